@@ -1,0 +1,44 @@
+"""A small language for composing the training tricks of image classifiers, and a compiler for it.
+
+    import recipe
+
+    program = recipe.compile("base resnet50; tweak C D")
+    program.costs.macs                          # 4328824832
+    run = recipe.run("base resnet18; lr warmup 1 cosine", out="runs/first")
+    run.summary["top1"]
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from recipe.compiler import Program, compile
+    from recipe.diagnostics import Diagnostic, Diverged, RecipeError
+    from recipe.engine import Run, run
+    from recipe.plan import Plan
+
+__all__ = ["Diagnostic", "Diverged", "Plan", "Program", "RecipeError", "Run", "__version__", "compile", "run"]
+
+_HOMES = {
+    "Diagnostic": "recipe.diagnostics",
+    "Diverged": "recipe.diagnostics",
+    "Plan": "recipe.plan",
+    "Program": "recipe.compiler",
+    "RecipeError": "recipe.diagnostics",
+    "Run": "recipe.engine",
+    "compile": "recipe.compiler",
+    "run": "recipe.engine",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Public names are imported when they are first asked for, so that `recipe check` needs no torch."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("recipe-compiler")
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,314 @@
+"""From syntax to meaning: words are looked up in the vocabulary, values are typed, layers are merged into a `Plan`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from recipe.api import Trick
+from recipe.diagnostics import Diagnostic, RecipeError, fail, listing, nearest
+from recipe.fields import Field, Reading, Unfit
+from recipe.layers import Drop, Layers, collect, dialect_recipe
+from recipe.plan import Origin, Plan, Use
+from recipe.registry import DIRECTIVES, Key, Vocabulary
+from recipe.slots import EXCLUSIVE, ordered
+from recipe.source import Source, Span
+from recipe.syntax import Item, Recipe, Statement, Word, parse, read
+from recipe.training import Training
+
+MAX_TEACHERS = 4
+"""How deep recipes may name teachers that name teachers."""
+
+DEFAULT_DATA = "data digits"
+"""What a run trains on where the recipe names no data."""
+
+
+@attrs.frozen
+class Group:
+    """A verb or clause as it stands in a statement: the trick it names and the items that belong to it."""
+
+    trick: type[Trick]
+    words: Span
+    given: Mapping[str, tuple[Any, Span]]
+    source: Source
+
+    @property
+    def origin(self) -> Origin:
+        if self.source.kind == "dialect":
+            return Origin("dialect", self.source.name)
+        return Origin(self.source.kind, self.words.place, self.words)
+
+    def fill(self, dialect: str, suggestions: Mapping[str, tuple[Any, str]]) -> Use:
+        """The trick itself: what is given, else what is suggested, else the dialect's default, else the default."""
+        values: dict[str, Any] = {}
+        origins: dict[str, Origin] = {}
+        for field in self.trick.declared.fields:
+            suggestion = suggestions.get(f"{self.trick.declared.verb} {field.name}")
+            if field.name in self.given:
+                values[field.name], span = self.given[field.name]
+                origins[field.name] = Origin(self.source.kind, span.place, span)
+            elif suggestion is not None:
+                values[field.name] = suggestion[0]
+                origins[field.name] = Origin("suggestion", f"suggested by {suggestion[1]}")
+            elif dialect in field.dialects:
+                values[field.name] = field.dialects[dialect]
+                origins[field.name] = Origin("dialect", f"dialect {dialect}")
+            else:
+                values[field.name] = field.default
+                origins[field.name] = Origin("default", "default")
+        return Use(self.trick(**values), origins, self.origin)
+
+
+@attrs.frozen
+class Binder:
+    """Binds statements with a vocabulary; ``trail`` holds the recipes that led here, for teachers of teachers."""
+
+    vocabulary: Vocabulary
+    trail: tuple[Path, ...] = ()
+
+    def groups(self, statement: Statement, source: Source) -> list[Group]:
+        """The verb and the clauses of one statement (rules 1 to 4 of the language)."""
+        verb = statement.verb
+        if verb.text not in self.vocabulary.verbs():
+            near = nearest(verb.text, self.vocabulary.verbs())
+            help = f"did you mean `{near}`?" if near else "`recipe tricks` lists the vocabulary"
+            raise fail("E020", f"there is no verb `{verb.text}`", verb.span, help=help)
+        clauses = self.vocabulary.clauses(verb.text)
+        opened: list[tuple[type[Trick], Span, list[Item]]] = []
+        for item in statement.items:
+            if item.name is None and item.value.kind == "name" and item.value.text in clauses:
+                trick = self.vocabulary.load(verb.text, item.value.text, item.span)
+                opened.append((trick, item.span, []))
+                continue
+            if not opened:
+                if not self.vocabulary.has(verb.text):
+                    raise self._unknown(verb.text, item, clauses, None)
+                opened.append((self.vocabulary.load(verb.text, None, verb.span), verb.span, []))
+            trick, _, items = opened[-1]
+            items.append(item)
+        if not statement.items:
+            if not self.vocabulary.has(verb.text):
+                raise fail("E025", f"`{verb.text}` needs a word after it", verb.span, help=f"one of {listing(clauses)}")
+            opened.append((self.vocabulary.load(verb.text, None, verb.span), verb.span, []))
+        errors: list[Diagnostic] = []
+        groups = []
+        for trick, words, items in opened:
+            try:
+                groups.append(Group(trick, words, self._values(trick, words, items, source, clauses), source))
+            except RecipeError as error:
+                errors += error.diagnostics
+        if errors:
+            raise RecipeError(*errors)
+        return groups
+
+    def _unknown(self, verb: str, item: Item, clauses: set[str], field: Field | None) -> RecipeError:
+        words = clauses | (set(getattr(field.kind, "words", ())) if field else set())
+        if item.name is not None:
+            message = f"`{verb}` has no field `{item.name.text}`"
+            if clauses:
+                return fail("E022", message, item.name.span, help=f"fields belong to a clause: {listing(clauses)}")
+            return fail("E022", message, item.name.span)
+        near = nearest(item.value.text, words)
+        help = f"did you mean `{near}`?" if near else f"`{verb}` knows {listing(words)}" if words else ""
+        return fail("E021", f"`{verb}` does not know `{item.value.text}`", item.span, help=help)
+
+    def _values(
+        self, trick: type[Trick], words: Span, items: Sequence[Item], source: Source, clauses: set[str]
+    ) -> dict[str, tuple[Any, Span]]:
+        declared = trick.declared
+        fields = {field.word: field for field in declared.fields}
+        reading = Reading(source.folder, self._teacher)
+        given: dict[str, tuple[Any, Span]] = {}
+        errors: list[Diagnostic] = []
+        for item in items:
+            try:
+                field = self._field(declared.word, fields, item, given, clauses)
+                try:
+                    value = field.kind.read(item.value, reading)
+                except Unfit as unfit:
+                    raise self._unfit(unfit, declared.word, field, item, clauses, words) from None
+                if field.kind.many:
+                    before, span = given.get(field.name, ((), item.span))
+                    if before and value <= before[-1]:
+                        message = f"`{declared.word}` takes rising numbers, and {item.value.text} does not rise"
+                        raise fail("E024", message, item.span)
+                    given[field.name] = ((*before, value), span.to(item.span))
+                else:
+                    given[field.name] = (value, item.span)
+            except RecipeError as error:
+                errors += error.diagnostics
+                break  # what follows would be read amiss
+        missing = [field for field in declared.fields if field.required and field.name not in given]
+        if missing and not errors:
+            field = missing[0]
+            message = f"`{declared.word}` needs {field.kind.expects}"
+            errors.append(Diagnostic("E025", message, words, help=f"`{declared.syntax}`: {field.help}"))
+        if errors:
+            raise RecipeError(*errors)
+        return given
+
+    def _field(
+        self, word: str, fields: dict[str, Field], item: Item, given: Mapping[str, Any], clauses: set[str]
+    ) -> Field:
+        if item.name is not None:
+            name = item.name.text
+            if name not in fields:
+                near = nearest(name, fields)
+                help = f"did you mean `{near}`?" if near else f"it has {listing(fields)}" if fields else "it has none"
+                raise fail("E022", f"`{word}` has no field `{name}`", item.name.span, help=help)
+            field = fields[name]
+            if field.name in given:
+                where = given[field.name][1]
+                message = f"`{name}` of `{word}` is given twice"
+                raise fail("E027", message, item.span, others=((where, "it is given here"),))
+            return field
+        free = [field for field in fields.values() if field.name not in given or (field.kind.many and item.name is None)]
+        if not free:
+            if item.value.kind == "name":
+                raise self._unknown(word.split()[0], item, clauses, None)
+            takes = f"{len(fields)} value{'s' * (len(fields) != 1)}" if fields else "no value"
+            raise fail("E026", f"`{word}` takes {takes}, and `{item.value.text}` is one more", item.span)
+        return free[0]
+
+    def _unfit(
+        self, unfit: Unfit, word: str, field: Field, item: Item, clauses: set[str], words: Span
+    ) -> RecipeError:
+        name = item.value
+        if name.kind == "name" and item.name is None and not field.kind.takes_name(name.text):
+            if not hasattr(field.kind, "words") and not nearest(name.text, clauses):
+                return fail("E023", f"`{word}` {unfit.message}", name.span, help=unfit.help)
+            return self._unknown(word.split()[0], item, clauses, field)
+        subject = f"`{word}`" if item.name is None else f"`{item.name.text}` of `{word}`"
+        return fail(unfit.code, f"{subject} {unfit.message}", name.span, help=unfit.help or f"{field.word}: {field.help}")
+
+    def _teacher(self, path: Path, word: Word) -> str:
+        """The digest of the plan of a recipe that another one names."""
+        path = path.resolve()
+        if path in self.trail:
+            raise fail("E061", f"`{path.name}` is its own teacher", word.span)
+        if len(self.trail) > MAX_TEACHERS:
+            raise fail("E043", f"teachers are nested more than {MAX_TEACHERS} deep", word.span)
+        source = read(path, str(word.value), word.span)
+        binder = attrs.evolve(self, trail=(*self.trail, path))
+        try:
+            return binder.bind([source], data=True).digest
+        except RecipeError as error:
+            first = Diagnostic("E060", f"the teacher `{word.value}` has errors of its own", word.span)
+            raise RecipeError(first, *error.diagnostics) from None
+
+    def bind(self, sources: Sequence[Source], *, data: bool) -> Plan:
+        """The plan of some sources, later ones over earlier ones. All errors are raised at once.
+
+        ``data`` adds the embedded data set where the recipe names none, as a run does.
+        """
+        if not self.trail:
+            paths = tuple((source.folder / Path(source.name).name).resolve() for source in sources[:1])
+            return attrs.evolve(self, trail=paths).bind(sources, data=data)
+        layers = collect(sources)
+        merged = self._merge(layers, data)
+        if layers.errors:
+            raise RecipeError(*_unique(layers.errors))
+        uses = ordered(_fill(merged, layers.dialect))
+        if not any(use.trick.overrides("build") for use in uses):
+            where = sources[-1] if len(sources) == 1 else sources[0]
+            raise fail(
+                "E050", "the recipe has no `base`", Span(where, 0, 0), help="begin with the model: `base resnet50`"
+            )
+        training = Training()
+        for use in uses:
+            training = use.trick.configure(training)
+        plan = Plan(layers.dialect, uses, training)
+        warnings = [Diagnostic("W001", text, use.span) for use in uses for text in use.trick.check(plan)]
+        return attrs.evolve(plan, warnings=tuple(warnings))
+
+    def _merge(self, layers: Layers, data: bool) -> dict[Key, Group]:
+        merged: dict[Key, Group] = {}
+        for layer in layers.layers:
+            for drop in layer.drops:
+                _take_out(drop, merged, self.vocabulary, layers)
+            here: dict[Key, Group] = {}
+            for statement in layer.statements:
+                for group in self._bound(statement, layer.source, layers.errors):
+                    key = (group.trick.declared.verb, group.trick.declared.clause)
+                    if key in here:
+                        places = ((here[key].words, "it is here"),)
+                        message = f"`{group.trick.declared.word}` is said twice"
+                        layers.errors.append(Diagnostic("E028", message, group.words, "", places, "leave one out"))
+                    here[key] = group
+            for key in [key for key in merged if any(_takes_place(new, merged[key]) for new in here.values())]:
+                del merged[key]
+            merged |= here
+        implied = [(dialect_recipe(layers.dialect), layers.dialect)]
+        if data:
+            implied.append((parse(Source("default", DEFAULT_DATA, Path.cwd(), "dialect"))[0], ""))
+        for recipe, _ in implied:
+            self._imply(recipe, merged, layers.errors)
+        return merged
+
+    def _bound(self, statement: Statement, source: Source, errors: list[Diagnostic]) -> list[Group]:
+        try:
+            return self.groups(statement, source)
+        except RecipeError as error:
+            errors += error.diagnostics
+            return []
+
+    def _imply(self, recipe: Recipe, merged: dict[Key, Group], errors: list[Diagnostic]) -> None:
+        for statement in recipe.statements:
+            for group in self._bound(statement, recipe.source, errors):
+                key = (group.trick.declared.verb, group.trick.declared.clause)
+                if key not in merged and not any(_takes_place(other, group) for other in merged.values()):
+                    merged[key] = group
+
+
+def _takes_place(new: Group, old: Group) -> bool:
+    """Whether a later layer's trick replaces an earlier one's: the same words, or the same verb and exclusive slot."""
+    a, b = new.trick.declared, old.trick.declared
+    return a.word == b.word or (a.verb == b.verb and bool(set(a.writes) & set(b.writes) & EXCLUSIVE.keys()))
+
+
+def _take_out(drop: Drop, merged: dict[Key, Group], vocabulary: Vocabulary, layers: Layers) -> None:
+    keys = [key for key in merged if key[0] == drop.verb and drop.clause in (None, key[1])]
+    for key in keys:
+        del merged[key]
+    if keys:
+        return
+    items = drop.statement.items
+    if drop.verb not in vocabulary.verbs() - set(DIRECTIVES):
+        near = nearest(drop.verb, vocabulary.verbs() - set(DIRECTIVES))
+        help = f"did you mean `{near}`?" if near else ""
+        layers.errors.append(Diagnostic("E020", f"there is no verb `{drop.verb}`", items[0].span, help=help))
+    elif drop.clause is not None and drop.clause not in vocabulary.clauses(drop.verb):
+        near = nearest(drop.clause, vocabulary.clauses(drop.verb))
+        help = f"did you mean `{near}`?" if near else ""
+        message = f"`{drop.verb}` does not know `{drop.clause}`"
+        layers.errors.append(Diagnostic("E021", message, items[1].span, help=help))
+    else:
+        said = listing({" ".join(word for word in key if word) for key in merged})
+        help = f"the layers below say {said}" if merged else "no layer lies below this one"
+        message = f"no layer below says `{' '.join(item.value.text for item in items)}`"
+        layers.errors.append(Diagnostic("E044", message, drop.statement.span, help=help))
+
+
+def _fill(merged: Mapping[Key, Group], dialect: str) -> list[Use]:
+    """Every trick with all its values; the tricks' suggestions are asked first."""
+    suggestions: dict[str, tuple[Any, str]] = {}
+    for _, group in sorted(merged.items(), key=lambda pair: (pair[0][0], pair[0][1] or "")):
+        if group.trick.suggest is not Trick.suggest:
+            use = group.fill(dialect, {})
+            named = f"{use.word} {next(iter(use.values.values()), '')}".strip() if use.declared.verb == "base" else use.word
+            suggestions |= {name: (value, f"`{named}`") for name, value in use.trick.suggest().items()}
+    return [group.fill(dialect, suggestions) for group in merged.values()]
+
+
+def _unique(diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:
+    return list(dict.fromkeys(diagnostics))
+
+
+def bind(
+    sources: Sequence[Source], vocabulary: Vocabulary | None = None, *, data: bool = False, trail: tuple[Path, ...] = ()
+) -> Plan:
+    """The plan of some sources: see `Binder.bind`."""
+    return Binder(vocabulary or Vocabulary.installed(), trail).bind(sources, data=data)

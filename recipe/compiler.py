@@ -1,0 +1,260 @@
+"""From a plan to a program: the stock model is built, traced, rewritten trick by trick, verified and measured."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import attrs
+import torch
+from torch import fx, nn
+
+from recipe.bind import bind
+from recipe.diagnostics import fail
+from recipe.edits import Edit, Initialise, Site
+from recipe.graph.apply import Shapes, account, apply, parameters
+from recipe.graph.net import Net
+from recipe.graph.shapes import Costs, measure, propagate
+from recipe.graph.trace import trace
+from recipe.graph.weights import given_names, materialise
+from recipe.plan import Plan, Use
+from recipe.registry import Vocabulary
+from recipe.source import Source
+from recipe.syntax import read
+from recipe.training import Training
+
+
+@attrs.frozen
+class Step:
+    """What one trick did to the graph: its sites, those that needed edits and those that were so already."""
+
+    word: str
+    sites: tuple[Site, ...]
+
+    @property
+    def edits(self) -> tuple[Edit, ...]:
+        return tuple(edit for site in self.sites for edit in site.edits)
+
+    @property
+    def changed(self) -> int:
+        """The number of sites that were edited."""
+        return sum(bool(site.edits) for site in self.sites)
+
+    @property
+    def note(self) -> str:
+        """One line for people."""
+        already = len(self.sites) - self.changed
+        parts = [f"{self.changed} site{'s' * (self.changed != 1)}"] if self.changed else []
+        parts += [f"already so at {already} site{'s' * (already != 1)}"] if already else []
+        return f"{self.word}: {', '.join(parts)}"
+
+
+@attrs.frozen(eq=False, slots=False)
+class Program:
+    """A compiled recipe: the rewritten model, what was done to it, what it costs, and the configured training."""
+
+    plan: Plan
+    steps: tuple[Step, ...]
+    costs: Costs
+    classes: int
+    fates: Mapping[str, str]
+    """What becomes of every parameter of the stock model and the rewritten one: ``kept``, ``reinitialised``, ``new``,
+    ``loaded`` or ``dropped``."""
+    structure: fx.GraphModule
+    """The rewritten graph on the meta device, without weights."""
+    module: nn.Module | None = None
+    device: str = "cpu"
+    _model: list[fx.GraphModule] = attrs.field(factory=list, repr=False)
+
+    @property
+    def training(self) -> Training:
+        return self.plan.training
+
+    @property
+    def edits(self) -> tuple[Edit, ...]:
+        """All edits, in the order in which they were applied."""
+        return tuple(edit for step in self.steps for edit in step.edits)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """One line for each trick that looked at the graph."""
+        return tuple(step.note for step in self.steps)
+
+    @property
+    def sites(self) -> dict[str, int]:
+        """How many sites each trick edited."""
+        return {step.word: step.changed for step in self.steps}
+
+    @property
+    def model(self) -> fx.GraphModule:
+        """The rewritten model with its initial weights; made when first asked for, the same for the same seed."""
+        if not self._model:
+            self._model.append(self.structure if self.device == "meta" else materialise(self).to(self.device))
+        return self._model[0]
+
+
+@attrs.define
+class _State:
+    """What the passes hand on."""
+
+    plan: Plan
+    module: nn.Module | None
+    classes: int = 0
+    size: int = 0
+    name: str = ""
+    graph: fx.GraphModule = attrs.field(default=None)
+    stock: Shapes = attrs.field(factory=dict)
+    given: frozenset[str] = frozenset()
+    steps: list[Step] = attrs.field(factory=list)
+    costs: Costs = attrs.field(default=None)
+    fates: dict[str, str] = attrs.field(factory=dict)
+
+
+def _build(state: _State) -> None:
+    """Build the stock model on the meta device, where it costs no memory."""
+    base = state.plan.use("base")
+    assert base is not None
+    state.name = str(next(iter(base.values.values())))
+    if state.module is not None:
+        state.name = type(state.module).__name__
+        state.graph = copy.deepcopy(state.module).to("meta")  # type: ignore[assignment]
+        return
+    try:
+        with torch.device("meta"):
+            state.graph = base.trick.build(_classes(state.plan))  # type: ignore[assignment]
+    except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:
+        raise fail("E102", f"`{base.word} {state.name}` can't be built: {error}", base.span) from error
+
+
+def _classes(plan: Plan) -> int | None:
+    """The number of classes of the plan's images, where there are images and they can be asked."""
+    count = getattr(plan.base, "classes", None)
+    data = plan.use("data")
+    return count or (getattr(data.trick, "_count_classes", lambda: None)() if data else None)
+
+
+def _trace(state: _State) -> None:
+    """Trace it into a graph and give every node its shape; the images must fit."""
+    data = state.plan.use("data")
+    state.graph = trace(state.graph, state.name)
+    state.size = getattr(data.trick, "size", 0) if data else getattr(state.plan.base, "_image_size", lambda: 224)()
+    result = propagate(state.graph, state.size, state.name)
+    logits = result[0] if isinstance(result, tuple) else result
+    if logits.ndim != 2:
+        raise fail("E102", f"`{state.name}` gives an output of shape {tuple(logits.shape)}, not logits (N, classes)")
+    state.classes = logits.shape[1]
+    state.stock = parameters(state.graph)
+    state.given = given_names(state.plan, state.stock)
+
+
+def _rewrite(state: _State) -> None:
+    """Let every trick rewrite the graph, in the solved order; after each, verify shapes and parameters."""
+    for use in state.plan.uses:
+        if not use.trick.overrides("rewrite"):
+            continue
+        sites = tuple(use.trick.rewrite(Net(state.graph)))
+        if not sites:
+            raise fail(
+                "E101",
+                f"`{use.word}` has no site in `{state.name}`",
+                use.span,
+                help=f"{_first_line(use)} {state.name} has no such place",
+            )
+        protected = _protected(state, use)
+        sites = tuple(_without(site, protected) for site in sites)
+        step = Step(use.word, tuple(site for site in sites if site is not None))
+        before = parameters(state.graph)
+        apply(state.graph, step.edits)
+        propagate(state.graph, state.size, f"{state.name} with {use.word}")
+        account(use.word, before, parameters(state.graph), step.edits)
+        state.steps.append(step)
+
+
+def _first_line(use: Use) -> str:
+    return (type(use.trick).__doc__ or "").strip().split("\n")[0]
+
+
+def _protected(state: _State, use: Use) -> frozenset[str]:
+    """Parameters that an initialiser leaves alone: loaded ones, and a user's own where no recipe asks for it."""
+    implied = use.origin.kind == "dialect" and state.module is not None
+    return frozenset(state.stock) if implied else state.given
+
+
+def _without(site: Site, protected: frozenset[str]) -> Site | None:
+    """A site less the initialisation of protected parameters; None where nothing is left of it."""
+    edits = tuple(e for e in site.edits if not (isinstance(e, Initialise) and e.parameter in protected))
+    return None if site.edits and not edits else attrs.evolve(site, edits=edits)
+
+
+def _account(state: _State) -> None:
+    """Say what became of every parameter."""
+    final = parameters(state.graph)
+    filled = {edit.parameter for step in state.steps for edit in step.edits if isinstance(edit, Initialise)}
+    for name in dict.fromkeys([*state.stock, *final]):
+        if name not in final:
+            state.fates[name] = "dropped"
+        elif name not in state.stock:
+            state.fates[name] = "new"
+        elif name in state.given:
+            state.fates[name] = "loaded"
+        else:
+            state.fates[name] = "reinitialised" if name in filled else "kept"
+
+
+def _measure(state: _State) -> None:
+    """Count what the result costs."""
+    state.costs = measure(state.graph, state.size)
+
+
+PASSES: tuple[Callable[[_State], None], ...] = (_build, _trace, _rewrite, _account, _measure)
+"""The passes, in order. Each takes the state that the one before it left."""
+
+
+def lower(plan: Plan, *, base: nn.Module | None = None, device: str = "cpu") -> Program:
+    """Compile a plan. ``base`` is a model of the user's, for a plan that says ``base module``."""
+    state = _State(plan, base)
+    for run in PASSES:
+        run(state)
+    return Program(
+        plan, tuple(state.steps), state.costs, state.classes, state.fates, state.graph, base, device
+    )
+
+
+def sources_of(recipe: str | Path | Source) -> Source:
+    """A source from the text of a recipe or the path of one: a `Path`, or a string that ends in ``.recipe``."""
+    if isinstance(recipe, Source):
+        return recipe
+    if isinstance(recipe, Path) or (recipe.strip().endswith(".recipe") and "\n" not in recipe and ";" not in recipe):
+        return read(Path(recipe))
+    return Source("<text>", recipe, Path.cwd())
+
+
+def compile(
+    recipe: str | Path | Source | Plan,
+    *statements: str,
+    base: nn.Module | None = None,
+    device: str = "cpu",
+    vocabulary: Vocabulary | None = None,
+) -> Program:
+    """Compile a recipe: text, a path, or a plan; ``statements`` are laid over it.
+
+    ``base`` rewrites a model of your own (it is copied, not changed); its weights stay as they are unless the recipe
+    itself says ``init``. A recipe that names no data compiles to the stock model, for its own image size and classes.
+    ``device="meta"`` gives graph and costs without allocating a weight. Raises `RecipeError`.
+
+    >>> compile("base resnet50; tweak C D", device="meta").costs.macs
+    4328824832
+    """
+    if isinstance(recipe, Plan):
+        return lower(recipe, base=base, device=device)
+    sources = [sources_of(recipe)]
+    if base is not None:
+        sources.insert(0, Source("<module>", "base module", Path.cwd(), "default"))
+    sources += override(statements)
+    return lower(bind(sources, vocabulary), base=base, device=device)
+
+
+def override(statements: tuple[str, ...]) -> list[Source]:
+    """The source of the statements that are laid over a recipe."""
+    return [Source("<statements>", "\n".join(statements), Path.cwd(), "override")] if statements else []

@@ -1,0 +1,101 @@
+"""The device that a training uses, and what it does in place of a number format that it has no fast form of."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+from contextlib import AbstractContextManager
+from importlib import metadata
+from typing import Any
+
+import attrs
+import torch
+
+from recipe.diagnostics import fail
+
+NAMES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
+
+
+def pick(name: str | None = None) -> torch.device:
+    """The device of a name such as ``cuda:1``; without one, the first CUDA device where there is one, else the CPU."""
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).strip().split("\n")[0].rstrip(".")
+        raise fail("E110", f"there is no device `{name}` here: {reason}", help="`recipe doctor` lists them") from None
+    if device.type not in ("cpu", "cuda"):
+        raise fail("E110", f"recipes train on `cpu` and `cuda` devices, not on `{name}`")
+    return device
+
+
+def cpu_has_bf16() -> bool:
+    """Whether the CPU multiplies bf16 in hardware."""
+    if hasattr(torch.cpu, "get_capabilities"):
+        found = torch.cpu.get_capabilities()
+        return any(found.get(name) for name in ("amx_bf16", "avx512_bf16", "bf16", "arm_bf16"))
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+@attrs.frozen
+class Precision:
+    """The number format that a device computes in, with the reason where it is not the one that was asked for."""
+
+    asked: str
+    dtype: torch.dtype
+    scaled: bool
+    device: torch.device
+    reason: str = ""
+
+    @property
+    def name(self) -> str:
+        return NAMES[self.dtype]
+
+    @property
+    def note(self) -> str:
+        """One line on the substitution; empty where there is none."""
+        return f"precision {self.asked} runs as {self.name}: {self.reason}" if self.name != self.asked else ""
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The context of forward computations."""
+        if self.dtype is torch.float32:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, self.dtype)
+
+
+def precision(asked: str, device: torch.device, strict: bool = False) -> Precision:
+    """What a device does for `precision asked`; with ``strict`` a substitution is an error (E110)."""
+    dtype = {name: dtype for dtype, name in NAMES.items()}[asked]
+    reason = ""
+    if device.type == "cpu" and dtype is not torch.float32:
+        if not cpu_has_bf16():
+            dtype, reason = torch.float32, "this CPU multiplies neither fp16 nor bf16 in hardware"
+        elif dtype is torch.float16:
+            dtype, reason = torch.bfloat16, "a CPU has no fast fp16, and this one has bf16"
+    elif device.type == "cuda" and dtype is torch.bfloat16 and not torch.cuda.is_bf16_supported(False):
+        dtype, reason = torch.float16, "this GPU has no bf16"
+    found = Precision(asked, dtype, dtype is torch.float16, device, reason)
+    if strict and found.note:
+        help = "leave --strict out, or state a precision that the device has"
+        raise fail("E110", f"`precision {asked}` is not to be had on `{device}`: {reason}", help=help)
+    return found
+
+
+def environment(device: torch.device, found: Precision) -> dict[str, Any]:
+    """What a run's `environment.json` records: versions and the device."""
+    packages = ("recipe-compiler", "torch", "torchvision", "numpy", "attrs", "lark")
+    described = torch.cuda.get_device_name(device) if device.type == "cuda" else (platform.processor() or platform.machine())
+    return {
+        "schema_version": 1,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: metadata.version(name) for name in packages},
+        "device": str(device),
+        "device_name": described,
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "precision": found.name,
+    }

@@ -1,0 +1,90 @@
+"""What a rewrite does to a graph, as data. Nothing here needs torch: a diff or an export reads the same edits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+
+@attrs.frozen
+class Layer:
+    """A module that an edit creates: ``Layer("Conv2d", {"in_channels": 3, …})``.
+
+    ``kind`` is the name of a class in `torch.nn`, or ``package.module:Class`` for any other.
+    """
+
+    kind: str
+    arguments: dict[str, Any] = attrs.field(factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.kind}({', '.join(f'{name}={value}' for name, value in self.arguments.items())})"
+
+
+Chain = tuple[tuple[str, Layer], ...]
+"""Modules that run one after the other, each with the address it gets in the model."""
+
+
+@attrs.frozen
+class SetAttribute:
+    """Change an attribute of the module at an address: ``layer2.0.conv1 stride 1×1 → 2×2``."""
+
+    address: str
+    name: str
+    before: Any
+    after: Any
+
+    def __str__(self) -> str:
+        return f"{self.address}: {self.name} {_show(self.before)} → {_show(self.after)}"
+
+
+@attrs.frozen
+class Substitute:
+    """Put a chain of new modules in the place of the module at an address; its parameters are dropped."""
+
+    address: str
+    chain: Chain
+
+    def __str__(self) -> str:
+        return f"{self.address}: replaced by " + ", ".join(f"{name} {layer}" for name, layer in self.chain)
+
+
+@attrs.frozen
+class Insert:
+    """Put a chain of new modules before (or after) the module at an address."""
+
+    address: str
+    chain: Chain
+    after: bool = False
+
+    def __str__(self) -> str:
+        side = "after" if self.after else "before"
+        return f"{self.address}: {side} it " + ", ".join(f"{name} {layer}" for name, layer in self.chain)
+
+
+@attrs.frozen
+class Initialise:
+    """Fill a parameter: ``scheme`` is a function of `torch.nn.init` without its final underscore."""
+
+    parameter: str
+    scheme: str
+    arguments: dict[str, Any] = attrs.field(factory=dict)
+
+    def __str__(self) -> str:
+        arguments = ", ".join(f"{name}={value}" for name, value in self.arguments.items())
+        return f"{self.parameter}: {self.scheme}({arguments})"
+
+
+Edit = SetAttribute | Substitute | Insert | Initialise
+
+
+@attrs.frozen
+class Site:
+    """A place where a trick applies, and the edits it needs there. No edits: the place is already so."""
+
+    where: str
+    edits: tuple[Edit, ...] = ()
+
+
+def _show(value: Any) -> str:
+    return "×".join(map(str, value)) if isinstance(value, tuple) else str(value)

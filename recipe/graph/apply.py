@@ -1,0 +1,111 @@
+"""The one place where edits change a graph, and where every parameter is accounted for."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable
+
+import torch
+from torch import fx, nn
+
+from recipe.diagnostics import fail
+from recipe.edits import Chain, Edit, Initialise, Insert, Layer, SetAttribute, Substitute
+from recipe.graph.net import Net
+
+
+def make(layer: Layer) -> nn.Module:
+    """The module that a `Layer` describes, on torch's default device."""
+    if ":" in layer.kind:
+        package, _, name = layer.kind.partition(":")
+        kind = getattr(importlib.import_module(package), name)
+    else:
+        kind = getattr(nn, layer.kind)
+    module: nn.Module = kind(**layer.arguments)
+    return module
+
+
+def apply(graph_module: fx.GraphModule, edits: Iterable[Edit]) -> None:
+    """Apply edits to a graph on the meta device. `Initialise` changes no graph; it is carried out on real weights."""
+    for edit in edits:
+        match edit:
+            case SetAttribute():
+                _set(graph_module, edit)
+            case Substitute():
+                _substitute(graph_module, edit)
+            case Insert():
+                _insert(graph_module, edit)
+            case Initialise():
+                graph_module.get_parameter(edit.parameter)
+    graph_module.graph.lint()
+    graph_module.recompile()
+
+
+def _set(graph_module: fx.GraphModule, edit: SetAttribute) -> None:
+    net = Net(graph_module)
+    module = net.module(net.node(edit.address))
+    assert module is not None and "#" not in edit.address, f"{edit.address} is no module with a call of its own"
+    assert getattr(module, edit.name) == edit.before, f"{edit.address}.{edit.name} is not {edit.before}"
+    setattr(module, edit.name, edit.after)
+
+
+def _chain(graph_module: fx.GraphModule, chain: Chain, value: fx.Node, like: fx.Node) -> fx.Node:
+    """Add the modules of a chain and call them on a value, one after the other."""
+    for address, layer in chain:
+        with torch.device("meta"):
+            module = make(layer)
+        module.train(graph_module.training)
+        assert graph_module.add_submodule(address, module), f"there is no place for a module at {address}"
+        value = graph_module.graph.call_module(address, (value,))
+        value.meta = {name: entry for name, entry in like.meta.items() if name == "nn_module_stack"}
+    return value
+
+
+def _substitute(graph_module: fx.GraphModule, edit: Substitute) -> None:
+    node = Net(graph_module).node(edit.address)
+    assert "#" not in edit.address, f"{edit.address} has several calls"
+    graph_module.delete_submodule(edit.address)
+    with graph_module.graph.inserting_before(node):
+        last = _chain(graph_module, edit.chain, node.all_input_nodes[0], node)
+    node.replace_all_uses_with(last)
+    graph_module.graph.erase_node(node)
+
+
+def _insert(graph_module: fx.GraphModule, edit: Insert) -> None:
+    node = Net(graph_module).node(edit.address)
+    graph = graph_module.graph
+    if edit.after:
+        users = list(node.users)
+        with graph.inserting_before(node.next):
+            last = _chain(graph_module, edit.chain, node, node)
+        for user in users:
+            user.replace_input_with(node, last)
+    else:
+        value = node.all_input_nodes[0]
+        with graph.inserting_before(node):
+            last = _chain(graph_module, edit.chain, value, node)
+        node.replace_input_with(value, last)
+
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+def parameters(module: nn.Module) -> Shapes:
+    """The shape of every parameter, by name."""
+    return {name: tuple(parameter.shape) for name, parameter in module.named_parameters()}
+
+
+def account(word: str, before: Shapes, after: Shapes, edits: Iterable[Edit]) -> None:
+    """Check that edits made and dropped just the parameters that they say; raises E104 otherwise."""
+    made: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+    for edit in edits:
+        if isinstance(edit, (Substitute, Insert)):
+            made += tuple(f"{address}." for address, _ in edit.chain)
+        if isinstance(edit, Substitute):
+            dropped += (f"{edit.address}.",)
+    changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    for name in sorted(changed):
+        if name in before and not name.startswith(dropped):
+            raise fail("E104", f"`{word}` loses the parameter `{name}`, which none of its edits replaces")
+        if name in after and not name.startswith(made):
+            raise fail("E104", f"`{word}` makes the parameter `{name}`, which none of its edits tells of")

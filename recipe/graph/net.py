@@ -1,0 +1,174 @@
+"""What a trick sees of a network: its stem, its residual blocks, its layers. Found by structure, not by name or class."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+
+import attrs
+import torch
+from torch import fx, nn
+
+ADDITIONS = (operator.add, operator.iadd, torch.add)
+NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm, nn.GroupNorm)
+
+
+@attrs.frozen(eq=False)
+class Block:
+    """A residual block: two paths that part at ``split`` and are added at ``add``.
+
+    ``trunk`` and ``shortcut`` are the nodes of the paths, in order; the shortcut of an identity block is empty.
+    """
+
+    net: Net
+    where: str
+    split: fx.Node
+    add: fx.Node
+    trunk: tuple[fx.Node, ...]
+    shortcut: tuple[fx.Node, ...]
+
+    @property
+    def trunk_convs(self) -> list[tuple[str, nn.Conv2d]]:
+        """Address and module of each convolution of the trunk, in order."""
+        return list(self.net.of_type(self.trunk, nn.Conv2d))
+
+    @property
+    def shortcut_convs(self) -> list[tuple[str, nn.Conv2d]]:
+        """Address and module of each convolution of the shortcut, in order."""
+        return list(self.net.of_type(self.shortcut, nn.Conv2d))
+
+    @property
+    def last_norm(self) -> tuple[str, nn.Module] | None:
+        """Address and module of the normalisation that ends the trunk, with no other layer between it and the add."""
+        node = next((arg for arg in self.add.all_input_nodes if arg in self.trunk), None)
+        while node is not None and node in self.trunk:
+            module = self.net.module(node)
+            if isinstance(module, NORMS):
+                return self.net.address(node), module
+            if isinstance(module, (nn.Conv2d, nn.Linear)) or len(node.all_input_nodes) != 1:
+                return None
+            node = node.all_input_nodes[0]
+        return None
+
+
+@attrs.frozen(eq=False, slots=False)
+class Net:
+    """A view of a traced model, whose nodes carry the shapes of their outputs (see `recipe.graph.shapes`)."""
+
+    graph_module: fx.GraphModule
+
+    @property
+    def nodes(self) -> Iterable[fx.Node]:
+        return self.graph_module.graph.nodes
+
+    def module(self, node: fx.Node) -> nn.Module | None:
+        """The module that a node calls."""
+        return self.graph_module.get_submodule(str(node.target)) if node.op == "call_module" else None
+
+    def layers(self) -> Iterator[tuple[str, str, nn.Module]]:
+        """Address, kind and module of every ``conv``, ``linear`` and ``norm`` layer, those of auxiliary heads too."""
+        for address, module in self.graph_module.named_modules():
+            for kind, types in (("conv", nn.Conv2d), ("linear", nn.Linear), ("norm", NORMS)):
+                if isinstance(module, types):
+                    yield address, kind, module
+
+    def of_type(self, nodes: Iterable[fx.Node], kind: type[nn.Conv2d]) -> Iterator[tuple[str, nn.Conv2d]]:
+        for node in nodes:
+            module = self.module(node)
+            if isinstance(module, kind):
+                yield self.address(node), module
+
+    @cached_property
+    def _calls(self) -> dict[str, list[fx.Node]]:
+        calls: dict[str, list[fx.Node]] = {}
+        for node in self.nodes:
+            if node.op == "call_module":
+                calls.setdefault(str(node.target), []).append(node)
+        return calls
+
+    def address(self, node: fx.Node) -> str:
+        """A name for a node that says where it is: its module's, ``#2`` added for a second call; else the node's own."""
+        if node.op != "call_module":
+            return node.name
+        calls = self._calls[str(node.target)]
+        return str(node.target) + (f"#{calls.index(node) + 1}" if len(calls) > 1 else "")
+
+    def node(self, address: str) -> fx.Node:
+        """The node at an address. Raises `KeyError` where there is none."""
+        target, _, call = address.partition("#")
+        calls = self._calls.get(target, [])
+        if calls and (call or len(calls) == 1):
+            return calls[int(call or 1) - 1]
+        for node in self.nodes:
+            if node.op != "call_module" and node.name == address:
+                return node
+        raise KeyError(address)
+
+    @property
+    def stem(self) -> tuple[str, nn.Conv2d] | None:
+        """Address and module of the convolution that images enter first, where there is exactly one."""
+        node = next((node for node in self.nodes if node.op == "placeholder"), None)
+        while node is not None and len(node.users) == 1:
+            node = next(iter(node.users))
+            module = self.module(node)
+            if isinstance(module, nn.Conv2d):
+                return self.address(node), module
+        return None
+
+    @cached_property
+    def blocks(self) -> tuple[Block, ...]:
+        """The residual blocks, in order."""
+        position = {node: index for index, node in enumerate(self.nodes)}
+        found = (self._block(node, position) for node in self.nodes if _is_add(node))
+        return tuple(block for block in found if block is not None)
+
+    def _block(self, add: fx.Node, position: dict[fx.Node, int]) -> Block | None:
+        inputs = add.all_input_nodes
+        if len(inputs) != 2:
+            return None
+        first, second = (_upstream(node) for node in inputs)
+        common = first & second
+        if not common:
+            return None
+        split = max(common, key=position.__getitem__)
+        paths = [sorted((n for n in up if position[n] > position[split]), key=position.__getitem__) for up in (first, second)]
+        for path in paths:
+            inside = {split, *path}
+            for node in path:  # all that a path reads, but parameters, must come from the split
+                if any(arg not in inside and arg.op != "get_attr" for arg in node.all_input_nodes):
+                    return None
+        weights = [sum(isinstance(self.module(node), (nn.Conv2d, nn.Linear)) for node in path) for path in paths]
+        if weights[0] == weights[1]:
+            return None
+        trunk, shortcut = (paths[0], paths[1]) if weights[0] > weights[1] else (paths[1], paths[0])
+        keep = [tuple(n for n in path if n.op != "get_attr") for path in (trunk, shortcut)]
+        return Block(self, self._where(add, keep[0]), split, add, *keep)
+
+    def _where(self, add: fx.Node, trunk: tuple[fx.Node, ...]) -> str:
+        """The address that the layers of a block share."""
+        parts = [str(node.target).split(".") for node in trunk if node.op == "call_module"]
+        shared: list[str] = []
+        for words in zip(*parts, strict=False):
+            if len(set(words)) > 1:
+                break
+            shared.append(words[0])
+        return ".".join(shared) or add.name
+
+
+def _is_add(node: fx.Node) -> bool:
+    return (node.op == "call_function" and node.target in ADDITIONS) or (
+        node.op == "call_method" and node.target in ("add", "add_")
+    )
+
+
+def _upstream(node: fx.Node) -> set[fx.Node]:
+    """A node and all that it depends on."""
+    found = {node}
+    todo = list(node.all_input_nodes)
+    while todo:
+        current = todo.pop()
+        if current not in found:
+            found.add(current)
+            todo += current.all_input_nodes
+    return found

@@ -1,0 +1,90 @@
+"""The initial weights of a compiled program: the stock model's, loaded ones, and those that edits fill."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import fx, nn
+
+from recipe.diagnostics import fail
+from recipe.edits import Initialise
+from recipe.graph.apply import Shapes, make
+
+if TYPE_CHECKING:
+    from recipe.compiler import Program
+    from recipe.plan import Plan
+
+
+def given_names(plan: Plan, stock: Shapes) -> frozenset[str]:
+    """The names of the parameters that `base … weights=` provides and whose shapes agree; nothing is downloaded."""
+    shapes = getattr(plan.base, "_weight_shapes", lambda: {})()
+    return frozenset(name for name, shape in shapes.items() if stock.get(name) == shape)
+
+
+def _seeded(seed: int, name: str) -> int:
+    """A seed for one name, so that what one parameter gets does not depend on which others there are."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:7], "big")
+
+
+def _tensors(module: nn.Module) -> dict[str, torch.Tensor]:
+    return dict(module.named_parameters(remove_duplicate=False)) | dict(module.named_buffers(remove_duplicate=False))
+
+
+def materialise(program: Program) -> fx.GraphModule:
+    """The program's model on the CPU with its initial weights; a pure function of the plan and its seed."""
+    seed = program.training.seed
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if program.module is not None:
+            have = {name: t.detach().to("cpu").clone() for name, t in _tensors(program.module).items()}
+        else:
+            with torch.device("cpu"):
+                have = _tensors(program.plan.base.build(program.classes))
+        for edit in program.edits:
+            for address, layer in getattr(edit, "chain", ()):
+                torch.manual_seed(_seeded(seed, address) % 2**63)
+                have |= {f"{address}.{name}": tensor for name, tensor in _tensors(make(layer)).items()}
+    model = copy.deepcopy(program.structure)
+    loaded = getattr(program.plan.base, "_load", dict)() if program.module is None else {}
+    for name, tensor in _tensors(model).items():
+        value = have[name]
+        if name in loaded and tuple(loaded[name].shape) == tuple(tensor.shape):
+            value = loaded[name]
+        owner, _, leaf = name.rpartition(".")
+        module = model.get_submodule(owner)
+        if leaf in module._parameters:
+            made = nn.Parameter(value.detach().clone().contiguous(), requires_grad=tensor.requires_grad)
+            module._parameters[leaf] = made
+        else:
+            module._buffers[leaf] = value.detach().clone()
+    with torch.no_grad():
+        for edit in program.edits:
+            if isinstance(edit, Initialise):
+                _fill(model.get_parameter(edit.parameter), edit, seed)
+    return model
+
+
+def _fill(parameter: torch.Tensor, edit: Initialise, seed: int) -> None:
+    fill = getattr(nn.init, f"{edit.scheme}_")
+    if edit.scheme in ("zeros", "ones", "constant"):
+        fill(parameter, **edit.arguments)
+    else:
+        generator = torch.Generator().manual_seed(_seeded(seed, edit.parameter) % 2**63)
+        fill(parameter, generator=generator, **edit.arguments)
+
+
+def safetensors_shapes(path: str) -> Shapes:
+    """The shapes in a safetensors file, from its header alone."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise fail("E001", f"there is no file `{path}`") from None
+    except (OSError, SafetensorError) as error:
+        raise fail("E001", f"`{Path(path).name}` is no safetensors file: {error}") from None

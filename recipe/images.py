@@ -1,0 +1,190 @@
+"""Images for training and evaluation, as uint8, and the loaders that bring them in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from recipe.draws import Draws, order
+from recipe.training import Training
+
+Array = npt.NDArray[np.float64]
+Boxer = Callable[[Draws, Array, Array], Array]
+"""From draws, heights and widths (N,) to boxes (N, 4): top, left, height, width, in pixels."""
+
+IMAGENET_MEAN = (123.68 / 255, 116.779 / 255, 103.939 / 255)
+IMAGENET_STD = (58.393 / 255, 57.12 / 255, 57.375 / 255)
+
+
+class Images(Protocol):
+    """A set of labelled images. ``uniform`` sets hold images of one size, which are cropped on the device."""
+
+    labels: Tensor
+    uniform: bool
+
+    def fetch(self, indices: npt.NDArray[np.int64], boxer: Callable[[int, int, int], Array] | None) -> Tensor:
+        """The images with these numbers: uint8 (N, 3, H, W).
+
+        ``boxer`` gives the box of one image by its position in ``indices`` and its height and width; a uniform set
+        leaves it unused.
+        """
+        ...
+
+
+@attrs.frozen
+class Sets:
+    """Training and test images, and the channel means and deviations that inputs are normalised by, in units of 255."""
+
+    train: Images
+    test: Images
+    classes: int
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+
+
+@attrs.frozen(eq=False)
+class InMemory:
+    """Images of one size, decoded, in memory: uint8 (N, 3, H, W), with int64 labels (N,)."""
+
+    pixels: Tensor
+    labels: Tensor
+    uniform: bool = True
+
+    def fetch(self, indices: npt.NDArray[np.int64], boxer: Callable[[int, int, int], Array] | None) -> Tensor:
+        return self.pixels[torch.from_numpy(indices)]
+
+
+@attrs.frozen(eq=False)
+class Files:
+    """Image files, decoded when they are fetched: cropped to their box, or else their short side resized and centred."""
+
+    paths: tuple[Path, ...]
+    labels: Tensor
+    size: int
+    uniform: bool = False
+
+    def fetch(self, indices: npt.NDArray[np.int64], boxer: Callable[[int, int, int], Array] | None) -> Tensor:
+        return torch.stack([self._one(int(index), position, boxer) for position, index in enumerate(indices)])
+
+    def _one(self, index: int, position: int, boxer: Callable[[int, int, int], Array] | None) -> Tensor:
+        from PIL import Image
+
+        with Image.open(self.paths[index]) as image:
+            rgb = image.convert("RGB")
+        width, height = rgb.size
+        if boxer is not None:
+            top, left, high, wide = boxer(position, height, width)
+        else:  # He et al., section 2.1: short side to 256, centre crop of 224, and in proportion for other sizes
+            high = wide = min(height, width) * 224 / 256
+            top, left = (height - high) / 2, (width - wide) / 2
+        box = (left, top, left + wide, top + high)
+        pixels = rgb.resize((self.size, self.size), Image.Resampling.BILINEAR, box=box)
+        return torch.from_numpy(np.array(pixels)).permute(2, 0, 1)
+
+
+def in_memory(train: InMemory, test: InMemory, classes: int, size: int) -> Sets:
+    """Sets of images that fit in memory, resized to size × size, normalised by the training images' own statistics."""
+    resized = [attrs.evolve(part, pixels=resize(part.pixels, size)) for part in (train, test)]
+    values = resized[0].pixels.double() / 255
+    mean, std = values.mean((0, 2, 3)), values.std((0, 2, 3)).clamp_min(1e-3)
+    return Sets(resized[0], resized[1], classes, tuple(mean.tolist()), tuple(std.tolist()))
+
+
+def resize(pixels: Tensor, size: int) -> Tensor:
+    """uint8 images (N, 3, H, W) resized to size × size, bilinear."""
+    if pixels.shape[-2:] == (size, size):
+        return pixels
+    parts = [
+        F.interpolate(part.float(), (size, size), mode="bilinear", antialias=True).round().clamp(0, 255).byte()
+        for part in pixels.split(4096)
+    ]
+    return torch.cat(parts)
+
+
+def crop(images: Tensor, boxes: Tensor) -> Tensor:
+    """Crop each image (N, C, H, W) to its own box of top, left, height, width in pixels (N, 4), scaled back to H × W."""
+    height, width = images.shape[-2:]
+    top, left, high, wide = boxes.to(images.dtype).unbind(1)
+    theta = images.new_zeros(len(images), 2, 3)
+    theta[:, 0, 0], theta[:, 0, 2] = wide / width, (2 * left + wide) / width - 1
+    theta[:, 1, 1], theta[:, 1, 2] = high / height, (2 * top + high) / height - 1
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+
+
+@attrs.frozen(eq=False)
+class Batch:
+    """One batch as it travels: uint8 images, labels, the images' numbers, and when it is."""
+
+    images: Tensor
+    labels: Tensor
+    indices: npt.NDArray[np.int64]
+    epoch: int
+    step: int
+
+    def pin_memory(self) -> Batch:
+        return attrs.evolve(self, images=self.images.pin_memory(), labels=self.labels.pin_memory())
+
+
+class _Steps(Dataset[Batch]):
+    """The batches of a training, by step; a pure function of the seed and the step."""
+
+    def __init__(self, images: Images, training: Training, boxer: Boxer | None) -> None:
+        self.images, self.training, self.boxer = images, training, boxer
+        self.samples = len(images.labels)
+        self.steps = training.steps(self.samples)
+        self.order: tuple[int, npt.NDArray[np.int64]] = (-1, np.empty(0, np.int64))
+
+    def __getitem__(self, step: int) -> Batch:
+        epoch, position = divmod(step, self.steps)
+        if self.order[0] != epoch:
+            self.order = (epoch, order(self.training.seed, epoch, self.samples))
+        start = position * self.training.batch
+        stop = self.samples if position == self.steps - 1 else start + self.training.batch
+        indices = self.order[1][start:stop]
+        boxer = self.boxer
+        one = None
+        if boxer is not None:
+
+            def one(place: int, height: int, width: int) -> Array:
+                draws = Draws(self.training.seed, epoch, indices[place : place + 1], step, "crop")
+                return boxer(draws, np.array([float(height)]), np.array([float(width)]))[0]
+
+        pixels = self.images.fetch(indices, one)
+        return Batch(pixels, self.images.labels[torch.from_numpy(indices)], indices, epoch, step)
+
+
+class _InOrder(Dataset[Batch]):
+    """The batches of an evaluation."""
+
+    def __init__(self, images: Images, batch: int) -> None:
+        self.images, self.batch = images, batch
+
+    def __getitem__(self, step: int) -> Batch:
+        indices = np.arange(step * self.batch, min((step + 1) * self.batch, len(self.images.labels)))
+        return Batch(self.images.fetch(indices, None), self.images.labels[torch.from_numpy(indices)], indices, 0, step)
+
+
+def _loader(dataset: Dataset[Batch], steps: range, workers: int, pin: bool) -> DataLoader[Batch]:
+    return DataLoader(dataset, sampler=steps, batch_size=None, num_workers=workers, pin_memory=pin)  # type: ignore[arg-type]
+
+
+def training_loader(
+    images: Images, training: Training, boxer: Boxer | None, start: int, stop: int, workers: int, pin: bool
+) -> DataLoader[Batch]:
+    """The batches from step ``start`` up to ``stop``."""
+    return _loader(_Steps(images, training, boxer), range(start, stop), workers, pin)
+
+
+def evaluation_loader(images: Images, batch: int, workers: int, pin: bool) -> DataLoader[Batch]:
+    """Every image once, in order."""
+    return _loader(_InOrder(images, batch), range(-(-len(images.labels) // batch)), workers, pin)

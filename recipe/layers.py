@@ -1,0 +1,133 @@
+"""From a source to its layers: files that are included, the file itself, and the statements laid over it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+import attrs
+
+from recipe.diagnostics import Diagnostic, RecipeError, fail, listing, nearest
+from recipe.source import Source
+from recipe.syntax import Item, Recipe, Statement, parse, read
+
+MAX_INCLUDES = 16
+DIALECTS = ("paper", "gluoncv", "torchvision")
+
+
+@attrs.frozen
+class Drop:
+    """``drop VERB [NAME]``."""
+
+    statement: Statement
+    verb: str
+    clause: str | None
+
+
+@attrs.frozen
+class Layer:
+    """The statements of one source, the directives taken out."""
+
+    source: Source
+    statements: tuple[Statement, ...] = ()
+    drops: tuple[Drop, ...] = ()
+
+
+@attrs.define
+class Layers:
+    """All layers, the lowest first, with the dialect they chose and the errors met so far."""
+
+    dialect: str = "paper"
+    dialect_statement: Statement | None = None
+    layers: list[Layer] = attrs.field(factory=list)
+    errors: list[Diagnostic] = attrs.field(factory=list)
+
+
+def collect(sources: Sequence[Source]) -> Layers:
+    """The layers of some sources, later ones over earlier ones, with what they include below them."""
+    found = Layers()
+    for source in sources:
+        root = source.folder.resolve()
+        _collect(source, root, (source.folder.resolve() / Path(source.name).name,), found)
+    return found
+
+
+def _collect(source: Source, root: Path, trail: tuple[Path, ...], found: Layers) -> None:
+    recipe, errors = parse(source)
+    found.errors += errors
+    statements, drops, dialect = [], [], None
+    for statement in recipe.statements:
+        verb = statement.verb.text
+        try:
+            if verb == "include":
+                path, included = _include(statement, source, root, trail)
+                _collect(included, root, (*trail, path), found)
+            elif verb == "drop":
+                drops.append(_drop(statement))
+            elif verb == "dialect":
+                if dialect is not None:
+                    places = ((dialect.span, "it is here"),)
+                    message = "the dialect is given twice"
+                    raise fail("E028", message, statement.span, others=places, help="leave one out")
+                dialect = statement
+                found.dialect, found.dialect_statement = _dialect(statement), statement
+            else:
+                statements.append(statement)
+        except RecipeError as error:
+            found.errors += error.diagnostics
+    found.layers.append(Layer(source, tuple(statements), tuple(drops)))
+
+
+def _single(statement: Statement, most: int, usage: str) -> tuple[Item, ...]:
+    items = statement.items
+    if not items:
+        raise fail("E025", f"`{statement.verb.text}` needs something to act on", statement.span, help=usage)
+    for item in items:
+        if item.name is not None:
+            raise fail("E022", f"`{statement.verb.text}` has no field `{item.name.text}`", item.span, help=usage)
+    if len(items) > most:
+        raise fail("E026", f"too much for `{statement.verb.text}`", items[most].span, help=usage)
+    return items
+
+
+def _include(statement: Statement, source: Source, root: Path, trail: tuple[Path, ...]) -> tuple[Path, Source]:
+    (item,) = _single(statement, 1, 'write `include "other.recipe"`')
+    word = item.value
+    if word.kind != "string" or not word.value or "\0" in str(word.value):
+        raise fail("E023", f"`include` takes a path in quotes, not `{word.text}`", word.span)
+    path = (source.folder / str(word.value)).resolve()
+    if not path.is_relative_to(root):
+        message = f"`{word.value}` lies outside of the recipe's folder"
+        raise fail("E042", message, word.span, help="a recipe includes files of its own folder and the folders in it")
+    if path in trail:
+        names = " → ".join([*(p.name for p in trail[trail.index(path) :]), path.name])
+        raise fail("E041", f"recipes include each other in a circle: {names}", word.span)
+    if len(trail) > MAX_INCLUDES:
+        raise fail("E043", f"includes are nested more than {MAX_INCLUDES} deep", word.span)
+    shown = str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+    return path, read(path, shown, word.span)
+
+
+def _drop(statement: Statement) -> Drop:
+    items = _single(statement, 2, "write `drop VERB` or `drop VERB NAME`")
+    for item in items:
+        if item.value.kind != "name":
+            raise fail("E023", f"`drop` takes words, not `{item.value.text}`", item.span)
+    return Drop(statement, items[0].value.text, items[1].value.text if len(items) > 1 else None)
+
+
+def _dialect(statement: Statement) -> str:
+    (item,) = _single(statement, 1, f"it takes {listing(DIALECTS)}")
+    if item.value.text not in DIALECTS:
+        near = nearest(item.value.text, DIALECTS)
+        help = f"did you mean `{near}`?" if near else f"it takes {listing(DIALECTS)}"
+        raise fail("E021", f"there is no dialect `{item.value.text}`", item.span, help=help)
+    return item.value.text
+
+
+def dialect_recipe(dialect: str) -> Recipe:
+    """The statements that a dialect implies."""
+    file = resources.files("recipe") / "dialects" / f"{dialect}.recipe"
+    source = Source(f"dialect {dialect}", file.read_text("utf-8"), Path.cwd(), "dialect")
+    return parse(source)[0]

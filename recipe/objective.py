@@ -1,0 +1,116 @@
+"""What a batch goes through on the training device: crop, augmentation, targets, mixing, and the loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import attrs
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from recipe.api import Trick
+from recipe.draws import Draws
+from recipe.images import Batch, Sets, crop
+from recipe.plan import Plan
+
+
+Teach = Mapping[str, Callable[[Tensor], Tensor]]
+"""The teachers of a plan: from the digest of each to the function from inputs to its logits."""
+
+
+@attrs.frozen(eq=False)
+class Judged:
+    """What a loss term may look at: logits (N, K) float32, target distributions (N, K), and the inputs (N, 3, H, W)."""
+
+    logits: Tensor
+    targets: Tensor
+    images: Tensor
+    teachers: Teach = attrs.field(factory=dict)
+
+    def teach(self, digest: str) -> Tensor:
+        """The logits (N, K) of the teacher whose plan has this digest, for the same inputs."""
+        return self.teachers[digest](self.images)
+
+
+def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Mean cross entropy of logits (N, K) against class numbers (N,) or distributions (N, K)."""
+    return F.cross_entropy(logits.float(), targets)
+
+
+@attrs.frozen(eq=False)
+class Preparation:
+    """From a batch of uint8 images to inputs and targets, with the plan's tricks in their order."""
+
+    sets: Sets
+    seed: int
+    device: torch.device
+    boxes: tuple[Trick, ...]
+    augments: tuple[Trick, ...]
+    softens: tuple[Trick, ...]
+    mixes: tuple[Trick, ...]
+
+    @classmethod
+    def of(cls, plan: Plan, sets: Sets, device: torch.device) -> Preparation:
+        hooks = (plan.hooked(hook) for hook in ("box", "augment", "soften", "mix"))
+        return cls(sets, plan.training.seed, device, *hooks)
+
+    @property
+    def distributions(self) -> bool:
+        """Whether targets must be distributions, not class numbers."""
+        return bool(self.softens or self.mixes)
+
+    def normalised(self, images: Tensor) -> Tensor:
+        """Images in [0, 1] to inputs of mean 0 and deviation 1."""
+        mean = images.new_tensor(self.sets.mean).view(1, 3, 1, 1)
+        std = images.new_tensor(self.sets.std).view(1, 3, 1, 1)
+        return (images - mean) / std
+
+    def plain(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Inputs and class numbers for evaluation."""
+        images = batch.images.to(self.device, non_blocking=True).float().div_(255)
+        return self.normalised(images), batch.labels.to(self.device, non_blocking=True)
+
+    def __call__(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Inputs (N, 3, H, W) and targets, class numbers (N,) or distributions (N, K), for training."""
+        draws = Draws(self.seed, batch.epoch, batch.indices, batch.step)
+        images = batch.images.to(self.device, non_blocking=True).float().div_(255)
+        targets = batch.labels.to(self.device, non_blocking=True)
+        if self.boxes and self.sets.train.uniform:
+            sides = [np.full(len(images), float(side)) for side in images.shape[-2:]]
+            boxes = self.boxes[0].box(attrs.evolve(draws, stream="crop"), *sides)
+            images = crop(images, torch.from_numpy(boxes).to(self.device))
+        for trick in self.augments:
+            images = trick.augment(images, attrs.evolve(draws, stream=trick.declared.word))
+        images = self.normalised(images)
+        if self.distributions:
+            targets = F.one_hot(targets, self.sets.classes).float()
+        for trick in self.softens:
+            targets = trick.soften(targets)
+        if self.mixes:
+            drawn = int(attrs.evolve(draws, stream="mix").once() * len(self.mixes))
+            trick = self.mixes[drawn]
+            images, targets = trick.mix(images, targets, attrs.evolve(draws, stream=trick.declared.word))
+        return images, targets
+
+
+def objective(plan: Plan, teachers: Teach) -> Callable[[Any, Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """The loss of a plan: from the model's outputs, targets and inputs to the loss, and the logits it judged."""
+    penalties = plan.hooked("penalise")
+    aux_weight = plan.training.aux_weight
+
+    def loss_of(outputs: Any, targets: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
+        logits, *aux = outputs if isinstance(outputs, tuple) else (outputs,)
+        logits = logits.float()
+        loss = cross_entropy(logits, targets)
+        for head in aux:
+            loss = loss + aux_weight * cross_entropy(head, targets)
+        if penalties:
+            soft = targets if targets.ndim == 2 else F.one_hot(targets, logits.shape[1]).float()
+            for trick in penalties:
+                loss = loss + trick.penalise(Judged(logits, soft, images, teachers))
+        return loss, logits
+
+    return loss_of

@@ -1,0 +1,142 @@
+"""The plan: what a recipe means. Typed, ordered, every value with its origin; needs no torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import attrs
+
+from recipe.api import Declared, Trick
+from recipe.fields import digest
+from recipe.source import Span
+from recipe.training import Training
+
+SCHEMA_VERSION = 1
+
+READING_ORDER = (
+    "base", "tweak", "init", "data", "augment", "batch", "epochs", "optimizer", "lr", "decay", "loss", "precision",
+    "layout", "compile", "ema", "seed",
+)  # fmt: skip
+"""The order in which a canonical recipe states its verbs; other verbs follow, by name."""
+
+
+@attrs.frozen
+class Origin:
+    """Where a value comes from: a place in a file or on the command line, a suggestion, a dialect, or a default."""
+
+    kind: str  # "file", "override", "suggestion", "dialect" or "default"
+    text: str
+    span: Span | None = attrs.field(default=None, eq=False, repr=False)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@attrs.frozen
+class Use:
+    """One trick of a plan, with the origin of each of its fields."""
+
+    trick: Trick
+    origins: Mapping[str, Origin] = attrs.field(eq=False)
+    origin: Origin = attrs.field(eq=False)
+
+    @property
+    def declared(self) -> Declared:
+        return self.trick.declared
+
+    @property
+    def word(self) -> str:
+        return self.trick.declared.word
+
+    @property
+    def span(self) -> Span | None:
+        return self.origin.span
+
+    @property
+    def values(self) -> dict[str, Any]:
+        return {field.name: getattr(self.trick, field.name) for field in self.declared.fields}
+
+    def statement(self) -> str:
+        """This trick as a statement that states every value which can be stated."""
+        parts = [self.word]
+        for field in self.declared.fields:
+            value = getattr(self.trick, field.name)
+            if value is None:
+                continue
+            text = field.kind.write(value)
+            parts.append(text if field.required else f"{field.word}={text}")
+        return " ".join(parts)
+
+
+def _reading_key(use: Use) -> tuple[int, str, bool, str]:
+    verb, clause = use.declared.verb, use.declared.clause
+    rank = READING_ORDER.index(verb) if verb in READING_ORDER else len(READING_ORDER)
+    return rank, verb, clause is not None, clause or ""
+
+
+@attrs.frozen(slots=False)
+class Plan:
+    """What a recipe means: its tricks in the order in which they apply, and the settings they agree on.
+
+    Two recipes that mean the same have equal plans, and the same ``digest``.
+    """
+
+    dialect: str
+    uses: tuple[Use, ...]
+    training: Training = attrs.field(eq=False)
+    warnings: tuple[Any, ...] = attrs.field(default=(), eq=False)
+
+    def use(self, verb: str) -> Use | None:
+        """The first use of a verb, whatever its clause."""
+        return next((use for use in self.uses if use.declared.verb == verb), None)
+
+    def find(self, word: str) -> Use | None:
+        """The use of exactly these words."""
+        return next((use for use in self.uses if use.word == word), None)
+
+    def hooked(self, hook: str) -> tuple[Trick, ...]:
+        """The tricks that implement a hook, in order."""
+        return tuple(use.trick for use in self.uses if use.trick.overrides(hook))
+
+    @property
+    def base(self) -> Trick:
+        return self.hooked("build")[0]
+
+    def canonical(self) -> str:
+        """The canonical recipe: every value explicit, one statement a line; it binds to an equal plan."""
+        lines = [f"dialect {self.dialect}", *(use.statement() for use in sorted(self.uses, key=_reading_key))]
+        return "".join(f"{line}\n" for line in lines)
+
+    @cached_property
+    def digest(self) -> str:
+        """Sixteen hexadecimal digits that identify the meaning; origins and writing do not count."""
+        uses = [
+            [use.word, {f.name: f.kind.identity(getattr(use.trick, f.name)) for f in use.declared.fields}]
+            for use in sorted(self.uses, key=_reading_key)
+        ]
+        return digest(json.dumps([self.dialect, uses], sort_keys=True).encode())
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plan as plain JSON values."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "digest": self.digest,
+            "dialect": self.dialect,
+            "tricks": [
+                {
+                    "trick": use.word,
+                    "origin": str(use.origin),
+                    "values": {
+                        field.word: {
+                            "value": field.kind.identity(getattr(use.trick, field.name)),
+                            "origin": str(use.origins[field.name]),
+                        }
+                        for field in use.declared.fields
+                    },
+                }
+                for use in self.uses
+            ],
+        }

@@ -1,0 +1,132 @@
+"""The vocabulary: which words installed packages register, found without importing any of them.
+
+A trick registers through an entry point of the group ``recipe.tricks``, named by its words: ``lr`` or ``lr.warmup``.
+Only the tricks that a recipe uses are imported, and what is wrong with one spoils only its own words.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path
+
+import attrs
+
+from recipe.api import API_VERSION, Trick
+from recipe.diagnostics import RecipeError, fail
+from recipe.fields import Choice
+from recipe.source import Span
+
+GROUP = "recipe.tricks"
+
+DIRECTIVES = {
+    "include": 'include "FILE": lay this recipe over another one of the same folder tree',
+    "drop": "drop VERB [NAME]: take out what a layer below says",
+    "dialect": "dialect paper|gluoncv|torchvision: choose the defaults where the published sources differ",
+}
+"""The verbs that the compiler itself understands."""
+
+Key = tuple[str, str | None]
+
+
+@attrs.frozen
+class Offer:
+    """A trick that a package offers, not loaded yet."""
+
+    package: str
+    entry: metadata.EntryPoint | None = None
+    loaded: type[Trick] | None = None
+
+
+class Vocabulary:
+    """All words that are known, and the tricks behind them, loaded when first used."""
+
+    def __init__(self, offers: Iterable[tuple[Key, Offer]]) -> None:
+        self._offers: dict[Key, list[Offer]] = {}
+        for key, offer in offers:
+            self._offers.setdefault(key, []).append(offer)
+        self._loaded: dict[Key, type[Trick]] = {}
+
+    @classmethod
+    def installed(cls, plugins: Iterable[Path] = ()) -> Vocabulary:
+        """What installed packages register, and the tricks of single plugin files."""
+        offers: list[tuple[Key, Offer]] = []
+        for entry in metadata.entry_points(group=GROUP):
+            verb, _, clause = entry.name.partition(".")
+            package = entry.dist.name if entry.dist else "an unnamed package"
+            offers.append(((verb, clause or None), Offer(package, entry)))
+        for path in plugins:
+            offers += _from_file(path)
+        return cls(offers)
+
+    def keys(self) -> list[Key]:
+        """Every word pair, verbs alone first."""
+        return sorted(self._offers, key=lambda key: (key[0], key[1] or ""))
+
+    def verbs(self) -> set[str]:
+        return {verb for verb, _ in self._offers} | set(DIRECTIVES)
+
+    def clauses(self, verb: str) -> set[str]:
+        return {clause for found, clause in self._offers if found == verb and clause is not None}
+
+    def has(self, verb: str, clause: str | None = None) -> bool:
+        return (verb, clause) in self._offers
+
+    def load(self, verb: str, clause: str | None, span: Span | None = None) -> type[Trick]:
+        """The trick behind a verb and clause; raises `RecipeError` where it can't be used."""
+        key = (verb, clause)
+        if key not in self._loaded:
+            word = verb if clause is None else f"{verb} {clause}"
+            offers = self._offers[key]
+            if len(offers) > 1:
+                names = " and ".join(sorted(offer.package for offer in offers))
+                raise fail("E081", f"`{word}` is registered by {names}", span, help="uninstall one of them")
+            self._loaded[key] = self._import(word, offers[0], span)
+        return self._loaded[key]
+
+    def _import(self, word: str, offer: Offer, span: Span | None) -> type[Trick]:
+        def broken(why: str) -> RecipeError:
+            help = f"`{word}` can't be used; the rest of the vocabulary can"
+            return fail("E080", f"the plugin {offer.package} is broken: {why}", span, help=help)
+
+        found: object = offer.loaded
+        if offer.entry is not None:
+            try:
+                with contextlib.redirect_stdout(io.StringIO()):  # what a plugin prints is no part of our output
+                    found = offer.entry.load()
+            except (Exception, SystemExit) as error:
+                raise broken(f"{type(error).__name__}: {error}") from error
+        if not (isinstance(found, type) and issubclass(found, Trick) and hasattr(found, "declared")):
+            raise broken(f"`{word}` is no class declared with @trick")
+        if (version := getattr(found, "api_version", API_VERSION)) != API_VERSION:
+            raise broken(f"it was written for version {version} of the API, and this is {API_VERSION}")
+        if found.declared.word != word:
+            raise broken(f"it registers `{word}` for a trick that declares itself as `{found.declared.word}`")
+        for field in found.declared.fields:
+            if isinstance(field.kind, Choice):
+                both = self.clauses(found.declared.verb) & set(field.kind.words)
+                if both:
+                    name = min(both)
+                    raise fail("E081", f"`{word} {name}` would mean two things: a clause, and a value of {field.name}", span)
+        found.declared = attrs.evolve(found.declared, package=offer.package)
+        return found
+
+
+def _from_file(path: Path) -> list[tuple[Key, Offer]]:
+    """The tricks of one plugin file; the user named it, so its code may run."""
+    spec = importlib.util.spec_from_file_location(f"recipe_plugin_{path.stem}", path)
+    if not path.is_file() or spec is None or spec.loader is None:
+        raise fail("E080", f"`{path}` is no Python file", help="--plugin takes the path of a .py file")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        raise fail("E080", f"the plugin {path} is broken: {type(error).__name__}: {error}") from error
+    found = [value for value in vars(module).values() if isinstance(value, type) and "declared" in vars(value)]
+    if not found:
+        raise fail("E080", f"the plugin {path} declares no trick", help="decorate a class with recipe.api.trick")
+    return [((cls.declared.verb, cls.declared.clause), Offer(str(path), loaded=cls)) for cls in found]

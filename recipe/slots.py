@@ -1,0 +1,113 @@
+"""The slots that tricks read and write, and the order and the clashes that follow from them."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from recipe.diagnostics import Diagnostic, RecipeError, fail
+
+if TYPE_CHECKING:
+    from recipe.plan import Use
+
+EXCLUSIVE: Mapping[str, str] = {
+    "base": "the stock model",
+    "stem": "the layers before the first block",
+    "trunk": "which convolution of a block carries its stride",
+    "shortcut": "how a block's shortcut reduces its resolution",
+    "init": "initial values of convolution and fully connected weights",
+    "norm": "initial values of the last normalisation of a block",
+    "data": "the images",
+    "crop": "which part of an image is seen",
+    "schedule": "the decay of the learning rate",
+    "optimizer": "the rule of the update",
+    "dtype": "the number format of the computation",
+    "average": "the average of the weights that is evaluated",
+}
+"""Slots that one trick at most may write."""
+
+COMBINED: Mapping[str, str] = {
+    "inputs": "each image on its own; in the order that the tricks declare",
+    "targets": "the target distribution; before images are mixed",
+    "mix": "images and targets together; of several tricks, one is drawn per batch",
+    "loss": "terms that are added to the loss",
+    "groups": "what differs between parameters in the optimizer",
+    "grads": "the gradients, before the update",
+    "lr": "factors of the learning rate; they multiply",
+    "run": "settings of the training that are one trick's own",
+}
+"""Slots that several tricks may write, with what that means."""
+
+
+def clashes(uses: Sequence[Use]) -> list[Diagnostic]:
+    """Pairs that write one exclusive slot, or of which one excludes the other; and unmet needs."""
+    found = []
+    present = {use.word for use in uses}
+    for index, use in enumerate(uses):
+        for other in uses[:index]:
+            slots = sorted(set(use.declared.writes) & set(other.declared.writes) & EXCLUSIVE.keys())
+            excluded = other.word in use.declared.excludes or use.word in other.declared.excludes
+            if slots or excluded:
+                why = f"both decide {EXCLUSIVE[slots[0]]}" if slots else "one excludes the other"
+                first, second = sorted((use, other), key=lambda u: (u.span is not None, u.span.start if u.span else 0))
+                places = ((first.span, f"`{first.word}` is here"),) if first.span else ()
+                found.append(
+                    Diagnostic(
+                        "E030",
+                        f"`{first.word}` and `{second.word}` clash: {why}{_packages(first, second)}",
+                        second.span,
+                        others=places,
+                        help=f"leave one out, or write `drop {first.word}`",
+                    )
+                )
+        for need in use.declared.needs:
+            if need not in present:
+                message = f"`{use.word}` needs `{need}`"
+                found.append(Diagnostic("E031", message, use.span, help=f"add `{need}`"))
+    return found
+
+
+def _packages(first: Use, second: Use) -> str:
+    if first.declared.package == second.declared.package:
+        return ""
+    return f" (`{first.word}` is of {first.declared.package}, `{second.word}` of {second.declared.package})"
+
+
+def solve(uses: Iterable[Use]) -> tuple[Use, ...]:
+    """The order in which tricks apply: who writes a slot comes before who reads it, then what `after` says.
+
+    Where nothing is declared the words' own order decides, so the result never depends on how a recipe is written.
+    """
+    by_word = {use.word: use for use in uses}
+    before: dict[str, set[str]] = {word: set() for word in by_word}
+    for word, use in by_word.items():
+        for other_word, other in by_word.items():
+            reads = set(use.declared.reads) - set(use.declared.writes)
+            if other_word != word and (reads & set(other.declared.writes) or other_word in use.declared.after):
+                before[word].add(other_word)
+    ready = [word for word, waits in before.items() if not waits]
+    heapq.heapify(ready)
+    order: list[str] = []
+    while ready:
+        word = heapq.heappop(ready)
+        order.append(word)
+        for other, waits in before.items():
+            if word in waits:
+                waits.discard(word)
+                if not waits:
+                    heapq.heappush(ready, other)
+    if len(order) < len(by_word):
+        stuck = [by_word[word] for word in sorted(set(by_word) - set(order))]
+        names = ", ".join(f"`{use.word}` (of {use.declared.package})" for use in stuck)
+        places = tuple((use.span, f"`{use.word}`") for use in stuck[1:] if use.span)
+        raise fail("E032", f"these want to come after one another: {names}", stuck[0].span, others=places)
+    return tuple(by_word[word] for word in order)
+
+
+def ordered(uses: Sequence[Use]) -> tuple[Use, ...]:
+    """The solved order of tricks that do not clash; raises all clashes at once."""
+    found = clashes(uses)
+    if found:
+        raise RecipeError(*found)
+    return solve(uses)

@@ -1,0 +1,59 @@
+"""The configured training, as plain values: what the tricks of a plan agree on before anything is built."""
+
+from __future__ import annotations
+
+import math
+
+import attrs
+
+
+@attrs.frozen
+class Progress:
+    """How far a training is: the only thing a learning rate may depend on.
+
+    ``step`` counts batches from 0 over the whole training; ``epochs`` and ``warmup`` are in epochs.
+    """
+
+    step: int
+    steps_per_epoch: int
+    epochs: float
+    warmup: float = 0.0
+
+    @property
+    def epoch(self) -> float:
+        """Epochs done before this step."""
+        return self.step / self.steps_per_epoch
+
+    @property
+    def after_warmup(self) -> float:
+        """The done part, 0 to 1, of what comes after the warmup, counted in batches."""
+        total = self.epochs - self.warmup
+        return min(1.0, max(0.0, (self.epoch - self.warmup) / total)) if total > 0 else 0.0
+
+
+@attrs.frozen
+class Training:
+    """Settings that a trick's `configure` changes, with the values they have where no trick does."""
+
+    epochs: int = 1
+    batch: int = 1
+    micro: int | None = None
+    seed: int = 0
+    rate: float = 0.1
+    rate_per_epoch: bool = False  # the learning rate changes between epochs only
+    warmup: float = 0.0  # epochs
+    weight_decay: float = 0.0
+    aux_weight: float = 0.0  # of the loss of auxiliary heads
+    precision: str = "fp32"
+    channels_last: bool = False
+    compile_mode: str | None = None
+    average_decay: float | None = None
+
+    def steps(self, samples: int) -> int:
+        """Batches an epoch: full ones, then the rest; a rest of one image joins the batch before it."""
+        whole, rest = divmod(samples, self.batch)
+        return max(1, whole + (rest > 1 or (rest == 1 and whole == 0)))
+
+    def chunks(self, samples: int) -> int:
+        """Micro batches that a batch of so many samples is cut into."""
+        return math.ceil(samples / self.micro) if self.micro else 1

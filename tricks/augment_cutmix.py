@@ -1,0 +1,61 @@
+"""augment cutmix α: put a part of one image into another, and mix their targets by the areas.
+
+Yun et al. 2019: a box of area (1 − λ), with λ from Beta(α, α), at a random centre and cut at the borders; the targets are
+mixed by the area that the box has in the end.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from recipe.api import Trick, number, trick
+from recipe.tricks._pairs import partners
+
+if TYPE_CHECKING:
+    import torch
+
+    from recipe.api import Draws
+
+
+@trick("augment cutmix", reads=("crop", "inputs", "targets"), writes=("mix",))
+class Cutmix(Trick):
+    """Replace a random box of each image by that of its partner in the batch; beside mixup, one is drawn per batch."""
+
+    alpha: float = number(1.0, "parameter of the Beta distribution of the area", above=0, maximum=100)
+
+    def mix(
+        self, images: torch.Tensor, targets: torch.Tensor, draws: Draws
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        import attrs
+        import torch
+
+        partner = partners(len(images))
+        pair = torch.arange(len(images)) // 2 * 2
+        weight = torch.from_numpy(draws.beta(self.alpha))[pair].to(images)
+        centres = torch.from_numpy(attrs.evolve(draws, stream=draws.stream + " centre").uniform(2))[pair].to(images)
+        return cutmix(images, targets, partner.to(images.device), weight, centres)
+
+
+def cutmix(
+    images: torch.Tensor, targets: torch.Tensor, partner: torch.Tensor, weight: torch.Tensor, centres: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images (N, C, H, W) and targets (N, K), each with a box of its partner's (N,).
+
+    ``weight`` (N,) is the part of the area that an image keeps, ``centres`` (N, 2) its box's centre as fractions of
+    height and width.
+    """
+    import torch
+
+    height, width = images.shape[-2:]
+    side = (1 - weight).sqrt()
+    inside, area = torch.ones_like(images[:, :1], dtype=torch.bool), torch.ones_like(weight)
+    for axis, length in ((0, height), (1, width)):
+        middle = (centres[:, axis] * length).floor()
+        half = (side * length).floor().div(2, rounding_mode="floor")
+        low, high = (middle - half).clamp(0, length), (middle + half).clamp(0, length)
+        place = torch.arange(length, device=images.device)
+        band = (place >= low[:, None]) & (place < high[:, None])
+        inside = inside & (band[:, None, :, None] if axis == 0 else band[:, None, None, :])
+        area = area * (high - low) / length
+    kept = (1 - area).view(-1, 1).to(targets)
+    return torch.where(inside, images[partner], images), targets[partner].lerp(targets, kept)

@@ -1,0 +1,25 @@
+"""augment flip: mirror images from left to right, with probability 0.5. He et al. 2019, section 2.1."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from recipe.api import Trick, number, trick
+
+if TYPE_CHECKING:
+    import torch
+
+    from recipe.api import Draws
+
+
+@trick("augment flip", writes=("inputs",))
+class Flip(Trick):
+    """Mirror each image from left to right with some probability."""
+
+    probability: float = number(0.5, "probability of mirroring", minimum=0, maximum=1)
+
+    def augment(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
+        import torch
+
+        flipped = torch.from_numpy(draws.uniform()[:, 0] < self.probability).to(images.device)
+        return torch.where(flipped.view(-1, 1, 1, 1), images.flip(3), images)

@@ -1,0 +1,85 @@
+"""augment jitter: random brightness, contrast, saturation and hue.
+
+He et al. 2019, section 2.1: hue, saturation and brightness scaled by coefficients from [0.6, 1.4]. GluonCV's script scales
+contrast, and leaves hue alone; so does this in the dialects `gluoncv` and `torchvision`. Hue is turned, as everywhere:
+by up to 0.2 of the colour circle, which is what MXNet makes of a coefficient of 0.4.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from recipe.api import Trick, number, trick
+
+if TYPE_CHECKING:
+    import torch
+
+    from recipe.api import Draws
+
+LUMA = (0.2989, 0.587, 0.114)
+NOT_PAPER = {"gluoncv": 0.0, "torchvision": 0.0}
+
+
+@trick("augment jitter", reads=("crop",), writes=("inputs",))
+class Jitter(Trick):
+    """Change brightness, contrast, saturation and hue of each image by random amounts, in this order."""
+
+    brightness: float = number(0.4, "factor from [1 − x, 1 + x]", minimum=0, maximum=1)
+    contrast: float = number(
+        0.0, "factor from [1 − x, 1 + x]", minimum=0, maximum=1, dialects={"gluoncv": 0.4, "torchvision": 0.4}
+    )
+    saturation: float = number(0.4, "factor from [1 − x, 1 + x]", minimum=0, maximum=1)
+    hue: float = number(0.2, "turn from [−x, x], in colour circles", minimum=0, maximum=0.5, dialects=NOT_PAPER)
+
+    def augment(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
+        import torch
+
+        signed = torch.from_numpy(2 * draws.uniform(4) - 1).to(images)
+        scale = images.new_tensor([self.brightness, self.contrast, self.saturation, self.hue])
+        brightness, contrast, saturation, hue = (signed * scale).unbind(1)
+        if self.brightness:
+            images = adjust_brightness(images, 1 + brightness)
+        if self.contrast:
+            images = adjust_contrast(images, 1 + contrast)
+        if self.saturation:
+            images = adjust_saturation(images, 1 + saturation)
+        return adjust_hue(images, hue) if self.hue else images
+
+
+def _blend(images: torch.Tensor, other: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
+    return other.lerp(images, factor.view(-1, 1, 1, 1)).clamp(0, 1)
+
+
+def _gray(images: torch.Tensor) -> torch.Tensor:
+    return (images * images.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+
+
+def adjust_brightness(images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
+    """Images (N, 3, H, W) in [0, 1], blended with black by factors (N,)."""
+    return (images * factor.view(-1, 1, 1, 1)).clamp(0, 1)
+
+
+def adjust_contrast(images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
+    """Images (N, 3, H, W) in [0, 1], blended with their mean gray by factors (N,)."""
+    return _blend(images, _gray(images).mean((1, 2, 3), keepdim=True).expand_as(images), factor)
+
+
+def adjust_saturation(images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
+    """Images (N, 3, H, W) in [0, 1], blended with their gray version by factors (N,)."""
+    return _blend(images, _gray(images).expand_as(images), factor)
+
+
+def adjust_hue(images: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:
+    """Images (N, 3, H, W) in [0, 1], their hue in HSV turned by parts (N,) of the colour circle."""
+    import torch
+
+    value, argmax = images.max(1)
+    chroma = value - images.min(1).values
+    safe = torch.where(chroma > 0, chroma, torch.ones_like(chroma))
+    red, green, blue = images.unbind(1)
+    sextant = torch.stack([(green - blue) / safe, 2 + (blue - red) / safe, 4 + (red - green) / safe], 1)
+    hue = sextant.gather(1, argmax[:, None])[:, 0] + 6 * turn.view(-1, 1, 1)
+    # Each channel is the value less what of the chroma its distance on the circle takes away.
+    place = (images.new_tensor([5.0, 3.0, 1.0]).view(1, 3, 1, 1) + hue[:, None]) % 6
+    lost = torch.minimum(place, 4 - place).clamp(0, 1)
+    return value[:, None] - chroma[:, None] * lost

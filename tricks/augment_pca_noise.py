@@ -1,0 +1,38 @@
+"""augment pca-noise: noise along the principal components of the colours of ImageNet.
+
+He et al. 2019, section 2.1 (Krizhevsky et al. 2012): to each image P · (α ∘ λ) is added, with α from N(0, 0.1) and the
+eigenvectors P and eigenvalues λ of the covariance of ImageNet's RGB values.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from recipe.api import Trick, number, trick
+
+if TYPE_CHECKING:
+    import torch
+
+    from recipe.api import Draws
+
+EIGENVALUES = (55.46, 4.794, 1.148)  # for values in [0, 255]
+EIGENVECTORS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
+
+
+@trick("augment pca-noise", reads=("crop",), writes=("inputs",), after=("augment jitter",))
+class PcaNoise(Trick):
+    """Add to each image a random colour along the principal components of natural images."""
+
+    deviation: float = number(0.1, "standard deviation of the coefficients", minimum=0, maximum=10)
+
+    def augment(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
+        import torch
+
+        return pca_noise(images, torch.from_numpy(draws.normal(3) * self.deviation).to(images))
+
+
+def pca_noise(images: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
+    """Images (N, 3, H, W) in [0, 1] with the noise of coefficients alpha (N, 3) added."""
+    values = images.new_tensor(EIGENVALUES) / 255
+    colours = (alpha * values) @ images.new_tensor(EIGENVECTORS).T
+    return images + colours[:, :, None, None]

@@ -1,0 +1,116 @@
+"""base MODEL [weights=NAME|FILE] [classes=N]: the stock model that everything else changes.
+
+Any classifier of torchvision; with the extra ``timm``, any of timm's as ``timm:NAME``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from recipe.api import Trick, architecture, integer, path, trick
+
+if TYPE_CHECKING:
+    import torch
+
+# torchvision.models.list_models(module=torchvision.models), kept here so that a recipe is checked without torch.
+TORCHVISION = tuple(
+    """
+    alexnet convnext_base convnext_large convnext_small convnext_tiny densenet121 densenet161 densenet169 densenet201
+    efficientnet_b0 efficientnet_b1 efficientnet_b2 efficientnet_b3 efficientnet_b4 efficientnet_b5 efficientnet_b6
+    efficientnet_b7 efficientnet_v2_l efficientnet_v2_m efficientnet_v2_s googlenet inception_v3 maxvit_t mnasnet0_5
+    mnasnet0_75 mnasnet1_0 mnasnet1_3 mobilenet_v2 mobilenet_v3_large mobilenet_v3_small regnet_x_16gf regnet_x_1_6gf
+    regnet_x_32gf regnet_x_3_2gf regnet_x_400mf regnet_x_800mf regnet_x_8gf regnet_y_128gf regnet_y_16gf regnet_y_1_6gf
+    regnet_y_32gf regnet_y_3_2gf regnet_y_400mf regnet_y_800mf regnet_y_8gf resnet101 resnet152 resnet18 resnet34
+    resnet50 resnext101_32x8d resnext101_64x4d resnext50_32x4d shufflenet_v2_x0_5 shufflenet_v2_x1_0 shufflenet_v2_x1_5
+    shufflenet_v2_x2_0 squeezenet1_0 squeezenet1_1 swin_b swin_s swin_t swin_v2_b swin_v2_s swin_v2_t vgg11 vgg11_bn
+    vgg13 vgg13_bn vgg16 vgg16_bn vgg19 vgg19_bn vit_b_16 vit_b_32 vit_h_14 vit_l_16 vit_l_32 wide_resnet101_2
+    wide_resnet50_2
+    """.split()
+)
+
+
+@trick("base", writes=("base",))
+class Base(Trick):
+    """Begin with a stock model.
+
+    Its weights are drawn afresh (see ``init``) unless ``weights`` names pretrained ones: a name of torchvision's, such
+    as ``IMAGENET1K_V2`` or ``DEFAULT``, which is downloaded when the model is made, or a safetensors file in quotes.
+    What has another shape there, such as the last layer for another number of classes, stays freshly drawn.
+    """
+
+    model: str = architecture("a torchvision classifier, or `timm:NAME`", of=(*TORCHVISION, "module"), prefixes=("timm:",))
+    weights: str | None = path(None, "pretrained weights: a name of torchvision's, or a safetensors file", name=True)
+    classes: int | None = integer(None, "outputs; as many as the data has, where it is left out", minimum=2, maximum=100_000)
+
+    def suggest(self) -> Mapping[str, Any]:
+        """Inception-V3 takes 299 px (He et al., section 2.1)."""
+        return {"data size": self._image_size()} if self.model == "inception_v3" else {}
+
+    def build(self, classes: int | None) -> torch.nn.Module:
+        """The model with so many outputs."""
+        if self.model == "module":
+            raise ValueError("it is the model that Python code hands to recipe.compile(…, base=model)")
+        if self.model.startswith("timm:"):
+            return self._timm(classes)
+        from torchvision.models import get_model
+
+        options: dict[str, Any] = {} if classes is None else {"num_classes": classes}
+        if self.model in ("inception_v3", "googlenet"):
+            # Drawing from truncated normals takes half a minute, and `init` draws again.
+            options |= {"init_weights": False, "aux_logits": True, "transform_input": self.weights is not None}
+        return get_model(self.model, weights=None, **options)
+
+    def _timm(self, classes: int | None) -> torch.nn.Module:
+        try:
+            import timm
+        except ImportError:
+            raise ValueError("timm is not installed; `pip install 'recipe-compiler[timm]'` installs it") from None
+        name = self.model.removeprefix("timm:")
+        if name not in timm.list_models():
+            raise ValueError(f"timm has no model `{name}`")
+        return timm.create_model(name, **({} if classes is None else {"num_classes": classes}))
+
+    def _image_size(self) -> int:
+        """Height and width, in pixels, of the images that the model was made for."""
+        return 299 if self.model == "inception_v3" else 224
+
+    def _weight_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of every pretrained tensor, without a download."""
+        if self.weights is None:
+            return {}
+        if self._is_file():
+            from recipe.graph.weights import safetensors_shapes
+
+            return safetensors_shapes(self.weights)
+        import torch
+
+        self._torchvision_weights()
+        with torch.device("meta"):
+            return {name: tuple(tensor.shape) for name, tensor in self.build(None).state_dict().items()}
+
+    def _load(self) -> dict[str, torch.Tensor]:
+        """The pretrained tensors."""
+        if self.weights is None:
+            return {}
+        if self._is_file():
+            from safetensors.torch import load_file
+
+            return load_file(self.weights)
+        return dict(self._torchvision_weights().get_state_dict(progress=False, check_hash=True))
+
+    def _is_file(self) -> bool:
+        return self.weights is not None and "/" in self.weights
+
+    def _torchvision_weights(self) -> Any:
+        from torchvision.models import get_model_weights
+
+        from recipe.diagnostics import fail, listing
+
+        if self.model.startswith("timm:") or self.model == "module":
+            raise fail("E023", f"`weights={self.weights}` is known for torchvision's models only")
+        known = get_model_weights(self.model)
+        if self.weights != "DEFAULT" and self.weights not in known.__members__:
+            have = listing(["DEFAULT", *known.__members__])
+            raise fail("E023", f"`{self.model}` has no weights `{self.weights}`", help=f"it has {have}")
+        return known[self.weights] if self.weights in known.__members__ else known.DEFAULT

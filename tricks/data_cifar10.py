@@ -1,0 +1,50 @@
+"""data cifar10 PATH: CIFAR-10: 60,000 colour images of 32 × 32 pixels in 10 classes. Krizhevsky 2009.
+
+Nothing is downloaded: PATH holds the files as they are published.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recipe.api import Trick, integer, path, trick
+
+if TYPE_CHECKING:
+    from recipe.api import InMemory, Sets
+
+
+@trick("data cifar10", writes=("data",))
+class Cifar10(Trick):
+    """Train on the training images of CIFAR-10 and evaluate on its 10,000 test images."""
+
+    path: str = path(help="folder that holds the published files")
+    size: int = integer(32, "height and width of the images, in pixels", minimum=8, maximum=1024)
+    workers: int = integer(0, "processes that load batches ahead; 0 loads them in place", minimum=0, maximum=256)
+
+    def suggest(self) -> Mapping[str, Any]:
+        return {"epochs count": 30, "batch total": 128}
+
+    def open(self) -> Sets:
+        from recipe.api import in_memory
+
+        parts = [_read(Path(self.path), part) for part in (True, False)]
+        return in_memory(parts[0], parts[1], 10, self.size)
+
+    def _count_classes(self) -> int:
+        return 10
+
+
+def _read(folder: Path, train: bool) -> InMemory:
+    """One part of the set, by torchvision's reader, which checks the files' digests before it unpickles them."""
+    import torch
+    from torchvision.datasets import CIFAR10
+
+    from recipe.api import InMemory
+
+    try:
+        found = CIFAR10(str(folder), train=train)
+    except RuntimeError:
+        raise FileNotFoundError(f"there is no folder `{folder / CIFAR10.base_folder}` with the files of CIFAR-10") from None
+    return InMemory(torch.from_numpy(found.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(found.targets))

@@ -1,0 +1,70 @@
+"""data folder PATH: images in folders, as ImageNet is kept: PATH/train/CLASS/IMAGE and PATH/val/CLASS/IMAGE.
+
+For evaluation the short side is resized to 256 and the centre of 224 cropped (He et al. 2019, section 2.1), and in that
+proportion for other sizes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recipe.api import Trick, integer, path, trick
+
+if TYPE_CHECKING:
+    from recipe.api import Files, Plan, Sets
+
+ENDINGS = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"))
+
+
+@trick("data folder", writes=("data",))
+class Folder(Trick):
+    """Train on the images in PATH/train, a folder for each class, and evaluate on those in PATH/val."""
+
+    path: str = path(help="folder that holds `train` and `val`")
+    size: int = integer(224, "height and width of the network's input, in pixels", minimum=8, maximum=1024)
+    workers: int = integer(4, "processes that decode images ahead; 0 decodes them in place", minimum=0, maximum=256)
+
+    def check(self, plan: Plan) -> Iterable[str]:
+        if not Path(self.path).is_dir():
+            yield f"there is no folder `{self.path}` here"
+
+    def open(self) -> Sets:
+        from recipe.api import Sets
+
+        classes = _classes(Path(self.path) / "train")
+        held_out = _classes(Path(self.path) / "val")
+        if unknown := sorted(set(held_out) - set(classes)):
+            raise FileNotFoundError(f"the class `{unknown[0]}` of `{self.path}/val` has no folder in `train`")
+        return Sets(self._files("train", classes), self._files("val", classes), len(classes))
+
+    def _files(self, part: str, classes: list[str]) -> Files:
+        import torch
+
+        from recipe.api import Files
+
+        found = [
+            (file, label)
+            for label, name in enumerate(classes)
+            for file in sorted((Path(self.path) / part / name).glob("*"))
+            if file.suffix.lower() in ENDINGS
+        ]
+        if not found:
+            raise FileNotFoundError(f"there is no image in `{self.path}/{part}`")
+        return Files(tuple(file for file, _ in found), torch.tensor([label for _, label in found]), self.size)
+
+    def _count_classes(self) -> int | None:
+        """The number of classes, where the folder is here."""
+        train = Path(self.path) / "train"
+        return len(_classes(train)) if train.is_dir() else None
+
+
+def _classes(folder: Path) -> list[str]:
+    """The names of the class folders."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder `{folder}`")
+    found = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
+    if not found:
+        raise FileNotFoundError(f"there is no class folder in `{folder}`")
+    return found

@@ -1,0 +1,17 @@
+"""decay RATE: weight decay. The paper has 1e-4."""
+
+from __future__ import annotations
+
+import attrs
+
+from recipe.api import Training, Trick, number, trick
+
+
+@trick("decay")
+class Decay(Trick):
+    """Set the weight decay: the rate at which parameters are drawn to zero."""
+
+    rate: float = number(1e-4, "weight decay", minimum=0, maximum=1)
+
+    def configure(self, training: Training) -> Training:
+        return attrs.evolve(training, weight_decay=self.rate)

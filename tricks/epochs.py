@@ -1,0 +1,17 @@
+"""epochs N: passes over the training images. The paper has 120, and 200 with mixup."""
+
+from __future__ import annotations
+
+import attrs
+
+from recipe.api import Training, Trick, integer, trick
+
+
+@trick("epochs")
+class Epochs(Trick):
+    """Set the number of passes over the training images."""
+
+    count: int = integer(120, "passes over the training images", minimum=1, maximum=100_000)
+
+    def configure(self, training: Training) -> Training:
+        return attrs.evolve(training, epochs=self.count)

@@ -1,0 +1,26 @@
+"""init xavier: Xavier initialisation, the paper's own.
+
+He et al. 2019, section 2.1: weights of convolutions and fully connected layers from U(−a, a) with
+a = √(6 / (fan_in + fan_out)), biases 0, BN gamma 1 and beta 0. Glorot and Bengio 2010.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from recipe.api import Initialise, Site, Trick, number, trick
+from recipe.tricks._fills import fill_layers
+
+if TYPE_CHECKING:
+    from recipe.api import Net
+
+
+@trick("init xavier", reads=("stem", "trunk", "shortcut"), writes=("init",))
+class Xavier(Trick):
+    """Draw the weights of convolution and fully connected layers from Xavier's uniform distribution."""
+
+    gain: float = number(1.0, "factor of the bound", above=0, maximum=100)
+
+    def rewrite(self, net: Net) -> Iterable[Site]:
+        return fill_layers(net, lambda weight, kind: Initialise(weight, "xavier_uniform", {"gain": self.gain}))

@@ -1,0 +1,25 @@
+"""init zero-gamma: gamma = 0 in the last normalisation of each residual block.
+
+He et al. 2019, section 3.1 (Goyal et al. 2017): every block begins as the identity, so the network is easier to train at
+first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from recipe.api import Initialise, Site, Trick, trick
+
+if TYPE_CHECKING:
+    from recipe.api import Net
+
+
+@trick("init zero-gamma", reads=("init", "trunk", "shortcut"), writes=("norm",))
+class ZeroGamma(Trick):
+    """Begin with gamma = 0 in the normalisation that ends the trunk of each residual block."""
+
+    def rewrite(self, net: Net) -> Iterable[Site]:
+        for block in net.blocks:
+            if block.last_norm is not None:
+                yield Site(block.where, (Initialise(f"{block.last_norm[0]}.weight", "zeros"),))

@@ -1,0 +1,17 @@
+"""loss [aux=W]: cross entropy, and the weight of the loss of auxiliary heads, which Inception-V3 and GoogLeNet have."""
+
+from __future__ import annotations
+
+import attrs
+
+from recipe.api import Training, Trick, number, trick
+
+
+@trick("loss")
+class Loss(Trick):
+    """Minimise the cross entropy between the predicted and the target distribution."""
+
+    aux: float = number(0.4, "weight of the loss of each auxiliary head (Szegedy et al. 2016)", minimum=0, maximum=10)
+
+    def configure(self, training: Training) -> Training:
+        return attrs.evolve(training, aux_weight=self.aux)

@@ -1,0 +1,47 @@
+"""loss distill TEACHER: knowledge distillation from another recipe's model.
+
+He et al. 2019, section 5.3 (Hinton et al. 2015): ℓ(p, softmax(z)) + T² · ℓ(softmax(r / T), softmax(z / T)), with the
+student's logits z, the teacher's r, and T = 20. GluonCV weighs the two by one half each.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from recipe.api import RecipeFile, Trick, number, teacher, trick
+
+if TYPE_CHECKING:
+    import torch
+
+    from recipe.api import Judged
+
+
+@trick("loss distill", reads=("targets", "mix"), writes=("loss",))
+class Distill(Trick):
+    """Learn from the softened predictions of a teacher, which is another recipe.
+
+    A finished run of the teacher is used where there is one; else the teacher is trained first.
+    """
+
+    teacher: RecipeFile = teacher("the teacher's recipe")
+    temperature: float = number(20.0, "temperature T of both distributions", above=0, maximum=1000)
+    weight: float = number(1.0, "weight of the loss on the labels", minimum=0, maximum=100, dialects={"gluoncv": 0.5})
+    soft_weight: float = number(
+        1.0, "weight of the loss on the teacher's predictions", minimum=0, maximum=100, dialects={"gluoncv": 0.5}
+    )
+
+    def penalise(self, judged: Judged) -> torch.Tensor:
+        import torch.nn.functional as F
+
+        term = self.soft_weight * distillation(judged.logits, judged.teach(self.teacher.digest), self.temperature)
+        if self.weight != 1:
+            term = term + (self.weight - 1) * F.cross_entropy(judged.logits, judged.targets)
+        return term
+
+
+def distillation(student: torch.Tensor, teacher: torch.Tensor, temperature: float) -> torch.Tensor:
+    """T² times the mean cross entropy of softened distributions, from logits (N, K) of student and teacher."""
+    import torch.nn.functional as F
+
+    soft = F.softmax(teacher.float() / temperature, dim=1)
+    return F.cross_entropy(student.float() / temperature, soft) * temperature**2

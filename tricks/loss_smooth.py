@@ -1,0 +1,38 @@
+"""loss smooth ε: label smoothing.
+
+He et al. 2019, section 5.2 (Szegedy et al. 2016): the true class gets 1 − ε and each of the K − 1 others ε / (K − 1).
+GluonCV and torch spread ε over all K classes: 1 − ε + ε / K and ε / K.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from recipe.api import Trick, choice, number, trick
+
+if TYPE_CHECKING:
+    import torch
+
+
+@trick("loss smooth", writes=("targets",))
+class Smooth(Trick):
+    """Take a part of the target's probability from the true class and spread it over the classes."""
+
+    epsilon: float = number(0.1, "probability that is spread", minimum=0, below=1)
+    over: str = choice(
+        "others",
+        "the classes that it is spread over: all but the true one, or all",
+        of=("others", "all"),
+        dialects={"gluoncv": "all", "torchvision": "all"},
+    )
+
+    def soften(self, targets: torch.Tensor) -> torch.Tensor:
+        return smooth(targets, self.epsilon, self.over == "others")
+
+
+def smooth(targets: torch.Tensor, epsilon: float, others: bool = True) -> torch.Tensor:
+    """Smoothed distributions (N, K), from distributions (N, K); ``others`` spreads over the K − 1 other classes."""
+    classes = targets.shape[1]
+    share = epsilon / (classes - 1) if others else epsilon / classes
+    kept = 1 - epsilon - share if others else 1 - epsilon
+    return targets * kept + share

@@ -1,0 +1,20 @@
+"""lr RATE: the base learning rate, which the clauses of `lr` scale. The paper has 0.1 for a batch of 256."""
+
+from __future__ import annotations
+
+import attrs
+
+from recipe.api import Training, Trick, choice, number, trick
+
+
+@trick("lr")
+class Rate(Trick):
+    """Set the base learning rate, and whether it changes with every batch or between epochs."""
+
+    rate: float = number(0.1, "base learning rate", above=0, maximum=1000)
+    every: str = choice(
+        "batch", "when the rate changes: with each batch or with each epoch", of=("batch", "epoch"), dialects={"torchvision": "epoch"}
+    )
+
+    def configure(self, training: Training) -> Training:
+        return attrs.evolve(training, rate=self.rate, rate_per_epoch=self.every == "epoch")

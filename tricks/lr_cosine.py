@@ -1,0 +1,30 @@
+"""lr … cosine: cosine decay.
+
+He et al. 2019, section 5.1 (Loshchilov and Hutter 2017): rate · (1 + cos(tπ / T)) / 2, where t and T count batches without
+those of the warmup.
+"""
+
+from __future__ import annotations
+
+import math
+
+from recipe.api import Progress, Trick, number, trick
+
+
+@trick("lr cosine", writes=("schedule",))
+class Cosine(Trick):
+    """Let the learning rate fall along half a cosine from the end of the warmup to the end of the training."""
+
+    floor: float = number(0.0, "part of the base rate that is left at the end", minimum=0, maximum=1)
+
+    def factor(self, progress: Progress) -> float:
+        return self.floor + (1 - self.floor) * cosine(progress.after_warmup)
+
+
+def cosine(done: float) -> float:
+    """The factor when a part of the training is done.
+
+    >>> [round(cosine(part), 3) for part in (0, 0.25, 0.5, 1)]
+    [1.0, 0.854, 0.5, 0.0]
+    """
+    return (1 + math.cos(math.pi * done)) / 2

@@ -1,0 +1,36 @@
+"""lr … step E…: divide the learning rate at some epochs. The paper's baseline divides it by 10 at epochs 30, 60 and 90."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from recipe.api import Progress, Trick, number, numbers, trick
+
+if TYPE_CHECKING:
+    from recipe.api import Plan
+
+
+@trick("lr step", writes=("schedule",))
+class Step(Trick):
+    """Multiply the learning rate by a factor each time one of the epochs is reached."""
+
+    by: float = number(0.1, "factor at each of the epochs", above=0, below=1)
+    epochs: tuple[float, ...] = numbers(help="epochs at which the rate changes, counted from the start", above=0)
+
+    def check(self, plan: Plan) -> Iterable[str]:
+        late = [f"{epoch:g}" for epoch in self.epochs if epoch >= plan.training.epochs]
+        if late:
+            yield f"the training of {plan.training.epochs} epochs ends before the step at {', '.join(late)}"
+
+    def factor(self, progress: Progress) -> float:
+        return step(progress.epoch, self.epochs, self.by)
+
+
+def step(epoch: float, epochs: Sequence[float], by: float) -> float:
+    """The factor at an epoch.
+
+    >>> [step(epoch, (30, 60), 0.5) for epoch in (0, 30, 89)]
+    [1.0, 0.5, 0.25]
+    """
+    return float(by ** sum(epoch >= reached for reached in epochs))

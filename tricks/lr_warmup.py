@@ -1,0 +1,46 @@
+"""lr … warmup E: a linear rise over the first epochs.
+
+He et al. 2019, section 3.1 (Goyal et al. 2017): at batch i of the m batches of the warmup, counted from 1, the rate is
+i · rate / m.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import attrs
+
+from recipe.api import Progress, Training, Trick, number, trick
+
+if TYPE_CHECKING:
+    from recipe.api import Plan
+
+
+@trick("lr warmup", writes=("lr",))
+class Warmup(Trick):
+    """Raise the learning rate linearly from nothing over the first epochs, batch by batch."""
+
+    epochs: float = number(help="length of the rise, in epochs", minimum=0, maximum=100_000)
+
+    def configure(self, training: Training) -> Training:
+        return attrs.evolve(training, warmup=self.epochs)
+
+    def check(self, plan: Plan) -> Iterable[str]:
+        if self.epochs >= plan.training.epochs:
+            yield (
+                f"the warmup of {self.epochs:g} epochs is as long as the training of {plan.training.epochs}: "
+                "the learning rate only rises"
+            )
+
+    def factor(self, progress: Progress) -> float:
+        return warmup(progress.step, self.epochs * progress.steps_per_epoch)
+
+
+def warmup(step: int, steps: float) -> float:
+    """The factor at a step, counted from 0, of a warmup of so many steps.
+
+    >>> [warmup(step, 4) for step in range(6)]
+    [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
+    """
+    return min(1.0, (step + 1) / steps) if steps > 0 else 1.0

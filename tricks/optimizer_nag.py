@@ -1,0 +1,22 @@
+"""optimizer nag: the paper's own optimizer (He et al. 2019, section 2.1)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from recipe.api import Trick, number, trick
+
+if TYPE_CHECKING:
+    import torch
+
+
+@trick("optimizer nag", writes=("optimizer",))
+class Nag(Trick):
+    """Update by stochastic gradient descent with Nesterov momentum."""
+
+    momentum: float = number(0.9, "part of the last update that is kept", above=0, below=1)
+
+    def optimize(self, groups: list[dict[str, Any]], rate: float) -> torch.optim.Optimizer:
+        from torch.optim import SGD
+
+        return SGD(groups, lr=rate, momentum=self.momentum, nesterov=True, fused=True)

@@ -1,0 +1,21 @@
+"""precision fp32|fp16|bf16: the number format of the computation.
+
+He et al. 2019, section 3.2 (Micikevicius et al. 2018): fp16 computes in half precision, with fp32 master weights and a loss
+that is scaled so that small gradients do not vanish. Weights are fp32 in every precision.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from recipe.api import Training, Trick, choice, trick
+
+
+@trick("precision", writes=("dtype",))
+class Precision(Trick):
+    """Choose the number format of forward and backward. A device without a fast one takes the next, and says so."""
+
+    format: str = choice("fp32", "number format", of=("fp32", "fp16", "bf16"))
+
+    def configure(self, training: Training) -> Training:
+        return attrs.evolve(training, precision=self.format)

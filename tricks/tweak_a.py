@@ -1,0 +1,24 @@
+"""tweak A: the stride of a downsampling block in its first convolution, as in the paper's baseline.
+
+He et al. 2019, section 4.1 (the original ResNet of He et al. 2016). In a bottleneck that is the 1×1 convolution, which
+then ignores three quarters of its input; tweak B mends that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from recipe.api import Site, Trick, trick
+from recipe.tricks._strides import move_stride
+
+if TYPE_CHECKING:
+    from recipe.api import Net
+
+
+@trick("tweak A", writes=("trunk",))
+class TweakA(Trick):
+    """Put the stride of each downsampling residual block into the first convolution of its trunk."""
+
+    def rewrite(self, net: Net) -> Iterable[Site]:
+        return move_stride(net, lambda convs: 0)

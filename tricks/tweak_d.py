@@ -1,0 +1,40 @@
+"""tweak D: average pooling before the 1×1 convolution of a downsampling shortcut, whose stride becomes 1.
+
+He et al. 2019, section 4.2, figure 2c: with stride 2 that convolution ignores three quarters of its input. In the paper
+D stands on B and C. Where a side is odd, the pooling takes the part of a window that there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from recipe.api import Insert, Layer, SetAttribute, Site, Trick, trick
+
+if TYPE_CHECKING:
+    from recipe.api import Net
+
+
+@trick("tweak D", writes=("shortcut",))
+class TweakD(Trick):
+    """Pool before the 1×1 convolution in the shortcut of each downsampling residual block, instead of striding."""
+
+    def rewrite(self, net: Net) -> Iterable[Site]:
+        for block in net.blocks:
+            convs = block.shortcut_convs
+            if len(convs) != 1 or convs[0][1].kernel_size != (1, 1):
+                continue
+            address, conv = convs[0]
+            if conv.stride == (1, 1):
+                if any("AvgPool" in type(net.module(node)).__name__ for node in block.shortcut):
+                    yield Site(block.where)
+                continue
+            stride = conv.stride[0]
+            pool = {"kernel_size": stride, "stride": stride, "ceil_mode": True, "count_include_pad": False}
+            yield Site(
+                block.where,
+                (
+                    Insert(address, ((f"{address}_pool", Layer("AvgPool2d", pool)),)),
+                    SetAttribute(address, "stride", conv.stride, (1, 1)),
+                ),
+            )
