@@ -1,11 +1,11 @@
 """A small language for composing the training tricks of image classifiers, and a compiler for it.
 
-    import recipe
+import recipe
 
-    program = recipe.compile("base resnet50; tweak C D")
-    program.costs.macs                          # 4328824832
-    run = recipe.run("base resnet18; lr warmup 1 cosine", out="runs/first")
-    run.summary["top1"]
+program = recipe.compile("base resnet50; tweak C D")
+program.costs.macs                          # 4328824832
+run = recipe.run("base resnet18; lr warmup 1 cosine", out="runs/first")
+run.summary["top1"]
 """
 
 from __future__ import annotations

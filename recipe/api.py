@@ -197,9 +197,7 @@ class Trick:
         """Target distributions (N, K), softened."""
         raise NotImplementedError
 
-    def mix(
-        self, images: torch.Tensor, targets: torch.Tensor, draws: Draws
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def mix(self, images: torch.Tensor, targets: torch.Tensor, draws: Draws) -> tuple[torch.Tensor, torch.Tensor]:
         """Images (N, 3, H, W) and targets (N, K), mixed. Image 2k has image 2k + 1 for a partner."""
         raise NotImplementedError
 
@@ -230,14 +228,17 @@ T = TypeVar("T", bound=type[Trick])
 
 
 def _syntax(word: str, fields: tuple[Field, ...]) -> str:
-    parts = []
+    parts, named = [], False
     for field in fields:
-        text = field.word.upper() + ("…" if field.kind.many else "")
+        text = f"{field.word}={field.word.upper()}" if named else field.word.upper() + "…" * field.kind.many
         parts.append(text if field.required else f"[{text}]")
+        named = named or field.kind.many  # a field that takes all that follows leaves only names to those after it
     return " ".join([word, *parts])
 
 
-@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(number, integer, numbers, choice, path))
+@dataclass_transform(
+    frozen_default=True, kw_only_default=True, field_specifiers=(number, integer, numbers, choice, path)
+)
 def trick(
     word: str,
     *,
@@ -268,11 +269,10 @@ def trick(
         fields = []
         for attribute in attrs.fields(made):
             if "recipe" not in attribute.metadata:
-                raise TypeError(f"trick `{word}`: declare `{attribute.name}` with number(), integer(), choice() or path()")
+                raise TypeError(
+                    f"trick `{word}`: declare `{attribute.name}` with number(), integer(), choice() or path()"
+                )
             fields.append(attrs.evolve(attribute.metadata["recipe"], name=attribute.name))
-        for field in fields[:-1]:
-            if field.kind.many:
-                raise TypeError(f"trick `{word}`: `{field.name}` takes all values that follow, so it must be the last field")
         for field in fields:
             if not field.help:
                 raise TypeError(f"trick `{word}`: `{field.name}` needs a line of help")

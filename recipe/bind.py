@@ -165,7 +165,7 @@ class Binder:
                 message = f"`{name}` of `{word}` is given twice"
                 raise fail("E027", message, item.span, others=((where, "it is given here"),))
             return field
-        free = [field for field in fields.values() if field.name not in given or (field.kind.many and item.name is None)]
+        free = [field for field in fields.values() if field.name not in given or field.kind.many]
         if not free:
             if item.value.kind == "name":
                 raise self._unknown(word.split()[0], item, clauses, None)
@@ -173,16 +173,16 @@ class Binder:
             raise fail("E026", f"`{word}` takes {takes}, and `{item.value.text}` is one more", item.span)
         return free[0]
 
-    def _unfit(
-        self, unfit: Unfit, word: str, field: Field, item: Item, clauses: set[str], words: Span
-    ) -> RecipeError:
+    def _unfit(self, unfit: Unfit, word: str, field: Field, item: Item, clauses: set[str], words: Span) -> RecipeError:
         name = item.value
         if name.kind == "name" and item.name is None and not field.kind.takes_name(name.text):
             if not hasattr(field.kind, "words") and not nearest(name.text, clauses):
                 return fail("E023", f"`{word}` {unfit.message}", name.span, help=unfit.help)
             return self._unknown(word.split()[0], item, clauses, field)
         subject = f"`{word}`" if item.name is None else f"`{item.name.text}` of `{word}`"
-        return fail(unfit.code, f"{subject} {unfit.message}", name.span, help=unfit.help or f"{field.word}: {field.help}")
+        return fail(
+            unfit.code, f"{subject} {unfit.message}", name.span, help=unfit.help or f"{field.word}: {field.help}"
+        )
 
     def _teacher(self, path: Path, word: Word) -> str:
         """The digest of the plan of a recipe that another one names."""
@@ -205,8 +205,9 @@ class Binder:
         ``data`` adds the embedded data set where the recipe names none, as a run does.
         """
         if not self.trail:
-            paths = tuple((source.folder / Path(source.name).name).resolve() for source in sources[:1])
-            return attrs.evolve(self, trail=paths).bind(sources, data=data)
+            trail = tuple(source.path for source in sources if source.path)
+            if trail:
+                return attrs.evolve(self, trail=trail).bind(sources, data=data)
         layers = collect(sources)
         merged = self._merge(layers, data)
         if layers.errors:
@@ -298,7 +299,9 @@ def _fill(merged: Mapping[Key, Group], dialect: str) -> list[Use]:
     for _, group in sorted(merged.items(), key=lambda pair: (pair[0][0], pair[0][1] or "")):
         if group.trick.suggest is not Trick.suggest:
             use = group.fill(dialect, {})
-            named = f"{use.word} {next(iter(use.values.values()), '')}".strip() if use.declared.verb == "base" else use.word
+            named = (
+                f"{use.word} {next(iter(use.values.values()), '')}".strip() if use.declared.verb == "base" else use.word
+            )
             suggestions |= {name: (value, f"`{named}`") for name, value in use.trick.suggest().items()}
     return [group.fill(dialect, suggestions) for group in merged.values()]
 

@@ -18,10 +18,10 @@ from recipe.graph.net import Net
 from recipe.graph.shapes import Costs, measure, propagate
 from recipe.graph.trace import trace
 from recipe.graph.weights import given_names, materialise
+from recipe.inputs import override, source_from
 from recipe.plan import Plan, Use
 from recipe.registry import Vocabulary
 from recipe.source import Source
-from recipe.syntax import read
 from recipe.training import Training
 
 
@@ -165,7 +165,10 @@ def _rewrite(state: _State) -> None:
         sites = tuple(_without(site, protected) for site in sites)
         step = Step(use.word, tuple(site for site in sites if site is not None))
         before = parameters(state.graph)
-        apply(state.graph, step.edits)
+        try:
+            apply(state.graph, step.edits)
+        except (AssertionError, KeyError, AttributeError, TypeError, RuntimeError) as error:
+            raise fail("E105", f"`{use.word}` can't be applied to `{state.name}`: {error}", use.span) from error
         propagate(state.graph, state.size, f"{state.name} with {use.word}")
         account(use.word, before, parameters(state.graph), step.edits)
         state.steps.append(step)
@@ -216,18 +219,7 @@ def lower(plan: Plan, *, base: nn.Module | None = None, device: str = "cpu") -> 
     state = _State(plan, base)
     for run in PASSES:
         run(state)
-    return Program(
-        plan, tuple(state.steps), state.costs, state.classes, state.fates, state.graph, base, device
-    )
-
-
-def sources_of(recipe: str | Path | Source) -> Source:
-    """A source from the text of a recipe or the path of one: a `Path`, or a string that ends in ``.recipe``."""
-    if isinstance(recipe, Source):
-        return recipe
-    if isinstance(recipe, Path) or (recipe.strip().endswith(".recipe") and "\n" not in recipe and ";" not in recipe):
-        return read(Path(recipe))
-    return Source("<text>", recipe, Path.cwd())
+    return Program(plan, tuple(state.steps), state.costs, state.classes, state.fates, state.graph, base, device)
 
 
 def compile(
@@ -248,13 +240,8 @@ def compile(
     """
     if isinstance(recipe, Plan):
         return lower(recipe, base=base, device=device)
-    sources = [sources_of(recipe)]
+    sources = [source_from(recipe)]
     if base is not None:
         sources.insert(0, Source("<module>", "base module", Path.cwd(), "default"))
     sources += override(statements)
     return lower(bind(sources, vocabulary), base=base, device=device)
-
-
-def override(statements: tuple[str, ...]) -> list[Source]:
-    """The source of the statements that are laid over a recipe."""
-    return [Source("<statements>", "\n".join(statements), Path.cwd(), "override")] if statements else []

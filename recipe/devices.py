@@ -87,7 +87,9 @@ def precision(asked: str, device: torch.device, strict: bool = False) -> Precisi
 def environment(device: torch.device, found: Precision) -> dict[str, Any]:
     """What a run's `environment.json` records: versions and the device."""
     packages = ("recipe-compiler", "torch", "torchvision", "numpy", "attrs", "lark")
-    described = torch.cuda.get_device_name(device) if device.type == "cuda" else (platform.processor() or platform.machine())
+    described = (
+        torch.cuda.get_device_name(device) if device.type == "cuda" else (platform.processor() or platform.machine())
+    )
     return {
         "schema_version": 1,
         "python": platform.python_version(),

@@ -15,17 +15,18 @@ import attrs
 import torch
 from torch import Tensor, fx, nn
 
-from recipe import checkpoint
+from recipe import checkpoint, files
 from recipe.bind import bind
-from recipe.compiler import Program, lower, override, sources_of
+from recipe.compiler import Program, lower
 from recipe.devices import Precision, environment, pick, precision
 from recipe.diagnostics import Diagnostic, Diverged, RecipeError, fail
 from recipe.folder import choose_folder, finished_run, lock_text, truncate_metrics
 from recipe.images import Sets, evaluation_loader, training_loader
+from recipe.inputs import override, source_from
 from recipe.objective import Preparation, Teach, objective
 from recipe.plan import Plan
 from recipe.registry import Vocabulary
-from recipe.report import Listener, Quiet, pictures
+from recipe.report import Listener, Quiet, heading, pictures
 from recipe.signals import Interrupted, Signals
 from recipe.source import Source
 from recipe.syntax import read
@@ -146,7 +147,18 @@ class Trainer:
         prepare = Preparation.of(plan, sets, device)
         steps = training.steps(len(sets.train.labels))
         return cls(
-            plan, sets, device, chosen, model, forward, optimizer, scaler, average, prepare, objective(plan, teach), steps
+            plan,
+            sets,
+            device,
+            chosen,
+            model,
+            forward,
+            optimizer,
+            scaler,
+            average,
+            prepare,
+            objective(plan, teach),
+            steps,
         )
 
     @property
@@ -258,7 +270,9 @@ def open_sets(plan: Plan) -> Sets:
     return sets
 
 
-def find_teacher(plan: Plan, near: Path, vocabulary: Vocabulary, options: dict[str, Any], listener: Listener) -> Teach:
+def find_teacher(
+    plan: Plan, classes: int, near: Path, vocabulary: Vocabulary, options: dict[str, Any], listener: Listener
+) -> Teach:
     """For each teacher of a plan, the function from inputs to its logits; an unfinished teacher is trained first."""
     teach: dict[str, Callable[[Tensor], Tensor]] = {}
     for use in plan.uses:
@@ -267,22 +281,27 @@ def find_teacher(plan: Plan, near: Path, vocabulary: Vocabulary, options: dict[s
                 continue
             path = Path(value.path)
             teacher = bind([read(path, str(path))], vocabulary, data=True)
+            program = lower(teacher)
+            if program.classes != classes:
+                message = f"the teacher `{path.name}` tells {program.classes} classes apart, and the student {classes}"
+                raise fail("E072", message, use.span)
             folder = finished_run(near, teacher.digest)
             if folder is None:
                 listener.note(f"teacher {path.name}: no finished run in {near}, so it is trained first")
-                run(teacher, out=near / f"{path.stem}-{teacher.digest[:8]}", listener=listener, vocabulary=vocabulary, **options)
+                out = near / f"{path.stem}-{teacher.digest[:8]}"
+                run(teacher, out=out, resume=True, listener=listener, vocabulary=vocabulary, **options)
                 folder = finished_run(near, teacher.digest)
                 assert folder is not None
             else:
                 listener.note(f"teacher {path.name}: using the finished run {folder}")
-            teach[value.digest] = _teacher(teacher, folder, pick(options["device"]))
+            teach[value.digest] = _teacher(program, folder, pick(options["device"]))
     return teach
 
 
-def _teacher(plan: Plan, folder: Path, device: torch.device) -> Callable[[Tensor], Tensor]:
+def _teacher(program: Program, folder: Path, device: torch.device) -> Callable[[Tensor], Tensor]:
     from safetensors.torch import load_file
 
-    model = lower(plan, device="cpu").model
+    plan, model = program.plan, program.model
     model.load_state_dict(load_file(folder / "model.safetensors"))
     layout = torch.channels_last if plan.training.channels_last else torch.contiguous_format
     model = model.to(device=device, memory_format=layout).eval()  # type: ignore[call-overload]
@@ -304,7 +323,7 @@ def plan_of(recipe: str | Path | Source | Plan | Program, statements: tuple[str,
         if recipe.use("data") and not statements:
             return recipe
         recipe = Source("<plan>", recipe.canonical(), Path.cwd())
-    return bind([sources_of(recipe), *override(statements)], vocabulary, data=True)
+    return bind([source_from(recipe), *override(statements)], vocabulary, data=True)
 
 
 def run(
@@ -333,8 +352,8 @@ def run(
     program = lower(plan, base=recipe.module if isinstance(recipe, Program) else None)
     if program.classes < sets.classes:
         raise fail("E071", f"the model has {program.classes} outputs, and the data {sets.classes} classes")
-    options = {"device": device, "strict": strict, "resume": resume}
-    teach = find_teacher(plan, folder.parent, vocabulary, options, listener)
+    options = {"device": device, "strict": strict}
+    teach = find_teacher(plan, program.classes, folder.parent, vocabulary, options, listener)
     trainer = Trainer.make(program, sets, chosen_device, chosen, teach)
     state = checkpoint.load(folder / "checkpoints", chosen_device) if resume else None
     if state is not None:
@@ -346,14 +365,30 @@ def run(
         truncate_metrics(folder, trainer.step)
     except OSError as error:
         raise fail("E111", f"`{folder}` can't be written: {(error.strerror or str(error)).lower()}") from None
-    checkpoint.write_text(folder / "recipe.lock", lock_text(plan, folder))
-    checkpoint.write_json(folder / "environment.json", environment(chosen_device, chosen))
+    files.write_text(folder / "recipe.lock", lock_text(plan))
+    files.write_json(folder / "environment.json", environment(chosen_device, chosen))
     for warning in plan.warnings:
         listener.note(f"warning: {warning.message}")
     if chosen.note:
         listener.note(chosen.note)
     summary = _train(trainer, program, folder, listener)
     return Run(folder, summary, trainer.evaluated)
+
+
+def dry(plan: Plan, *, device: str | None, strict: bool, listener: Listener, vocabulary: Vocabulary) -> None:
+    """Do all that comes before a training and can fail: device, precision, data, compilation, teachers; then say so."""
+    chosen_device = pick(device)
+    chosen = precision(plan.training.precision, chosen_device, strict)
+    sets = open_sets(plan)
+    program = lower(plan, device="meta")
+    steps = plan.training.steps(len(sets.train.labels))
+    for line in (*heading(program), chosen.note):
+        if line:
+            listener.note(line)
+    listener.note(
+        f"{len(sets.train.labels)} training images, {len(sets.test.labels)} held out; {plan.training.epochs} epochs of "
+        f"{steps} steps on {chosen_device}; nothing was trained"
+    )
 
 
 def _train(trainer: Trainer, program: Program, folder: Path, listener: Listener) -> dict[str, Any]:
@@ -424,7 +459,7 @@ def _train(trainer: Trainer, program: Program, folder: Path, listener: Listener)
     }
     checkpoint.save_weights(folder / "model.safetensors", trainer.evaluated.state_dict(), plan.digest)
     pictures(folder)
-    checkpoint.write_json(folder / "summary.json", summary)
+    files.write_json(folder / "summary.json", summary)
     listener.finish(summary)
     return summary
 
@@ -435,7 +470,9 @@ def _append(file: Any, line: dict[str, Any]) -> None:
         file.flush()
     except OSError as error:
         help = "the last checkpoint is whole; make room, then go on with --resume"
-        raise fail("E111", f"`{file.name}` can't be written: {(error.strerror or str(error)).lower()}", help=help) from None
+        raise fail(
+            "E111", f"`{file.name}` can't be written: {(error.strerror or str(error)).lower()}", help=help
+        ) from None
 
 
 def _diverged(step: int, folder: Path) -> RecipeError:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from recipe import checkpoint
+from recipe import files
 from recipe.plan import Plan
 
 RUNS = Path("runs")
@@ -40,7 +40,9 @@ def choose_folder(out: str | Path | None, name: str, digest: str, resume: bool) 
         if not resume and (folder / "recipe.lock").exists():
             from recipe.diagnostics import fail
 
-            raise fail("E113", f"`{folder}` holds a run already", help="go on with it with --resume, or name another --out")
+            raise fail(
+                "E113", f"`{folder}` holds a run already", help="go on with it with --resume, or name another --out"
+            )
         return folder
     first = RUNS / f"{name}-{digest[:8]}"
     candidates = [first, *(first.with_name(f"{first.name}-{number}") for number in range(2, 10_000))]
@@ -50,7 +52,7 @@ def choose_folder(out: str | Path | None, name: str, digest: str, resume: bool) 
     return next(folder for folder in candidates if not folder.exists())
 
 
-def lock_text(plan: Plan, folder: Path) -> str:
+def lock_text(plan: Plan) -> str:
     """The text of `recipe.lock`: a recipe with every value explicit, which binds to the same plan."""
     return f"# plan {plan.digest}\n{plan.canonical()}"
 
@@ -66,4 +68,4 @@ def truncate_metrics(folder: Path, step: int) -> None:
                     kept.append(line)
             except (ValueError, KeyError, TypeError):
                 continue
-    checkpoint.write_text(path, "".join(f"{line}\n" for line in kept))
+    files.write_text(path, "".join(f"{line}\n" for line in kept))

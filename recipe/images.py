@@ -65,7 +65,7 @@ class InMemory:
 
 @attrs.frozen(eq=False)
 class Files:
-    """Image files, decoded when they are fetched: cropped to their box, or else their short side resized and centred."""
+    """Image files, decoded when they are fetched: cropped to their box, or else resized and centred."""
 
     paths: tuple[Path, ...]
     labels: Tensor
@@ -92,7 +92,7 @@ class Files:
 
 
 def in_memory(train: InMemory, test: InMemory, classes: int, size: int) -> Sets:
-    """Sets of images that fit in memory, resized to size × size, normalised by the training images' own statistics."""
+    """Sets of images that fit in memory, resized to size × size, normalised by the training images' statistics."""
     resized = [attrs.evolve(part, pixels=resize(part.pixels, size)) for part in (train, test)]
     values = resized[0].pixels.double() / 255
     mean, std = values.mean((0, 2, 3)), values.std((0, 2, 3)).clamp_min(1e-3)

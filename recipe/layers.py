@@ -49,7 +49,7 @@ def collect(sources: Sequence[Source]) -> Layers:
     found = Layers()
     for source in sources:
         root = source.folder.resolve()
-        _collect(source, root, (source.folder.resolve() / Path(source.name).name,), found)
+        _collect(source, root, (source.path,) if source.path else (), found)
     return found
 
 

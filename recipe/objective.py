@@ -16,7 +16,6 @@ from recipe.draws import Draws
 from recipe.images import Batch, Sets, crop
 from recipe.plan import Plan
 
-
 Teach = Mapping[str, Callable[[Tensor], Tensor]]
 """The teachers of a plan: from the digest of each to the function from inputs to its logits."""
 

@@ -11,16 +11,11 @@ import attrs
 
 from recipe.api import Declared, Trick
 from recipe.fields import digest
+from recipe.slots import reading_key
 from recipe.source import Span
 from recipe.training import Training
 
 SCHEMA_VERSION = 1
-
-READING_ORDER = (
-    "base", "tweak", "init", "data", "augment", "batch", "epochs", "optimizer", "lr", "decay", "loss", "precision",
-    "layout", "compile", "ema", "seed",
-)  # fmt: skip
-"""The order in which a canonical recipe states its verbs; other verbs follow, by name."""
 
 
 @attrs.frozen
@@ -71,12 +66,6 @@ class Use:
         return " ".join(parts)
 
 
-def _reading_key(use: Use) -> tuple[int, str, bool, str]:
-    verb, clause = use.declared.verb, use.declared.clause
-    rank = READING_ORDER.index(verb) if verb in READING_ORDER else len(READING_ORDER)
-    return rank, verb, clause is not None, clause or ""
-
-
 @attrs.frozen(slots=False)
 class Plan:
     """What a recipe means: its tricks in the order in which they apply, and the settings they agree on.
@@ -107,7 +96,10 @@ class Plan:
 
     def canonical(self) -> str:
         """The canonical recipe: every value explicit, one statement a line; it binds to an equal plan."""
-        lines = [f"dialect {self.dialect}", *(use.statement() for use in sorted(self.uses, key=_reading_key))]
+        lines = [
+            f"dialect {self.dialect}",
+            *(use.statement() for use in sorted(self.uses, key=lambda use: reading_key(use.word))),
+        ]
         return "".join(f"{line}\n" for line in lines)
 
     @cached_property
@@ -115,7 +107,7 @@ class Plan:
         """Sixteen hexadecimal digits that identify the meaning; origins and writing do not count."""
         uses = [
             [use.word, {f.name: f.kind.identity(getattr(use.trick, f.name)) for f in use.declared.fields}]
-            for use in sorted(self.uses, key=_reading_key)
+            for use in sorted(self.uses, key=lambda use: reading_key(use.word))
         ]
         return digest(json.dumps([self.dialect, uses], sort_keys=True).encode())
 

@@ -110,7 +110,9 @@ class Vocabulary:
                 both = self.clauses(found.declared.verb) & set(field.kind.words)
                 if both:
                     name = min(both)
-                    raise fail("E081", f"`{word} {name}` would mean two things: a clause, and a value of {field.name}", span)
+                    raise fail(
+                        "E081", f"`{word} {name}` would mean two things: a clause, and a value of {field.name}", span
+                    )
         found.declared = attrs.evolve(found.declared, package=offer.package)
         return found
 

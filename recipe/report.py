@@ -124,7 +124,9 @@ class Live(Quiet):
             TextColumn("epoch {task.fields[epoch]}"),
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
-            TextColumn("loss {task.fields[loss]}  top-1 {task.fields[top1]}  lr {task.fields[lr]}  {task.fields[speed]} img/s"),
+            TextColumn(
+                "loss {task.fields[loss]}  top-1 {task.fields[top1]}  lr {task.fields[lr]}  {task.fields[speed]} img/s"
+            ),
             TimeRemainingColumn(),
             console=self.console,
         )
@@ -167,8 +169,12 @@ def pictures(folder: Path) -> None:
     figure = Figure(figsize=(12, 3.6), layout="constrained")
     FigureCanvasAgg(figure)
     loss, accuracy, rate = figure.subplots(1, 3)
-    loss.plot([x["epoch"] for x in train], [x["loss"] for x in train], color="tab:blue", alpha=0.35, lw=1, label="training")
-    loss.plot([x["epoch"] for x in held_out], [x["loss"] for x in held_out], color="tab:orange", marker=".", label="held out")
+    loss.plot(
+        [x["epoch"] for x in train], [x["loss"] for x in train], color="tab:blue", alpha=0.35, lw=1, label="training"
+    )
+    loss.plot(
+        [x["epoch"] for x in held_out], [x["loss"] for x in held_out], color="tab:orange", marker=".", label="held out"
+    )
     loss.set(title="loss", xlabel="epoch")
     loss.legend()
     accuracy.plot([x["epoch"] for x in train], [100 * x["top1"] for x in train], color="tab:blue", alpha=0.35, lw=1)
@@ -179,6 +185,6 @@ def pictures(folder: Path) -> None:
     for axes in (loss, accuracy, rate):
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
-    from recipe import checkpoint
+    from recipe import files
 
-    checkpoint.write(folder / "curves.png", lambda file: figure.savefig(file, format="png", dpi=110))
+    files.write(folder / "curves.png", lambda file: figure.savefig(file, format="png", dpi=110))

@@ -19,7 +19,7 @@ class Interrupted(Exception):
 
 
 class Signals:
-    """A context in which the two signals are noted rather than obeyed; ``received`` is the number of the one that came."""
+    """A context in which the two signals are noted, not obeyed; ``received`` is the number of the one that came."""
 
     def __init__(self) -> None:
         self.received = 0

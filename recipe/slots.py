@@ -39,6 +39,18 @@ COMBINED: Mapping[str, str] = {
 }
 """Slots that several tricks may write, with what that means."""
 
+READING_ORDER = (
+    "base", "tweak", "init", "data", "augment", "batch", "epochs", "optimizer", "lr", "decay", "loss", "precision",
+    "layout", "compile", "ema", "seed",
+)  # fmt: skip
+"""The order in which people read the verbs of a recipe; other verbs follow, by name."""
+
+
+def reading_key(word: str) -> tuple[int, str, str]:
+    """Sorts a trick's words in reading order, a verb's own value before its clauses."""
+    verb, _, clause = word.partition(" ")
+    return (READING_ORDER.index(verb) if verb in READING_ORDER else len(READING_ORDER), verb, clause)
+
 
 def clashes(uses: Sequence[Use]) -> list[Diagnostic]:
     """Pairs that write one exclusive slot, or of which one excludes the other; and unmet needs."""
@@ -77,7 +89,7 @@ def _packages(first: Use, second: Use) -> str:
 def solve(uses: Iterable[Use]) -> tuple[Use, ...]:
     """The order in which tricks apply: who writes a slot comes before who reads it, then what `after` says.
 
-    Where nothing is declared the words' own order decides, so the result never depends on how a recipe is written.
+    Where nothing is declared the reading order decides, so the result never depends on how a recipe is written.
     """
     by_word = {use.word: use for use in uses}
     before: dict[str, set[str]] = {word: set() for word in by_word}
@@ -86,17 +98,17 @@ def solve(uses: Iterable[Use]) -> tuple[Use, ...]:
             reads = set(use.declared.reads) - set(use.declared.writes)
             if other_word != word and (reads & set(other.declared.writes) or other_word in use.declared.after):
                 before[word].add(other_word)
-    ready = [word for word, waits in before.items() if not waits]
+    ready = [(reading_key(word), word) for word, waits in before.items() if not waits]
     heapq.heapify(ready)
     order: list[str] = []
     while ready:
-        word = heapq.heappop(ready)
+        _, word = heapq.heappop(ready)
         order.append(word)
         for other, waits in before.items():
             if word in waits:
                 waits.discard(word)
                 if not waits:
-                    heapq.heappush(ready, other)
+                    heapq.heappush(ready, (reading_key(other), other))
     if len(order) < len(by_word):
         stuck = [by_word[word] for word in sorted(set(by_word) - set(order))]
         names = ", ".join(f"`{use.word}` (of {use.declared.package})" for use in stuck)

@@ -21,6 +21,7 @@ class Source:
     text: str
     folder: Path
     kind: str = "file"  # "file", "override" or "dialect"
+    path: Path | None = None  # where it was read from, resolved
 
     def line(self, number: int) -> str:
         """The text of a line, counted from 1, without its end."""

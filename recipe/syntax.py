@@ -82,7 +82,8 @@ def read(path: Path, name: str | None = None, span: Span | None = None) -> Sourc
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise fail("E001", f"`{shown}` can't be read: {str(reason).lower()}", span) from None
-    return decode(data, shown, path.resolve().parent, span)
+    source = decode(data, shown, path.resolve().parent, span)
+    return attrs.evolve(source, path=path.resolve())
 
 
 def decode(data: bytes, name: str, folder: Path, span: Span | None = None) -> Source:
@@ -140,7 +141,10 @@ def _explain(error: lark.UnexpectedInput, source: Source) -> Diagnostic:
     rest = text[start:].split("\n", 1)[0]
     if rest.startswith('"') and not re.match(r'"(\\["\\]|[^"\\])*"', rest):
         return Diagnostic(
-            "E012", "the string does not end on its line", Span(source, start, start + len(rest)), help='close it with `"`'
+            "E012",
+            "the string does not end on its line",
+            Span(source, start, start + len(rest)),
+            help='close it with `"`',
         )
     if isinstance(error, lark.UnexpectedToken):
         span = Span(source, start, start + max(1, len(error.token)))
@@ -164,7 +168,9 @@ def _explain(error: lark.UnexpectedInput, source: Source) -> Diagnostic:
     if re.search(r"[/\\~]", word):
         return Diagnostic("E011", f"the path `{word}` needs quotes", span, help=f'write `"{word}"`')
     shown = word if word.isprintable() else ascii(word)[1:-1]
-    return Diagnostic("E011", f"`{shown}` is no word of a recipe", span, help="other text than plain words needs quotes")
+    return Diagnostic(
+        "E011", f"`{shown}` is no word of a recipe", span, help="other text than plain words needs quotes"
+    )
 
 
 def _encoding(source: Source) -> Diagnostic | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import attrs
 
 
@@ -53,7 +51,3 @@ class Training:
         """Batches an epoch: full ones, then the rest; a rest of one image joins the batch before it."""
         whole, rest = divmod(samples, self.batch)
         return max(1, whole + (rest > 1 or (rest == 1 and whole == 0)))
-
-    def chunks(self, samples: int) -> int:
-        """Micro batches that a batch of so many samples is cut into."""
-        return math.ceil(samples / self.micro) if self.micro else 1

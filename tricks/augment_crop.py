@@ -1,6 +1,7 @@
 """augment crop: a random part of the image, scaled to the input size.
 
-He et al. 2019, section 2.1 (Szegedy et al. 2015): area uniform in [8 %, 100 %] of the image's, aspect ratio in [3/4, 4/3].
+He et al. 2019, section 2.1 (Szegedy et al. 2015): area uniform in [8 %, 100 %] of the image's, aspect ratio in [3/4,
+4/3].
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """augment cutmix α: put a part of one image into another, and mix their targets by the areas.
 
-Yun et al. 2019: a box of area (1 − λ), with λ from Beta(α, α), at a random centre and cut at the borders; the targets are
-mixed by the area that the box has in the end.
+Yun et al. 2019: a box of area (1 − λ), with λ from Beta(α, α), at a random centre and cut at the borders; the targets
+are mixed by the area that the box has in the end.
 """
 
 from __future__ import annotations
@@ -23,9 +23,7 @@ class Cutmix(Trick):
 
     alpha: float = number(1.0, "parameter of the Beta distribution of the area", above=0, maximum=100)
 
-    def mix(
-        self, images: torch.Tensor, targets: torch.Tensor, draws: Draws
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def mix(self, images: torch.Tensor, targets: torch.Tensor, draws: Draws) -> tuple[torch.Tensor, torch.Tensor]:
         import attrs
         import torch
 

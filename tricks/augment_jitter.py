@@ -1,8 +1,8 @@
 """augment jitter: random brightness, contrast, saturation and hue.
 
-He et al. 2019, section 2.1: hue, saturation and brightness scaled by coefficients from [0.6, 1.4]. GluonCV's script scales
-contrast, and leaves hue alone; so does this in the dialects `gluoncv` and `torchvision`. Hue is turned, as everywhere:
-by up to 0.2 of the colour circle, which is what MXNet makes of a coefficient of 0.4.
+He et al. 2019, section 2.1: hue, saturation and brightness scaled by coefficients from [0.6, 1.4]. GluonCV's script
+scales contrast, and leaves hue alone; so does this in the dialects `gluoncv` and `torchvision`. Hue is turned, as
+everywhere: by up to 0.2 of the colour circle, which is what MXNet makes of a coefficient of 0.4.
 """
 
 from __future__ import annotations

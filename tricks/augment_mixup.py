@@ -1,7 +1,7 @@
 """augment mixup α: train on mixtures of two images and of their targets.
 
-He et al. 2019, section 5.4 (Zhang et al. 2018): x = λ xᵢ + (1 − λ) xⱼ and y = λ yᵢ + (1 − λ) yⱼ with λ from Beta(α, α) and
-α = 0.2; the paper trains 200 epochs with it. Targets are smoothed first, then mixed.
+He et al. 2019, section 5.4 (Zhang et al. 2018): x = λ xᵢ + (1 − λ) xⱼ and y = λ yᵢ + (1 − λ) yⱼ with λ from Beta(α,
+α) and α = 0.2; the paper trains 200 epochs with it. Targets are smoothed first, then mixed.
 """
 
 from __future__ import annotations
@@ -23,9 +23,7 @@ class Mixup(Trick):
 
     alpha: float = number(0.2, "parameter of the Beta distribution of the weight", above=0, maximum=100)
 
-    def mix(
-        self, images: torch.Tensor, targets: torch.Tensor, draws: Draws
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def mix(self, images: torch.Tensor, targets: torch.Tensor, draws: Draws) -> tuple[torch.Tensor, torch.Tensor]:
         import torch
 
         partner = partners(len(images))

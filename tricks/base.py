@@ -39,9 +39,13 @@ class Base(Trick):
     What has another shape there, such as the last layer for another number of classes, stays freshly drawn.
     """
 
-    model: str = architecture("a torchvision classifier, or `timm:NAME`", of=(*TORCHVISION, "module"), prefixes=("timm:",))
+    model: str = architecture(
+        "a torchvision classifier, or `timm:NAME`", of=(*TORCHVISION, "module"), prefixes=("timm:",)
+    )
     weights: str | None = path(None, "pretrained weights: a name of torchvision's, or a safetensors file", name=True)
-    classes: int | None = integer(None, "outputs; as many as the data has, where it is left out", minimum=2, maximum=100_000)
+    classes: int | None = integer(
+        None, "outputs; as many as the data has, where it is left out", minimum=2, maximum=100_000
+    )
 
     def suggest(self) -> Mapping[str, Any]:
         """Inception-V3 takes 299 px (He et al., section 2.1)."""

@@ -46,5 +46,7 @@ def _read(folder: Path, train: bool) -> InMemory:
     try:
         found = CIFAR10(str(folder), train=train)
     except RuntimeError:
-        raise FileNotFoundError(f"there is no folder `{folder / CIFAR10.base_folder}` with the files of CIFAR-10") from None
+        raise FileNotFoundError(
+            f"there is no folder `{folder / CIFAR10.base_folder}` with the files of CIFAR-10"
+        ) from None
     return InMemory(torch.from_numpy(found.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(found.targets))

@@ -1,7 +1,7 @@
 """data digits: scikit-learn's 1,797 handwritten digits of 8 × 8 pixels; real images that need no download.
 
-E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998. One image in
-five of each class, by a fixed rule, is held out for evaluation.
+E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998. One image
+in five of each class, by a fixed rule, is held out for evaluation.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @trick("data digits", writes=("data",))
 class Digits(Trick):
-    """Train on the embedded handwritten digits, 1,440 of them, and evaluate on the other 357."""
+    """Train on the embedded handwritten digits, 1,442 of them, and evaluate on the other 355."""
 
     size: int = integer(32, "height and width of the images, in pixels", minimum=8, maximum=1024)
     workers: int = integer(0, "processes that load batches ahead; 0 loads them in place", minimum=0, maximum=256)

@@ -1,6 +1,7 @@
 """data fashion-mnist PATH: Fashion-MNIST: 70,000 images of clothes of 28 × 28 pixels in 10 classes. Xiao et al. 2017.
 
-Nothing is downloaded: PATH holds the files as they are published, or as Debian's package dataset-fashion-mnist has them.
+Nothing is downloaded: PATH holds the files as they are published, or as Debian's package dataset-fashion-mnist has
+them.
 """
 
 from __future__ import annotations

@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 class NoBias(Trick):
     """Keep biases, and the parameters of normalisations, from decaying."""
 
-    norms: str = choice(
-        "skip", "whether gamma and beta decay", of=("skip", "decay"), dialects={"torchvision": "decay"}
-    )
+    norms: str = choice("skip", "whether gamma and beta decay", of=("skip", "decay"), dialects={"torchvision": "decay"})
 
     def group(self, name: str, parameter: torch.Tensor, module: torch.nn.Module) -> Mapping[str, Any]:
         of_norm = "Norm" in type(module).__name__

@@ -1,7 +1,7 @@
 """init zero-gamma: gamma = 0 in the last normalisation of each residual block.
 
-He et al. 2019, section 3.1 (Goyal et al. 2017): every block begins as the identity, so the network is easier to train at
-first.
+He et al. 2019, section 3.1 (Goyal et al. 2017): every block begins as the identity, so the network is easier to train
+at first.
 """
 
 from __future__ import annotations

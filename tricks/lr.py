@@ -13,7 +13,10 @@ class Rate(Trick):
 
     rate: float = number(0.1, "base learning rate", above=0, maximum=1000)
     every: str = choice(
-        "batch", "when the rate changes: with each batch or with each epoch", of=("batch", "epoch"), dialects={"torchvision": "epoch"}
+        "batch",
+        "when the rate changes: with each batch or with each epoch",
+        of=("batch", "epoch"),
+        dialects={"torchvision": "epoch"},
     )
 
     def configure(self, training: Training) -> Training:

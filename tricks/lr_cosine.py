@@ -1,7 +1,7 @@
 """lr … cosine: cosine decay.
 
-He et al. 2019, section 5.1 (Loshchilov and Hutter 2017): rate · (1 + cos(tπ / T)) / 2, where t and T count batches without
-those of the warmup.
+He et al. 2019, section 5.1 (Loshchilov and Hutter 2017): rate · (1 + cos(tπ / T)) / 2, where t and T count batches
+without those of the warmup.
 """
 
 from __future__ import annotations

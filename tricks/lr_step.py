@@ -1,4 +1,4 @@
-"""lr … step E…: divide the learning rate at some epochs. The paper's baseline divides it by 10 at epochs 30, 60 and 90."""
+"""lr … step E…: divide the learning rate at some epochs; the paper's baseline by 10 at epochs 30, 60 and 90."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class Step(Trick):
     """Multiply the learning rate by a factor each time one of the epochs is reached."""
 
-    by: float = number(0.1, "factor at each of the epochs", above=0, below=1)
     epochs: tuple[float, ...] = numbers(help="epochs at which the rate changes, counted from the start", above=0)
+    by: float = number(0.1, "factor at each of the epochs", above=0, below=1)
 
     def check(self, plan: Plan) -> Iterable[str]:
         late = [f"{epoch:g}" for epoch in self.epochs if epoch >= plan.training.epochs]

@@ -1,7 +1,7 @@
 """precision fp32|fp16|bf16: the number format of the computation.
 
-He et al. 2019, section 3.2 (Micikevicius et al. 2018): fp16 computes in half precision, with fp32 master weights and a loss
-that is scaled so that small gradients do not vanish. Weights are fp32 in every precision.
+He et al. 2019, section 3.2 (Micikevicius et al. 2018): fp16 computes in half precision, with fp32 master weights and
+a loss that is scaled so that small gradients do not vanish. Weights are fp32 in every precision.
 """
 
 from __future__ import annotations

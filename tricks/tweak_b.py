@@ -20,4 +20,6 @@ class TweakB(Trick):
     """Put the stride of each downsampling residual block into the first convolution of its trunk larger than 1×1."""
 
     def rewrite(self, net: Net) -> Iterable[Site]:
-        return move_stride(net, lambda convs: next((i for i, conv in enumerate(convs) if conv.kernel_size != (1, 1)), 0))
+        return move_stride(
+            net, lambda convs: next((i for i, conv in enumerate(convs) if conv.kernel_size != (1, 1)), 0)
+        )

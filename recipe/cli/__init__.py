@@ -1,1 +1,80 @@
-def main(): pass
+"""The command line, one command a file. Each is imported when it is called, and torch only by those that need it."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import NoReturn
+
+import click
+
+from recipe.diagnostics import Diverged, RecipeError, render
+from recipe.signals import Interrupted
+
+COMMANDS = ("run", "check", "fmt", "explain", "tricks", "doctor")
+INTERNAL = 70  # sysexits' EX_SOFTWARE
+
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"recipe.cli.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from recipe.diagnostics import nearest
+
+            near = nearest(args[0], COMMANDS)
+            ctx.fail(f"there is no command `{args[0]}`" + (f"; did you mean `{near}`?" if near else ""))
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="recipe-compiler", prog_name="recipe")
+def cli() -> None:
+    """Compose training tricks for image classifiers in small recipes; compile, compare and train them.
+
+    Begin with `recipe run quick "epochs 2"`, or with `recipe tricks` for the vocabulary.
+    """
+
+
+def _stop(status: int, message: str = "") -> NoReturn:
+    if message:
+        click.echo(message, err=True)
+    sys.exit(status)
+
+
+def main() -> None:
+    """Run the command line. Exit: 0 fine, 1 findings, 2 bad recipe or usage, 3 diverged, 128 + n on signal n."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        _stop(130)
+    except RecipeError as error:
+        if os.environ.get("RECIPE_DEBUG") == "1":
+            raise
+        color = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+        _stop(3 if isinstance(error, Diverged) else 2, render(error.diagnostics, color))
+    except Interrupted as error:
+        _stop(128 + error.number, str(error))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except Exception as error:
+        if os.environ.get("RECIPE_DEBUG") == "1":
+            raise
+        first = str(error).strip().split("\n")[0]
+        _stop(INTERNAL, f"internal error: {type(error).__name__}: {first}\n  RECIPE_DEBUG=1 shows where it comes from")

@@ -1,4 +1,4 @@
-"""What a trick sees of a network: its stem, its residual blocks, its layers. Found by structure, not by name or class."""
+"""What a trick sees of a network: its stem, residual blocks and layers, found by structure, not by name or class."""
 
 from __future__ import annotations
 
@@ -132,7 +132,9 @@ class Net:
         if not common:
             return None
         split = max(common, key=position.__getitem__)
-        paths = [sorted((n for n in up if position[n] > position[split]), key=position.__getitem__) for up in (first, second)]
+        paths = [
+            sorted((n for n in up if position[n] > position[split]), key=position.__getitem__) for up in (first, second)
+        ]
         for path in paths:
             inside = {split, *path}
             for node in path:  # all that a path reads, but parameters, must come from the split

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def given_names(plan: Plan, stock: Shapes) -> frozenset[str]:
     """The names of the parameters that `base … weights=` provides and whose shapes agree; nothing is downloaded."""
-    shapes = getattr(plan.base, "_weight_shapes", lambda: {})()
+    shapes = getattr(plan.base, "_weight_shapes", dict)()
     return frozenset(name for name, shape in shapes.items() if stock.get(name) == shape)
 
 

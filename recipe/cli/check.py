@@ -1,0 +1,41 @@
+"""``recipe check``: all errors and warnings of recipes, without torch."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from recipe.bind import bind
+from recipe.cli.inputs import plugin_option, source_of, vocabulary
+from recipe.diagnostics import Diagnostic, RecipeError, render, to_github, to_json
+
+
+@click.command("check", short_help="Show all errors and warnings of recipes.")
+@click.argument("files", nargs=-1, required=True, metavar="FILE…")
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json", "github"]), default="text", help="How to print them."
+)
+@plugin_option
+def command(files: tuple[str, ...], form: str, plugins: tuple[str, ...]) -> None:
+    """Show all errors and warnings of recipes. Exits with 2 where there is an error; never imports torch."""
+    words = vocabulary(plugins)
+    found: list[Diagnostic] = []
+    for file in files:
+        try:
+            found += bind([source_of(file)], words, data=True).warnings
+        except RecipeError as error:
+            found += error.diagnostics
+    wrong = sum(diagnostic.severity == "error" for diagnostic in found)
+    if form == "json":
+        click.echo(to_json(found))
+    elif form == "github":
+        click.echo(to_github(found), nl=bool(found))
+    else:
+        color = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        if found:
+            click.echo(render(found, color) + "\n")
+        counted = f"{wrong} error{'s' * (wrong != 1)}, {len(found) - wrong} warning{'s' * (len(found) - wrong != 1)}"
+        click.echo(f"{len(files)} recipe{'s' * (len(files) != 1)} checked: {counted if found else 'all fine'}")
+    sys.exit(2 if wrong else 0)

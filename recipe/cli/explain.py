@@ -1,0 +1,185 @@
+"""``recipe explain``: what a recipe means, what it does to the model, what it costs; or what a code means."""
+
+from __future__ import annotations
+
+import json
+import re
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from recipe.cli.inputs import plugin_option, source_of, vocabulary
+from recipe.codes import CODES
+from recipe.diagnostics import fail, nearest, render
+
+if TYPE_CHECKING:
+    from recipe.compiler import Program
+    from recipe.plan import Plan
+
+BARS = " ▁▂▃▄▅▆▇█"
+
+
+@click.command("explain", short_help="Show what a recipe means, or what a code means.")
+@click.argument("what", metavar="FILE|CODE")
+@click.argument("statements", nargs=-1, metavar="[STATEMENTS]…")
+@click.option("--device", help="The device to tell substitutions for. Default: the one that a run would take.")
+@click.option("--json", "as_json", is_flag=True, help="Print the plan, the edits and the costs as JSON.")
+@plugin_option
+def command(
+    what: str, statements: tuple[str, ...], device: str | None, as_json: bool, plugins: tuple[str, ...]
+) -> None:
+    """Show the plan of a recipe with the origin of every value, what it does to the model, and what it costs.
+
+    For a CODE such as E021, show what it means.
+    """
+    if re.fullmatch(r"[EWew]\d+", what):
+        _code(what.upper())
+        return
+    from recipe.bind import bind
+    from recipe.inputs import override
+
+    plan = bind([source_of(what), *override(statements)], vocabulary(plugins), data=True)
+    from recipe.compiler import lower
+
+    program = lower(plan, device="meta")
+    if as_json:
+        click.echo(json.dumps(_json(program), indent=2))
+        return
+    sections = (
+        _plan(plan),
+        _rewrites(program),
+        _parameters(program),
+        _costs(program),
+        _training(plan, program, device),
+    )
+    click.echo("\n\n".join(sections))
+
+
+def _code(code: str) -> None:
+    if code not in CODES:
+        near = nearest(code, CODES)
+        raise fail("E001", f"there is no code {code}", help=f"did you mean {near}?" if near else "")
+    title, text = CODES[code]
+    click.echo(f"{code}: {title}\n\n{textwrap.fill(text, 88)}")
+
+
+def _table(rows: list[tuple[str, ...]], right: frozenset[int] = frozenset()) -> str:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return "\n".join(
+        "  "
+        + "  ".join(
+            c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    )
+
+
+def _plan(plan: Plan) -> str:
+    rows = []
+    for use in plan.uses:
+        first = True
+        for field in use.declared.fields:
+            value = getattr(use.trick, field.name)
+            shown = "–" if value is None else field.kind.write(value)
+            rows.append((use.word if first else "", field.word, shown, str(use.origins[field.name])))
+            first = False
+        if not use.declared.fields:
+            rows.append((use.word, "", "", str(use.origin)))
+    title = f"plan {plan.digest}, dialect {plan.dialect}; tricks in the order in which they apply"
+    warnings = f"\n\n{render(plan.warnings)}" if plan.warnings else ""
+    return f"{title}\n{_table(rows)}{warnings}"
+
+
+def _rewrites(program: Program) -> str:
+    lines = ["rewrites"]
+    for step in program.steps:
+        lines.append(f"  {step.note}")
+        shown = [edit for edit in step.edits if type(edit).__name__ != "Initialise"]
+        lines += [textwrap.indent(str(edit), "    ") for edit in shown]
+    return "\n".join(lines)
+
+
+def _parameters(program: Program) -> str:
+    sizes = {name: parameter.numel() for name, parameter in program.structure.named_parameters()}
+    rows = []
+    for fate in ("kept", "loaded", "reinitialised", "new", "dropped"):
+        names = [name for name, found in program.fates.items() if found == fate]
+        if names:
+            count = f"{sum(sizes.get(name, 0) for name in names):,} numbers" if fate != "dropped" else ""
+            rows.append(
+                (
+                    fate,
+                    f"{len(names)} tensor{'s' * (len(names) != 1)}",
+                    count,
+                    ", ".join(names[:2]) + (" …" if len(names) > 2 else ""),
+                )
+            )
+    return f"parameters, against the stock model\n{_table(rows, frozenset((1, 2)))}"
+
+
+def _costs(program: Program) -> str:
+    costs = program.costs
+    rows: list[tuple[str, ...]] = [("stage", "params", "MACs", "FLOPs", "activations")]
+    for stage, cost in [*costs.stages.items(), ("in all", costs.total)]:
+        rows.append((stage, f"{cost.params:,}", f"{cost.macs:,}", f"{cost.flops:,}", f"{cost.activations:,}"))
+    size = costs.size
+    return f"cost of one image of {size}×{size}, forward, {program.classes} classes\n{_table(rows, frozenset((1, 2, 3, 4)))}"
+
+
+def _training(plan: Plan, program: Program, device: str | None) -> str:
+    from recipe.devices import pick, precision
+    from recipe.engine import learning_rate, parameter_groups
+    from recipe.training import Progress
+
+    training = plan.training
+    points = 64
+    steps = 100  # per epoch: enough for a curve, whatever the data
+    total = training.epochs * steps
+    curve = [
+        learning_rate(
+            plan, Progress(min(total - 1, round(i * total / (points - 1))), steps, training.epochs, training.warmup)
+        )
+        for i in range(points)
+    ]
+    high = max(curve) or 1.0
+    drawn = "".join(BARS[max(1, round(rate / high * (len(BARS) - 1)))] if rate > 0 else " " for rate in curve)
+    lines = [
+        "training",
+        f"  {training.epochs} epochs, batch {training.batch}"
+        + (f" in parts of {training.micro}" if training.micro else ""),
+    ]
+    lines += [f"  learning rate, highest {high:.4g}", f"  {drawn}"]
+    for group in parameter_groups(plan, program.structure):
+        options = ", ".join(f"{name} {value:g}" for name, value in group.items() if name not in ("params", "names"))
+        count = sum(parameter.numel() for parameter in group["params"])
+        lines.append(f"  {len(group['names'])} tensors, {count:,} numbers: {options}")
+    chosen_device = pick(device)
+    lines.append(
+        f"  on {chosen_device}: "
+        + (precision(training.precision, chosen_device).note or f"precision {training.precision}")
+    )
+    return "\n".join(lines)
+
+
+def _json(program: Program) -> dict[str, Any]:
+    import attrs
+
+    costs = program.costs
+    return {
+        "schema_version": 1,
+        "plan": program.plan.to_dict(),
+        "edits": [
+            {"trick": step.word, "kind": type(edit).__name__, **attrs.asdict(edit)}
+            for step in program.steps
+            for edit in step.edits
+        ],
+        "sites": program.sites,
+        "parameters": dict(program.fates),
+        "costs": {
+            name: {"params": cost.params, "macs": cost.macs, "flops": cost.flops, "activations": cost.activations}
+            for name, cost in [*costs.stages.items(), ("total", costs.total)]
+        },
+        "image_size": costs.size,
+        "classes": program.classes,
+    }

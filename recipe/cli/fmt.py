@@ -1,0 +1,50 @@
+"""``recipe fmt``: the canonical layout, comments kept, without torch."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import attrs
+import click
+
+from recipe.cli.inputs import source_of
+from recipe.diagnostics import RecipeError, fail
+from recipe.files import write_text
+from recipe.layout import layout, plain
+from recipe.syntax import parse
+
+
+@click.command("fmt", short_help="Write recipes in their canonical layout.")
+@click.argument("files", nargs=-1, required=True, metavar="FILE…")
+@click.option("--check", is_flag=True, help="Change nothing; exit with 1 where a file would be changed.")
+def command(files: tuple[str, ...], check: bool) -> None:
+    """Write recipes in their canonical layout; `-` reads standard input and writes standard output.
+
+    Words, order and comments stay. A byte order mark and CR LF line ends are mended. Never imports torch.
+    """
+    changed, errors = [], []
+    for file in files:
+        if file != "-" and not Path(file).exists():
+            raise fail("E001", f"there is no file `{file}`")
+        try:
+            source = source_of(file)
+            recipe, wrong = parse(attrs.evolve(source, text=plain(source.text)))
+            if wrong:
+                raise RecipeError(*wrong)
+        except RecipeError as error:
+            errors += error.diagnostics
+            continue
+        text = layout(recipe)
+        if text != source.text:
+            changed.append(file)
+        if file == "-" and not check:
+            click.echo(text, nl=False)
+        elif text != source.text and not check:
+            write_text(Path(file), text)
+    for file in changed:
+        if file != "-":
+            click.echo(f"{'would change' if check else 'changed'} {file}", err=True)
+    if errors:
+        raise RecipeError(*errors)
+    sys.exit(1 if check and changed else 0)

@@ -1,0 +1,51 @@
+"""What commands take: a recipe as a path, a shipped example, text, or standard input."""
+
+from __future__ import annotations
+
+import sys
+from importlib import resources
+from pathlib import Path
+
+import click
+
+from recipe.diagnostics import fail, listing, nearest
+from recipe.registry import Vocabulary
+from recipe.source import MAX_BYTES, Source
+from recipe.syntax import decode, read
+
+
+def examples() -> dict[str, Path]:
+    """The shipped examples, by name, with and without their ending."""
+    root = Path(str(resources.files("recipe") / "examples"))
+    found = {path.relative_to(root).as_posix(): path for path in sorted(root.glob("**/*.recipe"))}
+    return {name.removesuffix(".recipe"): path for name, path in found.items()} | found
+
+
+def source_of(file: str) -> Source:
+    """The source that FILE names: ``-``, a path, the name of a shipped example, or the recipe itself."""
+    if file == "-":
+        return decode(sys.stdin.buffer.read(MAX_BYTES + 1), "<stdin>", Path.cwd())
+    path = Path(file)
+    if "\0" not in file and len(file) < 4096 and path.exists():
+        return read(path, file)
+    shipped = examples()
+    if file in shipped:
+        return read(shipped[file], file)
+    if any(mark in file.strip() for mark in "; \n"):
+        return decode(file.encode("utf-8", "surrogateescape"), "<text>", Path.cwd())
+    near = nearest(file, [name for name in shipped if not name.endswith(".recipe")])
+    help = f"did you mean the example `{near}`?" if near else f"shipped examples are {listing(_short(shipped), 4)}"
+    raise fail("E001", f"there is no file or example `{file}`", help=help)
+
+
+def _short(shipped: dict[str, Path]) -> list[str]:
+    return [name for name in shipped if not name.endswith(".recipe") and "/" not in name]
+
+
+def vocabulary(plugins: tuple[str, ...]) -> Vocabulary:
+    return Vocabulary.installed(Path(plugin) for plugin in plugins)
+
+
+plugin_option = click.option(
+    "--plugin", "plugins", multiple=True, metavar="FILE.py", help="Also load tricks from a file."
+)

@@ -1,0 +1,89 @@
+"""``recipe tricks``: the vocabulary, from the tricks' own docstrings, without torch."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+
+import click
+
+from recipe.api import Trick
+from recipe.cli.inputs import plugin_option, vocabulary
+from recipe.diagnostics import RecipeError, fail, listing, nearest, render
+from recipe.registry import DIRECTIVES, Vocabulary
+from recipe.slots import reading_key
+
+
+@click.command("tricks", short_help="Show the vocabulary.")
+@click.argument("verb", required=False)
+@click.argument("name", required=False)
+@plugin_option
+def command(verb: str | None, name: str | None, plugins: tuple[str, ...]) -> None:
+    """Show the vocabulary: every trick in a line, the tricks of a VERB, or all about one trick."""
+    words = vocabulary(plugins)
+    if verb is None:
+        _overview(words)
+    elif verb in DIRECTIVES and name is None:
+        click.echo(DIRECTIVES[verb])
+    elif verb not in words.verbs():
+        near = nearest(verb, words.verbs())
+        raise fail("E020", f"there is no verb `{verb}`", help=f"did you mean `{near}`?" if near else "")
+    elif name is not None and name not in words.clauses(verb):
+        near = nearest(name, words.clauses(verb))
+        help = f"did you mean `{near}`?" if near else f"it knows {listing(words.clauses(verb))}"
+        raise fail("E021", f"`{verb}` does not know `{name}`", help=help)
+    else:
+        keys = [key for key in words.keys() if key[0] == verb and (name is None or key[1] == name)]  # noqa: SIM118
+        click.echo("\n\n".join(_page(words.load(*key)) for key in keys))
+
+
+def _overview(words: Vocabulary) -> None:
+    broken: list[RecipeError] = []
+    for verb in sorted({verb for verb, _ in words.keys()}, key=reading_key):  # noqa: SIM118
+        for key in [key for key in words.keys() if key[0] == verb]:  # noqa: SIM118
+            try:
+                trick = words.load(*key)
+            except RecipeError as error:
+                broken.append(error)
+                continue
+            click.echo(f"{trick.declared.word:<20} {_summary(trick)}")
+    for verb, text in DIRECTIVES.items():
+        summary = text.partition(": ")[2]
+        click.echo(f"{verb:<20} {summary[0].upper()}{summary[1:]}.")
+    for error in broken:
+        click.echo("\n" + render(error.diagnostics), err=True)
+    sys.exit(0)
+
+
+def _summary(trick: type[Trick]) -> str:
+    return inspect.cleandoc(trick.__doc__ or "").split("\n")[0]
+
+
+def _page(trick: type[Trick]) -> str:
+    declared = trick.declared
+    lines = [declared.syntax, "", inspect.cleandoc(trick.__doc__ or "")]
+    source = inspect.getmodule(trick)
+    about = inspect.cleandoc(source.__doc__ or "") if source else ""
+    if "\n" in about:
+        lines += ["", about.partition("\n")[2].strip()]
+    if declared.fields:
+        lines += ["", "fields"]
+    for field in declared.fields:
+        default = "required" if field.required else "none" if field.default is None else field.kind.write(field.default)
+        other = "".join(f"; {dialect}: {field.kind.write(value)}" for dialect, value in field.dialects.items())
+        lines.append(
+            f"  {field.word:<12} {field.help} ({field.kind.expects if len(field.kind.expects) < 80 else 'a name'}; "
+            f"default {default}{other})"
+            if not field.required
+            else f"  {field.word:<12} {field.help} (required)"
+        )
+    relations = [
+        ("reads", declared.reads), ("writes", declared.writes), ("after", declared.after),
+        ("needs", declared.needs), ("excludes", declared.excludes),
+    ]  # fmt: skip
+    lines += (
+        [""]
+        + [f"{name:<8} {', '.join(words)}" for name, words in relations if words]
+        + [f"package  {declared.package}"]
+    )
+    return "\n".join(lines)
