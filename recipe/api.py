@@ -143,9 +143,9 @@ class Trick:
         plan      suggest   other fields' values where the recipe gives none
                   check     warnings that need no torch
                   configure settings of the training
-        compile   build     the stock model
+        compile   build     the stock model (with image_size, weight_shapes, load_weights)
                   rewrite   edits of its graph
-        train     open      the images
+        train     open      the images (with count_classes)
                   for each batch:
                       box       the part of each image that is seen
                       augment   each image on its own
@@ -177,12 +177,28 @@ class Trick:
         """The stock model with so many outputs (None: as many as it comes with), its weights freshly drawn."""
         raise NotImplementedError
 
+    def image_size(self) -> int:
+        """Height and width, in pixels, of the images that the stock model was made for."""
+        return 224
+
+    def weight_shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """The shapes of the pretrained weights that the recipe asks for, by name, without a download."""
+        return {}
+
+    def load_weights(self) -> Mapping[str, torch.Tensor]:
+        """Those weights themselves."""
+        return {}
+
     def rewrite(self, net: Net) -> Iterable[Site]:
         """The sites in the network, each with the edits that it needs."""
         return ()
 
+    def count_classes(self) -> int | None:
+        """The number of classes of the images, where that is known before they are opened."""
+        return None
+
     def open(self) -> Sets:
-        """The images to train on and to evaluate."""
+        """The images to train on and to evaluate. A trick that opens images has the fields ``size`` and ``workers``."""
         raise NotImplementedError
 
     def box(self, draws: Draws, heights: Floats, widths: Floats) -> Floats:
@@ -267,7 +283,7 @@ def trick(
                 raise TypeError(f"trick `{word}`: `{name}` is no hook; begin the names of helpers with an underscore")
         made = attrs.frozen(kw_only=True, eq=True)(cls)
         fields = []
-        for attribute in attrs.fields(made):
+        for attribute in attrs.fields(made):  # type: ignore[arg-type]
             if "recipe" not in attribute.metadata:
                 raise TypeError(
                     f"trick `{word}`: declare `{attribute.name}` with number(), integer(), choice() or path()"
@@ -279,6 +295,6 @@ def trick(
         made.declared = Declared(
             word, reads, writes, after, needs, excludes, tuple(fields), _syntax(word, tuple(fields))
         )
-        return made  # type: ignore[return-value]
+        return made
 
     return declare

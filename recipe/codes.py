@@ -52,7 +52,8 @@ CODES: Mapping[str, tuple[str, str]] = {
     "E030": (
         "two tricks clash",
         "Both decide the same thing, such as the stride of a block (`tweak A`, `tweak B`) or the decay of the learning "
-        "rate (`lr cosine`, `lr step`), or one excludes the other. Leave one out; a layer above takes one out with `drop`.",
+        "rate (`lr cosine`, `lr step`), or one excludes the other. Leave one out; "
+        "a layer above takes one out with `drop`.",
     ),
     "E031": ("a trick lacks another", "The trick declares that it needs another one, which the recipe does not have."),
     "E032": (
@@ -89,7 +90,8 @@ CODES: Mapping[str, tuple[str, str]] = {
     "E101": (
         "a tweak without a site",
         "The model has no place that the tweak is about: `tweak C` needs a 7×7 convolution where images enter, "
-        "`tweak D` a strided 1×1 convolution in a shortcut, `init zero-gamma` residual blocks that end in a normalisation.",
+        "`tweak D` a strided 1×1 convolution in a shortcut, `init zero-gamma` residual blocks that "
+        "end in a normalisation.",
     ),
     "E102": (
         "a model that can't be used",

@@ -15,7 +15,7 @@ from recipe.diagnostics import fail
 from recipe.edits import Edit, Initialise, Site
 from recipe.graph.apply import Shapes, account, apply, parameters
 from recipe.graph.net import Net
-from recipe.graph.shapes import Costs, measure, propagate
+from recipe.graph.shapes import Costs, measure, on_meta, propagate
 from recipe.graph.trace import trace
 from recipe.graph.weights import given_names, materialise
 from recipe.inputs import override, source_from
@@ -121,8 +121,7 @@ def _build(state: _State) -> None:
         state.graph = copy.deepcopy(state.module).to("meta")  # type: ignore[assignment]
         return
     try:
-        with torch.device("meta"):
-            state.graph = base.trick.build(_classes(state.plan))  # type: ignore[assignment]
+        state.graph = on_meta(lambda: base.trick.build(_classes(state.plan)))  # type: ignore[assignment]
     except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:
         raise fail("E102", f"`{base.word} {state.name}` can't be built: {error}", base.span) from error
 
@@ -131,14 +130,14 @@ def _classes(plan: Plan) -> int | None:
     """The number of classes of the plan's images, where there are images and they can be asked."""
     count = getattr(plan.base, "classes", None)
     data = plan.use("data")
-    return count or (getattr(data.trick, "_count_classes", lambda: None)() if data else None)
+    return count or (data.trick.count_classes() if data else None)
 
 
 def _trace(state: _State) -> None:
     """Trace it into a graph and give every node its shape; the images must fit."""
     data = state.plan.use("data")
     state.graph = trace(state.graph, state.name)
-    state.size = getattr(data.trick, "size", 0) if data else getattr(state.plan.base, "_image_size", lambda: 224)()
+    state.size = data.trick.size if data else state.plan.base.image_size()  # type: ignore[attr-defined]
     result = propagate(state.graph, state.size, state.name)
     logits = result[0] if isinstance(result, tuple) else result
     if logits.ndim != 2:
@@ -162,8 +161,8 @@ def _rewrite(state: _State) -> None:
                 help=f"{_first_line(use)} {state.name} has no such place",
             )
         protected = _protected(state, use)
-        sites = tuple(_without(site, protected) for site in sites)
-        step = Step(use.word, tuple(site for site in sites if site is not None))
+        left = (_without(site, protected) for site in sites)
+        step = Step(use.word, tuple(site for site in left if site is not None))
         before = parameters(state.graph)
         try:
             apply(state.graph, step.edits)

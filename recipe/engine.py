@@ -49,12 +49,11 @@ class Run:
 
 def learning_rate(plan: Plan, progress: Progress) -> float:
     """The learning rate at a step: the base rate times the factor of every trick that has one."""
-    if plan.training.rate_per_epoch:
+    if plan.training.rate_per_epoch and progress.epoch >= progress.warmup:
         # Inside the warmup the rate rises with each batch all the same; after it, it holds for a whole epoch.
-        if progress.epoch >= progress.warmup:
-            risen = math.ceil(progress.warmup * progress.steps_per_epoch)
-            begun = int(progress.epoch) * progress.steps_per_epoch
-            progress = attrs.evolve(progress, step=max(begun, risen))
+        risen = math.ceil(progress.warmup * progress.steps_per_epoch)
+        begun = int(progress.epoch) * progress.steps_per_epoch
+        progress = attrs.evolve(progress, step=max(begun, risen))
     return math.prod((trick.factor(progress) for trick in plan.hooked("factor")), start=plan.training.rate)
 
 
@@ -207,7 +206,7 @@ class Trainer:
             with self.precision.autocast():
                 outputs = self.forward(x)
             loss, logits = self.loss_of(outputs, y, x)
-            self.scaler.scale(loss * (len(x) / len(inputs))).backward()
+            self.scaler.scale(loss * (len(x) / len(inputs))).backward()  # type: ignore[no-untyped-call]
             meter.add(loss, logits, y)
         self.scaler.step(self.optimizer)
         self.scaler.update()
@@ -253,7 +252,7 @@ def parts(inputs: Tensor, targets: Tensor, micro: int | None) -> list[tuple[Tens
         sizes[-1] += 1
     elif rest:
         sizes.append(rest)
-    return list(zip(inputs.split(sizes), targets.split(sizes), strict=True))
+    return list(zip(torch.split(inputs, sizes), torch.split(targets, sizes), strict=True))
 
 
 def open_sets(plan: Plan) -> Sets:
@@ -263,7 +262,8 @@ def open_sets(plan: Plan) -> Sets:
     try:
         sets = data.trick.open()
     except (OSError, ValueError) as error:
-        reason = str(error) if not getattr(error, "strerror", None) else f"{error.strerror}: {error.filename}"  # type: ignore[attr-defined]
+        named = isinstance(error, OSError) and error.strerror
+        reason = f"{error.strerror}: {error.filename}".lower() if named else str(error)  # type: ignore[union-attr]
         raise fail("E070", f"`{data.word}`: {reason}", data.span) from error
     if len(sets.train.labels) < 2:
         raise fail("E070", f"`{data.word}` has fewer than two images to train on", data.span)
@@ -288,8 +288,8 @@ def find_teacher(
             folder = finished_run(near, teacher.digest)
             if folder is None:
                 listener.note(f"teacher {path.name}: no finished run in {near}, so it is trained first")
-                out = near / f"{path.stem}-{teacher.digest[:8]}"
-                run(teacher, out=out, resume=True, listener=listener, vocabulary=vocabulary, **options)
+                home = near / f"{path.stem}-{teacher.digest[:8]}"
+                run(teacher, out=home, resume=True, listener=listener, vocabulary=vocabulary, **options)
                 folder = finished_run(near, teacher.digest)
                 assert folder is not None
             else:
@@ -339,9 +339,9 @@ def run(
 ) -> Run:
     """Train a recipe: text, a path, a plan, or a compiled program; ``statements`` are laid over it.
 
-    ``out`` is the run's folder (default: a new one in ``runs``); ``device`` a name such as ``cuda:0``; ``strict`` refuses
-    to substitute a precision; ``resume`` goes on from the folder's last checkpoint. Raises `RecipeError` for what can't
-    be trained, and `Diverged` when the loss is no longer finite.
+    ``out`` is the run's folder (default: a new one in ``runs``), ``device`` a name such as ``cuda:0``; ``strict``
+    refuses to substitute a precision; ``resume`` goes on from the folder's last checkpoint. Raises `RecipeError` for
+    what can't be trained, and `Diverged` when the loss is no longer finite.
     """
     listener, vocabulary = listener or Quiet(), vocabulary or Vocabulary.installed()
     plan = plan_of(recipe, statements, vocabulary)

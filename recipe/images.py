@@ -26,10 +26,17 @@ IMAGENET_STD = (58.393 / 255, 57.12 / 255, 57.375 / 255)
 
 
 class Images(Protocol):
-    """A set of labelled images. ``uniform`` sets hold images of one size, which are cropped on the device."""
+    """A set of labelled images."""
 
-    labels: Tensor
-    uniform: bool
+    @property
+    def labels(self) -> Tensor:
+        """Class numbers: int64 (N,)."""
+        ...
+
+    @property
+    def uniform(self) -> bool:
+        """Whether all images have one size, and are cropped on the device."""
+        ...
 
     def fetch(self, indices: npt.NDArray[np.int64], boxer: Callable[[int, int, int], Array] | None) -> Tensor:
         """The images with these numbers: uint8 (N, 3, H, W).
@@ -105,13 +112,13 @@ def resize(pixels: Tensor, size: int) -> Tensor:
         return pixels
     parts = [
         F.interpolate(part.float(), (size, size), mode="bilinear", antialias=True).round().clamp(0, 255).byte()
-        for part in pixels.split(4096)
+        for part in torch.split(pixels, 4096)
     ]
     return torch.cat(parts)
 
 
 def crop(images: Tensor, boxes: Tensor) -> Tensor:
-    """Crop each image (N, C, H, W) to its own box of top, left, height, width in pixels (N, 4), scaled back to H × W."""
+    """Crop each image (N, C, H, W) to its own box (N, 4) of top, left, height, width in pixels, scaled to H × W."""
     height, width = images.shape[-2:]
     top, left, high, wide = boxes.to(images.dtype).unbind(1)
     theta = images.new_zeros(len(images), 2, 3)
@@ -157,7 +164,8 @@ class _Steps(Dataset[Batch]):
 
             def one(place: int, height: int, width: int) -> Array:
                 draws = Draws(self.training.seed, epoch, indices[place : place + 1], step, "crop")
-                return boxer(draws, np.array([float(height)]), np.array([float(width)]))[0]
+                box: Array = boxer(draws, np.array([float(height)]), np.array([float(width)]))[0]
+                return box
 
         pixels = self.images.fetch(indices, one)
         return Batch(pixels, self.images.labels[torch.from_numpy(indices)], indices, epoch, step)
@@ -175,7 +183,7 @@ class _InOrder(Dataset[Batch]):
 
 
 def _loader(dataset: Dataset[Batch], steps: range, workers: int, pin: bool) -> DataLoader[Batch]:
-    return DataLoader(dataset, sampler=steps, batch_size=None, num_workers=workers, pin_memory=pin)  # type: ignore[arg-type]
+    return DataLoader(dataset, sampler=steps, batch_size=None, num_workers=workers, pin_memory=pin)
 
 
 def training_loader(

@@ -128,7 +128,8 @@ def _from_file(path: Path) -> list[tuple[Key, Offer]]:
             spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         raise fail("E080", f"the plugin {path} is broken: {type(error).__name__}: {error}") from error
-    found = [value for value in vars(module).values() if isinstance(value, type) and "declared" in vars(value)]
+    values = vars(module).values()
+    found = [v for v in values if isinstance(v, type) and issubclass(v, Trick) and "declared" in vars(v)]
     if not found:
         raise fail("E080", f"the plugin {path} declares no trick", help="decorate a class with recipe.api.trick")
     return [((cls.declared.verb, cls.declared.clause), Offer(str(path), loaded=cls)) for cls in found]

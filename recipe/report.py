@@ -90,7 +90,8 @@ class Plain(Quiet):
         done = number * self.per_epoch
         left = (time.monotonic() - self.began) / max(1, done - self.first) * (self.total - done)
         self._say(
-            f"epoch {number}/{self.total // self.per_epoch}: top-1 {result['top1']:.2%}, held-out loss {result['loss']:.4f}, "
+            f"epoch {number}/{self.total // self.per_epoch}: top-1 {result['top1']:.2%}, "
+            f"held-out loss {result['loss']:.4f}, "
             f"training loss {loss:.4f}, lr {rate:.4g}, {speed:.0f} images/s, {duration(left)} left"
         )
 

@@ -104,11 +104,11 @@ def solve(uses: Iterable[Use]) -> tuple[Use, ...]:
     while ready:
         _, word = heapq.heappop(ready)
         order.append(word)
-        for other, waits in before.items():
+        for later, waits in before.items():
             if word in waits:
                 waits.discard(word)
                 if not waits:
-                    heapq.heappush(ready, (reading_key(other), other))
+                    heapq.heappush(ready, (reading_key(later), later))
     if len(order) < len(by_word):
         stuck = [by_word[word] for word in sorted(set(by_word) - set(order))]
         names = ", ".join(f"`{use.word}` (of {use.declared.package})" for use in stuck)

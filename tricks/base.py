@@ -49,7 +49,7 @@ class Base(Trick):
 
     def suggest(self) -> Mapping[str, Any]:
         """Inception-V3 takes 299 px (He et al., section 2.1)."""
-        return {"data size": self._image_size()} if self.model == "inception_v3" else {}
+        return {"data size": self.image_size()} if self.model == "inception_v3" else {}
 
     def build(self, classes: int | None) -> torch.nn.Module:
         """The model with so many outputs."""
@@ -63,7 +63,8 @@ class Base(Trick):
         if self.model in ("inception_v3", "googlenet"):
             # Drawing from truncated normals takes half a minute, and `init` draws again.
             options |= {"init_weights": False, "aux_logits": True, "transform_input": self.weights is not None}
-        return get_model(self.model, weights=None, **options)
+        model: torch.nn.Module = get_model(self.model, weights=None, **options)
+        return model
 
     def _timm(self, classes: int | None) -> torch.nn.Module:
         try:
@@ -73,13 +74,15 @@ class Base(Trick):
         name = self.model.removeprefix("timm:")
         if name not in timm.list_models():
             raise ValueError(f"timm has no model `{name}`")
-        return timm.create_model(name, **({} if classes is None else {"num_classes": classes}))
+        options: dict[str, Any] = {} if classes is None else {"num_classes": classes}
+        model: torch.nn.Module = timm.create_model(name, **options)
+        return model
 
-    def _image_size(self) -> int:
+    def image_size(self) -> int:
         """Height and width, in pixels, of the images that the model was made for."""
         return 299 if self.model == "inception_v3" else 224
 
-    def _weight_shapes(self) -> dict[str, tuple[int, ...]]:
+    def weight_shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of every pretrained tensor, without a download."""
         if self.weights is None:
             return {}
@@ -87,13 +90,13 @@ class Base(Trick):
             from recipe.graph.weights import safetensors_shapes
 
             return safetensors_shapes(self.weights)
-        import torch
+        from recipe.graph.shapes import on_meta
 
         self._torchvision_weights()
-        with torch.device("meta"):
-            return {name: tuple(tensor.shape) for name, tensor in self.build(None).state_dict().items()}
+        stock = on_meta(lambda: self.build(None))
+        return {name: tuple(tensor.shape) for name, tensor in stock.state_dict().items()}
 
-    def _load(self) -> dict[str, torch.Tensor]:
+    def load_weights(self) -> dict[str, torch.Tensor]:
         """The pretrained tensors."""
         if self.weights is None:
             return {}

@@ -32,5 +32,5 @@ class Fake(Trick):
 
         return Sets(part(self.images), part(self.images // 8), self.classes)
 
-    def _count_classes(self) -> int:
+    def count_classes(self) -> int:
         return self.classes

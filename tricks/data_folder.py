@@ -54,7 +54,7 @@ class Folder(Trick):
             raise FileNotFoundError(f"there is no image in `{self.path}/{part}`")
         return Files(tuple(file for file, _ in found), torch.tensor([label for _, label in found]), self.size)
 
-    def _count_classes(self) -> int | None:
+    def count_classes(self) -> int | None:
         """The number of classes, where the folder is here."""
         train = Path(self.path) / "train"
         return len(_classes(train)) if train.is_dir() else None

@@ -77,7 +77,7 @@ def _speed(device: torch.device, dtype: torch.dtype, layout: torch.memory_format
     images, channels, side = 32 if device.type == "cpu" else 256, 128, 28
     x = torch.randn(images, channels, side, side, device=device, dtype=dtype).contiguous(memory_format=layout)
     conv = torch.nn.Conv2d(channels, channels, 3, padding=1, bias=False).to(device, dtype)
-    conv = conv.to(memory_format=layout)  # type: ignore[call-overload]
+    conv = conv.to(memory_format=layout)
     flops, best = 2 * images * side * side * channels * channels * 9, 0.0
 
     def wait() -> None:

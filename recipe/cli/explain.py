@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import textwrap
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -64,7 +65,7 @@ def _code(code: str) -> None:
     click.echo(f"{code}: {title}\n\n{textwrap.fill(text, 88)}")
 
 
-def _table(rows: list[tuple[str, ...]], right: frozenset[int] = frozenset()) -> str:
+def _table(rows: Sequence[tuple[str, ...]], right: frozenset[int] = frozenset()) -> str:
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join(
         "  "
@@ -124,7 +125,8 @@ def _costs(program: Program) -> str:
     for stage, cost in [*costs.stages.items(), ("in all", costs.total)]:
         rows.append((stage, f"{cost.params:,}", f"{cost.macs:,}", f"{cost.flops:,}", f"{cost.activations:,}"))
     size = costs.size
-    return f"cost of one image of {size}×{size}, forward, {program.classes} classes\n{_table(rows, frozenset((1, 2, 3, 4)))}"
+    title = f"cost of one image of {size}×{size}, forward, {program.classes} classes"
+    return f"{title}\n{_table(rows, frozenset((1, 2, 3, 4)))}"
 
 
 def _training(plan: Plan, program: Program, device: str | None) -> str:

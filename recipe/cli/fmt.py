@@ -9,7 +9,7 @@ import attrs
 import click
 
 from recipe.cli.inputs import source_of
-from recipe.diagnostics import RecipeError, fail
+from recipe.diagnostics import Diagnostic, RecipeError, fail
 from recipe.files import write_text
 from recipe.layout import layout, plain
 from recipe.syntax import parse
@@ -23,7 +23,8 @@ def command(files: tuple[str, ...], check: bool) -> None:
 
     Words, order and comments stay. A byte order mark and CR LF line ends are mended. Never imports torch.
     """
-    changed, errors = [], []
+    changed: list[str] = []
+    errors: list[Diagnostic] = []
     for file in files:
         if file != "-" and not Path(file).exists():
             raise fail("E001", f"there is no file `{file}`")

@@ -50,8 +50,8 @@ def _overview(words: Vocabulary) -> None:
     for verb, text in DIRECTIVES.items():
         summary = text.partition(": ")[2]
         click.echo(f"{verb:<20} {summary[0].upper()}{summary[1:]}.")
-    for error in broken:
-        click.echo("\n" + render(error.diagnostics), err=True)
+    for failure in broken:
+        click.echo("\n" + render(failure.diagnostics), err=True)
     sys.exit(0)
 
 

@@ -43,7 +43,8 @@ def apply(graph_module: fx.GraphModule, edits: Iterable[Edit]) -> None:
 def _set(graph_module: fx.GraphModule, edit: SetAttribute) -> None:
     net = Net(graph_module)
     module = net.module(net.node(edit.address))
-    assert module is not None and "#" not in edit.address, f"{edit.address} is no module with a call of its own"
+    assert module is not None, f"{edit.address} is no module"
+    assert "#" not in edit.address, f"{edit.address} has several calls"
     assert getattr(module, edit.name) == edit.before, f"{edit.address}.{edit.name} is not {edit.before}"
     setattr(module, edit.name, edit.after)
 
@@ -63,9 +64,15 @@ def _chain(graph_module: fx.GraphModule, chain: Chain, value: fx.Node, like: fx.
 def _substitute(graph_module: fx.GraphModule, edit: Substitute) -> None:
     node = Net(graph_module).node(edit.address)
     assert "#" not in edit.address, f"{edit.address} has several calls"
+    parent = graph_module.get_submodule(edit.address.rpartition(".")[0])
+    order = {name: index for index, name in enumerate(parent._modules)}
     graph_module.delete_submodule(edit.address)
     with graph_module.graph.inserting_before(node):
         last = _chain(graph_module, edit.chain, node.all_input_nodes[0], node)
+    # What replaces a module takes its place, so that a state dict stays in the order of the network.
+    children = sorted(parent._modules.items(), key=lambda child: order.get(child[0], len(order)))
+    parent._modules.clear()
+    parent._modules.update(children)
     node.replace_all_uses_with(last)
     graph_module.graph.erase_node(node)
 

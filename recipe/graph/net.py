@@ -88,7 +88,7 @@ class Net:
         return calls
 
     def address(self, node: fx.Node) -> str:
-        """A name for a node that says where it is: its module's, ``#2`` added for a second call; else the node's own."""
+        """A name that says where a node is: its module's, ``#2`` added for a second call; else its own."""
         if node.op != "call_module":
             return node.name
         calls = self._calls[str(node.target)]

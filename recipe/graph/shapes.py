@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
 import torch
 from torch import fx, nn
+from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from recipe.diagnostics import fail
 from recipe.graph.net import Net
+
+
+class _RealNumbers(TorchFunctionMode):
+    """Keeps ranges and literals on the CPU: constructors calculate widths and rates with them, and need the values."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        options = dict(kwargs or {})
+        if func in (torch.arange, torch.linspace, torch.tensor):
+            options.setdefault("device", "cpu")
+        return func(*args, **options)
+
+
+def on_meta(build: Callable[[], nn.Module]) -> nn.Module:
+    """The module that a function builds, on the meta device, where it costs no memory."""
+    with torch.device("meta"), _RealNumbers():
+        return build().to("meta")
 
 
 class _Shapes(fx.Interpreter):
@@ -33,9 +50,8 @@ def propagate(graph_module: fx.GraphModule, size: int, name: str, batch: int = 2
             return _Shapes(graph_module, garbage_collect_values=True).run(images)
     except (RuntimeError, ValueError, AssertionError, TypeError) as error:
         reason = str(error).strip().split("\n")[0].rstrip(".")
-        raise fail(
-            "E103", f"`{name}` can't take images of {size}×{size}: {reason}", help="give the data set another `size=`"
-        ) from error
+        help = "give the data set a larger `size=`"
+        raise fail("E103", f"`{name}` can't take images of {size}×{size}: {reason}", help=help) from error
 
 
 @attrs.frozen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import torch
@@ -10,9 +11,12 @@ from torchvision.models.swin_transformer import ShiftedWindowAttention, ShiftedW
 from torchvision.ops import StochasticDepth
 
 from recipe.diagnostics import fail
+from recipe.graph.net import NORMS
 
 # Modules whose own code asks whether they train: traced through, the answer would be frozen into the graph.
 MODAL = (StochasticDepth, ShiftedWindowAttention, ShiftedWindowAttentionV2)
+
+MODE = "mode_"
 
 
 def only_in_training(module: nn.Module, *inputs: torch.Tensor) -> Any:
@@ -25,7 +29,14 @@ def outputs(logits: torch.Tensor, *aux: torch.Tensor | None) -> Any:
     return logits if aux[0] is None else (logits, *aux)
 
 
+def by_mode(mode: nn.Module, training: Any, evaluation: Any) -> Any:
+    """One value in training, another in evaluation, for calls that take the mode: `F.dropout(x, p, self.training)`."""
+    return training if mode.training else evaluation
+
+
 class _Tracer(fx.Tracer):
+    proxy_buffer_attributes = True  # else what is calculated from a buffer becomes a constant
+
     def __init__(self, leaves: frozenset[str]) -> None:
         super().__init__()
         self.leaves = leaves
@@ -33,18 +44,35 @@ class _Tracer(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return (
             module_qualified_name in self.leaves
-            or isinstance(m, MODAL)
+            or isinstance(m, (nn.Conv2d, *NORMS, *MODAL))
             or super().is_leaf_module(m, module_qualified_name)
         )
 
 
 def _trace(module: nn.Module, name: str, leaves: frozenset[str] = frozenset()) -> fx.Graph:
+    arguments = list(inspect.signature(module.forward).parameters.values())[1:]
+    plain = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    defaults = {a.name: a.default for a in arguments if a.kind in plain and a.default is not a.empty}
     try:
-        return _Tracer(leaves).trace(module)
+        graph = _Tracer(leaves).trace(module, concrete_args=defaults)
     except Exception as error:
         reason = str(error).strip().split("\n")[0].rstrip(".")
         help = "its forward decides by the values or the shape of a tensor, which no graph can follow"
         raise fail("E102", f"`{name}` can't be traced into a graph: {reason}", help=help) from error
+    for extra in [node for node in graph.nodes if node.op == "placeholder"][1:]:
+        _forget(graph, extra, name)
+    return graph
+
+
+def _forget(graph: fx.Graph, extra: fx.Node, name: str) -> None:
+    """Take out an input that has its default, with the checks that it has."""
+    users: dict[fx.Node, None] = {extra: None}
+    for node in users:
+        users |= node.users
+    if any(not node.users and "assert" not in getattr(node.target, "__name__", "") for node in [*users][1:]):
+        raise fail("E102", f"`{name}` takes more than images: its forward has the input `{extra.target}`")
+    for node in reversed(users):
+        graph.erase_node(node)
 
 
 def _ancestors(node: fx.Node) -> set[fx.Node]:
@@ -61,6 +89,8 @@ def _ancestors(node: fx.Node) -> set[fx.Node]:
 def _heads(graph: fx.Graph, name: str) -> tuple[fx.Node, tuple[fx.Node, ...]]:
     """The node of the logits, and those of auxiliary logits."""
     result = next(node for node in graph.nodes if node.op == "output").args[0]
+    if isinstance(result, fx.Node) and isinstance(result.target, type) and issubclass(result.target, tuple):
+        result = (*result.args, *result.kwargs.values())  # a named tuple
     if isinstance(result, fx.Node):
         return result, ()
     if isinstance(result, tuple) and result and all(isinstance(part, fx.Node) for part in result):
@@ -71,7 +101,7 @@ def _heads(graph: fx.Graph, name: str) -> tuple[fx.Node, tuple[fx.Node, ...]]:
 def _owner(nodes: set[fx.Node], name: str) -> str:
     """The address of the innermost module that holds all of some nodes."""
     stacks = [list(node.meta.get("nn_module_stack") or {"": None}) for node in nodes]
-    shared = stacks[0]
+    shared: list[str] = stacks[0]
     for stack in stacks[1:]:
         shared = [a for a, b in zip(shared, stack, strict=False) if a == b]
     shared = [address for address in shared if address]
@@ -80,18 +110,70 @@ def _owner(nodes: set[fx.Node], name: str) -> str:
     return shared[-1]
 
 
+def _own_calls(graph: fx.Graph, name: str) -> dict[str, list[fx.Node]]:
+    """The nodes that the logits depend on, by the address of the module in whose forward they stand."""
+    live = _ancestors(_heads(graph, name)[0])
+    found: dict[str, list[fx.Node]] = {}
+    for node in graph.nodes:
+        if node in live:
+            stack = [*(node.meta.get("nn_module_stack") or {})]
+            stack = [address for address in stack if node.op != "call_module" or address != node.target]
+            found.setdefault(stack[-1] if stack else "", []).append(node)
+    return found
+
+
+def _both_modes(module: nn.Module, name: str) -> tuple[fx.Graph, frozenset[str]]:
+    """The graph in training, with the modules that had to stay whole, since they do other things in evaluation.
+
+    Where only a value differs, such as whether to drop out, the graph chooses it by the mode.
+    """
+    leaves: frozenset[str] = frozenset()
+    while True:
+        graph, other = _trace(module.train(), name, leaves), _trace(module.eval(), name, leaves)
+        training, evaluation = _own_calls(graph, name), _own_calls(other, name)
+        kinds = [
+            {address: [(node.op, node.target) for node in nodes] for address, nodes in calls.items()}
+            for calls in (training, evaluation)
+        ]
+        unlike = frozenset(address for address in {**kinds[0], **kinds[1]} if kinds[0].get(address) != kinds[1].get(address))
+        if not unlike:
+            break
+        if "" in unlike:
+            raise fail("E102", f"`{name}` does other things in training than in evaluation, outside of its submodules")
+        leaves |= unlike
+    pairs = [pair for address, nodes in training.items() for pair in zip(nodes, evaluation[address], strict=True)]
+    for node, twin in pairs:
+        _choose(module, graph, node, twin)
+    return graph, leaves
+
+
+def _choose(module: nn.Module, graph: fx.Graph, node: fx.Node, twin: fx.Node) -> None:
+    """Let a call choose by the mode where its values differ from those of its twin in evaluation."""
+
+    def chosen(here: Any, there: Any) -> Any:
+        values = (bool, int, float)
+        if not isinstance(here, values) or not isinstance(there, values) or here == there:
+            return here
+        module.add_module(MODE, nn.Module())
+        with graph.inserting_before(node):
+            return graph.call_function(by_mode, (graph.get_attr(MODE), here, there))
+
+    node.args = tuple(chosen(*pair) for pair in zip(node.args, twin.args, strict=True))
+    node.kwargs = {key: chosen(value, twin.kwargs[key]) for key, value in node.kwargs.items()}
+
+
 def trace(module: nn.Module, name: str) -> fx.GraphModule:
     """Trace a classifier in training mode.
 
     A head that only feeds an auxiliary output is kept as one module and runs in training alone, so the one graph serves
     both modes. ``name`` is for errors. Raises `RecipeError` (E102) for a module that can't be traced.
     """
+    graph, leaves = _both_modes(module, name)
     module.train()
-    graph = _trace(module, name)
     logits, aux = _heads(graph, name)
     if aux:
         main = _ancestors(logits)
-        leaves = frozenset(_owner(_ancestors(head) - main, name) for head in aux)
+        leaves |= {_owner(_ancestors(head) - main, name) for head in aux}
         graph = _trace(module, name, leaves)
         logits, aux = _heads(graph, name)
         gated = []
@@ -104,13 +186,11 @@ def trace(module: nn.Module, name: str) -> fx.GraphModule:
             graph.erase_node(head)
             gated.append(node)
         last = next(node for node in graph.nodes if node.op == "output")
+        stock = last.args[0]
         with graph.inserting_before(last):
             last.args = (graph.call_function(outputs, (logits, *gated)),)
-    inputs = [node for node in graph.nodes if node.op == "placeholder"]
-    for extra in inputs[1:]:
-        if extra.users:
-            raise fail("E102", f"`{name}` takes more than images: its forward has the input `{extra.target}`")
-        graph.erase_node(extra)
+        if isinstance(stock, fx.Node):
+            graph.erase_node(stock)
     traced = fx.GraphModule(module, graph, class_name=type(module).__name__)
     traced.train()
     return traced

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
 def given_names(plan: Plan, stock: Shapes) -> frozenset[str]:
     """The names of the parameters that `base … weights=` provides and whose shapes agree; nothing is downloaded."""
-    shapes = getattr(plan.base, "_weight_shapes", dict)()
-    return frozenset(name for name, shape in shapes.items() if stock.get(name) == shape)
+    return frozenset(name for name, shape in plan.base.weight_shapes().items() if stock.get(name) == shape)
 
 
 def _seeded(seed: int, name: str) -> int:
@@ -49,7 +48,7 @@ def materialise(program: Program) -> fx.GraphModule:
                 torch.manual_seed(_seeded(seed, address) % 2**63)
                 have |= {f"{address}.{name}": tensor for name, tensor in _tensors(make(layer)).items()}
     model = copy.deepcopy(program.structure)
-    loaded = getattr(program.plan.base, "_load", dict)() if program.module is None else {}
+    loaded = program.plan.base.load_weights() if program.module is None else {}
     for name, tensor in _tensors(model).items():
         value = have[name]
         if name in loaded and tuple(loaded[name].shape) == tuple(tensor.shape):

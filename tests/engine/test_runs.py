@@ -1,0 +1,201 @@
+"""Whole trainings: what they leave behind, and that they can be repeated and continued bit by bit."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import recipe
+from recipe.bind import bind
+from recipe.diagnostics import Diverged, RecipeError
+from recipe.report import Quiet
+from recipe.signals import Interrupted
+from recipe.syntax import read
+from tests.engine.helpers import TINY, train, weights_digest
+
+ALL = (
+    "tweak C D; init zero-gamma; augment crop flip jitter pca-noise mixup cutmix; batch 8 micro 4; "
+    "loss smooth; decay no-bias; lr 0.05 per 8 warmup 1 cosine; ema 0.9; precision bf16"
+)
+
+
+class SendSignal(Quiet):
+    """Sends a signal to this process after some step."""
+
+    def __init__(self, step: int, number: int = signal.SIGINT) -> None:
+        self.at, self.number = step, number
+
+    def step(self, step: int, loss: float, top1: float, rate: float, speed: float) -> None:
+        if step == self.at:
+            os.kill(os.getpid(), self.number)
+
+
+def test_a_run_leaves_a_folder_that_says_all(tmp_path: Path) -> None:
+    run = train(tmp_path / "run", "loss smooth")
+    names = {path.name for path in run.folder.iterdir()}
+    assert names == {
+        "recipe.lock", "environment.json", "metrics.jsonl", "summary.json", "checkpoints", "curves.png", "model.safetensors",
+    }  # fmt: skip
+    summary = json.loads((run.folder / "summary.json").read_text())
+    assert summary == run.summary
+    assert summary["status"] == "finished"
+    assert summary["steps"] == 6
+    kinds = [line["kind"] for line in run.metrics]
+    assert kinds == ["train", "train", "train", "evaluation"] * 2
+    assert (run.folder / "curves.png").read_bytes().startswith(b"\x89PNG")
+    weights = load_file(run.folder / "model.safetensors")
+    assert all(torch.equal(weights[name], tensor) for name, tensor in run.model.state_dict().items())
+
+
+def test_the_lock_binds_to_the_same_plan(tmp_path: Path) -> None:
+    run = train(tmp_path / "run", ALL)
+    plan = bind([read(run.folder / "recipe.lock")], data=True)
+    assert plan.digest == run.summary["digest"]
+    assert (run.folder / "recipe.lock").read_text().startswith(f"# plan {plan.digest}\n")
+
+
+def test_repeated_runs_are_bit_identical_with_and_without_workers(tmp_path: Path) -> None:
+    digests = {
+        weights_digest(train(tmp_path / str(number), ALL, f"data fake size=32 classes=10 images=24 workers={workers}").model)
+        for number, workers in enumerate((0, 0, 2))
+    }
+    assert len(digests) == 1
+
+
+def test_another_seed_is_another_training(tmp_path: Path) -> None:
+    assert weights_digest(train(tmp_path / "a").model) != weights_digest(train(tmp_path / "b", "seed 1").model)
+
+
+@pytest.mark.parametrize("step", [1, 3, 4])
+def test_an_interrupted_run_goes_on_bit_by_bit(tmp_path: Path, step: int) -> None:
+    whole = train(tmp_path / "whole", ALL)
+    with pytest.raises(Interrupted) as stopped:
+        train(tmp_path / "cut", ALL, listener=SendSignal(step))
+    assert stopped.value.step == step
+    resumed = train(tmp_path / "cut", ALL, resume=True)
+    assert weights_digest(resumed.model) == weights_digest(whole.model)
+    without_time = [
+        [{key: value for key, value in line.items() if key != "images_per_second"} for line in run.metrics]
+        for run in (whole, resumed)
+    ]
+    assert without_time[0] == without_time[1]
+
+
+def test_resume_without_a_run_begins_one(tmp_path: Path) -> None:
+    assert train(tmp_path / "new", "epochs 1", resume=True).summary["steps"] == 3
+
+
+def test_a_run_is_never_written_over(tmp_path: Path) -> None:
+    train(tmp_path / "run", "epochs 1")
+    with pytest.raises(RecipeError, match="E113"):
+        train(tmp_path / "run", "epochs 1")
+    with pytest.raises(RecipeError, match="E113"):
+        train(tmp_path / "run", "epochs 2", resume=True)
+
+
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path: Path) -> None:
+    whole = train(tmp_path / "whole")
+    newest = sorted((whole.folder / "checkpoints").iterdir())[-1]
+    newest.write_bytes(newest.read_bytes()[:1000])
+    resumed = train(tmp_path / "whole", resume=True)
+    assert weights_digest(resumed.model) == weights_digest(whole.model)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_and_ends_with_its_status(tmp_path: Path, number: int, status: int) -> None:
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "recipe", "run", TINY, "epochs 500", "--out", str(out), "--device", "cpu"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        seen = ""
+        for line in process.stderr:
+            seen += line
+            if line.startswith("epoch 1/"):
+                process.send_signal(number)
+        assert process.wait() == status
+    assert "--resume" in seen
+    assert "Traceback" not in seen
+    assert list((out / "checkpoints").glob("step-*.pt"))
+
+
+def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path: Path) -> None:
+    class Fill(Quiet):
+        def epoch(self, number: int, result: dict[str, float]) -> None:
+            if number == 2:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, before[1]))
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        with pytest.raises(RecipeError, match="E111"):
+            train(tmp_path / "run", listener=Fill())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    files = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())
+    assert files == ["step-000000003.pt"]
+    assert weights_digest(train(tmp_path / "run", resume=True).model) == weights_digest(train(tmp_path / "whole").model)
+
+
+def test_a_diverging_training_stops_and_says_why(tmp_path: Path) -> None:
+    with pytest.raises(Diverged, match="E112"):
+        train(tmp_path / "run", "lr 1000; epochs 30; init stock")
+
+
+def test_a_compiled_program_can_be_run(tmp_path: Path) -> None:
+    program = recipe.compile(TINY)
+    run = recipe.run(program, out=tmp_path / "a", device="cpu")
+    assert weights_digest(run.model) == weights_digest(train(tmp_path / "b").model)
+
+
+def test_a_model_of_ones_own_is_trained_from_its_own_weights(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(8, 10))
+    before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    program = recipe.compile("data digits size=16; epochs 1; lr 1e-6", base=module)
+    run = recipe.run(program, out=tmp_path / "run", device="cpu")
+    assert all(torch.equal(before[name], tensor) for name, tensor in module.state_dict().items())
+    assert all(torch.allclose(before[name], tensor, atol=1e-3) for name, tensor in run.model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "base inception_v3; data fake size=299 classes=10 images=8; batch 4; epochs 1; loss smooth; augment mixup",
+        "base mobilenet_v2; init zero-gamma; data fake size=32 classes=10 images=16; batch 8; epochs 1; ema 0.9",
+        "base googlenet; data fake size=64 classes=10 images=16; batch 8; epochs 1; decay no-bias",
+        "base timm:resnet18; tweak C D; data fake size=32 classes=10 images=16; batch 8; epochs 1",
+    ],
+)
+def test_other_families_train(tmp_path: Path, text: str) -> None:
+    run = train(tmp_path / "run", text=text)
+    assert run.metrics[-1]["kind"] == "evaluation"
+    assert torch.isfinite(torch.tensor(run.summary["loss"]))
+
+
+@pytest.mark.slow
+def test_compile_trains_the_same_model(tmp_path: Path) -> None:
+    eager, compiled = train(tmp_path / "a", "epochs 1"), train(tmp_path / "b", "epochs 1; compile")
+    for a, b in zip(eager.model.parameters(), compiled.model.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.slow
+def test_the_main_job_reaches_99_percent(tmp_path: Path) -> None:
+    full = Path(__file__).parents[2] / "examples" / "full.recipe"
+    assert recipe.run(full, out=tmp_path / "run").summary["top1"] >= 0.99
+
+
+@pytest.mark.slow
+def test_the_six_statements_of_the_readme_train(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = "base resnet50; tweak C; tweak D; lr warmup 5 cosine; precision fp16; batch 1024"
+    run = recipe.run(text, "epochs 1", out=tmp_path / "run", device="cpu")
+    assert any(note.startswith("precision fp16 runs as") for note in run.summary["notes"])
+    assert run.summary["precision"] in ("bf16", "fp32")
