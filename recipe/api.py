@@ -277,7 +277,7 @@ def trick(
             raise TypeError(f"trick `{word}`: a trick's words are a verb, or a verb and a clause")
         if not (cls.__doc__ or "").strip():
             raise TypeError(f"trick `{word}`: a docstring must say what it does")
-        known = set(HOOKS)
+        known = {*HOOKS, "api_version"}
         for name in vars(cls):
             if not name.startswith("_") and name not in known and name not in cls.__annotations__:
                 raise TypeError(f"trick `{word}`: `{name}` is no hook; begin the names of helpers with an underscore")

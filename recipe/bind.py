@@ -14,7 +14,7 @@ from recipe.fields import Field, Reading, Unfit
 from recipe.layers import Drop, Layers, collect, dialect_recipe
 from recipe.plan import Origin, Plan, Use
 from recipe.registry import DIRECTIVES, Key, Vocabulary
-from recipe.slots import EXCLUSIVE, ordered
+from recipe.slots import EXCLUSIVE, clashes, solve
 from recipe.source import Source, Span
 from recipe.syntax import Item, Recipe, Statement, Word, parse, read
 from recipe.training import Training
@@ -68,6 +68,8 @@ class Binder:
 
     vocabulary: Vocabulary
     trail: tuple[Path, ...] = ()
+    teachers: dict[Path, str | None] = attrs.field(factory=dict)
+    """Digests of the teachers that were bound so far; None for one with errors. Each is read and told of once."""
 
     def groups(self, statement: Statement, source: Source) -> list[Group]:
         """The verb and the clauses of one statement (rules 1 to 4 of the language)."""
@@ -186,18 +188,27 @@ class Binder:
 
     def _teacher(self, path: Path, word: Word) -> str:
         """The digest of the plan of a recipe that another one names."""
-        path = path.resolve()
+        try:
+            path = path.resolve()
+        except (OSError, RuntimeError):
+            message = f"`{word.value}` leads nowhere: its symbolic links are a circle"
+            raise fail("E001", message, word.span) from None
         if path in self.trail:
             raise fail("E061", f"`{path.name}` is its own teacher", word.span)
         if len(self.trail) > MAX_TEACHERS:
             raise fail("E043", f"teachers are nested more than {MAX_TEACHERS} deep", word.span)
-        source = read(path, str(word.value), word.span)
-        binder = attrs.evolve(self, trail=(*self.trail, path))
-        try:
-            return binder.bind([source], data=True).digest
-        except RecipeError as error:
-            first = Diagnostic("E060", f"the teacher `{word.value}` has errors of its own", word.span)
-            raise RecipeError(first, *error.diagnostics) from None
+        errors = [Diagnostic("E060", f"the teacher `{word.value}` has errors of its own", word.span)]
+        if path not in self.teachers:
+            source = read(path, str(word.value), word.span)
+            self.teachers[path] = None
+            try:
+                self.teachers[path] = attrs.evolve(self, trail=(*self.trail, path)).bind([source], data=True).digest
+            except RecipeError as error:
+                errors += error.diagnostics
+        digest = self.teachers[path]
+        if digest is None:
+            raise RecipeError(*errors)
+        return digest
 
     def bind(self, sources: Sequence[Source], *, data: bool) -> Plan:
         """The plan of some sources, later ones over earlier ones. All errors are raised at once.
@@ -210,14 +221,16 @@ class Binder:
                 return attrs.evolve(self, trail=trail).bind(sources, data=data)
         layers = collect(sources)
         merged = self._merge(layers, data)
-        if layers.errors:
-            raise RecipeError(*_unique(layers.errors))
-        uses = ordered(_fill(merged, layers.dialect))
-        if not any(use.trick.overrides("build") for use in uses):
-            where = sources[-1] if len(sources) == 1 else sources[0]
-            raise fail(
-                "E050", "the recipe has no `base`", Span(where, 0, 0), help="begin with the model: `base resnet50`"
-            )
+        sound = _fill(merged, layers.dialect)
+        errors = [*layers.errors, *clashes(sound)]
+        if layers.errors:  # what seems to be missing may stand in a statement that is wrong
+            errors = [error for error in errors if error.code != "E031"]
+        elif not any(use.trick.overrides("build") for use in sound):
+            help = "begin with the model: `base resnet50`"
+            errors.append(Diagnostic("E050", "the recipe has no `base`", Span(sources[0], 0, 0), help=help))
+        if errors:
+            raise RecipeError(*_unique(errors))
+        uses = solve(sound)
         training = Training()
         for use in uses:
             training = use.trick.configure(training)

@@ -65,7 +65,10 @@ CODES: Mapping[str, tuple[str, str]] = {
         "an include outside of the folder",
         "A recipe includes files of its own folder and those below it, so that reading one opens nothing else.",
     ),
-    "E043": ("nested too deep", "Includes nest at most 16 deep, and teachers of teachers at most 4."),
+    "E043": (
+        "nested too deep",
+        "Includes nest at most 16 deep and are at most 100 files in all; teachers of teachers nest at most 4 deep.",
+    ),
     "E044": (
         "nothing to drop",
         "`drop` takes out what a layer below says: an included file, or the file that a command line lies over.",

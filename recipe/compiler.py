@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import attrs
-import torch
 from torch import fx, nn
 
 from recipe.bind import bind

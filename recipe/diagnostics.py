@@ -38,7 +38,10 @@ class RecipeError(Exception):
 
     def __init__(self, *diagnostics: Diagnostic) -> None:
         self.diagnostics = diagnostics
-        super().__init__(render(diagnostics))
+        super().__init__(*diagnostics)
+
+    def __str__(self) -> str:
+        return render(self.diagnostics)
 
 
 class Diverged(RecipeError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -111,10 +112,13 @@ class Number(Kind):
             or (self.below is not None and value >= self.below)
         ):
             raise Unfit("E024", f"takes {self.expects}, not `{word.text}`")
-        return int(value) if self.whole else value
+        return int(value) if self.whole else value + 0.0  # -0 is 0
 
     def write(self, value: Any) -> str:
         return written(value)
+
+    def identity(self, value: Any) -> Any:
+        return value if value is None or self.whole else float(value)  # a trick's default may be written as 1
 
 
 @attrs.frozen
@@ -133,6 +137,9 @@ class Numbers(Kind):
 
     def read(self, word: Word, reading: Reading) -> Any:
         return self.each.read(word, reading)
+
+    def identity(self, value: Any) -> Any:
+        return [self.each.identity(number) for number in value]
 
     def write(self, value: Any) -> str:
         return " ".join(self.each.write(number) for number in value)
@@ -178,6 +185,15 @@ class Architecture(Choice):
         return super().read(word, reading)
 
 
+def _absolute(word: Word, reading: Reading) -> Path:
+    path = (reading.folder / str(word.value)).absolute()
+    if not word.value:
+        raise Unfit("E023", "takes a path, not an empty string")
+    if re.search("[\0\r\n\ud800-\udfff]", str(path)):  # a plan's canonical text could not state it
+        raise Unfit("E023", "takes a path that is plain text on one line")
+    return path
+
+
 @attrs.frozen
 class FilePath(Kind):
     """A path, kept absolute; ``name=True`` also takes a bare name, which stays as it is."""
@@ -196,9 +212,7 @@ class FilePath(Kind):
             return word.text
         if word.kind != "string":
             raise Unfit("E023", f"takes {self.expects}, not `{word.text}`", f'write `"{word.text}"`')
-        if not word.value or "\0" in str(word.value):
-            raise Unfit("E023", "takes a path, not an empty string")
-        return str((reading.folder / str(word.value)).absolute())
+        return str(_absolute(word, reading))
 
     def write(self, value: Any) -> str:
         return value if self.name and not Path(value).is_absolute() else quoted(value)
@@ -215,7 +229,7 @@ class Teacher(Kind):
     def read(self, word: Word, reading: Reading) -> Any:
         if word.kind != "string":
             raise Unfit("E023", f"takes {self.expects}, not `{word.text}`", f'write `"{word.text}"`')
-        path = (reading.folder / str(word.value)).absolute()
+        path = _absolute(word, reading)
         return RecipeFile(str(path), reading.bind(path, word))
 
     def write(self, value: Any) -> str:

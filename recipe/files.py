@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ def write(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
             fill(file)
             file.flush()
             os.fsync(file.fileno())
+            os.fchmod(file.fileno(), _mode(path))  # a temporary file is its owner's alone
         os.replace(temporary, path)
         folder = os.open(path.parent, os.O_RDONLY)
         try:
@@ -33,6 +35,15 @@ def write(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
         reason = (getattr(error, "strerror", None) or str(error).split("\n")[0]).lower()
         help = "what was written before is still whole; make room, then go on with --resume"
         raise fail("E111", f"`{path}` can't be written: {reason}", help=help) from error
+
+
+def _mode(path: Path) -> int:
+    """The permissions that a file has, or that a new one gets."""
+    if path.exists():
+        return stat.S_IMODE(path.stat().st_mode)
+    umask = os.umask(0)
+    os.umask(umask)
+    return 0o666 & ~umask
 
 
 def write_text(path: Path, text: str) -> None:

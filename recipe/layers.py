@@ -13,6 +13,11 @@ from recipe.source import Source
 from recipe.syntax import Item, Recipe, Statement, parse, read
 
 MAX_INCLUDES = 16
+"""How deep includes nest."""
+
+MAX_INCLUDED = 101
+"""At so many files no more are read: files that include each other twice would double with every level."""
+
 DIALECTS = ("paper", "gluoncv", "torchvision")
 
 
@@ -39,9 +44,9 @@ class Layers:
     """All layers, the lowest first, with the dialect they chose and the errors met so far."""
 
     dialect: str = "paper"
-    dialect_statement: Statement | None = None
     layers: list[Layer] = attrs.field(factory=list)
     errors: list[Diagnostic] = attrs.field(factory=list)
+    included: int = 0
 
 
 def collect(sources: Sequence[Source]) -> Layers:
@@ -56,12 +61,17 @@ def collect(sources: Sequence[Source]) -> Layers:
 def _collect(source: Source, root: Path, trail: tuple[Path, ...], found: Layers) -> None:
     recipe, errors = parse(source)
     found.errors += errors
-    statements, drops, dialect = [], [], None
+    statements, drops, dialect, chosen = [], [], None, None
     for statement in recipe.statements:
         verb = statement.verb.text
         try:
             if verb == "include":
+                if found.included == MAX_INCLUDED:
+                    continue
                 path, included = _include(statement, source, root, trail)
+                found.included += 1
+                if found.included == MAX_INCLUDED:
+                    raise fail("E043", f"more than {MAX_INCLUDED - 1} files are included in all", statement.span)
                 _collect(included, root, (*trail, path), found)
             elif verb == "drop":
                 drops.append(_drop(statement))
@@ -71,11 +81,13 @@ def _collect(source: Source, root: Path, trail: tuple[Path, ...], found: Layers)
                     message = "the dialect is given twice"
                     raise fail("E028", message, statement.span, others=places, help="leave one out")
                 dialect = statement
-                found.dialect, found.dialect_statement = _dialect(statement), statement
+                chosen = _dialect(statement)
             else:
                 statements.append(statement)
         except RecipeError as error:
             found.errors += error.diagnostics
+    if chosen is not None:  # now, since the file lies over all that it includes, wherever it does so
+        found.dialect = chosen
     found.layers.append(Layer(source, tuple(statements), tuple(drops)))
 
 
@@ -96,7 +108,10 @@ def _include(statement: Statement, source: Source, root: Path, trail: tuple[Path
     word = item.value
     if word.kind != "string" or not word.value or "\0" in str(word.value):
         raise fail("E023", f"`include` takes a path in quotes, not `{word.text}`", word.span)
-    path = (source.folder / str(word.value)).resolve()
+    try:
+        path = (source.folder / str(word.value)).resolve()
+    except (OSError, RuntimeError):  # a circle of symbolic links
+        raise fail("E001", f"`{word.value}` leads nowhere: its symbolic links are a circle", word.span) from None
     if not path.is_relative_to(root):
         message = f"`{word.value}` lies outside of the recipe's folder"
         raise fail("E042", message, word.span, help="a recipe includes files of its own folder and the folders in it")

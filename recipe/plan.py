@@ -56,13 +56,14 @@ class Use:
 
     def statement(self) -> str:
         """This trick as a statement that states every value which can be stated."""
-        parts = [self.word]
+        parts, skipped = [self.word], False
         for field in self.declared.fields:
             value = getattr(self.trick, field.name)
             if value is None:
+                skipped = True  # what follows must not take its place
                 continue
             text = field.kind.write(value)
-            parts.append(text if field.required else f"{field.word}={text}")
+            parts.append(text if field.required and not skipped else f"{field.word}={text}")
         return " ".join(parts)
 
 

@@ -77,6 +77,20 @@ class Vocabulary:
 
     def load(self, verb: str, clause: str | None, span: Span | None = None) -> type[Trick]:
         """The trick behind a verb and clause; raises `RecipeError` where it can't be used."""
+        found = self._load(verb, clause, span)
+        opened = [found]
+        if clause is not None and self.has(verb):
+            with contextlib.suppress(RecipeError):  # a verb's own trick that is broken spoils no clause
+                opened.append(self._load(verb, None, span))
+        for trick in opened:
+            for field in trick.declared.fields:
+                words = field.kind.words if isinstance(field.kind, Choice) else ()
+                if both := self.clauses(verb) & set(words):
+                    message = f"`{verb} {min(both)}` would mean two things: a clause, and a value of {field.name}"
+                    raise fail("E081", message, span)
+        return found
+
+    def _load(self, verb: str, clause: str | None, span: Span | None) -> type[Trick]:
         key = (verb, clause)
         if key not in self._loaded:
             word = verb if clause is None else f"{verb} {clause}"
@@ -105,14 +119,6 @@ class Vocabulary:
             raise broken(f"it was written for version {version} of the API, and this is {API_VERSION}")
         if found.declared.word != word:
             raise broken(f"it registers `{word}` for a trick that declares itself as `{found.declared.word}`")
-        for field in found.declared.fields:
-            if isinstance(field.kind, Choice):
-                both = self.clauses(found.declared.verb) & set(field.kind.words)
-                if both:
-                    name = min(both)
-                    raise fail(
-                        "E081", f"`{word} {name}` would mean two things: a clause, and a value of {field.name}", span
-                    )
         found.declared = attrs.evolve(found.declared, package=offer.package)
         return found
 
@@ -128,8 +134,8 @@ def _from_file(path: Path) -> list[tuple[Key, Offer]]:
             spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         raise fail("E080", f"the plugin {path} is broken: {type(error).__name__}: {error}") from error
-    values = vars(module).values()
-    found = [v for v in values if isinstance(v, type) and issubclass(v, Trick) and "declared" in vars(v)]
+    own = (v for v in vars(module).values() if isinstance(v, type) and v.__module__ == module.__name__)
+    found = list(dict.fromkeys(v for v in own if issubclass(v, Trick) and "declared" in vars(v)))
     if not found:
         raise fail("E080", f"the plugin {path} declares no trick", help="decorate a class with recipe.api.trick")
     return [((cls.declared.verb, cls.declared.clause), Offer(str(path), loaded=cls)) for cls in found]

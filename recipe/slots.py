@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from recipe.diagnostics import Diagnostic, RecipeError, fail
+from recipe.diagnostics import Diagnostic, fail
 
 if TYPE_CHECKING:
     from recipe.plan import Use
@@ -115,11 +115,3 @@ def solve(uses: Iterable[Use]) -> tuple[Use, ...]:
         places = tuple((use.span, f"`{use.word}`") for use in stuck[1:] if use.span)
         raise fail("E032", f"these want to come after one another: {names}", stuck[0].span, others=places)
     return tuple(by_word[word] for word in order)
-
-
-def ordered(uses: Sequence[Use]) -> tuple[Use, ...]:
-    """The solved order of tricks that do not clash; raises all clashes at once."""
-    found = clashes(uses)
-    if found:
-        raise RecipeError(*found)
-    return solve(uses)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from functools import cached_property
 from pathlib import Path
 
 import attrs
@@ -23,10 +25,15 @@ class Source:
     kind: str = "file"  # "file", "override" or "dialect"
     path: Path | None = None  # where it was read from, resolved
 
+    @cached_property
+    def starts(self) -> tuple[int, ...]:
+        """The offset at which each line begins."""
+        return (0, *(index + 1 for index, character in enumerate(self.text) if character == "\n"))
+
     def line(self, number: int) -> str:
         """The text of a line, counted from 1, without its end."""
-        lines = self.text.split("\n")
-        return lines[number - 1] if number <= len(lines) else ""
+        end = self.starts[number] - 1 if number < len(self.starts) else len(self.text)
+        return self.text[self.starts[number - 1] : end]
 
 
 @attrs.frozen
@@ -39,11 +46,11 @@ class Span:
 
     @property
     def line(self) -> int:
-        return self.source.text.count("\n", 0, self.start) + 1
+        return bisect_right(self.source.starts, self.start)
 
     @property
     def column(self) -> int:
-        return self.start - (self.source.text.rfind("\n", 0, self.start) + 1) + 1
+        return self.start - self.source.starts[self.line - 1] + 1
 
     @property
     def text(self) -> str:

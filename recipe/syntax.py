@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from functools import cache
 from importlib import resources
@@ -15,6 +16,9 @@ from recipe.source import MAX_BYTES, Source, Span
 
 MAX_STATEMENTS = 1000
 MAX_ERRORS = 10
+
+_STRING = r'"(?:\\["\\]|[^"\\\n])*"'  # as in the grammar
+_QUOTED = r'"(?:\\[^\n]|[^"\\\n])*"'  # what was meant as a string
 
 
 @attrs.frozen
@@ -72,6 +76,8 @@ class Recipe:
 def read(path: Path, name: str | None = None, span: Span | None = None) -> Source:
     """Read a recipe file. ``span`` is the place that asked for it, where one did."""
     shown = name or str(path)
+    if span is not None and os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+        raise fail("E001", f"`{shown}` is no regular file", span)  # a pipe would be waited for
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
@@ -128,8 +134,16 @@ def _statement(tree: lark.Tree[lark.Token], source: Source) -> Statement:
 
 def _comments(source: Source) -> tuple[Word, ...]:
     """Every comment, found by the rule of the grammar: a ``#`` outside of a string, to the end of its line."""
-    found = re.finditer(r'"(?:\\["\\]|[^"\\\n])*"|(#[^\n]*)', source.text)
+    found = re.finditer(rf"{_STRING}|(#[^\n]*)", source.text)
     return tuple(Word("comment", m[1], Span(source, m.start(1), m.end(1))) for m in found if m[1] is not None)
+
+
+def _statement_around(text: str, span: Span) -> tuple[int, int]:
+    """Where the statement that a span lies in begins and ends; separators in strings and comments are none."""
+    separators = [m.start() for m in re.finditer(rf"{_QUOTED}|#[^\n]*|[;\n]", text) if m[0] in ";\n"]
+    start = max((place + 1 for place in separators if place < span.start), default=0)
+    end = min((place for place in separators if place >= max(span.end, start)), default=len(text))
+    return start, end
 
 
 def _explain(error: lark.UnexpectedInput, source: Source) -> Diagnostic:
@@ -139,7 +153,15 @@ def _explain(error: lark.UnexpectedInput, source: Source) -> Diagnostic:
     if isinstance(error, lark.UnexpectedToken) and error.token.type == "$END":
         return Diagnostic("E010", "the recipe ends in the middle of a statement", Span(source, len(text), len(text)))
     rest = text[start:].split("\n", 1)[0]
-    if rest.startswith('"') and not re.match(r'"(\\["\\]|[^"\\])*"', rest):
+    if isinstance(error, lark.UnexpectedToken) and error.token.type == "_SEP":
+        return Diagnostic("E010", "a value is missing after `=`", Span(source, start, start))
+    quoted = re.match(_QUOTED, rest)
+    if quoted and not re.match(_STRING, rest):
+        at = start + next(m.start() for m in re.finditer(r"\\(.)", rest) if m[1] not in '"\\')
+        help = 'in a string, a backslash is written `\\\\` and a quote `\\"`'
+        span = Span(source, at, at + 2)
+        return Diagnostic("E012", f"`{span.text}` means nothing in a string", span, help=help)
+    if rest.startswith('"') and not quoted:
         return Diagnostic(
             "E012",
             "the string does not end on its line",
@@ -205,8 +227,7 @@ def parse(source: Source) -> tuple[Recipe, list[Diagnostic]]:
             if len(errors) == MAX_ERRORS or diagnostic.span is None:
                 return Recipe(source, (), ()), errors
             # Leave the statement out and go on, so that one run shows every error.
-            start = max(text.rfind("\n", 0, diagnostic.span.start), text.rfind(";", 0, diagnostic.span.start)) + 1
-            end = min([i for c in "\n;" if (i := text.find(c, diagnostic.span.end)) >= 0], default=len(text))
+            start, end = _statement_around(text, diagnostic.span)
             blank = re.sub(r"[^\n]", " ", text[start:end])
             if blank == text[start:end]:
                 return Recipe(source, (), ()), errors

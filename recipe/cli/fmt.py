@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -26,9 +27,9 @@ def command(files: tuple[str, ...], check: bool) -> None:
     changed: list[str] = []
     errors: list[Diagnostic] = []
     for file in files:
-        if file != "-" and not Path(file).exists():
-            raise fail("E001", f"there is no file `{file}`")
         try:
+            if file != "-" and not os.path.exists(file):
+                raise fail("E001", f"there is no file `{file}`")
             source = source_of(file)
             recipe, wrong = parse(attrs.evolve(source, text=plain(source.text)))
             if wrong:
@@ -42,7 +43,7 @@ def command(files: tuple[str, ...], check: bool) -> None:
         if file == "-" and not check:
             click.echo(text, nl=False)
         elif text != source.text and not check:
-            write_text(Path(file), text)
+            write_text(Path(file).resolve(), text)
     for file in changed:
         if file != "-":
             click.echo(f"{'would change' if check else 'changed'} {file}", err=True)

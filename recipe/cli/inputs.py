@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import resources
 from pathlib import Path
@@ -25,9 +26,8 @@ def source_of(file: str) -> Source:
     """The source that FILE names: ``-``, a path, the name of a shipped example, or the recipe itself."""
     if file == "-":
         return decode(sys.stdin.buffer.read(MAX_BYTES + 1), "<stdin>", Path.cwd())
-    path = Path(file)
-    if "\0" not in file and len(file) < 4096 and path.exists():
-        return read(path, file)
+    if os.path.exists(file):  # unlike Path's, it takes any text: a whole recipe is no file name
+        return read(Path(file), file)
     shipped = examples()
     if file in shipped:
         return read(shipped[file], file)

@@ -11,6 +11,7 @@ import torch
 from torch import fx, nn
 
 ADDITIONS = (operator.add, operator.iadd, torch.add)
+PRODUCTS = (operator.mul, torch.mul, "mul", "mul_")
 NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm, nn.GroupNorm)
 
 
@@ -40,15 +41,21 @@ class Block:
 
     @property
     def last_norm(self) -> tuple[str, nn.Module] | None:
-        """Address and module of the normalisation that ends the trunk, with no other layer between it and the add."""
+        """Address and module of the normalisation that ends the trunk, with no other layer between it and the add.
+
+        A gate that is calculated from the normalised values themselves, as in squeeze-and-excitation, may follow it.
+        """
         node = next((arg for arg in self.add.all_input_nodes if arg in self.trunk), None)
         while node is not None and node in self.trunk:
             module = self.net.module(node)
             if isinstance(module, NORMS):
                 return self.net.address(node), module
-            if isinstance(module, (nn.Conv2d, nn.Linear)) or len(node.all_input_nodes) != 1:
+            inputs = node.all_input_nodes
+            if node.target in PRODUCTS and len(inputs) == 2:
+                inputs = [value for value, other in (inputs, inputs[::-1]) if value in _upstream(other)]
+            if isinstance(module, (nn.Conv2d, nn.Linear)) or len(inputs) != 1:
                 return None
-            node = node.all_input_nodes[0]
+            node = inputs[0]
         return None
 
 

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import fx, nn
-from torchvision.models.swin_transformer import ShiftedWindowAttention, ShiftedWindowAttentionV2
-from torchvision.ops import StochasticDepth
 
 from recipe.diagnostics import fail
 from recipe.graph.net import NORMS
-
-# Modules whose own code asks whether they train: traced through, the answer would be frozen into the graph.
-MODAL = (StochasticDepth, ShiftedWindowAttention, ShiftedWindowAttentionV2)
 
 MODE = "mode_"
 
@@ -44,7 +40,7 @@ class _Tracer(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return (
             module_qualified_name in self.leaves
-            or isinstance(m, (nn.Conv2d, *NORMS, *MODAL))
+            or isinstance(m, (nn.Conv2d, *NORMS))
             or super().is_leaf_module(m, module_qualified_name)
         )
 
@@ -66,12 +62,12 @@ def _trace(module: nn.Module, name: str, leaves: frozenset[str] = frozenset()) -
 
 def _forget(graph: fx.Graph, extra: fx.Node, name: str) -> None:
     """Take out an input that has its default, with the checks that it has."""
-    users: dict[fx.Node, None] = {extra: None}
-    for node in users:
-        users |= node.users
-    if any(not node.users and "assert" not in getattr(node.target, "__name__", "") for node in [*users][1:]):
+    checks = [extra]
+    for node in checks:
+        checks += node.users
+    if any(not node.users and "assert" not in getattr(node.target, "__name__", "") for node in checks[1:]):
         raise fail("E102", f"`{name}` takes more than images: its forward has the input `{extra.target}`")
-    for node in reversed(users):
+    for node in reversed(checks):
         graph.erase_node(node)
 
 
@@ -122,20 +118,24 @@ def _own_calls(graph: fx.Graph, name: str) -> dict[str, list[fx.Node]]:
     return found
 
 
-def _both_modes(module: nn.Module, name: str) -> tuple[fx.Graph, frozenset[str]]:
-    """The graph in training, with the modules that had to stay whole, since they do other things in evaluation.
+def _kinds(nodes: Sequence[fx.Node]) -> list[Any]:
+    return [(node.op, node.target) for node in nodes]
 
-    Where only a value differs, such as whether to drop out, the graph chooses it by the mode.
+
+def _both_modes(module: nn.Module, name: str, leaves: frozenset[str] = frozenset()) -> tuple[fx.Graph, frozenset[str]]:
+    """The graph in training, with the modules that stay whole: ``leaves``, and those that evaluate in other steps.
+
+    Where only a value differs, such as whether to drop out, the graph chooses it by the mode: a trace alone would
+    freeze the answer to `self.training` into it.
     """
-    leaves: frozenset[str] = frozenset()
     while True:
         graph, other = _trace(module.train(), name, leaves), _trace(module.eval(), name, leaves)
         training, evaluation = _own_calls(graph, name), _own_calls(other, name)
-        kinds = [
-            {address: [(node.op, node.target) for node in nodes] for address, nodes in calls.items()}
-            for calls in (training, evaluation)
-        ]
-        unlike = frozenset(address for address in {**kinds[0], **kinds[1]} if kinds[0].get(address) != kinds[1].get(address))
+        unlike = frozenset(
+            address
+            for address in {**training, **evaluation}
+            if _kinds(training.get(address, ())) != _kinds(evaluation.get(address, ()))
+        )
         if not unlike:
             break
         if "" in unlike:
@@ -169,12 +169,11 @@ def trace(module: nn.Module, name: str) -> fx.GraphModule:
     both modes. ``name`` is for errors. Raises `RecipeError` (E102) for a module that can't be traced.
     """
     graph, leaves = _both_modes(module, name)
-    module.train()
     logits, aux = _heads(graph, name)
     if aux:
         main = _ancestors(logits)
         leaves |= {_owner(_ancestors(head) - main, name) for head in aux}
-        graph = _trace(module, name, leaves)
+        graph, _ = _both_modes(module, name, leaves)
         logits, aux = _heads(graph, name)
         gated = []
         for head in aux:
@@ -191,6 +190,7 @@ def trace(module: nn.Module, name: str) -> fx.GraphModule:
             last.args = (graph.call_function(outputs, (logits, *gated)),)
         if isinstance(stock, fx.Node):
             graph.erase_node(stock)
+    module.train()
     traced = fx.GraphModule(module, graph, class_name=type(module).__name__)
     traced.train()
     return traced

@@ -1,0 +1,71 @@
+"""What the tests of rewrites share: how a rewrite is stated, and how two models are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+import torch
+from torch import nn
+
+import recipe
+from recipe.compiler import Program
+from recipe.edits import Edit
+
+
+def assert_rewrites(
+    text: str, expected: Mapping[str, int] | tuple[Edit, ...], base: nn.Module | None = None, device: str = "meta"
+) -> Program:
+    """Compile a recipe that leaves the weights as they are, and check the sites of each trick, or all the edits."""
+    program = recipe.compile(f"{text}; init stock", base=base, device=device)
+    found = program.sites if isinstance(expected, Mapping) else program.edits
+    assert found == expected
+    assert (not program.edits) == (sum(program.sites.values()) == 0)
+    return program
+
+
+def assert_rejects(text: str, code: str, base: nn.Module | None = None) -> recipe.Diagnostic:
+    """Check that a recipe does not compile, for one reason; gives the diagnostic."""
+    with pytest.raises(recipe.RecipeError) as caught:
+        recipe.compile(text, base=base, device="meta")
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.code == code, caught.value
+    return diagnostic
+
+
+def shapes(module: nn.Module) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+
+
+def copy_by_name(source: nn.Module, target: nn.Module) -> None:
+    """Copy all parameters and buffers; both must have the same names."""
+    target.load_state_dict(source.state_dict())
+
+
+def copy_by_position(source: nn.Module, target: nn.Module) -> None:
+    """Copy all parameters and buffers in the order of the state dicts, whatever their names; shapes must agree."""
+    values = list(source.state_dict().values())
+    target.load_state_dict(dict(zip(target.state_dict(), values, strict=True)))
+
+
+def randomise(module: nn.Module, seed: int = 0) -> None:
+    """Give every parameter and running statistic a value that no initialiser gives, so that none is without effect."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, tensor in module.state_dict().items():
+            if name.endswith("running_var") or (name.endswith("weight") and tensor.ndim == 1):
+                tensor.uniform_(0.5, 1.5, generator=generator)
+            elif tensor.is_floating_point() and tensor.ndim == 1:
+                tensor.normal_(0, 0.1, generator=generator)
+
+
+def images(count: int, size: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(seed))
+
+
+def outputs(model: nn.Module, inputs: torch.Tensor, training: bool) -> tuple[torch.Tensor, ...]:
+    """Every output of a model, with the same random numbers for each call."""
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        result = model.train(training)(inputs)
+    return tuple(result) if isinstance(result, tuple) else (result,)

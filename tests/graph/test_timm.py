@@ -1,0 +1,85 @@
+"""timm as an oracle: its `c` and `d` ResNets are torchvision's with the paper's tweaks; and rewrites of its models."""
+
+import pytest
+import torch
+
+import recipe
+
+from .helpers import assert_rewrites, copy_by_name, copy_by_position, images, outputs, randomise
+
+timm = pytest.importorskip("timm")
+
+
+@pytest.mark.parametrize(
+    ("base", "tweaks", "twin"),
+    [
+        ("resnet18", "C D", "resnet18d"),
+        ("resnet34", "C D", "resnet34d"),
+        ("resnet50", "C", "resnet50c"),
+        ("resnet50", "C D", "resnet50d"),
+        pytest.param("resnet101", "C D", "resnet101d", marks=pytest.mark.slow),
+        pytest.param("resnet152", "C D", "resnet152d", marks=pytest.mark.slow),
+    ],
+)
+def test_a_tweaked_resnet_is_timms(base, tweaks, twin):
+    model = recipe.compile(f"base {base}; tweak {tweaks}; init kaiming").model
+    oracle = timm.create_model(twin)
+    randomise(model)
+    copy_by_position(model, oracle)
+    for training in (False, True):
+        (ours,), (theirs,) = (outputs(net, images(2, 96), training) for net in (model, oracle))
+        assert ours.std() > 0.01
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+    for ours, theirs in zip(model.buffers(), oracle.buffers(), strict=True):
+        torch.testing.assert_close(ours, theirs)  # the training pass moved the running statistics alike
+
+
+@pytest.mark.parametrize("size", [95, 97, 33])
+def test_tweak_d_agrees_with_timm_where_sides_are_odd(size):
+    model = recipe.compile("base resnet18; tweak C D").model
+    oracle = timm.create_model("resnet18d")
+    copy_by_position(model, oracle)
+    (ours,), (theirs,) = (outputs(net, images(2, size), False) for net in (model, oracle))
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+BLOCKS50, DOWNSAMPLING = 3 + 4 + 6 + 3, 3
+
+
+@pytest.mark.parametrize(
+    ("tweaks", "sites"),
+    [
+        ("tweak A", {"tweak A": DOWNSAMPLING}),
+        ("tweak B", {"tweak B": 0}),
+        ("tweak C", {"tweak C": 1}),
+        ("tweak D", {"tweak D": DOWNSAMPLING}),
+        ("init zero-gamma", {"init zero-gamma": BLOCKS50}),
+    ],
+)
+@pytest.mark.parametrize("name", ["resnet50", "seresnet50", "resnext50_32x4d"])
+def test_rewrites_of_timms_resnets(name, tweaks, sites):
+    assert_rewrites(f"base timm:{name}; {tweaks}", sites)
+
+
+def test_timms_resnet50_with_tweaks_is_its_resnet50d():
+    program = assert_rewrites("base timm:resnet50; tweak C D", {"tweak C": 1, "tweak D": DOWNSAMPLING})
+    twin = assert_rewrites("base timm:resnet50d; tweak C D", {"tweak C": 0, "tweak D": 0})
+    assert program.costs.total == twin.costs.total
+    assert twin.notes == ("tweak C: already so at 1 site", "tweak D: already so at 3 sites")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    [
+        "densenet121", "efficientnet_b0", "mobilenetv3_small_050", "resnetv2_50", "resnet18", "seresnet18",
+        "vit_tiny_patch16_224", "swin_tiny_patch4_window7_224", "convnext_atto",
+    ],
+)  # fmt: skip
+def test_the_graph_computes_what_timms_model_does_in_both_modes(name):
+    program = recipe.compile(f"base timm:{name}; init stock")
+    stock = timm.create_model(name)
+    copy_by_name(program.model, stock)
+    for training in (True, False):
+        (ours,), (theirs,) = (outputs(net, images(2, 224), training) for net in (program.model, stock))
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0)

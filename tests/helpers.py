@@ -1,0 +1,97 @@
+"""Short words for what the tests of the language say again and again."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+from functools import cache
+from pathlib import Path
+from unittest import mock
+
+import attrs
+
+import recipe.bind
+import recipe.cli
+import recipe.syntax
+from recipe.diagnostics import Diagnostic, RecipeError
+from recipe.plan import Plan
+from recipe.registry import Vocabulary
+from recipe.source import Source
+
+ROOT = Path(__file__).parents[1]
+EXAMPLES = tuple(sorted((ROOT / "examples").glob("**/*.recipe")))
+DIALECTS = ("paper", "gluoncv", "torchvision")
+
+
+@cache
+def vocabulary() -> Vocabulary:
+    return Vocabulary.installed()
+
+
+def parse(text: str) -> recipe.syntax.Recipe:
+    """The syntax of a text without errors."""
+    found, wrong = recipe.syntax.parse(Source("<test>", text, Path.cwd()))
+    assert not wrong, wrong
+    return found
+
+
+def sources(text: str | Path, *statements: str, folder: Path | None = None) -> list[Source]:
+    """A recipe, from its text or its file, and the statements of a command line over it."""
+    folder = folder or Path.cwd()
+    below = recipe.syntax.read(text) if isinstance(text, Path) else Source("<test>", text, folder)
+    return [below, Source("<statements>", "\n".join(statements), folder, "override")] if statements else [below]
+
+
+def bind(
+    text: str | Path,
+    *statements: str,
+    data: bool = False,
+    folder: Path | None = None,
+    words: Vocabulary | None = None,
+) -> Plan:
+    """The plan of a recipe, from its text or its file, with the statements of a command line laid over it."""
+    return recipe.bind.bind(sources(text, *statements, folder=folder), words or vocabulary(), data=data)
+
+
+def diagnostics(
+    text: str | Path, *statements: str, folder: Path | None = None, words: Vocabulary | None = None
+) -> tuple[Diagnostic, ...]:
+    """The errors of a recipe, or none."""
+    try:
+        bind(text, *statements, folder=folder, words=words)
+    except RecipeError as error:
+        return error.diagnostics
+    return ()
+
+
+def errors(text: str | Path, *statements: str, folder: Path | None = None, words: Vocabulary | None = None) -> list[str]:
+    """The codes of a recipe's errors, in order."""
+    return [diagnostic.code for diagnostic in diagnostics(text, *statements, folder=folder, words=words)]
+
+
+@attrs.frozen
+class Outcome:
+    """What a command left behind."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+def command(*arguments: str | Path, stdin: bytes = b"") -> Outcome:
+    """Run the command line in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    given = io.TextIOWrapper(io.BytesIO(stdin), "utf-8")
+    status = 0
+    with (
+        mock.patch.object(sys, "argv", ["recipe", *map(str, arguments)]),
+        mock.patch.object(sys, "stdin", given),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        try:
+            recipe.cli.main()
+        except SystemExit as stop:
+            status = int(stop.code or 0)
+    return Outcome(status, out.getvalue(), err.getvalue())

@@ -1,0 +1,132 @@
+"""Recipes made up by hypothesis: any that the grammar knows, and such as have a meaning."""
+
+from __future__ import annotations
+
+import attrs
+from hypothesis import strategies as st
+
+from recipe.api import Trick
+from recipe.fields import Architecture, Choice, Field, FilePath, Kind, Number, Numbers, quoted
+from recipe.slots import EXCLUSIVE
+from tests.helpers import DIALECTS, vocabulary
+
+# ---- any recipe of the grammar
+
+BLANKS = st.sampled_from(["", "", " ", "  ", "\t", " \t "])
+GAPS = st.sampled_from([" ", " ", "  ", "\t"])
+NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_.:\-]{0,8}", fullmatch=True)
+NUMBERS = st.from_regex(r"[+-]?([0-9]{1,4}(\.[0-9]{0,3})?|\.[0-9]{1,3})([eE][+-]?[0-9]{1,2})?", fullmatch=True)
+_LETTERS = st.characters(exclude_categories=["Cs"], exclude_characters="\n\r\0")
+STRINGS = st.text(_LETTERS, max_size=8).map(quoted)
+VALUES = st.one_of(NAMES, NUMBERS, NUMBERS.map(lambda number: f"{number}%"), STRINGS)
+COMMENTS = st.text(_LETTERS, max_size=12).map(lambda text: f"#{text}".rstrip())
+
+
+@attrs.frozen
+class Written:
+    """A recipe's text, with what stands in it: each statement as its verb and its items, and the comments."""
+
+    text: str
+    statements: tuple[tuple[str, ...], ...]
+    comments: tuple[str, ...]
+
+
+@st.composite
+def written(draw: st.DrawFn) -> Written:
+    """A recipe that is well formed and need not mean anything, with comments and odd blanks."""
+    text, statements, comments = "", [], []
+    for _ in range(draw(st.integers(0, 6))):
+        parts = []
+        for _ in range(draw(st.integers(0, 3))):
+            words = [draw(NAMES)]
+            line = draw(BLANKS) + words[0]
+            for _ in range(draw(st.integers(0, 4))):
+                name, value = draw(st.none() | NAMES), draw(VALUES)
+                line += draw(GAPS) + (value if name is None else name + draw(BLANKS) + "=" + draw(BLANKS) + value)
+                words.append(value if name is None else f"{name}={value}")
+            parts.append(line + draw(BLANKS))
+            statements.append(tuple(words))
+        text += draw(st.sampled_from([";", "; ;", ";"])).join(parts)
+        text += draw(BLANKS) + draw(st.sampled_from(["", "", ";"]))
+        if draw(st.booleans()):
+            comments.append(draw(COMMENTS))
+            text += draw(BLANKS) + comments[-1]
+        text += "\n"
+    return Written(text.removesuffix("\n") if draw(st.booleans()) else text, tuple(statements), tuple(comments))
+
+
+# ---- recipes with a meaning
+
+
+def words_for(kind: Kind) -> st.SearchStrategy[str]:
+    """Words that a field of some kind takes."""
+    if isinstance(kind, Number):
+        return _numbers(kind).map(lambda value: str(value) if kind.whole else repr(value)) | _percents(kind)
+    if isinstance(kind, Numbers):
+        few = st.lists(_numbers(kind.each), min_size=1, max_size=4, unique=True)
+        return few.map(lambda values: " ".join(map(repr, sorted(values))))
+    if isinstance(kind, Architecture):
+        return st.sampled_from(kind.words) | st.sampled_from([f"{prefix}resnet50d" for prefix in kind.prefixes])
+    if isinstance(kind, Choice):
+        return st.sampled_from(kind.words)
+    assert isinstance(kind, FilePath), kind
+    paths = st.sampled_from(['"nowhere"', '"a folder/with blanks"', r'"with \"quotes\" and \\"', '"/no/where"'])
+    return paths | st.sampled_from(["DEFAULT", "IMAGENET1K_V2"]) if kind.name else paths
+
+
+def _numbers(kind: Number) -> st.SearchStrategy[float]:
+    least, most = max(kind.minimum, -1e6), min(kind.maximum, 1e6)
+    if kind.whole:
+        return st.integers(int(least), int(most))
+    least = least if kind.above is None else max(least, kind.above)
+    most = most if kind.below is None else min(most, kind.below)
+    return st.floats(least, most, exclude_min=least == kind.above, exclude_max=most == kind.below)
+
+
+def _percents(kind: Number) -> st.SearchStrategy[str]:
+    least = max(0 if kind.above is None else kind.above, kind.minimum, -10)
+    most = min(1 if kind.below is None else kind.below, kind.maximum, 10)
+    fitting = [f"{count}%" for count in range(-1000, 1001) if least < count / 100 < most]
+    return st.nothing() if kind.whole or not fitting else st.sampled_from(fitting)
+
+
+@st.composite
+def trick_statements(draw: st.DrawFn, trick: type[Trick], implicit: bool = True) -> str:
+    """A statement of one trick; ``implicit`` allows to leave out what has a default, and to leave out names."""
+    text, by_place = trick.declared.word, True
+    for field in trick.declared.fields:
+        if not field.required and implicit and draw(st.booleans()):
+            by_place = False
+            continue
+        value = draw(words_for(field.kind))
+        named = not by_place or (not field.required and draw(st.booleans()))
+        text += f" {field.word}={value}" if named else f" {value}"
+        by_place = by_place and not named and not field.kind.many
+    return text
+
+
+def _is_made_up(field: Field) -> bool:
+    return isinstance(field.kind, (Number, Numbers, Choice, FilePath))
+
+
+def all_tricks() -> list[type[Trick]]:
+    """Every trick of the vocabulary but those that need a file that is there, such as a teacher's recipe."""
+    found = [vocabulary().load(*key) for key in vocabulary().keys()]  # noqa: SIM118
+    return [trick for trick in found if all(map(_is_made_up, trick.declared.fields))]
+
+
+@st.composite
+def meaningful(draw: st.DrawFn) -> list[str]:
+    """The statements of a recipe that binds: a base, and tricks that do not clash, in any order."""
+    base, *others = sorted(all_tricks(), key=lambda trick: (trick.declared.verb != "base", trick.declared.word))
+    chosen, taken = [base], set(base.declared.writes) & EXCLUSIVE.keys()
+    for trick in draw(st.permutations(others))[: draw(st.integers(0, 12))]:
+        slots = set(trick.declared.writes) & EXCLUSIVE.keys()
+        if not slots & taken:
+            chosen.append(trick)
+            taken |= slots
+    statements = [draw(trick_statements(trick)) for trick in chosen]
+    return draw(st.permutations(statements))
+
+
+dialects = st.sampled_from(DIALECTS)

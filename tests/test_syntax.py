@@ -1,0 +1,158 @@
+"""The grammar: what is a statement, what is a word, and where it stands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+
+from recipe.source import Source
+from recipe.syntax import MAX_ERRORS, Item, Word
+from recipe.syntax import parse as parse_source
+from tests.helpers import EXAMPLES, parse
+from tests.strategies import Written, written
+
+
+def _words(text: str) -> list[list[str]]:
+    return [[node.verb.text, *map(_item, node.items)] for node in parse(text).statements]
+
+
+def _item(item: Item) -> str:
+    return f"{item.name.text}={item.value.text}" if item.name else item.value.text
+
+
+@pytest.mark.parametrize(
+    ("text", "statements"),
+    [
+        ("", []),
+        ("\n;;\n ; \n", []),
+        ("# only a comment", []),
+        ("base resnet50", [["base", "resnet50"]]),
+        ("base resnet50; batch 1024", [["base", "resnet50"], ["batch", "1024"]]),
+        ("base resnet50\nbatch 1024\n", [["base", "resnet50"], ["batch", "1024"]]),
+        ("\tlr   0.1\twarmup 5 ", [["lr", "0.1", "warmup", "5"]]),
+        ("lr rate = 0.1 every= batch", [["lr", "rate=0.1", "every=batch"]]),
+        ("loss", [["loss"]]),
+        ("batch 256 # a; b", [["batch", "256"]]),
+        ("batch 256#close", [["batch", "256"]]),
+        ('data folder "a;b # c"; lr 1', [["data", "folder", '"a;b # c"'], ["lr", "1"]]),
+        ("base timm:resnet50d.a1_in1k", [["base", "timm:resnet50d.a1_in1k"]]),
+        ("decay no-bias", [["decay", "no-bias"]]),
+    ],
+)
+def test_statements_end_at_semicolons_and_at_the_end_of_lines(text: str, statements: list[list[str]]) -> None:
+    assert _words(text) == statements
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "value"),
+    [
+        ("200", "number", 200.0),
+        ("+1.5", "number", 1.5),
+        ("-.5", "number", -0.5),
+        ("1.", "number", 1.0),
+        ("1e-4", "number", 1e-4),
+        ("1E+4", "number", 1e4),
+        ("10%", "percent", 0.1),
+        ("7.5%", "percent", 0.075),
+        ('"runs/a b"', "string", "runs/a b"),
+        (r'"a \"b\" \\ c"', "string", r'a "b" \ c'),
+        ('""', "string", ""),
+        ("no-bias", "name", "no-bias"),
+        ("nan", "name", "nan"),
+        ("resnext50_32x4d", "name", "resnext50_32x4d"),
+        ("timm:resnet50d", "name", "timm:resnet50d"),
+    ],
+)
+def test_a_word_is_a_number_a_percentage_a_string_or_a_name(text: str, kind: str, value: object) -> None:
+    (statement,) = parse(f"verb {text}").statements
+    word = statement.items[0].value
+    assert (word.kind, word.text, word.value) == (kind, text, value)
+
+
+def test_every_word_knows_its_place() -> None:
+    found = parse("base resnet50\n  lr rate=0.1; tweak C  # said\n")
+    lr, tweak = found.statements[1:]
+    assert (lr.span.place, lr.span.text) == ("<test>:2:3", "lr rate=0.1")
+    assert (lr.items[0].span.place, lr.items[0].span.text) == ("<test>:2:6", "rate=0.1")
+    assert (tweak.items[0].span.line, tweak.items[0].span.column) == (2, 22)
+    assert [(comment.text, comment.span.line) for comment in found.comments] == [("# said", 2)]
+
+
+def test_a_place_counts_characters_not_bytes() -> None:
+    (statement,) = parse('# ä€𝕏\ndata folder "ä€𝕏" size=8').statements
+    assert statement.items[2].span.place == "<test>:2:19"
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "said", "about", "help"),
+    [
+        ("batch total=", "E010", "ends in the middle", "", ""),
+        ("batch total=\nlr 0.1", "E010", "a value is missing after `=`", "", ""),
+        ("batch total=; lr 0.1", "E010", "a value is missing after `=`", "", ""),
+        ("batch=256", "E010", "unexpected `=`", "=", "`batch 256`"),
+        ("lr rate==1", "E010", "unexpected `=`", "=", ""),
+        ("256", "E010", "begins with a verb, not with `256`", "256", ""),
+        ('"base" resnet50', "E010", "begins with a verb", '"base"', ""),
+        ("lr 1e", "E011", "`1e` is not a number", "1e", "`0.1`, `1e-4` or `10%`"),
+        ("lr 0x10", "E011", "`0x10` is not a number", "0x10", ""),
+        ("lr 1_000", "E011", "`1_000` is not a number", "1_000", ""),
+        ("lr 1,5", "E011", "`1,5` is not a number", "1,5", ""),
+        ("batch ٢٥٦", "E011", "`٢٥٦` is not a number", "٢٥٦", ""),
+        ("data folder /data/imagenet", "E011", "needs quotes", "/data/imagenet", '`"/data/imagenet"`'),
+        ("data folder C:\\data", "E011", "needs quotes", "C:\\data", ""),
+        ("lr $rate", "E011", "`$rate` is no word of a recipe", "$rate", "quotes"),
+        ("lr\u00a00.1", "E011", "no word of a recipe", "lr\u00a00.1", ""),
+        ('data folder "a"b', "E011", "a blank is missing after the string", '"a"b', ""),
+        ('data folder "a', "E012", "does not end on its line", '"a', 'close it with `"`'),
+        ('data folder "a\nlr 0.1', "E012", "does not end on its line", '"a', ""),
+        (r'data folder "C:\data"', "E012", r"`\d` means nothing in a string", r"\d", r"`\\`"),
+    ],
+)
+def test_a_syntax_error_is_told_in_the_words_of_the_language(
+    text: str, code: str, said: str, about: str, help: str
+) -> None:
+    _, (error,) = parse_source(Source("<test>", text, Path.cwd()))
+    assert error.code == code
+    assert said in error.message
+    assert error.span is not None
+    assert error.span.text == about
+    assert help in error.help
+
+
+def test_all_syntax_errors_are_told_at_once_and_sound_statements_are_kept() -> None:
+    text = 'base resnet50\nlr 5x # of; no\ndata folder "a;b" %%; tweak C\n"x"; batch 256'
+    found, wrong = parse_source(Source("<test>", text, Path.cwd()))
+    assert [(error.code, error.span.place) for error in wrong if error.span] == [
+        ("E011", "<test>:2:4"),
+        ("E011", "<test>:3:19"),
+        ("E010", "<test>:4:1"),
+    ]
+    assert [node.verb.text for node in found.statements] == ["base", "tweak", "batch"]
+
+
+def test_of_very_many_syntax_errors_the_first_are_told() -> None:
+    _, wrong = parse_source(Source("<test>", "lr 5x\n" * 50, Path.cwd()))
+    assert [error.code for error in wrong] == ["E011"] * MAX_ERRORS
+
+
+@given(written())
+def test_what_is_written_is_what_is_parsed(recipe: Written) -> None:
+    found = parse(recipe.text)
+    assert tuple((node.verb.text, *map(_item, node.items)) for node in found.statements) == recipe.statements
+    assert tuple(comment.text for comment in found.comments) == recipe.comments
+
+
+@given(written())
+def test_every_span_covers_its_word(recipe: Written) -> None:
+    found = parse(recipe.text)
+    words: list[Word] = [*found.comments]
+    for node in found.statements:
+        words += [node.verb, *(item.value for item in node.items), *(item.name for item in node.items if item.name)]
+    assert all(word.span.text == word.text for word in words)
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_the_examples_are_well_formed(path: Path) -> None:
+    assert parse(path.read_text("utf-8")).statements
