@@ -58,7 +58,8 @@ class Group:
                 origins[field.name] = Origin("dialect", f"dialect {dialect}")
             else:
                 values[field.name] = field.default
-                origins[field.name] = Origin("default", "default")
+                chosen = self.source.kind == "dialect" and self.trick.declared.clause is not None
+                origins[field.name] = self.origin if chosen else Origin("default", "default")
         return Use(self.trick(**values), origins, self.origin)
 
 
@@ -234,7 +235,7 @@ class Binder:
         training = Training()
         for use in uses:
             training = use.trick.configure(training)
-        plan = Plan(layers.dialect, uses, training)
+        plan = Plan(layers.dialect, uses, training, sources=tuple(sources))
         warnings = [Diagnostic("W001", text, use.span) for use in uses for text in use.trick.check(plan)]
         return attrs.evolve(plan, warnings=tuple(warnings))
 

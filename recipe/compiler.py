@@ -43,6 +43,8 @@ class Step:
     @property
     def note(self) -> str:
         """One line for people."""
+        if not self.sites:
+            return f"{self.word}: nothing to do, all weights are given"
         already = len(self.sites) - self.changed
         parts = [f"{self.changed} site{'s' * (self.changed != 1)}"] if self.changed else []
         parts += [f"already so at {already} site{'s' * (already != 1)}"] if already else []
@@ -137,13 +139,20 @@ def _trace(state: _State) -> None:
     data = state.plan.use("data")
     state.graph = trace(state.graph, state.name)
     state.size = data.trick.size if data else state.plan.base.image_size()  # type: ignore[attr-defined]
-    result = propagate(state.graph, state.size, state.name)
-    logits = result[0] if isinstance(result, tuple) else result
-    if logits.ndim != 2:
-        raise fail("E102", f"`{state.name}` gives an output of shape {tuple(logits.shape)}, not logits (N, classes)")
-    state.classes = logits.shape[1]
+    state.classes = _logits(state, state.name)
     state.stock = parameters(state.graph)
     state.given = given_names(state.plan, state.stock)
+
+
+def _logits(state: _State, name: str) -> int:
+    """Give every node its shape; the number of classes that come out, which no rewrite may change."""
+    result = propagate(state.graph, state.size, name)
+    logits = result[0] if isinstance(result, tuple) else result
+    if logits.ndim != 2:
+        raise fail("E102", f"`{name}` gives an output of shape {tuple(logits.shape)}, not logits (N, classes)")
+    if state.classes not in (0, logits.shape[1]):
+        raise fail("E105", f"`{name}` gives {logits.shape[1]} logits instead of {state.classes}")
+    return int(logits.shape[1])
 
 
 def _rewrite(state: _State) -> None:
@@ -167,7 +176,8 @@ def _rewrite(state: _State) -> None:
             apply(state.graph, step.edits)
         except (AssertionError, KeyError, AttributeError, TypeError, RuntimeError) as error:
             raise fail("E105", f"`{use.word}` can't be applied to `{state.name}`: {error}", use.span) from error
-        propagate(state.graph, state.size, f"{state.name} with {use.word}")
+        if not all(isinstance(edit, Initialise) for edit in step.edits):  # else the graph is what it was
+            _logits(state, f"{state.name} with {use.word}")
         account(use.word, before, parameters(state.graph), step.edits)
         state.steps.append(step)
 
@@ -192,10 +202,12 @@ def _account(state: _State) -> None:
     """Say what became of every parameter."""
     final = parameters(state.graph)
     filled = {edit.parameter for step in state.steps for edit in step.edits if isinstance(edit, Initialise)}
+    chains = [getattr(edit, "chain", ()) for step in state.steps for edit in step.edits]
+    made = tuple(f"{address}." for chain in chains for address, _ in chain)
     for name in dict.fromkeys([*state.stock, *final]):
         if name not in final:
             state.fates[name] = "dropped"
-        elif name not in state.stock:
+        elif name.startswith(made):
             state.fates[name] = "new"
         elif name in state.given:
             state.fates[name] = "loaded"

@@ -322,7 +322,7 @@ def plan_of(recipe: str | Path | Source | Plan | Program, statements: tuple[str,
     if isinstance(recipe, Plan):
         if recipe.use("data") and not statements:
             return recipe
-        recipe = Source("<plan>", recipe.canonical(), Path.cwd())
+        return bind([*recipe.sources, *override(statements)], vocabulary, data=True)
     return bind([source_from(recipe), *override(statements)], vocabulary, data=True)
 
 

@@ -12,7 +12,7 @@ import attrs
 from recipe.api import Declared, Trick
 from recipe.fields import digest
 from recipe.slots import reading_key
-from recipe.source import Span
+from recipe.source import Source, Span
 from recipe.training import Training
 
 SCHEMA_VERSION = 1
@@ -78,6 +78,8 @@ class Plan:
     uses: tuple[Use, ...]
     training: Training = attrs.field(eq=False)
     warnings: tuple[Any, ...] = attrs.field(default=(), eq=False)
+    sources: tuple[Source, ...] = attrs.field(default=(), eq=False, repr=False)
+    """What the plan was bound from."""
 
     def use(self, verb: str) -> Use | None:
         """The first use of a verb, whatever its clause."""

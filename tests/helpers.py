@@ -65,7 +65,9 @@ def diagnostics(
     return ()
 
 
-def errors(text: str | Path, *statements: str, folder: Path | None = None, words: Vocabulary | None = None) -> list[str]:
+def errors(
+    text: str | Path, *statements: str, folder: Path | None = None, words: Vocabulary | None = None
+) -> list[str]:
     """The codes of a recipe's errors, in order."""
     return [diagnostic.code for diagnostic in diagnostics(text, *statements, folder=folder, words=words)]
 

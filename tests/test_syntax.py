@@ -103,7 +103,7 @@ def test_a_place_counts_characters_not_bytes() -> None:
         ("data folder /data/imagenet", "E011", "needs quotes", "/data/imagenet", '`"/data/imagenet"`'),
         ("data folder C:\\data", "E011", "needs quotes", "C:\\data", ""),
         ("lr $rate", "E011", "`$rate` is no word of a recipe", "$rate", "quotes"),
-        ("lr\u00a00.1", "E011", "no word of a recipe", "lr\u00a00.1", ""),
+        ("lr\u00a00.1", "E011", "`\\xa0` is no word of a recipe", "\u00a0", ""),
         ('data folder "a"b', "E011", "a blank is missing after the string", '"a"b', ""),
         ('data folder "a', "E012", "does not end on its line", '"a', 'close it with `"`'),
         ('data folder "a\nlr 0.1', "E012", "does not end on its line", '"a', ""),

@@ -14,7 +14,7 @@ from recipe.api import Training, Trick, integer, trick
 class Micro(Trick):
     """Compute each batch in parts of at most so many images, for devices whose memory a batch does not fit."""
 
-    images: int = integer(help="images at a time; an even number, since images are mixed in pairs", minimum=2)
+    images: int = integer(help="images at a time", minimum=2)
 
     def configure(self, training: Training) -> Training:
         return attrs.evolve(training, micro=self.images)

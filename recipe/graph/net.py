@@ -155,8 +155,9 @@ class Net:
         return Block(self, self._where(add, keep[0]), split, add, *keep)
 
     def _where(self, add: fx.Node, trunk: tuple[fx.Node, ...]) -> str:
-        """The address that the layers of a block share."""
-        parts = [str(node.target).split(".") for node in trunk if node.op == "call_module"]
+        """The address that the layers of a block share; a ReLU of several calls may stand anywhere."""
+        called = [node for node in trunk if node.op == "call_module" and len(self._calls[str(node.target)]) == 1]
+        parts = [str(node.target).split(".") for node in called]
         shared: list[str] = []
         for words in zip(*parts, strict=False):
             if len(set(words)) > 1:

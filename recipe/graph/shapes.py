@@ -32,6 +32,15 @@ def on_meta(build: Callable[[], nn.Module]) -> nn.Module:
 
 
 class _Shapes(fx.Interpreter):
+    def call_module(self, target: Any, args: Any, kwargs: Any) -> Any:
+        module = self.fetch_attr(str(target))
+        if isinstance(module, nn.BatchNorm2d) and args and args[0].ndim == 4:
+            # On the meta device batch statistics cost more time than all the rest, and no shape depends on them.
+            if args[0].shape[1] != module.num_features:
+                raise ValueError(f"{target} normalises {module.num_features} channels, and gets {args[0].shape[1]}")
+            return torch.empty_like(args[0])
+        return super().call_module(target, args, kwargs)
+
     def run_node(self, n: fx.Node) -> Any:
         result = super().run_node(n)
         if isinstance(result, torch.Tensor):

@@ -42,9 +42,8 @@ class SendSignal(Quiet):
 def test_a_run_leaves_a_folder_that_says_all(tmp_path: Path) -> None:
     run = train(tmp_path / "run", "loss smooth")
     names = {path.name for path in run.folder.iterdir()}
-    assert names == {
-        "recipe.lock", "environment.json", "metrics.jsonl", "summary.json", "checkpoints", "curves.png", "model.safetensors",
-    }  # fmt: skip
+    kept = "recipe.lock environment.json metrics.jsonl summary.json checkpoints curves.png model.safetensors"
+    assert names == set(kept.split())
     summary = json.loads((run.folder / "summary.json").read_text())
     assert summary == run.summary
     assert summary["status"] == "finished"
@@ -65,7 +64,9 @@ def test_the_lock_binds_to_the_same_plan(tmp_path: Path) -> None:
 
 def test_repeated_runs_are_bit_identical_with_and_without_workers(tmp_path: Path) -> None:
     digests = {
-        weights_digest(train(tmp_path / str(number), ALL, f"data fake size=32 classes=10 images=24 workers={workers}").model)
+        weights_digest(
+            train(tmp_path / str(number), ALL, f"data fake size=32 classes=10 images=24 workers={workers}").model
+        )
         for number, workers in enumerate((0, 0, 2))
     }
     assert len(digests) == 1
@@ -157,7 +158,9 @@ def test_a_compiled_program_can_be_run(tmp_path: Path) -> None:
 
 def test_a_model_of_ones_own_is_trained_from_its_own_weights(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    module = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(8, 10))
+    module = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 8, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(8, 10)
+    )
     before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
     program = recipe.compile("data digits size=16; epochs 1; lr 1e-6", base=module)
     run = recipe.run(program, out=tmp_path / "run", device="cpu")

@@ -1,0 +1,92 @@
+"""How long the commands that need no torch take, and how long a compilation for costs takes; writes docs/benchmarks.md.
+
+Run on an idle machine, from the root of the repository: python tests/benchmarks/startup.py
+Each command is timed as a whole process, in turn with its reference, after one round that is not counted.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+RECIPE = ROOT / "examples" / "full.recipe"
+ROUNDS = 15
+REFERENCE = [sys.executable, "-c", "import click, lark, attrs"]
+COMMANDS = {
+    "recipe check": [sys.executable, "-m", "recipe", "check", str(RECIPE)],
+    "recipe fmt --check": [sys.executable, "-m", "recipe", "fmt", "--check", str(RECIPE)],
+}
+COMPILE = """
+import time
+import torch, torchvision, recipe
+recipe.compile
+began = time.perf_counter()
+recipe.compile("base resnet50; tweak B C D; init zero-gamma", device="meta")
+first = time.perf_counter() - began
+began = time.perf_counter()
+recipe.compile("base resnet50; tweak B C D; init zero-gamma", device="meta")
+print(first, time.perf_counter() - began)
+"""
+
+
+def seconds(command: list[str]) -> float:
+    began = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
+    return time.perf_counter() - began
+
+
+def compare(command: list[str]) -> tuple[float, list[float]]:
+    """The median seconds of a command, and its ratios to the reference, round by round."""
+    rounds = [(seconds(command), seconds(REFERENCE)) for _ in range(ROUNDS + 1)][1:]
+    return statistics.median(a for a, _ in rounds), [a / b for a, b in rounds]
+
+
+def main() -> None:
+    lines = [
+        "# Measurements",
+        "",
+        "Written by `python tests/benchmarks/startup.py`; run it to see your own machine's figures.",
+        "",
+        f"Machine: {platform.machine()}, {os.cpu_count()} cores; Python {platform.python_version()}, "
+        f"torch {metadata.version('torch')}.",
+        "",
+        "## Commands without torch",
+        "",
+        f'Whole processes on `examples/full.recipe`, in turn with `python -c "import click, lark, attrs"`; {ROUNDS} rounds.',
+        "",
+        "| command | median | ratio, median | ratio, lowest to highest |",
+        "|---|---|---|---|",
+    ]
+    for name, command in COMMANDS.items():
+        median, ratios = compare(command)
+        spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
+        lines.append(f"| `{name}` | {median:.3f} s | {statistics.median(ratios):.2f} | {spread} |")
+    lines += [
+        "",
+        "## Compiling for costs",
+        "",
+        '`recipe.compile("base resnet50; tweak B C D; init zero-gamma", device="meta")`, after the imports; 5 processes.',
+        "",
+        "| | median | lowest to highest |",
+        "|---|---|---|",
+    ]
+    runs = [
+        [float(word) for word in subprocess.check_output([sys.executable, "-c", COMPILE], text=True, cwd=ROOT).split()]
+        for _ in range(5)
+    ]
+    for name, times in zip(("first in a process", "second"), zip(*runs, strict=True), strict=True):
+        lines.append(f"| {name} | {statistics.median(times):.2f} s | {min(times):.2f} to {max(times):.2f} s |")
+    text = "\n".join(lines) + "\n"
+    (ROOT / "docs" / "benchmarks.md").write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
