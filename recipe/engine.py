@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-import copy
-import hashlib
 import json
 import math
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import attrs
-import torch
-from torch import Tensor, fx, nn
+from torch import fx
 
 from recipe import checkpoint, files
 from recipe.bind import bind
 from recipe.compiler import Program, lower
-from recipe.devices import Precision, environment, pick, precision
+from recipe.devices import environment, pick, precision
 from recipe.diagnostics import Diagnostic, Diverged, RecipeError, fail
-from recipe.folder import choose_folder, finished_run, lock_text, truncate_metrics
-from recipe.images import Sets, evaluation_loader, training_loader
+from recipe.folder import choose_folder, lock_text, truncate_metrics
+from recipe.images import Sets, training_loader
 from recipe.inputs import override, source_from
-from recipe.objective import Preparation, Teach, objective
 from recipe.plan import Plan
 from recipe.registry import Vocabulary
 from recipe.report import Listener, Quiet, heading, pictures
 from recipe.signals import Interrupted, Signals
 from recipe.source import Source
-from recipe.syntax import read
-from recipe.training import Progress
+from recipe.teachers import find_teachers
+from recipe.trainer import Meter, Trainer
 
 
 @attrs.frozen(eq=False)
@@ -47,214 +42,6 @@ class Run:
         return [json.loads(line) for line in (self.folder / "metrics.jsonl").read_text().splitlines()]
 
 
-def learning_rate(plan: Plan, progress: Progress) -> float:
-    """The learning rate at a step: the base rate times the factor of every trick that has one."""
-    if plan.training.rate_per_epoch and progress.epoch >= progress.warmup:
-        # Inside the warmup the rate rises with each batch all the same; after it, it holds for a whole epoch.
-        risen = math.ceil(progress.warmup * progress.steps_per_epoch)
-        begun = int(progress.epoch) * progress.steps_per_epoch
-        progress = attrs.evolve(progress, step=max(begun, risen))
-    return math.prod((trick.factor(progress) for trick in plan.hooked("factor")), start=plan.training.rate)
-
-
-def parameter_groups(plan: Plan, model: nn.Module) -> list[dict[str, Any]]:
-    """The parameters, grouped by the options that tricks give them. Each group names its parameters in ``names``."""
-    groups: dict[tuple[tuple[str, Any], ...], dict[str, Any]] = {}
-    for name, parameter in model.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        owner = model.get_submodule(name.rpartition(".")[0])
-        options: dict[str, Any] = {"weight_decay": plan.training.weight_decay}
-        for trick in plan.hooked("group"):
-            options |= trick.group(name, parameter, owner)
-        key = tuple(sorted(options.items()))
-        group = groups.setdefault(key, {"params": [], "names": [], **options})
-        group["params"].append(parameter)
-        group["names"].append(name)
-    return list(groups.values())
-
-
-@attrs.define
-class Meter:
-    """Sums that stay on the device until they are read."""
-
-    loss: Tensor
-    correct: Tensor
-    images: int = 0
-
-    @classmethod
-    def on(cls, device: torch.device) -> Meter:
-        return cls(torch.zeros((), device=device), torch.zeros((), device=device, dtype=torch.long))
-
-    def add(self, loss: Tensor, logits: Tensor, targets: Tensor) -> None:
-        """Count a part of a batch: its mean loss, logits (N, K), and targets as class numbers or distributions."""
-        labels = targets.argmax(1) if targets.ndim == 2 else targets
-        self.loss += loss.detach() * len(logits)
-        self.correct += (logits.detach().argmax(1) == labels).sum()
-        self.images += len(logits)
-
-    def read(self) -> dict[str, float]:
-        return {"loss": float(self.loss) / self.images, "top1": int(self.correct) / self.images}
-
-
-@attrs.define(eq=False)
-class Average:
-    """The moving average of the weights; buffers are those of the model."""
-
-    model: fx.GraphModule
-    decay: float
-
-    @torch.no_grad()
-    def update(self, model: nn.Module, updates: int) -> None:
-        decay = min(self.decay, (1 + updates) / (10 + updates))
-        torch._foreach_lerp_(list(self.model.parameters()), list(model.parameters()), 1 - decay)
-        for mine, theirs in zip(self.model.buffers(), model.buffers(), strict=True):
-            mine.copy_(theirs)
-
-
-@attrs.define(eq=False)
-class Trainer:
-    """All that a training holds: its state, and the pure functions that change it."""
-
-    plan: Plan
-    sets: Sets
-    device: torch.device
-    precision: Precision
-    model: fx.GraphModule
-    forward: Callable[[Tensor], Any]
-    optimizer: torch.optim.Optimizer
-    scaler: torch.amp.GradScaler
-    average: Average | None
-    prepare: Preparation
-    loss_of: Callable[[Any, Tensor, Tensor], tuple[Tensor, Tensor]]
-    steps_per_epoch: int
-    step: int = 0
-
-    @classmethod
-    def make(cls, program: Program, sets: Sets, device: torch.device, chosen: Precision, teach: Teach) -> Trainer:
-        plan, training = program.plan, program.training
-        layout = torch.channels_last if training.channels_last else torch.contiguous_format
-        model = program.model.to(device=device, memory_format=layout)  # type: ignore[call-overload]
-        forward = model
-        if training.compile_mode is not None:
-            forward = torch.compile(model, mode=training.compile_mode)
-        optimizer = plan.hooked("optimize")[0].optimize(parameter_groups(plan, model), training.rate)
-        scaler = torch.amp.GradScaler(device.type, enabled=chosen.scaled)
-        average = None
-        if training.average_decay is not None:
-            average = Average(copy.deepcopy(model), training.average_decay)
-        prepare = Preparation.of(plan, sets, device)
-        steps = training.steps(len(sets.train.labels))
-        return cls(
-            plan,
-            sets,
-            device,
-            chosen,
-            model,
-            forward,
-            optimizer,
-            scaler,
-            average,
-            prepare,
-            objective(plan, teach),
-            steps,
-        )
-
-    @property
-    def evaluated(self) -> fx.GraphModule:
-        """The model that is evaluated and kept: the average where there is one."""
-        return self.average.model if self.average else self.model
-
-    @property
-    def total_steps(self) -> int:
-        return self.plan.training.epochs * self.steps_per_epoch
-
-    def progress(self) -> Progress:
-        training = self.plan.training
-        return Progress(self.step, self.steps_per_epoch, training.epochs, training.warmup)
-
-    def state(self) -> dict[str, Any]:
-        """All that a training needs to go on, bit by bit."""
-        return {
-            "digest": self.plan.digest,
-            "step": self.step,
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "scaler": self.scaler.state_dict(),
-            "average": self.average.model.state_dict() if self.average else None,
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        self.step = state["step"]
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
-        if self.average:
-            self.average.model.load_state_dict(state["average"])
-
-    def train_step(self, batch: Any, meter: Meter) -> float:
-        """One update from one batch; gives the learning rate it used."""
-        training = self.plan.training
-        rate = learning_rate(self.plan, self.progress())
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        torch.manual_seed(_step_seed(training.seed, self.step))  # for dropout and the like
-        inputs, targets = self.prepare(batch)
-        if training.channels_last:
-            inputs = inputs.contiguous(memory_format=torch.channels_last)
-        for x, y in parts(inputs, targets, training.micro):
-            with self.precision.autocast():
-                outputs = self.forward(x)
-            loss, logits = self.loss_of(outputs, y, x)
-            self.scaler.scale(loss * (len(x) / len(inputs))).backward()  # type: ignore[no-untyped-call]
-            meter.add(loss, logits, y)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        self.optimizer.zero_grad(set_to_none=True)
-        if self.average:
-            self.average.update(self.model, self.step)
-        self.step += 1
-        return rate
-
-    @torch.no_grad()
-    def evaluate(self) -> dict[str, float]:
-        """Mean loss and accuracy over every test image."""
-        model = self.evaluated.eval()
-        training, data = self.plan.training, self.plan.use("data")
-        batch = min(training.micro or training.batch, 256)
-        workers = data.trick.workers if data else 0  # type: ignore[attr-defined]
-        meter, top5 = Meter.on(self.device), torch.zeros((), device=self.device, dtype=torch.long)
-        for part in evaluation_loader(self.sets.test, batch, workers, self.device.type == "cuda"):
-            inputs, labels = self.prepare.plain(part)
-            if training.channels_last:
-                inputs = inputs.contiguous(memory_format=torch.channels_last)
-            with self.precision.autocast():
-                logits = model(inputs).float()
-            meter.add(nn.functional.cross_entropy(logits, labels), logits, labels)
-            if self.sets.classes > 5:
-                top5 += (logits.topk(5).indices == labels[:, None]).sum()
-        self.model.train()
-        extra = {"top5": int(top5) / meter.images} if self.sets.classes > 5 else {}
-        return {**meter.read(), **extra}
-
-
-def _step_seed(seed: int, step: int) -> int:
-    return int.from_bytes(hashlib.sha256(f"step/{seed}/{step}".encode()).digest()[:7], "big")
-
-
-def parts(inputs: Tensor, targets: Tensor, micro: int | None) -> list[tuple[Tensor, Tensor]]:
-    """A batch cut into micro batches; a last one of a single image joins the one before it."""
-    if micro is None or len(inputs) <= micro:
-        return [(inputs, targets)]
-    sizes = [micro] * (len(inputs) // micro)
-    rest = len(inputs) - sum(sizes)
-    if rest == 1:
-        sizes[-1] += 1
-    elif rest:
-        sizes.append(rest)
-    return list(zip(torch.split(inputs, sizes), torch.split(targets, sizes), strict=True))
-
-
 def open_sets(plan: Plan) -> Sets:
     """The plan's images. Raises `RecipeError` (E070) where they are missing or unfit."""
     data = plan.use("data")
@@ -268,51 +55,6 @@ def open_sets(plan: Plan) -> Sets:
     if len(sets.train.labels) < 2:
         raise fail("E070", f"`{data.word}` has fewer than two images to train on", data.span)
     return sets
-
-
-def find_teacher(
-    plan: Plan, classes: int, near: Path, vocabulary: Vocabulary, options: dict[str, Any], listener: Listener
-) -> Teach:
-    """For each teacher of a plan, the function from inputs to its logits; an unfinished teacher is trained first."""
-    teach: dict[str, Callable[[Tensor], Tensor]] = {}
-    for use in plan.uses:
-        for value in use.values.values():
-            if not (hasattr(value, "path") and hasattr(value, "digest")):
-                continue
-            path = Path(value.path)
-            teacher = bind([read(path, str(path))], vocabulary, data=True)
-            program = lower(teacher)
-            if program.classes != classes:
-                message = f"the teacher `{path.name}` tells {program.classes} classes apart, and the student {classes}"
-                raise fail("E072", message, use.span)
-            folder = finished_run(near, teacher.digest)
-            if folder is None:
-                listener.note(f"teacher {path.name}: no finished run in {near}, so it is trained first")
-                home = near / f"{path.stem}-{teacher.digest[:8]}"
-                run(teacher, out=home, resume=True, listener=listener, vocabulary=vocabulary, **options)
-                folder = finished_run(near, teacher.digest)
-                assert folder is not None
-            else:
-                listener.note(f"teacher {path.name}: using the finished run {folder}")
-            teach[value.digest] = _teacher(program, folder, pick(options["device"]))
-    return teach
-
-
-def _teacher(program: Program, folder: Path, device: torch.device) -> Callable[[Tensor], Tensor]:
-    from safetensors.torch import load_file
-
-    plan, model = program.plan, program.model
-    model.load_state_dict(load_file(folder / "model.safetensors"))
-    layout = torch.channels_last if plan.training.channels_last else torch.contiguous_format
-    model = model.to(device=device, memory_format=layout).eval()  # type: ignore[call-overload]
-    chosen = precision(plan.training.precision, device)
-
-    @torch.no_grad()
-    def teach(inputs: Tensor) -> Tensor:
-        with chosen.autocast():
-            return model(inputs).float()  # type: ignore[no-any-return]
-
-    return teach
 
 
 def plan_of(recipe: str | Path | Source | Plan | Program, statements: tuple[str, ...], vocabulary: Vocabulary) -> Plan:
@@ -352,8 +94,11 @@ def run(
     program = lower(plan, base=recipe.module if isinstance(recipe, Program) else None)
     if program.classes < sets.classes:
         raise fail("E071", f"the model has {program.classes} outputs, and the data {sets.classes} classes")
-    options = {"device": device, "strict": strict}
-    teach = find_teacher(plan, program.classes, folder.parent, vocabulary, options, listener)
+
+    def train_teacher(teacher: Plan, home: Path) -> None:
+        run(teacher, out=home, device=device, strict=strict, resume=True, listener=listener, vocabulary=vocabulary)
+
+    teach = find_teachers(plan, program.classes, folder.parent, chosen_device, vocabulary, train_teacher, listener)
     trainer = Trainer.make(program, sets, chosen_device, chosen, teach)
     state = checkpoint.load(folder / "checkpoints", chosen_device) if resume else None
     if state is not None:
@@ -371,12 +116,15 @@ def run(
         listener.note(f"warning: {warning.message}")
     if chosen.note:
         listener.note(chosen.note)
-    summary = _train(trainer, program, folder, listener)
+    try:
+        summary = _train(trainer, program, folder, listener)
+    finally:
+        listener.stop()
     return Run(folder, summary, trainer.evaluated)
 
 
-def dry(plan: Plan, *, device: str | None, strict: bool, listener: Listener, vocabulary: Vocabulary) -> None:
-    """Do all that comes before a training and can fail: device, precision, data, compilation, teachers; then say so."""
+def dry(plan: Plan, *, device: str | None, strict: bool, listener: Listener) -> None:
+    """Do all that comes before a training and can fail: device, precision, data, compilation; then say so."""
     chosen_device = pick(device)
     chosen = precision(plan.training.precision, chosen_device, strict)
     sets = open_sets(plan)
@@ -437,31 +185,38 @@ def _train(trainer: Trainer, program: Program, folder: Path, listener: Listener)
                 checkpoint.save(folder / "checkpoints", trainer.step, trainer.state())
                 since = time.monotonic()
             if signals.received and trainer.step < trainer.total_steps:
-                listener.stop()
                 raise Interrupted(signals.received, folder, trainer.step)
     if not result:  # resumed after its last step
         result = trainer.evaluate()
     images = (trainer.step - first_step) / trainer.steps_per_epoch * len(sets.train.labels)
-    summary = {
+    overall = images / trained_for if trained_for else None
+    summary = _summary(trainer, program, result, time.monotonic() - began, overall)
+    checkpoint.save_weights(folder / "model.safetensors", trainer.evaluated.state_dict(), plan.digest)
+    pictures(folder)
+    files.write_json(folder / "summary.json", summary)
+    listener.finish(summary)
+    return summary
+
+
+def _summary(
+    trainer: Trainer, program: Program, result: dict[str, float], seconds: float, speed: float | None
+) -> dict[str, Any]:
+    """What `summary.json` holds; docs/run-folder.md says what each field is."""
+    return {
         "schema_version": 1,
         "status": "finished",
-        "digest": plan.digest,
-        "epochs": training.epochs,
+        "digest": trainer.plan.digest,
+        "epochs": trainer.plan.training.epochs,
         "steps": trainer.step,
         **result,
-        "seconds": time.monotonic() - began,
-        "images_per_second": images / trained_for if trained_for else None,
+        "seconds": seconds,
+        "images_per_second": speed,
         "params": program.costs.params,
         "macs": program.costs.macs,
         "precision": trainer.precision.name,
         "device": str(trainer.device),
         "notes": [note for note in (*program.notes, trainer.precision.note) if note],
     }
-    checkpoint.save_weights(folder / "model.safetensors", trainer.evaluated.state_dict(), plan.digest)
-    pictures(folder)
-    files.write_json(folder / "summary.json", summary)
-    listener.finish(summary)
-    return summary
 
 
 def _append(file: Any, line: dict[str, Any]) -> None:

@@ -62,7 +62,7 @@ def clashes(uses: Sequence[Use]) -> list[Diagnostic]:
             excluded = other.word in use.declared.excludes or use.word in other.declared.excludes
             if slots or excluded:
                 why = f"both decide {EXCLUSIVE[slots[0]]}" if slots else "one excludes the other"
-                first, second = sorted((use, other), key=lambda u: (u.span is not None, u.span.start if u.span else 0))
+                first, second = sorted((other, use), key=lambda u: (u.span is not None, u.span.start if u.span else 0))
                 places = ((first.span, f"`{first.word}` is here"),) if first.span else ()
                 found.append(
                     Diagnostic(

@@ -76,7 +76,7 @@ def test_the_command_line_lies_over_the_file_and_the_file_over_what_it_includes(
     origins = {word: plan.find(word).origin for word in ("batch", "epochs", "seed", "ema")}  # type: ignore[union-attr]
     assert [origin.kind for origin in origins.values()] == ["override", "file", "file", "file"]
     places = [Path(str(origin)).name for origin in origins.values()]
-    assert places == ["<statements>:1:1", "top.recipe:1:35", "middle.recipe:1:42", "deep.recipe:1:43"]
+    assert places == ["<statements>:1:1", "top.recipe:1:35", "middle.recipe:1:43", "deep.recipe:1:43"]
 
 
 def test_of_two_includes_the_second_lies_over_the_first(tmp_path: Path) -> None:
@@ -220,12 +220,12 @@ def test_bad_statements_on_the_command_line(below: str, above: str, code: str, s
     assert error.span.source.kind == "override"
 
 
-def test_what_a_file_says_itself_is_not_dropped_but_said_or_not() -> None:
+def test_a_file_drops_what_lies_below_it_not_what_it_says_itself() -> None:
     (error,) = diagnostics("base resnet50; augment mixup; drop augment mixup")
     assert (error.code, error.help) == ("E044", "no layer lies below this one")
 
 
-def test_what_a_dialect_implies_gives_way(vocabulary: object) -> None:
+def test_what_a_dialect_implies_gives_way() -> None:
     assert bind("base resnet50").find("init xavier") is not None
     assert bind("base resnet50; init kaiming").find("init xavier") is None
     assert bind("base resnet50; init zero-gamma").find("init xavier") is not None

@@ -131,7 +131,7 @@ def _costs(program: Program) -> str:
 
 def _training(plan: Plan, program: Program, device: str | None) -> str:
     from recipe.devices import pick, precision
-    from recipe.engine import learning_rate, parameter_groups
+    from recipe.trainer import learning_rate, parameter_groups
     from recipe.training import Progress
 
     training = plan.training

@@ -59,7 +59,8 @@ def main() -> None:
         "",
         "## Commands without torch",
         "",
-        f'Whole processes on `examples/full.recipe`, in turn with `python -c "import click, lark, attrs"`; {ROUNDS} rounds.',
+        "Whole processes on `examples/full.recipe`, in turn with "
+        f"`python -c 'import click, lark, attrs'`; {ROUNDS} rounds.",
         "",
         "| command | median | ratio, median | ratio, lowest to highest |",
         "|---|---|---|---|",
@@ -72,7 +73,7 @@ def main() -> None:
         "",
         "## Compiling for costs",
         "",
-        '`recipe.compile("base resnet50; tweak B C D; init zero-gamma", device="meta")`, after the imports; 5 processes.',
+        "Of `base resnet50; tweak B C D; init zero-gamma`, with `device='meta'`, after the imports; 5 processes.",
         "",
         "| | median | lowest to highest |",
         "|---|---|---|",

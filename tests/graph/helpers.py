@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
 import pytest
 import torch
@@ -69,3 +70,9 @@ def outputs(model: nn.Module, inputs: torch.Tensor, training: bool) -> tuple[tor
         torch.manual_seed(0)
         result = model.train(training)(inputs)
     return tuple(result) if isinstance(result, tuple) else (result,)
+
+
+@cache
+def stock_program(name: str) -> Program:
+    """A model as it comes, on the meta device."""
+    return recipe.compile(f"base {name}; init stock", device="meta")

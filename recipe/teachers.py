@@ -1,0 +1,74 @@
+"""The teachers of a plan: found among finished runs, or trained first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from recipe.bind import bind
+from recipe.compiler import Program, lower
+from recipe.devices import precision
+from recipe.diagnostics import fail
+from recipe.fields import RecipeFile
+from recipe.folder import finished_run
+from recipe.objective import Teach
+from recipe.plan import Plan
+from recipe.registry import Vocabulary
+from recipe.report import Listener
+from recipe.syntax import read
+
+
+def find_teachers(
+    plan: Plan,
+    classes: int,
+    near: Path,
+    device: torch.device,
+    vocabulary: Vocabulary,
+    train: Callable[[Plan, Path], object],
+    listener: Listener,
+) -> Teach:
+    """For the digest of each teacher of a plan, the function from inputs (N, 3, H, W) to its logits (N, K).
+
+    A finished run in the folder ``near`` is used; where there is none, ``train`` makes one. A teacher that tells
+    another number of classes apart is refused (E072).
+    """
+    teach: dict[str, Callable[[Tensor], Tensor]] = {}
+    for use in plan.uses:
+        for value in use.values.values():
+            if not isinstance(value, RecipeFile):
+                continue
+            path = Path(value.path)
+            teacher = bind([read(path)], vocabulary, data=True)
+            program = lower(teacher)
+            if program.classes != classes:
+                message = f"the teacher `{path.name}` tells {program.classes} classes apart, and the student {classes}"
+                raise fail("E072", message, use.span)
+            folder = finished_run(near, teacher.digest)
+            if folder is None:
+                listener.note(f"teacher {path.name}: no finished run in {near}, so it is trained first")
+                folder = near / f"{path.stem}-{teacher.digest[:8]}"
+                train(teacher, folder)
+            else:
+                listener.note(f"teacher {path.name}: using the finished run {folder}")
+            teach[value.digest] = _teacher(program, folder, device)
+    return teach
+
+
+def _teacher(program: Program, folder: Path, device: torch.device) -> Callable[[Tensor], Tensor]:
+    from safetensors.torch import load_file
+
+    plan, model = program.plan, program.model
+    model.load_state_dict(load_file(folder / "model.safetensors"))
+    layout = torch.channels_last if plan.training.channels_last else torch.contiguous_format
+    model = model.to(device=device, memory_format=layout).eval()  # type: ignore[call-overload]
+    chosen = precision(plan.training.precision, device)
+
+    @torch.no_grad()
+    def teach(inputs: Tensor) -> Tensor:
+        with chosen.autocast():
+            return model(inputs).float()  # type: ignore[no-any-return]
+
+    return teach

@@ -1,0 +1,140 @@
+"""Where images come from, and what is said when they do not come."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from recipe.bind import bind
+from recipe.diagnostics import RecipeError
+from recipe.draws import order
+from recipe.engine import open_sets
+from recipe.images import Files, evaluation_loader, training_loader
+from recipe.inputs import source_from
+from recipe.training import Training
+from tests.engine.helpers import train
+
+
+def sets_of(text: str):  # noqa: ANN201
+    return open_sets(bind([source_from(f"base resnet18; {text}")]))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two classes of PNG files, one colour each, of several shapes, and a file that is no image."""
+    root = tmp_path / "images"
+    for part, count in (("train", 5), ("val", 2)):
+        for name, colour in (("blue", (0, 0, 255)), ("red", (255, 0, 0))):
+            for number in range(count):
+                path = root / part / name / f"{number}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.new("RGB", (40 + 10 * number, 64), colour).save(path)
+    (root / "train" / "red" / "notes.txt").write_text("not an image")
+    return root
+
+
+def test_digits_are_held_out_by_a_fixed_rule() -> None:
+    sets = sets_of("data digits")
+    assert (len(sets.train.labels), len(sets.test.labels)) == (1442, 355)
+    assert sets.train.pixels.shape == (1442, 3, 32, 32)
+    assert sets.train.pixels.dtype is torch.uint8
+    assert set(sets.test.labels.tolist()) == set(range(10))
+
+
+def test_a_folder_gives_its_images_by_class(folder: Path) -> None:
+    sets = sets_of(f'data folder "{folder}" size=32')
+    assert sets.classes == 2
+    assert sets.train.labels.tolist() == [0] * 5 + [1] * 5
+    pixels = sets.train.fetch(np.array([0, 9]), None)
+    assert pixels.shape == (2, 3, 32, 32)
+    assert pixels.dtype is torch.uint8
+    assert pixels[0, :, 5, 5].tolist() == [0, 0, 255]
+    assert pixels[1, :, 5, 5].tolist() == [255, 0, 0]
+
+
+def test_evaluation_crops_the_centre_of_224_from_a_short_side_of_256(tmp_path: Path) -> None:
+    ramp = np.tile(np.arange(256, dtype=np.uint8)[None, :, None], (256, 1, 3))
+    Image.fromarray(ramp).save(tmp_path / "ramp.png")
+    (pixels,) = Files((tmp_path / "ramp.png",), torch.zeros(1, dtype=torch.long), 224).fetch(np.array([0]), None)
+    assert pixels[0, 0].tolist() == list(range(16, 240))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_epoch_visits_every_image_once(folder: Path, workers: int) -> None:
+    images = sets_of(f'data folder "{folder}" size=16').train
+    training = Training(batch=4, seed=3)
+    batches = list(training_loader(images, training, None, 0, 6, workers, False))
+    assert [len(batch.indices) for batch in batches] == [4, 4, 2] * 2
+    for epoch in (0, 1):
+        seen = np.concatenate([batch.indices for batch in batches[3 * epoch : 3 * epoch + 3]])
+        assert sorted(seen.tolist()) == list(range(10))
+        assert seen.tolist() == order(3, epoch, 10).tolist()
+
+
+def test_a_loader_that_starts_later_gives_the_same_batches(folder: Path) -> None:
+    images, training = sets_of(f'data folder "{folder}" size=16').train, Training(batch=4)
+    whole = list(training_loader(images, training, None, 0, 6, 0, False))
+    later = list(training_loader(images, training, None, 4, 6, 0, False))
+    assert [batch.indices.tolist() for batch in later] == [batch.indices.tolist() for batch in whole[4:]]
+    assert all(torch.equal(a.images, b.images) for a, b in zip(later, whole[4:], strict=True))
+
+
+@pytest.mark.parametrize(("samples", "batch", "sizes"), [(8, 4, [4, 4]), (9, 4, [4, 5]), (10, 4, [4, 4, 2]), (3, 8, [3])])
+def test_no_batch_is_a_single_image(samples: int, batch: int, sizes: list[int]) -> None:
+    assert Training(batch=batch).steps(samples) == len(sizes)
+
+
+def test_evaluation_visits_every_image_in_order(folder: Path) -> None:
+    images = sets_of(f'data folder "{folder}" size=16').test
+    batches = list(evaluation_loader(images, 3, 0, False))
+    assert np.concatenate([batch.indices for batch in batches]).tolist() == [0, 1, 2, 3]
+
+
+def test_a_folder_trains_alike_with_and_without_workers(folder: Path, tmp_path: Path) -> None:
+    text = "base resnet18; augment crop flip; batch 4; epochs 1"
+    runs = [train(tmp_path / str(n), f'data folder "{folder}" size=32 workers={n}', text=text) for n in (0, 2)]
+    for a, b in zip(runs[0].model.parameters(), runs[1].model.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda root: None, "there is no folder"),
+        (lambda root: (root / "train").mkdir(parents=True), "there is no class folder in"),
+        (lambda root: (root / "train" / "cat").mkdir(parents=True), "there is no folder"),
+        (
+            lambda root: [(root / part / "cat").mkdir(parents=True) for part in ("train", "val")],
+            "there is no image in",
+        ),
+        (
+            lambda root: [(root / part).mkdir(parents=True) for part in ("train/cat", "val/dog")],
+            "the class `dog` of",
+        ),
+    ],
+)
+def test_a_folder_that_is_not_as_it_should_be(tmp_path: Path, make, said: str) -> None:  # noqa: ANN001
+    make(tmp_path / "images")
+    with pytest.raises(RecipeError) as error:
+        sets_of(f'data folder "{tmp_path / "images"}"')
+    (diagnostic,) = error.value.diagnostics
+    assert diagnostic.code == "E070"
+    assert said in diagnostic.message
+    assert diagnostic.span is not None
+    assert diagnostic.span.text == "folder"
+
+
+@pytest.mark.parametrize("name", ["fashion-mnist", "cifar10"])
+def test_a_published_set_that_is_not_there(tmp_path: Path, name: str) -> None:
+    with pytest.raises(RecipeError, match=r"E070.*there is no"):
+        sets_of(f'data {name} "{tmp_path}"')
+
+
+def test_a_damaged_idx_file(tmp_path: Path) -> None:
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(b"\0\0\x08\x03rubbish")
+    with pytest.raises(RecipeError, match="is no IDX file"):
+        sets_of(f'data fashion-mnist "{tmp_path}"')

@@ -1,0 +1,63 @@
+"""Teachers: trained when they are first needed, used again when they are there, and checked before anything trains."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from recipe.diagnostics import RecipeError
+from recipe.report import Quiet
+from tests.engine.helpers import train
+
+
+class Notes(Quiet):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def write_teacher(folder: Path, extra: str = "", classes: int = 10) -> Path:
+    path = folder / "teacher.recipe"
+    lines = ["base resnet18", f"data fake size=32 classes={classes} images=24", "batch 8", "epochs 1", "lr 1e-3", extra]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_a_teacher_is_trained_once_and_then_used_again(tmp_path: Path) -> None:
+    path, first, second = write_teacher(tmp_path), Notes(), Notes()
+    text = f'base resnet18; data fake size=32 classes=10 images=24; batch 8; epochs 1; loss distill "{path}"'
+    train(tmp_path / "runs" / "a", text=text, listener=first)
+    assert any("trained first" in note for note in first.notes)
+    train(tmp_path / "runs" / "b", text=text, listener=second)
+    assert any("using the finished run" in note for note in second.notes)
+    assert len(list((tmp_path / "runs").glob("teacher-*"))) == 1
+
+
+def test_a_teacher_that_is_laid_out_otherwise_is_the_same_teacher(tmp_path: Path) -> None:
+    path, notes = write_teacher(tmp_path), Notes()
+    text = f'base resnet18; data fake size=32 classes=10 images=24; batch 8; epochs 1; loss distill "{path}"'
+    train(tmp_path / "runs" / "a", text=text)
+    path.write_text("# the same\n" + path.read_text().replace("\n", "\n\n"))
+    train(tmp_path / "runs" / "b", text=text, listener=notes)
+    assert any("using the finished run" in note for note in notes.notes)
+
+
+def test_a_teacher_of_other_classes_is_refused_before_it_trains(tmp_path: Path) -> None:
+    path = write_teacher(tmp_path, classes=12)
+    text = f'base resnet18; data fake size=32 classes=10 images=24; batch 8; epochs 1; loss distill "{path}"'
+    with pytest.raises(RecipeError, match="E072"):
+        train(tmp_path / "runs" / "a", text=text)
+    assert not list(tmp_path.glob("runs/teacher-*"))
+
+
+def test_the_lock_names_the_teacher_and_binds_to_the_same_plan(tmp_path: Path) -> None:
+    from recipe.bind import bind
+    from recipe.syntax import read
+
+    path = write_teacher(tmp_path)
+    text = f'base resnet18; data fake size=32 classes=10 images=24; batch 8; epochs 1; loss distill "{path}"'
+    run = train(tmp_path / "runs" / "a", text=text)
+    assert bind([read(run.folder / "recipe.lock")], data=True).digest == run.summary["digest"]

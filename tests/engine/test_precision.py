@@ -1,0 +1,53 @@
+"""What a device does for a precision, and that a substitution is told or refused."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from recipe import devices
+from recipe.diagnostics import RecipeError
+from recipe.devices import pick, precision
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("asked", "has_bf16", "runs"),
+    [
+        ("fp32", True, "fp32"), ("fp32", False, "fp32"), ("bf16", True, "bf16"),
+        ("bf16", False, "fp32"), ("fp16", True, "bf16"), ("fp16", False, "fp32"),
+    ],
+)  # fmt: skip
+def test_a_cpu_takes_the_fastest_format_it_has(
+    monkeypatch: pytest.MonkeyPatch, asked: str, has_bf16: bool, runs: str
+) -> None:
+    monkeypatch.setattr(devices, "cpu_has_bf16", lambda: has_bf16)
+    found = precision(asked, CPU)
+    assert found.name == runs
+    assert not found.scaled
+    assert bool(found.note) == (asked != runs)
+    if asked != runs:
+        assert found.note.startswith(f"precision {asked} runs as {runs}: ")
+        with pytest.raises(RecipeError, match="E110"):
+            precision(asked, CPU, strict=True)
+    else:
+        assert precision(asked, CPU, strict=True).note == ""
+
+
+@pytest.mark.parametrize("name", ["cuda:99", "nonsense", "meta"])
+def test_a_device_that_is_not_there(name: str) -> None:
+    with pytest.raises(RecipeError, match="E110"):
+        pick(name)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_fp16_on_cuda_keeps_fp32_weights_and_scales_the_loss(tmp_path) -> None:  # noqa: ANN001
+    import recipe
+
+    run = recipe.run("base resnet18; precision fp16; epochs 1", out=tmp_path / "run", device="cuda", strict=True)
+    assert run.summary["precision"] == "fp16"
+    assert {parameter.dtype for parameter in run.model.parameters()} == {torch.float32}
+    state = torch.load(sorted((run.folder / "checkpoints").iterdir())[-1], weights_only=True)
+    assert state["scaler"]["scale"] > 1

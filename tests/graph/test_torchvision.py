@@ -1,0 +1,65 @@
+"""Every classifier of torchvision compiles, and a graph that nothing rewrote computes what the stock model does."""
+
+import pytest
+import torch
+import torchvision
+
+import recipe
+from recipe.tricks.base import TORCHVISION
+
+from .helpers import copy_by_name, images, outputs, randomise, shapes, stock_program
+
+
+def test_the_list_of_classifiers_is_torchvisions():
+    assert sorted(TORCHVISION) == sorted(torchvision.models.list_models(module=torchvision.models))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TORCHVISION)
+def test_every_classifier_compiles(name):
+    program = stock_program(name)
+    assert program.edits == ()
+    assert program.classes == 1000
+    assert set(program.fates.values()) == {"kept"}
+    assert all(parameter.is_meta for parameter in program.model.parameters())
+
+
+# Families that differ in what they are made of, each at a small size that it takes in training.
+FAMILIES = {
+    "alexnet": 64,
+    "convnext_tiny": 64,
+    "densenet121": 64,
+    "efficientnet_b0": 64,
+    "efficientnet_v2_s": 64,
+    "googlenet": 64,
+    "inception_v3": 299,
+    "mnasnet0_5": 64,
+    "mobilenet_v2": 64,
+    "mobilenet_v3_small": 64,
+    "regnet_x_400mf": 64,
+    "regnet_y_400mf": 64,
+    "resnet18": 64,
+    "shufflenet_v2_x0_5": 64,
+    "squeezenet1_1": 64,
+    "swin_t": 64,
+    "swin_v2_t": 64,
+    "vgg11": 32,
+    "vit_b_32": 224,
+}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name != "resnet18")) for name in FAMILIES]
+)
+def test_an_unchanged_graph_computes_what_the_stock_model_does(name):
+    size = FAMILIES[name]
+    data = "" if name == "vit_b_32" else f"; data fake size={size} classes=1000"
+    program = recipe.compile(f"base {name}{data}; init stock")
+    stock = program.plan.base.build(1000)
+    assert shapes(program.model) == shapes(stock)
+    randomise(stock)
+    copy_by_name(stock, program.model)
+    for training in (False, True):
+        ours, theirs = (outputs(net, images(2, size), training)[0] for net in (program.model, stock))
+        assert ours.isfinite().all()
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0)

@@ -1,0 +1,226 @@
+"""Initial weights: a pure function of the plan and the seed, parameter by parameter."""
+
+import copy
+import io
+import math
+from functools import cache
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+import recipe
+
+from .helpers import assert_rejects, images, outputs
+
+
+@cache
+def weights(text: str) -> dict[str, torch.Tensor]:
+    return recipe.compile(text).model.state_dict()
+
+
+def assert_same(one, other, names=None):
+    for name in names or one:
+        assert torch.equal(one[name], other[name]), name
+
+
+@pytest.mark.parametrize("init", ["xavier", "kaiming", "stock"])
+def test_weights_are_a_pure_function_of_the_seed(init):
+    text = f"base resnet18; tweak C; init {init}"
+    torch.manual_seed(1)
+    first = weights(f"{text}; seed 5")
+    state = torch.get_rng_state()
+    again = recipe.compile(f"{text}; seed 5").model.state_dict()
+    assert torch.equal(state, torch.get_rng_state())  # nor do they disturb anyone else's randomness
+    assert_same(first, again)
+    other = weights(f"{text}; seed 6")
+    drawn = [name for name, value in first.items() if value.ndim == 4]
+    assert len(drawn) == 20 + 2
+    assert not any(torch.equal(first[name], other[name]) for name in drawn)
+
+
+@pytest.mark.parametrize("init", ["xavier", "kaiming", "stock"])
+@pytest.mark.parametrize("change", ["tweak C", "tweak D", "tweak C D", "init zero-gamma", "loss smooth", "batch 8"])
+def test_what_a_parameter_gets_does_not_depend_on_other_tricks(init, change):
+    plain, changed = weights(f"base resnet18; init {init}"), weights(f"base resnet18; init {init}; {change}")
+    names = [name for name in plain if name in changed]
+    if change == "init zero-gamma":
+        names = [name for name in names if not name.endswith("bn2.weight")]
+    assert len(names) > 100
+    assert_same(plain, changed, names)
+
+
+@pytest.mark.parametrize("init", ["xavier", "kaiming"])
+def test_what_a_parameter_gets_does_not_depend_on_other_layers(init):
+    short, long = (weights(f"base {name}; init {init}") for name in ("resnet18", "resnet34"))
+    shared = [name for name in short if name in long and short[name].shape == long[name].shape]
+    assert "layer4.1.conv2.weight" in shared
+    assert_same(short, long, shared)
+
+
+def _fans(weight: torch.Tensor) -> tuple[int, int]:
+    field = math.prod(weight.shape[2:])
+    return weight.shape[1] * field, weight.shape[0] * field
+
+
+@pytest.mark.parametrize("base", ["resnet18", "resnext50_32x4d", "mobilenet_v2"])
+def test_xavier(base):
+    model = recipe.compile(f"base {base}; init xavier").model
+    for module in model.modules():
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            bound = math.sqrt(6 / sum(_fans(module.weight)))
+            assert module.weight.abs().max() <= bound
+            if module.weight.numel() > 2000:
+                assert module.weight.abs().max() > 0.98 * bound
+                torch.testing.assert_close(module.weight.std().item(), bound / math.sqrt(3), rtol=0.1, atol=0)
+                assert abs(module.weight.mean()) < 0.1 * bound
+        if isinstance(module, nn.BatchNorm2d):
+            assert (module.weight == 1).all()
+        if getattr(module, "bias", None) is not None:
+            assert (module.bias == 0).all()
+
+
+@pytest.mark.parametrize("fan", ["out", "in"])
+def test_kaiming(fan):
+    model = recipe.compile(f"base resnet18; init kaiming fan={fan}").model
+    for name, weight in model.named_parameters():
+        if weight.ndim == 4:
+            expected = math.sqrt(2 / _fans(weight)[fan == "out"])
+            torch.testing.assert_close(weight.std().item(), expected, rtol=0.05, atol=0, msg=name)
+    torch.testing.assert_close(model.fc.weight.std().item(), math.sqrt(2 / 512), rtol=0.01, atol=0)
+    assert (model.fc.bias == 0).all()
+
+
+@pytest.mark.parametrize(("base", "depth", "blocks"), [("resnet18", 2, 8), ("resnet50", 3, 16)])
+def test_zero_gamma_is_zero_in_exactly_the_last_norms(base, depth, blocks):
+    model = recipe.compile(f"base {base}; init zero-gamma").model
+    gammas = {name: module.weight for name, module in model.named_modules() if isinstance(module, nn.BatchNorm2d)}
+    zero = {name for name, gamma in gammas.items() if not gamma.any()}
+    assert zero == {name for name in gammas if name.startswith("layer") and name.endswith(f".bn{depth}")}
+    assert len(zero) == blocks
+    assert all((gamma == 1).all() for name, gamma in gammas.items() if name not in zero)
+
+
+@pytest.mark.parametrize(
+    ("text", "classes"),
+    [
+        ("base resnet18", 1000),
+        ("base resnet18 classes=7", 7),
+        ("base resnet18; data digits", 10),
+        ("base resnet18 classes=12; data digits", 12),
+        ("base resnet18; data fake classes=33", 33),
+        ("base mobilenet_v2 classes=7", 7),
+        ("base inception_v3 classes=7", 7),
+    ],
+)
+def test_outputs_are_as_many_as_the_recipe_or_the_data_says(text, classes):
+    program = recipe.compile(text, device="meta")
+    size = program.costs.size
+    assert program.classes == classes
+    assert program.model.eval()(torch.empty(2, 3, size, size, device="meta")).shape == (2, classes)
+
+
+@pytest.fixture
+def pretrained(tmp_path):
+    """The path of a file of weights for ten classes, and the weights."""
+    state = weights("base resnet18 classes=10; init kaiming; seed 9")
+    save_file(state, tmp_path / "weights.safetensors")
+    return tmp_path / "weights.safetensors", state
+
+
+def test_weights_of_a_file_are_loaded_and_not_initialised(pretrained):
+    path, state = pretrained
+    program = recipe.compile(f'base resnet18 weights="{path}" classes=10; init xavier; init zero-gamma')
+    assert_same(state, program.model.state_dict())
+    assert set(program.fates.values()) == {"loaded"}
+
+
+def test_a_last_layer_of_another_shape_stays_fresh(pretrained):
+    path, state = pretrained
+    program = recipe.compile(f'base resnet18 weights="{path}" classes=4; init xavier')
+    found, fresh = program.model.state_dict(), weights("base resnet18 classes=4; init xavier")
+    assert {name for name, fate in program.fates.items() if fate != "loaded"} == {"fc.weight", "fc.bias"}
+    for name, value in found.items():
+        assert torch.equal(value, fresh[name] if name.startswith("fc.") else state[name]), name
+
+
+def test_what_a_tweak_replaces_is_fresh_beside_loaded_weights(pretrained):
+    path, state = pretrained
+    program = recipe.compile(f'base resnet18 weights="{path}" classes=10; tweak C')
+    found = program.model.state_dict()
+    assert program.fates["conv1.weight"] == "dropped"
+    assert {fate for name, fate in program.fates.items() if name.startswith("conv1.0")} == {"new"}
+    assert_same(state, found, [name for name in state if name != "conv1.weight"])
+
+
+def test_a_file_that_is_none_is_an_error(tmp_path):
+    (tmp_path / "broken.safetensors").write_bytes(b"no tensors here")
+    assert_rejects(f'base resnet18 weights="{tmp_path}/broken.safetensors"', "E001")
+    assert_rejects(f'base resnet18 weights="{tmp_path}/missing.safetensors"', "E001")
+
+
+def test_weights_that_torchvision_does_not_have_are_an_error():
+    diagnostic = assert_rejects("base resnet18 weights=IMAGENET1K_V9", "E023")
+    assert "IMAGENET1K_V1" in diagnostic.help
+
+
+def test_pretrained_weights_cost_no_download_on_the_meta_device():
+    program = recipe.compile("base resnet18 weights=IMAGENET1K_V1 classes=10; tweak D", device="meta")
+    assert {name for name, fate in program.fates.items() if fate != "loaded"} == {"fc.weight", "fc.bias"}
+
+
+def test_weights_of_ones_own_model_are_initialised_where_the_recipe_says_so():
+    module = nn.Sequential(nn.Conv2d(3, 8, 7, 2, 3, bias=False), nn.Flatten(), nn.Linear(8 * 112 * 112, 3))
+    kept = recipe.compile("tweak C", base=module)
+    assert set(kept.fates.values()) == {"kept", "new", "dropped"}
+    assert torch.equal(kept.model.get_parameter("2.weight"), module[2].weight)
+    drawn = recipe.compile("init xavier", base=module)
+    assert set(drawn.fates.values()) == {"reinitialised"}
+    assert not torch.equal(drawn.model.get_parameter("2.weight"), module[2].weight)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return recipe.compile("base resnet18 classes=10; tweak C D").model
+
+
+def test_a_deep_copy_is_independent(model):
+    copied = copy.deepcopy(model)
+    assert_same(model.state_dict(), copied.state_dict())
+    (ours,), (theirs,) = (outputs(net, images(2, 32), False) for net in (model, copied))
+    assert torch.equal(ours, theirs)
+    with torch.no_grad():
+        copied.fc.weight.zero_()
+    assert model.fc.weight.any()
+
+
+def test_a_state_dict_goes_round_without_pickled_code(model):
+    buffer = io.BytesIO()
+    torch.save(model.state_dict(), buffer)
+    buffer.seek(0)
+    other = recipe.compile("base resnet18 classes=10; tweak C D; seed 3").model
+    other.load_state_dict(torch.load(buffer, weights_only=True))
+    assert_same(model.state_dict(), other.state_dict())
+
+
+def test_the_model_trains(model):
+    trained = copy.deepcopy(model).train()
+    loss = nn.functional.cross_entropy(trained(images(4, 32)), torch.arange(4))
+    loss.backward()
+    assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in trained.parameters())
+    assert all(parameter.is_contiguous() and parameter.is_leaf for parameter in trained.parameters())
+
+
+def test_the_model_is_made_once():
+    program = recipe.compile("base resnet18; init stock")
+    assert program.model is program.model
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("training", [True, False])
+def test_torch_compile_captures_the_model_in_one_graph(training):
+    model = recipe.compile("base googlenet; init stock; data fake size=64 classes=5").model
+    compiled = torch.compile(model, backend="eager", fullgraph=True)
+    for ours, theirs in zip(*(outputs(net, images(2, 64), training) for net in (compiled, model)), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0)

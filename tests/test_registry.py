@@ -1,0 +1,287 @@
+"""The vocabulary: tricks of other packages, single plugin files, and what is wrong with some of them."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from recipe.diagnostics import RecipeError
+from recipe.registry import DIRECTIVES, GROUP, Vocabulary
+from tests.helpers import ROOT, bind, command, diagnostics, errors
+
+GOOD = '''
+"""A trick of another package."""
+from recipe.api import Trick, Training, choice, number, trick
+
+@trick("{word}")
+class Theirs(Trick):
+    """Do what others do."""
+
+    amount: float = number(1, "how much", minimum=0)
+    sort: str = choice("plain", "which", of=("plain", "fancy"))
+'''
+
+
+def install(folder: Path, name: str, entries: dict[str, str], **modules: str) -> None:
+    """Lay a package into a folder as pip would: its modules, and its entry points."""
+    about = folder / f"{name}-1.0.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    lines = "".join(f"{words} = {place}\n" for words, place in entries.items())
+    (about / "entry_points.txt").write_text(f"[{GROUP}]\n{lines}")
+    for module, text in modules.items():
+        (folder / f"{module}.py").write_text(text)
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder where packages can be installed for one test."""
+    before = set(sys.modules)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
+# ---- tricks that work
+
+
+def test_a_trick_of_an_installed_package(site: Path) -> None:
+    install(site, "their-tricks", {"shine": "their_mod:Theirs"}, their_mod=GOOD.format(word="shine"))
+    words = Vocabulary.installed()
+    assert "shine" in words.verbs()
+    assert "their_mod" not in sys.modules, "a package is imported when a recipe uses it"
+    bind("base resnet50", words=words)
+    assert "their_mod" not in sys.modules
+    use = bind("base resnet50; shine 3 fancy", words=words).find("shine")
+    assert use is not None
+    assert use.values == {"amount": 3.0, "sort": "fancy"}
+    assert use.declared.package == "their-tricks"
+
+
+def test_a_clause_that_another_package_adds_to_a_verb_of_ours(site: Path) -> None:
+    install(site, "more-augment", {"augment.shine": "aug_mod:Theirs"}, aug_mod=GOOD.format(word="augment shine"))
+    words = Vocabulary.installed()
+    plan = bind("base resnet50; augment flip shine 2", words=words)
+    assert [use.word for use in plan.uses if use.declared.verb == "augment"] == ["augment flip", "augment shine"]
+    (error,) = diagnostics("base resnet50; augment shin", words=words)
+    assert error.help == "did you mean `shine`?"
+
+
+def test_a_trick_of_a_single_file(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(GOOD.format(word="shine"))
+    use = bind("base resnet50; shine", words=Vocabulary.installed([file])).find("shine")
+    assert use is not None
+    assert use.declared.package == str(file)
+    assert errors("base resnet50; shine") == ["E020"], "only for the one who names the file"
+
+
+def test_a_plugin_file_on_the_command_line(tmp_path: Path) -> None:
+    file, recipe = tmp_path / "mine.py", tmp_path / "a.recipe"
+    file.write_text("print('hello')\n" + GOOD.format(word="shine"))
+    recipe.write_text("base resnet50; shine 2\n")
+    assert command("check", recipe).status == 2
+    found = command("check", recipe, "--plugin", file)
+    assert (found.status, found.stdout) == (0, "1 recipe checked: all fine\n")
+    page = command("tricks", "shine", "--plugin", file)
+    assert "Do what others do." in page.stdout
+    assert "amount" in page.stdout
+    assert f"package  {file}" in page.stdout
+
+
+def test_a_plugin_file_may_import_tricks_of_ours_and_name_its_own_twice(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    own = "from recipe.tricks.augment_flip import Flip\nfrom recipe.tricks.lr import *\n"
+    file.write_text(own + GOOD.format(word="shine") + "\nAlias = Theirs\n")
+    words = Vocabulary.installed([file])
+    assert bind("base resnet50; shine; augment flip; lr 1", words=words).find("shine") is not None
+
+
+def test_a_trick_may_say_which_version_of_the_api_it_was_written_for(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(GOOD.format(word="shine") + "\n    api_version = 1\n")
+    assert errors("base resnet50; shine", words=Vocabulary.installed([file])) == []
+
+
+# ---- tricks that are broken
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("import not_installed_anywhere", "ModuleNotFoundError: No module named 'not_installed_anywhere'"),
+        ("this is no python", "SyntaxError"),
+        ("raise SystemExit(0)", "SystemExit: 0"),
+        ("import sys; sys.exit('stop')", "SystemExit: stop"),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("", "has no attribute 'Theirs'"),
+        ("Theirs = 3", "`shine` is no class declared with @trick"),
+        ("class Theirs: pass", "`shine` is no class declared with @trick"),
+        ("from recipe.api import Trick\nclass Theirs(Trick): pass", "`shine` is no class declared with @trick"),
+        (GOOD.format(word="glow"), "it registers `shine` for a trick that declares itself as `glow`"),
+        (GOOD.format(word="shine") + "\n    api_version = 99", "version 99 of the API, and this is 1"),
+        (GOOD.format(word="shine").replace('"""Do what others do."""', "pass"), "a docstring must say what it does"),
+        (GOOD.format(word="shine one two"), "a verb, or a verb and a clause"),
+        (GOOD.format(word="shine") + "\n    def blend(self): ...", "`blend` is no hook"),
+        (GOOD.format(word="shine") + "\n    other: int = 3", "declare `other` with number()"),
+        (GOOD.format(word="shine").replace('"how much"', '""'), "`amount` needs a line of help"),
+        (GOOD.format(word="shine").replace('@trick("shine"', '@trick("shine", writes=("sky",)'), "no slot `sky`"),
+    ],
+)
+def test_a_broken_plugin_spoils_only_its_own_words(text: str, said: str, site: Path) -> None:
+    module = "broken_mod"
+    install(site, "broken-tricks", {"shine": f"{module}:Theirs"}, **{module: text})
+    words = Vocabulary.installed()
+    assert errors("base resnet50; lr cosine", words=words) == []
+    (error,) = diagnostics("base resnet50\nshine 2", words=words)
+    assert error.code == "E080"
+    assert error.message.startswith("the plugin broken-tricks is broken: ")
+    assert said in error.message
+    assert error.help == "`shine` can't be used; the rest of the vocabulary can"
+    assert error.span is not None
+    assert error.span.place == "<test>:2:1"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "is no Python file"),
+        ("import not_installed_anywhere", "ModuleNotFoundError"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        ("x = 1", "declares no trick"),
+        ("from recipe.tricks.augment_flip import Flip", "declares no trick"),
+    ],
+)
+def test_a_plugin_file_that_is_named_and_broken_is_an_error_of_the_command(
+    text: str | None, said: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.py"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(RecipeError) as caught:
+        Vocabulary.installed([file])
+    (error,) = caught.value.diagnostics
+    assert error.code == "E080"
+    assert said in error.message
+    found = command("check", "quick", "--plugin", file)
+    assert found.status == 2
+    assert "E080" in found.stderr
+    assert "Traceback" not in found.stderr
+
+
+def test_what_a_plugin_prints_is_no_part_of_our_output(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = "print('look at me')\n" + GOOD.format(word="shine")
+    install(site, "loud-tricks", {"shine": "loud_mod:Theirs"}, loud_mod=text)
+    bind("base resnet50; shine", words=Vocabulary.installed())
+    assert "loud_mod" in sys.modules
+    assert capsys.readouterr().out == ""
+
+
+def test_the_overview_of_tricks_shows_the_sound_ones_and_tells_of_the_broken(site: Path) -> None:
+    install(site, "broken-tricks", {"shine": "no_such_mod:X"})
+    found = command("tricks")
+    assert found.status == 0
+    assert "lr cosine" in found.stdout
+    assert "shine" not in found.stdout
+    assert "the plugin broken-tricks is broken" in found.stderr
+
+
+# ---- words that would mean two things
+
+
+def test_two_packages_that_register_the_same_words(site: Path) -> None:
+    install(site, "one", {"shine": "one_mod:Theirs", "lr.glow": "one_mod:Theirs"}, one_mod=GOOD.format(word="shine"))
+    install(site, "two", {"shine": "two_mod:Theirs"}, two_mod=GOOD.format(word="shine"))
+    words = Vocabulary.installed()
+    (error,) = diagnostics("base resnet50; shine", words=words)
+    assert (error.code, error.message) == ("E081", "`shine` is registered by one and two")
+    assert error.span is not None
+    assert errors("base resnet50", words=words) == []
+    assert "one_mod" not in sys.modules
+    assert "two_mod" not in sys.modules
+
+
+def test_a_package_that_registers_words_of_ours(site: Path) -> None:
+    install(site, "rival", {"augment.flip": "rival_mod:Theirs"}, rival_mod=GOOD.format(word="augment flip"))
+    (error,) = diagnostics("base resnet50; augment flip", words=Vocabulary.installed())
+    assert (error.code, error.message) == ("E081", "`augment flip` is registered by recipe-compiler and rival")
+
+
+@pytest.mark.parametrize(
+    ("clause", "text"),
+    [
+        ("compile.max-autotune", "compile max-autotune"),  # a value of the verb's own trick
+        ("compile.max-autotune", "compile"),
+        ("loss.others", "loss smooth 0.1"),  # a value of another clause
+    ],
+)
+def test_a_clause_that_is_a_value_already(clause: str, text: str, site: Path) -> None:
+    words = clause.replace(".", " ")
+    install(site, "rival", {clause: "clause_mod:Theirs"}, clause_mod=GOOD.format(word=words))
+    found = diagnostics(f"base resnet50; {text}", words=Vocabulary.installed())
+    assert {error.code for error in found} == {"E081"}
+    assert f"`{words}` would mean two things: a clause, and a value of" in found[0].message
+    assert errors("base resnet50; lr cosine", words=Vocabulary.installed()) == []
+
+
+def test_the_vocabulary_of_a_release_is_sound(vocabulary: Vocabulary) -> None:
+    for key in vocabulary.keys():  # noqa: SIM118
+        trick = vocabulary.load(*key)
+        assert (trick.declared.verb, trick.declared.clause) == key
+        assert trick.declared.package == "recipe-compiler"
+        assert trick.declared.verb not in DIRECTIVES
+
+
+# ---- what imports what
+
+
+def _own_files() -> list[Path]:
+    """The files of the core: `recipe/` without what it links to."""
+    found = []
+    for folder, names, files in os.walk(ROOT / "recipe"):
+        names[:] = [name for name in names if not (Path(folder) / name).is_symlink()]
+        found += [Path(folder) / file for file in files if file.endswith(".py")]
+    return found
+
+
+def _imported(tree: ast.Module) -> set[str]:
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Call) and "import" in ast.unparse(node.func):
+            found |= {argument.value for argument in node.args if isinstance(argument, ast.Constant)}
+    return found
+
+
+def test_the_core_never_imports_a_trick() -> None:
+    files = _own_files()
+    assert {"bind.py", "registry.py", "api.py", "engine.py"} <= {file.name for file in files}
+    for file in files:
+        imported = _imported(ast.parse(file.read_text("utf-8")))
+        wrong = {name for name in imported if str(name).split(".")[:2] == ["recipe", "tricks"] or name == "tricks"}
+        assert not wrong, f"{file} imports {wrong}"
+
+
+def test_tricks_import_the_api_and_each_other_and_nothing_else_of_the_core_at_their_top() -> None:
+    for file in sorted((ROOT / "tricks").glob("*.py")):
+        tree = ast.parse(file.read_text("utf-8"))
+        top = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
+        imported = {name for name in _imported(ast.Module(top, [])) if name.startswith(("recipe", "torch", "numpy"))}
+        assert all(name.startswith(("recipe.api", "recipe.tricks")) for name in imported), f"{file}: {imported}"
+
+
+def test_the_folder_of_the_tricks_is_no_package_by_its_bare_name() -> None:
+    found = subprocess.run([sys.executable, "-c", "import tricks"], cwd=ROOT, capture_output=True, text=True)
+    assert found.returncode == 1
+    last = found.stderr.strip().splitlines()[-1]
+    assert last == "ImportError: import `recipe.tricks`; the folder `tricks` is not a package of its own"

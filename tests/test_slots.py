@@ -1,0 +1,157 @@
+"""Slots: the order of tricks follows from what they declare, and so do clashes."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from recipe.api import HOOKS, Trick, trick
+from recipe.diagnostics import RecipeError
+from recipe.plan import Origin, Use
+from recipe.slots import COMBINED, EXCLUSIVE, READING_ORDER, clashes, reading_key, solve
+from tests.helpers import bind, diagnostics
+from tests.strategies import all_tricks
+
+
+def use(word: str, package: str = "recipe-compiler", **declared: tuple[str, ...]) -> Use:
+    """A use of a made-up trick."""
+
+    @trick(word, **declared)  # type: ignore[arg-type]
+    class Made(Trick):
+        """Do nothing."""
+
+    import attrs
+
+    Made.declared = attrs.evolve(Made.declared, package=package)
+    return Use(Made(), {}, Origin("default", "default"))
+
+
+def order(*uses: Use) -> list[str]:
+    return [found.word for found in solve(uses)]
+
+
+@pytest.mark.parametrize(
+    ("uses", "expected"),
+    [
+        # Who writes a slot comes before who reads it, whatever the names.
+        ([use("a", reads=("stem",), writes=("norm",)), use("z", writes=("stem",))], ["z", "a"]),
+        ([use("a", reads=("init",)), use("b", reads=("stem",), writes=("init",)), use("c", writes=("stem",))], "cba"),
+        # Who reads and writes a slot does not wait for its other writers.
+        ([use("a", reads=("inputs",), writes=("inputs",)), use("b", writes=("inputs",))], "ab"),
+        # Then what `after` says, where the other trick is there at all.
+        ([use("a", after=("b",)), use("b")], "ba"),
+        ([use("a", after=("nowhere",)), use("b")], "ab"),
+        # Where nothing is declared, the reading order.
+        ([use("seed"), use("tweak C"), use("zzz"), use("base")], ["base", "tweak C", "seed", "zzz"]),
+        ([use("lr cosine"), use("lr"), use("decay"), use("lr per")], ["lr", "lr cosine", "lr per", "decay"]),
+    ],
+)
+def test_the_order_is_solved_from_what_tricks_declare(uses: list[Use], expected: list[str] | str) -> None:
+    assert order(*uses) == list(expected)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_order_does_not_depend_on_how_a_recipe_is_written(seed: int) -> None:
+    statements = "base resnet50; tweak B; tweak C; tweak D; init zero-gamma; augment crop; augment flip; augment jitter"
+    statements += "; augment pca-noise; augment mixup; augment cutmix; loss smooth; lr per 256; lr warmup 5; lr cosine; ema"
+    mixed = statements.split("; ")
+    random.Random(seed).shuffle(mixed)
+    plan = bind("; ".join(mixed))
+    assert [use.word for use in plan.uses] == [use.word for use in bind(statements).uses]
+
+
+def test_the_order_of_the_papers_tricks() -> None:
+    plan = bind("init zero-gamma; tweak D C; augment cutmix mixup pca-noise jitter flip crop; lr per 256; base resnet50; loss smooth")
+    place = {use.word: index for index, use in enumerate(plan.uses)}
+
+    def rising(*words: str) -> bool:
+        return [place[word] for word in words] == sorted(place[word] for word in words)
+
+    assert rising("base", "tweak C", "init xavier", "init zero-gamma")
+    assert rising("tweak D", "init xavier")
+    assert rising("augment crop", "augment jitter", "augment pca-noise", "augment mixup")
+    assert rising("loss smooth", "augment mixup")
+    assert rising("loss smooth", "augment cutmix")
+    assert rising("batch", "lr per")
+    assert rising("lr", "lr per")
+
+
+def test_a_circle_is_refused_with_the_names_of_its_packages() -> None:
+    circle = [use("a", "one", after=("b",)), use("b", "two", after=("a",)), use("c")]
+    with pytest.raises(RecipeError) as caught:
+        solve(circle)
+    (error,) = caught.value.diagnostics
+    assert error.code == "E032"
+    assert "`a` (of one)" in error.message
+    assert "`b` (of two)" in error.message
+    assert "`c`" not in error.message
+
+
+@pytest.mark.parametrize(
+    ("uses", "code", "said"),
+    [
+        ([use("a", writes=("stem",)), use("b", writes=("stem",))], "E030", "both decide the layers before the first block"),
+        ([use("a", excludes=("b",)), use("b")], "E030", "one excludes the other"),
+        ([use("b"), use("a", excludes=("b",))], "E030", "one excludes the other"),
+        ([use("a", "one", excludes=("b",)), use("b", "two")], "E030", "(`a` is of one, `b` of two)"),
+        ([use("a", needs=("b c",))], "E031", "`a` needs `b c`"),
+    ],
+)
+def test_clashes(uses: list[Use], code: str, said: str) -> None:
+    (error,) = clashes(uses)
+    assert error.code == code
+    assert said in error.message
+    assert error.help
+
+
+@pytest.mark.parametrize(
+    "uses",
+    [
+        [use("a", writes=("inputs", "mix", "loss")), use("b", writes=("inputs", "mix", "loss"))],
+        [use("a", writes=("stem",)), use("b", reads=("stem",))],
+        [use("a", needs=("b",)), use("b")],
+        [use("a", excludes=("c",)), use("b")],
+    ],
+)
+def test_what_may_stand_together(uses: list[Use]) -> None:
+    assert clashes(uses) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["tweak A B", "lr cosine step 30", "init xavier kaiming", "optimizer nag sgd", "data digits fake", "init stock kaiming"],
+)
+def test_a_clash_in_a_recipe_shows_both_places_and_what_to_drop(text: str) -> None:
+    verb, first, second = text.split()[:3]
+    (error,) = diagnostics(f"base resnet50\n{text}")
+    assert error.code == "E030"
+    assert error.span is not None
+    assert [span.text for span, _ in error.others] + [error.span.text] == [first, second]
+    assert f"drop {verb} {first}" in error.help
+
+
+@pytest.mark.parametrize("text", ["augment mixup cutmix", "tweak B C D", "init xavier zero-gamma", "loss smooth; augment mixup"])
+def test_tricks_that_combine(text: str) -> None:
+    assert diagnostics(f"base resnet50\n{text}") == ()
+
+
+def test_every_slot_is_said_in_words_and_is_of_one_sort() -> None:
+    assert not set(EXCLUSIVE) & set(COMBINED)
+    assert all(text.strip() for text in (*EXCLUSIVE.values(), *COMBINED.values()))
+
+
+def test_built_in_tricks_declare_what_there_is() -> None:
+    tricks = all_tricks()
+    words = {found.declared.word for found in tricks} | {"loss distill"}
+    for found in tricks:
+        declared = found.declared
+        assert {*declared.reads, *declared.writes} <= {*EXCLUSIVE, *COMBINED}
+        assert {*declared.after, *declared.needs, *declared.excludes} <= words
+        assert declared.verb in READING_ORDER
+        assert any(getattr(found, hook) is not getattr(Trick, hook) for hook in HOOKS) or declared.word == "init stock"
+
+
+def test_reading_order_puts_a_verb_before_its_clauses_and_unknown_verbs_last() -> None:
+    words = ["zzz a", "lr warmup", "base", "lr", "aaa", "seed"]
+    assert sorted(words, key=reading_key) == ["base", "lr", "lr warmup", "seed", "aaa", "zzz a"]
