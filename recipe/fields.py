@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import math
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import attrs
 
-from recipe.syntax import Word
+from recipe.syntax import UNWRITABLE, Word
 
 REQUIRED: Any = attrs.NOTHING
 """The default of a field that has none: the recipe must give it."""
@@ -189,7 +188,7 @@ def _absolute(word: Word, reading: Reading) -> Path:
     path = (reading.folder / str(word.value)).absolute()
     if not word.value:
         raise Unfit("E023", "takes a path, not an empty string")
-    if re.search("[\0\r\n\ud800-\udfff]", str(path)):  # a plan's canonical text could not state it
+    if UNWRITABLE.search(str(path)):  # a plan's canonical text could not state it
         raise Unfit("E023", "takes a path that is plain text on one line")
     return path
 

@@ -10,7 +10,7 @@ import attrs
 
 from recipe.diagnostics import Diagnostic, RecipeError, fail, listing, nearest
 from recipe.source import Source
-from recipe.syntax import Item, Recipe, Statement, parse, read
+from recipe.syntax import UNWRITABLE, Item, Recipe, Statement, parse, read
 
 MAX_INCLUDES = 16
 """How deep includes nest."""
@@ -106,7 +106,7 @@ def _single(statement: Statement, most: int, usage: str) -> tuple[Item, ...]:
 def _include(statement: Statement, source: Source, root: Path, trail: tuple[Path, ...]) -> tuple[Path, Source]:
     (item,) = _single(statement, 1, 'write `include "other.recipe"`')
     word = item.value
-    if word.kind != "string" or not word.value or "\0" in str(word.value):
+    if word.kind != "string" or not word.value or UNWRITABLE.search(str(word.value)):
         raise fail("E023", f"`include` takes a path in quotes, not `{word.text}`", word.span)
     try:
         path = (source.folder / str(word.value)).resolve()

@@ -20,6 +20,9 @@ MAX_ERRORS = 10
 _STRING = r'"(?:\\["\\]|[^"\\\n])*"'  # as in the grammar
 _QUOTED = r'"(?:\\[^\n]|[^"\\\n])*"'  # what was meant as a string
 
+UNWRITABLE = re.compile("[\0\r\n\ud800-\udfff]")
+"""Characters that no recipe file can state, though text from elsewhere may hold them."""
+
 
 @attrs.frozen
 class Word:

@@ -307,21 +307,20 @@ def _with_every_word(vocabulary: Vocabulary) -> list[tuple[str, list[tuple[int, 
         verb, clause = trick.declared.verb, trick.declared.clause
         text, places = "", []
 
-        def add(word: str, valid: set[str], blank: str = " ") -> None:
-            nonlocal text
-            places.append((len(text), valid))
-            text += word + blank
-
-        add(verb, verbs)
+        places.append((0, verbs))
+        text += f"{verb} "
         if clause is not None:
-            add(clause, vocabulary.clauses(verb))
+            places.append((len(text), vocabulary.clauses(verb)))
+            text += f"{clause} "
         names = {field.word for field in trick.declared.fields}
         for field in trick.declared.fields:
-            add(field.word, names, "=")
+            places.append((len(text), names))
+            text += f"{field.word}="
             if isinstance(field.kind, Choice):
                 words = sorted(field.kind.words)
                 value = words[len(words) // 2] if field.required else field.default
-                add(value, set(words))
+                places.append((len(text), set(words)))
+                text += f"{value} "
             else:
                 sample = {"lr warmup epochs": "5", "lr step epochs": "30", "batch micro images": "8"}
                 given = sample.get(f"{trick.declared.word} {field.name}")

@@ -14,7 +14,9 @@ CORE = ("syntax", "layout", "layers", "bind", "fields", "registry", "slots", "pl
 
 def _with_examples(folder: str, names: list[str]) -> list[str]:
     texts = {name: (ROOT / folder / f"{name}.py").read_text("utf-8") for name in names}
-    return [f"recipe.{name}" if folder == "recipe" else f"recipe.tricks.{name}" for name in names if ">>>" in texts[name]]
+    return [
+        f"recipe.{name}" if folder == "recipe" else f"recipe.tricks.{name}" for name in names if ">>>" in texts[name]
+    ]
 
 
 MODULES = [

@@ -40,9 +40,7 @@ def test_the_canonical_text_of_an_example_binds_to_the_same_plan(file: Path, dia
 
 
 @given(meaningful(), dialects, st.booleans())
-def test_the_canonical_text_of_a_recipe_binds_to_the_same_plan(
-    statements: list[str], dialect: str, data: bool
-) -> None:
+def test_the_canonical_text_of_a_recipe_binds_to_the_same_plan(statements: list[str], dialect: str, data: bool) -> None:
     plan = bind("\n".join([f"dialect {dialect}", *statements]), data=data)
     assert_same(bind(plan.canonical()), plan)
 
@@ -222,7 +220,9 @@ class Odd(Trick):
     last: float = number(help="the last")
 
 
-@pytest.mark.parametrize("given", ["count=3 last=2", "factor=1.0 count=3 last=2", "1 7 there 3 2", "limit=7 count=3 last=2"])
+@pytest.mark.parametrize(
+    "given", ["count=3 last=2", "factor=1.0 count=3 last=2", "1 7 there 3 2", "limit=7 count=3 last=2"]
+)
 def test_a_trick_with_unusual_fields_survives_its_canonical_text(given: str, vocabulary: Vocabulary) -> None:
     ours = [(key, Offer("ours", loaded=vocabulary.load(*key))) for key in vocabulary.keys()]  # noqa: SIM118
     words = Vocabulary([*ours, (("odd", None), Offer("theirs", loaded=Odd))])

@@ -54,7 +54,9 @@ def test_the_order_is_solved_from_what_tricks_declare(uses: list[Use], expected:
 @pytest.mark.parametrize("seed", range(5))
 def test_the_order_does_not_depend_on_how_a_recipe_is_written(seed: int) -> None:
     statements = "base resnet50; tweak B; tweak C; tweak D; init zero-gamma; augment crop; augment flip; augment jitter"
-    statements += "; augment pca-noise; augment mixup; augment cutmix; loss smooth; lr per 256; lr warmup 5; lr cosine; ema"
+    statements += (
+        "; augment pca-noise; augment mixup; augment cutmix; loss smooth; lr per 256; lr warmup 5; lr cosine; ema"
+    )
     mixed = statements.split("; ")
     random.Random(seed).shuffle(mixed)
     plan = bind("; ".join(mixed))
@@ -62,7 +64,9 @@ def test_the_order_does_not_depend_on_how_a_recipe_is_written(seed: int) -> None
 
 
 def test_the_order_of_the_papers_tricks() -> None:
-    plan = bind("init zero-gamma; tweak D C; augment cutmix mixup pca-noise jitter flip crop; lr per 256; base resnet50; loss smooth")
+    plan = bind(
+        "init zero-gamma; tweak D C; augment cutmix mixup pca-noise jitter flip crop; lr per 256; base resnet50; loss smooth"
+    )
     place = {use.word: index for index, use in enumerate(plan.uses)}
 
     def rising(*words: str) -> bool:
@@ -91,7 +95,11 @@ def test_a_circle_is_refused_with_the_names_of_its_packages() -> None:
 @pytest.mark.parametrize(
     ("uses", "code", "said"),
     [
-        ([use("a", writes=("stem",)), use("b", writes=("stem",))], "E030", "both decide the layers before the first block"),
+        (
+            [use("a", writes=("stem",)), use("b", writes=("stem",))],
+            "E030",
+            "both decide the layers before the first block",
+        ),
         ([use("a", excludes=("b",)), use("b")], "E030", "one excludes the other"),
         ([use("b"), use("a", excludes=("b",))], "E030", "one excludes the other"),
         ([use("a", "one", excludes=("b",)), use("b", "two")], "E030", "(`a` is of one, `b` of two)"),
@@ -120,7 +128,14 @@ def test_what_may_stand_together(uses: list[Use]) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["tweak A B", "lr cosine step 30", "init xavier kaiming", "optimizer nag sgd", "data digits fake", "init stock kaiming"],
+    [
+        "tweak A B",
+        "lr cosine step 30",
+        "init xavier kaiming",
+        "optimizer nag sgd",
+        "data digits fake",
+        "init stock kaiming",
+    ],
 )
 def test_a_clash_in_a_recipe_shows_both_places_and_what_to_drop(text: str) -> None:
     verb, first, second = text.split()[:3]
@@ -131,7 +146,9 @@ def test_a_clash_in_a_recipe_shows_both_places_and_what_to_drop(text: str) -> No
     assert f"drop {verb} {first}" in error.help
 
 
-@pytest.mark.parametrize("text", ["augment mixup cutmix", "tweak B C D", "init xavier zero-gamma", "loss smooth; augment mixup"])
+@pytest.mark.parametrize(
+    "text", ["augment mixup cutmix", "tweak B C D", "init xavier zero-gamma", "loss smooth; augment mixup"]
+)
 def test_tricks_that_combine(text: str) -> None:
     assert diagnostics(f"base resnet50\n{text}") == ()
 

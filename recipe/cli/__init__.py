@@ -37,6 +37,14 @@ class _Commands(click.Group):
         return super().resolve_command(ctx, args)
 
 
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # whoever read the output left; click would exit with 1, which means findings
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(141)
+
+
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="recipe-compiler", prog_name="recipe")
 def cli() -> None:
@@ -70,9 +78,6 @@ def main() -> None:
         _stop(3 if isinstance(error, Diverged) else 2, render(error.diagnostics, color))
     except Interrupted as error:
         _stop(128 + error.number, str(error))
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
     except Exception as error:
         if os.environ.get("RECIPE_DEBUG") == "1":
             raise

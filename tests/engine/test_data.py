@@ -19,7 +19,7 @@ from recipe.training import Training
 from tests.engine.helpers import train
 
 
-def sets_of(text: str):  # noqa: ANN201
+def sets_of(text: str):
     return open_sets(bind([source_from(f"base resnet18; {text}")]))
 
 
@@ -83,7 +83,9 @@ def test_a_loader_that_starts_later_gives_the_same_batches(folder: Path) -> None
     assert all(torch.equal(a.images, b.images) for a, b in zip(later, whole[4:], strict=True))
 
 
-@pytest.mark.parametrize(("samples", "batch", "sizes"), [(8, 4, [4, 4]), (9, 4, [4, 5]), (10, 4, [4, 4, 2]), (3, 8, [3])])
+@pytest.mark.parametrize(
+    ("samples", "batch", "sizes"), [(8, 4, [4, 4]), (9, 4, [4, 5]), (10, 4, [4, 4, 2]), (3, 8, [3])]
+)
 def test_no_batch_is_a_single_image(samples: int, batch: int, sizes: list[int]) -> None:
     assert Training(batch=batch).steps(samples) == len(sizes)
 
@@ -117,7 +119,7 @@ def test_a_folder_trains_alike_with_and_without_workers(folder: Path, tmp_path: 
         ),
     ],
 )
-def test_a_folder_that_is_not_as_it_should_be(tmp_path: Path, make, said: str) -> None:  # noqa: ANN001
+def test_a_folder_that_is_not_as_it_should_be(tmp_path: Path, make, said: str) -> None:
     make(tmp_path / "images")
     with pytest.raises(RecipeError) as error:
         sets_of(f'data folder "{tmp_path / "images"}"')

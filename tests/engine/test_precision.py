@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from recipe import devices
-from recipe.diagnostics import RecipeError
 from recipe.devices import pick, precision
+from recipe.diagnostics import RecipeError
 
 CPU = torch.device("cpu")
 
@@ -43,7 +43,7 @@ def test_a_device_that_is_not_there(name: str) -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_fp16_on_cuda_keeps_fp32_weights_and_scales_the_loss(tmp_path) -> None:  # noqa: ANN001
+def test_fp16_on_cuda_keeps_fp32_weights_and_scales_the_loss(tmp_path) -> None:
     import recipe
 
     run = recipe.run("base resnet18; precision fp16; epochs 1", out=tmp_path / "run", device="cuda", strict=True)

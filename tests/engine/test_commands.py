@@ -1,0 +1,101 @@
+"""The commands that need torch, as users type them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.engine.helpers import TINY
+
+
+def recipe(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "recipe", *arguments], capture_output=True, text=True, cwd=cwd)
+
+
+def test_run_says_what_it_substitutes_and_where_the_result_lies(tmp_path: Path) -> None:
+    done = recipe("run", TINY, "epochs 1; precision fp16", "--device", "cpu", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "precision fp16 runs as" in done.stderr
+    assert "epoch 1/1: top-1" in done.stderr
+    assert done.stdout.startswith("top-1 ")
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert f"folder runs/{folder.name}" in done.stdout
+    assert json.loads((folder / "summary.json").read_text())["status"] == "finished"
+
+
+def test_strict_refuses_a_substitution_before_anything_is_written(tmp_path: Path) -> None:
+    done = recipe("run", TINY, "precision fp16", "--strict", "--device", "cpu", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error[E110]: `precision fp16` is not to be had on `cpu`")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_dry_run_compiles_and_writes_nothing(tmp_path: Path) -> None:
+    done = recipe("run", "full", "--dry-run", "--device", "cpu", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "tweak D: 3 sites" in done.stderr
+    assert "1442 training images, 355 held out; 20 epochs of 23 steps on cpu; nothing was trained" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("base resnet18; tweak A B", "E030"),
+        ("base mobilenet_v2; tweak C", "E101"),
+        ("base inception_v3; data digits size=32", "E103"),
+        ('base resnet18; data folder "nowhere"', "E070"),
+        ("base resnet18 classes=5", "E071"),
+        ("base module", "E102"),
+        ("base timm:no_such_model", "E102"),
+    ],
+)
+def test_what_cannot_be_trained_ends_with_one_error(tmp_path: Path, text: str, code: str) -> None:
+    done = recipe("run", text, "--device", "cpu", cwd=tmp_path)
+    assert done.returncode == 2
+    assert f"error[{code}]" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_diverging_run_ends_with_status_3(tmp_path: Path) -> None:
+    done = recipe("run", TINY, "lr 1000; epochs 30; init stock", "--device", "cpu", cwd=tmp_path)
+    assert done.returncode == 3
+    assert "error[E112]" in done.stderr
+
+
+def test_explain_shows_plan_edits_parameters_costs_and_training() -> None:
+    done = recipe("explain", "full", "--device", "cpu")
+    assert done.returncode == 0
+    for words in (
+        "tweak D: 3 sites",
+        "layer2.0.downsample.0: stride 2×2 → 1×1",
+        "full:8:7",
+        "in all  23,547,754  88,322,048",
+        "weight_decay 0.0001",
+        "dropped",
+    ):
+        assert words in done.stdout
+
+
+def test_explain_as_json() -> None:
+    done = recipe("explain", "base resnet50; tweak C D; data fake size=224", "--json", "--device", "cpu")
+    found = json.loads(done.stdout)
+    assert found["schema_version"] == 1
+    assert found["sites"]["tweak D"] == 3
+    assert found["costs"]["total"]["macs"] == 4328824832
+    assert {"trick": "tweak D", "kind": "SetAttribute", "address": "layer2.0.downsample.0"}.items() <= found["edits"][
+        2
+    ].items()
+
+
+def test_doctor_tells_versions_plugins_and_speed() -> None:
+    done = recipe("doctor")
+    assert done.returncode == 0
+    assert "torch " in done.stdout
+    assert "tricks of recipe-compiler: " in done.stdout
+    assert "GFLOP/s" in done.stdout

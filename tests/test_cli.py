@@ -1,0 +1,398 @@
+"""The command line where it needs no torch: check, fmt, tricks, explain CODE, and what is said of wrong usage."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from recipe.cli import COMMANDS
+from recipe.codes import CODES
+from recipe.registry import DIRECTIVES, Vocabulary
+from tests.helpers import EXAMPLES, ROOT, command
+
+BAD = "base resnet50\nbach 256\nlr nan\n"
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> Path:
+    file = tmp_path / "good.recipe"
+    file.write_text("base resnet50\ntweak C D\n")
+    return file
+
+
+@pytest.fixture
+def bad(tmp_path: Path) -> Path:
+    file = tmp_path / "bad.recipe"
+    file.write_text(BAD)
+    return file
+
+
+# ---- check
+
+
+def test_check_says_that_all_is_fine(good: Path) -> None:
+    found = command("check", good, good)
+    assert (found.status, found.stdout, found.stderr) == (0, "2 recipes checked: all fine\n", "")
+
+
+def test_check_shows_errors_as_a_compiler_does(bad: Path) -> None:
+    found = command("check", bad)
+    assert (found.status, found.stderr) == (2, "")
+    assert (
+        found.stdout
+        == f"""\
+error[E020]: there is no verb `bach`
+ --> {bad}:2:1
+  |
+2 | bach 256
+  | ^^^^
+  = help: did you mean `batch`?
+
+error[E023]: `lr` takes a number above 0 and of at most 1000, not `nan`
+ --> {bad}:3:4
+  |
+3 | lr nan
+  |    ^^^
+
+1 recipe checked: 2 errors, 0 warnings
+"""
+    )
+
+
+def test_check_shows_warnings_and_passes(tmp_path: Path) -> None:
+    file = tmp_path / "a.recipe"
+    file.write_text("base resnet50; epochs 3; lr warmup 5")
+    found = command("check", file)
+    assert found.status == 0
+    assert "warning[W001]: the warmup of 5 epochs is as long as the training" in found.stdout
+    assert found.stdout.endswith("1 recipe checked: 0 errors, 1 warning\n")
+
+
+def test_check_prints_json(bad: Path, good: Path) -> None:
+    found = command("check", bad, "--format=json")
+    assert found.status == 2
+    assert json.loads(found.stdout) == {
+        "schema_version": 1,
+        "diagnostics": [
+            {
+                "code": "E020",
+                "severity": "error",
+                "message": "there is no verb `bach`",
+                "place": {"file": str(bad), "line": 2, "column": 1, "text": "bach"},
+                "others": [],
+                "help": "did you mean `batch`?",
+            },
+            {
+                "code": "E023",
+                "severity": "error",
+                "message": "`lr` takes a number above 0 and of at most 1000, not `nan`",
+                "place": {"file": str(bad), "line": 3, "column": 4, "text": "nan"},
+                "others": [],
+                "help": None,
+            },
+        ],
+    }
+    assert json.loads(command("check", good, "--format=json").stdout) == {"schema_version": 1, "diagnostics": []}
+
+
+def test_check_prints_workflow_commands(bad: Path, good: Path, tmp_path: Path) -> None:
+    lines = command("check", bad, "--format=github").stdout.splitlines()
+    assert lines == [
+        f"::error file={bad},line=2,col=1,title=E020::there is no verb `bach`%0Ahelp: did you mean `batch`?",
+        f"::error file={bad},line=3,col=4,title=E023::`lr` takes a number above 0 and of at most 1000, not `nan`",
+    ]
+    assert command("check", good, "--format=github").stdout == ""
+    odd = tmp_path / "a,b:100%.recipe"
+    odd.write_text("bach 1")
+    assert "file=" + str(tmp_path) + "/a%2Cb%3A100%25.recipe,line=1" in command("check", odd, "--format=github").stdout
+
+
+def test_check_reads_standard_input_examples_and_text() -> None:
+    assert command("check", "-", stdin=b"base resnet50").status == 0
+    assert "--> <stdin>:1:1" in command("check", "-", stdin=b"bach 1").stdout
+    assert command("check", "quick", "full.recipe").status == 0
+    assert command("check", "base resnet50; tweak C").status == 0
+    assert "--> <text>:1:16" in command("check", "base resnet50; twek C").stdout
+
+
+def test_check_passes_the_examples() -> None:
+    found = command("check", *EXAMPLES)
+    assert found.status == 0
+    assert found.stdout.splitlines()[-1].startswith(f"{len(EXAMPLES)} recipes checked: ")
+    assert "error[" not in found.stdout
+
+
+def test_check_has_no_colours_where_nobody_looks(bad: Path) -> None:
+    assert "\x1b" not in command("check", bad).stdout
+
+
+# ---- fmt
+
+
+def test_fmt_writes_the_canonical_layout(tmp_path: Path) -> None:
+    file = tmp_path / "a.recipe"
+    file.write_bytes(b"\xef\xbb\xbfbase  resnet50;batch 8 # why\r\n\r\n\r\n# end")
+    found = command("fmt", file)
+    assert (found.status, found.stdout, found.stderr) == (0, "", f"changed {file}\n")
+    assert file.read_bytes() == b"base resnet50\nbatch 8  # why\n\n# end\n"
+    again = command("fmt", file)
+    assert (again.status, again.stdout, again.stderr) == (0, "", "")
+
+
+def test_fmt_check_changes_nothing(tmp_path: Path, good: Path) -> None:
+    file = tmp_path / "a.recipe"
+    file.write_text("base  resnet50")
+    found = command("fmt", "--check", file, good)
+    assert (found.status, found.stdout, found.stderr) == (1, "", f"would change {file}\n")
+    assert file.read_text() == "base  resnet50"
+    assert command("fmt", "--check", good).status == 0
+
+
+def test_fmt_of_standard_input_goes_to_standard_output() -> None:
+    found = command("fmt", "-", stdin=b"base  resnet50;tweak C")
+    assert (found.status, found.stdout, found.stderr) == (0, "base resnet50\ntweak C\n", "")
+    assert command("fmt", "--check", "-", stdin=b"base  resnet50").status == 1
+
+
+def test_fmt_needs_no_meaning_but_syntax(tmp_path: Path) -> None:
+    file = tmp_path / "a.recipe"
+    file.write_text("no-such-verb  x=1")
+    assert command("fmt", file).status == 0
+    assert file.read_text() == "no-such-verb x=1\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [(b"lr 5x\nbase  resnet50", "E011"), (b"\xff", "E002"), (b"a\0", "E002"), (b"a 1\n" * 1001, "E005")],
+)
+def test_fmt_leaves_a_file_alone_that_it_can_not_read(content: bytes, code: str, tmp_path: Path) -> None:
+    file, other = tmp_path / "a.recipe", tmp_path / "b.recipe"
+    file.write_bytes(content)
+    other.write_text("base  resnet50")
+    found = command("fmt", file, other, tmp_path / "none.recipe")
+    assert found.status == 2
+    assert f"error[{code}]" in found.stderr
+    assert "error[E001]" in found.stderr
+    assert file.read_bytes() == content
+    assert other.read_text() == "base resnet50\n"
+
+
+def test_fmt_keeps_permissions_and_symbolic_links(tmp_path: Path) -> None:
+    file, link = tmp_path / "a.recipe", tmp_path / "link.recipe"
+    file.write_text("base  resnet50")
+    file.chmod(0o640)
+    link.symlink_to("a.recipe")
+    assert command("fmt", link).status == 0
+    assert link.is_symlink()
+    assert file.read_text() == "base resnet50\n"
+    assert file.stat().st_mode & 0o777 == 0o640
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.recipe", "link.recipe"]
+
+
+def test_the_examples_are_formatted() -> None:
+    assert command("fmt", "--check", *EXAMPLES).status == 0
+
+
+# ---- tricks
+
+
+def test_tricks_lists_every_word_with_a_sentence(vocabulary: Vocabulary) -> None:
+    found = command("tricks")
+    assert (found.status, found.stderr) == (0, "")
+    lines = [re.split(r"\s{2,}|(?<=^.{20}) ", line, maxsplit=1) for line in found.stdout.splitlines()]
+    assert {words for words, _ in lines} == {" ".join(filter(None, key)) for key in vocabulary.keys()} | set(DIRECTIVES)  # noqa: SIM118
+    assert all(sentence.endswith(".") and sentence[0].isupper() for _, sentence in lines)
+    assert [words for words, _ in lines][:2] == ["base", "tweak A"]
+
+
+def test_tricks_of_a_verb() -> None:
+    found = command("tricks", "lr")
+    assert found.status == 0
+    for said in ("lr [RATE] [EVERY]", "lr warmup EPOCHS", "lr step EPOCHS… [by=BY]", "lr cosine [FLOOR]"):
+        assert said in found.stdout.splitlines()
+
+
+def test_tricks_of_a_clause_tells_all_about_it() -> None:
+    found = command("tricks", "loss", "smooth")
+    assert found.status == 0
+    for said in (
+        "loss smooth [EPSILON] [OVER]",
+        "Take a part of the target's probability",
+        "He et al. 2019, section 5.2",
+        "probability that is spread (a number of at least 0 and below 1; default 0.1)",
+        "default others; gluoncv: all; torchvision: all",
+        "writes   targets",
+        "package  recipe-compiler",
+    ):
+        assert said in found.stdout
+
+
+@pytest.mark.parametrize("verb", DIRECTIVES)
+def test_tricks_tells_of_directives(verb: str) -> None:
+    assert command("tricks", verb).stdout == f"{DIRECTIVES[verb]}\n"
+
+
+def test_tricks_has_a_page_for_every_trick(vocabulary: Vocabulary) -> None:
+    for verb, name in vocabulary.keys():  # noqa: SIM118
+        found = command("tricks", verb, *filter(None, [name]))
+        assert found.status == 0
+        assert found.stdout.startswith(vocabulary.load(verb, name or None).declared.syntax if name else verb)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "help"),
+    [
+        (["bach"], "E020", "did you mean `batch`?"),
+        (["lr", "cosin"], "E021", "did you mean `cosine`?"),
+        (["lr", "qqqq"], "E021", "`cosine`, `per`, `step`, `warmup`"),
+        (["include", "x"], "E021", ""),
+    ],
+)
+def test_tricks_of_unknown_words(words: list[str], code: str, help: str) -> None:
+    found = command("tricks", *words)
+    assert (found.status, found.stdout) == (2, "")
+    assert f"error[{code}]" in found.stderr
+    assert help in found.stderr
+
+
+# ---- codes
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_explain_tells_what_a_code_means(code: str) -> None:
+    title, text = CODES[code]
+    found = command("explain", code)
+    assert (found.status, found.stderr) == (0, "")
+    assert found.stdout.startswith(f"{code}: {title}\n\n")
+    assert found.stdout.split("\n\n", 1)[1].split() == text.split()
+
+
+def test_explain_of_a_code_minds_no_capitals() -> None:
+    assert command("explain", "e021").stdout == command("explain", "E021").stdout
+
+
+def test_explain_of_an_unknown_code() -> None:
+    found = command("explain", "E999")
+    assert (found.status, found.stdout) == (2, "")
+    assert "E999" in found.stderr
+    assert "Traceback" not in found.stderr
+
+
+def test_every_code_is_well_formed() -> None:
+    for code, (title, text) in CODES.items():
+        assert re.fullmatch(r"[EW]\d{3}", code)
+        assert title == title.strip()
+        assert title[0].islower()
+        assert not title.endswith(".")
+        assert text[0].isupper() or text[0] == "`"
+        assert text.endswith(".")
+    assert list(CODES) == sorted(CODES)
+
+
+def _codes_in_the_source() -> set[str]:
+    found = set()
+    for folder in ("recipe", "tricks"):
+        for path in (ROOT / folder).rglob("*.py"):
+            if path != ROOT / "recipe" / "codes.py":
+                nodes = ast.walk(ast.parse(path.read_text("utf-8")))
+                texts = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+                found |= {text for text in texts if re.fullmatch(r"[EW]\d{3}", text)}
+    return found
+
+
+def test_every_code_in_the_source_is_explained_and_every_explained_code_is_in_the_source() -> None:
+    assert _codes_in_the_source() == set(CODES)
+
+
+# ---- usage
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "Usage: "),
+        (["chek"], "there is no command `chek`; did you mean `check`?"),
+        (["qqqqqqq"], "there is no command `qqqqqqq`"),
+        (["--what"], "No such option"),
+        (["check"], "Missing argument 'FILE…'"),
+        (["check", "quick", "--format", "xml"], "Invalid value for '--format'"),
+        (["check", "quick", "--formt", "json"], "No such option"),
+        (["fmt"], "Missing argument 'FILE…'"),
+        (["tricks", "a", "b", "c"], "Got unexpected extra argument"),
+        (["explain"], "Missing argument"),
+    ],
+)
+def test_wrong_usage_is_told_with_status_2(arguments: list[str], said: str) -> None:
+    found = command(*arguments)
+    assert found.status == 2
+    assert said in found.stderr
+    assert "Traceback" not in found.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], *([name, "--help"] for name in COMMANDS)])
+def test_every_command_has_help(arguments: list[str]) -> None:
+    found = command(*arguments)
+    assert (found.status, found.stderr) == (0, "")
+    assert found.stdout.startswith("Usage: ")
+
+
+def test_the_commands_are_listed() -> None:
+    listed = re.findall(r"^  (\w+) ", command("--help").stdout.partition("Commands:")[2], re.M)
+    assert sorted(listed) == sorted(COMMANDS)
+
+
+# ---- as programs
+
+
+def _program(*arguments: str | Path, code: str = "", stdin: str = "") -> subprocess.CompletedProcess[str]:
+    start = ["-c", code] if code else ["-m", "recipe"]
+    environment = {name: value for name, value in os.environ.items() if name != "RECIPE_DEBUG"}
+    call = [sys.executable, *start, *map(str, arguments)]
+    return subprocess.run(call, input=stdin, capture_output=True, text=True, cwd=ROOT, env=environment)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["check", "full"], 0),
+        (["check", "bach 1; lr nan"], 2),
+        (["fmt", "--check", "examples/quick.recipe"], 0),
+        (["tricks"], 0),
+        (["tricks", "augment"], 0),
+        (["explain", "E021"], 0),
+        (["--version"], 0),
+        (["run", "bach 1; base resnet18"], 2),
+        (["explain", "bach 1; base resnet18"], 2),
+    ],
+)
+def test_what_needs_no_torch_leaves_it_alone(arguments: list[str], status: int) -> None:
+    code = (
+        "import sys, recipe.cli\n"
+        "try: recipe.cli.main()\n"
+        "finally: print({'torch', 'numpy', 'torchvision'} & set(sys.modules), file=sys.stderr)"
+    )
+    found = _program(*arguments, code=code)
+    assert found.returncode == status
+    assert found.stderr.splitlines()[-1] == "set()"
+
+
+def test_as_a_program(bad: Path) -> None:
+    found = _program("check", bad)
+    assert (found.returncode, found.stderr) == (2, "")
+    assert "did you mean `batch`?" in found.stdout
+    piped = _program("fmt", "-", stdin="base  resnet50;tweak C")
+    assert (piped.returncode, piped.stdout) == (0, "base resnet50\ntweak C\n")
+
+
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    call = f"{sys.executable} -m recipe tricks | true; exit ${{PIPESTATUS[0]}}"
+    found = subprocess.run(["bash", "-c", call], capture_output=True, text=True, cwd=ROOT)
+    assert found.returncode in (0, 141)  # 0: all was written before
+    assert found.stderr == ""
