@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
@@ -234,9 +234,10 @@ class Binder:
         uses = solve(sound)
         training = Training()
         for use in uses:
-            training = use.trick.configure(training)
+            training = _asked(use, use.trick.configure, training)
         plan = Plan(layers.dialect, uses, training, sources=tuple(sources))
-        warnings = [Diagnostic("W001", text, use.span) for use in uses for text in use.trick.check(plan)]
+        said = [(use, _asked(use, lambda trick, plan: list(trick.check(plan)), use.trick, plan)) for use in uses]
+        warnings = [Diagnostic("W001", text, use.span) for use, texts in said for text in texts]
         return attrs.evolve(plan, warnings=tuple(warnings))
 
     def _merge(self, layers: Layers, data: bool) -> dict[Key, Group]:
@@ -307,6 +308,18 @@ def _take_out(drop: Drop, merged: dict[Key, Group], vocabulary: Vocabulary, laye
         layers.errors.append(Diagnostic("E044", message, drop.statement.span, help=help))
 
 
+T = TypeVar("T")
+
+
+def _asked(use: Use, hook: Callable[..., T], *arguments: object) -> T:
+    """What a trick's hook gives; one that fails is a broken plugin, and spoils only its own words."""
+    try:
+        return hook(*arguments)
+    except Exception as error:
+        message = f"`{use.word}` of {use.declared.package} is broken: {type(error).__name__}: {error}"
+        raise fail("E080", message, use.span) from error
+
+
 def _fill(merged: Mapping[Key, Group], dialect: str) -> list[Use]:
     """Every trick with all its values; the tricks' suggestions are asked first."""
     suggestions: dict[str, tuple[Any, str]] = {}
@@ -316,7 +329,7 @@ def _fill(merged: Mapping[Key, Group], dialect: str) -> list[Use]:
             named = (
                 f"{use.word} {next(iter(use.values.values()), '')}".strip() if use.declared.verb == "base" else use.word
             )
-            suggestions |= {name: (value, f"`{named}`") for name, value in use.trick.suggest().items()}
+            suggestions |= {name: (value, f"`{named}`") for name, value in _asked(use, use.trick.suggest).items()}
     return [group.fill(dialect, suggestions) for group in merged.values()]
 
 

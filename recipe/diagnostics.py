@@ -92,7 +92,7 @@ def _excerpt(span: Span, label: str, mark: str, color: bool, hue: str) -> list[s
         cut = max(0, start - 60)
         line, start = line[cut : cut + 160], start - cut
     length = max(1, min(span.end - span.start, len(line) - start))
-    shown = "".join(character if character.isprintable() else " " for character in line)
+    shown = line if line.isprintable() else "".join(letter if letter.isprintable() else " " for letter in line)
     caret = _style(mark * length + (f" {label}" if label else ""), color, fg=hue, bold=True)
     bar = _style("|", color, fg="blue", bold=True)
     arrow = _style("-->", color, fg="blue", bold=True)

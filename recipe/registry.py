@@ -95,6 +95,9 @@ class Vocabulary:
         if key not in self._loaded:
             word = verb if clause is None else f"{verb} {clause}"
             offers = self._offers[key]
+            if verb in DIRECTIVES:
+                message = f"`{word}` of {offers[0].package} can't be used: `{verb}` is a word of the language itself"
+                raise fail("E081", message, span)
             if len(offers) > 1:
                 names = " and ".join(sorted(offer.package for offer in offers))
                 raise fail("E081", f"`{word}` is registered by {names}", span, help="uninstall one of them")

@@ -129,6 +129,10 @@ def test_a_path_is_kept_absolute_and_is_relative_to_the_recipe(tmp_path: Path) -
         ('data folder ""', "E023", '""', "not an empty string"),
         ("loss distill teacher", "E023", "teacher", "the path of a recipe, in quotes"),
         ('loss distill ""', "E023", '""', "not an empty string"),
+        # Text that no file can hold, but that Python code can hand over.
+        ('loss distill "a\0"', "E023", '"a\0"', "plain text on one line"),
+        ('data folder "a\ud800"', "E023", '"a\ud800"', "plain text on one line"),
+        ('include "a\ud800"', "E023", '"a\ud800"', "a path in quotes"),
         ("include other", "E023", "other", "a path in quotes"),
         ('include ""', "E023", '""', "a path in quotes"),
         ("drop 3", "E023", "3", "takes words"),

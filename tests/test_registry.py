@@ -285,3 +285,21 @@ def test_the_folder_of_the_tricks_is_no_package_by_its_bare_name() -> None:
     assert found.returncode == 1
     last = found.stderr.strip().splitlines()[-1]
     assert last == "ImportError: import `recipe.tricks`; the folder `tricks` is not a package of its own"
+
+
+@pytest.mark.parametrize("hook", ["suggest(self)", "check(self, plan)", "configure(self, training)"])
+def test_a_hook_that_fails_spoils_its_own_words(tmp_path: Path, hook: str) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(GOOD.format(word="shine") + f"\n    def {hook}:\n        return 1 / 0\n")
+    words = Vocabulary.installed([file])
+    (error,) = diagnostics("base resnet50; shine", words=words)
+    assert error.code == "E080"
+    assert "ZeroDivisionError" in error.message
+    assert bind("base resnet50", words=words).base is not None
+
+
+@pytest.mark.parametrize("verb", sorted(DIRECTIVES))
+def test_the_words_of_the_language_itself_are_not_to_be_had(site: Path, verb: str) -> None:
+    install(site, "their-tricks", {verb: "their_mod:Theirs"}, their_mod=GOOD.format(word=verb))
+    with pytest.raises(RecipeError, match="E081.*a word of the language itself"):
+        Vocabulary.installed().load(verb, None)

@@ -36,7 +36,6 @@ class _Commands(click.Group):
             ctx.fail(f"there is no command `{args[0]}`" + (f"; did you mean `{near}`?" if near else ""))
         return super().resolve_command(ctx, args)
 
-
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)

@@ -1,0 +1,95 @@
+"""Distillation: Hinton's loss against torch's divergence, and its weights in each dialect."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recipe.objective import objective
+from recipe.tricks.loss_distill import distillation
+from tests.helpers import bind
+
+
+def drawn(*shape, seed):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)) * 3
+
+
+STUDENT, TEACHER = drawn(8, 6, seed=0), drawn(8, 6, seed=1)
+LABELS = torch.arange(8) % 6
+
+
+@given(st.floats(0.5, 50))
+def test_the_soft_loss_is_the_divergence_and_the_teachers_entropy(temperature):
+    soft = F.softmax(TEACHER / temperature, 1)
+    entropy = -(soft * soft.log()).sum(1).mean()
+    divergence = torch.nn.KLDivLoss(reduction="batchmean")(F.log_softmax(STUDENT / temperature, 1), soft)
+    expected = temperature**2 * (divergence + entropy)
+    torch.testing.assert_close(distillation(STUDENT, TEACHER, temperature), expected)
+
+
+def test_a_student_who_copies_the_teacher_has_no_gradient():
+    student = TEACHER.clone().requires_grad_()
+    distillation(student, TEACHER, 20.0).backward()
+    torch.testing.assert_close(student.grad, torch.zeros_like(student), rtol=0, atol=1e-5)
+
+
+@pytest.fixture
+def plan(tmp_path):
+    """Binds a recipe whose teacher is a recipe beside it."""
+    (tmp_path / "teacher.recipe").write_text("base resnet34\n")
+    return lambda text: bind(text, folder=tmp_path)
+
+
+def loss_of(plan, targets):
+    digest = plan.find("loss distill").trick.teacher.digest
+    images = torch.zeros(8, 3, 4, 4)
+    seen = []
+
+    def teach(inputs):
+        seen.append(inputs)
+        return TEACHER
+
+    loss, logits = objective(plan, {digest: teach})(STUDENT, targets, images)
+    assert seen == [images]
+    assert logits is STUDENT
+    return loss
+
+
+@pytest.mark.parametrize("dialect", ["paper", "torchvision"])
+def test_the_paper_adds_both_losses(plan, dialect):
+    found = loss_of(plan(f'base resnet18; dialect {dialect}; loss distill "teacher.recipe"'), LABELS)
+    soft = F.softmax(TEACHER / 20, 1)
+    expected = F.cross_entropy(STUDENT, LABELS) + 400 * F.cross_entropy(STUDENT / 20, soft)
+    torch.testing.assert_close(found, expected)
+
+
+def test_gluoncv_weighs_them_by_halves(plan):
+    found = loss_of(plan('base resnet18; dialect gluoncv; loss distill "teacher.recipe"'), LABELS)
+    soft = F.softmax(TEACHER / 20, 1)
+    expected = 0.5 * F.cross_entropy(STUDENT, LABELS) + 0.5 * 400 * F.cross_entropy(STUDENT / 20, soft)
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize(("hard", "soft"), [(0, 1), (1, 0), (0.3, 0.7), (2, 3)])
+def test_weights_and_temperature_can_be_set(plan, hard, soft):
+    text = f'base resnet18; loss distill "teacher.recipe" temperature=4 weight={hard} soft-weight={soft}'
+    found = loss_of(plan(text), LABELS)
+    teacher = F.softmax(TEACHER / 4, 1)
+    expected = hard * F.cross_entropy(STUDENT, LABELS) + soft * 16 * F.cross_entropy(STUDENT / 4, teacher)
+    torch.testing.assert_close(found, expected)
+
+
+def test_the_hard_loss_is_that_of_smoothed_targets(plan):
+    targets = F.softmax(drawn(8, 6, seed=2), 1)
+    text = 'base resnet18; loss smooth 0.1; loss distill "teacher.recipe" weight=0.5 soft-weight=0'
+    torch.testing.assert_close(loss_of(plan(text), targets), 0.5 * F.cross_entropy(STUDENT, targets))
+
+
+@pytest.mark.parametrize(("text", "weight"), [("loss", 0.4), ("loss aux=0.25", 0.25), ("loss aux=0", 0.0)])
+def test_auxiliary_heads_have_a_weighted_loss_each(text, weight):
+    aux, images = [drawn(8, 6, seed=seed) for seed in (3, 4)], torch.zeros(8, 3, 4, 4)
+    loss, logits = objective(bind(f"base googlenet; {text}"), {})((STUDENT, *aux), LABELS, images)
+    expected = F.cross_entropy(STUDENT, LABELS) + weight * sum(F.cross_entropy(head, LABELS) for head in aux)
+    torch.testing.assert_close(loss, expected)
+    assert logits is STUDENT
