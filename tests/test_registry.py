@@ -301,5 +301,5 @@ def test_a_hook_that_fails_spoils_its_own_words(tmp_path: Path, hook: str) -> No
 @pytest.mark.parametrize("verb", sorted(DIRECTIVES))
 def test_the_words_of_the_language_itself_are_not_to_be_had(site: Path, verb: str) -> None:
     install(site, "their-tricks", {verb: "their_mod:Theirs"}, their_mod=GOOD.format(word=verb))
-    with pytest.raises(RecipeError, match="E081.*a word of the language itself"):
+    with pytest.raises(RecipeError, match=r"E081.*a word of the language itself"):
         Vocabulary.installed().load(verb, None)

@@ -25,7 +25,7 @@ class TweakC(Trick):
         address, conv = net.stem
         if (conv.kernel_size, conv.stride, conv.groups) == ((3, 3), (2, 2), 1) and _is_deep(net):
             yield Site(address)
-        if (conv.kernel_size, conv.stride, conv.groups) != ((7, 7), (2, 2), 1):
+        if (conv.kernel_size, conv.stride, conv.padding, conv.groups) != ((7, 7), (2, 2), (3, 3), 1):
             return
         half = conv.out_channels // 2
         layers = (

@@ -59,7 +59,7 @@ def propagate(graph_module: fx.GraphModule, size: int, name: str, batch: int = 2
             return _Shapes(graph_module, garbage_collect_values=True).run(images)
     except (RuntimeError, ValueError, AssertionError, TypeError) as error:
         reason = str(error).strip().split("\n")[0].rstrip(".")
-        help = "give the data set a larger `size=`"
+        help = "`size=` of the data set changes it; some models take one size only"
         raise fail("E103", f"`{name}` can't take images of {size}×{size}: {reason}", help=help) from error
 
 

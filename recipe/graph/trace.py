@@ -119,7 +119,7 @@ def _own_calls(graph: fx.Graph, name: str) -> dict[str, list[fx.Node]]:
 
 
 def _kinds(nodes: Sequence[fx.Node]) -> list[Any]:
-    return [(node.op, node.target) for node in nodes]
+    return [(node.op, node.target, len(node.args), tuple(node.kwargs)) for node in nodes]
 
 
 def _both_modes(module: nn.Module, name: str, leaves: frozenset[str] = frozenset()) -> tuple[fx.Graph, frozenset[str]]:

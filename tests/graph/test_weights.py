@@ -59,6 +59,13 @@ def test_what_a_parameter_gets_does_not_depend_on_other_layers(init):
     assert_same(short, long, shared)
 
 
+def test_what_a_new_layer_gets_does_not_depend_on_the_model():
+    short, long = (weights(f"base {name}; tweak C; init stock") for name in ("resnet18", "resnet34"))
+    new = [name for name in short if name.startswith("conv1.")]
+    assert len(new) == 3 + 2 * 5
+    assert_same(short, long, new)
+
+
 def _fans(weight: torch.Tensor) -> tuple[int, int]:
     field = math.prod(weight.shape[2:])
     return weight.shape[1] * field, weight.shape[0] * field
