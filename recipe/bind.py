@@ -234,8 +234,8 @@ class Binder:
         uses = solve(sound)
         training = Training()
         for use in uses:
-            training = _asked(use, use.trick.configure, training)
-        plan = Plan(layers.dialect, uses, training, sources=tuple(sources))
+            training = _asked(use, _configured, use.trick, training)
+        plan = Plan(layers.dialect, uses, training, sources=tuple(sources), vocabulary=self.vocabulary)
         said = [(use, _asked(use, lambda trick, plan: list(trick.check(plan)), use.trick, plan)) for use in uses]
         warnings = [Diagnostic("W001", text, use.span) for use, texts in said for text in texts]
         return attrs.evolve(plan, warnings=tuple(warnings))
@@ -309,6 +309,13 @@ def _take_out(drop: Drop, merged: dict[Key, Group], vocabulary: Vocabulary, laye
 
 
 T = TypeVar("T")
+
+
+def _configured(trick: Trick, training: Training) -> Training:
+    changed = trick.configure(training)
+    if not isinstance(changed, Training):
+        raise TypeError(f"configure() gives a {type(changed).__name__}, not the training")
+    return changed
 
 
 def _asked(use: Use, hook: Callable[..., T], *arguments: object) -> T:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,11 @@ def save(folder: Path, step: int, state: dict[str, Any]) -> Path:
     """Save a checkpoint, then remove all but the newest few."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step-{step:09d}.pt"
-    write(path, lambda file: torch.save(state, file))
+    packed = io.BytesIO()  # in memory first: what fails later is the disk, and nothing else
+    torch.save(state, packed)
+    write(path, lambda file: file.write(packed.getbuffer()))
+    for stale in folder.glob(".step-*"):  # of a process that was killed while it wrote
+        stale.unlink(missing_ok=True)
     for old in sorted(folder.glob("step-*.pt"))[:-KEEP]:
         old.unlink(missing_ok=True)
     return path
@@ -35,8 +39,9 @@ def load(folder: Path, device: torch.device) -> dict[str, Any] | None:
     for path in _newest(folder):
         try:
             state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-            return state
-        except (RuntimeError, EOFError, ValueError, KeyError, OSError, pickle.UnpicklingError):
+            if state["step"] >= 0 and state["digest"]:
+                return state
+        except Exception:  # whatever is wrong with it, the one before may be sound
             continue
     return None
 

@@ -123,5 +123,6 @@ CODES: Mapping[str, tuple[str, str]] = {
         "A run is never written over. Name another folder, or go on with --resume.",
     ),
     "E114": ("compilation by torch failed", "`compile` needs a C++ compiler on a CPU. Leave it out, or install one."),
+    "E115": ("too little memory", "Compute each batch in parts with `batch N micro M`, or use smaller images."),
     "W001": ("something to look at", "The recipe can be used as it is, but a trick points at something unusual in it."),
 }

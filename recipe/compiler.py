@@ -10,8 +10,8 @@ import attrs
 from torch import fx, nn
 
 from recipe.bind import bind
-from recipe.diagnostics import fail
-from recipe.edits import Edit, Initialise, Site
+from recipe.diagnostics import RecipeError, fail
+from recipe.edits import Edit, Initialise, Insert, Site, Substitute
 from recipe.graph.apply import Shapes, account, apply, parameters
 from recipe.graph.net import Net
 from recipe.graph.shapes import Costs, measure, on_meta, propagate
@@ -77,6 +77,11 @@ class Program:
         """All edits, in the order in which they were applied."""
         return tuple(edit for step in self.steps for edit in step.edits)
 
+    def is_stock(self, name: str) -> bool:
+        """Whether a tensor belongs to a layer of the stock model, not to one that a trick made."""
+        chains = [edit.chain for edit in self.edits if isinstance(edit, (Substitute, Insert))]
+        return not name.startswith(tuple(f"{address}." for chain in chains for address, _ in chain))
+
     @property
     def notes(self) -> tuple[str, ...]:
         """One line for each trick that looked at the graph."""
@@ -117,21 +122,44 @@ def _build(state: _State) -> None:
     base = state.plan.use("base")
     assert base is not None
     state.name = str(next(iter(base.values.values())))
-    if state.module is not None:
-        state.name = type(state.module).__name__
-        state.graph = copy.deepcopy(state.module).to("meta")  # type: ignore[assignment]
-        return
     try:
-        state.graph = on_meta(lambda: base.trick.build(_classes(state.plan)))  # type: ignore[assignment]
+        if state.module is not None:
+            _own_model(state, base)
+        else:
+            state.graph = on_meta(lambda: base.trick.build(_classes(state.plan)))  # type: ignore[assignment]
     except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:
         raise fail("E102", f"`{base.word} {state.name}` can't be built: {error}", base.span) from error
 
 
+def _own_model(state: _State, base: Use) -> None:
+    """A copy of the user's own model, which the recipe then must not describe."""
+    assert state.module is not None
+    given = [name for name, origin in base.origins.items() if origin.kind in ("file", "override")]
+    if state.name != "module" or set(given) - {"model"}:
+        help = "with base=, leave `base` out of the recipe, or write `base module`"
+        raise fail("E023", f"the recipe says `{base.statement()}`, and the model is given too", base.span, help=help)
+    names: dict[int, str] = {}
+    for name, parameter in state.module.named_parameters(remove_duplicate=False):
+        owner = names.setdefault(id(parameter), name)
+        shared = state.module.get_submodule(name.rpartition(".")[0]) is state.module.get_submodule(
+            owner.rpartition(".")[0]
+        )
+        if owner != name and not shared:
+            raise ValueError(f"`{owner}` and `{name}` are one parameter, which a rewrite would part")
+    state.name = type(state.module).__name__
+    state.graph = copy.deepcopy(state.module).to("meta")  # type: ignore[assignment]
+
+
 def _classes(plan: Plan) -> int | None:
     """The number of classes of the plan's images, where there are images and they can be asked."""
-    count = getattr(plan.base, "classes", None)
     data = plan.use("data")
-    return count or (data.trick.count_classes() if data else None)
+    count = getattr(plan.base, "classes", None)
+    if count or data is None:
+        return count
+    try:
+        return data.trick.count_classes()
+    except (OSError, ValueError) as error:
+        raise fail("E070", f"`{data.word}`: {error}", data.span) from error
 
 
 def _trace(state: _State) -> None:
@@ -141,7 +169,18 @@ def _trace(state: _State) -> None:
     state.size = data.trick.size if data else state.plan.base.image_size()  # type: ignore[attr-defined]
     state.classes = _logits(state, state.name)
     state.stock = parameters(state.graph)
-    state.given = given_names(state.plan, state.stock)
+    state.given = _given(state)
+
+
+def _given(state: _State) -> frozenset[str]:
+    """The parameters that the recipe's `weights=` provides; what is wrong with them is told with its place."""
+    base = state.plan.use("base")
+    assert base is not None
+    try:
+        return given_names(state.plan, state.stock)
+    except RecipeError as error:
+        span = base.origins["weights"].span
+        raise RecipeError(*(attrs.evolve(d, span=d.span or span) for d in error.diagnostics)) from None
 
 
 def _logits(state: _State, name: str) -> int:
@@ -160,7 +199,7 @@ def _rewrite(state: _State) -> None:
     for use in state.plan.uses:
         if not use.trick.overrides("rewrite"):
             continue
-        sites = tuple(use.trick.rewrite(Net(state.graph)))
+        sites = _sites(state, use)
         if not sites:
             raise fail(
                 "E101",
@@ -180,6 +219,18 @@ def _rewrite(state: _State) -> None:
             _logits(state, f"{state.name} with {use.word}")
         account(use.word, before, parameters(state.graph), step.edits)
         state.steps.append(step)
+
+
+def _sites(state: _State, use: Use) -> tuple[Site, ...]:
+    """The sites that a trick finds; a hook that fails is its own fault, and told as such."""
+    try:
+        sites = tuple(use.trick.rewrite(Net(state.graph)))
+    except Exception as error:
+        message = f"`{use.word}` of {use.declared.package} is broken: {type(error).__name__}: {error}"
+        raise fail("E105", message, use.span) from error
+    if not all(isinstance(site, Site) for site in sites):
+        raise fail("E105", f"`{use.word}` of {use.declared.package} is broken: rewrite() gives no sites", use.span)
+    return sites
 
 
 def _first_line(use: Use) -> str:
@@ -249,6 +300,8 @@ def compile(
     4328824832
     """
     if isinstance(recipe, Plan):
+        if statements:
+            recipe = bind([*recipe.sources, *override(statements)], vocabulary or recipe.vocabulary)
         return lower(recipe, base=base, device=device)
     sources = [source_from(recipe)]
     if base is not None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import torch
 from torch import fx
 
 from recipe import checkpoint, files
@@ -16,7 +17,7 @@ from recipe.bind import bind
 from recipe.compiler import Program, lower
 from recipe.devices import environment, pick, precision
 from recipe.diagnostics import Diagnostic, Diverged, RecipeError, fail
-from recipe.folder import choose_folder, lock_text, truncate_metrics
+from recipe.folder import begin_folder, choose_folder, lock_text, summary_of
 from recipe.images import Sets, training_loader
 from recipe.inputs import override, source_from
 from recipe.plan import Plan
@@ -24,7 +25,7 @@ from recipe.registry import Vocabulary
 from recipe.report import Listener, Quiet, heading, pictures
 from recipe.signals import Interrupted, Signals
 from recipe.source import Source
-from recipe.teachers import find_teachers
+from recipe.teachers import find_teachers, teachers_of
 from recipe.trainer import Meter, Trainer
 
 
@@ -48,12 +49,16 @@ def open_sets(plan: Plan) -> Sets:
     assert data is not None
     try:
         sets = data.trick.open()
+    except (MemoryError, RuntimeError) as error:
+        raise fail("E070", f"`{data.word}` can't be held in memory: {str(error).splitlines()[0]}", data.span) from error
     except (OSError, ValueError) as error:
         named = isinstance(error, OSError) and error.strerror
         reason = f"{error.strerror}: {error.filename}".lower() if named else str(error)  # type: ignore[union-attr]
         raise fail("E070", f"`{data.word}`: {reason}", data.span) from error
     if len(sets.train.labels) < 2:
         raise fail("E070", f"`{data.word}` has fewer than two images to train on", data.span)
+    if sets.classes < 2:
+        raise fail("E070", f"`{data.word}` has fewer than two classes to tell apart", data.span)
     return sets
 
 
@@ -64,7 +69,7 @@ def plan_of(recipe: str | Path | Source | Plan | Program, statements: tuple[str,
     if isinstance(recipe, Plan):
         if recipe.use("data") and not statements:
             return recipe
-        return bind([*recipe.sources, *override(statements)], vocabulary, data=True)
+        return bind([*recipe.sources, *override(statements)], recipe.vocabulary or vocabulary, data=True)
     return bind([source_from(recipe), *override(statements)], vocabulary, data=True)
 
 
@@ -90,26 +95,22 @@ def run(
     chosen_device = pick(device)
     chosen = precision(plan.training.precision, chosen_device, strict)
     folder = choose_folder(out, name, plan.digest, resume)
-    sets = open_sets(plan)
-    program = lower(plan, base=recipe.module if isinstance(recipe, Program) else None)
-    if program.classes < sets.classes:
-        raise fail("E071", f"the model has {program.classes} outputs, and the data {sets.classes} classes")
+    sets, program = prepare(plan, recipe if isinstance(recipe, Program) else None)
 
     def train_teacher(teacher: Plan, home: Path) -> None:
-        run(teacher, out=home, device=device, strict=strict, resume=True, listener=listener, vocabulary=vocabulary)
+        try:
+            run(teacher, out=home, device=device, strict=strict, resume=True, listener=listener, vocabulary=vocabulary)
+        except Interrupted as stopped:  # one goes on with the student, which goes on with its teacher
+            raise Interrupted(stopped.number, folder, 0) from None
 
     teach = find_teachers(plan, program.classes, folder.parent, chosen_device, vocabulary, train_teacher, listener)
     trainer = Trainer.make(program, sets, chosen_device, chosen, teach)
-    state = checkpoint.load(folder / "checkpoints", chosen_device) if resume else None
-    if state is not None:
-        if state["digest"] != plan.digest:
-            raise fail("E113", f"`{folder}` holds a run of another recipe", help="give another --out")
-        trainer.restore(state)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        truncate_metrics(folder, trainer.step)
-    except OSError as error:
-        raise fail("E111", f"`{folder}` can't be written: {(error.strerror or str(error)).lower()}") from None
+    if resume:
+        _restore(trainer, folder, listener)
+        done = summary_of(folder)
+        if trainer.step == trainer.total_steps and done.get("digest") == plan.digest:
+            return Run(folder, done, trainer.evaluated.eval())
+    folder = begin_folder(folder, trainer.step, named=out is not None or resume)
     files.write_text(folder / "recipe.lock", lock_text(plan))
     files.write_json(folder / "environment.json", environment(chosen_device, chosen))
     for warning in plan.warnings:
@@ -117,18 +118,67 @@ def run(
     if chosen.note:
         listener.note(chosen.note)
     try:
-        summary = _train(trainer, program, folder, listener)
+        with torch.random.fork_rng():
+            summary = _train(trainer, program, folder, listener)
+    except torch.OutOfMemoryError as error:
+        help = "`batch N micro M` computes a batch in parts of M images; `precision fp16` takes about half"
+        raise fail("E115", f"`{chosen_device}` has too little memory for this training", help=help) from error
     finally:
         listener.stop()
-    return Run(folder, summary, trainer.evaluated)
+    return Run(folder, summary, trainer.evaluated.eval())
 
 
-def dry(plan: Plan, *, device: str | None, strict: bool, listener: Listener) -> None:
-    """Do all that comes before a training and can fail: device, precision, data, compilation; then say so."""
+def prepare(plan: Plan, compiled: Program | None = None) -> tuple[Sets, Program]:
+    """The images of a plan and its program, which fit each other (else E071).
+
+    A program that was compiled from this very plan is taken as it is: training begins from its model's weights.
+    """
+    sets = open_sets(plan)
+    if compiled is not None and compiled.plan is plan:
+        program = compiled
+    else:
+        program = lower(plan, base=compiled.module if compiled else None)
+    if program.classes < sets.classes:
+        base = plan.use("base")
+        message = f"the model has {program.classes} outputs, and the data {sets.classes} classes"
+        raise fail("E071", message, base.span if base else None)
+    return sets, program
+
+
+def _restore(trainer: Trainer, folder: Path, listener: Listener) -> None:
+    """Take up a training where its last sound checkpoint left it."""
+    saved = folder / "checkpoints"
+    state = checkpoint.load(saved, trainer.device)
+    if state is None:
+        if folder.exists():
+            why = "none of its checkpoints can be read" if any(saved.glob("step-*.pt")) else "it has no checkpoint"
+            listener.note(f"{folder} begins anew: {why}")
+        return
+    try:
+        if state["digest"] != trainer.plan.digest:
+            raise ValueError("another digest")
+        trainer.restore(state)
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise fail("E113", f"`{folder}` holds a run of another recipe or model", help="name another --out") from error
+
+
+def dry(
+    plan: Plan,
+    *,
+    out: str | Path | None,
+    device: str | None,
+    strict: bool,
+    resume: bool,
+    listener: Listener,
+    vocabulary: Vocabulary,
+    name: str,
+) -> None:
+    """Do all that comes before a training and can fail: device, folder, data, compilation, teachers; then say so."""
     chosen_device = pick(device)
     chosen = precision(plan.training.precision, chosen_device, strict)
-    sets = open_sets(plan)
-    program = lower(plan, device="meta")
+    choose_folder(out, name, plan.digest, resume)
+    sets, program = prepare(plan)
+    teachers_of(plan, program.classes, vocabulary)
     steps = plan.training.steps(len(sets.train.labels))
     for line in (*heading(program), chosen.note):
         if line:
@@ -168,7 +218,7 @@ def _train(trainer: Trainer, program: Program, folder: Path, listener: Listener)
         for batch in loader:
             rate = trainer.train_step(batch, meter)
             last = trainer.step % trainer.steps_per_epoch == 0
-            if trainer.step - logged >= log_every or last:
+            if trainer.step - logged >= log_every or last or signals.received:
                 seen = meter.read()
                 if not math.isfinite(seen["loss"]):
                     raise _diverged(trainer.step, folder)
@@ -179,6 +229,8 @@ def _train(trainer: Trainer, program: Program, folder: Path, listener: Listener)
                 meter, since, logged = Meter.on(trainer.device), time.monotonic(), trainer.step
             if last:
                 result = trainer.evaluate()
+                if not math.isfinite(result["loss"]):  # the last update broke the weights: they are not kept
+                    raise _diverged(trainer.step, folder)
                 record("evaluation", **result)
                 listener.epoch(trainer.step // trainer.steps_per_epoch, result)
             if last or signals.received:
@@ -194,7 +246,6 @@ def _train(trainer: Trainer, program: Program, folder: Path, listener: Listener)
     checkpoint.save_weights(folder / "model.safetensors", trainer.evaluated.state_dict(), plan.digest)
     pictures(folder)
     files.write_json(folder / "summary.json", summary)
-    listener.finish(summary)
     return summary
 
 

@@ -29,10 +29,10 @@ def write(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
-    except (OSError, RuntimeError) as error:  # torch.save raises RuntimeError when the disk is full
+    except OSError as error:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
-        reason = (getattr(error, "strerror", None) or str(error).split("\n")[0]).lower()
+        reason = (error.strerror or str(error)).lower()
         help = "what was written before is still whole; make room, then go on with --resume"
         raise fail("E111", f"`{path}` can't be written: {reason}", help=help) from error
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from recipe.diagnostics import Diagnostic, RecipeError, fail
 from recipe.draws import Draws, order
 from recipe.training import Training
 
@@ -85,8 +87,11 @@ class Files:
     def _one(self, index: int, position: int, boxer: Callable[[int, int, int], Array] | None) -> Tensor:
         from PIL import Image
 
-        with Image.open(self.paths[index]) as image:
-            rgb = image.convert("RGB")
+        try:
+            with Image.open(self.paths[index]) as image:
+                rgb = image.convert("RGB")
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            raise fail("E070", f"the image `{self.paths[index]}` can't be decoded: {error}") from None
         width, height = rgb.size
         if boxer is not None:
             top, left, high, wide = boxer(position, height, width)
@@ -101,8 +106,13 @@ class Files:
 def in_memory(train: InMemory, test: InMemory, classes: int, size: int) -> Sets:
     """Sets of images that fit in memory, resized to size × size, normalised by the training images' statistics."""
     resized = [attrs.evolve(part, pixels=resize(part.pixels, size)) for part in (train, test)]
-    values = resized[0].pixels.double() / 255
-    mean, std = values.mean((0, 2, 3)), values.std((0, 2, 3)).clamp_min(1e-3)
+    total, squares, count = torch.zeros(3).double(), torch.zeros(3).double(), 0
+    for part in torch.split(resized[0].pixels, 1024):
+        values = part.double() / 255
+        total, squares = total + values.sum((0, 2, 3)), squares + values.square().sum((0, 2, 3))
+        count += values[:, 0].numel()
+    mean = total / count
+    std = (squares / count - mean.square()).clamp_min(1e-6).sqrt()
     return Sets(resized[0], resized[1], classes, tuple(mean.tolist()), tuple(std.tolist()))
 
 
@@ -142,7 +152,11 @@ class Batch:
         return attrs.evolve(self, images=self.images.pin_memory(), labels=self.labels.pin_memory())
 
 
-class _Steps(Dataset[Batch]):
+Loaded = Batch | tuple[Diagnostic, ...]
+"""What a worker sends: a batch, or what was wrong with it, since an exception of ours does not survive the way."""
+
+
+class _Steps(Dataset[Loaded]):
     """The batches of a training, by step; a pure function of the seed and the step."""
 
     def __init__(self, images: Images, training: Training, boxer: Boxer | None) -> None:
@@ -151,7 +165,13 @@ class _Steps(Dataset[Batch]):
         self.steps = training.steps(self.samples)
         self.order: tuple[int, npt.NDArray[np.int64]] = (-1, np.empty(0, np.int64))
 
-    def __getitem__(self, step: int) -> Batch:
+    def __getitem__(self, step: int) -> Loaded:
+        try:
+            return self._batch(step)
+        except RecipeError as error:
+            return error.diagnostics
+
+    def _batch(self, step: int) -> Batch:
         epoch, position = divmod(step, self.steps)
         if self.order[0] != epoch:
             self.order = (epoch, order(self.training.seed, epoch, self.samples))
@@ -171,28 +191,44 @@ class _Steps(Dataset[Batch]):
         return Batch(pixels, self.images.labels[torch.from_numpy(indices)], indices, epoch, step)
 
 
-class _InOrder(Dataset[Batch]):
+class _InOrder(Dataset[Loaded]):
     """The batches of an evaluation."""
 
     def __init__(self, images: Images, batch: int) -> None:
         self.images, self.batch = images, batch
 
-    def __getitem__(self, step: int) -> Batch:
+    def __getitem__(self, step: int) -> Loaded:
         indices = np.arange(step * self.batch, min((step + 1) * self.batch, len(self.images.labels)))
-        return Batch(self.images.fetch(indices, None), self.images.labels[torch.from_numpy(indices)], indices, 0, step)
+        try:
+            pixels = self.images.fetch(indices, None)
+        except RecipeError as error:
+            return error.diagnostics
+        return Batch(pixels, self.images.labels[torch.from_numpy(indices)], indices, 0, step)
 
 
-def _loader(dataset: Dataset[Batch], steps: range, workers: int, pin: bool) -> DataLoader[Batch]:
-    return DataLoader(dataset, sampler=steps, batch_size=None, num_workers=workers, pin_memory=pin)
+def _load(dataset: Dataset[Loaded], steps: range, workers: int, pin: bool) -> Iterator[Batch]:
+    loader = DataLoader(
+        dataset, sampler=steps, batch_size=None, num_workers=workers, pin_memory=pin, worker_init_fn=_undisturbed
+    )
+    for loaded in loader:
+        if not isinstance(loaded, Batch):
+            raise RecipeError(*loaded)
+        yield loaded
+
+
+def _undisturbed(worker: int) -> None:
+    """Leave the signals that ask for a stop to the process that trains, which ends its workers itself."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def training_loader(
     images: Images, training: Training, boxer: Boxer | None, start: int, stop: int, workers: int, pin: bool
-) -> DataLoader[Batch]:
+) -> Iterator[Batch]:
     """The batches from step ``start`` up to ``stop``."""
-    return _loader(_Steps(images, training, boxer), range(start, stop), workers, pin)
+    return _load(_Steps(images, training, boxer), range(start, stop), workers, pin)
 
 
-def evaluation_loader(images: Images, batch: int, workers: int, pin: bool) -> DataLoader[Batch]:
+def evaluation_loader(images: Images, batch: int, workers: int, pin: bool) -> Iterator[Batch]:
     """Every image once, in order."""
-    return _loader(_InOrder(images, batch), range(-(-len(images.labels) // batch)), workers, pin)
+    return _load(_InOrder(images, batch), range(-(-len(images.labels) // batch)), workers, pin)

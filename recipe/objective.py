@@ -44,6 +44,7 @@ class Preparation:
     """From a batch of uint8 images to inputs and targets, with the plan's tricks in their order."""
 
     sets: Sets
+    classes: int
     seed: int
     device: torch.device
     boxes: tuple[Trick, ...]
@@ -52,9 +53,10 @@ class Preparation:
     mixes: tuple[Trick, ...]
 
     @classmethod
-    def of(cls, plan: Plan, sets: Sets, device: torch.device) -> Preparation:
+    def of(cls, plan: Plan, sets: Sets, classes: int, device: torch.device) -> Preparation:
+        """The preparation for a model with so many outputs."""
         hooks = (plan.hooked(hook) for hook in ("box", "augment", "soften", "mix"))
-        return cls(sets, plan.training.seed, device, *hooks)
+        return cls(sets, classes, plan.training.seed, device, *hooks)
 
     @property
     def distributions(self) -> bool:
@@ -85,7 +87,7 @@ class Preparation:
             images = trick.augment(images, attrs.evolve(draws, stream=trick.declared.word))
         images = self.normalised(images)
         if self.distributions:
-            targets = F.one_hot(targets, self.sets.classes).float()
+            targets = F.one_hot(targets, self.classes).float()
         for trick in self.softens:
             targets = trick.soften(targets)
         if self.mixes:

@@ -80,6 +80,8 @@ class Plan:
     warnings: tuple[Any, ...] = attrs.field(default=(), eq=False)
     sources: tuple[Source, ...] = attrs.field(default=(), eq=False, repr=False)
     """What the plan was bound from."""
+    vocabulary: Any = attrs.field(default=None, eq=False, repr=False)
+    """The vocabulary it was bound with."""
 
     def use(self, verb: str) -> Use | None:
         """The first use of a verb, whatever its clause."""

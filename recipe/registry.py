@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import io
+import sys
 from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
@@ -131,7 +132,7 @@ def _from_file(path: Path) -> list[tuple[Key, Offer]]:
     spec = importlib.util.spec_from_file_location(f"recipe_plugin_{path.stem}", path)
     if not path.is_file() or spec is None or spec.loader is None:
         raise fail("E080", f"`{path}` is no Python file", help="--plugin takes the path of a .py file")
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             spec.loader.exec_module(module)

@@ -22,7 +22,6 @@ class Quiet:
     def step(self, step: int, loss: float, top1: float, rate: float, speed: float) -> None: ...
     def epoch(self, number: int, result: dict[str, float]) -> None: ...
     def stop(self) -> None: ...
-    def finish(self, summary: dict[str, Any]) -> None: ...
 
 
 Listener = Quiet
@@ -95,9 +94,6 @@ class Plain(Quiet):
             f"training loss {loss:.4f}, lr {rate:.4g}, {speed:.0f} images/s, {duration(left)} left"
         )
 
-    def finish(self, summary: dict[str, Any]) -> None:
-        self._say(closing(summary))
-
 
 class Live(Quiet):
     """A progress display with loss, top-1, learning rate, images/s and time left, for terminals."""
@@ -120,7 +116,7 @@ class Live(Quiet):
         for line in heading(program):
             self.console.print(line, markup=False, highlight=False)
         self.console.print(f"folder {folder}", markup=False, highlight=False, style="dim")
-        self.per_epoch = steps_per_epoch
+        self.per_epoch, self.top1, self.smooth = steps_per_epoch, "–", None
         self.bar = Progress(
             TextColumn("epoch {task.fields[epoch]}"),
             BarColumn(bar_width=None),
@@ -153,10 +149,6 @@ class Live(Quiet):
     def stop(self) -> None:
         if self.bar is not None:
             self.bar.stop()
-
-    def finish(self, summary: dict[str, Any]) -> None:
-        self.stop()
-        self.console.print(closing(summary), markup=False, highlight=False, style="bold green")
 
 
 def pictures(folder: Path) -> None:

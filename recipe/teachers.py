@@ -36,32 +36,44 @@ def find_teachers(
     another number of classes apart is refused (E072).
     """
     teach: dict[str, Callable[[Tensor], Tensor]] = {}
-    for use in plan.uses:
-        for value in use.values.values():
-            if not isinstance(value, RecipeFile):
-                continue
-            path = Path(value.path)
-            teacher = bind([read(path)], vocabulary, data=True)
-            program = lower(teacher)
-            if program.classes != classes:
-                message = f"the teacher `{path.name}` tells {program.classes} classes apart, and the student {classes}"
-                raise fail("E072", message, use.span)
-            folder = finished_run(near, teacher.digest)
-            if folder is None:
-                listener.note(f"teacher {path.name}: no finished run in {near}, so it is trained first")
-                folder = near / f"{path.stem}-{teacher.digest[:8]}"
-                train(teacher, folder)
-            else:
-                listener.note(f"teacher {path.name}: using the finished run {folder}")
-            teach[value.digest] = _teacher(program, folder, device)
+    for path, program in teachers_of(plan, classes, vocabulary):
+        teacher = program.plan
+        folder = finished_run(near, teacher.digest)
+        if folder is None:
+            listener.note(f"teacher {path.name}: no finished run in {near}, so it is trained first")
+            folder = near / f"{path.stem}-{teacher.digest[:8]}"
+            train(teacher, folder)
+        else:
+            listener.note(f"teacher {path.name}: using the finished run {folder}")
+        teach[teacher.digest] = _teacher(program, folder, device)
     return teach
 
 
+def teachers_of(plan: Plan, classes: int, vocabulary: Vocabulary) -> list[tuple[Path, Program]]:
+    """The path and the program of each teacher that a plan names; each tells as many classes apart as the student."""
+    found = []
+    for use in plan.uses:
+        for value in use.values.values():
+            if isinstance(value, RecipeFile):
+                path = Path(value.path)
+                program = lower(bind([read(path)], vocabulary, data=True))
+                if program.classes != classes:
+                    message = f"the teacher `{path.name}` tells {program.classes} classes apart, the student {classes}"
+                    raise fail("E072", message, use.span)
+                found.append((path, program))
+    return found
+
+
 def _teacher(program: Program, folder: Path, device: torch.device) -> Callable[[Tensor], Tensor]:
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     plan, model = program.plan, program.model
-    model.load_state_dict(load_file(folder / "model.safetensors"))
+    try:
+        model.load_state_dict(load_file(folder / "model.safetensors"))
+    except (OSError, RuntimeError, SafetensorError) as error:
+        help = f"remove the folder {folder}, and the teacher is trained again"
+        raise fail("E001", f"the teacher's weights in `{folder}` can't be read", help=help) from error
     layout = torch.channels_last if plan.training.channels_last else torch.contiguous_format
     model = model.to(device=device, memory_format=layout).eval()  # type: ignore[call-overload]
     chosen = precision(plan.training.precision, device)

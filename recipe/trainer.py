@@ -45,6 +45,8 @@ def parameter_groups(plan: Plan, model: nn.Module) -> list[dict[str, Any]]:
         group = groups.setdefault(key, {"params": [], "names": [], **options})
         group["params"].append(parameter)
         group["names"].append(name)
+    if not groups:
+        raise fail("E102", "the model has no parameter that trains: all are frozen")
     return list(groups.values())
 
 
@@ -108,7 +110,7 @@ class Trainer:
     def make(cls, program: Program, sets: Sets, device: torch.device, chosen: Precision, teach: Teach) -> Trainer:
         plan, training = program.plan, program.training
         layout = torch.channels_last if training.channels_last else torch.contiguous_format
-        model = program.model.to(device=device, memory_format=layout)  # type: ignore[call-overload]
+        model = copy.deepcopy(program.model).to(device=device, memory_format=layout)  # type: ignore[call-overload]
         forward: Callable[[Tensor], Any] = model
         if training.compile_mode is not None:
             forward = _compiled(model, training.compile_mode)
@@ -117,7 +119,7 @@ class Trainer:
         average = None
         if training.average_decay is not None:
             average = Average(copy.deepcopy(model), training.average_decay)
-        prepare = Preparation.of(plan, sets, device)
+        prepare = Preparation.of(plan, sets, program.classes, device)
         steps = training.steps(len(sets.train.labels))
         return cls(
             plan,
@@ -162,7 +164,8 @@ class Trainer:
         self.step = state["step"]
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
+        if state["scaler"]:  # none of a run that began where fp16 is substituted
+            self.scaler.load_state_dict(state["scaler"])
         if self.average:
             self.average.model.load_state_dict(state["average"])
 

@@ -104,7 +104,12 @@ class Base(Trick):
             from safetensors.torch import load_file
 
             return load_file(self.weights)
-        return dict(self._torchvision_weights().get_state_dict(progress=False, check_hash=True))
+        try:
+            return dict(self._torchvision_weights().get_state_dict(progress=False, check_hash=True))
+        except (OSError, RuntimeError) as error:
+            from recipe.diagnostics import fail
+
+            raise fail("E001", f"the weights `{self.weights}` of `{self.model}` can't be fetched: {error}") from error
 
     def _is_file(self) -> bool:
         return self.weights is not None and "/" in self.weights
@@ -118,6 +123,6 @@ class Base(Trick):
             raise fail("E023", f"`weights={self.weights}` is known for torchvision's models only")
         known = get_model_weights(self.model)
         if self.weights != "DEFAULT" and self.weights not in known.__members__:
-            have = listing(["DEFAULT", *known.__members__])
+            have = listing({"DEFAULT", *known.__members__})
             raise fail("E023", f"`{self.model}` has no weights `{self.weights}`", help=f"it has {have}")
         return known[self.weights] if self.weights in known.__members__ else known.DEFAULT

@@ -49,10 +49,13 @@ class Folder(Trick):
             (file, label)
             for label, name in enumerate(classes)
             for file in sorted((Path(self.path) / part / name).glob("*"))
-            if file.suffix.lower() in ENDINGS
+            if file.suffix.lower() in ENDINGS and file.is_file()
         ]
         if not found:
             raise FileNotFoundError(f"there is no image in `{self.path}/{part}`")
+        empty = set(range(len(classes))) - {label for _, label in found}
+        if empty and part == "train":
+            raise FileNotFoundError(f"there is no image in `{self.path}/{part}/{classes[min(empty)]}`")
         return Files(tuple(file for file, _ in found), torch.tensor([label for _, label in found]), self.size)
 
     def count_classes(self) -> int | None:
@@ -65,7 +68,7 @@ def _classes(folder: Path) -> list[str]:
     """The names of the class folders."""
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder `{folder}`")
-    found = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
+    found = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     if not found:
         raise FileNotFoundError(f"there is no class folder in `{folder}`")
     return found

@@ -25,5 +25,5 @@ class NoBias(Trick):
         of_norm = "Norm" in type(module).__name__
         if of_norm:
             return {"weight_decay": 0.0} if self.norms == "skip" else {}
-        is_weight = name.rpartition(".")[2] == "weight" and parameter.ndim > 1
+        is_weight = "weight" in name.rpartition(".")[2] and parameter.ndim > 1  # attention's in_proj_weight too
         return {} if is_weight else {"weight_decay": 0.0}

@@ -21,5 +21,6 @@ class ZeroGamma(Trick):
 
     def rewrite(self, net: Net) -> Iterable[Site]:
         for block in net.blocks:
-            if block.last_norm is not None:
-                yield Site(block.where, (Initialise(f"{block.last_norm[0]}.weight", "zeros"),))
+            if block.last_norm is not None and block.last_norm[1].weight is not None:
+                layer = block.last_norm[0].partition("#")[0]  # a layer that several blocks share
+                yield Site(block.where, (Initialise(f"{layer}.weight", "zeros"),))

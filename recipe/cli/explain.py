@@ -42,7 +42,9 @@ def command(
 
     plan = bind([source_of(what), *override(statements)], vocabulary(plugins), data=True)
     from recipe.compiler import lower
+    from recipe.devices import pick
 
+    pick(device)
     program = lower(plan, device="meta")
     if as_json:
         click.echo(json.dumps(_json(program), indent=2))

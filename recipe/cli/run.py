@@ -47,7 +47,7 @@ def command(
     listener = Live() if live else Plain()
     name = Path(source.name).stem if source.kind == "file" and not source.name.startswith("<") else "run"
     if dry_run:
-        dry(plan, device=device, strict=strict, listener=listener)
+        dry(plan, out=out, device=device, strict=strict, resume=resume, listener=listener, vocabulary=words, name=name)
         return
     done = run(
         plan, out=out, device=device, strict=strict, resume=resume, listener=listener, vocabulary=words, name=name

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,6 +12,7 @@ from recipe.diagnostics import fail
 from recipe.graph.net import NORMS
 
 MODE = "mode_"
+NUMBERS = (bool, int, float)
 
 
 def only_in_training(module: nn.Module, *inputs: torch.Tensor) -> Any:
@@ -55,6 +55,9 @@ def _trace(module: nn.Module, name: str, leaves: frozenset[str] = frozenset()) -
         reason = str(error).strip().split("\n")[0].rstrip(".")
         help = "its forward decides by the values or the shape of a tensor, which no graph can follow"
         raise fail("E102", f"`{name}` can't be traced into a graph: {reason}", help=help) from error
+    if any(node.op == "get_attr" and str(node.target).startswith("_tensor_constant") for node in graph.nodes):
+        help = "register it as a buffer, so that it is kept, moved and saved with the model"
+        raise fail("E102", f"`{name}` has a tensor that is neither a parameter nor a buffer", help=help)
     for extra in [node for node in graph.nodes if node.op == "placeholder"][1:]:
         _forget(graph, extra, name)
     return graph
@@ -118,8 +121,24 @@ def _own_calls(graph: fx.Graph, name: str) -> dict[str, list[fx.Node]]:
     return found
 
 
-def _kinds(nodes: Sequence[fx.Node]) -> list[Any]:
-    return [(node.op, node.target, len(node.args), tuple(node.kwargs)) for node in nodes]
+def _steps(calls: dict[str, list[fx.Node]]) -> dict[str, list[Any]]:
+    """What each module does, in a form that is equal for two traces where only numbers in calls differ."""
+    place = {node: (address, index) for address, nodes in calls.items() for index, node in enumerate(nodes)}
+
+    def form(value: Any) -> Any:
+        if isinstance(value, fx.Node):
+            return place.get(value)
+        if isinstance(value, (tuple, list)):
+            return tuple(form(part) if not isinstance(part, NUMBERS) else part for part in value)
+        return "a number" if isinstance(value, NUMBERS) else repr(value)
+
+    return {
+        address: [
+            (node.op, node.target, [form(arg) for arg in node.args], {k: form(v) for k, v in node.kwargs.items()})
+            for node in nodes
+        ]
+        for address, nodes in calls.items()
+    }
 
 
 def _both_modes(module: nn.Module, name: str, leaves: frozenset[str] = frozenset()) -> tuple[fx.Graph, frozenset[str]]:
@@ -131,11 +150,8 @@ def _both_modes(module: nn.Module, name: str, leaves: frozenset[str] = frozenset
     while True:
         graph, other = _trace(module.train(), name, leaves), _trace(module.eval(), name, leaves)
         training, evaluation = _own_calls(graph, name), _own_calls(other, name)
-        unlike = frozenset(
-            address
-            for address in {**training, **evaluation}
-            if _kinds(training.get(address, ())) != _kinds(evaluation.get(address, ()))
-        )
+        here, there = _steps(training), _steps(evaluation)
+        unlike = frozenset(address for address in {**here, **there} if here.get(address) != there.get(address))
         if not unlike:
             break
         if "" in unlike:
@@ -151,8 +167,7 @@ def _choose(module: nn.Module, graph: fx.Graph, node: fx.Node, twin: fx.Node) ->
     """Let a call choose by the mode where its values differ from those of its twin in evaluation."""
 
     def chosen(here: Any, there: Any) -> Any:
-        values = (bool, int, float)
-        if not isinstance(here, values) or not isinstance(there, values) or here == there:
+        if not isinstance(here, NUMBERS) or not isinstance(there, NUMBERS) or here == there:
             return here
         module.add_module(MODE, nn.Module())
         with graph.inserting_before(node):

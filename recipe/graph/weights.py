@@ -20,8 +20,16 @@ if TYPE_CHECKING:
 
 
 def given_names(plan: Plan, stock: Shapes) -> frozenset[str]:
-    """The names of the parameters that `base … weights=` provides and whose shapes agree; nothing is downloaded."""
-    return frozenset(name for name, shape in plan.base.weight_shapes().items() if stock.get(name) == shape)
+    """The names of the stock model's parameters that `base … weights=` provides in the same shape; no download.
+
+    Weights of which none fits are an error (E102).
+    """
+    shapes = plan.base.weight_shapes()
+    given = frozenset(name for name, shape in shapes.items() if stock.get(name) == shape)
+    if shapes and not given:
+        example = f"`{next(iter(shapes))}` there, `{next(iter(stock))}` here"
+        raise fail("E102", f"none of the weights fits the model: their names or shapes are others ({example})")
+    return given
 
 
 def _seeded(seed: int, name: str) -> int:
@@ -51,8 +59,8 @@ def materialise(program: Program) -> fx.GraphModule:
     loaded = program.plan.base.load_weights() if program.module is None else {}
     for name, tensor in _tensors(model).items():
         value = have[name]
-        if name in loaded and tuple(loaded[name].shape) == tuple(tensor.shape):
-            value = loaded[name]
+        if name in loaded and program.is_stock(name) and tuple(loaded[name].shape) == tuple(tensor.shape):
+            value = loaded[name].to(value.dtype)
         owner, _, leaf = name.rpartition(".")
         module = model.get_submodule(owner)
         if leaf in module._parameters:
