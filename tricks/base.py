@@ -36,7 +36,8 @@ class Base(Trick):
 
     Its weights are drawn afresh (see ``init``) unless ``weights`` names pretrained ones: a name of torchvision's, such
     as ``IMAGENET1K_V2`` or ``DEFAULT``, which is downloaded when the model is made, or a safetensors file in quotes.
-    What has another shape there, such as the last layer for another number of classes, stays freshly drawn.
+    What has another shape there, such as the last layer for another number of classes, stays freshly drawn, and so do
+    the layers that a tweak makes.
     """
 
     model: str = architecture(

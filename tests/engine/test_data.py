@@ -130,6 +130,24 @@ def test_a_folder_that_is_not_as_it_should_be(tmp_path: Path, make, said: str) -
     assert diagnostic.span.text == "folder"
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_image_that_cannot_be_decoded_is_named(folder: Path, tmp_path: Path, workers: int) -> None:
+    broken = folder / "train" / "red" / "3.png"
+    broken.write_bytes(broken.read_bytes()[:60])
+    with pytest.raises(RecipeError) as error:
+        train(tmp_path / "run", text=f'base resnet18; batch 4; data folder "{folder}" size=32 workers={workers}')
+    assert error.value.diagnostics[0].code == "E070"
+    assert str(broken) in error.value.diagnostics[0].message
+
+
+def test_hidden_folders_are_no_classes_and_empty_ones_are_refused(folder: Path) -> None:
+    (folder / "train" / ".cache").mkdir()
+    assert sets_of(f'data folder "{folder}"').classes == 2
+    (folder / "train" / "green").mkdir()
+    with pytest.raises(RecipeError, match=r"there is no image in .*green"):
+        sets_of(f'data folder "{folder}"')
+
+
 @pytest.mark.parametrize("name", ["fashion-mnist", "cifar10"])
 def test_a_published_set_that_is_not_there(tmp_path: Path, name: str) -> None:
     with pytest.raises(RecipeError, match=r"E070.*there is no"):

@@ -103,6 +103,47 @@ def test_a_run_is_never_written_over(tmp_path: Path) -> None:
         train(tmp_path / "run", "epochs 2", resume=True)
 
 
+def test_resume_never_takes_the_folder_of_another_recipe(tmp_path: Path) -> None:
+    run = train(tmp_path / "run", "epochs 1")
+    before = (run.folder / "metrics.jsonl").read_bytes()
+    for saved in (run.folder / "checkpoints").iterdir():
+        saved.unlink()
+    with pytest.raises(RecipeError, match="E113"):
+        train(tmp_path / "run", "epochs 1; lr 0.3", resume=True)
+    assert (run.folder / "metrics.jsonl").read_bytes() == before
+
+
+def test_resuming_a_finished_run_leaves_it_as_it_is(tmp_path: Path) -> None:
+    run = train(tmp_path / "run", "epochs 1")
+    before = {path.name: path.read_bytes() for path in run.folder.iterdir() if path.is_file()}
+    again = train(tmp_path / "run", "epochs 1", resume=True)
+    assert again.summary == run.summary
+    assert weights_digest(again.model) == weights_digest(run.model)
+    assert {name: (run.folder / name).read_bytes() for name in before if name != "recipe.lock"} == {
+        name: data for name, data in before.items() if name != "recipe.lock"
+    }
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "summary.json", "model.safetensors"])
+def test_a_file_that_is_no_runs_is_not_written_over(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("precious")
+    with pytest.raises(RecipeError, match="E113"):
+        train(tmp_path, "epochs 1")
+    assert (tmp_path / name).read_text() == "precious"
+
+
+def test_the_model_of_a_run_is_as_it_was_evaluated(tmp_path: Path) -> None:
+    assert not train(tmp_path / "run", "epochs 1").model.training
+
+
+def test_a_run_leaves_the_callers_randomness_alone(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+    train(tmp_path / "run", "epochs 1")
+    assert torch.equal(torch.rand(3), expected)
+
+
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path: Path) -> None:
     whole = train(tmp_path / "whole")
     newest = sorted((whole.folder / "checkpoints").iterdir())[-1]
@@ -148,6 +189,20 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path: Path) -> None:
 def test_a_diverging_training_stops_and_says_why(tmp_path: Path) -> None:
     with pytest.raises(Diverged, match="E112"):
         train(tmp_path / "run", "lr 1000; epochs 30; init stock")
+
+
+def test_an_update_that_breaks_the_weights_is_not_kept(tmp_path: Path) -> None:
+    with pytest.raises(Diverged, match="E112"):
+        train(tmp_path / "run", "lr 1000; batch 24; epochs 2; init stock")
+    assert not (tmp_path / "run" / "summary.json").exists()
+    for saved in (tmp_path / "run" / "checkpoints").glob("*.pt"):
+        state = torch.load(saved, weights_only=True)
+        assert all(torch.isfinite(tensor).all() for tensor in state["model"].values())
+
+
+def test_more_outputs_than_classes_train_with_soft_targets(tmp_path: Path) -> None:
+    text = f"{TINY}; loss smooth; augment mixup".replace("resnet18", "resnet18 classes=20")
+    assert train(tmp_path / "run", text=text).summary["steps"] == 6
 
 
 def test_a_compiled_program_can_be_run(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import copy
 import io
 import math
 from functools import cache
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 import recipe
+from recipe.diagnostics import RecipeError
 
 from .helpers import assert_rejects, images, outputs
 
@@ -231,3 +233,30 @@ def test_torch_compile_captures_the_model_in_one_graph(training):
     compiled = torch.compile(model, backend="eager", fullgraph=True)
     for ours, theirs in zip(*(outputs(net, images(2, 64), training) for net in (compiled, model)), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+
+
+def test_weights_of_which_none_fits_are_refused(tmp_path: Path) -> None:
+    weights = recipe.compile("base resnet18 classes=10").model.state_dict()
+    save_file({f"module.{name}": tensor for name, tensor in weights.items()}, tmp_path / "w.safetensors")
+    with pytest.raises(RecipeError, match=r"E102.*none of the weights fits"):
+        recipe.compile(f'base resnet18 classes=10 weights="{tmp_path / "w.safetensors"}"')
+
+
+def test_weights_in_half_precision_are_taken_as_fp32(tmp_path: Path) -> None:
+    weights = recipe.compile("base resnet18 classes=10").model.state_dict()
+    save_file({name: tensor.half() for name, tensor in weights.items()}, tmp_path / "w.safetensors")
+    model = recipe.compile(f'base resnet18 classes=10 weights="{tmp_path / "w.safetensors"}"').model
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    torch.testing.assert_close(model.conv1.weight, weights["conv1.weight"].half().float())
+
+
+def test_layers_that_a_tweak_makes_are_fresh_as_a_whole(tmp_path: Path) -> None:
+    trained = recipe.compile("base resnet18 classes=10; tweak C; seed 1").model
+    with torch.no_grad():
+        for buffer in trained.buffers():
+            buffer.add_(1)
+    save_file(trained.state_dict(), tmp_path / "w.safetensors")
+    model = recipe.compile(f'base resnet18 classes=10 weights="{tmp_path / "w.safetensors"}"; tweak C').model
+    fresh = model.get_submodule("conv1.1")
+    assert fresh.running_mean.abs().max() == 0
+    assert torch.equal(model.get_parameter("fc.weight"), trained.get_parameter("fc.weight"))

@@ -1,0 +1,94 @@
+"""A graph that was traced once is right in training and in evaluation, or the model is refused."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import recipe
+from recipe.diagnostics import RecipeError
+
+
+class Block(nn.Module):
+    """Something that another model holds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+class Swapped(Block):
+    def forward(self, x: Tensor) -> Tensor:
+        a, b = self.conv(x), self.conv(2 * x)
+        return a - b if self.training else b - a
+
+
+class Padded(Block):
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pad(self.conv(x), (1, 1, 1, 1) if self.training else (4, 4, 4, 4))
+
+
+class Dropping(Block):
+    def forward(self, x: Tensor) -> Tensor:
+        return F.dropout(self.conv(x), 0.5, self.training)
+
+
+class Holder(nn.Module):
+    def __init__(self, block: Block) -> None:
+        super().__init__()
+        self.block, self.head = block, nn.Linear(4, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.block(x).mean((2, 3)))
+
+
+@pytest.mark.parametrize("kind", [Swapped, Padded, Dropping])
+def test_both_modes_are_those_of_the_model(kind: type[Block]) -> None:
+    torch.manual_seed(0)
+    model, x = Holder(kind()), torch.randn(2, 3, 16, 16)
+    rewritten = recipe.compile("base module", base=model).model
+    for mode in (True, False):
+        torch.manual_seed(1)
+        expected = model.train(mode)(x)
+        torch.manual_seed(1)
+        torch.testing.assert_close(rewritten.train(mode)(x), expected)
+
+
+def test_a_model_whose_own_forward_differs_is_refused() -> None:
+    class Root(Holder):
+        def forward(self, x: Tensor) -> Tensor:
+            a, b = self.head(self.block.conv(x).mean((2, 3))), self.head(self.block.conv(-x).mean((2, 3)))
+            return a - b if self.training else b - a
+
+    with pytest.raises(RecipeError, match="E102"):
+        recipe.compile("base module", base=Root(Swapped()))
+
+
+def test_a_tensor_that_is_neither_parameter_nor_buffer_is_refused() -> None:
+    class Constant(Holder):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x) * torch.tensor(0.5)
+
+    with pytest.raises(RecipeError, match="neither a parameter nor a buffer"):
+        recipe.compile("base module", base=Constant(Dropping()))
+
+
+def test_a_shared_parameter_is_refused() -> None:
+    model = Holder(Dropping())
+    model.twin = nn.Linear(4, 5)
+    model.twin.weight = model.head.weight
+    with pytest.raises(RecipeError, match=r"`head.weight` and `twin.weight` are one parameter"):
+        recipe.compile("base module", base=model)
+
+
+@pytest.mark.parametrize(
+    "text", ["base resnet50; tweak D", "base module classes=3", 'base module weights="x.safetensors"']
+)
+def test_a_recipe_does_not_describe_a_model_that_is_given(text: str) -> None:
+    with pytest.raises(RecipeError, match="E023"):
+        recipe.compile(text, base=Holder(Dropping()))
