@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 from collections.abc import Iterable, Sequence
+from typing import TextIO
 
 import attrs
 
@@ -73,6 +75,11 @@ def listing(words: Iterable[str], most: int = 12) -> str:
     words = sorted(words)
     shown = ", ".join(f"`{word}`" for word in words[:most])
     return shown + (f" and {len(words) - most} more" if len(words) > most else "")
+
+
+def wants_color(stream: TextIO | None) -> bool:
+    """Whether a stream is a terminal that may be written to in colour."""
+    return stream is not None and stream.isatty() and "NO_COLOR" not in os.environ
 
 
 def _style(text: str, color: bool, **style: object) -> str:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
+import torch
 from hypothesis import settings
 
 from recipe.registry import Vocabulary
 from tests import helpers
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # as many workers as cores: a thread for each, and for what it starts
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
 
 # The same examples in every run, and none is timed.
 settings.register_profile("recipe", deadline=None, derandomize=True, max_examples=60)

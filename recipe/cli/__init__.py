@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import click
 
-from recipe.diagnostics import Diverged, RecipeError, render
+from recipe.diagnostics import Diagnostic, Diverged, RecipeError, render, wants_color
 from recipe.signals import Interrupted
 
 COMMANDS = ("run", "check", "fmt", "explain", "tricks", "doctor")
@@ -73,10 +73,14 @@ def main() -> None:
     except RecipeError as error:
         if os.environ.get("RECIPE_DEBUG") == "1":
             raise
-        color = sys.stderr.isatty() and "NO_COLOR" not in os.environ
-        _stop(3 if isinstance(error, Diverged) else 2, render(error.diagnostics, color))
+        _stop(3 if isinstance(error, Diverged) else 2, render(error.diagnostics, wants_color(sys.stderr)))
     except Interrupted as error:
         _stop(128 + error.number, str(error))
+    except OSError as error:
+        if os.environ.get("RECIPE_DEBUG") == "1":
+            raise
+        where = f"`{error.filename}`" if error.filename else "the output"
+        _stop(2, render([Diagnostic("E111", f"{where} can't be used: {(error.strerror or str(error)).lower()}")]))
     except Exception as error:
         if os.environ.get("RECIPE_DEBUG") == "1":
             raise

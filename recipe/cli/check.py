@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import click
 
 from recipe.bind import bind
 from recipe.cli.inputs import plugin_option, source_of, vocabulary
-from recipe.diagnostics import Diagnostic, RecipeError, render, to_github, to_json
+from recipe.diagnostics import Diagnostic, RecipeError, render, to_github, to_json, wants_color
 
 
 @click.command("check", short_help="Show all errors and warnings of recipes.")
@@ -33,9 +32,8 @@ def command(files: tuple[str, ...], form: str, plugins: tuple[str, ...]) -> None
     elif form == "github":
         click.echo(to_github(found), nl=bool(found))
     else:
-        color = sys.stdout.isatty() and "NO_COLOR" not in os.environ
         if found:
-            click.echo(render(found, color) + "\n")
+            click.echo(render(found, wants_color(sys.stdout)) + "\n")
         counted = f"{wrong} error{'s' * (wrong != 1)}, {len(found) - wrong} warning{'s' * (len(found) - wrong != 1)}"
         click.echo(f"{len(files)} recipe{'s' * (len(files) != 1)} checked: {counted if found else 'all fine'}")
     sys.exit(2 if wrong else 0)

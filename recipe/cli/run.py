@@ -43,7 +43,7 @@ def command(
     from recipe.engine import dry, run
     from recipe.report import Live, Plain, closing
 
-    live = sys.stderr.isatty() and not dry_run
+    live = sys.stderr is not None and sys.stderr.isatty() and not dry_run
     listener = Live() if live else Plain()
     name = Path(source.name).stem if source.kind == "file" and not source.name.startswith("<") else "run"
     if dry_run:

@@ -10,6 +10,7 @@ import click
 from recipe.api import Trick
 from recipe.cli.inputs import plugin_option, vocabulary
 from recipe.diagnostics import RecipeError, fail, listing, nearest, render
+from recipe.fields import Field
 from recipe.registry import DIRECTIVES, Vocabulary
 from recipe.slots import reading_key
 
@@ -68,22 +69,20 @@ def _page(trick: type[Trick]) -> str:
         lines += ["", about.partition("\n")[2].strip()]
     if declared.fields:
         lines += ["", "fields"]
-    for field in declared.fields:
-        default = "required" if field.required else "none" if field.default is None else field.kind.write(field.default)
-        other = "".join(f"; {dialect}: {field.kind.write(value)}" for dialect, value in field.dialects.items())
-        lines.append(
-            f"  {field.word:<12} {field.help} ({field.kind.expects if len(field.kind.expects) < 80 else 'a name'}; "
-            f"default {default}{other})"
-            if not field.required
-            else f"  {field.word:<12} {field.help} (required)"
-        )
+    lines += [_line(field) for field in declared.fields]
     relations = [
         ("reads", declared.reads), ("writes", declared.writes), ("after", declared.after),
         ("needs", declared.needs), ("excludes", declared.excludes),
     ]  # fmt: skip
-    lines += (
-        [""]
-        + [f"{name:<8} {', '.join(words)}" for name, words in relations if words]
-        + [f"package  {declared.package}"]
-    )
+    lines += ["", *(f"{name:<8} {', '.join(words)}" for name, words in relations if words)]
+    lines.append(f"package  {declared.package}")
     return "\n".join(lines)
+
+
+def _line(field: Field) -> str:
+    """One field: its word, what it is, what it takes, and what it is where it is left out."""
+    if field.required:
+        return f"  {field.word:<12} {field.help} (required)"
+    default = "none" if field.default is None else field.kind.write(field.default)
+    others = "".join(f"; {dialect}: {field.kind.write(value)}" for dialect, value in field.dialects.items())
+    return f"  {field.word:<12} {field.help} ({field.kind.expects}; default {default}{others})"
