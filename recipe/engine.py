@@ -134,7 +134,7 @@ def prepare(plan: Plan, compiled: Program | None = None) -> tuple[Sets, Program]
     A program that was compiled from this very plan is taken as it is: training begins from its model's weights.
     """
     sets = open_sets(plan)
-    if compiled is not None and compiled.plan is plan:
+    if compiled is not None and compiled.plan is plan and compiled.device != "meta":
         program = compiled
     else:
         program = lower(plan, base=compiled.module if compiled else None)

@@ -211,6 +211,20 @@ def test_a_compiled_program_can_be_run(tmp_path: Path) -> None:
     assert weights_digest(run.model) == weights_digest(train(tmp_path / "b").model)
 
 
+def test_a_program_without_weights_can_be_run(tmp_path: Path) -> None:
+    run = recipe.run(recipe.compile(TINY, device="meta"), out=tmp_path / "a", device="cpu")
+    assert weights_digest(run.model) == weights_digest(train(tmp_path / "b").model)
+
+
+def test_a_program_is_trained_from_the_weights_of_its_model(tmp_path: Path) -> None:
+    program = recipe.compile(TINY, "epochs 1; lr 1e-9; decay 0")
+    with torch.no_grad():
+        program.model.fc.bias.fill_(3)
+    run = recipe.run(program, out=tmp_path / "run", device="cpu")
+    assert run.model.fc.bias.min() > 2.9
+    assert torch.equal(program.model.fc.bias, torch.full((10,), 3.0))
+
+
 def test_a_model_of_ones_own_is_trained_from_its_own_weights(tmp_path: Path) -> None:
     torch.manual_seed(0)
     module = torch.nn.Sequential(
