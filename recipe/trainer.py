@@ -180,8 +180,12 @@ class Trainer:
         if training.channels_last:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         for x, y in parts(inputs, targets, training.micro):
-            with self.precision.autocast():
-                outputs = self.forward(x)
+            try:
+                with self.precision.autocast():
+                    outputs = self.forward(x)
+            except ValueError as error:  # batch normalisation of a single value
+                help = "take larger batches or larger images"
+                raise fail("E103", f"the model can't train on a batch of {len(x)}: {error}", help=help) from error
             loss, logits = self.loss_of(outputs, y, x)
             self.scaler.scale(loss * (len(x) / len(inputs))).backward()  # type: ignore[no-untyped-call]
             meter.add(loss, logits, y)

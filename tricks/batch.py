@@ -11,7 +11,7 @@ from recipe.api import Training, Trick, integer, trick
 class Batch(Trick):
     """Set the number of images of each update, over all devices and micro batches."""
 
-    total: int = integer(256, "images an update", minimum=2, maximum=1_000_000)
+    total: int = integer(256, "images an update", minimum=1, maximum=1_000_000)
 
     def configure(self, training: Training) -> Training:
         return attrs.evolve(training, batch=self.total)

@@ -205,6 +205,11 @@ def test_more_outputs_than_classes_train_with_soft_targets(tmp_path: Path) -> No
     assert train(tmp_path / "run", text=text).summary["steps"] == 6
 
 
+def test_batches_that_are_too_small_for_the_model_are_told(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"E103.*a batch of 1"):
+        train(tmp_path / "run", "batch 1")
+
+
 def test_a_compiled_program_can_be_run(tmp_path: Path) -> None:
     program = recipe.compile(TINY)
     run = recipe.run(program, out=tmp_path / "a", device="cpu")
@@ -254,9 +259,11 @@ def test_other_families_train(tmp_path: Path, text: str) -> None:
 
 @pytest.mark.slow
 def test_compile_trains_the_same_model(tmp_path: Path) -> None:
-    eager, compiled = train(tmp_path / "a", "epochs 1"), train(tmp_path / "b", "epochs 1; compile")
+    small = "epochs 1; lr 1e-4"  # so that rounding is not magnified from step to step
+    eager, compiled = train(tmp_path / "a", small), train(tmp_path / "b", small, "compile")
+    assert compiled.metrics[0]["loss"] == pytest.approx(eager.metrics[0]["loss"], rel=1e-4)
     for a, b in zip(eager.model.parameters(), compiled.model.parameters(), strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-2, atol=1e-2)
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.slow

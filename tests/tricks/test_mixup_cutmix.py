@@ -120,7 +120,7 @@ def prepared(text):
     plan = bind(f"base resnet18; {text}")
     sets = Sets(IMAGES, IMAGES, CLASSES)
     made = Batch(PIXELS, IMAGES.labels, np.arange(16), 0, 3)
-    return plan, Preparation.of(plan, sets, torch.device("cpu"))(made)
+    return plan, Preparation.of(plan, sets, sets.classes, torch.device("cpu"))(made)
 
 
 def test_targets_are_smoothed_first_and_then_mixed():
@@ -135,9 +135,9 @@ def test_targets_are_smoothed_first_and_then_mixed():
 
 def test_of_mixup_and_cutmix_each_batch_gets_one():
     plan = bind("base resnet18; augment mixup cutmix")
-    prepare = Preparation.of(plan, Sets(IMAGES, IMAGES, CLASSES), torch.device("cpu"))
+    prepare = Preparation.of(plan, Sets(IMAGES, IMAGES, CLASSES), CLASSES, torch.device("cpu"))
     only = {
-        word: Preparation.of(bind(f"base resnet18; augment {word}"), prepare.sets, prepare.device)
+        word: Preparation.of(bind(f"base resnet18; augment {word}"), prepare.sets, CLASSES, prepare.device)
         for word in ("mixup", "cutmix")
     }
     chosen = []
