@@ -89,7 +89,8 @@ class Files:
 
         try:
             with Image.open(self.paths[index]) as image:
-                rgb = image.convert("RGB")
+                deep = image.mode.startswith("I")  # 16 bits a pixel, which `convert` would clip to 255
+                rgb = (image.point(lambda value: value / 256, "L") if deep else image).convert("RGB")
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise fail("E070", f"the image `{self.paths[index]}` can't be decoded: {error}") from None
         width, height = rgb.size

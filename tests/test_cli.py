@@ -75,6 +75,14 @@ def test_check_shows_warnings_and_passes(tmp_path: Path) -> None:
     assert found.stdout.endswith("1 recipe checked: 0 errors, 1 warning\n")
 
 
+def test_check_tells_once_what_several_recipes_include(tmp_path: Path) -> None:
+    (tmp_path / "below.recipe").write_text("base resnet50; epochs 3; lr warmup 5")
+    files = [tmp_path / "a.recipe", tmp_path / "b.recipe"]
+    for file in files:
+        file.write_text('include "below.recipe"')
+    assert command("check", *files).stdout.endswith("2 recipes checked: 0 errors, 1 warning\n")
+
+
 def test_check_prints_json(bad: Path, good: Path) -> None:
     found = command("check", bad, "--format=json")
     assert found.status == 2

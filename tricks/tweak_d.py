@@ -29,7 +29,7 @@ class TweakD(Trick):
                 if any("AvgPool" in type(net.module(node)).__name__ for node in block.shortcut):
                     yield Site(block.where)
                 continue
-            stride = conv.stride[0]
+            stride = conv.stride[0] if len({*conv.stride}) == 1 else conv.stride
             pool = {"kernel_size": stride, "stride": stride, "ceil_mode": True, "count_include_pad": False}
             yield Site(
                 block.where,

@@ -26,6 +26,8 @@ def command(files: tuple[str, ...], form: str, plugins: tuple[str, ...]) -> None
             found += bind([source_of(file)], words, data=True).warnings
         except RecipeError as error:
             found += error.diagnostics
+    # What several recipes include is told once.
+    found = list({(d.code, d.message, d.span.place if d.span else ""): d for d in found}.values())
     wrong = sum(diagnostic.severity == "error" for diagnostic in found)
     if form == "json":
         click.echo(to_json(found))

@@ -63,6 +63,13 @@ def test_evaluation_crops_the_centre_of_224_from_a_short_side_of_256(tmp_path: P
     assert pixels[0, 0].tolist() == list(range(16, 240))
 
 
+def test_gray_images_of_16_bits_keep_their_shades(tmp_path: Path) -> None:
+    shades = (np.arange(256, dtype=np.uint16) * 257)[None, :].repeat(256, 0)
+    Image.fromarray(shades).save(tmp_path / "deep.png")
+    (pixels,) = Files((tmp_path / "deep.png",), torch.zeros(1, dtype=torch.long), 224).fetch(np.array([0]), None)
+    assert pixels[:, 0].tolist() == [list(range(16, 240))] * 3
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_an_epoch_visits_every_image_once(folder: Path, workers: int) -> None:
     images = sets_of(f'data folder "{folder}" size=16').train

@@ -190,3 +190,15 @@ class Loose(nn.Module):
 def test_other_sums_are_no_blocks(text):
     with pytest.raises(recipe.RecipeError, match="E101"):
         recipe.compile(text, base=Loose(), device="meta")
+
+
+def test_tweak_d_pools_as_a_stride_of_two_sides_does():
+    module = Residual(operator_add)
+    for unit in (module.units[2], module.units[4]):
+        for _, conv in unit.named_modules():
+            if isinstance(conv, nn.Conv2d) and conv.stride == (2, 2):
+                conv.stride = (2, 1)
+    program = recipe.compile("tweak D", base=module)
+    assert program.sites["tweak D"] == 2
+    (edit,) = {edit.chain[0][1].arguments["kernel_size"] for edit in program.edits if hasattr(edit, "chain")}
+    assert edit == (2, 1)
