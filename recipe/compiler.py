@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 
 import attrs
 from torch import fx, nn
 
 from recipe.bind import bind
+from recipe.devices import pick
 from recipe.diagnostics import RecipeError, fail
 from recipe.edits import Edit, Initialise, Insert, Site, Substitute
 from recipe.graph.apply import Shapes, account, apply, parameters
 from recipe.graph.net import Net
 from recipe.graph.shapes import Costs, measure, on_meta, propagate
 from recipe.graph.trace import trace
-from recipe.graph.weights import given_names, materialise
+from recipe.graph.weights import given_names, materialise, own_digest
 from recipe.inputs import override, source_from
 from recipe.plan import Plan, Use
 from recipe.registry import Vocabulary
@@ -84,8 +86,16 @@ class Program:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """One line for each trick that looked at the graph."""
-        return tuple(step.note for step in self.steps)
+        """One line for each trick that looked at the graph, and one for weights that were asked for."""
+        loaded = sum(fate == "loaded" for fate in self.fates.values())
+        stock = sum(fate != "new" for fate in self.fates.values())
+        given = (f"weights: {loaded} of {stock} parameters fit and are loaded",) if loaded else ()
+        return (*given, *(step.note for step in self.steps))
+
+    @cached_property
+    def identity(self) -> str:
+        """The plan's digest; for a model of the user's own, which it does not describe, one of its code and weights."""
+        return self.plan.digest if self.module is None else own_digest(self.plan.digest, self.structure, self.module)
 
     @property
     def sites(self) -> dict[str, int]:
@@ -277,6 +287,8 @@ PASSES: tuple[Callable[[_State], None], ...] = (_build, _trace, _rewrite, _accou
 
 def lower(plan: Plan, *, base: nn.Module | None = None, device: str = "cpu") -> Program:
     """Compile a plan. ``base`` is a model of the user's, for a plan that says ``base module``."""
+    if device != "meta":
+        pick(device)
     state = _State(plan, base)
     for run in PASSES:
         run(state)

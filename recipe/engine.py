@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import time
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ from recipe.diagnostics import Diagnostic, Diverged, RecipeError, fail
 from recipe.folder import begin_folder, choose_folder, lock_text, summary_of
 from recipe.images import Sets, training_loader
 from recipe.inputs import override, source_from
+from recipe.objective import ask
 from recipe.plan import Plan
 from recipe.registry import Vocabulary
 from recipe.report import Listener, Quiet, heading, pictures
@@ -50,13 +54,17 @@ def open_sets(plan: Plan) -> Sets:
     try:
         sets = data.trick.open()
     except (MemoryError, RuntimeError) as error:
-        raise fail("E070", f"`{data.word}` can't be held in memory: {str(error).splitlines()[0]}", data.span) from error
+        reason = (str(error) or "there is too little memory").splitlines()[0]
+        raise fail("E070", f"`{data.word}` can't be read: {reason}", data.span) from error
     except (OSError, ValueError) as error:
         named = isinstance(error, OSError) and error.strerror
         reason = f"{error.strerror}: {error.filename}".lower() if named else str(error)  # type: ignore[union-attr]
         raise fail("E070", f"`{data.word}`: {reason}", data.span) from error
     if len(sets.train.labels) < 2:
         raise fail("E070", f"`{data.word}` has fewer than two images to train on", data.span)
+    for part in (sets.train, sets.test):
+        if len(part.labels) and not 0 <= int(part.labels.min()) <= int(part.labels.max()) < sets.classes:
+            raise fail("E070", f"`{data.word}` has labels that are none of its {sets.classes} classes", data.span)
     if sets.classes < 2:
         raise fail("E070", f"`{data.word}` has fewer than two classes to tell apart", data.span)
     return sets
@@ -92,6 +100,7 @@ def run(
     """
     listener, vocabulary = listener or Quiet(), vocabulary or Vocabulary.installed()
     plan = plan_of(recipe, statements, vocabulary)
+    vocabulary = plan.vocabulary or vocabulary
     chosen_device = pick(device)
     chosen = precision(plan.training.precision, chosen_device, strict)
     folder = choose_folder(out, name, plan.digest, resume)
@@ -103,29 +112,36 @@ def run(
         except Interrupted as stopped:  # one goes on with the student, which goes on with its teacher
             raise Interrupted(stopped.number, folder, 0) from None
 
-    teach = find_teachers(plan, program.classes, folder.parent, chosen_device, vocabulary, train_teacher, listener)
-    trainer = Trainer.make(program, sets, chosen_device, chosen, teach)
-    if resume:
-        _restore(trainer, folder, listener)
-        done = summary_of(folder)
-        if trainer.step == trainer.total_steps and done.get("digest") == plan.digest:
-            return Run(folder, done, trainer.evaluated.eval())
-    folder = begin_folder(folder, trainer.step, named=out is not None or resume)
-    files.write_text(folder / "recipe.lock", lock_text(plan))
-    files.write_json(folder / "environment.json", environment(chosen_device, chosen))
-    for warning in plan.warnings:
-        listener.note(f"warning: {warning.message}")
-    if chosen.note:
-        listener.note(chosen.note)
+    with _enough_memory(chosen_device):
+        teach = find_teachers(plan, program.classes, folder.parent, chosen_device, vocabulary, train_teacher, listener)
+        trainer = Trainer.make(program, sets, chosen_device, chosen, teach)
+        if resume:
+            _restore(trainer, folder, listener)
+            done = summary_of(folder)
+            if trainer.step == trainer.total_steps and done.get("digest") == plan.digest:
+                return Run(folder, done, trainer.evaluated.eval())
+        folder = begin_folder(folder, trainer.step, named=out is not None or resume)
+        files.write_text(folder / "recipe.lock", lock_text(plan))
+        files.write_json(folder / "environment.json", environment(chosen_device, chosen))
+        for note in (*(f"warning: {warning.message}" for warning in plan.warnings), chosen.note):
+            if note:
+                listener.note(note)
+        try:
+            with torch.random.fork_rng():
+                summary = _train(trainer, program, folder, listener)
+        finally:
+            listener.stop()
+    return Run(folder, summary, trainer.evaluated.eval())
+
+
+@contextlib.contextmanager
+def _enough_memory(device: torch.device) -> Iterator[None]:
+    """Tell of a device whose memory is too small as what it is (E115)."""
     try:
-        with torch.random.fork_rng():
-            summary = _train(trainer, program, folder, listener)
+        yield
     except torch.OutOfMemoryError as error:
         help = "`batch N micro M` computes a batch in parts of M images; `precision fp16` takes about half"
-        raise fail("E115", f"`{chosen_device}` has too little memory for this training", help=help) from error
-    finally:
-        listener.stop()
-    return Run(folder, summary, trainer.evaluated.eval())
+        raise fail("E115", f"`{device}` has too little memory for this training", help=help) from error
 
 
 def prepare(plan: Plan, compiled: Program | None = None) -> tuple[Sets, Program]:
@@ -155,7 +171,7 @@ def _restore(trainer: Trainer, folder: Path, listener: Listener) -> None:
             listener.note(f"{folder} begins anew: {why}")
         return
     try:
-        if state["digest"] != trainer.plan.digest:
+        if state["digest"] != trainer.identity:
             raise ValueError("another digest")
         trainer.restore(state)
     except (RuntimeError, ValueError, KeyError) as error:
@@ -180,7 +196,8 @@ def dry(
     sets, program = prepare(plan)
     teachers_of(plan, program.classes, vocabulary)
     steps = plan.training.steps(len(sets.train.labels))
-    for line in (*heading(program), chosen.note):
+    warnings = [f"warning: {warning.message}" for warning in plan.warnings]
+    for line in (*heading(program), *warnings, chosen.note):
         if line:
             listener.note(line)
     listener.note(
@@ -207,7 +224,7 @@ def _train(trainer: Trainer, program: Program, folder: Path, listener: Listener)
         loader = training_loader(
             sets.train,
             training,
-            boxes[0].box if boxes else None,
+            partial(ask, boxes[0], "box") if boxes else None,
             trainer.step,
             trainer.total_steps,
             data.trick.workers,  # type: ignore[attr-defined]

@@ -74,7 +74,7 @@ class Kind:
 
 def written(value: float) -> str:
     """A number as short as it can be without loss: ``1``, ``0.1``, ``1e-05``."""
-    return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
+    return str(int(value)) if value == int(value) and abs(value) <= 1e15 else repr(value)
 
 
 @attrs.frozen

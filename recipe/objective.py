@@ -12,12 +12,25 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recipe.api import Trick
+from recipe.diagnostics import RecipeError, fail
 from recipe.draws import Draws
 from recipe.images import Batch, Sets, crop
 from recipe.plan import Plan
 
 Teach = Mapping[str, Callable[[Tensor], Tensor]]
 """The teachers of a plan: from the digest of each to the function from inputs to its logits."""
+
+
+def ask(trick: Trick, hook: str, *arguments: Any) -> Any:
+    """What a hook gives while a model trains; one that fails is told as the fault of its trick (E080)."""
+    try:
+        return getattr(trick, hook)(*arguments)
+    except (RecipeError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}".split("\n")[0]
+        declared = trick.declared
+        raise fail("E080", f"`{declared.word}` of {declared.package} is broken: {hook}: {reason}") from error
 
 
 @attrs.frozen(eq=False)
@@ -81,19 +94,19 @@ class Preparation:
         targets = batch.labels.to(self.device, non_blocking=True)
         if self.boxes and self.sets.train.uniform:
             sides = [np.full(len(images), float(side)) for side in images.shape[-2:]]
-            boxes = self.boxes[0].box(attrs.evolve(draws, stream="crop"), *sides)
+            boxes = ask(self.boxes[0], "box", attrs.evolve(draws, stream="crop"), *sides)
             images = crop(images, torch.from_numpy(boxes).to(self.device))
         for trick in self.augments:
-            images = trick.augment(images, attrs.evolve(draws, stream=trick.declared.word))
+            images = ask(trick, "augment", images, attrs.evolve(draws, stream=trick.declared.word))
         images = self.normalised(images)
         if self.distributions:
             targets = F.one_hot(targets, self.classes).float()
         for trick in self.softens:
-            targets = trick.soften(targets)
+            targets = ask(trick, "soften", targets)
         if self.mixes:
             drawn = int(attrs.evolve(draws, stream="mix").once() * len(self.mixes))
             trick = self.mixes[drawn]
-            images, targets = trick.mix(images, targets, attrs.evolve(draws, stream=trick.declared.word))
+            images, targets = ask(trick, "mix", images, targets, attrs.evolve(draws, stream=trick.declared.word))
         return images, targets
 
 
@@ -111,7 +124,7 @@ def objective(plan: Plan, teachers: Teach) -> Callable[[Any, Tensor, Tensor], tu
         if penalties:
             soft = targets if targets.ndim == 2 else F.one_hot(targets, logits.shape[1]).float()
             for trick in penalties:
-                loss = loss + trick.penalise(Judged(logits, soft, images, teachers))
+                loss = loss + ask(trick, "penalise", Judged(logits, soft, images, teachers))
         return loss, logits
 
     return loss_of

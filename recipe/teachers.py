@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import attrs
 import torch
 from torch import Tensor
 
 from recipe.bind import bind
 from recipe.compiler import Program, lower
 from recipe.devices import precision
-from recipe.diagnostics import fail
+from recipe.diagnostics import RecipeError, fail
 from recipe.fields import RecipeFile
 from recipe.folder import finished_run
+from recipe.graph.shapes import propagate
 from recipe.objective import Teach
 from recipe.plan import Plan
 from recipe.registry import Vocabulary
@@ -45,6 +47,9 @@ def find_teachers(
             train(teacher, folder)
         else:
             listener.note(f"teacher {path.name}: using the finished run {folder}")
+        seen, own = teacher.use("data"), plan.use("data")
+        if seen and own and seen.statement() != own.statement():
+            listener.note(f"teacher {path.name} learnt from `{seen.statement()}`, and sees the student's images here")
         teach[teacher.digest] = _teacher(program, folder, device)
     return teach
 
@@ -60,8 +65,18 @@ def teachers_of(plan: Plan, classes: int, vocabulary: Vocabulary) -> list[tuple[
                 if program.classes != classes:
                     message = f"the teacher `{path.name}` tells {program.classes} classes apart, the student {classes}"
                     raise fail("E072", message, use.span)
+                try:
+                    propagate(program.structure, _image_size(plan), path.name)
+                except RecipeError as error:  # told now, not after hours of training
+                    raise RecipeError(*(attrs.evolve(d, span=use.span) for d in error.diagnostics)) from None
                 found.append((path, program))
     return found
+
+
+def _image_size(plan: Plan) -> int:
+    data = plan.use("data")
+    assert data is not None
+    return int(data.trick.size)  # type: ignore[attr-defined]
 
 
 def _teacher(program: Program, folder: Path, device: torch.device) -> Callable[[Tensor], Tensor]:

@@ -16,7 +16,7 @@ from recipe.compiler import Program
 from recipe.devices import Precision
 from recipe.diagnostics import fail
 from recipe.images import Sets, evaluation_loader
-from recipe.objective import Preparation, Teach, objective
+from recipe.objective import Preparation, Teach, ask, objective
 from recipe.plan import Plan
 from recipe.training import Progress
 
@@ -28,7 +28,7 @@ def learning_rate(plan: Plan, progress: Progress) -> float:
         risen = math.ceil(progress.warmup * progress.steps_per_epoch)
         begun = int(progress.epoch) * progress.steps_per_epoch
         progress = attrs.evolve(progress, step=max(begun, risen))
-    return math.prod((trick.factor(progress) for trick in plan.hooked("factor")), start=plan.training.rate)
+    return math.prod((ask(trick, "factor", progress) for trick in plan.hooked("factor")), start=plan.training.rate)
 
 
 def parameter_groups(plan: Plan, model: nn.Module) -> list[dict[str, Any]]:
@@ -40,7 +40,7 @@ def parameter_groups(plan: Plan, model: nn.Module) -> list[dict[str, Any]]:
         owner = model.get_submodule(name.rpartition(".")[0])
         options: dict[str, Any] = {"weight_decay": plan.training.weight_decay}
         for trick in plan.hooked("group"):
-            options |= trick.group(name, parameter, owner)
+            options |= ask(trick, "group", name, parameter, owner)
         key = tuple(sorted(options.items()))
         group = groups.setdefault(key, {"params": [], "names": [], **options})
         group["params"].append(parameter)
@@ -104,6 +104,7 @@ class Trainer:
     prepare: Preparation
     loss_of: Callable[[Any, Tensor, Tensor], tuple[Tensor, Tensor]]
     steps_per_epoch: int
+    identity: str
     step: int = 0
 
     @classmethod
@@ -114,7 +115,7 @@ class Trainer:
         forward: Callable[[Tensor], Any] = model
         if training.compile_mode is not None:
             forward = _compiled(model, training.compile_mode)
-        optimizer = plan.hooked("optimize")[0].optimize(parameter_groups(plan, model), training.rate)
+        optimizer = ask(plan.hooked("optimize")[0], "optimize", parameter_groups(plan, model), training.rate)
         scaler = torch.amp.GradScaler(device.type, enabled=chosen.scaled)
         average = None
         if training.average_decay is not None:
@@ -134,6 +135,7 @@ class Trainer:
             prepare,
             objective(plan, teach),
             steps,
+            program.identity,
         )
 
     @property
@@ -152,7 +154,7 @@ class Trainer:
     def state(self) -> dict[str, Any]:
         """All that a training needs to go on, bit by bit."""
         return {
-            "digest": self.plan.digest,
+            "digest": self.identity,
             "step": self.step,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),

@@ -62,8 +62,9 @@ class Base(Trick):
 
         options: dict[str, Any] = {} if classes is None else {"num_classes": classes}
         if self.model in ("inception_v3", "googlenet"):
+            pretrained = self.weights is not None and not self._is_file()  # torchvision's were, on other inputs
             # Drawing from truncated normals takes half a minute, and `init` draws again.
-            options |= {"init_weights": False, "aux_logits": True, "transform_input": self.weights is not None}
+            options |= {"init_weights": False, "aux_logits": True, "transform_input": pretrained}
         model: torch.nn.Module = get_model(self.model, weights=None, **options)
         return model
 

@@ -12,7 +12,10 @@ from recipe.api import Training, Trick, integer, trick
 
 @trick("batch micro")
 class Micro(Trick):
-    """Compute each batch in parts of at most so many images, for devices whose memory a batch does not fit."""
+    """Compute each batch in parts of at most so many images, for devices whose memory a batch does not fit.
+
+    A rest of one image, which batch normalisation can't train on, joins the part before it.
+    """
 
     images: int = integer(help="images at a time", minimum=2)
 

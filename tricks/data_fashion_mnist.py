@@ -48,6 +48,8 @@ def _read(folder: Path, part: str) -> InMemory:
 
     pixels = torch.from_numpy(_idx(folder, f"{part}-images-idx3-ubyte").copy())
     labels = torch.from_numpy(_idx(folder, f"{part}-labels-idx1-ubyte").copy()).long()
+    if pixels.ndim != 3 or labels.shape != pixels.shape[:1]:
+        raise ValueError(f"`{folder}` holds {tuple(pixels.shape)} pixels and {tuple(labels.shape)} labels for `{part}`")
     return InMemory(pixels[:, None].expand(-1, 3, -1, -1).contiguous(), labels)
 
 

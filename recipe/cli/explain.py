@@ -47,7 +47,7 @@ def command(
     pick(device)
     program = lower(plan, device="meta")
     if as_json:
-        click.echo(json.dumps(_json(program), indent=2))
+        click.echo(json.dumps(_json(program, device), indent=2))
         return
     sections = (
         _plan(plan),
@@ -166,13 +166,17 @@ def _training(plan: Plan, program: Program, device: str | None) -> str:
     return "\n".join(lines)
 
 
-def _json(program: Program) -> dict[str, Any]:
+def _json(program: Program, device: str | None) -> dict[str, Any]:
     import attrs
+
+    from recipe.devices import pick, precision
 
     costs = program.costs
     return {
         "schema_version": 1,
         "plan": program.plan.to_dict(),
+        "warnings": [warning.message for warning in program.plan.warnings],
+        "precision": precision(program.training.precision, pick(device)).name,
         "edits": [
             {"trick": step.word, "kind": type(edit).__name__, **attrs.asdict(edit)}
             for step in program.steps

@@ -31,7 +31,8 @@ def command(verb: str | None, name: str | None, plugins: tuple[str, ...]) -> Non
         raise fail("E020", f"there is no verb `{verb}`", help=f"did you mean `{near}`?" if near else "")
     elif name is not None and name not in words.clauses(verb):
         near = nearest(name, words.clauses(verb))
-        help = f"did you mean `{near}`?" if near else f"it knows {listing(words.clauses(verb))}"
+        knows = f"it knows {listing(words.clauses(verb))}" if words.clauses(verb) else "it has no clauses"
+        help = f"did you mean `{near}`?" if near else knows
         raise fail("E021", f"`{verb}` does not know `{name}`", help=help)
     else:
         keys = [key for key in words.keys() if key[0] == verb and (name is None or key[1] == name)]  # noqa: SIM118

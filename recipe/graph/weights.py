@@ -41,6 +41,15 @@ def _tensors(module: nn.Module) -> dict[str, torch.Tensor]:
     return dict(module.named_parameters(remove_duplicate=False)) | dict(module.named_buffers(remove_duplicate=False))
 
 
+def own_digest(plan: str, structure: fx.GraphModule, module: nn.Module) -> str:
+    """What tells a user's own model, and the weights it came with, from another one under an equal plan."""
+    found = hashlib.sha256(f"{plan}\n{structure.code}".encode())
+    for name, tensor in sorted(_tensors(module).items()):
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        found.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes() if tensor.ndim else b"")
+    return found.hexdigest()[:16]
+
+
 def materialise(program: Program) -> fx.GraphModule:
     """The program's model on the CPU with its initial weights; a pure function of the plan and its seed."""
     seed = program.training.seed

@@ -38,7 +38,7 @@ def test_a_dry_run_compiles_and_writes_nothing(tmp_path: Path) -> None:
     done = recipe("run", "full", "--dry-run", "--device", "cpu", cwd=tmp_path)
     assert done.returncode == 0
     assert "tweak D: 3 sites" in done.stderr
-    assert "1442 training images, 355 held out; 20 epochs of 23 steps on cpu; nothing was trained" in done.stderr
+    assert "1442 training images, 355 held out; 16 epochs of 23 steps on cpu; nothing was trained" in done.stderr
     assert not list(tmp_path.iterdir())
 
 

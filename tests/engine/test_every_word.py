@@ -37,6 +37,7 @@ COMPANY = {
     "loss": "base googlenet; data fake size=64 classes=10 images=16; epochs 1",
     "loss aux": "base googlenet; data fake size=64 classes=10 images=16; epochs 1",
     "init": "base resnet18",
+    "data digits": "epochs 1; batch 256; precision bf16",  # the whole set is trained on
     "lr every": "lr cosine",
     "tweak A": "base resnet50",
     "tweak B": "base resnet50",
@@ -142,7 +143,7 @@ def _statement(word: str, files: Path, changed: str = "", value: str = "") -> st
     for field in WORDS.load(*_key(word)).declared.fields:
         if field.name == changed:
             parts.append(f"{field.word}={value}")
-        elif field.required or (word.startswith("data ") and field.name == "size"):
+        elif field.required or (word.startswith("data ") and field.name in ("size", "images")):
             parts.append(f"{field.word}={_samples(word, field, files)[0]}")
     return " ".join(parts)
 

@@ -13,10 +13,13 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from torchvision.models import resnet18
 
 import recipe
+from recipe.api import Trick, trick
 from recipe.bind import bind
 from recipe.diagnostics import Diverged, RecipeError
+from recipe.registry import Offer, Vocabulary
 from recipe.report import Quiet
 from recipe.signals import Interrupted
 from recipe.syntax import read
@@ -278,3 +281,41 @@ def test_the_six_statements_of_the_readme_train(tmp_path: Path, capsys: pytest.C
     run = recipe.run(text, "epochs 1", out=tmp_path / "run", device="cpu")
     assert any(note.startswith("precision fp16 runs as") for note in run.summary["notes"])
     assert run.summary["precision"] in ("bf16", "fp32")
+
+
+def test_the_run_of_another_own_model_is_refused(tmp_path: Path) -> None:
+    """Their plans are equal, for no recipe describes them."""
+
+    def own(seed: int) -> recipe.Program:
+        torch.manual_seed(seed)
+        return recipe.compile(
+            "data fake size=32 classes=10 images=24; batch 8; epochs 1", base=resnet18(num_classes=10)
+        )
+
+    recipe.run(own(0), out=tmp_path / "own", device="cpu")
+    assert recipe.run(own(0), out=tmp_path / "own", device="cpu", resume=True).summary["steps"] == 3
+    with pytest.raises(recipe.RecipeError, match="another recipe or model"):
+        recipe.run(own(1), out=tmp_path / "own", device="cpu", resume=True)
+
+
+@trick("augment boom", writes=("inputs",))
+class Boom(Trick):
+    """A trick that fails while a model trains."""
+
+    def augment(self, images: torch.Tensor, draws: object) -> torch.Tensor:
+        raise ValueError("boom here")
+
+
+def test_a_trick_that_fails_while_training_is_named(tmp_path: Path) -> None:
+    words = Vocabulary([(("augment", "boom"), Offer("theirs", loaded=Boom))])
+    words._offers |= Vocabulary.installed()._offers
+    with pytest.raises(recipe.RecipeError, match="`augment boom` of theirs is broken: augment: ValueError: boom here"):
+        train(tmp_path / "x", "augment boom", vocabulary=words)
+
+
+def test_a_teacher_that_cannot_take_the_images_is_told_before_it_is_trained(tmp_path: Path) -> None:
+    teacher = tmp_path / "teacher.recipe"
+    teacher.write_text("base squeezenet1_1; data fake size=32 classes=10 images=24; batch 8; epochs 1")
+    with pytest.raises(recipe.RecipeError, match="E103"):
+        train(tmp_path / "runs" / "x", f'data fake size=8 classes=10 images=24; loss distill "{teacher}"')
+    assert not (tmp_path / "runs").exists()
