@@ -14,14 +14,29 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from recipe.compare.api import diff
+    from recipe.compare.difference import Diff
     from recipe.compiler import Program, compile
     from recipe.diagnostics import Diagnostic, Diverged, RecipeError
     from recipe.engine import Run, run
     from recipe.plan import Plan
 
-__all__ = ["Diagnostic", "Diverged", "Plan", "Program", "RecipeError", "Run", "__version__", "compile", "run"]
+__all__ = [
+    "Diagnostic",
+    "Diff",
+    "Diverged",
+    "Plan",
+    "Program",
+    "RecipeError",
+    "Run",
+    "__version__",
+    "compile",
+    "diff",
+    "run",
+]
 
 _HOMES = {
+    "Diff": "recipe.compare.difference",
     "Diagnostic": "recipe.diagnostics",
     "Diverged": "recipe.diagnostics",
     "Plan": "recipe.plan",
@@ -29,6 +44,7 @@ _HOMES = {
     "RecipeError": "recipe.diagnostics",
     "Run": "recipe.engine",
     "compile": "recipe.compiler",
+    "diff": "recipe.compare.api",
     "run": "recipe.engine",
 }
 

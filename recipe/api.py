@@ -145,7 +145,7 @@ class Trick:
                   configure settings of the training
         compile   build     the stock model (with image_size, weight_shapes, load_weights)
                   rewrite   edits of its graph
-        train     open      the images (with count_classes)
+        train     open      the images (with count_classes, count_images)
                   for each batch:
                       box       the part of each image that is seen
                       augment   each image on its own
@@ -195,6 +195,10 @@ class Trick:
 
     def count_classes(self) -> int | None:
         """The number of classes of the images, where that is known before they are opened."""
+        return None
+
+    def count_images(self) -> int | None:
+        """The number of training images, where that is known before they are opened."""
         return None
 
     def open(self) -> Sets:

@@ -32,6 +32,9 @@ class Cifar10(Trick):
         parts = [_read(Path(self.path), part) for part in (True, False)]
         return in_memory(parts[0], parts[1], 10, self.size)
 
+    def count_images(self) -> int:
+        return 50_000
+
     def count_classes(self) -> int:
         return 10
 

@@ -43,5 +43,8 @@ class Digits(Trick):
         train, held_out = InMemory(pixels[~test], labels[~test]), InMemory(pixels[test], labels[test])
         return in_memory(train, held_out, 10, self.size)
 
+    def count_images(self) -> int:
+        return 1442
+
     def count_classes(self) -> int:
         return 10

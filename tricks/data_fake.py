@@ -32,5 +32,8 @@ class Fake(Trick):
 
         return Sets(part(self.images), part(self.images // 8), self.classes)
 
+    def count_images(self) -> int:
+        return self.images
+
     def count_classes(self) -> int:
         return self.classes

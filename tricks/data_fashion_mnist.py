@@ -36,6 +36,9 @@ class FashionMnist(Trick):
         parts = [_read(Path(self.path), part) for part in ("train", "t10k")]
         return in_memory(parts[0], parts[1], 10, self.size)
 
+    def count_images(self) -> int:
+        return 60_000
+
     def count_classes(self) -> int:
         return 10
 

@@ -26,6 +26,8 @@ def source_of(file: str) -> Source:
     """The source that FILE names: ``-``, a path, the name of a shipped example, or the recipe itself."""
     if file == "-":
         return decode(sys.stdin.buffer.read(MAX_BYTES + 1), "<stdin>", Path.cwd())
+    if os.path.isfile(lock := os.path.join(file, "recipe.lock")):  # the folder of a run
+        return read(Path(lock), lock)
     if os.path.exists(file):  # unlike Path's, it takes any text: a whole recipe is no file name
         return read(Path(file), file)
     shipped = examples()

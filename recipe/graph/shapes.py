@@ -12,6 +12,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from recipe.diagnostics import fail
+from recipe.facts import Cost
 from recipe.graph.net import Net
 
 
@@ -61,26 +62,6 @@ def propagate(graph_module: fx.GraphModule, size: int, name: str, batch: int = 2
         reason = str(error).strip().split("\n")[0].rstrip(".")
         help = "`size=` of the data set changes it; some models take one size only"
         raise fail("E103", f"`{name}` can't take images of {size}×{size}: {reason}", help=help) from error
-
-
-@attrs.frozen
-class Cost:
-    """What a part of a network costs for one image, forward.
-
-    ``macs`` are multiply-accumulates of convolutions and matrix products (the paper's "FLOPs"); ``flops`` are twice
-    that; ``activations`` are the numbers that convolutions and fully connected layers put out.
-    """
-
-    params: int = 0
-    macs: int = 0
-    activations: int = 0
-
-    @property
-    def flops(self) -> int:
-        return 2 * self.macs
-
-    def __add__(self, other: Cost) -> Cost:
-        return Cost(self.params + other.params, self.macs + other.macs, self.activations + other.activations)
 
 
 @attrs.frozen
@@ -185,6 +166,7 @@ def measure(graph_module: fx.GraphModule, size: int) -> Costs:
         fresh = [p for p in owned if isinstance(p, nn.Parameter) and id(p) not in seen]
         seen |= {id(parameter) for parameter in fresh}
         cost += Cost(params=sum(parameter.numel() for parameter in fresh))
+        node.meta["cost"] = cost
         if cost != Cost():
             found[stage] = found.get(stage, Cost()) + cost
     return Costs(size, found)

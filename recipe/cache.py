@@ -1,0 +1,125 @@
+"""Facts that were worked out before, kept as JSON between commands.
+
+The key holds all that the facts are a function of: the plan's digest, what it finds in files, the code of this
+package and of the plugins that the plan uses, and the versions of what builds the models. So a file of the cache is
+never stale: where anything changes, another one is asked for.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from recipe import files
+from recipe.diagnostics import RecipeError
+from recipe.facts import Facts
+from recipe.fields import digest
+from recipe.plan import Plan
+
+KEEP = 256
+"""Files that the cache keeps, the newest."""
+
+HEAD = 1 << 20
+"""Bytes of a file that are read to tell it from another; the header of a weights file is shorter."""
+
+PACKAGES = ("torch", "torchvision", "timm", "attrs")
+
+
+def folder() -> Path:
+    """Where the cache lies: ``RECIPE_CACHE``, or ``recipe-compiler`` in the user's cache folder."""
+    named = os.environ.get("RECIPE_CACHE")
+    if named:
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "recipe-compiler"
+
+
+def key(plan: Plan) -> str | None:
+    """What identifies the facts of a plan; None where the code of a trick can't be read, and nothing may be kept."""
+    code = []
+    for root in sorted({_home(type(use.trick).__module__) or Path() for use in plan.uses} | {Path(__file__).parent}):
+        if root == Path():
+            return None
+        code += [(str(path), digest(path.read_bytes())) for path in _sources(root)]
+    data = plan.use("data")
+    found = {
+        "plan": plan.digest,
+        "images": [data.trick.count_classes(), data.trick.count_images()] if data else None,
+        "files": sorted(_files(plan)),
+        "code": code,
+        "python": [platform.python_version(), sys.prefix],
+        "packages": [_version(name) for name in PACKAGES],
+    }
+    return digest(json.dumps(found, sort_keys=True).encode())
+
+
+def _home(module: str) -> Path | None:
+    """The folder of the package, or the file, that a trick's code lies in."""
+    top = sys.modules.get(module.split(".")[0])
+    file = getattr(top, "__file__", None)
+    if file is None:
+        return None
+    return Path(file).parent if Path(file).name == "__init__.py" else Path(file)
+
+
+def _sources(root: Path) -> list[Path]:
+    return sorted(root.rglob("*.py")) + sorted(root.glob("*/*.py")) if root.is_dir() else [root]
+
+
+def _files(plan: Plan) -> Iterator[list[Any]]:
+    """What a plan's values name on disk: a file with its size, time and beginning."""
+    for use in plan.uses:
+        for value in use.values.values():
+            if isinstance(value, str) and os.path.isabs(value) and os.path.isfile(value):
+                found = os.stat(value)
+                with open(value, "rb") as file:
+                    yield [value, found.st_size, found.st_mtime_ns, digest(file.read(HEAD))]
+
+
+def _version(name: str) -> str:
+    try:
+        return f"{name} {metadata.version(name)}"
+    except metadata.PackageNotFoundError:
+        return f"no {name}"
+
+
+def load(name: str | None) -> Facts | None:
+    """The facts under a key, or None where there are none that can be read."""
+    if name is None:
+        return None
+    try:
+        return Facts.from_dict(json.loads((folder() / f"{name}.json").read_text("utf-8")))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def save(name: str | None, facts: Facts) -> None:
+    """Keep facts under a key. A cache that can't be written is no error: the facts are worked out anew."""
+    if name is None:
+        return
+    try:
+        folder().mkdir(parents=True, exist_ok=True)
+        files.write_text(folder() / f"{name}.json", json.dumps(facts.to_dict()))
+        by_age = sorted(folder().glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+        for old in by_age[:-KEEP]:
+            old.unlink(missing_ok=True)
+    except (OSError, RecipeError):
+        return
+
+
+def facts_of(plan: Plan) -> Facts:
+    """The facts of a plan, from the cache or by compiling it for costs. Raises `RecipeError`."""
+    name = key(plan)
+    found = load(name)
+    if found is None:
+        from recipe.compiler import lower
+        from recipe.graph.describe import describe
+
+        found = describe(lower(plan, device="meta"))
+        save(name, found)
+    return found

@@ -1,0 +1,103 @@
+"""``recipe diff``: what differs between two recipes, in meaning, graph, cost, weights and training."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import attrs
+import click
+
+from recipe.cli.inputs import plugin_option, source_of, vocabulary
+from recipe.compare.api import diff
+from recipe.compare.difference import Diff
+from recipe.diagnostics import wants_color
+
+
+@click.command("diff", short_help="Show what differs between two recipes.")
+@click.argument("sides", nargs=-1, required=True, metavar="A [+ STATEMENTS] [B [+ STATEMENTS]]")
+@click.option("--json", "as_json", is_flag=True, help="Print the difference as JSON; docs/diff.md tells its fields.")
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Also write one self-contained page.")
+@click.option("--exit-code", is_flag=True, help="Exit with 1 where something differs.")
+@click.option("--measure", is_flag=True, help="Also time both on this machine, in turn.")
+@click.option("--device", help="The device to measure on. Default: the one that a run would take.")
+@click.option(
+    "--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="Whether to print in colour."
+)
+@plugin_option
+def command(
+    sides: tuple[str, ...],
+    as_json: bool,
+    html: Path | None,
+    exit_code: bool,
+    measure: bool,
+    device: str | None,
+    color: str,
+    plugins: tuple[str, ...],
+) -> None:
+    """Show what differs between two recipes. Each is a path, a shipped example, a run's folder, or a recipe's text.
+
+    A plus lays the statements after it over the recipe before it. With one recipe, it is compared with itself without
+    them:
+
+    \b
+        recipe diff a.recipe b.recipe
+        recipe diff full + "drop tweak D"
+        recipe diff a.recipe + "batch 512" b.recipe + "epochs 90"
+    """
+    (file_a, over_a), (file_b, over_b) = _sides(sides)
+    words = vocabulary(plugins)
+    from recipe.bind import bind
+    from recipe.inputs import override
+
+    plan_a, plan_b = (
+        bind([source_of(file), *override(over)], words) for file, over in ((file_a, over_a), (file_b, over_b))
+    )
+    found = diff(plan_a, plan_b, vocabulary=words, names=(_name(file_a, over_a), _name(file_b, over_b)))
+    if measure:
+        from recipe.compare.measure import measure as timed
+
+        found = attrs.evolve(found, measured=timed(plan_a, plan_b, device))
+    if html is not None:
+        from recipe import files
+
+        files.write_text(html, found.to_html())
+    _print(found, as_json, color)
+    sys.exit(1 if exit_code and not found.empty else 0)
+
+
+def _print(found: Diff, as_json: bool, color: str) -> None:
+    if as_json:
+        click.echo(found.to_json())
+        return
+    colored = color == "always" or (color == "auto" and wants_color(sys.stdout))
+    width = shutil.get_terminal_size((100, 24)).columns
+    click.echo(found.to_text(width, colored), nl=False, color=colored)
+
+
+def _sides(words: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...]], tuple[str, tuple[str, ...]]]:
+    """The two recipes and the statements laid over each."""
+    found: list[tuple[str, tuple[str, ...]]] = []
+    rest = iter(words)
+    for word in rest:
+        if word != "+":
+            found.append((word, ()))
+            continue
+        statements = next(rest, None)
+        if not found or statements is None:
+            raise click.UsageError('a plus stands between a recipe and statements: a.recipe + "drop tweak D"')
+        file, before = found[-1]
+        found[-1] = (file, (*before, statements))
+    if len(found) == 1 and found[0][1]:
+        found.insert(0, (found[0][0], ()))
+    if len(found) != 2:
+        raise click.UsageError(f'diff takes two recipes, or one and `+ "STATEMENTS"`, not {len(found)}')
+    if [file for file, _ in found] == ["-", "-"]:
+        raise click.UsageError("standard input can be read for one side only")
+    return found[0], found[1]
+
+
+def _name(file: str, statements: tuple[str, ...]) -> str:
+    shown = "standard input" if file == "-" else " ".join(file.split())
+    return " + ".join([shown, *(f'"{text}"' for text in statements)])

@@ -1,0 +1,60 @@
+"""`recipe.diff`: the difference between two recipes, from Python."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recipe.bind import bind
+from recipe.cache import facts_of
+from recipe.compare.difference import Diff, difference
+from recipe.facts import Facts
+from recipe.inputs import override, source_from
+from recipe.plan import Plan
+from recipe.registry import Vocabulary
+from recipe.source import Source
+
+if TYPE_CHECKING:
+    from recipe.compiler import Program
+
+
+def diff(
+    a: str | Path | Source | Plan | Program,
+    b: str | Path | Source | Plan | Program,
+    *statements: str,
+    vocabulary: Vocabulary | None = None,
+    names: tuple[str, str] = ("A", "B"),
+) -> Diff:
+    """What differs between two recipes: texts, paths, folders of runs, plans or programs.
+
+    ``statements`` are laid over ``b`` alone: ``diff(a, a, "drop tweak D")``. Plans and compiled programs are compared,
+    never text. A recipe that names no data counts as one for the model's own image size and classes. Raises
+    `RecipeError`.
+
+    >>> found = diff("base resnet50; tweak C", "tweak D; base resnet50; tweak C")
+    >>> [word.statement for word in found.words], found.weights.loads_entirely
+    (['tweak D'], True)
+    """
+    words = vocabulary or Vocabulary.installed()
+    plan_a, facts_a = _known(a, (), words)
+    plan_b, facts_b = _known(b, statements, words)
+    return difference(names[0], plan_a, facts_a, names[1], plan_b, facts_b)
+
+
+def _known(
+    side: str | Path | Source | Plan | Program, statements: tuple[str, ...], words: Vocabulary
+) -> tuple[Plan, Facts]:
+    if isinstance(side, Plan):
+        plan = bind([*side.sources, *override(statements)], side.vocabulary or words) if statements else side
+        return plan, facts_of(plan)
+    if not isinstance(side, (str, Path, Source)):
+        from recipe.graph.describe import describe
+
+        if statements:
+            raise TypeError("statements are laid over recipes; this is a program, which is compiled already")
+        return side.plan, describe(side)
+    folder = Path(side) if not isinstance(side, Source) and len(str(side)) < 4096 else None
+    if folder is not None and (folder / "recipe.lock").is_file():
+        side = folder / "recipe.lock"
+    plan = bind([source_from(side), *override(statements)], words)
+    return plan, facts_of(plan)

@@ -1,0 +1,147 @@
+"""Two recipes timed on this machine, in turn: step time, images a second, and peak memory.
+
+Each is trained in a process of its own, which takes a few steps whenever it is asked to; so what else the machine does
+meets both alike, and the peak memory of each is its own.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+from typing import IO, Any
+
+from recipe.diagnostics import fail
+from recipe.plan import Plan
+
+ROUNDS = 9
+STEPS = 2
+MOST_ON_CPU = 32
+"""Largest batch on a CPU: a ratio needs no larger one."""
+
+
+def measure(a: Plan, b: Plan, device: str | None) -> dict[str, Any]:
+    """Times of two plans on made-up images of their sizes, with the ratio B / A of each round.
+
+    ``step_seconds`` is the median of the rounds, ``ratio`` their median, lowest and highest.
+    """
+    from recipe.devices import pick
+
+    chosen = pick(device)
+    batches = [
+        min(plan.training.batch, MOST_ON_CPU) if chosen.type == "cpu" else plan.training.batch for plan in (a, b)
+    ]
+    batch = min(batches)
+    workers = [_Worker(plan, batch, str(chosen)) for plan in (a, b)]
+    try:
+        for worker in workers:
+            worker.ask()  # not counted
+        rounds = [[worker.ask()["seconds"] for worker in workers] for _ in range(ROUNDS)]
+        peaks = [worker.ask()["peak"] for worker in workers]
+    finally:
+        for worker in workers:
+            worker.stop()
+    ratios = [theirs / mine for mine, theirs in rounds]
+    sides = {}
+    for index, side in enumerate("ab"):
+        seconds = statistics.median(times[index] for times in rounds)
+        sides[side] = {"step_seconds": seconds, "images_per_second": batch / seconds, "peak_bytes": peaks[index]}
+    return {
+        **sides,
+        "ratio": {"median": statistics.median(ratios), "low": min(ratios), "high": max(ratios)},
+        "batch": batch,
+        "rounds": ROUNDS,
+        "device": str(chosen),
+    }
+
+
+class _Worker:
+    """A process that trains a plan step by step, as it is asked."""
+
+    def __init__(self, plan: Plan, batch: int, device: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "recipe.compare.measure"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._send({"recipe": plan.canonical(), "batch": batch, "device": device})
+
+    def _send(self, message: dict[str, Any]) -> None:
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(json.dumps(message) + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            raise self._failed() from None
+
+    def ask(self) -> dict[str, Any]:
+        """Seconds of a step, mean over a few, and the peak memory so far in bytes."""
+        self._send({})
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise self._failed()
+        found: dict[str, Any] = json.loads(line)
+        return found
+
+    def _failed(self) -> Exception:
+        _, errors = self.process.communicate()
+        last = (errors.strip().splitlines() or ["it ended"])[-1]
+        return fail("E110", f"a recipe can't be measured here: {last}")
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+def _serve(requests: IO[str], answers: IO[str]) -> None:
+    import resource
+    import time
+
+    import numpy as np
+    import torch
+
+    from recipe.bind import bind
+    from recipe.compiler import lower
+    from recipe.devices import pick, precision
+    from recipe.images import Batch, InMemory, Sets
+    from recipe.inputs import source_from
+    from recipe.trainer import Meter, Trainer
+
+    asked = json.loads(requests.readline())
+    plan = bind([source_from(asked["recipe"])])
+    device, batch = pick(asked["device"]), asked["batch"]
+    program = lower(plan)
+    size, classes = program.costs.size, program.classes
+    pixels = torch.randint(0, 256, (batch, 3, size, size), dtype=torch.uint8)
+    images = InMemory(pixels, torch.arange(batch) % classes)
+    chosen = precision(plan.training.precision, device)
+
+    def teach(inputs: torch.Tensor) -> torch.Tensor:  # a real teacher costs what it costs, whichever side asks
+        return torch.zeros(len(inputs), classes, device=device)
+
+    teachers = {value.digest: teach for use in plan.uses for value in use.values.values() if hasattr(value, "digest")}
+    trainer = Trainer.make(program, Sets(images, images, classes), device, chosen, teachers)
+    trainer.model.train()
+    meter = Meter.on(device)
+    for _ in requests:
+        began = time.perf_counter()
+        for _ in range(STEPS):
+            one = Batch(images.pixels, images.labels, np.arange(batch), 0, trainer.step)
+            trainer.train_step(one, meter)
+        meter.read()  # waits for the device
+        seconds = (time.perf_counter() - began) / STEPS
+        if device.type == "cuda":
+            peak = torch.cuda.max_memory_allocated(device)
+        else:
+            used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            peak = used if sys.platform == "darwin" else used * 1024
+        answers.write(json.dumps({"seconds": seconds, "peak": peak}) + "\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    _serve(sys.stdin, sys.stdout)

@@ -1,0 +1,330 @@
+"""A difference as text for a terminal: colours where they are wanted, and never wider than it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from recipe.compare.difference import CostChange, Diff
+from recipe.compare.graph import Row
+from recipe.compare.words import WordChange
+from recipe.facts import Node, Schedule
+
+MARKS = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yellow")}
+UNITS = {"params": "params", "macs": "MACs", "flops": "FLOPs", "activation_bytes": "activation memory"}
+SHOWN_NAMES = 3
+
+
+def render(diff: Diff, width: int, color: bool) -> str:
+    """All that differs, part by part; one line where nothing does."""
+    console = Console(
+        file=io.StringIO(),
+        width=width,
+        force_terminal=color,
+        color_system="standard" if color else None,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        legacy_windows=False,
+    )
+    console.print(Text.assemble(("A ", "bold cyan"), diff.name_a, "\n", ("B ", "bold magenta"), diff.name_b))
+    if diff.empty:
+        console.print("no difference: the two recipes mean the same")
+    for title, body in _parts(diff):
+        console.print()
+        console.print(Text(title, style="bold"))
+        console.print(Padding(body, (0, 0, 0, 2)))
+    file = console.file
+    assert isinstance(file, io.StringIO)
+    return "\n".join(line.rstrip() for line in file.getvalue().splitlines()) + "\n"
+
+
+def _parts(diff: Diff) -> Iterable[tuple[str, RenderableType]]:
+    """The parts in which something differs, with their titles."""
+    if diff.words or diff.order:
+        yield "recipe", _recipe(diff)
+    if diff.graph:
+        yield f"graph{counted(diff.graph)}", _graph(diff.graph)
+    if any(cost.differs for cost in diff.costs):
+        yield _cost_title(diff), cost_table(diff.costs)
+    if not diff.weights.loads_entirely or diff.graph:
+        yield "weights", _weights(diff)
+    if diff.settings or diff.groups or diff.rates_differ:
+        yield "training", _training(diff)
+    if diff.measured:
+        yield "measured", _measured(diff)
+
+
+def _line(change: str, *parts: str | tuple[str, str]) -> Text:
+    mark, style = MARKS[change]
+    return Text.assemble((f"{mark} ", style), *parts)
+
+
+# ---- recipe
+
+
+def _recipe(diff: Diff) -> RenderableType:
+    lines: list[Text] = []
+    for word in diff.words:
+        lines += _word(word)
+    for first, second in diff.order:
+        lines.append(Text(f"order: `{first}` before `{second}` → after it"))
+    return Group(*lines)
+
+
+def _word(word: WordChange) -> list[Text]:
+    if word.change != "changed":
+        return [_line(word.change, word.statement, (f"   {word.origin}", "dim"))]
+    found = []
+    for value in word.values:
+        origins = f"   {value.origin_before} → {value.origin_after}" if value.origin_before else ""
+        found.append(_line("changed", f"{word.word} {value.field} {value.before} → {value.after}", (origins, "dim")))
+    return found
+
+
+# ---- graph
+
+
+def shown(value: Any) -> str:
+    """A setting as people write it: 2×2."""
+    if isinstance(value, (tuple, list)):
+        return (
+            "×".join(map(shown, value)) if all(isinstance(part, int) for part in value) else ", ".join(map(str, value))
+        )
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def made(node: Node) -> str:
+    """An operation with the settings that matter at first sight."""
+    settings, parts = node.settings, [node.kind]
+    if "in_channels" in settings:
+        parts.append(f"{settings['in_channels']} → {settings['out_channels']}")
+    elif "in_features" in settings:
+        parts.append(f"{settings['in_features']} → {settings['out_features']}")
+    elif "num_features" in settings:
+        parts.append(str(settings["num_features"]))
+    for name, word in (("kernel_size", ""), ("stride", "stride "), ("groups", "groups ")):
+        if name in settings and settings[name] != 1:
+            value = settings[name]
+            parts.append(word + shown((value, value) if isinstance(value, int) and name != "groups" else value))
+    return " ".join(parts)
+
+
+def changes(row: Row) -> str:
+    """What differs between the two operations of a row."""
+    return ", ".join(f"{name} {shown(before)} → {shown(after)}" for name, before, after in row.settings)
+
+
+def counted(rows: Sequence[Row]) -> str:
+    """How many operations were added, removed and changed."""
+    counts = [(sum(row.change == change for row in rows), change) for change in ("added", "removed", "changed")]
+    found = ", ".join(f"{count} {change}" for count, change in counts if count)
+    return f": {found}" if found else ""
+
+
+def _graph(rows: Sequence[Row]) -> RenderableType:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_column(overflow="fold")
+    table.add_column(style="dim", overflow="fold")
+    for stage, found in groupby(rows, key=lambda row: row.stage):
+        first = stage
+        for block in _blocks(list(found)):
+            for address, text, by in _block(block):
+                table.add_row(first, address, text, by)
+                first = ""
+    return table
+
+
+def _blocks(rows: list[Row]) -> list[list[Row]]:
+    """Runs of rows that are told together: what belongs to whole blocks that one side lacks, else row by row."""
+    found: list[list[Row]] = []
+    for (change, whole), run in groupby(
+        rows, key=lambda row: (row.change, bool(row.block) and row.change != "changed")
+    ):
+        lines = list(run)
+        blocks = len({row.block for row in lines})
+        found += [lines] if whole and blocks * 4 <= len(lines) and change != "changed" else [[row] for row in lines]
+    return found
+
+
+def _block(rows: list[Row]) -> list[tuple[Text, str, str]]:
+    row = rows[0]
+    if len(rows) == 1:
+        text = changes(row) if row.change == "changed" else made(row.node)
+        return [(_line(row.change, row.node.address), text, f"({row.by})" if row.by else "")]
+    names = list(dict.fromkeys(row.block for row in rows))
+    params, macs = sum(r.node.cost.params for r in rows), sum(r.node.cost.macs for r in rows)
+    counted = f"{len(names)} block{'s' * (len(names) != 1)} of {len(rows) // len(names)} operations"
+    where = names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}"
+    return [(_line(row.change, where), f"{counted}: {params:,} params, {macs:,} MACs", "")]
+
+
+# ---- cost
+
+
+def _cost_title(diff: Diff) -> str:
+    a, b = diff.a, diff.b
+    size = f"{a.size}×{a.size}" if a.size == b.size else f"{a.size}×{a.size} in A, {b.size}×{b.size} in B"
+    precision = a.precision if a.precision == b.precision else f"{a.precision} in A, {b.precision} in B"
+    return f"cost of one image of {size}, forward; activations in {precision}"
+
+
+def amount(name: str, value: int) -> str:
+    """A cost as people read it."""
+    if name != "activation_bytes":
+        return f"{value:,}"
+    return f"{value / 1e6:,.2f} MB" if value >= 1e5 else f"{value / 1e3:,.1f} kB"
+
+
+def difference_of(name: str, before: int, after: int) -> str:
+    """The difference with its sign, and as a percentage of what was."""
+    delta = after - before
+    sign = "+" if delta > 0 else "−"
+    percent = f" ({delta / before:+.1%})".replace("-", "−") if before else ""
+    return f"{sign}{amount(name, abs(delta))}{percent}" if delta else "same"
+
+
+def cost_table(costs: Sequence[CostChange]) -> RenderableType:
+    """Costs that differ, by stage; of the total every one."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    for _ in range(3):
+        table.add_column(justify="right", no_wrap=True)
+    table.add_row("", "", Text("A", "bold cyan"), Text("B", "bold magenta"), "")
+    for name, title in UNITS.items():
+        first = title
+        for cost in costs:
+            before, after = cost.numbers()[name]
+            total = cost.stage == "in all"
+            if before != after if not total else True:
+                if name == "flops" and not total:
+                    continue  # twice the MACs
+                style = ("green" if after < before else "red") if before != after else "dim"
+                change = Text(difference_of(name, before, after), style)
+                table.add_row(first, cost.stage, amount(name, before), amount(name, after), change)
+                first = ""
+    return table
+
+
+# ---- weights
+
+
+def _weights(diff: Diff) -> RenderableType:
+    weights = diff.weights
+    total = len(weights.kept) + len(weights.reshaped) + len(weights.lost)
+    if weights.loads_entirely:
+        return Text(f"a checkpoint of A loads entirely: {total} of {total} tensors")
+    lines = [Text(f"of a checkpoint of A, {len(weights.kept)} of {total} tensors load")]
+    for change, title, names in (
+        ("changed", "of another shape in B", weights.reshaped),
+        ("removed", "have no place in B", weights.lost),
+        ("added", "are new in B", weights.new),
+    ):
+        if names:
+            lines.append(_line(change, f"{len(names)} {title}: ", (_few(names), "dim")))
+    return Group(*lines)
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN_NAMES]) + (" …" if len(names) > SHOWN_NAMES else "")
+
+
+# ---- training
+
+
+def _training(diff: Diff) -> RenderableType:
+    lines: list[RenderableType] = [_line("changed", line) for line in training_lines(diff)]
+    return Group(*lines, *([plot(diff.a.schedule, diff.b.schedule)] if diff.rates_differ else []))
+
+
+def training_lines(diff: Diff) -> list[str]:
+    """What differs in how the two train, a line each."""
+    lines = []
+    for name, a, b in diff.settings:
+        if name in ("terms", "mixes"):
+            lines.append(f"{'loss' if name == 'terms' else 'mixed by'} {_terms(a)} → {_terms(b)}")
+        elif name == "targets":
+            lines.append(f"targets {_target(a)} → {_target(b)}")
+        else:
+            lines.append(f"{name} {_known(name, a)} → {_known(name, b)}")
+    for group in diff.groups:
+        options = ", ".join(
+            f"{name} {shown(group.before.get(name, '–'))} → {shown(group.after.get(name, '–'))}"
+            for name in sorted({*group.before, *group.after})
+            if group.before.get(name) != group.after.get(name)
+        )
+        lines.append(f"{len(group.names)} parameters: {options}   {_few(group.names)}")
+    return lines
+
+
+def _known(name: str, value: int | None) -> str:
+    unknown = "whole batches" if name == "micro" else "unknown until they are opened"
+    return unknown if value is None else f"{value:,}"
+
+
+def _terms(terms: Sequence[str]) -> str:
+    return " + ".join(terms) if terms else "nothing"
+
+
+def _target(target: tuple[float, float]) -> str:
+    return f"{target[0]:.4g} for the true class and {target[1]:.4g} for each other"
+
+
+def plot(a: Schedule, b: Schedule | None = None, width: int = 64, height: int = 8) -> Text:
+    """Learning rates over the epochs: ``a`` and ``b`` where one of two curves is, ``=`` where both are."""
+    schedules = [("a", a)] + ([("b", b)] if b else [])
+    high = max(max(schedule.rates) for _, schedule in schedules) or 1.0
+    epochs = max(schedule.epochs for _, schedule in schedules)
+    grid = [[" "] * width for _ in range(height)]
+    for mark, schedule in schedules:
+        for column in range(width):
+            place = column / (width - 1) * epochs / schedule.epochs
+            if place > 1:
+                break
+            rate = schedule.rates[round(place * (len(schedule.rates) - 1))]
+            row = height - 1 - round(rate / high * (height - 1))
+            grid[row][column] = mark if grid[row][column] == " " or not b else "="
+    text = Text("learning rate\n" if b else "")
+    margin = len(f"{high:.4g}")
+    for index, line in enumerate(grid):
+        label = f"{high:.4g}" if index == 0 else "0" if index == height - 1 else ""
+        text.append(f"{label:>{margin}} ┤")
+        for letter in line:
+            text.append(letter, {"a": "cyan", "b": "magenta", "=": "bold"}.get(letter, ""))
+        text.append("\n")
+    text.append(f"{'':>{margin}} └{'─' * width}\n")
+    text.append(f"{'':>{margin}}  0{f'{epochs} epochs':>{width - 1}}")
+    return text
+
+
+# ---- measured
+
+
+def _measured(diff: Diff) -> RenderableType:
+    return Group(*(Text(line) for line in measured_lines(diff)))
+
+
+def measured_lines(diff: Diff) -> list[str]:
+    """What `--measure` found, a line each; nothing where nothing was measured."""
+    if diff.measured is None:
+        return []
+    found = diff.measured
+    a, b, ratio = found["a"], found["b"], found["ratio"]
+    return [
+        f"step           {a['step_seconds'] * 1e3:,.1f} ms → {b['step_seconds'] * 1e3:,.1f} ms, "
+        f"B / A {ratio['median']:.3f} ({ratio['low']:.3f} to {ratio['high']:.3f})",
+        f"images/s       {a['images_per_second']:,.0f} → {b['images_per_second']:,.0f}",
+        f"peak memory    {a['peak_bytes'] / 1e9:.2f} GB → {b['peak_bytes'] / 1e9:.2f} GB, "
+        f"B / A {b['peak_bytes'] / a['peak_bytes']:.3f}",
+        f"on {found['device']}, batches of {found['batch']} made-up images, {found['rounds']} rounds in turn",
+    ]
