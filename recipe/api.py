@@ -25,6 +25,7 @@ import attrs
 
 from recipe.diagnostics import Diagnostic
 from recipe.edits import Edit, Initialise, Insert, Layer, SetAttribute, Site, Substitute
+from recipe.evidence import Evidence
 from recipe.fields import (
     REQUIRED,
     Field,
@@ -60,6 +61,7 @@ __all__ = [
     "Diagnostic",
     "Draws",
     "Edit",
+    "Evidence",
     "Files",
     "Floats",
     "InMemory",
@@ -142,6 +144,7 @@ class Trick:
 
         plan      suggest   other fields' values where the recipe gives none
                   check     warnings that need no torch
+                  evidence  what published tables say for and against
                   configure settings of the training
         compile   build     the stock model (with image_size, weight_shapes, load_weights)
                   rewrite   edits of its graph
@@ -167,6 +170,10 @@ class Trick:
 
     def check(self, plan: Plan) -> Iterable[str]:
         """Warnings about this trick in this plan."""
+        return ()
+
+    def evidence(self, plan: Plan) -> Iterable[Evidence]:
+        """What published tables say for or against this trick in this plan."""
         return ()
 
     def configure(self, training: Training) -> Training:

@@ -238,7 +238,14 @@ class Binder:
         plan = Plan(layers.dialect, uses, training, sources=tuple(sources), vocabulary=self.vocabulary)
         said = [(use, _asked(use, lambda trick, plan: list(trick.check(plan)), use.trick, plan)) for use in uses]
         warnings = [Diagnostic("W001", text, use.span) for use, texts in said for text in texts]
-        return attrs.evolve(plan, warnings=tuple(warnings))
+        found = [(use, _asked(use, lambda trick, plan: list(trick.evidence(plan)), use.trick, plan)) for use in uses]
+        evidence = tuple((use, one) for use, several in found for one in several)
+        warnings += [
+            Diagnostic("W002", one.text, use.span, help=f"see {one.table}")
+            for use, one in evidence
+            if one.verdict == "against"
+        ]
+        return attrs.evolve(plan, warnings=tuple(warnings), evidence=evidence)
 
     def _merge(self, layers: Layers, data: bool) -> dict[Key, Group]:
         merged: dict[Key, Group] = {}

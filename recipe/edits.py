@@ -46,7 +46,7 @@ class Substitute:
     chain: Chain
 
     def __str__(self) -> str:
-        return f"{self.address}: replaced by {_listed(self.chain)}"
+        return f"{self.address}: replaced by{_listed(self.chain)}"
 
 
 @attrs.frozen
@@ -59,7 +59,7 @@ class Insert:
 
     def __str__(self) -> str:
         side = "after" if self.after else "before"
-        return f"{self.address}: {side} it {_listed(self.chain)}"
+        return f"{self.address}: {side} it{_listed(self.chain)}"
 
 
 @attrs.frozen
@@ -88,7 +88,7 @@ class Site:
 
 def _listed(chain: Chain) -> str:
     if len(chain) == 1:
-        return f"{chain[0][0]} {chain[0][1]}"
+        return f" {chain[0][0]} {chain[0][1]}"
     return "".join(f"\n  {name} {layer}" for name, layer in chain)
 
 

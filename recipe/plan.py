@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 
 from recipe.api import Declared, Trick
+from recipe.evidence import Evidence
 from recipe.fields import digest
 from recipe.slots import reading_key
 from recipe.source import Source, Span
@@ -78,6 +79,8 @@ class Plan:
     uses: tuple[Use, ...]
     training: Training = attrs.field(eq=False)
     warnings: tuple[Any, ...] = attrs.field(default=(), eq=False)
+    evidence: tuple[tuple[Use, Evidence], ...] = attrs.field(default=(), eq=False, repr=False)
+    """What published tables say of its tricks."""
     sources: tuple[Source, ...] = attrs.field(default=(), eq=False, repr=False)
     """What the plan was bound from."""
     vocabulary: Any = attrs.field(default=None, eq=False, repr=False)

@@ -86,6 +86,22 @@ def _packages(first: Use, second: Use) -> str:
     return f" (`{first.word}` is of {first.declared.package}, `{second.word}` of {second.declared.package})"
 
 
+def reasons(uses: Sequence[Use]) -> dict[str, list[str]]:
+    """Why each trick comes where it does: the tricks it waits for, as it declares or by the slots that it reads."""
+    found: dict[str, list[str]] = {}
+    for use in uses:
+        said = []
+        for other in uses:
+            slots = sorted((set(use.declared.reads) - {*use.declared.writes, "run"}) & set(other.declared.writes))
+            if other.word in use.declared.after:
+                said.append(f"after `{other.word}`, as it declares")
+            elif other.word != use.word and slots:
+                said.append(f"after `{other.word}`, whose {' and '.join(slots)} it reads")
+        if said:
+            found[use.word] = said
+    return found
+
+
 def solve(uses: Iterable[Use]) -> tuple[Use, ...]:
     """The order in which tricks apply: who writes a slot comes before who reads it, then what `after` says.
 

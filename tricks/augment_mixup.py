@@ -6,15 +6,17 @@ He et al. 2019, section 5.4 (Zhang et al. 2018): x = λ xᵢ + (1 − λ) xⱼ a
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from recipe.api import Trick, number, trick
 from recipe.tricks._pairs import partners
+from recipe.tricks._paper import stacked
 
 if TYPE_CHECKING:
     import torch
 
-    from recipe.api import Draws
+    from recipe.api import Draws, Evidence, Plan
 
 
 @trick("augment mixup", reads=("crop", "inputs", "targets"), writes=("mix",))
@@ -22,6 +24,10 @@ class Mixup(Trick):
     """Mix each image with its partner in the batch, and their targets by the same weight, drawn for each pair."""
 
     alpha: float = number(0.2, "parameter of the Beta distribution of the weight", above=0, maximum=100)
+
+    def evidence(self, plan: Plan) -> Iterable[Evidence]:
+        rows = ("distill", "both") if plan.find("loss distill") else ("smooth", "mixup")
+        return stacked(plan, *rows, "mixup")
 
     def mix(self, images: torch.Tensor, targets: torch.Tensor, draws: Draws) -> tuple[torch.Tensor, torch.Tensor]:
         import torch

@@ -6,13 +6,16 @@ reference script separates the two, and its `--bias-weight-decay 0` leaves gamma
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from recipe.api import Trick, choice, trick
+from recipe.api import Evidence, Trick, choice, trick
+from recipe.tricks._paper import cumulative
 
 if TYPE_CHECKING:
     import torch
+
+    from recipe.api import Plan
 
 
 @trick("decay no-bias", writes=("groups",))
@@ -20,6 +23,10 @@ class NoBias(Trick):
     """Keep biases, and the parameters of normalisations, from decaying."""
 
     norms: str = choice("skip", "whether gamma and beta decay", of=("skip", "decay"), dialects={"torchvision": "decay"})
+
+    def evidence(self, plan: Plan) -> Iterable[Evidence]:
+        for found in cumulative(plan, "zero gamma", "no bias decay"):
+            yield Evidence("mixed", found.text, found.table)  # the paper keeps it for larger batches
 
     def group(self, name: str, parameter: torch.Tensor, module: torch.nn.Module) -> Mapping[str, Any]:
         of_norm = "Norm" in type(module).__name__

@@ -10,14 +10,18 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from recipe.api import Initialise, Site, Trick, trick
+from recipe.tricks._paper import cumulative
 
 if TYPE_CHECKING:
-    from recipe.api import Net
+    from recipe.api import Evidence, Net, Plan
 
 
 @trick("init zero-gamma", reads=("init", "trunk", "shortcut"), writes=("norm",))
 class ZeroGamma(Trick):
     """Begin with gamma = 0 in the normalisation that ends the trunk of each residual block."""
+
+    def evidence(self, plan: Plan) -> Iterable[Evidence]:
+        return cumulative(plan, "warmup", "zero gamma")
 
     def rewrite(self, net: Net) -> Iterable[Site]:
         for block in net.blocks:

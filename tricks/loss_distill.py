@@ -6,14 +6,16 @@ student's logits z, the teacher's r, and T = 20. GluonCV weighs the two by one h
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from recipe.api import RecipeFile, Trick, number, teacher, trick
+from recipe.tricks._paper import stacked
 
 if TYPE_CHECKING:
     import torch
 
-    from recipe.api import Judged
+    from recipe.api import Evidence, Judged, Plan
 
 
 @trick("loss distill", reads=("targets", "mix"), writes=("loss",))
@@ -29,6 +31,11 @@ class Distill(Trick):
     soft_weight: float = number(
         1.0, "weight of the loss on the teacher's predictions", minimum=0, maximum=100, dialects={"gluoncv": 0.5}
     )
+
+    def evidence(self, plan: Plan) -> Iterable[Evidence]:
+        mixed = plan.find("augment mixup") is not None
+        rows = ("mixup", "both") if mixed else ("smooth", "distill")
+        return stacked(plan, *rows, f"distillation with{'' if mixed else 'out'} mixup")
 
     def penalise(self, judged: Judged) -> torch.Tensor:
         import torch.nn.functional as F

@@ -6,12 +6,16 @@ GluonCV and torch spread ε over all K classes: 1 − ε + ε / K and ε / K.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from recipe.api import Trick, choice, number, trick
+from recipe.tricks._paper import stacked
 
 if TYPE_CHECKING:
     import torch
+
+    from recipe.api import Evidence, Plan
 
 
 @trick("loss smooth", writes=("targets",))
@@ -25,6 +29,9 @@ class Smooth(Trick):
         of=("others", "all"),
         dialects={"gluoncv": "all", "torchvision": "all"},
     )
+
+    def evidence(self, plan: Plan) -> Iterable[Evidence]:
+        return stacked(plan, "cosine", "smooth", "label smoothing")
 
     def soften(self, targets: torch.Tensor) -> torch.Tensor:
         return smooth(targets, self.epsilon, self.over == "others")

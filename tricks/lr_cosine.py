@@ -7,8 +7,14 @@ without those of the warmup.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from recipe.api import Progress, Trick, number, trick
+from recipe.tricks._paper import stacked
+
+if TYPE_CHECKING:
+    from recipe.api import Evidence, Plan
 
 
 @trick("lr cosine", writes=("schedule",))
@@ -16,6 +22,9 @@ class Cosine(Trick):
     """Let the learning rate fall along half a cosine from the end of the warmup to the end of the training."""
 
     floor: float = number(0.0, "part of the base rate that is left at the end", minimum=0, maximum=1)
+
+    def evidence(self, plan: Plan) -> Iterable[Evidence]:
+        return stacked(plan, "efficient", "cosine", "cosine decay")
 
     def factor(self, progress: Progress) -> float:
         return self.floor + (1 - self.floor) * cosine(progress.after_warmup)

@@ -5,9 +5,16 @@ He et al. 2019, section 3.1 (Goyal et al. 2017): 0.1 for 256 images becomes 0.1 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 import attrs
 
-from recipe.api import Training, Trick, integer, trick
+from recipe.api import Evidence, Training, Trick, integer, trick
+from recipe.tricks._paper import TABLE4, family
+
+if TYPE_CHECKING:
+    from recipe.api import Plan
 
 
 @trick("lr per", reads=("run",), writes=("lr",), after=("lr", "batch"))
@@ -15,6 +22,15 @@ class Per(Trick):
     """Scale the learning rate linearly with the batch: the base rate is for so many images."""
 
     images: int = integer(256, "images that the base rate is for", minimum=1, maximum=1_000_000)
+
+    def evidence(self, plan: Plan) -> Iterable[Evidence]:
+        if family(plan) == "ResNet-50-D" and plan.training.batch >= 1024 and not plan.find("lr warmup"):
+            small, large = TABLE4["linear scaling"]
+            text = (
+                f"linear scaling without warmup loses at batch 1024: top-1 {large:.2f} %, against {small:.2f} % "
+                f"at batch 256, and {TABLE4['warmup'][1]:.2f} % with warmup"
+            )
+            yield Evidence("against", text, "Table 4 of He et al. 2019")
 
     def configure(self, training: Training) -> Training:
         return attrs.evolve(training, rate=scaled(training.rate, training.batch, self.images))

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import attrs
 
 from recipe.api import Progress, Training, Trick, number, trick
+from recipe.tricks._paper import cumulative
 
 if TYPE_CHECKING:
-    from recipe.api import Plan
+    from recipe.api import Evidence, Plan
 
 
 @trick("lr warmup", writes=("lr",))
@@ -22,6 +23,9 @@ class Warmup(Trick):
     """Raise the learning rate linearly from nothing over the first epochs, batch by batch."""
 
     epochs: float = number(help="length of the rise, in epochs", minimum=0, maximum=100_000)
+
+    def evidence(self, plan: Plan) -> Iterable[Evidence]:
+        return cumulative(plan, "linear scaling", "warmup") if plan.find("lr per") else ()
 
     def configure(self, training: Training) -> Training:
         return attrs.evolve(training, warmup=self.epochs)

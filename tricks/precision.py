@@ -6,9 +6,16 @@ a loss that is scaled so that small gradients do not vanish. Weights are fp32 in
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 import attrs
 
 from recipe.api import Training, Trick, choice, trick
+from recipe.tricks._paper import cumulative
+
+if TYPE_CHECKING:
+    from recipe.api import Evidence, Plan
 
 
 @trick("precision", writes=("dtype",))
@@ -16,6 +23,9 @@ class Precision(Trick):
     """Choose the number format of forward and backward. A device without a fast one takes the next, and says so."""
 
     format: str = choice("fp32", "number format", of=("fp32", "fp16", "bf16"))
+
+    def evidence(self, plan: Plan) -> Iterable[Evidence]:
+        return cumulative(plan, "no bias decay", "fp16") if self.format == "fp16" else ()
 
     def configure(self, training: Training) -> Training:
         return attrs.evolve(training, precision=self.format)

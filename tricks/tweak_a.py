@@ -9,16 +9,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from recipe.api import Site, Trick, trick
+from recipe.api import Evidence, Site, Trick, trick
+from recipe.tricks._paper import TABLE5, family
 from recipe.tricks._strides import move_stride
 
 if TYPE_CHECKING:
-    from recipe.api import Net
+    from recipe.api import Net, Plan
 
 
 @trick("tweak A", writes=("trunk",))
 class TweakA(Trick):
     """Put the stride of each downsampling residual block into the first convolution of its trunk."""
+
+    def evidence(self, plan: Plan) -> Iterable[Evidence]:
+        if family(plan) == "ResNet-50-D":
+            text = f"the paper's own baseline: top-1 {TABLE5['A']:.2f} %, and {TABLE5['B']:.2f} % with tweak B's stride"
+            yield Evidence("mixed", text, "Table 5 of He et al. 2019")
 
     def rewrite(self, net: Net) -> Iterable[Site]:
         return move_stride(net, lambda convs: 0)

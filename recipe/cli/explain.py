@@ -13,12 +13,12 @@ import click
 from recipe.cli.inputs import plugin_option, source_of, vocabulary
 from recipe.codes import CODES
 from recipe.diagnostics import fail, nearest, render
+from recipe.facts import BYTES
+from recipe.slots import reasons
 
 if TYPE_CHECKING:
     from recipe.compiler import Program
     from recipe.plan import Plan
-
-BARS = " ▁▂▃▄▅▆▇█"
 
 
 @click.command("explain", short_help="Show what a recipe means, or what a code means.")
@@ -51,6 +51,8 @@ def command(
         return
     sections = (
         _plan(plan),
+        *_order(plan),
+        *_evidence(plan),
         _rewrites(program),
         _parameters(program),
         _costs(program),
@@ -94,6 +96,18 @@ def _plan(plan: Plan) -> str:
     return f"{title}\n{_table(rows)}{warnings}"
 
 
+def _order(plan: Plan) -> list[str]:
+    rows = [(word, said) for word, several in reasons(plan.uses).items() for said in several]
+    shown = [(word if not index or rows[index - 1][0] != word else "", said) for index, (word, said) in enumerate(rows)]
+    title = "why in this order; where nothing is declared, the reading order holds"
+    return [f"{title}\n{_table(shown)}"] if rows else []
+
+
+def _evidence(plan: Plan) -> list[str]:
+    rows = [(one.verdict, use.word, one.text, one.table) for use, one in plan.evidence]
+    return [f"evidence: what published tables say, of ImageNet\n{_table(rows)}"] if rows else []
+
+
 def _rewrites(program: Program) -> str:
     lines = ["rewrites"]
     for step in program.steps:
@@ -122,38 +136,35 @@ def _parameters(program: Program) -> str:
 
 
 def _costs(program: Program) -> str:
+    from recipe.compare.text import amount
+
     costs = program.costs
-    rows: list[tuple[str, ...]] = [("stage", "params", "MACs", "FLOPs", "activations")]
+    rows: list[tuple[str, ...]] = [("stage", "params", "MACs", "FLOPs", "activations", "activation memory")]
+    size = BYTES[program.training.precision]
     for stage, cost in [*costs.stages.items(), ("in all", costs.total)]:
-        rows.append((stage, f"{cost.params:,}", f"{cost.macs:,}", f"{cost.flops:,}", f"{cost.activations:,}"))
+        counts = [f"{count:,}" for count in (cost.params, cost.macs, cost.flops, cost.activations)]
+        rows.append((stage, *counts, amount("activation_bytes", cost.activations * size)))
     size = costs.size
     title = f"cost of one image of {size}×{size}, forward, {program.classes} classes"
-    return f"{title}\n{_table(rows, frozenset((1, 2, 3, 4)))}"
+    return f"{title}\n{_table(rows, frozenset((1, 2, 3, 4, 5)))}"
 
 
 def _training(plan: Plan, program: Program, device: str | None) -> str:
+    from recipe.compare.text import plot, training_terms
     from recipe.devices import pick, precision
-    from recipe.trainer import learning_rate, parameter_groups
-    from recipe.training import Progress
+    from recipe.graph.describe import describe
+    from recipe.trainer import parameter_groups
 
-    training = plan.training
-    points = 64
-    steps = 100  # per epoch: enough for a curve, whatever the data
-    total = training.epochs * steps
-    curve = [
-        learning_rate(
-            plan, Progress(min(total - 1, round(i * total / (points - 1))), steps, training.epochs, training.warmup)
-        )
-        for i in range(points)
-    ]
-    high = max(curve) or 1.0
-    drawn = "".join(BARS[max(1, round(rate / high * (len(BARS) - 1)))] if rate > 0 else " " for rate in curve)
+    training, schedule = plan.training, describe(program).schedule
     lines = [
         "training",
         f"  {training.epochs} epochs, batch {training.batch}"
-        + (f" in parts of {training.micro}" if training.micro else ""),
+        + (f" in parts of {training.micro}" if training.micro else "")
+        + (f", {schedule.steps_per_epoch} steps an epoch" if schedule.steps_per_epoch else ""),
+        *(f"  {line}" for line in training_terms(schedule)),
+        f"  learning rate, highest {max(schedule.rates):.4g}",
+        *(f"  {line}".rstrip() for line in plot(schedule).plain.split("\n")),
     ]
-    lines += [f"  learning rate, highest {high:.4g}", f"  {drawn}"]
     for group in parameter_groups(plan, program.structure):
         options = ", ".join(f"{name} {value:g}" for name, value in group.items() if name not in ("params", "names"))
         count = sum(parameter.numel() for parameter in group["params"])
@@ -182,6 +193,8 @@ def _json(program: Program, device: str | None) -> dict[str, Any]:
             for step in program.steps
             for edit in step.edits
         ],
+        "order": reasons(program.plan.uses),
+        "evidence": [{"trick": use.word, **attrs.asdict(one)} for use, one in program.plan.evidence],
         "sites": program.sites,
         "parameters": dict(program.fates),
         "costs": {

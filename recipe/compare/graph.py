@@ -141,7 +141,7 @@ def _aligned(a: Sequence[T], b: Sequence[T], price: Callable[[T, T], float | Non
                 best[i][j] = ALONE * (len(left) - i + len(right) - j)
                 continue
             together = prices[i][j]
-            options = [best[i + 1][j] + ALONE, best[i][j + 1] + ALONE]
+            options: list[float] = [best[i + 1][j] + ALONE, best[i][j + 1] + ALONE]
             best[i][j] = min(options if together is None else [together + best[i + 1][j + 1], *options])
     paired: list[tuple[T | None, T | None]] = list(zip(a[:start], b[:start], strict=True))
     i = j = 0

@@ -29,10 +29,8 @@ def measure(a: Plan, b: Plan, device: str | None) -> dict[str, Any]:
     from recipe.devices import pick
 
     chosen = pick(device)
-    batches = [
-        min(plan.training.batch, MOST_ON_CPU) if chosen.type == "cpu" else plan.training.batch for plan in (a, b)
-    ]
-    batch = min(batches)
+    batch = min(a.training.batch, b.training.batch)
+    batch = min(batch, MOST_ON_CPU) if chosen.type == "cpu" else batch
     workers = [_Worker(plan, batch, str(chosen)) for plan in (a, b)]
     try:
         for worker in workers:

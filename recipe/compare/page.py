@@ -17,16 +17,15 @@ from recipe.facts import Node, Schedule
 
 def render(diff: Diff) -> str:
     """The page as HTML; it loads nothing from anywhere."""
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    source = (resources.files("recipe.compare") / "page.html").read_text("utf-8")
+    template = jinja2.Template(
+        source, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
-    template = environment.from_string((resources.files("recipe.compare") / "page.html").read_text("utf-8"))
+    one_size = diff.a.size == diff.b.size
     weights = diff.weights
-    return template.render(
+    page: str = template.render(
         diff=diff,
-        sizes=f", {diff.a.size}×{diff.a.size}"
-        if diff.a.size == diff.b.size
-        else f": {diff.a.size} px and {diff.b.size} px",
+        sizes=f", {diff.a.size} px square" if one_size else f": {diff.a.size} px square in A, {diff.b.size} px in B",
         metrics=[_metric(diff, name) for name in UNITS],
         counts=counted(diff.graph) or ": the same",
         stages=[
@@ -44,6 +43,7 @@ def render(diff: Diff) -> str:
         facts=_facts,
         short=made,
     )
+    return page
 
 
 def _metric(diff: Diff, name: str) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def _metric(diff: Diff, name: str) -> dict[str, Any]:
         )
     before, after = costs[-1].numbers()[name]
     total = f"{amount(name, before)} → {amount(name, after)}, {difference_of(name, before, after)}"
-    return {"title": UNITS[name], "total": total, "stages": stages}
+    return {"title": UNITS[name], "total": total, "stages": stages, "open": before != after and name != "flops"}
 
 
 def _groups(rows: Sequence[Row]) -> list[dict[str, Any]]:

@@ -37,7 +37,7 @@ def render(diff: Diff, width: int, color: bool) -> str:
     console.print(Text.assemble(("A ", "bold cyan"), diff.name_a, "\n", ("B ", "bold magenta"), diff.name_b))
     if diff.empty:
         console.print("no difference: the two recipes mean the same")
-    for title, body in _parts(diff):
+    for title, body in _parts(diff, width):
         console.print()
         console.print(Text(title, style="bold"))
         console.print(Padding(body, (0, 0, 0, 2)))
@@ -46,7 +46,7 @@ def render(diff: Diff, width: int, color: bool) -> str:
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines()) + "\n"
 
 
-def _parts(diff: Diff) -> Iterable[tuple[str, RenderableType]]:
+def _parts(diff: Diff, width: int) -> Iterable[tuple[str, RenderableType]]:
     """The parts in which something differs, with their titles."""
     if diff.words or diff.order:
         yield "recipe", _recipe(diff)
@@ -57,7 +57,7 @@ def _parts(diff: Diff) -> Iterable[tuple[str, RenderableType]]:
     if not diff.weights.loads_entirely or diff.graph:
         yield "weights", _weights(diff)
     if diff.settings or diff.groups or diff.rates_differ:
-        yield "training", _training(diff)
+        yield "training", _training(diff, width)
     if diff.measured:
         yield "measured", _measured(diff)
 
@@ -242,9 +242,11 @@ def _few(names: Sequence[str]) -> str:
 # ---- training
 
 
-def _training(diff: Diff) -> RenderableType:
+def _training(diff: Diff, width: int) -> RenderableType:
     lines: list[RenderableType] = [_line("changed", line) for line in training_lines(diff)]
-    return Group(*lines, *([plot(diff.a.schedule, diff.b.schedule)] if diff.rates_differ else []))
+    return Group(
+        *lines, *([plot(diff.a.schedule, diff.b.schedule, max(20, min(64, width - 16)))] if diff.rates_differ else [])
+    )
 
 
 def training_lines(diff: Diff) -> list[str]:
@@ -270,6 +272,12 @@ def training_lines(diff: Diff) -> list[str]:
 def _known(name: str, value: int | None) -> str:
     unknown = "whole batches" if name == "micro" else "unknown until they are opened"
     return unknown if value is None else f"{value:,}"
+
+
+def training_terms(schedule: Schedule) -> list[str]:
+    """What is minimised, against which targets, a line each."""
+    mixes = f", mixed by {_terms(schedule.mixes)}" if schedule.mixes else ""
+    return [f"loss: {_terms(schedule.terms)}", f"targets: {_target(schedule.targets)}{mixes}"]
 
 
 def _terms(terms: Sequence[str]) -> str:

@@ -71,11 +71,8 @@ def _values(a: Use, b: Use) -> tuple[ValueChange, ...]:
     found = []
     for field in a.declared.fields:
         before, after = getattr(a.trick, field.name), getattr(b.trick, field.name)
-        if (
-            field.kind.identity(before) == field.kind.identity(after)
-            if None not in (before, after)
-            else before is after
-        ):
+        identities = [None if value is None else field.kind.identity(value) for value in (before, after)]
+        if identities[0] == identities[1]:
             continue
         shown = [NOTHING if value is None else field.kind.write(value) for value in (before, after)]
         found.append(

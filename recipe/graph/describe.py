@@ -14,6 +14,7 @@ from recipe.edits import Insert, SetAttribute, Substitute
 from recipe.facts import CURVE, Cost, Facts, Group, Node, Schedule, Tensor
 from recipe.graph.net import Net
 from recipe.graph.shapes import stages
+from recipe.graph.trace import only_in_training
 from recipe.objective import ask
 from recipe.plan import Plan
 from recipe.trainer import learning_rate, parameter_groups
@@ -27,6 +28,7 @@ STEPS = 1000
 def describe(program: Program) -> Facts:
     """The facts of a program; a pure function of it."""
     data = program.plan.use("data")
+    images = data.trick.count_images() if data else None
     base = program.plan.base
     model = str(getattr(base, next(iter(base.declared.fields)).name))
     return Facts(
@@ -40,9 +42,7 @@ def describe(program: Program) -> Facts:
         tensors=_tensors(program.structure),
         fates=dict(program.fates),
         sites=program.notes,
-        schedule=_schedule(
-            program.plan, program.structure, program.classes, data.trick.count_images() if data else None
-        ),
+        schedule=_schedule(program.plan, program.structure, program.classes, images),
     )
 
 
@@ -214,6 +214,4 @@ def _schedule(plan: Plan, model: nn.Module, classes: int, images: int | None) ->
 
 
 def _has_aux(model: nn.Module) -> bool:
-    return isinstance(model, fx.GraphModule) and any(
-        node.name.startswith("only_in_training") for node in model.graph.nodes
-    )
+    return isinstance(model, fx.GraphModule) and any(node.target is only_in_training for node in model.graph.nodes)

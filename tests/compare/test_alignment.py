@@ -1,0 +1,104 @@
+"""How two graphs are laid beside each other."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import pytest
+
+from recipe.facts import Facts
+from tests.compare.helpers import compared, known
+
+PAIRS = [
+    ("base resnet50", "base resnet101"),
+    ("base resnet50; tweak A", "base resnet50; tweak C D"),
+    ("base resnet18", "base resnet50"),
+    ("base vgg11", "base vgg13"),
+    ("base densenet121", "base densenet169"),
+    ("base resnet50", "base mobilenet_v2"),
+    ("base inception_v3", "base inception_v3 classes=10"),
+    ("base resnet50", "base timm:resnet50d"),
+    ("base resnet18; loss smooth", "base resnet18; loss smooth 0.2; augment mixup; decay no-bias; lr cosine"),
+]
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=" | ".join)
+def test_the_way_back_is_the_mirror_image(pair: tuple[str, str]) -> None:
+    there, back = compared(*pair), compared(*reversed(pair))
+    assert there.rows == tuple(row.mirrored() for row in back.rows)
+    assert there.mirrored().to_dict() == back.to_dict()
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=" | ".join)
+def test_every_operation_is_in_one_row(pair: tuple[str, str]) -> None:
+    found = compared(*pair)
+    for facts, side in ((found.a, [row.a for row in found.rows]), (found.b, [row.b for row in found.rows])):
+        assert Counter(node.address for node in side if node) == Counter(node.address for node in facts.nodes)
+        assert len({node.address for node in facts.nodes}) == len(facts.nodes)
+
+
+@pytest.mark.parametrize("text", sorted({text for pair in PAIRS for text in pair}))
+def test_a_recipe_does_not_differ_from_itself(text: str) -> None:
+    found = compared(text, text)
+    assert found.empty
+    assert not found.graph
+    assert not found.words
+    assert not found.settings
+    assert not found.groups
+    assert not found.rates_differ
+    assert found.weights.loads_entirely
+
+
+@pytest.mark.parametrize("text", sorted({text for pair in PAIRS for text in pair}))
+def test_facts_survive_json(text: str) -> None:
+    _, facts = known(text)
+    assert Facts.from_dict(json.loads(json.dumps(facts.to_dict()))) == facts
+
+
+@pytest.mark.parametrize("stages", [[0, 1, 2], [2, 0, 1], [1, 2, 0]])
+def test_costs_compose(stages: list[int]) -> None:
+    texts = ["base resnet50; tweak A", "base resnet101", "base mobilenet_v2"]
+    a, b, c = (texts[index] for index in stages)
+
+    def delta(one: str, other: str) -> dict[str, Counter[str]]:
+        found: dict[str, Counter[str]] = {}
+        for cost in compared(one, other).costs:
+            for name, (before, after) in cost.numbers().items():
+                found.setdefault(name, Counter())[cost.stage] += after - before
+        return found
+
+    for name, there in delta(a, b).items():
+        via = there
+        via.update(delta(b, c)[name])
+        straight = delta(a, c)[name]
+        assert {k: v for k, v in via.items() if v} == {k: v for k, v in straight.items() if v}
+
+
+def test_blocks_of_a_deeper_network_are_paired_with_those_of_a_shallower_one() -> None:
+    found = compared("base resnet50", "base resnet101")
+    assert {row.change for row in found.graph} == {"added"}
+    assert {row.block for row in found.graph} == {f"layer3.{number}" for number in range(6, 23)}
+    assert "layer3.6 … layer3.22" in found.to_text()
+    assert "17 blocks of 10 operations" in found.to_text()
+
+
+def test_layers_that_only_got_another_number_are_no_difference() -> None:
+    found = compared("base vgg11", "base vgg13")
+    assert [(row.change, row.node.kind) for row in found.graph] == [("added", "Conv2d"), ("added", "ReLU")] * 2
+
+
+def test_another_wire_is_a_difference() -> None:
+    """The same operations with the same settings, in another order of reading."""
+    import attrs
+
+    from recipe.compare.graph import align
+
+    _, facts = known("base resnet18")
+    place = next(index for index, node in enumerate(facts.nodes) if node.address == "layer1.1.add")
+    nodes = list(facts.nodes)
+    nodes[place] = attrs.evolve(nodes[place], reads=("layer1.1.bn2", "maxpool"))
+    rows = align(facts, attrs.evolve(facts, nodes=tuple(nodes), digest="other"))
+    assert [(row.change, row.node.address, row.settings[0][0]) for row in rows if row.change] == [
+        ("changed", "layer1.1.add", "reads")
+    ]

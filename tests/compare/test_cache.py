@@ -1,0 +1,117 @@
+"""The cache of facts gives what a compilation would, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from recipe import cache
+from recipe.registry import Vocabulary
+from tests.helpers import bind, command
+
+PLUGIN = '''
+from recipe.api import Layer, Insert, Site, Trick, trick
+
+@trick("tweak extra", writes=("stem",))
+class Extra(Trick):
+    """Put something before the stem."""
+
+    def rewrite(self, net):
+        address, conv = net.stem
+        yield Site(address, (Insert(address, ((f"{address}_extra", Layer("AvgPool2d", {"kernel_size": SIZE})),)),))
+'''
+
+
+@pytest.fixture(autouse=True)
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("RECIPE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_facts_are_kept_and_are_the_same(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = bind("base resnet18; tweak C D; decay no-bias; lr warmup 5 cosine; loss smooth")
+    first = cache.facts_of(plan)
+    assert len(list(kept.glob("*.json"))) == 1
+    monkeypatch.setattr("recipe.compiler.lower", None)
+    assert cache.facts_of(plan) == first
+
+
+@pytest.mark.parametrize(
+    "text", ["base resnet34", "base resnet18; seed 1", "base resnet18; tweak C", "base resnet18; batch 8"]
+)
+def test_another_plan_has_another_key(text: str) -> None:
+    assert cache.key(bind(text)) != cache.key(bind("base resnet18"))
+
+
+def test_new_images_are_seen(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / "images" / "train" / name).mkdir(parents=True)
+    plan = bind(f'base resnet18; data folder "{tmp_path / "images"}"')
+    assert cache.facts_of(plan).classes == 2
+    (tmp_path / "images" / "train" / "c").mkdir()
+    assert cache.facts_of(plan).classes == 3
+
+
+def test_new_weights_are_seen(tmp_path: Path) -> None:
+    file = tmp_path / "w.safetensors"
+    plan = bind(f'base resnet18 weights="{file}"')
+    save_file({"conv1.weight": torch.zeros(64, 3, 7, 7)}, file)
+    assert cache.facts_of(plan).fates["bn1.weight"] != "loaded"
+    save_file({"conv1.weight": torch.zeros(64, 3, 7, 7), "bn1.weight": torch.zeros(64)}, file)
+    assert cache.facts_of(plan).fates["bn1.weight"] == "loaded"
+
+
+def test_a_changed_plugin_is_seen(tmp_path: Path) -> None:
+    def addressed(size: int) -> list[object]:
+        file = tmp_path / "extra.py"
+        file.write_text(PLUGIN.replace("SIZE", str(size)))
+        plan = bind("base resnet18; tweak extra", words=Vocabulary.installed([file]))
+        return [node.settings["kernel_size"] for node in cache.facts_of(plan).nodes if node.address == "conv1_extra"]
+
+    assert addressed(2) == [2]
+    assert addressed(3) == [3]
+
+
+@pytest.mark.parametrize("what", ["version", "code", "python"])
+def test_what_computes_is_a_part_of_the_key(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = bind("base resnet18")
+    before = cache.key(plan)
+    if what == "version":
+        monkeypatch.setattr(cache.metadata, "version", lambda name: "another")
+    elif what == "python":
+        monkeypatch.setattr(cache.platform, "python_version", lambda: "another")
+    else:
+        monkeypatch.setattr(cache, "_sources", lambda root: [Path(__file__)])
+    assert cache.key(plan) != before
+
+
+def test_the_key_reads_every_file_of_the_package() -> None:
+    package = Path(cache.__file__).parent
+    read = set(cache._sources(package))
+    for folder in ("", "cli", "compare", "graph", "tricks"):
+        assert set((package / folder).glob("*.py")) <= read
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"digest": 1}'])
+def test_a_damaged_file_is_worked_out_anew(content: str, kept: Path) -> None:
+    plan = bind("base resnet18")
+    first = cache.facts_of(plan)
+    (file,) = kept.glob("*.json")
+    file.write_text(content)
+    assert cache.facts_of(plan) == first
+
+
+def test_a_cache_that_can_not_be_written_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("RECIPE_CACHE", str(tmp_path / "file"))
+    assert command("diff", "base resnet18", "base resnet18; tweak C").status == 0
+
+
+def test_old_files_go(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "KEEP", 2)
+    for seed in range(4):
+        cache.facts_of(bind(f"base resnet18; seed {seed}"))
+    assert len(list(kept.glob("*.json"))) == 2

@@ -1,0 +1,187 @@
+"""A difference is one of meaning: writing does not count, and no value escapes."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recipe.api import Trick
+from recipe.compare.difference import difference
+from recipe.compare.words import compare_words
+from recipe.fields import Architecture, Choice, Field, FilePath, Number, Numbers
+from recipe.plan import Plan, Use
+from tests.compare.helpers import compared, known
+from tests.helpers import EXAMPLES, bind, command
+from tests.strategies import meaningful
+
+
+def rewritten(plan: Plan, chance: random.Random) -> str:
+    """The plan as a recipe with every value explicit, in another order, with comments and odd blanks."""
+    statements = [use.statement() for use in plan.uses] + [f"dialect {plan.dialect}"]
+    chance.shuffle(statements)
+    return "# another writing\n" + "".join(f"  {text} {chance.choice([';', '# so'])}\n" for text in statements)
+
+
+@settings(max_examples=1000)
+@given(meaningful(), st.randoms(use_true_random=False))
+def test_writing_does_not_count(statements: list[str], chance: random.Random) -> None:
+    """What the compiled part of a difference is made of follows from the digest, so equal plans need no compilation."""
+    plan = bind("\n".join(statements))
+    other = bind(rewritten(plan, chance))
+    assert compare_words(plan, other) == ()
+    assert plan.digest == other.digest
+    assert plan.training == other.training
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
+def test_no_example_differs_from_its_other_writing(file: Path) -> None:
+    plan = bind(file)
+    other = bind(rewritten(plan, random.Random(file.stem)), folder=file.parent)
+    assert compare_words(plan, other) == ()
+    assert plan.digest == other.digest
+
+
+def test_warmup_and_cosine_may_stand_apart() -> None:
+    one, other = "base resnet18; lr warmup 5 cosine", "lr cosine # so\nbase resnet18; lr 0.1; lr warmup epochs=5"
+    found = compared(one, other)
+    assert found.empty
+    assert found.to_text().endswith("no difference: the two recipes mean the same\n")
+
+
+def changed(field: Field, value: object, chance: random.Random) -> object:
+    """Another value that the field takes."""
+    kind = field.kind
+    if isinstance(kind, Architecture):
+        return chance.choice([word for word in kind.words if word != value])
+    if isinstance(kind, Choice):
+        return chance.choice([word for word in kind.words if word != value])
+    if isinstance(kind, Numbers):
+        assert isinstance(value, tuple)
+        return (*value[:-1], value[-1] + 1)
+    if isinstance(kind, FilePath):
+        return "/somewhere/else"
+    assert isinstance(kind, Number)
+    low = kind.minimum if kind.above is None else kind.above
+    high = kind.maximum if kind.below is None else kind.below
+    low, high = max(low, -1e3), min(high, 1e3)
+    for _ in range(100):
+        other: float = chance.randint(int(low), int(high)) if kind.whole else chance.uniform(low, high)
+        if other != value and low <= other <= high and other != kind.above and other != kind.below:
+            return other
+    raise AssertionError(f"{field.name} takes one value only")
+
+
+@settings(max_examples=1000)
+@given(meaningful(), st.randoms(use_true_random=False))
+def test_every_change_of_a_value_is_seen_where_it_is(statements: list[str], chance: random.Random) -> None:
+    plan = bind("\n".join(statements))
+    places = [(use, field) for use in plan.uses for field in use.declared.fields]
+    use, field = chance.choice(places)
+    value = changed(field, getattr(use.trick, field.name), chance)
+    trick: Trick = attrs.evolve(use.trick, **{field.name: value})  # type: ignore[misc]
+    uses = tuple(Use(trick, use.origins, use.origin) if each is use else each for each in plan.uses)
+    other = attrs.evolve(plan, uses=uses)
+    assert other.digest != plan.digest
+    (word,) = compare_words(plan, other)
+    (seen,) = word.values
+    assert (word.word, word.change, seen.field) == (use.word, "changed", field.word)
+    assert seen.after == field.kind.write(value)
+
+
+@pytest.mark.parametrize(
+    ("over", "said"),
+    [
+        ("epochs 30", "epochs 120 → 30"),
+        ("batch 512", "batch 256 → 512"),
+        ("batch 256 micro 64", "micro whole batches → 64"),
+        ("loss smooth 0.1", "targets 1 for the true class and 0 for each other → 0.9 for the true class and 0.0001001"),
+        ("augment mixup 0.2", "mixed by nothing → augment mixup alpha=0.2"),
+        ("decay no-bias", "41 parameters: weight_decay 0.0001 → 0"),
+        ("data digits", "images unknown until they are opened → 1,442"),
+        ("lr cosine", "learning rate\n"),
+        ("seed 7", "~ seed number 0 → 7   default → <test>:2:6"),
+        ("ema", "+ ema"),
+    ],
+)
+def test_what_changes_in_training_is_told(over: str, said: str) -> None:
+    assert said in compared("base resnet18", f"base resnet18\n{over}").to_text(200).replace("<text>", "<test>")
+
+
+def test_a_teacher_is_a_term_of_the_loss(tmp_path: Path) -> None:
+    teacher = tmp_path / "teacher.recipe"
+    teacher.write_text("base resnet18; data digits")
+    text = f'base resnet18; loss distill "{teacher}"; data digits'
+    found = compared("base resnet18; data digits", text).to_text(300)
+    assert "~ loss cross entropy → cross entropy + loss distill" in found
+
+
+def test_the_order_is_told_where_it_matters() -> None:
+    plan, facts = known("base resnet18; augment jitter pca-noise flip")
+    word = {use.word: use for use in plan.uses}
+    order = [*(use for use in plan.uses if not use.word.startswith("augment"))]
+    swapped = attrs.evolve(plan, uses=(*order, word["augment pca-noise"], word["augment flip"], word["augment jitter"]))
+    found = difference("a", plan, facts, "b", swapped, facts)
+    assert ("augment jitter", "augment pca-noise") in found.order
+    assert "order: `augment jitter` before `augment pca-noise` → after it" in found.to_text()
+
+
+# ---- the command
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["full", "full"], 0, "no difference"),
+        (["full", "full", "--exit-code"], 0, "no difference"),
+        (["full", "+", "seed 1", "--exit-code"], 1, "~ seed number 0 → 1"),
+        (["full", "+", "seed 1"], 0, 'B full + "seed 1"'),
+        (["full", "+", "epochs 2", "full", "+", "epochs 3"], 0, "~ epochs count 2 → 3"),
+        (["base resnet18", "base resnet18; tweak C", "--json"], 0, '"schema_version": 1'),
+    ],
+)
+def test_diff(arguments: list[str], status: int, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECIPE_CACHE", str(tmp_path))
+    found = command("diff", *arguments)
+    assert (found.status, found.stderr) == (status, "")
+    assert said in found.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["full"], "diff takes two recipes"),
+        (["full", "quick", "distill"], "not 3"),
+        (["+", "seed 1"], "a plus stands between"),
+        (["full", "+"], "a plus stands between"),
+        (["-", "-"], "one side only"),
+        (["full", "+", "bach 2"], "E020"),
+        (["full", "nowhere.recipe"], "E001"),
+        (["full", "+", "drop tweak D; base vgg11"], "E101"),
+    ],
+)
+def test_what_can_not_be_compared(arguments: list[str], said: str) -> None:
+    found = command("diff", *arguments)
+    assert found.status == 2
+    assert said in found.stderr
+    assert not found.stdout
+
+
+def test_a_run_is_compared_by_its_lock(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "recipe.lock").write_text(bind("base resnet18; epochs 3").canonical())
+    found = command("diff", tmp_path / "run", "base resnet18")
+    assert found.status == 0
+    assert "~ epochs count 3 → 120" in found.stdout
+
+
+def test_the_text_is_no_wider_than_the_terminal() -> None:
+    found = compared("base resnet50; tweak A", "base resnet101; tweak C D; lr cosine; batch 1024")
+    for width in (60, 80, 120):
+        assert max(map(len, found.to_text(width).splitlines())) <= width
+    assert "\x1b[" not in found.to_text(80)
+    assert "\x1b[" in found.to_text(80, color=True)
