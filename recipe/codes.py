@@ -124,10 +124,10 @@ CODES: Mapping[str, tuple[str, str]] = {
     ),
     "E114": ("compilation by torch failed", "`compile` needs a C++ compiler on a CPU. Leave it out, or install one."),
     "E115": ("too little memory", "Compute each batch in parts with `batch N micro M`, or use smaller images."),
+    "W001": ("something to look at", "The recipe can be used as it is, but a trick points at something unusual in it."),
     "W002": (
         "a table speaks against it",
         "The recipe can be used as it is, but published measurements of such a combination were worse than without. "
         "They were made on ImageNet; your images may differ. `recipe explain` also shows what speaks for a recipe.",
     ),
-    "W001": ("something to look at", "The recipe can be used as it is, but a trick points at something unusual in it."),
 }

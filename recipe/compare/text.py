@@ -302,7 +302,7 @@ def plot(a: Schedule, b: Schedule | None = None, width: int = 64, height: int = 
             rate = schedule.rates[round(place * (len(schedule.rates) - 1))]
             row = height - 1 - round(rate / high * (height - 1))
             grid[row][column] = mark if grid[row][column] == " " or not b else "="
-    text = Text("learning rate\n" if b else "")
+    text = Text("learning rate: a of A, b of B, = of both\n" if b else "")
     margin = len(f"{high:.4g}")
     for index, line in enumerate(grid):
         label = f"{high:.4g}" if index == 0 else "0" if index == height - 1 else ""

@@ -11,6 +11,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from importlib import metadata
 from pathlib import Path
@@ -36,9 +37,14 @@ print(first, time.perf_counter() - began)
 """
 
 
-def seconds(command: list[str]) -> float:
+DIFF = [sys.executable, "-m", "recipe", "diff", "base resnet50", "base resnet50; tweak C D"]
+TORCHVISION = [sys.executable, "-c", "import torchvision"]
+
+
+def seconds(command: list[str], cache: Path | None = None) -> float:
+    environment = {**os.environ, "RECIPE_CACHE": str(cache)} if cache else None
     began = time.perf_counter()
-    subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
+    subprocess.run(command, check=True, capture_output=True, cwd=ROOT, env=environment)
     return time.perf_counter() - began
 
 
@@ -46,6 +52,29 @@ def compare(command: list[str]) -> tuple[float, list[float]]:
     """The median seconds of a command, and its ratios to the reference, round by round."""
     rounds = [(seconds(command), seconds(REFERENCE)) for _ in range(ROUNDS + 1)][1:]
     return statistics.median(a for a, _ in rounds), [a / b for a, b in rounds]
+
+
+def differences() -> list[str]:
+    """The time of a diff with an empty cache, less that of importing torchvision, in turn; and with a full one."""
+    beyond, again = [], []
+    for _ in range(7):
+        with tempfile.TemporaryDirectory() as folder:
+            reference = seconds(TORCHVISION)
+            beyond.append(seconds(DIFF, Path(folder)) - reference)
+            again.append(seconds(DIFF, Path(folder)))
+    lines = [
+        "",
+        "## Differences",
+        "",
+        "`recipe diff 'base resnet50' 'base resnet50; tweak C D'`, whole processes in turn with "
+        "`python -c 'import torchvision'`; 7 rounds.",
+        "",
+        "| | median | lowest to highest |",
+        "|---|---|---|",
+    ]
+    for name, times in (("empty cache, beyond `import torchvision`", beyond), ("the second time, in all", again)):
+        lines.append(f"| {name} | {statistics.median(times):.2f} s | {min(times):.2f} to {max(times):.2f} s |")
+    return lines
 
 
 def main() -> None:
@@ -84,6 +113,7 @@ def main() -> None:
     ]
     for name, times in zip(("first in a process", "second"), zip(*runs, strict=True), strict=True):
         lines.append(f"| {name} | {statistics.median(times):.2f} s | {min(times):.2f} to {max(times):.2f} s |")
+    lines += differences()
     text = "\n".join(lines) + "\n"
     (ROOT / "docs" / "benchmarks.md").write_text(text)
     print(text)

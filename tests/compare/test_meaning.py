@@ -16,7 +16,7 @@ from recipe.compare.words import compare_words
 from recipe.fields import Architecture, Choice, Field, FilePath, Number, Numbers
 from recipe.plan import Plan, Use
 from tests.compare.helpers import compared, known
-from tests.helpers import EXAMPLES, bind, command
+from tests.helpers import EXAMPLES, ROOT, bind, command
 from tests.strategies import meaningful
 
 
@@ -103,7 +103,7 @@ def test_every_change_of_a_value_is_seen_where_it_is(statements: list[str], chan
         ("augment mixup 0.2", "mixed by nothing → augment mixup alpha=0.2"),
         ("decay no-bias", "41 parameters: weight_decay 0.0001 → 0"),
         ("data digits", "images unknown until they are opened → 1,442"),
-        ("lr cosine", "learning rate\n"),
+        ("lr cosine", "learning rate: a of A"),
         ("seed 7", "~ seed number 0 → 7   default → <test>:2:6"),
         ("ema", "+ ema"),
     ],
@@ -185,3 +185,12 @@ def test_the_text_is_no_wider_than_the_terminal() -> None:
         assert max(map(len, found.to_text(width).splitlines())) <= width
     assert "\x1b[" not in found.to_text(80)
     assert "\x1b[" in found.to_text(80, color=True)
+
+
+def test_the_example_of_the_readme_is_what_the_command_prints(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    shown = (ROOT / "README.md").read_text().partition("$ recipe diff full + ")[2].partition("\n```")[0].split("\n")
+    assert shown[0] == '"drop tweak D; lr warmup 4"'
+    found = command("diff", "full", "+", "drop tweak D; lr warmup 4").stdout.rstrip("\n").split("\n")
+    assert found == shown[1:]
+    assert len(found) <= 40  # one screen

@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 import recipe
+from recipe.graph.shapes import on_meta
 
 from .helpers import assert_rewrites, copy_by_name, copy_by_position, images, outputs, randomise
 
@@ -83,3 +85,15 @@ def test_the_graph_computes_what_timms_model_does_in_both_modes(name):
     for training in (True, False):
         (ours,), (theirs,) = (outputs(net, images(2, 224), training) for net in (program.model, stock))
         torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("depth", [18, 34, 50, 101, 152])
+def test_costs_of_the_tweaked_networks_are_those_of_timm(depth):
+    """timm builds its ResNet-D independently; its FLOPs are counted by torch."""
+    theirs = on_meta(lambda: timm.create_model(f"resnet{depth}d")).eval()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        theirs(torch.empty(1, 3, 224, 224, device="meta"))
+    costs = recipe.compile(f"base resnet{depth}; tweak C D", device="meta").costs
+    assert costs.flops == counter.get_total_flops()
+    assert costs.params == sum(parameter.numel() for parameter in theirs.parameters())
