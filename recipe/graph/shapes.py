@@ -32,16 +32,20 @@ def on_meta(build: Callable[[], nn.Module]) -> nn.Module:
         return build().to("meta")
 
 
-class _Shapes(fx.Interpreter):
+class _Meta(fx.Interpreter):
+    """Runs a graph on the meta device, past what costs time there and changes neither a shape nor a cost."""
+
     def call_module(self, target: Any, args: Any, kwargs: Any) -> Any:
         module = self.fetch_attr(str(target))
         if isinstance(module, nn.BatchNorm2d) and args and args[0].ndim == 4:
-            # On the meta device batch statistics cost more time than all the rest, and no shape depends on them.
+            # Batch normalisation is worked out as a dozen operations, which cost more time than all the rest.
             if args[0].shape[1] != module.num_features:
                 raise ValueError(f"{target} normalises {module.num_features} channels, and gets {args[0].shape[1]}")
             return torch.empty_like(args[0])
         return super().call_module(target, args, kwargs)
 
+
+class _Shapes(_Meta):
     def run_node(self, n: fx.Node) -> Any:
         result = super().run_node(n)
         if isinstance(result, torch.Tensor):
@@ -92,7 +96,7 @@ class Costs:
         return self.total.activations
 
 
-class _Costs(fx.Interpreter):
+class _Costs(_Meta):
     def __init__(self, module: fx.GraphModule, counter: FlopCounterMode) -> None:
         super().__init__(module, garbage_collect_values=True)
         self.counter = counter
