@@ -58,7 +58,7 @@ def command(
     if measure:
         from recipe.compare.measure import measure as timed
 
-        found = attrs.evolve(found, measured=timed(plan_a, plan_b, device))
+        found = attrs.evolve(found, measured=timed(plan_a, plan_b, device, plugins))
     if html is not None:
         from recipe import files
 

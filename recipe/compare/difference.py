@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from recipe.compare.graph import Row, align
+from recipe.compare.graph import Row, align, removed_first
 from recipe.compare.words import WordChange, compare_words, reordered
 from recipe.facts import BYTES, Cost, Facts
 from recipe.plan import Plan
@@ -90,7 +90,7 @@ class Diff:
     @cached_property
     def rows(self) -> tuple[Row, ...]:
         """The two graphs, aligned."""
-        return align(self.a, self.b)
+        return removed_first(align(self.a, self.b))
 
     @property
     def graph(self) -> tuple[Row, ...]:

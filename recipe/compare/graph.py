@@ -8,6 +8,7 @@ the blocks that both have, and shows the others as added.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import groupby
 from typing import Any, TypeVar
 
 import attrs
@@ -82,6 +83,14 @@ def align(a: Facts, b: Facts) -> tuple[Row, ...]:
             pairs += _aligned(left, right, lambda x, y, inside=inside: _node_price(x, y, inside))  # type: ignore[misc]
     wires = _wires(a, b, pairs)
     return tuple(_row(one, other, wires) for one, other in pairs)
+
+
+def removed_first(rows: Iterable[Row]) -> tuple[Row, ...]:
+    """The rows in the order in which people read a difference: where both sides have their own, those of A first."""
+    found: list[Row] = []
+    for _, run in groupby(rows, key=lambda row: (row.stage, row.block, row.change in ("added", "removed"))):
+        found += sorted(run, key=lambda row: row.change == "added")
+    return tuple(found)
 
 
 def _merged(a: Sequence[str], b: Sequence[str]) -> list[str]:

@@ -10,6 +10,7 @@ import json
 import statistics
 import subprocess
 import sys
+from pathlib import Path
 from typing import IO, Any
 
 from recipe.diagnostics import fail
@@ -21,17 +22,20 @@ MOST_ON_CPU = 32
 """Largest batch on a CPU: a ratio needs no larger one."""
 
 
-def measure(a: Plan, b: Plan, device: str | None) -> dict[str, Any]:
+def measure(a: Plan, b: Plan, device: str | None, plugins: tuple[str, ...] = ()) -> dict[str, Any]:
     """Times of two plans on made-up images of their sizes, with the ratio B / A of each round.
 
-    ``step_seconds`` is the median of the rounds, ``ratio`` their median, lowest and highest.
+    ``plugins`` are the plugin files that the plans need. ``step_seconds`` is the median of the rounds, ``ratio`` their median, lowest and highest.
     """
     from recipe.devices import pick
 
     chosen = pick(device)
     batch = min(a.training.batch, b.training.batch)
     batch = min(batch, MOST_ON_CPU) if chosen.type == "cpu" else batch
-    workers = [_Worker(plan, batch, str(chosen)) for plan in (a, b)]
+    workers = [
+        _Worker({"recipe": plan.canonical(), "batch": batch, "device": str(chosen), "plugins": plugins})
+        for plan in (a, b)
+    ]
     try:
         for worker in workers:
             worker.ask()  # not counted
@@ -57,7 +61,7 @@ def measure(a: Plan, b: Plan, device: str | None) -> dict[str, Any]:
 class _Worker:
     """A process that trains a plan step by step, as it is asked."""
 
-    def __init__(self, plan: Plan, batch: int, device: str) -> None:
+    def __init__(self, task: dict[str, Any]) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "recipe.compare.measure"],
             stdin=subprocess.PIPE,
@@ -65,7 +69,7 @@ class _Worker:
             stderr=subprocess.PIPE,
             text=True,
         )
-        self._send({"recipe": plan.canonical(), "batch": batch, "device": device})
+        self._send(task)
 
     def _send(self, message: dict[str, Any]) -> None:
         assert self.process.stdin is not None
@@ -107,10 +111,11 @@ def _serve(requests: IO[str], answers: IO[str]) -> None:
     from recipe.devices import pick, precision
     from recipe.images import Batch, InMemory, Sets
     from recipe.inputs import source_from
+    from recipe.registry import Vocabulary
     from recipe.trainer import Meter, Trainer
 
     asked = json.loads(requests.readline())
-    plan = bind([source_from(asked["recipe"])])
+    plan = bind([source_from(asked["recipe"])], Vocabulary.installed(map(Path, asked["plugins"])))
     device, batch = pick(asked["device"]), asked["batch"]
     program = lower(plan)
     size, classes = program.costs.size, program.classes

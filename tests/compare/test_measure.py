@@ -1,0 +1,45 @@
+"""Two recipes timed in turn: both are really trained, and what can't be is told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import command
+
+TINY = "base resnet18; data fake size=32 classes=10 images=16; batch 4"
+PLUGIN = '''
+from recipe.api import Trick, trick
+
+@trick("augment nothing", writes=("inputs",))
+class Nothing(Trick):
+    """Leave images as they are."""
+
+    def augment(self, images, draws):
+        return images
+'''
+
+
+@pytest.mark.slow
+def test_measure(tmp_path: Path) -> None:
+    plugin = tmp_path / "nothing.py"
+    plugin.write_text(PLUGIN)
+    done = command(
+        "diff", TINY, "+", "base resnet34; augment nothing", "--measure", "--device=cpu", "--json", "--plugin", plugin
+    )
+    assert done.status == 0, done.stderr
+    found = json.loads(done.stdout)["measured"]
+    assert (found["batch"], found["device"]) == (4, "cpu")
+    for side in ("a", "b"):
+        assert found[side]["images_per_second"] == pytest.approx(4 / found[side]["step_seconds"])
+        assert found[side]["peak_bytes"] > 100e6
+    assert 1 < found["ratio"]["median"] <= found["ratio"]["high"]  # a ResNet-34 is twice a ResNet-18
+    assert found["ratio"]["low"] <= found["ratio"]["median"]
+
+
+def test_a_device_that_is_not_there() -> None:
+    done = command("diff", TINY, "+", "seed 1", "--measure", "--device=cuda:7")
+    assert done.status == 2
+    assert "error[E110]" in done.stderr
