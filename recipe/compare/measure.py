@@ -25,7 +25,8 @@ MOST_ON_CPU = 32
 def measure(a: Plan, b: Plan, device: str | None, plugins: tuple[str, ...] = ()) -> dict[str, Any]:
     """Times of two plans on made-up images of their sizes, with the ratio B / A of each round.
 
-    ``plugins`` are the plugin files that the plans need. ``step_seconds`` is the median of the rounds, ``ratio`` their median, lowest and highest.
+    ``plugins`` are the plugin files that the plans need. ``step_seconds`` is the median of the rounds, ``ratio`` their
+    median, lowest and highest.
     """
     from recipe.devices import pick
 
@@ -96,7 +97,7 @@ class _Worker:
 
     def stop(self) -> None:
         self.process.kill()
-        self.process.wait()
+        self.process.communicate()
 
 
 def _serve(requests: IO[str], answers: IO[str]) -> None:
