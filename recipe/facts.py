@@ -46,7 +46,7 @@ class Node:
 
     ``address`` names it (``layer2.0.conv1``), ``name`` within its residual block (``conv1``), if it is in one.
     ``settings`` is what it was made with, ``reads`` are the addresses of its inputs, ``shape`` is that of its output
-    for one image, ``by`` is the trick that made or changed it.
+    for one image, ``by`` is the trick that made or changed it, ``touched`` the settings that it changed.
     """
 
     address: str
@@ -59,6 +59,7 @@ class Node:
     shape: tuple[int, ...]
     cost: Cost
     by: str = ""
+    touched: tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -142,6 +143,7 @@ class Facts:
                     "reads": tuple(node["reads"]),
                     "shape": tuple(node["shape"]),
                     "cost": Cost(**node["cost"]),
+                    "touched": tuple(node["touched"]),
                 }
             )
             for node in data["nodes"]

@@ -33,7 +33,7 @@ def write(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
         reason = (error.strerror or str(error)).lower()
-        help = "what was written before is still whole; make room, then go on with --resume"
+        help = "what was written before is still whole; make room, or name another place"
         raise fail("E111", f"`{path}` can't be written: {reason}", help=help) from error
 
 

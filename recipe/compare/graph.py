@@ -48,8 +48,12 @@ class Row:
 
     @property
     def by(self) -> str:
-        """The trick that made the difference, where one did."""
-        return (self.b.by if self.b else "") or (self.a.by if self.a else "")
+        """The trick that made the difference, where one did: one of both sides made none."""
+        if self.a is None or self.b is None:
+            return self.node.by
+        names = {name for name, _, _ in self.settings}
+        mine, theirs = (node.by if names & set(node.touched) else "" for node in (self.a, self.b))
+        return "" if mine == theirs else mine or theirs
 
     def mirrored(self) -> Row:
         return Row(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -20,10 +20,15 @@ from recipe.facts import Node, Schedule
 MARKS = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yellow")}
 UNITS = {"params": "params", "macs": "MACs", "flops": "FLOPs", "activation_bytes": "activation memory"}
 SHOWN_NAMES = 3
+ROOM = 80
+"""Columns below which the graph is told line by line."""
+LEAST = 40
+"""Columns that every text takes."""
 
 
 def render(diff: Diff, width: int, color: bool) -> str:
     """All that differs, part by part; one line where nothing does."""
+    width = max(width, LEAST)
     console = Console(
         file=io.StringIO(),
         width=width,
@@ -51,9 +56,9 @@ def _parts(diff: Diff, width: int) -> Iterable[tuple[str, RenderableType]]:
     if diff.words or diff.order:
         yield "recipe", _recipe(diff)
     if diff.graph:
-        yield f"graph{counted(diff.graph)}", _graph(diff.graph)
+        yield f"graph{counted(diff.graph)}", _graph(diff, width)
     if any(cost.differs for cost in diff.costs):
-        yield _cost_title(diff), cost_table(diff.costs)
+        yield _cost_title(diff), cost_table(diff.costs, width)
     if not diff.weights.loads_entirely or diff.graph:
         yield "weights", _weights(diff)
     if diff.settings or diff.groups or diff.rates_differ:
@@ -119,7 +124,9 @@ def made(node: Node) -> str:
 
 def changes(row: Row) -> str:
     """What differs between the two operations of a row."""
-    return ", ".join(f"{name} {shown(before)} → {shown(after)}" for name, before, after in row.settings)
+    return ", ".join(
+        f"{'argument ' * name.isdigit()}{name} {shown(before)} → {shown(after)}" for name, before, after in row.settings
+    )
 
 
 def counted(rows: Sequence[Row]) -> str:
@@ -129,30 +136,41 @@ def counted(rows: Sequence[Row]) -> str:
     return f": {found}" if found else ""
 
 
-def _graph(rows: Sequence[Row]) -> RenderableType:
+def _graph(diff: Diff, width: int) -> RenderableType:
+    """The operations that differ, in columns where the terminal has room for them."""
+    whole = {
+        block: run[0].change
+        for block, run in ((block, list(rows)) for block, rows in groupby(diff.rows, key=lambda row: row.block))
+        if block and len({row.change for row in run}) == 1
+    }
+    lines = [
+        (stage, *line)
+        for stage, found in groupby(diff.graph, key=lambda row: row.stage)
+        for block in _blocks(list(found), whole)
+        for line in _block(block)
+    ]
+    firsts = [stage if not index or lines[index - 1][0] != stage else "" for index, (stage, *_) in enumerate(lines)]
+    if width < ROOM:
+        told = zip(firsts, lines, strict=True)
+        return Group(
+            *(Text.assemble(f"{first}\n" * bool(first), a, f"  {t}  ", (by, "dim")) for first, (_, a, t, by) in told)
+        )
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     table.add_column(overflow="fold")
     table.add_column(style="dim", overflow="fold")
-    for stage, found in groupby(rows, key=lambda row: row.stage):
-        first = stage
-        for block in _blocks(list(found)):
-            for address, text, by in _block(block):
-                table.add_row(first, address, text, by)
-                first = ""
+    for first, (_, address, text, by) in zip(firsts, lines, strict=True):
+        table.add_row(first, address, text, by)
     return table
 
 
-def _blocks(rows: list[Row]) -> list[list[Row]]:
-    """Runs of rows that are told together: what belongs to whole blocks that one side lacks, else row by row."""
+def _blocks(rows: Sequence[Row], whole: Mapping[str, str]) -> list[list[Row]]:
+    """Runs of rows that are told together: blocks that one side lacks as a whole; all else row by row."""
     found: list[list[Row]] = []
-    for (change, whole), run in groupby(
-        rows, key=lambda row: (row.change, bool(row.block) and row.change != "changed")
-    ):
+    for change, run in groupby(rows, key=lambda row: whole.get(row.block, "")):
         lines = list(run)
-        blocks = len({row.block for row in lines})
-        found += [lines] if whole and blocks * 4 <= len(lines) and change != "changed" else [[row] for row in lines]
+        found += [lines] if change in ("added", "removed") else [[row] for row in lines]
     return found
 
 
@@ -163,7 +181,7 @@ def _block(rows: list[Row]) -> list[tuple[Text, str, str]]:
         return [(_line(row.change, row.node.address), text, f"({row.by})" if row.by else "")]
     names = list(dict.fromkeys(row.block for row in rows))
     params, macs = sum(r.node.cost.params for r in rows), sum(r.node.cost.macs for r in rows)
-    counted = f"{len(names)} block{'s' * (len(names) != 1)} of {len(rows) // len(names)} operations"
+    counted = f"{len(names)} block{'s' * (len(names) != 1)}, {len(rows)} operations"
     where = names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}"
     return [(_line(row.change, where), f"{counted}: {params:,} params, {macs:,} MACs", "")]
 
@@ -193,26 +211,33 @@ def difference_of(name: str, before: int, after: int) -> str:
     return f"{sign}{amount(name, abs(delta))}{percent}" if delta else "same"
 
 
-def cost_table(costs: Sequence[CostChange]) -> RenderableType:
-    """Costs that differ, by stage; of the total every one."""
-    table = Table.grid(padding=(0, 2))
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
-    for _ in range(3):
-        table.add_column(justify="right", no_wrap=True)
-    table.add_row("", "", Text("A", "bold cyan"), Text("B", "bold magenta"), "")
+def cost_table(costs: Sequence[CostChange], width: int) -> RenderableType:
+    """Costs that differ, by stage; of the total every one. In columns where these have room, else in lines."""
+    rows = []
     for name, title in UNITS.items():
         first = title
         for cost in costs:
             before, after = cost.numbers()[name]
             total = cost.stage == "in all"
-            if before != after if not total else True:
-                if name == "flops" and not total:
-                    continue  # twice the MACs
-                style = ("green" if after < before else "red") if before != after else "dim"
+            if total or (before != after and name != "flops"):  # FLOPs are twice the MACs
+                style = "dim" if before == after else "green" if after < before else "red"
                 change = Text(difference_of(name, before, after), style)
-                table.add_row(first, cost.stage, amount(name, before), amount(name, after), change)
+                rows.append((first, cost.stage, amount(name, before), amount(name, after), change))
                 first = ""
+    needed = 2 + sum(max(len(row[column]) for row in rows) + 2 for column in range(5))
+    if needed > width:
+        return Group(
+            *(
+                Text.assemble(f"{title}\n" if title else "", f"  {stage}: {before} → {after}, ", change)
+                for title, stage, before, after, change in rows
+            )
+        )
+    table = Table.grid(padding=(0, 2))
+    for justify in ("left", "left", "right", "right", "right"):
+        table.add_column(justify=justify, no_wrap=True)
+    table.add_row("", "", Text("A", "bold cyan"), Text("B", "bold magenta"), "")
+    for row in rows:
+        table.add_row(*row)
     return table
 
 

@@ -58,7 +58,7 @@ def _stated(use: Use) -> str:
     parts, named = [use.word], False
     for field in use.declared.fields:
         value = getattr(use.trick, field.name)
-        if value is None or (not field.required and use.origins[field.name].kind == "default"):
+        if value is None or (not field.required and field.kind.identity(value) == field.kind.identity(field.default)):
             named = True
             continue
         text = field.kind.write(value)

@@ -54,10 +54,11 @@ def _nodes(program: Program) -> tuple[Node, ...]:
     names = _addresses(net, blocks)
     found = []
     for node in net.nodes:
-        if node.op in ("placeholder", "output"):
+        if node.op in ("placeholder", "output") or isinstance(net.module(node), nn.Identity):
             continue
         address, block = names[node], blocks.get(node, "")
         kind, settings = _kind(net, node)
+        maker, touched = makers.get(address.partition("#")[0], ("", ()))
         found.append(
             Node(
                 address=address,
@@ -69,7 +70,8 @@ def _nodes(program: Program) -> tuple[Node, ...]:
                 reads=tuple(names.get(value, "image") for value in node.all_input_nodes),
                 shape=tuple(node.meta.get("shape", ()))[1:],
                 cost=node.meta.get("cost", Cost()),
-                by=makers.get(address.partition("#")[0], ""),
+                by=maker,
+                touched=touched,
             )
         )
     return tuple(found)
@@ -103,16 +105,17 @@ def _addresses(net: Net, blocks: Mapping[fx.Node, str]) -> dict[fx.Node, str]:
     found: dict[fx.Node, str] = {}
     counts: dict[str, int] = {}
     for node in net.nodes:
-        if node.op == "call_module":
+        if isinstance(net.module(node), nn.Identity):  # does nothing, and goes by what it hands on
+            found[node] = found[node.all_input_nodes[0]]
+        elif node.op == "call_module":
             found[node] = net.address(node)
-            continue
-        if node.op == "placeholder":
+        elif node.op == "placeholder":
             found[node] = "image"
-            continue
-        owner = blocks.get(node) or _owner(node)
-        base = str(node.target) if node.op == "get_attr" else f"{owner}.{_function(node)}".removeprefix(".")
-        counts[base] = counts.get(base, 0) + 1
-        found[node] = base if counts[base] == 1 else f"{base}#{counts[base]}"
+        else:
+            owner = blocks.get(node) or _owner(node)
+            base = str(node.target) if node.op == "get_attr" else f"{owner}.{_function(node)}".removeprefix(".")
+            counts[base] = counts.get(base, 0) + 1
+            found[node] = base if counts[base] == 1 else f"{base}#{counts[base]}"
     return found
 
 
@@ -121,15 +124,15 @@ def _function(node: fx.Node) -> str:
     return {"iadd": "add", "add_": "add", "imul": "mul", "mul_": "mul"}.get(name, name)
 
 
-def _makers(program: Program) -> dict[str, str]:
-    """Of every address that an edit made or changed, the words of the trick."""
-    found: dict[str, str] = {}
+def _makers(program: Program) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Of every address that an edit made or changed: the words of the trick, and the settings that it changed."""
+    found: dict[str, tuple[str, tuple[str, ...]]] = {}
     for step in program.steps:
         for edit in step.edits:
             if isinstance(edit, SetAttribute):
-                found[edit.address] = step.word
+                found[edit.address] = (step.word, (*found.get(edit.address, ("", ()))[1], edit.name))
             elif isinstance(edit, (Substitute, Insert)):
-                found |= {address: step.word for address, _ in edit.chain}
+                found |= {address: (step.word, ()) for address, _ in edit.chain}
     return found
 
 

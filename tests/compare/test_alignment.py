@@ -81,7 +81,28 @@ def test_blocks_of_a_deeper_network_are_paired_with_those_of_a_shallower_one() -
     assert {row.change for row in found.graph} == {"added"}
     assert {row.block for row in found.graph} == {f"layer3.{number}" for number in range(6, 23)}
     assert "layer3.6 … layer3.22" in found.to_text()
-    assert "17 blocks of 10 operations" in found.to_text()
+    assert "17 blocks, 170 operations: 18,992,128 params" in found.to_text()
+
+
+def test_a_trick_is_named_where_it_made_the_difference() -> None:
+    found = compared("base resnet18; tweak D", "base resnet50; tweak D")
+    assert {row.by for row in found.graph} == {""}
+    found = compared("base resnet18", "base resnet50; tweak D")
+    named = {row.by: row.node.address for row in reversed(found.graph) if row.stage == "layer2"}
+    assert named["tweak D"] == "layer2.0.downsample.0_pool"
+
+
+def test_blocks_that_grew_are_told_layer_by_layer() -> None:
+    text = compared("base resnet18", "base resnet50").to_text(160)
+    assert "+ layer1.1.conv3" in text
+    assert "+ layer1.2 " in text
+    assert "1 block, 10 operations: 70,400 params" in text
+
+
+def test_identities_are_no_operations() -> None:
+    found = compared("base timm:resnet50d", "base resnet50; tweak B C D")
+    assert not [row for row in found.rows if row.node.kind == "Identity"]
+    assert [row for row in found.graph if row.change == "changed" and row.settings[0][0] == "reads"] == []
 
 
 def test_layers_that_only_got_another_number_are_no_difference() -> None:

@@ -181,7 +181,8 @@ def test_a_run_is_compared_by_its_lock(tmp_path: Path) -> None:
 
 def test_the_text_is_no_wider_than_the_terminal() -> None:
     found = compared("base resnet50; tweak A", "base resnet101; tweak C D; lr cosine; batch 1024")
-    for width in (60, 80, 120):
+    for width in (40, 60, 80, 120):
+        assert f"{found.b.total.macs:,}" in found.to_text(width)  # no figure is cut
         assert max(map(len, found.to_text(width).splitlines())) <= width
     assert "\x1b[" not in found.to_text(80)
     assert "\x1b[" in found.to_text(80, color=True)
