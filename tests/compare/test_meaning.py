@@ -195,3 +195,17 @@ def test_the_example_of_the_readme_is_what_the_command_prints(monkeypatch: pytes
     found = command("diff", "full", "+", "drop tweak D; lr warmup 4").stdout.rstrip("\n").split("\n")
     assert found == shown[1:]
     assert len(found) <= 40  # one screen
+
+
+def test_every_field_of_the_json_is_documented() -> None:
+    text = (ROOT / "docs" / "diff.md").read_text().partition("## JSON")[2]
+    found = compared("base resnet18; tweak C", "base resnet34; decay no-bias; seed 1; epochs 3").to_dict()
+
+    def names(value: object) -> set[str]:
+        if isinstance(value, dict):
+            return set(value) | {name for part in value.values() for name in names(part)}
+        return {name for part in value for name in names(part)} if isinstance(value, (list, tuple)) else set()
+
+    assert {"origin_before", "kept", "groups", "params"} <= names(found)
+    options = {"weight_decay"}
+    assert {name for name in names(found) - options if f"`{name}`" not in text} == set()
