@@ -20,6 +20,12 @@ settings.register_profile("recipe", deadline=None, derandomize=True, max_example
 settings.load_profile("recipe")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The tests leave the user's cache alone, and begin with an empty one."""
+    os.environ["RECIPE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def vocabulary() -> Vocabulary:
     """The installed vocabulary."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,8 +54,7 @@ def _known(
         if statements:
             raise TypeError("statements are laid over recipes; this is a program, which is compiled already")
         return side.plan, describe(side)
-    folder = Path(side) if not isinstance(side, Source) and len(str(side)) < 4096 else None
-    if folder is not None and (folder / "recipe.lock").is_file():
-        side = folder / "recipe.lock"
+    if not isinstance(side, Source) and os.path.isfile(os.path.join(side, "recipe.lock")):  # takes any text for a path
+        side = Path(side) / "recipe.lock"
     plan = bind([source_from(side), *override(statements)], words)
     return plan, facts_of(plan)

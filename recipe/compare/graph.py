@@ -15,6 +15,7 @@ import attrs
 
 from recipe.facts import Facts, Node
 
+COMMUTATIVE = ("add", "mul")
 ALONE, OTHER_SETTINGS, OTHER_ADDRESS, OTHER_KIND = 1.0, 0.5, 0.3, 0.9
 
 
@@ -212,6 +213,8 @@ def _row(one: Node | None, other: Node | None, wires: _Wires) -> Row:
         if before != after:
             found.append((name, before, after))
     before, after = wires.a[one.address], wires.b[other.address]
-    if tuple(wires.partner.get(address, "") for address in before) != after:
+    there = tuple(wires.partner.get(address, "") for address in before)
+    same = sorted(there) == sorted(after) if one.kind in COMMUTATIVE else there == after
+    if not same:
         found.append(("reads", before, after))
     return Row(node.stage, node.block, one, other, tuple(found))

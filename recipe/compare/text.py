@@ -42,7 +42,10 @@ def render(diff: Diff, width: int, color: bool) -> str:
     console.print(Text.assemble(("A ", "bold cyan"), diff.name_a, "\n", ("B ", "bold magenta"), diff.name_b))
     if diff.empty:
         console.print("no difference: the two recipes mean the same")
-    for title, body in _parts(diff, width):
+    parts = list(_parts(diff, width))
+    if not (parts or diff.empty):
+        console.print("the recipes and the graphs are the same; the models' own weights differ")
+    for title, body in parts:
         console.print()
         console.print(Text(title, style="bold"))
         console.print(Padding(body, (0, 0, 0, 2)))

@@ -191,7 +191,7 @@ def _schedule(plan: Plan, model: nn.Module, classes: int, images: int | None) ->
     last = training.epochs * per_epoch - 1
     places = (round(i * last / (CURVE - 1)) for i in range(CURVE))
     rates = tuple(learning_rate(plan, Progress(step, per_epoch, training.epochs, training.warmup)) for step in places)
-    target = torch.eye(classes)[:1]
+    target = nn.functional.one_hot(torch.zeros(1, dtype=torch.long), classes).float()
     for trick in plan.hooked("soften"):
         target = ask(trick, "soften", target)
     terms = ["cross entropy"]
@@ -210,7 +210,7 @@ def _schedule(plan: Plan, model: nn.Module, classes: int, images: int | None) ->
         steps_per_epoch=steps,
         rates=rates,
         groups=groups,
-        targets=(float(target[0, 0]), float(target[0, 1])),
+        targets=(float(target[0, 0]), float(target[0, 1]) if classes > 1 else 0.0),
         mixes=tuple(use.statement() for use in plan.uses if use.trick.overrides("mix")),
         terms=tuple(terms),
     )

@@ -6,7 +6,10 @@ import json
 from collections import Counter
 
 import pytest
+import torch
+from torchvision.models import resnet18
 
+import recipe
 from recipe.compare.graph import align
 from recipe.facts import Facts
 from tests.compare.helpers import compared, known
@@ -122,3 +125,24 @@ def test_another_wire_is_a_difference() -> None:
     assert [(row.change, row.node.address, row.settings[0][0]) for row in rows if row.change] == [
         ("changed", "layer1.1.add", "reads")
     ]
+
+
+def test_models_that_differ_in_their_weights_alone() -> None:
+    models = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        models.append(recipe.compile("tweak D", base=resnet18(num_classes=3), device="meta"))
+    found = recipe.diff(*models)
+    assert not found.empty
+    assert "the models' own weights differ" in found.to_text()
+    assert recipe.diff(models[0], models[0]).empty
+
+
+@pytest.mark.parametrize("classes", [2, 100_000])
+def test_any_number_of_classes(classes: int) -> None:
+    _, facts = known(f"base resnet18 classes={classes}; loss smooth 0.1")
+    assert facts.schedule.targets == pytest.approx((0.9, 0.1 / (classes - 1)))
+
+
+def test_a_long_text_is_no_path() -> None:
+    assert recipe.diff("base resnet18 #" + "." * 600, "base resnet18").empty
