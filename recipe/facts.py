@@ -121,6 +121,8 @@ class Facts:
     tensors: tuple[Tensor, ...]
     fates: Mapping[str, str]
     sites: tuple[str, ...]
+    replaced: Mapping[str, str]
+    """Of every stock operation that a trick put others in the place of: the trick."""
     schedule: Schedule
 
     @property

@@ -29,6 +29,8 @@ class Row:
     b: Node | None
     settings: tuple[tuple[str, Any, Any], ...] = ()
     """What differs between the two: name, value in ``a``, value in ``b``."""
+    replaced: str = ""
+    """For an operation alone: the trick of the other side that put others in its place."""
 
     @property
     def change(self) -> str:
@@ -51,15 +53,15 @@ class Row:
     def by(self) -> str:
         """The trick that made the difference, where one did: one of both sides made none."""
         if self.a is None or self.b is None:
-            return self.node.by
+            return self.node.by or self.replaced
         names = {name for name, _, _ in self.settings}
         mine, theirs = (node.by if names & set(node.touched) else "" for node in (self.a, self.b))
         return "" if mine == theirs else mine or theirs
 
     def mirrored(self) -> Row:
-        return Row(
-            self.stage, self.block, self.b, self.a, tuple((n, after, before) for n, before, after in self.settings)
-        )
+        """The row of the difference the other way round."""
+        settings = tuple((name, after, before) for name, before, after in self.settings)
+        return Row(self.stage, self.block, self.b, self.a, settings, self.replaced)
 
 
 @attrs.frozen
@@ -176,17 +178,19 @@ def _aligned(a: Sequence[T], b: Sequence[T], price: Callable[[T, T], float | Non
 
 @attrs.frozen
 class _Wires:
-    """Which operations each one reads, over those that only one graph has."""
+    """Which operations each one reads, over those that only one graph has; and which ones a trick has replaced."""
 
     a: Mapping[str, tuple[str, ...]]
     b: Mapping[str, tuple[str, ...]]
     partner: Mapping[str, str]
+    replaced_a: Mapping[str, str]
+    replaced_b: Mapping[str, str]
 
 
 def _wires(a: Facts, b: Facts, pairs: Sequence[tuple[Node | None, Node | None]]) -> _Wires:
     partner = {one.address: other.address for one, other in pairs if one and other}
     partner["image"] = "image"
-    return _Wires(_reads(a, set(partner)), _reads(b, set(partner.values())), partner)
+    return _Wires(_reads(a, set(partner)), _reads(b, set(partner.values())), partner, a.replaced, b.replaced)
 
 
 def _reads(facts: Facts, common: set[str]) -> dict[str, tuple[str, ...]]:
@@ -204,7 +208,8 @@ def _row(one: Node | None, other: Node | None, wires: _Wires) -> Row:
     node = one or other
     assert node is not None
     if one is None or other is None:
-        return Row(node.stage, node.block, one, other)
+        replaced = wires.replaced_b.get(node.address, "") if one else wires.replaced_a.get(node.address, "")
+        return Row(node.stage, node.block, one, other, replaced=replaced)
     found: list[tuple[str, Any, Any]] = []
     if one.kind != other.kind:
         found.append(("kind", one.kind, other.kind))

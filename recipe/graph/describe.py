@@ -42,6 +42,9 @@ def describe(program: Program) -> Facts:
         tensors=_tensors(program.structure),
         fates=dict(program.fates),
         sites=program.notes,
+        replaced={
+            edit.address: step.word for step in program.steps for edit in step.edits if isinstance(edit, Substitute)
+        },
         schedule=_schedule(program.plan, program.structure, program.classes, images),
     )
 

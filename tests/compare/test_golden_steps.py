@@ -50,6 +50,7 @@ def test_from_a_to_b_the_stride_moves() -> None:
 def test_from_b_to_c_the_stem_is_deeper() -> None:
     found = compared(VARIANTS["B"], VARIANTS["C"])
     kinds = ["Conv2d", "BatchNorm2d", "ReLU", "Conv2d", "BatchNorm2d", "ReLU", "Conv2d"]
+    assert {line[5] for line in lines("B", "C")} == {"tweak C"}
     assert [line[:4] for line in lines("B", "C")] == [
         ("removed", "stem", "conv1", "Conv2d"),
         *(("added", "stem", f"conv1.{index}", kind) for index, kind in enumerate(kinds)),
