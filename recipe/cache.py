@@ -21,6 +21,7 @@ from recipe.diagnostics import RecipeError
 from recipe.facts import Facts
 from recipe.fields import digest
 from recipe.plan import Plan
+from recipe.registry import FILE_PLUGIN
 
 KEEP = 256
 """Files that the cache keeps, the newest."""
@@ -60,6 +61,8 @@ def key(plan: Plan) -> str | None:
 
 def _home(module: str) -> Path | None:
     """The folder of the package, or the file, that a trick's code lies in."""
+    if module.startswith(FILE_PLUGIN):  # it may import what lies anywhere
+        return None
     top = sys.modules.get(module.split(".")[0])
     file = getattr(top, "__file__", None)
     if file is None:

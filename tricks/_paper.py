@@ -34,10 +34,22 @@ NOISE = 0.1
 """Points of top-1 below which a difference is called mixed."""
 
 
+MEASURED = ("resnet50", "inception_v3")
+"""Models whose figures are their own; others of a kind are told with their name."""
+
+
+def _model(plan: Plan) -> str:
+    base = plan.use("base")
+    return str(base.values.get("model", "")).removeprefix("timm:") if base else ""
+
+
+def _other(plan: Plan) -> str:
+    return "" if _model(plan) in MEASURED else f" (this is {_model(plan)})"
+
+
 def family(plan: Plan) -> str | None:
     """Which of the paper's three networks a recipe's model is of the kind of; None for other models."""
-    base = plan.use("base")
-    name = str(base.values.get("model", "")).removeprefix("timm:") if base else ""
+    name = _model(plan)
     return next((kind for start, kind in KINDS if name.startswith(start)), None)
 
 
@@ -53,7 +65,7 @@ def stacked(plan: Plan, before: str, after: str, what: str) -> Iterator[Evidence
     found = family(plan)
     if found is not None:
         rows = TABLE6[found]
-        yield _step(f"{what} with {found}", rows[before], rows[after], "Table 6 of He et al. 2019")
+        yield _step(f"{what} with {found}{_other(plan)}", rows[before], rows[after], "Table 6 of He et al. 2019")
 
 
 def cumulative(plan: Plan, before: str, after: str) -> Iterator[Evidence]:
@@ -62,10 +74,12 @@ def cumulative(plan: Plan, before: str, after: str) -> Iterator[Evidence]:
         large = plan.training.batch >= 512
         batch = 1024 if large else 256
         figures = TABLE4[before][large], TABLE4[after][large]
-        yield _step(f"{after} on ResNet-50 at batch {batch}", *figures, "Table 4 of He et al. 2019")
+        yield _step(f"{after} on ResNet-50 at batch {batch}{_other(plan)}", *figures, "Table 4 of He et al. 2019")
 
 
 def tweaked(plan: Plan, before: str, after: str) -> Iterator[Evidence]:
     """The step between two rows of Table 5."""
     if family(plan) == "ResNet-50-D":
-        yield _step(f"tweak {after} on ResNet-50", TABLE5[before], TABLE5[after], "Table 5 of He et al. 2019")
+        yield _step(
+            f"tweak {after} on ResNet-50{_other(plan)}", TABLE5[before], TABLE5[after], "Table 5 of He et al. 2019"
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -100,4 +101,4 @@ def _sides(words: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...]], tuple[s
 
 def _name(file: str, statements: tuple[str, ...]) -> str:
     shown = "standard input" if file == "-" else " ".join(file.split())
-    return " + ".join([shown, *(f'"{text}"' for text in statements)])
+    return " + ".join([shown, *(f'"{text}"' if '"' not in text else shlex.quote(text) for text in statements)])

@@ -82,7 +82,7 @@ class Diff:
     @property
     def empty(self) -> bool:
         """Whether the two mean the same."""
-        return self.a.digest == self.b.digest and not self.words
+        return self.a.digest == self.b.digest and not (self.words or self.order)
 
     def __bool__(self) -> bool:
         return not self.empty
@@ -141,7 +141,10 @@ class Diff:
 
     @property
     def rates_differ(self) -> bool:
-        return self.a.schedule.rates != self.b.schedule.rates or self.a.schedule.epochs != self.b.schedule.epochs
+        """Whether the curves differ by more than the rounding of their points to whole steps does."""
+        a, b = self.a.schedule, self.b.schedule
+        near = 0.01 * max(*a.rates, *b.rates)
+        return a.epochs != b.epochs or any(abs(x - y) > near for x, y in zip(a.rates, b.rates, strict=True))
 
     def mirrored(self) -> Diff:
         """The difference from B to A."""
@@ -164,7 +167,12 @@ class Diff:
             for word in self.words
         )
         order = tuple((second, first) for first, second in self.order)
-        return Diff(self.name_b, self.name_a, self.b, self.a, words, order)
+        measured = None
+        if self.measured is not None:
+            ratio = self.measured["ratio"]
+            inverse = {"median": 1 / ratio["median"], "low": 1 / ratio["high"], "high": 1 / ratio["low"]}
+            measured = {**self.measured, "a": self.measured["b"], "b": self.measured["a"], "ratio": inverse}
+        return Diff(self.name_b, self.name_a, self.b, self.a, words, order, measured)
 
     def to_text(self, width: int = 100, color: bool = False) -> str:
         """For a terminal of so many columns."""

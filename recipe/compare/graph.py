@@ -1,8 +1,8 @@
 """Two graphs side by side: their stages, residual blocks and operations are aligned, and what differs is told.
 
 An alignment is the cheapest one under a small set of prices: an operation left alone costs 1, one that has its
-partner at the same address costs nothing, or a half where its settings differ. So `resnet50` beside `resnet101` pairs
-the blocks that both have, and shows the others as added.
+partner at the same address costs nothing, or little where its settings differ, and one at another address a half. So
+`resnet50` beside `resnet101` pairs the blocks that both have, and shows the others as added.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import attrs
 from recipe.facts import Facts, Node
 
 COMMUTATIVE = ("add", "mul")
-ALONE, OTHER_SETTINGS, OTHER_ADDRESS, OTHER_KIND = 1.0, 0.5, 0.3, 0.9
+ALONE, OTHER_SETTINGS, OTHER_ADDRESS, OTHER_KIND = 1.0, 0.3, 0.5, 0.9
 
 
 @attrs.frozen
@@ -55,7 +55,9 @@ class Row:
         if self.a is None or self.b is None:
             return self.node.by or self.replaced
         names = {name for name, _, _ in self.settings}
-        mine, theirs = (node.by if names & set(node.touched) else "" for node in (self.a, self.b))
+        mine, theirs = (
+            node.by if names & set(node.touched) or "*" in node.touched else "" for node in (self.a, self.b)
+        )
         return "" if mine == theirs else mine or theirs
 
     def mirrored(self) -> Row:
@@ -213,13 +215,14 @@ def _row(one: Node | None, other: Node | None, wires: _Wires) -> Row:
     found: list[tuple[str, Any, Any]] = []
     if one.kind != other.kind:
         found.append(("kind", one.kind, other.kind))
-    for name in dict.fromkeys([*one.settings, *other.settings]):
+    names = dict.fromkeys([*one.settings, *other.settings]) if one.kind == other.kind else ()
+    for name in names:
         before, after = one.settings.get(name), other.settings.get(name)
         if before != after:
             found.append((name, before, after))
     before, after = wires.a[one.address], wires.b[other.address]
     there = tuple(wires.partner.get(address, "") for address in before)
     same = sorted(there) == sorted(after) if one.kind in COMMUTATIVE else there == after
-    if not same:
+    if not same and one.reads != other.reads:
         found.append(("reads", before, after))
     return Row(node.stage, node.block, one, other, tuple(found))

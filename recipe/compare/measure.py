@@ -10,6 +10,7 @@ import json
 import statistics
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import IO, Any
 
@@ -63,11 +64,12 @@ class _Worker:
     """A process that trains a plan step by step, as it is asked."""
 
     def __init__(self, task: dict[str, Any]) -> None:
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (a pipe that nobody reads would fill up)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "recipe.compare.measure"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self.errors,
             text=True,
         )
         self._send(task)
@@ -91,13 +93,15 @@ class _Worker:
         return found
 
     def _failed(self) -> Exception:
-        _, errors = self.process.communicate()
-        last = (errors.strip().splitlines() or ["it ended"])[-1]
+        self.process.wait()
+        self.errors.seek(0)
+        last = (self.errors.read().strip().splitlines() or ["it ended"])[-1]
         return fail("E110", f"a recipe can't be measured here: {last}")
 
     def stop(self) -> None:
         self.process.kill()
         self.process.communicate()
+        self.errors.close()
 
 
 def _serve(requests: IO[str], answers: IO[str]) -> None:

@@ -40,6 +40,9 @@ def render(diff: Diff, width: int, color: bool) -> str:
         legacy_windows=False,
     )
     console.print(Text.assemble(("A ", "bold cyan"), diff.name_a, "\n", ("B ", "bold magenta"), diff.name_b))
+    for side, change in (("A", "added"), ("B", "removed")):
+        if [word.change for word in diff.words if word.word.startswith("data ")] == [change]:
+            console.print(f"{side} names no data; `recipe run` would take `data digits`, and what that suggests")
     if diff.empty:
         console.print("no difference: the two recipes mean the same")
     parts = list(_parts(diff, width))
@@ -56,6 +59,9 @@ def render(diff: Diff, width: int, color: bool) -> str:
 
 def _parts(diff: Diff, width: int) -> Iterable[tuple[str, RenderableType]]:
     """The parts in which something differs, with their titles."""
+    if diff.empty:
+        yield from [("measured", _measured(diff))] if diff.measured else []
+        return
     if diff.words or diff.order:
         yield "recipe", _recipe(diff)
     if diff.graph:
@@ -127,6 +133,8 @@ def made(node: Node) -> str:
 
 def changes(row: Row) -> str:
     """What differs between the two operations of a row."""
+    if row.a and row.b and row.a.kind != row.b.kind:
+        return f"{made(row.a)} → {made(row.b)}"
     return ", ".join(
         f"{'argument ' * name.isdigit()}{name} {shown(before)} → {shown(after)}" for name, before, after in row.settings
     )
@@ -203,6 +211,8 @@ def amount(name: str, value: int) -> str:
     """A cost as people read it."""
     if name != "activation_bytes":
         return f"{value:,}"
+    if value < 1000:
+        return f"{value} B"
     return f"{value / 1e6:,.2f} MB" if value >= 1e5 else f"{value / 1e3:,.1f} kB"
 
 
@@ -287,6 +297,9 @@ def training_lines(diff: Diff) -> list[str]:
             lines.append(f"targets {_target(a)} → {_target(b)}")
         else:
             lines.append(f"{name} {_known(name, a)} → {_known(name, b)}")
+    highest = [max(facts.schedule.rates) for facts in (diff.a, diff.b)]
+    if diff.rates_differ and highest[0] != highest[1]:
+        lines.append(f"highest learning rate {highest[0]:.4g} → {highest[1]:.4g}")
     for group in diff.groups:
         options = ", ".join(
             f"{name} {shown(group.before.get(name, '–'))} → {shown(group.after.get(name, '–'))}"

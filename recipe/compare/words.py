@@ -45,26 +45,12 @@ def compare_words(a: Plan, b: Plan) -> tuple[WordChange, ...]:
     mine, theirs = ({use.word: use for use in plan.uses} for plan in (a, b))
     for word in sorted(mine.keys() | theirs.keys(), key=reading_key):
         if word not in theirs:
-            found.append(WordChange(word, "removed", _stated(mine[word]), str(mine[word].origin)))
+            found.append(WordChange(word, "removed", mine[word].statement(), str(mine[word].origin)))
         elif word not in mine:
-            found.append(WordChange(word, "added", _stated(theirs[word]), str(theirs[word].origin)))
+            found.append(WordChange(word, "added", theirs[word].statement(), str(theirs[word].origin)))
         elif values := _values(mine[word], theirs[word]):
             found.append(WordChange(word, "changed", values=values))
     return tuple(found)
-
-
-def _stated(use: Use) -> str:
-    """The statement of a trick with the values that are not its defaults, and those that it must have."""
-    parts, named = [use.word], False
-    for field in use.declared.fields:
-        value = getattr(use.trick, field.name)
-        if value is None or (not field.required and field.kind.identity(value) == field.kind.identity(field.default)):
-            named = True
-            continue
-        text = field.kind.write(value)
-        parts.append(f"{field.word}={text}" if named else text)
-        named = named or field.kind.many
-    return " ".join(parts)
 
 
 def _values(a: Use, b: Use) -> tuple[ValueChange, ...]:

@@ -12,11 +12,12 @@ from torch import fx, nn
 from recipe.compiler import Program
 from recipe.edits import Insert, SetAttribute, Substitute
 from recipe.facts import CURVE, Cost, Facts, Group, Node, Schedule, Tensor
+from recipe.fields import RecipeFile
 from recipe.graph.net import Net
 from recipe.graph.shapes import stages
 from recipe.graph.trace import only_in_training
 from recipe.objective import ask
-from recipe.plan import Plan
+from recipe.plan import Plan, Use
 from recipe.trainer import learning_rate, parameter_groups
 from recipe.training import Progress
 
@@ -128,14 +129,14 @@ def _function(node: fx.Node) -> str:
 
 
 def _makers(program: Program) -> dict[str, tuple[str, tuple[str, ...]]]:
-    """Of every address that an edit made or changed: the words of the trick, and the settings that it changed."""
+    """Of every address that an edit made or changed: the trick, and the settings that it changed (``*``: all)."""
     found: dict[str, tuple[str, tuple[str, ...]]] = {}
     for step in program.steps:
         for edit in step.edits:
             if isinstance(edit, SetAttribute):
                 found[edit.address] = (step.word, (*found.get(edit.address, ("", ()))[1], edit.name))
             elif isinstance(edit, (Substitute, Insert)):
-                found |= {address: (step.word, ()) for address, _ in edit.chain}
+                found |= {address: (step.word, ("*",)) for address, _ in edit.chain}
     return found
 
 
@@ -200,7 +201,7 @@ def _schedule(plan: Plan, model: nn.Module, classes: int, images: int | None) ->
     terms = ["cross entropy"]
     if _has_aux(model):
         terms.append(f"{training.aux_weight:g} × cross entropy of the auxiliary heads")
-    terms += [use.statement() for use in plan.uses if use.trick.overrides("penalise")]
+    terms += [_term(use) for use in plan.uses if use.trick.overrides("penalise")]
     groups = tuple(
         Group({name: value for name, value in group.items() if name not in ("params", "names")}, tuple(group["names"]))
         for group in parameter_groups(plan, model)
@@ -217,6 +218,16 @@ def _schedule(plan: Plan, model: nn.Module, classes: int, images: int | None) ->
         mixes=tuple(use.statement() for use in plan.uses if use.trick.overrides("mix")),
         terms=tuple(terms),
     )
+
+
+def _term(use: Use) -> str:
+    """A term of the loss; a teacher counts by its plan, as in the digest, wherever its recipe lies."""
+    parts = [use.word]
+    for field in use.declared.fields:
+        value = getattr(use.trick, field.name)
+        shown = f"plan-{value.digest[:8]}" if isinstance(value, RecipeFile) else field.kind.write(value)
+        parts.append(f"{field.word}={shown}")
+    return " ".join(parts)
 
 
 def _has_aux(model: nn.Module) -> bool:

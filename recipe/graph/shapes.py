@@ -133,6 +133,9 @@ def stages(net: Net) -> dict[fx.Node, str]:
         depth = 2  # a model whose blocks all stand in one list: `features.3`
     position = {node: index for index, node in enumerate(nodes)}
     first = min(position[node] for node in (*net.blocks[0].trunk, *net.blocks[0].shortcut))
+    home = outermost(net.blocks[0].add)
+    if home != "other":  # what comes before the first block in its own stage is no stem
+        first = min([first, *(position[node] for node in nodes if outermost(node) == home)])
     last = max(position[block.add] for block in net.blocks)
     found, current = {}, "stem"
     for node in nodes:

@@ -108,6 +108,19 @@ def test_identities_are_no_operations() -> None:
     assert [row for row in found.graph if row.change == "changed" and row.settings[0][0] == "reads"] == []
 
 
+@pytest.mark.parametrize("pair", [("densenet121", "densenet169"), ("vit_b_16", "vit_l_16"), ("swin_t", "swin_s")])
+def test_no_wire_is_made_up(pair: tuple[str, str]) -> None:
+    """A deeper network of the same kind reads as the shallower one does."""
+    found = compared(*(f"base {name}" for name in pair))
+    assert not [row for row in found.graph if row.settings and row.settings[0][0] == "reads"]
+
+
+def test_the_first_block_of_a_transformer_is_no_stem() -> None:
+    _, facts = known("base vit_b_16")
+    assert facts.stages["stem"].params == 3 * 16 * 16 * 768 + 768 + 197 * 768 + 768
+    assert len({cost.stage for cost in facts.nodes if cost.block.startswith("encoder.layers")}) == 1
+
+
 def test_layers_that_only_got_another_number_are_no_difference() -> None:
     found = compared("base vgg11", "base vgg13")
     assert [(row.change, row.node.kind) for row in found.graph] == [("added", "Conv2d"), ("added", "ReLU")] * 2

@@ -75,6 +75,16 @@ def test_a_changed_plugin_is_seen(tmp_path: Path) -> None:
     assert addressed(3) == [3]
 
 
+def test_with_a_plugin_file_nothing_is_kept(tmp_path: Path, kept: Path) -> None:
+    """It may import what lies anywhere, which no key could hold."""
+    file = tmp_path / "extra.py"
+    file.write_text(PLUGIN.replace("SIZE", "2"))
+    plan = bind("base resnet18; tweak extra", words=Vocabulary.installed([file]))
+    assert cache.key(plan) is None
+    cache.facts_of(plan)
+    assert not list(kept.glob("*"))
+
+
 @pytest.mark.parametrize("what", ["version", "code", "python"])
 def test_what_computes_is_a_part_of_the_key(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = bind("base resnet18")

@@ -120,6 +120,30 @@ def test_a_teacher_is_a_term_of_the_loss(tmp_path: Path) -> None:
     assert "~ loss cross entropy → cross entropy + loss distill" in found
 
 
+def test_a_teacher_counts_by_its_meaning_wherever_it_lies(tmp_path: Path) -> None:
+    texts = []
+    for name in ("one", "two"):
+        (tmp_path / name).write_text("base resnet18; data digits")
+        texts.append(f'base resnet18; loss distill "{tmp_path / name}"; data digits')
+    found = compared(*texts)
+    assert found.empty
+    assert found.a == found.b
+
+
+def test_what_a_side_without_data_means_is_told() -> None:
+    note = "names no data; `recipe run` would take `data digits`"
+    assert f"A {note}" in compared("base resnet18", "base resnet18; data digits").to_text()
+    assert f"B {note}" in compared("base resnet18; data digits", "base resnet18").to_text()
+    assert note not in compared("base resnet18; data digits", "base resnet18; data fake").to_text()
+
+
+def test_an_added_trick_states_its_values() -> None:
+    text = compared("base resnet18", "base resnet18; lr per; augment mixup; batch 512").to_text()
+    assert "+ lr per images=256" in text
+    assert "+ augment mixup alpha=0.2" in text
+    assert "~ highest learning rate 0.1 → 0.2" in text
+
+
 def test_the_order_is_told_where_it_matters() -> None:
     plan, facts = known("base resnet18; augment jitter pca-noise flip")
     word = {use.word: use for use in plan.uses}
