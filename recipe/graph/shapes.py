@@ -141,6 +141,8 @@ def stages(net: Net) -> dict[fx.Node, str]:
     for node in nodes:
         if position[node] < first:
             current = "stem"
+        elif position[node] == first and home != "other":
+            current = home
         elif position[node] > last and outermost(node) != outermost(nodes[last]):
             current = "head"
         elif current != "head":
