@@ -33,11 +33,12 @@ PACKAGES = ("torch", "torchvision", "timm", "attrs")
 
 
 def folder() -> Path:
-    """Where the cache lies: ``RECIPE_CACHE``, or ``recipe-compiler`` in the user's cache folder."""
+    """Where the cache lies: in ``RECIPE_CACHE``, or in ``recipe-compiler`` of the user's cache folder."""
     named = os.environ.get("RECIPE_CACHE")
-    if named:
-        return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "recipe-compiler"
+    root = (
+        Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "recipe-compiler"
+    )
+    return root / "facts"  # a folder of its own, whose old files are removed
 
 
 def key(plan: Plan) -> str | None:
@@ -71,7 +72,8 @@ def _home(module: str) -> Path | None:
 
 
 def _sources(root: Path) -> list[Path]:
-    return sorted(root.rglob("*.py")) + sorted(root.glob("*/*.py")) if root.is_dir() else [root]
+    found = [*root.rglob("*.py"), *root.glob("*/*.py")] if root.is_dir() else [root]  # rglob passes linked folders by
+    return sorted({path for path in found if path.is_file()})
 
 
 def _files(plan: Plan) -> Iterator[list[Any]]:
@@ -97,7 +99,7 @@ def load(name: str | None) -> Facts | None:
         return None
     try:
         return Facts.from_dict(json.loads((folder() / f"{name}.json").read_text("utf-8")))
-    except (OSError, ValueError, KeyError, TypeError):
+    except Exception:  # whatever is wrong with it, it can be worked out anew
         return None
 
 

@@ -52,8 +52,10 @@ def command(
     from recipe.bind import bind
     from recipe.inputs import override
 
+    source_a = source_of(file_a)
+    source_b = source_a if file_b == file_a else source_of(file_b)
     plan_a, plan_b = (
-        bind([source_of(file), *override(over)], words) for file, over in ((file_a, over_a), (file_b, over_b))
+        bind([source, *override(over)], words) for source, over in ((source_a, over_a), (source_b, over_b))
     )
     found = diff(plan_a, plan_b, vocabulary=words, names=(_name(file_a, over_a), _name(file_b, over_b)))
     if measure:
@@ -94,8 +96,6 @@ def _sides(words: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...]], tuple[s
         found.insert(0, (found[0][0], ()))
     if len(found) != 2:
         raise click.UsageError(f'diff takes two recipes, or one and `+ "STATEMENTS"`, not {len(found)}')
-    if [file for file, _ in found] == ["-", "-"]:
-        raise click.UsageError("standard input can be read for one side only")
     return found[0], found[1]
 
 

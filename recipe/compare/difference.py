@@ -143,7 +143,7 @@ class Diff:
     def rates_differ(self) -> bool:
         """Whether the curves differ by more than the rounding of their points to whole steps does."""
         a, b = self.a.schedule, self.b.schedule
-        near = 0.01 * max(*a.rates, *b.rates)
+        near = 0.0 if a.steps_per_epoch == b.steps_per_epoch else 0.01 * max(*a.rates, *b.rates)
         return a.epochs != b.epochs or any(abs(x - y) > near for x, y in zip(a.rates, b.rates, strict=True))
 
     def mirrored(self) -> Diff:

@@ -58,7 +58,7 @@ class Row:
         mine, theirs = (
             node.by if names & set(node.touched) or "*" in node.touched else "" for node in (self.a, self.b)
         )
-        return "" if mine == theirs else mine or theirs
+        return "" if mine == theirs else " → ".join(filter(None, (mine, theirs)))
 
     def mirrored(self) -> Row:
         """The row of the difference the other way round."""

@@ -220,7 +220,9 @@ def difference_of(name: str, before: int, after: int) -> str:
     """The difference with its sign, and as a percentage of what was."""
     delta = after - before
     sign = "+" if delta > 0 else "−"
-    percent = f" ({delta / before:+.1%})".replace("-", "−") if before else ""
+    part = delta / before if before else 0.0
+    percent = f" ({part:+.1%})" if abs(part) >= 0.0005 else f" ({'+' if delta > 0 else '-'}<0.1%)"
+    percent = percent.replace("-", "−") if before else ""
     return f"{sign}{amount(name, abs(delta))}{percent}" if delta else "same"
 
 

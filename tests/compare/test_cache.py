@@ -34,7 +34,7 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_facts_are_kept_and_are_the_same(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = bind("base resnet18; tweak C D; decay no-bias; lr warmup 5 cosine; loss smooth")
     first = cache.facts_of(plan)
-    assert len(list(kept.glob("*.json"))) == 1
+    assert len(list(kept.glob("facts/*.json"))) == 1
     monkeypatch.setattr("recipe.compiler.lower", None)
     assert cache.facts_of(plan) == first
 
@@ -82,7 +82,7 @@ def test_with_a_plugin_file_nothing_is_kept(tmp_path: Path, kept: Path) -> None:
     plan = bind("base resnet18; tweak extra", words=Vocabulary.installed([file]))
     assert cache.key(plan) is None
     cache.facts_of(plan)
-    assert not list(kept.glob("*"))
+    assert not list(kept.glob("facts/*"))
 
 
 @pytest.mark.parametrize("what", ["version", "code", "python"])
@@ -105,11 +105,11 @@ def test_the_key_reads_every_file_of_the_package() -> None:
         assert set((package / folder).glob("*.py")) <= read
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"digest": 1}'])
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"digest": 1}', '{"nodes": [{"settings": null}], "schedule": {}}'])
 def test_a_damaged_file_is_worked_out_anew(content: str, kept: Path) -> None:
     plan = bind("base resnet18")
     first = cache.facts_of(plan)
-    (file,) = kept.glob("*.json")
+    (file,) = kept.glob("facts/*.json")
     file.write_text(content)
     assert cache.facts_of(plan) == first
 
@@ -124,4 +124,13 @@ def test_old_files_go(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "KEEP", 2)
     for seed in range(4):
         cache.facts_of(bind(f"base resnet18; seed {seed}"))
-    assert len(list(kept.glob("*.json"))) == 2
+    assert len(list(kept.glob("facts/*.json"))) == 2
+
+
+def test_other_files_are_left_alone(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept.mkdir()
+    for number in range(4):
+        (kept / f"{number}.json").write_text("{}")
+    monkeypatch.setattr(cache, "KEEP", 1)
+    cache.facts_of(bind("base resnet18"))
+    assert len(list(kept.glob("*.json"))) == 4

@@ -182,7 +182,6 @@ def test_diff(arguments: list[str], status: int, said: str, tmp_path: Path, monk
         (["full", "quick", "distill"], "not 3"),
         (["+", "seed 1"], "a plus stands between"),
         (["full", "+"], "a plus stands between"),
-        (["-", "-"], "one side only"),
         (["full", "+", "bach 2"], "E020"),
         (["full", "nowhere.recipe"], "E001"),
         (["full", "+", "drop tweak D; base vgg11"], "E101"),
@@ -233,3 +232,20 @@ def test_every_field_of_the_json_is_documented() -> None:
     assert {"origin_before", "kept", "groups", "params"} <= names(found)
     options = {"weight_decay"}
     assert {name for name in names(found) - options if f"`{name}`" not in text} == set()
+
+
+def test_standard_input_may_be_both_sides() -> None:
+    found = command("diff", "-", "+", "seed 1", stdin=b"base resnet18")
+    assert (found.status, found.stderr) == (0, "")
+    assert "~ seed number 0 → 1" in found.stdout
+
+
+def test_a_small_difference_is_no_zero() -> None:
+    text = compared("base resnet50", "base resnet50 classes=999").to_text()
+    assert "(−<0.1%)" in text
+    assert "0.0%" not in text.replace("00.0%", "")
+
+
+def test_a_small_change_of_the_rate_is_drawn() -> None:
+    found = compared("base resnet18; data digits; lr cosine", "base resnet18; data digits; lr cosine floor=0.0009")
+    assert found.rates_differ
