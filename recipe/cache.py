@@ -1,8 +1,8 @@
 """Facts that were worked out before, kept as JSON between commands.
 
 The key holds all that the facts are a function of: the plan's digest, what it finds in files, the code of this
-package and of the plugins that the plan uses, and the versions of what builds the models. So a file of the cache is
-never stale: where anything changes, another one is asked for.
+package, and the versions of what builds the models. So a file of the cache is never stale: where anything changes,
+another one is asked for. Of a plan that uses a plugin nothing is kept.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from recipe.diagnostics import RecipeError
 from recipe.facts import Facts
 from recipe.fields import digest
 from recipe.plan import Plan
-from recipe.registry import FILE_PLUGIN
 
 KEEP = 256
 """Files that the cache keeps, the newest."""
@@ -29,6 +28,7 @@ KEEP = 256
 HEAD = 1 << 20
 """Bytes of a file that are read to tell it from another; the header of a weights file is shorter."""
 
+PACKAGE = Path(__file__).parent
 PACKAGES = ("torch", "torchvision", "timm", "attrs")
 
 
@@ -42,12 +42,10 @@ def folder() -> Path:
 
 
 def key(plan: Plan) -> str | None:
-    """What identifies the facts of a plan; None where the code of a trick can't be read, and nothing may be kept."""
-    code = []
-    for root in sorted({_home(type(use.trick).__module__) or Path() for use in plan.uses} | {Path(__file__).parent}):
-        if root == Path():
-            return None
-        code += [(str(path), digest(path.read_bytes())) for path in _sources(root)]
+    """What identifies the facts of a plan; None where it uses a plugin, whose code may depend on anything."""
+    if any(type(use.trick).__module__.split(".")[0] != PACKAGE.name for use in plan.uses):
+        return None
+    code = [(str(path), digest(path.read_bytes())) for path in _sources(PACKAGE)]
     data = plan.use("data")
     found = {
         "plan": plan.digest,
@@ -60,19 +58,8 @@ def key(plan: Plan) -> str | None:
     return digest(json.dumps(found, sort_keys=True).encode())
 
 
-def _home(module: str) -> Path | None:
-    """The folder of the package, or the file, that a trick's code lies in."""
-    if module.startswith(FILE_PLUGIN):  # it may import what lies anywhere
-        return None
-    top = sys.modules.get(module.split(".")[0])
-    file = getattr(top, "__file__", None)
-    if file is None:
-        return None
-    return Path(file).parent if Path(file).name == "__init__.py" else Path(file)
-
-
 def _sources(root: Path) -> list[Path]:
-    found = [*root.rglob("*.py"), *root.glob("*/*.py")] if root.is_dir() else [root]  # rglob passes linked folders by
+    found = [*root.rglob("*.py"), *root.glob("*/*.py")]  # the first passes linked folders by
     return sorted({path for path in found if path.is_file()})
 
 

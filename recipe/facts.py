@@ -120,7 +120,6 @@ class Facts:
     stages: Mapping[str, Cost]
     tensors: tuple[Tensor, ...]
     fates: Mapping[str, str]
-    sites: tuple[str, ...]
     replaced: Mapping[str, str]
     """Of every stock operation that a trick put others in the place of: the trick."""
     schedule: Schedule
@@ -154,7 +153,6 @@ class Facts:
             "nodes": nodes,
             "stages": {name: Cost(**cost) for name, cost in data["stages"].items()},
             "tensors": tuple(Tensor(t["name"], tuple(t["shape"]), t["parameter"]) for t in data["tensors"]),
-            "sites": tuple(data["sites"]),
             "schedule": Schedule(
                 **{
                     **schedule,

@@ -22,8 +22,6 @@ from recipe.fields import Choice
 from recipe.source import Span
 
 GROUP = "recipe.tricks"
-FILE_PLUGIN = "recipe_plugin_"
-"""How the names of modules begin that are single plugin files."""
 
 DIRECTIVES = {
     "include": 'include "FILE": lay this recipe over another one of the same folder tree',
@@ -131,7 +129,7 @@ class Vocabulary:
 
 def _from_file(path: Path) -> list[tuple[Key, Offer]]:
     """The tricks of one plugin file; the user named it, so its code may run."""
-    spec = importlib.util.spec_from_file_location(f"{FILE_PLUGIN}{path.stem}", path)
+    spec = importlib.util.spec_from_file_location(f"recipe_plugin_{path.stem}", path)
     if not path.is_file() or spec is None or spec.loader is None:
         raise fail("E080", f"`{path}` is no Python file", help="--plugin takes the path of a .py file")
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)

@@ -47,6 +47,8 @@ def command(
         recipe diff full + "drop tweak D"
         recipe diff a.recipe + "batch 512" b.recipe + "epochs 90"
     """
+    if device is not None and not measure:
+        raise click.UsageError("--device says where to measure: it needs --measure")
     (file_a, over_a), (file_b, over_b) = _sides(sides)
     words = vocabulary(plugins)
     from recipe.bind import bind

@@ -42,7 +42,6 @@ def describe(program: Program) -> Facts:
         stages=dict(program.costs.stages),
         tensors=_tensors(program.structure),
         fates=dict(program.fates),
-        sites=program.notes,
         replaced={
             edit.address: step.word for step in program.steps for edit in step.edits if isinstance(edit, Substitute)
         },

@@ -75,7 +75,7 @@ def test_a_changed_plugin_is_seen(tmp_path: Path) -> None:
     assert addressed(3) == [3]
 
 
-def test_with_a_plugin_file_nothing_is_kept(tmp_path: Path, kept: Path) -> None:
+def test_of_a_plugin_nothing_is_kept(tmp_path: Path, kept: Path) -> None:
     """It may import what lies anywhere, which no key could hold."""
     file = tmp_path / "extra.py"
     file.write_text(PLUGIN.replace("SIZE", "2"))

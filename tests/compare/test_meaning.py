@@ -182,6 +182,7 @@ def test_diff(arguments: list[str], status: int, said: str, tmp_path: Path, monk
         (["full", "quick", "distill"], "not 3"),
         (["+", "seed 1"], "a plus stands between"),
         (["full", "+"], "a plus stands between"),
+        (["full", "quick", "--device=cpu"], "it needs --measure"),
         (["full", "+", "bach 2"], "E020"),
         (["full", "nowhere.recipe"], "E001"),
         (["full", "+", "drop tweak D; base vgg11"], "E101"),
