@@ -7,6 +7,7 @@ another one is asked for. Of a plan that uses a plugin nothing is kept.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import platform
@@ -45,17 +46,22 @@ def key(plan: Plan) -> str | None:
     """What identifies the facts of a plan; None where it uses a plugin, whose code may depend on anything."""
     if any(type(use.trick).__module__.split(".")[0] != PACKAGE.name for use in plan.uses):
         return None
-    code = [(str(path), digest(path.read_bytes())) for path in _sources(PACKAGE)]
     data = plan.use("data")
     found = {
         "plan": plan.digest,
         "images": [data.trick.count_classes(), data.trick.count_images()] if data else None,
         "files": sorted(_files(plan)),
-        "code": code,
+        "code": _code(),
         "python": [platform.python_version(), sys.prefix],
         "packages": [_version(name) for name in PACKAGES],
     }
     return digest(json.dumps(found, sort_keys=True).encode())
+
+
+@functools.cache
+def _code() -> str:
+    """A digest of this package's code, as it was when a process first asked."""
+    return digest("".join(f"{path} {digest(path.read_bytes())}\n" for path in _sources(PACKAGE)).encode())
 
 
 def _sources(root: Path) -> list[Path]:
