@@ -146,7 +146,7 @@ class Trick:
                   check     warnings that need no torch
                   evidence  what published tables say for and against
                   configure settings of the training
-        compile   build     the stock model (with image_size, weight_shapes, load_weights)
+        compile   build     the stock model (with constructor, image_size, weight_shapes, load_weights)
                   rewrite   edits of its graph
         train     open      the images (with count_classes, count_images)
                   for each batch:
@@ -183,6 +183,10 @@ class Trick:
     def build(self, classes: int | None) -> torch.nn.Module:
         """The stock model with so many outputs (None: as many as it comes with), its weights freshly drawn."""
         raise NotImplementedError
+
+    def constructor(self, classes: int) -> Layer | None:
+        """The same as a function of torchvision or timm and its arguments, for exported source; None: there is none."""
+        return None
 
     def image_size(self) -> int:
         """Height and width, in pixels, of the images that the stock model was made for."""

@@ -51,13 +51,17 @@ class Images(Protocol):
 
 @attrs.frozen
 class Sets:
-    """Training and test images, and the channel means and deviations that inputs are normalised by, in units of 255."""
+    """Training and test images, and the channel means and deviations that inputs are normalised by, in units of 255.
+
+    ``names`` are those of the classes, in the order of their numbers, where they have any.
+    """
 
     train: Images
     test: Images
     classes: int
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
+    names: tuple[str, ...] = ()
 
 
 @attrs.frozen(eq=False)

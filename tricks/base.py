@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from recipe.api import Trick, architecture, integer, path, trick
+from recipe.api import Layer, Trick, architecture, integer, path, trick
 
 if TYPE_CHECKING:
     import torch
@@ -60,13 +60,23 @@ class Base(Trick):
             return self._timm(classes)
         from torchvision.models import get_model
 
+        model: torch.nn.Module = get_model(self.model, weights=None, **self._options(classes))
+        return model
+
+    def constructor(self, classes: int) -> Layer | None:
+        """The call of torchvision's or timm's function that `build` makes."""
+        if self.model.startswith("timm:"):
+            name = self.model.removeprefix("timm:")
+            return Layer("timm:create_model", {"model_name": name, **self._options(classes)})
+        return Layer(f"torchvision.models:{self.model}", self._options(classes))
+
+    def _options(self, classes: int | None) -> dict[str, Any]:
         options: dict[str, Any] = {} if classes is None else {"num_classes": classes}
         if self.model in ("inception_v3", "googlenet"):
             pretrained = self.weights is not None and not self._is_file()  # torchvision's were, on other inputs
             # Drawing from truncated normals takes half a minute, and `init` draws again.
             options |= {"init_weights": False, "aux_logits": True, "transform_input": pretrained}
-        model: torch.nn.Module = get_model(self.model, weights=None, **options)
-        return model
+        return options
 
     def _timm(self, classes: int | None) -> torch.nn.Module:
         try:
@@ -76,8 +86,7 @@ class Base(Trick):
         name = self.model.removeprefix("timm:")
         if name not in timm.list_models():
             raise ValueError(f"timm has no model `{name}`")
-        options: dict[str, Any] = {} if classes is None else {"num_classes": classes}
-        model: torch.nn.Module = timm.create_model(name, **options)
+        model: torch.nn.Module = timm.create_model(name, **self._options(classes))
         return model
 
     def image_size(self) -> int:

@@ -38,7 +38,8 @@ class Folder(Trick):
         held_out = _classes(Path(self.path) / "val")
         if unknown := sorted(set(held_out) - set(classes)):
             raise FileNotFoundError(f"the class `{unknown[0]}` of `{self.path}/val` has no folder in `train`")
-        return Sets(self._files("train", classes), self._files("val", classes), len(classes))
+        parts = [self._files(part, classes) for part in ("train", "val")]
+        return Sets(parts[0], parts[1], len(classes), names=tuple(classes))
 
     def _files(self, part: str, classes: list[str]) -> Files:
         import torch

@@ -50,8 +50,11 @@ def own_digest(plan: str, structure: fx.GraphModule, module: nn.Module) -> str:
     return found.hexdigest()[:16]
 
 
-def materialise(program: Program) -> fx.GraphModule:
-    """The program's model on the CPU with its initial weights; a pure function of the plan and its seed."""
+def materialise(program: Program, *, pretrained: bool = True) -> fx.GraphModule:
+    """The program's model on the CPU with its initial weights; a pure function of the plan and its seed.
+
+    ``pretrained=False`` leaves out those that the recipe's `weights=` names, for a model that gets others.
+    """
     seed = program.training.seed
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -65,7 +68,7 @@ def materialise(program: Program) -> fx.GraphModule:
                 torch.manual_seed(_seeded(seed, address) % 2**63)
                 have |= {f"{address}.{name}": tensor for name, tensor in _tensors(make(layer)).items()}
     model = copy.deepcopy(program.structure)
-    loaded = program.plan.base.load_weights() if program.module is None else {}
+    loaded = program.plan.base.load_weights() if pretrained and program.module is None else {}
     for name, tensor in _tensors(model).items():
         value = have[name]
         if name in loaded and program.is_stock(name) and tuple(loaded[name].shape) == tuple(tensor.shape):
