@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from recipe.compiler import Program, compile
     from recipe.diagnostics import Diagnostic, Diverged, RecipeError
     from recipe.engine import Run, run
+    from recipe.formats.api import Exported, export
     from recipe.plan import Plan
 
 __all__ = [
     "Diagnostic",
     "Diff",
     "Diverged",
+    "Exported",
     "Plan",
     "Program",
     "RecipeError",
@@ -32,6 +34,7 @@ __all__ = [
     "__version__",
     "compile",
     "diff",
+    "export",
     "run",
 ]
 
@@ -39,12 +42,14 @@ _HOMES = {
     "Diff": "recipe.compare.difference",
     "Diagnostic": "recipe.diagnostics",
     "Diverged": "recipe.diagnostics",
+    "Exported": "recipe.formats.api",
     "Plan": "recipe.plan",
     "Program": "recipe.compiler",
     "RecipeError": "recipe.diagnostics",
     "Run": "recipe.engine",
     "compile": "recipe.compiler",
     "diff": "recipe.compare.api",
+    "export": "recipe.formats.api",
     "run": "recipe.engine",
 }
 

@@ -112,7 +112,8 @@ CODES: Mapping[str, tuple[str, str]] = {
     "E110": ("not on this device", "The device is not there, or --strict refused what it would do instead."),
     "E111": (
         "a file can't be written",
-        "The disk is full or the folder may not be written. What was written before is whole.",
+        "The disk is full, the folder may not be written, or an export would write over a file. What was written "
+        "before is whole.",
     ),
     "E112": (
         "the training diverged",
@@ -124,6 +125,19 @@ CODES: Mapping[str, tuple[str, str]] = {
     ),
     "E114": ("compilation by torch failed", "`compile` needs a C++ compiler on a CPU. Leave it out, or install one."),
     "E115": ("too little memory", "Compute each batch in parts with `batch N micro M`, or use smaller images."),
+    "E120": (
+        "no finished run",
+        "An export takes the folder of a run that has ended: `recipe.lock`, `summary.json` and `model.safetensors` are "
+        "in it, and belong to each other.",
+    ),
+    "E121": (
+        "an export that can't be",
+        "The format can't express what the recipe did to the model, or a package that writes it is not installed.",
+    ),
+    "E122": (
+        "an export that differs",
+        "What was exported gives other logits than the run's own model. Nothing was written.",
+    ),
     "W001": ("something to look at", "The recipe can be used as it is, but a trick points at something unusual in it."),
     "W002": (
         "a table speaks against it",

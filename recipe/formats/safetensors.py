@@ -1,0 +1,25 @@
+"""Weights alone: the state dict of the rewritten model, and what is needed to use it as text beside it."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor
+
+from recipe.formats.finished import Finished
+
+
+def packed(weights: dict[str, Tensor], metadata: dict[str, str]) -> bytes:
+    """A safetensors file."""
+    return save({name: tensor.contiguous().clone() for name, tensor in weights.items()}, metadata)
+
+
+def make(run: Finished) -> tuple[tuple[bytes], Tensor]:
+    """The file, and the logits of what can be loaded from it."""
+    content = packed(run.model.state_dict(), run.metadata)
+    model = copy.deepcopy(run.model)
+    model.load_state_dict(load(content))
+    with torch.inference_mode():
+        return (content,), model(run.images)
