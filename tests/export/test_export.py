@@ -1,0 +1,176 @@
+"""The command and its refusals, and weights alone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+from torchvision.models import resnet18
+
+import recipe
+from recipe.engine import Run
+from recipe.formats import api, safetensors
+from recipe.formats.finished import Finished
+from tests.engine.helpers import TINY
+from tests.export.helpers import FAKE, train
+from tests.helpers import command
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return train(tmp_path_factory.mktemp("runs") / "full-1a2b", text=f"base resnet18; ema 0.9; {FAKE}")
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_weights_alone_with_what_is_needed_to_use_them(run: Run, here: Path) -> None:
+    done = command("export", run.folder, "--to", "safetensors")
+    assert (done.status, done.stdout) == (0, "full-1a2b.safetensors\n")
+    assert done.stderr == "verified: its logits are the run's\n"
+    weights = load_file(here / "full-1a2b.safetensors")
+    assert all(torch.equal(weights[name], tensor) for name, tensor in run.model.state_dict().items())
+    resnet18(num_classes=10).load_state_dict(weights)
+    with safe_open(here / "full-1a2b.safetensors", framework="pt") as file:
+        found = file.metadata()
+    assert found.keys() == {"digest", "recipe", "base", "image_size", "mean", "std", "classes"}
+    assert (found["base"], found["image_size"], found["classes"]) == ("resnet18", "32", "10")
+    assert json.loads(found["mean"]) == pytest.approx([0.485, 0.458, 0.4076], abs=1e-3)
+    assert recipe.compile(found["recipe"], device="meta").plan.digest == found["digest"] == run.summary["digest"]
+
+
+def test_source_gets_a_name_that_python_can_import(run: Run, here: Path) -> None:
+    done = command("export", run.folder, "--to", "python")
+    assert (done.status, done.stdout) == (0, "full_1a2b.py\nfull_1a2b.safetensors\n")
+    assert sorted(path.name for path in here.iterdir()) == ["full_1a2b.py", "full_1a2b.safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("name", "module"),
+    [("run", "run"), ("a b-c", "a_b_c"), ("1st", "model_1st"), ("class", "model_class"), ("torch", "model_torch")],
+)
+def test_module_names(name: str, module: str) -> None:
+    assert api._module_name(name) == module
+
+
+@pytest.mark.parametrize("there", ["full_1a2b.py", "full_1a2b.safetensors"])
+def test_nothing_is_written_over(run: Run, here: Path, there: str) -> None:
+    (here / there).write_text("mine")
+    done = command("export", run.folder, "--to", "python")
+    assert (done.status, done.stdout) == (2, "")
+    assert f"error[E111]: `{there}` is there already" in done.stderr
+    assert (here / there).read_text() == "mine"
+    assert len(list(here.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("to", "out", "said"),
+    [
+        ("python", "x", "`x` is no name for Python source"),
+        ("python", "no/x.py", "`no/x.safetensors` can't be written: no such file or directory"),
+        ("safetensors", "no/x.safetensors", "`no/x.safetensors` can't be written: no such file or directory"),
+        ("safetensors", ".", "`.` is there already"),
+    ],
+)
+def test_a_place_that_cannot_be_written(run: Run, here: Path, to: str, out: str, said: str) -> None:
+    done = command("export", run.folder, "--to", to, "--out", out)
+    assert done.status == 2
+    assert f"error[E111]: {said}" in done.stderr
+    assert not list(here.iterdir())
+
+
+def test_source_without_its_weights_is_not_left(run: Run, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = api.files.write
+
+    def full(path: Path, fill: object) -> None:
+        if path.suffix == ".py":
+            raise recipe.RecipeError(recipe.Diagnostic("E111", "the disk is full"))
+        write(path, fill)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(api.files, "write", full)
+    assert command("export", run.folder, "--to", "python").status == 2
+    assert not list(here.iterdir())
+
+
+def test_what_gives_other_logits_is_not_written(run: Run, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(run: Finished) -> api.Made:
+        contents, logits = safetensors.make(run)
+        return contents, logits + 1e-4 * logits.abs().max()
+
+    monkeypatch.setattr(api, "FORMATS", {**api.FORMATS, "safetensors": ((".safetensors",), wrong)})
+    done = command("export", run.folder, "--to", "safetensors")
+    assert (done.status, done.stdout) == (2, "")
+    assert "error[E122]: the export to safetensors gives logits that are off by 1.0e-04 of their scale" in done.stderr
+    assert not list(here.iterdir())
+
+
+# ---- what is no finished run
+
+
+@pytest.fixture
+def copied(run: Run, here: Path) -> Path:
+    return Path(shutil.copytree(run.folder, here / "copied", ignore=shutil.ignore_patterns("checkpoints")))
+
+
+def refused(folder: Path | str, code: str, said: str) -> None:
+    done = command("export", folder, "--to", "python", "--out", "x.py")
+    assert (done.status, done.stdout) == (2, "")
+    assert f"error[{code}]: " in done.stderr
+    assert said in done.stderr
+    assert "= help: " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not Path("x.py").exists()
+    assert not Path("x.safetensors").exists()
+
+
+def test_no_folder(here: Path) -> None:
+    refused("nowhere", "E120", "there is no folder `nowhere`")
+
+
+def test_no_run(here: Path) -> None:
+    refused(".", "E120", "`.` is no run's folder: it has no recipe.lock")
+
+
+def test_a_run_that_has_not_finished(copied: Path) -> None:
+    (copied / "summary.json").unlink()
+    refused(copied, "E120", "has not finished: it has no summary.json")
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not weights at all"])
+def test_weights_that_cannot_be_read(copied: Path, content: bytes | None) -> None:
+    (copied / "model.safetensors").unlink()
+    if content is not None:
+        (copied / "model.safetensors").write_bytes(content)
+    refused(copied, "E120", "model.safetensors` can't be read: ")
+
+
+def test_weights_of_another_model(copied: Path, tmp_path: Path) -> None:
+    other = train(tmp_path / "other", "base resnet34; epochs 1", text=TINY)
+    shutil.copy(other.folder / "model.safetensors", copied / "model.safetensors")
+    refused(copied, "E120", "model.safetensors` can't be read: ")
+
+
+def test_a_lock_that_was_changed(copied: Path) -> None:
+    lock = copied / "recipe.lock"
+    lock.write_text(lock.read_text().replace("base resnet18", "base resnet34"))
+    refused(copied, "E120", "is of another recipe than its recipe.lock")
+
+
+def test_a_model_of_one_s_own(here: Path) -> None:
+    text = "data fake size=32 classes=10 images=24; batch 8; epochs 1; lr 0.05"
+    run = recipe.run(recipe.compile(text, base=resnet18(num_classes=10)), out=here / "own", device="cpu")
+    refused(run.folder, "E121", "is a run of a model of your own, which its recipe does not describe")
+
+
+def test_a_format_that_is_none(run: Run) -> None:
+    assert "is not one of" in command("export", run.folder, "--to", "tflite").stderr
+    with pytest.raises(recipe.RecipeError, match="there is no export to `tflite`"):
+        recipe.export(run.folder, to="tflite")

@@ -1,0 +1,272 @@
+"""Plain PyTorch source: what it says, that it runs where there is no recipe, and what it refuses to say."""
+
+from __future__ import annotations
+
+import inspect
+import runpy
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors import safe_open
+
+import recipe
+from recipe.api import Insert, Layer, Net, SetAttribute, Site, Substitute, Trick, trick
+from recipe.bind import bind
+from recipe.compiler import Program, Step
+from recipe.engine import open_sets
+from recipe.formats.surgery import Surgery
+from recipe.objective import Preparation
+from recipe.registry import Offer, Vocabulary
+from tests.export.helpers import FAKE, SHORT, alone, images, logits_alone, off, own_logits, train
+from tests.helpers import ROOT
+
+RUNS = [
+    f"base resnet18; {FAKE}",
+    f"base timm:resnet18; tweak D; {FAKE}",
+    f"base mobilenet_v2; ema 0.9; {FAKE}",
+    *(
+        pytest.param(text, marks=pytest.mark.slow)
+        for text in (
+            f"base resnet18; ema 0.9; {FAKE}",
+            f"base resnet50; tweak A; {FAKE}",
+            f"base resnet50; tweak C D; init zero-gamma; {FAKE}",
+            f"base resnext50_32x4d; tweak C D; {FAKE}",
+            f"base googlenet; data fake size=64 classes=10 images=8; {SHORT}",
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize("text", RUNS)
+def test_the_source_gives_the_run_s_logits_where_there_is_no_recipe(tmp_path: Path, text: str) -> None:
+    run = train(tmp_path / "a run-1", text=text)
+    script, weights = tmp_path / "a_run_1.py", tmp_path / "a_run_1.safetensors"
+    done = recipe.export(run.folder, to="python", out=script)
+    assert done.paths == (script, weights)
+    assert done.difference is not None
+    assert done.difference < 1e-5
+    (tmp_path / "elsewhere").mkdir()
+    x = images(3, 3, 64, 64)
+    assert off(logits_alone(script, x, tmp_path / "elsewhere"), own_logits(run.model, x)) < 1e-5
+    with safe_open(weights, framework="pt") as file:
+        assert file.metadata()["digest"] == run.summary["digest"]
+    for check in (["check"], ["format", "--check"]):
+        call = [sys.executable, "-m", "ruff", *check, "--config", str(ROOT / "pyproject.toml"), str(script)]
+        assert subprocess.run(call, capture_output=True, text=True).returncode == 0
+
+
+def surgery(program: Program) -> str:
+    return "\n".join(Surgery.of(program).lines)
+
+
+def with_edits(*sites: Site, text: str = "base resnet50; tweak A; init stock") -> Program:
+    """A program whose tweak A is said to have made these edits."""
+    program = recipe.compile(text, device="meta")
+    return attrs.evolve(program, steps=(Step("tweak A", sites),))
+
+
+def test_what_a_trick_does_alike_is_a_loop() -> None:
+    assert (
+        surgery(recipe.compile("base resnet50; tweak A", device="meta"))
+        == """
+    # tweak A: Put the stride of each downsampling residual block into the first convolution of its trunk.
+    for block in (model.layer2[0], model.layer3[0], model.layer4[0]):
+        block.conv2.stride = (1, 1)
+        block.conv1.stride = (2, 2)"""
+    )
+
+
+def test_what_is_put_in_a_place_is_a_sequential_there() -> None:
+    program = recipe.compile("base resnet18; tweak C D", device="meta")
+    assert (
+        surgery(program)
+        == """
+    # tweak C: Replace the 7×7 convolution of the stem, where images enter with stride 2, by three 3×3 convolutions.
+    model.conv1 = nn.Sequential(
+        nn.Conv2d(in_channels=3, out_channels=32, kernel_size=3, stride=2, padding=1, bias=False),
+        nn.BatchNorm2d(num_features=32),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(in_channels=32, out_channels=32, kernel_size=3, stride=1, padding=1, bias=False),
+        nn.BatchNorm2d(num_features=32),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(in_channels=32, out_channels=64, kernel_size=3, stride=1, padding=1, bias=False),
+    )
+
+    # tweak D: Pool before the 1×1 convolution in the shortcut of each downsampling residual block, instead of striding.
+    for block in (model.layer2[0], model.layer3[0], model.layer4[0]):
+        block.downsample[0] = nn.Sequential(
+            OrderedDict(
+                pool=nn.AvgPool2d(kernel_size=2, stride=2, ceil_mode=True, count_include_pad=False),
+                conv=block.downsample[0],
+            ),
+        )
+        block.downsample[0].conv.stride = (1, 1)"""
+    )
+    found = Surgery.of(program)
+    assert found.place("layer2.0.downsample.0.weight") == "layer2.0.downsample.0.conv.weight"
+    assert found.place("conv1.3.weight") == "conv1.3.weight"
+    assert found.place("layer2.0.downsample.1.weight") == "layer2.0.downsample.1.weight"
+
+
+def test_a_stock_model_needs_no_surgery() -> None:
+    assert Surgery.of(recipe.compile("base resnet50; init xavier zero-gamma", device="meta")).lines == []
+
+
+NORM = Layer("BatchNorm2d", {"num_features": 64})
+
+
+@trick("tweak odd", writes=("stem",))
+class Odd(Trick):
+    """Edit what was edited before, in every way that there is."""
+
+    def rewrite(self, net: Net) -> Iterable[Site]:
+        conv = {"in_channels": 3, "out_channels": 64, "kernel_size": 5, "padding": 2, "bias": False}
+        permute = Layer("torchvision.ops:Permute", {"dims": [0, 1, 3, 2]})
+        yield Site(
+            "stem",
+            (
+                Substitute("conv1", (("conv1.small", Layer("Conv2d", conv)),)),
+                SetAttribute("conv1.small", "stride", (1, 1), (2, 2)),
+                Insert("conv1.small", (("conv1.small_norm", NORM), ("conv1.small_turn", permute)), after=True),
+                Insert("conv1.small", (("before", Layer("Dropout2d", {"p": 0.5})),)),
+                SetAttribute("conv1.small", "dilation", (1, 1), (2, 2)),
+                Insert("conv1.small_norm", (("conv1.small_norm.batchnorm", NORM),)),
+                Substitute("maxpool", ()),
+                Insert("bn1", (("bn1_a-b", NORM), ("bn1_act", Layer("GELU", {"approximate": "tanh"})))),
+            ),
+        )
+
+
+def test_edits_of_edited_places(tmp_path: Path) -> None:
+    words = Vocabulary([(("tweak", "odd"), Offer("theirs", loaded=Odd))])
+    words._offers |= Vocabulary.installed()._offers
+    run = train(tmp_path / "odd", text=f"base resnet18; tweak odd; tweak D; {FAKE}", vocabulary=words)
+    script = tmp_path / "odd.py"
+    done = recipe.export(run.folder, to="python", out=script, vocabulary=words)
+    assert done.difference is not None
+    assert done.difference < 1e-5
+    x = images(3, 3, 32, 32)
+    assert off(own_logits(runpy.run_path(str(script))["load"](), x), own_logits(run.model, x)) < 1e-5
+    text = script.read_text()
+    assert "    model.maxpool = nn.Identity()\n" in text
+    assert 'nn.GELU(approximate="tanh")' in text
+    assert "from torchvision.ops import Permute\n" in text
+    assert (
+        subprocess.run([sys.executable, "-m", "ruff", "format", "--line-length=120", "--check", script]).returncode == 0
+    )
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (Insert("layer1.0.relu#2", (("x", NORM),)), "it edits one of several calls of `layer1.0.relu`"),
+        (Insert("add", (("x", NORM),)), "it edits `add`, which is no module, but a step in the code of one"),
+        (
+            Insert("bn1", (("x", Layer("recipe.graph.net:Net")),)),
+            "it makes a `Net` of `recipe.graph.net`, which is neither torch, torchvision nor timm",
+        ),
+        (SetAttribute("conv1", "stride", (2, 2), object), "it sets a value that is neither a number, a text nor"),
+        (SetAttribute("conv1", "scale", 1.0, float("inf")), "it sets a value that is neither a number, a text nor"),
+    ],
+)
+def test_what_is_no_module_surgery_is_refused(edit: Any, said: str) -> None:
+    with pytest.raises(recipe.RecipeError) as caught:
+        Surgery.of(with_edits(Site("here", (edit,))))
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.code == "E121"
+    assert diagnostic.message.startswith(f"`tweak A` can't be told as plain PyTorch: {said}")
+    assert diagnostic.help
+
+
+@pytest.mark.parametrize(("broken", "code"), [("place", "E121"), ("_step", "E122")])
+def test_source_that_is_another_model_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str, code: str
+) -> None:
+    run = train(tmp_path / "deep", text=f"base resnet18; tweak D; {FAKE}")
+    monkeypatch.setattr(Surgery, broken, lambda self, first, *rest: first)
+    with pytest.raises(recipe.RecipeError, match=code):
+        recipe.export(run.folder, to="python", out=tmp_path / "deep.py")
+    assert [path.name for path in tmp_path.iterdir()] == ["deep"]
+
+
+# ---- images
+
+
+def folder_of_images(root: Path) -> Path:
+    """Two classes, with images of several sizes and kinds."""
+    random = np.random.default_rng(0)
+    for part in ("train", "val"):
+        for name in ("a cat", "a dog"):
+            (root / part / name).mkdir(parents=True)
+            for number, shape in enumerate([(40, 57, 3), (91, 64, 3), (50, 50)]):
+                pixels = random.integers(0, 256, shape, dtype=np.uint8)
+                Image.fromarray(pixels).save(root / part / name / f"{number}.png")
+            deep = random.integers(0, 65536, (45, 60), dtype=np.uint16)
+            Image.fromarray(deep).save(root / part / name / "deep.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
+    """A folder of images, the source exported from a run on it, and the run's recipe."""
+    root = tmp_path_factory.mktemp("photos")
+    text = f'base resnet18; data folder "{folder_of_images(root / "images")}" size=32 workers=0; {SHORT}'
+    run = train(root / "run", text=text)
+    recipe.export(run.folder, to="python", out=root / "photos.py")
+    return root / "images", root / "photos.py", text
+
+
+def test_preprocess_is_what_the_run_evaluated_on(photos: tuple[Path, Path, str]) -> None:
+    _, script, text = photos
+    preprocess = runpy.run_path(str(script))["preprocess"]
+    plan = bind([recipe.inputs.source_from(text)])
+    sets = open_sets(plan)
+    prepare = Preparation.of(plan, sets, 2, torch.device("cpu"))
+    for index, path in enumerate(sets.test.paths):  # type: ignore[attr-defined]
+        expected = prepare.normalised(sets.test.fetch(np.array([index]), None).float() / 255)
+        with Image.open(path) as image:
+            assert torch.allclose(preprocess(image), expected, atol=1e-6)
+
+
+def test_preprocess_of_images_of_one_size_takes_all_of_them(tmp_path: Path) -> None:
+    from sklearn.datasets import load_digits
+
+    run = train(tmp_path / "digits", text="base resnet18; data digits size=24; batch 512; epochs 1")
+    recipe.export(run.folder, to="python", out=tmp_path / "digits.py")
+    preprocess = runpy.run_path(str(tmp_path / "digits.py"))["preprocess"]
+    sets = open_sets(run_plan(run.folder))
+    prepare = Preparation.of(run_plan(run.folder), sets, 10, torch.device("cpu"))
+    digits = load_digits()
+    held_out = np.concatenate([np.flatnonzero(digits.target == label)[4::5] for label in range(10)])
+    for place, number in enumerate(sorted(held_out)[:5]):
+        image = Image.fromarray(np.rint(digits.images[number] * (255 / 16)).astype(np.uint8))
+        expected = prepare.normalised(sets.test.fetch(np.array([place]), None).float() / 255)
+        assert torch.allclose(preprocess(image), expected, atol=1e-6)
+
+
+def run_plan(folder: Path) -> recipe.Plan:
+    return recipe.compile(folder / "recipe.lock", device="meta").plan
+
+
+def test_the_program_tells_the_class_of_an_image(photos: tuple[Path, Path, str], tmp_path: Path) -> None:
+    root, script, _ = photos
+    said = alone(script, root / "val" / "a cat" / "0.png", cwd=tmp_path)
+    assert said.strip() in ("a cat", "a dog")
+
+
+def test_the_source_says_what_it_is(photos: tuple[Path, Path, str]) -> None:
+    root, script, _ = photos
+    text = script.read_text()
+    about = inspect.cleandoc(runpy.run_path(str(script))["__doc__"])
+    assert about.startswith("resnet18, trained by this recipe (plan ")
+    assert f'    data folder "{root}" size=32 workers=0\n' in about
+    assert "The centre of the image, 224/256 of its short side, is resized to 32 × 32 pixels" in about
+    assert "import recipe" not in text
