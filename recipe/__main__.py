@@ -1,10 +1,12 @@
 """The command ``recipe``, also as ``python -m recipe``."""
 
+import signal
 import sys
 
 
 def main() -> None:
-    """Run the command line; an interrupt while it is still being imported ends it as one later on does."""
+    """Run the command line; a signal while it is still being imported ends it as one later on does."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         from recipe.cli import main as run
     except KeyboardInterrupt:

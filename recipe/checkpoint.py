@@ -1,23 +1,72 @@
-"""Checkpoints: written whole or not at all, loaded without running any of their code."""
+"""Checkpoints: written whole or not at all, checked when they are read, loaded without running any of their code."""
 
 from __future__ import annotations
 
 import io
+import re
+import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import attrs
 import torch
 from torch import Tensor
 
+from recipe.diagnostics import fail
 from recipe.files import write
 
 KEEP = 2
-"""How many checkpoints a run keeps."""
+"""How many checkpoints a run keeps, unless it is told otherwise."""
+
+EVERY = "epoch,10m"
+"""When a run saves one, unless it is told otherwise."""
 
 
-def save(folder: Path, step: int, state: dict[str, Any]) -> Path:
-    """Save a checkpoint, then remove all but the newest few."""
+@attrs.frozen
+class Cadence:
+    """When checkpoints are saved, and how many are kept. The end of a training always saves one."""
+
+    epochs: bool = True
+    steps: int | None = None
+    seconds: float | None = 600.0
+    keep: int = KEEP
+
+    @classmethod
+    def of(cls, text: str = EVERY, keep: int = KEEP) -> Cadence:
+        """A cadence as it is written: `epoch`, `500` (steps), `15m`, or several of them with commas between.
+
+        Raises `RecipeError` (E118).
+
+        >>> Cadence.of("epoch,15m")
+        Cadence(epochs=True, steps=None, seconds=900.0, keep=2)
+        """
+        epochs, steps, seconds = False, None, None
+        for word in text.split(","):
+            found = re.fullmatch(r"([1-9]\d{0,8})(steps?|s|m|h)?", word.strip())
+            if word.strip() == "epoch":
+                epochs = True
+            elif found and found[2] in ("s", "m", "h"):
+                seconds = float(int(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]])
+            elif found:
+                steps = int(found[1])
+            else:
+                help = "it takes `epoch`, steps such as `500`, a time such as `15m` or `1h`, or several: `epoch,15m`"
+                raise fail("E118", f"`--save-every` does not take `{word.strip()}`", help=help)
+        return cls(epochs, steps, seconds, keep)
+
+    def at(self, step: int, epoch_ends: bool) -> bool:
+        """Whether a checkpoint is due by count after a step."""
+        return (self.epochs and epoch_ends) or (self.steps is not None and step % self.steps == 0)
+
+    def late(self, saved: float) -> bool:
+        """Whether one is due by the clock; ``saved`` is when the last was, in seconds of `time.monotonic`."""
+        return self.seconds is not None and time.monotonic() - saved >= self.seconds
+
+
+def save(folder: Path, step: int, state: dict[str, Any], keep: int = KEEP) -> Path:
+    """Save a checkpoint; when it is on the disk, remove all but the newest few."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step-{step:09d}.pt"
     packed = io.BytesIO()  # in memory first: what fails later is the disk, and nothing else
@@ -25,7 +74,7 @@ def save(folder: Path, step: int, state: dict[str, Any]) -> Path:
     write(path, lambda file: file.write(packed.getbuffer()))
     for stale in folder.glob(".step-*"):  # of a process that was killed while it wrote
         stale.unlink(missing_ok=True)
-    for old in sorted(folder.glob("step-*.pt"))[:-KEEP]:
+    for old in sorted(folder.glob("step-*.pt"))[:-keep]:
         old.unlink(missing_ok=True)
     return path
 
@@ -34,16 +83,61 @@ def _newest(folder: Path) -> Iterator[Path]:
     yield from sorted(folder.glob("step-*.pt"), reverse=True)
 
 
-def load(folder: Path, device: torch.device) -> dict[str, Any] | None:
-    """The newest checkpoint that is sound, or None; loading one runs none of its code."""
+def read(folder: Path) -> tuple[bytes | None, list[Path]]:
+    """The bytes of the newest checkpoint that is sound, and the paths of newer ones that are not.
+
+    Those are put aside, as ``step-….pt.unreadable``, so that they are never taken for the newest again.
+    """
+    unsound: list[Path] = []
     for path in _newest(folder):
         try:
-            state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-            if state["step"] >= 0 and state["digest"]:
-                return state
+            packed = path.read_bytes()
+            unpack(packed, torch.device("cpu"))
+            return packed, unsound
         except Exception:  # whatever is wrong with it, the one before may be sound
-            continue
-    return None
+            aside = path.with_name(f"{path.name}.unreadable")
+            path.replace(aside)
+            unsound.append(aside)
+    return None, unsound
+
+
+def unpack(packed: bytes, device: torch.device) -> dict[str, Any]:
+    """The state in a checkpoint's bytes; every checksum must be right, and none of its code is run."""
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+            raise ValueError("compressed, which torch never does")
+        if (wrong := archive.testzip()) is not None:
+            raise ValueError(f"its part {wrong} is damaged")
+    state = torch.load(io.BytesIO(packed), map_location=device, weights_only=True)
+    if not isinstance(state, dict) or not SHAPE.keys() <= state.keys():
+        raise ValueError("no checkpoint of a training")
+    for name, kind in SHAPE.items():
+        if not isinstance(state[name], kind):
+            raise ValueError(f"its {name} is no {kind}")
+    if state["step"] < 0 or state["steps_per_epoch"] < 1 or not state["digest"]:
+        raise ValueError("a step that can't be")
+    for name, tensor in {**state["model"], **(state["average"] or {})}.items():
+        if not isinstance(name, str) or not isinstance(tensor, Tensor):
+            raise ValueError("its model is no state dict")
+    return state
+
+
+SHAPE: dict[str, Any] = {
+    "digest": str,
+    "step": int,
+    "steps_per_epoch": int,
+    "micro": (int, type(None)),
+    "model": dict,
+    "optimizer": dict,
+    "optimizer_kind": str,
+    "scaler": dict,
+    "average": (dict, type(None)),
+    "meters": list,
+    "evaluated": bool,
+    "skipped": list,
+    "notes": list,
+}
+"""What a checkpoint holds, and of which kind each is."""
 
 
 def save_weights(path: Path, weights: dict[str, Tensor], digest: str) -> None:

@@ -18,9 +18,14 @@ NAMES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
 
 
 def pick(name: str | None = None) -> torch.device:
-    """The device of a name such as ``cuda:1``; without one, the first CUDA device where there is one, else the CPU."""
+    """The device of a name such as ``cuda:1``; without one, the CUDA device of this process where
+    there is one, else the CPU."""
     if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and "LOCAL_RANK" in os.environ:  # of several processes on a machine, each has a device
+        name = f"cuda:{os.environ['LOCAL_RANK']}"
+    if name == "cpu":
+        return torch.device(name)
     try:
         device = torch.device(name)
         torch.empty(1, device=device)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
+import os
+import platform
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from recipe import files
-from recipe.diagnostics import fail
+from recipe.bind import bind
+from recipe.diagnostics import RecipeError, fail
 from recipe.plan import Plan
+from recipe.syntax import read
 
 RUNS = Path("runs")
 
@@ -33,12 +40,14 @@ def finished_run(near: Path, digest: str) -> Path | None:
 OWN_FILES = ("recipe.lock", "summary.json", "metrics.jsonl", "environment.json", "model.safetensors", "checkpoints")
 
 
-def choose_folder(out: str | Path | None, name: str, digest: str, resume: bool) -> Path:
+def choose_folder(out: str | Path | None, name: str, plan: Plan, resume: bool, allow_changed: bool = False) -> Path:
     """The folder of a new run, or of the run to go on with.
 
     What a folder holds is never written over: without ``resume``, a number is added to the default name, and a folder
-    that was named is refused (E113) where a file of the run is there already; with it, where it is another recipe's.
+    that was named is refused (E113) where a file of the run is there already; with it, where it is another recipe's,
+    unless ``allow_changed``.
     """
+    digest = plan.digest
     if out is not None:
         folder = Path(out)
         if len(folder.name.encode()) > 255:
@@ -51,8 +60,9 @@ def choose_folder(out: str | Path | None, name: str, digest: str, resume: bool) 
         if not (resume and begun) and any((folder / own).exists() for own in OWN_FILES):
             help = "go on with it with --resume, or name another --out" if begun else "name another --out"
             raise fail("E113", f"`{folder}` holds {'a run' if begun else 'other files'} already", help=help)
-        if begun and locked(folder) != digest:
-            raise fail("E113", f"`{folder}` holds a run of another recipe", help="name another --out")
+        if begun and locked(folder) != digest and not allow_changed:
+            help = "name another --out, or go on all the same with --allow-changed"
+            raise fail("E113", f"`{folder}` holds a run of another recipe{changed_words(folder, plan)}", help=help)
         return folder
     first = RUNS / f"{name}-{digest[:8]}"
     candidates = [first, *(first.with_name(f"{first.name}-{number}") for number in range(2, 10_000))]
@@ -71,13 +81,25 @@ def locked(folder: Path) -> str | None:
     return first.removeprefix("# plan ")
 
 
+def changed_words(folder: Path, plan: Plan) -> str:
+    """What a plan has other than the one that a folder was begun with, a line each; empty where that can't be read."""
+    from recipe.compare.text import word_lines
+    from recipe.compare.words import compare_words
+
+    try:
+        before = bind([read(folder / "recipe.lock")], plan.vocabulary, data=True)
+    except RecipeError:
+        return ""
+    return "".join(f"\n  {line.plain}" for change in compare_words(before, plan) for line in word_lines(change))
+
+
 def lock_text(plan: Plan) -> str:
     """The text of `recipe.lock`: a recipe with every value explicit, which binds to the same plan."""
     return f"# plan {plan.digest}\n{plan.canonical()}"
 
 
-def begin_folder(folder: Path, step: int, named: bool) -> Path:
-    """Make a run's folder, and take out what a resumed run does again; a default name that is taken gets a number."""
+def begin_folder(folder: Path, named: bool) -> Path:
+    """Make a run's folder; a default name that is taken gets a number."""
     try:
         if not named:
             root = folder
@@ -88,21 +110,61 @@ def begin_folder(folder: Path, step: int, named: bool) -> Path:
                 except FileExistsError:  # another run began at the same time
                     folder = root.with_name(f"{root.name}-{number}")
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "summary.json").unlink(missing_ok=True)
     except OSError as error:
         raise fail("E111", f"`{folder}` can't be written: {(error.strerror or str(error)).lower()}") from None
-    _truncate_metrics(folder, step)
     return folder
 
 
-def _truncate_metrics(folder: Path, step: int) -> None:
-    """Drop the lines of steps that a resumed run does again."""
+_held: set[Path] = set()
+
+
+@contextlib.contextmanager
+def hold(folder: Path) -> Iterator[None]:
+    """Keep a folder for this process alone while it trains there; E116 where another one has it.
+
+    The system drops the lock when the process ends, however it does.
+    """
+    path = folder / ".lock"
+    owner = "this process" if path.resolve() in _held else ""
+    if not owner:  # opened once a process: to close the file again would drop the lock
+        try:
+            file = path.open("a+")
+        except OSError as error:
+            raise fail("E111", f"`{folder}` can't be written: {(error.strerror or str(error)).lower()}") from None
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # not flock: worker processes would inherit it
+        except (BlockingIOError, PermissionError):
+            file.seek(0)
+            owner = file.read().strip() or "another process"
+            file.close()
+    if owner:
+        help = "wait until it ends, or name another --out"
+        raise fail("E116", f"`{folder}` is in use by another run ({owner})", help=help)
+    with file:
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {platform.node()}")
+        file.flush()
+        _held.add(path.resolve())
+        try:
+            yield
+        finally:
+            _held.discard(path.resolve())
+            file.truncate(0)
+
+
+def clean_folder(folder: Path, step: int, evaluated: bool) -> None:
+    """Take out what a run that goes on from a step does again: its summary, and the lines of later steps."""
+    try:
+        (folder / "summary.json").unlink(missing_ok=True)
+    except OSError as error:
+        raise fail("E111", f"`{folder}` can't be written: {(error.strerror or str(error)).lower()}") from None
     path = folder / "metrics.jsonl"
     kept = []
     if path.exists():
         for line in path.read_text("utf-8").splitlines():
             try:
-                if json.loads(line)["step"] <= step:
+                found = json.loads(line)
+                if found["step"] <= step and (evaluated or found["kind"] != "evaluation" or found["step"] < step):
                     kept.append(line)
             except (ValueError, KeyError, TypeError):
                 continue

@@ -1,9 +1,8 @@
-"""Images for training and evaluation, as uint8, and the loaders that bring them in batches."""
+"""Images for training and evaluation, as uint8."""
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -13,11 +12,9 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
-from recipe.diagnostics import Diagnostic, RecipeError, fail
-from recipe.draws import Draws, order
-from recipe.training import Training
+from recipe.diagnostics import fail
+from recipe.draws import Draws
 
 Array = npt.NDArray[np.float64]
 Boxer = Callable[[Draws, Array, Array], Array]
@@ -141,99 +138,3 @@ def crop(images: Tensor, boxes: Tensor) -> Tensor:
     theta[:, 1, 1], theta[:, 1, 2] = high / height, (2 * top + high) / height - 1
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
-
-
-@attrs.frozen(eq=False)
-class Batch:
-    """One batch as it travels: uint8 images, labels, the images' numbers, and when it is."""
-
-    images: Tensor
-    labels: Tensor
-    indices: npt.NDArray[np.int64]
-    epoch: int
-    step: int
-
-    def pin_memory(self) -> Batch:
-        return attrs.evolve(self, images=self.images.pin_memory(), labels=self.labels.pin_memory())
-
-
-Loaded = Batch | tuple[Diagnostic, ...]
-"""What a worker sends: a batch, or what was wrong with it, since an exception of ours does not survive the way."""
-
-
-class _Steps(Dataset[Loaded]):
-    """The batches of a training, by step; a pure function of the seed and the step."""
-
-    def __init__(self, images: Images, training: Training, boxer: Boxer | None) -> None:
-        self.images, self.training, self.boxer = images, training, boxer
-        self.samples = len(images.labels)
-        self.steps = training.steps(self.samples)
-        self.order: tuple[int, npt.NDArray[np.int64]] = (-1, np.empty(0, np.int64))
-
-    def __getitem__(self, step: int) -> Loaded:
-        try:
-            return self._batch(step)
-        except RecipeError as error:
-            return error.diagnostics
-
-    def _batch(self, step: int) -> Batch:
-        epoch, position = divmod(step, self.steps)
-        if self.order[0] != epoch:
-            self.order = (epoch, order(self.training.seed, epoch, self.samples))
-        start = position * self.training.batch
-        stop = self.samples if position == self.steps - 1 else start + self.training.batch
-        indices = self.order[1][start:stop]
-        boxer = self.boxer
-        one = None
-        if boxer is not None:
-
-            def one(place: int, height: int, width: int) -> Array:
-                draws = Draws(self.training.seed, epoch, indices[place : place + 1], step, "crop")
-                box: Array = boxer(draws, np.array([float(height)]), np.array([float(width)]))[0]
-                return box
-
-        pixels = self.images.fetch(indices, one)
-        return Batch(pixels, self.images.labels[torch.from_numpy(indices)], indices, epoch, step)
-
-
-class _InOrder(Dataset[Loaded]):
-    """The batches of an evaluation."""
-
-    def __init__(self, images: Images, batch: int) -> None:
-        self.images, self.batch = images, batch
-
-    def __getitem__(self, step: int) -> Loaded:
-        indices = np.arange(step * self.batch, min((step + 1) * self.batch, len(self.images.labels)))
-        try:
-            pixels = self.images.fetch(indices, None)
-        except RecipeError as error:
-            return error.diagnostics
-        return Batch(pixels, self.images.labels[torch.from_numpy(indices)], indices, 0, step)
-
-
-def _load(dataset: Dataset[Loaded], steps: range, workers: int, pin: bool) -> Iterator[Batch]:
-    loader = DataLoader(
-        dataset, sampler=steps, batch_size=None, num_workers=workers, pin_memory=pin, worker_init_fn=_undisturbed
-    )
-    for loaded in loader:
-        if not isinstance(loaded, Batch):
-            raise RecipeError(*loaded)
-        yield loaded
-
-
-def _undisturbed(worker: int) -> None:
-    """Leave the signals that ask for a stop to the process that trains, which ends its workers itself."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-
-
-def training_loader(
-    images: Images, training: Training, boxer: Boxer | None, start: int, stop: int, workers: int, pin: bool
-) -> Iterator[Batch]:
-    """The batches from step ``start`` up to ``stop``."""
-    return _load(_Steps(images, training, boxer), range(start, stop), workers, pin)
-
-
-def evaluation_loader(images: Images, batch: int, workers: int, pin: bool) -> Iterator[Batch]:
-    """Every image once, in order."""
-    return _load(_InOrder(images, batch), range(-(-len(images.labels) // batch)), workers, pin)

@@ -14,7 +14,8 @@ from torch import Tensor
 from recipe.api import Trick
 from recipe.diagnostics import RecipeError, fail
 from recipe.draws import Draws
-from recipe.images import Batch, Sets, crop
+from recipe.images import Sets, crop
+from recipe.loading import Batch
 from recipe.plan import Plan
 
 Teach = Mapping[str, Callable[[Tensor], Tensor]]

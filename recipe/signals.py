@@ -2,28 +2,48 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 
-class Interrupted(Exception):
+class Interrupted(BaseException):
     """A training that stopped on a signal, its checkpoint saved."""
 
     def __init__(self, number: int, folder: Path, step: int) -> None:
         self.number, self.folder, self.step = number, folder, step
-        super().__init__(f"stopped at step {step} by {signal.Signals(number).name}; go on with --resume --out {folder}")
+        name = signal.Signals(number).name
+        super().__init__(
+            f"stopped at step {step} by {name}; go on with: recipe run --resume {folder}"
+            if step
+            else f"stopped by {name} before the first step"
+        )
 
 
 class Signals:
-    """A context in which the two signals are noted, not obeyed; ``received`` is the number of the one that came."""
+    """A context in which the two signals are noted; ``received`` is the number of the one that came.
 
-    def __init__(self) -> None:
-        self.received = 0
+    Outside of `deferred`, where there is nothing to save yet, one ends the run at once, as `Interrupted`.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder or Path()
+        self._received = 0
+        self._deferring = False
         self._before: dict[int, Any] = {}
+        self._parent = os.getppid()
+
+    @property
+    def received(self) -> int:
+        """The number of the signal; SIGTERM also where the launcher of this process is gone."""
+        if not self._received and os.environ.get("TORCHELASTIC_RUN_ID") and os.getppid() != self._parent:
+            self._received = int(signal.SIGTERM)
+        return self._received
 
     def __enter__(self) -> Signals:
         if threading.current_thread() is threading.main_thread():
@@ -31,10 +51,21 @@ class Signals:
                 self._before[number] = signal.signal(number, self._note)
         return self
 
+    @contextlib.contextmanager
+    def deferred(self) -> Iterator[None]:
+        """While a training is under way, a signal waits for the end of its step."""
+        self._deferring = True
+        try:
+            yield
+        finally:
+            self._deferring = False
+
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.received:
+        if self._received:
             os._exit(128 + number)
-        self.received = number
+        self._received = number
+        if not self._deferring:
+            raise Interrupted(number, self.folder, 0)
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():

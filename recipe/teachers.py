@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -18,6 +19,7 @@ from recipe.folder import finished_run
 from recipe.graph.shapes import propagate
 from recipe.objective import Teach
 from recipe.plan import Plan
+from recipe.ranks import Ranks
 from recipe.registry import Vocabulary
 from recipe.report import Listener
 from recipe.syntax import read
@@ -31,6 +33,7 @@ def find_teachers(
     vocabulary: Vocabulary,
     train: Callable[[Plan, Path], object],
     listener: Listener,
+    ranks: Ranks,
 ) -> Teach:
     """For the digest of each teacher of a plan, the function from inputs (N, 3, H, W) to its logits (N, K).
 
@@ -40,7 +43,7 @@ def find_teachers(
     teach: dict[str, Callable[[Tensor], Tensor]] = {}
     for path, program in teachers_of(plan, classes, vocabulary):
         teacher = program.plan
-        folder = finished_run(near, teacher.digest)
+        folder = ranks.decide(partial(finished_run, near, teacher.digest))
         if folder is None:
             listener.note(f"teacher {path.name}: no finished run in {near}, so it is trained first")
             folder = near / f"{path.stem}-{teacher.digest[:8]}"
@@ -50,7 +53,7 @@ def find_teachers(
         seen, own = teacher.use("data"), plan.use("data")
         if seen and own and seen.statement() != own.statement():
             listener.note(f"teacher {path.name} learnt from `{seen.statement()}`, and sees the student's images here")
-        teach[teacher.digest] = _teacher(program, folder, device)
+        teach[teacher.digest] = _teacher(program, folder, device, ranks)
     return teach
 
 
@@ -79,13 +82,20 @@ def _image_size(plan: Plan) -> int:
     return int(data.trick.size)  # type: ignore[attr-defined]
 
 
-def _teacher(program: Program, folder: Path, device: torch.device) -> Callable[[Tensor], Tensor]:
+def _teacher(program: Program, folder: Path, device: torch.device, ranks: Ranks) -> Callable[[Tensor], Tensor]:
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors.torch import load
 
     plan, model = program.plan, program.model
+
+    def packed() -> bytes:
+        try:
+            return (folder / "model.safetensors").read_bytes()
+        except OSError:
+            return b""
+
     try:
-        model.load_state_dict(load_file(folder / "model.safetensors"))
+        model.load_state_dict(load(ranks.decide(packed)))
     except (OSError, RuntimeError, SafetensorError) as error:
         help = f"remove the folder {folder}, and the teacher is trained again"
         raise fail("E001", f"the teacher's weights in `{folder}` can't be read", help=help) from error

@@ -1,4 +1,4 @@
-"""What a training holds and how one step changes it: learning rate, parameter groups, meters, averages, evaluation."""
+"""What a training holds and how one step changes it: learning rate, parameter groups, average, evaluation."""
 
 from __future__ import annotations
 
@@ -14,10 +14,14 @@ from torch import Tensor, fx, nn
 
 from recipe.compiler import Program
 from recipe.devices import Precision
-from recipe.diagnostics import fail
-from recipe.images import Sets, evaluation_loader
+from recipe.diagnostics import Diagnostic, Diverged, fail
+from recipe.images import Sets
+from recipe.loading import Batch, InOrder, ahead, load, share
+from recipe.meters import Guard, Meter
+from recipe.norms import synchronised
 from recipe.objective import Preparation, Teach, ask, objective
 from recipe.plan import Plan
+from recipe.ranks import Ranks
 from recipe.training import Progress
 
 
@@ -48,29 +52,6 @@ def parameter_groups(plan: Plan, model: nn.Module) -> list[dict[str, Any]]:
     if not groups:
         raise fail("E102", "the model has no parameter that trains: all are frozen")
     return list(groups.values())
-
-
-@attrs.define
-class Meter:
-    """Sums that stay on the device until they are read."""
-
-    loss: Tensor
-    correct: Tensor
-    images: int = 0
-
-    @classmethod
-    def on(cls, device: torch.device) -> Meter:
-        return cls(torch.zeros((), device=device), torch.zeros((), device=device, dtype=torch.long))
-
-    def add(self, loss: Tensor, logits: Tensor, targets: Tensor) -> None:
-        """Count a part of a batch: its mean loss, logits (N, K), and targets as class numbers or distributions."""
-        labels = targets.argmax(1) if targets.ndim == 2 else targets
-        self.loss += loss.detach() * len(logits)
-        self.correct += (logits.detach().argmax(1) == labels).sum()
-        self.images += len(logits)
-
-    def read(self) -> dict[str, float]:
-        return {"loss": float(self.loss) / self.images, "top1": int(self.correct) / self.images}
 
 
 @attrs.define(eq=False)
@@ -105,23 +86,35 @@ class Trainer:
     loss_of: Callable[[Any, Tensor, Tensor], tuple[Tensor, Tensor]]
     steps_per_epoch: int
     identity: str
+    ranks: Ranks
+    guard: Guard
+    names: tuple[str, ...]
+    micro: int | None
     step: int = 0
 
     @classmethod
-    def make(cls, program: Program, sets: Sets, device: torch.device, chosen: Precision, teach: Teach) -> Trainer:
-        plan, training = program.plan, program.training
+    def make(
+        cls,
+        program: Program,
+        sets: Sets,
+        device: torch.device,
+        chosen: Precision,
+        teach: Teach,
+        ranks: Ranks | None = None,
+    ) -> Trainer:
+        plan, training, ranks = program.plan, program.training, ranks or Ranks()
         layout = torch.channels_last if training.channels_last else torch.contiguous_format
         model = copy.deepcopy(program.model).to(device=device, memory_format=layout)  # type: ignore[call-overload]
-        forward: Callable[[Tensor], Any] = model
-        if training.compile_mode is not None:
-            forward = _compiled(model, training.compile_mode)
-        optimizer = ask(plan.hooked("optimize")[0], "optimize", parameter_groups(plan, model), training.rate)
-        scaler = torch.amp.GradScaler(device.type, enabled=chosen.scaled)
         average = None
         if training.average_decay is not None:
             average = Average(copy.deepcopy(model), training.average_decay)
-        prepare = Preparation.of(plan, sets, program.classes, device)
-        steps = training.steps(len(sets.train.labels))
+        if training.synchronised and ranks.several:
+            model = synchronised(model, device)
+        forward: Any = ranks.wrap(model)
+        if training.compile_mode is not None:
+            forward = _compiled(forward, training.compile_mode)
+        groups = parameter_groups(plan, model)
+        names = tuple(name for group in groups for name in group["names"])
         return cls(
             plan,
             sets,
@@ -129,13 +122,17 @@ class Trainer:
             chosen,
             model,
             forward,
-            optimizer,
-            scaler,
+            ask(plan.hooked("optimize")[0], "optimize", groups, training.rate),
+            torch.amp.GradScaler(device.type, enabled=chosen.scaled),
             average,
-            prepare,
+            Preparation.of(plan, sets, program.classes, device),
             objective(plan, teach),
-            steps,
+            training.steps(len(sets.train.labels)),
             program.identity,
+            ranks,
+            Guard.on(device, 1 if chosen.scaled else len(names)),
+            names,
+            training.micro,
         )
 
     @property
@@ -156,69 +153,166 @@ class Trainer:
         return {
             "digest": self.identity,
             "step": self.step,
+            "steps_per_epoch": self.steps_per_epoch,
+            "micro": self.micro,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "optimizer_kind": type(self.optimizer).__name__,
             "scaler": self.scaler.state_dict(),
             "average": self.average.model.state_dict() if self.average else None,
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
-        self.step = state["step"]
+    def restore(self, state: dict[str, Any], changed: bool = False) -> list[str]:
+        """Take up a state; of a changed recipe, what fits, and a line on what does not."""
+        notes = []
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        if state["scaler"]:  # none of a run that began where fp16 is substituted
+        if changed and state["optimizer_kind"] != type(self.optimizer).__name__:
+            notes.append(f"the optimizer begins anew: its state was that of {state['optimizer_kind']}")
+        else:
+            self._restore_optimizer(state["optimizer"], changed, notes)
+        if state["scaler"] and self.scaler.is_enabled():  # none of a run that began where fp16 is substituted
             self.scaler.load_state_dict(state["scaler"])
         if self.average:
-            self.average.model.load_state_dict(state["average"])
+            self.average.model.load_state_dict(state["average"] or state["model"])
+        self.step, per_epoch = state["step"], state["steps_per_epoch"]
+        if per_epoch != self.steps_per_epoch:
+            self.step = state["step"] // per_epoch * self.steps_per_epoch
+            notes.append(f"an epoch has {self.steps_per_epoch} steps now, not {per_epoch}: the epoch begins anew")
+        if state["micro"] and self.plan.training.micro_auto:
+            self.micro = state["micro"]
+        return notes
 
-    def train_step(self, batch: Any, meter: Meter) -> float:
-        """One update from one batch; gives the learning rate it used."""
+    def _restore_optimizer(self, state: dict[str, Any], changed: bool, notes: list[str]) -> None:
+        if changed and [len(group["params"]) for group in state["param_groups"]] != [
+            len(group["params"]) for group in self.optimizer.param_groups
+        ]:
+            notes.append("the optimizer begins anew: its groups of parameters are others")
+            return
+        options = [
+            {name: value for name, value in group.items() if name != "params"} for group in self.optimizer.param_groups
+        ]
+        self.optimizer.load_state_dict(state)
+        if changed:
+            for group, mine in zip(self.optimizer.param_groups, options, strict=True):
+                group.update(mine)
+
+    def train_step(self, batch: Batch, meter: Meter) -> float:
+        """One update from one batch; gives the learning rate it used.
+
+        An update is not made where loss or gradients are not finite; `finite` tells.
+        """
         training = self.plan.training
         rate = learning_rate(self.plan, self.progress())
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        torch.manual_seed(_step_seed(training.seed, self.step))  # for dropout and the like
+        torch.manual_seed(_step_seed(training.seed, self.step, self.ranks.rank))  # for dropout and the like
         inputs, targets = self.prepare(batch)
         if training.channels_last:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
-        for x, y in parts(inputs, targets, training.micro):
-            try:
-                with self.precision.autocast():
-                    outputs = self.forward(x)
-            except ValueError as error:  # batch normalisation of a single value
-                help = "take larger batches or larger images"
-                raise fail("E103", f"the model can't train on a batch of {len(x)}: {error}", help=help) from error
-            loss, logits = self.loss_of(outputs, y, x)
-            self.scaler.scale(loss * (len(x) / len(inputs))).backward()  # type: ignore[no-untyped-call]
-            meter.add(loss, logits, y)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        self.optimizer.zero_grad(set_to_none=True)
+        seen = self._backward(inputs, targets, batch, meter)
+        self._update(seen)
+        if not training.synchronised:  # running statistics, which each process has of its share
+            self.ranks.average_(tensor for tensor in self.model.buffers() if tensor.is_floating_point())
         if self.average:
             self.average.update(self.model, self.step)
         self.step += 1
         return rate
 
+    def _backward(self, inputs: Tensor, targets: Tensor, batch: Batch, meter: Meter) -> Tensor:
+        """The gradients of a batch, part by part; the sum of the parts' losses."""
+        seen = torch.zeros((), device=self.device)
+        # Gradients are averaged over processes, each of which holds the share of the whole batch's mean.
+        share = self.ranks.world / (batch.total or len(inputs)) if batch.counted else 0.0
+        cut = parts(inputs, targets, self.micro, self._even(batch))
+        for place, (x, y) in enumerate(cut, 1):
+            with self.ranks.accumulating(self.forward, more=place < len(cut)):  # type: ignore[arg-type]
+                try:
+                    with self.precision.autocast():
+                        outputs = self.forward(x)
+                except ValueError as error:  # batch normalisation of a single value
+                    help = "take larger batches or larger images"
+                    raise fail("E103", f"the model can't train on a batch of {len(x)}: {error}", help=help) from error
+                loss, logits = self.loss_of(outputs, y, x)
+                self.scaler.scale(loss * (len(x) * share)).backward()  # type: ignore[no-untyped-call]
+            if batch.counted:
+                meter.add(loss, logits, y)
+            seen += loss.detach()
+        return seen
+
+    def _even(self, batch: Batch) -> int | None:
+        """In how many parts each process cuts its share, where all must take the same steps."""
+        if not (self.plan.training.synchronised and self.ranks.several and self.micro):
+            return None
+        shares = (share(batch.total, rank, self.ranks.world) for rank in range(self.ranks.world))
+        sizes = [one.stop - one.start or 2 for one in shares]
+        return min(-(-max(sizes) // self.micro), *sizes)
+
+    def _update(self, loss: Tensor) -> None:
+        """Let the optimizer change the weights, where loss and gradients are finite."""
+        optimizer, guard = self.optimizer, self.guard
+        if self.scaler.is_enabled():  # which looks at the gradients, and absorbs those that its scale makes infinite
+            guard.look(self.step, loss, [self._absorbing()])
+            self.scaler.step(optimizer)
+            self.scaler.update()
+        else:
+            gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+            guard.look(self.step, loss, gradients)
+            if getattr(optimizer, "_step_supports_amp_scaling", False) and "fused" in optimizer.defaults:
+                optimizer.found_inf, optimizer.grad_scale = guard.broken, None  # type: ignore[attr-defined]
+                optimizer.step()
+            elif not guard.broken:
+                optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    def _absorbing(self) -> Tensor:
+        """1, or infinity where the loss scale has fallen so low that it is not what makes gradients infinite."""
+        scale = self.scaler._scale
+        return torch.where(scale < 1.0, torch.inf, 1.0) if scale is not None else torch.ones((), device=self.device)
+
+    def finite(self) -> None:
+        """Raise `Diverged` where a step since the last look had something that is not finite."""
+        found = self.guard.read(self.names)
+        told = [one for one in self.ranks.gather(found) if one is not None]
+        if told:
+            step, cause = min(told)
+            raise Diverged(Diagnostic("E112", f"the training diverged at step {step + 1}: {cause}"))
+
     @torch.no_grad()
-    def evaluate(self) -> dict[str, float]:
-        """Mean loss and accuracy over every test image."""
+    def evaluate(self, stop: Callable[[], bool] = lambda: False) -> dict[str, float] | None:
+        """Mean loss and accuracy over every test image, and how many could not be read; None where it was stopped."""
         model = self.evaluated.eval()
         training, data = self.plan.training, self.plan.use("data")
-        batch = min(training.micro or training.batch, 256)
+        images = InOrder(self.sets.test, min(self.micro or training.batch, 256), self.skips)
+        mine = range(self.ranks.rank, len(images), self.ranks.world)
         workers = data.trick.workers if data else 0  # type: ignore[attr-defined]
-        meter, top5 = Meter.on(self.device), torch.zeros((), device=self.device, dtype=torch.long)
-        for part in evaluation_loader(self.sets.test, batch, workers, self.device.type == "cuda"):
+        meter, skipped, stopped = Meter.on(self.device, top5=self.sets.classes > 5), 0, False
+        for part in ahead(load(images, mine, workers, self.device.type == "cuda"), self.device):
+            skipped += len(part.skipped)
+            stopped = stop()
+            if stopped:
+                break
+            if not part.counted:
+                continue
             inputs, labels = self.prepare.plain(part)
             if training.channels_last:
                 inputs = inputs.contiguous(memory_format=torch.channels_last)
             with self.precision.autocast():
                 logits = model(inputs).float()
             meter.add(nn.functional.cross_entropy(logits, labels), logits, labels)
-            if self.sets.classes > 5:
-                top5 += (logits.topk(5).indices == labels[:, None]).sum()
         self.model.train()
-        extra = {"top5": int(top5) / meter.images} if self.sets.classes > 5 else {}
-        return {**meter.read(), **extra}
+        told = self.ranks.gather((stopped, skipped))
+        found = meter.read(self.ranks)
+        if any(one for one, _ in told):
+            return None
+        if missing := sum(count for _, count in told):
+            found["skipped"] = missing
+        return found
+
+    @property
+    def skips(self) -> bool:
+        """Whether images that can't be decoded are passed over."""
+        data = self.plan.use("data")
+        return data is not None and getattr(data.trick, "on_error", "fail") == "skip"
 
 
 def _compiled(model: nn.Module, mode: str) -> Callable[[Tensor], Any]:
@@ -236,12 +330,18 @@ def _compiled(model: nn.Module, mode: str) -> Callable[[Tensor], Any]:
     return forward
 
 
-def _step_seed(seed: int, step: int) -> int:
-    return int.from_bytes(hashlib.sha256(f"step/{seed}/{step}".encode()).digest()[:7], "big")
+def _step_seed(seed: int, step: int, rank: int) -> int:
+    key = f"step/{seed}/{step}" + (f"/{rank}" if rank else "")
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:7], "big")
 
 
-def parts(inputs: Tensor, targets: Tensor, micro: int | None) -> list[tuple[Tensor, Tensor]]:
-    """A batch cut into micro batches; a last one of a single image joins the one before it."""
+def parts(inputs: Tensor, targets: Tensor, micro: int | None, even: int | None = None) -> list[tuple[Tensor, Tensor]]:
+    """A batch cut into micro batches; a last one of a single image joins the one before it.
+
+    ``even`` cuts it into so many parts instead.
+    """
+    if even is not None:
+        return list(zip(inputs.tensor_split(even), targets.tensor_split(even), strict=True))
     if micro is None or len(inputs) <= micro:
         return [(inputs, targets)]
     sizes = [micro] * (len(inputs) // micro)

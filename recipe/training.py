@@ -36,6 +36,8 @@ class Training:
     epochs: int = 1
     batch: int = 1
     micro: int | None = None
+    micro_auto: bool = False  # the largest micro batch that fits is found out
+    synchronised: bool = False  # batch normalisation over all processes
     seed: int = 0
     rate: float = 0.1
     rate_per_epoch: bool = False  # the learning rate changes between epochs only

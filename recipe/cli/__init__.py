@@ -59,6 +59,15 @@ def _stop(status: int, message: str = "") -> NoReturn:
     sys.exit(status)
 
 
+def _first_to_tell() -> bool:
+    """Whether this process is the one to speak, of several that train together."""
+    if "torch" not in sys.modules or "RANK" not in os.environ:
+        return True
+    from recipe.ranks import first_to_tell
+
+    return first_to_tell()
+
+
 def main() -> None:
     """Run the command line. Exit: 0 fine, 1 findings, 2 bad recipe or usage, 3 diverged, 128 + n on signal n."""
     try:
@@ -73,9 +82,10 @@ def main() -> None:
     except RecipeError as error:
         if os.environ.get("RECIPE_DEBUG") == "1":
             raise
-        _stop(3 if isinstance(error, Diverged) else 2, render(error.diagnostics, wants_color(sys.stderr)))
+        told = render(error.diagnostics, wants_color(sys.stderr)) if _first_to_tell() else ""
+        _stop(3 if isinstance(error, Diverged) else 2, told)
     except Interrupted as error:
-        _stop(128 + error.number, str(error))
+        _stop(128 + error.number, str(error) if _first_to_tell() else "")
     except OSError as error:
         if os.environ.get("RECIPE_DEBUG") == "1":
             raise

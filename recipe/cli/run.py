@@ -2,55 +2,134 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import click
 
-from recipe.cli.inputs import plugin_option, source_of, vocabulary
+from recipe.cli.inputs import examples, plugin_option, source_of, vocabulary
+from recipe.diagnostics import fail
 
 
 @click.command("run", short_help="Train a recipe.")
-@click.argument("file", metavar="FILE")
+@click.argument("file", metavar="[FILE]", required=False)
 @click.argument("statements", nargs=-1, metavar="[STATEMENTS]…")
 @click.option("--out", type=click.Path(file_okay=False), help="The run's folder. Default: a new one in ./runs.")
-@click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint, or begin where there is none.")
+@click.option(
+    "--resume",
+    is_flag=False,
+    flag_value="",
+    metavar="[DIR]",
+    help="Go on from the last checkpoint of the run, or of the one in DIR; begin where there is none.",
+)
+@click.option("--allow-changed", is_flag=True, help="With --resume: go on although the recipe is another now.")
+@click.option("--save-every", default="epoch,10m", show_default=True, help="When to save: epoch, 500 (steps), 15m.")
+@click.option("--keep", type=click.IntRange(1, 1000), default=2, show_default=True, help="Checkpoints to keep.")
+@click.option("--nproc", type=click.IntRange(1, 1024), help="Train in so many processes, each on its own device.")
 @click.option("--device", help="Such as cpu or cuda:1. Default: the first CUDA device, else the CPU.")
 @click.option("--strict", is_flag=True, help="Refuse to substitute a precision that the device has no fast form of.")
 @click.option("--dry-run", is_flag=True, help="Compile, open the data, say what would be trained, and stop.")
 @plugin_option
 def command(
-    file: str,
+    file: str | None,
     statements: tuple[str, ...],
     out: str | None,
-    resume: bool,
+    resume: str | None,
+    allow_changed: bool,
+    save_every: str,
+    keep: int,
+    nproc: int | None,
     device: str | None,
     strict: bool,
     dry_run: bool,
     plugins: tuple[str, ...],
 ) -> None:
-    """Train a recipe: a path, `-`, the name of a shipped example, or the recipe's own text.
+    """Train a recipe: a path, `-`, the name of a shipped example, the folder of a run, or the recipe's own text.
 
-    STATEMENTS are laid over it: recipe run full "epochs 2; drop augment mixup".
+    STATEMENTS are laid over it: recipe run full "epochs 2; drop augment mixup". With --resume DIR alone, the recipe is
+    the one that the run in DIR was begun with.
     """
+    file, statements, out = _resumed(file, statements, out, resume)
     words, source = vocabulary(plugins), source_of(file)
     # Errors of the recipe are told before torch is imported.
     from recipe.bind import bind
     from recipe.inputs import override
 
     plan = bind([source, *override(statements)], words, data=True)
+    if nproc is not None and not dry_run:
+        from recipe.launch import launch
+
+        launch(nproc, _arguments(source.text if file == "-" else file, statements, out, resume is not None))
 
     from recipe.engine import dry, run
     from recipe.report import Live, Plain, closing
 
-    live = sys.stderr is not None and sys.stderr.isatty() and not dry_run
+    live = sys.stderr is not None and sys.stderr.isatty() and not dry_run and "LOCAL_RANK" not in os.environ
     listener = Live() if live else Plain()
     name = Path(source.name).stem if source.kind == "file" and not source.name.startswith("<") else "run"
     if dry_run:
-        dry(plan, out=out, device=device, strict=strict, resume=resume, listener=listener, vocabulary=words, name=name)
+        dry(
+            plan,
+            out=out,
+            device=device,
+            strict=strict,
+            resume=resume is not None,
+            allow_changed=allow_changed,
+            listener=listener,
+            vocabulary=words,
+            name=name,
+        )
         return
     done = run(
-        plan, out=out, device=device, strict=strict, resume=resume, listener=listener, vocabulary=words, name=name
+        plan,
+        out=out,
+        device=device,
+        strict=strict,
+        resume=resume is not None,
+        allow_changed=allow_changed,
+        save_every=save_every,
+        keep=keep,
+        listener=listener,
+        vocabulary=words,
+        name=name,
     )
-    click.echo(closing(done.summary))
-    click.echo(f"folder {done.folder}: recipe.lock, summary.json, metrics.jsonl, curves.png, model.safetensors")
+    if os.environ.get("RANK", "0") == "0":
+        click.echo(closing(done.summary))
+        click.echo(f"folder {done.folder}: recipe.lock, summary.json, metrics.jsonl, curves.png, model.safetensors")
+
+
+def _resumed(
+    file: str | None, statements: tuple[str, ...], out: str | None, resume: str | None
+) -> tuple[str, tuple[str, ...], str | None]:
+    """The recipe, the statements and the folder that are meant, from what --resume says."""
+    is_run = bool(resume) and os.path.isfile(os.path.join(str(resume), "recipe.lock"))
+    if resume:
+        if out is not None:
+            raise click.UsageError("--resume DIR and --out both name the run's folder; leave one out")
+        out = resume
+        if is_run and file is not None and not (os.path.exists(file) or file == "-" or file in examples()):
+            file, statements = None, (file, *statements)  # what is laid over the run's own recipe
+        if file is None and not is_run:
+            help = f"to resume the run of a recipe, write `recipe run {resume} --resume`"
+            raise fail("E113", f"there is no run in `{resume}`", help=help)
+        return (resume if file is None else file), statements, out
+    if file is None:
+        raise click.UsageError("name a recipe: `recipe run full`, or a run to go on with: `recipe run --resume runs/x`")
+    if resume == "" and out is None and os.path.isfile(os.path.join(file, "recipe.lock")):
+        out = file
+    return file, statements, out
+
+
+def _arguments(file: str, statements: tuple[str, ...], out: str | None, resume: bool) -> list[str]:
+    """The arguments of each of several processes: those of this one, with what they mean spelt out."""
+    context = click.get_current_context()
+    given = ["--resume"] if resume else []
+    given += ["--out", out] if out is not None else []
+    for option in ("save_every", "keep", "device"):
+        if (value := context.params[option]) is not None:
+            given += [f"--{option.replace('_', '-')}", str(value)]
+    given += [f"--{flag.replace('_', '-')}" for flag in ("allow_changed", "strict") if context.params[flag]]
+    for plugin in context.params["plugins"]:
+        given += ["--plugin", plugin]
+    return ["run", *given, "--", file, *statements]

@@ -114,10 +114,13 @@ def _serve(requests: IO[str], answers: IO[str]) -> None:
     from recipe.bind import bind
     from recipe.compiler import lower
     from recipe.devices import pick, precision
-    from recipe.images import Batch, InMemory, Sets
+    from recipe.images import InMemory, Sets
     from recipe.inputs import source_from
+    from recipe.loading import Batch
+    from recipe.meters import Meter
+    from recipe.ranks import Ranks
     from recipe.registry import Vocabulary
-    from recipe.trainer import Meter, Trainer
+    from recipe.trainer import Trainer
 
     asked = json.loads(requests.readline())
     plan = bind([source_from(asked["recipe"])], Vocabulary.installed(map(Path, asked["plugins"])))
@@ -140,7 +143,7 @@ def _serve(requests: IO[str], answers: IO[str]) -> None:
         for _ in range(STEPS):
             one = Batch(images.pixels, images.labels, np.arange(batch), 0, trainer.step)
             trainer.train_step(one, meter)
-        meter.read()  # waits for the device
+        meter.read(Ranks())  # waits for the device
         seconds = (time.perf_counter() - began) / STEPS
         if device.type == "cuda":
             peak = torch.cuda.max_memory_allocated(device)

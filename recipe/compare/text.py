@@ -87,13 +87,13 @@ def _line(change: str, *parts: str | tuple[str, str]) -> Text:
 def _recipe(diff: Diff) -> RenderableType:
     lines: list[Text] = []
     for word in diff.words:
-        lines += _word(word)
+        lines += word_lines(word)
     for first, second in diff.order:
         lines.append(Text(f"order: `{first}` before `{second}` → after it"))
     return Group(*lines)
 
 
-def _word(word: WordChange) -> list[Text]:
+def word_lines(word: WordChange) -> list[Text]:
     if word.change != "changed":
         return [_line(word.change, word.statement, (f"   {word.origin}", "dim"))]
     found = []

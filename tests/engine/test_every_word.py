@@ -174,7 +174,7 @@ def outcome(statements: str, runs: Path) -> tuple[Any, ...]:
         patch.setattr("recipe.checkpoint.save", lambda *_: None)  # what is kept of a run is shown in test_runs
         patch.setattr("recipe.engine.pictures", lambda *_: None)
         patch.setattr("torch.compile", compiled)
-        patch.setattr("recipe.images.DataLoader", loading)
+        patch.setattr("recipe.loading.DataLoader", loading)
         run = recipe.run(BASE, statements, out=runs / str(len(list(runs.iterdir()))), device="cpu")
         if "distill" not in statements:
             (run.folder / "model.safetensors").unlink()

@@ -45,7 +45,7 @@ class SendSignal(Quiet):
 def test_a_run_leaves_a_folder_that_says_all(tmp_path: Path) -> None:
     run = train(tmp_path / "run", "loss smooth")
     names = {path.name for path in run.folder.iterdir()}
-    kept = "recipe.lock environment.json metrics.jsonl summary.json checkpoints curves.png model.safetensors"
+    kept = ".lock recipe.lock environment.json metrics.jsonl summary.json checkpoints curves.png model.safetensors"
     assert names == set(kept.split())
     summary = json.loads((run.folder / "summary.json").read_text())
     assert summary == run.summary

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from torchvision.transforms import v2
 
 from recipe.draws import Draws
-from recipe.images import Batch, InMemory, Sets
+from recipe.images import InMemory, Sets
+from recipe.loading import Batch
 from recipe.objective import Preparation
 from recipe.tricks._pairs import partners
 from recipe.tricks.augment_cutmix import cutmix

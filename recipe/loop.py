@@ -1,0 +1,268 @@
+"""The training loop, to be read from top to bottom: every step, its checkpoints, every epoch's evaluation."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
+
+import attrs
+import torch
+
+from recipe import checkpoint, files
+from recipe.checkpoint import Cadence
+from recipe.compiler import Program
+from recipe.diagnostics import Diagnostic, Diverged, fail
+from recipe.loading import Batch, Steps, ahead, load
+from recipe.memory import fitting_micro
+from recipe.meters import Meter
+from recipe.objective import ask
+from recipe.report import Listener, pictures
+from recipe.signals import Interrupted, Signals
+from recipe.trainer import Trainer
+
+
+@attrs.define(eq=False)
+class Loop:
+    """A training under way in its folder: what it trains, what it has told so far, and when it saves."""
+
+    trainer: Trainer
+    program: Program
+    folder: Path
+    listener: Listener
+    signals: Signals
+    cadence: Cadence
+    evaluated: bool = True
+    """Whether the epoch that ended with the last step has been evaluated."""
+    meter: Meter = attrs.field(init=False)
+    skipped: dict[int, str] = attrs.field(factory=dict)
+    """Training images that could not be decoded, by their number."""
+    notes: list[str] = attrs.field(factory=list)
+    saved: float = attrs.field(factory=time.monotonic)
+    _metrics: IO[str] | None = None
+
+    def __attrs_post_init__(self) -> None:
+        self.meter = Meter.on(self.trainer.device)
+
+    def run(self) -> dict[str, Any]:
+        """Train to the end; gives the summary. Raises `Interrupted` and `Diverged`, the last checkpoint whole."""
+        trainer, ranks = self.trainer, self.trainer.ranks
+        began, trained_for, first, result = time.monotonic(), 0.0, trainer.step, {}
+        with self.signals.deferred(), self._appending():
+            self._choose_micro()
+            self.listener.start(self.program, self.folder, trainer.step, trainer.total_steps, trainer.steps_per_epoch)
+            if not self.evaluated:  # a signal came before that
+                result = self._evaluate()
+            trainer.model.train()
+            since = time.monotonic()
+            for batch in self._batches():
+                rate = trainer.train_step(batch, self.meter)
+                self._count_skipped(batch)
+                ends = trainer.step % trainer.steps_per_epoch == 0
+                if trainer.step % self._log_every == 0 or ends:
+                    trained_for += self._log(rate, time.monotonic() - since)
+                    since = time.monotonic()
+                if ends:
+                    self.evaluated = False
+                    result = self._evaluate()
+                number, late = ranks.asked(self.signals.received, self.cadence.late(self.saved))
+                over = trainer.step == trainer.total_steps
+                if number or late or over or self.cadence.at(trainer.step, ends):
+                    self._save()
+                    since = time.monotonic()
+                if number and not over:
+                    raise Interrupted(number, self.folder, trainer.step)
+            result = result or self._evaluate()  # resumed after its last step
+            images = (trainer.step - first) / trainer.steps_per_epoch * len(trainer.sets.train.labels)
+            return self._finish(result, time.monotonic() - began, images / trained_for if trained_for else None)
+
+    @property
+    def _log_every(self) -> int:
+        return 1 if self.trainer.device.type == "cpu" else 20
+
+    def _batches(self) -> Iterator[Batch]:
+        trainer, plan = self.trainer, self.trainer.plan
+        boxes, data = plan.hooked("box"), plan.use("data")
+        assert data is not None
+        boxer = partial(ask, boxes[0], "box") if boxes else None
+        ranks = trainer.ranks
+        steps = Steps(trainer.sets.train, plan.training, boxer, trainer.skips, ranks.rank, ranks.world)
+        pin = trainer.device.type == "cuda"
+        workers: int = data.trick.workers  # type: ignore[attr-defined]
+        yield from ahead(load(steps, range(trainer.step, trainer.total_steps), workers, pin), trainer.device)
+
+    def _choose_micro(self) -> None:
+        trainer, training = self.trainer, self.trainer.plan.training
+        if not training.micro_auto:
+            return
+        if trainer.micro is None:
+            trainer.micro = min(trainer.ranks.gather(fitting_micro(trainer)))
+        share = -(-training.batch // trainer.ranks.world)
+        fits = (
+            f"all {share} images of a process's batch fit" if trainer.micro >= share else f"{trainer.micro} at a time"
+        )
+        note = f"batch micro auto: {fits}; batch normalisation averages over {min(share, trainer.micro)} images"
+        if note not in self.notes:
+            self.notes.append(note)
+        self.listener.note(note)
+
+    def _log(self, rate: float, seconds: float) -> float:
+        """Record what was seen since the last line; all must be finite. Gives the seconds again."""
+        trainer = self.trainer
+        self._finite()
+        seen = self.meter.read(trainer.ranks)
+        speed = self.meter.images * trainer.ranks.world / max(1e-9, seconds)
+        self._record("train", **seen, lr=rate, images_per_second=speed)
+        self.listener.step(trainer.step, seen["loss"], seen["top1"], rate, speed)
+        self.meter = Meter.on(trainer.device)
+        return seconds
+
+    def _finite(self) -> None:
+        try:
+            self.trainer.finite()
+        except Diverged as error:
+            raise self._diverged(error.diagnostics[0].message) from None
+
+    def _diverged(self, message: str) -> Diverged:
+        saved = sorted((self.folder / "checkpoints").glob("step-*.pt"))
+        kept = f"the last good checkpoint is {saved[-1]}" if saved else "no checkpoint was written before"
+        return Diverged(Diagnostic("E112", message, help=f"{kept}; try a lower learning rate or a longer warmup"))
+
+    def _evaluate(self) -> dict[str, float]:
+        """Evaluate and record it; a signal that comes meanwhile stops that, and saves."""
+        trainer = self.trainer
+        result = trainer.evaluate(lambda: bool(self.signals.received))
+        if result is None:
+            self._save()
+            raise Interrupted(max(trainer.ranks.gather(self.signals.received)), self.folder, trainer.step)
+        loss = torch.tensor(result["loss"])
+        if not loss.isfinite():  # the last update broke the weights: they are not kept
+            raise self._diverged(f"the training diverged at step {trainer.step}: the held-out loss is {float(loss)}")
+        self.evaluated = True
+        self._record("evaluation", **result)
+        self.listener.epoch(trainer.step // trainer.steps_per_epoch, result)
+        return result
+
+    def _count_skipped(self, batch: Batch) -> None:
+        """Tell of images that could not be decoded, each once."""
+        if not self.trainer.skips:
+            return
+        for found in self.trainer.ranks.gather(batch.skipped):
+            for index, why in found:
+                if index not in self.skipped:
+                    self.skipped[index] = why
+                    self.listener.note(f"skipped: {why}")
+                    self._record("skipped", image=index, why=why)
+
+    def _save(self) -> None:
+        """Save a checkpoint of all processes, if its weights are finite."""
+        trainer, ranks = self.trainer, self.trainer.ranks
+        self._finite()
+        broken = [name for name, value in trainer.model.state_dict().items() if not value.isfinite().all()]
+        if broken:
+            raise self._diverged(f"the training diverged at step {trainer.step}: `{broken[0]}` is not finite")
+        meters = ranks.gather(self.meter.state())
+        if ranks.leads:
+            told = {
+                "meters": meters,
+                "evaluated": self.evaluated,
+                "skipped": [list(one) for one in self.skipped.items()],
+                "notes": self.notes,
+            }
+            state = {**trainer.state(), **told}
+            checkpoint.save(self.folder / "checkpoints", trainer.step, state, self.cadence.keep)
+        ranks.meet()
+        self.saved = time.monotonic()
+
+    def restore(self, allow_changed: bool) -> None:
+        """Take up a training where its last sound checkpoint left it, or begin where there is none."""
+        trainer, ranks = self.trainer, self.trainer.ranks
+        packed, unsound = ranks.decide(lambda: checkpoint.read(self.folder / "checkpoints"))
+        for path in unsound:
+            self.listener.note(f"a checkpoint can't be read, and is put aside as {path}")
+        if packed is None:
+            if self.folder.exists():
+                why = "none of its checkpoints can be read" if unsound else "it has no checkpoint"
+                self.listener.note(f"{self.folder} begins anew: {why}")
+            return
+        state = checkpoint.unpack(packed, trainer.device)
+        changed = state["digest"] != trainer.identity
+        try:
+            if changed and not allow_changed:
+                raise ValueError("another digest")
+            told = trainer.restore(state, changed)
+        except (RuntimeError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+            reason = "" if "another digest" in str(error) else f": {str(error).splitlines()[0]}"
+            help = "name another --out"
+            raise fail("E113", f"`{self.folder}` holds a run of another recipe or model{reason}", help=help) from error
+        self.evaluated = state["evaluated"] or changed
+        self.skipped = dict(state["skipped"])
+        self.notes = [*state["notes"]]
+        if changed:
+            self.notes.append(f"from step {state['step']} on, the recipe is another than before")
+            self.notes += told
+            for note in self.notes[-1 - len(told) :]:
+                self.listener.note(note)
+        self._restore_meter(state["meters"])
+
+    def _restore_meter(self, meters: list[dict[str, Any]]) -> None:
+        """Each process takes up its own sums; where there are more or fewer than before, the first takes all."""
+        ranks = self.trainer.ranks
+        if len(meters) == ranks.world:
+            self.meter.restore(meters[ranks.rank])
+        elif ranks.leads:
+            self.meter.restore({name: sum(one[name] for one in meters) for name in meters[0]})
+
+    def _appending(self) -> Any:
+        """The file of metrics, open for the first process alone."""
+        if not self.trainer.ranks.leads:
+            self._metrics = None
+            return contextlib.nullcontext()
+        self._metrics = (self.folder / "metrics.jsonl").open("a", encoding="utf-8")
+        return self._metrics
+
+    def _record(self, kind: str, **values: Any) -> None:
+        file = self._metrics
+        if file is None:
+            return
+        line = {"kind": kind, "step": self.trainer.step, "epoch": self.trainer.progress().epoch, **values}
+        try:
+            file.write(json.dumps(line) + "\n")
+            file.flush()
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            help = "the last checkpoint is whole; make room, then go on with --resume"
+            raise fail("E111", f"`{file.name}` can't be written: {reason}", help=help) from None
+
+    def _finish(self, result: dict[str, float], seconds: float, speed: float | None) -> dict[str, Any]:
+        """Write what is kept of the run; docs/run-folder.md says what each field of the summary is."""
+        trainer, program, training = self.trainer, self.program, self.trainer.plan.training
+        skipped = {"skipped": {"training": len(self.skipped), "evaluation": int(result.pop("skipped", 0))}}
+        summary = {
+            "schema_version": 1,
+            "status": "finished",
+            "digest": trainer.plan.digest,
+            "epochs": training.epochs,
+            "steps": trainer.step,
+            **result,
+            **(skipped if trainer.skips else {}),
+            "seconds": seconds,
+            "images_per_second": speed,
+            "params": program.costs.params,
+            "macs": program.costs.macs,
+            "precision": trainer.precision.name,
+            "device": str(trainer.device),
+            "processes": trainer.ranks.world,
+            "notes": [note for note in (*program.notes, trainer.precision.note, *self.notes) if note],
+        }
+        if trainer.ranks.leads:
+            weights = trainer.evaluated.state_dict()
+            checkpoint.save_weights(self.folder / "model.safetensors", weights, trainer.plan.digest)
+            pictures(self.folder)
+            files.write_json(self.folder / "summary.json", summary)
+        trainer.ranks.meet()
+        return summary

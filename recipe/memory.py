@@ -1,0 +1,92 @@
+"""How many images at a time fit into a device's memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from recipe.trainer import Trainer
+
+SPARE = 0.8
+"""The part of a CPU's free memory that activations may take."""
+
+
+def fitting_micro(trainer: Trainer) -> int:
+    """The largest micro batch that fits: this process's share of a batch, or a half of it, or a quarter, and so on.
+
+    A GPU is tried; on a CPU, which would rather kill the process than say no, it follows from what two images take.
+    Raises `torch.OutOfMemoryError` where not even two images fit.
+    """
+    micro = share = -(-trainer.plan.training.batch // trainer.ranks.world)
+    if trainer.device.type == "cpu":
+        free = free_memory()
+        needed = _activations(trainer, 2) / 2
+        while free is not None and micro > 2 and micro * needed > SPARE * free / trainer.ranks.world:
+            micro = max(2, -(-micro // 2))
+        return micro
+    while True:
+        try:
+            _try(trainer, micro, share)
+            return micro
+        except torch.OutOfMemoryError:
+            if micro <= 2:
+                raise
+            micro = max(2, -(-micro // 2))
+        finally:
+            torch.cuda.empty_cache()
+
+
+def free_memory() -> int | None:
+    """Bytes of memory that this machine could give; None where it does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration, ValueError):
+        return None
+
+
+def _step(trainer: Trainer, images: int) -> None:
+    """The forward and backward computation of some images, of which nothing is left."""
+    model, classes = trainer.model.train(), trainer.prepare.classes
+    buffers = [buffer.clone() for buffer in model.buffers()]
+    size = trainer.plan.use("data").trick.size  # type: ignore[union-attr]
+    try:
+        inputs = torch.zeros(images, 3, size, size, device=trainer.device)
+        if trainer.plan.training.channels_last:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        targets = torch.full((images, classes), 1 / classes, device=trainer.device)
+        with trainer.precision.autocast():
+            outputs = model(inputs)
+        loss, _ = trainer.loss_of(outputs, targets, inputs)
+        loss.backward()  # type: ignore[no-untyped-call]
+    finally:
+        trainer.optimizer.zero_grad(set_to_none=True)
+        for buffer, before in zip(model.buffers(), buffers, strict=True):
+            buffer.copy_(before)
+
+
+def _try(trainer: Trainer, images: int, share: int) -> None:
+    """What a step takes, with room for a whole batch of inputs and the optimizer's two numbers a weight."""
+    size = trainer.plan.use("data").trick.size  # type: ignore[union-attr]
+    held = [torch.empty(share, 3, size, size, device=trainer.device)]
+    held += [torch.empty_like(parameter) for parameter in trainer.model.parameters() for _ in range(2)]
+    _step(trainer, images)
+    del held
+
+
+def _activations(trainer: Trainer, images: int) -> int:
+    """Bytes that some images keep for the backward computation."""
+    seen: dict[int, int] = {}
+    weights = {parameter.untyped_storage().data_ptr() for parameter in trainer.model.parameters()}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            seen[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        _step(trainer, images)
+    return sum(seen.values())

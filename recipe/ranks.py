@@ -1,0 +1,156 @@
+"""The processes that train together: who they are, and what they tell each other.
+
+torchrun starts them (``recipe run --nproc N`` does so through torch's own launcher) and says by environment variables
+which is which. Gradients travel by DistributedDataParallel; what steers the loop travels over a gloo group of its own,
+so that no device has to wait for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import attrs
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from recipe.diagnostics import Diverged, RecipeError, fail
+
+T = TypeVar("T")
+
+PATIENCE = timedelta(hours=2)
+"""How long a process waits for the others: one may be training a teacher's last epoch or writing to a slow disk."""
+
+
+def world_size() -> int:
+    """How many processes train together, from what torchrun sets."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+@attrs.define(eq=False)
+class Ranks:
+    """This process among those that train together; by itself where there is no other."""
+
+    rank: int = 0
+    world: int = 1
+    control: Any = None
+    _asked: Tensor = attrs.field(factory=lambda: torch.zeros(2, dtype=torch.int32))
+    _under_way: Any = None
+
+    @classmethod
+    def join(cls, device: torch.device) -> Ranks:
+        """Meet the other processes, where torchrun started several."""
+        if world_size() == 1:
+            return cls()
+        if not dist.is_initialized():
+            dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+        control = dist.new_group(backend="gloo", timeout=PATIENCE)
+        return cls(dist.get_rank(), dist.get_world_size(), control)
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes the files and speaks for all."""
+        return self.rank == 0
+
+    @property
+    def several(self) -> bool:
+        return self.world > 1
+
+    def decide(self, choose: Callable[[], T]) -> T:
+        """What the first process chooses, told to all; its error is an error of all."""
+        if not self.several:
+            return choose()
+        told: list[Any] = [None]
+        if self.leads:
+            try:
+                told = [("chosen", choose())]
+            except RecipeError as error:
+                told = [("diverged" if isinstance(error, Diverged) else "failed", error.diagnostics)]
+        dist.broadcast_object_list(told, 0, group=self.control)
+        kind, value = told[0]
+        if kind != "chosen":
+            raise (Diverged if kind == "diverged" else RecipeError)(*value)
+        return value  # type: ignore[no-any-return]
+
+    def gather(self, value: T) -> list[T]:
+        """The value of every process, in order, on all of them."""
+        if not self.several:
+            return [value]
+        found: list[Any] = [None] * self.world
+        dist.all_gather_object(found, value, group=self.control)
+        return found
+
+    def meet(self) -> None:
+        """Wait until all are here."""
+        if self.several:
+            dist.barrier(group=self.control)
+
+    def asked(self, number: int, save: bool) -> tuple[int, bool]:
+        """The signal that any process received, and whether the first wants a checkpoint.
+
+        Among several, the answer is that of the step before, and the same on all: nothing waits for it.
+        """
+        if not self.several:
+            return number, save
+        if self._under_way is not None:
+            self._under_way.wait()
+        found = int(self._asked[0]), bool(self._asked[1])
+        self._asked = torch.tensor([number, save and self.leads], dtype=torch.int32)
+        self._under_way = dist.all_reduce(self._asked, dist.ReduceOp.MAX, group=self.control, async_op=True)
+        return found
+
+    def sum_(self, tensor: Tensor) -> Tensor:
+        """Add a tensor up over all processes, in place."""
+        if self.several:
+            dist.all_reduce(tensor)
+        return tensor
+
+    def average_(self, tensors: Iterable[Tensor]) -> None:
+        """Average float tensors over all processes, in place."""
+        if not self.several or not (found := list(tensors)):
+            return
+        flat = torch.cat([tensor.reshape(-1) for tensor in found])
+        dist.all_reduce(flat)
+        parts = flat.div_(self.world).split([tensor.numel() for tensor in found])  # type: ignore[no-untyped-call]
+        torch._foreach_copy_(found, [part.view_as(tensor) for part, tensor in zip(parts, found, strict=True)])
+
+    def wrap(self, model: nn.Module) -> nn.Module:
+        """The model with its gradients averaged over all processes."""
+        if not self.several:
+            return model
+        return nn.parallel.DistributedDataParallel(model, broadcast_buffers=False, gradient_as_bucket_view=True)
+
+    def accumulating(self, model: nn.Module, more: bool) -> AbstractContextManager[Any]:
+        """The context of a part of a batch: its gradients stay here where ``more`` parts follow."""
+        if more and isinstance(model, nn.parallel.DistributedDataParallel):
+            return model.no_sync()
+        return contextlib.nullcontext()
+
+
+def lost(error: RuntimeError) -> RecipeError:
+    """The error of a training whose other processes went away."""
+    reason = str(error).strip().split("\n")[0]
+    help = "its own message tells why; the last checkpoint is whole: go on with --resume"
+    return fail("E117", f"another process of this training is gone ({reason})", help=help)
+
+
+def is_loss(error: BaseException) -> bool:
+    """Whether an error says that another process went away."""
+    words = ("Connection", "gloo", "NCCL", "socket", "Broken pipe", "Timed out", "recvBytes", "timed out")
+    return isinstance(error, RuntimeError) and dist.is_initialized() and any(word in str(error) for word in words)
+
+
+def first_to_tell() -> bool:
+    """Whether this process is the first of those that train together to tell of an error; a lone one always is."""
+    if not dist.is_available() or not dist.is_initialized():
+        return True
+    try:
+        store = dist.distributed_c10d._get_default_store()
+        return int(store.add("told", 1)) == 1
+    except (RuntimeError, ValueError):  # the store went away with the process that held it, which told
+        return dist.get_rank() == 0
