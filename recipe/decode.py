@@ -19,6 +19,9 @@ Array = npt.NDArray[np.float64]
 Box = Callable[[int, int], Sequence[float] | Array]
 """From an image's height and width to a box in it: top, left, height, width, in pixels."""
 
+VECTORS = torch.backends.cpu.get_cpu_capability().startswith("AVX")
+"""Whether torch resizes uint8 by vector instructions; without them it is slower than Pillow."""
+
 
 def decode(path: Path, size: int, box: Box | None) -> Pixels:
     """The part of an image in its box, or else its centre, resized to uint8 (size, size, 3), bilinear, antialiased.
@@ -78,7 +81,7 @@ def _resize(image: Image.Image, box: Array, size: int) -> Pixels:
     top, left, height, width = box.tolist()
     edges = (left, top, left + width, top + height)
     within = 0 <= left < edges[2] <= image.width and 0 <= top < edges[3] <= image.height
-    if not within or any(edge % 1 for edge in edges):  # torch is faster, but takes whole pixels only
+    if not VECTORS or not within or any(edge % 1 for edge in edges):  # torch takes whole pixels only
         return np.array(image.resize((size, size), Image.Resampling.BILINEAR, box=edges))
     part = torch.from_numpy(np.array(image.crop(edges))).permute(2, 0, 1)[None]
     resized = F.interpolate(part, (size, size), mode="bilinear", antialias=True)
