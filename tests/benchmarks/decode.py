@@ -260,10 +260,11 @@ def section() -> list[str]:
     return [
         "## Decoding",
         "",
-        f"{len(paths)} JPEG files of {size:.0f} kB in the mean, from 256 × 192 to 2000 × 1500 pixels, to "
-        f"{SIZE} × {SIZE} by one thread; {ROUNDS} rounds, in turn. Scaled is decoded at 1/2, 1/4 or 1/8 of the size where "
-        "that leaves a box enough pixels; torch is its resize, of boxes of whole pixels. Speed is relative to Pillow's "
-        "full decode and resize in the same round; differences are from its pixels, of 255; PSNR is in dB. "
+        f"{len(paths)} JPEG files of {size:.0f} kB in the mean, from 256 × 192 to 2000 × 1500 pixels, "
+        f"to {SIZE} × {SIZE} by one thread ({torch.backends.cpu.get_cpu_capability()}); {ROUNDS} rounds, in turn. "
+        "Scaled is decoded at 1/2, 1/4 or 1/8 of the size where that leaves a box enough pixels; torch is its resize, "
+        "of boxes of whole pixels. Speed is relative to Pillow's full decode and resize in the same round; "
+        "differences are from its pixels, of 255; PSNR is in dB. "
         f"{', '.join(versions)}; Python {platform.python_version()}.",
         "",
         "Random crops of 8 to 100 % of the area:",
