@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -13,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recipe.diagnostics import fail
+from recipe.decode import decode
 from recipe.draws import Draws
 
 Array = npt.NDArray[np.float64]
@@ -86,23 +87,8 @@ class Files:
         return torch.stack([self._one(int(index), position, boxer) for position, index in enumerate(indices)])
 
     def _one(self, index: int, position: int, boxer: Callable[[int, int, int], Array] | None) -> Tensor:
-        from PIL import Image
-
-        try:
-            with Image.open(self.paths[index]) as image:
-                deep = image.mode.startswith("I")  # 16 bits a pixel, which `convert` would clip to 255
-                rgb = (image.point(lambda value: value / 256, "L") if deep else image).convert("RGB")
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise fail("E070", f"the image `{self.paths[index]}` can't be decoded: {error}") from None
-        width, height = rgb.size
-        if boxer is not None:
-            top, left, high, wide = boxer(position, height, width)
-        else:  # He et al., section 2.1: short side to 256, centre crop of 224, and in proportion for other sizes
-            high = wide = min(height, width) * 224 / 256
-            top, left = (height - high) / 2, (width - wide) / 2
-        box = (left, top, left + wide, top + high)
-        pixels = rgb.resize((self.size, self.size), Image.Resampling.BILINEAR, box=box)
-        return torch.from_numpy(np.array(pixels)).permute(2, 0, 1)
+        box = None if boxer is None else partial(boxer, position)
+        return torch.from_numpy(decode(self.paths[index], self.size, box)).permute(2, 0, 1)
 
 
 def in_memory(train: InMemory, test: InMemory, classes: int, size: int) -> Sets:

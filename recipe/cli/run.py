@@ -109,7 +109,7 @@ def _resumed(
             raise click.UsageError("--resume DIR and --out both name the run's folder; leave one out")
         out = resume
         if is_run and file is not None and not (os.path.exists(file) or file == "-" or file in examples()):
-            file, statements = None, (file, *statements)  # what is laid over the run's own recipe
+            file, statements = None, (str(file), *statements)  # what is laid over the run's own recipe
         if file is None and not is_run:
             help = f"to resume the run of a recipe, write `recipe run {resume} --resume`"
             raise fail("E113", f"there is no run in `{resume}`", help=help)
