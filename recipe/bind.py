@@ -179,7 +179,7 @@ class Binder:
     def _unfit(self, unfit: Unfit, word: str, field: Field, item: Item, clauses: set[str], words: Span) -> RecipeError:
         name = item.value
         if name.kind == "name" and item.name is None and not field.kind.takes_name(name.text):
-            if not hasattr(field.kind, "words") and not nearest(name.text, clauses):
+            if not getattr(field.kind, "words", ()) and not nearest(name.text, clauses):
                 return fail("E023", f"`{word}` {unfit.message}", name.span, help=unfit.help)
             return self._unknown(word.split()[0], item, clauses, field)
         subject = f"`{word}`" if item.name is None else f"`{item.name.text}` of `{word}`"

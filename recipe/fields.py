@@ -84,9 +84,18 @@ class Number(Kind):
     above: float | None = None
     below: float | None = None
     whole: bool = False
+    words: tuple[str, ...] = ()
 
     @property
     def expects(self) -> str:
+        """What the field takes, for people: `a number of at least 0 or `auto``."""
+        return " or ".join([self._number, *(f"`{word}`" for word in self.words)])
+
+    def takes_name(self, name: str) -> bool:
+        return name in self.words
+
+    @property
+    def _number(self) -> str:
         bounds = []
         if self.above is not None:
             bounds.append(f"above {written(self.above)}")
@@ -99,6 +108,8 @@ class Number(Kind):
         return " ".join(["a whole number" if self.whole else "a number", " and ".join(bounds)]).strip()
 
     def read(self, word: Word, reading: Reading) -> Any:
+        if word.kind == "name" and word.text in self.words:
+            return word.text
         if word.kind not in ("number", "percent"):
             raise Unfit("E023", f"takes {self.expects}, not `{word.text}`")
         value = word.value
@@ -114,10 +125,12 @@ class Number(Kind):
         return int(value) if self.whole else value + 0.0  # -0 is 0
 
     def write(self, value: Any) -> str:
-        return written(value)
+        return value if isinstance(value, str) else written(value)
 
     def identity(self, value: Any) -> Any:
-        return value if value is None or self.whole else float(value)  # a trick's default may be written as 1
+        if value is None or self.whole or isinstance(value, str):
+            return value
+        return float(value)  # a trick's default may be written as 1
 
 
 @attrs.frozen
@@ -285,10 +298,11 @@ def integer(
     *,
     minimum: float = -math.inf,
     maximum: float = 1e15,
+    words: tuple[str, ...] = (),
     dialects: dict[str, Any] | None = None,
 ) -> Any:
-    """A whole number."""
-    return _field(Number(minimum, maximum, whole=True), default, dialects, help)
+    """A whole number, or one of some words."""
+    return _field(Number(minimum, maximum, whole=True, words=words), default, dialects, help)
 
 
 def numbers(default: Any = REQUIRED, help: str = "", *, above: float | None = None, maximum: float = math.inf) -> Any:

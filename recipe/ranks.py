@@ -8,6 +8,7 @@ so that no device has to wait for it.
 from __future__ import annotations
 
 import contextlib
+import inspect
 import os
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
@@ -123,7 +124,12 @@ class Ranks:
         """The model with its gradients averaged over all processes."""
         if not self.several:
             return model
-        return nn.parallel.DistributedDataParallel(model, broadcast_buffers=False, gradient_as_bucket_view=True)
+        wrapped = nn.parallel.DistributedDataParallel
+        known = inspect.signature(wrapped).parameters
+        buffers = (
+            "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+        )  # before torch 2.14
+        return wrapped(model, gradient_as_bucket_view=True, **{buffers: False})  # type: ignore[arg-type]
 
     def accumulating(self, model: nn.Module, more: bool) -> AbstractContextManager[Any]:
         """The context of a part of a batch: its gradients stay here where ``more`` parts follow."""

@@ -41,7 +41,7 @@ COMBINED: Mapping[str, str] = {
 
 READING_ORDER = (
     "base", "tweak", "init", "data", "augment", "batch", "epochs", "optimizer", "lr", "decay", "loss", "precision",
-    "layout", "compile", "ema", "seed",
+    "layout", "compile", "norm", "ema", "seed",
 )  # fmt: skip
 """The order in which people read the verbs of a recipe; other verbs follow, by name."""
 

@@ -14,10 +14,14 @@ from recipe.api import Training, Trick, integer, trick
 class Micro(Trick):
     """Compute each batch in parts of at most so many images, for devices whose memory a batch does not fit.
 
-    A rest of one image, which batch normalisation can't train on, joins the part before it.
+    `auto` takes the largest part that fits: the whole batch, or a half, a quarter and so on. With several processes it
+    is the part that each computes at a time. A rest of one image, which batch normalisation can't train on, joins the
+    part before it.
     """
 
-    images: int = integer(help="images at a time", minimum=2)
+    images: int | str = integer(help="images at a time", minimum=2, words=("auto",))
 
     def configure(self, training: Training) -> Training:
+        if isinstance(self.images, str):
+            return attrs.evolve(training, micro=None, micro_auto=True)
         return attrs.evolve(training, micro=self.images)

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recipe.api import Trick, integer, path, trick
+from recipe.api import Trick, choice, integer, path, trick
 
 if TYPE_CHECKING:
     from recipe.api import Files, Plan, Sets
@@ -21,11 +21,16 @@ ENDINGS = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", 
 
 @trick("data folder", writes=("data",))
 class Folder(Trick):
-    """Train on the images in PATH/train, a folder for each class, and evaluate on those in PATH/val."""
+    """Train on the images in PATH/train, a folder for each class, and evaluate on those in PATH/val.
+
+    With `on-error=skip`, an image that can't be decoded is named and passed over: in training its neighbour in the
+    batch stands in for it, so that batches keep their size.
+    """
 
     path: str = path(help="folder that holds `train` and `val`")
     size: int = integer(224, "height and width of the network's input, in pixels", minimum=8, maximum=1024)
     workers: int = integer(4, "processes that decode images ahead; 0 decodes them in place", minimum=0, maximum=256)
+    on_error: str = choice("fail", "what an image that can't be decoded does", of=("fail", "skip"))
 
     def check(self, plan: Plan) -> Iterable[str]:
         if not os.path.isdir(self.path):  # unlike Path's, it takes names that are too long

@@ -14,8 +14,8 @@ from recipe.diagnostics import RecipeError
 from recipe.draws import order
 from recipe.engine import open_sets
 from recipe.images import Files
-from recipe.loading import InOrder, Steps, load
 from recipe.inputs import source_from
+from recipe.loading import InOrder, Steps, load
 from recipe.training import Training
 from tests.engine.helpers import train
 
@@ -75,7 +75,7 @@ def test_gray_images_of_16_bits_keep_their_shades(tmp_path: Path) -> None:
 def test_an_epoch_visits_every_image_once(folder: Path, workers: int) -> None:
     images = sets_of(f'data folder "{folder}" size=16').train
     training = Training(batch=4, seed=3)
-    batches = list(load(Steps(images, training, None), range(0, 6), workers, False))
+    batches = list(load(Steps(images, training, None), range(6), workers, False))
     assert [len(batch.indices) for batch in batches] == [4, 4, 2] * 2
     for epoch in (0, 1):
         seen = np.concatenate([batch.indices for batch in batches[3 * epoch : 3 * epoch + 3]])
@@ -85,7 +85,7 @@ def test_an_epoch_visits_every_image_once(folder: Path, workers: int) -> None:
 
 def test_a_loader_that_starts_later_gives_the_same_batches(folder: Path) -> None:
     images, training = sets_of(f'data folder "{folder}" size=16').train, Training(batch=4)
-    whole = list(load(Steps(images, training, None), range(0, 6), 0, False))
+    whole = list(load(Steps(images, training, None), range(6), 0, False))
     later = list(load(Steps(images, training, None), range(4, 6), 0, False))
     assert [batch.indices.tolist() for batch in later] == [batch.indices.tolist() for batch in whole[4:]]
     assert all(torch.equal(a.images, b.images) for a, b in zip(later, whole[4:], strict=True))
