@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     from recipe.engine import Run, run
     from recipe.formats.api import Exported, export
     from recipe.plan import Plan
+    from recipe.signals import Interrupted
 
 __all__ = [
     "Diagnostic",
     "Diff",
     "Diverged",
     "Exported",
+    "Interrupted",
     "Plan",
     "Program",
     "RecipeError",
@@ -43,6 +45,7 @@ _HOMES = {
     "Diagnostic": "recipe.diagnostics",
     "Diverged": "recipe.diagnostics",
     "Exported": "recipe.formats.api",
+    "Interrupted": "recipe.signals",
     "Plan": "recipe.plan",
     "Program": "recipe.compiler",
     "RecipeError": "recipe.diagnostics",

@@ -102,9 +102,7 @@ class Loop:
         if trainer.micro is None:
             trainer.micro = min(trainer.ranks.gather(fitting_micro(trainer)))
         share = -(-training.batch // trainer.ranks.world)
-        fits = (
-            f"all {share} images of a process's batch fit" if trainer.micro >= share else f"{trainer.micro} at a time"
-        )
+        fits = "a whole batch fits" if trainer.micro >= share else f"{trainer.micro} images at a time"
         note = f"batch micro auto: {fits}; batch normalisation averages over {min(share, trainer.micro)} images"
         if note not in self.notes:
             self.notes.append(note)
@@ -142,9 +140,10 @@ class Loop:
         loss = torch.tensor(result["loss"])
         if not loss.isfinite():  # the last update broke the weights: they are not kept
             raise self._diverged(f"the training diverged at step {trainer.step}: the held-out loss is {float(loss)}")
+        if not self.evaluated:  # else a run that was killed at its very end, which has told of it
+            self._record("evaluation", **result)
+            self.listener.epoch(trainer.step // trainer.steps_per_epoch, result)
         self.evaluated = True
-        self._record("evaluation", **result)
-        self.listener.epoch(trainer.step // trainer.steps_per_epoch, result)
         return result
 
     def _count_skipped(self, batch: Batch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -47,8 +48,8 @@ def command(
 ) -> None:
     """Train a recipe: a path, `-`, the name of a shipped example, the folder of a run, or the recipe's own text.
 
-    STATEMENTS are laid over it: recipe run full "epochs 2; drop augment mixup". With --resume DIR alone, the recipe is
-    the one that the run in DIR was begun with.
+    STATEMENTS are laid over it: recipe run full "epochs 2; drop augment mixup". With --resume DIR, FILE may
+    be left out: the recipe is the one that the run was begun with.
     """
     file, statements, out = _resumed(file, statements, out, resume)
     words, source = vocabulary(plugins), source_of(file)
@@ -108,8 +109,8 @@ def _resumed(
         if out is not None:
             raise click.UsageError("--resume DIR and --out both name the run's folder; leave one out")
         out = resume
-        if is_run and file is not None and not (os.path.exists(file) or file == "-" or file in examples()):
-            file, statements = None, (str(file), *statements)  # what is laid over the run's own recipe
+        if is_run and file is not None and _only_statements(file):
+            file, statements = None, (str(file), *statements)  # laid over the run's own recipe
         if file is None and not is_run:
             help = f"to resume the run of a recipe, write `recipe run {resume} --resume`"
             raise fail("E113", f"there is no run in `{resume}`", help=help)
@@ -119,6 +120,13 @@ def _resumed(
     if resume == "" and out is None and os.path.isfile(os.path.join(file, "recipe.lock")):
         out = file
     return file, statements, out
+
+
+def _only_statements(file: str) -> bool:
+    """Whether FILE is text without a base, which is no recipe by itself."""
+    if file == "-" or os.path.exists(file) or file in examples():
+        return False
+    return not {words.split()[0] for words in re.split("[;\n]", file) if words.split()} & {"base", "include"}
 
 
 def _arguments(file: str, statements: tuple[str, ...], out: str | None, resume: bool) -> list[str]:

@@ -1,0 +1,153 @@
+"""Kill a training at random instants, and inside every stage of saving, until it has been killed so many times.
+
+python -m tests.durability.killing KILLS SEED FOLDER: the process that trains is forked, so that each start is quick.
+It prints one line of JSON: kills, runs that were finished, and what was wrong.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import recipe
+from recipe import checkpoint, files
+from tests.durability.trials import outcome, small
+
+TEXT = (
+    "data fake size=32 classes=10 images=24; batch 8; batch micro 4; epochs 3; lr 0.05 warmup 1 cosine; "
+    "augment crop flip mixup; loss smooth; ema 0.9; precision bf16"
+)
+STAGES: tuple[tuple[Any, str], ...] = (
+    (torch, "save"),
+    (files, "write"),
+    (os, "fsync"),
+    (os, "fchmod"),
+    (os, "replace"),
+    (Path, "unlink"),
+    (json, "dumps"),
+)
+"""What saving does, one after the other; a process is killed before or after any of it."""
+
+
+def train(out: Path) -> None:
+    torch.set_num_threads(1)
+    recipe.run(recipe.compile(TEXT, base=small()), out=out, device="cpu", resume=True, save_every="1")
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def deadly(function: Callable[..., Any], after: bool, calls: int) -> Callable[..., Any]:
+    """A function during whose n-th call the process dies."""
+    left = [calls]
+
+    def called(*arguments: Any, **options: Any) -> Any:
+        left[0] -= 1
+        if left[0] == 0 and not after:
+            die()
+        result = function(*arguments, **options)
+        if left[0] == 0:
+            die()
+        return result
+
+    return called
+
+
+def start(out: Path, stage: tuple[Any, str] | None = None, after: bool = False, calls: int = 1) -> int:
+    """Fork a process that trains; its number."""
+    child = os.fork()
+    if child == 0:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        if stage:
+            owner, name = stage
+            setattr(owner, name, deadly(getattr(owner, name), after, calls))
+            if owner is files:
+                checkpoint.write = files.write
+        try:
+            train(out)
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    return child
+
+
+def wait(child: int, seconds: float | None) -> int:
+    """Wait for a process, or kill it when its time is over; its status, -9 where it was killed."""
+    end = time.monotonic() + (600 if seconds is None else seconds)
+    while time.monotonic() < end:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.002)
+    os.kill(child, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def unsound(out: Path) -> list[str]:
+    """Checkpoints of a run that can't be loaded."""
+    found = []
+    for path in (out / "checkpoints").glob("step-*.pt*"):
+        try:
+            checkpoint.unpack(path.read_bytes(), torch.device("cpu"))
+        except Exception as error:
+            found.append(f"{path.name}: {error}")
+    return found
+
+
+def lost(out: Path, before: int) -> int:
+    """How many steps of those that were recorded no checkpoint has."""
+    saved = [int(path.stem.removeprefix("step-")) for path in (out / "checkpoints").glob("step-*.pt")]
+    lines = (out / "metrics.jsonl").read_text().splitlines() if (out / "metrics.jsonl").exists() else []
+    steps = []
+    for line in lines:
+        try:
+            steps.append(json.loads(line)["step"])
+        except ValueError:  # the last one, half-written
+            continue
+    return max([0, *steps]) - max([0, *saved])
+
+
+def main(kills: int, seed: int, folder: Path) -> dict[str, Any]:
+    chance = random.Random(seed)
+    began = time.monotonic()
+    assert wait(start(folder / "whole"), None) == 0
+    whole, length = outcome(folder / "whole"), time.monotonic() - began
+    report: dict[str, Any] = {"kills": 0, "in stages": 0, "finished": 0, "wrong": []}
+    while report["kills"] < kills:
+        out = folder / f"run-{report['finished']}"
+        at = 0
+        while True:
+            stage = chance.choice(STAGES) if chance.random() < 0.5 else None
+            child = start(out, stage, chance.random() < 0.5, chance.randint(1, 12))
+            status = wait(child, None if stage else chance.uniform(0, 0.8 * length))
+            report["wrong"] += unsound(out)
+            if lost(out, at) > 1:
+                report["wrong"].append(f"{out.name}: {lost(out, at)} steps lost")
+            if status == 0:
+                break
+            if status != -signal.SIGKILL:
+                report["wrong"].append(f"{out.name}: ended with {status}")
+                break
+            report["kills"] += 1
+            report["in stages"] += stage is not None
+            if report["kills"] >= kills:
+                assert wait(start(out), None) == 0
+                break
+        report["finished"] += 1
+        if (status == 0 or report["kills"] >= kills) and outcome(out) != whole:
+            report["wrong"].append(f"{out.name}: another outcome")
+    return report
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))))

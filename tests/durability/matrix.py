@@ -1,0 +1,47 @@
+"""The resume matrix: every trick, cut at six points, with and without worker processes, must end with the same bits.
+
+python -m tests.durability.matrix TRIALS SEED FOLDER (0 trials: all of them) prints one line of JSON.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tests.durability.trials import POINTS, WORDS, cut_and_resume, outcome, train
+from tests.engine.words import write_files
+
+ALL = list(itertools.product(WORDS, (0, 2), POINTS))
+
+
+def main(trials: int, seed: int, folder: Path) -> dict[str, Any]:
+    torch.set_num_threads(1)
+    files = folder / "files"
+    files.mkdir()
+    write_files(files)
+    chosen = sorted(random.Random(seed).sample(ALL, trials), key=ALL.index) if trials else ALL
+    report: dict[str, Any] = {"trials": 0, "equal": 0, "wrong": []}
+    whole: dict[tuple[str, int], str] = {}
+    for word, workers, point in chosen:
+        key, name = (word, workers), f"{word}, {workers} workers"
+        try:
+            if key not in whole:
+                whole[key] = outcome(train(word, workers, files, folder / "runs" / f"{name} whole").folder)
+            report["trials"] += 1
+            if cut_and_resume(word, point, workers, files, folder / "runs" / f"{name} {point}") == whole[key]:
+                report["equal"] += 1
+            else:
+                report["wrong"].append(f"{name}, cut at {point}")
+        except Exception as error:
+            report["wrong"].append(f"{name}, cut at {point}: {error}")
+    return report
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))))

@@ -1,0 +1,78 @@
+"""One of several processes that train together, which writes down what it saw. Run by test_ranks.py.
+
+python -m tests.durability.rank OUT RECORD STOP MODEL STATEMENTS…: train until step STOP (0: to the end).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import torch
+from torch import nn
+
+import recipe
+from recipe.loading import Batch
+from recipe.meters import Meter
+from recipe.report import Quiet
+from recipe.signals import Interrupted
+from recipe.trainer import Trainer
+from tests.durability.trials import small
+
+
+def plain() -> nn.Module:
+    """A network without batch normalisation, whose loss is the same however a batch is shared out."""
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, 2), nn.ReLU(), nn.Conv2d(8, 16, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        nn.Linear(16, 10),
+    )  # fmt: skip
+
+
+def norms() -> nn.Module:
+    """A network with batch normalisation, and nothing random."""
+    found = small()
+    found.drop = nn.Dropout(0)
+    return found
+
+
+class Stop(Quiet):
+    """Asks the first process to stop after a step."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+
+    def step(self, step: int, loss: float, top1: float, rate: float, speed: float) -> None:
+        if step == self.at:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def main() -> None:
+    out, record, stop, model, *statements = sys.argv[1:]
+    torch.set_num_threads(1)
+    step = Trainer.train_step
+    with Path(record).open("a") as file:
+
+        def recorded(self: Trainer, batch: Batch, meter: Meter) -> float:
+            inputs, _ = self.prepare(batch)
+            images = [hashlib.sha256(one.contiguous().numpy().tobytes()).hexdigest()[:16] for one in inputs]
+            if batch.counted:
+                seen = {"step": self.step, "indices": batch.indices.tolist(), "images": images}
+                file.write(json.dumps(seen) + "\n")
+                file.flush()
+            return step(self, batch, meter)
+
+        Trainer.train_step = recorded  # type: ignore[method-assign]
+        program = recipe.compile("; ".join(statements), base={"plain": plain, "norms": norms, "small": small}[model]())
+        try:
+            recipe.run(program, out=out, device="cpu", resume=True, listener=Stop(int(stop)))
+        except Interrupted as stopped:
+            sys.exit(128 + stopped.number)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""Send SIGINT and SIGTERM to `recipe run --nproc 2` at random instants, and go on with the run each time.
+
+python -m tests.durability.signalling SIGNALS SEED FOLDER prints one line of JSON: how each ended, and what was wrong.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from safetensors.numpy import load_file
+
+TEXT = "base resnet18; data fake size=32 classes=10 images=48; batch 8; epochs 4; lr 0.01; ema 0.9; loss smooth"
+PATIENCE = 120
+"""Seconds after which a training that was asked to stop counts as hung."""
+
+
+def start(out: Path, processes: int = 2) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "recipe", "run", TEXT, "--resume", str(out), "--nproc", str(processes)]
+    return subprocess.Popen(
+        [*command, "--device", "cpu", "--save-every", "epoch"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+
+
+def main(signals: int, seed: int, folder: Path) -> dict[str, Any]:
+    chance = random.Random(seed)
+    began = time.monotonic()
+    assert start(folder / "whole").wait(600) == 0
+    length = time.monotonic() - began
+    whole = load_file(folder / "whole" / "model.safetensors")
+    report: dict[str, Any] = {"signals": 0, "ended": Counter(), "slowest": 0.0, "finished": 0, "wrong": []}
+    while report["signals"] < signals:
+        out = folder / f"run-{report['finished']}"
+        for _ in range(20):
+            process, number = start(out), chance.choice((signal.SIGINT, signal.SIGTERM))
+            time.sleep(chance.uniform(0, length))
+            done = process.poll() is not None
+            process.send_signal(number)
+            sent = time.monotonic()
+            try:
+                _, told = process.communicate(timeout=PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                report["wrong"].append(f"signal {report['signals']}: hung")
+                break
+            status = process.returncode
+            report["ended"][str(status)] += 1
+            if not done:
+                report["signals"] += 1
+                report["slowest"] = max(report["slowest"], round(time.monotonic() - sent, 1))
+            if status == 0:
+                break
+            if status != 128 + number:
+                report["wrong"].append(f"signal {report['signals']} ended with {status}: {told.decode()[-500:]}")
+            if b"Traceback" in told or b"internal error" in told:
+                report["wrong"].append(f"signal {report['signals']}: {told.decode()[-800:]}")
+            if report["signals"] >= signals:
+                break
+        if status != 0 and start(out).wait(600) != 0:
+            report["wrong"].append(f"{out.name} can't be resumed")
+        report["finished"] += 1
+        mine = load_file(out / "model.safetensors") if (out / "model.safetensors").exists() else {}
+        if mine.keys() != whole.keys() or any((mine[name] != whole[name]).any() for name in whole):
+            report["wrong"].append(f"{out.name}: other weights")
+    return report
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))))

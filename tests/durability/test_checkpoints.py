@@ -1,0 +1,249 @@
+"""Checkpoints that somebody tampered with run nothing and harm nothing; folders are locked; cadence is kept."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import recipe
+from recipe import checkpoint
+from recipe.checkpoint import Cadence
+from recipe.diagnostics import RecipeError
+from recipe.report import Quiet
+from tests.durability.trials import small
+from tests.engine.helpers import weights_digest
+from tests.helpers import ROOT, command
+
+TEXT = "data fake size=32 classes=10 images=24; batch 8; epochs 2; lr 0.05"
+
+
+def train(out: Path, *statements: str, **options: Any) -> recipe.Run:
+    return recipe.run(recipe.compile(TEXT, *statements, base=small()), out=out, device="cpu", **options)
+
+
+class Call:
+    """Pickles as a call of a function."""
+
+    def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
+        self.call = function, arguments
+
+    def __reduce__(self) -> Any:
+        return self.call
+
+
+def _with(state: dict[str, Any], **changed: Any) -> bytes:
+    packed = io.BytesIO()
+    torch.save({**state, **changed}, packed)
+    return packed.getvalue()
+
+
+def _rezipped(data: bytes, change: Callable[[str, bytes], bytes], method: int = zipfile.ZIP_STORED) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(packed, "w", method) as new:
+        for name in old.namelist():
+            new.writestr(name, change(name, old.read(name)))
+    return packed.getvalue()
+
+
+def _flipped(data: bytes) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        largest = max(archive.infolist(), key=lambda entry: entry.file_size)
+        content = archive.read(largest)
+    damaged = bytearray(data)
+    damaged[data.index(content) + len(content) // 2] ^= 1
+    return bytes(damaged)
+
+
+EVIL = {
+    "os.system": lambda flag: Call(os.system, f"touch {flag}"),
+    "subprocess": lambda flag: Call(subprocess.check_call, ["touch", flag]),
+    "eval": lambda flag: Call(eval, f"open({flag!r}, 'w')"),
+    "exec": lambda flag: Call(exec, f"open({flag!r}, 'w')"),
+    "open": lambda flag: Call(open, flag, "w"),
+    "torch.load": lambda flag: Call(torch.load, flag),
+    "getattr": lambda flag: Call(getattr, str, "mro"),
+    "import": lambda flag: Call(__import__, "antigravity"),
+}
+BROKEN: dict[str, Callable[[bytes, dict[str, Any]], bytes]] = {
+    "empty": lambda data, state: b"",
+    "cut short": lambda data, state: data[: len(data) // 2],
+    "a bit flipped": lambda data, state: _flipped(data),
+    "noise": lambda data, state: os.urandom(4096),
+    "compressed": lambda data, state: _rezipped(data, lambda name, part: part, zipfile.ZIP_DEFLATED),
+    "a plain pickle": lambda data, state: pickle.dumps(state["step"]),
+    "a list": lambda data, state: _with({}, x=[1]),
+    "a step that is text": lambda data, state: _with(state, step="9"),
+    "a step below zero": lambda data, state: _with(state, step=-1),
+    "no model": lambda data, state: _with(state, model=None),
+    "a model of numbers": lambda data, state: _with(state, model={"conv1.weight": 3}),
+    "no steps an epoch": lambda data, state: _with(state, steps_per_epoch=0),
+}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> recipe.Run:
+    return train(tmp_path_factory.mktemp("finished") / "run")
+
+
+@pytest.mark.parametrize("name", [*EVIL, *BROKEN])
+def test_a_checkpoint_that_was_tampered_with_runs_nothing_and_is_passed_over(
+    tmp_path: Path, finished: recipe.Run, name: str
+) -> None:
+    train(tmp_path / "run", save_every="2", keep=2)
+    flag = str(tmp_path / "ran")
+    newest = sorted((tmp_path / "run" / "checkpoints").iterdir())[-1]
+    state = torch.load(newest, weights_only=True)
+    if name in EVIL:
+        newest.write_bytes(_with(state, notes=[EVIL[name](flag)]))
+    else:
+        newest.write_bytes(BROKEN[name](newest.read_bytes(), state))
+    told: list[str] = []
+
+    class Listening(Quiet):
+        def note(self, text: str) -> None:
+            told.append(text)
+
+    run = train(tmp_path / "run", resume=True, listener=Listening())
+    assert not Path(flag).exists()
+    assert weights_digest(run.model) == weights_digest(finished.model)
+    assert any("put aside" in note for note in told)
+    assert newest.with_name(f"{newest.name}.unreadable").exists()
+
+
+def test_where_no_checkpoint_is_sound_the_run_begins_anew_and_keeps_what_it_saves(
+    tmp_path: Path, finished: recipe.Run
+) -> None:
+    train(tmp_path / "run")
+    for path in (tmp_path / "run" / "checkpoints").iterdir():
+        path.write_bytes(b"")
+    run = train(tmp_path / "run", resume=True)
+    assert weights_digest(run.model) == weights_digest(finished.model)
+    assert [path.name for path in checkpoint._newest(run.folder / "checkpoints")] == [
+        "step-000000006.pt",
+        "step-000000003.pt",
+    ]
+
+
+def test_a_state_of_other_shapes_is_refused(tmp_path: Path) -> None:
+    train(tmp_path / "run")
+    newest = sorted((tmp_path / "run" / "checkpoints").iterdir())[-1]
+    state = torch.load(newest, weights_only=True)
+    state["model"]["conv1.weight"] = torch.zeros(1)
+    torch.save(state, newest)
+    with pytest.raises(RecipeError, match="E113"):
+        train(tmp_path / "run", resume=True)
+
+
+@pytest.mark.parametrize(
+    ("save_every", "keep", "steps"),
+    [("epoch", 2, [3, 6]), ("2", 2, [4, 6]), ("1", 4, [3, 4, 5, 6]), ("4", 9, [4, 6]), ("1h", 9, [6])],
+)
+def test_checkpoints_are_saved_and_kept_as_told(tmp_path: Path, save_every: str, keep: int, steps: list[int]) -> None:
+    run = train(tmp_path / "run", save_every=save_every, keep=keep)
+    assert sorted(path.name for path in (run.folder / "checkpoints").iterdir()) == [f"step-{n:09d}.pt" for n in steps]
+
+
+def test_the_clock_saves_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Cadence, "late", lambda self, saved: True)
+    run = train(tmp_path / "run", save_every="1h", keep=9)
+    assert len(list((run.folder / "checkpoints").iterdir())) == 6
+
+
+@pytest.mark.parametrize("text", ["never", "", "0", "-1", "1.5h", "epoch,", "5d"])
+def test_a_cadence_that_is_none_is_told(text: str) -> None:
+    with pytest.raises(RecipeError, match="E118"):
+        Cadence.of(text)
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from recipe.folder import hold
+with hold(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_folder_in_use_is_refused_and_free_again_when_its_process_is_gone(tmp_path: Path) -> None:
+    folder = train(tmp_path / "run", "epochs 1").folder
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(folder)], stdout=subprocess.PIPE, cwd=ROOT) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(RecipeError, match=rf"E116.*process {other.pid}"):
+            train(folder, "epochs 1", resume=True)
+        other.kill()
+        other.wait()
+    assert train(folder, "epochs 1", resume=True).summary["steps"] == 3
+    after = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    assert {**before, ".lock": b""} == {**after, ".lock": b""}
+
+
+def test_another_recipe_is_shown_and_refused_unless_it_is_allowed(tmp_path: Path) -> None:
+    text = "base resnet18; data fake size=32 classes=10 images=24; batch 8; lr 0.05"
+    folder = tmp_path / "run"
+    assert command("run", text, "epochs 1", "--out", folder, "--device", "cpu").status == 0
+    refused = command("run", text, "epochs 2; lr 0.01", "--resume", folder, "--device", "cpu")
+    assert refused.status == 2
+    assert "~ lr rate 0.05 → 0.01" in refused.stderr
+    assert "~ epochs count 1 → 2" in refused.stderr
+    assert "--allow-changed" in refused.stderr
+    gone_on = command("run", text, "epochs 2; lr 0.01", "--resume", folder, "--allow-changed", "--device", "cpu")
+    assert gone_on.status == 0, gone_on.stderr
+    assert "from step 3 on, the recipe is another than before" in gone_on.stderr
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    assert len(lines) == 8
+    assert '"lr": 0.01' in lines[-2]
+
+
+def test_a_run_goes_on_by_its_folder_alone(tmp_path: Path) -> None:
+    text = "base resnet18; data fake size=32 classes=10 images=24; batch 8; lr 0.05; epochs 1"
+    folder = tmp_path / "run"
+    assert command("run", text, "--out", folder, "--device", "cpu").status == 0
+    for words in (["--resume", folder], [folder, "--resume"]):
+        (folder / "summary.json").unlink()
+        found = command("run", *words, "--device", "cpu")
+        assert found.status == 0, found.stderr
+        assert (folder / "summary.json").exists()
+    missing = command("run", "--resume", tmp_path / "none")
+    assert missing.status == 2
+    assert "there is no run in" in missing.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounts a small disk")
+def test_a_disk_that_is_full_keeps_the_last_checkpoint(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(disk)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("may not mount here")
+    try:
+        with pytest.raises(RecipeError, match="E111"):
+            train(disk / "run", save_every="1", keep=50)
+        saved = sorted((disk / "run" / "checkpoints").glob("step-*.pt"))
+        assert saved
+        for path in saved:
+            checkpoint.unpack(path.read_bytes(), torch.device("cpu"))
+        subprocess.run(["mount", "-o", "remount,size=50m", str(disk)], check=True)
+        whole = train(tmp_path / "whole")
+        assert weights_digest(train(disk / "run", resume=True).model) == weights_digest(whole.model)
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        with pytest.raises(RecipeError, match="E111"):
+            train(disk / "other")
+        with pytest.raises(RecipeError, match="E111"):
+            train(disk / "run", resume=True)
+    finally:
+        time.sleep(0.1)
+        subprocess.run(["umount", str(disk)], check=True)

@@ -1,0 +1,128 @@
+"""What is not finite stops a training before its weights change, with the step and the cause."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import recipe
+from recipe.api import Trick, trick
+from recipe.devices import Precision
+from recipe.diagnostics import Diverged
+from recipe.loop import Loop
+from recipe.registry import Offer, Vocabulary
+from recipe.trainer import Trainer
+from tests.durability.trials import small
+from tests.helpers import command
+
+TEXT = "data fake size=32 classes=10 images=24; batch 8; batch micro 4; epochs 2; lr 0.05"
+
+
+class _BreakGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, what: float) -> Tensor:
+        ctx.what = what
+        return value.sum() * 0
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return torch.full((4, 10), ctx.what), None
+
+
+def vocabulary(at: int, kind: str, what: float) -> Vocabulary:
+    """The vocabulary with a trick whose loss, or whose gradient, is broken in the second part of a step."""
+    parts = [0]
+
+    @trick("loss broken", writes=("loss",))
+    class Broken(Trick):
+        """A loss that breaks."""
+
+        def penalise(self, judged: Any) -> Tensor:
+            parts[0] += 1
+            if parts[0] != 2 * at:
+                return judged.logits.sum() * 0  # type: ignore[no-any-return]
+            if kind == "loss":
+                return judged.logits.sum() * 0 + what  # type: ignore[no-any-return]
+            found: Tensor = _BreakGradient.apply(judged.logits, what)
+            return found
+
+    words = Vocabulary([(("loss", "broken"), Offer("theirs", loaded=Broken))])
+    words._offers |= Vocabulary.installed()._offers
+    return words
+
+
+@pytest.mark.parametrize("optimizer", ["nag", "adamw"])
+@pytest.mark.parametrize("at", [1, 3, 5])
+@pytest.mark.parametrize("what", [float("nan"), float("inf")])
+@pytest.mark.parametrize("kind", ["loss", "gradient"])
+def test_it_stops_before_the_weights_are_touched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, what: float, at: int, optimizer: str
+) -> None:
+    trainers: list[Trainer] = []
+    run = Loop.run
+    monkeypatch.setattr(Loop, "run", lambda self: (trainers.append(self.trainer), run(self))[1])
+    words = vocabulary(at, kind, what)
+    program = recipe.compile(f"{TEXT}; optimizer {optimizer}; loss broken", base=small(), vocabulary=words)
+    with pytest.raises(Diverged) as error:
+        recipe.run(program, out=tmp_path / "run", device="cpu", save_every="1", keep=100, vocabulary=words)
+    cause = f"the loss is {what}" if kind == "loss" else "the gradient of `conv1.weight`"
+    assert f"diverged at step {at}: {cause}" in str(error.value)
+    saved = sorted((tmp_path / "run" / "checkpoints").glob("*"))
+    assert len(saved) == at - 1
+    before = torch.load(saved[-1], weights_only=True)["model"] if saved else program.model.state_dict()
+    for name, parameter in trainers[0].model.named_parameters():
+        assert torch.equal(parameter, before[name]), name
+    if saved:
+        assert str(saved[-1]) in str(error.value)
+
+
+def half(asked: str, device: torch.device, strict: bool) -> Precision:
+    """fp16 with a loss scaler, which a CPU would not choose."""
+    return Precision("fp16", torch.float16, True, device)
+
+
+def test_a_loss_scaler_absorbs_what_its_scale_makes_infinite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "recipe.engine.precision", lambda asked, device, strict: Precision("fp16", torch.float16, True, device)
+    )
+    words = vocabulary(2, "gradient", float("inf"))
+    program = recipe.compile(f"{TEXT}; loss broken", base=small(), vocabulary=words)
+    run = recipe.run(program, out=tmp_path / "run", device="cpu", vocabulary=words)
+    assert run.summary["steps"] == 6
+    state = torch.load(tmp_path / "run" / "checkpoints" / "step-000000006.pt", weights_only=True)
+    assert state["scaler"]["scale"] == 2.0**15
+
+
+def test_a_loss_scaler_does_not_absorb_what_is_infinite_at_any_scale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "recipe.engine.precision", lambda asked, device, strict: Precision("fp16", torch.float16, True, device)
+    )
+
+    @trick("loss broken", writes=("loss",))
+    class Broken(Trick):
+        """A gradient that is never finite."""
+
+        def penalise(self, judged: Any) -> Tensor:
+            found: Tensor = _BreakGradient.apply(judged.logits, float("inf"))
+            return found
+
+    words = Vocabulary([(("loss", "broken"), Offer("theirs", loaded=Broken))])
+    words._offers |= Vocabulary.installed()._offers
+    program = recipe.compile(
+        f"{TEXT}; epochs 10; loss broken".replace("epochs 2; ", ""), base=small(), vocabulary=words
+    )
+    with pytest.raises(Diverged, match="step 18: gradients are infinite though the loss scale fell below 1"):
+        recipe.run(program, out=tmp_path / "run", device="cpu", vocabulary=words)
+
+
+def test_the_command_exits_with_3(tmp_path: Path) -> None:
+    text = "base resnet18; data fake size=32 classes=10 images=24; batch 8; epochs 30; lr 1000; init stock"
+    found = command("run", text, "--out", tmp_path / "run", "--device", "cpu")
+    assert found.status == 3
+    assert "error[E112]: the training diverged at step" in found.stderr

@@ -1,0 +1,140 @@
+"""Several processes train as one does: the same images, the same augmentations, the same losses."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from recipe.loading import share
+from recipe.norms import _Synchronised
+from tests.helpers import ROOT
+
+TEXT = (
+    "data fake size=32 classes=10 images=26; batch 8; epochs 2; lr 0.05; "
+    "augment crop flip jitter pca-noise mixup cutmix; loss smooth; seed 3"
+)
+"""Three whole batches and one of two images an epoch."""
+
+
+def _port() -> int:
+    with socket.socket() as found:
+        found.bind(("localhost", 0))
+        return int(found.getsockname()[1])
+
+
+def train(world: int, folder: Path, *statements: str, stop: int = 0, model: str = "plain", name: str = "run") -> int:
+    """Train in so many processes; what each saw is appended to its own file. Gives the greatest exit status."""
+    port, processes = _port(), []
+    for rank in range(world):
+        ranks = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world)}
+        address = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "-m", "tests.durability.rank", str(folder / name), str(folder / f"seen-{rank}")]
+        command += [str(stop), model, TEXT, *statements]
+        processes.append(subprocess.Popen(command, cwd=ROOT, env={**os.environ, **ranks, **address}))
+    return max(process.wait(timeout=300) for process in processes)
+
+
+def seen(folder: Path) -> dict[int, list[tuple[int, str]]]:
+    """For each step the images of all processes, by number and by what was trained on."""
+    found: dict[int, list[tuple[int, str]]] = {}
+    for path in sorted(folder.glob("seen-*")):
+        for line in map(json.loads, path.read_text().splitlines()):
+            found.setdefault(line["step"], []).extend(zip(line["indices"], line["images"], strict=True))
+    return {step: sorted(images) for step, images in found.items()}
+
+
+def metrics(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "run" / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("micro", ["", "batch micro 2"])
+def test_two_processes_train_as_one_does(tmp_path: Path, micro: str) -> None:
+    for world in (1, 2):
+        (tmp_path / str(world)).mkdir()
+        assert train(world, tmp_path / str(world), *filter(None, [micro])) == 0
+    assert seen(tmp_path / "2") == seen(tmp_path / "1")
+    one, two = (metrics(tmp_path / str(world)) for world in (1, 2))
+    assert [line["loss"] for line in two] == pytest.approx([line["loss"] for line in one], abs=1e-5)
+    assert [line["top1"] for line in two] == [line["top1"] for line in one]
+    weights = [load_file(tmp_path / str(world) / "run" / "model.safetensors") for world in (1, 2)]
+    for name, tensor in weights[0].items():
+        torch.testing.assert_close(weights[1][name], tensor, atol=1e-5, rtol=0)
+
+
+@pytest.mark.slow
+def test_a_training_that_changes_its_number_of_processes_sees_each_image_once_an_epoch(tmp_path: Path) -> None:
+    assert train(2, tmp_path, stop=2) == 143
+    assert train(1, tmp_path, stop=5) == 143
+    assert train(2, tmp_path) == 0
+    steps = seen(tmp_path)
+    (tmp_path / "whole").mkdir()
+    assert train(1, tmp_path / "whole") == 0
+    assert steps == seen(tmp_path / "whole")
+    for epoch in (range(4), range(4, 8)):
+        counts = Counter(index for step in epoch for index, _ in steps[step])
+        assert counts == Counter(range(26))
+
+
+@pytest.mark.slow
+def test_an_interrupted_training_of_two_processes_goes_on_bit_by_bit(tmp_path: Path) -> None:
+    assert train(2, tmp_path, "ema 0.9", model="small", name="whole") == 0
+    assert train(2, tmp_path, "ema 0.9", model="small", stop=3) == 143
+    assert train(2, tmp_path, "ema 0.9", model="small") == 0
+    assert (tmp_path / "run" / "model.safetensors").read_bytes() == (
+        tmp_path / "whole" / "model.safetensors"
+    ).read_bytes()
+
+
+@pytest.mark.slow
+def test_synchronised_norms_see_the_whole_batch(tmp_path: Path) -> None:
+    """With `norm sync` two processes train as one does, and without it they do not."""
+    losses = {}
+    for name, world, statement in (("one", 1, "norm sync"), ("two", 2, "norm sync"), ("apart", 2, "layout")):
+        (tmp_path / name).mkdir()
+        assert train(world, tmp_path / name, statement, model="norms") == 0
+        losses[name] = [line["loss"] for line in metrics(tmp_path / name) if line["step"] < 4]
+    assert losses["two"] == pytest.approx(losses["one"], abs=1e-4)
+    assert losses["apart"] != pytest.approx(losses["one"], abs=1e-3)
+
+
+def test_synchronised_norms_of_one_process_are_torchs(tmp_path: Path) -> None:
+    torch.distributed.init_process_group(
+        "gloo", store=torch.distributed.FileStore(str(tmp_path / "s"), 1), rank=0, world_size=1
+    )
+    try:
+        torch.manual_seed(0)
+        mine, theirs = nn.BatchNorm2d(5), nn.BatchNorm2d(5)
+        mine.__class__ = _Synchronised  # type: ignore[assignment]
+        for _ in range(3):
+            x = torch.randn(4, 5, 6, 7, requires_grad=True)
+            y = x.detach().clone().requires_grad_()
+            weights = torch.randn(4, 5, 6, 7)
+            (mine(x) * weights).sum().backward()
+            (theirs(y) * weights).sum().backward()
+            torch.testing.assert_close(x.grad, y.grad, atol=1e-5, rtol=1e-4)
+        for name, tensor in theirs.state_dict().items():
+            torch.testing.assert_close(mine.state_dict()[name], tensor, atol=1e-5, rtol=1e-4)
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize("images", [1, 2, 3, 4, 7, 8, 9, 64, 65])
+def test_shares_hold_each_image_once_and_keep_pairs_together(images: int, world: int) -> None:
+    shares = [range(images)[share(images, rank, world)] for rank in range(world)]
+    assert [index for one in shares for index in one] == list(range(images))
+    for one in shares:
+        assert not one or one.start % 2 == 0
+        assert len(one) != 1 or images == 1

@@ -1,0 +1,106 @@
+"""Images that can't be decoded: named and fatal, or named, counted and passed over in the same way everywhere."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import recipe
+from recipe.bind import bind
+from recipe.diagnostics import RecipeError
+from recipe.engine import open_sets
+from recipe.inputs import source_from
+from recipe.loading import Steps, load
+from recipe.report import Quiet
+from recipe.training import Training
+from tests.durability.trials import Cut, outcome, small
+from tests.engine.helpers import weights_digest
+
+TEXT = "batch 4; epochs 2; lr 0.05; augment crop flip"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve images of two classes to train on, of which three are broken, and four held out, one broken."""
+    root = tmp_path_factory.mktemp("photos")
+    for part, count in (("train", 6), ("val", 2)):
+        for label, name in enumerate(("cat", "dog")):
+            for number in range(count):
+                path = root / part / name / f"{number}.jpg"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                pixels = np.random.default_rng([label, number]).integers(0, 256, (40, 48, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(path)
+    for broken in ("train/cat/1.jpg", "train/cat/4.jpg", "train/dog/0.jpg", "val/dog/1.jpg"):
+        (root / broken).write_bytes((root / broken).read_bytes()[:300])
+    return root
+
+
+class Told(Quiet):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def train(folder: Path, out: Path, workers: int = 0, on_error: str = "skip", **options: object) -> recipe.Run:
+    data = f'data folder "{folder}" size=32 workers={workers} on-error={on_error}'
+    return recipe.run(recipe.compile(f"{data}; {TEXT}", base=small(2)), out=out, device="cpu", **options)  # type: ignore[arg-type]
+
+
+def test_a_broken_image_is_named_and_ends_the_run(tmp_path: Path, folder: Path) -> None:
+    with pytest.raises(RecipeError, match=r"E070.*(cat/1|cat/4|dog/0)\.jpg"):
+        train(folder, tmp_path / "run", on_error="fail")
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_skipped_images_are_named_once_and_counted(tmp_path: Path, folder: Path, workers: int) -> None:
+    told = Told()
+    run = train(folder, tmp_path / "run", workers, listener=told)
+    assert run.summary["skipped"] == {"training": 3, "evaluation": 1}
+    named = [note for note in told.notes if note.startswith("skipped")]
+    assert len(named) == 3
+    for file in ("cat/1.jpg", "cat/4.jpg", "dog/0.jpg"):
+        assert any(file in note for note in named)
+    lines = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
+    assert sorted(line["image"] for line in lines if line["kind"] == "skipped") == [1, 4, 6]
+
+
+def test_skipping_is_the_same_with_workers_and_after_a_cut(tmp_path: Path, folder: Path) -> None:
+    runs = [train(folder, tmp_path / str(workers), workers) for workers in (0, 2)]
+    whole = outcome(runs[1].folder)
+    assert weights_digest(runs[0].model) == weights_digest(runs[1].model)
+    with pytest.raises(recipe.Interrupted):
+        train(folder, tmp_path / "cut", 2, listener=Cut("second epoch"))
+    assert outcome(train(folder, tmp_path / "cut", 2, resume=True).folder) == whole
+
+
+def test_batches_are_the_same_however_they_are_shared_out(folder: Path) -> None:
+    plan = bind([source_from(f'base resnet18; data folder "{folder}" size=32 on-error=skip')], data=True)
+    images, training = open_sets(plan).train, Training(batch=6, seed=1)
+    shared = [
+        [list(load(Steps(images, training, None, True, rank, world), range(4), 0, False)) for rank in range(world)]
+        for world in (1, 3)
+    ]
+    for step in range(4):
+        one, three = ([part[step] for part in parts] for parts in shared)
+        whole, shares = torch.cat([part.images for part in one]), torch.cat([part.images for part in three])
+        assert torch.equal(whole, shares)
+        assert len(whole) == 6
+        assert not {1, 4, 6} & {int(index) for part in one for index in part.indices}
+
+
+def test_a_set_without_a_sound_image_is_told(tmp_path: Path, folder: Path) -> None:
+    for part in ("train", "val"):
+        for name in ("cat", "dog"):
+            path = tmp_path / "photos" / part / name
+            path.mkdir(parents=True)
+            for number in range(2):
+                (path / f"{number}.jpg").write_bytes(b"no image")
+    with pytest.raises(RecipeError, match=r"E070.*not one image"):
+        train(tmp_path / "photos", tmp_path / "run")
