@@ -138,6 +138,12 @@ class Ranks:
         return contextlib.nullcontext()
 
 
+def leave() -> None:
+    """Part from the other processes, when all is done."""
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()
+
+
 def lost(error: RuntimeError) -> RecipeError:
     """The error of a training whose other processes went away."""
     reason = str(error).strip().split("\n")[0]

@@ -78,6 +78,8 @@ class Trainer:
     device: torch.device
     precision: Precision
     model: fx.GraphModule
+    parallel: nn.Module
+    """The model as it is compiled, and shares its gradients."""
     forward: Callable[[Tensor], Any]
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
@@ -110,9 +112,8 @@ class Trainer:
             average = Average(copy.deepcopy(model), training.average_decay)
         if training.synchronised and ranks.several:
             model = synchronised(model, device)
-        forward: Any = ranks.wrap(model)
-        if training.compile_mode is not None:
-            forward = _compiled(forward, training.compile_mode)
+        compiled = training.compile_mode is not None
+        parallel = ranks.wrap(torch.compile(model, mode=training.compile_mode) if compiled else model)  # type: ignore[arg-type]
         groups = parameter_groups(plan, model)
         names = tuple(name for group in groups for name in group["names"])
         return cls(
@@ -121,7 +122,8 @@ class Trainer:
             device,
             chosen,
             model,
-            forward,
+            parallel,
+            _told(parallel) if compiled else parallel,
             ask(plan.hooked("optimize")[0], "optimize", groups, training.rate),
             torch.amp.GradScaler(device.type, enabled=chosen.scaled),
             average,
@@ -225,7 +227,7 @@ class Trainer:
         share = self.ranks.world / (batch.total or len(inputs)) if batch.counted else 0.0
         cut = parts(inputs, targets, self.micro, self._even(batch))
         for place, (x, y) in enumerate(cut, 1):
-            with self.ranks.accumulating(self.forward, more=place < len(cut)):  # type: ignore[arg-type]
+            with self.ranks.accumulating(self.parallel, more=place < len(cut)):
                 try:
                     with self.precision.autocast():
                         outputs = self.forward(x)
@@ -315,9 +317,8 @@ class Trainer:
         return data is not None and getattr(data.trick, "on_error", "fail") == "skip"
 
 
-def _compiled(model: nn.Module, mode: str) -> Callable[[Tensor], Any]:
-    """The model compiled by torch, which happens when it is first called."""
-    compiled = torch.compile(model, mode=mode)
+def _told(compiled: nn.Module) -> Callable[[Tensor], Any]:
+    """A model that torch compiles when it is first called; what goes wrong then is told (E114)."""
 
     def forward(inputs: Tensor) -> Any:
         try:

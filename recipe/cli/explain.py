@@ -160,6 +160,7 @@ def _training(plan: Plan, program: Program, device: str | None) -> str:
         "training",
         f"  {training.epochs} epochs, batch {training.batch}"
         + (f" in parts of {training.micro}" if training.micro else "")
+        + (" in the largest parts that fit" if training.micro_auto else "")
         + (f", {schedule.steps_per_epoch} steps an epoch" if schedule.steps_per_epoch else ""),
         *(f"  {line}" for line in training_terms(schedule)),
         f"  learning rate, highest {max(schedule.rates):.4g}",

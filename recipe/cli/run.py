@@ -95,6 +95,9 @@ def command(
         vocabulary=words,
         name=name,
     )
+    from recipe.ranks import leave
+
+    leave()
     if os.environ.get("RANK", "0") == "0":
         click.echo(closing(done.summary))
         click.echo(f"folder {done.folder}: recipe.lock, summary.json, metrics.jsonl, curves.png, model.safetensors")

@@ -85,7 +85,7 @@ def open_finished(folder: Path, vocabulary: Vocabulary) -> Finished:
         raise fail("E120", f"`{folder}` is no run's folder: it has no recipe.lock", help=help)
     summary = summary_of(folder)
     if not summary:
-        help = f'go on with it: recipe run "{lock}" --out "{folder}" --resume'
+        help = f'go on with it: recipe run --resume "{folder}"'
         raise fail("E120", f"the run in `{folder}` has not finished: it has no summary.json", help=help)
     plan = bind([read(lock)], vocabulary, data=True)
     if summary.get("digest") != plan.digest:
