@@ -1,6 +1,6 @@
 """How long an image file takes from disk to pixels, by what decodes and resizes it, and how near that comes.
 
-Run on an idle machine, from the root of the repository: python tests/benchmarks/decode.py
+Run on an idle machine, from the root of the repository: python -m tests.benchmarks.decode
 The candidates take turns, round by round, on photos that are made for it; those that aren't installed are left out.
 """
 
@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cache, partial
 from importlib import metadata, util
 from pathlib import Path
 
@@ -22,7 +22,8 @@ import torch.nn.functional as F
 from PIL import Image
 
 from recipe.decode import centre, decode
-from recipe.images import Files, training_loader
+from recipe.images import Files
+from recipe.loading import Steps, load
 from recipe.training import Training
 from recipe.tricks.augment_crop import random_boxes
 
@@ -38,25 +39,34 @@ Box = Callable[[int, int], np.ndarray]
 Candidate = Callable[[Path, Box], np.ndarray]
 
 
-def photos(folder: Path) -> list[Path]:
-    """JPEG files: parts of two photos, with grain, so that they take as many bytes a pixel as photos do."""
+@cache
+def originals() -> tuple[Image.Image, ...]:
     from sklearn.datasets import load_sample_images
 
+    return tuple(Image.fromarray(pixels) for pixels in load_sample_images().images)
+
+
+def photo(original: Image.Image, width: int, height: int, draws: np.random.Generator) -> np.ndarray:
+    """A part of a photo, with grain, so that it takes as many bytes a pixel as photos do."""
+    zoom = draws.uniform(0.6, 1) * min(original.width / width, original.height / height)
+    left = draws.uniform(0, original.width - zoom * width)
+    top = draws.uniform(0, original.height - zoom * height)
+    box = (left, top, left + zoom * width, top + zoom * height)
+    part = np.array(original.resize((width, height), Image.Resampling.BICUBIC, box=box), np.float64)
+    part += draws.normal(0, 4, (height, width, 1)) + draws.normal(0, 2, (height, width, 3))
+    return part.clip(0, 255).astype(np.uint8)
+
+
+def photos(folder: Path) -> list[Path]:
+    """JPEG files of many sizes: parts of two photos."""
     draws = np.random.default_rng(0)
-    originals = [Image.fromarray(pixels) for pixels in load_sample_images().images]
     paths = []
     for number, (width, height) in enumerate(shape for shape, count in SHAPES.items() for _ in range(count)):
-        original = originals[number % 2]
-        zoom = draws.uniform(0.6, 1) * min(original.width / width, original.height / height)
-        left = draws.uniform(0, original.width - zoom * width)
-        top = draws.uniform(0, original.height - zoom * height)
-        box = (left, top, left + zoom * width, top + zoom * height)
-        part = np.array(original.resize((width, height), Image.Resampling.BICUBIC, box=box), np.float64)
-        part += draws.normal(0, 4, (height, width, 1)) + draws.normal(0, 2, (height, width, 3))
+        pixels = photo(originals()[number % 2], width, height, draws)
         path = folder / f"{number:02}.jpg"
         mode = {7: "L", 11: "CMYK"}.get(number, "RGB")
         quality, progressive = int(draws.integers(75, 96)), number % 20 == 13
-        image = Image.fromarray(part.clip(0, 255).astype(np.uint8)).convert(mode)
+        image = Image.fromarray(pixels).convert(mode)
         image.save(path, quality=quality, progressive=progressive, subsampling="4:2:0")
         paths.append(path)
     return paths
@@ -194,7 +204,7 @@ def boxer(draws: object, heights: np.ndarray, widths: np.ndarray) -> np.ndarray:
 def loaded(images: Files, workers: int) -> float:
     """Images a second of the loader of trainings, while its workers are busy throughout."""
     steps = len(images.labels) // BATCH
-    batches = training_loader(images, Training(batch=BATCH), boxer, 0, steps, workers, False)
+    batches = load(Steps(images, Training(batch=BATCH), boxer), range(steps), workers, False)
     moments = [time.perf_counter() for _ in batches]
     lead = 2 * workers  # batches that workers prepare ahead
     return (steps - 2 * lead - 1) * BATCH / (moments[-1 - lead] - moments[lead])

@@ -1,19 +1,17 @@
-"""How long the commands that need no torch take, and how long a compilation for costs takes; writes docs/benchmarks.md.
+"""How long the commands that need no torch take, and how long compilations for costs and differences take.
 
-Run on an idle machine, from the root of the repository: python tests/benchmarks/startup.py
+Run on an idle machine, from the root of the repository: python -m tests.benchmarks.startup
 Each command is timed as a whole process, in turn with its reference, after one round that is not counted.
 """
 
 from __future__ import annotations
 
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from importlib import metadata
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -77,15 +75,9 @@ def differences() -> list[str]:
     return lines
 
 
-def main() -> None:
+def commands() -> list[str]:
+    """The time of the commands without torch."""
     lines = [
-        "# Measurements",
-        "",
-        "Written by `python tests/benchmarks/startup.py`; run it to see your own machine's figures.",
-        "",
-        f"Machine: {platform.machine()}, {os.cpu_count()} cores; Python {platform.python_version()}, "
-        f"torch {metadata.version('torch')}.",
-        "",
         "## Commands without torch",
         "",
         "Whole processes on `examples/full.recipe`, in turn with "
@@ -98,7 +90,12 @@ def main() -> None:
         median, ratios = compare(command)
         spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
         lines.append(f"| `{name}` | {median:.3f} s | {statistics.median(ratios):.2f} | {spread} |")
-    lines += [
+    return lines
+
+
+def compilations() -> list[str]:
+    """The time of compiling without weights."""
+    lines = [
         "",
         "## Compiling for costs",
         "",
@@ -113,10 +110,16 @@ def main() -> None:
     ]
     for name, times in zip(("first in a process", "second"), zip(*runs, strict=True), strict=True):
         lines.append(f"| {name} | {statistics.median(times):.2f} s | {min(times):.2f} to {max(times):.2f} s |")
-    lines += differences()
-    text = "\n".join(lines) + "\n"
-    (ROOT / "docs" / "benchmarks.md").write_text(text)
-    print(text)
+    return lines
+
+
+def section() -> list[str]:
+    """The measurements, as lines of Markdown."""
+    return [*commands(), *compilations(), *differences()]
+
+
+def main() -> None:
+    print("\n".join(section()))
 
 
 if __name__ == "__main__":
