@@ -69,6 +69,7 @@ class Loop:
                 if ends:
                     self.evaluated = False
                     result = self._evaluate()
+                    since = time.monotonic()
                 number, late = ranks.asked(self.signals.received, self.cadence.late(self.saved))
                 over = trainer.step == trainer.total_steps
                 if number or late or over or self.cadence.at(trainer.step, ends):

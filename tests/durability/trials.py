@@ -106,7 +106,8 @@ class Parts(list[tuple[Tensor, Tensor]]):
             yield part
 
 
-def _cut_between_parts(cut: Cut) -> Any:
+def cut_between_parts(cut: Cut) -> Any:
+    """A context in which the signal comes amid the second step, between two of its parts."""
     calls, parts = [0], training.parts
 
     def counted(*arguments: Any) -> list[tuple[Tensor, Tensor]]:
@@ -184,7 +185,7 @@ def _leaves(name: str, value: Any) -> Iterator[tuple[str, str]]:
 def cut_and_resume(word: str, point: str, workers: int, files: Path, out: Path) -> str:
     """Train a trick, cut it at a point, resume it; the outcome. Fails where nothing was cut."""
     cut = Cut(point)
-    aside = _cut_between_parts(cut) if point == "mid-accumulation" else contextlib.nullcontext()
+    aside = cut_between_parts(cut) if point == "mid-accumulation" else contextlib.nullcontext()
     try:
         with aside:
             train(word, workers, files, out, listener=cut)

@@ -1,0 +1,64 @@
+"""What only a GPU shows: fp16 with a loss scaler, copies that overlap, fused updates that are not made, memory."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import pytest
+import torch
+
+import recipe
+from recipe.devices import precision
+from recipe.diagnostics import Diverged
+from recipe.engine import prepare
+from recipe.memory import fitting_micro
+from recipe.trainer import Trainer
+from tests.durability.test_divergence import TEXT as BROKEN
+from tests.durability.test_divergence import vocabulary
+from tests.durability.trials import Cut, cut_between_parts, outcome, small
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
+TEXT = (
+    "data fake size=32 classes=10 images=192 workers={workers}; batch 8 micro 4; epochs 2; lr 0.05; ema 0.9; "
+    "augment crop flip"
+)
+
+
+@pytest.fixture(autouse=True)
+def _deterministic(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("format", ["fp16", "bf16", "fp32"])
+def test_a_cut_training_goes_on_bit_by_bit(tmp_path: Path, format: str, workers: int) -> None:
+    text = f"{TEXT.format(workers=workers)}; precision {format}"
+    whole = recipe.run(recipe.compile(text, base=small()), out=tmp_path / "whole", device="cuda")
+    for point in ("mid-accumulation", "last batch", "epoch boundary"):  # steps are told of at each 20th alone
+        cut = Cut(point)
+        between = cut_between_parts(cut) if point == "mid-accumulation" else contextlib.nullcontext()
+        with pytest.raises(recipe.Interrupted), between:
+            recipe.run(recipe.compile(text, base=small()), out=tmp_path / point, device="cuda", listener=cut)
+        again = recipe.run(recipe.compile(text, base=small()), out=tmp_path / point, device="cuda", resume=True)
+        assert outcome(again.folder) == outcome(whole.folder), point
+
+
+@pytest.mark.parametrize("kind", ["loss", "gradient"])
+def test_what_is_not_finite_stops_a_training_on_a_gpu(tmp_path: Path, kind: str) -> None:
+    words = vocabulary(3, kind, float("nan"))
+    program = recipe.compile(f"{BROKEN}; loss broken", base=small(), vocabulary=words)
+    with pytest.raises(Diverged, match="diverged at step 3"):
+        recipe.run(program, out=tmp_path / "run", device="cuda", vocabulary=words)
+
+
+def test_the_micro_batch_that_fits_is_found() -> None:
+    text = "base resnet50; data fake size=224 classes=10 images=8192; batch 8192 micro auto; epochs 1; precision bf16"
+    program = recipe.compile(text)
+    sets, program = prepare(program.plan, program)
+    device = torch.device("cuda")
+    found = fitting_micro(Trainer.make(program, sets, device, precision("bf16", device), {}))
+    assert 2 <= found < 8192
