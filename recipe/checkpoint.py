@@ -71,16 +71,18 @@ def save(folder: Path, step: int, state: dict[str, Any], keep: int = KEEP) -> Pa
     path = folder / f"step-{step:09d}.pt"
     packed = io.BytesIO()  # in memory first: what fails later is the disk, and nothing else
     torch.save(state, packed)
-    write(path, lambda file: file.write(packed.getbuffer()))
     for stale in folder.glob(".step-*"):  # of a process that was killed while it wrote
         stale.unlink(missing_ok=True)
-    for old in sorted(folder.glob("step-*.pt"))[:-keep]:
+    write(path, lambda file: file.write(packed.getbuffer()))
+    saved = sorted(folder.glob("step-*.pt"))
+    at = saved.index(path) + 1
+    for old in (*saved[:at][:-keep], *saved[at:]):  # later ones are of a training that began anew
         old.unlink(missing_ok=True)
     return path
 
 
 def _newest(folder: Path) -> Iterator[Path]:
-    yield from sorted(folder.glob("step-*.pt"), reverse=True)
+    yield from sorted((path for path in folder.glob("step-*.pt") if path.is_file()), reverse=True)
 
 
 def read(folder: Path) -> tuple[bytes | None, list[Path]]:
@@ -94,6 +96,9 @@ def read(folder: Path) -> tuple[bytes | None, list[Path]]:
             packed = path.read_bytes()
             unpack(packed, torch.device("cpu"))
             return packed, unsound
+        except (OSError, MemoryError) as error:  # which says nothing about what is in it
+            reason = getattr(error, "strerror", None) or "there is too little memory"
+            raise fail("E001", f"the checkpoint `{path}` can't be read: {reason.lower()}") from error
         except Exception:  # whatever is wrong with it, the one before may be sound
             aside = path.with_name(f"{path.name}.unreadable")
             path.replace(aside)
@@ -119,6 +124,13 @@ def unpack(packed: bytes, device: torch.device) -> dict[str, Any]:
     for name, tensor in {**state["model"], **(state["average"] or {})}.items():
         if not isinstance(name, str) or not isinstance(tensor, Tensor):
             raise ValueError("its model is no state dict")
+        if not tensor.isfinite().all():
+            raise ValueError(f"its {name} is not finite")
+    for meter in state["meters"] or [None]:
+        if not isinstance(meter, dict) or meter.keys() != {"loss", "correct", "images"}:
+            raise ValueError("its meters are none")
+    if not all(isinstance(one, list) and len(one) == 2 for one in state["skipped"]):
+        raise ValueError("its skipped images are none")
     return state
 
 

@@ -124,6 +124,7 @@ CODES: Mapping[str, tuple[str, str]] = {
         "A run is never written over. Name another folder, or go on with --resume.",
     ),
     "E114": ("compilation by torch failed", "`compile` needs a C++ compiler on a CPU. Leave it out, or install one."),
+    "E115": ("too little memory", "Compute each batch in parts with `batch N micro M`, or use smaller images."),
     "E116": (
         "a folder in use",
         "Another run writes to the folder at this moment. The lock ends with its process, however that ends.",
@@ -134,8 +135,10 @@ CODES: Mapping[str, tuple[str, str]] = {
         "killed, tells why. What it saved is whole.",
     ),
     "E118": ("not a cadence", "`--save-every` takes `epoch`, steps such as `500`, a time such as `15m`, or several."),
-    "E119": ("already several processes", "torchrun starts the processes itself; `--nproc` would start more in each."),
-    "E115": ("too little memory", "Compute each batch in parts with `batch N micro M`, or use smaller images."),
+    "E119": (
+        "already several processes",
+        "Under torchrun there are several processes already; `--nproc` would start more in each of them.",
+    ),
     "E120": (
         "no finished run",
         "An export takes the folder of a run that has ended: `recipe.lock`, `summary.json` and `model.safetensors` are "

@@ -22,8 +22,10 @@ def pick(name: str | None = None) -> torch.device:
     there is one, else the CPU."""
     if name is None:
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and "LOCAL_RANK" in os.environ:  # of several processes on a machine, each has a device
-        name = f"cuda:{os.environ['LOCAL_RANK']}"
+    if name == "cuda" and torch.cuda.is_available() and torch.cuda.device_count() > 1:
+        name = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"  # of several processes on a machine, each has a device
+    elif name.startswith("cuda:") and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise fail("E110", f"several processes can't share `{name}`", help="say `cuda`: each takes a device of its own")
     if name == "cpu":
         return torch.device(name)
     try:
@@ -34,7 +36,17 @@ def pick(name: str | None = None) -> torch.device:
         raise fail("E110", f"there is no device `{name}` here: {reason}", help="`recipe doctor` lists them") from None
     if device.type not in ("cpu", "cuda"):
         raise fail("E110", f"recipes train on `cpu` and `cuda` devices, not on `{name}`")
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # what takes the current device, as a thread that pins memory does, takes this
     return device
+
+
+def cpu_is_fast_in_bf16() -> bool:
+    """Whether the CPU has a matrix unit for bf16, with which it is faster than fp32 (docs/benchmarks.md)."""
+    if hasattr(torch.cpu, "get_capabilities"):
+        found = torch.cpu.get_capabilities()
+        return any(found.get(name) for name in ("amx_bf16", "bf16", "arm_bf16"))
+    return bool(torch.cpu._is_amx_tile_supported())
 
 
 def cpu_has_bf16() -> bool:
@@ -78,8 +90,10 @@ def precision(asked: str, device: torch.device, strict: bool = False) -> Precisi
     if device.type == "cpu" and dtype is not torch.float32:
         if not cpu_has_bf16():
             dtype, reason = torch.float32, "this CPU multiplies neither fp16 nor bf16 in hardware"
-        elif dtype is torch.float16:
+        elif dtype is torch.float16 and cpu_is_fast_in_bf16():
             dtype, reason = torch.bfloat16, "a CPU has no fast fp16, and this one has bf16"
+        elif dtype is torch.float16:
+            dtype, reason = torch.float32, "this CPU has a matrix unit for neither fp16 nor bf16"
     elif device.type == "cuda" and dtype is torch.bfloat16 and not torch.cuda.is_bf16_supported(False):
         dtype, reason = torch.float16, "this GPU has no bf16"
     found = Precision(asked, dtype, dtype is torch.float16, device, reason)

@@ -112,9 +112,10 @@ def run(
     with contextlib.ExitStack() as held, Signals() as signals, _told_plainly(chosen_device):
         folder = ranks.decide(lambda: choose_folder(out, name, plan, resume, allow_changed))
         signals.folder = folder
-        if resume:
-            ranks.decide(lambda: held.enter_context(hold(folder)) if folder.exists() else None)
-        sets, program = prepare(plan, recipe if isinstance(recipe, Program) else None)
+        goes_on = resume and ranks.decide(folder.exists)
+        if goes_on:
+            ranks.decide(lambda: held.enter_context(hold(folder)))
+        sets, program = ranks.together(lambda: prepare(plan, recipe if isinstance(recipe, Program) else None))
 
         def train_teacher(teacher: Plan, home: Path) -> None:
             try:
@@ -137,30 +138,47 @@ def run(
         )
         trainer = Trainer.make(program, sets, chosen_device, chosen, teach, ranks)
         loop = Loop(trainer, program, folder, listener, signals, cadence)
-        if resume:
-            loop.restore(allow_changed)
+        if goes_on:
+            changed = loop.restore(allow_changed)
             done = ranks.decide(lambda: summary_of(folder))
             if trainer.step == trainer.total_steps and done.get("digest") == plan.digest:
                 return Run(folder, done, trainer.evaluated.eval())
-        if ranks.leads:
-            begun = folder.exists() and resume
-            folder = loop.folder = begin_folder(folder, named=out is not None or begun)
-            if not begun:
-                held.enter_context(hold(folder))
-            clean_folder(folder, trainer.step, loop.evaluated)
-            files.write_text(folder / "recipe.lock", lock_text(plan))
-            files.write_json(folder / "environment.json", environment(chosen_device, chosen))
-        folder = loop.folder = ranks.decide(lambda: folder)
+            if changed:
+                loop.save()
+
+        def begin() -> Path:
+            begun = begin_folder(folder, named=out is not None or goes_on)
+            if not goes_on:
+                held.enter_context(hold(begun))
+                if (begun / "recipe.lock").exists():
+                    raise fail("E116", f"another run began in `{begun}` just now", help="try again")
+            files.write_text(begun / "recipe.lock", lock_text(plan))
+            files.write_json(begun / "environment.json", environment(chosen_device, chosen))
+            clean_folder(begun, trainer.progress().epoch, loop.evaluated)
+            return begun
+
+        folder = loop.folder = ranks.decide(begin)
         signals.folder = folder
         for note in (*(f"warning: {warning.message}" for warning in plan.warnings), chosen.note):
             if note:
                 listener.note(note)
         try:
-            with torch.random.fork_rng():
+            with _repeatable(chosen_device):
                 summary = loop.run()
         finally:
             listener.stop()
     return Run(folder, summary, trainer.evaluated.eval())
+
+
+@contextlib.contextmanager
+def _repeatable(device: torch.device) -> Iterator[None]:
+    """Computations that come out the same each time, and leave the caller's randomness alone."""
+    cuda = device.type == "cuda"
+    with (
+        torch.random.fork_rng([device] if cuda else []),
+        torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True),
+    ):
+        yield
 
 
 @contextlib.contextmanager

@@ -152,8 +152,8 @@ def hold(folder: Path) -> Iterator[None]:
             file.truncate(0)
 
 
-def clean_folder(folder: Path, step: int, evaluated: bool) -> None:
-    """Take out what a run that goes on from a step does again: its summary, and the lines of later steps."""
+def clean_folder(folder: Path, epoch: float, evaluated: bool) -> None:
+    """Take out what a run that goes on does again: its summary, and the lines of what comes after ``epoch``."""
     try:
         (folder / "summary.json").unlink(missing_ok=True)
     except OSError as error:
@@ -164,7 +164,8 @@ def clean_folder(folder: Path, step: int, evaluated: bool) -> None:
         for line in path.read_text("utf-8").splitlines():
             try:
                 found = json.loads(line)
-                if found["step"] <= step and (evaluated or found["kind"] != "evaluation" or found["step"] < step):
+                known = evaluated or found["kind"] != "evaluation"
+                if found["epoch"] < epoch or (found["epoch"] == epoch and known):
                     kept.append(line)
             except (ValueError, KeyError, TypeError):
                 continue

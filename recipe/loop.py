@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -18,7 +19,7 @@ from recipe.checkpoint import Cadence
 from recipe.compiler import Program
 from recipe.diagnostics import Diagnostic, Diverged, fail
 from recipe.loading import Batch, Steps, ahead, load
-from recipe.memory import fitting_micro
+from recipe.memory import fitting_micro, settle
 from recipe.meters import Meter
 from recipe.objective import ask
 from recipe.report import Listener, pictures
@@ -53,6 +54,7 @@ class Loop:
         trainer, ranks = self.trainer, self.trainer.ranks
         began, trained_for, first, result = time.monotonic(), 0.0, trainer.step, {}
         with self.signals.deferred(), self._appending():
+            settle(trainer)
             self._choose_micro()
             self.listener.start(self.program, self.folder, trainer.step, trainer.total_steps, trainer.steps_per_epoch)
             if not self.evaluated:  # a signal came before that
@@ -73,8 +75,7 @@ class Loop:
                 number, late = ranks.asked(self.signals.received, self.cadence.late(self.saved))
                 over = trainer.step == trainer.total_steps
                 if number or late or over or self.cadence.at(trainer.step, ends):
-                    self._save()
-                    since = time.monotonic()
+                    since += self.save()
                 if number and not over:
                     raise Interrupted(number, self.folder, trainer.step)
             result = result or self._evaluate()  # resumed after its last step
@@ -136,7 +137,7 @@ class Loop:
         trainer = self.trainer
         result = trainer.evaluate(lambda: bool(self.signals.received))
         if result is None:
-            self._save()
+            self.save()
             raise Interrupted(max(trainer.ranks.gather(self.signals.received)), self.folder, trainer.step)
         loss = torch.tensor(result["loss"])
         if not loss.isfinite():  # the last update broke the weights: they are not kept
@@ -158,15 +159,17 @@ class Loop:
                     self.listener.note(f"skipped: {why}")
                     self._record("skipped", image=index, why=why)
 
-    def _save(self) -> None:
-        """Save a checkpoint of all processes, if its weights are finite."""
-        trainer, ranks = self.trainer, self.trainer.ranks
+    def save(self) -> float:
+        """Save a checkpoint of all processes, if its weights are finite; gives the seconds that it took."""
+        began, trainer, ranks = time.monotonic(), self.trainer, self.trainer.ranks
         self._finite()
         broken = [name for name, value in trainer.model.state_dict().items() if not value.isfinite().all()]
         if broken:
             raise self._diverged(f"the training diverged at step {trainer.step}: `{broken[0]}` is not finite")
         meters = ranks.gather(self.meter.state())
         if ranks.leads:
+            if self._metrics is not None:
+                os.fsync(self._metrics.fileno())  # the lines of the steps that it saves
             told = {
                 "meters": meters,
                 "evaluated": self.evaluated,
@@ -177,9 +180,13 @@ class Loop:
             checkpoint.save(self.folder / "checkpoints", trainer.step, state, self.cadence.keep)
         ranks.meet()
         self.saved = time.monotonic()
+        return self.saved - began
 
-    def restore(self, allow_changed: bool) -> None:
-        """Take up a training where its last sound checkpoint left it, or begin where there is none."""
+    def restore(self, allow_changed: bool) -> bool:
+        """Take up a training where its last sound checkpoint left it, or begin where there is none.
+
+        Gives whether its recipe was another.
+        """
         trainer, ranks = self.trainer, self.trainer.ranks
         packed, unsound = ranks.decide(lambda: checkpoint.read(self.folder / "checkpoints"))
         for path in unsound:
@@ -188,9 +195,9 @@ class Loop:
             if self.folder.exists():
                 why = "none of its checkpoints can be read" if unsound else "it has no checkpoint"
                 self.listener.note(f"{self.folder} begins anew: {why}")
-            return
+            return False
         state = checkpoint.unpack(packed, trainer.device)
-        changed = state["digest"] != trainer.identity
+        changed: bool = state["digest"] != trainer.identity
         try:
             if changed and not allow_changed:
                 raise ValueError("another digest")
@@ -207,7 +214,9 @@ class Loop:
             self.notes += told
             for note in self.notes[-1 - len(told) :]:
                 self.listener.note(note)
-        self._restore_meter(state["meters"])
+        if state["steps_per_epoch"] == trainer.steps_per_epoch:
+            self._restore_meter(state["meters"])
+        return changed
 
     def _restore_meter(self, meters: list[dict[str, Any]]) -> None:
         """Each process takes up its own sums; where there are more or fewer than before, the first takes all."""

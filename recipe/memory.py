@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from recipe.diagnostics import fail
 from recipe.trainer import Trainer
 
 SPARE = 0.8
@@ -19,6 +20,9 @@ def fitting_micro(trainer: Trainer) -> int:
     A GPU is tried; on a CPU, which would rather kill the process than say no, it follows from what two images take.
     Raises `torch.OutOfMemoryError` where not even two images fit.
     """
+    if trainer.plan.training.synchronised and trainer.ranks.several:
+        help = "state the number: `batch 256 micro 32`"
+        raise fail("E115", "with `norm sync` on several processes `batch micro auto` can't try parts", help=help)
     micro = share = -(-trainer.plan.training.batch // trainer.ranks.world)
     if trainer.device.type == "cpu":
         free = free_memory()
@@ -47,9 +51,18 @@ def free_memory() -> int | None:
         return None
 
 
-def _step(trainer: Trainer, images: int) -> None:
+def settle(trainer: Trainer) -> None:
+    """Let the exchange of gradients find its order, as its first use does.
+
+    Sums over three or more processes depend on that order, and a training that is resumed begins with another one.
+    """
+    if trainer.ranks.several:
+        _step(trainer, 2, trainer.parallel)
+
+
+def _step(trainer: Trainer, images: int, model: nn.Module | None = None) -> None:
     """The forward and backward computation of some images, of which nothing is left."""
-    model, classes = trainer.model.train(), trainer.prepare.classes
+    model, classes = (model or trainer.model).train(), trainer.prepare.classes
     buffers = [buffer.clone() for buffer in model.buffers()]
     size = trainer.plan.use("data").trick.size  # type: ignore[union-attr]
     try:

@@ -79,8 +79,8 @@ class Preparation:
 
     def normalised(self, images: Tensor) -> Tensor:
         """Images in [0, 1] to inputs of mean 0 and deviation 1."""
-        mean = images.new_tensor(self.sets.mean).view(1, 3, 1, 1)
-        std = images.new_tensor(self.sets.std).view(1, 3, 1, 1)
+        mean = torch.tensor(self.sets.mean).to(images, non_blocking=True).view(1, 3, 1, 1)
+        std = torch.tensor(self.sets.std).to(images, non_blocking=True).view(1, 3, 1, 1)
         return (images - mean) / std
 
     def plain(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -96,7 +96,7 @@ class Preparation:
         if self.boxes and self.sets.train.uniform:
             sides = [np.full(len(images), float(side)) for side in images.shape[-2:]]
             boxes = ask(self.boxes[0], "box", attrs.evolve(draws, stream="crop"), *sides)
-            images = crop(images, torch.from_numpy(boxes).to(self.device))
+            images = crop(images, torch.from_numpy(boxes).to(self.device, non_blocking=True))
         for trick in self.augments:
             images = ask(trick, "augment", images, attrs.evolve(draws, stream=trick.declared.word))
         images = self.normalised(images)

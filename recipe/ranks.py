@@ -20,12 +20,12 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from recipe.diagnostics import Diverged, RecipeError, fail
+from recipe.diagnostics import Diagnostic, Diverged, RecipeError, fail
 
 T = TypeVar("T")
 
 PATIENCE = timedelta(hours=2)
-"""How long a process waits for the others: one may be training a teacher's last epoch or writing to a slow disk."""
+"""How long a process waits for word from the others: the first may be writing to a slow disk."""
 
 
 def world_size() -> int:
@@ -49,7 +49,7 @@ class Ranks:
         if world_size() == 1:
             return cls()
         if not dist.is_initialized():
-            dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+            dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
         control = dist.new_group(backend="gloo", timeout=PATIENCE)
         return cls(dist.get_rank(), dist.get_world_size(), control)
 
@@ -72,11 +72,27 @@ class Ranks:
                 told = [("chosen", choose())]
             except RecipeError as error:
                 told = [("diverged" if isinstance(error, Diverged) else "failed", error.diagnostics)]
+            except Exception as error:
+                reason = Diagnostic("E117", f"the first process failed: {type(error).__name__}: {error}")
+                dist.broadcast_object_list([("failed", (reason,))], 0, group=self.control)
+                raise
         dist.broadcast_object_list(told, 0, group=self.control)
         kind, value = told[0]
         if kind != "chosen":
             raise (Diverged if kind == "diverged" else RecipeError)(*value)
         return value  # type: ignore[no-any-return]
+
+    def together(self, do: Callable[[], T]) -> T:
+        """What each process does by itself; an error of one is an error of all."""
+        found, wrong = None, None
+        try:
+            found = do()
+        except RecipeError as error:
+            wrong = error
+        told = [one for one in self.gather(wrong.diagnostics if wrong else None) if one]
+        if wrong or told:
+            raise wrong or RecipeError(*told[0])
+        return found  # type: ignore[return-value]
 
     def gather(self, value: T) -> list[T]:
         """The value of every process, in order, on all of them."""
@@ -111,13 +127,13 @@ class Ranks:
             dist.all_reduce(tensor)
         return tensor
 
-    def average_(self, tensors: Iterable[Tensor]) -> None:
-        """Average float tensors over all processes, in place."""
+    def average_(self, tensors: Iterable[Tensor], part: float) -> None:
+        """Average float tensors over all processes, in place; ``part`` is the weight of this one, of 1 in all."""
         if not self.several or not (found := list(tensors)):
             return
-        flat = torch.cat([tensor.reshape(-1) for tensor in found])
+        flat = torch.cat([tensor.reshape(-1) for tensor in found]).mul_(part)
         dist.all_reduce(flat)
-        parts = flat.div_(self.world).split([tensor.numel() for tensor in found])  # type: ignore[no-untyped-call]
+        parts = flat.split([tensor.numel() for tensor in found])  # type: ignore[no-untyped-call]
         torch._foreach_copy_(found, [part.view_as(tensor) for part, tensor in zip(parts, found, strict=True)])
 
     def wrap(self, model: nn.Module) -> nn.Module:
@@ -153,7 +169,7 @@ def lost(error: RuntimeError) -> RecipeError:
 
 def is_loss(error: BaseException) -> bool:
     """Whether an error says that another process went away."""
-    words = ("Connection", "gloo", "NCCL", "socket", "Broken pipe", "Timed out", "recvBytes", "timed out")
+    words = ("Connection closed by peer", "Connection reset", "Broken pipe", "recvBytes", "remote process exited")
     return isinstance(error, RuntimeError) and dist.is_initialized() and any(word in str(error) for word in words)
 
 

@@ -6,10 +6,14 @@ import contextlib
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
+
+TWICE = 1.0
+"""Seconds in which a signal that comes again is the same one, sent to a process and passed on by its launcher."""
 
 
 class Interrupted(BaseException):
@@ -21,7 +25,7 @@ class Interrupted(BaseException):
         super().__init__(
             f"stopped at step {step} by {name}; go on with: recipe run --resume {folder}"
             if step
-            else f"stopped by {name} before the first step"
+            else f"stopped by {name} while it was being prepared; nothing was lost"
         )
 
 
@@ -35,6 +39,7 @@ class Signals:
         self.folder = folder or Path()
         self._received = 0
         self._deferring = False
+        self._since = 0.0
         self._before: dict[int, Any] = {}
         self._parent = os.getppid()
 
@@ -61,12 +66,17 @@ class Signals:
             self._deferring = False
 
     def _note(self, number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
         if self._received:
-            os._exit(128 + number)
-        self._received = number
+            if now - self._since > TWICE:
+                os._exit(128 + number)
+            return
+        self._received, self._since = number, now
         if not self._deferring:
             raise Interrupted(number, self.folder, 0)
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        if self._received and kind is None and self._before:  # it came too late for this run, not for what is around it
+            os.kill(os.getpid(), self._received)

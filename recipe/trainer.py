@@ -65,8 +65,8 @@ class Average:
     def update(self, model: nn.Module, updates: int) -> None:
         decay = min(self.decay, (1 + updates) / (10 + updates))
         torch._foreach_lerp_(list(self.model.parameters()), list(model.parameters()), 1 - decay)
-        for mine, theirs in zip(self.model.buffers(), model.buffers(), strict=True):
-            mine.copy_(theirs)
+        if buffers := list(self.model.buffers()):
+            torch._foreach_copy_(buffers, list(model.buffers()))
 
 
 @attrs.define(eq=False)
@@ -115,26 +115,28 @@ class Trainer:
         compiled = training.compile_mode is not None
         parallel = ranks.wrap(torch.compile(model, mode=training.compile_mode) if compiled else model)  # type: ignore[arg-type]
         groups = parameter_groups(plan, model)
+        optimizer = ask(plan.hooked("optimize")[0], "optimize", groups, training.rate)
+        _begin_momentum(optimizer)
         names = tuple(name for group in groups for name in group["names"])
         return cls(
-            plan,
-            sets,
-            device,
-            chosen,
-            model,
-            parallel,
-            _told(parallel) if compiled else parallel,
-            ask(plan.hooked("optimize")[0], "optimize", groups, training.rate),
-            torch.amp.GradScaler(device.type, enabled=chosen.scaled),
-            average,
-            Preparation.of(plan, sets, program.classes, device),
-            objective(plan, teach),
-            training.steps(len(sets.train.labels)),
-            program.identity,
-            ranks,
-            Guard.on(device, 1 if chosen.scaled else len(names)),
-            names,
-            training.micro,
+            plan=plan,
+            sets=sets,
+            device=device,
+            precision=chosen,
+            model=model,
+            parallel=parallel,
+            forward=_told(parallel) if compiled else parallel,
+            optimizer=optimizer,
+            scaler=torch.amp.GradScaler(device.type, enabled=chosen.scaled),
+            average=average,
+            prepare=Preparation.of(plan, sets, program.classes, device),
+            loss_of=objective(plan, teach),
+            steps_per_epoch=training.steps(len(sets.train.labels)),
+            identity=program.identity,
+            ranks=ranks,
+            guard=Guard.on(device, 1 if chosen.scaled else len(names)),
+            names=names,
+            micro=training.micro,
         )
 
     @property
@@ -214,7 +216,8 @@ class Trainer:
         seen = self._backward(inputs, targets, batch, meter)
         self._update(seen)
         if not training.synchronised:  # running statistics, which each process has of its share
-            self.ranks.average_(tensor for tensor in self.model.buffers() if tensor.is_floating_point())
+            part = len(batch.indices) / batch.total if batch.counted and batch.total else 0.0
+            self.ranks.average_((tensor for tensor in self.model.buffers() if tensor.is_floating_point()), part)
         if self.average:
             self.average.update(self.model, self.step)
         self.step += 1
@@ -235,7 +238,7 @@ class Trainer:
                     help = "take larger batches or larger images"
                     raise fail("E103", f"the model can't train on a batch of {len(x)}: {error}", help=help) from error
                 loss, logits = self.loss_of(outputs, y, x)
-                self.scaler.scale(loss * (len(x) * share)).backward()  # type: ignore[no-untyped-call]
+                self.scaler.scale(self._kept_back(loss * (len(x) * share))).backward()  # type: ignore[no-untyped-call]
             if batch.counted:
                 meter.add(loss, logits, y)
             seen += loss.detach()
@@ -265,6 +268,15 @@ class Trainer:
             elif not guard.broken:
                 optimizer.step()
         optimizer.zero_grad(set_to_none=True)
+
+    def _kept_back(self, loss: Tensor) -> Tensor:
+        """The loss; for a loss scaler one without a number where no update may be made, which makes it skip that."""
+        if not self.scaler.is_enabled():
+            return loss
+        with torch.no_grad():
+            sound = loss.isfinite() & (self.guard.broken == 0)
+            factor = torch.where(sound, 1.0, torch.nan)
+        return loss * factor
 
     def _absorbing(self) -> Tensor:
         """1, or infinity where the loss scale has fallen so low that it is not what makes gradients infinite."""
@@ -315,6 +327,17 @@ class Trainer:
         """Whether images that can't be decoded are passed over."""
         data = self.plan.use("data")
         return data is not None and getattr(data.trick, "on_error", "fail") == "skip"
+
+
+def _begin_momentum(optimizer: torch.optim.Optimizer) -> None:
+    """Let momentum begin at zero, which changes no update.
+
+    A fused SGD whose first update is not made, for an infinite gradient, would go on from memory that nobody set.
+    """
+    for group in optimizer.param_groups:
+        if isinstance(optimizer, torch.optim.SGD) and group["momentum"] and not group["dampening"]:
+            for parameter in group["params"]:
+                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
 
 def _told(compiled: nn.Module) -> Callable[[Tensor], Any]:

@@ -29,9 +29,11 @@ class Cutmix(Trick):
 
         partner = partners(len(images))
         pair = torch.arange(len(images)) // 2 * 2
-        weight = torch.from_numpy(draws.beta(self.alpha))[pair].to(images)
-        centres = torch.from_numpy(attrs.evolve(draws, stream=draws.stream + " centre").uniform(2))[pair].to(images)
-        return cutmix(images, targets, partner.to(images.device), weight, centres)
+        weight = torch.from_numpy(draws.beta(self.alpha))[pair].to(images, non_blocking=True)
+        centres = torch.from_numpy(attrs.evolve(draws, stream=draws.stream + " centre").uniform(2))[pair].to(
+            images, non_blocking=True
+        )
+        return cutmix(images, targets, partner.to(images.device, non_blocking=True), weight, centres)
 
 
 def cutmix(

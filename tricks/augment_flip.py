@@ -21,5 +21,5 @@ class Flip(Trick):
     def augment(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
         import torch
 
-        flipped = torch.from_numpy(draws.uniform()[:, 0] < self.probability).to(images.device)
+        flipped = torch.from_numpy(draws.uniform()[:, 0] < self.probability).to(images.device, non_blocking=True)
         return torch.where(flipped.view(-1, 1, 1, 1), images.flip(3), images)

@@ -34,8 +34,8 @@ class Mixup(Trick):
 
         partner = partners(len(images))
         pair = torch.arange(len(images)) // 2 * 2
-        weight = torch.from_numpy(draws.beta(self.alpha))[pair].to(images)
-        return mixup(images, targets, partner.to(images.device), weight)
+        weight = torch.from_numpy(draws.beta(self.alpha))[pair].to(images, non_blocking=True)
+        return mixup(images, targets, partner.to(images.device, non_blocking=True), weight)
 
 
 def mixup(

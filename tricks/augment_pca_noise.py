@@ -28,11 +28,13 @@ class PcaNoise(Trick):
     def augment(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
         import torch
 
-        return pca_noise(images, torch.from_numpy(draws.normal(3) * self.deviation).to(images))
+        return pca_noise(images, torch.from_numpy(draws.normal(3) * self.deviation).to(images, non_blocking=True))
 
 
 def pca_noise(images: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
     """Images (N, 3, H, W) in [0, 1] with the noise of coefficients alpha (N, 3) added."""
-    values = images.new_tensor(EIGENVALUES) / 255
-    colours = (alpha * values) @ images.new_tensor(EIGENVECTORS).T
+    import torch
+
+    values = torch.tensor(EIGENVALUES).to(images, non_blocking=True) / 255
+    colours = (alpha * values) @ torch.tensor(EIGENVECTORS).to(images, non_blocking=True).T
     return images + colours[:, :, None, None]

@@ -135,6 +135,34 @@ def test_where_no_checkpoint_is_sound_the_run_begins_anew_and_keeps_what_it_save
     ]
 
 
+def test_a_checkpoint_that_the_disk_does_not_give_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(tmp_path / "run")
+
+    def fails(path: Path) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", fails)
+        with pytest.raises(RecipeError, match=r"E001.*input/output error"):
+            train(tmp_path / "run", resume=True)
+    assert len(list((tmp_path / "run" / "checkpoints").glob("step-*.pt"))) == 2
+
+
+def test_a_run_that_goes_back_keeps_what_it_saves(tmp_path: Path) -> None:
+    """With larger batches an epoch has fewer steps, and its number is lower than that of what was saved before."""
+    train(tmp_path / "run", "epochs 3")
+    run = train(tmp_path / "run", "epochs 6; batch 24", resume=True, allow_changed=True, keep=9)
+    assert run.summary["steps"] == 6
+    assert "an epoch has 1 steps now, not 3: the epoch begins anew" in run.summary["notes"]
+    assert [path.name for path in sorted((run.folder / "checkpoints").iterdir())] == [
+        f"step-{step:09d}.pt" for step in (3, 4, 5, 6)
+    ]
+    epochs = [line["epoch"] for line in run.metrics if line["kind"] == "evaluation"]
+    assert epochs == [1, 2, 3, 4, 5, 6]
+
+
 def test_a_state_of_other_shapes_is_refused(tmp_path: Path) -> None:
     train(tmp_path / "run")
     newest = sorted((tmp_path / "run" / "checkpoints").iterdir())[-1]

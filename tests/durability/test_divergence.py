@@ -85,14 +85,21 @@ def half(asked: str, device: torch.device, strict: bool) -> Precision:
     return Precision("fp16", torch.float16, True, device)
 
 
-def test_a_loss_scaler_absorbs_what_its_scale_makes_infinite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("optimizer", ["nag", "sgd", "adamw"])
+@pytest.mark.parametrize("at", [1, 2])
+def test_a_loss_scaler_absorbs_what_its_scale_makes_infinite(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int, optimizer: str
+) -> None:
     monkeypatch.setattr(
         "recipe.engine.precision", lambda asked, device, strict: Precision("fp16", torch.float16, True, device)
     )
-    words = vocabulary(2, "gradient", float("inf"))
-    program = recipe.compile(f"{TEXT}; loss broken", base=small(), vocabulary=words)
+    words = vocabulary(at, "gradient", float("inf"))
+    program = recipe.compile(f"{TEXT}; optimizer {optimizer}; loss broken", base=small(), vocabulary=words)
+    heap = [torch.full((100_000,), 7e30) for _ in range(50)]  # memory that the optimizer must not take for its own
+    del heap
     run = recipe.run(program, out=tmp_path / "run", device="cpu", vocabulary=words)
     assert run.summary["steps"] == 6
+    assert all(value.abs().max() < 100 for value in run.model.parameters())
     state = torch.load(tmp_path / "run" / "checkpoints" / "step-000000006.pt", weights_only=True)
     assert state["scaler"]["scale"] == 2.0**15
 

@@ -88,10 +88,11 @@ def test_a_training_that_changes_its_number_of_processes_sees_each_image_once_an
 
 
 @pytest.mark.slow
-def test_an_interrupted_training_of_two_processes_goes_on_bit_by_bit(tmp_path: Path) -> None:
-    assert train(2, tmp_path, "ema 0.9", model="small", name="whole") == 0
-    assert train(2, tmp_path, "ema 0.9", model="small", stop=3) == 143
-    assert train(2, tmp_path, "ema 0.9", model="small") == 0
+@pytest.mark.parametrize("world", [2, 3])
+def test_an_interrupted_training_of_several_processes_goes_on_bit_by_bit(tmp_path: Path, world: int) -> None:
+    assert train(world, tmp_path, "ema 0.9", model="small", name="whole") == 0
+    assert train(world, tmp_path, "ema 0.9", model="small", stop=3) == 143
+    assert train(world, tmp_path, "ema 0.9", model="small") == 0
     assert (tmp_path / "run" / "model.safetensors").read_bytes() == (
         tmp_path / "whole" / "model.safetensors"
     ).read_bytes()

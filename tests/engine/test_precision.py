@@ -13,16 +13,18 @@ CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize(
-    ("asked", "has_bf16", "runs"),
+    ("asked", "bf16", "runs"),
     [
-        ("fp32", True, "fp32"), ("fp32", False, "fp32"), ("bf16", True, "bf16"),
-        ("bf16", False, "fp32"), ("fp16", True, "bf16"), ("fp16", False, "fp32"),
+        ("fp32", "fast", "fp32"), ("fp32", "slow", "fp32"), ("fp32", "none", "fp32"),
+        ("bf16", "fast", "bf16"), ("bf16", "slow", "bf16"), ("bf16", "none", "fp32"),
+        ("fp16", "fast", "bf16"), ("fp16", "slow", "fp32"), ("fp16", "none", "fp32"),
     ],
 )  # fmt: skip
 def test_a_cpu_takes_the_fastest_format_it_has(
-    monkeypatch: pytest.MonkeyPatch, asked: str, has_bf16: bool, runs: str
+    monkeypatch: pytest.MonkeyPatch, asked: str, bf16: str, runs: str
 ) -> None:
-    monkeypatch.setattr(devices, "cpu_has_bf16", lambda: has_bf16)
+    monkeypatch.setattr(devices, "cpu_has_bf16", lambda: bf16 != "none")
+    monkeypatch.setattr(devices, "cpu_is_fast_in_bf16", lambda: bf16 == "fast")
     found = precision(asked, CPU)
     assert found.name == runs
     assert not found.scaled

@@ -267,6 +267,6 @@ def test_the_source_says_what_it_is(photos: tuple[Path, Path, str]) -> None:
     text = script.read_text()
     about = inspect.cleandoc(runpy.run_path(str(script))["__doc__"])
     assert about.startswith("resnet18, trained by this recipe (plan ")
-    assert f'    data folder "{root}" size=32 workers=0\n' in about
+    assert f'    data folder "{root}" size=32 workers=0 on-error=fail\n' in about
     assert "The centre of the image, 224/256 of its short side, is resized to 32 × 32 pixels" in about
     assert "import recipe" not in text
