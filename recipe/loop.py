@@ -63,6 +63,8 @@ class Loop:
             since = time.monotonic()
             for batch in self._batches():
                 rate = trainer.train_step(batch, self.meter)
+                if trainer.step == first + 1 and trainer.plan.training.compile_mode:
+                    self.listener.note(f"compile: the first step took {time.monotonic() - since:.0f} s")
                 self._count_skipped(batch)
                 ends = trainer.step % trainer.steps_per_epoch == 0
                 if trainer.step % self._log_every == 0 or ends:
