@@ -129,7 +129,7 @@ def unpack(packed: bytes, device: torch.device) -> dict[str, Any]:
     for meter in state["meters"] or [None]:
         if not isinstance(meter, dict) or meter.keys() != {"loss", "correct", "images"}:
             raise ValueError("its meters are none")
-    if not all(isinstance(one, list) and len(one) == 2 for one in state["skipped"]):
+    if not all(isinstance(one, list) and len(one) == 3 for one in state["skipped"]):
         raise ValueError("its skipped images are none")
     return state
 

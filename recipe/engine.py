@@ -109,7 +109,7 @@ def run(
     ranks = Ranks.join(chosen_device)
     listener = listener if ranks.leads else Quiet()
     chosen = precision(plan.training.precision, chosen_device, strict)
-    with contextlib.ExitStack() as held, Signals() as signals, _told_plainly(chosen_device):
+    with contextlib.ExitStack() as held, Signals(tell=listener.note) as signals, _told_plainly(chosen_device):
         folder = ranks.decide(lambda: choose_folder(out, name, plan, resume, allow_changed))
         signals.folder = folder
         goes_on = resume and ranks.decide(folder.exists)
@@ -142,6 +142,7 @@ def run(
             changed = loop.restore(allow_changed)
             done = ranks.decide(lambda: summary_of(folder))
             if trainer.step == trainer.total_steps and done.get("digest") == plan.digest:
+                listener.note(f"{folder} has finished already: there is nothing to do")
                 return Run(folder, done, trainer.evaluated.eval())
             if changed:
                 loop.save()
@@ -191,7 +192,7 @@ def _told_plainly(device: torch.device) -> Iterator[None]:
         raise fail("E115", f"`{device}` has too little memory for this training", help=help) from error
     except RuntimeError as error:
         if is_loss(error):
-            raise lost(error) from error
+            raise lost() from error
         raise
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import uuid
 from typing import NoReturn
@@ -24,7 +25,7 @@ def launch(processes: int, arguments: list[str]) -> NoReturn:
         raise fail("E119", "torchrun has started several processes already", help="leave out --nproc")
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", "600")  # a large checkpoint on a slow disk
-    logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)  # the processes tell for themselves
+    logging.disable(logging.CRITICAL)  # the processes tell for themselves
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -47,10 +48,10 @@ def launch(processes: int, arguments: list[str]) -> NoReturn:
 def _status(codes: list[int]) -> int:
     """What the processes ended with: the cause, not what followed from it.
 
-    >>> _status([70, 3]), _status([-9, 2])
-    (3, 137)
+    >>> _status([143, 2]), _status([-9, 2]), _status([70, 130])
+    (2, 137, 130)
     """
-    killed = [128 - code for code in codes if code < 0]
-    told = [code for code in codes if code > 0]
-    meant = [code for code in told if code in (3, 130, 143)]
-    return next(iter([*meant, *killed, *sorted(told), 1]))
+    for code in (3, -signal.SIGKILL, 2, 130, 143):  # the launcher sends SIGTERM to the others of one that failed
+        if code in codes:
+            return code if code > 0 else 128 - code
+    return next((code if code > 0 else 128 - code for code in codes if code), 1)

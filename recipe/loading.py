@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import warnings
 from collections.abc import Iterable, Iterator
 
 import attrs
@@ -190,9 +191,13 @@ class InOrder(Dataset[Loaded]):
 
 def load(dataset: Dataset[Loaded], steps: Iterable[int], workers: int, pin: bool) -> Iterator[Batch]:
     """Batches by their numbers, made by so many worker processes. Raises what they could not make."""
-    loader = DataLoader(
-        dataset, sampler=steps, batch_size=None, num_workers=workers, pin_memory=pin, worker_init_fn=_undisturbed
-    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", message="This DataLoader will create"
+        )  # more workers than cores: as it is said
+        loader = DataLoader(
+            dataset, sampler=steps, batch_size=None, num_workers=workers, pin_memory=pin, worker_init_fn=_undisturbed
+        )
     for loaded in loader:
         if not isinstance(loaded, Batch):
             raise RecipeError(*loaded)

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -18,6 +18,7 @@ from recipe import checkpoint, files
 from recipe.checkpoint import Cadence
 from recipe.compiler import Program
 from recipe.diagnostics import Diagnostic, Diverged, fail
+from recipe.folder import changed_words
 from recipe.loading import Batch, Steps, ahead, load
 from recipe.memory import fitting_micro, settle
 from recipe.meters import Meter
@@ -40,8 +41,8 @@ class Loop:
     evaluated: bool = True
     """Whether the epoch that ended with the last step has been evaluated."""
     meter: Meter = attrs.field(init=False)
-    skipped: dict[int, str] = attrs.field(factory=dict)
-    """Training images that could not be decoded, by their number."""
+    skipped: dict[tuple[str, int], str] = attrs.field(factory=dict)
+    """Why images could not be decoded, by `training` or `evaluation` and their number there."""
     notes: list[str] = attrs.field(factory=list)
     saved: float = attrs.field(factory=time.monotonic)
     _metrics: IO[str] | None = None
@@ -144,6 +145,7 @@ class Loop:
         loss = torch.tensor(result["loss"])
         if not loss.isfinite():  # the last update broke the weights: they are not kept
             raise self._diverged(f"the training diverged at step {trainer.step}: the held-out loss is {float(loss)}")
+        self._tell_skipped("evaluation", trainer.unread)
         if not self.evaluated:  # else a run that was killed at its very end, which has told of it
             self._record("evaluation", **result)
             self.listener.epoch(trainer.step // trainer.steps_per_epoch, result)
@@ -155,11 +157,14 @@ class Loop:
         if not self.trainer.skips:
             return
         for found in self.trainer.ranks.gather(batch.skipped):
-            for index, why in found:
-                if index not in self.skipped:
-                    self.skipped[index] = why
-                    self.listener.note(f"skipped: {why}")
-                    self._record("skipped", image=index, why=why)
+            self._tell_skipped("training", found)
+
+    def _tell_skipped(self, part: str, found: Iterable[tuple[int, str]]) -> None:
+        for index, why in found:
+            if (part, index) not in self.skipped:
+                self.skipped[part, index] = why
+                self.listener.note(f"skipped: {why}")
+                self._record("skipped", part=part, image=index, why=why)
 
     def save(self) -> float:
         """Save a checkpoint of all processes, if its weights are finite; gives the seconds that it took."""
@@ -175,7 +180,7 @@ class Loop:
             told = {
                 "meters": meters,
                 "evaluated": self.evaluated,
-                "skipped": [list(one) for one in self.skipped.items()],
+                "skipped": [[part, index, why] for (part, index), why in self.skipped.items()],
                 "notes": self.notes,
             }
             state = {**trainer.state(), **told}
@@ -205,20 +210,34 @@ class Loop:
                 raise ValueError("another digest")
             told = trainer.restore(state, changed)
         except (RuntimeError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-            reason = "" if "another digest" in str(error) else f": {str(error).splitlines()[0]}"
+            lines = [line.strip() for line in str(error).splitlines()]
+            reason = "" if "another digest" in str(error) else f": {' '.join(lines[:2])}"
             help = "name another --out"
             raise fail("E113", f"`{self.folder}` holds a run of another recipe or model{reason}", help=help) from error
         self.evaluated = state["evaluated"] or changed
-        self.skipped = dict(state["skipped"])
+        self.skipped = {(part, index): why for part, index, why in state["skipped"]}
         self.notes = [*state["notes"]]
         if changed:
-            self.notes.append(f"from step {state['step']} on, the recipe is another than before")
-            self.notes += told
-            for note in self.notes[-1 - len(told) :]:
-                self.listener.note(note)
+            self._tell_changes(state["step"], told)
         if state["steps_per_epoch"] == trainer.steps_per_epoch:
             self._restore_meter(state["meters"])
         return changed
+
+    def _tell_changes(self, step: int, told: list[str]) -> None:
+        """Say and keep what is another than before; a training that is over by the new recipe is refused (E113)."""
+        trainer = self.trainer
+        if trainer.step >= trainer.total_steps:
+            message = f"by the changed recipe the run in `{self.folder}` is over: it has made {step} steps"
+            raise fail("E113", message, help="give it more epochs, or name another --out; nothing was changed")
+        words = trainer.ranks.decide(lambda: changed_words(self.folder, trainer.plan))
+        notes = [f"from step {step} on, the recipe is another than before:{words}", *told]
+        self.notes += notes
+        for note in notes:
+            self.listener.note(note)
+        if trainer.ranks.leads:
+            with contextlib.suppress(OSError):
+                before = (self.folder / "recipe.lock").read_text("utf-8")
+                files.write_text(self.folder / f"recipe-until-{step:09d}.lock", before)
 
     def _restore_meter(self, meters: list[dict[str, Any]]) -> None:
         """Each process takes up its own sums; where there are more or fewer than before, the first takes all."""
@@ -252,7 +271,8 @@ class Loop:
     def _finish(self, result: dict[str, float], seconds: float, speed: float | None) -> dict[str, Any]:
         """Write what is kept of the run; docs/run-folder.md says what each field of the summary is."""
         trainer, program, training = self.trainer, self.program, self.trainer.plan.training
-        skipped = {"skipped": {"training": len(self.skipped), "evaluation": int(result.pop("skipped", 0))}}
+        parts = [part for part, _ in self.skipped]
+        skipped = {"skipped": {part: parts.count(part) for part in ("training", "evaluation")}}
         summary = {
             "schema_version": 1,
             "status": "finished",

@@ -79,8 +79,8 @@ class Preparation:
 
     def normalised(self, images: Tensor) -> Tensor:
         """Images in [0, 1] to inputs of mean 0 and deviation 1."""
-        mean = torch.tensor(self.sets.mean).to(images, non_blocking=True).view(1, 3, 1, 1)
-        std = torch.tensor(self.sets.std).to(images, non_blocking=True).view(1, 3, 1, 1)
+        mean = torch.tensor(self.sets.mean, dtype=images.dtype).to(images.device, non_blocking=True).view(1, 3, 1, 1)
+        std = torch.tensor(self.sets.std, dtype=images.dtype).to(images.device, non_blocking=True).view(1, 3, 1, 1)
         return (images - mean) / std
 
     def plain(self, batch: Batch) -> tuple[Tensor, Tensor]:

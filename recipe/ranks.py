@@ -160,11 +160,10 @@ def leave() -> None:
         dist.destroy_process_group()
 
 
-def lost(error: RuntimeError) -> RecipeError:
+def lost() -> RecipeError:
     """The error of a training whose other processes went away."""
-    reason = str(error).strip().split("\n")[0]
-    help = "its own message tells why; the last checkpoint is whole: go on with --resume"
-    return fail("E117", f"another process of this training is gone ({reason})", help=help)
+    help = "its own message tells why, or the system's log where it was killed; go on with --resume"
+    return fail("E117", "another process of this training is gone; the last checkpoint is whole", help=help)
 
 
 def is_loss(error: BaseException) -> bool:
@@ -176,7 +175,7 @@ def is_loss(error: BaseException) -> bool:
 def first_to_tell() -> bool:
     """Whether this process is the first of those that train together to tell of an error; a lone one always is."""
     if not dist.is_available() or not dist.is_initialized():
-        return True
+        return os.environ.get("RANK", "0") == "0"
     try:
         store = dist.distributed_c10d._get_default_store()
         return int(store.add("told", 1)) == 1

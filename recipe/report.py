@@ -53,7 +53,7 @@ def closing(summary: dict[str, Any]) -> str:
     speed = f" at {summary['images_per_second']:.0f} images/s" if summary["images_per_second"] else ""
     return (
         f"top-1 {summary['top1']:.2%}{top5}, loss {summary['loss']:.4f} on held-out images "
-        f"after {summary['epochs']} epochs, {duration(summary['seconds'])}{speed}"
+        f"after {summary['epochs']} epoch{'s' * (summary['epochs'] != 1)}, {duration(summary['seconds'])}{speed}"
     )
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -23,7 +24,7 @@ class Interrupted(BaseException):
         self.number, self.folder, self.step = number, folder, step
         name = signal.Signals(number).name
         super().__init__(
-            f"stopped at step {step} by {name}; go on with: recipe run --resume {folder}"
+            f"stopped at step {step} by {name}; go on with: recipe run --resume={shlex.quote(str(folder))}"
             if step
             else f"stopped by {name} while it was being prepared; nothing was lost"
         )
@@ -35,8 +36,8 @@ class Signals:
     Outside of `deferred`, where there is nothing to save yet, one ends the run at once, as `Interrupted`.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
-        self.folder = folder or Path()
+    def __init__(self, folder: Path | None = None, tell: Callable[[str], None] = lambda text: None) -> None:
+        self.folder, self._tell = folder or Path(), tell
         self._received = 0
         self._deferring = False
         self._since = 0.0
@@ -72,7 +73,9 @@ class Signals:
                 os._exit(128 + number)
             return
         self._received, self._since = number, now
-        if not self._deferring:
+        if self._deferring:
+            self._tell("stopping after this step, with a checkpoint; a second signal ends the run at once, without")
+        else:
             raise Interrupted(number, self.folder, 0)
 
     def __exit__(self, kind: object, *_: object) -> None:

@@ -93,6 +93,8 @@ class Trainer:
     names: tuple[str, ...]
     micro: int | None
     step: int = 0
+    unread: list[tuple[int, str]] = attrs.field(factory=list)
+    """The images that the last evaluation could not decode, by number, and why."""
 
     @classmethod
     def make(
@@ -293,15 +295,16 @@ class Trainer:
 
     @torch.no_grad()
     def evaluate(self, stop: Callable[[], bool] = lambda: False) -> dict[str, float] | None:
-        """Mean loss and accuracy over every test image, and how many could not be read; None where it was stopped."""
+        """Mean loss and accuracy over every test image that can be read; None where it was stopped."""
         model = self.evaluated.eval()
         training, data = self.plan.training, self.plan.use("data")
         images = InOrder(self.sets.test, min(self.micro or training.batch, 256), self.skips)
         mine = range(self.ranks.rank, len(images), self.ranks.world)
         workers = data.trick.workers if data else 0  # type: ignore[attr-defined]
-        meter, skipped, stopped = Meter.on(self.device, top5=self.sets.classes > 5), 0, False
+        meter, stopped = Meter.on(self.device, top5=self.sets.classes > 5), False
+        skipped: list[tuple[int, str]] = []
         for part in ahead(load(images, mine, workers, self.device.type == "cuda"), self.device):
-            skipped += len(part.skipped)
+            skipped += part.skipped
             stopped = stop()
             if stopped:
                 break
@@ -318,8 +321,7 @@ class Trainer:
         found = meter.read(self.ranks)
         if any(one for one, _ in told):
             return None
-        if missing := sum(count for _, count in told):
-            found["skipped"] = missing
+        self.unread = [one for _, more in told for one in more]
         return found
 
     @property

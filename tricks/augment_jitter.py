@@ -35,7 +35,9 @@ class Jitter(Trick):
         import torch
 
         signed = torch.from_numpy(2 * draws.uniform(4) - 1).to(images, non_blocking=True)
-        scale = torch.tensor([self.brightness, self.contrast, self.saturation, self.hue]).to(images, non_blocking=True)
+        scale = torch.tensor([self.brightness, self.contrast, self.saturation, self.hue], dtype=images.dtype).to(
+            images.device, non_blocking=True
+        )
         brightness, contrast, saturation, hue = (signed * scale).unbind(1)
         if self.brightness:
             images = adjust_brightness(images, 1 + brightness)
@@ -53,7 +55,9 @@ def _blend(images: torch.Tensor, other: torch.Tensor, factor: torch.Tensor) -> t
 def _gray(images: torch.Tensor) -> torch.Tensor:
     import torch
 
-    return (images * torch.tensor(LUMA).to(images, non_blocking=True).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    return (images * torch.tensor(LUMA, dtype=images.dtype).to(images.device, non_blocking=True).view(1, 3, 1, 1)).sum(
+        1, keepdim=True
+    )
 
 
 def adjust_brightness(images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
@@ -82,6 +86,9 @@ def adjust_hue(images: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:
     sextant = torch.stack([(green - blue) / safe, 2 + (blue - red) / safe, 4 + (red - green) / safe], 1)
     hue = sextant.gather(1, argmax[:, None])[:, 0] + 6 * turn.view(-1, 1, 1)
     # Each channel is the value less what of the chroma its distance on the circle takes away.
-    place = (torch.tensor([5.0, 3.0, 1.0]).to(images, non_blocking=True).view(1, 3, 1, 1) + hue[:, None]) % 6
+    place = (
+        torch.tensor([5.0, 3.0, 1.0], dtype=images.dtype).to(images.device, non_blocking=True).view(1, 3, 1, 1)
+        + hue[:, None]
+    ) % 6
     lost = torch.minimum(place, 4 - place).clamp(0, 1)
     return value[:, None] - chroma[:, None] * lost

@@ -35,6 +35,6 @@ def pca_noise(images: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
     """Images (N, 3, H, W) in [0, 1] with the noise of coefficients alpha (N, 3) added."""
     import torch
 
-    values = torch.tensor(EIGENVALUES).to(images, non_blocking=True) / 255
-    colours = (alpha * values) @ torch.tensor(EIGENVECTORS).to(images, non_blocking=True).T
+    values = torch.tensor(EIGENVALUES, dtype=images.dtype).to(images.device, non_blocking=True) / 255
+    colours = (alpha * values) @ torch.tensor(EIGENVECTORS, dtype=images.dtype).to(images.device, non_blocking=True).T
     return images + colours[:, :, None, None]

@@ -58,6 +58,9 @@ def command(
     from recipe.inputs import override
 
     plan = bind([source, *override(statements)], words, data=True)
+    from recipe.checkpoint import Cadence
+
+    Cadence.of(save_every, keep)
     if nproc is not None and not dry_run:
         from recipe.launch import launch
 
@@ -115,7 +118,7 @@ def _resumed(
         if is_run and file is not None and _only_statements(file):
             file, statements = None, (str(file), *statements)  # laid over the run's own recipe
         if file is None and not is_run:
-            help = f"to resume the run of a recipe, write `recipe run {resume} --resume`"
+            help = f"name a recipe too, to begin one there: recipe run FILE --resume {resume}"
             raise fail("E113", f"there is no run in `{resume}`", help=help)
         return (resume if file is None else file), statements, out
     if file is None:

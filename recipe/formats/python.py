@@ -45,12 +45,16 @@ def load(path: str | Path = WEIGHTS) -> nn.Module:
 
 NUMBER = """\
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(f"usage: python {sys.argv[0]} IMAGE")
     with torch.inference_mode(), Image.open(sys.argv[1]) as image:
         print(int(load()(preprocess(image)).argmax()))
 """
 
 NAME = """\
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(f"usage: python {sys.argv[0]} IMAGE")
     with safe_open(WEIGHTS, framework="pt") as weights:
         names = json.loads(weights.metadata()["class_names"])
     with torch.inference_mode(), Image.open(sys.argv[1]) as image:

@@ -74,17 +74,17 @@ BYTES_AN_IMAGE = 359e6
 class Settings:
     """How much is measured; a turn is so many steps."""
 
-    batch: int = 16
+    batch: int = 8
     steps: int = 1
-    rounds: int = 9
+    rounds: int = 7
     photos: int = 160
-    fed_steps: int = 3
+    fed_steps: int = 2
     fed_rounds: int = 4
     lead: int = 1
     workers: tuple[int, ...] = (0, 2)
     trick_batch: int = 32
     trick_steps: int = 1
-    trick_rounds: int = 12
+    trick_rounds: int = 9
     batches: tuple[int, ...] = (64, 128, 256, 512)
 
     @classmethod

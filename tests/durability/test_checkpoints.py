@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import pickle
 import subprocess
@@ -230,7 +231,14 @@ def test_another_recipe_is_shown_and_refused_unless_it_is_allowed(tmp_path: Path
     assert "--allow-changed" in refused.stderr
     gone_on = command("run", text, "epochs 2; lr 0.01", "--resume", folder, "--allow-changed", "--device", "cpu")
     assert gone_on.status == 0, gone_on.stderr
-    assert "from step 3 on, the recipe is another than before" in gone_on.stderr
+    assert "from step 3 on, the recipe is another than before:" in gone_on.stderr
+    notes = "\n".join(json.loads((folder / "summary.json").read_text())["notes"])
+    assert "~ lr rate 0.05 → 0.01" in notes
+    assert "lr rate=0.05" in (folder / "recipe-until-000000003.lock").read_text()
+    over = command("run", text, "epochs 1; lr 0.02", "--resume", folder, "--allow-changed", "--device", "cpu")
+    assert over.status == 2
+    assert "is over: it has made 6 steps" in over.stderr
+    assert json.loads((folder / "summary.json").read_text())["epochs"] == 2
     lines = (folder / "metrics.jsonl").read_text().splitlines()
     assert len(lines) == 8
     assert '"lr": 0.01' in lines[-2]

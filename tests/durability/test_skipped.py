@@ -64,11 +64,12 @@ def test_skipped_images_are_named_once_and_counted(tmp_path: Path, folder: Path,
     run = train(folder, tmp_path / "run", workers, listener=told)
     assert run.summary["skipped"] == {"training": 3, "evaluation": 1}
     named = [note for note in told.notes if note.startswith("skipped")]
-    assert len(named) == 3
-    for file in ("cat/1.jpg", "cat/4.jpg", "dog/0.jpg"):
+    assert len(named) == 4
+    for file in ("train/cat/1.jpg", "train/cat/4.jpg", "train/dog/0.jpg", "val/dog/1.jpg"):
         assert any(file in note for note in named)
     lines = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
-    assert sorted(line["image"] for line in lines if line["kind"] == "skipped") == [1, 4, 6]
+    skipped = sorted((line["part"], line["image"]) for line in lines if line["kind"] == "skipped")
+    assert skipped == [("evaluation", 3), ("training", 1), ("training", 4), ("training", 6)]
 
 
 def test_skipping_is_the_same_with_workers_and_after_a_cut(tmp_path: Path, folder: Path) -> None:
