@@ -192,9 +192,7 @@ class InOrder(Dataset[Loaded]):
 def load(dataset: Dataset[Loaded], steps: Iterable[int], workers: int, pin: bool) -> Iterator[Batch]:
     """Batches by their numbers, made by so many worker processes. Raises what they could not make."""
     with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", message="This DataLoader will create"
-        )  # more workers than cores: as it is said
+        warnings.filterwarnings("ignore", message="This DataLoader will create")  # more than cores, as asked for
         loader = DataLoader(
             dataset, sampler=steps, batch_size=None, num_workers=workers, pin_memory=pin, worker_init_fn=_undisturbed
         )

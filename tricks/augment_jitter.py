@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from recipe.api import Trick, number, trick
+from recipe.tricks._constants import beside
 
 if TYPE_CHECKING:
     import torch
@@ -35,9 +36,7 @@ class Jitter(Trick):
         import torch
 
         signed = torch.from_numpy(2 * draws.uniform(4) - 1).to(images, non_blocking=True)
-        scale = torch.tensor([self.brightness, self.contrast, self.saturation, self.hue], dtype=images.dtype).to(
-            images.device, non_blocking=True
-        )
+        scale = beside(images, [self.brightness, self.contrast, self.saturation, self.hue])
         brightness, contrast, saturation, hue = (signed * scale).unbind(1)
         if self.brightness:
             images = adjust_brightness(images, 1 + brightness)
@@ -53,11 +52,7 @@ def _blend(images: torch.Tensor, other: torch.Tensor, factor: torch.Tensor) -> t
 
 
 def _gray(images: torch.Tensor) -> torch.Tensor:
-    import torch
-
-    return (images * torch.tensor(LUMA, dtype=images.dtype).to(images.device, non_blocking=True).view(1, 3, 1, 1)).sum(
-        1, keepdim=True
-    )
+    return (images * beside(images, LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
 
 
 def adjust_brightness(images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
@@ -86,9 +81,6 @@ def adjust_hue(images: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:
     sextant = torch.stack([(green - blue) / safe, 2 + (blue - red) / safe, 4 + (red - green) / safe], 1)
     hue = sextant.gather(1, argmax[:, None])[:, 0] + 6 * turn.view(-1, 1, 1)
     # Each channel is the value less what of the chroma its distance on the circle takes away.
-    place = (
-        torch.tensor([5.0, 3.0, 1.0], dtype=images.dtype).to(images.device, non_blocking=True).view(1, 3, 1, 1)
-        + hue[:, None]
-    ) % 6
+    place = (beside(images, [5.0, 3.0, 1.0]).view(1, 3, 1, 1) + hue[:, None]) % 6
     lost = torch.minimum(place, 4 - place).clamp(0, 1)
     return value[:, None] - chroma[:, None] * lost

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from recipe.api import Trick, number, trick
+from recipe.tricks._constants import beside
 
 if TYPE_CHECKING:
     import torch
@@ -33,8 +34,6 @@ class PcaNoise(Trick):
 
 def pca_noise(images: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
     """Images (N, 3, H, W) in [0, 1] with the noise of coefficients alpha (N, 3) added."""
-    import torch
-
-    values = torch.tensor(EIGENVALUES, dtype=images.dtype).to(images.device, non_blocking=True) / 255
-    colours = (alpha * values) @ torch.tensor(EIGENVECTORS, dtype=images.dtype).to(images.device, non_blocking=True).T
+    values = beside(images, EIGENVALUES) / 255
+    colours = (alpha * values) @ beside(images, EIGENVECTORS).T
     return images + colours[:, :, None, None]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ def main(trials: int, seed: int, folder: Path) -> dict[str, Any]:
                 report["equal"] += 1
             else:
                 report["wrong"].append(f"{name}, cut at {point}")
+            shutil.rmtree(folder / "runs" / f"{name} {point}")
         except Exception as error:
             report["wrong"].append(f"{name}, cut at {point}: {error}")
     return report

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -69,6 +70,7 @@ def main(signals: int, seed: int, folder: Path) -> dict[str, Any]:
         mine = load_file(out / "model.safetensors") if (out / "model.safetensors").exists() else {}
         if mine.keys() != whole.keys() or any((mine[name] != whole[name]).any() for name in whole):
             report["wrong"].append(f"{out.name}: other weights")
+        shutil.rmtree(out)
     return report
 
 
