@@ -11,7 +11,11 @@ def main() -> None:
         from recipe.cli import main as run
     except KeyboardInterrupt:
         sys.exit(130)
-    run()
+    try:
+        run()
+    finally:  # while Python takes itself apart, a signal would end it as it ends a program that knows none
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,9 @@ def launch(processes: int, arguments: list[str]) -> NoReturn:
         sys.exit(128 + stopped.sigval)
     except ChildFailedError as error:
         sys.exit(_status([failure.exitcode for failure in error.failures.values()]))
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done, whatever comes now
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sys.exit(0)
 
 
