@@ -3,69 +3,19 @@
 from __future__ import annotations
 
 import io
-import re
-import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import attrs
 import torch
 from torch import Tensor
 
 from recipe.diagnostics import fail
 from recipe.files import write
 
-KEEP = 2
-"""How many checkpoints a run keeps, unless it is told otherwise."""
 
-EVERY = "epoch,10m"
-"""When a run saves one, unless it is told otherwise."""
-
-
-@attrs.frozen
-class Cadence:
-    """When checkpoints are saved, and how many are kept. The end of a training always saves one."""
-
-    epochs: bool = True
-    steps: int | None = None
-    seconds: float | None = 600.0
-    keep: int = KEEP
-
-    @classmethod
-    def of(cls, text: str = EVERY, keep: int = KEEP) -> Cadence:
-        """A cadence as it is written: `epoch`, `500` (steps), `15m`, or several of them with commas between.
-
-        Raises `RecipeError` (E118).
-
-        >>> Cadence.of("epoch,15m")
-        Cadence(epochs=True, steps=None, seconds=900.0, keep=2)
-        """
-        epochs, steps, seconds = False, None, None
-        for word in text.split(","):
-            found = re.fullmatch(r"([1-9]\d{0,8})(steps?|s|m|h)?", word.strip())
-            if word.strip() == "epoch":
-                epochs = True
-            elif found and found[2] in ("s", "m", "h"):
-                seconds = float(int(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]])
-            elif found:
-                steps = int(found[1])
-            else:
-                help = "it takes `epoch`, steps such as `500`, a time such as `15m` or `1h`, or several: `epoch,15m`"
-                raise fail("E118", f"`--save-every` does not take `{word.strip()}`", help=help)
-        return cls(epochs, steps, seconds, keep)
-
-    def at(self, step: int, epoch_ends: bool) -> bool:
-        """Whether a checkpoint is due by count after a step."""
-        return (self.epochs and epoch_ends) or (self.steps is not None and step % self.steps == 0)
-
-    def late(self, saved: float) -> bool:
-        """Whether one is due by the clock; ``saved`` is when the last was, in seconds of `time.monotonic`."""
-        return self.seconds is not None and time.monotonic() - saved >= self.seconds
-
-
-def save(folder: Path, step: int, state: dict[str, Any], keep: int = KEEP) -> Path:
+def save(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
     """Save a checkpoint; when it is on the disk, remove all but the newest few."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step-{step:09d}.pt"
@@ -152,9 +102,14 @@ SHAPE: dict[str, Any] = {
 """What a checkpoint holds, and of which kind each is."""
 
 
+def packed(weights: dict[str, Tensor], metadata: dict[str, str]) -> bytes:
+    """A safetensors file of a state dict, with some text beside it."""
+    from safetensors.torch import save as pack
+
+    return pack({name: tensor.detach().cpu().contiguous().clone() for name, tensor in weights.items()}, metadata)
+
+
 def save_weights(path: Path, weights: dict[str, Tensor], digest: str) -> None:
     """Save a state dict as safetensors, with the digest of the plan that it belongs to."""
-    from safetensors.torch import save as packed
-
-    data = packed({name: t.detach().cpu().contiguous().clone() for name, t in weights.items()}, {"digest": digest})
+    data = packed(weights, {"digest": digest})
     write(path, lambda file: file.write(data))

@@ -17,6 +17,11 @@ from recipe.diagnostics import fail
 NAMES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
 
 
+def world_size() -> int:
+    """How many processes train together, from what torchrun sets."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 def pick(name: str | None = None) -> torch.device:
     """The device of a name such as ``cuda:1``; without one, the CUDA device of this process where
     there is one, else the CPU."""
@@ -24,7 +29,7 @@ def pick(name: str | None = None) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and torch.cuda.is_available() and torch.cuda.device_count() > 1:
         name = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"  # of several processes on a machine, each has a device
-    elif name.startswith("cuda:") and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    elif name.startswith("cuda:") and world_size() > 1:
         raise fail("E110", f"several processes can't share `{name}`", help="say `cuda`: each takes a device of its own")
     if name == "cpu":
         return torch.device(name)
@@ -42,7 +47,7 @@ def pick(name: str | None = None) -> torch.device:
 
 
 def cpu_is_fast_in_bf16() -> bool:
-    """Whether the CPU has a matrix unit for bf16, with which it is faster than fp32 (docs/benchmarks.md)."""
+    """Whether the CPU has a matrix unit for bf16. Without one it is slower than fp32 (see docs/benchmarks.md)."""
     if hasattr(torch.cpu, "get_capabilities"):
         found = torch.cpu.get_capabilities()
         return any(found.get(name) for name in ("amx_bf16", "bf16", "arm_bf16"))

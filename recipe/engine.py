@@ -12,8 +12,9 @@ import attrs
 import torch
 from torch import fx
 
-from recipe import checkpoint, files
+from recipe import files
 from recipe.bind import bind
+from recipe.cadence import EVERY, KEEP, Cadence
 from recipe.compiler import Program, lower
 from recipe.devices import environment, pick, precision
 from recipe.diagnostics import fail
@@ -87,8 +88,8 @@ def run(
     strict: bool = False,
     resume: bool = False,
     allow_changed: bool = False,
-    save_every: str = checkpoint.EVERY,
-    keep: int = checkpoint.KEEP,
+    save_every: str = EVERY,
+    keep: int = KEEP,
     listener: Listener | None = None,
     vocabulary: Vocabulary | None = None,
     name: str = "run",
@@ -97,14 +98,14 @@ def run(
 
     ``out`` is the run's folder (default: a new one in ``runs``), ``device`` a name such as ``cuda:0``; ``strict``
     refuses to substitute a precision; ``resume`` goes on from the folder's last checkpoint, also of another recipe
-    with ``allow_changed``. A checkpoint is saved as ``save_every`` says (see `checkpoint.Cadence.of`), and the last
+    with ``allow_changed``. A checkpoint is saved as ``save_every`` says (see `Cadence.of`), and the last
     ``keep`` are kept. Under torchrun all processes train together. Raises `RecipeError` for what can't be trained,
     `Diverged` where loss or gradients are no longer finite, and `Interrupted` after SIGINT or SIGTERM.
     """
     listener, vocabulary = listener or Quiet(), vocabulary or Vocabulary.installed()
     plan = plan_of(recipe, statements, vocabulary)
     vocabulary = plan.vocabulary or vocabulary
-    cadence = checkpoint.Cadence.of(save_every, keep)
+    cadence = Cadence.of(save_every, keep)
     chosen_device = pick(device)
     ranks = Ranks.join(chosen_device)
     listener = listener if ranks.leads else Quiet()
@@ -224,6 +225,7 @@ def dry(
     listener: Listener,
     vocabulary: Vocabulary,
     name: str,
+    processes: int = 1,
 ) -> None:
     """Do all that comes before a training and can fail: device, folder, data, compilation, teachers; then say so."""
     chosen_device = pick(device)
@@ -238,5 +240,5 @@ def dry(
             listener.note(line)
     listener.note(
         f"{len(sets.train.labels)} training images, {len(sets.test.labels)} held out; {plan.training.epochs} epochs of "
-        f"{steps} steps on {chosen_device}; nothing was trained"
+        f"{steps} steps on {chosen_device}{f', in {processes} processes' if processes > 1 else ''}; nothing was trained"
     )

@@ -101,24 +101,13 @@ class Steps(Dataset[Loaded]):
         counted = len(places) > 0
         if not counted:  # the other processes wait for this one's gradients, which are zero
             places = np.arange(min(2, len(whole)))
-        if not self.skip:
-            indices = whole[places]
-            return self._made(self._fetch(indices, epoch, step), indices, epoch, step, len(whole), counted)
-        pixels, indices, skipped = self._sound(places, whole, epoch, step)
-        return self._made(pixels, indices, epoch, step, len(whole), counted, skipped)
-
-    def _made(
-        self,
-        pixels: Tensor,
-        indices: Numbers,
-        epoch: int,
-        step: int,
-        total: int,
-        counted: bool,
-        skipped: dict[int, str] | None = None,
-    ) -> Batch:
-        labels = self.images.labels[torch.from_numpy(indices)]
-        return Batch(pixels, labels, indices, epoch, step, total, counted, tuple(sorted((skipped or {}).items())))
+        indices, skipped = whole[places], dict[int, str]()
+        if self.skip:
+            pixels, indices, skipped = self._sound(places, whole, epoch, step)
+        else:
+            pixels = self._fetch(indices, epoch, step)
+        labels, told = self.images.labels[torch.from_numpy(indices)], tuple(sorted(skipped.items()))
+        return Batch(pixels, labels, indices, epoch, step, len(whole), counted, told)
 
     def _fetch(self, indices: Numbers, epoch: int, step: int) -> Tensor:
         boxer = self.boxer

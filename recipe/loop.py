@@ -15,7 +15,7 @@ import attrs
 import torch
 
 from recipe import checkpoint, files
-from recipe.checkpoint import Cadence
+from recipe.cadence import Cadence
 from recipe.compiler import Program
 from recipe.diagnostics import Diagnostic, Diverged, fail
 from recipe.folder import changed_words
@@ -69,7 +69,9 @@ class Loop:
                 self._count_skipped(batch)
                 ends = trainer.step % trainer.steps_per_epoch == 0
                 if trainer.step % self._log_every == 0 or ends:
-                    trained_for += self._log(rate, time.monotonic() - since)
+                    spent = time.monotonic() - since
+                    self._log(rate, spent)
+                    trained_for += spent
                     since = time.monotonic()
                 if ends:
                     self.evaluated = False
@@ -113,8 +115,8 @@ class Loop:
             self.notes.append(note)
         self.listener.note(note)
 
-    def _log(self, rate: float, seconds: float) -> float:
-        """Record what was seen since the last line; all must be finite. Gives the seconds again."""
+    def _log(self, rate: float, seconds: float) -> None:
+        """Record what was seen since the last line, in so many seconds; all must be finite."""
         trainer = self.trainer
         self._finite()
         seen = self.meter.read(trainer.ranks)
@@ -122,7 +124,6 @@ class Loop:
         self._record("train", **seen, lr=rate, images_per_second=speed)
         self.listener.step(trainer.step, seen["loss"], seen["top1"], rate, speed)
         self.meter = Meter.on(trainer.device)
-        return seconds
 
     def _finite(self) -> None:
         try:

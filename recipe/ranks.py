@@ -20,17 +20,13 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from recipe.devices import world_size
 from recipe.diagnostics import Diagnostic, Diverged, RecipeError, fail
 
 T = TypeVar("T")
 
 PATIENCE = timedelta(hours=2)
 """How long a process waits for word from the others: the first may be writing to a slow disk."""
-
-
-def world_size() -> int:
-    """How many processes train together, from what torchrun sets."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 @attrs.define(eq=False)

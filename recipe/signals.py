@@ -26,7 +26,7 @@ class Interrupted(BaseException):
         super().__init__(
             f"stopped at step {step} by {name}; go on with: recipe run --resume={shlex.quote(str(folder))}"
             if step
-            else f"stopped by {name} while it was being prepared; nothing was lost"
+            else f"stopped by {name} before a step was made; what was saved, of a teacher too, is kept: add --resume"
         )
 
 
@@ -36,8 +36,8 @@ class Signals:
     Outside of `deferred`, where there is nothing to save yet, one ends the run at once, as `Interrupted`.
     """
 
-    def __init__(self, folder: Path | None = None, tell: Callable[[str], None] = lambda text: None) -> None:
-        self.folder, self._tell = folder or Path(), tell
+    def __init__(self, tell: Callable[[str], None] = lambda text: None) -> None:
+        self.folder, self._tell = Path(), tell
         self._received = 0
         self._deferring = False
         self._since = 0.0

@@ -229,7 +229,7 @@ class Trainer:
         """The gradients of a batch, part by part; the sum of the parts' losses."""
         seen = torch.zeros((), device=self.device)
         # Gradients are averaged over processes, each of which holds the share of the whole batch's mean.
-        share = self.ranks.world / (batch.total or len(inputs)) if batch.counted else 0.0
+        weight = self.ranks.world / (batch.total or len(inputs)) if batch.counted else 0.0
         cut = parts(inputs, targets, self.micro, self._even(batch))
         for place, (x, y) in enumerate(cut, 1):
             with self.ranks.accumulating(self.parallel, more=place < len(cut)):
@@ -240,7 +240,7 @@ class Trainer:
                     help = "take larger batches or larger images"
                     raise fail("E103", f"the model can't train on a batch of {len(x)}: {error}", help=help) from error
                 loss, logits = self.loss_of(outputs, y, x)
-                self.scaler.scale(self._kept_back(loss * (len(x) * share))).backward()  # type: ignore[no-untyped-call]
+                self.scaler.scale(self._kept_back(loss * (len(x) * weight))).backward()  # type: ignore[no-untyped-call]
             if batch.counted:
                 meter.add(loss, logits, y)
             seen += loss.detach()

@@ -6,9 +6,11 @@ import os
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
+from recipe.cadence import EVERY, KEEP, Cadence
 from recipe.cli.inputs import examples, plugin_option, source_of, vocabulary
 from recipe.diagnostics import fail
 
@@ -25,8 +27,8 @@ from recipe.diagnostics import fail
     help="Go on from the last checkpoint of the run, or of the one in DIR; begin where there is none.",
 )
 @click.option("--allow-changed", is_flag=True, help="With --resume: go on although the recipe is another now.")
-@click.option("--save-every", default="epoch,10m", show_default=True, help="When to save: epoch, 500 (steps), 15m.")
-@click.option("--keep", type=click.IntRange(1, 1000), default=2, show_default=True, help="Checkpoints to keep.")
+@click.option("--save-every", default=EVERY, show_default=True, help="When to save: epoch, 500 (steps), 15m.")
+@click.option("--keep", type=click.IntRange(1, 1000), default=KEEP, show_default=True, help="Checkpoints to keep.")
 @click.option("--nproc", type=click.IntRange(1, 1024), help="Train in so many processes, each on its own device.")
 @click.option("--device", help="Such as cpu or cuda:1. Default: the first CUDA device, else the CPU.")
 @click.option("--strict", is_flag=True, help="Refuse to substitute a precision that the device has no fast form of.")
@@ -51,16 +53,16 @@ def command(
     STATEMENTS are laid over it: recipe run full "epochs 2; drop augment mixup". With --resume DIR, FILE may
     be left out: the recipe is the one that the run was begun with.
     """
+    if allow_changed and resume is None:
+        raise click.UsageError("--allow-changed is for a run that goes on: add --resume")
     file, statements, out = _resumed(file, statements, out, resume)
     words, source = vocabulary(plugins), source_of(file)
     # Errors of the recipe are told before torch is imported.
     from recipe.bind import bind
     from recipe.inputs import override
 
-    plan = bind([source, *override(statements)], words, data=True)
-    from recipe.checkpoint import Cadence
-
     Cadence.of(save_every, keep)
+    plan = bind([source, *override(statements)], words, data=True)
     if nproc is not None and not dry_run:
         from recipe.launch import launch
 
@@ -72,32 +74,20 @@ def command(
     live = sys.stderr is not None and sys.stderr.isatty() and not dry_run and "LOCAL_RANK" not in os.environ
     listener = Live() if live else Plain()
     name = Path(source.name).stem if source.kind == "file" and not source.name.startswith("<") else "run"
+    options: dict[str, Any] = {
+        "out": out,
+        "device": device,
+        "strict": strict,
+        "resume": resume is not None,
+        "allow_changed": allow_changed,
+        "listener": listener,
+        "vocabulary": words,
+        "name": name,
+    }
     if dry_run:
-        dry(
-            plan,
-            out=out,
-            device=device,
-            strict=strict,
-            resume=resume is not None,
-            allow_changed=allow_changed,
-            listener=listener,
-            vocabulary=words,
-            name=name,
-        )
+        dry(plan, processes=nproc or 1, **options)
         return
-    done = run(
-        plan,
-        out=out,
-        device=device,
-        strict=strict,
-        resume=resume is not None,
-        allow_changed=allow_changed,
-        save_every=save_every,
-        keep=keep,
-        listener=listener,
-        vocabulary=words,
-        name=name,
-    )
+    done = run(plan, save_every=save_every, keep=keep, **options)
     from recipe.ranks import leave
 
     leave()

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from recipe.checkpoint import packed
 from recipe.diagnostics import fail
 from recipe.formats.finished import Finished
-from recipe.formats.safetensors import packed
 from recipe.formats.surgery import WIDTH, Surgery
 
 CENTRE = '''\

@@ -5,18 +5,13 @@ from __future__ import annotations
 import copy
 
 import torch
-from safetensors.torch import load, save
-from torch import Tensor
+from safetensors.torch import load
 
+from recipe.checkpoint import packed
 from recipe.formats.finished import Finished
 
 
-def packed(weights: dict[str, Tensor], metadata: dict[str, str]) -> bytes:
-    """A safetensors file."""
-    return save({name: tensor.contiguous().clone() for name, tensor in weights.items()}, metadata)
-
-
-def make(run: Finished) -> tuple[tuple[bytes], Tensor]:
+def make(run: Finished) -> tuple[tuple[bytes], torch.Tensor]:
     """The file, and the logits of what can be loaded from it."""
     content = packed(run.model.state_dict(), run.metadata)
     model = copy.deepcopy(run.model)

@@ -1,7 +1,6 @@
 """Measure, and write docs/benchmarks.md: python -m tests.benchmarks [--only SECTION …] [--quick]
 
-Takes half an hour on an idle machine of two cores, from the root of the repository. What isn't measured stays in the
-file as it is.
+From the root of the repository, on an idle machine. What isn't measured stays in the file as it is.
 """
 
 from __future__ import annotations

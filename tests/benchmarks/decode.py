@@ -1,7 +1,8 @@
 """How long an image file takes from disk to pixels, by what decodes and resizes it, and how near that comes.
 
 Run on an idle machine, from the root of the repository: python -m tests.benchmarks.decode
-The candidates take turns, round by round, on photos that are made for it; those that aren't installed are left out.
+The candidates take turns, round by round, on photos that are made for it; those that aren't installed are left out
+(the extra `benchmarks` has them).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The full figures of durability, which CI runs a seeded sample of: python -m tests.durability [SEED].
 
-Every trick cut at six points with and without workers; 200 kills; 50 signals to two processes. About an hour on two
-cores. Prints one line of JSON for each; the exit status is 1 where anything was wrong.
+Every trick cut at six points with and without workers; 200 kills; 50 signals to two processes. Prints one line of JSON
+for each; the exit status is 1 where anything was wrong.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ import torch
 
 import recipe
 from recipe import checkpoint
-from recipe.checkpoint import Cadence
+from recipe.cadence import Cadence
 from recipe.diagnostics import RecipeError
 from recipe.report import Quiet
 from tests.durability.trials import small
