@@ -11,6 +11,7 @@ import attrs
 from recipe.api import Trick
 from recipe.diagnostics import Diagnostic, RecipeError, fail, listing, nearest
 from recipe.fields import Field, Reading, Unfit
+from recipe.guest import quiet
 from recipe.layers import Drop, Layers, collect, dialect_recipe
 from recipe.plan import Origin, Plan, Use
 from recipe.registry import DIRECTIVES, Key, Vocabulary
@@ -328,7 +329,10 @@ def _configured(trick: Trick, training: Training) -> Training:
 def _asked(use: Use, hook: Callable[..., T], *arguments: object) -> T:
     """What a trick's hook gives; one that fails is a broken plugin, and spoils only its own words."""
     try:
-        return hook(*arguments)
+        with quiet():
+            return hook(*arguments)
+    except RecipeError as error:  # what the trick itself refuses
+        raise RecipeError(*(attrs.evolve(one, span=one.span or use.span) for one in error.diagnostics)) from None
     except Exception as error:
         message = f"`{use.word}` of {use.declared.package} is broken: {type(error).__name__}: {error}"
         raise fail("E080", message, use.span) from error

@@ -19,11 +19,16 @@ from recipe.graph.net import Net
 from recipe.graph.shapes import Costs, measure, on_meta, propagate
 from recipe.graph.trace import trace
 from recipe.graph.weights import given_names, materialise, own_digest
+from recipe.guest import quiet
 from recipe.inputs import override, source_from
+from recipe.objective import resolution
 from recipe.plan import Plan, Use
 from recipe.registry import Vocabulary
 from recipe.source import Source
-from recipe.training import Training
+from recipe.training import Progress, Training
+
+EPOCHS_LOOKED_AT = 100
+"""At so many epochs, about, it is looked what size a trick gives the images."""
 
 
 @attrs.frozen
@@ -234,7 +239,10 @@ def _rewrite(state: _State) -> None:
 def _sites(state: _State, use: Use) -> tuple[Site, ...]:
     """The sites that a trick finds; a hook that fails is its own fault, and told as such."""
     try:
-        sites = tuple(use.trick.rewrite(Net(state.graph)))
+        with quiet():
+            sites = tuple(use.trick.rewrite(Net(state.graph)))
+    except RecipeError as error:  # what the trick itself refuses
+        raise RecipeError(*(attrs.evolve(one, span=one.span or use.span) for one in error.diagnostics)) from None
     except Exception as error:
         message = f"`{use.word}` of {use.declared.package} is broken: {type(error).__name__}: {error}"
         raise fail("E105", message, use.span) from error
@@ -259,6 +267,19 @@ def _without(site: Site, protected: frozenset[str]) -> Site | None:
     return None if site.edits and not edits else attrs.evolve(site, edits=edits)
 
 
+def _resize(state: _State) -> None:
+    """See that images of the smallest size that a trick makes of them fit too."""
+    training = state.plan.training
+    epochs = range(0, training.epochs, max(1, training.epochs // EPOCHS_LOOKED_AT))
+    for trick in state.plan.hooked("resolution"):
+        sides = [resolution(trick, state.size, Progress(epoch, 1, training.epochs)) for epoch in epochs]
+        if min(sides) < state.size:
+            try:
+                propagate(state.graph, min(sides), state.name)
+            finally:
+                propagate(state.graph, state.size, state.name)
+
+
 def _account(state: _State) -> None:
     """Say what became of every parameter."""
     final = parameters(state.graph)
@@ -281,7 +302,7 @@ def _measure(state: _State) -> None:
     state.costs = measure(state.graph, state.size)
 
 
-PASSES: tuple[Callable[[_State], None], ...] = (_build, _trace, _rewrite, _account, _measure)
+PASSES: tuple[Callable[[_State], None], ...] = (_build, _trace, _rewrite, _resize, _account, _measure)
 """The passes, in order. Each takes the state that the one before it left."""
 
 

@@ -75,7 +75,7 @@ def _step(trainer: Trainer, images: int, model: nn.Module | None = None) -> None
         loss, _ = trainer.loss_of(outputs, targets, inputs)
         loss.backward()  # type: ignore[no-untyped-call]
     finally:
-        trainer.optimizer.zero_grad(set_to_none=True)
+        trainer.update.optimizer.zero_grad(set_to_none=True)
         for buffer, before in zip(model.buffers(), buffers, strict=True):
             buffer.copy_(before)
 

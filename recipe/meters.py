@@ -69,28 +69,44 @@ class Guard:
         return cls(zero, torch.full((), -1, device=device), zero.clone(), torch.zeros(parameters, device=device))
 
     @torch.no_grad()
-    def look(self, step: int, loss: Tensor, gradients: Sequence[Tensor]) -> None:
-        """Look at a step's loss and gradients (or at what stands for them all)."""
-        if gradients and gradients[0].device.type == "cuda":
-            norms = torch.stack(torch._foreach_norm(list(gradients), 1))
-        else:  # on a CPU a sum is quicker than a norm, and as good: it is finite or not
-            norms = torch.stack([gradient.sum() for gradient in gradients])
+    def look(
+        self, step: int, loss: Tensor, gradients: Sequence[Tensor | None] = (), hopeless: Tensor | None = None
+    ) -> None:
+        """Look at a step's loss and gradients (None for parameters that have none).
+
+        ``hopeless`` says whether a loss scale is so low that it is not what makes gradients infinite.
+        """
+        norms = self._norms(gradients)
         bad = ~(norms.isfinite().all() & loss.isfinite())
+        if hopeless is not None:
+            bad = bad | hopeless
         first = bad & (self.at < 0)
         self.at = torch.where(first, step, self.at)
         self.loss = torch.where(first, loss.float(), self.loss)
-        self.norms = torch.where(first, norms.float(), self.norms)
+        self.norms = torch.where(first, norms, self.norms)
         self.broken = torch.maximum(self.broken, bad.float())
+
+    def _norms(self, gradients: Sequence[Tensor | None]) -> Tensor:
+        """A size of each gradient, which is finite where the gradient is; 0 where there is none."""
+        found = [gradient for gradient in gradients if gradient is not None]
+        if not found:
+            return torch.zeros_like(self.norms)
+        if found[0].device.type == "cuda":
+            sizes = iter(torch._foreach_norm(found, 1))
+        else:  # on a CPU a sum is quicker than a norm, and as good: it is finite or not
+            sizes = (gradient.sum() for gradient in found)
+        zero = self.norms.new_zeros(())
+        return torch.stack([zero if gradient is None else next(sizes).float() for gradient in gradients])
 
     def read(self, names: Sequence[str]) -> tuple[int, str] | None:
         """The step (from 0) and the cause, where something was not finite. Waits for the device."""
         step = int(self.at)
         if step < 0:
             return None
-        found = [name for name, finite in zip(names, self.norms.isfinite().tolist(), strict=False) if not finite]
+        found = [name for name, finite in zip(names, self.norms.isfinite().tolist(), strict=True) if not finite]
         if not self.loss.isfinite():
             return step, f"the loss is {float(self.loss)}"
-        if len(names) != len(self.norms):  # a loss scaler looked at them
+        if not found:
             return step, "gradients are infinite though the loss scale fell below 1"
         more = f" and {len(found) - 1} more" if len(found) > 1 else ""
         return step, f"the gradient of `{found[0]}`{more} is not finite"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import attrs
@@ -17,6 +18,7 @@ from recipe.draws import Draws
 from recipe.images import Sets, crop
 from recipe.loading import Batch
 from recipe.plan import Plan
+from recipe.training import Progress
 
 Teach = Mapping[str, Callable[[Tensor], Tensor]]
 """The teachers of a plan: from the digest of each to the function from inputs to its logits."""
@@ -34,13 +36,26 @@ def ask(trick: Trick, hook: str, *arguments: Any) -> Any:
         raise fail("E080", f"`{declared.word}` of {declared.package} is broken: {hook}: {reason}") from error
 
 
+def resolution(trick: Trick, side: int, progress: Progress) -> int:
+    """The side in pixels that a trick chooses for images of a side; at least 1, and at most that."""
+    found = int(ask(trick, "resolution", side, progress))
+    if not 1 <= found <= side:
+        declared = trick.declared
+        raise fail("E080", f"`{declared.word}` of {declared.package} is broken: resolution: {found} of {side} pixels")
+    return found
+
+
 @attrs.frozen(eq=False)
 class Judged:
-    """What a loss term may look at: logits (N, K) float32, target distributions (N, K), and the inputs (N, 3, H, W)."""
+    """What a loss term may look at: logits (N, K) float32, target distributions (N, K), and the inputs (N, 3, H, W).
+
+    ``loss`` is what the recipe makes of logits and targets without its terms: cross entropy where no trick judges.
+    """
 
     logits: Tensor
     targets: Tensor
     images: Tensor
+    loss: Tensor
     teachers: Teach = attrs.field(factory=dict)
 
     def teach(self, digest: str) -> Tensor:
@@ -113,19 +128,20 @@ class Preparation:
 
 def objective(plan: Plan, teachers: Teach) -> Callable[[Any, Tensor, Tensor], tuple[Tensor, Tensor]]:
     """The loss of a plan: from the model's outputs, targets and inputs to the loss, and the logits it judged."""
-    penalties = plan.hooked("penalise")
+    judges, penalties = plan.hooked("judge"), plan.hooked("penalise")
+    judge = partial(ask, judges[0], "judge") if judges else cross_entropy
     aux_weight = plan.training.aux_weight
 
     def loss_of(outputs: Any, targets: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
         logits, *aux = outputs if isinstance(outputs, tuple) else (outputs,)
         logits = logits.float()
-        loss = cross_entropy(logits, targets)
+        if (judges or penalties) and targets.ndim == 1:
+            targets = F.one_hot(targets, logits.shape[1]).float()
+        main = loss = judge(logits, targets)
         for head in aux:
-            loss = loss + aux_weight * cross_entropy(head, targets)
-        if penalties:
-            soft = targets if targets.ndim == 2 else F.one_hot(targets, logits.shape[1]).float()
-            for trick in penalties:
-                loss = loss + ask(trick, "penalise", Judged(logits, soft, images, teachers))
+            loss = loss + aux_weight * judge(head.float(), targets)
+        for trick in penalties:
+            loss = loss + ask(trick, "penalise", Judged(logits, targets, images, main, teachers))
         return loss, logits
 
     return loss_of

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import io
 import sys
 from collections.abc import Iterable
 from importlib import metadata
@@ -16,10 +15,11 @@ from pathlib import Path
 
 import attrs
 
-from recipe.api import API_VERSION, Trick
 from recipe.diagnostics import RecipeError, fail
 from recipe.fields import Choice
+from recipe.guest import Endless, importing
 from recipe.source import Span
+from recipe.trick import API_VERSION, Trick
 
 GROUP = "recipe.tricks"
 
@@ -113,10 +113,12 @@ class Vocabulary:
         found: object = offer.loaded
         if offer.entry is not None:
             try:
-                with contextlib.redirect_stdout(io.StringIO()):  # what a plugin prints is no part of our output
+                with importing():
                     found = offer.entry.load()
+            except Endless as error:
+                raise broken(str(error)) from error
             except (Exception, SystemExit) as error:
-                raise broken(f"{type(error).__name__}: {error}") from error
+                raise broken(_said(error)) from error
         if not (isinstance(found, type) and issubclass(found, Trick) and hasattr(found, "declared")):
             raise broken(f"`{word}` is no class declared with @trick")
         if (version := getattr(found, "api_version", API_VERSION)) != API_VERSION:
@@ -127,6 +129,15 @@ class Vocabulary:
         return found
 
 
+def _said(error: BaseException) -> str:
+    """What was raised, in a line; of a name that our API lacks, that it may be another version's."""
+    name = getattr(error, "name_from", None)
+    of_api = isinstance(error, ImportError) and error.name == "recipe.api" and name
+    first = (str(error).strip() or "no message").split("\n")[0]
+    more = f"; this is version {API_VERSION} of the API, and has no `{name}`" if of_api else ""
+    return f"{type(error).__name__}: {first}{more}"
+
+
 def _from_file(path: Path) -> list[tuple[Key, Offer]]:
     """The tricks of one plugin file; the user named it, so its code may run."""
     spec = importlib.util.spec_from_file_location(f"recipe_plugin_{path.stem}", path)
@@ -134,10 +145,12 @@ def _from_file(path: Path) -> list[tuple[Key, Offer]]:
         raise fail("E080", f"`{path}` is no Python file", help="--plugin takes the path of a .py file")
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
+        with importing():
             spec.loader.exec_module(module)
+    except Endless as error:
+        raise fail("E080", f"the plugin {path} is broken: {error}") from error
     except (Exception, SystemExit) as error:
-        raise fail("E080", f"the plugin {path} is broken: {type(error).__name__}: {error}") from error
+        raise fail("E080", f"the plugin {path} is broken: {_said(error)}") from error
     own = (v for v in vars(module).values() if isinstance(v, type) and v.__module__ == module.__name__)
     found = list(dict.fromkeys(v for v in own if issubclass(v, Trick) and "declared" in vars(v)))
     if not found:

@@ -22,6 +22,11 @@ EXCLUSIVE: Mapping[str, str] = {
     "crop": "which part of an image is seen",
     "schedule": "the decay of the learning rate",
     "optimizer": "the rule of the update",
+    "gate": "what weighs the channels of a block",
+    "downsampling": "the filter before a resolution is reduced",
+    "criterion": "the loss of a prediction",
+    "resolution": "the size of the images in the course of the training",
+    "perturbation": "where the gradients are taken",
     "dtype": "the number format of the computation",
     "average": "the average of the weights that is evaluated",
 }
@@ -33,15 +38,17 @@ COMBINED: Mapping[str, str] = {
     "mix": "images and targets together; of several tricks, one is drawn per batch",
     "loss": "terms that are added to the loss",
     "groups": "what differs between parameters in the optimizer",
-    "grads": "the gradients, before the update",
+    "branch": "what becomes of a block's trunk before it is added",
+    "frozen": "parameters that do not train, for a time",
+    "grads": "the gradients, before the update; in the order that the tricks declare",
     "lr": "factors of the learning rate; they multiply",
     "run": "settings of the training that are one trick's own",
 }
 """Slots that several tricks may write, with what that means."""
 
 READING_ORDER = (
-    "base", "tweak", "init", "data", "augment", "batch", "epochs", "optimizer", "lr", "decay", "loss", "precision",
-    "layout", "compile", "norm", "ema", "seed",
+    "base", "tweak", "init", "data", "augment", "resize", "batch", "epochs", "optimizer", "sam", "clip", "lr", "decay",
+    "freeze", "loss", "precision", "layout", "compile", "norm", "ema", "seed",
 )  # fmt: skip
 """The order in which people read the verbs of a recipe; other verbs follow, by name."""
 

@@ -12,17 +12,19 @@ import attrs
 import torch
 from torch import Tensor, fx, nn
 
+from recipe.api import Trick
 from recipe.compiler import Program
 from recipe.devices import Precision
 from recipe.diagnostics import Diagnostic, Diverged, fail
 from recipe.images import Sets
 from recipe.loading import Batch, InOrder, ahead, load, share
-from recipe.meters import Guard, Meter
+from recipe.meters import Meter
 from recipe.norms import synchronised
-from recipe.objective import Preparation, Teach, ask, objective
+from recipe.objective import Preparation, Teach, ask, objective, resolution
 from recipe.plan import Plan
 from recipe.ranks import Ranks
 from recipe.training import Progress
+from recipe.update import Update
 
 
 def learning_rate(plan: Plan, progress: Progress) -> float:
@@ -35,36 +37,17 @@ def learning_rate(plan: Plan, progress: Progress) -> float:
     return math.prod((ask(trick, "factor", progress) for trick in plan.hooked("factor")), start=plan.training.rate)
 
 
-def parameter_groups(plan: Plan, model: nn.Module) -> list[dict[str, Any]]:
-    """The parameters, grouped by the options that tricks give them. Each group names its parameters in ``names``."""
-    groups: dict[tuple[tuple[str, Any], ...], dict[str, Any]] = {}
-    for name, parameter in model.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        owner = model.get_submodule(name.rpartition(".")[0])
-        options: dict[str, Any] = {"weight_decay": plan.training.weight_decay}
-        for trick in plan.hooked("group"):
-            options |= ask(trick, "group", name, parameter, owner)
-        key = tuple(sorted(options.items()))
-        group = groups.setdefault(key, {"params": [], "names": [], **options})
-        group["params"].append(parameter)
-        group["names"].append(name)
-    if not groups:
-        raise fail("E102", "the model has no parameter that trains: all are frozen")
-    return list(groups.values())
-
-
 @attrs.define(eq=False)
 class Average:
-    """The moving average of the weights; buffers are those of the model."""
+    """The average of the weights, as a trick makes it; buffers are those of the model."""
 
     model: fx.GraphModule
-    decay: float
+    trick: Trick
 
     @torch.no_grad()
-    def update(self, model: nn.Module, updates: int) -> None:
-        decay = min(self.decay, (1 + updates) / (10 + updates))
-        torch._foreach_lerp_(list(self.model.parameters()), list(model.parameters()), 1 - decay)
+    def update(self, model: nn.Module, progress: Progress) -> None:
+        weights = [weight.detach() for weight in model.parameters()]
+        ask(self.trick, "average", [mine.detach() for mine in self.model.parameters()], weights, progress)
         if buffers := list(self.model.buffers()):
             torch._foreach_copy_(buffers, list(model.buffers()))
 
@@ -81,16 +64,13 @@ class Trainer:
     parallel: nn.Module
     """The model as it is compiled, and shares its gradients."""
     forward: Callable[[Tensor], Any]
-    optimizer: torch.optim.Optimizer
-    scaler: torch.amp.GradScaler
+    update: Update
     average: Average | None
     prepare: Preparation
     loss_of: Callable[[Any, Tensor, Tensor], tuple[Tensor, Tensor]]
     steps_per_epoch: int
     identity: str
     ranks: Ranks
-    guard: Guard
-    names: tuple[str, ...]
     micro: int | None
     step: int = 0
     unread: list[tuple[int, str]] = attrs.field(factory=list)
@@ -110,16 +90,12 @@ class Trainer:
         layout = torch.channels_last if training.channels_last else torch.contiguous_format
         model = copy.deepcopy(program.model).to(device=device, memory_format=layout)  # type: ignore[call-overload]
         average = None
-        if training.average_decay is not None:
-            average = Average(copy.deepcopy(model), training.average_decay)
+        if averaging := plan.hooked("average"):
+            average = Average(copy.deepcopy(model), averaging[0])
         if training.synchronised and ranks.several:
             model = synchronised(model, device)
         compiled = training.compile_mode is not None
         parallel = ranks.wrap(torch.compile(model, mode=training.compile_mode) if compiled else model)  # type: ignore[arg-type]
-        groups = parameter_groups(plan, model)
-        optimizer = ask(plan.hooked("optimize")[0], "optimize", groups, training.rate)
-        _begin_momentum(optimizer)
-        names = tuple(name for group in groups for name in group["names"])
         return cls(
             plan=plan,
             sets=sets,
@@ -128,16 +104,13 @@ class Trainer:
             model=model,
             parallel=parallel,
             forward=_told(parallel) if compiled else parallel,
-            optimizer=optimizer,
-            scaler=torch.amp.GradScaler(device.type, enabled=chosen.scaled),
+            update=Update.make(plan, model, chosen, device),
             average=average,
             prepare=Preparation.of(plan, sets, program.classes, device),
             loss_of=objective(plan, teach),
             steps_per_epoch=training.steps(len(sets.train.labels)),
             identity=program.identity,
             ranks=ranks,
-            guard=Guard.on(device, 1 if chosen.scaled else len(names)),
-            names=names,
             micro=training.micro,
         )
 
@@ -162,9 +135,9 @@ class Trainer:
             "steps_per_epoch": self.steps_per_epoch,
             "micro": self.micro,
             "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "optimizer_kind": type(self.optimizer).__name__,
-            "scaler": self.scaler.state_dict(),
+            "optimizer": self.update.optimizer.state_dict(),
+            "optimizer_kind": type(self.update.optimizer).__name__,
+            "scaler": self.update.scaler.state_dict(),
             "average": self.average.model.state_dict() if self.average else None,
         }
 
@@ -172,12 +145,12 @@ class Trainer:
         """Take up a state; of a changed recipe, what fits, and a line on what does not."""
         notes = []
         self.model.load_state_dict(state["model"])
-        if changed and state["optimizer_kind"] != type(self.optimizer).__name__:
+        if changed and state["optimizer_kind"] != type(self.update.optimizer).__name__:
             notes.append(f"the optimizer begins anew: its state was that of {state['optimizer_kind']}")
         else:
             self._restore_optimizer(state["optimizer"], changed, notes)
-        if state["scaler"] and self.scaler.is_enabled():  # none of a run that began where fp16 is substituted
-            self.scaler.load_state_dict(state["scaler"])
+        if state["scaler"] and self.update.scaler.is_enabled():  # none of a run that began where fp16 is substituted
+            self.update.scaler.load_state_dict(state["scaler"])
         if self.average:
             self.average.model.load_state_dict(state["average"] or state["model"])
         self.step, per_epoch = state["step"], state["steps_per_epoch"]
@@ -190,16 +163,17 @@ class Trainer:
 
     def _restore_optimizer(self, state: dict[str, Any], changed: bool, notes: list[str]) -> None:
         if changed and [len(group["params"]) for group in state["param_groups"]] != [
-            len(group["params"]) for group in self.optimizer.param_groups
+            len(group["params"]) for group in self.update.optimizer.param_groups
         ]:
             notes.append("the optimizer begins anew: its groups of parameters are others")
             return
         options = [
-            {name: value for name, value in group.items() if name != "params"} for group in self.optimizer.param_groups
+            {name: value for name, value in group.items() if name != "params"}
+            for group in self.update.optimizer.param_groups
         ]
-        self.optimizer.load_state_dict(state)
+        self.update.optimizer.load_state_dict(state)
         if changed:
-            for group, mine in zip(self.optimizer.param_groups, options, strict=True):
+            for group, mine in zip(self.update.optimizer.param_groups, options, strict=True):
                 group.update(mine)
 
     def train_step(self, batch: Batch, meter: Meter) -> float:
@@ -208,25 +182,59 @@ class Trainer:
         An update is not made where loss or gradients are not finite; `finite` tells.
         """
         training = self.plan.training
-        rate = learning_rate(self.plan, self.progress())
-        for group in self.optimizer.param_groups:
+        progress = self.progress()
+        rate = learning_rate(self.plan, progress)
+        for group in self.update.optimizer.param_groups:
             group["lr"] = rate
-        torch.manual_seed(_step_seed(training.seed, self.step, self.ranks.rank))  # for dropout and the like
         inputs, targets = self.prepare(batch)
+        inputs = self._sized(inputs, progress)
         if training.channels_last:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
-        seen = self._backward(inputs, targets, batch, meter)
-        self._update(seen)
+        frozen = self.update.frozen(progress)
+        if not self.ranks.several:  # which wait for the gradient of every parameter
+            for name, weight in zip(self.update.names, self.update.weights, strict=True):
+                weight.requires_grad_(name not in frozen)
+        seen = self._backward(inputs, targets, batch, meter, frozen)
+        if (aside := self.update.steps_aside()) is not None:
+            self.update.guard.look(self.step, seen, () if self.update.scaler.is_enabled() else self.update.gradients)
+            seen = self._backward_aside(aside, inputs, targets, batch, frozen)
+        self.update.make_step(self.step, seen, progress)
         if not training.synchronised:  # running statistics, which each process has of its share
             part = len(batch.indices) / batch.total if batch.counted and batch.total else 0.0
             self.ranks.average_((tensor for tensor in self.model.buffers() if tensor.is_floating_point()), part)
         if self.average:
-            self.average.update(self.model, self.step)
+            self.average.update(self.model, progress)
         self.step += 1
         return rate
 
-    def _backward(self, inputs: Tensor, targets: Tensor, batch: Batch, meter: Meter) -> Tensor:
+    def _sized(self, inputs: Tensor, progress: Progress) -> Tensor:
+        """Inputs (N, 3, H, W) at the resolution that a trick chooses for a step."""
+        for trick in self.plan.hooked("resolution"):
+            side = resolution(trick, inputs.shape[-1], progress)
+            if side != inputs.shape[-1]:
+                inputs = nn.functional.interpolate(inputs, (side, side), mode="bilinear", antialias=True)
+        return inputs
+
+    def _backward_aside(
+        self, steps: list[Tensor], inputs: Tensor, targets: Tensor, batch: Batch, frozen: frozenset[str]
+    ) -> Tensor:
+        """The gradients at weights that are some steps aside; weights and buffers are what they were, to the bit."""
+        weights = [weight.detach() for weight in self.update.weights if weight.grad is not None]
+        kept, buffers = [weight.clone() for weight in weights], [one.clone() for one in self.model.buffers()]
+        torch._foreach_add_(weights, steps)
+        self.update.optimizer.zero_grad(set_to_none=True)
+        seen = self._backward(inputs, targets, batch, None, frozen)
+        torch._foreach_copy_(weights, kept)
+        for buffer, before in zip(self.model.buffers(), buffers, strict=True):
+            buffer.copy_(before)
+        return seen
+
+    def _backward(
+        self, inputs: Tensor, targets: Tensor, batch: Batch, meter: Meter | None, frozen: frozenset[str]
+    ) -> Tensor:
         """The gradients of a batch, part by part; the sum of the parts' losses."""
+        seed = _step_seed(self.plan.training.seed, self.step, self.ranks.rank)
+        torch.manual_seed(seed)  # for dropout and the like
         seen = torch.zeros((), device=self.device)
         # Gradients are averaged over processes, each of which holds the share of the whole batch's mean.
         weight = self.ranks.world / (batch.total or len(inputs)) if batch.counted else 0.0
@@ -240,10 +248,13 @@ class Trainer:
                     help = "take larger batches or larger images"
                     raise fail("E103", f"the model can't train on a batch of {len(x)}: {error}", help=help) from error
                 loss, logits = self.loss_of(outputs, y, x)
-                self.scaler.scale(self._kept_back(loss * (len(x) * weight))).backward()  # type: ignore[no-untyped-call]
-            if batch.counted:
+                self.update.scaler.scale(self.update.kept_back(loss * (len(x) * weight))).backward()  # type: ignore[no-untyped-call]
+            if batch.counted and meter is not None:
                 meter.add(loss, logits, y)
             seen += loss.detach()
+        for name, parameter in zip(self.update.names, self.update.weights, strict=True):
+            if name in frozen:
+                parameter.grad = None
         return seen
 
     def _even(self, batch: Batch) -> int | None:
@@ -254,40 +265,9 @@ class Trainer:
         sizes = [one.stop - one.start or 2 for one in shares]
         return min(-(-max(sizes) // self.micro), *sizes)
 
-    def _update(self, loss: Tensor) -> None:
-        """Let the optimizer change the weights, where loss and gradients are finite."""
-        optimizer, guard = self.optimizer, self.guard
-        if self.scaler.is_enabled():  # which looks at the gradients, and absorbs those that its scale makes infinite
-            guard.look(self.step, loss, [self._absorbing()])
-            self.scaler.step(optimizer)
-            self.scaler.update()
-        else:
-            gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-            guard.look(self.step, loss, gradients)
-            if getattr(optimizer, "_step_supports_amp_scaling", False) and "fused" in optimizer.defaults:
-                optimizer.found_inf, optimizer.grad_scale = guard.broken, None  # type: ignore[attr-defined]
-                optimizer.step()
-            elif not guard.broken:
-                optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-
-    def _kept_back(self, loss: Tensor) -> Tensor:
-        """The loss; for a loss scaler one without a number where no update may be made, which makes it skip that."""
-        if not self.scaler.is_enabled():
-            return loss
-        with torch.no_grad():
-            sound = loss.isfinite() & (self.guard.broken == 0)
-            factor = torch.where(sound, 1.0, torch.nan)
-        return loss * factor
-
-    def _absorbing(self) -> Tensor:
-        """1, or infinity where the loss scale has fallen so low that it is not what makes gradients infinite."""
-        scale = self.scaler._scale
-        return torch.where(scale < 1.0, torch.inf, 1.0) if scale is not None else torch.ones((), device=self.device)
-
     def finite(self) -> None:
         """Raise `Diverged` where a step since the last look had something that is not finite."""
-        found = self.guard.read(self.names)
+        found = self.update.guard.read(self.update.names)
         told = [one for one in self.ranks.gather(found) if one is not None]
         if told:
             step, cause = min(told)
@@ -329,17 +309,6 @@ class Trainer:
         """Whether images that can't be decoded are passed over."""
         data = self.plan.use("data")
         return data is not None and getattr(data.trick, "on_error", "fail") == "skip"
-
-
-def _begin_momentum(optimizer: torch.optim.Optimizer) -> None:
-    """Let momentum begin at zero, which changes no update.
-
-    A fused SGD whose first update is not made, for an infinite gradient, would go on from memory that nobody set.
-    """
-    for group in optimizer.param_groups:
-        if isinstance(optimizer, torch.optim.SGD) and group["momentum"] and not group["dampening"]:
-            for parameter in group["params"]:
-                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
 
 def _told(compiled: nn.Module) -> Callable[[Tensor], Any]:

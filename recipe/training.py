@@ -47,7 +47,6 @@ class Training:
     precision: str = "fp32"
     channels_last: bool = False
     compile_mode: str | None = None
-    average_decay: float | None = None
 
     def steps(self, samples: int) -> int:
         """Batches an epoch: full ones, then the rest; a rest of one image joins the batch before it."""

@@ -72,7 +72,7 @@ def test_the_command_line_lies_over_the_file_and_the_file_over_what_it_includes(
     )
     plan = bind(top, "batch 4")
     assert (plan.training.batch, plan.training.epochs, plan.training.seed) == (4, 3, 2)
-    assert plan.training.average_decay == 0.1
+    assert plan.find("ema").values == {"decay": 0.1}  # type: ignore[union-attr]
     origins = {word: plan.find(word).origin for word in ("batch", "epochs", "seed", "ema")}  # type: ignore[union-attr]
     assert [origin.kind for origin in origins.values()] == ["override", "file", "file", "file"]
     places = [Path(str(origin)).name for origin in origins.values()]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from recipe.api import Layer, Trick, architecture, integer, path, trick
+from recipe.api import Layer, Trick, architecture, fail, integer, path, trick
 
 if TYPE_CHECKING:
     import torch
@@ -98,10 +98,10 @@ class Base(Trick):
         if self.weights is None:
             return {}
         if self._is_file():
-            from recipe.graph.weights import safetensors_shapes
+            from recipe.api import safetensors_shapes
 
             return safetensors_shapes(self.weights)
-        from recipe.graph.shapes import on_meta
+        from recipe.api import on_meta
 
         self._torchvision_weights()
         stock = on_meta(lambda: self.build(None))
@@ -118,8 +118,6 @@ class Base(Trick):
         try:
             return dict(self._torchvision_weights().get_state_dict(progress=False, check_hash=True))
         except (OSError, RuntimeError) as error:
-            from recipe.diagnostics import fail
-
             raise fail("E001", f"the weights `{self.weights}` of `{self.model}` can't be fetched: {error}") from error
 
     def _is_file(self) -> bool:
@@ -128,12 +126,10 @@ class Base(Trick):
     def _torchvision_weights(self) -> Any:
         from torchvision.models import get_model_weights
 
-        from recipe.diagnostics import fail, listing
-
         if self.model.startswith("timm:") or self.model == "module":
             raise fail("E023", f"`weights={self.weights}` is known for torchvision's models only")
         known = get_model_weights(self.model)
         if self.weights != "DEFAULT" and self.weights not in known.__members__:
-            have = listing({"DEFAULT", *known.__members__})
+            have = ", ".join(f"`{name}`" for name in sorted({"DEFAULT", *known.__members__}))
             raise fail("E023", f"`{self.model}` has no weights `{self.weights}`", help=f"it has {have}")
         return known[self.weights] if self.weights in known.__members__ else known.DEFAULT

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import attrs
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from recipe.api import Training, Trick, number, trick
+from recipe.api import Progress, Trick, number, trick
+
+if TYPE_CHECKING:
+    import torch
 
 
 @trick("ema", writes=("average",))
@@ -16,5 +20,8 @@ class Ema(Trick):
 
     decay: float = number(0.9999, "part of the average that an update leaves", minimum=0, below=1)
 
-    def configure(self, training: Training) -> Training:
-        return attrs.evolve(training, average_decay=self.decay)
+    def average(self, averages: Sequence[torch.Tensor], weights: Sequence[torch.Tensor], progress: Progress) -> None:
+        import torch
+
+        kept = min(self.decay, (1 + progress.step) / (10 + progress.step))
+        torch._foreach_lerp_(list(averages), list(weights), 1 - kept)

@@ -38,11 +38,9 @@ class Distill(Trick):
         return stacked(plan, *rows, f"distillation with{'' if mixed else 'out'} mixup")
 
     def penalise(self, judged: Judged) -> torch.Tensor:
-        import torch.nn.functional as F
-
         term = self.soft_weight * distillation(judged.logits, judged.teach(self.teacher.digest), self.temperature)
         if self.weight != 1:
-            term = term + (self.weight - 1) * F.cross_entropy(judged.logits, judged.targets)
+            term = term + (self.weight - 1) * judged.loss
         return term
 
 

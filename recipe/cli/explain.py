@@ -153,7 +153,7 @@ def _training(plan: Plan, program: Program, device: str | None) -> str:
     from recipe.compare.text import plot, training_terms
     from recipe.devices import pick, precision
     from recipe.graph.describe import describe
-    from recipe.trainer import parameter_groups
+    from recipe.update import parameter_groups
 
     training, schedule = plan.training, describe(program).schedule
     lines = [

@@ -18,8 +18,9 @@ from recipe.graph.shapes import stages
 from recipe.graph.trace import only_in_training
 from recipe.objective import ask
 from recipe.plan import Plan, Use
-from recipe.trainer import learning_rate, parameter_groups
+from recipe.trainer import learning_rate
 from recipe.training import Progress
+from recipe.update import parameter_groups
 
 PLAIN = (bool, int, float, str, type(None))
 STEPS = 1000
@@ -197,9 +198,10 @@ def _schedule(plan: Plan, model: nn.Module, classes: int, images: int | None) ->
     target = nn.functional.one_hot(torch.zeros(1, dtype=torch.long), classes).float()
     for trick in plan.hooked("soften"):
         target = ask(trick, "soften", target)
-    terms = ["cross entropy"]
+    judges = [_term(use) for use in plan.uses if use.trick.overrides("judge")]
+    terms = judges or ["cross entropy"]
     if _has_aux(model):
-        terms.append(f"{training.aux_weight:g} × cross entropy of the auxiliary heads")
+        terms = [*terms, f"{training.aux_weight:g} × {terms[0]} of the auxiliary heads"]
     terms += [_term(use) for use in plan.uses if use.trick.overrides("penalise")]
     groups = tuple(
         Group({name: value for name, value in group.items() if name not in ("params", "names")}, tuple(group["names"]))

@@ -40,6 +40,12 @@ class Block:
         return list(self.net.of_type(self.shortcut, nn.Conv2d))
 
     @property
+    def end(self) -> str | None:
+        """The address of the module whose output the trunk hands to the add; None where a calculation stands there."""
+        node = next((arg for arg in self.add.all_input_nodes if arg in self.trunk), None)
+        return None if node is None or node.op != "call_module" else self.net.address(node)
+
+    @property
     def last_norm(self) -> tuple[str, nn.Module] | None:
         """Address and module of the normalisation that ends the trunk, with no other layer between it and the add.
 

@@ -24,7 +24,7 @@ ALL = list(itertools.product(WORDS, (0, 2), POINTS))
 def main(trials: int, seed: int, folder: Path) -> dict[str, Any]:
     torch.set_num_threads(1)
     files = folder / "files"
-    files.mkdir()
+    files.mkdir(parents=True)
     write_files(files)
     chosen = sorted(random.Random(seed).sample(ALL, trials), key=ALL.index) if trials else ALL
     report: dict[str, Any] = {"trials": 0, "equal": 0, "wrong": []}

@@ -7,6 +7,8 @@ import torch
 from torch import nn
 
 from recipe.trainer import Average
+from recipe.training import Progress
+from recipe.tricks.ema import Ema
 from tests.helpers import bind
 
 
@@ -14,7 +16,7 @@ from tests.helpers import bind
 def test_the_average_is_the_plain_formula(decay):
     generator = torch.Generator().manual_seed(0)
     model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
-    average = Average(copy.deepcopy(model), decay)
+    average = Average(copy.deepcopy(model), Ema(decay=decay))
     expected = [parameter.detach().clone() for parameter in model.parameters()]
     for update in range(30):
         kept = min(decay, (1 + update) / (10 + update))
@@ -24,13 +26,13 @@ def test_the_average_is_the_plain_formula(decay):
                 value.mul_(kept).add_(parameter, alpha=1 - kept)
             model[1].running_mean.normal_(generator=generator)
             model[1].num_batches_tracked += 1
-        average.update(model, update)
+        average.update(model, Progress(update, 1, 30))
         for mine, value in zip(average.model.parameters(), expected, strict=True):
             torch.testing.assert_close(mine.detach(), value, rtol=1e-5, atol=1e-6)
         assert torch.equal(average.model[1].running_mean, model[1].running_mean)
         assert average.model[1].num_batches_tracked == update + 1
 
 
-@pytest.mark.parametrize(("text", "decay"), [("ema", 0.9999), ("ema 0.99", 0.99), ("seed 1", None)])
-def test_a_recipe_says_whether_there_is_an_average(text, decay):
-    assert bind(f"base resnet18; {text}").training.average_decay == decay
+@pytest.mark.parametrize(("text", "decays"), [("ema", [0.9999]), ("ema 0.99", [0.99]), ("seed 1", [])])
+def test_a_recipe_says_whether_there_is_an_average(text, decays):
+    assert [trick.decay for trick in bind(f"base resnet18; {text}").hooked("average")] == decays

@@ -1,0 +1,51 @@
+"""Running the code of a plugin so that what it does wrong spoils nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+IMPORT_SECONDS = 60.0
+"""How long the import of a plugin may take; one that imports torch takes a few seconds."""
+
+
+class Endless(Exception):
+    """A plugin's import that takes longer than it may."""
+
+
+@contextlib.contextmanager
+def importing() -> Iterator[None]:
+    """A context in which a plugin is imported: it can't write to our output, and it must come to an end."""
+    with quiet(), _limited(IMPORT_SECONDS):
+        yield
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """A context in which what is printed is no part of our output."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        yield
+
+
+@contextlib.contextmanager
+def _limited(seconds: float) -> Iterator[None]:
+    """Raise `Endless` in what takes longer; only the main thread can be stopped so, and an alarm of others is kept."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise Endless(f"its import took more than {seconds:g} seconds")
+
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getitimer(signal.ITIMER_REAL)[0]:
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

@@ -1,0 +1,163 @@
+"""From gradients to an update: what tricks make of the gradients, the guard, the loss scaler and the optimizer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import torch
+from torch import Tensor, nn
+
+from recipe.devices import Precision
+from recipe.diagnostics import fail
+from recipe.meters import Guard
+from recipe.objective import ask
+from recipe.plan import Plan
+from recipe.training import Progress
+
+
+def parameter_groups(plan: Plan, model: nn.Module) -> list[dict[str, Any]]:
+    """The parameters, grouped by the options that tricks give them. Each group names its parameters in ``names``."""
+    groups: dict[tuple[tuple[str, Any], ...], dict[str, Any]] = {}
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        owner = model.get_submodule(name.rpartition(".")[0])
+        options: dict[str, Any] = {"weight_decay": plan.training.weight_decay}
+        for trick in plan.hooked("group"):
+            options |= ask(trick, "group", name, parameter, owner)
+        key = tuple(sorted(options.items()))
+        group = groups.setdefault(key, {"params": [], "names": [], **options})
+        group["params"].append(parameter)
+        group["names"].append(name)
+    if not groups:
+        raise fail("E102", "the model has no parameter that trains: all are frozen")
+    return list(groups.values())
+
+
+@attrs.define(eq=False)
+class Update:
+    """What changes the weights, and the tricks that have a say in it."""
+
+    plan: Plan
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    guard: Guard
+    names: tuple[str, ...]
+    """The parameters that train, in the order of the optimizer's groups."""
+    network: tuple[str, ...]
+    """The same in the order of the network."""
+    weights: tuple[nn.Parameter, ...]
+    """The parameters, in the order of ``names``."""
+
+    @classmethod
+    def make(cls, plan: Plan, model: nn.Module, precision: Precision, device: torch.device) -> Update:
+        groups = parameter_groups(plan, model)
+        optimizer = ask(plan.hooked("optimize")[0], "optimize", groups, plan.training.rate)
+        _begin_momentum(optimizer)
+        names = tuple(name for group in groups for name in group["names"])
+        return cls(
+            plan=plan,
+            optimizer=optimizer,
+            scaler=torch.amp.GradScaler(device.type, enabled=precision.scaled),
+            guard=Guard.on(device, len(names)),
+            names=names,
+            network=tuple(name for name, parameter in model.named_parameters() if parameter.requires_grad),
+            weights=tuple(parameter for group in groups for parameter in group["params"]),
+        )
+
+    def frozen(self, progress: Progress) -> frozenset[str]:
+        """The parameters that do not train at a step."""
+        found: set[str] = set()
+        for trick in self.plan.hooked("frozen"):
+            told = {*ask(trick, "frozen", self.network, progress)}
+            wrong = sorted(told - {*self.network})
+            if wrong or told == {*self.network}:
+                why = f"there is no parameter `{wrong[0]}`" if wrong else "it freezes every parameter"
+                declared = trick.declared
+                raise fail("E080", f"`{declared.word}` of {declared.package} is broken: frozen: {why}")
+            found |= told
+        return frozenset(found)
+
+    def steps_aside(self) -> list[Tensor] | None:
+        """How far a trick wants the gradients taken from the weights; None where no trick wants that."""
+        tricks = self.plan.hooked("perturb")
+        if not tricks:
+            return None
+        weights, gradients = self._trained()
+        if self.scaler.is_enabled() and self.scaler._scale is not None:
+            gradients = [*torch._foreach_div(gradients, self.scaler._scale.to(gradients[0].dtype))]
+        steps = ask(tricks[0], "perturb", weights, gradients)
+        # Where gradients are not finite no update will be made, and the weights must stay what they are.
+        return [torch.where(step.isfinite(), step, 0.0) for step in steps]
+
+    def make_step(self, step: int, loss: Tensor, progress: Progress) -> None:
+        """Let the optimizer change the weights, where loss and gradients are finite; then forget the gradients."""
+        optimizer, guard = self.optimizer, self.guard
+        if self.scaler.is_enabled():  # which looks at the gradients, and absorbs those that its scale makes infinite
+            scale = self.scaler._scale
+            guard.look(step, loss, hopeless=None if scale is None else scale < 1.0)
+            self._adjust(step, loss, progress)
+            self.scaler.step(optimizer)
+            self.scaler.update()
+        else:
+            guard.look(step, loss, self.gradients)
+            self._adjust(step, loss, progress)
+            if getattr(optimizer, "_step_supports_amp_scaling", False) and "fused" in optimizer.defaults:
+                optimizer.found_inf, optimizer.grad_scale = guard.broken, None  # type: ignore[attr-defined]
+                optimizer.step()
+            elif not guard.broken:
+                optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    @property
+    def gradients(self) -> list[Tensor | None]:
+        return [weight.grad for weight in self.weights]
+
+    def kept_back(self, loss: Tensor) -> Tensor:
+        """The loss; for a loss scaler one without a number where no update may be made, which makes it skip that."""
+        if not self.scaler.is_enabled():
+            return loss
+        with torch.no_grad():
+            sound = loss.isfinite() & (self.guard.broken == 0)
+            factor = torch.where(sound, 1.0, torch.nan)
+        return loss * factor
+
+    def _trained(self) -> tuple[list[Tensor], list[Tensor]]:
+        """The weights that have a gradient, without their history, and these gradients."""
+        weights = [weight for weight in self.weights if weight.grad is not None]
+        return [weight.detach() for weight in weights], [weight.grad for weight in weights if weight.grad is not None]
+
+    @torch.no_grad()
+    def _adjust(self, step: int, loss: Tensor, progress: Progress) -> None:
+        """Let tricks change the gradients; what they break is looked at as the gradients themselves are."""
+        tricks = self.plan.hooked("adjust")
+        if not tricks:
+            return
+        scaled = self.scaler.is_enabled()
+        if scaled:
+            self.scaler.unscale_(self.optimizer)
+        weights, gradients = self._trained()
+        for trick in tricks:
+            changed = ask(trick, "adjust", gradients, weights, progress)
+            if changed is not gradients:
+                torch._foreach_copy_(gradients, [*changed])
+        if not scaled:
+            self.guard.look(step, loss, self.gradients)
+            return
+        found_inf: Tensor
+        (found_inf,) = self.scaler._per_optimizer_states[id(self.optimizer)]["found_inf_per_device"].values()
+        absorbed = found_inf.squeeze() > 0
+        self.guard.look(step, loss, [None if g is None else torch.where(absorbed, 0.0, g) for g in self.gradients])
+        found_inf.copy_(torch.maximum(found_inf, self.guard.broken.to(found_inf)))
+
+
+def _begin_momentum(optimizer: torch.optim.Optimizer) -> None:
+    """Let momentum begin at zero, which changes no update.
+
+    A fused SGD whose first update is not made, for an infinite gradient, would go on from memory that nobody set.
+    """
+    for group in optimizer.param_groups:
+        if isinstance(optimizer, torch.optim.SGD) and group["momentum"] and not group["dampening"]:
+            for parameter in group["params"]:
+                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
