@@ -152,6 +152,10 @@ CODES: Mapping[str, tuple[str, str]] = {
         "an export that differs",
         "What was exported gives other logits than the run's own model. Nothing was written.",
     ),
+    "E123": (
+        "a package that can't be begun",
+        "Its name is none that pip takes, its words are taken, or the folder is there already. Nothing was written.",
+    ),
     "W001": ("something to look at", "The recipe can be used as it is, but a trick points at something unusual in it."),
     "W002": (
         "a table speaks against it",

@@ -22,6 +22,7 @@ EXCLUSIVE: Mapping[str, str] = {
     "crop": "which part of an image is seen",
     "schedule": "the decay of the learning rate",
     "optimizer": "the rule of the update",
+    "head": "what becomes of the features before they are classified",
     "gate": "what weighs the channels of a block",
     "downsampling": "the filter before a resolution is reduced",
     "criterion": "the loss of a prediction",

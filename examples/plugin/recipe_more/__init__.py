@@ -1,0 +1,1 @@
+"""Tricks for recipe that recipe itself has not, one a file."""

@@ -1,0 +1,32 @@
+"""loss confidence [WEIGHT]: a penalty on confident predictions. Pereyra et al. 2017, section 3."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from recipe.api import Trick, number, trick
+
+if TYPE_CHECKING:
+    import torch
+
+    from recipe.api import Judged
+
+
+@trick("loss confidence", reads=("targets", "mix"), writes=("loss",))
+class Confidence(Trick):
+    """Subtract a part of the entropy of the predicted distribution from the loss."""
+
+    api_version = 1
+
+    weight: float = number(0.1, "part of the entropy that is subtracted", minimum=0, maximum=10)
+
+    def penalise(self, judged: Judged) -> torch.Tensor:
+        return -self.weight * entropy(judged.logits)
+
+
+def entropy(logits: torch.Tensor) -> torch.Tensor:
+    """The mean entropy, in nats, of the distributions of logits (N, K)."""
+    import torch.nn.functional as F
+
+    logarithms = F.log_softmax(logits, dim=1)
+    return -(logarithms.exp() * logarithms).sum(1).mean()

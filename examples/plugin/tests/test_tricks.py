@@ -1,0 +1,62 @@
+"""What the tricks of this package do. The conformance kit (see `pyproject.toml`) holds what every trick must keep."""
+
+import doctest
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from recipe_more import lr_restarts
+from recipe_more.loss_confidence import entropy
+from recipe_more.lr_restarts import restarts
+from recipe_more.pooling import GeneralisedMean
+
+import recipe
+from recipe.testing import assert_rejects, assert_rewrites
+
+
+@pytest.mark.parametrize("model", ["resnet18", "resnet50", "mobilenet_v3_small", "densenet121", "efficientnet_b0"])
+def test_generalised_mean_pooling_takes_the_place_of_the_last_average(model: str) -> None:
+    pools = {"mobilenet_v3_small": 10, "efficientnet_b0": 17}  # squeeze-and-excitation pools so too
+    if model == "densenet121":
+        assert_rejects(f"base {model}; head gem", "E101")  # it pools by a function
+    else:
+        assert_rewrites(f"base {model}; head gem", {"head gem": pools.get(model, 1)})
+
+
+def test_with_a_power_of_one_it_is_the_average_and_with_a_large_one_the_maximum() -> None:
+    features = torch.rand(2, 4, 5, 5)
+    torch.testing.assert_close(GeneralisedMean(1)(features), F.adaptive_avg_pool2d(features, 1))
+    torch.testing.assert_close(GeneralisedMean(200)(features), F.adaptive_max_pool2d(features, 1), rtol=0.02, atol=0)
+
+
+def test_the_power_trains() -> None:
+    program = recipe.compile("base resnet18; head gem 2", device="meta")
+    assert program.fates["avgpool.gem.power"] == "new"
+    assert "avgpool.gem.power" in dict(program.model.named_parameters())
+
+
+def test_the_entropy_is_that_of_torch() -> None:
+    logits = torch.randn(8, 5)
+    torch.testing.assert_close(entropy(logits), torch.distributions.Categorical(logits=logits).entropy().mean())
+    assert float(entropy(torch.zeros(1, 4))) == pytest.approx(math.log(4))
+
+
+@pytest.mark.parametrize(("cycles", "ratio"), [(1, 1), (3, 1), (4, 2)])
+def test_each_cycle_is_torchs_schedule(cycles: int, ratio: int) -> None:
+    steps = 20 * sum(ratio**cycle for cycle in range(cycles))
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, 20, ratio)
+    for step in range(steps):
+        assert restarts(step / steps, cycles, ratio) == pytest.approx(schedule.get_last_lr()[0], abs=1e-9)
+        optimizer.step()
+        schedule.step()
+
+
+def test_it_clashes_with_another_schedule_and_tells_whose_each_is() -> None:
+    found = assert_rejects("base resnet18; lr cosine restarts", "E030")
+    assert "`lr cosine` is of recipe-compiler, `lr restarts` of recipe-more" in found.message
+
+
+def test_examples_in_docstrings() -> None:
+    assert doctest.testmod(lr_restarts).failed == 0
