@@ -130,12 +130,11 @@ class Vocabulary:
 
 
 def _said(error: BaseException) -> str:
-    """What was raised, in a line; of a name that our API lacks, that it may be another version's."""
-    name = getattr(error, "name_from", None)
-    of_api = isinstance(error, ImportError) and error.name == "recipe.api" and name
+    """What was raised, in a line; of a name that our API lacks, its version too."""
     first = (str(error).strip() or "no message").split("\n")[0]
-    more = f"; this is version {API_VERSION} of the API, and has no `{name}`" if of_api else ""
-    return f"{type(error).__name__}: {first}{more}"
+    if isinstance(error, ImportError) and error.name == "recipe.api" and not isinstance(error, ModuleNotFoundError):
+        return f"{first.partition(' (')[0]}, of which this is version {API_VERSION}"
+    return f"{type(error).__name__}: {first}"
 
 
 def _from_file(path: Path) -> list[tuple[Key, Offer]]:

@@ -11,43 +11,9 @@ from pathlib import Path
 import pytest
 
 from recipe.diagnostics import RecipeError
-from recipe.registry import DIRECTIVES, GROUP, Vocabulary
+from recipe.registry import DIRECTIVES, Vocabulary
 from tests.helpers import ROOT, bind, command, diagnostics, errors
-
-GOOD = '''
-"""A trick of another package."""
-from recipe.api import Trick, Training, choice, number, trick
-
-@trick("{word}")
-class Theirs(Trick):
-    """Do what others do."""
-
-    amount: float = number(1, "how much", minimum=0)
-    sort: str = choice("plain", "which", of=("plain", "fancy"))
-'''
-
-
-def install(folder: Path, name: str, entries: dict[str, str], **modules: str) -> None:
-    """Lay a package into a folder as pip would: its modules, and its entry points."""
-    about = folder / f"{name}-1.0.dist-info"
-    about.mkdir(parents=True)
-    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    lines = "".join(f"{words} = {place}\n" for words, place in entries.items())
-    (about / "entry_points.txt").write_text(f"[{GROUP}]\n{lines}")
-    for module, text in modules.items():
-        (folder / f"{module}.py").write_text(text)
-
-
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder where packages can be installed for one test."""
-    before = set(sys.modules)
-    monkeypatch.syspath_prepend(tmp_path)
-    yield tmp_path
-    for name in set(sys.modules) - before:
-        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
-            del sys.modules[name]
-
+from tests.plugins.helpers import GOOD, install
 
 # ---- tricks that work
 

@@ -1,0 +1,151 @@
+"""Twelve bad plugins: each is one clear error for who uses its words, and nothing at all for who does not."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import attrs
+import pytest
+
+from recipe import guest
+from tests.helpers import command
+from tests.plugins.helpers import GOOD, install
+
+ENDLESS = "import time\nwhile True:\n    time.sleep(0.01)\n"
+LOUD = "import sys\nprint('look at me')\nsys.stdout.write('and me')\n"
+GLOW = GOOD.format(word="tweak glow").replace('@trick("tweak glow"', '@trick("tweak glow", writes=("stem",)')
+LATE = GOOD.format(word="shine").replace('@trick("shine"', '@trick("shine", after=("gloss",)')
+GLOSS = GOOD.format(word="gloss").replace('@trick("gloss"', '@trick("gloss", after=("shine",)')
+
+
+@attrs.frozen
+class Bad:
+    """A bad plugin: its entry points and modules, a recipe that uses it, and what is said of it."""
+
+    text: str
+    code: str
+    said: tuple[str, ...]
+    modules: dict[str, str]
+    entries: dict[str, str] = attrs.field(factory=lambda: {"shine": "bad_mod:Theirs"})
+    second: dict[str, str] = attrs.field(factory=dict)
+    """The entry points of another package."""
+
+
+def one(code: str, said: str, module: str, text: str = "base resnet18; shine 2") -> Bad:
+    return Bad(text, code, ("bad-tricks", said), {"bad_mod": module})
+
+
+BAD = {
+    "import error": one("E080", "No module named 'not_there'", "import not_there"),
+    "syntax error": one("E080", "SyntaxError", "def f(:"),
+    "exit at import": one("E080", "SystemExit: 7", "raise SystemExit(7)"),
+    "endless import": one("E080", "its import took more than 0.5 seconds", ENDLESS),
+    "wrong API": one(
+        "E080", "written for version 2 of the API, and this is 1", GOOD.format(word="shine") + "\n    api_version = 2"
+    ),
+    "a name that the API lacks": one(
+        "E080",
+        "cannot import name 'Sculpture' from 'recipe.api', of which this is version 1",
+        "from recipe.api import Sculpture",
+    ),
+    "a hook that fails": one(
+        "E080", "ZeroDivisionError", GOOD.format(word="shine") + "\n    def check(self, plan):\n        return [1 / 0]"
+    ),
+    "no trick behind the words": one("E080", "no class declared with @trick", "Theirs = print"),
+    "ambiguous syntax": Bad(
+        "base resnet18; compile default",
+        "E081",
+        ("`compile default` would mean two things",),
+        {"bad_mod": GOOD.format(word="compile default")},
+        {"compile.default": "bad_mod:Theirs"},
+    ),
+    "the same words": Bad(
+        "base resnet18; shine",
+        "E081",
+        ("bad-tricks and worse-tricks",),
+        {"bad_mod": GOOD.format(word="shine")},
+        second={"shine": "bad_mod:Theirs"},
+    ),
+    "the same slot": Bad(
+        "base resnet18; tweak C glow",
+        "E030",
+        ("`tweak C` is of recipe-compiler, `tweak glow` of bad-tricks",),
+        {"bad_mod": GLOW},
+        {"tweak.glow": "bad_mod:Theirs"},
+    ),
+    "opposite orders": Bad(
+        "base resnet18; shine; gloss",
+        "E032",
+        ("`gloss` (of worse-tricks), `shine` (of bad-tricks)",),
+        {"bad_mod": LATE, "worse_mod": GLOSS},
+        second={"gloss": "worse_mod:Theirs"},
+    ),
+}
+
+
+def lay(bad: Bad, site: Path) -> None:
+    install(site, "bad-tricks", bad.entries, **bad.modules)
+    if bad.second:
+        install(site, "worse-tricks", bad.second)
+
+
+def test_there_are_twelve() -> None:
+    assert len(BAD) == 12
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_it_is_one_error_that_names_it(name: str, site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guest, "IMPORT_SECONDS", 0.5)
+    bad = BAD[name]
+    lay(bad, site)
+    found = command("check", bad.text)
+    assert found.status == 2
+    assert found.stdout.count("error[") == 1
+    assert f"error[{bad.code}]" in found.stdout
+    assert all(said in found.stdout for said in bad.said), found.stdout
+    assert "Traceback" not in found.stdout + found.stderr
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_without_its_words_all_else_works_and_it_is_never_imported(name: str, site: Path) -> None:
+    lay(BAD[name], site)
+    found = command("check", "base resnet50; tweak D; lr warmup 5 cosine; augment mixup flip; loss smooth")
+    assert (found.status, found.stderr) == (0, "")
+    assert command("fmt", "--check", "-", stdin=b"base resnet18\n").status == 0
+    assert not {"bad_mod", "worse_mod"} & set(sys.modules)
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_the_vocabulary_is_listed_all_the_same(name: str, site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guest, "IMPORT_SECONDS", 0.5)
+    lay(BAD[name], site)
+    found = command("tricks")
+    assert found.status == 0
+    assert "lr cosine " in found.stdout
+    assert "augment mixup " in found.stdout
+
+
+def test_noise_at_import_is_no_part_of_the_output(site: Path) -> None:
+    module = (
+        LOUD + GOOD.format(word="shine") + "\n    def check(self, plan):\n        print('me too')\n        return ()\n"
+    )
+    install(site, "loud-tricks", {"shine": "loud_mod:Theirs"}, loud_mod=module)
+    found = command("check", "base resnet18; shine", "--format", "json")
+    assert found.status == 0
+    assert found.stdout.startswith("{")
+    assert "me" not in found.stdout.split()
+
+
+def test_an_alarm_of_somebody_else_is_left_alone(site: Path) -> None:
+    import signal
+
+    install(site, "good-tricks", {"shine": "good_mod:Theirs"}, good_mod=GOOD.format(word="shine"))
+    before = signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    signal.setitimer(signal.ITIMER_REAL, 1000)
+    try:
+        assert command("check", "base resnet18; shine").status == 0
+        assert signal.getitimer(signal.ITIMER_REAL)[0] > 900
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
