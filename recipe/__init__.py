@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from recipe.engine import Run, run
     from recipe.formats.api import Exported, export
     from recipe.plan import Plan
+    from recipe.registry import Vocabulary
     from recipe.signals import Interrupted
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Program",
     "RecipeError",
     "Run",
+    "Vocabulary",
     "__version__",
     "compile",
     "diff",
@@ -50,6 +52,7 @@ _HOMES = {
     "Program": "recipe.compiler",
     "RecipeError": "recipe.diagnostics",
     "Run": "recipe.engine",
+    "Vocabulary": "recipe.registry",
     "compile": "recipe.compiler",
     "diff": "recipe.compare.api",
     "export": "recipe.formats.api",
