@@ -1,0 +1,227 @@
+"""Trainings that are fed from files, beside torchvision's reference: (b), (e) and (f)."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, RandomSampler
+from torchvision import datasets, models, transforms
+
+from recipe.engine import open_sets
+from recipe.images import IMAGENET_MEAN, IMAGENET_STD, Images
+from recipe.loading import Batch, Steps, ahead, load
+from recipe.meters import Meter
+from recipe.objective import ask
+from tests.benchmarks.clocks import Clock, ratio, seconds, speed, turns
+from tests.benchmarks.decode import originals, photo
+from tests.benchmarks.settings import FED, SIZE, Settings
+from tests.benchmarks.timed import Timed, TimedMeter, plan_of, trainer_of
+
+
+def write_photos(folder: Path, count: int) -> None:
+    """So many JPEG files of two classes in folder/train and a few in folder/val."""
+    draws = np.random.default_rng(0)
+    for number in range(count + 4):
+        part = "train" if number < count else "val"
+        home = folder / part / ("temple", "flower")[number % 2]
+        home.mkdir(parents=True, exist_ok=True)
+        width, height = (500, 375) if draws.random() < 0.8 else (375, 500)
+        pixels = photo(originals()[number % 2], width, height, draws)
+        Image.fromarray(pixels).save(home / f"{number:04}.jpg", quality=int(draws.integers(75, 96)))
+
+
+class Ours:
+    """A run's training on image files, fed as a run is, or otherwise."""
+
+    def __init__(self, folder: Path, settings: Settings, device: torch.device) -> None:
+        self.plan = plan_of(FED, f'data folder "{folder}" size={SIZE}', f"batch {settings.batch}")
+        self.sets, self.device = open_sets(self.plan), device
+        self.trainer = trainer_of(self.plan, self.sets, device, Timed)
+        self.clock: Clock = self.trainer.clock  # type: ignore[attr-defined]
+        self.meter = TimedMeter(Meter.on(device), self.clock)
+
+    def batches(self, images: Images, workers: int) -> Iterator[Batch]:
+        boxer = partial(ask, self.plan.hooked("box")[0], "box")
+        steps = Steps(images, self.plan.training, None if images.uniform else boxer)
+        endless = range(self.trainer.step, self.trainer.step + 10**6)
+        return ahead(load(steps, endless, workers, self.device.type == "cuda"), self.device)
+
+    def files(self, workers: int) -> Iterator[Batch]:
+        return self.batches(self.sets.train, workers)
+
+    def memory(self) -> Iterator[Batch]:
+        """From a set in memory: `data fake`."""
+        fake = open_sets(plan_of("base resnet50", f"data fake size={SIZE} classes=2 images=256"))
+        return self.batches(fake.train, 0)
+
+    def synthetic(self) -> Iterator[Batch]:
+        """The same batch again and again."""
+        batch = next(self.files(0))
+        while True:
+            yield batch
+
+    def step(self, batch: Batch) -> None:
+        self.trainer.train_step(batch, self.meter)  # type: ignore[arg-type]
+        with self.clock("loss and metrics"):  # a run logs every step on a CPU
+            if self.device.type == "cpu":
+                self.meter.meter.read(self.trainer.ranks)
+
+
+class Reference:
+    """The training on image files of torchvision's reference script: NCHW, decoded by Pillow, normalised on the CPU."""
+
+    def __init__(self, folder: Path, settings: Settings, device: torch.device, half: bool) -> None:
+        into = [transforms.RandomResizedCrop(SIZE), transforms.RandomHorizontalFlip(), transforms.ToTensor()]
+        transform = transforms.Compose([*into, transforms.Normalize(IMAGENET_MEAN, IMAGENET_STD)])
+        self.images = datasets.ImageFolder(str(folder / "train"), transform)
+        self.batch, self.device, self.half = settings.batch, device, half
+        self.model = models.resnet50(num_classes=2).to(device).train()
+        self.optimizer = torch.optim.SGD(self.model.parameters(), 0.01, momentum=0.9, weight_decay=1e-4)
+        self.criterion = nn.CrossEntropyLoss()
+        self.clock = Clock(device)
+        self.sums = Counter[str]()
+
+    def files(self, workers: int) -> Iterator[tuple[Tensor, Tensor]]:
+        endless = RandomSampler(self.images, num_samples=10**6)
+        loader = DataLoader(self.images, self.batch, sampler=endless, num_workers=workers, pin_memory=self.pins)
+        yield from loader
+
+    @property
+    def pins(self) -> bool:
+        return self.device.type == "cuda"
+
+    def step(self, batch: tuple[Tensor, Tensor]) -> None:
+        clock = self.clock
+        with clock("prepare"):
+            images, labels = (one.to(self.device, non_blocking=True) for one in batch)
+        with clock("forward"), torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            outputs = self.model(images)
+        with clock("loss and metrics"), torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            loss = self.criterion(outputs, labels)
+        with clock("rest"):
+            self.optimizer.zero_grad()
+        with clock("backward"):
+            loss.backward()
+        with clock("optimizer"):
+            self.optimizer.step()
+        with clock("loss and metrics"):
+            self.count(loss, outputs, labels)
+
+    @torch.no_grad()
+    def count(self, loss: Tensor, outputs: Tensor, labels: Tensor) -> None:
+        """Loss and accuracy, which wait for the device at every step."""
+        right = outputs.topk(2).indices == labels[:, None]
+        found = {"loss": loss, "top1": right[:, :1].sum() / len(labels), "top2": right.sum() / len(labels)}
+        self.sums.update({name: value.item() for name, value in found.items()})
+
+
+def fed(side: Ours | Reference, feed: Callable[[], Iterator[Any]], settings: Settings, clocked: bool = False) -> float:
+    """Seconds of a step, data included, once the loader has got into its stride."""
+    batches, clock = feed(), side.clock
+
+    def step() -> None:
+        with clock("data"):
+            batch = next(batches)
+        with clock("rest"):
+            side.step(batch)
+
+    seconds(step, settings.lead, side.device)
+    clock.on = clocked
+    took = seconds(step, settings.fed_steps, side.device)
+    clock.on = False
+    batches.close()  # type: ignore[attr-defined]
+    return took
+
+
+def best_workers(side: Ours | Reference, settings: Settings) -> int:
+    """The number of workers that is fastest, in one turn each."""
+    seconds(partial(side.step, next(side.files(0))), settings.lead, side.device)
+    return min(settings.workers, key=lambda workers: fed(side, partial(side.files, workers), settings))
+
+
+def from_files(settings: Settings, device: torch.device) -> list[str]:
+    """A run on image files beside torchvision's loop; fed in other ways; and where the time goes."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_photos(folder, settings.photos)
+        ours = Ours(folder, settings, device)
+        sides: dict[str, Ours | Reference] = {
+            "ours, bf16": ours,
+            "reference, bf16": Reference(folder, settings, device, True),
+            "reference, fp32": Reference(folder, settings, device, False),
+        }
+        workers = {name: best_workers(side, settings) for name, side in sides.items()}
+        feeds = {name: (side, partial(side.files, workers[name])) for name, side in sides.items()}
+        feeds["ours, from memory"], feeds["ours, the same batch"] = (ours, ours.memory), (ours, ours.synthetic)
+        taken = turns(
+            {name: partial(fed, *pair, settings) for name, pair in feeds.items()}, settings.fed_rounds, warm=True
+        )
+        for one in sides:
+            fed(*feeds[one], settings, clocked=True)
+    return [
+        *compared(taken, workers, settings),
+        "",
+        *feeding(taken, settings),
+        "",
+        *shares({name: side.clock.shares() for name, side in sides.items()}),
+    ]
+
+
+def compared(taken: dict[str, list[float]], workers: dict[str, int], settings: Settings) -> list[str]:
+    lines = [
+        "### A run beside torchvision's reference",
+        "",
+        f"ResNet-50 on {settings.photos} JPEG files of 500 × 375 pixels, to {SIZE} × {SIZE}, random crop and flip, "
+        f"batches of {settings.batch}; {settings.fed_rounds} rounds of {settings.fed_steps} steps. Ours is the run of "
+        f"`{FED}`. The reference is a loop such as torchvision's `references/classification/train.py` has: NCHW, "
+        "transforms on the CPU, SGD, and metrics that are read at every step. Each has the number of workers that is "
+        f"its fastest, of {' and '.join(map(str, settings.workers))}.",
+        "",
+        "| | workers | images a second | speed, ours / it, median | lowest to highest |",
+        "|---|---|---|---|---|",
+    ]
+    for name, count in workers.items():
+        cells = f"{speed(settings.batch, taken[name])} | {ratio(taken[name], taken['ours, bf16'])}"
+        lines.append(f"| {name} | {count} | {cells} |")
+    return lines
+
+
+def feeding(taken: dict[str, list[float]], settings: Settings) -> list[str]:
+    lines = [
+        "### Where images come from",
+        "",
+        "In the same rounds; `data fake` is a set in memory.",
+        "",
+        "| | images a second | speed, it / the same batch, median | lowest to highest |",
+        "|---|---|---|---|",
+    ]
+    names = {"JPEG files": "ours, bf16", "`data fake`": "ours, from memory", "the same batch": "ours, the same batch"}
+    for name, key in names.items():
+        cells = f"{speed(settings.batch, taken[key])} | {ratio(taken['ours, the same batch'], taken[key])}"
+        lines.append(f"| {name} | {cells} |")
+    return lines
+
+
+def shares(sides: dict[str, dict[str, float]]) -> list[str]:
+    parts = ("data", "prepare", "forward", "loss and metrics", "backward", "guard", "optimizer", "rest")
+    lines = [
+        "### Where the time goes",
+        "",
+        "Of a step of these trainings, in percent. Data is waiting for the loader; prepare, what is done to a batch on "
+        "the device; guard, the look at whether all is finite.",
+        "",
+        f"| | {' | '.join(parts)} |",
+        "|---" * (len(parts) + 1) + "|",
+    ]
+    for name, found in sides.items():
+        lines.append(f"| {name} | {' | '.join(f'{found.get(part, 0):.1f}' for part in parts)} |")
+    return lines
