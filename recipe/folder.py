@@ -56,10 +56,12 @@ def choose_folder(out: str | Path | None, name: str, plan: Plan, resume: bool, a
             )
         if not str(out).strip():
             raise fail("E113", "the run's folder has no name", help="name one with --out")
-        begun = (folder / "recipe.lock").exists()
-        if not (resume and begun) and any((folder / own).exists() for own in OWN_FILES):
-            help = "go on with it with --resume, or name another --out" if begun else "name another --out"
-            raise fail("E113", f"`{folder}` holds {'a run' if begun else 'other files'} already", help=help)
+        begun, saved = (folder / "recipe.lock").exists(), (folder / "checkpoints").exists()
+        taken = [own for own in OWN_FILES if (folder / own).exists()]
+        if taken and not (resume and (begun or saved)):  # what a checkpoint is of, it says itself
+            what = "a run" if begun or saved else f"a file `{taken[0]}`"
+            help = "go on with it with --resume, or name another --out" if begun or saved else "name another --out"
+            raise fail("E113", f"`{folder}` holds {what} already", help=help)
         if begun and locked(folder) != digest and not allow_changed:
             help = "name another --out, or go on all the same with --allow-changed"
             raise fail("E113", f"`{folder}` holds a run of another recipe{changed_words(folder, plan)}", help=help)

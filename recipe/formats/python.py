@@ -47,8 +47,12 @@ NUMBER = """\
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(f"usage: python {sys.argv[0]} IMAGE")
-    with torch.inference_mode(), Image.open(sys.argv[1]) as image:
-        print(int(load()(preprocess(image)).argmax()))
+    try:
+        inputs = preprocess(Image.open(sys.argv[1]))
+    except OSError as error:
+        sys.exit(f"{sys.argv[1]} can't be read: {error}")
+    with torch.inference_mode():
+        print(int(load()(inputs).argmax()))
 """
 
 NAME = """\
@@ -57,8 +61,12 @@ if __name__ == "__main__":
         sys.exit(f"usage: python {sys.argv[0]} IMAGE")
     with safe_open(WEIGHTS, framework="pt") as weights:
         names = json.loads(weights.metadata()["class_names"])
-    with torch.inference_mode(), Image.open(sys.argv[1]) as image:
-        print(names[int(load()(preprocess(image)).argmax())])
+    try:
+        inputs = preprocess(Image.open(sys.argv[1]))
+    except OSError as error:
+        sys.exit(f"{sys.argv[1]} can't be read: {error}")
+    with torch.inference_mode():
+        print(names[int(load()(inputs).argmax())])
 """
 
 

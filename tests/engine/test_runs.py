@@ -106,6 +106,16 @@ def test_a_run_is_never_written_over(tmp_path: Path) -> None:
         train(tmp_path / "run", "epochs 2", resume=True)
 
 
+def test_a_lost_lock_is_no_lost_run(tmp_path: Path) -> None:
+    run = train(tmp_path / "run", "epochs 1")
+    (run.folder / "recipe.lock").unlink()
+    with pytest.raises(RecipeError, match=r"E113.*holds a run already"):
+        train(tmp_path / "run", "epochs 1")
+    with pytest.raises(RecipeError, match=r"E113.*another recipe"):
+        train(tmp_path / "run", "epochs 1; lr 0.3", resume=True)
+    assert train(tmp_path / "run", "epochs 1", resume=True).summary == run.summary
+
+
 def test_resume_never_takes_the_folder_of_another_recipe(tmp_path: Path) -> None:
     run = train(tmp_path / "run", "epochs 1")
     before = (run.folder / "metrics.jsonl").read_bytes()
@@ -130,7 +140,7 @@ def test_resuming_a_finished_run_leaves_it_as_it_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["metrics.jsonl", "summary.json", "model.safetensors"])
 def test_a_file_that_is_no_runs_is_not_written_over(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("precious")
-    with pytest.raises(RecipeError, match="E113"):
+    with pytest.raises(RecipeError, match=f"E113.*holds a file `{name}` already"):
         train(tmp_path, "epochs 1")
     assert (tmp_path / name).read_text() == "precious"
 

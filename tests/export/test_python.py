@@ -262,6 +262,15 @@ def test_the_program_tells_the_class_of_an_image(photos: tuple[Path, Path, str],
     assert said.strip() in ("a cat", "a dog")
 
 
+@pytest.mark.parametrize("name", ["nowhere.png", "text.png"])
+def test_the_program_tells_what_is_no_image(name: str, photos: tuple[Path, Path, str], tmp_path: Path) -> None:
+    (tmp_path / "text.png").write_text("no image")
+    call = [sys.executable, "-I", str(photos[1]), name]
+    done = subprocess.run(call, capture_output=True, text=True, cwd=tmp_path)
+    assert (done.returncode, done.stderr.startswith(f"{name} can't be read: ")) == (1, True)
+    assert "Traceback" not in done.stderr
+
+
 def test_the_source_says_what_it_is(photos: tuple[Path, Path, str]) -> None:
     root, script, _ = photos
     text = script.read_text()
