@@ -40,7 +40,8 @@ class Erase(Trick):
         import torch
 
         drawn = draws.uniform(2 * ATTEMPTS + 6)
-        boxes = erased(drawn[:, 4:], *images.shape[-2:], (self.smallest, self.largest), self.aspect)
+        height, width = images.shape[-2:]
+        boxes = erased(drawn[:, 4:], height, width, (self.smallest, self.largest), self.aspect)
         boxes *= (drawn[:, :1] < self.probability).astype(boxes.dtype)
         colours = drawn[:, 1:4] if self.fill == "colour" else np.zeros((len(drawn), 3))
         where, what = (torch.from_numpy(found).to(images, non_blocking=True) for found in (boxes, colours))

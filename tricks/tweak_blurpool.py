@@ -24,7 +24,7 @@ POOL = {"kernel_size": 2, "stride": 2}
 
 @trick("tweak blurpool", reads=("stem", "trunk", "shortcut", "gate"), writes=("downsampling",))
 class Blurpool(Trick):
-    """Filter before each halving of a resolution: in max pooling, and in the trunks and shortcuts of residual blocks."""
+    """Filter before each halving of a resolution: in max pooling, and in trunk and shortcut of residual blocks."""
 
     def rewrite(self, net: Net) -> Iterable[Site]:
         from torch import nn

@@ -1,7 +1,7 @@
 """tweak stochastic-depth [RATE]: leave out the trunk of a residual block at random.
 
-Huang et al. 2016, section 3: for each image the trunk of the l-th of L blocks is left out with probability RATE · l / L,
-the linear rule. What is kept is divided by the probability of its being kept, so evaluation needs no change.
+Huang et al. 2016, section 3: for each image the trunk of the l-th of L blocks is left out with probability
+RATE · l / L, the linear rule. What is kept is divided by the probability of its being kept, so evaluation is as ever.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from recipe.api import Block, Net
 
-SUCH = ("StochasticDepth", "DropPath", "stochastic_depth", "drop_path")
-"""Modules and functions of torchvision and timm that do the same."""
+SUCH = ("StochasticDepth", "stochastic_depth", "DropPath")
+"""What torchvision and timm have to do the same."""
 
 
 @trick("tweak stochastic-depth", reads=("trunk", "gate", "downsampling"), writes=("branch",))
@@ -27,16 +27,15 @@ class StochasticDepth(Trick):
     rate: float = number(0.1, "probability of leaving out the trunk of the last block", above=0, below=1)
 
     def rewrite(self, net: Net) -> Iterable[Site]:
-        for number_, block in enumerate(net.blocks, 1):
+        for place, block in enumerate(net.blocks, 1):
             end = _end(block)
             kind = type(net.module(end)).__name__ if net.module(end) else getattr(end.target, "__name__", "")
             if kind in SUCH:
                 yield Site(block.where)
                 continue
             address = net.address(end)
-            layer = Layer(
-                "torchvision.ops:StochasticDepth", {"p": linear(self.rate, number_, len(net.blocks)), "mode": "row"}
-            )
+            rate = linear(self.rate, place, len(net.blocks))
+            layer = Layer("torchvision.ops:StochasticDepth", {"p": rate, "mode": "row"})
             yield Site(block.where, (Insert(address, ((f"{address.replace('#', '_')}_depth", layer),), after=True),))
 
 
