@@ -1,6 +1,6 @@
 """augment erase: a random box of the image is erased.
 
-Zhong et al. 2020, section 3.1: with probability 0.5 a box of random area, 2 % to 40 % of the image's, and of an aspect
+Zhong et al. 2020, section 3: with probability 0.5 a box of random area, 2 % to 40 % of the image's, and of an aspect
 ratio in [0.3, 1 / 0.3], is filled with one random colour, or black. The ratio is log-uniform, as in torchvision and
 timm, which erase at most a third of the image.
 """

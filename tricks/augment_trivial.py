@@ -1,6 +1,6 @@
 """augment trivial: TrivialAugment, one random change of each image by a random strength.
 
-Müller and Hutter 2021, with the wide range of their table 1, by torchvision's own `TrivialAugmentWide`.
+Müller and Hutter 2021, with their wide range of strengths, by torchvision's own `TrivialAugmentWide`.
 """
 
 from __future__ import annotations

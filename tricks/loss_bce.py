@@ -1,6 +1,6 @@
 """loss bce: binary cross entropy of each class by itself, in place of cross entropy over all of them.
 
-Wightman et al. 2021 ("ResNet strikes back"), section 2.1: an image may show several things, as after mixup; targets
+Wightman et al. 2021 ("ResNet strikes back"): an image may show several things, as after mixup; targets
 above a threshold count as 1 then, the others as 0. With `loss smooth` it is the smoothed targets that are judged.
 """
 

@@ -1,7 +1,8 @@
 """tweak stochastic-depth [RATE]: leave out the trunk of a residual block at random.
 
-Huang et al. 2016, section 3: for each image the trunk of the l-th of L blocks is left out with probability
-RATE · l / L, the linear rule. What is kept is divided by the probability of its being kept, so evaluation is as ever.
+Huang et al. 2016, section 3: the trunk of the l-th of L blocks is left out with probability RATE · l / L, the linear
+rule. As in torchvision and timm, each image of a batch has a draw of its own, and a trunk that is kept is divided by
+the probability of that, so that evaluation needs no factor.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ def test_whole_layers_freeze_from_the_first_on_and_never_the_last(part):
 
 @given(done=st.floats(0, 1), start=st.floats(0, 0.99), level=st.floats(0.01, 0.99))
 def test_the_frozen_part_is_composers(done, start, level):
-    """Composer, `_get_layers_frozen`: freeze_percentage = level · (done − start) / (1 − start) after start."""
+    """Composer's layer freezing: level · (done − start) / (1 − start) after start."""
     assert rising(done, start, level) == pytest.approx(level * (done - start) / (1 - start) if done > start else 0)
 
 
