@@ -191,13 +191,12 @@ class Trainer:
         if training.channels_last:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         frozen = self.update.frozen(progress)
-        if not self.ranks.several:  # which wait for the gradient of every parameter
-            for name, weight in zip(self.update.names, self.update.weights, strict=True):
-                weight.requires_grad_(name not in frozen)
+        self._demand(frozen)
         seen = self._backward(inputs, targets, batch, meter, frozen)
         if (aside := self.update.steps_aside()) is not None:
             self.update.guard.look(self.step, seen, () if self.update.scaler.is_enabled() else self.update.gradients)
             seen = self._backward_aside(aside, inputs, targets, batch, frozen)
+        self._demand(frozenset())
         self.update.make_step(self.step, seen, progress)
         if not training.synchronised:  # running statistics, which each process has of its share
             part = len(batch.indices) / batch.total if batch.counted and batch.total else 0.0
@@ -206,6 +205,11 @@ class Trainer:
             self.average.update(self.model, progress)
         self.step += 1
         return rate
+
+    def _demand(self, frozen: frozenset[str]) -> None:
+        """Ask for the gradients of all parameters but some; of all, where processes wait for every one."""
+        for name, weight in zip(self.update.names, self.update.weights, strict=True):
+            weight.requires_grad_(self.ranks.several or name not in frozen)
 
     def _sized(self, inputs: Tensor, progress: Progress) -> Tensor:
         """Inputs (N, 3, H, W) at the resolution that a trick chooses for a step."""

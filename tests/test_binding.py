@@ -96,7 +96,7 @@ def test_a_path_is_kept_absolute_and_is_relative_to_the_recipe(tmp_path: Path) -
         ("lr 0.1 cosin", "E021", "cosin", "did you mean `cosine`?"),
         ("lr warmup 5 cosin", "E021", "cosin", "did you mean `cosine`?"),
         ("lr wramup 5", "E021", "wramup", "did you mean `warmup`?"),
-        ("tweak E", "E021", "E", "`A`, `B`, `C`, `D`"),
+        ("tweak Q", "E021", "Q", "`A`, `B`, `C`, `D`"),
         ("base resnet5", "E021", "resnet5", "did you mean `resnet50`?"),
         ("base ResNet50", "E021", "ResNet50", "did you mean `resnet50`?"),
         ("base timm:", "E021", "timm:", ""),
@@ -326,7 +326,7 @@ def _with_every_word(vocabulary: Vocabulary) -> list[tuple[str, list[tuple[int, 
                 places.append((len(text), set(words)))
                 text += f"{value} "
             else:
-                sample = {"lr warmup epochs": "5", "lr step epochs": "30", "batch micro images": "8"}
+                sample = {"lr warmup epochs": "5", "lr step epochs": "30", "loss bce threshold": "0.2"}
                 given = sample.get(f"{trick.declared.word} {field.name}")
                 stated = not field.required and field.default is not None
                 number = given or (field.kind.write(field.default) if stated else "8")

@@ -6,10 +6,11 @@ import random
 
 import pytest
 
-from recipe.api import HOOKS, Trick, trick
+from recipe.api import Trick, trick
 from recipe.diagnostics import RecipeError
 from recipe.plan import Origin, Use
 from recipe.slots import COMBINED, EXCLUSIVE, READING_ORDER, clashes, reading_key, solve
+from recipe.trick import HOOKS
 from tests.helpers import bind, diagnostics
 from tests.strategies import all_tricks
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from recipe.api import Net
 
 
-@trick("init kaiming", reads=("stem", "trunk", "shortcut"), writes=("init",))
+@trick("init kaiming", reads=("stem", "trunk", "shortcut", "gate", "downsampling", "branch"), writes=("init",))
 class Kaiming(Trick):
     """Draw the weights of convolution and fully connected layers from Kaiming's normal distribution."""
 

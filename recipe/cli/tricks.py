@@ -41,6 +41,7 @@ def command(verb: str | None, name: str | None, plugins: tuple[str, ...]) -> Non
 
 def _overview(words: Vocabulary) -> None:
     broken: list[RecipeError] = []
+    width = max(len(" ".join(filter(None, key))) for key in words.keys())  # noqa: SIM118
     for verb in sorted({verb for verb, _ in words.keys()}, key=reading_key):  # noqa: SIM118
         for key in [key for key in words.keys() if key[0] == verb]:  # noqa: SIM118
             try:
@@ -48,10 +49,10 @@ def _overview(words: Vocabulary) -> None:
             except RecipeError as error:
                 broken.append(error)
                 continue
-            click.echo(f"{trick.declared.word:<20} {_summary(trick)}")
+            click.echo(f"{trick.declared.word:<{width}}  {_summary(trick)}")
     for verb, text in DIRECTIVES.items():
         summary = text.partition(": ")[2]
-        click.echo(f"{verb:<20} {summary[0].upper()}{summary[1:]}.")
+        click.echo(f"{verb:<{width}}  {summary[0].upper()}{summary[1:]}.")
     for failure in broken:
         click.echo("\n" + render(failure.diagnostics), err=True)
     sys.exit(0)

@@ -13,6 +13,7 @@ from torch import fx, nn
 ADDITIONS = (operator.add, operator.iadd, torch.add)
 PRODUCTS = (operator.mul, torch.mul, "mul", "mul_")
 NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm, nn.GroupNorm)
+GATES = ("SqueezeExcitation", "SEModule", "SqueezeExcite")
 
 
 @attrs.frozen(eq=False)
@@ -56,13 +57,19 @@ class Block:
             module = self.net.module(node)
             if isinstance(module, NORMS):
                 return self.net.address(node), module
-            inputs = node.all_input_nodes
-            if node.target in PRODUCTS and len(inputs) == 2:
-                inputs = [value for value, other in (inputs, inputs[::-1]) if value in _upstream(other)]
+            inputs = _weighed(node) or node.all_input_nodes
             if isinstance(module, (nn.Conv2d, nn.Linear)) or len(inputs) != 1:
                 return None
             node = inputs[0]
         return None
+
+    @property
+    def gated(self) -> bool:
+        """Whether a factor that is calculated from a trunk's own channels weighs them, as in squeeze-and-excitation."""
+        modules = (type(self.net.module(node)).__name__ for node in self.trunk)
+        factors = (node for product in self.trunk if _weighed(product) for node in product.all_input_nodes)
+        small = (node.meta["shape"][2:] == (1, 1) for node in factors if "shape" in node.meta)
+        return any(small) or any(name in GATES for name in modules)
 
 
 @attrs.frozen(eq=False, slots=False)
@@ -176,6 +183,14 @@ def _is_add(node: fx.Node) -> bool:
     return (node.op == "call_function" and node.target in ADDITIONS) or (
         node.op == "call_method" and node.target in ("add", "add_")
     )
+
+
+def _weighed(node: fx.Node) -> list[fx.Node]:
+    """What a product weighs by a factor that is calculated from it; empty for any other node."""
+    inputs = node.all_input_nodes
+    if node.target not in PRODUCTS or len(inputs) != 2:
+        return []
+    return [value for value, other in (inputs, inputs[::-1]) if value in _upstream(other)]
 
 
 def _upstream(node: fx.Node) -> set[fx.Node]:

@@ -55,7 +55,7 @@ def vocabulary(at: int, kind: str, what: float) -> Vocabulary:
     return words
 
 
-@pytest.mark.parametrize("optimizer", ["nag", "adamw"])
+@pytest.mark.parametrize("optimizer", ["nag", "adamw", "lars"])
 @pytest.mark.parametrize("at", [1, 3, 5])
 @pytest.mark.parametrize("what", [float("nan"), float("inf")])
 @pytest.mark.parametrize("kind", ["loss", "gradient"])
@@ -85,7 +85,7 @@ def half(asked: str, device: torch.device, strict: bool) -> Precision:
     return Precision("fp16", torch.float16, True, device)
 
 
-@pytest.mark.parametrize("optimizer", ["nag", "sgd", "adamw"])
+@pytest.mark.parametrize("optimizer", ["nag", "sgd", "adamw", "lars"])
 @pytest.mark.parametrize("at", [1, 2])
 def test_a_loss_scaler_absorbs_what_its_scale_makes_infinite(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int, optimizer: str

@@ -59,11 +59,19 @@ def metrics(folder: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("micro", ["", "batch micro 2"])
-def test_two_processes_train_as_one_does(tmp_path: Path, micro: str) -> None:
+@pytest.mark.parametrize(
+    "more",
+    [
+        "",
+        "batch micro 2",
+        "augment erase trivial; loss bce; optimizer lars; resize 0.8",
+        "sam 0.1; clip 0.3; freeze 0.25 0.7; batch micro 2",
+    ],
+)
+def test_two_processes_train_as_one_does(tmp_path: Path, more: str) -> None:
     for world in (1, 2):
         (tmp_path / str(world)).mkdir()
-        assert train(world, tmp_path / str(world), *filter(None, [micro])) == 0
+        assert train(world, tmp_path / str(world), *filter(None, more.split("; "))) == 0
     assert seen(tmp_path / "2") == seen(tmp_path / "1")
     one, two = (metrics(tmp_path / str(world)) for world in (1, 2))
     assert [line["loss"] for line in two] == pytest.approx([line["loss"] for line in one], abs=1e-5)

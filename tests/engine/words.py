@@ -36,6 +36,7 @@ COMPANY = {
     "decay no-bias": "decay 0.5",
     "decay no-bias norms": "decay 0.5; init kaiming",
     "init zero-gamma": "epochs 1",
+    "loss bce threshold": "augment mixup 1",
 }
 # Values that a kind does not suggest by itself.
 SAMPLES: dict[str, tuple[str, str]] = {
@@ -44,6 +45,7 @@ SAMPLES: dict[str, tuple[str, str]] = {
     "base model": ("resnet18", "resnet34"),
     "batch total": ("8", "4"),
     "batch micro images": ("4", "2"),
+    "clip norm": ("0.1", "0.2"),
     "data digits size": ("32", "40"),
     "data fashion-mnist size": ("32", "40"),
     "data cifar10 size": ("32", "40"),
@@ -53,6 +55,7 @@ SAMPLES: dict[str, tuple[str, str]] = {
     "data fake images": ("16", "24"),
     "ema decay": ("0", "0.9999"),
     "epochs count": ("2", "1"),
+    "loss bce threshold": ("0.1", "0.9"),
     "lr step epochs": ("1", "1.5"),
     "optimizer adamw eps": ("1e-8", "0.1"),
     "seed number": ("0", "1"),

@@ -39,6 +39,8 @@ RUNS = [
             f"base resnet50; tweak A; {FAKE}",
             f"base resnet50; tweak C D; init zero-gamma; {FAKE}",
             f"base resnext50_32x4d; tweak C D; {FAKE}",
+            f"base resnet18; tweak se blurpool stochastic-depth; {FAKE}",
+            f"base timm:resnet50d; tweak D se blurpool stochastic-depth; {FAKE}",
             f"base googlenet; data fake size=64 classes=10 images=8; {SHORT}",
         )
     ),

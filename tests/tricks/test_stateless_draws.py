@@ -98,7 +98,7 @@ def test_every_epoch_and_every_seed_has_its_own_order():
     assert stats.chisquare(np.bincount(first, minlength=10)).pvalue > 1e-3
 
 
-@pytest.mark.parametrize("word", ["flip", "jitter", "pca-noise", "mixup", "cutmix", "crop"])
+@pytest.mark.parametrize("word", ["flip", "jitter", "pca-noise", "mixup", "cutmix", "crop", "erase", "trivial"])
 @pytest.mark.parametrize("cut", [2, 4, 6])
 def test_what_a_trick_makes_of_an_image_does_not_depend_on_where_a_batch_is_cut(word, cut):
     trick = bind(f"base resnet18; augment {word}").find(f"augment {word}").trick

@@ -1,0 +1,75 @@
+"""Squeeze-and-excitation: its sites, and that a ResNet has become timm's SE-ResNet."""
+
+import pytest
+import torch
+
+import recipe
+from recipe.api import Insert, Layer
+
+from .helpers import assert_rewrites, images, outputs, randomise
+
+GATE = "torchvision.ops:SqueezeExcitation"
+
+
+def test_se_gates_the_last_norm_of_a_trunk():
+    gates = [Layer(GATE, {"input_channels": c, "squeeze_channels": c // 16}) for c in (64, 128, 256, 512)]
+    edits = tuple(
+        Insert(f"layer{stage}.{block}.bn2", ((f"layer{stage}.{block}.bn2_se", gates[stage - 1]),), after=True)
+        for stage in (1, 2, 3, 4)
+        for block in (0, 1)
+    )
+    assert_rewrites("base resnet18; tweak se", edits)
+
+
+def test_a_bottleneck_has_a_channel_at_least():
+    program = recipe.compile("base resnet18; tweak se 100", device="meta")
+    assert program.model.get_parameter("layer1.0.bn2_se.fc1.weight").shape == (1, 64, 1, 1)
+    assert program.fates["layer1.0.bn2_se.fc1.weight"] == "new"
+
+
+def test_a_resnet_with_se_is_timms():
+    import timm
+
+    model = recipe.compile("base timm:resnet50; tweak se").model
+    oracle = timm.create_model("seresnet50")
+    randomise(model)
+    oracle.load_state_dict({name.replace("bn3_se.", "se."): value for name, value in model.state_dict().items()})
+    for training in (False, True):
+        (ours,), (theirs,) = (outputs(net, images(2, 64), training) for net in (model, oracle))
+        assert ours.std() > 0.01
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_it_costs_what_timms_does():
+    ours, theirs = (
+        recipe.compile(f"base timm:{text}", device="meta").costs for text in ("resnet50; tweak se", "seresnet50")
+    )
+    assert (ours.params, ours.macs) == (theirs.params, theirs.macs)
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        "timm:seresnet50",
+        "regnet_y_400mf",
+        "efficientnet_b0",
+        pytest.param("timm:seresnext50_32x4d", marks=pytest.mark.slow),
+    ],
+)
+def test_a_trunk_that_has_a_gate_is_so_already(base):
+    program = assert_rewrites(f"base {base}; tweak se", {"tweak se": 0})
+    assert program.notes[0].startswith("tweak se: already so at ")
+
+
+def test_what_it_made_is_seen_as_a_gate():
+    model = recipe.compile("base resnet18; tweak se", device="meta").model
+    assert_rewrites("tweak se", {"tweak se": 0}, base=model)
+
+
+@pytest.mark.parametrize("init", ["xavier", "kaiming"])
+def test_its_convolutions_are_initialised_as_all_others(init):
+    program = recipe.compile(f"base resnet18; tweak se; init {init} zero-gamma")
+    filled = {edit.parameter for edit in program.edits if hasattr(edit, "parameter")}
+    assert {f"layer1.0.bn2_se.fc{n}.{of}" for n in (1, 2) for of in ("weight", "bias")} <= filled
+    assert not program.model.get_parameter("layer1.0.bn2_se.fc1.bias").any()
+    assert not program.model.get_parameter("layer1.0.bn2.weight").any()

@@ -1,0 +1,55 @@
+"""Trainings of which each step is written down, to be done again by hand."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from unittest import mock
+
+import attrs
+import torch
+from torch import Tensor, nn
+
+import recipe
+from recipe.devices import Precision
+from recipe.trainer import Trainer
+from tests.durability.rank import norms
+
+DATA = "data fake size=32 classes=10 images=24"
+
+
+@attrs.frozen(eq=False)
+class Steps:
+    """What a training began with, what each of its steps was given, and what it left."""
+
+    start: nn.Module
+    batches: list[tuple[Tensor, Tensor]]
+    after: list[dict[str, Tensor]]
+
+
+def steps(out: Path, text: str, model: nn.Module | None = None, seen: Callable[[Trainer], None] = id) -> Steps:
+    """Train a recipe; ``seen`` looks at the training after each step."""
+    program = recipe.compile(f"{DATA}; {text}", base=model or norms())
+    found = Steps(copy.deepcopy(program.model), [], [])
+    step = Trainer.train_step
+
+    def recorded(self: Trainer, batch: object, meter: object) -> float:
+        found.batches.append(self.prepare(batch))
+        rate = step(self, batch, meter)
+        found.after.append(copy.deepcopy(self.model.state_dict()))
+        seen(self)
+        return rate
+
+    with mock.patch.object(Trainer, "train_step", recorded):
+        recipe.run(program, out=out, device="cpu")
+    return found
+
+
+def precision(dtype: torch.dtype, scaled: bool) -> object:
+    """A context in which trainings compute in some format, with a loss scaler or without."""
+
+    def chosen(asked: str, device: torch.device, strict: bool = False) -> Precision:
+        return Precision(asked, dtype, scaled, device)
+
+    return mock.patch("recipe.engine.precision", chosen)

@@ -1,0 +1,76 @@
+"""Layer freezing: which layers, when, and that what is frozen neither moves nor costs a gradient."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import recipe
+from recipe.training import Progress
+from recipe.tricks.freeze import first_layers, rising
+from tests.helpers import bind
+from tests.tricks.steps import steps
+
+NAMES = [name for name, _ in recipe.compile("base resnet18", device="meta").model.named_parameters()]
+TEXT = "batch 8; epochs 4; lr 0.05; decay 0.1; freeze 0.25 0.9"  # 12 steps, of which 9 freeze layers
+
+
+@given(part=st.floats(0, 1, exclude_max=True))
+def test_whole_layers_freeze_from_the_first_on_and_never_the_last(part):
+    found = first_layers(NAMES, part)
+    assert NAMES[: len(found)] == found
+    assert not {"fc.weight", "fc.bias"} & set(found)
+    layers = {name.rpartition(".")[0] for name in NAMES}
+    assert len({name.rpartition(".")[0] for name in found}) == int(part * len(layers))
+    assert not {name.rpartition(".")[0] for name in found} & {name.rpartition(".")[0] for name in NAMES[len(found) :]}
+
+
+@given(done=st.floats(0, 1), start=st.floats(0, 0.99), level=st.floats(0.01, 0.99))
+def test_the_frozen_part_is_composers(done, start, level):
+    """Composer's layer freezing: level · (done − start) / (1 − start) after start."""
+    assert rising(done, start, level) == pytest.approx(level * (done - start) / (1 - start) if done > start else 0)
+
+
+def frozen(step, names, text=TEXT, steps_per_epoch=3):
+    (trick,) = bind(f"base resnet18; {text}").hooked("frozen")
+    return set(trick.frozen(names, Progress(step, steps_per_epoch, 4)))
+
+
+@pytest.mark.parametrize("optimizer", ["nag", "adamw", "lars"])
+def test_what_is_frozen_stays_to_the_bit_and_the_rest_moves(tmp_path, optimizer):
+    found = steps(tmp_path / "run", f"{TEXT}; optimizer {optimizer}")
+    names = [name for name, _ in found.start.named_parameters()]
+    before, most = found.start.state_dict(), 0
+    for step, after in enumerate(found.after):
+        still = {name for name in names if torch.equal(before[name], after[name])}
+        assert still == frozen(step, names)
+        before, most = after, max(most, len(still))
+    assert most > len(names) / 2
+
+
+def test_no_gradient_is_computed_for_what_is_frozen_and_all_can_train_afterwards(tmp_path):
+    counts, model = {}, []
+
+    def look(trainer):
+        for name, parameter in trainer.model.named_parameters():
+            assert parameter.requires_grad
+            if not model:
+                parameter.register_post_accumulate_grad_hook(
+                    lambda _, name=name: counts.update({name: counts[name] + 1})
+                )
+        if not model:
+            model.append(trainer.model)
+            counts.update(dict.fromkeys(names_of(trainer.model), 0))
+
+    found = steps(tmp_path / "run", TEXT, seen=look)
+    names = names_of(found.start)
+    assert counts == {name: sum(name not in frozen(step, names) for step in range(1, 12)) for name in names}
+
+
+def names_of(model):
+    return [name for name, _ in model.named_parameters()]
+
+
+def test_running_statistics_go_on(tmp_path):
+    found = steps(tmp_path / "run", TEXT)
+    assert found.after[-1]["bn1.num_batches_tracked"] == 12

@@ -1,0 +1,108 @@
+"""LARS against timm's, and against the formula of You et al. by hand."""
+
+import copy
+
+import pytest
+import torch
+from timm.optim.lars import Lars as Timms
+from torch import nn
+
+from recipe.update import parameter_groups
+from tests.helpers import bind
+
+
+def network():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 5))
+
+
+def made(model, text):
+    plan = bind(f"base resnet18; {text}")
+    return plan.hooked("optimize")[0].optimize(parameter_groups(plan, model), plan.training.rate)
+
+
+def trained(model, optimizer, steps=6):
+    """The weights after some steps, with a learning rate that changes."""
+    generator = torch.Generator().manual_seed(1)
+    for step in range(steps):
+        images = torch.randn(8, 3, 8, 8, generator=generator)
+        labels = torch.randint(0, 5, (8,), generator=generator)
+        for group in optimizer.param_groups:
+            group["lr"] = 2.0 / (1 + step)
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(images), labels).backward()
+        optimizer.step()
+    return [parameter.detach().clone() for parameter in model.parameters()]
+
+
+@pytest.mark.parametrize(("momentum", "trust", "decay"), [(0.9, 0.001, 1e-4), (0.0, 0.02, 0.01), (0.8, 0.01, 0.0)])
+def test_it_is_timms(momentum, trust, decay):
+    mine, theirs = network(), network()
+    text = f"optimizer lars {momentum} {trust}; decay {decay} no-bias"
+    layers = [parameter for parameter in theirs.parameters() if parameter.ndim > 1]
+    rest = [parameter for parameter in theirs.parameters() if parameter.ndim == 1]
+    groups = [
+        {"params": layers, "weight_decay": decay, "always_adapt": True},
+        {"params": rest, "weight_decay": 0.0, "always_adapt": False},
+    ]
+    other = Timms(groups, lr=1.0, momentum=momentum, trust_coeff=trust)
+    for found, expected in zip(trained(mine, made(mine, text)), trained(theirs, other), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)
+
+
+def test_what_has_one_axis_is_updated_as_by_sgd():
+    weight = torch.tensor([1.0, -2.0], requires_grad=True)
+    twin = weight.detach().clone().requires_grad_()
+    (trick,) = bind("base resnet18; optimizer lars").hooked("optimize")
+    mine = trick.optimize([{"params": [weight], "weight_decay": 0.01}], 0.1)
+    theirs = torch.optim.SGD([twin], lr=0.1, momentum=0.9, weight_decay=0.01)
+    for step in range(4):
+        weight.grad, twin.grad = torch.tensor([0.5, step]), torch.tensor([0.5, step])
+        mine.step()
+        theirs.step()
+        torch.testing.assert_close(weight, twin)
+
+
+def test_the_formula_by_hand():
+    weight = torch.full((2, 2), 3.0, requires_grad=True)  # of norm 6
+    (trick,) = bind("base resnet18; optimizer lars momentum=0.5 trust=0.1").hooked("optimize")
+    optimizer = trick.optimize([{"params": [weight], "weight_decay": 0.5}], 2.0)
+    weight.grad = torch.full((2, 2), 1.0)  # of norm 2
+    optimizer.step()
+    update = 0.1 * 6 / (2 + 0.5 * 6) * (1 + 0.5 * 3)
+    torch.testing.assert_close(weight.detach(), torch.full((2, 2), 3 - 2 * update))
+
+
+@pytest.mark.parametrize(("value", "gradient"), [(0.0, 1.0), (1.0, 0.0)])
+def test_where_all_is_zero_the_rate_is_1(value, gradient):
+    weight = torch.full((2, 2), value, requires_grad=True)
+    (trick,) = bind("base resnet18; optimizer lars").hooked("optimize")
+    optimizer = trick.optimize([{"params": [weight], "weight_decay": 0.5}], 0.1)
+    weight.grad = torch.full((2, 2), gradient)
+    optimizer.step()
+    torch.testing.assert_close(weight.detach(), torch.full((2, 2), value - 0.1 * (gradient + 0.5 * value)))
+
+
+def test_its_state_can_be_taken_up():
+    whole, first = network(), network()
+    text = "optimizer lars; decay 0.01"
+    optimizer = made(whole, text)
+    trained(whole, optimizer, 3)
+    trained(first, before := made(first, text), 3)
+    second = copy.deepcopy(first)
+    after = made(second, text)
+    after.load_state_dict(copy.deepcopy(before.state_dict()))
+    for one, other in zip(trained(whole, optimizer, 3), trained(second, after, 3), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_weight_without_a_gradient_stays():
+    model = network()
+    optimizer = made(model, "optimizer lars; decay 0.1")
+    trained(model, optimizer, 2)
+    before = model[0].weight.detach().clone()
+    optimizer.zero_grad()
+    model[4].weight.grad = torch.ones_like(model[4].weight)
+    optimizer.step()
+    assert torch.equal(model[0].weight, before)
