@@ -14,6 +14,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from recipe.ablation.api import ablate
+    from recipe.ablation.table import Table
     from recipe.compare.api import diff
     from recipe.compare.difference import Diff
     from recipe.compiler import Program, compile
@@ -34,8 +36,10 @@ __all__ = [
     "Program",
     "RecipeError",
     "Run",
+    "Table",
     "Vocabulary",
     "__version__",
+    "ablate",
     "compile",
     "diff",
     "export",
@@ -52,7 +56,9 @@ _HOMES = {
     "Program": "recipe.compiler",
     "RecipeError": "recipe.diagnostics",
     "Run": "recipe.engine",
+    "Table": "recipe.ablation.table",
     "Vocabulary": "recipe.registry",
+    "ablate": "recipe.ablation.api",
     "compile": "recipe.compiler",
     "diff": "recipe.compare.api",
     "export": "recipe.formats.api",

@@ -156,6 +156,20 @@ CODES: Mapping[str, tuple[str, str]] = {
         "a package that can't be begun",
         "Its name is none that pip takes, its words are taken, or the folder is there already. Nothing was written.",
     ),
+    "E124": (
+        "nothing to study",
+        "An ablation turns tricks on and off: those that the recipe states, or those that `--over` names, each once. "
+        "Its modes are `stack`, `drop` and `add`.",
+    ),
+    "E125": (
+        "a launcher that can't be used",
+        "The scheduler is not there, does not take the option, or the package that speaks to it is not installed.",
+    ),
+    "E126": (
+        "a run of an ablation failed",
+        "It did not diverge, but ended with an error, which is told. What has run is kept: the same command goes on.",
+    ),
+    "E127": ("a budget that can't be", "It is no time, or too short for one epoch of every row."),
     "W001": ("something to look at", "The recipe can be used as it is, but a trick points at something unusual in it."),
     "W002": (
         "a table speaks against it",

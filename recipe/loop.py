@@ -6,8 +6,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator
-from functools import partial
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,10 +18,9 @@ from recipe.cadence import Cadence
 from recipe.compiler import Program
 from recipe.diagnostics import Diagnostic, Diverged, fail
 from recipe.folder import changed_words
-from recipe.loading import Batch, Steps, ahead, load
-from recipe.memory import fitting_micro, settle
+from recipe.loading import Batch
+from recipe.memory import fitting_micro, peak_memory, settle
 from recipe.meters import Meter
-from recipe.objective import ask
 from recipe.report import Listener, pictures
 from recipe.signals import Interrupted, Signals
 from recipe.trainer import Trainer
@@ -62,7 +60,7 @@ class Loop:
                 result = self._evaluate()
             trainer.model.train()
             since = time.monotonic()
-            for batch in self._batches():
+            for batch in trainer.batches():
                 rate = trainer.train_step(batch, self.meter)
                 if trainer.step == first + 1 and trainer.plan.training.compile_mode:
                     self.listener.note(f"compile: the first step took {time.monotonic() - since:.0f} s")
@@ -90,17 +88,6 @@ class Loop:
     @property
     def _log_every(self) -> int:
         return 1 if self.trainer.device.type == "cpu" else 20
-
-    def _batches(self) -> Iterator[Batch]:
-        trainer, plan = self.trainer, self.trainer.plan
-        boxes, data = plan.hooked("box"), plan.use("data")
-        assert data is not None
-        boxer = partial(ask, boxes[0], "box") if boxes else None
-        ranks = trainer.ranks
-        steps = Steps(trainer.sets.train, plan.training, boxer, trainer.skips, ranks.rank, ranks.world)
-        pin = trainer.device.type == "cuda"
-        workers: int = data.trick.workers  # type: ignore[attr-defined]
-        yield from ahead(load(steps, range(trainer.step, trainer.total_steps), workers, pin), trainer.device)
 
     def _choose_micro(self) -> None:
         trainer, training = self.trainer, self.trainer.plan.training
@@ -284,6 +271,8 @@ class Loop:
             **(skipped if trainer.skips else {}),
             "seconds": seconds,
             "images_per_second": speed,
+            "training_images": len(trainer.sets.train.labels),
+            "peak_memory_bytes": peak_memory(trainer.device),
             "params": program.costs.params,
             "macs": program.costs.macs,
             "precision": trainer.precision.name,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import attrs
@@ -17,7 +18,7 @@ from recipe.compiler import Program
 from recipe.devices import Precision
 from recipe.diagnostics import Diagnostic, Diverged, fail
 from recipe.images import Sets
-from recipe.loading import Batch, InOrder, ahead, load, share
+from recipe.loading import Batch, InOrder, Steps, ahead, load, share
 from recipe.meters import Meter
 from recipe.norms import synchronised
 from recipe.objective import Preparation, Teach, ask, objective, resolution
@@ -175,6 +176,16 @@ class Trainer:
         if changed:
             for group, mine in zip(self.update.optimizer.param_groups, options, strict=True):
                 group.update(mine)
+
+    def batches(self) -> Iterator[Batch]:
+        """This process's shares of the batches to come, on its device."""
+        boxes, data = self.plan.hooked("box"), self.plan.use("data")
+        assert data is not None
+        boxer = partial(ask, boxes[0], "box") if boxes else None
+        steps = Steps(self.sets.train, self.plan.training, boxer, self.skips, self.ranks.rank, self.ranks.world)
+        workers: int = data.trick.workers  # type: ignore[attr-defined]
+        to_come, pin = range(self.step, self.total_steps), self.device.type == "cuda"
+        yield from ahead(load(steps, to_come, workers, pin), self.device)
 
     def train_step(self, batch: Batch, meter: Meter) -> float:
         """One update from one batch; gives the learning rate it used.

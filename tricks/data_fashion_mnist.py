@@ -25,6 +25,12 @@ class FashionMnist(Trick):
 
     path: str = path(help="folder that holds the published files")
     size: int = integer(32, "height and width of the images, in pixels", minimum=8, maximum=1024)
+    images: int | None = integer(
+        None,
+        "train on so many images, as many of each class, the first ones; all, where it is left out",
+        minimum=10,
+        maximum=60_000,
+    )
     workers: int = integer(0, "processes that load batches ahead; 0 loads them in place", minimum=0, maximum=256)
 
     def suggest(self) -> Mapping[str, Any]:
@@ -33,14 +39,33 @@ class FashionMnist(Trick):
     def open(self) -> Sets:
         from recipe.api import in_memory
 
-        parts = [_read(Path(self.path), part) for part in ("train", "t10k")]
-        return in_memory(parts[0], parts[1], 10, self.size)
+        train, held_out = (_read(Path(self.path), part) for part in ("train", "t10k"))
+        if self.images is not None:
+            train = _first(train, self.images)
+        return in_memory(train, held_out, 10, self.size)
 
     def count_images(self) -> int:
-        return 60_000
+        return self.images or 60_000
 
     def count_classes(self) -> int:
         return 10
+
+
+def _first(part: InMemory, images: int) -> InMemory:
+    """The first so many images, as many of each class: the remainder goes to the first classes."""
+    import torch
+
+    from recipe.api import InMemory
+
+    chosen = []
+    for label in range(10):
+        wanted = images // 10 + (label < images % 10)
+        found = torch.nonzero(part.labels == label)[:wanted, 0]
+        if len(found) < wanted:
+            raise ValueError(f"there are {len(found)} training images of class {label}, not {wanted}")
+        chosen.append(found)
+    order = torch.cat(chosen).sort().values
+    return InMemory(part.pixels[order], part.labels[order])
 
 
 def _read(folder: Path, part: str) -> InMemory:

@@ -12,7 +12,7 @@ import click
 from recipe.diagnostics import Diagnostic, Diverged, RecipeError, render, wants_color
 from recipe.signals import Interrupted
 
-COMMANDS = ("run", "check", "fmt", "explain", "diff", "export", "tricks", "new", "doctor")
+COMMANDS = ("run", "check", "fmt", "explain", "diff", "ablate", "export", "tricks", "new", "doctor")
 INTERNAL = 70  # sysexits' EX_SOFTWARE
 
 

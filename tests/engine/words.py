@@ -56,6 +56,7 @@ SAMPLES: dict[str, tuple[str, str]] = {
     "ema decay": ("0", "0.9999"),
     "epochs count": ("2", "1"),
     "loss bce threshold": ("0.1", "0.9"),
+    "data fashion-mnist images": ("10", "14"),
     "lr step epochs": ("1", "1.5"),
     "optimizer adamw eps": ("1e-8", "0.1"),
     "seed number": ("0", "1"),

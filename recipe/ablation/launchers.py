@@ -1,0 +1,194 @@
+"""Who runs the cells: processes of this machine, or a scheduler that is there already."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import attrs
+
+from recipe.diagnostics import fail, listing
+
+LAUNCHERS = ("local", "slurm", "ray")
+
+
+class Handle(Protocol):
+    """A command that was handed over."""
+
+    def poll(self) -> int | None:
+        """Its exit status; None while it waits or runs."""
+
+    def stop(self) -> None:
+        """Ask it to save and to end."""
+
+
+class Launcher(Protocol):
+    """Runs commands somewhere, with what they print in a log file that this machine sees."""
+
+    def submit(self, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> Handle: ...
+
+
+def launcher_of(name: str, options: Mapping[str, str], folder: Path) -> Launcher:
+    """A launcher by its name. Raises `RecipeError` (E125) where a package that it needs is not installed."""
+    if name == "local":
+        if options:
+            raise fail("E125", f"the launcher `local` has no option `{next(iter(options))}`")
+        return Local()
+    if name == "slurm":
+        return Slurm.of(options, folder)
+    if name == "ray":
+        return Ray.of(options)
+    raise fail("E125", f"there is no launcher `{name}`", help=f"there are {listing(LAUNCHERS)}")
+
+
+def call(command: Sequence[str], log: str, environment: Mapping[str, str]) -> int:
+    """Run a command to its end, with its output in a file; gives its exit status."""
+    with open(log, "ab") as file:
+        own = {**os.environ, **environment}
+        return subprocess.call(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=own)
+
+
+@attrs.frozen
+class Process:
+    """A process of this machine."""
+
+    popen: subprocess.Popen[bytes]
+
+    def poll(self) -> int | None:
+        return self.popen.poll()
+
+    def stop(self) -> None:
+        if self.popen.poll() is None:
+            self.popen.terminate()
+
+
+class Local:
+    """Processes of this machine, each in a session of its own, so that a Ctrl-C is not sent to all of them at once."""
+
+    def submit(self, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> Handle:
+        with log.open("ab") as file:
+            own = {**os.environ, **environment}
+            null = subprocess.DEVNULL
+            popen = subprocess.Popen(command, stdin=null, stdout=file, stderr=file, env=own, start_new_session=True)
+        return Process(popen)
+
+
+@attrs.frozen
+class Job:
+    """A job of Slurm's, through submitit."""
+
+    job: Any
+
+    def poll(self) -> int | None:
+        if not self.job.done():
+            return None
+        try:
+            return int(self.job.result())
+        except Exception as error:  # submitit raises what a job died of, as many types
+            print(f"the job {self.job.job_id} ended early: {str(error).strip().splitlines()[-1]}", file=sys.stderr)
+            return 143 if self.job.state in ("CANCELLED", "PREEMPTED", "TIMEOUT") else 1
+
+    def stop(self) -> None:
+        self.job.cancel(check=False)
+
+
+@attrs.frozen
+class Slurm:
+    """Jobs of Slurm. ``options`` are submitit's parameters: ``timeout_min``, ``slurm_partition``, ``gpus_per_node``."""
+
+    executor: Any
+
+    @classmethod
+    def of(cls, options: Mapping[str, str], folder: Path, cluster: str = "slurm") -> Slurm:
+        submitit = _needed("submitit", "slurm")
+        try:
+            executor = submitit.AutoExecutor(folder=str(folder / "jobs"), cluster=cluster)
+            executor.update_parameters(name="recipe-ablate", **{name: _number(v) for name, v in options.items()})
+        except (RuntimeError, NameError, ValueError, AssertionError) as error:
+            raise fail("E125", f"Slurm can't be used: {str(error).strip().splitlines()[0]}") from error
+        return cls(executor)
+
+    def submit(self, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> Handle:
+        return Job(self.executor.submit(call, list(command), str(log.absolute()), dict(environment)))
+
+
+@attrs.frozen
+class Task:
+    """A task of Ray's."""
+
+    ray: Any
+    reference: Any
+
+    def poll(self) -> int | None:
+        ready, _ = self.ray.wait([self.reference], timeout=0)
+        if not ready:
+            return None
+        try:
+            return int(self.ray.get(self.reference))
+        except self.ray.exceptions.TaskCancelledError:
+            return 143
+        except self.ray.exceptions.RayError as error:
+            print(f"a task of Ray ended early: {str(error).strip().splitlines()[-1]}", file=sys.stderr)
+            return 1
+
+    def stop(self) -> None:
+        self.ray.cancel(self.reference)
+
+
+@attrs.frozen
+class Ray:
+    """Tasks of Ray. ``options`` are those of a remote function: ``num_cpus``, ``num_gpus``."""
+
+    ray: Any
+    remote: Callable[..., Any]
+
+    @classmethod
+    def of(cls, options: Mapping[str, str]) -> Ray:
+        ray = _needed("ray", "ray")
+        if not ray.is_initialized():
+            ray.init(log_to_driver=False, logging_level="ERROR")
+        try:
+            given: dict[str, Any] = {"max_retries": 0, **{name: _number(value) for name, value in options.items()}}
+            return cls(ray, ray.remote(**given)(_call_in_ray))
+        except (TypeError, ValueError) as error:
+            raise fail("E125", f"Ray does not take this: {str(error).strip().splitlines()[0]}") from error
+
+    def submit(self, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> Handle:
+        return Task(self.ray, self.remote.remote(list(command), str(log.absolute()), os.getcwd(), dict(environment)))  # type: ignore[attr-defined]
+
+
+def _call_in_ray(command: list[str], log: str, folder: str, environment: dict[str, str]) -> int:
+    """As `call`; a task that is cancelled passes that on to its command, and waits until it has saved."""
+    with open(log, "ab") as file:
+        own = {**os.environ, **environment}
+        null = subprocess.DEVNULL
+        popen = subprocess.Popen(command, stdin=null, stdout=file, stderr=file, env=own, cwd=folder)
+    try:
+        return popen.wait()
+    except KeyboardInterrupt:
+        popen.terminate()
+        return popen.wait()
+
+
+def _needed(package: str, extra: str) -> Any:
+    try:
+        return __import__(package)
+    except ImportError:
+        help = f"`pip install 'recipe-compiler[{extra}]'` installs it"
+        raise fail(
+            "E125", f"the launcher `{extra}` needs the package {package}, which is not installed", help=help
+        ) from None
+
+
+def _number(text: str) -> Any:
+    """A value of a launcher's option: a number where it is one, else text."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

@@ -1,0 +1,165 @@
+"""From a recipe to the rows of its ablation: which tricks are on in which, and what each is compared with. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import attrs
+
+from recipe.bind import Binder, Group, bind
+from recipe.diagnostics import Diagnostic, RecipeError, fail, listing
+from recipe.plan import Plan, Use
+from recipe.registry import Vocabulary
+from recipe.source import Source
+from recipe.syntax import parse
+
+MODES = ("stack", "drop", "add")
+SETTINGS = frozenset(("run", "base", "data"))
+"""Slots of what an ablation leaves as it is, unless it is named: the model, the images, batch, epochs and the like."""
+
+
+@attrs.frozen
+class Unit:
+    """What is turned on and off as one: its label, its words, and the statements that turn it on."""
+
+    label: str
+    words: tuple[str, ...]
+    statements: tuple[str, ...]
+
+
+@attrs.frozen
+class Row:
+    """A row of the table: a recipe, what it is called, and the place of the row that it is compared with."""
+
+    label: str
+    sources: tuple[Source, ...] = attrs.field(repr=False)
+    plan: Plan = attrs.field(repr=False)
+    reference: int | None = None
+    unit: Unit | None = None
+
+    def seeded(self, seed: int) -> Plan:
+        """The row's plan under a seed."""
+        return bind([*self.sources, _layer(f"seed {seed}")], self.plan.vocabulary, data=True)
+
+
+def _layer(*statements: str) -> Source:
+    return Source("<ablation>", "\n".join(statements), Path.cwd(), "override")
+
+
+def units_of(plan: Plan, over: Sequence[str]) -> tuple[Unit, ...]:
+    """The units of an ablation: those that are named, else every trick that the recipe itself states.
+
+    Raises `RecipeError`: E124 where there is none, and whatever is wrong with those that are named.
+    """
+    if over:
+        found, errors = [], list[Diagnostic]()
+        for text in over:
+            try:
+                found.append(_named(plan, text))
+            except RecipeError as error:
+                errors += error.diagnostics
+        if errors:
+            raise RecipeError(*errors)
+        said = [word for unit in found for word in unit.words]
+        if twice := sorted({word for word in said if said.count(word) > 1}):
+            raise fail("E124", f"`{twice[0]}` is named twice", help="each trick belongs to one row")
+        return tuple(found)
+    stated = [use for use in plan.uses if use.origin.kind in ("file", "override") and _is_trick(use)]
+    stated.sort(key=lambda use: _written(plan, use))
+    units = tuple(Unit(use.word, (use.word,), (use.statement(),)) for use in stated)
+    kept = tuple(unit for unit in units if _without(plan, units, (unit,)).digest != plan.digest)
+    if not kept:
+        raise fail("E124", "the recipe states no trick to study", help='name some: --over "tweak D" "augment mixup"')
+    return kept
+
+
+def _is_trick(use: Use) -> bool:
+    return not set(use.declared.writes) <= SETTINGS
+
+
+def _written(plan: Plan, use: Use) -> tuple[int, int]:
+    """Where a trick is written: the number of its source, and the place in it."""
+    span = use.origin.span
+    if span is None:
+        return len(plan.sources), 0
+    texts = [source.text for source in plan.sources]
+    return texts.index(span.source.text) if span.source.text in texts else -1, span.start
+
+
+def _named(plan: Plan, text: str) -> Unit:
+    recipe, wrong = parse(Source("<over>", text, Path.cwd(), "override"))
+    if wrong:
+        raise RecipeError(*wrong)
+    binder = Binder(plan.vocabulary or Vocabulary.installed())
+    words, statements = [], []
+    for statement in recipe.statements:
+        for group in binder.groups(statement, recipe.source):
+            declared = group.trick.declared
+            if declared.word == "seed":
+                raise fail("E124", "`seed` is no trick to study", group.words, help="`--seeds` says how many there are")
+            use = plan.find(declared.word)
+            words.append(declared.word)
+            statements.append(use.statement() if use and not group.given else _statement(group))
+    if not words:
+        raise fail("E124", "one of those named is empty", help='such as --over "tweak D" "augment mixup"')
+    return Unit(text.strip(), tuple(words), tuple(statements))
+
+
+def _statement(group: Group) -> str:
+    """A group with the values that it was given."""
+    parts = [group.trick.declared.word]
+    for field in group.trick.declared.fields:
+        if field.name in group.given:
+            value = field.kind.write(group.given[field.name][0])
+            parts.append(value if field.required else f"{field.word}={value}")
+    return " ".join(parts)
+
+
+def _sources(plan: Plan, units: Sequence[Unit], on: Sequence[Unit]) -> tuple[Source, ...]:
+    """The recipe's sources, over which every unit is taken out and some are laid on again, each a layer."""
+    words = [word for unit in units for word in unit.words]
+    present = [word for word in words if plan.find(word) and plan.find(word).origin.kind in ("file", "override")]  # type: ignore[union-attr]
+    drops = [f"drop {word}" for word in present]
+    for word in present:
+        if " " not in word:  # which takes out the verb's clauses too
+            beside = [use for use in plan.uses if use.declared.verb == word and use.declared.clause]
+            drops = [one for one in drops if not one.startswith(f"drop {word} ")]
+            drops += [u.statement() for u in beside if u.word not in words and u.origin.kind in ("file", "override")]
+    layers = [_layer(*drops)] if drops else []
+    return (*plan.sources, *layers, *(_layer(*unit.statements) for unit in on))
+
+
+def _without(plan: Plan, units: Sequence[Unit], off: Sequence[Unit]) -> Plan:
+    on = [unit for unit in units if unit not in off]
+    return bind(_sources(plan, units, on), plan.vocabulary, data=True)
+
+
+def rows_of(plan: Plan, mode: str, over: Sequence[str]) -> tuple[Row, ...]:
+    """The rows of an ablation of a plan, all bound; every row that can't be is told at once.
+
+    ``stack`` adds one unit after the other, each row compared with the one before; ``drop`` takes each out of all,
+    compared with all; ``add`` adds each to none, compared with none.
+    """
+    if mode not in MODES:
+        raise fail("E124", f"there is no mode `{mode}`", help=f"there are {listing(MODES)}")
+    units = units_of(plan, over)
+    wanted: list[tuple[str, tuple[Unit, ...], int | None, Unit | None]]
+    if mode == "stack":
+        wanted = [("baseline", (), None, None)]
+        wanted += [(f"+ {unit.label}", units[: at + 1], at, unit) for at, unit in enumerate(units)]
+    elif mode == "drop":
+        wanted = [("full recipe", units, None, None)]
+        wanted += [(f"− {unit.label}", tuple(u for u in units if u is not unit), 0, unit) for unit in units]
+    else:
+        wanted = [("baseline", (), None, None), *((f"+ {unit.label}", (unit,), 0, unit) for unit in units)]
+    rows, errors = [], list[Diagnostic]()
+    for label, on, reference, unit in wanted:
+        sources = _sources(plan, units, on)
+        try:
+            rows.append(Row(label, sources, bind(sources, plan.vocabulary, data=True), reference, unit))
+        except RecipeError as error:
+            errors += [attrs.evolve(one, message=f"row `{label}`: {one.message}") for one in error.diagnostics]
+    if errors:
+        raise RecipeError(*errors)
+    return tuple(rows)

@@ -1,0 +1,241 @@
+"""The table of an ablation: means, differences with their intervals, and costs, as text and as data. Needs no torch."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+
+CONFIDENCE = 0.95
+
+
+@attrs.frozen
+class Cell:
+    """What came of a recipe under one seed. ``status`` is ``finished``, ``diverged`` or ``missing``."""
+
+    digest: str
+    seed: int
+    status: str = "missing"
+    top1: float | None = None
+    loss: float | None = None
+    seconds_per_epoch: float | None = None
+    peak_memory_bytes: int | None = None
+
+
+@attrs.frozen
+class Difference:
+    """A mean difference of top-1, as paired by seed, and its confidence interval, where there are seeds for one."""
+
+    mean: float
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def within_noise(self) -> bool:
+        """Whether the interval holds zero."""
+        return self.low is not None and self.high is not None and self.low <= 0 <= self.high
+
+
+def difference(values: Sequence[float | None], reference: Sequence[float | None]) -> Difference | None:
+    """The difference between two rows over the seeds that both have; by Student's t with one degree of freedom less.
+
+    >>> difference([0.9, 0.92, 0.94], [0.9, 0.9, 0.9]).within_noise
+    True
+    """
+    pairs = [a - b for a, b in zip(values, reference, strict=True) if a is not None and b is not None]
+    if not pairs:
+        return None
+    mean = statistics.fmean(pairs)
+    if len(pairs) < 2:
+        return Difference(mean)
+    from scipy.stats import t
+
+    half = float(t.ppf((1 + CONFIDENCE) / 2, len(pairs) - 1)) * statistics.stdev(pairs) / math.sqrt(len(pairs))
+    return Difference(mean, mean - half, mean + half)
+
+
+@attrs.frozen
+class Line:
+    """A row of the table. ``reference`` is the place of the row that it is compared with; ``note`` says what is odd."""
+
+    label: str
+    reference: int | None
+    statements: tuple[str, ...]
+    params: int
+    macs: int
+    cells: tuple[Cell, ...]
+    note: str = ""
+
+    @property
+    def values(self) -> list[float | None]:
+        """Top-1 under each seed, 0 to 1."""
+        return [cell.top1 for cell in self.cells]
+
+    @property
+    def found(self) -> list[float]:
+        return [value for value in self.values if value is not None]
+
+    @property
+    def mean(self) -> float | None:
+        return statistics.fmean(self.found) if self.found else None
+
+    @property
+    def deviation(self) -> float | None:
+        """The sample standard deviation."""
+        return statistics.stdev(self.found) if len(self.found) > 1 else None
+
+    @property
+    def seconds_per_epoch(self) -> float | None:
+        return _median([cell.seconds_per_epoch for cell in self.cells])
+
+    @property
+    def peak_memory_bytes(self) -> float | None:
+        return _median([cell.peak_memory_bytes for cell in self.cells])
+
+
+def _median(values: Sequence[float | None]) -> float | None:
+    found = [value for value in values if value is not None]
+    return statistics.median(found) if found else None
+
+
+COLUMNS = ("", "top-1", "difference", f"{CONFIDENCE:.0%} interval", "", "MACs", "params", "s/epoch", "memory")
+
+
+@attrs.frozen
+class Table:
+    """An ablation's table. ``title`` says of what, ``about`` how it was made."""
+
+    title: str
+    mode: str
+    recipe: str
+    seeds: tuple[int, ...]
+    lines: tuple[Line, ...]
+    about: tuple[str, ...] = ()
+
+    def difference(self, line: Line) -> Difference | None:
+        """How far a row is from the one that it is compared with."""
+        return None if line.reference is None else difference(line.values, self.lines[line.reference].values)
+
+    def cells(self) -> list[tuple[str, ...]]:
+        """The table as text, a tuple a row, without its heading."""
+        return [(line.label, *self._results(line), *_costs(line)) for line in self.lines]
+
+    def _results(self, line: Line) -> tuple[str, str, str, str]:
+        top1 = "–" if line.mean is None else f"{100 * line.mean:.2f}"
+        if line.deviation is not None:
+            top1 += f" ± {100 * line.deviation:.2f}"
+        said = [line.note] if line.note else []
+        states = [cell.status for cell in line.cells]
+        said += [f"{states.count(s)} of {len(states)} {s}" for s in ("diverged", "missing") if s in states]
+        found = self.difference(line)
+        if found is None:
+            return top1, "", "", "; ".join(said)
+        interval = ""
+        if found.low is not None and found.high is not None:
+            interval = f"{_signed(found.low)} to {_signed(found.high)}"
+            said = ["within noise", *said] if found.within_noise else said
+        return top1, _signed(found.mean), interval, "; ".join(said)
+
+    def notes(self) -> list[str]:
+        """What the figures mean, in sentences."""
+        against = {"stack": "the row above", "drop": "the full recipe", "add": "the baseline"}[self.mode]
+        count = len(self.seeds)
+        seeds = f"{count} seed{'s' * (count != 1)} ({', '.join(map(str, self.seeds))})"
+        lines = [
+            f"Top-1 on held-out images in percent, mean ± sample standard deviation over {seeds}; "
+            f"the difference is to {against}, in points."
+        ]
+        if count > 1:
+            lines.append(
+                f"The interval is Student's, at {CONFIDENCE:.0%}, of the differences of each seed; it is each row's "
+                "own, not corrected for how many rows there are. Within noise: it holds zero."
+            )
+        else:
+            lines.append("One seed tells nothing of noise: there is no interval.")
+        return [*lines, *self.about]
+
+    def to_text(self) -> str:
+        """For a terminal."""
+        rows = [COLUMNS, *self.cells()]
+        widths = [max(len(row[at]) for row in rows) for at in range(len(COLUMNS))]
+        left = {0, 4}
+        lines = [
+            "  ".join(c.ljust(w) if at in left else c.rjust(w) for at, (c, w) in enumerate(zip(r, widths, strict=True)))
+            for r in rows
+        ]
+        return "\n".join([self.title, "", *(line.rstrip() for line in lines), "", *self.notes()]) + "\n"
+
+    def to_markdown(self) -> str:
+        """For a page."""
+        sides = ["---" if at in (0, 4) else "---:" for at in range(len(COLUMNS))]
+        rows = [COLUMNS, tuple(sides), *self.cells()]
+        table = [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
+        return "\n".join([f"**{self.title}**", "", *table, "", " ".join(self.notes())]) + "\n"
+
+    def to_csv(self) -> str:
+        """A line for each row and seed; top-1 from 0 to 1."""
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(("row", "label", *(field.name for field in attrs.fields(Cell)), "params", "macs"))
+        for at, line in enumerate(self.lines):
+            for cell in line.cells:
+                writer.writerow((at, line.label, *attrs.astuple(cell), line.params, line.macs))
+        return out.getvalue()
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values; top-1 from 0 to 1."""
+        lines = []
+        for line in self.lines:
+            found = self.difference(line)
+            lines.append(
+                {
+                    **attrs.asdict(line),
+                    "top1_mean": line.mean,
+                    "top1_deviation": line.deviation,
+                    "difference": None
+                    if found is None
+                    else {**attrs.asdict(found), "within_noise": found.within_noise},
+                    "seconds_per_epoch": line.seconds_per_epoch,
+                    "peak_memory_bytes": line.peak_memory_bytes,
+                }
+            )
+        return {
+            "schema_version": 1,
+            "title": self.title,
+            "mode": self.mode,
+            "recipe": self.recipe,
+            "seeds": list(self.seeds),
+            "confidence": CONFIDENCE,
+            "rows": lines,
+            "notes": self.notes(),
+        }
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _costs(line: Line) -> tuple[str, str, str, str]:
+    seconds, memory = line.seconds_per_epoch, line.peak_memory_bytes
+    return (
+        _amount(line.macs),
+        _amount(line.params),
+        "" if seconds is None else f"{seconds:.1f}",
+        "" if memory is None else f"{memory / 2**30:.2f} GiB",
+    )
+
+
+def _amount(count: int) -> str:
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if count >= size:
+            return f"{count / size:.3g} {unit}"
+    return str(count)
+
+
+def _signed(value: float) -> str:
+    return f"{100 * value:+.2f}".replace("-", "−")

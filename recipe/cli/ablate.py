@@ -1,0 +1,132 @@
+"""``recipe ablate``: which tricks of a recipe matter, over several seeds."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from recipe.cli.inputs import plugin_option, source_of, vocabulary
+
+FORMATS = ("text", "csv", "json", "markdown")
+
+
+class _Command(click.Command):
+    """A command whose option --over takes all arguments up to the next option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        spread: list[str] = []
+        taking = False
+        for at, word in enumerate(args):
+            if word == "--":
+                spread += args[at:]
+                break
+            if word == "--over":
+                taking = True
+                if at + 1 == len(args) or args[at + 1].startswith("--"):
+                    ctx.fail('--over needs what it is about: --over "tweak D" "augment mixup"')
+            elif taking and not word.startswith("-"):
+                spread += ["--over", word]
+            else:
+                taking = False
+                spread.append(word)
+        return super().parse_args(ctx, spread)
+
+
+@click.command("ablate", cls=_Command, short_help="Tell which tricks of a recipe matter.")
+@click.argument("file", metavar="FILE")
+@click.argument("statements", nargs=-1, metavar="[STATEMENTS]…")
+@click.option(
+    "--mode",
+    type=click.Choice(["stack", "drop", "add"]),
+    required=True,
+    help="stack: each trick on top of those before. drop: all but one. add: one alone.",
+)
+@click.option("--seeds", type=click.IntRange(1, 1000), help="How many seeds each row has. Default: 3.")
+@click.option(
+    "--over",
+    multiple=True,
+    metavar="STATEMENTS…",
+    help="What to study, each a row. Default: all it states.",
+)
+@click.option("--budget", metavar="TIME", help="Plan seeds and epochs to fit into 90s, 20m or 2h.")
+@click.option("--out", type=click.Path(file_okay=False), help="The folder. Default: one in ./ablations.")
+@click.option("--jobs", type=click.IntRange(1, 1024), default=1, show_default=True, help="How many run at a time.")
+@click.option(
+    "--launcher",
+    type=click.Choice(["local", "slurm", "ray"]),
+    default="local",
+    show_default=True,
+    help="Who runs it.",
+)
+@click.option("--launcher-option", "options", multiple=True, metavar="NAME=VALUE", help="For slurm or ray.")
+@click.option("--device", help="Such as cpu or cuda:1. Default: CUDA devices in turn, else the CPU.")
+@click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="To print it in.")
+@click.option("--dry-run", is_flag=True, help="Compile every row, say what would be trained, and stop.")
+@plugin_option
+def command(
+    file: str,
+    statements: tuple[str, ...],
+    mode: str,
+    seeds: int | None,
+    over: tuple[str, ...],
+    budget: str | None,
+    out: str | None,
+    jobs: int,
+    launcher: str,
+    options: tuple[str, ...],
+    device: str | None,
+    form: str,
+    dry_run: bool,
+    plugins: tuple[str, ...],
+) -> None:
+    """Train a recipe with its tricks stacked, taken out or added one by one, over several seeds, and print the table.
+
+    STATEMENTS are laid over every row. Nothing is trained before all rows are compiled. Repeat the command to go on
+    with one that was interrupted, or with more --seeds to run only those: recipe ablate full "epochs 4" --mode drop
+    --over "tweak D" "augment mixup" --seeds 5
+    """
+    if wrong := next((option for option in options if "=" not in option), None):
+        raise click.UsageError(f"--launcher-option takes NAME=VALUE, not `{wrong}`")
+    words, source = vocabulary(plugins), source_of(file)
+    from recipe.ablation.api import run_study, study
+    from recipe.ablation.watch import Live, Plain
+
+    plain = Plain()
+    name = Path(source.name).stem if source.kind == "file" and not source.name.startswith("<") else "ablation"
+    made = study(
+        source,
+        *statements,
+        mode=mode,
+        over=over,
+        seeds=seeds,
+        budget=budget,
+        out=out,
+        device=device,
+        vocabulary=words,
+        name=name,
+        tell=plain.note,
+    )
+    digests = {task.digest for task in made.tasks}
+    plain.note(
+        f"{len(made.rows)} rows, {len(made.seeds)} seed{'s' * (len(made.seeds) != 1)}: {len(digests)} runs of "
+        f"{made.full.training.epochs} epochs; folder {made.home.folder}"
+    )
+    if dry_run:
+        for row, (params, macs), note in zip(made.rows, made.costs, made.notes, strict=True):
+            click.echo(f"{row.label:<28} {params:>12,} params {macs / 1e6:>10,.1f} M MACs  {note}".rstrip())
+        return
+    watcher = plain
+    if sys.stderr is not None and sys.stderr.isatty():
+        grid = [
+            (row.label, [(plan.digest, seed) for plan, seed in zip(plans, made.seeds, strict=True)])
+            for row, plans in zip(made.rows, made.plans, strict=True)
+        ]
+        watcher = Live(home=made.home, epochs=made.full.training.epochs, grid=grid)
+    given = dict(option.split("=", 1) for option in options)
+    table = run_study(
+        made, device=device, jobs=jobs, launcher=launcher, options=given, plugins=plugins, watcher=watcher
+    )
+    shown = {"text": table.to_text, "csv": table.to_csv, "json": table.to_json, "markdown": table.to_markdown}
+    click.echo(shown[form](), nl=False)
