@@ -1,0 +1,73 @@
+"""Ablations whose runs are made up, so that what is around them can be seen in no time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import attrs
+
+from recipe.ablation.api import Study, study
+from recipe.ablation.execute import Execution, Watcher
+from recipe.ablation.launchers import Handle
+from recipe.bind import bind
+from recipe.source import Source
+from tests.helpers import vocabulary
+
+TEXT = "base resnet18; data fake size=32 classes=10 images=48; batch 8; epochs 2; lr 0.05 cosine; tweak D; loss smooth"
+TABLE = ("table.md", "table.csv", "table.json", "chart.svg", "chart.png")
+
+
+@attrs.define
+class Done:
+    """A command that has ended already, or runs until it is stopped."""
+
+    status: int | None
+    stopped: bool = False
+
+    def poll(self) -> int | None:
+        return self.status
+
+    def stop(self) -> None:
+        self.stopped, self.status = True, 143
+
+
+@attrs.define
+class MadeUp:
+    """A launcher whose commands leave a summary at once; the last digit of a plan's digest is its result."""
+
+    said: dict[str, tuple[int, str]] = attrs.field(factory=dict)
+    """By digest, the status and the output of those that end otherwise; a status of -1 runs until it is stopped."""
+    ran: list[str] = attrs.field(factory=list)
+    commands: list[list[str]] = attrs.field(factory=list)
+    environments: list[Mapping[str, str]] = attrs.field(factory=list)
+    handles: list[Done] = attrs.field(factory=list)
+
+    def submit(self, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> Handle:
+        folder = Path(command[command.index("--resume") + 1])
+        self.ran.append(folder.name)
+        self.commands.append([*command])
+        self.environments.append(environment)
+        status, text = self.said.pop(folder.name, (0, ""))
+        log.write_text(text)
+        if status == 0:
+            written = bind([Source("cell", Path(command[4]).read_text(), Path.cwd())], vocabulary(), data=True)
+            assert written.digest == folder.name
+            folder.mkdir()
+            result = int(folder.name[-1], 16) / 16
+            summary = {"digest": folder.name, "top1": result, "loss": 1.0, "training_images": 48}
+            (folder / "summary.json").write_text(json.dumps({**summary, "peak_memory_bytes": 2**30}))
+            lines = [{"kind": "train", "epoch": 2.0, "images_per_second": speed} for speed in (1.0, 24.0, 1000.0)]
+            (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        self.handles.append(Done(None if status == -1 else status))
+        return self.handles[-1]
+
+
+def made(out: Path, *statements: str, mode: str = "stack", seeds: int = 2, over: Sequence[str] = ()) -> Study:
+    return study(TEXT, *statements, mode=mode, seeds=seeds, over=over, out=out, vocabulary=vocabulary())
+
+
+def execute(one: Study, launcher: MadeUp, jobs: int = 1, watcher: Watcher | None = None) -> None:
+    one.home.prepare()
+    Execution(one.home, launcher, jobs, (None,), None, (), watcher or Watcher()).run(one.tasks)

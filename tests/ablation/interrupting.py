@@ -1,0 +1,69 @@
+"""Interrupt an ablation at random instants, by signals and by kills, and go on with it each time.
+
+python -m tests.ablation.interrupting TIMES SEED FOLDER prints one line of JSON: how each ended, and whether the table
+is that of an ablation that ran through, but for what was measured of time and memory.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+TEXT = "base resnet18; data fake size=32 classes=10 images=48; batch 8; epochs 4; lr 0.05; ema 0.9; loss smooth"
+MEASURED = ("seconds_per_epoch", "peak_memory_bytes")
+
+
+def start(out: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "recipe", "ablate", TEXT, "--mode", "add", "--seeds", "2", "--device", "cpu"]
+    return subprocess.Popen([*command, "--out", str(out)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def told(out: Path) -> Any:
+    """The table, without what differs each time that it is measured."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: plain(part) for name, part in value.items() if name not in MEASURED}
+        return [plain(part) for part in value] if isinstance(value, list) else value
+
+    return plain(json.loads((out / "table.json").read_text()))
+
+
+def main(times: int, seed: int, folder: Path) -> dict[str, Any]:
+    chance, out = random.Random(seed), folder / "interrupted"
+    began = time.monotonic()
+    assert start(folder / "whole").wait(1200) == 0
+    length = time.monotonic() - began
+    report: dict[str, Any] = {"interrupted": 0, "ended": Counter(), "wrong": []}
+    while report["interrupted"] < times:
+        process = start(out)
+        time.sleep(chance.uniform(0, 1.5 * length / (times + 1)) + 1)
+        number = chance.choice((signal.SIGINT, signal.SIGTERM, signal.SIGKILL))
+        if process.poll() is not None:
+            report["wrong"].append(f"it was over after {report['interrupted']} interruptions")
+            break
+        process.send_signal(number)
+        process.communicate(timeout=300)
+        report["ended"][str(process.returncode)] += 1
+        report["interrupted"] += 1
+        if process.returncode not in (130, 143, -signal.SIGKILL):
+            report["wrong"].append(f"interruption {report['interrupted']}: it ended with {process.returncode}")
+    process = start(out)
+    _, text = process.communicate(timeout=1200)
+    if process.returncode:
+        report["wrong"].append(f"it could not go on: {text.decode()}")
+    elif told(out) != told(folder / "whole"):
+        report["wrong"].append("the table is another")
+    return report
+
+
+if __name__ == "__main__":
+    Path(sys.argv[3]).mkdir(parents=True, exist_ok=True)
+    print(json.dumps(main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))))

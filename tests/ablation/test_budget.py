@@ -1,0 +1,55 @@
+"""What fits into a budget."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recipe.ablation.budget import MOST_SEEDS, fit, seconds_of
+from recipe.diagnostics import RecipeError
+
+ROWS = st.lists(st.floats(0.1, 100), min_size=2, max_size=8)
+
+
+def taken(rows: list[float], startup: float, seeds: int, epochs: int) -> float:
+    return seeds * sum(startup + epochs * row for row in rows)
+
+
+@given(ROWS, st.floats(0, 10), st.integers(1, 50), st.floats(1, 10_000), st.none() | st.integers(1, 5))
+def test_a_plan_fits_and_no_longer_one_does(
+    rows: list[float], startup: float, epochs: int, budget: float, seeds: int | None
+) -> None:
+    least = taken(rows, startup, seeds or 2, 1)
+    if least > budget * (1 + 1e-9):
+        with pytest.raises(RecipeError, match="E127"):
+            fit(budget, startup, rows, epochs, seeds, 1)
+        return
+    if least > budget * (1 - 1e-9):
+        return  # just at the border
+    found = fit(budget, startup, rows, epochs, seeds, 1)
+    assert found.seconds == pytest.approx(taken(rows, startup, found.seeds, found.epochs))
+    assert found.seconds <= budget * (1 + 1e-9)
+    assert 1 <= found.epochs <= epochs
+    if found.epochs < epochs:
+        assert taken(rows, startup, found.seeds, found.epochs + 1) > budget * (1 - 1e-9)
+    if seeds:
+        assert found.seeds == seeds
+    else:
+        assert 2 <= found.seeds <= MOST_SEEDS
+        if found.seeds > 3:
+            assert found.epochs == epochs, "more seeds only where the recipe's own epochs fit"
+
+
+def test_seeds_grow_only_when_all_epochs_fit() -> None:
+    assert (fit(100, 0, [1, 1], 5, None, 1).seeds, fit(100, 0, [1, 1], 5, None, 1).epochs) == (10, 5)
+    assert (fit(55, 0, [1, 1], 5, None, 1).seeds, fit(55, 0, [1, 1], 5, None, 1).epochs) == (5, 5)
+    assert (fit(29, 0, [1, 1], 5, None, 1).seeds, fit(29, 0, [1, 1], 5, None, 1).epochs) == (3, 4)
+    assert (fit(5, 0, [1, 1], 5, None, 1).seeds, fit(5, 0, [1, 1], 5, None, 1).epochs) == (2, 1)
+    assert fit(15, 0, [1, 1], 5, None, 2).epochs == 5, "two devices take half the time"
+
+
+@pytest.mark.parametrize("text", ["", "20", "0m", "m", "-5m", "20 minutes", "1e3s", "nan"])
+def test_what_is_no_time(text: str) -> None:
+    with pytest.raises(RecipeError, match="E127"):
+        seconds_of(text)

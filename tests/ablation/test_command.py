@@ -1,0 +1,105 @@
+"""`recipe ablate` as it is typed, with real runs."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+import recipe
+from tests.ablation.helpers import TABLE, TEXT
+from tests.ablation.interrupting import main, told
+from tests.helpers import command
+
+
+@pytest.mark.slow
+def test_an_ablation_from_the_command_line_and_from_python(tmp_path: Path) -> None:
+    out = tmp_path / "a b"
+    words = ["--mode", "add", "--over", "tweak D", "loss smooth", "--seeds", "1", "--out", str(out), "--device", "cpu"]
+    found = command("ablate", TEXT, "epochs 1; batch 16", *words)
+    assert found.status == 0, found.stderr
+    assert [line.split("  ")[0] for line in found.stdout.splitlines()[3:6]] == [
+        "baseline",
+        "+ tweak D",
+        "+ loss smooth",
+    ]
+    assert "3 rows, 1 seed: 3 runs of 1 epochs" in found.stderr
+    assert "3/3: + loss smooth, seed 0: top-1" in found.stderr
+    assert sorted(TABLE) == sorted(path.name for path in out.iterdir() if path.is_file())
+    ET.parse(out / "chart.svg")
+    assert (out / "chart.png").read_bytes().startswith(b"\x89PNG")
+    again = command("ablate", TEXT, "epochs 1; batch 16", *words, "--format", "json")
+    assert again.status == 0
+    assert "3 of 3 runs are there already" in again.stderr
+    data = json.loads(again.stdout)
+    assert data["rows"][0]["peak_memory_bytes"] > 2**27
+    assert data["rows"][0]["seconds_per_epoch"] > 0
+    over = ["tweak D", "loss smooth"]
+    table = recipe.ablate(TEXT, "epochs 1; batch 16", mode="add", over=over, seeds=1, out=out, device="cpu")
+    assert table.to_dict()["rows"] == data["rows"]
+    one = recipe.run(TEXT, "epochs 1; batch 16; drop tweak D; drop loss smooth", out=tmp_path / "run", device="cpu")
+    assert data["rows"][0]["cells"][0]["top1"] == one.summary["top1"], "a cell is an ordinary run"
+
+
+@pytest.mark.slow
+def test_a_budget_plans_and_keeps_to_its_plan(tmp_path: Path) -> None:
+    words = ["--mode", "drop", "--over", "loss smooth", "--budget", "10m", "--out", str(tmp_path), "--dry-run"]
+    found = command("ablate", TEXT, *words, "--seeds", "2")
+    assert found.status == 0, found.stderr
+    assert "planned: 2 seeds, 2 epochs; 4 runs, about" in found.stderr
+    assert json.loads((tmp_path / "plan.json").read_text())["seeds"] == 2
+    assert "as planned before: 2 seeds, 2 epochs" in command("ablate", TEXT, *words, "--seeds", "2").stderr
+    short = command("ablate", TEXT, *words[:-3], "--budget", "1s", "--out", tmp_path)
+    assert (short.status, "error[E127]" in short.stderr) == (2, True)
+
+
+@pytest.mark.slow
+def test_interruptions_change_nothing(tmp_path: Path) -> None:
+    """Three of them; `python -m tests.ablation.interrupting 10 0 FOLDER` makes ten."""
+    report = main(3, 1, tmp_path)
+    assert report["wrong"] == []
+    assert report["interrupted"] == 3
+    assert told(tmp_path / "whole")["rows"][0]["cells"][0]["status"] == "finished"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--mode", "stack", "--over"], "--over needs what it is about"),
+        (["--mode", "stack", "--over", "--seeds", "2"], "--over needs what it is about"),
+        (["--mode", "stack", "--over", "tweak Q"], "error[E021]"),
+        (["--mode", "stack", "--over", "tweak A B"], "error[E030]: row `+ tweak A B`"),
+        (["--mode", "add", "--launcher", "cloud"], "cloud"),
+        (["--mode", "add", "--launcher-option", "x"], "takes NAME=VALUE"),
+        (["--mode", "add", "--launcher-option", "x=1"], "has no option `x`"),
+        (["--mode", "add", "--budget", "soon"], "error[E127]"),
+        (["--mode", "add", "--seeds", "0"], "--seeds"),
+        ([], "--mode"),
+    ],
+)
+def test_what_can_not_be_is_told_plainly(words: list[str], said: str, tmp_path: Path) -> None:
+    found = command("ablate", TEXT, *words, "--out", tmp_path / "x") if words[-1:] != ["--over"] else None
+    found = found or command("ablate", TEXT, "--out", tmp_path / "x", *words)
+    assert found.status == 2
+    assert said in found.stderr
+    assert "Traceback" not in found.stderr
+    assert not list((tmp_path / "x").glob("cells/*"))
+
+
+def test_a_dry_run_shows_the_rows_and_trains_nothing(tmp_path: Path) -> None:
+    found = command("ablate", TEXT, "--mode", "stack", "--out", tmp_path / "x", "--dry-run")
+    assert found.status == 0
+    assert [line.split("  ")[0] for line in found.stdout.splitlines()] == [
+        "baseline", "+ lr cosine", "+ tweak D", "+ loss smooth",
+    ]  # fmt: skip
+    assert not (tmp_path / "x").exists()
+
+
+def test_over_takes_all_up_to_the_next_option(tmp_path: Path) -> None:
+    words = ["--over", "tweak C", "ema 0.9", "--dry-run", "--mode", "add", "--over", "augment flip"]
+    found = command("ablate", TEXT, *words)
+    assert [line.split("  ")[0] for line in found.stdout.splitlines()] == [
+        "baseline", "+ tweak C", "+ ema 0.9", "+ augment flip",
+    ]  # fmt: skip

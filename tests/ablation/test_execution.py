@@ -1,0 +1,232 @@
+"""Which cells are run, how often, and what becomes of those that fail; the runs themselves are made up."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from recipe.ablation import execute as execution
+from recipe.ablation.execute import Task, Watcher
+from recipe.ablation.launchers import Ray, Slurm, call, launcher_of
+from recipe.diagnostics import RecipeError
+from recipe.signals import Interrupted
+from tests.ablation.helpers import TABLE, MadeUp, execute, made
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execution, "POLL", 0.001)
+    monkeypatch.setattr(execution, "BUSY", 0.002)
+
+
+def test_every_cell_is_run_once_and_all_rows_of_a_seed_come_before_the_next(tmp_path: Path) -> None:
+    study, launcher = made(tmp_path / "x"), MadeUp()
+    execute(study, launcher)
+    assert launcher.ran == [task.digest for task in study.tasks]
+    assert [task.seed for task in study.tasks] == [0] * 4 + [1] * 4
+    table = study.write()
+    assert [len(line.found) for line in table.lines] == [2, 2, 2, 2]
+    assert table.lines[0].seconds_per_epoch == 2.0, "48 images at the median of the speeds"
+    assert sorted(TABLE) == sorted(path.name for path in (tmp_path / "x").iterdir() if path.is_file())
+    assert json.loads((tmp_path / "x" / "table.json").read_text())["rows"][0]["cells"][0]["status"] == "finished"
+
+
+def test_the_table_and_its_chart_are_the_same_bytes_each_time(tmp_path: Path) -> None:
+    study = made(tmp_path / "x")
+    execute(study, MadeUp())
+    study.write()
+    before = {name: (tmp_path / "x" / name).read_bytes() for name in TABLE}
+    study.write()
+    assert {name: (tmp_path / "x" / name).read_bytes() for name in TABLE} == before
+
+
+def test_rows_that_are_the_same_recipe_share_their_cells(tmp_path: Path) -> None:
+    study, launcher = made(tmp_path / "x", mode="add", over=("batch 8", "tweak B"), seeds=1), MadeUp()
+    study = made(tmp_path / "x", "batch 64", mode="add", over=("batch 64", "tweak B"), seeds=1)
+    assert len({task.digest for task in study.tasks}) == 3
+    assert study.notes == ("", "", "already so")
+    execute(study, launcher)
+    assert len(launcher.ran) == 3
+    same = made(tmp_path / "y", "data digits; batch 64", mode="add", over=("batch 64",), seeds=1)
+    assert same.notes == ("", "the same recipe"), "the digits suggest it"
+    launcher = MadeUp()
+    execute(same, launcher)
+    assert len(launcher.ran) == 1
+    assert [len(line.found) for line in same.table().lines] == [1, 1]
+
+
+def test_what_is_there_is_not_run_again_and_more_seeds_run_only_those(tmp_path: Path) -> None:
+    execute(made(tmp_path / "x"), MadeUp())
+    again, more = MadeUp(), MadeUp()
+    execute(made(tmp_path / "x"), again)
+    assert again.ran == []
+    study = made(tmp_path / "x", seeds=3)
+    execute(study, more)
+    assert more.ran == [task.digest for task in study.tasks if task.seed == 2]
+
+
+def test_the_default_folder_is_that_of_the_recipe_whatever_the_seeds(tmp_path: Path) -> None:
+    folders = {made(None, seeds=seeds).home.folder for seeds in (1, 4)}  # type: ignore[arg-type]
+    folders |= {made(None, "lr 0.1", seeds=1).home.folder}  # type: ignore[arg-type]
+    assert len(folders) == 2
+    assert all(folder.parts[0] == "ablations" for folder in folders)
+
+
+def test_a_cell_that_diverged_is_told_and_not_run_again(tmp_path: Path) -> None:
+    study = made(tmp_path / "x")
+    digest = study.tasks[1].digest
+    execute(study, MadeUp({digest: (3, "error[E112]: the training diverged at step 4")}))
+    table = study.table()
+    assert table.lines[1].values[0] is None
+    assert "1 of 2 diverged" in table.to_text()
+    again = MadeUp()
+    execute(study, again)
+    assert again.ran == []
+
+
+def test_a_cell_that_fails_ends_it_with_the_reason_and_keeps_the_rest(tmp_path: Path) -> None:
+    study = made(tmp_path / "x")
+    digest = study.tasks[2].digest
+    with pytest.raises(RecipeError, match=r"E126.*`\+ tweak D`, seed 0, failed: `cpu` has too little memory"):
+        execute(study, MadeUp({digest: (2, "training\nerror[E115]: `cpu` has too little memory\n  = help: x\n")}))
+    again = MadeUp()
+    execute(study, again)
+    assert again.ran == [task.digest for task in study.tasks[2:]]
+
+
+def test_a_folder_that_another_process_writes_to_is_waited_for(tmp_path: Path) -> None:
+    study = made(tmp_path / "x", seeds=1)
+    digest = study.tasks[0].digest
+    launcher = MadeUp({digest: (2, "error[E116]: another run writes to it")})
+    execute(study, launcher)
+    assert launcher.ran.count(digest) == 2
+    assert len(study.table().lines[0].found) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_what_runs_and_says_how_to_go_on(tmp_path: Path, number: signal.Signals) -> None:
+    study = made(tmp_path / "x")
+    running = study.tasks[1].digest
+    launcher = MadeUp({running: (-1, "")})
+
+    @attrs.define
+    class Impatient(Watcher):
+        def look(self, under_way: Any) -> None:
+            if running in under_way:
+                os.kill(os.getpid(), number)
+
+    with pytest.raises(Interrupted, match="the same command goes on") as caught:
+        execute(study, launcher, watcher=Impatient())
+    assert caught.value.number == number
+    assert launcher.handles[-1].stopped
+    again = MadeUp()
+    execute(study, again)
+    assert again.ran == [task.digest for task in study.tasks[1:]]
+
+
+def test_a_run_that_somebody_stopped_goes_on(tmp_path: Path) -> None:
+    study = made(tmp_path / "x", seeds=1)
+    launcher = MadeUp({study.tasks[0].digest: (143, "stopped")})
+    execute(study, launcher)
+    assert launcher.ran.count(study.tasks[0].digest) == 2
+
+
+def test_jobs_share_the_cores_and_take_devices_in_turn(tmp_path: Path) -> None:
+    study = made(tmp_path / "x", seeds=1)
+    running = {task.digest: (-1, "") for task in study.tasks[:2]}
+    launcher = MadeUp(dict(running))
+    study.home.prepare()
+    most = [0]
+
+    @attrs.define
+    class Counting(Watcher):
+        def look(self, under_way: Any) -> None:
+            most[0] = max(most[0], len(under_way))
+            if len(under_way) == 2:
+                for handle in launcher.handles:
+                    handle.status = 143 if handle.status is None else handle.status
+
+    one = execution.Execution(study.home, launcher, 2, ("cuda:0", "cuda:1"), 4, ("/a/plugin.py",), Counting())
+    one.run(study.tasks)
+    assert most[0] == 2
+    assert [command[command.index("--device") + 1] for command in launcher.commands[:2]] == ["cuda:0", "cuda:1"]
+    assert launcher.environments[0] == {"OMP_NUM_THREADS": "4"}
+    assert launcher.commands[0][-2:] == ["--plugin", "/a/plugin.py"]
+
+
+def test_all_rows_are_compiled_before_anything_is_trained(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError) as caught:
+        made(tmp_path / "x", "base vgg11; drop tweak D", over=("tweak C", "loss smooth", "init zero-gamma"), mode="add")
+    said = [one.message for one in caught.value.diagnostics]
+    assert [message.split("`")[1] for message in said] == ["+ tweak C", "+ init zero-gamma"]
+    assert not (tmp_path / "x").exists()
+
+
+# ---- launchers
+
+
+def test_a_command_and_its_output(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    script = "import os, sys; print(os.environ['MARK']); print('and', file=sys.stderr); sys.exit(3)"
+    assert call([sys.executable, "-c", script], str(log), {"MARK": "here"}) == 3
+    assert log.read_text().split() == ["here", "and"] or log.read_text().split() == ["and", "here"]
+
+
+@pytest.mark.slow
+def test_submitit_hands_commands_over_and_brings_their_status_back(tmp_path: Path) -> None:
+    pytest.importorskip("submitit")
+    launcher = Slurm.of({"timeout_min": "5"}, tmp_path, cluster="local")
+    good = launcher.submit([sys.executable, "-c", "print('hello')"], tmp_path / "good", {})
+    bad = launcher.submit([sys.executable, "-c", "raise SystemExit(3)"], tmp_path / "bad", {})
+    while good.poll() is None or bad.poll() is None:
+        pass
+    assert (good.poll(), bad.poll()) == (0, 3)
+    assert (tmp_path / "good").read_text() == "hello\n"
+
+
+@pytest.mark.slow
+def test_ray_hands_commands_over_and_brings_their_status_back(tmp_path: Path) -> None:
+    ray = pytest.importorskip("ray")
+    launcher = Ray.of({"num_cpus": "1"})
+    try:
+        good = launcher.submit([sys.executable, "-c", "print('hello')"], tmp_path / "good", {})
+        bad = launcher.submit([sys.executable, "-c", "raise SystemExit(3)"], tmp_path / "bad", {})
+        while good.poll() is None or bad.poll() is None:
+            pass
+        assert (good.poll(), bad.poll()) == (0, 3)
+        assert (tmp_path / "good").read_text() == "hello\n"
+    finally:
+        ray.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("cloud", {}, "there is no launcher `cloud`"),
+        ("local", {"speed": "1"}, "the launcher `local` has no option `speed`"),
+    ],
+)
+def test_launchers_that_can_not_be(name: str, options: dict[str, str], said: str, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=said):
+        launcher_of(name, options, tmp_path)
+
+
+@pytest.mark.parametrize(("name", "package"), [("slurm", "submitit"), ("ray", "ray")])
+def test_a_package_that_is_missing_is_named(
+    name: str, package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(RecipeError, match=rf"E125.*{package}(.|\n)*recipe-compiler\[{name}\]"):
+        launcher_of(name, {}, tmp_path)
+
+
+def test_tasks_know_their_digest(tmp_path: Path) -> None:
+    study = made(tmp_path / "x", seeds=1)
+    assert [Task(task.plan, 0, "x").digest for task in study.tasks] == [row[0].digest for row in study.plans]

@@ -1,0 +1,127 @@
+"""The rows of an ablation: which tricks are on in which, and what each is compared with."""
+
+from __future__ import annotations
+
+import pytest
+
+from recipe.ablation.rows import Row, rows_of
+from recipe.diagnostics import RecipeError
+from tests.helpers import bind
+
+TEXT = "base resnet18; batch 8; epochs 2; seed 3; tweak D; lr 0.1 warmup 1 cosine; loss smooth 0.2; precision fp16"
+
+
+def rows(mode: str, *over: str, text: str = TEXT) -> tuple[Row, ...]:
+    return rows_of(bind(text, data=True), mode, over)
+
+
+def words(row: Row) -> set[str]:
+    """What a row has of the tricks that its text states."""
+    stated = {"tweak D", "lr warmup", "lr cosine", "loss smooth", "augment mixup", "tweak C", "ema", "lr step"}
+    return {use.word for use in row.plan.uses} & stated
+
+
+def test_stacking_adds_each_trick_to_those_before() -> None:
+    found = rows("stack")
+    assert [row.label for row in found] == [
+        "baseline", "+ tweak D", "+ lr warmup", "+ lr cosine", "+ loss smooth", "+ precision",
+    ]  # fmt: skip
+    assert [row.reference for row in found] == [None, 0, 1, 2, 3, 4]
+    assert words(found[0]) == set()
+    assert words(found[3]) == {"tweak D", "lr warmup", "lr cosine"}
+    assert found[-1].plan.digest == bind(TEXT, data=True).digest
+
+
+def test_dropping_takes_each_out_of_all() -> None:
+    found = rows("drop", "tweak D", "lr cosine")
+    assert [row.label for row in found] == ["full recipe", "− tweak D", "− lr cosine"]
+    assert [row.reference for row in found] == [None, 0, 0]
+    assert found[0].plan.digest == bind(TEXT, data=True).digest
+    assert words(found[1]) == {"lr warmup", "lr cosine", "loss smooth"}
+    assert words(found[2]) == {"tweak D", "lr warmup", "loss smooth"}
+
+
+def test_adding_adds_each_to_none() -> None:
+    found = rows("add", "tweak D", "augment mixup 0.4", "tweak C")
+    assert [row.label for row in found] == ["baseline", "+ tweak D", "+ augment mixup 0.4", "+ tweak C"]
+    assert [row.reference for row in found] == [None, 0, 0, 0]
+    assert words(found[0]) == {"lr warmup", "lr cosine", "loss smooth"}, "what is not studied stays"
+    assert words(found[2]) == words(found[0]) | {"augment mixup"}
+    assert found[2].plan.find("augment mixup").values == {"alpha": 0.4}  # type: ignore[union-attr]
+
+
+def test_settings_are_no_tricks_unless_they_are_named() -> None:
+    assert not {"+ batch", "+ epochs", "+ base", "+ seed", "+ lr"} & {row.label for row in rows("stack")}
+    assert [row.plan.training.batch for row in rows("add", "batch 16")] == [64, 16]
+
+
+def test_what_is_named_takes_the_recipe_s_values_unless_it_has_its_own() -> None:
+    values = [row.plan.find("loss smooth").values["epsilon"] for row in rows("add", "loss smooth")[1:]]  # type: ignore[union-attr]
+    values += [row.plan.find("loss smooth").values["epsilon"] for row in rows("add", "loss smooth 0.3")[1:]]  # type: ignore[union-attr]
+    assert values == [0.2, 0.3]
+
+
+def test_one_unit_may_be_several_tricks() -> None:
+    found = rows("add", "tweak C D", "loss smooth; augment mixup")
+    assert [words(row) for row in found] == [
+        {"lr warmup", "lr cosine"},
+        {"lr warmup", "lr cosine", "tweak C", "tweak D"},
+        {"lr warmup", "lr cosine", "loss smooth", "augment mixup"},
+    ]
+
+
+def test_a_trick_replaces_what_decides_the_same_thing() -> None:
+    text = "base resnet18; epochs 4; lr 0.1 step 2 3"
+    found = rows("stack", "lr cosine", text=text)
+    assert [words(row) for row in found] == [{"lr step"}, {"lr cosine"}]
+    assert [words(row) for row in rows("drop", "lr cosine", text=text)] == [{"lr cosine"}, {"lr step"}]
+
+
+def test_a_verb_s_own_value_leaves_its_clauses() -> None:
+    text = "base resnet18; ema 0.9; decay 5e-4 no-bias"
+    found = rows("drop", "decay", "ema", text=text)
+    assert [row.plan.training.weight_decay for row in found] == [5e-4, 1e-4, 5e-4]
+    assert all(row.plan.find("decay no-bias") for row in found)
+    assert [bool(row.plan.find("ema")) for row in found] == [True, True, False]
+
+
+def test_a_trick_that_is_there_without_being_stated_is_no_row() -> None:
+    assert [row.label for row in rows("stack", text="base resnet18; init xavier; tweak D")] == ["baseline", "+ tweak D"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "over", "said"),
+    [
+        ("stack", ("tweak D", "tweak Q"), "`tweak` does not know `Q`"),
+        ("stack", ("tweak C D", "tweak D"), "`tweak D` is named twice"),
+        ("stack", ("",), "one of those named is empty"),
+        ("stack", ("seed 3",), "`seed` is no trick to study"),
+        ("add", ("augment cutmix", "tweak A B"), "row `+ tweak A B`: `tweak A` and `tweak B` clash"),
+        ("sideways", (), "there is no mode `sideways`"),
+    ],
+)
+def test_what_can_not_be(mode: str, over: tuple[str, ...], said: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        rows(mode, *over)
+    assert said in str(caught.value)
+
+
+def test_all_that_is_wrong_is_told_at_once() -> None:
+    with pytest.raises(RecipeError) as caught:
+        rows("stack", "tweak Q", "augment mixdown", "lr cosine")
+    assert len(caught.value.diagnostics) == 2
+
+
+def test_a_recipe_without_tricks() -> None:
+    with pytest.raises(RecipeError, match="E124"):
+        rows("drop", text="base resnet18; batch 8")
+
+
+def test_seeds_change_nothing_else() -> None:
+    row = rows("stack")[2]
+    plans = [row.seeded(seed) for seed in (3, 4)]
+    assert [plan.training.seed for plan in plans] == [3, 4]
+    assert plans[0].digest == row.plan.digest
+    assert {use.statement() for use in plans[1].uses} ^ {use.statement() for use in row.plan.uses} == {
+        "seed number=3", "seed number=4",
+    }  # fmt: skip

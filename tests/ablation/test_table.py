@@ -1,0 +1,102 @@
+"""The table: its statistics against scipy's, and its forms."""
+
+from __future__ import annotations
+
+import csv
+import json
+import statistics
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from recipe.ablation.table import Cell, Line, Table, difference
+
+A, B = [0.92, 0.93, 0.92, 0.94], [0.90, 0.90, 0.91, 0.91]
+
+
+def line(label: str, values: list[float | None], reference: int | None = None, note: str = "") -> Line:
+    cells = tuple(
+        Cell(f"{label}{seed}", seed, "diverged" if value is None else "finished", value, 1.0, 10.0 + seed, 2**30)
+        for seed, value in enumerate(values)
+    )
+    return Line(label, reference, (), 1_500, 37_000_000, cells, note)
+
+
+def table(*lines: Line, mode: str = "stack") -> Table:
+    return Table("a title", mode, "base resnet18\n", tuple(range(len(lines[0].cells))), lines, ("about it.",))
+
+
+def test_the_interval_is_that_of_a_paired_t_test() -> None:
+    found = difference(A, B)
+    assert found is not None
+    test = stats.ttest_rel(A, B)
+    expected = test.confidence_interval(0.95)
+    assert found.mean == pytest.approx(statistics.fmean(A) - statistics.fmean(B))
+    assert (found.low, found.high) == (pytest.approx(expected.low), pytest.approx(expected.high))
+    assert found.within_noise == (test.pvalue > 0.05)
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=2, max_size=6))
+def test_noise_is_what_a_test_at_five_percent_does_not_see(pairs: list[tuple[float, float]]) -> None:
+    a, b = zip(*pairs, strict=True)
+    found = difference(a, b)
+    assert found is not None
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low <= found.mean <= found.high
+    back = difference(b, a)
+    assert back is not None
+    assert back.mean == pytest.approx(-found.mean)
+    assert back.within_noise == found.within_noise
+
+
+def test_one_seed_has_no_interval_and_is_not_called_noise() -> None:
+    found = difference([0.9], [0.8])
+    assert found is not None
+    assert (found.low, found.high, found.within_noise) == (None, None, False)
+    shown = table(line("baseline", [0.8]), line("+ x", [0.9], 0))
+    assert shown.cells()[1][:5] == ("+ x", "90.00", "+10.00", "", "")
+    assert any("One seed tells nothing of noise" in note for note in shown.notes())
+
+
+def test_only_seeds_that_both_have_are_compared() -> None:
+    found = difference([0.9, None, 0.94], [0.8, 0.7, None])
+    assert found is not None
+    assert (found.mean, found.low) == (pytest.approx(0.1), None)
+    assert difference([None], [0.5]) is None
+
+
+def test_what_a_row_says() -> None:
+    shown = table(line("baseline", B), line("+ x", A, 0), line("+ y", [0.91, 0.90, 0.95, None], 0, "already so"))
+    found = difference(A, B)
+    assert found is not None
+    assert found.low is not None
+    assert found.high is not None
+    assert shown.cells()[0] == ("baseline", "90.50 ± 0.58", "", "", "", "37 M", "1.5 k", "11.5", "1.00 GiB")
+    x = shown.cells()[1]
+    assert x[1:4] == ("92.75 ± 0.96", "+2.25", f"{100 * found.low:+.2f} to {100 * found.high:+.2f}")
+    assert x[4] == ""
+    assert shown.cells()[2][4] == "within noise; already so; 1 of 4 diverged"
+
+
+def test_every_form_says_the_same() -> None:
+    shown = table(line("baseline", B), line("+ a | b", A, 0))
+    for cell in ("90.50 ± 0.58", "92.75 ± 0.96", "+2.25"):
+        assert cell in shown.to_text()
+        assert cell in shown.to_markdown()
+    assert "+ a \\| b" in shown.to_markdown()
+    data = json.loads(shown.to_json())
+    assert data["schema_version"] == 1
+    assert data["rows"][1]["top1_mean"] == pytest.approx(0.9275)
+    assert data["rows"][1]["difference"]["within_noise"] is False
+    assert [cell["top1"] for cell in data["rows"][1]["cells"]] == A
+    found = list(csv.DictReader(shown.to_csv().splitlines()))
+    assert [float(row["top1"]) for row in found] == [*B, *A]
+    assert {row["label"] for row in found} == {"baseline", "+ a | b"}
+
+
+@pytest.mark.parametrize(("mode", "against"), [("stack", "the row above"), ("drop", "the full"), ("add", "the base")])
+def test_it_says_what_is_compared(mode: str, against: str) -> None:
+    assert against in table(line("x", B), mode=mode).notes()[0]
