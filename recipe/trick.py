@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
 
@@ -257,11 +256,6 @@ def trick(
                     f"trick `{word}`: declare `{attribute.name}` with number(), integer(), choice() or path()"
                 )
             fields.append(attrs.evolve(attribute.metadata["recipe"], name=attribute.name))
-        for before, field in itertools.pairwise(fields):
-            if field.required and not before.required:
-                raise TypeError(
-                    f"trick `{word}`: `{field.name}` has no default, and comes after `{before.name}`, which has"
-                )
         for field in fields:
             if not field.help:
                 raise TypeError(f"trick `{word}`: `{field.name}` needs a line of help")

@@ -238,12 +238,24 @@ def test_the_core_never_imports_a_trick() -> None:
         assert not wrong, f"{file} imports {wrong}"
 
 
-def test_tricks_import_the_api_and_each_other_and_nothing_else_of_the_core_at_their_top() -> None:
-    for file in sorted((ROOT / "tricks").glob("*.py")):
-        tree = ast.parse(file.read_text("utf-8"))
-        top = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
-        imported = {name for name in _imported(ast.Module(top, [])) if name.startswith(("recipe", "torch", "numpy"))}
-        assert all(name.startswith(("recipe.api", "recipe.tricks")) for name in imported), f"{file}: {imported}"
+TRICKS = sorted((ROOT / "tricks").glob("*.py"))
+
+
+@pytest.mark.parametrize("file", TRICKS, ids=lambda file: file.stem)
+def test_a_trick_imports_the_public_api_and_what_tricks_share_and_nothing_else_of_ours(file: Path) -> None:
+    tree = ast.parse(file.read_text("utf-8"))
+    ours = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module} | {
+        alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
+    }
+    ours = {name for name in ours if name.split(".")[0] == "recipe"}
+    assert all(name == "recipe.api" or name.startswith("recipe.tricks._") for name in ours), ours
+    top = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    assert not {name.split(".")[0] for name in _imported(ast.Module(top, []))} & {"torch", "torchvision", "numpy"}
+
+
+@pytest.mark.parametrize("file", TRICKS, ids=lambda file: file.stem)
+def test_a_trick_is_read_on_a_screen_or_two(file: Path) -> None:
+    assert len(file.read_text("utf-8").splitlines()) <= 140
 
 
 def test_the_folder_of_the_tricks_is_no_package_by_its_bare_name() -> None:

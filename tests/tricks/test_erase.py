@@ -10,6 +10,7 @@ from torchvision.transforms import v2
 
 from recipe.draws import Draws
 from recipe.tricks.augment_erase import ATTEMPTS, erase, erased
+from tests.helpers import diagnostics
 from tests.helpers import bind
 
 
@@ -84,3 +85,8 @@ def test_colours_are_erased_after_they_are_changed():
     plan = bind("base resnet18; augment erase trivial pca-noise jitter crop")
     words = [trick.declared.word for trick in plan.hooked("augment")]
     assert words == ["augment trivial", "augment jitter", "augment pca-noise", "augment erase"]
+
+
+def test_areas_that_fall_are_refused():
+    (error,) = diagnostics("base resnet18; augment erase smallest=50% largest=10%")
+    assert (error.code, error.span.text) == ("E024", "erase")
