@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import resource
+import sys
 from contextlib import AbstractContextManager
 from importlib import metadata
 from typing import Any
@@ -106,6 +108,14 @@ def precision(asked: str, device: torch.device, strict: bool = False) -> Precisi
         help = "leave --strict out, or state a precision that the device has"
         raise fail("E110", f"`precision {asked}` is not to be had on `{device}`: {reason}", help=help)
     return found
+
+
+def peak_memory(device: torch.device) -> int:
+    """The most bytes that this process has held so far: on a GPU in tensors, on a CPU of the machine's memory."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
 
 
 def environment(device: torch.device, found: Precision) -> dict[str, Any]:

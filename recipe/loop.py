@@ -16,10 +16,11 @@ import torch
 from recipe import checkpoint, files
 from recipe.cadence import Cadence
 from recipe.compiler import Program
+from recipe.devices import peak_memory
 from recipe.diagnostics import Diagnostic, Diverged, fail
 from recipe.folder import changed_words
 from recipe.loading import Batch
-from recipe.memory import fitting_micro, peak_memory, settle
+from recipe.memory import fitting_micro, settle
 from recipe.meters import Meter
 from recipe.report import Listener, pictures
 from recipe.signals import Interrupted, Signals

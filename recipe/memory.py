@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 from pathlib import Path
 
 import torch
@@ -51,14 +49,6 @@ def free_memory() -> int | None:
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
     except (OSError, StopIteration, ValueError):
         return None
-
-
-def peak_memory(device: torch.device) -> int:
-    """The most bytes that this process has held so far: on a GPU in tensors, on a CPU of the machine's memory."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024
 
 
 def settle(trainer: Trainer) -> None:

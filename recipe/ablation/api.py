@@ -40,6 +40,8 @@ class Study:
     """What is odd about each row; empty where nothing is."""
     seeds: tuple[int, ...]
     home: Home
+    identity: str
+    """What tells it from ablations of another recipe, mode or rows, whatever the seeds."""
     plans: tuple[tuple[Plan, ...], ...] = attrs.field(repr=False)
     """Of each row, the plan under each seed."""
 
@@ -99,6 +101,7 @@ def study(
     costs, notes = _compiled(rows)
     named = digest(json.dumps([mode, *(row.plan.digest for row in rows)]).encode())
     home = Home(Path(out) if out else ROOT / f"{name}-{mode}-{named[:8]}")
+    home.check(named)
     count = seeds or SEEDS
     if budget is not None:
         planned = _planned(rows, named, budget, seeds, device, home, tell)
@@ -109,7 +112,7 @@ def study(
     first = plan.training.seed
     chosen = tuple(range(first, first + count))
     plans = tuple(tuple(row.seeded(seed) for seed in chosen) for row in rows)
-    return Study(f"{name}, {mode}", mode, rows, costs, notes, chosen, home, plans)
+    return Study(f"{name}, {mode}", mode, rows, costs, notes, chosen, home, named, plans)
 
 
 def _compiled(rows: Sequence[Row]) -> tuple[tuple[tuple[int, int], ...], tuple[str, ...]]:
@@ -164,7 +167,7 @@ def _planned(
         f"planned: {found.seeds} seeds, {found.epochs} epochs{fewer}; {len(times) * found.seeds} runs, about "
         f"{found.seconds / 60:.0f} min"
     )
-    home.folder.mkdir(parents=True, exist_ok=True)
+    home.prepare(named)
     files.write_json(path, {**asked, **attrs.asdict(found)})
     return found
 
@@ -191,9 +194,8 @@ def run_study(
     watcher: Watcher | None = None,
 ) -> Table:
     """Run what is missing of an ablation, and write its table and chart."""
-    made.home.folder.mkdir(parents=True, exist_ok=True)
     chosen = launcher_of(launcher, options or {}, made.home.folder)
-    made.home.prepare()
+    made.home.prepare(made.identity)
     threads = max(1, (os.cpu_count() or 1) // jobs) if jobs > 1 and launcher == "local" else None
     devices = _devices(device, jobs)[0] if launcher == "local" else (device,)
     absolute = tuple(os.path.abspath(plugin) for plugin in plugins)

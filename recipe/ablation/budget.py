@@ -73,7 +73,7 @@ def fit(
 def startup_seconds() -> float:
     """What a run takes beside its training: to begin as a process that imports what a run does."""
     began = time.perf_counter()
-    subprocess.run([sys.executable, "-c", "import recipe.engine"], check=True)
+    subprocess.run([sys.executable, "-P", "-c", "import recipe.engine"], check=True)
     return time.perf_counter() - began
 
 

@@ -63,9 +63,24 @@ class Home:
         """What is kept of a cell that diverged, which would do so again."""
         return self.folder / "diverged" / f"{digest}.json"
 
-    def prepare(self) -> None:
+    def check(self, identity: str) -> None:
+        """Raise `RecipeError` (E113) where the folder holds another ablation, or something else."""
+        if not self.folder.exists() or not any(self.folder.iterdir()):
+            return
+        try:
+            kept = json.loads((self.folder / "ablation.json").read_text("utf-8"))["identity"]
+        except (OSError, ValueError, KeyError, TypeError):
+            raise fail("E113", f"`{self.folder}` holds other files already", help="name another --out") from None
+        if kept != identity:
+            message = f"`{self.folder}` holds the ablation of another recipe, mode or rows"
+            raise fail("E113", message, help="name another --out")
+
+    def prepare(self, identity: str) -> None:
+        """Make the folder, or go on with it."""
+        self.check(identity)
         for name in ("cells", "recipes", "logs", "diverged"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
+        files.write_json(self.folder / "ablation.json", {"schema_version": 1, "identity": identity})
 
     def cell(self, digest: str, seed: int) -> Cell:
         """What came of a cell, as far as it has come."""
@@ -150,7 +165,7 @@ class Execution:
             busy = [device for _, _, device in self.running.values()]
             device = min(self.devices, key=busy.count)
             files.write_text(self.home.recipe(task.digest), task.plan.canonical())
-            command = [sys.executable, "-m", "recipe", "run", str(self.home.recipe(task.digest).absolute())]
+            command = [sys.executable, "-P", "-m", "recipe", "run", str(self.home.recipe(task.digest).absolute())]
             command += ["--resume", str(self.home.run(task.digest).absolute())]
             command += ["--device", device] if device else []
             for plugin in self.plugins:

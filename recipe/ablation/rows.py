@@ -67,11 +67,18 @@ def units_of(plan: Plan, over: Sequence[str]) -> tuple[Unit, ...]:
         return tuple(found)
     stated = [use for use in plan.uses if use.origin.kind in ("file", "override") and _is_trick(use)]
     stated.sort(key=lambda use: _written(plan, use))
-    units = tuple(Unit(use.word, (use.word,), (use.statement(),)) for use in stated)
+    units = tuple(Unit(_short(use), (use.word,), (use.statement(),)) for use in stated)
     kept = tuple(unit for unit in units if _without(plan, units, (unit,)).digest != plan.digest)
     if not kept:
         raise fail("E124", "the recipe states no trick to study", help='name some: --over "tweak D" "augment mixup"')
     return kept
+
+
+def _short(use: Use) -> str:
+    """A trick with the values that the recipe states, as it writes them."""
+    stated = (use.origins[field.name] for field in use.declared.fields)
+    spans = [origin.span for origin in stated if origin.kind in ("file", "override")]
+    return " ".join([use.word, *(span.text for span in spans if span is not None)])
 
 
 def _is_trick(use: Use) -> bool:

@@ -105,7 +105,6 @@ class _Worker:
 
 
 def _serve(requests: IO[str], answers: IO[str]) -> None:
-    import resource
     import time
 
     import numpy as np
@@ -113,7 +112,7 @@ def _serve(requests: IO[str], answers: IO[str]) -> None:
 
     from recipe.bind import bind
     from recipe.compiler import lower
-    from recipe.devices import pick, precision
+    from recipe.devices import peak_memory, pick, precision
     from recipe.images import InMemory, Sets
     from recipe.inputs import source_from
     from recipe.loading import Batch
@@ -145,12 +144,7 @@ def _serve(requests: IO[str], answers: IO[str]) -> None:
             trainer.train_step(one, meter)
         meter.read(Ranks())  # waits for the device
         seconds = (time.perf_counter() - began) / STEPS
-        if device.type == "cuda":
-            peak = torch.cuda.max_memory_allocated(device)
-        else:
-            used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            peak = used if sys.platform == "darwin" else used * 1024
-        answers.write(json.dumps({"seconds": seconds, "peak": peak}) + "\n")
+        answers.write(json.dumps({"seconds": seconds, "peak": peak_memory(device)}) + "\n")
         answers.flush()
 
 

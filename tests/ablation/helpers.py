@@ -52,7 +52,8 @@ class MadeUp:
         status, text = self.said.pop(folder.name, (0, ""))
         log.write_text(text)
         if status == 0:
-            written = bind([Source("cell", Path(command[4]).read_text(), Path.cwd())], vocabulary(), data=True)
+            text = Path(command[command.index("run") + 1]).read_text()
+            written = bind([Source("cell", text, Path.cwd())], vocabulary(), data=True)
             assert written.digest == folder.name
             folder.mkdir()
             result = int(folder.name[-1], 16) / 16
@@ -69,5 +70,5 @@ def made(out: Path, *statements: str, mode: str = "stack", seeds: int = 2, over:
 
 
 def execute(one: Study, launcher: MadeUp, jobs: int = 1, watcher: Watcher | None = None) -> None:
-    one.home.prepare()
+    one.home.prepare(one.identity)
     Execution(one.home, launcher, jobs, (None,), None, (), watcher or Watcher()).run(one.tasks)

@@ -27,7 +27,7 @@ def test_an_ablation_from_the_command_line_and_from_python(tmp_path: Path) -> No
     ]
     assert "3 rows, 1 seed: 3 runs of 1 epochs" in found.stderr
     assert "3/3: + loss smooth, seed 0: top-1" in found.stderr
-    assert sorted(TABLE) == sorted(path.name for path in out.iterdir() if path.is_file())
+    assert sorted((*TABLE, "ablation.json")) == sorted(path.name for path in out.iterdir() if path.is_file())
     ET.parse(out / "chart.svg")
     assert (out / "chart.png").read_bytes().startswith(b"\x89PNG")
     again = command("ablate", TEXT, "epochs 1; batch 16", *words, "--format", "json")

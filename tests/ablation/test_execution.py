@@ -34,7 +34,9 @@ def test_every_cell_is_run_once_and_all_rows_of_a_seed_come_before_the_next(tmp_
     table = study.write()
     assert [len(line.found) for line in table.lines] == [2, 2, 2, 2]
     assert table.lines[0].seconds_per_epoch == 2.0, "48 images at the median of the speeds"
-    assert sorted(TABLE) == sorted(path.name for path in (tmp_path / "x").iterdir() if path.is_file())
+    assert sorted((*TABLE, "ablation.json")) == sorted(
+        path.name for path in (tmp_path / "x").iterdir() if path.is_file()
+    )
     assert json.loads((tmp_path / "x" / "table.json").read_text())["rows"][0]["cells"][0]["status"] == "finished"
 
 
@@ -48,7 +50,7 @@ def test_the_table_and_its_chart_are_the_same_bytes_each_time(tmp_path: Path) ->
 
 
 def test_rows_that_are_the_same_recipe_share_their_cells(tmp_path: Path) -> None:
-    study, launcher = made(tmp_path / "x", mode="add", over=("batch 8", "tweak B"), seeds=1), MadeUp()
+    launcher = MadeUp()
     study = made(tmp_path / "x", "batch 64", mode="add", over=("batch 64", "tweak B"), seeds=1)
     assert len({task.digest for task in study.tasks}) == 3
     assert study.notes == ("", "", "already so")
@@ -77,6 +79,17 @@ def test_the_default_folder_is_that_of_the_recipe_whatever_the_seeds(tmp_path: P
     folders |= {made(None, "lr 0.1", seeds=1).home.folder}  # type: ignore[arg-type]
     assert len(folders) == 2
     assert all(folder.parts[0] == "ablations" for folder in folders)
+
+
+def test_a_folder_is_that_of_one_ablation(tmp_path: Path) -> None:
+    execute(made(tmp_path / "x"), MadeUp())
+    for words in ({"mode": "drop"}, {"over": ("tweak D",)}):
+        with pytest.raises(RecipeError, match=r"E113.*another recipe, mode or rows"):
+            made(tmp_path / "x", **words)  # type: ignore[arg-type]
+    (tmp_path / "y").mkdir()
+    (tmp_path / "y" / "letter.txt").write_text("precious")
+    with pytest.raises(RecipeError, match=r"E113.*other files"):
+        made(tmp_path / "y")
 
 
 def test_a_cell_that_diverged_is_told_and_not_run_again(tmp_path: Path) -> None:
@@ -142,7 +155,7 @@ def test_jobs_share_the_cores_and_take_devices_in_turn(tmp_path: Path) -> None:
     study = made(tmp_path / "x", seeds=1)
     running = {task.digest: (-1, "") for task in study.tasks[:2]}
     launcher = MadeUp(dict(running))
-    study.home.prepare()
+    study.home.prepare(study.identity)
     most = [0]
 
     @attrs.define

@@ -24,7 +24,7 @@ def words(row: Row) -> set[str]:
 def test_stacking_adds_each_trick_to_those_before() -> None:
     found = rows("stack")
     assert [row.label for row in found] == [
-        "baseline", "+ tweak D", "+ lr warmup", "+ lr cosine", "+ loss smooth", "+ precision",
+        "baseline", "+ tweak D", "+ lr warmup 1", "+ lr cosine", "+ loss smooth 0.2", "+ precision fp16",
     ]  # fmt: skip
     assert [row.reference for row in found] == [None, 0, 1, 2, 3, 4]
     assert words(found[0]) == set()

@@ -10,8 +10,7 @@ from torchvision.transforms import v2
 
 from recipe.draws import Draws
 from recipe.tricks.augment_erase import ATTEMPTS, erase, erased
-from tests.helpers import diagnostics
-from tests.helpers import bind
+from tests.helpers import bind, diagnostics
 
 
 def boxes(count, height, width, area=(0.02, 0.4), aspect=1 / 0.3, seed=0):
