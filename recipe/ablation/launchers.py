@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -45,11 +46,21 @@ def launcher_of(name: str, options: Mapping[str, str], folder: Path) -> Launcher
     raise fail("E125", f"there is no launcher `{name}`", help=f"there are {listing(LAUNCHERS)}")
 
 
-def call(command: Sequence[str], log: str, environment: Mapping[str, str]) -> int:
-    """Run a command to its end, with its output in a file; gives its exit status."""
+def call(command: Sequence[str], log: str, environment: Mapping[str, str], folder: str | None = None) -> int:
+    """Run a command to its end, with its output in a file; gives its exit status.
+
+    Where this is interrupted, as Ray interrupts a task that is cancelled, the command is asked to save and end.
+    """
     with open(log, "ab") as file:
         own = {**os.environ, **environment}
-        return subprocess.call(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=own)
+        null = subprocess.DEVNULL
+        popen = subprocess.Popen(command, stdin=null, stdout=file, stderr=file, env=own, cwd=folder)
+    try:
+        while popen.poll() is None:
+            time.sleep(0.2)  # not a wait, which Ray could not interrupt
+    except KeyboardInterrupt:
+        popen.terminate()
+    return popen.wait()
 
 
 @attrs.frozen
@@ -90,7 +101,7 @@ class Job:
             return int(self.job.result())
         except Exception as error:  # submitit raises what a job died of, as many types
             print(f"the job {self.job.job_id} ended early: {str(error).strip().splitlines()[-1]}", file=sys.stderr)
-            return 143 if self.job.state in ("CANCELLED", "PREEMPTED", "TIMEOUT") else 1
+            return 143 if self.job.state in ("CANCELLED", "INTERRUPTED", "PREEMPTED", "TIMEOUT") else 1
 
     def stop(self) -> None:
         self.job.cancel(check=False)
@@ -153,25 +164,13 @@ class Ray:
             ray.init(log_to_driver=False, logging_level="ERROR")
         try:
             given: dict[str, Any] = {"max_retries": 0, **{name: _number(value) for name, value in options.items()}}
-            return cls(ray, ray.remote(**given)(_call_in_ray))
+            return cls(ray, ray.remote(**given)(call))
         except (TypeError, ValueError) as error:
             raise fail("E125", f"Ray does not take this: {str(error).strip().splitlines()[0]}") from error
 
     def submit(self, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> Handle:
-        return Task(self.ray, self.remote.remote(list(command), str(log.absolute()), os.getcwd(), dict(environment)))  # type: ignore[attr-defined]
-
-
-def _call_in_ray(command: list[str], log: str, folder: str, environment: dict[str, str]) -> int:
-    """As `call`; a task that is cancelled passes that on to its command, and waits until it has saved."""
-    with open(log, "ab") as file:
-        own = {**os.environ, **environment}
-        null = subprocess.DEVNULL
-        popen = subprocess.Popen(command, stdin=null, stdout=file, stderr=file, env=own, cwd=folder)
-    try:
-        return popen.wait()
-    except KeyboardInterrupt:
-        popen.terminate()
-        return popen.wait()
+        given = (list(command), str(log.absolute()), dict(environment), os.getcwd())
+        return Task(self.ray, self.remote.remote(*given))  # type: ignore[attr-defined]
 
 
 def _needed(package: str, extra: str) -> Any:

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -199,22 +200,35 @@ def test_submitit_hands_commands_over_and_brings_their_status_back(tmp_path: Pat
     good = launcher.submit([sys.executable, "-c", "print('hello')"], tmp_path / "good", {})
     bad = launcher.submit([sys.executable, "-c", "raise SystemExit(3)"], tmp_path / "bad", {})
     while good.poll() is None or bad.poll() is None:
-        pass
+        time.sleep(0.1)
     assert (good.poll(), bad.poll()) == (0, 3)
     assert (tmp_path / "good").read_text() == "hello\n"
 
 
+SAVES = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: (print("saved", flush=True), sys.exit(143)))
+print("up", flush=True)
+time.sleep(60)
+"""
+
+
 @pytest.mark.slow
-def test_ray_hands_commands_over_and_brings_their_status_back(tmp_path: Path) -> None:
+def test_ray_hands_commands_over_brings_their_status_back_and_lets_them_save(tmp_path: Path) -> None:
     ray = pytest.importorskip("ray")
     launcher = Ray.of({"num_cpus": "1"})
     try:
-        good = launcher.submit([sys.executable, "-c", "print('hello')"], tmp_path / "good", {})
-        bad = launcher.submit([sys.executable, "-c", "raise SystemExit(3)"], tmp_path / "bad", {})
-        while good.poll() is None or bad.poll() is None:
-            pass
-        assert (good.poll(), bad.poll()) == (0, 3)
-        assert (tmp_path / "good").read_text() == "hello\n"
+        bad = launcher.submit([sys.executable, "-c", "print('hello'); raise SystemExit(3)"], tmp_path / "bad", {})
+        while bad.poll() is None:
+            time.sleep(0.1)
+        assert (bad.poll(), (tmp_path / "bad").read_text()) == (3, "hello\n")
+        long = launcher.submit([sys.executable, "-c", SAVES], tmp_path / "long", {})
+        while not (tmp_path / "long").exists() or "up" not in (tmp_path / "long").read_text():
+            time.sleep(0.1)
+        long.stop()
+        while long.poll() is None:
+            time.sleep(0.1)
+        assert (long.poll(), (tmp_path / "long").read_text()) == (143, "up\nsaved\n")
     finally:
         ray.shutdown()
 
