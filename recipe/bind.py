@@ -73,8 +73,8 @@ class Binder:
     teachers: dict[Path, str | None] = attrs.field(factory=dict)
     """Digests of the teachers that were bound so far; None for one with errors. Each is read and told of once."""
 
-    def groups(self, statement: Statement, source: Source) -> list[Group]:
-        """The verb and the clauses of one statement (rules 1 to 4 of the language)."""
+    def opened(self, statement: Statement) -> list[tuple[type[Trick], Span, list[Item]]]:
+        """The tricks that a statement names, each with its words and the items after them, which are not read yet."""
         verb = statement.verb
         if verb.text not in self.vocabulary.verbs():
             near = nearest(verb.text, self.vocabulary.verbs())
@@ -97,9 +97,14 @@ class Binder:
             if not self.vocabulary.has(verb.text):
                 raise fail("E025", f"`{verb.text}` needs a word after it", verb.span, help=f"one of {listing(clauses)}")
             opened.append((self.vocabulary.load(verb.text, None, verb.span), verb.span, []))
+        return opened
+
+    def groups(self, statement: Statement, source: Source) -> list[Group]:
+        """The verb and the clauses of one statement (rules 1 to 4 of the language)."""
+        clauses = self.vocabulary.clauses(statement.verb.text)
         errors: list[Diagnostic] = []
         groups = []
-        for trick, words, items in opened:
+        for trick, words, items in self.opened(statement):
             try:
                 groups.append(Group(trick, words, self._values(trick, words, items, source, clauses), source))
             except RecipeError as error:

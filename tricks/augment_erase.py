@@ -8,15 +8,14 @@ timm, which erase at most a third of the image.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from recipe.api import Trick, choice, fail, number, trick
+from recipe.api import Trick, choice, number, trick
 
 if TYPE_CHECKING:
     import torch
 
-    from recipe.api import Draws, Floats, Plan
+    from recipe.api import Draws, Floats
 
 ATTEMPTS = 10
 
@@ -35,11 +34,6 @@ class Erase(Trick):
     largest: float = number(0.4, "largest part of the image's area", above=0, maximum=1)
     aspect: float = number(1 / 0.3, "largest ratio of the sides; the smallest is its inverse", minimum=1, maximum=10)
     fill: str = choice("colour", "what the box is filled with: a random colour, or black", of=("colour", "black"))
-
-    def check(self, plan: Plan) -> Iterable[str]:
-        if self.smallest > self.largest:
-            raise fail("E024", f"`augment erase` can't erase from {self.smallest:g} to {self.largest:g} of the area")
-        return ()
 
     def augment(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
         import numpy as np

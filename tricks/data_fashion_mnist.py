@@ -28,7 +28,7 @@ class FashionMnist(Trick):
     images: int | None = integer(
         None,
         "train on so many images, as many of each class, the first ones; all, where it is left out",
-        minimum=10,
+        minimum=2,
         maximum=60_000,
     )
     workers: int = integer(0, "processes that load batches ahead; 0 loads them in place", minimum=0, maximum=256)

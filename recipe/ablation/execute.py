@@ -187,16 +187,21 @@ class Execution:
             elif status == 2 and "error[E116]" in text:  # another ablation has it in hand, or one that was killed
                 self.waiting.append((time.monotonic() + BUSY, task))
                 continue
-            elif status in (130, 143):  # stopped from outside: it goes on where it was
+            elif status in (130, 143, -signal.SIGTERM, -signal.SIGINT):  # stopped from outside: it goes on where it was
                 self.waiting.append((0.0, task))
                 continue
-            elif status != 0:
+            elif status != 0 or self.home.cell(digest, task.seed).status != "finished":
                 self._failed(task, status, text)
             self.watcher.end(task, self.home.cell(digest, task.seed))
 
     def _failed(self, task: Task, status: int, text: str) -> None:
         told = [line for line in text.strip().splitlines() if line.startswith("error[")]
-        reason = told[-1].partition(": ")[2] if told else (text.strip().splitlines() or [f"exit status {status}"])[-1]
+        ended = f"killed by signal {-status}" if status < 0 else f"exit status {status}"
+        reason = (
+            told[-1].partition(": ")[2]
+            if told
+            else f"{ended}; {(text.strip().splitlines() or ['it said nothing'])[-1]}"
+        )
         message = f"`{task.label}`, seed {task.seed}, failed: {reason}"
         help = f"all of it is in {self.home.log(task.digest)}; when that is mended, the same command goes on"
         raise fail("E126", message, help=help)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import attrs
 
-from recipe.bind import Binder, Group, bind
+from recipe.bind import Binder, bind
 from recipe.diagnostics import Diagnostic, RecipeError, fail, listing
 from recipe.plan import Plan, Use
-from recipe.registry import Vocabulary
+from recipe.registry import DIRECTIVES, Vocabulary
 from recipe.source import Source
 from recipe.syntax import parse
 
@@ -95,38 +95,32 @@ def _written(plan: Plan, use: Use) -> tuple[int, int]:
 
 
 def _named(plan: Plan, text: str) -> Unit:
+    """The unit that one argument of `--over` names."""
     recipe, wrong = parse(Source("<over>", text, Path.cwd(), "override"))
     if wrong:
         raise RecipeError(*wrong)
     binder = Binder(plan.vocabulary or Vocabulary.installed())
     words, statements = [], []
     for statement in recipe.statements:
-        for group in binder.groups(statement, recipe.source):
-            declared = group.trick.declared
-            if declared.word == "seed":
-                raise fail("E124", "`seed` is no trick to study", group.words, help="`--seeds` says how many there are")
-            use = plan.find(declared.word)
-            words.append(declared.word)
-            statements.append(use.statement() if use and not group.given else _statement(group))
+        if statement.verb.text in DIRECTIVES:
+            raise fail("E124", f"`{statement.verb.text}` is no trick to study", statement.verb.span)
+        for trick, span, items in binder.opened(statement):
+            word, use = trick.declared.word, plan.find(trick.declared.word)
+            if word == "seed":
+                raise fail("E124", "`seed` is no trick to study", span, help="`--seeds` says how many there are")
+            words.append(word)
+            given = " ".join([word, *(item.span.text for item in items)])
+            statements.append(use.statement() if use and not items else given)
     if not words:
         raise fail("E124", "one of those named is empty", help='such as --over "tweak D" "augment mixup"')
-    return Unit(text.strip(), tuple(words), tuple(statements))
-
-
-def _statement(group: Group) -> str:
-    """A group with the values that it was given."""
-    parts = [group.trick.declared.word]
-    for field in group.trick.declared.fields:
-        if field.name in group.given:
-            value = field.kind.write(group.given[field.name][0])
-            parts.append(value if field.required else f"{field.word}={value}")
-    return " ".join(parts)
+    return Unit(" ".join(text.split()), tuple(words), tuple(statements))
 
 
 def _sources(plan: Plan, units: Sequence[Unit], on: Sequence[Unit]) -> tuple[Source, ...]:
     """The recipe's sources, over which every unit is taken out and some are laid on again, each a layer."""
     words = [word for unit in units for word in unit.words]
-    present = [word for word in words if plan.find(word) and plan.find(word).origin.kind in ("file", "override")]  # type: ignore[union-attr]
+    uses = [use for use in map(plan.find, words) if use is not None and use.origin.kind in ("file", "override")]
+    present = [use.word for use in uses if _is_trick(use)]  # a setting that is off is what the recipe says
     drops = [f"drop {word}" for word in present]
     for word in present:
         if " " not in word:  # which takes out the verb's clauses too

@@ -51,18 +51,11 @@ def test_the_table_and_its_chart_are_the_same_bytes_each_time(tmp_path: Path) ->
 
 
 def test_rows_that_are_the_same_recipe_share_their_cells(tmp_path: Path) -> None:
-    launcher = MadeUp()
-    study = made(tmp_path / "x", "batch 64", mode="add", over=("batch 64", "tweak B"), seeds=1)
-    assert len({task.digest for task in study.tasks}) == 3
-    assert study.notes == ("", "", "already so")
+    study, launcher = made(tmp_path / "x", mode="add", over=("batch 8", "tweak B"), seeds=1), MadeUp()
+    assert study.notes == ("", "the same recipe", "already so")
     execute(study, launcher)
-    assert len(launcher.ran) == 3
-    same = made(tmp_path / "y", "data digits; batch 64", mode="add", over=("batch 64",), seeds=1)
-    assert same.notes == ("", "the same recipe"), "the digits suggest it"
-    launcher = MadeUp()
-    execute(same, launcher)
-    assert len(launcher.ran) == 1
-    assert [len(line.found) for line in same.table().lines] == [1, 1]
+    assert len(launcher.ran) == 2
+    assert [len(line.found) for line in study.table().lines] == [1, 1, 1]
 
 
 def test_what_is_there_is_not_run_again_and_more_seeds_run_only_those(tmp_path: Path) -> None:
@@ -113,6 +106,13 @@ def test_a_cell_that_fails_ends_it_with_the_reason_and_keeps_the_rest(tmp_path: 
     again = MadeUp()
     execute(study, again)
     assert again.ran == [task.digest for task in study.tasks[2:]]
+
+
+def test_a_cell_that_ends_without_a_result_is_a_failure(tmp_path: Path) -> None:
+    study = made(tmp_path / "x", seeds=1)
+    launcher = MadeUp({study.tasks[0].digest: (-9, "training")})
+    with pytest.raises(RecipeError, match=r"E126.*killed by signal 9; training"):
+        execute(study, launcher)
 
 
 def test_a_folder_that_another_process_writes_to_is_waited_for(tmp_path: Path) -> None:

@@ -52,13 +52,17 @@ def test_adding_adds_each_to_none() -> None:
 
 def test_settings_are_no_tricks_unless_they_are_named() -> None:
     assert not {"+ batch", "+ epochs", "+ base", "+ seed", "+ lr"} & {row.label for row in rows("stack")}
-    assert [row.plan.training.batch for row in rows("add", "batch 16")] == [64, 16]
+    found = rows("add", "batch 16", "base resnet34")
+    assert [row.plan.training.batch for row in found] == [8, 16, 8], "off, it is what the recipe says"
+    assert [row.plan.base.model for row in found] == ["resnet18", "resnet18", "resnet34"]  # type: ignore[attr-defined]
 
 
 def test_what_is_named_takes_the_recipe_s_values_unless_it_has_its_own() -> None:
     values = [row.plan.find("loss smooth").values["epsilon"] for row in rows("add", "loss smooth")[1:]]  # type: ignore[union-attr]
     values += [row.plan.find("loss smooth").values["epsilon"] for row in rows("add", "loss smooth 0.3")[1:]]  # type: ignore[union-attr]
     assert values == [0.2, 0.3]
+    warm = rows("drop", "lr warmup")
+    assert [row.plan.training.warmup for row in warm] == [1, 0], "also one that it must give"
 
 
 def test_one_unit_may_be_several_tricks() -> None:
@@ -78,10 +82,9 @@ def test_a_trick_replaces_what_decides_the_same_thing() -> None:
 
 
 def test_a_verb_s_own_value_leaves_its_clauses() -> None:
-    text = "base resnet18; ema 0.9; decay 5e-4 no-bias"
-    found = rows("drop", "decay", "ema", text=text)
-    assert [row.plan.training.weight_decay for row in found] == [5e-4, 1e-4, 5e-4]
-    assert all(row.plan.find("decay no-bias") for row in found)
+    text = "base resnet18; precision fp16; ema 0.9; loss aux=0.2 smooth"
+    found = rows("drop", "precision", "ema", text=text)
+    assert [row.plan.training.precision for row in found] == ["fp16", "fp32", "fp16"]
     assert [bool(row.plan.find("ema")) for row in found] == [True, True, False]
 
 
@@ -96,6 +99,8 @@ def test_a_trick_that_is_there_without_being_stated_is_no_row() -> None:
         ("stack", ("tweak C D", "tweak D"), "`tweak D` is named twice"),
         ("stack", ("",), "one of those named is empty"),
         ("stack", ("seed 3",), "`seed` is no trick to study"),
+        ("add", ("drop tweak D",), "`drop` is no trick to study"),
+        ("add", ("augment erase smallest=2",), "takes a number above 0"),
         ("add", ("augment cutmix", "tweak A B"), "row `+ tweak A B`: `tweak A` and `tweak B` clash"),
         ("sideways", (), "there is no mode `sideways`"),
     ],
