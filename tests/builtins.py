@@ -22,7 +22,7 @@ COMPANY = {"data digits": "epochs 1; batch 256; precision bf16"}  # the whole se
 
 # Values that a kind does not suggest by itself, or that are trained with too long.
 VALUES = {
-    "base model": ("resnet18", "resnet34"),
+    "base model": ("squeezenet1_1", "squeezenet1_0"),
     "base classes": ("10", "12"),
     "batch total": ("8", "4"),
     "data digits size": ("32", "40"),
@@ -50,7 +50,9 @@ def values(files: Path) -> Mapping[str, tuple[str, str]]:
         "data folder path": "folder-{}",
         "loss distill teacher": "teacher-{}.recipe",
     }
-    return VALUES | {name: (f'"{files / stem.format(0)}"', f'"{files / stem.format(1)}"') for name, stem in paths.items()}
+    return VALUES | {
+        name: (f'"{files / stem.format(0)}"', f'"{files / stem.format(1)}"') for name, stem in paths.items()
+    }
 
 
 def _write_folder(root: Path, shade: int) -> None:
@@ -89,7 +91,7 @@ def write_files(root: Path) -> None:
         _write_fashion(root / f"fashion-mnist-{number}", number)
         _write_cifar(root / f"cifar10-{number}", number)
         (root / f"teacher-{number}.recipe").write_text(
-            f"base resnet18\n{DATA}\nbatch 4\nepochs 4\nlr 1e-3\nseed {number}\n"
+            f"base squeezenet1_1\n{DATA}\nbatch 4\nepochs 4\nlr 1e-3\nseed {number}\n"
         )
-        weights = recipe.compile(f"base resnet18 classes=10; init kaiming; seed {number}").model.state_dict()
+        weights = recipe.compile(f"base squeezenet1_1 classes=10; init kaiming; seed {number}").model.state_dict()
         save_file(weights, root / f"weights-{number}.safetensors")

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from recipe.testing.asserts import assert_rejects, assert_rewrites
     from recipe.testing.bench import Skipped, Unmet
-    from recipe.testing.rules import CHECKS
     from recipe.testing.kit import Check, checks
     from recipe.testing.models import small
+    from recipe.testing.rules import CHECKS
 
 __all__ = ["CHECKS", "Check", "Skipped", "Unmet", "assert_rejects", "assert_rewrites", "checks", "small"]
 

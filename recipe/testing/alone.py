@@ -72,7 +72,9 @@ def main() -> None:
 
 def _digest(words: Vocabulary, word: str, layers: Sequence[str]) -> str | None:
     verb, _, clause = word.partition(" ")
-    sources = [Source("<recipe>", text, Path.cwd(), "override" if place else "file") for place, text in enumerate(layers)]
+    sources = [
+        Source("<recipe>", text, Path.cwd(), "override" if place else "file") for place, text in enumerate(layers)
+    ]
     try:
         words.load(verb, clause or None)
         return bind(sources, words).digest if sources else None

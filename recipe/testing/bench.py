@@ -182,7 +182,9 @@ class Bench:
             except Diverged as error:
                 return Outcome("", (), program.model.code, "", (), str(error))
             metrics = _metrics(done)
-        return Outcome(weights_digest(done.model), metrics, done.model.code, done.summary["precision"], (*dict.fromkeys(handed),))
+        return Outcome(
+            weights_digest(done.model), metrics, done.model.code, done.summary["precision"], (*dict.fromkeys(handed),)
+        )
 
     @contextlib.contextmanager
     def place(self) -> Iterator[Path]:

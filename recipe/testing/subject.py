@@ -17,12 +17,12 @@ from recipe.trick import Declared, Trick
 COMPANIES: tuple[tuple[str, str], ...] = (
     ("small", ""),
     ("first", ""),
+    ("aided", ""),
     ("small", "lr cosine"),
     ("small", "decay 0.5"),
     ("small", "loss smooth 0.1; augment mixup 1"),
     ("small", "dialect torchvision"),
-    ("aided", ""),
-    ("", "base resnet18"),
+    ("", "base squeezenet1_1; lr 1e-4"),
 )
 """Networks and company in which it is looked whether a trick shows, until it does."""
 

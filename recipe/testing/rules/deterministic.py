@@ -96,7 +96,7 @@ def _near(found: Arrays, expected: Arrays) -> bool:
 
 
 def _state() -> list[object]:
-    return [torch.get_rng_state().tolist(), repr(np.random.get_state()), random.getstate()]  # noqa: NPY002
+    return [torch.get_rng_state().tolist(), repr(np.random.get_state()), random.getstate()]
 
 
 @contextmanager

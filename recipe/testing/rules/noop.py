@@ -6,12 +6,12 @@ import copy
 
 import attrs
 
+from recipe.compiler import Program
 from recipe.edits import Edit, Initialise, Site
 from recipe.graph.describe import describe
 from recipe.graph.net import Net
 from recipe.graph.shapes import propagate
 from recipe.graph.trace import trace
-from recipe.compiler import Program
 from recipe.testing.bench import Skipped, Unmet
 from recipe.testing.models import network
 from recipe.testing.subject import Subject

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from recipe.compare.difference import Diff, difference
+from recipe.facts import Facts
 from recipe.testing.bench import Bench, Case, Skipped, Unmet
 from recipe.testing.subject import Subject
 
@@ -13,13 +14,15 @@ def reversible(subject: Subject) -> None:
         raise Skipped("a recipe without its model is none")
     bench, bare = subject.bench, _bare(subject)
     within = bare.over(subject.statement())
-    forth, back = _difference(bench, bare, within), _difference(bench, within, bare)
+    stock = bench.facts(bare)
+    forth = _difference(bench, bare, stock, within, bench.facts(within))
+    back = _difference(bench, within, bench.facts(within), bare, bench.facts(bare))
     if wrong := _unlike(forth.mirrored(), back):
         raise Unmet(f"with `{within}` and without it differ in other {wrong} one way than the other; {_HELP}")
     dropped = within.over(f"drop {subject.word}")
     if bench.plan(dropped).digest != bench.plan(bare).digest:
         raise Unmet(f"`drop {subject.word}` over `{within}` does not give the plan of a recipe without it")
-    if bench.facts(dropped) != bench.facts(bare):
+    if bench.facts(dropped) != stock:
         raise Unmet(f"`drop {subject.word}` over `{within}` does not give the graph of a recipe without it; {_HELP}")
 
 
@@ -35,8 +38,8 @@ def _bare(subject: Subject) -> Case:
     return case.over("; ".join(f"drop {word}" for word in gone))
 
 
-def _difference(bench: Bench, a: Case, b: Case) -> Diff:
-    return difference("A", bench.plan(a), bench.facts(a), "B", bench.plan(b), bench.facts(b))
+def _difference(bench: Bench, a: Case, facts_a: Facts, b: Case, facts_b: Facts) -> Diff:
+    return difference("A", bench.plan(a), facts_a, "B", bench.plan(b), facts_b)
 
 
 def _unlike(mirrored: Diff, back: Diff) -> str:
