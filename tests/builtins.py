@@ -18,7 +18,10 @@ import recipe
 DATA = "data fake size=32 classes=10 images=16"
 
 # Where a trick or a field shows only in some company: what is laid over the recipe on both sides.
-COMPANY = {"data digits": "epochs 1; batch 256; precision bf16"}  # the whole set is trained on
+COMPANY = {
+    "base": "lr 1e-4",  # networks without normalisation diverge at more
+    "data digits": "epochs 1; batch 256; precision bf16",  # the whole set is trained on
+}
 
 # Values that a kind does not suggest by itself, or that are trained with too long.
 VALUES = {
@@ -50,9 +53,8 @@ def values(files: Path) -> Mapping[str, tuple[str, str]]:
         "data folder path": "folder-{}",
         "loss distill teacher": "teacher-{}.recipe",
     }
-    return VALUES | {
-        name: (f'"{files / stem.format(0)}"', f'"{files / stem.format(1)}"') for name, stem in paths.items()
-    }
+    two = {name: [f'"{files / stem.format(number)}"' for number in (0, 1)] for name, stem in paths.items()}
+    return VALUES | {name: (one, other) for name, (one, other) in two.items()}
 
 
 def _write_folder(root: Path, shade: int) -> None:

@@ -1,7 +1,7 @@
 """What tests of tricks need, of ours and of yours: statements about rewrites, and the checks that every trick passes.
 
-`recipe test-plugin` runs the checks, and so does pytest with ``--recipe-tricks``; docs/testing.md says what each of them
-holds. Nothing here needs pytest.
+`recipe test-plugin` runs the checks, and so does pytest with ``--recipe-tricks``; docs/testing.md says what each of
+them holds. Nothing here needs pytest.
 """
 
 from __future__ import annotations

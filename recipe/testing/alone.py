@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import attrs
@@ -72,9 +72,8 @@ def main() -> None:
 
 def _digest(words: Vocabulary, word: str, layers: Sequence[str]) -> str | None:
     verb, _, clause = word.partition(" ")
-    sources = [
-        Source("<recipe>", text, Path.cwd(), "override" if place else "file") for place, text in enumerate(layers)
-    ]
+    kinds = ("file", *["override"] * len(layers))
+    sources = [Source("<recipe>", text, Path.cwd(), kind) for text, kind in zip(layers, kinds, strict=False)]
     try:
         words.load(verb, clause or None)
         return bind(sources, words).digest if sources else None
@@ -83,7 +82,7 @@ def _digest(words: Vocabulary, word: str, layers: Sequence[str]) -> str | None:
 
 
 @contextlib.contextmanager
-def _printed() -> Iterator[object]:
+def _printed() -> Iterator[Callable[[], str]]:
     """A context whose function gives what went to standard output, by whatever way, since it was last asked."""
     kept = os.dup(1)
     with tempfile.TemporaryFile("w+b") as file:

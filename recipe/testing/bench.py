@@ -89,7 +89,7 @@ def trained_quickly() -> Iterator[list[tuple[str, Any]]]:
     Gives what would have been handed to `torch.compile` and to the loader.
     """
     handed: list[tuple[str, Any]] = []
-    loader = torch.utils.data.DataLoader
+    loader: Any = torch.utils.data.DataLoader
 
     def compiled(model: nn.Module, mode: str) -> nn.Module:
         handed.append(("compiled", mode))
@@ -101,7 +101,7 @@ def trained_quickly() -> Iterator[list[tuple[str, Any]]]:
 
     threads = torch.get_num_threads()
     with (
-        mock.patch("recipe.loop.pictures", lambda *_: None),
+        mock.patch("recipe.loop.pictures"),
         mock.patch("torch.compile", compiled),
         mock.patch("recipe.loading.DataLoader", loading),
     ):
@@ -176,7 +176,7 @@ class Bench:
 
     def _train(self, case: Case) -> Outcome:
         program = self.program(case)
-        with trained_quickly() as handed, mock.patch("recipe.checkpoint.save", lambda *_: None), self.place() as out:
+        with trained_quickly() as handed, mock.patch("recipe.checkpoint.save"), self.place() as out:
             try:
                 done = run(program, out=out, device="cpu", vocabulary=self.vocabulary)
             except Diverged as error:

@@ -39,7 +39,7 @@ def logits(count: int, scale: float = 1.0) -> Tensor:
 
 
 def weights(seed: int) -> list[Tensor]:
-    """Tensors of the shapes of weights; of their gradients too. The second of seed 1 is zero, as behind a zero gamma."""
+    """Tensors of the shapes of weights, or of their gradients; the second of seed 1 is zero, as behind a zero gamma."""
     generator = torch.Generator().manual_seed(seed)
     found = [torch.randn(shape, generator=generator) for shape in ((4, 3, 3, 3), (8, 4, 1, 1), (8,), (10, 8))]
     return [torch.zeros_like(one) if seed == 1 and place == 1 else one for place, one in enumerate(found)]

@@ -28,7 +28,7 @@ BASE = f"{DATA}; batch 8; batch micro 4; epochs 2; lr 0.05; lr per 8; augment fl
 """Three steps of two parts an epoch, two epochs."""
 
 HALF = "fp16 with a loss scaler"
-WORDS = (*(" ".join(filter(None, key)) for key in Vocabulary.installed().keys()), HALF)
+WORDS = (*(" ".join(filter(None, key)) for key in Vocabulary.installed().keys()), HALF)  # noqa: SIM118
 """Every trick, and what `precision fp16` is on a GPU."""
 
 

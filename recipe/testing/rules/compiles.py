@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from typing import Any
 
 import torch
-from torch import Tensor, fx
+from torch import Tensor
 
 from recipe.testing.bench import Skipped, Unmet
 from recipe.testing.subject import Subject
@@ -35,7 +37,7 @@ def compiles(subject: Subject) -> None:
             raise Unmet("the compiled network gives other outputs than the network itself")
 
 
-def _outputs(model: fx.GraphModule, images: Tensor) -> tuple[Tensor, ...]:
+def _outputs(model: Callable[[Tensor], Any], images: Tensor) -> tuple[Tensor, ...]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         found = model(images)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import attrs
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from recipe.draws import Draws
@@ -20,7 +22,7 @@ COUNT, SIDE = 8, 32
 TOLERANCE = 1e-5
 """Values in [0, 1] that are computed in batches of other sizes may be rounded otherwise."""
 
-Arrays = tuple[np.ndarray, ...]  # type: ignore[type-arg]
+Arrays = tuple[npt.NDArray[Any], ...]
 Hook = Callable[[Sequence[int]], Arrays]
 """From places in a batch of `COUNT` images to what a hook makes of the images there."""
 

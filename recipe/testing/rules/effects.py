@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from recipe.diagnostics import RecipeError
 from recipe.fields import Field
-from recipe.testing.bench import Outcome, Skipped, Unmet
+from recipe.testing.bench import Skipped, Unmet
 from recipe.testing.subject import Subject
 
 
@@ -32,10 +32,11 @@ def fields(subject: Subject) -> None:
 
 def _field(subject: Subject, field: Field) -> None:
     tried = []
-    for case in dict.fromkeys([*subject.cases(field)][:1] + [subject.home, *subject.cases(field)]):
+    first, *others = subject.cases(field)
+    for case in dict.fromkeys([first, subject.home, *others]):
         for pair in subject.pairs(field):
             try:
-                found = [_outcome(subject, case.over(subject.statement(field.name, value))) for value in pair]
+                found = [subject.bench.outcome(case.over(subject.statement(field.name, value))) for value in pair]
             except RecipeError:
                 continue  # this company does not go with these values
             tried.append(pair)
@@ -46,10 +47,6 @@ def _field(subject: Subject, field: Field) -> None:
         raise Unmet(f"no two values of `{name}` can be trained with; {_help(name)}")
     values = ", ".join(dict.fromkeys(f"{one} and {other}" for one, other in tried))
     raise Unmet(f"`{name}` has no effect: trainings with {values} come to the same; {_help(name)}")
-
-
-def _outcome(subject: Subject, case: object) -> Outcome:
-    return subject.bench.outcome(case)  # type: ignore[arg-type]
 
 
 def _help(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -158,18 +159,22 @@ def _frozen(trick: Trick) -> None:
 def _judge(trick: Trick) -> None:
     for scale in (1.0, 30.0):
         for targets in (inputs.targets(8), inputs.targets(8, mixed=True)):
-            _differentiable(lambda logits, targets=targets: trick.judge(logits, targets), scale, "a loss")
+            _differentiable(partial(_judged, trick, targets), scale, "a loss")
+
+
+def _judged(trick: Trick, targets: Tensor, logits: Tensor) -> Tensor:
+    return trick.judge(logits, targets)
 
 
 def _penalise(trick: Trick) -> None:
     for scale in (1.0, 30.0):
         for targets in (inputs.targets(8), inputs.targets(8, mixed=True)):
+            _differentiable(partial(_penalised, trick, targets), scale, "a term")
 
-            def term(logits: Tensor, targets: Tensor = targets) -> Tensor:
-                loss = cross_entropy(logits, targets)
-                return trick.penalise(Judged(logits, targets, inputs.images(8, SIDES[0]), loss, inputs.TEACHERS))
 
-            _differentiable(term, scale, "a term")
+def _penalised(trick: Trick, targets: Tensor, logits: Tensor) -> Tensor:
+    loss = cross_entropy(logits, targets)
+    return trick.penalise(Judged(logits, targets, inputs.images(8, SIDES[0]), loss, inputs.TEACHERS))
 
 
 def _differentiable(loss: Callable[[Tensor], Tensor], scale: float, what: str) -> None:
