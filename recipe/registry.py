@@ -76,6 +76,10 @@ class Vocabulary:
     def has(self, verb: str, clause: str | None = None) -> bool:
         return (verb, clause) in self._offers
 
+    def packages(self, key: Key) -> list[str]:
+        """The packages, or files, that offer a trick."""
+        return [offer.package for offer in self._offers[key]]
+
     def load(self, verb: str, clause: str | None, span: Span | None = None) -> type[Trick]:
         """The trick behind a verb and clause; raises `RecipeError` where it can't be used."""
         found = self._load(verb, clause, span)

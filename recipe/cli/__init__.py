@@ -12,7 +12,7 @@ import click
 from recipe.diagnostics import Diagnostic, Diverged, RecipeError, render, wants_color
 from recipe.signals import Interrupted
 
-COMMANDS = ("run", "check", "fmt", "explain", "diff", "ablate", "export", "tricks", "new", "doctor")
+COMMANDS = ("run", "check", "fmt", "explain", "diff", "ablate", "export", "tricks", "new", "test-plugin", "doctor")
 INTERNAL = 70  # sysexits' EX_SOFTWARE
 
 
@@ -23,7 +23,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"recipe.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"recipe.cli.{cmd_name.replace('-', '_')}").command
         return command
 
     def resolve_command(

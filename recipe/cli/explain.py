@@ -47,7 +47,7 @@ def command(
     pick(device)
     program = lower(plan, device="meta")
     if as_json:
-        click.echo(json.dumps(_json(program, device), indent=2))
+        click.echo(json.dumps(as_dict(program, device), indent=2))
         return
     sections = (
         _plan(plan),
@@ -178,7 +178,8 @@ def _training(plan: Plan, program: Program, device: str | None) -> str:
     return "\n".join(lines)
 
 
-def _json(program: Program, device: str | None) -> dict[str, Any]:
+def as_dict(program: Program, device: str | None) -> dict[str, Any]:
+    """What is explained as plain JSON values."""
     import attrs
 
     from recipe.devices import pick, precision

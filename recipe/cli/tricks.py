@@ -36,7 +36,7 @@ def command(verb: str | None, name: str | None, plugins: tuple[str, ...]) -> Non
         raise fail("E021", f"`{verb}` does not know `{name}`", help=help)
     else:
         keys = [key for key in words.keys() if key[0] == verb and (name is None or key[1] == name)]  # noqa: SIM118
-        click.echo("\n\n".join(_page(words.load(*key)) for key in keys))
+        click.echo("\n\n".join(page(words.load(*key)) for key in keys))
 
 
 def _overview(words: Vocabulary) -> None:
@@ -62,7 +62,8 @@ def _summary(trick: type[Trick]) -> str:
     return inspect.cleandoc(trick.__doc__ or "").split("\n")[0]
 
 
-def _page(trick: type[Trick]) -> str:
+def page(trick: type[Trick]) -> str:
+    """All about one trick: its syntax, docstrings, fields and relations."""
     declared = trick.declared
     lines = [declared.syntax, "", inspect.cleandoc(trick.__doc__ or "")]
     source = inspect.getmodule(trick)

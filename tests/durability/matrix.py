@@ -15,8 +15,8 @@ from typing import Any
 
 import torch
 
+from tests.builtins import write_files
 from tests.durability.trials import POINTS, WORDS, cut_and_resume, outcome, train
-from tests.engine.words import write_files
 
 ALL = list(itertools.product(WORDS, (0, 2), POINTS))
 

@@ -1,37 +1,14 @@
-"""What the tests of rewrites share: how a rewrite is stated, and how two models are compared."""
+"""What the tests of rewrites share: how two models are compared."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cache
 
-import pytest
 import torch
 from torch import nn
 
 import recipe
 from recipe.compiler import Program
-from recipe.edits import Edit
-
-
-def assert_rewrites(
-    text: str, expected: Mapping[str, int] | tuple[Edit, ...], base: nn.Module | None = None, device: str = "meta"
-) -> Program:
-    """Compile a recipe that leaves the weights as they are, and check the sites of each trick, or all the edits."""
-    program = recipe.compile(f"{text}; init stock", base=base, device=device)
-    found = program.sites if isinstance(expected, Mapping) else program.edits
-    assert found == expected
-    assert (not program.edits) == (sum(program.sites.values()) == 0)
-    return program
-
-
-def assert_rejects(text: str, code: str, base: nn.Module | None = None) -> recipe.Diagnostic:
-    """Check that a recipe does not compile, for one reason; gives the diagnostic."""
-    with pytest.raises(recipe.RecipeError) as caught:
-        recipe.compile(text, base=base, device="meta")
-    (diagnostic,) = caught.value.diagnostics
-    assert diagnostic.code == code, caught.value
-    return diagnostic
 
 
 def shapes(module: nn.Module) -> dict[str, tuple[int, ...]]:

@@ -6,8 +6,9 @@ from torch import nn
 
 import recipe
 from recipe.api import Insert, Layer, SetAttribute, Substitute
+from recipe.testing import assert_rejects, assert_rewrites
 
-from .helpers import assert_rejects, assert_rewrites, images, outputs
+from .helpers import images, outputs
 
 # Blocks in each of the four stages, and convolutions in a block.
 RESNETS = {

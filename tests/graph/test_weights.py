@@ -13,8 +13,9 @@ from torch import nn
 
 import recipe
 from recipe.diagnostics import RecipeError
+from recipe.testing import assert_rejects
 
-from .helpers import assert_rejects, images, outputs
+from .helpers import images, outputs
 
 
 @cache

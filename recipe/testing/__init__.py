@@ -1,0 +1,37 @@
+"""What tests of tricks need, of ours and of yours: statements about rewrites, and the checks that every trick passes.
+
+`recipe test-plugin` runs the checks, and so does pytest with ``--recipe-tricks``; docs/testing.md says what each of
+them holds. Nothing here needs pytest.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from recipe.testing.asserts import assert_rejects, assert_rewrites
+    from recipe.testing.bench import Skipped, Unmet
+    from recipe.testing.kit import Check, checks
+    from recipe.testing.models import small
+    from recipe.testing.rules import CHECKS
+
+__all__ = ["CHECKS", "Check", "Skipped", "Unmet", "assert_rejects", "assert_rewrites", "checks", "small"]
+
+_HOMES = {
+    "CHECKS": "recipe.testing.rules",
+    "Check": "recipe.testing.kit",
+    "Skipped": "recipe.testing.bench",
+    "Unmet": "recipe.testing.bench",
+    "assert_rejects": "recipe.testing.asserts",
+    "assert_rewrites": "recipe.testing.asserts",
+    "checks": "recipe.testing.kit",
+    "small": "recipe.testing.models",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Public names are imported when they are first asked for: pytest imports this package in every session."""
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,51 @@
+"""Statements about rewrites, for tests that read as a specification."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import nn
+
+from recipe.compiler import Program, compile
+from recipe.diagnostics import Diagnostic, RecipeError
+from recipe.edits import Edit
+from recipe.registry import Vocabulary
+
+
+def assert_rewrites(
+    text: str,
+    expected: Mapping[str, int] | tuple[Edit, ...],
+    base: nn.Module | None = None,
+    device: str = "meta",
+    vocabulary: Vocabulary | None = None,
+) -> Program:
+    """Compile a recipe that leaves the weights as they are, and check the sites of each trick, or all the edits.
+
+    >>> assert_rewrites("base resnet50; tweak D", {"tweak D": 3}).costs.params
+    25557032
+    """
+    program = compile(f"{text}; init stock", base=base, device=device, vocabulary=vocabulary)
+    found = program.sites if isinstance(expected, Mapping) else program.edits
+    if found != expected:
+        raise AssertionError(f"`{text}` gives {found}, not {expected}")
+    if (not program.edits) != (sum(program.sites.values()) == 0):
+        raise AssertionError(f"`{text}` counts {program.sites} sites for {len(program.edits)} edits")
+    return program
+
+
+def assert_rejects(
+    text: str, code: str, base: nn.Module | None = None, vocabulary: Vocabulary | None = None
+) -> Diagnostic:
+    """Check that a recipe does not compile, for one reason; gives the diagnostic.
+
+    >>> assert_rejects("base vgg11; tweak D", "E101").message
+    '`tweak D` has no site in `vgg11`'
+    """
+    try:
+        compile(text, base=base, device="meta", vocabulary=vocabulary)
+    except RecipeError as error:
+        found = [diagnostic.code for diagnostic in error.diagnostics]
+        if found != [code]:
+            raise AssertionError(f"`{text}` is rejected for {', '.join(found)}, not for {code}:\n{error}") from error
+        return error.diagnostics[0]
+    raise AssertionError(f"`{text}` compiles, and should be rejected with {code}")

@@ -1,0 +1,201 @@
+"""Where the recipes of the kit are bound, compiled and trained, each once."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import attrs
+import torch
+from torch import nn
+
+from recipe.bind import bind
+from recipe.compiler import Program, lower
+from recipe.diagnostics import Diverged, RecipeError
+from recipe.engine import Run, run
+from recipe.facts import Facts
+from recipe.graph.describe import describe
+from recipe.plan import Plan
+from recipe.registry import Vocabulary
+from recipe.source import Source
+from recipe.syntax import parse
+from recipe.testing.alone import Seen
+from recipe.testing.models import network
+
+BASE = "data fake size=32 classes=10 images=16; batch 8; epochs 2; lr 0.05"
+"""What every recipe of the kit begins with: two steps an epoch, two epochs."""
+
+
+class Unmet(AssertionError):
+    """What a check found wrong, and what to do."""
+
+
+class Skipped(Exception):
+    """Why a check can't be made of a trick."""
+
+
+@attrs.frozen
+class Case:
+    """A recipe of the kit: texts, each laid over those before it, and the network that they rewrite.
+
+    A case that names a model by ``base`` takes that one instead.
+    """
+
+    layers: tuple[str, ...] = (BASE,)
+    network: str = "small"
+
+    def over(self, *texts: str) -> Case:
+        """The recipe with more laid over it."""
+        return attrs.evolve(self, layers=(*self.layers, *filter(None, texts)))
+
+    def __str__(self) -> str:
+        return " | ".join(self.layers[1:]) or self.layers[0]
+
+
+@attrs.frozen
+class Outcome:
+    """All that came of a training but times; settings are no part of it."""
+
+    weights: str
+    metrics: tuple[tuple[Any, ...], ...]
+    code: str
+    precision: str
+    handed: tuple[tuple[str, Any], ...]
+    """What `torch.compile` and the loader of images were given, each once: a teacher is trained once too."""
+    diverged: str = ""
+
+
+def weights_digest(model: nn.Module) -> str:
+    """A digest of every bit of a model's state, and of how it lies in memory."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} {tensor.stride()}".encode())
+        digest.update(tensor.detach().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def trained_quickly() -> Iterator[list[tuple[str, Any]]]:
+    """A context in which a training draws no curves, compiles nothing and loads images in place.
+
+    Gives what would have been handed to `torch.compile` and to the loader.
+    """
+    handed: list[tuple[str, Any]] = []
+    loader: Any = torch.utils.data.DataLoader
+
+    def compiled(model: nn.Module, mode: str) -> nn.Module:
+        handed.append(("compiled", mode))
+        return model
+
+    def loading(*args: Any, num_workers: int, **options: Any) -> Any:
+        handed.append(("workers", num_workers))
+        return loader(*args, num_workers=0, **options)
+
+    threads = torch.get_num_threads()
+    with (
+        mock.patch("recipe.loop.pictures"),
+        mock.patch("torch.compile", compiled),
+        mock.patch("recipe.loading.DataLoader", loading),
+    ):
+        torch.set_num_threads(1)  # as tiny as these networks are, more only wait for one another
+        try:
+            yield handed
+        finally:
+            torch.set_num_threads(threads)
+
+
+@attrs.define(eq=False, slots=False)
+class Bench:
+    """What the checks of a package share: its vocabulary, what its authors say, and what came of recipes so far."""
+
+    vocabulary: Vocabulary
+    company: Mapping[str, str] = attrs.field(factory=dict)
+    values: Mapping[str, tuple[str, str]] = attrs.field(factory=dict)
+    elsewhere: Mapping[str, str] = attrs.field(factory=dict)
+    plugins: tuple[Path, ...] = ()
+    words: tuple[str, ...] = ()
+    """The tricks under test."""
+    seen: dict[str, Seen] = attrs.field(factory=dict)
+    """What a process of its own sees of them."""
+    _outcomes: dict[Case, Outcome | RecipeError] = attrs.field(factory=dict)
+    _runs: int = 0
+
+    @cached_property
+    def folder(self) -> Path:
+        """A folder for runs, which is removed with the bench."""
+        folder = tempfile.mkdtemp(prefix="recipe-testing-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        return Path(folder)
+
+    def plan(self, case: Case) -> Plan:
+        """The plan of a case. Raises `RecipeError`."""
+        sources = [] if self.stock(case) else [Source("<module>", "base module", Path.cwd(), "default")]
+        for place, text in enumerate(case.layers):
+            sources.append(Source("<recipe>", text, Path.cwd(), "override" if place else "file"))
+        return bind(sources, self.vocabulary)
+
+    def stock(self, case: Case) -> bool:
+        """Whether a case names its model itself."""
+        recipes = [parse(Source("<recipe>", text, Path.cwd()))[0] for text in case.layers]
+        said = {statement.verb.text for recipe in recipes for statement in recipe.statements}
+        return not case.network or "base" in said
+
+    def program(self, case: Case, device: str = "cpu") -> Program:
+        """The compiled program of a case. Raises `RecipeError`."""
+        base = None if self.stock(case) else network(case.network)
+        return lower(self.plan(case), base=base, device=device)
+
+    def facts(self, case: Case) -> Facts:
+        """All that is known of the compiled case; worked out anew each time."""
+        return describe(self.program(case, "meta"))
+
+    def outcome(self, case: Case, fresh: bool = False) -> Outcome:
+        """What comes of training a case; of an equal one that was trained before, unless ``fresh``.
+
+        Raises `RecipeError` for what can't be trained.
+        """
+        if fresh:
+            return self._train(case)
+        if case not in self._outcomes:
+            try:
+                self._outcomes[case] = self._train(case)
+            except RecipeError as error:
+                self._outcomes[case] = error
+        found = self._outcomes[case]
+        if isinstance(found, RecipeError):
+            raise found
+        return found
+
+    def _train(self, case: Case) -> Outcome:
+        program = self.program(case)
+        with trained_quickly() as handed, mock.patch("recipe.checkpoint.save"), self.place() as out:
+            try:
+                done = run(program, out=out, device="cpu", vocabulary=self.vocabulary)
+            except Diverged as error:
+                return Outcome("", (), program.model.code, "", (), str(error))
+            metrics = _metrics(done)
+        return Outcome(
+            weights_digest(done.model), metrics, done.model.code, done.summary["precision"], (*dict.fromkeys(handed),)
+        )
+
+    @contextlib.contextmanager
+    def place(self) -> Iterator[Path]:
+        """A folder for one run, which is removed afterwards; those of teachers stay, beside it."""
+        self._runs += 1
+        out = self.folder / f"run-{self._runs}"
+        try:
+            yield out
+        finally:
+            shutil.rmtree(out, ignore_errors=True)
+
+
+def _metrics(done: Run) -> tuple[tuple[Any, ...], ...]:
+    return tuple(tuple(v for k, v in line.items() if k != "images_per_second") for line in done.metrics)

@@ -1,0 +1,55 @@
+"""What the hooks of a trick are given by the checks: made up, and the same each time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recipe.draws import Draws
+from recipe.training import Progress
+
+CLASSES = 10
+PROGRESS = tuple(Progress(step, 4, 8.0) for step in (0, 3, 16, 31))
+"""From the first step of a training to its last."""
+
+
+def draws(count: int, stream: str, step: int = 3) -> Draws:
+    """The draws of a batch of so many images, whose numbers are in no order."""
+    return Draws(0, 1, np.random.default_rng(0).permutation(64)[:count], step, stream)
+
+
+def images(count: int, side: int) -> Tensor:
+    """Images (N, 3, side, side) in [0, 1]."""
+    return torch.rand(count, 3, side, side, generator=torch.Generator().manual_seed(side))
+
+
+def targets(count: int, mixed: bool = False) -> Tensor:
+    """Target distributions (N, K), of one class each, or of all of them."""
+    if mixed:
+        return torch.rand(count, CLASSES, generator=torch.Generator().manual_seed(1)).softmax(1)
+    return torch.nn.functional.one_hot(torch.arange(count) % CLASSES, CLASSES).float()
+
+
+def logits(count: int, scale: float = 1.0) -> Tensor:
+    """Logits (N, K)."""
+    return scale * torch.randn(count, CLASSES, generator=torch.Generator().manual_seed(2))
+
+
+def weights(seed: int) -> list[Tensor]:
+    """Tensors of the shapes of weights, or of their gradients; the second of seed 1 is zero, as behind a zero gamma."""
+    generator = torch.Generator().manual_seed(seed)
+    found = [torch.randn(shape, generator=generator) for shape in ((4, 3, 3, 3), (8, 4, 1, 1), (8,), (10, 8))]
+    return [torch.zeros_like(one) if seed == 1 and place == 1 else one for place, one in enumerate(found)]
+
+
+class Teachers(dict[str, Callable[[Tensor], Tensor]]):
+    """A teacher for whatever plan."""
+
+    def __missing__(self, digest: str) -> Callable[[Tensor], Tensor]:
+        return lambda images: logits(len(images)) / 2
+
+
+TEACHERS: Mapping[str, Callable[[Tensor], Tensor]] = Teachers()

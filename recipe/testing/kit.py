@@ -1,0 +1,130 @@
+"""The checks of a package's tricks, ready to be run one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+
+import attrs
+
+from recipe.diagnostics import RecipeError, fail, listing, nearest
+from recipe.registry import Key, Vocabulary
+from recipe.testing.bench import Bench, Skipped, Unmet
+from recipe.testing.rules import CHECKS
+from recipe.testing.subject import Subject
+from recipe.trick import Trick
+
+
+@attrs.frozen
+class Check:
+    """One check of one trick."""
+
+    trick: str
+    """The trick's words."""
+    name: str
+    _made: Callable[[], None] = attrs.field(repr=False)
+
+    def run(self) -> None:
+        """Make the check. Raises `Unmet`, an `AssertionError`, for what is wrong, and `Skipped` with a reason."""
+        try:
+            self._made()
+        except (Unmet, Skipped, RecipeError) as found:
+            if isinstance(found, RecipeError):
+                raise Unmet(f"`{self.trick}` can't be used:\n{found}") from found
+            raise
+        except Exception as error:
+            raise Unmet(f"`{self.trick}` fails: {type(error).__name__}: {error}") from error
+
+    def __str__(self) -> str:
+        return f"{self.trick}: {self.name}"
+
+
+def checks(
+    package: str | Path,
+    *,
+    only: Collection[str] = (),
+    company: Mapping[str, str] | None = None,
+    values: Mapping[str, tuple[str, str]] | None = None,
+    elsewhere: Mapping[str, str] | None = None,
+) -> list[Check]:
+    """Every check of every trick that a package offers: the name of an installed one, or the path of a plugin's file.
+
+    ``only`` names the checks to make. What the kit can't guess is said by the word of a trick, or by that and the word
+    of a field: ``company`` are statements in whose company it shows, ``values`` two values of a field, and
+    ``elsewhere`` why an effect can't be seen here, and where it is held instead. Raises `RecipeError` for a package
+    that offers no trick, and for a name that none of its tricks has.
+    """
+    if unknown := [name for name in only if name not in CHECKS]:
+        near = nearest(unknown[0], CHECKS)
+        raise fail("E001", f"there is no check `{unknown[0]}`", help=f"did you mean `{near}`?" if near else "")
+    words, keys = _offered(package)
+    plugins = (Path(package),) if _is_file(package) else ()
+    bench = Bench(words, company or {}, values or {}, elsewhere or {}, plugins)
+    found: list[Check] = []
+    for key in keys:
+        word = " ".join(filter(None, key))
+        try:
+            trick = words.load(*key)
+        except RecipeError as error:
+            found.append(Check(word, "loads", _raises(error)))
+            continue
+        bench.words = (*bench.words, word)
+        subject = Subject(trick, bench)
+        found += [Check(word, name, _of(subject, name)) for name in CHECKS if not only or name in only]
+    _known({" ".join(filter(None, key)): words.load(*key) for key in keys if _sound(words, key)}, bench)
+    return found
+
+
+def _is_file(package: str | Path) -> bool:
+    return isinstance(package, Path) or package.endswith(".py")
+
+
+def _offered(package: str | Path) -> tuple[Vocabulary, list[Key]]:
+    """The vocabulary, and the keys of the package's own tricks."""
+    if _is_file(package):
+        words = Vocabulary.installed([Path(package)])
+        return words, [key for key in words.keys() if str(package) in words.packages(key)]  # noqa: SIM118
+    words = Vocabulary.installed()
+    wanted = _normal(str(package))
+    keys = [key for key in words.keys() if wanted in map(_normal, words.packages(key))]  # noqa: SIM118
+    if not keys:
+        names = sorted({name for key in words.keys() for name in words.packages(key)})  # noqa: SIM118
+        near = nearest(str(package), names)
+        help = f"did you mean `{near}`?" if near else f"these do: {listing(names)}; or name a plugin's FILE.py"
+        raise fail("E001", f"no installed package `{package}` offers tricks", help=help)
+    return words, keys
+
+
+def _normal(name: str) -> str:
+    """A distribution's name as indexes compare it."""
+    return name.lower().replace("_", "-").replace(".", "-")
+
+
+def _of(subject: Subject, name: str) -> Callable[[], None]:
+    return lambda: CHECKS[name](subject)
+
+
+def _raises(error: RecipeError) -> Callable[[], None]:
+    def made() -> None:
+        raise error
+
+    return made
+
+
+def _sound(words: Vocabulary, key: Key) -> bool:
+    try:
+        words.load(*key)
+    except RecipeError:
+        return False
+    return True
+
+
+def _known(tricks: Mapping[str, type[Trick]], bench: Bench) -> None:
+    """See that what the authors say is of a trick and a field that there are, so that nothing is said in vain."""
+    names = {*tricks} | {f"{word} {field.word}" for word, trick in tricks.items() for field in trick.declared.fields}
+    for what, said in (("company", bench.company), ("values", bench.values), ("elsewhere", bench.elsewhere)):
+        for name in said:
+            if name not in names:
+                near = nearest(name, names)
+                help = f"did you mean `{near}`?" if near else "it is a trick's words, or these and a field's"
+                raise fail("E001", f"{what} of `{name}`: the package has no such trick or field", help=help)

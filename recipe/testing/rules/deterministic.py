@@ -1,0 +1,116 @@
+"""``deterministic``: what a trick does follows from the recipe, and for an image from that image alone."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from recipe.draws import Draws
+from recipe.testing import inputs
+from recipe.testing.bench import Unmet
+from recipe.testing.subject import Subject
+from recipe.trick import Trick
+
+COUNT, SIDE = 8, 32
+TOLERANCE = 1e-5
+"""Values in [0, 1] that are computed in batches of other sizes may be rounded otherwise."""
+
+Arrays = tuple[npt.NDArray[Any], ...]
+Hook = Callable[[Sequence[int]], Arrays]
+"""From places in a batch of `COUNT` images to what a hook makes of the images there."""
+
+
+def deterministic(subject: Subject) -> None:
+    """The same training twice has the same bits, whatever global random numbers were drawn before.
+
+    An image's box, augmentation and mixture depend neither on the rest of its batch nor on its place there, nor on
+    global random numbers, and leave those as they were. Partners stay together.
+    """
+    first = subject.bench.outcome(subject.within)
+    use = subject.bench.plan(subject.within).find(subject.word)
+    assert use is not None
+    for hook, group in (("box", 1), ("augment", 1), ("mix", 2)):
+        if subject.overrides(hook):
+            _alone(subject.word, hook, _asked(use.trick, hook), group)
+    with _seeded(1):
+        if subject.bench.outcome(subject.within, fresh=True) != first:
+            raise Unmet(f"`{subject.within}`, trained twice, differs; {_HELP}")
+
+
+_HELP = "take randomness from `Draws` alone, and keep nothing between calls"
+
+
+def _asked(trick: Trick, hook: str) -> Hook:
+    """A hook as a function of the places in a batch that it is given."""
+    whole = inputs.draws(COUNT, "crop" if hook == "box" else trick.declared.word)
+    images, targets = inputs.images(COUNT, SIDE), inputs.targets(COUNT)
+
+    def ask(places: Sequence[int]) -> Arrays:
+        index = np.asarray(places)
+        draws: Draws = attrs.evolve(whole, indices=whole.indices[index])
+        if hook == "box":
+            sides = np.linspace(20.0, 60.0, COUNT)
+            return (np.asarray(trick.box(draws, sides[index], sides[::-1][index])),)
+        if hook == "augment":
+            return (trick.augment(images[index], draws).numpy(),)
+        return tuple(one.numpy() for one in trick.mix(images[index], targets[index], draws))
+
+    return ask
+
+
+def _alone(word: str, hook: str, ask: Hook, group: int) -> None:
+    """Compare a whole batch with its parts and with another order, in groups of images that stay together."""
+    whole = range(COUNT)
+    with _seeded(2):
+        before = _state()
+        expected = ask(whole)
+        if _state() != before:
+            raise Unmet(f"`{hook}` of `{word}` draws global random numbers; {_HELP}")
+    with _seeded(3):
+        if not _near(ask(whole), expected):
+            raise Unmet(f"`{hook}` of `{word}`, asked twice, differs; {_HELP}")
+    groups = [whole[start : start + group] for start in range(0, COUNT, group)]
+    orders = {
+        "in halves": [whole[: COUNT // 2], whole[COUNT // 2 :]],
+        "alone": groups,
+        "in another order": [[place for part in reversed(groups) for place in part]],
+    }
+    for how, parts in orders.items():
+        found = [ask(places) for places in parts]
+        places = [place for part in parts for place in part]
+        joined = tuple(np.concatenate(pieces)[np.argsort(places)] for pieces in zip(*found, strict=True))
+        if not _near(joined, expected):
+            raise Unmet(
+                f"`{hook}` of `{word}` makes something else of an image {how} than among the others of its batch; "
+                "let what becomes of an image follow from it and its draws"
+            )
+
+
+def _near(found: Arrays, expected: Arrays) -> bool:
+    return all(np.allclose(one, other, rtol=0, atol=TOLERANCE) for one, other in zip(found, expected, strict=True))
+
+
+def _state() -> list[object]:
+    return [torch.get_rng_state().tolist(), repr(np.random.get_state()), random.getstate()]
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """A context with other global random numbers, which leaves those of the caller as they were."""
+    kept = torch.get_rng_state(), np.random.get_state(), random.getstate()
+    torch.manual_seed(seed)
+    np.random.seed(seed)
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(kept[0])
+        np.random.set_state(kept[1])
+        random.setstate(kept[2])

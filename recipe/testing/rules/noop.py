@@ -1,0 +1,59 @@
+"""``no-op``: a rewrite that finds its work done says so, and one that finds no place says that."""
+
+from __future__ import annotations
+
+import copy
+
+import attrs
+
+from recipe.compiler import Program
+from recipe.edits import Edit, Initialise, Site
+from recipe.graph.describe import describe
+from recipe.graph.net import Net
+from recipe.graph.shapes import propagate
+from recipe.graph.trace import trace
+from recipe.testing.bench import Skipped, Unmet
+from recipe.testing.models import network
+from recipe.testing.subject import Subject
+from recipe.trick import Trick
+
+
+def no_op(subject: Subject) -> None:
+    """A rewrite changes nothing itself, adds nothing to its own result, and claims no site where there is none.
+
+    Values that are drawn again are no addition. The network without sites is one fully connected layer.
+    """
+    if not subject.overrides("rewrite"):
+        raise Skipped("it rewrites no graph")
+    program = subject.bench.program(subject.within, "meta")
+    use = program.plan.find(subject.word)
+    assert use is not None
+    before = describe(program)
+    sites = _sites(use.trick, program)
+    if describe(program) != before:
+        raise Unmet(f"`{subject.word}` changes the graph itself; let `rewrite` give edits, and change nothing")
+    more = [edit for site in sites for edit in site.edits if not _harmless(edit, program)]
+    if more:
+        help = "let `rewrite` give a site without edits where its work is done"
+        raise Unmet(f"`{subject.word}` piles up: on its own result it would do “{more[0]}” again; {help}")
+    _claims_nothing(subject.word, use.trick, program)
+
+
+def _harmless(edit: Edit, program: Program) -> bool:
+    return isinstance(edit, Initialise) and edit in program.edits
+
+
+def _sites(trick: Trick, program: Program) -> list[Site]:
+    return list(trick.rewrite(Net(program.structure)))
+
+
+def _claims_nothing(word: str, trick: Trick, program: Program) -> None:
+    graph = trace(copy.deepcopy(network("bare")).to("meta"), "bare")
+    propagate(graph, program.costs.size, "bare")
+    try:
+        sites = list(trick.rewrite(Net(graph)))
+    except Exception as error:
+        message = f"{type(error).__name__}: {error}"
+        raise Unmet(f"`{word}` fails on a network without convolutions ({message}); let it give no site") from error
+    if sites and not any(attrs.asdict(site)["edits"] for site in sites):
+        raise Unmet(f"`{word}` says “already so” of a network without convolutions; let it give no site there (E101)")

@@ -1,0 +1,101 @@
+"""What the kit can't guess about the built-in tricks, and the files that some of them name."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import pickle
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from safetensors.torch import save_file
+
+import recipe
+
+DATA = "data fake size=32 classes=10 images=16"
+
+# Where a trick or a field shows only in some company: what is laid over the recipe on both sides.
+COMPANY = {
+    "base": "lr 1e-4",  # networks without normalisation diverge at more
+    "data digits": "epochs 1; batch 256; precision bf16",  # the whole set is trained on
+    "loss bce threshold": "augment mixup 1",
+}
+
+# Values that a kind does not suggest by itself, or that are trained with too long.
+VALUES = {
+    "base model": ("squeezenet1_1", "squeezenet1_0"),
+    "base classes": ("10", "12"),
+    "batch total": ("8", "4"),
+    "data digits size": ("32", "40"),
+    "data fashion-mnist size": ("32", "40"),
+    "data cifar10 size": ("32", "40"),
+    "data folder size": ("32", "40"),
+    "data fake size": ("32", "40"),
+    "data fake classes": ("10", "12"),
+    "data fake images": ("16", "24"),
+    "data fashion-mnist images": ("10", "14"),
+    "epochs count": ("2", "1"),
+}
+
+ELSEWHERE = {
+    "norm sync": "it changes nothing in a single process: tests/durability/test_ranks.py",
+    "data folder on-error": "its images are sound: tests/durability/test_skipped.py",
+}
+
+
+def values(files: Path) -> Mapping[str, tuple[str, str]]:
+    """All values, those that name the files of a folder too."""
+    paths = {
+        "base weights": "weights-{}.safetensors",
+        "data cifar10 path": "cifar10-{}",
+        "data fashion-mnist path": "fashion-mnist-{}",
+        "data folder path": "folder-{}",
+        "loss distill teacher": "teacher-{}.recipe",
+    }
+    two = {name: [f'"{files / stem.format(number)}"' for number in (0, 1)] for name, stem in paths.items()}
+    return VALUES | {name: (one, other) for name, (one, other) in two.items()}
+
+
+def _write_folder(root: Path, shade: int) -> None:
+    for part, name, number in itertools.product(("train", "val"), ("cat", "dog"), range(4)):
+        path = root / part / name / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng([shade, number, name == "cat"]).integers(0, 256, (40, 48, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(path)
+
+
+def _write_fashion(root: Path, shade: int) -> None:
+    root.mkdir(parents=True)
+    generator = np.random.default_rng(shade)
+    for part in ("train", "t10k"):
+        pixels = generator.integers(0, 256, (16, 28, 28), dtype=np.uint8)
+        labels = np.arange(16, dtype=np.uint8) % 10
+        images = struct.pack(">4B3I", 0, 0, 8, 3, *pixels.shape) + pixels.tobytes()
+        (root / f"{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(images))
+        (root / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">4BI", 0, 0, 8, 1, 16) + labels.tobytes())
+
+
+def _write_cifar(root: Path, shade: int) -> None:
+    folder = root / "cifar-10-batches-py"
+    folder.mkdir(parents=True)
+    generator = np.random.default_rng(shade)
+    for name in (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"):
+        entry = {"data": generator.integers(0, 256, (4, 3072), dtype=np.uint8), "labels": [0, 1, 2, 3]}
+        (folder / name).write_bytes(pickle.dumps(entry))
+    (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": [str(number) for number in range(10)]}))
+
+
+def write_files(root: Path) -> None:
+    """Two of everything that a field may name by its path: ``folder-0``, ``folder-1`` and so on."""
+    for number in (0, 1):
+        _write_folder(root / f"folder-{number}", number)
+        _write_fashion(root / f"fashion-mnist-{number}", number)
+        _write_cifar(root / f"cifar10-{number}", number)
+        (root / f"teacher-{number}.recipe").write_text(
+            f"base squeezenet1_1\n{DATA}\nbatch 4\nepochs 4\nlr 1e-3\nseed {number}\n"
+        )
+        weights = recipe.compile(f"base squeezenet1_1 classes=10; init kaiming; seed {number}").model.state_dict()
+        save_file(weights, root / f"weights-{number}.safetensors")
