@@ -136,6 +136,15 @@ class Net:
                 return self.address(node), module
         return None
 
+    @property
+    def classifier(self) -> tuple[str, nn.Linear] | None:
+        """Address and module of the last fully connected layer, which makes the logits; none of an auxiliary head."""
+        for node in reversed([*self.nodes]):
+            module = self.module(node)
+            if isinstance(module, nn.Linear):
+                return self.address(node), module
+        return None
+
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
         """The residual blocks, in order."""

@@ -28,18 +28,23 @@ class Block(nn.Module):
 
 
 class Small(nn.Module):
-    """A residual network that every tweak of the paper finds a place in."""
+    """A residual network that every tweak of the paper finds a place in; ``first`` as for `Block`, and no dropout."""
 
     def __init__(self, classes: int, first: bool = False) -> None:
         super().__init__()
         self.conv1, self.bn1 = nn.Conv2d(3, 8, 7, 2, 3, bias=False), nn.BatchNorm2d(8)
         self.relu, self.maxpool = nn.ReLU(), nn.MaxPool2d(3, 2, 1)
         self.layer1, self.layer2 = Block(8, 8, 1, first), Block(8, 16, 2, first)
-        self.drop, self.fc = nn.Dropout(0.1), nn.Linear(16, classes)
+        self.pool, self.fc = nn.AdaptiveAvgPool2d(1), nn.Linear(16, classes)
+        self.drop = nn.Identity() if first else nn.Dropout(0.1)
 
     def forward(self, x: Tensor) -> Any:
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        return self.fc(self.drop(self.layer2(self.layer1(x)).mean((2, 3))))
+        return self.logits(self.layer1(x))
+
+    def logits(self, x: Tensor) -> Tensor:
+        """What comes after the first block."""
+        return self.fc(self.drop(self.pool(self.layer2(x)).flatten(1)))  # type: ignore[no-any-return]
 
 
 class Head(nn.Module):
@@ -62,7 +67,7 @@ class Aided(Small):
 
     def forward(self, x: Tensor) -> Any:
         middle = self.layer1(self.maxpool(self.relu(self.bn1(self.conv1(x)))))
-        logits = self.fc(self.drop(self.layer2(middle).mean((2, 3))))
+        logits = self.logits(middle)
         return (logits, self.aux(middle)) if self.training else logits
 
 
