@@ -77,7 +77,7 @@ def _alone(word: str, hook: str, ask: Hook, group: int) -> None:
         if not _near(ask(whole), expected):
             raise Unmet(f"`{hook}` of `{word}`, asked twice, differs; {_HELP}")
     groups = [whole[start : start + group] for start in range(0, COUNT, group)]
-    orders: dict[str, list[Sequence[int]]] = {
+    orders: dict[str, Sequence[Sequence[int]]] = {
         "in halves": [whole[: COUNT // 2], whole[COUNT // 2 :]],
         "alone": groups,
         "in another order": [[place for part in reversed(groups) for place in part]],
