@@ -263,6 +263,8 @@ def trick(
                     f"trick `{word}`: `{field.name}` has no default, and comes after `{before.name}`, which has"
                 )
         for field in fields:
+            if field.name in HOOKS:
+                raise TypeError(f"trick `{word}`: `{field.name}` is a hook, and can't be the name of a field")
             if not field.help:
                 raise TypeError(f"trick `{word}`: `{field.name}` needs a line of help")
         made.declared = Declared(
