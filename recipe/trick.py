@@ -257,6 +257,8 @@ def trick(
                 )
             fields.append(attrs.evolve(attribute.metadata["recipe"], name=attribute.name))
         for field in fields:
+            if field.name in HOOKS:
+                raise TypeError(f"trick `{word}`: `{field.name}` is a hook, and can't be the name of a field")
             if not field.help:
                 raise TypeError(f"trick `{word}`: `{field.name}` needs a line of help")
         made.declared = Declared(

@@ -98,6 +98,7 @@ def test_a_trick_may_say_which_version_of_the_api_it_was_written_for(tmp_path: P
         (GOOD.format(word="shine") + "\n    def blend(self): ...", "`blend` is no hook"),
         (GOOD.format(word="shine") + "\n    other: int = 3", "declare `other` with number()"),
         (GOOD.format(word="shine").replace('"how much"', '""'), "`amount` needs a line of help"),
+        (GOOD.format(word="shine").replace("amount", "factor"), "`factor` is a hook, and can't be the name of a field"),
         (GOOD.format(word="shine").replace('@trick("shine"', '@trick("shine", writes=("sky",)'), "no slot `sky`"),
     ],
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import random
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -53,3 +55,18 @@ class Teachers(dict[str, Callable[[Tensor], Tensor]]):
 
 
 TEACHERS: Mapping[str, Callable[[Tensor], Tensor]] = Teachers()
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """A context with other global random numbers, which leaves those of the caller as they were."""
+    kept = torch.get_rng_state(), np.random.get_state(), random.getstate()
+    torch.manual_seed(seed)
+    np.random.seed(seed)
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(kept[0])
+        np.random.set_state(kept[1])
+        random.setstate(kept[2])

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
@@ -39,7 +38,7 @@ def deterministic(subject: Subject) -> None:
     for hook, group in (("box", 1), ("augment", 1), ("mix", 2)):
         if subject.overrides(hook):
             _alone(subject.word, hook, _asked(use.trick, hook), group)
-    with _seeded(1):
+    with inputs.seeded(1):
         if subject.bench.outcome(subject.within, fresh=True) != first:
             raise Unmet(f"`{subject.within}`, trained twice, differs; {_HELP}")
 
@@ -68,18 +67,18 @@ def _asked(trick: Trick, hook: str) -> Hook:
 def _alone(word: str, hook: str, ask: Hook, group: int) -> None:
     """Compare a whole batch with its parts and with another order, in groups of images that stay together."""
     whole = range(COUNT)
-    with _seeded(2):
+    with inputs.seeded(2):
         before = _state()
         expected = ask(whole)
         if _state() != before:
             raise Unmet(f"`{hook}` of `{word}` draws global random numbers; {_HELP}")
-    with _seeded(3):
+    with inputs.seeded(3):
         if not _near(ask(whole), expected):
             raise Unmet(f"`{hook}` of `{word}`, asked twice, differs; {_HELP}")
     groups = [whole[start : start + group] for start in range(0, COUNT, group)]
-    orders: dict[str, Sequence[Sequence[int]]] = {
+    orders: dict[str, list[Sequence[int]]] = {
         "in halves": [whole[: COUNT // 2], whole[COUNT // 2 :]],
-        "alone": groups,
+        "alone": [*groups],
         "in another order": [[place for part in reversed(groups) for place in part]],
     }
     for how, parts in orders.items():
@@ -99,18 +98,3 @@ def _near(found: Arrays, expected: Arrays) -> bool:
 
 def _state() -> list[object]:
     return [torch.get_rng_state().tolist(), repr(np.random.get_state()), random.getstate()]
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """A context with other global random numbers, which leaves those of the caller as they were."""
-    kept = torch.get_rng_state(), np.random.get_state(), random.getstate()
-    torch.manual_seed(seed)
-    np.random.seed(seed)
-    random.seed(seed)
-    try:
-        yield
-    finally:
-        torch.set_rng_state(kept[0])
-        np.random.set_state(kept[1])
-        random.setstate(kept[2])

@@ -9,6 +9,7 @@ from recipe.compiler import Program
 from recipe.diagnostics import Diverged
 from recipe.engine import run
 from recipe.signals import Interrupted
+from recipe.testing import inputs
 from recipe.testing.bench import Bench, Case, Skipped, Unmet, trained_quickly
 from recipe.testing.cuts import Cut, digest_of
 from recipe.testing.subject import Subject
@@ -45,7 +46,9 @@ def resume(subject: Subject) -> None:
 
 
 def _blame(subject: Subject, case: Case, point: str) -> None:
-    if subject.bench.outcome(case, fresh=True) != subject.bench.outcome(case, fresh=True):
+    with inputs.seeded(1):
+        again = subject.bench.outcome(case, fresh=True)
+    if again != subject.bench.outcome(case):
         raise Skipped("the same training twice differs already, see `deterministic`")
     raise Unmet(
         f"`{case}`, cut at its {point}, goes on to other weights than a training that ran through; "

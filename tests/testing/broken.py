@@ -1,0 +1,240 @@
+"""Tricks that are each wrong in one way, by the check that finds it: what the file says, and words of the finding."""
+
+from __future__ import annotations
+
+import attrs
+
+HEAD = '''"""{syntax}: a trick of the tests."""
+
+from __future__ import annotations
+
+import attrs
+
+from recipe.api import Initialise, Insert, Layer, Site, Substitute, Trick, choice, integer, number, trick
+'''
+
+FLIP = """
+@trick("augment mirror", writes=("inputs",))
+class Mirror(Trick):
+    '''Mirror each image from left to right with some probability.'''
+
+    probability: float = number(0.5, "probability of mirroring", minimum=0, maximum=1)
+
+    def augment(self, images, draws):
+        import torch
+
+        mirrored = torch.from_numpy(draws.uniform()[:, 0] < self.probability).to(images.device)
+        return torch.where(mirrored.view(-1, 1, 1, 1), images.flip(3), images)
+"""
+
+PENALTY = """
+@trick("loss even", writes=("loss",))
+class Even(Trick):
+    '''Draw the logits of an image toward each other.'''
+
+    weight: float = number(0.1, "weight of their variance", minimum=0)
+
+    def penalise(self, judged):
+        return self.weight * judged.logits.var(1).mean()
+"""
+
+GENTLE = """
+@trick("gentle", writes=("grads",))
+class Gentle(Trick):
+    '''Scale all gradients down.'''
+
+    part: float = number(0.5, "factor of the gradients", above=0)
+
+    def adjust(self, gradients, weights, progress):
+        return [self.part * one for one in gradients]
+"""
+
+STEM = """
+@trick("tweak bounded", writes=("stem",))
+class Bounded(Trick):
+    '''Bound the activations behind the first convolution.'''
+
+    most: float = number(0.5, "largest activation", above=0)
+
+    def rewrite(self, net):
+        if net.stem is None:
+            return
+        address, conv = net.stem
+        if any(name == f"{address}_bound" for name, _ in net.graph_module.named_modules()):
+            yield Site(address)
+            return
+        layer = Layer("Hardtanh", {"min_val": -self.most, "max_val": self.most})
+        yield Site(address, (Insert(address, ((f"{address}_bound", layer),), after=True),))
+"""
+
+
+@attrs.frozen
+class Broken:
+    """A file with one fault, the check that finds it, and words of what is told."""
+
+    check: str
+    syntax: str
+    text: str
+    said: str
+
+    @property
+    def file(self) -> str:
+        return HEAD.format(syntax=self.syntax) + self.text
+
+
+def but(text: str, before: str, after: str) -> str:
+    """A sound trick with one change."""
+    assert before in text
+    return text.replace(before, after)
+
+
+BROKEN = {
+    "its module does not say its syntax": Broken(
+        "docstring", "mirrors images", FLIP, "let its first line be the syntax, a colon, and what it does"
+    ),
+    "its docstring is no sentence": Broken(
+        "docstring",
+        "augment mirror",
+        but(FLIP, "'''Mirror each image from left to right with some probability.'''", "'''mirroring'''"),
+        "one whole sentence",
+    ),
+    "it imports torch at its top": Broken("light", "augment mirror", "import torch\n" + FLIP, "imports torch"),
+    "it prints": Broken(
+        "light", "augment mirror", "import os\n\nos.write(1, b'hello')\n" + FLIP, "prints to standard output"
+    ),
+    "a default is none of its words": Broken(
+        "canonical",
+        "augment mirror",
+        but(
+            FLIP, "    def augment", "    way: str = choice('up', 'where to', of=('left', 'right'))\n\n    def augment"
+        ).replace("images.flip(3)", "images.flip(3) * (0.5 if self.way == 'left' else 1)"),
+        "does not bind",
+    ),
+    "a hook goes with another slot": Broken(
+        "clashes", "augment mirror", but(FLIP, 'writes=("inputs",)', 'writes=("run",)'), 'declare "inputs"'
+    ),
+    "it excludes a trick that there is not": Broken(
+        "clashes",
+        "augment mirror",
+        but(FLIP, 'writes=("inputs",)', 'writes=("inputs",), excludes=("augment flop",)'),
+        "did you mean `augment flip`?",
+    ),
+    "a field is ignored": Broken(
+        "fields", "augment mirror", but(FLIP, "self.probability", "0.5"), "`augment mirror probability` has no effect"
+    ),
+    "it does nothing": Broken(
+        "fields",
+        "gentle",
+        "\n@trick('gentle', writes=('grads',))\nclass Gentle(Trick):\n    '''Leave the gradients as they are.'''\n\n"
+        "    def adjust(self, gradients, weights, progress):\n        return gradients\n",
+        "changes nothing that comes of a training",
+    ),
+    "a rewrite does another thing each time": Broken(
+        "reversible",
+        "tweak bounded",
+        "CALLS = []\n"
+        + but(STEM, '"max_val": self.most}', '"max_val": self.most, "inplace": len(CALLS) % 2 > 0}').replace(
+            "        layer = ", "        CALLS.append(1)\n        layer = "
+        ),
+        "differ in other operations one way than the other",
+    ),
+    "a rewrite piles up": Broken(
+        "no-op",
+        "tweak bounded",
+        but(STEM, 'f"{address}_bound" for', '"never" for').replace(
+            'f"{address}_bound",', 'f"{address}_bound{len(list(net.nodes))}",'
+        ),
+        "piles up",
+    ),
+    "a rewrite claims a site where there is none": Broken(
+        "no-op",
+        "tweak bounded",
+        but(
+            STEM,
+            "            return\n        address, conv",
+            "            yield Site('stem')\n            return\n        address, conv",
+        ),
+        "already so",
+    ),
+    "a layer keeps a tensor to itself": Broken(
+        "parameters",
+        "tweak bounded",
+        but(STEM, 'Layer("Hardtanh"', 'Layer(f"{__name__}:Held"')
+        + "\n\ndef Held(min_val, max_val):\n    import torch\n\n    made = torch.nn.Hardtanh(min_val, max_val)\n"
+        "    made.held = torch.ones(1)\n    return made\n",
+        "stays on the meta device",
+    ),
+    "a term is no number": Broken(
+        "shapes",
+        "loss even",
+        but(
+            PENALTY,
+            "judged.logits.var(1).mean()",
+            "(judged.logits.softmax(1) * judged.logits.softmax(1).log()).sum(1).mean()",
+        ),
+        "gives a term of nan",
+    ),
+    "a gradient of zero is divided by": Broken(
+        "shapes",
+        "gentle",
+        but(GENTLE, "[self.part * one for one in gradients]", "[self.part * one / one.norm() for one in gradients]"),
+        "not finite",
+    ),
+    "a layer takes one size of images": Broken(
+        "shapes",
+        "tweak bounded",
+        but(
+            STEM,
+            'layer = Layer("Hardtanh", {"min_val": -self.most, "max_val": self.most})',
+            (
+                'layer = Layer("LayerNorm", {"normalized_shape": list(net.node(address).meta["shape"][1:]), "eps": self.most})'
+            ),
+        ),
+        "on images of 64×64",
+    ),
+    "an image depends on its batch": Broken(
+        "deterministic",
+        "augment mirror",
+        but(FLIP, "images.flip(3)", "images.flip(3) - 0.1 * images.mean()"),
+        "something else of an image in halves",
+    ),
+    "randomness is torch's own": Broken(
+        "deterministic",
+        "augment mirror",
+        but(
+            FLIP,
+            "torch.from_numpy(draws.uniform()[:, 0] < self.probability)",
+            "(torch.rand(len(images)) < self.probability)",
+        ),
+        "draws global random numbers",
+    ),
+    "something is kept between steps": Broken(
+        "resume",
+        "gentle",
+        "KEPT = []\n"
+        + but(
+            GENTLE,
+            "        return [self.part * one for one in gradients]",
+            "        if progress.step == 0:\n            KEPT[:] = [0 * one for one in gradients]\n"
+            "        KEPT[:] = [self.part * (one + kept) for one, kept in zip(gradients, KEPT)]\n"
+            "        return [one.clone() for one in KEPT]",
+        ),
+        "cut at its mid-epoch, goes on to other weights",
+    ),
+    "a layer breaks the graph": Broken(
+        "compiles",
+        "tweak bounded",
+        but(STEM, 'Layer("Hardtanh"', 'Layer(f"{__name__}:breaking"')
+        + "\n\ndef breaking(min_val, max_val):\n    import torch\n\n    class Breaking(torch.nn.Hardtanh):\n"
+        "        def forward(self, x):\n            torch._dynamo.graph_break()\n            return super().forward(x)\n\n"
+        "    return Breaking(min_val, max_val)\n",
+        "does not take the network whole in training",
+    ),
+}
+
+SOUND = {
+    "augment mirror": FLIP,
+    "loss even": PENALTY,
+    "gentle": GENTLE,
+    "tweak bounded": STEM,
+}

@@ -1,0 +1,70 @@
+"""Statements about rewrites: what they take, and what they refuse."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from recipe.registry import Vocabulary
+from recipe.testing import assert_rejects, assert_rewrites, small
+from tests.testing.broken import HEAD, SOUND
+
+
+@pytest.fixture
+def theirs(tmp_path: Path) -> Vocabulary:
+    file = tmp_path / "bounded.py"
+    file.write_text(HEAD.format(syntax="tweak bounded") + SOUND["tweak bounded"])
+    return Vocabulary.installed([file])
+
+
+def test_the_sites_of_a_rewrite(theirs: Vocabulary) -> None:
+    assert assert_rewrites("base resnet50; tweak C D", {"tweak C": 1, "tweak D": 3}).costs.params == 25576264
+    program = assert_rewrites("tweak bounded", {"tweak bounded": 1}, base=small(), vocabulary=theirs)
+    assert assert_rewrites("tweak bounded", program.edits, base=small(), vocabulary=theirs).edits == program.edits
+
+
+def test_other_sites_than_stated(theirs: Vocabulary) -> None:
+    with pytest.raises(AssertionError, match=r"gives \{'tweak D': 3\}, not \{'tweak D': 4\}"):
+        assert_rewrites("base resnet50; tweak D", {"tweak D": 4})
+    with pytest.raises(AssertionError, match="gives"):
+        assert_rewrites("tweak bounded", (), base=small(), vocabulary=theirs)
+
+
+def test_the_reason_of_a_refusal(theirs: Vocabulary) -> None:
+    assert "vgg11" in assert_rejects("base vgg11; tweak D", "E101").message
+    assert "clash" in assert_rejects("tweak bounded; tweak C", "E030", small(), theirs).message
+
+
+def test_a_refusal_that_does_not_come_or_has_other_reasons() -> None:
+    with pytest.raises(AssertionError, match="compiles, and should be rejected with E101"):
+        assert_rejects("base resnet50; tweak D", "E101")
+    with pytest.raises(AssertionError, match="is rejected for E101, not for E030"):
+        assert_rejects("base vgg11; tweak D", "E030")
+
+
+def test_neither_pytest_nor_torch_is_imported_with_the_package() -> None:
+    code = "import sys, recipe.testing; print([name for name in ('pytest', 'torch', 'attrs') if name in sys.modules])"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "[]\n"
+    code = "import sys; from recipe.testing import checks; print('pytest' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"
+
+
+def test_the_pytest_plugin_is_cheap() -> None:
+    code = (
+        "import sys, recipe.testing.plugin; "
+        "print([name for name in ('torch', 'numpy', 'attrs', 'recipe.trick') if name in sys.modules])"
+    )
+    found = subprocess.check_output(
+        [
+            sys.executable,
+            "-c",
+            f"import pytest; before = set(sys.modules); {code}".replace(
+                "import pytest; before = set(sys.modules); ", ""
+            ),
+        ],
+        text=True,
+    )
+    assert found == "[]\n"

@@ -1,0 +1,86 @@
+"""`recipe test-plugin`: its lines, its summary, its exit status."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import command
+from tests.testing.broken import BROKEN, HEAD, SOUND
+
+QUICK = ("--only", "docstring", "--only", "clashes")
+
+
+def test_a_sound_file(tmp_path: Path) -> None:
+    file = tmp_path / "mirror.py"
+    file.write_text(HEAD.format(syntax="augment mirror") + SOUND["augment mirror"])
+    found = command("test-plugin", file, *QUICK, "--only", "compiles")
+    assert (found.status, found.stderr) == (0, "")
+    assert found.stdout.splitlines() == [
+        "ok      augment mirror: docstring",
+        "ok      augment mirror: clashes",
+        "skipped augment mirror: compiles – it rewrites no graph",
+        "1 trick: 2 checks ok, 0 failed, 1 skipped",
+    ]
+
+
+def test_a_broken_file(tmp_path: Path) -> None:
+    file = tmp_path / "mirror.py"
+    file.write_text(BROKEN["a hook goes with another slot"].file)
+    found = command("test-plugin", file, *QUICK)
+    assert found.status == 1
+    assert found.stdout.splitlines()[1:] == [
+        "FAILED  augment mirror: clashes – `augment mirror` has the hook `augment` and writes ['run']; "
+        'declare "inputs"',
+        "1 trick: 1 checks ok, 1 failed, 0 skipped",
+    ]
+
+
+def test_an_installed_package() -> None:
+    found = command("test-plugin", "Recipe_Compiler", "--only", "docstring")
+    assert found.status == 0
+    assert "ok      lr cosine: docstring" in found.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ("recipe-compilr",),
+            "no installed package `recipe-compilr` offers tricks\n  = help: did you mean `recipe-compiler`?",
+        ),
+        (("recipe-compiler", "--only", "resum"), "there is no check `resum`\n  = help: did you mean `resume`?"),
+        (("recipe-compiler", "--company", "lr evry=lr cosine"), "company of `lr evry`: the package has no such trick"),
+        (("recipe-compiler", "--value", "lr rate=1"), "`--value` takes two values with a comma between, not `1`"),
+        (("recipe-compiler", "--company", "lr cosine"), "names nothing"),
+        (("nowhere.py",), "`nowhere.py` is no Python file"),
+    ],
+)
+def test_what_can_not_be_checked(arguments: tuple[str, ...], said: str) -> None:
+    found = command("test-plugin", *arguments)
+    assert (found.status, found.stdout) == (2, "")
+    assert said in found.stderr
+
+
+def test_company_and_values_are_taken(tmp_path: Path) -> None:
+    file = tmp_path / "mirror.py"
+    file.write_text(HEAD.format(syntax="augment mirror") + SOUND["augment mirror"])
+    given = ("--value", "augment mirror probability=0.25, 1", "--company", "augment mirror=epochs 1")
+    found = command("test-plugin", file, "--only", "fields", *given)
+    assert (found.status, found.stdout.splitlines()[0]) == (0, "ok      augment mirror: fields")
+    found = command("test-plugin", file, "--only", "fields", "--value", "augment mirror probability=0.25, 0.25")
+    assert found.status == 1
+    assert "trainings with 0.25 and 0.25 come to the same" in found.stdout
+
+
+def test_a_package_that_is_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    about = tmp_path / "ruined-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: ruined\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[recipe.tricks]\nshine = no_such_module:Shine\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    found = command("test-plugin", "ruined")
+    assert found.status == 1
+    assert found.stdout.startswith("FAILED  shine: loads – `shine` can't be used:")
+    assert "No module named 'no_such_module'" in found.stdout
