@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from recipe.testing.asserts import assert_rejects, assert_rewrites
-    from recipe.testing.bench import Skipped, Unmet
+    from recipe.testing.findings import Skipped, Unmet
     from recipe.testing.kit import Check, checks
     from recipe.testing.models import small
     from recipe.testing.rules import CHECKS
@@ -21,8 +21,8 @@ __all__ = ["CHECKS", "Check", "Skipped", "Unmet", "assert_rejects", "assert_rewr
 _HOMES = {
     "CHECKS": "recipe.testing.rules",
     "Check": "recipe.testing.kit",
-    "Skipped": "recipe.testing.bench",
-    "Unmet": "recipe.testing.bench",
+    "Skipped": "recipe.testing.findings",
+    "Unmet": "recipe.testing.findings",
     "assert_rejects": "recipe.testing.asserts",
     "assert_rewrites": "recipe.testing.asserts",
     "checks": "recipe.testing.kit",

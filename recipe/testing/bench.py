@@ -34,14 +34,6 @@ BASE = "data fake size=32 classes=10 images=16; batch 8; epochs 2; lr 0.05"
 """What every recipe of the kit begins with: two steps an epoch, two epochs."""
 
 
-class Unmet(AssertionError):
-    """What a check found wrong, and what to do."""
-
-
-class Skipped(Exception):
-    """Why a check can't be made of a trick."""
-
-
 @attrs.frozen
 class Case:
     """A recipe of the kit: texts, each laid over those before it, and the network that they rewrite.

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from recipe.diagnostics import RecipeError, fail, listing, nearest
 from recipe.registry import Key, Vocabulary
-from recipe.testing.bench import Bench, Skipped, Unmet
-from recipe.testing.rules import CHECKS
-from recipe.testing.subject import Subject
+from recipe.testing.findings import Skipped, Unmet
+from recipe.testing.rules import CHECKS, rule
 from recipe.trick import Trick
+
+if TYPE_CHECKING:
+    from recipe.testing.subject import Subject
 
 
 @attrs.frozen
@@ -58,20 +62,19 @@ def checks(
         near = nearest(unknown[0], CHECKS)
         raise fail("E001", f"there is no check `{unknown[0]}`", help=f"did you mean `{near}`?" if near else "")
     words, keys = _offered(package)
-    plugins = (Path(package),) if _is_file(package) else ()
-    bench = Bench(words, company or {}, values or {}, elsewhere or {}, plugins)
+    said = {"company": company or {}, "values": values or {}, "elsewhere": elsewhere or {}}
     found: list[Check] = []
+    tricks: dict[str, type[Trick]] = {}
     for key in keys:
         word = " ".join(filter(None, key))
         try:
-            trick = words.load(*key)
+            tricks[word] = words.load(*key)
         except RecipeError as error:
             found.append(Check(word, "loads", _raises(error)))
-            continue
-        bench.words = (*bench.words, word)
-        subject = Subject(trick, bench)
-        found += [Check(word, name, _of(subject, name)) for name in CHECKS if not only or name in only]
-    _known({" ".join(filter(None, key)): words.load(*key) for key in keys if _sound(words, key)}, bench)
+    _known(tricks, said)
+    subjects = _subjects(words, tricks, said, (Path(package),) if _is_file(package) else ())
+    for word in tricks:
+        found += [Check(word, name, _of(subjects, word, name)) for name in CHECKS if not only or name in only]
     return found
 
 
@@ -100,8 +103,24 @@ def _normal(name: str) -> str:
     return name.lower().replace("_", "-").replace(".", "-")
 
 
-def _of(subject: Subject, name: str) -> Callable[[], None]:
-    return lambda: CHECKS[name](subject)
+def _subjects(
+    words: Vocabulary, tricks: Mapping[str, type[Trick]], said: Mapping[str, Any], plugins: tuple[Path, ...]
+) -> Callable[[], Mapping[str, Subject]]:
+    """The tricks under test, on one bench; made when they are first asked for, as that needs torch."""
+
+    @cache
+    def made() -> Mapping[str, Subject]:
+        from recipe.testing.bench import Bench
+        from recipe.testing.subject import Subject
+
+        bench = Bench(words, **said, plugins=plugins, words=(*tricks,))
+        return {word: Subject(trick, bench) for word, trick in tricks.items()}
+
+    return made
+
+
+def _of(subjects: Callable[[], Mapping[str, Subject]], word: str, name: str) -> Callable[[], None]:
+    return lambda: rule(name)(subjects()[word])
 
 
 def _raises(error: RecipeError) -> Callable[[], None]:
@@ -111,19 +130,11 @@ def _raises(error: RecipeError) -> Callable[[], None]:
     return made
 
 
-def _sound(words: Vocabulary, key: Key) -> bool:
-    try:
-        words.load(*key)
-    except RecipeError:
-        return False
-    return True
-
-
-def _known(tricks: Mapping[str, type[Trick]], bench: Bench) -> None:
+def _known(tricks: Mapping[str, type[Trick]], said: Mapping[str, Mapping[str, Any]]) -> None:
     """See that what the authors say is of a trick and a field that there are, so that nothing is said in vain."""
     names = {*tricks} | {f"{word} {field.word}" for word, trick in tricks.items() for field in trick.declared.fields}
-    for what, said in (("company", bench.company), ("values", bench.values), ("elsewhere", bench.elsewhere)):
-        for name in said:
+    for what, told in said.items():
+        for name in told:
             if name not in names:
                 near = nearest(name, names)
                 help = f"did you mean `{near}`?" if near else "it is a trick's words, or these and a field's"

@@ -130,7 +130,7 @@ class Item(pytest.Item):
         self.check = check
 
     def runtest(self) -> None:
-        from recipe.testing.bench import Skipped
+        from recipe.testing.findings import Skipped
 
         try:
             self.check.run()

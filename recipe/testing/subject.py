@@ -10,7 +10,8 @@ import attrs
 from recipe.diagnostics import RecipeError
 from recipe.fields import Field
 from recipe.registry import Vocabulary
-from recipe.testing.bench import Bench, Case, Skipped, Unmet
+from recipe.testing.bench import Bench, Case
+from recipe.testing.findings import Skipped, Unmet
 from recipe.testing.samples import fits, pairs, samples
 from recipe.trick import Declared, Trick
 

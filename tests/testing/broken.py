@@ -68,6 +68,14 @@ class Bounded(Trick):
 """
 
 
+SOUND = {
+    "augment mirror": FLIP,
+    "loss even": PENALTY,
+    "gentle": GENTLE,
+    "tweak bounded": STEM,
+}
+
+
 @attrs.frozen
 class Broken:
     """A file with one fault, the check that finds it, and words of what is told."""
@@ -80,6 +88,11 @@ class Broken:
     @property
     def file(self) -> str:
         return HEAD.format(syntax=self.syntax) + self.text
+
+    @property
+    def word(self) -> str:
+        """The words of the trick."""
+        return next(word for word in SOUND if f'("{word}"' in self.text or f"('{word}'" in self.text)
 
 
 def but(text: str, before: str, after: str) -> str:
@@ -120,7 +133,7 @@ BROKEN = {
         "did you mean `augment flip`?",
     ),
     "a field is ignored": Broken(
-        "fields", "augment mirror", but(FLIP, "self.probability", "0.5"), "`augment mirror probability` has no effect"
+        "fields", "augment mirror", but(FLIP, "self.probability", "0.5"), "probability` has no effect"
     ),
     "it does nothing": Broken(
         "fields",
@@ -186,9 +199,8 @@ BROKEN = {
         but(
             STEM,
             'layer = Layer("Hardtanh", {"min_val": -self.most, "max_val": self.most})',
-            (
-                'layer = Layer("LayerNorm", {"normalized_shape": list(net.node(address).meta["shape"][1:]), "eps": self.most})'
-            ),
+            'shape = list(net.node(address).meta["shape"][1:])\n'
+            '        layer = Layer("LayerNorm", {"normalized_shape": shape, "eps": self.most})',
         ),
         "on images of 64×64",
     ),
@@ -226,15 +238,9 @@ BROKEN = {
         "tweak bounded",
         but(STEM, 'Layer("Hardtanh"', 'Layer(f"{__name__}:breaking"')
         + "\n\ndef breaking(min_val, max_val):\n    import torch\n\n    class Breaking(torch.nn.Hardtanh):\n"
-        "        def forward(self, x):\n            torch._dynamo.graph_break()\n            return super().forward(x)\n\n"
+        "        def forward(self, x):\n            torch._dynamo.graph_break()\n"
+        "            return super().forward(x)\n\n"
         "    return Breaking(min_val, max_val)\n",
         "does not take the network whole in training",
     ),
-}
-
-SOUND = {
-    "augment mirror": FLIP,
-    "loss even": PENALTY,
-    "gentle": GENTLE,
-    "tweak bounded": STEM,
 }

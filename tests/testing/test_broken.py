@@ -2,36 +2,62 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import sys
+from collections.abc import Iterator
 
 import pytest
 
-from recipe.testing import CHECKS, Skipped, Unmet, checks
+from recipe.testing import CHECKS, Check, Skipped, Unmet, checks
 from tests.testing.broken import BROKEN, HEAD, SOUND
 
+PACKAGE = "tricks-on-trial"
 
-def findings(file: Path) -> dict[str, str]:
-    """What the checks that fail say of a file, by their names."""
-    found = {}
-    for check in checks(file):
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list[Check]]]:
+    """The checks of a package of all these tricks, each with a number for a part of its words."""
+    root = tmp_path_factory.mktemp("site")
+    texts = [HEAD.format(syntax=word) + text for word, text in SOUND.items()] + [one.file for one in BROKEN.values()]
+    words = [*SOUND, *(one.word for one in BROKEN.values())]
+    entries = []
+    for number, (word, text) in enumerate(zip(words, texts, strict=True)):
+        (root / f"on_trial_{number}.py").write_text(text.replace(word, f"{word}{number}"))
+        name = text.partition("(Trick):")[0].split()[-1]
+        entries.append(f"{word.replace(' ', '.')}{number} = on_trial_{number}:{name}")
+    about = root / f"{PACKAGE.replace('-', '_')}-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {PACKAGE}\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("\n".join(["[recipe.tricks]", *entries]) + "\n")
+    found: dict[str, list[Check]] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(root)
+        for check in checks(PACKAGE):
+            found.setdefault(check.trick, []).append(check)
+        named = [f"{word}{number}" for number, word in enumerate(words)]
+        yield dict(zip([*SOUND, *BROKEN], (found[word] for word in named), strict=True))
+        for number in range(len(words)):
+            sys.modules.pop(f"on_trial_{number}", None)
+
+
+def findings(found: list[Check]) -> dict[str, str]:
+    """What the checks that fail say, by their names."""
+    told = {}
+    for check in found:
         try:
             check.run()
         except Unmet as unmet:
-            found[check.name] = str(unmet)
+            told[check.name] = str(unmet)
         except Skipped:
             continue
-    return found
+    return told
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_fault_is_found_by_its_check_alone(name: str, tmp_path: Path) -> None:
-    broken = BROKEN[name]
-    file = tmp_path / f"{name.replace(' ', '_')}.py"
-    file.write_text(broken.file)
-    found = findings(file)
-    assert [*found] == [broken.check], found
-    assert broken.said in found[broken.check]
+def test_a_fault_is_found_by_its_check_alone(name: str, made: dict[str, list[Check]]) -> None:
+    told = findings(made[name])
+    assert [*told] == [BROKEN[name].check], told
+    assert BROKEN[name].said in told[BROKEN[name].check]
 
 
 def test_every_check_finds_something() -> None:
@@ -40,7 +66,5 @@ def test_every_check_finds_something() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("word", SOUND)
-def test_a_sound_trick_passes_all(word: str, tmp_path: Path) -> None:
-    file = tmp_path / f"{word.replace(' ', '_')}.py"
-    file.write_text(HEAD.format(syntax=word) + SOUND[word])
-    assert findings(file) == {}
+def test_a_sound_trick_passes_all(word: str, made: dict[str, list[Check]]) -> None:
+    assert findings(made[word]) == {}

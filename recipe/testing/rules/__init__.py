@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import importlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from recipe.testing.rules.canonical import canonical
-from recipe.testing.rules.clashes import clashes
-from recipe.testing.rules.compiles import compiles
-from recipe.testing.rules.deterministic import deterministic
-from recipe.testing.rules.docstring import docstring
-from recipe.testing.rules.effects import fields
-from recipe.testing.rules.light import light
-from recipe.testing.rules.noop import no_op
-from recipe.testing.rules.parameters import parameters
-from recipe.testing.rules.resume import resume
-from recipe.testing.rules.reversible import reversible
-from recipe.testing.rules.shapes import shapes
-from recipe.testing.subject import Subject
+if TYPE_CHECKING:
+    from recipe.testing.subject import Subject
 
-CHECKS: Mapping[str, Callable[[Subject], None]] = {
-    "docstring": docstring,
-    "light": light,
-    "canonical": canonical,
-    "clashes": clashes,
-    "fields": fields,
-    "reversible": reversible,
-    "no-op": no_op,
-    "parameters": parameters,
-    "shapes": shapes,
-    "deterministic": deterministic,
-    "resume": resume,
-    "compiles": compiles,
-}
-"""Every check, by name. Each raises `Unmet` for what it finds wrong, or `Skipped` where it can't be made."""
+CHECKS = (
+    "docstring",
+    "light",
+    "canonical",
+    "clashes",
+    "fields",
+    "reversible",
+    "no-op",
+    "parameters",
+    "shapes",
+    "deterministic",
+    "resume",
+    "compiles",
+)
+"""The name of every check; its file is named so too."""
+
+
+def rule(name: str) -> Callable[[Subject], None]:
+    """A check by its name: it raises `Unmet` for what it finds wrong, or `Skipped` where it can't be made.
+
+    Its file, which needs torch, is imported when the check is made: to list the checks of a package is quick.
+    """
+    word = name.replace("-", "_")
+    made: Callable[[Subject], None] = getattr(importlib.import_module(f"recipe.testing.rules.{word}"), word)
+    return made

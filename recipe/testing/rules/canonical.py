@@ -6,7 +6,8 @@ import json
 
 from recipe.cli.explain import as_dict
 from recipe.diagnostics import RecipeError
-from recipe.testing.bench import Case, Skipped, Unmet
+from recipe.testing.bench import Case
+from recipe.testing.findings import Skipped, Unmet
 from recipe.testing.rules.light import plain, seen
 from recipe.testing.subject import Subject
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from recipe.diagnostics import RecipeError, nearest
 from recipe.fields import FilePath
 from recipe.slots import EXCLUSIVE
-from recipe.testing.bench import Case, Skipped, Unmet
+from recipe.testing.bench import Case
+from recipe.testing.findings import Skipped, Unmet
 from recipe.testing.subject import Subject, key_of, stated
 
 SLOTS_OF: Mapping[str, tuple[str, ...]] = {

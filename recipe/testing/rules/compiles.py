@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recipe.testing.bench import Skipped, Unmet
+from recipe.testing.findings import Skipped, Unmet
 from recipe.testing.subject import Subject
 
 

@@ -13,7 +13,7 @@ import torch
 
 from recipe.draws import Draws
 from recipe.testing import inputs
-from recipe.testing.bench import Unmet
+from recipe.testing.findings import Unmet
 from recipe.testing.subject import Subject
 from recipe.trick import Trick
 

@@ -6,7 +6,7 @@ import inspect
 import sys
 
 from recipe.cli.tricks import page
-from recipe.testing.bench import Unmet
+from recipe.testing.findings import Unmet
 from recipe.testing.subject import Subject
 from recipe.trick import Trick
 

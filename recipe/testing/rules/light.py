@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from recipe.diagnostics import RecipeError
 from recipe.testing.alone import Job, Seen, look
-from recipe.testing.bench import Case, Skipped, Unmet
+from recipe.testing.bench import Case
+from recipe.testing.findings import Skipped, Unmet
 from recipe.testing.subject import Subject, key_of
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
-from recipe.testing.bench import Skipped, Unmet
+from recipe.testing.findings import Skipped, Unmet
 from recipe.testing.subject import Subject
 
 

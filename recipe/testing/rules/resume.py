@@ -10,8 +10,9 @@ from recipe.diagnostics import Diverged
 from recipe.engine import run
 from recipe.signals import Interrupted
 from recipe.testing import inputs
-from recipe.testing.bench import Bench, Case, Skipped, Unmet, trained_quickly
+from recipe.testing.bench import Bench, Case, trained_quickly
 from recipe.testing.cuts import Cut, digest_of
+from recipe.testing.findings import Skipped, Unmet
 from recipe.testing.subject import Subject
 
 POINTS = {"mid-epoch": "first step", "epoch boundary": "epoch boundary"}
@@ -21,7 +22,7 @@ POINTS = {"mid-epoch": "first step", "epoch boundary": "epoch boundary"}
 def resume(subject: Subject) -> None:
     """A training that is cut within an epoch or between two, and goes on, ends with the same bits.
 
-    Other trainings come between: what a trick keeps to itself would be lost with the process.
+    Another training comes between: what a trick keeps to itself would be lost with the process.
     """
     if threading.current_thread() is not threading.main_thread():
         raise Skipped("a training is cut by a signal, which only the main thread gets")
@@ -30,16 +31,12 @@ def resume(subject: Subject) -> None:
         within = within.over("epochs 2")
     program = bench.program(within)
     with bench.place() as out:
-        try:
-            _train(bench, program, out / "whole")
-        except Diverged:
-            raise Skipped("the training diverges before it can be cut") from None
-        whole = digest_of(out / "whole")
         for point, at in POINTS.items():
             if not _cut(bench, program, out / point, at):
                 raise Skipped(f"the training is over before its {point}")
+        _train(bench, program, out / "whole")
+        whole = digest_of(out / "whole")
         for point in POINTS:
-            _train(bench, program, out / "another" / point)
             _train(bench, program, out / point, resume=True)
             if digest_of(out / point) != whole:
                 _blame(subject, within, point)
@@ -59,6 +56,8 @@ def _blame(subject: Subject, case: Case, point: str) -> None:
 def _cut(bench: Bench, program: Program, out: Path, point: str) -> bool:
     try:
         _train(bench, program, out, Cut(point))
+    except Diverged:
+        raise Skipped("the training diverges before it can be cut") from None
     except Interrupted:
         return True
     except KeyboardInterrupt:  # the signal came when all was done, and is passed on

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from recipe.compare.difference import Diff, difference
 from recipe.facts import Facts
-from recipe.testing.bench import Bench, Case, Skipped, Unmet
+from recipe.testing.bench import Bench, Case
+from recipe.testing.findings import Skipped, Unmet
 from recipe.testing.subject import Subject
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from recipe.compiler import Program
 from recipe.objective import Judged, cross_entropy
 from recipe.testing import inputs
-from recipe.testing.bench import Skipped, Unmet
+from recipe.testing.findings import Skipped, Unmet
 from recipe.testing.subject import Subject
 from recipe.trick import Trick
 

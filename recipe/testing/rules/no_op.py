@@ -12,7 +12,7 @@ from recipe.graph.describe import describe
 from recipe.graph.net import Net
 from recipe.graph.shapes import propagate
 from recipe.graph.trace import trace
-from recipe.testing.bench import Skipped, Unmet
+from recipe.testing.findings import Skipped, Unmet
 from recipe.testing.models import network
 from recipe.testing.subject import Subject
 from recipe.trick import Trick

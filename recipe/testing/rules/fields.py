@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from recipe.diagnostics import RecipeError
 from recipe.fields import Field
-from recipe.testing.bench import Skipped, Unmet
+from recipe.testing.findings import Skipped, Unmet
 from recipe.testing.subject import Subject
 
 FEW = 2
