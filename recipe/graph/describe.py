@@ -226,6 +226,8 @@ def _term(use: Use) -> str:
     parts = [use.word]
     for field in use.declared.fields:
         value = getattr(use.trick, field.name)
+        if value is None:
+            continue
         shown = f"plan-{value.digest[:8]}" if isinstance(value, RecipeFile) else field.kind.write(value)
         parts.append(f"{field.word}={shown}")
     return " ".join(parts)

@@ -33,9 +33,10 @@ class Even(Trick):
     '''Draw the logits of an image toward each other.'''
 
     weight: float = number(0.1, "weight of their variance", minimum=0)
+    most: float | None = number(None, "largest variance that counts", above=0)
 
     def penalise(self, judged):
-        return self.weight * judged.logits.var(1).mean()
+        return self.weight * judged.logits.var(1).clamp(max=self.most or float("inf")).mean()
 """
 
 GENTLE = """
@@ -182,8 +183,8 @@ BROKEN = {
         "loss even",
         but(
             PENALTY,
-            "judged.logits.var(1).mean()",
-            "(judged.logits.softmax(1) * judged.logits.softmax(1).log()).sum(1).mean()",
+            "judged.logits.var(1)",
+            "(4 * judged.logits).exp().log().div(4).var(1)",
         ),
         "gives a term of nan",
     ),
