@@ -194,6 +194,10 @@ def run_study(
     watcher: Watcher | None = None,
 ) -> Table:
     """Run what is missing of an ablation, and write its table and chart."""
+    if launcher == "local":
+        from recipe.devices import pick
+
+        pick(device)  # told before anything is written
     chosen = launcher_of(launcher, options or {}, made.home.folder)
     made.home.prepare(made.identity)
     threads = max(1, (os.cpu_count() or 1) // jobs) if jobs > 1 and launcher == "local" else None

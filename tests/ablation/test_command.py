@@ -75,6 +75,7 @@ def test_interruptions_change_nothing(tmp_path: Path) -> None:
         (["--mode", "add", "--launcher-option", "x"], "takes NAME=VALUE"),
         (["--mode", "add", "--launcher-option", "x=1"], "has no option `x`"),
         (["--mode", "add", "--budget", "soon"], "error[E127]"),
+        (["--mode", "add", "--device", "cuda:77"], "error[E110]"),
         (["--mode", "add", "--seeds", "0"], "--seeds"),
         ([], "--mode"),
     ],
