@@ -127,16 +127,19 @@ class Slurm:
         return Job(self.executor.submit(call, list(command), str(log.absolute()), dict(environment)))
 
 
-@attrs.frozen
+@attrs.define
 class Task:
     """A task of Ray's."""
 
     ray: Any
     reference: Any
+    stopping: bool = False
 
     def poll(self) -> int | None:
         ready, _ = self.ray.wait([self.reference], timeout=0)
         if not ready:
+            if self.stopping:  # Ray does not promise that a task hears of it the first time
+                self.ray.cancel(self.reference)
             return None
         try:
             return int(self.ray.get(self.reference))
@@ -147,6 +150,7 @@ class Task:
             return 1
 
     def stop(self) -> None:
+        self.stopping = True
         self.ray.cancel(self.reference)
 
 

@@ -21,7 +21,7 @@ MEASURED = ("seconds_per_epoch", "peak_memory_bytes")
 
 
 def start(out: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "recipe", "ablate", TEXT, "--mode", "add", "--seeds", "2", "--device", "cpu"]
+    command = [sys.executable, "-m", "recipe", "ablate", TEXT, "--mode", "add", "--seeds", "3", "--device", "cpu"]
     return subprocess.Popen([*command, "--out", str(out)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
@@ -44,7 +44,7 @@ def main(times: int, seed: int, folder: Path) -> dict[str, Any]:
     report: dict[str, Any] = {"interrupted": 0, "ended": Counter(), "wrong": []}
     while report["interrupted"] < times:
         process = start(out)
-        time.sleep(chance.uniform(0, 1.5 * length / (times + 1)) + 1)
+        time.sleep(chance.uniform(1, 1.2 * length / times))
         number = chance.choice((signal.SIGINT, signal.SIGTERM, signal.SIGKILL))
         if process.poll() is not None:
             report["wrong"].append(f"it was over after {report['interrupted']} interruptions")
@@ -53,7 +53,7 @@ def main(times: int, seed: int, folder: Path) -> dict[str, Any]:
         process.communicate(timeout=300)
         report["ended"][str(process.returncode)] += 1
         report["interrupted"] += 1
-        if process.returncode not in (130, 143, -signal.SIGKILL):
+        if process.returncode not in (130, 143, -signal.SIGKILL, -signal.SIGINT, -signal.SIGTERM):
             report["wrong"].append(f"interruption {report['interrupted']}: it ended with {process.returncode}")
     process = start(out)
     _, text = process.communicate(timeout=1200)
