@@ -35,9 +35,7 @@ def samples(field: Field) -> list[str]:
 
 def pairs(field: Field) -> Iterator[tuple[str, str]]:
     """Pairs of values, the most promising first."""
-    found = samples(field)
-    ordered = sorted(itertools.combinations(range(len(found)), 2), key=lambda pair: (pair[0], pair[1]))
-    return itertools.islice(((found[one], found[other]) for one, other in ordered), PAIRS)
+    return itertools.islice(itertools.combinations(samples(field), 2), PAIRS)
 
 
 def _numbers(kind: Number, default: object) -> list[str]:

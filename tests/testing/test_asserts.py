@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +45,12 @@ def test_a_refusal_that_does_not_come_or_has_other_reasons() -> None:
         assert_rejects("base resnet50; tweak D", "E101")
     with pytest.raises(AssertionError, match="is rejected for E101, not for E030"):
         assert_rejects("base vgg11; tweak D", "E030")
+
+
+@pytest.mark.parametrize("name", ["asserts", "rules.docstring"])
+def test_examples_in_docstrings(name: str) -> None:
+    found = doctest.testmod(importlib.import_module(f"recipe.testing.{name}"))
+    assert (found.attempted > 0, found.failed) == (True, 0)
 
 
 def test_neither_pytest_nor_torch_is_imported_with_the_package() -> None:
