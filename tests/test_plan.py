@@ -213,7 +213,7 @@ def test_questions_to_a_plan() -> None:
 class Odd(Trick):
     """A trick whose fields are declared as ours are not: a default of another type, what is required at the end."""
 
-    factor: float = number(1, "a factor")
+    scale: float = number(1, "a scale")
     limit: int | None = integer(None, "a limit")
     place: str = path("nowhere", "a place", name=True)
     count: int = integer(help="a count")
@@ -221,7 +221,7 @@ class Odd(Trick):
 
 
 @pytest.mark.parametrize(
-    "given", ["count=3 last=2", "factor=1.0 count=3 last=2", "1 7 there 3 2", "limit=7 count=3 last=2"]
+    "given", ["count=3 last=2", "scale=1.0 count=3 last=2", "1 7 there 3 2", "limit=7 count=3 last=2"]
 )
 def test_a_trick_with_unusual_fields_survives_its_canonical_text(given: str, vocabulary: Vocabulary) -> None:
     ours = [(key, Offer("ours", loaded=vocabulary.load(*key))) for key in vocabulary.keys()]  # noqa: SIM118

@@ -196,6 +196,8 @@ class Table:
             lines.append(
                 {
                     **attrs.asdict(line),
+                    "statements": list(line.statements),
+                    "cells": [attrs.asdict(cell) for cell in line.cells],
                     "top1_mean": line.mean,
                     "top1_deviation": line.deviation,
                     "difference": None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 TEXT = "base resnet18; data fake size=32 classes=10 images=48; batch 8; epochs 4; lr 0.05; ema 0.9; loss smooth"
+ENDS = (130, 143, -signal.SIGKILL, -signal.SIGINT, -signal.SIGTERM)
 MEASURED = ("seconds_per_epoch", "peak_memory_bytes")
 
 
@@ -37,30 +39,29 @@ def told(out: Path) -> Any:
 
 
 def main(times: int, seed: int, folder: Path) -> dict[str, Any]:
-    chance, out = random.Random(seed), folder / "interrupted"
+    chance, whole, out = random.Random(seed), folder / "whole", folder / "interrupted"
     began = time.monotonic()
-    assert start(folder / "whole").wait(1200) == 0
+    _, text = start(whole).communicate(timeout=1200)
+    assert (whole / "table.json").is_file(), text.decode()
     length = time.monotonic() - began
-    report: dict[str, Any] = {"interrupted": 0, "ended": Counter(), "wrong": []}
-    while report["interrupted"] < times:
+    report: dict[str, Any] = {"interrupted": 0, "finished": 0, "ended": Counter(), "wrong": []}
+    while report["interrupted"] < times or not report["finished"]:
         process = start(out)
-        time.sleep(chance.uniform(1, 1.2 * length / times))
-        number = chance.choice((signal.SIGINT, signal.SIGTERM, signal.SIGKILL))
-        if process.poll() is not None:
-            report["wrong"].append(f"it was over after {report['interrupted']} interruptions")
-            break
-        process.send_signal(number)
-        process.communicate(timeout=300)
+        left = times - report["interrupted"]
+        try:
+            _, text = process.communicate(timeout=chance.uniform(1, 1.2 * length / times) if left else 1200)
+        except subprocess.TimeoutExpired:
+            process.send_signal(chance.choice((signal.SIGINT, signal.SIGTERM, signal.SIGKILL)))
+            _, text = process.communicate(timeout=300)
+            report["interrupted"] += 1
         report["ended"][str(process.returncode)] += 1
-        report["interrupted"] += 1
-        if process.returncode not in (130, 143, -signal.SIGKILL, -signal.SIGINT, -signal.SIGTERM):
-            report["wrong"].append(f"interruption {report['interrupted']}: it ended with {process.returncode}")
-    process = start(out)
-    _, text = process.communicate(timeout=1200)
-    if process.returncode:
-        report["wrong"].append(f"it could not go on: {text.decode()}")
-    elif told(out) != told(folder / "whole"):
-        report["wrong"].append("the table is another")
+        if process.returncode == 0:
+            report["finished"] += 1
+            if told(out) != told(whole):
+                report["wrong"].append("the table is another")
+            shutil.rmtree(out)
+        elif process.returncode not in ENDS:
+            report["wrong"].append(f"it ended with {process.returncode}: {text.decode()}")
     return report
 
 

@@ -7,9 +7,10 @@ from torch import nn
 
 import recipe
 from recipe.api import SetAttribute
+from recipe.testing import assert_rewrites
 from recipe.tricks.tweak_blurpool import BLUR, POOL
 
-from .helpers import assert_rewrites, images, outputs, randomise, shapes
+from .helpers import images, outputs, randomise, shapes
 
 
 def binomial(x):

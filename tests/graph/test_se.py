@@ -5,8 +5,9 @@ import torch
 
 import recipe
 from recipe.api import Insert, Layer
+from recipe.testing import assert_rewrites
 
-from .helpers import assert_rewrites, images, outputs, randomise
+from .helpers import images, outputs, randomise
 
 GATE = "torchvision.ops:SqueezeExcitation"
 

@@ -6,9 +6,10 @@ from torchvision.ops import StochasticDepth
 
 import recipe
 from recipe.api import Insert, Layer
+from recipe.testing import assert_rewrites
 from tests.durability.trials import small
 
-from .helpers import assert_rewrites, copy_by_name, images, outputs
+from .helpers import copy_by_name, images, outputs
 
 DROP = "torchvision.ops:StochasticDepth"
 

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 import recipe
+from recipe.testing import assert_rejects, assert_rewrites
 from tests.durability.trials import small
 
-from .helpers import assert_rejects, assert_rewrites, images, outputs
+from .helpers import images, outputs
 
 ALL = "tweak B C D se blurpool stochastic-depth"
 
