@@ -17,13 +17,14 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-TEXT = "base resnet18; data fake size=32 classes=10 images=48; batch 8; epochs 4; lr 0.05; ema 0.9; loss smooth"
+TEXT = "base resnet18; data fake size=32 classes=10 images={images}; batch 8; epochs 2; lr 0.05; ema 0.9; loss smooth"
 ENDS = (130, 143, -signal.SIGKILL, -signal.SIGINT, -signal.SIGTERM)
 MEASURED = ("seconds_per_epoch", "peak_memory_bytes")
 
 
-def start(out: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "recipe", "ablate", TEXT, "--mode", "add", "--seeds", "3", "--device", "cpu"]
+def start(out: Path, images: int) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "recipe", "ablate", TEXT.format(images=images)]
+    command += ["--mode", "add", "--seeds", "2", "--device", "cpu"]
     return subprocess.Popen([*command, "--out", str(out)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
@@ -38,15 +39,16 @@ def told(out: Path) -> Any:
     return plain(json.loads((out / "table.json").read_text()))
 
 
-def main(times: int, seed: int, folder: Path) -> dict[str, Any]:
+def main(times: int, seed: int, folder: Path, images: int = 96) -> dict[str, Any]:
+    """Interrupt `times` times; the round that the last interruption is in runs to its end and is compared too."""
     chance, whole, out = random.Random(seed), folder / "whole", folder / "interrupted"
     began = time.monotonic()
-    _, text = start(whole).communicate(timeout=1200)
+    _, text = start(whole, images).communicate(timeout=1200)
     assert (whole / "table.json").is_file(), text.decode()
     length = time.monotonic() - began
     report: dict[str, Any] = {"interrupted": 0, "finished": 0, "ended": Counter(), "wrong": []}
-    while report["interrupted"] < times or not report["finished"]:
-        process = start(out)
+    while True:
+        process = start(out, images)
         left = times - report["interrupted"]
         try:
             _, text = process.communicate(timeout=chance.uniform(1, 1.2 * length / times) if left else 1200)
@@ -59,10 +61,12 @@ def main(times: int, seed: int, folder: Path) -> dict[str, Any]:
             report["finished"] += 1
             if told(out) != told(whole):
                 report["wrong"].append("the table is another")
+            if not left:
+                return report
             shutil.rmtree(out)
         elif process.returncode not in ENDS:
             report["wrong"].append(f"it ended with {process.returncode}: {text.decode()}")
-    return report
+            return report
 
 
 if __name__ == "__main__":
