@@ -40,7 +40,10 @@ class SetAttribute:
 
 @attrs.frozen
 class Substitute:
-    """Put a chain of new modules in the place of the module at an address; its parameters are dropped."""
+    """Put a chain of new modules in the place of the module at an address, in each of its calls.
+
+    The parameters of the module are dropped.
+    """
 
     address: str
     chain: Chain

@@ -25,6 +25,7 @@ EXCLUSIVE: Mapping[str, str] = {
     "head": "what becomes of the features before they are classified",
     "gate": "what weighs the channels of a block",
     "downsampling": "the filter before a resolution is reduced",
+    "activation": "the nonlinearity between layers",
     "criterion": "the loss of a prediction",
     "resolution": "the size of the images in the course of the training",
     "perturbation": "where the gradients are taken",

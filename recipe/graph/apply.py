@@ -49,47 +49,56 @@ def _set(graph_module: fx.GraphModule, edit: SetAttribute) -> None:
     setattr(module, edit.name, edit.after)
 
 
-def _chain(graph_module: fx.GraphModule, chain: Chain, value: fx.Node, like: fx.Node) -> fx.Node:
-    """Add the modules of a chain and call them on a value, one after the other."""
+def _add(graph_module: fx.GraphModule, chain: Chain) -> None:
     for address, layer in chain:
         with torch.device("meta"):
             module = make(layer)
         module.train(graph_module.training)
         assert graph_module.add_submodule(address, module), f"there is no place for a module at {address}"
+
+
+def _call(graph_module: fx.GraphModule, chain: Chain, value: fx.Node, like: fx.Node) -> fx.Node:
+    """Call the modules of a chain on a value, one after the other."""
+    for address, _ in chain:
         value = graph_module.graph.call_module(address, (value,))
         value.meta = {name: entry for name, entry in like.meta.items() if name == "nn_module_stack"}
     return value
 
 
 def _substitute(graph_module: fx.GraphModule, edit: Substitute) -> None:
-    node = Net(graph_module).node(edit.address)
-    assert "#" not in edit.address, f"{edit.address} has several calls"
-    parent = graph_module.get_submodule(edit.address.rpartition(".")[0])
+    address, _, several = edit.address.partition("#")
+    assert not several, f"{edit.address} is one call of a module of several; {address} replaces it in all of them"
+    calls = Net(graph_module).calls(address)
+    assert calls, f"{address} is no module that is called"
+    parent = graph_module.get_submodule(address.rpartition(".")[0])
     order = {name: index for index, name in enumerate(parent._modules)}
-    graph_module.delete_submodule(edit.address)
-    with graph_module.graph.inserting_before(node):
-        last = _chain(graph_module, edit.chain, node.all_input_nodes[0], node)
+    graph_module.delete_submodule(address)
+    _add(graph_module, edit.chain)
+    for node in calls:
+        with graph_module.graph.inserting_before(node):
+            last = _call(graph_module, edit.chain, node.all_input_nodes[0], node)
+        node.replace_all_uses_with(last)
+        graph_module.graph.erase_node(node)
     # What replaces a module takes its place, so that a state dict stays in the order of the network.
     children = sorted(parent._modules.items(), key=lambda child: order.get(child[0], len(order)))
     parent._modules.clear()
     parent._modules.update(children)
-    node.replace_all_uses_with(last)
-    graph_module.graph.erase_node(node)
 
 
 def _insert(graph_module: fx.GraphModule, edit: Insert) -> None:
     node = Net(graph_module).node(edit.address)
     graph = graph_module.graph
+    _add(graph_module, edit.chain)
     if edit.after:
         users = list(node.users)
         with graph.inserting_before(node.next):
-            last = _chain(graph_module, edit.chain, node, node)
+            last = _call(graph_module, edit.chain, node, node)
         for user in users:
             user.replace_input_with(node, last)
     else:
         value = node.all_input_nodes[0]
         with graph.inserting_before(node):
-            last = _chain(graph_module, edit.chain, value, node)
+            last = _call(graph_module, edit.chain, value, node)
         node.replace_input_with(value, last)
 
 

@@ -114,6 +114,17 @@ class Net:
         calls = self._calls[str(node.target)]
         return str(node.target) + (f"#{calls.index(node) + 1}" if len(calls) > 1 else "")
 
+    def calls(self, address: str) -> list[fx.Node]:
+        """The calls of the module at an address, in their order."""
+        return list(self._calls.get(address, ()))
+
+    def modules(self) -> Iterator[tuple[str, nn.Module]]:
+        """Address and module of each module that is called, once also where it is called several times."""
+        for address, calls in self._calls.items():
+            module = self.module(calls[0])
+            assert module is not None
+            yield address, module
+
     def node(self, address: str) -> fx.Node:
         """The node at an address. Raises `KeyError` where there is none."""
         target, _, call = address.partition("#")

@@ -6,8 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
 import recipe
+from recipe.diagnostics import RecipeError
 from recipe.registry import Vocabulary
 from recipe.slots import COMBINED, EXCLUSIVE
 from recipe.trick import HOOKS
@@ -53,6 +56,31 @@ def test_a_new_verb(tmp_path: Path) -> None:
     assert not loud.model.fc.weight.equal(quiet.model.fc.weight)
     page = command("tricks", "quiet", "--plugin", tmp_path / "mine.py").stdout
     assert "Set numbers of a gradient to zero" in page
+
+
+@pytest.mark.parametrize("base", ["resnet18", "resnet50; tweak C", "vgg11"])
+def test_a_new_verb_that_rewrites(base: str, tmp_path: Path) -> None:
+    """ResNet's ReLUs have several calls each; those of `tweak C` were put there by a trick."""
+    words = Vocabulary.installed([block_of("act", tmp_path)])
+    text = f"base {base}; data fake size=32 classes=10 images=8"
+    plain, changed = (recipe.compile(each, vocabulary=words).model for each in (text, f"{text}; act gelu"))
+    changed.load_state_dict(plain.state_dict())
+    for name, module in list(plain.named_modules()):
+        if isinstance(module, nn.ReLU):
+            plain.set_submodule(name, nn.GELU())
+    assert not any(isinstance(module, nn.ReLU) for module in changed.modules())
+    images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(changed.eval()(images), plain.eval()(images), rtol=0, atol=0)
+
+
+def test_one_call_of_several_is_not_substituted(tmp_path: Path) -> None:
+    file = block_of("act", tmp_path)
+    file.write_text(file.read_text().replace("Substitute(address,", 'Substitute(f"{address}#1",'))
+    with pytest.raises(RecipeError) as caught:
+        recipe.compile("base resnet18; act silu", vocabulary=Vocabulary.installed([file]))
+    (error,) = caught.value.diagnostics
+    assert (error.code, "is one call of a module of several" in error.message) == ("E105", True)
 
 
 def test_a_trick_that_refuses(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from recipe.testing.subject import Subject, key_of, stated
 
 SLOTS_OF: Mapping[str, tuple[str, ...]] = {
     "build": ("base",),
-    "rewrite": ("stem", "trunk", "shortcut", "head", "gate", "branch", "downsampling", "norm", "init"),
+    "rewrite": ("stem", "trunk", "shortcut", "head", "gate", "branch", "downsampling", "activation", "norm", "init"),
     "open": ("data",),
     "group": ("groups",),
     "optimize": ("optimizer",),
