@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 import statistics
 import subprocess
@@ -12,15 +11,15 @@ from collections.abc import Sequence
 
 import attrs
 
-from recipe.diagnostics import fail
+from recipe.diagnostics import RecipeError, fail
 from recipe.plan import Plan
 
 SEEDS = 3
 """How many seeds an ablation has, unless it is told otherwise."""
 
 MOST_SEEDS = 10
-STEPS = 4
-"""Steps of each row that are timed, after a first one that is not."""
+PLACES = 4
+"""Places of a training at which a step is timed; tricks may make some of them shorter."""
 
 
 @attrs.frozen
@@ -77,40 +76,46 @@ def startup_seconds() -> float:
     return time.perf_counter() - began
 
 
-def epoch_seconds(plan: Plan, device: str | None) -> float:
-    """What an epoch of a plan takes on a device, evaluation included, by a few steps of each."""
-    import torch
+def run_seconds(plan: Plan, device: str | None) -> tuple[float, float]:
+    """What a run of a plan takes until its first step, once all is imported, and for an epoch, evaluation included.
 
+    An epoch is known by a few steps of each.
+    """
     from recipe.devices import pick, precision
     from recipe.engine import prepare
-    from recipe.loading import InOrder
+    from recipe.memory import fitting_micro
     from recipe.meters import Meter
-    from recipe.teachers import teachers_of
+    from recipe.teachers import teachers_of, teaching
     from recipe.trainer import Trainer
 
-    chosen = pick(device)
+    chosen, began = pick(device), time.perf_counter()
     sets, program = prepare(plan)
-    teachers = {
-        one.plan.digest: one.model.to(chosen).eval() for _, one in teachers_of(plan, program.classes, plan.vocabulary)
-    }
+    found = teachers_of(plan, program.classes, plan.vocabulary)
+    teachers = {one.plan.digest: teaching(one, chosen) for _, one in found}
     trainer = Trainer.make(program, sets, chosen, precision(plan.training.precision, chosen), teachers)
+    if plan.training.micro_auto:
+        trainer.micro = fitting_micro(trainer)
     trainer.model.train()
-    meter, taken, began = Meter.on(chosen), list[float](), 0.0
-    for batch in itertools.islice(trainer.batches(), STEPS + 1):
-        trainer.train_step(batch, meter)
-        meter.read(trainer.ranks)  # which waits for the device
-        taken.append(time.perf_counter() - began)
-        began = time.perf_counter()
-    training = statistics.median(taken[1:] or [time.perf_counter() - began]) * trainer.steps_per_epoch
-    if not len(sets.test.labels):
-        return training
-    held_out = InOrder(sets.test, min(trainer.micro or plan.training.batch, 256))
-    model, shares = trainer.evaluated.eval(), list[float]()
-    with torch.no_grad():
-        for place in range(min(3, len(held_out))):
+    meter, taken = Meter.on(chosen), dict[int, float]()
+    until_first = time.perf_counter() - began
+    batches, total = iter(trainer.batches()), trainer.total_steps
+    for place in range(PLACES):
+        for _ in range(2):  # the first one finds memory and algorithms for its size
             began = time.perf_counter()
-            part = held_out[place]
-            assert not isinstance(part, tuple)
-            model(trainer.prepare.plain(part)[0]).sum().item()
-            shares.append(time.perf_counter() - began)
-    return training + statistics.median(shares) * len(held_out)
+            if (batch := next(batches, None)) is None:
+                break
+            trainer.step = min(total - 1, int((place + 0.5) / PLACES * total))
+            trainer.train_step(batch, meter)
+            meter.read(trainer.ranks)  # which waits for the device
+            taken[place] = time.perf_counter() - began
+    training = statistics.fmean(taken.values()) * trainer.steps_per_epoch
+    held_out, shares = trainer.held_out(), list[float]()
+    trainer.evaluated.eval()
+    for place in range(min(3, len(held_out))):
+        began = time.perf_counter()
+        part = held_out[place]
+        if isinstance(part, tuple):  # what can't be decoded
+            raise RecipeError(*part)
+        trainer.logits(part)[0].sum().item()
+        shares.append(time.perf_counter() - began)
+    return until_first, training + statistics.median(shares) * len(held_out)

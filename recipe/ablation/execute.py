@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
-import statistics
 import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import attrs
 
 from recipe import files
+from recipe.ablation.home import Home, Task
 from recipe.ablation.launchers import Handle, Launcher
 from recipe.ablation.table import Cell
 from recipe.diagnostics import fail
-from recipe.folder import summary_of
-from recipe.plan import Plan
-from recipe.signals import Interrupted
+from recipe.folder import user_of
+from recipe.signals import TWICE, Interrupted
 
 POLL = 0.2
 """Seconds between looks at what runs."""
@@ -31,84 +28,8 @@ BUSY = 5.0
 """Seconds until a cell is tried again whose folder another process writes to."""
 
 
-@attrs.frozen
-class Task:
-    """A cell to be run: the plan under a seed, and the row that it was first met in."""
-
-    plan: Plan = attrs.field(repr=False)
-    seed: int
-    label: str
-
-    @property
-    def digest(self) -> str:
-        return self.plan.digest
-
-
-@attrs.frozen
-class Home:
-    """The folder of an ablation, and where the things of each cell are in it."""
-
-    folder: Path
-
-    def run(self, digest: str) -> Path:
-        return self.folder / "cells" / digest
-
-    def recipe(self, digest: str) -> Path:
-        return self.folder / "recipes" / f"{digest}.recipe"
-
-    def log(self, digest: str) -> Path:
-        return self.folder / "logs" / f"{digest}.log"
-
-    def failure(self, digest: str) -> Path:
-        """What is kept of a cell that diverged, which would do so again."""
-        return self.folder / "diverged" / f"{digest}.json"
-
-    def check(self, identity: str) -> None:
-        """Raise `RecipeError` (E113) where the folder holds another ablation, or something else."""
-        if not self.folder.exists() or not any(self.folder.iterdir()):
-            return
-        try:
-            kept = json.loads((self.folder / "ablation.json").read_text("utf-8"))["identity"]
-        except (OSError, ValueError, KeyError, TypeError):
-            raise fail("E113", f"`{self.folder}` holds other files already", help="name another --out") from None
-        if kept != identity:
-            message = f"`{self.folder}` holds the ablation of another recipe, mode or rows"
-            raise fail("E113", message, help="name another --out")
-
-    def prepare(self, identity: str) -> None:
-        """Make the folder, or go on with it."""
-        self.check(identity)
-        for name in ("cells", "recipes", "logs", "diverged"):
-            (self.folder / name).mkdir(parents=True, exist_ok=True)
-        files.write_json(self.folder / "ablation.json", {"schema_version": 1, "identity": identity})
-
-    def cell(self, digest: str, seed: int) -> Cell:
-        """What came of a cell, as far as it has come."""
-        summary = summary_of(self.run(digest))
-        if summary.get("digest") == digest:
-            seconds, memory = _epoch(self.run(digest), summary), summary.get("peak_memory_bytes")
-            return Cell(digest, seed, "finished", summary["top1"], summary["loss"], seconds, memory)
-        return Cell(digest, seed, "diverged" if self.failure(digest).exists() else "missing")
-
-    def epoch(self, digest: str) -> float | None:
-        """How many epochs a cell has trained for, by its metrics."""
-        last = next(iter(reversed(_lines(self.run(digest)))), None)
-        return None if last is None else float(last["epoch"])
-
-
-def _lines(folder: Path) -> list[dict[str, Any]]:
-    found = []
-    with contextlib.suppress(OSError):
-        for line in (folder / "metrics.jsonl").read_text("utf-8").splitlines():
-            with contextlib.suppress(ValueError):  # the last one may be half written
-                found.append(json.loads(line))
-    return found
-
-
-def _epoch(folder: Path, summary: Mapping[str, Any]) -> float | None:
-    """Seconds that an epoch's training takes, by the median of the speeds, which an interruption does not change."""
-    speeds = [line["images_per_second"] for line in _lines(folder) if line["kind"] == "train"]
-    return summary["training_images"] / statistics.median(speeds) if speeds else None
+STOPPED = (130, 143, -signal.SIGTERM, -signal.SIGINT)
+"""The exit statuses of a run that was asked to save and end."""
 
 
 @attrs.define
@@ -135,7 +56,12 @@ class Execution:
     watcher: Watcher
     running: dict[str, tuple[Task, Handle, str | None]] = attrs.field(factory=dict)
     waiting: list[tuple[float, Task]] = attrs.field(factory=list)
+    told: set[str] = attrs.field(factory=set)
+    """The digests of cells of which it was said that another process has them."""
+    stops: dict[str, tuple[float, int]] = attrs.field(factory=dict)
+    """Of cells that were stopped from outside: the epoch, and how often it was the same one."""
     received: int = 0
+    since: float = 0.0
 
     def run(self, tasks: Sequence[Task]) -> None:
         """Run the tasks that have not been; each digest once. Raises `RecipeError` (E126) and `Interrupted`."""
@@ -159,9 +85,13 @@ class Execution:
     def _start(self) -> None:
         now = time.monotonic()
         ready = [pair for pair in self.waiting if pair[0] <= now]
-        for pair in ready[: max(0, self.jobs - len(self.running))]:
+        for pair in ready:
+            if len(self.running) >= self.jobs:
+                break
             self.waiting.remove(pair)
             task = pair[1]
+            if self._elsewhere(task):
+                continue
             busy = [device for _, _, device in self.running.values()]
             device = min(self.devices, key=busy.count)
             files.write_text(self.home.recipe(task.digest), task.plan.canonical())
@@ -175,6 +105,20 @@ class Execution:
             log.write_bytes(b"")
             self.running[task.digest] = (task, self.launcher.submit(command, log, environment), device)
 
+    def _elsewhere(self, task: Task) -> bool:
+        """Whether another process has a cell in hand, and is waited for, or has finished it in the meantime."""
+        if user := user_of(self.home.run(task.digest)):
+            if task.digest not in self.told:
+                self.told.add(task.digest)
+                self.watcher.note(f"waiting for `{task.label}`, seed {task.seed}, which {user} trains already")
+            self.waiting.append((time.monotonic() + BUSY, task))
+            return True
+        cell = self.home.cell(task.digest, task.seed)
+        if task.digest in self.told and cell.status == "finished":
+            self.watcher.end(task, cell)
+            return True
+        return False
+
     def _collect(self) -> None:
         for digest, (task, handle, _) in list(self.running.items()):
             status = handle.poll()
@@ -184,24 +128,32 @@ class Execution:
             text = self.home.log(digest).read_text("utf-8", "replace")
             if status == 3:
                 files.write_json(self.home.failure(digest), {"said": text.strip().splitlines()[-8:]})
-            elif status == 2 and "error[E116]" in text:  # another ablation has it in hand, or one that was killed
+            elif status == 2 and "error[E116]" in text:  # another process took it just now
                 self.waiting.append((time.monotonic() + BUSY, task))
                 continue
-            elif status in (130, 143, -signal.SIGTERM, -signal.SIGINT):  # stopped from outside: it goes on where it was
-                self.waiting.append((0.0, task))
+            elif status in STOPPED and self._got_further(digest):  # it goes on where it was
+                self.waiting.append((time.monotonic(), task))
                 continue
             elif status != 0 or self.home.cell(digest, task.seed).status != "finished":
                 self._failed(task, status, text)
             self.watcher.end(task, self.home.cell(digest, task.seed))
 
+    def _got_further(self, digest: str) -> bool:
+        """Whether a cell that was stopped from outside has trained since the last time; it may fail to twice."""
+        epoch, (before, tries) = self.home.epoch(digest) or 0.0, self.stops.get(digest, (0.0, 0))
+        tries = 0 if epoch > before else tries + 1
+        self.stops[digest] = (epoch, tries)
+        return tries < 3
+
     def _failed(self, task: Task, status: int, text: str) -> None:
-        told = [line for line in text.strip().splitlines() if line.startswith("error[")]
-        ended = f"killed by signal {-status}" if status < 0 else f"exit status {status}"
-        reason = (
-            told[-1].partition(": ")[2]
-            if told
-            else f"{ended}; {(text.strip().splitlines() or ['it said nothing'])[-1]}"
-        )
+        lines = text.strip().splitlines()
+        told = [line.partition(": ")[2] for line in lines if line.startswith(("error[", "internal error"))]
+        if told:
+            reason = told[-1]
+        elif status < 0:
+            reason = f"killed by signal {-status}" + ", by somebody or for want of memory" * (status == -signal.SIGKILL)
+        else:
+            reason = f"exit status {status}; {lines[-1] if lines else 'it said nothing'}"
         message = f"`{task.label}`, seed {task.seed}, failed: {reason}"
         help = f"all of it is in {self.home.log(task.digest)}; when that is mended, the same command goes on"
         raise fail("E126", message, help=help)
@@ -227,9 +179,13 @@ class Execution:
                 signal.signal(number, handler)
 
     def _note(self, number: int, frame: object) -> None:
+        now = time.monotonic()
         if self.received:
-            os._exit(128 + number)
-        self.received = number
+            if now - self.since > TWICE:
+                self.watcher.stop()  # a terminal gets its cursor back
+                os._exit(128 + number)
+            return
+        self.received, self.since = number, now
         self.watcher.note("stopping: what runs saves first; a second signal ends this at once, and leaves it running")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -33,17 +34,22 @@ class Launcher(Protocol):
     def submit(self, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> Handle: ...
 
 
+def check(name: str, options: Mapping[str, str]) -> None:
+    """Raise `RecipeError` (E125) where there is no such launcher, or a package that it needs is not installed."""
+    if name not in LAUNCHERS:
+        raise fail("E125", f"there is no launcher `{name}`", help=f"there are {listing(LAUNCHERS)}")
+    if name == "local" and options:
+        raise fail("E125", f"the launcher `local` has no option `{next(iter(options))}`")
+    if name != "local":
+        _needed({"slurm": "submitit", "ray": "ray"}[name], name)
+
+
 def launcher_of(name: str, options: Mapping[str, str], folder: Path) -> Launcher:
-    """A launcher by its name. Raises `RecipeError` (E125) where a package that it needs is not installed."""
+    """A launcher by its name. Raises `RecipeError` (E125) where it can't be used."""
+    check(name, options)
     if name == "local":
-        if options:
-            raise fail("E125", f"the launcher `local` has no option `{next(iter(options))}`")
         return Local()
-    if name == "slurm":
-        return Slurm.of(options, folder)
-    if name == "ray":
-        return Ray.of(options)
-    raise fail("E125", f"there is no launcher `{name}`", help=f"there are {listing(LAUNCHERS)}")
+    return Slurm.of(options, folder) if name == "slurm" else Ray.of(options)
 
 
 def call(command: Sequence[str], log: str, environment: Mapping[str, str], folder: str | None = None) -> int:
@@ -188,10 +194,7 @@ def _needed(package: str, extra: str) -> Any:
 
 
 def _number(text: str) -> Any:
-    """A value of a launcher's option: a number where it is one, else text."""
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
+    """A value of a launcher's option: a number where it is written as one, else text; ``0123`` may be an account."""
+    if re.fullmatch(r"-?(0|[1-9]\d*)", text):
+        return int(text)
+    return float(text) if re.fullmatch(r"-?(0|[1-9]\d*)\.\d+", text) else text

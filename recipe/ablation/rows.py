@@ -9,6 +9,7 @@ import attrs
 
 from recipe.bind import Binder, bind
 from recipe.diagnostics import Diagnostic, RecipeError, fail, listing
+from recipe.layers import collect
 from recipe.plan import Plan, Use
 from recipe.registry import DIRECTIVES, Vocabulary
 from recipe.source import Source
@@ -37,6 +38,12 @@ class Row:
     plan: Plan = attrs.field(repr=False)
     reference: int | None = None
     unit: Unit | None = None
+    on: tuple[Unit, ...] = ()
+
+    @property
+    def gave_way(self) -> list[str]:
+        """The words that are on in this row, but that a later one takes the place of."""
+        return [word for unit in self.on for word in unit.words if self.plan.find(word) is None]
 
     def seeded(self, seed: int) -> Plan:
         """The row's plan under a seed."""
@@ -66,12 +73,19 @@ def units_of(plan: Plan, over: Sequence[str]) -> tuple[Unit, ...]:
             raise fail("E124", f"`{twice[0]}` is named twice", help="each trick belongs to one row")
         return tuple(found)
     stated = [use for use in plan.uses if use.origin.kind in ("file", "override") and _is_trick(use)]
-    stated.sort(key=lambda use: _written(plan, use))
+    layers = [(layer.source.name, layer.source.text) for layer in collect(plan.sources).layers]  # from below
+    stated.sort(key=lambda use: _place(use, layers))
     units = tuple(Unit(_short(use), (use.word,), (use.statement(),)) for use in stated)
     kept = tuple(unit for unit in units if _without(plan, units, (unit,)).digest != plan.digest)
     if not kept:
         raise fail("E124", "the recipe states no trick to study", help='name some: --over "tweak D" "augment mixup"')
     return kept
+
+
+def _place(use: Use, layers: list[tuple[str, str]]) -> tuple[int, int]:
+    """Where a trick is stated: the number of its layer, and the place in it."""
+    assert use.span is not None
+    return layers.index((use.span.source.name, use.span.source.text)), use.span.start
 
 
 def _short(use: Use) -> str:
@@ -83,15 +97,6 @@ def _short(use: Use) -> str:
 
 def _is_trick(use: Use) -> bool:
     return not set(use.declared.writes) <= SETTINGS
-
-
-def _written(plan: Plan, use: Use) -> tuple[int, int]:
-    """Where a trick is written: the number of its source, and the place in it."""
-    span = use.origin.span
-    if span is None:
-        return len(plan.sources), 0
-    texts = [source.text for source in plan.sources]
-    return texts.index(span.source.text) if span.source.text in texts else -1, span.start
 
 
 def _named(plan: Plan, text: str) -> Unit:
@@ -158,7 +163,7 @@ def rows_of(plan: Plan, mode: str, over: Sequence[str]) -> tuple[Row, ...]:
     for label, on, reference, unit in wanted:
         sources = _sources(plan, units, on)
         try:
-            rows.append(Row(label, sources, bind(sources, plan.vocabulary, data=True), reference, unit))
+            rows.append(Row(label, sources, bind(sources, plan.vocabulary, data=True), reference, unit, on))
         except RecipeError as error:
             errors += [attrs.evolve(one, message=f"row `{label}`: {one.message}") for one in error.diagnostics]
     if errors:

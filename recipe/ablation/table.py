@@ -12,6 +12,8 @@ from typing import Any
 
 import attrs
 
+from recipe.diagnostics import plural
+
 CONFIDENCE = 0.95
 
 
@@ -26,6 +28,9 @@ class Cell:
     loss: float | None = None
     seconds_per_epoch: float | None = None
     peak_memory_bytes: int | None = None
+    precision: str | None = None
+    device: str | None = None
+    """Where and in what it was computed, whatever the recipe asks for."""
 
 
 @attrs.frozen
@@ -35,6 +40,8 @@ class Difference:
     mean: float
     low: float | None = None
     high: float | None = None
+    seeds: int = 1
+    """How many seeds both rows have."""
 
     @property
     def within_noise(self) -> bool:
@@ -45,6 +52,8 @@ class Difference:
 def difference(values: Sequence[float | None], reference: Sequence[float | None]) -> Difference | None:
     """The difference between two rows over the seeds that both have; by Student's t with one degree of freedom less.
 
+    Seeds that all differ by the same give no interval: so coarse a measure does not show its noise.
+
     >>> difference([0.9, 0.92, 0.94], [0.9, 0.9, 0.9]).within_noise
     True
     """
@@ -52,12 +61,12 @@ def difference(values: Sequence[float | None], reference: Sequence[float | None]
     if not pairs:
         return None
     mean = statistics.fmean(pairs)
-    if len(pairs) < 2:
-        return Difference(mean)
+    if len(pairs) < 2 or max(pairs) - min(pairs) < 1e-9:
+        return Difference(mean, seeds=len(pairs))
     from scipy.stats import t
 
     half = float(t.ppf((1 + CONFIDENCE) / 2, len(pairs) - 1)) * statistics.stdev(pairs) / math.sqrt(len(pairs))
-    return Difference(mean, mean - half, mean + half)
+    return Difference(mean, mean - half, mean + half, len(pairs))
 
 
 @attrs.frozen
@@ -140,13 +149,15 @@ class Table:
         if found.low is not None and found.high is not None:
             interval = f"{_signed(found.low)} to {_signed(found.high)}"
             said = ["within noise", *said] if found.within_noise else said
+        if found.seeds < len(line.found):  # the other row lacks some
+            said.append(f"difference over {found.seeds} of {len(line.cells)} seeds")
         return top1, _signed(found.mean), interval, "; ".join(said)
 
     def notes(self) -> list[str]:
         """What the figures mean, in sentences."""
         against = {"stack": "the row above", "drop": "the full recipe", "add": "the baseline"}[self.mode]
         count = len(self.seeds)
-        seeds = f"{count} seed{'s' * (count != 1)} ({', '.join(map(str, self.seeds))})"
+        seeds = f"{plural(count, 'seed')} ({', '.join(map(str, self.seeds))})"
         lines = [
             f"Top-1 on held-out images in percent, mean ± sample standard deviation over {seeds}; "
             f"the difference is to {against}, in points."
@@ -156,8 +167,13 @@ class Table:
                 f"The interval is Student's, at {CONFIDENCE:.0%}, of the differences of each seed; it is each row's "
                 "own, not corrected for how many rows there are. Within noise: it holds zero."
             )
+            if any(found.low is None for found in map(self.difference, self.lines) if found):
+                lines.append("Where each seed differs by the same, or one alone ended, there is none.")
         else:
             lines.append("One seed tells nothing of noise: there is no interval.")
+        devices = sorted({cell.device for line in self.lines for cell in line.cells if cell.device})
+        if len(devices) > 1:
+            lines.append(f"Runs were made on {' and '.join(devices)}, which need not agree to the last bit.")
         return [*lines, *self.about]
 
     def to_text(self) -> str:

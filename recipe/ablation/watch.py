@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from recipe.ablation.execute import Home, Task, Watcher
+from recipe.ablation.execute import Watcher
+from recipe.ablation.home import Home, Task
 from recipe.ablation.table import Cell
 from recipe.report import duration
 
@@ -47,7 +48,6 @@ class Live(Plain):
     """A table that fills while the ablation runs: a row for each of its rows, a column for each seed."""
 
     home: Home = attrs.field(kw_only=True)
-    epochs: int = attrs.field(kw_only=True)
     grid: Sequence[tuple[str, Sequence[tuple[str, int]]]] = attrs.field(kw_only=True)
     """The label of each row, and the digest and seed of each of its cells."""
     display: Display | None = None
@@ -83,6 +83,7 @@ class Live(Plain):
 
     def _table(self, running: Mapping[str, Task]) -> Any:
         from rich.table import Table
+        from rich.text import Text
 
         spent = time.monotonic() - self.began
         ended = self.done - self.first
@@ -92,13 +93,13 @@ class Live(Plain):
         for _, seed in self.grid[0][1] if self.grid else ():
             table.add_column(f"seed {seed}", justify="right")
         for label, cells in self.grid:
-            table.add_row(label, *(self._shown(digest, running) for digest, _ in cells))
+            table.add_row(Text(label), *(self._shown(digest, running) for digest, _ in cells))
         return table
 
     def _shown(self, digest: str, running: Mapping[str, Task]) -> str:
         cell = self.cells.get(digest)
         if digest in running:
-            return f"epoch {self.home.epoch(digest) or 0:.1f}/{self.epochs}"
+            return f"epoch {self.home.epoch(digest) or 0:.1f}/{running[digest].plan.training.epochs}"
         if cell is None or cell.status == "missing":
             return "·"
         return cell.status if cell.top1 is None else f"{cell.top1:.2%}"

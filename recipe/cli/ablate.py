@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from recipe.cli.inputs import plugin_option, source_of, vocabulary
+from recipe.diagnostics import plural
 
 FORMATS = ("text", "csv", "json", "markdown")
 
@@ -89,11 +90,14 @@ def command(
     """
     if wrong := next((option for option in options if "=" not in option), None):
         raise click.UsageError(f"--launcher-option takes NAME=VALUE, not `{wrong}`")
+    given = dict(option.split("=", 1) for option in options)
     words, source = vocabulary(plugins), source_of(file)
-    from recipe.ablation.api import run_study, study
+    from recipe.ablation.api import run_study
+    from recipe.ablation.study import study
     from recipe.ablation.watch import Live, Plain
+    from recipe.ablation.workers import Workers
 
-    plain = Plain()
+    plain, workers = Plain(), Workers(device, jobs, launcher, given)
     name = Path(source.name).stem if source.kind == "file" and not source.name.startswith("<") else "ablation"
     made = study(
         source,
@@ -103,15 +107,15 @@ def command(
         seeds=seeds,
         budget=budget,
         out=out,
-        device=device,
+        workers=workers,
         vocabulary=words,
         name=name,
         tell=plain.note,
     )
     digests = {task.digest for task in made.tasks}
     plain.note(
-        f"{len(made.rows)} rows, {len(made.seeds)} seed{'s' * (len(made.seeds) != 1)}: {len(digests)} runs of "
-        f"{made.full.training.epochs} epochs; folder {made.home.folder}"
+        f"{plural(len(made.rows), 'row')}, {plural(len(made.seeds), 'seed')}: {plural(len(digests), 'run')} of "
+        f"{made.epochs}; folder {made.home.folder}"
     )
     if dry_run:
         for row, (params, macs), note in zip(made.rows, made.costs, made.notes, strict=True):
@@ -123,10 +127,7 @@ def command(
             (row.label, [(plan.digest, seed) for plan, seed in zip(plans, made.seeds, strict=True)])
             for row, plans in zip(made.rows, made.plans, strict=True)
         ]
-        watcher = Live(home=made.home, epochs=made.full.training.epochs, grid=grid)
-    given = dict(option.split("=", 1) for option in options)
-    table = run_study(
-        made, device=device, jobs=jobs, launcher=launcher, options=given, plugins=plugins, watcher=watcher
-    )
+        watcher = Live(home=made.home, grid=grid)
+    table = run_study(made, workers, plugins=plugins, watcher=watcher)
     shown = {"text": table.to_text, "csv": table.to_csv, "json": table.to_json, "markdown": table.to_markdown}
     click.echo(shown[form](), nl=False)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recipe.ablation.budget import MOST_SEEDS, fit, seconds_of
+import recipe
+from recipe.ablation import study as api
+from recipe.ablation.budget import MOST_SEEDS, Budget, fit, seconds_of
+from recipe.ablation.workers import Workers
 from recipe.diagnostics import RecipeError
 
 ROWS = st.lists(st.floats(0.1, 100), min_size=2, max_size=8)
@@ -53,3 +58,35 @@ def test_seeds_grow_only_when_all_epochs_fit() -> None:
 def test_what_is_no_time(text: str) -> None:
     with pytest.raises(RecipeError, match="E127"):
         seconds_of(text)
+
+
+@pytest.mark.parametrize(
+    ("jobs", "launcher", "gpus", "parallel"),
+    [(1, "local", 0, 1), (3, "local", 0, 1), (3, "local", 2, 2), (2, "local", 4, 2), (8, "slurm", 0, 8)],
+)
+def test_runs_are_planned_side_by_side_where_each_has_a_device(
+    jobs: int, launcher: str, gpus: int, parallel: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[int] = []
+
+    def fitting(budget: float, startup: float, rows: list[float], epochs: int, seeds: int | None, side: int) -> Budget:
+        asked.append(side)
+        return Budget(3, epochs, 1.0)
+
+    monkeypatch.setattr(api, "fit", fitting)
+    monkeypatch.setattr(api, "startup_seconds", lambda: 1.0)
+    monkeypatch.setattr(api, "run_seconds", lambda plan, device: (1.0, 1.0))
+    monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
+    monkeypatch.setattr("recipe.devices.pick", lambda device: None)
+    workers = Workers(None, jobs, launcher)
+    api.study("base resnet18; loss smooth", mode="drop", budget="1h", workers=workers, out=tmp_path / "x")
+    assert asked == [parallel]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"), [({"jobs": 0}, "one run or more at a time"), ({"seeds": 0}, "a seed or more")]
+)
+def test_counts_that_can_not_be(wrong: dict[str, int], said: str, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=said):
+        recipe.ablate("base resnet18; loss smooth", mode="drop", out=tmp_path / "x", **wrong)  # type: ignore[arg-type]
+    assert not (tmp_path / "x").exists()

@@ -25,7 +25,7 @@ def test_an_ablation_from_the_command_line_and_from_python(tmp_path: Path) -> No
         "+ tweak D",
         "+ loss smooth",
     ]
-    assert "3 rows, 1 seed: 3 runs of 1 epochs" in found.stderr
+    assert "3 rows, 1 seed: 3 runs of 1 epoch;" in found.stderr
     assert "3/3: + loss smooth, seed 0: top-1" in found.stderr
     assert sorted((*TABLE, "ablation.json")) == sorted(path.name for path in out.iterdir() if path.is_file())
     ET.parse(out / "chart.svg")
@@ -45,13 +45,17 @@ def test_an_ablation_from_the_command_line_and_from_python(tmp_path: Path) -> No
 
 @pytest.mark.slow
 def test_a_budget_plans_and_keeps_to_its_plan(tmp_path: Path) -> None:
-    words = ["--mode", "drop", "--over", "loss smooth", "--budget", "10m", "--out", str(tmp_path), "--dry-run"]
-    found = command("ablate", TEXT, *words, "--seeds", "2")
-    assert found.status == 0, found.stderr
-    assert "planned: 2 seeds, 2 epochs; 4 runs, about" in found.stderr
-    assert json.loads((tmp_path / "plan.json").read_text())["seeds"] == 2
-    assert "as planned before: 2 seeds, 2 epochs" in command("ablate", TEXT, *words, "--seeds", "2").stderr
-    short = command("ablate", TEXT, *words[:-3], "--budget", "1s", "--out", tmp_path)
+    words = ["--mode", "drop", "--over", "loss smooth", "--out", str(tmp_path / "x")]
+    dry = command("ablate", TEXT, *words, "--budget", "10m", "--seeds", "2", "--dry-run")
+    assert dry.status == 0, dry.stderr
+    assert "planned: 2 seeds, 2 epochs; 4 runs, about" in dry.stderr
+    assert not (tmp_path / "x").exists(), "a dry run writes nothing"
+    found = command("ablate", TEXT, "batch 16", *words, "--budget", "10m", "--seeds", "1")
+    assert "planned: 1 seed, 2 epochs" in found.stderr, found.stderr
+    for others in ("2", "1"):  # what is asked otherwise leaves the first plan alone
+        again = command("ablate", TEXT, "batch 16", *words, "--budget", "10m", "--seeds", others)
+    assert "as planned before: 1 seed, 2 epochs" in again.stderr
+    short = command("ablate", TEXT, "batch 16", *words, "--budget", "1s")
     assert (short.status, "error[E127]" in short.stderr) == (2, True)
 
 
@@ -77,6 +81,8 @@ def test_interruptions_change_nothing(tmp_path: Path) -> None:
         (["--mode", "add", "--budget", "soon"], "error[E127]"),
         (["--mode", "add", "--device", "cuda:77"], "error[E110]"),
         (["--mode", "add", "--seeds", "0"], "--seeds"),
+        (["--mode", "add", "--device", "cuda:77", "--dry-run"], "error[E110]"),
+        (["--mode", "add", "--launcher-option", "x=1", "--dry-run"], "has no option `x`"),
         ([], "--mode"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -14,11 +15,27 @@ import attrs
 import pytest
 
 from recipe.ablation import execute as execution
-from recipe.ablation.execute import Task, Watcher
-from recipe.ablation.launchers import Ray, Slurm, call, launcher_of
-from recipe.diagnostics import RecipeError
+from recipe.ablation.api import run_study
+from recipe.ablation.execute import Watcher
+from recipe.ablation.launchers import Ray, Slurm, _number, call, launcher_of
+from recipe.ablation.study import study
+from recipe.ablation.workers import Workers
+from recipe.cache import code_of
+from recipe.diagnostics import RecipeError, fail
+from recipe.registry import Vocabulary
 from recipe.signals import Interrupted
 from tests.ablation.helpers import TABLE, MadeUp, execute, made
+
+PLUGIN = '''"""augment dim"""
+from recipe.api import Trick, trick
+
+@trick("augment dim", writes=("inputs",))
+class Dim(Trick):
+    """Take light away."""
+
+    def augment(self, images, draws):
+        return images * PART
+'''
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +51,7 @@ def test_every_cell_is_run_once_and_all_rows_of_a_seed_come_before_the_next(tmp_
     assert [task.seed for task in study.tasks] == [0] * 4 + [1] * 4
     table = study.write()
     assert [len(line.found) for line in table.lines] == [2, 2, 2, 2]
-    assert table.lines[0].seconds_per_epoch == 2.0, "48 images at the median of the speeds"
+    assert table.lines[0].seconds_per_epoch == 3.0, "48 images at the median of each epoch's speeds"
     assert sorted((*TABLE, "ablation.json")) == sorted(
         path.name for path in (tmp_path / "x").iterdir() if path.is_file()
     )
@@ -78,7 +95,7 @@ def test_the_default_folder_is_that_of_the_recipe_whatever_the_seeds(tmp_path: P
 def test_a_folder_is_that_of_one_ablation(tmp_path: Path) -> None:
     execute(made(tmp_path / "x"), MadeUp())
     for words in ({"mode": "drop"}, {"over": ("tweak D",)}):
-        with pytest.raises(RecipeError, match=r"E113.*another recipe, mode or rows"):
+        with pytest.raises(RecipeError, match=r"E113.*another recipe, mode, rows or code"):
             made(tmp_path / "x", **words)  # type: ignore[arg-type]
     (tmp_path / "y").mkdir()
     (tmp_path / "y" / "letter.txt").write_text("precious")
@@ -111,7 +128,7 @@ def test_a_cell_that_fails_ends_it_with_the_reason_and_keeps_the_rest(tmp_path: 
 def test_a_cell_that_ends_without_a_result_is_a_failure(tmp_path: Path) -> None:
     study = made(tmp_path / "x", seeds=1)
     launcher = MadeUp({study.tasks[0].digest: (-9, "training")})
-    with pytest.raises(RecipeError, match=r"E126.*killed by signal 9; training"):
+    with pytest.raises(RecipeError, match=r"E126.*killed by signal 9, by somebody or for want of memory"):
         execute(study, launcher)
 
 
@@ -145,11 +162,66 @@ def test_a_signal_stops_what_runs_and_says_how_to_go_on(tmp_path: Path, number: 
     assert again.ran == [task.digest for task in study.tasks[1:]]
 
 
+def test_a_second_signal_ends_it_at_once_and_gives_the_terminal_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[str | int] = []
+
+    @attrs.define
+    class Display(Watcher):
+        def stop(self) -> None:
+            ended.append("stopped")
+
+    monkeypatch.setattr(execution.os, "_exit", ended.append)
+    study = made(tmp_path / "x")
+    one = execution.Execution(study.home, MadeUp(), 1, (None,), None, (), Display())
+    one._note(signal.SIGINT, None)
+    one._note(signal.SIGINT, None)
+    assert ended == [], "so soon it is the same one"
+    one.since -= 2
+    one._note(signal.SIGTERM, None)
+    assert ended == ["stopped", 143]
+
+
+def test_an_internal_error_of_a_cell_is_told(tmp_path: Path) -> None:
+    study = made(tmp_path / "x", seeds=1)
+    said = "training\ninternal error: ValueError: odd\n  RECIPE_DEBUG=1 shows where it comes from\n"
+    with pytest.raises(RecipeError, match=r"E126.*failed: ValueError: odd"):
+        execute(study, MadeUp({study.tasks[0].digest: (70, said)}))
+
+
 def test_a_run_that_somebody_stopped_goes_on(tmp_path: Path) -> None:
     study = made(tmp_path / "x", seeds=1)
     launcher = MadeUp({study.tasks[0].digest: (143, "stopped")})
     execute(study, launcher)
     assert launcher.ran.count(study.tasks[0].digest) == 2
+
+
+@pytest.mark.parametrize("ended", [Interrupted(2, Path(), 1), fail("E126", "a run failed")])
+def test_what_there_is_is_written_when_it_ends_early(
+    ended: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = made(tmp_path / "x")
+    execute(made(tmp_path / "x", seeds=1), MadeUp())
+
+    def run(self: execution.Execution, tasks: object) -> None:
+        raise ended
+
+    monkeypatch.setattr(execution.Execution, "run", run)
+    with pytest.raises(type(ended)):
+        run_study(study)
+    assert "1 of 2 missing" in (tmp_path / "x/table.md").read_text()
+    assert all((tmp_path / "x" / name).exists() for name in TABLE)
+
+
+def test_other_code_of_a_plugin_is_another_ablation(tmp_path: Path) -> None:
+    file, folders = tmp_path / "dim.py", set()
+    for part in ("0.5", "0.5", "0.25"):
+        code_of.cache_clear()
+        file.write_text(PLUGIN.replace("PART", part))
+        words = Vocabulary.installed([file])
+        folders.add(study("base resnet18; augment dim", mode="drop", vocabulary=words).home.folder)
+    assert len(folders) == 2
 
 
 def test_jobs_share_the_cores_and_take_devices_in_turn(tmp_path: Path) -> None:
@@ -173,6 +245,101 @@ def test_jobs_share_the_cores_and_take_devices_in_turn(tmp_path: Path) -> None:
     assert [command[command.index("--device") + 1] for command in launcher.commands[:2]] == ["cuda:0", "cuda:1"]
     assert launcher.environments[0] == {"OMP_NUM_THREADS": "4"}
     assert launcher.commands[0][-2:] == ["--plugin", "/a/plugin.py"]
+
+
+@pytest.mark.parametrize(("jobs", "user", "threads"), [(1, None, None), (2, None, "4"), (2, "3", None)])
+def test_jobs_on_this_machine_share_its_cores(
+    jobs: int, user: str | None, threads: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launcher = MadeUp()
+    monkeypatch.setattr("recipe.devices.cores", lambda: 8)
+    monkeypatch.setattr("recipe.ablation.api.launcher_of", lambda name, options, folder: launcher)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if user:
+        monkeypatch.setenv("OMP_NUM_THREADS", user)
+    run_study(made(tmp_path / "x", seeds=1), Workers(jobs=jobs))
+    assert {environment.get("OMP_NUM_THREADS") for environment in launcher.environments} == {threads}
+
+
+def test_a_cell_that_is_always_stopped_fails(tmp_path: Path) -> None:
+    study = made(tmp_path / "x", seeds=1)
+    digest = study.tasks[0].digest
+    launcher = MadeUp({digest: (143, "stopped")}, again=True)
+    with pytest.raises(RecipeError, match=r"E126.*exit status 143; stopped"):
+        execute(study, launcher)
+    assert launcher.ran.count(digest) == 3
+
+
+def test_a_cell_that_another_process_trains_is_left_to_it(tmp_path: Path) -> None:
+    study, said = made(tmp_path / "x", seeds=1), list[str]()
+    study.home.prepare(study.identity)
+    cell = study.home.run(study.tasks[0].digest)
+    cell.mkdir(parents=True)
+    holder = "import fcntl, sys; f = open(sys.argv[1], 'a+'); fcntl.lockf(f, fcntl.LOCK_EX); print('held', flush=True);"
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"{holder} f.write('process 7'); f.flush(); input()", str(cell / ".lock")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    assert process.stdout.readline() == "held\n"
+
+    @attrs.define
+    class Finishing(Watcher):
+        """The other process finishes the cell when all others have ended."""
+
+        def end(self, task: Any, cell_of: Any) -> None:
+            if len(launcher.ran) == 2:
+                MadeUp.write(cell, 0.5)
+                process.communicate("\n")
+
+        def note(self, text: str) -> None:
+            said.append(text)
+
+    launcher = MadeUp()
+    execute(study, launcher, watcher=Finishing())
+    assert study.tasks[0].digest not in launcher.ran
+    assert len(said) == 1
+    assert "waiting for `baseline`, seed 0, which " in said[0]
+    assert study.table().lines[0].values == [0.5]
+
+
+def test_damaged_files_of_a_cell_are_mended_by_its_run(tmp_path: Path) -> None:
+    study = made(tmp_path / "x", seeds=1)
+    execute(study, MadeUp())
+    first, second = (study.home.run(task.digest) for task in study.tasks[:2])
+    (first / "metrics.jsonl").write_bytes(b'\xff\n5\n{}\n{"kind": "train", "epoch": "x"}\n')
+    (second / "summary.json").write_text(json.dumps({"digest": second.name}))
+    assert study.table().lines[0].seconds_per_epoch is None
+    assert study.table().lines[1].values == [None], "it is run again"
+    assert study.home.epoch(first.name) is None
+
+
+def test_what_was_computed_in_another_precision_is_told(tmp_path: Path) -> None:
+    study = made(tmp_path / "x", "precision fp16", seeds=2, over=("tweak D",))
+    execute(study, MadeUp(precision="fp32"))
+    assert study.table().lines[1].note == "in fp32, for want of fp16"
+    summary = study.home.run(study.tasks[1].digest) / "summary.json"
+    summary.write_text(json.dumps(json.loads(summary.read_text()) | {"precision": "fp16", "device": "cuda:0"}))
+    table = study.table()
+    assert table.lines[1].note == "1 of 2 in fp32, for want of fp16"
+    assert "Runs were made on cpu and cuda" in table.to_text()
+
+
+def test_a_folder_that_was_hardly_begun_can_be_used(tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / ".ablation.json.abc").write_text("{")
+    launcher = MadeUp()
+    execute(made(tmp_path / "x", seeds=1), launcher)
+    assert launcher.ran
+
+
+@pytest.mark.parametrize("out", ["file", ""])
+def test_a_folder_that_can_not_be(out: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("precious")
+    with pytest.raises(RecipeError, match=r"E111|E113"):
+        made(tmp_path / out if out else "")  # type: ignore[arg-type]
 
 
 def test_all_rows_are_compiled_before_anything_is_trained(tmp_path: Path) -> None:
@@ -254,6 +421,34 @@ def test_a_package_that_is_missing_is_named(
         launcher_of(name, {}, tmp_path)
 
 
-def test_tasks_know_their_digest(tmp_path: Path) -> None:
-    study = made(tmp_path / "x", seeds=1)
-    assert [Task(task.plan, 0, "x").digest for task in study.tasks] == [row[0].digest for row in study.plans]
+def test_images_that_are_not_there_are_told_before_anything_is_trained(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="E070"):
+        made(tmp_path / "x", over=("loss smooth", 'data folder "/nowhere/at/all"'), mode="add")
+
+
+def test_a_trick_that_gives_way_is_told(tmp_path: Path) -> None:
+    study = made(tmp_path / "x", over=("optimizer adamw", "optimizer lars"))
+    assert study.notes == ("", "", "`optimizer adamw` gave way")
+
+
+def test_epochs_are_studied_or_fitted(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"E127.*`epochs` is studied"):
+        study("base resnet18; loss smooth", mode="add", over=("epochs 3",), budget="1h", out=tmp_path / "x")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("120", 120),
+        ("-1", -1),
+        ("0.5", 0.5),
+        ("0", 0),
+        ("0123", "0123"),
+        ("1_000", "1_000"),
+        ("nan", "nan"),
+        ("gpu", "gpu"),
+    ],
+)
+def test_values_of_options_are_numbers_where_they_are_written_as_such(text: str, value: object) -> None:
+    found = _number(text)
+    assert (found, type(found)) == (value, type(value))

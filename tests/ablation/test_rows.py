@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from recipe.ablation.rows import Row, rows_of
@@ -130,3 +132,12 @@ def test_seeds_change_nothing_else() -> None:
     assert {use.statement() for use in plans[1].uses} ^ {use.statement() for use in row.plan.uses} == {
         "seed number=3", "seed number=4",
     }  # fmt: skip
+
+
+def test_tricks_of_several_included_files_keep_their_order(tmp_path: Path) -> None:
+    (tmp_path / "z.recipe").write_text("base resnet18\n" + "# " + "x" * 99 + "\ntweak D\n")
+    (tmp_path / "a.recipe").write_text("loss smooth\n")
+    (tmp_path / "mine.recipe").write_text('include "z.recipe"\ninclude "a.recipe"\naugment mixup\n')
+    plan = bind(tmp_path / "mine.recipe", "tweak C", data=True)
+    labels = [row.label for row in rows_of(plan, "stack", ())]
+    assert labels == ["baseline", "+ tweak D", "+ loss smooth", "+ augment mixup", "+ tweak C"]
