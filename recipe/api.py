@@ -102,6 +102,10 @@ _LAZY = {
 }
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str) -> Any:
     """What needs torch or numpy is imported when it is first asked for."""
     if name in _LAZY:

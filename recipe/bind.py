@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import attrs
 
-from recipe.api import Trick
-from recipe.diagnostics import Diagnostic, RecipeError, fail, listing, nearest
-from recipe.fields import Field, Reading, Unfit
+from recipe.api import Evidence, Trick
+from recipe.diagnostics import Diagnostic, RecipeError, fail, listing, nearest, plural
+from recipe.fields import Field, Later, Reading, Unfit
 from recipe.guest import quiet
 from recipe.layers import Drop, Layers, collect, dialect_recipe
 from recipe.plan import Origin, Plan, Use
@@ -43,15 +44,24 @@ class Group:
         return Origin(self.source.kind, self.words.place, self.words)
 
     def fill(self, dialect: str, suggestions: Mapping[str, tuple[Any, str]]) -> Use:
-        """The trick itself: what is given, else what is suggested, else the dialect's default, else the default."""
+        """The trick itself: what is given, else what is suggested, else the dialect's default, else the default.
+
+        Raises `RecipeError` for a teacher that can't be.
+        """
         values: dict[str, Any] = {}
         origins: dict[str, Origin] = {}
         for field in self.trick.declared.fields:
             suggestion = suggestions.get(f"{self.trick.declared.verb} {field.name}")
             if field.name in self.given:
-                values[field.name], span = self.given[field.name]
+                value, span = self.given[field.name]
+                values[field.name] = value.make() if isinstance(value, Later) else value
                 origins[field.name] = Origin(self.source.kind, span.place, span)
             elif suggestion is not None:
+                if not field.kind.holds(suggestion[0]):
+                    message = (
+                        f"{suggestion[1]} suggests {suggestion[0]!r} for {field.word} of `{self.trick.declared.word}`"
+                    )
+                    raise fail("E080", f"{message}, which takes {field.kind.expects}", self.words)
                 values[field.name] = suggestion[0]
                 origins[field.name] = Origin("suggestion", f"suggested by {suggestion[1]}")
             elif dialect in field.dialects:
@@ -84,6 +94,7 @@ class Binder:
         opened: list[tuple[type[Trick], Span, list[Item]]] = []
         for item in statement.items:
             if item.name is None and item.value.kind == "name" and item.value.text in clauses:
+                self._one_meaning(verb, opened, item)
                 trick = self.vocabulary.load(verb.text, item.value.text, item.span)
                 opened.append((trick, item.span, []))
                 continue
@@ -98,6 +109,19 @@ class Binder:
                 raise fail("E025", f"`{verb.text}` needs a word after it", verb.span, help=f"one of {listing(clauses)}")
             opened.append((self.vocabulary.load(verb.text, None, verb.span), verb.span, []))
         return opened
+
+    def _one_meaning(self, verb: Word, opened: Sequence[tuple[type[Trick], Span, list[Item]]], item: Item) -> None:
+        """See that a clause's name is no value of the trick before it as well, where it is of another package."""
+        before = opened[-1][0] if opened else None
+        if before is None and self.vocabulary.has(verb.text):
+            with contextlib.suppress(RecipeError):  # a verb's own trick that is broken spoils no clause
+                before = self.vocabulary.load(verb.text, None, verb.span)
+        for field in before.declared.fields if before else ():
+            if item.value.text in getattr(field.kind, "words", ()):
+                message = (
+                    f"`{verb.text} {item.value.text}` would mean two things: a clause, and a value of {field.word}"
+                )
+                raise fail("E081", message, item.span, help=f"for the value, write `{field.word}={item.value.text}`")
 
     def groups(self, statement: Statement, source: Source) -> list[Group]:
         """The verb and the clauses of one statement (rules 1 to 4 of the language)."""
@@ -132,13 +156,15 @@ class Binder:
         reading = Reading(source.folder, self._teacher)
         given: dict[str, tuple[Any, Span]] = {}
         errors: list[Diagnostic] = []
+        field: Field | None = None
         for item in items:
             try:
-                field = self._field(declared.word, fields, item, given, clauses)
+                if field is None or not field.kind.many or item.name is not None:  # which takes all that follows
+                    field = self._field(declared.word, fields, item, given, clauses)
                 try:
                     value = field.kind.read(item.value, reading)
                 except Unfit as unfit:
-                    raise self._unfit(unfit, declared.word, field, item, clauses, words) from None
+                    raise self._unfit(unfit, declared.word, field, item, clauses, fields) from None
                 if field.kind.many:
                     before, span = given.get(field.name, ((), item.span))
                     if before and value <= before[-1]:
@@ -178,13 +204,19 @@ class Binder:
         if not free:
             if item.value.kind == "name":
                 raise self._unknown(word.split()[0], item, clauses, None)
-            takes = f"{len(fields)} value{'s' * (len(fields) != 1)}" if fields else "no value"
+            takes = plural(len(fields), "value") if fields else "no value"
             raise fail("E026", f"`{word}` takes {takes}, and `{item.value.text}` is one more", item.span)
         return free[0]
 
-    def _unfit(self, unfit: Unfit, word: str, field: Field, item: Item, clauses: set[str], words: Span) -> RecipeError:
+    def _unfit(
+        self, unfit: Unfit, word: str, field: Field, item: Item, clauses: set[str], fields: Mapping[str, Field]
+    ) -> RecipeError:
         name = item.value
         if name.kind == "name" and item.name is None and not field.kind.takes_name(name.text):
+            for other in fields.values():
+                if name.text in getattr(other.kind, "words", ()):
+                    message = f"`{word}` takes {field.word} first, and `{name.text}` is none"
+                    return fail("E023", message, name.span, help=f"did you mean `{other.word}={name.text}`?")
             if not getattr(field.kind, "words", ()) and not nearest(name.text, clauses):
                 return fail("E023", f"`{word}` {unfit.message}", name.span, help=unfit.help)
             return self._unknown(word.split()[0], item, clauses, field)
@@ -228,7 +260,7 @@ class Binder:
                 return attrs.evolve(self, trail=trail).bind(sources, data=data)
         layers = collect(sources)
         merged = self._merge(layers, data)
-        sound = _fill(merged, layers.dialect)
+        sound = _fill(merged, layers.dialect, layers.errors)
         errors = [*layers.errors, *clashes(sound)]
         if layers.errors:  # what seems to be missing may stand in a statement that is wrong
             errors = [error for error in errors if error.code != "E031"]
@@ -244,7 +276,7 @@ class Binder:
         plan = Plan(layers.dialect, uses, training, sources=tuple(sources), vocabulary=self.vocabulary)
         said = [(use, _asked(use, lambda trick, plan: list(trick.check(plan)), use.trick, plan)) for use in uses]
         warnings = [Diagnostic("W001", text, use.span) for use, texts in said for text in texts]
-        found = [(use, _asked(use, lambda trick, plan: list(trick.evidence(plan)), use.trick, plan)) for use in uses]
+        found = [(use, _asked(use, _evidence, use.trick, plan)) for use in uses]
         evidence = tuple((use, one) for use, several in found for one in several)
         warnings += [
             Diagnostic("W002", one.text, use.span, help=f"see {one.table}")
@@ -288,8 +320,13 @@ class Binder:
         for statement in recipe.statements:
             for group in self._bound(statement, recipe.source, errors):
                 key = (group.trick.declared.verb, group.trick.declared.clause)
-                if key not in merged and not any(_takes_place(other, group) for other in merged.values()):
+                if key not in merged and not any(_decides_alike(other, group) for other in merged.values()):
                     merged[key] = group
+
+
+def _decides_alike(stated: Group, implied: Group) -> bool:
+    """Whether what is stated, whatever its verb, decides what a dialect's statement would."""
+    return bool({*stated.trick.declared.writes} & {*implied.trick.declared.writes} & EXCLUSIVE.keys())
 
 
 def _takes_place(new: Group, old: Group) -> bool:
@@ -324,6 +361,13 @@ def _take_out(drop: Drop, merged: dict[Key, Group], vocabulary: Vocabulary, laye
 T = TypeVar("T")
 
 
+def _evidence(trick: Trick, plan: Plan) -> list[Evidence]:
+    found = list(trick.evidence(plan))
+    if wrong := next((one for one in found if not isinstance(one, Evidence)), None):
+        raise TypeError(f"evidence() gives a {type(wrong).__name__}, not Evidence")
+    return found
+
+
 def _configured(trick: Trick, training: Training) -> Training:
     changed = trick.configure(training)
     if not isinstance(changed, Training):
@@ -343,8 +387,8 @@ def _asked(use: Use, hook: Callable[..., T], *arguments: object) -> T:
         raise fail("E080", message, use.span) from error
 
 
-def _fill(merged: Mapping[Key, Group], dialect: str) -> list[Use]:
-    """Every trick with all its values; the tricks' suggestions are asked first."""
+def _fill(merged: Mapping[Key, Group], dialect: str, errors: list[Diagnostic]) -> list[Use]:
+    """Every trick with all its values; the tricks' suggestions are asked first. Those that can't be are told."""
     suggestions: dict[str, tuple[Any, str]] = {}
     for _, group in sorted(merged.items(), key=lambda pair: (pair[0][0], pair[0][1] or "")):
         if group.trick.suggest is not Trick.suggest:
@@ -352,8 +396,15 @@ def _fill(merged: Mapping[Key, Group], dialect: str) -> list[Use]:
             named = (
                 f"{use.word} {next(iter(use.values.values()), '')}".strip() if use.declared.verb == "base" else use.word
             )
-            suggestions |= {name: (value, f"`{named}`") for name, value in _asked(use, use.trick.suggest).items()}
-    return [group.fill(dialect, suggestions) for group in merged.values()]
+            found = _asked(use, lambda trick: dict(trick.suggest()), use.trick)
+            suggestions |= {name: (value, f"`{named}`") for name, value in found.items()}
+    filled = []
+    for group in merged.values():
+        try:
+            filled.append(group.fill(dialect, suggestions))
+        except RecipeError as error:
+            errors += error.diagnostics
+    return filled
 
 
 def _unique(diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:

@@ -169,7 +169,10 @@ CODES: Mapping[str, tuple[str, str]] = {
         "a run of an ablation failed",
         "It did not diverge, but ended with an error, which is told. What has run is kept: the same command goes on.",
     ),
-    "E127": ("a budget that can't be", "It is no time, or too short for one epoch of every row."),
+    "E127": (
+        "a budget that can't be",
+        "It is no time, too short for one epoch of every row, or chooses the epochs that `--over` studies.",
+    ),
     "W001": ("something to look at", "The recipe can be used as it is, but a trick points at something unusual in it."),
     "W002": (
         "a table speaks against it",

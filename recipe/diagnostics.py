@@ -10,6 +10,7 @@ from typing import TextIO
 
 import attrs
 
+from recipe.codes import CODES
 from recipe.source import Span
 
 SCHEMA_VERSION = 1
@@ -23,12 +24,17 @@ class Diagnostic:
     ``others`` are further places with a word on each.
     """
 
-    code: str
+    code: str = attrs.field()
     message: str
     span: Span | None = None
     label: str = ""
     others: tuple[tuple[Span, str], ...] = ()
     help: str = ""
+
+    @code.validator
+    def _known(self, attribute: object, code: str) -> None:
+        if code not in CODES:
+            raise ValueError(f"there is no code {code!r}")
 
     @property
     def severity(self) -> str:
@@ -77,9 +83,15 @@ def listing(words: Iterable[str], most: int = 12) -> str:
     return shown + (f" and {len(words) - most} more" if len(words) > most else "")
 
 
+def plural(number: int, what: str) -> str:
+    """A number of things: ``1 epoch``, ``2 epochs``."""
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
 def wants_color(stream: TextIO | None) -> bool:
     """Whether a stream is a terminal that may be written to in colour."""
-    return stream is not None and stream.isatty() and "NO_COLOR" not in os.environ
+    plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
+    return stream is not None and stream.isatty() and not plain
 
 
 def _style(text: str, color: bool, **style: object) -> str:

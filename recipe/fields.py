@@ -39,6 +39,13 @@ class RecipeFile:
     digest: str
 
 
+@attrs.frozen
+class Later:
+    """A value that is worked out once it counts: what a layer says, and one above it drops, opens no file."""
+
+    make: Callable[[], Any]
+
+
 def quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
@@ -57,6 +64,10 @@ class Kind:
 
     def write(self, value: Any) -> str:
         return str(value)
+
+    def holds(self, value: Any) -> bool:
+        """Whether a value that Python code gives is one of this kind."""
+        return isinstance(value, str)
 
     def takes_name(self, name: str) -> bool:
         """Whether a bare name can be a value of this kind."""
@@ -116,13 +127,19 @@ class Number(Kind):
         assert isinstance(value, float)
         if not math.isfinite(value) or (self.whole and value != int(value)):
             raise Unfit("E023", f"takes {self.expects}, not `{word.text}`")
-        if (
-            not self.minimum <= value <= self.maximum
-            or (self.above is not None and value <= self.above)
-            or (self.below is not None and value >= self.below)
-        ):
+        if not self._within(value):
             raise Unfit("E024", f"takes {self.expects}, not `{word.text}`")
         return int(value) if self.whole else value + 0.0  # -0 is 0
+
+    def _within(self, value: float) -> bool:
+        inside = self.minimum <= value <= self.maximum
+        return inside and (self.above is None or value > self.above) and (self.below is None or value < self.below)
+
+    def holds(self, value: Any) -> bool:
+        if isinstance(value, str):
+            return value in self.words
+        number = isinstance(value, int if self.whole else (int, float)) and not isinstance(value, bool)
+        return number and math.isfinite(value) and self._within(value)
 
     def write(self, value: Any) -> str:
         return value if isinstance(value, str) else written(value)
@@ -147,6 +164,10 @@ class Numbers(Kind):
     def expects(self) -> str:
         return f"rising numbers, each {self.each.expects}"
 
+    def holds(self, value: Any) -> bool:
+        rising = isinstance(value, tuple) and all(map(self.each.holds, value)) and [*value] == sorted({*value})
+        return rising and len(value) > 0
+
     def read(self, word: Word, reading: Reading) -> Any:
         return self.each.read(word, reading)
 
@@ -164,6 +185,9 @@ class Choice(Kind):
     @property
     def expects(self) -> str:
         return "one of " + ", ".join(f"`{word}`" for word in self.words)
+
+    def holds(self, value: Any) -> bool:
+        return value in self.words
 
     def takes_name(self, name: str) -> bool:
         return name in self.words
@@ -242,7 +266,7 @@ class Teacher(Kind):
         if word.kind != "string":
             raise Unfit("E023", f"takes {self.expects}, not `{word.text}`", f'write `"{word.text}"`')
         path = _absolute(word, reading)
-        return RecipeFile(str(path), reading.bind(path, word))
+        return Later(lambda: RecipeFile(str(path), reading.bind(path, word)))
 
     def write(self, value: Any) -> str:
         return quoted(value.path)
@@ -293,7 +317,7 @@ def number(
 
 
 def integer(
-    default: int | None = REQUIRED,
+    default: int | str | None = REQUIRED,
     help: str = "",
     *,
     minimum: float = -math.inf,

@@ -55,6 +55,11 @@ class Use:
     def values(self) -> dict[str, Any]:
         return {field.name: getattr(self.trick, field.name) for field in self.declared.fields}
 
+    @property
+    def first(self) -> str:
+        """Its first value, as a model's name; its words, where it has none."""
+        return str(next(iter(self.values.values()), self.word))
+
     def statement(self) -> str:
         """This trick as a statement that states every value which can be stated."""
         parts, skipped = [self.word], False
@@ -101,6 +106,11 @@ class Plan:
     @property
     def base(self) -> Trick:
         return self.hooked("build")[0]
+
+    @property
+    def model(self) -> str:
+        """The name of the stock model, as the recipe says it."""
+        return next(use.first for use in self.uses if use.trick.overrides("build"))
 
     def canonical(self) -> str:
         """The canonical recipe: every value explicit, one statement a line; it binds to an equal plan."""

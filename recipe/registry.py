@@ -6,8 +6,8 @@ Only the tricks that a recipe uses are imported, and what is wrong with one spoi
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
+import re
 import sys
 from collections.abc import Iterable
 from importlib import metadata
@@ -16,7 +16,7 @@ from pathlib import Path
 import attrs
 
 from recipe.diagnostics import RecipeError, fail
-from recipe.fields import Choice
+from recipe.fields import digest
 from recipe.guest import Endless, importing
 from recipe.source import Span
 from recipe.trick import API_VERSION, Trick
@@ -29,6 +29,9 @@ DIRECTIVES = {
     "dialect": "dialect paper|gluoncv|torchvision: choose the defaults where the published sources differ",
 }
 """The verbs that the compiler itself understands."""
+
+PLUGIN = "recipe_plugin_"
+"""How the names of modules begin that are plugins' single files."""
 
 Key = tuple[str, str | None]
 
@@ -56,10 +59,10 @@ class Vocabulary:
         """What installed packages register, and the tricks of single plugin files."""
         offers: list[tuple[Key, Offer]] = []
         for entry in metadata.entry_points(group=GROUP):
-            verb, _, clause = entry.name.partition(".")
+            verb, _, clause = entry.name.replace(" ", ".").partition(".")
             package = entry.dist.name if entry.dist else "an unnamed package"
             offers.append(((verb, clause or None), Offer(package, entry)))
-        for path in plugins:
+        for path in {path.resolve(): path for path in plugins}.values():  # each once
             offers += _from_file(path)
         return cls(offers)
 
@@ -82,20 +85,6 @@ class Vocabulary:
 
     def load(self, verb: str, clause: str | None, span: Span | None = None) -> type[Trick]:
         """The trick behind a verb and clause; raises `RecipeError` where it can't be used."""
-        found = self._load(verb, clause, span)
-        opened = [found]
-        if clause is not None and self.has(verb):
-            with contextlib.suppress(RecipeError):  # a verb's own trick that is broken spoils no clause
-                opened.append(self._load(verb, None, span))
-        for trick in opened:
-            for field in trick.declared.fields:
-                words = field.kind.words if isinstance(field.kind, Choice) else ()
-                if both := self.clauses(verb) & set(words):
-                    message = f"`{verb} {min(both)}` would mean two things: a clause, and a value of {field.name}"
-                    raise fail("E081", message, span)
-        return found
-
-    def _load(self, verb: str, clause: str | None, span: Span | None) -> type[Trick]:
         key = (verb, clause)
         if key not in self._loaded:
             word = verb if clause is None else f"{verb} {clause}"
@@ -105,7 +94,8 @@ class Vocabulary:
                 raise fail("E081", message, span)
             if len(offers) > 1:
                 names = " and ".join(sorted(offer.package for offer in offers))
-                raise fail("E081", f"`{word}` is registered by {names}", span, help="uninstall one of them")
+                help = "uninstall one of them" if all(offer.entry for offer in offers) else "leave out that file"
+                raise fail("E081", f"`{word}` is registered by {names}", span, help=help)
             self._loaded[key] = self._import(word, offers[0], span)
         return self._loaded[key]
 
@@ -143,10 +133,13 @@ def _said(error: BaseException) -> str:
 
 def _from_file(path: Path) -> list[tuple[Key, Offer]]:
     """The tricks of one plugin file; the user named it, so its code may run."""
-    spec = importlib.util.spec_from_file_location(f"recipe_plugin_{path.stem}", path)
+    name = f"{PLUGIN}{re.sub(r'[^0-9A-Za-z]', '_', path.stem)}_{digest(str(path.resolve()).encode())[:8]}"
+    spec = importlib.util.spec_from_file_location(name, path)
     if not path.is_file() or spec is None or spec.loader is None:
         raise fail("E080", f"`{path}` is no Python file", help="--plugin takes the path of a .py file")
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    if (folder := str(path.resolve().parent)) not in sys.path:
+        sys.path.append(folder)  # last, where what lies beside the file is found and hides nothing
     try:
         with importing():
             spec.loader.exec_module(module)
@@ -158,4 +151,10 @@ def _from_file(path: Path) -> list[tuple[Key, Offer]]:
     found = list(dict.fromkeys(v for v in own if issubclass(v, Trick) and "declared" in vars(v)))
     if not found:
         raise fail("E080", f"the plugin {path} declares no trick", help="decorate a class with recipe.api.trick")
+    for cls in found:
+        if cls.declared.verb in DIRECTIVES:
+            message = (
+                f"`{cls.declared.word}` of {path} can't be used: `{cls.declared.verb}` is a word of the language itself"
+            )
+            raise fail("E081", message)
     return [((cls.declared.verb, cls.declared.clause), Offer(str(path), loaded=cls)) for cls in found]

@@ -71,7 +71,7 @@ def clashes(uses: Sequence[Use]) -> list[Diagnostic]:
             excluded = other.word in use.declared.excludes or use.word in other.declared.excludes
             if slots or excluded:
                 why = f"both decide {EXCLUSIVE[slots[0]]}" if slots else "one excludes the other"
-                first, second = sorted((other, use), key=lambda u: (u.span is not None, u.span.start if u.span else 0))
+                first, second, help = _in_order(other, use)
                 places = ((first.span, f"`{first.word}` is here"),) if first.span else ()
                 found.append(
                     Diagnostic(
@@ -79,7 +79,7 @@ def clashes(uses: Sequence[Use]) -> list[Diagnostic]:
                         f"`{first.word}` and `{second.word}` clash: {why}{_packages(first, second)}",
                         second.span,
                         others=places,
-                        help=f"leave one out, or write `drop {first.word}`",
+                        help=help,
                     )
                 )
         for need in use.declared.needs:
@@ -87,6 +87,17 @@ def clashes(uses: Sequence[Use]) -> list[Diagnostic]:
                 message = f"`{use.word}` needs `{need}`"
                 found.append(Diagnostic("E031", message, use.span, help=f"add `{need}`"))
     return found
+
+
+def _in_order(lower: Use, upper: Use) -> tuple[Use, Use, str]:
+    """Two tricks that clash as they are written, and what to do; ``upper`` is of the same layer or of a later one."""
+    if lower.span and upper.span and lower.span.source == upper.span.source:
+        first, second = (lower, upper) if lower.span.start < upper.span.start else (upper, lower)
+        return first, second, "leave one out"
+    if upper.span is None and lower.span is not None:  # what a dialect implies lies under all that is written
+        lower, upper = upper, lower
+    drop = f", or write `drop {lower.word}` beside it" if lower.span else ""
+    return lower, upper, f"leave out `{upper.word}`{drop}"
 
 
 def _packages(first: Use, second: Use) -> str:

@@ -37,7 +37,8 @@ class Word:
         if self.kind == "number":
             return float(self.text)
         if self.kind == "percent":
-            return float(self.text[:-1]) / 100
+            digits, _, power = self.text[:-1].lower().partition("e")
+            return float(f"{digits}e{int(power or 0) - 2}")  # 0.7% is 0.007, which 0.7 / 100 is not
         if self.kind == "string":
             return re.sub(r"\\(.)", r"\1", self.text[1:-1])
         return self.text

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from recipe.api import Trick, number, numbers, trick
 from recipe.fields import Choice, quoted
 from recipe.layers import DIALECTS
 from recipe.registry import DIRECTIVES, Vocabulary
-from tests.helpers import bind, diagnostics, errors
+from tests.helpers import bind, diagnostics, errors, vocabulary_with
 from tests.strategies import all_tricks
 
 
@@ -148,6 +149,7 @@ def test_a_path_is_kept_absolute_and_is_relative_to_the_recipe(tmp_path: Path) -
         ("lr step 60 30", "E024", "30", "rising numbers"),
         ("lr step 30 30", "E024", "30", "rising numbers"),
         ("lr step 30 by=1", "E024", "1", "`by` of `lr step` takes a number above 0 and below 1"),
+        ("augment erase black", "E023", "black", "takes probability first, and `black` is none"),
         # Too little, and too much.
         ("tweak", "E025", "tweak", "one of `A`, `B`, `C`, `D`"),
         ("lr warmup", "E025", "warmup", "needs a number"),
@@ -307,8 +309,8 @@ def _with_every_word(vocabulary: Vocabulary) -> list[tuple[str, list[tuple[int, 
     """Recipes that bind, each with its words that can be mistyped: where they begin, and what else would be valid."""
     verbs = vocabulary.verbs()
     found = []
-    for trick in all_tricks():
-        verb, clause = trick.declared.verb, trick.declared.clause
+    for found_trick in all_tricks():
+        verb, clause = found_trick.declared.verb, found_trick.declared.clause
         text, places = "", []
 
         places.append((0, verbs))
@@ -316,8 +318,8 @@ def _with_every_word(vocabulary: Vocabulary) -> list[tuple[str, list[tuple[int, 
         if clause is not None:
             places.append((len(text), vocabulary.clauses(verb)))
             text += f"{clause} "
-        names = {field.word for field in trick.declared.fields}
-        for field in trick.declared.fields:
+        names = {field.word for field in found_trick.declared.fields}
+        for field in found_trick.declared.fields:
             places.append((len(text), names))
             text += f"{field.word}="
             if isinstance(field.kind, Choice):
@@ -327,10 +329,10 @@ def _with_every_word(vocabulary: Vocabulary) -> list[tuple[str, list[tuple[int, 
                 text += f"{value} "
             else:
                 sample = {"lr warmup epochs": "5", "lr step epochs": "30", "loss bce threshold": "0.2"}
-                given = sample.get(f"{trick.declared.word} {field.name}")
+                given = sample.get(f"{found_trick.declared.word} {field.name}")
                 stated = not field.required and field.default is not None
-                number = given or (field.kind.write(field.default) if stated else "8")
-                text += (quoted("x") if "path" in field.kind.expects else number) + " "
+                text_of = given or (field.kind.write(field.default) if stated else "8")
+                text += (quoted("x") if "path" in field.kind.expects else text_of) + " "
         found.append((text.strip(), places))
     for word, rest, valid in (("dialect", "gluoncv", set(DIALECTS)), ("drop", "augment", verbs - set(DIRECTIVES))):
         found.append((f"{word} {rest}", [(0, verbs), (len(word) + 1, valid)]))
@@ -383,3 +385,40 @@ def test_the_recipes_with_every_word_bind(vocabulary: Vocabulary) -> None:
             assert errors("base resnet50; augment flip", text) == [], text
         else:
             assert errors(text if text.startswith("base") else f"base resnet50\n{text}") == [], text
+
+
+def test_a_field_of_many_takes_all_that_follow_its_name() -> None:
+    @trick("many", writes=("run",))
+    class Many(Trick):
+        """Take numbers."""
+
+        first: float | None = number(None, "one number")
+        at: tuple[float, ...] = numbers(help="more numbers")
+
+    words = vocabulary_with(Many)
+    plan = bind("base resnet18; many at=1 2 3", words=words)
+    assert plan.find("many").values == {"first": None, "at": (1.0, 2.0, 3.0)}  # type: ignore[union-attr]
+    assert bind(plan.canonical(), words=words).digest == plan.digest
+
+
+@pytest.mark.parametrize(("name", "value"), [("batch total", -5), ("epochs count", 2.0), ("lr rate", "fast")])
+def test_a_suggestion_must_be_a_value_of_the_field(name: str, value: object) -> None:
+    @trick("hint", writes=("run",))
+    class Hint(Trick):
+        """Suggest something."""
+
+        def suggest(self) -> dict[str, object]:
+            return {name: value}
+
+    words = vocabulary_with(Hint)
+    (error,) = diagnostics("base resnet18; hint", words=words)
+    assert (error.code, repr(value) in error.message) == ("E080", True)
+
+
+def test_what_a_dialect_implies_gives_way_to_whatever_decides_the_same() -> None:
+    @trick("shampoo", writes=("optimizer",))
+    class Shampoo(Trick):
+        """Update in another way."""
+
+    words = vocabulary_with(Shampoo)
+    assert bind("base resnet18; shampoo", words=words).use("optimizer") is None

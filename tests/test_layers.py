@@ -276,4 +276,16 @@ def test_teachers_of_teachers_end(tmp_path: Path) -> None:
 
 def test_a_bad_teacher_is_read_and_told_of_once(tmp_path: Path) -> None:
     top = files(tmp_path, t="bach 8", top='base resnet18\nloss distill "t.recipe"\nloss distill "./t.recipe"')
-    assert errors(top) == ["E060", "E020", "E060"]
+    assert errors(top) == ["E028", "E060", "E020"], "the one that counts"
+
+
+def test_a_teacher_that_is_dropped_or_replaced_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "below.recipe").write_text('base resnet18\nloss distill "gone.recipe"\n')
+    (tmp_path / "teacher.recipe").write_text("base resnet34\n")
+    above = tmp_path / "above.recipe"
+    above.write_text('include "below.recipe"\n')
+    assert [error.code for error in diagnostics(above)] == ["E001"]
+    above.write_text('include "below.recipe"\ndrop loss\n')
+    assert diagnostics(above) == ()
+    above.write_text('include "below.recipe"\nloss distill "teacher.recipe"\n')
+    assert diagnostics(above) == ()

@@ -95,11 +95,20 @@ def test_a_trick_may_say_which_version_of_the_api_it_was_written_for(tmp_path: P
         (GOOD.format(word="shine") + "\n    api_version = 99", "version 99 of the API, and this is 1"),
         (GOOD.format(word="shine").replace('"""Do what others do."""', "pass"), "a docstring must say what it does"),
         (GOOD.format(word="shine one two"), "a verb, or a verb and a clause"),
+        (GOOD.format(word="shine 1"), "a verb, or a verb and a clause"),
+        (GOOD.format(word="über"), "a verb, or a verb and a clause"),
+        (GOOD.format(word="shine").replace('"shine"', '"shine", writes="grads"'), "writes= takes a tuple"),
+        (GOOD.format(word="shine").replace('"shine"', '"shine", after=[3]'), "after= takes a tuple"),
+        (GOOD.format(word="shine").replace("number(1,", 'number("one",'), "the default of `amount` is 'one'"),
+        (GOOD.format(word="shine").replace("amount: float =", "amount ="), "`amount` needs its type"),
+        (GOOD.format(word="shine").replace('"fancy"', '"3x3"'), "no recipe can write the word `3x3` of `sort`"),
         (GOOD.format(word="shine") + "\n    def blend(self): ...", "`blend` is no hook"),
-        (GOOD.format(word="shine") + "\n    other: int = 3", "declare `other` with number()"),
+        (GOOD.format(word="shine") + "\n    other: int = 3", "declare `other` with one of number()"),
         (GOOD.format(word="shine").replace('"how much"', '""'), "`amount` needs a line of help"),
         (GOOD.format(word="shine").replace("amount", "factor"), "`factor` is a hook, and can't be the name of a field"),
         (GOOD.format(word="shine").replace('@trick("shine"', '@trick("shine", writes=("sky",)'), "no slot `sky`"),
+        (GOOD.format(word="shine").replace('@trick("shine"', '@trick("shine", writes=("grad",)'), "mean `grads`?"),
+        (GOOD.format(word="shine") + "\n    def rewrites(self, net): ...", "did you mean `rewrite`? Else begin"),
     ],
 )
 def test_a_broken_plugin_spoils_only_its_own_words(text: str, said: str, site: Path) -> None:
@@ -185,17 +194,24 @@ def test_a_package_that_registers_words_of_ours(site: Path) -> None:
     ("clause", "text"),
     [
         ("compile.max-autotune", "compile max-autotune"),  # a value of the verb's own trick
-        ("compile.max-autotune", "compile"),
-        ("loss.others", "loss smooth 0.1"),  # a value of another clause
+        ("loss.others", "loss smooth 0.1 others"),  # a value of another clause
     ],
 )
 def test_a_clause_that_is_a_value_already(clause: str, text: str, site: Path) -> None:
     words = clause.replace(".", " ")
     install(site, "rival", {clause: "clause_mod:Theirs"}, clause_mod=GOOD.format(word=words))
-    found = diagnostics(f"base resnet50; {text}", words=Vocabulary.installed())
-    assert {error.code for error in found} == {"E081"}
-    assert f"`{words}` would mean two things: a clause, and a value of" in found[0].message
-    assert errors("base resnet50; lr cosine", words=Vocabulary.installed()) == []
+    (found,) = diagnostics(f"base resnet50; {text}", words=Vocabulary.installed())
+    assert found.code == "E081"
+    assert f"`{words}` would mean two things: a clause, and a value of" in found.message
+    named = f"{text.rpartition(' ')[0]} {found.help.partition('`')[2].rstrip('`')}"
+    assert errors(f"base resnet50; lr cosine; {named}", words=Vocabulary.installed()) == []
+
+
+def test_a_clause_of_another_package_spoils_no_verb_that_every_recipe_has(site: Path) -> None:
+    install(site, "rival", {"precision.fp32": "clause_mod:Theirs"}, clause_mod=GOOD.format(word="precision fp32"))
+    words = Vocabulary.installed()
+    assert errors("base resnet50; compile", words=words) == []
+    assert bind("base resnet50; precision format=fp32", words=words).training.precision == "fp32"
 
 
 def test_the_vocabulary_of_a_release_is_sound(vocabulary: Vocabulary) -> None:
@@ -204,6 +220,8 @@ def test_the_vocabulary_of_a_release_is_sound(vocabulary: Vocabulary) -> None:
         assert (trick.declared.verb, trick.declared.clause) == key
         assert trick.declared.package == "recipe-compiler"
         assert trick.declared.verb not in DIRECTIVES
+        values = {word for field in trick.declared.fields for word in getattr(field.kind, "words", ())}
+        assert not values & vocabulary.clauses(key[0]), "each word has one meaning"
 
 
 # ---- what imports what

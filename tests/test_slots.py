@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
+import attrs
 import pytest
 
 from recipe.api import Trick, trick
 from recipe.diagnostics import RecipeError
 from recipe.plan import Origin, Use
 from recipe.slots import COMBINED, EXCLUSIVE, READING_ORDER, clashes, reading_key, solve
+from recipe.source import Source, Span
 from recipe.trick import HOOKS
 from tests.helpers import bind, diagnostics
 from tests.strategies import all_tricks
@@ -21,8 +24,6 @@ def use(word: str, package: str = "recipe-compiler", **declared: tuple[str, ...]
     @trick(word, **declared)  # type: ignore[arg-type]
     class Made(Trick):
         """Do nothing."""
-
-    import attrs
 
     Made.declared = attrs.evolve(Made.declared, package=package)
     return Use(Made(), {}, Origin("default", "default"))
@@ -137,13 +138,26 @@ def test_what_may_stand_together(uses: list[Use]) -> None:
         "init stock kaiming",
     ],
 )
-def test_a_clash_in_a_recipe_shows_both_places_and_what_to_drop(text: str) -> None:
-    verb, first, second = text.split()[:3]
+def test_a_clash_in_a_recipe_shows_both_places(text: str) -> None:
+    _, first, second = text.split()[:3]
     (error,) = diagnostics(f"base resnet50\n{text}")
     assert error.code == "E030"
     assert error.span is not None
     assert [span.text for span, _ in error.others] + [error.span.text] == [first, second]
-    assert f"drop {verb} {first}" in error.help
+    assert error.help == "leave one out"
+
+
+def test_of_two_layers_that_clash_the_lower_one_can_be_dropped() -> None:
+    found = []
+    for name, word in (("below", "shine"), ("above", "glow")):
+        origin = Origin("file", name, Span(Source(name, word, Path.cwd()), 0, len(word)))
+        found.append(attrs.evolve(use(word, writes=("gate",)), origin=origin))
+    (error,) = clashes(found)
+    assert error.span == found[1].span
+    assert [span for span, _ in error.others] == [found[0].span]
+    assert error.help == "leave out `glow`, or write `drop shine` beside it"
+    (error,) = clashes([found[0], use("dim", writes=("gate",))])  # a dialect's lies under all that is written
+    assert error.help == "leave out `shine`", "what no layer says can't be dropped"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -156,3 +157,11 @@ def test_every_span_covers_its_word(recipe: Written) -> None:
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_the_examples_are_well_formed(path: Path) -> None:
     assert parse(path.read_text("utf-8")).statements
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("0.7%", 0.007), ("10%", 0.1), ("-5.%", -0.05), (".5e1%", 0.05), ("1E-2%", 1e-4), ("1e99999%", math.inf)],
+)
+def test_a_percentage_is_the_nearest_number(text: str, value: float) -> None:
+    assert parse(f"lr {text}").statements[0].items[0].value.value == value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -23,4 +24,4 @@ def plugin(name: str, out: Path | None) -> None:
     root, written = write_plugin(name, out, vocabulary(()))
     for path in written:
         click.echo(path)
-    click.echo(f"next: cd {root} && pip install -e '.[test]' && pytest")
+    click.echo(f"next: cd {shlex.quote(str(root))} && pip install -e '.[test]' && pytest")

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from recipe.diagnostics import fail
+from recipe.diagnostics import fail, plural
 
 
 @click.command("test-plugin", short_help="Check the tricks of a package.")
@@ -42,11 +42,11 @@ def command(package: str, only: tuple[str, ...], company: tuple[str, ...], value
             status, message = "skipped", str(reason)
         counts[status] += 1
         click.echo(f"{status:<7} {check}" + (f" – {message}" if message else ""))
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     tricks = len({check.trick for check in found})
     click.echo(
-        f"{tricks} trick{'s' * (tricks != 1)}: {counts['ok']} checks ok, {counts['FAILED']} failed, "
-        f"{counts['skipped']} skipped"
+        f"{plural(tricks, 'trick')}: {counts['ok']} checks ok, {counts['FAILED']} failed, {counts['skipped']} skipped"
     )
     sys.exit(1 if counts["FAILED"] else 0)
 

@@ -36,7 +36,16 @@ def command(verb: str | None, name: str | None, plugins: tuple[str, ...]) -> Non
         raise fail("E021", f"`{verb}` does not know `{name}`", help=help)
     else:
         keys = [key for key in words.keys() if key[0] == verb and (name is None or key[1] == name)]  # noqa: SIM118
-        click.echo("\n\n".join(page(words.load(*key)) for key in keys))
+        pages, failures = [], list[RecipeError]()
+        for key in keys:
+            try:
+                pages.append(page(words.load(*key)))
+            except RecipeError as error:
+                failures.append(error)
+        if pages:
+            click.echo("\n\n".join(pages))
+        _tell(failures)
+        sys.exit(0 if pages else 2)
 
 
 def _overview(words: Vocabulary) -> None:
@@ -53,9 +62,13 @@ def _overview(words: Vocabulary) -> None:
     for verb, text in DIRECTIVES.items():
         summary = text.partition(": ")[2]
         click.echo(f"{verb:<{width}}  {summary[0].upper()}{summary[1:]}.")
+    _tell(broken)
+    sys.exit(0)
+
+
+def _tell(broken: list[RecipeError]) -> None:
     for failure in broken:
         click.echo("\n" + render(failure.diagnostics), err=True)
-    sys.exit(0)
 
 
 def _summary(trick: type[Trick]) -> str:

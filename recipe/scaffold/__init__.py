@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from importlib import resources
+from importlib import metadata, resources
 from pathlib import Path, PurePosixPath
 
 import attrs
@@ -33,8 +33,12 @@ class Names:
             )
             raise fail("E123", f"`{name}` is no name for a package", help=help)
         made = cls(name if name.startswith("recipe-") else f"recipe-{name}")
+        if not NAME.fullmatch(made.word):
+            raise fail("E123", f"`{name}` leaves no word for a trick", help="a letter follows after `recipe-`")
+        if any(metadata.Distribution.discover(name=made.distribution)):
+            raise fail("E123", f"a package `{made.distribution}` is installed already", help="take another name")
         for verb in ("tweak", "augment"):
-            if not made.word or vocabulary.has(verb, made.word):
+            if vocabulary.has(verb, made.word):
                 raise fail("E123", f"`{verb} {made.word}` is a trick already", help="take another name")
         return made
 

@@ -83,7 +83,7 @@ def trained_quickly() -> Iterator[list[tuple[str, Any]]]:
     handed: list[tuple[str, Any]] = []
     loader: Any = torch.utils.data.DataLoader
 
-    def compiled(model: nn.Module, mode: str) -> nn.Module:
+    def compiled(model: nn.Module, mode: str, dynamic: bool | None) -> nn.Module:
         handed.append(("compiled", mode))
         return model
 

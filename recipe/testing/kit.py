@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from recipe.diagnostics import RecipeError, fail, listing, nearest
-from recipe.registry import Key, Vocabulary
+from recipe.guest import quiet
+from recipe.registry import GROUP, Key, Vocabulary
 from recipe.testing.findings import Skipped, Unmet
 from recipe.testing.rules import CHECKS, rule
 from recipe.trick import Trick
@@ -31,7 +32,8 @@ class Check:
     def run(self) -> None:
         """Make the check. Raises `Unmet`, an `AssertionError`, for what is wrong, and `Skipped` with a reason."""
         try:
-            self._made()
+            with quiet():
+                self._made()
         except (Unmet, Skipped, RecipeError) as found:
             if isinstance(found, RecipeError):
                 raise Unmet(f"`{self.trick}` can't be used:\n{found}") from found
@@ -94,6 +96,7 @@ def _offered(package: str | Path) -> tuple[Vocabulary, list[Key]]:
         names = sorted({name for key in words.keys() for name in words.packages(key)})  # noqa: SIM118
         near = nearest(str(package), names)
         help = f"did you mean `{near}`?" if near else f"these do: {listing(names)}; or name a plugin's FILE.py"
+        help += f"; tricks are entry points of the group `{GROUP}`"
         raise fail("E001", f"no installed package `{package}` offers tricks", help=help)
     return words, keys
 

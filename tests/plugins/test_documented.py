@@ -86,7 +86,7 @@ def test_one_call_of_several_is_not_substituted(tmp_path: Path) -> None:
 def test_a_trick_that_refuses(tmp_path: Path) -> None:
     words = Vocabulary.installed([block_of("augment band", tmp_path)])
     (error,) = diagnostics("base resnet18; augment band 0.5 0.5", words=words)
-    assert (error.code, error.span.text) == ("E024", "band")  # type: ignore[union-attr]
+    assert (error.code, error.span.text) == ("E024", "0.5")  # type: ignore[union-attr]
     plan = recipe.compile("base resnet18; augment band jitter", device="meta", vocabulary=words).plan
     assert [warning.message for warning in plan.warnings] == ["`augment jitter` changes the brightness too"]
 

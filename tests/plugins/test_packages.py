@@ -71,6 +71,8 @@ def test_the_example_of_a_package_installs_and_passes_its_tests(python: Path, tm
         ("a--b", "is no name for a package"),
         ("../shine", "is no name for a package"),
         ("D", "is no name for a package"),
+        ("compiler", "a package `recipe-compiler` is installed already"),
+        ("recipe-7x", "leaves no word for a trick"),
         ("recipe-mixup", "`augment mixup` is a trick already"),
         ("flip", "`augment flip` is a trick already"),
     ],

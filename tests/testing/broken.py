@@ -69,11 +69,26 @@ class Bounded(Trick):
 """
 
 
+INIT = """
+@trick("init narrow", reads=("stem", "trunk"), writes=("init",))
+class Narrow(Trick):
+    '''Draw the weights of convolutions from a narrow interval.'''
+
+    most: float = number(0.1, "largest weight", above=0)
+
+    def rewrite(self, net):
+        for address, kind, _ in net.layers():
+            if kind == "conv":
+                ends = {"a": -self.most, "b": self.most}
+                yield Site(address, (Initialise(f"{address}.weight", "uniform", ends),))
+"""
+
 SOUND = {
     "augment mirror": FLIP,
     "loss even": PENALTY,
     "gentle": GENTLE,
     "tweak bounded": STEM,
+    "init narrow": INIT,
 }
 
 
@@ -116,13 +131,11 @@ BROKEN = {
     "it prints": Broken(
         "light", "augment mirror", "import os\n\nos.write(1, b'hello')\n" + FLIP, "prints to standard output"
     ),
-    "a default is none of its words": Broken(
+    "its edits hold what is no plain value": Broken(
         "canonical",
-        "augment mirror",
-        but(
-            FLIP, "    def augment", "    way: str = choice('up', 'where to', of=('left', 'right'))\n\n    def augment"
-        ).replace("images.flip(3)", "images.flip(3) * (0.5 if self.way == 'left' else 1)"),
-        "does not bind",
+        "init narrow",
+        but(INIT, '"b": self.most', '"b": __import__("numpy").float32(self.most)'),
+        "is no JSON",
     ),
     "a hook goes with another slot": Broken(
         "clashes", "augment mirror", but(FLIP, 'writes=("inputs",)', 'writes=("run",)'), 'declare "inputs"'

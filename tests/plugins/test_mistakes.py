@@ -1,0 +1,137 @@
+"""What authors get wrong is told as theirs, with the trick, the file, and what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import recipe
+from recipe.diagnostics import RecipeError
+from recipe.registry import Vocabulary
+
+REWRITE = '''
+"""focus: a rewrite."""
+from recipe.api import Insert, Layer, SetAttribute, Site, Substitute, Trick, fail, trick
+
+
+@trick("focus", writes=("branch",))
+class Focus(Trick):
+    """Rewrite something."""
+
+    def rewrite(self, net):
+        end = net.blocks[0].end
+        act = Layer("LeakyReLU")
+        {body}
+'''
+
+HOOK = '''
+"""focus: a hook of a training."""
+from recipe.api import Trick, trick
+
+
+@trick("focus", writes=("{slot}",))
+class Focus(Trick):
+    """Do something."""
+
+    def {head}:
+        {body}
+'''
+
+
+def words(text: str, folder: Path) -> Vocabulary:
+    (folder / "focus.py").write_text(text)
+    return Vocabulary.installed([folder / "focus.py"])
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "said"),
+    [
+        ('yield Site(end, (Insert("layer1.0.bn3", (("x", act),)),))', "E105", "`layer1.0.bn3`; did you mean"),
+        ('yield Site(end, (Insert("layer1.0.relu", (("x", act),)),))', "E105", "from `layer1.0.relu#1` on"),
+        ('yield Site(end, (Insert(end, (("x", Layer("LeakyRelu")),)),))', "E105", "did you mean `LeakyReLU`?"),
+        ('yield Site(end, (Insert(end, (("x", Layer("nowhere:X")),)),))', "E105", "No module named 'nowhere'"),
+        ('yield Site(end, (Insert(end, (("x", Layer("ELU", {"slope": 1})),)),))', "E105", "(slope=1) can't be made"),
+        ('yield Site(end, (Insert(end, ("x", act)),))', "E105", "the chain of Insert is pairs in a tuple"),
+        ('yield Site(end, (Insert(end, (("x", "ELU"),)),))', "E105", "the chain of Insert is pairs in a tuple"),
+        ('yield Site(end, Insert(end, (("x", act),)))', "E105", "the edits of Site are a tuple"),
+        ('return [Site(b.where, (Insert(b.end, (("x", act),)),)) for b in net.blocks]', "E105", "at `x` already"),
+        ("net.module(net.node(end)).eps = 0.3; yield Site(end)", "E105", "rewrite() itself changes `layer1.0.bn2`"),
+        ("net.graph_module.graph.erase_node([*net.nodes][-1]); yield Site(end)", "E105", "rewrite() itself changes"),
+        ('yield Site(end, (Insert(end, (("x", Layer("AvgPool2d", {"kernel_size": 2})),)),))', "E103", "at `add`"),
+        ('yield Site(end, (Insert(end, (("x", Layer("Conv2d", {"in_channels": 3, "out_channels": 64, '
+         '"kernel_size": 1})),)),))', "E103", "at `x`"),
+    ],
+)  # fmt: skip
+def test_of_a_rewrite(body: str, code: str, said: str, tmp_path: Path) -> None:
+    vocabulary = words(REWRITE.format(body=body), tmp_path)
+    with pytest.raises(RecipeError) as caught:
+        recipe.compile("base resnet18; data fake size=32; focus", device="meta", vocabulary=vocabulary)
+    (error,) = caught.value.diagnostics
+    assert error.code == code
+    assert said in error.message
+    assert f"{tmp_path / 'focus.py'}" in error.message + error.help
+    assert error.span is not None
+    assert error.span.text == "focus"
+
+
+@pytest.mark.parametrize(
+    ("slot", "head", "body", "said"),
+    [
+        ("grads", "adjust(self, gradients, weights, progress)", "gradients[0].mul_(0)", "it gives None, not each grad"),
+        ("grads", "adjust(self, gradients, weights, progress)", "return gradients[1:]", "not each gradient"),
+        ("perturbation", "perturb(self, weights, gradients)", "pass", "it gives None, not a step for each weight"),
+        ("inputs", "augment(self, images, draws)", "return images[:, :, 1:]", "not the images (N, 3, H, W)"),
+        ("mix", "mix(self, images, targets, draws)", "return images", "not images (N, 3, H, W) and targets (N, K)"),
+        ("targets", "soften(self, targets)", "pass", "it gives None, not the targets (N, K)"),
+        ("lr", "factor(self, progress)", "pass", "it gives None, not a number"),
+        ("loss", "penalise(self, judged)", "return judged.logits", "not one number, as a tensor"),
+        ("criterion", "judge(self, logits, targets)", "return 0.5", "it gives 0.5, not one number, as a tensor"),
+        ("groups", "group(self, name, parameter, module)", "pass", "it gives None, not options by name"),
+        ("frozen", "frozen(self, names, progress)", "pass", "it gives None, not names of parameters"),
+        ("resolution", "resolution(self, side, progress)", "return side / 2", "not a whole number of pixels"),
+    ],
+)
+def test_of_what_a_hook_gives(slot: str, head: str, body: str, said: str, tmp_path: Path) -> None:
+    vocabulary = words(HOOK.format(slot=slot, head=head, body=body), tmp_path)
+    text = "base resnet18; data fake size=32 classes=10 images=8; batch 4; epochs 1; focus"
+    with pytest.raises(RecipeError) as caught:
+        recipe.run(text, out=tmp_path / "x", device="cpu", vocabulary=vocabulary)
+    (error,) = caught.value.diagnostics
+    assert (error.code, said in error.message) == ("E080", True), error.message
+    assert f"`focus` of {tmp_path / 'focus.py'} is broken: {head.partition('(')[0]}: " in error.message
+
+
+def test_tricks_that_freeze_all_together(tmp_path: Path) -> None:
+    text = HOOK.format(
+        slot="frozen", head="frozen(self, names, progress)", body='return [n for n in names if n != "fc.bias"]'
+    )
+    other = text.partition("import Trick, trick")[2].replace("focus", "other").replace("Focus", "Other")
+    other = other.replace("n != ", "n == ")
+    with pytest.raises(RecipeError, match=r"E102.*together the tricks freeze all"):
+        recipe.run(
+            "base resnet18; data fake size=32 classes=10 images=8; batch 4; epochs 1; focus; other",
+            out=tmp_path / "x",
+            device="cpu",
+            vocabulary=words(text + other, tmp_path),
+        )
+
+
+def test_a_single_file_may_have_layers_beside_it(tmp_path: Path) -> None:
+    layers = "import torch\n\nclass Scale(torch.nn.Module):\n    def forward(self, x):\n        return 2 * x\n"
+    (tmp_path / "focus_layers.py").write_text(layers)
+    body = 'yield Site(end, (Insert(end, (("x", Layer("focus_layers:Scale")),)),))'
+    program = recipe.compile("base resnet18; focus", vocabulary=words(REWRITE.format(body=body), tmp_path))
+    assert type(program.model.x).__name__ == "Scale"
+
+
+def test_a_word_of_the_language_itself(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"E081.*`include` is a word of the language itself"):
+        words(REWRITE.format(body="yield Site(end)").replace('"focus"', '"include"'), tmp_path)
+
+
+def test_a_file_that_is_named_twice_is_loaded_once(tmp_path: Path) -> None:
+    words(REWRITE.format(body="yield Site(end)"), tmp_path)
+    path = tmp_path / "focus.py"
+    vocabulary = Vocabulary.installed([path, tmp_path / "." / "focus.py"])
+    assert vocabulary.packages(("focus", None)) == [str(path)]
