@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -12,16 +12,16 @@ from torch import fx, nn
 
 from recipe.bind import bind
 from recipe.devices import pick
-from recipe.diagnostics import RecipeError, fail
+from recipe.diagnostics import RecipeError, fail, plural
 from recipe.edits import Edit, Initialise, Insert, Site, Substitute
 from recipe.graph.apply import Shapes, account, apply, parameters
 from recipe.graph.net import Net
 from recipe.graph.shapes import Costs, measure, on_meta, propagate
 from recipe.graph.trace import trace
-from recipe.graph.weights import given_names, materialise, own_digest
+from recipe.graph.weights import given_names, materialise, own_digest, settings_of
 from recipe.guest import quiet
 from recipe.inputs import override, source_from
-from recipe.objective import resolution
+from recipe.objective import ask
 from recipe.plan import Plan, Use
 from recipe.registry import Vocabulary
 from recipe.source import Source
@@ -53,8 +53,8 @@ class Step:
         if not self.sites:
             return f"{self.word}: nothing to do, all weights are given"
         already = len(self.sites) - self.changed
-        parts = [f"{self.changed} site{'s' * (self.changed != 1)}"] if self.changed else []
-        parts += [f"already so at {already} site{'s' * (already != 1)}"] if already else []
+        parts = [plural(self.changed, "site")] if self.changed else []
+        parts += [f"already so at {plural(already, 'site')}"] if already else []
         return f"{self.word}: {', '.join(parts)}"
 
 
@@ -86,8 +86,7 @@ class Program:
 
     def is_stock(self, name: str) -> bool:
         """Whether a tensor belongs to a layer of the stock model, not to one that a trick made."""
-        chains = [edit.chain for edit in self.edits if isinstance(edit, (Substitute, Insert))]
-        return not name.startswith(tuple(f"{address}." for chain in chains for address, _ in chain))
+        return not name.startswith(_made(self.edits))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -136,14 +135,16 @@ def _build(state: _State) -> None:
     """Build the stock model on the meta device, where it costs no memory."""
     base = state.plan.use("base")
     assert base is not None
-    state.name = str(next(iter(base.values.values())))
+    state.name = state.plan.model
     try:
         if state.module is not None:
             _own_model(state, base)
         else:
             state.graph = on_meta(lambda: base.trick.build(_classes(state.plan)))  # type: ignore[assignment]
-    except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:
-        raise fail("E102", f"`{base.word} {state.name}` can't be built: {error}", base.span) from error
+    except RecipeError:
+        raise
+    except Exception as error:  # a model's own code raises anything
+        raise fail("E102", f"`{state.name}` of `{base.word}` can't be built: {error}", base.span) from error
 
 
 def _own_model(state: _State, base: Use) -> None:
@@ -222,22 +223,44 @@ def _rewrite(state: _State) -> None:
                 use.span,
                 help=f"{_first_line(use)} {state.name} has no such place",
             )
-        protected = _protected(state, use)
+        made = _made(edit for step in state.steps for edit in step.edits)
+        protected = frozenset(name for name in _protected(state, use) if not name.startswith(made))
         left = (_without(site, protected) for site in sites)
         step = Step(use.word, tuple(site for site in left if site is not None))
         before = parameters(state.graph)
         try:
             apply(state.graph, step.edits)
-        except (AssertionError, KeyError, AttributeError, TypeError, RuntimeError) as error:
-            raise fail("E105", f"`{use.word}` can't be applied to `{state.name}`: {error}", use.span) from error
+        except (AssertionError, LookupError, AttributeError, TypeError, ValueError, RuntimeError, ImportError) as error:
+            reason = str(error.args[0]) if error.args else type(error).__name__
+            message = f"`{use.word}` of {use.declared.package} can't be applied to `{state.name}`: {reason}"
+            raise fail("E105", message, use.span) from error
         if not all(isinstance(edit, Initialise) for edit in step.edits):  # else the graph is what it was
-            _logits(state, f"{state.name} with {use.word}")
+            _still_fits(state, use)
         account(use.word, before, parameters(state.graph), step.edits)
         state.steps.append(step)
 
 
+def _made(edits: Iterable[Edit]) -> tuple[str, ...]:
+    """How the names of parameters begin that are of modules which edits make."""
+    chains = (edit.chain for edit in edits if isinstance(edit, (Substitute, Insert)))
+    return tuple(f"{address}." for chain in chains for address, _ in chain)
+
+
+def _still_fits(state: _State, use: Use) -> None:
+    """Give the rewritten graph its shapes; images that fitted before and do not now are the trick's doing."""
+    try:
+        _logits(state, f"{state.name} with {use.word}")
+    except RecipeError as error:
+        help = f"without `{use.word}` of {use.declared.package} they fit; a larger `size=` of the data set may do too"
+        told = (
+            attrs.evolve(one, span=use.span, help=help if one.code == "E103" else one.help) for one in error.diagnostics
+        )
+        raise RecipeError(*told) from error
+
+
 def _sites(state: _State, use: Use) -> tuple[Site, ...]:
     """The sites that a trick finds; a hook that fails is its own fault, and told as such."""
+    before = _fingerprint(state.graph)
     try:
         with quiet():
             sites = tuple(use.trick.rewrite(Net(state.graph)))
@@ -248,7 +271,21 @@ def _sites(state: _State, use: Use) -> tuple[Site, ...]:
         raise fail("E105", message, use.span) from error
     if not all(isinstance(site, Site) for site in sites):
         raise fail("E105", f"`{use.word}` of {use.declared.package} is broken: rewrite() gives no sites", use.span)
+    if changed := [address for address, what in _fingerprint(state.graph).items() if before.get(address) != what]:
+        message = f"`{use.word}` of {use.declared.package} is broken: rewrite() itself changes `{changed[0]}`"
+        raise fail("E105", message, use.span, help="let it give edits, which are told, compared and exported")
     return sites
+
+
+def _fingerprint(graph: fx.GraphModule) -> dict[str, object]:
+    """What a rewrite may look at, and must leave alone: the graph, and each module's settings and parameters."""
+    found: dict[str, object] = {
+        "the graph": [(node.name, node.op, node.target, node.args) for node in graph.graph.nodes]
+    }
+    for address, module in graph.named_modules():
+        tensors = {name: id(value) for name, value in module._parameters.items()}
+        found[address or "the model"] = (settings_of(module), tensors)
+    return found
 
 
 def _first_line(use: Use) -> str:
@@ -272,7 +309,7 @@ def _resize(state: _State) -> None:
     training = state.plan.training
     epochs = range(0, training.epochs, max(1, training.epochs // EPOCHS_LOOKED_AT))
     for trick in state.plan.hooked("resolution"):
-        sides = [resolution(trick, state.size, Progress(epoch, 1, training.epochs)) for epoch in epochs]
+        sides = [int(ask(trick, "resolution", state.size, Progress(epoch, 1, training.epochs))) for epoch in epochs]
         if min(sides) < state.size:
             try:
                 propagate(state.graph, min(sides), state.name)
@@ -284,8 +321,7 @@ def _account(state: _State) -> None:
     """Say what became of every parameter."""
     final = parameters(state.graph)
     filled = {edit.parameter for step in state.steps for edit in step.edits if isinstance(edit, Initialise)}
-    chains = [getattr(edit, "chain", ()) for step in state.steps for edit in step.edits]
-    made = tuple(f"{address}." for chain in chains for address, _ in chain)
+    made = _made(edit for step in state.steps for edit in step.edits)
     for name in dict.fromkeys([*state.stock, *final]):
         if name not in final:
             state.fates[name] = "dropped"
@@ -313,6 +349,8 @@ def lower(plan: Plan, *, base: nn.Module | None = None, device: str = "cpu") -> 
     state = _State(plan, base)
     for run in PASSES:
         run(state)
+    if base is not None and device != "meta":
+        base = copy.deepcopy(base)  # whose weights may change before they are asked for
     return Program(plan, tuple(state.steps), state.costs, state.classes, state.fates, state.graph, base, device)
 
 
@@ -334,7 +372,8 @@ def compile(
     """
     if isinstance(recipe, Plan):
         if statements:
-            recipe = bind([*recipe.sources, *override(statements)], vocabulary or recipe.vocabulary)
+            data = recipe.use("data") is not None  # which may be implied
+            recipe = bind([*recipe.sources, *override(statements)], vocabulary or recipe.vocabulary, data=data)
         return lower(recipe, base=base, device=device)
     sources = [source_from(recipe)]
     if base is not None:

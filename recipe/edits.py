@@ -25,6 +25,14 @@ Chain = tuple[tuple[str, Layer], ...]
 """Modules that run one after the other, each with the address it gets in the model."""
 
 
+def _is_chain(edit: Any, attribute: Any, chain: Any) -> None:
+    """Say what a chain is: a parenthesis or a comma is soon forgotten."""
+    pairs = isinstance(chain, tuple) and all(isinstance(pair, tuple) and len(pair) == 2 for pair in chain)
+    if not (pairs and all(isinstance(a, str) and isinstance(layer, Layer) for a, layer in chain)):
+        kind = type(edit).__name__
+        raise TypeError(f'the chain of {kind} is pairs in a tuple, (("address", Layer(…)),), not {chain!r:.120}')
+
+
 @attrs.frozen
 class SetAttribute:
     """Change an attribute of the module at an address: ``layer2.0.conv1 stride 1×1 → 2×2``."""
@@ -46,7 +54,7 @@ class Substitute:
     """
 
     address: str
-    chain: Chain
+    chain: Chain = attrs.field(validator=_is_chain)
 
     def __str__(self) -> str:
         return f"{self.address}: replaced by{_listed(self.chain)}"
@@ -57,7 +65,7 @@ class Insert:
     """Put a chain of new modules before (or after) the module at an address."""
 
     address: str
-    chain: Chain
+    chain: Chain = attrs.field(validator=_is_chain)
     after: bool = False
 
     def __str__(self) -> str:
@@ -86,7 +94,12 @@ class Site:
     """A place where a trick applies, and the edits it needs there. No edits: the place is already so."""
 
     where: str
-    edits: tuple[Edit, ...] = ()
+    edits: tuple[Edit, ...] = attrs.field(default=())
+
+    @edits.validator
+    def _check(self, attribute: Any, edits: Any) -> None:
+        if not (isinstance(edits, tuple) and all(isinstance(edit, Edit) for edit in edits)):
+            raise TypeError(f"the edits of Site are a tuple, (Insert(…),), not {edits!r:.120}")
 
 
 def _listed(chain: Chain) -> str:

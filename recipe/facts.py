@@ -92,7 +92,7 @@ class Schedule:
 
     epochs: int
     batch: int
-    micro: int | None
+    micro: int | str | None
     images: int | None
     """Training images; None where only opening them would tell."""
     steps_per_epoch: int | None

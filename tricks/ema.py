@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @trick("ema", writes=("average",))
 class Ema(Trick):
-    """Keep a moving average of the weights, which is what is evaluated and kept.
+    """Keep a moving average of the weights and of running statistics, which is what is evaluated and kept.
 
     After update t the decay is min(DECAY, (1 + t) / (10 + t)), so that the average leaves the initial weights early.
     """

@@ -2,7 +2,8 @@
 
 Brock et al. 2017 (FreezeOut), with the schedule of Composer's layer freezing: from START of the training on, the frozen
 part of the layers rises linearly from none to LEVEL at the end. What precedes the first layer that trains needs no
-backward computation, but where several processes train together. Running statistics of normalisations go on.
+backward computation, but where several processes train together or with `compile`. Running statistics of
+normalisations go on.
 """
 
 from __future__ import annotations

@@ -1,29 +1,46 @@
 """init kaiming: Kaiming (MSRA) initialisation, of GluonCV's training script and of torchvision's ResNets.
 
-He et al. 2015: weights of convolutions from N(0, 2 / fan); fully connected layers take the fan of their inputs.
+He et al. 2015: weights of convolutions from N(0, 2 / (1 + slope²) / fan); fully connected layers take the fan of their
+inputs. GluonCV's script draws by MXNet's `MSRAPrelu`: the mean of both fans for every layer, and a slope of 0.25.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from recipe.api import Initialise, Site, Trick, choice, trick
+from recipe.api import Initialise, Site, Trick, choice, number, trick
 from recipe.tricks._fills import fill_layers
 
 if TYPE_CHECKING:
     from recipe.api import Net
 
 
-@trick("init kaiming", reads=("stem", "trunk", "shortcut", "gate", "downsampling", "branch"), writes=("init",))
+@trick(
+    "init kaiming",
+    reads=("stem", "trunk", "shortcut", "gate", "downsampling", "branch", "head", "activation"),
+    writes=("init",),
+)
 class Kaiming(Trick):
     """Draw the weights of convolution and fully connected layers from Kaiming's normal distribution."""
 
-    fan: str = choice("out", "the fan that convolutions are scaled by", of=("in", "out"))
+    fan: str = choice(
+        "out",
+        "the fan that convolutions are scaled by, or the mean of both for all",
+        of=("in", "out", "avg"),
+        dialects={"gluoncv": "avg"},
+    )
+    slope: float = number(
+        0, "slope of the activation for negative inputs", minimum=0, maximum=1, dialects={"gluoncv": 0.25}
+    )
 
     def rewrite(self, net: Net) -> Iterable[Site]:
         def fill(weight: str, kind: str) -> Initialise:
+            if self.fan == "avg":  # whose deviation is Xavier's, but for the gain
+                return Initialise(weight, "xavier_normal", {"gain": math.sqrt(2 / (1 + self.slope**2))})
             mode = "fan_in" if kind == "linear" else f"fan_{self.fan}"
-            return Initialise(weight, "kaiming_normal", {"mode": mode, "nonlinearity": "relu"})
+            slope = {"a": self.slope, "nonlinearity": "leaky_relu"} if self.slope else {"nonlinearity": "relu"}
+            return Initialise(weight, "kaiming_normal", {"mode": mode, **slope})
 
         return fill_layers(net, fill)

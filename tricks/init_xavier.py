@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from recipe.api import Net
 
 
-@trick("init xavier", reads=("stem", "trunk", "shortcut", "gate", "downsampling", "branch"), writes=("init",))
+@trick(
+    "init xavier",
+    reads=("stem", "trunk", "shortcut", "gate", "downsampling", "branch", "head", "activation"),
+    writes=("init",),
+)
 class Xavier(Trick):
     """Draw the weights of convolution and fully connected layers from Xavier's uniform distribution."""
 

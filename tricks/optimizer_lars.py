@@ -64,7 +64,8 @@ def lars(groups: list[dict[str, Any]], **options: float) -> torch.optim.Optimize
                     continue
                 updates = scaled(weights, [weight.grad for weight in weights], group["weight_decay"], group["trust"])
                 for weight in weights:
-                    self.state[weight].setdefault("momentum_buffer", torch.zeros_like(weight))
+                    if "momentum_buffer" not in self.state[weight]:
+                        self.state[weight]["momentum_buffer"] = torch.zeros_like(weight)
                 moving = [self.state[weight]["momentum_buffer"] for weight in weights]
                 torch._foreach_mul_(moving, group["momentum"])
                 torch._foreach_add_(moving, updates)

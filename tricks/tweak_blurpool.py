@@ -54,7 +54,7 @@ def blur(address: str) -> tuple[tuple[str, Layer], ...]:
 
 def _halves(block: Block) -> bool:
     """Whether a block makes the resolution smaller."""
-    before, after = block.split.meta["shape"], block.add.meta["shape"]
+    before, after = block.split.meta.get("shape", ()), block.add.meta.get("shape", ())  # a split may give several
     return len(before) == len(after) == 4 and bool(before[-1] > after[-1])
 
 

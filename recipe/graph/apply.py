@@ -8,19 +8,23 @@ from collections.abc import Iterable
 import torch
 from torch import fx, nn
 
-from recipe.diagnostics import fail
+from recipe.diagnostics import fail, nearest
 from recipe.edits import Chain, Edit, Initialise, Insert, Layer, SetAttribute, Substitute
 from recipe.graph.net import Net
 
 
 def make(layer: Layer) -> nn.Module:
     """The module that a `Layer` describes, on torch's default device."""
-    if ":" in layer.kind:
-        package, _, name = layer.kind.partition(":")
-        kind = getattr(importlib.import_module(package), name)
-    else:
-        kind = getattr(nn, layer.kind)
-    module: nn.Module = kind(**layer.arguments)
+    package, _, name = layer.kind.rpartition(":")
+    where = importlib.import_module(package or "torch.nn")
+    kind = getattr(where, name, None)
+    if kind is None:
+        near = nearest(name, vars(where))
+        raise AttributeError(f"{where.__name__} has no `{name}`" + (f"; did you mean `{near}`?" if near else ""))
+    try:
+        module: nn.Module = kind(**layer.arguments)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{layer} can't be made: {error}") from error
     return module
 
 
@@ -54,7 +58,17 @@ def _add(graph_module: fx.GraphModule, chain: Chain) -> None:
         with torch.device("meta"):
             module = make(layer)
         module.train(graph_module.training)
-        assert graph_module.add_submodule(address, module), f"there is no place for a module at {address}"
+        taken = f"there is something at `{address}` already"
+        assert not hasattr(_holder(graph_module, address), address.rpartition(".")[2]), taken
+        assert graph_module.add_submodule(address, module), f"there is no place for a module at `{address}`"
+
+
+def _holder(graph_module: fx.GraphModule, address: str) -> nn.Module | None:
+    """The module that one at an address is a part of; None where it is to be made."""
+    try:
+        return graph_module.get_submodule(address.rpartition(".")[0])
+    except AttributeError:
+        return None
 
 
 def _call(graph_module: fx.GraphModule, chain: Chain, value: fx.Node, like: fx.Node) -> fx.Node:

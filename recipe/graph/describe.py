@@ -31,11 +31,9 @@ def describe(program: Program) -> Facts:
     """The facts of a program; a pure function of it."""
     data = program.plan.use("data")
     images = data.trick.count_images() if data else None
-    base = program.plan.base
-    model = str(getattr(base, next(iter(base.declared.fields)).name))
     return Facts(
         digest=program.identity,
-        model=model if program.module is None else type(program.module).__name__,
+        model=program.plan.model if program.module is None else type(program.module).__name__,
         size=program.costs.size,
         classes=program.classes,
         precision=program.training.precision,
@@ -168,7 +166,7 @@ def _plain(value: Any) -> Any:
 
 
 def _settings(module: nn.Module) -> dict[str, Any]:
-    """The arguments of a module's constructor that it keeps as attributes, and the shapes of other parameters."""
+    """The arguments of a module's constructor that it keeps; of a module that isn't torch's, the shapes too."""
     found: dict[str, Any] = {}
     for name in inspect.signature(type(module).__init__).parameters:
         value = getattr(module, name, inspect.Parameter.empty)
@@ -178,8 +176,8 @@ def _settings(module: nn.Module) -> dict[str, Any]:
             continue
         if isinstance(value, (*PLAIN, tuple, list)):
             found[name] = _plain(value)
-    if not found:
-        found = {name: tuple(p.shape) for name, p in module.named_parameters()}
+    if not type(module).__module__.startswith("torch.nn."):  # the arguments of torch's own tell the shapes
+        found |= {name: tuple(p.shape) for name, p in module.named_parameters()}
     return found
 
 
@@ -210,7 +208,7 @@ def _schedule(plan: Plan, model: nn.Module, classes: int, images: int | None) ->
     return Schedule(
         epochs=training.epochs,
         batch=training.batch,
-        micro=training.micro,
+        micro="auto" if training.micro_auto else training.micro,
         images=images,
         steps_per_epoch=steps,
         rates=rates,

@@ -10,9 +10,12 @@ import attrs
 import torch
 from torch import fx, nn
 
+from recipe.diagnostics import nearest
+
 ADDITIONS = (operator.add, operator.iadd, torch.add)
 PRODUCTS = (operator.mul, torch.mul, "mul", "mul_")
 NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm, nn.GroupNorm)
+ACTIVATIONS = ("relu", "relu6", "leaky_relu", "silu", "gelu", "hardswish", "hardtanh", "mish", "elu", "clamp")
 GATES = ("SqueezeExcitation", "SEModule", "SqueezeExcite")
 
 
@@ -50,15 +53,17 @@ class Block:
     def last_norm(self) -> tuple[str, nn.Module] | None:
         """Address and module of the normalisation that ends the trunk, with no other layer between it and the add.
 
-        A gate that is calculated from the normalised values themselves, as in squeeze-and-excitation, may follow it.
+        A gate that is calculated from the normalised values themselves, as in squeeze-and-excitation, may follow it,
+        but no activation: behind a gamma of zero a ReLU would have no gradient, for ever.
         """
         node = next((arg for arg in self.add.all_input_nodes if arg in self.trunk), None)
         while node is not None and node in self.trunk:
             module = self.net.module(node)
             if isinstance(module, NORMS):
-                return self.net.address(node), module
+                alone = isinstance(getattr(module, "act", None), (nn.Identity, type(None)))  # timm's may hold one
+                return (self.net.address(node), module) if alone else None
             inputs = _weighed(node) or node.all_input_nodes
-            if isinstance(module, (nn.Conv2d, nn.Linear)) or len(inputs) != 1:
+            if isinstance(module, (nn.Conv2d, nn.Linear)) or len(inputs) != 1 or _is_activation(node, module):
                 return None
             node = inputs[0]
         return None
@@ -126,15 +131,20 @@ class Net:
             yield address, module
 
     def node(self, address: str) -> fx.Node:
-        """The node at an address. Raises `KeyError` where there is none."""
+        """The node at an address. Raises `KeyError` where there is none, which says what is near."""
         target, _, call = address.partition("#")
         calls = self._calls.get(target, [])
-        if calls and (call or len(calls) == 1):
-            return calls[int(call or 1) - 1]
+        if len(calls) == 1 and not call:
+            return calls[0]
+        if calls and call.isdecimal() and 1 <= int(call) <= len(calls):
+            return calls[int(call) - 1]
+        if calls:
+            raise KeyError(f"`{target}` has {len(calls)} calls; name one of them, from `{target}#1` on")
         for node in self.nodes:
             if node.op != "call_module" and node.name == address:
                 return node
-        raise KeyError(address)
+        near = nearest(address, self._calls)
+        raise KeyError(f"nothing is called at `{address}`" + (f"; did you mean `{near}`?" if near else ""))
 
     @property
     def stem(self) -> tuple[str, nn.Conv2d] | None:
@@ -163,6 +173,11 @@ class Net:
         found = (self._block(node, position) for node in self.nodes if _is_add(node))
         return tuple(block for block in found if block is not None)
 
+    @cached_property
+    def _live(self) -> set[fx.Node]:
+        """The nodes that something comes of; code of models may leave others."""
+        return {node for output in self.nodes if output.op == "output" for node in _upstream(output)}
+
     def _block(self, add: fx.Node, position: dict[fx.Node, int]) -> Block | None:
         inputs = add.all_input_nodes
         if len(inputs) != 2:
@@ -177,8 +192,11 @@ class Net:
         ]
         for path in paths:
             inside = {split, *path}
-            for node in path:  # all that a path reads, but parameters, must come from the split
+            for node in path:  # all that it reads, but parameters, comes from the split; all that it gives ends here
                 if any(arg not in inside and arg.op != "get_attr" for arg in node.all_input_nodes):
+                    return None
+                users = () if node.op == "get_attr" else self._live & node.users.keys()
+                if any(user not in inside and user is not add for user in users):
                     return None
         weights = [sum(isinstance(self.module(node), (nn.Conv2d, nn.Linear)) for node in path) for path in paths]
         if weights[0] == weights[1]:
@@ -203,6 +221,13 @@ def _is_add(node: fx.Node) -> bool:
     return (node.op == "call_function" and node.target in ADDITIONS) or (
         node.op == "call_method" and node.target in ("add", "add_")
     )
+
+
+def _is_activation(node: fx.Node, module: nn.Module | None) -> bool:
+    if module is not None:
+        return type(module).__module__ == "torch.nn.modules.activation"
+    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+    return name.rstrip("_") in ACTIVATIONS
 
 
 def _weighed(node: fx.Node) -> list[fx.Node]:

@@ -46,7 +46,10 @@ class _Meta(fx.Interpreter):
 
 
 class _Shapes(_Meta):
+    at: fx.Node | None = None
+
     def run_node(self, n: fx.Node) -> Any:
+        self.at = n
         result = super().run_node(n)
         if isinstance(result, torch.Tensor):
             n.meta["shape"] = tuple(result.shape)
@@ -59,13 +62,15 @@ def propagate(graph_module: fx.GraphModule, size: int, name: str, batch: int = 2
     Raises `RecipeError` (E103) where the images do not fit the network.
     """
     images = torch.empty(batch, 3, size, size, device="meta")
+    shapes = _Shapes(graph_module, garbage_collect_values=True)
     try:
         with torch.no_grad():
-            return _Shapes(graph_module, garbage_collect_values=True).run(images)
-    except (RuntimeError, ValueError, AssertionError, TypeError) as error:
+            return shapes.run(images)
+    except Exception as error:  # a layer raises anything
         reason = str(error).strip().split("\n")[0].rstrip(".")
+        at = f"at `{Net(graph_module).address(shapes.at)}`, " if shapes.at else ""
         help = "`size=` of the data set changes it; some models take one size only"
-        raise fail("E103", f"`{name}` can't take images of {size}×{size}: {reason}", help=help) from error
+        raise fail("E103", f"`{name}` can't take images of {size}×{size}: {at}{reason}", help=help) from error
 
 
 @attrs.frozen

@@ -41,12 +41,26 @@ def _tensors(module: nn.Module) -> dict[str, torch.Tensor]:
     return dict(module.named_parameters(remove_duplicate=False)) | dict(module.named_buffers(remove_duplicate=False))
 
 
+def settings_of(module: nn.Module) -> dict[str, object]:
+    """What tells a module from another of its class, but for tensors: strides, rates of dropout, and the like."""
+    return {name: value for name, value in sorted(vars(module).items()) if name[0] != "_" and _plain(value)}
+
+
+def _plain(value: object) -> bool:
+    """Whether a value reads the same in every process."""
+    if isinstance(value, tuple):
+        return all(map(_plain, value))
+    return isinstance(value, (bool, int, float, str, type(None)))
+
+
 def own_digest(plan: str, structure: fx.GraphModule, module: nn.Module) -> str:
     """What tells a user's own model, and the weights it came with, from another one under an equal plan."""
     found = hashlib.sha256(f"{plan}\n{structure.code}".encode())
+    for name, one in structure.named_modules():  # what the code does not say: strides, rates of dropout
+        found.update(f"{name} {type(one).__name__} {settings_of(one)}".encode())
     for name, tensor in sorted(_tensors(module).items()):
         found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        found.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes() if tensor.ndim else b"")
+        found.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return found.hexdigest()[:16]
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 import recipe
+from recipe.graph.net import Net
 from recipe.testing import assert_rewrites
 
 from .helpers import images, outputs
@@ -203,3 +204,40 @@ def test_tweak_d_pools_as_a_stride_of_two_sides_does():
     assert program.sites["tweak D"] == 2
     (edit,) = {edit.chain[0][1].arguments["kernel_size"] for edit in program.edits if hasattr(edit, "chain")}
     assert edit == (2, 1)
+
+
+class Ended(nn.Module):
+    """A block whose add is followed by one more layer, which may read the trunk too, or has a ReLU before the add."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.kind = kind
+        self.stem, self.conv, self.after = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 4, 1)
+        self.bn, self.relu, self.fc = nn.BatchNorm2d(4), nn.ReLU(), nn.Linear(4, 10)
+
+    def forward(self, x):
+        x = self.stem(x)
+        y = self.bn(self.conv(x))
+        if self.kind in ("relu", "function"):
+            z = x + (self.relu(y) if self.kind == "relu" else nn.functional.relu(y))
+        else:
+            z = x + y
+        if self.kind == "shared":
+            return self.fc(self.after(y).mean((2, 3)) * z.mean((2, 3)))
+        return self.fc(self.after(z).mean((2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "blocks", "norms"), [("plain", 1, 1), ("relu", 1, 0), ("function", 1, 0), ("shared", 0, 0)]
+)
+def test_what_is_a_block_and_what_ends_its_trunk(kind, blocks, norms):
+    """A trunk that something else reads is none; a normalisation behind which a ReLU stands is not the last layer."""
+    found = Net(recipe.compile("base module", base=Ended(kind), device="meta").structure).blocks
+    assert len(found) == blocks
+    assert sum(block.last_norm is not None for block in found) == norms
+
+
+@pytest.mark.parametrize(("base", "sites"), [("res2net50_26w_4s", 16), ("skresnet18", 8), ("resnet26d", 8)])
+def test_zero_gamma_of_timms(base, sites):
+    pytest.importorskip("timm")
+    assert_rewrites(f"base timm:{base}; init zero-gamma", {"init zero-gamma": sites})

@@ -102,6 +102,22 @@ def test_kaiming(fan):
     assert (model.fc.bias == 0).all()
 
 
+@pytest.mark.parametrize("text", ["dialect gluoncv", "init kaiming fan=avg slope=0.25"])
+def test_kaiming_as_mxnet_draws(text):
+    """MSRAPrelu: N(0, magnitude / factor) with magnitude 2 / (1 + slope²) and the mean of both fans."""
+    model = recipe.compile(f"base resnet18; {text}").model
+    for name, weight in model.named_parameters():
+        if weight.ndim > 1:
+            expected = math.sqrt(2 / (1 + 0.25**2) / (sum(_fans(weight)) / 2))
+            torch.testing.assert_close(weight.std().item(), expected, rtol=0.05, atol=0, msg=name)
+
+
+def test_kaiming_for_a_leaky_activation():
+    model = recipe.compile("base resnet18; init kaiming slope=0.5").model
+    weight = model.get_parameter("layer4.1.conv2.weight")
+    torch.testing.assert_close(weight.std().item(), math.sqrt(2 / 1.25 / _fans(weight)[1]), rtol=0.01, atol=0)
+
+
 @pytest.mark.parametrize(("base", "depth", "blocks"), [("resnet18", 2, 8), ("resnet50", 3, 16)])
 def test_zero_gamma_is_zero_in_exactly_the_last_norms(base, depth, blocks):
     model = recipe.compile(f"base {base}; init zero-gamma").model
