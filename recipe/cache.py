@@ -22,6 +22,7 @@ from recipe.diagnostics import RecipeError
 from recipe.facts import Facts
 from recipe.fields import digest
 from recipe.plan import Plan
+from recipe.registry import PLUGIN
 
 KEEP = 256
 """Files that the cache keeps, the newest."""
@@ -44,24 +45,43 @@ def folder() -> Path:
 
 def key(plan: Plan) -> str | None:
     """What identifies the facts of a plan; None where it uses a plugin, whose code may depend on anything."""
-    if any(type(use.trick).__module__.split(".")[0] != PACKAGE.name for use in plan.uses):
+    if any(foreign(type(use.trick).__module__) for use in plan.uses):
         return None
     data = plan.use("data")
+    try:
+        counted = [data.trick.count_classes(), data.trick.count_images()] if data else None
+    except (OSError, ValueError):  # of which compiling tells
+        return None
     found = {
         "plan": plan.digest,
-        "images": [data.trick.count_classes(), data.trick.count_images()] if data else None,
+        "images": counted,
         "files": sorted(_files(plan)),
-        "code": _code(),
+        "code": code_of(PACKAGE.name),
         "python": [platform.python_version(), sys.prefix],
         "packages": [_version(name) for name in PACKAGES],
     }
     return digest(json.dumps(found, sort_keys=True).encode())
 
 
+def foreign(module: str) -> bool:
+    """Whether a module, by its name, is a plugin's."""
+    return module.partition(".")[0] != PACKAGE.name
+
+
 @functools.cache
-def _code() -> str:
-    """A digest of this package's code, as it was when a process first asked."""
-    return digest("".join(f"{path} {digest(path.read_bytes())}\n" for path in _sources(PACKAGE)).encode())
+def code_of(module: str) -> str:
+    """A digest of a module's code, of the whole package's where it is in one, as when a process first asked.
+
+    That of a plugin's single file holds the modules that were imported from beside it.
+    """
+    top = getattr(sys.modules[module.partition(".")[0]], "__file__", None)
+    file = Path(top or sys.modules[module].__file__ or "")
+    found = _sources(file.parent) if file.name == "__init__.py" else [file]
+    if module.startswith(PLUGIN):
+        loaded = (Path(getattr(one, "__file__", None) or "") for one in [*sys.modules.values()])
+        found = sorted({file, *(path for path in loaded if path.parent == file.parent)})
+    lines = (f"{os.path.relpath(path, file.parent)} {digest(path.read_bytes())}\n" for path in found if path.is_file())
+    return digest("".join(lines).encode())
 
 
 def _sources(root: Path) -> list[Path]:

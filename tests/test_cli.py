@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import io
 import json
 import os
 import re
@@ -14,6 +15,7 @@ import pytest
 
 from recipe.cli import COMMANDS
 from recipe.codes import CODES
+from recipe.diagnostics import wants_color
 from recipe.registry import DIRECTIVES, Vocabulary
 from tests.helpers import EXAMPLES, ROOT, command
 
@@ -399,8 +401,75 @@ def test_as_a_program(bad: Path) -> None:
     assert (piped.returncode, piped.stdout) == (0, "base resnet50\ntweak C\n")
 
 
-def test_a_reader_that_leaves_early_is_no_error() -> None:
-    call = f"{sys.executable} -m recipe tricks | true; exit ${{PIPESTATUS[0]}}"
+@pytest.mark.parametrize("words", [["check", "-"], ["fmt", "-"], ["diff", "-", "-"]])
+def test_standard_input_that_is_closed(words: list[str]) -> None:
+    call = f"{sys.executable} -m recipe {' '.join(words)} <&-"
+    found = subprocess.run(["bash", "-c", call], capture_output=True, text=True, cwd=ROOT)
+    assert found.returncode == 2
+    assert "error[E001]: standard input is closed" in found.stdout + found.stderr
+
+
+def test_an_encoding_without_our_signs() -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    call = [sys.executable, "-m", "recipe", "tricks", "augment", "mixup"]
+    found = subprocess.run(call, capture_output=True, cwd=ROOT, env=environment)
+    assert (found.returncode, found.stderr) == (0, b"")
+    assert b"\\u" in found.stdout
+
+
+@pytest.mark.parametrize("words", ["tricks", "--help", "run --help"])
+def test_a_reader_that_leaves_early_is_no_error(words: str) -> None:
+    call = f"{sys.executable} -m recipe {words} | true; exit ${{PIPESTATUS[0]}}"
     found = subprocess.run(["bash", "-c", call], capture_output=True, text=True, cwd=ROOT)
     assert found.returncode in (0, 141)  # 0: all was written before
     assert found.stderr == ""
+
+
+def test_the_fields_of_an_explanation_are_documented() -> None:
+    text = (ROOT / "docs" / "language.md").read_text().partition("## JSON")[2].partition("\n## ")[0]
+    found = json.loads(command("explain", "base resnet18; tweak C D; init zero-gamma", "--json").stdout)
+    for free in ("order", "sites", "parameters", "costs"):  # whose names are those of tricks, parameters and stages
+        found[free] = [*found[free].values()]
+    for trick in found["plan"]["tricks"]:
+        trick["values"] = [*trick["values"].values()]
+
+    def names(value: object) -> set[str]:
+        if isinstance(value, dict):
+            return set(value) | {name for key, part in value.items() if key != "arguments" for name in names(part)}
+        return {name for part in value for name in names(part)} if isinstance(value, list) else set()
+
+    assert {"verdict", "scheme", "before", "macs", "origin"} <= names(found)
+    assert {name for name in names(found) if f"`{name}`" not in text} == set()
+
+
+@pytest.mark.parametrize("words", [["base resnet18"], ["--json"], ["--device", "cpu"]])
+def test_a_code_takes_nothing_beside_it(words: list[str]) -> None:
+    found = command("explain", "E021", *words)
+    assert (found.status, "takes nothing beside it" in found.stderr) == (2, True)
+
+
+def test_a_working_directory_that_is_gone(tmp_path: Path) -> None:
+    call = f"mkdir x; cd x; rmdir ../x; exec {sys.executable} -P -m recipe check full"
+    found = subprocess.run(["bash", "-c", call], capture_output=True, text=True, cwd=tmp_path)
+    assert (found.returncode, found.stderr.splitlines()[0]) == (2, "error[E001]: the working directory is gone")
+
+
+@pytest.mark.parametrize(
+    ("variables", "wanted"), [({"TERM": "xterm"}, True), ({"TERM": "dumb"}, False), ({"NO_COLOR": ""}, False)]
+)
+def test_when_there_is_colour(variables: dict[str, str], wanted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert wants_color(Terminal()) is wanted
+    assert not wants_color(io.StringIO())
+
+
+def test_a_folder_hides_no_shipped_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "full").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert command("check", "full").status == 0

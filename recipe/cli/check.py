@@ -8,7 +8,7 @@ import click
 
 from recipe.bind import bind
 from recipe.cli.inputs import plugin_option, source_of, vocabulary
-from recipe.diagnostics import Diagnostic, RecipeError, render, to_github, to_json, wants_color
+from recipe.diagnostics import Diagnostic, RecipeError, plural, render, to_github, to_json, wants_color
 
 
 @click.command("check", short_help="Show all errors and warnings of recipes.")
@@ -27,7 +27,7 @@ def command(files: tuple[str, ...], form: str, plugins: tuple[str, ...]) -> None
         except RecipeError as error:
             found += error.diagnostics
     # What several recipes include is told once.
-    found = list({(d.code, d.message, d.span.place if d.span else ""): d for d in found}.values())
+    found = list({(d.code, d.message, (d.span.source.text, d.span.place) if d.span else ""): d for d in found}.values())
     wrong = sum(diagnostic.severity == "error" for diagnostic in found)
     if form == "json":
         click.echo(to_json(found))
@@ -36,6 +36,6 @@ def command(files: tuple[str, ...], form: str, plugins: tuple[str, ...]) -> None
     else:
         if found:
             click.echo(render(found, wants_color(sys.stdout)) + "\n")
-        counted = f"{wrong} error{'s' * (wrong != 1)}, {len(found) - wrong} warning{'s' * (len(found) - wrong != 1)}"
-        click.echo(f"{len(files)} recipe{'s' * (len(files) != 1)} checked: {counted if found else 'all fine'}")
+        counts = f"{plural(wrong, 'error')}, {plural(len(found) - wrong, 'warning')}"
+        click.echo(f"{plural(len(files), 'recipe')} checked: {counts if found else 'all fine'}")
     sys.exit(2 if wrong else 0)

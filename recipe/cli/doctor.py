@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import time
 from importlib import metadata
@@ -24,6 +23,8 @@ def command() -> None:
     """Show devices, versions and plugins, and time a convolution in each precision and layout on each device."""
     import torch
 
+    from recipe.devices import cores
+
     click.echo(f"python {platform.python_version()} on {platform.platform()}")
     for name in PACKAGES:
         try:
@@ -31,7 +32,7 @@ def command() -> None:
         except metadata.PackageNotFoundError:
             click.echo(f"  {name} is not installed" + (" (extra `timm`)" if name == "timm" else ""))
     _plugins()
-    _device(torch.device("cpu"), f"cpu: {os.cpu_count()} cores, {torch.get_num_threads()} threads")
+    _device(torch.device("cpu"), f"cpu: {cores()} cores, {torch.get_num_threads()} threads")
     for index in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(index)
         _device(

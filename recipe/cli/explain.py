@@ -12,7 +12,7 @@ import click
 
 from recipe.cli.inputs import plugin_option, source_of, vocabulary
 from recipe.codes import CODES
-from recipe.diagnostics import fail, nearest, render
+from recipe.diagnostics import fail, nearest, plural, render
 from recipe.facts import BYTES
 from recipe.slots import reasons
 
@@ -35,6 +35,8 @@ def command(
     For a CODE such as E021, show what it means.
     """
     if re.fullmatch(r"[EWew]\d+", what):
+        if statements or as_json or device:
+            raise click.UsageError(f"{what} is a code, and takes nothing beside it")
         _code(what.upper())
         return
     from recipe.bind import bind
@@ -127,7 +129,7 @@ def _parameters(program: Program) -> str:
             rows.append(
                 (
                     fate,
-                    f"{len(names)} tensor{'s' * (len(names) != 1)}",
+                    f"{plural(len(names), 'tensor')}",
                     count,
                     ", ".join(names[:2]) + (" …" if len(names) > 2 else ""),
                 )
@@ -158,7 +160,7 @@ def _training(plan: Plan, program: Program, device: str | None) -> str:
     training, schedule = plan.training, describe(program).schedule
     lines = [
         "training",
-        f"  {training.epochs} epochs, batch {training.batch}"
+        f"  {plural(training.epochs, 'epoch')}, batch {training.batch}"
         + (f" in parts of {training.micro}" if training.micro else "")
         + (" in the largest parts that fit" if training.micro_auto else "")
         + (f", {schedule.steps_per_epoch} steps an epoch" if schedule.steps_per_epoch else ""),
@@ -167,7 +169,9 @@ def _training(plan: Plan, program: Program, device: str | None) -> str:
         *(f"  {line}".rstrip() for line in plot(schedule).plain.split("\n")),
     ]
     for group in parameter_groups(plan, program.structure):
-        options = ", ".join(f"{name} {value:g}" for name, value in group.items() if name not in ("params", "names"))
+        options = ", ".join(
+            f"{name} {_plainly(value)}" for name, value in group.items() if name not in ("params", "names")
+        )
         count = sum(parameter.numel() for parameter in group["params"])
         lines.append(f"  {len(group['names'])} tensors, {count:,} numbers: {options}")
     chosen_device = pick(device)
@@ -176,6 +180,10 @@ def _training(plan: Plan, program: Program, device: str | None) -> str:
         + (precision(training.precision, chosen_device).note or f"precision {training.precision}")
     )
     return "\n".join(lines)
+
+
+def _plainly(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, (int, float)) else str(value)
 
 
 def as_dict(program: Program, device: str | None) -> dict[str, Any]:

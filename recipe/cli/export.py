@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from recipe.cli.inputs import plugin_option, vocabulary
+from recipe.cli.inputs import plugin_option, tell_lost, vocabulary
 
 
 @click.command("export", short_help="Write a run's model as safetensors, ONNX or PyTorch source.")
@@ -23,6 +23,7 @@ def command(run: str, to: str, out: str | None, plugins: tuple[str, ...]) -> Non
     It must give the same logits as the run's own model, else nothing is written. No file is written over.
     """
     words = vocabulary(plugins)
+    tell_lost(run)
     from recipe.formats.api import export
 
     done = export(run, to=to, out=out, vocabulary=words)

@@ -25,12 +25,15 @@ def examples() -> dict[str, Path]:
 def source_of(file: str) -> Source:
     """The source that FILE names: ``-``, a path, the name of a shipped example, or the recipe itself."""
     if file == "-":
+        if sys.stdin is None:
+            raise fail("E001", "standard input is closed", help="name a file, or pipe a recipe in")
         return decode(sys.stdin.buffer.read(MAX_BYTES + 1), "<stdin>", Path.cwd())
     if os.path.isfile(lock := os.path.join(file, "recipe.lock")):  # the folder of a run
+        tell_lost(file)
         return read(Path(lock), lock)
-    if os.path.exists(file):  # unlike Path's, it takes any text: a whole recipe is no file name
-        return read(Path(file), file)
     shipped = examples()
+    if os.path.exists(file) and not (os.path.isdir(file) and file in shipped):  # unlike Path's, it takes any text
+        return read(Path(file), file)
     if file in shipped:
         return read(shipped[file], file)
     if any(mark in file.strip() for mark in "; \n"):
@@ -38,6 +41,14 @@ def source_of(file: str) -> Source:
     near = nearest(file, [name for name in shipped if not name.endswith(".recipe")])
     help = f"did you mean the example `{near}`?" if near else f"shipped examples are {listing(_short(shipped), 4)}"
     raise fail("E001", f"there is no file or example `{file}`", help=help)
+
+
+def tell_lost(folder: str) -> None:
+    """Warn where a run's folder is of a package's tricks that is not installed any more."""
+    from recipe.folder import lost_packages
+
+    if lost := lost_packages(Path(folder)):
+        click.echo(f"warning: the run in `{folder}` used {', '.join(lost)}, not installed here", err=True)
 
 
 def _short(shipped: dict[str, Path]) -> list[str]:

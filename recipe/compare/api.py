@@ -46,7 +46,8 @@ def _known(
     side: str | Path | Source | Plan | Program, statements: tuple[str, ...], words: Vocabulary
 ) -> tuple[Plan, Facts]:
     if isinstance(side, Plan):
-        plan = bind([*side.sources, *override(statements)], side.vocabulary or words) if statements else side
+        data = side.use("data") is not None
+        plan = bind([*side.sources, *override(statements)], side.vocabulary or words, data=data) if statements else side
         return plan, facts_of(plan)
     if not isinstance(side, (str, Path, Source)):
         from recipe.graph.describe import describe

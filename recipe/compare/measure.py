@@ -66,7 +66,7 @@ class _Worker:
     def __init__(self, task: dict[str, Any]) -> None:
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (a pipe that nobody reads would fill up)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "recipe.compare.measure"],
+            [sys.executable, "-P", "-m", "recipe.compare.measure"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,

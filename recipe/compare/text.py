@@ -15,6 +15,7 @@ from rich.text import Text
 from recipe.compare.difference import CostChange, Diff
 from recipe.compare.graph import Row
 from recipe.compare.words import WordChange
+from recipe.diagnostics import plural
 from recipe.facts import Node, Schedule
 
 MARKS = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yellow")}
@@ -34,6 +35,7 @@ def render(diff: Diff, width: int, color: bool) -> str:
         width=width,
         force_terminal=color,
         color_system="standard" if color else None,
+        no_color=not color,  # whatever the environment says
         highlight=False,
         markup=False,
         emoji=False,
@@ -192,9 +194,9 @@ def _block(rows: list[Row]) -> list[tuple[Text, str, str]]:
         return [(_line(row.change, row.node.address), text, f"({row.by})" if row.by else "")]
     names = list(dict.fromkeys(row.block for row in rows))
     params, macs = sum(r.node.cost.params for r in rows), sum(r.node.cost.macs for r in rows)
-    counted = f"{len(names)} block{'s' * (len(names) != 1)}, {len(rows)} operations"
+    size = f"{plural(len(names), 'block')}, {len(rows)} operations"
     where = names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}"
-    return [(_line(row.change, where), f"{counted}: {params:,} params, {macs:,} MACs", "")]
+    return [(_line(row.change, where), f"{size}: {params:,} params, {macs:,} MACs", "")]
 
 
 # ---- cost
@@ -221,7 +223,7 @@ def difference_of(name: str, before: int, after: int) -> str:
     delta = after - before
     sign = "+" if delta > 0 else "−"
     part = delta / before if before else 0.0
-    percent = f" ({part:+.1%})" if abs(part) >= 0.0005 else f" ({'+' if delta > 0 else '-'}<0.1%)"
+    percent = f" ({part:+.1%})" if abs(part) >= 0.0005 else " (under 0.1%)"
     percent = percent.replace("-", "−") if before else ""
     return f"{sign}{amount(name, abs(delta))}{percent}" if delta else "same"
 
@@ -354,7 +356,7 @@ def plot(a: Schedule, b: Schedule | None = None, width: int = 64, height: int = 
             text.append(letter, {"a": "cyan", "b": "magenta", "=": "bold"}.get(letter, ""))
         text.append("\n")
     text.append(f"{'':>{margin}} └{'─' * width}\n")
-    text.append(f"{'':>{margin}}  0{f'{epochs} epochs':>{width - 1}}")
+    text.append(f"{'':>{margin}}  0{'1 epoch' if epochs == 1 else f'{epochs} epochs':>{width - 1}}")
     return text
 
 

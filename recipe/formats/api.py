@@ -28,7 +28,7 @@ Made = tuple[tuple[bytes, ...], Tensor | None]
 FORMATS: Mapping[str, tuple[tuple[str, ...], Callable[[Finished], Made]]] = {
     "safetensors": ((".safetensors",), safetensors.make),
     "onnx": ((".onnx",), onnx.make),
-    "python": ((".py", ".safetensors"), python.make),
+    "python": ((".py", ".weights.safetensors"), python.make),
 }
 """For each format, the endings of its files, and what makes their contents."""
 

@@ -32,9 +32,7 @@ class Finished:
     @property
     def base(self) -> str:
         """The name of the stock model."""
-        use = self.program.plan.use("base")
-        assert use is not None
-        return str(next(iter(use.values.values())))
+        return self.program.plan.model
 
     @property
     def size(self) -> int:
@@ -86,7 +84,7 @@ def open_finished(folder: Path, vocabulary: Vocabulary) -> Finished:
     summary = summary_of(folder)
     if not summary:
         help = f'go on with it: recipe run --resume "{folder}"'
-        raise fail("E120", f"the run in `{folder}` has not finished: it has no summary.json", help=help)
+        raise fail("E120", f"the run in `{folder}` has not finished: it has no whole summary.json", help=help)
     plan = bind([read(lock)], vocabulary, data=True)
     if summary.get("digest") != plan.digest:
         help = "its recipe.lock or a file that this names was changed after the training"

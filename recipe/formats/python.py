@@ -147,7 +147,7 @@ def _from(pairs: set[tuple[str, str]]) -> list[str]:
 
 def _constants(run: Finished) -> list[str]:
     return [
-        'WEIGHTS = Path(__file__).with_suffix(".safetensors")',
+        'WEIGHTS = Path(__file__).with_suffix(".weights.safetensors")',
         f"SIZE = {run.size}  # height and width of an input, in pixels",
         f"MEAN = {run.sets.mean!r}",
         f"STD = {run.sets.std!r}",
@@ -159,7 +159,7 @@ def _logits(run: Finished, script: bytes, weights: bytes) -> Tensor:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.py"
         path.write_bytes(script)
-        path.with_suffix(".safetensors").write_bytes(weights)
+        path.with_suffix(".weights.safetensors").write_bytes(weights)
         try:
             names: dict[str, Any] = runpy.run_path(str(path))
             with torch.inference_mode():

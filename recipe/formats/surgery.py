@@ -7,6 +7,7 @@ import copy
 import inspect
 import itertools
 import json
+import keyword
 import math
 import re
 import textwrap
@@ -209,12 +210,18 @@ class Surgery:
 
 
 def path(address: str, root: str = "model") -> str:
-    """The expression for a module: ``model.layer1[0].conv1``. Raises `Untold`."""
-    parts = address.removeprefix(".").split(".")
-    for part in parts:
-        if not part.isidentifier() and not part.isdecimal():
-            raise Untold(f"`{address}` is no name in Python")
-    return root + "".join(f"[{part}]" if part.isdecimal() else f".{part}" for part in parts)
+    """The expression for a module: ``model.layer1[0].conv1``."""
+
+    def step(part: str) -> str:
+        if part.isdecimal():
+            return f"[{part}]"
+        return f".{part}" if _is_name(part) else f'.get_submodule("{part}")'  # `block1-0` of torchvision's RegNets
+
+    return root + "".join(map(step, address.removeprefix(".").split(".")))
+
+
+def _is_name(text: str) -> bool:
+    return text.isidentifier() and not keyword.iskeyword(text)
 
 
 def _names(address: str, chain: list[str]) -> list[str]:
@@ -223,7 +230,7 @@ def _names(address: str, chain: list[str]) -> list[str]:
     names = [name.rpartition(".")[2].removeprefix(f"{leaf}_") for name in chain]
     if names == [str(index) for index in range(len(names))] and all(name.startswith(f"{address}.") for name in chain):
         return names
-    names = [name if name.isidentifier() else f"layer_{re.sub(r'[^0-9a-zA-Z_]', '_', name)}" for name in names]
+    names = [name if _is_name(name) else f"layer_{re.sub(r'[^0-9a-zA-Z_]', '_', name)}" for name in names]
     return names if len({*names}) == len(names) else [f"{name}_{index}" for index, name in enumerate(names)]
 
 

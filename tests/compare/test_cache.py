@@ -95,9 +95,9 @@ def test_what_computes_is_a_part_of_the_key(what: str, tmp_path: Path, monkeypat
         monkeypatch.setattr(cache.platform, "python_version", lambda: "another")
     else:
         monkeypatch.setattr(cache, "_sources", lambda root: [Path(__file__)])
-        cache._code.cache_clear()
+        cache.code_of.cache_clear()
     assert cache.key(plan) != before
-    cache._code.cache_clear()
+    cache.code_of.cache_clear()
 
 
 def test_the_key_reads_every_file_of_the_package() -> None:

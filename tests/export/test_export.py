@@ -49,8 +49,8 @@ def test_weights_alone_with_what_is_needed_to_use_them(run: Run, here: Path) -> 
 
 def test_source_gets_a_name_that_python_can_import(run: Run, here: Path) -> None:
     done = command("export", run.folder, "--to", "python")
-    assert (done.status, done.stdout) == (0, "full_1a2b.py\nfull_1a2b.safetensors\n")
-    assert sorted(path.name for path in here.iterdir()) == ["full_1a2b.py", "full_1a2b.safetensors"]
+    assert (done.status, done.stdout) == (0, "full_1a2b.py\nfull_1a2b.weights.safetensors\n")
+    assert sorted(path.name for path in here.iterdir()) == ["full_1a2b.py", "full_1a2b.weights.safetensors"]
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_module_names(name: str, module: str) -> None:
     assert api._module_name(name) == module
 
 
-@pytest.mark.parametrize("there", ["full_1a2b.py", "full_1a2b.safetensors"])
+@pytest.mark.parametrize("there", ["full_1a2b.py", "full_1a2b.weights.safetensors"])
 def test_nothing_is_written_over(run: Run, here: Path, there: str) -> None:
     (here / there).write_text("mine")
     done = command("export", run.folder, "--to", "python")
@@ -75,7 +75,7 @@ def test_nothing_is_written_over(run: Run, here: Path, there: str) -> None:
     ("to", "out", "said"),
     [
         ("python", "x", "`x` is no name for Python source"),
-        ("python", "no/x.py", "`no/x.safetensors` can't be written: no such file or directory"),
+        ("python", "no/x.py", "`no/x.weights.safetensors` can't be written: no such file or directory"),
         ("safetensors", "no/x.safetensors", "`no/x.safetensors` can't be written: no such file or directory"),
         ("safetensors", ".", "`.` is there already"),
     ],
@@ -141,7 +141,7 @@ def test_no_run(here: Path) -> None:
 
 def test_a_run_that_has_not_finished(copied: Path) -> None:
     (copied / "summary.json").unlink()
-    refused(copied, "E120", "has not finished: it has no summary.json")
+    refused(copied, "E120", "has not finished: it has no whole summary.json")
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not weights at all"])

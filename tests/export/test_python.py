@@ -50,7 +50,7 @@ RUNS = [
 @pytest.mark.parametrize("text", RUNS)
 def test_the_source_gives_the_run_s_logits_where_there_is_no_recipe(tmp_path: Path, text: str) -> None:
     run = train(tmp_path / "a run-1", text=text)
-    script, weights = tmp_path / "a_run_1.py", tmp_path / "a_run_1.safetensors"
+    script, weights = tmp_path / "a_run_1.py", tmp_path / "a_run_1.weights.safetensors"
     done = recipe.export(run.folder, to="python", out=script)
     assert done.paths == (script, weights)
     assert done.difference is not None
