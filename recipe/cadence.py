@@ -34,6 +34,8 @@ class Cadence:
         >>> Cadence.of("epoch,15m")
         Cadence(epochs=True, steps=None, seconds=900.0, keep=2)
         """
+        if keep < 1:
+            raise fail("E118", f"a training keeps one checkpoint or more, not {keep}")
         epochs, steps, seconds = False, None, None
         for word in text.split(","):
             found = re.fullmatch(r"([1-9]\d{0,8})(steps?|s|m|h)?", word.strip())

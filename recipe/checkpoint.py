@@ -46,10 +46,10 @@ def read(folder: Path) -> tuple[bytes | None, list[Path]]:
             packed = path.read_bytes()
             unpack(packed, torch.device("cpu"))
             return packed, unsound
-        except (OSError, MemoryError) as error:  # which says nothing about what is in it
-            reason = getattr(error, "strerror", None) or "there is too little memory"
-            raise fail("E001", f"the checkpoint `{path}` can't be read: {reason.lower()}") from error
-        except Exception:  # whatever is wrong with it, the one before may be sound
+        except Exception as error:  # whatever is wrong with it, the one before may be sound
+            if isinstance(error, (OSError, MemoryError)) or "can't allocate" in str(error):  # which says nothing of it
+                reason = getattr(error, "strerror", None) or "there is too little memory"
+                raise fail("E001", f"the checkpoint `{path}` can't be read: {reason.lower()}") from error
             aside = path.with_name(f"{path.name}.unreadable")
             path.replace(aside)
             unsound.append(aside)
@@ -88,6 +88,7 @@ SHAPE: dict[str, Any] = {
     "digest": str,
     "step": int,
     "steps_per_epoch": int,
+    "training_images": int,
     "micro": (int, type(None)),
     "model": dict,
     "optimizer": dict,

@@ -7,6 +7,7 @@ import os
 import platform
 import resource
 import sys
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from importlib import metadata
 from typing import Any
@@ -19,6 +20,11 @@ from recipe.diagnostics import fail
 NAMES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
 
 
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def world_size() -> int:
     """How many processes train together, from what torchrun sets."""
     return int(os.environ.get("WORLD_SIZE", "1"))
@@ -29,8 +35,9 @@ def pick(name: str | None = None) -> torch.device:
     there is one, else the CPU."""
     if name is None:
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and torch.cuda.is_available() and torch.cuda.device_count() > 1:
-        name = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"  # of several processes on a machine, each has a device
+    if name == "cuda" and torch.cuda.is_available():
+        # Of several processes on a machine each has a device; where each sees its own alone, that is the first.
+        name = f"cuda:{os.environ.get('LOCAL_RANK', 0) if torch.cuda.device_count() > 1 else 0}"
     elif name.startswith("cuda:") and world_size() > 1:
         raise fail("E110", f"several processes can't share `{name}`", help="say `cuda`: each takes a device of its own")
     if name == "cpu":
@@ -118,9 +125,16 @@ def peak_memory(device: torch.device) -> int:
     return most if sys.platform == "darwin" else most * 1024
 
 
-def environment(device: torch.device, found: Precision) -> dict[str, Any]:
-    """What a run's `environment.json` records: versions and the device."""
-    packages = ("recipe-compiler", "torch", "torchvision", "numpy", "attrs", "lark")
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def environment(device: torch.device, found: Precision, plugins: Iterable[str] = ()) -> dict[str, Any]:
+    """What a run's `environment.json` records: versions, also of the packages whose tricks it uses, and the device."""
+    packages = ["recipe-compiler", "torch", "torchvision", "numpy", "attrs", "lark", "timm", *plugins]
     described = (
         torch.cuda.get_device_name(device) if device.type == "cuda" else (platform.processor() or platform.machine())
     )
@@ -128,10 +142,10 @@ def environment(device: torch.device, found: Precision) -> dict[str, Any]:
         "schema_version": 1,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "packages": {name: metadata.version(name) for name in packages},
+        "packages": {name: version for name in packages if (version := _version(name))},
         "device": str(device),
         "device_name": described,
-        "cores": os.cpu_count(),
+        "cores": cores(),
         "threads": torch.get_num_threads(),
         "precision": found.name,
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,11 @@ from recipe.cadence import EVERY, KEEP, Cadence
 from recipe.compiler import Program, lower
 from recipe.devices import environment, pick, precision
 from recipe.diagnostics import fail
-from recipe.folder import begin_folder, choose_folder, clean_folder, hold, lock_text, summary_of
+from recipe.folder import begin_folder, choose_folder, clean_folder, hold, lock_text, measured, summary_of
 from recipe.images import Sets
 from recipe.inputs import override, source_from
 from recipe.loop import Loop
+from recipe.objective import Teach, objective
 from recipe.plan import Plan
 from recipe.ranks import Ranks, is_loss, lost
 from recipe.registry import Vocabulary
@@ -43,7 +43,7 @@ class Run:
     @property
     def metrics(self) -> list[dict[str, Any]]:
         """Every line of `metrics.jsonl`."""
-        return [json.loads(line) for line in (self.folder / "metrics.jsonl").read_text().splitlines()]
+        return measured(self.folder)
 
 
 def open_sets(plan: Plan) -> Sets:
@@ -61,8 +61,10 @@ def open_sets(plan: Plan) -> Sets:
         raise fail("E070", f"`{data.word}`: {reason}", data.span) from error
     if len(sets.train.labels) < 2:
         raise fail("E070", f"`{data.word}` has fewer than two images to train on", data.span)
+    if not len(sets.test.labels):
+        raise fail("E070", f"`{data.word}` has no image to evaluate by", data.span)
     for part in (sets.train, sets.test):
-        if len(part.labels) and not 0 <= int(part.labels.min()) <= int(part.labels.max()) < sets.classes:
+        if not 0 <= int(part.labels.min()) <= int(part.labels.max()) < sets.classes:
             raise fail("E070", f"`{data.word}` has labels that are none of its {sets.classes} classes", data.span)
     if sets.classes < 2:
         raise fail("E070", f"`{data.word}` has fewer than two classes to tell apart", data.span)
@@ -110,7 +112,7 @@ def run(
     ranks = Ranks.join(chosen_device)
     listener = listener if ranks.leads else Quiet()
     chosen = precision(plan.training.precision, chosen_device, strict)
-    with contextlib.ExitStack() as held, Signals(tell=listener.note) as signals, _told_plainly(chosen_device):
+    with contextlib.ExitStack() as held, Signals(tell=listener.note) as signals, told_plainly(chosen_device):
         folder = ranks.decide(lambda: choose_folder(out, name, plan, resume, allow_changed))
         signals.folder = folder
         goes_on = resume and ranks.decide(folder.exists)
@@ -134,17 +136,22 @@ def run(
             except Interrupted as stopped:  # one goes on with the student, which goes on with its teacher
                 raise Interrupted(stopped.number, folder, 0) from None
 
-        teach = find_teachers(
-            plan, program.classes, folder.parent, chosen_device, vocabulary, train_teacher, listener, ranks
-        )
-        trainer = Trainer.make(program, sets, chosen_device, chosen, teach, ranks)
+        def teach() -> Teach:
+            return find_teachers(
+                plan, program.classes, folder.parent, chosen_device, vocabulary, train_teacher, listener, ranks
+            )
+
+        done = ranks.decide(lambda: summary_of(folder)) if goes_on else {}
+        whole = done.get("digest") == plan.digest and ranks.decide((folder / "model.safetensors").is_file)
+        trainer = Trainer.make(program, sets, chosen_device, chosen, {} if whole else teach(), ranks)
         loop = Loop(trainer, program, folder, listener, signals, cadence)
         if goes_on:
             changed = loop.restore(allow_changed)
-            done = ranks.decide(lambda: summary_of(folder))
-            if trainer.step == trainer.total_steps and done.get("digest") == plan.digest:
+            if trainer.step == trainer.total_steps and whole:
                 listener.note(f"{folder} has finished already: there is nothing to do")
                 return Run(folder, done, trainer.evaluated.eval())
+            if whole:  # by its summary alone: its last checkpoint is lost
+                trainer.loss_of = objective(plan, teach())
             if changed:
                 loop.save()
 
@@ -155,7 +162,10 @@ def run(
                 if (begun / "recipe.lock").exists():
                     raise fail("E116", f"another run began in `{begun}` just now", help="try again")
             files.write_text(begun / "recipe.lock", lock_text(plan))
-            files.write_json(begun / "environment.json", environment(chosen_device, chosen))
+            files.write_json(
+                begun / "environment.json",
+                environment(chosen_device, chosen, sorted({use.declared.package for use in plan.uses})),
+            )
             clean_folder(begun, trainer.progress().epoch, loop.evaluated)
             return begun
 
@@ -178,13 +188,25 @@ def _repeatable(device: torch.device) -> Iterator[None]:
     cuda = device.type == "cuda"
     with (
         torch.random.fork_rng([device] if cuda else []),
-        torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True),
+        _chosen_alike(),
     ):
         yield
 
 
 @contextlib.contextmanager
-def _told_plainly(device: torch.device) -> Iterator[None]:
+def _chosen_alike() -> Iterator[None]:
+    """Kernels of cuDNN that are chosen, and compute, the same each time; all other settings stay the caller's."""
+    cudnn = torch.backends.cudnn
+    before = cudnn.benchmark, cudnn.deterministic
+    cudnn.benchmark, cudnn.deterministic = False, True
+    try:
+        yield
+    finally:
+        cudnn.benchmark, cudnn.deterministic = before
+
+
+@contextlib.contextmanager
+def told_plainly(device: torch.device) -> Iterator[None]:
     """Tell of too little memory (E115), and of another process that went away (E117), as what they are."""
     try:
         yield

@@ -8,6 +8,7 @@ import json
 import os
 import platform
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,38 @@ RUNS = Path("runs")
 
 
 def summary_of(folder: Path) -> dict[str, Any]:
-    """A run's summary; empty where it has not finished or can't be read."""
+    """A run's summary; empty where it has not finished, or the summary is damaged, which a run that goes on mends."""
     try:
         found = json.loads((folder / "summary.json").read_text("utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    numbers = ("epochs", "steps", "top1", "loss", "seconds", "training_images")
+    whole = isinstance(found, dict) and all(isinstance(found.get(name), int | float) for name in numbers)
+    return found if whole and "images_per_second" in found else {}
+
+
+def measured(folder: Path, last: int | None = None) -> list[dict[str, Any]]:
+    """The lines of a run's `metrics.jsonl`, or those in its last bytes; one that is damaged is passed over."""
+    found = []
+    with contextlib.suppress(OSError), (folder / "metrics.jsonl").open("rb") as file:
+        if last is not None:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - last))
+        for text in file.read().splitlines():
+            with contextlib.suppress(ValueError):  # the first and the last one may be half there
+                line = json.loads(text)
+                if isinstance(line, dict) and "kind" in line and isinstance(line.get("epoch"), int | float):
+                    found.append(line)
+    return found
+
+
+def lost_packages(folder: Path) -> list[str]:
+    """The packages with a run's tricks, by its `environment.json`, that are not installed any more."""
+    try:
+        packages = json.loads((folder / "environment.json").read_text("utf-8"))["packages"]
+        lost = [(name, version) for name, version in packages.items() if not any(metadata.distributions(name=name))]
+        return [f"{name} {version}" for name, version in lost]
+    except (OSError, ValueError, KeyError, AttributeError):
+        return []
 
 
 def finished_run(near: Path, digest: str) -> Path | None:
@@ -50,7 +77,7 @@ def choose_folder(out: str | Path | None, name: str, plan: Plan, resume: bool, a
     digest = plan.digest
     if out is not None:
         folder = Path(out)
-        if len(folder.name.encode()) > 255:
+        if len(os.fsencode(folder.name)) > 255:
             raise fail(
                 "E113", "the name of the run's folder is longer than file systems allow", help="name another --out"
             )
@@ -117,6 +144,19 @@ def begin_folder(folder: Path, named: bool) -> Path:
     return folder
 
 
+def user_of(folder: Path) -> str:
+    """Which process trains in a folder at this moment; empty where none does."""
+    try:
+        with (folder / ".lock").open("r+") as file:
+            try:
+                fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except (BlockingIOError, PermissionError):
+                return file.read().strip() or "another process"
+    except OSError:  # there is no lock, so nobody has it
+        pass
+    return ""
+
+
 _held: set[Path] = set()
 
 
@@ -160,15 +200,8 @@ def clean_folder(folder: Path, epoch: float, evaluated: bool) -> None:
         (folder / "summary.json").unlink(missing_ok=True)
     except OSError as error:
         raise fail("E111", f"`{folder}` can't be written: {(error.strerror or str(error)).lower()}") from None
-    path = folder / "metrics.jsonl"
     kept = []
-    if path.exists():
-        for line in path.read_text("utf-8").splitlines():
-            try:
-                found = json.loads(line)
-                known = evaluated or found["kind"] != "evaluation"
-                if found["epoch"] < epoch or (found["epoch"] == epoch and known):
-                    kept.append(line)
-            except (ValueError, KeyError, TypeError):
-                continue
-    files.write_text(path, "".join(f"{line}\n" for line in kept))
+    for line in measured(folder):
+        if line["epoch"] < epoch or (line["epoch"] == epoch and (evaluated or line["kind"] != "evaluation")):
+            kept.append(f"{json.dumps(line)}\n")
+    files.write_text(folder / "metrics.jsonl", "".join(kept))

@@ -21,9 +21,11 @@ def launch(processes: int, arguments: list[str]) -> NoReturn:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+    from recipe.devices import cores
+
     if "LOCAL_RANK" in os.environ:
         raise fail("E119", "torchrun has started several processes already", help="leave out --nproc")
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // processes)))
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", "600")  # a large checkpoint on a slow disk
     logging.disable(logging.CRITICAL)  # the processes tell for themselves
     config = LaunchConfig(
@@ -37,7 +39,7 @@ def launch(processes: int, arguments: list[str]) -> NoReturn:
         monitor_interval=0.1,
     )
     try:
-        elastic_launch(config, sys.executable)("-m", "recipe", *arguments)
+        elastic_launch(config, sys.executable)("-P", "-m", "recipe", *arguments)
     except SignalException as stopped:
         sys.exit(128 + stopped.sigval)
     except ChildFailedError as error:

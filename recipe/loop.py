@@ -20,7 +20,7 @@ from recipe.devices import peak_memory
 from recipe.diagnostics import Diagnostic, Diverged, fail
 from recipe.folder import changed_words
 from recipe.loading import Batch
-from recipe.memory import fitting_micro, settle
+from recipe.memory import fitting_micro, largest_share, settle
 from recipe.meters import Meter
 from recipe.report import Listener, pictures
 from recipe.signals import Interrupted, Signals
@@ -54,8 +54,8 @@ class Loop:
         trainer, ranks = self.trainer, self.trainer.ranks
         began, trained_for, first, result = time.monotonic(), 0.0, trainer.step, {}
         with self.signals.deferred(), self._appending():
-            settle(trainer)
             self._choose_micro()
+            settle(trainer)
             self.listener.start(self.program, self.folder, trainer.step, trainer.total_steps, trainer.steps_per_epoch)
             if not self.evaluated:  # a signal came before that
                 result = self._evaluate()
@@ -68,9 +68,7 @@ class Loop:
                 self._count_skipped(batch)
                 ends = trainer.step % trainer.steps_per_epoch == 0
                 if trainer.step % self._log_every == 0 or ends:
-                    spent = time.monotonic() - since
-                    self._log(rate, spent)
-                    trained_for += spent
+                    trained_for += self._log(rate, since)
                     since = time.monotonic()
                 if ends:
                     self.evaluated = False
@@ -96,22 +94,24 @@ class Loop:
             return
         if trainer.micro is None:
             trainer.micro = min(trainer.ranks.gather(fitting_micro(trainer)))
-        share = -(-training.batch // trainer.ranks.world)
+        share = largest_share(trainer)
         fits = "a whole batch fits" if trainer.micro >= share else f"{trainer.micro} images at a time"
         note = f"batch micro auto: {fits}; batch normalisation averages over {min(share, trainer.micro)} images"
         if note not in self.notes:
             self.notes.append(note)
         self.listener.note(note)
 
-    def _log(self, rate: float, seconds: float) -> None:
-        """Record what was seen since the last line, in so many seconds; all must be finite."""
+    def _log(self, rate: float, since: float) -> float:
+        """Record what was seen since the last line; all must be finite. Gives the seconds that it took."""
         trainer = self.trainer
         self._finite()
-        seen = self.meter.read(trainer.ranks)
-        speed = self.meter.images * trainer.ranks.world / max(1e-9, seconds)
+        seen = self.meter.read(trainer.ranks)  # which waits for the device
+        seconds = time.monotonic() - since
+        speed = self.meter.fresh / max(1e-9, seconds)
         self._record("train", **seen, lr=rate, images_per_second=speed)
         self.listener.step(trainer.step, seen["loss"], seen["top1"], rate, speed)
         self.meter = Meter.on(trainer.device)
+        return seconds
 
     def _finite(self) -> None:
         try:
@@ -208,7 +208,11 @@ class Loop:
         self.notes = [*state["notes"]]
         if changed:
             self._tell_changes(state["step"], told)
-        if state["steps_per_epoch"] == trainer.steps_per_epoch:
+        else:
+            self.notes += told
+            for note in told:
+                self.listener.note(note)
+        if trainer.step == state["step"]:
             self._restore_meter(state["meters"])
         return changed
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from recipe.diagnostics import fail
+from recipe.loading import share
 from recipe.trainer import Trainer
+
+CGROUP = Path("/sys/fs/cgroup")
 
 SPARE = 0.8
 """The part of a CPU's free memory that activations may take."""
@@ -23,7 +27,7 @@ def fitting_micro(trainer: Trainer) -> int:
     if trainer.plan.training.synchronised and trainer.ranks.several:
         help = "state the number: `batch 256 micro 32`"
         raise fail("E115", "with `norm sync` on several processes `batch micro auto` can't try parts", help=help)
-    micro = share = -(-trainer.plan.training.batch // trainer.ranks.world)
+    micro = largest = largest_share(trainer)
     if trainer.device.type == "cpu":
         free = free_memory()
         needed = _activations(trainer, 2) / 2
@@ -32,7 +36,7 @@ def fitting_micro(trainer: Trainer) -> int:
         return micro
     while True:
         try:
-            _try(trainer, micro, share)
+            _try(trainer, micro, largest)
             return micro
         except torch.OutOfMemoryError:
             if micro <= 2:
@@ -42,13 +46,25 @@ def fitting_micro(trainer: Trainer) -> int:
             torch.cuda.empty_cache()
 
 
+def largest_share(trainer: Trainer) -> int:
+    """The most images of a batch that one of the processes takes."""
+    batch, world = trainer.plan.training.batch, trainer.ranks.world
+    parts = (share(batch, rank, world) for rank in range(world))
+    return max(2, *(int(part.stop) - int(part.start) for part in parts))
+
+
 def free_memory() -> int | None:
-    """Bytes of memory that this machine could give; None where it does not say."""
-    try:
+    """Bytes of memory that this machine, or the container that this runs in, could give; None where it does not say."""
+    found = []
+    with contextlib.suppress(OSError, StopIteration, ValueError):
         lines = Path("/proc/meminfo").read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration, ValueError):
-        return None
+        found.append(next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")))
+    with contextlib.suppress(OSError, ValueError, StopIteration):  # where nothing is limited, `max` is no number
+        limit, used = (int((CGROUP / name).read_text()) for name in ("memory.max", "memory.current"))
+        lines = (CGROUP / "memory.stat").read_text().splitlines()
+        cached = next(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))  # given up on demand
+        found.append(max(0, limit - used + cached))
+    return min(found) if found else None
 
 
 def settle(trainer: Trainer) -> None:

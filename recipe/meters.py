@@ -20,6 +20,10 @@ class Meter:
     correct: Tensor
     top5: Tensor | None = None
     images: int = 0
+    before: int = 0
+    """Those of them that were counted before a training went on."""
+    fresh: int = 0
+    """What `read` found of all processes, without those."""
 
     @classmethod
     def on(cls, device: torch.device, top5: bool = False) -> Meter:
@@ -38,8 +42,10 @@ class Meter:
     def read(self, ranks: Ranks) -> dict[str, float]:
         """Means over the images of all processes."""
         sums = {"loss": self.loss, "top1": self.correct} | ({} if self.top5 is None else {"top5": self.top5})
-        counts = torch.stack([*(one.double() for one in sums.values()), self.loss.new_tensor(self.images)])
-        *found, images = ranks.sum_(counts).tolist()
+        mine = self.loss.new_tensor([self.images, self.images - self.before])
+        counts = torch.cat([torch.stack([one.double() for one in sums.values()]), mine])
+        *found, images, fresh = ranks.sum_(counts).tolist()
+        self.fresh = int(fresh)
         return {name: value / max(1, images) for name, value in zip(sums, found, strict=True)}
 
     def state(self) -> dict[str, Any]:
@@ -48,7 +54,7 @@ class Meter:
     def restore(self, state: dict[str, Any]) -> None:
         self.loss.fill_(state["loss"])
         self.correct.fill_(state["correct"])
-        self.images = state["images"]
+        self.images = self.before = state["images"]
 
 
 @attrs.define(eq=False)

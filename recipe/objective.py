@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from numbers import Integral, Real
 from typing import Any
 
 import attrs
@@ -18,7 +19,6 @@ from recipe.draws import Draws
 from recipe.images import Sets, crop
 from recipe.loading import Batch
 from recipe.plan import Plan
-from recipe.training import Progress
 
 Teach = Mapping[str, Callable[[Tensor], Tensor]]
 """The teachers of a plan: from the digest of each to the function from inputs to its logits."""
@@ -27,22 +27,57 @@ Teach = Mapping[str, Callable[[Tensor], Tensor]]
 def ask(trick: Trick, hook: str, *arguments: Any) -> Any:
     """What a hook gives while a model trains; one that fails is told as the fault of its trick (E080)."""
     try:
-        return getattr(trick, hook)(*arguments)
+        found = getattr(trick, hook)(*arguments)
     except (RecipeError, torch.OutOfMemoryError):
         raise
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}".split("\n")[0]
-        declared = trick.declared
-        raise fail("E080", f"`{declared.word}` of {declared.package} is broken: {hook}: {reason}") from error
-
-
-def resolution(trick: Trick, side: int, progress: Progress) -> int:
-    """The side in pixels that a trick chooses for images of a side; at least 1, and at most that."""
-    found = int(ask(trick, "resolution", side, progress))
-    if not 1 <= found <= side:
-        declared = trick.declared
-        raise fail("E080", f"`{declared.word}` of {declared.package} is broken: resolution: {found} of {side} pixels")
+        raise broken(trick, hook, f"{type(error).__name__}: {error}".split("\n")[0]) from error
+    if hook in GIVES:
+        due, right = GIVES[hook]
+        if not right(found, *arguments):
+            given = f"{type(found).__name__} {tuple(found.shape)}" if isinstance(found, Tensor) else repr(found)
+            raise broken(trick, hook, f"it gives {given:.60}, not {due}")
     return found
+
+
+def broken(trick: Trick, hook: str, why: str) -> RecipeError:
+    """What a trick does wrong in a hook, as an error (E080) that names its package."""
+    return fail("E080", f"`{trick.declared.word}` of {trick.declared.package} is broken: {hook}: {why}")
+
+
+def _like(found: Any, given: Tensor) -> bool:
+    return isinstance(found, Tensor) and found.shape == given.shape
+
+
+def _each_like(found: Any, given: Sequence[Tensor]) -> bool:
+    return isinstance(found, Sequence) and len(found) == len(given) and all(map(_like, found, given))
+
+
+def _one_number(found: Any, *arguments: Any) -> bool:
+    return isinstance(found, Tensor) and found.numel() == 1
+
+
+GIVES: Mapping[str, tuple[str, Callable[..., bool]]] = {
+    "augment": ("the images (N, 3, H, W)", lambda found, images, draws: _like(found, images)),
+    "soften": ("the targets (N, K)", lambda found, targets: _like(found, targets)),
+    "mix": (
+        "images (N, 3, H, W) and targets (N, K)",
+        lambda found, images, targets, draws: _each_like(found, (images, targets)),
+    ),
+    "resolution": (
+        "a whole number of pixels, from 1 to the side",
+        lambda found, side, progress: isinstance(found, Integral) and 1 <= int(found) <= side,
+    ),
+    "judge": ("one number, as a tensor", _one_number),
+    "penalise": ("one number, as a tensor", _one_number),
+    "perturb": ("a step for each weight", lambda found, weights, gradients: _each_like(found, weights)),
+    "adjust": ("each gradient", lambda found, gradients, weights, progress: _each_like(found, gradients)),
+    "factor": ("a number", lambda found, progress: isinstance(found, Real)),
+    "group": ("options by name", lambda found, *arguments: isinstance(found, Mapping)),
+    "optimize": ("a torch.optim.Optimizer", lambda found, *arguments: isinstance(found, torch.optim.Optimizer)),
+    "frozen": ("names of parameters", lambda found, *arguments: isinstance(found, Iterable)),
+}
+"""What each hook must give, in words, and whether something is that, for its arguments."""
 
 
 @attrs.frozen(eq=False)

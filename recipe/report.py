@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
+
+from recipe.diagnostics import plural
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -31,10 +32,8 @@ def heading(program: Program) -> list[str]:
     """What is trained, in two or three lines."""
     costs, data = program.costs, program.plan.use("data")
     where = f"{data.word}, " if data else ""
-    base = next(iter(program.plan.base.declared.fields)).name
-    model = getattr(program.plan.base, base)
     lines = [
-        f"{model}: {costs.params:,} params, {costs.macs / 1e9:.3g} G MACs at {costs.size}×{costs.size}; "
+        f"{program.plan.model}: {costs.params:,} params, {costs.macs / 1e9:.3g} G MACs at {costs.size}×{costs.size}; "
         f"{where}{program.classes} classes"
     ]
     changed = [step.note for step in program.steps if not step.word.startswith("init")]
@@ -53,7 +52,7 @@ def closing(summary: dict[str, Any]) -> str:
     speed = f" at {summary['images_per_second']:.0f} images/s" if summary["images_per_second"] else ""
     return (
         f"top-1 {summary['top1']:.2%}{top5}, loss {summary['loss']:.4f} on held-out images "
-        f"after {summary['epochs']} epoch{'s' * (summary['epochs'] != 1)}, {duration(summary['seconds'])}{speed}"
+        f"after {plural(summary['epochs'], 'epoch')}, {duration(summary['seconds'])}{speed}"
     )
 
 
@@ -156,7 +155,9 @@ def pictures(folder: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text("utf-8").splitlines()]
+    from recipe.folder import measured
+
+    lines = measured(folder)
     train = [line for line in lines if line["kind"] == "train"]
     held_out = [line for line in lines if line["kind"] == "evaluation"]
     figure = Figure(figsize=(12, 3.6), layout="constrained")

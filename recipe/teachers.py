@@ -86,8 +86,6 @@ def _teacher(program: Program, folder: Path, device: torch.device, ranks: Ranks)
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    plan, model = program.plan, program.model
-
     def packed() -> bytes:
         try:
             return (folder / "model.safetensors").read_bytes()
@@ -95,12 +93,18 @@ def _teacher(program: Program, folder: Path, device: torch.device, ranks: Ranks)
             return b""
 
     try:
-        model.load_state_dict(load(ranks.decide(packed)))
+        program.model.load_state_dict(load(ranks.decide(packed)))
     except (OSError, RuntimeError, SafetensorError) as error:
         help = f"remove the folder {folder}, and the teacher is trained again"
         raise fail("E001", f"the teacher's weights in `{folder}` can't be read", help=help) from error
+    return teaching(program, device)
+
+
+def teaching(program: Program, device: torch.device) -> Callable[[Tensor], Tensor]:
+    """The function from inputs (N, 3, H, W) to a teacher's logits (N, K), with the weights that it has."""
+    plan = program.plan
     layout = torch.channels_last if plan.training.channels_last else torch.contiguous_format
-    model = model.to(device=device, memory_format=layout).eval()  # type: ignore[call-overload]
+    model = program.model.to(device=device, memory_format=layout).eval()  # type: ignore[call-overload]
     chosen = precision(plan.training.precision, device)
 
     @torch.no_grad()

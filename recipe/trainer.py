@@ -21,7 +21,7 @@ from recipe.images import Sets
 from recipe.loading import Batch, InOrder, Steps, ahead, load, share
 from recipe.meters import Meter
 from recipe.norms import synchronised
-from recipe.objective import Preparation, Teach, ask, objective, resolution
+from recipe.objective import Preparation, Teach, ask, objective
 from recipe.plan import Plan
 from recipe.ranks import Ranks
 from recipe.training import Progress
@@ -40,17 +40,19 @@ def learning_rate(plan: Plan, progress: Progress) -> float:
 
 @attrs.define(eq=False)
 class Average:
-    """The average of the weights, as a trick makes it; buffers are those of the model."""
+    """The average of the weights and of running statistics, as a trick makes it; counts are those of the model."""
 
     model: fx.GraphModule
     trick: Trick
 
     @torch.no_grad()
     def update(self, model: nn.Module, progress: Progress) -> None:
-        weights = [weight.detach() for weight in model.parameters()]
-        ask(self.trick, "average", [mine.detach() for mine in self.model.parameters()], weights, progress)
-        if buffers := list(self.model.buffers()):
-            torch._foreach_copy_(buffers, list(model.buffers()))
+        mine, theirs = ([*one.parameters(), *one.buffers()] for one in (self.model, model))
+        pairs = [(a.detach(), b.detach()) for a, b in zip(mine, theirs, strict=True)]
+        floats = [pair for pair in pairs if pair[0].is_floating_point()]
+        ask(self.trick, "average", [a for a, _ in floats], [b for _, b in floats], progress)
+        for counted, now in (pair for pair in pairs if not pair[0].is_floating_point()):
+            counted.copy_(now)
 
 
 @attrs.define(eq=False)
@@ -96,7 +98,11 @@ class Trainer:
         if training.synchronised and ranks.several:
             model = synchronised(model, device)
         compiled = training.compile_mode is not None
-        parallel = ranks.wrap(torch.compile(model, mode=training.compile_mode) if compiled else model)  # type: ignore[arg-type]
+        # A graph for each size of batch, so that what is computed does not depend on which one came first; of images
+        # that grow there would be too many.
+        dynamic = None if plan.hooked("resolution") else False
+        made = torch.compile(model, mode=training.compile_mode, dynamic=dynamic) if compiled else model
+        parallel = ranks.wrap(made)  # type: ignore[arg-type]
         return cls(
             plan=plan,
             sets=sets,
@@ -134,6 +140,7 @@ class Trainer:
             "digest": self.identity,
             "step": self.step,
             "steps_per_epoch": self.steps_per_epoch,
+            "training_images": len(self.sets.train.labels),
             "micro": self.micro,
             "model": self.model.state_dict(),
             "optimizer": self.update.optimizer.state_dict(),
@@ -155,16 +162,20 @@ class Trainer:
         if self.average:
             self.average.model.load_state_dict(state["average"] or state["model"])
         self.step, per_epoch = state["step"], state["steps_per_epoch"]
-        if per_epoch != self.steps_per_epoch:
+        images, before = len(self.sets.train.labels), state["training_images"]
+        if per_epoch != self.steps_per_epoch or before != images:
             self.step = state["step"] // per_epoch * self.steps_per_epoch
-            notes.append(f"an epoch has {self.steps_per_epoch} steps now, not {per_epoch}: the epoch begins anew")
+            now = f"there are {images} training images now, not {before}"
+            if before == images:
+                now = f"an epoch has {self.steps_per_epoch} steps now, not {per_epoch}"
+            notes.append(f"{now}: the epoch begins anew")
         if state["micro"] and self.plan.training.micro_auto:
             self.micro = state["micro"]
         return notes
 
     def _restore_optimizer(self, state: dict[str, Any], changed: bool, notes: list[str]) -> None:
-        if changed and [len(group["params"]) for group in state["param_groups"]] != [
-            len(group["params"]) for group in self.update.optimizer.param_groups
+        if changed and [group["names"] for group in state["param_groups"]] != [
+            group["names"] for group in self.update.optimizer.param_groups
         ]:
             notes.append("the optimizer begins anew: its groups of parameters are others")
             return
@@ -218,14 +229,16 @@ class Trainer:
         return rate
 
     def _demand(self, frozen: frozenset[str]) -> None:
-        """Ask for the gradients of all parameters but some; of all, where processes wait for every one."""
+        """Ask for the gradients of all parameters but some; of all, where processes wait for every one, or where a
+        compiled graph is of those that it began with."""
+        every = self.ranks.several or self.plan.training.compile_mode is not None
         for name, weight in zip(self.update.names, self.update.weights, strict=True):
-            weight.requires_grad_(self.ranks.several or name not in frozen)
+            weight.requires_grad_(every or name not in frozen)
 
     def _sized(self, inputs: Tensor, progress: Progress) -> Tensor:
         """Inputs (N, 3, H, W) at the resolution that a trick chooses for a step."""
         for trick in self.plan.hooked("resolution"):
-            side = resolution(trick, inputs.shape[-1], progress)
+            side = int(ask(trick, "resolution", inputs.shape[-1], progress))
             if side != inputs.shape[-1]:
                 inputs = nn.functional.interpolate(inputs, (side, side), mode="bilinear", antialias=True)
         return inputs
@@ -288,12 +301,24 @@ class Trainer:
             step, cause = min(told)
             raise Diverged(Diagnostic("E112", f"the training diverged at step {step + 1}: {cause}"))
 
+    def held_out(self) -> InOrder:
+        """The test images, in batches."""
+        return InOrder(self.sets.test, min(self.micro or self.plan.training.batch, 256), self.skips)
+
+    @torch.no_grad()
+    def logits(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """What the evaluated model makes of a batch of test images, (N, K), and their class numbers (N,)."""
+        inputs, labels = self.prepare.plain(batch)
+        if self.plan.training.channels_last:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        with self.precision.autocast():
+            return self.evaluated(inputs).float(), labels
+
     @torch.no_grad()
     def evaluate(self, stop: Callable[[], bool] = lambda: False) -> dict[str, float] | None:
         """Mean loss and accuracy over every test image that can be read; None where it was stopped."""
-        model = self.evaluated.eval()
-        training, data = self.plan.training, self.plan.use("data")
-        images = InOrder(self.sets.test, min(self.micro or training.batch, 256), self.skips)
+        self.evaluated.eval()
+        data, images = self.plan.use("data"), self.held_out()
         mine = range(self.ranks.rank, len(images), self.ranks.world)
         workers = data.trick.workers if data else 0  # type: ignore[attr-defined]
         meter, stopped = Meter.on(self.device, top5=self.sets.classes > 5), False
@@ -305,11 +330,7 @@ class Trainer:
                 break
             if not part.counted:
                 continue
-            inputs, labels = self.prepare.plain(part)
-            if training.channels_last:
-                inputs = inputs.contiguous(memory_format=torch.channels_last)
-            with self.precision.autocast():
-                logits = model(inputs).float()
+            logits, labels = self.logits(part)
             meter.add(nn.functional.cross_entropy(logits, labels), logits, labels)
         self.model.train()
         told = self.ranks.gather((stopped, skipped))
@@ -317,6 +338,8 @@ class Trainer:
         if any(one for one, _ in told):
             return None
         self.unread = [one for _, more in told for one in more]
+        if not meter.fresh:
+            raise fail("E070", "no image that is held out can be read, so nothing can be evaluated")
         return found
 
     @property

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from recipe.devices import Precision
 from recipe.diagnostics import fail
 from recipe.meters import Guard
-from recipe.objective import ask
+from recipe.objective import ask, broken
 from recipe.plan import Plan
 from recipe.training import Progress
 
@@ -74,9 +74,10 @@ class Update:
             wrong = sorted(told - {*self.network})
             if wrong or told == {*self.network}:
                 why = f"there is no parameter `{wrong[0]}`" if wrong else "it freezes every parameter"
-                declared = trick.declared
-                raise fail("E080", f"`{declared.word}` of {declared.package} is broken: frozen: {why}")
+                raise broken(trick, "frozen", why)
             found |= told
+        if found and found == {*self.network}:
+            raise fail("E102", "the model has no parameter that trains: together the tricks freeze all of them")
         return frozenset(found)
 
     def steps_aside(self) -> list[Tensor] | None:

@@ -16,8 +16,9 @@ import recipe.cli
 import recipe.syntax
 from recipe.diagnostics import Diagnostic, RecipeError
 from recipe.plan import Plan
-from recipe.registry import Vocabulary
+from recipe.registry import Offer, Vocabulary
 from recipe.source import Source
+from recipe.trick import Trick
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = tuple(sorted((ROOT / "examples").glob("**/*.recipe")))
@@ -27,6 +28,14 @@ DIALECTS = ("paper", "gluoncv", "torchvision")
 @cache
 def vocabulary() -> Vocabulary:
     return Vocabulary.installed()
+
+
+def vocabulary_with(*tricks: type[Trick]) -> Vocabulary:
+    """All that is installed, and some tricks of another package."""
+    words = Vocabulary.installed()
+    for one in tricks:
+        words._offers[(one.declared.verb, one.declared.clause)] = [Offer("theirs", loaded=one)]
+    return words
 
 
 def parse(text: str) -> recipe.syntax.Recipe:

@@ -22,7 +22,7 @@ from recipe import checkpoint
 from recipe.cadence import Cadence
 from recipe.diagnostics import RecipeError
 from recipe.report import Quiet
-from tests.durability.trials import small
+from tests.durability.trials import Cut, small
 from tests.engine.helpers import weights_digest
 from tests.helpers import ROOT, command
 
@@ -283,3 +283,35 @@ def test_a_disk_that_is_full_keeps_the_last_checkpoint(tmp_path: Path) -> None:
     finally:
         time.sleep(0.1)
         subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_data_set_of_another_size_begins_the_epoch_anew_and_says_so(tmp_path: Path) -> None:
+    """The plan is the same; where the images come from, as a folder, may hold others."""
+    statements = ("batch 10",)  # three steps an epoch of 24 images, and of 23
+    with pytest.raises(recipe.Interrupted):
+        train(tmp_path / "run", *statements, listener=Cut("first step"))
+    one = sorted((tmp_path / "run" / "checkpoints").iterdir())[-1]
+    state = torch.load(one, weights_only=True)
+    torch.save({**state, "training_images": 23}, one)
+    run = train(tmp_path / "run", *statements, resume=True)
+    assert "there are 24 training images now, not 23: the epoch begins anew" in run.summary["notes"]
+    assert [line["step"] for line in run.metrics if line["kind"] == "train"] == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.slow
+def test_a_compiled_training_goes_on_bit_by_bit_with_a_smaller_last_batch(tmp_path: Path) -> None:
+    statements = ("batch 10; compile",)
+    whole = train(tmp_path / "whole", *statements)
+    for point in ("first step", "epoch boundary"):
+        with pytest.raises(recipe.Interrupted):
+            train(tmp_path / point, *statements, listener=Cut(point))
+        again = train(tmp_path / point, *statements, resume=True)
+        assert weights_digest(again.model) == weights_digest(whole.model), point
+
+
+@pytest.mark.slow
+def test_freezing_leaves_a_compiled_graph_as_it_is(tmp_path: Path) -> None:
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    train(tmp_path / "run", "batch 8; compile; freeze 0")
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] <= 2

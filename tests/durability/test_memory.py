@@ -50,6 +50,20 @@ def test_a_resumed_run_keeps_the_part_that_it_began_with(tmp_path: Path, monkeyp
     assert outcome(resumed.folder) == outcome(whole.folder)
 
 
+@pytest.mark.parametrize(("limit", "free"), [("1000000", 400_000), ("max", None), (None, None), ("5000", 0)])
+def test_the_limit_of_a_container_counts(
+    limit: str | None, free: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+    if limit:
+        (tmp_path / "memory.max").write_text(f"{limit}\n")
+        (tmp_path / "memory.current").write_text("700000\n")
+        (tmp_path / "memory.stat").write_text("active_file 5\ninactive_file 100000\n")
+    found = memory.free_memory()
+    assert found is not None
+    assert found == free if free is not None else found > 10**6
+
+
 def test_a_device_that_says_no_is_asked_for_half(monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[int] = []
 

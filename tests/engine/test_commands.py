@@ -10,10 +10,22 @@ from pathlib import Path
 import pytest
 
 from tests.engine.helpers import TINY
+from tests.helpers import command
 
 
 def recipe(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "recipe", *arguments], capture_output=True, text=True, cwd=cwd)
+
+
+def test_packages_that_a_run_used_and_that_are_gone_are_named(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "recipe.lock").write_text("base resnet18\nshine 3\n")
+    (folder / "environment.json").write_text('{"packages": {"torch": "2.11", "recipe-shine": "1.2"}}')
+    for words in (["explain", folder], ["run", f"--resume={folder}"], ["export", folder, "--to", "onnx"]):
+        found = command(*words)
+        assert found.status == 2
+        assert f"warning: the run in `{folder}` used recipe-shine 1.2, not installed here" in found.stderr
 
 
 def test_run_says_what_it_substitutes_and_where_the_result_lies(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,17 @@ def test_the_lock_names_the_teacher_and_binds_to_the_same_plan(tmp_path: Path) -
     text = f'base resnet18; data fake size=32 classes=10 images=24; batch 8; epochs 1; loss distill "{path}"'
     run = train(tmp_path / "runs" / "a", text=text)
     assert bind([read(run.folder / "recipe.lock")], data=True).digest == run.summary["digest"]
+
+
+def test_a_finished_student_needs_its_teacher_no_more(tmp_path: Path) -> None:
+    path = write_teacher(tmp_path)
+    run = train(tmp_path / "runs" / "student", f'loss distill "{path}"')
+    for folder in (tmp_path / "runs").glob("teacher-*"):
+        shutil.rmtree(folder)
+    again = train(tmp_path / "runs" / "student", f'loss distill "{path}"', resume=True)
+    assert again.summary == run.summary
+    assert not list((tmp_path / "runs").glob("teacher-*"))
+    for checkpoint in (run.folder / "checkpoints").iterdir():
+        checkpoint.unlink()
+    assert train(tmp_path / "runs" / "student", f'loss distill "{path}"', resume=True).summary["steps"] == 6
+    assert len(list((tmp_path / "runs").glob("teacher-*"))) == 1, "it begins anew, and needs it"

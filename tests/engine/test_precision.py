@@ -43,6 +43,26 @@ def test_a_device_that_is_not_there(name: str) -> None:
         pick(name)
 
 
+@pytest.mark.parametrize(
+    ("name", "count", "rank", "expected"),
+    [(None, 1, None, "cuda:0"), ("cuda", 1, None, "cuda:0"), ("cuda", 4, "2", "cuda:2"), ("cuda:1", 2, None, "cuda:1")],
+)
+def test_a_cuda_device_has_its_number(
+    name: str | None, count: int, rank: str | None, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch makes a device the current one by its number alone."""
+    made_current: list[int] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    monkeypatch.setattr(torch, "empty", lambda *sizes, device: None)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda d: made_current.append(torch.cuda._utils._get_device_index(d)))
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    if rank:
+        monkeypatch.setenv("LOCAL_RANK", rank)
+    assert str(pick(name)) == expected
+    assert made_current == [int(expected[-1])]
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_fp16_on_cuda_keeps_fp32_weights_and_scales_the_loss(tmp_path) -> None:

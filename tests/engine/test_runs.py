@@ -65,6 +65,29 @@ def test_the_lock_binds_to_the_same_plan(tmp_path: Path) -> None:
     assert (run.folder / "recipe.lock").read_text().startswith(f"# plan {plan.digest}\n")
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("model.safetensors", None),
+        ("summary.json", b"{"),
+        ("summary.json", b'{"digest": "DIGEST"}'),
+        ("metrics.jsonl", b'\xff\n5\n{}\n{"kind": "train"}\n'),
+    ],
+)
+def test_a_finished_run_with_a_damaged_file_is_mended(name: str, content: bytes | None, tmp_path: Path) -> None:
+    run = train(tmp_path / "run")
+    weights, path = (run.folder / "model.safetensors").read_bytes(), run.folder / name
+    if content is None:
+        path.unlink()
+    else:
+        path.write_bytes(content.replace(b"DIGEST", run.summary["digest"].encode()))
+    again = train(tmp_path / "run", resume=True)
+    assert again.summary["top1"] == run.summary["top1"]
+    assert json.loads((run.folder / "summary.json").read_text()) == again.summary
+    assert (run.folder / "model.safetensors").read_bytes() == weights
+    assert all(line["kind"] in ("train", "evaluation") for line in again.metrics)
+
+
 def test_repeated_runs_are_bit_identical_with_and_without_workers(tmp_path: Path) -> None:
     digests = {
         weights_digest(
@@ -329,3 +352,8 @@ def test_a_teacher_that_cannot_take_the_images_is_told_before_it_is_trained(tmp_
     with pytest.raises(recipe.RecipeError, match="E103"):
         train(tmp_path / "runs" / "x", f'data fake size=8 classes=10 images=24; loss distill "{teacher}"')
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_run_keeps_a_checkpoint_or_more(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"E118.*one checkpoint or more, not 0"):
+        train(tmp_path / "run", keep=0)
