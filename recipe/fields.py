@@ -69,9 +69,14 @@ class Kind:
         """Whether a value that Python code gives is one of this kind."""
         return isinstance(value, str)
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The bare words that it takes as they are."""
+        return ()
+
     def takes_name(self, name: str) -> bool:
         """Whether a bare name can be a value of this kind."""
-        return False
+        return name in self.words
 
     def identity(self, value: Any) -> Any:
         """What stands for the value in a plan's digest, as plain JSON."""
@@ -101,9 +106,6 @@ class Number(Kind):
     def expects(self) -> str:
         """What the field takes, for people: `a number of at least 0 or `auto``."""
         return " or ".join([self._number, *(f"`{word}`" for word in self.words)])
-
-    def takes_name(self, name: str) -> bool:
-        return name in self.words
 
     @property
     def _number(self) -> str:
@@ -188,9 +190,6 @@ class Choice(Kind):
 
     def holds(self, value: Any) -> bool:
         return value in self.words
-
-    def takes_name(self, name: str) -> bool:
-        return name in self.words
 
     def read(self, word: Word, reading: Reading) -> Any:
         from recipe.diagnostics import listing, nearest

@@ -292,7 +292,7 @@ def trick(
                     raise TypeError(
                         f"trick `{word}`: the default of `{field.name}` is {value!r}, and takes {field.kind.expects}"
                     )
-            if wrong := [one for one in getattr(field.kind, "words", ()) if not VALUE.fullmatch(one)]:
+            if wrong := [one for one in field.kind.words if not VALUE.fullmatch(one)]:
                 raise TypeError(f"trick `{word}`: no recipe can write the word `{wrong[0]}` of `{field.name}`")
             if not field.help:
                 raise TypeError(f"trick `{word}`: `{field.name}` needs a line of help")

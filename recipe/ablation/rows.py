@@ -7,12 +7,13 @@ from pathlib import Path
 
 import attrs
 
-from recipe.bind import Binder, bind
+from recipe.bind import bind
 from recipe.diagnostics import Diagnostic, RecipeError, fail, listing
 from recipe.layers import collect
 from recipe.plan import Plan, Use
 from recipe.registry import DIRECTIVES, Vocabulary
 from recipe.source import Source
+from recipe.statements import opened
 from recipe.syntax import parse
 
 MODES = ("stack", "drop", "add")
@@ -104,18 +105,18 @@ def _named(plan: Plan, text: str) -> Unit:
     recipe, wrong = parse(Source("<over>", text, Path.cwd(), "override"))
     if wrong:
         raise RecipeError(*wrong)
-    binder = Binder(plan.vocabulary or Vocabulary.installed())
+    vocabulary = plan.vocabulary or Vocabulary.installed()
     words, statements = [], []
     for statement in recipe.statements:
         if statement.verb.text in DIRECTIVES:
             raise fail("E124", f"`{statement.verb.text}` is no trick to study", statement.verb.span)
-        for trick, span, items in binder.opened(statement):
-            word, use = trick.declared.word, plan.find(trick.declared.word)
+        for one in opened(statement, vocabulary):
+            word, use = one.trick.declared.word, plan.find(one.trick.declared.word)
             if word == "seed":
-                raise fail("E124", "`seed` is no trick to study", span, help="`--seeds` says how many there are")
+                raise fail("E124", "`seed` is no trick to study", one.words, help="`--seeds` says how many there are")
             words.append(word)
-            given = " ".join([word, *(item.span.text for item in items)])
-            statements.append(use.statement() if use and not items else given)
+            given = " ".join([word, *(item.span.text for item in one.items)])
+            statements.append(use.statement() if use and not one.items else given)
     if not words:
         raise fail("E124", "one of those named is empty", help='such as --over "tweak D" "augment mixup"')
     return Unit(" ".join(text.split()), tuple(words), tuple(statements))
