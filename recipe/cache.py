@@ -45,22 +45,33 @@ def folder() -> Path:
 
 def key(plan: Plan) -> str | None:
     """What identifies the facts of a plan; None where it uses a plugin, whose code may depend on anything."""
-    if any(foreign(type(use.trick).__module__) for use in plan.uses):
-        return None
-    data = plan.use("data")
     try:
-        counted = [data.trick.count_classes(), data.trick.count_images()] if data else None
+        found = outside(plan)
     except (OSError, ValueError):  # of which compiling tells
         return None
-    found = {
+    if found["plugins"]:
+        return None
+    found |= {
         "plan": plan.digest,
-        "images": counted,
-        "files": sorted(_files(plan)),
         "code": code_of(PACKAGE.name),
         "python": [platform.python_version(), sys.prefix],
         "packages": [_version(name) for name in PACKAGES],
     }
     return digest(json.dumps(found, sort_keys=True).encode())
+
+
+def outside(plan: Plan) -> dict[str, Any]:
+    """What a plan's digest does not tell of it: how many images there are, its files, and the code of its plugins.
+
+    Raises `OSError` or `ValueError` where the images can't be counted or a file can't be read.
+    """
+    data = plan.use("data")
+    modules = {type(use.trick).__module__ for use in plan.uses}
+    return {
+        "images": [data.trick.count_classes(), data.trick.count_images()] if data else None,
+        "files": sorted(_files(plan)),
+        "plugins": sorted(code_of(module) for module in modules if foreign(module)),
+    }
 
 
 def foreign(module: str) -> bool:
@@ -74,14 +85,30 @@ def code_of(module: str) -> str:
 
     That of a plugin's single file holds the modules that were imported from beside it.
     """
+    return _code(module)
+
+
+def edited(plan: Plan) -> list[str]:
+    """The modules of a plan's plugins whose code is not what it was when this process first asked."""
+    modules = {type(use.trick).__module__ for use in plan.uses}
+    return sorted(module for module in modules if foreign(module) and _code(module) != code_of(module))
+
+
+def _code(module: str) -> str:
+    root, found = _files_of(module)
+    lines = (f"{os.path.relpath(path, root)} {digest(path.read_bytes())}\n" for path in found if path.is_file())
+    return digest("".join(lines).encode())
+
+
+@functools.cache
+def _files_of(module: str) -> tuple[Path, list[Path]]:
+    """The files of a module's code, and the folder that they are in."""
     top = getattr(sys.modules[module.partition(".")[0]], "__file__", None)
     file = Path(top or sys.modules[module].__file__ or "")
-    found = _sources(file.parent) if file.name == "__init__.py" else [file]
     if module.startswith(PLUGIN):
         loaded = (Path(getattr(one, "__file__", None) or "") for one in [*sys.modules.values()])
-        found = sorted({file, *(path for path in loaded if path.parent == file.parent)})
-    lines = (f"{os.path.relpath(path, file.parent)} {digest(path.read_bytes())}\n" for path in found if path.is_file())
-    return digest("".join(lines).encode())
+        return file.parent, sorted({file, *(path for path in loaded if path.parent == file.parent)})
+    return file.parent, _sources(file.parent) if file.name == "__init__.py" else [file]
 
 
 def _sources(root: Path) -> list[Path]:

@@ -9,6 +9,8 @@ from typing import Any
 
 import attrs
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import fx
 
 from recipe import files
@@ -145,6 +147,9 @@ def run(
         whole = done.get("digest") == plan.digest and ranks.decide((folder / "model.safetensors").is_file)
         trainer = Trainer.make(program, sets, chosen_device, chosen, {} if whole else teach(), ranks)
         loop = Loop(trainer, program, folder, listener, signals, cadence)
+        if whole and program.module is None and _take_weights(trainer, folder):
+            listener.note(f"{folder} has finished already: there is nothing to do")
+            return Run(folder, done, trainer.evaluated.eval())
         if goes_on:
             changed = loop.restore(allow_changed)
             if trainer.step == trainer.total_steps and whole:
@@ -205,6 +210,17 @@ def _chosen_alike() -> Iterator[None]:
         cudnn.benchmark, cudnn.deterministic = before
 
 
+def _take_weights(trainer: Trainer, folder: Path) -> bool:
+    """Take up the weights of a finished run whose checkpoints were taken out, as an ablation does; whether they fit."""
+    if (folder / "checkpoints").exists():
+        return False
+    try:
+        trainer.evaluated.load_state_dict(load_file(folder / "model.safetensors"))
+    except (OSError, RuntimeError, SafetensorError):  # it is trained again
+        return False
+    return True
+
+
 @contextlib.contextmanager
 def told_plainly(device: torch.device) -> Iterator[None]:
     """Tell of too little memory (E115), and of another process that went away (E117), as what they are."""
@@ -229,11 +245,16 @@ def prepare(plan: Plan, compiled: Program | None = None) -> tuple[Sets, Program]
         program = compiled
     else:
         program = lower(plan, base=compiled.module if compiled else None)
-    if program.classes < sets.classes:
-        base = plan.use("base")
-        message = f"the model has {program.classes} outputs, and the data {sets.classes} classes"
-        raise fail("E071", message, base.span if base else None)
+    fit_classes(program, sets.classes)
     return sets, program
+
+
+def fit_classes(program: Program, classes: int) -> None:
+    """Raise `RecipeError` (E071) where a model has fewer outputs than the images have classes."""
+    if program.classes < classes:
+        base = program.plan.use("base")
+        message = f"the model has {program.classes} outputs, and the data {classes} classes"
+        raise fail("E071", message, base.span if base else None)
 
 
 def dry(

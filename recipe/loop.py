@@ -283,6 +283,7 @@ class Loop:
             "precision": trainer.precision.name,
             "device": str(trainer.device),
             "processes": trainer.ranks.world,
+            "micro": trainer.micro,
             "notes": [note for note in (*program.notes, trainer.precision.note, *self.notes) if note],
         }
         if trainer.ranks.leads:

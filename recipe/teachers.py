@@ -18,7 +18,7 @@ from recipe.fields import RecipeFile
 from recipe.folder import finished_run
 from recipe.graph.shapes import propagate
 from recipe.objective import Teach
-from recipe.plan import Plan
+from recipe.plan import Plan, Use
 from recipe.ranks import Ranks
 from recipe.registry import Vocabulary
 from recipe.report import Listener
@@ -60,20 +60,27 @@ def find_teachers(
 def teachers_of(plan: Plan, classes: int, vocabulary: Vocabulary) -> list[tuple[Path, Program]]:
     """The path and the program of each teacher that a plan names; each tells as many classes apart as the student."""
     found = []
-    for use in plan.uses:
-        for value in use.values.values():
-            if isinstance(value, RecipeFile):
-                path = Path(value.path)
-                program = lower(bind([read(path)], vocabulary, data=True))
-                if program.classes != classes:
-                    message = f"the teacher `{path.name}` tells {program.classes} classes apart, the student {classes}"
-                    raise fail("E072", message, use.span)
-                try:
-                    propagate(program.structure, _image_size(plan), path.name)
-                except RecipeError as error:  # told now, not after hours of training
-                    raise RecipeError(*(attrs.evolve(d, span=use.span) for d in error.diagnostics)) from None
-                found.append((path, program))
+    for use, path, teacher in named_teachers(plan, vocabulary):
+        program = lower(teacher)
+        if program.classes != classes:
+            message = f"the teacher `{path.name}` tells {program.classes} classes apart, the student {classes}"
+            raise fail("E072", message, use.span)
+        try:
+            propagate(program.structure, _image_size(plan), path.name)
+        except RecipeError as error:  # told now, not after hours of training
+            raise RecipeError(*(attrs.evolve(d, span=use.span) for d in error.diagnostics)) from None
+        found.append((path, program))
     return found
+
+
+def named_teachers(plan: Plan, vocabulary: Vocabulary) -> list[tuple[Use, Path, Plan]]:
+    """The teachers that a plan names: which trick does, the path of the recipe, and its plan."""
+    return [
+        (use, Path(value.path), bind([read(Path(value.path))], vocabulary, data=True))
+        for use in plan.uses
+        for value in use.values.values()
+        if isinstance(value, RecipeFile)
+    ]
 
 
 def _image_size(plan: Plan) -> int:

@@ -12,10 +12,8 @@ from recipe.ablation.launchers import launcher_of
 from recipe.ablation.study import Study, study
 from recipe.ablation.table import Table
 from recipe.ablation.workers import Workers
-from recipe.diagnostics import RecipeError
 from recipe.plan import Plan
 from recipe.registry import Vocabulary
-from recipe.signals import Interrupted
 from recipe.source import Source
 
 
@@ -25,17 +23,15 @@ def run_study(
     """Run what is missing of an ablation, and write its table and chart."""
     workers = workers or Workers()
     launcher = launcher_of(workers.launcher, workers.options, made.home.folder)
-    made.home.prepare(made.identity)
-    if made.budgets:
-        made.home.keep(made.budgets)
+    made.home.prepare(made.budgets)
     absolute = tuple(os.path.abspath(plugin) for plugin in plugins)
     cells = Execution(
         made.home, launcher, workers.jobs, workers.devices, workers.threads, absolute, watcher or Watcher()
     )
     try:
         cells.run(made.tasks)
-    except (RecipeError, Interrupted):
-        with contextlib.suppress(RecipeError):  # the first reason is the one to tell
+    except BaseException:
+        with contextlib.suppress(Exception):  # the first reason is the one to tell
             made.write()  # what there is so far
         raise
     return made.write()

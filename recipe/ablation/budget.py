@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import bisect
+import heapq
 import re
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import attrs
 
-from recipe.diagnostics import RecipeError, fail
+from recipe.ablation.workers import Workers
+from recipe.diagnostics import RecipeError, fail, plural
 from recipe.plan import Plan
 
 SEEDS = 3
@@ -44,29 +47,75 @@ def seconds_of(text: str) -> float:
 
 
 def fit(
-    budget: float, startup: float, epochs_of: Sequence[float], epochs: int, seeds: int | None, parallel: int
+    budget: float,
+    startup: float,
+    epochs_of: Sequence[float],
+    epochs: int,
+    seeds: int | None,
+    parallel: int,
+    before: float = 0.0,
 ) -> Budget:
     """The seeds and epochs that fit into a budget, all in seconds.
 
     ``epochs_of`` is what an epoch of each row takes, ``startup`` what a run takes beside, ``parallel`` how many really
-    run at a time. Seeds that are asked for stay; else there are three, more up to ten where the recipe's own epochs
-    leave time, or two where not one epoch fits. Raises `RecipeError` (E127) where nothing does.
+    run at a time, ``before`` what is trained first. Seeds that are asked for stay; else there are three, more up to ten
+    where the recipe's own epochs leave time, or two where not one epoch fits. Raises `RecipeError` (E127) where nothing
+    does.
     """
 
     def taken(count: int, length: int) -> float:
-        return count * (len(epochs_of) * startup + length * sum(epochs_of)) / parallel
+        """Until the last run ends: each begins when one of those side by side has ended."""
+        ends = [before] * parallel
+        for each in [*epochs_of] * count:
+            heapq.heapreplace(ends, ends[0] + startup + length * each)
+        return max(ends)
 
     for count in (seeds,) if seeds else (SEEDS, 2):
-        lengths = [length for length in range(epochs, 0, -1) if taken(count, length) <= budget]
-        if not lengths:
+        length = bisect.bisect_right(range(1, epochs + 1), budget, key=lambda length: taken(count, length))
+        if not length:
             continue
         most = count
-        if not seeds and lengths[0] == epochs:
+        if not seeds and length == epochs:
             most = max(n for n in range(count, MOST_SEEDS + 1) if n == count or taken(n, epochs) <= budget)
-        return Budget(most, lengths[0], taken(most, lengths[0]))
+        return Budget(most, length, taken(most, length))
     least = taken(seeds or 2, 1)
     help = f"one epoch of each row takes about {least:.0f} s with {seeds or 2} seeds; name fewer rows with --over"
     raise fail("E127", f"the budget of {budget:.0f} s is too short for {len(epochs_of)} rows", help=help)
+
+
+def planned(
+    plans: Sequence[Plan],
+    budget: str,
+    seeds: int | None,
+    workers: Workers,
+    before: Budget | None,
+    tell: Callable[[str], None],
+) -> Budget:
+    """Seeds and epochs of some rows that fit into a budget: as they were planned before, else by timing each row."""
+    from recipe.devices import pick
+    from recipe.engine import told_plainly
+    from recipe.teachers import named_teachers
+
+    if before is not None:
+        tell(f"as planned before: {plural(before.seeds, 'seed')}, {plural(before.epochs, 'epoch')}")
+        return before
+    seconds = seconds_of(budget)
+    tell(f"timing {len(plans)} rows for the budget of {budget}")
+    with told_plainly(pick(workers.device)):
+        times = {plan.digest: run_seconds(plan, workers.device) for plan in plans}
+        named = [named_teachers(plan, plan.vocabulary) for plan in plans]
+        teachers = {teacher.digest: teacher for found in named for _, _, teacher in found}
+        first = {digest: run_seconds(plan, workers.device) for digest, plan in teachers.items()}
+    startup = startup_seconds() + statistics.fmean(until for until, _ in times.values())
+    trained = sum(startup + teachers[digest].training.epochs * epoch for digest, (_, epoch) in first.items())
+    each, epochs = [epoch for _, epoch in times.values()], plans[0].training.epochs
+    found = fit(seconds, startup, each, epochs, seeds, workers.parallel, trained)
+    fewer = f", of the recipe's {epochs}" if found.epochs < epochs else ""
+    tell(
+        f"planned: {plural(found.seeds, 'seed')}, {plural(found.epochs, 'epoch')}{fewer}; "
+        f"{plural(len(times) * found.seeds + len(teachers), 'run')}, about {found.seconds / 60:.1f} min"
+    )
+    return found
 
 
 def startup_seconds() -> float:
@@ -79,8 +128,10 @@ def startup_seconds() -> float:
 def run_seconds(plan: Plan, device: str | None) -> tuple[float, float]:
     """What a run of a plan takes until its first step, once all is imported, and for an epoch, evaluation included.
 
-    An epoch is known by a few steps of each.
+    An epoch is known by a few steps of each. What it took of a GPU's memory is free again.
     """
+    import torch
+
     from recipe.devices import pick, precision
     from recipe.engine import prepare
     from recipe.memory import fitting_micro
@@ -118,4 +169,8 @@ def run_seconds(plan: Plan, device: str | None) -> tuple[float, float]:
             raise RecipeError(*part)
         trainer.logits(part)[0].sum().item()
         shares.append(time.perf_counter() - began)
-    return until_first, training + statistics.median(shares) * len(held_out)
+    evaluation = statistics.median(shares) * len(held_out)
+    del trainer, batches, teachers
+    if chosen.type == "cuda":
+        torch.cuda.empty_cache()
+    return until_first, training + evaluation

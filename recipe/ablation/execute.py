@@ -17,7 +17,8 @@ from recipe import files
 from recipe.ablation.home import Home, Task
 from recipe.ablation.launchers import Handle, Launcher
 from recipe.ablation.table import Cell
-from recipe.diagnostics import fail
+from recipe.cache import edited
+from recipe.diagnostics import Diagnostic, RecipeError, fail
 from recipe.folder import user_of
 from recipe.signals import TWICE, Interrupted
 
@@ -43,9 +44,24 @@ class Watcher:
     def stop(self) -> None: ...
 
 
+@attrs.define(eq=False)
+class Pending:
+    """A task that is still to be run, and what came of trying it."""
+
+    task: Task
+    since: float = 0.0
+    """When it may be tried, by the monotonic clock."""
+    epoch: float = 0.0
+    """How far it had come when it was last stopped from outside."""
+    tries: int = 0
+    """How often in a row it came no further."""
+    told: bool = False
+    """Whether it was said that another process has it."""
+
+
 @attrs.define
 class Execution:
-    """The cells that are still to be run, and those that run."""
+    """The cells that are still to be run, those that run, and what failed of them."""
 
     home: Home
     launcher: Launcher
@@ -54,109 +70,136 @@ class Execution:
     threads: int | None
     plugins: tuple[str, ...]
     watcher: Watcher
-    running: dict[str, tuple[Task, Handle, str | None]] = attrs.field(factory=dict)
-    waiting: list[tuple[float, Task]] = attrs.field(factory=list)
-    told: set[str] = attrs.field(factory=set)
-    """The digests of cells of which it was said that another process has them."""
-    stops: dict[str, tuple[float, int]] = attrs.field(factory=dict)
-    """Of cells that were stopped from outside: the epoch, and how often it was the same one."""
+    waiting: list[Pending] = attrs.field(factory=list)
+    running: dict[str, tuple[Pending, Handle, str | None]] = attrs.field(factory=dict)
+    failures: list[Diagnostic] = attrs.field(factory=list)
     received: int = 0
     since: float = 0.0
 
     def run(self, tasks: Sequence[Task]) -> None:
-        """Run the tasks that have not been; each digest once. Raises `RecipeError` (E126) and `Interrupted`."""
-        unique = list({task.digest: task for task in reversed(tasks)}.values())[::-1]
-        todo = [task for task in unique if self.home.cell(task.digest, task.seed).status == "missing"]
-        self.waiting = [(0.0, task) for task in todo]
-        self.watcher.begin(unique, len(unique) - len(todo))
+        """Run the tasks that have not been. Raises `Interrupted`, and `RecipeError` (E126) of all that failed.
+
+        What fails keeps its own row and its students from being tried further; the others go on.
+        """
+        status = {task.name: self.home.cell(task).status for task in tasks}
+        for task in (one for one in tasks if status[one.name] == "finished"):
+            self.home.trim(task)
+        self.waiting = [Pending(task) for task in tasks if status[task.name] == "missing"]
+        self.watcher.begin(tasks, len(tasks) - len(self.waiting))
         with self._signals():
             try:
                 while (self.waiting or self.running) and not self.received:
                     self._start()
                     time.sleep(POLL)
                     self._collect()
-                    self.watcher.look({digest: task for digest, (task, _, _) in self.running.items()})
+                    self.watcher.look({name: one.task for name, (one, _, _) in self.running.items()})
             finally:
                 self._stop()
                 self.watcher.stop()
         if self.received:
             raise Stopped(self.received, self.home.folder)
+        if self.failures:
+            raise RecipeError(*self.failures)
 
     def _start(self) -> None:
-        now = time.monotonic()
-        ready = [pair for pair in self.waiting if pair[0] <= now]
-        for pair in ready:
+        """Begin as many as may run at a time, in their order."""
+        for one in [*self.waiting]:
             if len(self.running) >= self.jobs:
-                break
-            self.waiting.remove(pair)
-            task = pair[1]
-            if self._elsewhere(task):
-                continue
-            busy = [device for _, _, device in self.running.values()]
-            device = min(self.devices, key=busy.count)
-            files.write_text(self.home.recipe(task.digest), task.plan.canonical())
-            command = [sys.executable, "-P", "-m", "recipe", "run", str(self.home.recipe(task.digest).absolute())]
-            command += ["--resume", str(self.home.run(task.digest).absolute())]
-            command += ["--device", device] if device else []
-            for plugin in self.plugins:
-                command += ["--plugin", plugin]
-            environment = {"OMP_NUM_THREADS": str(self.threads)} if self.threads else {}
-            log = self.home.log(task.digest)
-            log.write_bytes(b"")
-            self.running[task.digest] = (task, self.launcher.submit(command, log, environment), device)
+                return
+            if one in self.waiting and one.since <= time.monotonic() and self._taught(one.task):
+                self.waiting.remove(one)
+                if not self._elsewhere(one):
+                    self._submit(one)
 
-    def _elsewhere(self, task: Task) -> bool:
-        """Whether another process has a cell in hand, and is waited for, or has finished it in the meantime."""
-        if user := user_of(self.home.run(task.digest)):
-            if task.digest not in self.told:
-                self.told.add(task.digest)
+    def _submit(self, one: Pending) -> None:
+        task, busy = one.task, [device for _, _, device in self.running.values()]
+        if changed := edited(task.plan):
+            message = f"the code of the plugin `{changed[0]}` has changed since this ablation began"
+            raise fail("E126", message, help="repeat the command: rows that use it are other runs now")
+        device = min(self.devices, key=busy.count)
+        self.home.run(task).parent.mkdir(parents=True, exist_ok=True)
+        files.write_text(self.home.recipe(task), task.plan.canonical())
+        command = [sys.executable, "-P", "-m", "recipe", "run", str(self.home.recipe(task).absolute())]
+        command += ["--resume", str(self.home.run(task).absolute()), "--keep", "1"]
+        command += ["--device", device] if device else []
+        for plugin in self.plugins:
+            command += ["--plugin", plugin]
+        environment = {"OMP_NUM_THREADS": str(self.threads)} if self.threads else {}
+        log = self.home.log(task)
+        log.write_bytes(b"")
+        self.running[task.name] = (one, self.launcher.submit(command, log, environment), device)
+
+    def _taught(self, task: Task) -> bool:
+        """Whether all teachers of a task have been trained; where one can't be, it is given up."""
+        to_come = {one.task.name for one in self.waiting} | self.running.keys()
+        for teacher in task.teachers:
+            if (status := self.home.cell(teacher).status) != "finished":
+                if teacher.name not in to_come:
+                    self._failed(task, f"its {teacher.label} {'diverged' if status == 'diverged' else 'failed'}", "")
+                return False
+        return True
+
+    def _elsewhere(self, one: Pending) -> bool:
+        """Whether another process has a cell in hand, and is waited for, or has ended it in the meantime."""
+        task = one.task
+        if user := user_of(self.home.run(task)):
+            if not one.told:
                 self.watcher.note(f"waiting for `{task.label}`, seed {task.seed}, which {user} trains already")
-            self.waiting.append((time.monotonic() + BUSY, task))
+            one.told, one.since = True, time.monotonic() + BUSY
+            self.waiting.append(one)
             return True
-        cell = self.home.cell(task.digest, task.seed)
-        if task.digest in self.told and cell.status == "finished":
+        cell = self.home.cell(task)
+        if cell.status != "missing":
             self.watcher.end(task, cell)
             return True
         return False
 
     def _collect(self) -> None:
-        for digest, (task, handle, _) in list(self.running.items()):
-            status = handle.poll()
-            if status is None:
+        """See which runs have ended, and how."""
+        for name, (one, handle, _) in list(self.running.items()):
+            if (status := handle.poll()) is None:
                 continue
-            del self.running[digest]
-            text = self.home.log(digest).read_text("utf-8", "replace")
+            del self.running[name]
+            task, text = one.task, self.home.log(one.task).read_text("utf-8", "replace")
             if status == 3:
-                files.write_json(self.home.failure(digest), {"said": text.strip().splitlines()[-8:]})
-            elif status == 2 and "error[E116]" in text:  # another process took it just now
-                self.waiting.append((time.monotonic() + BUSY, task))
-                continue
-            elif status in STOPPED and self._got_further(digest):  # it goes on where it was
-                self.waiting.append((time.monotonic(), task))
-                continue
-            elif status != 0 or self.home.cell(digest, task.seed).status != "finished":
-                self._failed(task, status, text)
-            self.watcher.end(task, self.home.cell(digest, task.seed))
+                files.write_json(self.home.failure(task), {"said": text.strip().splitlines()[-8:]})
+            cell = self.home.cell(task)
+            if status == 2 and "error[E116]" in text:  # another process took it just now
+                one.since = time.monotonic() + BUSY
+                self.waiting.append(one)
+            elif cell.status == "missing" and status in (0, *STOPPED) and self._got_further(one):
+                self.waiting.append(one)  # it goes on where it was, or its end was not seen yet on a shared disk
+            elif cell.status == "missing":
+                self._failed(task, self._reason(status, text), f"all of it is in {self.home.log(task)}")
+            else:
+                if cell.status == "finished":
+                    self.home.trim(task)
+                self.watcher.end(task, cell)
 
-    def _got_further(self, digest: str) -> bool:
+    def _got_further(self, one: Pending) -> bool:
         """Whether a cell that was stopped from outside has trained since the last time; it may fail to twice."""
-        epoch, (before, tries) = self.home.epoch(digest) or 0.0, self.stops.get(digest, (0.0, 0))
-        tries = 0 if epoch > before else tries + 1
-        self.stops[digest] = (epoch, tries)
-        return tries < 3
+        epoch = self.home.epoch(one.task) or 0.0
+        one.tries = 0 if epoch > one.epoch else one.tries + 1
+        one.epoch = epoch
+        return one.tries < 3
 
-    def _failed(self, task: Task, status: int, text: str) -> None:
+    def _reason(self, status: int, text: str) -> str:
+        """Why a run failed, by its exit status and what it said."""
         lines = text.strip().splitlines()
         told = [line.partition(": ")[2] for line in lines if line.startswith(("error[", "internal error"))]
         if told:
-            reason = told[-1]
-        elif status < 0:
-            reason = f"killed by signal {-status}" + ", by somebody or for want of memory" * (status == -signal.SIGKILL)
-        else:
-            reason = f"exit status {status}; {lines[-1] if lines else 'it said nothing'}"
+            return told[-1]
+        if status < 0:
+            return f"killed by signal {-status}" + ", by somebody or for want of memory" * (status == -signal.SIGKILL)
+        return f"exit status {status}; {lines[-1] if lines else 'it said nothing'}"
+
+    def _failed(self, task: Task, reason: str, where: str) -> None:
+        """Keep what is to be told of a run that failed, and take out what else is of its row."""
         message = f"`{task.label}`, seed {task.seed}, failed: {reason}"
-        help = f"all of it is in {self.home.log(task.digest)}; when that is mended, the same command goes on"
-        raise fail("E126", message, help=help)
+        help = "; ".join(filter(None, (where, "when that is mended, the same command goes on")))
+        self.failures.append(Diagnostic("E126", message, help=help))
+        self.watcher.note(f"{message}; the other rows go on")
+        self.waiting = [one for one in self.waiting if one.task.label != task.label]
 
     def _stop(self) -> None:
         """Ask what still runs to save and end, and wait for that; a second signal does not wait."""

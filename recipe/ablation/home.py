@@ -1,9 +1,10 @@
-"""The folder of an ablation: where the things of each cell lie, and what is known of it."""
+"""The folders of an ablation: where its table lies, where the runs of its cells lie, and what is known of each."""
 
 from __future__ import annotations
 
 import json
 import math
+import shutil
 import statistics
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,89 +25,104 @@ FIRST = ".ablation.json."
 
 @attrs.frozen
 class Task:
-    """A cell to be run: the plan under a seed, and the row that it was first met in."""
+    """A cell to be run: the plan under a seed, and the row that it was first met in.
+
+    ``stamp`` tells what the plan's digest does not: the code of plugins, and how many images there are.
+    """
 
     plan: Plan = attrs.field(repr=False)
     seed: int
     label: str
+    stamp: str
+    teachers: tuple[Task, ...] = attrs.field(default=(), repr=False)
+    """The runs that must have finished before."""
 
     @property
-    def digest(self) -> str:
-        return self.plan.digest
+    def name(self) -> str:
+        """What its files are named by: cells of equal names are one run."""
+        return f"{self.stamp}/{self.plan.digest}"
 
 
 @attrs.frozen
 class Home:
-    """The folder of an ablation, and where the things of each cell are in it."""
+    """The folder of an ablation's table, and the one of cells, which several ablations may share."""
 
     folder: Path
+    cells: Path
 
-    def run(self, digest: str) -> Path:
-        return self.folder / "cells" / digest
+    def run(self, task: Task) -> Path:
+        """The folder of a cell's run; its teachers' runs lie beside it."""
+        return self.cells / task.name
 
-    def recipe(self, digest: str) -> Path:
-        return self.folder / "recipes" / f"{digest}.recipe"
+    def recipe(self, task: Task) -> Path:
+        return self.run(task).with_suffix(".recipe")
 
-    def log(self, digest: str) -> Path:
-        return self.folder / "logs" / f"{digest}.log"
+    def log(self, task: Task) -> Path:
+        return self.run(task).with_suffix(".log")
 
-    def failure(self, digest: str) -> Path:
+    def failure(self, task: Task) -> Path:
         """What is kept of a cell that diverged, which would do so again."""
-        return self.folder / "diverged" / f"{digest}.json"
+        return self.run(task).with_suffix(".diverged.json")
 
-    def check(self, identity: str) -> None:
-        """Raise `RecipeError` (E113) where the folder holds another ablation, or something else."""
+    def check(self) -> None:
+        """Raise `RecipeError` (E113) where the folder holds something else than an ablation."""
         try:
             if not self.folder.exists() or all(path.name.startswith(FIRST) for path in self.folder.iterdir()):
                 return
+            if "budgets" in json.loads((self.folder / "ablation.json").read_text("utf-8")):
+                return
         except OSError as error:
-            raise fail("E111", f"`{self.folder}` can't be used: {(error.strerror or str(error)).lower()}") from None
-        try:
-            kept = json.loads((self.folder / "ablation.json").read_text("utf-8"))["identity"]
-        except (OSError, ValueError, KeyError, TypeError):
-            raise fail("E113", f"`{self.folder}` holds other files already", help="name another --out") from None
-        if kept != identity:
-            message = f"`{self.folder}` holds the ablation of another recipe, mode, rows or code of a plugin"
-            raise fail("E113", message, help="name another --out")
+            if not isinstance(error, FileNotFoundError):
+                why = (error.strerror or str(error)).lower()
+                raise fail("E111", f"`{self.folder}` can't be read: {why}") from None
+        except (ValueError, TypeError):
+            pass
+        raise fail("E113", f"`{self.folder}` holds other files already", help="name another --out")
 
-    def prepare(self, identity: str) -> None:
-        """Make the folder, or go on with it."""
-        self.check(identity)
+    def budgets(self) -> dict[str, Budget]:
+        """What was planned for budgets before, by what was asked."""
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            files.write_json(self.folder / "ablation.json", {"schema_version": 1, "identity": identity})
-            for name in ("cells", "recipes", "logs", "diverged"):
-                (self.folder / name).mkdir(exist_ok=True)
-        except OSError as error:
-            raise fail("E111", f"`{self.folder}` can't be written: {(error.strerror or str(error)).lower()}") from None
-
-    def budgets(self, identity: str) -> dict[str, Budget]:
-        """What was planned for this ablation's budgets before, by what was asked."""
-        try:
-            if json.loads((self.folder / "ablation.json").read_text("utf-8"))["identity"] != identity:
-                return {}
-            kept = json.loads((self.folder / "plan.json").read_text("utf-8"))["budgets"]
+            kept = json.loads((self.folder / "ablation.json").read_text("utf-8"))["budgets"]
             return {asked: Budget(int(b["seeds"]), int(b["epochs"]), float(b["seconds"])) for asked, b in kept.items()}
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return {}
 
-    def keep(self, budgets: Mapping[str, Budget]) -> None:
-        plans = {asked: attrs.asdict(one) for asked, one in budgets.items()}
-        files.write_json(self.folder / "plan.json", {"schema_version": 1, "budgets": plans})
+    def prepare(self, budgets: Mapping[str, Budget]) -> None:
+        """Make the folder, or go on with it, and keep what was planned."""
+        self.check()
+        plans = {asked: attrs.asdict(one) for asked, one in {**self.budgets(), **budgets}.items()}
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            files.write_json(self.folder / "ablation.json", {"schema_version": 1, "budgets": plans})
+            self.cells.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise fail("E111", f"`{self.folder}` can't be written: {(error.strerror or str(error)).lower()}") from None
 
-    def cell(self, digest: str, seed: int) -> Cell:
+    def cell(self, task: Task) -> Cell:
         """What came of a cell, as far as it has come."""
-        summary = summary_of(self.run(digest))
-        if summary.get("digest") == digest:
-            seconds, memory = _epoch(self.run(digest), summary), summary.get("peak_memory_bytes")
-            precision, device = summary.get("precision"), summary.get("device", "").partition(":")[0] or None
-            return Cell(digest, seed, "finished", summary["top1"], summary["loss"], seconds, memory, precision, device)
-        return Cell(digest, seed, "diverged" if self.failure(digest).exists() else "missing")
+        found = Cell(task.name, task.seed)
+        summary = summary_of(self.run(task))
+        if summary.get("digest") != task.plan.digest:
+            return attrs.evolve(found, status="diverged") if self.failure(task).exists() else found
+        return attrs.evolve(
+            found,
+            status="finished",
+            top1=summary["top1"],
+            loss=summary["loss"],
+            seconds_per_epoch=_epoch(self.run(task), summary),
+            peak_memory_bytes=summary.get("peak_memory_bytes"),
+            precision=summary.get("precision"),
+            made_with=_made_with(self.run(task), summary),
+        )
 
-    def epoch(self, digest: str) -> float | None:
+    def epoch(self, task: Task) -> float | None:
         """How many epochs a cell has trained for, by its metrics."""
-        lines = measured(self.run(digest), last=4096)
+        lines = measured(self.run(task), last=4096)
         return float(lines[-1]["epoch"]) if lines else None
+
+    def trim(self, task: Task) -> None:
+        """Leave of a finished run what is read again: its checkpoints take most of its room, and it is over."""
+        shutil.rmtree(self.run(task) / "checkpoints", ignore_errors=True)
 
 
 def _epoch(folder: Path, summary: Mapping[str, Any]) -> float | None:
@@ -121,3 +137,16 @@ def _epoch(folder: Path, summary: Mapping[str, Any]) -> float | None:
     if not speeds:
         return None
     return statistics.fmean(summary["training_images"] / statistics.median(found) for found in speeds.values())
+
+
+def _made_with(folder: Path, summary: Mapping[str, Any]) -> str:
+    """What decides a run's last bits beside its recipe: versions, device, threads, and micro batches."""
+    try:
+        found = json.loads((folder / "environment.json").read_text("utf-8"))
+        packages = [f"{name} {found['packages'][name]}" for name in ("recipe-compiler", "torch")]
+        device = summary["device"].partition(":")[0]
+        where = f"{found['device_name']} ({device})" if device != "cpu" else f"{device}, {found['threads']} threads"
+        micro = [f"micro batches of {summary['micro']}"] if summary.get("micro") else []
+        return ", ".join([*packages, where, *micro])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -40,6 +41,9 @@ def check(name: str, options: Mapping[str, str]) -> None:
         raise fail("E125", f"there is no launcher `{name}`", help=f"there are {listing(LAUNCHERS)}")
     if name == "local" and options:
         raise fail("E125", f"the launcher `local` has no option `{next(iter(options))}`")
+    if name == "slurm" and not options.keys() & {"timeout_min", "slurm_time"}:
+        help = "such as --launcher-option timeout_min=120; what is not done by then goes on in another job"
+        raise fail("E125", "Slurm needs to know how long a run may take, or ends it after five minutes", help=help)
     if name != "local":
         _needed({"slurm": "submitit", "ray": "ray"}[name], name)
 
@@ -55,18 +59,24 @@ def launcher_of(name: str, options: Mapping[str, str], folder: Path) -> Launcher
 def call(command: Sequence[str], log: str, environment: Mapping[str, str], folder: str | None = None) -> int:
     """Run a command to its end, with its output in a file; gives its exit status.
 
-    Where this is interrupted, as Ray interrupts a task that is cancelled, the command is asked to save and end.
+    Where this is interrupted, as Ray interrupts a task that is cancelled and submitit one whose time is nearly over,
+    the command is asked to save and end.
     """
     with open(log, "ab") as file:
         own = {**os.environ, **environment}
         null = subprocess.DEVNULL
-        popen = subprocess.Popen(command, stdin=null, stdout=file, stderr=file, env=own, cwd=folder)
+        popen = subprocess.Popen(command, stdin=null, stdout=file, stderr=file, env=own, cwd=folder, preexec_fn=_spared)
     try:
         while popen.poll() is None:
             time.sleep(0.2)  # not a wait, which Ray could not interrupt
-    except KeyboardInterrupt:
+    except BaseException:  # each scheduler has its own
         popen.terminate()
     return popen.wait()
+
+
+def _spared() -> None:
+    """Ignore the signal by which Slurm tells all processes of a job that its time is nearly over: `call` answers it."""
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
 
 
 @attrs.frozen
@@ -106,7 +116,7 @@ class Job:
         try:
             return int(self.job.result())
         except Exception as error:  # submitit raises what a job died of, as many types
-            print(f"the job {self.job.job_id} ended early: {str(error).strip().splitlines()[-1]}", file=sys.stderr)
+            print(f"the job {self.job.job_id} ended early: {_last_line(error)}", file=sys.stderr)
             return 143 if self.job.state in ("CANCELLED", "INTERRUPTED", "PREEMPTED", "TIMEOUT") else 1
 
     def stop(self) -> None:
@@ -130,7 +140,10 @@ class Slurm:
         return cls(executor)
 
     def submit(self, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> Handle:
-        return Job(self.executor.submit(call, list(command), str(log.absolute()), dict(environment)))
+        try:
+            return Job(self.executor.submit(call, list(command), str(log.absolute()), dict(environment)))
+        except (RuntimeError, OSError, subprocess.SubprocessError) as error:  # as sbatch refuses it
+            raise fail("E126", f"Slurm does not take the run: {_last_line(error)}") from error
 
 
 @attrs.define
@@ -152,7 +165,7 @@ class Task:
         except self.ray.exceptions.TaskCancelledError:
             return 143
         except self.ray.exceptions.RayError as error:
-            print(f"a task of Ray ended early: {str(error).strip().splitlines()[-1]}", file=sys.stderr)
+            print(f"a task of Ray ended early: {_last_line(error)}", file=sys.stderr)
             return 1
 
     def stop(self) -> None:
@@ -181,6 +194,11 @@ class Ray:
     def submit(self, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> Handle:
         given = (list(command), str(log.absolute()), dict(environment), os.getcwd())
         return Task(self.ray, self.remote.remote(*given))  # type: ignore[attr-defined]
+
+
+def _last_line(error: Exception) -> str:
+    """The last line of what an error says; its type, where it says nothing."""
+    return [type(error).__name__, *str(error).strip().splitlines()][-1]
 
 
 def _needed(package: str, extra: str) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import attrs
@@ -55,9 +55,10 @@ def _layer(*statements: str) -> Source:
     return Source("<ablation>", "\n".join(statements), Path.cwd(), "override")
 
 
-def units_of(plan: Plan, over: Sequence[str]) -> tuple[Unit, ...]:
+def units_of(plan: Plan, mode: str, over: Sequence[str]) -> tuple[Unit, ...]:
     """The units of an ablation: those that are named, else every trick that the recipe itself states.
 
+    A word belongs to one unit, but in ``add``, where each is alone: several values of a trick can be compared there.
     Raises `RecipeError`: E124 where there is none, and whatever is wrong with those that are named.
     """
     if over:
@@ -69,15 +70,16 @@ def units_of(plan: Plan, over: Sequence[str]) -> tuple[Unit, ...]:
                 errors += error.diagnostics
         if errors:
             raise RecipeError(*errors)
-        said = [word for unit in found for word in unit.words]
-        if twice := sorted({word for word in said if said.count(word) > 1}):
-            raise fail("E124", f"`{twice[0]}` is named twice", help="each trick belongs to one row")
+        said = [name for unit in found for name in ((unit.label,) if mode == "add" else unit.words)]
+        if twice := sorted({name for name in said if said.count(name) > 1}):
+            help = "each trick belongs to one row; `add` takes several values of one"
+            raise fail("E124", f"`{twice[0]}` is named twice", help=help)
         return tuple(found)
     stated = [use for use in plan.uses if use.origin.kind in ("file", "override") and _is_trick(use)]
     layers = [(layer.source.name, layer.source.text) for layer in collect(plan.sources).layers]  # from below
     stated.sort(key=lambda use: _place(use, layers))
     units = tuple(Unit(_short(use), (use.word,), (use.statement(),)) for use in stated)
-    kept = tuple(unit for unit in units if _without(plan, units, (unit,)).digest != plan.digest)
+    kept = tuple(unit for unit in units if _matters(plan, units, unit))
     if not kept:
         raise fail("E124", "the recipe states no trick to study", help='name some: --over "tweak D" "augment mixup"')
     return kept
@@ -124,22 +126,31 @@ def _named(plan: Plan, text: str) -> Unit:
 
 def _sources(plan: Plan, units: Sequence[Unit], on: Sequence[Unit]) -> tuple[Source, ...]:
     """The recipe's sources, over which every unit is taken out and some are laid on again, each a layer."""
-    words = [word for unit in units for word in unit.words]
-    uses = [use for use in map(plan.find, words) if use is not None and use.origin.kind in ("file", "override")]
-    present = [use.word for use in uses if _is_trick(use)]  # a setting that is off is what the recipe says
-    drops = [f"drop {word}" for word in present]
-    for word in present:
-        if " " not in word:  # which takes out the verb's clauses too
-            beside = [use for use in plan.uses if use.declared.verb == word and use.declared.clause]
-            drops = [one for one in drops if not one.startswith(f"drop {word} ")]
-            drops += [u.statement() for u in beside if u.word not in words and u.origin.kind in ("file", "override")]
-    layers = [_layer(*drops)] if drops else []
+    off = _off(plan, dict.fromkeys(word for unit in units for word in unit.words))
+    layers = [_layer(*off)] if off else []
     return (*plan.sources, *layers, *(_layer(*unit.statements) for unit in on))
 
 
-def _without(plan: Plan, units: Sequence[Unit], off: Sequence[Unit]) -> Plan:
-    on = [unit for unit in units if unit not in off]
-    return bind(_sources(plan, units, on), plan.vocabulary, data=True)
+def _off(plan: Plan, words: Collection[str]) -> list[str]:
+    """The statements that take out those of some words that the recipe states.
+
+    A setting stays, which is off as the recipe says it.
+    """
+    stated = {use.word: use for use in plan.uses if use.origin.kind in ("file", "override")}
+    present = [word for word in words if word in stated and _is_trick(stated[word])]
+    verbs = [word for word in present if " " not in word]  # to drop a verb takes out its clauses too
+    drops = [f"drop {word}" for word in present if word in verbs or word.split()[0] not in verbs]
+    others = (use for use in stated.values() if use.declared.verb in verbs and use.declared.clause)
+    return [*drops, *(use.statement() for use in others if use.word not in words)]
+
+
+def _matters(plan: Plan, units: Sequence[Unit], unit: Unit) -> bool:
+    """Whether the recipe is another one without a unit."""
+    try:
+        rest = bind(_sources(plan, units, [u for u in units if u is not unit]), plan.vocabulary, data=True)
+        return rest.digest != plan.digest
+    except RecipeError:  # that row can't be; whether it is wanted depends on the mode
+        return True
 
 
 def rows_of(plan: Plan, mode: str, over: Sequence[str]) -> tuple[Row, ...]:
@@ -150,7 +161,7 @@ def rows_of(plan: Plan, mode: str, over: Sequence[str]) -> tuple[Row, ...]:
     """
     if mode not in MODES:
         raise fail("E124", f"there is no mode `{mode}`", help=f"there are {listing(MODES)}")
-    units = units_of(plan, over)
+    units = units_of(plan, mode, over)
     wanted: list[tuple[str, tuple[Unit, ...], int | None, Unit | None]]
     if mode == "stack":
         wanted = [("baseline", (), None, None)]

@@ -1,61 +1,67 @@
-"""An ablation before its first run: rows bound and compiled, seeds chosen, a budget planned, a folder named."""
+"""An ablation before its first run: rows bound and compiled, a budget planned, seeds chosen, every cell named."""
 
 from __future__ import annotations
 
 import json
-import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 
 from recipe import files
-from recipe.ablation.budget import SEEDS, Budget, fit, run_seconds, seconds_of, startup_seconds
+from recipe.ablation.budget import SEEDS, Budget, planned
 from recipe.ablation.chart import draw
 from recipe.ablation.home import Home, Task
 from recipe.ablation.rows import Row, rows_of
 from recipe.ablation.table import Cell, Line, Table
 from recipe.ablation.workers import Workers
 from recipe.bind import bind
-from recipe.cache import code_of, foreign
-from recipe.diagnostics import Diagnostic, RecipeError, fail, plural
+from recipe.cache import outside
+from recipe.diagnostics import Diagnostic, RecipeError, fail
 from recipe.fields import digest
 from recipe.inputs import override, source_from
 from recipe.plan import Plan
 from recipe.registry import Vocabulary
 from recipe.source import Source
 
+if TYPE_CHECKING:
+    from recipe.compiler import Program
+
 ROOT = Path("ablations")
 
 
 @attrs.frozen
 class Study:
-    """An ablation that can be run: its rows are compiled, its seeds chosen, its folder named."""
+    """An ablation that can be run: its rows are compiled, its seeds chosen, its cells named."""
 
     title: str
     mode: str
+    recipe: str
+    """The canonical text of the recipe that is studied."""
     rows: tuple[Row, ...]
     costs: tuple[tuple[int, int], ...]
     """Parameters and MACs of each row."""
     notes: tuple[str, ...]
     """What is odd about each row; empty where nothing is."""
+    warnings: tuple[str, ...]
+    """What the recipe's tricks warn of, and in which rows."""
     seeds: tuple[int, ...]
     home: Home
-    identity: str
-    """What tells it from ablations of another recipe, mode or rows, whatever the seeds."""
-    plans: tuple[tuple[Plan, ...], ...] = attrs.field(repr=False)
-    """Of each row, the plan under each seed."""
+    cells: tuple[tuple[Task, ...], ...] = attrs.field(repr=False)
+    """Of each row, its cell under each seed."""
     budgets: Mapping[str, Budget] = attrs.field(factory=dict)
     """What was planned for budgets, by what was asked; it is kept when this is run."""
 
     @property
     def tasks(self) -> list[Task]:
-        """All cells: every row of the first seed, then of the next, so that what there is can be compared."""
-        return [
-            Task(self.plans[at][place], seed, row.label)
-            for place, seed in enumerate(self.seeds)
-            for at, row in enumerate(self.rows)
-        ]
+        """All runs, each once: teachers, then every row of the first seed, then of the next, so that what there is
+        can be compared."""
+        cells = [row[at] for at in range(len(self.seeds)) for row in self.cells]
+        found: dict[str, Task] = {}
+        for task in (*_teachers(cells), *cells):
+            found.setdefault(task.name, task)
+        return list(found.values())
 
     @property
     def epochs(self) -> str:
@@ -63,23 +69,18 @@ class Study:
         counts = sorted({row.plan.training.epochs for row in self.rows})
         return f"{' or '.join(map(str, counts))} epoch{'s' * (counts != [1])}"
 
-    @property
-    def full(self) -> Plan:
-        """The plan of the recipe with all that is studied."""
-        return self.rows[-1 if self.mode == "stack" else 0].plan
-
     def table(self) -> Table:
         """The table, as far as its cells have come."""
         lines = []
-        for row, (params, macs), note, plans in zip(self.rows, self.costs, self.notes, self.plans, strict=True):
-            cells = tuple(self.home.cell(plan.digest, seed) for plan, seed in zip(plans, self.seeds, strict=True))
+        for row, (params, macs), note, tasks in zip(self.rows, self.costs, self.notes, self.cells, strict=True):
+            cells = tuple(map(self.home.cell, tasks))
             statements = row.unit.statements if row.unit else ()
             said = "; ".join(filter(None, (note, _substituted(row.plan.training.precision, cells))))
             lines.append(Line(row.label, row.reference, statements, params, macs, cells, said))
         data = dict.fromkeys(use.statement() for row in self.rows if (use := row.plan.use("data")))
         batches = sorted({row.plan.training.batch for row in self.rows})
         about = f"{' or '.join(data)}; {self.epochs}, batch {' or '.join(map(str, batches))}."
-        return Table(self.title, self.mode, self.full.canonical(), self.seeds, tuple(lines), (about,))
+        return Table(self.title, self.mode, self.recipe, self.seeds, tuple(lines), (about, *self.warnings))
 
     def write(self) -> Table:
         """Write the table as Markdown, CSV and JSON, and its chart; gives the table."""
@@ -89,15 +90,6 @@ class Study:
         files.write_text(folder / "table.json", table.to_json())
         draw(table, folder)
         return table
-
-
-def _substituted(asked: str, cells: Sequence[Cell]) -> str:
-    """What to say of cells that were computed in another precision than the recipe asks for."""
-    others = [cell.precision for cell in cells if cell.precision not in (None, asked)]
-    if not others:
-        return ""
-    some = "" if len(others) == len(cells) else f"{len(others)} of {len(cells)} "
-    return f"{some}in {others[0]}, for want of {asked}"
 
 
 def study(
@@ -114,8 +106,6 @@ def study(
     tell: Callable[[str], None] = lambda text: None,
 ) -> Study:
     """All of an ablation that comes before its first run: every row is bound and compiled, or told what is wrong."""
-    from recipe.engine import open_sets
-
     if seeds is not None and seeds < 1:
         raise fail("E124", f"an ablation needs a seed or more, not {seeds}")
     if out is not None and not str(out).strip():
@@ -124,87 +114,144 @@ def study(
     below = recipe.sources if isinstance(recipe, Plan) else (source_from(recipe),)
     plan = bind([*below, *override(statements)], words, data=True)
     rows = rows_of(plan, mode, over)
-    costs, notes = _compiled(rows)
-    if workers.local:  # else the images need not be here
-        for one in {use.statement(): row.plan for row in rows if (use := row.plan.use("data"))}.values():
-            open_sets(one)
-    named = digest(json.dumps([mode, *(row.plan.digest for row in rows), *_plugins(rows)]).encode())
-    home = Home(Path(out) if out is not None else ROOT / f"{name}-{mode}-{named[:8]}")
-    home.check(named)
+    programs = _compiled(rows)
+    images = _opened(programs) if workers.local else {}  # else they need not be here
+    stamps = [_stamp(row.plan, images) for row in rows]
+    named = digest(json.dumps([mode, *(row.plan.digest for row in rows), *stamps]).encode())
+    home = _home(out, f"{name}-{mode}-{named[:8]}")
+    home.check()
     count, budgets = seeds or SEEDS, dict[str, Budget]()
     if budget is not None:
-        budgets = home.budgets(named)
-        planned = _planned(rows, budget, seeds, workers, budgets, tell)
-        count = planned.seeds
-        if planned.epochs != plan.training.epochs:
-            plan = bind([*plan.sources, *override((f"epochs {planned.epochs}",))], words, data=True)
+        if any(word == "epochs" for row in rows for unit in row.on for word in unit.words):
+            raise fail("E127", "`epochs` is studied, and --budget chooses them", help="leave out one of the two")
+        asked = f"{named}: {budget}, {seeds or 'fitting'} seeds, {workers.described}"
+        budgets[asked] = planned([row.plan for row in rows], budget, seeds, workers, home.budgets().get(asked), tell)
+        count, epochs = budgets[asked].seeds, budgets[asked].epochs
+        if epochs != plan.training.epochs:
+            plan = bind([*plan.sources, *override((f"epochs {epochs}",))], words, data=True)
             rows = rows_of(plan, mode, over)
     first = plan.training.seed
     chosen = tuple(range(first, first + count))
-    plans = tuple(tuple(row.seeded(seed) for seed in chosen) for row in rows)
-    return Study(f"{name}, {mode}", mode, rows, costs, notes, chosen, home, named, plans, budgets)
+    cells = tuple(
+        tuple(_task(row.seeded(seed), seed, row.label, stamp) for seed in chosen)
+        for row, stamp in zip(rows, stamps, strict=True)
+    )
+    costs = tuple((program.costs.params, program.costs.macs) for program in programs)
+    return Study(
+        title=f"{name}, {mode}",
+        mode=mode,
+        recipe=plan.canonical(),
+        rows=rows,
+        costs=costs,
+        notes=_notes(rows, programs, mode),
+        warnings=_warnings(rows),
+        seeds=chosen,
+        home=home,
+        cells=cells,
+        budgets=budgets,
+    )
 
 
-def _plugins(rows: Sequence[Row]) -> list[str]:
-    """The code of the plugins that rows use: cells that were run by other code are those of another ablation."""
-    modules = {type(use.trick).__module__ for row in rows for use in row.plan.uses}
-    return sorted({code_of(module) for module in modules if foreign(module)})
+def _home(out: str | Path | None, name: str) -> Home:
+    """The folders: one that is named holds everything; those without a name share their cells."""
+    return Home(Path(out), Path(out) / "cells") if out is not None else Home(ROOT / name, ROOT / "cells")
 
 
-def _compiled(rows: Sequence[Row]) -> tuple[tuple[tuple[int, int], ...], tuple[str, ...]]:
-    """Parameters and MACs of every row, and what is odd about it; all that can't be compiled is told at once."""
+def _compiled(rows: Sequence[Row]) -> list[Program]:
+    """The program of every row, on the meta device, and its teachers looked at; all that can't be is told at once."""
     from recipe.compiler import lower
+    from recipe.teachers import teachers_of
 
-    costs, notes, errors = [], [], list[Diagnostic]()
+    programs, errors = [], list[Diagnostic]()
     for row in rows:
         try:
-            program = lower(row.plan, device="meta")
+            programs.append(lower(row.plan, device="meta"))
+            teachers_of(row.plan, programs[-1].classes, row.plan.vocabulary)
         except RecipeError as error:
             errors += [attrs.evolve(one, message=f"row `{row.label}`: {one.message}") for one in error.diagnostics]
-            continue
-        costs.append((program.costs.params, program.costs.macs))
-        steps = [step for step in program.steps if row.unit and step.word in row.unit.words]
-        already = bool(steps) and not any(step.edits for step in steps)
-        same = row.reference is not None and rows[row.reference].plan.digest == row.plan.digest
-        said = ["the same recipe" if same else "already so" if already else ""]
-        said += [f"`{word}` gave way" for word in row.gave_way]
-        notes.append("; ".join(filter(None, said)))
     if errors:
         raise RecipeError(*dict.fromkeys(errors))
-    return tuple(costs), tuple(notes)
+    return programs
 
 
-def _planned(
-    rows: Sequence[Row],
-    budget: str,
-    seeds: int | None,
-    workers: Workers,
-    budgets: dict[str, Budget],
-    tell: Callable[[str], None],
-) -> Budget:
-    """Seeds and epochs that fit into a budget: as planned before, by what was asked, or planned now, and put there."""
-    from recipe.devices import pick
-    from recipe.engine import told_plainly
+def _opened(programs: Sequence[Program]) -> dict[str, list[int]]:
+    """How many classes and images each data set has, by its statement; each model must tell so many classes apart."""
+    from recipe.engine import fit_classes, open_sets
 
-    if any(word == "epochs" for row in rows for unit in row.on for word in unit.words):
-        raise fail("E127", "`epochs` is studied, and --budget chooses them", help="leave out one of the two")
-    asked = f"{seconds_of(budget):g} s, seeds {seeds or 'to fit'}"
-    if asked in budgets:
-        found = budgets[asked]
-        tell(f"as planned before: {plural(found.seeds, 'seed')}, {plural(found.epochs, 'epoch')}")
-        return found
-    tell(f"timing {len(rows)} rows for the budget of {budget}")
-    startup, times = startup_seconds(), dict[str, tuple[float, float]]()
-    with told_plainly(pick(workers.device)):
-        for row in rows:
-            if row.plan.digest not in times:
-                times[row.plan.digest] = run_seconds(row.plan, workers.device)
-    epochs, (first, each) = rows[0].plan.training.epochs, zip(*times.values(), strict=True)
-    found = fit(seconds_of(budget), startup + statistics.fmean(first), each, epochs, seeds, workers.parallel)
-    fewer = f", of the recipe's {epochs}" if found.epochs < epochs else ""
-    tell(
-        f"planned: {plural(found.seeds, 'seed')}, {plural(found.epochs, 'epoch')}{fewer}; "
-        f"{plural(len(times) * found.seeds, 'run')}, about {found.seconds / 60:.1f} min"
-    )
-    budgets[asked] = found
+    found: dict[str, list[int]] = {}
+    for program in programs:
+        named = _images(program.plan)
+        if named not in found:
+            sets = open_sets(program.plan)
+            found[named] = [sets.classes, len(sets.train.labels), len(sets.test.labels)]
+        fit_classes(program, found[named][0])
     return found
+
+
+def _images(plan: Plan) -> str:
+    data = plan.use("data")
+    return data.statement() if data else ""
+
+
+def _notes(rows: Sequence[Row], programs: Sequence[Program], mode: str) -> tuple[str, ...]:
+    """What is odd about each row; empty where nothing is."""
+    notes = []
+    for row, program in zip(rows, programs, strict=True):
+        same = row.reference is not None and rows[row.reference].plan.digest == row.plan.digest
+        looked_at = programs[0] if mode == "drop" else program  # the one in which the trick is on
+        steps = [step for step in looked_at.steps if row.unit and step.word in row.unit.words]
+        already = bool(steps) and not any(step.edits for step in steps)
+        said = ["the same recipe" if same else "already so" if already else ""]
+        notes.append("; ".join(filter(None, [*said, *(f"`{word}` gave way" for word in row.gave_way)])))
+    return tuple(notes)
+
+
+def _warnings(rows: Sequence[Row]) -> tuple[str, ...]:
+    """What tricks warn of, with the rows that it is about; what published tables say is what is being tried."""
+    said: dict[str, list[str]] = {}
+    for row in rows:
+        for warning in row.plan.warnings:
+            if warning.code == "W001":
+                said.setdefault(warning.message, []).append(f"`{row.label}`")
+    of = {text: "" if len(where) == len(rows) else f" of {', '.join(where)}" for text, where in said.items()}
+    return tuple(f"Warning{of[text]}: {text}." for text in said)
+
+
+def _stamp(plan: Plan, images: Mapping[str, Sequence[int]]) -> str:
+    """Eight digits that tell what a plan's digest does not: of its images, its files, its plugins and its teachers'."""
+    return digest("\n".join(sorted({*_outside(plan, images)})).encode())[:8]
+
+
+def _outside(plan: Plan, images: Mapping[str, Sequence[int]]) -> Iterator[str]:
+    from recipe.teachers import named_teachers
+
+    try:
+        found = outside(plan)
+    except (OSError, ValueError):  # the images are on another machine
+        found = {}
+    yield json.dumps([found, images.get(_images(plan))], sort_keys=True)
+    for _, _, teacher in named_teachers(plan, plan.vocabulary):
+        yield from _outside(teacher, images)
+
+
+def _task(plan: Plan, seed: int, label: str, stamp: str) -> Task:
+    """A cell, after the runs of its teachers, which are kept beside it."""
+    from recipe.teachers import named_teachers
+
+    named = named_teachers(plan, plan.vocabulary)
+    below = (_task(one, one.training.seed, f"teacher {path.name}", stamp) for _, path, one in named)
+    return Task(plan, seed, label, stamp, tuple(below))
+
+
+def _teachers(tasks: Sequence[Task]) -> list[Task]:
+    """The teachers of some cells, theirs first."""
+    return [one for task in tasks for teacher in task.teachers for one in (*_teachers([teacher]), teacher)]
+
+
+def _substituted(asked: str, cells: Sequence[Cell]) -> str:
+    """What to say of cells that were computed in another precision than the recipe asks for."""
+    others = [cell.precision for cell in cells if cell.precision not in (None, asked)]
+    if not others:
+        return ""
+    some = "" if len(others) == len(cells) else f"{len(others)} of {len(cells)} "
+    return f"{some}in {others[0]}, for want of {asked}"

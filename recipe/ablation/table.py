@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import csv
 import io
 import json
@@ -16,12 +17,20 @@ from recipe.diagnostics import plural
 
 CONFIDENCE = 0.95
 
+RESOLVED = 0.005
+"""A difference of top-1 that one would like to be able to tell: half a point."""
+
+MOST_SEEDS = 10_000
+
 
 @attrs.frozen
 class Cell:
-    """What came of a recipe under one seed. ``status`` is ``finished``, ``diverged`` or ``missing``."""
+    """What came of a recipe under one seed. ``status`` is ``finished``, ``diverged`` or ``missing``.
 
-    digest: str
+    ``name`` is that of its run's folder, below ``cells``.
+    """
+
+    name: str
     seed: int
     status: str = "missing"
     top1: float | None = None
@@ -29,8 +38,9 @@ class Cell:
     seconds_per_epoch: float | None = None
     peak_memory_bytes: int | None = None
     precision: str | None = None
-    device: str | None = None
-    """Where and in what it was computed, whatever the recipe asks for."""
+    """What it was computed in, whatever the recipe asks for."""
+    made_with: str = ""
+    """Versions, device and the like, in words."""
 
 
 @attrs.frozen
@@ -44,9 +54,14 @@ class Difference:
     """How many seeds both rows have."""
 
     @property
-    def within_noise(self) -> bool:
-        """Whether the interval holds zero."""
-        return self.low is not None and self.high is not None and self.low <= 0 <= self.high
+    def within_noise(self) -> bool | None:
+        """Whether the interval holds zero; None where there is no interval."""
+        return None if self.low is None or self.high is None else self.low <= 0 <= self.high
+
+
+def differences(values: Sequence[float | None], reference: Sequence[float | None]) -> list[float]:
+    """The difference under each seed that two rows both have."""
+    return [a - b for a, b in zip(values, reference, strict=True) if a is not None and b is not None]
 
 
 def difference(values: Sequence[float | None], reference: Sequence[float | None]) -> Difference | None:
@@ -57,16 +72,30 @@ def difference(values: Sequence[float | None], reference: Sequence[float | None]
     >>> difference([0.9, 0.92, 0.94], [0.9, 0.9, 0.9]).within_noise
     True
     """
-    pairs = [a - b for a, b in zip(values, reference, strict=True) if a is not None and b is not None]
+    pairs = differences(values, reference)
     if not pairs:
         return None
     mean = statistics.fmean(pairs)
     if len(pairs) < 2 or max(pairs) - min(pairs) < 1e-9:
         return Difference(mean, seeds=len(pairs))
+    half = _half(statistics.stdev(pairs), len(pairs))
+    return Difference(mean, mean - half, mean + half, len(pairs))
+
+
+def _half(deviation: float, seeds: int) -> float:
+    """Half of an interval's width, by the sample standard deviation of the differences."""
     from scipy.stats import t
 
-    half = float(t.ppf((1 + CONFIDENCE) / 2, len(pairs) - 1)) * statistics.stdev(pairs) / math.sqrt(len(pairs))
-    return Difference(mean, mean - half, mean + half, len(pairs))
+    return float(t.ppf((1 + CONFIDENCE) / 2, seeds - 1)) * deviation / math.sqrt(seeds)
+
+
+def seeds_for(half: float, deviation: float) -> int:
+    """How many seeds an interval of ± ``half`` takes, where differences have this standard deviation.
+
+    >>> seeds_for(0.01, 0.01), seeds_for(0.005, 0.01)
+    (7, 18)
+    """
+    return bisect.bisect_left(range(MOST_SEEDS), -half, 2, key=lambda seeds: -_half(deviation, seeds))
 
 
 @attrs.frozen
@@ -131,6 +160,14 @@ class Table:
         """How far a row is from the one that it is compared with."""
         return None if line.reference is None else difference(line.values, self.lines[line.reference].values)
 
+    def _needed(self) -> int | None:
+        """How many seeds tell `RESOLVED`, by the spread of all rows; None where there are enough, or no spread."""
+        rows = [line for line in self.lines if line.reference is not None]
+        pairs = [differences(line.values, self.lines[line.reference or 0].values) for line in rows]
+        spreads = [statistics.variance(found) for found in pairs if len(found) > 1]
+        needed = seeds_for(RESOLVED, math.sqrt(statistics.fmean(spreads))) if any(spreads) else 0
+        return needed if needed > len(self.seeds) else None
+
     def cells(self) -> list[tuple[str, ...]]:
         """The table as text, a tuple a row, without its heading."""
         return [(line.label, *self._results(line), *_costs(line)) for line in self.lines]
@@ -144,6 +181,8 @@ class Table:
         said += [f"{states.count(s)} of {len(states)} {s}" for s in ("diverged", "missing") if s in states]
         found = self.difference(line)
         if found is None:
+            if line.found and line.reference is not None:
+                said.append(f"no seed in common with `{self.lines[line.reference].label}`")
             return top1, "", "", "; ".join(said)
         interval = ""
         if found.low is not None and found.high is not None:
@@ -169,11 +208,14 @@ class Table:
             )
             if any(found.low is None for found in map(self.difference, self.lines) if found):
                 lines.append("Where each seed differs by the same, or one alone ended, there is none.")
+            if needed := self._needed():
+                more = f"about {needed}" if needed < MOST_SEEDS else "more"
+                lines.append(f"By their spread, intervals of ±{100 * RESOLVED:g} points take {more} seeds.")
         else:
             lines.append("One seed tells nothing of noise: there is no interval.")
-        devices = sorted({cell.device for line in self.lines for cell in line.cells if cell.device})
-        if len(devices) > 1:
-            lines.append(f"Runs were made on {' and '.join(devices)}, which need not agree to the last bit.")
+        made = sorted({cell.made_with for line in self.lines for cell in line.cells if cell.made_with})
+        if len(made) > 1:
+            lines.append(f"Runs were made in several ways, which need not agree to the last bit: {'; '.join(made)}.")
         return [*lines, *self.about]
 
     def to_text(self) -> str:
@@ -250,7 +292,7 @@ def _costs(line: Line) -> tuple[str, str, str, str]:
 
 def _amount(count: int) -> str:
     for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if count >= size:
+        if count >= 0.9995 * size:  # which three digits round up
             return f"{count / size:.3g} {unit}"
     return str(count)
 

@@ -48,8 +48,8 @@ class Live(Plain):
     """A table that fills while the ablation runs: a row for each of its rows, a column for each seed."""
 
     home: Home = attrs.field(kw_only=True)
-    grid: Sequence[tuple[str, Sequence[tuple[str, int]]]] = attrs.field(kw_only=True)
-    """The label of each row, and the digest and seed of each of its cells."""
+    grid: Sequence[tuple[str, Sequence[Task]]] = attrs.field(kw_only=True)
+    """The label of each row, and its cells."""
     display: Display | None = None
     cells: dict[str, Cell] = attrs.field(factory=dict)
 
@@ -58,7 +58,7 @@ class Live(Plain):
         from rich.live import Live as Display
 
         super().begin(tasks, done)
-        self.cells = {task.digest: self.home.cell(task.digest, task.seed) for task in tasks}
+        self.cells = {task.name: self.home.cell(task) for task in tasks}
         self.display = Display(self._table({}), console=Console(stderr=True), refresh_per_second=4, transient=True)
         self.display.start()
 
@@ -68,7 +68,7 @@ class Live(Plain):
 
     def end(self, task: Task, cell: Cell) -> None:
         self.done += 1
-        self.cells[task.digest] = cell
+        self.cells[task.name] = cell
 
     def note(self, text: str) -> None:
         if self.display is None:
@@ -90,16 +90,19 @@ class Live(Plain):
         left = f", {duration(spent / ended * (self.total - self.done))} left" if ended else ""
         table = Table(title=f"{self.done} of {self.total} runs{left}", title_justify="left", box=None)
         table.add_column("")
-        for _, seed in self.grid[0][1] if self.grid else ():
-            table.add_column(f"seed {seed}", justify="right")
-        for label, cells in self.grid:
-            table.add_row(Text(label), *(self._shown(digest, running) for digest, _ in cells))
+        for task in self.grid[0][1]:
+            table.add_column(f"seed {task.seed}", justify="right")
+        for label, tasks in self.grid:
+            table.add_row(Text(label), *(self._shown(task, running) for task in tasks))
+        for task in running.values():
+            if task.label.startswith("teacher "):
+                table.add_row(Text(task.label), self._shown(task, running))
         return table
 
-    def _shown(self, digest: str, running: Mapping[str, Task]) -> str:
-        cell = self.cells.get(digest)
-        if digest in running:
-            return f"epoch {self.home.epoch(digest) or 0:.1f}/{running[digest].plan.training.epochs}"
+    def _shown(self, task: Task, running: Mapping[str, Task]) -> str:
+        cell = self.cells.get(task.name)
+        if task.name in running:
+            return f"epoch {self.home.epoch(task) or 0:.1f}/{task.plan.training.epochs}"
         if cell is None or cell.status == "missing":
             return "·"
         return cell.status if cell.top1 is None else f"{cell.top1:.2%}"

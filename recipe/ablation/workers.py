@@ -38,6 +38,11 @@ class Workers:
         return self.launcher == "local"
 
     @property
+    def described(self) -> str:
+        """How the runs are made, in words."""
+        return f"{self.jobs} at a time, {self.launcher}, {self.device or 'any device'}"
+
+    @property
     def devices(self) -> tuple[str | None, ...]:
         """The devices that runs take turns on; on each one they share its time."""
         if self.local and self.device is None and self.jobs > 1:

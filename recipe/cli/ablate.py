@@ -112,9 +112,10 @@ def command(
         name=name,
         tell=plain.note,
     )
-    digests = {task.digest for task in made.tasks}
+    for warning in made.warnings:
+        plain.note(warning)
     plain.note(
-        f"{plural(len(made.rows), 'row')}, {plural(len(made.seeds), 'seed')}: {plural(len(digests), 'run')} of "
+        f"{plural(len(made.rows), 'row')}, {plural(len(made.seeds), 'seed')}: {plural(len(made.tasks), 'run')} of "
         f"{made.epochs}; folder {made.home.folder}"
     )
     if dry_run:
@@ -123,10 +124,7 @@ def command(
         return
     watcher = plain
     if sys.stderr is not None and sys.stderr.isatty():
-        grid = [
-            (row.label, [(plan.digest, seed) for plan, seed in zip(plans, made.seeds, strict=True)])
-            for row, plans in zip(made.rows, made.plans, strict=True)
-        ]
+        grid = [(row.label, cells) for row, cells in zip(made.rows, made.cells, strict=True)]
         watcher = Live(home=made.home, grid=grid)
     table = run_study(made, workers, plugins=plugins, watcher=watcher)
     shown = {"text": table.to_text, "csv": table.to_csv, "json": table.to_json, "markdown": table.to_markdown}

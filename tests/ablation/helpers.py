@@ -38,7 +38,7 @@ class MadeUp:
     """A launcher whose commands leave a summary at once; the last digit of a plan's digest is its result."""
 
     said: dict[str, tuple[int, str]] = attrs.field(factory=dict)
-    """By digest, the status and the output of those that end otherwise; a status of -1 runs until it is stopped."""
+    """By name of a cell, status and output of those that end otherwise; a status of -1 runs until it is stopped."""
     again: bool = False
     """Whether they do so each time they are run."""
     precision: str = "fp32"
@@ -49,12 +49,13 @@ class MadeUp:
 
     def submit(self, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> Handle:
         folder = Path(command[command.index("--resume") + 1])
-        self.ran.append(folder.name)
+        name = f"{folder.parent.name}/{folder.name}"
+        self.ran.append(name)
         self.commands.append([*command])
         self.environments.append(environment)
-        status, text = self.said.get(folder.name, (0, ""))
+        status, text = self.said.get(name, (0, ""))
         if not self.again:
-            self.said.pop(folder.name, None)
+            self.said.pop(name, None)
         log.write_text(text)
         if status == 0:
             text = Path(command[command.index("run") + 1]).read_text()
@@ -67,12 +68,15 @@ class MadeUp:
     @staticmethod
     def write(folder: Path, result: float, precision: str = "fp32") -> None:
         """Write what a run leaves: of two epochs, the first at 24 images a second by the median, the other at 12."""
-        folder.mkdir(exist_ok=True)
+        (folder / "checkpoints").mkdir(parents=True)
         summary = {"digest": folder.name, "top1": result, "loss": 1.0, "training_images": 48, "device": "cpu"}
         summary |= {"epochs": 2, "steps": 12, "seconds": 1.0, "images_per_second": None}
         (folder / "summary.json").write_text(
             json.dumps({**summary, "precision": precision, "peak_memory_bytes": 2**30})
         )
+        packages = {"recipe-compiler": "0.1.0", "torch": "2.11.0"}
+        environment = {"packages": packages, "device_name": "", "threads": 2}
+        (folder / "environment.json").write_text(json.dumps(environment))
         speeds = [(0.5, 1.0), (0.7, 24.0), (1.0, 1000.0), (2.0, 12.0)]
         lines = [{"kind": "train", "epoch": epoch, "images_per_second": speed} for epoch, speed in speeds]
         (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -83,5 +87,5 @@ def made(out: Path, *statements: str, mode: str = "stack", seeds: int = 2, over:
 
 
 def execute(one: Study, launcher: MadeUp, jobs: int = 1, watcher: Watcher | None = None) -> None:
-    one.home.prepare(one.identity)
+    one.home.prepare({})
     Execution(one.home, launcher, jobs, (None,), None, (), watcher or Watcher()).run(one.tasks)

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import recipe
-from recipe.ablation import study as api
+from recipe.ablation import budget as api
 from recipe.ablation.budget import MOST_SEEDS, Budget, fit, seconds_of
+from recipe.ablation.study import study
 from recipe.ablation.workers import Workers
 from recipe.diagnostics import RecipeError
 
@@ -52,6 +53,14 @@ def test_seeds_grow_only_when_all_epochs_fit() -> None:
     assert (fit(29, 0, [1, 1], 5, None, 1).seeds, fit(29, 0, [1, 1], 5, None, 1).epochs) == (3, 4)
     assert (fit(5, 0, [1, 1], 5, None, 1).seeds, fit(5, 0, [1, 1], 5, None, 1).epochs) == (2, 1)
     assert fit(15, 0, [1, 1], 5, None, 2).epochs == 5, "two devices take half the time"
+    assert fit(29, 0, [25] * 9, 1, 1, 9).seconds == 25
+    with pytest.raises(RecipeError, match="E127"):
+        fit(49, 0, [25] * 9, 1, 1, 8)  # the ninth begins when one of the eight has ended
+
+
+def test_what_is_trained_before_counts() -> None:
+    assert fit(30, 0, [1, 1], 5, 3, 1).epochs == 5
+    assert fit(30, 0, [1, 1], 5, 3, 1, before=6).epochs == 4
 
 
 @pytest.mark.parametrize("text", ["", "20", "0m", "m", "-5m", "20 minutes", "1e3s", "nan"])
@@ -69,7 +78,9 @@ def test_runs_are_planned_side_by_side_where_each_has_a_device(
 ) -> None:
     asked: list[int] = []
 
-    def fitting(budget: float, startup: float, rows: list[float], epochs: int, seeds: int | None, side: int) -> Budget:
+    def fitting(
+        budget: float, startup: float, rows: list[float], epochs: int, seeds: int | None, side: int, before: float
+    ) -> Budget:
         asked.append(side)
         return Budget(3, epochs, 1.0)
 
@@ -78,8 +89,8 @@ def test_runs_are_planned_side_by_side_where_each_has_a_device(
     monkeypatch.setattr(api, "run_seconds", lambda plan, device: (1.0, 1.0))
     monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
     monkeypatch.setattr("recipe.devices.pick", lambda device: None)
-    workers = Workers(None, jobs, launcher)
-    api.study("base resnet18; loss smooth", mode="drop", budget="1h", workers=workers, out=tmp_path / "x")
+    workers = Workers(None, jobs, launcher, {"timeout_min": "60"} if launcher == "slurm" else {})
+    study("base resnet18; loss smooth", mode="drop", budget="1h", workers=workers, out=tmp_path / "x")
     assert asked == [parallel]
 
 

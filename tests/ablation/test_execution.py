@@ -24,7 +24,7 @@ from recipe.cache import code_of
 from recipe.diagnostics import RecipeError, fail
 from recipe.registry import Vocabulary
 from recipe.signals import Interrupted
-from tests.ablation.helpers import TABLE, MadeUp, execute, made
+from tests.ablation.helpers import TABLE, TEXT, MadeUp, execute, made
 
 PLUGIN = '''"""augment dim"""
 from recipe.api import Trick, trick
@@ -47,7 +47,7 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_cell_is_run_once_and_all_rows_of_a_seed_come_before_the_next(tmp_path: Path) -> None:
     study, launcher = made(tmp_path / "x"), MadeUp()
     execute(study, launcher)
-    assert launcher.ran == [task.digest for task in study.tasks]
+    assert launcher.ran == [task.name for task in study.tasks]
     assert [task.seed for task in study.tasks] == [0] * 4 + [1] * 4
     table = study.write()
     assert [len(line.found) for line in table.lines] == [2, 2, 2, 2]
@@ -75,6 +75,18 @@ def test_rows_that_are_the_same_recipe_share_their_cells(tmp_path: Path) -> None
     assert [len(line.found) for line in study.table().lines] == [1, 1, 1]
 
 
+def test_a_trick_that_had_nothing_to_do_is_told_where_it_is_dropped_too(tmp_path: Path) -> None:
+    study = made(tmp_path / "x", "tweak B", mode="drop", over=("tweak B", "loss smooth"))
+    assert study.notes == ("", "already so", "")
+
+
+def test_what_tricks_warn_of_is_told_with_its_rows(tmp_path: Path) -> None:
+    study = made(tmp_path / "x", "lr warmup 10", over=("lr warmup",))
+    assert len(study.warnings) == 1
+    assert study.warnings[0].startswith("Warning of `+ lr warmup`: ")
+    assert study.warnings[0] in study.table().notes()
+
+
 def test_what_is_there_is_not_run_again_and_more_seeds_run_only_those(tmp_path: Path) -> None:
     execute(made(tmp_path / "x"), MadeUp())
     again, more = MadeUp(), MadeUp()
@@ -82,7 +94,7 @@ def test_what_is_there_is_not_run_again_and_more_seeds_run_only_those(tmp_path: 
     assert again.ran == []
     study = made(tmp_path / "x", seeds=3)
     execute(study, more)
-    assert more.ran == [task.digest for task in study.tasks if task.seed == 2]
+    assert more.ran == [task.name for task in study.tasks if task.seed == 2]
 
 
 def test_the_default_folder_is_that_of_the_recipe_whatever_the_seeds(tmp_path: Path) -> None:
@@ -92,21 +104,51 @@ def test_the_default_folder_is_that_of_the_recipe_whatever_the_seeds(tmp_path: P
     assert all(folder.parts[0] == "ablations" for folder in folders)
 
 
-def test_a_folder_is_that_of_one_ablation(tmp_path: Path) -> None:
-    execute(made(tmp_path / "x"), MadeUp())
-    for words in ({"mode": "drop"}, {"over": ("tweak D",)}):
-        with pytest.raises(RecipeError, match=r"E113.*another recipe, mode, rows or code"):
-            made(tmp_path / "x", **words)  # type: ignore[arg-type]
+def test_another_trick_or_mode_runs_only_what_is_new(tmp_path: Path) -> None:
+    execute(made(tmp_path / "x", over=("tweak D",)), MadeUp())
+    more, other = MadeUp(), MadeUp()
+    execute(made(tmp_path / "x", over=("tweak D", "tweak C")), more)
+    assert len(more.ran) == 2, "of three rows one is new, under each seed"
+    study = made(tmp_path / "x", over=("tweak D", "tweak C"), mode="add")
+    execute(study, other)
+    assert len(other.ran) == 2
+    assert len(study.write().lines) == 3, "the table is of the last one"
+
+
+def test_ablations_without_a_name_share_their_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    stacked, dropped, launcher = made(None, mode="stack"), made(None, mode="drop"), MadeUp()  # type: ignore[arg-type]
+    assert stacked.home.folder != dropped.home.folder
+    execute(stacked, MadeUp())
+    execute(dropped, launcher)
+    full, *without = [row[0].name for row in dropped.cells]
+    assert full not in launcher.ran
+    assert {*without} & {*launcher.ran}
+
+
+def test_a_folder_of_other_things_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "y").mkdir()
     (tmp_path / "y" / "letter.txt").write_text("precious")
     with pytest.raises(RecipeError, match=r"E113.*other files"):
         made(tmp_path / "y")
+    (tmp_path / "y" / "ablation.json").write_text("[]")
+    with pytest.raises(RecipeError, match=r"E113.*other files"):
+        made(tmp_path / "y")
+
+
+def test_of_a_finished_run_the_checkpoints_are_taken_out(tmp_path: Path) -> None:
+    study = made(tmp_path / "x", seeds=1)
+    diverges, *others = study.tasks
+    execute(study, MadeUp({diverges.name: (3, "error[E112]: the training diverged at step 4")}))
+    MadeUp.write(study.home.run(diverges), 0.5)
+    assert all(not (study.home.run(task) / "checkpoints").exists() for task in others)
+    assert (study.home.run(diverges) / "checkpoints").exists(), "of one that diverged the last sound state is kept"
 
 
 def test_a_cell_that_diverged_is_told_and_not_run_again(tmp_path: Path) -> None:
     study = made(tmp_path / "x")
-    digest = study.tasks[1].digest
-    execute(study, MadeUp({digest: (3, "error[E112]: the training diverged at step 4")}))
+    name = study.tasks[1].name
+    execute(study, MadeUp({name: (3, "error[E112]: the training diverged at step 4")}))
     table = study.table()
     assert table.lines[1].values[0] is None
     assert "1 of 2 diverged" in table.to_text()
@@ -115,36 +157,97 @@ def test_a_cell_that_diverged_is_told_and_not_run_again(tmp_path: Path) -> None:
     assert again.ran == []
 
 
-def test_a_cell_that_fails_ends_it_with_the_reason_and_keeps_the_rest(tmp_path: Path) -> None:
+def test_a_cell_that_fails_is_told_at_the_end_and_stops_its_own_row_alone(tmp_path: Path) -> None:
     study = made(tmp_path / "x")
-    digest = study.tasks[2].digest
+    failing = study.tasks[2].name
+    launcher = MadeUp({failing: (2, "training\nerror[E115]: `cpu` has too little memory\n  = help: x\n")})
     with pytest.raises(RecipeError, match=r"E126.*`\+ tweak D`, seed 0, failed: `cpu` has too little memory"):
-        execute(study, MadeUp({digest: (2, "training\nerror[E115]: `cpu` has too little memory\n  = help: x\n")}))
+        execute(study, launcher)
+    later = study.cells[2][1].name
+    assert launcher.ran == [task.name for task in study.tasks if task.name != later], "the row's next seed is not tried"
+    assert "2 of 2 missing" in study.table().cells()[2][4]
     again = MadeUp()
     execute(study, again)
-    assert again.ran == [task.digest for task in study.tasks[2:]]
+    assert again.ran == [failing, later]
+
+
+def test_all_that_failed_is_told(tmp_path: Path) -> None:
+    study = made(tmp_path / "x", seeds=1)
+    with pytest.raises(RecipeError) as caught:
+        execute(study, MadeUp({task.name: (1, f"odd {task.seed}") for task in study.tasks[1:3]}))
+    assert [one.message.split("`")[1] for one in caught.value.diagnostics] == [task.label for task in study.tasks[1:3]]
+
+
+@pytest.fixture
+def taught(tmp_path: Path) -> Path:
+    (tmp_path / "teacher.recipe").write_text("base resnet34; data fake size=32 classes=10 images=48; batch 8; epochs 2")
+    return tmp_path / "teacher.recipe"
+
+
+def test_teachers_are_trained_once_before_their_students(taught: Path, tmp_path: Path) -> None:
+    study = made(tmp_path / "x", over=("tweak D", f'loss distill "{taught}"'), seeds=2)
+    teacher, *cells = study.tasks
+    assert teacher.label == "teacher teacher.recipe"
+    assert len(cells) == 6
+    launcher, begun = MadeUp({teacher.name: (-1, "")}), list[set[str]]()
+
+    @attrs.define
+    class Slow(Watcher):
+        """The teacher ends when all that need none have ended."""
+
+        def look(self, under_way: Any) -> None:
+            begun.append({task.label for task in under_way.values()})
+            if len(launcher.ran) == 5 and launcher.handles[0].status is None:
+                launcher.handles[0].status = 0
+                MadeUp.write(study.home.run(teacher), 0.5)
+
+    execute(study, launcher, jobs=2, watcher=Slow())
+    assert launcher.ran[0] == teacher.name
+    assert {*launcher.ran[5:]} == {task.name for task in study.cells[2]}, "the students come last"
+    assert study.home.run(teacher).parent == study.home.run(study.cells[2][0]).parent, "where they look for it"
+
+
+@pytest.mark.parametrize(("status", "said"), [(3, "its teacher teacher.recipe diverged"), (1, "teacher.recipe failed")])
+def test_students_of_a_teacher_that_can_not_be_trained(status: int, said: str, taught: Path, tmp_path: Path) -> None:
+    study = made(tmp_path / "x", over=("tweak D", f'loss distill "{taught}"'))
+    launcher = MadeUp({study.tasks[0].name: (status, "odd")})
+    with pytest.raises(RecipeError, match=rf"E126(.|\n)*`\+ loss distill.*{said}"):
+        execute(study, launcher)
+    assert not {*launcher.ran} & {task.name for task in study.cells[2]}
+    assert [len(line.found) for line in study.table().lines] == [2, 2, 0]
+
+
+def test_a_teacher_of_other_classes_is_told_before_anything_is_trained(taught: Path, tmp_path: Path) -> None:
+    taught.write_text("base resnet34 classes=7; data fake size=32 classes=7 images=48; batch 8")
+    with pytest.raises(RecipeError, match=r"E072.*row `\+ loss distill.*7 classes apart, the student 10"):
+        made(tmp_path / "x", over=("tweak D", f'loss distill "{taught}"'))
+
+
+def test_a_model_of_too_few_outputs_is_told_before_anything_is_trained(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"E071"):
+        made(tmp_path / "x", "base resnet18 classes=5")
 
 
 def test_a_cell_that_ends_without_a_result_is_a_failure(tmp_path: Path) -> None:
     study = made(tmp_path / "x", seeds=1)
-    launcher = MadeUp({study.tasks[0].digest: (-9, "training")})
+    launcher = MadeUp({study.tasks[0].name: (-9, "training")})
     with pytest.raises(RecipeError, match=r"E126.*killed by signal 9, by somebody or for want of memory"):
         execute(study, launcher)
 
 
 def test_a_folder_that_another_process_writes_to_is_waited_for(tmp_path: Path) -> None:
     study = made(tmp_path / "x", seeds=1)
-    digest = study.tasks[0].digest
-    launcher = MadeUp({digest: (2, "error[E116]: another run writes to it")})
+    name = study.tasks[0].name
+    launcher = MadeUp({name: (2, "error[E116]: another run writes to it")})
     execute(study, launcher)
-    assert launcher.ran.count(digest) == 2
+    assert launcher.ran.count(name) == 2
     assert len(study.table().lines[0].found) == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_what_runs_and_says_how_to_go_on(tmp_path: Path, number: signal.Signals) -> None:
     study = made(tmp_path / "x")
-    running = study.tasks[1].digest
+    running = study.tasks[1].name
     launcher = MadeUp({running: (-1, "")})
 
     @attrs.define
@@ -159,7 +262,7 @@ def test_a_signal_stops_what_runs_and_says_how_to_go_on(tmp_path: Path, number: 
     assert launcher.handles[-1].stopped
     again = MadeUp()
     execute(study, again)
-    assert again.ran == [task.digest for task in study.tasks[1:]]
+    assert again.ran == [task.name for task in study.tasks[1:]]
 
 
 def test_a_second_signal_ends_it_at_once_and_gives_the_terminal_back(
@@ -187,17 +290,17 @@ def test_an_internal_error_of_a_cell_is_told(tmp_path: Path) -> None:
     study = made(tmp_path / "x", seeds=1)
     said = "training\ninternal error: ValueError: odd\n  RECIPE_DEBUG=1 shows where it comes from\n"
     with pytest.raises(RecipeError, match=r"E126.*failed: ValueError: odd"):
-        execute(study, MadeUp({study.tasks[0].digest: (70, said)}))
+        execute(study, MadeUp({study.tasks[0].name: (70, said)}))
 
 
 def test_a_run_that_somebody_stopped_goes_on(tmp_path: Path) -> None:
     study = made(tmp_path / "x", seeds=1)
-    launcher = MadeUp({study.tasks[0].digest: (143, "stopped")})
+    launcher = MadeUp({study.tasks[0].name: (143, "stopped")})
     execute(study, launcher)
-    assert launcher.ran.count(study.tasks[0].digest) == 2
+    assert launcher.ran.count(study.tasks[0].name) == 2
 
 
-@pytest.mark.parametrize("ended", [Interrupted(2, Path(), 1), fail("E126", "a run failed")])
+@pytest.mark.parametrize("ended", [Interrupted(2, Path(), 1), fail("E126", "a run failed"), OSError("no more memory")])
 def test_what_there_is_is_written_when_it_ends_early(
     ended: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -214,21 +317,53 @@ def test_what_there_is_is_written_when_it_ends_early(
     assert all((tmp_path / "x" / name).exists() for name in TABLE)
 
 
-def test_other_code_of_a_plugin_is_another_ablation(tmp_path: Path) -> None:
-    file, folders = tmp_path / "dim.py", set()
+def test_other_code_of_a_plugin_is_another_run(tmp_path: Path) -> None:
+    file, names = tmp_path / "dim.py", set()
+    student = tmp_path / "student.recipe"
+    student.write_text('base resnet18; loss distill "teacher.recipe"; loss smooth')
+    (tmp_path / "teacher.recipe").write_text("base resnet18; augment dim")
     for part in ("0.5", "0.5", "0.25"):
         code_of.cache_clear()
         file.write_text(PLUGIN.replace("PART", part))
         words = Vocabulary.installed([file])
-        folders.add(study("base resnet18; augment dim", mode="drop", vocabulary=words).home.folder)
-    assert len(folders) == 2
+        found = study("base resnet18; augment dim", mode="drop", vocabulary=words)
+        taught = study(student, mode="drop", over=("loss smooth",), vocabulary=words)
+        names.add((found.home.folder, found.cells[0][0].name, taught.cells[0][0].name))
+    assert [len({*each}) for each in zip(*names, strict=True)] == [2, 2, 2]
+
+
+def test_a_plugin_that_is_edited_meanwhile_stops_what_is_not_begun(tmp_path: Path) -> None:
+    file = tmp_path / "dim.py"
+    file.write_text(PLUGIN.replace("PART", "0.75"))
+    words = Vocabulary.installed([file])
+    found = study(TEXT, "augment dim", mode="add", over=("loss smooth",), seeds=1, out=tmp_path / "x", vocabulary=words)
+    file.write_text(PLUGIN.replace("PART", "0.8"))
+    launcher = MadeUp()
+    with pytest.raises(RecipeError, match=r"E126.*dim.*has changed since this ablation began"):
+        execute(found, launcher)
+    assert launcher.ran == []
+
+
+def test_more_images_make_another_run(tmp_path: Path) -> None:
+    from PIL import Image
+
+    names = set()
+    for count in (2, 2, 3):
+        for part in ("train", "val"):
+            for kind in ("cat", "dog"):
+                (tmp_path / part / kind).mkdir(parents=True, exist_ok=True)
+                for at in range(count):
+                    Image.new("RGB", (32, 32)).save(tmp_path / part / kind / f"{at}.png")
+        found = study(f'base resnet18; data folder "{tmp_path}" size=32; loss smooth', mode="drop", name=str(count))
+        names.add(found.cells[0][0].name)
+    assert len(names) == 2
 
 
 def test_jobs_share_the_cores_and_take_devices_in_turn(tmp_path: Path) -> None:
     study = made(tmp_path / "x", seeds=1)
-    running = {task.digest: (-1, "") for task in study.tasks[:2]}
+    running = {task.name: (-1, "") for task in study.tasks[:2]}
     launcher = MadeUp(dict(running))
-    study.home.prepare(study.identity)
+    study.home.prepare({})
     most = [0]
 
     @attrs.define
@@ -263,17 +398,17 @@ def test_jobs_on_this_machine_share_its_cores(
 
 def test_a_cell_that_is_always_stopped_fails(tmp_path: Path) -> None:
     study = made(tmp_path / "x", seeds=1)
-    digest = study.tasks[0].digest
-    launcher = MadeUp({digest: (143, "stopped")}, again=True)
+    name = study.tasks[0].name
+    launcher = MadeUp({name: (143, "stopped")}, again=True)
     with pytest.raises(RecipeError, match=r"E126.*exit status 143; stopped"):
         execute(study, launcher)
-    assert launcher.ran.count(digest) == 3
+    assert launcher.ran.count(name) == 3
 
 
 def test_a_cell_that_another_process_trains_is_left_to_it(tmp_path: Path) -> None:
     study, said = made(tmp_path / "x", seeds=1), list[str]()
-    study.home.prepare(study.identity)
-    cell = study.home.run(study.tasks[0].digest)
+    study.home.prepare({})
+    cell = study.home.run(study.tasks[0])
     cell.mkdir(parents=True)
     holder = "import fcntl, sys; f = open(sys.argv[1], 'a+'); fcntl.lockf(f, fcntl.LOCK_EX); print('held', flush=True);"
     process = subprocess.Popen(
@@ -299,7 +434,7 @@ def test_a_cell_that_another_process_trains_is_left_to_it(tmp_path: Path) -> Non
 
     launcher = MadeUp()
     execute(study, launcher, watcher=Finishing())
-    assert study.tasks[0].digest not in launcher.ran
+    assert study.tasks[0].name not in launcher.ran
     assert len(said) == 1
     assert "waiting for `baseline`, seed 0, which " in said[0]
     assert study.table().lines[0].values == [0.5]
@@ -308,23 +443,28 @@ def test_a_cell_that_another_process_trains_is_left_to_it(tmp_path: Path) -> Non
 def test_damaged_files_of_a_cell_are_mended_by_its_run(tmp_path: Path) -> None:
     study = made(tmp_path / "x", seeds=1)
     execute(study, MadeUp())
-    first, second = (study.home.run(task.digest) for task in study.tasks[:2])
+    first, second = (study.home.run(task) for task in study.tasks[:2])
     (first / "metrics.jsonl").write_bytes(b'\xff\n5\n{}\n{"kind": "train", "epoch": "x"}\n')
     (second / "summary.json").write_text(json.dumps({"digest": second.name}))
     assert study.table().lines[0].seconds_per_epoch is None
     assert study.table().lines[1].values == [None], "it is run again"
-    assert study.home.epoch(first.name) is None
+    assert study.home.epoch(study.tasks[0]) is None
 
 
 def test_what_was_computed_in_another_precision_is_told(tmp_path: Path) -> None:
     study = made(tmp_path / "x", "precision fp16", seeds=2, over=("tweak D",))
     execute(study, MadeUp(precision="fp32"))
     assert study.table().lines[1].note == "in fp32, for want of fp16"
-    summary = study.home.run(study.tasks[1].digest) / "summary.json"
-    summary.write_text(json.dumps(json.loads(summary.read_text()) | {"precision": "fp16", "device": "cuda:0"}))
+    summary = study.home.run(study.tasks[1]) / "summary.json"
+    other = {"precision": "fp16", "device": "cuda:0", "micro": 4}
+    summary.write_text(json.dumps(json.loads(summary.read_text()) | other))
+    environment = study.home.run(study.tasks[1]) / "environment.json"
+    environment.write_text(json.dumps(json.loads(environment.read_text()) | {"device_name": "Tensor 3000"}))
     table = study.table()
     assert table.lines[1].note == "1 of 2 in fp32, for want of fp16"
-    assert "Runs were made on cpu and cuda" in table.to_text()
+    ways = "recipe-compiler 0.1.0, torch 2.11.0, Tensor 3000 (cuda), micro batches of 4; "
+    ways += "recipe-compiler 0.1.0, torch 2.11.0, cpu, 2 threads"
+    assert f"Runs were made in several ways, which need not agree to the last bit: {ways}." in table.to_text()
 
 
 def test_a_folder_that_was_hardly_begun_can_be_used(tmp_path: Path) -> None:
@@ -400,9 +540,35 @@ def test_ray_hands_commands_over_brings_their_status_back_and_lets_them_save(tmp
         ray.shutdown()
 
 
+ENDING = """
+import signal, sys, time
+from recipe.ablation.launchers import call
+
+class Over(RuntimeError): ...
+
+def over(number, frame):
+    raise Over
+
+signal.signal(signal.SIGUSR2, over)
+raise SystemExit(call([sys.executable, "-c", sys.argv[1]], sys.argv[2], {}))
+"""
+
+
+def test_a_job_whose_time_is_nearly_over_saves_first(tmp_path: Path) -> None:
+    """As Slurm tells it: all processes of the job get the signal, and submitit raises where the job is called."""
+    log = tmp_path / "log"
+    job = subprocess.Popen([sys.executable, "-c", ENDING, SAVES, str(log)], start_new_session=True)
+    while not log.exists() or "up" not in log.read_text():
+        time.sleep(0.05)
+    os.killpg(job.pid, signal.SIGUSR2)
+    assert job.wait() == 143
+    assert log.read_text() == "up\nsaved\n"
+
+
 @pytest.mark.parametrize(
     ("name", "options", "said"),
     [
+        ("slurm", {"slurm_partition": "gpu"}, "Slurm needs to know how long a run may take"),
         ("cloud", {}, "there is no launcher `cloud`"),
         ("local", {"speed": "1"}, "the launcher `local` has no option `speed`"),
     ],
@@ -418,7 +584,7 @@ def test_a_package_that_is_missing_is_named(
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(RecipeError, match=rf"E125.*{package}(.|\n)*recipe-compiler\[{name}\]"):
-        launcher_of(name, {}, tmp_path)
+        launcher_of(name, {"timeout_min": "5"}, tmp_path)
 
 
 def test_images_that_are_not_there_are_told_before_anything_is_trained(tmp_path: Path) -> None:

@@ -141,3 +141,12 @@ def test_tricks_of_several_included_files_keep_their_order(tmp_path: Path) -> No
     plan = bind(tmp_path / "mine.recipe", "tweak C", data=True)
     labels = [row.label for row in rows_of(plan, "stack", ())]
     assert labels == ["baseline", "+ tweak D", "+ loss smooth", "+ augment mixup", "+ tweak C"]
+
+
+def test_alone_several_values_of_a_trick_can_be_compared() -> None:
+    found = rows("add", "loss smooth 0.1", "loss smooth 0.3")
+    assert [words(row) for row in found] == [words(found[0]), *2 * [words(found[0]) | {"loss smooth"}]]
+    assert [row.plan.find("loss smooth").values["epsilon"] for row in found[1:]] == [0.1, 0.3]  # type: ignore[union-attr]
+    for mode, named in (("stack", ("loss smooth 0.1", "loss smooth 0.3")), ("add", ("tweak D", "tweak D"))):
+        with pytest.raises(RecipeError, match=r"E124.*named twice"):
+            rows(mode, *named)

@@ -6,12 +6,13 @@ import csv
 import json
 import statistics
 
+import attrs
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
-from recipe.ablation.table import Cell, Line, Table, difference
+from recipe.ablation.table import Cell, Line, Table, difference, seeds_for
 
 A, B = [0.92, 0.93, 0.92, 0.94], [0.90, 0.90, 0.91, 0.91]
 
@@ -55,16 +56,34 @@ def test_noise_is_what_a_test_at_five_percent_does_not_see(pairs: list[tuple[flo
 def test_seeds_that_differ_by_the_same_give_no_interval_of_no_width(a: list[float], b: list[float]) -> None:
     found = difference(a, b)
     assert found is not None
-    assert (found.low, found.high, found.within_noise) == (None, None, False)
+    assert (found.low, found.high, found.within_noise) == (None, None, None)
     shown = table(line("baseline", b), line("+ x", a, 0))
     assert shown.cells()[1][3:5] == ("", "")
     assert "there is none" in shown.to_text()
 
 
+@given(st.floats(1e-4, 0.1), st.floats(1e-4, 0.1))
+def test_so_many_seeds_give_an_interval_of_such_a_width_and_one_less_does_not(half: float, deviation: float) -> None:
+    found = seeds_for(half, deviation)
+    assume(2 < found < 10_000)
+    widths = [stats.t.ppf(0.975, n - 1) * deviation / n**0.5 for n in (found - 1, found)]
+    assert widths[1] <= half * (1 + 1e-9)
+    assert widths[0] > half * (1 - 1e-9)
+
+
+def test_how_many_seeds_would_tell_half_a_point_is_said_by_the_spread_of_all_rows() -> None:
+    base, one, other = [0.90, 0.90, 0.90], [0.91, 0.92, 0.93], [0.90, 0.90, 0.9001]
+    shown = table(line("baseline", base), line("+ x", one, 0), line("+ y", other, 0), mode="add")
+    spread = statistics.fmean([statistics.variance(one), statistics.variance(other)]) ** 0.5
+    assert f"intervals of ±0.5 points take about {seeds_for(0.005, spread)} seeds" in shown.to_text()
+    enough = table(line("baseline", base), line("+ y", other, 0))
+    assert "take about" not in enough.to_text()
+
+
 def test_one_seed_has_no_interval_and_is_not_called_noise() -> None:
     found = difference([0.9], [0.8])
     assert found is not None
-    assert (found.low, found.high, found.within_noise) == (None, None, False)
+    assert (found.low, found.high, found.within_noise) == (None, None, None)
     shown = table(line("baseline", [0.8]), line("+ x", [0.9], 0))
     assert shown.cells()[1][:5] == ("+ x", "90.00", "+10.00", "", "")
     assert any("One seed tells nothing of noise" in note for note in shown.notes())
@@ -111,3 +130,13 @@ def test_every_form_says_the_same() -> None:
 @pytest.mark.parametrize(("mode", "against"), [("stack", "the row above"), ("drop", "the full"), ("add", "the base")])
 def test_it_says_what_is_compared(mode: str, against: str) -> None:
     assert against in table(line("x", B), mode=mode).notes()[0]
+
+
+def test_rows_without_a_seed_in_common_are_told() -> None:
+    shown = table(line("baseline", [None, 0.9]), line("+ x", [0.9, None], 0))
+    assert "no seed in common with `baseline`" in shown.cells()[1][4]
+
+
+def test_amounts_are_rounded_to_the_next_unit() -> None:
+    shown = table(attrs.evolve(line("baseline", A), params=999_900, macs=999_400))
+    assert shown.cells()[0][5:7] == ("999 k", "1 M")

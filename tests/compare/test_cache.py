@@ -94,7 +94,7 @@ def test_what_computes_is_a_part_of_the_key(what: str, tmp_path: Path, monkeypat
     elif what == "python":
         monkeypatch.setattr(cache.platform, "python_version", lambda: "another")
     else:
-        monkeypatch.setattr(cache, "_sources", lambda root: [Path(__file__)])
+        monkeypatch.setattr(cache, "_files_of", lambda module: (tmp_path, [Path(__file__)]))
         cache.code_of.cache_clear()
     assert cache.key(plan) != before
     cache.code_of.cache_clear()
