@@ -88,7 +88,8 @@ CODES: Mapping[str, tuple[str, str]] = {
     "E080": ("a broken plugin", "The package that registers the word can't be used. The rest of the vocabulary can."),
     "E081": (
         "an ambiguous word",
-        "Two packages register the same words, or a word would be a clause and a value at once.",
+        "Two packages register the same words, a word would be a clause and a value at once, or a plugin's word has a "
+        "meaning in the language already, which it keeps.",
     ),
     "E101": (
         "a tweak without a site",
