@@ -74,7 +74,11 @@ CODES: Mapping[str, tuple[str, str]] = {
         "`drop` takes out what a layer below says: an included file, or the file that a command line lies over.",
     ),
     "E050": ("no base", "A recipe begins with a model: `base resnet50`."),
-    "E060": ("the teacher has errors", "The recipe that `loss distill` names can't be used; its own errors follow."),
+    "E060": (
+        "the teacher has errors",
+        "The recipe that `loss distill` names can't be used. Its own errors follow where it lies in the folder of the "
+        "recipe or in a folder of it; of one that lies elsewhere only their codes are told.",
+    ),
     "E061": (
         "a teacher of itself",
         "A recipe that is its own teacher, directly or through others, could never be trained.",

@@ -10,7 +10,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from recipe.bind import bind
+from recipe.bind import bad_teacher, bind
 from recipe.compiler import Program, lower
 from recipe.devices import precision
 from recipe.diagnostics import RecipeError, fail
@@ -64,7 +64,10 @@ def teachers_of(plan: Plan, classes: int, vocabulary: Vocabulary) -> list[tuple[
         for value in use.values.values():
             if isinstance(value, RecipeFile):
                 path = Path(value.path)
-                program = lower(bind([read(path)], vocabulary, data=True))
+                try:
+                    program = lower(bind([read(path)], vocabulary, data=True))
+                except RecipeError as error:
+                    raise bad_teacher(path.name, path, use.span, error.diagnostics, plan.sources) from None
                 if program.classes != classes:
                     message = f"the teacher `{path.name}` tells {program.classes} classes apart, the student {classes}"
                     raise fail("E072", message, use.span)
