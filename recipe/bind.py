@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,23 +36,25 @@ def bind(
     ``data`` adds the embedded data set where the recipe names none, as a run does. ``trail`` holds the files of the
     recipes that name this one for a teacher.
     """
-    return _Binder(vocabulary or Vocabulary.installed(), trail).bind(sources, data=data)
+    trail = trail or tuple(source.path for source in sources if source.path)
+    return _Binder(vocabulary or Vocabulary.installed(), tuple(sources), trail).bind(sources, data=data)
 
 
 @attrs.frozen
 class _Binder:
-    """Binds sources with a vocabulary; ``trail`` holds the recipes that led here, for teachers of teachers."""
+    """Binds sources with a vocabulary.
+
+    ``asked`` are the sources of the recipe that was asked for; ``trail`` holds the recipes that led here, for teachers
+    of teachers.
+    """
 
     vocabulary: Vocabulary
-    trail: tuple[Path, ...] = ()
+    asked: tuple[Source, ...]
+    trail: tuple[Path, ...]
     teachers: dict[Path, str | None] = attrs.field(factory=dict)
     """Digests of the teachers that were bound so far; None for one with errors. Each is read and told of once."""
 
     def bind(self, sources: Sequence[Source], *, data: bool) -> Plan:
-        if not self.trail:
-            trail = tuple(source.path for source in sources if source.path)
-            if trail:
-                return attrs.evolve(self, trail=trail).bind(sources, data=data)
         layers = collect(sources)
 
         def name(statement: Statement, source: Source) -> list[Named]:
@@ -88,18 +91,36 @@ class _Binder:
             raise fail("E061", f"`{path.name}` is its own teacher", word.span)
         if len(self.trail) > MAX_TEACHERS:
             raise fail("E043", f"teachers are nested more than {MAX_TEACHERS} deep", word.span)
-        errors = [Diagnostic("E060", f"the teacher `{word.value}` has errors of its own", word.span)]
+        errors: Sequence[Diagnostic] = ()
         if path not in self.teachers:
             source = read(path, str(word.value), word.span)
             self.teachers[path] = None
             try:
                 self.teachers[path] = attrs.evolve(self, trail=(*self.trail, path)).bind([source], data=True).digest
             except RecipeError as error:
-                errors += error.diagnostics
+                errors = error.diagnostics
         digest = self.teachers[path]
         if digest is None:
-            raise RecipeError(*errors)
+            raise bad_teacher(str(word.value), path, word.span, errors, self.asked)
         return digest
+
+
+def bad_teacher(
+    name: str, path: Path, span: Span | None, errors: Sequence[Diagnostic], asked: Iterable[Source]
+) -> RecipeError:
+    """What to tell of the errors of a teacher, named at ``span`` by the recipe of some sources or one of its teachers.
+
+    A recipe may name any file as its teacher, and a check of a stranger's recipe must not publish what lies on the
+    machine. Of a file outside of the recipe's folder tree only the codes of its errors are told, and nothing that it
+    holds.
+    """
+    error = Diagnostic("E060", f"the teacher `{name}` has errors of its own", span)
+    if not errors or any(path.resolve().is_relative_to(source.folder.resolve()) for source in asked):
+        return RecipeError(error, *errors)
+    counts = Counter(one.code for one in errors)
+    message = f"{error.message}: {', '.join(f'{number} × {code}' for code, number in sorted(counts.items()))}"
+    help = "it lies outside of the recipe's folder; `recipe check` of the teacher itself shows them"
+    return RecipeError(attrs.evolve(error, message=message, help=help))
 
 
 def _fill(merged: Merged, dialect: str, errors: list[Diagnostic]) -> list[Use]:

@@ -74,7 +74,11 @@ CODES: Mapping[str, tuple[str, str]] = {
         "`drop` takes out what a layer below says: an included file, or the file that a command line lies over.",
     ),
     "E050": ("no base", "A recipe begins with a model: `base resnet50`."),
-    "E060": ("the teacher has errors", "The recipe that `loss distill` names can't be used; its own errors follow."),
+    "E060": (
+        "the teacher has errors",
+        "The recipe that `loss distill` names can't be used. Its own errors follow where it lies in the folder of the "
+        "recipe or in a folder of it; of one that lies elsewhere only their codes are told.",
+    ),
     "E061": (
         "a teacher of itself",
         "A recipe that is its own teacher, directly or through others, could never be trained.",
@@ -88,7 +92,8 @@ CODES: Mapping[str, tuple[str, str]] = {
     "E080": ("a broken plugin", "The package that registers the word can't be used. The rest of the vocabulary can."),
     "E081": (
         "an ambiguous word",
-        "Two packages register the same words, or a word would be a clause and a value at once.",
+        "Two packages register the same words, a word would be a clause and a value at once, or a plugin's word has a "
+        "meaning in the language already, which it keeps.",
     ),
     "E101": (
         "a tweak without a site",

@@ -74,9 +74,13 @@ class Kind:
         """The bare words that it takes as they are."""
         return ()
 
+    def knows(self, name: str) -> bool:
+        """Whether a bare name is one of its own words."""
+        return name in self.words
+
     def takes_name(self, name: str) -> bool:
         """Whether a bare name can be a value of this kind."""
-        return name in self.words
+        return self.knows(name)
 
     def identity(self, value: Any) -> Any:
         """What stands for the value in a plan's digest, as plain JSON."""
@@ -209,7 +213,7 @@ class Architecture(Choice):
 
     prefixes: tuple[str, ...] = ()
 
-    def takes_name(self, name: str) -> bool:
+    def knows(self, name: str) -> bool:
         return name in self.words or name.startswith(self.prefixes)
 
     def read(self, word: Word, reading: Reading) -> Any:

@@ -6,10 +6,11 @@ Only the tricks that a recipe uses are imported, and what is wrong with one spoi
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -18,8 +19,10 @@ import attrs
 from recipe.diagnostics import RecipeError, fail
 from recipe.fields import digest
 from recipe.guest import Endless, importing
+from recipe.installed import Damaged, registered
+from recipe.signals import Interrupted
 from recipe.source import Span
-from recipe.trick import API_VERSION, Trick
+from recipe.trick import API_VERSION, OWN, Trick
 
 GROUP = "recipe.tricks"
 
@@ -45,26 +48,50 @@ class Offer:
     loaded: type[Trick] | None = None
 
 
-class Vocabulary:
-    """All words that are known, and the tricks behind them, loaded when first used."""
+@attrs.frozen
+class Refused:
+    """What a package offers and no recipe can use: a word, or, where it is damaged, all that it has."""
 
-    def __init__(self, offers: Iterable[tuple[Key, Offer]]) -> None:
+    package: str
+    word: str
+    error: RecipeError
+
+
+class Vocabulary:
+    """All words that are known, and the tricks behind them, loaded when first used.
+
+    ``refused`` is what there would be beside them.
+    """
+
+    def __init__(self, offers: Iterable[tuple[Key, Offer]], damaged: Iterable[Damaged] = ()) -> None:
         self._offers: dict[Key, list[Offer]] = {}
         for key, offer in offers:
             self._offers.setdefault(key, []).append(offer)
         self._loaded: dict[Key, type[Trick]] = {}
+        self.refused = [_damaged(one) for one in damaged]
+        for key, several in self._offers.items():
+            if any(offer.package == OWN for offer in several):
+                self.refused += [_taken(key, offer.package) for offer in several if offer.package != OWN]
+                self._offers[key] = [offer for offer in several if offer.package == OWN]
 
     @classmethod
     def installed(cls, plugins: Iterable[Path] = ()) -> Vocabulary:
-        """What installed packages register, and the tricks of single plugin files."""
-        offers: list[tuple[Key, Offer]] = []
-        for entry in metadata.entry_points(group=GROUP):
-            verb, _, clause = entry.name.replace(" ", ".").partition(".")
-            package = entry.dist.name if entry.dist else "an unnamed package"
-            offers.append(((verb, clause or None), Offer(package, entry)))
-        for path in {path.resolve(): path for path in plugins}.values():  # each once
-            offers += _from_file(path)
-        return cls(offers)
+        """What installed packages register, and the tricks of single plugin files.
+
+        Raises `RecipeError` for a file that can't be used, or whose words are ours.
+        """
+        entries, damaged = registered(GROUP)
+        offers = [(_key(entry.name), Offer(package, entry)) for package, entry in entries]
+        files = {path.resolve(): path for path in plugins}.values()  # each once
+        words = cls([*offers, *(offer for path in files for offer in _from_file(path))], damaged)
+        for path in map(str, files):  # to use our word in the place of theirs is not what was asked for
+            for refused in words.refused:
+                if refused.package == path:
+                    raise refused.error
+            for key in words.keys():  # noqa: SIM118
+                if path in words.packages(key):
+                    words._see_free(key)
+        return words
 
     def keys(self) -> list[Key]:
         """Every word pair, verbs alone first."""
@@ -87,17 +114,33 @@ class Vocabulary:
         """The trick behind a verb and clause; raises `RecipeError` where it can't be used."""
         key = (verb, clause)
         if key not in self._loaded:
-            word = verb if clause is None else f"{verb} {clause}"
+            word = _word(key)
             offers = self._offers[key]
             if verb in DIRECTIVES:
                 message = f"`{word}` of {offers[0].package} can't be used: `{verb}` is a word of the language itself"
                 raise fail("E081", message, span)
+            self._see_free(key, span)
             if len(offers) > 1:
                 names = " and ".join(sorted(offer.package for offer in offers))
                 help = "uninstall one of them" if all(offer.entry for offer in offers) else "leave out that file"
                 raise fail("E081", f"`{word}` is registered by {names}", span, help=help)
             self._loaded[key] = self._import(word, offers[0], span)
         return self._loaded[key]
+
+    def is_ours(self, key: Key) -> bool:
+        """Whether a trick is one of this package."""
+        return OWN in self.packages(key)
+
+    def _see_free(self, key: Key, span: Span | None = None) -> None:
+        """Raise `RecipeError` for a clause of another package that is a value of one of our tricks of its verb."""
+        verb, clause = key
+        if clause is None or self.is_ours(key):
+            return
+        for ours in (other for other in self._offers if other[0] == verb and self.is_ours(other)):
+            if self.load(*ours).declared.taking(clause):
+                taken = f"`{clause}` is a value of `{_word(ours)}`"
+                message = f"`{_word(key)}` of {self.packages(key)[0]} can't be used: {taken}"
+                raise fail("E081", message, span, help="its author has to name it otherwise")
 
     def _import(self, word: str, offer: Offer, span: Span | None) -> type[Trick]:
         def broken(why: str) -> RecipeError:
@@ -106,13 +149,8 @@ class Vocabulary:
 
         found: object = offer.loaded
         if offer.entry is not None:
-            try:
-                with importing():
-                    found = offer.entry.load()
-            except Endless as error:
-                raise broken(str(error)) from error
-            except (Exception, SystemExit) as error:
-                raise broken(_said(error)) from error
+            with _importing(broken):
+                found = offer.entry.load()
         if not (isinstance(found, type) and issubclass(found, Trick) and hasattr(found, "declared")):
             raise broken(f"`{word}` is no class declared with @trick")
         if (version := getattr(found, "api_version", API_VERSION)) != API_VERSION:
@@ -123,8 +161,42 @@ class Vocabulary:
         return found
 
 
+def _key(name: str) -> Key:
+    """The words that an entry point names: ``lr.warmup``."""
+    verb, _, clause = name.replace(" ", ".").partition(".")
+    return verb, clause or None
+
+
+def _word(key: Key) -> str:
+    return " ".join(filter(None, key))
+
+
+def _damaged(one: Damaged) -> Refused:
+    message = f"the package {one.package} is damaged: {one.why}"
+    return Refused(one.package, "", fail("E080", message, help="install it again"))
+
+
+def _taken(key: Key, package: str) -> Refused:
+    message = f"`{_word(key)}` of {package} can't be used: it is a word of {OWN}"
+    return Refused(package, _word(key), fail("E081", message, help="its author has to name it otherwise"))
+
+
+@contextlib.contextmanager
+def _importing(broken: Callable[[str], RecipeError]) -> Iterator[None]:
+    """A context in which a plugin is imported; whatever it raises is told by ``broken``."""
+    try:
+        with importing():
+            yield
+    except (KeyboardInterrupt, Interrupted):  # somebody else's wish
+        raise
+    except BaseException as error:  # pytest.skip and sys.exit too
+        raise broken(_said(error)) from error
+
+
 def _said(error: BaseException) -> str:
     """What was raised, in a line; of a name that our API lacks, its version too."""
+    if isinstance(error, Endless):
+        return str(error)
     first = (str(error).strip() or "no message").split("\n")[0]
     if isinstance(error, ImportError) and error.name == "recipe.api" and not isinstance(error, ModuleNotFoundError):
         return f"{first.partition(' (')[0]}, of which this is version {API_VERSION}"
@@ -140,13 +212,8 @@ def _from_file(path: Path) -> list[tuple[Key, Offer]]:
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     if (folder := str(path.resolve().parent)) not in sys.path:
         sys.path.append(folder)  # last, where what lies beside the file is found and hides nothing
-    try:
-        with importing():
-            spec.loader.exec_module(module)
-    except Endless as error:
-        raise fail("E080", f"the plugin {path} is broken: {error}") from error
-    except (Exception, SystemExit) as error:
-        raise fail("E080", f"the plugin {path} is broken: {_said(error)}") from error
+    with _importing(lambda why: fail("E080", f"the plugin {path} is broken: {why}")):
+        spec.loader.exec_module(module)
     own = (v for v in vars(module).values() if isinstance(v, type) and v.__module__ == module.__name__)
     found = list(dict.fromkeys(v for v in own if issubclass(v, Trick) and "declared" in vars(v)))
     if not found:

@@ -14,7 +14,7 @@ from recipe.plan import Origin, Use
 from recipe.registry import Key, Vocabulary
 from recipe.source import Source, Span
 from recipe.syntax import Item, Statement, Word
-from recipe.trick import Trick
+from recipe.trick import OWN, Trick
 from recipe.values import Given, read_values, unknown
 
 Suggestions = Mapping[str, tuple[Any, str]]
@@ -88,8 +88,7 @@ def opened(statement: Statement, vocabulary: Vocabulary) -> list[Opened]:
         raise fail("E020", f"there is no verb `{verb.text}`", verb.span, help=help)
     clauses = vocabulary.clauses(verb.text)
     for item in statement.items:
-        if item.name is None and item.value.kind == "name" and item.value.text in clauses:
-            _one_meaning(verb, found[-1].trick if found else None, item, vocabulary)
+        if item.value.text in clauses and _is_clause(verb, found, item, vocabulary):
             found.append(Opened(vocabulary.load(verb.text, item.value.text, item.span), item.span))
             continue
         if not found:
@@ -104,15 +103,28 @@ def opened(statement: Statement, vocabulary: Vocabulary) -> list[Opened]:
     return found
 
 
-def _one_meaning(verb: Word, before: type[Trick] | None, item: Item, vocabulary: Vocabulary) -> None:
-    """See that a clause's name is no value of the trick before it as well, where that is of another package."""
+def _is_clause(verb: Word, found: list[Opened], item: Item, vocabulary: Vocabulary) -> bool:
+    """Whether an item that reads as the name of a clause is one, and no value of the trick before it.
+
+    Where it could be both, our own meaning counts; between other packages it is an error (E081).
+    """
+    if item.name is not None or item.value.kind != "name":
+        return False
+    if vocabulary.is_ours((verb.text, item.value.text)):
+        return True
+    before = found[-1].trick if found else None
     if before is None and vocabulary.has(verb.text):
         with contextlib.suppress(RecipeError):  # a verb's own trick that is broken spoils no clause
             before = vocabulary.load(verb.text, None, verb.span)
-    for field in before.declared.fields if before else ():
-        if item.value.text in field.kind.words:
-            message = f"`{verb.text} {item.value.text}` would mean two things: a clause, and a value of {field.word}"
-            raise fail("E081", message, item.span, help=f"for the value, write `{field.word}={item.value.text}`")
+    field = before.declared.taking(item.value.text) if before else None
+    if before is None or field is None:
+        return True
+    if before.declared.package == OWN:
+        return False
+    (package, *_), theirs = vocabulary.packages((verb.text, item.value.text)), before.declared.package
+    both = f"a clause of {package}, and a value of {field.word} of {theirs}"
+    message = f"`{verb.text} {item.value.text}` would mean two things: {both}"
+    raise fail("E081", message, item.span, help=f"for the value, write `{field.word}={item.value.text}`")
 
 
 def named(statement: Statement, vocabulary: Vocabulary, reading: Reading, source: Source) -> list[Named]:

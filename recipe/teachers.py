@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from recipe.bind import bind
+from recipe.bind import bad_teacher, bind
 from recipe.compiler import Program, lower
 from recipe.devices import precision
 from recipe.diagnostics import RecipeError, fail
@@ -61,7 +62,8 @@ def teachers_of(plan: Plan, classes: int, vocabulary: Vocabulary) -> list[tuple[
     """The path and the program of each teacher that a plan names; each tells as many classes apart as the student."""
     found = []
     for use, path, teacher in named_teachers(plan, vocabulary):
-        program = lower(teacher)
+        with _told(plan, use, path):
+            program = lower(teacher)
         if program.classes != classes:
             message = f"the teacher `{path.name}` tells {program.classes} classes apart, the student {classes}"
             raise fail("E072", message, use.span)
@@ -75,12 +77,23 @@ def teachers_of(plan: Plan, classes: int, vocabulary: Vocabulary) -> list[tuple[
 
 def named_teachers(plan: Plan, vocabulary: Vocabulary) -> list[tuple[Use, Path, Plan]]:
     """The teachers that a plan names: which trick does, the path of the recipe, and its plan."""
-    return [
-        (use, Path(value.path), bind([read(Path(value.path))], vocabulary, data=True))
-        for use in plan.uses
-        for value in use.values.values()
-        if isinstance(value, RecipeFile)
-    ]
+    found = []
+    for use in plan.uses:
+        for value in use.values.values():
+            if isinstance(value, RecipeFile):
+                path = Path(value.path)
+                with _told(plan, use, path):
+                    found.append((use, path, bind([read(path)], vocabulary, data=True)))
+    return found
+
+
+@contextlib.contextmanager
+def _told(plan: Plan, use: Use, path: Path) -> Iterator[None]:
+    """Tell of a teacher's errors as those of a file that a recipe names."""
+    try:
+        yield
+    except RecipeError as error:
+        raise bad_teacher(path.name, path, use.span, error.diagnostics, plan.sources) from None
 
 
 def _image_size(plan: Plan) -> int:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from recipe.objective import Judged
     from recipe.plan import Plan
 
+OWN = "recipe-compiler"
+"""The package whose words nobody else can take, so that no package that is installed changes what a recipe means."""
+
 API_VERSION = 1
 """The version of the contract of `recipe.api`; a trick may state the one it was written for as ``api_version``."""
 
@@ -43,7 +46,7 @@ class Declared:
     excludes: tuple[str, ...]
     fields: tuple[Field, ...]
     syntax: str
-    package: str = "recipe-compiler"
+    package: str = OWN
 
     @property
     def verb(self) -> str:
@@ -52,6 +55,10 @@ class Declared:
     @property
     def clause(self) -> str | None:
         return self.word.split()[1] if " " in self.word else None
+
+    def taking(self, name: str) -> Field | None:
+        """The field that a bare name is a word of, if there is one."""
+        return next((field for field in self.fields if field.kind.knows(name)), None)
 
 
 class Trick:

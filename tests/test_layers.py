@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from recipe.layers import MAX_INCLUDED, MAX_INCLUDES
-from tests.helpers import bind, diagnostics, errors
+from tests.helpers import bind, command, diagnostics, errors
 
 
 def files(folder: Path, **texts: str) -> Path:
@@ -289,3 +289,65 @@ def test_a_teacher_that_is_dropped_or_replaced_is_not_read(tmp_path: Path) -> No
     assert diagnostics(above) == ()
     above.write_text('include "below.recipe"\nloss distill "teacher.recipe"\n')
     assert diagnostics(above) == ()
+
+
+# ---- files of others
+
+SECRET = "hunter2"
+
+
+@pytest.mark.parametrize(
+    ("texts", "counts"),
+    [
+        ({"secret": f"{SECRET} 1\nlr {SECRET}\n"}, "1 × E020, 1 × E023"),
+        ({"secret": f"root:{SECRET}:0:0:/root:/bin/sh\n{SECRET} =\n"}, "1 × E010, 1 × E011"),
+        ({"secret": f"base resnet18; base resnet34  # {SECRET}"}, "1 × E028"),
+        ({"secret": 'include "more.recipe"', "more": f"base resnet18; {SECRET}"}, "1 × E020"),
+        ({"secret": 'base resnet18; loss distill "more.recipe"', "more": SECRET}, "1 × E060"),
+    ],
+)
+@pytest.mark.parametrize("form", ["text", "json", "github"])
+def test_of_a_teacher_outside_of_the_folder_nothing_is_shown_but_codes(
+    texts: dict[str, str], counts: str, form: str, tmp_path: Path
+) -> None:
+    files(tmp_path / "elsewhere", **texts)
+    top = files(tmp_path / "own", top='base resnet18; loss distill "../elsewhere/secret.recipe"')
+    (error,) = diagnostics(top)
+    assert error.code == "E060"
+    assert error.message == f"the teacher `../elsewhere/secret.recipe` has errors of its own: {counts}"
+    assert error.others == ()
+    found = command("check", top, "--format", form)
+    assert found.status == 2
+    assert SECRET not in found.stdout + found.stderr
+
+
+def test_a_link_in_the_folder_leads_out_of_it(tmp_path: Path) -> None:
+    secret = files(tmp_path / "elsewhere", top=SECRET)
+    top = files(tmp_path / "own", top='base resnet18\nloss distill "link.recipe"\ninclude "link.recipe"')
+    (top.parent / "link.recipe").symlink_to(secret)
+    assert errors(top) == ["E042", "E060"]
+    assert SECRET not in command("check", top).stdout
+
+
+def test_the_folder_is_that_of_the_recipe_which_was_asked_for(tmp_path: Path) -> None:
+    """What is included, and a teacher, may lie in a folder of it, and name what lies in another."""
+    top = files(
+        tmp_path,
+        top='include "low/student.recipe"',
+        low__student='base resnet18; loss distill "../high/t.recipe"',
+        high__t='base resnet18; loss distill "../u.recipe"',
+        u="bach 8",
+    )
+    assert errors(top) == ["E060", "E060", "E020"]
+    assert errors(tmp_path / "low" / "student.recipe") == ["E060"]
+
+
+def test_statements_of_a_command_line_show_what_lies_in_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files(tmp_path / "here", t="bach 8")
+    monkeypatch.chdir(tmp_path / "here")
+    assert errors("base resnet18", 'loss distill "t.recipe"') == ["E060", "E020"]
+    monkeypatch.chdir(tmp_path)
+    top = files(tmp_path / "own", top="base resnet18")
+    assert errors(top, 'loss distill "here/t.recipe"') == ["E060", "E020"]

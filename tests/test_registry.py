@@ -184,34 +184,79 @@ def test_two_packages_that_register_the_same_words(site: Path) -> None:
     assert "two_mod" not in sys.modules
 
 
-def test_a_package_that_registers_words_of_ours(site: Path) -> None:
-    install(site, "rival", {"augment.flip": "rival_mod:Theirs"}, rival_mod=GOOD.format(word="augment flip"))
-    (error,) = diagnostics("base resnet50; augment flip", words=Vocabulary.installed())
-    assert (error.code, error.message) == ("E081", "`augment flip` is registered by recipe-compiler and rival")
+RIVAL = [
+    ("augment.flip", "augment flip", "it is a word of recipe-compiler"),
+    ("base.resnet18", "base resnet18", "`resnet18` is a value of `base`"),
+    ("base.timm:resnet18", "base timm:resnet18", "`timm:resnet18` is a value of `base`"),
+    ("batch.auto", "batch 64 micro auto", "`auto` is a value of `batch micro`"),
+    ("precision.fp32", "precision fp32", "`fp32` is a value of `precision`"),
+    ("loss.others", "loss smooth 0.1 others", "`others` is a value of `loss smooth`"),
+]
+"""Entry points of another package, statements of ours that mean something already, and why the newcomer is refused."""
 
 
-@pytest.mark.parametrize(
-    ("clause", "text"),
-    [
-        ("compile.max-autotune", "compile max-autotune"),  # a value of the verb's own trick
-        ("loss.others", "loss smooth 0.1 others"),  # a value of another clause
-    ],
-)
-def test_a_clause_that_is_a_value_already(clause: str, text: str, site: Path) -> None:
-    words = clause.replace(".", " ")
-    install(site, "rival", {clause: "clause_mod:Theirs"}, clause_mod=GOOD.format(word=words))
-    (found,) = diagnostics(f"base resnet50; {text}", words=Vocabulary.installed())
-    assert found.code == "E081"
-    assert f"`{words}` would mean two things: a clause, and a value of" in found.message
-    named = f"{text.rpartition(' ')[0]} {found.help.partition('`')[2].rstrip('`')}"
-    assert errors(f"base resnet50; lr cosine; {named}", words=Vocabulary.installed()) == []
+def with_base(text: str) -> str:
+    return text if text.startswith("base") else f"base resnet18; {text}"
 
 
-def test_a_clause_of_another_package_spoils_no_verb_that_every_recipe_has(site: Path) -> None:
-    install(site, "rival", {"precision.fp32": "clause_mod:Theirs"}, clause_mod=GOOD.format(word="precision fp32"))
+@pytest.mark.parametrize(("entry", "text", "why"), RIVAL)
+def test_a_package_that_is_installed_changes_no_meaning_of_ours(entry: str, text: str, why: str, site: Path) -> None:
+    before = bind(with_base(text))
+    install(site, "rival", {entry: "gone:X"})
+    after = bind(with_base(text), words=Vocabulary.installed())
+    assert after == before
+    assert bind(before.canonical(), words=Vocabulary.installed()) == before, "a recipe.lock is such a text"
+
+
+@pytest.mark.parametrize(("entry", "text", "why"), RIVAL)
+def test_a_word_that_ours_leave_no_place_for_is_told_of(entry: str, text: str, why: str, site: Path) -> None:
+    install(site, "rival", {entry: "rival_mod:Theirs"}, rival_mod=GOOD.format(word=entry.replace(".", " ", 1)))
+    told = f"`{entry.replace('.', ' ', 1)}` of rival can't be used: {why}"
+    found = command("tricks")
+    assert (found.status, found.stderr.count("error[")) == (0, 1)
+    assert f"error[E081]: {told}" in found.stderr
+    tested = command("test-plugin", "rival")
+    assert tested.status == 1
+    assert tested.stdout.startswith(f"FAILED  {entry.replace('.', ' ', 1)}: loads – ")
+    assert told in tested.stdout
+    assert "1 trick: 0 checks ok, 1 failed" in tested.stdout
+    assert "rival_mod" not in sys.modules
+
+
+def test_a_clause_that_is_a_value_of_ours_is_refused_where_it_can_be_no_value(site: Path) -> None:
+    install(site, "rival", {"batch.auto": "rival_mod:Theirs"}, rival_mod=GOOD.format(word="batch auto"))
+    (error,) = diagnostics("base resnet50; batch auto", words=Vocabulary.installed())
+    assert (error.code, error.span and error.span.text) == ("E081", "auto")
+
+
+def test_a_clause_of_ours_is_no_value_of_another_package(site: Path) -> None:
+    glow = GOOD.format(word="lr glow").replace('"fancy"', '"cosine"')
+    install(site, "rival", {"lr.glow": "glow_mod:Theirs"}, glow_mod=glow)
     words = Vocabulary.installed()
-    assert errors("base resnet50; compile", words=words) == []
-    assert bind("base resnet50; precision format=fp32", words=words).training.precision == "fp32"
+    plan = bind("base resnet50; lr glow 1 cosine", words=words)
+    assert {"lr glow", "lr cosine"} <= {use.word for use in plan.uses}
+    glowing = bind("base resnet50; lr glow 1 sort=cosine", words=words).find("lr glow")
+    assert glowing is not None
+    assert glowing.values["sort"] == "cosine"
+
+
+@pytest.mark.parametrize("word", ["augment flip", "base resnet18"])
+def test_a_file_that_is_named_and_whose_words_are_ours_is_an_error_of_the_command(word: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(GOOD.format(word=word))
+    with pytest.raises(RecipeError, match=rf"E081.*`{word}` of {file} can't be used"):
+        Vocabulary.installed([file])
+
+
+def test_two_other_packages_of_which_one_has_a_clause_that_is_a_value_of_the_other(site: Path) -> None:
+    install(site, "one", {"shine": "one_mod:Theirs"}, one_mod=GOOD.format(word="shine"))
+    install(site, "two", {"shine.fancy": "two_mod:Theirs"}, two_mod=GOOD.format(word="shine fancy"))
+    words = Vocabulary.installed()
+    (found,) = diagnostics("base resnet50; shine 2 fancy", words=words)
+    said = "`shine fancy` would mean two things: a clause of two, and a value of sort of one"
+    assert (found.code, found.message) == ("E081", said)
+    assert found.help == "for the value, write `sort=fancy`"
+    assert errors("base resnet50; shine 2 sort=fancy", words=words) == []
 
 
 def test_the_vocabulary_of_a_release_is_sound(vocabulary: Vocabulary) -> None:

@@ -95,5 +95,5 @@ def _idx(folder: Path, name: str) -> npt.NDArray[np.uint8]:
         axes = data[3]
         shape = np.frombuffer(data, ">u4", axes, 4).astype(int)
         return np.frombuffer(data, np.uint8, offset=4 + 4 * axes).reshape(shape)
-    except (EOFError, gzip.BadGzipFile, IndexError, ValueError) as error:
-        raise ValueError(f"`{folder / name}` is no IDX file: {error}") from None
+    except (EOFError, gzip.BadGzipFile, IndexError, ValueError):  # whose message may quote the file
+        raise ValueError(f"`{folder / name}` is no IDX file") from None

@@ -49,6 +49,8 @@ def _plugins() -> None:
             packages[package] = packages.get(package, 0) + 1
         except RecipeError as error:
             click.echo(f"broken: {error.diagnostics[0].message}")
+    for refused in words.refused:
+        click.echo(f"broken: {refused.error.diagnostics[0].message}")
     for package, count in sorted(packages.items()):
         click.echo(f"tricks of {package}: {count}")
 

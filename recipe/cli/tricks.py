@@ -62,7 +62,7 @@ def _overview(words: Vocabulary) -> None:
     for verb, text in DIRECTIVES.items():
         summary = text.partition(": ")[2]
         click.echo(f"{verb:<{width}}  {summary[0].upper()}{summary[1:]}.")
-    _tell(broken)
+    _tell([*broken, *(refused.error for refused in words.refused)])
     sys.exit(0)
 
 

@@ -11,6 +11,7 @@ import attrs
 
 from recipe.diagnostics import RecipeError, fail, listing, nearest
 from recipe.guest import quiet
+from recipe.installed import normal
 from recipe.registry import GROUP, Key, Vocabulary
 from recipe.testing.findings import Skipped, Unmet
 from recipe.testing.rules import CHECKS, rule
@@ -65,7 +66,8 @@ def checks(
         raise fail("E001", f"there is no check `{unknown[0]}`", help=f"did you mean `{near}`?" if near else "")
     words, keys = _offered(package)
     said = {"company": company or {}, "values": values or {}, "elsewhere": elsewhere or {}}
-    found: list[Check] = []
+    refused = [one for one in words.refused if normal(one.package) == normal(str(package))]
+    found = [Check(one.word or one.package, "loads", _raises(one.error)) for one in refused]
     tricks: dict[str, type[Trick]] = {}
     for key in keys:
         word = " ".join(filter(None, key))
@@ -90,20 +92,15 @@ def _offered(package: str | Path) -> tuple[Vocabulary, list[Key]]:
         words = Vocabulary.installed([Path(package)])
         return words, [key for key in words.keys() if str(package) in words.packages(key)]  # noqa: SIM118
     words = Vocabulary.installed()
-    wanted = _normal(str(package))
-    keys = [key for key in words.keys() if wanted in map(_normal, words.packages(key))]  # noqa: SIM118
-    if not keys:
+    wanted = normal(str(package))
+    keys = [key for key in words.keys() if wanted in map(normal, words.packages(key))]  # noqa: SIM118
+    if not keys and wanted not in {normal(refused.package) for refused in words.refused}:
         names = sorted({name for key in words.keys() for name in words.packages(key)})  # noqa: SIM118
         near = nearest(str(package), names)
         help = f"did you mean `{near}`?" if near else f"these do: {listing(names)}; or name a plugin's FILE.py"
         help += f"; tricks are entry points of the group `{GROUP}`"
         raise fail("E001", f"no installed package `{package}` offers tricks", help=help)
     return words, keys
-
-
-def _normal(name: str) -> str:
-    """A distribution's name as indexes compare it."""
-    return name.lower().replace("_", "-").replace(".", "-")
 
 
 def _subjects(

@@ -166,3 +166,7 @@ def test_a_damaged_idx_file(tmp_path: Path) -> None:
     (tmp_path / "train-images-idx3-ubyte").write_bytes(b"\0\0\x08\x03rubbish")
     with pytest.raises(RecipeError, match="is no IDX file"):
         sets_of(f'data fashion-mnist "{tmp_path}"')
+    (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(b"hunter2")  # of which gzip quotes the beginning
+    with pytest.raises(RecipeError) as caught:
+        sets_of(f'data fashion-mnist "{tmp_path}"')
+    assert "hu" not in str(caught.value).replace(str(tmp_path), "")

@@ -54,6 +54,25 @@ def test_a_teacher_of_other_classes_is_refused_before_it_trains(tmp_path: Path) 
     assert not list(tmp_path.glob("runs/teacher-*"))
 
 
+@pytest.mark.parametrize("inside", [True, False])
+def test_what_compiling_finds_in_a_teacher_is_told_as_its_check_tells_it(inside: bool, tmp_path: Path) -> None:
+    from recipe.bind import bind
+    from recipe.registry import Vocabulary
+    from recipe.syntax import read
+    from recipe.teachers import teachers_of
+
+    (tmp_path / "teacher.recipe").write_text("base vgg11; tweak D  # hunter2\n")
+    student = tmp_path / ("student.recipe" if inside else "own/student.recipe")
+    student.parent.mkdir(exist_ok=True)
+    student.write_text(f'base resnet18; loss distill "{tmp_path / "teacher.recipe"}"\n')
+    with pytest.raises(RecipeError) as caught:
+        teachers_of(bind([read(student)], data=True), 10, Vocabulary.installed())
+    codes = [error.code for error in caught.value.diagnostics]
+    assert codes == (["E060", "E101"] if inside else ["E060"])
+    assert "E101" in str(caught.value)
+    assert ("hunter2" in str(caught.value)) == inside
+
+
 def test_the_lock_names_the_teacher_and_binds_to_the_same_plan(tmp_path: Path) -> None:
     from recipe.bind import bind
     from recipe.syntax import read

@@ -184,6 +184,10 @@ def test_a_file_that_is_none_is_an_error(tmp_path):
     (tmp_path / "broken.safetensors").write_bytes(b"no tensors here")
     assert_rejects(f'base resnet18 weights="{tmp_path}/broken.safetensors"', "E001")
     assert_rejects(f'base resnet18 weights="{tmp_path}/missing.safetensors"', "E001")
+    header = b'{"tensor": {"dtype": "hunter2"}}'  # which safetensors quotes
+    (tmp_path / "quoted.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    told = assert_rejects(f'base resnet18 weights="{tmp_path}/quoted.safetensors"', "E001")
+    assert told.message == "`quoted.safetensors` is no safetensors file"
 
 
 def test_weights_that_torchvision_does_not_have_are_an_error():

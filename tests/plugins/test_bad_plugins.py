@@ -54,11 +54,11 @@ BAD = {
     ),
     "no trick behind the words": one("E080", "no class declared with @trick", "Theirs = print"),
     "ambiguous syntax": Bad(
-        "base resnet18; compile default",
+        "base resnet18; shine fancy",
         "E081",
-        ("`compile default` would mean two things",),
-        {"bad_mod": GOOD.format(word="compile default")},
-        {"compile.default": "bad_mod:Theirs"},
+        ("two things: a clause of worse-tricks, and a value of sort of bad-tricks",),
+        {"bad_mod": GOOD.format(word="shine"), "worse_mod": GOOD.format(word="shine fancy")},
+        second={"shine.fancy": "worse_mod:Theirs"},
     ),
     "the same words": Bad(
         "base resnet18; shine",
