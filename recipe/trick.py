@@ -185,7 +185,10 @@ class Trick:
         return {}
 
     def optimize(self, groups: list[dict[str, Any]], rate: float) -> torch.optim.Optimizer:
-        """The optimizer over the parameter groups."""
+        """The optimizer over the parameter groups.
+
+        The learning rate of each step is written to ``group["lr"]`` before it; ``rate`` is the recipe's, before factors.
+        """
         raise NotImplementedError
 
     def perturb(self, weights: Sequence[torch.Tensor], gradients: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
