@@ -34,6 +34,18 @@ PLUGIN = "recipe_plugin_"
 """How the names of modules begin that are plugins' single files."""
 
 Key = tuple[str, str | None]
+"""A trick's verb and clause."""
+
+
+def words_of(key: Key) -> str:
+    """A trick's words as a recipe writes them: ``lr warmup``."""
+    return " ".join(word for word in key if word)
+
+
+def key_of(words: str) -> Key:
+    """The verb and the clause of a trick's words."""
+    verb, _, clause = words.partition(" ")
+    return verb, clause or None
 
 
 @attrs.frozen
@@ -59,9 +71,8 @@ class Vocabulary:
         """What installed packages register, and the tricks of single plugin files."""
         offers: list[tuple[Key, Offer]] = []
         for entry in metadata.entry_points(group=GROUP):
-            verb, _, clause = entry.name.replace(" ", ".").partition(".")
             package = entry.dist.name if entry.dist else "an unnamed package"
-            offers.append(((verb, clause or None), Offer(package, entry)))
+            offers.append((key_of(entry.name.replace(".", " ", 1)), Offer(package, entry)))
         for path in {path.resolve(): path for path in plugins}.values():  # each once
             offers += _from_file(path)
         return cls(offers)
@@ -87,7 +98,7 @@ class Vocabulary:
         """The trick behind a verb and clause; raises `RecipeError` where it can't be used."""
         key = (verb, clause)
         if key not in self._loaded:
-            word = verb if clause is None else f"{verb} {clause}"
+            word = words_of(key)
             offers = self._offers[key]
             if verb in DIRECTIVES:
                 message = f"`{word}` of {offers[0].package} can't be used: `{verb}` is a word of the language itself"

@@ -11,7 +11,7 @@ import attrs
 
 from recipe.diagnostics import RecipeError, fail, listing, nearest
 from recipe.guest import quiet
-from recipe.registry import GROUP, Key, Vocabulary
+from recipe.registry import GROUP, Key, Vocabulary, words_of
 from recipe.testing.findings import Skipped, Unmet
 from recipe.testing.rules import CHECKS, rule
 from recipe.trick import Trick
@@ -68,7 +68,7 @@ def checks(
     found: list[Check] = []
     tricks: dict[str, type[Trick]] = {}
     for key in keys:
-        word = " ".join(filter(None, key))
+        word = words_of(key)
         try:
             tricks[word] = words.load(*key)
         except RecipeError as error:
