@@ -93,7 +93,7 @@ class Trick:
     declared: Declared
 
     def suggest(self) -> Mapping[str, Any]:
-        """Values for fields that the recipe leaves open, as ``{"epochs count": 10}``: verb, then field."""
+        """Values for fields that the recipe leaves open, by a trick's words and field: ``{"lr warmup epochs": 5}``."""
         return {}
 
     def check(self, plan: Plan) -> Iterable[str]:
@@ -187,7 +187,7 @@ class Trick:
     def optimize(self, groups: list[dict[str, Any]], rate: float) -> torch.optim.Optimizer:
         """The optimizer over the parameter groups.
 
-        The learning rate of each step is written to ``group["lr"]`` before it; ``rate`` is the recipe's, before factors.
+        The learning rate of each step is written to ``group["lr"]`` before it; ``rate`` is that before all factors.
         """
         raise NotImplementedError
 
