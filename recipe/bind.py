@@ -15,12 +15,12 @@ from recipe.layers import collect
 from recipe.merge import Merged, merge
 from recipe.plan import Plan, Use
 from recipe.registry import Vocabulary
+from recipe.settings import configured
 from recipe.slots import clashes, solve
 from recipe.source import Source, Span
 from recipe.statements import Named, named
 from recipe.suggestions import suggestions
 from recipe.syntax import Statement, Word, read
-from recipe.training import Training
 from recipe.trick import Trick
 
 MAX_TEACHERS = 4
@@ -72,10 +72,7 @@ class _Binder:
         if errors:
             raise RecipeError(*dict.fromkeys(errors))
         uses = solve(sound)
-        training = Training()
-        for use in uses:
-            training = asked(use, _configured, use.trick, training)
-        return _judged(Plan(layers.dialect, uses, training, sources=tuple(sources), vocabulary=self.vocabulary))
+        return _judged(Plan(layers.dialect, uses, configured(uses), sources=tuple(sources), vocabulary=self.vocabulary))
 
     def _teacher(self, path: Path, word: Word) -> str:
         """The digest of the plan of a recipe that another one names."""
@@ -127,13 +124,6 @@ def _judged(plan: Plan) -> Plan:
         if one.verdict == "against"
     ]
     return attrs.evolve(plan, warnings=(*warnings, *against), evidence=evidence)
-
-
-def _configured(trick: Trick, training: Training) -> Training:
-    changed = trick.configure(training)
-    if not isinstance(changed, Training):
-        raise TypeError(f"configure() gives a {type(changed).__name__}, not the training")
-    return changed
 
 
 def _warnings(trick: Trick, plan: Plan) -> list[str]:
