@@ -20,6 +20,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from recipe.declare import trick
 from recipe.diagnostics import Diagnostic, fail
 from recipe.edits import Edit, Initialise, Insert, Layer, SetAttribute, Site, Substitute
 from recipe.evidence import Evidence
@@ -35,7 +36,7 @@ from recipe.fields import (
     teacher,
 )
 from recipe.training import Progress, Training
-from recipe.trick import API_VERSION, Declared, Trick, trick
+from recipe.trick import API_VERSION, Declared, Trick
 
 if TYPE_CHECKING:
     from recipe.draws import Draws, Floats

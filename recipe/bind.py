@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
 
 import attrs
 
 from recipe.diagnostics import Diagnostic, RecipeError, fail
 from recipe.evidence import Evidence
 from recipe.fields import Reading
-from recipe.guest import quiet
+from recipe.guest import asked
 from recipe.layers import collect
 from recipe.merge import Merged, merge
 from recipe.plan import Plan, Use
 from recipe.registry import Vocabulary
+from recipe.settings import configured
 from recipe.slots import clashes, solve
 from recipe.source import Source, Span
 from recipe.statements import Named, named
+from recipe.suggestions import suggestions
 from recipe.syntax import Statement, Word, read
-from recipe.training import Training
 from recipe.trick import Trick
 
 MAX_TEACHERS = 4
@@ -65,7 +65,7 @@ class _Binder:
                 return []
 
         merged = merge(layers, self.vocabulary, name, data=data)
-        sound = _fill(merged, layers.dialect, layers.errors)
+        sound = _fill(merged, self.vocabulary, layers.dialect, layers.errors)
         errors = [*layers.errors, *clashes(sound)]
         if layers.errors:  # what seems to be missing may stand in a statement that is wrong
             errors = [error for error in errors if error.code != "E031"]
@@ -75,10 +75,7 @@ class _Binder:
         if errors:
             raise RecipeError(*dict.fromkeys(errors))
         uses = solve(sound)
-        training = Training()
-        for use in uses:
-            training = _asked(use, _configured, use.trick, training)
-        return _judged(Plan(layers.dialect, uses, training, sources=tuple(sources), vocabulary=self.vocabulary))
+        return _judged(Plan(layers.dialect, uses, configured(uses), sources=tuple(sources), vocabulary=self.vocabulary))
 
     def _teacher(self, path: Path, word: Word) -> str:
         """The digest of the plan of a recipe that another one names."""
@@ -123,18 +120,14 @@ def bad_teacher(
     return RecipeError(attrs.evolve(error, message=message, help=help))
 
 
-def _fill(merged: Merged, dialect: str, errors: list[Diagnostic]) -> list[Use]:
+def _fill(merged: Merged, vocabulary: Vocabulary, dialect: str, errors: list[Diagnostic]) -> list[Use]:
     """Every trick with all its values; the tricks' suggestions are asked first. Those that can't be are told."""
-    suggestions: dict[str, tuple[Any, str]] = {}
-    for _, one in sorted(merged.items(), key=lambda pair: (pair[0][0], pair[0][1] or "")):
-        if one.trick.suggest is not Trick.suggest:
-            use = one.fill(dialect, {})
-            by = f"{use.word} {use.first}" if use.trick.overrides("build") else use.word
-            suggestions |= {field: (value, f"`{by}`") for field, value in _asked(use, _suggested, use.trick).items()}
+    suggested, wrong = suggestions(merged, vocabulary, dialect)
+    errors += wrong
     filled = []
     for one in merged.values():
         try:
-            filled.append(one.fill(dialect, suggestions))
+            filled.append(one.fill(dialect, suggested))
         except RecipeError as error:
             errors += error.diagnostics
     return filled
@@ -142,9 +135,9 @@ def _fill(merged: Merged, dialect: str, errors: list[Diagnostic]) -> list[Use]:
 
 def _judged(plan: Plan) -> Plan:
     """The plan with what its tricks warn of, and what published tables say of them."""
-    said = [(use, _asked(use, _warnings, use.trick, plan)) for use in plan.uses]
+    said = [(use, asked(use, _warnings, use.trick, plan)) for use in plan.uses]
     warnings = [Diagnostic("W001", text, use.span) for use, texts in said for text in texts]
-    found = [(use, _asked(use, _evidence, use.trick, plan)) for use in plan.uses]
+    found = [(use, asked(use, _evidence, use.trick, plan)) for use in plan.uses]
     evidence = tuple((use, one) for use, several in found for one in several)
     against = [
         Diagnostic("W002", one.text, use.span, help=f"see {one.table}")
@@ -152,32 +145,6 @@ def _judged(plan: Plan) -> Plan:
         if one.verdict == "against"
     ]
     return attrs.evolve(plan, warnings=(*warnings, *against), evidence=evidence)
-
-
-T = TypeVar("T")
-
-
-def _asked(use: Use, hook: Callable[..., T], *arguments: object) -> T:
-    """What a trick's hook gives; one that fails is a broken plugin, and spoils only its own words."""
-    try:
-        with quiet():
-            return hook(*arguments)
-    except RecipeError as error:  # what the trick itself refuses
-        raise RecipeError(*(attrs.evolve(one, span=one.span or use.span) for one in error.diagnostics)) from None
-    except Exception as error:
-        message = f"`{use.word}` of {use.declared.package} is broken: {type(error).__name__}: {error}"
-        raise fail("E080", message, use.span) from error
-
-
-def _suggested(trick: Trick) -> Mapping[str, Any]:
-    return dict(trick.suggest())
-
-
-def _configured(trick: Trick, training: Training) -> Training:
-    changed = trick.configure(training)
-    if not isinstance(changed, Training):
-        raise TypeError(f"configure() gives a {type(changed).__name__}, not the training")
-    return changed
 
 
 def _warnings(trick: Trick, plan: Plan) -> list[str]:

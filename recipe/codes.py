@@ -52,8 +52,8 @@ CODES: Mapping[str, tuple[str, str]] = {
     "E030": (
         "two tricks clash",
         "Both decide the same thing, such as the stride of a block (`tweak A`, `tweak B`) or the decay of the learning "
-        "rate (`lr cosine`, `lr step`), or one excludes the other. Leave one out; "
-        "a layer above takes one out with `drop`.",
+        "rate (`lr cosine`, `lr step`), or one excludes the other, or both set the same setting of the training and "
+        "neither declares that it comes after the other. Leave one out; a layer above takes one out with `drop`.",
     ),
     "E031": ("a trick lacks another", "The trick declares that it needs another one, which the recipe does not have."),
     "E032": (

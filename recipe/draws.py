@@ -42,13 +42,22 @@ def order(seed: int, epoch: int, samples: int) -> npt.NDArray[np.int64]:
 
 @attrs.frozen
 class Draws:
-    """The random draws of one trick for one batch. ``indices`` are the images' numbers in their data set."""
+    """The random draws of one trick for one batch. ``indices`` are the images' numbers in their data set.
+
+    They follow from their purpose alone: a second ``uniform()`` gives the same numbers, and ``normal`` and ``beta`` are
+    made of them. What is to be independent takes columns of one call, or draws of `named`.
+    """
 
     seed: int
     epoch: int
     indices: npt.NDArray[np.int64]
     step: int
     stream: str = ""
+
+    def named(self, name: str) -> Draws:
+        """The draws of the same trick for a purpose of its own, independent of its others."""
+        own = self.stream if " " in self.stream else f"{self.stream} "  # the clauses of a verb have streams as well
+        return attrs.evolve(self, stream=f"{own} {name}")
 
     def uniform(self, columns: int = 1) -> Floats:
         """Uniform in [0, 1): (N, columns) float64."""

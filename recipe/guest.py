@@ -8,14 +8,24 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import TYPE_CHECKING, TypeVar
+
+import attrs
+
+from recipe.diagnostics import RecipeError, fail
+
+if TYPE_CHECKING:
+    from recipe.plan import Use
 
 IMPORT_SECONDS = 60.0
 """How long the import of a plugin may take; one that imports torch takes a few seconds."""
 
 AGAIN_SECONDS = 1.0
 """How long after that it is told once more, each time that it goes on all the same."""
+
+T = TypeVar("T")
 
 
 class Endless(BaseException):
@@ -85,3 +95,15 @@ def _limited(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def asked(use: Use, hook: Callable[..., T], *arguments: object) -> T:
+    """What a trick's hook gives; one that fails is a broken plugin, and spoils only its own words."""
+    try:
+        with quiet():
+            return hook(*arguments)
+    except RecipeError as error:  # what the trick itself refuses
+        raise RecipeError(*(attrs.evolve(one, span=one.span or use.span) for one in error.diagnostics)) from None
+    except Exception as error:
+        message = f"`{use.word}` of {use.declared.package} is broken: {type(error).__name__}: {error}"
+        raise fail("E080", message, use.span) from error

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from recipe.diagnostics import Diagnostic, listing, nearest
 from recipe.layers import Drop, Layer, Layers, dialect_recipe
-from recipe.registry import DIRECTIVES, Key, Vocabulary
+from recipe.registry import DIRECTIVES, Key, Vocabulary, words_of
 from recipe.slots import EXCLUSIVE
 from recipe.source import Source
 from recipe.statements import Named
@@ -89,7 +89,7 @@ def _drop(drop: Drop, merged: Merged, vocabulary: Vocabulary, errors: list[Diagn
         help = f"did you mean `{near}`?" if near else ""
         errors.append(Diagnostic("E021", f"`{drop.verb}` does not know `{drop.clause}`", items[1].span, help=help))
     else:
-        said = listing({" ".join(word for word in key if word) for key in merged})
+        said = listing(map(words_of, merged))
         help = f"the layers below say {said}" if merged else "no layer lies below this one"
         message = f"no layer below says `{' '.join(item.value.text for item in items)}`"
         errors.append(Diagnostic("E044", message, drop.statement.span, help=help))

@@ -37,6 +37,18 @@ PLUGIN = "recipe_plugin_"
 """How the names of modules begin that are plugins' single files."""
 
 Key = tuple[str, str | None]
+"""A trick's verb and clause."""
+
+
+def words_of(key: Key) -> str:
+    """A trick's words as a recipe writes them: ``lr warmup``."""
+    return " ".join(word for word in key if word)
+
+
+def key_of(words: str) -> Key:
+    """The verb and the clause of a trick's words."""
+    verb, _, clause = words.partition(" ")
+    return verb, clause or None
 
 
 @attrs.frozen
@@ -81,7 +93,7 @@ class Vocabulary:
         Raises `RecipeError` for a file that can't be used, or whose words are ours.
         """
         entries, damaged = registered(GROUP)
-        offers = [(_key(entry.name), Offer(package, entry)) for package, entry in entries]
+        offers = [(key_of(entry.name.replace(".", " ", 1)), Offer(package, entry)) for package, entry in entries]
         files = {path.resolve(): path for path in plugins}.values()  # each once
         words = cls([*offers, *(offer for path in files for offer in _from_file(path))], damaged)
         for path in map(str, files):  # to use our word in the place of theirs is not what was asked for
@@ -114,7 +126,7 @@ class Vocabulary:
         """The trick behind a verb and clause; raises `RecipeError` where it can't be used."""
         key = (verb, clause)
         if key not in self._loaded:
-            word = _word(key)
+            word = words_of(key)
             offers = self._offers[key]
             if verb in DIRECTIVES:
                 message = f"`{word}` of {offers[0].package} can't be used: `{verb}` is a word of the language itself"
@@ -138,8 +150,8 @@ class Vocabulary:
             return
         for ours in (other for other in self._offers if other[0] == verb and self.is_ours(other)):
             if self.load(*ours).declared.taking(clause):
-                taken = f"`{clause}` is a value of `{_word(ours)}`"
-                message = f"`{_word(key)}` of {self.packages(key)[0]} can't be used: {taken}"
+                taken = f"`{clause}` is a value of `{words_of(ours)}`"
+                message = f"`{words_of(key)}` of {self.packages(key)[0]} can't be used: {taken}"
                 raise fail("E081", message, span, help="its author has to name it otherwise")
 
     def _import(self, word: str, offer: Offer, span: Span | None) -> type[Trick]:
@@ -161,24 +173,14 @@ class Vocabulary:
         return found
 
 
-def _key(name: str) -> Key:
-    """The words that an entry point names: ``lr.warmup``."""
-    verb, _, clause = name.replace(" ", ".").partition(".")
-    return verb, clause or None
-
-
-def _word(key: Key) -> str:
-    return " ".join(filter(None, key))
-
-
 def _damaged(one: Damaged) -> Refused:
     message = f"the package {one.package} is damaged: {one.why}"
     return Refused(one.package, "", fail("E080", message, help="install it again"))
 
 
 def _taken(key: Key, package: str) -> Refused:
-    message = f"`{_word(key)}` of {package} can't be used: it is a word of {OWN}"
-    return Refused(package, _word(key), fail("E081", message, help="its author has to name it otherwise"))
+    message = f"`{words_of(key)}` of {package} can't be used: it is a word of {OWN}"
+    return Refused(package, words_of(key), fail("E081", message, help="its author has to name it otherwise"))
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from recipe.diagnostics import Diagnostic, fail
@@ -44,6 +44,7 @@ COMBINED: Mapping[str, str] = {
     "frozen": "parameters that do not train, for a time",
     "grads": "the gradients, before the update; in the order that the tricks declare",
     "lr": "factors of the learning rate; they multiply",
+    "batch": "images an update; what follows from their number comes after",
     "run": "settings of the training that are one trick's own",
 }
 """Slots that several tricks may write, with what that means."""
@@ -71,17 +72,7 @@ def clashes(uses: Sequence[Use]) -> list[Diagnostic]:
             excluded = other.word in use.declared.excludes or use.word in other.declared.excludes
             if slots or excluded:
                 why = f"both decide {EXCLUSIVE[slots[0]]}" if slots else "one excludes the other"
-                first, second, help = _in_order(other, use)
-                places = ((first.span, f"`{first.word}` is here"),) if first.span else ()
-                found.append(
-                    Diagnostic(
-                        "E030",
-                        f"`{first.word}` and `{second.word}` clash: {why}{_packages(first, second)}",
-                        second.span,
-                        others=places,
-                        help=help,
-                    )
-                )
+                found.append(clash(other, use, why))
         for need in use.declared.needs:
             if need not in present:
                 message = f"`{use.word}` needs `{need}`"
@@ -89,8 +80,16 @@ def clashes(uses: Sequence[Use]) -> list[Diagnostic]:
     return found
 
 
+def clash(lower: Use, upper: Use, why: str) -> Diagnostic:
+    """Two tricks that can't stand together; ``upper`` is of the same layer or of a later one."""
+    first, second, help = _in_order(lower, upper)
+    message = f"`{first.word}` and `{second.word}` clash: {why}{_packages(first, second)}"
+    places = ((first.span, f"`{first.word}` is here"),) if first.span else ()
+    return Diagnostic("E030", message, second.span, others=places, help=help)
+
+
 def _in_order(lower: Use, upper: Use) -> tuple[Use, Use, str]:
-    """Two tricks that clash as they are written, and what to do; ``upper`` is of the same layer or of a later one."""
+    """Two tricks that clash as they are written, and what to do."""
     if lower.span and upper.span and lower.span.source == upper.span.source:
         first, second = (lower, upper) if lower.span.start < upper.span.start else (upper, lower)
         return first, second, "leave one out"
@@ -122,18 +121,32 @@ def reasons(uses: Sequence[Use]) -> dict[str, list[str]]:
     return found
 
 
+def _waits(uses: Collection[Use]) -> dict[str, set[str]]:
+    """The tricks that each one waits for, by its own declaration."""
+    found: dict[str, set[str]] = {use.word: set() for use in uses}
+    for use in uses:
+        for other in uses:
+            reads = set(use.declared.reads) - set(use.declared.writes)
+            if other.word != use.word and (reads & set(other.declared.writes) or other.word in use.declared.after):
+                found[use.word].add(other.word)
+    return found
+
+
+def followed(uses: Sequence[Use]) -> dict[str, set[str]]:
+    """All that each trick comes after by declaration, its own or of those between; ``uses`` are in their order."""
+    waits, found = _waits(uses), dict[str, set[str]]()
+    for use in uses:
+        found[use.word] = waits[use.word].union(*(found[word] for word in waits[use.word]))
+    return found
+
+
 def solve(uses: Iterable[Use]) -> tuple[Use, ...]:
     """The order in which tricks apply: who writes a slot comes before who reads it, then what `after` says.
 
     Where nothing is declared the reading order decides, so the result never depends on how a recipe is written.
     """
     by_word = {use.word: use for use in uses}
-    before: dict[str, set[str]] = {word: set() for word in by_word}
-    for word, use in by_word.items():
-        for other_word, other in by_word.items():
-            reads = set(use.declared.reads) - set(use.declared.writes)
-            if other_word != word and (reads & set(other.declared.writes) or other_word in use.declared.after):
-                before[word].add(other_word)
+    before = _waits(by_word.values())
     ready = [(reading_key(word), word) for word, waits in before.items() if not waits]
     heapq.heapify(ready)
     order: list[str] = []

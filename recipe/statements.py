@@ -17,8 +17,8 @@ from recipe.syntax import Item, Statement, Word
 from recipe.trick import OWN, Trick
 from recipe.values import Given, read_values, unknown
 
-Suggestions = Mapping[str, tuple[Any, str]]
-"""Values that tricks suggest for fields of others, by verb and field, and what suggests each."""
+Suggestions = Mapping[tuple[Key, str], tuple[Any, str]]
+"""Values that tricks suggest for fields of others, by a trick's key and the field's name, and what suggests each."""
 
 
 @attrs.frozen
@@ -48,17 +48,12 @@ class Named:
         values: dict[str, Any] = {}
         origins: dict[str, Origin] = {}
         for field in self.trick.declared.fields:
-            suggestion = suggestions.get(f"{self.trick.declared.verb} {field.name}")
             if field.name in self.given:
                 value, span = self.given[field.name]
                 values[field.name] = value.make() if isinstance(value, Later) else value
                 origins[field.name] = Origin(self.source.kind, span.place, span)
-            elif suggestion is not None:
-                value, by = suggestion
-                if not field.kind.holds(value):
-                    message = f"{by} suggests {value!r} for {field.word} of `{self.trick.declared.word}`"
-                    raise fail("E080", f"{message}, which takes {field.kind.expects}", self.words)
-                values[field.name] = value
+            elif (self.key, field.name) in suggestions:
+                values[field.name], by = suggestions[self.key, field.name]
                 origins[field.name] = Origin("suggestion", f"suggested by {by}")
             elif dialect in field.dialects:
                 values[field.name] = field.dialects[dialect]

@@ -1,18 +1,15 @@
-"""What a trick is: its declaration, the hooks it may implement, and the decorator that makes it one."""
+"""What a trick is: its declaration, and the hooks that it may implement."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from recipe.diagnostics import nearest
 from recipe.edits import Layer, Site
 from recipe.evidence import Evidence
-from recipe.fields import Field, architecture, choice, integer, number, numbers, path, teacher
-from recipe.slots import COMBINED, EXCLUSIVE
+from recipe.fields import Field
 from recipe.training import Progress, Training
 
 if TYPE_CHECKING:
@@ -100,7 +97,7 @@ class Trick:
     declared: Declared
 
     def suggest(self) -> Mapping[str, Any]:
-        """Values for fields that the recipe leaves open, as ``{"epochs count": 10}``: verb, then field."""
+        """Values for fields that the recipe leaves open, by a trick's words and field: ``{"lr warmup epochs": 5}``."""
         return {}
 
     def check(self, plan: Plan) -> Iterable[str]:
@@ -192,7 +189,10 @@ class Trick:
         return {}
 
     def optimize(self, groups: list[dict[str, Any]], rate: float) -> torch.optim.Optimizer:
-        """The optimizer over the parameter groups."""
+        """The optimizer over the parameter groups.
+
+        The learning rate of each step is written to ``group["lr"]`` before it; ``rate`` is that before all factors.
+        """
         raise NotImplementedError
 
     def perturb(self, weights: Sequence[torch.Tensor], gradients: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
@@ -217,95 +217,7 @@ class Trick:
         return getattr(type(self), hook) is not getattr(Trick, hook)
 
 
-HOOKS = tuple(name for name in vars(Trick) if not name.startswith("_") and name != "overrides" and name != "declared")
+RESERVED = ("declared", "overrides", "api_version")
+"""What a trick has beside its hooks and its fields."""
 
-FIELDS = (number, integer, numbers, choice, path, architecture, teacher)
-
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_:-]*")
-"""A verb or a clause: a name of the grammar, without the dot that parts the two in an entry point."""
-
-VALUE = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]*")
-"""A word that a field takes: a name of the grammar."""
-
-T = TypeVar("T", bound=type[Trick])
-
-
-def _syntax(word: str, fields: tuple[Field, ...]) -> str:
-    parts, named = [], False
-    for field in fields:
-        text = f"{field.word}={field.word.upper()}" if named else field.word.upper() + "…" * field.kind.many
-        parts.append(text if field.required else f"[{text}]")
-        named = named or field.kind.many  # a field that takes all that follows leaves only names to those after it
-    return " ".join([word, *parts])
-
-
-@dataclass_transform(
-    frozen_default=True,
-    kw_only_default=True,
-    field_specifiers=(number, integer, numbers, choice, path, architecture, teacher),
-)
-def trick(
-    word: str,
-    *,
-    reads: tuple[str, ...] = (),
-    writes: tuple[str, ...] = ("run",),
-    after: tuple[str, ...] = (),
-    needs: tuple[str, ...] = (),
-    excludes: tuple[str, ...] = (),
-) -> Callable[[T], T]:
-    """Declare a trick: its words (``verb`` or ``verb clause``) and what it reads, writes, follows, needs and excludes.
-
-    Raises `TypeError` where the class breaks a rule of `Trick`; the message says which.
-    """
-
-    def declare(cls: T) -> T:
-        if not (isinstance(word, str) and 1 <= len(word.split()) <= 2 and all(map(NAME.fullmatch, word.split()))):
-            raise TypeError(
-                f"trick {word!r}: a trick's words are a verb, or a verb and a clause, as a recipe writes them"
-            )
-        lists = {"reads": reads, "writes": writes, "after": after, "needs": needs, "excludes": excludes}
-        for name, words in lists.items():
-            if not (isinstance(words, tuple) and all(isinstance(one, str) for one in words)):
-                raise TypeError(f'trick `{word}`: {name}= takes a tuple, such as ("clip",), not {words!r}')
-        slots = [slot for slot in (*reads, *writes) if slot not in EXCLUSIVE and slot not in COMBINED]
-        if slots:
-            near = nearest(slots[0], [*EXCLUSIVE, *COMBINED])
-            help = f"did you mean `{near}`?" if near else f"slots are {', '.join([*EXCLUSIVE, *COMBINED])}"
-            raise TypeError(f"trick `{word}`: there is no slot `{slots[0]}`; {help}")
-        if not (cls.__doc__ or "").strip():
-            raise TypeError(f"trick `{word}`: a docstring must say what it does")
-        known = {*HOOKS, "api_version"}
-        for name, value in vars(cls).items():
-            if "recipe" in getattr(value, "metadata", ()) and name not in cls.__annotations__:
-                raise TypeError(f"trick `{word}`: `{name}` needs its type, such as `{name}: float = number(…)`")
-            if not name.startswith("_") and name not in known and name not in cls.__annotations__:
-                near = nearest(name, HOOKS)
-                help = f"did you mean `{near}`? Else " if near else ""
-                raise TypeError(
-                    f"trick `{word}`: `{name}` is no hook; {help}begin the names of helpers with an underscore"
-                )
-        made = attrs.frozen(kw_only=True, eq=True)(cls)
-        fields = []
-        for attribute in attrs.fields(made):  # type: ignore[arg-type]
-            if "recipe" not in attribute.metadata:
-                functions = ", ".join(f"{function.__name__}()" for function in FIELDS)
-                raise TypeError(f"trick `{word}`: declare `{attribute.name}` with one of {functions}")
-            fields.append(attrs.evolve(attribute.metadata["recipe"], name=attribute.name))
-        for field in fields:
-            if field.name in HOOKS:
-                raise TypeError(f"trick `{word}`: `{field.name}` is a hook, and can't be the name of a field")
-            for value in (field.default, *field.dialects.values()):
-                if value not in (attrs.NOTHING, None) and not field.kind.holds(value):
-                    raise TypeError(
-                        f"trick `{word}`: the default of `{field.name}` is {value!r}, and takes {field.kind.expects}"
-                    )
-            if wrong := [one for one in field.kind.words if not VALUE.fullmatch(one)]:
-                raise TypeError(f"trick `{word}`: no recipe can write the word `{wrong[0]}` of `{field.name}`")
-            if not field.help:
-                raise TypeError(f"trick `{word}`: `{field.name}` needs a line of help")
-        made.declared = Declared(
-            word, reads, writes, after, needs, excludes, tuple(fields), _syntax(word, tuple(fields))
-        )
-        return made
-
-    return declare
+HOOKS = tuple(name for name in vars(Trick) if not name.startswith("_") and name not in RESERVED)

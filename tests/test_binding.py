@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from recipe.api import Trick, number, numbers, trick
+from recipe.api import Trick, integer, number, numbers, trick
 from recipe.fields import Choice, quoted
 from recipe.layers import DIALECTS
 from recipe.registry import DIRECTIVES, Vocabulary
@@ -401,8 +401,9 @@ def test_a_field_of_many_takes_all_that_follow_its_name() -> None:
     assert bind(plan.canonical(), words=words).digest == plan.digest
 
 
-@pytest.mark.parametrize(("name", "value"), [("batch total", -5), ("epochs count", 2.0), ("lr rate", "fast")])
-def test_a_suggestion_must_be_a_value_of_the_field(name: str, value: object) -> None:
+def hint(name: str, value: object) -> type[Trick]:
+    """A trick that suggests something."""
+
     @trick("hint", writes=("run",))
     class Hint(Trick):
         """Suggest something."""
@@ -410,9 +411,69 @@ def test_a_suggestion_must_be_a_value_of_the_field(name: str, value: object) -> 
         def suggest(self) -> dict[str, object]:
             return {name: value}
 
-    words = vocabulary_with(Hint)
-    (error,) = diagnostics("base resnet18; hint", words=words)
-    assert (error.code, repr(value) in error.message) == ("E080", True)
+    return Hint
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said", "help"),
+    [
+        ("batch total", -5, "it takes a whole number of at least 1", ""),
+        ("epochs count", 2.0, "it takes a whole number", ""),
+        ("lr rate", "fast", "it takes a number", ""),
+        ("epoch count", 2, "there is no trick `epoch`", "did you mean `epochs count`?"),
+        ("lr sweep rate", 0.1, "there is no trick `lr sweep`", "did you mean `lr step rate`?"),
+        ("epochs cuont", 2, "`epochs` has no field `cuont`", "did you mean `epochs count`?"),
+        ("data on-error", "skip", "`data digits` has no field `on-error`", "it has `size`, `workers`"),
+        ("count", 2, "it names no trick", 'suggestions are named as in "lr warmup epochs"'),
+    ],
+)
+def test_a_suggestion_that_is_for_no_field_is_the_fault_of_its_trick(
+    name: str, value: object, said: str, help: str
+) -> None:
+    words = vocabulary_with(hint(name, value))
+    (error,) = diagnostics("base resnet18; data digits; hint", words=words)
+    assert (error.code, error.help) == ("E080", help)
+    package = words.packages(("hint", None))[0]
+    assert error.message.startswith(f"`hint` of {package} suggests {value!r} for `{name}`: {said}"), error.message
+    assert error.span is not None
+    assert error.span.text == "hint"
+
+
+def test_a_suggestion_is_for_the_trick_that_it_names_and_no_other() -> None:
+    @trick("lr sweep", writes=("lr",))
+    class Sweep(Trick):
+        """Sweep the learning rate."""
+
+        rate: float = number(7.0, "of the sweep")
+
+    plan = bind("base resnet18; data digits; lr sweep", words=vocabulary_with(Sweep))
+    assert plan.find("lr").values["rate"] == 0.05  # type: ignore[union-attr]
+    assert plan.find("lr sweep").values["rate"] == 7  # type: ignore[union-attr]
+
+
+def test_a_suggestion_names_a_field_as_a_recipe_writes_it() -> None:
+    words = vocabulary_with(hint("data folder on-error", "skip"))
+    plan = bind('base resnet18; data folder "x"; hint', words=words)
+    assert plan.find("data folder").values["on_error"] == "skip"  # type: ignore[union-attr]
+    assert str(plan.find("data folder").origins["on_error"]) == "suggested by `hint`"  # type: ignore[union-attr]
+    assert errors("base resnet18; hint", words=words) == [], "a trick that the recipe lacks needs no value"
+
+
+@pytest.mark.parametrize("data", ["folder", "cifar10", "fashion-mnist", "fake", "mine"])
+def test_a_suggestion_for_a_verb_that_is_no_trick_is_for_each_of_its_clauses(data: str) -> None:
+    @trick("data mine", writes=("data",))
+    class Mine(Trick):
+        """Images of mine."""
+
+        size: int = integer(100, "height and width")
+        workers: int = integer(0, "processes")
+
+        def open(self) -> Any:
+            raise NotImplementedError
+
+    path = "" if data in ("fake", "mine") else '"x"'
+    plan = bind(f"base inception_v3; data {data} {path}", words=vocabulary_with(Mine))
+    assert plan.find(f"data {data}").values["size"] == 299  # type: ignore[union-attr]
 
 
 def test_what_a_dialect_implies_gives_way_to_whatever_decides_the_same() -> None:

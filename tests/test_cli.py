@@ -16,7 +16,7 @@ import pytest
 from recipe.cli import COMMANDS
 from recipe.codes import CODES
 from recipe.diagnostics import wants_color
-from recipe.registry import DIRECTIVES, Vocabulary
+from recipe.registry import DIRECTIVES, Vocabulary, words_of
 from tests.helpers import EXAMPLES, ROOT, command
 
 BAD = "base resnet50\nbach 256\nlr nan\n"
@@ -217,7 +217,7 @@ def test_tricks_lists_every_word_with_a_sentence(vocabulary: Vocabulary) -> None
     found = command("tricks")
     assert (found.status, found.stderr) == (0, "")
     lines = [re.split(r"\s{2,}", line, maxsplit=1) for line in found.stdout.splitlines()]
-    assert {words for words, _ in lines} == {" ".join(filter(None, key)) for key in vocabulary.keys()} | set(DIRECTIVES)  # noqa: SIM118
+    assert {words for words, _ in lines} == {words_of(key) for key in vocabulary.keys()} | set(DIRECTIVES)  # noqa: SIM118
     assert all(sentence.endswith(".") and sentence[0].isupper() for _, sentence in lines)
     assert [words for words, _ in lines][:2] == ["base", "tweak A"]
 

@@ -10,10 +10,22 @@ from pathlib import Path
 
 import pytest
 
+from recipe.api import Trick, number, trick
 from recipe.diagnostics import RecipeError
 from recipe.registry import DIRECTIVES, Vocabulary
-from tests.helpers import ROOT, bind, command, diagnostics, errors
+from tests.helpers import ROOT, bind, command, diagnostics, errors, vocabulary_with
 from tests.plugins.helpers import GOOD, install
+
+BASED = '''
+from recipe.api import Trick, number, trick
+
+class Base{base}:
+    rate: float = number(1, "a rate")
+
+@trick("shine")
+class Theirs(Base{more}):
+    """Do what others do."""
+'''
 
 # ---- tricks that work
 
@@ -38,6 +50,23 @@ def test_a_clause_that_another_package_adds_to_a_verb_of_ours(site: Path) -> Non
     assert [use.word for use in plan.uses if use.declared.verb == "augment"] == ["augment flip", "augment shine"]
     (error,) = diagnostics("base resnet50; augment shin", words=words)
     assert error.help == "did you mean `shine`?"
+
+
+def test_a_trick_may_be_made_of_another_and_has_its_fields_too() -> None:
+    @trick("one")
+    class One(Trick):
+        """Do something."""
+
+        rate: float = number(1, "a rate")
+
+    @trick("two")
+    class Two(One):
+        """Do more."""
+
+        share: float = number(2, "a share")
+
+    assert [field.name for field in Two.declared.fields] == ["rate", "share"]
+    assert bind("base resnet18; two 3 4", words=vocabulary_with(Two)).find("two").values == {"rate": 3, "share": 4}  # type: ignore[union-attr]
 
 
 def test_a_trick_of_a_single_file(tmp_path: Path) -> None:
@@ -108,6 +137,17 @@ def test_a_trick_may_say_which_version_of_the_api_it_was_written_for(tmp_path: P
         (GOOD.format(word="shine").replace("amount", "factor"), "`factor` is a hook, and can't be the name of a field"),
         (GOOD.format(word="shine").replace('@trick("shine"', '@trick("shine", writes=("sky",)'), "no slot `sky`"),
         (GOOD.format(word="shine").replace('@trick("shine"', '@trick("shine", writes=("grad",)'), "mean `grads`?"),
+        (GOOD.format(word="shine").replace("amount", "declared"), "`declared` is what every trick has, and can't be"),
+        (GOOD.format(word="shine").replace("amount", "overrides"), "`overrides` is what every trick has"),
+        (GOOD.format(word="shine").replace("amount", "api_version"), "`api_version` is what every trick has"),
+        (GOOD.format(word="shine").replace("amount", "_amount"), "`_amount` can't be the name of a field"),
+        (GOOD.format(word="shine").replace("amount", "größe"), "no recipe can write the name of the field `größe`"),
+        (GOOD.format(word="shine").replace('"how much"', '"how much", dialects={"papre": 2}'), "no dialect `papre`"),
+        (
+            BASED.format(base="(Trick)", more=""),
+            "`rate` is a field of `Base`, which is no trick; declare it in the class itself",
+        ),
+        (BASED.format(base="", more=", Trick"), "`rate` is a field of `Base`, which is no trick"),
         (GOOD.format(word="shine") + "\n    def rewrites(self, net): ...", "did you mean `rewrite`? Else begin"),
     ],
 )

@@ -24,15 +24,12 @@ class Cutmix(Trick):
     alpha: float = number(1.0, "parameter of the Beta distribution of the area", above=0, maximum=100)
 
     def mix(self, images: torch.Tensor, targets: torch.Tensor, draws: Draws) -> tuple[torch.Tensor, torch.Tensor]:
-        import attrs
         import torch
 
         partner = partners(len(images))
         pair = torch.arange(len(images)) // 2 * 2
         weight = torch.from_numpy(draws.beta(self.alpha))[pair].to(images, non_blocking=True)
-        centres = torch.from_numpy(attrs.evolve(draws, stream=draws.stream + " centre").uniform(2))[pair].to(
-            images, non_blocking=True
-        )
+        centres = torch.from_numpy(draws.named("centre").uniform(2))[pair].to(images, non_blocking=True)
         return cutmix(images, targets, partner.to(images.device, non_blocking=True), weight, centres)
 
 

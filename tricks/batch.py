@@ -7,7 +7,7 @@ import attrs
 from recipe.api import Training, Trick, integer, trick
 
 
-@trick("batch")
+@trick("batch", writes=("batch",))
 class Batch(Trick):
     """Set the number of images of each update, over all devices and micro batches."""
 

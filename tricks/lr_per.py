@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from recipe.api import Plan
 
 
-@trick("lr per", writes=("lr",), after=("lr", "batch"))
+@trick("lr per", reads=("batch",), writes=("lr",), after=("lr",))
 class Per(Trick):
     """Scale the learning rate linearly with the batch: the base rate is for so many images."""
 

@@ -17,7 +17,7 @@ from recipe.statements import opened
 from recipe.syntax import parse
 
 MODES = ("stack", "drop", "add")
-SETTINGS = frozenset(("run", "base", "data"))
+SETTINGS = frozenset(("run", "batch", "base", "data"))
 """Slots of what an ablation leaves as it is, unless it is named: the model, the images, batch, epochs and the like."""
 
 

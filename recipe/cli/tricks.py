@@ -11,7 +11,7 @@ from recipe.api import Trick
 from recipe.cli.inputs import plugin_option, vocabulary
 from recipe.diagnostics import RecipeError, fail, listing, nearest, render
 from recipe.fields import Field
-from recipe.registry import DIRECTIVES, Vocabulary
+from recipe.registry import DIRECTIVES, Vocabulary, words_of
 from recipe.slots import reading_key
 
 
@@ -50,7 +50,7 @@ def command(verb: str | None, name: str | None, plugins: tuple[str, ...]) -> Non
 
 def _overview(words: Vocabulary) -> None:
     broken: list[RecipeError] = []
-    width = max(len(" ".join(filter(None, key))) for key in words.keys())  # noqa: SIM118
+    width = max(len(words_of(key)) for key in words.keys())  # noqa: SIM118
     for verb in sorted({verb for verb, _ in words.keys()}, key=reading_key):  # noqa: SIM118
         for key in [key for key in words.keys() if key[0] == verb]:  # noqa: SIM118
             try:

@@ -176,13 +176,13 @@ class Net:
     @cached_property
     def _live(self) -> set[fx.Node]:
         """The nodes that something comes of; code of models may leave others."""
-        return {node for output in self.nodes if output.op == "output" for node in _upstream(output)}
+        return {node for output in self.nodes if output.op == "output" for node in upstream(output)}
 
     def _block(self, add: fx.Node, position: dict[fx.Node, int]) -> Block | None:
         inputs = add.all_input_nodes
         if len(inputs) != 2:
             return None
-        first, second = (_upstream(node) for node in inputs)
+        first, second = (upstream(node) for node in inputs)
         common = first & second
         if not common:
             return None
@@ -235,10 +235,10 @@ def _weighed(node: fx.Node) -> list[fx.Node]:
     inputs = node.all_input_nodes
     if node.target not in PRODUCTS or len(inputs) != 2:
         return []
-    return [value for value, other in (inputs, inputs[::-1]) if value in _upstream(other)]
+    return [value for value, other in (inputs, inputs[::-1]) if value in upstream(other)]
 
 
-def _upstream(node: fx.Node) -> set[fx.Node]:
+def upstream(node: fx.Node) -> set[fx.Node]:
     """A node and all that it depends on."""
     found = {node}
     todo = list(node.all_input_nodes)

@@ -9,7 +9,7 @@ import torch
 from torch import fx, nn
 
 from recipe.diagnostics import fail
-from recipe.graph.net import NORMS
+from recipe.graph.net import NORMS, upstream
 
 MODE = "mode_"
 NUMBERS = (bool, int, float)
@@ -74,17 +74,6 @@ def _forget(graph: fx.Graph, extra: fx.Node, name: str) -> None:
         graph.erase_node(node)
 
 
-def _ancestors(node: fx.Node) -> set[fx.Node]:
-    found: set[fx.Node] = set()
-    todo = [node]
-    while todo:
-        current = todo.pop()
-        if current not in found:
-            found.add(current)
-            todo += current.all_input_nodes
-    return found
-
-
 def _heads(graph: fx.Graph, name: str) -> tuple[fx.Node, tuple[fx.Node, ...]]:
     """The node of the logits, and those of auxiliary logits."""
     result = next(node for node in graph.nodes if node.op == "output").args[0]
@@ -111,7 +100,7 @@ def _owner(nodes: set[fx.Node], name: str) -> str:
 
 def _own_calls(graph: fx.Graph, name: str) -> dict[str, list[fx.Node]]:
     """The nodes that the logits depend on, by the address of the module in whose forward they stand."""
-    live = _ancestors(_heads(graph, name)[0])
+    live = upstream(_heads(graph, name)[0])
     found: dict[str, list[fx.Node]] = {}
     for node in graph.nodes:
         if node in live:
@@ -186,8 +175,8 @@ def trace(module: nn.Module, name: str) -> fx.GraphModule:
     graph, leaves = _both_modes(module, name)
     logits, aux = _heads(graph, name)
     if aux:
-        main = _ancestors(logits)
-        leaves |= {_owner(_ancestors(head) - main, name) for head in aux}
+        main = upstream(logits)
+        leaves |= {_owner(upstream(head) - main, name) for head in aux}
         graph, _ = _both_modes(module, name, leaves)
         logits, aux = _heads(graph, name)
         gated = []

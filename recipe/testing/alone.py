@@ -18,7 +18,7 @@ import attrs
 
 from recipe.bind import bind
 from recipe.diagnostics import RecipeError
-from recipe.registry import Vocabulary
+from recipe.registry import Vocabulary, key_of
 from recipe.source import Source
 
 
@@ -71,11 +71,10 @@ def main() -> None:
 
 
 def _digest(words: Vocabulary, word: str, layers: Sequence[str]) -> str | None:
-    verb, _, clause = word.partition(" ")
     kinds = ("file", *["override"] * len(layers))
     sources = [Source("<recipe>", text, Path.cwd(), kind) for text, kind in zip(layers, kinds, strict=False)]
     try:
-        words.load(verb, clause or None)
+        words.load(*key_of(word))
         return bind(sources, words).digest if sources else None
     except RecipeError:
         return None

@@ -12,7 +12,7 @@ import attrs
 from recipe.diagnostics import RecipeError, fail, listing, nearest
 from recipe.guest import quiet
 from recipe.installed import normal
-from recipe.registry import GROUP, Key, Vocabulary
+from recipe.registry import GROUP, Key, Vocabulary, words_of
 from recipe.testing.findings import Skipped, Unmet
 from recipe.testing.rules import CHECKS, rule
 from recipe.trick import Trick
@@ -70,7 +70,7 @@ def checks(
     found = [Check(one.word or one.package, "loads", _raises(one.error)) for one in refused]
     tricks: dict[str, type[Trick]] = {}
     for key in keys:
-        word = " ".join(filter(None, key))
+        word = words_of(key)
         try:
             tricks[word] = words.load(*key)
         except RecipeError as error:

@@ -9,7 +9,7 @@ import attrs
 
 from recipe.diagnostics import RecipeError
 from recipe.fields import Field
-from recipe.registry import Vocabulary
+from recipe.registry import Vocabulary, key_of
 from recipe.testing.bench import Bench, Case
 from recipe.testing.findings import Skipped, Unmet
 from recipe.testing.samples import fits, pairs, samples
@@ -29,11 +29,6 @@ COMPANIES: tuple[tuple[str, str], ...] = (
 
 BROKEN = {"E080", "E081", "E105", "E104"}
 """Errors that are a trick's own fault, in whatever recipe it is."""
-
-
-def key_of(word: str) -> tuple[str, str | None]:
-    verb, _, clause = word.partition(" ")
-    return verb, clause or None
 
 
 def stated(trick: type[Trick], bench: Bench, changed: str = "", value: str = "") -> str:

@@ -12,13 +12,13 @@ import torch
 import recipe
 from recipe.compiler import Program
 from recipe.devices import Precision
-from recipe.registry import Vocabulary
+from recipe.registry import Vocabulary, key_of, words_of
 from recipe.signals import Interrupted
 from recipe.testing.bench import Bench, Case
 from recipe.testing.cuts import POINTS, Cut, cut_between_parts
 from recipe.testing.cuts import digest_of as outcome
 from recipe.testing.models import small
-from recipe.testing.subject import Subject, key_of
+from recipe.testing.subject import Subject
 from tests import builtins
 
 __all__ = ["BASE", "POINTS", "WORDS", "Cut", "cut_and_resume", "cut_between_parts", "outcome", "small", "train"]
@@ -28,7 +28,7 @@ BASE = f"{DATA}; batch 8; batch micro 4; epochs 2; lr 0.05; lr per 8; augment fl
 """Three steps of two parts an epoch, two epochs."""
 
 HALF = "fp16 with a loss scaler"
-WORDS = (*(" ".join(filter(None, key)) for key in Vocabulary.installed().keys()), HALF)  # noqa: SIM118
+WORDS = (*map(words_of, Vocabulary.installed().keys()), HALF)
 """Every trick, and what `precision fp16` is on a GPU."""
 
 

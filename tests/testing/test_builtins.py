@@ -7,12 +7,12 @@ from unittest import mock
 
 import pytest
 
-from recipe.registry import Vocabulary
+from recipe.registry import Vocabulary, words_of
 from recipe.testing import CHECKS, Check, Skipped, checks
 from tests import builtins
 
 KEYS = Vocabulary.installed().keys()
-TRICKS = [" ".join(filter(None, key)) for key in KEYS]
+TRICKS = [*map(words_of, KEYS)]
 PACKAGE = "recipe-compiler"
 
 

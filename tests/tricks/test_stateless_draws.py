@@ -74,6 +74,19 @@ def test_draws_for_something_else_are_others(change):
     np.testing.assert_array_equal(one, MANY.uniform())
 
 
+def test_a_call_repeats_its_draws_and_a_name_gives_independent_ones():
+    np.testing.assert_array_equal(MANY.uniform(), MANY.uniform())
+    one, other, last = (np.ravel(draws.uniform()) for draws in (MANY, MANY.named("strength"), MANY.named("angle")))
+    np.testing.assert_allclose(np.corrcoef([one, other, last, MANY.named("share").beta(0.4)]), np.eye(4), atol=0.03)
+    assert stats.kstest(other, "uniform").pvalue > 1e-3
+    assert MANY.named("strength").once() != MANY.once()
+
+
+def test_the_named_draws_of_a_verb_are_not_those_of_its_clause():
+    verb, clause = (attrs.evolve(MANY, stream=stream) for stream in ("shine", "shine glow"))
+    assert (verb.named("glow").uniform() != clause.uniform()).all()
+
+
 def test_more_columns_begin_with_the_same():
     np.testing.assert_array_equal(MANY.uniform(5)[:, :2], MANY.uniform(2))
 

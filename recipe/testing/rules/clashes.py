@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 from recipe.diagnostics import RecipeError, nearest
 from recipe.fields import FilePath
+from recipe.registry import key_of, words_of
 from recipe.slots import EXCLUSIVE
 from recipe.testing.bench import Case
 from recipe.testing.findings import Skipped, Unmet
-from recipe.testing.subject import Subject, key_of, stated
+from recipe.testing.subject import Subject, stated
 
 SLOTS_OF: Mapping[str, tuple[str, ...]] = {
     "build": ("base",),
@@ -43,7 +44,7 @@ def clashes(subject: Subject) -> None:
         if subject.overrides(hook) and not set(slots) & set(declared.writes):
             wanted = " or ".join(f'"{slot}"' for slot in slots)
             raise Unmet(f"`{subject.word}` has the hook `{hook}` and writes {list(declared.writes)}; declare {wanted}")
-    known = {" ".join(filter(None, key)) for key in subject.vocabulary.keys()}  # noqa: SIM118
+    known = {words_of(key) for key in subject.vocabulary.keys()}  # noqa: SIM118
     for relation in ("after", "needs", "excludes"):
         for word in getattr(declared, relation):
             if word not in known or word == subject.word:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from recipe.diagnostics import RecipeError
+from recipe.registry import key_of
 from recipe.testing.alone import Job, Seen, look
 from recipe.testing.bench import Case
 from recipe.testing.findings import Skipped, Unmet
-from recipe.testing.subject import Subject, key_of
+from recipe.testing.subject import Subject
 
 
 def light(subject: Subject) -> None:
