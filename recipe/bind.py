@@ -15,7 +15,7 @@ from recipe.guest import asked
 from recipe.layers import collect
 from recipe.merge import Merged, merge
 from recipe.plan import Plan, Use
-from recipe.registry import Vocabulary
+from recipe.registry import Vocabulary, words_of
 from recipe.settings import configured
 from recipe.slots import clashes, solve
 from recipe.source import Source, Span
@@ -66,7 +66,7 @@ class _Binder:
 
         merged = merge(layers, self.vocabulary, name, data=data)
         sound = _fill(merged, self.vocabulary, layers.dialect, layers.errors)
-        errors = [*layers.errors, *clashes(sound)]
+        errors = [*layers.errors, *clashes(sound, [*map(words_of, self.vocabulary.keys())])]
         if layers.errors:  # what seems to be missing may stand in a statement that is wrong
             errors = [error for error in errors if error.code != "E031"]
         elif not any(use.trick.overrides("build") for use in sound):

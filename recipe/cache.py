@@ -66,12 +66,22 @@ def outside(plan: Plan) -> dict[str, Any]:
     Raises `OSError` or `ValueError` where the images can't be counted or a file can't be read.
     """
     data = plan.use("data")
-    modules = {type(use.trick).__module__ for use in plan.uses}
     return {
         "images": [data.trick.count_classes(), data.trick.count_images()] if data else None,
         "files": sorted(_files(plan)),
-        "plugins": sorted(code_of(module) for module in modules if foreign(module)),
+        "plugins": sorted(code_of_plugins(plan).values()),
     }
+
+
+def code_of_plugins(plan: Plan) -> dict[str, str]:
+    """A digest of the code of each plugin that a plan uses, by the words of its tricks."""
+    return {use.word: code_of(module) for use in plan.uses if foreign(module := type(use.trick).__module__)}
+
+
+def plugin_files(plan: Plan) -> list[str]:
+    """The files, named with ``--plugin``, that a plan has tricks of."""
+    uses = (use for use in plan.uses if type(use.trick).__module__.startswith(PLUGIN))
+    return list(dict.fromkeys(use.declared.package for use in uses))
 
 
 def foreign(module: str) -> bool:

@@ -14,6 +14,7 @@ import attrs
 import torch
 
 from recipe import checkpoint, files
+from recipe.cache import code_of_plugins, plugin_files
 from recipe.cadence import Cadence
 from recipe.compiler import Program
 from recipe.devices import peak_memory
@@ -79,7 +80,7 @@ class Loop:
                 if number or late or over or self.cadence.at(trainer.step, ends):
                     since += self.save()
                 if number and not over:
-                    raise Interrupted(number, self.folder, trainer.step)
+                    raise self._interrupted(number)
             result = result or self._evaluate()  # resumed after its last step
             images = (trainer.step - first) / trainer.steps_per_epoch * len(trainer.sets.train.labels)
             return self._finish(result, time.monotonic() - began, images / trained_for if trained_for else None)
@@ -130,7 +131,7 @@ class Loop:
         result = trainer.evaluate(lambda: bool(self.signals.received))
         if result is None:
             self.save()
-            raise Interrupted(max(trainer.ranks.gather(self.signals.received)), self.folder, trainer.step)
+            raise self._interrupted(max(trainer.ranks.gather(self.signals.received)))
         loss = torch.tensor(result["loss"])
         if not loss.isfinite():  # the last update broke the weights: they are not kept
             raise self._diverged(f"the training diverged at step {trainer.step}: the held-out loss is {float(loss)}")
@@ -140,6 +141,17 @@ class Loop:
             self.listener.epoch(trainer.step // trainer.steps_per_epoch, result)
         self.evaluated = True
         return result
+
+    def _interrupted(self, number: int) -> Interrupted:
+        """What to raise after a signal, with the options by which this training was begun."""
+        trainer, options = self.trainer, list[str]()
+        for file in plugin_files(trainer.plan):
+            options += ["--plugin", file]
+        if trainer.ranks.beside > 1:
+            options += ["--nproc", str(trainer.ranks.beside)]
+        elif trainer.device.index or (trainer.device.type == "cpu" and torch.cuda.is_available()):
+            options += ["--device", str(trainer.device)]
+        return Interrupted(number, self.folder, trainer.step, options)
 
     def _count_skipped(self, batch: Batch) -> None:
         """Tell of images that could not be decoded, each once."""
@@ -195,9 +207,10 @@ class Loop:
         state = checkpoint.unpack(packed, trainer.device)
         changed: bool = state["digest"] != trainer.identity
         try:
+            edited = self._edited(state["plugins"], allow_changed or changed)
             if changed and not allow_changed:
                 raise ValueError("another digest")
-            told = trainer.restore(state, changed)
+            told = [*edited, *trainer.restore(state, changed)]
         except (RuntimeError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
             lines = [line.strip() for line in str(error).splitlines()]
             reason = "" if "another digest" in str(error) else f": {' '.join(lines[:2])}"
@@ -215,6 +228,15 @@ class Loop:
         if trainer.step == state["step"]:
             self._restore_meter(state["meters"])
         return changed
+
+    def _edited(self, before: dict[str, str], allowed: bool) -> list[str]:
+        """What to say of plugins whose code is not what the training was begun with; else it must be allowed (E113)."""
+        now = code_of_plugins(self.trainer.plan)
+        edited = [f"`{word}`" for word, code in now.items() if before.get(word, code) != code]
+        if edited and not allowed:
+            message = f"the code of {', '.join(edited)} has changed since the run in `{self.folder}` was begun"
+            raise fail("E113", message, help="go on all the same with --allow-changed, or name another --out")
+        return [f"the code of {', '.join(edited)} is not what the run was begun with"] if edited else []
 
     def _tell_changes(self, step: int, told: list[str]) -> None:
         """Say and keep what is another than before; a training that is over by the new recipe is refused (E113)."""

@@ -58,6 +58,11 @@ class Ranks:
     def several(self) -> bool:
         return self.world > 1
 
+    @property
+    def beside(self) -> int:
+        """How many processes train together, where all are on this machine; 1 where others are elsewhere."""
+        return self.world if str(self.world) == os.environ.get("LOCAL_WORLD_SIZE") else 1
+
     def decide(self, choose: Callable[[], T]) -> T:
         """What the first process chooses, told to all; its error is an error of all."""
         if not self.several:

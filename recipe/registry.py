@@ -95,6 +95,7 @@ class Vocabulary:
         entries, damaged = registered(GROUP)
         offers = [(key_of(entry.name.replace(".", " ", 1)), Offer(package, entry)) for package, entry in entries]
         files = {path.resolve(): path for path in plugins}.values()  # each once
+        _see_apart(files)
         words = cls([*offers, *(offer for path in files for offer in _from_file(path))], damaged)
         for path in map(str, files):  # to use our word in the place of theirs is not what was asked for
             for refused in words.refused:
@@ -134,7 +135,8 @@ class Vocabulary:
             self._see_free(key, span)
             if len(offers) > 1:
                 names = " and ".join(sorted(offer.package for offer in offers))
-                help = "uninstall one of them" if all(offer.entry for offer in offers) else "leave out that file"
+                file = next((offer.package for offer in offers if not offer.entry), None)
+                help = "uninstall one of them" if file is None else f"leave out --plugin {file}, or rename its trick"
                 raise fail("E081", f"`{word}` is registered by {names}", span, help=help)
             self._loaded[key] = self._import(word, offers[0], span)
         return self._loaded[key]
@@ -205,12 +207,26 @@ def _said(error: BaseException) -> str:
     return f"{type(error).__name__}: {first}"
 
 
+def _see_apart(files: Iterable[Path]) -> None:
+    """Raise `RecipeError` where two files name modules beside them that have one name: both would get the first's."""
+    found: dict[str, Path] = {}
+    for path in (path for path in files if path.is_file()):
+        named = {*re.findall(r"\w+", path.read_text("utf-8", "replace"))} - {path.stem}
+        for beside in (one for one in sorted(path.resolve().parent.glob("*.py")) if one.stem in named):
+            other = found.setdefault(beside.stem, beside)
+            if other != beside:
+                message = f"`{other}` and `{beside}` have one name, and Python imports one module of a name"
+                raise fail("E080", message, help=f"rename the one that {path} imports")
+
+
 def _from_file(path: Path) -> list[tuple[Key, Offer]]:
     """The tricks of one plugin file; the user named it, so its code may run."""
     name = f"{PLUGIN}{re.sub(r'[^0-9A-Za-z]', '_', path.stem)}_{digest(str(path.resolve()).encode())[:8]}"
     spec = importlib.util.spec_from_file_location(name, path)
-    if not path.is_file() or spec is None or spec.loader is None:
-        raise fail("E080", f"`{path}` is no Python file", help="--plugin takes the path of a .py file")
+    if not path.is_file():
+        raise fail("E080", f"there is no file `{path}`")
+    if spec is None or spec.loader is None:
+        raise fail("E080", f"`{path}` is no Python file", help="a file with tricks is a .py file")
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     if (folder := str(path.resolve().parent)) not in sys.path:
         sys.path.append(folder)  # last, where what lies beside the file is found and hides nothing

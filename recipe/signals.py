@@ -8,7 +8,7 @@ import shlex
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -18,13 +18,13 @@ TWICE = 1.0
 
 
 class Interrupted(BaseException):
-    """A training that stopped on a signal, its checkpoint saved."""
+    """A training that stopped on a signal, its checkpoint saved; ``options`` are those that it needs to go on."""
 
-    def __init__(self, number: int, folder: Path, step: int) -> None:
+    def __init__(self, number: int, folder: Path, step: int, options: Sequence[str] = ()) -> None:
         self.number, self.folder, self.step = number, folder, step
-        name = signal.Signals(number).name
+        name, command = signal.Signals(number).name, ["recipe", "run", f"--resume={folder}", *options]
         super().__init__(
-            f"stopped at step {step} by {name}; go on with: recipe run --resume={shlex.quote(str(folder))}"
+            f"stopped at step {step} by {name}; go on with: {shlex.join(command)}"
             if step
             else f"stopped by {name} before a step was made; what was saved, of a teacher too, is kept: add --resume"
         )

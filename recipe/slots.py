@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from recipe.diagnostics import Diagnostic, fail
+from recipe.diagnostics import Diagnostic, fail, nearest
 
 if TYPE_CHECKING:
     from recipe.plan import Use
@@ -62,8 +62,11 @@ def reading_key(word: str) -> tuple[int, str, str]:
     return (READING_ORDER.index(verb) if verb in READING_ORDER else len(READING_ORDER), verb, clause)
 
 
-def clashes(uses: Sequence[Use]) -> list[Diagnostic]:
-    """Pairs that write one exclusive slot, or of which one excludes the other; and unmet needs."""
+def clashes(uses: Sequence[Use], known: Collection[str] = ()) -> list[Diagnostic]:
+    """Pairs that write one exclusive slot, or of which one excludes the other; and unmet needs.
+
+    ``known`` are the words that are registered.
+    """
     found = []
     present = {use.word for use in uses}
     for index, use in enumerate(uses):
@@ -75,8 +78,12 @@ def clashes(uses: Sequence[Use]) -> list[Diagnostic]:
                 found.append(clash(other, use, why))
         for need in use.declared.needs:
             if need not in present:
-                message = f"`{use.word}` needs `{need}`"
-                found.append(Diagnostic("E031", message, use.span, help=f"add `{need}`"))
+                message, help = f"`{use.word}` needs `{need}`", f"add `{need}`"
+                if known and need not in known:
+                    near = nearest(need, known)
+                    message += f", which no package registers; `{use.word}` is of {use.declared.package}"
+                    help = f"its author may have meant `{near}`" if near else ""
+                found.append(Diagnostic("E031", message, use.span, help=help))
     return found
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from recipe.api import Trick
+from recipe.cache import code_of_plugins
 from recipe.compiler import Program
 from recipe.devices import Precision
 from recipe.diagnostics import Diagnostic, Diverged, fail
@@ -138,6 +139,7 @@ class Trainer:
         """All that a training needs to go on, bit by bit."""
         return {
             "digest": self.identity,
+            "plugins": code_of_plugins(self.plan),
             "step": self.step,
             "steps_per_epoch": self.steps_per_epoch,
             "training_images": len(self.sets.train.labels),

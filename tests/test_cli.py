@@ -231,6 +231,7 @@ def test_tricks_of_a_verb() -> None:
 
 def test_tricks_of_a_clause_tells_all_about_it() -> None:
     found = command("tricks", "loss", "smooth")
+    assert command("tricks", "loss smooth").stdout == found.stdout
     assert found.status == 0
     for said in (
         "loss smooth [EPSILON] [OVER]",
@@ -242,6 +243,12 @@ def test_tricks_of_a_clause_tells_all_about_it() -> None:
         "package  recipe-compiler",
     ):
         assert said in found.stdout
+
+
+def test_a_source_in_the_first_line_of_a_file_is_shown(tmp_path: Path) -> None:
+    lines = ['"""sharpen: more of it. Someone 1999."""', "from recipe.api import Trick, trick", '@trick("sharpen")']
+    (tmp_path / "x.py").write_text("\n".join([*lines, "class Sharpen(Trick):", '    """Sharpen."""']))
+    assert "\nSomeone 1999.\n" in command("tricks", "sharpen", "--plugin", tmp_path / "x.py").stdout
 
 
 @pytest.mark.parametrize("verb", DIRECTIVES)

@@ -101,7 +101,7 @@ def _plan(plan: Plan) -> str:
 def _order(plan: Plan) -> list[str]:
     rows = [(word, said) for word, several in reasons(plan.uses).items() for said in several]
     shown = [(word if not index or rows[index - 1][0] != word else "", said) for index, (word, said) in enumerate(rows)]
-    title = "why in this order; where nothing is declared, the reading order holds"
+    title = "why in this order; where nothing is declared, it is that of `recipe tricks`"
     return [f"{title}\n{_table(shown)}"] if rows else []
 
 

@@ -22,6 +22,8 @@ from recipe.slots import reading_key
 def command(verb: str | None, name: str | None, plugins: tuple[str, ...]) -> None:
     """Show the vocabulary: every trick in a line, the tricks of a VERB, or all about one trick."""
     words = vocabulary(plugins)
+    if verb is not None and name is None and " " in verb.strip():
+        verb, name = verb.split(maxsplit=1)  # as recipes write them, in one
     if verb is None:
         _overview(words)
     elif verb in DIRECTIVES and name is None:
@@ -81,8 +83,8 @@ def page(trick: type[Trick]) -> str:
     lines = [declared.syntax, "", inspect.cleandoc(trick.__doc__ or "")]
     source = inspect.getmodule(trick)
     about = inspect.cleandoc(source.__doc__ or "") if source else ""
-    if "\n" in about:
-        lines += ["", about.partition("\n")[2].strip()]
+    first, _, more = about.partition("\n")
+    lines += [line for text in (first.partition(". ")[2], more.strip()) if text for line in ("", text)]
     if declared.fields:
         lines += ["", "fields"]
     lines += [_line(field) for field in declared.fields]

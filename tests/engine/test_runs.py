@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shlex
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from torchvision.models import resnet18
 import recipe
 from recipe.api import Trick, trick
 from recipe.bind import bind
+from recipe.cache import code_of
 from recipe.diagnostics import Diverged, RecipeError
 from recipe.registry import Offer, Vocabulary
 from recipe.report import Quiet
@@ -203,6 +205,40 @@ def test_a_signal_saves_and_ends_with_its_status(tmp_path: Path, number: int, st
     assert "--resume" in seen
     assert "Traceback" not in seen
     assert list((out / "checkpoints").glob("step-*.pt"))
+
+
+DIM = '''"""augment dim"""
+from recipe.api import Trick, trick
+
+@trick("augment dim", writes=("inputs",))
+class Dim(Trick):
+    """Take light away."""
+
+    def augment(self, images, draws):
+        return images * 0.5
+'''
+
+
+def test_a_run_with_a_plugin_is_gone_on_with_as_it_says_and_not_with_other_code_unseen(tmp_path: Path) -> None:
+    file, out = tmp_path / "dim it.py", tmp_path / "run"
+    file.write_text(DIM)
+
+    def words() -> Vocabulary:
+        code_of.cache_clear()  # as a process begins
+        return Vocabulary.installed([file])
+
+    def go_on(**options: bool) -> recipe.Run:
+        return recipe.run(TINY, "augment dim", out=out, device="cpu", vocabulary=words(), resume=True, **options)
+
+    with pytest.raises(recipe.Interrupted) as caught:
+        recipe.run(TINY, "augment dim", out=out, device="cpu", vocabulary=words(), listener=SendSignal(2))
+    said = str(caught.value).partition("go on with: ")[2]
+    assert shlex.split(said)[:5] == ["recipe", "run", f"--resume={out}", "--plugin", str(file)]
+    file.write_text(DIM.replace("0.5", "0.25"))
+    with pytest.raises(RecipeError, match=r"E113.*the code of `augment dim` has changed(.|\n)*--allow-changed"):
+        go_on()
+    notes = go_on(allow_changed=True).summary["notes"]
+    assert "the code of `augment dim` is not what the run was begun with" in notes
 
 
 def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path: Path) -> None:

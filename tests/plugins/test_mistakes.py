@@ -125,6 +125,33 @@ def test_a_single_file_may_have_layers_beside_it(tmp_path: Path) -> None:
     assert type(program.model.x).__name__ == "Scale"
 
 
+def test_two_files_whose_layers_have_one_name_are_told_apart_or_refused(tmp_path: Path) -> None:
+    def file(folder: str, word: str, name: str) -> Path:
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / f"{name}.py").write_text("import torch\n\nclass Scale(torch.nn.Identity): ...\n")
+        path = tmp_path / folder / f"{word}.py"
+        body = f'yield Site(end, (Insert(end, (("{word}", Layer("{name}:Scale")),)),))'
+        path.write_text(REWRITE.format(body=body).replace('"focus"', f'"{word}"'))
+        return path
+
+    one, other, third = file("a", "first", "gates"), file("b", "second", "gates"), file("b", "third", "others")
+    with pytest.raises(RecipeError, match=r"E080.*a/gates.py` and .*b/gates.py` have one name(.|\n)*rename the one"):
+        Vocabulary.installed([one, other])
+    program = recipe.compile("base resnet18; first; third", vocabulary=Vocabulary.installed([one, third]))
+    assert type(program.model.first) is not type(program.model.third)
+
+
+def test_a_need_that_nobody_registers_is_its_authors_mistake(tmp_path: Path) -> None:
+    text = REWRITE.format(body="yield Site(end)").replace('@trick("focus"', '@trick("focus", needs=("lr warmpu",)')
+    with pytest.raises(RecipeError, match=r"E031.*no package registers; `focus` is of(.|\n)*meant `lr warmup`"):
+        recipe.compile("base resnet18; focus", vocabulary=words(text, tmp_path))
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"E080.*there is no file `.*nowhere.py`"):
+        Vocabulary.installed([tmp_path / "nowhere.py"])
+
+
 def test_a_word_of_the_language_itself(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"E081.*`include` is a word of the language itself"):
         words(REWRITE.format(body="yield Site(end)").replace('"focus"', '"include"'), tmp_path)
