@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import attrs
 
 from recipe.diagnostics import Diagnostic, RecipeError, fail
-from recipe.evidence import Evidence
 from recipe.fields import Reading
-from recipe.guest import quiet
+from recipe.guest import ask
 from recipe.layers import collect
 from recipe.merge import Merged, merge
 from recipe.plan import Plan, Use
@@ -74,7 +73,7 @@ class _Binder:
         uses = solve(sound)
         training = Training()
         for use in uses:
-            training = _asked(use, _configured, use.trick, training)
+            training = ask(use, "configure", training)
         return _judged(Plan(layers.dialect, uses, training, sources=tuple(sources), vocabulary=self.vocabulary))
 
     def _teacher(self, path: Path, word: Word) -> str:
@@ -109,7 +108,7 @@ def _fill(merged: Merged, dialect: str, errors: list[Diagnostic]) -> list[Use]:
         if one.trick.suggest is not Trick.suggest:
             use = one.fill(dialect, {})
             by = f"{use.word} {use.first}" if use.trick.overrides("build") else use.word
-            suggestions |= {field: (value, f"`{by}`") for field, value in _asked(use, _suggested, use.trick).items()}
+            suggestions |= {field: (value, f"`{by}`") for field, value in ask(use, "suggest").items()}
     filled = []
     for one in merged.values():
         try:
@@ -121,9 +120,9 @@ def _fill(merged: Merged, dialect: str, errors: list[Diagnostic]) -> list[Use]:
 
 def _judged(plan: Plan) -> Plan:
     """The plan with what its tricks warn of, and what published tables say of them."""
-    said = [(use, _asked(use, _warnings, use.trick, plan)) for use in plan.uses]
+    said = [(use, ask(use, "check", plan)) for use in plan.uses]
     warnings = [Diagnostic("W001", text, use.span) for use, texts in said for text in texts]
-    found = [(use, _asked(use, _evidence, use.trick, plan)) for use in plan.uses]
+    found = [(use, ask(use, "evidence", plan)) for use in plan.uses]
     evidence = tuple((use, one) for use, several in found for one in several)
     against = [
         Diagnostic("W002", one.text, use.span, help=f"see {one.table}")
@@ -131,40 +130,3 @@ def _judged(plan: Plan) -> Plan:
         if one.verdict == "against"
     ]
     return attrs.evolve(plan, warnings=(*warnings, *against), evidence=evidence)
-
-
-T = TypeVar("T")
-
-
-def _asked(use: Use, hook: Callable[..., T], *arguments: object) -> T:
-    """What a trick's hook gives; one that fails is a broken plugin, and spoils only its own words."""
-    try:
-        with quiet():
-            return hook(*arguments)
-    except RecipeError as error:  # what the trick itself refuses
-        raise RecipeError(*(attrs.evolve(one, span=one.span or use.span) for one in error.diagnostics)) from None
-    except Exception as error:
-        message = f"`{use.word}` of {use.declared.package} is broken: {type(error).__name__}: {error}"
-        raise fail("E080", message, use.span) from error
-
-
-def _suggested(trick: Trick) -> Mapping[str, Any]:
-    return dict(trick.suggest())
-
-
-def _configured(trick: Trick, training: Training) -> Training:
-    changed = trick.configure(training)
-    if not isinstance(changed, Training):
-        raise TypeError(f"configure() gives a {type(changed).__name__}, not the training")
-    return changed
-
-
-def _warnings(trick: Trick, plan: Plan) -> list[str]:
-    return list(trick.check(plan))
-
-
-def _evidence(trick: Trick, plan: Plan) -> list[Evidence]:
-    found = list(trick.evidence(plan))
-    if wrong := next((one for one in found if not isinstance(one, Evidence)), None):
-        raise TypeError(f"evidence() gives a {type(wrong).__name__}, not Evidence")
-    return found

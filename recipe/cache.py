@@ -21,6 +21,7 @@ from recipe import files
 from recipe.diagnostics import RecipeError
 from recipe.facts import Facts
 from recipe.fields import digest
+from recipe.guest import count
 from recipe.plan import Plan
 from recipe.registry import PLUGIN
 
@@ -47,10 +48,9 @@ def key(plan: Plan) -> str | None:
     """What identifies the facts of a plan; None where it uses a plugin, whose code may depend on anything."""
     if any(foreign(type(use.trick).__module__) for use in plan.uses):
         return None
-    data = plan.use("data")
     try:
-        counted = [data.trick.count_classes(), data.trick.count_images()] if data else None
-    except (OSError, ValueError):  # of which compiling tells
+        counted = [count(plan, "count_classes"), count(plan, "count_images")]
+    except RecipeError:  # of which compiling tells
         return None
     found = {
         "plan": plan.digest,

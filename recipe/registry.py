@@ -17,7 +17,7 @@ import attrs
 
 from recipe.diagnostics import RecipeError, fail
 from recipe.fields import digest
-from recipe.guest import Endless, importing
+from recipe.guest import Endless, first_line, importing
 from recipe.source import Span
 from recipe.trick import API_VERSION, Trick
 
@@ -125,10 +125,9 @@ class Vocabulary:
 
 def _said(error: BaseException) -> str:
     """What was raised, in a line; of a name that our API lacks, its version too."""
-    first = (str(error).strip() or "no message").split("\n")[0]
     if isinstance(error, ImportError) and error.name == "recipe.api" and not isinstance(error, ModuleNotFoundError):
-        return f"{first.partition(' (')[0]}, of which this is version {API_VERSION}"
-    return f"{type(error).__name__}: {first}"
+        return f"{str(error).partition(' (')[0]}, of which this is version {API_VERSION}"
+    return first_line(error)
 
 
 def _from_file(path: Path) -> list[tuple[Key, Offer]]:

@@ -12,6 +12,7 @@ from recipe.diagnostics import nearest
 from recipe.edits import Layer, Site
 from recipe.evidence import Evidence
 from recipe.fields import Field, architecture, choice, integer, number, numbers, path, teacher
+from recipe.hooks import HOOKS
 from recipe.slots import COMBINED, EXCLUSIVE
 from recipe.training import Progress, Training
 
@@ -59,15 +60,20 @@ class Trick:
 
     The hooks, in the order in which a recipe meets them::
 
-        plan      suggest   other fields' values where the recipe gives none
-                  check     warnings that need no torch
-                  evidence  what published tables say for and against
-                  configure settings of the training
-        compile   build     the stock model (with constructor, image_size, weight_shapes, load_weights)
-                  rewrite   edits of its graph
-        train     open      the images (with count_classes, count_images)
-                  group     options of the optimizer for a parameter
-                  optimize  the optimizer
+        plan      suggest        other fields' values where the recipe gives none
+                  configure      settings of the training
+                  check          warnings that need no torch
+                  evidence       what published tables say for and against
+        compile   count_classes  how many there are, if that is known before the images are opened
+                  build          the stock model
+                  image_size     of the images that it was made for
+                  weight_shapes  the shapes of the pretrained weights that the recipe asks for
+                  rewrite        edits of its graph
+                  count_images   how many there are to train on, if that is known before they are opened
+        train     open           the images
+                  load_weights   the pretrained weights
+                  group          options of the optimizer for a parameter
+                  optimize       the optimizer
                   for each batch:
                       factor      of the learning rate
                       box         the part of each image that is seen
@@ -84,6 +90,7 @@ class Trick:
                       adjust      the gradients
                       (the optimizer's step)
                       average     the average of the weights
+        export    constructor    what makes the stock model, as source
 
     Tricks are values: a hook keeps nothing, and its result follows from its arguments. That, and randomness from
     `Draws` alone, is what lets a training be repeated, shared among processes and resumed bit by bit. Within the model
@@ -209,8 +216,6 @@ class Trick:
         """Whether this trick implements a hook."""
         return getattr(type(self), hook) is not getattr(Trick, hook)
 
-
-HOOKS = tuple(name for name in vars(Trick) if not name.startswith("_") and name != "overrides" and name != "declared")
 
 FIELDS = (number, integer, numbers, choice, path, architecture, teacher)
 

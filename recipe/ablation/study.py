@@ -76,7 +76,7 @@ class Study:
             statements = row.unit.statements if row.unit else ()
             said = "; ".join(filter(None, (note, _substituted(row.plan.training.precision, cells))))
             lines.append(Line(row.label, row.reference, statements, params, macs, cells, said))
-        data = dict.fromkeys(use.statement() for row in self.rows if (use := row.plan.use("data")))
+        data = dict.fromkeys(use.statement() for row in self.rows if (use := row.plan.images))
         batches = sorted({row.plan.training.batch for row in self.rows})
         about = f"{' or '.join(data)}; {self.epochs}, batch {' or '.join(map(str, batches))}."
         return Table(self.title, self.mode, self.full.canonical(), self.seeds, tuple(lines), (about,))
@@ -126,7 +126,7 @@ def study(
     rows = rows_of(plan, mode, over)
     costs, notes = _compiled(rows)
     if workers.local:  # else the images need not be here
-        for one in {use.statement(): row.plan for row in rows if (use := row.plan.use("data"))}.values():
+        for one in {use.statement(): row.plan for row in rows if (use := row.plan.images)}.values():
             open_sets(one)
     named = digest(json.dumps([mode, *(row.plan.digest for row in rows), *_plugins(rows)]).encode())
     home = Home(Path(out) if out is not None else ROOT / f"{name}-{mode}-{named[:8]}")
