@@ -11,7 +11,7 @@ import attrs
 from recipe.diagnostics import nearest
 from recipe.edits import Layer, Site
 from recipe.evidence import Evidence
-from recipe.fields import Field, architecture, choice, integer, number, numbers, path, teacher
+from recipe.fields import Field, Number, architecture, choice, integer, number, numbers, path, teacher
 from recipe.hooks import HOOKS
 from recipe.slots import COMBINED, EXCLUSIVE
 from recipe.training import Progress, Training
@@ -227,6 +227,9 @@ VALUE = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]*")
 
 T = TypeVar("T", bound=type[Trick])
 
+SIZES = ("size", "workers")
+"""The fields of a trick that opens images, each a whole number."""
+
 
 def _syntax(word: str, fields: tuple[Field, ...]) -> str:
     parts, named = [], False
@@ -235,6 +238,13 @@ def _syntax(word: str, fields: tuple[Field, ...]) -> str:
         parts.append(text if field.required else f"[{text}]")
         named = named or field.kind.many  # a field that takes all that follows leaves only names to those after it
     return " ".join([word, *parts])
+
+
+def _opens(made: type[Trick], word: str, fields: Sequence[Field]) -> None:
+    """See that a trick which opens images says their size, and how many processes load them. Raises `TypeError`."""
+    sizes = [field.name for field in fields if isinstance(field.kind, Number) and field.kind.whole]
+    if made.open is not Trick.open and (missing := [name for name in SIZES if name not in sizes]):
+        raise TypeError(f"trick `{word}`: it opens images, and needs the field `{missing[0]}: int = integer(…)`")
 
 
 @dataclass_transform(
@@ -301,6 +311,7 @@ def trick(
                 raise TypeError(f"trick `{word}`: no recipe can write the word `{wrong[0]}` of `{field.name}`")
             if not field.help:
                 raise TypeError(f"trick `{word}`: `{field.name}` needs a line of help")
+        _opens(made, word, fields)
         made.declared = Declared(
             word, reads, writes, after, needs, excludes, tuple(fields), _syntax(word, tuple(fields))
         )
