@@ -45,10 +45,14 @@ class Named:
 
         Raises `RecipeError` for a teacher that can't be.
         """
+        verbs = [self.trick.declared.verb]
+        if self.trick.open is not Trick.open:  # what is suggested for `data` is for the images, whatever their verb
+            verbs.append("data")
         values: dict[str, Any] = {}
         origins: dict[str, Origin] = {}
         for field in self.trick.declared.fields:
-            suggestion = suggestions.get(f"{self.trick.declared.verb} {field.name}")
+            suggested = (suggestions.get(f"{verb} {field.name}") for verb in verbs)
+            suggestion = next(filter(None, suggested), None)
             if field.name in self.given:
                 value, span = self.given[field.name]
                 values[field.name] = value.make() if isinstance(value, Later) else value

@@ -76,6 +76,12 @@ def test_a_plan_knows_them(plugin: Path) -> None:
     assert bind("base resnet18", words=words).images is None
 
 
+def test_what_a_model_suggests_for_data_is_for_them(plugin: Path) -> None:
+    plugin.write_text(plugin.read_text().replace("maximum=64", "maximum=512"))
+    use = bind("base inception_v3; pictures", words=Vocabulary.installed([plugin])).images
+    assert (use and use.values["size"], use and str(use.origins["size"])) == (299, "suggested by `base inception_v3`")
+
+
 def test_they_are_checked(plugin: Path) -> None:
     assert command("check", TEXT, "--plugin", plugin).status == 0
     found = command("check", f"{TEXT}; data digits", "--plugin", plugin)
