@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from recipe.graph.net import Block, Net
     from recipe.graph.shapes import on_meta
     from recipe.graph.weights import safetensors_shapes
-    from recipe.images import Files, InMemory, Sets, in_memory
+    from recipe.images import Files, Images, InMemory, Sets, in_memory
     from recipe.objective import Judged
     from recipe.plan import Plan
 
@@ -58,6 +58,7 @@ __all__ = [
     "Evidence",
     "Files",
     "Floats",
+    "Images",
     "InMemory",
     "Initialise",
     "Insert",
@@ -93,6 +94,7 @@ _LAZY = {
     "Draws": "recipe.draws",
     "Floats": "recipe.draws",
     "Files": "recipe.images",
+    "Images": "recipe.images",
     "InMemory": "recipe.images",
     "Sets": "recipe.images",
     "in_memory": "recipe.images",

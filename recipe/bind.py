@@ -9,9 +9,8 @@ from pathlib import Path
 import attrs
 
 from recipe.diagnostics import Diagnostic, RecipeError, fail
-from recipe.evidence import Evidence
 from recipe.fields import Reading
-from recipe.guest import asked
+from recipe.guest import ask
 from recipe.layers import collect
 from recipe.merge import Merged, merge
 from recipe.plan import Plan, Use
@@ -22,7 +21,6 @@ from recipe.source import Source, Span
 from recipe.statements import Named, named
 from recipe.suggestions import suggestions
 from recipe.syntax import Statement, Word, read
-from recipe.trick import Trick
 
 MAX_TEACHERS = 4
 """How deep recipes may name teachers that name teachers."""
@@ -135,9 +133,9 @@ def _fill(merged: Merged, vocabulary: Vocabulary, dialect: str, errors: list[Dia
 
 def _judged(plan: Plan) -> Plan:
     """The plan with what its tricks warn of, and what published tables say of them."""
-    said = [(use, asked(use, _warnings, use.trick, plan)) for use in plan.uses]
+    said = [(use, ask(use, "check", plan)) for use in plan.uses]
     warnings = [Diagnostic("W001", text, use.span) for use, texts in said for text in texts]
-    found = [(use, asked(use, _evidence, use.trick, plan)) for use in plan.uses]
+    found = [(use, ask(use, "evidence", plan)) for use in plan.uses]
     evidence = tuple((use, one) for use, several in found for one in several)
     against = [
         Diagnostic("W002", one.text, use.span, help=f"see {one.table}")
@@ -145,14 +143,3 @@ def _judged(plan: Plan) -> Plan:
         if one.verdict == "against"
     ]
     return attrs.evolve(plan, warnings=(*warnings, *against), evidence=evidence)
-
-
-def _warnings(trick: Trick, plan: Plan) -> list[str]:
-    return list(trick.check(plan))
-
-
-def _evidence(trick: Trick, plan: Plan) -> list[Evidence]:
-    found = list(trick.evidence(plan))
-    if wrong := next((one for one in found if not isinstance(one, Evidence)), None):
-        raise TypeError(f"evidence() gives a {type(wrong).__name__}, not Evidence")
-    return found

@@ -21,6 +21,7 @@ from recipe import files
 from recipe.diagnostics import RecipeError
 from recipe.facts import Facts
 from recipe.fields import digest
+from recipe.guest import count
 from recipe.plan import Plan
 from recipe.registry import PLUGIN
 
@@ -47,7 +48,7 @@ def key(plan: Plan) -> str | None:
     """What identifies the facts of a plan; None where it uses a plugin, whose code may depend on anything."""
     try:
         found = outside(plan)
-    except (OSError, ValueError):  # of which compiling tells
+    except (OSError, RecipeError):  # of which compiling tells
         return None
     if found["plugins"]:
         return None
@@ -63,11 +64,10 @@ def key(plan: Plan) -> str | None:
 def outside(plan: Plan) -> dict[str, Any]:
     """What a plan's digest does not tell of it: how many images there are, its files, and the code of its plugins.
 
-    Raises `OSError` or `ValueError` where the images can't be counted or a file can't be read.
+    Raises `RecipeError` where the images can't be counted, and `OSError` where a file can't be read.
     """
-    data = plan.use("data")
     return {
-        "images": [data.trick.count_classes(), data.trick.count_images()] if data else None,
+        "images": [count(plan, "count_classes"), count(plan, "count_images")],
         "files": sorted(_files(plan)),
         "plugins": sorted(code_of_plugins(plan).values()),
     }

@@ -18,10 +18,9 @@ from recipe.graph.apply import Shapes, account, apply, parameters
 from recipe.graph.net import Net
 from recipe.graph.shapes import Costs, measure, on_meta, propagate
 from recipe.graph.trace import trace
-from recipe.graph.weights import given_names, materialise, own_digest, settings_of
-from recipe.guest import quiet
+from recipe.graph.weights import given_names, materialise, own_digest, settings_of, stock_model
+from recipe.guest import ask, broken, count
 from recipe.inputs import override, source_from
-from recipe.objective import ask
 from recipe.plan import Plan, Use
 from recipe.registry import Vocabulary
 from recipe.source import Source
@@ -133,70 +132,48 @@ class _State:
 
 def _build(state: _State) -> None:
     """Build the stock model on the meta device, where it costs no memory."""
-    base = state.plan.use("base")
-    assert base is not None
     state.name = state.plan.model
-    try:
-        if state.module is not None:
-            _own_model(state, base)
-        else:
-            state.graph = on_meta(lambda: base.trick.build(_classes(state.plan)))  # type: ignore[assignment]
-    except RecipeError:
-        raise
-    except Exception as error:  # a model's own code raises anything
-        raise fail("E102", f"`{state.name}` of `{base.word}` can't be built: {error}", base.span) from error
+    if state.module is not None:
+        _own_model(state, state.module)
+    else:
+        state.graph = on_meta(lambda: stock_model(state.plan, _classes(state.plan)))  # type: ignore[assignment]
 
 
-def _own_model(state: _State, base: Use) -> None:
+def _own_model(state: _State, module: nn.Module) -> None:
     """A copy of the user's own model, which the recipe then must not describe."""
-    assert state.module is not None
+    base = state.plan.base
     given = [name for name, origin in base.origins.items() if origin.kind in ("file", "override")]
     if state.name != "module" or set(given) - {"model"}:
         help = "with base=, leave `base` out of the recipe, or write `base module`"
         raise fail("E023", f"the recipe says `{base.statement()}`, and the model is given too", base.span, help=help)
+    state.name = type(module).__name__
     names: dict[int, str] = {}
-    for name, parameter in state.module.named_parameters(remove_duplicate=False):
+    for name, parameter in module.named_parameters(remove_duplicate=False):
         owner = names.setdefault(id(parameter), name)
-        shared = state.module.get_submodule(name.rpartition(".")[0]) is state.module.get_submodule(
-            owner.rpartition(".")[0]
-        )
+        shared = module.get_submodule(name.rpartition(".")[0]) is module.get_submodule(owner.rpartition(".")[0])
         if owner != name and not shared:
-            raise ValueError(f"`{owner}` and `{name}` are one parameter, which a rewrite would part")
-    state.name = type(state.module).__name__
-    state.graph = copy.deepcopy(state.module).to("meta")  # type: ignore[assignment]
+            why = f"`{owner}` and `{name}` are one parameter, which a rewrite would part"
+            raise fail("E102", f"`{state.name}` can't be used: {why}", base.span)
+    try:
+        state.graph = copy.deepcopy(module).to("meta")  # type: ignore[assignment]
+    except Exception as error:  # a model's own code raises anything
+        raise fail("E102", f"`{state.name}` can't be copied: {error}", base.span) from error
 
 
 def _classes(plan: Plan) -> int | None:
-    """The number of classes of the plan's images, where there are images and they can be asked."""
-    data = plan.use("data")
-    count = getattr(plan.base, "classes", None)
-    if count or data is None:
-        return count
-    try:
-        return data.trick.count_classes()
-    except (OSError, ValueError) as error:
-        raise fail("E070", f"`{data.word}`: {error}", data.span) from error
+    """The number of classes that the recipe says, else that of its images, where there are images that can be asked."""
+    said: int | None = plan.base.values.get("classes")
+    return said or count(plan, "count_classes")
 
 
 def _trace(state: _State) -> None:
     """Trace it into a graph and give every node its shape; the images must fit."""
-    data = state.plan.use("data")
+    images = state.plan.images
     state.graph = trace(state.graph, state.name)
-    state.size = data.trick.size if data else state.plan.base.image_size()  # type: ignore[attr-defined]
+    state.size = images.values["size"] if images else ask(state.plan.base, "image_size")
     state.classes = _logits(state, state.name)
     state.stock = parameters(state.graph)
-    state.given = _given(state)
-
-
-def _given(state: _State) -> frozenset[str]:
-    """The parameters that the recipe's `weights=` provides; what is wrong with them is told with its place."""
-    base = state.plan.use("base")
-    assert base is not None
-    try:
-        return given_names(state.plan, state.stock)
-    except RecipeError as error:
-        span = base.origins["weights"].span
-        raise RecipeError(*(attrs.evolve(d, span=d.span or span) for d in error.diagnostics)) from None
+    state.given = given_names(state.plan, state.stock)
 
 
 def _logits(state: _State, name: str) -> int:
@@ -212,9 +189,7 @@ def _logits(state: _State, name: str) -> int:
 
 def _rewrite(state: _State) -> None:
     """Let every trick rewrite the graph, in the solved order; after each, verify shapes and parameters."""
-    for use in state.plan.uses:
-        if not use.trick.overrides("rewrite"):
-            continue
+    for use in state.plan.hooked("rewrite"):
         sites = _sites(state, use)
         if not sites:
             raise fail(
@@ -259,21 +234,12 @@ def _still_fits(state: _State, use: Use) -> None:
 
 
 def _sites(state: _State, use: Use) -> tuple[Site, ...]:
-    """The sites that a trick finds; a hook that fails is its own fault, and told as such."""
+    """The sites that a trick finds; a hook that changes what it only looks at is at fault, and told as such."""
     before = _fingerprint(state.graph)
-    try:
-        with quiet():
-            sites = tuple(use.trick.rewrite(Net(state.graph)))
-    except RecipeError as error:  # what the trick itself refuses
-        raise RecipeError(*(attrs.evolve(one, span=one.span or use.span) for one in error.diagnostics)) from None
-    except Exception as error:
-        message = f"`{use.word}` of {use.declared.package} is broken: {type(error).__name__}: {error}"
-        raise fail("E105", message, use.span) from error
-    if not all(isinstance(site, Site) for site in sites):
-        raise fail("E105", f"`{use.word}` of {use.declared.package} is broken: rewrite() gives no sites", use.span)
+    sites = tuple(ask(use, "rewrite", Net(state.graph)))
     if changed := [address for address, what in _fingerprint(state.graph).items() if before.get(address) != what]:
-        message = f"`{use.word}` of {use.declared.package} is broken: rewrite() itself changes `{changed[0]}`"
-        raise fail("E105", message, use.span, help="let it give edits, which are told, compared and exported")
+        help = "let it give edits, which are told, compared and exported"
+        raise broken(use, "rewrite", f"it changes `{changed[0]}` itself", help=help)
     return sites
 
 
@@ -308,8 +274,8 @@ def _resize(state: _State) -> None:
     """See that images of the smallest size that a trick makes of them fit too."""
     training = state.plan.training
     epochs = range(0, training.epochs, max(1, training.epochs // EPOCHS_LOOKED_AT))
-    for trick in state.plan.hooked("resolution"):
-        sides = [int(ask(trick, "resolution", state.size, Progress(epoch, 1, training.epochs))) for epoch in epochs]
+    for use in state.plan.hooked("resolution"):
+        sides = [int(ask(use, "resolution", state.size, Progress(epoch, 1, training.epochs))) for epoch in epochs]
         if min(sides) < state.size:
             try:
                 propagate(state.graph, min(sides), state.name)
@@ -372,7 +338,7 @@ def compile(
     """
     if isinstance(recipe, Plan):
         if statements:
-            data = recipe.use("data") is not None  # which may be implied
+            data = recipe.images is not None  # which may be implied
             recipe = bind([*recipe.sources, *override(statements)], vocabulary or recipe.vocabulary, data=data)
         return lower(recipe, base=base, device=device)
     sources = [source_from(recipe)]

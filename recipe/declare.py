@@ -10,10 +10,11 @@ from typing import Any, TypeVar, dataclass_transform
 import attrs
 
 from recipe.diagnostics import listing, nearest
-from recipe.fields import Field, architecture, choice, integer, number, numbers, path, teacher
+from recipe.fields import Field, Number, architecture, choice, integer, number, numbers, path, teacher
+from recipe.hooks import HOOKS
 from recipe.layers import DIALECTS
 from recipe.slots import COMBINED, EXCLUSIVE
-from recipe.trick import HOOKS, RESERVED, Declared, Trick
+from recipe.trick import RESERVED, Declared, Trick
 
 FIELDS = (number, integer, numbers, choice, path, architecture, teacher)
 
@@ -22,6 +23,9 @@ WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_:-]*")
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]*")
 """A name of the grammar: that of a field, or a word that one takes."""
+
+SIZES = ("size", "workers")
+"""The fields of a trick that opens images, each a whole number."""
 
 T = TypeVar("T", bound=type[Trick])
 
@@ -119,6 +123,13 @@ def _help(field: Field) -> str | None:
 OF_FIELD: tuple[OfField, ...] = (_name, _dialects, _defaults, _values, _help)
 
 
+def _sizes(made: type[Trick], fields: Iterable[Field]) -> str | None:
+    """What is missing of a trick that opens images, which says their size and how many processes load them."""
+    whole = {field.name for field in fields if isinstance(field.kind, Number) and field.kind.whole}
+    missing = [name for name in SIZES if name not in whole] if made.open is not Trick.open else []
+    return f"it opens images, and needs the field `{missing[0]}: int = integer(…)`" if missing else None
+
+
 def _own_fields(cls: type) -> Iterator[str]:
     """The names of the fields that a class itself states, and that nothing has made attributes of yet."""
     return (name for name, value in vars(cls).items() if "recipe" in getattr(value, "metadata", ()))
@@ -171,7 +182,7 @@ def trick(
             _hold(check(cls, declared) for check in OF_CLASS)
             made = attrs.frozen(kw_only=True, eq=True)(cls)
             fields = tuple(_fields(made))
-            _hold(check(field) for field in fields for check in OF_FIELD)
+            _hold([*(check(field) for field in fields for check in OF_FIELD), _sizes(made, fields)])
         except TypeError as error:
             raise TypeError(f"trick `{word}`: {error}") from None
         made.declared = attrs.evolve(declared, fields=fields, syntax=_syntax(word, fields))

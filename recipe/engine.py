@@ -20,7 +20,8 @@ from recipe.compiler import Program, lower
 from recipe.devices import environment, pick, precision
 from recipe.diagnostics import fail
 from recipe.folder import begin_folder, choose_folder, clean_folder, hold, lock_text, measured, summary_of
-from recipe.images import Sets
+from recipe.guest import ask, broken
+from recipe.images import Sets, unfit
 from recipe.inputs import override, source_from
 from recipe.loop import Loop
 from recipe.objective import Teach, objective
@@ -50,26 +51,28 @@ class Run:
 
 def open_sets(plan: Plan) -> Sets:
     """The plan's images. Raises `RecipeError` (E070) where they are missing or unfit."""
-    data = plan.use("data")
-    assert data is not None
+    use = plan.images
+    assert use is not None
     try:
-        sets = data.trick.open()
+        sets: Sets = ask(use, "open")
     except (MemoryError, RuntimeError) as error:
         reason = (str(error) or "there is too little memory").splitlines()[0]
-        raise fail("E070", f"`{data.word}` can't be read: {reason}", data.span) from error
+        raise fail("E070", f"`{use.word}` can't be read: {reason}", use.span) from error
     except (OSError, ValueError) as error:
         named = isinstance(error, OSError) and error.strerror
         reason = f"{error.strerror}: {error.filename}".lower() if named else str(error)  # type: ignore[union-attr]
-        raise fail("E070", f"`{data.word}`: {reason}", data.span) from error
+        raise fail("E070", f"`{use.word}`: {reason}", use.span) from error
+    if why := unfit(sets):
+        raise broken(use, "open", why)
     if len(sets.train.labels) < 2:
-        raise fail("E070", f"`{data.word}` has fewer than two images to train on", data.span)
+        raise fail("E070", f"`{use.word}` has fewer than two images to train on", use.span)
     if not len(sets.test.labels):
-        raise fail("E070", f"`{data.word}` has no image to evaluate by", data.span)
+        raise fail("E070", f"`{use.word}` has no image to evaluate by", use.span)
     for part in (sets.train, sets.test):
         if not 0 <= int(part.labels.min()) <= int(part.labels.max()) < sets.classes:
-            raise fail("E070", f"`{data.word}` has labels that are none of its {sets.classes} classes", data.span)
+            raise fail("E070", f"`{use.word}` has labels that are none of its {sets.classes} classes", use.span)
     if sets.classes < 2:
-        raise fail("E070", f"`{data.word}` has fewer than two classes to tell apart", data.span)
+        raise fail("E070", f"`{use.word}` has fewer than two classes to tell apart", use.span)
     return sets
 
 
@@ -78,7 +81,7 @@ def plan_of(recipe: str | Path | Source | Plan | Program, statements: tuple[str,
     if isinstance(recipe, Program):
         recipe = recipe.plan
     if isinstance(recipe, Plan):
-        if recipe.use("data") and not statements:
+        if recipe.images and not statements:
             return recipe
         return bind([*recipe.sources, *override(statements)], recipe.vocabulary or vocabulary, data=True)
     return bind([source_from(recipe), *override(statements)], vocabulary, data=True)
@@ -252,9 +255,8 @@ def prepare(plan: Plan, compiled: Program | None = None) -> tuple[Sets, Program]
 def fit_classes(program: Program, classes: int) -> None:
     """Raise `RecipeError` (E071) where a model has fewer outputs than the images have classes."""
     if program.classes < classes:
-        base = program.plan.use("base")
         message = f"the model has {program.classes} outputs, and the data {classes} classes"
-        raise fail("E071", message, base.span if base else None)
+        raise fail("E071", message, program.plan.base.span)
 
 
 def dry(

@@ -1,4 +1,4 @@
-"""Running the code of a plugin so that what it does wrong spoils nothing else."""
+"""Running the code of a plugin so that what it does wrong is told as its fault, and spoils nothing else."""
 
 from __future__ import annotations
 
@@ -8,16 +8,21 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import FrameType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from recipe.diagnostics import RecipeError, fail
+from recipe.hooks import HOOKS
+from recipe.source import Span
 
 if TYPE_CHECKING:
-    from recipe.plan import Use
+    from recipe.plan import Plan, Use
+
+SHORT = 60
+"""Letters of what a hook wrongly gives that are shown."""
 
 IMPORT_SECONDS = 60.0
 """How long the import of a plugin may take; one that imports torch takes a few seconds."""
@@ -25,11 +30,93 @@ IMPORT_SECONDS = 60.0
 AGAIN_SECONDS = 1.0
 """How long after that it is told once more, each time that it goes on all the same."""
 
-T = TypeVar("T")
-
 
 class Endless(BaseException):
     """A plugin's import that takes longer than it may; no `Exception`, which it might catch in a loop."""
+
+
+def ask(use: Use, hook: str, *arguments: Any, at: Span | None = None) -> Any:
+    """What a trick's hook gives; one that fails, or gives something else than it must, is told as its fault.
+
+    ``at`` is the place in the recipe, where that is another than the trick's words. What the trick itself refuses gets
+    the place too. Raises, beside `RecipeError`, what the hook may raise of what it reads (`Hook.lets`).
+    """
+    about = HOOKS[hook]
+    with quiet(), fault_of(use, hook, at=at):
+        found = getattr(use.trick, hook)(*arguments)
+        if isinstance(found, Iterator):  # whose code has still to run
+            found = tuple(found)
+        right = about.right(found, *arguments)
+    if not right:
+        raise broken(use, hook, f"it gives {_shown(found)}, not {about.gives}", at=at)
+    return found
+
+
+@contextlib.contextmanager
+def fault_of(use: Use, what: str, *, at: Span | None = None) -> Iterator[None]:
+    """A context in which a trick's code runs, a hook of it or another part: what is raised is the trick's fault."""
+    lets = HOOKS[what].lets if what in HOOKS else ()
+    try:
+        with placed(at or use.span):
+            yield
+    except RecipeError:
+        raise
+    except lets:
+        raise
+    except (Exception, SystemExit) as error:
+        if _is_out_of_memory(error):
+            raise
+        raise broken(use, what, first_line(error), at=at) from error
+
+
+@contextlib.contextmanager
+def placed(span: Span | None) -> Iterator[None]:
+    """A context in which an error without a place in the recipe gets this one."""
+    try:
+        yield
+    except RecipeError as error:
+        raise type(error)(*(attrs.evolve(one, span=one.span or span) for one in error.diagnostics)) from error
+
+
+def broken(use: Use, what: str, why: str, *, at: Span | None = None, help: str = "") -> RecipeError:
+    """What a trick does wrong, in a hook or in another part, as an error that names its package."""
+    code = HOOKS[what].code if what in HOOKS else "E080"
+    return fail(code, f"`{use.word}` of {use.declared.package} is broken: {what}: {why}", at or use.span, help=help)
+
+
+def count(plan: Plan, hook: str) -> int | None:
+    """The number of classes, or of training images, of a plan's images; None where there are none, or can't be asked.
+
+    Raises `RecipeError` (E070) where they can't be read.
+    """
+    use = plan.images
+    if use is None:
+        return None
+    try:
+        found: int | None = ask(use, hook)
+    except (OSError, ValueError) as error:
+        raise fail("E070", f"`{use.word}`: {error}", use.span) from error
+    return found
+
+
+def first_line(error: BaseException) -> str:
+    """What was raised, in a line."""
+    return f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0]}"
+
+
+def _shown(found: Any) -> str:
+    """Something in a few words: its shape, where it has one; itself, where that is short."""
+    shape, kind = getattr(found, "shape", None), type(found).__name__
+    if isinstance(shape, tuple):
+        return f"{kind} {(*shape,)}"
+    text = repr(found)
+    return text if len(text) <= SHORT and text.isprintable() else f"a {kind}"
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Whether a device has too little memory, which is no fault of a trick; without torch there is none."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(error, torch.OutOfMemoryError)
 
 
 @contextlib.contextmanager
@@ -95,15 +182,3 @@ def _limited(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-
-
-def asked(use: Use, hook: Callable[..., T], *arguments: object) -> T:
-    """What a trick's hook gives; one that fails is a broken plugin, and spoils only its own words."""
-    try:
-        with quiet():
-            return hook(*arguments)
-    except RecipeError as error:  # what the trick itself refuses
-        raise RecipeError(*(attrs.evolve(one, span=one.span or use.span) for one in error.diagnostics)) from None
-    except Exception as error:
-        message = f"`{use.word}` of {use.declared.package} is broken: {type(error).__name__}: {error}"
-        raise fail("E080", message, use.span) from error

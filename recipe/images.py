@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import attrs
 import numpy as np
@@ -25,8 +25,9 @@ IMAGENET_MEAN = (123.68 / 255, 116.779 / 255, 103.939 / 255)
 IMAGENET_STD = (58.393 / 255, 57.12 / 255, 57.375 / 255)
 
 
+@runtime_checkable
 class Images(Protocol):
-    """A set of labelled images."""
+    """A set of labelled images: what `open` gives for training, and for evaluation."""
 
     @property
     def labels(self) -> Tensor:
@@ -41,8 +42,9 @@ class Images(Protocol):
     def fetch(self, indices: npt.NDArray[np.int64], boxer: Callable[[int, int, int], Array] | None) -> Tensor:
         """The images with these numbers: uint8 (N, 3, H, W).
 
-        ``boxer`` gives the box of one image by its position in ``indices`` and its height and width; a uniform set
-        leaves it unused.
+        ``boxer`` gives the box of one image by its position in ``indices`` and its height and width: (4,) of top, left,
+        height and width, in pixels, to be cut out and scaled to the size of the set. Without one, in evaluation and
+        where no trick crops, the image is taken whole. A uniform set leaves it unused.
         """
         ...
 
@@ -102,6 +104,25 @@ def in_memory(train: InMemory, test: InMemory, classes: int, size: int) -> Sets:
     mean = total / count
     std = (squares / count - mean.square()).clamp_min(1e-6).sqrt()
     return Sets(resized[0], resized[1], classes, tuple(mean.tolist()), tuple(std.tolist()))
+
+
+def unfit(sets: Sets) -> str | None:
+    """What is wrong with sets that a trick made; None where nothing is."""
+    parts: dict[str, Any] = {"train": sets.train, "test": sets.test}
+    for name, part in parts.items():
+        if not isinstance(part, Images):
+            missing = next(one for one in ("labels", "uniform", "fetch") if not hasattr(part, one))
+            return f"`{name}` of its Sets, a {type(part).__name__}, has no `{missing}`"
+        labels = part.labels
+        if not (isinstance(labels, Tensor) and labels.dtype is torch.int64 and labels.ndim == 1):
+            kind = f"{labels.dtype} {(*labels.shape,)}" if isinstance(labels, Tensor) else type(labels).__name__
+            return f"the labels of `{name}` are {kind}, not torch.int64 (N,)"
+    classes: Any = sets.classes
+    if not isinstance(classes, int):
+        return f"the classes of its Sets are {classes!r:.60}, not their number"
+    if not len(sets.mean) == len(sets.std) == 3:
+        return "mean and std of its Sets are not of three channels"
+    return None
 
 
 def resize(pixels: Tensor, size: int) -> Tensor:

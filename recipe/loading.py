@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import attrs
 import numpy as np
@@ -13,8 +14,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from recipe.diagnostics import Diagnostic, RecipeError
+from recipe.diagnostics import Diagnostic, RecipeError, fail
 from recipe.draws import Draws, order
+from recipe.guest import first_line
 from recipe.images import Array, Boxer, Images
 from recipe.training import Training
 
@@ -69,6 +71,36 @@ def share(images: int, rank: int, world: int) -> slice:
     return slice(min(start, images), stop)
 
 
+def fetched(images: Images, indices: Numbers, boxer: Callable[[int, int, int], Array] | None = None) -> Tensor:
+    """Images by their numbers: uint8 (N, 3, H, W).
+
+    Raises `RecipeError` for those that can't be read (E070), and for a set that does not keep to `Images` (E080).
+    """
+    kind = type(images)
+    name = f"`fetch` of `{kind.__module__}.{kind.__qualname__}`"
+    try:
+        found: Any = images.fetch(indices, boxer)
+    except RecipeError:
+        raise
+    except (OSError, ValueError) as error:
+        raise fail("E070", f"an image can't be read: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise fail("E080", f"{name} is broken: {first_line(error)}") from error
+    wanted = (torch.uint8, 4, (len(indices), 3))
+    if isinstance(found, Tensor) and (found.dtype, found.ndim, found.shape[:2]) == wanted:
+        return found
+    given = f"{found.dtype} {(*found.shape,)}" if isinstance(found, Tensor) else f"a {type(found).__name__}"
+    raise fail("E080", f"{name} is broken: it gives {given}, not torch.uint8 ({len(indices)}, 3, H, W)")
+
+
+def unreadable(error: RecipeError) -> str:
+    """Why an image is passed over; what is no fault of the image is raised again."""
+    (why,) = error.diagnostics
+    if why.code != "E070":
+        raise error
+    return why.message
+
+
 class Steps(Dataset[Loaded]):
     """The batches of a training, by step; a pure function of the seed and the step."""
 
@@ -112,14 +144,14 @@ class Steps(Dataset[Loaded]):
     def _fetch(self, indices: Numbers, epoch: int, step: int) -> Tensor:
         boxer = self.boxer
         if boxer is None:
-            return self.images.fetch(indices, None)
+            return fetched(self.images, indices)
 
         def one(place: int, height: int, width: int) -> Array:
             draws = Draws(self.training.seed, epoch, indices[place : place + 1], step, "crop")
             box: Array = boxer(draws, np.array([float(height)]), np.array([float(width)]))[0]
             return box
 
-        return self.images.fetch(indices, one)
+        return fetched(self.images, indices, one)
 
     def _sound(self, places: Numbers, whole: Numbers, epoch: int, step: int) -> tuple[Tensor, Numbers, dict[int, str]]:
         """The images at some places of a batch; one that can't be decoded is stood in for by the next that can.
@@ -138,7 +170,7 @@ class Steps(Dataset[Loaded]):
                 try:
                     pixels.append(self._fetch(index, epoch, step))
                 except RecipeError as error:
-                    skipped[int(index[0])] = error.diagnostics[0].message
+                    skipped[int(index[0])] = unreadable(error)
                     continue
                 indices.append(index)
                 break
@@ -160,7 +192,7 @@ class InOrder(Dataset[Loaded]):
         indices = np.arange(step * self.batch, min((step + 1) * self.batch, len(self.images.labels)))
         skipped: dict[int, str] = {}
         try:
-            pixels = self._sound(indices, skipped) if self.skip else self.images.fetch(indices, None)
+            pixels = self._sound(indices, skipped) if self.skip else fetched(self.images, indices)
         except RecipeError as error:
             return error.diagnostics
         kept = indices[[index not in skipped for index in indices.tolist()]]
@@ -172,9 +204,9 @@ class InOrder(Dataset[Loaded]):
         pixels = [torch.empty(0)]
         for index in indices:
             try:
-                pixels.append(self.images.fetch(np.array([index]), None))
+                pixels.append(fetched(self.images, np.array([index])))
             except RecipeError as error:
-                skipped[int(index)] = error.diagnostics[0].message
+                skipped[int(index)] = unreadable(error)
         return torch.cat(pixels[1:]) if len(pixels) > 1 else pixels[0]
 
 

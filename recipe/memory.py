@@ -80,7 +80,7 @@ def _step(trainer: Trainer, images: int, model: nn.Module | None = None) -> None
     """The forward and backward computation of some images, of which nothing is left."""
     model, classes = (model or trainer.model).train(), trainer.prepare.classes
     buffers = [buffer.clone() for buffer in model.buffers()]
-    size = trainer.plan.use("data").trick.size  # type: ignore[union-attr]
+    size = trainer.images["size"]
     try:
         inputs = torch.zeros(images, 3, size, size, device=trainer.device)
         if trainer.plan.training.channels_last:
@@ -98,7 +98,7 @@ def _step(trainer: Trainer, images: int, model: nn.Module | None = None) -> None
 
 def _try(trainer: Trainer, images: int, share: int) -> None:
     """What a step takes, with room for a whole batch of inputs and the optimizer's two numbers a weight."""
-    size = trainer.plan.use("data").trick.size  # type: ignore[union-attr]
+    size = trainer.images["size"]
     held = [torch.empty(share, 3, size, size, device=trainer.device)]
     held += [torch.empty_like(parameter) for parameter in trainer.model.parameters() for _ in range(2)]
     _step(trainer, images)

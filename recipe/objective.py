@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
-from numbers import Integral, Real
 from typing import Any
 
 import attrs
@@ -13,71 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recipe.api import Trick
-from recipe.diagnostics import RecipeError, fail
 from recipe.draws import Draws
+from recipe.guest import ask
 from recipe.images import Sets, crop
 from recipe.loading import Batch
-from recipe.plan import Plan
+from recipe.plan import Plan, Use
 
 Teach = Mapping[str, Callable[[Tensor], Tensor]]
 """The teachers of a plan: from the digest of each to the function from inputs to its logits."""
-
-
-def ask(trick: Trick, hook: str, *arguments: Any) -> Any:
-    """What a hook gives while a model trains; one that fails is told as the fault of its trick (E080)."""
-    try:
-        found = getattr(trick, hook)(*arguments)
-    except (RecipeError, torch.OutOfMemoryError):
-        raise
-    except Exception as error:
-        raise broken(trick, hook, f"{type(error).__name__}: {error}".split("\n")[0]) from error
-    if hook in GIVES:
-        due, right = GIVES[hook]
-        if not right(found, *arguments):
-            given = f"{type(found).__name__} {tuple(found.shape)}" if isinstance(found, Tensor) else repr(found)
-            raise broken(trick, hook, f"it gives {given:.60}, not {due}")
-    return found
-
-
-def broken(trick: Trick, hook: str, why: str) -> RecipeError:
-    """What a trick does wrong in a hook, as an error (E080) that names its package."""
-    return fail("E080", f"`{trick.declared.word}` of {trick.declared.package} is broken: {hook}: {why}")
-
-
-def _like(found: Any, given: Tensor) -> bool:
-    return isinstance(found, Tensor) and found.shape == given.shape
-
-
-def _each_like(found: Any, given: Sequence[Tensor]) -> bool:
-    return isinstance(found, Sequence) and len(found) == len(given) and all(map(_like, found, given))
-
-
-def _one_number(found: Any, *arguments: Any) -> bool:
-    return isinstance(found, Tensor) and found.numel() == 1
-
-
-GIVES: Mapping[str, tuple[str, Callable[..., bool]]] = {
-    "augment": ("the images (N, 3, H, W)", lambda found, images, draws: _like(found, images)),
-    "soften": ("the targets (N, K)", lambda found, targets: _like(found, targets)),
-    "mix": (
-        "images (N, 3, H, W) and targets (N, K)",
-        lambda found, images, targets, draws: _each_like(found, (images, targets)),
-    ),
-    "resolution": (
-        "a whole number of pixels, from 1 to the side",
-        lambda found, side, progress: isinstance(found, Integral) and 1 <= int(found) <= side,
-    ),
-    "judge": ("one number, as a tensor", _one_number),
-    "penalise": ("one number, as a tensor", _one_number),
-    "perturb": ("a step for each weight", lambda found, weights, gradients: _each_like(found, weights)),
-    "adjust": ("each gradient", lambda found, gradients, weights, progress: _each_like(found, gradients)),
-    "factor": ("a number", lambda found, progress: isinstance(found, Real)),
-    "group": ("options by name", lambda found, *arguments: isinstance(found, Mapping)),
-    "optimize": ("a torch.optim.Optimizer", lambda found, *arguments: isinstance(found, torch.optim.Optimizer)),
-    "frozen": ("names of parameters", lambda found, *arguments: isinstance(found, Iterable)),
-}
-"""What each hook must give, in words, and whether something is that, for its arguments."""
 
 
 @attrs.frozen(eq=False)
@@ -111,10 +53,10 @@ class Preparation:
     classes: int
     seed: int
     device: torch.device
-    boxes: tuple[Trick, ...]
-    augments: tuple[Trick, ...]
-    softens: tuple[Trick, ...]
-    mixes: tuple[Trick, ...]
+    boxes: tuple[Use, ...]
+    augments: tuple[Use, ...]
+    softens: tuple[Use, ...]
+    mixes: tuple[Use, ...]
 
     @classmethod
     def of(cls, plan: Plan, sets: Sets, classes: int, device: torch.device) -> Preparation:
@@ -147,17 +89,17 @@ class Preparation:
             sides = [np.full(len(images), float(side)) for side in images.shape[-2:]]
             boxes = ask(self.boxes[0], "box", attrs.evolve(draws, stream="crop"), *sides)
             images = crop(images, torch.from_numpy(boxes).to(self.device, non_blocking=True))
-        for trick in self.augments:
-            images = ask(trick, "augment", images, attrs.evolve(draws, stream=trick.declared.word))
+        for use in self.augments:
+            images = ask(use, "augment", images, attrs.evolve(draws, stream=use.word))
         images = self.normalised(images)
         if self.distributions:
             targets = F.one_hot(targets, self.classes).float()
-        for trick in self.softens:
-            targets = ask(trick, "soften", targets)
+        for use in self.softens:
+            targets = ask(use, "soften", targets)
         if self.mixes:
             drawn = int(attrs.evolve(draws, stream="mix").once() * len(self.mixes))
-            trick = self.mixes[drawn]
-            images, targets = ask(trick, "mix", images, targets, attrs.evolve(draws, stream=trick.declared.word))
+            use = self.mixes[drawn]
+            images, targets = ask(use, "mix", images, targets, attrs.evolve(draws, stream=use.word))
         return images, targets
 
 
@@ -175,8 +117,8 @@ def objective(plan: Plan, teachers: Teach) -> Callable[[Any, Tensor, Tensor], tu
         main = loss = judge(logits, targets)
         for head in aux:
             loss = loss + aux_weight * judge(head.float(), targets)
-        for trick in penalties:
-            loss = loss + ask(trick, "penalise", Judged(logits, targets, images, main, teachers))
+        for use in penalties:
+            loss = loss + ask(use, "penalise", Judged(logits, targets, images, main, teachers))
         return loss, logits
 
     return loss_of

@@ -60,6 +60,11 @@ class Use:
         """Its first value, as a model's name; its words, where it has none."""
         return str(next(iter(self.values.values()), self.word))
 
+    def place(self, field: str) -> Span | None:
+        """The place in the recipe that gives a field its value; that of its words, where none does."""
+        origin = self.origins.get(field)
+        return (origin and origin.span) or self.span
+
     def statement(self) -> str:
         """This trick as a statement that states every value which can be stated."""
         parts, skipped = [self.word], False
@@ -99,18 +104,24 @@ class Plan:
         """The use of exactly these words."""
         return next((use for use in self.uses if use.word == word), None)
 
-    def hooked(self, hook: str) -> tuple[Trick, ...]:
-        """The tricks that implement a hook, in order."""
-        return tuple(use.trick for use in self.uses if use.trick.overrides(hook))
+    def hooked(self, hook: str) -> tuple[Use, ...]:
+        """The uses of tricks that implement a hook, in order."""
+        return tuple(use for use in self.uses if use.trick.overrides(hook))
 
     @property
-    def base(self) -> Trick:
+    def base(self) -> Use:
+        """The trick that builds the stock model, whatever its verb."""
         return self.hooked("build")[0]
 
     @property
     def model(self) -> str:
         """The name of the stock model, as the recipe says it."""
-        return next(use.first for use in self.uses if use.trick.overrides("build"))
+        return self.base.first
+
+    @property
+    def images(self) -> Use | None:
+        """The trick that opens the images, whatever its verb; None where the recipe names none."""
+        return next(iter(self.hooked("open")), None)
 
     def canonical(self) -> str:
         """The canonical recipe: every value explicit, one statement a line; it binds to an equal plan."""

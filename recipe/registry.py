@@ -18,7 +18,7 @@ import attrs
 
 from recipe.diagnostics import RecipeError, fail
 from recipe.fields import digest
-from recipe.guest import Endless, importing
+from recipe.guest import Endless, first_line, importing
 from recipe.installed import Damaged, registered
 from recipe.signals import Interrupted
 from recipe.source import Span
@@ -201,10 +201,9 @@ def _said(error: BaseException) -> str:
     """What was raised, in a line; of a name that our API lacks, its version too."""
     if isinstance(error, Endless):
         return str(error)
-    first = (str(error).strip() or "no message").split("\n")[0]
     if isinstance(error, ImportError) and error.name == "recipe.api" and not isinstance(error, ModuleNotFoundError):
-        return f"{first.partition(' (')[0]}, of which this is version {API_VERSION}"
-    return f"{type(error).__name__}: {first}"
+        return f"{str(error).partition(' (')[0]}, of which this is version {API_VERSION}"
+    return first_line(error)
 
 
 def _see_apart(files: Iterable[Path]) -> None:

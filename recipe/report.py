@@ -30,7 +30,7 @@ Listener = Quiet
 
 def heading(program: Program) -> list[str]:
     """What is trained, in two or three lines."""
-    costs, data = program.costs, program.plan.use("data")
+    costs, data = program.costs, program.plan.images
     where = f"{data.word}, " if data else ""
     lines = [
         f"{program.plan.model}: {costs.params:,} params, {costs.macs / 1e9:.3g} G MACs at {costs.size}×{costs.size}; "

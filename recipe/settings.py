@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import attrs
 
 from recipe.diagnostics import Diagnostic, RecipeError
-from recipe.guest import asked, quiet
+from recipe.guest import ask, quiet
 from recipe.plan import Use
 from recipe.slots import clash, followed
 from recipe.training import Training
@@ -32,7 +32,7 @@ def configured(uses: Sequence[Use]) -> Training:
     for use in uses:
         if not use.trick.overrides("configure"):
             continue
-        before, training = training, asked(use, _configured, use.trick, training)
+        before, training = training, ask(use, "configure", training)
         for name in sorted(_differ(before, training) | _set(use.trick, before)):
             others = [other for other in makers.get(name, ()) if other.word not in earlier[use.word]]
             errors += [_clash(other, use, name) for other in others]
@@ -40,13 +40,6 @@ def configured(uses: Sequence[Use]) -> Training:
     if errors:
         raise RecipeError(*errors)
     return training
-
-
-def _configured(trick: Trick, training: Training) -> Training:
-    changed = trick.configure(training)
-    if not isinstance(changed, Training):
-        raise TypeError(f"configure() gives a {type(changed).__name__}, not the training")
-    return changed
 
 
 def _differ(one: Training, other: Training) -> set[str]:
@@ -58,8 +51,8 @@ def _set(trick: Trick, training: Training) -> set[str]:
     stock = Training()
     same = {field.name for field in attrs.fields(Training)} - _differ(training, stock)
     another = attrs.evolve(stock, **{name: getattr(OTHER, name) for name in same})
-    with contextlib.suppress(Exception), quiet():  # this training is nobody's, and a trick need not take it
-        return _differ(another, _configured(trick, another))
+    with contextlib.suppress(Exception, SystemExit), quiet():  # this training is nobody's, and a trick need not take it
+        return _differ(another, trick.configure(another))
     return set()
 
 

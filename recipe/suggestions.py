@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from recipe.diagnostics import Diagnostic, listing, nearest
 from recipe.fields import Field
-from recipe.guest import asked
+from recipe.guest import ask
 from recipe.merge import Merged
 from recipe.registry import Key, Vocabulary, key_of, words_of
 from recipe.statements import Suggestions
@@ -30,9 +30,9 @@ def suggestions(merged: Merged, vocabulary: Vocabulary, dialect: str) -> tuple[S
             continue
         use = one.fill(dialect, {})
         by = f"`{use.word} {use.first}`" if use.trick.overrides("build") else f"`{use.word}`"
-        for name, value in asked(use, _suggested, use.trick).items():
+        for name, value in ask(use, "suggest").items():
             try:
-                for key, field in _meant(name, merged, vocabulary):
+                for key, field in _meant(str(name), merged, vocabulary):
                     if not field.kind.holds(value):
                         raise _Unmeant(f"it takes {field.kind.expects}")
                     found[key, field.name] = (value, by)
@@ -42,22 +42,18 @@ def suggestions(merged: Merged, vocabulary: Vocabulary, dialect: str) -> tuple[S
     return found, errors
 
 
-def _suggested(trick: Trick) -> Mapping[str, Any]:
-    return {str(name): value for name, value in trick.suggest().items()}
-
-
 def _meant(name: str, merged: Merged, vocabulary: Vocabulary) -> Iterator[tuple[Key, Field]]:
     """The fields of the recipe's tricks that a suggestion names by the words of a trick and of its field.
 
-    A verb that is no trick of its own stands for each of its clauses: ``data size`` is for every data set. Tricks that
-    the recipe lacks are not imported for this, so what is wrong with a field of theirs is told once they are there.
+    A verb that is no trick of its own stands for each of its clauses, and ``data`` for whatever opens images. Tricks
+    that the recipe lacks are not imported for this: what is wrong with a field of theirs is told once they are there.
     """
     words, _, word = name.rpartition(" ")
     verb, clause = key_of(words)
     if vocabulary.has(verb, clause):
         keys = [key for key in merged if key == (verb, clause)]
     elif clause is None and vocabulary.clauses(verb):
-        keys = [key for key in merged if key[0] == verb]
+        keys = [key for key, one in merged.items() if key[0] == verb or (verb == "data" and _opens(one.trick))]
     else:
         near = nearest(words, map(words_of, vocabulary.keys()))
         help = f"did you mean `{near} {word}`?" if near else 'suggestions are named as in "lr warmup epochs"'
@@ -69,3 +65,7 @@ def _meant(name: str, merged: Merged, vocabulary: Vocabulary) -> Iterator[tuple[
             help = f"did you mean `{words} {near}`?" if near else f"it has {listing(fields)}" if fields else ""
             raise _Unmeant(f"`{words_of(key)}` has no field `{word}`", help)
         yield key, fields[word]
+
+
+def _opens(trick: type[Trick]) -> bool:
+    return trick.open is not Trick.open

@@ -51,7 +51,7 @@ def find_teachers(
             train(teacher, folder)
         else:
             listener.note(f"teacher {path.name}: using the finished run {folder}")
-        seen, own = teacher.use("data"), plan.use("data")
+        seen, own = teacher.images, plan.images
         if seen and own and seen.statement() != own.statement():
             listener.note(f"teacher {path.name} learnt from `{seen.statement()}`, and sees the student's images here")
         teach[teacher.digest] = _teacher(program, folder, device, ranks)
@@ -97,9 +97,8 @@ def _told(plan: Plan, use: Use, path: Path) -> Iterator[None]:
 
 
 def _image_size(plan: Plan) -> int:
-    data = plan.use("data")
-    assert data is not None
-    return int(data.trick.size)  # type: ignore[attr-defined]
+    assert plan.images is not None
+    return int(plan.images.values["size"])
 
 
 def _teacher(program: Program, folder: Path, device: torch.device, ranks: Ranks) -> Callable[[Tensor], Tensor]:

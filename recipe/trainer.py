@@ -13,17 +13,17 @@ import attrs
 import torch
 from torch import Tensor, fx, nn
 
-from recipe.api import Trick
 from recipe.cache import code_of_plugins
 from recipe.compiler import Program
 from recipe.devices import Precision
 from recipe.diagnostics import Diagnostic, Diverged, fail
+from recipe.guest import ask, placed
 from recipe.images import Sets
 from recipe.loading import Batch, InOrder, Steps, ahead, load, share
 from recipe.meters import Meter
 from recipe.norms import synchronised
-from recipe.objective import Preparation, Teach, ask, objective
-from recipe.plan import Plan
+from recipe.objective import Preparation, Teach, objective
+from recipe.plan import Plan, Use
 from recipe.ranks import Ranks
 from recipe.training import Progress
 from recipe.update import Update
@@ -36,7 +36,7 @@ def learning_rate(plan: Plan, progress: Progress) -> float:
         risen = math.ceil(progress.warmup * progress.steps_per_epoch)
         begun = int(progress.epoch) * progress.steps_per_epoch
         progress = attrs.evolve(progress, step=max(begun, risen))
-    return math.prod((ask(trick, "factor", progress) for trick in plan.hooked("factor")), start=plan.training.rate)
+    return math.prod((ask(use, "factor", progress) for use in plan.hooked("factor")), start=plan.training.rate)
 
 
 @attrs.define(eq=False)
@@ -44,14 +44,14 @@ class Average:
     """The average of the weights and of running statistics, as a trick makes it; counts are those of the model."""
 
     model: fx.GraphModule
-    trick: Trick
+    use: Use
 
     @torch.no_grad()
     def update(self, model: nn.Module, progress: Progress) -> None:
         mine, theirs = ([*one.parameters(), *one.buffers()] for one in (self.model, model))
         pairs = [(a.detach(), b.detach()) for a, b in zip(mine, theirs, strict=True)]
         floats = [pair for pair in pairs if pair[0].is_floating_point()]
-        ask(self.trick, "average", [a for a, _ in floats], [b for _, b in floats], progress)
+        ask(self.use, "average", [a for a, _ in floats], [b for _, b in floats], progress)
         for counted, now in (pair for pair in pairs if not pair[0].is_floating_point()):
             counted.copy_(now)
 
@@ -192,13 +192,17 @@ class Trainer:
 
     def batches(self) -> Iterator[Batch]:
         """This process's shares of the batches to come, on its device."""
-        boxes, data = self.plan.hooked("box"), self.plan.use("data")
-        assert data is not None
+        boxes = self.plan.hooked("box")
         boxer = partial(ask, boxes[0], "box") if boxes else None
         steps = Steps(self.sets.train, self.plan.training, boxer, self.skips, self.ranks.rank, self.ranks.world)
-        workers: int = data.trick.workers  # type: ignore[attr-defined]
-        to_come, pin = range(self.step, self.total_steps), self.device.type == "cuda"
-        yield from ahead(load(steps, to_come, workers, pin), self.device)
+        yield from self._loaded(steps, range(self.step, self.total_steps))
+
+    def _loaded(self, dataset: Steps | InOrder, numbers: range) -> Iterator[Batch]:
+        """Batches by their numbers, on this device. What is wrong with the images is told at their place."""
+        use = self.plan.images
+        with placed(use.span if use else None):
+            loaded = load(dataset, numbers, self.images["workers"], pin=self.device.type == "cuda")
+            yield from ahead(loaded, self.device)
 
     def train_step(self, batch: Batch, meter: Meter) -> float:
         """One update from one batch; gives the learning rate it used.
@@ -239,8 +243,8 @@ class Trainer:
 
     def _sized(self, inputs: Tensor, progress: Progress) -> Tensor:
         """Inputs (N, 3, H, W) at the resolution that a trick chooses for a step."""
-        for trick in self.plan.hooked("resolution"):
-            side = int(ask(trick, "resolution", inputs.shape[-1], progress))
+        for use in self.plan.hooked("resolution"):
+            side = int(ask(use, "resolution", inputs.shape[-1], progress))
             if side != inputs.shape[-1]:
                 inputs = nn.functional.interpolate(inputs, (side, side), mode="bilinear", antialias=True)
         return inputs
@@ -320,12 +324,11 @@ class Trainer:
     def evaluate(self, stop: Callable[[], bool] = lambda: False) -> dict[str, float] | None:
         """Mean loss and accuracy over every test image that can be read; None where it was stopped."""
         self.evaluated.eval()
-        data, images = self.plan.use("data"), self.held_out()
+        images = self.held_out()
         mine = range(self.ranks.rank, len(images), self.ranks.world)
-        workers = data.trick.workers if data else 0  # type: ignore[attr-defined]
         meter, stopped = Meter.on(self.device, top5=self.sets.classes > 5), False
         skipped: list[tuple[int, str]] = []
-        for part in ahead(load(images, mine, workers, self.device.type == "cuda"), self.device):
+        for part in self._loaded(images, mine):
             skipped += part.skipped
             stopped = stop()
             if stopped:
@@ -347,8 +350,14 @@ class Trainer:
     @property
     def skips(self) -> bool:
         """Whether images that can't be decoded are passed over."""
-        data = self.plan.use("data")
-        return data is not None and getattr(data.trick, "on_error", "fail") == "skip"
+        return self.images.get("on_error") == "skip"
+
+    @property
+    def images(self) -> dict[str, Any]:
+        """The values of the trick that opens the images."""
+        use = self.plan.images
+        assert use is not None
+        return use.values
 
 
 def _told(compiled: nn.Module) -> Callable[[Tensor], Any]:

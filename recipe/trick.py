@@ -63,15 +63,20 @@ class Trick:
 
     The hooks, in the order in which a recipe meets them::
 
-        plan      suggest   other fields' values where the recipe gives none
-                  check     warnings that need no torch
-                  evidence  what published tables say for and against
-                  configure settings of the training
-        compile   build     the stock model (with constructor, image_size, weight_shapes, load_weights)
-                  rewrite   edits of its graph
-        train     open      the images (with count_classes, count_images)
-                  group     options of the optimizer for a parameter
-                  optimize  the optimizer
+        plan      suggest        other fields' values where the recipe gives none
+                  configure      settings of the training
+                  check          warnings that need no torch
+                  evidence       what published tables say for and against
+        compile   count_classes  how many there are, if that is known before the images are opened
+                  build          the stock model
+                  image_size     of the images that it was made for
+                  weight_shapes  the shapes of the pretrained weights that the recipe asks for
+                  rewrite        edits of its graph
+                  count_images   how many there are to train on, if that is known before they are opened
+        train     open           the images
+                  load_weights   the pretrained weights
+                  group          options of the optimizer for a parameter
+                  optimize       the optimizer
                   for each batch:
                       factor      of the learning rate
                       box         the part of each image that is seen
@@ -88,6 +93,7 @@ class Trick:
                       adjust      the gradients
                       (the optimizer's step)
                       average     the average of the weights
+        export    constructor    what makes the stock model, as source
 
     Tricks are values: a hook keeps nothing, and its result follows from its arguments. That, and randomness from
     `Draws` alone, is what lets a training be repeated, shared among processes and resumed bit by bit. Within the model
@@ -219,5 +225,3 @@ class Trick:
 
 RESERVED = ("declared", "overrides", "api_version")
 """What a trick has beside its hooks and its fields."""
-
-HOOKS = tuple(name for name in vars(Trick) if not name.startswith("_") and name not in RESERVED)

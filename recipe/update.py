@@ -10,10 +10,12 @@ from torch import Tensor, nn
 
 from recipe.devices import Precision
 from recipe.diagnostics import fail
+from recipe.guest import ask, broken, fault_of
 from recipe.meters import Guard
-from recipe.objective import ask, broken
-from recipe.plan import Plan
+from recipe.plan import Plan, Use
 from recipe.training import Progress
+
+STEP = "the optimizer's step"
 
 
 def parameter_groups(plan: Plan, model: nn.Module) -> list[dict[str, Any]]:
@@ -24,8 +26,8 @@ def parameter_groups(plan: Plan, model: nn.Module) -> list[dict[str, Any]]:
             continue
         owner = model.get_submodule(name.rpartition(".")[0])
         options: dict[str, Any] = {"weight_decay": plan.training.weight_decay}
-        for trick in plan.hooked("group"):
-            options |= ask(trick, "group", name, parameter, owner)
+        for use in plan.hooked("group"):
+            options |= ask(use, "group", name, parameter, owner)
         key = tuple(sorted(options.items()))
         group = groups.setdefault(key, {"params": [], "names": [], **options})
         group["params"].append(parameter)
@@ -40,6 +42,8 @@ class Update:
     """What changes the weights, and the tricks that have a say in it."""
 
     plan: Plan
+    optimizing: Use
+    """The trick that made the optimizer."""
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     guard: Guard
@@ -53,11 +57,13 @@ class Update:
     @classmethod
     def make(cls, plan: Plan, model: nn.Module, precision: Precision, device: torch.device) -> Update:
         groups = parameter_groups(plan, model)
-        optimizer = ask(plan.hooked("optimize")[0], "optimize", groups, plan.training.rate)
+        optimizing = plan.hooked("optimize")[0]
+        optimizer = ask(optimizing, "optimize", groups, plan.training.rate)
         _begin_momentum(optimizer)
         names = tuple(name for group in groups for name in group["names"])
         return cls(
             plan=plan,
+            optimizing=optimizing,
             optimizer=optimizer,
             scaler=torch.amp.GradScaler(device.type, enabled=precision.scaled),
             guard=Guard.on(device, len(names)),
@@ -69,12 +75,12 @@ class Update:
     def frozen(self, progress: Progress) -> frozenset[str]:
         """The parameters that do not train at a step."""
         found: set[str] = set()
-        for trick in self.plan.hooked("frozen"):
-            told = {*ask(trick, "frozen", self.network, progress)}
+        for use in self.plan.hooked("frozen"):
+            told = {*ask(use, "frozen", self.network, progress)}
             wrong = sorted(told - {*self.network})
             if wrong or told == {*self.network}:
                 why = f"there is no parameter `{wrong[0]}`" if wrong else "it freezes every parameter"
-                raise broken(trick, "frozen", why)
+                raise broken(use, "frozen", why)
             found |= told
         if found and found == {*self.network}:
             raise fail("E102", "the model has no parameter that trains: together the tricks freeze all of them")
@@ -82,13 +88,13 @@ class Update:
 
     def steps_aside(self) -> list[Tensor] | None:
         """How far a trick wants the gradients taken from the weights; None where no trick wants that."""
-        tricks = self.plan.hooked("perturb")
-        if not tricks:
+        uses = self.plan.hooked("perturb")
+        if not uses:
             return None
         weights, gradients = self._trained()
         if self.scaler.is_enabled() and self.scaler._scale is not None:
             gradients = [*torch._foreach_div(gradients, self.scaler._scale.to(gradients[0].dtype))]
-        steps = ask(tricks[0], "perturb", weights, gradients)
+        steps = ask(uses[0], "perturb", weights, gradients)
         # Where gradients are not finite no update will be made, and the weights must stay what they are.
         return [torch.where(step.isfinite(), step, 0.0) for step in steps]
 
@@ -99,16 +105,19 @@ class Update:
             scale = self.scaler._scale
             guard.look(step, loss, hopeless=None if scale is None else scale < 1.0)
             self._adjust(step, loss, progress)
-            self.scaler.step(optimizer)
+            with fault_of(self.optimizing, STEP):
+                self.scaler.step(optimizer)
             self.scaler.update()
         else:
             guard.look(step, loss, self.gradients)
             self._adjust(step, loss, progress)
             if getattr(optimizer, "_step_supports_amp_scaling", False) and "fused" in optimizer.defaults:
                 optimizer.found_inf, optimizer.grad_scale = guard.broken, None  # type: ignore[attr-defined]
-                optimizer.step()
+                with fault_of(self.optimizing, STEP):
+                    optimizer.step()
             elif not guard.broken:
-                optimizer.step()
+                with fault_of(self.optimizing, STEP):
+                    optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 
     @property
@@ -132,15 +141,15 @@ class Update:
     @torch.no_grad()
     def _adjust(self, step: int, loss: Tensor, progress: Progress) -> None:
         """Let tricks change the gradients; what they break is looked at as the gradients themselves are."""
-        tricks = self.plan.hooked("adjust")
-        if not tricks:
+        uses = self.plan.hooked("adjust")
+        if not uses:
             return
         scaled = self.scaler.is_enabled()
         if scaled:
             self.scaler.unscale_(self.optimizer)
         weights, gradients = self._trained()
-        for trick in tricks:
-            changed = ask(trick, "adjust", gradients, weights, progress)
+        for use in uses:
+            changed = ask(use, "adjust", gradients, weights, progress)
             if changed is not gradients:
                 torch._foreach_copy_(gradients, [*changed])
         if not scaled:

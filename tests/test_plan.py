@@ -202,8 +202,8 @@ def test_questions_to_a_plan() -> None:
     plan = bind("base resnet50; tweak C; augment flip jitter pca-noise")
     assert [use.word for use in (plan.use("tweak"), plan.find("tweak C")) if use] == ["tweak C", "tweak C"]
     assert plan.find("tweak D") is None
-    assert [type(found).__name__ for found in plan.hooked("augment")] == ["Flip", "Jitter", "PcaNoise"]
-    assert plan.base.declared.word == "base"
+    assert [type(found.trick).__name__ for found in plan.hooked("augment")] == ["Flip", "Jitter", "PcaNoise"]
+    assert plan.base.word == "base"
 
 
 # ---- tricks of others

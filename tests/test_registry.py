@@ -105,6 +105,9 @@ def test_a_trick_may_say_which_version_of_the_api_it_was_written_for(tmp_path: P
     assert errors("base resnet50; shine", words=Vocabulary.installed([file])) == []
 
 
+SIZED = GOOD.format(word="shine").replace("number,", "integer, number,") + '    size: int = integer(8, "in pixels")'
+
+
 # ---- tricks that are broken
 
 
@@ -149,6 +152,9 @@ def test_a_trick_may_say_which_version_of_the_api_it_was_written_for(tmp_path: P
         ),
         (BASED.format(base="", more=", Trick"), "`rate` is a field of `Base`, which is no trick"),
         (GOOD.format(word="shine") + "\n    def rewrites(self, net): ...", "did you mean `rewrite`? Else begin"),
+        (GOOD.format(word="shine") + "\n    def open(self): ...", "needs the field `size: int = integer(…)`"),
+        (SIZED + "\n    def open(self): ...", "needs the field `workers: int = integer(…)`"),
+        (SIZED.replace("integer(8", "number(8") + "\n    def open(self): ...", "needs the field `size: int"),
     ],
 )
 def test_a_broken_plugin_spoils_only_its_own_words(text: str, said: str, site: Path) -> None:

@@ -10,10 +10,10 @@ import pytest
 
 from recipe.api import Trick, trick
 from recipe.diagnostics import RecipeError
+from recipe.hooks import HOOKS
 from recipe.plan import Origin, Use
 from recipe.slots import COMBINED, EXCLUSIVE, READING_ORDER, clashes, reading_key, solve
 from recipe.source import Source, Span
-from recipe.trick import HOOKS
 from tests.helpers import bind, diagnostics
 from tests.strategies import all_tricks
 

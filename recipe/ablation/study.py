@@ -77,7 +77,7 @@ class Study:
             statements = row.unit.statements if row.unit else ()
             said = "; ".join(filter(None, (note, _substituted(row.plan.training.precision, cells))))
             lines.append(Line(row.label, row.reference, statements, params, macs, cells, said))
-        data = dict.fromkeys(use.statement() for row in self.rows if (use := row.plan.use("data")))
+        data = dict.fromkeys(use.statement() for row in self.rows if (use := row.plan.images))
         batches = sorted({row.plan.training.batch for row in self.rows})
         about = f"{' or '.join(data)}; {self.epochs}, batch {' or '.join(map(str, batches))}."
         return Table(self.title, self.mode, self.recipe, self.seeds, tuple(lines), (about, *self.warnings))
@@ -189,8 +189,7 @@ def _opened(programs: Sequence[Program]) -> dict[str, list[int]]:
 
 
 def _images(plan: Plan) -> str:
-    data = plan.use("data")
-    return data.statement() if data else ""
+    return plan.images.statement() if plan.images else ""
 
 
 def _notes(rows: Sequence[Row], programs: Sequence[Program], mode: str) -> tuple[str, ...]:
@@ -227,7 +226,7 @@ def _outside(plan: Plan, images: Mapping[str, Sequence[int]]) -> Iterator[str]:
 
     try:
         found = outside(plan)
-    except (OSError, ValueError):  # the images are on another machine
+    except (OSError, RecipeError):  # the images are on another machine
         found = {}
     yield json.dumps([found, images.get(_images(plan))], sort_keys=True)
     for _, _, teacher in named_teachers(plan, plan.vocabulary):

@@ -46,7 +46,7 @@ def _known(
     side: str | Path | Source | Plan | Program, statements: tuple[str, ...], words: Vocabulary
 ) -> tuple[Plan, Facts]:
     if isinstance(side, Plan):
-        data = side.use("data") is not None
+        data = side.images is not None
         plan = bind([*side.sources, *override(statements)], side.vocabulary or words, data=data) if statements else side
         return plan, facts_of(plan)
     if not isinstance(side, (str, Path, Source)):

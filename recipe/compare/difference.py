@@ -78,6 +78,8 @@ class Diff:
     order: tuple[tuple[str, str], ...]
     measured: Mapping[str, Any] | None = None
     """What `recipe diff --measure` found."""
+    imageless: str = ""
+    """The side that names no images, ``A`` or ``B``, where the other does."""
 
     @property
     def empty(self) -> bool:
@@ -172,7 +174,8 @@ class Diff:
             ratio = self.measured["ratio"]
             inverse = {"median": 1 / ratio["median"], "low": 1 / ratio["high"], "high": 1 / ratio["low"]}
             measured = {**self.measured, "a": self.measured["b"], "b": self.measured["a"], "ratio": inverse}
-        return Diff(self.name_b, self.name_a, self.b, self.a, words, order, measured)
+        imageless = {"A": "B", "B": "A"}.get(self.imageless, "")
+        return Diff(self.name_b, self.name_a, self.b, self.a, words, order, measured, imageless)
 
     def to_text(self, width: int = 100, color: bool = False) -> str:
         """For a terminal of so many columns."""
@@ -228,4 +231,6 @@ class Diff:
 
 def difference(name_a: str, plan_a: Plan, a: Facts, name_b: str, plan_b: Plan, b: Facts) -> Diff:
     """The difference between two plans whose facts are known."""
-    return Diff(name_a, name_b, a, b, compare_words(plan_a, plan_b), reordered(plan_a, plan_b))
+    sides = [side for side, plan in (("A", plan_a), ("B", plan_b)) if plan.images is None]
+    imageless = sides[0] if len(sides) == 1 else ""
+    return Diff(name_a, name_b, a, b, compare_words(plan_a, plan_b), reordered(plan_a, plan_b), imageless=imageless)

@@ -42,9 +42,8 @@ def render(diff: Diff, width: int, color: bool) -> str:
         legacy_windows=False,
     )
     console.print(Text.assemble(("A ", "bold cyan"), diff.name_a, "\n", ("B ", "bold magenta"), diff.name_b))
-    for side, change in (("A", "added"), ("B", "removed")):
-        if [word.change for word in diff.words if word.word.startswith("data ")] == [change]:
-            console.print(f"{side} names no data; `recipe run` would take `data digits`, and what that suggests")
+    if diff.imageless:
+        console.print(f"{diff.imageless} names no data; `recipe run` would take `data digits`, and what that suggests")
     if diff.empty:
         console.print("no difference: the two recipes mean the same")
     parts = list(_parts(diff, width))

@@ -89,8 +89,7 @@ def open_finished(folder: Path, vocabulary: Vocabulary) -> Finished:
     if summary.get("digest") != plan.digest:
         help = "its recipe.lock or a file that this names was changed after the training"
         raise fail("E120", f"the summary in `{folder}` is of another recipe than its recipe.lock", help=help)
-    base = plan.use("base")
-    if base is not None and next(iter(base.values.values()), None) == "module":
+    if plan.model == "module":
         help = "save it from Python, where its code is: `run.model.state_dict()`"
         raise fail("E121", f"`{folder}` is a run of a model of your own, which its recipe does not describe", help=help)
     sets, program = prepare(plan)

@@ -20,6 +20,8 @@ from recipe.compiler import Program, Step
 from recipe.diagnostics import fail
 from recipe.edits import Edit, Initialise, Insert, Layer, SetAttribute, Site, Substitute
 from recipe.graph.shapes import on_meta
+from recipe.graph.weights import stock_model
+from recipe.guest import ask
 from recipe.plan import Use
 
 WIDTH = 120
@@ -102,14 +104,13 @@ class Surgery:
     def of(cls, program: Program) -> Surgery:
         """The surgery that makes all edits of a program. Raises `RecipeError` (E121) for one that is none."""
         imports: set[tuple[str, str]] = set()
-        base = program.plan.use("base")
-        assert base is not None
+        base = program.plan.base
         with _told(base):
-            constructor = base.trick.constructor(program.classes)
+            constructor = ask(base, "constructor", program.classes)
             if constructor is None:
                 raise Untold(f"{base.declared.package} does not say what makes the model")
             built = called(constructor, imports)
-        stock = on_meta(lambda: base.trick.build(program.classes))
+        stock = on_meta(lambda: stock_model(program.plan, program.classes))
         kinds = {name: type(module).__name__ for name, module in program.structure.named_modules()}
         made = cls(built, frozenset(name for name, _ in stock.named_modules()), kinds, imports=imports)
         for step in program.steps:

@@ -16,7 +16,7 @@ from recipe.fields import RecipeFile
 from recipe.graph.net import Net
 from recipe.graph.shapes import stages
 from recipe.graph.trace import only_in_training
-from recipe.objective import ask
+from recipe.guest import ask, count
 from recipe.plan import Plan, Use
 from recipe.trainer import learning_rate
 from recipe.training import Progress
@@ -29,8 +29,6 @@ STEPS = 1000
 
 def describe(program: Program) -> Facts:
     """The facts of a program; a pure function of it."""
-    data = program.plan.use("data")
-    images = data.trick.count_images() if data else None
     return Facts(
         digest=program.identity,
         model=program.plan.model if program.module is None else type(program.module).__name__,
@@ -44,7 +42,7 @@ def describe(program: Program) -> Facts:
         replaced={
             edit.address: step.word for step in program.steps for edit in step.edits if isinstance(edit, Substitute)
         },
-        schedule=_schedule(program.plan, program.structure, program.classes, images),
+        schedule=_schedule(program.plan, program.structure, program.classes, count(program.plan, "count_images")),
     )
 
 
@@ -194,13 +192,13 @@ def _schedule(plan: Plan, model: nn.Module, classes: int, images: int | None) ->
     places = (round(i * last / (CURVE - 1)) for i in range(CURVE))
     rates = tuple(learning_rate(plan, Progress(step, per_epoch, training.epochs, training.warmup)) for step in places)
     target = nn.functional.one_hot(torch.zeros(1, dtype=torch.long), classes).float()
-    for trick in plan.hooked("soften"):
-        target = ask(trick, "soften", target)
-    judges = [_term(use) for use in plan.uses if use.trick.overrides("judge")]
+    for use in plan.hooked("soften"):
+        target = ask(use, "soften", target)
+    judges = [_term(use) for use in plan.hooked("judge")]
     terms = judges or ["cross entropy"]
     if _has_aux(model):
         terms = [*terms, f"{training.aux_weight:g} × {terms[0]} of the auxiliary heads"]
-    terms += [_term(use) for use in plan.uses if use.trick.overrides("penalise")]
+    terms += [_term(use) for use in plan.hooked("penalise")]
     groups = tuple(
         Group({name: value for name, value in group.items() if name not in ("params", "names")}, tuple(group["names"]))
         for group in parameter_groups(plan, model)
@@ -214,7 +212,7 @@ def _schedule(plan: Plan, model: nn.Module, classes: int, images: int | None) ->
         rates=rates,
         groups=groups,
         targets=(float(target[0, 0]), float(target[0, 1]) if classes > 1 else 0.0),
-        mixes=tuple(use.statement() for use in plan.uses if use.trick.overrides("mix")),
+        mixes=tuple(use.statement() for use in plan.hooked("mix")),
         terms=tuple(terms),
     )
 

@@ -10,13 +10,25 @@ from typing import TYPE_CHECKING
 import torch
 from torch import fx, nn
 
-from recipe.diagnostics import fail
+from recipe.diagnostics import RecipeError, fail
 from recipe.edits import Initialise
 from recipe.graph.apply import Shapes, make
+from recipe.guest import ask
 
 if TYPE_CHECKING:
     from recipe.compiler import Program
     from recipe.plan import Plan
+
+
+def stock_model(plan: Plan, classes: int | None) -> nn.Module:
+    """The stock model with so many outputs, its weights freshly drawn. Raises `RecipeError` (E102)."""
+    try:
+        return ask(plan.base, "build", classes)  # type: ignore[no-any-return]
+    except RecipeError:
+        raise
+    except Exception as error:  # a model's own code raises anything
+        message = f"`{plan.model}` of `{plan.base.word}` can't be built: {error}"
+        raise fail("E102", message, plan.base.span) from error
 
 
 def given_names(plan: Plan, stock: Shapes) -> frozenset[str]:
@@ -24,11 +36,13 @@ def given_names(plan: Plan, stock: Shapes) -> frozenset[str]:
 
     Weights of which none fits are an error (E102).
     """
-    shapes = plan.base.weight_shapes()
+    place = plan.base.place("weights")
+    shapes = ask(plan.base, "weight_shapes", at=place)
     given = frozenset(name for name, shape in shapes.items() if stock.get(name) == shape)
     if shapes and not given:
         example = f"`{next(iter(shapes))}` there, `{next(iter(stock))}` here"
-        raise fail("E102", f"none of the weights fits the model: their names or shapes are others ({example})")
+        message = f"none of the weights fits the model: their names or shapes are others ({example})"
+        raise fail("E102", message, place)
     return given
 
 
@@ -76,13 +90,15 @@ def materialise(program: Program, *, pretrained: bool = True) -> fx.GraphModule:
             have = {name: t.detach().to("cpu").clone() for name, t in _tensors(program.module).items()}
         else:
             with torch.device("cpu"):
-                have = _tensors(program.plan.base.build(program.classes))
+                have = _tensors(stock_model(program.plan, program.classes))
         for edit in program.edits:
             for address, layer in getattr(edit, "chain", ()):
                 torch.manual_seed(_seeded(seed, address) % 2**63)
                 have |= {f"{address}.{name}": tensor for name, tensor in _tensors(make(layer)).items()}
     model = copy.deepcopy(program.structure)
-    loaded = program.plan.base.load_weights() if pretrained and program.module is None else {}
+    base, loaded = program.plan.base, dict[str, torch.Tensor]()
+    if pretrained and program.module is None:
+        loaded = ask(base, "load_weights", at=base.place("weights"))
     for name, tensor in _tensors(model).items():
         value = have[name]
         if name in loaded and program.is_stock(name) and tuple(loaded[name].shape) == tuple(tensor.shape):

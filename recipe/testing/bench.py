@@ -30,8 +30,9 @@ from recipe.syntax import parse
 from recipe.testing.alone import Seen
 from recipe.testing.models import network
 
-BASE = "data fake size=32 classes=10 images=16; batch 8; epochs 2; lr 0.05"
-"""What every recipe of the kit begins with: two steps an epoch, two epochs."""
+SETTINGS = "batch 8; epochs 2; lr 0.05"
+BASE = f"data fake size=32 classes=10 images=16; {SETTINGS}"
+"""What every recipe of the kit begins with, but those of other images: two steps an epoch, two epochs."""
 
 
 @attrs.frozen

@@ -39,7 +39,7 @@ class Check:
             if isinstance(found, RecipeError):
                 raise Unmet(f"`{self.trick}` can't be used:\n{found}") from found
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise Unmet(f"`{self.trick}` fails: {type(error).__name__}: {error}") from error
 
     def __str__(self) -> str:

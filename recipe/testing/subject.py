@@ -10,7 +10,7 @@ import attrs
 from recipe.diagnostics import RecipeError
 from recipe.fields import Field
 from recipe.registry import Vocabulary, key_of
-from recipe.testing.bench import Bench, Case
+from recipe.testing.bench import BASE, SETTINGS, Bench, Case
 from recipe.testing.findings import Skipped, Unmet
 from recipe.testing.samples import fits, pairs, samples
 from recipe.trick import Declared, Trick
@@ -109,7 +109,8 @@ class Subject:
         for network, company in [*(("small", text) for text in given), *COMPANIES]:
             if self.overrides("build"):
                 network = ""
-            yield Case(network=network).over(needed, company)
+            layers = (SETTINGS,) if self._brings_images else (BASE,)
+            yield Case(layers, network).over(needed, company)
 
     @cached_property
     def home(self) -> Case:
@@ -135,13 +136,18 @@ class Subject:
         return working
 
     @property
+    def _brings_images(self) -> bool:
+        """Whether it opens images by a verb of its own, beside which a recipe names no others."""
+        return self.overrides("open") and self.declared.verb != "data"
+
+    @property
     def within(self) -> Case:
         """That recipe with the trick."""
         return self.home.over(self.statement())
 
     def _settled(self, case: Case) -> bool:
         """Whether a recipe has the trick anyway, so that its fields alone can show, or nothing without it."""
-        if self.overrides("build"):
+        if self.overrides("build") or self._brings_images:
             return True
         return bool(self.declared.fields) and self.bench.plan(case).find(self.word) is not None
 

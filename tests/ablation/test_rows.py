@@ -56,7 +56,7 @@ def test_settings_are_no_tricks_unless_they_are_named() -> None:
     assert not {"+ batch", "+ epochs", "+ base", "+ seed", "+ lr"} & {row.label for row in rows("stack")}
     found = rows("add", "batch 16", "base resnet34")
     assert [row.plan.training.batch for row in found] == [8, 16, 8], "off, it is what the recipe says"
-    assert [row.plan.base.model for row in found] == ["resnet18", "resnet18", "resnet34"]  # type: ignore[attr-defined]
+    assert [row.plan.model for row in found] == ["resnet18", "resnet18", "resnet34"]
 
 
 def test_what_is_named_takes_the_recipe_s_values_unless_it_has_its_own() -> None:

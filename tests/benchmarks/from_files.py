@@ -17,10 +17,10 @@ from torch.utils.data import DataLoader, RandomSampler
 from torchvision import datasets, models, transforms
 
 from recipe.engine import open_sets
+from recipe.guest import ask
 from recipe.images import IMAGENET_MEAN, IMAGENET_STD, Images
 from recipe.loading import Batch, Steps, ahead, load
 from recipe.meters import Meter
-from recipe.objective import ask
 from tests.benchmarks.clocks import Clock, ratio, seconds, speed, turns
 from tests.benchmarks.decode import originals, photo
 from tests.benchmarks.settings import FED, SIZE, Settings

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
+import attrs
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,7 @@ from recipe.bind import bind
 from recipe.diagnostics import RecipeError
 from recipe.draws import order
 from recipe.engine import open_sets
-from recipe.images import Files
+from recipe.images import Files, InMemory, Sets, unfit
 from recipe.inputs import source_from
 from recipe.loading import InOrder, Steps, load
 from recipe.training import Training
@@ -69,6 +71,26 @@ def test_gray_images_of_16_bits_keep_their_shades(tmp_path: Path) -> None:
     Image.fromarray(shades).save(tmp_path / "deep.png")
     (pixels,) = Files((tmp_path / "deep.png",), torch.zeros(1, dtype=torch.long), 224).fetch(np.array([0]), None)
     assert pixels[:, 0].tolist() == [list(range(16, 240))] * 3
+
+
+PART = InMemory(torch.zeros(2, 3, 8, 8, dtype=torch.uint8), torch.arange(2))
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({}, None),
+        ({"test": SimpleNamespace(labels=PART.labels, uniform=True)}, "a SimpleNamespace, has no `fetch`"),
+        ({"train": SimpleNamespace(labels=PART.labels, fetch=PART.fetch)}, "has no `uniform`"),
+        ({"train": attrs.evolve(PART, labels=PART.labels.float())}, "torch.float32 (2,), not torch.int64 (N,)"),
+        ({"train": attrs.evolve(PART, labels=[0, 1])}, "the labels of `train` are list, not torch.int64 (N,)"),
+        ({"classes": ["cat", "dog"]}, "the classes of its Sets are ['cat', 'dog'], not their number"),
+        ({"mean": (0.5,)}, "mean and std of its Sets are not of three channels"),
+    ],
+)  # fmt: skip
+def test_what_sets_must_hold(changed: dict[str, object], said: str | None) -> None:
+    found = unfit(attrs.evolve(Sets(PART, PART, 2), **changed))
+    assert found is None if said is None else said in found
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -18,7 +18,7 @@ MODELS = {"googlenet": (64, ("aux2", "aux1")), "inception_v3": (96, ("AuxLogits"
 def pair(request):
     """A compiled model and the stock one, with the same weights."""
     program = recipe.compile(f"base {request.param}; init stock")
-    stock = program.plan.base.build(1000)
+    stock = program.plan.base.trick.build(1000)
     randomise(stock)
     copy_by_name(stock, program.model)
     return request.param, program, stock

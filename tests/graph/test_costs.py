@@ -18,8 +18,8 @@ FEW = ("resnet18", "mobilenet_v2", "vgg11")
 )
 def test_flops_and_parameters_of_every_classifier(name):
     program = stock_program(name)
-    stock = on_meta(lambda: program.plan.base.build(None)).eval()
-    size = program.plan.base.image_size()
+    stock = on_meta(lambda: program.plan.base.trick.build(None)).eval()
+    size = program.plan.base.trick.image_size()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         stock(torch.empty(1, 3, size, size, device="meta"))
     assert program.costs.flops == counter.get_total_flops()

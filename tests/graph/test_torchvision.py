@@ -55,7 +55,7 @@ def test_an_unchanged_graph_computes_what_the_stock_model_does(name):
     size = FAMILIES[name]
     data = "" if name == "vit_b_32" else f"; data fake size={size} classes=1000"
     program = recipe.compile(f"base {name}{data}; init stock")
-    stock = program.plan.base.build(1000)
+    stock = program.plan.base.trick.build(1000)
     assert shapes(program.model) == shapes(stock)
     randomise(stock)
     copy_by_name(stock, program.model)

@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 import recipe
+from recipe.api import Images
 from recipe.diagnostics import RecipeError
 from recipe.registry import Vocabulary
 from recipe.slots import COMBINED, EXCLUSIVE
-from recipe.trick import HOOKS
 from tests.helpers import ROOT, command, diagnostics
 
 TEXT = (ROOT / "docs" / "plugins.md").read_text("utf-8")
@@ -39,9 +39,9 @@ def test_the_slots_are_all_there() -> None:
     assert words_of("<!-- combined slots -->") == [*COMBINED]
 
 
-def test_the_hooks_are_all_there() -> None:
-    section = TEXT.split("## Hooks", 1)[1].split("\n## ", 1)[0]
-    assert [hook for hook in HOOKS if f"`{hook}`" not in section] == []
+def test_what_images_of_ones_own_need_is_all_there() -> None:
+    members = [name for name in vars(Images) if name in dir(Images) and name[0] != "_"]
+    assert [row.partition("(")[0] for row in words_of("keeps to `recipe.api.Images`:\n\n")] == members
 
 
 def test_a_new_verb(tmp_path: Path) -> None:

@@ -56,8 +56,8 @@ def words(text: str, folder: Path) -> Vocabulary:
         ('yield Site(end, (Insert(end, (("x", "ELU"),)),))', "E105", "the chain of Insert is pairs in a tuple"),
         ('yield Site(end, Insert(end, (("x", act),)))', "E105", "the edits of Site are a tuple"),
         ('return [Site(b.where, (Insert(b.end, (("x", act),)),)) for b in net.blocks]', "E105", "at `x` already"),
-        ("net.module(net.node(end)).eps = 0.3; yield Site(end)", "E105", "rewrite() itself changes `layer1.0.bn2`"),
-        ("net.graph_module.graph.erase_node([*net.nodes][-1]); yield Site(end)", "E105", "rewrite() itself changes"),
+        ("net.module(net.node(end)).eps = 0.3; yield Site(end)", "E105", "rewrite: it changes `layer1.0.bn2` itself"),
+        ("net.graph_module.graph.erase_node([*net.nodes][-1]); yield Site(end)", "E105", "changes `the graph` itself"),
         ('yield Site(end, (Insert(end, (("x", Layer("AvgPool2d", {"kernel_size": 2})),)),))', "E103", "at `add`"),
         ('yield Site(end, (Insert(end, (("x", Layer("Conv2d", {"in_channels": 3, "out_channels": 64, '
          '"kernel_size": 1})),)),))', "E103", "at `x`"),

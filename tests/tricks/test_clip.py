@@ -15,8 +15,8 @@ def gradients(scale, seed=0):
 
 
 def clipped(norm, found):
-    (trick,) = bind(f"base resnet18; clip {norm!r}").hooked("adjust")
-    return trick.adjust(found, [torch.zeros_like(one) for one in found], Progress(0, 1, 1))
+    (use,) = bind(f"base resnet18; clip {norm!r}").hooked("adjust")
+    return use.trick.adjust(found, [torch.zeros_like(one) for one in found], Progress(0, 1, 1))
 
 
 @given(norm=st.floats(0.01, 100), scale=st.sampled_from([0.0, 1e-6, 0.01, 1.0, 1e4]), seed=st.integers(0, 20))

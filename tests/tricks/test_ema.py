@@ -8,7 +8,6 @@ from torch import nn
 
 from recipe.trainer import Average
 from recipe.training import Progress
-from recipe.tricks.ema import Ema
 from tests.helpers import bind
 
 
@@ -16,7 +15,7 @@ from tests.helpers import bind
 def test_the_average_is_the_plain_formula(decay):
     generator = torch.Generator().manual_seed(0)
     model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
-    average = Average(copy.deepcopy(model), Ema(decay=decay))
+    average = Average(copy.deepcopy(model), bind(f"base resnet18; ema {decay!r}").hooked("average")[0])
     averaged = [*model.parameters(), model[1].running_mean, model[1].running_var]
     expected = [value.detach().clone() for value in averaged]
     for update in range(30):
@@ -35,4 +34,4 @@ def test_the_average_is_the_plain_formula(decay):
 
 @pytest.mark.parametrize(("text", "decays"), [("ema", [0.9999]), ("ema 0.99", [0.99]), ("seed 1", [])])
 def test_a_recipe_says_whether_there_is_an_average(text, decays):
-    assert [trick.decay for trick in bind(f"base resnet18; {text}").hooked("average")] == decays
+    assert [use.trick.decay for use in bind(f"base resnet18; {text}").hooked("average")] == decays

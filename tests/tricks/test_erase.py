@@ -82,5 +82,5 @@ def test_each_box_has_one_colour_of_its_own():
 
 def test_colours_are_erased_after_they_are_changed():
     plan = bind("base resnet18; augment erase trivial pca-noise jitter crop")
-    words = [trick.declared.word for trick in plan.hooked("augment")]
+    words = [use.word for use in plan.hooked("augment")]
     assert words == ["augment trivial", "augment jitter", "augment pca-noise", "augment erase"]

@@ -32,8 +32,8 @@ def test_the_frozen_part_is_composers(done, start, level):
 
 
 def frozen(step, names, text=TEXT, steps_per_epoch=3):
-    (trick,) = bind(f"base resnet18; {text}").hooked("frozen")
-    return set(trick.frozen(names, Progress(step, steps_per_epoch, 4)))
+    (use,) = bind(f"base resnet18; {text}").hooked("frozen")
+    return set(use.trick.frozen(names, Progress(step, steps_per_epoch, 4)))
 
 
 @pytest.mark.parametrize("optimizer", ["nag", "adamw", "lars"])

@@ -19,7 +19,7 @@ def network():
 
 def made(model, text):
     plan = bind(f"base resnet18; {text}")
-    return plan.hooked("optimize")[0].optimize(parameter_groups(plan, model), plan.training.rate)
+    return plan.hooked("optimize")[0].trick.optimize(parameter_groups(plan, model), plan.training.rate)
 
 
 def trained(model, optimizer, steps=6):
@@ -54,8 +54,8 @@ def test_it_is_timms(momentum, trust, decay):
 def test_what_has_one_axis_is_updated_as_by_sgd():
     weight = torch.tensor([1.0, -2.0], requires_grad=True)
     twin = weight.detach().clone().requires_grad_()
-    (trick,) = bind("base resnet18; optimizer lars").hooked("optimize")
-    mine = trick.optimize([{"params": [weight], "weight_decay": 0.01}], 0.1)
+    (use,) = bind("base resnet18; optimizer lars").hooked("optimize")
+    mine = use.trick.optimize([{"params": [weight], "weight_decay": 0.01}], 0.1)
     theirs = torch.optim.SGD([twin], lr=0.1, momentum=0.9, weight_decay=0.01)
     for step in range(4):
         weight.grad, twin.grad = torch.tensor([0.5, step]), torch.tensor([0.5, step])
@@ -66,8 +66,8 @@ def test_what_has_one_axis_is_updated_as_by_sgd():
 
 def test_the_formula_by_hand():
     weight = torch.full((2, 2), 3.0, requires_grad=True)  # of norm 6
-    (trick,) = bind("base resnet18; optimizer lars momentum=0.5 trust=0.1").hooked("optimize")
-    optimizer = trick.optimize([{"params": [weight], "weight_decay": 0.5}], 2.0)
+    (use,) = bind("base resnet18; optimizer lars momentum=0.5 trust=0.1").hooked("optimize")
+    optimizer = use.trick.optimize([{"params": [weight], "weight_decay": 0.5}], 2.0)
     weight.grad = torch.full((2, 2), 1.0)  # of norm 2
     optimizer.step()
     update = 0.1 * 6 / (2 + 0.5 * 6) * (1 + 0.5 * 3)
@@ -77,8 +77,8 @@ def test_the_formula_by_hand():
 @pytest.mark.parametrize(("value", "gradient"), [(0.0, 1.0), (1.0, 0.0)])
 def test_where_all_is_zero_the_rate_is_1(value, gradient):
     weight = torch.full((2, 2), value, requires_grad=True)
-    (trick,) = bind("base resnet18; optimizer lars").hooked("optimize")
-    optimizer = trick.optimize([{"params": [weight], "weight_decay": 0.5}], 0.1)
+    (use,) = bind("base resnet18; optimizer lars").hooked("optimize")
+    optimizer = use.trick.optimize([{"params": [weight], "weight_decay": 0.5}], 0.1)
     weight.grad = torch.full((2, 2), gradient)
     optimizer.step()
     torch.testing.assert_close(weight.detach(), torch.full((2, 2), value - 0.1 * (gradient + 0.5 * value)))

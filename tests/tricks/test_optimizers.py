@@ -7,8 +7,8 @@ from tests.helpers import bind
 
 
 def optimizer(text, parameter, rate=0.1, decay=0.0):
-    trick = bind(f"base resnet18; optimizer {text}").hooked("optimize")[0]
-    return trick.optimize([{"params": [parameter], "weight_decay": decay}], rate)
+    (use,) = bind(f"base resnet18; optimizer {text}").hooked("optimize")
+    return use.trick.optimize([{"params": [parameter], "weight_decay": decay}], rate)
 
 
 @pytest.mark.parametrize(
@@ -32,8 +32,8 @@ def test_settings(text, kind, settings):
 
 @pytest.mark.parametrize(("dialect", "nesterov"), [("paper", True), ("gluoncv", True), ("torchvision", False)])
 def test_the_dialect_chooses_the_optimizer(dialect, nesterov):
-    (trick,) = bind(f"base resnet18; dialect {dialect}").hooked("optimize")
-    (group,) = trick.optimize([{"params": [torch.zeros(1, requires_grad=True)]}], 0.1).param_groups
+    (use,) = bind(f"base resnet18; dialect {dialect}").hooked("optimize")
+    (group,) = use.trick.optimize([{"params": [torch.zeros(1, requires_grad=True)]}], 0.1).param_groups
     assert (group["momentum"], group["nesterov"]) == (0.9, nesterov)
 
 

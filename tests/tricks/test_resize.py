@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import recipe
-from recipe.objective import ask
+from recipe.guest import ask
 from recipe.trainer import Trainer
 from recipe.training import Progress
 from recipe.tricks.resize import grown
@@ -29,8 +29,8 @@ def test_sides_grow_from_at_least_one_pixel_to_all(side, start, until, step, par
 
 @pytest.mark.parametrize(("done", "side"), [(0.0, 112), (0.4, 168), (0.799, 220), (0.8, 224), (1.0, 224)])
 def test_sides_of_a_training(done, side):
-    (trick,) = bind("base resnet50; resize").hooked("resolution")
-    assert ask(trick, "resolution", 224, Progress(int(done * 1000), 10, 100)) == side
+    (use,) = bind("base resnet50; resize").hooked("resolution")
+    assert ask(use, "resolution", 224, Progress(int(done * 1000), 10, 100)) == side
 
 
 def test_the_last_fifth_of_composers_is_whole():

@@ -80,12 +80,12 @@ def test_a_scale_that_makes_gradients_infinite_moves_nothing(tmp_path):
 
 
 def test_the_step_aside_has_the_length_of_the_radius():
-    (trick,) = bind("base resnet18; sam 0.3").hooked("perturb")
+    (use,) = bind("base resnet18; sam 0.3").hooked("perturb")
     generator = torch.Generator().manual_seed(0)
     found = [torch.randn(shape, generator=generator) for shape in ((4, 3), (7,))]
-    moved = trick.perturb([torch.zeros_like(one) for one in found], found)
+    moved = use.trick.perturb([torch.zeros_like(one) for one in found], found)
     torch.testing.assert_close(torch.cat([one.flatten() for one in moved]).norm(), torch.tensor(0.3))
     flat = [torch.cat([one.flatten() for one in of]) for of in (moved, found)]
     torch.testing.assert_close(F.cosine_similarity(*flat, dim=0), torch.tensor(1.0))
-    nothing = trick.perturb(found, [torch.zeros_like(one) for one in found])
+    nothing = use.trick.perturb(found, [torch.zeros_like(one) for one in found])
     assert not any(one.any() for one in nothing)

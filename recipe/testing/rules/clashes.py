@@ -2,36 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from recipe.diagnostics import RecipeError, nearest
 from recipe.fields import FilePath
+from recipe.hooks import HOOKS
 from recipe.registry import key_of, words_of
 from recipe.slots import EXCLUSIVE
 from recipe.testing.bench import Case
 from recipe.testing.findings import Skipped, Unmet
 from recipe.testing.subject import Subject, stated
-
-SLOTS_OF: Mapping[str, tuple[str, ...]] = {
-    "build": ("base",),
-    "rewrite": ("stem", "trunk", "shortcut", "head", "gate", "branch", "downsampling", "activation", "norm", "init"),
-    "open": ("data",),
-    "group": ("groups",),
-    "optimize": ("optimizer",),
-    "factor": ("lr", "schedule"),
-    "box": ("crop",),
-    "augment": ("inputs",),
-    "soften": ("targets",),
-    "mix": ("mix",),
-    "resolution": ("resolution",),
-    "frozen": ("frozen",),
-    "judge": ("criterion",),
-    "penalise": ("loss",),
-    "perturb": ("perturbation",),
-    "adjust": ("grads",),
-    "average": ("average",),
-}
-"""The slots that go with a hook: a trick that has the hook writes one of them."""
 
 
 def clashes(subject: Subject) -> None:
@@ -40,9 +18,9 @@ def clashes(subject: Subject) -> None:
     What it excludes, what it needs, and who else writes an exclusive slot of its own, is an error of a recipe.
     """
     declared = subject.declared
-    for hook, slots in SLOTS_OF.items():
-        if subject.overrides(hook) and not set(slots) & set(declared.writes):
-            wanted = " or ".join(f'"{slot}"' for slot in slots)
+    for hook, about in HOOKS.items():
+        if about.slots and subject.overrides(hook) and not set(about.slots) & set(declared.writes):
+            wanted = " or ".join(f'"{slot}"' for slot in about.slots)
             raise Unmet(f"`{subject.word}` has the hook `{hook}` and writes {list(declared.writes)}; declare {wanted}")
     known = {words_of(key) for key in subject.vocabulary.keys()}  # noqa: SIM118
     for relation in ("after", "needs", "excludes"):

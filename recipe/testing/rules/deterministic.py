@@ -12,10 +12,11 @@ import numpy.typing as npt
 import torch
 
 from recipe.draws import Draws
+from recipe.guest import ask
+from recipe.plan import Use
 from recipe.testing import inputs
 from recipe.testing.findings import Unmet
 from recipe.testing.subject import Subject
-from recipe.trick import Trick
 
 COUNT, SIDE = 8, 32
 TOLERANCE = 1e-5
@@ -37,7 +38,7 @@ def deterministic(subject: Subject) -> None:
     assert use is not None
     for hook, group in (("box", 1), ("augment", 1), ("mix", 2)):
         if subject.overrides(hook):
-            _alone(subject.word, hook, _asked(use.trick, hook), group)
+            _alone(subject.word, hook, _asked(use, hook), group)
     with inputs.seeded(1):
         if subject.bench.outcome(subject.within, fresh=True) != first:
             raise Unmet(f"`{subject.within}`, trained twice, differs; {_HELP}")
@@ -46,34 +47,34 @@ def deterministic(subject: Subject) -> None:
 _HELP = "take randomness from `Draws` alone, and keep nothing between calls"
 
 
-def _asked(trick: Trick, hook: str) -> Hook:
+def _asked(use: Use, hook: str) -> Hook:
     """A hook as a function of the places in a batch that it is given."""
-    whole = inputs.draws(COUNT, "crop" if hook == "box" else trick.declared.word)
+    whole = inputs.draws(COUNT, "crop" if hook == "box" else use.word)
     images, targets = inputs.images(COUNT, SIDE), inputs.targets(COUNT)
 
-    def ask(places: Sequence[int]) -> Arrays:
+    def made(places: Sequence[int]) -> Arrays:
         index = np.asarray(places)
         draws: Draws = attrs.evolve(whole, indices=whole.indices[index])
         if hook == "box":
             sides = np.linspace(20.0, 60.0, COUNT)
-            return (np.asarray(trick.box(draws, sides[index], sides[::-1][index])),)
+            return (ask(use, "box", draws, sides[index], sides[::-1][index]),)
         if hook == "augment":
-            return (trick.augment(images[index], draws).numpy(),)
-        return tuple(one.numpy() for one in trick.mix(images[index], targets[index], draws))
+            return (ask(use, "augment", images[index], draws).numpy(),)
+        return tuple(one.numpy() for one in ask(use, "mix", images[index], targets[index], draws))
 
-    return ask
+    return made
 
 
-def _alone(word: str, hook: str, ask: Hook, group: int) -> None:
+def _alone(word: str, hook: str, made: Hook, group: int) -> None:
     """Compare a whole batch with its parts and with another order, in groups of images that stay together."""
     whole = range(COUNT)
     with inputs.seeded(2):
         before = _state()
-        expected = ask(whole)
+        expected = made(whole)
         if _state() != before:
             raise Unmet(f"`{hook}` of `{word}` draws global random numbers; {_HELP}")
     with inputs.seeded(3):
-        if not _near(ask(whole), expected):
+        if not _near(made(whole), expected):
             raise Unmet(f"`{hook}` of `{word}`, asked twice, differs; {_HELP}")
     groups = [whole[start : start + group] for start in range(0, COUNT, group)]
     orders: dict[str, list[Sequence[int]]] = {
@@ -82,7 +83,7 @@ def _alone(word: str, hook: str, ask: Hook, group: int) -> None:
         "in another order": [[place for part in reversed(groups) for place in part]],
     }
     for how, parts in orders.items():
-        found = [ask(places) for places in parts]
+        found = [made(places) for places in parts]
         places = [place for part in parts for place in part]
         joined = tuple(np.concatenate(pieces)[np.argsort(places)] for pieces in zip(*found, strict=True))
         if not _near(joined, expected):

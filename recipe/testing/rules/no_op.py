@@ -7,15 +7,17 @@ import copy
 import attrs
 
 from recipe.compiler import Program
+from recipe.diagnostics import RecipeError
 from recipe.edits import Edit, Initialise, Site
 from recipe.graph.describe import describe
 from recipe.graph.net import Net
 from recipe.graph.shapes import propagate
 from recipe.graph.trace import trace
+from recipe.guest import ask
+from recipe.plan import Use
 from recipe.testing.findings import Skipped, Unmet
 from recipe.testing.models import network
 from recipe.testing.subject import Subject
-from recipe.trick import Trick
 
 
 def no_op(subject: Subject) -> None:
@@ -29,31 +31,33 @@ def no_op(subject: Subject) -> None:
     use = program.plan.find(subject.word)
     assert use is not None
     before = describe(program)
-    sites = _sites(use.trick, program)
+    sites = _sites(use, program)
     if describe(program) != before:
         raise Unmet(f"`{subject.word}` changes the graph itself; let `rewrite` give edits, and change nothing")
     more = [edit for site in sites for edit in site.edits if not _harmless(edit, program)]
     if more:
         help = "let `rewrite` give a site without edits where its work is done"
         raise Unmet(f"`{subject.word}` piles up: on its own result it would do “{more[0]}” again; {help}")
-    _claims_nothing(subject.word, use.trick, program)
+    _claims_nothing(use, program)
 
 
 def _harmless(edit: Edit, program: Program) -> bool:
     return isinstance(edit, Initialise) and edit in program.edits
 
 
-def _sites(trick: Trick, program: Program) -> list[Site]:
-    return list(trick.rewrite(Net(program.structure)))
+def _sites(use: Use, program: Program) -> list[Site]:
+    return [*ask(use, "rewrite", Net(program.structure))]
 
 
-def _claims_nothing(word: str, trick: Trick, program: Program) -> None:
+def _claims_nothing(use: Use, program: Program) -> None:
     graph = trace(copy.deepcopy(network("bare")).to("meta"), "bare")
     propagate(graph, program.costs.size, "bare")
     try:
-        sites = list(trick.rewrite(Net(graph)))
-    except Exception as error:
-        message = f"{type(error).__name__}: {error}"
-        raise Unmet(f"`{word}` fails on a network without convolutions ({message}); let it give no site") from error
+        sites = [*ask(use, "rewrite", Net(graph))]
+    except RecipeError as error:
+        said = error.diagnostics[0].message
+        raise Unmet(f"`{use.word}` fails on a network without convolutions; let it give no site: {said}") from error
     if sites and not any(attrs.asdict(site)["edits"] for site in sites):
-        raise Unmet(f"`{word}` says “already so” of a network without convolutions; let it give no site there (E101)")
+        raise Unmet(
+            f"`{use.word}` says “already so” of a network without convolutions; let it give no site there (E101)"
+        )

@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from recipe.compiler import Program
+from recipe.guest import ask
 from recipe.objective import Judged, cross_entropy
+from recipe.plan import Use
 from recipe.testing import inputs
 from recipe.testing.findings import Skipped, Unmet
 from recipe.testing.subject import Subject
-from recipe.trick import Trick
 
 COUNTS = (8, 5, 1)
 """Images in a batch; a last one may be small, and odd."""
@@ -27,10 +27,9 @@ SIDES = (32, 23)
 def shapes(subject: Subject) -> None:
     """Logits stay (N, K) at other sizes of the images, and every hook keeps to its contract.
 
-    That is shape, type and finite values, targets that sum to 1, boxes within their image, resolutions of at most the
-    images'.
+    That is what `recipe.hooks` says, types and finite values, targets that sum to 1, boxes within their image.
     """
-    hooks = [hook for hook in HOOKS if subject.overrides(hook)]
+    hooks = [hook for hook in TRIALS if subject.overrides(hook)]
     network = subject.overrides("rewrite", "build")
     if not hooks and not network:
         raise Skipped("it has no hook that images, targets, losses or weights go through")
@@ -38,7 +37,7 @@ def shapes(subject: Subject) -> None:
     assert use is not None
     for hook in hooks:
         try:
-            HOOKS[hook](use.trick)
+            TRIALS[hook](use)
         except _Wrong as wrong:
             raise Unmet(f"`{hook}` of `{subject.word}` {wrong}") from None
     if network:
@@ -79,10 +78,8 @@ class _Wrong(Exception):
     """What a hook gave that it may not."""
 
 
-def _like(found: Any, given: Tensor, what: str) -> Tensor:
+def _like(found: Tensor, given: Tensor, what: str) -> Tensor:
     """A tensor of the shape, type and device of another, without values that are no numbers."""
-    if not isinstance(found, Tensor):
-        raise _Wrong(f"gives a {type(found).__name__} for {what}, not a tensor")
     if (found.shape, found.dtype, found.device) != (given.shape, given.dtype, given.device):
         raise _Wrong(f"gives {what} as {_kind(found)}, and got {_kind(given)}")
     if not found.isfinite().all():
@@ -94,87 +91,85 @@ def _kind(tensor: Tensor) -> str:
     return f"{tuple(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')} on {tensor.device}"
 
 
-def _distributions(found: Any, given: Tensor) -> None:
+def _distributions(found: Tensor, given: Tensor) -> None:
     sums = _like(found, given, "targets").sum(1)
     if (found < 0).any() or not torch.allclose(sums, torch.ones_like(sums), atol=1e-4):
         raise _Wrong(f"gives targets that are no distributions: they sum to {sums.min():.4g} … {sums.max():.4g}")
 
 
-def _number(found: Any, what: str) -> None:
-    if not isinstance(found, Tensor) or found.ndim:
-        shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
-        raise _Wrong(f"gives {what} as {shape}, not as one number; take the mean over the batch")
+def _number(found: Tensor, what: str) -> None:
+    if found.ndim:
+        raise _Wrong(f"gives {what} as {(*found.shape,)}, not as one number; take the mean over the batch")
     if not found.isfinite():
         raise _Wrong(f"gives {what} of {float(found.detach())}")
 
 
-def _augment(trick: Trick) -> None:
+def _augment(use: Use) -> None:
     for count in COUNTS:
         for side in SIDES:
             given = inputs.images(count, side)
-            _like(trick.augment(given.clone(), inputs.draws(count, trick.declared.word)), given, "images")
+            _like(ask(use, "augment", given.clone(), inputs.draws(count, use.word)), given, "images")
 
 
-def _mix(trick: Trick) -> None:
+def _mix(use: Use) -> None:
     for count in COUNTS:
         given, targets = inputs.images(count, SIDES[0]), inputs.targets(count)
-        mixed = trick.mix(given.clone(), targets.clone(), inputs.draws(count, trick.declared.word))
+        mixed = ask(use, "mix", given.clone(), targets.clone(), inputs.draws(count, use.word))
         _like(mixed[0], given, "images")
         _distributions(mixed[1], targets)
 
 
-def _soften(trick: Trick) -> None:
+def _soften(use: Use) -> None:
     for targets in (inputs.targets(8), inputs.targets(8, mixed=True)):
-        _distributions(trick.soften(targets.clone()), targets)
+        _distributions(ask(use, "soften", targets.clone()), targets)
 
 
-def _box(trick: Trick) -> None:
+def _box(use: Use) -> None:
     heights, widths = np.array([32.0, 20.0, 64.0, 8.0]), np.array([32.0, 64.0, 20.0, 300.0])
-    found = trick.box(inputs.draws(4, "crop"), heights, widths)
-    if np.shape(found) != (4, 4) or not np.isfinite(found).all():
-        raise _Wrong(f"gives boxes of shape {np.shape(found)}, or not finite, for 4 images")
-    top, left, high, wide = np.asarray(found).T
+    found = ask(use, "box", inputs.draws(4, "crop"), heights, widths)
+    if not np.isfinite(found).all():
+        raise _Wrong("gives boxes that are not finite")
+    top, left, high, wide = found.T
     within = (top >= 0) & (left >= 0) & (high > 0) & (wide > 0) & (top + high <= heights) & (left + wide <= widths)
     if not within.all():
         at = int(np.argmin(within))
         raise _Wrong(f"gives a box {found[at].tolist()} beyond an image of {heights[at]:g}×{widths[at]:g}")
 
 
-def _resolution(trick: Trick) -> None:
+def _resolution(use: Use) -> None:
     for side in (224, 32, 1):
         for progress in inputs.PROGRESS:
-            found = trick.resolution(side, progress)
-            if not isinstance(found, int) or not 1 <= found <= side:
-                raise _Wrong(f"gives {found!r} for images of {side} pixels, not a whole number from 1 to that")
+            ask(use, "resolution", side, progress)
 
 
-def _frozen(trick: Trick) -> None:
+def _frozen(use: Use) -> None:
     names = [f"layer{place}.{part}" for place in range(6) for part in ("weight", "bias")]
     for progress in inputs.PROGRESS:
-        found = [*trick.frozen(names, progress)]
+        found = [*ask(use, "frozen", names, progress)]
         if not set(found) < set(names):
             raise _Wrong(f"freezes {found} of {names}; name some of these parameters, and not all")
 
 
-def _judge(trick: Trick) -> None:
+def _judge(use: Use) -> None:
     for scale in (1.0, 30.0):
         for targets in (inputs.targets(8), inputs.targets(8, mixed=True)):
-            _differentiable(partial(_judged, trick, targets), scale, "a loss")
+            _differentiable(partial(_judged, use, targets), scale, "a loss")
 
 
-def _judged(trick: Trick, targets: Tensor, logits: Tensor) -> Tensor:
-    return trick.judge(logits, targets)
+def _judged(use: Use, targets: Tensor, logits: Tensor) -> Tensor:
+    return ask(use, "judge", logits, targets)  # type: ignore[no-any-return]
 
 
-def _penalise(trick: Trick) -> None:
+def _penalise(use: Use) -> None:
     for scale in (1.0, 30.0):
         for targets in (inputs.targets(8), inputs.targets(8, mixed=True)):
-            _differentiable(partial(_penalised, trick, targets), scale, "a term")
+            _differentiable(partial(_penalised, use, targets), scale, "a term")
 
 
-def _penalised(trick: Trick, targets: Tensor, logits: Tensor) -> Tensor:
+def _penalised(use: Use, targets: Tensor, logits: Tensor) -> Tensor:
     loss = cross_entropy(logits, targets)
-    return trick.penalise(Judged(logits, targets, inputs.images(8, SIDES[0]), loss, inputs.TEACHERS))
+    judged = Judged(logits, targets, inputs.images(8, SIDES[0]), loss, inputs.TEACHERS)
+    return ask(use, "penalise", judged)  # type: ignore[no-any-return]
 
 
 def _differentiable(loss: Callable[[Tensor], Tensor], scale: float, what: str) -> None:
@@ -187,40 +182,37 @@ def _differentiable(loss: Callable[[Tensor], Tensor], scale: float, what: str) -
         _like(logits.grad, logits.detach(), "a gradient")
 
 
-def _factor(trick: Trick) -> None:
+def _factor(use: Use) -> None:
     for progress in inputs.PROGRESS:
-        found = trick.factor(progress)
-        if not isinstance(found, (int, float)) or not math.isfinite(found) or found < 0:
+        found = ask(use, "factor", progress)
+        if not math.isfinite(found) or found < 0:
             raise _Wrong(f"gives {found!r} at {progress}, not a factor of at least 0")
 
 
-def _adjust(trick: Trick) -> None:
+def _adjust(use: Use) -> None:
     for progress in inputs.PROGRESS:
-        _all_like(trick.adjust(inputs.weights(1), inputs.weights(0), progress), inputs.weights(1), "gradients")
+        _all_like(ask(use, "adjust", inputs.weights(1), inputs.weights(0), progress), inputs.weights(1), "gradients")
 
 
-def _perturb(trick: Trick) -> None:
-    _all_like(trick.perturb(inputs.weights(0), inputs.weights(1)), inputs.weights(0), "steps")
+def _perturb(use: Use) -> None:
+    _all_like(ask(use, "perturb", inputs.weights(0), inputs.weights(1)), inputs.weights(0), "steps")
 
 
-def _average(trick: Trick) -> None:
+def _average(use: Use) -> None:
     for progress in inputs.PROGRESS:
         averages, weights = inputs.weights(2), inputs.weights(0)
-        trick.average(averages, weights, progress)
+        ask(use, "average", averages, weights, progress)
         _all_like(averages, inputs.weights(2), "averages")
         if not all(torch.equal(one, other) for one, other in zip(weights, inputs.weights(0), strict=True)):
             raise _Wrong("changes the weights themselves")
 
 
 def _all_like(found: Sequence[Tensor], given: Sequence[Tensor], what: str) -> None:
-    found = [*found]
-    if len(found) != len(given):
-        raise _Wrong(f"gives {len(found)} {what} for {len(given)} weights")
     for one, other in zip(found, given, strict=True):
         _like(one, other, what)
 
 
-HOOKS: Mapping[str, Callable[[Trick], None]] = {
+TRIALS: Mapping[str, Callable[[Use], None]] = {
     "box": _box,
     "augment": _augment,
     "soften": _soften,
@@ -234,4 +226,4 @@ HOOKS: Mapping[str, Callable[[Trick], None]] = {
     "perturb": _perturb,
     "average": _average,
 }
-"""How each hook is asked, and what must come of it."""
+"""How each hook of a step is asked, and what must come of it beside what the table of hooks says."""

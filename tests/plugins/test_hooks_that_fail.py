@@ -1,0 +1,238 @@
+"""Whatever a hook raises, or wrongly gives, is one error that names its trick, and the place in the recipe."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import attrs
+import pytest
+import torch
+
+import recipe
+from recipe.diagnostics import Diagnostic, RecipeError
+from recipe.guest import ask
+from recipe.registry import Vocabulary
+from tests.helpers import bind, command
+
+HEAD = '''
+"""focus: a trick of the tests."""
+from recipe.api import InMemory, Layer, Sets, Trick, architecture, in_memory, integer, trick
+
+'''
+
+PLAIN = '''
+@trick("focus", writes=("{slot}",))
+class Focus(Trick):
+    """Do something."""
+
+    def {head}:
+        {body}
+'''
+
+PICTURES = '''
+@trick("pictures", writes=("data",))
+class Pictures(Trick):
+    """Open images of one's own."""
+
+    size: int = integer(32, "height and width, in pixels")
+    workers: int = integer(0, "processes that load batches")
+
+    def {head}:
+        {body}
+'''
+
+NET = '''
+@trick("net", writes=("base",))
+class Net(Trick):
+    """A model of one's own."""
+
+    kind: str = architecture("which", of=("small",))
+
+    def build(self, classes):
+        import torch
+
+        head = [torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(4, classes or 10)]
+        return torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), *head)
+
+    def {head}:
+        {body}
+'''
+
+TINY = "base resnet18; data fake size=32 classes=10 images=8; batch 4; epochs 1; focus"
+TWO = "torch.zeros(8, 3, 32, 32, dtype=torch.uint8), torch.arange(8) % 2"
+
+
+def words(text: str, folder: Path) -> Vocabulary:
+    (folder / "focus.py").write_text(HEAD + text)
+    return Vocabulary.installed([folder / "focus.py"])
+
+
+def told(text: str, trick: str, folder: Path) -> Diagnostic:
+    """What a run says of a recipe with a trick."""
+    with pytest.raises(RecipeError) as caught:
+        recipe.run(text, out=folder / "x", device="cpu", vocabulary=words(trick, folder))
+    (error,) = caught.value.diagnostics
+    return error
+
+
+@pytest.mark.parametrize(
+    ("slot", "head", "body", "said"),
+    [
+        ("crop", "box(self, draws, heights, widths)", "return draws.uniform(2)", "it gives ndarray (4, 2), not boxes"),
+        ("crop", "box(self, draws, heights, widths)", "return 1 / 0", "ZeroDivisionError: division by zero"),
+        ("average", "average(self, averages, weights, progress)", "return 1 / 0", "ZeroDivisionError"),
+        (
+            "average",
+            "average(self, averages, weights, progress)",
+            "return weights",
+            "it gives a list, not None: it changes the averages",
+        ),
+        ("inputs", "augment(self, images, draws)", "raise SystemExit(0)", "SystemExit: 0"),
+        ("inputs", "augment(self, images, draws)", "raise ValueError", "ValueError: no message"),
+        ("groups", "group(self, name, parameter, module)", 'return {"betas": [0.9]}', "TypeError: unhashable"),
+        ("run", "check(self, plan)", "raise SystemExit(0)", "SystemExit: 0"),
+        ("run", "check(self, plan)", 'return "a warning"', "it gives 'a warning', not warnings, each a text"),
+        ("run", "check(self, plan)", "yield 1 / 0", "ZeroDivisionError"),
+        ("run", "evidence(self, plan)", 'return ["better"]', "it gives ['better'], not Evidence"),
+        ("run", "configure(self, training)", "pass", "it gives None, not the training"),
+        ("run", "suggest(self)", "pass", "it gives None, not values by verb and field"),
+    ],
+)
+def test_of_any_trick(slot: str, head: str, body: str, said: str, tmp_path: Path) -> None:
+    error = told(TINY, PLAIN.format(slot=slot, head=head, body=body), tmp_path)
+    assert (error.code, error.span and error.span.text) == ("E080", "focus")
+    hook = head.partition("(")[0]
+    assert error.message.startswith(f"`focus` of {tmp_path / 'focus.py'} is broken: {hook}: {said}"), error.message
+
+
+def test_of_an_optimizer_whose_step_needs_more_than_gradients(tmp_path: Path) -> None:
+    body = "import torch\n        return torch.optim.LBFGS([one for group in groups for one in group['params']], rate)"
+    trick = PLAIN.format(slot="optimizer", head="optimize(self, groups, rate)", body=body)
+    error = told(TINY, trick, tmp_path)
+    assert (error.code, error.span and error.span.text) == ("E080", "focus")
+    assert "is broken: the optimizer's step: TypeError: " in error.message
+    assert "'closure'" in error.message
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "code", "said"),
+    [
+        ("open(self)", 'raise KeyError("x")', "E080", "is broken: open: KeyError: 'x'"),
+        ("open(self)", "pass", "E080", "is broken: open: it gives None, not Sets of images"),
+        ("open(self)", "raise SystemExit", "E080", "is broken: open: SystemExit: no message"),
+        ("open(self)", "return Sets([1], [2], 2)", "E080", "open: `train` of its Sets, a list, has no `labels`"),
+        ("open(self)", 'raise FileNotFoundError(2, "No such file", "x.bin")', "E070", "no such file: x.bin"),
+        ("open(self)", 'raise ValueError("no index")', "E070", "`pictures`: no index"),
+        ("count_classes(self)", 'return {}["x"]', "E080", "is broken: count_classes: KeyError: 'x'"),
+        ("count_classes(self)", 'return "ten"', "E080", "it gives 'ten', not a whole number, or None"),
+        ("count_classes(self)", 'raise ValueError("no index")', "E070", "`pictures`: no index"),
+    ],
+)  # fmt: skip
+def test_of_images(head: str, body: str, code: str, said: str, tmp_path: Path) -> None:
+    body = body if head == "open(self)" else f"{body}\n\n    def open(self):\n        {opened()}"
+    error = told("base resnet18; pictures; batch 4; epochs 1", PICTURES.format(head=head, body=body), tmp_path)
+    assert (error.code, error.span and error.span.text) == (code, "pictures")
+    assert said in error.message
+
+
+def opened() -> str:
+    return f"import torch\n        part = InMemory({TWO})\n        return in_memory(part, part, 2, self.size)"
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "said"),
+    [('return {}["x"]', "E080", "count_images: KeyError: 'x'"), ('raise OSError("gone")', "E070", "`pictures`: gone")],
+)
+def test_of_the_number_of_images(body: str, code: str, said: str, tmp_path: Path) -> None:
+    words(
+        PICTURES.format(head="count_images(self)", body=f"{body}\n\n    def open(self):\n        {opened()}"), tmp_path
+    )
+    found = command("explain", "base resnet18; pictures; batch 4", "--plugin", tmp_path / "focus.py")
+    assert (found.status, f"error[{code}]" in found.stderr, said in found.stderr) == (2, True, True), found.stderr
+
+
+@pytest.mark.parametrize(
+    ("head", "said"),
+    [
+        ("image_size(self)", "image_size"),
+        ("weight_shapes(self)", "weight_shapes"),
+        ("load_weights(self)", "load_weights"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("body", "why"), [("return 1 / 0", "ZeroDivisionError"), ("pass", "it gives None"), ("exit(0)", "SystemExit: 0")]
+)
+def test_of_a_model(head: str, said: str, body: str, why: str, tmp_path: Path) -> None:
+    vocabulary = words(NET.format(head=head, body=body), tmp_path)
+    with pytest.raises(RecipeError) as caught:
+        assert recipe.compile("net small", vocabulary=vocabulary).model
+    (error,) = caught.value.diagnostics
+    assert (error.code, error.span and error.span.text) == ("E080", "net")
+    assert f"`net` of {tmp_path / 'focus.py'} is broken: {said}: {why}" in error.message
+
+
+def test_of_weights_that_fit_nothing(tmp_path: Path) -> None:
+    """Where the trick has no field `weights`, its words are the place."""
+    vocabulary = words(NET.format(head="weight_shapes(self)", body='return {"x": (1,)}'), tmp_path)
+    with pytest.raises(RecipeError) as caught:
+        recipe.compile("net small", vocabulary=vocabulary, device="meta")
+    (error,) = caught.value.diagnostics
+    assert (error.code, error.span and error.span.text) == ("E102", "net")
+
+
+def test_of_a_model_that_is_none(tmp_path: Path) -> None:
+    trick = NET.format(head="build(self, classes)", body="pass")
+    with pytest.raises(RecipeError, match=r"E080.*build: it gives None, not a torch\.nn\.Module"):
+        recipe.compile("net small", vocabulary=words(trick, tmp_path), device="meta")
+
+
+def test_of_a_model_that_ends_the_program(tmp_path: Path) -> None:
+    trick = NET.format(head="build(self, classes)", body="raise SystemExit(0)")
+    with pytest.raises(RecipeError, match=r"E080.*build: SystemExit: 0"):
+        recipe.compile("net small", vocabulary=words(trick, tmp_path), device="meta")
+
+
+def test_of_source_that_is_exported(tmp_path: Path) -> None:
+    words(NET.format(head="constructor(self, classes)", body="return 1 / 0"), tmp_path)
+    plugin = ("--plugin", tmp_path / "focus.py")
+    text = "net small; data fake size=8 classes=2 images=8; batch 4; epochs 1"
+    assert command("run", text, "--out", tmp_path / "x", "--device", "cpu", *plugin).status == 0
+    found = command("export", tmp_path / "x", "--to", "python", "--out", tmp_path / "y.py", *plugin)
+    assert (found.status, "is broken: constructor: ZeroDivisionError" in found.stderr) == (2, True), found
+
+
+def test_of_a_command_that_only_reads(tmp_path: Path) -> None:
+    words(PLAIN.format(slot="run", head="check(self, plan)", body="raise SystemExit(0)"), tmp_path)
+    found = command("check", TINY, "--plugin", tmp_path / "focus.py")
+    assert (found.status, "error[E080]" in found.stdout) == (2, True)
+
+
+def test_of_the_kit(tmp_path: Path) -> None:
+    words(PLAIN.format(slot="inputs", head="augment(self, images, draws)", body="raise SystemExit(0)"), tmp_path)
+    found = command("test-plugin", tmp_path / "focus.py", "--only", "shapes", "--only", "deterministic")
+    assert (found.status, found.stdout.count("FAILED")) == (1, 2), found
+
+
+def test_what_a_hook_prints_is_no_part_of_the_output(tmp_path: Path) -> None:
+    body = 'print("look")\n        return 1.0'
+    words(PLAIN.format(slot="lr", head="factor(self, progress)", body=body), tmp_path)
+    found = command("diff", TINY, f"{TINY}; lr 1", "--json", "--plugin", tmp_path / "focus.py")
+    assert json.loads(found.stdout)["schema_version"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), torch.OutOfMemoryError("full")])
+def test_what_is_no_fault_of_a_trick_passes(error: BaseException) -> None:
+    def raising(self: object, *given: object) -> None:
+        raise error
+
+    (use,) = bind("base resnet18; augment flip").hooked("augment")
+    broken = attrs.evolve(use, trick=type("Broken", (type(use.trick),), {"augment": raising})())
+    with pytest.raises(type(error)):
+        ask(broken, "augment", None, None)
+
+
+def test_what_a_trick_refuses_gets_its_place(tmp_path: Path) -> None:
+    body = 'from recipe.api import fail\n        raise fail("E024", "these are too small")'
+    error = told(TINY, PLAIN.format(slot="inputs", head="augment(self, images, draws)", body=body), tmp_path)
+    assert (error.code, error.message, error.span and error.span.text) == ("E024", "these are too small", "focus")
