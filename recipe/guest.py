@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Iterator
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -66,7 +67,7 @@ def fault_of(use: Use, what: str, *, at: Span | None = None) -> Iterator[None]:
     except (Exception, SystemExit) as error:
         if _is_out_of_memory(error):
             raise
-        raise broken(use, what, first_line(error), at=at) from error
+        raise broken(use, what, first_line(error) + _line_of(error, use), at=at) from error
 
 
 @contextlib.contextmanager
@@ -102,6 +103,14 @@ def count(plan: Plan, hook: str) -> int | None:
 def first_line(error: BaseException) -> str:
     """What was raised, in a line."""
     return f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0]}"
+
+
+def _line_of(error: BaseException, use: Use) -> str:
+    """Where in the trick's own code something was raised, to be put behind it."""
+    file = getattr(sys.modules.get(type(use.trick).__module__), "__file__", None)
+    lines = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    own = [(path, line) for path, line in lines if file and os.path.dirname(path) == os.path.dirname(file)]
+    return f" ({os.path.basename(own[-1][0])}, line {own[-1][1]})" if own else ""
 
 
 def _shown(found: Any) -> str:

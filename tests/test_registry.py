@@ -174,7 +174,7 @@ def test_a_broken_plugin_spoils_only_its_own_words(text: str, said: str, site: P
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (None, "is no Python file"),
+        (None, "there is no file"),
         ("import not_installed_anywhere", "ModuleNotFoundError"),
         ("raise SystemExit(3)", "SystemExit: 3"),
         ("x = 1", "declares no trick"),

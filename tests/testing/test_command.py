@@ -54,7 +54,7 @@ def test_an_installed_package() -> None:
         (("recipe-compiler", "--company", "lr evry=lr cosine"), "company of `lr evry`: the package has no such trick"),
         (("recipe-compiler", "--value", "lr rate=1"), "`--value` takes two values with a comma between, not `1`"),
         (("recipe-compiler", "--company", "lr cosine"), "names nothing"),
-        (("nowhere.py",), "`nowhere.py` is no Python file"),
+        (("nowhere.py",), "there is no file `nowhere.py`"),
     ],
 )
 def test_what_can_not_be_checked(arguments: tuple[str, ...], said: str) -> None:
