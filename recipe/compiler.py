@@ -304,17 +304,21 @@ def _without(site: Site, protected: frozenset[str]) -> Site | None:
     return None if site.edits and not edits else attrs.evolve(site, edits=edits)
 
 
+def smallest(plan: Plan, side: int) -> int:
+    """The smallest side, in pixels, that the tricks of a plan give images of ``side`` in the course of the training."""
+    epochs = range(0, plan.training.epochs, max(1, plan.training.epochs // EPOCHS_LOOKED_AT))
+    progress = [Progress(epoch, 1, plan.training.epochs) for epoch in epochs]
+    return min([side, *(int(ask(t, "resolution", side, at)) for t in plan.hooked("resolution") for at in progress)])
+
+
 def _resize(state: _State) -> None:
     """See that images of the smallest size that a trick makes of them fit too."""
-    training = state.plan.training
-    epochs = range(0, training.epochs, max(1, training.epochs // EPOCHS_LOOKED_AT))
-    for trick in state.plan.hooked("resolution"):
-        sides = [int(ask(trick, "resolution", state.size, Progress(epoch, 1, training.epochs))) for epoch in epochs]
-        if min(sides) < state.size:
-            try:
-                propagate(state.graph, min(sides), state.name)
-            finally:
-                propagate(state.graph, state.size, state.name)
+    small = smallest(state.plan, state.size)
+    if small < state.size:
+        try:
+            propagate(state.graph, small, state.name)
+        finally:
+            propagate(state.graph, state.size, state.name)
 
 
 def _account(state: _State) -> None:
