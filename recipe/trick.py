@@ -153,7 +153,7 @@ class Trick:
         raise NotImplementedError
 
     def soften(self, targets: torch.Tensor) -> torch.Tensor:
-        """Target distributions (N, K), softened."""
+        """Target distributions (N, K), softened, each on its own."""
         raise NotImplementedError
 
     def mix(self, images: torch.Tensor, targets: torch.Tensor, draws: Draws) -> tuple[torch.Tensor, torch.Tensor]:
@@ -169,7 +169,7 @@ class Trick:
         return ()
 
     def judge(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """The loss of logits (N, K) against target distributions (N, K), in place of cross entropy: one number."""
+        """The loss of logits (N, K) against target distributions (N, K): one number, mean over the batch."""
         raise NotImplementedError
 
     def penalise(self, judged: Judged) -> torch.Tensor:
@@ -185,7 +185,7 @@ class Trick:
         return {}
 
     def optimize(self, groups: list[dict[str, Any]], rate: float) -> torch.optim.Optimizer:
-        """The optimizer over the parameter groups."""
+        """The optimizer over the parameter groups; before each step their ``lr`` is set to that of the step."""
         raise NotImplementedError
 
     def perturb(self, weights: Sequence[torch.Tensor], gradients: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
