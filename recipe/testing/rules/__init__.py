@@ -19,12 +19,12 @@ CHECKS = (
     "no-op",
     "parameters",
     "shapes",
-    "devices",
     "batches",
     "rates",
     "deterministic",
     "resume",
     "compiles",
+    "devices",
 )
 """The name of every check; its file is named so too."""
 

@@ -85,8 +85,8 @@ HOOKS: Mapping[str, Callable[[Trick], Any]] = {
     "mix": lambda trick: trick.mix(_images(), _targets(), inputs.draws(COUNT, trick.declared.word)),
     "judge": lambda trick: trick.judge(_logits(), _targets()),
     "penalise": _penalise,
-    "adjust": lambda trick: trick.adjust(_weights(1), _weights(0), inputs.PROGRESS[1]),
+    "adjust": lambda trick: trick.adjust(_weights(1), _weights(0), inputs.PROGRESS[0]),
     "perturb": lambda trick: trick.perturb(_weights(0), _weights(1)),
-    "average": lambda trick: trick.average(_weights(2), _weights(0), inputs.PROGRESS[1]),
+    "average": lambda trick: trick.average(_weights(2), _weights(0), inputs.PROGRESS[0]),
 }
-"""How each hook is asked with tensors of a GPU."""
+"""How each hook is asked with tensors of a GPU, as in a first step: what is kept between steps is found by `resume`."""
