@@ -240,6 +240,9 @@ def _sites(state: _State, use: Use) -> tuple[Site, ...]:
     if changed := [address for address, what in _fingerprint(state.graph).items() if before.get(address) != what]:
         help = "let it give edits, which are told, compared and exported"
         raise broken(use, "rewrite", f"it changes `{changed[0]}` itself", help=help)
+    places = [site.where for site in sites]
+    if twice := [place for place in places if places.count(place) > 1]:
+        raise broken(use, "rewrite", f"several sites are at `{twice[0]}`", help="each needs an address of its own")
     return sites
 
 
@@ -270,17 +273,21 @@ def _without(site: Site, protected: frozenset[str]) -> Site | None:
     return None if site.edits and not edits else attrs.evolve(site, edits=edits)
 
 
+def smallest(plan: Plan, side: int) -> int:
+    """The smallest side, in pixels, that the tricks of a plan give images of ``side`` in the course of the training."""
+    epochs = range(0, plan.training.epochs, max(1, plan.training.epochs // EPOCHS_LOOKED_AT))
+    progress = [Progress(epoch, 1, plan.training.epochs) for epoch in epochs]
+    return min([side, *(int(ask(t, "resolution", side, at)) for t in plan.hooked("resolution") for at in progress)])
+
+
 def _resize(state: _State) -> None:
     """See that images of the smallest size that a trick makes of them fit too."""
-    training = state.plan.training
-    epochs = range(0, training.epochs, max(1, training.epochs // EPOCHS_LOOKED_AT))
-    for use in state.plan.hooked("resolution"):
-        sides = [int(ask(use, "resolution", state.size, Progress(epoch, 1, training.epochs))) for epoch in epochs]
-        if min(sides) < state.size:
-            try:
-                propagate(state.graph, min(sides), state.name)
-            finally:
-                propagate(state.graph, state.size, state.name)
+    small = smallest(state.plan, state.size)
+    if small < state.size:
+        try:
+            propagate(state.graph, small, state.name)
+        finally:
+            propagate(state.graph, state.size, state.name)
 
 
 def _account(state: _State) -> None:

@@ -35,7 +35,7 @@ def _is_chain(edit: Any, attribute: Any, chain: Any) -> None:
 
 @attrs.frozen
 class SetAttribute:
-    """Change an attribute of the module at an address: ``layer2.0.conv1 stride 1×1 → 2×2``."""
+    """Change an attribute of the module at an address, for all of its calls: ``layer2.0.conv1 stride 1×1 → 2×2``."""
 
     address: str
     name: str

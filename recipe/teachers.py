@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from recipe.bind import bad_teacher, bind
-from recipe.compiler import Program, lower
+from recipe.compiler import Program, lower, smallest
 from recipe.devices import precision
 from recipe.diagnostics import RecipeError, fail
 from recipe.fields import RecipeFile
@@ -67,8 +67,10 @@ def teachers_of(plan: Plan, classes: int, vocabulary: Vocabulary) -> list[tuple[
         if program.classes != classes:
             message = f"the teacher `{path.name}` tells {program.classes} classes apart, the student {classes}"
             raise fail("E072", message, use.span)
+        size = _image_size(plan)
         try:
-            propagate(program.structure, _image_size(plan), path.name)
+            for side in {smallest(plan, size), size}:
+                propagate(program.structure, side, path.name)
         except RecipeError as error:  # told now, not after hours of training
             raise RecipeError(*(attrs.evolve(d, span=use.span) for d in error.diagnostics)) from None
         found.append((path, program))

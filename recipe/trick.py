@@ -163,7 +163,7 @@ class Trick:
         raise NotImplementedError
 
     def soften(self, targets: torch.Tensor) -> torch.Tensor:
-        """Target distributions (N, K), softened."""
+        """Target distributions (N, K), softened, each on its own."""
         raise NotImplementedError
 
     def mix(self, images: torch.Tensor, targets: torch.Tensor, draws: Draws) -> tuple[torch.Tensor, torch.Tensor]:
@@ -179,7 +179,7 @@ class Trick:
         return ()
 
     def judge(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """The loss of logits (N, K) against target distributions (N, K), in place of cross entropy: one number."""
+        """The loss of logits (N, K) against target distributions (N, K): one number, mean over the batch."""
         raise NotImplementedError
 
     def penalise(self, judged: Judged) -> torch.Tensor:

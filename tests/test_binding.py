@@ -149,7 +149,7 @@ def test_a_path_is_kept_absolute_and_is_relative_to_the_recipe(tmp_path: Path) -
         ("lr step 60 30", "E024", "30", "rising numbers"),
         ("lr step 30 30", "E024", "30", "rising numbers"),
         ("lr step 30 by=1", "E024", "1", "`by` of `lr step` takes a number above 0 and below 1"),
-        ("augment erase black", "E023", "black", "takes probability first, and `black` is none"),
+        ("augment erase const", "E023", "const", "takes probability first, and `const` is none"),
         # Too little, and too much.
         ("tweak", "E025", "tweak", "one of `A`, `B`, `C`, `D`"),
         ("lr warmup", "E025", "warmup", "needs a number"),

@@ -1,8 +1,9 @@
 """augment erase: a random box of the image is erased.
 
-Zhong et al. 2020, section 3: with probability 0.5 a box of random area, 2 % to 40 % of the image's, and of an aspect
-ratio in [0.3, 1 / 0.3], is filled with one random colour, or black. The ratio is log-uniform, as in torchvision and
-timm, which erase at most a third of the image.
+Zhong et al. 2017, algorithm 1: with probability 0.5 a box of random area, 2 % to 40 % of the image's, and of an aspect
+ratio in [0.3, 1 / 0.3], is filled with random values of 0 to 255, another one for each pixel and channel. The ratio is
+log-uniform, as in torchvision and timm, which erase at most a third of the image. The fills are called as in timm: all
+three are of the image as it is, before it is normalised.
 """
 
 from __future__ import annotations
@@ -33,7 +34,11 @@ class Erase(Trick):
     smallest: float = number(0.02, "smallest part of the image's area", above=0, maximum=1)
     largest: float = number(0.4, "largest part of the image's area", above=0, maximum=1)
     aspect: float = number(1 / 0.3, "largest ratio of the sides; the smallest is its inverse", minimum=1, maximum=10)
-    fill: str = choice("colour", "what the box is filled with: a random colour, or black", of=("colour", "black"))
+    fill: str = choice(
+        "pixel",
+        "what the box is filled with: a random colour for each pixel, one at random for all of it, or black",
+        of=("pixel", "rand", "const"),
+    )
 
     def augment(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
         import numpy as np
@@ -43,9 +48,11 @@ class Erase(Trick):
         height, width = images.shape[-2:]
         boxes = erased(drawn[:, 4:], height, width, (self.smallest, self.largest), self.aspect)
         boxes *= (drawn[:, :1] < self.probability).astype(boxes.dtype)
-        colours = drawn[:, 1:4] if self.fill == "colour" else np.zeros((len(drawn), 3))
-        where, what = (torch.from_numpy(found).to(images, non_blocking=True) for found in (boxes, colours))
-        return erase(images, where, what)
+        where, colours = (torch.from_numpy(found).to(images, non_blocking=True) for found in (boxes, drawn[:, 1:4]))
+        if self.fill == "pixel":
+            keys = torch.from_numpy((drawn[:, 1] * 2**32).astype(np.int64))
+            return erase(images, where, noise(keys.to(images.device, non_blocking=True), height, width).to(images))
+        return erase(images, where, colours[:, :, None, None] * (self.fill == "rand"))
 
 
 def erased(uniform: Floats, height: int, width: int, area: tuple[float, float], aspect: float) -> Floats:
@@ -68,8 +75,26 @@ def erased(uniform: Floats, height: int, width: int, area: tuple[float, float], 
     return np.stack([top, left, tall, wide], 1)
 
 
+def noise(keys: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """Random colours (N, 3, H, W), 0 to 1 in steps of 1/255, from a key of 32 bits for each image, int64 (N,).
+
+    So many values are hashed where the images are: the number of each pixel with its image's key, by Wellons's hash of
+    32 bits (hash-prospector, 2018), whose factors are small enough for int64. Its three lowest bytes are the channels.
+    """
+    import torch
+
+    bits = torch.arange(height * width, device=keys.device) * 0x9E3779B9  # golden ratio: neighbours are far apart
+    bits = (bits + keys[:, None]) & 0xFFFFFFFF
+    for shift, factor in ((16, 0x21F0AAAD), (15, 0x735A2D97)):
+        bits ^= bits >> shift
+        bits *= factor
+        bits &= 0xFFFFFFFF
+    bits ^= bits >> 15
+    return bits.view(torch.uint8).view(-1, height, width, 8)[..., :3].permute(0, 3, 1, 2) / 255
+
+
 def erase(images: torch.Tensor, boxes: torch.Tensor, colours: torch.Tensor) -> torch.Tensor:
-    """Images (N, 3, H, W) with boxes (N, 4) of top, left, height, width filled with colours (N, 3)."""
+    """Images (N, 3, H, W) with boxes (N, 4) of top, left, height, width filled with colours, (N, 3, H, W) too."""
     import torch
 
     bands = []
@@ -78,4 +103,4 @@ def erase(images: torch.Tensor, boxes: torch.Tensor, colours: torch.Tensor) -> t
         start, size = boxes[:, axis, None], boxes[:, axis + 2, None]
         bands.append((place >= start) & (place < start + size))
     inside = bands[0][:, None, :, None] & bands[1][:, None, None, :]
-    return torch.where(inside, colours[:, :, None, None], images)
+    return torch.where(inside, colours, images)

@@ -2,23 +2,25 @@
 
 Huang et al. 2016, section 3: the trunk of the l-th of L blocks is left out with probability RATE · l / L, the linear
 rule. As in torchvision and timm, each image of a batch has a draw of its own, and a trunk that is kept is divided by
-the probability of that, so that evaluation needs no factor.
+the probability of that, so that evaluation needs no factor. A model that comes with it, such as ConvNeXt, gets these
+rates instead of its own.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from recipe.api import Insert, Layer, Site, Trick, number, trick
+from recipe.api import Insert, Layer, SetAttribute, Site, Trick, number, trick
 
 if TYPE_CHECKING:
-    from torch import fx
+    from torch import fx, nn
 
     from recipe.api import Block, Net
 
-SUCH = ("StochasticDepth", "stochastic_depth", "DropPath")
-"""What torchvision and timm have to do the same."""
+RATES = {"StochasticDepth": "p", "DropPath": "drop_prob"}
+"""What torchvision and timm have to do the same, and what it calls its rate."""
 
 
 @trick("tweak stochastic-depth", reads=("trunk", "gate", "downsampling"), writes=("branch",))
@@ -28,21 +30,26 @@ class StochasticDepth(Trick):
     rate: float = number(0.1, "probability of leaving out the trunk of the last block", above=0, below=1)
 
     def rewrite(self, net: Net) -> Iterable[Site]:
-        for place, block in enumerate(net.blocks, 1):
-            end = _end(block)
-            kind = type(net.module(end)).__name__ if net.module(end) else getattr(end.target, "__name__", "")
-            if kind in SUCH:
-                yield Site(block.where)
-                continue
-            address = net.address(end)
-            rate = linear(self.rate, place, len(net.blocks))
+        ends: dict[str, tuple[Block, fx.Node]] = {}
+        for block in net.blocks:
+            end = next(node for node in block.add.all_input_nodes if node in block.trunk)
+            # A transformer's layer has two trunks and one module for both: it counts once.
+            ends[str(end.target) if _setting(net.module(end)) else net.address(end)] = block, end
+        for place, (address, (block, end)) in enumerate(ends.items(), 1):
+            rate, module = linear(self.rate, place, len(ends)), net.module(end)
             layer = Layer("torchvision.ops:StochasticDepth", {"p": rate, "mode": "row"})
-            yield Site(block.where, (Insert(address, ((f"{address.replace('#', '_')}_depth", layer),), after=True),))
+            if not (name := _setting(module)):
+                edit = Insert(address, ((f"{address.replace('#', '_')}_depth", layer),), after=True)
+                yield Site(block.where, (edit,))
+            elif math.isclose(stock := getattr(module, name), rate):
+                yield Site(block.where)
+            else:
+                yield Site(block.where, (SetAttribute(address, name, stock, rate),))
 
 
-def _end(block: Block) -> fx.Node:
-    """The node whose output the trunk hands to the add."""
-    return next(node for node in block.add.all_input_nodes if node in block.trunk)
+def _setting(module: nn.Module | None) -> str:
+    """What a module that does the same calls its rate; empty for any other module."""
+    return next((RATES[kind.__name__] for kind in type(module).__mro__ if kind.__name__ in RATES), "")
 
 
 def linear(rate: float, block: int, blocks: int) -> float:

@@ -21,16 +21,29 @@ from recipe.diagnostics import fail, plural
 @click.option(
     "--value", multiple=True, metavar="FIELD=ONE,OTHER", help="Two values of a field: `augment shine path=a,b`."
 )
-def command(package: str, only: tuple[str, ...], company: tuple[str, ...], value: tuple[str, ...]) -> None:
+@click.option(
+    "--elsewhere",
+    multiple=True,
+    metavar="WORD=REASON",
+    help="Why what a trick, or a field of it, does can't be seen here: `shine log=tests/test_log.py`.",
+)
+def command(
+    package: str,
+    only: tuple[str, ...],
+    company: tuple[str, ...],
+    value: tuple[str, ...],
+    elsewhere: tuple[str, ...],
+) -> None:
     """Check every trick that an installed package, or a plugin's file, offers: docs/testing.md says what is held.
 
     Exits with 1 where a check fails.
     """
     said = dict(_named(text, "--company") for text in company)
     values = {name: _two(text) for name, text in (_named(text, "--value") for text in value)}
+    held = dict(_named(text, "--elsewhere") for text in elsewhere)
     from recipe.testing import Skipped, Unmet, checks
 
-    found = checks(package, only=only, company=said, values=values)
+    found = checks(package, only=only, company=said, values=values, elsewhere=held)
     counts = {"ok": 0, "FAILED": 0, "skipped": 0}
     for check in found:
         status, message = "ok", ""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import fx, nn
@@ -45,10 +46,9 @@ def apply(graph_module: fx.GraphModule, edits: Iterable[Edit]) -> None:
 
 
 def _set(graph_module: fx.GraphModule, edit: SetAttribute) -> None:
-    net = Net(graph_module)
-    module = net.module(net.node(edit.address))
-    assert module is not None, f"{edit.address} is no module"
-    assert "#" not in edit.address, f"{edit.address} has several calls"
+    assert "#" not in edit.address, f"{edit.address} is one call of a module of several"
+    assert Net(graph_module).calls(edit.address), f"{edit.address} is no module that is called"
+    module = graph_module.get_submodule(edit.address)
     assert getattr(module, edit.name) == edit.before, f"{edit.address}.{edit.name} is not {edit.before}"
     setattr(module, edit.name, edit.after)
 
@@ -61,6 +61,20 @@ def _add(graph_module: fx.GraphModule, chain: Chain) -> None:
         taken = f"there is something at `{address}` already"
         assert not hasattr(_holder(graph_module, address), address.rpartition(".")[2]), taken
         assert graph_module.add_submodule(address, module), f"there is no place for a module at `{address}`"
+
+
+@contextlib.contextmanager
+def _beside(parent: nn.Module, child: str, after: bool = True) -> Iterator[None]:
+    """A context in which what becomes a part of a module stands beside one of its children, not behind all of them.
+
+    So a state dict, and what freezes first, keep to the order of the network.
+    """
+    order: dict[str, float] = {name: place for place, name in enumerate(parent._modules)}
+    new = order.get(child, len(order)) + (0.5 if after else -0.5)
+    yield
+    children = sorted(parent._modules.items(), key=lambda entry: order.get(entry[0], new))
+    parent._modules.clear()
+    parent._modules.update(children)
 
 
 def _holder(graph_module: fx.GraphModule, address: str) -> nn.Module | None:
@@ -84,25 +98,22 @@ def _substitute(graph_module: fx.GraphModule, edit: Substitute) -> None:
     assert not several, f"{edit.address} is one call of a module of several; {address} replaces it in all of them"
     calls = Net(graph_module).calls(address)
     assert calls, f"{address} is no module that is called"
-    parent = graph_module.get_submodule(address.rpartition(".")[0])
-    order = {name: index for index, name in enumerate(parent._modules)}
-    graph_module.delete_submodule(address)
-    _add(graph_module, edit.chain)
+    above, _, name = address.rpartition(".")
+    with _beside(graph_module.get_submodule(above), name):
+        graph_module.delete_submodule(address)
+        _add(graph_module, edit.chain)
     for node in calls:
         with graph_module.graph.inserting_before(node):
             last = _call(graph_module, edit.chain, node.all_input_nodes[0], node)
         node.replace_all_uses_with(last)
         graph_module.graph.erase_node(node)
-    # What replaces a module takes its place, so that a state dict stays in the order of the network.
-    children = sorted(parent._modules.items(), key=lambda child: order.get(child[0], len(order)))
-    parent._modules.clear()
-    parent._modules.update(children)
 
 
 def _insert(graph_module: fx.GraphModule, edit: Insert) -> None:
     node = Net(graph_module).node(edit.address)
     graph = graph_module.graph
-    _add(graph_module, edit.chain)
+    with _beside(*_neighbour(graph_module, edit, node)):
+        _add(graph_module, edit.chain)
     if edit.after:
         users = list(node.users)
         with graph.inserting_before(node.next):
@@ -114,6 +125,20 @@ def _insert(graph_module: fx.GraphModule, edit: Insert) -> None:
         with graph.inserting_before(node):
             last = _call(graph_module, edit.chain, value, node)
         node.replace_input_with(value, last)
+
+
+def _neighbour(graph_module: fx.GraphModule, edit: Insert, node: fx.Node) -> tuple[nn.Module, str, bool]:
+    """What will hold the new modules, the child of it that they stand beside, and whether they stand after that.
+
+    Beside a calculation, which is no module, they stand after the module that is called before it.
+    """
+    above, after = edit.chain[0][0].rpartition(".")[0], edit.after
+    while above and _holder(graph_module, f"{above}.") is None:
+        above = above.rpartition(".")[0]
+    while node.op not in ("call_module", "placeholder"):
+        node, after = node.prev, True
+    target = str(node.target).removeprefix(f"{above}." if above else "")
+    return graph_module.get_submodule(above), target.split(".")[0], after
 
 
 Shapes = dict[str, tuple[int, ...]]

@@ -15,6 +15,7 @@ from recipe.diagnostics import nearest
 ADDITIONS = (operator.add, operator.iadd, torch.add)
 PRODUCTS = (operator.mul, torch.mul, "mul", "mul_")
 NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm, nn.GroupNorm)
+LINEAR = (nn.Conv2d, nn.Linear)
 ACTIVATIONS = ("relu", "relu6", "leaky_relu", "silu", "gelu", "hardswish", "hardtanh", "mish", "elu", "clamp")
 GATES = ("SqueezeExcitation", "SEModule", "SqueezeExcite")
 
@@ -63,7 +64,7 @@ class Block:
                 alone = isinstance(getattr(module, "act", None), (nn.Identity, type(None)))  # timm's may hold one
                 return (self.net.address(node), module) if alone else None
             inputs = _weighed(node) or node.all_input_nodes
-            if isinstance(module, (nn.Conv2d, nn.Linear)) or len(inputs) != 1 or _is_activation(node, module):
+            if isinstance(module, LINEAR) or len(inputs) != 1 or _is_activation(node, module):
                 return None
             node = inputs[0]
         return None
@@ -71,10 +72,33 @@ class Block:
     @property
     def gated(self) -> bool:
         """Whether a factor that is calculated from a trunk's own channels weighs them, as in squeeze-and-excitation."""
-        modules = (type(self.net.module(node)).__name__ for node in self.trunk)
-        factors = (node for product in self.trunk if _weighed(product) for node in product.all_input_nodes)
-        small = (node.meta["shape"][2:] == (1, 1) for node in factors if "shape" in node.meta)
-        return any(small) or any(name in GATES for name in modules)
+        return any(map(self._gate, self.trunk))
+
+    @property
+    def bottleneck(self) -> tuple[int, int] | None:
+        """How many channels the gate weighs, and how many it makes of them first; None where it has no such layer."""
+        for node in self.trunk:
+            for value in self._gate(node):
+                layers = [module for module in self._gate_modules(node, value) if isinstance(module, LINEAR)]
+                if layers:
+                    return value.meta["shape"][1], layers[0].weight.shape[0]
+        return None
+
+    def _gate(self, node: fx.Node) -> list[fx.Node]:
+        """What a node weighs channel by channel, where it is a gate, or the product of one; empty for any other."""
+        if type(self.net.module(node)).__name__ in GATES:
+            return node.all_input_nodes
+        factors = (factor.meta.get("shape", ()) for factor in node.all_input_nodes)
+        return _weighed(node) if any(len(shape) == 4 and shape[2:] == (1, 1) for shape in factors) else []
+
+    def _gate_modules(self, node: fx.Node, value: fx.Node) -> Iterator[nn.Module]:
+        """The modules between what a gate weighs and its factor, in order."""
+        module = self.net.module(node)
+        if module is not None:
+            yield from module.modules()
+            return
+        between = upstream(node) - upstream(value)
+        yield from (module for one in self.trunk if one in between and (module := self.net.module(one)) is not None)
 
 
 @attrs.frozen(eq=False, slots=False)
@@ -198,7 +222,7 @@ class Net:
                 users = () if node.op == "get_attr" else self._live & node.users.keys()
                 if any(user not in inside and user is not add for user in users):
                     return None
-        weights = [sum(isinstance(self.module(node), (nn.Conv2d, nn.Linear)) for node in path) for path in paths]
+        weights = [sum(isinstance(self.module(node), LINEAR) for node in path) for path in paths]
         if weights[0] == weights[1]:
             return None
         trunk, shortcut = (paths[0], paths[1]) if weights[0] > weights[1] else (paths[1], paths[0])

@@ -9,10 +9,13 @@ import torch
 from torch import fx, nn
 
 from recipe.diagnostics import fail
-from recipe.graph.net import NORMS, upstream
+from recipe.graph.net import upstream
 
 MODE = "mode_"
 NUMBERS = (bool, int, float)
+NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
+LIBRARIES = ("torchvision", "timm")
+"""Whose normalisations, and whose stochastic depth, stay whole: their class and settings tell what they are."""
 
 
 def only_in_training(module: nn.Module, *inputs: torch.Tensor) -> Any:
@@ -30,6 +33,25 @@ def by_mode(mode: nn.Module, training: Any, evaluation: Any) -> Any:
     return training if mode.training else evaluation
 
 
+def _of_library(module: nn.Module) -> bool:
+    return type(module).__module__.partition(".")[0] in LIBRARIES
+
+
+def _is_norm(module: nn.Module) -> bool:
+    """Whether a module is a normalisation: torch's, of a class derived from that, torchvision's or timm's."""
+    if isinstance(module, NORMS):
+        return True
+    own = {id(parameter) for parameter in module.parameters(recurse=False)}
+    alone = own == {id(parameter) for parameter in module.parameters()}  # timm's `ConvNormAct` holds a convolution
+    library = type(module).__module__.partition(".")[0] in ("torchvision", "timm")
+    return bool(own) and alone and library and "Norm" in type(module).__name__
+
+
+def _is_depth(module: nn.Module) -> bool:
+    """Whether a module is torchvision's or timm's stochastic depth, whose rate can be set while it is whole."""
+    return any(kind.__name__ in ("StochasticDepth", "DropPath") for kind in type(module).__mro__)
+
+
 class _Tracer(fx.Tracer):
     proxy_buffer_attributes = True  # else what is calculated from a buffer becomes a constant
 
@@ -40,7 +62,9 @@ class _Tracer(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return (
             module_qualified_name in self.leaves
-            or isinstance(m, (nn.Conv2d, *NORMS))
+            or isinstance(m, nn.Conv2d)
+            or _is_norm(m)
+            or _is_depth(m)
             or super().is_leaf_module(m, module_qualified_name)
         )
 
@@ -166,13 +190,19 @@ def _choose(module: nn.Module, graph: fx.Graph, node: fx.Node, twin: fx.Node) ->
     node.kwargs = {key: chosen(value, twin.kwargs[key]) for key, value in node.kwargs.items()}
 
 
+def _whole(module: nn.Module) -> frozenset[str]:
+    """The modules that a graph calls as they are: what was rewritten stays whole when it is traced again."""
+    nodes = module.graph.nodes if isinstance(module, fx.GraphModule) else ()
+    return frozenset(str(node.target) for node in nodes if node.op == "call_module")
+
+
 def trace(module: nn.Module, name: str) -> fx.GraphModule:
     """Trace a classifier in training mode.
 
     A head that only feeds an auxiliary output is kept as one module and runs in training alone, so the one graph serves
     both modes. ``name`` is for errors. Raises `RecipeError` (E102) for a module that can't be traced.
     """
-    graph, leaves = _both_modes(module, name)
+    graph, leaves = _both_modes(module, name, _whole(module))
     logits, aux = _heads(graph, name)
     if aux:
         main = upstream(logits)

@@ -1,6 +1,6 @@
 """What a process of its own sees of some tricks: whether they need torch, and what they print.
 
-``python -m recipe.testing.alone`` reads jobs as JSON from standard input, and writes what it saw to standard error.
+``python -m recipe.testing.alone FILE`` reads jobs as JSON from standard input, and writes what it saw to a file.
 """
 
 from __future__ import annotations
@@ -44,20 +44,22 @@ class Seen:
 def look(jobs: Sequence[Job], plugins: Sequence[Path]) -> list[Seen]:
     """What another process sees; a new one goes on after a trick that imports torch, to tell of the others."""
     found: list[Seen] = []
-    while len(found) < len(jobs):
-        given = json.dumps([[str(path) for path in plugins], [attrs.astuple(job) for job in jobs[len(found) :]]])
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        command = [sys.executable, "-m", "recipe.testing.alone"]
-        done = subprocess.run(command, input=given, capture_output=True, text=True, env=environment)
-        try:
-            told = json.loads(done.stderr.splitlines()[-1])
-        except (IndexError, ValueError):
-            raise RuntimeError(f"the process that checks recipes failed:\n{done.stderr}") from None
-        found += [Seen(*one) for one in told]
+    with tempfile.TemporaryDirectory() as folder:
+        told = Path(folder) / "seen.json"  # a file, since plugins may print wherever they like, and when Python ends
+        while len(found) < len(jobs):
+            given = json.dumps([[str(path) for path in plugins], [attrs.astuple(job) for job in jobs[len(found) :]]])
+            environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+            command = [sys.executable, "-m", "recipe.testing.alone", str(told)]
+            done = subprocess.run(command, input=given, capture_output=True, text=True, env=environment)
+            try:
+                found += [Seen(*one) for one in json.loads(told.read_text("utf-8"))]
+            except (OSError, ValueError):
+                raise RuntimeError(f"the process that checks recipes failed:\n{done.stderr}") from None
+            told.unlink()
     return found
 
 
-def main() -> None:
+def main(told: Path) -> None:
     plugins, jobs = json.load(sys.stdin)
     found: list[Seen] = []
     with _printed() as printed:
@@ -67,7 +69,7 @@ def main() -> None:
             found.append(Seen(word, "torch" in sys.modules, printed(), digest))
             if "torch" in sys.modules:
                 break
-    print(json.dumps([attrs.astuple(one) for one in found]), file=sys.stderr)
+    told.write_text(json.dumps([attrs.astuple(one) for one in found]), "utf-8")
 
 
 def _digest(words: Vocabulary, word: str, layers: Sequence[str]) -> str | None:
@@ -104,4 +106,4 @@ def _printed() -> Iterator[Callable[[], str]]:
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]))

@@ -48,10 +48,10 @@ def weights(seed: int) -> list[Tensor]:
 
 
 class Teachers(dict[str, Callable[[Tensor], Tensor]]):
-    """A teacher for whatever plan."""
+    """A teacher for whatever plan; what it says of an image follows from that alone."""
 
     def __missing__(self, digest: str) -> Callable[[Tensor], Tensor]:
-        return lambda images: logits(len(images)) / 2
+        return lambda images: 4 * images.mean((2, 3)) @ logits(3).to(images)
 
 
 TEACHERS: Mapping[str, Callable[[Tensor], Tensor]] = Teachers()

@@ -9,7 +9,9 @@ import pytest
 
 from recipe.diagnostics import RecipeError
 from recipe.report import Quiet
+from recipe.teachers import teachers_of
 from tests.engine.helpers import train
+from tests.helpers import bind, vocabulary
 
 
 class Notes(Quiet):
@@ -95,3 +97,19 @@ def test_a_finished_student_needs_its_teacher_no_more(tmp_path: Path) -> None:
         checkpoint.unlink()
     assert train(tmp_path / "runs" / "student", f'loss distill "{path}"', resume=True).summary["steps"] == 6
     assert len(list((tmp_path / "runs").glob("teacher-*"))) == 1, "it begins anew, and needs it"
+
+
+@pytest.mark.parametrize(("resized", "code"), [("resize 0.25", "E103"), ("resize 0.5", "")])
+def test_a_teacher_that_can_not_take_the_smallest_images_is_told_before_it_is_trained(
+    tmp_path: Path, resized: str, code: str
+) -> None:
+    """SqueezeNet takes images of 32 × 32 pixels, and none of 16 × 16."""
+    path = tmp_path / "teacher.recipe"
+    path.write_text("base squeezenet1_1; data fake size=64 classes=10 images=8; batch 8; epochs 1; lr 1e-4")
+    plan = bind(f'base resnet18; data fake size=64 classes=10 images=8; epochs 4; {resized}; loss distill "{path}"')
+    if not code:
+        assert teachers_of(plan, 10, vocabulary())
+        return
+    with pytest.raises(RecipeError, match=code) as told:
+        teachers_of(plan, 10, vocabulary())
+    assert "`teacher.recipe` can't take images of 16×16" in str(told.value)

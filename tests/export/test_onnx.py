@@ -47,6 +47,7 @@ def test_it_gives_the_run_s_logits_for_a_batch_of_any_size(run: Run, tmp_path: P
         f"base mobilenet_v2; ema 0.9; {FAKE}",
         f"base timm:resnet18; tweak D; {FAKE}",
         f"base resnet50; tweak A; {FAKE}",
+        f"base convnext_tiny; tweak stochastic-depth 0.3; {FAKE}",
         f"base resnext50_32x4d; tweak C D; {FAKE}",
         f"base resnet18; tweak se blurpool stochastic-depth; {FAKE}",
         f"base googlenet; data fake size=64 classes=10 images=8; {SHORT}",

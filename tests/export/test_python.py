@@ -41,6 +41,7 @@ RUNS = [
             f"base resnext50_32x4d; tweak C D; {FAKE}",
             f"base resnet18; tweak se blurpool stochastic-depth; {FAKE}",
             f"base timm:resnet50d; tweak D se blurpool stochastic-depth; {FAKE}",
+            f"base convnext_tiny; tweak stochastic-depth 0.3; decay no-bias norms=decay; {FAKE}",
             f"base googlenet; data fake size=64 classes=10 images=8; {SHORT}",
         )
     ),

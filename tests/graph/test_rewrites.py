@@ -6,7 +6,9 @@ from torch import nn
 
 import recipe
 from recipe.api import Insert, Layer, SetAttribute, Substitute
+from recipe.graph.apply import apply
 from recipe.testing import assert_rejects, assert_rewrites
+from recipe.tricks.freeze import first_layers
 
 from .helpers import images, outputs
 
@@ -197,3 +199,43 @@ def test_what_a_forward_does_by_its_mode_is_kept(training):
     assert program.model.state_dict().keys() == module.state_dict().keys()
     (ours,), (theirs,) = (outputs(net, images(4, 8), training) for net in (program.model, module))
     torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+
+
+def norm(channels: int) -> Layer:
+    return Layer("BatchNorm2d", {"num_features": channels})
+
+
+def children(module: nn.Module) -> list[str]:
+    return [name for name, _ in module.named_children()]
+
+
+def test_new_modules_stand_beside_the_one_that_they_are_inserted_at():
+    net = recipe.compile("base resnet18", device="meta").structure
+    edits = (
+        Insert("conv1", (("a", norm(64)), ("b", norm(64))), after=True),
+        Insert("avgpool", (("c", norm(512)), ("d", norm(512)))),
+        Insert("layer1.0.relu#2", (("layer1.0.e", norm(64)),), after=True),
+        Insert("flatten", (("f", Layer("BatchNorm1d", {"num_features": 512})),), after=True),
+        Insert("layer4.1.bn2", (("new.g", norm(512)),), after=True),
+        Substitute("maxpool", (("h", Layer("AvgPool2d", {"kernel_size": 2})),)),
+    )
+    apply(net, edits)
+    before = ["conv1", "a", "b", "bn1", "relu", "h", "layer1", "layer2", "layer3", "layer4", "new"]
+    assert children(net) == [*before, "c", "d", "avgpool", "f", "fc"]
+    assert children(net.get_submodule("layer1.0")) == ["conv1", "bn1", "relu", "e", "conv2", "bn2"]
+
+
+def test_what_is_inserted_first_freezes_first():
+    net = recipe.compile("base resnet18", device="meta").structure
+    apply(net, [Insert("conv1", (("extra", norm(64)),), after=True)])
+    names = [name for name, _ in net.named_parameters()]
+    assert first_layers(names, 0.05) == ["conv1.weight", "extra.weight", "extra.bias"]
+    assert {*names} - {*first_layers(names, 0.99)} == {"fc.weight", "fc.bias"}
+
+
+def test_an_attribute_is_set_for_all_calls_of_a_module_or_for_none():
+    net = recipe.compile("base resnet18", device="meta").structure
+    apply(net, [SetAttribute("layer1.0.relu", "inplace", True, False)])
+    assert not net.get_submodule("layer1.0.relu").inplace
+    with pytest.raises(AssertionError, match="one call of a module of several"):
+        apply(net, [SetAttribute("layer1.0.relu#2", "inplace", False, True)])

@@ -5,7 +5,7 @@ import torch
 
 import recipe
 from recipe.api import Insert, Layer
-from recipe.testing import assert_rewrites
+from recipe.testing import assert_rejects, assert_rewrites
 
 from .helpers import images, outputs, randomise
 
@@ -49,22 +49,39 @@ def test_it_costs_what_timms_does():
 
 
 @pytest.mark.parametrize(
-    "base",
+    ("base", "reduction"),
     [
-        "timm:seresnet50",
-        "regnet_y_400mf",
-        "efficientnet_b0",
-        pytest.param("timm:seresnext50_32x4d", marks=pytest.mark.slow),
+        ("timm:seresnet50", 16),
+        ("efficientnet_b0", 24),  # a quarter of what enters the block, whose trunk is six times as wide
+        pytest.param("timm:seresnext50_32x4d", 16, marks=pytest.mark.slow),
     ],
 )
-def test_a_trunk_that_has_a_gate_is_so_already(base):
-    program = assert_rewrites(f"base {base}; tweak se", {"tweak se": 0})
+def test_a_trunk_that_has_such_a_gate_is_so_already(base, reduction):
+    program = assert_rewrites(f"base {base}; tweak se {reduction}", {"tweak se": 0})
     assert program.notes[0].startswith("tweak se: already so at ")
+
+
+@pytest.mark.parametrize(
+    ("base", "reduction", "has"),
+    [
+        (
+            "mobilenet_v3_small",
+            4,
+            "`features.5.block` has a gate already, and it squeezes 240 channels to 64, not",
+        ),
+        ("timm:seresnet50", 8, "squeezes 256 channels to 16, not to 32"),
+        ("efficientnet_b0", 16, "squeezes 144 channels to 6, not to 9"),
+        ("regnet_y_400mf", 16, "squeezes 48 channels to 8, not to 3"),
+    ],
+)
+def test_a_gate_of_another_reduction_is_refused(base, reduction, has):
+    assert has in assert_rejects(f"base {base}; tweak se {reduction}", "E024").message
 
 
 def test_what_it_made_is_seen_as_a_gate():
     model = recipe.compile("base resnet18; tweak se", device="meta").model
     assert_rewrites("tweak se", {"tweak se": 0}, base=model)
+    assert_rejects("tweak se 8", "E024", base=model)
 
 
 @pytest.mark.parametrize("init", ["xavier", "kaiming"])

@@ -55,6 +55,44 @@ def test_it_comes_after_the_gate():
     assert users["layer1.0.bn3_se"] == ["layer1.0.bn3_se_depth"]
 
 
-@pytest.mark.parametrize("base", ["efficientnet_b0", "convnext_tiny"])
-def test_models_that_come_with_it_are_so_already(base):
-    assert_rewrites(f"base {base}; tweak stochastic-depth", {"tweak stochastic-depth": 0})
+def rates(model):
+    return [module.p for module in model.modules() if isinstance(module, StochasticDepth)]
+
+
+@pytest.mark.parametrize(("base", "rate", "blocks"), [("efficientnet_b0", 0.5, 9), ("convnext_tiny", 0.9, 18)])
+def test_a_model_that_comes_with_it_gets_the_rates_of_the_recipe(base, rate, blocks):
+    program = assert_rewrites(f"base {base}; tweak stochastic-depth {rate}", {"tweak stochastic-depth": blocks})
+    assert {edit.name for edit in program.edits} == {"p"}, "its own modules are set, and none is added"
+    set_ones = [program.model.get_submodule(edit.address).p for edit in program.edits]
+    assert set_ones == pytest.approx([rate * place / blocks for place in range(1, blocks + 1)])
+
+
+def test_it_is_so_already_only_where_the_rate_is_the_same():
+    # ConvNeXt's rates rise from 0 to 0.1, Huang's to 0.1 from a part of it: the last one alone is the same.
+    program = assert_rewrites("base convnext_tiny; tweak stochastic-depth 0.1", {"tweak stochastic-depth": 17})
+    assert program.notes[0] == "tweak stochastic-depth: 17 sites, already so at 1 site"
+    assert_rewrites("tweak stochastic-depth 0.1", {"tweak stochastic-depth": 0}, base=program.model)
+    assert_rewrites("tweak stochastic-depth 0.2", {"tweak stochastic-depth": 18}, base=program.model)
+
+
+def test_the_two_trunks_of_a_transformers_layer_share_their_rate_as_in_the_model():
+    program = assert_rewrites("base swin_t; tweak stochastic-depth 0.6", {"tweak stochastic-depth": 12})
+    assert rates(program.model) == pytest.approx([0.6 * place / 12 for place in range(1, 13)])
+
+
+def test_timms_own_modules_are_set_too():
+    import timm
+
+    model = timm.create_model("convnext_atto", drop_path_rate=0.2)
+    program = recipe.compile("tweak stochastic-depth 0.3", base=model, device="meta")
+    assert program.model.get_submodule("stages.3.blocks.1.drop_path").drop_prob == pytest.approx(0.3)
+
+
+def test_a_class_derived_from_torchvisions_is_set_too():
+    class Derived(StochasticDepth):
+        pass
+
+    model = small()
+    model.layer1.bn3 = torch.nn.Sequential(model.layer1.bn3, Derived(0.3, "row"))
+    program = recipe.compile("tweak stochastic-depth 0.5", base=model, device="meta")
+    assert str(program.edits[0]) == "layer1.bn3.1: p 0.3 → 0.25"

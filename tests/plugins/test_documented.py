@@ -98,3 +98,5 @@ def test_a_rewrite(model: str, sites: int, tmp_path: Path) -> None:
     assert program.sites["tweak calm"] == sites
     again = recipe.compile("tweak calm", base=program.model, device="meta", vocabulary=words)
     assert again.sites["tweak calm"] == 0
+    other = recipe.compile("tweak calm 0.3", base=program.model, device="meta", vocabulary=words)
+    assert {str(edit).partition(": ")[2] for edit in other.edits} == {"p 0.1 → 0.3"}

@@ -125,6 +125,28 @@ def test_a_single_file_may_have_layers_beside_it(tmp_path: Path) -> None:
     assert type(program.model.x).__name__ == "Scale"
 
 
+def test_a_model_that_was_rewritten_before_is_already_so(tmp_path: Path) -> None:
+    (tmp_path / "own_layers.py").write_text(
+        "import torch\n\nclass Scale(torch.nn.Module):\n    def forward(self, x):\n        return 2 * x\n"
+    )
+    body = (
+        'done = type(net.module(net.node(end))).__name__ == "Scale"; '
+        'yield Site(end, () if done else (Insert(end, (("x", Layer("own_layers:Scale")),), after=True),))'
+    )
+    vocabulary = words(REWRITE.format(body=body), tmp_path)
+    once = recipe.compile("base resnet18; focus", vocabulary=vocabulary)
+    again = recipe.compile("focus", base=once.model, vocabulary=vocabulary)
+    assert (once.sites, again.sites["focus"]) == ({**once.sites, "focus": 1}, 0)
+    assert "focus: already so at 1 site" in again.notes
+
+
+def test_sites_of_one_address_are_told(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"E105.*several sites are at `layer1.0.bn2`"):
+        recipe.compile(
+            "base resnet18; focus", vocabulary=words(REWRITE.format(body="yield Site(end); yield Site(end)"), tmp_path)
+        )
+
+
 def test_two_files_whose_layers_have_one_name_are_told_apart_or_refused(tmp_path: Path) -> None:
     def file(folder: str, word: str, name: str) -> Path:
         (tmp_path / folder).mkdir(exist_ok=True)

@@ -83,12 +83,48 @@ class Narrow(Trick):
                 yield Site(address, (Initialise(f"{address}.weight", "uniform", ends),))
 """
 
+LEVEL = """
+@trick("loss level", writes=("targets",))
+class Level(Trick):
+    '''Draw all targets toward the uniform distribution.'''
+
+    part: float = number(0.1, "part that is uniform", minimum=0, maximum=1)
+
+    def soften(self, targets):
+        return (1 - self.part) * targets + self.part / targets.shape[1]
+"""
+
+DESCENT = """
+@trick("optimizer plain", writes=("optimizer",))
+class Plain(Trick):
+    '''Update by plain gradient descent.'''
+
+    part: float = number(1.0, "factor of the learning rate", above=0)
+
+    def optimize(self, groups, rate):
+        import torch
+
+        part = self.part
+
+        class Descent(torch.optim.Optimizer):
+            @torch.no_grad()
+            def step(self, closure=None):
+                for group in self.param_groups:
+                    for weight in group["params"]:
+                        if weight.grad is not None:
+                            weight.sub_(weight.grad, alpha=part * group["lr"])
+
+        return Descent(groups, {"lr": rate})
+"""
+
 SOUND = {
     "augment mirror": FLIP,
     "loss even": PENALTY,
     "gentle": GENTLE,
     "tweak bounded": STEM,
     "init narrow": INIT,
+    "loss level": LEVEL,
+    "optimizer plain": DESCENT,
 }
 
 
@@ -217,6 +253,32 @@ BROKEN = {
             '        layer = Layer("LayerNorm", {"normalized_shape": shape, "eps": self.most})',
         ),
         "on images of 64×64",
+    ),
+    "a mask stays on the CPU": Broken(
+        "devices",
+        "augment mirror",
+        but(FLIP, ".to(images.device)", ""),
+        "Expected all tensors to be on the same device",
+    ),
+    "images come back to the CPU": Broken(
+        "devices",
+        "augment mirror",
+        but(FLIP, "return torch.where(", "return torch.zeros(images.shape) + torch.where(").replace(
+            "images.flip(3), images)", "images.flip(3), images).cpu()"
+        ),
+        "gives a tensor on the CPU for a batch on a GPU",
+    ),
+    "a term is a sum over the batch": Broken(
+        "batches", "loss even", but(PENALTY, ".mean()", ".sum()"), "take the mean over the batch"
+    ),
+    "targets depend on their batch": Broken(
+        "batches",
+        "loss level",
+        but(LEVEL, "self.part / targets.shape[1]", "self.part * targets.mean(0)"),
+        "something else of targets alone than in a batch",
+    ),
+    "an optimizer keeps its first rate": Broken(
+        "rates", "optimizer plain", but(DESCENT, 'group["lr"])', "rate)"), "changes weights at a learning rate of 0"
     ),
     "an image depends on its batch": Broken(
         "deterministic",

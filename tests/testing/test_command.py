@@ -52,6 +52,7 @@ def test_an_installed_package() -> None:
         ),
         (("recipe-compiler", "--only", "resum"), "there is no check `resum`\n  = help: did you mean `resume`?"),
         (("recipe-compiler", "--company", "lr evry=lr cosine"), "company of `lr evry`: the package has no such trick"),
+        (("recipe-compiler", "--elsewhere", "lr evry=x"), "elsewhere of `lr evry`: the package has no such trick"),
         (("recipe-compiler", "--value", "lr rate=1"), "`--value` takes two values with a comma between, not `1`"),
         (("recipe-compiler", "--company", "lr cosine"), "names nothing"),
         (("nowhere.py",), "there is no file `nowhere.py`"),
@@ -72,6 +73,36 @@ def test_company_and_values_are_taken(tmp_path: Path) -> None:
     found = command("test-plugin", file, "--only", "fields", "--value", "augment mirror probability=0.25, 0.25")
     assert found.status == 1
     assert "trainings with 0.25 and 0.25 come to the same" in found.stdout
+
+
+SETTING = '''
+@trick("synchronise", writes=("run",))
+class Synchronise(Trick):
+    """Normalise over the images of all processes."""
+
+    by: str = choice("all", "which processes", of=("all", "each"))
+
+    def configure(self, training):
+        return attrs.evolve(training, synchronised=self.by == "all")
+'''
+
+
+def test_a_trick_whose_effect_is_held_elsewhere_is_sound(tmp_path: Path) -> None:
+    file = tmp_path / "synchronise.py"
+    file.write_text(HEAD.format(syntax="synchronise") + SETTING)
+    assert command("test-plugin", file).status == 1
+    told = "it shows among processes: tests/test_ranks.py"
+    found = command("test-plugin", file, "--elsewhere", f"synchronise={told}", "--elsewhere", f"synchronise by={told}")
+    assert found.status == 0, found.stdout
+    assert f"skipped synchronise: fields – {told}; `synchronise by`: {told}" in found.stdout.splitlines()
+
+
+def test_what_a_plugin_prints_when_python_ends_is_no_fault(tmp_path: Path) -> None:
+    file = tmp_path / "mirror.py"
+    late = "import atexit, sys\n\natexit.register(print, 'so long', file=sys.stderr)\n"
+    file.write_text(HEAD.format(syntax="augment mirror") + late + SOUND["augment mirror"])
+    found = command("test-plugin", file, "--only", "light", "--only", "canonical")
+    assert found.status == 0, found.stdout
 
 
 def test_a_package_that_is_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,11 +5,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import ks_2samp
+from scipy.stats import chisquare, ks_2samp
 from torchvision.transforms import v2
 
 from recipe.draws import Draws
-from recipe.tricks.augment_erase import ATTEMPTS, erase, erased
+from recipe.tricks.augment_erase import ATTEMPTS, erase, erased, noise
 from tests.helpers import bind
 
 
@@ -52,7 +52,7 @@ def test_the_box_is_filled_and_nothing_else():
     images = torch.rand(3, 3, 8, 10, generator=torch.Generator().manual_seed(0))
     where = torch.tensor([[2.0, 3, 4, 5], [0, 0, 8, 1], [4, 4, 0, 0]])
     colours = torch.tensor([[0.1, 0.2, 0.3], [1, 1, 1], [0.5, 0.5, 0.5]])
-    found = erase(images, where, colours)
+    found = erase(images, where, colours[:, :, None, None])
     for image, (top, left, tall, wide), colour, result in zip(
         images, where.int().tolist(), colours, found, strict=True
     ):
@@ -62,7 +62,7 @@ def test_the_box_is_filled_and_nothing_else():
 
 @pytest.mark.parametrize(("text", "part"), [("", 0.5), ("probability=0.1", 0.1), ("probability=1", 1.0)])
 def test_how_many_images_are_erased(text, part):
-    trick = bind(f"base resnet18; augment erase {text} fill=black").find("augment erase").trick
+    trick = bind(f"base resnet18; augment erase {text} fill=const").find("augment erase").trick
     images = torch.ones(2000, 3, 20, 20)
     found = trick.augment(images, Draws(0, 0, np.arange(2000), 0, "augment erase"))
     touched = (found != images).flatten(1).any(1).double().mean()
@@ -70,14 +70,49 @@ def test_how_many_images_are_erased(text, part):
     assert set(found.unique().tolist()) == {0.0, 1.0}
 
 
-def test_each_box_has_one_colour_of_its_own():
-    trick = bind("base resnet18; augment erase probability=1").find("augment erase").trick
-    images = torch.full((50, 3, 20, 20), 2.0)
-    found = trick.augment(images, Draws(0, 0, np.arange(50), 0, "augment erase"))
-    colours = [tuple(image[:, (image != 2).all(0)].unique(dim=1).flatten().tolist()) for image in found]
+def filled(fill, count=50):
+    """Each image's pixels (3, M) within its box."""
+    trick = bind(f"base resnet18; augment erase probability=1 {fill}").find("augment erase").trick
+    images = torch.full((count, 3, 20, 20), 2.0)
+    found = trick.augment(images, Draws(0, 0, np.arange(count), 0, "augment erase"))
+    return [image[:, (image != 2).all(0)] for image in found]
+
+
+def test_each_pixel_of_a_box_has_a_random_colour_of_its_own():
+    """Zhong et al. 2017, algorithm 1: the box is filled with Rand(0, 255)."""
+    boxes = filled("")
+    values = torch.cat([box.flatten() for box in boxes]) * 255
+    torch.testing.assert_close(values, values.round(), rtol=0, atol=1e-4)
+    assert all(box.unique(dim=1).shape[1] == box.shape[1] for box in boxes if box.shape[1] < 100)
+    assert chisquare(torch.bincount((values / 16).long(), minlength=16).numpy()).pvalue > 1e-3
+
+
+def test_one_colour_fills_a_box_where_that_is_asked_for():
+    colours = [tuple(box.unique(dim=1).flatten().tolist()) for box in filled("fill=rand")]
     assert all(len(colour) == 3 for colour in colours)
     assert len(set(colours)) == 50
     assert all(0 <= channel < 1 for colour in colours for channel in colour)
+
+
+def test_noise_is_uniform_and_neither_pixels_nor_channels_nor_images_tell_of_each_other():
+    found = noise(torch.arange(64) * 77_777_777, 64, 64)
+    assert found.shape == (64, 3, 64, 64)
+    counts = torch.bincount((found * 255).round().long().flatten(), minlength=256)
+    assert chisquare(counts.numpy()).pvalue > 1e-3
+    for shifted in (found.roll(1, 0), found.roll(1, 1), found.roll(1, 2), found.roll(1, 3)):
+        correlation = torch.corrcoef(torch.stack([found.flatten(), shifted.flatten()]))[0, 1]
+        assert abs(correlation) < 5 / found.numel() ** 0.5
+
+
+def test_noise_follows_from_the_key_of_its_image():
+    keys = torch.tensor([0, 1, 2**32 - 1])
+    assert torch.equal(noise(keys, 5, 7)[1:2], noise(keys[1:2], 5, 7))
+    # The hash by whole numbers of Python: its first pixel's three lowest bytes.
+    x = 2**32 - 1
+    for shift, factor in ((16, 0x21F0AAAD), (15, 0x735A2D97)):
+        x = (x ^ x >> shift) * factor % 2**32
+    x ^= x >> 15
+    assert (noise(keys, 5, 7)[2, :, 0, 0] * 255).round().tolist() == [x & 255, x >> 8 & 255, x >> 16 & 255]
 
 
 def test_colours_are_erased_after_they_are_changed():

@@ -69,3 +69,18 @@ def test_layer_norms_and_vectors_do_not_decay(name):
     assert flat
     assert not any(found[name] for name in flat)
     assert all(found[name] for name in names(model, (nn.Conv2d, nn.Linear), "weight") if name in found)
+
+
+@pytest.mark.parametrize("base", ["convnext_tiny", "timm:convnext_atto", "timm:mobilenetv4_conv_small"])
+def test_gamma_and_beta_decay_where_that_is_asked_for_whatever_the_normalisation(base):
+    found, model = decays(f"base {base}; decay no-bias norms=decay")
+    stock = recipe.compile(f"base {base}").plan.base.build(None)
+    norms = {
+        f"{address}.{name}"
+        for address, module in stock.named_modules()
+        if "Norm" in type(module).__name__
+        for name, _ in module.named_parameters(recurse=False)
+    }
+    assert norms
+    flat = {name for name, parameter in model.named_parameters() if parameter.ndim == 1}
+    assert {name for name in flat if found[name]} == norms

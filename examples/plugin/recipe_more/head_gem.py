@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from recipe.api import Layer, Site, Substitute, Trick, number, trick
 
 if TYPE_CHECKING:
+    from torch import fx
+
     from recipe.api import Net
 
 
@@ -20,13 +22,31 @@ class Gem(Trick):
     power: float = number(3.0, "power to begin with: 1 is the average, infinity would be the maximum", minimum=1)
 
     def rewrite(self, net: Net) -> Iterable[Site]:
-        from torch import nn
+        node = pooling(net)
+        if node is None:
+            return
+        address, pool = net.address(node), net.module(node)
+        if getattr(pool, "start", None) == self.power:
+            yield Site(address)
+        else:
+            layer = Layer("recipe_more.pooling:GeneralisedMean", {"power": self.power})
+            yield Site(address, (Substitute(address, ((f"{address}.gem", layer),)),))
 
-        for node in net.nodes:
-            pool = net.module(node)
-            if type(pool).__name__ == "GeneralisedMean":
-                yield Site(net.address(node))
-            if isinstance(pool, nn.AdaptiveAvgPool2d) and pool.output_size in (1, (1, 1)):
-                address = net.address(node)
-                layer = Layer("recipe_more.pooling:GeneralisedMean", {"power": self.power})
-                yield Site(address, (Substitute(address, ((f"{address}.gem", layer),)),))
+
+def pooling(net: Net) -> fx.Node | None:
+    """The call of the pooling whose features are classified; squeeze-and-excitation pools too, within blocks."""
+    from torch import nn
+
+    if net.classifier is None:
+        return None
+    node = net.node(net.classifier[0])
+    while len(node.all_input_nodes) == 1:
+        (node,) = node.all_input_nodes
+        pool = net.module(node)
+        if isinstance(pool, nn.AdaptiveAvgPool2d) and pool.output_size in (1, (1, 1)):
+            return node
+        if type(pool).__name__ == "GeneralisedMean":
+            return node
+        if isinstance(pool, nn.Conv2d):
+            break
+    return None

@@ -7,21 +7,34 @@ import pytest
 import torch
 import torch.nn.functional as F
 from recipe_more import lr_restarts
+from recipe_more.head_gem import Gem
 from recipe_more.loss_confidence import entropy
 from recipe_more.lr_restarts import restarts
 from recipe_more.pooling import GeneralisedMean
 
 import recipe
+from recipe.api import Net
 from recipe.testing import assert_rejects, assert_rewrites
 
 
-@pytest.mark.parametrize("model", ["resnet18", "resnet50", "mobilenet_v3_small", "densenet121", "efficientnet_b0"])
-def test_generalised_mean_pooling_takes_the_place_of_the_last_average(model: str) -> None:
-    pools = {"mobilenet_v3_small": 10, "efficientnet_b0": 17}  # squeeze-and-excitation pools so too
-    if model == "densenet121":
-        assert_rejects(f"base {model}; head gem", "E101")  # it pools by a function
-    else:
-        assert_rewrites(f"base {model}; head gem", {"head gem": pools.get(model, 1)})
+@pytest.mark.parametrize("model", ["resnet18", "resnet50", "mobilenet_v3_small", "efficientnet_b0", "regnet_y_400mf"])
+def test_generalised_mean_pooling_takes_the_place_of_the_last_average_alone(model: str) -> None:
+    program = assert_rewrites(f"base {model}; head gem", {"head gem": 1})
+    assert [address for address, module in program.model.named_modules() if isinstance(module, GeneralisedMean)] == [
+        "avgpool.gem"
+    ]
+
+
+@pytest.mark.parametrize("model", ["densenet121", "vgg11"])
+def test_a_model_that_pools_by_a_function_or_not_to_one_place_is_an_error(model: str) -> None:
+    assert_rejects(f"base {model}; head gem", "E101")
+
+
+def test_only_a_power_that_begins_alike_is_so_already() -> None:
+    net = Net(recipe.compile("base resnet18; head gem 2", device="meta").structure)
+    (same,), (other,) = (Gem(power=power).rewrite(net) for power in (2.0, 4.0))
+    assert (same.where, other.where) == ("avgpool.gem", "avgpool.gem")
+    assert (len(same.edits), len(other.edits)) == (0, 1)
 
 
 def test_with_a_power_of_one_it_is_the_average_and_with_a_large_one_the_maximum() -> None:

@@ -19,9 +19,12 @@ CHECKS = (
     "no-op",
     "parameters",
     "shapes",
+    "batches",
+    "rates",
     "deterministic",
     "resume",
     "compiles",
+    "devices",
 )
 """The name of every check; its file is named so too."""
 
