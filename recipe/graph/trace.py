@@ -15,7 +15,7 @@ MODE = "mode_"
 NUMBERS = (bool, int, float)
 NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
 LIBRARIES = ("torchvision", "timm")
-"""Whose normalisations, and whose stochastic depth, stay whole: their class and settings tell what they are."""
+"""Whose normalisations stay whole: their class tells what their parameters are."""
 
 
 def only_in_training(module: nn.Module, *inputs: torch.Tensor) -> Any:
@@ -33,17 +33,13 @@ def by_mode(mode: nn.Module, training: Any, evaluation: Any) -> Any:
     return training if mode.training else evaluation
 
 
-def _of_library(module: nn.Module) -> bool:
-    return type(module).__module__.partition(".")[0] in LIBRARIES
-
-
 def _is_norm(module: nn.Module) -> bool:
     """Whether a module is a normalisation: torch's, of a class derived from that, torchvision's or timm's."""
     if isinstance(module, NORMS):
         return True
     own = {id(parameter) for parameter in module.parameters(recurse=False)}
     alone = own == {id(parameter) for parameter in module.parameters()}  # timm's `ConvNormAct` holds a convolution
-    library = type(module).__module__.partition(".")[0] in ("torchvision", "timm")
+    library = type(module).__module__.partition(".")[0] in LIBRARIES
     return bool(own) and alone and library and "Norm" in type(module).__name__
 
 
