@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -17,6 +16,10 @@ import attrs
 from recipe.diagnostics import fail, listing
 
 LAUNCHERS = ("local", "slurm", "ray")
+
+SPARED = ("sh", "-c", 'trap "" USR2; exec "$@"', "sh")
+"""What runs a command so that it ignores the signal by which Slurm tells all processes of a job, not only the one that
+is to see to it, that its time is nearly over."""
 
 
 class Handle(Protocol):
@@ -65,18 +68,13 @@ def call(command: Sequence[str], log: str, environment: Mapping[str, str], folde
     with open(log, "ab") as file:
         own = {**os.environ, **environment}
         null = subprocess.DEVNULL
-        popen = subprocess.Popen(command, stdin=null, stdout=file, stderr=file, env=own, cwd=folder, preexec_fn=_spared)
+        popen = subprocess.Popen([*SPARED, *command], stdin=null, stdout=file, stderr=file, env=own, cwd=folder)
     try:
         while popen.poll() is None:
             time.sleep(0.2)  # not a wait, which Ray could not interrupt
     except BaseException:  # each scheduler has its own
         popen.terminate()
     return popen.wait()
-
-
-def _spared() -> None:
-    """Ignore the signal by which Slurm tells all processes of a job that its time is nearly over: `call` answers it."""
-    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
 
 
 @attrs.frozen
