@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from recipe.ablation.api import ablate
+    from recipe.ablation.execute import Unfinished
     from recipe.ablation.table import Table
     from recipe.compare.api import diff
     from recipe.compare.difference import Diff
@@ -37,6 +38,7 @@ __all__ = [
     "RecipeError",
     "Run",
     "Table",
+    "Unfinished",
     "Vocabulary",
     "__version__",
     "ablate",
@@ -57,6 +59,7 @@ _HOMES = {
     "RecipeError": "recipe.diagnostics",
     "Run": "recipe.engine",
     "Table": "recipe.ablation.table",
+    "Unfinished": "recipe.ablation.execute",
     "Vocabulary": "recipe.registry",
     "ablate": "recipe.ablation.api",
     "compile": "recipe.compiler",

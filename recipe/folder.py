@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import math
 import os
 import platform
 from collections.abc import Iterator
@@ -28,8 +29,10 @@ def summary_of(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     numbers = ("epochs", "steps", "top1", "loss", "seconds", "training_images")
-    whole = isinstance(found, dict) and all(isinstance(found.get(name), int | float) for name in numbers)
-    return found if whole and "images_per_second" in found else {}
+    whole = isinstance(found, dict) and all(
+        isinstance(found.get(name), int | float) and math.isfinite(found[name]) for name in numbers
+    )
+    return found if whole and 0 <= found["top1"] <= 1 and "images_per_second" in found else {}
 
 
 def measured(folder: Path, last: int | None = None) -> list[dict[str, Any]]:

@@ -11,12 +11,13 @@ import threading
 import traceback
 from collections.abc import Iterator
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import attrs
 
 from recipe.diagnostics import RecipeError, fail
 from recipe.hooks import HOOKS
+from recipe.signals import Interrupted
 from recipe.source import Span
 
 if TYPE_CHECKING:
@@ -64,7 +65,9 @@ def fault_of(use: Use, what: str, *, at: Span | None = None) -> Iterator[None]:
         raise
     except lets:
         raise
-    except (Exception, SystemExit) as error:
+    except (KeyboardInterrupt, Interrupted, GeneratorExit):  # somebody else's wish
+        raise
+    except BaseException as error:  # sys.exit too
         if _is_out_of_memory(error):
             raise
         raise broken(use, what, first_line(error) + _line_of(error, use), at=at) from error
@@ -131,7 +134,7 @@ def _is_out_of_memory(error: BaseException) -> bool:
 @contextlib.contextmanager
 def importing() -> Iterator[None]:
     """A context in which a plugin is imported: it can't write to our output, and it must come to an end."""
-    with _descriptor_muted(), quiet(), _limited(IMPORT_SECONDS):
+    with _descriptor_muted(), quiet(), _limited(IMPORT_SECONDS), _staying():
         yield
 
 
@@ -140,6 +143,20 @@ def quiet() -> Iterator[None]:
     """A context in which what is printed is no part of our output."""
     with contextlib.redirect_stdout(io.StringIO()):
         yield
+
+
+@contextlib.contextmanager
+def _staying() -> Iterator[None]:
+    """A context in which a plugin can't end the process past everyone, as ``os._exit`` does."""
+
+    def end(status: int) -> NoReturn:
+        raise SystemExit(status)
+
+    before, os._exit = os._exit, end
+    try:
+        yield
+    finally:
+        os._exit = before
 
 
 @contextlib.contextmanager

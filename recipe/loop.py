@@ -232,7 +232,8 @@ class Loop:
     def _edited(self, before: dict[str, str], allowed: bool) -> list[str]:
         """What to say of plugins whose code is not what the training was begun with; else it must be allowed (E113)."""
         now = code_of_plugins(self.trainer.plan)
-        edited = [f"`{word}`" for word, code in now.items() if before.get(word, code) != code]
+        uses = {use.word: use.declared.package for use in self.trainer.plan.uses}
+        edited = [f"`{word}` of {uses[word]}" for word, code in now.items() if before.get(word, code) != code]
         if edited and not allowed:
             message = f"the code of {', '.join(edited)} has changed since the run in `{self.folder}` was begun"
             raise fail("E113", message, help="go on all the same with --allow-changed, or name another --out")

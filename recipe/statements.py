@@ -79,7 +79,9 @@ def opened(statement: Statement, vocabulary: Vocabulary) -> list[Opened]:
     verb, found = statement.verb, list[Opened]()
     if verb.text not in vocabulary.verbs():
         near = nearest(verb.text, vocabulary.verbs())
-        help = f"did you mean `{near}`?" if near else "`recipe tricks` lists the vocabulary"
+        help = (
+            f"did you mean `{near}`?" if near else "`recipe tricks` lists the vocabulary; --plugin adds that of a file"
+        )
         raise fail("E020", f"there is no verb `{verb.text}`", verb.span, help=help)
     clauses = vocabulary.clauses(verb.text)
     for item in statement.items:

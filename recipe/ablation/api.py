@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from recipe.ablation.execute import Execution, Watcher
+from recipe.ablation.execute import Execution, Unfinished, Watcher
 from recipe.ablation.launchers import launcher_of
 from recipe.ablation.study import Study, study
 from recipe.ablation.table import Table
@@ -20,7 +20,10 @@ from recipe.source import Source
 def run_study(
     made: Study, workers: Workers | None = None, *, plugins: Sequence[str] = (), watcher: Watcher | None = None
 ) -> Table:
-    """Run what is missing of an ablation, and write its table and chart."""
+    """Run what is missing of an ablation, and write its table and chart.
+
+    Raises `Unfinished` where runs failed, once all others are made.
+    """
     workers = workers or Workers()
     launcher = launcher_of(workers.launcher, workers.options, made.home.folder)
     made.home.prepare(made.budgets)
@@ -30,6 +33,9 @@ def run_study(
     )
     try:
         cells.run(made.tasks)
+    except Unfinished as error:
+        error.table = made.write()
+        raise
     except BaseException:
         with contextlib.suppress(Exception):  # the first reason is the one to tell
             made.write()  # what there is so far
@@ -56,7 +62,8 @@ def ablate(
     ``mode`` is ``stack``, ``drop`` or ``add``; ``over`` names what is studied, each a statement or several, else it is
     every trick that the recipe states; ``seeds`` is how many there are (3). A ``budget`` such as ``20m`` plans seeds
     and epochs to fit. ``out`` is the folder; what is there already is not run again. ``plugins`` are files with tricks.
-    Raises `RecipeError`, before anything is trained where a row can't be, and `Interrupted`.
+    Raises `RecipeError` before anything is trained where a row can't be, `Unfinished` where runs fail, with the table
+    of the others, and `Interrupted`.
     """
     workers = Workers(device, jobs, launcher, options or {})
     words = Vocabulary.installed(Path(plugin) for plugin in plugins)

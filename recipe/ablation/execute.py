@@ -16,7 +16,7 @@ import attrs
 from recipe import files
 from recipe.ablation.home import Home, Task
 from recipe.ablation.launchers import Handle, Launcher
-from recipe.ablation.table import Cell
+from recipe.ablation.table import Cell, Table
 from recipe.cache import edited
 from recipe.diagnostics import Diagnostic, RecipeError, fail
 from recipe.folder import user_of
@@ -77,7 +77,7 @@ class Execution:
     since: float = 0.0
 
     def run(self, tasks: Sequence[Task]) -> None:
-        """Run the tasks that have not been. Raises `Interrupted`, and `RecipeError` (E126) of all that failed.
+        """Run the tasks that have not been. Raises `Interrupted`, and `Unfinished` (E126) of all that failed.
 
         What fails keeps its own row and its students from being tried further; the others go on.
         """
@@ -99,7 +99,7 @@ class Execution:
         if self.received:
             raise Stopped(self.received, self.home.folder)
         if self.failures:
-            raise RecipeError(*self.failures)
+            raise Unfinished(*self.failures)
 
     def _start(self) -> None:
         """Begin as many as may run at a time, in their order."""
@@ -117,17 +117,14 @@ class Execution:
             message = f"the code of the plugin `{changed[0]}` has changed since this ablation began"
             raise fail("E126", message, help="repeat the command: rows that use it are other runs now")
         device = min(self.devices, key=busy.count)
-        self.home.run(task).parent.mkdir(parents=True, exist_ok=True)
-        files.write_text(self.home.recipe(task), task.plan.canonical())
+        self.home.ready(task)
         command = [sys.executable, "-P", "-m", "recipe", "run", str(self.home.recipe(task).absolute())]
         command += ["--resume", str(self.home.run(task).absolute()), "--keep", "1"]
         command += ["--device", device] if device else []
         for plugin in self.plugins:
             command += ["--plugin", plugin]
         environment = {"OMP_NUM_THREADS": str(self.threads)} if self.threads else {}
-        log = self.home.log(task)
-        log.write_bytes(b"")
-        self.running[task.name] = (one, self.launcher.submit(command, log, environment), device)
+        self.running[task.name] = (one, self.launcher.submit(command, self.home.log(task), environment), device)
 
     def _taught(self, task: Task) -> bool:
         """Whether all teachers of a task have been trained; where one can't be, it is given up."""
@@ -191,7 +188,7 @@ class Execution:
             return told[-1]
         if status < 0:
             return f"killed by signal {-status}" + ", by somebody or for want of memory" * (status == -signal.SIGKILL)
-        return f"exit status {status}; {lines[-1] if lines else 'it said nothing'}"
+        return f"it ended with status {status}, without a reason"
 
     def _failed(self, task: Task, reason: str, where: str) -> None:
         """Keep what is to be told of a run that failed, and take out what else is of its row."""
@@ -230,6 +227,12 @@ class Execution:
             return
         self.received, self.since = number, now
         self.watcher.note("stopping: what runs saves first; a second signal ends this at once, and leaves it running")
+
+
+class Unfinished(RecipeError):
+    """Some runs of an ablation failed, and the others were made; ``table`` is what they give."""
+
+    table: Table | None = None
 
 
 class Stopped(Interrupted):

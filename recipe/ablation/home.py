@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import shutil
@@ -19,8 +20,8 @@ from recipe.diagnostics import fail
 from recipe.folder import measured, summary_of
 from recipe.plan import Plan
 
-FIRST = ".ablation.json."
-"""How the temporary file begins that is the first in an ablation's folder: it may be all that a killed one left."""
+OWN_FILES = ("ablation.json", "table.", "chart.", "cells", "jobs")
+"""How the names of an ablation's files begin; a dot begins those of one that was killed while it wrote one."""
 
 
 @attrs.frozen
@@ -51,8 +52,18 @@ class Home:
     cells: Path
 
     def run(self, task: Task) -> Path:
-        """The folder of a cell's run; its teachers' runs lie beside it."""
+        """The folder of a cell's run."""
         return self.cells / task.name
+
+    def ready(self, task: Task) -> None:
+        """Write what a cell's run begins with: its recipe, an empty log, and its teachers' runs beside it."""
+        beside = self.run(task).parent
+        beside.mkdir(parents=True, exist_ok=True)
+        files.write_text(self.recipe(task), task.plan.canonical())
+        self.log(task).write_bytes(b"")
+        for teacher in (one for one in task.teachers if one.stamp != task.stamp):
+            with contextlib.suppress(FileExistsError):
+                (beside / teacher.plan.digest).symlink_to(Path("..") / teacher.name, target_is_directory=True)
 
     def recipe(self, task: Task) -> Path:
         return self.run(task).with_suffix(".recipe")
@@ -67,17 +78,14 @@ class Home:
     def check(self) -> None:
         """Raise `RecipeError` (E113) where the folder holds something else than an ablation."""
         try:
-            if not self.folder.exists() or all(path.name.startswith(FIRST) for path in self.folder.iterdir()):
-                return
-            if "budgets" in json.loads((self.folder / "ablation.json").read_text("utf-8")):
-                return
+            others = [path.name for path in self.folder.iterdir() if not path.name.startswith((*OWN_FILES, "."))]
+        except FileNotFoundError:
+            return
         except OSError as error:
-            if not isinstance(error, FileNotFoundError):
-                why = (error.strerror or str(error)).lower()
-                raise fail("E111", f"`{self.folder}` can't be read: {why}") from None
-        except (ValueError, TypeError):
-            pass
-        raise fail("E113", f"`{self.folder}` holds other files already", help="name another --out")
+            raise fail("E111", f"`{self.folder}` can't be read: {(error.strerror or str(error)).lower()}") from None
+        if others:
+            message = f"`{self.folder}` holds other files already, such as `{sorted(others)[0]}`"
+            raise fail("E113", message, help="name another --out")
 
     def budgets(self) -> dict[str, Budget]:
         """What was planned for budgets before, by what was asked."""

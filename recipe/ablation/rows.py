@@ -72,7 +72,7 @@ def units_of(plan: Plan, mode: str, over: Sequence[str]) -> tuple[Unit, ...]:
             raise RecipeError(*errors)
         said = [name for unit in found for name in ((unit.label,) if mode == "add" else unit.words)]
         if twice := sorted({name for name in said if said.count(name) > 1}):
-            help = "each trick belongs to one row; `add` takes several values of one"
+            help = "" if mode == "add" else "each trick belongs to one row; `add` takes several values of one"
             raise fail("E124", f"`{twice[0]}` is named twice", help=help)
         return tuple(found)
     stated = [use for use in plan.uses if use.origin.kind in ("file", "override") and _is_trick(use)]

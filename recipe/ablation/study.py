@@ -82,6 +82,18 @@ class Study:
         about = f"{' or '.join(data)}; {self.epochs}, batch {' or '.join(map(str, batches))}."
         return Table(self.title, self.mode, self.recipe, self.seeds, tuple(lines), (about, *self.warnings))
 
+    def replaced(self) -> list[str]:
+        """What to say of a table in the folder that is not a part of this one, and will be written over."""
+        try:
+            before = json.loads((self.home.folder / "table.json").read_text("utf-8"))
+            labels, seeds = [row["label"] for row in before["rows"]], {*before["seeds"]}
+            same = (before["title"], labels) == (self.title, [row.label for row in self.rows])
+        except (OSError, ValueError, KeyError, TypeError):
+            return []
+        if same and seeds <= {*self.seeds}:
+            return []
+        return [f"the table in {self.home.folder} is of other rows or of more seeds, and is replaced; its runs stay"]
+
     def write(self) -> Table:
         """Write the table as Markdown, CSV and JSON, and its chart; gives the table."""
         table, folder = self.table(), self.home.folder
@@ -110,7 +122,7 @@ def study(
         raise fail("E124", f"an ablation needs a seed or more, not {seeds}")
     if out is not None and not str(out).strip():
         raise fail("E113", "the ablation's folder has no name", help="name one with --out")
-    words, workers = vocabulary or Vocabulary.installed(), workers or Workers()
+    words, workers, over = vocabulary or Vocabulary.installed(), workers or Workers(), _several(over)
     below = recipe.sources if isinstance(recipe, Plan) else (source_from(recipe),)
     plan = bind([*below, *override(statements)], words, data=True)
     rows = rows_of(plan, mode, over)
@@ -132,10 +144,7 @@ def study(
             rows = rows_of(plan, mode, over)
     first = plan.training.seed
     chosen = tuple(range(first, first + count))
-    cells = tuple(
-        tuple(_task(row.seeded(seed), seed, row.label, stamp) for seed in chosen)
-        for row, stamp in zip(rows, stamps, strict=True)
-    )
+    cells = tuple(tuple(_task(row.seeded(seed), seed, row.label, images) for seed in chosen) for row in rows)
     costs = tuple((program.costs.params, program.costs.macs) for program in programs)
     return Study(
         title=f"{name}, {mode}",
@@ -150,6 +159,10 @@ def study(
         cells=cells,
         budgets=budgets,
     )
+
+
+def _several(over: str | Sequence[str]) -> Sequence[str]:
+    return (over,) if isinstance(over, str) else over
 
 
 def _home(out: str | Path | None, name: str) -> Home:
@@ -233,13 +246,13 @@ def _outside(plan: Plan, images: Mapping[str, Sequence[int]]) -> Iterator[str]:
         yield from _outside(teacher, images)
 
 
-def _task(plan: Plan, seed: int, label: str, stamp: str) -> Task:
-    """A cell, after the runs of its teachers, which are kept beside it."""
+def _task(plan: Plan, seed: int, label: str, images: Mapping[str, Sequence[int]]) -> Task:
+    """A cell, after the runs of its teachers."""
     from recipe.teachers import named_teachers
 
     named = named_teachers(plan, plan.vocabulary)
-    below = (_task(one, one.training.seed, f"teacher {path.name}", stamp) for _, path, one in named)
-    return Task(plan, seed, label, stamp, tuple(below))
+    below = (_task(one, one.training.seed, f"teacher {path.name}", images) for _, path, one in named)
+    return Task(plan, seed, label, _stamp(plan, images), tuple(below))
 
 
 def _teachers(tasks: Sequence[Task]) -> list[Task]:

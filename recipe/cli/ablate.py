@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from recipe.cli.inputs import plugin_option, source_of, vocabulary
 from recipe.diagnostics import plural
+
+if TYPE_CHECKING:
+    from recipe.ablation.table import Table
 
 FORMATS = ("text", "csv", "json", "markdown")
 
@@ -93,6 +97,7 @@ def command(
     given = dict(option.split("=", 1) for option in options)
     words, source = vocabulary(plugins), source_of(file)
     from recipe.ablation.api import run_study
+    from recipe.ablation.execute import Unfinished
     from recipe.ablation.study import study
     from recipe.ablation.watch import Live, Plain
     from recipe.ablation.workers import Workers
@@ -112,13 +117,16 @@ def command(
         name=name,
         tell=plain.note,
     )
-    for warning in made.warnings:
-        plain.note(warning)
+    for said in (*made.warnings, *made.replaced()):
+        plain.note(said)
     plain.note(
         f"{plural(len(made.rows), 'row')}, {plural(len(made.seeds), 'seed')}: {plural(len(made.tasks), 'run')} of "
         f"{made.epochs}; folder {made.home.folder}"
     )
     if dry_run:
+        there = [made.home.cell(task).status != "missing" for task in made.tasks]
+        if any(there):
+            plain.note(f"{sum(there)} of {plural(len(there), 'run')} are there already")
         for row, (params, macs), note in zip(made.rows, made.costs, made.notes, strict=True):
             click.echo(f"{row.label:<28} {params:>12,} params {macs / 1e6:>10,.1f} M MACs  {note}".rstrip())
         return
@@ -126,6 +134,17 @@ def command(
     if sys.stderr is not None and sys.stderr.isatty():
         grid = [(row.label, cells) for row, cells in zip(made.rows, made.cells, strict=True)]
         watcher = Live(home=made.home, grid=grid)
-    table = run_study(made, workers, plugins=plugins, watcher=watcher)
+    try:
+        table = run_study(made, workers, plugins=plugins, watcher=watcher)
+    except Unfinished as error:
+        if error.table is not None:
+            _show(error.table, form)
+        raise
+    _show(table, form)
+    if all(cell.status == "diverged" for line in table.lines for cell in line.cells):
+        sys.exit(3)
+
+
+def _show(table: Table, form: str) -> None:
     shown = {"text": table.to_text, "csv": table.to_csv, "json": table.to_json, "markdown": table.to_markdown}
     click.echo(shown[form](), nl=False)

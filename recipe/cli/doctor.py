@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from recipe.cli.inputs import vocabulary
-from recipe.diagnostics import RecipeError
+from recipe.diagnostics import RecipeError, fail
 
 if TYPE_CHECKING:
     import torch
@@ -21,10 +21,6 @@ PACKAGES = ("recipe-compiler", "torch", "torchvision", "lark", "attrs", "click",
 @click.command("doctor", short_help="Show devices, versions, plugins, and what runs fast here.")
 def command() -> None:
     """Show devices, versions and plugins, and time a convolution in each precision and layout on each device."""
-    import torch
-
-    from recipe.devices import cores
-
     click.echo(f"python {platform.python_version()} on {platform.platform()}")
     for name in PACKAGES:
         try:
@@ -32,6 +28,12 @@ def command() -> None:
         except metadata.PackageNotFoundError:
             click.echo(f"  {name} is not installed" + (" (extra `timm`)" if name == "timm" else ""))
     _plugins()
+    try:
+        import torch
+
+        from recipe.devices import cores
+    except Exception as error:  # as a damaged package of others makes it fail
+        raise fail("E110", f"torch can't be imported: {type(error).__name__}: {error}") from error
     _device(torch.device("cpu"), f"cpu: {cores()} cores, {torch.get_num_threads()} threads")
     for index in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(index)

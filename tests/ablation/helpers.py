@@ -68,7 +68,7 @@ class MadeUp:
     @staticmethod
     def write(folder: Path, result: float, precision: str = "fp32") -> None:
         """Write what a run leaves: of two epochs, the first at 24 images a second by the median, the other at 12."""
-        (folder / "checkpoints").mkdir(parents=True)
+        (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
         summary = {"digest": folder.name, "top1": result, "loss": 1.0, "training_images": 48, "device": "cpu"}
         summary |= {"epochs": 2, "steps": 12, "seconds": 1.0, "images_per_second": None}
         (folder / "summary.json").write_text(

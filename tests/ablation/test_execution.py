@@ -14,6 +14,7 @@ from typing import Any
 import attrs
 import pytest
 
+import recipe
 from recipe.ablation import execute as execution
 from recipe.ablation.api import run_study
 from recipe.ablation.execute import Watcher
@@ -131,9 +132,9 @@ def test_a_folder_of_other_things_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "y" / "letter.txt").write_text("precious")
     with pytest.raises(RecipeError, match=r"E113.*other files"):
         made(tmp_path / "y")
-    (tmp_path / "y" / "ablation.json").write_text("[]")
-    with pytest.raises(RecipeError, match=r"E113.*other files"):
-        made(tmp_path / "y")
+    (tmp_path / "y" / "letter.txt").rename(tmp_path / "letter.txt")
+    (tmp_path / "y" / "ablation.json").write_text("[")
+    execute(made(tmp_path / "y"), MadeUp())
 
 
 def test_of_a_finished_run_the_checkpoints_are_taken_out(tmp_path: Path) -> None:
@@ -171,6 +172,36 @@ def test_a_cell_that_fails_is_told_at_the_end_and_stops_its_own_row_alone(tmp_pa
     assert again.ran == [failing, later]
 
 
+def test_the_table_of_the_others_is_kept_where_some_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = made(tmp_path / "x", seeds=1)
+    launcher = MadeUp({study.tasks[1].name: (1, "odd")})
+    monkeypatch.setattr("recipe.ablation.api.launcher_of", lambda name, options, folder: launcher)
+    with pytest.raises(recipe.Unfinished, match="E126") as caught:
+        run_study(study)
+    assert caught.value.table is not None
+    assert [len(line.found) for line in caught.value.table.lines] == [1, 0, 1, 1]
+
+
+def test_a_table_of_other_rows_is_replaced_with_a_word(tmp_path: Path) -> None:
+    study = made(tmp_path / "x", seeds=1)
+    execute(study, MadeUp())
+    study.write()
+    assert study.replaced() == made(tmp_path / "x", seeds=2).replaced() == []
+    (said,) = made(tmp_path / "x", over=("tweak D",), seeds=2).replaced()
+    assert said.endswith("is replaced; its runs stay")
+
+
+@pytest.mark.parametrize("wrong", [{"top1": float("nan")}, {"top1": 7}, {"loss": float("inf")}, {"top1": "0.5"}])
+def test_a_result_that_can_not_be_is_none(wrong: dict[str, object], tmp_path: Path) -> None:
+    study = made(tmp_path / "x", seeds=1)
+    execute(study, MadeUp())
+    summary = study.home.run(study.tasks[0]) / "summary.json"
+    summary.write_text(json.dumps(json.loads(summary.read_text()) | wrong))
+    again = MadeUp()
+    execute(study, again)
+    assert again.ran == [study.tasks[0].name]
+
+
 def test_all_that_failed_is_told(tmp_path: Path) -> None:
     study = made(tmp_path / "x", seeds=1)
     with pytest.raises(RecipeError) as caught:
@@ -205,6 +236,21 @@ def test_teachers_are_trained_once_before_their_students(taught: Path, tmp_path:
     assert launcher.ran[0] == teacher.name
     assert {*launcher.ran[5:]} == {task.name for task in study.cells[2]}, "the students come last"
     assert study.home.run(teacher).parent == study.home.run(study.cells[2][0]).parent, "where they look for it"
+
+
+def test_a_student_that_uses_a_plugin_has_its_teacher_from_those_that_use_none(taught: Path, tmp_path: Path) -> None:
+    (tmp_path / "dim.py").write_text(PLUGIN.replace("PART", "0.5"))
+    words, over = Vocabulary.installed([tmp_path / "dim.py"]), (f'loss distill "{taught}"', "augment dim")
+    found = study(TEXT, mode="stack", over=over, seeds=1, out=tmp_path / "x", vocabulary=words)
+    launcher = MadeUp()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tests.ablation.helpers.vocabulary", lambda: words)
+        execute(found, launcher)
+    assert len(launcher.ran) == 4
+    teacher, student = found.tasks[0], found.cells[2][0]
+    assert teacher.stamp != student.stamp
+    near = found.home.run(student).parent
+    assert (near / teacher.plan.digest).resolve() == found.home.run(teacher).resolve(), "where it looks for it"
 
 
 @pytest.mark.parametrize(("status", "said"), [(3, "its teacher teacher.recipe diverged"), (1, "teacher.recipe failed")])
@@ -400,7 +446,7 @@ def test_a_cell_that_is_always_stopped_fails(tmp_path: Path) -> None:
     study = made(tmp_path / "x", seeds=1)
     name = study.tasks[0].name
     launcher = MadeUp({name: (143, "stopped")}, again=True)
-    with pytest.raises(RecipeError, match=r"E126.*exit status 143; stopped"):
+    with pytest.raises(RecipeError, match=r"E126.*ended with status 143, without a reason"):
         execute(study, launcher)
     assert launcher.ran.count(name) == 3
 

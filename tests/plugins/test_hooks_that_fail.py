@@ -92,6 +92,7 @@ def told(text: str, trick: str, folder: Path) -> Diagnostic:
         ("inputs", "augment(self, images, draws)", "raise ValueError", "ValueError: no message"),
         ("groups", "group(self, name, parameter, module)", 'return {"betas": [0.9]}', "TypeError: unhashable"),
         ("run", "check(self, plan)", "raise SystemExit(0)", "SystemExit: 0"),
+        ("run", "check(self, plan)", "raise BaseException('odd')", "BaseException: odd"),
         ("run", "check(self, plan)", 'return "a warning"', "it gives 'a warning', not warnings, each a text"),
         ("run", "check(self, plan)", "yield 1 / 0", "ZeroDivisionError"),
         ("run", "evidence(self, plan)", 'return ["better"]', "it gives ['better'], not Evidence"),

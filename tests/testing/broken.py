@@ -13,6 +13,12 @@ import attrs
 from recipe.api import Initialise, Insert, Layer, Site, Substitute, Trick, choice, integer, number, trick
 '''
 
+CHECK = """    def check(self, plan):
+        __import__("os").write(1, b"hello")
+        return ()
+
+"""
+
 FLIP = """
 @trick("augment mirror", writes=("inputs",))
 class Mirror(Trick):
@@ -165,7 +171,10 @@ BROKEN = {
     ),
     "it imports torch at its top": Broken("light", "augment mirror", "import torch\n" + FLIP, "imports torch"),
     "it prints": Broken(
-        "light", "augment mirror", "import os\n\nos.write(1, b'hello')\n" + FLIP, "prints to standard output"
+        "light",
+        "augment mirror",
+        but(FLIP, "    def augment", CHECK + "    def augment"),
+        "prints to standard output",
     ),
     "its edits hold what is no plain value": Broken(
         "canonical",

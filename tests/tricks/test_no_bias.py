@@ -74,7 +74,7 @@ def test_layer_norms_and_vectors_do_not_decay(name):
 @pytest.mark.parametrize("base", ["convnext_tiny", "timm:convnext_atto", "timm:mobilenetv4_conv_small"])
 def test_gamma_and_beta_decay_where_that_is_asked_for_whatever_the_normalisation(base):
     found, model = decays(f"base {base}; decay no-bias norms=decay")
-    stock = recipe.compile(f"base {base}").plan.base.build(None)
+    stock = recipe.compile(f"base {base}").plan.base.trick.build(None)
     norms = {
         f"{address}.{name}"
         for address, module in stock.named_modules()
