@@ -235,10 +235,12 @@ def test_a_run_with_a_plugin_is_gone_on_with_as_it_says_and_not_with_other_code_
     said = str(caught.value).partition("go on with: ")[2]
     assert shlex.split(said)[:5] == ["recipe", "run", f"--resume={out}", "--plugin", str(file)]
     file.write_text(DIM.replace("0.5", "0.25"))
-    with pytest.raises(RecipeError, match=r"E113.*the code of `augment dim` has changed(.|\n)*--allow-changed"):
+    with pytest.raises(
+        RecipeError, match=r"E113.*the code of `augment dim` of .*dim it.py has changed(.|\n)*--allow-changed"
+    ):
         go_on()
     notes = go_on(allow_changed=True).summary["notes"]
-    assert "the code of `augment dim` is not what the run was begun with" in notes
+    assert f"the code of `augment dim` of {file} is not what the run was begun with" in notes
 
 
 def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path: Path) -> None:
