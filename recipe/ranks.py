@@ -10,7 +10,9 @@ from __future__ import annotations
 import contextlib
 import inspect
 import os
-from collections.abc import Callable, Iterable
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -29,6 +31,23 @@ PATIENCE = timedelta(hours=2)
 """How long a process waits for word from the others: the first may be writing to a slow disk."""
 
 
+@contextlib.contextmanager
+def _mortal() -> Iterator[None]:
+    """A context in which SIGINT and SIGTERM end the process at once.
+
+    What waits in torch for a process that a signal has ended already would hear of its own one when that comes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 @attrs.define(eq=False)
 class Ranks:
     """This process among those that train together; by itself where there is no other."""
@@ -44,9 +63,10 @@ class Ranks:
         """Meet the other processes, where torchrun started several."""
         if world_size() == 1:
             return cls()
-        if not dist.is_initialized():
-            dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-        control = dist.new_group(backend="gloo", timeout=PATIENCE)
+        with _mortal():
+            if not dist.is_initialized():
+                dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+            control = dist.new_group(backend="gloo", timeout=PATIENCE)
         return cls(dist.get_rank(), dist.get_world_size(), control)
 
     @property

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -49,3 +52,25 @@ def test_a_second_signal_ends_at_once_and_the_same_one_twice_does_not(pause: str
     code = TWICE.format(pause=pause)
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert (found.returncode, found.stdout) == (status, told)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_process_that_waits_for_one_that_never_comes_can_be_ended(number: signal.Signals) -> None:
+    """As where a signal ended the other one before they met: torch waits for it, and hears of no signal."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    group = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    environment = {**os.environ, **group, "RANK": "0", "LOCAL_RANK": "0"}
+    command = [sys.executable, "-m", "recipe", "run", "base resnet18; data fake", "--device", "cpu"]
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE) as process:
+        while process.poll() is None:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                break
+            time.sleep(0.1)
+        time.sleep(1)  # it waits now
+        process.send_signal(number)
+        try:
+            assert process.wait(60) in (-number, 128 + number)
+        finally:
+            process.kill()
