@@ -11,8 +11,7 @@ import contextlib
 import inspect
 import os
 import signal
-import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -24,28 +23,12 @@ from torch import Tensor, nn
 
 from recipe.devices import world_size
 from recipe.diagnostics import Diagnostic, Diverged, RecipeError, fail
+from recipe.signals import handled
 
 T = TypeVar("T")
 
 PATIENCE = timedelta(hours=2)
 """How long a process waits for word from the others: the first may be writing to a slow disk."""
-
-
-@contextlib.contextmanager
-def _mortal() -> Iterator[None]:
-    """A context in which SIGINT and SIGTERM end the process at once.
-
-    What waits in torch for a process that a signal has ended already would hear of its own one when that comes.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @attrs.define(eq=False)
@@ -63,7 +46,8 @@ class Ranks:
         """Meet the other processes, where torchrun started several."""
         if world_size() == 1:
             return cls()
-        with _mortal():
+        # What waits in torch for a process that a signal has ended already would never hear of its own signal.
+        with handled(signal.SIG_DFL):
             if not dist.is_initialized():
                 dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
             control = dist.new_group(backend="gloo", timeout=PATIENCE)

@@ -30,6 +30,20 @@ class Interrupted(BaseException):
         )
 
 
+@contextlib.contextmanager
+def handled(handler: Any) -> Iterator[None]:
+    """A context in which SIGINT and SIGTERM are handled so; in a thread other than the first all stays as it is."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, one in before.items():
+            signal.signal(number, one)
+
+
 class Signals:
     """A context in which the two signals are noted; ``received`` is the number of the one that came.
 

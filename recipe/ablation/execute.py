@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import sys
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import attrs
@@ -20,7 +18,7 @@ from recipe.ablation.table import Cell, Table
 from recipe.cache import edited
 from recipe.diagnostics import Diagnostic, RecipeError, fail
 from recipe.folder import user_of
-from recipe.signals import TWICE, Interrupted
+from recipe.signals import TWICE, Interrupted, handled
 
 POLL = 0.2
 """Seconds between looks at what runs."""
@@ -86,7 +84,7 @@ class Execution:
             self.home.trim(task)
         self.waiting = [Pending(task) for task in tasks if status[task.name] == "missing"]
         self.watcher.begin(tasks, len(tasks) - len(self.waiting))
-        with self._signals():
+        with handled(self._note):
             try:
                 while (self.waiting or self.running) and not self.received:
                     self._start()
@@ -205,18 +203,6 @@ class Execution:
                 handle.stop()
             while any(handle.poll() is None for _, handle, _ in self.running.values()):
                 time.sleep(POLL)
-
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     def _note(self, number: int, frame: object) -> None:
         now = time.monotonic()
