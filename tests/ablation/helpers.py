@@ -17,6 +17,16 @@ from tests.helpers import vocabulary
 
 TEXT = "base resnet18; data fake size=32 classes=10 images=48; batch 8; epochs 2; lr 0.05 cosine; tweak D; loss smooth"
 TABLE = ("table.md", "table.csv", "table.json", "chart.svg", "chart.png")
+PLUGIN = '''"""augment dim"""
+from recipe.api import Trick, trick
+
+@trick("augment dim", writes=("inputs",))
+class Dim(Trick):
+    """Take light away."""
+
+    def augment(self, images, draws):
+        return images * PART
+'''
 
 
 @attrs.define

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,31 +17,12 @@ import recipe
 from recipe.ablation import execute as execution
 from recipe.ablation.api import run_study
 from recipe.ablation.execute import Watcher
-from recipe.ablation.launchers import Ray, Slurm, _number, call, launcher_of
 from recipe.ablation.study import study
 from recipe.ablation.workers import Workers
-from recipe.cache import code_of
 from recipe.diagnostics import RecipeError, fail
 from recipe.registry import Vocabulary
 from recipe.signals import Interrupted
-from tests.ablation.helpers import TABLE, TEXT, MadeUp, execute, made
-
-PLUGIN = '''"""augment dim"""
-from recipe.api import Trick, trick
-
-@trick("augment dim", writes=("inputs",))
-class Dim(Trick):
-    """Take light away."""
-
-    def augment(self, images, draws):
-        return images * PART
-'''
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(execution, "POLL", 0.001)
-    monkeypatch.setattr(execution, "BUSY", 0.002)
+from tests.ablation.helpers import PLUGIN, TABLE, TEXT, MadeUp, execute, made
 
 
 def test_every_cell_is_run_once_and_all_rows_of_a_seed_come_before_the_next(tmp_path: Path) -> None:
@@ -76,18 +56,6 @@ def test_rows_that_are_the_same_recipe_share_their_cells(tmp_path: Path) -> None
     assert [len(line.found) for line in study.table().lines] == [1, 1, 1]
 
 
-def test_a_trick_that_had_nothing_to_do_is_told_where_it_is_dropped_too(tmp_path: Path) -> None:
-    study = made(tmp_path / "x", "tweak B", mode="drop", over=("tweak B", "loss smooth"))
-    assert study.notes == ("", "already so", "")
-
-
-def test_what_tricks_warn_of_is_told_with_its_rows(tmp_path: Path) -> None:
-    study = made(tmp_path / "x", "lr warmup 10", over=("lr warmup",))
-    assert len(study.warnings) == 1
-    assert study.warnings[0].startswith("Warning of `+ lr warmup`: ")
-    assert study.warnings[0] in study.table().notes()
-
-
 def test_what_is_there_is_not_run_again_and_more_seeds_run_only_those(tmp_path: Path) -> None:
     execute(made(tmp_path / "x"), MadeUp())
     again, more = MadeUp(), MadeUp()
@@ -96,13 +64,6 @@ def test_what_is_there_is_not_run_again_and_more_seeds_run_only_those(tmp_path: 
     study = made(tmp_path / "x", seeds=3)
     execute(study, more)
     assert more.ran == [task.name for task in study.tasks if task.seed == 2]
-
-
-def test_the_default_folder_is_that_of_the_recipe_whatever_the_seeds(tmp_path: Path) -> None:
-    folders = {made(None, seeds=seeds).home.folder for seeds in (1, 4)}  # type: ignore[arg-type]
-    folders |= {made(None, "lr 0.1", seeds=1).home.folder}  # type: ignore[arg-type]
-    assert len(folders) == 2
-    assert all(folder.parts[0] == "ablations" for folder in folders)
 
 
 def test_another_trick_or_mode_runs_only_what_is_new(tmp_path: Path) -> None:
@@ -125,16 +86,6 @@ def test_ablations_without_a_name_share_their_cells(tmp_path: Path, monkeypatch:
     full, *without = [row[0].name for row in dropped.cells]
     assert full not in launcher.ran
     assert {*without} & {*launcher.ran}
-
-
-def test_a_folder_of_other_things_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "y").mkdir()
-    (tmp_path / "y" / "letter.txt").write_text("precious")
-    with pytest.raises(RecipeError, match=r"E113.*other files"):
-        made(tmp_path / "y")
-    (tmp_path / "y" / "letter.txt").rename(tmp_path / "letter.txt")
-    (tmp_path / "y" / "ablation.json").write_text("[")
-    execute(made(tmp_path / "y"), MadeUp())
 
 
 def test_of_a_finished_run_the_checkpoints_are_taken_out(tmp_path: Path) -> None:
@@ -182,15 +133,6 @@ def test_the_table_of_the_others_is_kept_where_some_fail(tmp_path: Path, monkeyp
     assert [len(line.found) for line in caught.value.table.lines] == [1, 0, 1, 1]
 
 
-def test_a_table_of_other_rows_is_replaced_with_a_word(tmp_path: Path) -> None:
-    study = made(tmp_path / "x", seeds=1)
-    execute(study, MadeUp())
-    study.write()
-    assert study.replaced() == made(tmp_path / "x", seeds=2).replaced() == []
-    (said,) = made(tmp_path / "x", over=("tweak D",), seeds=2).replaced()
-    assert said.endswith("is replaced; its runs stay")
-
-
 @pytest.mark.parametrize("wrong", [{"top1": float("nan")}, {"top1": 7}, {"loss": float("inf")}, {"top1": "0.5"}])
 def test_a_result_that_can_not_be_is_none(wrong: dict[str, object], tmp_path: Path) -> None:
     study = made(tmp_path / "x", seeds=1)
@@ -207,71 +149,6 @@ def test_all_that_failed_is_told(tmp_path: Path) -> None:
     with pytest.raises(RecipeError) as caught:
         execute(study, MadeUp({task.name: (1, f"odd {task.seed}") for task in study.tasks[1:3]}))
     assert [one.message.split("`")[1] for one in caught.value.diagnostics] == [task.label for task in study.tasks[1:3]]
-
-
-@pytest.fixture
-def taught(tmp_path: Path) -> Path:
-    (tmp_path / "teacher.recipe").write_text("base resnet34; data fake size=32 classes=10 images=48; batch 8; epochs 2")
-    return tmp_path / "teacher.recipe"
-
-
-def test_teachers_are_trained_once_before_their_students(taught: Path, tmp_path: Path) -> None:
-    study = made(tmp_path / "x", over=("tweak D", f'loss distill "{taught}"'), seeds=2)
-    teacher, *cells = study.tasks
-    assert teacher.label == "teacher teacher.recipe"
-    assert len(cells) == 6
-    launcher, begun = MadeUp({teacher.name: (-1, "")}), list[set[str]]()
-
-    @attrs.define
-    class Slow(Watcher):
-        """The teacher ends when all that need none have ended."""
-
-        def look(self, under_way: Any) -> None:
-            begun.append({task.label for task in under_way.values()})
-            if len(launcher.ran) == 5 and launcher.handles[0].status is None:
-                launcher.handles[0].status = 0
-                MadeUp.write(study.home.run(teacher), 0.5)
-
-    execute(study, launcher, jobs=2, watcher=Slow())
-    assert launcher.ran[0] == teacher.name
-    assert {*launcher.ran[5:]} == {task.name for task in study.cells[2]}, "the students come last"
-    assert study.home.run(teacher).parent == study.home.run(study.cells[2][0]).parent, "where they look for it"
-
-
-def test_a_student_that_uses_a_plugin_has_its_teacher_from_those_that_use_none(taught: Path, tmp_path: Path) -> None:
-    (tmp_path / "dim.py").write_text(PLUGIN.replace("PART", "0.5"))
-    words, over = Vocabulary.installed([tmp_path / "dim.py"]), (f'loss distill "{taught}"', "augment dim")
-    found = study(TEXT, mode="stack", over=over, seeds=1, out=tmp_path / "x", vocabulary=words)
-    launcher = MadeUp()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tests.ablation.helpers.vocabulary", lambda: words)
-        execute(found, launcher)
-    assert len(launcher.ran) == 4
-    teacher, student = found.tasks[0], found.cells[2][0]
-    assert teacher.stamp != student.stamp
-    near = found.home.run(student).parent
-    assert (near / teacher.plan.digest).resolve() == found.home.run(teacher).resolve(), "where it looks for it"
-
-
-@pytest.mark.parametrize(("status", "said"), [(3, "its teacher teacher.recipe diverged"), (1, "teacher.recipe failed")])
-def test_students_of_a_teacher_that_can_not_be_trained(status: int, said: str, taught: Path, tmp_path: Path) -> None:
-    study = made(tmp_path / "x", over=("tweak D", f'loss distill "{taught}"'))
-    launcher = MadeUp({study.tasks[0].name: (status, "odd")})
-    with pytest.raises(RecipeError, match=rf"E126(.|\n)*`\+ loss distill.*{said}"):
-        execute(study, launcher)
-    assert not {*launcher.ran} & {task.name for task in study.cells[2]}
-    assert [len(line.found) for line in study.table().lines] == [2, 2, 0]
-
-
-def test_a_teacher_of_other_classes_is_told_before_anything_is_trained(taught: Path, tmp_path: Path) -> None:
-    taught.write_text("base resnet34 classes=7; data fake size=32 classes=7 images=48; batch 8")
-    with pytest.raises(RecipeError, match=r"E072.*row `\+ loss distill.*7 classes apart, the student 10"):
-        made(tmp_path / "x", over=("tweak D", f'loss distill "{taught}"'))
-
-
-def test_a_model_of_too_few_outputs_is_told_before_anything_is_trained(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"E071"):
-        made(tmp_path / "x", "base resnet18 classes=5")
 
 
 def test_a_cell_that_ends_without_a_result_is_a_failure(tmp_path: Path) -> None:
@@ -363,21 +240,6 @@ def test_what_there_is_is_written_when_it_ends_early(
     assert all((tmp_path / "x" / name).exists() for name in TABLE)
 
 
-def test_other_code_of_a_plugin_is_another_run(tmp_path: Path) -> None:
-    file, names = tmp_path / "dim.py", set()
-    student = tmp_path / "student.recipe"
-    student.write_text('base resnet18; loss distill "teacher.recipe"; loss smooth')
-    (tmp_path / "teacher.recipe").write_text("base resnet18; augment dim")
-    for part in ("0.5", "0.5", "0.25"):
-        code_of.cache_clear()
-        file.write_text(PLUGIN.replace("PART", part))
-        words = Vocabulary.installed([file])
-        found = study("base resnet18; augment dim", mode="drop", vocabulary=words)
-        taught = study(student, mode="drop", over=("loss smooth",), vocabulary=words)
-        names.add((found.home.folder, found.cells[0][0].name, taught.cells[0][0].name))
-    assert [len({*each}) for each in zip(*names, strict=True)] == [2, 2, 2]
-
-
 def test_a_plugin_that_is_edited_meanwhile_stops_what_is_not_begun(tmp_path: Path) -> None:
     file = tmp_path / "dim.py"
     file.write_text(PLUGIN.replace("PART", "0.75"))
@@ -388,21 +250,6 @@ def test_a_plugin_that_is_edited_meanwhile_stops_what_is_not_begun(tmp_path: Pat
     with pytest.raises(RecipeError, match=r"E126.*dim.*has changed since this ablation began"):
         execute(found, launcher)
     assert launcher.ran == []
-
-
-def test_more_images_make_another_run(tmp_path: Path) -> None:
-    from PIL import Image
-
-    names = set()
-    for count in (2, 2, 3):
-        for part in ("train", "val"):
-            for kind in ("cat", "dog"):
-                (tmp_path / part / kind).mkdir(parents=True, exist_ok=True)
-                for at in range(count):
-                    Image.new("RGB", (32, 32)).save(tmp_path / part / kind / f"{at}.png")
-        found = study(f'base resnet18; data folder "{tmp_path}" size=32; loss smooth', mode="drop", name=str(count))
-        names.add(found.cells[0][0].name)
-    assert len(names) == 2
 
 
 def test_jobs_share_the_cores_and_take_devices_in_turn(tmp_path: Path) -> None:
@@ -511,156 +358,3 @@ def test_what_was_computed_in_another_precision_is_told(tmp_path: Path) -> None:
     ways = "recipe-compiler 0.1.0, torch 2.11.0, Tensor 3000 (cuda), micro batches of 4; "
     ways += "recipe-compiler 0.1.0, torch 2.11.0, cpu, 2 threads"
     assert f"Runs were made in several ways, which need not agree to the last bit: {ways}." in table.to_text()
-
-
-def test_a_folder_that_was_hardly_begun_can_be_used(tmp_path: Path) -> None:
-    (tmp_path / "x").mkdir()
-    (tmp_path / "x" / ".ablation.json.abc").write_text("{")
-    launcher = MadeUp()
-    execute(made(tmp_path / "x", seeds=1), launcher)
-    assert launcher.ran
-
-
-@pytest.mark.parametrize("out", ["file", ""])
-def test_a_folder_that_can_not_be(out: str, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("precious")
-    with pytest.raises(RecipeError, match=r"E111|E113"):
-        made(tmp_path / out if out else "")  # type: ignore[arg-type]
-
-
-def test_all_rows_are_compiled_before_anything_is_trained(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError) as caught:
-        made(tmp_path / "x", "base vgg11; drop tweak D", over=("tweak C", "loss smooth", "init zero-gamma"), mode="add")
-    said = [one.message for one in caught.value.diagnostics]
-    assert [message.split("`")[1] for message in said] == ["+ tweak C", "+ init zero-gamma"]
-    assert not (tmp_path / "x").exists()
-
-
-# ---- launchers
-
-
-def test_a_command_and_its_output(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    script = "import os, sys; print(os.environ['MARK']); print('and', file=sys.stderr); sys.exit(3)"
-    assert call([sys.executable, "-c", script], str(log), {"MARK": "here"}) == 3
-    assert log.read_text().split() == ["here", "and"] or log.read_text().split() == ["and", "here"]
-
-
-@pytest.mark.slow
-def test_submitit_hands_commands_over_and_brings_their_status_back(tmp_path: Path) -> None:
-    pytest.importorskip("submitit")
-    launcher = Slurm.of({"timeout_min": "5"}, tmp_path, cluster="local")
-    good = launcher.submit([sys.executable, "-c", "print('hello')"], tmp_path / "good", {})
-    bad = launcher.submit([sys.executable, "-c", "raise SystemExit(3)"], tmp_path / "bad", {})
-    while good.poll() is None or bad.poll() is None:
-        time.sleep(0.1)
-    assert (good.poll(), bad.poll()) == (0, 3)
-    assert (tmp_path / "good").read_text() == "hello\n"
-
-
-SAVES = """
-import signal, sys, time
-signal.signal(signal.SIGTERM, lambda *_: (print("saved", flush=True), sys.exit(143)))
-print("up", flush=True)
-time.sleep(60)
-"""
-
-
-@pytest.mark.slow
-def test_ray_hands_commands_over_brings_their_status_back_and_lets_them_save(tmp_path: Path) -> None:
-    ray = pytest.importorskip("ray")
-    launcher = Ray.of({"num_cpus": "1"})
-    try:
-        bad = launcher.submit([sys.executable, "-c", "print('hello'); raise SystemExit(3)"], tmp_path / "bad", {})
-        while bad.poll() is None:
-            time.sleep(0.1)
-        assert (bad.poll(), (tmp_path / "bad").read_text()) == (3, "hello\n")
-        long = launcher.submit([sys.executable, "-c", SAVES], tmp_path / "long", {})
-        while not (tmp_path / "long").exists() or "up" not in (tmp_path / "long").read_text():
-            time.sleep(0.1)
-        long.stop()
-        while long.poll() is None:
-            time.sleep(0.1)
-        assert (long.poll(), (tmp_path / "long").read_text()) == (143, "up\nsaved\n")
-    finally:
-        ray.shutdown()
-
-
-ENDING = """
-import signal, sys, time
-from recipe.ablation.launchers import call
-
-class Over(RuntimeError): ...
-
-def over(number, frame):
-    raise Over
-
-signal.signal(signal.SIGUSR2, over)
-raise SystemExit(call([sys.executable, "-c", sys.argv[1]], sys.argv[2], {}))
-"""
-
-
-def test_a_job_whose_time_is_nearly_over_saves_first(tmp_path: Path) -> None:
-    """As Slurm tells it: all processes of the job get the signal, and submitit raises where the job is called."""
-    log = tmp_path / "log"
-    job = subprocess.Popen([sys.executable, "-c", ENDING, SAVES, str(log)], start_new_session=True)
-    while not log.exists() or "up" not in log.read_text():
-        time.sleep(0.05)
-    os.killpg(job.pid, signal.SIGUSR2)
-    assert job.wait() == 143
-    assert log.read_text() == "up\nsaved\n"
-
-
-@pytest.mark.parametrize(
-    ("name", "options", "said"),
-    [
-        ("slurm", {"slurm_partition": "gpu"}, "Slurm needs to know how long a run may take"),
-        ("cloud", {}, "there is no launcher `cloud`"),
-        ("local", {"speed": "1"}, "the launcher `local` has no option `speed`"),
-    ],
-)
-def test_launchers_that_can_not_be(name: str, options: dict[str, str], said: str, tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=said):
-        launcher_of(name, options, tmp_path)
-
-
-@pytest.mark.parametrize(("name", "package"), [("slurm", "submitit"), ("ray", "ray")])
-def test_a_package_that_is_missing_is_named(
-    name: str, package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(RecipeError, match=rf"E125.*{package}(.|\n)*recipe-compiler\[{name}\]"):
-        launcher_of(name, {"timeout_min": "5"}, tmp_path)
-
-
-def test_images_that_are_not_there_are_told_before_anything_is_trained(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="E070"):
-        made(tmp_path / "x", over=("loss smooth", 'data folder "/nowhere/at/all"'), mode="add")
-
-
-def test_a_trick_that_gives_way_is_told(tmp_path: Path) -> None:
-    study = made(tmp_path / "x", over=("optimizer adamw", "optimizer lars"))
-    assert study.notes == ("", "", "`optimizer adamw` gave way")
-
-
-def test_epochs_are_studied_or_fitted(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"E127.*`epochs` is studied"):
-        study("base resnet18; loss smooth", mode="add", over=("epochs 3",), budget="1h", out=tmp_path / "x")
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("120", 120),
-        ("-1", -1),
-        ("0.5", 0.5),
-        ("0", 0),
-        ("0123", "0123"),
-        ("1_000", "1_000"),
-        ("nan", "nan"),
-        ("gpu", "gpu"),
-    ],
-)
-def test_values_of_options_are_numbers_where_they_are_written_as_such(text: str, value: object) -> None:
-    found = _number(text)
-    assert (found, type(found)) == (value, type(value))

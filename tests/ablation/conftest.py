@@ -1,0 +1,13 @@
+"""Ablations of the tests do not wait between two looks at what runs."""
+
+from __future__ import annotations
+
+import pytest
+
+from recipe.ablation import execute as execution
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execution, "POLL", 0.001)
+    monkeypatch.setattr(execution, "BUSY", 0.002)

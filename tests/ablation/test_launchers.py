@@ -1,0 +1,127 @@
+"""Who runs the cells: what is handed over, and that it may save before it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from recipe.ablation.launchers import Ray, Slurm, _number, call, launcher_of
+from recipe.diagnostics import RecipeError
+
+
+def test_a_command_and_its_output(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    script = "import os, sys; print(os.environ['MARK']); print('and', file=sys.stderr); sys.exit(3)"
+    assert call([sys.executable, "-c", script], str(log), {"MARK": "here"}) == 3
+    assert log.read_text().split() == ["here", "and"] or log.read_text().split() == ["and", "here"]
+
+
+@pytest.mark.slow
+def test_submitit_hands_commands_over_and_brings_their_status_back(tmp_path: Path) -> None:
+    pytest.importorskip("submitit")
+    launcher = Slurm.of({"timeout_min": "5"}, tmp_path, cluster="local")
+    good = launcher.submit([sys.executable, "-c", "print('hello')"], tmp_path / "good", {})
+    bad = launcher.submit([sys.executable, "-c", "raise SystemExit(3)"], tmp_path / "bad", {})
+    while good.poll() is None or bad.poll() is None:
+        time.sleep(0.1)
+    assert (good.poll(), bad.poll()) == (0, 3)
+    assert (tmp_path / "good").read_text() == "hello\n"
+
+
+SAVES = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: (print("saved", flush=True), sys.exit(143)))
+print("up", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.slow
+def test_ray_hands_commands_over_brings_their_status_back_and_lets_them_save(tmp_path: Path) -> None:
+    ray = pytest.importorskip("ray")
+    launcher = Ray.of({"num_cpus": "1"})
+    try:
+        bad = launcher.submit([sys.executable, "-c", "print('hello'); raise SystemExit(3)"], tmp_path / "bad", {})
+        while bad.poll() is None:
+            time.sleep(0.1)
+        assert (bad.poll(), (tmp_path / "bad").read_text()) == (3, "hello\n")
+        long = launcher.submit([sys.executable, "-c", SAVES], tmp_path / "long", {})
+        while not (tmp_path / "long").exists() or "up" not in (tmp_path / "long").read_text():
+            time.sleep(0.1)
+        long.stop()
+        while long.poll() is None:
+            time.sleep(0.1)
+        assert (long.poll(), (tmp_path / "long").read_text()) == (143, "up\nsaved\n")
+    finally:
+        ray.shutdown()
+
+
+ENDING = """
+import signal, sys, time
+from recipe.ablation.launchers import call
+
+class Over(RuntimeError): ...
+
+def over(number, frame):
+    raise Over
+
+signal.signal(signal.SIGUSR2, over)
+raise SystemExit(call([sys.executable, "-c", sys.argv[1]], sys.argv[2], {}))
+"""
+
+
+def test_a_job_whose_time_is_nearly_over_saves_first(tmp_path: Path) -> None:
+    """As Slurm tells it: all processes of the job get the signal, and submitit raises where the job is called."""
+    log = tmp_path / "log"
+    job = subprocess.Popen([sys.executable, "-c", ENDING, SAVES, str(log)], start_new_session=True)
+    while not log.exists() or "up" not in log.read_text():
+        time.sleep(0.05)
+    os.killpg(job.pid, signal.SIGUSR2)
+    assert job.wait() == 143
+    assert log.read_text() == "up\nsaved\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("slurm", {"slurm_partition": "gpu"}, "Slurm needs to know how long a run may take"),
+        ("cloud", {}, "there is no launcher `cloud`"),
+        ("local", {"speed": "1"}, "the launcher `local` has no option `speed`"),
+    ],
+)
+def test_launchers_that_can_not_be(name: str, options: dict[str, str], said: str, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=said):
+        launcher_of(name, options, tmp_path)
+
+
+@pytest.mark.parametrize(("name", "package"), [("slurm", "submitit"), ("ray", "ray")])
+def test_a_package_that_is_missing_is_named(
+    name: str, package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(RecipeError, match=rf"E125.*{package}(.|\n)*recipe-compiler\[{name}\]"):
+        launcher_of(name, {"timeout_min": "5"}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("120", 120),
+        ("-1", -1),
+        ("0.5", 0.5),
+        ("0", 0),
+        ("0123", "0123"),
+        ("1_000", "1_000"),
+        ("nan", "nan"),
+        ("gpu", "gpu"),
+    ],
+)
+def test_values_of_options_are_numbers_where_they_are_written_as_such(text: str, value: object) -> None:
+    found = _number(text)
+    assert (found, type(found)) == (value, type(value))

@@ -1,0 +1,124 @@
+"""What comes before the first run: rows compiled, images opened, cells named, and what is odd told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from recipe.ablation.study import study
+from recipe.cache import code_of
+from recipe.diagnostics import RecipeError
+from recipe.registry import Vocabulary
+from tests.ablation.helpers import PLUGIN, MadeUp, execute, made
+
+
+def test_a_trick_that_had_nothing_to_do_is_told_where_it_is_dropped_too(tmp_path: Path) -> None:
+    study = made(tmp_path / "x", "tweak B", mode="drop", over=("tweak B", "loss smooth"))
+    assert study.notes == ("", "already so", "")
+
+
+def test_what_tricks_warn_of_is_told_with_its_rows(tmp_path: Path) -> None:
+    study = made(tmp_path / "x", "lr warmup 10", over=("lr warmup",))
+    assert len(study.warnings) == 1
+    assert study.warnings[0].startswith("Warning of `+ lr warmup`: ")
+    assert study.warnings[0] in study.table().notes()
+
+
+def test_the_default_folder_is_that_of_the_recipe_whatever_the_seeds(tmp_path: Path) -> None:
+    folders = {made(None, seeds=seeds).home.folder for seeds in (1, 4)}  # type: ignore[arg-type]
+    folders |= {made(None, "lr 0.1", seeds=1).home.folder}  # type: ignore[arg-type]
+    assert len(folders) == 2
+    assert all(folder.parts[0] == "ablations" for folder in folders)
+
+
+def test_a_folder_of_other_things_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "y").mkdir()
+    (tmp_path / "y" / "letter.txt").write_text("precious")
+    with pytest.raises(RecipeError, match=r"E113.*other files"):
+        made(tmp_path / "y")
+    (tmp_path / "y" / "letter.txt").rename(tmp_path / "letter.txt")
+    (tmp_path / "y" / "ablation.json").write_text("[")
+    execute(made(tmp_path / "y"), MadeUp())
+
+
+def test_a_table_of_other_rows_is_replaced_with_a_word(tmp_path: Path) -> None:
+    study = made(tmp_path / "x", seeds=1)
+    execute(study, MadeUp())
+    study.write()
+    assert study.replaced() == made(tmp_path / "x", seeds=2).replaced() == []
+    (said,) = made(tmp_path / "x", over=("tweak D",), seeds=2).replaced()
+    assert said.endswith("is replaced; its runs stay")
+
+
+def test_a_model_of_too_few_outputs_is_told_before_anything_is_trained(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"E071"):
+        made(tmp_path / "x", "base resnet18 classes=5")
+
+
+def test_other_code_of_a_plugin_is_another_run(tmp_path: Path) -> None:
+    file, names = tmp_path / "dim.py", set()
+    student = tmp_path / "student.recipe"
+    student.write_text('base resnet18; loss distill "teacher.recipe"; loss smooth')
+    (tmp_path / "teacher.recipe").write_text("base resnet18; augment dim")
+    for part in ("0.5", "0.5", "0.25"):
+        code_of.cache_clear()
+        file.write_text(PLUGIN.replace("PART", part))
+        words = Vocabulary.installed([file])
+        found = study("base resnet18; augment dim", mode="drop", vocabulary=words)
+        taught = study(student, mode="drop", over=("loss smooth",), vocabulary=words)
+        names.add((found.home.folder, found.cells[0][0].name, taught.cells[0][0].name))
+    assert [len({*each}) for each in zip(*names, strict=True)] == [2, 2, 2]
+
+
+def test_more_images_make_another_run(tmp_path: Path) -> None:
+    from PIL import Image
+
+    names = set()
+    for count in (2, 2, 3):
+        for part in ("train", "val"):
+            for kind in ("cat", "dog"):
+                (tmp_path / part / kind).mkdir(parents=True, exist_ok=True)
+                for at in range(count):
+                    Image.new("RGB", (32, 32)).save(tmp_path / part / kind / f"{at}.png")
+        found = study(f'base resnet18; data folder "{tmp_path}" size=32; loss smooth', mode="drop", name=str(count))
+        names.add(found.cells[0][0].name)
+    assert len(names) == 2
+
+
+def test_a_folder_that_was_hardly_begun_can_be_used(tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / ".ablation.json.abc").write_text("{")
+    launcher = MadeUp()
+    execute(made(tmp_path / "x", seeds=1), launcher)
+    assert launcher.ran
+
+
+@pytest.mark.parametrize("out", ["file", ""])
+def test_a_folder_that_can_not_be(out: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("precious")
+    with pytest.raises(RecipeError, match=r"E111|E113"):
+        made(tmp_path / out if out else "")  # type: ignore[arg-type]
+
+
+def test_all_rows_are_compiled_before_anything_is_trained(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError) as caught:
+        made(tmp_path / "x", "base vgg11; drop tweak D", over=("tweak C", "loss smooth", "init zero-gamma"), mode="add")
+    said = [one.message for one in caught.value.diagnostics]
+    assert [message.split("`")[1] for message in said] == ["+ tweak C", "+ init zero-gamma"]
+    assert not (tmp_path / "x").exists()
+
+
+def test_images_that_are_not_there_are_told_before_anything_is_trained(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="E070"):
+        made(tmp_path / "x", over=("loss smooth", 'data folder "/nowhere/at/all"'), mode="add")
+
+
+def test_a_trick_that_gives_way_is_told(tmp_path: Path) -> None:
+    study = made(tmp_path / "x", over=("optimizer adamw", "optimizer lars"))
+    assert study.notes == ("", "", "`optimizer adamw` gave way")
+
+
+def test_epochs_are_studied_or_fitted(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"E127.*`epochs` is studied"):
+        study("base resnet18; loss smooth", mode="add", over=("epochs 3",), budget="1h", out=tmp_path / "x")

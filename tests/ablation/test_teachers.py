@@ -1,0 +1,75 @@
+"""Teachers of an ablation: each is trained once, before its students; the runs are made up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from recipe.ablation.execute import Watcher
+from recipe.ablation.study import study
+from recipe.diagnostics import RecipeError
+from recipe.registry import Vocabulary
+from tests.ablation.helpers import PLUGIN, TEXT, MadeUp, execute, made
+
+
+@pytest.fixture
+def taught(tmp_path: Path) -> Path:
+    (tmp_path / "teacher.recipe").write_text("base resnet34; data fake size=32 classes=10 images=48; batch 8; epochs 2")
+    return tmp_path / "teacher.recipe"
+
+
+def test_teachers_are_trained_once_before_their_students(taught: Path, tmp_path: Path) -> None:
+    study = made(tmp_path / "x", over=("tweak D", f'loss distill "{taught}"'), seeds=2)
+    teacher, *cells = study.tasks
+    assert teacher.label == "teacher teacher.recipe"
+    assert len(cells) == 6
+    launcher, begun = MadeUp({teacher.name: (-1, "")}), list[set[str]]()
+
+    @attrs.define
+    class Slow(Watcher):
+        """The teacher ends when all that need none have ended."""
+
+        def look(self, under_way: Any) -> None:
+            begun.append({task.label for task in under_way.values()})
+            if len(launcher.ran) == 5 and launcher.handles[0].status is None:
+                launcher.handles[0].status = 0
+                MadeUp.write(study.home.run(teacher), 0.5)
+
+    execute(study, launcher, jobs=2, watcher=Slow())
+    assert launcher.ran[0] == teacher.name
+    assert {*launcher.ran[5:]} == {task.name for task in study.cells[2]}, "the students come last"
+    assert study.home.run(teacher).parent == study.home.run(study.cells[2][0]).parent, "where they look for it"
+
+
+def test_a_student_that_uses_a_plugin_has_its_teacher_from_those_that_use_none(taught: Path, tmp_path: Path) -> None:
+    (tmp_path / "dim.py").write_text(PLUGIN.replace("PART", "0.5"))
+    words, over = Vocabulary.installed([tmp_path / "dim.py"]), (f'loss distill "{taught}"', "augment dim")
+    found = study(TEXT, mode="stack", over=over, seeds=1, out=tmp_path / "x", vocabulary=words)
+    launcher = MadeUp()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tests.ablation.helpers.vocabulary", lambda: words)
+        execute(found, launcher)
+    assert len(launcher.ran) == 4
+    teacher, student = found.tasks[0], found.cells[2][0]
+    assert teacher.stamp != student.stamp
+    near = found.home.run(student).parent
+    assert (near / teacher.plan.digest).resolve() == found.home.run(teacher).resolve(), "where it looks for it"
+
+
+@pytest.mark.parametrize(("status", "said"), [(3, "its teacher teacher.recipe diverged"), (1, "teacher.recipe failed")])
+def test_students_of_a_teacher_that_can_not_be_trained(status: int, said: str, taught: Path, tmp_path: Path) -> None:
+    study = made(tmp_path / "x", over=("tweak D", f'loss distill "{taught}"'))
+    launcher = MadeUp({study.tasks[0].name: (status, "odd")})
+    with pytest.raises(RecipeError, match=rf"E126(.|\n)*`\+ loss distill.*{said}"):
+        execute(study, launcher)
+    assert not {*launcher.ran} & {task.name for task in study.cells[2]}
+    assert [len(line.found) for line in study.table().lines] == [2, 2, 0]
+
+
+def test_a_teacher_of_other_classes_is_told_before_anything_is_trained(taught: Path, tmp_path: Path) -> None:
+    taught.write_text("base resnet34 classes=7; data fake size=32 classes=7 images=48; batch 8")
+    with pytest.raises(RecipeError, match=r"E072.*row `\+ loss distill.*7 classes apart, the student 10"):
+        made(tmp_path / "x", over=("tweak D", f'loss distill "{taught}"'))
