@@ -2,13 +2,18 @@
 
 import signal
 import sys
+from types import FrameType
+
+from recipe.signals import Terminated
 
 
 def main() -> None:
     """Run the command line; a signal while it is still being imported ends it as one later on does."""
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    signal.signal(signal.SIGTERM, _end)
     try:
         from recipe.cli import main as run
+    except Terminated:
+        sys.exit(143)
     except KeyboardInterrupt:
         sys.exit(130)
     try:
@@ -16,6 +21,10 @@ def main() -> None:
     finally:  # while Python takes itself apart, a signal would end it as it ends a program that knows none
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    raise Terminated
 
 
 if __name__ == "__main__":

@@ -17,6 +17,10 @@ TWICE = 1.0
 """Seconds in which a signal that comes again is the same one, sent to a process and passed on by its launcher."""
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM where nothing is under way that would save first; no `SystemExit`, which a plugin's code might raise."""
+
+
 class Interrupted(BaseException):
     """A training that stopped on a signal, its checkpoint saved; ``options`` are those that it needs to go on."""
 

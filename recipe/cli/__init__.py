@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from recipe.diagnostics import Diagnostic, Diverged, RecipeError, render, wants_color
-from recipe.signals import Interrupted
+from recipe.signals import Interrupted, Terminated
 
 COMMANDS = ("run", "check", "fmt", "explain", "diff", "ablate", "export", "tricks", "new", "test-plugin", "doctor")
 INTERNAL = 70  # sysexits' EX_SOFTWARE
@@ -98,8 +98,8 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(2)
-    except (click.Abort, KeyboardInterrupt):
-        _stop(130)
+    except (click.Abort, KeyboardInterrupt) as error:
+        _stop(143 if isinstance(error.__cause__ or error, Terminated) else 130)
     except RecipeError as error:
         if os.environ.get("RECIPE_DEBUG") == "1":
             raise

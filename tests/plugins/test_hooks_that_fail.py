@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import attrs
@@ -237,3 +240,16 @@ def test_what_a_trick_refuses_gets_its_place(tmp_path: Path) -> None:
     body = 'from recipe.api import fail\n        raise fail("E024", "these are too small")'
     error = told(TINY, PLAIN.format(slot="inputs", head="augment(self, images, draws)", body=body), tmp_path)
     assert (error.code, error.message, error.span and error.span.text) == ("E024", "these are too small", "focus")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("where", ["check", "import"])
+def test_a_signal_while_a_plugin_runs_is_no_fault_of_it(where: str, number: signal.Signals, tmp_path: Path) -> None:
+    kill = f"__import__('os').kill(__import__('os').getpid(), {int(number)}); return ()"
+    body = kill if where == "check" else "return ()"
+    first = f"import os\nos.kill(os.getpid(), {int(number)})\n" if where == "import" else ""
+    text = HEAD + first + PLAIN.format(slot="run", head="check(self, plan)", body=body)
+    (tmp_path / "focus.py").write_text(text)
+    words = ["-m", "recipe", "check", "base resnet18; focus", "--plugin", str(tmp_path / "focus.py")]
+    found = subprocess.run([sys.executable, *words], capture_output=True, text=True)
+    assert (found.returncode, "broken" in found.stdout + found.stderr) == (128 + number, False), found
