@@ -7,7 +7,7 @@ import os
 import platform
 import resource
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from importlib import metadata
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 import torch
 
-from recipe.diagnostics import fail
+from recipe.diagnostics import fail, listing
 
 NAMES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
 
@@ -55,20 +55,28 @@ def pick(name: str | None = None) -> torch.device:
     return device
 
 
-def cpu_is_fast_in_bf16() -> bool:
-    """Whether the CPU has a matrix unit for bf16. Without one it is slower than fp32 (see docs/benchmarks.md)."""
-    if hasattr(torch.cpu, "get_capabilities"):
-        found = torch.cpu.get_capabilities()
-        return any(found.get(name) for name in ("amx_bf16", "bf16", "arm_bf16"))
-    return bool(torch.cpu._is_amx_tile_supported())
+BF16 = "RECIPE_CPU_BF16"
+"""The environment variable that holds a CPU to another's way with bf16: one of `WAYS`. Meant for tests."""
+WAYS = ("none", "slow", "fast")
 
 
-def cpu_has_bf16() -> bool:
-    """Whether the CPU multiplies bf16 in hardware."""
+def cpu_bf16() -> str:
+    """How this CPU multiplies bf16 in hardware: `fast` with a matrix unit, `slow` without one, `none` not at all.
+
+    In the slow way bf16 takes longer than fp32 (see docs/benchmarks.md). `RECIPE_CPU_BF16` overrides what the hardware
+    reports. Raises `RecipeError` (E110) where that is none of the three.
+    """
+    if held := os.environ.get(BF16):
+        if held not in WAYS:
+            raise fail("E110", f"`{BF16}` is `{held}`", help=f"set it to one of {listing(WAYS)}, or unset it")
+        return held
     if hasattr(torch.cpu, "get_capabilities"):
         found = torch.cpu.get_capabilities()
-        return any(found.get(name) for name in ("amx_bf16", "avx512_bf16", "bf16", "arm_bf16"))
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+        matrix = any(found.get(name) for name in ("amx_bf16", "bf16", "arm_bf16"))
+        return "fast" if matrix else "slow" if found.get("avx512_bf16") else "none"
+    if torch.cpu._is_amx_tile_supported():
+        return "fast"
+    return "slow" if torch.cpu._is_avx512_bf16_supported() else "none"
 
 
 @attrs.frozen
@@ -102,9 +110,10 @@ def precision(asked: str, device: torch.device, strict: bool = False) -> Precisi
     dtype = {name: dtype for dtype, name in NAMES.items()}[asked]
     reason = ""
     if device.type == "cpu" and dtype is not torch.float32:
-        if not cpu_has_bf16():
+        way = cpu_bf16()
+        if way == "none":
             dtype, reason = torch.float32, "this CPU multiplies neither fp16 nor bf16 in hardware"
-        elif dtype is torch.float16 and cpu_is_fast_in_bf16():
+        elif dtype is torch.float16 and way == "fast":
             dtype, reason = torch.bfloat16, "a CPU has no fast fp16, and this one has bf16"
         elif dtype is torch.float16:
             dtype, reason = torch.float32, "this CPU has a matrix unit for neither fp16 nor bf16"
@@ -115,6 +124,53 @@ def precision(asked: str, device: torch.device, strict: bool = False) -> Precisi
         help = "leave --strict out, or state a precision that the device has"
         raise fail("E110", f"`precision {asked}` is not to be had on `{device}`: {reason}", help=help)
     return found
+
+
+@contextlib.contextmanager
+def repeatable(device: torch.device) -> Iterator[None]:
+    """The context of a training: what is computed comes out the same each time, and the caller's randomness stays.
+
+    cuDNN chooses kernels by rules, not by timing, and among those that compute the same each time. All other settings
+    stay the caller's.
+    """
+    cudnn = torch.backends.cudnn
+    before = cudnn.benchmark, cudnn.deterministic
+    cudnn.benchmark, cudnn.deterministic = False, True
+    try:
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            yield
+    finally:
+        cudnn.benchmark, cudnn.deterministic = before
+
+
+OUT_OF_MEMORY = (
+    "out of memory",  # of the CUDA driver, past torch's allocator
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "ALLOCATION_FAILED",  # cuDNN 9: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED and its like
+    "can't allocate memory",  # on a CPU
+)
+MAYBE_OUT_OF_MEMORY = (
+    "CUBLAS_STATUS_NOT_INITIALIZED",  # its handle found no room
+    "CUDNN_STATUS_NOT_INITIALIZED",
+    "CUDNN_STATUS_NOT_SUPPORTED",
+    "CUDNN_STATUS_EXECUTION_FAILED",
+    "unable to find an engine to execute this computation",  # every one of cuDNN's wanted more room than there was
+)
+"""How libraries under torch say that there is too little memory, or what they may mean by it."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that a device has too little memory."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY)
+
+
+def may_be_out_of_memory(error: BaseException) -> bool:
+    """Whether an error may come of too little memory: where less is tried next, it is worth trying."""
+    maybe = isinstance(error, RuntimeError) and any(words in str(error) for words in MAYBE_OUT_OF_MEMORY)
+    return maybe or is_out_of_memory(error)
 
 
 def peak_memory(device: torch.device) -> int:

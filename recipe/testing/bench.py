@@ -55,12 +55,13 @@ class Case:
 
 @attrs.frozen
 class Outcome:
-    """All that came of a training but times; settings are no part of it."""
+    """All that came of a training but times, and what it asked of others; no other setting is a part of it."""
 
     weights: str
     metrics: tuple[tuple[Any, ...], ...]
     code: str
     precision: str
+    """The number format that the device was asked for. What it runs instead is the device's affair, not the trick's."""
     handed: tuple[tuple[str, Any], ...]
     """What `torch.compile` and the loader of images were given, each once: a teacher is trained once too."""
     diverged: str = ""
@@ -119,6 +120,7 @@ class Bench:
     seen: dict[str, Seen] = attrs.field(factory=dict)
     """What a process of its own sees of them."""
     _outcomes: dict[Case, Outcome | RecipeError] = attrs.field(factory=dict)
+    _programs: dict[Case, Program] = attrs.field(factory=dict)
     _runs: int = 0
 
     @cached_property
@@ -141,14 +143,22 @@ class Bench:
         said = {statement.verb.text for recipe in recipes for statement in recipe.statements}
         return not case.network or "base" in said
 
-    def program(self, case: Case, device: str = "cpu") -> Program:
-        """The compiled program of a case. Raises `RecipeError`."""
-        base = None if self.stock(case) else network(case.network)
-        return lower(self.plan(case), base=base, device=device)
+    def program(self, case: Case, device: str = "cpu", fresh: bool = False) -> Program:
+        """The compiled program of a case, whose model is made anew each time. Raises `RecipeError`.
 
-    def facts(self, case: Case) -> Facts:
-        """All that is known of the compiled case; worked out anew each time."""
-        return describe(self.program(case, "meta"))
+        The graph is the one that was compiled of this case before, unless ``fresh``.
+        """
+        if fresh or case not in self._programs:
+            base = None if self.stock(case) else network(case.network)
+            program = lower(self.plan(case), base=base)
+            if fresh:
+                return attrs.evolve(program, device=device)
+            self._programs[case] = program
+        return attrs.evolve(self._programs[case], device=device, model=[])
+
+    def facts(self, case: Case, fresh: bool = False) -> Facts:
+        """All that is known of the compiled case, ``fresh`` or not as in `program`."""
+        return describe(self.program(case, "meta", fresh))
 
     def outcome(self, case: Case, fresh: bool = False) -> Outcome:
         """What comes of training a case; of an equal one that was trained before, unless ``fresh``.
@@ -156,7 +166,7 @@ class Bench:
         Raises `RecipeError` for what can't be trained.
         """
         if fresh:
-            return self._train(case)
+            return self._train(case, fresh)
         if case not in self._outcomes:
             try:
                 self._outcomes[case] = self._train(case)
@@ -167,17 +177,16 @@ class Bench:
             raise found
         return found
 
-    def _train(self, case: Case) -> Outcome:
-        program = self.program(case)
+    def _train(self, case: Case, fresh: bool = False) -> Outcome:
+        program = self.program(case, fresh=fresh)
+        asked = program.training.precision
         with trained_quickly() as handed, mock.patch("recipe.checkpoint.save"), self.place() as out:
             try:
                 done = run(program, out=out, device="cpu", vocabulary=self.vocabulary)
             except Diverged as error:
-                return Outcome("", (), program.model.code, "", (), str(error))
+                return Outcome("", (), program.model.code, asked, (), str(error))
             metrics = _metrics(done)
-        return Outcome(
-            weights_digest(done.model), metrics, done.model.code, done.summary["precision"], (*dict.fromkeys(handed),)
-        )
+        return Outcome(weights_digest(done.model), metrics, done.model.code, asked, (*dict.fromkeys(handed),))
 
     @contextlib.contextmanager
     def place(self) -> Iterator[Path]:

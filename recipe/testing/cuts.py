@@ -16,6 +16,7 @@ from torch import Tensor
 
 from recipe import trainer
 from recipe.report import Quiet
+from recipe.step import parts
 
 POINTS = ("first step", "mid-accumulation", "mid-epoch", "last batch", "epoch boundary", "second epoch")
 """Where a training of at least three steps an epoch, and two parts a step, can be cut."""
@@ -59,7 +60,7 @@ class Parts(list[tuple[Tensor, Tensor]]):
 
 def cut_between_parts(cut: Cut) -> Any:
     """A context in which the signal comes amid the second step, between two of its parts."""
-    calls, parts = [0], trainer.parts
+    calls = [0]
 
     def counted(*arguments: Any) -> list[tuple[Tensor, Tensor]]:
         found = Parts(parts(*arguments))

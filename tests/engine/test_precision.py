@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from recipe import devices
-from recipe.devices import pick, precision
+from recipe.devices import BF16, WAYS, cpu_bf16, pick, precision
 from recipe.diagnostics import RecipeError
+from tests.helpers import command
 
 CPU = torch.device("cpu")
 
@@ -23,8 +23,7 @@ CPU = torch.device("cpu")
 def test_a_cpu_takes_the_fastest_format_it_has(
     monkeypatch: pytest.MonkeyPatch, asked: str, bf16: str, runs: str
 ) -> None:
-    monkeypatch.setattr(devices, "cpu_has_bf16", lambda: bf16 != "none")
-    monkeypatch.setattr(devices, "cpu_is_fast_in_bf16", lambda: bf16 == "fast")
+    monkeypatch.setenv(BF16, bf16)
     found = precision(asked, CPU)
     assert found.name == runs
     assert not found.scaled
@@ -35,6 +34,59 @@ def test_a_cpu_takes_the_fastest_format_it_has(
             precision(asked, CPU, strict=True)
     else:
         assert precision(asked, CPU, strict=True).note == ""
+
+
+@pytest.mark.parametrize(
+    ("found", "way"),
+    [
+        ({"amx_bf16": True, "avx512_bf16": True}, "fast"),
+        ({"amx_bf16": False, "avx512_bf16": True}, "slow"),
+        ({"amx_bf16": False, "avx512_bf16": False, "avx2": True}, "none"),
+        ({"arm_bf16": True}, "fast"),
+        ({"architecture": "arm64", "bf16": False}, "none"),
+    ],
+)
+def test_what_a_cpu_reports(monkeypatch: pytest.MonkeyPatch, found: dict[str, object], way: str) -> None:
+    monkeypatch.delenv(BF16, raising=False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found, raising=False)
+    assert cpu_bf16() == way
+
+
+@pytest.mark.parametrize(("amx", "avx", "way"), [(True, True, "fast"), (False, True, "slow"), (False, False, "none")])
+def test_what_a_cpu_reports_to_an_older_torch(monkeypatch: pytest.MonkeyPatch, amx: bool, avx: bool, way: str) -> None:
+    monkeypatch.delenv(BF16, raising=False)
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx)
+    assert cpu_bf16() == way
+
+
+def test_a_cpu_is_held_to_one_of_three_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(BF16, "amx")
+    with pytest.raises(RecipeError, match=r"E110.*`RECIPE_CPU_BF16` is `amx`"):
+        precision("bf16", CPU)
+
+
+@pytest.mark.parametrize(
+    ("way", "told"),
+    [
+        ("none", ["fp32", "precision bf16 runs as fp32", "precision fp16 runs as fp32"]),
+        ("slow", ["fp32", "bf16", "precision fp16 runs as fp32"]),
+        ("fast", ["fp32", "bf16", "precision fp16 runs as bf16"]),
+    ],
+)
+def test_the_doctor_tells_what_runs_in_place_of_what(
+    monkeypatch: pytest.MonkeyPatch, way: str, told: list[str]
+) -> None:
+    assert way in WAYS
+    monkeypatch.setenv(BF16, way)
+    monkeypatch.setattr("recipe.cli.doctor._speed", lambda device, dtype, layout: 1.0)
+    found = command("doctor")
+    assert found.status == 0, found.stderr
+    lines = found.stdout.splitlines()
+    at = next(place for place, line in enumerate(lines) if line.startswith("cpu:"))
+    assert lines[at].endswith(f"(RECIPE_CPU_BF16 is {way})")
+    assert [line.strip().partition(":")[0] for line in lines[at + 1 : at + 4]] == told
 
 
 @pytest.mark.parametrize("name", ["cuda:99", "nonsense", "meta"])

@@ -16,8 +16,11 @@ from recipe.testing.subject import Subject
 from recipe.trick import Trick
 
 COUNT, SIDE = 8, 32
-MIXED = "same device"
-"""Words of torch's error for a calculation with tensors of several devices."""
+
+
+def mixed(message: str) -> bool:
+    """Whether an error of torch, by its message, is of a calculation with tensors of several devices."""
+    return "same device" in message or "different devices" in message
 
 
 def devices(subject: Subject) -> None:
@@ -42,7 +45,7 @@ def _taken(trick: Trick, hook: str) -> bool:
         with FakeTensorMode(allow_non_fake_inputs=True):
             found = HOOKS[hook](trick)
     except (RuntimeError, NotImplementedError) as error:  # those of values that are asked for are among them
-        if MIXED not in str(error):
+        if not mixed(str(error)):
             return False
         reason = str(error).strip().split("\n")[0].rstrip("!.")
         raise Unmet(f"`{hook}` of `{word}` fails on a GPU: {reason}; {_HELP}") from None

@@ -27,7 +27,7 @@ def no_op(subject: Subject) -> None:
     """
     if not subject.overrides("rewrite"):
         raise Skipped("it rewrites no graph")
-    program = subject.bench.program(subject.within, "meta")
+    program = subject.bench.program(subject.within, "meta", fresh=True)
     use = program.plan.find(subject.word)
     assert use is not None
     before = describe(program)

@@ -16,8 +16,8 @@ def reversible(subject: Subject) -> None:
     bench, bare = subject.bench, _bare(subject)
     within = bare.over(subject.statement())
     stock = bench.facts(bare)
-    forth = _difference(bench, bare, stock, within, bench.facts(within))
-    back = _difference(bench, within, bench.facts(within), bare, bench.facts(bare))
+    forth = _difference(bench, bare, stock, within, bench.facts(within, fresh=True))
+    back = _difference(bench, within, bench.facts(within, fresh=True), bare, stock)
     if wrong := _unlike(forth.mirrored(), back):
         raise Unmet(f"with `{within}` and without it differ in other {wrong} one way than the other; {_HELP}")
     dropped = within.over(f"drop {subject.word}")
