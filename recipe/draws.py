@@ -7,6 +7,7 @@ processes, on other tricks, on the device, or on where a training was resumed. T
 
 from __future__ import annotations
 
+import functools
 import zlib
 from typing import Any
 
@@ -20,18 +21,30 @@ Integers = npt.NDArray[np.uint64]
 
 def _mixed(state: Integers, part: Any) -> Integers:
     """The next state of the hash after one part of its key."""
+    z = (state ^ np.asarray(part).astype(np.uint64)) + np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray(z ^ (z >> np.uint64(31)), dtype=np.uint64)
+
+
+@functools.lru_cache(maxsize=4096)
+def _begun(*key: int) -> Integers:
+    """The state of the hash after the parts of a key that are numbers; it is the same for all batches of an epoch."""
+    state = np.zeros((), np.uint64)
     with np.errstate(over="ignore"):
-        z = (state ^ np.asarray(part).astype(np.uint64)) + np.uint64(0x9E3779B97F4A7C15)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return np.asarray(z ^ (z >> np.uint64(31)), dtype=np.uint64)
+        for part in key:
+            state = _mixed(state, part)
+    state.flags.writeable = False
+    return state
 
 
 def hashed(*key: Any) -> Integers:
     """The hash of a key of integers and integer arrays, which broadcast."""
-    state = np.zeros((), np.uint64)
-    for part in key:
-        state = _mixed(state, part)
+    numbers = next((place for place, part in enumerate(key) if isinstance(part, np.ndarray)), len(key))
+    state = _begun(*key[:numbers])
+    with np.errstate(over="ignore"):
+        for part in key[numbers:]:
+            state = _mixed(state, part)
     return state
 
 

@@ -17,7 +17,7 @@ from recipe import files
 from recipe.bind import bind
 from recipe.cadence import EVERY, KEEP, Cadence
 from recipe.compiler import Program, lower
-from recipe.devices import environment, pick, precision
+from recipe.devices import environment, is_out_of_memory, pick, precision, repeatable
 from recipe.diagnostics import fail
 from recipe.folder import begin_folder, choose_folder, clean_folder, hold, lock_text, measured, summary_of
 from recipe.guest import ask, broken
@@ -183,34 +183,11 @@ def run(
             if note:
                 listener.note(note)
         try:
-            with _repeatable(chosen_device):
+            with repeatable(chosen_device):
                 summary = loop.run()
         finally:
             listener.stop()
     return Run(folder, summary, trainer.evaluated.eval())
-
-
-@contextlib.contextmanager
-def _repeatable(device: torch.device) -> Iterator[None]:
-    """Computations that come out the same each time, and leave the caller's randomness alone."""
-    cuda = device.type == "cuda"
-    with (
-        torch.random.fork_rng([device] if cuda else []),
-        _chosen_alike(),
-    ):
-        yield
-
-
-@contextlib.contextmanager
-def _chosen_alike() -> Iterator[None]:
-    """Kernels of cuDNN that are chosen, and compute, the same each time; all other settings stay the caller's."""
-    cudnn = torch.backends.cudnn
-    before = cudnn.benchmark, cudnn.deterministic
-    cudnn.benchmark, cudnn.deterministic = False, True
-    try:
-        yield
-    finally:
-        cudnn.benchmark, cudnn.deterministic = before
 
 
 def _take_weights(trainer: Trainer, folder: Path) -> bool:
@@ -229,10 +206,10 @@ def told_plainly(device: torch.device) -> Iterator[None]:
     """Tell of too little memory (E115), and of another process that went away (E117), as what they are."""
     try:
         yield
-    except torch.OutOfMemoryError as error:
-        help = "`batch N micro auto` computes a batch in parts that fit; `precision fp16` takes about half"
-        raise fail("E115", f"`{device}` has too little memory for this training", help=help) from error
     except RuntimeError as error:
+        if is_out_of_memory(error):
+            help = "`batch N micro auto` computes a batch in parts that fit; `precision fp16` takes about half"
+            raise fail("E115", f"`{device}` has too little memory for this training", help=help) from error
         if is_loss(error):
             raise lost() from error
         raise

@@ -54,23 +54,24 @@ def ask(use: Use, hook: str, *arguments: Any, at: Span | None = None) -> Any:
     return found
 
 
-@contextlib.contextmanager
-def fault_of(use: Use, what: str, *, at: Span | None = None) -> Iterator[None]:
+class fault_of(contextlib.AbstractContextManager[None]):
     """A context in which a trick's code runs, a hook of it or another part: what is raised is the trick's fault."""
-    lets = HOOKS[what].lets if what in HOOKS else ()
-    try:
-        with placed(at or use.span):
-            yield
-    except RecipeError:
-        raise
-    except lets:
-        raise
-    except (KeyboardInterrupt, Interrupted, GeneratorExit):  # somebody else's wish
-        raise
-    except BaseException as error:  # sys.exit too
+
+    def __init__(self, use: Use, what: str, *, at: Span | None = None) -> None:
+        self.use, self.what, self.at = use, what, at
+
+    def __exit__(self, kind: object, error: BaseException | None, *_: object) -> None:
+        if error is None:
+            return
+        if isinstance(error, RecipeError):
+            raise _placed(error, self.at or self.use.span) from error
+        lets = HOOKS[self.what].lets if self.what in HOOKS else ()
+        if isinstance(error, (*lets, KeyboardInterrupt, Interrupted, GeneratorExit)):  # the last three are others' wish
+            return
         if _is_out_of_memory(error):
-            raise
-        raise broken(use, what, first_line(error) + _line_of(error, use), at=at) from error
+            return
+        why = first_line(error) + _line_of(error, self.use)  # sys.exit too
+        raise broken(self.use, self.what, why, at=self.at) from error
 
 
 @contextlib.contextmanager
@@ -79,7 +80,11 @@ def placed(span: Span | None) -> Iterator[None]:
     try:
         yield
     except RecipeError as error:
-        raise type(error)(*(attrs.evolve(one, span=one.span or span) for one in error.diagnostics)) from error
+        raise _placed(error, span) from error
+
+
+def _placed(error: RecipeError, span: Span | None) -> RecipeError:
+    return type(error)(*(attrs.evolve(one, span=one.span or span) for one in error.diagnostics))
 
 
 def broken(use: Use, what: str, why: str, *, at: Span | None = None, help: str = "") -> RecipeError:
@@ -127,8 +132,11 @@ def _shown(found: Any) -> str:
 
 def _is_out_of_memory(error: BaseException) -> bool:
     """Whether a device has too little memory, which is no fault of a trick; without torch there is none."""
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(error, torch.OutOfMemoryError)
+    if "torch" not in sys.modules:
+        return False
+    from recipe.devices import is_out_of_memory
+
+    return is_out_of_memory(error)
 
 
 @contextlib.contextmanager
@@ -138,11 +146,9 @@ def importing() -> Iterator[None]:
         yield
 
 
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
+def quiet() -> contextlib.AbstractContextManager[object]:
     """A context in which what is printed is no part of our output."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        yield
+    return contextlib.redirect_stdout(io.StringIO())
 
 
 @contextlib.contextmanager

@@ -82,7 +82,12 @@ def _like(found: Any, given: torch.Tensor, *more: Any) -> bool:
 
 
 def _each_like(found: Any, given: Sequence[torch.Tensor], *more: Any) -> bool:
-    return isinstance(found, Sequence) and len(found) == len(given) and all(map(_like, found, given))
+    import torch
+
+    if not isinstance(found, Sequence) or len(found) != len(given):
+        return False
+    pairs = zip(found, given, strict=True)
+    return all(isinstance(one, torch.Tensor) and one.shape == other.shape for one, other in pairs)
 
 
 def _mixed(found: Any, images: torch.Tensor, targets: torch.Tensor, draws: Any) -> bool:

@@ -8,8 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from recipe.devices import may_be_out_of_memory
 from recipe.diagnostics import fail
 from recipe.loading import share
+from recipe.step import compiling, restored
 from recipe.trainer import Trainer
 
 CGROUP = Path("/sys/fs/cgroup")
@@ -22,7 +24,7 @@ def fitting_micro(trainer: Trainer) -> int:
     """The largest micro batch that fits: this process's share of a batch, or a half of it, or a quarter, and so on.
 
     A GPU is tried; on a CPU, which would rather kill the process than say no, it follows from what two images take.
-    Raises `torch.OutOfMemoryError` where not even two images fit.
+    Raises what the device raised where not even two images fit.
     """
     if trainer.plan.training.synchronised and trainer.ranks.several:
         help = "state the number: `batch 256 micro 32`"
@@ -38,8 +40,8 @@ def fitting_micro(trainer: Trainer) -> int:
         try:
             _try(trainer, micro, largest)
             return micro
-        except torch.OutOfMemoryError:
-            if micro <= 2:
+        except RuntimeError as error:
+            if micro <= 2 or not may_be_out_of_memory(error):
                 raise
             micro = max(2, -(-micro // 2))
         finally:
@@ -70,30 +72,38 @@ def free_memory() -> int | None:
 def settle(trainer: Trainer) -> None:
     """Let the exchange of gradients find its order, as its first use does.
 
-    Sums over three or more processes depend on that order, and a training that is resumed begins with another one.
+    Sums over three or more processes depend on that order, and a training that is resumed begins with another one. Two
+    images are enough for it; but a model that torch compiles has a graph for each size, so it gets one that it needs.
     """
-    if trainer.ranks.several:
+    if not trainer.ranks.several:
+        return
+    if trainer.plan.training.compile_mode is None:
         _step(trainer, 2, trainer.parallel)
+    else:
+        _step(trainer, trainer.images_at_a_time(), trainer.parallel, trainer.side())
 
 
-def _step(trainer: Trainer, images: int, model: nn.Module | None = None) -> None:
+def _step(trainer: Trainer, images: int, model: nn.Module | None = None, side: int | None = None) -> None:
     """The forward and backward computation of some images, of which nothing is left."""
     model, classes = (model or trainer.model).train(), trainer.prepare.classes
-    buffers = [buffer.clone() for buffer in model.buffers()]
-    size = trainer.images["size"]
+    side = side or trainer.images["size"]
     try:
-        inputs = torch.zeros(images, 3, size, size, device=trainer.device)
-        if trainer.plan.training.channels_last:
-            inputs = inputs.contiguous(memory_format=torch.channels_last)
-        targets = torch.full((images, classes), 1 / classes, device=trainer.device)
-        with trainer.precision.autocast():
-            outputs = model(inputs)
-        loss, _ = trainer.loss_of(outputs, targets, inputs)
-        loss.backward()  # type: ignore[no-untyped-call]
+        with restored([*model.buffers()]):
+            _forward_and_backward(trainer, model, images, side, classes)
     finally:
         trainer.update.optimizer.zero_grad(set_to_none=True)
-        for buffer, before in zip(model.buffers(), buffers, strict=True):
-            buffer.copy_(before)
+
+
+def _forward_and_backward(trainer: Trainer, model: nn.Module, images: int, side: int, classes: int) -> None:
+    inputs = torch.zeros(images, 3, side, side, device=trainer.device)
+    if trainer.plan.training.channels_last:
+        inputs = inputs.contiguous(memory_format=torch.channels_last)
+    targets = torch.full((images, classes), 1 / classes, device=trainer.device)
+    with compiling(), trainer.precision.autocast():
+        outputs = model(inputs)
+    loss, _ = trainer.loss_of(outputs, targets, inputs)
+    with compiling():
+        loss.backward()  # type: ignore[no-untyped-call]
 
 
 def _try(trainer: Trainer, images: int, share: int) -> None:

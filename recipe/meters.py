@@ -76,13 +76,23 @@ class Guard:
 
     @torch.no_grad()
     def look(
-        self, step: int, loss: Tensor, gradients: Sequence[Tensor | None] = (), hopeless: Tensor | None = None
+        self,
+        step: int,
+        loss: Tensor,
+        gradients: Sequence[Tensor | None] = (),
+        hopeless: Tensor | None = None,
+        absorbed: Tensor | None = None,
     ) -> None:
         """Look at a step's loss and gradients (None for parameters that have none).
 
-        ``hopeless`` says whether a loss scale is so low that it is not what makes gradients infinite.
+        ``hopeless`` says whether a loss scale is so low that it is not what makes gradients infinite, ``absorbed``
+        whether a loss scaler skips this step for its gradients, which then don't count.
         """
+        if self.broken.device.type == "cpu" and _are_finite(loss, gradients, hopeless):
+            return  # on a CPU the answer is there at once
         norms = self._norms(gradients)
+        if absorbed is not None:
+            norms = torch.where(absorbed, 0.0, norms)
         bad = ~(norms.isfinite().all() & loss.isfinite())
         if hopeless is not None:
             bad = bad | hopeless
@@ -116,3 +126,14 @@ class Guard:
             return step, "gradients are infinite though the loss scale fell below 1"
         more = f" and {len(found) - 1} more" if len(found) > 1 else ""
         return step, f"the gradient of `{found[0]}`{more} is not finite"
+
+
+def _are_finite(loss: Tensor, gradients: Sequence[Tensor | None], hopeless: Tensor | None) -> bool:
+    """Whether a loss and its gradients, on a CPU, are finite, and the loss scale has hope."""
+    if not bool(loss.isfinite()) or (hopeless is not None and bool(hopeless)):
+        return False
+    found = [gradient for gradient in gradients if gradient is not None]
+    infinite = torch.zeros(1)
+    if found:  # this also multiplies them by 1, and is the quickest all the same
+        torch._amp_foreach_non_finite_check_and_unscale_(found, infinite, torch.ones(1))
+    return not bool(infinite)

@@ -57,12 +57,17 @@ class Preparation:
     augments: tuple[Use, ...]
     softens: tuple[Use, ...]
     mixes: tuple[Use, ...]
+    mean: Tensor
+    std: Tensor
 
     @classmethod
     def of(cls, plan: Plan, sets: Sets, classes: int, device: torch.device) -> Preparation:
         """The preparation for a model with so many outputs."""
-        hooks = (plan.hooked(hook) for hook in ("box", "augment", "soften", "mix"))
-        return cls(sets, classes, plan.training.seed, device, *hooks)
+        box, augment, soften, mix = (plan.hooked(hook) for hook in ("box", "augment", "soften", "mix"))
+        mean, std = (
+            torch.tensor(one, dtype=torch.float32).view(1, 3, 1, 1).to(device) for one in (sets.mean, sets.std)
+        )
+        return cls(sets, classes, plan.training.seed, device, box, augment, soften, mix, mean, std)
 
     @property
     def distributions(self) -> bool:
@@ -71,9 +76,7 @@ class Preparation:
 
     def normalised(self, images: Tensor) -> Tensor:
         """Images in [0, 1] to inputs of mean 0 and deviation 1."""
-        mean = torch.tensor(self.sets.mean, dtype=images.dtype).to(images.device, non_blocking=True).view(1, 3, 1, 1)
-        std = torch.tensor(self.sets.std, dtype=images.dtype).to(images.device, non_blocking=True).view(1, 3, 1, 1)
-        return (images - mean) / std
+        return (images - self.mean) / self.std
 
     def plain(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Inputs and class numbers for evaluation."""

@@ -12,6 +12,7 @@ import attrs
 from recipe.api import Declared, Trick
 from recipe.evidence import Evidence
 from recipe.fields import digest
+from recipe.hooks import HOOKS
 from recipe.slots import reading_key
 from recipe.source import Source, Span
 from recipe.training import Training
@@ -106,7 +107,11 @@ class Plan:
 
     def hooked(self, hook: str) -> tuple[Use, ...]:
         """The uses of tricks that implement a hook, in order."""
-        return tuple(use for use in self.uses if use.trick.overrides(hook))
+        return self._hooked[hook]
+
+    @cached_property
+    def _hooked(self) -> Mapping[str, tuple[Use, ...]]:
+        return {hook: tuple(use for use in self.uses if use.trick.overrides(hook)) for hook in HOOKS}
 
     @property
     def base(self) -> Use:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import math
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -13,6 +12,7 @@ import attrs
 import torch
 from torch import Tensor, fx, nn
 
+from recipe.average import Average
 from recipe.cache import code_of_plugins
 from recipe.compiler import Program
 from recipe.devices import Precision
@@ -23,10 +23,11 @@ from recipe.loading import Batch, InOrder, Steps, ahead, load, share
 from recipe.meters import Meter
 from recipe.norms import synchronised
 from recipe.objective import Preparation, Teach, objective
-from recipe.plan import Plan, Use
+from recipe.plan import Plan
 from recipe.ranks import Ranks
+from recipe.step import compiling, parts, restored, set_seed, step_seed
 from recipe.training import Progress
-from recipe.update import Update
+from recipe.update import Update, lay_out
 
 
 def learning_rate(plan: Plan, progress: Progress) -> float:
@@ -37,23 +38,6 @@ def learning_rate(plan: Plan, progress: Progress) -> float:
         begun = int(progress.epoch) * progress.steps_per_epoch
         progress = attrs.evolve(progress, step=max(begun, risen))
     return math.prod((ask(use, "factor", progress) for use in plan.hooked("factor")), start=plan.training.rate)
-
-
-@attrs.define(eq=False)
-class Average:
-    """The average of the weights and of running statistics, as a trick makes it; counts are those of the model."""
-
-    model: fx.GraphModule
-    use: Use
-
-    @torch.no_grad()
-    def update(self, model: nn.Module, progress: Progress) -> None:
-        mine, theirs = ([*one.parameters(), *one.buffers()] for one in (self.model, model))
-        pairs = [(a.detach(), b.detach()) for a, b in zip(mine, theirs, strict=True)]
-        floats = [pair for pair in pairs if pair[0].is_floating_point()]
-        ask(self.use, "average", [a for a, _ in floats], [b for _, b in floats], progress)
-        for counted, now in (pair for pair in pairs if not pair[0].is_floating_point()):
-            counted.copy_(now)
 
 
 @attrs.define(eq=False)
@@ -93,11 +77,11 @@ class Trainer:
         plan, training, ranks = program.plan, program.training, ranks or Ranks()
         layout = torch.channels_last if training.channels_last else torch.contiguous_format
         model = copy.deepcopy(program.model).to(device=device, memory_format=layout)  # type: ignore[call-overload]
-        average = None
-        if averaging := plan.hooked("average"):
-            average = Average(copy.deepcopy(model), averaging[0])
+        averaging = plan.hooked("average")
+        averaged = copy.deepcopy(model) if averaging else None
         if training.synchronised and ranks.several:
             model = synchronised(model, device)
+        average = Average.of(averaged, model, averaging[0]) if averaged is not None else None
         compiled = training.compile_mode is not None
         # A graph for each size of batch, so that what is computed does not depend on which one came first; of images
         # that grow there would be too many.
@@ -111,7 +95,7 @@ class Trainer:
             precision=chosen,
             model=model,
             parallel=parallel,
-            forward=_told(parallel) if compiled else parallel,
+            forward=parallel,
             update=Update.make(plan, model, chosen, device),
             average=average,
             prepare=Preparation.of(plan, sets, program.classes, device),
@@ -186,6 +170,7 @@ class Trainer:
             for group in self.update.optimizer.param_groups
         ]
         self.update.optimizer.load_state_dict(state)
+        lay_out(self.update.optimizer)
         if changed:
             for group, mine in zip(self.update.optimizer.param_groups, options, strict=True):
                 group.update(mine)
@@ -219,27 +204,45 @@ class Trainer:
         if training.channels_last:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         frozen = self.update.frozen(progress)
-        self._demand(frozen)
+        if frozen:
+            self._demand(frozen)
         seen = self._backward(inputs, targets, batch, meter, frozen)
         if (aside := self.update.steps_aside()) is not None:
             self.update.guard.look(self.step, seen, () if self.update.scaler.is_enabled() else self.update.gradients)
             seen = self._backward_aside(aside, inputs, targets, batch, frozen)
-        self._demand(frozenset())
+        if frozen:
+            self._demand(frozenset())
         self.update.make_step(self.step, seen, progress)
         if not training.synchronised:  # running statistics, which each process has of its share
             part = len(batch.indices) / batch.total if batch.counted and batch.total else 0.0
             self.ranks.average_((tensor for tensor in self.model.buffers() if tensor.is_floating_point()), part)
         if self.average:
-            self.average.update(self.model, progress)
+            self.average.update(progress)
         self.step += 1
         return rate
 
     def _demand(self, frozen: frozenset[str]) -> None:
-        """Ask for the gradients of all parameters but some; of all, where processes wait for every one, or where a
+        """Ask for the gradients of all parameters but some, where neither other processes wait for every one, nor a
         compiled graph is of those that it began with."""
-        every = self.ranks.several or self.plan.training.compile_mode is not None
+        if self.ranks.several or self.plan.training.compile_mode is not None:
+            return
         for name, weight in zip(self.update.names, self.update.weights, strict=True):
-            weight.requires_grad_(every or name not in frozen)
+            weight.requires_grad_(name not in frozen)
+
+    def side(self) -> int:
+        """The side of the images of the next step, in pixels."""
+        side, progress = int(self.images["size"]), self.progress()
+        for use in self.plan.hooked("resolution"):
+            side = int(ask(use, "resolution", side, progress))
+        return side
+
+    def images_at_a_time(self) -> int:
+        """How many images of a whole batch this process computes together."""
+        whole = len(self.sets.train.labels) if self.steps_per_epoch == 1 else self.plan.training.batch
+        mine = share(whole, self.ranks.rank, self.ranks.world)
+        images = torch.empty(mine.stop - mine.start or min(2, whole), 0)
+        even = self._even(whole)
+        return len(parts(images, images, self.micro, even)[0][0])
 
     def _sized(self, inputs: Tensor, progress: Progress) -> Tensor:
         """Inputs (N, 3, H, W) at the resolution that a trick chooses for a step."""
@@ -254,48 +257,49 @@ class Trainer:
     ) -> Tensor:
         """The gradients at weights that are some steps aside; weights and buffers are what they were, to the bit."""
         weights = [weight.detach() for weight in self.update.weights if weight.grad is not None]
-        kept, buffers = [weight.clone() for weight in weights], [one.clone() for one in self.model.buffers()]
-        torch._foreach_add_(weights, steps)
-        self.update.optimizer.zero_grad(set_to_none=True)
-        seen = self._backward(inputs, targets, batch, None, frozen)
-        torch._foreach_copy_(weights, kept)
-        for buffer, before in zip(self.model.buffers(), buffers, strict=True):
-            buffer.copy_(before)
-        return seen
+        with restored([*weights, *self.model.buffers()]):
+            torch._foreach_add_(weights, steps)
+            self.update.optimizer.zero_grad(set_to_none=True)
+            return self._backward(inputs, targets, batch, None, frozen)
 
     def _backward(
         self, inputs: Tensor, targets: Tensor, batch: Batch, meter: Meter | None, frozen: frozenset[str]
     ) -> Tensor:
         """The gradients of a batch, part by part; the sum of the parts' losses."""
-        seed = _step_seed(self.plan.training.seed, self.step, self.ranks.rank)
-        torch.manual_seed(seed)  # for dropout and the like
-        seen = torch.zeros((), device=self.device)
+        # For dropout and the like.
+        set_seed(step_seed(self.plan.training.seed, self.step, self.ranks.rank), self.device)
+        seen: Tensor | None = None
         # Gradients are averaged over processes, each of which holds the share of the whole batch's mean.
         weight = self.ranks.world / (batch.total or len(inputs)) if batch.counted else 0.0
-        cut = parts(inputs, targets, self.micro, self._even(batch))
+        cut = parts(inputs, targets, self.micro, self._even(batch.total))
         for place, (x, y) in enumerate(cut, 1):
             with self.ranks.accumulating(self.parallel, more=place < len(cut)):
                 try:
-                    with self.precision.autocast():
+                    with compiling(), self.precision.autocast():
                         outputs = self.forward(x)
                 except ValueError as error:  # batch normalisation of a single value
                     help = "take larger batches or larger images"
                     raise fail("E103", f"the model can't train on a batch of {len(x)}: {error}", help=help) from error
                 loss, logits = self.loss_of(outputs, y, x)
-                self.update.scaler.scale(self.update.kept_back(loss * (len(x) * weight))).backward()  # type: ignore[no-untyped-call]
+                part = len(x) * weight
+                own = loss if part == 1.0 else loss * part
+                with compiling():
+                    self.update.scaler.scale(self.update.kept_back(own)).backward()  # type: ignore[no-untyped-call]
             if batch.counted and meter is not None:
                 meter.add(loss, logits, y)
-            seen += loss.detach()
-        for name, parameter in zip(self.update.names, self.update.weights, strict=True):
-            if name in frozen:
-                parameter.grad = None
+            seen = loss.detach() if seen is None else seen + loss.detach()
+        if frozen:
+            for name, parameter in zip(self.update.names, self.update.weights, strict=True):
+                if name in frozen:
+                    parameter.grad = None
+        assert seen is not None
         return seen
 
-    def _even(self, batch: Batch) -> int | None:
-        """In how many parts each process cuts its share, where all must take the same steps."""
+    def _even(self, total: int) -> int | None:
+        """In how many parts each process cuts its share of so many images, where all must take the same steps."""
         if not (self.plan.training.synchronised and self.ranks.several and self.micro):
             return None
-        shares = (share(batch.total, rank, self.ranks.world) for rank in range(self.ranks.world))
+        shares = (share(total, rank, self.ranks.world) for rank in range(self.ranks.world))
         sizes = [one.stop - one.start or 2 for one in shares]
         return min(-(-max(sizes) // self.micro), *sizes)
 
@@ -358,40 +362,3 @@ class Trainer:
         use = self.plan.images
         assert use is not None
         return use.values
-
-
-def _told(compiled: nn.Module) -> Callable[[Tensor], Any]:
-    """A model that torch compiles when it is first called; what goes wrong then is told (E114)."""
-
-    def forward(inputs: Tensor) -> Any:
-        try:
-            return compiled(inputs)
-        except torch._dynamo.exc.TorchDynamoException as error:
-            reason = str(error).strip().split("\n")[0]
-            help = "`compile` needs a C++ compiler on a CPU; `drop compile` trains without it"
-            raise fail("E114", f"torch.compile failed: {reason}", help=help) from error
-
-    return forward
-
-
-def _step_seed(seed: int, step: int, rank: int) -> int:
-    key = f"step/{seed}/{step}" + (f"/{rank}" if rank else "")
-    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:7], "big")
-
-
-def parts(inputs: Tensor, targets: Tensor, micro: int | None, even: int | None = None) -> list[tuple[Tensor, Tensor]]:
-    """A batch cut into micro batches; a last one of a single image joins the one before it.
-
-    ``even`` cuts it into so many parts instead.
-    """
-    if even is not None:
-        return list(zip(inputs.tensor_split(even), targets.tensor_split(even), strict=True))
-    if micro is None or len(inputs) <= micro:
-        return [(inputs, targets)]
-    sizes = [micro] * (len(inputs) // micro)
-    rest = len(inputs) - sum(sizes)
-    if rest == 1:
-        sizes[-1] += 1
-    elif rest:
-        sizes.append(rest)
-    return list(zip(torch.split(inputs, sizes), torch.split(targets, sizes), strict=True))

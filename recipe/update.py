@@ -53,6 +53,8 @@ class Update:
     """The same in the order of the network."""
     weights: tuple[nn.Parameter, ...]
     """The parameters, in the order of ``names``."""
+    values: tuple[Tensor, ...]
+    """The same without their history."""
 
     @classmethod
     def make(cls, plan: Plan, model: nn.Module, precision: Precision, device: torch.device) -> Update:
@@ -61,6 +63,7 @@ class Update:
         optimizer = ask(optimizing, "optimize", groups, plan.training.rate)
         _begin_momentum(optimizer)
         names = tuple(name for group in groups for name in group["names"])
+        weights = tuple(parameter for group in groups for parameter in group["params"])
         return cls(
             plan=plan,
             optimizing=optimizing,
@@ -69,7 +72,8 @@ class Update:
             guard=Guard.on(device, len(names)),
             names=names,
             network=tuple(name for name, parameter in model.named_parameters() if parameter.requires_grad),
-            weights=tuple(parameter for group in groups for parameter in group["params"]),
+            weights=weights,
+            values=tuple(weight.detach() for weight in weights),
         )
 
     def frozen(self, progress: Progress) -> frozenset[str]:
@@ -96,7 +100,7 @@ class Update:
             gradients = [*torch._foreach_div(gradients, self.scaler._scale.to(gradients[0].dtype))]
         steps = ask(uses[0], "perturb", weights, gradients)
         # Where gradients are not finite no update will be made, and the weights must stay what they are.
-        return [torch.where(step.isfinite(), step, 0.0) for step in steps]
+        return [torch.nan_to_num(step, nan=0.0, posinf=0.0, neginf=0.0) for step in steps]
 
     def make_step(self, step: int, loss: Tensor, progress: Progress) -> None:
         """Let the optimizer change the weights, where loss and gradients are finite; then forget the gradients."""
@@ -135,8 +139,8 @@ class Update:
 
     def _trained(self) -> tuple[list[Tensor], list[Tensor]]:
         """The weights that have a gradient, without their history, and these gradients."""
-        weights = [weight for weight in self.weights if weight.grad is not None]
-        return [weight.detach() for weight in weights], [weight.grad for weight in weights if weight.grad is not None]
+        pairs = [(v, w.grad) for v, w in zip(self.values, self.weights, strict=True) if w.grad is not None]
+        return [value for value, _ in pairs], [gradient for _, gradient in pairs]
 
     @torch.no_grad()
     def _adjust(self, step: int, loss: Tensor, progress: Progress) -> None:
@@ -158,7 +162,7 @@ class Update:
         found_inf: Tensor
         (found_inf,) = self.scaler._per_optimizer_states[id(self.optimizer)]["found_inf_per_device"].values()
         absorbed = found_inf.squeeze() > 0
-        self.guard.look(step, loss, [None if g is None else torch.where(absorbed, 0.0, g) for g in self.gradients])
+        self.guard.look(step, loss, self.gradients, absorbed=absorbed)
         found_inf.copy_(torch.maximum(found_inf, self.guard.broken.to(found_inf)))
 
 
@@ -171,3 +175,11 @@ def _begin_momentum(optimizer: torch.optim.Optimizer) -> None:
         if isinstance(optimizer, torch.optim.SGD) and group["momentum"] and not group["dampening"]:
             for parameter in group["params"]:
                 optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+
+
+def lay_out(optimizer: torch.optim.Optimizer) -> None:
+    """Give what an optimizer keeps of each parameter the layout of that parameter: fused ones pair them by memory."""
+    for parameter, state in optimizer.state.items():
+        for name, value in state.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape and value.stride() != parameter.stride():
+                state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)

@@ -107,12 +107,13 @@ class _Worker:
 def _serve(requests: IO[str], answers: IO[str]) -> None:
     import time
 
+    import attrs
     import numpy as np
     import torch
 
     from recipe.bind import bind
     from recipe.compiler import lower
-    from recipe.devices import peak_memory, pick, precision
+    from recipe.devices import peak_memory, pick, precision, repeatable
     from recipe.images import InMemory, Sets
     from recipe.inputs import source_from
     from recipe.loading import Batch
@@ -137,15 +138,18 @@ def _serve(requests: IO[str], answers: IO[str]) -> None:
     trainer = Trainer.make(program, Sets(images, images, classes), device, chosen, teachers)
     trainer.model.train()
     meter = Meter.on(device)
-    for _ in requests:
-        began = time.perf_counter()
-        for _ in range(STEPS):
-            one = Batch(images.pixels, images.labels, np.arange(batch), 0, trainer.step)
-            trainer.train_step(one, meter)
-        meter.read(Ranks())  # waits for the device
-        seconds = (time.perf_counter() - began) / STEPS
-        answers.write(json.dumps({"seconds": seconds, "peak": peak_memory(device)}) + "\n")
-        answers.flush()
+    made = Batch(images.pixels, images.labels, np.arange(batch), 0, 0, batch)
+    if device.type == "cuda":  # as a run's loader does
+        made = made.pin_memory()
+    with repeatable(device):
+        for _ in requests:
+            began = time.perf_counter()
+            for _ in range(STEPS):
+                trainer.train_step(attrs.evolve(made, step=trainer.step).to(device), meter)
+            meter.read(Ranks())  # waits for the device
+            seconds = (time.perf_counter() - began) / STEPS
+            answers.write(json.dumps({"seconds": seconds, "peak": peak_memory(device)}) + "\n")
+            answers.flush()
 
 
 if __name__ == "__main__":

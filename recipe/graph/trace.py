@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -222,5 +224,21 @@ def trace(module: nn.Module, name: str) -> fx.GraphModule:
             graph.erase_node(stock)
     module.train()
     traced = fx.GraphModule(module, graph, class_name=type(module).__name__)
+    _leave_unsaved(traced, frozenset(_unsaved(module)))
     traced.train()
     return traced
+
+
+def _unsaved(module: nn.Module) -> Iterator[str]:
+    """The names of the buffers that a module leaves out of its state."""
+    for address, part in module.named_modules():
+        yield from (f"{address}.{name}".removeprefix(".") for name in part._non_persistent_buffers_set)
+
+
+def _leave_unsaved(traced: fx.GraphModule, names: frozenset[str]) -> None:
+    """Leave some buffers out of the states of a graph and its copies; older versions of torch take them into these."""
+    for address, part in traced.named_modules():
+        own = {name for name in part._buffers if f"{address}.{name}".removeprefix(".") in names}
+        part._non_persistent_buffers_set |= own
+    if not traced.__dict__.get("_deepcopy_hooks"):
+        traced._register_deepcopy_hook(partial(_leave_unsaved, names=names))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, RandomSampler
 from torchvision import datasets, models, transforms
 
+from recipe.devices import repeatable
 from recipe.engine import open_sets
 from recipe.guest import ask
 from recipe.images import IMAGENET_MEAN, IMAGENET_STD, Images
@@ -24,30 +27,35 @@ from recipe.meters import Meter
 from tests.benchmarks.clocks import Clock, ratio, seconds, speed, turns
 from tests.benchmarks.decode import originals, photo
 from tests.benchmarks.settings import FED, SIZE, Settings
-from tests.benchmarks.timed import Timed, TimedMeter, plan_of, trainer_of
+from tests.benchmarks.timed import plan_of, trainer_of
 
 
-def write_photos(folder: Path, count: int) -> None:
-    """So many JPEG files of two classes in folder/train and a few in folder/val."""
+def write_photos(folder: Path, count: int, distinct: int | None = None) -> None:
+    """So many JPEG files of two classes in folder/train and a few in folder/val, alike but for ``distinct``."""
     draws = np.random.default_rng(0)
+    files = list[bytes]()
     for number in range(count + 4):
         part = "train" if number < count else "val"
         home = folder / part / ("temple", "flower")[number % 2]
         home.mkdir(parents=True, exist_ok=True)
-        width, height = (500, 375) if draws.random() < 0.8 else (375, 500)
-        pixels = photo(originals()[number % 2], width, height, draws)
-        Image.fromarray(pixels).save(home / f"{number:04}.jpg", quality=int(draws.integers(75, 96)))
+        if distinct is None or number < distinct:
+            width, height = (500, 375) if draws.random() < 0.8 else (375, 500)
+            packed = io.BytesIO()
+            pixels = photo(originals()[number % 2], width, height, draws)
+            Image.fromarray(pixels).save(packed, "jpeg", quality=int(draws.integers(75, 96)))
+            files.append(packed.getvalue())
+        (home / f"{number:04}.jpg").write_bytes(files[number % len(files)])
 
 
 class Ours:
-    """A run's training on image files, fed as a run is, or otherwise."""
+    """A run's training on image files, with the settings of a run, fed as a run is, or otherwise."""
 
     def __init__(self, folder: Path, settings: Settings, device: torch.device) -> None:
         self.plan = plan_of(FED, f'data folder "{folder}" size={SIZE}', f"batch {settings.batch}")
         self.sets, self.device = open_sets(self.plan), device
-        self.trainer = trainer_of(self.plan, self.sets, device, Timed)
-        self.clock: Clock = self.trainer.clock  # type: ignore[attr-defined]
-        self.meter = TimedMeter(Meter.on(device), self.clock)
+        self.clock = Clock(device)
+        self.trainer = trainer_of(self.plan, self.sets, device, self.clock)
+        self.meter = Meter.on(device)
 
     def batches(self, images: Images, workers: int) -> Iterator[Batch]:
         boxer = partial(ask, self.plan.hooked("box")[0], "box")
@@ -69,11 +77,14 @@ class Ours:
         while True:
             yield batch
 
+    def settings(self) -> AbstractContextManager[object]:
+        return repeatable(self.device)
+
     def step(self, batch: Batch) -> None:
-        self.trainer.train_step(batch, self.meter)  # type: ignore[arg-type]
-        with self.clock("loss and metrics"):  # a run logs every step on a CPU
+        self.trainer.train_step(batch, self.meter)
+        with self.clock("metrics"):  # a run logs every step on a CPU
             if self.device.type == "cpu":
-                self.meter.meter.read(self.trainer.ranks)
+                self.meter.read(self.trainer.ranks)
 
 
 class Reference:
@@ -95,6 +106,9 @@ class Reference:
         loader = DataLoader(self.images, self.batch, sampler=endless, num_workers=workers, pin_memory=self.pins)
         yield from loader
 
+    def settings(self) -> AbstractContextManager[object]:
+        return nullcontext()
+
     @property
     def pins(self) -> bool:
         return self.device.type == "cuda"
@@ -105,7 +119,7 @@ class Reference:
             images, labels = (one.to(self.device, non_blocking=True) for one in batch)
         with clock("forward"), torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             outputs = self.model(images)
-        with clock("loss and metrics"), torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+        with clock("loss"), torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             loss = self.criterion(outputs, labels)
         with clock("rest"):
             self.optimizer.zero_grad()
@@ -113,7 +127,7 @@ class Reference:
             loss.backward()
         with clock("optimizer"):
             self.optimizer.step()
-        with clock("loss and metrics"):
+        with clock("metrics"):
             self.count(loss, outputs, labels)
 
     @torch.no_grad()
@@ -134,10 +148,11 @@ def fed(side: Ours | Reference, feed: Callable[[], Iterator[Any]], settings: Set
         with clock("rest"):
             side.step(batch)
 
-    seconds(step, settings.lead, side.device)
-    clock.on = clocked
-    took = seconds(step, settings.fed_steps, side.device)
-    clock.on = False
+    with side.settings():
+        seconds(step, settings.lead, side.device)
+        clock.on = clocked
+        took = seconds(step, settings.fed_steps, side.device)
+        clock.on = False
     batches.close()  # type: ignore[attr-defined]
     return took
 
@@ -212,7 +227,7 @@ def feeding(taken: dict[str, list[float]], settings: Settings) -> list[str]:
 
 
 def shares(sides: dict[str, dict[str, float]]) -> list[str]:
-    parts = ("data", "prepare", "forward", "loss and metrics", "backward", "guard", "optimizer", "rest")
+    parts = ("data", "prepare", "forward", "loss", "backward", "metrics", "guard", "optimizer", "rest")
     lines = [
         "### Where the time goes",
         "",
@@ -223,5 +238,7 @@ def shares(sides: dict[str, dict[str, float]]) -> list[str]:
         "|---" * (len(parts) + 1) + "|",
     ]
     for name, found in sides.items():
-        lines.append(f"| {name} | {' | '.join(f'{found.get(part, 0):.1f}' for part in parts)} |")
+        other = sum(share for part, share in found.items() if part not in parts)
+        shown = {**found, "rest": found.get("rest", 0) + other}
+        lines.append(f"| {name} | {' | '.join(f'{shown.get(part, 0):.1f}' for part in parts)} |")
     return lines

@@ -40,22 +40,22 @@ class Bottleneck(nn.Module):
         return self.relu(out)
 
 
-def stem() -> list[nn.Module]:
+def stem(width: int = 64) -> list[nn.Module]:
     layers: list[nn.Module] = []
-    for inputs, outputs, stride in ((3, 32, 2), (32, 32, 1), (32, 64, 1)):
+    for inputs, outputs, stride in ((3, width // 2, 2), (width // 2, width // 2, 1), (width // 2, width, 1)):
         convolution = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
         layers += [convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
     return [*layers, nn.MaxPool2d(3, 2, 1)]
 
 
-def handwritten() -> nn.Module:
-    """ResNet-50-D in plain PyTorch."""
-    layers, inputs = stem(), 64
-    for width, depth, stride in ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2)):
+def handwritten(width: int = 64, classes: int = 1000) -> nn.Module:
+    """ResNet-50-D in plain PyTorch; ``width`` is that of its first stage."""
+    layers, inputs = stem(width), width
+    for stage, depth in enumerate((3, 4, 6, 3)):
         for place in range(depth):
-            layers.append(Bottleneck(inputs, width, stride if place == 0 else 1))
-            inputs = 4 * width
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2048, 1000))
+            layers.append(Bottleneck(inputs, width << stage, 2 if place == 0 and stage else 1))
+            inputs = 4 * (width << stage)
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, classes))
 
 
 def macs(model: nn.Module) -> int:

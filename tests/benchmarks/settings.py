@@ -25,16 +25,16 @@ class Settings:
     fed_rounds: int = 4
     lead: int = 1
     workers: tuple[int, ...] = (0, 2)
-    trick_batch: int = 32
+    trick_batch: int = 8
     trick_steps: int = 1
     trick_rounds: int = 9
-    batches: tuple[int, ...] = (64, 128, 256, 512)
+    host_rounds: int = 15
 
     @classmethod
     def of(cls, device: torch.device, quick: bool) -> Settings:
         if quick:
             little = {"steps": 1, "rounds": 1, "photos": 24, "fed_steps": 1, "fed_rounds": 1, "lead": 1}
-            return cls(batch=4, trick_batch=8, trick_rounds=1, batches=(8,), **little)
+            return cls(batch=4, trick_batch=4, trick_rounds=1, host_rounds=1, **little)
         if device.type == "cuda":
             cores = os.cpu_count() or 2
             larger = {"photos": 2048, "fed_steps": 20, "lead": 10, "workers": (0, cores // 2, cores)}

@@ -1,4 +1,4 @@
-"""A trainer as a run has it, whose parts a clock can time."""
+"""A trainer as a run has it, whose stages a clock can time, and batches for it."""
 
 from __future__ import annotations
 
@@ -15,68 +15,30 @@ from recipe.devices import precision
 from recipe.images import InMemory, Sets
 from recipe.inputs import override, source_from
 from recipe.loading import Batch
-from recipe.meters import Guard, Meter
+from recipe.meters import Meter
 from recipe.plan import Plan
 from recipe.registry import Vocabulary
 from recipe.teachers import teachers_of
 from recipe.trainer import Trainer
 from tests.benchmarks.clocks import Clock
-
-
-@attrs.define(eq=False, slots=False)
-class Timed(Trainer):
-    """A trainer whose parts a clock can time."""
-
-    clock: Clock = attrs.field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self.clock = Clock(self.device)
-        self.prepare = self.clock.timing("prepare", self.prepare)  # type: ignore[assignment]
-        self.forward = self.clock.timing("forward", self.forward)
-        self.loss_of = self.clock.timing("loss and metrics", self.loss_of)
-        update = self.update
-        update.guard = TimedGuard(update.guard, self.clock)  # type: ignore[assignment]
-        update.optimizer.step = self.clock.timing("optimizer", update.optimizer.step)  # type: ignore[method-assign]
-
-    def _backward(self, *arguments: object) -> Tensor:
-        with self.clock("backward"):
-            return super()._backward(*arguments)  # type: ignore[arg-type]
-
-
-@attrs.frozen(eq=False)
-class TimedGuard:
-    guard: Guard
-    clock: Clock
-
-    def look(self, *arguments: object, **named: object) -> None:
-        with self.clock("guard"):
-            self.guard.look(*arguments, **named)  # type: ignore[arg-type]
-
-    @property
-    def broken(self) -> Tensor:
-        return self.guard.broken
-
-
-@attrs.frozen(eq=False)
-class TimedMeter:
-    meter: Meter
-    clock: Clock
-
-    def add(self, *arguments: Tensor) -> None:
-        with self.clock("loss and metrics"):
-            self.meter.add(*arguments)
+from tests.stages import staged
 
 
 def plan_of(text: str, *statements: str) -> Plan:
     return bind([source_from(text), *override(statements)], Vocabulary.installed())
 
 
-def trainer_of(plan: Plan, sets: Sets, device: torch.device, kind: type[Trainer] = Trainer) -> Trainer:
-    """A trainer as a run has it, whose teachers have random weights."""
+def trainer_of(plan: Plan, sets: Sets, device: torch.device, clock: Clock | None = None) -> Trainer:
+    """A trainer as a run has it, whose teachers have random weights; a clock times its stages."""
     program = lower(plan)
     teachers = teachers_of(plan, program.classes, Vocabulary.installed())
     teach = {one.plan.digest: taught(one.model, device) for _, one in teachers}
-    trainer = kind.make(program, sets, device, precision(plan.training.precision, device), teach)
+    chosen = precision(plan.training.precision, device)
+    trainer = (
+        Trainer.make(program, sets, device, chosen, teach)
+        if clock is None
+        else staged(program, sets, device, chosen, teach, clock)
+    )
     trainer.model.train()
     return trainer
 
@@ -93,14 +55,19 @@ def taught(model: nn.Module, device: torch.device) -> Callable[[Tensor], Tensor]
 
 
 def made_up(batch: int, size: int, classes: int, device: torch.device) -> tuple[Batch, Sets]:
-    """A batch of random pixels on a device, and the sets that it is of."""
+    """A batch of random pixels, as a run's loader gives it for a device, and the sets that it is of."""
     pixels = torch.randint(0, 256, (batch, 3, size, size), dtype=torch.uint8)
     images = InMemory(pixels, torch.arange(batch) % classes)
-    made = Batch(images.pixels, images.labels, np.arange(batch), 0, 0, batch).to(device)
-    return made, Sets(images, images, classes)
+    made = Batch(images.pixels, images.labels, np.arange(batch), 0, 0, batch)
+    return pinned(made, device), Sets(images, images, classes)
+
+
+def pinned(batch: Batch, device: torch.device) -> Batch:
+    """A batch where a run's loader leaves it: in memory that a GPU copies from by itself."""
+    return batch.pin_memory() if device.type == "cuda" else batch
 
 
 def stepping(trainer: Trainer, batch: Batch) -> Callable[[], object]:
     """One training step after the other on the same batch."""
     meter = Meter.on(trainer.device)
-    return lambda: trainer.train_step(attrs.evolve(batch, step=trainer.step), meter)
+    return lambda: trainer.train_step(attrs.evolve(batch, step=trainer.step).to(trainer.device), meter)

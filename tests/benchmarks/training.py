@@ -15,15 +15,16 @@ from pathlib import Path
 
 import torch
 
-from recipe.devices import pick
+from recipe.devices import pick, repeatable
 from tests.benchmarks.clocks import Turn, seconds, turns
 from tests.benchmarks.from_files import from_files
+from tests.benchmarks.host import host
 from tests.benchmarks.rewritten import rewritten
-from tests.benchmarks.settings import DEEP, FAST, SIZE, Settings
+from tests.benchmarks.settings import FAST, SIZE, Settings
 from tests.benchmarks.timed import made_up, plan_of, stepping, trainer_of
 
-PLAIN = f"base resnet50; data fake size=64 classes=1000 workers=0; optimizer sgd; lr 0.01; decay 1e-4; {FAST}"
-TEACHER = f"base resnet18; data fake size=64 classes=1000; {FAST}"
+PLAIN = f"base resnet50; data fake size={SIZE} classes=1000 workers=0; optimizer sgd; lr 0.01; decay 1e-4; {FAST}"
+TEACHER = f"base resnet18; data fake size={SIZE} classes=1000; {FAST}"
 TRICKS = {
     "label smoothing": "loss smooth 0.1",
     "mixup": "augment mixup 0.2",
@@ -39,9 +40,6 @@ TRICKS = {
     "distillation from a ResNet-18": 'loss distill "{teacher}"',
 }
 """What is laid over `PLAIN` to turn each on."""
-SPEEDS = {"ResNet-50": "base resnet50", "ResNet-50-D": DEEP}
-BYTES_AN_IMAGE = 359e6
-"""What a step of ResNet-50 moves to and from memory for each image of 224 × 224, at the least, in half precision."""
 
 
 # (d): tricks
@@ -52,14 +50,14 @@ def tricks(settings: Settings, device: torch.device) -> list[str]:
     lines = [
         "### What tricks cost",
         "",
-        f"The time of a step with a trick over that without: ResNet-50, 64 × 64 pixels, batches of "
-        f"{settings.trick_batch}, on the same batch again and again; {settings.trick_rounds} rounds of "
+        f"The time of a step with a trick over that without: ResNet-50, {SIZE} × {SIZE} pixels, batches "
+        f"of {settings.trick_batch}, on the same batch again and again; {settings.trick_rounds} rounds of "
         f"{settings.trick_steps} step{'s' * (settings.trick_steps > 1)} each. Middle half is of the rounds.",
         "",
         "| | statement | more time, median | middle half | lowest to highest |",
         "|---|---|---|---|---|",
     ]
-    batch, sets = made_up(settings.trick_batch, 64, 1000, device)
+    batch, sets = made_up(settings.trick_batch, SIZE, 1000, device)
     size = f"batch {settings.trick_batch}"
 
     def turn(*statements: str) -> Turn:
@@ -72,7 +70,8 @@ def tricks(settings: Settings, device: torch.device) -> list[str]:
         teacher.write_text(TEACHER)
         for name, statement in {"none (how far it can be told)": "", **TRICKS}.items():
             statements = [statement.format(teacher=teacher)] if statement else []
-            taken = turns({"without": without, "with": turn(*statements)}, settings.trick_rounds)
+            with repeatable(device):  # as a run is
+                taken = turns({"without": without, "with": turn(*statements)}, settings.trick_rounds)
             more = sorted(100 * (b / a - 1) for a, b in zip(taken["without"], taken["with"], strict=True))
             shown = f"`{statement.format(teacher='teacher.recipe')}`" if statement else ""
             middle = more[len(more) // 4], more[-1 - len(more) // 4]
@@ -81,52 +80,7 @@ def tricks(settings: Settings, device: torch.device) -> list[str]:
     return lines
 
 
-# (g): the roofline
-
-
-def bandwidth(device: torch.device, size: int = 2**32) -> float:
-    """Bytes a second that a large copy reads and writes."""
-    source = torch.empty(size, dtype=torch.uint8, device=device)
-    target = torch.empty_like(source)
-    seconds(lambda: target.copy_(source), 2, device)
-    return 2 * size / seconds(lambda: target.copy_(source), 10, device)
-
-
-def roofline(settings: Settings, device: torch.device) -> list[str]:
-    """Images a second on CUDA, beside what memory allows."""
-    title = ["### Beside the memory's bandwidth", ""]
-    if device.type != "cuda":
-        return [*title, "Measured on CUDA only."]
-    moved = bandwidth(device)
-    most = moved / BYTES_AN_IMAGE
-    lines = [
-        *title,
-        f"Training steps at {SIZE} × {SIZE} pixels on the same batch, channels last. A large copy moves "
-        f"{moved / 1e9:.0f} GB/s; at {BYTES_AN_IMAGE / 1e6:.0f} MB an image that allows {most:.0f} images a second.",
-        "",
-        "| | batch | precision | | images a second | of what memory allows |",
-        "|---|---|---|---|---|---|",
-    ]
-    for name, text in SPEEDS.items():
-        for form in ("fp16", "bf16"):
-            for compiled in ("", "compile"):
-                for batch in settings.batches:
-                    rate = alone(f"{text}; precision {form}; layout channels-last; {compiled}", batch, settings, device)
-                    cells = f"{compiled or 'eager'} | {rate:.0f} | {100 * rate / most:.0f} %"
-                    lines.append(f"| {name} | {batch} | {form} | {cells} |")
-    return lines
-
-
-def alone(text: str, batch: int, settings: Settings, device: torch.device) -> float:
-    """Images a second of one training on the same batch: the median of a few turns, after a warm-up."""
-    torch._dynamo.reset()
-    made, sets = made_up(batch, SIZE, 1000, device)
-    step = stepping(trainer_of(plan_of(text, f"batch {batch}", "lr 0.01"), sets, device), made)
-    seconds(step, 5, device)
-    return batch / statistics.median(seconds(step, settings.steps, device) for _ in range(3))
-
-
-PARTS = {"rewritten": rewritten, "files": from_files, "tricks": tricks, "roofline": roofline}
+PARTS = {"rewritten": rewritten, "files": from_files, "tricks": tricks, "host": host}
 
 
 def section(quick: bool = False, parts: tuple[str, ...] = tuple(PARTS)) -> list[str]:

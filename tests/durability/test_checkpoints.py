@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pickle
+import stat
 import subprocess
 import sys
 import time
@@ -20,8 +21,11 @@ import torch
 import recipe
 from recipe import checkpoint
 from recipe.cadence import Cadence
+from recipe.devices import precision
 from recipe.diagnostics import RecipeError
+from recipe.engine import prepare
 from recipe.report import Quiet
+from recipe.trainer import Trainer
 from tests.durability.trials import Cut, small
 from tests.engine.helpers import weights_digest
 from tests.helpers import ROOT, command
@@ -221,20 +225,20 @@ def test_a_folder_in_use_is_refused_and_free_again_when_its_process_is_gone(tmp_
 
 
 def test_another_recipe_is_shown_and_refused_unless_it_is_allowed(tmp_path: Path) -> None:
-    text = "base resnet18; data fake size=32 classes=10 images=24; batch 8; lr 0.05"
+    text = "base shufflenet_v2_x0_5; data fake size=32 classes=10 images=24; batch 8; lr 0.02"
     folder = tmp_path / "run"
     assert command("run", text, "epochs 1", "--out", folder, "--device", "cpu").status == 0
     refused = command("run", text, "epochs 2; lr 0.01", "--resume", folder, "--device", "cpu")
     assert refused.status == 2
-    assert "~ lr rate 0.05 → 0.01" in refused.stderr
+    assert "~ lr rate 0.02 → 0.01" in refused.stderr
     assert "~ epochs count 1 → 2" in refused.stderr
     assert "--allow-changed" in refused.stderr
     gone_on = command("run", text, "epochs 2; lr 0.01", "--resume", folder, "--allow-changed", "--device", "cpu")
     assert gone_on.status == 0, gone_on.stderr
     assert "from step 3 on, the recipe is another than before:" in gone_on.stderr
     notes = "\n".join(json.loads((folder / "summary.json").read_text())["notes"])
-    assert "~ lr rate 0.05 → 0.01" in notes
-    assert "lr rate=0.05" in (folder / "recipe-until-000000003.lock").read_text()
+    assert "~ lr rate 0.02 → 0.01" in notes
+    assert "lr rate=0.02" in (folder / "recipe-until-000000003.lock").read_text()
     over = command("run", text, "epochs 1; lr 0.02", "--resume", folder, "--allow-changed", "--device", "cpu")
     assert over.status == 2
     assert "is over: it has made 6 steps" in over.stderr
@@ -245,7 +249,7 @@ def test_another_recipe_is_shown_and_refused_unless_it_is_allowed(tmp_path: Path
 
 
 def test_a_run_goes_on_by_its_folder_alone(tmp_path: Path) -> None:
-    text = "base resnet18; data fake size=32 classes=10 images=24; batch 8; lr 0.05; epochs 1"
+    text = "base shufflenet_v2_x0_5; data fake size=32 classes=10 images=24; batch 8; lr 0.01; epochs 1"
     folder = tmp_path / "run"
     assert command("run", text, "--out", folder, "--device", "cpu").status == 0
     for words in (["--resume", folder], [folder, "--resume"]):
@@ -259,6 +263,7 @@ def test_a_run_goes_on_by_its_folder_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounts a small disk")
+@pytest.mark.usefixtures("unhurried")
 def test_a_disk_that_is_full_keeps_the_last_checkpoint(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -298,20 +303,43 @@ def test_a_data_set_of_another_size_begins_the_epoch_anew_and_says_so(tmp_path: 
     assert [line["step"] for line in run.metrics if line["kind"] == "train"] == [1, 2, 3, 4, 5, 6]
 
 
-@pytest.mark.slow
-def test_a_compiled_training_goes_on_bit_by_bit_with_a_smaller_last_batch(tmp_path: Path) -> None:
-    statements = ("batch 10; compile",)
-    whole = train(tmp_path / "whole", *statements)
-    for point in ("first step", "epoch boundary"):
-        with pytest.raises(recipe.Interrupted):
-            train(tmp_path / point, *statements, listener=Cut(point))
-        again = train(tmp_path / point, *statements, resume=True)
-        assert weights_digest(again.model) == weights_digest(whole.model), point
+@pytest.mark.parametrize("optimizer", ["nag", "adamw", "lars"])
+@pytest.mark.parametrize(("before", "after"), [("channels-last", "contiguous"), ("contiguous", "channels-last")])
+def test_in_another_layout_the_optimizer_goes_on_with_each_number_at_its_weight(
+    tmp_path: Path, optimizer: str, before: str, after: str
+) -> None:
+    """Fused optimizers pair weights with what they keep of them by their places in memory."""
+    statements = f"optimizer {optimizer}; layout {{}}"
+    with pytest.raises(recipe.Interrupted):
+        train(tmp_path / "run", statements.format(before), listener=Cut("mid-epoch"))
+    newest = sorted((tmp_path / "run" / "checkpoints").iterdir())[-1]
+    saved = torch.load(newest, weights_only=True)
+    trainer = trainer_of(statements.format(after))
+    trainer.restore(saved, changed=True)
+    weights = trainer.update.optimizer.param_groups[0]["params"]
+    kept = {name for state in trainer.update.optimizer.state.values() for name in state}
+    assert kept > {"exp_avg", "exp_avg_sq"} if optimizer == "adamw" else kept == {"momentum_buffer"}
+    for number, weight in enumerate(weights):
+        for name, value in trainer.update.optimizer.state[weight].items():
+            assert torch.equal(value, saved["optimizer"]["state"][number][name]), name
+            assert value.ndim == 0 or value.stride() == weight.stride(), name
 
 
-@pytest.mark.slow
-def test_freezing_leaves_a_compiled_graph_as_it_is(tmp_path: Path) -> None:
-    torch._dynamo.reset()
-    torch._dynamo.utils.counters.clear()
-    train(tmp_path / "run", "batch 8; compile; freeze 0")
-    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] <= 2
+def trainer_of(*statements: str) -> Trainer:
+    program = recipe.compile(TEXT, *statements, base=small())
+    sets, program = prepare(program.plan, program)
+    return Trainer.make(program, sets, torch.device("cpu"), precision("fp32", torch.device("cpu")), {})
+
+
+def test_a_file_is_on_the_disk_before_it_takes_another_s_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """First its content, then its name; what a power cut leaves is the old file or the new one."""
+    done: list[str] = []
+    replace = os.replace
+    monkeypatch.setattr(os, "fsync", lambda descriptor: done.append("folder" if _is_folder(descriptor) else "file"))
+    monkeypatch.setattr(os, "replace", lambda *names: (done.append("rename"), replace(*names)))
+    checkpoint.save(tmp_path, 1, {"step": 1}, keep=1)
+    assert done == ["file", "rename", "folder"]
+
+
+def _is_folder(descriptor: int) -> bool:
+    return stat.S_ISDIR(os.fstat(descriptor).st_mode)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from recipe import memory
 from recipe.devices import precision
 from recipe.engine import prepare
 from recipe.trainer import Trainer
+from recipe.tricks.ema import Ema
 from tests.durability.trials import Cut, outcome, small
 
 TEXT = "data fake size=32 classes=10 images=48; batch 24 micro auto; epochs 1; lr 0.05; ema 0.9"
@@ -64,20 +66,78 @@ def test_the_limit_of_a_container_counts(
     assert found == free if free is not None else found > 10**6
 
 
-def test_a_device_that_says_no_is_asked_for_half(monkeypatch: pytest.MonkeyPatch) -> None:
+CERTAIN = (
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    RuntimeError("CUDA error: out of memory"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"),
+)
+LIKELY = (
+    RuntimeError("GET was unable to find an engine to execute this computation"),
+    RuntimeError("FIND was unable to find an engine to execute this computation"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_NOT_INITIALIZED"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"),
+)
+
+
+def on_a_gpu(monkeypatch: pytest.MonkeyPatch, most: int, error: Exception) -> tuple[Trainer, list[int]]:
+    """A trainer on a device that can't compute more than so many images, and a list of what it was asked for."""
     tried: list[int] = []
 
     def step(one: Trainer, images: int, share: int) -> None:
         tried.append(images)
-        if images > 5:
-            raise torch.OutOfMemoryError("too much")
+        if images > most:
+            raise error
 
     found = trainer()
     monkeypatch.setattr(memory, "_try", step)
     monkeypatch.setattr(found, "device", torch.device("cuda"))
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    return found, tried
+
+
+@pytest.mark.parametrize("error", [*CERTAIN, *LIKELY], ids=str)
+def test_a_device_that_says_no_is_asked_for_half(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    found, tried = on_a_gpu(monkeypatch, 5, error)
     assert memory.fitting_micro(found) == 3
     assert tried == [24, 12, 6, 3]
+
+
+@pytest.mark.parametrize("error", [CERTAIN[0], LIKELY[0]], ids=str)
+def test_where_two_images_do_not_fit_what_the_device_says_is_raised(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    found, tried = on_a_gpu(monkeypatch, 0, error)
+    with pytest.raises(RuntimeError) as caught:
+        memory.fitting_micro(found)
+    assert caught.value is error
+    assert tried[-1] == 2
+
+
+def test_another_error_is_not_taken_for_too_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, tried = on_a_gpu(monkeypatch, 5, RuntimeError("CUDA error: device-side assert triggered"))
+    with pytest.raises(RuntimeError, match="device-side assert"):
+        memory.fitting_micro(found)
+    assert tried == [24]
+
+
+@pytest.mark.parametrize("error", CERTAIN, ids=str)
+def test_too_little_memory_is_told_whichever_library_says_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    monkeypatch.setattr(Trainer, "train_step", mock.Mock(side_effect=error))
+    with pytest.raises(recipe.RecipeError, match=r"E115.*`cpu` has too little memory"):
+        recipe.run(recipe.compile(TEXT, base=small()), out=tmp_path / "run", device="cpu")
+
+
+def test_too_little_memory_within_a_hook_is_no_fault_of_its_trick(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Ema, "average", mock.Mock(side_effect=CERTAIN[3]))
+    with pytest.raises(recipe.RecipeError, match="E115"):
+        recipe.run(recipe.compile(TEXT, base=small()), out=tmp_path / "run", device="cpu")
 
 
 def test_trying_leaves_nothing_behind() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from recipe.trainer import Average
+from recipe.average import Average
 from recipe.training import Progress
 from tests.helpers import bind
 
@@ -15,7 +15,8 @@ from tests.helpers import bind
 def test_the_average_is_the_plain_formula(decay):
     generator = torch.Generator().manual_seed(0)
     model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
-    average = Average(copy.deepcopy(model), bind(f"base resnet18; ema {decay!r}").hooked("average")[0])
+    use = bind(f"base resnet18; ema {decay!r}").hooked("average")[0]
+    average = Average.of(copy.deepcopy(model), model, use)
     averaged = [*model.parameters(), model[1].running_mean, model[1].running_var]
     expected = [value.detach().clone() for value in averaged]
     for update in range(30):
@@ -25,7 +26,7 @@ def test_the_average_is_the_plain_formula(decay):
                 parameter.normal_(generator=generator)
                 value.mul_(kept).add_(parameter, alpha=1 - kept)
             model[1].num_batches_tracked += 1
-        average.update(model, Progress(update, 1, 30))
+        average.update(Progress(update, 1, 30))
         made = [*average.model.parameters(), average.model[1].running_mean, average.model[1].running_var]
         for mine, value in zip(made, expected, strict=True):
             torch.testing.assert_close(mine.detach(), value, rtol=1e-5, atol=1e-6)

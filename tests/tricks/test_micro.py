@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from recipe.objective import objective
-from recipe.trainer import parts
+from recipe.step import parts
 from tests.helpers import bind
 
 

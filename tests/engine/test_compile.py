@@ -1,0 +1,155 @@
+"""`compile`: the same training, resumed bit by bit, and what torch.compile can't do is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+import torch
+from torch import Tensor, nn
+from torch._inductor import compile_fx
+
+import recipe
+from recipe import memory
+from recipe.devices import precision
+from recipe.diagnostics import RecipeError
+from recipe.engine import prepare
+from recipe.ranks import Ranks
+from recipe.testing import small
+from recipe.trainer import Trainer
+from tests.durability.rank import norms
+from tests.durability.trials import Cut
+from tests.engine.helpers import weights_digest
+from tests.helpers import diagnostics, errors
+
+TEXT = "data fake size=32 classes=10 images=24; batch 8; epochs 2; lr 0.05"
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def _forgotten() -> Iterator[None]:
+    """Each test compiles for itself."""
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    yield
+    torch._dynamo.reset()
+
+
+@pytest.fixture
+def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Graphs are captured, forward and backward, as in a run, and no code is made of them, which takes its time."""
+    compile = torch.compile
+
+    def captured(model: nn.Module, mode: str, dynamic: bool | None) -> Any:
+        return compile(model, backend="aot_eager", dynamic=dynamic)
+
+    monkeypatch.setattr(torch, "compile", captured)
+
+
+def train(out: Path, *statements: str, **options: Any) -> recipe.Run:
+    return recipe.run(recipe.compile(TEXT, *statements, base=norms()), out=out, device="cpu", **options)
+
+
+@pytest.mark.slow
+def test_it_trains_the_same_model(tmp_path: Path) -> None:
+    few = "epochs 1; lr 1e-4"  # so that rounding is not magnified from step to step
+    eager, compiled = train(tmp_path / "a", few), train(tmp_path / "b", few, "compile")
+    assert compiled.metrics[0]["loss"] == pytest.approx(eager.metrics[0]["loss"], rel=1e-4)
+    for a, b in zip(eager.model.parameters(), compiled.model.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.usefixtures("quickly")
+def test_a_compiled_training_goes_on_bit_by_bit_with_a_smaller_last_batch(tmp_path: Path) -> None:
+    statements = ("batch 10; compile",)
+    whole = train(tmp_path / "whole", *statements)
+    for point in ("first step", "epoch boundary"):
+        with pytest.raises(recipe.Interrupted):
+            train(tmp_path / point, *statements, listener=Cut(point))
+        again = train(tmp_path / point, *statements, resume=True)
+        assert weights_digest(again.model) == weights_digest(whole.model), point
+
+
+@pytest.mark.usefixtures("quickly")
+@pytest.mark.parametrize(("statements", "graphs"), [("batch 8; freeze 0", 1), ("batch 10", 2), ("batch 8; sam", 1)])
+def test_a_graph_is_made_for_each_size_of_a_batch_and_for_nothing_else(
+    tmp_path: Path, statements: str, graphs: int
+) -> None:
+    train(tmp_path / "run", f"compile; {statements}")
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == graphs
+
+
+COMPILE = compile_fx.fx_codegen_and_compile
+
+
+def fails(backward: bool, *arguments: Any, **named: Any) -> Any:
+    """What makes code of a graph, and can't of one of the backward computation, or of the forward one."""
+    if named.get("is_backward", False) is backward:
+        raise RuntimeError("no such kernel")
+    return COMPILE(*arguments, **named)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backward", [False, True])
+def test_what_torch_can_not_compile_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backward: bool) -> None:
+    """The graph of the backward computation is compiled in the first backward."""
+    monkeypatch.setattr(compile_fx, "fx_codegen_and_compile", partial(fails, backward))
+    fresh = torch._inductor.config.patch(fx_graph_cache=False)
+    with fresh, torch._functorch.config.patch(enable_autograd_cache=False), pytest.raises(RecipeError) as caught:
+        train(tmp_path / "run", "compile")
+    (told,) = caught.value.diagnostics
+    assert told.code == "E114"
+    assert told.message.startswith("torch.compile failed: ")
+    assert "no such kernel" in told.message
+    assert "drop compile" in told.help
+
+
+@pytest.mark.parametrize("mode", ["reduce-overhead", "max-autotune"])
+@pytest.mark.parametrize("micro", ["micro 4", "micro auto"])
+def test_a_captured_graph_does_not_add_up_the_gradients_of_parts(mode: str, micro: str) -> None:
+    (error,) = diagnostics(f"base resnet18; batch 8 {micro}; compile {mode}")
+    assert error.code == "E030"
+    assert error.message.startswith(f"`compile {mode}` can't add up the gradients")
+    assert error.span is not None
+    assert error.span.text == "compile"
+    assert errors(f"base resnet18; batch 8 {micro}; compile") == []
+    assert errors(f"base resnet18; batch 8 micro 8; compile {mode}") == []
+
+
+class Stub(nn.Module):
+    """A model that notes what it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+        self.seen: list[tuple[int, ...]] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen.append(tuple(x.shape))
+        return self.scale * x.mean((1, 2, 3))[:, None].expand(-1, 10)
+
+
+@pytest.mark.parametrize(
+    ("statements", "rank", "shape"),
+    [
+        ("batch 8", 0, (2, 3, 32, 32)),  # no graph depends on it
+        ("batch 8; compile", 0, (4, 3, 32, 32)),
+        ("batch 16 micro 3; compile", 1, (3, 3, 32, 32)),
+        ("batch 64; compile", 1, (12, 3, 32, 32)),  # there are but 24 images
+        ("batch 10; compile; resize 0.5", 1, (6, 3, 16, 16)),
+    ],
+)
+def test_before_the_first_step_of_several_processes_no_graph_is_made_that_none_of_their_steps_needs(
+    monkeypatch: pytest.MonkeyPatch, statements: str, rank: int, shape: tuple[int, ...]
+) -> None:
+    monkeypatch.setattr(torch, "compile", lambda model, **options: model)
+    program = recipe.compile(TEXT.replace("batch 8; ", ""), statements, base=small())
+    sets, program = prepare(program.plan, program)
+    trainer = Trainer.make(program, sets, CPU, precision("fp32", CPU), {})
+    trainer = attrs.evolve(trainer, ranks=Ranks(rank, 2), parallel=Stub())
+    memory.settle(trainer)
+    assert trainer.parallel.seen == [shape]  # type: ignore[union-attr]

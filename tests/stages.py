@@ -1,0 +1,126 @@
+"""A trainer that tells when its stages begin and end: for clocks, and for what watches the operations of a step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import attrs
+import torch
+from torch import Tensor
+
+from recipe.average import Average
+from recipe.compiler import Program
+from recipe.devices import Precision
+from recipe.images import Sets
+from recipe.meters import Guard, Meter
+from recipe.objective import Teach
+from recipe.trainer import Trainer
+from recipe.training import Progress
+from recipe.update import Update
+
+Enter = Callable[[str], AbstractContextManager[Any]]
+"""From the name of a stage to a context that lasts as long as the stage."""
+
+STAGES = ("prepare", "resize", "forward", "loss", "backward", "metrics", "perturb", "guard", "adjust", "optimizer",
+          "average", "rest")  # fmt: skip
+"""In the order of a step; the rest is what is outside of all others. Loss and forward are within backward."""
+
+
+def during(enter: Enter, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that is one of the stages."""
+
+    def staged(*arguments: Any, **named: Any) -> Any:
+        with enter(stage):
+            return function(*arguments, **named)
+
+    return staged
+
+
+@attrs.define(eq=False, slots=False)
+class Staged(Trainer):
+    """A trainer with stages."""
+
+    enter: Enter = attrs.field(kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        self.prepare = during(self.enter, "prepare", self.prepare)  # type: ignore[assignment]
+        self.forward = during(self.enter, "forward", self.forward)
+        self.loss_of = during(self.enter, "loss", self.loss_of)
+        self.update.optimizer.step = during(self.enter, "optimizer", self.update.optimizer.step)  # type: ignore[method-assign]
+        guard = recast(self.update.guard, StagedGuard, enter=self.enter)
+        self.update = recast(self.update, StagedUpdate, enter=self.enter, guard=guard)
+        if self.average is not None:
+            self.average = recast(self.average, StagedAverage, enter=self.enter)
+
+    def _sized(self, inputs: Tensor, progress: Progress) -> Tensor:
+        with self.enter("resize"):
+            return super()._sized(inputs, progress)
+
+    def _backward(self, *arguments: Any) -> Tensor:
+        with self.enter("backward"):
+            return super()._backward(*arguments)
+
+    def train_step(self, batch: Any, meter: Meter) -> float:
+        with self.enter("rest"):
+            return super().train_step(batch, recast(meter, StagedMeter, enter=self.enter))
+
+
+@attrs.define(eq=False, slots=False)
+class StagedUpdate(Update):
+    enter: Enter = attrs.field(kw_only=True)
+
+    def steps_aside(self) -> list[Tensor] | None:
+        with self.enter("perturb"):
+            return super().steps_aside()
+
+    def _adjust(self, step: int, loss: Tensor, progress: Progress) -> None:
+        with self.enter("adjust"):
+            super()._adjust(step, loss, progress)
+
+
+@attrs.define(eq=False, slots=False)
+class StagedGuard(Guard):
+    enter: Enter = attrs.field(kw_only=True)
+
+    def look(self, *arguments: Any, **named: Any) -> None:
+        with self.enter("guard"):
+            super().look(*arguments, **named)
+
+
+@attrs.frozen(eq=False, slots=False)
+class StagedAverage(Average):
+    enter: Enter = attrs.field(kw_only=True)
+
+    def update(self, progress: Progress) -> None:
+        with self.enter("average"):
+            super().update(progress)
+
+
+@attrs.define(eq=False, slots=False)
+class StagedMeter:
+    """A meter that counts in another one."""
+
+    meter: Meter
+    enter: Enter
+
+    def add(self, *arguments: Tensor) -> None:
+        with self.enter("metrics"):
+            self.meter.add(*arguments)
+
+
+def recast(value: Any, kind: type[Any], **more: Any) -> Any:
+    """A value as one of a kind that inherits its class, or holds it, with the fields that this has more."""
+    if not issubclass(kind, type(value)):
+        return kind(value, **more)
+    fields = {field.name: getattr(value, field.name) for field in attrs.fields(type(value)) if field.init}
+    return kind(**{name.lstrip("_"): one for name, one in (fields | more).items()})
+
+
+def staged(
+    program: Program, sets: Sets, device: torch.device, chosen: Precision, teach: Teach, enter: Enter
+) -> Trainer:
+    """A trainer as a run has it, with stages."""
+    trainer: Trainer = recast(Trainer.make(program, sets, device, chosen, teach), Staged, enter=enter)
+    return trainer
