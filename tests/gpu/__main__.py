@@ -1,0 +1,97 @@
+"""A first hour on a GPU in one call: python -m tests.gpu [--quick] [--fake] [--seconds N] [--out FOLDER]
+
+From the root of the repository. Right first: every set of tricks on the CPU and on the device, half precision, what
+waits, the same bits twice. Then fast: images a second, the time of the host, a profile, feeding from files. Each
+finding is printed and written to FOLDER/gpu.jsonl as it comes, what fails is noted and passed over, and the budget
+holds. At the end the findings become a section of docs/benchmarks.md, under the name of the device. The exit status is
+1 where something is wrong.
+
+--quick is small enough for a CPU; nothing is written to the page. --page FILE writes the page from a gpu.jsonl that
+another machine made. --fake needs no GPU: see tests/gpu/fake.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from recipe.devices import cores, pick
+from tests.benchmarks.__main__ import PAGE, merged
+from tests.gpu import limits
+from tests.gpu.feeding import fed
+from tests.gpu.page import read, section
+from tests.gpu.right import repeats, right
+from tests.gpu.session import FILE, Session
+from tests.gpu.speed import MODELS, PAPER, ceilings, profiled, timed
+
+
+def machine(session: Session) -> None:
+    device = session.device
+    session.tell(
+        "machine",
+        device=torch.cuda.get_device_name(device) if session.cuda else "a CPU",
+        torch=torch.__version__,
+        cudnn=torch.backends.cudnn.version(),
+        python=platform.python_version(),
+        cores=cores(),
+    )
+
+
+def session_of(asked: argparse.Namespace) -> Session:
+    """Measure it all, the most telling first."""
+    session = Session(pick(), asked.seconds, asked.out, asked.quick)
+    machine(session)
+    forms = ("fp16", "bf16") if session.cuda else ("fp32",)
+    parts = [
+        ("ceilings", 10, partial(ceilings, session)),
+        ("right", 60, partial(right, session)),
+        ("repeats", 30, partial(repeats, session)),
+    ]
+    for model in MODELS:
+        parts += [("speed", 30, partial(timed, session, model, form)) for form in forms]
+    parts += [("speed", 30, partial(timed, session, "ResNet-50-D", form, held=False)) for form in forms]
+    parts += [
+        ("speed", 30, partial(timed, session, "ResNet-50-D", forms[0], tricks=PAPER)),
+        ("speed", 30, partial(timed, session, "ResNet-50-D", forms[0], tricks="augment trivial")),
+        ("profile", 30, partial(profiled, session)),
+        ("fed", 60, partial(fed, session)),
+    ]
+    if not session.quick:
+        compiled = [("ResNet-50-D", form, held) for form in forms for held in (True, False)]
+        compiled += [("ResNet-50", form, True) for form in forms]
+        parts += [("speed", 100, partial(timed, session, *one[:2], held=one[2], mode="compile")) for one in compiled]
+        parts.append(("speed", 100, partial(timed, session, "ResNet-50-D", forms[0], mode="compile reduce-overhead")))
+    session.run(parts)
+    session.tell("done", seconds=round(asked.seconds - session.left), wrong=len(session.wrong))
+    return session
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.gpu", description="A first hour on a GPU in one call.")
+    parser.add_argument("--quick", action="store_true", help="a little of everything, small enough for a CPU")
+    parser.add_argument("--fake", action="store_true", help="training steps on a device that is not there, watched")
+    parser.add_argument("--seconds", type=float, default=520, help="the budget (default: 520)")
+    parser.add_argument("--out", type=Path, default=Path("runs/gpu"), help=f"where {FILE} goes (default: runs/gpu)")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="write the page from this file, and measure nothing")
+    asked = parser.parse_args()
+    if asked.fake:
+        sys.exit(limits.main())
+    if asked.page is None:
+        session = session_of(asked)
+        lines, wrong = session.lines, bool(session.wrong)
+    else:
+        lines, wrong = read(asked.page), False
+    text = "\n".join(section(lines)) + "\n"
+    if not asked.quick:
+        PAGE.write_text(merged(PAGE.read_text("utf-8"), text, whole=False), "utf-8")
+    print(text)
+    sys.exit(wrong)
+
+
+if __name__ == "__main__":
+    main()

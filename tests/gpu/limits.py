@@ -1,0 +1,123 @@
+"""What a training step may launch on a device, stage by stage, and how often it may wait: for every trick.
+
+`python -m tests.gpu --fake` prints what each trick does beside these limits; the suite holds them.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from unittest import mock
+
+import attrs
+
+from recipe.compiler import Program
+from recipe.registry import Vocabulary, key_of, words_of
+from recipe.testing.bench import Bench, Case
+from recipe.testing.subject import Subject
+from tests import builtins
+from tests.gpu.fake import Watch, step
+from tests.gpu.sets import TOGETHER, waits
+from tests.stages import STAGES
+
+BATCH = 8
+BASE = f"data fake size=32 classes=10 images=16; batch {BATCH}; epochs 2; lr 0.05; layout channels-last; precision fp16"
+UNCOUNTED = ("engine", "forward")
+"""Stages whose launches follow from the network: torch's engine, and the model itself."""
+
+BARE = {"prepare": 4, "loss": 3, "backward": 11, "metrics": 6, "guard": 21, "optimizer": 1, "rest": 10}
+"""What a step without tricks may launch."""
+
+SOFT = {"loss": 3, "metrics": 1}
+"""Beyond that, where targets are distributions."""
+MORE: Mapping[str, Mapping[str, int]] = {
+    "augment crop": {"prepare": 19},
+    "augment cutmix": {"prepare": 50, **SOFT},
+    "augment erase": {"prepare": 30},
+    "augment flip": {"prepare": 3},
+    "augment jitter": {"prepare": 38},
+    "augment mixup": {"prepare": 10, **SOFT},
+    "augment pca-noise": {"prepare": 7},
+    "augment trivial": {"prepare": 125},  # torchvision's, image by image
+    "batch micro": {"loss": 9, "backward": 40, "metrics": 18},  # four parts
+    "clip": {"adjust": 18, "guard": 24},
+    "decay no-bias": {"optimizer": 1},
+    "ema": {"average": 2},
+    "loss bce": {"loss": 3},
+    "loss distill": {"loss": 83},  # the teacher's network
+    "loss smooth": {"prepare": 6, **SOFT},
+    "optimizer adamw": {"optimizer": 2},
+    "optimizer lars": {"optimizer": 18},
+    "resize": {"resize": 1},
+    "sam": {"perturb": 37, "loss": 3, "backward": 11, "guard": 20, "rest": 5},
+    "together": {"prepare": 79, "adjust": 18, "guard": 24, "optimizer": 1, "average": 2, **SOFT},
+}
+"""What a step may launch beyond `BARE` with a trick, on the small network of the kit; other tricks launch no more."""
+
+
+@attrs.frozen
+class Seen:
+    """What a step with a trick does on a device, and what of it is more than it may."""
+
+    trick: str
+    launches: Mapping[str, int]
+    found: tuple[str, ...]
+
+    def __str__(self) -> str:
+        counts = "  ".join(f"{stage} {self.launches[stage]}" for stage in STAGES if self.launches.get(stage))
+        return "\n".join([f"{self.trick or 'no tricks'}: {counts}", *(f"    {one}" for one in self.found)])
+
+
+def beyond(trick: str, launches: Mapping[str, int]) -> Iterator[str]:
+    """The stages in which a step with a trick launches more than it may."""
+    allowed = Counter(BARE) + Counter(MORE.get(trick, {}))
+    for stage, count in launches.items():
+        if stage not in UNCOUNTED and count > allowed[stage]:
+            yield f"launches {count} in {stage}, and may launch {allowed[stage]}"
+
+
+def judged(trick: str, watch: Watch, images: int = BATCH) -> Seen:
+    """What was watched, with what is wrong about it."""
+    told = [str(one) for one in watch.findings if one.kind not in ("waits", "blocks")]
+    waiting = [str(one) for one in watch.findings if one.kind in ("waits", "blocks")]
+    if len(waiting) > waits(trick, images):
+        told += waiting
+    several = [f"{one} ({count} times)" if count > 1 else one for one, count in Counter(told).items()]
+    return Seen(trick, dict(watch.launches), (*several, *beyond(trick, watch.launches)))
+
+
+def programs(files: Path) -> Iterator[tuple[str, Program]]:
+    """A recipe for each trick of the vocabulary, in company that it can be used in; first one without tricks."""
+    bench = Bench(Vocabulary.installed(), builtins.COMPANY, builtins.values(files))
+    yield "", bench.program(Case((BASE,)))
+    for word in map(words_of, bench.vocabulary.keys()):
+        subject = Subject(bench.vocabulary.load(*key_of(word)), bench)
+        first = next(subject.cases())
+        layers = () if subject.overrides("build", "open") else (BASE,)
+        yield (
+            word,
+            bench.program(Case((*(layers or first.layers), *first.layers[1:], subject.statement()), first.network)),
+        )
+    yield "together", bench.program(Case((BASE, TOGETHER)))
+
+
+def watched(files: Path) -> Iterator[Seen]:
+    """Every trick, watched in a training step on a device that is not there."""
+    vocabulary = Vocabulary.installed()
+    with mock.patch("torchvision.datasets.cifar.check_integrity", return_value=True):
+        for word, program in programs(files):
+            yield judged(word, step(program, vocabulary, batch=BATCH))
+
+
+def main() -> int:
+    """Print what every trick does; the exit status is 1 where one does more than it may."""
+    wrong = 0
+    with tempfile.TemporaryDirectory() as folder:
+        builtins.write_files(Path(folder))
+        for seen in watched(Path(folder)):
+            print(seen, flush=True)
+            wrong += bool(seen.found)
+    print(f"{wrong} tricks do more than they may")
+    return int(wrong > 0)

@@ -1,0 +1,83 @@
+"""What was found on a GPU, as a section of docs/benchmarks.md."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+Line = dict[str, Any]
+
+SPEED = ("model", "precision", "mode", "cudnn", "tricks", "batch", "images_s", "step_ms", "host_ms", "first_s",
+         "peak_GiB")  # fmt: skip
+FED = ("workers", "loader_alone", "from_files", "same_batch", "ratio")
+
+
+def read(file: Path) -> list[Line]:
+    """The lines that a session wrote, those of its last call."""
+    lines = [json.loads(text) for text in file.read_text("utf-8").splitlines()]
+    last = max(place for place, line in enumerate(lines) if line["part"] == "machine")
+    return lines[last:]
+
+
+def section(lines: list[Line]) -> list[str]:
+    """The section, as lines of Markdown."""
+    machine = next(line for line in lines if line["part"] == "machine")
+    page = [
+        f"## On {machine['device']}",
+        "",
+        f"By `python -m tests.gpu`: torch {machine['torch']}, cuDNN {machine['cudnn']}, Python {machine['python']}, "
+        f"{machine['cores']} CPU cores. 224 × 224 pixels, channels last, on the same batch unless files feed it. "
+        "`host_ms` is the time until a step has been launched.",
+    ]
+    for line in _of(lines, "ceilings"):
+        page += [
+            "",
+            f"A large copy moves {line['copy_GB_s']:,} GB/s, which allows {line['images_s_that_memory_allows']:,} "
+            f"images a second of ResNet-50 in half precision; a large product in bf16 reaches "
+            f"{line['product_bf16_TFLOP_s']:,} TFLOP/s.",
+        ]
+    page += ["", *_right(lines)]
+    page += _table("How fast", _of(lines, "speed"), SPEED)
+    for line in _of(lines, "profile"):
+        shares = ", ".join(f"`{name}` {percent} %" for name, percent in line["percent"].items())
+        counts = f"{line['launches_a_step']} kernels and waits {line['waits_a_step']} times"
+        page += ["", f"With `{line['tricks']}`, a step launches {counts}: {shares}."]
+    page += _table("Fed from JPEG files", _of(lines, "fed"), FED)
+    missing = [f"{line['part']}: {line.get('failed') or line['skipped']}" for line in lines if _is_missing(line)]
+    if missing:
+        page += ["", "Not measured: " + "; ".join(missing) + "."]
+    return page
+
+
+def _of(lines: Iterable[Line], part: str) -> list[Line]:
+    return [line for line in lines if line["part"] == part and not _is_missing(line)]
+
+
+def _is_missing(line: Line) -> bool:
+    return "failed" in line or "skipped" in line
+
+
+def _right(lines: list[Line]) -> list[str]:
+    tried, twice = _of(lines, "right"), _of(lines, "repeats")
+    good = sum(line["right"] for line in tried)
+    furthest = max((line["off"] for line in tried), default=0)
+    again = ", ".join(f"{line['precision']} {'yes' if line['right'] else 'no'}" for line in twice)
+    text = [
+        f"Right in {good} of {len(tried)} sets of tricks: two steps in fp32 are those of the CPU (the furthest tensor "
+        f"is {furthest:.1e} of its norm away), half precision stays finite, and nothing waits for the device but what "
+        f"`tests/gpu/sets.py` names. The same bits twice: {again}."
+    ]
+    wrong = [line for line in tried if not line["right"]]
+    if wrong:
+        text += ["", "| tricks | off | finite | waits |", "|---|---|---|---|"]
+        text += [f"| `{line['tricks']}` | {line['off']} | {line['finite']} | {line['waits']} |" for line in wrong]
+    return text
+
+
+def _table(title: str, lines: list[Line], columns: tuple[str, ...]) -> list[str]:
+    if not lines:
+        return []
+    rows = [f"| {' | '.join(str(line[name]) for name in columns)} |" for line in lines]
+    return ["", f"### {title}", "", f"| {' | '.join(columns)} |", "|---" * len(columns) + "|", *rows]

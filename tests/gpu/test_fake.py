@@ -1,0 +1,68 @@
+"""Every trick in a training step on a device that is not there, and what is found of tricks that are wrong on one."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import torch
+
+import recipe
+from recipe.api import Trick
+from recipe.diagnostics import RecipeError
+from recipe.registry import Vocabulary, words_of
+from recipe.testing import small
+from tests import builtins
+from tests.gpu.fake import OWN, Watch, fake_cuda, step
+from tests.gpu.faulty import FAULTS
+from tests.gpu.limits import BASE, Seen, judged, watched
+from tests.helpers import vocabulary_with
+
+pytestmark = pytest.mark.xdist_group("fake device")
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Seen]:
+    files = tmp_path_factory.mktemp("files")
+    builtins.write_files(files)
+    return {one.trick: one for one in watched(files)}
+
+
+@pytest.mark.slow
+def test_no_trick_mixes_devices_waits_loses_the_layout_or_launches_more_than_it_may(seen: Mapping[str, Seen]) -> None:
+    assert {*seen} == {"", "together", *map(words_of, Vocabulary.installed().keys())}
+    assert not [str(one) for one in seen.values() if one.found]
+
+
+@pytest.mark.slow
+def test_the_stages_of_a_step_are_all_watched(seen: Mapping[str, Seen]) -> None:
+    launched = Counter(stage for one in seen.values() for stage in one.launches)
+    assert {"prepare", "resize", "forward", "loss", "metrics", "perturb", "guard", "adjust", "average"} <= {*launched}
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+def test_what_a_gpu_would_show_is_named_with_its_line(fault: type[Trick]) -> None:
+    words = vocabulary_with(fault)
+    program = recipe.compile(BASE, fault.declared.word, base=small(), vocabulary=words)
+    watch = Watch(True, (*OWN, str(Path(__file__).with_name("faulty.py"))))
+    with contextlib.suppress(RecipeError):  # where a step can't go on without values
+        step(program, words, watch=watch)
+    found = judged(fault.declared.word, watch).found
+    said = [one for one in found if FAULTS[fault] in one]
+    assert said, found
+    if "may launch" not in FAULTS[fault] and fault.__name__ not in ("Reshaped", "Reordered"):
+        lines, first = inspect.getsourcelines(fault)
+        file, _, line = said[0].partition("faulty.py:")
+        assert file != said[0], said
+        assert first <= int(line.split(" ")[0]) < first + len(lines)
+
+
+def test_without_the_watch_there_is_no_such_device() -> None:
+    available = torch.cuda.is_available()
+    with fake_cuda():
+        assert torch.cuda.is_available()
+    assert torch.cuda.is_available() == available
