@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import settings
 
+from recipe import loop
 from recipe.registry import Vocabulary
 from tests import helpers
 
@@ -18,15 +19,58 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # as many workers as cores: a thread fo
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
 
-# The same examples in every run, and none is timed.
-settings.register_profile("recipe", deadline=None, derandomize=True, max_examples=60)
+settings.register_profile("recipe", deadline=None, database=None, max_examples=40 * helpers.MORE)
 settings.load_profile("recipe")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """What is drawn at random is drawn by the seed of the commit, hypothesis's examples too."""
+    if config.option.hypothesis_seed is None:
+        config.option.hypothesis_seed = str(helpers.seed())
+
+
+def pytest_report_header() -> str:
+    return f"samples by RECIPE_TEST_SEED={helpers.seed()}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int) -> None:
+    if exitstatus == pytest.ExitCode.TESTS_FAILED:
+        terminalreporter.write_line(f"RECIPE_TEST_SEED={helpers.seed()} draws the same samples again")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests come first, so that no worker is left with one of them at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(autouse=True, scope="session")
-def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The tests leave the user's cache alone, and begin with an empty one."""
+def _own_caches(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The tests leave the user's caches alone, and begin with empty ones.
+
+    torch's has code for the processor that compiled it, and does not tell processors apart.
+    """
     os.environ["RECIPE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(tmp_path_factory.mktemp("inductor"))
+
+
+SYNC, PICTURES = os.fsync, loop.pictures
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _in_haste() -> Iterator[None]:
+    """No file waits for the disk, and runs draw no curves: that takes longer than what most tests are about."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        patch.setattr(loop, "pictures", lambda folder: None)
+        yield
+
+
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are synced and curves drawn, as for everybody."""
+    monkeypatch.setattr(os, "fsync", SYNC)
+    monkeypatch.setattr(loop, "pictures", PICTURES)
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
+import subprocess
 import sys
 from functools import cache
 from pathlib import Path
@@ -23,6 +25,22 @@ from recipe.trick import Trick
 ROOT = Path(__file__).parents[1]
 EXAMPLES = tuple(sorted((ROOT / "examples").glob("**/*.recipe")))
 DIALECTS = ("paper", "gluoncv", "torchvision")
+
+
+@cache
+def seed() -> int:
+    """What samples are drawn by: ``RECIPE_TEST_SEED``, or else a number of the commit that is tested.
+
+    So each commit tries others, and what fails can be tried again.
+    """
+    if given := os.environ.get("RECIPE_TEST_SEED"):
+        return int(given)
+    done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    return int(done.stdout[:7], 16) if done.returncode == 0 else 0
+
+
+MORE = int(os.environ.get("RECIPE_TEST_MORE", "1"))
+"""How many times as many samples are tried as in every run."""
 
 
 @cache

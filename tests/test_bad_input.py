@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from recipe.diagnostics import RecipeError, render
 from recipe.registry import Vocabulary
 from recipe.source import MAX_BYTES, Source
 from recipe.syntax import MAX_STATEMENTS
-from tests.helpers import EXAMPLES, command
+from tests.helpers import EXAMPLES, MORE, command, seed
 
 BASE = b"base resnet50\n"
 
@@ -177,7 +176,7 @@ def test_long_nonsense_is_answered(text: str, code: str, count: int) -> None:
 
 # ---- fuzz
 
-FUZZ = int(os.environ.get("RECIPE_FUZZ", "2000"))
+FUZZ = 1000 * MORE
 BATCHES = 20
 NASTY = [
     *"\n\r\t\0;#=\"\\%.:-_ {}[]()<>|$&~`'*?!@^,+/0123456789eE",
@@ -222,18 +221,18 @@ def mutated(texts: list[str], chance: random.Random) -> str:
 def test_mutated_recipes_are_bound_or_refused(batch: int, vocabulary: Vocabulary) -> None:
     """Nothing but a `RecipeError` comes of a recipe that was changed at random, and it can be shown.
 
-    2,000 recipes are tried, the same in every run. RECIPE_FUZZ=100000 tries as many as it says.
+    1,000 recipes are tried, and RECIPE_TEST_MORE times as many.
     """
     texts = [path.read_text("utf-8") for path in EXAMPLES]
     folder = EXAMPLES[0].parents[1] / "examples"
     refused = 0
     for number in range(batch, FUZZ, BATCHES):
-        text = mutated(texts, random.Random(number))
+        text = mutated(texts, random.Random(f"{seed()} {number}"))
         try:
             bind_sources([Source("<fuzz>", text, folder)], vocabulary, data=number % 2 == 0)
         except RecipeError as error:
             shown = render(error.diagnostics)
             refused += bool(shown)
         except Exception as error:
-            raise AssertionError(f"recipe {number}: {text!r}") from error
+            raise AssertionError(f"recipe {number} of seed {seed()}: {text!r}") from error
     assert refused > FUZZ // BATCHES // 4, "the changes are large enough to matter"

@@ -11,7 +11,9 @@ import pytest
 import recipe
 from tests.ablation.helpers import TABLE, TEXT
 from tests.ablation.interrupting import main, told
-from tests.helpers import command
+from tests.helpers import command, seed
+
+SMALL = "base shufflenet_v2_x0_5; data fake size=32 classes=10 images=48; batch 8; epochs 2; lr 0.01; loss smooth"
 
 
 @pytest.mark.slow
@@ -46,24 +48,24 @@ def test_an_ablation_from_the_command_line_and_from_python(tmp_path: Path) -> No
 @pytest.mark.slow
 def test_a_budget_plans_and_keeps_to_its_plan(tmp_path: Path) -> None:
     words = ["--mode", "drop", "--over", "loss smooth", "--out", str(tmp_path / "x")]
-    dry = command("ablate", TEXT, *words, "--budget", "10m", "--seeds", "2", "--dry-run")
+    dry = command("ablate", SMALL, *words, "--budget", "10m", "--seeds", "2", "--dry-run")
     assert dry.status == 0, dry.stderr
     assert "planned: 2 seeds, 2 epochs; 4 runs, about" in dry.stderr
     assert not (tmp_path / "x").exists(), "a dry run writes nothing"
-    found = command("ablate", TEXT, "batch 16", *words, "--budget", "10m", "--seeds", "1")
+    found = command("ablate", SMALL, "batch 16", *words, "--budget", "10m", "--seeds", "1")
     assert "planned: 1 seed, 2 epochs" in found.stderr, found.stderr
     for others in ("2", "1"):  # what is asked otherwise leaves the first plan alone
-        again = command("ablate", TEXT, "batch 16", *words, "--budget", "10m", "--seeds", others)
+        again = command("ablate", SMALL, "batch 16", *words, "--budget", "10m", "--seeds", others)
     assert "as planned before: 1 seed, 2 epochs" in again.stderr
-    short = command("ablate", TEXT, "batch 16", *words, "--budget", "1s")
+    short = command("ablate", SMALL, "batch 16", *words, "--budget", "1s")
     assert (short.status, "error[E127]" in short.stderr) == (2, True)
 
 
 @pytest.mark.slow
 def test_interruptions_change_nothing(tmp_path: Path) -> None:
-    """Two of them; `python -m tests.ablation.interrupting 10 0 FOLDER` makes ten."""
-    report = main(2, 1, tmp_path, images=24)
-    assert report["wrong"] == []
+    """Two of them; `python -m tests.ablation.interrupting 10 0 FOLDER` makes ten of a larger ablation."""
+    report = main(2, seed(), tmp_path, images=24, few=True)
+    assert report["wrong"] == [], f"seed {seed()}"
     assert report["interrupted"] == 2
     assert told(tmp_path / "whole")["rows"][0]["cells"][0]["status"] == "finished"
 

@@ -20,7 +20,7 @@ from recipe.fields import Architecture, Choice, Field, FilePath, Number, Numbers
 from recipe.plan import Plan, Use
 from recipe.registry import Offer, Vocabulary
 from tests.compare.helpers import compared, known
-from tests.helpers import EXAMPLES, ROOT, bind, command, vocabulary
+from tests.helpers import EXAMPLES, MORE, ROOT, bind, command, vocabulary
 from tests.strategies import meaningful
 
 
@@ -31,7 +31,7 @@ def rewritten(plan: Plan, chance: random.Random) -> str:
     return "# another writing\n" + "".join(f"  {text} {chance.choice([';', '# so'])}\n" for text in statements)
 
 
-@settings(max_examples=1000)
+@settings(max_examples=200 * MORE)
 @given(meaningful(), st.randoms(use_true_random=False))
 def test_writing_does_not_count(statements: list[str], chance: random.Random) -> None:
     """What the compiled part of a difference is made of follows from the digest, so equal plans need no compilation."""
@@ -83,7 +83,7 @@ def changed(field: Field, value: object, chance: random.Random) -> object:
     raise AssertionError(f"{field.name} takes one value only")
 
 
-@settings(max_examples=1000)
+@settings(max_examples=200 * MORE)
 @given(meaningful(), st.randoms(use_true_random=False))
 def test_every_change_of_a_value_is_seen_where_it_is(statements: list[str], chance: random.Random) -> None:
     plan = bind("\n".join(statements))

@@ -1,7 +1,4 @@
-"""One of several processes that train together, which writes down what it saw. Run by test_ranks.py.
-
-python -m tests.durability.rank OUT RECORD STOP MODEL STATEMENTS…: train until step STOP (0: to the end).
-"""
+"""One of several processes that train together, which writes down what it saw. Run by test_ranks.py."""
 
 from __future__ import annotations
 
@@ -12,10 +9,13 @@ import signal
 import sys
 from pathlib import Path
 
+import scipy.special  # noqa: F401 (so that no process has to)
 import torch
+import torchvision  # noqa: F401
 from torch import nn
 
 import recipe
+from recipe import loop
 from recipe.loading import Batch
 from recipe.meters import Meter
 from recipe.report import Quiet
@@ -51,8 +51,10 @@ class Stop(Quiet):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-def main() -> None:
-    out, record, stop, model, *statements = sys.argv[1:]
+def main(environment: dict[str, str], out: str, record: str, stop: int, model: str, *statements: str) -> None:
+    """Train until step ``stop`` (0: to the end), as the process that the environment says."""
+    os.environ |= environment
+    loop.pictures = lambda folder: None
     torch.set_num_threads(1)
     step = Trainer.train_step
     with Path(record).open("a") as file:
@@ -69,10 +71,6 @@ def main() -> None:
         Trainer.train_step = recorded  # type: ignore[method-assign]
         program = recipe.compile("; ".join(statements), base={"plain": plain, "norms": norms, "small": small}[model]())
         try:
-            recipe.run(program, out=out, device="cpu", resume=True, listener=Stop(int(stop)))
+            recipe.run(program, out=out, device="cpu", resume=True, listener=Stop(stop))
         except Interrupted as stopped:
             sys.exit(128 + stopped.number)
-
-
-if __name__ == "__main__":
-    main()

@@ -18,7 +18,9 @@ from typing import Any
 
 from safetensors.numpy import load_file
 
-TEXT = "base resnet18; data fake size=32 classes=10 images=48; batch 8; epochs 4; lr 0.01; ema 0.9; loss smooth"
+TEXT = (
+    "base shufflenet_v2_x0_5; data fake size=32 classes=10 images=48; batch 8; epochs 4; lr 0.01; ema 0.9; loss smooth"
+)
 PATIENCE = 120
 """Seconds after which a training that was asked to stop counts as hung."""
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
+import multiprocessing
 import socket
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -19,13 +17,17 @@ from torch import nn
 from recipe.diagnostics import RecipeError
 from recipe.loading import share
 from recipe.norms import _SynchronisedBatchNorm, synchronised
-from tests.helpers import ROOT
+from tests.durability.rank import main
 
 TEXT = (
     "data fake size=32 classes=10 images=26; batch 8; epochs 2; lr 0.05; "
     "augment crop flip jitter pca-noise mixup cutmix; loss smooth; seed 3"
 )
 """Three whole batches and one of two images an epoch."""
+
+
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["tests.durability.rank"])  # so that each process begins with all that it imports
 
 
 def _port() -> int:
@@ -39,11 +41,13 @@ def train(world: int, folder: Path, *statements: str, stop: int = 0, model: str 
     port, processes = _port(), []
     for rank in range(world):
         ranks = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world)}
-        address = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-m", "tests.durability.rank", str(folder / name), str(folder / f"seen-{rank}")]
-        command += [str(stop), model, TEXT, *statements]
-        processes.append(subprocess.Popen(command, cwd=ROOT, env={**os.environ, **ranks, **address}))
-    return max(process.wait(timeout=300) for process in processes)
+        address = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
+        given = ({**ranks, **address}, str(folder / name), str(folder / f"seen-{rank}"), stop, model, TEXT, *statements)
+        processes.append(FORKS.Process(target=main, args=given))
+        processes[-1].start()
+    for process in processes:
+        process.join(300)
+    return max(abs(300 if process.exitcode is None else process.exitcode) for process in processes)
 
 
 def seen(folder: Path) -> dict[int, list[tuple[int, str]]]:

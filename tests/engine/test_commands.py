@@ -13,8 +13,11 @@ from tests.engine.helpers import TINY
 from tests.helpers import command
 
 
-def recipe(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "recipe", *arguments], capture_output=True, text=True, cwd=cwd)
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder that commands are typed in."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 def test_packages_that_a_run_used_and_that_are_gone_are_named(tmp_path: Path) -> None:
@@ -29,7 +32,8 @@ def test_packages_that_a_run_used_and_that_are_gone_are_named(tmp_path: Path) ->
 
 
 def test_run_says_what_it_substitutes_and_where_the_result_lies(tmp_path: Path) -> None:
-    done = recipe("run", TINY, "epochs 1; precision fp16", "--device", "cpu", cwd=tmp_path)
+    words = [sys.executable, "-m", "recipe", "run", TINY, "epochs 1; precision fp16", "--device", "cpu"]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0
     assert "precision fp16 runs as" in done.stderr
     assert "epoch 1/1: top-1" in done.stderr
@@ -39,19 +43,19 @@ def test_run_says_what_it_substitutes_and_where_the_result_lies(tmp_path: Path) 
     assert json.loads((folder / "summary.json").read_text())["status"] == "finished"
 
 
-def test_strict_refuses_a_substitution_before_anything_is_written(tmp_path: Path) -> None:
-    done = recipe("run", TINY, "precision fp16", "--strict", "--device", "cpu", cwd=tmp_path)
-    assert done.returncode == 2
+def test_strict_refuses_a_substitution_before_anything_is_written(here: Path) -> None:
+    done = command("run", TINY, "precision fp16", "--strict", "--device", "cpu")
+    assert done.status == 2
     assert done.stderr.startswith("error[E110]: `precision fp16` is not to be had on `cpu`")
-    assert not list(tmp_path.iterdir())
+    assert not list(here.iterdir())
 
 
-def test_a_dry_run_compiles_and_writes_nothing(tmp_path: Path) -> None:
-    done = recipe("run", "full", "--dry-run", "--device", "cpu", cwd=tmp_path)
-    assert done.returncode == 0
+def test_a_dry_run_compiles_and_writes_nothing(here: Path) -> None:
+    done = command("run", "full", "--dry-run", "--device", "cpu")
+    assert done.status == 0
     assert "tweak D: 3 sites" in done.stderr
     assert "1442 training images, 355 held out; 16 epochs of 23 steps on cpu; nothing was trained" in done.stderr
-    assert not list(tmp_path.iterdir())
+    assert not list(here.iterdir())
 
 
 @pytest.mark.parametrize(
@@ -66,23 +70,24 @@ def test_a_dry_run_compiles_and_writes_nothing(tmp_path: Path) -> None:
         ("base timm:no_such_model", "E102"),
     ],
 )
-def test_what_cannot_be_trained_ends_with_one_error(tmp_path: Path, text: str, code: str) -> None:
-    done = recipe("run", text, "--device", "cpu", cwd=tmp_path)
-    assert done.returncode == 2
+def test_what_cannot_be_trained_ends_with_one_error(here: Path, text: str, code: str) -> None:
+    done = command("run", text, "--device", "cpu")
+    assert done.status == 2
     assert f"error[{code}]" in done.stderr
     assert "Traceback" not in done.stderr
-    assert not list(tmp_path.iterdir())
+    assert not list(here.iterdir())
 
 
-def test_a_diverging_run_ends_with_status_3(tmp_path: Path) -> None:
-    done = recipe("run", TINY, "lr 1000; epochs 30; init stock", "--device", "cpu", cwd=tmp_path)
-    assert done.returncode == 3
+@pytest.mark.usefixtures("here")
+def test_a_diverging_run_ends_with_status_3() -> None:
+    done = command("run", TINY, "lr 1000; epochs 30; init stock", "--device", "cpu")
+    assert done.status == 3
     assert "error[E112]" in done.stderr
 
 
 def test_explain_shows_plan_edits_parameters_costs_and_training() -> None:
-    done = recipe("explain", "full", "--device", "cpu")
-    assert done.returncode == 0
+    done = command("explain", "full", "--device", "cpu")
+    assert done.status == 0
     for words in (
         "tweak D: 3 sites",
         "layer2.0.downsample.0: stride 2×2 → 1×1",
@@ -95,7 +100,7 @@ def test_explain_shows_plan_edits_parameters_costs_and_training() -> None:
 
 
 def test_explain_as_json() -> None:
-    done = recipe("explain", "base resnet50; tweak C D; data fake size=224", "--json", "--device", "cpu")
+    done = command("explain", "base resnet50; tweak C D; data fake size=224", "--json", "--device", "cpu")
     found = json.loads(done.stdout)
     assert found["schema_version"] == 1
     assert found["sites"]["tweak D"] == 3
@@ -106,8 +111,8 @@ def test_explain_as_json() -> None:
 
 
 def test_doctor_tells_versions_plugins_and_speed() -> None:
-    done = recipe("doctor")
-    assert done.returncode == 0
+    done = command("doctor")
+    assert done.status == 0
     assert "torch " in done.stdout
     assert "tricks of recipe-compiler: " in done.stdout
     assert "GFLOP/s" in done.stdout

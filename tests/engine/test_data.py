@@ -127,7 +127,7 @@ def test_evaluation_visits_every_image_in_order(folder: Path) -> None:
 
 
 def test_a_folder_trains_alike_with_and_without_workers(folder: Path, tmp_path: Path) -> None:
-    text = "base resnet18; augment crop flip; batch 4; epochs 1"
+    text = "base shufflenet_v2_x0_5; lr 0.001; augment crop flip; batch 4; epochs 1"
     runs = [train(tmp_path / str(n), f'data folder "{folder}" size=32 workers={n}', text=text) for n in (0, 2)]
     for a, b in zip(runs[0].model.parameters(), runs[1].model.parameters(), strict=True):
         assert torch.equal(a, b)
@@ -165,7 +165,10 @@ def test_an_image_that_cannot_be_decoded_is_named(folder: Path, tmp_path: Path, 
     broken = folder / "train" / "red" / "3.png"
     broken.write_bytes(broken.read_bytes()[:60])
     with pytest.raises(RecipeError) as error:
-        train(tmp_path / "run", text=f'base resnet18; batch 4; data folder "{folder}" size=32 workers={workers}')
+        train(
+            tmp_path / "run",
+            text=f'base shufflenet_v2_x0_5; lr 0.001; batch 4; data folder "{folder}" size=32 workers={workers}',
+        )
     assert error.value.diagnostics[0].code == "E070"
     assert str(broken) in error.value.diagnostics[0].message
 

@@ -24,14 +24,21 @@ class Notes(Quiet):
 
 def write_teacher(folder: Path, extra: str = "", classes: int = 10) -> Path:
     path = folder / "teacher.recipe"
-    lines = ["base resnet18", f"data fake size=32 classes={classes} images=24", "batch 8", "epochs 1", "lr 1e-3", extra]
+    lines = [
+        "base shufflenet_v2_x0_5",
+        f"data fake size=32 classes={classes} images=24",
+        "batch 8",
+        "epochs 1",
+        "lr 1e-3",
+        extra,
+    ]
     path.write_text("\n".join(lines) + "\n")
     return path
 
 
 def test_a_teacher_is_trained_once_and_then_used_again(tmp_path: Path) -> None:
     path, first, second = write_teacher(tmp_path), Notes(), Notes()
-    text = f'base resnet18; data fake size=32 classes=10 images=24; batch 8; epochs 1; loss distill "{path}"'
+    text = f'base shufflenet_v2_x0_5; data fake size=32 classes=10 images=24; batch 8; epochs 1; loss distill "{path}"'
     train(tmp_path / "runs" / "a", text=text, listener=first)
     assert any("trained first" in note for note in first.notes)
     train(tmp_path / "runs" / "b", text=text, listener=second)
@@ -41,7 +48,7 @@ def test_a_teacher_is_trained_once_and_then_used_again(tmp_path: Path) -> None:
 
 def test_a_teacher_that_is_laid_out_otherwise_is_the_same_teacher(tmp_path: Path) -> None:
     path, notes = write_teacher(tmp_path), Notes()
-    text = f'base resnet18; data fake size=32 classes=10 images=24; batch 8; epochs 1; loss distill "{path}"'
+    text = f'base shufflenet_v2_x0_5; data fake size=32 classes=10 images=24; batch 8; epochs 1; loss distill "{path}"'
     train(tmp_path / "runs" / "a", text=text)
     path.write_text("# the same\n" + path.read_text().replace("\n", "\n\n"))
     train(tmp_path / "runs" / "b", text=text, listener=notes)
@@ -50,7 +57,7 @@ def test_a_teacher_that_is_laid_out_otherwise_is_the_same_teacher(tmp_path: Path
 
 def test_a_teacher_of_other_classes_is_refused_before_it_trains(tmp_path: Path) -> None:
     path = write_teacher(tmp_path, classes=12)
-    text = f'base resnet18; data fake size=32 classes=10 images=24; batch 8; epochs 1; loss distill "{path}"'
+    text = f'base shufflenet_v2_x0_5; data fake size=32 classes=10 images=24; batch 8; epochs 1; loss distill "{path}"'
     with pytest.raises(RecipeError, match="E072"):
         train(tmp_path / "runs" / "a", text=text)
     assert not list(tmp_path.glob("runs/teacher-*"))
@@ -80,7 +87,7 @@ def test_the_lock_names_the_teacher_and_binds_to_the_same_plan(tmp_path: Path) -
     from recipe.syntax import read
 
     path = write_teacher(tmp_path)
-    text = f'base resnet18; data fake size=32 classes=10 images=24; batch 8; epochs 1; loss distill "{path}"'
+    text = f'base shufflenet_v2_x0_5; data fake size=32 classes=10 images=24; batch 8; epochs 1; loss distill "{path}"'
     run = train(tmp_path / "runs" / "a", text=text)
     assert bind([read(run.folder / "recipe.lock")], data=True).digest == run.summary["digest"]
 

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from torchvision.models import resnet18
 
 import recipe
 from recipe.api import Trick, trick
@@ -25,12 +24,26 @@ from recipe.registry import Offer, Vocabulary
 from recipe.report import Quiet
 from recipe.signals import Interrupted
 from recipe.syntax import read
+from recipe.testing import small
 from tests.engine.helpers import TINY, train, weights_digest
 
+DATA = "data fake size=32 classes=10 images=24"
 ALL = (
-    "tweak C D; init zero-gamma; augment crop flip jitter pca-noise mixup cutmix; batch 8 micro 4; "
+    "epochs 2; tweak C D; init zero-gamma; augment crop flip jitter pca-noise mixup cutmix; batch 8 micro 4; "
     "loss smooth; decay no-bias; lr 0.05 per 8 warmup 1 cosine; ema 0.9; precision bf16"
 )
+
+
+def train_all(out: Path, data: str = DATA, **options: object) -> recipe.Run:
+    """Train with many tricks, three steps an epoch and two epochs."""
+    program = recipe.compile(f"{data}; {ALL}", base=small())
+    return recipe.run(program, out=out, device="cpu", **options)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> recipe.Run:
+    """Such a training that ran through."""
+    return train_all(tmp_path_factory.mktemp("whole") / "run")
 
 
 class SendSignal(Quiet):
@@ -44,6 +57,7 @@ class SendSignal(Quiet):
             os.kill(os.getpid(), self.number)
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_a_run_leaves_a_folder_that_says_all(tmp_path: Path) -> None:
     run = train(tmp_path / "run", "loss smooth")
     names = {path.name for path in run.folder.iterdir()}
@@ -61,7 +75,8 @@ def test_a_run_leaves_a_folder_that_says_all(tmp_path: Path) -> None:
 
 
 def test_the_lock_binds_to_the_same_plan(tmp_path: Path) -> None:
-    run = train(tmp_path / "run", ALL)
+    text = f"base resnet18; data fake size=32 classes=10 images=8; {ALL}"
+    run = train(tmp_path / "run", "epochs 1", text=text)
     plan = bind([read(run.folder / "recipe.lock")], data=True)
     assert plan.digest == run.summary["digest"]
     assert (run.folder / "recipe.lock").read_text().startswith(f"# plan {plan.digest}\n")
@@ -90,14 +105,10 @@ def test_a_finished_run_with_a_damaged_file_is_mended(name: str, content: bytes 
     assert all(line["kind"] in ("train", "evaluation") for line in again.metrics)
 
 
-def test_repeated_runs_are_bit_identical_with_and_without_workers(tmp_path: Path) -> None:
-    digests = {
-        weights_digest(
-            train(tmp_path / str(number), ALL, f"data fake size=32 classes=10 images=24 workers={workers}").model
-        )
-        for number, workers in enumerate((0, 0, 2))
-    }
-    assert len(digests) == 1
+def test_repeated_runs_are_bit_identical_with_and_without_workers(tmp_path: Path, whole: recipe.Run) -> None:
+    for number, workers in enumerate((0, 2)):
+        again = train_all(tmp_path / str(number), f"{DATA} workers={workers}")
+        assert weights_digest(again.model) == weights_digest(whole.model)
 
 
 def test_another_seed_is_another_training(tmp_path: Path) -> None:
@@ -105,12 +116,11 @@ def test_another_seed_is_another_training(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("step", [1, 3, 4])
-def test_an_interrupted_run_goes_on_bit_by_bit(tmp_path: Path, step: int) -> None:
-    whole = train(tmp_path / "whole", ALL)
+def test_an_interrupted_run_goes_on_bit_by_bit(tmp_path: Path, whole: recipe.Run, step: int) -> None:
     with pytest.raises(Interrupted) as stopped:
-        train(tmp_path / "cut", ALL, listener=SendSignal(step))
+        train_all(tmp_path / "cut", listener=SendSignal(step))
     assert stopped.value.step == step
-    resumed = train(tmp_path / "cut", ALL, resume=True)
+    resumed = train_all(tmp_path / "cut", resume=True)
     assert weights_digest(resumed.model) == weights_digest(whole.model)
     without_time = [
         [{key: value for key, value in line.items() if key != "images_per_second"} for line in run.metrics]
@@ -275,7 +285,7 @@ def test_an_update_that_breaks_the_weights_is_not_kept(tmp_path: Path) -> None:
 
 
 def test_more_outputs_than_classes_train_with_soft_targets(tmp_path: Path) -> None:
-    text = f"{TINY}; loss smooth; augment mixup".replace("resnet18", "resnet18 classes=20")
+    text = f"{TINY}; loss smooth; augment mixup".replace("shufflenet_v2_x0_5", "shufflenet_v2_x0_5 classes=20")
     assert train(tmp_path / "run", text=text).summary["steps"] == 6
 
 
@@ -332,24 +342,18 @@ def test_other_families_train(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.slow
-def test_compile_trains_the_same_model(tmp_path: Path) -> None:
-    small = "epochs 1; lr 1e-4"  # so that rounding is not magnified from step to step
-    eager, compiled = train(tmp_path / "a", small), train(tmp_path / "b", small, "compile")
-    assert compiled.metrics[0]["loss"] == pytest.approx(eager.metrics[0]["loss"], rel=1e-4)
-    for a, b in zip(eager.model.parameters(), compiled.model.parameters(), strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3)
-
-
-@pytest.mark.slow
-def test_the_main_job_reaches_99_percent(tmp_path: Path) -> None:
+def test_the_full_recipe_learns_to_tell_digits(tmp_path: Path) -> None:
+    """With a ResNet-18 and three epochs it gets to 98 %; `python -m tests.main_job` trains it whole, to 99 %."""
     full = Path(__file__).parents[2] / "examples" / "full.recipe"
-    assert recipe.run(full, out=tmp_path / "run").summary["top1"] >= 0.99
+    run = recipe.run(full, "base resnet18; epochs 3; lr warmup 1", out=tmp_path / "run", device="cpu")
+    assert run.summary["top1"] >= 0.95
 
 
 @pytest.mark.slow
-def test_the_six_statements_of_the_readme_train(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_six_statements_of_the_readme_train(tmp_path: Path) -> None:
     text = "base resnet50; tweak C; tweak D; lr warmup 5 cosine; precision fp16; batch 1024"
-    run = recipe.run(text, "epochs 1", out=tmp_path / "run", device="cpu")
+    few = "data fake size=32 classes=10 images=64"
+    run = recipe.run(text, f"epochs 1; {few}", out=tmp_path / "run", device="cpu")
     assert any(note.startswith("precision fp16 runs as") for note in run.summary["notes"])
     assert run.summary["precision"] in ("bf16", "fp32")
 
@@ -357,11 +361,10 @@ def test_the_six_statements_of_the_readme_train(tmp_path: Path, capsys: pytest.C
 def test_the_run_of_another_own_model_is_refused(tmp_path: Path) -> None:
     """Their plans are equal, for no recipe describes them."""
 
-    def own(seed: int) -> recipe.Program:
-        torch.manual_seed(seed)
-        return recipe.compile(
-            "data fake size=32 classes=10 images=24; batch 8; epochs 1", base=resnet18(num_classes=10)
-        )
+    def own(bias: float) -> recipe.Program:
+        module = small()
+        torch.nn.init.constant_(module.get_parameter("fc.bias"), bias)
+        return recipe.compile(f"{DATA}; batch 8; epochs 1", base=module)
 
     recipe.run(own(0), out=tmp_path / "own", device="cpu")
     assert recipe.run(own(0), out=tmp_path / "own", device="cpu", resume=True).summary["steps"] == 3

@@ -7,20 +7,22 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import onnxruntime
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from tests.engine.helpers import train
 
-SHORT = "batch 8; epochs 1; lr 0.05"
+SHORT = "batch 8; epochs 1; lr 0.01"
 FAKE = f"data fake size=32 classes=10 images=8; {SHORT}"
 """One step of eight images."""
 
 Trained = Callable[[str], Path]
 """From a recipe to the folder of its finished run, the same for all tests of a module."""
 
-ALONE = """
+SERVE = """
 import importlib.util, sys
 
 class NoRecipe:
@@ -32,13 +34,20 @@ sys.meta_path.insert(0, NoRecipe())
 import torch
 from safetensors.torch import load_file, save_file
 
-spec = importlib.util.spec_from_file_location("exported", sys.argv[1])
-exported = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(exported)
-with torch.inference_mode():
-    logits = exported.load()(load_file(sys.argv[2])["images"])
-assert not any(name.partition(".")[0] == "recipe" for name in sys.modules)
-save_file({"logits": logits}, sys.argv[2])
+torch.set_num_threads(1)
+for line in sys.stdin:
+    script, exchanged = line.rstrip().split("|")
+    try:
+        spec = importlib.util.spec_from_file_location("exported", script)
+        exported = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(exported)
+        with torch.inference_mode():
+            logits = exported.load()(load_file(exchanged)["images"])
+        assert not any(name.partition(".")[0] == "recipe" for name in sys.modules)
+        save_file({"logits": logits}, exchanged)
+        print("done", flush=True)
+    except BaseException as error:
+        print(f"{type(error).__name__}: {error}".replace("\\n", " "), flush=True)
 """
 
 
@@ -50,12 +59,26 @@ def alone(*arguments: object, cwd: Path) -> str:
     return done.stdout
 
 
-def logits_alone(script: Path, images: Tensor, folder: Path) -> Tensor:
-    """What exported source gives in a process that can't import recipe, started in another folder."""
-    exchanged = folder / "exchanged.safetensors"
-    save_file({"images": images}, exchanged)
-    alone("-c", ALONE, script.resolve(), exchanged.resolve(), cwd=folder)
-    return load_file(exchanged)["logits"]
+class Lonely:
+    """A process that can't import recipe, and calculates what exported source gives."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        call = [sys.executable, "-I", "-c", SERVE]
+        self.process = subprocess.Popen(call, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def logits(self, script: Path, images: Tensor) -> Tensor:
+        exchanged = self.folder / "exchanged.safetensors"
+        save_file({"images": images}, exchanged)
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(f"{script.resolve()}|{exchanged.resolve()}\n")
+        self.process.stdin.flush()
+        assert self.process.stdout.readline() == "done\n"
+        return load_file(exchanged)["logits"]
+
+    def end(self) -> None:
+        self.process.communicate()
 
 
 def own_logits(model: nn.Module, images: Tensor) -> Tensor:
@@ -73,4 +96,11 @@ def off(found: Tensor, expected: Tensor) -> float:
     return float((found - expected).abs().max() / expected.abs().max())
 
 
-__all__ = ["FAKE", "SHORT", "alone", "images", "logits_alone", "off", "own_logits", "train"]
+def onnx_logits(path: Path, images: Tensor) -> Tensor:
+    """What onnxruntime makes of images with an exported file."""
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    (found,) = session.run(["logits"], {"images": images.numpy()})
+    return torch.from_numpy(np.asarray(found))
+
+
+__all__ = ["FAKE", "SHORT", "Lonely", "alone", "images", "off", "onnx_logits", "own_logits", "train"]

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 from pathlib import Path
 
-import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import torch
-from torch import Tensor
 
 import recipe
 from recipe.engine import Run
 from recipe.formats import onnx as exporter
-from tests.export.helpers import FAKE, SHORT, images, off, own_logits, train
+from tests.export.helpers import FAKE, images, off, onnx_logits, own_logits, train
 from tests.helpers import command
 
 
@@ -25,40 +21,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return train(tmp_path_factory.mktemp("runs") / "deep", text=f"base resnet18; tweak C D; {FAKE}")
 
 
-def logits(path: Path, x: Tensor) -> Tensor:
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    (found,) = session.run(["logits"], {"images": x.numpy()})
-    return torch.from_numpy(np.asarray(found))
-
-
 def test_it_gives_the_run_s_logits_for_a_batch_of_any_size(run: Run, tmp_path: Path) -> None:
     done = recipe.export(run.folder, to="onnx", out=tmp_path / "x.onnx")
     assert done.difference is not None
     assert done.difference < 1e-5
     for count in (1, 2, 5):
         x = images(count, 3, 32, 32)
-        assert off(logits(tmp_path / "x.onnx", x), own_logits(run.model, x)) < 1e-5
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "text",
-    [
-        f"base mobilenet_v2; ema 0.9; {FAKE}",
-        f"base timm:resnet18; tweak D; {FAKE}",
-        f"base resnet50; tweak A; {FAKE}",
-        f"base convnext_tiny; tweak stochastic-depth 0.3; {FAKE}",
-        f"base resnext50_32x4d; tweak C D; {FAKE}",
-        f"base resnet18; tweak se blurpool stochastic-depth; {FAKE}",
-        f"base googlenet; data fake size=64 classes=10 images=8; {SHORT}",
-    ],
-)
-def test_it_gives_the_logits_of_other_models(text: str, tmp_path: Path) -> None:
-    run = train(tmp_path / "run", text=text)
-    recipe.export(run.folder, to="onnx", out=tmp_path / "x.onnx")
-    size = json.loads(next(p.value for p in onnx.load(tmp_path / "x.onnx").metadata_props if p.key == "image_size"))
-    x = images(3, 3, size, size)
-    assert off(logits(tmp_path / "x.onnx", x), own_logits(run.model, x)) < 1e-5
+        assert off(onnx_logits(tmp_path / "x.onnx", x), own_logits(run.model, x)) < 1e-5
 
 
 def test_it_says_what_it_is_and_nothing_of_this_machine(run: Run, tmp_path: Path) -> None:

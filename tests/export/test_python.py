@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors import safe_open
 
 import recipe
 from recipe.api import Insert, Layer, Net, SetAttribute, Site, Substitute, Trick, trick
@@ -25,45 +24,7 @@ from recipe.engine import open_sets
 from recipe.formats.surgery import Surgery
 from recipe.objective import Preparation
 from recipe.registry import Offer, Vocabulary
-from tests.export.helpers import FAKE, SHORT, alone, images, logits_alone, off, own_logits, train
-from tests.helpers import ROOT
-
-RUNS = [
-    f"base resnet18; {FAKE}",
-    f"base timm:resnet18; tweak D; {FAKE}",
-    f"base mobilenet_v2; ema 0.9; {FAKE}",
-    *(
-        pytest.param(text, marks=pytest.mark.slow)
-        for text in (
-            f"base resnet18; ema 0.9; {FAKE}",
-            f"base resnet50; tweak A; {FAKE}",
-            f"base resnet50; tweak C D; init zero-gamma; {FAKE}",
-            f"base resnext50_32x4d; tweak C D; {FAKE}",
-            f"base resnet18; tweak se blurpool stochastic-depth; {FAKE}",
-            f"base timm:resnet50d; tweak D se blurpool stochastic-depth; {FAKE}",
-            f"base convnext_tiny; tweak stochastic-depth 0.3; decay no-bias norms=decay; {FAKE}",
-            f"base googlenet; data fake size=64 classes=10 images=8; {SHORT}",
-        )
-    ),
-]
-
-
-@pytest.mark.parametrize("text", RUNS)
-def test_the_source_gives_the_run_s_logits_where_there_is_no_recipe(tmp_path: Path, text: str) -> None:
-    run = train(tmp_path / "a run-1", text=text)
-    script, weights = tmp_path / "a_run_1.py", tmp_path / "a_run_1.weights.safetensors"
-    done = recipe.export(run.folder, to="python", out=script)
-    assert done.paths == (script, weights)
-    assert done.difference is not None
-    assert done.difference < 1e-5
-    (tmp_path / "elsewhere").mkdir()
-    x = images(3, 3, 64, 64)
-    assert off(logits_alone(script, x, tmp_path / "elsewhere"), own_logits(run.model, x)) < 1e-5
-    with safe_open(weights, framework="pt") as file:
-        assert file.metadata()["digest"] == run.summary["digest"]
-    for check in (["check"], ["format", "--check"]):
-        call = [sys.executable, "-m", "ruff", *check, "--config", str(ROOT / "pyproject.toml"), str(script)]
-        assert subprocess.run(call, capture_output=True, text=True).returncode == 0
+from tests.export.helpers import FAKE, SHORT, alone, images, off, own_logits, train
 
 
 def surgery(program: Program) -> str:
@@ -221,7 +182,7 @@ def folder_of_images(root: Path) -> Path:
 def photos(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
     """A folder of images, the source exported from a run on it, and the run's recipe."""
     root = tmp_path_factory.mktemp("photos")
-    text = f'base resnet18; data folder "{folder_of_images(root / "images")}" size=32 workers=0; {SHORT}'
+    text = f'base shufflenet_v2_x0_5; data folder "{folder_of_images(root / "images")}" size=32 workers=0; {SHORT}'
     run = train(root / "run", text=text)
     recipe.export(run.folder, to="python", out=root / "photos.py")
     return root / "images", root / "photos.py", text
@@ -242,7 +203,7 @@ def test_preprocess_is_what_the_run_evaluated_on(photos: tuple[Path, Path, str])
 def test_preprocess_of_images_of_one_size_takes_all_of_them(tmp_path: Path) -> None:
     from sklearn.datasets import load_digits
 
-    run = train(tmp_path / "digits", text="base resnet18; data digits size=24; batch 512; epochs 1")
+    run = train(tmp_path / "digits", text="base shufflenet_v2_x0_5; data digits size=24; batch 512; epochs 1; lr 0.01")
     recipe.export(run.folder, to="python", out=tmp_path / "digits.py")
     preprocess = runpy.run_path(str(tmp_path / "digits.py"))["preprocess"]
     sets = open_sets(run_plan(run.folder))
@@ -278,7 +239,7 @@ def test_the_source_says_what_it_is(photos: tuple[Path, Path, str]) -> None:
     root, script, _ = photos
     text = script.read_text()
     about = inspect.cleandoc(runpy.run_path(str(script))["__doc__"])
-    assert about.startswith("resnet18, trained by this recipe (plan ")
+    assert about.startswith("shufflenet_v2_x0_5, trained by this recipe (plan ")
     assert f'    data folder "{root}" size=32 workers=0 on-error=fail\n' in about
     assert "The centre of the image, 224/256 of its short side, is resized to 32 × 32 pixels" in about
     assert "import recipe" not in text

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from functools import cache
+from typing import Any
 
+import pytest
 import torch
 from torch import nn
 
@@ -47,6 +50,17 @@ def outputs(model: nn.Module, inputs: torch.Tensor, training: bool) -> tuple[tor
         torch.manual_seed(0)
         result = model.train(training)(inputs)
     return tuple(result) if isinstance(result, tuple) else (result,)
+
+
+def of_one_worker(names: Iterable[str], quick: Sequence[str]) -> list[Any]:
+    """Names of models for `parametrize`: what is asked of a model is asked by one worker, which compiles it once.
+
+    All but the ``quick`` ones are slow.
+    """
+    return [
+        pytest.param(name, marks=[pytest.mark.xdist_group(f"stock {name}"), *[pytest.mark.slow] * (name not in quick)])
+        for name in names
+    ]
 
 
 @cache

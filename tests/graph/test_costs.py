@@ -8,14 +8,12 @@ import recipe
 from recipe.graph.shapes import on_meta
 from recipe.tricks.base import TORCHVISION
 
-from .helpers import stock_program
+from .helpers import of_one_worker, stock_program
 
 FEW = ("resnet18", "mobilenet_v2", "vgg11")
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in FEW)) for name in TORCHVISION]
-)
+@pytest.mark.parametrize("name", of_one_worker(TORCHVISION, FEW))
 def test_flops_and_parameters_of_every_classifier(name):
     program = stock_program(name)
     stock = on_meta(lambda: program.plan.base.trick.build(None)).eval()

@@ -7,15 +7,14 @@ import torchvision
 import recipe
 from recipe.tricks.base import TORCHVISION
 
-from .helpers import copy_by_name, images, outputs, randomise, shapes, stock_program
+from .helpers import copy_by_name, images, of_one_worker, outputs, randomise, shapes, stock_program
 
 
 def test_the_list_of_classifiers_is_torchvisions():
     assert sorted(TORCHVISION) == sorted(torchvision.models.list_models(module=torchvision.models))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", TORCHVISION)
+@pytest.mark.parametrize("name", of_one_worker(TORCHVISION, ("resnet18", "mobilenet_v2", "vgg11")))
 def test_every_classifier_compiles(name):
     program = stock_program(name)
     assert program.edits == ()

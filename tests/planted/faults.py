@@ -1,0 +1,203 @@
+"""Faults that are planted in the code, one at a time, to see whether the suite finds them."""
+
+from __future__ import annotations
+
+import attrs
+
+
+@attrs.frozen
+class Fault:
+    """One change that makes the code wrong, and the tests that are expected to find it."""
+
+    name: str
+    file: str
+    before: str
+    after: str
+    tests: str
+    """Files or folders of tests, with a blank between them. Where these pass, all tests are run."""
+
+
+FAULTS = (
+    Fault(
+        "a loss term with the wrong sign",
+        "recipe/objective.py",
+        'loss = loss + ask(use, "penalise"',
+        'loss = loss - ask(use, "penalise"',
+        "tests/tricks",
+    ),
+    Fault(
+        "label smoothing over one class too many",
+        "tricks/loss_smooth.py",
+        "epsilon / (classes - 1)",
+        "epsilon / classes",
+        "tests/tricks",
+    ),
+    Fault(
+        "a resume that forgets the average",
+        "recipe/trainer.py",
+        'self.average.model.load_state_dict(state["average"] or state["model"])',
+        'self.average.model.load_state_dict(state["model"])',
+        "tests/engine tests/durability",
+    ),
+    Fault(
+        "a resume that forgets the momentum",
+        "recipe/trainer.py",
+        "        self.update.optimizer.load_state_dict(state)\n",
+        "",
+        "tests/engine tests/durability",
+    ),
+    Fault(
+        "inputs that lose channels-last",
+        "recipe/trainer.py",
+        "            inputs = inputs.contiguous(memory_format=torch.channels_last)\n        frozen",
+        "            inputs = inputs.contiguous()\n        frozen",
+        "tests/gpu tests/engine",
+    ),
+    Fault(
+        "shares of two processes that overlap",
+        "recipe/loading.py",
+        "start, stop = (2 * (pairs * at // world) for at in (rank, rank + 1))",
+        "start, stop = (2 * (pairs * at // world) for at in (max(0, rank - 1), rank + 1))",
+        "tests/durability",
+    ),
+    Fault(
+        "a gradient that is not averaged over processes",
+        "recipe/trainer.py",
+        "weight = self.ranks.world / (batch.total",
+        "weight = 1 / (batch.total",
+        "tests/durability",
+    ),
+    Fault(
+        "augmentations that are the same in each epoch",
+        "recipe/draws.py",
+        "key = hashed(self.seed, zlib.crc32(self.stream.encode()), self.epoch, self.indices",
+        "key = hashed(self.seed, zlib.crc32(self.stream.encode()), 0, self.indices",
+        "tests/tricks",
+    ),
+    Fault(
+        "images in the same order in each epoch",
+        "recipe/draws.py",
+        'zlib.crc32(b"order"), epoch, np.arange',
+        'zlib.crc32(b"order"), 0, np.arange',
+        "tests/tricks tests/engine",
+    ),
+    Fault(
+        "a cosine that ends an epoch late",
+        "recipe/training.py",
+        "total = self.epochs - self.warmup\n",
+        "total = self.epochs - self.warmup + 1\n",
+        "tests/tricks",
+    ),
+    Fault(
+        "an update although a gradient is not finite",
+        "recipe/update.py",
+        "            elif not guard.broken:\n",
+        "            else:\n",
+        "tests/durability",
+    ),
+    Fault(
+        "the newest checkpoint is removed, not the oldest",
+        "recipe/checkpoint.py",
+        "for old in (*saved[:at][:-keep], *saved[at:]):",
+        "for old in (*saved[:at][keep:], *saved[at:]):",
+        "tests/durability",
+    ),
+    Fault(
+        "a file takes its place before it is on the disk",
+        "recipe/files.py",
+        "            os.fsync(file.fileno())\n",
+        "",
+        "tests/durability",
+    ),
+    Fault(
+        "tweak D pools with padding in the mean",
+        "tricks/tweak_d.py",
+        '"count_include_pad": False',
+        '"count_include_pad": True',
+        "tests/graph",
+    ),
+    Fault(
+        "zero gamma at the first normalisation of a block",
+        "tricks/init_zero_gamma.py",
+        'layer = block.last_norm[0].partition("#")[0]',
+        'layer = block.last_norm[0].partition("#")[0].replace("bn2", "bn1").replace("bn3", "bn1")',
+        "tests/graph",
+    ),
+    Fault(
+        "a rewrite whose new parameters nobody accounts for",
+        "recipe/graph/apply.py",
+        "        if name in after and not name.startswith(made):\n",
+        "        if False:\n",
+        "tests/graph tests/plugins",
+    ),
+    Fault(
+        "a diff that passes a changed value by",
+        "recipe/compare/words.py",
+        "        if identities[0] == identities[1]:\n",
+        "        if identities[0] == identities[1] or field.word == a.declared.fields[-1].word:\n",
+        "tests/compare",
+    ),
+    Fault(
+        "an include from outside of the recipe's folder",
+        "recipe/layers.py",
+        "    if not path.is_relative_to(root):\n",
+        "    if False:\n",
+        "tests/test_layers.py tests/test_bad_input.py",
+    ),
+    Fault(
+        "crops with their sides exchanged",
+        "recipe/decode.py",
+        "top, left, height, width = box.tolist()",
+        "left, top, height, width = box.tolist()",
+        "tests/test_decode.py",
+    ),
+    Fault(
+        "top-5 over four",
+        "recipe/meters.py",
+        ".topk(5)",
+        ".topk(4)",
+        "tests/engine tests/tricks",
+    ),
+    Fault(
+        "a difference of rows in the wrong direction",
+        "recipe/ablation/table.py",
+        "difference(line.values, self.lines[line.reference].values)",
+        "difference(self.lines[line.reference].values, line.values)",
+        "tests/ablation",
+    ),
+    Fault(
+        "an ablation takes up the run of another recipe",
+        "recipe/ablation/home.py",
+        'if summary.get("digest") != task.plan.digest:',
+        "if not summary:",
+        "tests/ablation",
+    ),
+    Fault(
+        "exported source that normalises by the wrong deviation",
+        "recipe/formats/python.py",
+        "STD = {run.sets.std!r}",
+        "STD = {run.sets.mean!r}",
+        "tests/export",
+    ),
+    Fault(
+        "fp16 without a loss scaler",
+        "recipe/devices.py",
+        "found = Precision(asked, dtype, dtype is torch.float16, device, reason)",
+        "found = Precision(asked, dtype, False, device, reason)",
+        "tests/engine",
+    ),
+    Fault(
+        "a signal that is forgotten",
+        "recipe/loop.py",
+        "                if number and not over:\n",
+        "                if number and over:\n",
+        "tests/engine tests/durability",
+    ),
+    Fault(
+        "a cache that does not see that a weights file has changed",
+        "recipe/cache.py",
+        '"files": sorted(_files(plan)),',
+        '"files": [],',
+        "tests/compare",
+    ),
+)
