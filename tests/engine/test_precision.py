@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 import torch
 
 from recipe.devices import BF16, WAYS, cpu_bf16, pick, precision
 from recipe.diagnostics import RecipeError
+from tests.engine.helpers import TINY, train
 from tests.helpers import command
 
 CPU = torch.device("cpu")
@@ -87,6 +91,24 @@ def test_the_doctor_tells_what_runs_in_place_of_what(
     at = next(place for place, line in enumerate(lines) if line.startswith("cpu:"))
     assert lines[at].endswith(f"(RECIPE_CPU_BF16 is {way})")
     assert [line.strip().partition(":")[0] for line in lines[at + 1 : at + 4]] == told
+
+
+@pytest.mark.parametrize(
+    ("way", "asked", "runs"),
+    [("none", "bf16", "fp32"), ("slow", "bf16", "bf16"), ("slow", "fp16", "fp32"), ("fast", "fp16", "bf16")],
+)
+def test_a_run_and_its_teacher_compute_in_what_the_cpu_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str, asked: str, runs: str
+) -> None:
+    monkeypatch.setenv(BF16, way)
+    teacher = tmp_path / "teacher.recipe"
+    teacher.write_text(f"{TINY}; epochs 1; precision {asked}".replace("epochs 2; ", ""))
+    run = train(tmp_path / "run", f'epochs 1; precision {asked}; loss distill "{teacher}"')
+    (taught,) = tmp_path.glob("teacher-*")
+    for summary in (run.summary, json.loads((taught / "summary.json").read_text())):
+        assert summary["precision"] == runs
+        told = [note for note in summary["notes"] if note.startswith(f"precision {asked} runs as {runs}: ")]
+        assert len(told) == (asked != runs)
 
 
 @pytest.mark.parametrize("name", ["cuda:99", "nonsense", "meta"])

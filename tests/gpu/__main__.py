@@ -52,16 +52,16 @@ def session_of(asked: argparse.Namespace) -> Session:
         ("right", 60, partial(right, session)),
         ("repeats", 30, partial(repeats, session)),
     ]
-    for model in MODELS:
+    for model in [*MODELS][: 1 if session.quick else None]:
         parts += [("speed", 30, partial(timed, session, model, form)) for form in forms]
     parts += [("speed", 30, partial(timed, session, "ResNet-50-D", form, held=False)) for form in forms]
     parts += [
         ("speed", 30, partial(timed, session, "ResNet-50-D", forms[0], tricks=PAPER)),
-        ("speed", 30, partial(timed, session, "ResNet-50-D", forms[0], tricks="augment trivial")),
         ("profile", 30, partial(profiled, session)),
         ("fed", 60, partial(fed, session)),
     ]
     if not session.quick:
+        parts.append(("speed", 30, partial(timed, session, "ResNet-50-D", forms[0], tricks="augment trivial")))
         compiled = [("ResNet-50-D", form, held) for form in forms for held in (True, False)]
         compiled += [("ResNet-50", form, True) for form in forms]
         parts += [("speed", 100, partial(timed, session, *one[:2], held=one[2], mode="compile")) for one in compiled]

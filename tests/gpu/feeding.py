@@ -23,12 +23,12 @@ from tests.gpu.session import Session
 
 def fed(session: Session) -> None:
     """Images a second of the loader alone, of the training that it feeds, and of the same training without it."""
-    photos, batch, steps = (64, 8, 2) if session.quick else (2048, 256, 24)
+    photos, batch, steps = (32, 4, 2) if session.quick else (2048, 256, 24)
     device, pin = session.device, session.cuda
     form = "bf16" if session.cuda else "fp32"
     with tempfile.TemporaryDirectory() as name, repeatable(device):
-        write_photos(Path(name), photos, distinct=32)
-        size = 64 if session.quick else SIZE
+        write_photos(Path(name), photos, distinct=8 if session.quick else 32)
+        size = 32 if session.quick else SIZE
         plan = plan_of(
             f"{DEEP}; augment crop flip; layout channels-last; lr 0.01; precision {form}; epochs 1000; batch {batch}",
             f'data folder "{name}" size={size}',

@@ -20,6 +20,8 @@ MODELS = {"ResNet-50-D": DEEP, "ResNet-50": "base resnet50"}
 PAPER = "augment flip jitter pca-noise mixup; loss smooth; ema 0.999; clip 1.0"
 """Tricks that each do a little on the device in every step."""
 REST = "optimizer nag; layout channels-last; lr 0.01; decay 1e-4 no-bias"
+QUICK = 32, 2
+"""Side of the images and size of a batch where a little is enough."""
 BYTES_AN_IMAGE = 359e6
 """What a step of ResNet-50 moves to and from memory for each image of 224 × 224, at the least, in half precision."""
 
@@ -65,7 +67,7 @@ def settings(device: torch.device, held: bool) -> Iterator[None]:
 
 def made(session: Session, model: str, form: str, batch: int, *more: str) -> Step:
     """A training step, to be taken again and again on the same batch."""
-    side, batch = (64, 8) if session.quick else (SIZE, batch)
+    side = QUICK[0] if session.quick else SIZE
     batch_now, sets = made_up(batch, side, CLASSES, session.device)
     data = f"data fake size={side} classes={CLASSES} workers=0"
     plan = plan_of(f"{MODELS[model]}; {REST}; {data}", f"batch {batch}", f"precision {form}", *filter(None, more))
@@ -76,7 +78,8 @@ def timed(
     session: Session, model: str, form: str, batch: int = 256, tricks: str = "", held: bool = True, mode: str = ""
 ) -> None:
     """Images a second of a training step, its time, and how much of that the host is busy with it."""
-    device, steps, turns = session.device, 1 if session.quick else 15, 3
+    device, steps, turns = session.device, 1 if session.quick else 15, 1 if session.quick else 3
+    batch = QUICK[1] if session.quick else batch
     torch._dynamo.reset()
     with settings(device, held):
         step = made(session, model, form, batch, tricks, mode)
@@ -90,11 +93,11 @@ def timed(
         "speed",
         model=model,
         precision=form,
-        batch=8 if session.quick else batch,
+        batch=batch,
         tricks=tricks or "bare",
         cudnn="as a run" if held else "free",
         mode=mode or "eager",
-        images_s=round((8 if session.quick else batch) / total, 1),
+        images_s=round(batch / total, 1),
         step_ms=round(1e3 * total, 2),
         host_ms=round(1e3 * host, 2),
         first_s=round(first, 1),
@@ -118,7 +121,9 @@ def profiled(session: Session) -> None:
 
     steps = 1 if session.quick else 3
     with settings(session.device, held=True):
-        step = made(session, "ResNet-50-D", "fp16" if session.cuda else "fp32", 256, PAPER)
+        step = made(
+            session, "ResNet-50-D", "fp16" if session.cuda else "fp32", QUICK[1] if session.quick else 256, PAPER
+        )
         seconds(step, 1 if session.quick else 5, session.device)
         with profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if session.cuda else [])]) as seen:
             seconds(step, steps, session.device)

@@ -1,0 +1,89 @@
+"""A session on a GPU: its budget, parts that fail, its page, and the whole of it in its quick form on a CPU."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.benchmarks.__main__ import merged
+from tests.gpu.page import read, section
+from tests.gpu.session import FILE, Session
+from tests.gpu.sets import SETS, waits
+from tests.helpers import ROOT
+
+MACHINE = {"part": "machine", "device": "a card", "torch": "2", "cudnn": 9, "python": "3", "cores": 2}
+
+
+def broken() -> None:
+    raise RuntimeError("no kernel\nand more")
+
+
+def test_what_fails_is_noted_and_what_the_budget_has_no_room_for_is_passed_over(tmp_path: Path) -> None:
+    session = Session(torch.device("cpu"), 100, tmp_path / "new")
+    session.run(
+        [
+            ("first", 10, broken),
+            ("second", 1000, lambda: session.tell("second", right=True)),
+            ("third", 10, lambda: session.tell("third", right=False, why="it differs")),
+        ]
+    )
+    written = [json.loads(line) for line in (tmp_path / "new" / FILE).read_text().splitlines()]
+    assert written == session.lines
+    assert [line["part"] for line in written] == ["first", "second", "third"]
+    assert written[0]["failed"] == "RuntimeError: no kernel"
+    assert written[1]["skipped"].startswith("it needs 1000 s, and ")
+    assert session.wrong == [written[0], written[2]]
+
+
+def test_the_page_shows_what_is_wrong_and_what_is_missing(tmp_path: Path) -> None:
+    tried = {"part": "right", "tricks": "sam", "off": 0.2, "finite": {"fp16": False}, "waits": {"update.py:3": 1}}
+    lines = [
+        {**MACHINE, "device": "another card"},
+        MACHINE,
+        {**tried, "right": False},
+        {**tried, "tricks": "clip", "off": 1e-4, "right": True},
+        {"part": "repeats", "precision": "fp16", "right": True},
+        {"part": "fed", "failed": "OSError: no room"},
+        {"part": "speed", "skipped": "it needs 100 s, and 3 are left"},
+    ]
+    file = tmp_path / FILE
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    page = section(read(file))
+    text = "\n".join(page)
+    assert page[0] == "## On a card"
+    assert "another card" not in text
+    assert "Right in 1 of 2 sets of tricks" in text
+    assert "| `sam` | 0.2 | {'fp16': False} | {'update.py:3': 1} |" in page
+    assert "clip" not in text
+    assert "The same bits twice: fp16 yes." in text
+    assert page[-1] == "Not measured: fed: OSError: no room; speed: it needs 100 s, and 3 are left."
+    kept = merged("# A\n\n## B\n\nb\n", text, whole=False)
+    assert kept.index("## B") < kept.index("## On a card")
+    assert merged(kept, text, whole=False) == kept, "a device has one section"
+
+
+def test_waits_that_are_known() -> None:
+    assert [waits(text, 16) for text in ("", "optimizer lars", "augment trivial", "clip 0.5")] == [0, 1, 64, 0]
+    assert len(SETS) == 27
+
+
+@pytest.mark.slow
+def test_on_a_cpu_its_quick_form_runs_to_the_end(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.gpu", "--quick", "--out", str(tmp_path)]
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    page = ROOT / "docs" / "benchmarks.md"
+    before = page.read_bytes()
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = [json.loads(line) for line in (tmp_path / FILE).read_text().splitlines()]
+    assert lines[-1]["part"] == "done"
+    assert {"machine", "right", "repeats", "speed", "profile", "fed"} <= {line["part"] for line in lines}
+    assert not [line for line in lines if "failed" in line or "skipped" in line or line.get("right") is False]
+    assert "### Fed from JPEG files" in done.stdout
+    assert page.read_bytes() == before
