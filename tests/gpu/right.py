@@ -18,6 +18,8 @@ from tests.gpu.session import Session
 from tests.gpu.sets import SETS, TOGETHER, waits
 
 BATCH, SIDE, CLASSES = 16, 64, 10
+KEPT = 60
+"""Seconds of the budget that are left for what comes after."""
 MOST = 5e-3
 """How far, in parts of its norm, a tensor may be from the CPU's after two steps in fp32; rounding is about 1e-4."""
 
@@ -85,6 +87,9 @@ def right(session: Session) -> None:
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     try:
         for text in (*SETS[:3], "clip 0.5", TOGETHER) if session.quick else (*SETS, TOGETHER):
+            if session.left < KEPT and not session.quick:
+                session.tell("right", tricks=text, skipped=f"{session.left:.0f} s are left")
+                continue
             with session.part(f"right: {text or 'bare'}"):
                 ours, theirs = trained(text, cpu, "fp32"), trained(text, device, "fp32")
                 halves = {form: trained(text, device, form) for form in ("fp16", "bf16")} if session.cuda else {}
