@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from recipe import loop
 from recipe.registry import Vocabulary
@@ -19,7 +19,13 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # as many workers as cores: a thread fo
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
 
-settings.register_profile("recipe", deadline=None, database=None, max_examples=40 * helpers.MORE)
+settings.register_profile(
+    "recipe",
+    deadline=None,
+    database=None,
+    max_examples=40 * helpers.MORE,
+    suppress_health_check=[HealthCheck.too_slow],  # no test depends on how busy the machine is
+)
 settings.load_profile("recipe")
 
 

@@ -15,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.helpers import seed
 from tests.planted.faults import FAULTS, Fault
 
 ROOT = Path(__file__).parents[2]
@@ -23,13 +24,14 @@ PYTEST = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "auto", "--dist", "l
 
 def found(tree: Path, tests: list[str]) -> str:
     """The first test that fails in a folder; nothing where all pass."""
-    environment = {**os.environ, "PYTHONPATH": str(tree)}
+    environment = {**os.environ, "PYTHONPATH": str(tree), "RECIPE_TEST_SEED": str(seed())}
     call = [*PYTEST, "-p", "no:cacheprovider", *tests]
     done = subprocess.run(call, cwd=tree, env=environment, capture_output=True, text=True)
-    names = re.findall(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
+    names = re.findall(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", done.stdout, re.MULTILINE)
     if done.returncode and not names:
         return "the tests can't be run: " + (done.stdout + done.stderr).strip().splitlines()[-1]
-    return names[0] if names else ""
+    said = re.search(r"^E +(.+)$", done.stdout, re.MULTILINE)
+    return f"{names[0]}: {said[1][:120] if said else ''}" if names else ""
 
 
 def plant(fault: Fault, tree: Path) -> None:
@@ -52,7 +54,7 @@ def main(words: list[str]) -> int:
             began = time.monotonic()
             test = found(tree, fault.tests.split()) or found(tree, [])
         unseen += not test
-        print(f"{fault.name}: {test or 'NOT FOUND'} ({time.monotonic() - began:.0f} s)", flush=True)
+        print(f"{fault.name} ({time.monotonic() - began:.0f} s): {test or 'NOT FOUND'}", flush=True)
     return int(unseen > 0)
 
 

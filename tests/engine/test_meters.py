@@ -1,0 +1,52 @@
+"""What is counted of a training and of an evaluation, against scikit-learn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import accuracy_score, log_loss, top_k_accuracy_score
+
+from recipe.meters import Meter
+from recipe.ranks import Ranks
+
+CLASSES = 12
+
+
+@pytest.fixture
+def parts() -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Logits and labels of several batches, none of them of one size."""
+    generator = torch.Generator().manual_seed(0)
+    sizes = (7, 32, 1, 60)
+    return [
+        (torch.randn(size, CLASSES, generator=generator), torch.randint(0, CLASSES, (size,), generator=generator))
+        for size in sizes
+    ]
+
+
+@pytest.mark.parametrize("distributions", [False, True])
+def test_loss_top_1_and_top_5_are_means_over_images(
+    parts: list[tuple[torch.Tensor, torch.Tensor]], distributions: bool
+) -> None:
+    meter = Meter.on(torch.device("cpu"), top5=True)
+    for logits, labels in parts:
+        targets = torch.nn.functional.one_hot(labels, CLASSES).float() if distributions else labels
+        meter.add(torch.nn.functional.cross_entropy(logits, targets), logits, targets)
+    found = meter.read(Ranks())
+    logits, labels = (torch.cat(kind).numpy() for kind in zip(*parts, strict=True))
+    every = np.arange(CLASSES)
+    assert found["top1"] == pytest.approx(accuracy_score(labels, logits.argmax(1)))
+    assert found["top5"] == pytest.approx(top_k_accuracy_score(labels, logits, k=5, labels=every))
+    chances = torch.from_numpy(logits).double().softmax(1).numpy()
+    assert found["loss"] == pytest.approx(log_loss(labels, chances, labels=every), rel=1e-5)
+
+
+def test_a_meter_that_goes_on_counts_what_it_had_and_speeds_what_is_new() -> None:
+    logits, labels = torch.eye(CLASSES), torch.arange(CLASSES)
+    before = Meter.on(torch.device("cpu"))
+    before.add(torch.tensor(2.0), logits, labels)
+    meter = Meter.on(torch.device("cpu"))
+    meter.restore(before.state())
+    meter.add(torch.tensor(5.0), logits[:6], labels[:6].flip(0))
+    assert meter.read(Ranks()) == {"loss": (12 * 2 + 6 * 5) / 18, "top1": 12 / 18}
+    assert meter.fresh == 6

@@ -1,0 +1,45 @@
+"""Each parameter that comes or goes is one that an edit tells of."""
+
+from __future__ import annotations
+
+import pytest
+
+from recipe.diagnostics import RecipeError
+from recipe.edits import Edit, Insert, Layer, SetAttribute, Substitute
+from recipe.graph.apply import Shapes, account
+
+NORM = Layer("BatchNorm2d", {"num_features": 8})
+BEFORE: Shapes = {"conv.weight": (8, 3, 3, 3), "fc.weight": (10, 8)}
+REPLACED = Substitute("conv", (("conv.small", NORM),))
+INSERTED = Insert("conv", (("conv_norm", NORM),), after=True)
+STRIDE = SetAttribute("conv", "stride", (1, 1), (2, 2))
+
+
+@pytest.mark.parametrize(
+    ("after", "edits"),
+    [
+        (BEFORE, ()),
+        (BEFORE, (STRIDE,)),
+        ({"fc.weight": (10, 8), "conv.small.weight": (8,)}, (REPLACED,)),
+        ({**BEFORE, "conv_norm.weight": (8,), "conv_norm.bias": (8,)}, (INSERTED,)),
+        ({"fc.weight": (10, 8)}, (Substitute("conv", ()),)),
+    ],
+)
+def test_what_edits_tell_of_is_accounted_for(after: Shapes, edits: tuple[Edit, ...]) -> None:
+    account("tweak odd", BEFORE, after, edits)
+
+
+@pytest.mark.parametrize(
+    ("after", "edits", "said"),
+    [
+        ({"fc.weight": (10, 8)}, (), "loses the parameter `conv.weight`, which none of its edits replaces"),
+        ({"fc.weight": (10, 8)}, (STRIDE, INSERTED), "loses the parameter `conv.weight`"),
+        ({**BEFORE, "fc.weight": (12, 8)}, (REPLACED,), "loses the parameter `fc.weight`"),
+        ({**BEFORE, "bias": (8,)}, (), "makes the parameter `bias`, which none of its edits tells of"),
+        ({**BEFORE, "conv_norm2.weight": (8,)}, (INSERTED,), "makes the parameter `conv_norm2.weight`"),
+    ],
+)
+def test_what_no_edit_tells_of_is_refused(after: Shapes, edits: tuple[Edit, ...], said: str) -> None:
+    with pytest.raises(RecipeError, match="E104") as caught:
+        account("tweak odd", BEFORE, after, edits)
+    assert f"`tweak odd` {said}" in str(caught.value)
