@@ -56,7 +56,7 @@ def pick(name: str | None = None) -> torch.device:
 
 
 BF16 = "RECIPE_CPU_BF16"
-"""The environment variable that holds a CPU to another's way with bf16: one of `WAYS`. Meant for tests."""
+"""The environment variable that overrides the CPU's support for bf16 with one of `WAYS`. Meant for tests."""
 WAYS = ("none", "slow", "fast")
 
 
@@ -144,12 +144,14 @@ def repeatable(device: torch.device) -> Iterator[None]:
 
 
 OUT_OF_MEMORY = (
-    "out of memory",  # of the CUDA driver, past torch's allocator
+    "CUDA error: out of memory",  # of the driver, past torch's allocator
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_ALLOC_FAILED",
-    "ALLOCATION_FAILED",  # cuDNN 9: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED and its like
-    "can't allocate memory",  # on a CPU
+    "DEVICE_ALLOCATION_FAILED",  # cuDNN 9: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED
+    "DefaultCPUAllocator: can't allocate memory",
 )
+"""How the libraries under torch say that there is too little memory."""
+
 MAYBE_OUT_OF_MEMORY = (
     "CUBLAS_STATUS_NOT_INITIALIZED",  # its handle found no room
     "CUDNN_STATUS_NOT_INITIALIZED",
@@ -157,7 +159,7 @@ MAYBE_OUT_OF_MEMORY = (
     "CUDNN_STATUS_EXECUTION_FAILED",
     "unable to find an engine to execute this computation",  # every one of cuDNN's wanted more room than there was
 )
-"""How libraries under torch say that there is too little memory, or what they may mean by it."""
+"""What they also say for other reasons."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -60,6 +60,11 @@ class fault_of(contextlib.AbstractContextManager[None]):
     def __init__(self, use: Use, what: str, *, at: Span | None = None) -> None:
         self.use, self.what, self.at = use, what, at
 
+    @property
+    def _trains(self) -> bool:
+        """Whether it runs in a training, which tells of too little memory."""
+        return self.what not in HOOKS or HOOKS[self.what].when not in ("plan", "compile", "export")
+
     def __exit__(self, kind: object, error: BaseException | None, *_: object) -> None:
         if error is None:
             return
@@ -68,7 +73,7 @@ class fault_of(contextlib.AbstractContextManager[None]):
         lets = HOOKS[self.what].lets if self.what in HOOKS else ()
         if isinstance(error, (*lets, KeyboardInterrupt, Interrupted, GeneratorExit)):  # the last three are others' wish
             return
-        if _is_out_of_memory(error):
+        if self._trains and _is_out_of_memory(error):
             return
         why = first_line(error) + _line_of(error, self.use)  # sys.exit too
         raise broken(self.use, self.what, why, at=self.at) from error

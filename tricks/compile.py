@@ -13,12 +13,15 @@ if TYPE_CHECKING:
     from recipe.api import Plan
 
 CAPTURED = ("reduce-overhead", "max-autotune")
-"""Modes that replay CUDA graphs, in whose memory gradients lie until the next replay."""
+"""Modes that replay CUDA graphs on a GPU, which keep gradients in memory that the next replay overwrites."""
 
 
 @trick("compile")
 class Compile(Trick):
-    """Compile the rewritten model with torch.compile. The first batches take longer; it needs a C++ compiler."""
+    """Compile the rewritten model with torch.compile. The first batches take longer; it needs a C++ compiler.
+
+    `reduce-overhead` and `max-autotune` capture CUDA graphs on a GPU, and can't compute a batch in parts.
+    """
 
     mode: str = choice("default", "mode of torch.compile", of=("default", *CAPTURED))
 
@@ -26,8 +29,10 @@ class Compile(Trick):
         training = plan.training
         in_parts = training.micro_auto or (training.micro is not None and training.micro < training.batch)
         if self.mode in CAPTURED and in_parts:
-            message = f"`compile {self.mode}` can't add up the gradients of a batch that is computed in parts"
-            help = "use `compile` alone, which can, or leave `batch micro` out"
+            message = (
+                f"`compile {self.mode}` captures CUDA graphs, which can't add up the gradients of parts of a batch"
+            )
+            help = "use `compile` without a mode, or leave `batch micro` out"
             raise fail("E030", message, help=help)
         return ()
 

@@ -32,10 +32,10 @@ def command() -> None:
     try:
         import torch
 
-        from recipe.devices import BF16, cores
+        from recipe.devices import BF16, cores, cpu_bf16
     except Exception as error:  # as a damaged package of others makes it fail
         raise fail("E110", f"torch can't be imported: {type(error).__name__}: {error}") from error
-    held = f" ({BF16} is {os.environ[BF16]})" if os.environ.get(BF16) else ""
+    held = f" ({BF16} is {cpu_bf16()})" if os.environ.get(BF16) else ""
     _device(torch.device("cpu"), f"cpu: {cores()} cores, {torch.get_num_threads()} threads{held}")
     for index in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(index)

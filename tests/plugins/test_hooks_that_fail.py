@@ -225,6 +225,14 @@ def test_what_a_hook_prints_is_no_part_of_the_output(tmp_path: Path) -> None:
     assert json.loads(found.stdout)["schema_version"]
 
 
+def test_what_a_trick_says_of_memory_of_its_own_is_its_fault(tmp_path: Path) -> None:
+    body = 'raise RuntimeError("my cache ran out of memory slots")'
+    for head, code in (("rewrite(self, net)", "E105"), ("augment(self, images, draws)", "E080")):
+        slot = "stem" if code == "E105" else "inputs"
+        error = told(TINY, PLAIN.format(slot=slot, head=head, body=body), tmp_path)
+        assert (error.code, "my cache ran out of memory slots" in error.message) == (code, True)
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), torch.OutOfMemoryError("full")])
 def test_what_is_no_fault_of_a_trick_passes(error: BaseException) -> None:
     def raising(self: object, *given: object) -> None:
