@@ -8,10 +8,25 @@ from torch import Tensor, fx, nn
 
 from recipe.guest import ask
 from recipe.plan import Use
+from recipe.tensors import Buffers
 from recipe.training import Progress
 
-Pairs = tuple[tuple[Tensor, ...], tuple[Tensor, ...]]
-"""Tensors of an average, and those of the model that they follow, in the same order."""
+
+@attrs.frozen(eq=False)
+class Side:
+    """What of a model is averaged: its parameters, its running statistics, and its counts."""
+
+    weights: tuple[Tensor, ...]
+    statistics: Buffers
+    counts: Buffers
+
+    @classmethod
+    def of(cls, model: nn.Module) -> Side:
+        return cls(tuple(model.parameters()), Buffers.of(model, floating=True), Buffers.of(model, floating=False))
+
+    @property
+    def floats(self) -> list[Tensor]:
+        return [*self.weights, *self.statistics()]
 
 
 @attrs.frozen(eq=False)
@@ -20,25 +35,17 @@ class Average:
 
     model: fx.GraphModule
     use: Use
-    floats: Pairs
-    counts: Pairs
+    mine: Side
+    theirs: Side
 
     @classmethod
     def of(cls, averaged: fx.GraphModule, model: nn.Module, use: Use) -> Average:
-        """The average, in ``averaged``, of a model with the same tensors in the same order. Both keep their tensors."""
-        mine, theirs = ([*one.parameters(), *one.buffers()] for one in (averaged, model))
-        pairs = [(a.detach(), b.detach()) for a, b in zip(mine, theirs, strict=True)]
-        floats = [pair for pair in pairs if pair[0].is_floating_point()]
-        counts = [pair for pair in pairs if not pair[0].is_floating_point()]
-        return cls(averaged, use, _apart(floats), _apart(counts))
+        """The average, in ``averaged``, of a model with the same parameters and buffers in the same order."""
+        return cls(averaged, use, Side.of(averaged), Side.of(model))
 
     @torch.no_grad()
     def update(self, progress: Progress) -> None:
         """Follow the model after an update."""
-        ask(self.use, "average", *self.floats, progress)
-        if self.counts[0]:
-            torch._foreach_copy_(*self.counts)
-
-
-def _apart(pairs: list[tuple[Tensor, Tensor]]) -> Pairs:
-    return tuple(mine for mine, _ in pairs), tuple(theirs for _, theirs in pairs)
+        ask(self.use, "average", self.mine.floats, self.theirs.floats, progress)
+        if counts := self.mine.counts():
+            torch._foreach_copy_(counts, self.theirs.counts())

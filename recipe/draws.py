@@ -67,6 +67,10 @@ class Draws:
     step: int
     stream: str = ""
 
+    def of(self, stream: str) -> Draws:
+        """The draws of another trick for the same batch, by its words."""
+        return Draws(self.seed, self.epoch, self.indices, self.step, stream)
+
     def named(self, name: str) -> Draws:
         """The draws of the same trick for a purpose of its own, independent of its others."""
         own = self.stream if " " in self.stream else f"{self.stream} "  # the clauses of a verb have streams as well

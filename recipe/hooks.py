@@ -82,12 +82,12 @@ def _like(found: Any, given: torch.Tensor, *more: Any) -> bool:
 
 
 def _each_like(found: Any, given: Sequence[torch.Tensor], *more: Any) -> bool:
-    import torch
+    import torch  # once for all: there may be hundreds, in every step
 
     if not isinstance(found, Sequence) or len(found) != len(given):
         return False
     pairs = zip(found, given, strict=True)
-    return all(isinstance(one, torch.Tensor) and one.shape == other.shape for one, other in pairs)
+    return all(one is other or (isinstance(one, torch.Tensor) and one.shape == other.shape) for one, other in pairs)
 
 
 def _mixed(found: Any, images: torch.Tensor, targets: torch.Tensor, draws: Any) -> bool:

@@ -10,8 +10,10 @@ from torch import Tensor, nn
 
 from recipe.devices import may_be_out_of_memory
 from recipe.diagnostics import fail
+from recipe.guest import ask
 from recipe.loading import share
-from recipe.step import compiling, restored
+from recipe.step import compiling, sizes
+from recipe.tensors import restored
 from recipe.trainer import Trainer
 
 CGROUP = Path("/sys/fs/cgroup")
@@ -80,7 +82,22 @@ def settle(trainer: Trainer) -> None:
     if trainer.plan.training.compile_mode is None:
         _step(trainer, 2, trainer.parallel)
     else:
-        _step(trainer, trainer.images_at_a_time(), trainer.parallel, trainer.side())
+        _step(trainer, _at_a_time(trainer), trainer.parallel, _side(trainer))
+
+
+def _at_a_time(trainer: Trainer) -> int:
+    """How many images of a whole batch a process computes together."""
+    whole = len(trainer.sets.train.labels) if trainer.steps_per_epoch == 1 else trainer.plan.training.batch
+    mine = share(whole, trainer.ranks.rank, trainer.ranks.world)
+    return sizes(mine.stop - mine.start or min(2, whole), trainer.micro, trainer.even(whole))[0]
+
+
+def _side(trainer: Trainer) -> int:
+    """The side of the images of the next step, in pixels."""
+    side, progress = int(trainer.images["size"]), trainer.progress()
+    for use in trainer.plan.hooked("resolution"):
+        side = int(ask(use, "resolution", side, progress))
+    return side
 
 
 def _step(trainer: Trainer, images: int, model: nn.Module | None = None, side: int | None = None) -> None:
@@ -88,10 +105,10 @@ def _step(trainer: Trainer, images: int, model: nn.Module | None = None, side: i
     model, classes = (model or trainer.model).train(), trainer.prepare.classes
     side = side or trainer.images["size"]
     try:
-        with restored([*model.buffers()]):
+        with restored(lambda: [*model.buffers()]):
             _forward_and_backward(trainer, model, images, side, classes)
     finally:
-        trainer.update.optimizer.zero_grad(set_to_none=True)
+        trainer.update.forget_gradients()
 
 
 def _forward_and_backward(trainer: Trainer, model: nn.Module, images: int, side: int, classes: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -130,10 +131,13 @@ class Guard:
 
 def _are_finite(loss: Tensor, gradients: Sequence[Tensor | None], hopeless: Tensor | None) -> bool:
     """Whether a loss and its gradients, on a CPU, are finite, and the loss scale has hope."""
-    if not bool(loss.isfinite()) or (hopeless is not None and bool(hopeless)):
+    if not math.isfinite(loss) or (hopeless is not None and bool(hopeless)):
         return False
     found = [gradient for gradient in gradients if gradient is not None]
     infinite = torch.zeros(1)
     if found:  # this also multiplies them by 1, and is the quickest all the same
-        torch._amp_foreach_non_finite_check_and_unscale_(found, infinite, torch.ones(1))
+        try:
+            torch._amp_foreach_non_finite_check_and_unscale_(found, infinite, torch.ones(1))
+        except NotImplementedError:  # of complex numbers
+            return False
     return not bool(infinite)

@@ -90,19 +90,19 @@ class Preparation:
         targets = batch.labels.to(self.device, non_blocking=True)
         if self.boxes and self.sets.train.uniform:
             sides = [np.full(len(images), float(side)) for side in images.shape[-2:]]
-            boxes = ask(self.boxes[0], "box", attrs.evolve(draws, stream="crop"), *sides)
-            images = crop(images, torch.from_numpy(boxes).to(self.device, non_blocking=True))
+            boxes = ask(self.boxes[0], "box", draws.of("crop"), *sides)
+            images = crop(images, boxes)
         for use in self.augments:
-            images = ask(use, "augment", images, attrs.evolve(draws, stream=use.word))
+            images = ask(use, "augment", images, draws.of(use.word))
         images = self.normalised(images)
         if self.distributions:
             targets = F.one_hot(targets, self.classes).float()
         for use in self.softens:
             targets = ask(use, "soften", targets)
         if self.mixes:
-            drawn = int(attrs.evolve(draws, stream="mix").once() * len(self.mixes))
+            drawn = int(draws.of("mix").once() * len(self.mixes))
             use = self.mixes[drawn]
-            images, targets = ask(use, "mix", images, targets, attrs.evolve(draws, stream=use.word))
+            images, targets = ask(use, "mix", images, targets, draws.of(use.word))
         return images, targets
 
 

@@ -4,28 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
 from recipe.diagnostics import fail
-
-
-@contextlib.contextmanager
-def restored(tensors: Sequence[Tensor]) -> Iterator[None]:
-    """A context after which tensors hold what they held before it."""
-    kinds = [[one for one in tensors if one.dtype is dtype] for dtype in {one.dtype for one in tensors}]
-    kept = [[torch.empty_like(one) for one in kind] for kind in kinds]
-    with torch.no_grad():
-        for copies, kind in zip(kept, kinds, strict=True):  # a launch for each dtype
-            torch._foreach_copy_(copies, kind)
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            for copies, kind in zip(kept, kinds, strict=True):
-                torch._foreach_copy_(kind, copies)
 
 
 @contextlib.contextmanager
@@ -55,19 +39,27 @@ def step_seed(seed: int, step: int, rank: int) -> int:
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:7], "big")
 
 
-def parts(inputs: Tensor, targets: Tensor, micro: int | None, even: int | None = None) -> list[tuple[Tensor, Tensor]]:
-    """A batch cut into micro batches; a last one of a single image joins the one before it.
+def sizes(images: int, micro: int | None, even: int | None = None) -> list[int]:
+    """How many images each part of a batch has: ``micro``; a last one of a single image joins the one before it.
 
-    ``even`` cuts it into so many parts instead.
+    ``even`` cuts the batch into so many parts instead.
     """
     if even is not None:
-        return list(zip(inputs.tensor_split(even), targets.tensor_split(even), strict=True))
-    if micro is None or len(inputs) <= micro:
-        return [(inputs, targets)]
-    sizes = [micro] * (len(inputs) // micro)
-    rest = len(inputs) - sum(sizes)
+        return [images // even + (place < images % even) for place in range(even)]
+    if micro is None or images <= micro:
+        return [images]
+    found = [micro] * (images // micro)
+    rest = images - sum(found)
     if rest == 1:
-        sizes[-1] += 1
+        found[-1] += 1
     elif rest:
-        sizes.append(rest)
-    return list(zip(torch.split(inputs, sizes), torch.split(targets, sizes), strict=True))
+        found.append(rest)
+    return found
+
+
+def parts(inputs: Tensor, targets: Tensor, micro: int | None, even: int | None = None) -> list[tuple[Tensor, Tensor]]:
+    """A batch cut into its parts; see `sizes`."""
+    if micro is None and even is None:
+        return [(inputs, targets)]
+    cut = sizes(len(inputs), micro, even)
+    return list(zip(torch.split(inputs, cut), torch.split(targets, cut), strict=True))

@@ -25,7 +25,8 @@ from recipe.norms import synchronised
 from recipe.objective import Preparation, Teach, objective
 from recipe.plan import Plan
 from recipe.ranks import Ranks
-from recipe.step import compiling, parts, restored, set_seed, step_seed
+from recipe.step import compiling, parts, set_seed, step_seed
+from recipe.tensors import restored
 from recipe.training import Progress
 from recipe.update import Update, lay_out
 
@@ -52,6 +53,7 @@ class Trainer:
     parallel: nn.Module
     """The model as it is compiled, and shares its gradients."""
     forward: Callable[[Tensor], Any]
+    """How it is called."""
     update: Update
     average: Average | None
     prepare: Preparation
@@ -229,21 +231,6 @@ class Trainer:
         for name, weight in zip(self.update.names, self.update.weights, strict=True):
             weight.requires_grad_(name not in frozen)
 
-    def side(self) -> int:
-        """The side of the images of the next step, in pixels."""
-        side, progress = int(self.images["size"]), self.progress()
-        for use in self.plan.hooked("resolution"):
-            side = int(ask(use, "resolution", side, progress))
-        return side
-
-    def images_at_a_time(self) -> int:
-        """How many images of a whole batch this process computes together."""
-        whole = len(self.sets.train.labels) if self.steps_per_epoch == 1 else self.plan.training.batch
-        mine = share(whole, self.ranks.rank, self.ranks.world)
-        images = torch.empty(mine.stop - mine.start or min(2, whole), 0)
-        even = self._even(whole)
-        return len(parts(images, images, self.micro, even)[0][0])
-
     def _sized(self, inputs: Tensor, progress: Progress) -> Tensor:
         """Inputs (N, 3, H, W) at the resolution that a trick chooses for a step."""
         for use in self.plan.hooked("resolution"):
@@ -256,10 +243,10 @@ class Trainer:
         self, steps: list[Tensor], inputs: Tensor, targets: Tensor, batch: Batch, frozen: frozenset[str]
     ) -> Tensor:
         """The gradients at weights that are some steps aside; weights and buffers are what they were, to the bit."""
-        weights = [weight.detach() for weight in self.update.weights if weight.grad is not None]
-        with restored([*weights, *self.model.buffers()]):
-            torch._foreach_add_(weights, steps)
-            self.update.optimizer.zero_grad(set_to_none=True)
+        moved = [weight for weight in self.update.weights if weight.grad is not None]
+        with restored(lambda: [*(weight.detach() for weight in moved), *self.model.buffers()]):
+            torch._foreach_add_([weight.detach() for weight in moved], steps)
+            self.update.forget_gradients()
             return self._backward(inputs, targets, batch, None, frozen)
 
     def _backward(
@@ -271,7 +258,7 @@ class Trainer:
         seen: Tensor | None = None
         # Gradients are averaged over processes, each of which holds the share of the whole batch's mean.
         weight = self.ranks.world / (batch.total or len(inputs)) if batch.counted else 0.0
-        cut = parts(inputs, targets, self.micro, self._even(batch.total))
+        cut = parts(inputs, targets, self.micro, self.even(batch.total))
         for place, (x, y) in enumerate(cut, 1):
             with self.ranks.accumulating(self.parallel, more=place < len(cut)):
                 try:
@@ -295,7 +282,7 @@ class Trainer:
         assert seen is not None
         return seen
 
-    def _even(self, total: int) -> int | None:
+    def even(self, total: int) -> int | None:
         """In how many parts each process cuts its share of so many images, where all must take the same steps."""
         if not (self.plan.training.synchronised and self.ranks.several and self.micro):
             return None

@@ -53,8 +53,6 @@ class Update:
     """The same in the order of the network."""
     weights: tuple[nn.Parameter, ...]
     """The parameters, in the order of ``names``."""
-    values: tuple[Tensor, ...]
-    """The same without their history."""
 
     @classmethod
     def make(cls, plan: Plan, model: nn.Module, precision: Precision, device: torch.device) -> Update:
@@ -73,7 +71,6 @@ class Update:
             names=names,
             network=tuple(name for name, parameter in model.named_parameters() if parameter.requires_grad),
             weights=weights,
-            values=tuple(weight.detach() for weight in weights),
         )
 
     def frozen(self, progress: Progress) -> frozenset[str]:
@@ -96,6 +93,7 @@ class Update:
         if not uses:
             return None
         weights, gradients = self._trained()
+        weights = [weight.detach() for weight in weights]
         if self.scaler.is_enabled() and self.scaler._scale is not None:
             gradients = [*torch._foreach_div(gradients, self.scaler._scale.to(gradients[0].dtype))]
         steps = ask(uses[0], "perturb", weights, gradients)
@@ -122,7 +120,7 @@ class Update:
             elif not guard.broken:
                 with fault_of(self.optimizing, STEP):
                     optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        self.forget_gradients()
 
     @property
     def gradients(self) -> list[Tensor | None]:
@@ -138,9 +136,13 @@ class Update:
         return loss * factor
 
     def _trained(self) -> tuple[list[Tensor], list[Tensor]]:
-        """The weights that have a gradient, without their history, and these gradients."""
-        pairs = [(v, w.grad) for v, w in zip(self.values, self.weights, strict=True) if w.grad is not None]
-        return [value for value, _ in pairs], [gradient for _, gradient in pairs]
+        """The weights that have a gradient, and these gradients."""
+        pairs = [(weight, gradient) for weight in self.weights if (gradient := weight.grad) is not None]
+        return [weight for weight, _ in pairs], [gradient for _, gradient in pairs]
+
+    def forget_gradients(self) -> None:
+        for weight in self.weights:
+            weight.grad = None
 
     @torch.no_grad()
     def _adjust(self, step: int, loss: Tensor, progress: Progress) -> None:

@@ -85,16 +85,18 @@ def half(asked: str, device: torch.device, strict: bool) -> Precision:
     return Precision("fp16", torch.float16, True, device)
 
 
+@pytest.mark.parametrize("adjusted", ["", "clip 0.5"])
 @pytest.mark.parametrize("optimizer", ["nag", "sgd", "adamw", "lars"])
 @pytest.mark.parametrize("at", [1, 2])
 def test_a_loss_scaler_absorbs_what_its_scale_makes_infinite(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int, optimizer: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int, optimizer: str, adjusted: str
 ) -> None:
     monkeypatch.setattr(
         "recipe.engine.precision", lambda asked, device, strict: Precision("fp16", torch.float16, True, device)
     )
     words = vocabulary(at, "gradient", float("inf"))
-    program = recipe.compile(f"{TEXT}; optimizer {optimizer}; loss broken", base=small(), vocabulary=words)
+    text = f"{TEXT}; optimizer {optimizer}; loss broken; {adjusted}"
+    program = recipe.compile(text, base=small(), vocabulary=words)
     heap = [torch.full((100_000,), 7e30) for _ in range(50)]  # memory that the optimizer must not take for its own
     del heap
     run = recipe.run(program, out=tmp_path / "run", device="cpu", vocabulary=words)
@@ -133,3 +135,17 @@ def test_the_command_exits_with_3(tmp_path: Path) -> None:
     found = command("run", text, "--out", tmp_path / "run", "--device", "cpu")
     assert found.status == 3
     assert "error[E112]: the training diverged at step" in found.stderr
+
+
+def test_a_network_of_complex_weights_is_looked_at_too(tmp_path: Path) -> None:
+    class Complex(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.randn(3, 10, dtype=torch.complex64))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return (x.mean((2, 3)).to(torch.complex64) @ self.weight).abs()
+
+    program = recipe.compile(f"{TEXT}; optimizer lars; init stock".replace("batch micro 4; ", ""), base=Complex())
+    with pytest.warns(UserWarning, match="Casting complex values to real"):
+        assert recipe.run(program, out=tmp_path / "run", device="cpu").summary["steps"] == 6

@@ -19,6 +19,31 @@ from tests.durability.rank import norms
 DATA = "data fake size=32 classes=10 images=24"
 
 
+class MaxNorm(nn.Conv2d):
+    """A convolution that bounds its weights, by another tensor in the place of theirs."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.weight.data = torch.renorm(self.weight.data, 2, 0, 0.5)
+        return super().forward(x)
+
+
+class OwnNorm(nn.BatchNorm2d):
+    """A normalisation that puts another tensor in the place of its running mean."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            mean = x.detach().mean((0, 2, 3))
+            self.running_mean = 0.9 * self.running_mean + 0.1 * mean
+        return nn.functional.batch_norm(x, None, None, self.weight, self.bias, True)
+
+
+def replacing() -> nn.Module:
+    """A network whose layers replace tensors while they compute."""
+    torch.manual_seed(0)
+    return nn.Sequential(MaxNorm(3, 8, 3, 2), OwnNorm(8), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+                         nn.Linear(8, 10))  # fmt: skip
+
+
 @attrs.frozen(eq=False)
 class Steps:
     """What a training began with, what each of its steps was given, and what it left."""

@@ -9,6 +9,7 @@ from torch import nn
 from recipe.average import Average
 from recipe.training import Progress
 from tests.helpers import bind
+from tests.tricks.steps import replacing, steps
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.5, 0.9, 0.9999])
@@ -36,3 +37,19 @@ def test_the_average_is_the_plain_formula(decay):
 @pytest.mark.parametrize(("text", "decays"), [("ema", [0.9999]), ("ema 0.99", [0.99]), ("seed 1", [])])
 def test_a_recipe_says_whether_there_is_an_average(text, decays):
     assert [use.trick.decay for use in bind(f"base resnet18; {text}").hooked("average")] == decays
+
+
+def test_the_average_follows_tensors_that_take_the_place_of_others(tmp_path):
+    """As where a layer bounds its weights by assigning to them."""
+    states = []
+
+    def seen(trainer):
+        states.append([copy.deepcopy(one.state_dict()) for one in (trainer.model, trainer.average.model)])
+
+    found = steps(tmp_path / "run", "batch 8; epochs 1; lr 0.5; ema 0.5", replacing(), seen)
+    expected = copy.deepcopy(found.start.state_dict())
+    for update, (now, average) in enumerate(states):
+        kept = min(0.5, (1 + update) / (10 + update))
+        for name in ("0.weight", "1.running_mean", "5.bias"):
+            expected[name] = kept * expected[name] + (1 - kept) * now[name]
+            torch.testing.assert_close(average[name], expected[name], rtol=1e-5, atol=1e-6)

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from tests.helpers import bind
-from tests.tricks.steps import precision, steps
+from tests.tricks.steps import precision, replacing, steps
 
 RECIPE = "batch 8; epochs 2; lr 0.05; decay 0.01; optimizer sgd; sam"
 
@@ -89,3 +89,10 @@ def test_the_step_aside_has_the_length_of_the_radius():
     torch.testing.assert_close(F.cosine_similarity(*flat, dim=0), torch.tensor(1.0))
     nothing = use.trick.perturb(found, [torch.zeros_like(one) for one in found])
     assert not any(one.any() for one in nothing)
+
+
+def test_statistics_are_restored_also_where_another_tensor_takes_their_place(tmp_path):
+    texts = (RECIPE, RECIPE.replace("; sam", ""))
+    one, other = (steps(tmp_path / str(n), text, replacing()) for n, text in enumerate(texts))
+    assert torch.equal(one.after[0]["1.running_mean"], other.after[0]["1.running_mean"])
+    assert not torch.equal(one.after[0]["5.weight"], other.after[0]["5.weight"])
