@@ -136,12 +136,13 @@ def resize(pixels: Tensor, size: int) -> Tensor:
     return torch.cat(parts)
 
 
-def crop(images: Tensor, boxes: Tensor) -> Tensor:
+def crop(images: Tensor, boxes: Array) -> Tensor:
     """Crop each image (N, C, H, W) to its own box (N, 4) of top, left, height, width in pixels, scaled to H × W."""
-    height, width = images.shape[-2:]
-    top, left, high, wide = boxes.to(images.dtype).unbind(1)
-    theta = images.new_zeros(len(images), 2, 3)
-    theta[:, 0, 0], theta[:, 0, 2] = wide / width, (2 * left + wide) / width - 1
-    theta[:, 1, 1], theta[:, 1, 2] = high / height, (2 * top + high) / height - 1
-    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    corners, sides = np.split(boxes.astype(np.float32), 2, 1)
+    whole = np.array(images.shape[-2:], np.float32)
+    scale, middle = sides / whole, (2 * corners + sides) / whole - 1
+    theta = np.zeros((len(boxes), 2, 3), np.float32)
+    theta[:, (1, 0), (1, 0)], theta[:, (1, 0), 2] = scale, middle
+    placed = torch.from_numpy(theta).to(images, non_blocking=True)
+    grid = F.affine_grid(placed, list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)

@@ -42,10 +42,13 @@ def random_boxes(uniform: Floats, heights: Floats, widths: Floats, area: float, 
     w, h = np.round(np.sqrt(areas * ratios)), np.round(np.sqrt(areas / ratios))
     fits = (w >= 1) & (h >= 1) & (w <= wide) & (h <= tall)
     rows, first = np.arange(len(w)), fits.argmax(1)
-    within = np.clip(widths / heights, 1 / aspect, aspect)
-    found = fits.any(1)
-    width = np.where(found, w[rows, first], np.minimum(widths, np.round(heights * within)))
-    height = np.where(found, h[rows, first], np.minimum(heights, np.round(widths / within)))
-    top = np.where(found, np.floor(uniform[:, -2] * (heights - height + 1)), (heights - height) // 2)
-    left = np.where(found, np.floor(uniform[:, -1] * (widths - width + 1)), (widths - width) // 2)
-    return np.stack([top, left, height, width], 1)
+    height, width = h[rows, first], w[rows, first]
+    top, left = np.floor(uniform[:, -2] * (heights - height + 1)), np.floor(uniform[:, -1] * (widths - width + 1))
+    boxes = np.stack([top, left, height, width], 1)
+    if not fits.any(1).all():
+        within = np.clip(widths / heights, 1 / aspect, aspect)
+        width = np.minimum(widths, np.round(heights * within))
+        height = np.minimum(heights, np.round(widths / within))
+        largest = np.stack([(heights - height) // 2, (widths - width) // 2, height, width], 1)
+        boxes = np.where(fits.any(1, keepdims=True), boxes, largest)
+    return boxes

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from recipe.api import Trick, number, trick
-from recipe.tricks._pairs import partners
+from recipe.tricks._pairs import of_pairs, partners
 
 if TYPE_CHECKING:
     import torch
@@ -27,9 +27,8 @@ class Cutmix(Trick):
         import torch
 
         partner = partners(len(images))
-        pair = torch.arange(len(images)) // 2 * 2
-        weight = torch.from_numpy(draws.beta(self.alpha))[pair].to(images, non_blocking=True)
-        centres = torch.from_numpy(draws.named("centre").uniform(2))[pair].to(images, non_blocking=True)
+        weight = torch.from_numpy(of_pairs(draws.beta(self.alpha))).to(images, non_blocking=True)
+        centres = torch.from_numpy(of_pairs(draws.named("centre").uniform(2))).to(images, non_blocking=True)
         return cutmix(images, targets, partner.to(images.device, non_blocking=True), weight, centres)
 
 

@@ -33,17 +33,18 @@ class Jitter(Trick):
     hue: float = number(0.2, "turn from [−x, x], in colour circles", minimum=0, maximum=0.5, dialects=NOT_PAPER)
 
     def augment(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
+        import numpy as np
         import torch
 
-        signed = torch.from_numpy(2 * draws.uniform(4) - 1).to(images, non_blocking=True)
-        scale = beside(images, [self.brightness, self.contrast, self.saturation, self.hue])
-        brightness, contrast, saturation, hue = (signed * scale).unbind(1)
+        scale = np.array([self.brightness, self.contrast, self.saturation, self.hue], np.float32)
+        amounts = (2 * draws.uniform(4) - 1).astype(np.float32) * scale + np.array([1, 1, 1, 0], np.float32)
+        brightness, contrast, saturation, hue = torch.from_numpy(amounts).to(images, non_blocking=True).unbind(1)
         if self.brightness:
-            images = adjust_brightness(images, 1 + brightness)
+            images = adjust_brightness(images, brightness)
         if self.contrast:
-            images = adjust_contrast(images, 1 + contrast)
+            images = adjust_contrast(images, contrast)
         if self.saturation:
-            images = adjust_saturation(images, 1 + saturation)
+            images = adjust_saturation(images, saturation)
         return adjust_hue(images, hue) if self.hue else images
 
 
@@ -75,10 +76,11 @@ def adjust_hue(images: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:
     import torch
 
     value, argmax = images.max(1)
-    chroma = value - images.min(1).values
-    safe = torch.where(chroma > 0, chroma, torch.ones_like(chroma))
-    red, green, blue = images.unbind(1)
-    sextant = torch.stack([(green - blue) / safe, 2 + (blue - red) / safe, 4 + (red - green) / safe], 1)
+    chroma = value - images.amin(1)
+    safe = chroma.masked_fill(chroma == 0, 1)
+    # (green − blue, blue − red, red − green): in which sextant the hue is depends on the largest of the three.
+    differences = images.roll(-1, 1) - images.roll(1, 1)
+    sextant = differences / safe[:, None] + beside(images, [0.0, 2.0, 4.0]).view(1, 3, 1, 1)
     hue = sextant.gather(1, argmax[:, None])[:, 0] + 6 * turn.view(-1, 1, 1)
     # Each channel is the value less what of the chroma its distance on the circle takes away.
     place = (beside(images, [5.0, 3.0, 1.0]).view(1, 3, 1, 1) + hue[:, None]) % 6

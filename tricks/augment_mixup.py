@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from recipe.api import Trick, number, trick
-from recipe.tricks._pairs import partners
+from recipe.tricks._pairs import of_pairs, partners
 from recipe.tricks._paper import stacked
 
 if TYPE_CHECKING:
@@ -33,8 +33,7 @@ class Mixup(Trick):
         import torch
 
         partner = partners(len(images))
-        pair = torch.arange(len(images)) // 2 * 2
-        weight = torch.from_numpy(draws.beta(self.alpha))[pair].to(images, non_blocking=True)
+        weight = torch.from_numpy(of_pairs(draws.beta(self.alpha))).to(images, non_blocking=True)
         return mixup(images, targets, partner.to(images.device, non_blocking=True), weight)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from recipe.api import Progress, Trick, number, trick
+from recipe.tricks._norms import total_norm
 
 if TYPE_CHECKING:
     import torch
@@ -26,8 +27,7 @@ class Clip(Trick):
 def clip(gradients: Sequence[torch.Tensor], norm: float) -> Sequence[torch.Tensor]:
     """The gradients, in place, times norm / ‖gradients‖ where that is below 1; the device is not waited for."""
     import torch
-    from torch.nn.utils import get_total_norm
 
-    factor = (norm / (get_total_norm(gradients) + 1e-6)).clamp(max=1.0)
+    factor = (norm / (total_norm(gradients) + 1e-6)).clamp(max=1.0)
     torch._foreach_mul_(list(gradients), factor)
     return gradients

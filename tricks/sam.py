@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from recipe.api import Trick, number, trick
+from recipe.tricks._norms import total_norm
 
 if TYPE_CHECKING:
     import torch
@@ -28,6 +29,5 @@ class Sam(Trick):
 def ascent(gradients: Sequence[torch.Tensor], radius: float) -> Sequence[torch.Tensor]:
     """Steps along the gradients, of a length of ``radius`` over all of them."""
     import torch
-    from torch.nn.utils import get_total_norm
 
-    return torch._foreach_mul(list(gradients), radius / (get_total_norm(gradients) + 1e-12))
+    return torch._foreach_mul(list(gradients), radius / (total_norm(gradients) + 1e-12))

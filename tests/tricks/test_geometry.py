@@ -72,14 +72,14 @@ def ramp(count=3, height=12, width=16):
 
 def test_the_whole_image_as_a_box_is_the_image():
     images = ramp()
-    torch.testing.assert_close(crop(images, torch.tensor([[0.0, 0, 12, 16]] * 3)), images, rtol=0, atol=1e-5)
+    torch.testing.assert_close(crop(images, np.array([[0.0, 0, 12, 16]] * 3)), images, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("box", [(0, 0, 6, 8), (6, 8, 6, 8), (3, 5, 6, 8), (2, 2, 4, 4), (0, 4, 12, 8), (1, 0, 3, 16)])
 def test_an_integer_box_is_torchs_crop_resized(box):
     top, left, high, wide = box
     images = ramp()
-    found = crop(images, torch.tensor([box] * 3, dtype=torch.float32))
+    found = crop(images, np.array([box] * 3, float))
     cut = images[:, :, top : top + high, left : left + wide]
     expected = F.interpolate(cut, (12, 16), mode="bilinear", align_corners=False)
     # At the rim torch repeats the last pixel of the cut, where the neighbour is known here: half a pixel of the cut.
@@ -90,7 +90,7 @@ def test_an_integer_box_is_torchs_crop_resized(box):
 
 def test_each_image_has_its_own_box():
     images = ramp()
-    given_ = torch.tensor([[0, 0, 12, 16], [3, 4, 6, 8], [1, 1, 10, 10]], dtype=torch.float32)
+    given_ = np.array([[0.0, 0, 12, 16], [3, 4, 6, 8], [1, 1, 10, 10]])
     together = crop(images, given_)
     alone = torch.cat([crop(images[k : k + 1], given_[k : k + 1]) for k in range(3)])
     torch.testing.assert_close(together, alone, rtol=0, atol=0)
