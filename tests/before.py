@@ -6,13 +6,16 @@ whether its weights are the same to the bit. The exit status is 1 where some are
 
 from __future__ import annotations
 
-import json
+import argparse
+import hashlib
 import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+
+import attrs
 
 ROOT = Path(__file__).parents[1]
 DATA = "data fake size=32 classes=10 images=26"
@@ -38,40 +41,56 @@ RUNS: Mapping[str, tuple[str, ...]] = {
 """Statements by a name; those of two processes are trained by two."""
 
 TRAIN = """
-import hashlib, json, sys
+import sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
 import recipe
 if __name__ == "__main__":
-    name, out, *texts = sys.argv[1:]
-    first = Path(texts[0] + ".recipe") if texts[0] == "full" else texts[0]
-    recipe.run(Path("examples") / first if isinstance(first, Path) else first, *texts[1:], out=out, device="cpu")
+    out, first, *texts = sys.argv[1:]
+    given = Path("examples/full.recipe") if first == "full" else first
+    recipe.run(given, *texts, out=out, device="cpu")
 """
+LONGEST = 600
+"""Seconds that a training may take."""
 
 
-def weights(tree: Path, folder: Path) -> dict[str, str]:
-    """The weights that the code in a folder comes to, for each recipe, as digests; what fails tells its last line."""
-    import hashlib
+@attrs.frozen
+class Ended:
+    """How a training ended: with weights, as a digest, or with an error."""
 
+    weights: str = ""
+    error: str = ""
+
+    def __str__(self) -> str:
+        return self.weights or self.error
+
+
+def ended(tree: Path, folder: Path) -> dict[str, Ended]:
+    """How the trainings of every recipe end with the code in a folder."""
     teacher = folder / "teacher.recipe"
     teacher.write_text(f"base resnet18; {DATA}; batch 8; epochs 1; lr 0.05\n")
     environment = {**os.environ, "PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1"}
     found = {}
     for number, (name, texts) in enumerate(RUNS.items()):
         out = folder / f"run-{number}"
-        given = [text.replace("{teacher}", str(teacher)) for text in texts]
-        command = [sys.executable, "-c", TRAIN, name, str(out), *given]
+        words = [str(out), *(text.replace("{teacher}", str(teacher)) for text in texts)]
+        command = [sys.executable, "-c", TRAIN, *words]
         if name.startswith("two processes"):
             script = folder / "train.py"
             script.write_text(TRAIN)
             launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-            command = [sys.executable, *launch, str(script), name, str(out), *given]
-        done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True)
+            command = [sys.executable, *launch, str(script), *words]
+        try:
+            done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, timeout=LONGEST)
+        except subprocess.TimeoutExpired:
+            found[name] = Ended(error=f"it takes more than {LONGEST} s")
+            continue
         if done.returncode:
-            found[name] = (done.stderr.strip().splitlines() or ["it failed"])[-1]
+            lines = done.stderr.strip().splitlines() or ["it failed"]
+            found[name] = Ended(error=next((line for line in lines if "error[" in line or "Error" in line), lines[-1]))
         else:
-            found[name] = hashlib.sha256((out / "model.safetensors").read_bytes()).hexdigest()[:16]
+            found[name] = Ended(hashlib.sha256((out / "model.safetensors").read_bytes()).hexdigest()[:16])
     return found
 
 
@@ -84,16 +103,24 @@ def main(commit: str) -> int:
             for label, place in (("before", tree), ("now", ROOT)):
                 folder = Path(name) / f"runs-{label}"
                 folder.mkdir()
-                sides.append(weights(place, folder))
+                sides.append(ended(place, folder))
         finally:
             subprocess.run(["git", "worktree", "remove", "--force", str(tree)], cwd=ROOT, check=True)
     before, now = sides
+    same = [run for run in RUNS if before[run] == now[run] and now[run].weights]
     for run in RUNS:
-        print(f"{'same' if before[run] == now[run] else 'OTHER'}  {run}: {before[run]} {now[run]}")
-    same = sum(before[run] == now[run] for run in RUNS)
-    print(json.dumps({"runs": len(RUNS), "same": same}))
-    return int(same < len(RUNS))
+        print(f"{'same ' if run in same else 'OTHER'}  {run}: {before[run]} | {now[run]}")
+    print(f"{len(same)} of {len(RUNS)} trainings end with the same weights")
+    return int(len(same) < len(RUNS))
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.before", description="Compare trainings with another commit."
+    )
+    parser.add_argument("commit", help="the commit to compare with")
+    given = parser.parse_args().commit
+    known = subprocess.run(["git", "rev-parse", "--verify", "-q", f"{given}^{{commit}}"], cwd=ROOT, capture_output=True)
+    if known.returncode:
+        parser.error(f"there is no commit {given} in this clone")
+    sys.exit(main(given))

@@ -36,13 +36,19 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.hypothesis_seed = str(helpers.seed())
 
 
+def samples() -> str:
+    """The environment in which the same samples are drawn again."""
+    more = f" RECIPE_TEST_MORE={helpers.MORE}" if helpers.MORE > 1 else ""
+    return f"RECIPE_TEST_SEED={helpers.seed()}{more}"
+
+
 def pytest_report_header() -> str:
-    return f"samples by RECIPE_TEST_SEED={helpers.seed()}"
+    return f"samples: {samples()}"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int) -> None:
     if exitstatus == pytest.ExitCode.TESTS_FAILED:
-        terminalreporter.write_line(f"RECIPE_TEST_SEED={helpers.seed()} draws the same samples again")
+        terminalreporter.write_line(f"to draw the same samples: {samples()}")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

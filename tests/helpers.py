@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import io
 import os
@@ -33,14 +34,33 @@ def seed() -> int:
 
     So each commit tries others, and what fails can be tried again.
     """
-    if given := os.environ.get("RECIPE_TEST_SEED"):
-        return int(given)
+    if os.environ.get("RECIPE_TEST_SEED"):
+        return number_of("RECIPE_TEST_SEED", "0")
     done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True)
     return int(done.stdout[:7], 16) if done.returncode == 0 else 0
 
 
-MORE = int(os.environ.get("RECIPE_TEST_MORE", "1"))
+def number_of(variable: str, default: str) -> int:
+    """A whole number of at least 0 that an environment variable gives."""
+    given = os.environ.get(variable) or default
+    if not given.isdecimal():
+        raise SystemExit(f"{variable} is `{given}`; set it to a whole number, or unset it")
+    return int(given)
+
+
+MORE = max(1, number_of("RECIPE_TEST_MORE", "1"))
 """How many times as many samples are tried as in every run."""
+
+
+def arguments(about: str | None) -> tuple[int, int, Path]:
+    """What the long checks are told on their command lines: how many trials, by which seed, in which folder."""
+    parser = argparse.ArgumentParser(description=(about or "").partition("\n")[0])
+    parser.add_argument("trials", type=int, metavar="TRIALS", help="how many")
+    parser.add_argument("seed", type=int, metavar="SEED", help="what they are drawn by")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="where trainings go")
+    given = parser.parse_args()
+    given.folder.mkdir(parents=True, exist_ok=True)
+    return given.trials, given.seed, given.folder
 
 
 @cache

@@ -60,7 +60,7 @@ class Outcome:
     weights: str
     metrics: tuple[tuple[Any, ...], ...]
     code: str
-    precision: str
+    asked: str
     """The number format that the device was asked for. What it runs instead is the device's affair, not the trick's."""
     handed: tuple[tuple[str, Any], ...]
     """What `torch.compile` and the loader of images were given, each once: a teacher is trained once too."""

@@ -17,6 +17,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from tests.helpers import arguments
+
 TEXT = "base shufflenet_v2_x0_5; data fake size=32 classes=10 images={images}; batch 8; epochs 2; lr 0.01; ema 0.9"
 TRICK = "; loss smooth"
 ENDS = (130, 143, -signal.SIGKILL, -signal.SIGINT, -signal.SIGTERM)
@@ -75,5 +77,4 @@ def main(times: int, seed: int, folder: Path, images: int = 96, few: bool = Fals
 
 
 if __name__ == "__main__":
-    Path(sys.argv[3]).mkdir(parents=True, exist_ok=True)
-    print(json.dumps(main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))))
+    print(json.dumps(main(*arguments(__doc__))))

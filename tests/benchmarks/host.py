@@ -7,7 +7,7 @@ what each operation costs to ask for. The sides take turns of a few steps, round
 
 from __future__ import annotations
 
-import sys
+import argparse
 from functools import partial
 
 import torch
@@ -73,8 +73,8 @@ def host(settings: Settings, device: torch.device = CPU) -> list[str]:
         "### What a step costs the host",
         "",
         f"ResNet-50-D's structure at 1/16 of its width, {SIDE} × {SIDE} pixels, batches of {BATCH}, fp32, one thread: "
-        f"`{BARE}`, beside a plain loop with the same optimizer; all tricks are `{TRICKS}`. {rounds} rounds of {STEPS} "
-        "steps.",
+        f"`{BARE}`, beside a plain loop with the same optimizer; all tricks are `{TRICKS}`. Rounds: {rounds}, "
+        f"each of {STEPS} steps.",
         "",
         "| | ms a step | time, it / the plain loop, median | lowest to highest |",
         "|---|---|---|---|",
@@ -85,4 +85,6 @@ def host(settings: Settings, device: torch.device = CPU) -> list[str]:
 
 
 if __name__ == "__main__":
-    print("\n".join(host(Settings(host_rounds=int((sys.argv[1:] or ["15"])[0])))))
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.host", description="Time the host's part.")
+    parser.add_argument("rounds", nargs="?", type=int, default=15, choices=range(1, 1001), metavar="ROUNDS")
+    print("\n".join(host(Settings(host_rounds=parser.parse_args().rounds))))

@@ -69,5 +69,10 @@ def pinned(batch: Batch, device: torch.device) -> Batch:
 
 def stepping(trainer: Trainer, batch: Batch) -> Callable[[], object]:
     """One training step after the other on the same batch."""
-    meter = Meter.on(trainer.device)
-    return lambda: trainer.train_step(attrs.evolve(batch, step=trainer.step).to(trainer.device), meter)
+    meter, device = Meter.on(trainer.device), trainer.device
+
+    def step() -> None:
+        given = attrs.evolve(batch, step=trainer.step)
+        trainer.train_step(given if device.type == "cpu" else given.to(device), meter)
+
+    return step

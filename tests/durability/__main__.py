@@ -6,6 +6,7 @@ for each; the exit status is 1 where anything was wrong.
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -15,7 +16,9 @@ FIGURES = {"matrix": 0, "killing": 200, "signalling": 50}
 
 
 def main() -> None:
-    seed, wrong = (sys.argv[1:] or ["0"])[0], False
+    parser = argparse.ArgumentParser(prog="python -m tests.durability", description="The full figures of durability.")
+    parser.add_argument("seed", nargs="?", type=int, default=0, metavar="SEED", help="what they are drawn by")
+    seed, wrong = str(parser.parse_args().seed), False
     for name, count in FIGURES.items():
         with tempfile.TemporaryDirectory() as folder:
             command = [sys.executable, "-m", f"tests.durability.{name}", str(count), seed, folder]

@@ -10,7 +10,6 @@ import json
 import os
 import random
 import signal
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +20,7 @@ import torch
 import recipe
 from recipe import checkpoint, files
 from tests.durability.trials import outcome, small
+from tests.helpers import arguments
 
 TEXT = (
     "data fake size=32 classes=10 images=24; batch 8; batch micro 4; epochs 3; lr 0.05 warmup 1 cosine; "
@@ -150,4 +150,4 @@ def main(kills: int, seed: int, folder: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))))
+    print(json.dumps(main(*arguments(__doc__))))

@@ -9,7 +9,6 @@ import itertools
 import json
 import random
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import torch
 
 from tests.builtins import write_files
 from tests.durability.trials import POINTS, WORDS, cut_and_resume, outcome, train
+from tests.helpers import arguments
 
 ALL = list(itertools.product(WORDS, (0, 2), POINTS))
 
@@ -46,4 +46,4 @@ def main(trials: int, seed: int, folder: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))))
+    print(json.dumps(main(*arguments(__doc__))))

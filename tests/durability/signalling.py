@@ -18,6 +18,8 @@ from typing import Any
 
 from safetensors.numpy import load_file
 
+from tests.helpers import arguments
+
 TEXT = (
     "base shufflenet_v2_x0_5; data fake size=32 classes=10 images=48; batch 8; epochs 4; lr 0.01; ema 0.9; loss smooth"
 )
@@ -77,4 +79,4 @@ def main(signals: int, seed: int, folder: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))))
+    print(json.dumps(main(*arguments(__doc__))))

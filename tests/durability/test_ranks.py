@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import socket
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -45,9 +46,15 @@ def train(world: int, folder: Path, *statements: str, stop: int = 0, model: str 
         given = ({**ranks, **address}, str(folder / name), str(folder / f"seen-{rank}"), stop, model, TEXT, *statements)
         processes.append(FORKS.Process(target=main, args=given))
         processes[-1].start()
-    for process in processes:
-        process.join(300)
-    return max(abs(300 if process.exitcode is None else process.exitcode) for process in processes)
+    end = time.monotonic() + 300
+    try:
+        for process in processes:
+            process.join(max(0, end - time.monotonic()))
+        assert all(process.exitcode is not None for process in processes), "a process hangs"
+    finally:
+        for process in processes:
+            process.kill()
+    return max(abs(process.exitcode) for process in processes)
 
 
 def seen(folder: Path) -> dict[int, list[tuple[int, str]]]:

@@ -26,7 +26,7 @@ from tests.gpu import limits
 from tests.gpu.feeding import fed
 from tests.gpu.page import read, section
 from tests.gpu.right import repeats, right
-from tests.gpu.session import FILE, Session
+from tests.gpu.session import FILE, Session, wrong
 from tests.gpu.speed import MODELS, PAPER, ceilings, profiled, timed
 
 
@@ -39,6 +39,7 @@ def machine(session: Session) -> None:
         cudnn=torch.backends.cudnn.version(),
         python=platform.python_version(),
         cores=cores(),
+        quick=session.quick,
     )
 
 
@@ -67,31 +68,36 @@ def session_of(asked: argparse.Namespace) -> Session:
         parts += [("speed", 100, partial(timed, session, *one[:2], held=one[2], mode="compile")) for one in compiled]
         parts.append(("speed", 100, partial(timed, session, "ResNet-50-D", forms[0], mode="compile reduce-overhead")))
     session.run(parts)
-    session.tell("done", seconds=round(asked.seconds - session.left), wrong=len(session.wrong))
+    session.tell("done", seconds=round(asked.seconds - session.left), wrong=len(wrong(session.lines)))
     return session
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.gpu", description="A first hour on a GPU in one call.")
-    parser.add_argument("--quick", action="store_true", help="a little of everything, small enough for a CPU")
-    parser.add_argument("--fake", action="store_true", help="training steps on a device that is not there, watched")
+    kinds = parser.add_mutually_exclusive_group()
+    kinds.add_argument("--quick", action="store_true", help="a little of everything, small enough for a CPU")
+    kinds.add_argument("--fake", action="store_true", help="trace a step with every trick on a fake GPU")
+    kinds.add_argument("--page", type=Path, metavar="FILE", help=f"write the page from a {FILE}, and measure nothing")
     parser.add_argument("--seconds", type=float, default=520, help="the budget (default: 520)")
     parser.add_argument("--out", type=Path, default=Path("runs/gpu"), help=f"where {FILE} goes (default: runs/gpu)")
-    parser.add_argument("--page", type=Path, metavar="FILE", help="write the page from this file, and measure nothing")
     asked = parser.parse_args()
     if asked.fake:
-        sys.exit(limits.main())
-    if asked.page is None:
-        session = session_of(asked)
-        lines, wrong = session.lines, bool(session.wrong)
-    else:
-        lines, wrong = read(asked.page), False
+        return limits.main()
+    if asked.page is None and not asked.quick and not torch.cuda.is_available():
+        parser.error("there is no CUDA device; --quick runs on a CPU, --fake traces steps on a fake GPU")
+    try:
+        lines = None if asked.page is None else read(asked.page)
+        asked.out.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+    if lines is None:
+        lines = session_of(asked).lines
     text = "\n".join(section(lines)) + "\n"
     if not asked.quick:
         PAGE.write_text(merged(PAGE.read_text("utf-8"), text, whole=False), "utf-8")
     print(text)
-    sys.exit(wrong)
+    return int(bool(wrong(lines)))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

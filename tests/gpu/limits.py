@@ -119,5 +119,5 @@ def main() -> int:
         for seen in watched(Path(folder)):
             print(seen, flush=True)
             wrong += bool(seen.found)
-    print(f"{wrong} tricks do more than they may")
+    print(f"{wrong} tricks exceed their limits")
     return int(wrong > 0)

@@ -15,10 +15,17 @@ FED = ("workers", "loader_alone", "from_files", "same_batch", "ratio")
 
 
 def read(file: Path) -> list[Line]:
-    """The lines that a session wrote, those of its last call."""
-    lines = [json.loads(text) for text in file.read_text("utf-8").splitlines()]
-    last = max(place for place, line in enumerate(lines) if line["part"] == "machine")
-    return lines[last:]
+    """The lines that a session wrote, those of its last call. Raises `ValueError` where they are no such lines."""
+    try:
+        lines: list[Line] = [json.loads(text) for text in file.read_text("utf-8").splitlines()]
+        begun = [place for place, line in enumerate(lines) if line["part"] == "machine"]
+    except (ValueError, TypeError, KeyError):
+        begun = []
+    if not begun:
+        raise ValueError(f"{file} is not what `python -m tests.gpu` writes")
+    if lines[begun[-1]]["quick"]:
+        raise ValueError(f"{file} is of a quick session, whose figures mean nothing")
+    return lines[begun[-1] :]
 
 
 def section(lines: list[Line]) -> list[str]:
@@ -60,14 +67,15 @@ def _is_missing(line: Line) -> bool:
 
 
 def _right(lines: list[Line]) -> list[str]:
+    crashed = [line for line in lines if line["part"].startswith("right: ")]
     tried, twice = _of(lines, "right"), _of(lines, "repeats")
     good = sum(line["right"] for line in tried)
     furthest = max((line["off"] for line in tried), default=0)
     again = ", ".join(f"{line['precision']} {'yes' if line['right'] else 'no'}" for line in twice)
     text = [
-        f"Right in {good} of {len(tried)} sets of tricks: two steps in fp32 are those of the CPU (the furthest tensor "
-        f"is {furthest:.1e} of its norm away), half precision stays finite, and nothing waits for the device but what "
-        f"`tests/gpu/sets.py` names. The same bits twice: {again}."
+        f"Right in {good} of {len(tried) + len(crashed)} sets of tricks: two steps in fp32 are those of the CPU (the "
+        f"furthest tensor is {furthest:.1e} of its norm away), half precision stays finite, and nothing waits for the "
+        f"device but what `tests/gpu/sets.py` names. The same bits twice: {again or 'not tried'}."
     ]
     wrong = [line for line in tried if not line["right"]]
     if wrong:

@@ -68,7 +68,11 @@ class Session:
             with self.part(name):
                 measure()
 
-    @property
-    def wrong(self) -> list[dict[str, Any]]:
-        """What is not as it should be."""
-        return [line for line in self.lines if line.get("right") is False or "failed" in line]
+
+def wrong(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What is not as it should be, of the lines of a session: also where it was not looked whether all is right."""
+    missing = [{"part": "right", "failed": "it was not looked"}] if not any(x["part"] == "right" for x in lines) else []
+    return [
+        *missing,
+        *(x for x in lines if x.get("right") is False or "failed" in x or (x["part"] == "right" and "skipped" in x)),
+    ]

@@ -13,11 +13,11 @@ import torch
 
 from tests.benchmarks.__main__ import merged
 from tests.gpu.page import read, section
-from tests.gpu.session import FILE, Session
+from tests.gpu.session import FILE, Session, wrong
 from tests.gpu.sets import SETS, waits
 from tests.helpers import ROOT
 
-MACHINE = {"part": "machine", "device": "a card", "torch": "2", "cudnn": 9, "python": "3", "cores": 2}
+MACHINE = {"part": "machine", "device": "a card", "torch": "2", "cudnn": 9, "python": "3", "cores": 2, "quick": False}
 
 
 def broken() -> None:
@@ -38,7 +38,9 @@ def test_what_fails_is_noted_and_what_the_budget_has_no_room_for_is_passed_over(
     assert [line["part"] for line in written] == ["first", "second", "third"]
     assert written[0]["failed"] == "RuntimeError: no kernel"
     assert written[1]["skipped"].startswith("it needs 1000 s, and ")
-    assert session.wrong == [written[0], written[2]]
+    assert wrong(session.lines)[1:] == [written[0], written[2]]
+    assert wrong([{"part": "right", "right": True}]) == []
+    assert wrong([{"part": "right", "skipped": "3 s are left"}])
 
 
 def test_the_page_shows_what_is_wrong_and_what_is_missing(tmp_path: Path) -> None:
@@ -48,6 +50,7 @@ def test_the_page_shows_what_is_wrong_and_what_is_missing(tmp_path: Path) -> Non
         MACHINE,
         {**tried, "right": False},
         {**tried, "tricks": "clip", "off": 1e-4, "right": True},
+        {"part": "right: ema", "failed": "RuntimeError: no kernel"},
         {"part": "repeats", "precision": "fp16", "right": True},
         {"part": "fed", "failed": "OSError: no room"},
         {"part": "speed", "skipped": "it needs 100 s, and 3 are left"},
@@ -58,14 +61,22 @@ def test_the_page_shows_what_is_wrong_and_what_is_missing(tmp_path: Path) -> Non
     text = "\n".join(page)
     assert page[0] == "## On a card"
     assert "another card" not in text
-    assert "Right in 1 of 2 sets of tricks" in text
+    assert "Right in 1 of 3 sets of tricks" in text
     assert "| `sam` | 0.2 | {'fp16': False} | {'update.py:3': 1} |" in page
     assert "clip" not in text
     assert "The same bits twice: fp16 yes." in text
-    assert page[-1] == "Not measured: fed: OSError: no room; speed: it needs 100 s, and 3 are left."
+    missing = "right: ema: RuntimeError: no kernel; fed: OSError: no room; speed: it needs 100 s, and 3 are left."
+    assert page[-1] == f"Not measured: {missing}"
     kept = merged("# A\n\n## B\n\nb\n", text, whole=False)
     assert kept.index("## B") < kept.index("## On a card")
     assert merged(kept, text, whole=False) == kept, "a device has one section"
+
+
+@pytest.mark.parametrize("content", ["", "no JSON", "[]", '{"part": "speed"}', json.dumps({**MACHINE, "quick": True})])
+def test_what_is_no_file_of_a_session_is_told(tmp_path: Path, content: str) -> None:
+    (tmp_path / FILE).write_text(content)
+    with pytest.raises(ValueError, match=FILE):
+        read(tmp_path / FILE)
 
 
 def test_waits_that_are_known() -> None:

@@ -234,6 +234,24 @@ def test_a_state_dict_goes_round_without_pickled_code(model):
     assert_same(model.state_dict(), other.state_dict())
 
 
+def test_buffers_that_a_model_does_not_save_are_not_saved_with_its_graph_and_its_copies():
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.fc = nn.Conv2d(3, 4, 3), nn.Linear(4, 5)
+            self.register_buffer("scale", torch.tensor([2.0]), persistent=False)
+            self.register_buffer("shift", torch.tensor([1.0]))
+
+        def forward(self, x):
+            return self.fc(self.conv(x).mean((2, 3)) * self.scale + self.shift)
+
+    graph = recipe.compile("init stock", base=Scaled()).model
+    for one in (graph, copy.deepcopy(graph), copy.deepcopy(copy.deepcopy(graph))):
+        assert "scale" in dict(one.named_buffers())
+        assert {*one.state_dict()} == {*Scaled().state_dict()}
+        assert "shift" in one.state_dict()
+
+
 def test_the_model_trains(model):
     trained = copy.deepcopy(model).train()
     loss = nn.functional.cross_entropy(trained(images(4, 32)), torch.arange(4))
