@@ -33,13 +33,13 @@ settings.load_profile("recipe")
 def pytest_configure(config: pytest.Config) -> None:
     """What is drawn at random is drawn by the seed of the commit, hypothesis's examples too."""
     if config.option.hypothesis_seed is None:
-        config.option.hypothesis_seed = str(helpers.seed())
+        config.option.hypothesis_seed = str(helpers.SEED)
 
 
 def samples() -> str:
     """The environment in which the same samples are drawn again."""
     more = f" RECIPE_TEST_MORE={helpers.MORE}" if helpers.MORE > 1 else ""
-    return f"RECIPE_TEST_SEED={helpers.seed()}{more}"
+    return f"RECIPE_TEST_SEED={helpers.SEED}{more}"
 
 
 def pytest_report_header() -> str:

@@ -28,27 +28,26 @@ EXAMPLES = tuple(sorted((ROOT / "examples").glob("**/*.recipe")))
 DIALECTS = ("paper", "gluoncv", "torchvision")
 
 
-@cache
-def seed() -> int:
-    """What samples are drawn by: ``RECIPE_TEST_SEED``, or else a number of the commit that is tested.
+def number_of(variable: str) -> int | None:
+    """A whole number of at least 0 that an environment variable gives, if it does."""
+    given = os.environ.get(variable)
+    if given and not given.isdecimal():
+        raise SystemExit(f"{variable} is `{given}`; set it to a whole number, or unset it")
+    return int(given) if given else None
 
-    So each commit tries others, and what fails can be tried again.
-    """
-    if os.environ.get("RECIPE_TEST_SEED"):
-        return number_of("RECIPE_TEST_SEED", "0")
+
+def _of_commit() -> int:
     done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True)
     return int(done.stdout[:7], 16) if done.returncode == 0 else 0
 
 
-def number_of(variable: str, default: str) -> int:
-    """A whole number of at least 0 that an environment variable gives."""
-    given = os.environ.get(variable) or default
-    if not given.isdecimal():
-        raise SystemExit(f"{variable} is `{given}`; set it to a whole number, or unset it")
-    return int(given)
+_given = number_of("RECIPE_TEST_SEED")
+SEED = _of_commit() if _given is None else _given
+"""What samples are drawn by: that of the environment, or else a number of the commit that is tested.
 
-
-MORE = max(1, number_of("RECIPE_TEST_MORE", "1"))
+So each commit tries others, and what fails can be tried again.
+"""
+MORE = number_of("RECIPE_TEST_MORE") or 1
 """How many times as many samples are tried as in every run."""
 
 

@@ -13,7 +13,7 @@ from recipe.diagnostics import RecipeError, render
 from recipe.registry import Vocabulary
 from recipe.source import MAX_BYTES, Source
 from recipe.syntax import MAX_STATEMENTS
-from tests.helpers import EXAMPLES, MORE, command, seed
+from tests.helpers import EXAMPLES, MORE, SEED, command
 
 BASE = b"base resnet50\n"
 
@@ -227,12 +227,12 @@ def test_mutated_recipes_are_bound_or_refused(batch: int, vocabulary: Vocabulary
     folder = EXAMPLES[0].parents[1] / "examples"
     refused = 0
     for number in range(batch, FUZZ, BATCHES):
-        text = mutated(texts, random.Random(f"{seed()} {number}"))
+        text = mutated(texts, random.Random(f"{SEED} {number}"))
         try:
             bind_sources([Source("<fuzz>", text, folder)], vocabulary, data=number % 2 == 0)
         except RecipeError as error:
             shown = render(error.diagnostics)
             refused += bool(shown)
         except Exception as error:
-            raise AssertionError(f"recipe {number} of seed {seed()}: {text!r}") from error
+            raise AssertionError(f"recipe {number} of seed {SEED}: {text!r}") from error
     assert refused > FUZZ // BATCHES // 4, "the changes are large enough to matter"

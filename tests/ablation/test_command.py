@@ -11,7 +11,7 @@ import pytest
 import recipe
 from tests.ablation.helpers import TABLE, TEXT
 from tests.ablation.interrupting import main, told
-from tests.helpers import command, seed
+from tests.helpers import SEED, command
 
 SMALL = "base shufflenet_v2_x0_5; data fake size=32 classes=10 images=48; batch 8; epochs 2; lr 0.01; loss smooth"
 
@@ -64,8 +64,8 @@ def test_a_budget_plans_and_keeps_to_its_plan(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_interruptions_change_nothing(tmp_path: Path) -> None:
     """Two of them; `python -m tests.ablation.interrupting 10 0 FOLDER` makes ten of a larger ablation."""
-    report = main(2, seed(), tmp_path, images=24, few=True)
-    assert report["wrong"] == [], f"seed {seed()}"
+    report = main(2, SEED, tmp_path, images=24, few=True)
+    assert report["wrong"] == [], f"seed {SEED}"
     assert report["interrupted"] == 2
     assert told(tmp_path / "whole")["rows"][0]["cells"][0]["status"] == "finished"
 

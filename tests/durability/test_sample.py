@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import ROOT, seed
+from tests.helpers import ROOT, SEED
 
 SAMPLES = {"matrix": 12, "killing": 8, "signalling": 1}
 
@@ -18,7 +18,7 @@ SAMPLES = {"matrix": 12, "killing": 8, "signalling": 1}
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SAMPLES)
 def test_nothing_is_lost_and_no_bit_differs(tmp_path: Path, name: str) -> None:
-    count, drawn = SAMPLES[name], seed()
+    count, drawn = SAMPLES[name], SEED
     command = [sys.executable, "-m", f"tests.durability.{name}", str(count), str(drawn), str(tmp_path)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     found = json.loads(subprocess.check_output(command, text=True, cwd=ROOT, env=environment).splitlines()[-1])

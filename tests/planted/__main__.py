@@ -20,7 +20,7 @@ from pathlib import Path
 
 import attrs
 
-from tests.helpers import seed
+from tests.helpers import SEED
 from tests.planted.faults import FAULTS, Fault
 
 ROOT = Path(__file__).parents[2]
@@ -43,7 +43,7 @@ class Failure:
 
 def failing(tree: Path, words: Sequence[str]) -> Failure | None:
     """The first test that fails in a folder. Raises `RuntimeError` where the tests can't be run."""
-    environment = {**os.environ, "PYTHONPATH": str(tree), "RECIPE_TEST_SEED": str(seed())}
+    environment = {**os.environ, "PYTHONPATH": str(tree), "RECIPE_TEST_SEED": str(SEED)}
     done = subprocess.run([*PYTEST, *words], cwd=tree, env=environment, capture_output=True, text=True)
     if done.returncode not in (0, FAILED):
         raise RuntimeError((done.stdout + done.stderr).strip().splitlines()[-1])
