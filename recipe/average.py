@@ -4,29 +4,24 @@ from __future__ import annotations
 
 import attrs
 import torch
-from torch import Tensor, fx, nn
+from torch import fx, nn
 
 from recipe.guest import ask
 from recipe.plan import Use
-from recipe.tensors import Buffers
+from recipe.tensors import Places
 from recipe.training import Progress
 
 
 @attrs.frozen(eq=False)
 class Side:
-    """What of a model is averaged: its parameters, its running statistics, and its counts."""
+    """The tensors of one of two models: those that are averaged, weights and running statistics, and the others."""
 
-    weights: tuple[Tensor, ...]
-    statistics: Buffers
-    counts: Buffers
+    averaged: Places
+    copied: Places
 
     @classmethod
     def of(cls, model: nn.Module) -> Side:
-        return cls(tuple(model.parameters()), Buffers.of(model, floating=True), Buffers.of(model, floating=False))
-
-    @property
-    def floats(self) -> list[Tensor]:
-        return [*self.weights, *self.statistics()]
+        return cls(Places.of(model, floating=True), Places.of(model, floating=False))
 
 
 @attrs.frozen(eq=False)
@@ -46,6 +41,6 @@ class Average:
     @torch.no_grad()
     def update(self, progress: Progress) -> None:
         """Follow the model after an update."""
-        ask(self.use, "average", self.mine.floats, self.theirs.floats, progress)
-        if counts := self.mine.counts():
-            torch._foreach_copy_(counts, self.theirs.counts())
+        ask(self.use, "average", self.mine.averaged(), self.theirs.averaged(), progress)
+        if counts := self.mine.copied():
+            torch._foreach_copy_(counts, self.theirs.copied())

@@ -1,4 +1,4 @@
-"""The tensors of a model: its buffers, found quickly, and a context that puts tensors back to what they were."""
+"""The tensors of a model, found quickly where they are now, and a context that puts tensors back to what they were."""
 
 from __future__ import annotations
 
@@ -12,34 +12,37 @@ from torch import Tensor, nn
 
 
 @attrs.frozen(eq=False)
-class Buffers:
-    """The buffers of a model that are numbers of a kind: floating-point ones, or counts.
+class Places:
+    """Where a model holds its parameters and buffers of one kind: floating-point ones, or all others.
 
-    To walk through the modules takes longer than to compute with them, so that is done once. But a module may put
-    another tensor in the place of a buffer, so each is looked up where it is needed.
+    To walk through the modules takes longer than to compute with their tensors, so that is done once. But a module may
+    replace a tensor by another one, so each is looked up where it is needed.
     """
 
     places: tuple[tuple[dict[str, Any], str], ...]
 
     @classmethod
-    def of(cls, model: nn.Module, floating: bool) -> Buffers:
+    def of(cls, model: nn.Module, *, floating: bool) -> Places:
         found: dict[int, tuple[dict[str, Any], str]] = {}
-        for module in model.modules():
-            for name, buffer in module._buffers.items():
-                if buffer is not None and buffer.is_floating_point() is floating:
-                    found.setdefault(id(buffer), (module._buffers, name))
+        for kind in ("_parameters", "_buffers"):
+            for module in model.modules():
+                holder = getattr(module, kind)
+                for name, tensor in holder.items():
+                    if tensor is not None and tensor.is_floating_point() is floating:
+                        found.setdefault(id(tensor), (holder, name))
         return cls(tuple(found.values()))
 
     def __call__(self) -> list[Tensor]:
-        """The tensors that are there now, in the order in which `nn.Module` names them."""
+        """The tensors that are there now: parameters first, each kind in the order in which `nn.Module` names them."""
         return [holder[name] for holder, name in self.places]
 
 
 @contextlib.contextmanager
 def restored(tensors: Callable[[], Sequence[Tensor]]) -> Iterator[None]:
-    """A context after which some tensors hold what they held before it.
+    """A context after which some tensors hold the values that they held before it.
 
-    ``tensors`` gives them, the same ones in the same order, also where others have taken their places meanwhile.
+    ``tensors`` gives them, and is called again at the end: where a module has replaced one meanwhile, its replacement
+    gets the value.
     """
     before = tensors()
     kept = [torch.empty_like(tensor) for tensor in before]

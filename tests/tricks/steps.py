@@ -28,12 +28,19 @@ class MaxNorm(nn.Conv2d):
 
 
 class OwnNorm(nn.BatchNorm2d):
-    """A normalisation that puts another tensor in the place of its running mean."""
+    """A normalisation that replaces its running mean, and keeps the last mean and a count as parameters."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels)
+        self.last = nn.Parameter(torch.zeros(channels), requires_grad=False)
+        self.batches = nn.Parameter(torch.zeros(1, dtype=torch.long), requires_grad=False)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training:
             mean = x.detach().mean((0, 2, 3))
             self.running_mean = 0.9 * self.running_mean + 0.1 * mean
+            self.last = nn.Parameter(mean, requires_grad=False)
+            self.batches = nn.Parameter(self.batches + 1, requires_grad=False)
         return nn.functional.batch_norm(x, None, None, self.weight, self.bias, True)
 
 

@@ -50,6 +50,7 @@ def test_the_average_follows_tensors_that_take_the_place_of_others(tmp_path):
     expected = copy.deepcopy(found.start.state_dict())
     for update, (now, average) in enumerate(states):
         kept = min(0.5, (1 + update) / (10 + update))
-        for name in ("0.weight", "1.running_mean", "5.bias"):
+        for name in ("0.weight", "1.running_mean", "1.last", "5.bias"):
             expected[name] = kept * expected[name] + (1 - kept) * now[name]
             torch.testing.assert_close(average[name], expected[name], rtol=1e-5, atol=1e-6)
+        assert average["1.batches"] == now["1.batches"] == update + 1
