@@ -61,7 +61,6 @@ class Update:
         optimizer = ask(optimizing, "optimize", groups, plan.training.rate)
         _begin_momentum(optimizer)
         names = tuple(name for group in groups for name in group["names"])
-        weights = tuple(parameter for group in groups for parameter in group["params"])
         return cls(
             plan=plan,
             optimizing=optimizing,
@@ -70,7 +69,7 @@ class Update:
             guard=Guard.on(device, len(names)),
             names=names,
             network=tuple(name for name, parameter in model.named_parameters() if parameter.requires_grad),
-            weights=weights,
+            weights=tuple(parameter for group in groups for parameter in group["params"]),
         )
 
     def frozen(self, progress: Progress) -> frozenset[str]:
@@ -181,7 +180,8 @@ def _begin_momentum(optimizer: torch.optim.Optimizer) -> None:
 
 def lay_out(optimizer: torch.optim.Optimizer) -> None:
     """Give what an optimizer keeps of each parameter the layout of that parameter: fused ones pair them by memory."""
-    for parameter, state in optimizer.state.items():
+    for parameter in (one for group in optimizer.param_groups for one in group["params"]):
+        state = optimizer.state.get(parameter, {})
         for name, value in state.items():
             if isinstance(value, Tensor) and value.shape == parameter.shape and value.stride() != parameter.stride():
                 state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)

@@ -20,6 +20,7 @@ import torch
 
 import recipe
 from recipe import checkpoint
+from recipe.api import Trick, trick
 from recipe.cadence import Cadence
 from recipe.devices import precision
 from recipe.diagnostics import RecipeError
@@ -28,7 +29,7 @@ from recipe.report import Quiet
 from recipe.trainer import Trainer
 from tests.durability.trials import Cut, small
 from tests.engine.helpers import weights_digest
-from tests.helpers import ROOT, command
+from tests.helpers import ROOT, command, vocabulary_with
 
 TEXT = "data fake size=32 classes=10 images=24; batch 8; epochs 2; lr 0.05"
 
@@ -323,6 +324,30 @@ def test_in_another_layout_the_optimizer_goes_on_with_each_number_at_its_weight(
         for name, value in trainer.update.optimizer.state[weight].items():
             assert torch.equal(value, saved["optimizer"]["state"][number][name]), name
             assert value.ndim == 0 or value.stride() == weight.stride(), name
+
+
+@trick("optimizer counting", writes=("optimizer",))
+class Counting(Trick):
+    """An optimizer that counts its updates, which belongs to no parameter: torch lets it keep that too."""
+
+    def optimize(self, groups: Any, rate: float) -> torch.optim.Optimizer:
+        class Counted(torch.optim.SGD):
+            def step(self, closure: Any = None) -> Any:
+                self.state["all"]["updates"] = updates = self.state["all"].get("updates", 0) + 1
+                self.param_groups[0]["lr"] /= updates
+                return super().step(closure)
+
+        return Counted(groups, lr=rate, momentum=0.9)
+
+
+def test_what_an_optimizer_keeps_of_no_parameter_goes_on_too(tmp_path: Path) -> None:
+    words = vocabulary_with(Counting)
+    program = recipe.compile(TEXT, "optimizer counting", base=small(), vocabulary=words)
+    whole = recipe.run(program, out=tmp_path / "whole", device="cpu", vocabulary=words)
+    with pytest.raises(recipe.Interrupted):
+        recipe.run(program, out=tmp_path / "cut", device="cpu", vocabulary=words, listener=Cut("mid-epoch"))
+    resumed = recipe.run(program, out=tmp_path / "cut", device="cpu", vocabulary=words, resume=True)
+    assert weights_digest(resumed.model) == weights_digest(whole.model)
 
 
 def trainer_of(*statements: str) -> Trainer:
