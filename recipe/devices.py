@@ -170,7 +170,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def may_be_out_of_memory(error: BaseException) -> bool:
-    """Whether an error may come of too little memory: where less is tried next, it is worth trying."""
+    """Whether an error may come of too little memory, so that it is worth trying with less."""
     maybe = isinstance(error, RuntimeError) and any(words in str(error) for words in MAYBE_OUT_OF_MEMORY)
     return maybe or is_out_of_memory(error)
 

@@ -17,10 +17,10 @@ from recipe import files
 from recipe.bind import bind
 from recipe.cadence import EVERY, KEEP, Cadence
 from recipe.compiler import Program, lower
-from recipe.devices import environment, is_out_of_memory, pick, precision, repeatable
+from recipe.devices import environment, is_out_of_memory, may_be_out_of_memory, pick, precision, repeatable
 from recipe.diagnostics import fail
 from recipe.folder import begin_folder, choose_folder, clean_folder, hold, lock_text, measured, summary_of
-from recipe.guest import ask, broken
+from recipe.guest import ask, broken, first_line
 from recipe.images import Sets, unfit
 from recipe.inputs import override, source_from
 from recipe.loop import Loop
@@ -207,9 +207,12 @@ def told_plainly(device: torch.device) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
+        help = "`batch N micro auto` computes a batch in parts that fit; `precision fp16` takes about half"
         if is_out_of_memory(error):
-            help = "`batch N micro auto` computes a batch in parts that fit; `precision fp16` takes about half"
             raise fail("E115", f"`{device}` has too little memory for this training", help=help) from error
+        if may_be_out_of_memory(error):
+            message = f"`{device}` failed, perhaps because its memory is full: {first_line(error)}"
+            raise fail("E115", message, help=help) from error
         if is_loss(error):
             raise lost() from error
         raise

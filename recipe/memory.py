@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from recipe.devices import may_be_out_of_memory
-from recipe.diagnostics import fail
+from recipe.diagnostics import RecipeError, fail
 from recipe.guest import ask
 from recipe.loading import share
 from recipe.step import compiling, sizes
@@ -42,8 +42,11 @@ def fitting_micro(trainer: Trainer) -> int:
         try:
             _try(trainer, micro, largest)
             return micro
-        except RuntimeError as error:
-            if micro <= 2 or not may_be_out_of_memory(error):
+        except (RuntimeError, RecipeError) as error:  # the latter of what a trick asks of the device
+            raised: BaseException = error
+            while isinstance(raised, RecipeError) and raised.__cause__ is not None:
+                raised = raised.__cause__
+            if micro <= 2 or not may_be_out_of_memory(raised):
                 raise
             micro = max(2, -(-micro // 2))
         finally:

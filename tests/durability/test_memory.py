@@ -12,6 +12,7 @@ import recipe
 from recipe import memory
 from recipe.devices import precision
 from recipe.engine import prepare
+from recipe.guest import fault_of
 from recipe.trainer import Trainer
 from recipe.tricks.ema import Ema
 from tests.durability.trials import Cut, outcome, small
@@ -130,6 +131,35 @@ def test_too_little_memory_is_told_whichever_library_says_it(
     monkeypatch.setattr(Trainer, "train_step", mock.Mock(side_effect=error))
     with pytest.raises(recipe.RecipeError, match=r"E115.*`cpu` has too little memory"):
         recipe.run(recipe.compile(TEXT, base=small()), out=tmp_path / "run", device="cpu")
+
+
+@pytest.mark.parametrize("error", LIKELY, ids=str)
+def test_what_may_be_too_little_memory_is_told_as_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    monkeypatch.setattr(Trainer, "train_step", mock.Mock(side_effect=error))
+    with pytest.raises(recipe.RecipeError) as caught:
+        recipe.run(recipe.compile(TEXT, base=small()), out=tmp_path / "run", device="cpu")
+    (told,) = caught.value.diagnostics
+    assert told.code == "E115"
+    assert told.message == f"`cpu` failed, perhaps because its memory is full: RuntimeError: {error}"
+
+
+@pytest.mark.parametrize("error", LIKELY, ids=str)
+def test_a_trick_that_may_have_found_too_little_memory_is_tried_with_half(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """As a teacher may that computes within a hook."""
+    found, tried = on_a_gpu(monkeypatch, 5, error)
+    step = memory._try
+
+    def hooked(one: Trainer, images: int, share: int) -> None:
+        with fault_of(one.plan.hooked("average")[0], "average"):
+            step(one, images, share)
+
+    monkeypatch.setattr(memory, "_try", hooked)
+    assert memory.fitting_micro(found) == 3
+    assert tried == [24, 12, 6, 3]
 
 
 def test_too_little_memory_within_a_hook_is_no_fault_of_its_trick(
