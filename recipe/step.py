@@ -1,4 +1,4 @@
-"""What a training step is made of beside its tricks: seeds, parts of a batch, and contexts for what may fail."""
+"""What a training step needs besides its tricks: seeds, the parts of a batch, and errors of torch.compile."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from recipe.diagnostics import fail
 
 @contextlib.contextmanager
 def compiling() -> Iterator[None]:
-    """A context in which a model that torch compiles is run, forward or backward: what fails to compile is told (E114).
+    """A context for running a compiled model, forward or backward: a failure to compile is reported as E114.
 
-    A graph is compiled when it is first needed, that of the backward computation in the first backward.
+    torch compiles a graph when it is first needed, that of the backward computation in the first backward.
     """
     try:
         yield
@@ -27,10 +27,10 @@ def compiling() -> Iterator[None]:
 
 
 def set_seed(seed: int, device: torch.device) -> None:
-    """Seed torch's random numbers, on the CPU and on the device. `torch.manual_seed` would ask each kind of device."""
+    """Seed torch's random numbers, on the CPU and on GPUs. `torch.manual_seed` takes longer: it seeds all devices."""
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
-        torch.cuda.manual_seed(seed)
+        torch.cuda.manual_seed_all(seed)
 
 
 def step_seed(seed: int, step: int, rank: int) -> int:

@@ -52,8 +52,6 @@ class Trainer:
     model: fx.GraphModule
     parallel: nn.Module
     """The model as it is compiled, and shares its gradients."""
-    forward: Callable[[Tensor], Any]
-    """How it is called."""
     update: Update
     average: Average | None
     prepare: Preparation
@@ -97,7 +95,6 @@ class Trainer:
             precision=chosen,
             model=model,
             parallel=parallel,
-            forward=parallel,
             update=Update.make(plan, model, chosen, device),
             average=average,
             prepare=Preparation.of(plan, sets, program.classes, device),
@@ -224,8 +221,8 @@ class Trainer:
         return rate
 
     def _demand(self, frozen: frozenset[str]) -> None:
-        """Ask for the gradients of all parameters but some, where neither other processes wait for every one, nor a
-        compiled graph is of those that it began with."""
+        """Compute no gradients of frozen parameters; not with several processes, which wait for every gradient, nor
+        with `compile`, whose graph is fixed."""
         if self.ranks.several or self.plan.training.compile_mode is not None:
             return
         for name, weight in zip(self.update.names, self.update.weights, strict=True):
@@ -263,7 +260,7 @@ class Trainer:
             with self.ranks.accumulating(self.parallel, more=place < len(cut)):
                 try:
                     with compiling(), self.precision.autocast():
-                        outputs = self.forward(x)
+                        outputs = self.parallel(x)
                 except ValueError as error:  # batch normalisation of a single value
                     help = "take larger batches or larger images"
                     raise fail("E103", f"the model can't train on a batch of {len(x)}: {error}", help=help) from error

@@ -46,7 +46,7 @@ class Staged(Trainer):
 
     def __attrs_post_init__(self) -> None:
         self.prepare = during(self.enter, "prepare", self.prepare)  # type: ignore[assignment]
-        self.forward = during(self.enter, "forward", self.forward)
+        self.parallel = during(self.enter, "forward", self.parallel)
         self.loss_of = during(self.enter, "loss", self.loss_of)
         self.update.optimizer.step = during(self.enter, "optimizer", self.update.optimizer.step)  # type: ignore[method-assign]
         guard = recast(self.update.guard, StagedGuard, enter=self.enter)

@@ -20,7 +20,7 @@ CAPTURED = ("reduce-overhead", "max-autotune")
 class Compile(Trick):
     """Compile the rewritten model with torch.compile. The first batches take longer; it needs a C++ compiler.
 
-    `reduce-overhead` and `max-autotune` capture CUDA graphs on a GPU, and can't compute a batch in parts.
+    `reduce-overhead` and `max-autotune` capture CUDA graphs on a GPU. They reject micro batches on every device.
     """
 
     mode: str = choice("default", "mode of torch.compile", of=("default", *CAPTURED))
@@ -29,9 +29,7 @@ class Compile(Trick):
         training = plan.training
         in_parts = training.micro_auto or (training.micro is not None and training.micro < training.batch)
         if self.mode in CAPTURED and in_parts:
-            message = (
-                f"`compile {self.mode}` captures CUDA graphs, which can't add up the gradients of parts of a batch"
-            )
+            message = f"`compile {self.mode}` captures CUDA graphs, which can't accumulate gradients over micro batches"
             help = "use `compile` without a mode, or leave `batch micro` out"
             raise fail("E030", message, help=help)
         return ()

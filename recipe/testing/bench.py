@@ -55,13 +55,13 @@ class Case:
 
 @attrs.frozen
 class Outcome:
-    """All that came of a training but times, and what it asked of others; no other setting is a part of it."""
+    """What a training produced, except times, and what it asked of the device, `torch.compile` and the loader."""
 
     weights: str
     metrics: tuple[tuple[Any, ...], ...]
     code: str
     asked: str
-    """The number format that the device was asked for. What it runs instead is the device's affair, not the trick's."""
+    """The number format that the device was asked for. What the device substitutes is no effect of a trick."""
     handed: tuple[tuple[str, Any], ...]
     """What `torch.compile` and the loader of images were given, each once: a teacher is trained once too."""
     diverged: str = ""

@@ -133,8 +133,10 @@ def test_the_table_of_the_others_is_kept_where_some_fail(tmp_path: Path, monkeyp
     assert [len(line.found) for line in caught.value.table.lines] == [1, 0, 1, 1]
 
 
-@pytest.mark.parametrize("wrong", [{"top1": float("nan")}, {"top1": 7}, {"loss": float("inf")}, {"top1": "0.5"}])
-def test_a_result_that_can_not_be_is_none(wrong: dict[str, object], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "wrong", [{"top1": float("nan")}, {"top1": 7}, {"loss": float("inf")}, {"top1": "0.5"}, {"digest": "0" * 16}]
+)
+def test_a_result_that_can_not_be_or_is_of_another_recipe_is_none(wrong: dict[str, object], tmp_path: Path) -> None:
     study = made(tmp_path / "x", seeds=1)
     execute(study, MadeUp())
     summary = study.home.run(study.tasks[0]) / "summary.json"
