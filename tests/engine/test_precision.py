@@ -41,6 +41,22 @@ def test_a_cpu_takes_the_fastest_format_it_has(
 
 
 @pytest.mark.parametrize(
+    ("asked", "has_bf16", "runs", "scaled"),
+    [
+        ("fp32", True, "fp32", False), ("bf16", True, "bf16", False), ("fp16", True, "fp16", True),
+        ("fp32", False, "fp32", False), ("bf16", False, "fp16", True), ("fp16", False, "fp16", True),
+    ],
+)  # fmt: skip
+def test_a_gpu_scales_the_loss_in_fp16(
+    monkeypatch: pytest.MonkeyPatch, asked: str, has_bf16: bool, runs: str, scaled: bool
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: has_bf16)
+    found = precision(asked, torch.device("cuda"))
+    assert (found.name, found.scaled) == (runs, scaled)
+    assert bool(found.note) == (asked != runs)
+
+
+@pytest.mark.parametrize(
     ("found", "way"),
     [
         ({"amx_bf16": True, "avx512_bf16": True}, "fast"),
