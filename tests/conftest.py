@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,7 +32,12 @@ settings.load_profile("recipe")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """What is drawn at random is drawn by the seed of the commit, hypothesis's examples too."""
+    """What is drawn at random is drawn by the seed of the commit, hypothesis's examples too.
+
+    What the tests start can be interrupted, also where a shell runs them in the background, which ignores that.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.option.hypothesis_seed is None:
         config.option.hypothesis_seed = str(helpers.SEED)
 
