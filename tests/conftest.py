@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import sys
@@ -61,19 +60,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Slow tests come first, so that no worker is left with one of them at the end."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
-
-
-def pytest_collection_finish() -> None:
-    """What the tests have imported stays, and is not looked through again for garbage."""
-    gc.collect()
-    gc.freeze()
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _without_garbage() -> Iterator[None]:
-    """Networks that hold on to themselves are let go: few objects of many bytes, which Python would keep for long."""
-    yield
-    gc.collect()
 
 
 @pytest.fixture(autouse=True, scope="session")
