@@ -42,7 +42,7 @@ def step_seed(seed: int, step: int, rank: int) -> int:
 def sizes(images: int, micro: int | None, even: int | None = None) -> list[int]:
     """How many images each part of a batch has: ``micro``; a last one of a single image joins the one before it.
 
-    ``even`` cuts the batch into so many parts instead.
+    With ``even``, the batch is cut into that many parts of nearly equal size instead.
     """
     if even is not None:
         return [images // even + (place < images % even) for place in range(even)]

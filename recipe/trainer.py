@@ -280,7 +280,7 @@ class Trainer:
         return seen
 
     def even(self, total: int) -> int | None:
-        """In how many parts each process cuts its share of so many images, where all must take the same steps."""
+        """The number of parts that each process cuts its share of a batch into, where all must take the same steps."""
         if not (self.plan.training.synchronised and self.ranks.several and self.micro):
             return None
         shares = (share(total, rank, self.ranks.world) for rank in range(self.ranks.world))

@@ -51,6 +51,6 @@ WAITS_AN_IMAGE: Mapping[str, int] = {"augment trivial": 4}
 
 
 def waits(text: str, images: int) -> int:
-    """How often a step with some tricks may wait for the device, for a batch of so many images."""
+    """How often a step with some tricks may wait for the device, for a batch of N images."""
     each = images * sum(count for trick, count in WAITS_AN_IMAGE.items() if trick in text)
     return each + sum(count for trick, count in WAITS.items() if trick in text)
