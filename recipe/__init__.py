@@ -17,15 +17,16 @@ if TYPE_CHECKING:
     from recipe.ablation.api import ablate
     from recipe.ablation.execute import Unfinished
     from recipe.ablation.table import Table
-    from recipe.compare.api import diff
-    from recipe.compare.difference import Diff
-    from recipe.compiler import Program, compile
-    from recipe.diagnostics import Diagnostic, Diverged, RecipeError
-    from recipe.engine import Run, run
-    from recipe.formats.api import Exported, export
-    from recipe.plan import Plan
-    from recipe.registry import Vocabulary
-    from recipe.signals import Interrupted
+    from recipe.base.diagnostics import Diagnostic
+    from recipe.base.errors import Diverged, RecipeError
+    from recipe.base.signals import Interrupted
+    from recipe.compare.api import Diff, diff
+    from recipe.compiler.api import compile
+    from recipe.compiler.program import Program
+    from recipe.exporters.api import Exported, export
+    from recipe.plan.plan import Plan
+    from recipe.plugins.vocabulary import Vocabulary
+    from recipe.training.engine import Run, run
 
 __all__ = [
     "Diagnostic",
@@ -49,23 +50,23 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Diff": "recipe.compare.difference",
-    "Diagnostic": "recipe.diagnostics",
-    "Diverged": "recipe.diagnostics",
-    "Exported": "recipe.formats.api",
-    "Interrupted": "recipe.signals",
-    "Plan": "recipe.plan",
-    "Program": "recipe.compiler",
-    "RecipeError": "recipe.diagnostics",
-    "Run": "recipe.engine",
+    "Diff": "recipe.compare.api",
+    "Diagnostic": "recipe.base.diagnostics",
+    "Diverged": "recipe.base.errors",
+    "Exported": "recipe.exporters.api",
+    "Interrupted": "recipe.base.signals",
+    "Plan": "recipe.plan.plan",
+    "Program": "recipe.compiler.program",
+    "RecipeError": "recipe.base.errors",
+    "Run": "recipe.training.engine",
     "Table": "recipe.ablation.table",
     "Unfinished": "recipe.ablation.execute",
-    "Vocabulary": "recipe.registry",
+    "Vocabulary": "recipe.plugins.vocabulary",
     "ablate": "recipe.ablation.api",
-    "compile": "recipe.compiler",
+    "compile": "recipe.compiler.api",
     "diff": "recipe.compare.api",
-    "export": "recipe.formats.api",
-    "run": "recipe.engine",
+    "export": "recipe.exporters.api",
+    "run": "recipe.training.engine",
 }
 
 

@@ -4,7 +4,7 @@ import signal
 import sys
 from types import FrameType
 
-from recipe.signals import Terminated
+from recipe.base.signals import Terminated
 
 
 def main() -> None:

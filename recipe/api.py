@@ -20,32 +20,24 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from recipe.declare import trick
-from recipe.diagnostics import Diagnostic, fail
-from recipe.edits import Edit, Initialise, Insert, Layer, SetAttribute, Site, Substitute
-from recipe.evidence import Evidence
-from recipe.fields import (
-    REQUIRED,
-    RecipeFile,
-    architecture,
-    choice,
-    integer,
-    number,
-    numbers,
-    path,
-    teacher,
-)
-from recipe.training import Progress, Training
-from recipe.trick import API_VERSION, Declared, Trick
+from recipe.base.diagnostics import Diagnostic
+from recipe.base.errors import fail
+from recipe.graph.edits import Edit, Initialise, Insert, Layer, SetAttribute, Site, Substitute
+from recipe.plugins.declare import trick
+from recipe.plugins.evidence import Evidence
+from recipe.plugins.fields import REQUIRED, RecipeFile, architecture, choice, integer, number, numbers, path, teacher
+from recipe.plugins.plan_view import PlanView
+from recipe.plugins.progress import Progress
+from recipe.plugins.settings import Training
+from recipe.plugins.trick import API_VERSION, Declared, Trick
 
 if TYPE_CHECKING:
-    from recipe.draws import Draws, Floats
+    from recipe.compiler.weights import safetensors_shapes
+    from recipe.data.draws import Draws, Floats
+    from recipe.data.images import Files, Images, InMemory, Sets, in_memory
     from recipe.graph.net import Block, Net
     from recipe.graph.shapes import on_meta
-    from recipe.graph.weights import safetensors_shapes
-    from recipe.images import Files, Images, InMemory, Sets, in_memory
-    from recipe.objective import Judged
-    from recipe.plan import Plan
+    from recipe.plugins.loss_context import Judged
 
 __all__ = [
     "API_VERSION",
@@ -65,7 +57,7 @@ __all__ = [
     "Judged",
     "Layer",
     "Net",
-    "Plan",
+    "PlanView",
     "Progress",
     "RecipeFile",
     "SetAttribute",
@@ -91,17 +83,16 @@ __all__ = [
 _LAZY = {
     "Block": "recipe.graph.net",
     "Net": "recipe.graph.net",
-    "Draws": "recipe.draws",
-    "Floats": "recipe.draws",
-    "Files": "recipe.images",
-    "Images": "recipe.images",
-    "InMemory": "recipe.images",
-    "Sets": "recipe.images",
-    "in_memory": "recipe.images",
-    "Judged": "recipe.objective",
-    "Plan": "recipe.plan",
+    "Draws": "recipe.data.draws",
+    "Floats": "recipe.data.draws",
+    "Files": "recipe.data.images",
+    "Images": "recipe.data.images",
+    "InMemory": "recipe.data.images",
+    "Sets": "recipe.data.images",
+    "in_memory": "recipe.data.images",
+    "Judged": "recipe.plugins.loss_context",
     "on_meta": "recipe.graph.shapes",
-    "safetensors_shapes": "recipe.graph.weights",
+    "safetensors_shapes": "recipe.compiler.weights",
 }
 
 

@@ -12,8 +12,8 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
-from recipe import loop
-from recipe.registry import Vocabulary
+from recipe.plugins.vocabulary import Vocabulary
+from recipe.training import loop
 from tests import helpers
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # as many workers as cores: a thread for each, and for what it starts

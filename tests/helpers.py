@@ -14,14 +14,15 @@ from unittest import mock
 
 import attrs
 
-import recipe.bind
+import recipe.plan.bind
 import recipe.cli
 import recipe.syntax
-from recipe.diagnostics import Diagnostic, RecipeError
-from recipe.plan import Plan
-from recipe.registry import Offer, Vocabulary
-from recipe.source import Source
-from recipe.trick import Trick
+from recipe.base.diagnostics import Diagnostic
+from recipe.base.errors import RecipeError
+from recipe.base.source import Source
+from recipe.plan.plan import Plan
+from recipe.plugins.trick import Trick
+from recipe.plugins.vocabulary import Offer, Vocabulary
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = tuple(sorted((ROOT / "examples").glob("**/*.recipe")))

@@ -10,15 +10,15 @@ import attrs
 import torch
 from torch import Tensor
 
-from recipe.average import Average
-from recipe.compiler import Program
-from recipe.devices import Precision
-from recipe.images import Sets
-from recipe.meters import Guard, Meter
-from recipe.objective import Teach
-from recipe.trainer import Trainer
-from recipe.training import Progress
-from recipe.update import Update
+from recipe.compiler.program import Program
+from recipe.data.images import Sets
+from recipe.devices.precision import Precision
+from recipe.plugins.loss_context import Teach
+from recipe.plugins.progress import Progress
+from recipe.training.average import Average
+from recipe.training.meters import Guard, Meter
+from recipe.training.trainer import Trainer
+from recipe.training.update import Update
 
 Enter = Callable[[str], AbstractContextManager[Any]]
 """From the name of a stage to a context that lasts as long as the stage."""

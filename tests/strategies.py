@@ -6,8 +6,8 @@ import attrs
 from hypothesis import strategies as st
 
 from recipe.api import Trick
-from recipe.fields import Architecture, Choice, Field, FilePath, Kind, Number, Numbers, quoted
-from recipe.slots import EXCLUSIVE
+from recipe.plugins.fields import Architecture, Choice, Field, FilePath, Kind, Number, Numbers, quoted
+from recipe.plugins.slots import EXCLUSIVE
 from tests.helpers import DIALECTS, vocabulary
 
 # ---- any recipe of the grammar
@@ -115,10 +115,6 @@ def all_tricks() -> list[type[Trick]]:
     return [trick for trick in found if all(map(_is_made_up, trick.declared.fields))]
 
 
-APART = {"compile": "batch micro", "batch micro": "compile"}
-"""Tricks that are refused together with some values: CUDA graphs can't accumulate gradients."""
-
-
 @st.composite
 def meaningful(draw: st.DrawFn) -> list[str]:
     """The statements of a recipe that binds: a base, and tricks that do not clash, in any order."""
@@ -126,7 +122,7 @@ def meaningful(draw: st.DrawFn) -> list[str]:
     chosen, taken = [base], set(base.declared.writes) & EXCLUSIVE.keys()
     for trick in draw(st.permutations(others))[: draw(st.integers(0, 12))]:
         slots = set(trick.declared.writes) & EXCLUSIVE.keys()
-        if not slots & taken and APART.get(trick.declared.word) not in {one.declared.word for one in chosen}:
+        if not slots & taken:
             chosen.append(trick)
             taken |= slots
     statements = [draw(trick_statements(trick)) for trick in chosen]

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from recipe.bind import bind as bind_sources
-from recipe.diagnostics import RecipeError, render
-from recipe.registry import Vocabulary
-from recipe.source import MAX_BYTES, Source
-from recipe.syntax import MAX_STATEMENTS
+from recipe.base.errors import RecipeError
+from recipe.base.rendering import render
+from recipe.base.source import MAX_BYTES, Source
+from recipe.language.parser import MAX_STATEMENTS
+from recipe.plan.bind import bind as bind_sources
+from recipe.plugins.vocabulary import Vocabulary
 from tests.helpers import EXAMPLES, MORE, SEED, command
 
 BASE = b"base resnet50\n"

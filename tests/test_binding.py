@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from recipe.api import Trick, integer, number, numbers, trick
-from recipe.fields import Choice, quoted
-from recipe.layers import DIALECTS
-from recipe.registry import DIRECTIVES, Vocabulary
+from recipe.language.overlays import DIALECTS
+from recipe.plugins.fields import Choice, quoted
+from recipe.plugins.vocabulary import DIRECTIVES, Vocabulary
 from tests.helpers import bind, diagnostics, errors, vocabulary_with
 from tests.strategies import all_tricks
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from recipe.base.codes import CODES
+from recipe.base.rendering import wants_color
 from recipe.cli import COMMANDS
-from recipe.codes import CODES
-from recipe.diagnostics import wants_color
-from recipe.registry import DIRECTIVES, Vocabulary, words_of
+from recipe.plugins.vocabulary import DIRECTIVES, Vocabulary, words_of
 from tests.helpers import EXAMPLES, ROOT, command
 
 BAD = "base resnet50\nbach 256\nlr nan\n"

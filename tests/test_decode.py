@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
-from recipe.decode import _draft, centre, decode
-from recipe.diagnostics import RecipeError
+from recipe.base.errors import RecipeError
+from recipe.data.decode import _draft, centre, decode
 from recipe.tricks.augment_crop import random_boxes
 
 SIZE = 64

@@ -26,7 +26,7 @@ MODULES = [
 
 
 def test_there_are_examples() -> None:
-    assert {"recipe.syntax", "recipe.tricks.lr_warmup", "recipe.tricks.lr_cosine"} <= set(MODULES)
+    assert {"recipe.language.parser", "recipe.tricks.lr_warmup", "recipe.tricks.lr_cosine"} <= set(MODULES)
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from recipe import guest
-from recipe.registry import Vocabulary
-from recipe.signals import Interrupted
+from recipe.base.signals import Interrupted
+from recipe.plugins import sandbox as guest
+from recipe.plugins.vocabulary import Vocabulary
 from tests.helpers import ROOT, command
 from tests.plugins.helpers import GOOD, install
 
@@ -40,7 +40,7 @@ def test_nothing_that_a_plugin_writes_at_its_import_precedes_our_output(
 
 def python(code: str, *, closed: bool = False) -> str:
     """What Python prints that runs some lines; ``closed``, on standard error, as it has no standard output then."""
-    call = [sys.executable, "-c", f"import os, sys\nfrom recipe.guest import importing\n{code}"]
+    call = [sys.executable, "-c", f"import os, sys\nfrom recipe.plugins.sandbox import importing\n{code}"]
     if closed:
         call = ["bash", "-c", '"$@" 2>&1 >&-', "bash", *call]
     return subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=True).stdout
@@ -151,7 +151,7 @@ def test_what_is_no_exception_is_a_broken_plugin_too(raised: str, site: Path) ->
 
 @pytest.mark.parametrize("wish", ["KeyboardInterrupt()", "Interrupted(15, Path('runs/x'), 0)"])
 def test_a_wish_to_stop_is_no_fault_of_the_plugin(wish: str, site: Path) -> None:
-    text = f"from pathlib import Path\nfrom recipe.signals import Interrupted\nraise {wish}"
+    text = f"from pathlib import Path\nfrom recipe.base.signals import Interrupted\nraise {wish}"
     install(site, "slow", {"shine": "slow_mod:Theirs"}, slow_mod=text)
     with pytest.raises((KeyboardInterrupt, Interrupted)):
         Vocabulary.installed().load("shine", None)

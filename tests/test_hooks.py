@@ -7,10 +7,10 @@ import re
 
 import pytest
 
-from recipe.hooks import HOOKS
-from recipe.slots import COMBINED, EXCLUSIVE
+from recipe.plugins.hooks import HOOKS
+from recipe.plugins.slots import COMBINED, EXCLUSIVE
+from recipe.plugins.trick import Trick
 from recipe.testing.rules.shapes import TRIALS
-from recipe.trick import Trick
 from tests.helpers import ROOT
 
 SECTION = (ROOT / "docs" / "plugins.md").read_text("utf-8").split("<!-- hooks -->", 1)[1].split("\n\n", 1)[0]

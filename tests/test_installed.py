@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from recipe.installed import registered
-from recipe.registry import GROUP, Vocabulary
+from recipe.plugins.entry_points import registered
+from recipe.plugins.vocabulary import GROUP, Vocabulary
 from tests.helpers import bind, command
 from tests.plugins.helpers import GOOD, install
 

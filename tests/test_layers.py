@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from recipe.layers import MAX_INCLUDED, MAX_INCLUDES
+from recipe.language.overlays import MAX_INCLUDED, MAX_INCLUDES
 from tests.helpers import bind, command, diagnostics, errors
 
 

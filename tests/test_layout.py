@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 
-from recipe.layout import layout, plain
+from recipe.language.formatter import layout, plain
 from tests.helpers import EXAMPLES, errors, parse
 from tests.strategies import Written, written
 

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recipe.api import Trick, integer, number, path, trick
-from recipe.plan import Plan
-from recipe.registry import Offer, Vocabulary
+from recipe.plan.plan import Plan
+from recipe.plugins.vocabulary import Offer, Vocabulary
 from tests.helpers import DIALECTS, EXAMPLES, ROOT, bind
 from tests.strategies import dialects, meaningful
 

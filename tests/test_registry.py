@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from recipe.api import Trick, number, trick
-from recipe.diagnostics import RecipeError
-from recipe.registry import DIRECTIVES, Vocabulary
+from recipe.base.errors import RecipeError
+from recipe.plugins.vocabulary import DIRECTIVES, Vocabulary
 from tests.helpers import ROOT, bind, command, diagnostics, errors, vocabulary_with
 from tests.plugins.helpers import GOOD, install
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 
 from recipe.api import Training, Trick, trick
-from recipe.settings import OTHER
+from recipe.plan.configure import OTHER
 from tests.helpers import bind, diagnostics, errors, vocabulary_with
 from tests.strategies import dialects, meaningful
 

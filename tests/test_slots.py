@@ -9,11 +9,12 @@ import attrs
 import pytest
 
 from recipe.api import Trick, trick
-from recipe.diagnostics import RecipeError
-from recipe.hooks import HOOKS
-from recipe.plan import Origin, Use
-from recipe.slots import COMBINED, EXCLUSIVE, READING_ORDER, clashes, reading_key, solve
-from recipe.source import Source, Span
+from recipe.base.errors import RecipeError
+from recipe.base.source import Source, Span
+from recipe.plan.ordering import clashes, solve
+from recipe.plugins.hooks import HOOKS
+from recipe.plugins.slots import COMBINED, EXCLUSIVE, READING_ORDER, reading_key
+from recipe.plugins.uses import Origin, Use
 from tests.helpers import bind, diagnostics
 from tests.strategies import all_tricks
 

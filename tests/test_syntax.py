@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 
-from recipe.source import Source
-from recipe.syntax import MAX_ERRORS, Item, Word
-from recipe.syntax import parse as parse_source
+from recipe.base.source import Source
+from recipe.language.ast import Item, Word
+from recipe.language.parser import MAX_ERRORS
+from recipe.language.parser import parse as parse_source
 from tests.helpers import EXAMPLES, parse
 from tests.strategies import Written, written
 

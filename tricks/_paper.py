@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from recipe.api import Evidence
 
 if TYPE_CHECKING:
-    from recipe.api import Plan
+    from recipe.api import PlanView
 
 TABLE4 = {  # ResNet-50, each row on top of the one before, at batch 256 and at 1024
     "linear scaling": (75.87, 75.17),
@@ -38,16 +38,16 @@ MEASURED = ("resnet50", "inception_v3")
 """Models whose figures are their own; others of a kind are told with their name."""
 
 
-def _model(plan: Plan) -> str:
+def _model(plan: PlanView) -> str:
     base = plan.use("base")
     return str(base.values.get("model", "")).removeprefix("timm:") if base else ""
 
 
-def _other(plan: Plan) -> str:
+def _other(plan: PlanView) -> str:
     return "" if _model(plan) in MEASURED else f" (this is {_model(plan)})"
 
 
-def family(plan: Plan) -> str | None:
+def family(plan: PlanView) -> str | None:
     """Which of the paper's three networks a recipe's model is of the kind of; None for other models."""
     name = _model(plan)
     return next((kind for start, kind in KINDS if name.startswith(start)), None)
@@ -60,7 +60,7 @@ def _step(what: str, before: float, after: float, table: str) -> Evidence:
     return Evidence(verdict, f"{what}: top-1 {before:.2f} % → {after:.2f} %, {change}", table)
 
 
-def stacked(plan: Plan, before: str, after: str, what: str) -> Iterator[Evidence]:
+def stacked(plan: PlanView, before: str, after: str, what: str) -> Iterator[Evidence]:
     """The step between two rows of Table 6, for the network that the plan's model is of the kind of."""
     found = family(plan)
     if found is not None:
@@ -68,7 +68,7 @@ def stacked(plan: Plan, before: str, after: str, what: str) -> Iterator[Evidence
         yield _step(f"{what} with {found}{_other(plan)}", rows[before], rows[after], "Table 6 of He et al. 2019")
 
 
-def cumulative(plan: Plan, before: str, after: str) -> Iterator[Evidence]:
+def cumulative(plan: PlanView, before: str, after: str) -> Iterator[Evidence]:
     """The step between two rows of Table 4, at the batch that is nearer to the plan's."""
     if family(plan) == "ResNet-50-D":
         large = plan.training.batch >= 512
@@ -77,7 +77,7 @@ def cumulative(plan: Plan, before: str, after: str) -> Iterator[Evidence]:
         yield _step(f"{after} on ResNet-50 at batch {batch}{_other(plan)}", *figures, "Table 4 of He et al. 2019")
 
 
-def tweaked(plan: Plan, before: str, after: str) -> Iterator[Evidence]:
+def tweaked(plan: PlanView, before: str, after: str) -> Iterator[Evidence]:
     """The step between two rows of Table 5."""
     if family(plan) == "ResNet-50-D":
         yield _step(

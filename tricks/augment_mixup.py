@@ -16,7 +16,7 @@ from recipe.tricks._paper import stacked
 if TYPE_CHECKING:
     import torch
 
-    from recipe.api import Draws, Evidence, Plan
+    from recipe.api import Draws, Evidence, PlanView
 
 
 @trick("augment mixup", reads=("crop", "inputs", "targets"), writes=("mix",))
@@ -25,7 +25,7 @@ class Mixup(Trick):
 
     alpha: float = number(0.2, "parameter of the Beta distribution of the weight", above=0, maximum=100)
 
-    def evidence(self, plan: Plan) -> Iterable[Evidence]:
+    def evidence(self, plan: PlanView) -> Iterable[Evidence]:
         rows = ("distill", "both") if plan.find("loss distill") else ("smooth", "mixup")
         return stacked(plan, *rows, "mixup")
 

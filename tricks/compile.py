@@ -10,7 +10,7 @@ import attrs
 from recipe.api import Training, Trick, choice, fail, trick
 
 if TYPE_CHECKING:
-    from recipe.api import Plan
+    from recipe.api import PlanView
 
 CAPTURED = ("reduce-overhead", "max-autotune")
 """Modes that replay CUDA graphs on a GPU, which keep gradients in memory that the next replay overwrites."""
@@ -25,7 +25,7 @@ class Compile(Trick):
 
     mode: str = choice("default", "mode of torch.compile", of=("default", *CAPTURED))
 
-    def check(self, plan: Plan) -> Iterable[str]:
+    def check(self, plan: PlanView) -> Iterable[str]:
         training = plan.training
         in_parts = training.micro_auto or (training.micro is not None and training.micro < training.batch)
         if self.mode in CAPTURED and in_parts:

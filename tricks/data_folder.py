@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from recipe.api import Trick, choice, integer, path, trick
 
 if TYPE_CHECKING:
-    from recipe.api import Files, Plan, Sets
+    from recipe.api import Files, PlanView, Sets
 
 ENDINGS = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"))
 
@@ -32,7 +32,7 @@ class Folder(Trick):
     workers: int = integer(4, "processes that decode images ahead; 0 decodes them in place", minimum=0, maximum=256)
     on_error: str = choice("fail", "what an image that can't be decoded does", of=("fail", "skip"))
 
-    def check(self, plan: Plan) -> Iterable[str]:
+    def check(self, plan: PlanView) -> Iterable[str]:
         if not os.path.isdir(self.path):  # unlike Path's, it takes names that are too long
             yield f"there is no folder `{self.path}` here"
 

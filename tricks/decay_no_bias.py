@@ -15,7 +15,7 @@ from recipe.tricks._paper import cumulative
 if TYPE_CHECKING:
     import torch
 
-    from recipe.api import Plan
+    from recipe.api import PlanView
 
 
 @trick("decay no-bias", writes=("groups",))
@@ -24,7 +24,7 @@ class NoBias(Trick):
 
     norms: str = choice("skip", "whether gamma and beta decay", of=("skip", "decay"), dialects={"torchvision": "decay"})
 
-    def evidence(self, plan: Plan) -> Iterable[Evidence]:
+    def evidence(self, plan: PlanView) -> Iterable[Evidence]:
         for found in cumulative(plan, "zero gamma", "no bias decay"):
             yield Evidence("mixed", found.text, found.table)  # the paper keeps it for larger batches
 

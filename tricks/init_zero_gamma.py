@@ -13,14 +13,14 @@ from recipe.api import Initialise, Site, Trick, trick
 from recipe.tricks._paper import cumulative
 
 if TYPE_CHECKING:
-    from recipe.api import Evidence, Net, Plan
+    from recipe.api import Evidence, Net, PlanView
 
 
 @trick("init zero-gamma", reads=("init", "trunk", "shortcut", "gate", "branch"), writes=("norm",))
 class ZeroGamma(Trick):
     """Begin with gamma = 0 in the normalisation that ends the trunk of each residual block."""
 
-    def evidence(self, plan: Plan) -> Iterable[Evidence]:
+    def evidence(self, plan: PlanView) -> Iterable[Evidence]:
         return cumulative(plan, "warmup", "zero gamma")
 
     def rewrite(self, net: Net) -> Iterable[Site]:

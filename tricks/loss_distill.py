@@ -15,7 +15,7 @@ from recipe.tricks._paper import stacked
 if TYPE_CHECKING:
     import torch
 
-    from recipe.api import Evidence, Judged, Plan
+    from recipe.api import Evidence, Judged, PlanView
 
 
 @trick("loss distill", reads=("targets", "mix"), writes=("loss",))
@@ -32,7 +32,7 @@ class Distill(Trick):
         1.0, "weight of the loss on the teacher's predictions", minimum=0, maximum=100, dialects={"gluoncv": 0.5}
     )
 
-    def evidence(self, plan: Plan) -> Iterable[Evidence]:
+    def evidence(self, plan: PlanView) -> Iterable[Evidence]:
         mixed = plan.find("augment mixup") is not None
         rows = ("mixup", "both") if mixed else ("smooth", "distill")
         return stacked(plan, *rows, f"distillation with{'' if mixed else 'out'} mixup")

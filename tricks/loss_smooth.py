@@ -15,7 +15,7 @@ from recipe.tricks._paper import stacked
 if TYPE_CHECKING:
     import torch
 
-    from recipe.api import Evidence, Plan
+    from recipe.api import Evidence, PlanView
 
 
 @trick("loss smooth", writes=("targets",))
@@ -30,7 +30,7 @@ class Smooth(Trick):
         dialects={"gluoncv": "all", "torchvision": "all"},
     )
 
-    def evidence(self, plan: Plan) -> Iterable[Evidence]:
+    def evidence(self, plan: PlanView) -> Iterable[Evidence]:
         return stacked(plan, "cosine", "smooth", "label smoothing")
 
     def soften(self, targets: torch.Tensor) -> torch.Tensor:

@@ -14,7 +14,7 @@ from recipe.api import Progress, Trick, number, trick
 from recipe.tricks._paper import stacked
 
 if TYPE_CHECKING:
-    from recipe.api import Evidence, Plan
+    from recipe.api import Evidence, PlanView
 
 
 @trick("lr cosine", writes=("schedule",))
@@ -23,7 +23,7 @@ class Cosine(Trick):
 
     floor: float = number(0.0, "part of the base rate that is left at the end", minimum=0, maximum=1)
 
-    def evidence(self, plan: Plan) -> Iterable[Evidence]:
+    def evidence(self, plan: PlanView) -> Iterable[Evidence]:
         return stacked(plan, "efficient", "cosine", "cosine decay")
 
     def factor(self, progress: Progress) -> float:

@@ -14,7 +14,7 @@ from recipe.api import Evidence, Training, Trick, integer, trick
 from recipe.tricks._paper import TABLE4, family
 
 if TYPE_CHECKING:
-    from recipe.api import Plan
+    from recipe.api import PlanView
 
 
 @trick("lr per", reads=("batch",), writes=("lr",), after=("lr",))
@@ -23,7 +23,7 @@ class Per(Trick):
 
     images: int = integer(256, "images that the base rate is for", minimum=1, maximum=1_000_000)
 
-    def evidence(self, plan: Plan) -> Iterable[Evidence]:
+    def evidence(self, plan: PlanView) -> Iterable[Evidence]:
         if family(plan) == "ResNet-50-D" and plan.training.batch >= 1024 and not plan.find("lr warmup"):
             small, large = TABLE4["linear scaling"]
             text = (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from recipe.api import Progress, Trick, number, numbers, trick
 
 if TYPE_CHECKING:
-    from recipe.api import Plan
+    from recipe.api import PlanView
 
 
 @trick("lr step", writes=("schedule",))
@@ -18,7 +18,7 @@ class Step(Trick):
     epochs: tuple[float, ...] = numbers(help="epochs at which the rate changes, counted from the start", above=0)
     by: float = number(0.1, "factor at each of the epochs", above=0, below=1)
 
-    def check(self, plan: Plan) -> Iterable[str]:
+    def check(self, plan: PlanView) -> Iterable[str]:
         late = [f"{epoch:g}" for epoch in self.epochs if epoch >= plan.training.epochs]
         if late:
             yield f"the training of {plan.training.epochs} epochs ends before the step at {', '.join(late)}"

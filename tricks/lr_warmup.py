@@ -15,7 +15,7 @@ from recipe.api import Progress, Training, Trick, number, trick
 from recipe.tricks._paper import cumulative
 
 if TYPE_CHECKING:
-    from recipe.api import Evidence, Plan
+    from recipe.api import Evidence, PlanView
 
 
 @trick("lr warmup", writes=("lr",))
@@ -24,13 +24,13 @@ class Warmup(Trick):
 
     epochs: float = number(help="length of the rise, in epochs", minimum=0, maximum=100_000)
 
-    def evidence(self, plan: Plan) -> Iterable[Evidence]:
+    def evidence(self, plan: PlanView) -> Iterable[Evidence]:
         return cumulative(plan, "linear scaling", "warmup") if plan.find("lr per") else ()
 
     def configure(self, training: Training) -> Training:
         return attrs.evolve(training, warmup=self.epochs)
 
-    def check(self, plan: Plan) -> Iterable[str]:
+    def check(self, plan: PlanView) -> Iterable[str]:
         if self.epochs >= plan.training.epochs:
             yield (
                 f"the warmup of {self.epochs:g} epochs is as long as the training of {plan.training.epochs}: "

@@ -15,7 +15,7 @@ from recipe.api import Training, Trick, choice, trick
 from recipe.tricks._paper import cumulative
 
 if TYPE_CHECKING:
-    from recipe.api import Evidence, Plan
+    from recipe.api import Evidence, PlanView
 
 
 @trick("precision", writes=("dtype",))
@@ -24,7 +24,7 @@ class Precision(Trick):
 
     format: str = choice("fp32", "number format", of=("fp32", "fp16", "bf16"))
 
-    def evidence(self, plan: Plan) -> Iterable[Evidence]:
+    def evidence(self, plan: PlanView) -> Iterable[Evidence]:
         return cumulative(plan, "no bias decay", "fp16") if self.format == "fp16" else ()
 
     def configure(self, training: Training) -> Training:

@@ -14,14 +14,14 @@ from recipe.tricks._paper import TABLE5, family
 from recipe.tricks._strides import move_stride
 
 if TYPE_CHECKING:
-    from recipe.api import Net, Plan
+    from recipe.api import Net, PlanView
 
 
 @trick("tweak A", writes=("trunk",))
 class TweakA(Trick):
     """Put the stride of each downsampling residual block into the first convolution of its trunk."""
 
-    def evidence(self, plan: Plan) -> Iterable[Evidence]:
+    def evidence(self, plan: PlanView) -> Iterable[Evidence]:
         if family(plan) == "ResNet-50-D":
             text = f"the paper's own baseline: top-1 {TABLE5['A']:.2f} %, and {TABLE5['B']:.2f} % with tweak B's stride"
             yield Evidence("mixed", text, "Table 5 of He et al. 2019")

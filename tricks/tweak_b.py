@@ -13,14 +13,14 @@ from recipe.tricks._paper import tweaked
 from recipe.tricks._strides import move_stride
 
 if TYPE_CHECKING:
-    from recipe.api import Evidence, Net, Plan
+    from recipe.api import Evidence, Net, PlanView
 
 
 @trick("tweak B", writes=("trunk",))
 class TweakB(Trick):
     """Put the stride of each downsampling residual block into the first convolution of its trunk larger than 1×1."""
 
-    def evidence(self, plan: Plan) -> Iterable[Evidence]:
+    def evidence(self, plan: PlanView) -> Iterable[Evidence]:
         return tweaked(plan, "A", "B")
 
     def rewrite(self, net: Net) -> Iterable[Site]:

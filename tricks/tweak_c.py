@@ -13,14 +13,14 @@ from recipe.api import Layer, Site, Substitute, Trick, trick
 from recipe.tricks._paper import tweaked
 
 if TYPE_CHECKING:
-    from recipe.api import Evidence, Net, Plan
+    from recipe.api import Evidence, Net, PlanView
 
 
 @trick("tweak C", writes=("stem",))
 class TweakC(Trick):
     """Replace the 7×7 convolution of the stem, where images enter with stride 2, by three 3×3 convolutions."""
 
-    def evidence(self, plan: Plan) -> Iterable[Evidence]:
+    def evidence(self, plan: PlanView) -> Iterable[Evidence]:
         return tweaked(plan, "B", "C")
 
     def rewrite(self, net: Net) -> Iterable[Site]:

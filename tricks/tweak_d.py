@@ -13,14 +13,14 @@ from recipe.api import Evidence, Insert, Layer, SetAttribute, Site, Trick, trick
 from recipe.tricks._paper import TABLE5, family, tweaked
 
 if TYPE_CHECKING:
-    from recipe.api import Net, Plan
+    from recipe.api import Net, PlanView
 
 
 @trick("tweak D", writes=("shortcut",))
 class TweakD(Trick):
     """Pool before the 1×1 convolution in the shortcut of each downsampling residual block, instead of striding."""
 
-    def evidence(self, plan: Plan) -> Iterable[Evidence]:
+    def evidence(self, plan: PlanView) -> Iterable[Evidence]:
         if plan.find("tweak C"):
             yield from tweaked(plan, "C", "D")
         elif family(plan) == "ResNet-50-D":

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from recipe.ablation.execute import Execution, Unfinished, Watcher
 from recipe.ablation.launchers import launcher_of
+from recipe.ablation.resources import Workers
 from recipe.ablation.study import Study, study
 from recipe.ablation.table import Table
-from recipe.ablation.workers import Workers
-from recipe.plan import Plan
-from recipe.registry import Vocabulary
-from recipe.source import Source
+from recipe.base.source import Source
+from recipe.plan.plan import Plan
+from recipe.plugins.vocabulary import Vocabulary
 
 
 def run_study(

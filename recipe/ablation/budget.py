@@ -13,9 +13,10 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
-from recipe.ablation.workers import Workers
-from recipe.diagnostics import RecipeError, fail, plural
-from recipe.plan import Plan
+from recipe.ablation.resources import Workers
+from recipe.base.errors import RecipeError, fail
+from recipe.base.wording import plural
+from recipe.plan.plan import Plan
 
 SEEDS = 3
 """How many seeds an ablation has, unless it is told otherwise."""
@@ -92,9 +93,9 @@ def planned(
     tell: Callable[[str], None],
 ) -> Budget:
     """Seeds and epochs of some rows that fit into a budget: as they were planned before, else by timing each row."""
-    from recipe.devices import pick
-    from recipe.engine import told_plainly
-    from recipe.teachers import named_teachers
+    from recipe.devices.choice import pick
+    from recipe.training.engine import told_plainly
+    from recipe.training.teachers import named_teachers
 
     if before is not None:
         tell(f"as planned before: {plural(before.seeds, 'seed')}, {plural(before.epochs, 'epoch')}")
@@ -121,7 +122,7 @@ def planned(
 def startup_seconds() -> float:
     """What a run takes beside its training: to begin as a process that imports what a run does."""
     began = time.perf_counter()
-    subprocess.run([sys.executable, "-P", "-c", "import recipe.engine"], check=True)
+    subprocess.run([sys.executable, "-P", "-c", "import recipe.training.engine"], check=True)
     return time.perf_counter() - began
 
 
@@ -132,12 +133,13 @@ def run_seconds(plan: Plan, device: str | None) -> tuple[float, float]:
     """
     import torch
 
-    from recipe.devices import pick, precision
-    from recipe.engine import prepare
-    from recipe.memory import fitting_micro
-    from recipe.meters import Meter
-    from recipe.teachers import teachers_of, teaching
-    from recipe.trainer import Trainer
+    from recipe.devices.choice import pick
+    from recipe.devices.precision import precision
+    from recipe.training.meters import Meter
+    from recipe.training.micro_batch import fitting_micro
+    from recipe.training.preparation import prepare
+    from recipe.training.teachers import teachers_of, teaching
+    from recipe.training.trainer import Trainer
 
     chosen, began = pick(device), time.perf_counter()
     sets, program = prepare(plan)

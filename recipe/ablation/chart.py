@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from recipe import files
 from recipe.ablation.table import Table
+from recipe.base import files
 
 
 def draw(table: Table, folder: Path) -> list[Path]:

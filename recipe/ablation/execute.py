@@ -11,14 +11,15 @@ from pathlib import Path
 
 import attrs
 
-from recipe import files
-from recipe.ablation.home import Home, Task
 from recipe.ablation.launchers import Handle, Launcher
+from recipe.ablation.store import Home, Task
 from recipe.ablation.table import Cell, Table
-from recipe.cache import edited
-from recipe.diagnostics import Diagnostic, RecipeError, fail
-from recipe.folder import user_of
-from recipe.signals import TWICE, Interrupted, handled
+from recipe.base import files
+from recipe.base.diagnostics import Diagnostic
+from recipe.base.errors import RecipeError, fail
+from recipe.base.signals import TWICE, Interrupted, handled
+from recipe.plugins.fingerprint import edited
+from recipe.runs.exclusive import user_of
 
 POLL = 0.2
 """Seconds between looks at what runs."""
@@ -111,7 +112,7 @@ class Execution:
 
     def _submit(self, one: Pending) -> None:
         task, busy = one.task, [device for _, _, device in self.running.values()]
-        if changed := edited(task.plan):
+        if changed := edited(task.plan.uses):
             message = f"the code of the plugin `{changed[0]}` has changed since this ablation began"
             raise fail("E126", message, help="repeat the command: rows that use it are other runs now")
         device = min(self.devices, key=busy.count)

@@ -13,7 +13,8 @@ from typing import Any, Protocol
 
 import attrs
 
-from recipe.diagnostics import fail, listing
+from recipe.base.errors import fail
+from recipe.base.wording import listing
 
 LAUNCHERS = ("local", "slurm", "ray")
 

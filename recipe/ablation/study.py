@@ -9,24 +9,25 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from recipe import files
 from recipe.ablation.budget import SEEDS, Budget, planned
 from recipe.ablation.chart import draw
-from recipe.ablation.home import Home, Task
-from recipe.ablation.rows import Row, rows_of
+from recipe.ablation.resources import Workers
+from recipe.ablation.store import Home, Task
 from recipe.ablation.table import Cell, Line, Table
-from recipe.ablation.workers import Workers
-from recipe.bind import bind
-from recipe.cache import outside
-from recipe.diagnostics import Diagnostic, RecipeError, fail
-from recipe.fields import digest
-from recipe.inputs import override, source_from
-from recipe.plan import Plan
-from recipe.registry import Vocabulary
-from recipe.source import Source
+from recipe.ablation.variants import Row, rows_of
+from recipe.base import files
+from recipe.base.diagnostics import Diagnostic
+from recipe.base.digests import digest
+from recipe.base.errors import RecipeError, fail
+from recipe.base.source import Source
+from recipe.compiler.cache import outside
+from recipe.language.recipe_input import override, source_from
+from recipe.plan.bind import bind
+from recipe.plan.plan import Plan
+from recipe.plugins.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from recipe.compiler import Program
+    from recipe.compiler.program import Program
 
 ROOT = Path("ablations")
 
@@ -172,8 +173,8 @@ def _home(out: str | Path | None, name: str) -> Home:
 
 def _compiled(rows: Sequence[Row]) -> list[Program]:
     """The program of every row, on the meta device, and its teachers looked at; all that can't be is told at once."""
-    from recipe.compiler import lower
-    from recipe.teachers import teachers_of
+    from recipe.compiler.lower import lower
+    from recipe.training.teachers import teachers_of
 
     programs, errors = [], list[Diagnostic]()
     for row in rows:
@@ -189,7 +190,7 @@ def _compiled(rows: Sequence[Row]) -> list[Program]:
 
 def _opened(programs: Sequence[Program]) -> dict[str, list[int]]:
     """How many classes and images each data set has, by its statement; each model must tell so many classes apart."""
-    from recipe.engine import fit_classes, open_sets
+    from recipe.training.preparation import fit_classes, open_sets
 
     found: dict[str, list[int]] = {}
     for program in programs:
@@ -235,7 +236,7 @@ def _stamp(plan: Plan, images: Mapping[str, Sequence[int]]) -> str:
 
 
 def _outside(plan: Plan, images: Mapping[str, Sequence[int]]) -> Iterator[str]:
-    from recipe.teachers import named_teachers
+    from recipe.training.teachers import named_teachers
 
     try:
         found = outside(plan)
@@ -248,7 +249,7 @@ def _outside(plan: Plan, images: Mapping[str, Sequence[int]]) -> Iterator[str]:
 
 def _task(plan: Plan, seed: int, label: str, images: Mapping[str, Sequence[int]]) -> Task:
     """A cell, after the runs of its teachers."""
-    from recipe.teachers import named_teachers
+    from recipe.training.teachers import named_teachers
 
     named = named_teachers(plan, plan.vocabulary)
     below = (_task(one, one.training.seed, f"teacher {path.name}", images) for _, path, one in named)

@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 
-from recipe.diagnostics import plural
+from recipe.base.wording import plural
 
 CONFIDENCE = 0.95
 

@@ -12,8 +12,10 @@ from typing import Any, NoReturn
 
 import click
 
-from recipe.diagnostics import Diagnostic, Diverged, RecipeError, render, wants_color
-from recipe.signals import Interrupted, Terminated
+from recipe.base.diagnostics import Diagnostic
+from recipe.base.errors import Diverged, RecipeError
+from recipe.base.rendering import render, wants_color
+from recipe.base.signals import Interrupted, Terminated
 
 COMMANDS = ("run", "check", "fmt", "explain", "diff", "ablate", "export", "tricks", "new", "test-plugin", "doctor")
 INTERNAL = 70  # sysexits' EX_SOFTWARE
@@ -33,7 +35,7 @@ class _Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            from recipe.diagnostics import nearest
+            from recipe.base.wording import nearest
 
             near = nearest(args[0], COMMANDS)
             ctx.fail(f"there is no command `{args[0]}`" + (f"; did you mean `{near}`?" if near else ""))
@@ -77,7 +79,7 @@ def _first_to_tell() -> bool:
     """Whether this process is the one to speak, of several that train together."""
     if "torch" not in sys.modules or "RANK" not in os.environ:
         return True
-    from recipe.ranks import first_to_tell
+    from recipe.devices.distributed import first_to_tell
 
     return first_to_tell()
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from recipe.base.wording import plural
 from recipe.cli.inputs import plugin_option, source_of, vocabulary
-from recipe.diagnostics import plural
 
 if TYPE_CHECKING:
     from recipe.ablation.table import Table
@@ -98,9 +98,9 @@ def command(
     words, source = vocabulary(plugins), source_of(file)
     from recipe.ablation.api import run_study
     from recipe.ablation.execute import Unfinished
+    from recipe.ablation.progress import Live, Plain
+    from recipe.ablation.resources import Workers
     from recipe.ablation.study import study
-    from recipe.ablation.watch import Live, Plain
-    from recipe.ablation.workers import Workers
 
     plain, workers = Plain(), Workers(device, jobs, launcher, given)
     name = Path(source.name).stem if source.kind == "file" and not source.name.startswith("<") else "ablation"

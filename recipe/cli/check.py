@@ -6,9 +6,12 @@ import sys
 
 import click
 
-from recipe.bind import bind
+from recipe.base.diagnostics import Diagnostic
+from recipe.base.errors import RecipeError
+from recipe.base.rendering import render, to_github, to_json, wants_color
+from recipe.base.wording import plural
 from recipe.cli.inputs import plugin_option, source_of, vocabulary
-from recipe.diagnostics import Diagnostic, RecipeError, plural, render, to_github, to_json, wants_color
+from recipe.plan.bind import bind
 
 
 @click.command("check", short_help="Show all errors and warnings of recipes.")

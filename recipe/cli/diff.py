@@ -10,10 +10,9 @@ from pathlib import Path
 import attrs
 import click
 
+from recipe.base.rendering import wants_color
 from recipe.cli.inputs import plugin_option, source_of, vocabulary
-from recipe.compare.api import diff
-from recipe.compare.difference import Diff
-from recipe.diagnostics import wants_color
+from recipe.compare.api import Diff, diff
 
 
 @click.command("diff", short_help="Show what differs between two recipes.")
@@ -51,8 +50,8 @@ def command(
         raise click.UsageError("--device says where to measure: it needs --measure")
     (file_a, over_a), (file_b, over_b) = _sides(sides)
     words = vocabulary(plugins)
-    from recipe.bind import bind
-    from recipe.inputs import override
+    from recipe.language.recipe_input import override
+    from recipe.plan.bind import bind
 
     source_a = source_of(file_a)
     source_b = source_a if file_b == file_a else source_of(file_b)
@@ -65,7 +64,7 @@ def command(
 
         found = attrs.evolve(found, measured=timed(plan_a, plan_b, device, plugins))
     if html is not None:
-        from recipe import files
+        from recipe.base import files
 
         files.write_text(html, found.to_html())
     _print(found, as_json, color)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from recipe.base.errors import RecipeError, fail
 from recipe.cli.inputs import vocabulary
-from recipe.diagnostics import RecipeError, fail
 
 if TYPE_CHECKING:
     import torch
@@ -32,7 +32,8 @@ def command() -> None:
     try:
         import torch
 
-        from recipe.devices import BF16, cores, cpu_bf16
+        from recipe.devices.choice import cores
+        from recipe.devices.precision import BF16, cpu_bf16
     except Exception as error:  # as a damaged package of others makes it fail
         raise fail("E110", f"torch can't be imported: {type(error).__name__}: {error}") from error
     held = f" ({BF16} is {cpu_bf16()})" if os.environ.get(BF16) else ""
@@ -62,7 +63,7 @@ def _plugins() -> None:
 def _device(device: torch.device, title: str) -> None:
     import torch
 
-    from recipe.devices import precision
+    from recipe.devices.precision import precision
 
     click.echo(title)
     for asked in ("fp32", "bf16", "fp16"):

@@ -5,20 +5,17 @@ from __future__ import annotations
 import json
 import re
 import textwrap
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from recipe.base.codes import CODES
+from recipe.base.errors import fail
+from recipe.base.wording import nearest
 from recipe.cli.inputs import plugin_option, source_of, vocabulary
-from recipe.codes import CODES
-from recipe.diagnostics import fail, nearest, plural, render
-from recipe.facts import BYTES
-from recipe.slots import reasons
 
 if TYPE_CHECKING:
-    from recipe.compiler import Program
-    from recipe.plan import Plan
+    pass
 
 
 @click.command("explain", short_help="Show what a recipe means, or what a code means.")
@@ -39,28 +36,23 @@ def command(
             raise click.UsageError(f"{what} is a code, and takes nothing beside it")
         _code(what.upper())
         return
-    from recipe.bind import bind
-    from recipe.inputs import override
+    from recipe.language.recipe_input import override
+    from recipe.plan.bind import bind
 
     plan = bind([source_of(what), *override(statements)], vocabulary(plugins), data=True)
-    from recipe.compiler import lower
-    from recipe.devices import pick
+    from recipe.compiler.lower import lower
+    from recipe.devices.choice import pick
 
     pick(device)
     program = lower(plan, device="meta")
     if as_json:
+        from recipe.explain.data import as_dict
+
         click.echo(json.dumps(as_dict(program, device), indent=2))
         return
-    sections = (
-        _plan(plan),
-        *_order(plan),
-        *_evidence(plan),
-        _rewrites(program),
-        _parameters(program),
-        _costs(program),
-        _training(plan, program, device),
-    )
-    click.echo("\n\n".join(sections))
+    from recipe.explain.text import explain
+
+    click.echo(explain(program, device))
 
 
 def _code(code: str) -> None:
@@ -69,148 +61,3 @@ def _code(code: str) -> None:
         raise fail("E001", f"there is no code {code}", help=f"did you mean {near}?" if near else "")
     title, text = CODES[code]
     click.echo(f"{code}: {title}\n\n{textwrap.fill(text, 88)}")
-
-
-def _table(rows: Sequence[tuple[str, ...]], right: frozenset[int] = frozenset()) -> str:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join(
-        "  "
-        + "  ".join(
-            c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    )
-
-
-def _plan(plan: Plan) -> str:
-    rows = []
-    for use in plan.uses:
-        first = True
-        for field in use.declared.fields:
-            value = getattr(use.trick, field.name)
-            shown = "–" if value is None else field.kind.write(value)
-            rows.append((use.word if first else "", field.word, shown, str(use.origins[field.name])))
-            first = False
-        if not use.declared.fields:
-            rows.append((use.word, "", "", str(use.origin)))
-    title = f"plan {plan.digest}, dialect {plan.dialect}; tricks in the order in which they apply"
-    warnings = f"\n\n{render(plan.warnings)}" if plan.warnings else ""
-    return f"{title}\n{_table(rows)}{warnings}"
-
-
-def _order(plan: Plan) -> list[str]:
-    rows = [(word, said) for word, several in reasons(plan.uses).items() for said in several]
-    shown = [(word if not index or rows[index - 1][0] != word else "", said) for index, (word, said) in enumerate(rows)]
-    title = "why in this order; where nothing is declared, it is that of `recipe tricks`"
-    return [f"{title}\n{_table(shown)}"] if rows else []
-
-
-def _evidence(plan: Plan) -> list[str]:
-    rows = [(one.verdict, use.word, one.text, one.table) for use, one in plan.evidence]
-    return [f"evidence: what published tables say, of ImageNet\n{_table(rows)}"] if rows else []
-
-
-def _rewrites(program: Program) -> str:
-    lines = ["rewrites"]
-    for step in program.steps:
-        lines.append(f"  {step.note}")
-        shown = [edit for edit in step.edits if type(edit).__name__ != "Initialise"]
-        lines += [textwrap.indent(str(edit), "    ") for edit in shown]
-    return "\n".join(lines)
-
-
-def _parameters(program: Program) -> str:
-    sizes = {name: parameter.numel() for name, parameter in program.structure.named_parameters()}
-    rows = []
-    for fate in ("kept", "loaded", "reinitialised", "new", "dropped"):
-        names = [name for name, found in program.fates.items() if found == fate]
-        if names:
-            count = f"{sum(sizes.get(name, 0) for name in names):,} numbers" if fate != "dropped" else ""
-            rows.append(
-                (
-                    fate,
-                    f"{plural(len(names), 'tensor')}",
-                    count,
-                    ", ".join(names[:2]) + (" …" if len(names) > 2 else ""),
-                )
-            )
-    return f"parameters, against the stock model\n{_table(rows, frozenset((1, 2)))}"
-
-
-def _costs(program: Program) -> str:
-    from recipe.compare.text import amount
-
-    costs = program.costs
-    rows: list[tuple[str, ...]] = [("stage", "params", "MACs", "FLOPs", "activations", "activation memory")]
-    size = BYTES[program.training.precision]
-    for stage, cost in [*costs.stages.items(), ("in all", costs.total)]:
-        counts = [f"{count:,}" for count in (cost.params, cost.macs, cost.flops, cost.activations)]
-        rows.append((stage, *counts, amount("activation_bytes", cost.activations * size)))
-    size = costs.size
-    title = f"cost of one image of {size}×{size}, forward, {program.classes} classes"
-    return f"{title}\n{_table(rows, frozenset((1, 2, 3, 4, 5)))}"
-
-
-def _training(plan: Plan, program: Program, device: str | None) -> str:
-    from recipe.compare.text import plot, training_terms
-    from recipe.devices import pick, precision
-    from recipe.graph.describe import describe
-    from recipe.update import parameter_groups
-
-    training, schedule = plan.training, describe(program).schedule
-    lines = [
-        "training",
-        f"  {plural(training.epochs, 'epoch')}, batch {training.batch}"
-        + (f" in parts of {training.micro}" if training.micro else "")
-        + (" in the largest parts that fit" if training.micro_auto else "")
-        + (f", {schedule.steps_per_epoch} steps an epoch" if schedule.steps_per_epoch else ""),
-        *(f"  {line}" for line in training_terms(schedule)),
-        f"  learning rate, highest {max(schedule.rates):.4g}",
-        *(f"  {line}".rstrip() for line in plot(schedule).plain.split("\n")),
-    ]
-    for group in parameter_groups(plan, program.structure):
-        options = ", ".join(
-            f"{name} {_plainly(value)}" for name, value in group.items() if name not in ("params", "names")
-        )
-        count = sum(parameter.numel() for parameter in group["params"])
-        lines.append(f"  {len(group['names'])} tensors, {count:,} numbers: {options}")
-    chosen_device = pick(device)
-    lines.append(
-        f"  on {chosen_device}: "
-        + (precision(training.precision, chosen_device).note or f"precision {training.precision}")
-    )
-    return "\n".join(lines)
-
-
-def _plainly(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, (int, float)) else str(value)
-
-
-def as_dict(program: Program, device: str | None) -> dict[str, Any]:
-    """What is explained as plain JSON values."""
-    import attrs
-
-    from recipe.devices import pick, precision
-
-    costs = program.costs
-    return {
-        "schema_version": 1,
-        "plan": program.plan.to_dict(),
-        "warnings": [warning.message for warning in program.plan.warnings],
-        "precision": precision(program.training.precision, pick(device)).name,
-        "edits": [
-            {"trick": step.word, "kind": type(edit).__name__, **attrs.asdict(edit)}
-            for step in program.steps
-            for edit in step.edits
-        ],
-        "order": reasons(program.plan.uses),
-        "evidence": [{"trick": use.word, **attrs.asdict(one)} for use, one in program.plan.evidence],
-        "sites": program.sites,
-        "parameters": dict(program.fates),
-        "costs": {
-            name: {"params": cost.params, "macs": cost.macs, "flops": cost.flops, "activations": cost.activations}
-            for name, cost in [*costs.stages.items(), ("total", costs.total)]
-        },
-        "image_size": costs.size,
-        "classes": program.classes,
-    }

@@ -24,7 +24,7 @@ def command(run: str, to: str, out: str | None, plugins: tuple[str, ...]) -> Non
     """
     words = vocabulary(plugins)
     tell_lost(run)
-    from recipe.formats.api import export
+    from recipe.exporters.api import export
 
     done = export(run, to=to, out=out, vocabulary=words)
     if done.difference is None:

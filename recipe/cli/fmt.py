@@ -9,11 +9,12 @@ from pathlib import Path
 import attrs
 import click
 
+from recipe.base.diagnostics import Diagnostic
+from recipe.base.errors import RecipeError, fail
+from recipe.base.files import write_text
 from recipe.cli.inputs import source_of
-from recipe.diagnostics import Diagnostic, RecipeError, fail
-from recipe.files import write_text
-from recipe.layout import layout, plain
-from recipe.syntax import parse
+from recipe.language.formatter import layout, plain
+from recipe.language.parser import parse
 
 
 @click.command("fmt", short_help="Write recipes in their canonical layout.")

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import click
 
-from recipe.diagnostics import fail, listing, nearest
-from recipe.registry import Vocabulary
-from recipe.source import MAX_BYTES, Source
-from recipe.syntax import decode, read
+from recipe.base.errors import fail
+from recipe.base.source import MAX_BYTES, Source
+from recipe.base.wording import listing, nearest
+from recipe.language.recipe_input import decode, read
+from recipe.plugins.vocabulary import Vocabulary
 
 
 def examples() -> dict[str, Path]:
@@ -45,7 +46,7 @@ def source_of(file: str) -> Source:
 
 def tell_lost(folder: str) -> None:
     """Warn where a run's folder is of a package's tricks that is not installed any more."""
-    from recipe.folder import lost_packages
+    from recipe.runs.reader import lost_packages
 
     if lost := lost_packages(Path(folder)):
         click.echo(f"warning: the run in `{folder}` used {', '.join(lost)}, not installed here", err=True)

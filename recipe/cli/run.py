@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
-from recipe.cadence import EVERY, KEEP, Cadence
+from recipe.base.errors import fail
 from recipe.cli.inputs import examples, plugin_option, source_of, vocabulary
-from recipe.diagnostics import fail
+from recipe.runs.save_policy import EVERY, KEEP, Cadence
 
 
 @click.command("run", short_help="Train a recipe.")
@@ -58,18 +58,18 @@ def command(
     file, statements, out = _resumed(file, statements, out, resume)
     words, source = vocabulary(plugins), source_of(file)
     # Errors of the recipe are told before torch is imported.
-    from recipe.bind import bind
-    from recipe.inputs import override
+    from recipe.language.recipe_input import override
+    from recipe.plan.bind import bind
 
     Cadence.of(save_every, keep)
     plan = bind([source, *override(statements)], words, data=True)
     if nproc is not None and not dry_run:
-        from recipe.launch import launch
+        from recipe.devices.launch import launch
 
         launch(nproc, _arguments(source.text if file == "-" else file, statements, out, resume is not None))
 
-    from recipe.engine import dry, run
-    from recipe.report import Live, Plain, closing
+    from recipe.training.engine import dry, run
+    from recipe.training.reporting import Live, Plain, closing
 
     live = sys.stderr is not None and sys.stderr.isatty() and not dry_run and "LOCAL_RANK" not in os.environ
     listener = Live() if live else Plain()
@@ -88,7 +88,7 @@ def command(
         dry(plan, processes=nproc or 1, **options)
         return
     done = run(plan, save_every=save_every, keep=keep, **options)
-    from recipe.ranks import leave
+    from recipe.devices.distributed import leave
 
     leave()
     if os.environ.get("RANK", "0") == "0":

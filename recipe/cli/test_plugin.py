@@ -6,7 +6,8 @@ import sys
 
 import click
 
-from recipe.diagnostics import fail, plural
+from recipe.base.errors import fail
+from recipe.base.wording import plural
 
 
 @click.command("test-plugin", short_help="Check the tricks of a package.")

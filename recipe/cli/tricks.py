@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 
 import click
 
-from recipe.api import Trick
+from recipe.base.errors import RecipeError, fail
+from recipe.base.rendering import render
+from recipe.base.wording import listing, nearest
 from recipe.cli.inputs import plugin_option, vocabulary
-from recipe.diagnostics import RecipeError, fail, listing, nearest, render
-from recipe.fields import Field
-from recipe.registry import DIRECTIVES, Vocabulary, words_of
-from recipe.slots import reading_key
+from recipe.explain.tricks import page, summary
+from recipe.plugins.slots import reading_key
+from recipe.plugins.vocabulary import DIRECTIVES, Vocabulary, words_of
 
 
 @click.command("tricks", short_help="Show the vocabulary.")
@@ -60,10 +60,10 @@ def _overview(words: Vocabulary) -> None:
             except RecipeError as error:
                 broken.append(error)
                 continue
-            click.echo(f"{trick.declared.word:<{width}}  {_summary(trick)}")
+            click.echo(f"{trick.declared.word:<{width}}  {summary(trick)}")
     for verb, text in DIRECTIVES.items():
-        summary = text.partition(": ")[2]
-        click.echo(f"{verb:<{width}}  {summary[0].upper()}{summary[1:]}.")
+        what = text.partition(": ")[2]
+        click.echo(f"{verb:<{width}}  {what[0].upper()}{what[1:]}.")
     _tell([*broken, *(refused.error for refused in words.refused)])
     sys.exit(0)
 
@@ -71,36 +71,3 @@ def _overview(words: Vocabulary) -> None:
 def _tell(broken: list[RecipeError]) -> None:
     for failure in broken:
         click.echo("\n" + render(failure.diagnostics), err=True)
-
-
-def _summary(trick: type[Trick]) -> str:
-    return inspect.cleandoc(trick.__doc__ or "").split("\n")[0]
-
-
-def page(trick: type[Trick]) -> str:
-    """All about one trick: its syntax, docstrings, fields and relations."""
-    declared = trick.declared
-    lines = [declared.syntax, "", inspect.cleandoc(trick.__doc__ or "")]
-    source = inspect.getmodule(trick)
-    about = inspect.cleandoc(source.__doc__ or "") if source else ""
-    first, _, more = about.partition("\n")
-    lines += [line for text in (first.partition(". ")[2], more.strip()) if text for line in ("", text)]
-    if declared.fields:
-        lines += ["", "fields"]
-    lines += [_line(field) for field in declared.fields]
-    relations = [
-        ("reads", declared.reads), ("writes", declared.writes), ("after", declared.after),
-        ("needs", declared.needs), ("excludes", declared.excludes),
-    ]  # fmt: skip
-    lines += ["", *(f"{name:<8} {', '.join(words)}" for name, words in relations if words)]
-    lines.append(f"package  {declared.package}")
-    return "\n".join(lines)
-
-
-def _line(field: Field) -> str:
-    """One field: its word, what it is, what it takes, and what it is where it is left out."""
-    if field.required:
-        return f"  {field.word:<12} {field.help} (required)"
-    default = "none" if field.default is None else field.kind.write(field.default)
-    others = "".join(f"; {dialect}: {field.kind.write(value)}" for dialect, value in field.dialects.items())
-    return f"  {field.word:<12} {field.help} ({field.kind.expects}; default {default}{others})"

@@ -6,17 +6,33 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recipe.bind import bind
-from recipe.cache import facts_of
-from recipe.compare.difference import Diff, difference
-from recipe.facts import Facts
-from recipe.inputs import override, source_from
-from recipe.plan import Plan
-from recipe.registry import Vocabulary
-from recipe.source import Source
+import attrs
+
+from recipe.base.source import Source
+from recipe.compare import page, text
+from recipe.compare.model import Difference
+from recipe.compiler.cache import facts_of
+from recipe.compiler.summary import Facts
+from recipe.language.recipe_input import override, source_from
+from recipe.plan.bind import bind
+from recipe.plan.plan import Plan
+from recipe.plugins.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from recipe.compiler import Program
+    from recipe.compiler.program import Program
+
+
+@attrs.frozen(slots=False)
+class Diff(Difference):
+    """What differs between two recipes, A and B, as data, as text, and as a page."""
+
+    def to_text(self, width: int = 100, color: bool = False) -> str:
+        """For a terminal of so many columns."""
+        return text.render(self, width, color)
+
+    def to_html(self) -> str:
+        """One self-contained page."""
+        return page.render(self)
 
 
 def diff(
@@ -39,7 +55,7 @@ def diff(
     words = vocabulary or Vocabulary.installed()
     plan_a, facts_a = _known(a, (), words)
     plan_b, facts_b = _known(b, statements, words)
-    return difference(names[0], plan_a, facts_a, names[1], plan_b, facts_b)
+    return Diff.between(names[0], plan_a, facts_a, names[1], plan_b, facts_b)
 
 
 def _known(
@@ -50,7 +66,7 @@ def _known(
         plan = bind([*side.sources, *override(statements)], side.vocabulary or words, data=data) if statements else side
         return plan, facts_of(plan)
     if not isinstance(side, (str, Path, Source)):
-        from recipe.graph.describe import describe
+        from recipe.compiler.summarise import describe
 
         if statements:
             raise TypeError("statements are laid over recipes; this is a program, which is compiled already")

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import attrs
 
-from recipe.facts import Facts, Node
+from recipe.compiler.summary import Facts, Node
 
 COMMUTATIVE = ("add", "mul")
 ALONE, OTHER_SETTINGS, OTHER_ADDRESS, OTHER_KIND = 1.0, 0.3, 0.5, 0.9

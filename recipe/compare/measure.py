@@ -14,8 +14,8 @@ import tempfile
 from pathlib import Path
 from typing import IO, Any
 
-from recipe.diagnostics import fail
-from recipe.plan import Plan
+from recipe.base.errors import fail
+from recipe.plan.plan import Plan
 
 ROUNDS = 9
 STEPS = 2
@@ -29,7 +29,7 @@ def measure(a: Plan, b: Plan, device: str | None, plugins: tuple[str, ...] = ())
     ``plugins`` are the plugin files that the plans need. ``step_seconds`` is the median of the rounds, ``ratio`` their
     median, lowest and highest.
     """
-    from recipe.devices import pick
+    from recipe.devices.choice import pick
 
     chosen = pick(device)
     batch = min(a.training.batch, b.training.batch)
@@ -111,16 +111,18 @@ def _serve(requests: IO[str], answers: IO[str]) -> None:
     import numpy as np
     import torch
 
-    from recipe.bind import bind
-    from recipe.compiler import lower
-    from recipe.devices import peak_memory, pick, precision, repeatable
-    from recipe.images import InMemory, Sets
-    from recipe.inputs import source_from
-    from recipe.loading import Batch
-    from recipe.meters import Meter
-    from recipe.ranks import Ranks
-    from recipe.registry import Vocabulary
-    from recipe.trainer import Trainer
+    from recipe.compiler.lower import lower
+    from recipe.data.images import InMemory, Sets
+    from recipe.devices.choice import pick, repeatable
+    from recipe.devices.distributed import Ranks
+    from recipe.devices.memory import peak_memory
+    from recipe.devices.precision import precision
+    from recipe.language.recipe_input import source_from
+    from recipe.plan.bind import bind
+    from recipe.plugins.vocabulary import Vocabulary
+    from recipe.training.loading import Batch
+    from recipe.training.meters import Meter
+    from recipe.training.trainer import Trainer
 
     asked = json.loads(requests.readline())
     plan = bind([source_from(asked["recipe"])], Vocabulary.installed(map(Path, asked["plugins"])))

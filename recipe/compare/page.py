@@ -9,13 +9,14 @@ from typing import Any
 
 import jinja2
 
-from recipe.compare.difference import Diff
 from recipe.compare.graph import Row
-from recipe.compare.text import UNITS, amount, counted, difference_of, made, measured_lines, shown, training_lines
-from recipe.facts import Node, Schedule
+from recipe.compare.model import Difference
+from recipe.compare.text import UNITS, counted, difference_of, made, measured_lines, shown, training_lines
+from recipe.compiler.summary import Node, Schedule
+from recipe.compiler.summary_text import amount
 
 
-def render(diff: Diff) -> str:
+def render(diff: Difference) -> str:
     """The page as HTML; it loads nothing from anywhere."""
     source = (resources.files("recipe.compare") / "page.html").read_text("utf-8")
     template = jinja2.Template(
@@ -46,7 +47,7 @@ def render(diff: Diff) -> str:
     return page
 
 
-def _metric(diff: Diff, name: str) -> dict[str, Any]:
+def _metric(diff: Difference, name: str) -> dict[str, Any]:
     """A kind of cost, with bars as parts of the longest."""
     costs = diff.costs
     most = max([*(max(cost.numbers()[name]) for cost in costs[:-1]), 1])

@@ -12,13 +12,14 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from recipe.compare.difference import CostChange, Diff
+from recipe.base.wording import plural
 from recipe.compare.graph import Row
-from recipe.compare.words import WordChange
-from recipe.diagnostics import plural
-from recipe.facts import Node, Schedule
+from recipe.compare.model import CostChange, Difference
+from recipe.compiler.summary import Node
+from recipe.compiler.summary_text import amount, listed_terms, plot, shown_target
+from recipe.plan.changes import SIGNS
 
-MARKS = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yellow")}
+STYLES = {"added": "green", "removed": "red", "changed": "yellow"}
 UNITS = {"params": "params", "macs": "MACs", "flops": "FLOPs", "activation_bytes": "activation memory"}
 SHOWN_NAMES = 3
 ROOM = 80
@@ -27,7 +28,7 @@ LEAST = 40
 """Columns that every text takes."""
 
 
-def render(diff: Diff, width: int, color: bool) -> str:
+def render(diff: Difference, width: int, color: bool) -> str:
     """All that differs, part by part; one line where nothing does."""
     width = max(width, LEAST)
     console = Console(
@@ -58,7 +59,7 @@ def render(diff: Diff, width: int, color: bool) -> str:
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines()) + "\n"
 
 
-def _parts(diff: Diff, width: int) -> Iterable[tuple[str, RenderableType]]:
+def _parts(diff: Difference, width: int) -> Iterable[tuple[str, RenderableType]]:
     """The parts in which something differs, with their titles."""
     if diff.empty:
         yield from [("measured", _measured(diff))] if diff.measured else []
@@ -78,30 +79,20 @@ def _parts(diff: Diff, width: int) -> Iterable[tuple[str, RenderableType]]:
 
 
 def _line(change: str, *parts: str | tuple[str, str]) -> Text:
-    mark, style = MARKS[change]
-    return Text.assemble((f"{mark} ", style), *parts)
+    return Text.assemble((f"{SIGNS[change]} ", STYLES[change]), *parts)
 
 
 # ---- recipe
 
 
-def _recipe(diff: Diff) -> RenderableType:
+def _recipe(diff: Difference) -> RenderableType:
     lines: list[Text] = []
     for word in diff.words:
-        lines += word_lines(word)
+        for change, origin in word.lines():
+            lines.append(_line(word.change, change, (f"   {origin}" if origin else "", "dim")))
     for first, second in diff.order:
         lines.append(Text(f"order: `{first}` before `{second}` → after it"))
     return Group(*lines)
-
-
-def word_lines(word: WordChange) -> list[Text]:
-    if word.change != "changed":
-        return [_line(word.change, word.statement, (f"   {word.origin}", "dim"))]
-    found = []
-    for value in word.values:
-        origins = f"   {value.origin_before} → {value.origin_after}" if value.origin_before else ""
-        found.append(_line("changed", f"{word.word} {value.field} {value.before} → {value.after}", (origins, "dim")))
-    return found
 
 
 # ---- graph
@@ -148,7 +139,7 @@ def counted(rows: Sequence[Row]) -> str:
     return f": {found}" if found else ""
 
 
-def _graph(diff: Diff, width: int) -> RenderableType:
+def _graph(diff: Difference, width: int) -> RenderableType:
     """The operations that differ, in columns where the terminal has room for them."""
     whole = {
         block: run[0].change
@@ -201,20 +192,11 @@ def _block(rows: list[Row]) -> list[tuple[Text, str, str]]:
 # ---- cost
 
 
-def _cost_title(diff: Diff) -> str:
+def _cost_title(diff: Difference) -> str:
     a, b = diff.a, diff.b
     size = f"{a.size}×{a.size}" if a.size == b.size else f"{a.size}×{a.size} in A, {b.size}×{b.size} in B"
     precision = a.precision if a.precision == b.precision else f"{a.precision} in A, {b.precision} in B"
     return f"cost of one image of {size}, forward; activations in {precision}"
-
-
-def amount(name: str, value: int) -> str:
-    """A cost as people read it."""
-    if name != "activation_bytes":
-        return f"{value:,}"
-    if value < 1000:
-        return f"{value} B"
-    return f"{value / 1e6:,.2f} MB" if value >= 1e5 else f"{value / 1e3:,.1f} kB"
 
 
 def difference_of(name: str, before: int, after: int) -> str:
@@ -260,7 +242,7 @@ def cost_table(costs: Sequence[CostChange], width: int) -> RenderableType:
 # ---- weights
 
 
-def _weights(diff: Diff) -> RenderableType:
+def _weights(diff: Difference) -> RenderableType:
     weights = diff.weights
     total = len(weights.kept) + len(weights.reshaped) + len(weights.lost)
     if weights.loads_entirely:
@@ -283,21 +265,21 @@ def _few(names: Sequence[str]) -> str:
 # ---- training
 
 
-def _training(diff: Diff, width: int) -> RenderableType:
+def _training(diff: Difference, width: int) -> RenderableType:
     lines: list[RenderableType] = [_line("changed", line) for line in training_lines(diff)]
     return Group(
         *lines, *([plot(diff.a.schedule, diff.b.schedule, max(20, min(64, width - 16)))] if diff.rates_differ else [])
     )
 
 
-def training_lines(diff: Diff) -> list[str]:
+def training_lines(diff: Difference) -> list[str]:
     """What differs in how the two train, a line each."""
     lines = []
     for name, a, b in diff.settings:
         if name in ("terms", "mixes"):
-            lines.append(f"{'loss' if name == 'terms' else 'mixed by'} {_terms(a)} → {_terms(b)}")
+            lines.append(f"{'loss' if name == 'terms' else 'mixed by'} {listed_terms(a)} → {listed_terms(b)}")
         elif name == "targets":
-            lines.append(f"targets {_target(a)} → {_target(b)}")
+            lines.append(f"targets {shown_target(a)} → {shown_target(b)}")
         else:
             lines.append(f"{name} {_known(name, a)} → {_known(name, b)}")
     highest = [max(facts.schedule.rates) for facts in (diff.a, diff.b)]
@@ -318,55 +300,14 @@ def _known(name: str, value: int | None) -> str:
     return unknown if value is None else f"{value:,}"
 
 
-def training_terms(schedule: Schedule) -> list[str]:
-    """What is minimised, against which targets, a line each."""
-    mixes = f", mixed by {_terms(schedule.mixes)}" if schedule.mixes else ""
-    return [f"loss: {_terms(schedule.terms)}", f"targets: {_target(schedule.targets)}{mixes}"]
-
-
-def _terms(terms: Sequence[str]) -> str:
-    return " + ".join(terms) if terms else "nothing"
-
-
-def _target(target: tuple[float, float]) -> str:
-    return f"{target[0]:.4g} for the true class and {target[1]:.4g} for each other"
-
-
-def plot(a: Schedule, b: Schedule | None = None, width: int = 64, height: int = 8) -> Text:
-    """Learning rates over the epochs: ``a`` and ``b`` where one of two curves is, ``=`` where both are."""
-    schedules = [("a", a)] + ([("b", b)] if b else [])
-    high = max(max(schedule.rates) for _, schedule in schedules) or 1.0
-    epochs = max(schedule.epochs for _, schedule in schedules)
-    grid = [[" "] * width for _ in range(height)]
-    for mark, schedule in schedules:
-        for column in range(width):
-            place = column / (width - 1) * epochs / schedule.epochs
-            if place > 1:
-                break
-            rate = schedule.rates[round(place * (len(schedule.rates) - 1))]
-            row = height - 1 - round(rate / high * (height - 1))
-            grid[row][column] = mark if grid[row][column] == " " or not b else "="
-    text = Text("learning rate: a of A, b of B, = of both\n" if b else "")
-    margin = len(f"{high:.4g}")
-    for index, line in enumerate(grid):
-        label = f"{high:.4g}" if index == 0 else "0" if index == height - 1 else ""
-        text.append(f"{label:>{margin}} ┤")
-        for letter in line:
-            text.append(letter, {"a": "cyan", "b": "magenta", "=": "bold"}.get(letter, ""))
-        text.append("\n")
-    text.append(f"{'':>{margin}} └{'─' * width}\n")
-    text.append(f"{'':>{margin}}  0{'1 epoch' if epochs == 1 else f'{epochs} epochs':>{width - 1}}")
-    return text
-
-
 # ---- measured
 
 
-def _measured(diff: Diff) -> RenderableType:
+def _measured(diff: Difference) -> RenderableType:
     return Group(*(Text(line) for line in measured_lines(diff)))
 
 
-def measured_lines(diff: Diff) -> list[str]:
+def measured_lines(diff: Difference) -> list[str]:
     """What `--measure` found, a line each; nothing where nothing was measured."""
     if diff.measured is None:
         return []

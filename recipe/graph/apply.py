@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import fx, nn
 
-from recipe.diagnostics import fail, nearest
-from recipe.edits import Chain, Edit, Initialise, Insert, Layer, SetAttribute, Substitute
+from recipe.base.errors import fail
+from recipe.base.wording import nearest
+from recipe.graph.edits import Chain, Edit, Initialise, Insert, Layer, SetAttribute, Substitute
 from recipe.graph.net import Net
 
 

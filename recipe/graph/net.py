@@ -10,7 +10,7 @@ import attrs
 import torch
 from torch import fx, nn
 
-from recipe.diagnostics import nearest
+from recipe.base.wording import nearest
 
 ADDITIONS = (operator.add, operator.iadd, torch.add)
 PRODUCTS = (operator.mul, torch.mul, "mul", "mul_")

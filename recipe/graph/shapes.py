@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-import attrs
 import torch
 from torch import fx, nn
 from torch.overrides import TorchFunctionMode
-from torch.utils.flop_counter import FlopCounterMode
 
-from recipe.diagnostics import fail
-from recipe.facts import Cost
+from recipe.base.errors import fail
 from recipe.graph.net import Net
 
 
@@ -71,116 +68,3 @@ def propagate(graph_module: fx.GraphModule, size: int, name: str, batch: int = 2
         at = f"at `{Net(graph_module).address(shapes.at)}`, " if shapes.at else ""
         help = "`size=` of the data set changes it; some models take one size only"
         raise fail("E103", f"`{name}` can't take images of {size}×{size}: {at}{reason}", help=help) from error
-
-
-@attrs.frozen
-class Costs:
-    """The cost of a network for one image of ``size`` × ``size``, in all and stage by stage."""
-
-    size: int
-    stages: Mapping[str, Cost]
-
-    @property
-    def total(self) -> Cost:
-        return sum(self.stages.values(), Cost())
-
-    @property
-    def params(self) -> int:
-        return self.total.params
-
-    @property
-    def macs(self) -> int:
-        return self.total.macs
-
-    @property
-    def flops(self) -> int:
-        return self.total.flops
-
-    @property
-    def activations(self) -> int:
-        return self.total.activations
-
-
-class _Costs(_Meta):
-    def __init__(self, module: fx.GraphModule, counter: FlopCounterMode) -> None:
-        super().__init__(module, garbage_collect_values=True)
-        self.counter = counter
-        self.costs: dict[fx.Node, Cost] = {}
-
-    def run_node(self, n: fx.Node) -> Any:
-        before = self.counter.get_total_flops()
-        result = super().run_node(n)
-        layer = self.fetch_attr(str(n.target)) if n.op == "call_module" else None
-        counted = isinstance(layer, (nn.Conv2d, nn.Linear)) and isinstance(result, torch.Tensor)
-        self.costs[n] = Cost(
-            macs=(self.counter.get_total_flops() - before) // 2, activations=result.numel() if counted else 0
-        )
-        return result
-
-
-def stages(net: Net) -> dict[fx.Node, str]:
-    """The stage of every node: the stem, the parts that hold the residual blocks, and the head.
-
-    A network without residual blocks has its outermost modules for stages.
-    """
-
-    def outermost(node: fx.Node) -> str:
-        stack = [address for address in node.meta.get("nn_module_stack") or {} if address]
-        address = str(node.target) if node.op == "call_module" else (stack[-1] if stack else "")
-        parts = address.split(".")
-        return ".".join(parts[:depth]) or "other"
-
-    depth = 1
-    nodes = list(net.nodes)
-    if not net.blocks:
-        return {node: outermost(node) for node in nodes}
-    if len({outermost(block.add) for block in net.blocks}) == 1:
-        depth = 2  # a model whose blocks all stand in one list: `features.3`
-    position = {node: index for index, node in enumerate(nodes)}
-    first = min(position[node] for node in (*net.blocks[0].trunk, *net.blocks[0].shortcut))
-    home = outermost(net.blocks[0].add)
-    if home != "other":  # what comes before the first block in its own stage is no stem
-        first = min([first, *(position[node] for node in nodes if outermost(node) == home)])
-    last = max(position[block.add] for block in net.blocks)
-    found, current = {}, "stem"
-    for node in nodes:
-        if position[node] < first:
-            current = "stem"
-        elif position[node] == first and home != "other":
-            current = home
-        elif position[node] > last and outermost(node) != outermost(nodes[last]):
-            current = "head"
-        elif current != "head":
-            current = outermost(node) if node.op == "call_module" else current
-        found[node] = current
-    return found
-
-
-def measure(graph_module: fx.GraphModule, size: int) -> Costs:
-    """The costs of a graph on the meta device, in evaluation mode, for one image of size × size."""
-    net = Net(graph_module)
-    where = stages(net)
-    training = graph_module.training
-    graph_module.eval()
-    counter = FlopCounterMode(display=False)
-    interpreter = _Costs(graph_module, counter)
-    with counter, torch.no_grad():
-        interpreter.run(torch.empty(1, 3, size, size, device="meta"))
-    graph_module.train(training)
-    found: dict[str, Cost] = {}
-    seen: set[int] = set()
-    for node, stage in where.items():
-        cost = interpreter.costs.get(node, Cost())
-        owned: list[nn.Parameter] = []
-        if node.op in ("call_module", "get_attr"):
-            thing = graph_module
-            for part in str(node.target).split("."):
-                thing = getattr(thing, part)
-            owned = list(thing.parameters()) if isinstance(thing, nn.Module) else [thing]
-        fresh = [p for p in owned if isinstance(p, nn.Parameter) and id(p) not in seen]
-        seen |= {id(parameter) for parameter in fresh}
-        cost += Cost(params=sum(parameter.numel() for parameter in fresh))
-        node.meta["cost"] = cost
-        if cost != Cost():
-            found[stage] = found.get(stage, Cost()) + cost
-    return Costs(size, found)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-from recipe.diagnostics import fail
+from recipe.base.errors import fail
 from recipe.graph.net import upstream
 
 MODE = "mode_"

@@ -8,10 +8,10 @@ from pathlib import Path, PurePosixPath
 
 import attrs
 
-from recipe import files
-from recipe.diagnostics import fail
-from recipe.registry import Vocabulary
-from recipe.trick import API_VERSION
+from recipe.base import files
+from recipe.base.errors import fail
+from recipe.plugins.trick import API_VERSION
+from recipe.plugins.vocabulary import Vocabulary
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 TEMPLATES = "plugin"

@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from recipe.testing.asserts import assert_rejects, assert_rewrites
     from recipe.testing.findings import Skipped, Unmet
-    from recipe.testing.kit import Check, checks
     from recipe.testing.models import small
     from recipe.testing.rules import CHECKS
+    from recipe.testing.suite import Check, checks
 
 __all__ = ["CHECKS", "Check", "Skipped", "Unmet", "assert_rejects", "assert_rewrites", "checks", "small"]
 
 _HOMES = {
     "CHECKS": "recipe.testing.rules",
-    "Check": "recipe.testing.kit",
+    "Check": "recipe.testing.suite",
     "Skipped": "recipe.testing.findings",
     "Unmet": "recipe.testing.findings",
     "assert_rejects": "recipe.testing.asserts",
     "assert_rewrites": "recipe.testing.asserts",
-    "checks": "recipe.testing.kit",
+    "checks": "recipe.testing.suite",
     "small": "recipe.testing.models",
 }
 

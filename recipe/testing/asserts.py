@@ -6,10 +6,12 @@ from collections.abc import Mapping
 
 from torch import nn
 
-from recipe.compiler import Program, compile
-from recipe.diagnostics import Diagnostic, RecipeError
-from recipe.edits import Edit
-from recipe.registry import Vocabulary
+from recipe.base.diagnostics import Diagnostic
+from recipe.base.errors import RecipeError
+from recipe.compiler.api import compile
+from recipe.compiler.program import Program
+from recipe.graph.edits import Edit
+from recipe.plugins.vocabulary import Vocabulary
 
 
 def assert_rewrites(

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recipe.draws import Draws
-from recipe.training import Progress
+from recipe.data.draws import Draws
+from recipe.plugins.progress import Progress
 
 CLASSES = 10
 PROGRESS = tuple(Progress(step, 4, 8.0) for step in (0, 3, 16, 31))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from recipe.testing.kit import Check
+    from recipe.testing.suite import Check
 
 ROOT = "recipe-tricks"
 """What the names of these tests begin with: ``recipe-tricks::tweak small::resume``."""
@@ -94,8 +94,8 @@ class Suite(pytest.Collector):
         self.packages = packages
 
     def collect(self) -> list[Trick]:
-        from recipe.diagnostics import RecipeError
-        from recipe.testing.kit import checks
+        from recipe.base.errors import RecipeError
+        from recipe.testing.suite import checks
 
         said: dict[str, Any] = {}
         for name in SAID:

@@ -6,9 +6,10 @@ import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
-from recipe.fields import Architecture, Choice, Field, Kind, Number, Numbers, Reading, Unfit, written
-from recipe.source import Source
-from recipe.syntax import Word, parse
+from recipe.base.source import Source
+from recipe.language.ast import Word
+from recipe.language.parser import parse
+from recipe.plugins.fields import Architecture, Choice, Field, Kind, Number, Numbers, Reading, Unfit, written
 
 LARGEST = 4
 """A whole number, such as a count of epochs, is tried up to twice its default, or up to this."""

@@ -11,8 +11,8 @@ import attrs
 from recipe.ablation.execute import Execution, Watcher
 from recipe.ablation.launchers import Handle
 from recipe.ablation.study import Study, study
-from recipe.bind import bind
-from recipe.source import Source
+from recipe.base.source import Source
+from recipe.plan.bind import bind
 from tests.helpers import vocabulary
 
 TEXT = "base resnet18; data fake size=32 classes=10 images=48; batch 8; epochs 2; lr 0.05 cosine; tweak D; loss smooth"

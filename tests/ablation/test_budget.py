@@ -12,9 +12,9 @@ import recipe
 import recipe.engine  # before anything is patched that it imports
 from recipe.ablation import budget as api
 from recipe.ablation.budget import MOST_SEEDS, Budget, fit, seconds_of
+from recipe.ablation.resources import Workers
 from recipe.ablation.study import study
-from recipe.ablation.workers import Workers
-from recipe.diagnostics import RecipeError
+from recipe.base.errors import RecipeError
 
 ROWS = st.lists(st.floats(0.1, 100), min_size=2, max_size=8)
 
@@ -89,7 +89,7 @@ def test_runs_are_planned_side_by_side_where_each_has_a_device(
     monkeypatch.setattr(api, "startup_seconds", lambda: 1.0)
     monkeypatch.setattr(api, "run_seconds", lambda plan, device: (1.0, 1.0))
     monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
-    monkeypatch.setattr("recipe.devices.pick", lambda device: None)
+    monkeypatch.setattr("recipe.devices.choice.pick", lambda device: None)
     workers = Workers(None, jobs, launcher, {"timeout_min": "60"} if launcher == "slurm" else {})
     study("base resnet18; loss smooth", mode="drop", budget="1h", workers=workers, out=tmp_path / "x")
     assert asked == [parallel]

@@ -17,11 +17,11 @@ import recipe
 from recipe.ablation import execute as execution
 from recipe.ablation.api import run_study
 from recipe.ablation.execute import Watcher
+from recipe.ablation.resources import Workers
 from recipe.ablation.study import study
-from recipe.ablation.workers import Workers
-from recipe.diagnostics import RecipeError, fail
-from recipe.registry import Vocabulary
-from recipe.signals import Interrupted
+from recipe.base.errors import RecipeError, fail
+from recipe.base.signals import Interrupted
+from recipe.plugins.vocabulary import Vocabulary
 from tests.ablation.helpers import PLUGIN, TABLE, TEXT, MadeUp, execute, made
 
 
@@ -282,7 +282,7 @@ def test_jobs_on_this_machine_share_its_cores(
     jobs: int, user: str | None, threads: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     launcher = MadeUp()
-    monkeypatch.setattr("recipe.devices.cores", lambda: 8)
+    monkeypatch.setattr("recipe.devices.choice.cores", lambda: 8)
     monkeypatch.setattr("recipe.ablation.api.launcher_of", lambda name, options, folder: launcher)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     if user:

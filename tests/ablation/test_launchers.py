@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from recipe.ablation.launchers import Ray, Slurm, _number, call, launcher_of
-from recipe.diagnostics import RecipeError
+from recipe.base.errors import RecipeError
 
 
 def test_a_command_and_its_output(tmp_path: Path) -> None:

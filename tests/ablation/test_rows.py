@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from recipe.ablation.rows import Row, rows_of
-from recipe.diagnostics import RecipeError
+from recipe.ablation.variants import Row, rows_of
+from recipe.base.errors import RecipeError
 from tests.helpers import bind
 
 TEXT = "base resnet18; batch 8; epochs 2; seed 3; tweak D; lr 0.1 warmup 1 cosine; loss smooth 0.2; precision fp16"

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from recipe.ablation.study import study
-from recipe.cache import code_of
-from recipe.diagnostics import RecipeError
-from recipe.registry import Vocabulary
+from recipe.base.errors import RecipeError
+from recipe.plugins.fingerprint import code_of
+from recipe.plugins.vocabulary import Vocabulary
 from tests.ablation.helpers import PLUGIN, MadeUp, execute, made
 
 

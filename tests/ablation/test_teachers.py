@@ -10,8 +10,8 @@ import pytest
 
 from recipe.ablation.execute import Watcher
 from recipe.ablation.study import study
-from recipe.diagnostics import RecipeError
-from recipe.registry import Vocabulary
+from recipe.base.errors import RecipeError
+from recipe.plugins.vocabulary import Vocabulary
 from tests.ablation.helpers import PLUGIN, TEXT, MadeUp, execute, made
 
 

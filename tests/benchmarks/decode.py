@@ -22,10 +22,10 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from recipe.decode import centre, decode
-from recipe.images import Files
-from recipe.loading import Steps, load
-from recipe.training import Training
+from recipe.data.decode import centre, decode
+from recipe.data.images import Files
+from recipe.plugins.settings import Training
+from recipe.training.loading import Steps, load
 from recipe.tricks.augment_crop import random_boxes
 
 SIZE = 224
@@ -146,7 +146,7 @@ def codec(path: Path, box: Box) -> np.ndarray:
 CANDIDATES: dict[str, tuple[str, Candidate]] = {
     "Pillow": ("PIL", pillow),
     "Pillow, scaled": ("PIL", partial(pillow, scaled=True)),
-    "**`recipe.decode`**: Pillow, scaled; torch": ("PIL", lambda path, box: decode(path, SIZE, box)),
+    "**`recipe.data.decode`**: Pillow, scaled; torch": ("PIL", lambda path, box: decode(path, SIZE, box)),
     "simplejpeg; Pillow": ("simplejpeg", partial(turbo, resize="Pillow")),
     "simplejpeg; torch": ("simplejpeg", turbo),
     "simplejpeg, scaled; torch": ("simplejpeg", partial(turbo, scaled=True)),
@@ -289,7 +289,7 @@ def section() -> list[str]:
         f"Images a second of the loader of trainings with random crops and batches of {BATCH}, and of threads alone; "
         "5 rounds, in turn.",
         "",
-        "| | Pillow | `recipe.decode` | speed, median | lowest to highest |",
+        "| | Pillow | `recipe.data.decode` | speed, median | lowest to highest |",
         "|---|---|---|---|---|",
         *rate_lines,
     ]

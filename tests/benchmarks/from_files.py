@@ -18,12 +18,12 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, RandomSampler
 from torchvision import datasets, models, transforms
 
-from recipe.devices import repeatable
-from recipe.engine import open_sets
-from recipe.guest import ask
-from recipe.images import IMAGENET_MEAN, IMAGENET_STD, Images
-from recipe.loading import Batch, Steps, ahead, load
-from recipe.meters import Meter
+from recipe.data.images import IMAGENET_MEAN, IMAGENET_STD, Images
+from recipe.devices.choice import repeatable
+from recipe.plugins.calling import ask
+from recipe.training.loading import Batch, Steps, ahead, load
+from recipe.training.meters import Meter
+from recipe.training.preparation import open_sets
 from tests.benchmarks.clocks import Clock, ratio, seconds, speed, turns
 from tests.benchmarks.decode import originals, photo
 from tests.benchmarks.settings import FED, SIZE, Settings

@@ -13,9 +13,10 @@ from functools import partial
 import torch
 import torch.nn.functional as F
 
-from recipe.compiler import compile
-from recipe.devices import precision, repeatable
-from recipe.trainer import Trainer
+from recipe.compiler.api import compile
+from recipe.devices.choice import repeatable
+from recipe.devices.precision import precision
+from recipe.training.trainer import Trainer
 from tests.benchmarks.clocks import Turn, ratio, seconds, turns
 from tests.benchmarks.rewritten import handwritten
 from tests.benchmarks.settings import Settings

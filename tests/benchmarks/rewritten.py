@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from recipe.compiler import lower
+from recipe.compiler.lower import lower
 from tests.benchmarks.clocks import ratio, seconds, speed, turns
 from tests.benchmarks.settings import DEEP, SIZE, Settings
 from tests.benchmarks.timed import plan_of

@@ -9,17 +9,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recipe.bind import bind
-from recipe.compiler import lower
-from recipe.devices import precision
-from recipe.images import InMemory, Sets
-from recipe.inputs import override, source_from
-from recipe.loading import Batch
-from recipe.meters import Meter
-from recipe.plan import Plan
-from recipe.registry import Vocabulary
-from recipe.teachers import teachers_of
-from recipe.trainer import Trainer
+from recipe.compiler.lower import lower
+from recipe.data.images import InMemory, Sets
+from recipe.devices.precision import precision
+from recipe.language.recipe_input import override, source_from
+from recipe.plan.bind import bind
+from recipe.plan.plan import Plan
+from recipe.plugins.vocabulary import Vocabulary
+from recipe.training.loading import Batch
+from recipe.training.meters import Meter
+from recipe.training.teachers import teachers_of
+from recipe.training.trainer import Trainer
 from tests.benchmarks.clocks import Clock
 from tests.stages import staged
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from recipe.devices import pick, repeatable
+from recipe.devices.choice import pick, repeatable
 from tests.benchmarks.clocks import Turn, seconds, turns
 from tests.benchmarks.from_files import from_files
 from tests.benchmarks.host import host

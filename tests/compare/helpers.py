@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import cache
 
 import recipe
-from recipe.compare.difference import Diff, difference
-from recipe.facts import Facts
-from recipe.graph.describe import describe
-from recipe.plan import Plan
+from recipe.compare.api import Diff
+from recipe.compiler.summarise import describe
+from recipe.compiler.summary import Facts
+from recipe.plan.plan import Plan
 
 
 @cache
@@ -18,4 +18,4 @@ def known(text: str) -> tuple[Plan, Facts]:
 
 
 def compared(a: str, b: str) -> Diff:
-    return difference(a, *known(a), b, *known(b))
+    return Diff.between(a, *known(a), b, *known(b))

@@ -11,7 +11,7 @@ from torchvision.models import resnet18
 
 import recipe
 from recipe.compare.graph import align
-from recipe.facts import Facts
+from recipe.compiler.summary import Facts
 from tests.compare.helpers import compared, known
 
 PAIRS = [

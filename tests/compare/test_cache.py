@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from recipe import cache
-from recipe.registry import Vocabulary
+from recipe.compiler import cache
+from recipe.plugins.vocabulary import Vocabulary
 from tests.helpers import bind, command
 
 PLUGIN = '''
@@ -35,7 +35,7 @@ def test_facts_are_kept_and_are_the_same(kept: Path, monkeypatch: pytest.MonkeyP
     plan = bind("base resnet18; tweak C D; decay no-bias; lr warmup 5 cosine; loss smooth")
     first = cache.facts_of(plan)
     assert len(list(kept.glob("facts/*.json"))) == 1
-    monkeypatch.setattr("recipe.compiler.lower", None)
+    monkeypatch.setattr("recipe.compiler.lower.lower", None)
     assert cache.facts_of(plan) == first
 
 

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 import recipe
 from recipe.api import Insert, Layer, Net, Site, Trick, choice, integer, trick
-from recipe.compare.difference import difference
-from recipe.compare.words import compare_words
-from recipe.fields import Architecture, Choice, Field, FilePath, Number, Numbers
-from recipe.plan import Plan, Use
-from recipe.registry import Offer, Vocabulary
+from recipe.compare.api import Diff
+from recipe.plan.changes import compare_words
+from recipe.plan.plan import Plan
+from recipe.plugins.fields import Architecture, Choice, Field, FilePath, Number, Numbers
+from recipe.plugins.uses import Use
+from recipe.plugins.vocabulary import Offer, Vocabulary
 from tests.compare.helpers import compared, known
 from tests.helpers import EXAMPLES, MORE, ROOT, bind, command, vocabulary
 from tests.strategies import meaningful
@@ -156,7 +157,7 @@ def test_the_order_is_told_where_it_matters() -> None:
     word = {use.word: use for use in plan.uses}
     order = [*(use for use in plan.uses if not use.word.startswith("augment"))]
     swapped = attrs.evolve(plan, uses=(*order, word["augment pca-noise"], word["augment flip"], word["augment jitter"]))
-    found = difference("a", plan, facts, "b", swapped, facts)
+    found = Diff.between("a", plan, facts, "b", swapped, facts)
     assert ("augment jitter", "augment pca-noise") in found.order
     assert "order: `augment jitter` before `augment pca-noise` → after it" in found.to_text()
 

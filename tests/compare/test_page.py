@@ -84,11 +84,11 @@ def test_the_page_holds_every_operation_and_marks_what_differs() -> None:
 
 
 def test_text_of_a_recipe_is_escaped() -> None:
-    from recipe.compare.difference import difference
+    from recipe.compare.api import Diff
     from tests.compare.helpers import known
 
     plan, facts = known("base resnet18")
-    assert "<script>" not in difference("<script>", plan, facts, "b", plan, facts).to_html()
+    assert "<script>" not in Diff.between("<script>", plan, facts, "b", plan, facts).to_html()
 
 
 @pytest.mark.browser

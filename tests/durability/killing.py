@@ -18,7 +18,8 @@ from typing import Any
 import torch
 
 import recipe
-from recipe import checkpoint, files
+from recipe.base import files
+from recipe.runs import checkpoints as checkpoint
 from tests.durability.trials import outcome, small
 from tests.helpers import arguments
 

@@ -15,12 +15,12 @@ import torchvision  # noqa: F401
 from torch import nn
 
 import recipe
-from recipe import loop
-from recipe.loading import Batch
-from recipe.meters import Meter
-from recipe.report import Quiet
-from recipe.signals import Interrupted
-from recipe.trainer import Trainer
+from recipe.base.signals import Interrupted
+from recipe.training import loop
+from recipe.training.loading import Batch
+from recipe.training.meters import Meter
+from recipe.training.reporting import Quiet
+from recipe.training.trainer import Trainer
 from tests.durability.trials import small
 
 

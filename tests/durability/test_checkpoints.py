@@ -19,14 +19,14 @@ import pytest
 import torch
 
 import recipe
-from recipe import checkpoint
 from recipe.api import Trick, trick
-from recipe.cadence import Cadence
-from recipe.devices import precision
-from recipe.diagnostics import RecipeError
-from recipe.engine import prepare
-from recipe.report import Quiet
-from recipe.trainer import Trainer
+from recipe.base.errors import RecipeError
+from recipe.devices.precision import precision
+from recipe.runs import checkpoints as checkpoint
+from recipe.runs.save_policy import Cadence
+from recipe.training.preparation import prepare
+from recipe.training.reporting import Quiet
+from recipe.training.trainer import Trainer
 from tests.durability.trials import Cut, small
 from tests.engine.helpers import weights_digest
 from tests.helpers import ROOT, command, vocabulary_with
@@ -203,7 +203,7 @@ def test_a_cadence_that_is_none_is_told(text: str) -> None:
 HOLD = """
 import sys, time
 from pathlib import Path
-from recipe.folder import hold
+from recipe.runs.layout import hold
 with hold(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(600)

@@ -11,11 +11,11 @@ from torch import Tensor
 
 import recipe
 from recipe.api import Trick, trick
-from recipe.devices import Precision
-from recipe.diagnostics import Diverged
-from recipe.loop import Loop
-from recipe.registry import Offer, Vocabulary
-from recipe.trainer import Trainer
+from recipe.base.errors import Diverged
+from recipe.devices.precision import Precision
+from recipe.plugins.vocabulary import Offer, Vocabulary
+from recipe.training.loop import Loop
+from recipe.training.trainer import Trainer
 from tests.durability.trials import small
 from tests.helpers import command
 
@@ -92,7 +92,7 @@ def test_a_loss_scaler_absorbs_what_its_scale_makes_infinite(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int, optimizer: str, adjusted: str
 ) -> None:
     monkeypatch.setattr(
-        "recipe.engine.precision", lambda asked, device, strict: Precision("fp16", torch.float16, True, device)
+        "recipe.training.engine.precision", lambda asked, device, strict: Precision("fp16", torch.float16, True, device)
     )
     words = vocabulary(at, "gradient", float("inf"))
     text = f"{TEXT}; optimizer {optimizer}; loss broken; {adjusted}"
@@ -110,7 +110,7 @@ def test_a_loss_scaler_does_not_absorb_what_is_infinite_at_any_scale(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "recipe.engine.precision", lambda asked, device, strict: Precision("fp16", torch.float16, True, device)
+        "recipe.training.engine.precision", lambda asked, device, strict: Precision("fp16", torch.float16, True, device)
     )
 
     @trick("loss broken", writes=("loss",))

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 import recipe
-from recipe.devices import precision
-from recipe.diagnostics import Diverged
-from recipe.engine import prepare
-from recipe.memory import fitting_micro
-from recipe.trainer import Trainer
+from recipe.base.errors import Diverged
+from recipe.devices.precision import precision
+from recipe.training.micro_batch import fitting_micro
+from recipe.training.preparation import prepare
+from recipe.training.trainer import Trainer
 from tests.durability.test_divergence import TEXT as BROKEN
 from tests.durability.test_divergence import vocabulary
 from tests.durability.trials import Cut, cut_between_parts, outcome, small

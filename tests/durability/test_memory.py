@@ -9,11 +9,11 @@ import pytest
 import torch
 
 import recipe
-from recipe import memory
-from recipe.devices import precision
-from recipe.engine import prepare
-from recipe.guest import fault_of
-from recipe.trainer import Trainer
+from recipe.devices.precision import precision
+from recipe.plugins.calling import fault_of
+from recipe.training import micro_batch as memory
+from recipe.training.preparation import prepare
+from recipe.training.trainer import Trainer
 from recipe.tricks.ema import Ema
 from tests.durability.trials import Cut, outcome, small
 

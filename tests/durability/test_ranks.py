@@ -15,9 +15,9 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from recipe.diagnostics import RecipeError
-from recipe.loading import share
-from recipe.norms import _SynchronisedBatchNorm, synchronised
+from recipe.base.errors import RecipeError
+from recipe.devices.sync_batchnorm import _SynchronisedBatchNorm, synchronised
+from recipe.training.loading import share
 from tests.durability.rank import main
 
 TEXT = (

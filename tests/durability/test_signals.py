@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from recipe.signals import Interrupted, Signals
+from recipe.base.signals import Interrupted, Signals
 from tests.helpers import ROOT
 
 
@@ -37,7 +37,7 @@ def test_before_a_step_a_signal_ends_the_run_at_once() -> None:
 
 TWICE = """
 import os, signal, time
-from recipe.signals import Signals
+from recipe.base.signals import Signals
 with Signals() as signals, signals.deferred():
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep({pause})

@@ -11,13 +11,13 @@ import torch
 from PIL import Image
 
 import recipe
-from recipe.bind import bind
-from recipe.diagnostics import RecipeError
-from recipe.engine import open_sets
-from recipe.inputs import source_from
-from recipe.loading import Steps, load
-from recipe.report import Quiet
-from recipe.training import Training
+from recipe.base.errors import RecipeError
+from recipe.language.recipe_input import source_from
+from recipe.plan.bind import bind
+from recipe.plugins.settings import Training
+from recipe.training.loading import Steps, load
+from recipe.training.preparation import open_sets
+from recipe.training.reporting import Quiet
 from tests.durability.trials import Cut, outcome, small
 from tests.engine.helpers import weights_digest
 

@@ -10,15 +10,15 @@ from unittest import mock
 import torch
 
 import recipe
-from recipe.compiler import Program
-from recipe.devices import Precision
-from recipe.registry import Vocabulary, key_of, words_of
-from recipe.signals import Interrupted
-from recipe.testing.bench import Bench, Case
-from recipe.testing.cuts import POINTS, Cut, cut_between_parts
-from recipe.testing.cuts import digest_of as outcome
+from recipe.base.signals import Interrupted
+from recipe.compiler.program import Program
+from recipe.devices.precision import Precision
+from recipe.plugins.vocabulary import Vocabulary, key_of, words_of
+from recipe.testing.harness import Bench, Case
+from recipe.testing.interruption import POINTS, Cut, cut_between_parts
+from recipe.testing.interruption import digest_of as outcome
 from recipe.testing.models import small
-from recipe.testing.subject import Subject
+from recipe.testing.trick_under_test import Subject
 from tests import builtins
 
 __all__ = ["BASE", "POINTS", "WORDS", "Cut", "cut_and_resume", "cut_between_parts", "outcome", "small", "train"]
@@ -62,7 +62,7 @@ def _scaled(word: str) -> Any:
     def half(asked: str, device: torch.device, strict: bool = False) -> Precision:
         return Precision(asked, torch.float16, True, device)
 
-    return mock.patch("recipe.engine.precision", half) if word.startswith("fp16") else contextlib.nullcontext()
+    return mock.patch("recipe.training.engine.precision", half) if word.startswith("fp16") else contextlib.nullcontext()
 
 
 def cut_and_resume(word: str, point: str, workers: int, files: Path, out: Path) -> str:

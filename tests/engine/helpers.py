@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import recipe
-from recipe.engine import Run
-from recipe.testing.bench import weights_digest
+from recipe.testing.harness import weights_digest
+from recipe.training.engine import Run
 
 __all__ = ["TINY", "train", "weights_digest"]
 

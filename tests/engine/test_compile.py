@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from torch._inductor import compile_fx
 
 import recipe
-from recipe import memory
-from recipe.devices import precision
-from recipe.diagnostics import RecipeError
-from recipe.engine import prepare
-from recipe.ranks import Ranks
+from recipe.base.errors import RecipeError
+from recipe.devices.distributed import Ranks
+from recipe.devices.precision import precision
 from recipe.testing import small
-from recipe.trainer import Trainer
+from recipe.training import micro_batch as memory
+from recipe.training.preparation import prepare
+from recipe.training.trainer import Trainer
 from tests.durability.rank import norms
 from tests.durability.trials import Cut
 from tests.engine.helpers import weights_digest

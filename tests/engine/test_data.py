@@ -11,14 +11,14 @@ import pytest
 import torch
 from PIL import Image
 
-from recipe.bind import bind
-from recipe.diagnostics import RecipeError
-from recipe.draws import order
-from recipe.engine import open_sets
-from recipe.images import Files, InMemory, Sets, unfit
-from recipe.inputs import source_from
-from recipe.loading import InOrder, Steps, load
-from recipe.training import Training
+from recipe.base.errors import RecipeError
+from recipe.data.draws import order
+from recipe.data.images import Files, InMemory, Sets, unfit
+from recipe.language.recipe_input import source_from
+from recipe.plan.bind import bind
+from recipe.plugins.settings import Training
+from recipe.training.loading import InOrder, Steps, load
+from recipe.training.preparation import open_sets
 from tests.engine.helpers import train
 
 

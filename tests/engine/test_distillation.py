@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from recipe.diagnostics import RecipeError
-from recipe.report import Quiet
-from recipe.teachers import teachers_of
+from recipe.base.errors import RecipeError
+from recipe.training.reporting import Quiet
+from recipe.training.teachers import teachers_of
 from tests.engine.helpers import train
 from tests.helpers import bind, vocabulary
 
@@ -65,10 +65,10 @@ def test_a_teacher_of_other_classes_is_refused_before_it_trains(tmp_path: Path) 
 
 @pytest.mark.parametrize("inside", [True, False])
 def test_what_compiling_finds_in_a_teacher_is_told_as_its_check_tells_it(inside: bool, tmp_path: Path) -> None:
-    from recipe.bind import bind
-    from recipe.registry import Vocabulary
-    from recipe.syntax import read
-    from recipe.teachers import teachers_of
+    from recipe.language.recipe_input import read
+    from recipe.plan.bind import bind
+    from recipe.plugins.vocabulary import Vocabulary
+    from recipe.training.teachers import teachers_of
 
     (tmp_path / "teacher.recipe").write_text("base vgg11; tweak D  # hunter2\n")
     student = tmp_path / ("student.recipe" if inside else "own/student.recipe")
@@ -83,8 +83,8 @@ def test_what_compiling_finds_in_a_teacher_is_told_as_its_check_tells_it(inside:
 
 
 def test_the_lock_names_the_teacher_and_binds_to_the_same_plan(tmp_path: Path) -> None:
-    from recipe.bind import bind
-    from recipe.syntax import read
+    from recipe.language.recipe_input import read
+    from recipe.plan.bind import bind
 
     path = write_teacher(tmp_path)
     text = f'base shufflenet_v2_x0_5; data fake size=32 classes=10 images=24; batch 8; epochs 1; loss distill "{path}"'

@@ -7,8 +7,8 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, log_loss, top_k_accuracy_score
 
-from recipe.meters import Meter
-from recipe.ranks import Ranks
+from recipe.devices.distributed import Ranks
+from recipe.training.meters import Meter
 
 CLASSES = 12
 

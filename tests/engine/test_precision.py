@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from recipe.devices import BF16, WAYS, cpu_bf16, pick, precision
-from recipe.diagnostics import RecipeError
+from recipe.base.errors import RecipeError
+from recipe.devices.choice import pick
+from recipe.devices.precision import BF16, WAYS, cpu_bf16, precision
 from tests.engine.helpers import TINY, train
 from tests.helpers import command
 

@@ -17,14 +17,14 @@ from safetensors.torch import load_file
 
 import recipe
 from recipe.api import Trick, trick
-from recipe.bind import bind
-from recipe.cache import code_of
-from recipe.diagnostics import Diverged, RecipeError
-from recipe.registry import Offer, Vocabulary
-from recipe.report import Quiet
-from recipe.signals import Interrupted
-from recipe.syntax import read
+from recipe.base.errors import Diverged, RecipeError
+from recipe.base.signals import Interrupted
+from recipe.language.recipe_input import read
+from recipe.plan.bind import bind
+from recipe.plugins.fingerprint import code_of
+from recipe.plugins.vocabulary import Offer, Vocabulary
 from recipe.testing import small
+from recipe.training.reporting import Quiet
 from tests.engine.helpers import TINY, train, weights_digest
 
 DATA = "data fake size=32 classes=10 images=24"

@@ -13,9 +13,9 @@ from safetensors.torch import load_file
 from torchvision.models import resnet18
 
 import recipe
-from recipe.engine import Run
-from recipe.formats import api, safetensors
-from recipe.formats.finished import Finished
+from recipe.exporters import api, safetensors
+from recipe.exporters.source_run import Finished
+from recipe.training.engine import Run
 from tests.engine.helpers import TINY
 from tests.export.helpers import FAKE, train
 from tests.helpers import command

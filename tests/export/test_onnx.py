@@ -10,8 +10,8 @@ import pytest
 import torch
 
 import recipe
-from recipe.engine import Run
-from recipe.formats import onnx as exporter
+from recipe.exporters import onnx as exporter
+from recipe.training.engine import Run
 from tests.export.helpers import FAKE, images, off, onnx_logits, own_logits, train
 from tests.helpers import command
 

@@ -18,12 +18,12 @@ from PIL import Image
 
 import recipe
 from recipe.api import Insert, Layer, Net, SetAttribute, Site, Substitute, Trick, trick
-from recipe.bind import bind
-from recipe.compiler import Program, Step
-from recipe.engine import open_sets
-from recipe.formats.surgery import Surgery
-from recipe.objective import Preparation
-from recipe.registry import Offer, Vocabulary
+from recipe.compiler.program import Program, Step
+from recipe.exporters.codegen import Surgery
+from recipe.plan.bind import bind
+from recipe.plugins.vocabulary import Offer, Vocabulary
+from recipe.training.objective import Preparation
+from recipe.training.preparation import open_sets
 from tests.export.helpers import FAKE, SHORT, alone, images, off, own_logits, train
 
 

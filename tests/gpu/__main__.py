@@ -20,7 +20,7 @@ from pathlib import Path
 
 import torch
 
-from recipe.devices import cores, pick
+from recipe.devices.choice import cores, pick
 from tests.benchmarks.__main__ import PAGE, merged
 from tests.gpu import limits
 from tests.gpu.feeding import fed

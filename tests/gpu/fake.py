@@ -31,14 +31,14 @@ from torch.utils import _foreach_utils
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from recipe.compiler import Program
-from recipe.devices import NAMES, Precision
-from recipe.images import InMemory, Sets
-from recipe.loading import Batch
-from recipe.meters import Meter
-from recipe.registry import Vocabulary
-from recipe.teachers import teachers_of, teaching
+from recipe.compiler.program import Program
+from recipe.data.images import InMemory, Sets
+from recipe.devices.precision import NAMES, Precision
+from recipe.plugins.vocabulary import Vocabulary
 from recipe.testing.rules.devices import mixed
+from recipe.training.loading import Batch
+from recipe.training.meters import Meter
+from recipe.training.teachers import teachers_of, teaching
 from tests.stages import staged
 
 ROOT = Path(__file__).parents[2]

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from recipe.devices import cores, repeatable
-from recipe.engine import open_sets
-from recipe.guest import ask
-from recipe.loading import Batch, Steps, ahead, load
-from recipe.meters import Meter
-from recipe.trainer import Trainer
+from recipe.devices.choice import cores, repeatable
+from recipe.plugins.calling import ask
+from recipe.training.loading import Batch, Steps, ahead, load
+from recipe.training.meters import Meter
+from recipe.training.preparation import open_sets
+from recipe.training.trainer import Trainer
 from tests.benchmarks.clocks import seconds
 from tests.benchmarks.from_files import write_photos
 from tests.benchmarks.settings import DEEP, SIZE

@@ -13,10 +13,10 @@ from unittest import mock
 
 import attrs
 
-from recipe.compiler import Program
-from recipe.registry import Vocabulary, key_of, words_of
-from recipe.testing.bench import Bench, Case
-from recipe.testing.subject import Subject
+from recipe.compiler.program import Program
+from recipe.plugins.vocabulary import Vocabulary, key_of, words_of
+from recipe.testing.harness import Bench, Case
+from recipe.testing.trick_under_test import Subject
 from tests import builtins
 from tests.gpu.fake import Watch, step
 from tests.gpu.sets import TOGETHER, waits

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recipe.devices import repeatable
-from recipe.loading import Batch
-from recipe.meters import Meter
+from recipe.devices.choice import repeatable
+from recipe.training.loading import Batch
+from recipe.training.meters import Meter
 from tests.benchmarks.timed import made_up, plan_of, trainer_of
 from tests.gpu.session import Session
 from tests.gpu.sets import SETS, TOGETHER, waits

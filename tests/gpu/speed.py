@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from recipe.devices import repeatable
+from recipe.devices.choice import repeatable
 from tests.benchmarks.clocks import seconds, synchronise
 from tests.benchmarks.settings import DEEP, SIZE
 from tests.benchmarks.timed import made_up, plan_of, stepping, trainer_of

@@ -13,8 +13,8 @@ import torch
 
 import recipe
 from recipe.api import Trick
-from recipe.diagnostics import RecipeError
-from recipe.registry import Vocabulary, words_of
+from recipe.base.errors import RecipeError
+from recipe.plugins.vocabulary import Vocabulary, words_of
 from recipe.testing import small
 from tests import builtins
 from tests.gpu.fake import OWN, Watch, fake_cuda, step

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import recipe
-from recipe.compiler import Program
+from recipe.compiler.program import Program
 
 
 def shapes(module: nn.Module) -> dict[str, tuple[int, ...]]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from recipe.diagnostics import RecipeError
-from recipe.edits import Edit, Insert, Layer, SetAttribute, Substitute
+from recipe.base.errors import RecipeError
 from recipe.graph.apply import Shapes, account
+from recipe.graph.edits import Edit, Insert, Layer, SetAttribute, Substitute
 
 NORM = Layer("BatchNorm2d", {"num_features": 8})
 BEFORE: Shapes = {"conv.weight": (8, 3, 3, 3), "fc.weight": (10, 8)}

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import recipe
-from recipe.diagnostics import RecipeError
+from recipe.base.errors import RecipeError
 
 
 class Block(nn.Module):

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 import recipe
-from recipe.diagnostics import RecipeError
+from recipe.base.errors import RecipeError
 from recipe.testing import assert_rejects
 
 from .helpers import images, outputs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from recipe.registry import GROUP
+from recipe.plugins.vocabulary import GROUP
 
 GOOD = '''
 """A trick of another package."""

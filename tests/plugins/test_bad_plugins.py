@@ -8,7 +8,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from recipe import guest
+from recipe.plugins import sandbox as guest
 from tests.helpers import command
 from tests.plugins.helpers import GOOD, install
 

@@ -11,9 +11,9 @@ from torch import nn
 
 import recipe
 from recipe.api import Images
-from recipe.diagnostics import RecipeError
-from recipe.registry import Vocabulary
-from recipe.slots import COMBINED, EXCLUSIVE
+from recipe.base.errors import RecipeError
+from recipe.plugins.slots import COMBINED, EXCLUSIVE
+from recipe.plugins.vocabulary import Vocabulary
 from tests.helpers import ROOT, command, diagnostics
 
 TEXT = (ROOT / "docs" / "plugins.md").read_text("utf-8")

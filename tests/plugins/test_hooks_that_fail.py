@@ -13,9 +13,10 @@ import pytest
 import torch
 
 import recipe
-from recipe.diagnostics import Diagnostic, RecipeError
-from recipe.guest import ask
-from recipe.registry import Vocabulary
+from recipe.base.diagnostics import Diagnostic
+from recipe.base.errors import RecipeError
+from recipe.plugins.calling import ask
+from recipe.plugins.vocabulary import Vocabulary
 from tests.helpers import bind, command
 
 HEAD = '''

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import recipe
-from recipe.diagnostics import RecipeError
-from recipe.registry import Vocabulary
+from recipe.base.errors import RecipeError
+from recipe.plugins.vocabulary import Vocabulary
 
 REWRITE = '''
 """focus: a rewrite."""

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import recipe
-from recipe.diagnostics import RecipeError
-from recipe.registry import Vocabulary
+from recipe.base.errors import RecipeError
+from recipe.plugins.vocabulary import Vocabulary
 from tests.helpers import bind, command
 
 PICTURES = '''

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from recipe.registry import Vocabulary
+from recipe.plugins.vocabulary import Vocabulary
 from recipe.testing import assert_rejects, assert_rewrites, small
 from tests.testing.broken import HEAD, SOUND
 
@@ -63,6 +63,6 @@ def test_neither_pytest_nor_torch_is_imported_with_the_package() -> None:
 def test_the_pytest_plugin_is_cheap() -> None:
     code = (
         "import sys, recipe.testing.plugin; "
-        "print([name for name in ('torch', 'numpy', 'attrs', 'recipe.trick') if name in sys.modules])"
+        "print([name for name in ('torch', 'numpy', 'attrs', 'recipe.plugins.trick') if name in sys.modules])"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "[]\n"

@@ -7,8 +7,8 @@ from unittest import mock
 
 import pytest
 
-from recipe.devices import BF16, WAYS
-from recipe.registry import Vocabulary, words_of
+from recipe.devices.precision import BF16, WAYS
+from recipe.plugins.vocabulary import Vocabulary, words_of
 from recipe.testing import CHECKS, Check, Skipped, Unmet, checks
 from tests import builtins
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 import recipe
-from recipe.devices import Precision
-from recipe.trainer import Trainer
+from recipe.devices.precision import Precision
+from recipe.training.trainer import Trainer
 from tests.durability.rank import norms
 
 DATA = "data fake size=32 classes=10 images=24"
@@ -84,4 +84,4 @@ def precision(dtype: torch.dtype, scaled: bool) -> object:
     def chosen(asked: str, device: torch.device, strict: bool = False) -> Precision:
         return Precision(asked, dtype, scaled, device)
 
-    return mock.patch("recipe.engine.precision", chosen)
+    return mock.patch("recipe.training.engine.precision", chosen)

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from timm.loss import BinaryCrossEntropy
 
-from recipe.objective import objective
+from recipe.training.objective import objective
 from tests.helpers import bind, errors
 
 GENERATOR = torch.Generator().manual_seed(0)

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recipe.training import Progress
+from recipe.plugins.progress import Progress
 from tests.helpers import bind, errors
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchvision.transforms.v2 import functional as tv
 
-from recipe.draws import Draws
+from recipe.data.draws import Draws
 from recipe.tricks import augment_jitter as jitter
 from recipe.tricks.augment_pca_noise import pca_noise
 from tests.helpers import bind

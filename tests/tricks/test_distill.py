@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recipe.objective import objective
+from recipe.training.objective import objective
 from recipe.tricks.loss_distill import distillation
 from tests.helpers import bind
 

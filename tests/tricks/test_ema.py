@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from recipe.average import Average
-from recipe.training import Progress
+from recipe.plugins.progress import Progress
+from recipe.training.average import Average
 from tests.helpers import bind
 from tests.tricks.steps import replacing, steps
 

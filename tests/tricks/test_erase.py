@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare, ks_2samp
 from torchvision.transforms import v2
 
-from recipe.draws import Draws
+from recipe.data.draws import Draws
 from recipe.tricks.augment_erase import ATTEMPTS, erase, erased, noise
 from tests.helpers import bind
 

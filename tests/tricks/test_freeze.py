@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import recipe
-from recipe.training import Progress
+from recipe.plugins.progress import Progress
 from recipe.tricks.freeze import first_layers, rising
 from tests.helpers import bind
 from tests.tricks.steps import steps

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchvision.transforms import v2
 
-from recipe.draws import Draws
-from recipe.images import crop
+from recipe.data.draws import Draws
+from recipe.data.images import crop
 from recipe.tricks.augment_crop import ATTEMPTS, random_boxes
 from tests.helpers import bind
 

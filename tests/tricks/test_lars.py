@@ -7,7 +7,7 @@ import torch
 from timm.optim.lars import Lars as Timms
 from torch import nn
 
-from recipe.update import parameter_groups
+from recipe.compiler.parameter_groups import parameter_groups
 from tests.helpers import bind
 
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from recipe.objective import objective
-from recipe.step import parts
+from recipe.training.objective import objective
+from recipe.training.step import parts
 from tests.helpers import bind
 
 

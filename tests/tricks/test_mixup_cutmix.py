@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchvision.transforms import v2
 
-from recipe.draws import Draws
-from recipe.images import InMemory, Sets
-from recipe.loading import Batch
-from recipe.objective import Preparation
+from recipe.data.draws import Draws
+from recipe.data.images import InMemory, Sets
+from recipe.training.loading import Batch
+from recipe.training.objective import Preparation
 from recipe.tricks._pairs import partners
 from recipe.tricks.augment_cutmix import cutmix
 from recipe.tricks.augment_mixup import mixup

@@ -4,7 +4,7 @@ import pytest
 from torch import nn
 
 import recipe
-from recipe.update import parameter_groups
+from recipe.compiler.parameter_groups import parameter_groups
 
 
 def decays(text):

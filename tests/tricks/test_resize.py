@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import recipe
-from recipe.guest import ask
-from recipe.trainer import Trainer
-from recipe.training import Progress
+from recipe.plugins.calling import ask
+from recipe.plugins.progress import Progress
+from recipe.training.trainer import Trainer
 from recipe.tricks.resize import grown
 from tests.durability.trials import small
 from tests.helpers import bind

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recipe.trainer import learning_rate
-from recipe.training import Progress
+from recipe.plan.schedule import learning_rate
+from recipe.plugins.progress import Progress
 from tests.helpers import bind
 
 STEPS = 7  # batches an epoch

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recipe.objective import cross_entropy
+from recipe.training.objective import cross_entropy
 from recipe.tricks.loss_smooth import smooth
 from tests.helpers import bind
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from recipe.draws import Draws, hashed, order
+from recipe.data.draws import Draws, hashed, order
 from tests.helpers import bind
 
 MANY = Draws(3, 1, np.arange(20_000), 0, "test")

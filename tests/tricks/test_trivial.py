@@ -6,7 +6,7 @@ import pytest
 import torch
 from torchvision.transforms.v2 import TrivialAugmentWide
 
-from recipe.draws import Draws
+from recipe.data.draws import Draws
 from recipe.tricks.augment_trivial import trivial
 from tests.helpers import bind
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from recipe.api import Progress, Trick, integer, number, trick
 
 if TYPE_CHECKING:
-    from recipe.api import Plan
+    from recipe.api import PlanView
 
 
 @trick("lr restarts", writes=("schedule",))
@@ -21,7 +21,7 @@ class Restarts(Trick):
     cycles: int = integer(2, "how often it falls", minimum=1, maximum=1000)
     ratio: float = number(2.0, "how many times as long each cycle is as the one before", minimum=1, maximum=10)
 
-    def check(self, plan: Plan) -> Iterable[str]:
+    def check(self, plan: PlanView) -> Iterable[str]:
         if self.cycles > plan.training.epochs:
             yield f"{self.cycles} cycles in {plan.training.epochs} epochs: some are shorter than an epoch"
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from recipe.testing.subject import Subject
+    from recipe.testing.trick_under_test import Subject
 
 CHECKS = (
     "docstring",

@@ -7,11 +7,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from recipe.objective import Judged, cross_entropy
+from recipe.plugins.loss_context import Judged
+from recipe.plugins.trick import Trick
 from recipe.testing import inputs
 from recipe.testing.findings import Skipped, Unmet
-from recipe.testing.subject import Subject
-from recipe.trick import Trick
+from recipe.testing.trick_under_test import Subject
+from recipe.training.objective import cross_entropy
 
 COUNT, SIDE = 8, 32
 TOLERANCE = 1e-4

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 
-from recipe.cli.explain import as_dict
-from recipe.diagnostics import RecipeError
-from recipe.testing.bench import Case
+from recipe.base.errors import RecipeError
+from recipe.explain.data import as_dict
 from recipe.testing.findings import Skipped, Unmet
+from recipe.testing.harness import Case
 from recipe.testing.rules.light import plain, seen
-from recipe.testing.subject import Subject
+from recipe.testing.trick_under_test import Subject
 
 
 def canonical(subject: Subject) -> None:

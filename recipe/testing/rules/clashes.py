@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from recipe.diagnostics import RecipeError, nearest
-from recipe.fields import FilePath
-from recipe.hooks import HOOKS
-from recipe.registry import key_of, words_of
-from recipe.slots import EXCLUSIVE
-from recipe.testing.bench import Case
+from recipe.base.errors import RecipeError
+from recipe.base.wording import nearest
+from recipe.plugins.fields import FilePath
+from recipe.plugins.hooks import HOOKS
+from recipe.plugins.slots import EXCLUSIVE
+from recipe.plugins.vocabulary import key_of, words_of
 from recipe.testing.findings import Skipped, Unmet
-from recipe.testing.subject import Subject, stated
+from recipe.testing.harness import Case
+from recipe.testing.trick_under_test import Subject, stated
 
 
 def clashes(subject: Subject) -> None:

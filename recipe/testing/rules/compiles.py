@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from recipe.testing.findings import Skipped, Unmet
-from recipe.testing.subject import Subject
+from recipe.testing.trick_under_test import Subject
 
 
 def compiles(subject: Subject) -> None:

@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from recipe.draws import Draws
-from recipe.guest import ask
-from recipe.plan import Use
+from recipe.data.draws import Draws
+from recipe.plugins.calling import ask
+from recipe.plugins.uses import Use
 from recipe.testing import inputs
 from recipe.testing.findings import Unmet
-from recipe.testing.subject import Subject
+from recipe.testing.trick_under_test import Subject
 
 COUNT, SIDE = 8, 32
 TOLERANCE = 1e-5

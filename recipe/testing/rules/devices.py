@@ -9,11 +9,12 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._pytree import tree_leaves
 
-from recipe.objective import Judged, cross_entropy
+from recipe.plugins.loss_context import Judged
+from recipe.plugins.trick import Trick
 from recipe.testing import inputs
 from recipe.testing.findings import Skipped, Unmet
-from recipe.testing.subject import Subject
-from recipe.trick import Trick
+from recipe.testing.trick_under_test import Subject
+from recipe.training.objective import cross_entropy
 
 COUNT, SIDE = 8, 32
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import inspect
 import sys
 
-from recipe.cli.tricks import page
+from recipe.explain.tricks import page
+from recipe.plugins.trick import Trick
 from recipe.testing.findings import Unmet
-from recipe.testing.subject import Subject
-from recipe.trick import Trick
+from recipe.testing.trick_under_test import Subject
 
 
 def docstring(subject: Subject) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from recipe.diagnostics import RecipeError
-from recipe.fields import Field
+from recipe.base.errors import RecipeError
+from recipe.plugins.fields import Field
 from recipe.testing.findings import Skipped, Unmet
-from recipe.testing.subject import Subject
+from recipe.testing.trick_under_test import Subject
 
 FEW = 2
 """Pairs of values that are tried in further company."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from recipe.diagnostics import RecipeError
-from recipe.registry import key_of
-from recipe.testing.alone import Job, Seen, look
-from recipe.testing.bench import Case
+from recipe.base.errors import RecipeError
+from recipe.plugins.vocabulary import key_of
 from recipe.testing.findings import Skipped, Unmet
-from recipe.testing.subject import Subject
+from recipe.testing.harness import Case
+from recipe.testing.isolated import Job, Seen, look
+from recipe.testing.trick_under_test import Subject
 
 
 def light(subject: Subject) -> None:

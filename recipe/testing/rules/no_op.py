@@ -6,18 +6,18 @@ import copy
 
 import attrs
 
-from recipe.compiler import Program
-from recipe.diagnostics import RecipeError
-from recipe.edits import Edit, Initialise, Site
-from recipe.graph.describe import describe
+from recipe.base.errors import RecipeError
+from recipe.compiler.program import Program
+from recipe.compiler.summarise import describe
+from recipe.graph.edits import Edit, Initialise, Site
 from recipe.graph.net import Net
 from recipe.graph.shapes import propagate
 from recipe.graph.trace import trace
-from recipe.guest import ask
-from recipe.plan import Use
+from recipe.plugins.calling import ask
+from recipe.plugins.uses import Use
 from recipe.testing.findings import Skipped, Unmet
 from recipe.testing.models import network
-from recipe.testing.subject import Subject
+from recipe.testing.trick_under_test import Subject
 
 
 def no_op(subject: Subject) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from recipe.testing.findings import Skipped, Unmet
-from recipe.testing.subject import Subject
+from recipe.testing.trick_under_test import Subject
 
 
 def parameters(subject: Subject) -> None:

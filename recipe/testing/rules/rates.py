@@ -7,7 +7,7 @@ from torch import nn
 
 from recipe.testing import inputs
 from recipe.testing.findings import Skipped, Unmet
-from recipe.testing.subject import Subject
+from recipe.testing.trick_under_test import Subject
 
 DECAY = 0.1
 

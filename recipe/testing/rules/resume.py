@@ -5,15 +5,15 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from recipe.compiler import Program
-from recipe.diagnostics import Diverged
-from recipe.engine import run
-from recipe.signals import Interrupted
+from recipe.base.errors import Diverged
+from recipe.base.signals import Interrupted
+from recipe.compiler.program import Program
 from recipe.testing import inputs
-from recipe.testing.bench import Bench, Case, trained_quickly
-from recipe.testing.cuts import Cut, digest_of
 from recipe.testing.findings import Skipped, Unmet
-from recipe.testing.subject import Subject
+from recipe.testing.harness import Bench, Case, trained_quickly
+from recipe.testing.interruption import Cut, digest_of
+from recipe.testing.trick_under_test import Subject
+from recipe.training.engine import run
 
 POINTS = {"mid-epoch": "first step", "epoch boundary": "epoch boundary"}
 """Where a training of two steps an epoch is cut, by what that is to people."""

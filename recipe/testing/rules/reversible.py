@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from recipe.compare.difference import Diff, difference
-from recipe.facts import Facts
-from recipe.testing.bench import Bench, Case
+from recipe.compare.model import Difference
+from recipe.compiler.summary import Facts
 from recipe.testing.findings import Skipped, Unmet
-from recipe.testing.subject import Subject
+from recipe.testing.harness import Bench, Case
+from recipe.testing.trick_under_test import Subject
 
 
 def reversible(subject: Subject) -> None:
@@ -39,11 +39,11 @@ def _bare(subject: Subject) -> Case:
     return case.over("; ".join(f"drop {word}" for word in gone))
 
 
-def _difference(bench: Bench, a: Case, facts_a: Facts, b: Case, facts_b: Facts) -> Diff:
-    return difference("A", bench.plan(a), facts_a, "B", bench.plan(b), facts_b)
+def _difference(bench: Bench, a: Case, facts_a: Facts, b: Case, facts_b: Facts) -> Difference:
+    return Difference.between("A", bench.plan(a), facts_a, "B", bench.plan(b), facts_b)
 
 
-def _unlike(mirrored: Diff, back: Diff) -> str:
+def _unlike(mirrored: Difference, back: Difference) -> str:
     """What two differences, which should be the same, do not agree in; nothing where they do."""
     parts = {
         "words": (mirrored.words, back.words),

@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recipe.compiler import Program
-from recipe.guest import ask
-from recipe.objective import Judged, cross_entropy
-from recipe.plan import Use
+from recipe.compiler.program import Program
+from recipe.plugins.calling import ask
+from recipe.plugins.loss_context import Judged
+from recipe.plugins.uses import Use
 from recipe.testing import inputs
 from recipe.testing.findings import Skipped, Unmet
-from recipe.testing.subject import Subject
+from recipe.testing.trick_under_test import Subject
+from recipe.training.objective import cross_entropy
 
 COUNTS = (8, 5, 1)
 """Images in a batch; a last one may be small, and odd."""
@@ -27,7 +28,7 @@ SIDES = (32, 23)
 def shapes(subject: Subject) -> None:
     """Logits stay (N, K) at other sizes of the images, and every hook keeps to its contract.
 
-    That is what `recipe.hooks` says, types and finite values, targets that sum to 1, boxes within their image.
+    That is what `recipe.plugins.hooks` says, types and finite values, targets that sum to 1, boxes within their image.
     """
     hooks = [hook for hook in TRIALS if subject.overrides(hook)]
     network = subject.overrides("rewrite", "build")

@@ -1,0 +1,105 @@
+"""The one place where diagnostics are rendered: as text, as JSON, and for GitHub."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from typing import TextIO
+
+from recipe.base.diagnostics import Diagnostic
+from recipe.base.source import Span
+
+SCHEMA_VERSION = 1
+
+
+def wants_color(stream: TextIO | None) -> bool:
+    """Whether a stream is a terminal that may be written to in colour."""
+    plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
+    return stream is not None and stream.isatty() and not plain
+
+
+def _style(text: str, color: bool, **style: object) -> str:
+    if not color:
+        return text
+    import click
+
+    return click.style(text, **style)  # type: ignore[arg-type]
+
+
+def _excerpt(span: Span, label: str, mark: str, color: bool, hue: str) -> list[str]:
+    number = str(span.line)
+    margin = " " * len(number)
+    line = span.source.line(span.line)
+    start = span.column - 1
+    if len(line) > 160:  # show the part of a long line that matters
+        cut = max(0, start - 60)
+        line, start = line[cut : cut + 160], start - cut
+    length = max(1, min(span.end - span.start, len(line) - start))
+    shown = line if line.isprintable() else "".join(letter if letter.isprintable() else " " for letter in line)
+    caret = _style(mark * length + (f" {label}" if label else ""), color, fg=hue, bold=True)
+    bar = _style("|", color, fg="blue", bold=True)
+    arrow = _style("-->", color, fg="blue", bold=True)
+    return [
+        f"{margin}{arrow} {span.place}",
+        f"{margin} {bar}",
+        f"{_style(number, color, fg='blue', bold=True)} {bar} {shown}",
+        f"{margin} {bar} {' ' * start}{caret}",
+    ]
+
+
+def render_one(diagnostic: Diagnostic, color: bool = False) -> str:
+    """One diagnostic as text, with the words it is about underlined."""
+    hue = "red" if diagnostic.severity == "error" else "yellow"
+    head = _style(f"{diagnostic.severity}[{diagnostic.code}]", color, fg=hue, bold=True)
+    lines = [f"{head}{_style(': ' + diagnostic.message, color, bold=True)}"]
+    if diagnostic.span is not None:
+        lines += _excerpt(diagnostic.span, diagnostic.label, "^", color, hue)
+    for span, label in diagnostic.others:
+        lines += _excerpt(span, label, "-", color, "blue")
+    if diagnostic.help:
+        lines.append(f"  {_style('= help:', color, bold=True)} {diagnostic.help}")
+    return "\n".join(lines)
+
+
+def render(diagnostics: Sequence[Diagnostic], color: bool = False) -> str:
+    """All diagnostics as text, a blank line between them."""
+    return "\n\n".join(render_one(diagnostic, color) for diagnostic in diagnostics)
+
+
+def _place(span: Span) -> dict[str, object]:
+    return {"file": span.source.name, "line": span.line, "column": span.column, "text": span.text}
+
+
+def to_json(diagnostics: Sequence[Diagnostic]) -> str:
+    """All diagnostics as a JSON document."""
+    found = [
+        {
+            "code": diagnostic.code,
+            "severity": diagnostic.severity,
+            "message": diagnostic.message,
+            "place": _place(diagnostic.span) if diagnostic.span else None,
+            "others": [{**_place(span), "label": label} for span, label in diagnostic.others],
+            "help": diagnostic.help or None,
+        }
+        for diagnostic in diagnostics
+    ]
+    return json.dumps({"schema_version": SCHEMA_VERSION, "diagnostics": found}, indent=2)
+
+
+def to_github(diagnostics: Sequence[Diagnostic]) -> str:
+    """All diagnostics as workflow commands, which GitHub shows beside the lines of a pull request."""
+
+    def escape(text: str) -> str:
+        return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+    lines = []
+    for diagnostic in diagnostics:
+        place = ""
+        if diagnostic.span is not None:
+            span = diagnostic.span
+            name = escape(span.source.name).replace(",", "%2C").replace(":", "%3A")
+            place = f"file={name},line={span.line},col={span.column},"
+        text = diagnostic.message + (f"\nhelp: {diagnostic.help}" if diagnostic.help else "")
+        lines.append(f"::{diagnostic.severity} {place}title={diagnostic.code}::{escape(text)}")
+    return "\n".join(lines)

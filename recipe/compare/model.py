@@ -1,0 +1,226 @@
+"""The difference between two compiled recipes, as data. Needs no torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, Self
+
+import attrs
+
+from recipe.compare.graph import Row, align, removed_first
+from recipe.compiler.summary import BYTES, Facts
+from recipe.graph.cost import Cost
+from recipe.plan.changes import WordChange, compare_words, reordered
+from recipe.plan.plan import Plan
+
+SCHEMA_VERSION = 1
+
+
+@attrs.frozen
+class CostChange:
+    """What a stage, or all of a network, costs on both sides; None where one side has no such stage."""
+
+    stage: str
+    a: Cost | None
+    b: Cost | None
+    bytes_a: int
+    bytes_b: int
+
+    def numbers(self) -> dict[str, tuple[int, int]]:
+        """``params``, ``macs``, ``flops`` and ``activation_bytes``, each before and after."""
+        a, b = self.a or Cost(), self.b or Cost()
+        return {
+            "params": (a.params, b.params),
+            "macs": (a.macs, b.macs),
+            "flops": (a.flops, b.flops),
+            "activation_bytes": (a.activations * self.bytes_a, b.activations * self.bytes_b),
+        }
+
+    @property
+    def differs(self) -> bool:
+        return any(before != after for before, after in self.numbers().values())
+
+
+@attrs.frozen
+class Weights:
+    """What a checkpoint of A gives to B, tensor by tensor."""
+
+    kept: tuple[str, ...]
+    reshaped: tuple[str, ...]
+    lost: tuple[str, ...]
+    new: tuple[str, ...]
+
+    @property
+    def loads_entirely(self) -> bool:
+        """Whether B takes the checkpoint as it is: the same names and shapes."""
+        return not (self.reshaped or self.lost or self.new)
+
+
+@attrs.frozen
+class GroupChange:
+    """Parameters that both models have and that the optimizer treats otherwise."""
+
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
+    names: tuple[str, ...]
+
+
+@attrs.frozen(slots=False)
+class Difference:
+    """What differs between two recipes, A and B. Every part is empty where nothing differs."""
+
+    name_a: str
+    name_b: str
+    a: Facts
+    b: Facts
+    words: tuple[WordChange, ...]
+    order: tuple[tuple[str, str], ...]
+    measured: Mapping[str, Any] | None = None
+    """What `recipe diff --measure` found."""
+    imageless: str = ""
+    """The side that names no images, ``A`` or ``B``, where the other does."""
+
+    @classmethod
+    def between(cls, name_a: str, plan_a: Plan, a: Facts, name_b: str, plan_b: Plan, b: Facts) -> Self:
+        """The difference between two plans whose facts are known."""
+        sides = [side for side, plan in (("A", plan_a), ("B", plan_b)) if plan.images is None]
+        imageless = sides[0] if len(sides) == 1 else ""
+        words, order = compare_words(plan_a, plan_b), reordered(plan_a, plan_b)
+        return cls(name_a, name_b, a, b, words, order, imageless=imageless)
+
+    @property
+    def empty(self) -> bool:
+        """Whether the two mean the same."""
+        return self.a.digest == self.b.digest and not (self.words or self.order)
+
+    def __bool__(self) -> bool:
+        return not self.empty
+
+    @cached_property
+    def rows(self) -> tuple[Row, ...]:
+        """The two graphs, aligned."""
+        return removed_first(align(self.a, self.b))
+
+    @property
+    def graph(self) -> tuple[Row, ...]:
+        """Operations that only one graph has, or that were made with other settings."""
+        return tuple(row for row in self.rows if row.change not in ("", "moved"))
+
+    @property
+    def costs(self) -> tuple[CostChange, ...]:
+        """Every stage of either network, then ``in all``."""
+        sizes = BYTES[self.a.precision], BYTES[self.b.precision]
+        stages = list(dict.fromkeys([row.stage for row in self.rows] + [*self.a.stages, *self.b.stages]))
+        found = [CostChange(stage, self.a.stages.get(stage), self.b.stages.get(stage), *sizes) for stage in stages]
+        return (*(cost for cost in found if cost.a or cost.b), CostChange("in all", self.a.total, self.b.total, *sizes))
+
+    @cached_property
+    def weights(self) -> Weights:
+        mine, theirs = ({tensor.name: tensor for tensor in facts.tensors} for facts in (self.a, self.b))
+        common = [name for name in mine if name in theirs]
+        return Weights(
+            kept=tuple(name for name in common if mine[name].shape == theirs[name].shape),
+            reshaped=tuple(name for name in common if mine[name].shape != theirs[name].shape),
+            lost=tuple(name for name in mine if name not in theirs),
+            new=tuple(name for name in theirs if name not in mine),
+        )
+
+    @property
+    def groups(self) -> tuple[GroupChange, ...]:
+        """Parameters that moved to another group of the optimizer."""
+        mine, theirs = (
+            {name: group.options for group in facts.schedule.groups for name in group.names}
+            for facts in (self.a, self.b)
+        )
+        moved: dict[str, GroupChange] = {}
+        for name in (name for name in mine if name in theirs and mine[name] != theirs[name]):
+            key = json.dumps([mine[name], theirs[name]], sort_keys=True)
+            names = (*moved[key].names, name) if key in moved else (name,)
+            moved[key] = GroupChange(mine[name], theirs[name], names)
+        return tuple(moved.values())
+
+    @property
+    def settings(self) -> tuple[tuple[str, Any, Any], ...]:
+        """Settings of the training that differ: name, value of A, value of B."""
+        a, b = self.a.schedule, self.b.schedule
+        names = ("epochs", "batch", "micro", "images", "steps_per_epoch", "targets", "mixes", "terms")
+        pairs = [(name.replace("_", " "), getattr(a, name), getattr(b, name)) for name in names]
+        pairs += [("classes", self.a.classes, self.b.classes), ("image size", self.a.size, self.b.size)]
+        return tuple(pair for pair in pairs if pair[1] != pair[2])
+
+    @property
+    def rates_differ(self) -> bool:
+        """Whether the curves differ by more than the rounding of their points to whole steps does."""
+        a, b = self.a.schedule, self.b.schedule
+        near = 0.0 if a.steps_per_epoch == b.steps_per_epoch else 0.01 * max(*a.rates, *b.rates)
+        return a.epochs != b.epochs or any(abs(x - y) > near for x, y in zip(a.rates, b.rates, strict=True))
+
+    def mirrored(self) -> Self:
+        """The difference from B to A."""
+        sides = {"added": "removed", "removed": "added"}
+        words = tuple(
+            attrs.evolve(
+                word,
+                change=sides.get(word.change, word.change),
+                values=tuple(
+                    attrs.evolve(
+                        value,
+                        before=value.after,
+                        after=value.before,
+                        origin_before=value.origin_after,
+                        origin_after=value.origin_before,
+                    )
+                    for value in word.values
+                ),
+            )
+            for word in self.words
+        )
+        order = tuple((second, first) for first, second in self.order)
+        measured = None
+        if self.measured is not None:
+            ratio = self.measured["ratio"]
+            inverse = {"median": 1 / ratio["median"], "low": 1 / ratio["high"], "high": 1 / ratio["low"]}
+            measured = {**self.measured, "a": self.measured["b"], "b": self.measured["a"], "ratio": inverse}
+        imageless = {"A": "B", "B": "A"}.get(self.imageless, "")
+        return type(self)(self.name_b, self.name_a, self.b, self.a, words, order, measured, imageless)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values; docs/diff.md says what each is."""
+        shown = {name: getattr(self.weights, name) for name in ("kept", "reshaped", "lost", "new")}
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "a": {"name": self.name_a, "digest": self.a.digest, "model": self.a.model},
+            "b": {"name": self.name_b, "digest": self.b.digest, "model": self.b.model},
+            "empty": self.empty,
+            "words": [attrs.asdict(word) for word in self.words],
+            "order": [list(pair) for pair in self.order],
+            "graph": [
+                {
+                    "change": row.change,
+                    "stage": row.stage,
+                    "block": row.block or None,
+                    "a": row.a.address if row.a else None,
+                    "b": row.b.address if row.b else None,
+                    "kind": row.node.kind,
+                    "settings": [{"name": n, "before": before, "after": after} for n, before, after in row.settings],
+                    "by": row.by or None,
+                }
+                for row in self.graph
+            ],
+            "costs": [
+                {"stage": cost.stage, **{name: {"a": a, "b": b} for name, (a, b) in cost.numbers().items()}}
+                for cost in self.costs
+            ],
+            "weights": {**{name: list(names) for name, names in shown.items()}, "entire": self.weights.loads_entirely},
+            "training": {
+                "settings": [{"name": name, "a": a, "b": b} for name, a, b in self.settings],
+                "groups": [attrs.asdict(group) for group in self.groups],
+                "rates": {"a": list(self.a.schedule.rates), "b": list(self.b.schedule.rates)},
+            },
+            "measured": dict(self.measured) if self.measured else None,
+        }
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict(), indent=2)

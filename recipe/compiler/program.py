@@ -1,0 +1,99 @@
+"""A compiled recipe: the rewritten model, what was done to it, and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+
+import attrs
+from torch import fx, nn
+
+from recipe.base.wording import plural
+from recipe.compiler.weights import materialise, own_digest
+from recipe.graph.cost import Costs
+from recipe.graph.edits import Edit, Site
+from recipe.plan.plan import Plan
+from recipe.plugins.settings import Training
+
+
+@attrs.frozen
+class Step:
+    """What one trick did to the graph: its sites, those that needed edits and those that were so already."""
+
+    word: str
+    sites: tuple[Site, ...]
+
+    @property
+    def edits(self) -> tuple[Edit, ...]:
+        return tuple(edit for site in self.sites for edit in site.edits)
+
+    @property
+    def changed(self) -> int:
+        """The number of sites that were edited."""
+        return sum(bool(site.edits) for site in self.sites)
+
+    @property
+    def note(self) -> str:
+        """One line for people."""
+        if not self.sites:
+            return f"{self.word}: nothing to do, all weights are given"
+        already = len(self.sites) - self.changed
+        parts = [plural(self.changed, "site")] if self.changed else []
+        parts += [f"already so at {plural(already, 'site')}"] if already else []
+        return f"{self.word}: {', '.join(parts)}"
+
+
+@attrs.frozen(eq=False, slots=False)
+class Program:
+    """A compiled recipe: the rewritten model, what was done to it, what it costs, and the configured training."""
+
+    plan: Plan
+    steps: tuple[Step, ...]
+    costs: Costs
+    classes: int
+    fates: Mapping[str, str]
+    """What becomes of every parameter of the stock model and the rewritten one: ``kept``, ``reinitialised``, ``new``,
+    ``loaded`` or ``dropped``."""
+    structure: fx.GraphModule
+    """The rewritten graph on the meta device, without weights."""
+    module: nn.Module | None = None
+    device: str = "cpu"
+    _model: list[fx.GraphModule] = attrs.field(factory=list, repr=False)
+
+    @property
+    def training(self) -> Training:
+        return self.plan.training
+
+    @property
+    def edits(self) -> tuple[Edit, ...]:
+        """All edits, in the order in which they were applied."""
+        return tuple(edit for step in self.steps for edit in step.edits)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """One line for each trick that looked at the graph, and one for weights that were asked for."""
+        loaded = sum(fate == "loaded" for fate in self.fates.values())
+        stock = sum(fate != "new" for fate in self.fates.values())
+        given = (f"weights: {loaded} of {stock} parameters fit and are loaded",) if loaded else ()
+        return (*given, *(step.note for step in self.steps))
+
+    @cached_property
+    def identity(self) -> str:
+        """The plan's digest; for a model of the user's own, which it does not describe, one of its code and weights."""
+        return self.plan.digest if self.module is None else own_digest(self.plan.digest, self.structure, self.module)
+
+    @property
+    def sites(self) -> dict[str, int]:
+        """How many sites each trick edited."""
+        return {step.word: step.changed for step in self.steps}
+
+    @property
+    def model(self) -> fx.GraphModule:
+        """The rewritten model with its initial weights; made when first asked for, the same for the same seed."""
+        if not self._model:
+            self._model.append(self.structure if self.device == "meta" else self.materialise().to(self.device))
+        return self._model[0]
+
+    def materialise(self, *, pretrained: bool = True) -> fx.GraphModule:
+        """A model on the CPU with initial weights; those that `weights=` names where ``pretrained``."""
+        return materialise(self.plan, self.classes, self.structure, self.edits, self.module, pretrained=pretrained)

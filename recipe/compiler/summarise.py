@@ -1,0 +1,235 @@
+"""From a compiled program to its `Facts`: every operation, tensor and setting of the training as plain data."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import fx, nn
+
+from recipe.compiler.parameter_groups import parameter_groups
+from recipe.compiler.program import Program
+from recipe.compiler.summary import CURVE, Facts, Group, Node, Schedule, Tensor
+from recipe.graph.cost import Cost
+from recipe.graph.edits import Insert, SetAttribute, Substitute
+from recipe.graph.measure import stages
+from recipe.graph.net import Net
+from recipe.graph.trace import only_in_training
+from recipe.plan.plan import Plan, count
+from recipe.plan.schedule import learning_rate
+from recipe.plugins.calling import ask
+from recipe.plugins.fields import RecipeFile
+from recipe.plugins.progress import Progress
+from recipe.plugins.uses import Use
+
+PLAIN = (bool, int, float, str, type(None))
+STEPS = 1000
+"""Steps an epoch of a curve whose images are not counted."""
+
+
+def describe(program: Program) -> Facts:
+    """The facts of a program; a pure function of it."""
+    return Facts(
+        digest=program.identity,
+        model=program.plan.model if program.module is None else type(program.module).__name__,
+        size=program.costs.size,
+        classes=program.classes,
+        precision=program.training.precision,
+        nodes=_nodes(program),
+        stages=dict(program.costs.stages),
+        tensors=_tensors(program.structure),
+        fates=dict(program.fates),
+        replaced={
+            edit.address: step.word for step in program.steps for edit in step.edits if isinstance(edit, Substitute)
+        },
+        schedule=_schedule(program.plan, program.structure, program.classes, count(program.plan, "count_images")),
+    )
+
+
+def _nodes(program: Program) -> tuple[Node, ...]:
+    net = Net(program.structure)
+    where = stages(net)
+    blocks = _blocks(net)
+    makers = _makers(program)
+    names = _addresses(net, blocks)
+    found = []
+    for node in net.nodes:
+        if node.op in ("placeholder", "output") or isinstance(net.module(node), nn.Identity):
+            continue
+        address, block = names[node], blocks.get(node, "")
+        kind, settings = _kind(net, node)
+        maker, touched = makers.get(address.partition("#")[0], ("", ()))
+        found.append(
+            Node(
+                address=address,
+                name=address.removeprefix(f"{block}.") if block else address,
+                stage=where[node],
+                block=block,
+                kind=kind,
+                settings=settings,
+                reads=tuple(names.get(value, "image") for value in node.all_input_nodes),
+                shape=tuple(node.meta.get("shape", ()))[1:],
+                cost=node.meta.get("cost", Cost()),
+                by=maker,
+                touched=touched,
+            )
+        )
+    return tuple(found)
+
+
+def _owner(node: fx.Node) -> str:
+    """The address of the module in whose forward a node stands."""
+    stack = [address for address in node.meta.get("nn_module_stack") or {} if address]
+    if node.op == "call_module":
+        return str(node.target)
+    return stack[-1] if stack else ""
+
+
+def _blocks(net: Net) -> dict[fx.Node, str]:
+    """The residual block of each node that is in one; what stands under a block's address belongs to it too."""
+    found = {node: block.where for block in net.blocks for node in (*block.trunk, *block.shortcut, block.add)}
+    addresses = {block.where for block in net.blocks}
+    for node in net.nodes:
+        owner = _owner(node)
+        if node not in found and owner:
+            parts = owner.split(".")
+            under = (".".join(parts[:depth]) for depth in range(len(parts), 0, -1))
+            block = next((address for address in under if address in addresses), None)
+            if block is not None:
+                found[node] = block
+    return found
+
+
+def _addresses(net: Net, blocks: Mapping[fx.Node, str]) -> dict[fx.Node, str]:
+    """A name for every node which says where it is, and does not depend on how many nodes come before."""
+    found: dict[fx.Node, str] = {}
+    counts: dict[str, int] = {}
+    for node in net.nodes:
+        if isinstance(net.module(node), nn.Identity):  # does nothing, and goes by what it hands on
+            found[node] = found[node.all_input_nodes[0]]
+        elif node.op == "call_module":
+            found[node] = net.address(node)
+        elif node.op == "placeholder":
+            found[node] = "image"
+        else:
+            owner = blocks.get(node) or _owner(node)
+            base = str(node.target) if node.op == "get_attr" else f"{owner}.{_function(node)}".removeprefix(".")
+            counts[base] = counts.get(base, 0) + 1
+            found[node] = base if counts[base] == 1 else f"{base}#{counts[base]}"
+    return found
+
+
+def _function(node: fx.Node) -> str:
+    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
+    return {"iadd": "add", "add_": "add", "imul": "mul", "mul_": "mul"}.get(name, name)
+
+
+def _makers(program: Program) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Of every address that an edit made or changed: the trick, and the settings that it changed (``*``: all)."""
+    found: dict[str, tuple[str, tuple[str, ...]]] = {}
+    for step in program.steps:
+        for edit in step.edits:
+            if isinstance(edit, SetAttribute):
+                found[edit.address] = (step.word, (*found.get(edit.address, ("", ()))[1], edit.name))
+            elif isinstance(edit, (Substitute, Insert)):
+                found |= {address: (step.word, ("*",)) for address, _ in edit.chain}
+    return found
+
+
+def _kind(net: Net, node: fx.Node) -> tuple[str, dict[str, Any]]:
+    """What a node does, and what it was made with."""
+    if node.op == "call_module":
+        module = net.module(node)
+        assert module is not None
+        return type(module).__name__, _settings(module)
+    if node.op == "get_attr":
+        thing: Any = net.graph_module
+        for part in str(node.target).split("."):
+            thing = getattr(thing, part)
+        if isinstance(thing, nn.Module):
+            shapes = {name: tuple(p.shape) for name, p in thing.named_parameters()}
+            return type(thing).__name__, shapes
+        return "tensor", {"shape": tuple(thing.shape)}
+    plain = {str(i): _plain(arg) for i, arg in enumerate(node.args) if not isinstance(arg, fx.Node)}
+    named = {name: _plain(arg) for name, arg in node.kwargs.items() if not isinstance(arg, fx.Node)}
+    return _function(node), plain | named
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (tuple, list, torch.Size)):
+        return tuple(_plain(part) for part in value)
+    if isinstance(value, fx.Node):
+        return "…"  # `reads` tells which
+    return value if isinstance(value, PLAIN) else str(value)
+
+
+def _settings(module: nn.Module) -> dict[str, Any]:
+    """The arguments of a module's constructor that it keeps; of a module that isn't torch's, the shapes too."""
+    found: dict[str, Any] = {}
+    for name in inspect.signature(type(module).__init__).parameters:
+        value = getattr(module, name, inspect.Parameter.empty)
+        if name == "bias" and (value is None or isinstance(value, torch.Tensor)):
+            value = value is not None
+        if name in ("self", "device", "dtype") or value is inspect.Parameter.empty:
+            continue
+        if isinstance(value, (*PLAIN, tuple, list)):
+            found[name] = _plain(value)
+    if not type(module).__module__.startswith("torch.nn."):  # the arguments of torch's own tell the shapes
+        found |= {name: tuple(p.shape) for name, p in module.named_parameters()}
+    return found
+
+
+def _tensors(model: nn.Module) -> tuple[Tensor, ...]:
+    parameters = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+    return tuple(Tensor(name, tuple(t.shape), name in parameters) for name, t in model.state_dict().items())
+
+
+def _schedule(plan: Plan, model: nn.Module, classes: int, images: int | None) -> Schedule:
+    training = plan.training
+    steps = training.steps(images) if images else None
+    per_epoch = steps or STEPS
+    last = training.epochs * per_epoch - 1
+    places = (round(i * last / (CURVE - 1)) for i in range(CURVE))
+    rates = tuple(learning_rate(plan, Progress(step, per_epoch, training.epochs, training.warmup)) for step in places)
+    target = nn.functional.one_hot(torch.zeros(1, dtype=torch.long), classes).float()
+    for use in plan.hooked("soften"):
+        target = ask(use, "soften", target)
+    judges = [_term(use) for use in plan.hooked("judge")]
+    terms = judges or ["cross entropy"]
+    if _has_aux(model):
+        terms = [*terms, f"{training.aux_weight:g} × {terms[0]} of the auxiliary heads"]
+    terms += [_term(use) for use in plan.hooked("penalise")]
+    groups = tuple(
+        Group({name: value for name, value in group.items() if name not in ("params", "names")}, tuple(group["names"]))
+        for group in parameter_groups(plan, model)
+    )
+    return Schedule(
+        epochs=training.epochs,
+        batch=training.batch,
+        micro="auto" if training.micro_auto else training.micro,
+        images=images,
+        steps_per_epoch=steps,
+        rates=rates,
+        groups=groups,
+        targets=(float(target[0, 0]), float(target[0, 1]) if classes > 1 else 0.0),
+        mixes=tuple(use.statement() for use in plan.hooked("mix")),
+        terms=tuple(terms),
+    )
+
+
+def _term(use: Use) -> str:
+    """A term of the loss; a teacher counts by its plan, as in the digest, wherever its recipe lies."""
+    parts = [use.word]
+    for field in use.declared.fields:
+        value = getattr(use.trick, field.name)
+        if value is None:
+            continue
+        shown = f"plan-{value.digest[:8]}" if isinstance(value, RecipeFile) else field.kind.write(value)
+        parts.append(f"{field.word}={shown}")
+    return " ".join(parts)
+
+
+def _has_aux(model: nn.Module) -> bool:
+    return isinstance(model, fx.GraphModule) and any(node.target is only_in_training for node in model.graph.nodes)

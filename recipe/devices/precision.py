@@ -1,0 +1,87 @@
+"""Number formats: what a device computes in, in place of one that it has no fast form of."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from contextlib import AbstractContextManager
+from typing import Any
+
+import attrs
+import torch
+
+from recipe.base.errors import fail
+from recipe.base.wording import listing
+
+NAMES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
+
+
+BF16 = "RECIPE_CPU_BF16"
+"""The environment variable that overrides the CPU's support for bf16 with one of `WAYS`. Meant for tests."""
+WAYS = ("none", "slow", "fast")
+
+
+def cpu_bf16() -> str:
+    """How this CPU multiplies bf16 in hardware: `fast` with a matrix unit, `slow` without one, `none` not at all.
+
+    In the slow way bf16 takes longer than fp32 (see docs/benchmarks.md). `RECIPE_CPU_BF16` overrides what the hardware
+    reports. Raises `RecipeError` (E110) where that is none of the three.
+    """
+    if held := os.environ.get(BF16):
+        if held not in WAYS:
+            raise fail("E110", f"`{BF16}` is `{held}`", help=f"set it to one of {listing(WAYS)}, or unset it")
+        return held
+    if hasattr(torch.cpu, "get_capabilities"):
+        found = torch.cpu.get_capabilities()
+        matrix = any(found.get(name) for name in ("amx_bf16", "bf16", "arm_bf16"))
+        return "fast" if matrix else "slow" if found.get("avx512_bf16") else "none"
+    if torch.cpu._is_amx_tile_supported():
+        return "fast"
+    return "slow" if torch.cpu._is_avx512_bf16_supported() else "none"
+
+
+@attrs.frozen
+class Precision:
+    """The number format that a device computes in, with the reason where it is not the one that was asked for."""
+
+    asked: str
+    dtype: torch.dtype
+    scaled: bool
+    device: torch.device
+    reason: str = ""
+
+    @property
+    def name(self) -> str:
+        return NAMES[self.dtype]
+
+    @property
+    def note(self) -> str:
+        """One line on the substitution; empty where there is none."""
+        return f"precision {self.asked} runs as {self.name}: {self.reason}" if self.name != self.asked else ""
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The context of forward computations."""
+        if self.dtype is torch.float32:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, self.dtype)
+
+
+def precision(asked: str, device: torch.device, strict: bool = False) -> Precision:
+    """What a device does for `precision asked`; with ``strict`` a substitution is an error (E110)."""
+    dtype = {name: dtype for dtype, name in NAMES.items()}[asked]
+    reason = ""
+    if device.type == "cpu" and dtype is not torch.float32:
+        way = cpu_bf16()
+        if way == "none":
+            dtype, reason = torch.float32, "this CPU multiplies neither fp16 nor bf16 in hardware"
+        elif dtype is torch.float16 and way == "fast":
+            dtype, reason = torch.bfloat16, "a CPU has no fast fp16, and this one has bf16"
+        elif dtype is torch.float16:
+            dtype, reason = torch.float32, "this CPU has a matrix unit for neither fp16 nor bf16"
+    elif device.type == "cuda" and dtype is torch.bfloat16 and not torch.cuda.is_bf16_supported(False):
+        dtype, reason = torch.float16, "this GPU has no bf16"
+    found = Precision(asked, dtype, dtype is torch.float16, device, reason)
+    if strict and found.note:
+        help = "leave --strict out, or state a precision that the device has"
+        raise fail("E110", f"`precision {asked}` is not to be had on `{device}`: {reason}", help=help)
+    return found

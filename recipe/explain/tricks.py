@@ -1,0 +1,42 @@
+"""What is known of a trick, from its own docstrings; needs no torch."""
+
+from __future__ import annotations
+
+import inspect
+
+from recipe.plugins.fields import Field
+from recipe.plugins.trick import Trick
+
+
+def summary(trick: type[Trick]) -> str:
+    """What it does, in a sentence."""
+    return inspect.cleandoc(trick.__doc__ or "").split("\n")[0]
+
+
+def page(trick: type[Trick]) -> str:
+    """All about one trick: its syntax, docstrings, fields and relations."""
+    declared = trick.declared
+    lines = [declared.syntax, "", inspect.cleandoc(trick.__doc__ or "")]
+    source = inspect.getmodule(trick)
+    about = inspect.cleandoc(source.__doc__ or "") if source else ""
+    first, _, more = about.partition("\n")
+    lines += [line for text in (first.partition(". ")[2], more.strip()) if text for line in ("", text)]
+    if declared.fields:
+        lines += ["", "fields"]
+    lines += [_line(field) for field in declared.fields]
+    relations = [
+        ("reads", declared.reads), ("writes", declared.writes), ("after", declared.after),
+        ("needs", declared.needs), ("excludes", declared.excludes),
+    ]  # fmt: skip
+    lines += ["", *(f"{name:<8} {', '.join(words)}" for name, words in relations if words)]
+    lines.append(f"package  {declared.package}")
+    return "\n".join(lines)
+
+
+def _line(field: Field) -> str:
+    """One field: its word, what it is, what it takes, and what it is where it is left out."""
+    if field.required:
+        return f"  {field.word:<12} {field.help} (required)"
+    default = "none" if field.default is None else field.kind.write(field.default)
+    others = "".join(f"; {dialect}: {field.kind.write(value)}" for dialect, value in field.dialects.items())
+    return f"  {field.word:<12} {field.help} ({field.kind.expects}; default {default}{others})"

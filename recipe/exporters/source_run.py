@@ -1,0 +1,102 @@
+"""A finished run, opened from its folder to be exported."""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from pathlib import Path
+
+import attrs
+import torch
+from torch import Tensor, fx
+
+from recipe.base.errors import fail
+from recipe.compiler.program import Program
+from recipe.data.images import Sets
+from recipe.language.recipe_input import read
+from recipe.plan.bind import bind
+from recipe.plugins.vocabulary import Vocabulary
+from recipe.runs.reader import summary_of
+from recipe.training.preparation import prepare
+
+
+@attrs.frozen(eq=False, slots=False)
+class Finished:
+    """A finished run: its program, its trained model in evaluation mode on the CPU, and what its inputs were."""
+
+    program: Program
+    model: fx.GraphModule
+    sets: Sets
+
+    @property
+    def base(self) -> str:
+        """The name of the stock model."""
+        return self.program.plan.model
+
+    @property
+    def size(self) -> int:
+        """Height and width of an input, in pixels."""
+        return self.program.costs.size
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the classes, where every output has one."""
+        return self.sets.names if len(self.sets.names) == self.program.classes else ()
+
+    @cached_property
+    def metadata(self) -> dict[str, str]:
+        """What goes with the weights, as text; lists are JSON. Mean and std are the channels', in units of 0..1."""
+        found = {
+            "digest": self.program.plan.digest,
+            "recipe": self.program.plan.canonical(),
+            "base": self.base,
+            "image_size": str(self.size),
+            "mean": json.dumps(self.sets.mean),
+            "std": json.dumps(self.sets.std),
+            "classes": str(self.program.classes),
+        }
+        return found | ({"class_names": json.dumps(self.names)} if self.names else {})
+
+    @cached_property
+    def images(self) -> Tensor:
+        """Four random inputs, the same in every export: (4, 3, size, size)."""
+        return torch.randn(4, 3, self.size, self.size, generator=torch.Generator().manual_seed(0))
+
+    @cached_property
+    def logits(self) -> Tensor:
+        """What the run's own model gives for them."""
+        with torch.inference_mode():
+            return self.model(self.images)  # type: ignore[no-any-return]
+
+
+def open_finished(folder: Path, vocabulary: Vocabulary) -> Finished:
+    """Open the folder of a finished run. Raises `RecipeError` (E120) where it is none, or its weights can't be read."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    lock = folder / "recipe.lock"
+    if not folder.exists():
+        raise fail("E120", f"there is no folder `{folder}`", help="name the folder that `recipe run` told")
+    if not lock.is_file():
+        help = "name the folder that `recipe run` told"
+        raise fail("E120", f"`{folder}` is no run's folder: it has no recipe.lock", help=help)
+    summary = summary_of(folder)
+    if not summary:
+        help = f'go on with it: recipe run --resume "{folder}"'
+        raise fail("E120", f"the run in `{folder}` has not finished: it has no whole summary.json", help=help)
+    plan = bind([read(lock)], vocabulary, data=True)
+    if summary.get("digest") != plan.digest:
+        help = "its recipe.lock or a file that this names was changed after the training"
+        raise fail("E120", f"the summary in `{folder}` is of another recipe than its recipe.lock", help=help)
+    if plan.model == "module":
+        help = "save it from Python, where its code is: `run.model.state_dict()`"
+        raise fail("E121", f"`{folder}` is a run of a model of your own, which its recipe does not describe", help=help)
+    sets, program = prepare(plan)
+    model = program.materialise(pretrained=False)
+    try:
+        model.load_state_dict(load_file(folder / "model.safetensors"))
+    except (OSError, RuntimeError, SafetensorError) as error:
+        reason = str(error).strip().split("\n")[0]
+        help = "train it again; nothing else holds the weights that were evaluated"
+        raise fail("E120", f"`{folder / 'model.safetensors'}` can't be read: {reason}", help=help) from error
+    return Finished(program, model.eval(), sets)

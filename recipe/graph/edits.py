@@ -1,0 +1,119 @@
+"""What a rewrite does to a graph, as data. Nothing here needs torch: a diff or an export reads the same edits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import attrs
+
+
+@attrs.frozen
+class Layer:
+    """A module that an edit creates: ``Layer("Conv2d", {"in_channels": 3, …})``.
+
+    ``kind`` is the name of a class in `torch.nn`, or ``package.module:Class`` for any other.
+    """
+
+    kind: str
+    arguments: dict[str, Any] = attrs.field(factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.kind}({', '.join(f'{name}={value}' for name, value in self.arguments.items())})"
+
+
+Chain = tuple[tuple[str, Layer], ...]
+"""Modules that run one after the other, each with the address it gets in the model."""
+
+
+def _is_chain(edit: Any, attribute: Any, chain: Any) -> None:
+    """Say what a chain is: a parenthesis or a comma is soon forgotten."""
+    pairs = isinstance(chain, tuple) and all(isinstance(pair, tuple) and len(pair) == 2 for pair in chain)
+    if not (pairs and all(isinstance(a, str) and isinstance(layer, Layer) for a, layer in chain)):
+        kind = type(edit).__name__
+        raise TypeError(f'the chain of {kind} is pairs in a tuple, (("address", Layer(…)),), not {chain!r:.120}')
+
+
+@attrs.frozen
+class SetAttribute:
+    """Change an attribute of the module at an address, for all of its calls: ``layer2.0.conv1 stride 1×1 → 2×2``."""
+
+    address: str
+    name: str
+    before: Any
+    after: Any
+
+    def __str__(self) -> str:
+        return f"{self.address}: {self.name} {_show(self.before)} → {_show(self.after)}"
+
+
+@attrs.frozen
+class Substitute:
+    """Put a chain of new modules in the place of the module at an address, in each of its calls.
+
+    The parameters of the module are dropped.
+    """
+
+    address: str
+    chain: Chain = attrs.field(validator=_is_chain)
+
+    def __str__(self) -> str:
+        return f"{self.address}: replaced by{_listed(self.chain)}"
+
+
+@attrs.frozen
+class Insert:
+    """Put a chain of new modules before (or after) the module at an address."""
+
+    address: str
+    chain: Chain = attrs.field(validator=_is_chain)
+    after: bool = False
+
+    def __str__(self) -> str:
+        side = "after" if self.after else "before"
+        return f"{self.address}: {side} it{_listed(self.chain)}"
+
+
+@attrs.frozen
+class Initialise:
+    """Fill a parameter: ``scheme`` is a function of `torch.nn.init` without its final underscore."""
+
+    parameter: str
+    scheme: str
+    arguments: dict[str, Any] = attrs.field(factory=dict)
+
+    def __str__(self) -> str:
+        arguments = ", ".join(f"{name}={value}" for name, value in self.arguments.items())
+        return f"{self.parameter}: {self.scheme}({arguments})"
+
+
+Edit = SetAttribute | Substitute | Insert | Initialise
+
+
+@attrs.frozen
+class Site:
+    """A place where a trick applies, and the edits it needs there. No edits: the place is already so."""
+
+    where: str
+    edits: tuple[Edit, ...] = attrs.field(default=())
+
+    @edits.validator
+    def _check(self, attribute: Any, edits: Any) -> None:
+        if not (isinstance(edits, tuple) and all(isinstance(edit, Edit) for edit in edits)):
+            raise TypeError(f"the edits of Site are a tuple, (Insert(…),), not {edits!r:.120}")
+
+
+def _listed(chain: Chain) -> str:
+    if len(chain) == 1:
+        return f" {chain[0][0]} {chain[0][1]}"
+    return "".join(f"\n  {name} {layer}" for name, layer in chain)
+
+
+def _show(value: Any) -> str:
+    return "×".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def made_prefixes(edits: Iterable[Edit]) -> tuple[str, ...]:
+    """How the names of parameters begin that are in modules which edits make."""
+    chains = (edit.chain for edit in edits if isinstance(edit, (Substitute, Insert)))
+    return tuple(f"{address}." for chain in chains for address, _ in chain)

@@ -1,0 +1,65 @@
+"""The syntax of a recipe as data: words, items and statements, each with its place."""
+
+from __future__ import annotations
+
+import re
+
+import attrs
+
+from recipe.base.source import Source, Span
+
+UNWRITABLE = re.compile("[\0\r\n\ud800-\udfff]")
+"""Characters that no recipe file can state, though text from elsewhere may hold them."""
+
+
+@attrs.frozen
+class Word:
+    """A name, number, percentage or string, as it was written. ``value`` is its plain Python value."""
+
+    kind: str  # "name", "number", "percent" or "string"
+    text: str
+    span: Span = attrs.field(eq=False, repr=False)
+
+    @property
+    def value(self) -> str | float:
+        if self.kind == "number":
+            return float(self.text)
+        if self.kind == "percent":
+            digits, _, power = self.text[:-1].lower().partition("e")
+            return float(f"{digits}e{int(power or 0) - 2}")  # 0.7% is 0.007, which 0.7 / 100 is not
+        if self.kind == "string":
+            return re.sub(r"\\(.)", r"\1", self.text[1:-1])
+        return self.text
+
+
+@attrs.frozen
+class Item:
+    """A value, or ``name=value``."""
+
+    value: Word
+    name: Word | None = None
+
+    @property
+    def span(self) -> Span:
+        return self.name.span.to(self.value.span) if self.name else self.value.span
+
+
+@attrs.frozen
+class Statement:
+    """A verb and its items."""
+
+    verb: Word
+    items: tuple[Item, ...]
+
+    @property
+    def span(self) -> Span:
+        return self.verb.span.to(self.items[-1].span) if self.items else self.verb.span
+
+
+@attrs.frozen
+class Recipe:
+    """What a source says, as syntax: its statements and its comments, in order."""
+
+    source: Source = attrs.field(eq=False, repr=False)
+    statements: tuple[Statement, ...]
+    comments: tuple[Word, ...]

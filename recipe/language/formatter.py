@@ -1,0 +1,44 @@
+"""The canonical layout of a recipe: what `recipe fmt` writes. Words, order and comments stay as they are."""
+
+from __future__ import annotations
+
+from recipe.language.ast import Item, Recipe, Statement
+
+
+def plain(text: str) -> str:
+    """Text without a byte order mark and with plain line ends, which is what a recipe must be."""
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _item(item: Item) -> str:
+    return f"{item.name.text}={item.value.text}" if item.name else item.value.text
+
+
+def statement(node: Statement) -> str:
+    """One statement on one line, its words one blank apart."""
+    return " ".join([node.verb.text, *map(_item, node.items)])
+
+
+def layout(recipe: Recipe) -> str:
+    """The recipe's text in canonical layout: one statement a line, single blanks, at most one empty line in a row.
+
+    A comment keeps its place: on a line of its own, or behind the last statement of its line.
+    """
+    lines: dict[int, list[str]] = {}
+    for node in recipe.statements:
+        lines.setdefault(node.span.line, []).append(statement(node))
+    for comment in recipe.comments:
+        text = comment.text.rstrip()
+        here = lines.setdefault(comment.span.line, [])
+        if here:
+            here[-1] += f"  {text}"
+        else:
+            here.append(text)
+    written: list[str] = []
+    last = None
+    for number, here in sorted(lines.items()):
+        if last is not None and number > last + 1:
+            written.append("")
+        written += here
+        last = number
+    return "".join(f"{line}\n" for line in written)

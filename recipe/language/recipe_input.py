@@ -1,0 +1,61 @@
+"""What the Python API and the commands take for a recipe, turned into sources; needs no torch."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import attrs
+
+from recipe.base.errors import fail
+from recipe.base.source import MAX_BYTES, Source, Span
+
+
+def read(path: Path, name: str | None = None, span: Span | None = None) -> Source:
+    """Read a recipe file. ``span`` is the place that asked for it, where one did."""
+    shown = name or str(path)
+    if span is not None and os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+        raise fail("E001", f"`{shown}` is no regular file", span)  # a pipe would be waited for
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise fail("E001", f"there is no file `{shown}`", span) from None
+    except IsADirectoryError:
+        raise fail("E001", f"`{shown}` is a folder, not a recipe file", span) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise fail("E001", f"`{shown}` can't be read: {str(reason).lower()}", span) from None
+    source = decode(data, shown, path.resolve().parent, span)
+    return attrs.evolve(source, path=path.resolve())
+
+
+def decode(data: bytes, name: str, folder: Path, span: Span | None = None) -> Source:
+    """Bytes to a source; refuses what is no plain UTF-8 text."""
+    if len(data) > MAX_BYTES:
+        raise fail("E005", f"`{name}` is larger than {MAX_BYTES // 1024} KiB, too large for a recipe", span)
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise fail(
+            "E002", f"`{name}` is not a text file: byte {error.start} is not UTF-8", span, help="save it as UTF-8"
+        ) from None
+    if "\0" in text:
+        raise fail("E002", f"`{name}` is not a text file: it holds a NUL byte at {text.index(chr(0))}", span)
+    return Source(name, text, folder)
+
+
+def source_from(recipe: str | Path | Source) -> Source:
+    """A source from the text of a recipe or the path of one: a `Path`, or a string that ends in ``.recipe``."""
+    if isinstance(recipe, Source):
+        return recipe
+    if not isinstance(recipe, (str, Path)):  # callers without a type checker
+        raise TypeError(f"a recipe is its text, a path or a Plan, not a {type(recipe).__name__}")
+    if isinstance(recipe, Path) or (recipe.strip().endswith(".recipe") and "\n" not in recipe and ";" not in recipe):
+        return read(Path(recipe))
+    return Source("<text>", recipe, Path.cwd())
+
+
+def override(statements: tuple[str, ...]) -> list[Source]:
+    """The source of the statements that are laid over a recipe; none where there are no statements."""
+    return [Source("<statements>", "\n".join(statements), Path.cwd(), "override")] if statements else []

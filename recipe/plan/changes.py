@@ -1,0 +1,105 @@
+"""What differs between two plans, word by word, each value with its origin on both sides. Needs no torch."""
+
+from __future__ import annotations
+
+import attrs
+
+from recipe.plan.plan import Plan
+from recipe.plugins.slots import reading_key
+from recipe.plugins.uses import Use
+
+NOTHING = "–"
+
+SIGNS = {"added": "+", "removed": "-", "changed": "~"}
+"""The sign of each kind of change, as lines begin with it."""
+
+
+@attrs.frozen
+class ValueChange:
+    """A field whose value differs, as recipes write it, with where it comes from on both sides."""
+
+    field: str
+    before: str
+    after: str
+    origin_before: str
+    origin_after: str
+
+
+@attrs.frozen
+class WordChange:
+    """A trick that one plan has and the other has not, or has with other values.
+
+    ``change`` is ``added``, ``removed`` or ``changed``; ``statement`` states an added or removed trick, ``origin`` says
+    where it comes from.
+    """
+
+    word: str
+    change: str
+    statement: str = ""
+    origin: str = ""
+    values: tuple[ValueChange, ...] = ()
+
+    def lines(self) -> list[tuple[str, str]]:
+        """The change in words, a line each: what it is, and where it comes from."""
+        if self.change != "changed":
+            return [(self.statement, self.origin)]
+        return [
+            (
+                f"{self.word} {value.field} {value.before} → {value.after}",
+                f"{value.origin_before} → {value.origin_after}" if value.origin_before else "",
+            )
+            for value in self.values
+        ]
+
+
+def compare_words(a: Plan, b: Plan) -> tuple[WordChange, ...]:
+    """Every trick that differs, in reading order; the dialect counts as one."""
+    found = []
+    if a.dialect != b.dialect:
+        value = ValueChange("name", a.dialect, b.dialect, "", "")
+        found.append(WordChange("dialect", "changed", values=(value,)))
+    mine, theirs = ({use.word: use for use in plan.uses} for plan in (a, b))
+    for word in sorted(mine.keys() | theirs.keys(), key=reading_key):
+        if word not in theirs:
+            found.append(WordChange(word, "removed", mine[word].statement(), str(mine[word].origin)))
+        elif word not in mine:
+            found.append(WordChange(word, "added", theirs[word].statement(), str(theirs[word].origin)))
+        elif values := _values(mine[word], theirs[word]):
+            found.append(WordChange(word, "changed", values=values))
+    return tuple(found)
+
+
+def _values(a: Use, b: Use) -> tuple[ValueChange, ...]:
+    found = []
+    for field in a.declared.fields:
+        before, after = getattr(a.trick, field.name), getattr(b.trick, field.name)
+        identities = [None if value is None else field.kind.identity(value) for value in (before, after)]
+        if identities[0] == identities[1]:
+            continue
+        shown = [NOTHING if value is None else field.kind.write(value) for value in (before, after)]
+        found.append(
+            ValueChange(field.word, shown[0], shown[1], str(a.origins[field.name]), str(b.origins[field.name]))
+        )
+    return tuple(found)
+
+
+def reordered(a: Plan, b: Plan) -> tuple[tuple[str, str], ...]:
+    """Pairs of tricks that both plans have, in another order, where the order means something: they share a slot.
+
+    A pair (x, y) is applied in this order in ``a`` and the other way round in ``b``.
+    """
+    place = {use.word: index for index, use in enumerate(b.uses)}
+    common = [use for use in a.uses if use.word in place]
+    return tuple(
+        (first.word, second.word)
+        for index, first in enumerate(common)
+        for second in common[index + 1 :]
+        if place[first.word] > place[second.word] and _share(first, second)
+    )
+
+
+def _share(first: Use, second: Use) -> bool:
+    one, other = first.declared, second.declared
+    return bool(
+        set(one.writes) & {*other.reads, *other.writes} - {"run"} or set(other.writes) & set(one.reads) - {"run"}
+    )

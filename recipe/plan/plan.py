@@ -1,0 +1,129 @@
+"""The plan: what a recipe means. Typed, ordered, every value with its origin; needs no torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from recipe.base.digests import digest
+from recipe.base.errors import fail
+from recipe.base.source import Source
+from recipe.plugins.calling import ask
+from recipe.plugins.evidence import Evidence
+from recipe.plugins.hooks import HOOKS
+from recipe.plugins.settings import Training
+from recipe.plugins.slots import reading_key
+from recipe.plugins.uses import Use
+
+if TYPE_CHECKING:
+    from recipe.plugins.uses import Use
+
+SCHEMA_VERSION = 1
+
+
+@attrs.frozen(slots=False)
+class Plan:
+    """What a recipe means: its tricks in the order in which they apply, and the settings they agree on.
+
+    Two recipes that mean the same have equal plans, and the same ``digest``.
+    """
+
+    dialect: str
+    uses: tuple[Use, ...]
+    training: Training = attrs.field(eq=False)
+    warnings: tuple[Any, ...] = attrs.field(default=(), eq=False)
+    evidence: tuple[tuple[Use, Evidence], ...] = attrs.field(default=(), eq=False, repr=False)
+    """What published tables say of its tricks."""
+    sources: tuple[Source, ...] = attrs.field(default=(), eq=False, repr=False)
+    """What the plan was bound from."""
+    vocabulary: Any = attrs.field(default=None, eq=False, repr=False)
+    """The vocabulary it was bound with."""
+
+    def use(self, verb: str) -> Use | None:
+        """The first use of a verb, whatever its clause."""
+        return next((use for use in self.uses if use.declared.verb == verb), None)
+
+    def find(self, word: str) -> Use | None:
+        """The use of exactly these words."""
+        return next((use for use in self.uses if use.word == word), None)
+
+    def hooked(self, hook: str) -> tuple[Use, ...]:
+        """The uses of tricks that implement a hook, in order."""
+        return self._hooked[hook]
+
+    @cached_property
+    def _hooked(self) -> Mapping[str, tuple[Use, ...]]:
+        return {hook: tuple(use for use in self.uses if use.trick.overrides(hook)) for hook in HOOKS}
+
+    @property
+    def base(self) -> Use:
+        """The trick that builds the stock model, whatever its verb."""
+        return self.hooked("build")[0]
+
+    @property
+    def model(self) -> str:
+        """The name of the stock model, as the recipe says it."""
+        return self.base.first
+
+    @property
+    def images(self) -> Use | None:
+        """The trick that opens the images, whatever its verb; None where the recipe names none."""
+        return next(iter(self.hooked("open")), None)
+
+    def canonical(self) -> str:
+        """The canonical recipe: every value explicit, one statement a line; it binds to an equal plan."""
+        lines = [
+            f"dialect {self.dialect}",
+            *(use.statement() for use in sorted(self.uses, key=lambda use: reading_key(use.word))),
+        ]
+        return "".join(f"{line}\n" for line in lines)
+
+    @cached_property
+    def digest(self) -> str:
+        """Sixteen hexadecimal digits that identify the meaning; origins and writing do not count."""
+        uses = [
+            [use.word, {f.name: f.kind.identity(getattr(use.trick, f.name)) for f in use.declared.fields}]
+            for use in sorted(self.uses, key=lambda use: reading_key(use.word))
+        ]
+        return digest(json.dumps([self.dialect, uses], sort_keys=True).encode())
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plan as plain JSON values."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "digest": self.digest,
+            "dialect": self.dialect,
+            "tricks": [
+                {
+                    "trick": use.word,
+                    "origin": str(use.origin),
+                    "values": {
+                        field.word: {
+                            "value": field.kind.identity(getattr(use.trick, field.name)),
+                            "origin": str(use.origins[field.name]),
+                        }
+                        for field in use.declared.fields
+                    },
+                }
+                for use in self.uses
+            ],
+        }
+
+
+def count(plan: Plan, hook: str) -> int | None:
+    """The number of classes, or of training images, of a plan's images; None where there are none, or can't be asked.
+
+    Raises `RecipeError` (E070) where they can't be read.
+    """
+    use = plan.images
+    if use is None:
+        return None
+    try:
+        found: int | None = ask(use, hook)
+    except (OSError, ValueError) as error:
+        raise fail("E070", f"`{use.word}`: {error}", use.span) from error
+    return found

@@ -1,0 +1,72 @@
+"""What the tricks of a recipe suggest for fields that it leaves open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from recipe.base.diagnostics import Diagnostic
+from recipe.base.wording import listing, nearest
+from recipe.plan.merge import Merged
+from recipe.plan.resolve import Suggestions
+from recipe.plugins.calling import ask
+from recipe.plugins.fields import Field
+from recipe.plugins.trick import Trick
+from recipe.plugins.vocabulary import Key, Vocabulary, key_of, words_of
+
+
+class _Unmeant(Exception):
+    """A suggestion that is for no field; a message, and a help line."""
+
+    def __init__(self, message: str, help: str = "") -> None:
+        self.message, self.help = message, help
+
+
+def suggestions(merged: Merged, vocabulary: Vocabulary, dialect: str) -> tuple[Suggestions, list[Diagnostic]]:
+    """What tricks suggest, and what is wrong with it, which is the fault of the tricks that do."""
+    found: dict[tuple[Key, str], tuple[Any, str]] = {}
+    errors = []
+    for _, one in sorted(merged.items(), key=lambda pair: words_of(pair[0])):
+        if one.trick.suggest is Trick.suggest:
+            continue
+        use = one.fill(dialect, {})
+        by = f"`{use.word} {use.first}`" if use.trick.overrides("build") else f"`{use.word}`"
+        for name, value in ask(use, "suggest").items():
+            try:
+                for key, field in _meant(str(name), merged, vocabulary):
+                    if not field.kind.holds(value):
+                        raise _Unmeant(f"it takes {field.kind.expects}")
+                    found[key, field.name] = (value, by)
+            except _Unmeant as wrong:
+                message = f"{by} of {use.declared.package} suggests {value!r} for `{name}`: {wrong.message}"
+                errors.append(Diagnostic("E080", message, use.span, help=wrong.help))
+    return found, errors
+
+
+def _meant(name: str, merged: Merged, vocabulary: Vocabulary) -> Iterator[tuple[Key, Field]]:
+    """The fields of the recipe's tricks that a suggestion names by the words of a trick and of its field.
+
+    A verb that is no trick of its own stands for each of its clauses, and ``data`` for whatever opens images. Tricks
+    that the recipe lacks are not imported for this: what is wrong with a field of theirs is told once they are there.
+    """
+    words, _, word = name.rpartition(" ")
+    verb, clause = key_of(words)
+    if vocabulary.has(verb, clause):
+        keys = [key for key in merged if key == (verb, clause)]
+    elif clause is None and vocabulary.clauses(verb):
+        keys = [key for key, one in merged.items() if key[0] == verb or (verb == "data" and _opens(one.trick))]
+    else:
+        near = nearest(words, map(words_of, vocabulary.keys()))
+        help = f"did you mean `{near} {word}`?" if near else 'suggestions are named as in "lr warmup epochs"'
+        raise _Unmeant(f"there is no trick `{words}`" if words else "it names no trick", help)
+    for key in keys:
+        fields = {field.word: field for field in merged[key].trick.declared.fields}
+        if word not in fields:
+            near = nearest(word, fields)
+            help = f"did you mean `{words} {near}`?" if near else f"it has {listing(fields)}" if fields else ""
+            raise _Unmeant(f"`{words_of(key)}` has no field `{word}`", help)
+        yield key, fields[word]
+
+
+def _opens(trick: type[Trick]) -> bool:
+    return trick.open is not Trick.open

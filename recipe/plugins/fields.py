@@ -1,0 +1,358 @@
+"""What a trick's fields accept: each kind turns a written `Word` into a typed value, and back into text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from recipe.language.ast import UNWRITABLE, Word
+
+REQUIRED: Any = attrs.NOTHING
+"""The default of a field that has none: the recipe must give it."""
+
+
+class Unfit(Exception):
+    """A word that a field does not accept; a code of `recipe.base.codes`, a message, and a help line."""
+
+    def __init__(self, code: str, message: str, help: str = "") -> None:
+        self.code, self.message, self.help = code, message, help
+
+
+@attrs.frozen
+class Reading:
+    """What a field may need to read its word: the folder that paths are relative to, and how to bind another recipe."""
+
+    folder: Path
+    bind: Callable[[Path, Word], str]
+
+
+@attrs.frozen
+class RecipeFile:
+    """Another recipe, named by a path; ``digest`` identifies its plan, and stands for it in this plan's digest."""
+
+    path: str
+    digest: str
+
+
+@attrs.frozen
+class Later:
+    """A value that is worked out once it counts: what a layer says, and one above it drops, opens no file."""
+
+    make: Callable[[], Any]
+
+
+def quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+@attrs.frozen
+class Kind:
+    """A kind of value. Subclasses say what they accept (``read``) and how it is written again (``write``)."""
+
+    @property
+    def expects(self) -> str:
+        """What the field takes, for people: `a number of at least 0`."""
+        raise NotImplementedError
+
+    def read(self, word: Word, reading: Reading) -> Any:
+        raise NotImplementedError
+
+    def write(self, value: Any) -> str:
+        return str(value)
+
+    def holds(self, value: Any) -> bool:
+        """Whether a value that Python code gives is one of this kind."""
+        return isinstance(value, str)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The bare words that it takes as they are."""
+        return ()
+
+    def knows(self, name: str) -> bool:
+        """Whether a bare name is one of its own words."""
+        return name in self.words
+
+    def takes_name(self, name: str) -> bool:
+        """Whether a bare name can be a value of this kind."""
+        return self.knows(name)
+
+    def identity(self, value: Any) -> Any:
+        """What stands for the value in a plan's digest, as plain JSON."""
+        return value
+
+    @property
+    def many(self) -> bool:
+        """Whether the field takes all the values that follow."""
+        return False
+
+
+def written(value: float) -> str:
+    """A number as short as it can be without loss: ``1``, ``0.1``, ``1e-05``."""
+    return str(int(value)) if value == int(value) and abs(value) <= 1e15 else repr(value)
+
+
+@attrs.frozen
+class Number(Kind):
+    minimum: float = -math.inf
+    maximum: float = math.inf
+    above: float | None = None
+    below: float | None = None
+    whole: bool = False
+    words: tuple[str, ...] = ()
+
+    @property
+    def expects(self) -> str:
+        """What the field takes, for people: `a number of at least 0 or `auto``."""
+        return " or ".join([self._number, *(f"`{word}`" for word in self.words)])
+
+    @property
+    def _number(self) -> str:
+        bounds = []
+        if self.above is not None:
+            bounds.append(f"above {written(self.above)}")
+        if self.minimum > -math.inf:
+            bounds.append(f"of at least {written(self.minimum)}")
+        if self.below is not None:
+            bounds.append(f"below {written(self.below)}")
+        if self.maximum < math.inf:
+            bounds.append(f"of at most {written(self.maximum)}")
+        return " ".join(["a whole number" if self.whole else "a number", " and ".join(bounds)]).strip()
+
+    def read(self, word: Word, reading: Reading) -> Any:
+        if word.kind == "name" and word.text in self.words:
+            return word.text
+        if word.kind not in ("number", "percent"):
+            raise Unfit("E023", f"takes {self.expects}, not `{word.text}`")
+        value = word.value
+        assert isinstance(value, float)
+        if not math.isfinite(value) or (self.whole and value != int(value)):
+            raise Unfit("E023", f"takes {self.expects}, not `{word.text}`")
+        if not self._within(value):
+            raise Unfit("E024", f"takes {self.expects}, not `{word.text}`")
+        return int(value) if self.whole else value + 0.0  # -0 is 0
+
+    def _within(self, value: float) -> bool:
+        inside = self.minimum <= value <= self.maximum
+        return inside and (self.above is None or value > self.above) and (self.below is None or value < self.below)
+
+    def holds(self, value: Any) -> bool:
+        if isinstance(value, str):
+            return value in self.words
+        number = isinstance(value, int if self.whole else (int, float)) and not isinstance(value, bool)
+        return number and math.isfinite(value) and self._within(value)
+
+    def write(self, value: Any) -> str:
+        return value if isinstance(value, str) else written(value)
+
+    def identity(self, value: Any) -> Any:
+        if value is None or self.whole or isinstance(value, str):
+            return value
+        return float(value)  # a trick's default may be written as 1
+
+
+@attrs.frozen
+class Numbers(Kind):
+    """All the numbers that follow, at least one, in rising order."""
+
+    each: Number
+
+    @property
+    def many(self) -> bool:
+        return True
+
+    @property
+    def expects(self) -> str:
+        return f"rising numbers, each {self.each.expects}"
+
+    def holds(self, value: Any) -> bool:
+        rising = isinstance(value, tuple) and all(map(self.each.holds, value)) and [*value] == sorted({*value})
+        return rising and len(value) > 0
+
+    def read(self, word: Word, reading: Reading) -> Any:
+        return self.each.read(word, reading)
+
+    def identity(self, value: Any) -> Any:
+        return [self.each.identity(number) for number in value]
+
+    def write(self, value: Any) -> str:
+        return " ".join(self.each.write(number) for number in value)
+
+
+@attrs.frozen
+class Choice(Kind):
+    words: tuple[str, ...]
+
+    @property
+    def expects(self) -> str:
+        return "one of " + ", ".join(f"`{word}`" for word in self.words)
+
+    def holds(self, value: Any) -> bool:
+        return value in self.words
+
+    def read(self, word: Word, reading: Reading) -> Any:
+        from recipe.base.wording import listing, nearest
+
+        if word.kind == "name" and word.text in self.words:
+            return word.text
+        if word.kind != "name":
+            raise Unfit("E023", f"takes a word, not `{word.text}`", f"it takes {listing(self.words)}")
+        near = nearest(word.text, self.words)
+        help = f"did you mean `{near}`?" if near else f"it takes {listing(self.words)}"
+        raise Unfit("E021", f"does not know `{word.text}`", help)
+
+
+@attrs.frozen
+class Architecture(Choice):
+    """A name from a list, or a name with one of some prefixes, which is not looked up here: ``timm:resnet50d``."""
+
+    prefixes: tuple[str, ...] = ()
+
+    def knows(self, name: str) -> bool:
+        return name in self.words or name.startswith(self.prefixes)
+
+    def read(self, word: Word, reading: Reading) -> Any:
+        if word.kind == "name" and word.text.startswith(self.prefixes):
+            if word.text in self.prefixes:
+                raise Unfit("E021", f"names no model after `{word.text}`")
+            return word.text
+        return super().read(word, reading)
+
+
+def _absolute(word: Word, reading: Reading) -> Path:
+    path = (reading.folder / str(word.value)).absolute()
+    if not word.value:
+        raise Unfit("E023", "takes a path, not an empty string")
+    if UNWRITABLE.search(str(path)):  # a plan's canonical text could not state it
+        raise Unfit("E023", "takes a path that is plain text on one line")
+    return path
+
+
+@attrs.frozen
+class FilePath(Kind):
+    """A path, kept absolute; ``name=True`` also takes a bare name, which stays as it is."""
+
+    name: bool = False
+
+    @property
+    def expects(self) -> str:
+        return "a name or a path in quotes" if self.name else "a path in quotes"
+
+    def takes_name(self, name: str) -> bool:
+        return self.name
+
+    def read(self, word: Word, reading: Reading) -> Any:
+        if word.kind == "name" and self.name:
+            return word.text
+        if word.kind != "string":
+            raise Unfit("E023", f"takes {self.expects}, not `{word.text}`", f'write `"{word.text}"`')
+        return str(_absolute(word, reading))
+
+    def write(self, value: Any) -> str:
+        return value if self.name and not Path(value).is_absolute() else quoted(value)
+
+
+@attrs.frozen
+class Teacher(Kind):
+    """The path of another recipe, which is bound with this one."""
+
+    @property
+    def expects(self) -> str:
+        return "the path of a recipe, in quotes"
+
+    def read(self, word: Word, reading: Reading) -> Any:
+        if word.kind != "string":
+            raise Unfit("E023", f"takes {self.expects}, not `{word.text}`", f'write `"{word.text}"`')
+        path = _absolute(word, reading)
+        return Later(lambda: RecipeFile(str(path), reading.bind(path, word)))
+
+    def write(self, value: Any) -> str:
+        return quoted(value.path)
+
+    def identity(self, value: Any) -> Any:
+        return value.digest
+
+
+@attrs.frozen
+class Field:
+    """A field of a trick: its kind, its default, the defaults of other dialects, and a line of help."""
+
+    name: str
+    kind: Kind
+    default: Any
+    dialects: dict[str, Any]
+    help: str
+
+    @property
+    def required(self) -> bool:
+        return self.default is REQUIRED
+
+    @property
+    def word(self) -> str:
+        """The field's name as recipes write it: ``soft_weight`` is written ``soft-weight``."""
+        return self.name.replace("_", "-")
+
+
+def _field(kind: Kind, default: Any, dialects: dict[str, Any] | None, help: str) -> Any:
+    if isinstance(kind, Numbers) and default is not REQUIRED:
+        default = tuple(default)
+    spec = Field("", kind, default, dialects or {}, help)
+    return attrs.field(default=default, metadata={"recipe": spec})
+
+
+def number(
+    default: float | None = REQUIRED,
+    help: str = "",
+    *,
+    minimum: float = -math.inf,
+    maximum: float = math.inf,
+    above: float | None = None,
+    below: float | None = None,
+    dialects: dict[str, Any] | None = None,
+) -> Any:
+    """A real number; percentages count (``10%`` is 0.1)."""
+    return _field(Number(minimum, maximum, above, below), default, dialects, help)
+
+
+def integer(
+    default: int | str | None = REQUIRED,
+    help: str = "",
+    *,
+    minimum: float = -math.inf,
+    maximum: float = 1e15,
+    words: tuple[str, ...] = (),
+    dialects: dict[str, Any] | None = None,
+) -> Any:
+    """A whole number, or one of some words."""
+    return _field(Number(minimum, maximum, whole=True, words=words), default, dialects, help)
+
+
+def numbers(default: Any = REQUIRED, help: str = "", *, above: float | None = None, maximum: float = math.inf) -> Any:
+    """One or more rising numbers: ``step 30 60 90``."""
+    return _field(Numbers(Number(above=above, maximum=maximum)), default, None, help)
+
+
+def choice(
+    default: str | None = REQUIRED, help: str = "", *, of: tuple[str, ...], dialects: dict[str, Any] | None = None
+) -> Any:
+    """One of some words."""
+    return _field(Choice(of), default, dialects, help)
+
+
+def path(default: str | None = REQUIRED, help: str = "", *, name: bool = False) -> Any:
+    """A path in quotes, relative to the recipe's folder; with ``name=True`` a bare name too, which is kept as it is."""
+    return _field(FilePath(name), default, None, help)
+
+
+def architecture(help: str = "", *, of: tuple[str, ...], prefixes: tuple[str, ...] = ()) -> Any:
+    """A model's name: one of some words, or any name with one of the prefixes."""
+    return _field(Architecture(of, prefixes), REQUIRED, None, help)
+
+
+def teacher(help: str = "") -> Any:
+    """The path of another recipe, which is bound and checked with this one."""
+    return _field(Teacher(), REQUIRED, None, help)

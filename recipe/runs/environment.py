@@ -1,0 +1,39 @@
+"""What a run's `environment.json` records."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable
+from importlib import metadata
+from typing import Any
+
+import torch
+
+from recipe.devices.choice import cores
+from recipe.devices.precision import Precision
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def environment(device: torch.device, found: Precision, plugins: Iterable[str] = ()) -> dict[str, Any]:
+    """What a run's `environment.json` records: versions, also of the packages whose tricks it uses, and the device."""
+    packages = ["recipe-compiler", "torch", "torchvision", "numpy", "attrs", "lark", "timm", *plugins]
+    described = (
+        torch.cuda.get_device_name(device) if device.type == "cuda" else (platform.processor() or platform.machine())
+    )
+    return {
+        "schema_version": 1,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: version for name in packages if (version := _version(name))},
+        "device": str(device),
+        "device_name": described,
+        "cores": cores(),
+        "threads": torch.get_num_threads(),
+        "precision": found.name,
+    }

@@ -1,0 +1,82 @@
+"""Where the folder of a run is, and what is in it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from recipe.base import files
+from recipe.base.errors import fail
+from recipe.plan.plan import Plan
+from recipe.runs.reader import measured
+from recipe.runs.recipe_lock import changed_words, locked
+
+RUNS = Path("runs")
+
+
+OWN_FILES = ("recipe.lock", "summary.json", "metrics.jsonl", "environment.json", "model.safetensors", "checkpoints")
+
+
+def choose_folder(out: str | Path | None, name: str, plan: Plan, resume: bool, allow_changed: bool = False) -> Path:
+    """The folder of a new run, or of the run to go on with.
+
+    What a folder holds is never written over: without ``resume``, a number is added to the default name, and a folder
+    that was named is refused (E113) where a file of the run is there already; with it, where it is another recipe's,
+    unless ``allow_changed``.
+    """
+    digest = plan.digest
+    if out is not None:
+        folder = Path(out)
+        if len(os.fsencode(folder.name)) > 255:
+            raise fail(
+                "E113", "the name of the run's folder is longer than file systems allow", help="name another --out"
+            )
+        if not str(out).strip():
+            raise fail("E113", "the run's folder has no name", help="name one with --out")
+        begun, saved = (folder / "recipe.lock").exists(), (folder / "checkpoints").exists()
+        taken = [own for own in OWN_FILES if (folder / own).exists()]
+        if taken and not (resume and (begun or saved)):  # what a checkpoint is of, it says itself
+            what = "a run" if begun or saved else f"a file `{taken[0]}`"
+            help = "go on with it with --resume, or name another --out" if begun or saved else "name another --out"
+            raise fail("E113", f"`{folder}` holds {what} already", help=help)
+        if begun and locked(folder) != digest and not allow_changed:
+            help = "name another --out, or go on all the same with --allow-changed"
+            raise fail("E113", f"`{folder}` holds a run of another recipe{changed_words(folder, plan)}", help=help)
+        return folder
+    first = RUNS / f"{name}-{digest[:8]}"
+    candidates = [first, *(first.with_name(f"{first.name}-{number}") for number in range(2, 10_000))]
+    if resume:
+        runs = [folder for folder in candidates if locked(folder) == digest]
+        return runs[-1] if runs else next(folder for folder in candidates if not folder.exists())
+    return next(folder for folder in candidates if not folder.exists())
+
+
+def begin_folder(folder: Path, named: bool) -> Path:
+    """Make a run's folder; a default name that is taken gets a number."""
+    try:
+        if not named:
+            root = folder
+            for number in range(2, 10_000):
+                try:
+                    folder.mkdir(parents=True)
+                    break
+                except FileExistsError:  # another run began at the same time
+                    folder = root.with_name(f"{root.name}-{number}")
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise fail("E111", f"`{folder}` can't be written: {(error.strerror or str(error)).lower()}") from None
+    return folder
+
+
+def clean_folder(folder: Path, epoch: float, evaluated: bool) -> None:
+    """Take out what a run that goes on does again: its summary, and the lines of what comes after ``epoch``."""
+    try:
+        (folder / "summary.json").unlink(missing_ok=True)
+    except OSError as error:
+        raise fail("E111", f"`{folder}` can't be written: {(error.strerror or str(error)).lower()}") from None
+    kept = []
+    for line in measured(folder):
+        if line["epoch"] < epoch or (line["epoch"] == epoch and (evaluated or line["kind"] != "evaluation")):
+            kept.append(f"{json.dumps(line)}\n")
+    files.write_text(folder / "metrics.jsonl", "".join(kept))

@@ -1,0 +1,56 @@
+"""What the folder of a run holds, read; damaged parts count as missing."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+
+def summary_of(folder: Path) -> dict[str, Any]:
+    """A run's summary; empty where it has not finished, or the summary is damaged, which a run that goes on mends."""
+    try:
+        found = json.loads((folder / "summary.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    numbers = ("epochs", "steps", "top1", "loss", "seconds", "training_images")
+    whole = isinstance(found, dict) and all(
+        isinstance(found.get(name), int | float) and math.isfinite(found[name]) for name in numbers
+    )
+    return found if whole and 0 <= found["top1"] <= 1 and "images_per_second" in found else {}
+
+
+def measured(folder: Path, last: int | None = None) -> list[dict[str, Any]]:
+    """The lines of a run's `metrics.jsonl`, or those in its last bytes; one that is damaged is passed over."""
+    found = []
+    with contextlib.suppress(OSError), (folder / "metrics.jsonl").open("rb") as file:
+        if last is not None:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - last))
+        for text in file.read().splitlines():
+            with contextlib.suppress(ValueError):  # the first and the last one may be half there
+                line = json.loads(text)
+                if isinstance(line, dict) and "kind" in line and isinstance(line.get("epoch"), int | float):
+                    found.append(line)
+    return found
+
+
+def lost_packages(folder: Path) -> list[str]:
+    """The packages with a run's tricks, by its `environment.json`, that are not installed any more."""
+    try:
+        packages = json.loads((folder / "environment.json").read_text("utf-8"))["packages"]
+        lost = [(name, version) for name, version in packages.items() if not any(metadata.distributions(name=name))]
+        return [f"{name} {version}" for name, version in lost]
+    except (OSError, ValueError, KeyError, AttributeError):
+        return []
+
+
+def finished_run(near: Path, digest: str) -> Path | None:
+    """The folder of a finished run of a plan, of those in a folder of runs."""
+    for folder in sorted(near.glob("*/")):
+        if summary_of(folder).get("digest") == digest and (folder / "model.safetensors").is_file():
+            return folder
+    return None

@@ -1,0 +1,204 @@
+"""Where the recipes of the kit are bound, compiled and trained, each once."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import attrs
+import torch
+from torch import nn
+
+from recipe.base.errors import Diverged, RecipeError
+from recipe.base.source import Source
+from recipe.compiler.lower import lower
+from recipe.compiler.program import Program
+from recipe.compiler.summarise import describe
+from recipe.compiler.summary import Facts
+from recipe.language.parser import parse
+from recipe.plan.bind import bind
+from recipe.plan.plan import Plan
+from recipe.plugins.vocabulary import Vocabulary
+from recipe.testing.isolated import Seen
+from recipe.testing.models import network
+from recipe.training.engine import Run, run
+
+SETTINGS = "batch 8; epochs 2; lr 0.05"
+BASE = f"data fake size=32 classes=10 images=16; {SETTINGS}"
+"""What every recipe of the kit begins with, but those of other images: two steps an epoch, two epochs."""
+
+
+@attrs.frozen
+class Case:
+    """A recipe of the kit: texts, each laid over those before it, and the network that they rewrite.
+
+    A case that names a model by ``base`` takes that one instead.
+    """
+
+    layers: tuple[str, ...] = (BASE,)
+    network: str = "small"
+
+    def over(self, *texts: str) -> Case:
+        """The recipe with more laid over it."""
+        return attrs.evolve(self, layers=(*self.layers, *filter(None, texts)))
+
+    def __str__(self) -> str:
+        return " | ".join(self.layers[1:]) or self.layers[0]
+
+
+@attrs.frozen
+class Outcome:
+    """What a training produced, except times, and what it asked of the device, `torch.compile` and the loader."""
+
+    weights: str
+    metrics: tuple[tuple[Any, ...], ...]
+    code: str
+    asked: str
+    """The number format that the device was asked for. What the device substitutes is no effect of a trick."""
+    handed: tuple[tuple[str, Any], ...]
+    """What `torch.compile` and the loader of images were given, each once: a teacher is trained once too."""
+    diverged: str = ""
+
+
+def weights_digest(model: nn.Module) -> str:
+    """A digest of every bit of a model's state, and of how it lies in memory."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} {tensor.stride()}".encode())
+        digest.update(tensor.detach().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def trained_quickly() -> Iterator[list[tuple[str, Any]]]:
+    """A context in which a training draws no curves, compiles nothing and loads images in place.
+
+    Gives what would have been handed to `torch.compile` and to the loader.
+    """
+    handed: list[tuple[str, Any]] = []
+    loader: Any = torch.utils.data.DataLoader
+
+    def compiled(model: nn.Module, mode: str, dynamic: bool | None) -> nn.Module:
+        handed.append(("compiled", mode))
+        return model
+
+    def loading(*args: Any, num_workers: int, **options: Any) -> Any:
+        handed.append(("workers", num_workers))
+        return loader(*args, num_workers=0, **options)
+
+    threads = torch.get_num_threads()
+    with (
+        mock.patch("recipe.training.loop.pictures"),
+        mock.patch("torch.compile", compiled),
+        mock.patch("recipe.training.loading.DataLoader", loading),
+    ):
+        torch.set_num_threads(1)  # as tiny as these networks are, more only wait for one another
+        try:
+            yield handed
+        finally:
+            torch.set_num_threads(threads)
+
+
+@attrs.define(eq=False, slots=False)
+class Bench:
+    """What the checks of a package share: its vocabulary, what its authors say, and what came of recipes so far."""
+
+    vocabulary: Vocabulary
+    company: Mapping[str, str] = attrs.field(factory=dict)
+    values: Mapping[str, tuple[str, str]] = attrs.field(factory=dict)
+    elsewhere: Mapping[str, str] = attrs.field(factory=dict)
+    plugins: tuple[Path, ...] = ()
+    words: tuple[str, ...] = ()
+    """The tricks under test."""
+    seen: dict[str, Seen] = attrs.field(factory=dict)
+    """What a process of its own sees of them."""
+    _outcomes: dict[Case, Outcome | RecipeError] = attrs.field(factory=dict)
+    _programs: dict[Case, Program] = attrs.field(factory=dict)
+    _runs: int = 0
+
+    @cached_property
+    def folder(self) -> Path:
+        """A folder for runs, which is removed with the bench."""
+        folder = tempfile.mkdtemp(prefix="recipe-testing-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        return Path(folder)
+
+    def plan(self, case: Case) -> Plan:
+        """The plan of a case. Raises `RecipeError`."""
+        sources = [] if self.stock(case) else [Source("<module>", "base module", Path.cwd(), "default")]
+        for place, text in enumerate(case.layers):
+            sources.append(Source("<recipe>", text, Path.cwd(), "override" if place else "file"))
+        return bind(sources, self.vocabulary)
+
+    def stock(self, case: Case) -> bool:
+        """Whether a case names its model itself."""
+        recipes = [parse(Source("<recipe>", text, Path.cwd()))[0] for text in case.layers]
+        said = {statement.verb.text for recipe in recipes for statement in recipe.statements}
+        return not case.network or "base" in said
+
+    def program(self, case: Case, device: str = "cpu", fresh: bool = False) -> Program:
+        """The compiled program of a case, whose model is made anew each time. Raises `RecipeError`.
+
+        The graph is the one that was compiled of this case before, unless ``fresh``.
+        """
+        if fresh or case not in self._programs:
+            base = None if self.stock(case) else network(case.network)
+            program = lower(self.plan(case), base=base)
+            if fresh:
+                return attrs.evolve(program, device=device)
+            self._programs[case] = program
+        return attrs.evolve(self._programs[case], device=device, model=[])
+
+    def facts(self, case: Case, fresh: bool = False) -> Facts:
+        """All that is known of the compiled case, ``fresh`` or not as in `program`."""
+        return describe(self.program(case, "meta", fresh))
+
+    def outcome(self, case: Case, fresh: bool = False) -> Outcome:
+        """What comes of training a case; of an equal one that was trained before, unless ``fresh``.
+
+        Raises `RecipeError` for what can't be trained.
+        """
+        if fresh:
+            return self._train(case, fresh)
+        if case not in self._outcomes:
+            try:
+                self._outcomes[case] = self._train(case)
+            except RecipeError as error:
+                self._outcomes[case] = error
+        found = self._outcomes[case]
+        if isinstance(found, RecipeError):
+            raise found
+        return found
+
+    def _train(self, case: Case, fresh: bool = False) -> Outcome:
+        program = self.program(case, fresh=fresh)
+        asked = program.training.precision
+        with trained_quickly() as handed, mock.patch("recipe.runs.checkpoints.save"), self.place() as out:
+            try:
+                done = run(program, out=out, device="cpu", vocabulary=self.vocabulary)
+            except Diverged as error:
+                return Outcome("", (), program.model.code, asked, (), str(error))
+            metrics = _metrics(done)
+        return Outcome(weights_digest(done.model), metrics, done.model.code, asked, (*dict.fromkeys(handed),))
+
+    @contextlib.contextmanager
+    def place(self) -> Iterator[Path]:
+        """A folder for one run, which is removed afterwards; those of teachers stay, beside it."""
+        self._runs += 1
+        out = self.folder / f"run-{self._runs}"
+        try:
+            yield out
+        finally:
+            shutil.rmtree(out, ignore_errors=True)
+
+
+def _metrics(done: Run) -> tuple[tuple[Any, ...], ...]:
+    return tuple(tuple(v for k, v in line.items() if k != "images_per_second") for line in done.metrics)

@@ -1,0 +1,94 @@
+"""Trainings that are cut and go on, and what must come of them: the bits of one that ran through."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import torch
+from torch import Tensor
+
+from recipe.training import trainer
+from recipe.training.reporting import Quiet
+from recipe.training.step import parts
+
+POINTS = ("first step", "mid-accumulation", "mid-epoch", "last batch", "epoch boundary", "second epoch")
+"""Where a training of at least three steps an epoch, and two parts a step, can be cut."""
+
+
+class Cut(Quiet):
+    """Sends SIGINT to this process at a point of its training."""
+
+    def __init__(self, point: str) -> None:
+        self.point, self.per_epoch, self.done = point, 0, False
+
+    def now(self) -> None:
+        if not self.done:
+            self.done = True
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def start(self, program: Any, folder: Path, step: int, steps: int, steps_per_epoch: int) -> None:
+        self.per_epoch = steps_per_epoch
+
+    def step(self, step: int, loss: float, top1: float, rate: float, speed: float) -> None:
+        at = {"first step": 1, "mid-epoch": 2, "last batch": self.per_epoch, "second epoch": self.per_epoch + 1}
+        if step == at.get(self.point):
+            self.now()
+
+    def epoch(self, number: int, result: dict[str, float]) -> None:
+        if self.point == "epoch boundary":
+            self.now()
+
+
+class Parts(list[tuple[Tensor, Tensor]]):
+    """The parts of a batch; between the first and the second comes the signal."""
+
+    cut: Callable[[], None]
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for place, part in enumerate(super().__iter__()):
+            if place:
+                self.cut()
+            yield part
+
+
+def cut_between_parts(cut: Cut) -> Any:
+    """A context in which the signal comes amid the second step, between two of its parts."""
+    calls = [0]
+
+    def counted(*arguments: Any) -> list[tuple[Tensor, Tensor]]:
+        found = Parts(parts(*arguments))
+        calls[0] += 1
+        found.cut = cut.now if calls[0] == 2 else lambda: None
+        return found
+
+    return mock.patch.object(trainer, "parts", counted)
+
+
+def digest_of(folder: Path) -> str:
+    """A digest of every bit of a finished run: its last checkpoint, its weights, and its metrics but for speed."""
+    found = hashlib.sha256((folder / "model.safetensors").read_bytes())
+    state = torch.load(sorted((folder / "checkpoints").glob("step-*.pt"))[-1], weights_only=True)
+    del state["evaluated"]  # a run that was cut in its last evaluation makes up for it without another checkpoint
+    found.update(repr(sorted(_leaves("", state))).encode())
+    for line in (folder / "metrics.jsonl").read_text().splitlines():
+        values = {name: value for name, value in json.loads(line).items() if name != "images_per_second"}
+        found.update(json.dumps(values).encode())
+    return found.hexdigest()
+
+
+def _leaves(name: str, value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict):
+        for key, part in value.items():
+            yield from _leaves(f"{name}/{key}", part)
+    elif isinstance(value, Tensor):
+        data = value.detach().contiguous().flatten().view(torch.uint8).numpy().tobytes() if value.numel() else b""
+        yield name, f"{value.dtype}{tuple(value.shape)}{hashlib.sha256(data).hexdigest()}"
+    else:
+        yield name, repr(value)

@@ -1,0 +1,250 @@
+"""The batches of a training and of an evaluation: which images, in which order, on which process."""
+
+from __future__ import annotations
+
+import signal
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from recipe.base.diagnostics import Diagnostic
+from recipe.base.errors import RecipeError, fail
+from recipe.base.wording import first_line
+from recipe.data.draws import Draws, order
+from recipe.data.images import Array, Boxer, Images
+from recipe.plugins.settings import Training
+
+Numbers = npt.NDArray[np.int64]
+
+
+@attrs.frozen(eq=False)
+class Batch:
+    """One process's share of a batch as it travels: uint8 images, labels, the images' numbers, and when it is.
+
+    ``total`` is the number of images of the whole batch; ``counted`` is false for images that only keep a process
+    company whose share is empty. ``skipped`` are the numbers of images that could not be decoded, and ``why``.
+    """
+
+    images: Tensor
+    labels: Tensor
+    indices: Numbers
+    epoch: int
+    step: int
+    total: int = 0
+    counted: bool = True
+    skipped: tuple[tuple[int, str], ...] = ()
+
+    def pin_memory(self) -> Batch:
+        return attrs.evolve(self, images=self.images.pin_memory(), labels=self.labels.pin_memory())
+
+    def to(self, device: torch.device) -> Batch:
+        """The batch on a device; the copy is not waited for."""
+        return attrs.evolve(
+            self,
+            images=self.images.to(device, non_blocking=True),
+            labels=self.labels.to(device, non_blocking=True),
+        )
+
+
+Loaded = Batch | tuple[Diagnostic, ...]
+"""What a worker sends: a batch, or what was wrong with it, since an exception of ours does not survive the way."""
+
+
+def share(images: int, rank: int, world: int) -> slice:
+    """A process's share of a batch: whole pairs, since neighbours are partners; an odd last image joins the last pair.
+
+    >>> [share(9, rank, 3) for rank in range(3)]
+    [slice(0, 2, None), slice(2, 4, None), slice(4, 9, None)]
+    """
+    if world == 1:
+        return slice(0, images)
+    pairs = max(1, images // 2)
+    start, stop = (2 * (pairs * at // world) for at in (rank, rank + 1))
+    if stop == 2 * pairs:
+        stop = images
+    return slice(min(start, images), stop)
+
+
+def fetched(images: Images, indices: Numbers, boxer: Callable[[int, int, int], Array] | None = None) -> Tensor:
+    """Images by their numbers: uint8 (N, 3, H, W).
+
+    Raises `RecipeError` for those that can't be read (E070), and for a set that does not keep to `Images` (E080).
+    """
+    kind = type(images)
+    name = f"`fetch` of `{kind.__module__}.{kind.__qualname__}`"
+    try:
+        found: Any = images.fetch(indices, boxer)
+    except RecipeError:
+        raise
+    except (OSError, ValueError) as error:
+        raise fail("E070", f"an image can't be read: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise fail("E080", f"{name} is broken: {first_line(error)}") from error
+    wanted = (torch.uint8, 4, (len(indices), 3))
+    if isinstance(found, Tensor) and (found.dtype, found.ndim, found.shape[:2]) == wanted:
+        return found
+    given = f"{found.dtype} {(*found.shape,)}" if isinstance(found, Tensor) else f"a {type(found).__name__}"
+    raise fail("E080", f"{name} is broken: it gives {given}, not torch.uint8 ({len(indices)}, 3, H, W)")
+
+
+def unreadable(error: RecipeError) -> str:
+    """Why an image is passed over; what is no fault of the image is raised again."""
+    (why,) = error.diagnostics
+    if why.code != "E070":
+        raise error
+    return why.message
+
+
+class Steps(Dataset[Loaded]):
+    """The batches of a training, by step; a pure function of the seed and the step."""
+
+    def __init__(
+        self, images: Images, training: Training, boxer: Boxer | None, skip: bool = False, rank: int = 0, world: int = 1
+    ) -> None:
+        self.images, self.training, self.boxer, self.skip = images, training, boxer, skip
+        self.rank, self.world = rank, world
+        self.samples = len(images.labels)
+        self.steps = training.steps(self.samples)
+        self.order: tuple[int, Numbers] = (-1, np.empty(0, np.int64))
+
+    def __getitem__(self, step: int) -> Loaded:
+        try:
+            return self._batch(step)
+        except RecipeError as error:
+            return error.diagnostics
+
+    def numbers(self, step: int) -> Numbers:
+        """The images of the whole batch of a step, by their numbers in the set."""
+        epoch, position = divmod(step, self.steps)
+        if self.order[0] != epoch:
+            self.order = (epoch, order(self.training.seed, epoch, self.samples))
+        start = position * self.training.batch
+        return self.order[1][start : self.samples if position == self.steps - 1 else start + self.training.batch]
+
+    def _batch(self, step: int) -> Batch:
+        whole, epoch = self.numbers(step), step // self.steps
+        places = np.arange(len(whole))[share(len(whole), self.rank, self.world)]
+        counted = len(places) > 0
+        if not counted:  # the other processes wait for this one's gradients, which are zero
+            places = np.arange(min(2, len(whole)))
+        indices, skipped = whole[places], dict[int, str]()
+        if self.skip:
+            pixels, indices, skipped = self._sound(places, whole, epoch, step)
+        else:
+            pixels = self._fetch(indices, epoch, step)
+        labels, told = self.images.labels[torch.from_numpy(indices)], tuple(sorted(skipped.items()))
+        return Batch(pixels, labels, indices, epoch, step, len(whole), counted, told)
+
+    def _fetch(self, indices: Numbers, epoch: int, step: int) -> Tensor:
+        boxer = self.boxer
+        if boxer is None:
+            return fetched(self.images, indices)
+
+        def one(place: int, height: int, width: int) -> Array:
+            draws = Draws(self.training.seed, epoch, indices[place : place + 1], step, "crop")
+            box: Array = boxer(draws, np.array([float(height)]), np.array([float(width)]))[0]
+            return box
+
+        return fetched(self.images, indices, one)
+
+    def _sound(self, places: Numbers, whole: Numbers, epoch: int, step: int) -> tuple[Tensor, Numbers, dict[int, str]]:
+        """The images at some places of a batch; one that can't be decoded is stood in for by the next that can.
+
+        Its partner comes first, then those that follow, whichever process they belong to: what a batch holds does not
+        depend on how it is shared out.
+        """
+        skipped: dict[int, str] = {}
+        pixels, indices = [], []
+        for place in places:
+            following = [place, place ^ 1, *((place + ahead) % len(whole) for ahead in range(1, len(whole)))]
+            for candidate in (at for at in following if at < len(whole)):
+                index = whole[candidate : candidate + 1]
+                if int(index[0]) in skipped:
+                    continue
+                try:
+                    pixels.append(self._fetch(index, epoch, step))
+                except RecipeError as error:
+                    skipped[int(index[0])] = unreadable(error)
+                    continue
+                indices.append(index)
+                break
+            else:
+                raise RecipeError(Diagnostic("E070", "not one image of a batch can be decoded"))
+        return torch.cat(pixels), np.concatenate(indices), skipped
+
+
+class InOrder(Dataset[Loaded]):
+    """The batches of an evaluation."""
+
+    def __init__(self, images: Images, batch: int, skip: bool = False) -> None:
+        self.images, self.batch, self.skip = images, batch, skip
+
+    def __len__(self) -> int:
+        return -(-len(self.images.labels) // self.batch)
+
+    def __getitem__(self, step: int) -> Loaded:
+        indices = np.arange(step * self.batch, min((step + 1) * self.batch, len(self.images.labels)))
+        skipped: dict[int, str] = {}
+        try:
+            pixels = self._sound(indices, skipped) if self.skip else fetched(self.images, indices)
+        except RecipeError as error:
+            return error.diagnostics
+        kept = indices[[index not in skipped for index in indices.tolist()]]
+        labels = self.images.labels[torch.from_numpy(kept)]
+        return Batch(pixels, labels, kept, 0, step, len(kept), len(kept) > 0, tuple(skipped.items()))
+
+    def _sound(self, indices: Numbers, skipped: dict[int, str]) -> Tensor:
+        """Those that can be decoded; the others are put among the skipped."""
+        pixels = [torch.empty(0)]
+        for index in indices:
+            try:
+                pixels.append(fetched(self.images, np.array([index])))
+            except RecipeError as error:
+                skipped[int(index)] = unreadable(error)
+        return torch.cat(pixels[1:]) if len(pixels) > 1 else pixels[0]
+
+
+def load(dataset: Dataset[Loaded], steps: Iterable[int], workers: int, pin: bool) -> Iterator[Batch]:
+    """Batches by their numbers, made by so many worker processes. Raises what they could not make."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="This DataLoader will create")  # more than cores, as asked for
+        loader = DataLoader(
+            dataset, sampler=steps, batch_size=None, num_workers=workers, pin_memory=pin, worker_init_fn=_undisturbed
+        )
+    for loaded in loader:
+        if not isinstance(loaded, Batch):
+            raise RecipeError(*loaded)
+        yield loaded
+
+
+def _undisturbed(worker: int) -> None:
+    """Leave the signals that ask for a stop to the process that trains, which ends its workers itself."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def ahead(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]:
+    """Batches on a device; on CUDA each is copied, by a stream of its own, while the one before is trained on."""
+    if device.type != "cuda":
+        yield from batches
+        return
+    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    waiting: Batch | None = None
+    for batch in batches:
+        with torch.cuda.stream(stream):
+            moved = batch.to(device)
+        if waiting is not None:
+            yield waiting
+        torch.cuda.current_stream(device).wait_stream(stream)
+        for tensor in (moved.images, moved.labels):
+            tensor.record_stream(torch.cuda.current_stream(device))
+        waiting = moved
+    if waiting is not None:
+        yield waiting

@@ -1,0 +1,320 @@
+"""The training loop, to be read from top to bottom: every step, its checkpoints, every epoch's evaluation."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO, Any
+
+import attrs
+import torch
+
+from recipe.base import files
+from recipe.base.diagnostics import Diagnostic
+from recipe.base.errors import Diverged, fail
+from recipe.base.signals import Interrupted, Signals
+from recipe.compiler.program import Program
+from recipe.devices.memory import peak_memory
+from recipe.plugins.fingerprint import code_of_plugins, plugin_files
+from recipe.runs import checkpoints as checkpoint
+from recipe.runs.recipe_lock import changed_words
+from recipe.runs.save_policy import Cadence
+from recipe.training.loading import Batch
+from recipe.training.meters import Meter
+from recipe.training.micro_batch import fitting_micro, largest_share, settle
+from recipe.training.reporting import Listener, pictures
+from recipe.training.trainer import Trainer
+
+
+@attrs.define(eq=False)
+class Loop:
+    """A training under way in its folder: what it trains, what it has told so far, and when it saves."""
+
+    trainer: Trainer
+    program: Program
+    folder: Path
+    listener: Listener
+    signals: Signals
+    cadence: Cadence
+    evaluated: bool = True
+    """Whether the epoch that ended with the last step has been evaluated."""
+    meter: Meter = attrs.field(init=False)
+    skipped: dict[tuple[str, int], str] = attrs.field(factory=dict)
+    """Why images could not be decoded, by `training` or `evaluation` and their number there."""
+    notes: list[str] = attrs.field(factory=list)
+    saved: float = attrs.field(factory=time.monotonic)
+    _metrics: IO[str] | None = None
+
+    def __attrs_post_init__(self) -> None:
+        self.meter = Meter.on(self.trainer.device)
+
+    def run(self) -> dict[str, Any]:
+        """Train to the end; gives the summary. Raises `Interrupted` and `Diverged`, the last checkpoint whole."""
+        trainer, ranks = self.trainer, self.trainer.ranks
+        began, trained_for, first, result = time.monotonic(), 0.0, trainer.step, {}
+        with self.signals.deferred(), self._appending():
+            self._choose_micro()
+            settle(trainer)
+            self.listener.start(self.program, self.folder, trainer.step, trainer.total_steps, trainer.steps_per_epoch)
+            if not self.evaluated:  # a signal came before that
+                result = self._evaluate()
+            trainer.model.train()
+            since = time.monotonic()
+            for batch in trainer.batches():
+                rate = trainer.train_step(batch, self.meter)
+                if trainer.step == first + 1 and trainer.plan.training.compile_mode:
+                    self.listener.note(f"compile: the first step took {time.monotonic() - since:.0f} s")
+                self._count_skipped(batch)
+                ends = trainer.step % trainer.steps_per_epoch == 0
+                if trainer.step % self._log_every == 0 or ends:
+                    trained_for += self._log(rate, since)
+                    since = time.monotonic()
+                if ends:
+                    self.evaluated = False
+                    result = self._evaluate()
+                    since = time.monotonic()
+                number, late = ranks.asked(self.signals.received, self.cadence.late(self.saved))
+                over = trainer.step == trainer.total_steps
+                if number or late or over or self.cadence.at(trainer.step, ends):
+                    since += self.save()
+                if number and not over:
+                    raise self._interrupted(number)
+            result = result or self._evaluate()  # resumed after its last step
+            images = (trainer.step - first) / trainer.steps_per_epoch * len(trainer.sets.train.labels)
+            return self._finish(result, time.monotonic() - began, images / trained_for if trained_for else None)
+
+    @property
+    def _log_every(self) -> int:
+        return 1 if self.trainer.device.type == "cpu" else 20
+
+    def _choose_micro(self) -> None:
+        trainer, training = self.trainer, self.trainer.plan.training
+        if not training.micro_auto:
+            return
+        if trainer.micro is None:
+            trainer.micro = min(trainer.ranks.gather(fitting_micro(trainer)))
+        share = largest_share(trainer)
+        fits = "a whole batch fits" if trainer.micro >= share else f"{trainer.micro} images at a time"
+        note = f"batch micro auto: {fits}; batch normalisation averages over {min(share, trainer.micro)} images"
+        if note not in self.notes:
+            self.notes.append(note)
+        self.listener.note(note)
+
+    def _log(self, rate: float, since: float) -> float:
+        """Record what was seen since the last line; all must be finite. Gives the seconds that it took."""
+        trainer = self.trainer
+        self._finite()
+        seen = self.meter.read(trainer.ranks)  # which waits for the device
+        seconds = time.monotonic() - since
+        speed = self.meter.fresh / max(1e-9, seconds)
+        self._record("train", **seen, lr=rate, images_per_second=speed)
+        self.listener.step(trainer.step, seen["loss"], seen["top1"], rate, speed)
+        self.meter = Meter.on(trainer.device)
+        return seconds
+
+    def _finite(self) -> None:
+        try:
+            self.trainer.finite()
+        except Diverged as error:
+            raise self._diverged(error.diagnostics[0].message) from None
+
+    def _diverged(self, message: str) -> Diverged:
+        saved = sorted((self.folder / "checkpoints").glob("step-*.pt"))
+        kept = f"the last good checkpoint is {saved[-1]}" if saved else "no checkpoint was written before"
+        return Diverged(Diagnostic("E112", message, help=f"{kept}; try a lower learning rate or a longer warmup"))
+
+    def _evaluate(self) -> dict[str, float]:
+        """Evaluate and record it; a signal that comes meanwhile stops that, and saves."""
+        trainer = self.trainer
+        result = trainer.evaluate(lambda: bool(self.signals.received))
+        if result is None:
+            self.save()
+            raise self._interrupted(max(trainer.ranks.gather(self.signals.received)))
+        loss = torch.tensor(result["loss"])
+        if not loss.isfinite():  # the last update broke the weights: they are not kept
+            raise self._diverged(f"the training diverged at step {trainer.step}: the held-out loss is {float(loss)}")
+        self._tell_skipped("evaluation", trainer.unread)
+        if not self.evaluated:  # else a run that was killed at its very end, which has told of it
+            self._record("evaluation", **result)
+            self.listener.epoch(trainer.step // trainer.steps_per_epoch, result)
+        self.evaluated = True
+        return result
+
+    def _interrupted(self, number: int) -> Interrupted:
+        """What to raise after a signal, with the options by which this training was begun."""
+        trainer, options = self.trainer, list[str]()
+        for file in plugin_files(trainer.plan.uses):
+            options += ["--plugin", file]
+        if trainer.ranks.beside > 1:
+            options += ["--nproc", str(trainer.ranks.beside)]
+        elif trainer.device.index or (trainer.device.type == "cpu" and torch.cuda.is_available()):
+            options += ["--device", str(trainer.device)]
+        return Interrupted(number, self.folder, trainer.step, options)
+
+    def _count_skipped(self, batch: Batch) -> None:
+        """Tell of images that could not be decoded, each once."""
+        if not self.trainer.skips:
+            return
+        for found in self.trainer.ranks.gather(batch.skipped):
+            self._tell_skipped("training", found)
+
+    def _tell_skipped(self, part: str, found: Iterable[tuple[int, str]]) -> None:
+        for index, why in found:
+            if (part, index) not in self.skipped:
+                self.skipped[part, index] = why
+                self.listener.note(f"skipped: {why}")
+                self._record("skipped", part=part, image=index, why=why)
+
+    def save(self) -> float:
+        """Save a checkpoint of all processes, if its weights are finite; gives the seconds that it took."""
+        began, trainer, ranks = time.monotonic(), self.trainer, self.trainer.ranks
+        self._finite()
+        broken = [name for name, value in trainer.model.state_dict().items() if not value.isfinite().all()]
+        if broken:
+            raise self._diverged(f"the training diverged at step {trainer.step}: `{broken[0]}` is not finite")
+        meters = ranks.gather(self.meter.state())
+        if ranks.leads:
+            if self._metrics is not None:
+                os.fsync(self._metrics.fileno())  # the lines of the steps that it saves
+            told = {
+                "meters": meters,
+                "evaluated": self.evaluated,
+                "skipped": [[part, index, why] for (part, index), why in self.skipped.items()],
+                "notes": self.notes,
+            }
+            state = {**trainer.state(), **told}
+            checkpoint.save(self.folder / "checkpoints", trainer.step, state, self.cadence.keep)
+        ranks.meet()
+        self.saved = time.monotonic()
+        return self.saved - began
+
+    def restore(self, allow_changed: bool) -> bool:
+        """Take up a training where its last sound checkpoint left it, or begin where there is none.
+
+        Gives whether its recipe was another.
+        """
+        trainer, ranks = self.trainer, self.trainer.ranks
+        packed, unsound = ranks.decide(lambda: checkpoint.read(self.folder / "checkpoints"))
+        for path in unsound:
+            self.listener.note(f"a checkpoint can't be read, and is put aside as {path}")
+        if packed is None:
+            if self.folder.exists():
+                why = "none of its checkpoints can be read" if unsound else "it has no checkpoint"
+                self.listener.note(f"{self.folder} begins anew: {why}")
+            return False
+        state = checkpoint.unpack(packed, trainer.device)
+        changed: bool = state["digest"] != trainer.identity
+        try:
+            edited = self._edited(state["plugins"], allow_changed or changed)
+            if changed and not allow_changed:
+                raise ValueError("another digest")
+            told = [*edited, *trainer.restore(state, changed)]
+        except (RuntimeError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+            lines = [line.strip() for line in str(error).splitlines()]
+            reason = "" if "another digest" in str(error) else f": {' '.join(lines[:2])}"
+            help = "name another --out"
+            raise fail("E113", f"`{self.folder}` holds a run of another recipe or model{reason}", help=help) from error
+        self.evaluated = state["evaluated"] or changed
+        self.skipped = {(part, index): why for part, index, why in state["skipped"]}
+        self.notes = [*state["notes"]]
+        if changed:
+            self._tell_changes(state["step"], told)
+        else:
+            self.notes += told
+            for note in told:
+                self.listener.note(note)
+        if trainer.step == state["step"]:
+            self._restore_meter(state["meters"])
+        return changed
+
+    def _edited(self, before: dict[str, str], allowed: bool) -> list[str]:
+        """What to say of plugins whose code is not what the training was begun with; else it must be allowed (E113)."""
+        now = code_of_plugins(self.trainer.plan.uses)
+        uses = {use.word: use.declared.package for use in self.trainer.plan.uses}
+        edited = [f"`{word}` of {uses[word]}" for word, code in now.items() if before.get(word, code) != code]
+        if edited and not allowed:
+            message = f"the code of {', '.join(edited)} has changed since the run in `{self.folder}` was begun"
+            raise fail("E113", message, help="go on all the same with --allow-changed, or name another --out")
+        return [f"the code of {', '.join(edited)} is not what the run was begun with"] if edited else []
+
+    def _tell_changes(self, step: int, told: list[str]) -> None:
+        """Say and keep what is another than before; a training that is over by the new recipe is refused (E113)."""
+        trainer = self.trainer
+        if trainer.step >= trainer.total_steps:
+            message = f"by the changed recipe the run in `{self.folder}` is over: it has made {step} steps"
+            raise fail("E113", message, help="give it more epochs, or name another --out; nothing was changed")
+        words = trainer.ranks.decide(lambda: changed_words(self.folder, trainer.plan))
+        notes = [f"from step {step} on, the recipe is another than before:{words}", *told]
+        self.notes += notes
+        for note in notes:
+            self.listener.note(note)
+        if trainer.ranks.leads:
+            with contextlib.suppress(OSError):
+                before = (self.folder / "recipe.lock").read_text("utf-8")
+                files.write_text(self.folder / f"recipe-until-{step:09d}.lock", before)
+
+    def _restore_meter(self, meters: list[dict[str, Any]]) -> None:
+        """Each process takes up its own sums; where there are more or fewer than before, the first takes all."""
+        ranks = self.trainer.ranks
+        if len(meters) == ranks.world:
+            self.meter.restore(meters[ranks.rank])
+        elif ranks.leads:
+            self.meter.restore({name: sum(one[name] for one in meters) for name in meters[0]})
+
+    def _appending(self) -> Any:
+        """The file of metrics, open for the first process alone."""
+        if not self.trainer.ranks.leads:
+            self._metrics = None
+            return contextlib.nullcontext()
+        self._metrics = (self.folder / "metrics.jsonl").open("a", encoding="utf-8")
+        return self._metrics
+
+    def _record(self, kind: str, **values: Any) -> None:
+        file = self._metrics
+        if file is None:
+            return
+        line = {"kind": kind, "step": self.trainer.step, "epoch": self.trainer.progress().epoch, **values}
+        try:
+            file.write(json.dumps(line) + "\n")
+            file.flush()
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            help = "the last checkpoint is whole; make room, then go on with --resume"
+            raise fail("E111", f"`{file.name}` can't be written: {reason}", help=help) from None
+
+    def _finish(self, result: dict[str, float], seconds: float, speed: float | None) -> dict[str, Any]:
+        """Write what is kept of the run; docs/run-folder.md says what each field of the summary is."""
+        trainer, program, training = self.trainer, self.program, self.trainer.plan.training
+        parts = [part for part, _ in self.skipped]
+        skipped = {"skipped": {part: parts.count(part) for part in ("training", "evaluation")}}
+        summary = {
+            "schema_version": 1,
+            "status": "finished",
+            "digest": trainer.plan.digest,
+            "epochs": training.epochs,
+            "steps": trainer.step,
+            **result,
+            **(skipped if trainer.skips else {}),
+            "seconds": seconds,
+            "images_per_second": speed,
+            "training_images": len(trainer.sets.train.labels),
+            "peak_memory_bytes": peak_memory(trainer.device),
+            "params": program.costs.params,
+            "macs": program.costs.macs,
+            "precision": trainer.precision.name,
+            "device": str(trainer.device),
+            "processes": trainer.ranks.world,
+            "micro": trainer.micro,
+            "notes": [note for note in (*program.notes, trainer.precision.note, *self.notes) if note],
+        }
+        if trainer.ranks.leads:
+            weights = trainer.evaluated.state_dict()
+            checkpoint.save_weights(self.folder / "model.safetensors", weights, trainer.plan.digest)
+            pictures(self.folder)
+            files.write_json(self.folder / "summary.json", summary)
+        trainer.ranks.meet()
+        return summary

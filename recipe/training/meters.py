@@ -1,0 +1,143 @@
+"""What is counted of a training on its device and read now and then: loss, accuracy, and whether all is finite."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+import torch
+from torch import Tensor
+
+from recipe.devices.distributed import Ranks
+
+
+@attrs.define(eq=False)
+class Meter:
+    """Sums that stay on the device until they are read."""
+
+    loss: Tensor
+    correct: Tensor
+    top5: Tensor | None = None
+    images: int = 0
+    before: int = 0
+    """Those of them that were counted before a training went on."""
+    fresh: int = 0
+    """What `read` found of all processes, without those."""
+
+    @classmethod
+    def on(cls, device: torch.device, top5: bool = False) -> Meter:
+        zero = torch.zeros((), device=device, dtype=torch.long)
+        return cls(torch.zeros((), device=device, dtype=torch.double), zero, zero.clone() if top5 else None)
+
+    def add(self, loss: Tensor, logits: Tensor, targets: Tensor) -> None:
+        """Count a part of a batch: its mean loss, logits (N, K), and targets as class numbers or distributions."""
+        labels = targets.argmax(1) if targets.ndim == 2 else targets
+        self.loss += loss.detach() * len(logits)
+        self.correct += (logits.detach().argmax(1) == labels).sum()
+        if self.top5 is not None:
+            self.top5 += (logits.detach().topk(5).indices == labels[:, None]).sum()
+        self.images += len(logits)
+
+    def read(self, ranks: Ranks) -> dict[str, float]:
+        """Means over the images of all processes."""
+        sums = {"loss": self.loss, "top1": self.correct} | ({} if self.top5 is None else {"top5": self.top5})
+        mine = self.loss.new_tensor([self.images, self.images - self.before])
+        counts = torch.cat([torch.stack([one.double() for one in sums.values()]), mine])
+        *found, images, fresh = ranks.sum_(counts).tolist()
+        self.fresh = int(fresh)
+        return {name: value / max(1, images) for name, value in zip(sums, found, strict=True)}
+
+    def state(self) -> dict[str, Any]:
+        return {"loss": float(self.loss), "correct": int(self.correct), "images": self.images}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.loss.fill_(state["loss"])
+        self.correct.fill_(state["correct"])
+        self.images = self.before = state["images"]
+
+
+@attrs.define(eq=False)
+class Guard:
+    """Whether loss and gradients are finite, told on the device: an update that they are not finite for is not made.
+
+    Nothing waits for the answer; once it is no, no later update is made either, until somebody reads why.
+    """
+
+    broken: Tensor  # float, 0 or 1: what fused optimizers read as found_inf
+    at: Tensor  # the first step with something that is not finite
+    loss: Tensor  # of that step
+    norms: Tensor  # the size of each parameter's gradient at that step; 0 elsewhere
+
+    @classmethod
+    def on(cls, device: torch.device, parameters: int) -> Guard:
+        zero = torch.zeros((), device=device)
+        return cls(zero, torch.full((), -1, device=device), zero.clone(), torch.zeros(parameters, device=device))
+
+    @torch.no_grad()
+    def look(
+        self,
+        step: int,
+        loss: Tensor,
+        gradients: Sequence[Tensor | None] = (),
+        hopeless: Tensor | None = None,
+        absorbed: Tensor | None = None,
+    ) -> None:
+        """Look at a step's loss and gradients (None for parameters that have none).
+
+        ``hopeless`` says whether a loss scale is so low that it is not what makes gradients infinite, ``absorbed``
+        whether a loss scaler skips this step for its gradients, which then don't count.
+        """
+        if self.broken.device.type == "cpu" and _are_finite(loss, gradients, hopeless):
+            return  # on a CPU the answer is there at once
+        norms = self._norms(gradients)
+        if absorbed is not None:
+            norms = torch.where(absorbed, 0.0, norms)
+        bad = ~(norms.isfinite().all() & loss.isfinite())
+        if hopeless is not None:
+            bad = bad | hopeless
+        first = bad & (self.at < 0)
+        self.at = torch.where(first, step, self.at)
+        self.loss = torch.where(first, loss.float(), self.loss)
+        self.norms = torch.where(first, norms, self.norms)
+        self.broken = torch.maximum(self.broken, bad.float())
+
+    def _norms(self, gradients: Sequence[Tensor | None]) -> Tensor:
+        """A size of each gradient, which is finite where the gradient is; 0 where there is none."""
+        found = [gradient for gradient in gradients if gradient is not None]
+        if not found:
+            return torch.zeros_like(self.norms)
+        if found[0].device.type == "cuda":
+            sizes = iter(torch._foreach_norm(found, 1))
+        else:  # on a CPU a sum is quicker than a norm, and as good: it is finite or not
+            sizes = (gradient.sum() for gradient in found)
+        zero = self.norms.new_zeros(())
+        return torch.stack([zero if gradient is None else next(sizes).float() for gradient in gradients])
+
+    def read(self, names: Sequence[str]) -> tuple[int, str] | None:
+        """The step (from 0) and the cause, where something was not finite. Waits for the device."""
+        step = int(self.at)
+        if step < 0:
+            return None
+        found = [name for name, finite in zip(names, self.norms.isfinite().tolist(), strict=True) if not finite]
+        if not self.loss.isfinite():
+            return step, f"the loss is {float(self.loss)}"
+        if not found:
+            return step, "gradients are infinite though the loss scale fell below 1"
+        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        return step, f"the gradient of `{found[0]}`{more} is not finite"
+
+
+def _are_finite(loss: Tensor, gradients: Sequence[Tensor | None], hopeless: Tensor | None) -> bool:
+    """Whether a loss and its gradients, on a CPU, are finite, and the loss scale has hope."""
+    if not math.isfinite(loss) or (hopeless is not None and bool(hopeless)):
+        return False
+    found = [gradient for gradient in gradients if gradient is not None]
+    infinite = torch.zeros(1)
+    if found:  # this also multiplies them by 1, and is the quickest all the same
+        try:
+            torch._amp_foreach_non_finite_check_and_unscale_(found, infinite, torch.ones(1))
+        except NotImplementedError:  # of complex numbers
+            return False
+    return not bool(infinite)

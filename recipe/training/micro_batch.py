@@ -1,0 +1,151 @@
+"""How many images at a time fit into a device's memory."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from recipe.base.errors import RecipeError, fail
+from recipe.devices.memory import may_be_out_of_memory
+from recipe.plugins.calling import ask
+from recipe.training.loading import share
+from recipe.training.step import compiling, sizes
+from recipe.training.tensors import restored
+from recipe.training.trainer import Trainer
+
+CGROUP = Path("/sys/fs/cgroup")
+
+SPARE = 0.8
+"""The part of a CPU's free memory that activations may take."""
+
+
+def fitting_micro(trainer: Trainer) -> int:
+    """The largest micro batch that fits: this process's share of a batch, or a half of it, or a quarter, and so on.
+
+    A GPU is tried; on a CPU, which would rather kill the process than say no, it follows from what two images take.
+    Raises what the device raised where not even two images fit.
+    """
+    if trainer.plan.training.synchronised and trainer.ranks.several:
+        help = "state the number: `batch 256 micro 32`"
+        raise fail("E115", "with `norm sync` on several processes `batch micro auto` can't try parts", help=help)
+    micro = largest = largest_share(trainer)
+    if trainer.device.type == "cpu":
+        free = free_memory()
+        needed = _activations(trainer, 2) / 2
+        while free is not None and micro > 2 and micro * needed > SPARE * free / trainer.ranks.world:
+            micro = max(2, -(-micro // 2))
+        return micro
+    while True:
+        try:
+            _try(trainer, micro, largest)
+            return micro
+        except (RuntimeError, RecipeError) as error:  # the latter of what a trick asks of the device
+            raised: BaseException = error
+            while isinstance(raised, RecipeError) and raised.__cause__ is not None:
+                raised = raised.__cause__
+            if micro <= 2 or not may_be_out_of_memory(raised):
+                raise
+            micro = max(2, -(-micro // 2))
+        finally:
+            torch.cuda.empty_cache()
+
+
+def largest_share(trainer: Trainer) -> int:
+    """The most images of a batch that one of the processes takes."""
+    batch, world = trainer.plan.training.batch, trainer.ranks.world
+    parts = (share(batch, rank, world) for rank in range(world))
+    return max(2, *(int(part.stop) - int(part.start) for part in parts))
+
+
+def free_memory() -> int | None:
+    """Bytes of memory that this machine, or the container that this runs in, could give; None where it does not say."""
+    found = []
+    with contextlib.suppress(OSError, StopIteration, ValueError):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        found.append(next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")))
+    with contextlib.suppress(OSError, ValueError, StopIteration):  # where nothing is limited, `max` is no number
+        limit, used = (int((CGROUP / name).read_text()) for name in ("memory.max", "memory.current"))
+        lines = (CGROUP / "memory.stat").read_text().splitlines()
+        cached = next(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))  # given up on demand
+        found.append(max(0, limit - used + cached))
+    return min(found) if found else None
+
+
+def settle(trainer: Trainer) -> None:
+    """Let the exchange of gradients find its order, as its first use does.
+
+    Sums over three or more processes depend on that order, and a training that is resumed begins with another one. Two
+    images are enough for it; but a model that torch compiles has a graph for each size, so it gets one that it needs.
+    """
+    if not trainer.ranks.several:
+        return
+    if trainer.plan.training.compile_mode is None:
+        _step(trainer, 2, trainer.parallel)
+    else:
+        _step(trainer, _at_a_time(trainer), trainer.parallel, _side(trainer))
+
+
+def _at_a_time(trainer: Trainer) -> int:
+    """How many images of a whole batch a process computes together."""
+    whole = len(trainer.sets.train.labels) if trainer.steps_per_epoch == 1 else trainer.plan.training.batch
+    mine = share(whole, trainer.ranks.rank, trainer.ranks.world)
+    return sizes(mine.stop - mine.start or min(2, whole), trainer.micro, trainer.even(whole))[0]
+
+
+def _side(trainer: Trainer) -> int:
+    """The side of the images of the next step, in pixels."""
+    side, progress = int(trainer.images["size"]), trainer.progress()
+    for use in trainer.plan.hooked("resolution"):
+        side = int(ask(use, "resolution", side, progress))
+    return side
+
+
+def _step(trainer: Trainer, images: int, model: nn.Module | None = None, side: int | None = None) -> None:
+    """The forward and backward computation of some images, of which nothing is left."""
+    model, classes = (model or trainer.model).train(), trainer.prepare.classes
+    side = side or trainer.images["size"]
+    try:
+        with restored(lambda: [*model.buffers()]):
+            _forward_and_backward(trainer, model, images, side, classes)
+    finally:
+        trainer.update.forget_gradients()
+
+
+def _forward_and_backward(trainer: Trainer, model: nn.Module, images: int, side: int, classes: int) -> None:
+    inputs = torch.zeros(images, 3, side, side, device=trainer.device)
+    if trainer.plan.training.channels_last:
+        inputs = inputs.contiguous(memory_format=torch.channels_last)
+    targets = torch.full((images, classes), 1 / classes, device=trainer.device)
+    with compiling(), trainer.precision.autocast():
+        outputs = model(inputs)
+    loss, _ = trainer.loss_of(outputs, targets, inputs)
+    with compiling():
+        loss.backward()  # type: ignore[no-untyped-call]
+
+
+def _try(trainer: Trainer, images: int, share: int) -> None:
+    """What a step takes, with room for a whole batch of inputs and the optimizer's two numbers a weight."""
+    size = trainer.images["size"]
+    held = [torch.empty(share, 3, size, size, device=trainer.device)]
+    held += [torch.empty_like(parameter) for parameter in trainer.model.parameters() for _ in range(2)]
+    _step(trainer, images)
+    del held
+
+
+def _activations(trainer: Trainer, images: int) -> int:
+    """Bytes that some images keep for the backward computation."""
+    seen: dict[int, int] = {}
+    weights = {parameter.untyped_storage().data_ptr() for parameter in trainer.model.parameters()}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            seen[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        _step(trainer, images)
+    return sum(seen.values())

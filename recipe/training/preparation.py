@@ -1,0 +1,75 @@
+"""What comes before a training: the images, and the program that fits them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from recipe.base.errors import fail
+from recipe.base.source import Source
+from recipe.compiler.lower import lower
+from recipe.compiler.program import Program
+from recipe.data.images import Sets, unfit
+from recipe.language.recipe_input import override, source_from
+from recipe.plan.bind import bind
+from recipe.plan.plan import Plan
+from recipe.plugins.calling import ask, broken
+from recipe.plugins.vocabulary import Vocabulary
+
+
+def open_sets(plan: Plan) -> Sets:
+    """The plan's images. Raises `RecipeError` (E070) where they are missing or unfit."""
+    use = plan.images
+    assert use is not None
+    try:
+        sets: Sets = ask(use, "open")
+    except (MemoryError, RuntimeError) as error:
+        reason = (str(error) or "there is too little memory").splitlines()[0]
+        raise fail("E070", f"`{use.word}` can't be read: {reason}", use.span) from error
+    except (OSError, ValueError) as error:
+        named = isinstance(error, OSError) and error.strerror
+        reason = f"{error.strerror}: {error.filename}".lower() if named else str(error)  # type: ignore[union-attr]
+        raise fail("E070", f"`{use.word}`: {reason}", use.span) from error
+    if why := unfit(sets):
+        raise broken(use, "open", why)
+    if len(sets.train.labels) < 2:
+        raise fail("E070", f"`{use.word}` has fewer than two images to train on", use.span)
+    if not len(sets.test.labels):
+        raise fail("E070", f"`{use.word}` has no image to evaluate by", use.span)
+    for part in (sets.train, sets.test):
+        if not 0 <= int(part.labels.min()) <= int(part.labels.max()) < sets.classes:
+            raise fail("E070", f"`{use.word}` has labels that are none of its {sets.classes} classes", use.span)
+    if sets.classes < 2:
+        raise fail("E070", f"`{use.word}` has fewer than two classes to tell apart", use.span)
+    return sets
+
+
+def plan_of(recipe: str | Path | Source | Plan | Program, statements: tuple[str, ...], vocabulary: Vocabulary) -> Plan:
+    """The plan that a run of something follows; it has data."""
+    if isinstance(recipe, Program):
+        recipe = recipe.plan
+    if isinstance(recipe, Plan):
+        if recipe.images and not statements:
+            return recipe
+        return bind([*recipe.sources, *override(statements)], recipe.vocabulary or vocabulary, data=True)
+    return bind([source_from(recipe), *override(statements)], vocabulary, data=True)
+
+
+def prepare(plan: Plan, compiled: Program | None = None) -> tuple[Sets, Program]:
+    """The images of a plan and its program, which fit each other (else E071).
+
+    A program that was compiled from this very plan is taken as it is: training begins from its model's weights.
+    """
+    sets = open_sets(plan)
+    if compiled is not None and compiled.plan is plan and compiled.device != "meta":
+        program = compiled
+    else:
+        program = lower(plan, base=compiled.module if compiled else None)
+    fit_classes(program, sets.classes)
+    return sets, program
+
+
+def fit_classes(program: Program, classes: int) -> None:
+    """Raise `RecipeError` (E071) where a model has fewer outputs than the images have classes."""
+    if program.classes < classes:
+        message = f"the model has {program.classes} outputs, and the data {classes} classes"
+        raise fail("E071", message, program.plan.base.span)

@@ -1,0 +1,178 @@
+"""What a training tells: a live display on a terminal, plain lines elsewhere, and pictures of the curves."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from recipe.base.wording import duration, plural
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
+    from recipe.compiler.program import Program
+
+
+class Quiet:
+    """A listener that says nothing; the base of those that do."""
+
+    def note(self, text: str) -> None: ...
+    def start(self, program: Program, folder: Path, step: int, steps: int, steps_per_epoch: int) -> None: ...
+    def step(self, step: int, loss: float, top1: float, rate: float, speed: float) -> None: ...
+    def epoch(self, number: int, result: dict[str, float]) -> None: ...
+    def stop(self) -> None: ...
+
+
+Listener = Quiet
+
+
+def heading(program: Program) -> list[str]:
+    """What is trained, in two or three lines."""
+    costs, data = program.costs, program.plan.images
+    where = f"{data.word}, " if data else ""
+    lines = [
+        f"{program.plan.model}: {costs.params:,} params, {costs.macs / 1e9:.3g} G MACs at {costs.size}×{costs.size}; "
+        f"{where}{program.classes} classes"
+    ]
+    changed = [step.note for step in program.steps if not step.word.startswith("init")]
+    return lines + changed
+
+
+def closing(summary: dict[str, Any]) -> str:
+    """The end of a run in one line."""
+    top5 = f", top-5 {summary['top5']:.2%}" if "top5" in summary else ""
+    speed = f" at {summary['images_per_second']:.0f} images/s" if summary["images_per_second"] else ""
+    return (
+        f"top-1 {summary['top1']:.2%}{top5}, loss {summary['loss']:.4f} on held-out images "
+        f"after {plural(summary['epochs'], 'epoch')}, {duration(summary['seconds'])}{speed}"
+    )
+
+
+class Plain(Quiet):
+    """A line for each epoch, for logs."""
+
+    def __init__(self, file: TextIO | None = None) -> None:
+        self.file = file or sys.stderr
+        self.seen: tuple[float, float, float, float] = (0, 0, 0, 0)
+        self.total = self.per_epoch = self.first = 0
+        self.began = time.monotonic()
+
+    def _say(self, text: str) -> None:
+        print(text, file=self.file, flush=True)
+
+    def note(self, text: str) -> None:
+        self._say(text)
+
+    def start(self, program: Program, folder: Path, step: int, steps: int, steps_per_epoch: int) -> None:
+        self.total, self.per_epoch, self.first, self.began = steps, steps_per_epoch, step, time.monotonic()
+        for line in heading(program):
+            self._say(line)
+        begin = f" from step {step}" if step else ""
+        self._say(f"training {steps} steps, {steps_per_epoch} an epoch{begin}; folder {folder}")
+
+    def step(self, step: int, loss: float, top1: float, rate: float, speed: float) -> None:
+        self.seen = (loss, top1, rate, speed)
+        if step % 100 == 0 and step % self.per_epoch:
+            self._say(f"step {step}/{self.total}: loss {loss:.4f}, lr {rate:.4g}, {speed:.0f} images/s")
+
+    def epoch(self, number: int, result: dict[str, float]) -> None:
+        loss, _, rate, speed = self.seen
+        done = number * self.per_epoch
+        left = (time.monotonic() - self.began) / max(1, done - self.first) * (self.total - done)
+        self._say(
+            f"epoch {number}/{self.total // self.per_epoch}: top-1 {result['top1']:.2%}, "
+            f"held-out loss {result['loss']:.4f}, "
+            f"training loss {loss:.4f}, lr {rate:.4g}, {speed:.0f} images/s, {duration(left)} left"
+        )
+
+
+class Live(Quiet):
+    """A progress display with loss, top-1, learning rate, images/s and time left, for terminals."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self.console = Console(stderr=True)
+        self.bar: Bar | None = None
+        self.per_epoch = 1
+        self.top1 = "–"
+        self.smooth: float | None = None
+
+    def note(self, text: str) -> None:
+        self.console.print(text, markup=False, highlight=False, style="yellow")
+
+    def start(self, program: Program, folder: Path, step: int, steps: int, steps_per_epoch: int) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        for line in heading(program):
+            self.console.print(line, markup=False, highlight=False)
+        self.console.print(f"folder {folder}", markup=False, highlight=False, style="dim")
+        self.per_epoch, self.top1, self.smooth = steps_per_epoch, "–", None
+        self.bar = Progress(
+            TextColumn("epoch {task.fields[epoch]}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn(
+                "loss {task.fields[loss]}  top-1 {task.fields[top1]}  lr {task.fields[lr]}  {task.fields[speed]} img/s"
+            ),
+            TimeRemainingColumn(),
+            console=self.console,
+        )
+        self.bar.add_task("train", total=steps, completed=step, epoch=1, loss="–", top1="–", lr="–", speed="–")
+        self.bar.start()
+
+    def step(self, step: int, loss: float, top1: float, rate: float, speed: float) -> None:
+        assert self.bar is not None
+        self.smooth = loss if self.smooth is None else 0.9 * self.smooth + 0.1 * loss
+        self.bar.update(
+            self.bar.tasks[0].id,
+            completed=step,
+            epoch=(step - 1) // self.per_epoch + 1,
+            loss=f"{self.smooth:.3f}",
+            top1=self.top1,
+            lr=f"{rate:.3g}",
+            speed=f"{speed:.0f}",
+        )
+
+    def epoch(self, number: int, result: dict[str, float]) -> None:
+        self.top1 = f"{result['top1']:.2%}"
+
+    def stop(self) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+
+
+def pictures(folder: Path) -> None:
+    """Draw `curves.png` from `metrics.jsonl`: loss, accuracy and learning rate over the epochs."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    from recipe.runs.reader import measured
+
+    lines = measured(folder)
+    train = [line for line in lines if line["kind"] == "train"]
+    held_out = [line for line in lines if line["kind"] == "evaluation"]
+    figure = Figure(figsize=(12, 3.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    loss, accuracy, rate = figure.subplots(1, 3)
+    loss.plot(
+        [x["epoch"] for x in train], [x["loss"] for x in train], color="tab:blue", alpha=0.35, lw=1, label="training"
+    )
+    loss.plot(
+        [x["epoch"] for x in held_out], [x["loss"] for x in held_out], color="tab:orange", marker=".", label="held out"
+    )
+    loss.set(title="loss", xlabel="epoch")
+    loss.legend()
+    accuracy.plot([x["epoch"] for x in train], [100 * x["top1"] for x in train], color="tab:blue", alpha=0.35, lw=1)
+    accuracy.plot([x["epoch"] for x in held_out], [100 * x["top1"] for x in held_out], color="tab:orange", marker=".")
+    accuracy.set(title="top-1 (%)", xlabel="epoch")
+    rate.plot([x["epoch"] for x in train], [x["lr"] for x in train], color="tab:green")
+    rate.set(title="learning rate", xlabel="epoch", ylim=(0, None))
+    for axes in (loss, accuracy, rate):
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+    from recipe.base import files
+
+    files.write(folder / "curves.png", lambda file: figure.savefig(file, format="png", dpi=110))

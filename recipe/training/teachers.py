@@ -1,0 +1,138 @@
+"""The teachers of a plan: found among finished runs, or trained first."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import attrs
+import torch
+from torch import Tensor
+
+from recipe.base.errors import RecipeError, fail
+from recipe.compiler.lower import lower, smallest
+from recipe.compiler.program import Program
+from recipe.devices.distributed import Ranks
+from recipe.devices.precision import precision
+from recipe.graph.shapes import propagate
+from recipe.language.recipe_input import read
+from recipe.plan.bind import bad_teacher, bind
+from recipe.plan.plan import Plan
+from recipe.plugins.fields import RecipeFile
+from recipe.plugins.loss_context import Teach
+from recipe.plugins.uses import Use
+from recipe.plugins.vocabulary import Vocabulary
+from recipe.runs.reader import finished_run
+from recipe.training.reporting import Listener
+
+
+def find_teachers(
+    plan: Plan,
+    classes: int,
+    near: Path,
+    device: torch.device,
+    vocabulary: Vocabulary,
+    train: Callable[[Plan, Path], object],
+    listener: Listener,
+    ranks: Ranks,
+) -> Teach:
+    """For the digest of each teacher of a plan, the function from inputs (N, 3, H, W) to its logits (N, K).
+
+    A finished run in the folder ``near`` is used; where there is none, ``train`` makes one. A teacher that tells
+    another number of classes apart is refused (E072).
+    """
+    teach: dict[str, Callable[[Tensor], Tensor]] = {}
+    for path, program in teachers_of(plan, classes, vocabulary):
+        teacher = program.plan
+        folder = ranks.decide(partial(finished_run, near, teacher.digest))
+        if folder is None:
+            listener.note(f"teacher {path.name}: no finished run in {near}, so it is trained first")
+            folder = near / f"{path.stem}-{teacher.digest[:8]}"
+            train(teacher, folder)
+        else:
+            listener.note(f"teacher {path.name}: using the finished run {folder}")
+        seen, own = teacher.images, plan.images
+        if seen and own and seen.statement() != own.statement():
+            listener.note(f"teacher {path.name} learnt from `{seen.statement()}`, and sees the student's images here")
+        teach[teacher.digest] = _teacher(program, folder, device, ranks)
+    return teach
+
+
+def teachers_of(plan: Plan, classes: int, vocabulary: Vocabulary) -> list[tuple[Path, Program]]:
+    """The path and the program of each teacher that a plan names; each tells as many classes apart as the student."""
+    found = []
+    for use, path, teacher in named_teachers(plan, vocabulary):
+        with _told(plan, use, path):
+            program = lower(teacher)
+        if program.classes != classes:
+            message = f"the teacher `{path.name}` tells {program.classes} classes apart, the student {classes}"
+            raise fail("E072", message, use.span)
+        size = _image_size(plan)
+        try:
+            for side in {smallest(plan, size), size}:
+                propagate(program.structure, side, path.name)
+        except RecipeError as error:  # told now, not after hours of training
+            raise RecipeError(*(attrs.evolve(d, span=use.span) for d in error.diagnostics)) from None
+        found.append((path, program))
+    return found
+
+
+def named_teachers(plan: Plan, vocabulary: Vocabulary) -> list[tuple[Use, Path, Plan]]:
+    """The teachers that a plan names: which trick does, the path of the recipe, and its plan."""
+    found = []
+    for use in plan.uses:
+        for value in use.values.values():
+            if isinstance(value, RecipeFile):
+                path = Path(value.path)
+                with _told(plan, use, path):
+                    found.append((use, path, bind([read(path)], vocabulary, data=True)))
+    return found
+
+
+@contextlib.contextmanager
+def _told(plan: Plan, use: Use, path: Path) -> Iterator[None]:
+    """Tell of a teacher's errors as those of a file that a recipe names."""
+    try:
+        yield
+    except RecipeError as error:
+        raise bad_teacher(path.name, path, use.span, error.diagnostics, plan.sources) from None
+
+
+def _image_size(plan: Plan) -> int:
+    assert plan.images is not None
+    return int(plan.images.values["size"])
+
+
+def _teacher(program: Program, folder: Path, device: torch.device, ranks: Ranks) -> Callable[[Tensor], Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    def packed() -> bytes:
+        try:
+            return (folder / "model.safetensors").read_bytes()
+        except OSError:
+            return b""
+
+    try:
+        program.model.load_state_dict(load(ranks.decide(packed)))
+    except (OSError, RuntimeError, SafetensorError) as error:
+        help = f"remove the folder {folder}, and the teacher is trained again"
+        raise fail("E001", f"the teacher's weights in `{folder}` can't be read", help=help) from error
+    return teaching(program, device)
+
+
+def teaching(program: Program, device: torch.device) -> Callable[[Tensor], Tensor]:
+    """The function from inputs (N, 3, H, W) to a teacher's logits (N, K), with the weights that it has."""
+    plan = program.plan
+    layout = torch.channels_last if plan.training.channels_last else torch.contiguous_format
+    model = program.model.to(device=device, memory_format=layout).eval()  # type: ignore[call-overload]
+    chosen = precision(plan.training.precision, device)
+
+    @torch.no_grad()
+    def teach(inputs: Tensor) -> Tensor:
+        with chosen.autocast():
+            return model(inputs).float()  # type: ignore[no-any-return]
+
+    return teach

@@ -1,0 +1,340 @@
+"""What a training holds and how one step changes it: learning rate, parameter groups, average, evaluation."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import attrs
+import torch
+from torch import Tensor, fx, nn
+
+from recipe.base.diagnostics import Diagnostic
+from recipe.base.errors import Diverged, fail
+from recipe.compiler.program import Program
+from recipe.data.images import Sets
+from recipe.devices.distributed import Ranks
+from recipe.devices.precision import Precision
+from recipe.devices.sync_batchnorm import synchronised
+from recipe.plan.plan import Plan
+from recipe.plan.schedule import learning_rate
+from recipe.plugins.calling import ask, placed
+from recipe.plugins.fingerprint import code_of_plugins
+from recipe.plugins.loss_context import Teach
+from recipe.plugins.progress import Progress
+from recipe.training.average import Average
+from recipe.training.loading import Batch, InOrder, Steps, ahead, load, share
+from recipe.training.meters import Meter
+from recipe.training.objective import Preparation, objective
+from recipe.training.step import compiling, parts, set_seed, step_seed
+from recipe.training.tensors import restored
+from recipe.training.update import Update, lay_out
+
+
+@attrs.define(eq=False)
+class Trainer:
+    """All that a training holds: its state, and the pure functions that change it."""
+
+    plan: Plan
+    sets: Sets
+    device: torch.device
+    precision: Precision
+    model: fx.GraphModule
+    parallel: nn.Module
+    """The model as it is compiled, and shares its gradients."""
+    update: Update
+    average: Average | None
+    prepare: Preparation
+    loss_of: Callable[[Any, Tensor, Tensor], tuple[Tensor, Tensor]]
+    steps_per_epoch: int
+    identity: str
+    ranks: Ranks
+    micro: int | None
+    step: int = 0
+    unread: list[tuple[int, str]] = attrs.field(factory=list)
+    """The images that the last evaluation could not decode, by number, and why."""
+
+    @classmethod
+    def make(
+        cls,
+        program: Program,
+        sets: Sets,
+        device: torch.device,
+        chosen: Precision,
+        teach: Teach,
+        ranks: Ranks | None = None,
+    ) -> Trainer:
+        plan, training, ranks = program.plan, program.training, ranks or Ranks()
+        layout = torch.channels_last if training.channels_last else torch.contiguous_format
+        model = copy.deepcopy(program.model).to(device=device, memory_format=layout)  # type: ignore[call-overload]
+        averaging = plan.hooked("average")
+        averaged = copy.deepcopy(model) if averaging else None
+        if training.synchronised and ranks.several:
+            model = synchronised(model, device)
+        average = Average.of(averaged, model, averaging[0]) if averaged is not None else None
+        compiled = training.compile_mode is not None
+        # A graph for each size of batch, so that what is computed does not depend on which one came first; of images
+        # that grow there would be too many.
+        dynamic = None if plan.hooked("resolution") else False
+        made = torch.compile(model, mode=training.compile_mode, dynamic=dynamic) if compiled else model
+        parallel = ranks.wrap(made)  # type: ignore[arg-type]
+        return cls(
+            plan=plan,
+            sets=sets,
+            device=device,
+            precision=chosen,
+            model=model,
+            parallel=parallel,
+            update=Update.make(plan, model, chosen, device),
+            average=average,
+            prepare=Preparation.of(plan, sets, program.classes, device),
+            loss_of=objective(plan, teach),
+            steps_per_epoch=training.steps(len(sets.train.labels)),
+            identity=program.identity,
+            ranks=ranks,
+            micro=training.micro,
+        )
+
+    @property
+    def evaluated(self) -> fx.GraphModule:
+        """The model that is evaluated and kept: the average where there is one."""
+        return self.average.model if self.average else self.model
+
+    @property
+    def total_steps(self) -> int:
+        return self.plan.training.epochs * self.steps_per_epoch
+
+    def progress(self) -> Progress:
+        training = self.plan.training
+        return Progress(self.step, self.steps_per_epoch, training.epochs, training.warmup)
+
+    def state(self) -> dict[str, Any]:
+        """All that a training needs to go on, bit by bit."""
+        return {
+            "digest": self.identity,
+            "plugins": code_of_plugins(self.plan.uses),
+            "step": self.step,
+            "steps_per_epoch": self.steps_per_epoch,
+            "training_images": len(self.sets.train.labels),
+            "micro": self.micro,
+            "model": self.model.state_dict(),
+            "optimizer": self.update.optimizer.state_dict(),
+            "optimizer_kind": type(self.update.optimizer).__name__,
+            "scaler": self.update.scaler.state_dict(),
+            "average": self.average.model.state_dict() if self.average else None,
+        }
+
+    def restore(self, state: dict[str, Any], changed: bool = False) -> list[str]:
+        """Take up a state; of a changed recipe, what fits, and a line on what does not."""
+        notes = []
+        self.model.load_state_dict(state["model"])
+        if changed and state["optimizer_kind"] != type(self.update.optimizer).__name__:
+            notes.append(f"the optimizer begins anew: its state was that of {state['optimizer_kind']}")
+        else:
+            self._restore_optimizer(state["optimizer"], changed, notes)
+        if state["scaler"] and self.update.scaler.is_enabled():  # none of a run that began where fp16 is substituted
+            self.update.scaler.load_state_dict(state["scaler"])
+        if self.average:
+            self.average.model.load_state_dict(state["average"] or state["model"])
+        self.step, per_epoch = state["step"], state["steps_per_epoch"]
+        images, before = len(self.sets.train.labels), state["training_images"]
+        if per_epoch != self.steps_per_epoch or before != images:
+            self.step = state["step"] // per_epoch * self.steps_per_epoch
+            now = f"there are {images} training images now, not {before}"
+            if before == images:
+                now = f"an epoch has {self.steps_per_epoch} steps now, not {per_epoch}"
+            notes.append(f"{now}: the epoch begins anew")
+        if state["micro"] and self.plan.training.micro_auto:
+            self.micro = state["micro"]
+        return notes
+
+    def _restore_optimizer(self, state: dict[str, Any], changed: bool, notes: list[str]) -> None:
+        if changed and [group["names"] for group in state["param_groups"]] != [
+            group["names"] for group in self.update.optimizer.param_groups
+        ]:
+            notes.append("the optimizer begins anew: its groups of parameters are others")
+            return
+        options = [
+            {name: value for name, value in group.items() if name != "params"}
+            for group in self.update.optimizer.param_groups
+        ]
+        self.update.optimizer.load_state_dict(state)
+        lay_out(self.update.optimizer)
+        if changed:
+            for group, mine in zip(self.update.optimizer.param_groups, options, strict=True):
+                group.update(mine)
+
+    def batches(self) -> Iterator[Batch]:
+        """This process's shares of the batches to come, on its device."""
+        boxes = self.plan.hooked("box")
+        boxer = partial(ask, boxes[0], "box") if boxes else None
+        steps = Steps(self.sets.train, self.plan.training, boxer, self.skips, self.ranks.rank, self.ranks.world)
+        yield from self._loaded(steps, range(self.step, self.total_steps))
+
+    def _loaded(self, dataset: Steps | InOrder, numbers: range) -> Iterator[Batch]:
+        """Batches by their numbers, on this device. What is wrong with the images is told at their place."""
+        use = self.plan.images
+        with placed(use.span if use else None):
+            loaded = load(dataset, numbers, self.images["workers"], pin=self.device.type == "cuda")
+            yield from ahead(loaded, self.device)
+
+    def train_step(self, batch: Batch, meter: Meter) -> float:
+        """One update from one batch; gives the learning rate it used.
+
+        An update is not made where loss or gradients are not finite; `finite` tells.
+        """
+        training = self.plan.training
+        progress = self.progress()
+        rate = learning_rate(self.plan, progress)
+        for group in self.update.optimizer.param_groups:
+            group["lr"] = rate
+        inputs, targets = self.prepare(batch)
+        inputs = self._sized(inputs, progress)
+        if training.channels_last:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        frozen = self.update.frozen(progress)
+        if frozen:
+            self._demand(frozen)
+        seen = self._backward(inputs, targets, batch, meter, frozen)
+        if (aside := self.update.steps_aside()) is not None:
+            self.update.guard.look(self.step, seen, () if self.update.scaler.is_enabled() else self.update.gradients)
+            seen = self._backward_aside(aside, inputs, targets, batch, frozen)
+        if frozen:
+            self._demand(frozenset())
+        self.update.make_step(self.step, seen, progress)
+        if not training.synchronised:  # running statistics, which each process has of its share
+            part = len(batch.indices) / batch.total if batch.counted and batch.total else 0.0
+            self.ranks.average_((tensor for tensor in self.model.buffers() if tensor.is_floating_point()), part)
+        if self.average:
+            self.average.update(progress)
+        self.step += 1
+        return rate
+
+    def _demand(self, frozen: frozenset[str]) -> None:
+        """Compute no gradients of frozen parameters; not with several processes, which wait for every gradient, nor
+        with `compile`, whose graph is fixed."""
+        if self.ranks.several or self.plan.training.compile_mode is not None:
+            return
+        for name, weight in zip(self.update.names, self.update.weights, strict=True):
+            weight.requires_grad_(name not in frozen)
+
+    def _sized(self, inputs: Tensor, progress: Progress) -> Tensor:
+        """Inputs (N, 3, H, W) at the resolution that a trick chooses for a step."""
+        for use in self.plan.hooked("resolution"):
+            side = int(ask(use, "resolution", inputs.shape[-1], progress))
+            if side != inputs.shape[-1]:
+                inputs = nn.functional.interpolate(inputs, (side, side), mode="bilinear", antialias=True)
+        return inputs
+
+    def _backward_aside(
+        self, steps: list[Tensor], inputs: Tensor, targets: Tensor, batch: Batch, frozen: frozenset[str]
+    ) -> Tensor:
+        """The gradients at weights that are some steps aside; weights and buffers are what they were, to the bit."""
+        moved = [weight for weight in self.update.weights if weight.grad is not None]
+        with restored(lambda: [*(weight.detach() for weight in moved), *self.model.buffers()]):
+            torch._foreach_add_([weight.detach() for weight in moved], steps)
+            self.update.forget_gradients()
+            return self._backward(inputs, targets, batch, None, frozen)
+
+    def _backward(
+        self, inputs: Tensor, targets: Tensor, batch: Batch, meter: Meter | None, frozen: frozenset[str]
+    ) -> Tensor:
+        """The gradients of a batch, part by part; the sum of the parts' losses."""
+        # For dropout and the like.
+        set_seed(step_seed(self.plan.training.seed, self.step, self.ranks.rank), self.device)
+        seen: Tensor | None = None
+        # Gradients are averaged over processes, each of which holds the share of the whole batch's mean.
+        weight = self.ranks.world / (batch.total or len(inputs)) if batch.counted else 0.0
+        cut = parts(inputs, targets, self.micro, self.even(batch.total))
+        for place, (x, y) in enumerate(cut, 1):
+            with self.ranks.accumulating(self.parallel, more=place < len(cut)):
+                try:
+                    with compiling(), self.precision.autocast():
+                        outputs = self.parallel(x)
+                except ValueError as error:  # batch normalisation of a single value
+                    help = "take larger batches or larger images"
+                    raise fail("E103", f"the model can't train on a batch of {len(x)}: {error}", help=help) from error
+                loss, logits = self.loss_of(outputs, y, x)
+                part = len(x) * weight
+                own = loss if part == 1.0 else loss * part
+                with compiling():
+                    self.update.scaler.scale(self.update.kept_back(own)).backward()  # type: ignore[no-untyped-call]
+            if batch.counted and meter is not None:
+                meter.add(loss, logits, y)
+            seen = loss.detach() if seen is None else seen + loss.detach()
+        if frozen:
+            for name, parameter in zip(self.update.names, self.update.weights, strict=True):
+                if name in frozen:
+                    parameter.grad = None
+        assert seen is not None
+        return seen
+
+    def even(self, total: int) -> int | None:
+        """The number of parts that each process cuts its share of a batch into, where all must take the same steps."""
+        if not (self.plan.training.synchronised and self.ranks.several and self.micro):
+            return None
+        shares = (share(total, rank, self.ranks.world) for rank in range(self.ranks.world))
+        sizes = [one.stop - one.start or 2 for one in shares]
+        return min(-(-max(sizes) // self.micro), *sizes)
+
+    def finite(self) -> None:
+        """Raise `Diverged` where a step since the last look had something that is not finite."""
+        found = self.update.guard.read(self.update.names)
+        told = [one for one in self.ranks.gather(found) if one is not None]
+        if told:
+            step, cause = min(told)
+            raise Diverged(Diagnostic("E112", f"the training diverged at step {step + 1}: {cause}"))
+
+    def held_out(self) -> InOrder:
+        """The test images, in batches."""
+        return InOrder(self.sets.test, min(self.micro or self.plan.training.batch, 256), self.skips)
+
+    @torch.no_grad()
+    def logits(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """What the evaluated model makes of a batch of test images, (N, K), and their class numbers (N,)."""
+        inputs, labels = self.prepare.plain(batch)
+        if self.plan.training.channels_last:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        with self.precision.autocast():
+            return self.evaluated(inputs).float(), labels
+
+    @torch.no_grad()
+    def evaluate(self, stop: Callable[[], bool] = lambda: False) -> dict[str, float] | None:
+        """Mean loss and accuracy over every test image that can be read; None where it was stopped."""
+        self.evaluated.eval()
+        images = self.held_out()
+        mine = range(self.ranks.rank, len(images), self.ranks.world)
+        meter, stopped = Meter.on(self.device, top5=self.sets.classes > 5), False
+        skipped: list[tuple[int, str]] = []
+        for part in self._loaded(images, mine):
+            skipped += part.skipped
+            stopped = stop()
+            if stopped:
+                break
+            if not part.counted:
+                continue
+            logits, labels = self.logits(part)
+            meter.add(nn.functional.cross_entropy(logits, labels), logits, labels)
+        self.model.train()
+        told = self.ranks.gather((stopped, skipped))
+        found = meter.read(self.ranks)
+        if any(one for one, _ in told):
+            return None
+        self.unread = [one for _, more in told for one in more]
+        if not meter.fresh:
+            raise fail("E070", "no image that is held out can be read, so nothing can be evaluated")
+        return found
+
+    @property
+    def skips(self) -> bool:
+        """Whether images that can't be decoded are passed over."""
+        return self.images.get("on_error") == "skip"
+
+    @property
+    def images(self) -> dict[str, Any]:
+        """The values of the trick that opens the images."""
+        use = self.plan.images
+        assert use is not None
+        return use.values

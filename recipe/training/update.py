@@ -1,0 +1,168 @@
+"""From gradients to an update: what tricks make of the gradients, the guard, the loss scaler and the optimizer."""
+
+from __future__ import annotations
+
+import attrs
+import torch
+from torch import Tensor, nn
+
+from recipe.base.errors import fail
+from recipe.compiler.parameter_groups import parameter_groups
+from recipe.devices.precision import Precision
+from recipe.plan.plan import Plan
+from recipe.plugins.calling import ask, broken, fault_of
+from recipe.plugins.progress import Progress
+from recipe.plugins.uses import Use
+from recipe.training.meters import Guard
+
+STEP = "the optimizer's step"
+
+
+@attrs.define(eq=False)
+class Update:
+    """What changes the weights, and the tricks that have a say in it."""
+
+    plan: Plan
+    optimizing: Use
+    """The trick that made the optimizer."""
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    guard: Guard
+    names: tuple[str, ...]
+    """The parameters that train, in the order of the optimizer's groups."""
+    network: tuple[str, ...]
+    """The same in the order of the network."""
+    weights: tuple[nn.Parameter, ...]
+    """The parameters, in the order of ``names``."""
+
+    @classmethod
+    def make(cls, plan: Plan, model: nn.Module, precision: Precision, device: torch.device) -> Update:
+        groups = parameter_groups(plan, model)
+        optimizing = plan.hooked("optimize")[0]
+        optimizer = ask(optimizing, "optimize", groups, plan.training.rate)
+        _begin_momentum(optimizer)
+        names = tuple(name for group in groups for name in group["names"])
+        return cls(
+            plan=plan,
+            optimizing=optimizing,
+            optimizer=optimizer,
+            scaler=torch.amp.GradScaler(device.type, enabled=precision.scaled),
+            guard=Guard.on(device, len(names)),
+            names=names,
+            network=tuple(name for name, parameter in model.named_parameters() if parameter.requires_grad),
+            weights=tuple(parameter for group in groups for parameter in group["params"]),
+        )
+
+    def frozen(self, progress: Progress) -> frozenset[str]:
+        """The parameters that do not train at a step."""
+        found: set[str] = set()
+        for use in self.plan.hooked("frozen"):
+            told = {*ask(use, "frozen", self.network, progress)}
+            wrong = sorted(told - {*self.network})
+            if wrong or told == {*self.network}:
+                why = f"there is no parameter `{wrong[0]}`" if wrong else "it freezes every parameter"
+                raise broken(use, "frozen", why)
+            found |= told
+        if found and found == {*self.network}:
+            raise fail("E102", "the model has no parameter that trains: together the tricks freeze all of them")
+        return frozenset(found)
+
+    def steps_aside(self) -> list[Tensor] | None:
+        """How far a trick wants the gradients taken from the weights; None where no trick wants that."""
+        uses = self.plan.hooked("perturb")
+        if not uses:
+            return None
+        weights, gradients = self._trained()
+        weights = [weight.detach() for weight in weights]
+        if self.scaler.is_enabled() and self.scaler._scale is not None:
+            gradients = [*torch._foreach_div(gradients, self.scaler._scale.to(gradients[0].dtype))]
+        steps = ask(uses[0], "perturb", weights, gradients)
+        # Where gradients are not finite no update will be made, and the weights must stay what they are.
+        return [torch.nan_to_num(step, nan=0.0, posinf=0.0, neginf=0.0) for step in steps]
+
+    def make_step(self, step: int, loss: Tensor, progress: Progress) -> None:
+        """Let the optimizer change the weights, where loss and gradients are finite; then forget the gradients."""
+        optimizer, guard = self.optimizer, self.guard
+        if self.scaler.is_enabled():  # which looks at the gradients, and absorbs those that its scale makes infinite
+            scale = self.scaler._scale
+            guard.look(step, loss, hopeless=None if scale is None else scale < 1.0)
+            self._adjust(step, loss, progress)
+            with fault_of(self.optimizing, STEP):
+                self.scaler.step(optimizer)
+            self.scaler.update()
+        else:
+            guard.look(step, loss, self.gradients)
+            self._adjust(step, loss, progress)
+            if getattr(optimizer, "_step_supports_amp_scaling", False) and "fused" in optimizer.defaults:
+                optimizer.found_inf, optimizer.grad_scale = guard.broken, None  # type: ignore[attr-defined]
+                with fault_of(self.optimizing, STEP):
+                    optimizer.step()
+            elif not guard.broken:
+                with fault_of(self.optimizing, STEP):
+                    optimizer.step()
+        self.forget_gradients()
+
+    @property
+    def gradients(self) -> list[Tensor | None]:
+        return [weight.grad for weight in self.weights]
+
+    def kept_back(self, loss: Tensor) -> Tensor:
+        """The loss; for a loss scaler one without a number where no update may be made, which makes it skip that."""
+        if not self.scaler.is_enabled():
+            return loss
+        with torch.no_grad():
+            sound = loss.isfinite() & (self.guard.broken == 0)
+            factor = torch.where(sound, 1.0, torch.nan)
+        return loss * factor
+
+    def _trained(self) -> tuple[list[Tensor], list[Tensor]]:
+        """The weights that have a gradient, and these gradients."""
+        pairs = [(weight, gradient) for weight in self.weights if (gradient := weight.grad) is not None]
+        return [weight for weight, _ in pairs], [gradient for _, gradient in pairs]
+
+    def forget_gradients(self) -> None:
+        for weight in self.weights:
+            weight.grad = None
+
+    @torch.no_grad()
+    def _adjust(self, step: int, loss: Tensor, progress: Progress) -> None:
+        """Let tricks change the gradients; what they break is looked at as the gradients themselves are."""
+        uses = self.plan.hooked("adjust")
+        if not uses:
+            return
+        scaled = self.scaler.is_enabled()
+        if scaled:
+            self.scaler.unscale_(self.optimizer)
+        weights, gradients = self._trained()
+        for use in uses:
+            changed = ask(use, "adjust", gradients, weights, progress)
+            if changed is not gradients:
+                torch._foreach_copy_(gradients, [*changed])
+        if not scaled:
+            self.guard.look(step, loss, self.gradients)
+            return
+        found_inf: Tensor
+        (found_inf,) = self.scaler._per_optimizer_states[id(self.optimizer)]["found_inf_per_device"].values()
+        absorbed = found_inf.squeeze() > 0
+        self.guard.look(step, loss, self.gradients, absorbed=absorbed)
+        found_inf.copy_(torch.maximum(found_inf, self.guard.broken.to(found_inf)))
+
+
+def _begin_momentum(optimizer: torch.optim.Optimizer) -> None:
+    """Let momentum begin at zero, which changes no update.
+
+    A fused SGD whose first update is not made, for an infinite gradient, would go on from memory that nobody set.
+    """
+    for group in optimizer.param_groups:
+        if isinstance(optimizer, torch.optim.SGD) and group["momentum"] and not group["dampening"]:
+            for parameter in group["params"]:
+                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+
+
+def lay_out(optimizer: torch.optim.Optimizer) -> None:
+    """Give what an optimizer keeps of each parameter the layout of that parameter: fused ones pair them by memory."""
+    for parameter in (one for group in optimizer.param_groups for one in group["params"]):
+        state = optimizer.state.get(parameter, {})
+        for name, value in state.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape and value.stride() != parameter.stride():
+                state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
