@@ -8,7 +8,7 @@ A trick is a class with a docstring, typed fields and some of the hooks of `Tric
 
         epochs: float = number(help="length, in epochs", minimum=0)
 
-        def factor(self, progress): ...
+        def lr_factor(self, progress): ...
 
 It is found through an entry point of the group ``recipe.tricks`` whose name is its words with a dot between them
 (``lr.warmup``), so that a recipe loads only what it uses. A trick's module must not import torch at its top: what only
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from recipe.data.images import Files, Images, InMemory, Sets, in_memory
     from recipe.graph.net import Block, Net
     from recipe.graph.shapes import on_meta
-    from recipe.plugins.loss_context import Judged
+    from recipe.plugins.loss_context import LossContext
 
 __all__ = [
     "API_VERSION",
@@ -54,8 +54,8 @@ __all__ = [
     "InMemory",
     "Initialise",
     "Insert",
-    "Judged",
     "Layer",
+    "LossContext",
     "Net",
     "PlanView",
     "Progress",
@@ -90,7 +90,7 @@ _LAZY = {
     "InMemory": "recipe.data.images",
     "Sets": "recipe.data.images",
     "in_memory": "recipe.data.images",
-    "Judged": "recipe.plugins.loss_context",
+    "LossContext": "recipe.plugins.loss_context",
     "on_meta": "recipe.graph.shapes",
     "safetensors_shapes": "recipe.compiler.weights",
 }

@@ -14,12 +14,14 @@ from unittest import mock
 
 import attrs
 
-import recipe.plan.bind
 import recipe.cli
-import recipe.syntax
+import recipe.language.parser
+import recipe.language.recipe_input
+import recipe.plan.bind
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import RecipeError
 from recipe.base.source import Source
+from recipe.language.ast import Recipe
 from recipe.plan.plan import Plan
 from recipe.plugins.trick import Trick
 from recipe.plugins.vocabulary import Offer, Vocabulary
@@ -76,9 +78,9 @@ def vocabulary_with(*tricks: type[Trick]) -> Vocabulary:
     return words
 
 
-def parse(text: str) -> recipe.syntax.Recipe:
+def parse(text: str) -> Recipe:
     """The syntax of a text without errors."""
-    found, wrong = recipe.syntax.parse(Source("<test>", text, Path.cwd()))
+    found, wrong = recipe.language.parser.parse(Source("<test>", text, Path.cwd()))
     assert not wrong, wrong
     return found
 
@@ -86,7 +88,7 @@ def parse(text: str) -> recipe.syntax.Recipe:
 def sources(text: str | Path, *statements: str, folder: Path | None = None) -> list[Source]:
     """A recipe, from its text or its file, and the statements of a command line over it."""
     folder = folder or Path.cwd()
-    below = recipe.syntax.read(text) if isinstance(text, Path) else Source("<test>", text, folder)
+    below = recipe.language.recipe_input.read(text) if isinstance(text, Path) else Source("<test>", text, folder)
     return [below, Source("<statements>", "\n".join(statements), folder, "override")] if statements else [below]
 
 
@@ -98,7 +100,7 @@ def bind(
     words: Vocabulary | None = None,
 ) -> Plan:
     """The plan of a recipe, from its text or its file, with the statements of a command line laid over it."""
-    return recipe.bind.bind(sources(text, *statements, folder=folder), words or vocabulary(), data=data)
+    return recipe.plan.bind.bind(sources(text, *statements, folder=folder), words or vocabulary(), data=data)
 
 
 def diagnostics(

@@ -115,6 +115,10 @@ def all_tricks() -> list[type[Trick]]:
     return [trick for trick in found if all(map(_is_made_up, trick.declared.fields))]
 
 
+APART = {"compile": "batch micro", "batch micro": "compile"}
+"""Tricks that are refused together with some values: CUDA graphs can't accumulate gradients."""
+
+
 @st.composite
 def meaningful(draw: st.DrawFn) -> list[str]:
     """The statements of a recipe that binds: a base, and tricks that do not clash, in any order."""
@@ -122,7 +126,7 @@ def meaningful(draw: st.DrawFn) -> list[str]:
     chosen, taken = [base], set(base.declared.writes) & EXCLUSIVE.keys()
     for trick in draw(st.permutations(others))[: draw(st.integers(0, 12))]:
         slots = set(trick.declared.writes) & EXCLUSIVE.keys()
-        if not slots & taken:
+        if not slots & taken and APART.get(trick.declared.word) not in {one.declared.word for one in chosen}:
             chosen.append(trick)
             taken |= slots
     statements = [draw(trick_statements(trick)) for trick in chosen]

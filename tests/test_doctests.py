@@ -9,20 +9,16 @@ import pytest
 
 from tests.helpers import ROOT
 
-CORE = ("syntax", "layout", "layers", "bind", "fields", "registry", "slots", "plan", "source", "diagnostics", "codes")
+LIGHT = ("base", "language", "plugins", "plan", "tricks")
+"""Packages that need no torch."""
 
 
-def _with_examples(folder: str, names: list[str]) -> list[str]:
-    texts = {name: (ROOT / folder / f"{name}.py").read_text("utf-8") for name in names}
-    return [
-        f"recipe.{name}" if folder == "recipe" else f"recipe.tricks.{name}" for name in names if ">>>" in texts[name]
-    ]
+def _with_examples(package: str) -> list[str]:
+    files = sorted((ROOT / "recipe" / package).glob("*.py"))
+    return [f"recipe.{package}.{file.stem}" for file in files if ">>>" in file.read_text("utf-8")]
 
 
-MODULES = [
-    *_with_examples("recipe", list(CORE)),
-    *_with_examples("tricks", sorted(path.stem for path in (ROOT / "tricks").glob("*.py"))),
-]
+MODULES = [name for package in LIGHT for name in _with_examples(package)]
 
 
 def test_there_are_examples() -> None:

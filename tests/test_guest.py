@@ -133,7 +133,7 @@ def test_the_alarm_is_off_when_the_import_has_ended(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(guest, "IMPORT_SECONDS", 0.05)
     monkeypatch.setattr(guest, "AGAIN_SECONDS", 0.05)
     before = signal.getsignal(signal.SIGALRM)
-    with pytest.raises(guest.Endless), guest.importing():
+    with pytest.raises(guest.ImportTimeout), guest.importing():
         signal.pause()
     assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
     assert signal.getsignal(signal.SIGALRM) is before

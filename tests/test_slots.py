@@ -118,7 +118,7 @@ def test_clashes(uses: list[Use], code: str, said: str) -> None:
 @pytest.mark.parametrize(
     "uses",
     [
-        [use("a", writes=("inputs", "mix", "loss")), use("b", writes=("inputs", "mix", "loss"))],
+        [use("a", writes=("inputs", "mix", "loss terms")), use("b", writes=("inputs", "mix", "loss terms"))],
         [use("a", writes=("stem",)), use("b", reads=("stem",))],
         [use("a", needs=("b",)), use("b")],
         [use("a", excludes=("c",)), use("b")],

@@ -24,7 +24,7 @@ class Crop(Trick):
     area: float = number(0.08, "smallest part of the image's area", above=0, maximum=1)
     aspect: float = number(4 / 3, "largest ratio of the sides; the smallest is its inverse", minimum=1, maximum=10)
 
-    def box(self, draws: Draws, heights: Floats, widths: Floats) -> Floats:
+    def crop_box(self, draws: Draws, heights: Floats, widths: Floats) -> Floats:
         return random_boxes(draws.uniform(2 * ATTEMPTS + 2), heights, widths, self.area, self.aspect)
 
 

@@ -28,7 +28,7 @@ class NoBias(Trick):
         for found in cumulative(plan, "zero gamma", "no bias decay"):
             yield Evidence("mixed", found.text, found.table)  # the paper keeps it for larger batches
 
-    def group(self, name: str, parameter: torch.Tensor, module: torch.nn.Module) -> Mapping[str, Any]:
+    def param_options(self, name: str, parameter: torch.Tensor, module: torch.nn.Module) -> Mapping[str, Any]:
         of_norm = "Norm" in type(module).__name__
         if of_norm:
             return {"weight_decay": 0.0} if self.norms == "skip" else {}

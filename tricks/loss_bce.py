@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     import torch
 
 
-@trick("loss bce", reads=("targets", "mix"), writes=("criterion",))
+@trick("loss bce", reads=("targets", "mix"), writes=("loss",))
 class BinaryCrossEntropy(Trick):
     """Minimise the binary cross entropy of each class, so that every class is a question of its own."""
 
     reduction: str = choice("mean", "what is taken over the classes", of=("mean", "sum"))
     threshold: float | None = number(None, "targets above it count as 1, the others as 0", minimum=0, below=1)
 
-    def judge(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    def loss(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         loss = binary_cross_entropy(logits, targets, self.threshold)
         return loss * logits.shape[1] if self.reduction == "sum" else loss
 

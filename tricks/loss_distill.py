@@ -15,10 +15,10 @@ from recipe.tricks._paper import stacked
 if TYPE_CHECKING:
     import torch
 
-    from recipe.api import Evidence, Judged, PlanView
+    from recipe.api import Evidence, LossContext, PlanView
 
 
-@trick("loss distill", reads=("targets", "mix"), writes=("loss",))
+@trick("loss distill", reads=("targets", "mix"), writes=("loss terms",))
 class Distill(Trick):
     """Learn from the softened predictions of a teacher, which is another recipe.
 
@@ -37,10 +37,10 @@ class Distill(Trick):
         rows = ("mixup", "both") if mixed else ("smooth", "distill")
         return stacked(plan, *rows, f"distillation with{'' if mixed else 'out'} mixup")
 
-    def penalise(self, judged: Judged) -> torch.Tensor:
-        term = self.soft_weight * distillation(judged.logits, judged.teach(self.teacher.digest), self.temperature)
+    def loss_term(self, context: LossContext) -> torch.Tensor:
+        term = self.soft_weight * distillation(context.logits, context.teach(self.teacher.digest), self.temperature)
         if self.weight != 1:
-            term = term + (self.weight - 1) * judged.loss
+            term = term + (self.weight - 1) * context.loss
         return term
 
 

@@ -33,7 +33,7 @@ class Smooth(Trick):
     def evidence(self, plan: PlanView) -> Iterable[Evidence]:
         return stacked(plan, "cosine", "smooth", "label smoothing")
 
-    def soften(self, targets: torch.Tensor) -> torch.Tensor:
+    def smooth_targets(self, targets: torch.Tensor) -> torch.Tensor:
         return smooth(targets, self.epsilon, self.over == "others")
 
 

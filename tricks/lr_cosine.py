@@ -26,7 +26,7 @@ class Cosine(Trick):
     def evidence(self, plan: PlanView) -> Iterable[Evidence]:
         return stacked(plan, "efficient", "cosine", "cosine decay")
 
-    def factor(self, progress: Progress) -> float:
+    def lr_factor(self, progress: Progress) -> float:
         return self.floor + (1 - self.floor) * cosine(progress.after_warmup)
 
 

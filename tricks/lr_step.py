@@ -23,7 +23,7 @@ class Step(Trick):
         if late:
             yield f"the training of {plan.training.epochs} epochs ends before the step at {', '.join(late)}"
 
-    def factor(self, progress: Progress) -> float:
+    def lr_factor(self, progress: Progress) -> float:
         return step(progress.epoch, self.epochs, self.by)
 
 

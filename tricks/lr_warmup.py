@@ -37,7 +37,7 @@ class Warmup(Trick):
                 "the learning rate only rises"
             )
 
-    def factor(self, progress: Progress) -> float:
+    def lr_factor(self, progress: Progress) -> float:
         return warmup(progress.step, self.epochs * progress.steps_per_epoch)
 
 

@@ -1,1 +1,2 @@
-"""Ablations: a recipe with tricks added, taken out, or stacked, each over several seeds, and the table of them."""
+"""Which tricks matter: many runs of variants of a recipe, and the table of their results. `recipe.ablate` is in
+`api`."""

@@ -12,7 +12,7 @@ import click
 
 from recipe.base.errors import fail
 from recipe.cli.inputs import examples, plugin_option, source_of, vocabulary
-from recipe.runs.save_policy import EVERY, KEEP, Cadence
+from recipe.runs.save_policy import EVERY, KEEP, SavePolicy
 
 
 @click.command("run", short_help="Train a recipe.")
@@ -61,7 +61,7 @@ def command(
     from recipe.language.recipe_input import override
     from recipe.plan.bind import bind
 
-    Cadence.of(save_every, keep)
+    SavePolicy.of(save_every, keep)
     plan = bind([source, *override(statements)], words, data=True)
     if nproc is not None and not dry_run:
         from recipe.devices.launch import launch

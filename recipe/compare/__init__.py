@@ -1,1 +1,1 @@
-"""Two recipes side by side: what differs in meaning, in the graph, in cost, in weights, and in training."""
+"""What differs between two recipes: as data (`model`), as text, and as a page. `recipe.diff` is in `api`."""

@@ -11,8 +11,8 @@ import attrs
 from recipe.base.source import Source
 from recipe.compare import page, text
 from recipe.compare.model import Difference
-from recipe.compiler.cache import facts_of
-from recipe.compiler.summary import Facts
+from recipe.compiler.cache import cached_summary
+from recipe.compiler.summary import ProgramSummary
 from recipe.language.recipe_input import override, source_from
 from recipe.plan.bind import bind
 from recipe.plan.plan import Plan
@@ -60,11 +60,11 @@ def diff(
 
 def _known(
     side: str | Path | Source | Plan | Program, statements: tuple[str, ...], words: Vocabulary
-) -> tuple[Plan, Facts]:
+) -> tuple[Plan, ProgramSummary]:
     if isinstance(side, Plan):
         data = side.images is not None
         plan = bind([*side.sources, *override(statements)], side.vocabulary or words, data=data) if statements else side
-        return plan, facts_of(plan)
+        return plan, cached_summary(plan)
     if not isinstance(side, (str, Path, Source)):
         from recipe.compiler.summarise import describe
 
@@ -74,4 +74,4 @@ def _known(
     if not isinstance(side, Source) and os.path.isfile(os.path.join(side, "recipe.lock")):  # takes any text for a path
         side = Path(side) / "recipe.lock"
     plan = bind([source_from(side), *override(statements)], words)
-    return plan, facts_of(plan)
+    return plan, cached_summary(plan)

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import attrs
 
-from recipe.compiler.summary import Facts, Node
+from recipe.compiler.summary import Node, ProgramSummary
 
 COMMUTATIVE = ("add", "mul")
 ALONE, OTHER_SETTINGS, OTHER_ADDRESS, OTHER_KIND = 1.0, 0.3, 0.5, 0.9
@@ -79,7 +79,7 @@ class _Part:
         return tuple((node.name if self.block else "", node.kind, tuple(node.settings.items())) for node in self.nodes)
 
 
-def align(a: Facts, b: Facts) -> tuple[Row, ...]:
+def align(a: ProgramSummary, b: ProgramSummary) -> tuple[Row, ...]:
     """Every operation of both graphs once, in the order of the graphs. ``align(b, a)`` is the mirror image."""
     if a.digest > b.digest:  # one order is worked out, so that ties can't fall differently
         return tuple(row.mirrored() for row in align(b, a))
@@ -189,13 +189,13 @@ class _Wires:
     replaced_b: Mapping[str, str]
 
 
-def _wires(a: Facts, b: Facts, pairs: Sequence[tuple[Node | None, Node | None]]) -> _Wires:
+def _wires(a: ProgramSummary, b: ProgramSummary, pairs: Sequence[tuple[Node | None, Node | None]]) -> _Wires:
     partner = {one.address: other.address for one, other in pairs if one and other}
     partner["image"] = "image"
     return _Wires(_reads(a, set(partner)), _reads(b, set(partner.values())), partner, a.replaced, b.replaced)
 
 
-def _reads(facts: Facts, common: set[str]) -> dict[str, tuple[str, ...]]:
+def _reads(facts: ProgramSummary, common: set[str]) -> dict[str, tuple[str, ...]]:
     by_address = {node.address: node for node in facts.nodes}
 
     def seen(address: str) -> str:

@@ -40,9 +40,9 @@ def measure(a: Plan, b: Plan, device: str | None, plugins: tuple[str, ...] = ())
     ]
     try:
         for worker in workers:
-            worker.ask()  # not counted
-        rounds = [[worker.ask()["seconds"] for worker in workers] for _ in range(ROUNDS)]
-        peaks = [worker.ask()["peak"] for worker in workers]
+            worker.call_hook()  # not counted
+        rounds = [[worker.call_hook()["seconds"] for worker in workers] for _ in range(ROUNDS)]
+        peaks = [worker.call_hook()["peak"] for worker in workers]
     finally:
         for worker in workers:
             worker.stop()
@@ -82,7 +82,7 @@ class _Worker:
         except BrokenPipeError:
             raise self._failed() from None
 
-    def ask(self) -> dict[str, Any]:
+    def call_hook(self) -> dict[str, Any]:
         """Seconds of a step, mean over a few, and the peak memory so far in bytes."""
         self._send({})
         assert self.process.stdout is not None

@@ -10,7 +10,7 @@ from typing import Any, Self
 import attrs
 
 from recipe.compare.graph import Row, align, removed_first
-from recipe.compiler.summary import BYTES, Facts
+from recipe.compiler.summary import BYTES, ProgramSummary
 from recipe.graph.cost import Cost
 from recipe.plan.changes import WordChange, compare_words, reordered
 from recipe.plan.plan import Plan
@@ -73,8 +73,8 @@ class Difference:
 
     name_a: str
     name_b: str
-    a: Facts
-    b: Facts
+    a: ProgramSummary
+    b: ProgramSummary
     words: tuple[WordChange, ...]
     order: tuple[tuple[str, str], ...]
     measured: Mapping[str, Any] | None = None
@@ -83,7 +83,9 @@ class Difference:
     """The side that names no images, ``A`` or ``B``, where the other does."""
 
     @classmethod
-    def between(cls, name_a: str, plan_a: Plan, a: Facts, name_b: str, plan_b: Plan, b: Facts) -> Self:
+    def between(
+        cls, name_a: str, plan_a: Plan, a: ProgramSummary, name_b: str, plan_b: Plan, b: ProgramSummary
+    ) -> Self:
         """The difference between two plans whose facts are known."""
         sides = [side for side, plan in (("A", plan_a), ("B", plan_b)) if plan.images is None]
         imageless = sides[0] if len(sides) == 1 else ""

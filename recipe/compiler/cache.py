@@ -19,7 +19,7 @@ from typing import Any
 from recipe.base import files
 from recipe.base.digests import digest
 from recipe.base.errors import RecipeError
-from recipe.compiler.summary import Facts
+from recipe.compiler.summary import ProgramSummary
 from recipe.plan.plan import Plan, count
 from recipe.plugins.fingerprint import PACKAGE, code_of, code_of_plugins
 
@@ -86,17 +86,17 @@ def _version(name: str) -> str:
         return f"no {name}"
 
 
-def load(name: str | None) -> Facts | None:
+def load(name: str | None) -> ProgramSummary | None:
     """The facts under a key, or None where there are none that can be read."""
     if name is None:
         return None
     try:
-        return Facts.from_dict(json.loads((folder() / f"{name}.json").read_text("utf-8")))
+        return ProgramSummary.from_dict(json.loads((folder() / f"{name}.json").read_text("utf-8")))
     except Exception:  # whatever is wrong with it, it can be worked out anew
         return None
 
 
-def save(name: str | None, facts: Facts) -> None:
+def save(name: str | None, facts: ProgramSummary) -> None:
     """Keep facts under a key. A cache that can't be written is no error: the facts are worked out anew."""
     if name is None:
         return
@@ -110,7 +110,7 @@ def save(name: str | None, facts: Facts) -> None:
         return
 
 
-def facts_of(plan: Plan) -> Facts:
+def cached_summary(plan: Plan) -> ProgramSummary:
     """The facts of a plan, from the cache or by compiling it for costs. Raises `RecipeError`."""
     name = key(plan)
     found = load(name)

@@ -20,7 +20,7 @@ from recipe.graph.net import Net
 from recipe.graph.shapes import on_meta, propagate
 from recipe.graph.trace import trace
 from recipe.plan.plan import Plan, count
-from recipe.plugins.calling import ask, broken
+from recipe.plugins.calling import broken, call_hook
 from recipe.plugins.progress import Progress
 from recipe.plugins.uses import Use
 
@@ -85,7 +85,7 @@ def _trace(state: _State) -> None:
     """Trace it into a graph and give every node its shape; the images must fit."""
     images = state.plan.images
     state.graph = trace(state.graph, state.name)
-    state.size = images.values["size"] if images else ask(state.plan.base, "image_size")
+    state.size = images.values["size"] if images else call_hook(state.plan.base, "image_size")
     state.classes = _logits(state, state.name)
     state.stock = parameters(state.graph)
     state.given = given_names(state.plan, state.stock)
@@ -145,7 +145,7 @@ def _still_fits(state: _State, use: Use) -> None:
 def _sites(state: _State, use: Use) -> tuple[Site, ...]:
     """The sites that a trick finds; a hook that changes what it only looks at is at fault, and told as such."""
     before = _fingerprint(state.graph)
-    sites = tuple(ask(use, "rewrite", Net(state.graph)))
+    sites = tuple(call_hook(use, "rewrite", Net(state.graph)))
     if changed := [address for address, what in _fingerprint(state.graph).items() if before.get(address) != what]:
         help = "let it give edits, which are told, compared and exported"
         raise broken(use, "rewrite", f"it changes `{changed[0]}` itself", help=help)
@@ -186,7 +186,9 @@ def smallest(plan: Plan, side: int) -> int:
     """The smallest side, in pixels, that the tricks of a plan give images of ``side`` in the course of the training."""
     epochs = range(0, plan.training.epochs, max(1, plan.training.epochs // EPOCHS_LOOKED_AT))
     progress = [Progress(epoch, 1, plan.training.epochs) for epoch in epochs]
-    return min([side, *(int(ask(t, "resolution", side, at)) for t in plan.hooked("resolution") for at in progress)])
+    return min(
+        [side, *(int(call_hook(t, "resolution", side, at)) for t in plan.hooked("resolution") for at in progress)]
+    )
 
 
 def _resize(state: _State) -> None:

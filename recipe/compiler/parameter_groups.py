@@ -8,7 +8,7 @@ from torch import nn
 
 from recipe.base.errors import fail
 from recipe.plan.plan import Plan
-from recipe.plugins.calling import ask
+from recipe.plugins.calling import call_hook
 
 
 def parameter_groups(plan: Plan, model: nn.Module) -> list[dict[str, Any]]:
@@ -19,8 +19,8 @@ def parameter_groups(plan: Plan, model: nn.Module) -> list[dict[str, Any]]:
             continue
         owner = model.get_submodule(name.rpartition(".")[0])
         options: dict[str, Any] = {"weight_decay": plan.training.weight_decay}
-        for use in plan.hooked("group"):
-            options |= ask(use, "group", name, parameter, owner)
+        for use in plan.hooked("param_options"):
+            options |= call_hook(use, "param_options", name, parameter, owner)
         key = tuple(sorted(options.items()))
         group = groups.setdefault(key, {"params": [], "names": [], **options})
         group["params"].append(parameter)

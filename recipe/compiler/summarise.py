@@ -1,4 +1,4 @@
-"""From a compiled program to its `Facts`: every operation, tensor and setting of the training as plain data."""
+"""From a compiled program to its `ProgramSummary`: operations, tensors and settings as plain data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import fx, nn
 
 from recipe.compiler.parameter_groups import parameter_groups
 from recipe.compiler.program import Program
-from recipe.compiler.summary import CURVE, Facts, Group, Node, Schedule, Tensor
+from recipe.compiler.summary import CURVE, Group, Node, ProgramSummary, Schedule, Tensor
 from recipe.graph.cost import Cost
 from recipe.graph.edits import Insert, SetAttribute, Substitute
 from recipe.graph.measure import stages
@@ -19,7 +19,7 @@ from recipe.graph.net import Net
 from recipe.graph.trace import only_in_training
 from recipe.plan.plan import Plan, count
 from recipe.plan.schedule import learning_rate
-from recipe.plugins.calling import ask
+from recipe.plugins.calling import call_hook
 from recipe.plugins.fields import RecipeFile
 from recipe.plugins.progress import Progress
 from recipe.plugins.uses import Use
@@ -29,9 +29,9 @@ STEPS = 1000
 """Steps an epoch of a curve whose images are not counted."""
 
 
-def describe(program: Program) -> Facts:
+def describe(program: Program) -> ProgramSummary:
     """The facts of a program; a pure function of it."""
-    return Facts(
+    return ProgramSummary(
         digest=program.identity,
         model=program.plan.model if program.module is None else type(program.module).__name__,
         size=program.costs.size,
@@ -194,13 +194,13 @@ def _schedule(plan: Plan, model: nn.Module, classes: int, images: int | None) ->
     places = (round(i * last / (CURVE - 1)) for i in range(CURVE))
     rates = tuple(learning_rate(plan, Progress(step, per_epoch, training.epochs, training.warmup)) for step in places)
     target = nn.functional.one_hot(torch.zeros(1, dtype=torch.long), classes).float()
-    for use in plan.hooked("soften"):
-        target = ask(use, "soften", target)
-    judges = [_term(use) for use in plan.hooked("judge")]
+    for use in plan.hooked("smooth_targets"):
+        target = call_hook(use, "smooth_targets", target)
+    judges = [_term(use) for use in plan.hooked("loss")]
     terms = judges or ["cross entropy"]
     if _has_aux(model):
         terms = [*terms, f"{training.aux_weight:g} × {terms[0]} of the auxiliary heads"]
-    terms += [_term(use) for use in plan.hooked("penalise")]
+    terms += [_term(use) for use in plan.hooked("loss_term")]
     groups = tuple(
         Group({name: value for name, value in group.items() if name not in ("params", "names")}, tuple(group["names"]))
         for group in parameter_groups(plan, model)

@@ -87,7 +87,7 @@ class Schedule:
 
 
 @attrs.frozen
-class Facts:
+class ProgramSummary:
     """All that is known of a compiled recipe."""
 
     digest: str
@@ -112,7 +112,7 @@ class Facts:
         return attrs.asdict(self)
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Facts:
+    def from_dict(cls, data: Mapping[str, Any]) -> ProgramSummary:
         """From what `to_dict` gave, also after a journey through JSON."""
         schedule = data["schedule"]
         nodes = tuple(

@@ -14,13 +14,13 @@ from recipe.base.errors import RecipeError, fail
 from recipe.graph.apply import Shapes, make
 from recipe.graph.edits import Edit, Initialise, made_prefixes
 from recipe.plan.plan import Plan
-from recipe.plugins.calling import ask
+from recipe.plugins.calling import call_hook
 
 
 def stock_model(plan: Plan, classes: int | None) -> nn.Module:
     """The stock model with so many outputs, its weights freshly drawn. Raises `RecipeError` (E102)."""
     try:
-        return ask(plan.base, "build", classes)  # type: ignore[no-any-return]
+        return call_hook(plan.base, "build", classes)  # type: ignore[no-any-return]
     except RecipeError:
         raise
     except Exception as error:  # a model's own code raises anything
@@ -34,7 +34,7 @@ def given_names(plan: Plan, stock: Shapes) -> frozenset[str]:
     Weights of which none fits are an error (E102).
     """
     place = plan.base.place("weights")
-    shapes = ask(plan.base, "weight_shapes", at=place)
+    shapes = call_hook(plan.base, "weight_shapes", at=place)
     given = frozenset(name for name, shape in shapes.items() if stock.get(name) == shape)
     if shapes and not given:
         example = f"`{next(iter(shapes))}` there, `{next(iter(stock))}` here"
@@ -105,7 +105,7 @@ def materialise(
     model = copy.deepcopy(structure)
     base, loaded = plan.base, dict[str, torch.Tensor]()
     if pretrained and module is None:
-        loaded = ask(base, "load_weights", at=base.place("weights"))
+        loaded = call_hook(base, "load_weights", at=base.place("weights"))
     for name, tensor in _tensors(model).items():
         value = have[name]
         if name in loaded and not name.startswith(made) and tuple(loaded[name].shape) == tuple(tensor.shape):

@@ -55,7 +55,7 @@ class Ranks:
         return cls(dist.get_rank(), dist.get_world_size(), control)
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this process writes the files and speaks for all."""
         return self.rank == 0
 
@@ -64,16 +64,16 @@ class Ranks:
         return self.world > 1
 
     @property
-    def beside(self) -> int:
+    def local_world_size(self) -> int:
         """How many processes train together, where all are on this machine; 1 where others are elsewhere."""
         return self.world if str(self.world) == os.environ.get("LOCAL_WORLD_SIZE") else 1
 
-    def decide(self, choose: Callable[[], T]) -> T:
+    def broadcast(self, choose: Callable[[], T]) -> T:
         """What the first process chooses, told to all; its error is an error of all."""
         if not self.several:
             return choose()
         told: list[Any] = [None]
-        if self.leads:
+        if self.is_main:
             try:
                 told = [("chosen", choose())]
             except RecipeError as error:
@@ -88,7 +88,7 @@ class Ranks:
             raise (Diverged if kind == "diverged" else RecipeError)(*value)
         return value  # type: ignore[no-any-return]
 
-    def together(self, do: Callable[[], T]) -> T:
+    def run_on_all(self, do: Callable[[], T]) -> T:
         """What each process does by itself; an error of one is an error of all."""
         found, wrong = None, None
         try:
@@ -108,12 +108,12 @@ class Ranks:
         dist.all_gather_object(found, value, group=self.control)
         return found
 
-    def meet(self) -> None:
+    def barrier(self) -> None:
         """Wait until all are here."""
         if self.several:
             dist.barrier(group=self.control)
 
-    def asked(self, number: int, save: bool) -> tuple[int, bool]:
+    def poll(self, number: int, save: bool) -> tuple[int, bool]:
         """The signal that any process received, and whether the first wants a checkpoint.
 
         Among several, the answer is that of the step before, and the same on all: nothing waits for it.
@@ -123,7 +123,7 @@ class Ranks:
         if self._under_way is not None:
             self._under_way.wait()
         found = int(self._asked[0]), bool(self._asked[1])
-        self._asked = torch.tensor([number, save and self.leads], dtype=torch.int32)
+        self._asked = torch.tensor([number, save and self.is_main], dtype=torch.int32)
         self._under_way = dist.all_reduce(self._asked, dist.ReduceOp.MAX, group=self.control, async_op=True)
         return found
 
@@ -166,13 +166,13 @@ def leave() -> None:
         dist.destroy_process_group()
 
 
-def lost() -> RecipeError:
+def peer_failure() -> RecipeError:
     """The error of a training whose other processes went away."""
     help = "its own message tells why, or the system's log where it was killed; go on with --resume"
     return fail("E117", "another process of this training is gone; the last checkpoint is whole", help=help)
 
 
-def is_loss(error: BaseException) -> bool:
+def is_peer_failure(error: BaseException) -> bool:
     """Whether an error says that another process went away."""
     words = ("Connection closed by peer", "Connection reset", "Broken pipe", "recvBytes", "remote process exited")
     return isinstance(error, RuntimeError) and dist.is_initialized() and any(word in str(error) for word in words)

@@ -1,1 +1,1 @@
-"""TODO."""
+"""What is explained of a recipe or a trick, as text and as data. Nothing here prints."""

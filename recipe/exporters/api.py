@@ -17,16 +17,16 @@ from recipe.base import files
 from recipe.base.errors import RecipeError, fail
 from recipe.base.wording import listing
 from recipe.exporters import onnx, python, safetensors
-from recipe.exporters.source_run import Finished, open_finished
+from recipe.exporters.source_run import SourceRun, open_run
 from recipe.plugins.vocabulary import Vocabulary
 
 TOLERANCE = 1e-5
 """How far exported logits may be off, in units of the largest of the run's own."""
 
 Made = tuple[tuple[bytes, ...], Tensor | None]
-"""The contents of each file, and the logits of `Finished.images` by what is in them; None where they can't be had."""
+"""The contents of each file, and the logits of `SourceRun.images` by what is in them; None where they can't be had."""
 
-FORMATS: Mapping[str, tuple[tuple[str, ...], Callable[[Finished], Made]]] = {
+FORMATS: Mapping[str, tuple[tuple[str, ...], Callable[[SourceRun], Made]]] = {
     "safetensors": ((".safetensors",), safetensors.make),
     "onnx": ((".onnx",), onnx.make),
     "python": ((".py", ".weights.safetensors"), python.make),
@@ -58,7 +58,7 @@ def export(
         raise fail("E121", f"there is no export to `{to}`", help=f"formats are {listing(FORMATS)}")
     endings, make = FORMATS[to]
     paths = _paths(Path(folder), endings, out)
-    run = open_finished(Path(folder), vocabulary or Vocabulary.installed())
+    run = open_run(Path(folder), vocabulary or Vocabulary.installed())
     contents, logits = make(run)
     difference = None if logits is None else _difference(run.logits, logits, to)
     _write([*zip(paths, contents, strict=True)])

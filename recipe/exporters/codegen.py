@@ -21,7 +21,7 @@ from recipe.compiler.program import Program, Step
 from recipe.compiler.weights import stock_model
 from recipe.graph.edits import Edit, Initialise, Insert, Layer, SetAttribute, Site, Substitute
 from recipe.graph.shapes import on_meta
-from recipe.plugins.calling import ask
+from recipe.plugins.calling import call_hook
 from recipe.plugins.uses import Use
 
 WIDTH = 120
@@ -86,7 +86,7 @@ def literal(value: Any) -> str:
 
 
 @attrs.define
-class Surgery:
+class Codegen:
     """The statements so far, and where the modules of the graph stand in the module tree that they make."""
 
     built: Call
@@ -101,12 +101,12 @@ class Surgery:
     lines: list[str] = attrs.field(factory=list)
 
     @classmethod
-    def of(cls, program: Program) -> Surgery:
+    def of(cls, program: Program) -> Codegen:
         """The surgery that makes all edits of a program. Raises `RecipeError` (E121) for one that is none."""
         imports: set[tuple[str, str]] = set()
         base = program.plan.base
         with _told(base):
-            constructor = ask(base, "constructor", program.classes)
+            constructor = call_hook(base, "constructor", program.classes)
             if constructor is None:
                 raise Untold(f"{base.declared.package} does not say what makes the model")
             built = called(constructor, imports)

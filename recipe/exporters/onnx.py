@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from recipe.base.errors import fail
-from recipe.exporters.source_run import Finished
+from recipe.exporters.source_run import SourceRun
 
 BATCH = "N"
 """The name of the dimension that may have any size."""
 
 
-def make(run: Finished) -> tuple[tuple[bytes], Tensor | None]:
+def make(run: SourceRun) -> tuple[tuple[bytes], Tensor | None]:
     """The file, and its logits by onnxruntime where that is installed."""
     missing = [name for name in ("onnx", "onnxscript") if find_spec(name) is None]
     if missing:
@@ -33,7 +33,7 @@ def make(run: Finished) -> tuple[tuple[bytes], Tensor | None]:
     return (content,), _logits(content, run.images) if find_spec("onnxruntime") else None
 
 
-def _exported(run: Finished) -> Any:
+def _exported(run: SourceRun) -> Any:
     """The protobuf of the model, without the stack traces that torch notes in it, which tell of this machine."""
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")

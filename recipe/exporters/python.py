@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from recipe.base.errors import fail
-from recipe.exporters.codegen import WIDTH, Surgery
-from recipe.exporters.source_run import Finished
+from recipe.exporters.codegen import WIDTH, Codegen
+from recipe.exporters.source_run import SourceRun
 from recipe.runs.checkpoints import packed
 
 CENTRE = '''\
@@ -70,15 +70,15 @@ if __name__ == "__main__":
 """
 
 
-def make(run: Finished) -> tuple[tuple[bytes, bytes], Tensor]:
+def make(run: SourceRun) -> tuple[tuple[bytes, bytes], Tensor]:
     """The source and its weights, and the logits of the network that they make."""
-    surgery = Surgery.of(run.program)
+    surgery = Codegen.of(run.program)
     weights = {surgery.place(name): tensor for name, tensor in run.model.state_dict().items()}
     contents = source(run, surgery).encode(), packed(weights, run.metadata)
     return contents, _logits(run, *contents)
 
 
-def source(run: Finished, surgery: Surgery) -> str:
+def source(run: SourceRun, surgery: Codegen) -> str:
     """The text of the module."""
     uniform, named = run.sets.test.uniform, bool(run.names)
     parts = [
@@ -91,7 +91,7 @@ def source(run: Finished, surgery: Surgery) -> str:
     return "\n\n".join(parts)
 
 
-def _build(classes: int, surgery: Surgery) -> list[str]:
+def _build(classes: int, surgery: Codegen) -> list[str]:
     head = [
         "def build() -> nn.Module:",
         f'    """The network with fresh weights: inputs (N, 3, SIZE, SIZE) to logits (N, {classes})."""',
@@ -101,7 +101,7 @@ def _build(classes: int, surgery: Surgery) -> list[str]:
     return [*head, surgery.built.laid_out(4, "model = "), *surgery.lines, "", "    return model"]
 
 
-def _docstring(run: Finished, uniform: bool) -> str:
+def _docstring(run: SourceRun, uniform: bool) -> str:
     plan = run.program.plan
     tweaks = [step.word for step in run.program.steps if step.changed and step.word.startswith("tweak ")]
     mean, std = (", ".join(f"{value:.4g}" for value in values) for values in (run.sets.mean, run.sets.std))
@@ -145,7 +145,7 @@ def _from(pairs: set[tuple[str, str]]) -> list[str]:
     return [f"from {module} import {', '.join(sorted(n for m, n in pairs if m == module))}" for module in modules]
 
 
-def _constants(run: Finished) -> list[str]:
+def _constants(run: SourceRun) -> list[str]:
     return [
         'WEIGHTS = Path(__file__).with_suffix(".weights.safetensors")',
         f"SIZE = {run.size}  # height and width of an input, in pixels",
@@ -154,7 +154,7 @@ def _constants(run: Finished) -> list[str]:
     ]
 
 
-def _logits(run: Finished, script: bytes, weights: bytes) -> Tensor:
+def _logits(run: SourceRun, script: bytes, weights: bytes) -> Tensor:
     """What the network gives that the source builds and loads."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.py"

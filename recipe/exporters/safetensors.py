@@ -7,11 +7,11 @@ import copy
 import torch
 from safetensors.torch import load
 
-from recipe.exporters.source_run import Finished
+from recipe.exporters.source_run import SourceRun
 from recipe.runs.checkpoints import packed
 
 
-def make(run: Finished) -> tuple[tuple[bytes], torch.Tensor]:
+def make(run: SourceRun) -> tuple[tuple[bytes], torch.Tensor]:
     """The file, and the logits of what can be loaded from it."""
     content = packed(run.model.state_dict(), run.metadata)
     model = copy.deepcopy(run.model)

@@ -21,7 +21,7 @@ from recipe.training.preparation import prepare
 
 
 @attrs.frozen(eq=False, slots=False)
-class Finished:
+class SourceRun:
     """A finished run: its program, its trained model in evaluation mode on the CPU, and what its inputs were."""
 
     program: Program
@@ -69,7 +69,7 @@ class Finished:
             return self.model(self.images)  # type: ignore[no-any-return]
 
 
-def open_finished(folder: Path, vocabulary: Vocabulary) -> Finished:
+def open_run(folder: Path, vocabulary: Vocabulary) -> SourceRun:
     """Open the folder of a finished run. Raises `RecipeError` (E120) where it is none, or its weights can't be read."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -99,4 +99,4 @@ def open_finished(folder: Path, vocabulary: Vocabulary) -> Finished:
         reason = str(error).strip().split("\n")[0]
         help = "train it again; nothing else holds the weights that were evaluated"
         raise fail("E120", f"`{folder / 'model.safetensors'}` can't be read: {reason}", help=help) from error
-    return Finished(program, model.eval(), sets)
+    return SourceRun(program, model.eval(), sets)

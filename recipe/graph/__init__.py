@@ -1,1 +1,4 @@
-"""Graphs: how a model is traced, what a trick sees of it, how edits are applied, and what it costs."""
+"""Networks as torch.fx graphs: tracing, finding places, applying edits, shapes and costs. It knows no trick.
+
+Which edits are made, and why, is decided by tricks and by `recipe.compiler`.
+"""

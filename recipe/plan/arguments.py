@@ -10,16 +10,16 @@ from recipe.base.errors import RecipeError, fail
 from recipe.base.source import Span
 from recipe.base.wording import listing, nearest, plural
 from recipe.language.ast import Item
-from recipe.plugins.fields import Field, Reading, Unfit
+from recipe.plugins.fields import Field, FieldContext, InvalidValue
 from recipe.plugins.trick import Trick
 
-Given = Mapping[str, tuple[Any, Span]]
+Arguments = Mapping[str, tuple[Any, Span]]
 """The value of each field that a statement gives, and its place."""
 
 
 def read_values(
-    trick: type[Trick], words: Span, items: Sequence[Item], clauses: Collection[str], reading: Reading
-) -> Given:
+    trick: type[Trick], words: Span, items: Sequence[Item], clauses: Collection[str], reading: FieldContext
+) -> Arguments:
     """The values that items give to the fields of a trick, which stands at ``words`` beside some clauses of its verb.
 
     Raises `RecipeError`.
@@ -33,7 +33,7 @@ def read_values(
             field = _field(declared.word, fields, item, given, clauses)
         try:
             value = field.kind.read(item.value, reading)
-        except Unfit as unfit:
+        except InvalidValue as unfit:
             raise _unfit(unfit, declared.word, field, item, clauses, fields) from None
         if not field.kind.many:
             given[field.name] = (value, item.span)
@@ -49,7 +49,7 @@ def read_values(
     return given
 
 
-def _field(word: str, fields: Mapping[str, Field], item: Item, given: Given, clauses: Collection[str]) -> Field:
+def _field(word: str, fields: Mapping[str, Field], item: Item, given: Arguments, clauses: Collection[str]) -> Field:
     """The field that an item is for: the one it names, else the first that is free."""
     if item.name is None:
         free = [field for field in fields.values() if field.name not in given or field.kind.many]
@@ -72,7 +72,7 @@ def _field(word: str, fields: Mapping[str, Field], item: Item, given: Given, cla
 
 
 def _unfit(
-    unfit: Unfit, word: str, field: Field, item: Item, clauses: Collection[str], fields: Mapping[str, Field]
+    unfit: InvalidValue, word: str, field: Field, item: Item, clauses: Collection[str], fields: Mapping[str, Field]
 ) -> RecipeError:
     """What to say of a word that a field does not take: it may be meant for another field, or for a clause."""
     name = item.value

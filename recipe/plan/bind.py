@@ -18,10 +18,10 @@ from recipe.plan.configure import configured
 from recipe.plan.merge import Merged, merge
 from recipe.plan.ordering import clashes, solve
 from recipe.plan.plan import Plan
-from recipe.plan.resolve import Named, named
+from recipe.plan.resolve import ResolvedTrick, named
 from recipe.plan.suggestions import suggestions
-from recipe.plugins.calling import ask
-from recipe.plugins.fields import Reading
+from recipe.plugins.calling import call_hook
+from recipe.plugins.fields import FieldContext
 from recipe.plugins.uses import Use
 from recipe.plugins.vocabulary import Vocabulary, words_of
 
@@ -58,9 +58,9 @@ class _Binder:
     def bind(self, sources: Sequence[Source], *, data: bool) -> Plan:
         layers = collect(sources)
 
-        def name(statement: Statement, source: Source) -> list[Named]:
+        def name(statement: Statement, source: Source) -> list[ResolvedTrick]:
             try:
-                return named(statement, self.vocabulary, Reading(source.folder, self._teacher), source)
+                return named(statement, self.vocabulary, FieldContext(source.folder, self._teacher), source)
             except RecipeError as error:
                 layers.errors.extend(error.diagnostics)
                 return []
@@ -136,9 +136,9 @@ def _fill(merged: Merged, vocabulary: Vocabulary, dialect: str, errors: list[Dia
 
 def _judged(plan: Plan) -> Plan:
     """The plan with what its tricks warn of, and what published tables say of them."""
-    said = [(use, ask(use, "check", plan)) for use in plan.uses]
+    said = [(use, call_hook(use, "check", plan)) for use in plan.uses]
     warnings = [Diagnostic("W001", text, use.span) for use, texts in said for text in texts]
-    found = [(use, ask(use, "evidence", plan)) for use in plan.uses]
+    found = [(use, call_hook(use, "evidence", plan)) for use in plan.uses]
     evidence = tuple((use, one) for use, several in found for one in several)
     against = [
         Diagnostic("W002", one.text, use.span, help=f"see {one.table}")

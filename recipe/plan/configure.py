@@ -10,7 +10,7 @@ import attrs
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import RecipeError
 from recipe.plan.ordering import clash, followed
-from recipe.plugins.calling import ask
+from recipe.plugins.calling import call_hook
 from recipe.plugins.sandbox import quiet
 from recipe.plugins.settings import Training
 from recipe.plugins.trick import Trick
@@ -34,7 +34,7 @@ def configured(uses: Sequence[Use]) -> Training:
     for use in uses:
         if not use.trick.overrides("configure"):
             continue
-        before, training = training, ask(use, "configure", training)
+        before, training = training, call_hook(use, "configure", training)
         for name in sorted(_differ(before, training) | _set(use.trick, before)):
             others = [other for other in makers.get(name, ()) if other.word not in earlier[use.word]]
             errors += [_clash(other, use, name) for other in others]

@@ -11,16 +11,16 @@ from recipe.base.wording import listing, nearest
 from recipe.language.ast import Recipe, Statement
 from recipe.language.overlays import Drop, Layer, Layers, dialect_recipe
 from recipe.language.parser import parse
-from recipe.plan.resolve import Named
+from recipe.plan.resolve import ResolvedTrick
 from recipe.plugins.slots import EXCLUSIVE
 from recipe.plugins.vocabulary import DIRECTIVES, Key, Vocabulary, words_of
 
 DEFAULT_DATA = "data digits"
 """What a run trains on where the recipe names no data."""
 
-Merged = dict[Key, Named]
+Merged = dict[Key, ResolvedTrick]
 
-Name = Callable[[Statement, Source], list[Named]]
+Name = Callable[[Statement, Source], list[ResolvedTrick]]
 """What gives the tricks that a statement of a source names, where it is sound; its errors are kept elsewhere."""
 
 
@@ -64,12 +64,12 @@ def _imply(recipe: Recipe, merged: Merged, name: Name) -> None:
                 merged[one.key] = one
 
 
-def _decides_alike(stated: Named, implied: Named) -> bool:
+def _decides_alike(stated: ResolvedTrick, implied: ResolvedTrick) -> bool:
     """Whether what is stated, whatever its verb, decides what a dialect's statement would."""
     return bool({*stated.trick.declared.writes} & {*implied.trick.declared.writes} & EXCLUSIVE.keys())
 
 
-def _replaces(new: Named, old: Named) -> bool:
+def _replaces(new: ResolvedTrick, old: ResolvedTrick) -> bool:
     """Whether a later layer's trick replaces an earlier one's: the same words, or the same verb and exclusive slot."""
     return new.key == old.key or (new.key[0] == old.key[0] and _decides_alike(new, old))
 

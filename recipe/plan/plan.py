@@ -12,7 +12,7 @@ import attrs
 from recipe.base.digests import digest
 from recipe.base.errors import fail
 from recipe.base.source import Source
-from recipe.plugins.calling import ask
+from recipe.plugins.calling import call_hook
 from recipe.plugins.evidence import Evidence
 from recipe.plugins.hooks import HOOKS
 from recipe.plugins.settings import Training
@@ -123,7 +123,7 @@ def count(plan: Plan, hook: str) -> int | None:
     if use is None:
         return None
     try:
-        found: int | None = ask(use, hook)
+        found: int | None = call_hook(use, hook)
     except (OSError, ValueError) as error:
         raise fail("E070", f"`{use.word}`: {error}", use.span) from error
     return found

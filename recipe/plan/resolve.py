@@ -13,8 +13,8 @@ from recipe.base.errors import RecipeError, fail
 from recipe.base.source import Source, Span
 from recipe.base.wording import listing, nearest
 from recipe.language.ast import Item, Statement, Word
-from recipe.plan.arguments import Given, read_values, unknown
-from recipe.plugins.fields import Later, Reading
+from recipe.plan.arguments import Arguments, read_values, unknown
+from recipe.plugins.fields import FieldContext, LazyValue
 from recipe.plugins.trick import OWN, Trick
 from recipe.plugins.uses import Origin, Use
 from recipe.plugins.vocabulary import Key, Vocabulary
@@ -24,12 +24,12 @@ Suggestions = Mapping[tuple[Key, str], tuple[Any, str]]
 
 
 @attrs.frozen
-class Named:
+class ResolvedTrick:
     """A trick as a statement names it: its words, the values that it is given, and the source that says so."""
 
     trick: type[Trick]
     words: Span
-    given: Given
+    given: Arguments
     source: Source
 
     @property
@@ -52,7 +52,7 @@ class Named:
         for field in self.trick.declared.fields:
             if field.name in self.given:
                 value, span = self.given[field.name]
-                values[field.name] = value.make() if isinstance(value, Later) else value
+                values[field.name] = value.make() if isinstance(value, LazyValue) else value
                 origins[field.name] = Origin(self.source.kind, span.place, span)
             elif (self.key, field.name) in suggestions:
                 values[field.name], by = suggestions[self.key, field.name]
@@ -68,7 +68,7 @@ class Named:
 
 
 @attrs.frozen
-class Opened:
+class OpenClause:
     """A trick that a statement names, its words, and the items after them, which are not read yet."""
 
     trick: type[Trick]
@@ -76,9 +76,9 @@ class Opened:
     items: list[Item] = attrs.field(factory=list)
 
 
-def opened(statement: Statement, vocabulary: Vocabulary) -> list[Opened]:
+def opened(statement: Statement, vocabulary: Vocabulary) -> list[OpenClause]:
     """The tricks that a statement names. Raises `RecipeError` for words that are unknown or have two meanings."""
-    verb, found = statement.verb, list[Opened]()
+    verb, found = statement.verb, list[OpenClause]()
     if verb.text not in vocabulary.verbs():
         near = nearest(verb.text, vocabulary.verbs())
         help = (
@@ -88,21 +88,21 @@ def opened(statement: Statement, vocabulary: Vocabulary) -> list[Opened]:
     clauses = vocabulary.clauses(verb.text)
     for item in statement.items:
         if item.value.text in clauses and _is_clause(verb, found, item, vocabulary):
-            found.append(Opened(vocabulary.load(verb.text, item.value.text, item.span), item.span))
+            found.append(OpenClause(vocabulary.load(verb.text, item.value.text, item.span), item.span))
             continue
         if not found:
             if not vocabulary.has(verb.text):
                 raise unknown(verb.text, item, clauses)
-            found.append(Opened(vocabulary.load(verb.text, None, verb.span), verb.span))
+            found.append(OpenClause(vocabulary.load(verb.text, None, verb.span), verb.span))
         found[-1].items.append(item)
     if not statement.items:
         if not vocabulary.has(verb.text):
             raise fail("E025", f"`{verb.text}` needs a word after it", verb.span, help=f"one of {listing(clauses)}")
-        found.append(Opened(vocabulary.load(verb.text, None, verb.span), verb.span))
+        found.append(OpenClause(vocabulary.load(verb.text, None, verb.span), verb.span))
     return found
 
 
-def _is_clause(verb: Word, found: list[Opened], item: Item, vocabulary: Vocabulary) -> bool:
+def _is_clause(verb: Word, found: list[OpenClause], item: Item, vocabulary: Vocabulary) -> bool:
     """Whether an item that reads as the name of a clause is one, and no value of the trick before it.
 
     Where it could be both, our own meaning counts; between other packages it is an error (E081).
@@ -126,7 +126,7 @@ def _is_clause(verb: Word, found: list[Opened], item: Item, vocabulary: Vocabula
     raise fail("E081", message, item.span, help=f"for the value, write `{field.word}={item.value.text}`")
 
 
-def named(statement: Statement, vocabulary: Vocabulary, reading: Reading, source: Source) -> list[Named]:
+def named(statement: Statement, vocabulary: Vocabulary, reading: FieldContext, source: Source) -> list[ResolvedTrick]:
     """The tricks that a statement names, with their values. Raises `RecipeError` for all that is wrong with them."""
     clauses = vocabulary.clauses(statement.verb.text)
     errors: list[Diagnostic] = []
@@ -134,7 +134,7 @@ def named(statement: Statement, vocabulary: Vocabulary, reading: Reading, source
     for one in opened(statement, vocabulary):
         try:
             given = read_values(one.trick, one.words, one.items, clauses, reading)
-            found.append(Named(one.trick, one.words, given, source))
+            found.append(ResolvedTrick(one.trick, one.words, given, source))
         except RecipeError as error:
             errors += error.diagnostics
     if errors:

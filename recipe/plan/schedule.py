@@ -7,7 +7,7 @@ import math
 import attrs
 
 from recipe.plan.plan import Plan
-from recipe.plugins.calling import ask
+from recipe.plugins.calling import call_hook
 from recipe.plugins.progress import Progress
 
 
@@ -18,4 +18,6 @@ def learning_rate(plan: Plan, progress: Progress) -> float:
         risen = math.ceil(progress.warmup * progress.steps_per_epoch)
         begun = int(progress.epoch) * progress.steps_per_epoch
         progress = attrs.evolve(progress, step=max(begun, risen))
-    return math.prod((ask(use, "factor", progress) for use in plan.hooked("factor")), start=plan.training.rate)
+    return math.prod(
+        (call_hook(use, "lr_factor", progress) for use in plan.hooked("lr_factor")), start=plan.training.rate
+    )

@@ -9,7 +9,7 @@ from recipe.base.diagnostics import Diagnostic
 from recipe.base.wording import listing, nearest
 from recipe.plan.merge import Merged
 from recipe.plan.resolve import Suggestions
-from recipe.plugins.calling import ask
+from recipe.plugins.calling import call_hook
 from recipe.plugins.fields import Field
 from recipe.plugins.trick import Trick
 from recipe.plugins.vocabulary import Key, Vocabulary, key_of, words_of
@@ -31,7 +31,7 @@ def suggestions(merged: Merged, vocabulary: Vocabulary, dialect: str) -> tuple[S
             continue
         use = one.fill(dialect, {})
         by = f"`{use.word} {use.first}`" if use.trick.overrides("build") else f"`{use.word}`"
-        for name, value in ask(use, "suggest").items():
+        for name, value in call_hook(use, "suggest").items():
             try:
                 for key, field in _meant(str(name), merged, vocabulary):
                     if not field.kind.holds(value):

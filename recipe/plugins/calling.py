@@ -25,7 +25,7 @@ SHORT = 60
 """Letters of what a hook wrongly gives that are shown."""
 
 
-def ask(use: Use, hook: str, *arguments: Any, at: Span | None = None) -> Any:
+def call_hook(use: Use, hook: str, *arguments: Any, at: Span | None = None) -> Any:
     """What a trick's hook gives; one that fails, or gives something else than it must, is told as its fault.
 
     ``at`` is the place in the recipe, where that is another than the trick's words. What the trick itself refuses gets

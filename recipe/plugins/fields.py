@@ -15,7 +15,7 @@ REQUIRED: Any = attrs.NOTHING
 """The default of a field that has none: the recipe must give it."""
 
 
-class Unfit(Exception):
+class InvalidValue(Exception):
     """A word that a field does not accept; a code of `recipe.base.codes`, a message, and a help line."""
 
     def __init__(self, code: str, message: str, help: str = "") -> None:
@@ -23,7 +23,7 @@ class Unfit(Exception):
 
 
 @attrs.frozen
-class Reading:
+class FieldContext:
     """What a field may need to read its word: the folder that paths are relative to, and how to bind another recipe."""
 
     folder: Path
@@ -39,7 +39,7 @@ class RecipeFile:
 
 
 @attrs.frozen
-class Later:
+class LazyValue:
     """A value that is worked out once it counts: what a layer says, and one above it drops, opens no file."""
 
     make: Callable[[], Any]
@@ -58,7 +58,7 @@ class Kind:
         """What the field takes, for people: `a number of at least 0`."""
         raise NotImplementedError
 
-    def read(self, word: Word, reading: Reading) -> Any:
+    def read(self, word: Word, reading: FieldContext) -> Any:
         raise NotImplementedError
 
     def write(self, value: Any) -> str:
@@ -123,17 +123,17 @@ class Number(Kind):
             bounds.append(f"of at most {written(self.maximum)}")
         return " ".join(["a whole number" if self.whole else "a number", " and ".join(bounds)]).strip()
 
-    def read(self, word: Word, reading: Reading) -> Any:
+    def read(self, word: Word, reading: FieldContext) -> Any:
         if word.kind == "name" and word.text in self.words:
             return word.text
         if word.kind not in ("number", "percent"):
-            raise Unfit("E023", f"takes {self.expects}, not `{word.text}`")
+            raise InvalidValue("E023", f"takes {self.expects}, not `{word.text}`")
         value = word.value
         assert isinstance(value, float)
         if not math.isfinite(value) or (self.whole and value != int(value)):
-            raise Unfit("E023", f"takes {self.expects}, not `{word.text}`")
+            raise InvalidValue("E023", f"takes {self.expects}, not `{word.text}`")
         if not self._within(value):
-            raise Unfit("E024", f"takes {self.expects}, not `{word.text}`")
+            raise InvalidValue("E024", f"takes {self.expects}, not `{word.text}`")
         return int(value) if self.whole else value + 0.0  # -0 is 0
 
     def _within(self, value: float) -> bool:
@@ -173,7 +173,7 @@ class Numbers(Kind):
         rising = isinstance(value, tuple) and all(map(self.each.holds, value)) and [*value] == sorted({*value})
         return rising and len(value) > 0
 
-    def read(self, word: Word, reading: Reading) -> Any:
+    def read(self, word: Word, reading: FieldContext) -> Any:
         return self.each.read(word, reading)
 
     def identity(self, value: Any) -> Any:
@@ -194,16 +194,16 @@ class Choice(Kind):
     def holds(self, value: Any) -> bool:
         return value in self.words
 
-    def read(self, word: Word, reading: Reading) -> Any:
+    def read(self, word: Word, reading: FieldContext) -> Any:
         from recipe.base.wording import listing, nearest
 
         if word.kind == "name" and word.text in self.words:
             return word.text
         if word.kind != "name":
-            raise Unfit("E023", f"takes a word, not `{word.text}`", f"it takes {listing(self.words)}")
+            raise InvalidValue("E023", f"takes a word, not `{word.text}`", f"it takes {listing(self.words)}")
         near = nearest(word.text, self.words)
         help = f"did you mean `{near}`?" if near else f"it takes {listing(self.words)}"
-        raise Unfit("E021", f"does not know `{word.text}`", help)
+        raise InvalidValue("E021", f"does not know `{word.text}`", help)
 
 
 @attrs.frozen
@@ -215,20 +215,20 @@ class Architecture(Choice):
     def knows(self, name: str) -> bool:
         return name in self.words or name.startswith(self.prefixes)
 
-    def read(self, word: Word, reading: Reading) -> Any:
+    def read(self, word: Word, reading: FieldContext) -> Any:
         if word.kind == "name" and word.text.startswith(self.prefixes):
             if word.text in self.prefixes:
-                raise Unfit("E021", f"names no model after `{word.text}`")
+                raise InvalidValue("E021", f"names no model after `{word.text}`")
             return word.text
         return super().read(word, reading)
 
 
-def _absolute(word: Word, reading: Reading) -> Path:
+def _absolute(word: Word, reading: FieldContext) -> Path:
     path = (reading.folder / str(word.value)).absolute()
     if not word.value:
-        raise Unfit("E023", "takes a path, not an empty string")
+        raise InvalidValue("E023", "takes a path, not an empty string")
     if UNWRITABLE.search(str(path)):  # a plan's canonical text could not state it
-        raise Unfit("E023", "takes a path that is plain text on one line")
+        raise InvalidValue("E023", "takes a path that is plain text on one line")
     return path
 
 
@@ -245,11 +245,11 @@ class FilePath(Kind):
     def takes_name(self, name: str) -> bool:
         return self.name
 
-    def read(self, word: Word, reading: Reading) -> Any:
+    def read(self, word: Word, reading: FieldContext) -> Any:
         if word.kind == "name" and self.name:
             return word.text
         if word.kind != "string":
-            raise Unfit("E023", f"takes {self.expects}, not `{word.text}`", f'write `"{word.text}"`')
+            raise InvalidValue("E023", f"takes {self.expects}, not `{word.text}`", f'write `"{word.text}"`')
         return str(_absolute(word, reading))
 
     def write(self, value: Any) -> str:
@@ -264,11 +264,11 @@ class Teacher(Kind):
     def expects(self) -> str:
         return "the path of a recipe, in quotes"
 
-    def read(self, word: Word, reading: Reading) -> Any:
+    def read(self, word: Word, reading: FieldContext) -> Any:
         if word.kind != "string":
-            raise Unfit("E023", f"takes {self.expects}, not `{word.text}`", f'write `"{word.text}"`')
+            raise InvalidValue("E023", f"takes {self.expects}, not `{word.text}`", f'write `"{word.text}"`')
         path = _absolute(word, reading)
-        return Later(lambda: RecipeFile(str(path), reading.bind(path, word)))
+        return LazyValue(lambda: RecipeFile(str(path), reading.bind(path, word)))
 
     def write(self, value: Any) -> str:
         return quoted(value.path)

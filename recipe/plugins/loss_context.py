@@ -12,7 +12,7 @@ Teach = Mapping[str, Callable[[Tensor], Tensor]]
 
 
 @attrs.frozen(eq=False)
-class Judged:
+class LossContext:
     """What a loss term may look at: logits (N, K) float32, target distributions (N, K), and the inputs (N, 3, H, W).
 
     ``loss`` is what the recipe makes of logits and targets without its terms: cross entropy where no trick judges.

@@ -22,7 +22,7 @@ AGAIN_SECONDS = 1.0
 """How long after that it is told once more, each time that it goes on all the same."""
 
 
-class Endless(BaseException):
+class ImportTimeout(BaseException):
     """A plugin's import that takes longer than it may; no `Exception`, which it might catch in a loop."""
 
 
@@ -82,13 +82,13 @@ def _flush() -> None:
 
 @contextlib.contextmanager
 def _limited(seconds: float) -> Iterator[None]:
-    """Raise `Endless` in what takes longer, again and again; only the main thread can be stopped so.
+    """Raise `ImportTimeout` in what takes longer, again and again; only the main thread can be stopped so.
 
     An alarm of others is kept.
     """
 
     def end(number: int, frame: FrameType | None) -> None:
-        raise Endless(f"its import took more than {seconds:g} seconds")
+        raise ImportTimeout(f"its import took more than {seconds:g} seconds")
 
     main = threading.current_thread() is threading.main_thread()
     if not main or signal.getitimer(signal.ITIMER_REAL)[0]:

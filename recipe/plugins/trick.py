@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from recipe.data.draws import Draws, Floats
     from recipe.data.images import Sets
     from recipe.graph.net import Net
-    from recipe.plugins.loss_context import Judged
+    from recipe.plugins.loss_context import LossContext
 
 OWN = "recipe-compiler"
 """The package whose words nobody else can take, so that no package that is installed changes what a recipe means."""
@@ -76,24 +76,24 @@ class Trick:
                   count_images   how many there are to train on, if that is known before they are opened
         train     open           the images
                   load_weights   the pretrained weights
-                  group          options of the optimizer for a parameter
+                  param_options  options of the optimizer for a parameter
                   optimize       the optimizer
                   for each batch:
-                      factor      of the learning rate
-                      box         the part of each image that is seen
-                      augment     each image on its own
-                      soften      target distributions
-                      mix         images and targets together
-                      resolution  the size of the images
-                      frozen      parameters that do not train
+                      lr_factor       of the learning rate
+                      crop_box        the part of each image that is seen
+                      augment         each image on its own
+                      smooth_targets  target distributions
+                      mix             images and targets together
+                      resolution      the size of the images
+                      frozen          parameters that do not train
                       (forward)
-                      judge       the loss of a prediction
-                      penalise    terms that are added to it
+                      loss            the loss of a prediction
+                      loss_term       terms that are added to it
                       (backward)
-                      perturb     where the gradients are taken once more
-                      adjust      the gradients
+                      perturb         where the gradients are taken once more
+                      adjust          the gradients
                       (the optimizer's step)
-                      average     the average of the weights
+                      average         the average of the weights
         export    constructor    what makes the stock model, as source
 
     Tricks are values: a hook keeps nothing, and its result follows from its arguments. That, and randomness from
@@ -155,7 +155,7 @@ class Trick:
         """The images to train on and to evaluate. A trick that opens images has the fields ``size`` and ``workers``."""
         raise NotImplementedError
 
-    def box(self, draws: Draws, heights: Floats, widths: Floats) -> Floats:
+    def crop_box(self, draws: Draws, heights: Floats, widths: Floats) -> Floats:
         """What is seen of each image: (N, 4) of top, left, height and width in pixels."""
         raise NotImplementedError
 
@@ -163,7 +163,7 @@ class Trick:
         """Images (N, 3, H, W), float32 in [0, 1], each changed on its own."""
         raise NotImplementedError
 
-    def soften(self, targets: torch.Tensor) -> torch.Tensor:
+    def smooth_targets(self, targets: torch.Tensor) -> torch.Tensor:
         """Target distributions (N, K), softened, each on its own."""
         raise NotImplementedError
 
@@ -179,19 +179,19 @@ class Trick:
         """Which parameters do not train at a step, of all that train, by their names in the order of the network."""
         return ()
 
-    def judge(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    def loss(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """The loss of logits (N, K) against target distributions (N, K): one number, mean over the batch."""
         raise NotImplementedError
 
-    def penalise(self, judged: Judged) -> torch.Tensor:
+    def loss_term(self, context: LossContext) -> torch.Tensor:
         """A term to be added to the loss: one number, mean over the batch."""
         raise NotImplementedError
 
-    def factor(self, progress: Progress) -> float:
+    def lr_factor(self, progress: Progress) -> float:
         """A factor of the learning rate."""
         return 1.0
 
-    def group(self, name: str, parameter: torch.Tensor, module: torch.nn.Module) -> Mapping[str, Any]:
+    def param_options(self, name: str, parameter: torch.Tensor, module: torch.nn.Module) -> Mapping[str, Any]:
         """Options of the optimizer for one parameter: ``{"weight_decay": 0.0}``."""
         return {}
 

@@ -22,7 +22,7 @@ from recipe.base.signals import Interrupted
 from recipe.base.source import Span
 from recipe.base.wording import first_line
 from recipe.plugins.entry_points import Damaged, registered
-from recipe.plugins.sandbox import Endless, importing
+from recipe.plugins.sandbox import ImportTimeout, importing
 from recipe.plugins.trick import API_VERSION, OWN, Trick
 
 GROUP = "recipe.tricks"
@@ -200,7 +200,7 @@ def _importing(broken: Callable[[str], RecipeError]) -> Iterator[None]:
 
 def _said(error: BaseException) -> str:
     """What was raised, in a line; of a name that our API lacks, its version too."""
-    if isinstance(error, Endless):
+    if isinstance(error, ImportTimeout):
         return str(error)
     if isinstance(error, ImportError) and error.name == "recipe.api" and not isinstance(error, ModuleNotFoundError):
         return f"{str(error).partition(' (')[0]}, of which this is version {API_VERSION}"

@@ -17,7 +17,7 @@ KEEP = 2
 
 
 @attrs.frozen
-class Cadence:
+class SavePolicy:
     """When checkpoints are saved, and how many are kept. The end of a training always saves one."""
 
     epochs: bool = True
@@ -26,7 +26,7 @@ class Cadence:
     keep: int = KEEP
 
     @classmethod
-    def of(cls, text: str = EVERY, keep: int = KEEP) -> Cadence:
+    def of(cls, text: str = EVERY, keep: int = KEEP) -> SavePolicy:
         """A cadence as it is written: `epoch`, `500` (steps), `15m`, or several of them with commas between.
 
         Raises `RecipeError` (E118).

@@ -22,7 +22,7 @@ from recipe.base.source import Source
 from recipe.compiler.lower import lower
 from recipe.compiler.program import Program
 from recipe.compiler.summarise import describe
-from recipe.compiler.summary import Facts
+from recipe.compiler.summary import ProgramSummary
 from recipe.language.parser import parse
 from recipe.plan.bind import bind
 from recipe.plan.plan import Plan
@@ -108,7 +108,7 @@ def trained_quickly() -> Iterator[list[tuple[str, Any]]]:
 
 
 @attrs.define(eq=False, slots=False)
-class Bench:
+class Harness:
     """What the checks of a package share: its vocabulary, what its authors say, and what came of recipes so far."""
 
     vocabulary: Vocabulary
@@ -157,7 +157,7 @@ class Bench:
             self._programs[case] = program
         return attrs.evolve(self._programs[case], device=device, model=[])
 
-    def facts(self, case: Case, fresh: bool = False) -> Facts:
+    def facts(self, case: Case, fresh: bool = False) -> ProgramSummary:
         """All that is known of the compiled case, ``fresh`` or not as in `program`."""
         return describe(self.program(case, "meta", fresh))
 

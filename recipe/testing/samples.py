@@ -9,7 +9,17 @@ from pathlib import Path
 from recipe.base.source import Source
 from recipe.language.ast import Word
 from recipe.language.parser import parse
-from recipe.plugins.fields import Architecture, Choice, Field, Kind, Number, Numbers, Reading, Unfit, written
+from recipe.plugins.fields import (
+    Architecture,
+    Choice,
+    Field,
+    FieldContext,
+    InvalidValue,
+    Kind,
+    Number,
+    Numbers,
+    written,
+)
 
 LARGEST = 4
 """A whole number, such as a count of epochs, is tried up to twice its default, or up to this."""
@@ -56,11 +66,11 @@ def fits(kind: Kind, text: str) -> bool:
     """Whether a kind takes a value as it is written."""
     (statement,) = parse(Source("<value>", f"value x={text}", Path.cwd()))[0].statements
     try:
-        kind.read(statement.items[0].value, Reading(Path.cwd(), _no_recipe))
-    except Unfit:
+        kind.read(statement.items[0].value, FieldContext(Path.cwd(), _no_recipe))
+    except InvalidValue:
         return False
     return True
 
 
 def _no_recipe(path: Path, word: Word) -> str:
-    raise Unfit("E023", "names another recipe")
+    raise InvalidValue("E023", "names another recipe")

@@ -19,7 +19,7 @@ from recipe.testing.findings import Skipped, Unmet
 from recipe.testing.rules import CHECKS, rule
 
 if TYPE_CHECKING:
-    from recipe.testing.trick_under_test import Subject
+    from recipe.testing.trick_under_test import TrickUnderTest
 
 
 @attrs.frozen
@@ -106,21 +106,21 @@ def _offered(package: str | Path) -> tuple[Vocabulary, list[Key]]:
 
 def _subjects(
     words: Vocabulary, tricks: Mapping[str, type[Trick]], said: Mapping[str, Any], plugins: tuple[Path, ...]
-) -> Callable[[], Mapping[str, Subject]]:
+) -> Callable[[], Mapping[str, TrickUnderTest]]:
     """The tricks under test, on one bench; made when they are first asked for, as that needs torch."""
 
     @cache
-    def made() -> Mapping[str, Subject]:
-        from recipe.testing.harness import Bench
-        from recipe.testing.trick_under_test import Subject
+    def made() -> Mapping[str, TrickUnderTest]:
+        from recipe.testing.harness import Harness
+        from recipe.testing.trick_under_test import TrickUnderTest
 
-        bench = Bench(words, **said, plugins=plugins, words=(*tricks,))
-        return {word: Subject(trick, bench) for word, trick in tricks.items()}
+        bench = Harness(words, **said, plugins=plugins, words=(*tricks,))
+        return {word: TrickUnderTest(trick, bench) for word, trick in tricks.items()}
 
     return made
 
 
-def _of(subjects: Callable[[], Mapping[str, Subject]], word: str, name: str) -> Callable[[], None]:
+def _of(subjects: Callable[[], Mapping[str, TrickUnderTest]], word: str, name: str) -> Callable[[], None]:
     return lambda: rule(name)(subjects()[word])
 
 

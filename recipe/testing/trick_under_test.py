@@ -12,7 +12,7 @@ from recipe.plugins.fields import Field
 from recipe.plugins.trick import Declared, Trick
 from recipe.plugins.vocabulary import Vocabulary, key_of
 from recipe.testing.findings import Skipped, Unmet
-from recipe.testing.harness import BASE, SETTINGS, Bench, Case
+from recipe.testing.harness import BASE, SETTINGS, Case, Harness
 from recipe.testing.samples import fits, pairs, samples
 
 COMPANIES: tuple[tuple[str, str], ...] = (
@@ -31,7 +31,7 @@ BROKEN = {"E080", "E081", "E105", "E104"}
 """Errors that are a trick's own fault, in whatever recipe it is."""
 
 
-def stated(trick: type[Trick], bench: Bench, changed: str = "", value: str = "") -> str:
+def stated(trick: type[Trick], bench: Harness, changed: str = "", value: str = "") -> str:
     """A trick as a statement, with its required fields, and one more field that has a value."""
     parts = [trick.declared.word]
     for field in trick.declared.fields:
@@ -42,7 +42,7 @@ def stated(trick: type[Trick], bench: Bench, changed: str = "", value: str = "")
     return " ".join(parts)
 
 
-def _stated(trick: type[Trick], field: Field, bench: Bench) -> str | None:
+def _stated(trick: type[Trick], field: Field, bench: Harness) -> str | None:
     """What every recipe gives a field; None where that is nothing."""
     name = f"{trick.declared.word} {field.word}"
     if name in bench.values:
@@ -63,11 +63,11 @@ def how(name: str) -> str:
 
 
 @attrs.frozen(eq=False, slots=False)
-class Subject:
+class TrickUnderTest:
     """A trick under test."""
 
     trick: type[Trick]
-    bench: Bench
+    bench: Harness
 
     @property
     def declared(self) -> Declared:

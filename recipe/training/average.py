@@ -6,7 +6,7 @@ import attrs
 import torch
 from torch import fx, nn
 
-from recipe.plugins.calling import ask
+from recipe.plugins.calling import call_hook
 from recipe.plugins.progress import Progress
 from recipe.plugins.uses import Use
 from recipe.training.tensors import Places
@@ -41,6 +41,6 @@ class Average:
     @torch.no_grad()
     def update(self, progress: Progress) -> None:
         """Follow the model after an update."""
-        ask(self.use, "average", self.mine.averaged(), self.theirs.averaged(), progress)
+        call_hook(self.use, "average", self.mine.averaged(), self.theirs.averaged(), progress)
         if counts := self.mine.copied():
             torch._foreach_copy_(counts, self.theirs.copied())

@@ -20,7 +20,7 @@ from recipe.base.source import Source
 from recipe.base.wording import first_line
 from recipe.compiler.program import Program
 from recipe.devices.choice import pick, repeatable
-from recipe.devices.distributed import Ranks, is_loss, lost
+from recipe.devices.distributed import Ranks, is_peer_failure, peer_failure
 from recipe.devices.memory import is_out_of_memory, may_be_out_of_memory
 from recipe.devices.precision import precision
 from recipe.plan.plan import Plan
@@ -31,7 +31,7 @@ from recipe.runs.exclusive import hold
 from recipe.runs.layout import begin_folder, choose_folder, clean_folder
 from recipe.runs.reader import measured, summary_of
 from recipe.runs.recipe_lock import lock_text
-from recipe.runs.save_policy import EVERY, KEEP, Cadence
+from recipe.runs.save_policy import EVERY, KEEP, SavePolicy
 from recipe.training.loop import Loop
 from recipe.training.objective import objective
 from recipe.training.preparation import plan_of, prepare
@@ -72,25 +72,25 @@ def run(
 
     ``out`` is the run's folder (default: a new one in ``runs``), ``device`` a name such as ``cuda:0``; ``strict``
     refuses to substitute a precision; ``resume`` goes on from the folder's last checkpoint, also of another recipe
-    with ``allow_changed``. A checkpoint is saved as ``save_every`` says (see `Cadence.of`), and the last
+    with ``allow_changed``. A checkpoint is saved as ``save_every`` says (see `SavePolicy.of`), and the last
     ``keep`` are kept. Under torchrun all processes train together. Raises `RecipeError` for what can't be trained,
     `Diverged` where loss or gradients are no longer finite, and `Interrupted` after SIGINT or SIGTERM.
     """
     listener, vocabulary = listener or Quiet(), vocabulary or Vocabulary.installed()
     plan = plan_of(recipe, statements, vocabulary)
     vocabulary = plan.vocabulary or vocabulary
-    cadence = Cadence.of(save_every, keep)
+    cadence = SavePolicy.of(save_every, keep)
     chosen_device = pick(device)
     ranks = Ranks.join(chosen_device)
-    listener = listener if ranks.leads else Quiet()
+    listener = listener if ranks.is_main else Quiet()
     chosen = precision(plan.training.precision, chosen_device, strict)
     with contextlib.ExitStack() as held, Signals(tell=listener.note) as signals, told_plainly(chosen_device):
-        folder = ranks.decide(lambda: choose_folder(out, name, plan, resume, allow_changed))
+        folder = ranks.broadcast(lambda: choose_folder(out, name, plan, resume, allow_changed))
         signals.folder = folder
-        goes_on = resume and ranks.decide(folder.exists)
+        goes_on = resume and ranks.broadcast(folder.exists)
         if goes_on:
-            ranks.decide(lambda: held.enter_context(hold(folder)))
-        sets, program = ranks.together(lambda: prepare(plan, recipe if isinstance(recipe, Program) else None))
+            ranks.broadcast(lambda: held.enter_context(hold(folder)))
+        sets, program = ranks.run_on_all(lambda: prepare(plan, recipe if isinstance(recipe, Program) else None))
 
         def train_teacher(teacher: Plan, home: Path) -> None:
             try:
@@ -113,8 +113,8 @@ def run(
                 plan, program.classes, folder.parent, chosen_device, vocabulary, train_teacher, listener, ranks
             )
 
-        done = ranks.decide(lambda: summary_of(folder)) if goes_on else {}
-        whole = done.get("digest") == plan.digest and ranks.decide((folder / "model.safetensors").is_file)
+        done = ranks.broadcast(lambda: summary_of(folder)) if goes_on else {}
+        whole = done.get("digest") == plan.digest and ranks.broadcast((folder / "model.safetensors").is_file)
         trainer = Trainer.make(program, sets, chosen_device, chosen, {} if whole else teach(), ranks)
         loop = Loop(trainer, program, folder, listener, signals, cadence)
         if whole and program.module is None and _take_weights(trainer, folder):
@@ -144,7 +144,7 @@ def run(
             clean_folder(begun, trainer.progress().epoch, loop.evaluated)
             return begun
 
-        folder = loop.folder = ranks.decide(begin)
+        folder = loop.folder = ranks.broadcast(begin)
         signals.folder = folder
         for note in (*(f"warning: {warning.message}" for warning in plan.warnings), chosen.note):
             if note:
@@ -180,8 +180,8 @@ def told_plainly(device: torch.device) -> Iterator[None]:
         if may_be_out_of_memory(error):
             message = f"`{device}` failed, perhaps because its memory is full: {first_line(error)}"
             raise fail("E115", message, help=help) from error
-        if is_loss(error):
-            raise lost() from error
+        if is_peer_failure(error):
+            raise peer_failure() from error
         raise
 
 

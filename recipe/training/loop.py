@@ -22,7 +22,7 @@ from recipe.devices.memory import peak_memory
 from recipe.plugins.fingerprint import code_of_plugins, plugin_files
 from recipe.runs import checkpoints as checkpoint
 from recipe.runs.recipe_lock import changed_words
-from recipe.runs.save_policy import Cadence
+from recipe.runs.save_policy import SavePolicy
 from recipe.training.loading import Batch
 from recipe.training.meters import Meter
 from recipe.training.micro_batch import fitting_micro, largest_share, settle
@@ -39,7 +39,7 @@ class Loop:
     folder: Path
     listener: Listener
     signals: Signals
-    cadence: Cadence
+    cadence: SavePolicy
     evaluated: bool = True
     """Whether the epoch that ended with the last step has been evaluated."""
     meter: Meter = attrs.field(init=False)
@@ -77,7 +77,7 @@ class Loop:
                     self.evaluated = False
                     result = self._evaluate()
                     since = time.monotonic()
-                number, late = ranks.asked(self.signals.received, self.cadence.late(self.saved))
+                number, late = ranks.poll(self.signals.received, self.cadence.late(self.saved))
                 over = trainer.step == trainer.total_steps
                 if number or late or over or self.cadence.at(trainer.step, ends):
                     since += self.save()
@@ -149,8 +149,8 @@ class Loop:
         trainer, options = self.trainer, list[str]()
         for file in plugin_files(trainer.plan.uses):
             options += ["--plugin", file]
-        if trainer.ranks.beside > 1:
-            options += ["--nproc", str(trainer.ranks.beside)]
+        if trainer.ranks.local_world_size > 1:
+            options += ["--nproc", str(trainer.ranks.local_world_size)]
         elif trainer.device.index or (trainer.device.type == "cpu" and torch.cuda.is_available()):
             options += ["--device", str(trainer.device)]
         return Interrupted(number, self.folder, trainer.step, options)
@@ -177,7 +177,7 @@ class Loop:
         if broken:
             raise self._diverged(f"the training diverged at step {trainer.step}: `{broken[0]}` is not finite")
         meters = ranks.gather(self.meter.state())
-        if ranks.leads:
+        if ranks.is_main:
             if self._metrics is not None:
                 os.fsync(self._metrics.fileno())  # the lines of the steps that it saves
             told = {
@@ -188,7 +188,7 @@ class Loop:
             }
             state = {**trainer.state(), **told}
             checkpoint.save(self.folder / "checkpoints", trainer.step, state, self.cadence.keep)
-        ranks.meet()
+        ranks.barrier()
         self.saved = time.monotonic()
         return self.saved - began
 
@@ -198,7 +198,7 @@ class Loop:
         Gives whether its recipe was another.
         """
         trainer, ranks = self.trainer, self.trainer.ranks
-        packed, unsound = ranks.decide(lambda: checkpoint.read(self.folder / "checkpoints"))
+        packed, unsound = ranks.broadcast(lambda: checkpoint.read(self.folder / "checkpoints"))
         for path in unsound:
             self.listener.note(f"a checkpoint can't be read, and is put aside as {path}")
         if packed is None:
@@ -247,12 +247,12 @@ class Loop:
         if trainer.step >= trainer.total_steps:
             message = f"by the changed recipe the run in `{self.folder}` is over: it has made {step} steps"
             raise fail("E113", message, help="give it more epochs, or name another --out; nothing was changed")
-        words = trainer.ranks.decide(lambda: changed_words(self.folder, trainer.plan))
+        words = trainer.ranks.broadcast(lambda: changed_words(self.folder, trainer.plan))
         notes = [f"from step {step} on, the recipe is another than before:{words}", *told]
         self.notes += notes
         for note in notes:
             self.listener.note(note)
-        if trainer.ranks.leads:
+        if trainer.ranks.is_main:
             with contextlib.suppress(OSError):
                 before = (self.folder / "recipe.lock").read_text("utf-8")
                 files.write_text(self.folder / f"recipe-until-{step:09d}.lock", before)
@@ -262,12 +262,12 @@ class Loop:
         ranks = self.trainer.ranks
         if len(meters) == ranks.world:
             self.meter.restore(meters[ranks.rank])
-        elif ranks.leads:
+        elif ranks.is_main:
             self.meter.restore({name: sum(one[name] for one in meters) for name in meters[0]})
 
     def _appending(self) -> Any:
         """The file of metrics, open for the first process alone."""
-        if not self.trainer.ranks.leads:
+        if not self.trainer.ranks.is_main:
             self._metrics = None
             return contextlib.nullcontext()
         self._metrics = (self.folder / "metrics.jsonl").open("a", encoding="utf-8")
@@ -311,10 +311,10 @@ class Loop:
             "micro": trainer.micro,
             "notes": [note for note in (*program.notes, trainer.precision.note, *self.notes) if note],
         }
-        if trainer.ranks.leads:
+        if trainer.ranks.is_main:
             weights = trainer.evaluated.state_dict()
             checkpoint.save_weights(self.folder / "model.safetensors", weights, trainer.plan.digest)
             pictures(self.folder)
             files.write_json(self.folder / "summary.json", summary)
-        trainer.ranks.meet()
+        trainer.ranks.barrier()
         return summary

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from recipe.base.errors import RecipeError, fail
 from recipe.devices.memory import may_be_out_of_memory
-from recipe.plugins.calling import ask
+from recipe.plugins.calling import call_hook
 from recipe.training.loading import share
 from recipe.training.step import compiling, sizes
 from recipe.training.tensors import restored
@@ -99,7 +99,7 @@ def _side(trainer: Trainer) -> int:
     """The side of the images of the next step, in pixels."""
     side, progress = int(trainer.images["size"]), trainer.progress()
     for use in trainer.plan.hooked("resolution"):
-        side = int(ask(use, "resolution", side, progress))
+        side = int(call_hook(use, "resolution", side, progress))
     return side
 
 

@@ -15,8 +15,8 @@ from torch import Tensor
 from recipe.data.draws import Draws
 from recipe.data.images import Sets, crop
 from recipe.plan.plan import Plan
-from recipe.plugins.calling import ask
-from recipe.plugins.loss_context import Judged, Teach
+from recipe.plugins.calling import call_hook
+from recipe.plugins.loss_context import LossContext, Teach
 from recipe.plugins.uses import Use
 from recipe.training.loading import Batch
 
@@ -34,9 +34,9 @@ class Preparation:
     classes: int
     seed: int
     device: torch.device
-    boxes: tuple[Use, ...]
+    crop_boxes: tuple[Use, ...]
     augments: tuple[Use, ...]
-    softens: tuple[Use, ...]
+    smooths: tuple[Use, ...]
     mixes: tuple[Use, ...]
     mean: Tensor
     std: Tensor
@@ -44,16 +44,18 @@ class Preparation:
     @classmethod
     def of(cls, plan: Plan, sets: Sets, classes: int, device: torch.device) -> Preparation:
         """The preparation for a model with so many outputs."""
-        box, augment, soften, mix = (plan.hooked(hook) for hook in ("box", "augment", "soften", "mix"))
+        crop_box, augment, smooth, mix = (
+            plan.hooked(hook) for hook in ("crop_box", "augment", "smooth_targets", "mix")
+        )
         mean, std = (
             torch.tensor(one, dtype=torch.float32).view(1, 3, 1, 1).to(device) for one in (sets.mean, sets.std)
         )
-        return cls(sets, classes, plan.training.seed, device, box, augment, soften, mix, mean, std)
+        return cls(sets, classes, plan.training.seed, device, crop_box, augment, smooth, mix, mean, std)
 
     @property
     def distributions(self) -> bool:
         """Whether targets must be distributions, not class numbers."""
-        return bool(self.softens or self.mixes)
+        return bool(self.smooths or self.mixes)
 
     def normalised(self, images: Tensor) -> Tensor:
         """Images in [0, 1] to inputs of mean 0 and deviation 1."""
@@ -69,40 +71,40 @@ class Preparation:
         draws = Draws(self.seed, batch.epoch, batch.indices, batch.step)
         images = batch.images.to(self.device, non_blocking=True).float().div_(255)
         targets = batch.labels.to(self.device, non_blocking=True)
-        if self.boxes and self.sets.train.uniform:
+        if self.crop_boxes and self.sets.train.uniform:
             sides = [np.full(len(images), float(side)) for side in images.shape[-2:]]
-            boxes = ask(self.boxes[0], "box", draws.of("crop"), *sides)
+            boxes = call_hook(self.crop_boxes[0], "crop_box", draws.of("crop"), *sides)
             images = crop(images, boxes)
         for use in self.augments:
-            images = ask(use, "augment", images, draws.of(use.word))
+            images = call_hook(use, "augment", images, draws.of(use.word))
         images = self.normalised(images)
         if self.distributions:
             targets = F.one_hot(targets, self.classes).float()
-        for use in self.softens:
-            targets = ask(use, "soften", targets)
+        for use in self.smooths:
+            targets = call_hook(use, "smooth_targets", targets)
         if self.mixes:
             drawn = int(draws.of("mix").once() * len(self.mixes))
             use = self.mixes[drawn]
-            images, targets = ask(use, "mix", images, targets, draws.of(use.word))
+            images, targets = call_hook(use, "mix", images, targets, draws.of(use.word))
         return images, targets
 
 
 def objective(plan: Plan, teachers: Teach) -> Callable[[Any, Tensor, Tensor], tuple[Tensor, Tensor]]:
     """The loss of a plan: from the model's outputs, targets and inputs to the loss, and the logits it judged."""
-    judges, penalties = plan.hooked("judge"), plan.hooked("penalise")
-    judge = partial(ask, judges[0], "judge") if judges else cross_entropy
+    losses, terms = plan.hooked("loss"), plan.hooked("loss_term")
+    loss_hook = partial(call_hook, losses[0], "loss") if losses else cross_entropy
     aux_weight = plan.training.aux_weight
 
     def loss_of(outputs: Any, targets: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
         logits, *aux = outputs if isinstance(outputs, tuple) else (outputs,)
         logits = logits.float()
-        if (judges or penalties) and targets.ndim == 1:
+        if (losses or terms) and targets.ndim == 1:
             targets = F.one_hot(targets, logits.shape[1]).float()
-        main = loss = judge(logits, targets)
+        main = loss = loss_hook(logits, targets)
         for head in aux:
-            loss = loss + aux_weight * judge(head.float(), targets)
-        for use in penalties:
-            loss = loss + ask(use, "penalise", Judged(logits, targets, images, main, teachers))
+            loss = loss + aux_weight * loss_hook(head.float(), targets)
+        for use in terms:
+            loss = loss + call_hook(use, "loss_term", LossContext(logits, targets, images, main, teachers))
         return loss, logits
 
     return loss_of

@@ -12,7 +12,7 @@ from recipe.data.images import Sets, unfit
 from recipe.language.recipe_input import override, source_from
 from recipe.plan.bind import bind
 from recipe.plan.plan import Plan
-from recipe.plugins.calling import ask, broken
+from recipe.plugins.calling import broken, call_hook
 from recipe.plugins.vocabulary import Vocabulary
 
 
@@ -21,7 +21,7 @@ def open_sets(plan: Plan) -> Sets:
     use = plan.images
     assert use is not None
     try:
-        sets: Sets = ask(use, "open")
+        sets: Sets = call_hook(use, "open")
     except (MemoryError, RuntimeError) as error:
         reason = (str(error) or "there is too little memory").splitlines()[0]
         raise fail("E070", f"`{use.word}` can't be read: {reason}", use.span) from error

@@ -46,7 +46,7 @@ def find_teachers(
     teach: dict[str, Callable[[Tensor], Tensor]] = {}
     for path, program in teachers_of(plan, classes, vocabulary):
         teacher = program.plan
-        folder = ranks.decide(partial(finished_run, near, teacher.digest))
+        folder = ranks.broadcast(partial(finished_run, near, teacher.digest))
         if folder is None:
             listener.note(f"teacher {path.name}: no finished run in {near}, so it is trained first")
             folder = near / f"{path.stem}-{teacher.digest[:8]}"
@@ -116,7 +116,7 @@ def _teacher(program: Program, folder: Path, device: torch.device, ranks: Ranks)
             return b""
 
     try:
-        program.model.load_state_dict(load(ranks.decide(packed)))
+        program.model.load_state_dict(load(ranks.broadcast(packed)))
     except (OSError, RuntimeError, SafetensorError) as error:
         help = f"remove the folder {folder}, and the teacher is trained again"
         raise fail("E001", f"the teacher's weights in `{folder}` can't be read", help=help) from error

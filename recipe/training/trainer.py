@@ -20,7 +20,7 @@ from recipe.devices.precision import Precision
 from recipe.devices.sync_batchnorm import synchronised
 from recipe.plan.plan import Plan
 from recipe.plan.schedule import learning_rate
-from recipe.plugins.calling import ask, placed
+from recipe.plugins.calling import call_hook, placed
 from recipe.plugins.fingerprint import code_of_plugins
 from recipe.plugins.loss_context import Teach
 from recipe.plugins.progress import Progress
@@ -168,8 +168,8 @@ class Trainer:
 
     def batches(self) -> Iterator[Batch]:
         """This process's shares of the batches to come, on its device."""
-        boxes = self.plan.hooked("box")
-        boxer = partial(ask, boxes[0], "box") if boxes else None
+        boxes = self.plan.hooked("crop_box")
+        boxer = partial(call_hook, boxes[0], "crop_box") if boxes else None
         steps = Steps(self.sets.train, self.plan.training, boxer, self.skips, self.ranks.rank, self.ranks.world)
         yield from self._loaded(steps, range(self.step, self.total_steps))
 
@@ -223,7 +223,7 @@ class Trainer:
     def _sized(self, inputs: Tensor, progress: Progress) -> Tensor:
         """Inputs (N, 3, H, W) at the resolution that a trick chooses for a step."""
         for use in self.plan.hooked("resolution"):
-            side = int(ask(use, "resolution", inputs.shape[-1], progress))
+            side = int(call_hook(use, "resolution", inputs.shape[-1], progress))
             if side != inputs.shape[-1]:
                 inputs = nn.functional.interpolate(inputs, (side, side), mode="bilinear", antialias=True)
         return inputs

@@ -10,7 +10,7 @@ from recipe.base.errors import fail
 from recipe.compiler.parameter_groups import parameter_groups
 from recipe.devices.precision import Precision
 from recipe.plan.plan import Plan
-from recipe.plugins.calling import ask, broken, fault_of
+from recipe.plugins.calling import broken, call_hook, fault_of
 from recipe.plugins.progress import Progress
 from recipe.plugins.uses import Use
 from recipe.training.meters import Guard
@@ -39,7 +39,7 @@ class Update:
     def make(cls, plan: Plan, model: nn.Module, precision: Precision, device: torch.device) -> Update:
         groups = parameter_groups(plan, model)
         optimizing = plan.hooked("optimize")[0]
-        optimizer = ask(optimizing, "optimize", groups, plan.training.rate)
+        optimizer = call_hook(optimizing, "optimize", groups, plan.training.rate)
         _begin_momentum(optimizer)
         names = tuple(name for group in groups for name in group["names"])
         return cls(
@@ -57,7 +57,7 @@ class Update:
         """The parameters that do not train at a step."""
         found: set[str] = set()
         for use in self.plan.hooked("frozen"):
-            told = {*ask(use, "frozen", self.network, progress)}
+            told = {*call_hook(use, "frozen", self.network, progress)}
             wrong = sorted(told - {*self.network})
             if wrong or told == {*self.network}:
                 why = f"there is no parameter `{wrong[0]}`" if wrong else "it freezes every parameter"
@@ -76,7 +76,7 @@ class Update:
         weights = [weight.detach() for weight in weights]
         if self.scaler.is_enabled() and self.scaler._scale is not None:
             gradients = [*torch._foreach_div(gradients, self.scaler._scale.to(gradients[0].dtype))]
-        steps = ask(uses[0], "perturb", weights, gradients)
+        steps = call_hook(uses[0], "perturb", weights, gradients)
         # Where gradients are not finite no update will be made, and the weights must stay what they are.
         return [torch.nan_to_num(step, nan=0.0, posinf=0.0, neginf=0.0) for step in steps]
 
@@ -135,7 +135,7 @@ class Update:
             self.scaler.unscale_(self.optimizer)
         weights, gradients = self._trained()
         for use in uses:
-            changed = ask(use, "adjust", gradients, weights, progress)
+            changed = call_hook(use, "adjust", gradients, weights, progress)
             if changed is not gradients:
                 torch._foreach_copy_(gradients, [*changed])
         if not scaled:

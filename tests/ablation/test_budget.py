@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import recipe
-import recipe.engine  # before anything is patched that it imports
+import recipe.training.engine  # before anything is patched that it imports
 from recipe.ablation import budget as api
 from recipe.ablation.budget import MOST_SEEDS, Budget, fit, seconds_of
 from recipe.ablation.resources import Workers

@@ -20,7 +20,7 @@ from torchvision import datasets, models, transforms
 
 from recipe.data.images import IMAGENET_MEAN, IMAGENET_STD, Images
 from recipe.devices.choice import repeatable
-from recipe.plugins.calling import ask
+from recipe.plugins.calling import call_hook
 from recipe.training.loading import Batch, Steps, ahead, load
 from recipe.training.meters import Meter
 from recipe.training.preparation import open_sets
@@ -58,7 +58,7 @@ class Ours:
         self.meter = Meter.on(device)
 
     def batches(self, images: Images, workers: int) -> Iterator[Batch]:
-        boxer = partial(ask, self.plan.hooked("box")[0], "box")
+        boxer = partial(call_hook, self.plan.hooked("crop_box")[0], "box")
         steps = Steps(images, self.plan.training, None if images.uniform else boxer)
         endless = range(self.trainer.step, self.trainer.step + 10**6)
         return ahead(load(steps, endless, workers, self.device.type == "cuda"), self.device)

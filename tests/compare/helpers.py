@@ -7,12 +7,12 @@ from functools import cache
 import recipe
 from recipe.compare.api import Diff
 from recipe.compiler.summarise import describe
-from recipe.compiler.summary import Facts
+from recipe.compiler.summary import ProgramSummary
 from recipe.plan.plan import Plan
 
 
 @cache
-def known(text: str) -> tuple[Plan, Facts]:
+def known(text: str) -> tuple[Plan, ProgramSummary]:
     program = recipe.compile(text, device="meta")
     return program.plan, describe(program)
 

@@ -11,7 +11,7 @@ from torchvision.models import resnet18
 
 import recipe
 from recipe.compare.graph import align
-from recipe.compiler.summary import Facts
+from recipe.compiler.summary import ProgramSummary
 from tests.compare.helpers import compared, known
 
 PAIRS = [
@@ -57,7 +57,7 @@ def test_a_recipe_does_not_differ_from_itself(text: str) -> None:
 @pytest.mark.parametrize("text", sorted({text for pair in PAIRS for text in pair}))
 def test_facts_survive_json(text: str) -> None:
     _, facts = known(text)
-    assert Facts.from_dict(json.loads(json.dumps(facts.to_dict()))) == facts
+    assert ProgramSummary.from_dict(json.loads(json.dumps(facts.to_dict()))) == facts
 
 
 @pytest.mark.parametrize("stages", [[0, 1, 2], [2, 0, 1], [1, 2, 0]])

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from recipe.compiler import cache
+from recipe.plugins import fingerprint
 from recipe.plugins.vocabulary import Vocabulary
 from tests.helpers import bind, command
 
@@ -33,10 +34,10 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_facts_are_kept_and_are_the_same(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = bind("base resnet18; tweak C D; decay no-bias; lr warmup 5 cosine; loss smooth")
-    first = cache.facts_of(plan)
+    first = cache.cached_summary(plan)
     assert len(list(kept.glob("facts/*.json"))) == 1
     monkeypatch.setattr("recipe.compiler.lower.lower", None)
-    assert cache.facts_of(plan) == first
+    assert cache.cached_summary(plan) == first
 
 
 @pytest.mark.parametrize(
@@ -50,18 +51,18 @@ def test_new_images_are_seen(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / "images" / "train" / name).mkdir(parents=True)
     plan = bind(f'base resnet18; data folder "{tmp_path / "images"}"')
-    assert cache.facts_of(plan).classes == 2
+    assert cache.cached_summary(plan).classes == 2
     (tmp_path / "images" / "train" / "c").mkdir()
-    assert cache.facts_of(plan).classes == 3
+    assert cache.cached_summary(plan).classes == 3
 
 
 def test_new_weights_are_seen(tmp_path: Path) -> None:
     file = tmp_path / "w.safetensors"
     plan = bind(f'base resnet18 weights="{file}"')
     save_file({"conv1.weight": torch.zeros(64, 3, 7, 7)}, file)
-    assert cache.facts_of(plan).fates["bn1.weight"] != "loaded"
+    assert cache.cached_summary(plan).fates["bn1.weight"] != "loaded"
     save_file({"conv1.weight": torch.zeros(64, 3, 7, 7), "bn1.weight": torch.zeros(64)}, file)
-    assert cache.facts_of(plan).fates["bn1.weight"] == "loaded"
+    assert cache.cached_summary(plan).fates["bn1.weight"] == "loaded"
 
 
 def test_a_changed_plugin_is_seen(tmp_path: Path) -> None:
@@ -69,7 +70,9 @@ def test_a_changed_plugin_is_seen(tmp_path: Path) -> None:
         file = tmp_path / "extra.py"
         file.write_text(PLUGIN.replace("SIZE", str(size)))
         plan = bind("base resnet18; tweak extra", words=Vocabulary.installed([file]))
-        return [node.settings["kernel_size"] for node in cache.facts_of(plan).nodes if node.address == "conv1_extra"]
+        return [
+            node.settings["kernel_size"] for node in cache.cached_summary(plan).nodes if node.address == "conv1_extra"
+        ]
 
     assert addressed(2) == [2]
     assert addressed(3) == [3]
@@ -81,7 +84,7 @@ def test_of_a_plugin_nothing_is_kept(tmp_path: Path, kept: Path) -> None:
     file.write_text(PLUGIN.replace("SIZE", "2"))
     plan = bind("base resnet18; tweak extra", words=Vocabulary.installed([file]))
     assert cache.key(plan) is None
-    cache.facts_of(plan)
+    cache.cached_summary(plan)
     assert not list(kept.glob("facts/*"))
 
 
@@ -94,15 +97,15 @@ def test_what_computes_is_a_part_of_the_key(what: str, tmp_path: Path, monkeypat
     elif what == "python":
         monkeypatch.setattr(cache.platform, "python_version", lambda: "another")
     else:
-        monkeypatch.setattr(cache, "_files_of", lambda module: (tmp_path, [Path(__file__)]))
-        cache.code_of.cache_clear()
+        monkeypatch.setattr(fingerprint, "_files_of", lambda module: (tmp_path, [Path(__file__)]))
+        fingerprint.code_of.cache_clear()
     assert cache.key(plan) != before
-    cache.code_of.cache_clear()
+    fingerprint.code_of.cache_clear()
 
 
 def test_the_key_reads_every_file_of_the_package() -> None:
-    package = Path(cache.__file__).parent
-    read = set(cache._sources(package))
+    package = fingerprint.PACKAGE
+    read = set(fingerprint._sources(package))
     for folder in ("", "cli", "compare", "graph", "tricks"):
         assert set((package / folder).glob("*.py")) <= read
 
@@ -110,10 +113,10 @@ def test_the_key_reads_every_file_of_the_package() -> None:
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"digest": 1}', '{"nodes": [{"settings": null}], "schedule": {}}'])
 def test_a_damaged_file_is_worked_out_anew(content: str, kept: Path) -> None:
     plan = bind("base resnet18")
-    first = cache.facts_of(plan)
+    first = cache.cached_summary(plan)
     (file,) = kept.glob("facts/*.json")
     file.write_text(content)
-    assert cache.facts_of(plan) == first
+    assert cache.cached_summary(plan) == first
 
 
 def test_a_cache_that_can_not_be_written_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,7 +128,7 @@ def test_a_cache_that_can_not_be_written_is_no_error(tmp_path: Path, monkeypatch
 def test_old_files_go(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "KEEP", 2)
     for seed in range(4):
-        cache.facts_of(bind(f"base resnet18; seed {seed}"))
+        cache.cached_summary(bind(f"base resnet18; seed {seed}"))
     assert len(list(kept.glob("facts/*.json"))) == 2
 
 
@@ -134,5 +137,5 @@ def test_other_files_are_left_alone(kept: Path, monkeypatch: pytest.MonkeyPatch)
     for number in range(4):
         (kept / f"{number}.json").write_text("{}")
     monkeypatch.setattr(cache, "KEEP", 1)
-    cache.facts_of(bind("base resnet18"))
+    cache.cached_summary(bind("base resnet18"))
     assert len(list(kept.glob("*.json"))) == 4

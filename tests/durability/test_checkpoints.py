@@ -23,7 +23,7 @@ from recipe.api import Trick, trick
 from recipe.base.errors import RecipeError
 from recipe.devices.precision import precision
 from recipe.runs import checkpoints as checkpoint
-from recipe.runs.save_policy import Cadence
+from recipe.runs.save_policy import SavePolicy
 from recipe.training.preparation import prepare
 from recipe.training.reporting import Quiet
 from recipe.training.trainer import Trainer
@@ -189,7 +189,7 @@ def test_checkpoints_are_saved_and_kept_as_told(tmp_path: Path, save_every: str,
 
 
 def test_the_clock_saves_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Cadence, "late", lambda self, saved: True)
+    monkeypatch.setattr(SavePolicy, "late", lambda self, saved: True)
     run = train(tmp_path / "run", save_every="1h", keep=9)
     assert len(list((run.folder / "checkpoints").iterdir())) == 6
 
@@ -197,13 +197,13 @@ def test_the_clock_saves_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("text", ["never", "", "0", "-1", "1.5h", "epoch,", "5d"])
 def test_a_cadence_that_is_none_is_told(text: str) -> None:
     with pytest.raises(RecipeError, match="E118"):
-        Cadence.of(text)
+        SavePolicy.of(text)
 
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from recipe.runs.layout import hold
+from recipe.runs.exclusive import hold
 with hold(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(600)

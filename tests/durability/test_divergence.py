@@ -37,17 +37,17 @@ def vocabulary(at: int, kind: str, what: float) -> Vocabulary:
     """The vocabulary with a trick whose loss, or whose gradient, is broken in the second part of a step."""
     parts = [0]
 
-    @trick("loss broken", writes=("loss",))
+    @trick("loss broken", writes=("loss terms",))
     class Broken(Trick):
         """A loss that breaks."""
 
-        def penalise(self, judged: Any) -> Tensor:
+        def loss_term(self, context: Any) -> Tensor:
             parts[0] += 1
             if parts[0] != 2 * at:
-                return judged.logits.sum() * 0  # type: ignore[no-any-return]
+                return context.logits.sum() * 0  # type: ignore[no-any-return]
             if kind == "loss":
-                return judged.logits.sum() * 0 + what  # type: ignore[no-any-return]
-            found: Tensor = _BreakGradient.apply(judged.logits, what)
+                return context.logits.sum() * 0 + what  # type: ignore[no-any-return]
+            found: Tensor = _BreakGradient.apply(context.logits, what)
             return found
 
     words = Vocabulary([(("loss", "broken"), Offer("theirs", loaded=Broken))])
@@ -113,12 +113,12 @@ def test_a_loss_scaler_does_not_absorb_what_is_infinite_at_any_scale(
         "recipe.training.engine.precision", lambda asked, device, strict: Precision("fp16", torch.float16, True, device)
     )
 
-    @trick("loss broken", writes=("loss",))
+    @trick("loss broken", writes=("loss terms",))
     class Broken(Trick):
         """A gradient that is never finite."""
 
-        def penalise(self, judged: Any) -> Tensor:
-            found: Tensor = _BreakGradient.apply(judged.logits, float("inf"))
+        def loss_term(self, context: Any) -> Tensor:
+            found: Tensor = _BreakGradient.apply(context.logits, float("inf"))
             return found
 
     words = Vocabulary([(("loss", "broken"), Offer("theirs", loaded=Broken))])

@@ -144,7 +144,7 @@ def test_the_groups_of_parameters_are_those_of_before() -> None:
 
     trick = NoBias(norms="decay")
     model = synchronised(nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4)), torch.device("cpu"))
-    assert trick.group("1.weight", model[1].weight, model[1]) == {}  # type: ignore[index,arg-type]
+    assert trick.param_options("1.weight", model[1].weight, model[1]) == {}  # type: ignore[index,arg-type]
 
 
 def test_synchronised_norms_of_one_process_are_torchs(tmp_path: Path) -> None:

@@ -14,11 +14,11 @@ from recipe.base.signals import Interrupted
 from recipe.compiler.program import Program
 from recipe.devices.precision import Precision
 from recipe.plugins.vocabulary import Vocabulary, key_of, words_of
-from recipe.testing.harness import Bench, Case
+from recipe.testing.harness import Case, Harness
 from recipe.testing.interruption import POINTS, Cut, cut_between_parts
 from recipe.testing.interruption import digest_of as outcome
 from recipe.testing.models import small
-from recipe.testing.trick_under_test import Subject
+from recipe.testing.trick_under_test import TrickUnderTest
 from tests import builtins
 
 __all__ = ["BASE", "POINTS", "WORDS", "Cut", "cut_and_resume", "cut_between_parts", "outcome", "small", "train"]
@@ -34,12 +34,12 @@ WORDS = (*map(words_of, Vocabulary.installed().keys()), HALF)
 
 def program_of(word: str, workers: int, files: Path) -> Program:
     """A recipe with one trick more than the others have, or with its verb's own value."""
-    bench = Bench(Vocabulary.installed(), builtins.COMPANY, builtins.values(files))
+    bench = Harness(Vocabulary.installed(), builtins.COMPANY, builtins.values(files))
     loading = f"workers={workers}"
     case = Case((BASE.replace(DATA, f"{DATA} {loading}"),))
     if word == HALF:
         return bench.program(case.over("precision fp16"))
-    subject = Subject(bench.vocabulary.load(*key_of(word)), bench)
+    subject = TrickUnderTest(bench.vocabulary.load(*key_of(word)), bench)
     first = next(subject.cases())
     company = (*first.layers[1:], "epochs 2")
     statement = f"{subject.statement()} {loading}" if subject.overrides("open") else subject.statement()

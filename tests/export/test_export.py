@@ -14,7 +14,7 @@ from torchvision.models import resnet18
 
 import recipe
 from recipe.exporters import api, safetensors
-from recipe.exporters.source_run import Finished
+from recipe.exporters.source_run import SourceRun
 from recipe.training.engine import Run
 from tests.engine.helpers import TINY
 from tests.export.helpers import FAKE, train
@@ -101,7 +101,7 @@ def test_source_without_its_weights_is_not_left(run: Run, here: Path, monkeypatc
 
 
 def test_what_gives_other_logits_is_not_written(run: Run, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def wrong(run: Finished) -> api.Made:
+    def wrong(run: SourceRun) -> api.Made:
         contents, logits = safetensors.make(run)
         return contents, logits + 1e-4 * logits.abs().max()
 

@@ -19,7 +19,8 @@ from PIL import Image
 import recipe
 from recipe.api import Insert, Layer, Net, SetAttribute, Site, Substitute, Trick, trick
 from recipe.compiler.program import Program, Step
-from recipe.exporters.codegen import Surgery
+from recipe.exporters.codegen import Codegen
+from recipe.language.recipe_input import source_from
 from recipe.plan.bind import bind
 from recipe.plugins.vocabulary import Offer, Vocabulary
 from recipe.training.objective import Preparation
@@ -28,7 +29,7 @@ from tests.export.helpers import FAKE, SHORT, alone, images, off, own_logits, tr
 
 
 def surgery(program: Program) -> str:
-    return "\n".join(Surgery.of(program).lines)
+    return "\n".join(Codegen.of(program).lines)
 
 
 def with_edits(*sites: Site, text: str = "base resnet50; tweak A; init stock") -> Program:
@@ -74,14 +75,14 @@ def test_what_is_put_in_a_place_is_a_sequential_there() -> None:
         )
         block.downsample[0].conv.stride = (1, 1)"""
     )
-    found = Surgery.of(program)
+    found = Codegen.of(program)
     assert found.place("layer2.0.downsample.0.weight") == "layer2.0.downsample.0.conv.weight"
     assert found.place("conv1.3.weight") == "conv1.3.weight"
     assert found.place("layer2.0.downsample.1.weight") == "layer2.0.downsample.1.weight"
 
 
 def test_a_stock_model_needs_no_surgery() -> None:
-    assert Surgery.of(recipe.compile("base resnet50; init xavier zero-gamma", device="meta")).lines == []
+    assert Codegen.of(recipe.compile("base resnet50; init xavier zero-gamma", device="meta")).lines == []
 
 
 NORM = Layer("BatchNorm2d", {"num_features": 64})
@@ -143,7 +144,7 @@ def test_edits_of_edited_places(tmp_path: Path) -> None:
 )
 def test_what_is_no_module_surgery_is_refused(edit: Any, said: str) -> None:
     with pytest.raises(recipe.RecipeError) as caught:
-        Surgery.of(with_edits(Site("here", (edit,))))
+        Codegen.of(with_edits(Site("here", (edit,))))
     (diagnostic,) = caught.value.diagnostics
     assert diagnostic.code == "E121"
     assert diagnostic.message.startswith(f"`tweak A` can't be told as plain PyTorch: {said}")
@@ -155,7 +156,7 @@ def test_source_that_is_another_model_is_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str, code: str
 ) -> None:
     run = train(tmp_path / "deep", text=f"base resnet18; tweak D; {FAKE}")
-    monkeypatch.setattr(Surgery, broken, lambda self, first, *rest: first)
+    monkeypatch.setattr(Codegen, broken, lambda self, first, *rest: first)
     with pytest.raises(recipe.RecipeError, match=code):
         recipe.export(run.folder, to="python", out=tmp_path / "deep.py")
     assert [path.name for path in tmp_path.iterdir()] == ["deep"]
@@ -191,7 +192,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
 def test_preprocess_is_what_the_run_evaluated_on(photos: tuple[Path, Path, str]) -> None:
     _, script, text = photos
     preprocess = runpy.run_path(str(script))["preprocess"]
-    plan = bind([recipe.inputs.source_from(text)])
+    plan = bind([source_from(text)])
     sets = open_sets(plan)
     prepare = Preparation.of(plan, sets, 2, torch.device("cpu"))
     for index, path in enumerate(sets.test.paths):  # type: ignore[attr-defined]

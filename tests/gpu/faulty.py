@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from recipe.api import Draws, Insert, Judged, Layer, Net, Progress, Site, Trick, trick
+from recipe.api import Draws, Insert, Layer, LossContext, Net, Progress, Site, Trick, trick
 
 
 @trick("augment mask-on-the-cpu", writes=("inputs",))
@@ -48,12 +48,12 @@ class Counting(Trick):
         return images + 0 * places.sum()
 
 
-@trick("loss to-the-cpu", writes=("loss",))
+@trick("loss to-the-cpu", writes=("loss terms",))
 class ToTheCpu(Trick):
     """A term that is worked out on the CPU."""
 
-    def penalise(self, judged: Judged) -> Tensor:
-        return judged.logits.float().cpu().square().mean().to(judged.logits.device, non_blocking=True)
+    def loss_term(self, context: LossContext) -> Tensor:
+        return context.logits.float().cpu().square().mean().to(context.logits.device, non_blocking=True)
 
 
 @trick("item", writes=("grads",))
@@ -111,11 +111,11 @@ class Reordered(Trick):
         return optimizer
 
 
-@trick("loss branching", writes=("criterion",))
+@trick("loss branching", writes=("loss",))
 class Branching(Trick):
     """A loss that is chosen by its own value."""
 
-    def judge(self, logits: Tensor, targets: Tensor) -> Tensor:
+    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         loss = nn.functional.cross_entropy(logits, targets)
         return loss.sqrt() if loss > 1 else loss
 

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from recipe.devices.choice import cores, repeatable
-from recipe.plugins.calling import ask
+from recipe.plugins.calling import call_hook
 from recipe.training.loading import Batch, Steps, ahead, load
 from recipe.training.meters import Meter
 from recipe.training.preparation import open_sets
@@ -35,7 +35,7 @@ def fed(session: Session) -> None:
         )
         sets = open_sets(plan)
         trainer, meter = trainer_of(plan, sets, device), Meter.on(device)
-        boxer = partial(ask, plan.hooked("box")[0], "box")
+        boxer = partial(call_hook, plan.hooked("crop_box")[0], "box")
         for workers in (2,) if session.quick else sorted({4, max(1, cores() - 2), cores()}):
             if session.left < 40 and not session.quick:
                 session.tell("fed", workers=workers, skipped=f"{session.left:.0f} s are left")

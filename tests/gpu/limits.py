@@ -15,8 +15,8 @@ import attrs
 
 from recipe.compiler.program import Program
 from recipe.plugins.vocabulary import Vocabulary, key_of, words_of
-from recipe.testing.harness import Bench, Case
-from recipe.testing.trick_under_test import Subject
+from recipe.testing.harness import Case, Harness
+from recipe.testing.trick_under_test import TrickUnderTest
 from tests import builtins
 from tests.gpu.fake import Watch, step
 from tests.gpu.sets import TOGETHER, waits
@@ -90,10 +90,10 @@ def judged(trick: str, watch: Watch, images: int = BATCH) -> Seen:
 
 def programs(files: Path) -> Iterator[tuple[str, Program]]:
     """A recipe for each trick of the vocabulary, in company that it can be used in; first one without tricks."""
-    bench = Bench(Vocabulary.installed(), builtins.COMPANY, builtins.values(files))
+    bench = Harness(Vocabulary.installed(), builtins.COMPANY, builtins.values(files))
     yield "", bench.program(Case((BASE,)))
     for word in map(words_of, bench.vocabulary.keys()):
-        subject = Subject(bench.vocabulary.load(*key_of(word)), bench)
+        subject = TrickUnderTest(bench.vocabulary.load(*key_of(word)), bench)
         first = next(subject.cases())
         layers = () if subject.overrides("build", "open") else (BASE,)
         yield (

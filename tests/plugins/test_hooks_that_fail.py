@@ -15,7 +15,7 @@ import torch
 import recipe
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import RecipeError
-from recipe.plugins.calling import ask
+from recipe.plugins.calling import call_hook
 from recipe.plugins.vocabulary import Vocabulary
 from tests.helpers import bind, command
 
@@ -83,8 +83,13 @@ def told(text: str, trick: str, folder: Path) -> Diagnostic:
 @pytest.mark.parametrize(
     ("slot", "head", "body", "said"),
     [
-        ("crop", "box(self, draws, heights, widths)", "return draws.uniform(2)", "it gives ndarray (4, 2), not boxes"),
-        ("crop", "box(self, draws, heights, widths)", "return 1 / 0", "ZeroDivisionError: division by zero"),
+        (
+            "crop",
+            "crop_box(self, draws, heights, widths)",
+            "return draws.uniform(2)",
+            "it gives ndarray (4, 2), not boxes",
+        ),
+        ("crop", "crop_box(self, draws, heights, widths)", "return 1 / 0", "ZeroDivisionError: division by zero"),
         ("average", "average(self, averages, weights, progress)", "return 1 / 0", "ZeroDivisionError"),
         (
             "average",
@@ -94,7 +99,7 @@ def told(text: str, trick: str, folder: Path) -> Diagnostic:
         ),
         ("inputs", "augment(self, images, draws)", "raise SystemExit(0)", "SystemExit: 0"),
         ("inputs", "augment(self, images, draws)", "raise ValueError", "ValueError: no message"),
-        ("groups", "group(self, name, parameter, module)", 'return {"betas": [0.9]}', "TypeError: unhashable"),
+        ("groups", "param_options(self, name, parameter, module)", 'return {"betas": [0.9]}', "TypeError: unhashable"),
         ("run", "check(self, plan)", "raise SystemExit(0)", "SystemExit: 0"),
         ("run", "check(self, plan)", "raise BaseException('odd')", "BaseException: odd"),
         ("run", "check(self, plan)", 'return "a warning"', "it gives 'a warning', not warnings, each a text"),
@@ -221,7 +226,7 @@ def test_of_the_kit(tmp_path: Path) -> None:
 
 def test_what_a_hook_prints_is_no_part_of_the_output(tmp_path: Path) -> None:
     body = 'print("look")\n        return 1.0'
-    words(PLAIN.format(slot="lr", head="factor(self, progress)", body=body), tmp_path)
+    words(PLAIN.format(slot="lr", head="lr_factor(self, progress)", body=body), tmp_path)
     found = command("diff", TINY, f"{TINY}; lr 1", "--json", "--plugin", tmp_path / "focus.py")
     assert json.loads(found.stdout)["schema_version"]
 
@@ -242,7 +247,7 @@ def test_what_is_no_fault_of_a_trick_passes(error: BaseException) -> None:
     (use,) = bind("base resnet18; augment flip").hooked("augment")
     broken = attrs.evolve(use, trick=type("Broken", (type(use.trick),), {"augment": raising})())
     with pytest.raises(type(error)):
-        ask(broken, "augment", None, None)
+        call_hook(broken, "augment", None, None)
 
 
 def test_what_a_trick_refuses_gets_its_place(tmp_path: Path) -> None:

@@ -34,15 +34,15 @@ class Mirror(Trick):
 """
 
 PENALTY = """
-@trick("loss even", writes=("loss",))
+@trick("loss even", writes=("loss terms",))
 class Even(Trick):
     '''Draw the logits of an image toward each other.'''
 
     weight: float = number(0.1, "weight of their variance", minimum=0)
     most: float | None = number(None, "largest variance that counts", above=0)
 
-    def penalise(self, judged):
-        return self.weight * judged.logits.var(1).clamp(max=self.most or float("inf")).mean()
+    def loss_term(self, context):
+        return self.weight * context.logits.var(1).clamp(max=self.most or float("inf")).mean()
 """
 
 GENTLE = """
@@ -96,7 +96,7 @@ class Level(Trick):
 
     part: float = number(0.1, "part that is uniform", minimum=0, maximum=1)
 
-    def soften(self, targets):
+    def smooth_targets(self, targets):
         return (1 - self.part) * targets + self.part / targets.shape[1]
 """
 
@@ -241,8 +241,8 @@ BROKEN = {
         "loss even",
         but(
             PENALTY,
-            "judged.logits.var(1)",
-            "(4 * judged.logits).exp().log().div(4).var(1)",
+            "context.logits.var(1)",
+            "(4 * context.logits).exp().log().div(4).var(1)",
         ),
         "gives a term of nan",
     ),

@@ -18,7 +18,7 @@ IMAGES = torch.zeros(8, 3, 4, 4)
 def loss(text, targets, outputs=LOGITS, base="resnet18"):
     plan = bind(f"base {base}; {text}")
     if targets.ndim == 1 and plan.find("loss smooth"):
-        targets = plan.find("loss smooth").trick.soften(F.one_hot(targets, 6).float())
+        targets = plan.find("loss smooth").trick.smooth_targets(F.one_hot(targets, 6).float())
     return objective(plan, {})(outputs, targets, IMAGES)[0]
 
 

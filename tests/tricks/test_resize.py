@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import recipe
-from recipe.plugins.calling import ask
+from recipe.plugins.calling import call_hook
 from recipe.plugins.progress import Progress
 from recipe.training.trainer import Trainer
 from recipe.tricks.resize import grown
@@ -30,7 +30,7 @@ def test_sides_grow_from_at_least_one_pixel_to_all(side, start, until, step, par
 @pytest.mark.parametrize(("done", "side"), [(0.0, 112), (0.4, 168), (0.799, 220), (0.8, 224), (1.0, 224)])
 def test_sides_of_a_training(done, side):
     (use,) = bind("base resnet50; resize").hooked("resolution")
-    assert ask(use, "resolution", 224, Progress(int(done * 1000), 10, 100)) == side
+    assert call_hook(use, "resolution", 224, Progress(int(done * 1000), 10, 100)) == side
 
 
 def test_the_last_fifth_of_composers_is_whole():

@@ -122,7 +122,7 @@ def test_what_a_trick_makes_of_an_image_does_not_depend_on_where_a_batch_is_cut(
         mine = attrs.evolve(draws, indices=draws.indices[part])
         if word == "crop":
             sides = np.full(len(mine.indices), 60.0)
-            return torch.from_numpy(trick.box(mine, sides, sides))
+            return torch.from_numpy(trick.crop_box(mine, sides, sides))
         if word in ("mixup", "cutmix"):
             mixed, targets = trick.mix(images[part], torch.eye(8)[part], mine)
             return torch.cat([mixed.flatten(1), targets], 1)

@@ -9,10 +9,10 @@ from recipe.api import Trick, number, trick
 if TYPE_CHECKING:
     import torch
 
-    from recipe.api import Judged
+    from recipe.api import LossContext
 
 
-@trick("loss confidence", reads=("targets", "mix"), writes=("loss",))
+@trick("loss confidence", reads=("targets", "mix"), writes=("loss terms",))
 class Confidence(Trick):
     """Subtract a part of the entropy of the predicted distribution from the loss."""
 
@@ -20,8 +20,8 @@ class Confidence(Trick):
 
     weight: float = number(0.1, "part of the entropy that is subtracted", minimum=0, maximum=10)
 
-    def penalise(self, judged: Judged) -> torch.Tensor:
-        return -self.weight * entropy(judged.logits)
+    def loss_term(self, context: LossContext) -> torch.Tensor:
+        return -self.weight * entropy(context.logits)
 
 
 def entropy(logits: torch.Tensor) -> torch.Tensor:

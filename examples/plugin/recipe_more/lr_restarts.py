@@ -25,7 +25,7 @@ class Restarts(Trick):
         if self.cycles > plan.training.epochs:
             yield f"{self.cycles} cycles in {plan.training.epochs} epochs: some are shorter than an epoch"
 
-    def factor(self, progress: Progress) -> float:
+    def lr_factor(self, progress: Progress) -> float:
         return restarts(progress.after_warmup, self.cycles, self.ratio)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from recipe.testing.trick_under_test import Subject
+    from recipe.testing.trick_under_test import TrickUnderTest
 
 CHECKS = (
     "docstring",
@@ -29,11 +29,11 @@ CHECKS = (
 """The name of every check; its file is named so too."""
 
 
-def rule(name: str) -> Callable[[Subject], None]:
+def rule(name: str) -> Callable[[TrickUnderTest], None]:
     """A check by its name: it raises `Unmet` for what it finds wrong, or `Skipped` where it can't be made.
 
     Its file, which needs torch, is imported when the check is made: to list the checks of a package is quick.
     """
     word = name.replace("-", "_")
-    made: Callable[[Subject], None] = getattr(importlib.import_module(f"recipe.testing.rules.{word}"), word)
+    made: Callable[[TrickUnderTest], None] = getattr(importlib.import_module(f"recipe.testing.rules.{word}"), word)
     return made

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from recipe.plugins.loss_context import Judged
+from recipe.plugins.loss_context import LossContext
 from recipe.plugins.trick import Trick
 from recipe.testing import inputs
 from recipe.testing.findings import Skipped, Unmet
-from recipe.testing.trick_under_test import Subject
+from recipe.testing.trick_under_test import TrickUnderTest
 from recipe.training.objective import cross_entropy
 
 COUNT, SIDE = 8, 32
@@ -19,7 +19,7 @@ TOLERANCE = 1e-4
 """Sums over batches of other sizes may be rounded otherwise."""
 
 
-def batches(subject: Subject) -> None:
+def batches(subject: TrickUnderTest) -> None:
     """A loss, or a term of it, is the mean over the batch; targets are softened row by row.
 
     A batch is computed in parts, and by several processes, whose gradients are averaged: a sum, or a value that images
@@ -35,25 +35,25 @@ def batches(subject: Subject) -> None:
             HOOKS[hook](use.trick, inputs.targets(COUNT, mixed))
 
 
-def _soften(trick: Trick, targets: Tensor) -> None:
-    rows = torch.cat([trick.soften(targets[row : row + 1].clone()) for row in range(COUNT)])
-    if not torch.allclose(trick.soften(targets.clone()), rows, atol=TOLERANCE):
-        message = f"`soften` of `{trick.declared.word}` makes something else of targets alone than in a batch"
+def _smooth_targets(trick: Trick, targets: Tensor) -> None:
+    rows = torch.cat([trick.smooth_targets(targets[row : row + 1].clone()) for row in range(COUNT)])
+    if not torch.allclose(trick.smooth_targets(targets.clone()), rows, atol=TOLERANCE):
+        message = f"`smooth_targets` of `{trick.declared.word}` makes something else of targets alone than in a batch"
         raise Unmet(f"{message}; let what becomes of a row follow from it")
 
 
-def _judge(trick: Trick, targets: Tensor) -> None:
-    _mean(trick, "judge", lambda part: trick.judge(inputs.logits(COUNT)[part], targets[part]))
+def _loss(trick: Trick, targets: Tensor) -> None:
+    _mean(trick, "loss", lambda part: trick.loss(inputs.logits(COUNT)[part], targets[part]))
 
 
-def _penalise(trick: Trick, targets: Tensor) -> None:
+def _loss_term(trick: Trick, targets: Tensor) -> None:
     logits, images = inputs.logits(COUNT), inputs.images(COUNT, SIDE)
 
     def term(part: slice) -> Tensor:
         loss = cross_entropy(logits[part], targets[part])
-        return trick.penalise(Judged(logits[part], targets[part], images[part], loss, inputs.TEACHERS))
+        return trick.loss_term(LossContext(logits[part], targets[part], images[part], loss, inputs.TEACHERS))
 
-    _mean(trick, "penalise", term)
+    _mean(trick, "loss_term", term)
 
 
 def _mean(trick: Trick, hook: str, value: Callable[[slice], Tensor]) -> None:
@@ -67,5 +67,9 @@ def _mean(trick: Trick, hook: str, value: Callable[[slice], Tensor]) -> None:
         )
 
 
-HOOKS: dict[str, Callable[[Trick, Tensor], None]] = {"soften": _soften, "judge": _judge, "penalise": _penalise}
+HOOKS: dict[str, Callable[[Trick, Tensor], None]] = {
+    "smooth_targets": _smooth_targets,
+    "loss": _loss,
+    "loss_term": _loss_term,
+}
 """How each hook is asked, for given targets (N, K)."""

@@ -9,10 +9,10 @@ from recipe.explain.data import as_dict
 from recipe.testing.findings import Skipped, Unmet
 from recipe.testing.harness import Case
 from recipe.testing.rules.light import plain, seen
-from recipe.testing.trick_under_test import Subject
+from recipe.testing.trick_under_test import TrickUnderTest
 
 
-def canonical(subject: Subject) -> None:
+def canonical(subject: TrickUnderTest) -> None:
     """The plan's canonical text binds to an equal plan, with every value of every field; the plan is plain JSON.
 
     In another process it has the same digest.
@@ -38,7 +38,7 @@ def canonical(subject: Subject) -> None:
         raise Unmet(f"the plan of `{plain(subject)}` has another digest in another process; keep values plain")
 
 
-def _binds_again(subject: Subject, statement: str) -> None:
+def _binds_again(subject: TrickUnderTest, statement: str) -> None:
     bench, case = subject.bench, subject.home.over(statement)
     try:
         plan = bench.plan(case)

@@ -10,10 +10,10 @@ from recipe.plugins.slots import EXCLUSIVE
 from recipe.plugins.vocabulary import key_of, words_of
 from recipe.testing.findings import Skipped, Unmet
 from recipe.testing.harness import Case
-from recipe.testing.trick_under_test import Subject, stated
+from recipe.testing.trick_under_test import TrickUnderTest, stated
 
 
-def clashes(subject: Subject) -> None:
+def clashes(subject: TrickUnderTest) -> None:
     """The hooks of a trick go with the slots that it writes, and its relations name tricks that there are.
 
     What it excludes, what it needs, and who else writes an exclusive slot of its own, is an error of a recipe.
@@ -39,7 +39,7 @@ def clashes(subject: Subject) -> None:
             raise Unmet(f"`{subject.word}` without `{need}`, which it needs, is no error (E031)")
 
 
-def _rivals(subject: Subject, known: set[str]) -> set[str]:
+def _rivals(subject: TrickUnderTest, known: set[str]) -> set[str]:
     """The other tricks that write an exclusive slot of this one's."""
     mine = set(subject.declared.writes) & EXCLUSIVE.keys()
     found = set()
@@ -52,7 +52,7 @@ def _rivals(subject: Subject, known: set[str]) -> set[str]:
     return found
 
 
-def _clash(subject: Subject, other: str) -> None:
+def _clash(subject: TrickUnderTest, other: str) -> None:
     """See that a recipe with both is refused; in one layer, as a later one would replace an earlier."""
     try:
         both = "; ".join(_forced(subject, word) for word in (subject.word, other))
@@ -63,7 +63,7 @@ def _clash(subject: Subject, other: str) -> None:
         raise Unmet(f"`{subject.word}` beside `{other}` is no error (E030); a recipe says {codes or 'nothing'}")
 
 
-def _forced(subject: Subject, word: str) -> str:
+def _forced(subject: TrickUnderTest, word: str) -> str:
     """A trick as a statement; a path that it requires may name anything, as it is not followed."""
     trick = subject.vocabulary.load(*key_of(word))
     try:
@@ -75,7 +75,7 @@ def _forced(subject: Subject, word: str) -> str:
         return " ".join([word, *(f'{field.word}="x"' for field in required)])
 
 
-def _codes(subject: Subject, case: Case) -> list[str]:
+def _codes(subject: TrickUnderTest, case: Case) -> list[str]:
     try:
         subject.bench.plan(case)
     except RecipeError as error:

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from recipe.testing.findings import Skipped, Unmet
-from recipe.testing.trick_under_test import Subject
+from recipe.testing.trick_under_test import TrickUnderTest
 
 
-def compiles(subject: Subject) -> None:
+def compiles(subject: TrickUnderTest) -> None:
     """The network traces under torch.compile without a graph break, in training and evaluation, to equal outputs."""
     if not subject.overrides("rewrite"):
         raise Skipped("it rewrites no graph")

@@ -12,11 +12,11 @@ import numpy.typing as npt
 import torch
 
 from recipe.data.draws import Draws
-from recipe.plugins.calling import ask
+from recipe.plugins.calling import call_hook
 from recipe.plugins.uses import Use
 from recipe.testing import inputs
 from recipe.testing.findings import Unmet
-from recipe.testing.trick_under_test import Subject
+from recipe.testing.trick_under_test import TrickUnderTest
 
 COUNT, SIDE = 8, 32
 TOLERANCE = 1e-5
@@ -27,7 +27,7 @@ Hook = Callable[[Sequence[int]], Arrays]
 """From places in a batch of `COUNT` images to what a hook makes of the images there."""
 
 
-def deterministic(subject: Subject) -> None:
+def deterministic(subject: TrickUnderTest) -> None:
     """The same training twice has the same bits, whatever global random numbers were drawn before.
 
     An image's box, augmentation and mixture depend neither on the rest of its batch nor on its place there, nor on
@@ -57,10 +57,10 @@ def _asked(use: Use, hook: str) -> Hook:
         draws: Draws = attrs.evolve(whole, indices=whole.indices[index])
         if hook == "box":
             sides = np.linspace(20.0, 60.0, COUNT)
-            return (ask(use, "box", draws, sides[index], sides[::-1][index]),)
+            return (call_hook(use, "crop_box", draws, sides[index], sides[::-1][index]),)
         if hook == "augment":
-            return (ask(use, "augment", images[index], draws).numpy(),)
-        return tuple(one.numpy() for one in ask(use, "mix", images[index], targets[index], draws))
+            return (call_hook(use, "augment", images[index], draws).numpy(),)
+        return tuple(one.numpy() for one in call_hook(use, "mix", images[index], targets[index], draws))
 
     return made
 

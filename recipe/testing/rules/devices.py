@@ -9,11 +9,11 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._pytree import tree_leaves
 
-from recipe.plugins.loss_context import Judged
+from recipe.plugins.loss_context import LossContext
 from recipe.plugins.trick import Trick
 from recipe.testing import inputs
 from recipe.testing.findings import Skipped, Unmet
-from recipe.testing.trick_under_test import Subject
+from recipe.testing.trick_under_test import TrickUnderTest
 from recipe.training.objective import cross_entropy
 
 COUNT, SIDE = 8, 32
@@ -24,7 +24,7 @@ def mixed(message: str) -> bool:
     return "same device" in message or "different devices" in message
 
 
-def devices(subject: Subject) -> None:
+def devices(subject: TrickUnderTest) -> None:
     """Each hook on tensors takes those of a GPU, mixes them with none of the CPU, and gives such again.
 
     The tensors have a shape and a device but no values, so no GPU is needed.
@@ -78,17 +78,17 @@ def _weights(seed: int) -> list[Tensor]:
     return [_away(one) for one in inputs.weights(seed)]
 
 
-def _penalise(trick: Trick) -> Tensor:
+def _loss_term(trick: Trick) -> Tensor:
     logits, targets = _logits(), _targets()
-    return trick.penalise(Judged(logits, targets, _images(), cross_entropy(logits, targets), inputs.TEACHERS))
+    return trick.loss_term(LossContext(logits, targets, _images(), cross_entropy(logits, targets), inputs.TEACHERS))
 
 
 HOOKS: Mapping[str, Callable[[Trick], Any]] = {
     "augment": lambda trick: trick.augment(_images(), inputs.draws(COUNT, trick.declared.word)),
-    "soften": lambda trick: trick.soften(_targets()),
+    "smooth_targets": lambda trick: trick.smooth_targets(_targets()),
     "mix": lambda trick: trick.mix(_images(), _targets(), inputs.draws(COUNT, trick.declared.word)),
-    "judge": lambda trick: trick.judge(_logits(), _targets()),
-    "penalise": _penalise,
+    "loss": lambda trick: trick.loss(_logits(), _targets()),
+    "loss_term": _loss_term,
     "adjust": lambda trick: trick.adjust(_weights(1), _weights(0), inputs.PROGRESS[0]),
     "perturb": lambda trick: trick.perturb(_weights(0), _weights(1)),
     "average": lambda trick: trick.average(_weights(2), _weights(0), inputs.PROGRESS[0]),

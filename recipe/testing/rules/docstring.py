@@ -8,10 +8,10 @@ import sys
 from recipe.explain.tricks import page
 from recipe.plugins.trick import Trick
 from recipe.testing.findings import Unmet
-from recipe.testing.trick_under_test import Subject
+from recipe.testing.trick_under_test import TrickUnderTest
 
 
-def docstring(subject: Subject) -> None:
+def docstring(subject: TrickUnderTest) -> None:
     """The class says in a sentence what it does, the module begins with the syntax, and the trick's page shows both."""
     first = inspect.cleandoc(subject.trick.__doc__ or "").split("\n")[0]
     if not (first[:1].isupper() and first.endswith((".", "!", "?")) and " " in first):
@@ -24,7 +24,7 @@ def docstring(subject: Subject) -> None:
         raise Unmet(f"the page of `recipe tricks {subject.word}` does not show {missing or first}")
 
 
-def _syntax(subject: Subject) -> None:
+def _syntax(subject: TrickUnderTest) -> None:
     module = sys.modules[subject.trick.__module__]
     lines = inspect.cleandoc(module.__doc__ or "").split("\n")
     if len(_tricks(module)) == 1:

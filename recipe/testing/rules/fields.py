@@ -5,13 +5,13 @@ from __future__ import annotations
 from recipe.base.errors import RecipeError
 from recipe.plugins.fields import Field
 from recipe.testing.findings import Skipped, Unmet
-from recipe.testing.trick_under_test import Subject
+from recipe.testing.trick_under_test import TrickUnderTest
 
 FEW = 2
 """Pairs of values that are tried in further company."""
 
 
-def fields(subject: Subject) -> None:
+def fields(subject: TrickUnderTest) -> None:
     """Two recipes that differ in the trick, or in one of its fields, come to other weights, metrics or graphs.
 
     Settings are no outcome. Where a pair of values shows nothing, others are tried, and recipes in other company.
@@ -33,7 +33,7 @@ def fields(subject: Subject) -> None:
         raise Skipped("; ".join(skipped))
 
 
-def _field(subject: Subject, field: Field) -> None:
+def _field(subject: TrickUnderTest, field: Field) -> None:
     tried = []
     first, *others = subject.cases(field)
     for case in dict.fromkeys([first, subject.home, *others]):

@@ -7,10 +7,10 @@ from recipe.plugins.vocabulary import key_of
 from recipe.testing.findings import Skipped, Unmet
 from recipe.testing.harness import Case
 from recipe.testing.isolated import Job, Seen, look
-from recipe.testing.trick_under_test import Subject
+from recipe.testing.trick_under_test import TrickUnderTest
 
 
-def light(subject: Subject) -> None:
+def light(subject: TrickUnderTest) -> None:
     """To check a recipe with the trick imports no torch, and nothing goes to standard output."""
     found = seen(subject)
     if found.torch:
@@ -20,21 +20,21 @@ def light(subject: Subject) -> None:
         raise Unmet(f"`{subject.word}` prints to standard output, where data goes: {found.printed.strip()!r}")
 
 
-def seen(subject: Subject) -> Seen:
+def seen(subject: TrickUnderTest) -> Seen:
     """What a process of its own sees of the trick; one process looks at all tricks of the package."""
     bench = subject.bench
     if not bench.seen:
-        jobs = [Job(word, _layers(Subject(bench.vocabulary.load(*key_of(word)), bench))) for word in bench.words]
+        jobs = [Job(word, _layers(TrickUnderTest(bench.vocabulary.load(*key_of(word)), bench))) for word in bench.words]
         bench.seen.update({one.word: one for one in look(jobs, bench.plugins)})
     return bench.seen[subject.word]
 
 
-def plain(subject: Subject) -> Case:
+def plain(subject: TrickUnderTest) -> Case:
     """A recipe with the trick, whether or not it can be trained."""
     return next(subject.cases()).over(subject.statement())
 
 
-def _layers(subject: Subject) -> tuple[str, ...]:
+def _layers(subject: TrickUnderTest) -> tuple[str, ...]:
     try:
         case = plain(subject)
     except (Skipped, RecipeError):

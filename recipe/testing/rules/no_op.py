@@ -13,14 +13,14 @@ from recipe.graph.edits import Edit, Initialise, Site
 from recipe.graph.net import Net
 from recipe.graph.shapes import propagate
 from recipe.graph.trace import trace
-from recipe.plugins.calling import ask
+from recipe.plugins.calling import call_hook
 from recipe.plugins.uses import Use
 from recipe.testing.findings import Skipped, Unmet
 from recipe.testing.models import network
-from recipe.testing.trick_under_test import Subject
+from recipe.testing.trick_under_test import TrickUnderTest
 
 
-def no_op(subject: Subject) -> None:
+def no_op(subject: TrickUnderTest) -> None:
     """A rewrite changes nothing itself, adds nothing to its own result, and claims no site where there is none.
 
     Values that are drawn again are no addition. The network without sites is one fully connected layer.
@@ -46,14 +46,14 @@ def _harmless(edit: Edit, program: Program) -> bool:
 
 
 def _sites(use: Use, program: Program) -> list[Site]:
-    return [*ask(use, "rewrite", Net(program.structure))]
+    return [*call_hook(use, "rewrite", Net(program.structure))]
 
 
 def _claims_nothing(use: Use, program: Program) -> None:
     graph = trace(copy.deepcopy(network("bare")).to("meta"), "bare")
     propagate(graph, program.costs.size, "bare")
     try:
-        sites = [*ask(use, "rewrite", Net(graph))]
+        sites = [*call_hook(use, "rewrite", Net(graph))]
     except RecipeError as error:
         said = error.diagnostics[0].message
         raise Unmet(f"`{use.word}` fails on a network without convolutions; let it give no site: {said}") from error

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from recipe.testing.findings import Skipped, Unmet
-from recipe.testing.trick_under_test import Subject
+from recipe.testing.trick_under_test import TrickUnderTest
 
 
-def parameters(subject: Subject) -> None:
+def parameters(subject: TrickUnderTest) -> None:
     """Every parameter, of the stock model and of the rewritten one, has a fate; those that are kept have their values.
 
     Nothing of the model that is trained stays on the meta device.

@@ -7,12 +7,12 @@ from torch import nn
 
 from recipe.testing import inputs
 from recipe.testing.findings import Skipped, Unmet
-from recipe.testing.trick_under_test import Subject
+from recipe.testing.trick_under_test import TrickUnderTest
 
 DECAY = 0.1
 
 
-def rates(subject: Subject) -> None:
+def rates(subject: TrickUnderTest) -> None:
     """An optimizer whose groups all have a rate of 0 changes no weight, weight decay or not.
 
     Before each step every group's ``lr`` is set to what the schedule says: who keeps the first one has no schedule.

@@ -10,16 +10,16 @@ from recipe.base.signals import Interrupted
 from recipe.compiler.program import Program
 from recipe.testing import inputs
 from recipe.testing.findings import Skipped, Unmet
-from recipe.testing.harness import Bench, Case, trained_quickly
+from recipe.testing.harness import Case, Harness, trained_quickly
 from recipe.testing.interruption import Cut, digest_of
-from recipe.testing.trick_under_test import Subject
+from recipe.testing.trick_under_test import TrickUnderTest
 from recipe.training.engine import run
 
 POINTS = {"mid-epoch": "first step", "epoch boundary": "epoch boundary"}
 """Where a training of two steps an epoch is cut, by what that is to people."""
 
 
-def resume(subject: Subject) -> None:
+def resume(subject: TrickUnderTest) -> None:
     """A training that is cut within an epoch or between two, and goes on, ends with the same bits.
 
     Another training comes between: what a trick keeps to itself would be lost with the process.
@@ -42,7 +42,7 @@ def resume(subject: Subject) -> None:
                 _blame(subject, within, point)
 
 
-def _blame(subject: Subject, case: Case, point: str) -> None:
+def _blame(subject: TrickUnderTest, case: Case, point: str) -> None:
     with inputs.seeded(1):
         again = subject.bench.outcome(case, fresh=True)
     if again != subject.bench.outcome(case):
@@ -53,7 +53,7 @@ def _blame(subject: Subject, case: Case, point: str) -> None:
     )
 
 
-def _cut(bench: Bench, program: Program, out: Path, point: str) -> bool:
+def _cut(bench: Harness, program: Program, out: Path, point: str) -> bool:
     try:
         _train(bench, program, out, Cut(point))
     except Diverged:
@@ -65,6 +65,6 @@ def _cut(bench: Bench, program: Program, out: Path, point: str) -> bool:
     return False
 
 
-def _train(bench: Bench, program: Program, out: Path, cut: Cut | None = None, resume: bool = False) -> None:
+def _train(bench: Harness, program: Program, out: Path, cut: Cut | None = None, resume: bool = False) -> None:
     with trained_quickly():
         run(program, out=out, device="cpu", listener=cut, resume=resume, vocabulary=bench.vocabulary)

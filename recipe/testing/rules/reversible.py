@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from recipe.compare.model import Difference
-from recipe.compiler.summary import Facts
+from recipe.compiler.summary import ProgramSummary
 from recipe.testing.findings import Skipped, Unmet
-from recipe.testing.harness import Bench, Case
-from recipe.testing.trick_under_test import Subject
+from recipe.testing.harness import Case, Harness
+from recipe.testing.trick_under_test import TrickUnderTest
 
 
-def reversible(subject: Subject) -> None:
+def reversible(subject: TrickUnderTest) -> None:
     """The difference that a trick makes mirrors the one of leaving it out, and `drop` leaves no trace of it."""
     if subject.overrides("build"):
         raise Skipped("a recipe without its model is none")
@@ -30,7 +30,7 @@ def reversible(subject: Subject) -> None:
 _HELP = "a hook keeps nothing, and its result follows from its arguments"
 
 
-def _bare(subject: Subject) -> Case:
+def _bare(subject: TrickUnderTest) -> Case:
     """The home of a trick without it, and without what it takes the place of."""
     case, bench = subject.home, subject.bench
     words = {use.word for use in bench.plan(case).uses if use.origin.kind in ("file", "override")}
@@ -39,7 +39,7 @@ def _bare(subject: Subject) -> Case:
     return case.over("; ".join(f"drop {word}" for word in gone))
 
 
-def _difference(bench: Bench, a: Case, facts_a: Facts, b: Case, facts_b: Facts) -> Difference:
+def _difference(bench: Harness, a: Case, facts_a: ProgramSummary, b: Case, facts_b: ProgramSummary) -> Difference:
     return Difference.between("A", bench.plan(a), facts_a, "B", bench.plan(b), facts_b)
 
 

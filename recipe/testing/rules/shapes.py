@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from recipe.compiler.program import Program
-from recipe.plugins.calling import ask
-from recipe.plugins.loss_context import Judged
+from recipe.plugins.calling import call_hook
+from recipe.plugins.loss_context import LossContext
 from recipe.plugins.uses import Use
 from recipe.testing import inputs
 from recipe.testing.findings import Skipped, Unmet
-from recipe.testing.trick_under_test import Subject
+from recipe.testing.trick_under_test import TrickUnderTest
 from recipe.training.objective import cross_entropy
 
 COUNTS = (8, 5, 1)
@@ -25,7 +25,7 @@ COUNTS = (8, 5, 1)
 SIDES = (32, 23)
 
 
-def shapes(subject: Subject) -> None:
+def shapes(subject: TrickUnderTest) -> None:
     """Logits stay (N, K) at other sizes of the images, and every hook keeps to its contract.
 
     That is what `recipe.plugins.hooks` says, types and finite values, targets that sum to 1, boxes within their image.
@@ -45,7 +45,7 @@ def shapes(subject: Subject) -> None:
         _logits(subject)
 
 
-def _logits(subject: Subject) -> None:
+def _logits(subject: TrickUnderTest) -> None:
     """Run the network on images of other sizes than it was compiled for, those that it takes without the trick."""
     bench = subject.bench
     program = bench.program(subject.within)
@@ -109,25 +109,25 @@ def _augment(use: Use) -> None:
     for count in COUNTS:
         for side in SIDES:
             given = inputs.images(count, side)
-            _like(ask(use, "augment", given.clone(), inputs.draws(count, use.word)), given, "images")
+            _like(call_hook(use, "augment", given.clone(), inputs.draws(count, use.word)), given, "images")
 
 
 def _mix(use: Use) -> None:
     for count in COUNTS:
         given, targets = inputs.images(count, SIDES[0]), inputs.targets(count)
-        mixed = ask(use, "mix", given.clone(), targets.clone(), inputs.draws(count, use.word))
+        mixed = call_hook(use, "mix", given.clone(), targets.clone(), inputs.draws(count, use.word))
         _like(mixed[0], given, "images")
         _distributions(mixed[1], targets)
 
 
-def _soften(use: Use) -> None:
+def _smooth_targets(use: Use) -> None:
     for targets in (inputs.targets(8), inputs.targets(8, mixed=True)):
-        _distributions(ask(use, "soften", targets.clone()), targets)
+        _distributions(call_hook(use, "smooth_targets", targets.clone()), targets)
 
 
 def _box(use: Use) -> None:
     heights, widths = np.array([32.0, 20.0, 64.0, 8.0]), np.array([32.0, 64.0, 20.0, 300.0])
-    found = ask(use, "box", inputs.draws(4, "crop"), heights, widths)
+    found = call_hook(use, "crop_box", inputs.draws(4, "crop"), heights, widths)
     if not np.isfinite(found).all():
         raise _Wrong("gives boxes that are not finite")
     top, left, high, wide = found.T
@@ -140,28 +140,28 @@ def _box(use: Use) -> None:
 def _resolution(use: Use) -> None:
     for side in (224, 32, 1):
         for progress in inputs.PROGRESS:
-            ask(use, "resolution", side, progress)
+            call_hook(use, "resolution", side, progress)
 
 
 def _frozen(use: Use) -> None:
     names = [f"layer{place}.{part}" for place in range(6) for part in ("weight", "bias")]
     for progress in inputs.PROGRESS:
-        found = [*ask(use, "frozen", names, progress)]
+        found = [*call_hook(use, "frozen", names, progress)]
         if not set(found) < set(names):
             raise _Wrong(f"freezes {found} of {names}; name some of these parameters, and not all")
 
 
-def _judge(use: Use) -> None:
+def _loss(use: Use) -> None:
     for scale in (1.0, 30.0):
         for targets in (inputs.targets(8), inputs.targets(8, mixed=True)):
             _differentiable(partial(_judged, use, targets), scale, "a loss")
 
 
 def _judged(use: Use, targets: Tensor, logits: Tensor) -> Tensor:
-    return ask(use, "judge", logits, targets)  # type: ignore[no-any-return]
+    return call_hook(use, "loss", logits, targets)  # type: ignore[no-any-return]
 
 
-def _penalise(use: Use) -> None:
+def _loss_term(use: Use) -> None:
     for scale in (1.0, 30.0):
         for targets in (inputs.targets(8), inputs.targets(8, mixed=True)):
             _differentiable(partial(_penalised, use, targets), scale, "a term")
@@ -169,8 +169,8 @@ def _penalise(use: Use) -> None:
 
 def _penalised(use: Use, targets: Tensor, logits: Tensor) -> Tensor:
     loss = cross_entropy(logits, targets)
-    judged = Judged(logits, targets, inputs.images(8, SIDES[0]), loss, inputs.TEACHERS)
-    return ask(use, "penalise", judged)  # type: ignore[no-any-return]
+    context = LossContext(logits, targets, inputs.images(8, SIDES[0]), loss, inputs.TEACHERS)
+    return call_hook(use, "loss_term", context)  # type: ignore[no-any-return]
 
 
 def _differentiable(loss: Callable[[Tensor], Tensor], scale: float, what: str) -> None:
@@ -185,24 +185,26 @@ def _differentiable(loss: Callable[[Tensor], Tensor], scale: float, what: str) -
 
 def _factor(use: Use) -> None:
     for progress in inputs.PROGRESS:
-        found = ask(use, "factor", progress)
+        found = call_hook(use, "lr_factor", progress)
         if not math.isfinite(found) or found < 0:
             raise _Wrong(f"gives {found!r} at {progress}, not a factor of at least 0")
 
 
 def _adjust(use: Use) -> None:
     for progress in inputs.PROGRESS:
-        _all_like(ask(use, "adjust", inputs.weights(1), inputs.weights(0), progress), inputs.weights(1), "gradients")
+        _all_like(
+            call_hook(use, "adjust", inputs.weights(1), inputs.weights(0), progress), inputs.weights(1), "gradients"
+        )
 
 
 def _perturb(use: Use) -> None:
-    _all_like(ask(use, "perturb", inputs.weights(0), inputs.weights(1)), inputs.weights(0), "steps")
+    _all_like(call_hook(use, "perturb", inputs.weights(0), inputs.weights(1)), inputs.weights(0), "steps")
 
 
 def _average(use: Use) -> None:
     for progress in inputs.PROGRESS:
         averages, weights = inputs.weights(2), inputs.weights(0)
-        ask(use, "average", averages, weights, progress)
+        call_hook(use, "average", averages, weights, progress)
         _all_like(averages, inputs.weights(2), "averages")
         if not all(torch.equal(one, other) for one, other in zip(weights, inputs.weights(0), strict=True)):
             raise _Wrong("changes the weights themselves")
@@ -214,15 +216,15 @@ def _all_like(found: Sequence[Tensor], given: Sequence[Tensor], what: str) -> No
 
 
 TRIALS: Mapping[str, Callable[[Use], None]] = {
-    "box": _box,
+    "crop_box": _box,
     "augment": _augment,
-    "soften": _soften,
+    "smooth_targets": _smooth_targets,
     "mix": _mix,
     "resolution": _resolution,
     "frozen": _frozen,
-    "judge": _judge,
-    "penalise": _penalise,
-    "factor": _factor,
+    "loss": _loss,
+    "loss_term": _loss_term,
+    "lr_factor": _factor,
     "adjust": _adjust,
     "perturb": _perturb,
     "average": _average,
