@@ -40,7 +40,7 @@ def test_the_documentation_names_each_in_that_order() -> None:
 def test_the_documentation_says_when_and_with_which_slots(hook: str) -> None:
     _, _, when, *_, slots, _ = ROWS[hook]
     assert when.strip() == HOOKS[hook].when
-    assert tuple(re.findall("`([a-z]+)`", slots)) == HOOKS[hook].slots
+    assert tuple(re.findall("`([a-z ]+)`", slots)) == HOOKS[hook].slots
 
 
 def test_the_kit_asks_all_that_are_asked_at_each_step() -> None:

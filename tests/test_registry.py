@@ -137,7 +137,10 @@ SIZED = GOOD.format(word="shine").replace("number,", "integer, number,") + '    
         (GOOD.format(word="shine") + "\n    def blend(self): ...", "`blend` is no hook"),
         (GOOD.format(word="shine") + "\n    other: int = 3", "declare `other` with one of number()"),
         (GOOD.format(word="shine").replace('"how much"', '""'), "`amount` needs a line of help"),
-        (GOOD.format(word="shine").replace("amount", "factor"), "`factor` is a hook, and can't be the name of a field"),
+        (
+            GOOD.format(word="shine").replace("amount", "lr_factor"),
+            "`lr_factor` is a hook, and can't be the name of a field",
+        ),
         (GOOD.format(word="shine").replace('@trick("shine"', '@trick("shine", writes=("sky",)'), "no slot `sky`"),
         (GOOD.format(word="shine").replace('@trick("shine"', '@trick("shine", writes=("grad",)'), "mean `grads`?"),
         (GOOD.format(word="shine").replace("amount", "declared"), "`declared` is what every trick has, and can't be"),

@@ -123,7 +123,7 @@ def parse(source: Source) -> tuple[Recipe, list[Diagnostic]]:
 
     >>> from pathlib import Path
     >>> recipe, errors = parse(Source("demo", "base resnet50; batch 1024", Path(".")))
-    >>> [statement.verb.text for statement in recipe.plan.resolve]
+    >>> [statement.verb.text for statement in recipe.statements]
     ['base', 'batch']
     """
     if wrong := _encoding(source):

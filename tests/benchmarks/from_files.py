@@ -58,7 +58,7 @@ class Ours:
         self.meter = Meter.on(device)
 
     def batches(self, images: Images, workers: int) -> Iterator[Batch]:
-        boxer = partial(call_hook, self.plan.hooked("crop_box")[0], "box")
+        boxer = partial(call_hook, self.plan.hooked("crop_box")[0], "crop_box")
         steps = Steps(images, self.plan.training, None if images.uniform else boxer)
         endless = range(self.trainer.step, self.trainer.step + 10**6)
         return ahead(load(steps, endless, workers, self.device.type == "cuda"), self.device)

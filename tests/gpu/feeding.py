@@ -35,7 +35,7 @@ def fed(session: Session) -> None:
         )
         sets = open_sets(plan)
         trainer, meter = trainer_of(plan, sets, device), Meter.on(device)
-        boxer = partial(call_hook, plan.hooked("crop_box")[0], "box")
+        boxer = partial(call_hook, plan.hooked("crop_box")[0], "crop_box")
         for workers in (2,) if session.quick else sorted({4, max(1, cores() - 2), cores()}):
             if session.left < 40 and not session.quick:
                 session.tell("fed", workers=workers, skipped=f"{session.left:.0f} s are left")

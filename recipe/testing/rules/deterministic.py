@@ -36,7 +36,7 @@ def deterministic(subject: TrickUnderTest) -> None:
     first = subject.bench.outcome(subject.within)
     use = subject.bench.plan(subject.within).find(subject.word)
     assert use is not None
-    for hook, group in (("box", 1), ("augment", 1), ("mix", 2)):
+    for hook, group in (("crop_box", 1), ("augment", 1), ("mix", 2)):
         if subject.overrides(hook):
             _alone(subject.word, hook, _asked(use, hook), group)
     with inputs.seeded(1):
@@ -49,13 +49,13 @@ _HELP = "take randomness from `Draws` alone, and keep nothing between calls"
 
 def _asked(use: Use, hook: str) -> Hook:
     """A hook as a function of the places in a batch that it is given."""
-    whole = inputs.draws(COUNT, "crop" if hook == "box" else use.word)
+    whole = inputs.draws(COUNT, "crop" if hook == "crop_box" else use.word)
     images, targets = inputs.images(COUNT, SIDE), inputs.targets(COUNT)
 
     def made(places: Sequence[int]) -> Arrays:
         index = np.asarray(places)
         draws: Draws = attrs.evolve(whole, indices=whole.indices[index])
-        if hook == "box":
+        if hook == "crop_box":
             sides = np.linspace(20.0, 60.0, COUNT)
             return (call_hook(use, "crop_box", draws, sides[index], sides[::-1][index]),)
         if hook == "augment":
