@@ -1,21 +1,27 @@
-"""Whether trainings end with the same weights as with the code of another commit: python -m tests.before COMMIT
+"""Compare plans, differences and trainings with those of another commit: python -m tests.before COMMIT [--only PART …]
 
-From the root of a clone. Both are run in this environment, one thread each, on the same recipes; a line tells of each
-whether its weights are the same to the bit. The exit status is 1 where some are not.
+From the root of a clone. Both are run in this environment, one thread each, on the same recipes. Plans are compared by
+their digests and canonical texts, of all examples and of 1,000 made-up recipes; differences by their JSON; trainings by
+their weights, to the bit. A line reports each that is not the same; the exit status is 1 where there is one.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import attrs
+from hypothesis import HealthCheck, Phase, given, seed, settings
+
+from tests.strategies import meaningful
 
 ROOT = Path(__file__).parents[1]
 DATA = "data fake size=32 classes=10 images=26"
@@ -53,6 +59,48 @@ if __name__ == "__main__":
 """
 LONGEST = 600
 """Seconds that a training may take."""
+
+
+MADE_UP = 1000
+SHOWN = 10
+PLANS = """
+import json, sys
+from pathlib import Path
+from recipe import RecipeError
+try:
+    from recipe.language.recipe_input import source_from
+    from recipe.plan.bind import bind
+except ModuleNotFoundError:  # where modules were before they had rooms
+    from recipe.bind import bind
+    from recipe.inputs import source_from
+
+def known(text):
+    try:
+        plan = bind([source_from(Path(text) if text.startswith("examples/") else text)], data=True)
+    except RecipeError as error:
+        return sorted(diagnostic.code for diagnostic in error.diagnostics)
+    return [plan.digest, plan.canonical()]
+
+print(json.dumps({text: known(text) for text in json.load(sys.stdin)}))
+"""
+DIFFS = """
+import json, sys
+import recipe
+print(json.dumps({" | ".join(pair): recipe.diff(*pair).to_dict() for pair in json.load(sys.stdin)}))
+"""
+PAIRS = (
+    ("base resnet50", "base resnet50; tweak C D"),
+    ("base resnet50; tweak A", "base resnet50; tweak B; init zero-gamma"),
+    ("base resnet18; data digits", "base resnet34; data digits"),
+    ("base resnet18; data digits; lr warmup 1 cosine", "base resnet18; data digits; lr step 3 6"),
+    ("base resnet18; optimizer nag", "base resnet18; optimizer adamw"),
+    ("base resnet18; decay 1e-4", "base resnet18; decay 1e-4 no-bias"),
+    ("base resnet18; loss smooth", "base resnet18; loss bce; augment mixup"),
+    ("base mobilenet_v2; tweak se", "base mobilenet_v2"),
+    ("base resnext50_32x4d; tweak blurpool", "base resnext50_32x4d; tweak stochastic-depth"),
+    ("dialect torchvision; base resnet50; data fake", "dialect gluoncv; base resnet50; data fake; precision bf16"),
+)
+"""Recipes that are compared by `recipe.diff`."""
 
 
 @attrs.frozen
@@ -94,33 +142,88 @@ def ended(tree: Path, folder: Path) -> dict[str, Ended]:
     return found
 
 
-def main(commit: str) -> int:
+def made_up(number: int) -> list[str]:
+    """Recipes with a meaning, the same in every call."""
+    texts: list[str] = []
+
+    @seed(7)
+    @settings(
+        max_examples=number,
+        phases=[Phase.generate],
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(meaningful())
+    def collect(statements: list[str]) -> None:
+        texts.append("\n".join(statements))
+
+    collect()
+    return texts
+
+
+def asked(tree: Path, script: str, what: Any) -> dict[str, Any]:
+    """What a script prints, as JSON, with the code in a folder."""
+    environment = {**os.environ, "PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1", "RECIPE_CACHE": str(tree.parent)}
+    command = [sys.executable, "-P", "-c", script]  # from the same folder, as paths in recipes are relative to it
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, input=json.dumps(what), stdout=subprocess.PIPE, text=True, check=True
+    )
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def plans(tree: Path, folder: Path) -> dict[str, Any]:
+    examples = sorted(str(file.relative_to(ROOT)) for file in (ROOT / "examples").rglob("*.recipe"))
+    return asked(tree, PLANS, [*examples, *made_up(MADE_UP)])
+
+
+def differences(tree: Path, folder: Path) -> dict[str, Any]:
+    return asked(tree, DIFFS, PAIRS)
+
+
+PARTS: Mapping[str, Callable[[Path, Path], Mapping[str, Any]]] = {
+    "plans": plans,
+    "differences": differences,
+    "trainings": ended,
+}
+
+
+def other(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """A line for each that is not the same on both sides, or that failed on both."""
+    same = {name for name in before if before[name] == now.get(name) and not getattr(now[name], "error", "")}
+    return [f"{name!r}: {str(before[name])[:300]} | {str(now.get(name))[:300]}" for name in before if name not in same]
+
+
+def main(commit: str, parts: list[str]) -> int:
+    differ = 0
     with tempfile.TemporaryDirectory() as name:
         tree = Path(name) / "before"
         subprocess.run(["git", "worktree", "add", "-q", "--detach", str(tree), commit], cwd=ROOT, check=True)
         try:
-            sides = []
-            for label, place in (("before", tree), ("now", ROOT)):
-                folder = Path(name) / f"runs-{label}"
-                folder.mkdir()
-                sides.append(ended(place, folder))
+            for part in parts:
+                sides = []
+                for label, place in (("before", tree), ("now", ROOT)):
+                    folder = Path(name) / f"{part}-{label}"
+                    folder.mkdir()
+                    sides.append(PARTS[part](place, folder))
+                before, now = sides
+                lines = other(before, now)
+                print(
+                    f"{part}: {len(before) - len(lines)} of {len(before)} are the same", *lines, sep="\n  ", flush=True
+                )
+                differ += len(lines)
         finally:
             subprocess.run(["git", "worktree", "remove", "--force", str(tree)], cwd=ROOT, check=True)
-    before, now = sides
-    same = [run for run in RUNS if before[run] == now[run] and now[run].weights]
-    for run in RUNS:
-        print(f"{'same ' if run in same else 'OTHER'}  {run}: {before[run]} | {now[run]}")
-    print(f"{len(same)} of {len(RUNS)} trainings end with the same weights")
-    return int(len(same) < len(RUNS))
+    return int(differ > 0)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.before", description="Compare trainings with another commit."
-    )
+    parser = argparse.ArgumentParser(prog="python -m tests.before", description="Compare with another commit.")
     parser.add_argument("commit", help="the commit to compare with")
-    given = parser.parse_args().commit
-    known = subprocess.run(["git", "rev-parse", "--verify", "-q", f"{given}^{{commit}}"], cwd=ROOT, capture_output=True)
-    if known.returncode:
-        parser.error(f"there is no commit {given} in this clone")
-    sys.exit(main(given))
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="the parts to compare")
+    options = parser.parse_args()
+    revision = ["git", "rev-parse", "--verify", "-q", f"{options.commit}^{{commit}}"]
+    if subprocess.run(revision, cwd=ROOT, capture_output=True).returncode:
+        parser.error(f"there is no commit {options.commit} in this clone")
+    sys.exit(main(options.commit, options.only))
