@@ -29,6 +29,7 @@ from recipe.plugins.fields import REQUIRED, RecipeFile, architecture, choice, in
 from recipe.plugins.plan_view import PlanView
 from recipe.plugins.progress import Progress
 from recipe.plugins.settings import Training
+from recipe.plugins.suggest_context import SuggestContext
 from recipe.plugins.trick import API_VERSION, Declared, Trick
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ __all__ = [
     "Sets",
     "Site",
     "Substitute",
+    "SuggestContext",
     "Training",
     "Trick",
     "architecture",

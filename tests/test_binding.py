@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from recipe.api import Trick, integer, number, numbers, trick
+from recipe.api import SuggestContext, Trick, integer, number, numbers, trick
 from recipe.language.overlays import DIALECTS
 from recipe.plugins.fields import Choice, quoted
 from recipe.plugins.vocabulary import DIRECTIVES, Vocabulary
@@ -408,7 +408,7 @@ def hint(name: str, value: object) -> type[Trick]:
     class Hint(Trick):
         """Suggest something."""
 
-        def suggest(self) -> dict[str, object]:
+        def suggest(self, context: SuggestContext) -> dict[str, object]:
             return {name: value}
 
     return Hint
@@ -437,6 +437,50 @@ def test_a_suggestion_that_is_for_no_field_is_the_fault_of_its_trick(
     assert error.message.startswith(f"`hint` of {package} suggests {value!r} for `{name}`: {said}"), error.message
     assert error.span is not None
     assert error.span.text == "hint"
+
+
+def test_a_suggestion_may_follow_from_what_the_recipe_states(tmp_path: Path) -> None:
+    seen = []
+
+    @trick("hint", writes=("run",))
+    class Hint(Trick):
+        """Suggest longer trainings for larger batches."""
+
+        def suggest(self, context: SuggestContext) -> dict[str, object]:
+            seen.append(context)
+            return {"epochs count": context.given.get("batch", {}).get("total", 64)}
+
+    words = vocabulary_with(Hint)
+    (tmp_path / "teacher.recipe").write_text("base resnet18")
+    (tmp_path / "mine.recipe").write_text(
+        'dialect gluoncv\nbatch 100\nhint\nbase resnet18\ndata folder "x" on-error=skip\n'
+        'lr warmup 5 cosine\nloss distill "teacher.recipe" temperature=2\n'
+    )
+    assert bind(tmp_path / "mine.recipe", words=words).training.epochs == 100
+    (context,) = seen
+    assert context.dialect == "gluoncv"
+    assert context.words == (
+        "base", "batch", "data folder", "hint", "loss distill", "lr cosine", "lr warmup",
+    )  # fmt: skip
+    assert context.given["batch"] == {"total": 100}
+    assert {**context.given["data folder"], "path": "x"} == {"path": "x", "on-error": "skip"}
+    assert context.given["lr warmup"] == {"epochs": 5}
+    assert context.given["lr cosine"] == {}
+    assert context.given["loss distill"] == {"temperature": 2}, "a teacher is read later"
+    assert bind("base resnet18; hint", words=words).training.epochs == 64
+
+
+def test_a_suggestion_can_not_change_what_the_recipe_states() -> None:
+    @trick("hint", writes=("run",))
+    class Hint(Trick):
+        """Change what is stated."""
+
+        def suggest(self, context: SuggestContext) -> dict[str, object]:
+            context.given["batch"]["total"] = 8  # type: ignore[index]
+            return {}
+
+    (error,) = diagnostics("base resnet18; batch 4; hint", words=vocabulary_with(Hint))
+    assert (error.code, "does not support item assignment" in error.message) == ("E080", True)
 
 
 def test_a_suggestion_is_for_the_trick_that_it_names_and_no_other() -> None:

@@ -1,47 +1,114 @@
-"""The table of hooks is whole: the base class, the documentation and the kit know the same ones."""
+"""Hooks are declared on their stubs in `Trick`, and all else follows: the table of the documentation among it.
+
+`python -m tests.test_hooks` writes that table anew.
+"""
 
 from __future__ import annotations
 
 import inspect
-import re
+from numbers import Real
 
 import pytest
 
-from recipe.plugins.hooks import HOOKS
+from recipe.api import number, trick
+from recipe.plugins.hooks import hook, hooks_of, is_a
 from recipe.plugins.slots import COMBINED, EXCLUSIVE
-from recipe.plugins.trick import Trick
-from recipe.testing.rules.shapes import TRIALS
+from recipe.plugins.trick import HOOKS, Trick
+from recipe.testing.rules import batches, devices, shapes
 from tests.helpers import ROOT
 
-SECTION = (ROOT / "docs" / "plugins.md").read_text("utf-8").split("<!-- hooks -->", 1)[1].split("\n\n", 1)[0]
-ROWS = {cells[1].strip(" `"): cells for cells in (line.split("|") for line in SECTION.splitlines()[3:])}
+PAGE = ROOT / "docs" / "plugins.md"
+HEAD = ("| hook | when | description | slot to write |", "|---|---|---|---|")
+MARK = "<!-- hooks -->\n"
 
 
-def test_every_method_that_a_trick_may_override_is_in_it() -> None:
+def row(name: str) -> str:
+    """A hook in the table: its call, when it is called, its docstring, and its slots."""
+    arguments = [*inspect.signature(getattr(Trick, name)).parameters][1:]
+    text = " ".join((inspect.getdoc(getattr(Trick, name)) or "").split()).replace("``", "`")
+    *slots, last = [f"`{slot}`" for slot in HOOKS[name].slots] or [""]
+    writes = f"{', '.join(slots)} or {last}" if slots else last
+    return f"| `{name}({', '.join(arguments)})` | {HOOKS[name].when} | {text} | {writes} |".replace("|  |", "| |")
+
+
+def table() -> str:
+    return "".join(f"{line}\n" for line in (*HEAD, *map(row, HOOKS)))
+
+
+def parts() -> tuple[str, str, str]:
+    """The documentation up to the table, the table, and what follows it."""
+    before, mark, rest = PAGE.read_text("utf-8").partition(MARK)
+    found, gap, after = rest.partition("\n\n")
+    return before + mark, f"{found}\n", gap[1:] + after
+
+
+def test_the_documentation_has_all_of_them_as_they_are_declared() -> None:
+    assert parts()[1] == table(), "run `python -m tests.test_hooks`"
+
+
+def test_every_method_that_a_trick_may_override_is_declared() -> None:
     methods = {name for name, value in vars(Trick).items() if inspect.isfunction(value) and name[0] != "_"}
     assert {*HOOKS} == methods - {"overrides"}
 
 
 def test_their_order_is_that_in_which_a_recipe_meets_them() -> None:
-    block = inspect.getdoc(Trick).split("::", 1)[1].split("Tricks are values", 1)[0]  # type: ignore[union-attr]
-    lines = (re.sub("^(plan|compile|train|export) ", "", line.strip()).split() for line in block.splitlines())
-    assert [words[0] for words in lines if words and words[0] in HOOKS] == [*HOOKS]
+    when = [hook.when for hook in HOOKS.values()]
+    order = ["plan", "compile", "train", "each", "export"]
+    assert sorted(when, key=lambda text: order.index(text.split()[0])) == when
 
 
 def test_their_slots_are_slots() -> None:
     assert {slot for hook in HOOKS.values() for slot in hook.slots} <= {*EXCLUSIVE, *COMBINED}
 
 
-def test_the_documentation_names_each_in_that_order() -> None:
-    assert [*ROWS] == [*HOOKS]
+def test_a_stub_is_all_that_declares_a_hook() -> None:
+    class More(Trick):
+        @hook(when="each step", gives="a number", check=is_a(Real), slots=("lr",))
+        def momentum(self, step: int) -> float:
+            """The momentum of a step."""
+            return 0.9
+
+        def helper(self) -> None: ...
+
+    (declared,) = hooks_of(More).values()
+    assert (*hooks_of(More), declared.when, declared.slots, declared.code) == ("momentum", "each step", ("lr",), "E080")
+    assert declared.check(0.5)
+    assert not declared.check("half")
+    assert More().momentum(0) == 0.9
 
 
-@pytest.mark.parametrize("hook", HOOKS)
-def test_the_documentation_says_when_and_with_which_slots(hook: str) -> None:
-    _, _, when, *_, slots, _ = ROWS[hook]
-    assert when.strip() == HOOKS[hook].when
-    assert tuple(re.findall("`([a-z ]+)`", slots)) == HOOKS[hook].slots
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("judge", "loss"),
+        ("penalise", "loss_term"),
+        ("soften", "smooth_targets"),
+        ("box", "crop_box"),
+        ("factor", "lr_factor"),
+        ("group", "param_options"),
+    ],
+)
+def test_a_hook_by_its_old_name_is_refused(old: str, new: str) -> None:
+    members = {"__doc__": "Do something.", old: lambda self, *arguments: None}
+    with pytest.raises(TypeError, match=f"^trick `mine`: `{old}` is called `{new}` now$"):
+        trick("mine")(type("Mine", (Trick,), members))
 
 
-def test_the_kit_asks_all_that_are_asked_at_each_step() -> None:
-    assert {*TRIALS} == {name for name, hook in HOOKS.items() if hook.when in ("each step", "each batch")}
+def test_a_field_may_have_the_old_name_of_a_hook() -> None:
+    @trick("mine")
+    class Mine(Trick):
+        """Do something."""
+
+        factor: float = number(1.0, "how much")
+
+    assert Mine().factor == 1.0
+
+
+@pytest.mark.parametrize("calls", [batches.CALLS, devices.CALLS, shapes.TRIALS])
+def test_the_kit_calls_no_other(calls: dict[str, object]) -> None:
+    assert {*calls} <= {name for name, hook in HOOKS.items() if hook.when in ("each step", "each batch")}
+
+
+if __name__ == "__main__":
+    before, _, after = parts()
+    PAGE.write_text(before + table() + after, "utf-8")

@@ -135,6 +135,7 @@ SIZED = GOOD.format(word="shine").replace("number,", "integer, number,") + '    
         (GOOD.format(word="shine").replace("amount: float =", "amount ="), "`amount` needs its type"),
         (GOOD.format(word="shine").replace('"fancy"', '"3x3"'), "no recipe can write the word `3x3` of `sort`"),
         (GOOD.format(word="shine") + "\n    def blend(self): ...", "`blend` is no hook"),
+        (GOOD.format(word="shine") + "\n    def judge(self, logits, targets): ...", "`judge` is called `loss` now"),
         (GOOD.format(word="shine") + "\n    other: int = 3", "declare `other` with one of number()"),
         (GOOD.format(word="shine").replace('"how much"', '""'), "`amount` needs a line of help"),
         (
@@ -378,7 +379,7 @@ def test_the_folder_of_the_tricks_is_no_package_by_its_bare_name() -> None:
     assert last == "ImportError: import `recipe.tricks`; the folder `tricks` is not a package of its own"
 
 
-@pytest.mark.parametrize("hook", ["suggest(self)", "check(self, plan)", "configure(self, training)"])
+@pytest.mark.parametrize("hook", ["suggest(self, context)", "check(self, plan)", "configure(self, training)"])
 def test_a_hook_that_fails_spoils_its_own_words(tmp_path: Path, hook: str) -> None:
     file = tmp_path / "mine.py"
     file.write_text(GOOD.format(word="shine") + f"\n    def {hook}:\n        return 1 / 0\n")

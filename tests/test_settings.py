@@ -10,20 +10,20 @@ import pytest
 from hypothesis import given
 
 from recipe.api import Training, Trick, trick
-from recipe.plan.configure import OTHER
+from recipe.plugins.settings import KINDS
 from tests.helpers import bind, diagnostics, errors, vocabulary_with
 from tests.strategies import dialects, meaningful
 
 
 def setter(word: str, change: Callable[[Training], dict[str, Any]], **declared: tuple[str, ...]) -> type[Trick]:
-    """A trick that changes settings."""
+    """A trick that makes settings."""
 
     @trick(word, **declared)  # type: ignore[arg-type]
     class Setter(Trick):
-        """Change settings of the training."""
+        """Make settings of the training."""
 
-        def configure(self, training: Training) -> Training:
-            return attrs.evolve(training, **change(training))
+        def configure(self, training: Training) -> dict[str, Any]:
+            return change(training)
 
     return Setter
 
@@ -106,17 +106,55 @@ def test_what_decides_in_place_of_another_needs_no_order() -> None:
     assert bind("base resnet18; turbo", words=words).training.precision == "bf16"
 
 
-def test_a_trick_need_not_take_a_training_that_is_nobodys() -> None:
+def test_a_trick_is_asked_once_with_what_those_before_it_have_made() -> None:
+    asked = []
+
     def change(training: Training) -> dict[str, Any]:
+        asked.append(training.batch)
         return {"warmup": {256: 1.0}[training.batch]}
 
     words = vocabulary_with(setter("turbo", change, after=("batch",)))
     assert bind("base resnet18; batch 256; turbo", words=words).training.warmup == 1.0
+    assert asked == [256]
     assert errors("base resnet18; batch 8; turbo", words=words) == ["E080"]
 
 
-def test_another_training_differs_in_every_setting() -> None:
-    assert all(one != other for one, other in zip(attrs.astuple(Training()), attrs.astuple(OTHER), strict=True))
+@pytest.mark.parametrize("made", [{}, {"micro": None}, {"warmup": 5}, {"compile_mode": "default"}])
+def test_a_trick_sets_what_it_returns_and_nothing_else(made: dict[str, Any]) -> None:
+    plan = bind("base resnet18; turbo", words=vocabulary_with(setter("turbo", lambda _: made)))
+    assert plan.training == attrs.evolve(bind("base resnet18").training, **made)
+
+
+@pytest.mark.parametrize(
+    ("made", "said", "help"),
+    [
+        ({"bach": 8}, "no setting is named `bach`", "did you mean `batch`?"),
+        ({"zzz": 8}, "no setting is named `zzz`", "the settings are `aux_weight`, "),
+        ({7: 8}, "no setting is named `7`", "the settings are "),
+        ({"batch": 8.5}, "the setting `batch` is a whole number, not 8.5", ""),
+        ({"batch": True}, "the setting `batch` is a whole number, not True", ""),
+        ({"batch": None}, "the setting `batch` is a whole number, not None", ""),
+        ({"micro": "8"}, "the setting `micro` is a whole number or None, not '8'", ""),
+        ({"rate": "high"}, "the setting `rate` is a number, not 'high'", ""),
+        ({"channels_last": 1}, "the setting `channels_last` is True or False, not 1", ""),
+        ({"precision": None}, "the setting `precision` is a text, not None", ""),
+    ],
+)
+def test_a_setting_that_does_not_exist_or_is_of_another_kind_is_the_tricks_error(
+    made: dict[Any, Any], said: str, help: str
+) -> None:
+    words = vocabulary_with(setter("turbo", lambda _: made, after=("batch", "lr", "precision", "layout")))
+    (error,) = diagnostics("base resnet18; turbo", words=words)
+    package = words.packages(("turbo", None))[0]
+    assert (error.code, error.message) == ("E080", f"`turbo` of {package} is broken: configure: {said}")
+    assert error.help.startswith(help)
+    assert error.span is not None
+    assert error.span.text == "turbo"
+
+
+def test_every_setting_has_the_value_that_it_takes() -> None:
+    assert [*KINDS] == [field.name for field in attrs.fields(Training)]
+    assert all(KINDS[name].holds(value) for name, value in attrs.asdict(Training()).items())
 
 
 @given(meaningful(), dialects)

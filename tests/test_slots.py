@@ -12,8 +12,8 @@ from recipe.api import Trick, trick
 from recipe.base.errors import RecipeError
 from recipe.base.source import Source, Span
 from recipe.plan.ordering import clashes, solve
-from recipe.plugins.hooks import HOOKS
 from recipe.plugins.slots import COMBINED, EXCLUSIVE, READING_ORDER, reading_key
+from recipe.plugins.trick import HOOKS
 from recipe.plugins.uses import Origin, Use
 from tests.helpers import bind, diagnostics
 from tests.strategies import all_tricks

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from recipe.api import Layer, Trick, architecture, fail, integer, path, trick
+from recipe.api import Layer, SuggestContext, Trick, architecture, fail, integer, path, trick
 
 if TYPE_CHECKING:
     import torch
@@ -48,7 +48,7 @@ class Base(Trick):
         None, "outputs; as many as the data has, where it is left out", minimum=2, maximum=100_000
     )
 
-    def suggest(self) -> Mapping[str, Any]:
+    def suggest(self, context: SuggestContext) -> Mapping[str, Any]:
         """Inception-V3 takes 299 px (He et al., section 2.1)."""
         return {"data size": self.image_size()} if self.model == "inception_v3" else {}
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import attrs
+from collections.abc import Mapping
+from typing import Any
 
 from recipe.api import Training, Trick, integer, trick
 
@@ -13,5 +14,5 @@ class Batch(Trick):
 
     total: int = integer(256, "images an update", minimum=1, maximum=1_000_000)
 
-    def configure(self, training: Training) -> Training:
-        return attrs.evolve(training, batch=self.total)
+    def configure(self, training: Training) -> Mapping[str, Any]:
+        return {"batch": self.total}

@@ -5,7 +5,8 @@ The gradient is that of the whole batch; only batch normalisation sees the parts
 
 from __future__ import annotations
 
-import attrs
+from collections.abc import Mapping
+from typing import Any
 
 from recipe.api import Training, Trick, integer, trick
 
@@ -21,7 +22,7 @@ class Micro(Trick):
 
     images: int | str = integer(help="images at a time", minimum=2, words=("auto",))
 
-    def configure(self, training: Training) -> Training:
+    def configure(self, training: Training) -> Mapping[str, Any]:
         if isinstance(self.images, str):
-            return attrs.evolve(training, micro=None, micro_auto=True)
-        return attrs.evolve(training, micro=self.images)
+            return {"micro": None, "micro_auto": True}
+        return {"micro": self.images}

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
-
-import attrs
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from recipe.api import Training, Trick, choice, fail, trick
 
@@ -34,5 +32,5 @@ class Compile(Trick):
             raise fail("E030", message, help=help)
         return ()
 
-    def configure(self, training: Training) -> Training:
-        return attrs.evolve(training, compile_mode=self.mode)
+    def configure(self, training: Training) -> Mapping[str, Any]:
+        return {"compile_mode": self.mode}

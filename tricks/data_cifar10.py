@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recipe.api import Trick, integer, path, trick
+from recipe.api import SuggestContext, Trick, integer, path, trick
 
 if TYPE_CHECKING:
     from recipe.api import InMemory, Sets
@@ -23,7 +23,7 @@ class Cifar10(Trick):
     size: int = integer(32, "height and width of the images, in pixels", minimum=8, maximum=1024)
     workers: int = integer(0, "processes that load batches ahead; 0 loads them in place", minimum=0, maximum=256)
 
-    def suggest(self) -> Mapping[str, Any]:
+    def suggest(self, context: SuggestContext) -> Mapping[str, Any]:
         return {"epochs count": 30, "batch total": 128}
 
     def open(self) -> Sets:

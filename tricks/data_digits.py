@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from recipe.api import Trick, integer, trick
+from recipe.api import SuggestContext, Trick, integer, trick
 
 if TYPE_CHECKING:
     from recipe.api import Sets
@@ -22,7 +22,7 @@ class Digits(Trick):
     size: int = integer(32, "height and width of the images, in pixels", minimum=8, maximum=1024)
     workers: int = integer(0, "processes that load batches ahead; 0 loads them in place", minimum=0, maximum=256)
 
-    def suggest(self) -> Mapping[str, Any]:
+    def suggest(self, context: SuggestContext) -> Mapping[str, Any]:
         """A set this small wants small batches, and few epochs are enough."""
         return {"epochs count": 10, "batch total": 64, "lr rate": 0.05}
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recipe.api import Trick, integer, path, trick
+from recipe.api import SuggestContext, Trick, integer, path, trick
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +33,7 @@ class FashionMnist(Trick):
     )
     workers: int = integer(0, "processes that load batches ahead; 0 loads them in place", minimum=0, maximum=256)
 
-    def suggest(self) -> Mapping[str, Any]:
+    def suggest(self, context: SuggestContext) -> Mapping[str, Any]:
         return {"epochs count": 10, "batch total": 128}
 
     def open(self) -> Sets:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import attrs
+from collections.abc import Mapping
+from typing import Any
 
 from recipe.api import Training, Trick, number, trick
 
@@ -13,5 +14,5 @@ class Decay(Trick):
 
     rate: float = number(1e-4, "weight decay", minimum=0, maximum=1)
 
-    def configure(self, training: Training) -> Training:
-        return attrs.evolve(training, weight_decay=self.rate)
+    def configure(self, training: Training) -> Mapping[str, Any]:
+        return {"weight_decay": self.rate}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import attrs
+from collections.abc import Mapping
+from typing import Any
 
 from recipe.api import Training, Trick, integer, trick
 
@@ -13,5 +14,5 @@ class Epochs(Trick):
 
     count: int = integer(120, "passes over the training images", minimum=1, maximum=100_000)
 
-    def configure(self, training: Training) -> Training:
-        return attrs.evolve(training, epochs=self.count)
+    def configure(self, training: Training) -> Mapping[str, Any]:
+        return {"epochs": self.count}

@@ -9,8 +9,12 @@ normalisations go on.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from recipe.api import Progress, Trick, number, trick
+
+if TYPE_CHECKING:
+    from recipe.api import Net
 
 
 @trick("freeze", writes=("frozen",))
@@ -20,8 +24,8 @@ class Freeze(Trick):
     start: float = number(0.5, "part of the training after which layers freeze", minimum=0, below=1)
     level: float = number(0.9, "part of the layers that is frozen at the end", above=0, below=1)
 
-    def frozen(self, names: Sequence[str], progress: Progress) -> Iterable[str]:
-        return first_layers(names, rising(progress.epoch / progress.epochs, self.start, self.level))
+    def frozen(self, net: Net, progress: Progress) -> Iterable[str]:
+        return first_layers(net.parameter_names, rising(progress.epoch / progress.epochs, self.start, self.level))
 
 
 def rising(done: float, start: float, level: float) -> float:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import attrs
+from collections.abc import Mapping
+from typing import Any
 
 from recipe.api import Training, Trick, choice, trick
 
@@ -13,5 +14,5 @@ class Layout(Trick):
 
     order: str = choice("channels-last", "memory layout", of=("channels-last", "contiguous"))
 
-    def configure(self, training: Training) -> Training:
-        return attrs.evolve(training, channels_last=self.order == "channels-last")
+    def configure(self, training: Training) -> Mapping[str, Any]:
+        return {"channels_last": self.order == "channels-last"}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import attrs
+from collections.abc import Mapping
+from typing import Any
 
 from recipe.api import Training, Trick, number, trick
 
@@ -13,5 +14,5 @@ class Loss(Trick):
 
     aux: float = number(0.4, "weight of the loss of each auxiliary head (Szegedy et al. 2016)", minimum=0, maximum=10)
 
-    def configure(self, training: Training) -> Training:
-        return attrs.evolve(training, aux_weight=self.aux)
+    def configure(self, training: Training) -> Mapping[str, Any]:
+        return {"aux_weight": self.aux}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import attrs
+from collections.abc import Mapping
+from typing import Any
 
 from recipe.api import Training, Trick, choice, number, trick
 
@@ -19,5 +20,5 @@ class Rate(Trick):
         dialects={"torchvision": "epoch"},
     )
 
-    def configure(self, training: Training) -> Training:
-        return attrs.evolve(training, rate=self.rate, rate_per_epoch=self.every == "epoch")
+    def configure(self, training: Training) -> Mapping[str, Any]:
+        return {"rate": self.rate, "rate_per_epoch": self.every == "epoch"}

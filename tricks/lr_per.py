@@ -5,10 +5,8 @@ He et al. 2019, section 3.1 (Goyal et al. 2017): 0.1 for 256 images becomes 0.1 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
-
-import attrs
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from recipe.api import Evidence, Training, Trick, integer, trick
 from recipe.tricks._paper import TABLE4, family
@@ -32,8 +30,8 @@ class Per(Trick):
             )
             yield Evidence("against", text, "Table 4 of He et al. 2019")
 
-    def configure(self, training: Training) -> Training:
-        return attrs.evolve(training, rate=scaled(training.rate, training.batch, self.images))
+    def configure(self, training: Training) -> Mapping[str, Any]:
+        return {"rate": scaled(training.rate, training.batch, self.images)}
 
 
 def scaled(rate: float, batch: int, images: int) -> float:

@@ -6,10 +6,8 @@ i · rate / m.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
-
-import attrs
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from recipe.api import Progress, Training, Trick, number, trick
 from recipe.tricks._paper import cumulative
@@ -27,8 +25,8 @@ class Warmup(Trick):
     def evidence(self, plan: PlanView) -> Iterable[Evidence]:
         return cumulative(plan, "linear scaling", "warmup") if plan.find("lr per") else ()
 
-    def configure(self, training: Training) -> Training:
-        return attrs.evolve(training, warmup=self.epochs)
+    def configure(self, training: Training) -> Mapping[str, Any]:
+        return {"warmup": self.epochs}
 
     def check(self, plan: PlanView) -> Iterable[str]:
         if self.epochs >= plan.training.epochs:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import attrs
+from collections.abc import Mapping
+from typing import Any
 
 from recipe.api import Training, Trick, trick
 
@@ -14,5 +15,5 @@ class Sync(Trick):
     With `batch … micro`, by those of a part on every process. In a single process it changes nothing.
     """
 
-    def configure(self, training: Training) -> Training:
-        return attrs.evolve(training, synchronised=True)
+    def configure(self, training: Training) -> Mapping[str, Any]:
+        return {"synchronised": True}

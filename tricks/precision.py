@@ -6,10 +6,8 @@ a loss that is scaled so that small gradients do not vanish. Weights are fp32 in
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
-
-import attrs
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from recipe.api import Training, Trick, choice, trick
 from recipe.tricks._paper import cumulative
@@ -27,5 +25,5 @@ class Precision(Trick):
     def evidence(self, plan: PlanView) -> Iterable[Evidence]:
         return cumulative(plan, "no bias decay", "fp16") if self.format == "fp16" else ()
 
-    def configure(self, training: Training) -> Training:
-        return attrs.evolve(training, precision=self.format)
+    def configure(self, training: Training) -> Mapping[str, Any]:
+        return {"precision": self.format}

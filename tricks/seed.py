@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import attrs
+from collections.abc import Mapping
+from typing import Any
 
 from recipe.api import Training, Trick, integer, trick
 
@@ -13,5 +14,5 @@ class Seed(Trick):
 
     number: int = integer(0, "seed", minimum=0, maximum=2**31 - 1)
 
-    def configure(self, training: Training) -> Training:
-        return attrs.evolve(training, seed=self.number)
+    def configure(self, training: Training) -> Mapping[str, Any]:
+        return {"seed": self.number}

@@ -197,7 +197,7 @@ def _opened(programs: Sequence[Program]) -> dict[str, list[int]]:
         named = _images(program.plan)
         if named not in found:
             sets = open_sets(program.plan)
-            found[named] = [sets.classes, len(sets.train.labels), len(sets.test.labels)]
+            found[named] = [sets.classes, len(sets.train.labels), len(sets.val.labels)]
         fit_classes(program, found[named][0])
     return found
 

@@ -51,13 +51,15 @@ class Images(Protocol):
 
 @attrs.frozen
 class Sets:
-    """Training and test images, and the channel means and deviations that inputs are normalised by, in units of 255.
+    """The parts of a data set, and the channel means and deviations that inputs are normalised by, in units of 255.
 
-    ``names`` are those of the classes, in the order of their numbers, where they have any.
+    ``train`` is trained on, ``val`` evaluated during the training. ``test`` is a third part, kept for splits to come:
+    nothing reads it yet. ``names`` are those of the classes, in the order of their numbers, where they have any.
     """
 
     train: Images
-    test: Images
+    val: Images
+    test: Images | None = attrs.field(default=None, kw_only=True)
     classes: int
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
@@ -93,9 +95,9 @@ class Files:
         return torch.from_numpy(decode(self.paths[index], self.size, box)).permute(2, 0, 1)
 
 
-def in_memory(train: InMemory, test: InMemory, classes: int, size: int) -> Sets:
+def in_memory(train: InMemory, val: InMemory, classes: int, size: int) -> Sets:
     """Sets of images that fit in memory, resized to size × size, normalised by the training images' statistics."""
-    resized = [attrs.evolve(part, pixels=resize(part.pixels, size)) for part in (train, test)]
+    resized = [attrs.evolve(part, pixels=resize(part.pixels, size)) for part in (train, val)]
     total, squares, count = torch.zeros(3).double(), torch.zeros(3).double(), 0
     for part in torch.split(resized[0].pixels, 1024):
         values = part.double() / 255
@@ -108,7 +110,9 @@ def in_memory(train: InMemory, test: InMemory, classes: int, size: int) -> Sets:
 
 def unfit(sets: Sets) -> str | None:
     """What is wrong with sets that a trick made; None where nothing is."""
-    parts: dict[str, Any] = {"train": sets.train, "test": sets.test}
+    parts: dict[str, Any] = {"train": sets.train, "val": sets.val}
+    if sets.test is not None:
+        parts["test"] = sets.test
     for name, part in parts.items():
         if not isinstance(part, Images):
             missing = next(one for one in ("labels", "uniform", "fetch") if not hasattr(part, one))

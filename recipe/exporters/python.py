@@ -80,7 +80,7 @@ def make(run: SourceRun) -> tuple[tuple[bytes, bytes], Tensor]:
 
 def source(run: SourceRun, surgery: Codegen) -> str:
     """The text of the module."""
-    uniform, named = run.sets.test.uniform, bool(run.names)
+    uniform, named = run.sets.val.uniform, bool(run.names)
     parts = [
         "\n".join([_docstring(run, uniform), "", *_imports(surgery.imports, named), "", *_constants(run), ""]),
         "\n".join([*_build(run.program.classes, surgery), ""]),

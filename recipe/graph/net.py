@@ -115,6 +115,11 @@ class Net:
         """The module that a node calls."""
         return self.graph_module.get_submodule(str(node.target)) if node.op == "call_module" else None
 
+    @cached_property
+    def parameter_names(self) -> tuple[str, ...]:
+        """The names of all parameters that train, in the order of the network."""
+        return tuple(name for name, weight in self.graph_module.named_parameters() if weight.requires_grad)
+
     def layers(self) -> Iterator[tuple[str, str, nn.Module]]:
         """Address, kind and module of every ``conv``, ``linear`` and ``norm`` layer, those of auxiliary heads too."""
         for address, module in self.graph_module.named_modules():

@@ -14,9 +14,9 @@ from recipe.base.errors import fail
 from recipe.base.source import Source
 from recipe.plugins.calling import call_hook
 from recipe.plugins.evidence import Evidence
-from recipe.plugins.hooks import HOOKS
 from recipe.plugins.settings import Training
 from recipe.plugins.slots import reading_key
+from recipe.plugins.trick import HOOKS
 from recipe.plugins.uses import Use
 
 if TYPE_CHECKING:

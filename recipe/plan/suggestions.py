@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import MappingProxyType
 from typing import Any
 
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.wording import listing, nearest
 from recipe.plan.merge import Merged
-from recipe.plan.resolve import Suggestions
+from recipe.plan.resolve import ResolvedTrick, Suggestions
 from recipe.plugins.calling import call_hook
-from recipe.plugins.fields import Field
+from recipe.plugins.fields import Field, LazyValue
+from recipe.plugins.suggest_context import SuggestContext
 from recipe.plugins.trick import Trick
 from recipe.plugins.vocabulary import Key, Vocabulary, key_of, words_of
 
@@ -26,12 +28,13 @@ def suggestions(merged: Merged, vocabulary: Vocabulary, dialect: str) -> tuple[S
     """What tricks suggest, and what is wrong with it, which is the fault of the tricks that do."""
     found: dict[tuple[Key, str], tuple[Any, str]] = {}
     errors = []
+    context = _context(merged, dialect)
     for _, one in sorted(merged.items(), key=lambda pair: words_of(pair[0])):
         if one.trick.suggest is Trick.suggest:
             continue
         use = one.fill(dialect, {})
         by = f"`{use.word} {use.first}`" if use.trick.overrides("build") else f"`{use.word}`"
-        for name, value in call_hook(use, "suggest").items():
+        for name, value in call_hook(use, "suggest", context).items():
             try:
                 for key, field in _meant(str(name), merged, vocabulary):
                     if not field.kind.holds(value):
@@ -41,6 +44,19 @@ def suggestions(merged: Merged, vocabulary: Vocabulary, dialect: str) -> tuple[S
                 message = f"{by} of {use.declared.package} suggests {value!r} for `{name}`: {wrong.message}"
                 errors.append(Diagnostic("E080", message, use.span, help=wrong.help))
     return found, errors
+
+
+def _context(merged: Merged, dialect: str) -> SuggestContext:
+    """What tricks may know of a recipe when they suggest."""
+    stated = [one for one in merged.values() if one.source.kind != "dialect"]
+    given = {one.trick.declared.word: MappingProxyType(_given(one)) for one in stated}
+    return SuggestContext(dialect, MappingProxyType(given))
+
+
+def _given(resolved: ResolvedTrick) -> dict[str, Any]:
+    """The values that a statement gives, by field; what is worked out later is left out."""
+    values = {field.word: resolved.given.get(field.name) for field in resolved.trick.declared.fields}
+    return {word: pair[0] for word, pair in values.items() if pair and not isinstance(pair[0], LazyValue)}
 
 
 def _meant(name: str, merged: Merged, vocabulary: Vocabulary) -> Iterator[tuple[Key, Field]]:

@@ -15,8 +15,8 @@ from recipe.base.errors import RecipeError, fail
 from recipe.base.signals import Interrupted
 from recipe.base.source import Span
 from recipe.base.wording import first_line
-from recipe.plugins.hooks import HOOKS
 from recipe.plugins.sandbox import quiet
+from recipe.plugins.trick import HOOKS
 
 if TYPE_CHECKING:
     from recipe.plugins.uses import Use
@@ -36,7 +36,7 @@ def call_hook(use: Use, hook: str, *arguments: Any, at: Span | None = None) -> A
         found = getattr(use.trick, hook)(*arguments)
         if isinstance(found, Iterator):  # whose code has still to run
             found = tuple(found)
-        right = about.right(found, *arguments)
+        right = about.check(found, *arguments)
     if not right:
         raise broken(use, hook, f"it gives {_shown(found)}, not {about.gives}", at=at)
     return found

@@ -12,9 +12,8 @@ import attrs
 from recipe.base.wording import listing, nearest
 from recipe.language.overlays import DIALECTS
 from recipe.plugins.fields import Field, Number, architecture, choice, integer, number, numbers, path, teacher
-from recipe.plugins.hooks import HOOKS
 from recipe.plugins.slots import COMBINED, EXCLUSIVE
-from recipe.plugins.trick import RESERVED, Declared, Trick
+from recipe.plugins.trick import HOOKS, RESERVED, Declared, Trick
 
 FIELDS = (number, integer, numbers, choice, path, architecture, teacher)
 
@@ -78,7 +77,10 @@ def _inheritance(cls: type[Trick], declared: Declared) -> str | None:
 
 def _members(cls: type[Trick], declared: Declared) -> str | None:
     known = {*HOOKS, "api_version", *get_annotations(cls)}
+    renamed = {hook.formerly: name for name, hook in HOOKS.items()}
     for name in vars(cls):
+        if name in renamed and name not in known:
+            return f"`{name}` is called `{renamed[name]}` now"
         if not name.startswith("_") and name not in known:
             near = nearest(name, HOOKS)
             help = f"did you mean `{near}`? Else " if near else ""

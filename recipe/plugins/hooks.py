@@ -1,157 +1,182 @@
-"""The hooks of a trick: when each is asked, what it must give, and the slots that go with it. Needs no torch."""
+"""How a hook is declared: `hook` on its stub in `Trick`, and the checks of what hooks return. Needs no torch.
+
+To add a hook, write its stub in `recipe.plugins.trick`, where a recipe meets it, and call it by
+`recipe.plugins.calling.call_hook`. `HOOKS`, the errors, the conformance kit and the table of the documentation follow
+from the stub.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import attrs
-
-from recipe.graph.edits import Layer, Site
-from recipe.plugins.evidence import Evidence
-from recipe.plugins.settings import Training
 
 if TYPE_CHECKING:
     import torch
 
+When = Literal["plan", "compile", "train", "each step", "each batch", "export"]
+"""When a hook is called."""
+
+Check = Callable[..., bool]
+"""Whether something is what a hook may return: a function of that, and of the hook's arguments."""
+
+GRAPH = ("stem", "trunk", "shortcut", "head", "gate", "branch", "downsampling", "activation", "norm", "init")
+"""The slots of rewrites."""
+
+UNREADABLE = (OSError, ValueError)
+"""What is raised for images that can't be read."""
+
+MARK = "__hook__"
+
 
 @attrs.frozen
 class Hook:
-    """When a hook is asked, what it gives in words, and whether something is that: a function of it and its arguments.
+    """When a hook is called, what it returns in words, and whether something is that.
 
-    A trick that has the hook writes one of ``slots``. What it does wrong has the ``code``; ``lets`` are exceptions that
-    tell of what it reads, not of itself.
+    A trick that has the hook writes one of ``slots``, if there are any. What it does wrong has the ``code``; ``lets``
+    are exceptions that are about what it reads, not about the trick. ``formerly`` is a name that it had before.
     """
 
-    when: str
+    when: When
     gives: str
-    right: Callable[..., bool]
+    check: Check
     slots: tuple[str, ...] = ()
     code: str = "E080"
     lets: tuple[type[Exception], ...] = ()
+    formerly: str | None = None
 
 
-def _a(*kinds: type) -> Callable[..., bool]:
-    return lambda found, *given: isinstance(found, kinds)
+F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _all(kind: type) -> Callable[..., bool]:
-    """Several of a kind, in whatever holds them; a text is one thing, not several."""
+def hook(
+    *,
+    when: When,
+    gives: str,
+    check: Check,
+    slots: tuple[str, ...] = (),
+    code: str = "E080",
+    lets: tuple[type[Exception], ...] = (),
+    formerly: str | None = None,
+) -> Callable[[F], F]:
+    """Declare a stub of `Trick` to be a hook. What the arguments mean: see `Hook`."""
 
-    def right(found: Any, *given: Any) -> bool:
-        several = isinstance(found, Iterable) and not isinstance(found, str)
-        return several and all(isinstance(one, kind) for one in found)
+    def declare(stub: F) -> F:
+        setattr(stub, MARK, Hook(when, gives, check, slots, code, lets, formerly))
+        return stub
 
-    return right
-
-
-def _count(found: Any, *given: Any) -> bool:
-    return isinstance(found, Integral) and int(found) > 0
-
-
-def _count_or_none(found: Any, *given: Any) -> bool:
-    return found is None or _count(found)
-
-
-def _shapes(found: Any) -> bool:
-    return isinstance(found, Mapping) and all(isinstance(shape, tuple) for shape in found.values())
+    return declare
 
 
-def _options(found: Any, *given: Any) -> bool:
-    """Options by name; parameters are grouped by them, so each is a value that can be looked up."""
-    return isinstance(found, Mapping) and _all(str)(found) and isinstance(hash((*found.values(),)), int)
+def hooks_of(cls: type) -> Mapping[str, Hook]:
+    """The hooks that a class declares itself, by name, in the order of their stubs."""
+    return {name: getattr(stub, MARK) for name, stub in vars(cls).items() if hasattr(stub, MARK)}
 
 
-def _tensor(found: Any) -> bool:
+# ---- checks of what hooks return
+
+
+def is_a(*kinds: type) -> Check:
+    """Something of these types."""
+    return lambda result, *arguments: isinstance(result, kinds)
+
+
+def is_several(kind: type) -> Check:
+    """Several values of a type, in any iterable but a text."""
+
+    def check(result: Any, *arguments: Any) -> bool:
+        several = isinstance(result, Iterable) and not isinstance(result, str)
+        return several and all(isinstance(value, kind) for value in result)
+
+    return check
+
+
+def is_count(result: Any, *arguments: Any) -> bool:
+    """A whole number above 0."""
+    return isinstance(result, Integral) and int(result) > 0
+
+
+def is_count_or_none(result: Any, *arguments: Any) -> bool:
+    """A whole number above 0, or None."""
+    return result is None or is_count(result)
+
+
+def is_shapes(result: Any) -> bool:
+    """Shapes by name."""
+    return isinstance(result, Mapping) and all(isinstance(shape, tuple) for shape in result.values())
+
+
+def is_options(result: Any, *arguments: Any) -> bool:
+    """Options by name. Parameters are grouped by them, so each is a value that can be hashed."""
+    return isinstance(result, Mapping) and is_several(str)(result) and isinstance(hash((*result.values(),)), int)
+
+
+def _is_tensor(result: Any) -> bool:
     import torch
 
-    return isinstance(found, torch.Tensor)
+    return isinstance(result, torch.Tensor)
 
 
-def _tensors(found: Any) -> bool:
-    return isinstance(found, Mapping) and all(map(_tensor, found.values()))
+def is_tensors(result: Any) -> bool:
+    """Tensors by name."""
+    return isinstance(result, Mapping) and all(map(_is_tensor, result.values()))
 
 
-def _one_number(found: Any, *given: Any) -> bool:
-    return _tensor(found) and found.numel() == 1
+def is_one_number(result: Any, *arguments: Any) -> bool:
+    """A tensor of one element."""
+    return _is_tensor(result) and result.numel() == 1
 
 
-def _like(found: Any, given: torch.Tensor, *more: Any) -> bool:
-    return _tensor(found) and found.shape == given.shape
+def is_like_first(result: Any, first: torch.Tensor, *arguments: Any) -> bool:
+    """A tensor of the shape of the first argument."""
+    return _is_tensor(result) and result.shape == first.shape
 
 
-def _each_like(found: Any, given: Sequence[torch.Tensor], *more: Any) -> bool:
+def is_like_each(result: Any, first: Sequence[torch.Tensor], *arguments: Any) -> bool:
+    """Tensors of the shapes of those of the first argument."""
     import torch  # once for all: there may be hundreds, in every step
 
-    if not isinstance(found, Sequence) or len(found) != len(given):
+    if not isinstance(result, Sequence) or len(result) != len(first):
         return False
-    pairs = zip(found, given, strict=True)
+    pairs = zip(result, first, strict=True)
     return all(one is other or (isinstance(one, torch.Tensor) and one.shape == other.shape) for one, other in pairs)
 
 
-def _mixed(found: Any, images: torch.Tensor, targets: torch.Tensor, draws: Any) -> bool:
-    return _each_like(found, (images, targets))
+def is_mixed(result: Any, images: torch.Tensor, targets: torch.Tensor, draws: Any) -> bool:
+    """Images and targets of the shapes of those that are mixed."""
+    return is_like_each(result, (images, targets))
 
 
-def _boxes(found: Any, draws: Any, heights: Any, widths: Any) -> bool:
+def is_boxes(result: Any, draws: Any, heights: Any, widths: Any) -> bool:
+    """An array (N, 4)."""
     import numpy as np
 
-    return isinstance(found, np.ndarray) and found.shape == (len(heights), 4)
+    return isinstance(result, np.ndarray) and result.shape == (len(heights), 4)
 
 
-def _side(found: Any, side: int, progress: Any) -> bool:
-    return _count(found) and int(found) <= side
+def is_side(result: Any, side: int, progress: Any) -> bool:
+    """A whole number from 1 to the side of the images."""
+    return is_count(result) and int(result) <= side
 
 
-def _module(found: Any, *given: Any) -> bool:
+def is_module(result: Any, *arguments: Any) -> bool:
+    """A `torch.nn.Module`."""
     from torch import nn
 
-    return isinstance(found, nn.Module)
+    return isinstance(result, nn.Module)
 
 
-def _sets(found: Any) -> bool:
+def is_sets(result: Any) -> bool:
+    """`Sets` of images."""
     from recipe.data.images import Sets
 
-    return isinstance(found, Sets)
+    return isinstance(result, Sets)
 
 
-def _optimizer(found: Any, *given: Any) -> bool:
+def is_optimizer(result: Any, *arguments: Any) -> bool:
+    """A `torch.optim.Optimizer`."""
     import torch
 
-    return isinstance(found, torch.optim.Optimizer)
-
-
-GRAPH = ("stem", "trunk", "shortcut", "head", "gate", "branch", "downsampling", "activation", "norm", "init")
-UNREADABLE = (OSError, ValueError)
-
-HOOKS: Mapping[str, Hook] = {
-    "suggest": Hook("plan", "values by verb and field", _a(Mapping)),
-    "configure": Hook("plan", "the training", _a(Training)),
-    "check": Hook("plan", "warnings, each a text", _all(str)),
-    "evidence": Hook("plan", "Evidence", _all(Evidence)),
-    "count_classes": Hook("compile", "a whole number, or None", _count_or_none, ("data",), lets=UNREADABLE),
-    "build": Hook("compile", "a torch.nn.Module", _module, ("base",), lets=(Exception,)),
-    "image_size": Hook("compile", "a whole number of pixels", _count, ("base",)),
-    "weight_shapes": Hook("compile", "shapes by name", _shapes, ("base",)),
-    "rewrite": Hook("compile", "sites", _all(Site), GRAPH, code="E105"),
-    "count_images": Hook("compile", "a whole number, or None", _count_or_none, ("data",), lets=UNREADABLE),
-    "open": Hook("train", "Sets of images", _sets, ("data",), lets=(*UNREADABLE, MemoryError, RuntimeError)),
-    "load_weights": Hook("train", "tensors by name", _tensors, ("base",)),
-    "param_options": Hook("train", "options by name", _options, ("groups",)),
-    "optimize": Hook("train", "a torch.optim.Optimizer", _optimizer, ("optimizer",)),
-    "lr_factor": Hook("each step", "a number", _a(Real), ("lr", "schedule")),
-    "crop_box": Hook("each batch", "boxes (N, 4), as an array", _boxes, ("crop",)),
-    "augment": Hook("each batch", "the images (N, 3, H, W)", _like, ("inputs",)),
-    "smooth_targets": Hook("each batch", "the targets (N, K)", _like, ("targets",)),
-    "mix": Hook("each batch", "images (N, 3, H, W) and targets (N, K)", _mixed, ("mix",)),
-    "resolution": Hook("each step", "a whole number of pixels, from 1 to the side", _side, ("resolution",)),
-    "frozen": Hook("each step", "names of parameters", _all(str), ("frozen",)),
-    "loss": Hook("each batch", "one number, as a tensor", _one_number, ("loss",)),
-    "loss_term": Hook("each batch", "one number, as a tensor", _one_number, ("loss terms",)),
-    "perturb": Hook("each step", "a step for each weight", _each_like, ("perturbation",)),
-    "adjust": Hook("each step", "each gradient", _each_like, ("grads",)),
-    "average": Hook("each step", "None: it changes the averages in place", _a(type(None)), ("average",)),
-    "constructor": Hook("export", "a Layer, or None", _a(Layer, type(None)), ("base",)),
-}
-"""Every hook of `Trick`, in the order in which a recipe meets them."""
+    return isinstance(result, torch.optim.Optimizer)

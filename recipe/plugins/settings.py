@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from numbers import Integral, Real
+from types import NoneType
+from typing import Any, get_args, get_type_hints
+
 import attrs
 
 
 @attrs.frozen
 class Training:
-    """Settings that a trick's `configure` changes, with the values they have where no trick does."""
+    """Settings that a trick's `configure` makes, with the values they have where no trick does."""
 
     epochs: int = 1
     batch: int = 1
@@ -28,3 +33,41 @@ class Training:
         """Batches an epoch: full ones, then the rest; a rest of one image joins the batch before it."""
         whole, rest = divmod(samples, self.batch)
         return max(1, whole + (rest > 1 or (rest == 1 and whole == 0)))
+
+
+_ABSTRACT: Mapping[type, tuple[type, str]] = {
+    bool: (bool, "True or False"),
+    int: (Integral, "a whole number"),
+    float: (Real, "a number"),
+    str: (str, "a text"),
+}
+
+
+@attrs.frozen
+class SettingKind:
+    """What a setting takes: a value of a type, or None where it is ``optional``."""
+
+    type: type
+    optional: bool = False
+
+    @classmethod
+    def of(cls, hint: Any) -> SettingKind:
+        """The kind that a type such as ``int`` or ``int | None`` stands for."""
+        types = get_args(hint) or (hint,)
+        (kind,) = (one for one in types if one is not NoneType)
+        return cls(kind, NoneType in types)
+
+    @property
+    def expects(self) -> str:
+        """What it takes, in words."""
+        return _ABSTRACT[self.type][1] + (" or None" if self.optional else "")
+
+    def holds(self, value: object) -> bool:
+        """Whether a value is of this kind. True and False are no numbers."""
+        if value is None:
+            return self.optional
+        return isinstance(value, _ABSTRACT[self.type][0]) and isinstance(value, bool) == (self.type is bool)
+
+
+KINDS: Mapping[str, SettingKind] = {name: SettingKind.of(hint) for name, hint in get_type_hints(Training).items()}
+"""What each setting takes, by its name."""

@@ -8,6 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from recipe.graph.net import Net
+from recipe.graph.shapes import propagate
+from recipe.graph.trace import trace
+
 
 class Block(nn.Module):
     """A bottleneck with a shortcut; ``first`` puts the stride where the original ResNet has it."""
@@ -101,3 +105,10 @@ def network(name: str, classes: int = 10) -> nn.Module:
 def small(classes: int = 10) -> nn.Module:
     """A residual network of two blocks that every tweak of the paper finds a place in; the same weights each time."""
     return network("small", classes)
+
+
+def traced(name: str, size: int) -> Net:
+    """What a trick sees of a network of `NETWORKS`, on the meta device, for images of size × size."""
+    graph = trace(network(name).to("meta"), name)
+    propagate(graph, size, name)
+    return Net(graph)

@@ -210,6 +210,6 @@ def dry(
         if line:
             listener.note(line)
     listener.note(
-        f"{len(sets.train.labels)} training images, {len(sets.test.labels)} held out; {plan.training.epochs} epochs of "
+        f"{len(sets.train.labels)} training images, {len(sets.val.labels)} held out; {plan.training.epochs} epochs of "
         f"{steps} steps on {chosen_device}{f', in {processes} processes' if processes > 1 else ''}; nothing was trained"
     )

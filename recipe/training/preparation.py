@@ -33,9 +33,9 @@ def open_sets(plan: Plan) -> Sets:
         raise broken(use, "open", why)
     if len(sets.train.labels) < 2:
         raise fail("E070", f"`{use.word}` has fewer than two images to train on", use.span)
-    if not len(sets.test.labels):
+    if not len(sets.val.labels):
         raise fail("E070", f"`{use.word}` has no image to evaluate by", use.span)
-    for part in (sets.train, sets.test):
+    for part in (sets.train, sets.val):
         if not 0 <= int(part.labels.min()) <= int(part.labels.max()) < sets.classes:
             raise fail("E070", f"`{use.word}` has labels that are none of its {sets.classes} classes", use.span)
     if sets.classes < 2:

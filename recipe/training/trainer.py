@@ -289,7 +289,7 @@ class Trainer:
 
     def held_out(self) -> InOrder:
         """The test images, in batches."""
-        return InOrder(self.sets.test, min(self.micro or self.plan.training.batch, 256), self.skips)
+        return InOrder(self.sets.val, min(self.micro or self.plan.training.batch, 256), self.skips)
 
     @torch.no_grad()
     def logits(self, batch: Batch) -> tuple[Tensor, Tensor]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import attrs
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from recipe.base.errors import fail
 from recipe.compiler.parameter_groups import parameter_groups
 from recipe.devices.precision import Precision
+from recipe.graph.net import Net
 from recipe.plan.plan import Plan
 from recipe.plugins.calling import broken, call_hook, fault_of
 from recipe.plugins.progress import Progress
@@ -30,13 +31,13 @@ class Update:
     guard: Guard
     names: tuple[str, ...]
     """The parameters that train, in the order of the optimizer's groups."""
-    network: tuple[str, ...]
-    """The same in the order of the network."""
+    net: Net
+    """The model, as tricks see it, which has the same parameters in the order of the network."""
     weights: tuple[nn.Parameter, ...]
     """The parameters, in the order of ``names``."""
 
     @classmethod
-    def make(cls, plan: Plan, model: nn.Module, precision: Precision, device: torch.device) -> Update:
+    def make(cls, plan: Plan, model: fx.GraphModule, precision: Precision, device: torch.device) -> Update:
         groups = parameter_groups(plan, model)
         optimizing = plan.hooked("optimize")[0]
         optimizer = call_hook(optimizing, "optimize", groups, plan.training.rate)
@@ -49,21 +50,24 @@ class Update:
             scaler=torch.amp.GradScaler(device.type, enabled=precision.scaled),
             guard=Guard.on(device, len(names)),
             names=names,
-            network=tuple(name for name, parameter in model.named_parameters() if parameter.requires_grad),
+            net=Net(model),
             weights=tuple(parameter for group in groups for parameter in group["params"]),
         )
 
     def frozen(self, progress: Progress) -> frozenset[str]:
         """The parameters that do not train at a step."""
-        found: set[str] = set()
-        for use in self.plan.hooked("frozen"):
-            told = {*call_hook(use, "frozen", self.network, progress)}
-            wrong = sorted(told - {*self.network})
-            if wrong or told == {*self.network}:
+        uses = self.plan.hooked("frozen")
+        if not uses:
+            return frozenset()
+        found, everything = set[str](), {*self.net.parameter_names}
+        for use in uses:
+            told = {*call_hook(use, "frozen", self.net, progress)}
+            wrong = sorted(told - everything)
+            if wrong or told == everything:
                 why = f"there is no parameter `{wrong[0]}`" if wrong else "it freezes every parameter"
                 raise broken(use, "frozen", why)
             found |= told
-        if found and found == {*self.network}:
+        if found and found == everything:
             raise fail("E102", "the model has no parameter that trains: together the tricks freeze all of them")
         return frozenset(found)
 

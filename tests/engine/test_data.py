@@ -42,10 +42,10 @@ def folder(tmp_path: Path) -> Path:
 
 def test_digits_are_held_out_by_a_fixed_rule() -> None:
     sets = sets_of("data digits")
-    assert (len(sets.train.labels), len(sets.test.labels)) == (1442, 355)
+    assert (len(sets.train.labels), len(sets.val.labels)) == (1442, 355)
     assert sets.train.pixels.shape == (1442, 3, 32, 32)
     assert sets.train.pixels.dtype is torch.uint8
-    assert set(sets.test.labels.tolist()) == set(range(10))
+    assert set(sets.val.labels.tolist()) == set(range(10))
 
 
 def test_a_folder_gives_its_images_by_class(folder: Path) -> None:
@@ -80,7 +80,9 @@ PART = InMemory(torch.zeros(2, 3, 8, 8, dtype=torch.uint8), torch.arange(2))
     ("changed", "said"),
     [
         ({}, None),
-        ({"test": SimpleNamespace(labels=PART.labels, uniform=True)}, "a SimpleNamespace, has no `fetch`"),
+        ({"test": PART}, None),
+        ({"test": attrs.evolve(PART, labels=[0, 1])}, "the labels of `test` are list, not torch.int64 (N,)"),
+        ({"val": SimpleNamespace(labels=PART.labels, uniform=True)}, "a SimpleNamespace, has no `fetch`"),
         ({"train": SimpleNamespace(labels=PART.labels, fetch=PART.fetch)}, "has no `uniform`"),
         ({"train": attrs.evolve(PART, labels=PART.labels.float())}, "torch.float32 (2,), not torch.int64 (N,)"),
         ({"train": attrs.evolve(PART, labels=[0, 1])}, "the labels of `train` are list, not torch.int64 (N,)"),
@@ -121,7 +123,7 @@ def test_no_batch_is_a_single_image(samples: int, batch: int, sizes: list[int]) 
 
 
 def test_evaluation_visits_every_image_in_order(folder: Path) -> None:
-    images = sets_of(f'data folder "{folder}" size=16').test
+    images = sets_of(f'data folder "{folder}" size=16').val
     batches = list(load(InOrder(images, 3), range(len(InOrder(images, 3))), 0, False))
     assert np.concatenate([batch.indices for batch in batches]).tolist() == [0, 1, 2, 3]
 

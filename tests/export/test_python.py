@@ -195,8 +195,8 @@ def test_preprocess_is_what_the_run_evaluated_on(photos: tuple[Path, Path, str])
     plan = bind([source_from(text)])
     sets = open_sets(plan)
     prepare = Preparation.of(plan, sets, 2, torch.device("cpu"))
-    for index, path in enumerate(sets.test.paths):  # type: ignore[attr-defined]
-        expected = prepare.normalised(sets.test.fetch(np.array([index]), None).float() / 255)
+    for index, path in enumerate(sets.val.paths):  # type: ignore[attr-defined]
+        expected = prepare.normalised(sets.val.fetch(np.array([index]), None).float() / 255)
         with Image.open(path) as image:
             assert torch.allclose(preprocess(image), expected, atol=1e-6)
 
@@ -213,7 +213,7 @@ def test_preprocess_of_images_of_one_size_takes_all_of_them(tmp_path: Path) -> N
     held_out = np.concatenate([np.flatnonzero(digits.target == label)[4::5] for label in range(10)])
     for place, number in enumerate(sorted(held_out)[:5]):
         image = Image.fromarray(np.rint(digits.images[number] * (255 / 16)).astype(np.uint8))
-        expected = prepare.normalised(sets.test.fetch(np.array([place]), None).float() / 255)
+        expected = prepare.normalised(sets.val.fetch(np.array([place]), None).float() / 255)
         assert torch.allclose(preprocess(image), expected, atol=1e-6)
 
 

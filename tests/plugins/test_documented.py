@@ -14,7 +14,7 @@ from recipe.api import Images
 from recipe.base.errors import RecipeError
 from recipe.plugins.slots import COMBINED, EXCLUSIVE
 from recipe.plugins.vocabulary import Vocabulary
-from tests.helpers import ROOT, command, diagnostics
+from tests.helpers import ROOT, bind, command, diagnostics
 
 TEXT = (ROOT / "docs" / "plugins.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", TEXT, re.M | re.S)
@@ -89,6 +89,12 @@ def test_a_trick_that_refuses(tmp_path: Path) -> None:
     assert (error.code, error.span.text) == ("E024", "0.5")  # type: ignore[union-attr]
     plan = recipe.compile("base resnet18; augment band jitter", device="meta", vocabulary=words).plan
     assert [warning.message for warning in plan.warnings] == ["`augment jitter` changes the brightness too"]
+
+
+def test_tricks_that_make_settings(tmp_path: Path) -> None:
+    words = Vocabulary.installed([block_of("turbo", tmp_path)])
+    training = bind("base resnet18; batch 64; turbo; precision auto", words=words).training
+    assert (training.batch, training.precision) == (128, "bf16")
 
 
 @pytest.mark.parametrize(("model", "sites"), [("resnet18", 8), ("resnet50", 16)])

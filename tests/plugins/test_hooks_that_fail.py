@@ -105,8 +105,8 @@ def told(text: str, trick: str, folder: Path) -> Diagnostic:
         ("run", "check(self, plan)", 'return "a warning"', "it gives 'a warning', not warnings, each a text"),
         ("run", "check(self, plan)", "yield 1 / 0", "ZeroDivisionError"),
         ("run", "evidence(self, plan)", 'return ["better"]', "it gives ['better'], not Evidence"),
-        ("run", "configure(self, training)", "pass", "it gives None, not the training"),
-        ("run", "suggest(self)", "pass", "it gives None, not values by verb and field"),
+        ("run", "configure(self, training)", "pass", "it gives None, not settings by name"),
+        ("run", "suggest(self, context)", "pass", "it gives None, not values by verb and field"),
     ],
 )
 def test_of_any_trick(slot: str, head: str, body: str, said: str, tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_of_a_rewrite(body: str, code: str, said: str, tmp_path: Path) -> None:
         ("loss terms", "loss_term(self, context)", "return context.logits", "not one number, as a tensor"),
         ("loss", "loss(self, logits, targets)", "return 0.5", "it gives 0.5, not one number, as a tensor"),
         ("groups", "param_options(self, name, parameter, module)", "pass", "it gives None, not options by name"),
-        ("frozen", "frozen(self, names, progress)", "pass", "it gives None, not names of parameters"),
+        ("frozen", "frozen(self, net, progress)", "pass", "it gives None, not names of parameters"),
         ("resolution", "resolution(self, side, progress)", "return side / 2", "not a whole number of pixels"),
     ],
 )
@@ -104,7 +104,9 @@ def test_of_what_a_hook_gives(slot: str, head: str, body: str, said: str, tmp_pa
 
 def test_tricks_that_freeze_all_together(tmp_path: Path) -> None:
     text = HOOK.format(
-        slot="frozen", head="frozen(self, names, progress)", body='return [n for n in names if n != "fc.bias"]'
+        slot="frozen",
+        head="frozen(self, net, progress)",
+        body='return [n for n in net.parameter_names if n != "fc.bias"]',
     )
     other = text.partition("import Trick, trick")[2].replace("focus", "other").replace("Focus", "Other")
     other = other.replace("n != ", "n == ")

@@ -83,7 +83,7 @@ class Synchronise(Trick):
     by: str = choice("all", "which processes", of=("all", "each"))
 
     def configure(self, training):
-        return attrs.evolve(training, synchronised=self.by == "all")
+        return {"synchronised": self.by == "all"}
 '''
 
 

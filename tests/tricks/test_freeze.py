@@ -1,14 +1,17 @@
 """Layer freezing: which layers, when, and that what is frozen neither moves nor costs a gradient."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 import recipe
+from recipe.api import Trick, trick
 from recipe.plugins.progress import Progress
 from recipe.tricks.freeze import first_layers, rising
-from tests.helpers import bind
+from tests.helpers import bind, vocabulary_with
 from tests.tricks.steps import steps
 
 NAMES = [name for name, _ in recipe.compile("base resnet18", device="meta").model.named_parameters()]
@@ -33,7 +36,7 @@ def test_the_frozen_part_is_composers(done, start, level):
 
 def frozen(step, names, text=TEXT, steps_per_epoch=3):
     (use,) = bind(f"base resnet18; {text}").hooked("frozen")
-    return set(use.trick.frozen(names, Progress(step, steps_per_epoch, 4)))
+    return set(use.trick.frozen(SimpleNamespace(parameter_names=names), Progress(step, steps_per_epoch, 4)))
 
 
 @pytest.mark.parametrize("optimizer", ["nag", "adamw", "lars"])
@@ -69,6 +72,28 @@ def test_no_gradient_is_computed_for_what_is_frozen_and_all_can_train_afterwards
 
 def names_of(model):
     return [name for name, _ in model.named_parameters()]
+
+
+def test_a_trick_sees_the_network_that_trains_the_same_one_at_each_step(tmp_path):
+    nets = []
+
+    @trick("thaw", writes=("frozen",))
+    class Thaw(Trick):
+        """Freeze the first block."""
+
+        def frozen(self, net, progress):
+            nets.append(net)
+            return [name for name in net.parameter_names if name.startswith(f"{net.blocks[0].where}.")]
+
+    text = "base resnet18; data fake size=32 classes=10 images=8; batch 4; epochs 1; decay 0.1; thaw"
+    words = vocabulary_with(Thaw)
+    run = recipe.run(text, out=tmp_path / "run", device="cpu", vocabulary=words)
+    assert len(nets) == 2
+    assert nets[0] is nets[1]
+    assert list(nets[0].parameter_names) == names_of(run.model)
+    before = recipe.compile(text, vocabulary=words).model.state_dict()
+    still = {name for name, value in run.model.named_parameters() if value.detach().equal(before[name])}
+    assert still == {name for name in names_of(run.model) if name.startswith("layer1.0.")}
 
 
 def test_running_statistics_go_on(tmp_path):

@@ -25,14 +25,14 @@ def batches(subject: TrickUnderTest) -> None:
     A batch is computed in parts, and by several processes, whose gradients are averaged: a sum, or a value that images
     have in common only, would come to something else there.
     """
-    hooks = [hook for hook in HOOKS if subject.overrides(hook)]
+    hooks = [hook for hook in CALLS if subject.overrides(hook)]
     if not hooks:
         raise Skipped("it has no hook that judges or softens")
     use = subject.bench.plan(subject.within).find(subject.word)
     assert use is not None
     for hook in hooks:
         for mixed in (False, True):
-            HOOKS[hook](use.trick, inputs.targets(COUNT, mixed))
+            CALLS[hook](use.trick, inputs.targets(COUNT, mixed))
 
 
 def _smooth_targets(trick: Trick, targets: Tensor) -> None:
@@ -67,7 +67,7 @@ def _mean(trick: Trick, hook: str, value: Callable[[slice], Tensor]) -> None:
         )
 
 
-HOOKS: dict[str, Callable[[Trick, Tensor], None]] = {
+CALLS: dict[str, Callable[[Trick, Tensor], None]] = {
     "smooth_targets": _smooth_targets,
     "loss": _loss,
     "loss_term": _loss_term,

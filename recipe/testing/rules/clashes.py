@@ -5,8 +5,8 @@ from __future__ import annotations
 from recipe.base.errors import RecipeError
 from recipe.base.wording import nearest
 from recipe.plugins.fields import FilePath
-from recipe.plugins.hooks import HOOKS
 from recipe.plugins.slots import EXCLUSIVE
+from recipe.plugins.trick import HOOKS
 from recipe.plugins.vocabulary import key_of, words_of
 from recipe.testing.findings import Skipped, Unmet
 from recipe.testing.harness import Case

@@ -29,7 +29,7 @@ def devices(subject: TrickUnderTest) -> None:
 
     The tensors have a shape and a device but no values, so no GPU is needed.
     """
-    hooks = [hook for hook in HOOKS if subject.overrides(hook)]
+    hooks = [hook for hook in CALLS if subject.overrides(hook)]
     if not hooks:
         raise Skipped("it has no hook that tensors of a training go through")
     use = subject.bench.plan(subject.within).find(subject.word)
@@ -44,7 +44,7 @@ def _taken(trick: Trick, hook: str) -> bool:
     word = trick.declared.word
     try:
         with FakeTensorMode(allow_non_fake_inputs=True):
-            found = HOOKS[hook](trick)
+            found = CALLS[hook](trick)
     except (RuntimeError, NotImplementedError) as error:  # those of values that are asked for are among them
         if not mixed(str(error)):
             return False
@@ -83,7 +83,7 @@ def _loss_term(trick: Trick) -> Tensor:
     return trick.loss_term(LossContext(logits, targets, _images(), cross_entropy(logits, targets), inputs.TEACHERS))
 
 
-HOOKS: Mapping[str, Callable[[Trick], Any]] = {
+CALLS: Mapping[str, Callable[[Trick], Any]] = {
     "augment": lambda trick: trick.augment(_images(), inputs.draws(COUNT, trick.declared.word)),
     "smooth_targets": lambda trick: trick.smooth_targets(_targets()),
     "mix": lambda trick: trick.mix(_images(), _targets(), inputs.draws(COUNT, trick.declared.word)),

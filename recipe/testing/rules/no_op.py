@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-
 import attrs
 
 from recipe.base.errors import RecipeError
@@ -11,12 +9,10 @@ from recipe.compiler.program import Program
 from recipe.compiler.summarise import describe
 from recipe.graph.edits import Edit, Initialise, Site
 from recipe.graph.net import Net
-from recipe.graph.shapes import propagate
-from recipe.graph.trace import trace
 from recipe.plugins.calling import call_hook
 from recipe.plugins.uses import Use
 from recipe.testing.findings import Skipped, Unmet
-from recipe.testing.models import network
+from recipe.testing.models import traced
 from recipe.testing.trick_under_test import TrickUnderTest
 
 
@@ -50,10 +46,8 @@ def _sites(use: Use, program: Program) -> list[Site]:
 
 
 def _claims_nothing(use: Use, program: Program) -> None:
-    graph = trace(copy.deepcopy(network("bare")).to("meta"), "bare")
-    propagate(graph, program.costs.size, "bare")
     try:
-        sites = [*call_hook(use, "rewrite", Net(graph))]
+        sites = [*call_hook(use, "rewrite", traced("bare", program.costs.size))]
     except RecipeError as error:
         said = error.diagnostics[0].message
         raise Unmet(f"`{use.word}` fails on a network without convolutions; let it give no site: {said}") from error

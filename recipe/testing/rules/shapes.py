@@ -16,6 +16,7 @@ from recipe.plugins.loss_context import LossContext
 from recipe.plugins.uses import Use
 from recipe.testing import inputs
 from recipe.testing.findings import Skipped, Unmet
+from recipe.testing.models import traced
 from recipe.testing.trick_under_test import TrickUnderTest
 from recipe.training.objective import cross_entropy
 
@@ -28,7 +29,7 @@ SIDES = (32, 23)
 def shapes(subject: TrickUnderTest) -> None:
     """Logits stay (N, K) at other sizes of the images, and every hook keeps to its contract.
 
-    That is what `recipe.plugins.hooks` says, types and finite values, targets that sum to 1, boxes within their image.
+    That is what the stubs of `Trick` declare, types and finite values, targets that sum to 1, boxes within their image.
     """
     hooks = [hook for hook in TRIALS if subject.overrides(hook)]
     network = subject.overrides("rewrite", "build")
@@ -144,11 +145,11 @@ def _resolution(use: Use) -> None:
 
 
 def _frozen(use: Use) -> None:
-    names = [f"layer{place}.{part}" for place in range(6) for part in ("weight", "bias")]
+    net = traced("small", SIDES[0])
     for progress in inputs.PROGRESS:
-        found = [*call_hook(use, "frozen", names, progress)]
-        if not set(found) < set(names):
-            raise _Wrong(f"freezes {found} of {names}; name some of these parameters, and not all")
+        found = [*call_hook(use, "frozen", net, progress)]
+        if not set(found) < {*net.parameter_names}:
+            raise _Wrong(f"freezes {found} of {[*net.parameter_names]}; name some of these parameters, and not all")
 
 
 def _loss(use: Use) -> None:
@@ -229,4 +230,4 @@ TRIALS: Mapping[str, Callable[[Use], None]] = {
     "perturb": _perturb,
     "average": _average,
 }
-"""How each hook of a step is asked, and what must come of it beside what the table of hooks says."""
+"""How each hook of a step is called, and what must come of it beside what its stub in `Trick` declares."""
