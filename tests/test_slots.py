@@ -12,21 +12,22 @@ from recipe.api import Trick, trick
 from recipe.base.errors import RecipeError
 from recipe.base.source import Source, Span
 from recipe.plan.ordering import clashes, solve
-from recipe.plugins.slots import COMBINED, EXCLUSIVE, READING_ORDER, reading_key
-from recipe.plugins.trick import HOOKS
+from recipe.plugins.slots import COMBINED, EXCLUSIVE
+from recipe.plugins.trick import HOOKS, OWN
 from recipe.plugins.uses import Origin, Use
-from tests.helpers import bind, diagnostics
+from tests.helpers import bind, diagnostics, vocabulary, vocabulary_with
 from tests.strategies import all_tricks
 
 
-def use(word: str, package: str = "recipe-compiler", **declared: tuple[str, ...]) -> Use:
+def use(word: str, package: str = OWN, **declared: tuple[str, ...]) -> Use:
     """A use of a made-up trick."""
 
     @trick(word, **declared)  # type: ignore[arg-type]
     class Made(Trick):
         """Do nothing."""
 
-    Made.declared = attrs.evolve(Made.declared, package=package)
+    position = vocabulary().position(word.split()[0]) if package == OWN else None
+    Made.declared = attrs.evolve(Made.declared, package=package, position=position)
     return Use(Made(), {}, Origin("default", "default"))
 
 
@@ -180,10 +181,26 @@ def test_built_in_tricks_declare_what_there_is() -> None:
         declared = found.declared
         assert {*declared.reads, *declared.writes} <= {*EXCLUSIVE, *COMBINED}
         assert {*declared.after, *declared.needs, *declared.excludes} <= words
-        assert declared.verb in READING_ORDER
         assert any(getattr(found, hook) is not getattr(Trick, hook) for hook in HOOKS) or declared.word == "init stock"
 
 
-def test_reading_order_puts_a_verb_before_its_clauses_and_unknown_verbs_last() -> None:
-    words = ["zzz a", "lr warmup", "base", "lr", "aaa", "seed"]
-    assert sorted(words, key=reading_key) == ["base", "lr", "lr warmup", "seed", "aaa", "zzz a"]
+READING_ORDER = (
+    "base tweak init data augment resize batch epochs optimizer sam clip lr decay "
+    "freeze loss precision layout compile norm ema seed"
+).split()
+
+
+def test_our_verbs_are_read_in_this_order_whichever_of_their_tricks_says_so() -> None:
+    positions = {(declared.verb, declared.position) for declared in (found.declared for found in all_tricks())}
+    assert [verb for verb, _ in sorted(positions, key=lambda pair: pair[1] or 0)] == READING_ORDER
+    assert vocabulary().in_reading_order() == READING_ORDER
+
+
+def test_reading_order_puts_a_verb_before_its_clauses_and_verbs_of_others_last_by_name() -> None:
+    made = [use(word, "theirs").trick for word in ("zzz a", "aaa", "lr glow")]
+    words = vocabulary_with(*map(type, made))
+    assert words.in_reading_order() == [*READING_ORDER, "aaa", "zzz"]
+    plan = bind("base resnet50; zzz a; lr 1 glow warmup 1; aaa; seed 1", words=words)
+    said = [use.word for use in sorted(plan.uses, key=lambda use: use.declared.reading_key)]
+    assert said[-5:] == ["precision", "layout", "seed", "aaa", "zzz a"]
+    assert said.index("lr") + 1 == said.index("lr glow") == said.index("lr warmup") - 1

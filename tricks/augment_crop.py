@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 ATTEMPTS = 10
 
 
-@trick("augment crop", writes=("crop",))
+@trick("augment crop", position=50, writes=("crop",))
 class Crop(Trick):
     """Train on a random part of each image, of random area and aspect ratio, scaled to the size of the input."""
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from recipe.api import Draws
 
 
-@trick("augment cutmix", reads=("crop", "inputs", "targets"), writes=("mix",))
+@trick("augment cutmix", position=50, reads=("crop", "inputs", "targets"), writes=("mix",))
 class Cutmix(Trick):
     """Replace a random box of each image by that of its partner in the batch; beside mixup, one is drawn per batch."""
 

@@ -23,6 +23,7 @@ ATTEMPTS = 10
 
 @trick(
     "augment erase",
+    position=50,
     reads=("crop",),
     writes=("inputs",),
     after=("augment trivial", "augment jitter", "augment pca-noise"),

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from recipe.api import Draws
 
 
-@trick("augment flip", writes=("inputs",))
+@trick("augment flip", position=50, writes=("inputs",))
 class Flip(Trick):
     """Mirror each image from left to right with some probability."""
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from recipe.api import Draws, Evidence, PlanView
 
 
-@trick("augment mixup", reads=("crop", "inputs", "targets"), writes=("mix",))
+@trick("augment mixup", position=50, reads=("crop", "inputs", "targets"), writes=("mix",))
 class Mixup(Trick):
     """Mix each image with its partner in the batch, and their targets by the same weight, drawn for each pair."""
 

@@ -20,7 +20,9 @@ EIGENVALUES = (55.46, 4.794, 1.148)  # for values in [0, 255]
 EIGENVECTORS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
 
 
-@trick("augment pca-noise", reads=("crop",), writes=("inputs",), after=("augment jitter", "augment trivial"))
+@trick(
+    "augment pca-noise", position=50, reads=("crop",), writes=("inputs",), after=("augment jitter", "augment trivial")
+)
 class PcaNoise(Trick):
     """Add to each image a random colour along the principal components of natural images."""
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from recipe.api import Draws
 
 
-@trick("augment trivial", reads=("crop",), writes=("inputs",))
+@trick("augment trivial", position=50, reads=("crop",), writes=("inputs",))
 class Trivial(Trick):
     """Change each image in one way, of 14 that are equally likely, by a strength that is drawn from some steps."""
 

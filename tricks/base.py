@@ -30,7 +30,7 @@ TORCHVISION = tuple(
 )
 
 
-@trick("base", writes=("base",))
+@trick("base", position=10, writes=("base",))
 class Base(Trick):
     """Begin with a stock model.
 

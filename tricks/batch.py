@@ -8,7 +8,7 @@ from typing import Any
 from recipe.api import Training, Trick, integer, trick
 
 
-@trick("batch", writes=("batch",))
+@trick("batch", position=70, writes=("batch",))
 class Batch(Trick):
     """Set the number of images of each update, over all devices and micro batches."""
 

@@ -11,7 +11,7 @@ from typing import Any
 from recipe.api import Training, Trick, integer, trick
 
 
-@trick("batch micro")
+@trick("batch micro", position=70)
 class Micro(Trick):
     """Compute each batch in parts of at most so many images, for devices whose memory a batch does not fit.
 

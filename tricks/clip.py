@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import torch
 
 
-@trick("clip", writes=("grads",))
+@trick("clip", position=110, writes=("grads",))
 class Clip(Trick):
     """Scale the gradients down where their norm, over all weights together, is greater than NORM."""
 

@@ -14,7 +14,7 @@ CAPTURED = ("reduce-overhead", "max-autotune")
 """Modes that replay CUDA graphs on a GPU, which keep gradients in memory that the next replay overwrites."""
 
 
-@trick("compile")
+@trick("compile", position=180)
 class Compile(Trick):
     """Compile the rewritten model with torch.compile. The first batches take longer; it needs a C++ compiler.
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from recipe.api import InMemory, Sets
 
 
-@trick("data cifar10", writes=("data",))
+@trick("data cifar10", position=40, writes=("data",))
 class Cifar10(Trick):
     """Train on the training images of CIFAR-10 and evaluate on its 10,000 test images."""
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from recipe.api import Sets
 
 
-@trick("data digits", writes=("data",))
+@trick("data digits", position=40, writes=("data",))
 class Digits(Trick):
     """Train on the embedded handwritten digits, 1,442 of them, and evaluate on the other 355."""
 

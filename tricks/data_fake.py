@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from recipe.api import Sets
 
 
-@trick("data fake", writes=("data",))
+@trick("data fake", position=40, writes=("data",))
 class Fake(Trick):
     """Train on random pixels with random labels, the same in every run."""
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from recipe.api import InMemory, Sets
 
 
-@trick("data fashion-mnist", writes=("data",))
+@trick("data fashion-mnist", position=40, writes=("data",))
 class FashionMnist(Trick):
     """Train on the training images of Fashion-MNIST and evaluate on its 10,000 test images."""
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 ENDINGS = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"))
 
 
-@trick("data folder", writes=("data",))
+@trick("data folder", position=40, writes=("data",))
 class Folder(Trick):
     """Train on the images in PATH/train, a folder for each class, and evaluate on those in PATH/val.
 

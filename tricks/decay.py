@@ -8,7 +8,7 @@ from typing import Any
 from recipe.api import Training, Trick, number, trick
 
 
-@trick("decay")
+@trick("decay", position=130)
 class Decay(Trick):
     """Set the weight decay: the rate at which parameters are drawn to zero."""
 

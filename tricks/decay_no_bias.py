@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from recipe.api import PlanView
 
 
-@trick("decay no-bias", writes=("groups",))
+@trick("decay no-bias", position=130, writes=("groups",))
 class NoBias(Trick):
     """Keep biases, and the parameters of normalisations, from decaying."""
 

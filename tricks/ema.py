@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import torch
 
 
-@trick("ema", writes=("average",))
+@trick("ema", position=200, writes=("average",))
 class Ema(Trick):
     """Keep a moving average of the weights and of running statistics, which is what is evaluated and kept.
 

@@ -8,7 +8,7 @@ from typing import Any
 from recipe.api import Training, Trick, integer, trick
 
 
-@trick("epochs")
+@trick("epochs", position=80)
 class Epochs(Trick):
     """Set the number of passes over the training images."""
 

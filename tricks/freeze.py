@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from recipe.api import Net
 
 
-@trick("freeze", writes=("frozen",))
+@trick("freeze", position=140, writes=("frozen",))
 class Freeze(Trick):
     """Stop training the first layers in the course of the training, which saves their gradients; never the last one."""
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 @trick(
     "init kaiming",
+    position=30,
     reads=("stem", "trunk", "shortcut", "gate", "downsampling", "branch", "head", "activation"),
     writes=("init",),
 )

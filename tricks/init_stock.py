@@ -5,6 +5,6 @@ from __future__ import annotations
 from recipe.api import Trick, trick
 
 
-@trick("init stock", writes=("init",))
+@trick("init stock", position=30, writes=("init",))
 class Stock(Trick):
     """Leave the weights as the model's constructor drew them."""

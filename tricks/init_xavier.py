@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 @trick(
     "init xavier",
+    position=30,
     reads=("stem", "trunk", "shortcut", "gate", "downsampling", "branch", "head", "activation"),
     writes=("init",),
 )

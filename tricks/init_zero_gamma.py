@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from recipe.api import Evidence, Net, PlanView
 
 
-@trick("init zero-gamma", reads=("init", "trunk", "shortcut", "gate", "branch"), writes=("norm",))
+@trick("init zero-gamma", position=30, reads=("init", "trunk", "shortcut", "gate", "branch"), writes=("norm",))
 class ZeroGamma(Trick):
     """Begin with gamma = 0 in the normalisation that ends the trunk of each residual block."""
 

@@ -8,7 +8,7 @@ from typing import Any
 from recipe.api import Training, Trick, choice, trick
 
 
-@trick("layout")
+@trick("layout", position=170)
 class Layout(Trick):
     """Choose the memory layout: channels last is faster on CPUs and on GPUs with tensor cores."""
 

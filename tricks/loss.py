@@ -8,7 +8,7 @@ from typing import Any
 from recipe.api import Training, Trick, number, trick
 
 
-@trick("loss")
+@trick("loss", position=150)
 class Loss(Trick):
     """Minimise the cross entropy between the predicted and the target distribution."""
 

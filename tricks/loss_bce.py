@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
 
 
-@trick("loss bce", reads=("targets", "mix"), writes=("loss",))
+@trick("loss bce", position=150, reads=("targets", "mix"), writes=("loss",))
 class BinaryCrossEntropy(Trick):
     """Minimise the binary cross entropy of each class, so that every class is a question of its own."""
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from recipe.api import Evidence, LossContext, PlanView
 
 
-@trick("loss distill", reads=("targets", "mix"), writes=("loss terms",))
+@trick("loss distill", position=150, reads=("targets", "mix"), writes=("loss terms",))
 class Distill(Trick):
     """Learn from the softened predictions of a teacher, which is another recipe.
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from recipe.api import Evidence, PlanView
 
 
-@trick("loss smooth", writes=("targets",))
+@trick("loss smooth", position=150, writes=("targets",))
 class Smooth(Trick):
     """Take a part of the target's probability from the true class and spread it over the classes."""
 

@@ -8,7 +8,7 @@ from typing import Any
 from recipe.api import Training, Trick, choice, number, trick
 
 
-@trick("lr")
+@trick("lr", position=120)
 class Rate(Trick):
     """Set the base learning rate, and whether it changes with every batch or between epochs."""
 

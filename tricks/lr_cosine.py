@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from recipe.api import Evidence, PlanView
 
 
-@trick("lr cosine", writes=("schedule",))
+@trick("lr cosine", position=120, writes=("schedule",))
 class Cosine(Trick):
     """Let the learning rate fall along half a cosine from the end of the warmup to the end of the training."""
 

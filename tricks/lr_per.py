@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from recipe.api import PlanView
 
 
-@trick("lr per", reads=("batch",), writes=("lr",), after=("lr",))
+@trick("lr per", position=120, reads=("batch",), writes=("lr",), after=("lr",))
 class Per(Trick):
     """Scale the learning rate linearly with the batch: the base rate is for so many images."""
 

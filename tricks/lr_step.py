@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from recipe.api import PlanView
 
 
-@trick("lr step", writes=("schedule",))
+@trick("lr step", position=120, writes=("schedule",))
 class Step(Trick):
     """Multiply the learning rate by a factor each time one of the epochs is reached."""
 

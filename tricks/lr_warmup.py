@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from recipe.api import Evidence, PlanView
 
 
-@trick("lr warmup", writes=("lr",))
+@trick("lr warmup", position=120, writes=("lr",))
 class Warmup(Trick):
     """Raise the learning rate linearly from nothing over the first epochs, batch by batch."""
 

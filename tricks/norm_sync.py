@@ -8,7 +8,7 @@ from typing import Any
 from recipe.api import Training, Trick, trick
 
 
-@trick("norm sync", writes=("run",))
+@trick("norm sync", position=190, writes=("run",))
 class Sync(Trick):
     """Normalise by the statistics of the whole batch, wherever its parts are; for small shares of a batch.
 

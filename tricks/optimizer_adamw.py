@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import torch
 
 
-@trick("optimizer adamw", writes=("optimizer",))
+@trick("optimizer adamw", position=90, writes=("optimizer",))
 class AdamW(Trick):
     """Update by AdamW. The default learning rate of 0.1 is not meant for it: state one, such as `lr 1e-3`."""
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
 
-@trick("optimizer lars", writes=("optimizer",))
+@trick("optimizer lars", position=90, writes=("optimizer",))
 class Lars(Trick):
     """Update by LARS, for very large batches. The default learning rate of 0.1 is not meant for it: `lr 10` may be."""
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import torch
 
 
-@trick("optimizer nag", writes=("optimizer",))
+@trick("optimizer nag", position=90, writes=("optimizer",))
 class Nag(Trick):
     """Update by stochastic gradient descent with Nesterov momentum."""
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import torch
 
 
-@trick("optimizer sgd", writes=("optimizer",))
+@trick("optimizer sgd", position=90, writes=("optimizer",))
 class Sgd(Trick):
     """Update by stochastic gradient descent with momentum."""
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from recipe.api import Evidence, PlanView
 
 
-@trick("precision", writes=("dtype",))
+@trick("precision", position=160, writes=("dtype",))
 class Precision(Trick):
     """Choose the number format of forward and backward. A device without a fast one takes the next, and says so."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from recipe.api import Progress, Trick, integer, number, trick
 
 
-@trick("resize", writes=("resolution",))
+@trick("resize", position=60, writes=("resolution",))
 class Resize(Trick):
     """Train on small images at first, which are quicker to compute, and let them grow to their full size."""
 

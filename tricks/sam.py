@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
 
-@trick("sam", writes=("perturbation",))
+@trick("sam", position=100, writes=("perturbation",))
 class Sam(Trick):
     """Look for weights whose whole neighbourhood has a low loss: take gradients at the steepest place around them."""
 

@@ -8,7 +8,7 @@ from typing import Any
 from recipe.api import Training, Trick, integer, trick
 
 
-@trick("seed")
+@trick("seed", position=210)
 class Seed(Trick):
     """Set the seed of initial weights, of the order of the images and of every augmentation."""
 

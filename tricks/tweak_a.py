@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from recipe.api import Net, PlanView
 
 
-@trick("tweak A", writes=("trunk",))
+@trick("tweak A", position=20, writes=("trunk",))
 class TweakA(Trick):
     """Put the stride of each downsampling residual block into the first convolution of its trunk."""
 

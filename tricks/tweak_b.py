@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from recipe.api import Evidence, Net, PlanView
 
 
-@trick("tweak B", writes=("trunk",))
+@trick("tweak B", position=20, writes=("trunk",))
 class TweakB(Trick):
     """Put the stride of each downsampling residual block into the first convolution of its trunk larger than 1×1."""
 

@@ -22,7 +22,7 @@ BLUR = {"kernel_size": 2, "stride": 1, "padding": 1, "count_include_pad": False}
 POOL = {"kernel_size": 2, "stride": 2}
 
 
-@trick("tweak blurpool", reads=("stem", "trunk", "shortcut", "gate"), writes=("downsampling",))
+@trick("tweak blurpool", position=20, reads=("stem", "trunk", "shortcut", "gate"), writes=("downsampling",))
 class Blurpool(Trick):
     """Filter before each halving of a resolution: in max pooling, and in trunk and shortcut of residual blocks."""
 

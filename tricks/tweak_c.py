@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from recipe.api import Evidence, Net, PlanView
 
 
-@trick("tweak C", writes=("stem",))
+@trick("tweak C", position=20, writes=("stem",))
 class TweakC(Trick):
     """Replace the 7×7 convolution of the stem, where images enter with stride 2, by three 3×3 convolutions."""
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from recipe.api import Block, Net
 
 
-@trick("tweak se", reads=("trunk",), writes=("gate",))
+@trick("tweak se", position=20, reads=("trunk",), writes=("gate",))
 class SqueezeExcitation(Trick):
     """Weigh the channels of each residual block's trunk, after its last normalisation, by what the whole image says."""
 

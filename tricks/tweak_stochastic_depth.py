@@ -23,7 +23,7 @@ RATES = {"StochasticDepth": "p", "DropPath": "drop_prob"}
 """What torchvision and timm have to do the same, and what it calls its rate."""
 
 
-@trick("tweak stochastic-depth", reads=("trunk", "gate", "downsampling"), writes=("branch",))
+@trick("tweak stochastic-depth", position=20, reads=("trunk", "gate", "downsampling"), writes=("branch",))
 class StochasticDepth(Trick):
     """Leave out the trunk of each residual block for some images of a batch, of later blocks more often."""
 

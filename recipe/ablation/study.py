@@ -21,8 +21,7 @@ from recipe.base.digests import digest
 from recipe.base.errors import RecipeError, fail
 from recipe.base.source import Source
 from recipe.compiler.cache import outside
-from recipe.language.recipe_input import override, source_from
-from recipe.plan.bind import bind
+from recipe.plan.inputs import resolve
 from recipe.plan.plan import Plan
 from recipe.plugins.vocabulary import Vocabulary
 
@@ -124,8 +123,7 @@ def study(
     if out is not None and not str(out).strip():
         raise fail("E113", "the ablation's folder has no name", help="name one with --out")
     words, workers, over = vocabulary or Vocabulary.installed(), workers or Workers(), _several(over)
-    below = recipe.sources if isinstance(recipe, Plan) else (source_from(recipe),)
-    plan = bind([*below, *override(statements)], words, data=True)
+    plan = resolve(recipe, *statements, vocabulary=words, data=True)
     rows = rows_of(plan, mode, over)
     programs = _compiled(rows)
     images = _opened(programs) if workers.local else {}  # else they need not be here
@@ -135,13 +133,14 @@ def study(
     home.check()
     count, budgets = seeds or SEEDS, dict[str, Budget]()
     if budget is not None:
-        if any(word == "epochs" for row in rows for unit in row.on for word in unit.words):
-            raise fail("E127", "`epochs` is studied, and --budget chooses them", help="leave out one of the two")
+        maker = plan.maker("epochs")
+        if any(word == maker for row in rows for unit in row.on for word in unit.words):
+            raise fail("E127", f"`{maker}` is studied, and --budget chooses them", help="leave out one of the two")
         asked = f"{named}: {budget}, {seeds or 'fitting'} seeds, {workers.described}"
         budgets[asked] = planned([row.plan for row in rows], budget, seeds, workers, home.budgets().get(asked), tell)
         count, epochs = budgets[asked].seeds, budgets[asked].epochs
         if epochs != plan.training.epochs:
-            plan = bind([*plan.sources, *override((f"epochs {epochs}",))], words, data=True)
+            plan = resolve(plan, f"{maker} {epochs}", vocabulary=words, data=True)
             rows = rows_of(plan, mode, over)
     first = plan.training.seed
     chosen = tuple(range(first, first + count))

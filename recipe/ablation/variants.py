@@ -16,12 +16,11 @@ from recipe.language.parser import parse
 from recipe.plan.bind import bind
 from recipe.plan.plan import Plan
 from recipe.plan.resolve import opened
+from recipe.plugins.slots import SETTINGS
 from recipe.plugins.uses import Use
 from recipe.plugins.vocabulary import DIRECTIVES, Vocabulary
 
 MODES = ("stack", "drop", "add")
-SETTINGS = frozenset(("run", "batch", "base", "data"))
-"""Slots of what an ablation leaves as it is, unless it is named: the model, the images, batch, epochs and the like."""
 
 
 @attrs.frozen
@@ -51,7 +50,7 @@ class Row:
 
     def seeded(self, seed: int) -> Plan:
         """The row's plan under a seed."""
-        return bind([*self.sources, _layer(f"seed {seed}")], self.plan.vocabulary, data=True)
+        return bind([*self.sources, _layer(f"{self.plan.maker('seed')} {seed}")], self.plan.vocabulary, data=True)
 
 
 def _layer(*statements: str) -> Source:
@@ -102,6 +101,7 @@ def _short(use: Use) -> str:
 
 
 def _is_trick(use: Use) -> bool:
+    """Whether it is more than a setting, which an ablation leaves as it is unless it is named."""
     return not set(use.declared.writes) <= SETTINGS
 
 
@@ -117,8 +117,10 @@ def _named(plan: Plan, text: str) -> Unit:
             raise fail("E124", f"`{statement.verb.text}` is no trick to study", statement.verb.span)
         for one in opened(statement, vocabulary):
             word, use = one.trick.declared.word, plan.find(one.trick.declared.word)
-            if word == "seed":
-                raise fail("E124", "`seed` is no trick to study", one.words, help="`--seeds` says how many there are")
+            if word == plan.maker("seed"):
+                raise fail(
+                    "E124", f"`{word}` is no trick to study", one.words, help="`--seeds` says how many there are"
+                )
             words.append(word)
             given = " ".join([word, *(item.span.text for item in one.items)])
             statements.append(use.statement() if use and not one.items else given)

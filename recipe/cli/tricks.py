@@ -11,7 +11,6 @@ from recipe.base.rendering import render
 from recipe.base.wording import listing, nearest
 from recipe.cli.inputs import plugin_option, vocabulary
 from recipe.explain.tricks import page, summary
-from recipe.plugins.slots import reading_key
 from recipe.plugins.vocabulary import DIRECTIVES, Vocabulary, words_of
 
 
@@ -53,7 +52,7 @@ def command(verb: str | None, name: str | None, plugins: tuple[str, ...]) -> Non
 def _overview(words: Vocabulary) -> None:
     broken: list[RecipeError] = []
     width = max(len(words_of(key)) for key in words.keys())  # noqa: SIM118
-    for verb in sorted({verb for verb, _ in words.keys()}, key=reading_key):  # noqa: SIM118
+    for verb in words.in_reading_order():
         for key in [key for key in words.keys() if key[0] == verb]:  # noqa: SIM118
             try:
                 trick = words.load(*key)

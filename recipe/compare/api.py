@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +12,7 @@ from recipe.compare import page, text
 from recipe.compare.model import Difference
 from recipe.compiler.cache import cached_summary
 from recipe.compiler.summary import ProgramSummary
-from recipe.language.recipe_input import override, source_from
-from recipe.plan.bind import bind
+from recipe.plan.inputs import resolve
 from recipe.plan.plan import Plan
 from recipe.plugins.vocabulary import Vocabulary
 
@@ -61,17 +59,12 @@ def diff(
 def _known(
     side: str | Path | Source | Plan | Program, statements: tuple[str, ...], words: Vocabulary
 ) -> tuple[Plan, ProgramSummary]:
-    if isinstance(side, Plan):
-        data = side.images is not None
-        plan = bind([*side.sources, *override(statements)], side.vocabulary or words, data=data) if statements else side
-        return plan, cached_summary(plan)
-    if not isinstance(side, (str, Path, Source)):
+    if not isinstance(side, (str, Path, Source, Plan)):
         from recipe.compiler.summarise import describe
 
         if statements:
             raise TypeError("statements are laid over recipes; this is a program, which is compiled already")
         return side.plan, describe(side)
-    if not isinstance(side, Source) and os.path.isfile(os.path.join(side, "recipe.lock")):  # takes any text for a path
-        side = Path(side) / "recipe.lock"
-    plan = bind([source_from(side), *override(statements)], words)
+    own = side.vocabulary if isinstance(side, Plan) else None
+    plan = resolve(side, *statements, vocabulary=own or words)
     return plan, cached_summary(plan)

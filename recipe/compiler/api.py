@@ -9,8 +9,8 @@ from torch import nn
 from recipe.base.source import Source
 from recipe.compiler.lower import lower
 from recipe.compiler.program import Program
-from recipe.language.recipe_input import override, source_from
-from recipe.plan.bind import bind
+from recipe.language.overlays import module_source
+from recipe.plan.inputs import resolve
 from recipe.plan.plan import Plan
 from recipe.plugins.vocabulary import Vocabulary
 
@@ -31,13 +31,5 @@ def compile(
     >>> compile("base resnet50; tweak C D", device="meta").costs.macs
     4328824832
     """
-    if isinstance(recipe, Plan):
-        if statements:
-            data = recipe.images is not None  # which may be implied
-            recipe = bind([*recipe.sources, *override(statements)], vocabulary or recipe.vocabulary, data=data)
-        return lower(recipe, base=base, device=device)
-    sources = [source_from(recipe)]
-    if base is not None:
-        sources.insert(0, Source("<module>", "base module", Path.cwd(), "default"))
-    sources += override(statements)
-    return lower(bind(sources, vocabulary), base=base, device=device)
+    below = module_source() if base is not None else None
+    return lower(resolve(recipe, *statements, vocabulary=vocabulary, below=below), base=base, device=device)

@@ -19,6 +19,7 @@ from recipe.graph.measure import measure
 from recipe.graph.net import Net
 from recipe.graph.shapes import on_meta, propagate
 from recipe.graph.trace import trace
+from recipe.language.overlays import module_statement
 from recipe.plan.plan import Plan, count
 from recipe.plugins.calling import broken, call_hook
 from recipe.plugins.progress import Progress
@@ -58,8 +59,8 @@ def _own_model(state: _State, module: nn.Module) -> None:
     """A copy of the user's own model, which the recipe then must not describe."""
     base = state.plan.base
     given = [name for name, origin in base.origins.items() if origin.kind in ("file", "override")]
-    if state.name != "module" or set(given) - {"model"}:
-        help = "with base=, leave `base` out of the recipe, or write `base module`"
+    if f"{base.word} {base.first}" != module_statement() or set(given) - {base.declared.fields[0].name}:
+        help = f"with base=, leave `base` out of the recipe, or write `{module_statement()}`"
         raise fail("E023", f"the recipe says `{base.statement()}`, and the model is given too", base.span, help=help)
     state.name = type(module).__name__
     names: dict[int, str] = {}
@@ -77,15 +78,14 @@ def _own_model(state: _State, module: nn.Module) -> None:
 
 def _classes(plan: Plan) -> int | None:
     """The number of classes that the recipe says, else that of its images, where there are images that can be asked."""
-    said: int | None = plan.base.values.get("classes")
-    return said or count(plan, "count_classes")
+    return plan.asked_classes or count(plan, "count_classes")
 
 
 def _trace(state: _State) -> None:
     """Trace it into a graph and give every node its shape; the images must fit."""
-    images = state.plan.images
+    images = state.plan.image_fields
     state.graph = trace(state.graph, state.name)
-    state.size = images.values["size"] if images else call_hook(state.plan.base, "image_size")
+    state.size = images.size if images else call_hook(state.plan.base, "image_size")
     state.classes = _logits(state, state.name)
     state.stock = parameters(state.graph)
     state.given = given_names(state.plan, state.stock)

@@ -70,6 +70,12 @@ class Program:
         return tuple(edit for step in self.steps for edit in step.edits)
 
     @property
+    def layer_steps(self) -> list[Step]:
+        """The steps of tricks that change layers, rather than initial values alone."""
+        changing = {use.word for use in self.plan.uses if use.declared.changes_layers}
+        return [step for step in self.steps if step.word in changing]
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """One line for each trick that looked at the graph, and one for weights that were asked for."""
         loaded = sum(fate == "loaded" for fate in self.fates.values())

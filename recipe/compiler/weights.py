@@ -15,6 +15,7 @@ from recipe.graph.apply import Shapes, make
 from recipe.graph.edits import Edit, Initialise, made_prefixes
 from recipe.plan.plan import Plan
 from recipe.plugins.calling import call_hook
+from recipe.plugins.field_contracts import WEIGHTS
 
 
 def stock_model(plan: Plan, classes: int | None) -> nn.Module:
@@ -33,7 +34,7 @@ def given_names(plan: Plan, stock: Shapes) -> frozenset[str]:
 
     Weights of which none fits are an error (E102).
     """
-    place = plan.base.place("weights")
+    place = plan.base.place(WEIGHTS)
     shapes = call_hook(plan.base, "weight_shapes", at=place)
     given = frozenset(name for name, shape in shapes.items() if stock.get(name) == shape)
     if shapes and not given:
@@ -105,7 +106,7 @@ def materialise(
     model = copy.deepcopy(structure)
     base, loaded = plan.base, dict[str, torch.Tensor]()
     if pretrained and module is None:
-        loaded = call_hook(base, "load_weights", at=base.place("weights"))
+        loaded = call_hook(base, "load_weights", at=base.place(WEIGHTS))
     for name, tensor in _tensors(model).items():
         value = have[name]
         if name in loaded and not name.startswith(made) and tuple(loaded[name].shape) == tuple(tensor.shape):

@@ -103,7 +103,7 @@ def _build(classes: int, surgery: Codegen) -> list[str]:
 
 def _docstring(run: SourceRun, uniform: bool) -> str:
     plan = run.program.plan
-    tweaks = [step.word for step in run.program.steps if step.changed and step.word.startswith("tweak ")]
+    tweaks = [step.word for step in run.program.layer_steps if step.changed]
     mean, std = (", ".join(f"{value:.4g}" for value in values) for values in (run.sets.mean, run.sets.std))
     seen = "The whole image is" if uniform else "The centre of the image, 224/256 of its short side, is"
     lines = [

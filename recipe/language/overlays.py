@@ -147,6 +147,24 @@ def _dialect(statement: Statement) -> str:
 
 def dialect_recipe(dialect: str) -> Recipe:
     """The statements that a dialect implies."""
-    file = resources.files("recipe.language") / "dialects" / f"{dialect}.recipe"
-    source = Source(f"dialect {dialect}", file.read_text("utf-8"), Path.cwd(), "dialect")
-    return parse(source)[0]
+    return parse(_implied(dialect, f"dialect {dialect}", "dialect"))[0]
+
+
+def images_recipe() -> Recipe:
+    """The statement of the images that a run trains on where its recipe names none."""
+    return parse(_implied("_images", "default", "dialect"))[0]
+
+
+def module_source() -> Source:
+    """What is below a recipe that is compiled for a model of the caller's own."""
+    return _implied("_module", "<module>", "default")
+
+
+def module_statement() -> str:
+    """The statement that names a model of the caller's own in the place of a stock model."""
+    return parse(module_source())[0].statements[0].span.text
+
+
+def _implied(file: str, name: str, kind: str) -> Source:
+    text = (resources.files("recipe.language") / "dialects" / f"{file}.recipe").read_text("utf-8")
+    return Source(name, text, Path.cwd(), kind)

@@ -76,7 +76,9 @@ class _Binder:
         if errors:
             raise RecipeError(*dict.fromkeys(errors))
         uses = solve(sound)
-        return _judged(Plan(layers.dialect, uses, configured(uses), sources=tuple(sources), vocabulary=self.vocabulary))
+        training, makers = configured(uses)
+        plan = Plan(layers.dialect, uses, training, makers, sources=tuple(sources), vocabulary=self.vocabulary)
+        return _judged(plan)
 
     def _teacher(self, path: Path, word: Word) -> str:
         """The digest of the plan of a recipe that another one names."""

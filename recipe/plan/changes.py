@@ -5,7 +5,6 @@ from __future__ import annotations
 import attrs
 
 from recipe.plan.plan import Plan
-from recipe.plugins.slots import reading_key
 from recipe.plugins.uses import Use
 
 NOTHING = "–"
@@ -59,7 +58,8 @@ def compare_words(a: Plan, b: Plan) -> tuple[WordChange, ...]:
         value = ValueChange("name", a.dialect, b.dialect, "", "")
         found.append(WordChange("dialect", "changed", values=(value,)))
     mine, theirs = ({use.word: use for use in plan.uses} for plan in (a, b))
-    for word in sorted(mine.keys() | theirs.keys(), key=reading_key):
+    either = {**mine, **theirs}
+    for word in sorted(either, key=lambda word: either[word].declared.reading_key):
         if word not in theirs:
             found.append(WordChange(word, "removed", mine[word].statement(), str(mine[word].origin)))
         elif word not in mine:

@@ -16,8 +16,8 @@ from recipe.plugins.settings import KINDS, Training
 from recipe.plugins.uses import Use
 
 
-def configured(uses: Sequence[Use]) -> Training:
-    """The training that tricks, in their order, configure.
+def configured(uses: Sequence[Use]) -> tuple[Training, dict[str, list[Use]]]:
+    """The training that tricks, in their order, configure, and which of them make each of its settings.
 
     Raises `RecipeError`: E030 for two that make the same setting and do not declare which of them has the last word,
     E080 for a setting that does not exist or a value of another kind.
@@ -37,7 +37,7 @@ def configured(uses: Sequence[Use]) -> Training:
         training = attrs.evolve(training, **made)
     if errors:
         raise RecipeError(*errors)
-    return training
+    return training, makers
 
 
 def _check(use: Use, name: Any, value: Any) -> None:

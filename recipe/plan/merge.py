@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.source import Source
 from recipe.base.wording import listing, nearest
 from recipe.language.ast import Recipe, Statement
-from recipe.language.overlays import Drop, Layer, Layers, dialect_recipe
-from recipe.language.parser import parse
+from recipe.language.overlays import Drop, Layer, Layers, dialect_recipe, images_recipe
 from recipe.plan.resolve import ResolvedTrick
 from recipe.plugins.slots import EXCLUSIVE
 from recipe.plugins.vocabulary import DIRECTIVES, Key, Vocabulary, words_of
-
-DEFAULT_DATA = "data digits"
-"""What a run trains on where the recipe names no data."""
 
 Merged = dict[Key, ResolvedTrick]
 
@@ -39,7 +34,7 @@ def merge(layers: Layers, vocabulary: Vocabulary, name: Name, *, data: bool) -> 
         merged |= here
     _imply(dialect_recipe(layers.dialect), merged, name)
     if data:
-        _imply(parse(Source("default", DEFAULT_DATA, Path.cwd(), "dialect"))[0], merged, name)
+        _imply(images_recipe(), merged, name)
     return merged
 
 

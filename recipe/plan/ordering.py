@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import fail
 from recipe.base.wording import nearest
-from recipe.plugins.slots import EXCLUSIVE, reading_key
+from recipe.plugins.slots import EXCLUSIVE
 
 if TYPE_CHECKING:
     from recipe.plugins.uses import Use
@@ -107,7 +107,7 @@ def solve(uses: Iterable[Use]) -> tuple[Use, ...]:
     """
     by_word = {use.word: use for use in uses}
     before = _waits(by_word.values())
-    ready = [(reading_key(word), word) for word, waits in before.items() if not waits]
+    ready = [(by_word[word].declared.reading_key, word) for word, waits in before.items() if not waits]
     heapq.heapify(ready)
     order: list[str] = []
     while ready:
@@ -117,7 +117,7 @@ def solve(uses: Iterable[Use]) -> tuple[Use, ...]:
             if word in waits:
                 waits.discard(word)
                 if not waits:
-                    heapq.heappush(ready, (reading_key(later), later))
+                    heapq.heappush(ready, (by_word[later].declared.reading_key, later))
     if len(order) < len(by_word):
         stuck = [by_word[word] for word in sorted(set(by_word) - set(order))]
         names = ", ".join(f"`{use.word}` (of {use.declared.package})" for use in stuck)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +14,8 @@ from recipe.base.errors import fail
 from recipe.base.source import Source
 from recipe.plugins.calling import call_hook
 from recipe.plugins.evidence import Evidence
+from recipe.plugins.field_contracts import ImageFields, ModelFields
 from recipe.plugins.settings import Training
-from recipe.plugins.slots import reading_key
 from recipe.plugins.trick import HOOKS
 from recipe.plugins.uses import Use
 
@@ -35,6 +35,8 @@ class Plan:
     dialect: str
     uses: tuple[Use, ...]
     training: Training = attrs.field(eq=False)
+    makers: Mapping[str, Sequence[Use]] = attrs.field(factory=dict, eq=False, repr=False)
+    """The tricks that make each setting of the training, in their order."""
     warnings: tuple[Any, ...] = attrs.field(default=(), eq=False)
     evidence: tuple[tuple[Use, Evidence], ...] = attrs.field(default=(), eq=False, repr=False)
     """What published tables say of its tricks."""
@@ -50,6 +52,13 @@ class Plan:
     def find(self, word: str) -> Use | None:
         """The use of exactly these words."""
         return next((use for use in self.uses if use.word == word), None)
+
+    def maker(self, setting: str) -> str:
+        """The words of the trick that makes a setting of the training, before others change it.
+
+        A value after them is its statement: ``f"{plan.maker('epochs')} 5"``.
+        """
+        return self.makers[setting][0].word
 
     def hooked(self, hook: str) -> tuple[Use, ...]:
         """The uses of tricks that implement a hook, in order."""
@@ -74,11 +83,25 @@ class Plan:
         """The trick that opens the images, whatever its verb; None where the recipe names none."""
         return next(iter(self.hooked("open")), None)
 
+    @property
+    def image_fields(self) -> ImageFields | None:
+        """What that trick says of the images: their size, and how they are loaded."""
+        return ImageFields.of(self.images.trick) if self.images else None
+
+    @property
+    def asked_classes(self) -> int | None:
+        """The number of classes that the recipe asks the stock model for."""
+        return ModelFields.of(self.base.trick).classes
+
+    @property
+    def _in_reading_order(self) -> list[Use]:
+        return sorted(self.uses, key=lambda use: use.declared.reading_key)
+
     def canonical(self) -> str:
         """The canonical recipe: every value explicit, one statement a line; it binds to an equal plan."""
         lines = [
             f"dialect {self.dialect}",
-            *(use.statement() for use in sorted(self.uses, key=lambda use: reading_key(use.word))),
+            *(use.statement() for use in self._in_reading_order),
         ]
         return "".join(f"{line}\n" for line in lines)
 
@@ -87,7 +110,7 @@ class Plan:
         """Sixteen hexadecimal digits that identify the meaning; origins and writing do not count."""
         uses = [
             [use.word, {f.name: f.kind.identity(getattr(use.trick, f.name)) for f in use.declared.fields}]
-            for use in sorted(self.uses, key=lambda use: reading_key(use.word))
+            for use in self._in_reading_order
         ]
         return digest(json.dumps([self.dialect, uses], sort_keys=True).encode())
 

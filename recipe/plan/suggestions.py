@@ -12,6 +12,7 @@ from recipe.plan.merge import Merged
 from recipe.plan.resolve import ResolvedTrick, Suggestions
 from recipe.plugins.calling import call_hook
 from recipe.plugins.fields import Field, LazyValue
+from recipe.plugins.slots import IMAGES
 from recipe.plugins.suggest_context import SuggestContext
 from recipe.plugins.trick import Trick
 from recipe.plugins.vocabulary import Key, Vocabulary, key_of, words_of
@@ -62,15 +63,16 @@ def _given(resolved: ResolvedTrick) -> dict[str, Any]:
 def _meant(name: str, merged: Merged, vocabulary: Vocabulary) -> Iterator[tuple[Key, Field]]:
     """The fields of the recipe's tricks that a suggestion names by the words of a trick and of its field.
 
-    A verb that is no trick of its own stands for each of its clauses, and ``data`` for whatever opens images. Tricks
-    that the recipe lacks are not imported for this: what is wrong with a field of theirs is told once they are there.
+    A verb that is no trick of its own stands for each of its clauses, and the slot of the images for whatever opens
+    them. Tricks that the recipe lacks are not imported for this: what is wrong with a field of theirs is told once they
+    are there.
     """
     words, _, word = name.rpartition(" ")
     verb, clause = key_of(words)
     if vocabulary.has(verb, clause):
         keys = [key for key in merged if key == (verb, clause)]
     elif clause is None and vocabulary.clauses(verb):
-        keys = [key for key, one in merged.items() if key[0] == verb or (verb == "data" and _opens(one.trick))]
+        keys = [key for key, one in merged.items() if key[0] == verb or (verb == IMAGES and _opens(one.trick))]
     else:
         near = nearest(words, map(words_of, vocabulary.keys()))
         help = f"did you mean `{near} {word}`?" if near else 'suggestions are named as in "lr warmup epochs"'

@@ -11,6 +11,7 @@ import attrs
 
 from recipe.base.wording import listing, nearest
 from recipe.language.overlays import DIALECTS
+from recipe.plugins.field_contracts import REQUIRED_OF_IMAGES
 from recipe.plugins.fields import Field, Number, architecture, choice, integer, number, numbers, path, teacher
 from recipe.plugins.slots import COMBINED, EXCLUSIVE
 from recipe.plugins.trick import HOOKS, RESERVED, Declared, Trick
@@ -22,9 +23,6 @@ WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_:-]*")
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]*")
 """A name of the grammar: that of a field, or a word that one takes."""
-
-SIZES = ("size", "workers")
-"""The fields of a trick that opens images, each a whole number."""
 
 T = TypeVar("T", bound=type[Trick])
 
@@ -128,7 +126,7 @@ OF_FIELD: tuple[OfField, ...] = (_name, _dialects, _defaults, _values, _help)
 def _sizes(made: type[Trick], fields: Iterable[Field]) -> str | None:
     """What is missing of a trick that opens images, which says their size and how many processes load them."""
     whole = {field.name for field in fields if isinstance(field.kind, Number) and field.kind.whole}
-    missing = [name for name in SIZES if name not in whole] if made.open is not Trick.open else []
+    missing = [name for name in REQUIRED_OF_IMAGES if name not in whole] if made.open is not Trick.open else []
     return f"it opens images, and needs the field `{missing[0]}: int = integer(…)`" if missing else None
 
 
@@ -167,6 +165,7 @@ def _syntax(word: str, fields: tuple[Field, ...]) -> str:
 def trick(
     word: str,
     *,
+    position: int | None = None,
     reads: tuple[str, ...] = (),
     writes: tuple[str, ...] = ("run",),
     after: tuple[str, ...] = (),
@@ -175,9 +174,12 @@ def trick(
 ) -> Callable[[T], T]:
     """Declare a trick: its words (``verb`` or ``verb clause``) and what it reads, writes, follows, needs and excludes.
 
+    ``position`` is where people read its verb among the others; the tricks of one verb share it. It counts for
+    recipe's own verbs alone: those of other packages follow, by name.
+
     Raises `TypeError` where the class breaks a rule of `Trick`; the message says which.
     """
-    declared = Declared(word, reads, writes, after, needs, excludes, (), "")
+    declared = Declared(word, reads, writes, after, needs, excludes, (), "", position)
 
     def declare(cls: T) -> T:
         try:

@@ -1,12 +1,8 @@
-"""The slots that tricks read and write, and the order in which people read verbs."""
+"""The slots that tricks read and write."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
 
 EXCLUSIVE: Mapping[str, str] = {
     "base": "the stock model",
@@ -46,14 +42,11 @@ COMBINED: Mapping[str, str] = {
 }
 """Slots that several tricks may write, with what that means."""
 
-READING_ORDER = (
-    "base", "tweak", "init", "data", "augment", "resize", "batch", "epochs", "optimizer", "sam", "clip", "lr", "decay",
-    "freeze", "loss", "precision", "layout", "compile", "norm", "ema", "seed",
-)  # fmt: skip
-"""The order in which people read the verbs of a recipe; other verbs follow, by name."""
+IMAGES = "data"
+"""The slot of the trick that opens the images."""
 
+SETTINGS = frozenset(("run", "batch", "base", "data"))
+"""Slots of what a recipe trains, on what and for how long: the model, the images, batch, epochs and the like."""
 
-def reading_key(word: str) -> tuple[int, str, str]:
-    """Sorts a trick's words in reading order, a verb's own value before its clauses."""
-    verb, _, clause = word.partition(" ")
-    return (READING_ORDER.index(verb) if verb in READING_ORDER else len(READING_ORDER), verb, clause)
+INITIAL_VALUES = frozenset(("init", "norm"))
+"""Slots of the values that a model's weights begin with, which change no layer."""

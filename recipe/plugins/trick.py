@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import inf
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,7 @@ from recipe.plugins.hooks import (
 from recipe.plugins.plan_view import PlanView
 from recipe.plugins.progress import Progress
 from recipe.plugins.settings import Training
+from recipe.plugins.slots import INITIAL_VALUES
 from recipe.plugins.suggest_context import SuggestContext
 
 if TYPE_CHECKING:
@@ -69,6 +71,8 @@ class Declared:
     excludes: tuple[str, ...]
     fields: tuple[Field, ...]
     syntax: str
+    position: int | None = None
+    """Where people read its verb in a recipe; verbs without one follow, by name."""
     package: str = OWN
 
     @property
@@ -78,6 +82,16 @@ class Declared:
     @property
     def clause(self) -> str | None:
         return self.word.split()[1] if " " in self.word else None
+
+    @property
+    def reading_key(self) -> tuple[float, str, str]:
+        """Sorts tricks as people read them: by verb, a verb's own value before its clauses."""
+        return (inf if self.position is None else self.position, self.verb, self.clause or "")
+
+    @property
+    def changes_layers(self) -> bool:
+        """Whether its edits of a model change layers, rather than initial values alone."""
+        return not {*self.writes} <= INITIAL_VALUES
 
     def taking(self, name: str) -> Field | None:
         """The field that a bare name is a word of, if there is one."""

@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from importlib import metadata
+from math import inf
 from pathlib import Path
 
 import attrs
@@ -146,6 +147,20 @@ class Vocabulary:
         """Whether a trick is one of this package."""
         return OWN in self.packages(key)
 
+    def position(self, verb: str) -> int | None:
+        """Where people read a verb in a recipe: as our tricks of it declare. None for one of other packages alone."""
+        ours = next((key for key in self._offers if key[0] == verb and self.is_ours(key)), None)
+        return self.load(*ours).declared.position if ours else None
+
+    def in_reading_order(self) -> list[str]:
+        """All verbs of tricks as people read them: ours by their positions, then the others by name."""
+
+        def place(verb: str) -> tuple[float, str]:
+            position = self.position(verb)
+            return (inf if position is None else position, verb)
+
+        return sorted({verb for verb, _ in self._offers}, key=place)
+
     def _see_free(self, key: Key, span: Span | None = None) -> None:
         """Raise `RecipeError` for a clause of another package that is a value of one of our tricks of its verb."""
         verb, clause = key
@@ -172,7 +187,8 @@ class Vocabulary:
             raise broken(f"it was written for version {version} of the API, and this is {API_VERSION}")
         if found.declared.word != word:
             raise broken(f"it registers `{word}` for a trick that declares itself as `{found.declared.word}`")
-        found.declared = attrs.evolve(found.declared, package=offer.package)
+        position = found.declared.position if offer.package == OWN else self.position(found.declared.verb)
+        found.declared = attrs.evolve(found.declared, package=offer.package, position=position)
         return found
 
 

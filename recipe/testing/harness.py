@@ -23,6 +23,7 @@ from recipe.compiler.lower import lower
 from recipe.compiler.program import Program
 from recipe.compiler.summarise import describe
 from recipe.compiler.summary import ProgramSummary
+from recipe.language.overlays import module_source
 from recipe.language.parser import parse
 from recipe.plan.bind import bind
 from recipe.plan.plan import Plan
@@ -133,7 +134,7 @@ class Harness:
 
     def plan(self, case: Case) -> Plan:
         """The plan of a case. Raises `RecipeError`."""
-        sources = [] if self.stock(case) else [Source("<module>", "base module", Path.cwd(), "default")]
+        sources = [] if self.stock(case) else [module_source()]
         for place, text in enumerate(case.layers):
             sources.append(Source("<recipe>", text, Path.cwd(), "override" if place else "file"))
         return bind(sources, self.vocabulary)

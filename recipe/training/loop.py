@@ -99,7 +99,8 @@ class Loop:
             trainer.micro = min(trainer.ranks.gather(fitting_micro(trainer)))
         share = largest_share(trainer)
         fits = "a whole batch fits" if trainer.micro >= share else f"{trainer.micro} images at a time"
-        note = f"batch micro auto: {fits}; batch normalisation averages over {min(share, trainer.micro)} images"
+        over = f"batch normalisation averages over {min(share, trainer.micro)} images"
+        note = f"{trainer.plan.maker('micro_auto')} auto: {fits}; {over}"
         if note not in self.notes:
             self.notes.append(note)
         self.listener.note(note)

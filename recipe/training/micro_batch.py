@@ -97,7 +97,7 @@ def _at_a_time(trainer: Trainer) -> int:
 
 def _side(trainer: Trainer) -> int:
     """The side of the images of the next step, in pixels."""
-    side, progress = int(trainer.images["size"]), trainer.progress()
+    side, progress = int(trainer.images.size), trainer.progress()
     for use in trainer.plan.hooked("resolution"):
         side = int(call_hook(use, "resolution", side, progress))
     return side
@@ -106,7 +106,7 @@ def _side(trainer: Trainer) -> int:
 def _step(trainer: Trainer, images: int, model: nn.Module | None = None, side: int | None = None) -> None:
     """The forward and backward computation of some images, of which nothing is left."""
     model, classes = (model or trainer.model).train(), trainer.prepare.classes
-    side = side or trainer.images["size"]
+    side = side or trainer.images.size
     try:
         with restored(lambda: [*model.buffers()]):
             _forward_and_backward(trainer, model, images, side, classes)
@@ -128,7 +128,7 @@ def _forward_and_backward(trainer: Trainer, model: nn.Module, images: int, side:
 
 def _try(trainer: Trainer, images: int, share: int) -> None:
     """What a step takes, with room for a whole batch of inputs and the optimizer's two numbers a weight."""
-    size = trainer.images["size"]
+    size = trainer.images.size
     held = [torch.empty(share, 3, size, size, device=trainer.device)]
     held += [torch.empty_like(parameter) for parameter in trainer.model.parameters() for _ in range(2)]
     _step(trainer, images)

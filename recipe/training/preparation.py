@@ -9,8 +9,7 @@ from recipe.base.source import Source
 from recipe.compiler.lower import lower
 from recipe.compiler.program import Program
 from recipe.data.images import Sets, unfit
-from recipe.language.recipe_input import override, source_from
-from recipe.plan.bind import bind
+from recipe.plan.inputs import resolve
 from recipe.plan.plan import Plan
 from recipe.plugins.calling import broken, call_hook
 from recipe.plugins.vocabulary import Vocabulary
@@ -47,11 +46,8 @@ def plan_of(recipe: str | Path | Source | Plan | Program, statements: tuple[str,
     """The plan that a run of something follows; it has data."""
     if isinstance(recipe, Program):
         recipe = recipe.plan
-    if isinstance(recipe, Plan):
-        if recipe.images and not statements:
-            return recipe
-        return bind([*recipe.sources, *override(statements)], recipe.vocabulary or vocabulary, data=True)
-    return bind([source_from(recipe), *override(statements)], vocabulary, data=True)
+    own = recipe.vocabulary if isinstance(recipe, Plan) else None
+    return resolve(recipe, *statements, vocabulary=own or vocabulary, data=True)
 
 
 def prepare(plan: Plan, compiled: Program | None = None) -> tuple[Sets, Program]:

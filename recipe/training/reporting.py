@@ -36,7 +36,7 @@ def heading(program: Program) -> list[str]:
         f"{program.plan.model}: {costs.params:,} params, {costs.macs / 1e9:.3g} G MACs at {costs.size}×{costs.size}; "
         f"{where}{program.classes} classes"
     ]
-    changed = [step.note for step in program.steps if not step.word.startswith("init")]
+    changed = [step.note for step in program.layer_steps]
     return lines + changed
 
 

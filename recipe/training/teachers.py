@@ -101,8 +101,8 @@ def _told(plan: Plan, use: Use, path: Path) -> Iterator[None]:
 
 
 def _image_size(plan: Plan) -> int:
-    assert plan.images is not None
-    return int(plan.images.values["size"])
+    assert plan.image_fields is not None
+    return plan.image_fields.size
 
 
 def _teacher(program: Program, folder: Path, device: torch.device, ranks: Ranks) -> Callable[[Tensor], Tensor]:

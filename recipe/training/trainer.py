@@ -21,6 +21,7 @@ from recipe.devices.sync_batchnorm import synchronised
 from recipe.plan.plan import Plan
 from recipe.plan.schedule import learning_rate
 from recipe.plugins.calling import call_hook, placed
+from recipe.plugins.field_contracts import ImageFields
 from recipe.plugins.fingerprint import code_of_plugins
 from recipe.plugins.loss_context import Teach
 from recipe.plugins.progress import Progress
@@ -177,7 +178,7 @@ class Trainer:
         """Batches by their numbers, on this device. What is wrong with the images is told at their place."""
         use = self.plan.images
         with placed(use.span if use else None):
-            loaded = load(dataset, numbers, self.images["workers"], pin=self.device.type == "cuda")
+            loaded = load(dataset, numbers, self.images.workers, pin=self.device.type == "cuda")
             yield from ahead(loaded, self.device)
 
     def train_step(self, batch: Batch, meter: Meter) -> float:
@@ -330,11 +331,11 @@ class Trainer:
     @property
     def skips(self) -> bool:
         """Whether images that can't be decoded are passed over."""
-        return self.images.get("on_error") == "skip"
+        return self.images.skips
 
     @property
-    def images(self) -> dict[str, Any]:
-        """The values of the trick that opens the images."""
-        use = self.plan.images
-        assert use is not None
-        return use.values
+    def images(self) -> ImageFields:
+        """What the trick that opens the images says of them."""
+        fields = self.plan.image_fields
+        assert fields is not None
+        return fields

@@ -1,0 +1,143 @@
+"""The core knows no trick by name: no word of a built-in trick is written in its code.
+
+A trick is reached by the hooks that it implements, the slots that it writes, the settings that it makes, and what it
+declares. Strings that are words of tricks by chance (names of hooks, of slots, of JSON fields) are recognised by where
+they are written, or listed with a reason.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import recipe
+from tests.strategies import all_tricks
+
+PACKAGE = Path(recipe.__file__).parent
+
+OUTSIDE = {
+    "tricks": "the tricks themselves",
+    "testing": "the kit writes recipes for the tricks that it tests, as tests do",
+    "scaffold": "it writes a package of tricks of these verbs",
+}
+"""Folders that are not part of the core."""
+
+NAMESPACES = {"call_hook", "hooked", "overrides", "broken", "maker", "Hook"}
+"""Functions whose arguments name hooks, slots or settings of the training, of which some are words of tricks too."""
+
+ALLOWED = [
+    ("plugins/slots.py plugins/hooks.py", "*", "names of slots"),
+    ("api.py __init__.py", "compile number path", "names that the public API exports"),
+    ("ablation/store.py runs/reader.py", "epochs loss precision micro", "JSON of finished runs"),
+    ("runs/checkpoints.py", "step model loss images", "a checkpoint's own fields"),
+    ("training/trainer.py", "step model optimizer micro lr", "a checkpoint's fields, and torch's parameter groups"),
+    ("training/update.py", "momentum", "torch's parameter groups"),
+    ("training/loop.py training/meters.py", "step loss images", "what is measured"),
+    ("training/reporting.py", "epochs loss lr", "what is measured"),
+    ("training/loading.py training/objective.py", "crop augment loss", "streams of random numbers, and hooks"),
+    ("compare/api.py compare/model.py compare/text.py", "A B", "the two sides of a comparison"),
+    (
+        "compare/model.py compare/text.py",
+        "batch epochs micro images classes loss weights",
+        "settings and headings",
+    ),
+    ("compare/measure.py", "batch", "what a timing is asked for, as JSON"),
+    (
+        "compare/page.py explain/data.py exporters/codegen.py exporters/onnx.py",
+        "by total model images",
+        "output",
+    ),
+    ("devices/precision.py explain/text.py", "precision", "the setting, in a sentence"),
+    ("ablation/budget.py ablation/progress.py ablation/table.py cli/ablate.py", "seed", "what seeds are called"),
+    ("graph/net.py", "norm", "a kind of layer"),
+    ("language/ast.py plugins/fields.py", "number", "a kind of word of the grammar"),
+    ("plugins/calling.py", "compile", "when a hook is called"),
+    ("cli/run.py", "base", "tells a recipe from statements before the vocabulary is loaded"),
+]
+"""Files, the words of tricks that they may write (``*``: any), and what these are there."""
+
+
+@cache
+def _words() -> tuple[set[str], set[str]]:
+    """All words of built-in tricks and their fields; and the beginnings of statements: verb and clause, or value."""
+    words, statements = set[str](), set[str]()
+    for declared in (found.declared for found in all_tricks()):
+        values = {value for field in declared.fields for value in field.kind.words}
+        words |= {declared.verb, declared.word, *filter(None, [declared.clause])}
+        words |= {name for field in declared.fields for name in (field.name, field.word)}
+        statements |= {declared.word, *(f"{declared.word} {value}" for value in values)}
+    return words, statements
+
+
+def _excused(tree: ast.AST) -> Iterator[ast.AST]:
+    """Strings that are documentation, keys of a dictionary that is written out, or in a namespace of their own."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr):
+            yield node.value
+        elif isinstance(node, ast.Dict):
+            yield from filter(None, node.keys)
+        elif isinstance(node, ast.Call):
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if name in NAMESPACES:
+                yield from (inner for value in node.args for inner in ast.walk(value))
+
+
+def _written(text: str) -> Iterator[tuple[int, str]]:
+    """The words of tricks that are written in a module, with their lines."""
+    words, statements = _words()
+    tree = ast.parse(text)
+    excused = {id(node) for node in _excused(tree)}
+    pieces = {id(piece) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for piece in node.values}
+    beginnings = {id(node.values[0]) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in excused:
+            said = " ".join(node.value.split()[:2])
+            is_piece, begins = id(node) in pieces, id(node) in beginnings
+            if (node.value.strip() in words and not is_piece) or (said in statements and (begins or not is_piece)):
+                yield node.lineno, said
+
+
+def _core() -> list[str]:
+    files = (path.relative_to(PACKAGE) for path in sorted(PACKAGE.rglob("*.py")))
+    return [path.as_posix() for path in files if path.parts[0] not in {*OUTSIDE, "grammar", "examples"}]
+
+
+@pytest.mark.parametrize("file", _core())
+def test_the_core_knows_no_trick_by_name(file: str) -> None:
+    allowed = {word for files, words, _ in ALLOWED if file in files.split() for word in words.split()}
+    written = [(line, word) for line, word in _written((PACKAGE / file).read_text("utf-8")) if word not in allowed]
+    assert written == [] or "*" in allowed, "let the trick declare it"
+
+
+def test_every_exception_is_needed() -> None:
+    for files, words, why in ALLOWED:
+        assert {*files.split()} <= {*_core()}, why
+        written = {word for file in files.split() for _, word in _written((PACKAGE / file).read_text("utf-8"))}
+        assert words == "*" or {*words.split()} <= written, why
+
+
+@pytest.mark.parametrize(
+    ("code", "word"),
+    [
+        ('ORDER = ("base", "zzz")', "base"),
+        ('if step.word.startswith("init"): pass', "init"),
+        ('size = plan.images.values["size"]', "size"),
+        ('skips = values.get("on_error")', "on_error"),
+        ('DEFAULT = "data digits"', "data digits"),
+        ('Source("<module>", "base module")', "base module"),
+        ('text = f"epochs {count}"', "epochs"),
+        ('tweaks = word.startswith("tweak ")', "tweak"),
+        ('plan.find("lr warmup")', "lr warmup"),
+    ],
+)
+def test_a_word_that_is_written_is_seen(code: str, word: str) -> None:
+    assert [said for _, said in _written(code)] == [word]
+
+
+@pytest.mark.parametrize("code", ['plan.hooked("loss")', '{"epochs": 3}', '"""lr"""', 'f"at an lr {x}"', '"the base"'])
+def test_prose_and_other_names_are_passed_over(code: str) -> None:
+    assert list(_written(code)) == []
