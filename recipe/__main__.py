@@ -4,7 +4,7 @@ import signal
 import sys
 from types import FrameType
 
-from recipe.base.signals import Terminated
+from recipe.base.signals import Terminated, ignore
 
 
 def main() -> None:
@@ -19,8 +19,7 @@ def main() -> None:
     try:
         run()
     finally:  # while Python takes itself apart, a signal would end it as it ends a program that knows none
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        ignore()
 
 
 def _end(number: int, frame: FrameType | None) -> None:

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import bisect
 import heapq
-import re
+import itertools
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import attrs
 
 from recipe.ablation.resources import Workers
+from recipe.base.durations import parse_duration
 from recipe.base.errors import RecipeError, fail
 from recipe.base.wording import plural
 from recipe.plan.plan import Plan
+
+if TYPE_CHECKING:
+    from recipe.training.loading import Batch
+    from recipe.training.trainer import Trainer
 
 SEEDS = 3
 """How many seeds an ablation has, unless it is told otherwise."""
@@ -36,15 +42,11 @@ class Budget:
 
 
 def seconds_of(text: str) -> float:
-    """Seconds of a time as it is written. Raises `RecipeError` (E127).
-
-    >>> [seconds_of(text) for text in ("90s", "20m", "1.5h")]
-    [90.0, 1200.0, 5400.0]
-    """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h)", text.strip())
-    if not found or float(found[1]) == 0:
+    """The seconds of a budget as it is written. Raises `RecipeError` (E127)."""
+    seconds = parse_duration(text)
+    if seconds is None:
         raise fail("E127", f"`{text}` is no time", help="such as `90s`, `20m` or `2h`")
-    return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
+    return seconds
 
 
 def fit(
@@ -140,6 +142,7 @@ def run_seconds(plan: Plan, device: str | None) -> tuple[float, float]:
     from recipe.training.preparation import prepare
     from recipe.training.teachers import teachers_of, teaching
     from recipe.training.trainer import Trainer
+    from recipe.training.trial import step_seconds
 
     chosen, began = pick(device), time.perf_counter()
     sets, program = prepare(plan)
@@ -153,14 +156,11 @@ def run_seconds(plan: Plan, device: str | None) -> tuple[float, float]:
     until_first = time.perf_counter() - began
     batches, total = iter(trainer.batches()), trainer.total_steps
     for place in range(PLACES):
+        step = min(total - 1, int((place + 0.5) / PLACES * total))
         for _ in range(2):  # the first one finds memory and algorithms for its size
-            began = time.perf_counter()
-            if (batch := next(batches, None)) is None:
-                break
-            trainer.step = min(total - 1, int((place + 0.5) / PLACES * total))
-            trainer.train_step(batch, meter)
-            meter.read(trainer.ranks)  # which waits for the device
-            taken[place] = time.perf_counter() - began
+            seconds = step_seconds(trainer, _next_at(trainer, batches, step), meter)
+            if seconds is not None:
+                taken[place] = seconds
     training = statistics.fmean(taken.values()) * trainer.steps_per_epoch
     held_out, shares = trainer.held_out(), list[float]()
     trainer.evaluated.eval()
@@ -176,3 +176,10 @@ def run_seconds(plan: Plan, device: str | None) -> tuple[float, float]:
     if chosen.type == "cuda":
         torch.cuda.empty_cache()
     return until_first, training + evaluation
+
+
+def _next_at(trainer: Trainer, batches: Iterator[Batch], step: int) -> Iterator[Batch]:
+    """The next batch, if there is one, to be trained on as that of some step."""
+    for batch in itertools.islice(batches, 1):
+        trainer.step = step
+        yield batch

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import time
@@ -14,10 +13,10 @@ import attrs
 from recipe.ablation.launchers import Handle, Launcher
 from recipe.ablation.store import Home, Task
 from recipe.ablation.table import Cell, Table
-from recipe.base import files
+from recipe.base import failure, files
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import RecipeError, fail
-from recipe.base.signals import TWICE, Interrupted, handled
+from recipe.base.signals import FirstSignal, Interrupted, handled
 from recipe.plugins.fingerprint import edited
 from recipe.runs.exclusive import user_of
 
@@ -72,8 +71,10 @@ class Execution:
     waiting: list[Pending] = attrs.field(factory=list)
     running: dict[str, tuple[Pending, Handle, str | None]] = attrs.field(factory=dict)
     failures: list[Diagnostic] = attrs.field(factory=list)
-    received: int = 0
-    since: float = 0.0
+    interrupt: FirstSignal = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.interrupt = FirstSignal(self._note, self.watcher.stop)  # which gives a terminal its cursor back
 
     def run(self, tasks: Sequence[Task]) -> None:
         """Run the tasks that have not been. Raises `Interrupted`, and `Unfinished` (E126) of all that failed.
@@ -85,9 +86,9 @@ class Execution:
             self.home.trim(task)
         self.waiting = [Pending(task) for task in tasks if status[task.name] == "missing"]
         self.watcher.begin(tasks, len(tasks) - len(self.waiting))
-        with handled(self._note):
+        with handled(self.interrupt):
             try:
-                while (self.waiting or self.running) and not self.received:
+                while (self.waiting or self.running) and not self.interrupt.received:
                     self._start()
                     time.sleep(POLL)
                     self._collect()
@@ -95,8 +96,8 @@ class Execution:
             finally:
                 self._stop()
                 self.watcher.stop()
-        if self.received:
-            raise Stopped(self.received, self.home.folder)
+        if self.interrupt.received:
+            raise Stopped(self.interrupt.received, self.home.folder)
         if self.failures:
             raise Unfinished(*self.failures)
 
@@ -122,7 +123,8 @@ class Execution:
         command += ["--device", device] if device else []
         for plugin in self.plugins:
             command += ["--plugin", plugin]
-        environment = {"OMP_NUM_THREADS": str(self.threads)} if self.threads else {}
+        environment = {failure.VARIABLE: str(self.home.failure(task).absolute())}
+        environment |= {"OMP_NUM_THREADS": str(self.threads)} if self.threads else {}
         self.running[task.name] = (one, self.launcher.submit(command, self.home.log(task), environment), device)
 
     def _taught(self, task: Task) -> bool:
@@ -156,17 +158,18 @@ class Execution:
             if (status := handle.poll()) is None:
                 continue
             del self.running[name]
-            task, text = one.task, self.home.log(one.task).read_text("utf-8", "replace")
+            task, left = one.task, failure.left_in(self.home.failure(one.task))
             if status == 3:
-                files.write_json(self.home.failure(task), {"said": text.strip().splitlines()[-8:]})
+                text = self.home.log(task).read_text("utf-8", "replace")
+                files.write_json(self.home.divergence(task), {"said": text.strip().splitlines()[-8:]})
             cell = self.home.cell(task)
-            if status == 2 and "error[E116]" in text:  # another process took it just now
+            if status == 2 and left is not None and "E116" in left.codes:  # another process took it just now
                 one.since = time.monotonic() + BUSY
                 self.waiting.append(one)
             elif cell.status == "missing" and status in (0, *STOPPED) and self._got_further(one):
                 self.waiting.append(one)  # it goes on where it was, or its end was not seen yet on a shared disk
             elif cell.status == "missing":
-                self._failed(task, self._reason(status, text), f"all of it is in {self.home.log(task)}")
+                self._failed(task, _reason(status, left), f"all of it is in {self.home.log(task)}")
             else:
                 if cell.status == "finished":
                     self.home.trim(task)
@@ -178,16 +181,6 @@ class Execution:
         one.tries = 0 if epoch > one.epoch else one.tries + 1
         one.epoch = epoch
         return one.tries < 3
-
-    def _reason(self, status: int, text: str) -> str:
-        """Why a run failed, by its exit status and what it said."""
-        lines = text.strip().splitlines()
-        told = [line.partition(": ")[2] for line in lines if line.startswith(("error[", "internal error"))]
-        if told:
-            return told[-1]
-        if status < 0:
-            return f"killed by signal {-status}" + ", by somebody or for want of memory" * (status == -signal.SIGKILL)
-        return f"it ended with status {status}, without a reason"
 
     def _failed(self, task: Task, reason: str, where: str) -> None:
         """Keep what is to be told of a run that failed, and take out what else is of its row."""
@@ -205,15 +198,17 @@ class Execution:
             while any(handle.poll() is None for _, handle, _ in self.running.values()):
                 time.sleep(POLL)
 
-    def _note(self, number: int, frame: object) -> None:
-        now = time.monotonic()
-        if self.received:
-            if now - self.since > TWICE:
-                self.watcher.stop()  # a terminal gets its cursor back
-                os._exit(128 + number)
-            return
-        self.received, self.since = number, now
+    def _note(self, number: int) -> None:
         self.watcher.note("stopping: what runs saves first; a second signal ends this at once, and leaves it running")
+
+
+def _reason(status: int, left: failure.Failure | None) -> str:
+    """Why a run failed, by what it left, else by its exit status."""
+    if left is not None:
+        return left.message
+    if status < 0:
+        return f"killed by signal {-status}" + ", by somebody or for want of memory" * (status == -signal.SIGKILL)
+    return f"it ended with status {status}, without a reason"
 
 
 class Unfinished(RecipeError):

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import attrs
 
 from recipe.base.errors import fail
-from recipe.base.wording import listing
+from recipe.base.wording import listing, reason_of
 
 LAUNCHERS = ("local", "slurm", "ray")
 
@@ -135,7 +135,7 @@ class Slurm:
             executor = submitit.AutoExecutor(folder=str(folder / "jobs"), cluster=cluster)
             executor.update_parameters(name="recipe-ablate", **{name: _number(v) for name, v in options.items()})
         except (RuntimeError, NameError, ValueError, AssertionError) as error:
-            raise fail("E125", f"Slurm can't be used: {str(error).strip().splitlines()[0]}") from error
+            raise fail("E125", f"Slurm can't be used: {reason_of(error)}") from error
         return cls(executor)
 
     def submit(self, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> Handle:
@@ -188,7 +188,7 @@ class Ray:
             given: dict[str, Any] = {"max_retries": 0, **{name: _number(value) for name, value in options.items()}}
             return cls(ray, ray.remote(**given)(call))
         except (TypeError, ValueError) as error:
-            raise fail("E125", f"Ray does not take this: {str(error).strip().splitlines()[0]}") from error
+            raise fail("E125", f"Ray does not take this: {reason_of(error)}") from error
 
     def submit(self, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> Handle:
         given = (list(command), str(log.absolute()), dict(environment), os.getcwd())

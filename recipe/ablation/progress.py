@@ -12,7 +12,7 @@ import attrs
 from recipe.ablation.execute import Watcher
 from recipe.ablation.store import Home, Task
 from recipe.ablation.table import Cell
-from recipe.base.wording import duration
+from recipe.base.durations import format_duration
 
 if TYPE_CHECKING:
     from rich.live import Live as Display
@@ -36,7 +36,7 @@ class Plain(Watcher):
         self.done += 1
         each = (time.monotonic() - self.began) / (self.done - self.first)
         result = "diverged" if cell.top1 is None else f"top-1 {cell.top1:.2%}"
-        left = duration(each * (self.total - self.done))
+        left = format_duration(each * (self.total - self.done))
         self.note(f"{self.done}/{self.total}: {task.label}, seed {task.seed}: {result}; {left} left")
 
     def note(self, text: str) -> None:
@@ -87,7 +87,7 @@ class Live(Plain):
 
         spent = time.monotonic() - self.began
         ended = self.done - self.first
-        left = f", {duration(spent / ended * (self.total - self.done))} left" if ended else ""
+        left = f", {format_duration(spent / ended * (self.total - self.done))} left" if ended else ""
         table = Table(title=f"{self.done} of {self.total} runs{left}", title_justify="left", box=None)
         table.add_column("")
         for task in self.grid[0][1]:

@@ -17,6 +17,7 @@ from recipe.ablation.budget import Budget
 from recipe.ablation.table import Cell
 from recipe.base import files
 from recipe.base.errors import fail
+from recipe.base.wording import system_reason
 from recipe.plan.plan import Plan
 from recipe.runs.reader import measured, summary_of
 
@@ -61,6 +62,7 @@ class Home:
         beside.mkdir(parents=True, exist_ok=True)
         files.write_text(self.recipe(task), task.plan.canonical())
         self.log(task).write_bytes(b"")
+        self.failure(task).unlink(missing_ok=True)
         for teacher in (one for one in task.teachers if one.stamp != task.stamp):
             with contextlib.suppress(FileExistsError):
                 (beside / teacher.plan.digest).symlink_to(Path("..") / teacher.name, target_is_directory=True)
@@ -72,6 +74,10 @@ class Home:
         return self.run(task).with_suffix(".log")
 
     def failure(self, task: Task) -> Path:
+        """What a cell's command leaves where it fails."""
+        return self.run(task).with_suffix(".failure.json")
+
+    def divergence(self, task: Task) -> Path:
         """What is kept of a cell that diverged, which would do so again."""
         return self.run(task).with_suffix(".diverged.json")
 
@@ -82,7 +88,7 @@ class Home:
         except FileNotFoundError:
             return
         except OSError as error:
-            raise fail("E111", f"`{self.folder}` can't be read: {(error.strerror or str(error)).lower()}") from None
+            raise fail("E111", f"`{self.folder}` can't be read: {system_reason(error)}") from None
         if others:
             message = f"`{self.folder}` holds other files already, such as `{sorted(others)[0]}`"
             raise fail("E113", message, help="name another --out")
@@ -104,14 +110,14 @@ class Home:
             files.write_json(self.folder / "ablation.json", {"schema_version": 1, "budgets": plans})
             self.cells.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise fail("E111", f"`{self.folder}` can't be written: {(error.strerror or str(error)).lower()}") from None
+            raise fail("E111", f"`{self.folder}` can't be written: {system_reason(error)}") from None
 
     def cell(self, task: Task) -> Cell:
         """What came of a cell, as far as it has come."""
         found = Cell(task.name, task.seed)
         summary = summary_of(self.run(task))
         if summary.get("digest") != task.plan.digest:
-            return attrs.evolve(found, status="diverged") if self.failure(task).exists() else found
+            return attrs.evolve(found, status="diverged") if self.divergence(task).exists() else found
         return attrs.evolve(
             found,
             status="finished",

@@ -13,6 +13,7 @@ from typing import Any
 
 import attrs
 
+from recipe.base.columns import columns
 from recipe.base.wording import plural
 
 CONFIDENCE = 0.95
@@ -144,6 +145,9 @@ def _median(values: Sequence[float | None]) -> float | None:
 
 COLUMNS = ("", "top-1", "difference", f"{CONFIDENCE:.0%} interval", "", "MACs", "params", "s/epoch", "memory")
 
+WORDS = (0, 4)
+"""Which of the columns hold words; the others hold numbers."""
+
 
 @attrs.frozen
 class Table:
@@ -220,18 +224,12 @@ class Table:
 
     def to_text(self) -> str:
         """For a terminal."""
-        rows = [COLUMNS, *self.cells()]
-        widths = [max(len(row[at]) for row in rows) for at in range(len(COLUMNS))]
-        left = {0, 4}
-        lines = [
-            "  ".join(c.ljust(w) if at in left else c.rjust(w) for at, (c, w) in enumerate(zip(r, widths, strict=True)))
-            for r in rows
-        ]
-        return "\n".join([self.title, "", *(line.rstrip() for line in lines), "", *self.notes()]) + "\n"
+        numbers = [at for at in range(len(COLUMNS)) if at not in WORDS]
+        return "\n".join([self.title, "", columns([COLUMNS, *self.cells()], numbers), "", *self.notes()]) + "\n"
 
     def to_markdown(self) -> str:
         """For a page."""
-        sides = ["---" if at in (0, 4) else "---:" for at in range(len(COLUMNS))]
+        sides = ["---" if at in WORDS else "---:" for at in range(len(COLUMNS))]
         rows = [COLUMNS, tuple(sides), *self.cells()]
         table = [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
         return "\n".join([f"**{self.title}**", "", *table, "", " ".join(self.notes())]) + "\n"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from recipe.base.errors import fail
+from recipe.base.wording import system_reason
 
 
 def write(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
@@ -32,7 +33,7 @@ def write(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
     except OSError as error:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
-        reason = (error.strerror or str(error)).lower()
+        reason = system_reason(error)
         help = "what was written before is still whole; make room, or name another place"
         raise fail("E111", f"`{path}` can't be written: {reason}", help=help) from error
 

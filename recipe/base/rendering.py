@@ -71,20 +71,21 @@ def _place(span: Span) -> dict[str, object]:
     return {"file": span.source.name, "line": span.line, "column": span.column, "text": span.text}
 
 
+def as_data(diagnostic: Diagnostic) -> dict[str, object]:
+    """One diagnostic as plain JSON values."""
+    return {
+        "code": diagnostic.code,
+        "severity": diagnostic.severity,
+        "message": diagnostic.message,
+        "place": _place(diagnostic.span) if diagnostic.span else None,
+        "others": [{**_place(span), "label": label} for span, label in diagnostic.others],
+        "help": diagnostic.help or None,
+    }
+
+
 def to_json(diagnostics: Sequence[Diagnostic]) -> str:
     """All diagnostics as a JSON document."""
-    found = [
-        {
-            "code": diagnostic.code,
-            "severity": diagnostic.severity,
-            "message": diagnostic.message,
-            "place": _place(diagnostic.span) if diagnostic.span else None,
-            "others": [{**_place(span), "label": label} for span, label in diagnostic.others],
-            "help": diagnostic.help or None,
-        }
-        for diagnostic in diagnostics
-    ]
-    return json.dumps({"schema_version": SCHEMA_VERSION, "diagnostics": found}, indent=2)
+    return json.dumps({"schema_version": SCHEMA_VERSION, "diagnostics": list(map(as_data, diagnostics))}, indent=2)
 
 
 def to_github(diagnostics: Sequence[Diagnostic]) -> str:

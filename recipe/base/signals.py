@@ -13,6 +13,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+BOTH = (signal.SIGINT, signal.SIGTERM)
+
 TWICE = 1.0
 """Seconds in which a signal that comes again is the same one, sent to a process and passed on by its launcher."""
 
@@ -34,18 +36,48 @@ class Interrupted(BaseException):
         )
 
 
+def ignore() -> None:
+    """Ignore SIGINT and SIGTERM from here on."""
+    for number in BOTH:
+        signal.signal(number, signal.SIG_IGN)
+
+
 @contextlib.contextmanager
-def handled(handler: Any) -> Iterator[None]:
-    """A context in which SIGINT and SIGTERM are handled so; in a thread other than the first all stays as it is."""
+def handled(handler: Any) -> Iterator[bool]:
+    """A context in which SIGINT and SIGTERM are handled so; in a thread other than the first all stays as it is.
+
+    Gives whether they are.
+    """
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield False
         return
-    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, handler) for number in BOTH}
     try:
-        yield
+        yield True
     finally:
-        for number, one in before.items():
-            signal.signal(number, one)
+        for number, handler_before in before.items():
+            signal.signal(number, handler_before)
+
+
+class FirstSignal:
+    """A handler that notes the first signal; a second one ends the process at once.
+
+    ``received`` is the number of the first, or 0. ``then`` is called with it; ``last`` is called before the end.
+    """
+
+    def __init__(self, then: Callable[[int], None], last: Callable[[], None] = lambda: None) -> None:
+        self.received = 0
+        self.since = 0.0
+        self._then, self._last = then, last
+
+    def __call__(self, number: int, frame: FrameType | None = None) -> None:
+        now = time.monotonic()
+        if not self.received:
+            self.received, self.since = number, now
+            self._then(number)
+        elif now - self.since > TWICE:
+            self._last()
+            os._exit(128 + number)
 
 
 class Signals:
@@ -56,23 +88,21 @@ class Signals:
 
     def __init__(self, tell: Callable[[str], None] = lambda text: None) -> None:
         self.folder, self._tell = Path(), tell
-        self._received = 0
+        self._first = FirstSignal(self._stop)
         self._deferring = False
-        self._since = 0.0
-        self._before: dict[int, Any] = {}
+        self._held = contextlib.ExitStack()
+        self._handling = False
         self._parent = os.getppid()
 
     @property
     def received(self) -> int:
         """The number of the signal; SIGTERM also where the launcher of this process is gone."""
-        if not self._received and os.environ.get("TORCHELASTIC_RUN_ID") and os.getppid() != self._parent:
-            self._received = int(signal.SIGTERM)
-        return self._received
+        if not self._first.received and os.environ.get("TORCHELASTIC_RUN_ID") and os.getppid() != self._parent:
+            self._first.received = int(signal.SIGTERM)
+        return self._first.received
 
     def __enter__(self) -> Signals:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._note)
+        self._handling = self._held.enter_context(handled(self._first))
         return self
 
     @contextlib.contextmanager
@@ -84,20 +114,13 @@ class Signals:
         finally:
             self._deferring = False
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        now = time.monotonic()
-        if self._received:
-            if now - self._since > TWICE:
-                os._exit(128 + number)
-            return
-        self._received, self._since = number, now
+    def _stop(self, number: int) -> None:
         if self._deferring:
             self._tell("stopping after this step, with a checkpoint; a second signal ends the run at once, without")
         else:
             raise Interrupted(number, self.folder, 0)
 
     def __exit__(self, kind: object, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        if self._received and kind is None and self._before:  # it came too late for this run, not for what is around it
-            os.kill(os.getpid(), self._received)
+        self._held.close()
+        if self._first.received and kind is None and self._handling:  # it came too late for this run, not for others
+            os.kill(os.getpid(), self._first.received)

@@ -12,10 +12,12 @@ from typing import Any, NoReturn
 
 import click
 
+from recipe.base import failure
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import Diverged, RecipeError
 from recipe.base.rendering import render, wants_color
 from recipe.base.signals import Interrupted, Terminated
+from recipe.base.wording import did_you_mean, first_line, system_reason
 
 COMMANDS = ("run", "check", "fmt", "explain", "diff", "ablate", "export", "tricks", "new", "test-plugin", "doctor")
 INTERNAL = 70  # sysexits' EX_SOFTWARE
@@ -35,10 +37,7 @@ class _Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            from recipe.base.wording import nearest
-
-            near = nearest(args[0], COMMANDS)
-            ctx.fail(f"there is no command `{args[0]}`" + (f"; did you mean `{near}`?" if near else ""))
+            ctx.fail(f"there is no command `{args[0]}`{did_you_mean(args[0], COMMANDS, before='; ')}")
         return super().resolve_command(ctx, args)
 
     def make_context(self, *args: Any, **options: Any) -> click.Context:
@@ -103,19 +102,24 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt) as error:
         _stop(143 if isinstance(error.__cause__ or error, Terminated) else 130)
     except RecipeError as error:
+        first = _first_to_tell()
+        if first:
+            failure.leave(error)
         if os.environ.get("RECIPE_DEBUG") == "1":
             raise
-        told = render(error.diagnostics, wants_color(sys.stderr)) if _first_to_tell() else ""
+        told = render(error.diagnostics, wants_color(sys.stderr)) if first else ""
         _stop(3 if isinstance(error, Diverged) else 2, told)
     except Interrupted as error:
         _stop(128 + error.number, str(error) if _first_to_tell() else "")
     except OSError as error:
-        if os.environ.get("RECIPE_DEBUG") == "1":
-            raise
         where = f"`{error.filename}`" if error.filename else "the output"
-        _stop(2, render([Diagnostic("E111", f"{where} can't be used: {(error.strerror or str(error)).lower()}")]))
-    except Exception as error:
+        unusable = Diagnostic("E111", f"{where} can't be used: {system_reason(error)}")
+        failure.leave(RecipeError(unusable))
         if os.environ.get("RECIPE_DEBUG") == "1":
             raise
-        first = str(error).strip().split("\n")[0]
-        _stop(INTERNAL, f"internal error: {type(error).__name__}: {first}\n  RECIPE_DEBUG=1 shows where it comes from")
+        _stop(2, render([unusable]))
+    except Exception as error:
+        failure.leave(error)
+        if os.environ.get("RECIPE_DEBUG") == "1":
+            raise
+        _stop(INTERNAL, f"internal error: {first_line(error)}\n  RECIPE_DEBUG=1 shows where it comes from")

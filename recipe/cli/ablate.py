@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from recipe.base.columns import columns
 from recipe.base.wording import plural
 from recipe.cli.inputs import plugin_option, source_of, vocabulary
 
@@ -127,8 +128,11 @@ def command(
         there = [made.home.cell(task).status != "missing" for task in made.tasks]
         if any(there):
             plain.note(f"{sum(there)} of {plural(len(there), 'run')} are there already")
-        for row, (params, macs), note in zip(made.rows, made.costs, made.notes, strict=True):
-            click.echo(f"{row.label:<28} {params:>12,} params {macs / 1e6:>10,.1f} M MACs  {note}".rstrip())
+        rows = [
+            (row.label, f"{params:,} params", f"{macs / 1e6:,.1f} M MACs", note)
+            for row, (params, macs), note in zip(made.rows, made.costs, made.notes, strict=True)
+        ]
+        click.echo(columns(rows, right=(1, 2)))
         return
     watcher = plain
     if sys.stderr is not None and sys.stderr.isatty():

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import platform
 import time
-from importlib import metadata
 from typing import TYPE_CHECKING
 
 import click
 
 from recipe.base.errors import RecipeError, fail
+from recipe.base.versions import version_of
 from recipe.cli.inputs import vocabulary
 
 if TYPE_CHECKING:
@@ -24,10 +24,8 @@ def command() -> None:
     """Show devices, versions and plugins, and time a convolution in each precision and layout on each device."""
     click.echo(f"python {platform.python_version()} on {platform.platform()}")
     for name in PACKAGES:
-        try:
-            click.echo(f"  {name} {metadata.version(name)}")
-        except metadata.PackageNotFoundError:
-            click.echo(f"  {name} is not installed" + (" (extra `timm`)" if name == "timm" else ""))
+        missing = "is not installed" + (" (extra `timm`)" if name == "timm" else "")
+        click.echo(f"  {name} {version_of(name) or missing}")
     _plugins()
     try:
         import torch

@@ -11,7 +11,7 @@ import click
 
 from recipe.base.codes import CODES
 from recipe.base.errors import fail
-from recipe.base.wording import nearest
+from recipe.base.wording import did_you_mean
 from recipe.cli.inputs import plugin_option, source_of, vocabulary
 
 if TYPE_CHECKING:
@@ -57,7 +57,6 @@ def command(
 
 def _code(code: str) -> None:
     if code not in CODES:
-        near = nearest(code, CODES)
-        raise fail("E001", f"there is no code {code}", help=f"did you mean {near}?" if near else "")
+        raise fail("E001", f"there is no code {code}", help=did_you_mean(code, CODES, form=str))
     title, text = CODES[code]
     click.echo(f"{code}: {title}\n\n{textwrap.fill(text, 88)}")

@@ -11,7 +11,7 @@ import click
 
 from recipe.base.errors import fail
 from recipe.base.source import MAX_BYTES, Source
-from recipe.base.wording import listing, nearest
+from recipe.base.wording import did_you_mean, listing
 from recipe.language.recipe_input import decode, read
 from recipe.plugins.vocabulary import Vocabulary
 
@@ -39,8 +39,9 @@ def source_of(file: str) -> Source:
         return read(shipped[file], file)
     if any(mark in file.strip() for mark in "; \n"):
         return decode(file.encode("utf-8", "surrogateescape"), "<text>", Path.cwd())
-    near = nearest(file, [name for name in shipped if not name.endswith(".recipe")])
-    help = f"did you mean the example `{near}`?" if near else f"shipped examples are {listing(_short(shipped), 4)}"
+    names = [name for name in shipped if not name.endswith(".recipe")]
+    otherwise = f"shipped examples are {listing(_short(shipped), 4)}"
+    help = did_you_mean(file, names, otherwise, form="the example `{}`".format)
     raise fail("E001", f"there is no file or example `{file}`", help=help)
 
 

@@ -8,9 +8,9 @@ import click
 
 from recipe.base.errors import RecipeError, fail
 from recipe.base.rendering import render
-from recipe.base.wording import listing, nearest
+from recipe.base.wording import did_you_mean, listing, summary_line
 from recipe.cli.inputs import plugin_option, vocabulary
-from recipe.explain.tricks import page, summary
+from recipe.explain.tricks import page
 from recipe.plugins.vocabulary import DIRECTIVES, Vocabulary, words_of
 
 
@@ -28,12 +28,10 @@ def command(verb: str | None, name: str | None, plugins: tuple[str, ...]) -> Non
     elif verb in DIRECTIVES and name is None:
         click.echo(DIRECTIVES[verb])
     elif verb not in words.verbs():
-        near = nearest(verb, words.verbs())
-        raise fail("E020", f"there is no verb `{verb}`", help=f"did you mean `{near}`?" if near else "")
+        raise fail("E020", f"there is no verb `{verb}`", help=did_you_mean(verb, words.verbs()))
     elif name is not None and name not in words.clauses(verb):
-        near = nearest(name, words.clauses(verb))
-        knows = f"it knows {listing(words.clauses(verb))}" if words.clauses(verb) else "it has no clauses"
-        help = f"did you mean `{near}`?" if near else knows
+        clauses = words.clauses(verb)
+        help = did_you_mean(name, clauses, f"it knows {listing(clauses)}" if clauses else "it has no clauses")
         raise fail("E021", f"`{verb}` does not know `{name}`", help=help)
     else:
         keys = [key for key in words.keys() if key[0] == verb and (name is None or key[1] == name)]  # noqa: SIM118
@@ -59,7 +57,7 @@ def _overview(words: Vocabulary) -> None:
             except RecipeError as error:
                 broken.append(error)
                 continue
-            click.echo(f"{trick.declared.word:<{width}}  {summary(trick)}")
+            click.echo(f"{trick.declared.word:<{width}}  {summary_line(trick)}")
     for verb, text in DIRECTIVES.items():
         what = text.partition(": ")[2]
         click.echo(f"{verb:<{width}}  {what[0].upper()}{what[1:]}.")

@@ -10,11 +10,11 @@ import json
 import statistics
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import IO, Any
 
-from recipe.base.errors import fail
+from recipe.base.errors import RecipeError, fail
+from recipe.base.wording import first_line
 from recipe.plan.plan import Plan
 
 ROUNDS = 9
@@ -64,12 +64,11 @@ class _Worker:
     """A process that trains a plan step by step, as it is asked."""
 
     def __init__(self, task: dict[str, Any]) -> None:
-        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (a pipe that nobody reads would fill up)
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", "recipe.compare.measure"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self.errors,
+            stderr=subprocess.DEVNULL,
             text=True,
         )
         self._send(task)
@@ -79,34 +78,30 @@ class _Worker:
         try:
             self.process.stdin.write(json.dumps(message) + "\n")
             self.process.stdin.flush()
-        except BrokenPipeError:
-            raise self._failed() from None
+        except BrokenPipeError:  # it has ended, perhaps with an answer that tells why
+            return
 
     def call_hook(self) -> dict[str, Any]:
         """Seconds of a step, mean over a few, and the peak memory so far in bytes."""
         self._send({})
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        if not line:
-            raise self._failed()
-        found: dict[str, Any] = json.loads(line)
-        return found
-
-    def _failed(self) -> Exception:
-        self.process.wait()
-        self.errors.seek(0)
-        last = (self.errors.read().strip().splitlines() or ["it ended"])[-1]
-        return fail("E110", f"a recipe can't be measured here: {last}")
+        answer: dict[str, Any] = json.loads(line) if line else {"failed": _ending(self.process.wait())}
+        if "failed" in answer:
+            raise fail("E110", f"a recipe can't be measured here: {answer['failed']}")
+        return answer
 
     def stop(self) -> None:
         self.process.kill()
         self.process.communicate()
-        self.errors.close()
+
+
+def _ending(status: int) -> str:
+    """How a process ended that gave no answer."""
+    return f"it was killed by signal {-status}" if status < 0 else f"it ended with status {status}"
 
 
 def _serve(requests: IO[str], answers: IO[str]) -> None:
-    import time
-
     import attrs
     import numpy as np
     import torch
@@ -114,7 +109,6 @@ def _serve(requests: IO[str], answers: IO[str]) -> None:
     from recipe.compiler.lower import lower
     from recipe.data.images import InMemory, Sets
     from recipe.devices.choice import pick, repeatable
-    from recipe.devices.distributed import Ranks
     from recipe.devices.memory import peak_memory
     from recipe.devices.precision import precision
     from recipe.language.recipe_input import source_from
@@ -123,6 +117,7 @@ def _serve(requests: IO[str], answers: IO[str]) -> None:
     from recipe.training.loading import Batch
     from recipe.training.meters import Meter
     from recipe.training.trainer import Trainer
+    from recipe.training.trial import step_seconds
 
     asked = json.loads(requests.readline())
     plan = bind([source_from(asked["recipe"])], Vocabulary.installed(map(Path, asked["plugins"])))
@@ -145,14 +140,21 @@ def _serve(requests: IO[str], answers: IO[str]) -> None:
         made = made.pin_memory()
     with repeatable(device):
         for _ in requests:
-            began = time.perf_counter()
-            for _ in range(STEPS):
-                trainer.train_step(attrs.evolve(made, step=trainer.step).to(device), meter)
-            meter.read(Ranks())  # waits for the device
-            seconds = (time.perf_counter() - began) / STEPS
+            batches = (attrs.evolve(made, step=trainer.step).to(device) for _ in range(STEPS))
+            seconds = step_seconds(trainer, batches, meter)
             answers.write(json.dumps({"seconds": seconds, "peak": peak_memory(device)}) + "\n")
             answers.flush()
 
 
+def main() -> None:
+    """Answer requests from standard input; the last answer of one that fails tells why."""
+    try:
+        _serve(sys.stdin, sys.stdout)
+    except Exception as error:  # a model's own code raises anything
+        reason = error.diagnostics[-1].message if isinstance(error, RecipeError) else first_line(error)
+        print(json.dumps({"failed": reason}), flush=True)
+        sys.exit(1)
+
+
 if __name__ == "__main__":
-    _serve(sys.stdin, sys.stdout)
+    main()

@@ -12,13 +12,13 @@ import os
 import platform
 import sys
 from collections.abc import Iterator
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from recipe.base import files
 from recipe.base.digests import digest
 from recipe.base.errors import RecipeError
+from recipe.base.versions import version_of
 from recipe.compiler.summary import ProgramSummary
 from recipe.plan.plan import Plan, count
 from recipe.plugins.fingerprint import PACKAGE, code_of, code_of_plugins
@@ -52,7 +52,7 @@ def key(plan: Plan) -> str | None:
         "plan": plan.digest,
         "code": code_of(PACKAGE.name),
         "python": [platform.python_version(), sys.prefix],
-        "packages": [_version(name) for name in PACKAGES],
+        "packages": [f"{name} {version}" if (version := version_of(name)) else f"no {name}" for name in PACKAGES],
     }
     return digest(json.dumps(found, sort_keys=True).encode())
 
@@ -77,13 +77,6 @@ def _files(plan: Plan) -> Iterator[list[Any]]:
                 found = os.stat(value)
                 with open(value, "rb") as file:
                     yield [value, found.st_size, found.st_mtime_ns, digest(file.read(HEAD))]
-
-
-def _version(name: str) -> str:
-    try:
-        return f"{name} {metadata.version(name)}"
-    except metadata.PackageNotFoundError:
-        return f"no {name}"
 
 
 def load(name: str | None) -> ProgramSummary | None:

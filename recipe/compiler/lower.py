@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import attrs
 from torch import fx, nn
 
 from recipe.base.errors import RecipeError, fail
+from recipe.base.wording import summary_line
 from recipe.compiler.program import Program, Step
 from recipe.compiler.weights import given_names, settings_of, stock_model
 from recipe.devices.choice import pick
 from recipe.graph.apply import Shapes, account, apply, parameters
-from recipe.graph.cost import Costs
 from recipe.graph.edits import Initialise, Site, made_prefixes
 from recipe.graph.measure import measure
 from recipe.graph.net import Net
@@ -29,51 +30,75 @@ EPOCHS_LOOKED_AT = 100
 """At so many epochs, about, it is looked what size a trick gives the images."""
 
 
-@attrs.define
-class _State:
-    """What the passes hand on."""
+@attrs.frozen
+class Task:
+    """What is to be compiled: a plan, the user's own model where it says ``base module``, and where it will train."""
 
     plan: Plan
     module: nn.Module | None
-    classes: int = 0
-    size: int = 0
-    name: str = ""
-    graph: fx.GraphModule = attrs.field(default=None)
-    stock: Shapes = attrs.field(factory=dict)
-    given: frozenset[str] = frozenset()
-    steps: list[Step] = attrs.field(factory=list)
-    costs: Costs = attrs.field(default=None)
-    fates: dict[str, str] = attrs.field(factory=dict)
+    device: str
 
 
-def _build(state: _State) -> None:
+@attrs.frozen
+class Built:
+    """The stock model on the meta device, and its name for people."""
+
+    task: Task
+    name: str
+    model: nn.Module
+
+
+@attrs.frozen
+class Traced:
+    """The graph of the stock model, with the shape of every node for images of ``size`` × ``size``."""
+
+    task: Task
+    name: str
+    graph: fx.GraphModule
+    """It is rewritten in place."""
+    size: int
+    classes: int
+    stock: Shapes
+    """The parameters that the stock model has."""
+    given: frozenset[str]
+    """Those of them that are loaded."""
+
+
+@attrs.frozen
+class Rewritten:
+    """The rewritten graph, and what each trick did to it."""
+
+    traced: Traced
+    steps: tuple[Step, ...]
+
+
+def _build(task: Task) -> Built:
     """Build the stock model on the meta device, where it costs no memory."""
-    state.name = state.plan.model
-    if state.module is not None:
-        _own_model(state, state.module)
-    else:
-        state.graph = on_meta(lambda: stock_model(state.plan, _classes(state.plan)))  # type: ignore[assignment]
+    if task.module is not None:
+        return _own_model(task, task.module)
+    plan = task.plan
+    return Built(task, plan.model, on_meta(lambda: stock_model(plan, _classes(plan))))
 
 
-def _own_model(state: _State, module: nn.Module) -> None:
+def _own_model(task: Task, module: nn.Module) -> Built:
     """A copy of the user's own model, which the recipe then must not describe."""
-    base = state.plan.base
+    base = task.plan.base
     given = [name for name, origin in base.origins.items() if origin.kind in ("file", "override")]
     if f"{base.word} {base.first}" != module_statement() or set(given) - {base.declared.fields[0].name}:
         help = f"with base=, leave `base` out of the recipe, or write `{module_statement()}`"
         raise fail("E023", f"the recipe says `{base.statement()}`, and the model is given too", base.span, help=help)
-    state.name = type(module).__name__
+    name_of_class = type(module).__name__
     names: dict[int, str] = {}
     for name, parameter in module.named_parameters(remove_duplicate=False):
         owner = names.setdefault(id(parameter), name)
         shared = module.get_submodule(name.rpartition(".")[0]) is module.get_submodule(owner.rpartition(".")[0])
         if owner != name and not shared:
             why = f"`{owner}` and `{name}` are one parameter, which a rewrite would part"
-            raise fail("E102", f"`{state.name}` can't be used: {why}", base.span)
+            raise fail("E102", f"`{name_of_class}` can't be used: {why}", base.span)
     try:
-        state.graph = copy.deepcopy(module).to("meta")  # type: ignore[assignment]
+        return Built(task, name_of_class, copy.deepcopy(module).to("meta"))
     except Exception as error:  # a model's own code raises anything
-        raise fail("E102", f"`{state.name}` can't be copied: {error}", base.span) from error
+        raise fail("E102", f"`{name_of_class}` can't be copied: {error}", base.span) from error
 
 
 def _classes(plan: Plan) -> int | None:
@@ -81,59 +106,65 @@ def _classes(plan: Plan) -> int | None:
     return plan.asked_classes or count(plan, "count_classes")
 
 
-def _trace(state: _State) -> None:
+def _trace(built: Built) -> Traced:
     """Trace it into a graph and give every node its shape; the images must fit."""
-    images = state.plan.image_fields
-    state.graph = trace(state.graph, state.name)
-    state.size = images.size if images else call_hook(state.plan.base, "image_size")
-    state.classes = _logits(state, state.name)
-    state.stock = parameters(state.graph)
-    state.given = given_names(state.plan, state.stock)
+    plan = built.task.plan
+    graph = trace(built.model, built.name)
+    size = plan.image_fields.size if plan.image_fields else call_hook(plan.base, "image_size")
+    classes = _logits(graph, size, built.name)
+    stock = parameters(graph)
+    return Traced(built.task, built.name, graph, size, classes, stock, given_names(plan, stock))
 
 
-def _logits(state: _State, name: str) -> int:
-    """Give every node its shape; the number of classes that come out, which no rewrite may change."""
-    result = propagate(state.graph, state.size, name)
+def _logits(graph: fx.GraphModule, size: int, name: str) -> int:
+    """Give every node its shape; the number of logits that come out."""
+    result = propagate(graph, size, name)
     logits = result[0] if isinstance(result, tuple) else result
     if logits.ndim != 2:
         raise fail("E102", f"`{name}` gives an output of shape {tuple(logits.shape)}, not logits (N, classes)")
-    if state.classes not in (0, logits.shape[1]):
-        raise fail("E105", f"`{name}` gives {logits.shape[1]} logits instead of {state.classes}")
     return int(logits.shape[1])
 
 
-def _rewrite(state: _State) -> None:
+def _rewrite(traced: Traced) -> Rewritten:
     """Let every trick rewrite the graph, in the solved order; after each, verify shapes and parameters."""
-    for use in state.plan.hooked("rewrite"):
-        sites = _sites(state, use)
+    graph, name, steps = traced.graph, traced.name, list[Step]()
+    for use in traced.task.plan.hooked("rewrite"):
+        sites = _sites(graph, use)
         if not sites:
             raise fail(
                 "E101",
-                f"`{use.word}` has no site in `{state.name}`",
+                f"`{use.word}` has no site in `{name}`",
                 use.span,
-                help=f"{_first_line(use)} {state.name} has no such place",
+                help=f"{summary_line(type(use.trick))} {name} has no such place",
             )
-        made = made_prefixes(edit for step in state.steps for edit in step.edits)
-        protected = frozenset(name for name in _protected(state, use) if not name.startswith(made))
+        made = made_prefixes(edit for step in steps for edit in step.edits)
+        protected = frozenset(held for held in _protected(traced, use) if not held.startswith(made))
         left = (_without(site, protected) for site in sites)
         step = Step(use.word, tuple(site for site in left if site is not None))
-        before = parameters(state.graph)
+        before = parameters(graph)
         try:
-            apply(state.graph, step.edits)
+            apply(graph, step.edits)
         except (AssertionError, LookupError, AttributeError, TypeError, ValueError, RuntimeError, ImportError) as error:
             reason = str(error.args[0]) if error.args else type(error).__name__
-            message = f"`{use.word}` of {use.declared.package} can't be applied to `{state.name}`: {reason}"
+            message = f"`{use.word}` of {use.declared.package} can't be applied to `{name}`: {reason}"
             raise fail("E105", message, use.span) from error
         if not all(isinstance(edit, Initialise) for edit in step.edits):  # else the graph is what it was
-            _still_fits(state, use)
-        account(use.word, before, parameters(state.graph), step.edits)
-        state.steps.append(step)
+            _still_fits(traced, use)
+        account(use.word, before, parameters(graph), step.edits)
+        steps.append(step)
+    return Rewritten(traced, tuple(steps))
 
 
-def _still_fits(state: _State, use: Use) -> None:
-    """Give the rewritten graph its shapes; images that fitted before and do not now are the trick's doing."""
+def _still_fits(traced: Traced, use: Use) -> None:
+    """Give the rewritten graph its shapes; images that fitted before and do not now are the trick's doing.
+
+    No rewrite may change the number of logits.
+    """
+    name = f"{traced.name} with {use.word}"
     try:
-        _logits(state, f"{state.name} with {use.word}")
+        logits = _logits(traced.graph, traced.size, name)
+        if logits != traced.classes:
+            raise fail("E105", f"`{name}` gives {logits} logits instead of {traced.classes}")
     except RecipeError as error:
         help = f"without `{use.word}` of {use.declared.package} they fit; a larger `size=` of the data set may do too"
         told = (
@@ -142,11 +173,11 @@ def _still_fits(state: _State, use: Use) -> None:
         raise RecipeError(*told) from error
 
 
-def _sites(state: _State, use: Use) -> tuple[Site, ...]:
+def _sites(graph: fx.GraphModule, use: Use) -> tuple[Site, ...]:
     """The sites that a trick finds; a hook that changes what it only looks at is at fault, and told as such."""
-    before = _fingerprint(state.graph)
-    sites = tuple(call_hook(use, "rewrite", Net(state.graph)))
-    if changed := [address for address, what in _fingerprint(state.graph).items() if before.get(address) != what]:
+    before = _fingerprint(graph)
+    sites = tuple(call_hook(use, "rewrite", Net(graph)))
+    if changed := [address for address, what in _fingerprint(graph).items() if before.get(address) != what]:
         help = "let it give edits, which are told, compared and exported"
         raise broken(use, "rewrite", f"it changes `{changed[0]}` itself", help=help)
     places = [site.where for site in sites]
@@ -166,14 +197,10 @@ def _fingerprint(graph: fx.GraphModule) -> dict[str, object]:
     return found
 
 
-def _first_line(use: Use) -> str:
-    return (type(use.trick).__doc__ or "").strip().split("\n")[0]
-
-
-def _protected(state: _State, use: Use) -> frozenset[str]:
+def _protected(traced: Traced, use: Use) -> frozenset[str]:
     """Parameters that an initialiser leaves alone: loaded ones, and a user's own where no recipe asks for it."""
-    implied = use.origin.kind == "dialect" and state.module is not None
-    return frozenset(state.stock) if implied else state.given
+    implied = use.origin.kind == "dialect" and traced.task.module is not None
+    return frozenset(traced.stock) if implied else traced.given
 
 
 def _without(site: Site, protected: frozenset[str]) -> Site | None:
@@ -191,48 +218,55 @@ def smallest(plan: Plan, side: int) -> int:
     )
 
 
-def _resize(state: _State) -> None:
+def _resize(rewritten: Rewritten) -> Rewritten:
     """See that images of the smallest size that a trick makes of them fit too."""
-    small = smallest(state.plan, state.size)
-    if small < state.size:
+    traced = rewritten.traced
+    small = smallest(traced.task.plan, traced.size)
+    if small < traced.size:
         try:
-            propagate(state.graph, small, state.name)
+            propagate(traced.graph, small, traced.name)
         finally:
-            propagate(state.graph, state.size, state.name)
+            propagate(traced.graph, traced.size, traced.name)
+    return rewritten
 
 
-def _account(state: _State) -> None:
-    """Say what became of every parameter."""
-    final = parameters(state.graph)
-    filled = {edit.parameter for step in state.steps for edit in step.edits if isinstance(edit, Initialise)}
-    made = made_prefixes(edit for step in state.steps for edit in step.edits)
-    for name in dict.fromkeys([*state.stock, *final]):
+def _account(rewritten: Rewritten) -> Program:
+    """Say what became of every parameter, and count what the result costs."""
+    traced, steps = rewritten.traced, rewritten.steps
+    task, costs = traced.task, measure(traced.graph, traced.size)
+    module = task.module
+    if module is not None and task.device != "meta":
+        module = copy.deepcopy(module)  # whose weights may change before they are asked for
+    return Program(task.plan, steps, costs, traced.classes, _fates(traced, steps), traced.graph, module, task.device)
+
+
+def _fates(traced: Traced, steps: Sequence[Step]) -> dict[str, str]:
+    """What became of every parameter of the stock model and of the rewritten one."""
+    final, fates = parameters(traced.graph), dict[str, str]()
+    filled = {edit.parameter for step in steps for edit in step.edits if isinstance(edit, Initialise)}
+    made = made_prefixes(edit for step in steps for edit in step.edits)
+    for name in dict.fromkeys([*traced.stock, *final]):
         if name not in final:
-            state.fates[name] = "dropped"
+            fates[name] = "dropped"
         elif name.startswith(made):
-            state.fates[name] = "new"
-        elif name in state.given:
-            state.fates[name] = "loaded"
+            fates[name] = "new"
+        elif name in traced.given:
+            fates[name] = "loaded"
         else:
-            state.fates[name] = "reinitialised" if name in filled else "kept"
+            fates[name] = "reinitialised" if name in filled else "kept"
+    return fates
 
 
-def _measure(state: _State) -> None:
-    """Count what the result costs."""
-    state.costs = measure(state.graph, state.size)
-
-
-PASSES: tuple[Callable[[_State], None], ...] = (_build, _trace, _rewrite, _resize, _account, _measure)
-"""The passes, in order. Each takes the state that the one before it left."""
+PASSES: tuple[Callable[[Any], Any], ...] = (_build, _trace, _rewrite, _resize, _account)
+"""The passes, in order. Each takes what the one before it gives: from a `Task` to a `Program`."""
 
 
 def lower(plan: Plan, *, base: nn.Module | None = None, device: str = "cpu") -> Program:
     """Compile a plan. ``base`` is a model of the user's, for a plan that says ``base module``."""
     if device != "meta":
         pick(device)
-    state = _State(plan, base)
+    state: Any = Task(plan, base, device)
     for run in PASSES:
-        run(state)
-    if base is not None and device != "meta":
-        base = copy.deepcopy(base)  # whose weights may change before they are asked for
-    return Program(plan, tuple(state.steps), state.costs, state.classes, state.fates, state.graph, base, device)
+        state = run(state)
+    program: Program = state
+    return program

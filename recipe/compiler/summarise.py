@@ -15,7 +15,7 @@ from recipe.compiler.summary import CURVE, Group, Node, ProgramSummary, Schedule
 from recipe.graph.cost import Cost
 from recipe.graph.edits import Insert, SetAttribute, Substitute
 from recipe.graph.measure import stages
-from recipe.graph.net import Net
+from recipe.graph.net import Net, owner
 from recipe.graph.trace import only_in_training
 from recipe.plan.plan import Plan, count
 from recipe.plan.schedule import learning_rate
@@ -79,22 +79,14 @@ def _nodes(program: Program) -> tuple[Node, ...]:
     return tuple(found)
 
 
-def _owner(node: fx.Node) -> str:
-    """The address of the module in whose forward a node stands."""
-    stack = [address for address in node.meta.get("nn_module_stack") or {} if address]
-    if node.op == "call_module":
-        return str(node.target)
-    return stack[-1] if stack else ""
-
-
 def _blocks(net: Net) -> dict[fx.Node, str]:
     """The residual block of each node that is in one; what stands under a block's address belongs to it too."""
     found = {node: block.where for block in net.blocks for node in (*block.trunk, *block.shortcut, block.add)}
     addresses = {block.where for block in net.blocks}
     for node in net.nodes:
-        owner = _owner(node)
-        if node not in found and owner:
-            parts = owner.split(".")
+        address = owner(node)
+        if node not in found and address:
+            parts = address.split(".")
             under = (".".join(parts[:depth]) for depth in range(len(parts), 0, -1))
             block = next((address for address in under if address in addresses), None)
             if block is not None:
@@ -114,8 +106,8 @@ def _addresses(net: Net, blocks: Mapping[fx.Node, str]) -> dict[fx.Node, str]:
         elif node.op == "placeholder":
             found[node] = "image"
         else:
-            owner = blocks.get(node) or _owner(node)
-            base = str(node.target) if node.op == "get_attr" else f"{owner}.{_function(node)}".removeprefix(".")
+            where = blocks.get(node) or owner(node)
+            base = str(node.target) if node.op == "get_attr" else f"{where}.{_function(node)}".removeprefix(".")
             counts[base] = counts.get(base, 0) + 1
             found[node] = base if counts[base] == 1 else f"{base}#{counts[base]}"
     return found

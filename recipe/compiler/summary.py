@@ -6,11 +6,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from recipe.graph.cost import Cost
+
+if TYPE_CHECKING:
+    from cattrs import Converter
 
 CURVE = 121
 """Points of a learning-rate curve, from the first step to the last."""
@@ -109,42 +113,33 @@ class ProgramSummary:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""
-        return attrs.asdict(self)
+        data: dict[str, Any] = _converter().unstructure(self)
+        return data
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> ProgramSummary:
-        """From what `to_dict` gave, also after a journey through JSON."""
-        schedule = data["schedule"]
-        nodes = tuple(
-            Node(
-                **{
-                    **node,
-                    "settings": {name: _tuples(value) for name, value in node["settings"].items()},
-                    "reads": tuple(node["reads"]),
-                    "shape": tuple(node["shape"]),
-                    "cost": Cost(**node["cost"]),
-                    "touched": tuple(node["touched"]),
-                }
-            )
-            for node in data["nodes"]
-        )
-        made = {
-            "nodes": nodes,
-            "stages": {name: Cost(**cost) for name, cost in data["stages"].items()},
-            "tensors": tuple(Tensor(t["name"], tuple(t["shape"]), t["parameter"]) for t in data["tensors"]),
-            "schedule": Schedule(
-                **{
-                    **schedule,
-                    "rates": tuple(schedule["rates"]),
-                    "groups": tuple(Group(g["options"], tuple(g["names"])) for g in schedule["groups"]),
-                    "targets": (schedule["targets"][0], schedule["targets"][1]),
-                    "mixes": tuple(schedule["mixes"]),
-                    "terms": tuple(schedule["terms"]),
-                }
-            ),
-        }
-        return cls(**{**data, **made})
+        """From what `to_dict` gave, also after a journey through JSON. Raises an exception for anything else."""
+        return _converter().structure(data, cls)
+
+
+@cache
+def _converter() -> Converter:
+    """To JSON values and back: every value comes back as it was, and one of another type is refused."""
+    from cattrs.preconf.json import make_converter
+
+    converter = make_converter(forbid_extra_keys=True, detailed_validation=False)
+    for kind in (bool, int, float, str):
+        converter.register_structure_hook(kind, _as_it_is)
+    converter.register_structure_hook_func(lambda kind: kind is Any, lambda value, _: _tuples(value))
+    return converter
+
+
+def _as_it_is(value: Any, kind: type) -> Any:
+    if not isinstance(value, (int, float) if kind is float else kind):
+        raise TypeError(f"{value!r} is no {kind.__name__}")
+    return value
 
 
 def _tuples(value: Any) -> Any:
+    """A value of a setting, which JSON has lists in where it had tuples."""
     return tuple(_tuples(part) for part in value) if isinstance(value, (list, tuple)) else value

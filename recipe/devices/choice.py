@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import torch
 
 from recipe.base.errors import fail
+from recipe.base.wording import reason_of
 
 
 def cores() -> int:
@@ -37,7 +38,7 @@ def pick(name: str | None = None) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).strip().split("\n")[0].rstrip(".")
+        reason = reason_of(error).rstrip(".")
         raise fail("E110", f"there is no device `{name}` here: {reason}", help="`recipe doctor` lists them") from None
     if device.type not in ("cpu", "cuda"):
         raise fail("E110", f"recipes train on `cpu` and `cuda` devices, not on `{name}`")

@@ -10,6 +10,7 @@ import uuid
 from typing import NoReturn
 
 from recipe.base.errors import fail
+from recipe.base.signals import ignore
 
 
 def launch(processes: int, arguments: list[str]) -> NoReturn:
@@ -45,8 +46,7 @@ def launch(processes: int, arguments: list[str]) -> NoReturn:
     except ChildFailedError as error:
         sys.exit(_status([failure.exitcode for failure in error.failures.values()]))
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done, whatever comes now
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        ignore()  # all is done, whatever comes now
     sys.exit(0)
 
 

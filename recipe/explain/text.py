@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
 from typing import Any
 
+from recipe.base.columns import columns
 from recipe.base.rendering import render
 from recipe.base.wording import plural
 from recipe.compiler.parameter_groups import parameter_groups
@@ -34,17 +34,6 @@ def explain(program: Program, device: str | None) -> str:
     return "\n\n".join(sections)
 
 
-def _table(rows: Sequence[tuple[str, ...]], right: frozenset[int] = frozenset()) -> str:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join(
-        "  "
-        + "  ".join(
-            c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    )
-
-
 def _plan(plan: Plan) -> str:
     rows = []
     for use in plan.uses:
@@ -58,19 +47,19 @@ def _plan(plan: Plan) -> str:
             rows.append((use.word, "", "", str(use.origin)))
     title = f"plan {plan.digest}, dialect {plan.dialect}; tricks in the order in which they apply"
     warnings = f"\n\n{render(plan.warnings)}" if plan.warnings else ""
-    return f"{title}\n{_table(rows)}{warnings}"
+    return f"{title}\n{columns(rows, indent=2)}{warnings}"
 
 
 def _order(plan: Plan) -> list[str]:
     rows = [(word, said) for word, several in reasons(plan.uses).items() for said in several]
     shown = [(word if not index or rows[index - 1][0] != word else "", said) for index, (word, said) in enumerate(rows)]
     title = "why in this order; where nothing is declared, it is that of `recipe tricks`"
-    return [f"{title}\n{_table(shown)}"] if rows else []
+    return [f"{title}\n{columns(shown, indent=2)}"] if rows else []
 
 
 def _evidence(plan: Plan) -> list[str]:
     rows = [(one.verdict, use.word, one.text, one.table) for use, one in plan.evidence]
-    return [f"evidence: what published tables say, of ImageNet\n{_table(rows)}"] if rows else []
+    return [f"evidence: what published tables say, of ImageNet\n{columns(rows, indent=2)}"] if rows else []
 
 
 def _rewrites(program: Program) -> str:
@@ -97,7 +86,7 @@ def _parameters(program: Program) -> str:
                     ", ".join(names[:2]) + (" …" if len(names) > 2 else ""),
                 )
             )
-    return f"parameters, against the stock model\n{_table(rows, frozenset((1, 2)))}"
+    return f"parameters, against the stock model\n{columns(rows, (1, 2), indent=2)}"
 
 
 def _costs(program: Program) -> str:
@@ -110,7 +99,7 @@ def _costs(program: Program) -> str:
         rows.append((stage, *counts, amount("activation_bytes", cost.activations * size)))
     size = costs.size
     title = f"cost of one image of {size}×{size}, forward, {program.classes} classes"
-    return f"{title}\n{_table(rows, frozenset((1, 2, 3, 4, 5)))}"
+    return f"{title}\n{columns(rows, range(1, 6), indent=2)}"
 
 
 def _training(plan: Plan, program: Program, device: str | None) -> str:

@@ -8,11 +8,6 @@ from recipe.plugins.fields import Field
 from recipe.plugins.trick import Trick
 
 
-def summary(trick: type[Trick]) -> str:
-    """What it does, in a sentence."""
-    return inspect.cleandoc(trick.__doc__ or "").split("\n")[0]
-
-
 def page(trick: type[Trick]) -> str:
     """All about one trick: its syntax, docstrings, fields and relations."""
     declared = trick.declared

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import inspect
 import itertools
 import json
 import keyword
@@ -17,6 +16,7 @@ from typing import Any
 import attrs
 
 from recipe.base.errors import fail
+from recipe.base.wording import summary_line
 from recipe.compiler.program import Program, Step
 from recipe.compiler.weights import stock_model
 from recipe.graph.edits import Edit, Initialise, Insert, Layer, SetAttribute, Site, Substitute
@@ -117,7 +117,7 @@ class Codegen:
             use = program.plan.find(step.word)
             assert use is not None
             with _told(use):
-                made._step(step, inspect.cleandoc(type(use.trick).__doc__ or "").split("\n")[0])
+                made._step(step, summary_line(type(use.trick)))
         return made
 
     def place(self, address: str) -> str:

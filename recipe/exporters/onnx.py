@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from recipe.base.errors import fail
+from recipe.base.wording import reason_of
 from recipe.exporters.source_run import SourceRun
 
 BATCH = "N"
@@ -27,7 +28,7 @@ def make(run: SourceRun) -> tuple[tuple[bytes], Tensor | None]:
     try:
         content = _exported(run).SerializeToString()
     except Exception as error:  # torch raises whatever its passes raise; and protobuf, for more than 2 GiB
-        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        reason = reason_of(error, type(error).__name__)
         help = "`--to python` or `--to safetensors` may do"
         raise fail("E121", f"torch can't export `{run.base}` to ONNX: {reason}", help=help) from error
     return (content,), _logits(content, run.images) if find_spec("onnxruntime") else None

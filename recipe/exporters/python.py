@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from recipe.base.errors import fail
+from recipe.base.wording import reason_of
 from recipe.exporters.codegen import WIDTH, Codegen
 from recipe.exporters.source_run import SourceRun
 from recipe.runs.checkpoints import packed
@@ -165,7 +166,7 @@ def _logits(run: SourceRun, script: bytes, weights: bytes) -> Tensor:
             with torch.inference_mode():
                 return names["load"]()(run.images)  # type: ignore[no-any-return]
         except Exception as error:  # a model's own code raises anything when its modules are others
-            reason = str(error).strip().split("\n")[0]
+            reason = reason_of(error)
             help = "`--to onnx` and `--to safetensors` take any graph"
             raise fail(
                 "E121", f"the edits of `{run.base}` can't be told as plain PyTorch: {reason}", help=help

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, fx
 
 from recipe.base.errors import fail
+from recipe.base.wording import reason_of
 from recipe.compiler.program import Program
 from recipe.data.images import Sets
 from recipe.language.recipe_input import read
@@ -96,7 +97,7 @@ def open_run(folder: Path, vocabulary: Vocabulary) -> SourceRun:
     try:
         model.load_state_dict(load_file(folder / "model.safetensors"))
     except (OSError, RuntimeError, SafetensorError) as error:
-        reason = str(error).strip().split("\n")[0]
+        reason = reason_of(error)
         help = "train it again; nothing else holds the weights that were evaluated"
         raise fail("E120", f"`{folder / 'model.safetensors'}` can't be read: {reason}", help=help) from error
     return SourceRun(program, model.eval(), sets)

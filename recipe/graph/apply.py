@@ -10,7 +10,7 @@ import torch
 from torch import fx, nn
 
 from recipe.base.errors import fail
-from recipe.base.wording import nearest
+from recipe.base.wording import did_you_mean
 from recipe.graph.edits import Chain, Edit, Initialise, Insert, Layer, SetAttribute, Substitute
 from recipe.graph.net import Net
 
@@ -21,8 +21,8 @@ def make(layer: Layer) -> nn.Module:
     where = importlib.import_module(package or "torch.nn")
     kind = getattr(where, name, None)
     if kind is None:
-        near = nearest(name, vars(where))
-        raise AttributeError(f"{where.__name__} has no `{name}`" + (f"; did you mean `{near}`?" if near else ""))
+        hint = did_you_mean(name, vars(where), before="; ")
+        raise AttributeError(f"{where.__name__} has no `{name}`{hint}")
     try:
         module: nn.Module = kind(**layer.arguments)
     except (TypeError, ValueError) as error:

@@ -9,7 +9,7 @@ from torch import fx, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from recipe.graph.cost import Cost, Costs
-from recipe.graph.net import Net
+from recipe.graph.net import Net, owner
 from recipe.graph.shapes import _Meta
 
 
@@ -37,9 +37,7 @@ def stages(net: Net) -> dict[fx.Node, str]:
     """
 
     def outermost(node: fx.Node) -> str:
-        stack = [address for address in node.meta.get("nn_module_stack") or {} if address]
-        address = str(node.target) if node.op == "call_module" else (stack[-1] if stack else "")
-        parts = address.split(".")
+        parts = owner(node).split(".")
         return ".".join(parts[:depth]) or "other"
 
     depth = 1

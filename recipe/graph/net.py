@@ -10,7 +10,7 @@ import attrs
 import torch
 from torch import fx, nn
 
-from recipe.base.wording import nearest
+from recipe.base.wording import did_you_mean
 
 ADDITIONS = (operator.add, operator.iadd, torch.add)
 PRODUCTS = (operator.mul, torch.mul, "mul", "mul_")
@@ -18,6 +18,18 @@ NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm, nn.GroupNorm)
 LINEAR = (nn.Conv2d, nn.Linear)
 ACTIVATIONS = ("relu", "relu6", "leaky_relu", "silu", "gelu", "hardswish", "hardtanh", "mish", "elu", "clamp")
 GATES = ("SqueezeExcitation", "SEModule", "SqueezeExcite")
+
+
+def module_stack(node: fx.Node) -> list[str]:
+    """The addresses of the modules in whose forward a node is, outermost first; a called module's own is the last."""
+    return [address for address in node.meta.get("nn_module_stack") or {} if address]
+
+
+def owner(node: fx.Node) -> str:
+    """The address of the module that a node calls, else of that in whose forward it is; empty outside of any."""
+    if node.op == "call_module":
+        return str(node.target)
+    return next(reversed(module_stack(node)), "")
 
 
 @attrs.frozen(eq=False)
@@ -172,8 +184,7 @@ class Net:
         for node in self.nodes:
             if node.op != "call_module" and node.name == address:
                 return node
-        near = nearest(address, self._calls)
-        raise KeyError(f"nothing is called at `{address}`" + (f"; did you mean `{near}`?" if near else ""))
+        raise KeyError(f"nothing is called at `{address}`{did_you_mean(address, self._calls, before='; ')}")
 
     @property
     def stem(self) -> tuple[str, nn.Conv2d] | None:

@@ -10,6 +10,7 @@ from torch import fx, nn
 from torch.overrides import TorchFunctionMode
 
 from recipe.base.errors import fail
+from recipe.base.wording import reason_of
 from recipe.graph.net import Net
 
 
@@ -64,7 +65,7 @@ def propagate(graph_module: fx.GraphModule, size: int, name: str, batch: int = 2
         with torch.no_grad():
             return shapes.run(images)
     except Exception as error:  # a layer raises anything
-        reason = str(error).strip().split("\n")[0].rstrip(".")
+        reason = reason_of(error).rstrip(".")
         at = f"at `{Net(graph_module).address(shapes.at)}`, " if shapes.at else ""
         help = "`size=` of the data set changes it; some models take one size only"
         raise fail("E103", f"`{name}` can't take images of {size}×{size}: {at}{reason}", help=help) from error

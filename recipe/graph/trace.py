@@ -11,7 +11,8 @@ import torch
 from torch import fx, nn
 
 from recipe.base.errors import fail
-from recipe.graph.net import upstream
+from recipe.base.wording import reason_of
+from recipe.graph.net import module_stack, upstream
 
 MODE = "mode_"
 NUMBERS = (bool, int, float)
@@ -74,7 +75,7 @@ def _trace(module: nn.Module, name: str, leaves: frozenset[str] = frozenset()) -
     try:
         graph = _Tracer(leaves).trace(module, concrete_args=defaults)
     except Exception as error:
-        reason = str(error).strip().split("\n")[0].rstrip(".")
+        reason = reason_of(error).rstrip(".")
         help = "its forward decides by the values or the shape of a tensor, which no graph can follow"
         raise fail("E102", f"`{name}` can't be traced into a graph: {reason}", help=help) from error
     if any(node.op == "get_attr" and str(node.target).startswith("_tensor_constant") for node in graph.nodes):
@@ -108,13 +109,12 @@ def _heads(graph: fx.Graph, name: str) -> tuple[fx.Node, tuple[fx.Node, ...]]:
     raise fail("E102", f"`{name}` does not return logits, but a {type(result).__name__}")
 
 
-def _owner(nodes: set[fx.Node], name: str) -> str:
+def _shared_owner(nodes: set[fx.Node], name: str) -> str:
     """The address of the innermost module that holds all of some nodes."""
-    stacks = [list(node.meta.get("nn_module_stack") or {"": None}) for node in nodes]
-    shared: list[str] = stacks[0]
+    stacks = [module_stack(node) for node in nodes]
+    shared = stacks[0]
     for stack in stacks[1:]:
         shared = [a for a, b in zip(shared, stack, strict=False) if a == b]
-    shared = [address for address in shared if address]
     if not shared:
         raise fail("E102", f"`{name}` has an auxiliary output that is no module's of its own")
     return shared[-1]
@@ -126,8 +126,7 @@ def _own_calls(graph: fx.Graph, name: str) -> dict[str, list[fx.Node]]:
     found: dict[str, list[fx.Node]] = {}
     for node in graph.nodes:
         if node in live:
-            stack = [*(node.meta.get("nn_module_stack") or {})]
-            stack = [address for address in stack if node.op != "call_module" or address != node.target]
+            stack = [address for address in module_stack(node) if node.op != "call_module" or address != node.target]
             found.setdefault(stack[-1] if stack else "", []).append(node)
     return found
 
@@ -204,7 +203,7 @@ def trace(module: nn.Module, name: str) -> fx.GraphModule:
     logits, aux = _heads(graph, name)
     if aux:
         main = upstream(logits)
-        leaves |= {_owner(upstream(head) - main, name) for head in aux}
+        leaves |= {_shared_owner(upstream(head) - main, name) for head in aux}
         graph, _ = _both_modes(module, name, leaves)
         logits, aux = _heads(graph, name)
         gated = []

@@ -11,7 +11,7 @@ import attrs
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import RecipeError, fail
 from recipe.base.source import Source
-from recipe.base.wording import listing, nearest
+from recipe.base.wording import did_you_mean, listing
 from recipe.language.ast import UNWRITABLE, Item, Recipe, Statement
 from recipe.language.parser import parse
 from recipe.language.recipe_input import read
@@ -139,8 +139,7 @@ def _drop(statement: Statement) -> Drop:
 def _dialect(statement: Statement) -> str:
     (item,) = _single(statement, 1, f"it takes {listing(DIALECTS)}")
     if item.value.text not in DIALECTS:
-        near = nearest(item.value.text, DIALECTS)
-        help = f"did you mean `{near}`?" if near else f"it takes {listing(DIALECTS)}"
+        help = did_you_mean(item.value.text, DIALECTS, f"it takes {listing(DIALECTS)}")
         raise fail("E021", f"there is no dialect `{item.value.text}`", item.span, help=help)
     return item.value.text
 

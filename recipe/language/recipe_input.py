@@ -9,6 +9,7 @@ import attrs
 
 from recipe.base.errors import fail
 from recipe.base.source import MAX_BYTES, Source, Span
+from recipe.base.wording import system_reason
 
 
 def read(path: Path, name: str | None = None, span: Span | None = None) -> Source:
@@ -24,8 +25,7 @@ def read(path: Path, name: str | None = None, span: Span | None = None) -> Sourc
     except IsADirectoryError:
         raise fail("E001", f"`{shown}` is a folder, not a recipe file", span) from None
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise fail("E001", f"`{shown}` can't be read: {str(reason).lower()}", span) from None
+        raise fail("E001", f"`{shown}` can't be read: {system_reason(error)}", span) from None
     source = decode(data, shown, path.resolve().parent, span)
     return attrs.evolve(source, path=path.resolve())
 

@@ -8,7 +8,7 @@ from typing import Any
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import RecipeError, fail
 from recipe.base.source import Span
-from recipe.base.wording import listing, nearest, plural
+from recipe.base.wording import did_you_mean, listing, nearest, plural
 from recipe.language.ast import Item
 from recipe.plugins.fields import Field, FieldContext, InvalidValue
 from recipe.plugins.trick import Trick
@@ -61,8 +61,7 @@ def _field(word: str, fields: Mapping[str, Field], item: Item, given: Arguments,
         raise fail("E026", f"`{word}` takes {takes}, and `{item.value.text}` is one more", item.span)
     name = item.name.text
     if name not in fields:
-        near = nearest(name, fields)
-        help = f"did you mean `{near}`?" if near else f"it has {listing(fields)}" if fields else "it has none"
+        help = did_you_mean(name, fields, f"it has {listing(fields)}" if fields else "it has none")
         raise fail("E022", f"`{word}` has no field `{name}`", item.name.span, help=help)
     field = fields[name]
     if field.name in given:
@@ -95,6 +94,5 @@ def unknown(verb: str, item: Item, clauses: Collection[str], field: Field | None
         help = f"fields belong to a clause: {listing(clauses)}" if clauses else ""
         return fail("E022", f"`{verb}` has no field `{item.name.text}`", item.name.span, help=help)
     words = {*clauses, *(field.kind.words if field else ())}
-    near = nearest(item.value.text, words)
-    help = f"did you mean `{near}`?" if near else f"`{verb}` knows {listing(words)}" if words else ""
+    help = did_you_mean(item.value.text, words, f"`{verb}` knows {listing(words)}" if words else "")
     return fail("E021", f"`{verb}` does not know `{item.value.text}`", item.span, help=help)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.source import Source
-from recipe.base.wording import listing, nearest
+from recipe.base.wording import did_you_mean, listing
 from recipe.language.ast import Recipe, Statement
 from recipe.language.overlays import Drop, Layer, Layers, dialect_recipe, images_recipe
 from recipe.plan.resolve import ResolvedTrick
@@ -78,12 +78,10 @@ def _drop(drop: Drop, merged: Merged, vocabulary: Vocabulary, errors: list[Diagn
         return
     items = drop.statement.items
     if drop.verb not in vocabulary.verbs() - set(DIRECTIVES):
-        near = nearest(drop.verb, vocabulary.verbs() - set(DIRECTIVES))
-        help = f"did you mean `{near}`?" if near else ""
+        help = did_you_mean(drop.verb, vocabulary.verbs() - set(DIRECTIVES))
         errors.append(Diagnostic("E020", f"there is no verb `{drop.verb}`", items[0].span, help=help))
     elif drop.clause is not None and drop.clause not in vocabulary.clauses(drop.verb):
-        near = nearest(drop.clause, vocabulary.clauses(drop.verb))
-        help = f"did you mean `{near}`?" if near else ""
+        help = did_you_mean(drop.clause, vocabulary.clauses(drop.verb))
         errors.append(Diagnostic("E021", f"`{drop.verb}` does not know `{drop.clause}`", items[1].span, help=help))
     else:
         said = listing(map(words_of, merged))

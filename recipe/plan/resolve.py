@@ -11,7 +11,7 @@ import attrs
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import RecipeError, fail
 from recipe.base.source import Source, Span
-from recipe.base.wording import listing, nearest
+from recipe.base.wording import did_you_mean, listing
 from recipe.language.ast import Item, Statement, Word
 from recipe.plan.arguments import Arguments, read_values, unknown
 from recipe.plugins.fields import FieldContext, LazyValue
@@ -80,10 +80,8 @@ def opened(statement: Statement, vocabulary: Vocabulary) -> list[OpenClause]:
     """The tricks that a statement names. Raises `RecipeError` for words that are unknown or have two meanings."""
     verb, found = statement.verb, list[OpenClause]()
     if verb.text not in vocabulary.verbs():
-        near = nearest(verb.text, vocabulary.verbs())
-        help = (
-            f"did you mean `{near}`?" if near else "`recipe tricks` lists the vocabulary; --plugin adds that of a file"
-        )
+        otherwise = "`recipe tricks` lists the vocabulary; --plugin adds that of a file"
+        help = did_you_mean(verb.text, vocabulary.verbs(), otherwise)
         raise fail("E020", f"there is no verb `{verb.text}`", verb.span, help=help)
     clauses = vocabulary.clauses(verb.text)
     for item in statement.items:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from recipe.base.diagnostics import Diagnostic
-from recipe.base.wording import listing, nearest
+from recipe.base.wording import did_you_mean, listing
 from recipe.plan.merge import Merged
 from recipe.plan.resolve import ResolvedTrick, Suggestions
 from recipe.plugins.calling import call_hook
@@ -74,14 +74,14 @@ def _meant(name: str, merged: Merged, vocabulary: Vocabulary) -> Iterator[tuple[
     elif clause is None and vocabulary.clauses(verb):
         keys = [key for key, one in merged.items() if key[0] == verb or (verb == IMAGES and _opens(one.trick))]
     else:
-        near = nearest(words, map(words_of, vocabulary.keys()))
-        help = f"did you mean `{near} {word}`?" if near else 'suggestions are named as in "lr warmup epochs"'
+        otherwise = 'suggestions are named as in "lr warmup epochs"'
+        help = did_you_mean(words, map(words_of, vocabulary.keys()), otherwise, form=lambda near: f"`{near} {word}`")
         raise _Unmeant(f"there is no trick `{words}`" if words else "it names no trick", help)
     for key in keys:
         fields = {field.word: field for field in merged[key].trick.declared.fields}
         if word not in fields:
-            near = nearest(word, fields)
-            help = f"did you mean `{words} {near}`?" if near else f"it has {listing(fields)}" if fields else ""
+            otherwise = f"it has {listing(fields)}" if fields else ""
+            help = did_you_mean(word, fields, otherwise, form=lambda near: f"`{words} {near}`")
             raise _Unmeant(f"`{words_of(key)}` has no field `{word}`", help)
         yield key, fields[word]
 

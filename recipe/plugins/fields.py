@@ -195,14 +195,13 @@ class Choice(Kind):
         return value in self.words
 
     def read(self, word: Word, reading: FieldContext) -> Any:
-        from recipe.base.wording import listing, nearest
+        from recipe.base.wording import did_you_mean, listing
 
         if word.kind == "name" and word.text in self.words:
             return word.text
         if word.kind != "name":
             raise InvalidValue("E023", f"takes a word, not `{word.text}`", f"it takes {listing(self.words)}")
-        near = nearest(word.text, self.words)
-        help = f"did you mean `{near}`?" if near else f"it takes {listing(self.words)}"
+        help = did_you_mean(word.text, self.words, f"it takes {listing(self.words)}")
         raise InvalidValue("E021", f"does not know `{word.text}`", help)
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from recipe.base.errors import fail
 from recipe.base.files import write
+from recipe.base.wording import system_reason
 
 
 def save(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
@@ -48,8 +49,8 @@ def read(folder: Path) -> tuple[bytes | None, list[Path]]:
             return packed, unsound
         except Exception as error:  # whatever is wrong with it, the one before may be sound
             if isinstance(error, (OSError, MemoryError)) or "can't allocate" in str(error):  # which says nothing of it
-                reason = getattr(error, "strerror", None) or "there is too little memory"
-                raise fail("E001", f"the checkpoint `{path}` can't be read: {reason.lower()}") from error
+                reason = system_reason(error) if isinstance(error, OSError) else "there is too little memory"
+                raise fail("E001", f"the checkpoint `{path}` can't be read: {reason}") from error
             aside = path.with_name(f"{path.name}.unreadable")
             path.replace(aside)
             unsound.append(aside)

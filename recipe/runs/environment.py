@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable
-from importlib import metadata
 from typing import Any
 
 import torch
 
+from recipe.base.versions import version_of
 from recipe.devices.choice import cores
 from recipe.devices.precision import Precision
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def environment(device: torch.device, found: Precision, plugins: Iterable[str] = ()) -> dict[str, Any]:
@@ -30,7 +23,7 @@ def environment(device: torch.device, found: Precision, plugins: Iterable[str] =
         "schema_version": 1,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "packages": {name: version for name in packages if (version := _version(name))},
+        "packages": {name: version for name in packages if (version := version_of(name))},
         "device": str(device),
         "device_name": described,
         "cores": cores(),

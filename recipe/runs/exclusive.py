@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from recipe.base.errors import fail
+from recipe.base.wording import system_reason
 
 
 def user_of(folder: Path) -> str:
@@ -40,7 +41,7 @@ def hold(folder: Path) -> Iterator[None]:
         try:
             file = path.open("a+")
         except OSError as error:
-            raise fail("E111", f"`{folder}` can't be written: {(error.strerror or str(error)).lower()}") from None
+            raise fail("E111", f"`{folder}` can't be written: {system_reason(error)}") from None
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # not flock: worker processes would inherit it
         except (BlockingIOError, PermissionError):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from recipe.base import files
 from recipe.base.errors import fail
+from recipe.base.wording import system_reason
 from recipe.plan.plan import Plan
 from recipe.runs.reader import measured
 from recipe.runs.recipe_lock import changed_words, locked
@@ -65,7 +66,7 @@ def begin_folder(folder: Path, named: bool) -> Path:
                     folder = root.with_name(f"{root.name}-{number}")
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise fail("E111", f"`{folder}` can't be written: {(error.strerror or str(error)).lower()}") from None
+        raise fail("E111", f"`{folder}` can't be written: {system_reason(error)}") from None
     return folder
 
 
@@ -74,7 +75,7 @@ def clean_folder(folder: Path, epoch: float, evaluated: bool) -> None:
     try:
         (folder / "summary.json").unlink(missing_ok=True)
     except OSError as error:
-        raise fail("E111", f"`{folder}` can't be written: {(error.strerror or str(error)).lower()}") from None
+        raise fail("E111", f"`{folder}` can't be written: {system_reason(error)}") from None
     kept = []
     for line in measured(folder):
         if line["epoch"] < epoch or (line["epoch"] == epoch and (evaluated or line["kind"] != "evaluation")):

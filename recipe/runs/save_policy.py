@@ -7,6 +7,7 @@ import time
 
 import attrs
 
+from recipe.base.durations import parse_duration
 from recipe.base.errors import fail
 
 EVERY = "epoch,10m"
@@ -31,23 +32,22 @@ class SavePolicy:
 
         Raises `RecipeError` (E118).
 
-        >>> Cadence.of("epoch,15m")
-        Cadence(epochs=True, steps=None, seconds=900.0, keep=2)
+        >>> SavePolicy.of("epoch,15m")
+        SavePolicy(epochs=True, steps=None, seconds=900.0, keep=2)
         """
         if keep < 1:
             raise fail("E118", f"a training keeps one checkpoint or more, not {keep}")
         epochs, steps, seconds = False, None, None
-        for word in text.split(","):
-            found = re.fullmatch(r"([1-9]\d{0,8})(steps?|s|m|h)?", word.strip())
-            if word.strip() == "epoch":
+        for word in map(str.strip, text.split(",")):
+            if word == "epoch":
                 epochs = True
-            elif found and found[2] in ("s", "m", "h"):
-                seconds = float(int(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]])
-            elif found:
-                steps = int(found[1])
+            elif count := re.fullmatch(r"([1-9]\d{0,8})(steps?)?", word):
+                steps = int(count[1])
+            elif duration := parse_duration(word):
+                seconds = duration
             else:
                 help = "it takes `epoch`, steps such as `500`, a time such as `15m` or `1h`, or several: `epoch,15m`"
-                raise fail("E118", f"`--save-every` does not take `{word.strip()}`", help=help)
+                raise fail("E118", f"`--save-every` does not take `{word}`", help=help)
         return cls(epochs, steps, seconds, keep)
 
     def at(self, step: int, epoch_ends: bool) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from recipe.base.errors import RecipeError, fail
-from recipe.base.wording import listing, nearest
+from recipe.base.wording import did_you_mean, listing
 from recipe.plugins.entry_points import normal
 from recipe.plugins.sandbox import quiet
 from recipe.plugins.trick import Trick
@@ -63,8 +63,7 @@ def checks(
     that offers no trick, and for a name that none of its tricks has.
     """
     if unknown := [name for name in only if name not in CHECKS]:
-        near = nearest(unknown[0], CHECKS)
-        raise fail("E001", f"there is no check `{unknown[0]}`", help=f"did you mean `{near}`?" if near else "")
+        raise fail("E001", f"there is no check `{unknown[0]}`", help=did_you_mean(unknown[0], CHECKS))
     words, keys = _offered(package)
     said = {"company": company or {}, "values": values or {}, "elsewhere": elsewhere or {}}
     refused = [one for one in words.refused if normal(one.package) == normal(str(package))]
@@ -97,8 +96,7 @@ def _offered(package: str | Path) -> tuple[Vocabulary, list[Key]]:
     keys = [key for key in words.keys() if wanted in map(normal, words.packages(key))]  # noqa: SIM118
     if not keys and wanted not in {normal(refused.package) for refused in words.refused}:
         names = sorted({name for key in words.keys() for name in words.packages(key)})  # noqa: SIM118
-        near = nearest(str(package), names)
-        help = f"did you mean `{near}`?" if near else f"these do: {listing(names)}; or name a plugin's FILE.py"
+        help = did_you_mean(str(package), names, f"these do: {listing(names)}; or name a plugin's FILE.py")
         help += f"; tricks are entry points of the group `{GROUP}`"
         raise fail("E001", f"no installed package `{package}` offers tricks", help=help)
     return words, keys
@@ -137,6 +135,5 @@ def _known(tricks: Mapping[str, type[Trick]], said: Mapping[str, Mapping[str, An
     for what, told in said.items():
         for name in told:
             if name not in names:
-                near = nearest(name, names)
-                help = f"did you mean `{near}`?" if near else "it is a trick's words, or these and a field's"
+                help = did_you_mean(name, names, "it is a trick's words, or these and a field's")
                 raise fail("E001", f"{what} of `{name}`: the package has no such trick or field", help=help)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -16,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import RecipeError, fail
+from recipe.base.signals import ignore
 from recipe.base.wording import first_line
 from recipe.data.draws import Draws, order
 from recipe.data.images import Array, Boxer, Images
@@ -226,8 +226,7 @@ def load(dataset: Dataset[Loaded], steps: Iterable[int], workers: int, pin: bool
 
 def _undisturbed(worker: int) -> None:
     """Leave the signals that ask for a stop to the process that trains, which ends its workers itself."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    ignore()
 
 
 def ahead(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]:

@@ -6,15 +6,15 @@ import contextlib
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from recipe.base.errors import RecipeError, fail
 from recipe.devices.memory import may_be_out_of_memory
 from recipe.plugins.calling import call_hook
 from recipe.training.loading import share
-from recipe.training.step import compiling, sizes
-from recipe.training.tensors import restored
+from recipe.training.step import sizes
 from recipe.training.trainer import Trainer
+from recipe.training.trial import try_step
 
 CGROUP = Path("/sys/fs/cgroup")
 
@@ -83,9 +83,9 @@ def settle(trainer: Trainer) -> None:
     if not trainer.ranks.several:
         return
     if trainer.plan.training.compile_mode is None:
-        _step(trainer, 2, trainer.parallel)
+        try_step(trainer, 2, trainer.parallel)
     else:
-        _step(trainer, _at_a_time(trainer), trainer.parallel, _side(trainer))
+        try_step(trainer, _at_a_time(trainer), trainer.parallel, _side(trainer))
 
 
 def _at_a_time(trainer: Trainer) -> int:
@@ -103,35 +103,12 @@ def _side(trainer: Trainer) -> int:
     return side
 
 
-def _step(trainer: Trainer, images: int, model: nn.Module | None = None, side: int | None = None) -> None:
-    """The forward and backward computation of some images, of which nothing is left."""
-    model, classes = (model or trainer.model).train(), trainer.prepare.classes
-    side = side or trainer.images.size
-    try:
-        with restored(lambda: [*model.buffers()]):
-            _forward_and_backward(trainer, model, images, side, classes)
-    finally:
-        trainer.update.forget_gradients()
-
-
-def _forward_and_backward(trainer: Trainer, model: nn.Module, images: int, side: int, classes: int) -> None:
-    inputs = torch.zeros(images, 3, side, side, device=trainer.device)
-    if trainer.plan.training.channels_last:
-        inputs = inputs.contiguous(memory_format=torch.channels_last)
-    targets = torch.full((images, classes), 1 / classes, device=trainer.device)
-    with compiling(), trainer.precision.autocast():
-        outputs = model(inputs)
-    loss, _ = trainer.loss_of(outputs, targets, inputs)
-    with compiling():
-        loss.backward()  # type: ignore[no-untyped-call]
-
-
 def _try(trainer: Trainer, images: int, share: int) -> None:
     """What a step takes, with room for a whole batch of inputs and the optimizer's two numbers a weight."""
     size = trainer.images.size
     held = [torch.empty(share, 3, size, size, device=trainer.device)]
     held += [torch.empty_like(parameter) for parameter in trainer.model.parameters() for _ in range(2)]
-    _step(trainer, images)
+    try_step(trainer, images)
     del held
 
 
@@ -147,5 +124,5 @@ def _activations(trainer: Trainer, images: int) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        _step(trainer, images)
+        try_step(trainer, images)
     return sum(seen.values())

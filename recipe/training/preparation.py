@@ -6,6 +6,7 @@ from pathlib import Path
 
 from recipe.base.errors import fail
 from recipe.base.source import Source
+from recipe.base.wording import reason_of
 from recipe.compiler.lower import lower
 from recipe.compiler.program import Program
 from recipe.data.images import Sets, unfit
@@ -22,7 +23,7 @@ def open_sets(plan: Plan) -> Sets:
     try:
         sets: Sets = call_hook(use, "open")
     except (MemoryError, RuntimeError) as error:
-        reason = (str(error) or "there is too little memory").splitlines()[0]
+        reason = reason_of(error, "there is too little memory")
         raise fail("E070", f"`{use.word}` can't be read: {reason}", use.span) from error
     except (OSError, ValueError) as error:
         named = isinstance(error, OSError) and error.strerror

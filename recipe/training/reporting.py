@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from recipe.base.wording import duration, plural
+from recipe.base.durations import format_duration
+from recipe.base.wording import plural
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -46,7 +47,7 @@ def closing(summary: dict[str, Any]) -> str:
     speed = f" at {summary['images_per_second']:.0f} images/s" if summary["images_per_second"] else ""
     return (
         f"top-1 {summary['top1']:.2%}{top5}, loss {summary['loss']:.4f} on held-out images "
-        f"after {plural(summary['epochs'], 'epoch')}, {duration(summary['seconds'])}{speed}"
+        f"after {plural(summary['epochs'], 'epoch')}, {format_duration(summary['seconds'])}{speed}"
     )
 
 
@@ -84,7 +85,7 @@ class Plain(Quiet):
         self._say(
             f"epoch {number}/{self.total // self.per_epoch}: top-1 {result['top1']:.2%}, "
             f"held-out loss {result['loss']:.4f}, "
-            f"training loss {loss:.4f}, lr {rate:.4g}, {speed:.0f} images/s, {duration(left)} left"
+            f"training loss {loss:.4f}, lr {rate:.4g}, {speed:.0f} images/s, {format_duration(left)} left"
         )
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from recipe.base.errors import fail
+from recipe.base.wording import reason_of
 
 
 @contextlib.contextmanager
@@ -21,7 +22,7 @@ def compiling() -> Iterator[None]:
     try:
         yield
     except torch._dynamo.exc.TorchDynamoException as error:
-        reason = str(error).strip().split("\n")[0]
+        reason = reason_of(error)
         help = "`compile` needs a C++ compiler on a CPU; `drop compile` trains without it"
         raise fail("E114", f"torch.compile failed: {reason}", help=help) from error
 

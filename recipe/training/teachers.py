@@ -26,6 +26,7 @@ from recipe.plugins.uses import Use
 from recipe.plugins.vocabulary import Vocabulary
 from recipe.runs.reader import finished_run
 from recipe.training.reporting import Listener
+from recipe.training.tensors import memory_format
 
 
 def find_teachers(
@@ -126,7 +127,7 @@ def _teacher(program: Program, folder: Path, device: torch.device, ranks: Ranks)
 def teaching(program: Program, device: torch.device) -> Callable[[Tensor], Tensor]:
     """The function from inputs (N, 3, H, W) to a teacher's logits (N, K), with the weights that it has."""
     plan = program.plan
-    layout = torch.channels_last if plan.training.channels_last else torch.contiguous_format
+    layout = memory_format(plan.training)
     model = program.model.to(device=device, memory_format=layout).eval()  # type: ignore[call-overload]
     chosen = precision(plan.training.precision, device)
 

@@ -1,4 +1,4 @@
-"""The tensors of a model, found quickly where they are now, and a context that puts tensors back to what they were."""
+"""Tensors of a training: their memory format, those of a model where they are now, and putting them back."""
 
 from __future__ import annotations
 
@@ -9,6 +9,18 @@ from typing import Any
 import attrs
 import torch
 from torch import Tensor, nn
+
+from recipe.plugins.settings import Training
+
+
+def memory_format(training: Training) -> torch.memory_format:
+    """The memory format that a training keeps its model in."""
+    return torch.channels_last if training.channels_last else torch.contiguous_format
+
+
+def laid_out(inputs: Tensor, training: Training) -> Tensor:
+    """Inputs (N, 3, H, W) in the memory format of a training."""
+    return inputs.contiguous(memory_format=torch.channels_last) if training.channels_last else inputs
 
 
 @attrs.frozen(eq=False)

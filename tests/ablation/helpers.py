@@ -11,6 +11,7 @@ import attrs
 from recipe.ablation.execute import Execution, Watcher
 from recipe.ablation.launchers import Handle
 from recipe.ablation.study import Study, study
+from recipe.base import failure
 from recipe.base.source import Source
 from recipe.plan.bind import bind
 from tests.helpers import vocabulary
@@ -47,8 +48,11 @@ class Done:
 class MadeUp:
     """A launcher whose commands leave a summary at once; the last digit of a plan's digest is its result."""
 
-    said: dict[str, tuple[int, str]] = attrs.field(factory=dict)
-    """By name of a cell, status and output of those that end otherwise; a status of -1 runs until it is stopped."""
+    said: dict[str, tuple[int, str | Exception]] = attrs.field(factory=dict)
+    """By name of a cell, of those that end otherwise: the status, and what they print, or what they fail with.
+
+    A status of -1 runs until it is stopped.
+    """
     again: bool = False
     """Whether they do so each time they are run."""
     precision: str = "fp32"
@@ -63,10 +67,12 @@ class MadeUp:
         self.ran.append(name)
         self.commands.append([*command])
         self.environments.append(environment)
-        status, text = self.said.get(name, (0, ""))
+        status, ending = self.said.get(name, (0, ""))
         if not self.again:
             self.said.pop(name, None)
-        log.write_text(text)
+        log.write_text(str(ending))
+        if isinstance(ending, Exception):
+            failure.write(Path(environment[failure.VARIABLE]), ending)
         if status == 0:
             text = Path(command[command.index("run") + 1]).read_text()
             written = bind([Source("cell", text, Path.cwd())], vocabulary(), data=True)

@@ -19,6 +19,7 @@ from recipe.ablation.api import run_study
 from recipe.ablation.execute import Watcher
 from recipe.ablation.resources import Workers
 from recipe.ablation.study import study
+from recipe.base import signals
 from recipe.base.errors import RecipeError, fail
 from recipe.base.signals import Interrupted
 from recipe.plugins.vocabulary import Vocabulary
@@ -112,7 +113,7 @@ def test_a_cell_that_diverged_is_told_and_not_run_again(tmp_path: Path) -> None:
 def test_a_cell_that_fails_is_told_at_the_end_and_stops_its_own_row_alone(tmp_path: Path) -> None:
     study = made(tmp_path / "x")
     failing = study.tasks[2].name
-    launcher = MadeUp({failing: (2, "training\nerror[E115]: `cpu` has too little memory\n  = help: x\n")})
+    launcher = MadeUp({failing: (2, fail("E115", "`cpu` has too little memory", help="x"))})
     with pytest.raises(RecipeError, match=r"E126.*`\+ tweak D`, seed 0, failed: `cpu` has too little memory"):
         execute(study, launcher)
     later = study.cells[2][1].name
@@ -163,7 +164,7 @@ def test_a_cell_that_ends_without_a_result_is_a_failure(tmp_path: Path) -> None:
 def test_a_folder_that_another_process_writes_to_is_waited_for(tmp_path: Path) -> None:
     study = made(tmp_path / "x", seeds=1)
     name = study.tasks[0].name
-    launcher = MadeUp({name: (2, "error[E116]: another run writes to it")})
+    launcher = MadeUp({name: (2, fail("E116", "another run writes to it"))})
     execute(study, launcher)
     assert launcher.ran.count(name) == 2
     assert len(study.table().lines[0].found) == 1
@@ -200,22 +201,21 @@ def test_a_second_signal_ends_it_at_once_and_gives_the_terminal_back(
         def stop(self) -> None:
             ended.append("stopped")
 
-    monkeypatch.setattr(execution.os, "_exit", ended.append)
+    monkeypatch.setattr(signals.os, "_exit", ended.append)
     study = made(tmp_path / "x")
     one = execution.Execution(study.home, MadeUp(), 1, (None,), None, (), Display())
-    one._note(signal.SIGINT, None)
-    one._note(signal.SIGINT, None)
+    one.interrupt(signal.SIGINT)
+    one.interrupt(signal.SIGINT)
     assert ended == [], "so soon it is the same one"
-    one.since -= 2
-    one._note(signal.SIGTERM, None)
+    one.interrupt.since -= 2
+    one.interrupt(signal.SIGTERM)
     assert ended == ["stopped", 143]
 
 
 def test_an_internal_error_of_a_cell_is_told(tmp_path: Path) -> None:
     study = made(tmp_path / "x", seeds=1)
-    said = "training\ninternal error: ValueError: odd\n  RECIPE_DEBUG=1 shows where it comes from\n"
     with pytest.raises(RecipeError, match=r"E126.*failed: ValueError: odd"):
-        execute(study, MadeUp({study.tasks[0].name: (70, said)}))
+        execute(study, MadeUp({study.tasks[0].name: (70, ValueError("odd"))}))
 
 
 def test_a_run_that_somebody_stopped_goes_on(tmp_path: Path) -> None:
@@ -273,7 +273,7 @@ def test_jobs_share_the_cores_and_take_devices_in_turn(tmp_path: Path) -> None:
     one.run(study.tasks)
     assert most[0] == 2
     assert [command[command.index("--device") + 1] for command in launcher.commands[:2]] == ["cuda:0", "cuda:1"]
-    assert launcher.environments[0] == {"OMP_NUM_THREADS": "4"}
+    assert launcher.environments[0]["OMP_NUM_THREADS"] == "4"
     assert launcher.commands[0][-2:] == ["--plugin", "/a/plugin.py"]
 
 

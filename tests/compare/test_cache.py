@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -93,7 +94,7 @@ def test_what_computes_is_a_part_of_the_key(what: str, tmp_path: Path, monkeypat
     plan = bind("base resnet18")
     before = cache.key(plan)
     if what == "version":
-        monkeypatch.setattr(cache.metadata, "version", lambda name: "another")
+        monkeypatch.setattr(cache, "version_of", lambda name: "another")
     elif what == "python":
         monkeypatch.setattr(cache.platform, "python_version", lambda: "another")
     else:
@@ -116,6 +117,15 @@ def test_a_damaged_file_is_worked_out_anew(content: str, kept: Path) -> None:
     first = cache.cached_summary(plan)
     (file,) = kept.glob("facts/*.json")
     file.write_text(content)
+    assert cache.cached_summary(plan) == first
+
+
+@pytest.mark.parametrize("damage", [{"size": "224"}, {"classes": None}, {"nodes": [{}]}, {"another": 1}])
+def test_a_file_of_other_values_is_worked_out_anew(damage: dict[str, object], kept: Path) -> None:
+    plan = bind("base resnet18")
+    first = cache.cached_summary(plan)
+    (file,) = kept.glob("facts/*.json")
+    file.write_text(json.dumps(json.loads(file.read_text()) | damage))
     assert cache.cached_summary(plan) == first
 
 

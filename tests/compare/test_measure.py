@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from recipe.base.errors import RecipeError
+from recipe.compare.measure import _Worker
 from tests.helpers import command
 
 TINY = "base resnet18; data fake size=32 classes=10 images=16; batch 4"
@@ -43,3 +45,12 @@ def test_a_device_that_is_not_there() -> None:
     done = command("diff", TINY, "+", "seed 1", "--measure", "--device=cuda:7")
     assert done.status == 2
     assert "error[E110]" in done.stderr
+
+
+def test_why_a_side_can_not_be_trained_is_told() -> None:
+    worker = _Worker({"recipe": "base resnet18; batch 4", "batch": 4, "device": "cuda:7", "plugins": ()})
+    try:
+        with pytest.raises(RecipeError, match=r"E110.* can't be measured here: there is no device `cuda:7` here"):
+            worker.call_hook()
+    finally:
+        worker.stop()

@@ -194,7 +194,7 @@ def test_the_clock_saves_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert len(list((run.folder / "checkpoints").iterdir())) == 6
 
 
-@pytest.mark.parametrize("text", ["never", "", "0", "-1", "1.5h", "epoch,", "5d"])
+@pytest.mark.parametrize("text", ["never", "", "0", "-1", "0m", "1.5", "epoch,", "5d"])
 def test_a_cadence_that_is_none_is_told(text: str) -> None:
     with pytest.raises(RecipeError, match="E118"):
         SavePolicy.of(text)

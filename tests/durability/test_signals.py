@@ -43,7 +43,7 @@ with Signals() as signals, signals.deferred():
     time.sleep({pause})
     os.kill(os.getpid(), signal.SIGTERM)
     print("went on", flush=True)
-    signals._received = 0
+    signals._first.received = 0
 """
 
 

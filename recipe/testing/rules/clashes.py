@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from recipe.base.errors import RecipeError
-from recipe.base.wording import nearest
+from recipe.base.wording import did_you_mean
 from recipe.plugins.fields import FilePath
 from recipe.plugins.slots import EXCLUSIVE
 from recipe.plugins.trick import HOOKS
@@ -27,8 +27,7 @@ def clashes(subject: TrickUnderTest) -> None:
     for relation in ("after", "needs", "excludes"):
         for word in getattr(declared, relation):
             if word not in known or word == subject.word:
-                near = nearest(word, known - {subject.word})
-                help = f"; did you mean `{near}`?" if near else ""
+                help = did_you_mean(word, known - {subject.word}, before="; ")
                 raise Unmet(f"`{subject.word}` declares {relation}=`{word}`, which is no other trick{help}")
     for other in sorted({*declared.excludes, *_rivals(subject, known)}):
         _clash(subject, other)

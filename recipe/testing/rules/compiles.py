@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from recipe.base.wording import reason_of
 from recipe.testing.findings import Skipped, Unmet
 from recipe.testing.trick_under_test import TrickUnderTest
 
@@ -28,7 +29,7 @@ def compiles(subject: TrickUnderTest) -> None:
             torch._dynamo.reset()
             found = _outputs(torch.compile(copy.deepcopy(model), fullgraph=True, backend="eager"), images)
         except torch._dynamo.exc.TorchDynamoException as error:
-            reason = str(error).strip().split("\n")[0]
+            reason = reason_of(error)
             mode = "training" if training else "evaluation"
             raise Unmet(f"torch.compile does not take the network whole in {mode}: {reason}") from error
         finally:

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._pytree import tree_leaves
 
+from recipe.base.wording import reason_of
 from recipe.plugins.loss_context import LossContext
 from recipe.plugins.trick import Trick
 from recipe.testing import inputs
@@ -48,7 +49,7 @@ def _taken(trick: Trick, hook: str) -> bool:
     except (RuntimeError, NotImplementedError) as error:  # those of values that are asked for are among them
         if not mixed(str(error)):
             return False
-        reason = str(error).strip().split("\n")[0].rstrip("!.")
+        reason = reason_of(error).rstrip("!.")
         raise Unmet(f"`{hook}` of `{word}` fails on a GPU: {reason}; {_HELP}") from None
     if any(isinstance(one, Tensor) and one.device.type != "cuda" for one in tree_leaves(found)):
         raise Unmet(f"`{hook}` of `{word}` gives a tensor on the CPU for a batch on a GPU; {_HELP}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 
+from recipe.base.wording import summary_line
 from recipe.explain.tricks import page
 from recipe.plugins.trick import Trick
 from recipe.testing.findings import Unmet
@@ -13,7 +14,7 @@ from recipe.testing.trick_under_test import TrickUnderTest
 
 def docstring(subject: TrickUnderTest) -> None:
     """The class says in a sentence what it does, the module begins with the syntax, and the trick's page shows both."""
-    first = inspect.cleandoc(subject.trick.__doc__ or "").split("\n")[0]
+    first = summary_line(subject.trick)
     if not (first[:1].isupper() and first.endswith((".", "!", "?")) and " " in first):
         name = subject.trick.__name__
         raise Unmet(f"the docstring of `{name}` begins with “{first}”; let its first line be one whole sentence")

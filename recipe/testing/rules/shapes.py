@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from recipe.base.wording import reason_of
 from recipe.compiler.program import Program
 from recipe.plugins.calling import call_hook
 from recipe.plugins.loss_context import LossContext
@@ -68,7 +69,7 @@ def _run(program: Program, side: int, training: bool) -> tuple[tuple[int, ...], 
         with torch.no_grad():
             found = program.model.train(training)(inputs.images(4, side))
     except (RuntimeError, ValueError, AssertionError, TypeError) as error:
-        return str(error).strip().split("\n")[0]
+        return reason_of(error)
     return tuple(tuple(one.shape) for one in (found if isinstance(found, tuple) else (found,)))
 
 

@@ -1,0 +1,56 @@
+"""What a failed command leaves as data for the process that started it, which names a file for it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from recipe.base import files
+from recipe.base.errors import RecipeError
+from recipe.base.rendering import SCHEMA_VERSION, as_data
+from recipe.base.wording import first_line
+
+VARIABLE = "RECIPE_FAILURE"
+"""The environment variable that holds the path of the file."""
+
+
+@attrs.frozen
+class Failure:
+    """Why a command failed: the codes of its errors, and the message of the last one."""
+
+    codes: tuple[str, ...]
+    message: str
+
+
+def leave(error: Exception) -> None:
+    """Write what this command failed with to the file that `VARIABLE` names, if it names one."""
+    if path := os.environ.get(VARIABLE):
+        with contextlib.suppress(RecipeError):  # as on a full disk, of which the exit status still tells
+            write(Path(path), error)
+
+
+def write(path: Path, error: Exception) -> None:
+    """Write an error as JSON: its diagnostics where it has them, else as an internal error."""
+    diagnostics = error.diagnostics if isinstance(error, RecipeError) else ()
+    data = {
+        "schema_version": SCHEMA_VERSION,
+        "diagnostics": [as_data(diagnostic) for diagnostic in diagnostics],
+        "internal_error": None if isinstance(error, RecipeError) else first_line(error),
+    }
+    files.write_json(path, data)
+
+
+def left_in(path: Path) -> Failure | None:
+    """What a command left in a file, or None where it left nothing that can be read."""
+    try:
+        data: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        errors = [one for one in data["diagnostics"] if one["severity"] == "error"]
+        messages = [*(str(one["message"]) for one in errors), *filter(None, [data["internal_error"]])]
+        return Failure(tuple(str(one["code"]) for one in errors), messages[-1])
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        return None
