@@ -1,0 +1,58 @@
+"""What the Python API takes for a recipe, resolved to one plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from recipe.base.source import Source
+from recipe.language.overlays import module_source
+from recipe.plan.inputs import resolve
+from tests.helpers import bind, vocabulary, vocabulary_with
+from tests.strategies import all_tricks
+
+TEXT = "base resnet18; tweak D"
+
+
+def test_text_a_path_a_source_and_a_runs_folder_are_one_recipe(tmp_path: Path) -> None:
+    file, lock = tmp_path / "mine.recipe", tmp_path / "run" / "recipe.lock"
+    lock.parent.mkdir()
+    file.write_text(TEXT)
+    lock.write_text(TEXT)
+    for given in (TEXT, file, str(file), Source("<text>", TEXT, tmp_path), lock.parent, str(lock.parent), bind(TEXT)):
+        assert resolve(given) == bind(TEXT)
+        assert resolve(given, "drop tweak D", "epochs 3") == bind("base resnet18; epochs 3")
+        assert resolve(given, data=True) == bind(TEXT, data=True)
+
+
+def test_a_plan_is_taken_as_it_is_where_nothing_changes() -> None:
+    bare, plan = bind(TEXT), bind(TEXT, data=True)
+    assert resolve(bare) is bare
+    assert resolve(plan) is resolve(plan, data=True) is plan
+    assert resolve(plan, "seed 1").images is not None, "images that were implied stay"
+
+
+def test_a_plan_keeps_its_vocabulary_where_none_is_given() -> None:
+    words = vocabulary_with()
+    plan = bind(TEXT, words=words)
+    assert resolve(plan, "seed 1").vocabulary is words
+    assert resolve(plan, "seed 1", vocabulary=vocabulary()).vocabulary is vocabulary()
+
+
+def test_a_source_may_be_laid_below() -> None:
+    plan = resolve("tweak D", below=module_source())
+    assert plan.model == "module"
+    assert str(plan.base.origin) == "<module>:1:1"
+
+
+def test_anything_else_is_refused() -> None:
+    with pytest.raises(TypeError, match="a recipe is its text, a path or a Plan, not a int"):
+        resolve(3)  # type: ignore[arg-type]
+
+
+def test_a_plan_tells_which_trick_makes_a_setting() -> None:
+    plan = bind("base resnet18; batch 64 micro 8; lr 1 per 256")
+    settings = ("epochs", "seed", "batch", "micro", "precision", "rate")
+    assert [plan.maker(name) for name in settings] == ["epochs", "seed", "batch", "batch micro", "precision", "lr"]
+    assert {found.declared.word for found in all_tricks()} >= {*map(plan.maker, settings)}
