@@ -71,9 +71,9 @@ class Staged(Trainer):
 class StagedUpdate(Update):
     enter: Enter = attrs.field(kw_only=True)
 
-    def steps_aside(self) -> list[Tensor] | None:
+    def perturbations(self) -> list[Tensor] | None:
         with self.enter("perturb"):
-            return super().steps_aside()
+            return super().perturbations()
 
     def _adjust(self, step: int, loss: Tensor, progress: Progress) -> None:
         with self.enter("adjust"):

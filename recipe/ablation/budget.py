@@ -163,7 +163,7 @@ def run_seconds(plan: Plan, device: str | None) -> tuple[float, float]:
                 taken[place] = seconds
     training = statistics.fmean(taken.values()) * trainer.steps_per_epoch
     held_out, shares = trainer.held_out(), list[float]()
-    trainer.evaluated.eval()
+    trainer.eval_model.eval()
     for place in range(min(3, len(held_out))):
         began = time.perf_counter()
         part = held_out[place]

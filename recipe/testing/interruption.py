@@ -75,7 +75,7 @@ def digest_of(folder: Path) -> str:
     """A digest of every bit of a finished run: its last checkpoint, its weights, and its metrics but for speed."""
     found = hashlib.sha256((folder / "model.safetensors").read_bytes())
     state = torch.load(sorted((folder / "checkpoints").glob("step-*.pt"))[-1], weights_only=True)
-    del state["evaluated"]  # a run that was cut in its last evaluation makes up for it without another checkpoint
+    del state["epoch_evaluated"]  # a run that was cut in its last evaluation makes up for it without another checkpoint
     found.update(repr(sorted(_leaves("", state))).encode())
     for line in (folder / "metrics.jsonl").read_text().splitlines():
         values = {name: value for name, value in json.loads(line).items() if name != "images_per_second"}

@@ -19,10 +19,11 @@ from recipe.base.signals import Interrupted, Signals
 from recipe.base.source import Source
 from recipe.base.wording import first_line
 from recipe.compiler.program import Program
+from recipe.data.images import Sets
 from recipe.devices.choice import pick, repeatable
 from recipe.devices.distributed import Ranks, is_peer_failure, peer_failure
 from recipe.devices.memory import is_out_of_memory, may_be_out_of_memory
-from recipe.devices.precision import precision
+from recipe.devices.precision import Precision, precision
 from recipe.plan.plan import Plan
 from recipe.plugins.loss_context import Teach
 from recipe.plugins.vocabulary import Vocabulary
@@ -54,6 +55,61 @@ class Run:
         return measured(self.folder)
 
 
+@attrs.frozen(eq=False)
+class Request:
+    """What is asked of a run; see `run`."""
+
+    plan: Plan
+    compiled: Program | None = None
+    out: str | Path | None = None
+    device: str | None = None
+    strict: bool = False
+    resume: bool = False
+    allow_changed: bool = False
+    policy: SavePolicy = attrs.field(factory=SavePolicy)
+    listener: Listener = attrs.field(factory=Quiet)
+    vocabulary: Vocabulary = attrs.field(factory=Vocabulary.installed)
+    name: str = "run"
+
+
+@attrs.frozen(eq=False)
+class Place:
+    """Where a training runs: its device, its precision, its processes and its folder."""
+
+    device: torch.device
+    precision: Precision
+    ranks: Ranks
+    folder: Path
+    resumes: bool
+    """Whether the folder holds something to resume."""
+
+
+@attrs.frozen(eq=False)
+class Prepared:
+    """What is trained: the images, the program that fits them, and the programs of its teachers by their paths."""
+
+    sets: Sets
+    program: Program
+    teachers: list[tuple[Path, Program]]
+
+
+@attrs.frozen
+class Fresh:
+    """The training starts at its first step."""
+
+
+@attrs.frozen
+class Resume:
+    """The training continues from the folder's last checkpoint."""
+
+
+@attrs.frozen
+class Done:
+    """The folder's summary and weights are those of this very plan, so nothing is left to train if they can be read."""
+
+    summary: dict[str, Any]
+
+
 def run(
     recipe: str | Path | Source | Plan | Program,
     *statements: str,
@@ -76,85 +132,152 @@ def run(
     ``keep`` are kept. Under torchrun all processes train together. Raises `RecipeError` for what can't be trained,
     `Diverged` where loss or gradients are no longer finite, and `Interrupted` after SIGINT or SIGTERM.
     """
-    listener, vocabulary = listener or Quiet(), vocabulary or Vocabulary.installed()
+    vocabulary = vocabulary or Vocabulary.installed()
     plan = plan_of(recipe, statements, vocabulary)
-    vocabulary = plan.vocabulary or vocabulary
-    cadence = SavePolicy.of(save_every, keep)
-    chosen_device = pick(device)
-    ranks = Ranks.join(chosen_device)
-    listener = listener if ranks.is_main else Quiet()
-    chosen = precision(plan.training.precision, chosen_device, strict)
-    with contextlib.ExitStack() as held, Signals(tell=listener.note) as signals, told_plainly(chosen_device):
-        folder = ranks.broadcast(lambda: choose_folder(out, name, plan, resume, allow_changed))
-        signals.folder = folder
-        goes_on = resume and ranks.broadcast(folder.exists)
-        if goes_on:
-            ranks.broadcast(lambda: held.enter_context(hold(folder)))
-        sets, program = ranks.run_on_all(lambda: prepare(plan, recipe if isinstance(recipe, Program) else None))
+    request = Request(
+        plan=plan,
+        compiled=recipe if isinstance(recipe, Program) else None,
+        out=out,
+        device=device,
+        strict=strict,
+        resume=resume,
+        allow_changed=allow_changed,
+        policy=SavePolicy.of(save_every, keep),
+        listener=listener or Quiet(),
+        vocabulary=plan.vocabulary or vocabulary,
+        name=name,
+    )
+    return _carry_out(request)
 
-        def train_teacher(teacher: Plan, home: Path) -> None:
-            try:
-                run(
-                    teacher,
-                    out=home,
-                    device=device,
-                    strict=strict,
-                    resume=True,
-                    save_every=save_every,
-                    keep=keep,
-                    listener=listener,
-                    vocabulary=vocabulary,
-                )
-            except Interrupted as stopped:  # one goes on with the student, which goes on with its teacher
-                raise Interrupted(stopped.number, folder, 0) from None
 
-        def teach() -> Teach:
-            return find_teachers(
-                plan, program.classes, folder.parent, chosen_device, vocabulary, train_teacher, listener, ranks
-            )
+def _carry_out(request: Request) -> Run:
+    """Prepare, decide what is left to do, and do that."""
+    device, ranks, chosen = _device_of(request, join=True)
+    listener = request.listener if ranks.is_main else Quiet()
+    request = attrs.evolve(request, listener=listener)
+    with contextlib.ExitStack() as held, Signals(tell=listener.note) as signals, told_plainly(device):
+        place = _place_of(request, device, ranks, chosen)
+        signals.folder = place.folder
+        if place.resumes:
+            ranks.broadcast(lambda: held.enter_context(hold(place.folder)))
+        prepared = _prepared(request, ranks)
+        decision = _decide(request, place)
+        teach = {} if isinstance(decision, Done) else _teach(request, place, prepared)
+        trainer = Trainer.make(prepared.program, prepared.sets, device, chosen, teach, ranks)
+        loop = Loop(trainer, prepared.program, place.folder, listener, signals, request.policy)
+        if isinstance(decision, Done):
+            if _take_up_finished(loop, request):
+                listener.note(f"{place.folder} has finished already: there is nothing to do")
+                return Run(place.folder, decision.summary, trainer.eval_model.eval())
+            trainer.loss_of = objective(request.plan, _teach(request, place, prepared))
+        elif isinstance(decision, Resume):
+            loop.restore(request.allow_changed)
+        if loop.recipe_changed:
+            loop.save()
+        return _train(request, place, loop, held)
 
-        done = ranks.broadcast(lambda: summary_of(folder)) if goes_on else {}
-        whole = done.get("digest") == plan.digest and ranks.broadcast((folder / "model.safetensors").is_file)
-        trainer = Trainer.make(program, sets, chosen_device, chosen, {} if whole else teach(), ranks)
-        loop = Loop(trainer, program, folder, listener, signals, cadence)
-        if whole and program.module is None and _take_weights(trainer, folder):
-            listener.note(f"{folder} has finished already: there is nothing to do")
-            return Run(folder, done, trainer.evaluated.eval())
-        if goes_on:
-            changed = loop.restore(allow_changed)
-            if trainer.step == trainer.total_steps and whole:
-                listener.note(f"{folder} has finished already: there is nothing to do")
-                return Run(folder, done, trainer.evaluated.eval())
-            if whole:  # by its summary alone: its last checkpoint is lost
-                trainer.loss_of = objective(plan, teach())
-            if changed:
-                loop.save()
 
-        def begin() -> Path:
-            begun = begin_folder(folder, named=out is not None or goes_on)
-            if not goes_on:
-                held.enter_context(hold(begun))
-                if (begun / "recipe.lock").exists():
-                    raise fail("E116", f"another run began in `{begun}` just now", help="try again")
-            files.write_text(begun / "recipe.lock", lock_text(plan))
-            files.write_json(
-                begun / "environment.json",
-                environment(chosen_device, chosen, sorted({use.declared.package for use in plan.uses})),
-            )
-            clean_folder(begun, trainer.progress().epoch, loop.evaluated)
-            return begun
+def _device_of(request: Request, join: bool) -> tuple[torch.device, Ranks, Precision]:
+    """The device, the processes that train together on such devices, and the precision to compute in."""
+    device = pick(request.device)
+    ranks = Ranks.join(device) if join else Ranks()
+    return device, ranks, precision(request.plan.training.precision, device, request.strict)
 
-        folder = loop.folder = ranks.broadcast(begin)
-        signals.folder = folder
-        for note in (*(f"warning: {warning.message}" for warning in plan.warnings), chosen.note):
-            if note:
-                listener.note(note)
+
+def _place_of(request: Request, device: torch.device, ranks: Ranks, chosen: Precision) -> Place:
+    """Where a training runs; nothing is written."""
+    folder = ranks.broadcast(
+        lambda: choose_folder(request.out, request.name, request.plan, request.resume, request.allow_changed)
+    )
+    resumes = request.resume and ranks.broadcast(folder.exists)
+    return Place(device, chosen, ranks, folder, resumes)
+
+
+def _prepared(request: Request, ranks: Ranks) -> Prepared:
+    """Open the images and compile the program and its teachers."""
+
+    def compiled() -> Prepared:
+        sets, program = prepare(request.plan, request.compiled)
+        return Prepared(sets, program, teachers_of(request.plan, program.classes, request.vocabulary))
+
+    return ranks.run_on_all(compiled)
+
+
+def _decide(request: Request, place: Place) -> Fresh | Resume | Done:
+    """What is left to do in a folder, by what it holds."""
+    if not place.resumes:
+        return Fresh()
+    summary = place.ranks.broadcast(lambda: summary_of(place.folder))
+    finished = summary.get("digest") == request.plan.digest
+    if finished and place.ranks.broadcast((place.folder / "model.safetensors").is_file):
+        return Done(summary)
+    return Resume()
+
+
+def _teach(request: Request, place: Place, prepared: Prepared) -> Teach:
+    """The functions of the teachers; one that has no finished run is trained first, as the student is."""
+
+    def train(teacher: Plan, folder: Path) -> None:
         try:
-            with repeatable(chosen_device):
-                summary = loop.run()
-        finally:
-            listener.stop()
-    return Run(folder, summary, trainer.evaluated.eval())
+            _carry_out(_of_teacher(request, teacher, folder))
+        except Interrupted as stopped:  # resuming the student resumes its teacher
+            raise Interrupted(stopped.number, place.folder, 0) from None
+
+    return find_teachers(
+        request.plan, prepared.teachers, place.folder.parent, place.device, train, request.listener, place.ranks
+    )
+
+
+def _of_teacher(request: Request, teacher: Plan, folder: Path) -> Request:
+    """The request for a teacher's training, which resumes where one was begun."""
+    return attrs.evolve(
+        request,
+        plan=plan_of(teacher, (), request.vocabulary),
+        compiled=None,
+        out=folder,
+        resume=True,
+        allow_changed=False,
+        vocabulary=teacher.vocabulary or request.vocabulary,
+        name="run",
+    )
+
+
+def _take_up_finished(loop: Loop, request: Request) -> bool:
+    """Take up a training that has finished by its summary; whether its weights can be read, so that nothing is left."""
+    if loop.program.module is None and _take_weights(loop.trainer, loop.folder):
+        return True
+    loop.restore(request.allow_changed)
+    return loop.trainer.step == loop.trainer.total_steps
+
+
+def _train(request: Request, place: Place, loop: Loop, held: contextlib.ExitStack) -> Run:
+    """Write what a folder holds from the start, and train to the end."""
+    listener, ranks = request.listener, place.ranks
+    folder = loop.folder = ranks.broadcast(lambda: _begin(request, place, loop, held))
+    loop.signals.folder = folder
+    for note in (*(f"warning: {warning.message}" for warning in request.plan.warnings), place.precision.note):
+        if note:
+            listener.note(note)
+    try:
+        with repeatable(place.device):
+            summary = loop.run()
+    finally:
+        listener.stop()
+    return Run(folder, summary, loop.trainer.eval_model.eval())
+
+
+def _begin(request: Request, place: Place, loop: Loop, held: contextlib.ExitStack) -> Path:
+    """Make a run's folder if it is not there, hold it, and write what is known before the first step."""
+    begun = begin_folder(place.folder, named=request.out is not None or place.resumes)
+    if not place.resumes:
+        held.enter_context(hold(begun))
+        if (begun / "recipe.lock").exists():
+            raise fail("E116", f"another run began in `{begun}` just now", help="try again")
+    packages = sorted({use.declared.package for use in request.plan.uses})
+    files.write_text(begun / "recipe.lock", lock_text(request.plan))
+    files.write_json(begun / "environment.json", environment(place.device, place.precision, packages))
+    clean_folder(begun, loop.trainer.progress().epoch, loop.epoch_evaluated)
+    return begun
 
 
 def _take_weights(trainer: Trainer, folder: Path) -> bool:
@@ -162,7 +285,7 @@ def _take_weights(trainer: Trainer, folder: Path) -> bool:
     if (folder / "checkpoints").exists():
         return False
     try:
-        trainer.evaluated.load_state_dict(load_file(folder / "model.safetensors"))
+        trainer.eval_model.load_state_dict(load_file(folder / "model.safetensors"))
     except (OSError, RuntimeError, SafetensorError):  # it is trained again
         return False
     return True
@@ -199,14 +322,25 @@ def dry(
     processes: int = 1,
 ) -> None:
     """Do all that comes before a training and can fail: device, folder, data, compilation, teachers; then say so."""
-    chosen_device = pick(device)
-    chosen = precision(plan.training.precision, chosen_device, strict)
-    choose_folder(out, name, plan, resume, allow_changed)
-    sets, program = prepare(plan)
-    teachers_of(plan, program.classes, vocabulary)
+    request = Request(
+        plan=plan,
+        out=out,
+        device=device,
+        strict=strict,
+        resume=resume,
+        allow_changed=allow_changed,
+        listener=listener,
+        vocabulary=vocabulary,
+        name=name,
+    )
+    chosen_device, ranks, chosen = _device_of(request, join=False)
+    with told_plainly(chosen_device):
+        _place_of(request, chosen_device, ranks, chosen)
+        prepared = _prepared(request, ranks)
+    sets = prepared.sets
     steps = plan.training.steps(len(sets.train.labels))
     warnings = [f"warning: {warning.message}" for warning in plan.warnings]
-    for line in (*heading(program), *warnings, chosen.note):
+    for line in (*heading(prepared.program), *warnings, chosen.note):
         if line:
             listener.note(line)
     listener.note(

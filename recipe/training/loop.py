@@ -15,7 +15,7 @@ import torch
 
 from recipe.base import files
 from recipe.base.diagnostics import Diagnostic
-from recipe.base.errors import Diverged, fail
+from recipe.base.errors import Diverged, RecipeError, fail
 from recipe.base.signals import Interrupted, Signals
 from recipe.compiler.program import Program
 from recipe.devices.memory import peak_memory
@@ -40,8 +40,10 @@ class Loop:
     listener: Listener
     signals: Signals
     cadence: SavePolicy
-    evaluated: bool = True
+    epoch_evaluated: bool = True
     """Whether the epoch that ended with the last step has been evaluated."""
+    recipe_changed: bool = False
+    """Whether this training was begun with another recipe."""
     meter: Meter = attrs.field(init=False)
     skipped: dict[tuple[str, int], str] = attrs.field(factory=dict)
     """Why images could not be decoded, by `training` or `evaluation` and their number there."""
@@ -60,7 +62,7 @@ class Loop:
             self._choose_micro()
             settle(trainer)
             self.listener.start(self.program, self.folder, trainer.step, trainer.total_steps, trainer.steps_per_epoch)
-            if not self.evaluated:  # a signal came before that
+            if not self.epoch_evaluated:  # a signal came before that
                 result = self._evaluate()
             trainer.model.train()
             since = time.monotonic()
@@ -74,7 +76,7 @@ class Loop:
                     trained_for += self._log(rate, since)
                     since = time.monotonic()
                 if ends:
-                    self.evaluated = False
+                    self.epoch_evaluated = False
                     result = self._evaluate()
                     since = time.monotonic()
                 number, late = ranks.poll(self.signals.received, self.cadence.late(self.saved))
@@ -131,18 +133,19 @@ class Loop:
     def _evaluate(self) -> dict[str, float]:
         """Evaluate and record it; a signal that comes meanwhile stops that, and saves."""
         trainer = self.trainer
-        result = trainer.evaluate(lambda: bool(self.signals.received))
-        if result is None:
+        evaluation = trainer.evaluate(lambda: bool(self.signals.received))
+        if evaluation is None:
             self.save()
             raise self._interrupted(max(trainer.ranks.gather(self.signals.received)))
+        result = evaluation.result
         loss = torch.tensor(result["loss"])
         if not loss.isfinite():  # the last update broke the weights: they are not kept
             raise self._diverged(f"the training diverged at step {trainer.step}: the held-out loss is {float(loss)}")
-        self._tell_skipped("evaluation", trainer.unread)
-        if not self.evaluated:  # else a run that was killed at its very end, which has told of it
+        self._tell_skipped("evaluation", evaluation.skipped)
+        if not self.epoch_evaluated:  # else a run that was killed at its very end, which has told of it
             self._record("evaluation", **result)
             self.listener.epoch(trainer.step // trainer.steps_per_epoch, result)
-        self.evaluated = True
+        self.epoch_evaluated = True
         return result
 
     def _interrupted(self, number: int) -> Interrupted:
@@ -160,11 +163,11 @@ class Loop:
         """Tell of images that could not be decoded, each once."""
         if not self.trainer.skips:
             return
-        for found in self.trainer.ranks.gather(batch.skipped):
-            self._tell_skipped("training", found)
+        for skipped in self.trainer.ranks.gather(batch.skipped):
+            self._tell_skipped("training", skipped)
 
-    def _tell_skipped(self, part: str, found: Iterable[tuple[int, str]]) -> None:
-        for index, why in found:
+    def _tell_skipped(self, part: str, skipped: Iterable[tuple[int, str]]) -> None:
+        for index, why in skipped:
             if (part, index) not in self.skipped:
                 self.skipped[part, index] = why
                 self.listener.note(f"skipped: {why}")
@@ -181,23 +184,20 @@ class Loop:
         if ranks.is_main:
             if self._metrics is not None:
                 os.fsync(self._metrics.fileno())  # the lines of the steps that it saves
-            told = {
-                "meters": meters,
-                "evaluated": self.evaluated,
-                "skipped": [[part, index, why] for (part, index), why in self.skipped.items()],
-                "notes": self.notes,
-            }
-            state = {**trainer.state(), **told}
-            checkpoint.save(self.folder / "checkpoints", trainer.step, state, self.cadence.keep)
+            state = attrs.evolve(
+                trainer.state(),
+                meters=meters,
+                epoch_evaluated=self.epoch_evaluated,
+                skipped=[[part, index, why] for (part, index), why in self.skipped.items()],
+                notes=self.notes,
+            )
+            checkpoint.save(self.folder / "checkpoints", state, self.cadence.keep)
         ranks.barrier()
         self.saved = time.monotonic()
         return self.saved - began
 
-    def restore(self, allow_changed: bool) -> bool:
-        """Take up a training where its last sound checkpoint left it, or begin where there is none.
-
-        Gives whether its recipe was another.
-        """
+    def restore(self, allow_changed: bool) -> None:
+        """Take up a training where its last sound checkpoint left it, or begin where there is none."""
         trainer, ranks = self.trainer, self.trainer.ranks
         packed, unsound = ranks.broadcast(lambda: checkpoint.read(self.folder / "checkpoints"))
         for path in unsound:
@@ -206,31 +206,33 @@ class Loop:
             if self.folder.exists():
                 why = "none of its checkpoints can be read" if unsound else "it has no checkpoint"
                 self.listener.note(f"{self.folder} begins anew: {why}")
-            return False
+            return
         state = checkpoint.unpack(packed, trainer.device)
-        changed: bool = state["digest"] != trainer.identity
+        changed = state.digest != trainer.identity
+        edited = self._edited(state.plugins, allow_changed or changed)
+        if changed and not allow_changed:
+            raise self._refused()
         try:
-            edited = self._edited(state["plugins"], allow_changed or changed)
-            if changed and not allow_changed:
-                raise ValueError("another digest")
-            told = [*edited, *trainer.restore(state, changed)]
+            notes = [*edited, *trainer.restore(state, changed)]
         except (RuntimeError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
             lines = [line.strip() for line in str(error).splitlines()]
-            reason = "" if "another digest" in str(error) else f": {' '.join(lines[:2])}"
-            help = "name another --out"
-            raise fail("E113", f"`{self.folder}` holds a run of another recipe or model{reason}", help=help) from error
-        self.evaluated = state["evaluated"] or changed
-        self.skipped = {(part, index): why for part, index, why in state["skipped"]}
-        self.notes = [*state["notes"]]
+            raise self._refused(f": {' '.join(lines[:2])}") from error
+        self.epoch_evaluated = state.epoch_evaluated or changed
+        self.skipped = {(part, index): why for part, index, why in state.skipped}
+        self.notes = [*state.notes]
         if changed:
-            self._tell_changes(state["step"], told)
+            self._tell_changes(state.step, notes)
         else:
-            self.notes += told
-            for note in told:
+            self.notes += notes
+            for note in notes:
                 self.listener.note(note)
-        if trainer.step == state["step"]:
-            self._restore_meter(state["meters"])
-        return changed
+        if trainer.step == state.step:
+            self._restore_meter(state.meters)
+        self.recipe_changed = changed
+
+    def _refused(self, reason: str = "") -> RecipeError:
+        message = f"`{self.folder}` holds a run of another recipe or model{reason}"
+        return fail("E113", message, help="name another --out")
 
     def _edited(self, before: dict[str, str], allowed: bool) -> list[str]:
         """What to say of plugins whose code is not what the training was begun with; else it must be allowed (E113)."""
@@ -242,14 +244,14 @@ class Loop:
             raise fail("E113", message, help="go on all the same with --allow-changed, or name another --out")
         return [f"the code of {', '.join(edited)} is not what the run was begun with"] if edited else []
 
-    def _tell_changes(self, step: int, told: list[str]) -> None:
+    def _tell_changes(self, step: int, more: list[str]) -> None:
         """Say and keep what is another than before; a training that is over by the new recipe is refused (E113)."""
         trainer = self.trainer
         if trainer.step >= trainer.total_steps:
             message = f"by the changed recipe the run in `{self.folder}` is over: it has made {step} steps"
             raise fail("E113", message, help="give it more epochs, or name another --out; nothing was changed")
         words = trainer.ranks.broadcast(lambda: changed_words(self.folder, trainer.plan))
-        notes = [f"from step {step} on, the recipe is another than before:{words}", *told]
+        notes = [f"from step {step} on, the recipe is another than before:{words}", *more]
         self.notes += notes
         for note in notes:
             self.listener.note(note)
@@ -264,7 +266,7 @@ class Loop:
         if len(meters) == ranks.world:
             self.meter.restore(meters[ranks.rank])
         elif ranks.is_main:
-            self.meter.restore({name: sum(one[name] for one in meters) for name in meters[0]})
+            self.meter.restore({name: sum(meter[name] for meter in meters) for name in meters[0]})
 
     def _appending(self) -> Any:
         """The file of metrics, open for the first process alone."""
@@ -313,7 +315,7 @@ class Loop:
             "notes": [note for note in (*program.notes, trainer.precision.note, *self.notes) if note],
         }
         if trainer.ranks.is_main:
-            weights = trainer.evaluated.state_dict()
+            weights = trainer.eval_model.state_dict()
             checkpoint.save_weights(self.folder / "model.safetensors", weights, trainer.plan.digest)
             pictures(self.folder)
             files.write_json(self.folder / "summary.json", summary)

@@ -44,7 +44,7 @@ class Meter:
         """Means over the images of all processes."""
         sums = {"loss": self.loss, "top1": self.correct} | ({} if self.top5 is None else {"top5": self.top5})
         mine = self.loss.new_tensor([self.images, self.images - self.before])
-        counts = torch.cat([torch.stack([one.double() for one in sums.values()]), mine])
+        counts = torch.cat([torch.stack([total.double() for total in sums.values()]), mine])
         *found, images, fresh = ranks.sum_(counts).tolist()
         self.fresh = int(fresh)
         return {name: value / max(1, images) for name, value in zip(sums, found, strict=True)}
@@ -81,22 +81,22 @@ class Guard:
         step: int,
         loss: Tensor,
         gradients: Sequence[Tensor | None] = (),
-        hopeless: Tensor | None = None,
+        scale_too_low: Tensor | None = None,
         absorbed: Tensor | None = None,
     ) -> None:
         """Look at a step's loss and gradients (None for parameters that have none).
 
-        ``hopeless`` says whether a loss scale is so low that it is not what makes gradients infinite, ``absorbed``
+        ``scale_too_low`` says whether a loss scale is so low that it is not what makes gradients infinite, ``absorbed``
         whether a loss scaler skips this step for its gradients, which then don't count.
         """
-        if self.broken.device.type == "cpu" and _are_finite(loss, gradients, hopeless):
+        if self.broken.device.type == "cpu" and _are_finite(loss, gradients, scale_too_low):
             return  # on a CPU the answer is there at once
         norms = self._norms(gradients)
         if absorbed is not None:
             norms = torch.where(absorbed, 0.0, norms)
         bad = ~(norms.isfinite().all() & loss.isfinite())
-        if hopeless is not None:
-            bad = bad | hopeless
+        if scale_too_low is not None:
+            bad = bad | scale_too_low
         first = bad & (self.at < 0)
         self.at = torch.where(first, step, self.at)
         self.loss = torch.where(first, loss.float(), self.loss)
@@ -129,9 +129,9 @@ class Guard:
         return step, f"the gradient of `{found[0]}`{more} is not finite"
 
 
-def _are_finite(loss: Tensor, gradients: Sequence[Tensor | None], hopeless: Tensor | None) -> bool:
-    """Whether a loss and its gradients, on a CPU, are finite, and the loss scale has hope."""
-    if not math.isfinite(loss) or (hopeless is not None and bool(hopeless)):
+def _are_finite(loss: Tensor, gradients: Sequence[Tensor | None], scale_too_low: Tensor | None) -> bool:
+    """Whether a loss and its gradients, on a CPU, are finite, and the loss scale is not too low."""
+    if not math.isfinite(loss) or (scale_too_low is not None and bool(scale_too_low)):
         return False
     found = [gradient for gradient in gradients if gradient is not None]
     infinite = torch.zeros(1)

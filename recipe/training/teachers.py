@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -31,21 +31,20 @@ from recipe.training.tensors import memory_format
 
 def find_teachers(
     plan: Plan,
-    classes: int,
+    teachers: Iterable[tuple[Path, Program]],
     near: Path,
     device: torch.device,
-    vocabulary: Vocabulary,
     train: Callable[[Plan, Path], object],
     listener: Listener,
     ranks: Ranks,
 ) -> Teach:
     """For the digest of each teacher of a plan, the function from inputs (N, 3, H, W) to its logits (N, K).
 
-    A finished run in the folder ``near`` is used; where there is none, ``train`` makes one. A teacher that tells
-    another number of classes apart is refused (E072).
+    ``teachers`` are those of `teachers_of`. A finished run in the folder ``near`` is used; where there is none,
+    ``train`` makes one.
     """
     teach: dict[str, Callable[[Tensor], Tensor]] = {}
-    for path, program in teachers_of(plan, classes, vocabulary):
+    for path, program in teachers:
         teacher = program.plan
         folder = ranks.broadcast(partial(finished_run, near, teacher.digest))
         if folder is None:
@@ -62,7 +61,10 @@ def find_teachers(
 
 
 def teachers_of(plan: Plan, classes: int, vocabulary: Vocabulary) -> list[tuple[Path, Program]]:
-    """The path and the program of each teacher that a plan names; each tells as many classes apart as the student."""
+    """The path and the program of each teacher that a plan names; each tells as many classes apart as the student.
+
+    Raises `RecipeError` (E072) for one that does not.
+    """
     found = []
     for use, path, teacher in named_teachers(plan, vocabulary):
         with _told(plan, use, path):

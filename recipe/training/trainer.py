@@ -25,6 +25,7 @@ from recipe.plugins.field_contracts import ImageFields
 from recipe.plugins.fingerprint import code_of_plugins
 from recipe.plugins.loss_context import Teach
 from recipe.plugins.progress import Progress
+from recipe.runs.state import TrainingState
 from recipe.training.average import Average
 from recipe.training.loading import Batch, InOrder, Steps, ahead, load, share
 from recipe.training.meters import Meter
@@ -32,6 +33,16 @@ from recipe.training.objective import Preparation, objective
 from recipe.training.step import compiling, parts, set_seed, step_seed
 from recipe.training.tensors import restored
 from recipe.training.update import Update, lay_out
+
+
+@attrs.frozen
+class Evaluation:
+    """What an evaluation gave: means over the images, and the images that it could not decode."""
+
+    result: dict[str, float]
+    """`loss`, `top1`, and `top5` where there are more than five classes."""
+    skipped: tuple[tuple[int, str], ...]
+    """Their numbers among the test images, and why."""
 
 
 @attrs.define(eq=False)
@@ -54,8 +65,6 @@ class Trainer:
     ranks: Ranks
     micro: int | None
     step: int = 0
-    unread: list[tuple[int, str]] = attrs.field(factory=list)
-    """The images that the last evaluation could not decode, by number, and why."""
 
     @classmethod
     def make(
@@ -99,7 +108,7 @@ class Trainer:
         )
 
     @property
-    def evaluated(self) -> fx.GraphModule:
+    def eval_model(self) -> fx.GraphModule:
         """The model that is evaluated and kept: the average where there is one."""
         return self.average.model if self.average else self.model
 
@@ -111,44 +120,44 @@ class Trainer:
         training = self.plan.training
         return Progress(self.step, self.steps_per_epoch, training.epochs, training.warmup)
 
-    def state(self) -> dict[str, Any]:
-        """All that a training needs to go on, bit by bit."""
-        return {
-            "digest": self.identity,
-            "plugins": code_of_plugins(self.plan.uses),
-            "step": self.step,
-            "steps_per_epoch": self.steps_per_epoch,
-            "training_images": len(self.sets.train.labels),
-            "micro": self.micro,
-            "model": self.model.state_dict(),
-            "optimizer": self.update.optimizer.state_dict(),
-            "optimizer_kind": type(self.update.optimizer).__name__,
-            "scaler": self.update.scaler.state_dict(),
-            "average": self.average.model.state_dict() if self.average else None,
-        }
+    def state(self) -> TrainingState:
+        """What a step changes, and what it must fit when it is taken up again; the loop adds what it has counted."""
+        return TrainingState(
+            digest=self.identity,
+            plugins=code_of_plugins(self.plan.uses),
+            step=self.step,
+            steps_per_epoch=self.steps_per_epoch,
+            training_images=len(self.sets.train.labels),
+            micro=self.micro,
+            model=self.model.state_dict(),
+            optimizer=self.update.optimizer.state_dict(),
+            optimizer_kind=type(self.update.optimizer).__name__,
+            scaler=self.update.scaler.state_dict(),
+            average=self.average.model.state_dict() if self.average else None,
+        )
 
-    def restore(self, state: dict[str, Any], changed: bool = False) -> list[str]:
+    def restore(self, state: TrainingState, changed: bool = False) -> list[str]:
         """Take up a state; of a changed recipe, what fits, and a line on what does not."""
         notes = []
-        self.model.load_state_dict(state["model"])
-        if changed and state["optimizer_kind"] != type(self.update.optimizer).__name__:
-            notes.append(f"the optimizer begins anew: its state was that of {state['optimizer_kind']}")
+        self.model.load_state_dict(state.model)
+        if changed and state.optimizer_kind != type(self.update.optimizer).__name__:
+            notes.append(f"the optimizer begins anew: its state was that of {state.optimizer_kind}")
         else:
-            self._restore_optimizer(state["optimizer"], changed, notes)
-        if state["scaler"] and self.update.scaler.is_enabled():  # none of a run that began where fp16 is substituted
-            self.update.scaler.load_state_dict(state["scaler"])
+            self._restore_optimizer(state.optimizer, changed, notes)
+        if state.scaler and self.update.scaler.is_enabled():  # none of a run that began where fp16 is substituted
+            self.update.scaler.load_state_dict(state.scaler)
         if self.average:
-            self.average.model.load_state_dict(state["average"] or state["model"])
-        self.step, per_epoch = state["step"], state["steps_per_epoch"]
-        images, before = len(self.sets.train.labels), state["training_images"]
-        if per_epoch != self.steps_per_epoch or before != images:
-            self.step = state["step"] // per_epoch * self.steps_per_epoch
-            now = f"there are {images} training images now, not {before}"
-            if before == images:
-                now = f"an epoch has {self.steps_per_epoch} steps now, not {per_epoch}"
+            self.average.model.load_state_dict(state.average or state.model)
+        self.step = state.step
+        images = len(self.sets.train.labels)
+        if state.steps_per_epoch != self.steps_per_epoch or state.training_images != images:
+            self.step = state.step // state.steps_per_epoch * self.steps_per_epoch
+            now = f"there are {images} training images now, not {state.training_images}"
+            if state.training_images == images:
+                now = f"an epoch has {self.steps_per_epoch} steps now, not {state.steps_per_epoch}"
             notes.append(f"{now}: the epoch begins anew")
-        if state["micro"] and self.plan.training.micro_auto:
-            self.micro = state["micro"]
+        if state.micro and self.plan.training.micro_auto:
+            self.micro = state.micro
         return notes
 
     def _restore_optimizer(self, state: dict[str, Any], changed: bool, notes: list[str]) -> None:
@@ -197,13 +206,13 @@ class Trainer:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         frozen = self.update.frozen(progress)
         if frozen:
-            self._demand(frozen)
+            self._require_gradients_but(frozen)
         seen = self._backward(inputs, targets, batch, meter, frozen)
-        if (aside := self.update.steps_aside()) is not None:
+        if (perturbations := self.update.perturbations()) is not None:
             self.update.guard.look(self.step, seen, () if self.update.scaler.is_enabled() else self.update.gradients)
-            seen = self._backward_aside(aside, inputs, targets, batch, frozen)
+            seen = self._backward_perturbed(perturbations, inputs, targets, batch, frozen)
         if frozen:
-            self._demand(frozenset())
+            self._require_gradients_but(frozenset())
         self.update.make_step(self.step, seen, progress)
         if not training.synchronised:  # running statistics, which each process has of its share
             part = len(batch.indices) / batch.total if batch.counted and batch.total else 0.0
@@ -213,12 +222,12 @@ class Trainer:
         self.step += 1
         return rate
 
-    def _demand(self, frozen: frozenset[str]) -> None:
+    def _require_gradients_but(self, frozen: frozenset[str]) -> None:
         """Compute no gradients of frozen parameters; not with several processes, which wait for every gradient, nor
         with `compile`, whose graph is fixed."""
         if self.ranks.several or self.plan.training.compile_mode is not None:
             return
-        for name, weight in zip(self.update.names, self.update.weights, strict=True):
+        for name, weight in zip(self.update.names_by_group, self.update.weights, strict=True):
             weight.requires_grad_(name not in frozen)
 
     def _sized(self, inputs: Tensor, progress: Progress) -> Tensor:
@@ -229,7 +238,7 @@ class Trainer:
                 inputs = nn.functional.interpolate(inputs, (side, side), mode="bilinear", antialias=True)
         return inputs
 
-    def _backward_aside(
+    def _backward_perturbed(
         self, steps: list[Tensor], inputs: Tensor, targets: Tensor, batch: Batch, frozen: frozenset[str]
     ) -> Tensor:
         """The gradients at weights that are some steps aside; weights and buffers are what they were, to the bit."""
@@ -261,12 +270,12 @@ class Trainer:
                 part = len(x) * weight
                 own = loss if part == 1.0 else loss * part
                 with compiling():
-                    self.update.scaler.scale(self.update.kept_back(own)).backward()  # type: ignore[no-untyped-call]
+                    self.update.scaler.scale(self.update.nan_if_broken(own)).backward()  # type: ignore[no-untyped-call]
             if batch.counted and meter is not None:
                 meter.add(loss, logits, y)
             seen = loss.detach() if seen is None else seen + loss.detach()
         if frozen:
-            for name, parameter in zip(self.update.names, self.update.weights, strict=True):
+            for name, parameter in zip(self.update.names_by_group, self.update.weights, strict=True):
                 if name in frozen:
                     parameter.grad = None
         assert seen is not None
@@ -277,15 +286,15 @@ class Trainer:
         if not (self.plan.training.synchronised and self.ranks.several and self.micro):
             return None
         shares = (share(total, rank, self.ranks.world) for rank in range(self.ranks.world))
-        sizes = [one.stop - one.start or 2 for one in shares]
+        sizes = [part.stop - part.start or 2 for part in shares]
         return min(-(-max(sizes) // self.micro), *sizes)
 
     def finite(self) -> None:
         """Raise `Diverged` where a step since the last look had something that is not finite."""
-        found = self.update.guard.read(self.update.names)
-        told = [one for one in self.ranks.gather(found) if one is not None]
-        if told:
-            step, cause = min(told)
+        mine = self.update.guard.read(self.update.names_by_group)
+        causes = [cause for cause in self.ranks.gather(mine) if cause is not None]
+        if causes:
+            step, cause = min(causes)
             raise Diverged(Diagnostic("E112", f"the training diverged at step {step + 1}: {cause}"))
 
     def held_out(self) -> InOrder:
@@ -299,12 +308,12 @@ class Trainer:
         if self.plan.training.channels_last:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         with self.precision.autocast():
-            return self.evaluated(inputs).float(), labels
+            return self.eval_model(inputs).float(), labels
 
     @torch.no_grad()
-    def evaluate(self, stop: Callable[[], bool] = lambda: False) -> dict[str, float] | None:
+    def evaluate(self, stop: Callable[[], bool] = lambda: False) -> Evaluation | None:
         """Mean loss and accuracy over every test image that can be read; None where it was stopped."""
-        self.evaluated.eval()
+        self.eval_model.eval()
         images = self.held_out()
         mine = range(self.ranks.rank, len(images), self.ranks.world)
         meter, stopped = Meter.on(self.device, top5=self.sets.classes > 5), False
@@ -319,14 +328,13 @@ class Trainer:
             logits, labels = self.logits(part)
             meter.add(nn.functional.cross_entropy(logits, labels), logits, labels)
         self.model.train()
-        told = self.ranks.gather((stopped, skipped))
-        found = meter.read(self.ranks)
-        if any(one for one, _ in told):
+        gathered = self.ranks.gather((stopped, skipped))
+        result = meter.read(self.ranks)
+        if any(stopped for stopped, _ in gathered):
             return None
-        self.unread = [one for _, more in told for one in more]
         if not meter.fresh:
             raise fail("E070", "no image that is held out can be read, so nothing can be evaluated")
-        return found
+        return Evaluation(result, tuple(image for _, skipped in gathered for image in skipped))
 
     @property
     def skips(self) -> bool:

@@ -29,12 +29,12 @@ class Update:
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     guard: Guard
-    names: tuple[str, ...]
+    names_by_group: tuple[str, ...]
     """The parameters that train, in the order of the optimizer's groups."""
     net: Net
     """The model, as tricks see it, which has the same parameters in the order of the network."""
     weights: tuple[nn.Parameter, ...]
-    """The parameters, in the order of ``names``."""
+    """The parameters, in the order of ``names_by_group``."""
 
     @classmethod
     def make(cls, plan: Plan, model: fx.GraphModule, precision: Precision, device: torch.device) -> Update:
@@ -49,7 +49,7 @@ class Update:
             optimizer=optimizer,
             scaler=torch.amp.GradScaler(device.type, enabled=precision.scaled),
             guard=Guard.on(device, len(names)),
-            names=names,
+            names_by_group=names,
             net=Net(model),
             weights=tuple(parameter for group in groups for parameter in group["params"]),
         )
@@ -59,19 +59,19 @@ class Update:
         uses = self.plan.hooked("frozen")
         if not uses:
             return frozenset()
-        found, everything = set[str](), {*self.net.parameter_names}
+        frozen, everything = set[str](), {*self.net.parameter_names}
         for use in uses:
             told = {*call_hook(use, "frozen", self.net, progress)}
             wrong = sorted(told - everything)
             if wrong or told == everything:
                 why = f"there is no parameter `{wrong[0]}`" if wrong else "it freezes every parameter"
                 raise broken(use, "frozen", why)
-            found |= told
-        if found and found == everything:
+            frozen |= told
+        if frozen and frozen == everything:
             raise fail("E102", "the model has no parameter that trains: together the tricks freeze all of them")
-        return frozenset(found)
+        return frozenset(frozen)
 
-    def steps_aside(self) -> list[Tensor] | None:
+    def perturbations(self) -> list[Tensor] | None:
         """How far a trick wants the gradients taken from the weights; None where no trick wants that."""
         uses = self.plan.hooked("perturb")
         if not uses:
@@ -89,7 +89,7 @@ class Update:
         optimizer, guard = self.optimizer, self.guard
         if self.scaler.is_enabled():  # which looks at the gradients, and absorbs those that its scale makes infinite
             scale = self.scaler._scale
-            guard.look(step, loss, hopeless=None if scale is None else scale < 1.0)
+            guard.look(step, loss, scale_too_low=None if scale is None else scale < 1.0)
             self._adjust(step, loss, progress)
             with fault_of(self.optimizing, STEP):
                 self.scaler.step(optimizer)
@@ -110,7 +110,7 @@ class Update:
     def gradients(self) -> list[Tensor | None]:
         return [weight.grad for weight in self.weights]
 
-    def kept_back(self, loss: Tensor) -> Tensor:
+    def nan_if_broken(self, loss: Tensor) -> Tensor:
         """The loss; for a loss scaler one without a number where no update may be made, which makes it skip that."""
         if not self.scaler.is_enabled():
             return loss
@@ -165,7 +165,7 @@ def _begin_momentum(optimizer: torch.optim.Optimizer) -> None:
 
 def lay_out(optimizer: torch.optim.Optimizer) -> None:
     """Give what an optimizer keeps of each parameter the layout of that parameter: fused ones pair them by memory."""
-    for parameter in (one for group in optimizer.param_groups for one in group["params"]):
+    for parameter in (weight for group in optimizer.param_groups for weight in group["params"]):
         state = optimizer.state.get(parameter, {})
         for name, value in state.items():
             if isinstance(value, Tensor) and value.shape == parameter.shape and value.stride() != parameter.stride():

@@ -24,6 +24,7 @@ from recipe.base.errors import RecipeError
 from recipe.devices.precision import precision
 from recipe.runs import checkpoints as checkpoint
 from recipe.runs.save_policy import SavePolicy
+from recipe.runs.state import VERSION, TrainingState
 from recipe.training.preparation import prepare
 from recipe.training.reporting import Quiet
 from recipe.training.trainer import Trainer
@@ -179,6 +180,31 @@ def test_a_state_of_other_shapes_is_refused(tmp_path: Path) -> None:
         train(tmp_path / "run", resume=True)
 
 
+@pytest.mark.parametrize("version", [None, VERSION + 1])
+def test_a_checkpoint_of_another_version_is_refused_and_left_alone(tmp_path: Path, version: int | None) -> None:
+    """Without a version: one that was written before there were versions."""
+    train(tmp_path / "run", "epochs 1")
+    (tmp_path / "run" / "summary.json").unlink()
+    newest = sorted((tmp_path / "run" / "checkpoints").iterdir())[-1]
+    state = torch.load(newest, weights_only=True)
+    del state["version"]
+    torch.save(state if version is None else {**state, "version": version}, newest)
+    before = newest.read_bytes()
+    with pytest.raises(RecipeError, match=rf"E113.*this release of recipe reads version {VERSION}"):
+        train(tmp_path / "run", "epochs 1", resume=True)
+    assert newest.read_bytes() == before
+
+
+def test_a_state_is_what_it_was_when_it_is_read_again() -> None:
+    state = trainer_of().state()
+    meters = [{"loss": 0.5, "correct": 1, "images": 2}]
+    content = {**state.to_dict(), "meters": meters}
+    again = TrainingState.from_dict(content).to_dict()
+    assert again.keys() == content.keys()
+    assert again["meters"] == meters
+    assert all(again[name] is content[name] for name in ("step", "digest", "model", "optimizer"))
+
+
 @pytest.mark.parametrize(
     ("save_every", "keep", "steps"),
     [("epoch", 2, [3, 6]), ("2", 2, [4, 6]), ("1", 4, [3, 4, 5, 6]), ("4", 9, [4, 6]), ("1h", 9, [6])],
@@ -316,7 +342,7 @@ def test_in_another_layout_the_optimizer_goes_on_with_each_number_at_its_weight(
     newest = sorted((tmp_path / "run" / "checkpoints").iterdir())[-1]
     saved = torch.load(newest, weights_only=True)
     trainer = trainer_of(statements.format(after))
-    trainer.restore(saved, changed=True)
+    trainer.restore(TrainingState.from_dict(saved), changed=True)
     weights = trainer.update.optimizer.param_groups[0]["params"]
     kept = {name for state in trainer.update.optimizer.state.values() for name in state}
     assert kept > {"exp_avg", "exp_avg_sq"} if optimizer == "adamw" else kept == {"momentum_buffer"}
@@ -362,7 +388,9 @@ def test_a_file_is_on_the_disk_before_it_takes_another_s_place(tmp_path: Path, m
     replace = os.replace
     monkeypatch.setattr(os, "fsync", lambda descriptor: done.append("folder" if _is_folder(descriptor) else "file"))
     monkeypatch.setattr(os, "replace", lambda *names: (done.append("rename"), replace(*names)))
-    checkpoint.save(tmp_path, 1, {"step": 1}, keep=1)
+    state = trainer_of().state()
+    done.clear()
+    checkpoint.save(tmp_path, state, keep=1)
     assert done == ["file", "rename", "folder"]
 
 

@@ -35,8 +35,8 @@ FAULTS = (
     Fault(
         "a resume that forgets the average",
         "recipe/training/trainer.py",
-        'self.average.model.load_state_dict(state["average"] or state["model"])',
-        'self.average.model.load_state_dict(state["model"])',
+        "self.average.model.load_state_dict(state.average or state.model)",
+        "self.average.model.load_state_dict(state.model)",
         "tests/engine tests/durability",
     ),
     Fault(
