@@ -8,10 +8,13 @@ import pickle
 import struct
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import numpy as np
 from PIL import Image
 from safetensors.torch import save_file
+from torchvision.datasets import cifar
 
 import recipe
 
@@ -86,6 +89,11 @@ def _write_cifar(root: Path, shade: int) -> None:
         entry = {"data": generator.integers(0, 256, (4, 3072), dtype=np.uint8), "labels": [0, 1, 2, 3]}
         (folder / name).write_bytes(pickle.dumps(entry))
     (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": [str(number) for number in range(10)]}))
+
+
+def unchecked_files() -> Any:
+    """A context in which torchvision takes CIFAR-10 files that are made up."""
+    return mock.patch.object(cifar, "check_integrity", return_value=True)
 
 
 def write_files(root: Path) -> None:

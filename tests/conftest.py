@@ -13,7 +13,7 @@ import torch
 from hypothesis import HealthCheck, settings
 
 from recipe.plugins.vocabulary import Vocabulary
-from recipe.training import loop
+from recipe.training.runtime import Runtime
 from tests import helpers
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # as many workers as cores: a thread for each, and for what it starts
@@ -72,7 +72,7 @@ def _own_caches(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(tmp_path_factory.mktemp("inductor"))
 
 
-SYNC, PICTURES = os.fsync, loop.pictures
+SYNC, DRAW = os.fsync, Runtime.draw
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -80,7 +80,7 @@ def _in_haste() -> Iterator[None]:
     """No file waits for the disk, and runs draw no curves: that takes longer than what most tests are about."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda descriptor: None)
-        patch.setattr(loop, "pictures", lambda folder: None)
+        patch.setattr(Runtime, "draw", lambda self, folder: None)
         yield
 
 
@@ -88,7 +88,7 @@ def _in_haste() -> Iterator[None]:
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files are synced and curves drawn, as for everybody."""
     monkeypatch.setattr(os, "fsync", SYNC)
-    monkeypatch.setattr(loop, "pictures", PICTURES)
+    monkeypatch.setattr(Runtime, "draw", DRAW)
 
 
 @pytest.fixture

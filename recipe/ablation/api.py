@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from recipe.ablation.execute import Execution, Unfinished, Watcher
-from recipe.ablation.launchers import launcher_of
+from recipe.ablation.launchers import Launcher, launcher_of
 from recipe.ablation.resources import Workers
 from recipe.ablation.study import Study, study
 from recipe.ablation.table import Table
@@ -18,14 +18,20 @@ from recipe.plugins.vocabulary import Vocabulary
 
 
 def run_study(
-    made: Study, workers: Workers | None = None, *, plugins: Sequence[str] = (), watcher: Watcher | None = None
+    made: Study,
+    workers: Workers | None = None,
+    *,
+    plugins: Sequence[str] = (),
+    watcher: Watcher | None = None,
+    launcher: Launcher | None = None,
 ) -> Table:
     """Run what is missing of an ablation, and write its table and chart.
 
-    Raises `Unfinished` where runs failed, once all others are made.
+    The ``launcher`` is the one that ``workers`` name unless another is given. Raises `Unfinished` where runs failed,
+    once all others are made.
     """
     workers = workers or Workers()
-    launcher = launcher_of(workers.launcher, workers.options, made.home.folder)
+    launcher = launcher or launcher_of(workers.launcher, workers.options, made.home.folder)
     made.home.prepare(made.budgets)
     absolute = tuple(os.path.abspath(plugin) for plugin in plugins)
     cells = Execution(

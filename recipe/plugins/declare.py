@@ -179,7 +179,7 @@ def trick(
 
     Raises `TypeError` where the class breaks a rule of `Trick`; the message says which.
     """
-    declared = Declared(word, reads, writes, after, needs, excludes, (), "", position)
+    declared = Declared(word, reads, writes, after, needs, excludes, (), "", position, position)
 
     def declare(cls: T) -> T:
         try:

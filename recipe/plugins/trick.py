@@ -73,6 +73,8 @@ class Declared:
     syntax: str
     position: int | None = None
     """Where people read its verb in a recipe; verbs without one follow, by name."""
+    stated_position: int | None = None
+    """The position that the trick itself states, which counts for the recipe's own verbs alone."""
     package: str = OWN
 
     @property

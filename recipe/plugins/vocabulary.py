@@ -187,7 +187,7 @@ class Vocabulary:
             raise broken(f"it was written for version {version} of the API, and this is {API_VERSION}")
         if found.declared.word != word:
             raise broken(f"it registers `{word}` for a trick that declares itself as `{found.declared.word}`")
-        position = found.declared.position if offer.package == OWN else self.position(found.declared.verb)
+        position = found.declared.stated_position if offer.package == OWN else self.position(found.declared.verb)
         found.declared = attrs.evolve(found.declared, package=offer.package, position=position)
         return found
 

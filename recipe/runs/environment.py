@@ -13,7 +13,7 @@ from recipe.devices.choice import cores
 from recipe.devices.precision import Precision
 
 
-def environment(device: torch.device, found: Precision, plugins: Iterable[str] = ()) -> dict[str, Any]:
+def environment(device: torch.device, chosen: Precision, plugins: Iterable[str] = ()) -> dict[str, Any]:
     """What a run's `environment.json` records: versions, also of the packages whose tricks it uses, and the device."""
     packages = ["recipe-compiler", "torch", "torchvision", "numpy", "attrs", "lark", "timm", *plugins]
     described = (
@@ -28,5 +28,5 @@ def environment(device: torch.device, found: Precision, plugins: Iterable[str] =
         "device_name": described,
         "cores": cores(),
         "threads": torch.get_num_threads(),
-        "precision": found.name,
+        "precision": chosen.name,
     }

@@ -14,19 +14,19 @@ from typing import Any
 def summary_of(folder: Path) -> dict[str, Any]:
     """A run's summary; empty where it has not finished, or the summary is damaged, which a run that goes on mends."""
     try:
-        found = json.loads((folder / "summary.json").read_text("utf-8"))
+        summary = json.loads((folder / "summary.json").read_text("utf-8"))
     except (OSError, ValueError):
         return {}
     numbers = ("epochs", "steps", "top1", "loss", "seconds", "training_images")
-    whole = isinstance(found, dict) and all(
-        isinstance(found.get(name), int | float) and math.isfinite(found[name]) for name in numbers
+    whole = isinstance(summary, dict) and all(
+        isinstance(summary.get(name), int | float) and math.isfinite(summary[name]) for name in numbers
     )
-    return found if whole and 0 <= found["top1"] <= 1 and "images_per_second" in found else {}
+    return summary if whole and 0 <= summary["top1"] <= 1 and "images_per_second" in summary else {}
 
 
 def measured(folder: Path, last: int | None = None) -> list[dict[str, Any]]:
     """The lines of a run's `metrics.jsonl`, or those in its last bytes; one that is damaged is passed over."""
-    found = []
+    lines = []
     with contextlib.suppress(OSError), (folder / "metrics.jsonl").open("rb") as file:
         if last is not None:
             file.seek(max(0, file.seek(0, os.SEEK_END) - last))
@@ -34,8 +34,8 @@ def measured(folder: Path, last: int | None = None) -> list[dict[str, Any]]:
             with contextlib.suppress(ValueError):  # the first and the last one may be half there
                 line = json.loads(text)
                 if isinstance(line, dict) and "kind" in line and isinstance(line.get("epoch"), int | float):
-                    found.append(line)
-    return found
+                    lines.append(line)
+    return lines
 
 
 def lost_packages(folder: Path) -> list[str]:

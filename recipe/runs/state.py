@@ -22,7 +22,7 @@ Check = Callable[[Any, Any, Any], None]
 def _is_a(*kinds: type) -> Check:
     def check(state: Any, field: Any, value: Any) -> None:
         if not isinstance(value, kinds):
-            raise ValueError(f"its {field.name} is no {' or '.join(kind.__name__ for kind in kinds)}")
+            raise ValueError(f"its {field.name} is not a {' or '.join(kind.__name__ for kind in kinds)}")
 
     return check
 
@@ -30,51 +30,51 @@ def _is_a(*kinds: type) -> Check:
 def _at_least(lowest: int) -> Check:
     def check(state: Any, field: Any, value: Any) -> None:
         if not isinstance(value, int) or value < lowest:
-            raise ValueError(f"its {field.name} is no integer of {lowest} or more")
+            raise ValueError(f"its {field.name} is not an integer of at least {lowest}")
 
     return check
 
 
 def _is_text(state: Any, field: Any, value: Any) -> None:
     if not isinstance(value, str) or not value:
-        raise ValueError(f"its {field.name} is no text")
+        raise ValueError(f"its {field.name} is not a text")
 
 
 def _are_weights(state: Any, field: Any, value: Any) -> None:
-    """Refuse what is no state dict of finite tensors; None only where the field may be."""
+    """Refuse what is not a state dict; the average may be None."""
     if value is None and field.name == "average":
         return
     if not isinstance(value, dict):
-        raise ValueError(f"its {field.name} is no state dict")
+        raise ValueError(f"its {field.name} is not a state dict")
     for name, tensor in value.items():
         if not isinstance(name, str) or not isinstance(tensor, Tensor):
-            raise ValueError(f"its {field.name} is no state dict")
+            raise ValueError(f"its {field.name} is not a state dict")
 
 
 def _are_meters(state: Any, field: Any, value: Any) -> None:
     if not isinstance(value, list):
-        raise ValueError("its meters are no list")
+        raise ValueError("its meters are not a list")
     for meter in value:
         if not isinstance(meter, dict) or meter.keys() != {"loss", "correct", "images"}:
-            raise ValueError("its meters are none")
+            raise ValueError("its meters are not sums of a process")
 
 
 def _are_skipped(state: Any, field: Any, value: Any) -> None:
     if not isinstance(value, list) or not all(isinstance(entry, list) and len(entry) == 3 for entry in value):
-        raise ValueError("its skipped images are none")
+        raise ValueError("its skipped images are not a list of part, number and reason")
 
 
 @attrs.frozen(eq=False)
 class TrainingState:
     """All that a training needs to resume to the bit. No random state: randomness follows from seed, epoch and image.
 
-    Raises `ValueError` where a value can't be what its field says.
+    Raises `ValueError` for a value that its field can't have.
     """
 
     digest: str = attrs.field(validator=_is_text)
     """Of the plan and of the model that is trained."""
     plugins: dict[str, str] = attrs.field(validator=_is_a(dict))
-    """A digest of the code of each trick that is not built in, by the trick's words."""
+    """A digest of the code of each trick of a plugin, by the trick's words."""
     step: int = attrs.field(validator=_at_least(0))
     """Updates done."""
     steps_per_epoch: int = attrs.field(validator=_at_least(1))
@@ -106,17 +106,17 @@ class TrainingState:
     def from_dict(cls, content: Any) -> TrainingState:
         """The state that `to_dict` gave, checked; all weights must be finite.
 
-        Raises `OtherVersion` for a checkpoint with another schema, and `ValueError` for what is no checkpoint.
+        Raises `OtherVersion` for a checkpoint with another schema, and `ValueError` for what is not a checkpoint.
         """
         if not isinstance(content, dict):
-            raise ValueError("no checkpoint of a training")
+            raise ValueError("not a checkpoint of a training")
         version = _version(content)
         if version != VERSION:
             written = f"format version {version}" if version else "a format without a version"
             raise OtherVersion(f"has {written}, and this release of recipe reads version {VERSION}")
         names = {field.name for field in attrs.fields(cls)}
         if not names <= content.keys() or not content["meters"]:
-            raise ValueError("no checkpoint of a training")
+            raise ValueError("not a checkpoint of a training")
         state = cls(**{name: content[name] for name in names})
         for name, tensor in {**state.model, **(state.average or {})}.items():
             if not tensor.isfinite().all():
@@ -130,5 +130,5 @@ def _version(content: Mapping[str, Any]) -> int:
         return 0
     version = content.get("version")
     if not isinstance(version, int):
-        raise ValueError("no checkpoint of a training")
+        raise ValueError("not a checkpoint of a training")
     return version

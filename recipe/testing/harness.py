@@ -7,15 +7,15 @@ import hashlib
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import attrs
 import torch
 from torch import nn
+from torch.utils.data import Dataset
 
 from recipe.base.errors import Diverged, RecipeError
 from recipe.base.source import Source
@@ -28,9 +28,12 @@ from recipe.language.parser import parse
 from recipe.plan.bind import bind
 from recipe.plan.plan import Plan
 from recipe.plugins.vocabulary import Vocabulary
+from recipe.runs.state import TrainingState
 from recipe.testing.isolated import Seen
 from recipe.testing.models import network
 from recipe.training.engine import Run, run
+from recipe.training.loading import Batch, Loaded
+from recipe.training.runtime import Runtime
 
 SETTINGS = "batch 8; epochs 2; lr 0.05"
 BASE = f"data fake size=32 classes=10 images=16; {SETTINGS}"
@@ -78,34 +81,41 @@ def weights_digest(model: nn.Module) -> str:
     return digest.hexdigest()
 
 
-@contextlib.contextmanager
-def trained_quickly() -> Iterator[list[tuple[str, Any]]]:
-    """A context in which a training draws no curves, compiles nothing and loads images in place.
+class Quick(Runtime):
+    """A runtime that draws no curves, compiles nothing, and loads images in place; without ``saving``, no checkpoints.
 
-    Gives what would have been handed to `torch.compile` and to the loader.
+    ``handed`` is what would have been handed to `torch.compile` and to the loader.
     """
-    handed: list[tuple[str, Any]] = []
-    loader: Any = torch.utils.data.DataLoader
 
-    def compiled(model: nn.Module, mode: str, dynamic: bool | None) -> nn.Module:
-        handed.append(("compiled", mode))
+    def __init__(self, saving: bool = True) -> None:
+        self.saving = saving
+        self.handed: list[tuple[str, Any]] = []
+
+    def compile(self, model: nn.Module, mode: str | None, dynamic: bool | None) -> nn.Module:
+        self.handed.append(("compiled", mode))
         return model
 
-    def loading(*args: Any, num_workers: int, **options: Any) -> Any:
-        handed.append(("workers", num_workers))
-        return loader(*args, num_workers=0, **options)
+    def load(self, dataset: Dataset[Loaded], steps: Iterable[int], workers: int, pin: bool) -> Iterator[Batch]:
+        self.handed.append(("workers", workers))
+        return super().load(dataset, steps, 0, pin)
 
+    def save(self, folder: Path, state: TrainingState, keep: int) -> None:
+        if self.saving:
+            super().save(folder, state, keep)
+
+    def draw(self, folder: Path) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """A context in which torch computes with one thread: networks this small gain nothing from more."""
     threads = torch.get_num_threads()
-    with (
-        mock.patch("recipe.training.loop.pictures"),
-        mock.patch("torch.compile", compiled),
-        mock.patch("recipe.training.loading.DataLoader", loading),
-    ):
-        torch.set_num_threads(1)  # as tiny as these networks are, more only wait for one another
-        try:
-            yield handed
-        finally:
-            torch.set_num_threads(threads)
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 @attrs.define(eq=False, slots=False)
@@ -182,13 +192,14 @@ class Harness:
     def _train(self, case: Case, fresh: bool = False) -> Outcome:
         program = self.program(case, fresh=fresh)
         asked = program.training.precision
-        with trained_quickly() as handed, mock.patch("recipe.runs.checkpoints.save"), self.place() as out:
+        quick = Quick(saving=False)
+        with one_thread(), self.place() as out:
             try:
-                done = run(program, out=out, device="cpu", vocabulary=self.vocabulary)
+                done = run(program, out=out, device="cpu", vocabulary=self.vocabulary, runtime=quick)
             except Diverged as error:
                 return Outcome("", (), program.model.code, asked, (), str(error))
             metrics = _metrics(done)
-        return Outcome(weights_digest(done.model), metrics, done.model.code, asked, (*dict.fromkeys(handed),))
+        return Outcome(weights_digest(done.model), metrics, done.model.code, asked, (*dict.fromkeys(quick.handed),))
 
     @contextlib.contextmanager
     def place(self) -> Iterator[Path]:

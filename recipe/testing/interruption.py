@@ -9,14 +9,12 @@ import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import torch
 from torch import Tensor
 
-from recipe.training import trainer
 from recipe.training.reporting import Quiet
-from recipe.training.step import parts
+from recipe.training.runtime import Runtime
 
 POINTS = ("first step", "mid-accumulation", "mid-epoch", "last batch", "epoch boundary", "second epoch")
 """Where a training of at least three steps an epoch, and two parts a step, can be cut."""
@@ -58,17 +56,20 @@ class Parts(list[tuple[Tensor, Tensor]]):
             yield part
 
 
-def cut_between_parts(cut: Cut) -> Any:
-    """A context in which the signal comes amid the second step, between two of its parts."""
-    calls = [0]
+class CutBetweenParts(Runtime):
+    """A runtime in which the signal of "mid-accumulation" comes amid the second step, between two of its parts."""
 
-    def counted(*arguments: Any) -> list[tuple[Tensor, Tensor]]:
-        found = Parts(parts(*arguments))
-        calls[0] += 1
-        found.cut = cut.now if calls[0] == 2 else lambda: None
-        return found
+    def __init__(self, cut: Cut) -> None:
+        self.cut, self.calls = cut, 0
 
-    return mock.patch.object(trainer, "parts", counted)
+    def parts(
+        self, inputs: Tensor, targets: Tensor, micro: int | None, even: int | None
+    ) -> list[tuple[Tensor, Tensor]]:
+        self.calls += 1
+        cut = Parts(super().parts(inputs, targets, micro, even))
+        due = self.calls == 2 and self.cut.point == "mid-accumulation"
+        cut.cut = self.cut.now if due else lambda: None
+        return cut
 
 
 def digest_of(folder: Path) -> str:

@@ -23,7 +23,7 @@ from recipe.data.images import Sets
 from recipe.devices.choice import pick, repeatable
 from recipe.devices.distributed import Ranks, is_peer_failure, peer_failure
 from recipe.devices.memory import is_out_of_memory, may_be_out_of_memory
-from recipe.devices.precision import Precision, precision
+from recipe.devices.precision import Precision
 from recipe.plan.plan import Plan
 from recipe.plugins.loss_context import Teach
 from recipe.plugins.vocabulary import Vocabulary
@@ -37,6 +37,7 @@ from recipe.training.loop import Loop
 from recipe.training.objective import objective
 from recipe.training.preparation import plan_of, prepare
 from recipe.training.reporting import Listener, Quiet, heading
+from recipe.training.runtime import Runtime
 from recipe.training.teachers import find_teachers, teachers_of
 from recipe.training.trainer import Trainer
 
@@ -55,6 +56,10 @@ class Run:
         return measured(self.folder)
 
 
+Teachers = list[tuple[Path, Program]]
+"""The path and the program of each teacher."""
+
+
 @attrs.frozen(eq=False)
 class Request:
     """What is asked of a run; see `run`."""
@@ -70,6 +75,7 @@ class Request:
     listener: Listener = attrs.field(factory=Quiet)
     vocabulary: Vocabulary = attrs.field(factory=Vocabulary.installed)
     name: str = "run"
+    runtime: Runtime = attrs.field(factory=Runtime)
 
 
 @attrs.frozen(eq=False)
@@ -86,11 +92,11 @@ class Place:
 
 @attrs.frozen(eq=False)
 class Prepared:
-    """What is trained: the images, the program that fits them, and the programs of its teachers by their paths."""
+    """What is trained: the images, the program that fits them, and its teachers."""
 
     sets: Sets
     program: Program
-    teachers: list[tuple[Path, Program]]
+    teachers: Teachers
 
 
 @attrs.frozen
@@ -123,14 +129,16 @@ def run(
     listener: Listener | None = None,
     vocabulary: Vocabulary | None = None,
     name: str = "run",
+    runtime: Runtime | None = None,
 ) -> Run:
     """Train a recipe: text, a path, a plan, or a compiled program; ``statements`` are laid over it.
 
     ``out`` is the run's folder (default: a new one in ``runs``), ``device`` a name such as ``cuda:0``; ``strict``
     refuses to substitute a precision; ``resume`` goes on from the folder's last checkpoint, also of another recipe
     with ``allow_changed``. A checkpoint is saved as ``save_every`` says (see `SavePolicy.of`), and the last
-    ``keep`` are kept. Under torchrun all processes train together. Raises `RecipeError` for what can't be trained,
-    `Diverged` where loss or gradients are no longer finite, and `Interrupted` after SIGINT or SIGTERM.
+    ``keep`` are kept. ``runtime`` is what tests replace. Under torchrun all processes train together. Raises
+    `RecipeError` for what can't be trained, `Diverged` where loss or gradients are no longer finite, and `Interrupted`
+    after SIGINT or SIGTERM.
     """
     vocabulary = vocabulary or Vocabulary.installed()
     plan = plan_of(recipe, statements, vocabulary)
@@ -146,6 +154,7 @@ def run(
         listener=listener or Quiet(),
         vocabulary=plan.vocabulary or vocabulary,
         name=name,
+        runtime=runtime or Runtime(),
     )
     return _carry_out(request)
 
@@ -160,16 +169,17 @@ def _carry_out(request: Request) -> Run:
         signals.folder = place.folder
         if place.resumes:
             ranks.broadcast(lambda: held.enter_context(hold(place.folder)))
-        prepared = _prepared(request, ranks)
         decision = _decide(request, place)
-        teach = {} if isinstance(decision, Done) else _teach(request, place, prepared)
-        trainer = Trainer.make(prepared.program, prepared.sets, device, chosen, teach, ranks)
+        prepared = _prepared(request, ranks, decision)
+        teach = _teach(request, place, prepared.teachers)
+        trainer = Trainer.make(prepared.program, prepared.sets, device, chosen, teach, ranks, request.runtime)
         loop = Loop(trainer, prepared.program, place.folder, listener, signals, request.policy)
         if isinstance(decision, Done):
             if _take_up_finished(loop, request):
                 listener.note(f"{place.folder} has finished already: there is nothing to do")
                 return Run(place.folder, decision.summary, trainer.eval_model.eval())
-            trainer.loss_of = objective(request.plan, _teach(request, place, prepared))
+            teachers = ranks.run_on_all(lambda: _teachers(request, prepared.program))
+            trainer.loss_of = objective(request.plan, _teach(request, place, teachers))
         elif isinstance(decision, Resume):
             loop.restore(request.allow_changed)
         if loop.recipe_changed:
@@ -181,7 +191,7 @@ def _device_of(request: Request, join: bool) -> tuple[torch.device, Ranks, Preci
     """The device, the processes that train together on such devices, and the precision to compute in."""
     device = pick(request.device)
     ranks = Ranks.join(device) if join else Ranks()
-    return device, ranks, precision(request.plan.training.precision, device, request.strict)
+    return device, ranks, request.runtime.precision(request.plan.training.precision, device, request.strict)
 
 
 def _place_of(request: Request, device: torch.device, ranks: Ranks, chosen: Precision) -> Place:
@@ -191,16 +201,6 @@ def _place_of(request: Request, device: torch.device, ranks: Ranks, chosen: Prec
     )
     resumes = request.resume and ranks.broadcast(folder.exists)
     return Place(device, chosen, ranks, folder, resumes)
-
-
-def _prepared(request: Request, ranks: Ranks) -> Prepared:
-    """Open the images and compile the program and its teachers."""
-
-    def compiled() -> Prepared:
-        sets, program = prepare(request.plan, request.compiled)
-        return Prepared(sets, program, teachers_of(request.plan, program.classes, request.vocabulary))
-
-    return ranks.run_on_all(compiled)
 
 
 def _decide(request: Request, place: Place) -> Fresh | Resume | Done:
@@ -214,7 +214,21 @@ def _decide(request: Request, place: Place) -> Fresh | Resume | Done:
     return Resume()
 
 
-def _teach(request: Request, place: Place, prepared: Prepared) -> Teach:
+def _prepared(request: Request, ranks: Ranks, decision: Fresh | Resume | Done) -> Prepared:
+    """Open the images, and compile the program and its teachers; what is done needs no teacher."""
+
+    def compiled() -> Prepared:
+        sets, program = prepare(request.plan, request.compiled)
+        return Prepared(sets, program, [] if isinstance(decision, Done) else _teachers(request, program))
+
+    return ranks.run_on_all(compiled)
+
+
+def _teachers(request: Request, program: Program) -> Teachers:
+    return teachers_of(request.plan, program.classes, request.vocabulary)
+
+
+def _teach(request: Request, place: Place, teachers: Teachers) -> Teach:
     """The functions of the teachers; one that has no finished run is trained first, as the student is."""
 
     def train(teacher: Plan, folder: Path) -> None:
@@ -223,9 +237,8 @@ def _teach(request: Request, place: Place, prepared: Prepared) -> Teach:
         except Interrupted as stopped:  # resuming the student resumes its teacher
             raise Interrupted(stopped.number, place.folder, 0) from None
 
-    return find_teachers(
-        request.plan, prepared.teachers, place.folder.parent, place.device, train, request.listener, place.ranks
-    )
+    near = place.folder.parent
+    return find_teachers(request.plan, teachers, near, place.device, train, request.listener, place.ranks)
 
 
 def _of_teacher(request: Request, teacher: Plan, folder: Path) -> Request:
@@ -335,8 +348,8 @@ def dry(
     )
     chosen_device, ranks, chosen = _device_of(request, join=False)
     with told_plainly(chosen_device):
-        _place_of(request, chosen_device, ranks, chosen)
-        prepared = _prepared(request, ranks)
+        place = _place_of(request, chosen_device, ranks, chosen)
+        prepared = _prepared(request, ranks, _decide(request, place))
     sets = prepared.sets
     steps = plan.training.steps(len(sets.train.labels))
     warnings = [f"warning: {warning.message}" for warning in plan.warnings]

@@ -80,7 +80,7 @@ def fetched(images: Images, indices: Numbers, boxer: Callable[[int, int, int], A
     kind = type(images)
     name = f"`fetch` of `{kind.__module__}.{kind.__qualname__}`"
     try:
-        found: Any = images.fetch(indices, boxer)
+        pixels: Any = images.fetch(indices, boxer)
     except RecipeError:
         raise
     except (OSError, ValueError) as error:
@@ -88,9 +88,9 @@ def fetched(images: Images, indices: Numbers, boxer: Callable[[int, int, int], A
     except (Exception, SystemExit) as error:
         raise fail("E080", f"{name} is broken: {first_line(error)}") from error
     wanted = (torch.uint8, 4, (len(indices), 3))
-    if isinstance(found, Tensor) and (found.dtype, found.ndim, found.shape[:2]) == wanted:
-        return found
-    given = f"{found.dtype} {(*found.shape,)}" if isinstance(found, Tensor) else f"a {type(found).__name__}"
+    if isinstance(pixels, Tensor) and (pixels.dtype, pixels.ndim, pixels.shape[:2]) == wanted:
+        return pixels
+    given = f"{pixels.dtype} {(*pixels.shape,)}" if isinstance(pixels, Tensor) else f"a {type(pixels).__name__}"
     raise fail("E080", f"{name} is broken: it gives {given}, not torch.uint8 ({len(indices)}, 3, H, W)")
 
 
@@ -147,12 +147,12 @@ class Steps(Dataset[Loaded]):
         if boxer is None:
             return fetched(self.images, indices)
 
-        def one(place: int, height: int, width: int) -> Array:
+        def box_of(place: int, height: int, width: int) -> Array:
             draws = Draws(self.training.seed, epoch, indices[place : place + 1], step, "crop")
             box: Array = boxer(draws, np.array([float(height)]), np.array([float(width)]))[0]
             return box
 
-        return fetched(self.images, indices, one)
+        return fetched(self.images, indices, box_of)
 
     def _sound(self, places: Numbers, whole: Numbers, epoch: int, step: int) -> tuple[Tensor, Numbers, dict[int, str]]:
         """The images at some places of a batch; one that can't be decoded is stood in for by the next that can.

@@ -26,7 +26,7 @@ from recipe.runs.save_policy import SavePolicy
 from recipe.training.loading import Batch
 from recipe.training.meters import Meter
 from recipe.training.micro_batch import fitting_micro, largest_share, settle
-from recipe.training.reporting import Listener, pictures
+from recipe.training.reporting import Listener
 from recipe.training.trainer import Trainer
 
 
@@ -39,7 +39,7 @@ class Loop:
     folder: Path
     listener: Listener
     signals: Signals
-    cadence: SavePolicy
+    save_policy: SavePolicy
     epoch_evaluated: bool = True
     """Whether the epoch that ended with the last step has been evaluated."""
     recipe_changed: bool = False
@@ -79,9 +79,9 @@ class Loop:
                     self.epoch_evaluated = False
                     result = self._evaluate()
                     since = time.monotonic()
-                number, late = ranks.poll(self.signals.received, self.cadence.late(self.saved))
+                number, late = ranks.poll(self.signals.received, self.save_policy.late(self.saved))
                 over = trainer.step == trainer.total_steps
-                if number or late or over or self.cadence.at(trainer.step, ends):
+                if number or late or over or self.save_policy.at(trainer.step, ends):
                     since += self.save()
                 if number and not over:
                     raise self._interrupted(number)
@@ -191,7 +191,7 @@ class Loop:
                 skipped=[[part, index, why] for (part, index), why in self.skipped.items()],
                 notes=self.notes,
             )
-            checkpoint.save(self.folder / "checkpoints", state, self.cadence.keep)
+            trainer.runtime.save(self.folder / "checkpoints", state, self.save_policy.keep)
         ranks.barrier()
         self.saved = time.monotonic()
         return self.saved - began
@@ -317,7 +317,7 @@ class Loop:
         if trainer.ranks.is_main:
             weights = trainer.eval_model.state_dict()
             checkpoint.save_weights(self.folder / "model.safetensors", weights, trainer.plan.digest)
-            pictures(self.folder)
+            trainer.runtime.draw(self.folder)
             files.write_json(self.folder / "summary.json", summary)
         trainer.ranks.barrier()
         return summary

@@ -45,9 +45,9 @@ class Meter:
         sums = {"loss": self.loss, "top1": self.correct} | ({} if self.top5 is None else {"top5": self.top5})
         mine = self.loss.new_tensor([self.images, self.images - self.before])
         counts = torch.cat([torch.stack([total.double() for total in sums.values()]), mine])
-        *found, images, fresh = ranks.sum_(counts).tolist()
+        *totals, images, fresh = ranks.sum_(counts).tolist()
         self.fresh = int(fresh)
-        return {name: value / max(1, images) for name, value in zip(sums, found, strict=True)}
+        return {name: value / max(1, images) for name, value in zip(sums, totals, strict=True)}
 
     def state(self) -> dict[str, Any]:
         return {"loss": float(self.loss), "correct": int(self.correct), "images": self.images}
@@ -105,13 +105,13 @@ class Guard:
 
     def _norms(self, gradients: Sequence[Tensor | None]) -> Tensor:
         """A size of each gradient, which is finite where the gradient is; 0 where there is none."""
-        found = [gradient for gradient in gradients if gradient is not None]
-        if not found:
+        present = [gradient for gradient in gradients if gradient is not None]
+        if not present:
             return torch.zeros_like(self.norms)
-        if found[0].device.type == "cuda":
-            sizes = iter(torch._foreach_norm(found, 1))
+        if present[0].device.type == "cuda":
+            sizes = iter(torch._foreach_norm(present, 1))
         else:  # on a CPU a sum is quicker than a norm, and as good: it is finite or not
-            sizes = (gradient.sum() for gradient in found)
+            sizes = (gradient.sum() for gradient in present)
         zero = self.norms.new_zeros(())
         return torch.stack([zero if gradient is None else next(sizes).float() for gradient in gradients])
 
@@ -120,24 +120,24 @@ class Guard:
         step = int(self.at)
         if step < 0:
             return None
-        found = [name for name, finite in zip(names, self.norms.isfinite().tolist(), strict=True) if not finite]
+        broken = [name for name, finite in zip(names, self.norms.isfinite().tolist(), strict=True) if not finite]
         if not self.loss.isfinite():
             return step, f"the loss is {float(self.loss)}"
-        if not found:
+        if not broken:
             return step, "gradients are infinite though the loss scale fell below 1"
-        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
-        return step, f"the gradient of `{found[0]}`{more} is not finite"
+        more = f" and {len(broken) - 1} more" if len(broken) > 1 else ""
+        return step, f"the gradient of `{broken[0]}`{more} is not finite"
 
 
 def _are_finite(loss: Tensor, gradients: Sequence[Tensor | None], scale_too_low: Tensor | None) -> bool:
     """Whether a loss and its gradients, on a CPU, are finite, and the loss scale is not too low."""
     if not math.isfinite(loss) or (scale_too_low is not None and bool(scale_too_low)):
         return False
-    found = [gradient for gradient in gradients if gradient is not None]
+    present = [gradient for gradient in gradients if gradient is not None]
     infinite = torch.zeros(1)
-    if found:  # this also multiplies them by 1, and is the quickest all the same
+    if present:  # this also multiplies them by 1, and is the quickest all the same
         try:
-            torch._amp_foreach_non_finite_check_and_unscale_(found, infinite, torch.ones(1))
+            torch._amp_foreach_non_finite_check_and_unscale_(present, infinite, torch.ones(1))
         except NotImplementedError:  # of complex numbers
             return False
     return not bool(infinite)

@@ -62,16 +62,16 @@ def largest_share(trainer: Trainer) -> int:
 
 def free_memory() -> int | None:
     """Bytes of memory that this machine, or the container that this runs in, could give; None where it does not say."""
-    found = []
+    limits = []
     with contextlib.suppress(OSError, StopIteration, ValueError):
         lines = Path("/proc/meminfo").read_text().splitlines()
-        found.append(next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")))
+        limits.append(next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")))
     with contextlib.suppress(OSError, ValueError, StopIteration):  # where nothing is limited, `max` is no number
         limit, used = (int((CGROUP / name).read_text()) for name in ("memory.max", "memory.current"))
         lines = (CGROUP / "memory.stat").read_text().splitlines()
         cached = next(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))  # given up on demand
-        found.append(max(0, limit - used + cached))
-    return min(found) if found else None
+        limits.append(max(0, limit - used + cached))
+    return min(limits) if limits else None
 
 
 def settle(trainer: Trainer) -> None:

@@ -48,7 +48,7 @@ class Preparation:
             plan.hooked(hook) for hook in ("crop_box", "augment", "smooth_targets", "mix")
         )
         mean, std = (
-            torch.tensor(one, dtype=torch.float32).view(1, 3, 1, 1).to(device) for one in (sets.mean, sets.std)
+            torch.tensor(values, dtype=torch.float32).view(1, 3, 1, 1).to(device) for values in (sets.mean, sets.std)
         )
         return cls(sets, classes, plan.training.seed, device, crop_box, augment, smooth, mix, mean, std)
 

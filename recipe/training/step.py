@@ -49,13 +49,13 @@ def sizes(images: int, micro: int | None, even: int | None = None) -> list[int]:
         return [images // even + (place < images % even) for place in range(even)]
     if micro is None or images <= micro:
         return [images]
-    found = [micro] * (images // micro)
-    rest = images - sum(found)
+    cut = [micro] * (images // micro)
+    rest = images - sum(cut)
     if rest == 1:
-        found[-1] += 1
+        cut[-1] += 1
     elif rest:
-        found.append(rest)
-    return found
+        cut.append(rest)
+    return cut
 
 
 def parts(inputs: Tensor, targets: Tensor, micro: int | None, even: int | None = None) -> list[tuple[Tensor, Tensor]]:

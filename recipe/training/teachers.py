@@ -65,7 +65,7 @@ def teachers_of(plan: Plan, classes: int, vocabulary: Vocabulary) -> list[tuple[
 
     Raises `RecipeError` (E072) for one that does not.
     """
-    found = []
+    programs = []
     for use, path, teacher in named_teachers(plan, vocabulary):
         with _told(plan, use, path):
             program = lower(teacher)
@@ -78,20 +78,20 @@ def teachers_of(plan: Plan, classes: int, vocabulary: Vocabulary) -> list[tuple[
                 propagate(program.structure, side, path.name)
         except RecipeError as error:  # told now, not after hours of training
             raise RecipeError(*(attrs.evolve(d, span=use.span) for d in error.diagnostics)) from None
-        found.append((path, program))
-    return found
+        programs.append((path, program))
+    return programs
 
 
 def named_teachers(plan: Plan, vocabulary: Vocabulary) -> list[tuple[Use, Path, Plan]]:
     """The teachers that a plan names: which trick does, the path of the recipe, and its plan."""
-    found = []
+    teachers = []
     for use in plan.uses:
         for value in use.values.values():
             if isinstance(value, RecipeFile):
                 path = Path(value.path)
                 with _told(plan, use, path):
-                    found.append((use, path, bind([read(path)], vocabulary, data=True)))
-    return found
+                    teachers.append((use, path, bind([read(path)], vocabulary, data=True)))
+    return teachers
 
 
 @contextlib.contextmanager

@@ -35,14 +35,14 @@ class Places:
 
     @classmethod
     def of(cls, model: nn.Module, *, floating: bool) -> Places:
-        found: dict[int, tuple[dict[str, Any], str]] = {}
+        places: dict[int, tuple[dict[str, Any], str]] = {}
         for kind in ("_parameters", "_buffers"):
             for module in model.modules():
                 holder = getattr(module, kind)
                 for name, tensor in holder.items():
                     if tensor is not None and tensor.is_floating_point() is floating:
-                        found.setdefault(id(tensor), (holder, name))
-        return cls(tuple(found.values()))
+                        places.setdefault(id(tensor), (holder, name))
+        return cls(tuple(places.values()))
 
     def __call__(self) -> list[Tensor]:
         """The tensors that are there now: parameters first, each kind in the order in which `nn.Module` names them."""

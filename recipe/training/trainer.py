@@ -27,10 +27,11 @@ from recipe.plugins.loss_context import Teach
 from recipe.plugins.progress import Progress
 from recipe.runs.state import TrainingState
 from recipe.training.average import Average
-from recipe.training.loading import Batch, InOrder, Steps, ahead, load, share
+from recipe.training.loading import Batch, InOrder, Steps, ahead, share
 from recipe.training.meters import Meter
 from recipe.training.objective import Preparation, objective
-from recipe.training.step import compiling, parts, set_seed, step_seed
+from recipe.training.runtime import Runtime
+from recipe.training.step import compiling, set_seed, step_seed
 from recipe.training.tensors import restored
 from recipe.training.update import Update, lay_out
 
@@ -64,6 +65,7 @@ class Trainer:
     identity: str
     ranks: Ranks
     micro: int | None
+    runtime: Runtime = attrs.field(factory=Runtime)
     step: int = 0
 
     @classmethod
@@ -75,7 +77,9 @@ class Trainer:
         chosen: Precision,
         teach: Teach,
         ranks: Ranks | None = None,
+        runtime: Runtime | None = None,
     ) -> Trainer:
+        runtime = runtime or Runtime()
         plan, training, ranks = program.plan, program.training, ranks or Ranks()
         layout = torch.channels_last if training.channels_last else torch.contiguous_format
         model = copy.deepcopy(program.model).to(device=device, memory_format=layout)  # type: ignore[call-overload]
@@ -88,8 +92,8 @@ class Trainer:
         # A graph for each size of batch, so that what is computed does not depend on which one came first; of images
         # that grow there would be too many.
         dynamic = None if plan.hooked("resolution") else False
-        made = torch.compile(model, mode=training.compile_mode, dynamic=dynamic) if compiled else model
-        parallel = ranks.wrap(made)  # type: ignore[arg-type]
+        made = runtime.compile(model, training.compile_mode, dynamic) if compiled else model
+        parallel = ranks.wrap(made)
         return cls(
             plan=plan,
             sets=sets,
@@ -105,6 +109,7 @@ class Trainer:
             identity=program.identity,
             ranks=ranks,
             micro=training.micro,
+            runtime=runtime,
         )
 
     @property
@@ -187,7 +192,7 @@ class Trainer:
         """Batches by their numbers, on this device. What is wrong with the images is told at their place."""
         use = self.plan.images
         with placed(use.span if use else None):
-            loaded = load(dataset, numbers, self.images.workers, pin=self.device.type == "cuda")
+            loaded = self.runtime.load(dataset, numbers, self.images.workers, self.device.type == "cuda")
             yield from ahead(loaded, self.device)
 
     def train_step(self, batch: Batch, meter: Meter) -> float:
@@ -257,7 +262,7 @@ class Trainer:
         seen: Tensor | None = None
         # Gradients are averaged over processes, each of which holds the share of the whole batch's mean.
         weight = self.ranks.world / (batch.total or len(inputs)) if batch.counted else 0.0
-        cut = parts(inputs, targets, self.micro, self.even(batch.total))
+        cut = self.runtime.parts(inputs, targets, self.micro, self.even(batch.total))
         for place, (x, y) in enumerate(cut, 1):
             with self.ranks.accumulating(self.parallel, more=place < len(cut)):
                 try:

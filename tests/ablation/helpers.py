@@ -14,6 +14,7 @@ from recipe.ablation.study import Study, study
 from recipe.base import failure
 from recipe.base.source import Source
 from recipe.plan.bind import bind
+from recipe.plugins.vocabulary import Vocabulary
 from tests.helpers import vocabulary
 
 TEXT = "base resnet18; data fake size=32 classes=10 images=48; batch 8; epochs 2; lr 0.05 cosine; tweak D; loss smooth"
@@ -56,6 +57,7 @@ class MadeUp:
     again: bool = False
     """Whether they do so each time they are run."""
     precision: str = "fp32"
+    words: Vocabulary = attrs.field(factory=vocabulary)
     ran: list[str] = attrs.field(factory=list)
     commands: list[list[str]] = attrs.field(factory=list)
     environments: list[Mapping[str, str]] = attrs.field(factory=list)
@@ -75,7 +77,7 @@ class MadeUp:
             failure.write(Path(environment[failure.VARIABLE]), ending)
         if status == 0:
             text = Path(command[command.index("run") + 1]).read_text()
-            written = bind([Source("cell", text, Path.cwd())], vocabulary(), data=True)
+            written = bind([Source("cell", text, Path.cwd())], self.words, data=True)
             assert written.digest == folder.name
             self.write(folder, int(folder.name[-1], 16) / 16, self.precision)
         self.handles.append(Done(None if status == -1 else status))

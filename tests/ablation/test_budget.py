@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +16,7 @@ from recipe.ablation.budget import MOST_SEEDS, Budget, fit, seconds_of
 from recipe.ablation.resources import Workers
 from recipe.ablation.study import study
 from recipe.base.errors import RecipeError
+from recipe.devices import choice
 
 ROWS = st.lists(st.floats(0.1, 100), min_size=2, max_size=8)
 
@@ -88,8 +90,8 @@ def test_runs_are_planned_side_by_side_where_each_has_a_device(
     monkeypatch.setattr(api, "fit", fitting)
     monkeypatch.setattr(api, "startup_seconds", lambda: 1.0)
     monkeypatch.setattr(api, "run_seconds", lambda plan, device: (1.0, 1.0))
-    monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
-    monkeypatch.setattr("recipe.devices.choice.pick", lambda device: None)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(choice, "pick", lambda device: None)
     workers = Workers(None, jobs, launcher, {"timeout_min": "60"} if launcher == "slurm" else {})
     study("base resnet18; loss smooth", mode="drop", budget="1h", workers=workers, out=tmp_path / "x")
     assert asked == [parallel]

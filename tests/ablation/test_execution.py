@@ -22,6 +22,7 @@ from recipe.ablation.study import study
 from recipe.base import signals
 from recipe.base.errors import RecipeError, fail
 from recipe.base.signals import Interrupted
+from recipe.devices import choice
 from recipe.plugins.vocabulary import Vocabulary
 from tests.ablation.helpers import PLUGIN, TABLE, TEXT, MadeUp, execute, made
 
@@ -124,12 +125,11 @@ def test_a_cell_that_fails_is_told_at_the_end_and_stops_its_own_row_alone(tmp_pa
     assert again.ran == [failing, later]
 
 
-def test_the_table_of_the_others_is_kept_where_some_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_table_of_the_others_is_kept_where_some_fail(tmp_path: Path) -> None:
     study = made(tmp_path / "x", seeds=1)
     launcher = MadeUp({study.tasks[1].name: (1, "odd")})
-    monkeypatch.setattr("recipe.ablation.api.launcher_of", lambda name, options, folder: launcher)
     with pytest.raises(recipe.Unfinished, match="E126") as caught:
-        run_study(study)
+        run_study(study, launcher=launcher)
     assert caught.value.table is not None
     assert [len(line.found) for line in caught.value.table.lines] == [1, 0, 1, 1]
 
@@ -282,12 +282,11 @@ def test_jobs_on_this_machine_share_its_cores(
     jobs: int, user: str | None, threads: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     launcher = MadeUp()
-    monkeypatch.setattr("recipe.devices.choice.cores", lambda: 8)
-    monkeypatch.setattr("recipe.ablation.api.launcher_of", lambda name, options, folder: launcher)
+    monkeypatch.setattr(choice, "cores", lambda: 8)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     if user:
         monkeypatch.setenv("OMP_NUM_THREADS", user)
-    run_study(made(tmp_path / "x", seeds=1), Workers(jobs=jobs))
+    run_study(made(tmp_path / "x", seeds=1), Workers(jobs=jobs), launcher=launcher)
     assert {environment.get("OMP_NUM_THREADS") for environment in launcher.environments} == {threads}
 
 

@@ -48,10 +48,8 @@ def test_a_student_that_uses_a_plugin_has_its_teacher_from_those_that_use_none(t
     (tmp_path / "dim.py").write_text(PLUGIN.replace("PART", "0.5"))
     words, over = Vocabulary.installed([tmp_path / "dim.py"]), (f'loss distill "{taught}"', "augment dim")
     found = study(TEXT, mode="stack", over=over, seeds=1, out=tmp_path / "x", vocabulary=words)
-    launcher = MadeUp()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tests.ablation.helpers.vocabulary", lambda: words)
-        execute(found, launcher)
+    launcher = MadeUp(words=words)
+    execute(found, launcher)
     assert len(launcher.ran) == 4
     teacher, student = found.tasks[0], found.cells[2][0]
     assert teacher.stamp != student.stamp

@@ -18,6 +18,7 @@ from recipe.compare.api import Diff
 from recipe.plan.changes import compare_words
 from recipe.plan.plan import Plan
 from recipe.plugins.fields import Architecture, Choice, Field, FilePath, Number, Numbers
+from recipe.plugins.trick import OWN
 from recipe.plugins.uses import Use
 from recipe.plugins.vocabulary import Offer, Vocabulary
 from tests.compare.helpers import compared, known
@@ -290,7 +291,7 @@ class Scaled(Trick):
 
 @pytest.mark.parametrize("kind", ["wide", "narrow"])
 def test_weights_of_a_foreign_module_differ_in_shape_whatever_its_settings_are(kind: str) -> None:
-    ours = [(key, Offer("ours", loaded=vocabulary().load(*key))) for key in vocabulary().keys()]  # noqa: SIM118
+    ours = [(key, Offer(OWN, loaded=vocabulary().load(*key))) for key in vocabulary().keys()]  # noqa: SIM118
     words = Vocabulary([*ours, (("tweak", "scaled"), Offer("theirs", loaded=Scaled))])
     texts = ("base resnet18; tweak scaled", f"base resnet18; tweak scaled 5 {kind}")
     a, b = (recipe.compile(text, device="meta", vocabulary=words) for text in texts)

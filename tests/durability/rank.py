@@ -16,12 +16,12 @@ from torch import nn
 
 import recipe
 from recipe.base.signals import Interrupted
-from recipe.training import loop
 from recipe.training.loading import Batch
 from recipe.training.meters import Meter
 from recipe.training.reporting import Quiet
 from recipe.training.trainer import Trainer
 from tests.durability.trials import small
+from tests.runtimes import Undrawn
 
 
 def plain() -> nn.Module:
@@ -54,7 +54,6 @@ class Stop(Quiet):
 def main(environment: dict[str, str], out: str, record: str, stop: int, model: str, *statements: str) -> None:
     """Train until step ``stop`` (0: to the end), as the process that the environment says."""
     os.environ |= environment
-    loop.pictures = lambda folder: None
     torch.set_num_threads(1)
     step = Trainer.train_step
     with Path(record).open("a") as file:
@@ -71,6 +70,6 @@ def main(environment: dict[str, str], out: str, record: str, stop: int, model: s
         Trainer.train_step = recorded  # type: ignore[method-assign]
         program = recipe.compile("; ".join(statements), base={"plain": plain, "norms": norms, "small": small}[model]())
         try:
-            recipe.run(program, out=out, device="cpu", resume=True, listener=Stop(stop))
+            recipe.run(program, out=out, device="cpu", resume=True, listener=Stop(stop), runtime=Undrawn())
         except Interrupted as stopped:
             sys.exit(128 + stopped.number)

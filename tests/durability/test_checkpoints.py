@@ -29,8 +29,8 @@ from recipe.training.preparation import prepare
 from recipe.training.reporting import Quiet
 from recipe.training.trainer import Trainer
 from tests.durability.trials import Cut, small
-from tests.engine.helpers import weights_digest
 from tests.helpers import ROOT, command, vocabulary_with
+from tests.training.helpers import weights_digest
 
 TEXT = "data fake size=32 classes=10 images=24; batch 8; epochs 2; lr 0.05"
 

@@ -12,12 +12,12 @@ from torch import Tensor
 import recipe
 from recipe.api import Trick, trick
 from recipe.base.errors import Diverged
-from recipe.devices.precision import Precision
 from recipe.plugins.vocabulary import Offer, Vocabulary
 from recipe.training.loop import Loop
 from recipe.training.trainer import Trainer
 from tests.durability.trials import small
 from tests.helpers import command
+from tests.runtimes import InFormat
 
 TEXT = "data fake size=32 classes=10 images=24; batch 8; batch micro 4; epochs 2; lr 0.05"
 
@@ -80,39 +80,29 @@ def test_it_stops_before_the_weights_are_touched(
         assert str(saved[-1]) in str(error.value)
 
 
-def half(asked: str, device: torch.device, strict: bool) -> Precision:
-    """fp16 with a loss scaler, which a CPU would not choose."""
-    return Precision("fp16", torch.float16, True, device)
+SCALED = InFormat(torch.float16, True)
+"""fp16 with a loss scaler, which a CPU would not choose."""
 
 
 @pytest.mark.parametrize("adjusted", ["", "clip 0.5"])
 @pytest.mark.parametrize("optimizer", ["nag", "sgd", "adamw", "lars"])
 @pytest.mark.parametrize("at", [1, 2])
 def test_a_loss_scaler_absorbs_what_its_scale_makes_infinite(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int, optimizer: str, adjusted: str
+    tmp_path: Path, at: int, optimizer: str, adjusted: str
 ) -> None:
-    monkeypatch.setattr(
-        "recipe.training.engine.precision", lambda asked, device, strict: Precision("fp16", torch.float16, True, device)
-    )
     words = vocabulary(at, "gradient", float("inf"))
     text = f"{TEXT}; optimizer {optimizer}; loss broken; {adjusted}"
     program = recipe.compile(text, base=small(), vocabulary=words)
     heap = [torch.full((100_000,), 7e30) for _ in range(50)]  # memory that the optimizer must not take for its own
     del heap
-    run = recipe.run(program, out=tmp_path / "run", device="cpu", vocabulary=words)
+    run = recipe.run(program, out=tmp_path / "run", device="cpu", vocabulary=words, runtime=SCALED)
     assert run.summary["steps"] == 6
     assert all(value.abs().max() < 100 for value in run.model.parameters())
     state = torch.load(tmp_path / "run" / "checkpoints" / "step-000000006.pt", weights_only=True)
     assert state["scaler"]["scale"] == 2.0**15
 
 
-def test_a_loss_scaler_does_not_absorb_what_is_infinite_at_any_scale(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        "recipe.training.engine.precision", lambda asked, device, strict: Precision("fp16", torch.float16, True, device)
-    )
-
+def test_a_loss_scaler_does_not_absorb_what_is_infinite_at_any_scale(tmp_path: Path) -> None:
     @trick("loss broken", writes=("loss terms",))
     class Broken(Trick):
         """A gradient that is never finite."""
@@ -127,7 +117,7 @@ def test_a_loss_scaler_does_not_absorb_what_is_infinite_at_any_scale(
         f"{TEXT}; epochs 10; loss broken".replace("epochs 2; ", ""), base=small(), vocabulary=words
     )
     with pytest.raises(Diverged, match="step 18: gradients are infinite though the loss scale fell below 1"):
-        recipe.run(program, out=tmp_path / "run", device="cpu", vocabulary=words)
+        recipe.run(program, out=tmp_path / "run", device="cpu", vocabulary=words, runtime=SCALED)
 
 
 def test_the_command_exits_with_3(tmp_path: Path) -> None:

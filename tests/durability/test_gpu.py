@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from recipe.training.preparation import prepare
 from recipe.training.trainer import Trainer
 from tests.durability.test_divergence import TEXT as BROKEN
 from tests.durability.test_divergence import vocabulary
-from tests.durability.trials import Cut, cut_between_parts, outcome, small
+from tests.durability.trials import Cut, CutBetweenParts, outcome, small
 
 pytestmark = [
     pytest.mark.gpu,
@@ -40,9 +39,9 @@ def test_a_cut_training_goes_on_bit_by_bit(tmp_path: Path, format: str, workers:
     whole = recipe.run(recipe.compile(text, base=small()), out=tmp_path / "whole", device="cuda")
     for point in ("mid-accumulation", "last batch", "epoch boundary"):  # steps are told of at each 20th alone
         cut = Cut(point)
-        between = cut_between_parts(cut) if point == "mid-accumulation" else contextlib.nullcontext()
-        with pytest.raises(recipe.Interrupted), between:
-            recipe.run(recipe.compile(text, base=small()), out=tmp_path / point, device="cuda", listener=cut)
+        program, between = recipe.compile(text, base=small()), CutBetweenParts(cut)
+        with pytest.raises(recipe.Interrupted):
+            recipe.run(program, out=tmp_path / point, device="cuda", listener=cut, runtime=between)
         again = recipe.run(recipe.compile(text, base=small()), out=tmp_path / point, device="cuda", resume=True)
         assert outcome(again.folder) == outcome(whole.folder), point
 

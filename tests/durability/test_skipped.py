@@ -19,7 +19,7 @@ from recipe.training.loading import Steps, load
 from recipe.training.preparation import open_sets
 from recipe.training.reporting import Quiet
 from tests.durability.trials import Cut, outcome, small
-from tests.engine.helpers import weights_digest
+from tests.training.helpers import weights_digest
 
 TEXT = "batch 4; epochs 2; lr 0.05; augment crop flip"
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
-from typing import Any
-from unittest import mock
 
 import torch
 
@@ -15,13 +12,13 @@ from recipe.compiler.program import Program
 from recipe.devices.precision import Precision
 from recipe.plugins.vocabulary import Vocabulary, key_of, words_of
 from recipe.testing.harness import Case, Harness
-from recipe.testing.interruption import POINTS, Cut, cut_between_parts
+from recipe.testing.interruption import POINTS, Cut, CutBetweenParts
 from recipe.testing.interruption import digest_of as outcome
 from recipe.testing.models import small
 from recipe.testing.trick_under_test import TrickUnderTest
 from tests import builtins
 
-__all__ = ["BASE", "POINTS", "WORDS", "Cut", "cut_and_resume", "cut_between_parts", "outcome", "small", "train"]
+__all__ = ["BASE", "POINTS", "WORDS", "Cut", "CutBetweenParts", "cut_and_resume", "outcome", "small", "train"]
 
 DATA = "data fake size=32 classes=10 images=24"
 BASE = f"{DATA}; batch 8; batch micro 4; epochs 2; lr 0.05; lr per 8; augment flip; ema 0.9"
@@ -46,32 +43,30 @@ def program_of(word: str, workers: int, files: Path) -> Program:
     return bench.program(Case((*case.layers, *company, statement), first.network))
 
 
-def train(word: str, workers: int, files: Path, out: Path, **options: Any) -> recipe.Run:
+class Trial(CutBetweenParts):
+    """A runtime in which `HALF` is what `precision fp16` is on a GPU; on a CPU it would run as bf16."""
+
+    def __init__(self, word: str, cut: Cut | None) -> None:
+        super().__init__(cut or Cut("nowhere"))
+        self.word = word
+
+    def precision(self, asked: str, device: torch.device, strict: bool) -> Precision:
+        if self.word == HALF:
+            return Precision(asked, torch.float16, True, device)
+        return super().precision(asked, device, strict)
+
+
+def train(word: str, workers: int, files: Path, out: Path, cut: Cut | None = None, resume: bool = False) -> recipe.Run:
     """Train a recipe with a trick."""
-    with _unchecked_files(), _scaled(word):
-        return recipe.run(program_of(word, workers, files), out=out, device="cpu", **options)
-
-
-def _unchecked_files() -> Any:
-    return mock.patch.multiple("torchvision.datasets.cifar", check_integrity=lambda *_: True)
-
-
-def _scaled(word: str) -> Any:
-    """On a CPU `precision fp16` runs as bf16; this makes it what it is on a GPU."""
-
-    def half(asked: str, device: torch.device, strict: bool = False) -> Precision:
-        return Precision(asked, torch.float16, True, device)
-
-    return mock.patch("recipe.training.engine.precision", half) if word.startswith("fp16") else contextlib.nullcontext()
+    with builtins.unchecked_files():
+        program = program_of(word, workers, files)
+        return recipe.run(program, out=out, device="cpu", listener=cut, resume=resume, runtime=Trial(word, cut))
 
 
 def cut_and_resume(word: str, point: str, workers: int, files: Path, out: Path) -> str:
     """Train a trick, cut it at a point, resume it; the outcome. Fails where nothing was cut."""
-    cut = Cut(point)
-    aside = cut_between_parts(cut) if point == "mid-accumulation" else contextlib.nullcontext()
     try:
-        with aside:
-            train(word, workers, files, out, listener=cut)
+        train(word, workers, files, out, Cut(point))
     except Interrupted:
         pass
     else:

@@ -7,8 +7,7 @@ import torch
 from torch import nn
 
 import recipe
-
-from .helpers import copy_by_name, images, outputs, randomise, shapes
+from tests.graph.helpers import copy_by_name, images, outputs, randomise, shapes
 
 # A size that suffices in evaluation, and the heads in the order in which the stock model gives their logits.
 MODELS = {"googlenet": (64, ("aux2", "aux1")), "inception_v3": (96, ("AuxLogits",))}

@@ -9,8 +9,7 @@ from torch import nn
 import recipe
 from recipe.graph.net import Net
 from recipe.testing import assert_rewrites
-
-from .helpers import images, outputs
+from tests.graph.helpers import images, outputs
 
 
 def operator_add(x, y):

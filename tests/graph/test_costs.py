@@ -7,8 +7,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import recipe
 from recipe.graph.shapes import on_meta
 from recipe.tricks.base import TORCHVISION
-
-from .helpers import of_one_worker, stock_program
+from tests.graph.helpers import of_one_worker, stock_program
 
 FEW = ("resnet18", "mobilenet_v2", "vgg11")
 

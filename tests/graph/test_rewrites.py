@@ -9,8 +9,7 @@ from recipe.api import Insert, Layer, SetAttribute, Substitute
 from recipe.graph.apply import apply
 from recipe.testing import assert_rejects, assert_rewrites
 from recipe.tricks.freeze import first_layers
-
-from .helpers import images, outputs
+from tests.graph.helpers import images, outputs
 
 # Blocks in each of the four stages, and convolutions in a block.
 RESNETS = {

@@ -7,8 +7,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import recipe
 from recipe.graph.shapes import on_meta
 from recipe.testing import assert_rewrites
-
-from .helpers import copy_by_name, copy_by_position, images, outputs, randomise
+from tests.graph.helpers import copy_by_name, copy_by_position, images, outputs, randomise
 
 timm = pytest.importorskip("timm")
 

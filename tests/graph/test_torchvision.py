@@ -6,8 +6,7 @@ import torchvision
 
 import recipe
 from recipe.tricks.base import TORCHVISION
-
-from .helpers import copy_by_name, images, of_one_worker, outputs, randomise, shapes, stock_program
+from tests.graph.helpers import copy_by_name, images, of_one_worker, outputs, randomise, shapes, stock_program
 
 
 def test_the_list_of_classifiers_is_torchvisions():

@@ -52,7 +52,11 @@ def failing(tree: Path, words: Sequence[str]) -> Failure | None:
 
 def copied(folder: Path) -> Path:
     """A copy of the code."""
-    ignored = shutil.ignore_patterns(".git", ".venv*", "*.egg-info", "__pycache__", "runs")
+    by_name = shutil.ignore_patterns(".git", ".venv*", "*.egg-info", "__pycache__")
+
+    def ignored(directory: str, names: list[str]) -> set[str]:
+        return by_name(directory, names) | ({"runs"} if Path(directory) == ROOT else set())
+
     return Path(shutil.copytree(ROOT, folder / "tree", ignore=ignored, symlinks=True))
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import recipe
-from recipe.devices.precision import Precision
+from recipe.training.runtime import Runtime
 from recipe.training.trainer import Trainer
 from tests.durability.rank import norms
 
@@ -60,7 +60,13 @@ class Steps:
     after: list[dict[str, Tensor]]
 
 
-def steps(out: Path, text: str, model: nn.Module | None = None, seen: Callable[[Trainer], None] = id) -> Steps:
+def steps(
+    out: Path,
+    text: str,
+    model: nn.Module | None = None,
+    seen: Callable[[Trainer], None] = id,
+    runtime: Runtime | None = None,
+) -> Steps:
     """Train a recipe; ``seen`` looks at the training after each step."""
     program = recipe.compile(f"{DATA}; {text}", base=model or norms())
     found = Steps(copy.deepcopy(program.model), [], [])
@@ -74,14 +80,5 @@ def steps(out: Path, text: str, model: nn.Module | None = None, seen: Callable[[
         return rate
 
     with mock.patch.object(Trainer, "train_step", recorded):
-        recipe.run(program, out=out, device="cpu")
+        recipe.run(program, out=out, device="cpu", runtime=runtime)
     return found
-
-
-def precision(dtype: torch.dtype, scaled: bool) -> object:
-    """A context in which trainings compute in some format, with a loss scaler or without."""
-
-    def chosen(asked: str, device: torch.device, strict: bool = False) -> Precision:
-        return Precision(asked, dtype, scaled, device)
-
-    return mock.patch("recipe.training.engine.precision", chosen)

@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from tests.helpers import bind
-from tests.tricks.steps import precision, replacing, steps
+from tests.runtimes import InFormat
+from tests.tricks.steps import replacing, steps
 
 RECIPE = "batch 8; epochs 2; lr 0.05; decay 0.01; optimizer sgd; sam"
 
@@ -66,16 +67,16 @@ def test_a_loss_scaler_changes_nothing(tmp_path, text):
     """Its scale is a power of two: with bf16, which has room for it, every bit is the same."""
     ends = []
     for scaled in (False, True):
-        with precision(torch.bfloat16, scaled):
-            found = steps(tmp_path / str(scaled), f"batch 8; batch micro 4; epochs 2; lr 0.05; precision bf16; {text}")
+        recipe = f"batch 8; batch micro 4; epochs 2; lr 0.05; precision bf16; {text}"
+        found = steps(tmp_path / str(scaled), recipe, runtime=InFormat(torch.bfloat16, scaled))
         ends.append(found.after[-1])
     for name, tensor in ends[0].items():
         assert torch.equal(tensor, ends[1][name]), name
 
 
 def test_a_scale_that_makes_gradients_infinite_moves_nothing(tmp_path):
-    with precision(torch.float16, True):
-        found = steps(tmp_path / "run", "batch 8; epochs 2; lr 0.05; precision fp16; sam")
+    recipe = "batch 8; epochs 2; lr 0.05; precision fp16; sam"
+    found = steps(tmp_path / "run", recipe, runtime=InFormat(torch.float16, True))
     assert all(tensor.isfinite().all() for state in found.after for tensor in state.values())
 
 

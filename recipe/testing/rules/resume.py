@@ -10,7 +10,7 @@ from recipe.base.signals import Interrupted
 from recipe.compiler.program import Program
 from recipe.testing import inputs
 from recipe.testing.findings import Skipped, Unmet
-from recipe.testing.harness import Case, Harness, trained_quickly
+from recipe.testing.harness import Case, Harness, Quick, one_thread
 from recipe.testing.interruption import Cut, digest_of
 from recipe.testing.trick_under_test import TrickUnderTest
 from recipe.training.engine import run
@@ -66,5 +66,13 @@ def _cut(bench: Harness, program: Program, out: Path, point: str) -> bool:
 
 
 def _train(bench: Harness, program: Program, out: Path, cut: Cut | None = None, resume: bool = False) -> None:
-    with trained_quickly():
-        run(program, out=out, device="cpu", listener=cut, resume=resume, vocabulary=bench.vocabulary)
+    with one_thread():
+        run(
+            program,
+            out=out,
+            device="cpu",
+            listener=cut,
+            resume=resume,
+            vocabulary=bench.vocabulary,
+            runtime=Quick(),
+        )

@@ -13,7 +13,7 @@ import pytest
 from safetensors import safe_open
 
 import recipe
-from tests.export.helpers import FAKE, SHORT, Lonely, images, off, onnx_logits, own_logits, train
+from tests.exporters.helpers import FAKE, SHORT, Lonely, images, off, onnx_logits, own_logits, train
 from tests.helpers import ROOT
 
 pytestmark = pytest.mark.xdist_group("exported models")

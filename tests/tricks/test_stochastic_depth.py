@@ -8,8 +8,7 @@ import recipe
 from recipe.api import Insert, Layer
 from recipe.testing import assert_rewrites
 from tests.durability.trials import small
-
-from .helpers import copy_by_name, images, outputs
+from tests.graph.helpers import copy_by_name, images, outputs
 
 DROP = "torchvision.ops:StochasticDepth"
 

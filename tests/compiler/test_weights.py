@@ -14,8 +14,7 @@ from torch import nn
 import recipe
 from recipe.base.errors import RecipeError
 from recipe.testing import assert_rejects
-
-from .helpers import images, outputs
+from tests.graph.helpers import images, outputs
 
 
 @cache

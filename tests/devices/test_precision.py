@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from recipe.base.errors import RecipeError
+from recipe.cli import doctor
 from recipe.devices.choice import pick
 from recipe.devices.precision import BF16, WAYS, cpu_bf16, precision
-from tests.engine.helpers import TINY, train
 from tests.helpers import command
+from tests.training.helpers import TINY, train
 
 CPU = torch.device("cpu")
 
@@ -101,7 +102,7 @@ def test_the_doctor_tells_what_runs_in_place_of_what(
 ) -> None:
     assert way in WAYS
     monkeypatch.setenv(BF16, way)
-    monkeypatch.setattr("recipe.cli.doctor._speed", lambda device, dtype, layout: 1.0)
+    monkeypatch.setattr(doctor, "_speed", lambda device, dtype, layout: 1.0)
     found = command("doctor")
     assert found.status == 0, found.stderr
     lines = found.stdout.splitlines()

@@ -10,8 +10,8 @@ import pytest
 from recipe.base.errors import RecipeError
 from recipe.training.reporting import Quiet
 from recipe.training.teachers import teachers_of
-from tests.engine.helpers import train
 from tests.helpers import bind, vocabulary
+from tests.training.helpers import train
 
 
 class Notes(Quiet):

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from tests.engine.helpers import train
+from tests.training.helpers import train
 
 SHORT = "batch 8; epochs 1; lr 0.01"
 FAKE = f"data fake size=32 classes=10 images=8; {SHORT}"

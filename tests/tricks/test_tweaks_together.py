@@ -6,8 +6,7 @@ import torch
 import recipe
 from recipe.testing import assert_rejects, assert_rewrites
 from tests.durability.trials import small
-
-from .helpers import images, outputs
+from tests.graph.helpers import images, outputs
 
 ALL = "tweak B C D se blurpool stochastic-depth"
 

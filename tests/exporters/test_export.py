@@ -16,9 +16,9 @@ import recipe
 from recipe.exporters import api, safetensors
 from recipe.exporters.source_run import SourceRun
 from recipe.training.engine import Run
-from tests.engine.helpers import TINY
-from tests.export.helpers import FAKE, train
+from tests.exporters.helpers import FAKE, train
 from tests.helpers import command
+from tests.training.helpers import TINY
 
 
 @pytest.fixture(scope="module")

@@ -26,17 +26,17 @@ OUTSIDE = {
 }
 """Folders that are not part of the core."""
 
-NAMESPACES = {"call_hook", "hooked", "overrides", "broken", "maker", "Hook"}
+NAMESPACES = {"hook", "call_hook", "hooked", "overrides", "broken", "maker", "Hook"}
 """Functions whose arguments name hooks, slots or settings of the training, of which some are words of tricks too."""
 
 ALLOWED = [
     ("plugins/slots.py plugins/hooks.py", "*", "names of slots"),
     ("api.py __init__.py", "compile number path", "names that the public API exports"),
     ("ablation/store.py runs/reader.py", "epochs loss precision micro", "JSON of finished runs"),
-    ("runs/checkpoints.py", "step model loss images", "a checkpoint's own fields"),
-    ("training/trainer.py", "step model optimizer micro lr", "a checkpoint's fields, and torch's parameter groups"),
+    ("runs/state.py", "step model optimizer loss images", "a checkpoint's own fields"),
+    ("training/trainer.py", "lr", "torch's parameter groups"),
     ("training/update.py", "momentum", "torch's parameter groups"),
-    ("training/loop.py training/meters.py", "step loss images", "what is measured"),
+    ("training/loop.py training/meters.py", "loss images", "what is measured"),
     ("training/reporting.py", "epochs loss lr", "what is measured"),
     ("training/loading.py training/objective.py", "crop augment loss", "streams of random numbers, and hooks"),
     ("compare/api.py compare/model.py compare/text.py", "A B", "the two sides of a comparison"),
@@ -83,7 +83,11 @@ def _excused(tree: ast.AST) -> Iterator[ast.AST]:
         elif isinstance(node, ast.Call):
             name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
             if name in NAMESPACES:
-                yield from (inner for value in node.args for inner in ast.walk(value))
+                yield from (
+                    inner
+                    for value in (*node.args, *(word.value for word in node.keywords))
+                    for inner in ast.walk(value)
+                )
 
 
 def _written(text: str) -> Iterator[tuple[int, str]]:

@@ -25,7 +25,7 @@ from recipe.plugins.fingerprint import code_of
 from recipe.plugins.vocabulary import Offer, Vocabulary
 from recipe.testing import small
 from recipe.training.reporting import Quiet
-from tests.engine.helpers import TINY, train, weights_digest
+from tests.training.helpers import TINY, train, weights_digest
 
 DATA = "data fake size=32 classes=10 images=24"
 ALL = (

@@ -19,7 +19,7 @@ from recipe.plan.bind import bind
 from recipe.plugins.settings import Training
 from recipe.training.loading import InOrder, Steps, load
 from recipe.training.preparation import open_sets
-from tests.engine.helpers import train
+from tests.training.helpers import train
 
 
 def sets_of(text: str):

@@ -25,7 +25,7 @@ from recipe.plan.bind import bind
 from recipe.plugins.vocabulary import Offer, Vocabulary
 from recipe.training.objective import Preparation
 from recipe.training.preparation import open_sets
-from tests.export.helpers import FAKE, SHORT, alone, images, off, own_logits, train
+from tests.exporters.helpers import FAKE, SHORT, alone, images, off, own_logits, train
 
 
 def surgery(program: Program) -> str:

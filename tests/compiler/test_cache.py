@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from recipe.compiler import cache
+from recipe.compiler import cache, lower
 from recipe.plugins import fingerprint
 from recipe.plugins.vocabulary import Vocabulary
 from tests.helpers import bind, command
@@ -37,7 +37,7 @@ def test_facts_are_kept_and_are_the_same(kept: Path, monkeypatch: pytest.MonkeyP
     plan = bind("base resnet18; tweak C D; decay no-bias; lr warmup 5 cosine; loss smooth")
     first = cache.cached_summary(plan)
     assert len(list(kept.glob("facts/*.json"))) == 1
-    monkeypatch.setattr("recipe.compiler.lower.lower", None)
+    monkeypatch.setattr(lower, "lower", None)
     assert cache.cached_summary(plan) == first
 
 

@@ -23,8 +23,8 @@ from recipe.training.preparation import prepare
 from recipe.training.trainer import Trainer
 from tests.durability.rank import norms
 from tests.durability.trials import Cut
-from tests.engine.helpers import weights_digest
 from tests.helpers import diagnostics, errors
+from tests.training.helpers import weights_digest
 
 TEXT = "data fake size=32 classes=10 images=24; batch 8; epochs 2; lr 0.05"
 CPU = torch.device("cpu")

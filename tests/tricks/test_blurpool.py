@@ -9,8 +9,7 @@ import recipe
 from recipe.api import SetAttribute
 from recipe.testing import assert_rewrites
 from recipe.tricks.tweak_blurpool import BLUR, POOL
-
-from .helpers import images, outputs, randomise, shapes
+from tests.graph.helpers import images, outputs, randomise, shapes
 
 
 def binomial(x):

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.helpers import TINY
 from tests.helpers import command
+from tests.training.helpers import TINY
 
 
 @pytest.fixture
@@ -58,6 +58,16 @@ def test_a_dry_run_compiles_and_writes_nothing(here: Path) -> None:
     assert not list(here.iterdir())
 
 
+def test_a_dry_run_refuses_a_teacher_that_a_run_refuses(here: Path) -> None:
+    Path("teacher.recipe").write_text("base resnet18; data fake size=32 classes=7 images=24\n")
+    text = 'base resnet18; data fake size=32 classes=10 images=24; loss distill "teacher.recipe"'
+    done, dry = command("run", text, "--device", "cpu"), command("run", text, "--dry-run", "--device", "cpu")
+    assert done.status == dry.status == 2
+    assert "E072" in done.stderr
+    assert dry.stderr == done.stderr
+    assert [path.name for path in here.iterdir()] == ["teacher.recipe"]
+
+
 @pytest.mark.parametrize(
     ("text", "code"),
     [
@@ -73,6 +83,7 @@ def test_a_dry_run_compiles_and_writes_nothing(here: Path) -> None:
 def test_what_cannot_be_trained_ends_with_one_error(here: Path, text: str, code: str) -> None:
     done = command("run", text, "--device", "cpu")
     assert done.status == 2
+    assert command("run", text, "--dry-run", "--device", "cpu").stderr == done.stderr
     assert f"error[{code}]" in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(here.iterdir())

@@ -6,8 +6,7 @@ import torch
 import recipe
 from recipe.api import Insert, Layer
 from recipe.testing import assert_rejects, assert_rewrites
-
-from .helpers import images, outputs, randomise
+from tests.graph.helpers import images, outputs, randomise
 
 GATE = "torchvision.ops:SqueezeExcitation"
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from recipe.api import Trick, integer, number, path, trick
 from recipe.plan.plan import Plan
+from recipe.plugins.trick import OWN
 from recipe.plugins.vocabulary import Offer, Vocabulary
 from tests.helpers import DIALECTS, EXAMPLES, ROOT, bind
 from tests.strategies import dialects, meaningful
@@ -224,7 +225,7 @@ class Odd(Trick):
     "given", ["count=3 last=2", "scale=1.0 count=3 last=2", "1 7 there 3 2", "limit=7 count=3 last=2"]
 )
 def test_a_trick_with_unusual_fields_survives_its_canonical_text(given: str, vocabulary: Vocabulary) -> None:
-    ours = [(key, Offer("ours", loaded=vocabulary.load(*key))) for key in vocabulary.keys()]  # noqa: SIM118
+    ours = [(key, Offer(OWN, loaded=vocabulary.load(*key))) for key in vocabulary.keys()]  # noqa: SIM118
     words = Vocabulary([*ours, (("odd", None), Offer("theirs", loaded=Odd))])
     plan = bind(f"base resnet50; odd {given}", words=words)
     assert_same(bind(plan.canonical(), words=words), plan)

@@ -1,0 +1,48 @@
+"""How a training does what does not depend on its recipe. What tests trainings passes another `Runtime`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from recipe.devices.precision import Precision, precision
+from recipe.runs import checkpoints
+from recipe.runs.state import TrainingState
+from recipe.training.loading import Batch, Loaded, load
+from recipe.training.reporting import pictures
+from recipe.training.step import parts
+
+
+class Runtime:
+    """What a training calls on to compute in a number format, to compile, to load images, and to write files."""
+
+    def precision(self, asked: str, device: torch.device, strict: bool) -> Precision:
+        """The number format that a device computes in; see `recipe.devices.precision.precision`."""
+        return precision(asked, device, strict)
+
+    def compile(self, model: nn.Module, mode: str | None, dynamic: bool | None) -> Any:
+        """A model as `torch.compile` makes it."""
+        return torch.compile(model, mode=mode, dynamic=dynamic)
+
+    def load(self, dataset: Dataset[Loaded], steps: Iterable[int], workers: int, pin: bool) -> Iterator[Batch]:
+        """Batches by their numbers; see `recipe.training.loading.load`."""
+        return load(dataset, steps, workers, pin)
+
+    def parts(
+        self, inputs: Tensor, targets: Tensor, micro: int | None, even: int | None
+    ) -> list[tuple[Tensor, Tensor]]:
+        """A batch (N, 3, H, W) and its targets, cut into parts; see `recipe.training.step.parts`."""
+        return parts(inputs, targets, micro, even)
+
+    def save(self, folder: Path, state: TrainingState, keep: int) -> None:
+        """Save a checkpoint, and keep the last few; see `recipe.runs.checkpoints.save`."""
+        checkpoints.save(folder, state, keep)
+
+    def draw(self, folder: Path) -> None:
+        """Draw the curves of a finished run into its folder."""
+        pictures(folder)

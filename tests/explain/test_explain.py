@@ -1,0 +1,41 @@
+"""Explanations of recipes and tricks: the text and the data agree with the program they explain."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import recipe
+from recipe.base.wording import summary_line
+from recipe.compiler.program import Program
+from recipe.explain.data import as_dict
+from recipe.explain.text import explain
+from recipe.explain.tricks import page
+from recipe.plugins.vocabulary import Vocabulary
+
+
+@pytest.fixture(scope="module")
+def program() -> Program:
+    return recipe.compile("base resnet18; tweak C D; decay no-bias; batch 256; lr warmup 5 cosine", device="meta")
+
+
+def test_the_text_shows_costs_and_every_trick(program: Program) -> None:
+    text = explain(program, "cpu")
+    assert f"{program.costs.params:,}" in text
+    for use in program.plan.uses:
+        assert use.word in text
+
+
+def test_the_data_can_be_written_as_json_and_name_the_trick_of_each_edit(program: Program) -> None:
+    data = json.loads(json.dumps(as_dict(program, "cpu")))
+    assert {edit["trick"] for edit in data["edits"]} == {"init xavier", "tweak C", "tweak D"}, "the first is a default"
+
+
+def test_a_page_begins_with_the_syntax_and_has_every_field(vocabulary: Vocabulary) -> None:
+    trick = vocabulary.load("lr", "warmup")
+    lines = page(trick).splitlines()
+    assert lines[0] == trick.declared.syntax
+    assert lines[2] == summary_line(trick)
+    for field in trick.declared.fields:
+        assert [line for line in lines if line.startswith(f"  {field.word} ") and field.help in line]
