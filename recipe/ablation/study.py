@@ -189,7 +189,7 @@ def _compiled(rows: Sequence[Row]) -> list[Program]:
 
 def _opened(programs: Sequence[Program]) -> dict[str, list[int]]:
     """How many classes and images each data set has, by its statement; each model must tell so many classes apart."""
-    from recipe.training.preparation import fit_classes, open_sets
+    from recipe.training.preparation import open_sets
 
     found: dict[str, list[int]] = {}
     for program in programs:
@@ -197,7 +197,7 @@ def _opened(programs: Sequence[Program]) -> dict[str, list[int]]:
         if named not in found:
             sets = open_sets(program.plan)
             found[named] = [sets.classes, len(sets.train.labels), len(sets.val.labels)]
-        fit_classes(program, found[named][0])
+        program.check_classes(found[named][0])
     return found
 
 

@@ -6,7 +6,6 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -61,33 +60,33 @@ def command(
     from recipe.language.recipe_input import override
     from recipe.plan.bind import bind
 
-    SavePolicy.of(save_every, keep)
+    policy = SavePolicy.of(save_every, keep)
     plan = bind([source, *override(statements)], words, data=True)
     if nproc is not None and not dry_run:
         from recipe.devices.launch import launch
 
         launch(nproc, _arguments(source.text if file == "-" else file, statements, out, resume is not None))
 
-    from recipe.training.engine import dry, run
+    from recipe.training.engine import Request, dry, train
     from recipe.training.reporting import Live, Plain, closing
 
     live = sys.stderr is not None and sys.stderr.isatty() and not dry_run and "LOCAL_RANK" not in os.environ
-    listener = Live() if live else Plain()
-    name = Path(source.name).stem if source.kind == "file" and not source.name.startswith("<") else "run"
-    options: dict[str, Any] = {
-        "out": out,
-        "device": device,
-        "strict": strict,
-        "resume": resume is not None,
-        "allow_changed": allow_changed,
-        "listener": listener,
-        "vocabulary": words,
-        "name": name,
-    }
+    request = Request(
+        plan=plan,
+        vocabulary=words,
+        out=out,
+        device=device,
+        strict=strict,
+        resume=resume is not None,
+        allow_changed=allow_changed,
+        policy=policy,
+        listener=Live() if live else Plain(),
+        name=Path(source.name).stem if source.kind == "file" and not source.name.startswith("<") else "run",
+    )
     if dry_run:
-        dry(plan, processes=nproc or 1, **options)
+        dry(request, nproc or 1)
         return
-    done = run(plan, save_every=save_every, keep=keep, **options)
+    done = train(request)
     from recipe.devices.distributed import leave
 
     leave()

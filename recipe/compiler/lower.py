@@ -12,6 +12,7 @@ from torch import fx, nn
 from recipe.base.errors import RecipeError, fail
 from recipe.base.wording import summary_line
 from recipe.compiler.program import Program, Step
+from recipe.compiler.summary import Group
 from recipe.compiler.weights import given_names, settings_of, stock_model
 from recipe.devices.choice import pick
 from recipe.graph.apply import Shapes, account, apply, parameters
@@ -37,6 +38,8 @@ class Task:
     plan: Plan
     module: nn.Module | None
     device: str
+    classes: int | None
+    """Those of the images; None where they are asked for it."""
 
 
 @attrs.frozen
@@ -77,7 +80,8 @@ def _build(task: Task) -> Built:
     if task.module is not None:
         return _own_model(task, task.module)
     plan = task.plan
-    return Built(task, plan.model, on_meta(lambda: stock_model(plan, _classes(plan))))
+    classes = plan.asked_classes or task.classes or count(plan, "count_classes")
+    return Built(task, plan.model, on_meta(lambda: stock_model(plan, classes)))
 
 
 def _own_model(task: Task, module: nn.Module) -> Built:
@@ -99,11 +103,6 @@ def _own_model(task: Task, module: nn.Module) -> Built:
         return Built(task, name_of_class, copy.deepcopy(module).to("meta"))
     except Exception as error:  # a model's own code raises anything
         raise fail("E102", f"`{name_of_class}` can't be copied: {error}", base.span) from error
-
-
-def _classes(plan: Plan) -> int | None:
-    """The number of classes that the recipe says, else that of its images, where there are images that can be asked."""
-    return plan.asked_classes or count(plan, "count_classes")
 
 
 def _trace(built: Built) -> Traced:
@@ -237,7 +236,17 @@ def _account(rewritten: Rewritten) -> Program:
     module = task.module
     if module is not None and task.device != "meta":
         module = copy.deepcopy(module)  # whose weights may change before they are asked for
-    return Program(task.plan, steps, costs, traced.classes, _fates(traced, steps), traced.graph, module, task.device)
+    return Program(
+        plan=task.plan,
+        steps=steps,
+        costs=costs,
+        classes=traced.classes,
+        fates=_fates(traced, steps),
+        groups=_groups(task.plan, traced.graph),
+        structure=traced.graph,
+        module=module,
+        device=task.device,
+    )
 
 
 def _fates(traced: Traced, steps: Sequence[Step]) -> dict[str, str]:
@@ -257,15 +266,31 @@ def _fates(traced: Traced, steps: Sequence[Step]) -> dict[str, str]:
     return fates
 
 
+def _groups(plan: Plan, graph: fx.GraphModule) -> tuple[Group, ...]:
+    """The parameters that train, grouped by the options that tricks give them."""
+    groups: dict[tuple[tuple[str, Any], ...], list[str]] = {}
+    for name, parameter in graph.named_parameters():
+        if parameter.requires_grad:
+            owner = graph.get_submodule(name.rpartition(".")[0])
+            options: dict[str, Any] = {"weight_decay": plan.training.weight_decay}
+            for use in plan.hooked("param_options"):
+                options |= call_hook(use, "param_options", name, parameter, owner)
+            groups.setdefault(tuple(sorted(options.items())), []).append(name)
+    return tuple(Group(dict(options), tuple(names)) for options, names in groups.items())
+
+
 PASSES: tuple[Callable[[Any], Any], ...] = (_build, _trace, _rewrite, _resize, _account)
 """The passes, in order. Each takes what the one before it gives: from a `Task` to a `Program`."""
 
 
-def lower(plan: Plan, *, base: nn.Module | None = None, device: str = "cpu") -> Program:
-    """Compile a plan. ``base`` is a model of the user's, for a plan that says ``base module``."""
+def lower(plan: Plan, *, base: nn.Module | None = None, device: str = "cpu", classes: int | None = None) -> Program:
+    """Compile a plan. ``base`` is a model of the user's, for a plan that says ``base module``.
+
+    ``classes`` is the number of classes of the plan's images, where they are open already.
+    """
     if device != "meta":
         pick(device)
-    state: Any = Task(plan, base, device)
+    state: Any = Task(plan, base, device, classes)
     for run in PASSES:
         state = run(state)
     program: Program = state

@@ -8,7 +8,9 @@ from functools import cached_property
 import attrs
 from torch import fx, nn
 
+from recipe.base.errors import fail
 from recipe.base.wording import plural
+from recipe.compiler.summary import Group
 from recipe.compiler.weights import materialise, own_digest
 from recipe.graph.cost import Costs
 from recipe.graph.edits import Edit, Site
@@ -54,6 +56,8 @@ class Program:
     fates: Mapping[str, str]
     """What becomes of every parameter of the stock model and the rewritten one: ``kept``, ``reinitialised``, ``new``,
     ``loaded`` or ``dropped``."""
+    groups: tuple[Group, ...]
+    """The parameters that train, grouped by their options in the optimizer."""
     structure: fx.GraphModule
     """The rewritten graph on the meta device, without weights."""
     module: nn.Module | None = None
@@ -99,6 +103,12 @@ class Program:
         if not self._model:
             self._model.append(self.structure if self.device == "meta" else self.materialise().to(self.device))
         return self._model[0]
+
+    def check_classes(self, classes: int) -> None:
+        """Raise `RecipeError` (E071) where the model has fewer outputs than there are classes."""
+        if self.classes < classes:
+            message = f"the model has {self.classes} outputs, and the data {classes} classes"
+            raise fail("E071", message, self.plan.base.span)
 
     def materialise(self, *, pretrained: bool = True) -> fx.GraphModule:
         """A model on the CPU with initial weights; those that `weights=` names where ``pretrained``."""

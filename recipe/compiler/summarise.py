@@ -9,15 +9,14 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-from recipe.compiler.parameter_groups import parameter_groups
 from recipe.compiler.program import Program
-from recipe.compiler.summary import CURVE, Group, Node, ProgramSummary, Schedule, Tensor
+from recipe.compiler.summary import CURVE, Node, ProgramSummary, Schedule, Tensor
 from recipe.graph.cost import Cost
 from recipe.graph.edits import Insert, SetAttribute, Substitute
 from recipe.graph.measure import stages
 from recipe.graph.net import Net, owner
 from recipe.graph.trace import only_in_training
-from recipe.plan.plan import Plan, count
+from recipe.plan.plan import count
 from recipe.plan.schedule import learning_rate
 from recipe.plugins.calling import call_hook
 from recipe.plugins.fields import RecipeFile
@@ -44,7 +43,7 @@ def describe(program: Program) -> ProgramSummary:
         replaced={
             edit.address: step.word for step in program.steps for edit in step.edits if isinstance(edit, Substitute)
         },
-        schedule=_schedule(program.plan, program.structure, program.classes, count(program.plan, "count_images")),
+        schedule=_schedule(program, count(program.plan, "count_images")),
     )
 
 
@@ -178,8 +177,8 @@ def _tensors(model: nn.Module) -> tuple[Tensor, ...]:
     return tuple(Tensor(name, tuple(t.shape), name in parameters) for name, t in model.state_dict().items())
 
 
-def _schedule(plan: Plan, model: nn.Module, classes: int, images: int | None) -> Schedule:
-    training = plan.training
+def _schedule(program: Program, images: int | None) -> Schedule:
+    plan, training, classes = program.plan, program.training, program.classes
     steps = training.steps(images) if images else None
     per_epoch = steps or STEPS
     last = training.epochs * per_epoch - 1
@@ -190,13 +189,9 @@ def _schedule(plan: Plan, model: nn.Module, classes: int, images: int | None) ->
         target = call_hook(use, "smooth_targets", target)
     judges = [_term(use) for use in plan.hooked("loss")]
     terms = judges or ["cross entropy"]
-    if _has_aux(model):
+    if _has_aux(program.structure):
         terms = [*terms, f"{training.aux_weight:g} × {terms[0]} of the auxiliary heads"]
     terms += [_term(use) for use in plan.hooked("loss_term")]
-    groups = tuple(
-        Group({name: value for name, value in group.items() if name not in ("params", "names")}, tuple(group["names"]))
-        for group in parameter_groups(plan, model)
-    )
     return Schedule(
         epochs=training.epochs,
         batch=training.batch,
@@ -204,7 +199,7 @@ def _schedule(plan: Plan, model: nn.Module, classes: int, images: int | None) ->
         images=images,
         steps_per_epoch=steps,
         rates=rates,
-        groups=groups,
+        groups=program.groups,
         targets=(float(target[0, 0]), float(target[0, 1]) if classes > 1 else 0.0),
         mixes=tuple(use.statement() for use in plan.hooked("mix")),
         terms=tuple(terms),

@@ -8,7 +8,6 @@ from typing import Any
 from recipe.base.columns import columns
 from recipe.base.rendering import render
 from recipe.base.wording import plural
-from recipe.compiler.parameter_groups import parameter_groups
 from recipe.compiler.program import Program
 from recipe.compiler.summarise import describe
 from recipe.compiler.summary import BYTES
@@ -115,12 +114,10 @@ def _training(plan: Plan, program: Program, device: str | None) -> str:
         f"  learning rate, highest {max(schedule.rates):.4g}",
         *(f"  {line}".rstrip() for line in plot(schedule).plain.split("\n")),
     ]
-    for group in parameter_groups(plan, program.structure):
-        options = ", ".join(
-            f"{name} {_plainly(value)}" for name, value in group.items() if name not in ("params", "names")
-        )
-        count = sum(parameter.numel() for parameter in group["params"])
-        lines.append(f"  {len(group['names'])} tensors, {count:,} numbers: {options}")
+    for group in program.groups:
+        options = ", ".join(f"{name} {_plainly(value)}" for name, value in group.options.items())
+        count = sum(program.structure.get_parameter(name).numel() for name in group.names)
+        lines.append(f"  {len(group.names)} tensors, {count:,} numbers: {options}")
     chosen_device = pick(device)
     lines.append(
         f"  on {chosen_device}: "

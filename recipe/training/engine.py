@@ -56,15 +56,12 @@ class Run:
         return measured(self.folder)
 
 
-Teachers = list[tuple[Path, Program]]
-"""The path and the program of each teacher."""
-
-
 @attrs.frozen(eq=False)
 class Request:
-    """What is asked of a run; see `run`."""
+    """What is asked of a training; `run` says what each part means."""
 
     plan: Plan
+    vocabulary: Vocabulary
     compiled: Program | None = None
     out: str | Path | None = None
     device: str | None = None
@@ -73,7 +70,6 @@ class Request:
     allow_changed: bool = False
     policy: SavePolicy = attrs.field(factory=SavePolicy)
     listener: Listener = attrs.field(factory=Quiet)
-    vocabulary: Vocabulary = attrs.field(factory=Vocabulary.installed)
     name: str = "run"
     runtime: Runtime = attrs.field(factory=Runtime)
 
@@ -92,11 +88,11 @@ class Place:
 
 @attrs.frozen(eq=False)
 class Prepared:
-    """What is trained: the images, the program that fits them, and its teachers."""
+    """What is trained: the images, the program that fits them, and the path and the program of each teacher."""
 
     sets: Sets
     program: Program
-    teachers: Teachers
+    teachers: list[tuple[Path, Program]]
 
 
 @attrs.frozen
@@ -142,44 +138,45 @@ def run(
     """
     vocabulary = vocabulary or Vocabulary.installed()
     plan = plan_of(recipe, statements, vocabulary)
-    request = Request(
-        plan=plan,
-        compiled=recipe if isinstance(recipe, Program) else None,
-        out=out,
-        device=device,
-        strict=strict,
-        resume=resume,
-        allow_changed=allow_changed,
-        policy=SavePolicy.of(save_every, keep),
-        listener=listener or Quiet(),
-        vocabulary=plan.vocabulary or vocabulary,
-        name=name,
-        runtime=runtime or Runtime(),
+    return train(
+        Request(
+            plan=plan,
+            vocabulary=plan.vocabulary or vocabulary,
+            compiled=recipe if isinstance(recipe, Program) else None,
+            out=out,
+            device=device,
+            strict=strict,
+            resume=resume,
+            allow_changed=allow_changed,
+            policy=SavePolicy.of(save_every, keep),
+            listener=listener or Quiet(),
+            name=name,
+            runtime=runtime or Runtime(),
+        )
     )
-    return _carry_out(request)
 
 
-def _carry_out(request: Request) -> Run:
+def train(request: Request) -> Run:
     """Prepare, decide what is left to do, and do that."""
-    device, ranks, chosen = _device_of(request, join=True)
+    device = pick(request.device)
+    ranks = Ranks.join(device)
     listener = request.listener if ranks.is_main else Quiet()
     request = attrs.evolve(request, listener=listener)
     with contextlib.ExitStack() as held, Signals(tell=listener.note) as signals, told_plainly(device):
-        place = _place_of(request, device, ranks, chosen)
+        place = _place(request, device, ranks)
         signals.folder = place.folder
         if place.resumes:
             ranks.broadcast(lambda: held.enter_context(hold(place.folder)))
         decision = _decide(request, place)
-        prepared = _prepared(request, ranks, decision)
-        teach = _teach(request, place, prepared.teachers)
-        trainer = Trainer.make(prepared.program, prepared.sets, device, chosen, teach, ranks, request.runtime)
+        prepared = ranks.run_on_all(lambda: _prepare(request, weights=True))
+        teach = {} if isinstance(decision, Done) else _teach(request, place, prepared)
+        trainer = Trainer.make(prepared.program, prepared.sets, device, place.precision, teach, ranks, request.runtime)
         loop = Loop(trainer, prepared.program, place.folder, listener, signals, request.policy)
         if isinstance(decision, Done):
             if _take_up_finished(loop, request):
                 listener.note(f"{place.folder} has finished already: there is nothing to do")
                 return Run(place.folder, decision.summary, trainer.eval_model.eval())
-            teachers = ranks.run_on_all(lambda: _teachers(request, prepared.program))
-            trainer.loss_of = objective(request.plan, _teach(request, place, teachers))
+            trainer.loss_of = objective(request.plan, _teach(request, place, prepared))
         elif isinstance(decision, Resume):
             loop.restore(request.allow_changed)
         if loop.recipe_changed:
@@ -187,20 +184,15 @@ def _carry_out(request: Request) -> Run:
         return _train(request, place, loop, held)
 
 
-def _device_of(request: Request, join: bool) -> tuple[torch.device, Ranks, Precision]:
-    """The device, the processes that train together on such devices, and the precision to compute in."""
-    device = pick(request.device)
-    ranks = Ranks.join(device) if join else Ranks()
-    return device, ranks, request.runtime.precision(request.plan.training.precision, device, request.strict)
-
-
-def _place_of(request: Request, device: torch.device, ranks: Ranks, chosen: Precision) -> Place:
+def _place(request: Request, device: torch.device, ranks: Ranks) -> Place:
     """Where a training runs; nothing is written."""
+    plan = request.plan
+    precision = request.runtime.precision(plan.training.precision, device, request.strict)
     folder = ranks.broadcast(
-        lambda: choose_folder(request.out, request.name, request.plan, request.resume, request.allow_changed)
+        lambda: choose_folder(request.out, request.name, plan, request.resume, request.allow_changed)
     )
     resumes = request.resume and ranks.broadcast(folder.exists)
-    return Place(device, chosen, ranks, folder, resumes)
+    return Place(device, precision, ranks, folder, resumes)
 
 
 def _decide(request: Request, place: Place) -> Fresh | Resume | Done:
@@ -214,45 +206,37 @@ def _decide(request: Request, place: Place) -> Fresh | Resume | Done:
     return Resume()
 
 
-def _prepared(request: Request, ranks: Ranks, decision: Fresh | Resume | Done) -> Prepared:
-    """Open the images, and compile the program and its teachers; what is done needs no teacher."""
-
-    def compiled() -> Prepared:
-        sets, program = prepare(request.plan, request.compiled)
-        return Prepared(sets, program, [] if isinstance(decision, Done) else _teachers(request, program))
-
-    return ranks.run_on_all(compiled)
+def _prepare(request: Request, *, weights: bool) -> Prepared:
+    """Open the images, and compile the program, with its initial ``weights`` if wanted, and its teachers."""
+    sets, program = prepare(request.plan, request.compiled)
+    if weights:
+        program.model  # noqa: B018 - it is made when it is first asked for
+    return Prepared(sets, program, teachers_of(request.plan, program.classes, request.vocabulary))
 
 
-def _teachers(request: Request, program: Program) -> Teachers:
-    return teachers_of(request.plan, program.classes, request.vocabulary)
+def _teach(request: Request, place: Place, prepared: Prepared) -> Teach:
+    """The functions of the teachers; one that has no finished run is trained first, and resumes where it was begun."""
 
-
-def _teach(request: Request, place: Place, teachers: Teachers) -> Teach:
-    """The functions of the teachers; one that has no finished run is trained first, as the student is."""
-
-    def train(teacher: Plan, folder: Path) -> None:
+    def train_teacher(teacher: Plan, folder: Path) -> None:
+        plan = plan_of(teacher, (), request.vocabulary)
         try:
-            _carry_out(_of_teacher(request, teacher, folder))
+            train(
+                attrs.evolve(
+                    request,
+                    plan=plan,
+                    vocabulary=plan.vocabulary or request.vocabulary,
+                    compiled=None,
+                    out=folder,
+                    resume=True,
+                    allow_changed=False,
+                    name="run",
+                )
+            )
         except Interrupted as stopped:  # resuming the student resumes its teacher
             raise Interrupted(stopped.number, place.folder, 0) from None
 
-    near = place.folder.parent
-    return find_teachers(request.plan, teachers, near, place.device, train, request.listener, place.ranks)
-
-
-def _of_teacher(request: Request, teacher: Plan, folder: Path) -> Request:
-    """The request for a teacher's training, which resumes where one was begun."""
-    return attrs.evolve(
-        request,
-        plan=plan_of(teacher, (), request.vocabulary),
-        compiled=None,
-        out=folder,
-        resume=True,
-        allow_changed=False,
-        vocabulary=teacher.vocabulary or request.vocabulary,
-        name="run",
-    )
+    near, ranks = place.folder.parent, place.ranks
+    return find_teachers(request.plan, prepared.teachers, near, place.device, train_teacher, request.listener, ranks)
 
 
 def _take_up_finished(loop: Loop, request: Request) -> bool:
@@ -263,11 +247,21 @@ def _take_up_finished(loop: Loop, request: Request) -> bool:
     return loop.trainer.step == loop.trainer.total_steps
 
 
+def _take_weights(trainer: Trainer, folder: Path) -> bool:
+    """Take up the weights of a finished run whose checkpoints were taken out, as an ablation does; whether they fit."""
+    if (folder / "checkpoints").exists():
+        return False
+    try:
+        trainer.eval_model.load_state_dict(load_file(folder / "model.safetensors"))
+    except (OSError, RuntimeError, SafetensorError):  # it is trained again
+        return False
+    return True
+
+
 def _train(request: Request, place: Place, loop: Loop, held: contextlib.ExitStack) -> Run:
     """Write what a folder holds from the start, and train to the end."""
-    listener, ranks = request.listener, place.ranks
-    folder = loop.folder = ranks.broadcast(lambda: _begin(request, place, loop, held))
-    loop.signals.folder = folder
+    listener = request.listener
+    loop.folder = loop.signals.folder = place.ranks.broadcast(lambda: _begin(request, place, loop, held))
     for note in (*(f"warning: {warning.message}" for warning in request.plan.warnings), place.precision.note):
         if note:
             listener.note(note)
@@ -276,7 +270,7 @@ def _train(request: Request, place: Place, loop: Loop, held: contextlib.ExitStac
             summary = loop.run()
     finally:
         listener.stop()
-    return Run(folder, summary, loop.trainer.eval_model.eval())
+    return Run(loop.folder, summary, loop.trainer.eval_model.eval())
 
 
 def _begin(request: Request, place: Place, loop: Loop, held: contextlib.ExitStack) -> Path:
@@ -291,17 +285,6 @@ def _begin(request: Request, place: Place, loop: Loop, held: contextlib.ExitStac
     files.write_json(begun / "environment.json", environment(place.device, place.precision, packages))
     clean_folder(begun, loop.trainer.progress().epoch, loop.epoch_evaluated)
     return begun
-
-
-def _take_weights(trainer: Trainer, folder: Path) -> bool:
-    """Take up the weights of a finished run whose checkpoints were taken out, as an ablation does; whether they fit."""
-    if (folder / "checkpoints").exists():
-        return False
-    try:
-        trainer.eval_model.load_state_dict(load_file(folder / "model.safetensors"))
-    except (OSError, RuntimeError, SafetensorError):  # it is trained again
-        return False
-    return True
 
 
 @contextlib.contextmanager
@@ -321,42 +304,18 @@ def told_plainly(device: torch.device) -> Iterator[None]:
         raise
 
 
-def dry(
-    plan: Plan,
-    *,
-    out: str | Path | None,
-    device: str | None,
-    strict: bool,
-    resume: bool,
-    allow_changed: bool,
-    listener: Listener,
-    vocabulary: Vocabulary,
-    name: str,
-    processes: int = 1,
-) -> None:
+def dry(request: Request, processes: int = 1) -> None:
     """Do all that comes before a training and can fail: device, folder, data, compilation, teachers; then say so."""
-    request = Request(
-        plan=plan,
-        out=out,
-        device=device,
-        strict=strict,
-        resume=resume,
-        allow_changed=allow_changed,
-        listener=listener,
-        vocabulary=vocabulary,
-        name=name,
-    )
-    chosen_device, ranks, chosen = _device_of(request, join=False)
-    with told_plainly(chosen_device):
-        place = _place_of(request, chosen_device, ranks, chosen)
-        prepared = _prepared(request, ranks, _decide(request, place))
-    sets = prepared.sets
-    steps = plan.training.steps(len(sets.train.labels))
-    warnings = [f"warning: {warning.message}" for warning in plan.warnings]
-    for line in (*heading(prepared.program), *warnings, chosen.note):
+    device, training = pick(request.device), request.plan.training
+    with told_plainly(device):
+        place = _place(request, device, Ranks())
+        prepared = _prepare(request, weights=False)
+    warnings = [f"warning: {warning.message}" for warning in request.plan.warnings]
+    for line in (*heading(prepared.program), *warnings, place.precision.note):
         if line:
-            listener.note(line)
-    listener.note(
-        f"{len(sets.train.labels)} training images, {len(sets.val.labels)} held out; {plan.training.epochs} epochs of "
-        f"{steps} steps on {chosen_device}{f', in {processes} processes' if processes > 1 else ''}; nothing was trained"
+            request.listener.note(line)
+    images, held_out = len(prepared.sets.train.labels), len(prepared.sets.val.labels)
+    request.listener.note(
+        f"{images} training images, {held_out} held out; {training.epochs} epochs of {training.steps(images)} steps on "
+        f"{device}{f', in {processes} processes' if processes > 1 else ''}; nothing was trained"
     )

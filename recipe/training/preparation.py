@@ -60,13 +60,6 @@ def prepare(plan: Plan, compiled: Program | None = None) -> tuple[Sets, Program]
     if compiled is not None and compiled.plan is plan and compiled.device != "meta":
         program = compiled
     else:
-        program = lower(plan, base=compiled.module if compiled else None)
-    fit_classes(program, sets.classes)
+        program = lower(plan, base=compiled.module if compiled else None, classes=sets.classes)
+    program.check_classes(sets.classes)
     return sets, program
-
-
-def fit_classes(program: Program, classes: int) -> None:
-    """Raise `RecipeError` (E071) where a model has fewer outputs than the images have classes."""
-    if program.classes < classes:
-        message = f"the model has {program.classes} outputs, and the data {classes} classes"
-        raise fail("E071", message, program.plan.base.span)

@@ -101,7 +101,7 @@ class Trainer:
             precision=chosen,
             model=model,
             parallel=parallel,
-            update=Update.make(plan, model, chosen, device),
+            update=Update.make(program, model, chosen, device),
             average=average,
             prepare=Preparation.of(plan, sets, program.classes, device),
             loss_of=objective(plan, teach),

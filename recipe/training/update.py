@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 import torch
 from torch import Tensor, fx, nn
 
 from recipe.base.errors import fail
-from recipe.compiler.parameter_groups import parameter_groups
+from recipe.compiler.program import Program
 from recipe.devices.precision import Precision
 from recipe.graph.net import Net
 from recipe.plan.plan import Plan
@@ -37,8 +39,8 @@ class Update:
     """The parameters, in the order of ``names_by_group``."""
 
     @classmethod
-    def make(cls, plan: Plan, model: fx.GraphModule, precision: Precision, device: torch.device) -> Update:
-        groups = parameter_groups(plan, model)
+    def make(cls, program: Program, model: fx.GraphModule, precision: Precision, device: torch.device) -> Update:
+        plan, groups = program.plan, optimizer_groups(program, model)
         optimizing = plan.hooked("optimize")[0]
         optimizer = call_hook(optimizing, "optimize", groups, plan.training.rate)
         _begin_momentum(optimizer)
@@ -150,6 +152,22 @@ class Update:
         absorbed = found_inf.squeeze() > 0
         self.guard.look(step, loss, self.gradients, absorbed=absorbed)
         found_inf.copy_(torch.maximum(found_inf, self.guard.broken.to(found_inf)))
+
+
+def optimizer_groups(program: Program, model: nn.Module) -> list[dict[str, Any]]:
+    """The parameter groups that an optimizer takes, of a program's model; each names its parameters in ``names``."""
+    parameters = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    groups = []
+    for group in program.groups:
+        names = [name for name in group.names if name in parameters]  # the model's owner may have frozen some since
+        if names:
+            groups.append({**group.options, "params": [parameters[name] for name in names], "names": names})
+    if not groups:
+        raise fail("E102", "the model has no parameter that trains: all are frozen")
+    if thawed := parameters.keys() - {name for group in groups for name in group["names"]}:
+        message = f"`{min(thawed)}` was frozen when the recipe was compiled, and is not now"
+        raise fail("E102", message, help="compile the model as it is to be trained")
+    return groups
 
 
 def _begin_momentum(optimizer: torch.optim.Optimizer) -> None:

@@ -7,7 +7,8 @@ import torch
 from timm.optim.lars import Lars as Timms
 from torch import nn
 
-from recipe.compiler.parameter_groups import parameter_groups
+import recipe
+from recipe.training.update import optimizer_groups
 from tests.helpers import bind
 
 
@@ -18,8 +19,9 @@ def network():
 
 
 def made(model, text):
-    plan = bind(f"base resnet18; {text}")
-    return plan.hooked("optimize")[0].trick.optimize(parameter_groups(plan, model), plan.training.rate)
+    program = recipe.compile(f"data fake size=8 classes=5; {text}", base=model)
+    groups = optimizer_groups(program, model)
+    return program.plan.hooked("optimize")[0].trick.optimize(groups, program.plan.training.rate)
 
 
 def trained(model, optimizer, steps=6):

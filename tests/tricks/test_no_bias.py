@@ -4,13 +4,14 @@ import pytest
 from torch import nn
 
 import recipe
-from recipe.compiler.parameter_groups import parameter_groups
+from recipe.base.errors import RecipeError
+from recipe.training.update import optimizer_groups
 
 
 def decays(text):
     """The weight decay of every parameter, by name, and the model."""
     program = recipe.compile(text, device="meta")
-    groups = parameter_groups(program.plan, program.model)
+    groups = optimizer_groups(program, program.model)
     assert all(len(group["names"]) == len(group["params"]) for group in groups)
     return {name: group["weight_decay"] for group in groups for name in group["names"]}, program.model
 
@@ -45,7 +46,7 @@ def test_without_it_everything_decays():
 
 def test_no_parameter_is_lost_or_counted_twice():
     program = recipe.compile("base resnet50; decay no-bias", device="meta")
-    groups = parameter_groups(program.plan, program.model)
+    groups = optimizer_groups(program, program.model)
     assert len(groups) == 2
     assert sum(parameter.numel() for group in groups for parameter in group["params"]) == program.costs.params
     assert [len(group["params"]) for group in sorted(groups, key=lambda group: group["weight_decay"])] == [107, 54]
@@ -55,11 +56,22 @@ def test_frozen_parameters_are_in_no_group():
     module = nn.Sequential(nn.Conv2d(3, 4, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
     module[0].weight.requires_grad_(False)
     program = recipe.compile("decay no-bias", base=module)
-    assert {n for group in parameter_groups(program.plan, program.model) for n in group["names"]} == {
+    assert {n for group in optimizer_groups(program, program.model) for n in group["names"]} == {
         "0.bias",
         "3.weight",
         "3.bias",
     }
+
+
+def test_what_is_frozen_after_compiling_is_left_out_and_what_is_thawed_is_refused():
+    module = nn.Sequential(nn.Conv2d(3, 4, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+    module[0].weight.requires_grad_(False)
+    program = recipe.compile("decay no-bias", base=module)
+    program.model.get_parameter("0.bias").requires_grad_(False)
+    assert {n for group in optimizer_groups(program, program.model) for n in group["names"]} == {"3.weight", "3.bias"}
+    program.model.get_parameter("0.weight").requires_grad_(True)
+    with pytest.raises(RecipeError, match=r"`0\.weight` was frozen when the recipe was compiled"):
+        optimizer_groups(program, program.model)
 
 
 @pytest.mark.parametrize("name", ["vit_b_16", "convnext_tiny", "swin_t"])
