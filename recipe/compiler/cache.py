@@ -43,18 +43,18 @@ def folder() -> Path:
 def key(plan: Plan) -> str | None:
     """What identifies the facts of a plan; None where it uses a plugin, whose code may depend on anything."""
     try:
-        found = outside(plan)
+        parts = outside(plan)
     except (OSError, RecipeError):  # of which compiling tells
         return None
-    if found["plugins"]:
+    if parts["plugins"]:
         return None
-    found |= {
+    parts |= {
         "plan": plan.digest,
         "code": code_of(PACKAGE.name),
         "python": [platform.python_version(), sys.prefix],
         "packages": [f"{name} {version}" if (version := version_of(name)) else f"no {name}" for name in PACKAGES],
     }
-    return digest(json.dumps(found, sort_keys=True).encode())
+    return digest(json.dumps(parts, sort_keys=True).encode())
 
 
 def outside(plan: Plan) -> dict[str, Any]:
@@ -74,25 +74,21 @@ def _files(plan: Plan) -> Iterator[list[Any]]:
     for use in plan.uses:
         for value in use.values.values():
             if isinstance(value, str) and os.path.isabs(value) and os.path.isfile(value):
-                found = os.stat(value)
+                status = os.stat(value)
                 with open(value, "rb") as file:
-                    yield [value, found.st_size, found.st_mtime_ns, digest(file.read(HEAD))]
+                    yield [value, status.st_size, status.st_mtime_ns, digest(file.read(HEAD))]
 
 
-def load(name: str | None) -> ProgramSummary | None:
+def load(name: str) -> ProgramSummary | None:
     """The facts under a key, or None where there are none that can be read."""
-    if name is None:
-        return None
     try:
         return ProgramSummary.from_dict(json.loads((folder() / f"{name}.json").read_text("utf-8")))
     except Exception:  # whatever is wrong with it, it can be worked out anew
         return None
 
 
-def save(name: str | None, facts: ProgramSummary) -> None:
+def save(name: str, facts: ProgramSummary) -> None:
     """Keep facts under a key. A cache that can't be written is no error: the facts are worked out anew."""
-    if name is None:
-        return
     try:
         folder().mkdir(parents=True, exist_ok=True)
         files.write_text(folder() / f"{name}.json", json.dumps(facts.to_dict()))
@@ -106,11 +102,12 @@ def save(name: str | None, facts: ProgramSummary) -> None:
 def cached_summary(plan: Plan) -> ProgramSummary:
     """The facts of a plan, from the cache or by compiling it for costs. Raises `RecipeError`."""
     name = key(plan)
-    found = load(name)
-    if found is None:
+    summary = load(name) if name else None
+    if summary is None:
         from recipe.compiler.lower import lower
         from recipe.compiler.summarise import describe
 
-        found = describe(lower(plan, device="meta"))
-        save(name, found)
-    return found
+        summary = describe(lower(plan, device="meta"))
+        if name:
+            save(name, summary)
+    return summary

@@ -166,10 +166,8 @@ def _still_fits(traced: Traced, use: Use) -> None:
             raise fail("E105", f"`{name}` gives {logits} logits instead of {traced.classes}")
     except RecipeError as error:
         help = f"without `{use.word}` of {use.declared.package} they fit; a larger `size=` of the data set may do too"
-        told = (
-            attrs.evolve(one, span=use.span, help=help if one.code == "E103" else one.help) for one in error.diagnostics
-        )
-        raise RecipeError(*told) from error
+        its = (attrs.evolve(d, span=use.span, help=help if d.code == "E103" else d.help) for d in error.diagnostics)
+        raise RecipeError(*its) from error
 
 
 def _sites(graph: fx.GraphModule, use: Use) -> tuple[Site, ...]:
@@ -187,13 +185,13 @@ def _sites(graph: fx.GraphModule, use: Use) -> tuple[Site, ...]:
 
 def _fingerprint(graph: fx.GraphModule) -> dict[str, object]:
     """What a rewrite may look at, and must leave alone: the graph, and each module's settings and parameters."""
-    found: dict[str, object] = {
+    looked_at: dict[str, object] = {
         "the graph": [(node.name, node.op, node.target, node.args) for node in graph.graph.nodes]
     }
     for address, module in graph.named_modules():
         tensors = {name: id(value) for name, value in module._parameters.items()}
-        found[address or "the model"] = (settings_of(module), tensors)
-    return found
+        looked_at[address or "the model"] = (settings_of(module), tensors)
+    return looked_at
 
 
 def _protected(traced: Traced, use: Use) -> frozenset[str]:

@@ -53,14 +53,14 @@ def _nodes(program: Program) -> tuple[Node, ...]:
     blocks = _blocks(net)
     makers = _makers(program)
     names = _addresses(net, blocks)
-    found = []
+    nodes = []
     for node in net.nodes:
         if node.op in ("placeholder", "output") or isinstance(net.module(node), nn.Identity):
             continue
         address, block = names[node], blocks.get(node, "")
         kind, settings = _kind(net, node)
         maker, touched = makers.get(address.partition("#")[0], ("", ()))
-        found.append(
+        nodes.append(
             Node(
                 address=address,
                 name=address.removeprefix(f"{block}.") if block else address,
@@ -75,41 +75,41 @@ def _nodes(program: Program) -> tuple[Node, ...]:
                 touched=touched,
             )
         )
-    return tuple(found)
+    return tuple(nodes)
 
 
 def _blocks(net: Net) -> dict[fx.Node, str]:
     """The residual block of each node that is in one; what stands under a block's address belongs to it too."""
-    found = {node: block.where for block in net.blocks for node in (*block.trunk, *block.shortcut, block.add)}
+    blocks = {node: block.where for block in net.blocks for node in (*block.trunk, *block.shortcut, block.add)}
     addresses = {block.where for block in net.blocks}
     for node in net.nodes:
         address = owner(node)
-        if node not in found and address:
+        if node not in blocks and address:
             parts = address.split(".")
             under = (".".join(parts[:depth]) for depth in range(len(parts), 0, -1))
             block = next((address for address in under if address in addresses), None)
             if block is not None:
-                found[node] = block
-    return found
+                blocks[node] = block
+    return blocks
 
 
 def _addresses(net: Net, blocks: Mapping[fx.Node, str]) -> dict[fx.Node, str]:
     """A name for every node which says where it is, and does not depend on how many nodes come before."""
-    found: dict[fx.Node, str] = {}
+    names: dict[fx.Node, str] = {}
     counts: dict[str, int] = {}
     for node in net.nodes:
         if isinstance(net.module(node), nn.Identity):  # does nothing, and goes by what it hands on
-            found[node] = found[node.all_input_nodes[0]]
+            names[node] = names[node.all_input_nodes[0]]
         elif node.op == "call_module":
-            found[node] = net.address(node)
+            names[node] = net.address(node)
         elif node.op == "placeholder":
-            found[node] = "image"
+            names[node] = "image"
         else:
             where = blocks.get(node) or owner(node)
             base = str(node.target) if node.op == "get_attr" else f"{where}.{_function(node)}".removeprefix(".")
             counts[base] = counts.get(base, 0) + 1
-            found[node] = base if counts[base] == 1 else f"{base}#{counts[base]}"
-    return found
+            names[node] = base if counts[base] == 1 else f"{base}#{counts[base]}"
+    return names
 
 
 def _function(node: fx.Node) -> str:
@@ -119,14 +119,14 @@ def _function(node: fx.Node) -> str:
 
 def _makers(program: Program) -> dict[str, tuple[str, tuple[str, ...]]]:
     """Of every address that an edit made or changed: the trick, and the settings that it changed (``*``: all)."""
-    found: dict[str, tuple[str, tuple[str, ...]]] = {}
+    makers: dict[str, tuple[str, tuple[str, ...]]] = {}
     for step in program.steps:
         for edit in step.edits:
             if isinstance(edit, SetAttribute):
-                found[edit.address] = (step.word, (*found.get(edit.address, ("", ()))[1], edit.name))
+                makers[edit.address] = (step.word, (*makers.get(edit.address, ("", ()))[1], edit.name))
             elif isinstance(edit, (Substitute, Insert)):
-                found |= {address: (step.word, ("*",)) for address, _ in edit.chain}
-    return found
+                makers |= {address: (step.word, ("*",)) for address, _ in edit.chain}
+    return makers
 
 
 def _kind(net: Net, node: fx.Node) -> tuple[str, dict[str, Any]]:
@@ -158,7 +158,7 @@ def _plain(value: Any) -> Any:
 
 def _settings(module: nn.Module) -> dict[str, Any]:
     """The arguments of a module's constructor that it keeps; of a module that isn't torch's, the shapes too."""
-    found: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     for name in inspect.signature(type(module).__init__).parameters:
         value = getattr(module, name, inspect.Parameter.empty)
         if name == "bias" and (value is None or isinstance(value, torch.Tensor)):
@@ -166,10 +166,10 @@ def _settings(module: nn.Module) -> dict[str, Any]:
         if name in ("self", "device", "dtype") or value is inspect.Parameter.empty:
             continue
         if isinstance(value, (*PLAIN, tuple, list)):
-            found[name] = _plain(value)
+            settings[name] = _plain(value)
     if not type(module).__module__.startswith("torch.nn."):  # the arguments of torch's own tell the shapes
-        found |= {name: tuple(p.shape) for name, p in module.named_parameters()}
-    return found
+        settings |= {name: tuple(p.shape) for name, p in module.named_parameters()}
+    return settings
 
 
 def _tensors(model: nn.Module) -> tuple[Tensor, ...]:

@@ -53,13 +53,6 @@ class Tensor:
     shape: tuple[int, ...]
     parameter: bool
 
-    @property
-    def numel(self) -> int:
-        count = 1
-        for side in self.shape:
-            count *= side
-        return count
-
 
 @attrs.frozen
 class Group:

@@ -66,14 +66,14 @@ def _plain(value: object) -> bool:
 
 
 def own_digest(plan: str, structure: fx.GraphModule, module: nn.Module) -> str:
-    """What tells a user's own model, and the weights it came with, from another one under an equal plan."""
-    found = hashlib.sha256(f"{plan}\n{structure.code}".encode())
-    for name, one in structure.named_modules():  # what the code does not say: strides, rates of dropout
-        found.update(f"{name} {type(one).__name__} {settings_of(one)}".encode())
+    """What tells a user's own model, and the weights it came with, from another layer under an equal plan."""
+    digest = hashlib.sha256(f"{plan}\n{structure.code}".encode())
+    for name, layer in structure.named_modules():  # what the code does not say: strides, rates of dropout
+        digest.update(f"{name} {type(layer).__name__} {settings_of(layer)}".encode())
     for name, tensor in sorted(_tensors(module).items()):
-        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        found.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return found.hexdigest()[:16]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def materialise(

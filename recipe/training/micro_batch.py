@@ -10,7 +10,6 @@ from torch import Tensor
 
 from recipe.base.errors import RecipeError, fail
 from recipe.devices.memory import may_be_out_of_memory
-from recipe.plugins.calling import call_hook
 from recipe.training.loading import share
 from recipe.training.step import sizes
 from recipe.training.trainer import Trainer
@@ -85,7 +84,8 @@ def settle(trainer: Trainer) -> None:
     if trainer.plan.training.compile_mode is None:
         try_step(trainer, 2, trainer.parallel)
     else:
-        try_step(trainer, _at_a_time(trainer), trainer.parallel, _side(trainer))
+        side = trainer.resolution(trainer.images.size, trainer.progress())
+        try_step(trainer, _at_a_time(trainer), trainer.parallel, side)
 
 
 def _at_a_time(trainer: Trainer) -> int:
@@ -93,14 +93,6 @@ def _at_a_time(trainer: Trainer) -> int:
     whole = len(trainer.sets.train.labels) if trainer.steps_per_epoch == 1 else trainer.plan.training.batch
     mine = share(whole, trainer.ranks.rank, trainer.ranks.world)
     return sizes(mine.stop - mine.start or min(2, whole), trainer.micro, trainer.even(whole))[0]
-
-
-def _side(trainer: Trainer) -> int:
-    """The side of the images of the next step, in pixels."""
-    side, progress = int(trainer.images.size), trainer.progress()
-    for use in trainer.plan.hooked("resolution"):
-        side = int(call_hook(use, "resolution", side, progress))
-    return side
 
 
 def _try(trainer: Trainer, images: int, share: int) -> None:

@@ -7,8 +7,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from recipe.base import files
 from recipe.base.durations import format_duration
 from recipe.base.wording import plural
+from recipe.runs.reader import measured
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -150,30 +152,25 @@ def pictures(folder: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    from recipe.runs.reader import measured
-
     lines = measured(folder)
-    train = [line for line in lines if line["kind"] == "train"]
+    training = [line for line in lines if line["kind"] == "train"]
     held_out = [line for line in lines if line["kind"] == "evaluation"]
+    faint, dotted = {"color": "tab:blue", "alpha": 0.35, "lw": 1}, {"color": "tab:orange", "marker": "."}
+    curves = {
+        "loss": [(training, "loss", faint), (held_out, "loss", dotted)],
+        "top-1 (%)": [(training, "top1", faint), (held_out, "top1", dotted)],
+        "learning rate": [(training, "lr", {"color": "tab:green"})],
+    }
     figure = Figure(figsize=(12, 3.6), layout="constrained")
     FigureCanvasAgg(figure)
-    loss, accuracy, rate = figure.subplots(1, 3)
-    loss.plot(
-        [x["epoch"] for x in train], [x["loss"] for x in train], color="tab:blue", alpha=0.35, lw=1, label="training"
-    )
-    loss.plot(
-        [x["epoch"] for x in held_out], [x["loss"] for x in held_out], color="tab:orange", marker=".", label="held out"
-    )
-    loss.set(title="loss", xlabel="epoch")
-    loss.legend()
-    accuracy.plot([x["epoch"] for x in train], [100 * x["top1"] for x in train], color="tab:blue", alpha=0.35, lw=1)
-    accuracy.plot([x["epoch"] for x in held_out], [100 * x["top1"] for x in held_out], color="tab:orange", marker=".")
-    accuracy.set(title="top-1 (%)", xlabel="epoch")
-    rate.plot([x["epoch"] for x in train], [x["lr"] for x in train], color="tab:green")
-    rate.set(title="learning rate", xlabel="epoch", ylim=(0, None))
-    for axes in (loss, accuracy, rate):
+    for axes, (title, drawn) in zip(figure.subplots(1, len(curves)), curves.items(), strict=True):
+        scale = 100 if "%" in title else 1
+        for values, name, style in drawn:
+            axes.plot([line["epoch"] for line in values], [scale * line[name] for line in values], **style)
+        axes.set(title=title, xlabel="epoch")
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
-    from recipe.base import files
-
+    first, *_, last = figure.axes
+    first.legend(["training", "held out"])
+    last.set(ylim=(0, None))
     files.write(folder / "curves.png", lambda file: figure.savefig(file, format="png", dpi=110))

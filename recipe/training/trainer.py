@@ -32,7 +32,7 @@ from recipe.training.meters import Meter
 from recipe.training.objective import Preparation, objective
 from recipe.training.runtime import Runtime
 from recipe.training.step import compiling, set_seed, step_seed
-from recipe.training.tensors import restored
+from recipe.training.tensors import laid_out, memory_format, restored
 from recipe.training.update import Update, lay_out
 
 
@@ -81,8 +81,7 @@ class Trainer:
     ) -> Trainer:
         runtime = runtime or Runtime()
         plan, training, ranks = program.plan, program.training, ranks or Ranks()
-        layout = torch.channels_last if training.channels_last else torch.contiguous_format
-        model = copy.deepcopy(program.model).to(device=device, memory_format=layout)  # type: ignore[call-overload]
+        model = copy.deepcopy(program.model).to(device=device, memory_format=memory_format(training))  # type: ignore[call-overload]
         averaging = plan.hooked("average")
         averaged = copy.deepcopy(model) if averaging else None
         if training.synchronised and ranks.several:
@@ -206,9 +205,7 @@ class Trainer:
         for group in self.update.optimizer.param_groups:
             group["lr"] = rate
         inputs, targets = self.prepare(batch)
-        inputs = self._sized(inputs, progress)
-        if training.channels_last:
-            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        inputs = laid_out(self._sized(inputs, progress), training)
         frozen = self.update.frozen(progress)
         if frozen:
             self._require_gradients_but(frozen)
@@ -237,11 +234,16 @@ class Trainer:
 
     def _sized(self, inputs: Tensor, progress: Progress) -> Tensor:
         """Inputs (N, 3, H, W) at the resolution that a trick chooses for a step."""
+        side = self.resolution(inputs.shape[-1], progress)
+        if side == inputs.shape[-1]:
+            return inputs
+        return nn.functional.interpolate(inputs, (side, side), mode="bilinear", antialias=True)
+
+    def resolution(self, side: int, progress: Progress) -> int:
+        """The side, in pixels, at which images of ``side`` are trained on at a step."""
         for use in self.plan.hooked("resolution"):
-            side = int(call_hook(use, "resolution", inputs.shape[-1], progress))
-            if side != inputs.shape[-1]:
-                inputs = nn.functional.interpolate(inputs, (side, side), mode="bilinear", antialias=True)
-        return inputs
+            side = int(call_hook(use, "resolution", side, progress))
+        return side
 
     def _backward_perturbed(
         self, steps: list[Tensor], inputs: Tensor, targets: Tensor, batch: Batch, frozen: frozenset[str]
@@ -310,10 +312,8 @@ class Trainer:
     def logits(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """What the evaluated model makes of a batch of test images, (N, K), and their class numbers (N,)."""
         inputs, labels = self.prepare.plain(batch)
-        if self.plan.training.channels_last:
-            inputs = inputs.contiguous(memory_format=torch.channels_last)
         with self.precision.autocast():
-            return self.eval_model(inputs).float(), labels
+            return self.eval_model(laid_out(inputs, self.plan.training)).float(), labels
 
     @torch.no_grad()
     def evaluate(self, stop: Callable[[], bool] = lambda: False) -> Evaluation | None:
