@@ -106,7 +106,7 @@ def planned(
     tell(f"timing {len(plans)} rows for the budget of {budget}")
     with told_plainly(pick(workers.device)):
         times = {plan.digest: run_seconds(plan, workers.device) for plan in plans}
-        named = [named_teachers(plan, plan.vocabulary) for plan in plans]
+        named = [named_teachers(plan) for plan in plans]
         teachers = {teacher.digest: teacher for found in named for _, _, teacher in found}
         first = {digest: run_seconds(plan, workers.device) for digest, plan in teachers.items()}
     startup = startup_seconds() + statistics.fmean(until for until, _ in times.values())
@@ -146,7 +146,7 @@ def run_seconds(plan: Plan, device: str | None) -> tuple[float, float]:
 
     chosen, began = pick(device), time.perf_counter()
     sets, program = prepare(plan)
-    found = teachers_of(plan, program.classes, plan.vocabulary)
+    found = teachers_of(plan, program.classes)
     teachers = {one.plan.digest: teaching(one, chosen) for _, one in found}
     trainer = Trainer.make(program, sets, chosen, precision(plan.training.precision, chosen), teachers)
     if plan.training.micro_auto:

@@ -179,7 +179,7 @@ def _compiled(rows: Sequence[Row]) -> list[Program]:
     for row in rows:
         try:
             programs.append(lower(row.plan, device="meta"))
-            teachers_of(row.plan, programs[-1].classes, row.plan.vocabulary)
+            teachers_of(row.plan, programs[-1].classes)
         except RecipeError as error:
             errors += [attrs.evolve(one, message=f"row `{row.label}`: {one.message}") for one in error.diagnostics]
     if errors:
@@ -242,7 +242,7 @@ def _outside(plan: Plan, images: Mapping[str, Sequence[int]]) -> Iterator[str]:
     except (OSError, RecipeError):  # the images are on another machine
         found = {}
     yield json.dumps([found, images.get(_images(plan))], sort_keys=True)
-    for _, _, teacher in named_teachers(plan, plan.vocabulary):
+    for _, _, teacher in named_teachers(plan):
         yield from _outside(teacher, images)
 
 
@@ -250,7 +250,7 @@ def _task(plan: Plan, seed: int, label: str, images: Mapping[str, Sequence[int]]
     """A cell, after the runs of its teachers."""
     from recipe.training.teachers import named_teachers
 
-    named = named_teachers(plan, plan.vocabulary)
+    named = named_teachers(plan)
     below = (_task(one, one.training.seed, f"teacher {path.name}", images) for _, path, one in named)
     return Task(plan, seed, label, _stamp(plan, images), tuple(below))
 

@@ -73,7 +73,6 @@ def command(
     live = sys.stderr is not None and sys.stderr.isatty() and not dry_run and "LOCAL_RANK" not in os.environ
     request = Request(
         plan=plan,
-        vocabulary=words,
         out=out,
         device=device,
         strict=strict,

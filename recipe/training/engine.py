@@ -24,6 +24,7 @@ from recipe.devices.choice import pick, repeatable
 from recipe.devices.distributed import Ranks, is_peer_failure, peer_failure
 from recipe.devices.memory import is_out_of_memory, may_be_out_of_memory
 from recipe.devices.precision import Precision
+from recipe.plan.inputs import resolve
 from recipe.plan.plan import Plan
 from recipe.plugins.loss_context import Teach
 from recipe.plugins.vocabulary import Vocabulary
@@ -35,7 +36,7 @@ from recipe.runs.recipe_lock import lock_text
 from recipe.runs.save_policy import EVERY, KEEP, SavePolicy
 from recipe.training.loop import Loop
 from recipe.training.objective import objective
-from recipe.training.preparation import plan_of, prepare
+from recipe.training.preparation import prepare
 from recipe.training.reporting import Listener, Quiet, heading
 from recipe.training.runtime import Runtime
 from recipe.training.teachers import find_teachers, teachers_of
@@ -61,7 +62,6 @@ class Request:
     """What is asked of a training; `run` says what each part means."""
 
     plan: Plan
-    vocabulary: Vocabulary
     compiled: Program | None = None
     out: str | Path | None = None
     device: str | None = None
@@ -136,12 +136,10 @@ def run(
     `RecipeError` for what can't be trained, `Diverged` where loss or gradients are no longer finite, and `Interrupted`
     after SIGINT or SIGTERM.
     """
-    vocabulary = vocabulary or Vocabulary.installed()
-    plan = plan_of(recipe, statements, vocabulary)
+    plan = recipe.plan if isinstance(recipe, Program) else recipe
     return train(
         Request(
-            plan=plan,
-            vocabulary=plan.vocabulary or vocabulary,
+            plan=resolve(plan, *statements, vocabulary=vocabulary, data=True),
             compiled=recipe if isinstance(recipe, Program) else None,
             out=out,
             device=device,
@@ -211,27 +209,16 @@ def _prepare(request: Request, *, weights: bool) -> Prepared:
     sets, program = prepare(request.plan, request.compiled)
     if weights:
         program.model  # noqa: B018 - it is made when it is first asked for
-    return Prepared(sets, program, teachers_of(request.plan, program.classes, request.vocabulary))
+    return Prepared(sets, program, teachers_of(request.plan, program.classes))
 
 
 def _teach(request: Request, place: Place, prepared: Prepared) -> Teach:
     """The functions of the teachers; one that has no finished run is trained first, and resumes where it was begun."""
 
     def train_teacher(teacher: Plan, folder: Path) -> None:
-        plan = plan_of(teacher, (), request.vocabulary)
+        asked = attrs.evolve(request, plan=teacher, compiled=None, out=folder, resume=True, allow_changed=False)
         try:
-            train(
-                attrs.evolve(
-                    request,
-                    plan=plan,
-                    vocabulary=plan.vocabulary or request.vocabulary,
-                    compiled=None,
-                    out=folder,
-                    resume=True,
-                    allow_changed=False,
-                    name="run",
-                )
-            )
+            train(asked)
         except Interrupted as stopped:  # resuming the student resumes its teacher
             raise Interrupted(stopped.number, place.folder, 0) from None
 

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from recipe.base.errors import fail
-from recipe.base.source import Source
 from recipe.base.wording import reason_of
 from recipe.compiler.lower import lower
 from recipe.compiler.program import Program
 from recipe.data.images import Sets, unfit
-from recipe.plan.inputs import resolve
 from recipe.plan.plan import Plan
 from recipe.plugins.calling import broken, call_hook
-from recipe.plugins.vocabulary import Vocabulary
 
 
 def open_sets(plan: Plan) -> Sets:
@@ -41,14 +36,6 @@ def open_sets(plan: Plan) -> Sets:
     if sets.classes < 2:
         raise fail("E070", f"`{use.word}` has fewer than two classes to tell apart", use.span)
     return sets
-
-
-def plan_of(recipe: str | Path | Source | Plan | Program, statements: tuple[str, ...], vocabulary: Vocabulary) -> Plan:
-    """The plan that a run of something follows; it has data."""
-    if isinstance(recipe, Program):
-        recipe = recipe.plan
-    own = recipe.vocabulary if isinstance(recipe, Plan) else None
-    return resolve(recipe, *statements, vocabulary=own or vocabulary, data=True)
 
 
 def prepare(plan: Plan, compiled: Program | None = None) -> tuple[Sets, Program]:

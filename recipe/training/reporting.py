@@ -156,7 +156,7 @@ def pictures(folder: Path) -> None:
     training = [line for line in lines if line["kind"] == "train"]
     held_out = [line for line in lines if line["kind"] == "evaluation"]
     faint, dotted = {"color": "tab:blue", "alpha": 0.35, "lw": 1}, {"color": "tab:orange", "marker": "."}
-    curves = {
+    curves: dict[str, list[tuple[list[dict[str, Any]], str, dict[str, Any]]]] = {
         "loss": [(training, "loss", faint), (held_out, "loss", dotted)],
         "top-1 (%)": [(training, "top1", faint), (held_out, "top1", dotted)],
         "learning rate": [(training, "lr", {"color": "tab:green"})],

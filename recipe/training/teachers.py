@@ -23,7 +23,6 @@ from recipe.plan.plan import Plan
 from recipe.plugins.fields import RecipeFile
 from recipe.plugins.loss_context import Teach
 from recipe.plugins.uses import Use
-from recipe.plugins.vocabulary import Vocabulary
 from recipe.runs.reader import finished_run
 from recipe.training.reporting import Listener
 from recipe.training.tensors import memory_format
@@ -60,19 +59,20 @@ def find_teachers(
     return teach
 
 
-def teachers_of(plan: Plan, classes: int, vocabulary: Vocabulary) -> list[tuple[Path, Program]]:
+def teachers_of(plan: Plan, classes: int) -> list[tuple[Path, Program]]:
     """The path and the program of each teacher that a plan names; each tells as many classes apart as the student.
 
     Raises `RecipeError` (E072) for one that does not.
     """
     programs = []
-    for use, path, teacher in named_teachers(plan, vocabulary):
+    for use, path, teacher in named_teachers(plan):
         with _told(plan, use, path):
             program = lower(teacher)
         if program.classes != classes:
             message = f"the teacher `{path.name}` tells {program.classes} classes apart, the student {classes}"
             raise fail("E072", message, use.span)
-        size = _image_size(plan)
+        assert plan.image_fields is not None
+        size = plan.image_fields.size
         try:
             for side in {smallest(plan, size), size}:
                 propagate(program.structure, side, path.name)
@@ -82,7 +82,7 @@ def teachers_of(plan: Plan, classes: int, vocabulary: Vocabulary) -> list[tuple[
     return programs
 
 
-def named_teachers(plan: Plan, vocabulary: Vocabulary) -> list[tuple[Use, Path, Plan]]:
+def named_teachers(plan: Plan) -> list[tuple[Use, Path, Plan]]:
     """The teachers that a plan names: which trick does, the path of the recipe, and its plan."""
     teachers = []
     for use in plan.uses:
@@ -90,7 +90,7 @@ def named_teachers(plan: Plan, vocabulary: Vocabulary) -> list[tuple[Use, Path, 
             if isinstance(value, RecipeFile):
                 path = Path(value.path)
                 with _told(plan, use, path):
-                    teachers.append((use, path, bind([read(path)], vocabulary, data=True)))
+                    teachers.append((use, path, bind([read(path)], plan.vocabulary, data=True)))
     return teachers
 
 
@@ -101,11 +101,6 @@ def _told(plan: Plan, use: Use, path: Path) -> Iterator[None]:
         yield
     except RecipeError as error:
         raise bad_teacher(path.name, path, use.span, error.diagnostics, plan.sources) from None
-
-
-def _image_size(plan: Plan) -> int:
-    assert plan.image_fields is not None
-    return plan.image_fields.size
 
 
 def _teacher(program: Program, folder: Path, device: torch.device, ranks: Ranks) -> Callable[[Tensor], Tensor]:

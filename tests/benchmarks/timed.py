@@ -31,7 +31,7 @@ def plan_of(text: str, *statements: str) -> Plan:
 def trainer_of(plan: Plan, sets: Sets, device: torch.device, clock: Clock | None = None) -> Trainer:
     """A trainer as a run has it, whose teachers have random weights; a clock times its stages."""
     program = lower(plan)
-    teachers = teachers_of(plan, program.classes, Vocabulary.installed())
+    teachers = teachers_of(plan, program.classes)
     teach = {one.plan.digest: taught(one.model, device) for _, one in teachers}
     chosen = precision(plan.training.precision, device)
     trainer = (

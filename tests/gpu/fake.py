@@ -34,7 +34,6 @@ from torch.utils._pytree import tree_leaves
 from recipe.compiler.program import Program
 from recipe.data.images import InMemory, Sets
 from recipe.devices.precision import NAMES, Precision
-from recipe.plugins.vocabulary import Vocabulary
 from recipe.testing.rules.devices import mixed
 from recipe.training.loading import Batch
 from recipe.training.meters import Meter
@@ -246,7 +245,6 @@ def faked(program: Program, mode: FakeTensorMode) -> Program:
 
 def step(
     program: Program,
-    vocabulary: Vocabulary,
     *,
     form: str = "fp16",
     batch: int = 8,
@@ -263,7 +261,7 @@ def step(
     pixels = torch.randint(0, 256, (batch, 3, size, size), dtype=torch.uint8)
     images = InMemory(pixels, torch.arange(batch) % classes, uniform)
     chosen = Precision(form, FORMATS[form], form == "fp16", CUDA)
-    teachers = [teacher for _, teacher in teachers_of(program.plan, classes, vocabulary)]
+    teachers = [teacher for _, teacher in teachers_of(program.plan, classes)]
     for one in (program, *teachers):
         one.model, one.identity  # noqa: B018 (of values, which there are as long as there is no mode)
     with fake_cuda() as mode:

@@ -104,10 +104,9 @@ def programs(files: Path) -> Iterator[tuple[str, Program]]:
 
 def watched(files: Path) -> Iterator[Seen]:
     """Every trick, watched in a training step on a device that is not there."""
-    vocabulary = Vocabulary.installed()
     with builtins.unchecked_files():
         for word, program in programs(files):
-            yield judged(word, step(program, vocabulary, batch=BATCH))
+            yield judged(word, step(program, batch=BATCH))
 
 
 def main() -> int:

@@ -50,7 +50,7 @@ def test_what_a_gpu_would_show_is_named_with_its_line(fault: type[Trick]) -> Non
     program = recipe.compile(BASE, fault.declared.word, base=small(), vocabulary=words)
     watch = Watch(True, (*OWN, str(Path(__file__).with_name("faulty.py"))))
     with contextlib.suppress(RecipeError):  # where a step can't go on without values
-        step(program, words, watch=watch)
+        step(program, watch=watch)
     found = judged(fault.declared.word, watch).found
     said = [one for one in found if FAULTS[fault] in one]
     assert said, found

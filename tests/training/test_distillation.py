@@ -10,7 +10,7 @@ import pytest
 from recipe.base.errors import RecipeError
 from recipe.training.reporting import Quiet
 from recipe.training.teachers import teachers_of
-from tests.helpers import bind, vocabulary
+from tests.helpers import bind
 from tests.training.helpers import train
 
 
@@ -67,7 +67,6 @@ def test_a_teacher_of_other_classes_is_refused_before_it_trains(tmp_path: Path) 
 def test_what_compiling_finds_in_a_teacher_is_told_as_its_check_tells_it(inside: bool, tmp_path: Path) -> None:
     from recipe.language.recipe_input import read
     from recipe.plan.bind import bind
-    from recipe.plugins.vocabulary import Vocabulary
     from recipe.training.teachers import teachers_of
 
     (tmp_path / "teacher.recipe").write_text("base vgg11; tweak D  # hunter2\n")
@@ -75,7 +74,7 @@ def test_what_compiling_finds_in_a_teacher_is_told_as_its_check_tells_it(inside:
     student.parent.mkdir(exist_ok=True)
     student.write_text(f'base resnet18; loss distill "{tmp_path / "teacher.recipe"}"\n')
     with pytest.raises(RecipeError) as caught:
-        teachers_of(bind([read(student)], data=True), 10, Vocabulary.installed())
+        teachers_of(bind([read(student)], data=True), 10)
     codes = [error.code for error in caught.value.diagnostics]
     assert codes == (["E060", "E101"] if inside else ["E060"])
     assert "E101" in str(caught.value)
@@ -115,8 +114,8 @@ def test_a_teacher_that_can_not_take_the_smallest_images_is_told_before_it_is_tr
     path.write_text("base squeezenet1_1; data fake size=64 classes=10 images=8; batch 8; epochs 1; lr 1e-4")
     plan = bind(f'base resnet18; data fake size=64 classes=10 images=8; epochs 4; {resized}; loss distill "{path}"')
     if not code:
-        assert teachers_of(plan, 10, vocabulary())
+        assert teachers_of(plan, 10)
         return
     with pytest.raises(RecipeError, match=code) as told:
-        teachers_of(plan, 10, vocabulary())
+        teachers_of(plan, 10)
     assert "`teacher.recipe` can't take images of 16×16" in str(told.value)
