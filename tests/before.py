@@ -1,6 +1,7 @@
 """Compare plans, differences and trainings with those of another commit: python -m tests.before COMMIT [--only PART …]
 
-From the root of a clone. Both are run in this environment, one thread each, on the same recipes. Plans are compared by
+From the root of a clone. Each is installed in an environment of its own, which shares all other packages with this one,
+and run on the same recipes with one thread. Plans are compared by
 their digests and canonical texts, of all examples and of 1,000 made-up recipes; differences by their JSON; trainings by
 their weights, to the bit. A line reports each that is not the same; the exit status is 1 where there is one.
 """
@@ -13,7 +14,9 @@ import json
 import os
 import subprocess
 import sys
+import sysconfig
 import tempfile
+import venv
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -104,6 +107,34 @@ PAIRS = (
 
 
 @attrs.frozen
+class Side:
+    """The code of a commit: its folder, and the interpreter of the environment that it is installed in."""
+
+    tree: Path
+    python: str
+
+    @classmethod
+    def install(cls, tree: Path, home: Path) -> Side:
+        """Make an environment in ``home`` with the code of a folder; what that needs comes from this environment."""
+        venv.create(home, with_pip=False)
+        copied = home / "tree"  # which building may write to
+        copied.mkdir()
+        what = ("pyproject.toml", "README.md", "LICENSE", "recipe", "grammar", "tricks", "examples")
+        subprocess.run(["cp", "-a", *(str(tree / name) for name in what), str(copied)], check=True)
+        (site,) = home.glob("lib/python*/site-packages")
+        (site / "shared.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+        python = str(home / "bin" / "python")
+        pip = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--force-reinstall"]
+        subprocess.run([*pip, str(copied)], check=True)
+        return cls(tree, python)
+
+    def environment(self) -> dict[str, str]:
+        """The variables that its processes see; what is found out of a recipe is kept apart."""
+        kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        return {**kept, "OMP_NUM_THREADS": "1", "RECIPE_CACHE": str(Path(self.python).parents[1] / "cache")}
+
+
+@attrs.frozen
 class Ended:
     """How a training ended: with weights, as a digest, or with an error."""
 
@@ -114,32 +145,35 @@ class Ended:
         return self.weights or self.error
 
 
-def ended(tree: Path, folder: Path) -> dict[str, Ended]:
-    """How the trainings of every recipe end with the code in a folder."""
+def ended(side: Side, folder: Path) -> dict[str, Ended]:
+    """How the trainings of every recipe end."""
     teacher = folder / "teacher.recipe"
     teacher.write_text(f"base resnet18; {DATA}; batch 8; epochs 1; lr 0.05\n")
-    environment = {**os.environ, "PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1"}
-    found = {}
+    endings = {}
     for number, (name, texts) in enumerate(RUNS.items()):
         out = folder / f"run-{number}"
         words = [str(out), *(text.replace("{teacher}", str(teacher)) for text in texts)]
-        command = [sys.executable, "-c", TRAIN, *words]
+        command = [side.python, "-P", "-c", TRAIN, *words]
         if name.startswith("two processes"):
             script = folder / "train.py"
             script.write_text(TRAIN)
             launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-            command = [sys.executable, *launch, str(script), *words]
+            command = [side.python, *launch, str(script), *words]
         try:
-            done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, timeout=LONGEST)
+            done = subprocess.run(
+                command, cwd=side.tree, env=side.environment(), capture_output=True, text=True, timeout=LONGEST
+            )
         except subprocess.TimeoutExpired:
-            found[name] = Ended(error=f"it takes more than {LONGEST} s")
+            endings[name] = Ended(error=f"it takes more than {LONGEST} s")
             continue
         if done.returncode:
             lines = done.stderr.strip().splitlines() or ["it failed"]
-            found[name] = Ended(error=next((line for line in lines if "error[" in line or "Error" in line), lines[-1]))
+            endings[name] = Ended(
+                error=next((line for line in lines if "error[" in line or "Error" in line), lines[-1])
+            )
         else:
-            found[name] = Ended(hashlib.sha256((out / "model.safetensors").read_bytes()).hexdigest()[:16])
-    return found
+            endings[name] = Ended(hashlib.sha256((out / "model.safetensors").read_bytes()).hexdigest()[:16])
+    return endings
 
 
 def made_up(number: int) -> list[str]:
@@ -162,27 +196,31 @@ def made_up(number: int) -> list[str]:
     return texts
 
 
-def asked(tree: Path, script: str, what: Any) -> dict[str, Any]:
-    """What a script prints, as JSON, with the code in a folder."""
-    environment = {**os.environ, "PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1", "RECIPE_CACHE": str(tree.parent)}
-    command = [sys.executable, "-P", "-c", script]  # from the same folder, as paths in recipes are relative to it
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment, input=json.dumps(what), stdout=subprocess.PIPE, text=True, check=True
+def asked(side: Side, script: str, what: Any) -> dict[str, Any]:
+    """What a script prints, as JSON."""
+    done = subprocess.run(  # from the same folder on both sides, as paths in recipes are relative to it
+        [side.python, "-P", "-c", script],
+        cwd=ROOT,
+        env=side.environment(),
+        input=json.dumps(what),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
     )
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
 
 
-def plans(tree: Path, folder: Path) -> dict[str, Any]:
+def plans(side: Side, folder: Path) -> dict[str, Any]:
     examples = sorted(str(file.relative_to(ROOT)) for file in (ROOT / "examples").rglob("*.recipe"))
-    return asked(tree, PLANS, [*examples, *made_up(MADE_UP)])
+    return asked(side, PLANS, [*examples, *made_up(MADE_UP)])
 
 
-def differences(tree: Path, folder: Path) -> dict[str, Any]:
-    return asked(tree, DIFFS, PAIRS)
+def differences(side: Side, folder: Path) -> dict[str, Any]:
+    return asked(side, DIFFS, PAIRS)
 
 
-PARTS: Mapping[str, Callable[[Path, Path], Mapping[str, Any]]] = {
+PARTS: Mapping[str, Callable[[Side, Path], Mapping[str, Any]]] = {
     "plans": plans,
     "differences": differences,
     "trainings": ended,
@@ -201,13 +239,12 @@ def main(commit: str, parts: list[str]) -> int:
         tree = Path(name) / "before"
         subprocess.run(["git", "worktree", "add", "-q", "--detach", str(tree), commit], cwd=ROOT, check=True)
         try:
+            sides = [Side.install(place, Path(name) / f"side-{number}") for number, place in enumerate((tree, ROOT))]
             for part in parts:
-                sides = []
-                for label, place in (("before", tree), ("now", ROOT)):
-                    folder = Path(name) / f"{part}-{label}"
+                folders = [Path(name) / f"{part}-{number}" for number in range(2)]
+                for folder in folders:
                     folder.mkdir()
-                    sides.append(PARTS[part](place, folder))
-                before, now = sides
+                before, now = (PARTS[part](side, folder) for side, folder in zip(sides, folders, strict=True))
                 lines = other(before, now)
                 print(
                     f"{part}: {len(before) - len(lines)} of {len(before)} are the same", *lines, sep="\n  ", flush=True
