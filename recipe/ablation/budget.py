@@ -139,7 +139,7 @@ def run_seconds(plan: Plan, device: str | None) -> tuple[float, float]:
     from recipe.devices.precision import precision
     from recipe.training.meters import Meter
     from recipe.training.micro_batch import fitting_micro
-    from recipe.training.preparation import prepare
+    from recipe.training.setup import prepare
     from recipe.training.teachers import teachers_of, teaching
     from recipe.training.trainer import Trainer
     from recipe.training.trial import step_seconds

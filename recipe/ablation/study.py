@@ -189,7 +189,7 @@ def _compiled(rows: Sequence[Row]) -> list[Program]:
 
 def _opened(programs: Sequence[Program]) -> dict[str, list[int]]:
     """How many classes and images each data set has, by its statement; each model must tell so many classes apart."""
-    from recipe.training.preparation import open_sets
+    from recipe.training.setup import open_sets
 
     found: dict[str, list[int]] = {}
     for program in programs:

@@ -18,7 +18,7 @@ from recipe.language.recipe_input import read
 from recipe.plan.bind import bind
 from recipe.plugins.vocabulary import Vocabulary
 from recipe.runs.reader import summary_of
-from recipe.training.preparation import prepare
+from recipe.training.setup import prepare
 
 
 @attrs.frozen(eq=False, slots=False)

@@ -34,6 +34,11 @@ class Training:
         whole, rest = divmod(samples, self.batch)
         return max(1, whole + (rest > 1 or (rest == 1 and whole == 0)))
 
+    def images(self, step: int, samples: int) -> slice:
+        """The images of a step of an epoch (from 0), as places in the epoch's order of all ``samples`` images."""
+        start = step * self.batch
+        return slice(start, samples if step == self.steps(samples) - 1 else start + self.batch)
+
 
 _ABSTRACT: Mapping[type, tuple[type, str]] = {
     bool: (bool, "True or False"),

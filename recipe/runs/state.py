@@ -72,7 +72,9 @@ class TrainingState:
         if (version := content.get("version")) != VERSION:
             written = f"format version {version}" if "version" in content else "a format without a version"
             raise OtherVersion(f"has {written}, and this release of recipe reads version {VERSION}")
-        if not names <= content.keys() or not content["meters"]:
+        if missing := names - content.keys():
+            raise OtherVersion(f"has no `{min(missing)}`, which this release of recipe needs")
+        if not content["meters"]:
             raise ValueError("not a checkpoint of a training")
         state = cls(**{name: content[name] for name in names})
         for name, tensor in {**state.model, **(state.average or {})}.items():

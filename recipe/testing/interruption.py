@@ -13,14 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recipe.training.reporting import Quiet
+from recipe.training.reporting import Listener
 from recipe.training.runtime import Runtime
 
 POINTS = ("first step", "mid-accumulation", "mid-epoch", "last batch", "epoch boundary", "second epoch")
 """Where a training of at least three steps an epoch, and two parts a step, can be cut."""
 
 
-class Cut(Quiet):
+class Cut(Listener):
     """Sends SIGINT to this process at a point of its training."""
 
     def __init__(self, point: str) -> None:

@@ -17,7 +17,7 @@ from recipe.base import files
 from recipe.base.errors import fail
 from recipe.base.signals import Interrupted, Signals
 from recipe.base.source import Source
-from recipe.base.wording import first_line
+from recipe.base.wording import first_line, plural
 from recipe.compiler.program import Program
 from recipe.data.images import Sets
 from recipe.devices.choice import pick, repeatable
@@ -36,9 +36,9 @@ from recipe.runs.recipe_lock import lock_text
 from recipe.runs.save_policy import EVERY, KEEP, SavePolicy
 from recipe.training.loop import Loop
 from recipe.training.objective import objective
-from recipe.training.preparation import prepare
-from recipe.training.reporting import Listener, Quiet, heading
+from recipe.training.reporting import Listener, heading
 from recipe.training.runtime import Runtime
+from recipe.training.setup import prepare
 from recipe.training.teachers import find_teachers, teachers_of
 from recipe.training.trainer import Trainer
 
@@ -69,7 +69,7 @@ class Request:
     resume: bool = False
     allow_changed: bool = False
     policy: SavePolicy = attrs.field(factory=SavePolicy)
-    listener: Listener = attrs.field(factory=Quiet)
+    listener: Listener = attrs.field(factory=Listener)
     name: str = "run"
     runtime: Runtime = attrs.field(factory=Runtime)
 
@@ -147,7 +147,7 @@ def run(
             resume=resume,
             allow_changed=allow_changed,
             policy=SavePolicy.of(save_every, keep),
-            listener=listener or Quiet(),
+            listener=listener or Listener(),
             name=name,
             runtime=runtime or Runtime(),
         )
@@ -158,7 +158,7 @@ def train(request: Request) -> Run:
     """Prepare, decide what is left to do, and do that."""
     device = pick(request.device)
     ranks = Ranks.join(device)
-    listener = request.listener if ranks.is_main else Quiet()
+    listener = request.listener if ranks.is_main else Listener()
     request = attrs.evolve(request, listener=listener)
     with contextlib.ExitStack() as held, Signals(tell=listener.note) as signals, told_plainly(device):
         place = _place(request, device, ranks)
@@ -303,6 +303,7 @@ def dry(request: Request, processes: int = 1) -> None:
             request.listener.note(line)
     images, held_out = len(prepared.sets.train.labels), len(prepared.sets.val.labels)
     request.listener.note(
-        f"{images} training images, {held_out} held out; {training.epochs} epochs of {training.steps(images)} steps on "
+        f"{images} training images, {held_out} held out; {plural(training.epochs, 'epoch')} of "
+        f"{plural(training.steps(images), 'step')} on "
         f"{device}{f', in {processes} processes' if processes > 1 else ''}; nothing was trained"
     )

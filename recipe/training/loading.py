@@ -125,8 +125,7 @@ class Steps(Dataset[Loaded]):
         epoch, position = divmod(step, self.steps)
         if self.order[0] != epoch:
             self.order = (epoch, order(self.training.seed, epoch, self.samples))
-        start = position * self.training.batch
-        return self.order[1][start : self.samples if position == self.steps - 1 else start + self.training.batch]
+        return self.order[1][self.training.images(position, self.samples)]
 
     def _batch(self, step: int) -> Batch:
         whole, epoch = self.numbers(step), step // self.steps

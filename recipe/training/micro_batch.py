@@ -11,7 +11,7 @@ from torch import Tensor
 from recipe.base.errors import RecipeError, fail
 from recipe.devices.memory import may_be_out_of_memory
 from recipe.training.loading import share
-from recipe.training.step import sizes
+from recipe.training.parts import sizes
 from recipe.training.trainer import Trainer
 from recipe.training.trial import try_step
 
@@ -90,7 +90,8 @@ def settle(trainer: Trainer) -> None:
 
 def _at_a_time(trainer: Trainer) -> int:
     """How many images of a whole batch a process computes together."""
-    whole = len(trainer.sets.train.labels) if trainer.steps_per_epoch == 1 else trainer.plan.training.batch
+    batch = trainer.plan.training.images(0, len(trainer.sets.train.labels))
+    whole = batch.stop - batch.start
     mine = share(whole, trainer.ranks.rank, trainer.ranks.world)
     return sizes(mine.stop - mine.start or min(2, whole), trainer.micro, trainer.even(whole))[0]
 

@@ -1,4 +1,4 @@
-"""What a batch goes through on the training device: crop, augmentation, targets, mixing, and the loss."""
+"""The loss of a training: cross entropy or a trick's own loss, with the terms that tricks add."""
 
 from __future__ import annotations
 
@@ -6,87 +6,17 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import attrs
-import numpy as np
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recipe.data.draws import Draws
-from recipe.data.images import Sets, crop
 from recipe.plan.plan import Plan
 from recipe.plugins.calling import call_hook
 from recipe.plugins.loss_context import LossContext, Teach
-from recipe.plugins.uses import Use
-from recipe.training.loading import Batch
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     """Mean cross entropy of logits (N, K) against class numbers (N,) or distributions (N, K)."""
     return F.cross_entropy(logits.float(), targets)
-
-
-@attrs.frozen(eq=False)
-class Preparation:
-    """From a batch of uint8 images to inputs and targets, with the plan's tricks in their order."""
-
-    sets: Sets
-    classes: int
-    seed: int
-    device: torch.device
-    crop_boxes: tuple[Use, ...]
-    augments: tuple[Use, ...]
-    smooths: tuple[Use, ...]
-    mixes: tuple[Use, ...]
-    mean: Tensor
-    std: Tensor
-
-    @classmethod
-    def of(cls, plan: Plan, sets: Sets, classes: int, device: torch.device) -> Preparation:
-        """The preparation for a model with so many outputs."""
-        crop_box, augment, smooth, mix = (
-            plan.hooked(hook) for hook in ("crop_box", "augment", "smooth_targets", "mix")
-        )
-        mean, std = (
-            torch.tensor(values, dtype=torch.float32).view(1, 3, 1, 1).to(device) for values in (sets.mean, sets.std)
-        )
-        return cls(sets, classes, plan.training.seed, device, crop_box, augment, smooth, mix, mean, std)
-
-    @property
-    def distributions(self) -> bool:
-        """Whether targets must be distributions, not class numbers."""
-        return bool(self.smooths or self.mixes)
-
-    def normalised(self, images: Tensor) -> Tensor:
-        """Images in [0, 1] to inputs of mean 0 and deviation 1."""
-        return (images - self.mean) / self.std
-
-    def plain(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Inputs and class numbers for evaluation."""
-        images = batch.images.to(self.device, non_blocking=True).float().div_(255)
-        return self.normalised(images), batch.labels.to(self.device, non_blocking=True)
-
-    def __call__(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Inputs (N, 3, H, W) and targets, class numbers (N,) or distributions (N, K), for training."""
-        draws = Draws(self.seed, batch.epoch, batch.indices, batch.step)
-        images = batch.images.to(self.device, non_blocking=True).float().div_(255)
-        targets = batch.labels.to(self.device, non_blocking=True)
-        if self.crop_boxes and self.sets.train.uniform:
-            sides = [np.full(len(images), float(side)) for side in images.shape[-2:]]
-            boxes = call_hook(self.crop_boxes[0], "crop_box", draws.of("crop"), *sides)
-            images = crop(images, boxes)
-        for use in self.augments:
-            images = call_hook(use, "augment", images, draws.of(use.word))
-        images = self.normalised(images)
-        if self.distributions:
-            targets = F.one_hot(targets, self.classes).float()
-        for use in self.smooths:
-            targets = call_hook(use, "smooth_targets", targets)
-        if self.mixes:
-            drawn = int(draws.of("mix").once() * len(self.mixes))
-            use = self.mixes[drawn]
-            images, targets = call_hook(use, "mix", images, targets, draws.of(use.word))
-        return images, targets
 
 
 def objective(plan: Plan, teachers: Teach) -> Callable[[Any, Tensor, Tensor], tuple[Tensor, Tensor]]:

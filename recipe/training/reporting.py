@@ -18,17 +18,14 @@ if TYPE_CHECKING:
     from recipe.compiler.program import Program
 
 
-class Quiet:
-    """A listener that says nothing; the base of those that do."""
+class Listener:
+    """What is told of a training as it goes; this one says nothing."""
 
     def note(self, text: str) -> None: ...
     def start(self, program: Program, folder: Path, step: int, steps: int, steps_per_epoch: int) -> None: ...
     def step(self, step: int, loss: float, top1: float, rate: float, speed: float) -> None: ...
     def epoch(self, number: int, result: dict[str, float]) -> None: ...
     def stop(self) -> None: ...
-
-
-Listener = Quiet
 
 
 def heading(program: Program) -> list[str]:
@@ -53,7 +50,7 @@ def closing(summary: dict[str, Any]) -> str:
     )
 
 
-class Plain(Quiet):
+class Plain(Listener):
     """A line for each epoch, for logs."""
 
     def __init__(self, file: TextIO | None = None) -> None:
@@ -91,7 +88,7 @@ class Plain(Quiet):
         )
 
 
-class Live(Quiet):
+class Live(Listener):
     """A progress display with loss, top-1, learning rate, images/s and time left, for terminals."""
 
     def __init__(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,12 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from recipe.base.errors import fail
+from recipe.base.wording import reason_of
 from recipe.devices.precision import Precision, precision
 from recipe.runs import checkpoints
 from recipe.runs.state import TrainingState
 from recipe.training.loading import Batch, Loaded, load
+from recipe.training.parts import parts
 from recipe.training.reporting import pictures
-from recipe.training.step import parts
 
 
 class Runtime:
@@ -36,7 +40,7 @@ class Runtime:
     def parts(
         self, inputs: Tensor, targets: Tensor, micro: int | None, even: int | None
     ) -> list[tuple[Tensor, Tensor]]:
-        """A batch (N, 3, H, W) and its targets, cut into parts; see `recipe.training.step.parts`."""
+        """A batch (N, 3, H, W) and its targets, cut into parts; see `recipe.training.parts.parts`."""
         return parts(inputs, targets, micro, even)
 
     def save(self, folder: Path, state: TrainingState, keep: int) -> None:
@@ -46,3 +50,30 @@ class Runtime:
     def draw(self, folder: Path) -> None:
         """Draw the curves of a finished run into its folder."""
         pictures(folder)
+
+
+@contextlib.contextmanager
+def compiling() -> Iterator[None]:
+    """A context for running a compiled model, forward or backward: a failure to compile is reported as E114.
+
+    torch compiles a graph when it is first needed, that of the backward computation in the first backward.
+    """
+    try:
+        yield
+    except torch._dynamo.exc.TorchDynamoException as error:
+        reason = reason_of(error)
+        help = "`compile` needs a C++ compiler on a CPU; `drop compile` trains without it"
+        raise fail("E114", f"torch.compile failed: {reason}", help=help) from error
+
+
+def set_seed(seed: int, device: torch.device) -> None:
+    """Seed torch's random numbers, on the CPU and on GPUs. `torch.manual_seed` takes longer: it seeds all devices."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed_all(seed)
+
+
+def step_seed(seed: int, step: int, rank: int) -> int:
+    """The seed of torch's random numbers in a step; each process has its own."""
+    key = f"step/{seed}/{step}" + (f"/{rank}" if rank else "")
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:7], "big")

@@ -29,10 +29,10 @@ from recipe.runs.state import TrainingState
 from recipe.training.average import Average
 from recipe.training.loading import Batch, InOrder, Steps, ahead, share
 from recipe.training.meters import Meter
-from recipe.training.objective import Preparation, objective
-from recipe.training.runtime import Runtime
-from recipe.training.step import compiling, set_seed, step_seed
+from recipe.training.objective import objective
+from recipe.training.runtime import Runtime, compiling, set_seed, step_seed
 from recipe.training.tensors import laid_out, memory_format, restored
+from recipe.training.transform import BatchTransform
 from recipe.training.update import Update, lay_out
 
 
@@ -59,7 +59,7 @@ class Trainer:
     """The model as it is compiled, and shares its gradients."""
     update: Update
     average: Average | None
-    prepare: Preparation
+    prepare: BatchTransform
     loss_of: Callable[[Any, Tensor, Tensor], tuple[Tensor, Tensor]]
     steps_per_epoch: int
     identity: str
@@ -102,7 +102,7 @@ class Trainer:
             parallel=parallel,
             update=Update.make(program, model, chosen, device),
             average=average,
-            prepare=Preparation.of(plan, sets, program.classes, device),
+            prepare=BatchTransform.of(plan, sets, program.classes, device),
             loss_of=objective(plan, teach),
             steps_per_epoch=training.steps(len(sets.train.labels)),
             identity=program.identity,

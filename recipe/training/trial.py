@@ -10,7 +10,7 @@ from torch import nn
 
 from recipe.training.loading import Batch
 from recipe.training.meters import Meter
-from recipe.training.step import compiling
+from recipe.training.runtime import compiling
 from recipe.training.tensors import laid_out, restored
 from recipe.training.trainer import Trainer
 

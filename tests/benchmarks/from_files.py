@@ -23,7 +23,7 @@ from recipe.devices.choice import repeatable
 from recipe.plugins.calling import call_hook
 from recipe.training.loading import Batch, Steps, ahead, load
 from recipe.training.meters import Meter
-from recipe.training.preparation import open_sets
+from recipe.training.setup import open_sets
 from tests.benchmarks.clocks import Clock, ratio, seconds, speed, turns
 from tests.benchmarks.decode import originals, photo
 from tests.benchmarks.settings import FED, SIZE, Settings

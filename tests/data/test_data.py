@@ -18,7 +18,7 @@ from recipe.language.recipe_input import source_from
 from recipe.plan.bind import bind
 from recipe.plugins.settings import Training
 from recipe.training.loading import InOrder, Steps, load
-from recipe.training.preparation import open_sets
+from recipe.training.setup import open_sets
 from tests.training.helpers import train
 
 
@@ -119,7 +119,10 @@ def test_a_loader_that_starts_later_gives_the_same_batches(folder: Path) -> None
     ("samples", "batch", "sizes"), [(8, 4, [4, 4]), (9, 4, [4, 5]), (10, 4, [4, 4, 2]), (3, 8, [3])]
 )
 def test_no_batch_is_a_single_image(samples: int, batch: int, sizes: list[int]) -> None:
-    assert Training(batch=batch).steps(samples) == len(sizes)
+    training, order = Training(batch=batch), list(range(samples))
+    batches = [order[training.images(step, samples)] for step in range(training.steps(samples))]
+    assert [len(images) for images in batches] == sizes
+    assert [image for images in batches for image in images] == order
 
 
 def test_evaluation_visits_every_image_in_order(folder: Path) -> None:

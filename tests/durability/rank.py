@@ -18,7 +18,7 @@ import recipe
 from recipe.base.signals import Interrupted
 from recipe.training.loading import Batch
 from recipe.training.meters import Meter
-from recipe.training.reporting import Quiet
+from recipe.training.reporting import Listener
 from recipe.training.trainer import Trainer
 from tests.durability.trials import small
 from tests.runtimes import Undrawn
@@ -40,7 +40,7 @@ def norms() -> nn.Module:
     return found
 
 
-class Stop(Quiet):
+class Stop(Listener):
     """Asks the first process to stop after a step."""
 
     def __init__(self, at: int) -> None:

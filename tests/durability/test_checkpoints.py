@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 import torch
 
@@ -25,8 +26,8 @@ from recipe.devices.precision import precision
 from recipe.runs import checkpoints as checkpoint
 from recipe.runs.save_policy import SavePolicy
 from recipe.runs.state import VERSION, TrainingState
-from recipe.training.preparation import prepare
-from recipe.training.reporting import Quiet
+from recipe.training.reporting import Listener
+from recipe.training.setup import prepare
 from recipe.training.trainer import Trainer
 from tests.durability.trials import Cut, small
 from tests.helpers import ROOT, command, vocabulary_with
@@ -117,7 +118,7 @@ def test_a_checkpoint_that_was_tampered_with_runs_nothing_and_is_passed_over(
         newest.write_bytes(BROKEN[name](newest.read_bytes(), state))
     told: list[str] = []
 
-    class Listening(Quiet):
+    class Listening(Listener):
         def note(self, text: str) -> None:
             told.append(text)
 
@@ -193,6 +194,28 @@ def test_a_checkpoint_of_another_version_is_refused_and_left_alone(tmp_path: Pat
     with pytest.raises(RecipeError, match=rf"E113.*this release of recipe reads version {VERSION}"):
         train(tmp_path / "run", "epochs 1", resume=True)
     assert newest.read_bytes() == before
+
+
+def test_a_checkpoint_that_lacks_a_field_is_refused_and_left_alone(tmp_path: Path) -> None:
+    """As those do that were written before the field was added."""
+    train(tmp_path / "run", "epochs 1")
+    (tmp_path / "run" / "summary.json").unlink()
+    newest = sorted((tmp_path / "run" / "checkpoints").iterdir())[-1]
+    state = torch.load(newest, weights_only=True)
+    del state["notes"]
+    torch.save(state, newest)
+    before = newest.read_bytes()
+    with pytest.raises(RecipeError, match=r"E113.*has no `notes`"):
+        train(tmp_path / "run", "epochs 1", resume=True)
+    assert newest.read_bytes() == before
+
+
+def test_the_schema_of_a_checkpoint_changes_with_its_version_alone() -> None:
+    fields = {
+        "digest plugins step steps_per_epoch training_images micro model optimizer optimizer_kind scaler average",
+        "meters epoch_evaluated skipped notes",
+    }
+    assert (VERSION, {field.name for field in attrs.fields(TrainingState)}) == (1, set(" ".join(fields).split()))
 
 
 def test_a_state_is_what_it_was_when_it_is_read_again() -> None:

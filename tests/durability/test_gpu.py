@@ -11,7 +11,7 @@ import recipe
 from recipe.base.errors import Diverged
 from recipe.devices.precision import precision
 from recipe.training.micro_batch import fitting_micro
-from recipe.training.preparation import prepare
+from recipe.training.setup import prepare
 from recipe.training.trainer import Trainer
 from tests.durability.test_divergence import TEXT as BROKEN
 from tests.durability.test_divergence import vocabulary

@@ -12,7 +12,7 @@ import recipe
 from recipe.devices.precision import precision
 from recipe.plugins.calling import fault_of
 from recipe.training import micro_batch as memory
-from recipe.training.preparation import prepare
+from recipe.training.setup import prepare
 from recipe.training.trainer import Trainer
 from recipe.tricks.ema import Ema
 from tests.durability.trials import Cut, outcome, small

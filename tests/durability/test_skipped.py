@@ -16,8 +16,8 @@ from recipe.language.recipe_input import source_from
 from recipe.plan.bind import bind
 from recipe.plugins.settings import Training
 from recipe.training.loading import Steps, load
-from recipe.training.preparation import open_sets
-from recipe.training.reporting import Quiet
+from recipe.training.reporting import Listener
+from recipe.training.setup import open_sets
 from tests.durability.trials import Cut, outcome, small
 from tests.training.helpers import weights_digest
 
@@ -40,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-class Told(Quiet):
+class Told(Listener):
     def __init__(self) -> None:
         self.notes: list[str] = []
 

@@ -23,8 +23,8 @@ from recipe.exporters.codegen import Codegen
 from recipe.language.recipe_input import source_from
 from recipe.plan.bind import bind
 from recipe.plugins.vocabulary import Offer, Vocabulary
-from recipe.training.objective import Preparation
-from recipe.training.preparation import open_sets
+from recipe.training.setup import open_sets
+from recipe.training.transform import BatchTransform
 from tests.exporters.helpers import FAKE, SHORT, alone, images, off, own_logits, train
 
 
@@ -194,7 +194,7 @@ def test_preprocess_is_what_the_run_evaluated_on(photos: tuple[Path, Path, str])
     preprocess = runpy.run_path(str(script))["preprocess"]
     plan = bind([source_from(text)])
     sets = open_sets(plan)
-    prepare = Preparation.of(plan, sets, 2, torch.device("cpu"))
+    prepare = BatchTransform.of(plan, sets, 2, torch.device("cpu"))
     for index, path in enumerate(sets.val.paths):  # type: ignore[attr-defined]
         expected = prepare.normalised(sets.val.fetch(np.array([index]), None).float() / 255)
         with Image.open(path) as image:
@@ -208,7 +208,7 @@ def test_preprocess_of_images_of_one_size_takes_all_of_them(tmp_path: Path) -> N
     recipe.export(run.folder, to="python", out=tmp_path / "digits.py")
     preprocess = runpy.run_path(str(tmp_path / "digits.py"))["preprocess"]
     sets = open_sets(run_plan(run.folder))
-    prepare = Preparation.of(run_plan(run.folder), sets, 10, torch.device("cpu"))
+    prepare = BatchTransform.of(run_plan(run.folder), sets, 10, torch.device("cpu"))
     digits = load_digits()
     held_out = np.concatenate([np.flatnonzero(digits.target == label)[4::5] for label in range(10)])
     for place, number in enumerate(sorted(held_out)[:5]):

@@ -12,7 +12,7 @@ from recipe.devices.choice import cores, repeatable
 from recipe.plugins.calling import call_hook
 from recipe.training.loading import Batch, Steps, ahead, load
 from recipe.training.meters import Meter
-from recipe.training.preparation import open_sets
+from recipe.training.setup import open_sets
 from recipe.training.trainer import Trainer
 from tests.benchmarks.clocks import seconds
 from tests.benchmarks.from_files import write_photos

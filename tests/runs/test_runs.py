@@ -24,7 +24,7 @@ from recipe.plan.bind import bind
 from recipe.plugins.fingerprint import code_of
 from recipe.plugins.vocabulary import Offer, Vocabulary
 from recipe.testing import small
-from recipe.training.reporting import Quiet
+from recipe.training.reporting import Listener
 from tests.training.helpers import TINY, train, weights_digest
 
 DATA = "data fake size=32 classes=10 images=24"
@@ -46,7 +46,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> recipe.Run:
     return train_all(tmp_path_factory.mktemp("whole") / "run")
 
 
-class SendSignal(Quiet):
+class SendSignal(Listener):
     """Sends a signal to this process after some step."""
 
     def __init__(self, step: int, number: int = signal.SIGINT) -> None:
@@ -254,7 +254,7 @@ def test_a_run_with_a_plugin_is_gone_on_with_as_it_says_and_not_with_other_code_
 
 
 def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path: Path) -> None:
-    class Fill(Quiet):
+    class Fill(Listener):
         def epoch(self, number: int, result: dict[str, float]) -> None:
             if number == 2:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, before[1]))

@@ -38,7 +38,8 @@ ALLOWED = [
     ("training/update.py", "momentum", "torch's parameter groups"),
     ("training/loop.py training/meters.py", "loss images", "what is measured"),
     ("training/reporting.py", "epochs loss lr", "what is measured"),
-    ("training/loading.py training/objective.py", "crop augment loss", "streams of random numbers, and hooks"),
+    ("training/loading.py training/transform.py", "crop augment", "streams of random numbers, and hooks"),
+    ("training/objective.py", "loss", "the hook"),
     ("compare/api.py compare/model.py compare/text.py", "A B", "the two sides of a comparison"),
     (
         "compare/model.py compare/text.py",

@@ -19,7 +19,7 @@ from recipe.devices.distributed import Ranks
 from recipe.devices.precision import precision
 from recipe.testing import small
 from recipe.training import micro_batch as memory
-from recipe.training.preparation import prepare
+from recipe.training.setup import prepare
 from recipe.training.trainer import Trainer
 from tests.durability.rank import norms
 from tests.durability.trials import Cut

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from recipe.base.errors import RecipeError
-from recipe.training.reporting import Quiet
+from recipe.training.reporting import Listener
 from recipe.training.teachers import teachers_of
 from tests.helpers import bind
 from tests.training.helpers import train
 
 
-class Notes(Quiet):
+class Notes(Listener):
     def __init__(self) -> None:
         self.notes: list[str] = []
 

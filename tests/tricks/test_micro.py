@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from recipe.training.objective import objective
-from recipe.training.step import parts
+from recipe.training.parts import parts
 from tests.helpers import bind
 
 

@@ -14,7 +14,7 @@ from torchvision.transforms import v2
 from recipe.data.draws import Draws
 from recipe.data.images import InMemory, Sets
 from recipe.training.loading import Batch
-from recipe.training.objective import Preparation
+from recipe.training.transform import BatchTransform
 from recipe.tricks._pairs import partners
 from recipe.tricks.augment_cutmix import cutmix
 from recipe.tricks.augment_mixup import mixup
@@ -121,7 +121,7 @@ def prepared(text):
     plan = bind(f"base resnet18; {text}")
     sets = Sets(IMAGES, IMAGES, CLASSES)
     made = Batch(PIXELS, IMAGES.labels, np.arange(16), 0, 3)
-    return plan, Preparation.of(plan, sets, sets.classes, torch.device("cpu"))(made)
+    return plan, BatchTransform.of(plan, sets, sets.classes, torch.device("cpu"))(made)
 
 
 def test_targets_are_smoothed_first_and_then_mixed():
@@ -136,9 +136,9 @@ def test_targets_are_smoothed_first_and_then_mixed():
 
 def test_of_mixup_and_cutmix_each_batch_gets_one():
     plan = bind("base resnet18; augment mixup cutmix")
-    prepare = Preparation.of(plan, Sets(IMAGES, IMAGES, CLASSES), CLASSES, torch.device("cpu"))
+    prepare = BatchTransform.of(plan, Sets(IMAGES, IMAGES, CLASSES), CLASSES, torch.device("cpu"))
     only = {
-        word: Preparation.of(bind(f"base resnet18; augment {word}"), prepare.sets, CLASSES, prepare.device)
+        word: BatchTransform.of(bind(f"base resnet18; augment {word}"), prepare.sets, CLASSES, prepare.device)
         for word in ("mixup", "cutmix")
     }
     chosen = []
