@@ -13,13 +13,12 @@ if TYPE_CHECKING:
     from recipe.testing.asserts import assert_rejects, assert_rewrites
     from recipe.testing.findings import Skipped, Unmet
     from recipe.testing.models import small
-    from recipe.testing.rules import CHECKS
-    from recipe.testing.suite import Check, checks
+    from recipe.testing.suite import CHECKS, Check, checks
 
 __all__ = ["CHECKS", "Check", "Skipped", "Unmet", "assert_rejects", "assert_rewrites", "checks", "small"]
 
 _HOMES = {
-    "CHECKS": "recipe.testing.rules",
+    "CHECKS": "recipe.testing.suite",
     "Check": "recipe.testing.suite",
     "Skipped": "recipe.testing.findings",
     "Unmet": "recipe.testing.findings",

@@ -27,9 +27,9 @@ def assert_rewrites(
     25557032
     """
     program = compile(f"{text}; init stock", base=base, device=device, vocabulary=vocabulary)
-    found = program.sites if isinstance(expected, Mapping) else program.edits
-    if found != expected:
-        raise AssertionError(f"`{text}` gives {found}, not {expected}")
+    actual = program.sites if isinstance(expected, Mapping) else program.edits
+    if actual != expected:
+        raise AssertionError(f"`{text}` gives {actual}, not {expected}")
     if (not program.edits) != (sum(program.sites.values()) == 0):
         raise AssertionError(f"`{text}` counts {program.sites} sites for {len(program.edits)} edits")
     return program
@@ -46,8 +46,8 @@ def assert_rejects(
     try:
         compile(text, base=base, device="meta", vocabulary=vocabulary)
     except RecipeError as error:
-        found = [diagnostic.code for diagnostic in error.diagnostics]
-        if found != [code]:
-            raise AssertionError(f"`{text}` is rejected for {', '.join(found)}, not for {code}:\n{error}") from error
+        codes = [diagnostic.code for diagnostic in error.diagnostics]
+        if codes != [code]:
+            raise AssertionError(f"`{text}` is rejected for {', '.join(codes)}, not for {code}:\n{error}") from error
         return error.diagnostics[0]
     raise AssertionError(f"`{text}` compiles, and should be rejected with {code}")

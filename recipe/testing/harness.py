@@ -29,9 +29,9 @@ from recipe.plan.bind import bind
 from recipe.plan.plan import Plan
 from recipe.plugins.vocabulary import Vocabulary
 from recipe.runs.state import TrainingState
-from recipe.testing.isolated import Seen
+from recipe.testing.isolated import Seen, layered
 from recipe.testing.models import network
-from recipe.training.engine import Run, run
+from recipe.training.engine import run
 from recipe.training.loading import Batch, Loaded
 from recipe.training.runtime import Runtime
 
@@ -137,17 +137,15 @@ class Harness:
 
     @cached_property
     def folder(self) -> Path:
-        """A folder for runs, which is removed with the bench."""
+        """A folder for runs, which is removed with the harness."""
         folder = tempfile.mkdtemp(prefix="recipe-testing-")
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         return Path(folder)
 
     def plan(self, case: Case) -> Plan:
         """The plan of a case. Raises `RecipeError`."""
-        sources = [] if self.stock(case) else [module_source()]
-        for place, text in enumerate(case.layers):
-            sources.append(Source("<recipe>", text, Path.cwd(), "override" if place else "file"))
-        return bind(sources, self.vocabulary)
+        base = [] if self.stock(case) else [module_source()]
+        return bind([*base, *layered(case.layers)], self.vocabulary)
 
     def stock(self, case: Case) -> bool:
         """Whether a case names its model itself."""
@@ -184,22 +182,23 @@ class Harness:
                 self._outcomes[case] = self._train(case)
             except RecipeError as error:
                 self._outcomes[case] = error
-        found = self._outcomes[case]
-        if isinstance(found, RecipeError):
-            raise found
-        return found
+        outcome = self._outcomes[case]
+        if isinstance(outcome, RecipeError):
+            raise outcome
+        return outcome
 
+    @one_thread()
     def _train(self, case: Case, fresh: bool = False) -> Outcome:
-        program = self.program(case, fresh=fresh)
+        program, quick = self.program(case, fresh=fresh), Quick(saving=False)
         asked = program.training.precision
-        quick = Quick(saving=False)
-        with one_thread(), self.place() as out:
+        with self.place() as out:
             try:
                 done = run(program, out=out, device="cpu", vocabulary=self.vocabulary, runtime=quick)
             except Diverged as error:
                 return Outcome("", (), program.model.code, asked, (), str(error))
-            metrics = _metrics(done)
-        return Outcome(weights_digest(done.model), metrics, done.model.code, asked, (*dict.fromkeys(quick.handed),))
+            metrics = [tuple(v for k, v in line.items() if k != "images_per_second") for line in done.metrics]
+        handed = tuple(dict.fromkeys(quick.handed))
+        return Outcome(weights_digest(done.model), tuple(metrics), done.model.code, asked, handed)
 
     @contextlib.contextmanager
     def place(self) -> Iterator[Path]:
@@ -210,7 +209,3 @@ class Harness:
             yield out
         finally:
             shutil.rmtree(out, ignore_errors=True)
-
-
-def _metrics(done: Run) -> tuple[tuple[Any, ...], ...]:
-    return tuple(tuple(v for k, v in line.items() if k != "images_per_second") for line in done.metrics)

@@ -3,70 +3,140 @@
 from __future__ import annotations
 
 import random
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
+import attrs
 import numpy as np
 import torch
 from torch import Tensor
 
-from recipe.data.draws import Draws
+from recipe.data.draws import Draws, Floats
+from recipe.plugins.loss_context import LossContext, Teach
 from recipe.plugins.progress import Progress
+from recipe.testing.models import traced
+from recipe.training.objective import cross_entropy
 
 CLASSES = 10
 PROGRESS = tuple(Progress(step, 4, 8.0) for step in (0, 3, 16, 31))
 """From the first step of a training to its last."""
 
 
-def draws(count: int, stream: str, step: int = 3) -> Draws:
-    """The draws of a batch of so many images, whose numbers are in no order."""
-    return Draws(0, 1, np.random.default_rng(0).permutation(64)[:count], step, stream)
+def _seed(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
 
 
 def images(count: int, side: int) -> Tensor:
     """Images (N, 3, side, side) in [0, 1]."""
-    return torch.rand(count, 3, side, side, generator=torch.Generator().manual_seed(side))
+    return torch.rand(count, 3, side, side, generator=_seed(side))
 
 
-def targets(count: int, mixed: bool = False) -> Tensor:
-    """Target distributions (N, K), of one class each, or of all of them."""
-    if mixed:
-        return torch.rand(count, CLASSES, generator=torch.Generator().manual_seed(1)).softmax(1)
-    return torch.nn.functional.one_hot(torch.arange(count) % CLASSES, CLASSES).float()
-
-
-def logits(count: int, scale: float = 1.0) -> Tensor:
+def logits(count: int) -> Tensor:
     """Logits (N, K)."""
-    return scale * torch.randn(count, CLASSES, generator=torch.Generator().manual_seed(2))
+    return torch.randn(count, CLASSES, generator=_seed(2))
 
 
 def weights(seed: int) -> list[Tensor]:
     """Tensors of the shapes of weights, or of their gradients; the second of seed 1 is zero, as behind a zero gamma."""
-    generator = torch.Generator().manual_seed(seed)
-    found = [torch.randn(shape, generator=generator) for shape in ((4, 3, 3, 3), (8, 4, 1, 1), (8,), (10, 8))]
-    return [torch.zeros_like(one) if seed == 1 and place == 1 else one for place, one in enumerate(found)]
+    generator = _seed(seed)
+    drawn = [torch.randn(shape, generator=generator) for shape in ((4, 3, 3, 3), (8, 4, 1, 1), (8,), (10, 8))]
+    return [torch.zeros_like(weight) if seed == 1 and place == 1 else weight for place, weight in enumerate(drawn)]
 
 
-class Teachers(dict[str, Callable[[Tensor], Tensor]]):
-    """A teacher for whatever plan; what it says of an image follows from that alone."""
-
-    def __missing__(self, digest: str) -> Callable[[Tensor], Tensor]:
-        return lambda images: 4 * images.mean((2, 3)) @ logits(3).to(images)
+def _taught(images: Tensor) -> Tensor:
+    """What a teacher says of images, which follows from each alone."""
+    return 4 * images.mean((2, 3)) @ logits(3).to(images)
 
 
-TEACHERS: Mapping[str, Callable[[Tensor], Tensor]] = Teachers()
+TEACHERS: Teach = defaultdict(lambda: _taught)
+"""A teacher for whatever plan."""
+
+
+@attrs.frozen
+class Batch:
+    """A batch, or the images at some ``places`` of it, made anew each time that it is asked for."""
+
+    word: str
+    """The words of the trick that is given it, which its draws are for."""
+    count: int = 8
+    side: int = 32
+    mixed: bool = False
+    """Whether targets are of all classes, rather than of one class each."""
+    scale: float = 1.0
+    """A factor of the logits."""
+    differentiable: bool = False
+    """Whether gradients of the logits are kept."""
+    progress: Progress = PROGRESS[0]
+    device: str = "cpu"
+    places: slice | list[int] = slice(None)
+
+    def _at_places(self, whole: Tensor) -> Tensor:
+        return whole[self.places].to(self.device)
+
+    @property
+    def images(self) -> Tensor:
+        return self._at_places(images(self.count, self.side))
+
+    @property
+    def targets(self) -> Tensor:
+        """Target distributions (N, K)."""
+        if self.mixed:
+            return self._at_places(torch.rand(self.count, CLASSES, generator=_seed(1)).softmax(1))
+        return self._at_places(torch.nn.functional.one_hot(torch.arange(self.count) % CLASSES, CLASSES).float())
+
+    @property
+    def logits(self) -> Tensor:
+        return self._at_places(self.scale * logits(self.count)).requires_grad_(self.differentiable)
+
+    @property
+    def sizes(self) -> tuple[Floats, Floats]:
+        """Heights and widths of images before they are cropped."""
+        heights = np.resize([32.0, 20.0, 64.0, 8.0], self.count)
+        widths = np.resize([32.0, 64.0, 20.0, 300.0], self.count)
+        return heights[self.places], widths[self.places]
+
+    @property
+    def context(self) -> LossContext:
+        logits, targets = self.logits, self.targets
+        return LossContext(logits, targets, self.images, cross_entropy(logits, targets), TEACHERS)
+
+    def draws(self, stream: str) -> Draws:
+        """The draws of images whose numbers are in no order."""
+        return Draws(0, 1, np.random.default_rng(0).permutation(64)[: self.count][self.places], 3, stream)
+
+    def weights(self, seed: int) -> list[Tensor]:
+        return [weight.to(self.device) for weight in weights(seed)]
+
+
+ARGUMENTS: Mapping[str, Callable[[Batch], tuple[Any, ...]]] = {
+    "crop_box": lambda batch: (batch.draws("crop"), *batch.sizes),
+    "augment": lambda batch: (batch.images, batch.draws(batch.word)),
+    "smooth_targets": lambda batch: (batch.targets,),
+    "mix": lambda batch: (batch.images, batch.targets, batch.draws(batch.word)),
+    "resolution": lambda batch: (batch.side, batch.progress),
+    "frozen": lambda batch: (traced("small", batch.side), batch.progress),
+    "loss": lambda batch: (batch.logits, batch.targets),
+    "loss_term": lambda batch: (batch.context,),
+    "lr_factor": lambda batch: (batch.progress,),
+    "adjust": lambda batch: (batch.weights(1), batch.weights(0), batch.progress),
+    "perturb": lambda batch: (batch.weights(0), batch.weights(1)),
+    "average": lambda batch: (batch.weights(2), batch.weights(0), batch.progress),
+}
+"""What each hook of a step is called with."""
 
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """A context with other global random numbers, which leaves those of the caller as they were."""
-    kept = torch.get_rng_state(), np.random.get_state(), random.getstate()
-    torch.manual_seed(seed)
-    np.random.seed(seed)
-    random.seed(seed)
-    try:
-        yield
-    finally:
-        torch.set_rng_state(kept[0])
-        np.random.set_state(kept[1])
-        random.setstate(kept[2])
+    kept = np.random.get_state(), random.getstate()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        np.random.seed(seed)
+        random.seed(seed)
+        try:
+            yield
+        finally:
+            np.random.set_state(kept[0])
+            random.setstate(kept[1])

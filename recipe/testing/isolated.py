@@ -1,17 +1,17 @@
 """What a process of its own sees of some tricks: whether they need torch, and what they print.
 
-``python -m recipe.testing.isolated FILE`` reads jobs as JSON from standard input, and writes what it saw to a file.
+``python -m recipe.testing.isolated SEEN PRINTED`` reads recipes as JSON from standard input, which leads to the file
+PRINTED, and writes what it saw to the file SEEN.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import attrs
@@ -23,87 +23,67 @@ from recipe.plugins.vocabulary import Vocabulary, key_of
 
 
 @attrs.frozen
-class Job:
-    """A trick to load, and a recipe to bind with it; without texts it is loaded alone."""
-
-    word: str
-    layers: tuple[str, ...] = ()
-
-
-@attrs.frozen
 class Seen:
     """What loading a trick, and checking a recipe with it, did."""
 
-    word: str
     torch: bool
     printed: str
     digest: str | None
     """The digest of the plan; None where the recipe does not bind."""
 
 
-def look(jobs: Sequence[Job], plugins: Sequence[Path]) -> list[Seen]:
-    """What another process sees; a new one goes on after a trick that imports torch, to tell of the others."""
-    found: list[Seen] = []
+def layered(texts: Sequence[str]) -> list[Source]:
+    """The sources of a recipe, each text laid over those before it."""
+    return [Source("<recipe>", text, Path.cwd(), "override" if place else "file") for place, text in enumerate(texts)]
+
+
+def look(recipes: Mapping[str, Sequence[str]], plugins: Sequence[Path]) -> dict[str, Seen]:
+    """What another process sees of tricks, by their words, each with the texts of a recipe; none loads it alone.
+
+    A new process goes on after a trick that imports torch, to tell of the others.
+    """
+    seen: dict[str, Seen] = {}
     with tempfile.TemporaryDirectory() as folder:
-        told = Path(folder) / "seen.json"  # a file, since plugins may print wherever they like, and when Python ends
-        while len(found) < len(jobs):
-            given = json.dumps([[str(path) for path in plugins], [attrs.astuple(job) for job in jobs[len(found) :]]])
+        files = Path(folder, "seen.json"), Path(folder, "printed")
+        while left := {word: texts for word, texts in recipes.items() if word not in seen}:
             environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-            command = [sys.executable, "-m", "recipe.testing.isolated", str(told)]
-            done = subprocess.run(command, input=given, capture_output=True, text=True, env=environment)
+            command = [sys.executable, "-m", "recipe.testing.isolated", *map(str, files)]
+            given = json.dumps([[str(path) for path in plugins], left])
+            with files[1].open("wb") as printed:  # by whatever way
+                done = subprocess.run(
+                    command, input=given, stdout=printed, stderr=subprocess.PIPE, text=True, env=environment
+                )
             try:
-                found += [Seen(*one) for one in json.loads(told.read_text("utf-8"))]
+                seen |= {word: Seen(*told) for word, told in json.loads(files[0].read_text("utf-8")).items()}
             except (OSError, ValueError):
                 raise RuntimeError(f"the process that checks recipes failed:\n{done.stderr}") from None
-            told.unlink()
-    return found
+            files[0].unlink()
+    return seen
 
 
-def main(told: Path) -> None:
-    plugins, jobs = json.load(sys.stdin)
-    found: list[Seen] = []
-    with _printed() as printed:
-        words = Vocabulary.installed(Path(path) for path in plugins)
-        for word, layers in jobs:
-            digest = _digest(words, word, layers)
-            found.append(Seen(word, "torch" in sys.modules, printed(), digest))
-            if "torch" in sys.modules:
-                break
-    told.write_text(json.dumps([attrs.astuple(one) for one in found]), "utf-8")
+def main(told: Path, output: Path) -> None:
+    plugins, recipes = json.load(sys.stdin)
+    seen: dict[str, Seen] = {}
+    read = 0
+    words = Vocabulary.installed(Path(path) for path in plugins)
+    for word, texts in recipes.items():
+        digest = _digest(words, word, texts)
+        sys.stdout.flush()
+        printed = output.read_bytes()
+        seen[word] = Seen("torch" in sys.modules, printed[read:].decode(errors="replace"), digest)
+        read = len(printed)
+        if "torch" in sys.modules:
+            break
+    told.write_text(json.dumps({word: attrs.astuple(what) for word, what in seen.items()}), "utf-8")
 
 
-def _digest(words: Vocabulary, word: str, layers: Sequence[str]) -> str | None:
-    kinds = ("file", *["override"] * len(layers))
-    sources = [Source("<recipe>", text, Path.cwd(), kind) for text, kind in zip(layers, kinds, strict=False)]
+def _digest(words: Vocabulary, word: str, texts: Sequence[str]) -> str | None:
     try:
         words.load(*key_of(word))
-        return bind(sources, words).digest if sources else None
+        return bind(layered(texts), words).digest if texts else None
     except RecipeError:
         return None
 
 
-@contextlib.contextmanager
-def _printed() -> Iterator[Callable[[], str]]:
-    """A context whose function gives what went to standard output, by whatever way, since it was last asked."""
-    kept = os.dup(1)
-    with tempfile.TemporaryFile("w+b") as file:
-        os.dup2(file.fileno(), 1)
-        read = 0
-
-        def printed() -> str:
-            nonlocal read
-            sys.stdout.flush()
-            file.seek(read)
-            text = file.read()
-            read += len(text)
-            return text.decode(errors="replace")
-
-        try:
-            yield printed
-        finally:
-            os.dup2(kept, 1)
-            os.close(kept)
-
-
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(*map(Path, sys.argv[1:]))

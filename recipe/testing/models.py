@@ -31,6 +31,17 @@ class Block(nn.Module):
         return self.relu(out + self.downsample(x))  # type: ignore[no-any-return]
 
 
+class Head(nn.Module):
+    """One fully connected layer over the mean of each channel: no convolution, no normalisation, no block."""
+
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__()
+        self.fc = nn.Linear(channels, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(x.mean((2, 3)))  # type: ignore[no-any-return]
+
+
 class Small(nn.Module):
     """A residual network that every tweak of the paper finds a place in; ``first`` as for `Block`, and no dropout."""
 
@@ -41,25 +52,12 @@ class Small(nn.Module):
         self.layer1, self.layer2 = Block(8, 8, 1, first), Block(8, 16, 2, first)
         self.pool, self.fc = nn.AdaptiveAvgPool2d(1), nn.Linear(16, classes)
         self.drop = nn.Identity() if first else nn.Dropout(0.1)
+        self.aux: Head | None = None
 
     def forward(self, x: Tensor) -> Any:
-        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        return self.logits(self.layer1(x))
-
-    def logits(self, x: Tensor) -> Tensor:
-        """What comes after the first block."""
-        return self.fc(self.drop(self.pool(self.layer2(x)).flatten(1)))  # type: ignore[no-any-return]
-
-
-class Head(nn.Module):
-    """An auxiliary classifier."""
-
-    def __init__(self, channels: int, classes: int) -> None:
-        super().__init__()
-        self.fc = nn.Linear(channels, classes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.fc(x.mean((2, 3)))  # type: ignore[no-any-return]
+        middle = self.layer1(self.maxpool(self.relu(self.bn1(self.conv1(x)))))
+        logits = self.fc(self.drop(self.pool(self.layer2(middle)).flatten(1)))
+        return (logits, self.aux(middle)) if self.aux and self.training else logits
 
 
 class Aided(Small):
@@ -69,28 +67,12 @@ class Aided(Small):
         super().__init__(classes)
         self.aux = Head(8, classes)
 
-    def forward(self, x: Tensor) -> Any:
-        middle = self.layer1(self.maxpool(self.relu(self.bn1(self.conv1(x)))))
-        logits = self.logits(middle)
-        return (logits, self.aux(middle)) if self.training else logits
-
-
-class Bare(nn.Module):
-    """One fully connected layer: no convolution, no normalisation, no block."""
-
-    def __init__(self, classes: int) -> None:
-        super().__init__()
-        self.fc = nn.Linear(3, classes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.fc(x.mean((2, 3)))  # type: ignore[no-any-return]
-
 
 NETWORKS: Mapping[str, Callable[[int], nn.Module]] = {
     "small": Small,
     "first": lambda classes: Small(classes, first=True),
     "aided": Aided,
-    "bare": Bare,
+    "bare": lambda classes: Head(3, classes),
 }
 """The networks by name."""
 

@@ -5,7 +5,8 @@ pytest imports it in every session, so it imports neither torch nor the compiler
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import ChainMap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -71,55 +72,38 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
     names = [*config.getoption("--recipe-tricks")]
     if wanted or not config.stash.get(FILES, False):
         names += [name for name in config.getini("recipe_tricks") if name not in names]
-    if not names:
-        return
-    suite = Suite.from_parent(session, name=ROOT, nodeid=ROOT, packages=tuple(names))
-    found = [item for trick in suite.collect() for item in trick.collect()]
-    items += [item for item in found if not wanted or any(_within(item.nodeid, one) for one in wanted)]
-
-
-def _within(node: str, wanted: str) -> bool:
-    return node == wanted or node.startswith(f"{wanted}::")
+    made = _made(session, names) if names else ()
+    items += [item for item in made if not wanted or any(f"{item.nodeid}::".startswith(f"{node}::") for node in wanted)]
 
 
 WANTED = pytest.StashKey[list[str]]()
 FILES = pytest.StashKey[bool]()
 
 
-class Suite(pytest.Collector):
-    """The tricks of some packages."""
+def _made(session: pytest.Session, packages: Sequence[str]) -> Iterator[Item]:
+    """The tests of the tricks of some packages, trick by trick."""
+    from recipe.base.errors import RecipeError
+    from recipe.testing.suite import checks
 
-    def __init__(self, packages: tuple[str, ...], **options: Any) -> None:
-        super().__init__(**options)
-        self.packages = packages
-
-    def collect(self) -> list[Trick]:
-        from recipe.base.errors import RecipeError
-        from recipe.testing.suite import checks
-
-        said: dict[str, Any] = {}
-        for name in SAID:
-            told = getattr(self.config.hook, f"pytest_recipe_{name}")(config=self.config)
-            said[name] = {key: value for one in reversed(told) for key, value in one.items()}
-        by_trick: dict[str, list[Check]] = {}
-        for package in self.packages:
-            try:
-                for check in checks(package, **said):
-                    by_trick.setdefault(check.trick, []).append(check)
-            except RecipeError as error:
-                raise pytest.UsageError(str(error)) from None
-        return [Trick.from_parent(self, name=word, checks=found) for word, found in by_trick.items()]
+    hooks = session.config.hook
+    said: dict[str, Any] = {
+        name: dict(ChainMap(*getattr(hooks, f"pytest_recipe_{name}")(config=session.config))) for name in SAID
+    }
+    try:
+        every = [check for package in packages for check in checks(package, **said)]
+    except RecipeError as error:
+        raise pytest.UsageError(str(error)) from None
+    root = Group.from_parent(session, name=ROOT, nodeid=ROOT)
+    for trick in dict.fromkeys(check.trick for check in every):
+        group = Group.from_parent(root, name=trick)
+        yield from (Item.from_parent(group, name=check.name, check=check) for check in every if check.trick == trick)
 
 
-class Trick(pytest.Collector):
-    """The checks of a trick."""
+class Group(pytest.Collector):
+    """What tests are named after: all tricks, or one of them."""
 
-    def __init__(self, checks: list[Check], **options: Any) -> None:
-        super().__init__(**options)
-        self.checks = checks
-
-    def collect(self) -> list[Item]:
-        return [Item.from_parent(self, name=check.name, check=check) for check in self.checks]
+    def collect(self) -> Iterable[pytest.Item]:
+        return ()
 
 
 class Item(pytest.Item):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Collection, Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NoReturn
 
 import attrs
 
@@ -14,12 +15,31 @@ from recipe.base.wording import did_you_mean, listing
 from recipe.plugins.entry_points import normal
 from recipe.plugins.sandbox import quiet
 from recipe.plugins.trick import Trick
-from recipe.plugins.vocabulary import GROUP, Key, Vocabulary, words_of
+from recipe.plugins.vocabulary import GROUP, Vocabulary, words_of
 from recipe.testing.findings import Skipped, Unmet
-from recipe.testing.rules import CHECKS, rule
 
 if TYPE_CHECKING:
     from recipe.testing.trick_under_test import TrickUnderTest
+
+
+CHECKS: Mapping[str, str] = {
+    "docstring": "declaration",
+    "light": "declaration",
+    "canonical": "declaration",
+    "clashes": "declaration",
+    "fields": "effects",
+    "reversible": "effects",
+    "no-op": "network",
+    "parameters": "network",
+    "shapes": "hooks",
+    "batches": "hooks",
+    "rates": "hooks",
+    "deterministic": "effects",
+    "resume": "resume",
+    "compiles": "network",
+    "devices": "hooks",
+}
+"""Every check, in the order in which they are made, with the module of `recipe.testing.rules` that it is in."""
 
 
 @attrs.frozen
@@ -29,17 +49,17 @@ class Check:
     trick: str
     """The trick's words."""
     name: str
-    _made: Callable[[], None] = attrs.field(repr=False)
+    _make: Callable[[], None] = attrs.field(repr=False)
 
     def run(self) -> None:
         """Make the check. Raises `Unmet`, an `AssertionError`, for what is wrong, and `Skipped` with a reason."""
         try:
             with quiet():
-                self._made()
-        except (Unmet, Skipped, RecipeError) as found:
-            if isinstance(found, RecipeError):
-                raise Unmet(f"`{self.trick}` can't be used:\n{found}") from found
+                self._make()
+        except (Unmet, Skipped):
             raise
+        except RecipeError as error:
+            raise Unmet(f"`{self.trick}` can't be used:\n{error}") from error
         except (Exception, SystemExit) as error:
             raise Unmet(f"`{self.trick}` fails: {type(error).__name__}: {error}") from error
 
@@ -64,76 +84,54 @@ def checks(
     """
     if unknown := [name for name in only if name not in CHECKS]:
         raise fail("E001", f"there is no check `{unknown[0]}`", help=did_you_mean(unknown[0], CHECKS))
-    words, keys = _offered(package)
-    said = {"company": company or {}, "values": values or {}, "elsewhere": elsewhere or {}}
-    refused = [one for one in words.refused if normal(one.package) == normal(str(package))]
-    found = [Check(one.word or one.package, "loads", _raises(one.error)) for one in refused]
+    plugins = (Path(package),) if isinstance(package, Path) or package.endswith(".py") else ()
+    vocabulary = Vocabulary.installed(plugins)
+
+    def is_asked_for(name: str) -> bool:
+        return name == str(plugins[0]) if plugins else normal(name) == normal(str(package))
+
+    refused = [offer for offer in vocabulary.refused if is_asked_for(offer.package)]
+    keys = [key for key in vocabulary.keys() if any(map(is_asked_for, vocabulary.packages(key)))]  # noqa: SIM118
+    if not (keys or refused):
+        raise _offers_nothing(vocabulary, str(package))
+    unusable = [(offer.word or offer.package, offer.error) for offer in refused]
     tricks: dict[str, type[Trick]] = {}
     for key in keys:
-        word = words_of(key)
         try:
-            tricks[word] = words.load(*key)
+            tricks[words_of(key)] = vocabulary.load(*key)
         except RecipeError as error:
-            found.append(Check(word, "loads", _raises(error)))
-    _known(tricks, said)
-    subjects = _subjects(words, tricks, said, (Path(package),) if _is_file(package) else ())
-    for word in tricks:
-        found += [Check(word, name, _of(subjects, word, name)) for name in CHECKS if not only or name in only]
-    return found
+            unusable.append((words_of(key), error))
+    names = {*tricks} | {f"{word} {field.word}" for word, trick in tricks.items() for field in trick.declared.fields}
+    for what, said in {"company": company, "values": values, "elsewhere": elsewhere}.items():
+        if unknown := [name for name in said or {} if name not in names]:  # so that nothing is said in vain
+            help = did_you_mean(unknown[0], names, "it is a trick's words, or these and a field's")
+            raise fail("E001", f"{what} of `{unknown[0]}`: the package has no such trick or field", help=help)
 
-
-def _is_file(package: str | Path) -> bool:
-    return isinstance(package, Path) or package.endswith(".py")
-
-
-def _offered(package: str | Path) -> tuple[Vocabulary, list[Key]]:
-    """The vocabulary, and the keys of the package's own tricks."""
-    if _is_file(package):
-        words = Vocabulary.installed([Path(package)])
-        return words, [key for key in words.keys() if str(package) in words.packages(key)]  # noqa: SIM118
-    words = Vocabulary.installed()
-    wanted = normal(str(package))
-    keys = [key for key in words.keys() if wanted in map(normal, words.packages(key))]  # noqa: SIM118
-    if not keys and wanted not in {normal(refused.package) for refused in words.refused}:
-        names = sorted({name for key in words.keys() for name in words.packages(key)})  # noqa: SIM118
-        help = did_you_mean(str(package), names, f"these do: {listing(names)}; or name a plugin's FILE.py")
-        help += f"; tricks are entry points of the group `{GROUP}`"
-        raise fail("E001", f"no installed package `{package}` offers tricks", help=help)
-    return words, keys
-
-
-def _subjects(
-    words: Vocabulary, tricks: Mapping[str, type[Trick]], said: Mapping[str, Any], plugins: tuple[Path, ...]
-) -> Callable[[], Mapping[str, TrickUnderTest]]:
-    """The tricks under test, on one bench; made when they are first asked for, as that needs torch."""
-
-    @cache
-    def made() -> Mapping[str, TrickUnderTest]:
+    @cache  # made for the first check that is run, as that needs torch, and to list the checks is quick
+    def subjects() -> Mapping[str, TrickUnderTest]:
         from recipe.testing.harness import Harness
         from recipe.testing.trick_under_test import TrickUnderTest
 
-        bench = Harness(words, **said, plugins=plugins, words=(*tricks,))
-        return {word: TrickUnderTest(trick, bench) for word, trick in tricks.items()}
+        bench = Harness(vocabulary, company or {}, values or {}, elsewhere or {}, plugins, (*tricks,))
+        return {word: TrickUnderTest(word, bench) for word in tricks}
 
-    return made
+    def make(word: str, name: str) -> None:
+        rules = importlib.import_module(f"recipe.testing.rules.{CHECKS[name]}")
+        getattr(rules, name.replace("-", "_"))(subjects()[word])
 
-
-def _of(subjects: Callable[[], Mapping[str, TrickUnderTest]], word: str, name: str) -> Callable[[], None]:
-    return lambda: rule(name)(subjects()[word])
-
-
-def _raises(error: RecipeError) -> Callable[[], None]:
-    def made() -> None:
-        raise error
-
-    return made
+    chosen = [name for name in CHECKS if not only or name in only]
+    return [
+        *(Check(word, "loads", partial(_fail, error)) for word, error in unusable),
+        *(Check(word, name, partial(make, word, name)) for word in tricks for name in chosen),
+    ]
 
 
-def _known(tricks: Mapping[str, type[Trick]], said: Mapping[str, Mapping[str, Any]]) -> None:
-    """See that what the authors say is of a trick and a field that there are, so that nothing is said in vain."""
-    names = {*tricks} | {f"{word} {field.word}" for word, trick in tricks.items() for field in trick.declared.fields}
-    for what, told in said.items():
-        for name in told:
-            if name not in names:
-                help = did_you_mean(name, names, "it is a trick's words, or these and a field's")
-                raise fail("E001", f"{what} of `{name}`: the package has no such trick or field", help=help)
+def _fail(error: RecipeError) -> NoReturn:
+    raise error
+
+
+def _offers_nothing(vocabulary: Vocabulary, package: str) -> RecipeError:
+    names = sorted({name for key in vocabulary.keys() for name in vocabulary.packages(key)})  # noqa: SIM118
+    help = did_you_mean(package, names, f"these do: {listing(names)}; or name a plugin's FILE.py")
+    help += f"; tricks are entry points of the group `{GROUP}`"
+    return fail("E001", f"no installed package `{package}` offers tricks", help=help)

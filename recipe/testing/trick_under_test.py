@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from functools import cached_property
 
 import attrs
 
 from recipe.base.errors import RecipeError
-from recipe.plugins.fields import Field
+from recipe.plugins.fields import Architecture, Choice, Field, Number, Numbers, written
 from recipe.plugins.trick import Declared, Trick
-from recipe.plugins.vocabulary import Vocabulary, key_of
+from recipe.plugins.uses import Use
+from recipe.plugins.vocabulary import key_of
 from recipe.testing.findings import Skipped, Unmet
 from recipe.testing.harness import BASE, SETTINGS, Case, Harness
-from recipe.testing.samples import fits, pairs, samples
 
 COMPANIES: tuple[tuple[str, str], ...] = (
     ("small", ""),
@@ -30,87 +31,88 @@ COMPANIES: tuple[tuple[str, str], ...] = (
 BROKEN = {"E080", "E081", "E105", "E104"}
 """Errors that are a trick's own fault, in whatever recipe it is."""
 
+LARGEST = 4
+"""A whole number, such as a count of epochs, is tried up to twice its default, or up to this."""
 
-def stated(trick: type[Trick], bench: Harness, changed: str = "", value: str = "") -> str:
-    """A trick as a statement, with its required fields, and one more field that has a value."""
-    parts = [trick.declared.word]
-    for field in trick.declared.fields:
-        if field.name == changed:
-            parts.append(f"{field.word}={value}")
-        elif (found := _stated(trick, field, bench)) is not None:
-            parts.append(f"{field.word}={found}")
-    return " ".join(parts)
-
-
-def _stated(trick: type[Trick], field: Field, bench: Harness) -> str | None:
-    """What every recipe gives a field; None where that is nothing."""
-    name = f"{trick.declared.word} {field.word}"
-    if name in bench.values:
-        return bench.values[name][0]
-    if field.name == "size" and trick.open is not Trick.open and fits(field.kind, "32"):
-        return "32"
-    if not field.required:
-        return None
-    found = samples(field)
-    if not found:
-        raise Skipped(f"give two values for `{name}`, which {field.kind.expects} can't be guessed for: {how(name)}")
-    return found[0]
-
-
-def how(name: str) -> str:
-    """How the authors of a trick give values."""
-    return f'`--value "{name}=ONE,OTHER"`, or `values` from Python and pytest'
+PAIRS = 8
+"""At most so many pairs of a field's values are tried."""
 
 
 @attrs.frozen(eq=False, slots=False)
 class TrickUnderTest:
-    """A trick under test."""
+    """A trick under test, by its words."""
 
-    trick: type[Trick]
+    word: str
     bench: Harness
+
+    @cached_property
+    def trick(self) -> type[Trick]:
+        return self.bench.vocabulary.load(*key_of(self.word))
 
     @property
     def declared(self) -> Declared:
         return self.trick.declared
 
-    @property
-    def word(self) -> str:
-        return self.trick.declared.word
-
-    @property
-    def vocabulary(self) -> Vocabulary:
-        return self.bench.vocabulary
-
     def overrides(self, *hooks: str) -> bool:
         """Whether the trick implements one of some hooks."""
         return any(getattr(self.trick, hook) is not getattr(Trick, hook) for hook in hooks)
 
+    def having(self, *hooks: str, otherwise: str) -> list[str]:
+        """Those of some hooks that the trick implements; raises `Skipped` where there are none."""
+        own = [hook for hook in hooks if self.overrides(hook)]
+        if not own:
+            raise Skipped(otherwise)
+        return own
+
     def statement(self, changed: str = "", value: str = "") -> str:
-        """The trick as a statement; raises `Skipped` where a required field has no value that can be guessed."""
-        return stated(self.trick, self.bench, changed, value)
+        """The trick as a statement, with its required fields, and one more field that has a value.
+
+        Raises `Skipped` where a required field has no value that can be guessed.
+        """
+        parts = [self.word]
+        for field in self.declared.fields:
+            said = value if field.name == changed else self._said(field)
+            if said is not None:
+                parts.append(f"{field.word}={said}")
+        return " ".join(parts)
+
+    def _said(self, field: Field) -> str | None:
+        """What every recipe gives a field; None where that is nothing."""
+        name = f"{self.word} {field.word}"
+        if name in self.bench.values:
+            return self.bench.values[name][0]
+        if field.name == "size" and self.overrides("open") and field.kind.holds(32):
+            return "32"
+        if not field.required:
+            return None
+        guessed = samples(field)
+        if not guessed:
+            raise Skipped(f"give two values for `{name}`, which {field.kind.expects} can't be guessed for: {how(name)}")
+        return guessed[0]
 
     def pairs(self, field: Field) -> list[tuple[str, str]]:
-        """Pairs of values of a field to compare; raises `Skipped` where there are none that can be guessed."""
+        """Pairs of values of a field to compare, the most promising first.
+
+        Raises `Skipped` where there are none that can be guessed.
+        """
         name = f"{self.word} {field.word}"
         if name in self.bench.values:
             return [self.bench.values[name]]
         if field.name == "workers" and self.overrides("open"):
             return [("0", "2")]
-        found = list(pairs(field))
-        if not found:
+        guessed = list(itertools.islice(itertools.combinations(samples(field), 2), PAIRS))
+        if not guessed:
             raise Skipped(f"give two values for `{name}`, which can't be guessed: {how(name)}")
-        return found
+        return guessed
 
     def cases(self, field: Field | None = None) -> Iterator[Case]:
         """Recipes in which the trick may show, without it; what its authors name comes first."""
         names = [self.word] if field is None else [f"{self.word} {field.word}", self.word]
-        given = [self.bench.company[name] for name in names if name in self.bench.company]
-        needed = "; ".join(stated(self.vocabulary.load(*key_of(need)), self.bench) for need in self.declared.needs)
-        for network, company in [*(("small", text) for text in given), *COMPANIES]:
-            if self.overrides("build"):
-                network = ""
+        given = [("small", self.bench.company[name]) for name in names if name in self.bench.company]
+        needed = "; ".join(TrickUnderTest(need, self.bench).statement() for need in self.declared.needs)
+        for network, company in (*given, *COMPANIES):
             layers = (SETTINGS,) if self._brings_images else (BASE,)
-            yield Case(layers, network).over(needed, company)
+            yield Case(layers, "" if self.overrides("build") else network).over(needed, company)
 
     @cached_property
     def home(self) -> Case:
@@ -127,7 +129,7 @@ class TrickUnderTest:
                     raise Unmet(f"`{statement}` breaks a training:\n{error}") from None
                 reasons.append(error)
                 continue
-            if not outcome.diverged and (self._settled(case) or self._differs(case, outcome)):
+            if not outcome.diverged and self._shows_in(case):
                 return case
             working = working or case
         if working is None:
@@ -136,28 +138,69 @@ class TrickUnderTest:
         return working
 
     @property
-    def _brings_images(self) -> bool:
-        """Whether it opens images by a verb of its own, beside which a recipe names no others."""
-        return self.overrides("open") and self.declared.verb != "data"
-
-    @property
     def within(self) -> Case:
         """That recipe with the trick."""
         return self.home.over(self.statement())
 
-    def _settled(self, case: Case) -> bool:
-        """Whether a recipe has the trick anyway, so that its fields alone can show, or nothing without it."""
-        if self.overrides("build") or self._brings_images:
-            return True
-        return bool(self.declared.fields) and self.bench.plan(case).find(self.word) is not None
-
-    def _differs(self, case: Case, outcome: object) -> bool:
-        try:
-            return self.bench.outcome(case) != outcome
-        except RecipeError:
-            return False
+    @cached_property
+    def use(self) -> Use:
+        """The trick in the plan of that recipe."""
+        use = self.bench.plan(self.within).find(self.word)
+        assert use is not None
+        return use
 
     @property
     def shows(self) -> bool:
         """Whether the trick shows in its home."""
-        return self._settled(self.home) or self._differs(self.home, self.bench.outcome(self.within))
+        return self._shows_in(self.home)
+
+    def _shows_in(self, case: Case) -> bool:
+        """Whether the trick changes what comes of a recipe.
+
+        It counts as shown where a recipe has it anyway, so that its fields alone can show, or is nothing without it.
+        """
+        if self.overrides("build") or self._brings_images:
+            return True
+        if self.declared.fields and self.bench.plan(case).find(self.word):
+            return True
+        try:
+            return self.bench.outcome(case) != self.bench.outcome(case.over(self.statement()))
+        except RecipeError:
+            return False
+
+    @property
+    def _brings_images(self) -> bool:
+        """Whether it opens images by a verb of its own, beside which a recipe names no others."""
+        return self.overrides("open") and self.declared.verb != "data"
+
+
+def how(name: str) -> str:
+    """How the authors of a trick give values."""
+    return f'`--value "{name}=ONE,OTHER"`, or `values` from Python and pytest'
+
+
+def samples(field: Field) -> list[str]:
+    """Values as a recipe writes them: the default, where there is one, then others; none where a kind suggests none."""
+    kind, default = field.kind, field.default
+    if isinstance(kind, Choice) and not isinstance(kind, Architecture):
+        values = [default, *kind.words] if default in kind.words else [*kind.words]
+    elif isinstance(kind, Numbers):
+        values = [*([kind.write(default)] if default else []), *_numbers(kind.each, None)]
+    elif isinstance(kind, Number):
+        values = _numbers(kind, default)
+    else:
+        values = []
+    return list(dict.fromkeys(values))
+
+
+def _numbers(kind: Number, default: object) -> list[str]:
+    """The default, whether or not the kind has it, and other numbers that it has, as they are written; then words."""
+    first = float(default) if isinstance(default, (int, float)) else 1.0
+    if kind.whole:
+        tried = [first, first // 2, 2 * first, 2.0, 1.0, 4.0, kind.minimum, 0.0]
+        tried = [number for number in tried if number <= max(2 * first, LARGEST)] or [kind.minimum]
+    else:
+        tried = [first, first / 2, 2 * first, kind.minimum, kind.maximum, 0.5, 0.25, 0.1, 1.5, 0.0]
+    tried = [number for number in tried if abs(number) < 1e9]
+    has = [number for number in tried if kind.holds(int(number) if kind.whole else number) or number == default]
+    return [*map(written, has), *kind.words]

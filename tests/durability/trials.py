@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 import recipe
 from recipe.base.signals import Interrupted
 from recipe.compiler.program import Program
 from recipe.devices.precision import Precision
-from recipe.plugins.vocabulary import Vocabulary, key_of, words_of
+from recipe.plugins.vocabulary import Vocabulary, words_of
 from recipe.testing.harness import Case, Harness
-from recipe.testing.interruption import POINTS, Cut, CutBetweenParts
-from recipe.testing.interruption import digest_of as outcome
 from recipe.testing.models import small
+from recipe.testing.rules.resume import Cut
+from recipe.testing.rules.resume import digest_of as outcome
 from recipe.testing.trick_under_test import TrickUnderTest
+from recipe.training.runtime import Runtime
 from tests import builtins
 
 __all__ = ["BASE", "POINTS", "WORDS", "Cut", "CutBetweenParts", "cut_and_resume", "outcome", "small", "train"]
@@ -29,6 +32,38 @@ WORDS = (*map(words_of, Vocabulary.installed().keys()), HALF)
 """Every trick, and what `precision fp16` is on a GPU."""
 
 
+POINTS = ("first step", "mid-accumulation", "mid-epoch", "last batch", "epoch boundary", "second epoch")
+"""Where a training of at least three steps an epoch, and two parts a step, can be cut."""
+
+
+class Parts(list[tuple[Tensor, Tensor]]):
+    """The parts of a batch; between the first and the second comes the signal."""
+
+    cut: Callable[[], None]
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for place, part in enumerate(super().__iter__()):
+            if place:
+                self.cut()
+            yield part
+
+
+class CutBetweenParts(Runtime):
+    """A runtime in which the signal of "mid-accumulation" comes amid the second step, between two of its parts."""
+
+    def __init__(self, cut: Cut) -> None:
+        self.cut, self.calls = cut, 0
+
+    def parts(
+        self, inputs: Tensor, targets: Tensor, micro: int | None, even: int | None
+    ) -> list[tuple[Tensor, Tensor]]:
+        self.calls += 1
+        cut = Parts(super().parts(inputs, targets, micro, even))
+        due = self.calls == 2 and self.cut.point == "mid-accumulation"
+        cut.cut = self.cut.now if due else lambda: None
+        return cut
+
+
 def program_of(word: str, workers: int, files: Path) -> Program:
     """A recipe with one trick more than the others have, or with its verb's own value."""
     bench = Harness(Vocabulary.installed(), builtins.COMPANY, builtins.values(files))
@@ -36,7 +71,7 @@ def program_of(word: str, workers: int, files: Path) -> Program:
     case = Case((BASE.replace(DATA, f"{DATA} {loading}"),))
     if word == HALF:
         return bench.program(case.over("precision fp16"))
-    subject = TrickUnderTest(bench.vocabulary.load(*key_of(word)), bench)
+    subject = TrickUnderTest(word, bench)
     first = next(subject.cases())
     company = (*first.layers[1:], "epochs 2")
     statement = f"{subject.statement()} {loading}" if subject.overrides("open") else subject.statement()

@@ -13,7 +13,7 @@ from pathlib import Path
 import attrs
 
 from recipe.compiler.program import Program
-from recipe.plugins.vocabulary import Vocabulary, key_of, words_of
+from recipe.plugins.vocabulary import Vocabulary, words_of
 from recipe.testing.harness import Case, Harness
 from recipe.testing.trick_under_test import TrickUnderTest
 from tests import builtins
@@ -92,7 +92,7 @@ def programs(files: Path) -> Iterator[tuple[str, Program]]:
     bench = Harness(Vocabulary.installed(), builtins.COMPANY, builtins.values(files))
     yield "", bench.program(Case((BASE,)))
     for word in map(words_of, bench.vocabulary.keys()):
-        subject = TrickUnderTest(bench.vocabulary.load(*key_of(word)), bench)
+        subject = TrickUnderTest(word, bench)
         first = next(subject.cases())
         layers = () if subject.overrides("build", "open") else (BASE,)
         yield (

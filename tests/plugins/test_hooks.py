@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable
 from numbers import Real
 
 import pytest
@@ -14,7 +15,8 @@ from recipe.api import number, trick
 from recipe.plugins.hooks import hook, hooks_of, is_a
 from recipe.plugins.slots import COMBINED, EXCLUSIVE
 from recipe.plugins.trick import HOOKS, Trick
-from recipe.testing.rules import batches, devices, shapes
+from recipe.testing.inputs import ARGUMENTS
+from recipe.testing.rules.hooks import DEVICE_HOOKS, TRIALS
 from tests.helpers import ROOT
 
 PAGE = ROOT / "docs" / "plugins.md"
@@ -104,8 +106,8 @@ def test_a_field_may_have_the_old_name_of_a_hook() -> None:
     assert Mine().factor == 1.0
 
 
-@pytest.mark.parametrize("calls", [batches.CALLS, devices.CALLS, shapes.TRIALS])
-def test_the_kit_calls_no_other(calls: dict[str, object]) -> None:
+@pytest.mark.parametrize("calls", [ARGUMENTS, TRIALS, DEVICE_HOOKS])
+def test_the_kit_calls_no_other(calls: Iterable[str]) -> None:
     assert {*calls} <= {name for name, hook in HOOKS.items() if hook.when in ("each step", "each batch")}
 
 

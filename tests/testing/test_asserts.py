@@ -47,7 +47,7 @@ def test_a_refusal_that_does_not_come_or_has_other_reasons() -> None:
         assert_rejects("base vgg11; tweak D", "E030")
 
 
-@pytest.mark.parametrize("name", ["asserts", "rules.docstring"])
+@pytest.mark.parametrize("name", ["asserts", "rules.declaration"])
 def test_examples_in_docstrings(name: str) -> None:
     found = doctest.testmod(importlib.import_module(f"recipe.testing.{name}"))
     assert (found.attempted > 0, found.failed) == (True, 0)

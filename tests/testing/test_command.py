@@ -37,6 +37,13 @@ def test_a_broken_file(tmp_path: Path) -> None:
     ]
 
 
+def test_a_path_that_begins_with_a_dot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mirror.py").write_text(HEAD.format(syntax="augment mirror") + SOUND["augment mirror"])
+    monkeypatch.chdir(tmp_path)
+    found = command("test-plugin", "./mirror.py", "--only", "docstring")
+    assert (found.status, found.stdout.splitlines()[0]) == (0, "ok      augment mirror: docstring")
+
+
 def test_an_installed_package() -> None:
     found = command("test-plugin", "Recipe_Compiler", "--only", "docstring")
     assert found.status == 0

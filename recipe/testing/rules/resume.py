@@ -1,19 +1,72 @@
-"""``resume``: a training that was cut and went on is the one that ran through."""
+"""``resume``: a training that was cut and went on is the one that ran through, to the bit."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
+import signal
 import threading
 from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import keystr, tree_flatten_with_path
 
 from recipe.base.errors import Diverged
 from recipe.base.signals import Interrupted
 from recipe.compiler.program import Program
-from recipe.testing import inputs
 from recipe.testing.findings import Skipped, Unmet
-from recipe.testing.harness import Case, Harness, Quick, one_thread
-from recipe.testing.interruption import Cut, digest_of
+from recipe.testing.harness import Quick, one_thread
+from recipe.testing.inputs import seeded
 from recipe.testing.trick_under_test import TrickUnderTest
 from recipe.training.engine import run
+from recipe.training.reporting import Listener
+
+
+class Cut(Listener):
+    """Sends SIGINT to this process at a point of its training."""
+
+    def __init__(self, point: str) -> None:
+        self.point, self.per_epoch, self.done = point, 0, False
+
+    def now(self) -> None:
+        if not self.done:
+            self.done = True
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def start(self, program: Program, folder: Path, step: int, steps: int, steps_per_epoch: int) -> None:
+        self.per_epoch = steps_per_epoch
+
+    def step(self, step: int, loss: float, top1: float, rate: float, speed: float) -> None:
+        at = {"first step": 1, "mid-epoch": 2, "last batch": self.per_epoch, "second epoch": self.per_epoch + 1}
+        if step == at.get(self.point):
+            self.now()
+
+    def epoch(self, number: int, result: dict[str, float]) -> None:
+        if self.point == "epoch boundary":
+            self.now()
+
+
+def digest_of(folder: Path) -> str:
+    """A digest of every bit of a finished run: its last checkpoint, its weights, and its metrics but for speed."""
+    digest = hashlib.sha256((folder / "model.safetensors").read_bytes())
+    state = torch.load(sorted((folder / "checkpoints").glob("step-*.pt"))[-1], weights_only=True)
+    del state["epoch_evaluated"]  # a run that was cut in its last evaluation makes up for it without another checkpoint
+    values, _ = tree_flatten_with_path(state)
+    digest.update(repr(sorted((keystr(path), _bits(value)) for path, value in values)).encode())
+    for line in (folder / "metrics.jsonl").read_text().splitlines():
+        metrics = {name: value for name, value in json.loads(line).items() if name != "images_per_second"}
+        digest.update(json.dumps(metrics).encode())
+    return digest.hexdigest()
+
+
+def _bits(value: object) -> str:
+    if not isinstance(value, Tensor):
+        return repr(value)
+    data = value.contiguous().flatten().view(torch.uint8).numpy().tobytes() if value.numel() else b""
+    return f"{value.dtype}{tuple(value.shape)}{hashlib.sha256(data).hexdigest()}"
+
 
 POINTS = {"mid-epoch": "first step", "epoch boundary": "epoch boundary"}
 """Where a training of two steps an epoch is cut, by what that is to people."""
@@ -30,49 +83,31 @@ def resume(subject: TrickUnderTest) -> None:
     if bench.plan(within).training.epochs < 2:
         within = within.over("epochs 2")
     program = bench.program(within)
+
+    @one_thread()
+    def train(out: Path, cut: Cut | None = None, resume: bool = False) -> None:
+        run(program, out=out, device="cpu", listener=cut, resume=resume, vocabulary=bench.vocabulary, runtime=Quick())
+
     with bench.place() as out:
         for point, at in POINTS.items():
-            if not _cut(bench, program, out / point, at):
-                raise Skipped(f"the training is over before its {point}")
-        _train(bench, program, out / "whole")
-        whole = digest_of(out / "whole")
+            try:
+                train(out / point, Cut(at))
+            except Interrupted:
+                continue
+            except Diverged:
+                raise Skipped("the training diverges before it can be cut") from None
+            except KeyboardInterrupt:  # the signal came when all was done, and is passed on
+                pass
+            raise Skipped(f"the training is over before its {point}")
+        train(out / "whole")
         for point in POINTS:
-            _train(bench, program, out / point, resume=True)
-            if digest_of(out / point) != whole:
-                _blame(subject, within, point)
-
-
-def _blame(subject: TrickUnderTest, case: Case, point: str) -> None:
-    with inputs.seeded(1):
-        again = subject.bench.outcome(case, fresh=True)
-    if again != subject.bench.outcome(case):
-        raise Skipped("the same training twice differs already, see `deterministic`")
-    raise Unmet(
-        f"`{case}`, cut at its {point}, goes on to other weights than a training that ran through; "
-        "let a hook keep nothing, and take what it needs from its arguments"
-    )
-
-
-def _cut(bench: Harness, program: Program, out: Path, point: str) -> bool:
-    try:
-        _train(bench, program, out, Cut(point))
-    except Diverged:
-        raise Skipped("the training diverges before it can be cut") from None
-    except Interrupted:
-        return True
-    except KeyboardInterrupt:  # the signal came when all was done, and is passed on
-        return False
-    return False
-
-
-def _train(bench: Harness, program: Program, out: Path, cut: Cut | None = None, resume: bool = False) -> None:
-    with one_thread():
-        run(
-            program,
-            out=out,
-            device="cpu",
-            listener=cut,
-            resume=resume,
-            vocabulary=bench.vocabulary,
-            runtime=Quick(),
-        )
+            train(out / point, resume=True)
+            if digest_of(out / point) != digest_of(out / "whole"):
+                with seeded(1):
+                    again = bench.outcome(within, fresh=True)
+                if again != bench.outcome(within):
+                    raise Skipped("the same training twice differs already, see `deterministic`")
+                raise Unmet(
+                    f"`{within}`, cut at its {point}, goes on to other weights than a training that ran through; "
+                    "let a hook keep nothing, and take what it needs from its arguments"
+                )
