@@ -29,44 +29,24 @@ if TYPE_CHECKING:
     from recipe.training.engine import Run, run
 
 __all__ = [
-    "Diagnostic",
-    "Diff",
-    "Diverged",
-    "Exported",
-    "Interrupted",
-    "Plan",
-    "Program",
-    "RecipeError",
-    "Run",
-    "Table",
-    "Unfinished",
-    "Vocabulary",
-    "__version__",
-    "ablate",
-    "compile",
-    "diff",
-    "export",
-    "run",
-]
+    "Diagnostic", "Diff", "Diverged", "Exported", "Interrupted", "Plan", "Program", "RecipeError", "Run", "Table",
+    "Unfinished", "Vocabulary", "__version__", "ablate", "compile", "diff", "export", "run",
+]  # fmt: skip
 
-_HOMES = {
-    "Diff": "recipe.compare.api",
-    "Diagnostic": "recipe.base.diagnostics",
-    "Diverged": "recipe.base.errors",
-    "Exported": "recipe.exporters.api",
-    "Interrupted": "recipe.base.signals",
-    "Plan": "recipe.plan.plan",
-    "Program": "recipe.compiler.program",
-    "RecipeError": "recipe.base.errors",
-    "Run": "recipe.training.engine",
-    "Table": "recipe.ablation.table",
-    "Unfinished": "recipe.ablation.execute",
-    "Vocabulary": "recipe.plugins.vocabulary",
-    "ablate": "recipe.ablation.api",
-    "compile": "recipe.compiler.api",
-    "diff": "recipe.compare.api",
-    "export": "recipe.exporters.api",
-    "run": "recipe.training.engine",
+_LAZY = {
+    "recipe.ablation.api": ("ablate",),
+    "recipe.ablation.execute": ("Unfinished",),
+    "recipe.ablation.table": ("Table",),
+    "recipe.base.diagnostics": ("Diagnostic",),
+    "recipe.base.errors": ("Diverged", "RecipeError"),
+    "recipe.base.signals": ("Interrupted",),
+    "recipe.compare.api": ("Diff", "diff"),
+    "recipe.compiler.api": ("compile",),
+    "recipe.compiler.program": ("Program",),
+    "recipe.exporters.api": ("Exported", "export"),
+    "recipe.plan.plan": ("Plan",),
+    "recipe.plugins.vocabulary": ("Vocabulary",),
+    "recipe.training.engine": ("Run", "run"),
 }
 
 
@@ -76,6 +56,7 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("recipe-compiler")
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
+    for module, names in _LAZY.items():
+        if name in names:
+            return getattr(importlib.import_module(module), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

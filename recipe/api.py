@@ -23,14 +23,13 @@ from typing import TYPE_CHECKING, Any
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import fail
 from recipe.graph.edits import Edit, Initialise, Insert, Layer, SetAttribute, Site, Substitute
+from recipe.plugins.contexts import Evidence, LossContext, SuggestContext
 from recipe.plugins.declare import trick
-from recipe.plugins.evidence import Evidence
 from recipe.plugins.fields import REQUIRED, RecipeFile, architecture, choice, integer, number, numbers, path, teacher
-from recipe.plugins.plan_view import PlanView
 from recipe.plugins.progress import Progress
 from recipe.plugins.settings import Training
-from recipe.plugins.suggest_context import SuggestContext
 from recipe.plugins.trick import API_VERSION, Declared, Trick
+from recipe.plugins.uses import PlanView
 
 if TYPE_CHECKING:
     from recipe.compiler.weights import safetensors_shapes
@@ -38,63 +37,21 @@ if TYPE_CHECKING:
     from recipe.data.images import Files, Images, InMemory, Sets, in_memory
     from recipe.graph.net import Block, Net
     from recipe.graph.shapes import on_meta
-    from recipe.plugins.loss_context import LossContext
 
 __all__ = [
-    "API_VERSION",
-    "REQUIRED",
-    "Block",
-    "Declared",
-    "Diagnostic",
-    "Draws",
-    "Edit",
-    "Evidence",
-    "Files",
-    "Floats",
-    "Images",
-    "InMemory",
-    "Initialise",
-    "Insert",
-    "Layer",
-    "LossContext",
-    "Net",
-    "PlanView",
-    "Progress",
-    "RecipeFile",
-    "SetAttribute",
-    "Sets",
-    "Site",
-    "Substitute",
-    "SuggestContext",
-    "Training",
-    "Trick",
-    "architecture",
-    "choice",
-    "fail",
-    "in_memory",
-    "integer",
-    "number",
-    "numbers",
-    "on_meta",
-    "path",
-    "safetensors_shapes",
-    "teacher",
-    "trick",
-]
+    "API_VERSION", "REQUIRED", "Block", "Declared", "Diagnostic", "Draws", "Edit", "Evidence", "Files", "Floats",
+    "Images", "InMemory", "Initialise", "Insert", "Layer", "LossContext", "Net", "PlanView", "Progress",
+    "RecipeFile", "SetAttribute", "Sets", "Site", "Substitute", "SuggestContext", "Training", "Trick",
+    "architecture", "choice", "fail", "in_memory", "integer", "number", "numbers", "on_meta", "path",
+    "safetensors_shapes", "teacher", "trick",
+]  # fmt: skip
 
 _LAZY = {
-    "Block": "recipe.graph.net",
-    "Net": "recipe.graph.net",
-    "Draws": "recipe.data.draws",
-    "Floats": "recipe.data.draws",
-    "Files": "recipe.data.images",
-    "Images": "recipe.data.images",
-    "InMemory": "recipe.data.images",
-    "Sets": "recipe.data.images",
-    "in_memory": "recipe.data.images",
-    "LossContext": "recipe.plugins.loss_context",
-    "on_meta": "recipe.graph.shapes",
-    "safetensors_shapes": "recipe.compiler.weights",
+    "recipe.compiler.weights": ("safetensors_shapes",),
+    "recipe.data.draws": ("Draws", "Floats"),
+    "recipe.data.images": ("Files", "Images", "InMemory", "Sets", "in_memory"),
+    "recipe.graph.net": ("Block", "Net"),
+    "recipe.graph.shapes": ("on_meta",),
 }
 
 
@@ -104,6 +61,7 @@ def __dir__() -> list[str]:
 
 def __getattr__(name: str) -> Any:
     """What needs torch or numpy is imported when it is first asked for."""
-    if name in _LAZY:
-        return getattr(importlib.import_module(_LAZY[name]), name)
+    for module, names in _LAZY.items():
+        if name in names:
+            return getattr(importlib.import_module(module), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

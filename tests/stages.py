@@ -13,7 +13,7 @@ from torch import Tensor
 from recipe.compiler.program import Program
 from recipe.data.images import Sets
 from recipe.devices.precision import Precision
-from recipe.plugins.loss_context import Teach
+from recipe.plugins.contexts import Teach
 from recipe.plugins.progress import Progress
 from recipe.training.average import Average
 from recipe.training.meters import Guard, Meter

@@ -21,7 +21,7 @@ from recipe.base.digests import digest
 from recipe.base.errors import RecipeError, fail
 from recipe.base.source import Source
 from recipe.compiler.cache import outside
-from recipe.plan.inputs import resolve
+from recipe.plan.bind import resolve
 from recipe.plan.plan import Plan
 from recipe.plugins.vocabulary import Vocabulary
 

@@ -48,7 +48,7 @@ def _plugins() -> None:
     packages: dict[str, int] = {}
     for key in words.keys():  # noqa: SIM118
         try:
-            package = words.load(*key).declared.package
+            package = words.declared(*key).package
             packages[package] = packages.get(package, 0) + 1
         except RecipeError as error:
             click.echo(f"broken: {error.diagnostics[0].message}")

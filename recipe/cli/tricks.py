@@ -38,7 +38,7 @@ def command(verb: str | None, name: str | None, plugins: tuple[str, ...]) -> Non
         pages, failures = [], list[RecipeError]()
         for key in keys:
             try:
-                pages.append(page(words.load(*key)))
+                pages.append(page(words.load(*key), words.packages(key)[0]))
             except RecipeError as error:
                 failures.append(error)
         if pages:

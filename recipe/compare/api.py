@@ -12,7 +12,7 @@ from recipe.compare import page, text
 from recipe.compare.model import Difference
 from recipe.compiler.cache import cached_summary
 from recipe.compiler.summary import ProgramSummary
-from recipe.plan.inputs import resolve
+from recipe.plan.bind import resolve
 from recipe.plan.plan import Plan
 from recipe.plugins.vocabulary import Vocabulary
 

@@ -10,7 +10,7 @@ from recipe.base.source import Source
 from recipe.compiler.lower import lower
 from recipe.compiler.program import Program
 from recipe.language.overlays import module_source
-from recipe.plan.inputs import resolve
+from recipe.plan.bind import resolve
 from recipe.plan.plan import Plan
 from recipe.plugins.vocabulary import Vocabulary
 

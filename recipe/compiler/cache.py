@@ -20,7 +20,7 @@ from recipe.base.digests import digest
 from recipe.base.errors import RecipeError
 from recipe.base.versions import version_of
 from recipe.compiler.summary import ProgramSummary
-from recipe.plan.plan import Plan, count
+from recipe.plan.plan import Plan
 from recipe.plugins.fingerprint import PACKAGE, code_of, code_of_plugins
 
 KEEP = 256
@@ -63,7 +63,7 @@ def outside(plan: Plan) -> dict[str, Any]:
     Raises `RecipeError` where the images can't be counted, and `OSError` where a file can't be read.
     """
     return {
-        "images": [count(plan, "count_classes"), count(plan, "count_images")],
+        "images": [plan.count("count_classes"), plan.count("count_images")],
         "files": sorted(_files(plan)),
         "plugins": sorted(code_of_plugins(plan.uses).values()),
     }

@@ -22,7 +22,7 @@ from recipe.graph.net import Net
 from recipe.graph.shapes import on_meta, propagate
 from recipe.graph.trace import trace
 from recipe.language.overlays import module_statement
-from recipe.plan.plan import Plan, count
+from recipe.plan.plan import Plan
 from recipe.plugins.calling import broken, call_hook
 from recipe.plugins.progress import Progress
 from recipe.plugins.uses import Use
@@ -80,7 +80,7 @@ def _build(task: Task) -> Built:
     if task.module is not None:
         return _own_model(task, task.module)
     plan = task.plan
-    classes = plan.asked_classes or task.classes or count(plan, "count_classes")
+    classes = plan.asked_classes or task.classes or plan.count("count_classes")
     return Built(task, plan.model, on_meta(lambda: stock_model(plan, classes)))
 
 

@@ -16,8 +16,6 @@ from recipe.graph.edits import Insert, SetAttribute, Substitute
 from recipe.graph.measure import stages
 from recipe.graph.net import Net, owner
 from recipe.graph.trace import only_in_training
-from recipe.plan.plan import count
-from recipe.plan.schedule import learning_rate
 from recipe.plugins.calling import call_hook
 from recipe.plugins.fields import RecipeFile
 from recipe.plugins.progress import Progress
@@ -43,7 +41,7 @@ def describe(program: Program) -> ProgramSummary:
         replaced={
             edit.address: step.word for step in program.steps for edit in step.edits if isinstance(edit, Substitute)
         },
-        schedule=_schedule(program, count(program.plan, "count_images")),
+        schedule=_schedule(program, program.plan.count("count_images")),
     )
 
 
@@ -183,7 +181,7 @@ def _schedule(program: Program, images: int | None) -> Schedule:
     per_epoch = steps or STEPS
     last = training.epochs * per_epoch - 1
     places = (round(i * last / (CURVE - 1)) for i in range(CURVE))
-    rates = tuple(learning_rate(plan, Progress(step, per_epoch, training.epochs, training.warmup)) for step in places)
+    rates = tuple(plan.learning_rate(Progress(step, per_epoch, training.epochs, training.warmup)) for step in places)
     target = nn.functional.one_hot(torch.zeros(1, dtype=torch.long), classes).float()
     for use in plan.hooked("smooth_targets"):
         target = call_hook(use, "smooth_targets", target)

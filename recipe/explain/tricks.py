@@ -8,8 +8,8 @@ from recipe.plugins.fields import Field
 from recipe.plugins.trick import Trick
 
 
-def page(trick: type[Trick]) -> str:
-    """All about one trick: its syntax, docstrings, fields and relations."""
+def page(trick: type[Trick], package: str) -> str:
+    """All about one trick: its syntax, docstrings, fields and relations, and the package that offers it."""
     declared = trick.declared
     lines = [declared.syntax, "", inspect.cleandoc(trick.__doc__ or "")]
     source = inspect.getmodule(trick)
@@ -24,7 +24,7 @@ def page(trick: type[Trick]) -> str:
         ("needs", declared.needs), ("excludes", declared.excludes),
     ]  # fmt: skip
     lines += ["", *(f"{name:<8} {', '.join(words)}" for name, words in relations if words)]
-    lines.append(f"package  {declared.package}")
+    lines.append(f"package  {package}")
     return "\n".join(lines)
 
 

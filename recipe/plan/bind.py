@@ -1,7 +1,8 @@
-"""From syntax to meaning: the layers of a recipe are bound with a vocabulary, merged, ordered and asked: a `Plan`."""
+"""From a recipe to what it means: its layers are bound with a vocabulary, merged, ordered and asked: a `Plan`."""
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,45 +14,66 @@ from recipe.base.errors import RecipeError, fail
 from recipe.base.source import Source, Span
 from recipe.language.ast import Statement, Word
 from recipe.language.overlays import collect
-from recipe.language.recipe_input import read
-from recipe.plan.configure import configured
-from recipe.plan.merge import Merged, merge
-from recipe.plan.ordering import clashes, solve
+from recipe.language.recipe_input import override, read, source_from
+from recipe.plan.merge import Merged, merge, suggestions
+from recipe.plan.ordering import clashes, configured, solve
 from recipe.plan.plan import Plan
 from recipe.plan.resolve import ResolvedTrick, named
-from recipe.plan.suggestions import suggestions
 from recipe.plugins.calling import call_hook
 from recipe.plugins.fields import FieldContext
 from recipe.plugins.uses import Use
 from recipe.plugins.vocabulary import Vocabulary, words_of
 
+LOCK = "recipe.lock"
+"""The file in the folder of a run that holds its recipe."""
+
 MAX_TEACHERS = 4
 """How deep recipes may name teachers that name teachers."""
 
 
-def bind(
-    sources: Sequence[Source], vocabulary: Vocabulary | None = None, *, data: bool = False, trail: tuple[Path, ...] = ()
+def resolve(
+    recipe: str | Path | Source | Plan,
+    *statements: str,
+    vocabulary: Vocabulary | None = None,
+    data: bool = False,
+    below: Source | None = None,
 ) -> Plan:
+    """The plan of a recipe (text, a path, the folder of a run, a source, or a plan) under some statements.
+
+    A plan is taken as it is where nothing is to be changed, and is otherwise bound again with ``vocabulary``, else with
+    its own. ``data`` adds the embedded images where the recipe names none; those of a plan stay. ``below`` is laid
+    under everything else, but under a plan, which has it already. Raises `RecipeError`, and `TypeError` for anything
+    else.
+    """
+    if isinstance(recipe, Plan):
+        data = data or recipe.images is not None
+        if not statements and data == (recipe.images is not None):
+            return recipe
+        return bind([*recipe.sources, *override(statements)], vocabulary or recipe.vocabulary, data=data)
+    if isinstance(recipe, (str, Path)) and os.path.isfile(os.path.join(recipe, LOCK)):  # takes any text for a path
+        recipe = Path(recipe) / LOCK
+    sources = [below] if below else []
+    return bind([*sources, source_from(recipe), *override(statements)], vocabulary, data=data)
+
+
+def bind(sources: Sequence[Source], vocabulary: Vocabulary | None = None, *, data: bool = False) -> Plan:
     """The plan of some sources, later ones over earlier ones. All errors are raised at once, as a `RecipeError`.
 
-    ``data`` adds the embedded data set where the recipe names none, as a run does. ``trail`` holds the files of the
-    recipes that name this one for a teacher.
+    ``data`` adds the embedded data set where the recipe names none, as a run does.
     """
-    trail = trail or tuple(source.path for source in sources if source.path)
+    trail = tuple(source.path for source in sources if source.path)
     return _Binder(vocabulary or Vocabulary.installed(), tuple(sources), trail).bind(sources, data=data)
 
 
 @attrs.frozen
 class _Binder:
-    """Binds sources with a vocabulary.
-
-    ``asked`` are the sources of the recipe that was asked for; ``trail`` holds the recipes that led here, for teachers
-    of teachers.
-    """
+    """Binds a recipe, and the teachers that it names, with a vocabulary."""
 
     vocabulary: Vocabulary
     asked: tuple[Source, ...]
+    """The sources of the recipe that was asked for."""
     trail: tuple[Path, ...]
+    """The files that led here, each the teacher of the one before it."""
     teachers: dict[Path, str | None] = attrs.field(factory=dict)
     """Digests of the teachers that were bound so far; None for one with errors. Each is read and told of once."""
 
@@ -77,7 +99,7 @@ class _Binder:
             raise RecipeError(*dict.fromkeys(errors))
         uses = solve(sound)
         training, makers = configured(uses)
-        plan = Plan(layers.dialect, uses, training, makers, sources=tuple(sources), vocabulary=self.vocabulary)
+        plan = Plan(layers.dialect, uses, training, makers=makers, sources=tuple(sources), vocabulary=self.vocabulary)
         return _judged(plan)
 
     def _teacher(self, path: Path, word: Word) -> str:
@@ -117,7 +139,7 @@ def bad_teacher(
     error = Diagnostic("E060", f"the teacher `{name}` has errors of its own", span)
     if not errors or any(path.resolve().is_relative_to(source.folder.resolve()) for source in asked):
         return RecipeError(error, *errors)
-    counts = Counter(one.code for one in errors)
+    counts = Counter(problem.code for problem in errors)
     message = f"{error.message}: {', '.join(f'{number} × {code}' for code, number in sorted(counts.items()))}"
     help = "it lies outside of the recipe's folder; `recipe check` of the teacher itself shows them"
     return RecipeError(attrs.evolve(error, message=message, help=help))
@@ -125,12 +147,11 @@ def bad_teacher(
 
 def _fill(merged: Merged, vocabulary: Vocabulary, dialect: str, errors: list[Diagnostic]) -> list[Use]:
     """Every trick with all its values; the tricks' suggestions are asked first. Those that can't be are told."""
-    suggested, wrong = suggestions(merged, vocabulary, dialect)
-    errors += wrong
+    suggested = suggestions(merged, vocabulary, dialect, errors)
     filled = []
-    for one in merged.values():
+    for resolved in merged.values():
         try:
-            filled.append(one.fill(dialect, suggested))
+            filled.append(resolved.fill(dialect, suggested))
         except RecipeError as error:
             errors += error.diagnostics
     return filled
@@ -138,13 +159,11 @@ def _fill(merged: Merged, vocabulary: Vocabulary, dialect: str, errors: list[Dia
 
 def _judged(plan: Plan) -> Plan:
     """The plan with what its tricks warn of, and what published tables say of them."""
-    said = [(use, call_hook(use, "check", plan)) for use in plan.uses]
-    warnings = [Diagnostic("W001", text, use.span) for use, texts in said for text in texts]
-    found = [(use, call_hook(use, "evidence", plan)) for use in plan.uses]
-    evidence = tuple((use, one) for use, several in found for one in several)
+    warnings = [Diagnostic("W001", text, use.span) for use in plan.uses for text in call_hook(use, "check", plan)]
+    evidence = tuple((use, finding) for use in plan.uses for finding in call_hook(use, "evidence", plan))
     against = [
-        Diagnostic("W002", one.text, use.span, help=f"see {one.table}")
-        for use, one in evidence
-        if one.verdict == "against"
+        Diagnostic("W002", finding.text, use.span, help=f"see {finding.table}")
+        for use, finding in evidence
+        if finding.verdict == "against"
     ]
     return attrs.evolve(plan, warnings=(*warnings, *against), evidence=evidence)

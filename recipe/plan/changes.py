@@ -42,45 +42,39 @@ class WordChange:
         """The change in words, a line each: what it is, and where it comes from."""
         if self.change != "changed":
             return [(self.statement, self.origin)]
-        return [
-            (
-                f"{self.word} {value.field} {value.before} → {value.after}",
-                f"{value.origin_before} → {value.origin_after}" if value.origin_before else "",
-            )
-            for value in self.values
-        ]
+        changes = [f"{self.word} {value.field} {value.before} → {value.after}" for value in self.values]
+        origins = [value.origin_before and f"{value.origin_before} → {value.origin_after}" for value in self.values]
+        return [*zip(changes, origins, strict=True)]
 
 
 def compare_words(a: Plan, b: Plan) -> tuple[WordChange, ...]:
     """Every trick that differs, in reading order; the dialect counts as one."""
-    found = []
+    changes = []
     if a.dialect != b.dialect:
         value = ValueChange("name", a.dialect, b.dialect, "", "")
-        found.append(WordChange("dialect", "changed", values=(value,)))
+        changes.append(WordChange("dialect", "changed", values=(value,)))
     mine, theirs = ({use.word: use for use in plan.uses} for plan in (a, b))
     either = {**mine, **theirs}
     for word in sorted(either, key=lambda word: either[word].declared.reading_key):
         if word not in theirs:
-            found.append(WordChange(word, "removed", mine[word].statement(), str(mine[word].origin)))
+            changes.append(WordChange(word, "removed", mine[word].statement(), str(mine[word].origin)))
         elif word not in mine:
-            found.append(WordChange(word, "added", theirs[word].statement(), str(theirs[word].origin)))
+            changes.append(WordChange(word, "added", theirs[word].statement(), str(theirs[word].origin)))
         elif values := _values(mine[word], theirs[word]):
-            found.append(WordChange(word, "changed", values=values))
-    return tuple(found)
+            changes.append(WordChange(word, "changed", values=values))
+    return tuple(changes)
 
 
 def _values(a: Use, b: Use) -> tuple[ValueChange, ...]:
-    found = []
+    changes = []
     for field in a.declared.fields:
         before, after = getattr(a.trick, field.name), getattr(b.trick, field.name)
         identities = [None if value is None else field.kind.identity(value) for value in (before, after)]
         if identities[0] == identities[1]:
             continue
-        shown = [NOTHING if value is None else field.kind.write(value) for value in (before, after)]
-        found.append(
-            ValueChange(field.word, shown[0], shown[1], str(a.origins[field.name]), str(b.origins[field.name]))
-        )
-    return tuple(found)
+        old, new = (NOTHING if value is None else field.kind.write(value) for value in (before, after))
+        changes.append(ValueChange(field.word, old, new, str(a.origins[field.name]), str(b.origins[field.name])))
+    return tuple(changes)
 
 
 def reordered(a: Plan, b: Plan) -> tuple[tuple[str, str], ...]:
@@ -99,7 +93,6 @@ def reordered(a: Plan, b: Plan) -> tuple[tuple[str, str], ...]:
 
 
 def _share(first: Use, second: Use) -> bool:
-    one, other = first.declared, second.declared
-    return bool(
-        set(one.writes) & {*other.reads, *other.writes} - {"run"} or set(other.writes) & set(one.reads) - {"run"}
-    )
+    a, b = first.declared, second.declared
+    shared = {*a.writes} & {*b.reads, *b.writes} | {*b.writes} & {*a.reads}
+    return bool(shared - {"run"})

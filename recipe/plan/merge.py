@@ -1,17 +1,26 @@
-"""Layers into one set of tricks: later layers replace and drop what earlier ones say, and a dialect lies below all."""
+"""Layers into one set of tricks, and what these suggest for the fields of each other that the recipe leaves open.
+
+Later layers replace and drop what earlier ones say, and a dialect lies below all.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
 
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.source import Source
 from recipe.base.wording import did_you_mean, listing
 from recipe.language.ast import Recipe, Statement
 from recipe.language.overlays import Drop, Layer, Layers, dialect_recipe, images_recipe
-from recipe.plan.resolve import ResolvedTrick
-from recipe.plugins.slots import EXCLUSIVE
-from recipe.plugins.vocabulary import DIRECTIVES, Key, Vocabulary, words_of
+from recipe.plan.resolve import ResolvedTrick, Suggestions
+from recipe.plugins.calling import call_hook
+from recipe.plugins.contexts import SuggestContext
+from recipe.plugins.fields import Field, InvalidValue, LazyValue
+from recipe.plugins.slots import EXCLUSIVE, IMAGES
+from recipe.plugins.trick import Trick
+from recipe.plugins.vocabulary import DIRECTIVES, Key, Vocabulary, key_of, words_of
 
 Merged = dict[Key, ResolvedTrick]
 
@@ -42,26 +51,26 @@ def _said(layer: Layer, name: Name, errors: list[Diagnostic]) -> Merged:
     """What one layer says, each trick once."""
     here: Merged = {}
     for statement in layer.statements:
-        for one in name(statement, layer.source):
-            if one.key in here:
-                places = ((here[one.key].words, "it is here"),)
-                message = f"`{one.trick.declared.word}` is said twice"
-                errors.append(Diagnostic("E028", message, one.words, "", places, "leave one out"))
-            here[one.key] = one
+        for new in name(statement, layer.source):
+            if new.key in here:
+                places = ((here[new.key].words, "it is here"),)
+                message = f"`{new.declared.word}` is said twice"
+                errors.append(Diagnostic("E028", message, new.words, "", places, "leave one out"))
+            here[new.key] = new
     return here
 
 
 def _imply(recipe: Recipe, merged: Merged, name: Name) -> None:
     """Put below all layers what a recipe says, but what is said already, or decided by something else."""
     for statement in recipe.statements:
-        for one in name(statement, recipe.source):
-            if one.key not in merged and not any(_decides_alike(other, one) for other in merged.values()):
-                merged[one.key] = one
+        for implied in name(statement, recipe.source):
+            if implied.key not in merged and not any(_decides_alike(stated, implied) for stated in merged.values()):
+                merged[implied.key] = implied
 
 
 def _decides_alike(stated: ResolvedTrick, implied: ResolvedTrick) -> bool:
     """Whether what is stated, whatever its verb, decides what a dialect's statement would."""
-    return bool({*stated.trick.declared.writes} & {*implied.trick.declared.writes} & EXCLUSIVE.keys())
+    return bool({*stated.declared.writes} & {*implied.declared.writes} & EXCLUSIVE.keys())
 
 
 def _replaces(new: ResolvedTrick, old: ResolvedTrick) -> bool:
@@ -76,15 +85,71 @@ def _drop(drop: Drop, merged: Merged, vocabulary: Vocabulary, errors: list[Diagn
         del merged[key]
     if keys:
         return
-    items = drop.statement.items
-    if drop.verb not in vocabulary.verbs() - set(DIRECTIVES):
-        help = did_you_mean(drop.verb, vocabulary.verbs() - set(DIRECTIVES))
+    items, verbs = drop.statement.items, vocabulary.verbs() - set(DIRECTIVES)
+    if drop.verb not in verbs:
+        help = did_you_mean(drop.verb, verbs)
         errors.append(Diagnostic("E020", f"there is no verb `{drop.verb}`", items[0].span, help=help))
     elif drop.clause is not None and drop.clause not in vocabulary.clauses(drop.verb):
         help = did_you_mean(drop.clause, vocabulary.clauses(drop.verb))
         errors.append(Diagnostic("E021", f"`{drop.verb}` does not know `{drop.clause}`", items[1].span, help=help))
     else:
-        said = listing(map(words_of, merged))
-        help = f"the layers below say {said}" if merged else "no layer lies below this one"
+        help = f"the layers below say {listing(map(words_of, merged))}" if merged else "no layer lies below this one"
         message = f"no layer below says `{' '.join(item.value.text for item in items)}`"
         errors.append(Diagnostic("E044", message, drop.statement.span, help=help))
+
+
+def suggestions(merged: Merged, vocabulary: Vocabulary, dialect: str, errors: list[Diagnostic]) -> Suggestions:
+    """What tricks suggest. What is wrong with it, which is the fault of the tricks that do, is added to the errors."""
+    suggested: dict[tuple[Key, str], tuple[Any, str]] = {}
+    stated = (resolved for resolved in merged.values() if resolved.source.kind != "dialect")
+    given = {resolved.declared.word: _given(resolved) for resolved in stated}
+    context = SuggestContext(dialect, MappingProxyType(given))
+    for resolved in sorted(merged.values(), key=lambda resolved: resolved.declared.word):
+        if resolved.trick.suggest is Trick.suggest:
+            continue
+        use = resolved.fill(dialect, {})
+        by = f"`{use.word} {use.first}`" if use.trick.overrides("build") else f"`{use.word}`"
+        for name, value in call_hook(use, "suggest", context).items():
+            try:
+                for key, field in _meant(str(name), merged, vocabulary):
+                    if not field.kind.holds(value):
+                        raise InvalidValue("E080", f"it takes {field.kind.expects}")
+                    suggested[key, field.name] = (value, by)
+            except InvalidValue as wrong:
+                message = f"{by} of {use.declared.package} suggests {value!r} for `{name}`: {wrong.message}"
+                errors.append(Diagnostic(wrong.code, message, use.span, help=wrong.help))
+    return suggested
+
+
+def _given(resolved: ResolvedTrick) -> Mapping[str, Any]:
+    """The values that a statement gives, by field; what is worked out later is left out."""
+    fields = [field for field in resolved.declared.fields if field.name in resolved.given]
+    values = {field.word: resolved.given[field.name][0] for field in fields}
+    return MappingProxyType({word: value for word, value in values.items() if not isinstance(value, LazyValue)})
+
+
+def _meant(name: str, merged: Merged, vocabulary: Vocabulary) -> Iterator[tuple[Key, Field]]:
+    """The fields of the recipe's tricks that a suggestion names by the words of a trick and of its field.
+
+    A verb that is no trick of its own stands for each of its clauses, and the slot of the images for whatever opens
+    them. Tricks that the recipe lacks are not imported for this: what is wrong with a field of theirs is told once they
+    are there.
+    """
+    words, _, word = name.rpartition(" ")
+    verb, clause = key_of(words)
+    if vocabulary.has(verb, clause):
+        keys = [key for key in merged if key == (verb, clause)]
+    elif clause is None and vocabulary.clauses(verb):
+        opening = [key for key in merged if verb == IMAGES and merged[key].trick.open is not Trick.open]
+        keys = [key for key in merged if key[0] == verb or key in opening]
+    else:
+        otherwise = 'suggestions are named as in "lr warmup epochs"'
+        help = did_you_mean(words, map(words_of, vocabulary.keys()), otherwise, form=lambda near: f"`{near} {word}`")
+        raise InvalidValue("E080", f"there is no trick `{words}`" if words else "it names no trick", help)
+    for key in keys:
+        fields = {field.word: field for field in merged[key].declared.fields}
+        if word not in fields:
+            otherwise = f"it has {listing(fields)}" if fields else ""
+            help = did_you_mean(word, fields, otherwise, form=lambda near: f"`{words} {near}`")
+            raise InvalidValue("E080", f"`{words_of(key)}` has no field `{word}`", help)
+        yield key, fields[word]

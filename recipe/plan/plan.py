@@ -3,55 +3,43 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
+from recipe.base.diagnostics import Diagnostic
 from recipe.base.digests import digest
 from recipe.base.errors import fail
 from recipe.base.source import Source
 from recipe.plugins.calling import call_hook
-from recipe.plugins.evidence import Evidence
+from recipe.plugins.contexts import Evidence
 from recipe.plugins.field_contracts import ImageFields, ModelFields
-from recipe.plugins.settings import Training
-from recipe.plugins.trick import HOOKS
-from recipe.plugins.uses import Use
-
-if TYPE_CHECKING:
-    from recipe.plugins.uses import Use
+from recipe.plugins.progress import Progress
+from recipe.plugins.uses import PlanView, Use
+from recipe.plugins.vocabulary import Vocabulary
 
 SCHEMA_VERSION = 1
 
 
-@attrs.frozen(slots=False)
-class Plan:
+@attrs.frozen(slots=False, kw_only=True)
+class Plan(PlanView):
     """What a recipe means: its tricks in the order in which they apply, and the settings they agree on.
 
     Two recipes that mean the same have equal plans, and the same ``digest``.
     """
 
-    dialect: str
-    uses: tuple[Use, ...]
-    training: Training = attrs.field(eq=False)
-    makers: Mapping[str, Sequence[Use]] = attrs.field(factory=dict, eq=False, repr=False)
+    makers: Mapping[str, Sequence[Use]] = attrs.field(eq=False, repr=False)
     """The tricks that make each setting of the training, in their order."""
-    warnings: tuple[Any, ...] = attrs.field(default=(), eq=False)
+    warnings: tuple[Diagnostic, ...] = attrs.field(default=(), eq=False)
     evidence: tuple[tuple[Use, Evidence], ...] = attrs.field(default=(), eq=False, repr=False)
     """What published tables say of its tricks."""
-    sources: tuple[Source, ...] = attrs.field(default=(), eq=False, repr=False)
+    sources: tuple[Source, ...] = attrs.field(eq=False, repr=False)
     """What the plan was bound from."""
-    vocabulary: Any = attrs.field(default=None, eq=False, repr=False)
+    vocabulary: Vocabulary = attrs.field(eq=False, repr=False)
     """The vocabulary it was bound with."""
-
-    def use(self, verb: str) -> Use | None:
-        """The first use of a verb, whatever its clause."""
-        return next((use for use in self.uses if use.declared.verb == verb), None)
-
-    def find(self, word: str) -> Use | None:
-        """The use of exactly these words."""
-        return next((use for use in self.uses if use.word == word), None)
 
     def maker(self, setting: str) -> str:
         """The words of the trick that makes a setting of the training, before others change it.
@@ -62,21 +50,7 @@ class Plan:
 
     def hooked(self, hook: str) -> tuple[Use, ...]:
         """The uses of tricks that implement a hook, in order."""
-        return self._hooked[hook]
-
-    @cached_property
-    def _hooked(self) -> Mapping[str, tuple[Use, ...]]:
-        return {hook: tuple(use for use in self.uses if use.trick.overrides(hook)) for hook in HOOKS}
-
-    @property
-    def base(self) -> Use:
-        """The trick that builds the stock model, whatever its verb."""
-        return self.hooked("build")[0]
-
-    @property
-    def model(self) -> str:
-        """The name of the stock model, as the recipe says it."""
-        return self.base.first
+        return tuple(use for use in self.uses if use.trick.overrides(hook))
 
     @property
     def images(self) -> Use | None:
@@ -93,16 +67,35 @@ class Plan:
         """The number of classes that the recipe asks the stock model for."""
         return ModelFields.of(self.base.trick).classes
 
+    def count(self, hook: str) -> int | None:
+        """The number of classes, or of training images, of its images; None where there are none, or can't be asked.
+
+        Raises `RecipeError` (E070) where they can't be read.
+        """
+        if self.images is None:
+            return None
+        try:
+            return call_hook(self.images, hook)  # type: ignore[no-any-return]
+        except (OSError, ValueError) as error:
+            raise fail("E070", f"`{self.images.word}`: {error}", self.images.span) from error
+
+    def learning_rate(self, progress: Progress) -> float:
+        """The learning rate at a step: the base rate times the factor of every trick that has one."""
+        if self.training.rate_per_epoch and progress.epoch >= progress.warmup:
+            # Inside the warmup the rate rises with each batch all the same; after it, it holds for a whole epoch.
+            risen = math.ceil(progress.warmup * progress.steps_per_epoch)
+            begun = int(progress.epoch) * progress.steps_per_epoch
+            progress = attrs.evolve(progress, step=max(begun, risen))
+        factors = (call_hook(use, "lr_factor", progress) for use in self.hooked("lr_factor"))
+        return math.prod(factors, start=self.training.rate)
+
     @property
     def _in_reading_order(self) -> list[Use]:
         return sorted(self.uses, key=lambda use: use.declared.reading_key)
 
     def canonical(self) -> str:
         """The canonical recipe: every value explicit, one statement a line; it binds to an equal plan."""
-        lines = [
-            f"dialect {self.dialect}",
-            *(use.statement() for use in self._in_reading_order),
-        ]
+        lines = [f"dialect {self.dialect}", *(use.statement() for use in self._in_reading_order)]
         return "".join(f"{line}\n" for line in lines)
 
     @cached_property
@@ -135,18 +128,3 @@ class Plan:
                 for use in self.uses
             ],
         }
-
-
-def count(plan: Plan, hook: str) -> int | None:
-    """The number of classes, or of training images, of a plan's images; None where there are none, or can't be asked.
-
-    Raises `RecipeError` (E070) where they can't be read.
-    """
-    use = plan.images
-    if use is None:
-        return None
-    try:
-        found: int | None = call_hook(use, hook)
-    except (OSError, ValueError) as error:
-        raise fail("E070", f"`{use.word}`: {error}", use.span) from error
-    return found

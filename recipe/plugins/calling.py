@@ -7,7 +7,7 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
@@ -17,12 +17,7 @@ from recipe.base.source import Span
 from recipe.base.wording import first_line
 from recipe.plugins.sandbox import quiet
 from recipe.plugins.trick import HOOKS
-
-if TYPE_CHECKING:
-    from recipe.plugins.uses import Use
-
-SHORT = 60
-"""Letters of what a hook wrongly gives that are shown."""
+from recipe.plugins.uses import Use
 
 
 def call_hook(use: Use, hook: str, *arguments: Any, at: Span | None = None) -> Any:
@@ -33,13 +28,13 @@ def call_hook(use: Use, hook: str, *arguments: Any, at: Span | None = None) -> A
     """
     about = HOOKS[hook]
     with quiet(), fault_of(use, hook, at=at):
-        found = getattr(use.trick, hook)(*arguments)
-        if isinstance(found, Iterator):  # whose code has still to run
-            found = tuple(found)
-        right = about.check(found, *arguments)
+        result = getattr(use.trick, hook)(*arguments)
+        if isinstance(result, Iterator):  # whose code has still to run
+            result = tuple(result)
+        right = about.check(result, *arguments)
     if not right:
-        raise broken(use, hook, f"it gives {_shown(found)}, not {about.gives}", at=at)
-    return found
+        raise broken(use, hook, f"it gives {_shown(result)}, not {about.gives}", at=at)
+    return result
 
 
 class fault_of(contextlib.AbstractContextManager[None]):
@@ -51,20 +46,17 @@ class fault_of(contextlib.AbstractContextManager[None]):
     def __init__(self, use: Use, what: str, *, at: Span | None = None) -> None:
         self.use, self.what, self.at = use, what, at
 
-    @property
-    def _trains(self) -> bool:
-        """Whether it runs in a training, which reports too little memory itself."""
-        return self.what not in HOOKS or HOOKS[self.what].when not in ("plan", "compile", "export")
-
     def __exit__(self, kind: object, error: BaseException | None, *_: object) -> None:
         if error is None:
             return
         if isinstance(error, RecipeError):
             raise _placed(error, self.at or self.use.span) from error
-        lets = HOOKS[self.what].lets if self.what in HOOKS else ()
+        about = HOOKS.get(self.what)
+        lets = about.lets if about else ()
         if isinstance(error, (*lets, KeyboardInterrupt, Interrupted, GeneratorExit)):  # the last three are others' wish
             return
-        if self._trains and _is_out_of_memory(error):
+        trains = about is None or about.when not in ("plan", "compile", "export")
+        if trains and _is_out_of_memory(error):  # which a training reports itself
             return
         why = first_line(error) + _line_of(error, self.use)
         raise broken(self.use, self.what, why, at=self.at) from error
@@ -80,7 +72,7 @@ def placed(span: Span | None) -> Iterator[None]:
 
 
 def _placed(error: RecipeError, span: Span | None) -> RecipeError:
-    return type(error)(*(attrs.evolve(one, span=one.span or span) for one in error.diagnostics))
+    return type(error)(*(attrs.evolve(problem, span=problem.span or span) for problem in error.diagnostics))
 
 
 def broken(use: Use, what: str, why: str, *, at: Span | None = None, help: str = "") -> RecipeError:
@@ -92,18 +84,19 @@ def broken(use: Use, what: str, why: str, *, at: Span | None = None, help: str =
 def _line_of(error: BaseException, use: Use) -> str:
     """Where in the trick's own code something was raised, to be put behind it."""
     file = getattr(sys.modules.get(type(use.trick).__module__), "__file__", None)
-    lines = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
-    own = [(path, line) for path, line in lines if file and os.path.dirname(path) == os.path.dirname(file)]
-    return f" ({os.path.basename(own[-1][0])}, line {own[-1][1]})" if own else ""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if file and os.path.dirname(frame.filename) == os.path.dirname(file):
+            return f" ({os.path.basename(frame.filename)}, line {frame.lineno})"
+    return ""
 
 
-def _shown(found: Any) -> str:
+def _shown(result: Any) -> str:
     """Something in a few words: its shape, where it has one; itself, where that is short."""
-    shape, kind = getattr(found, "shape", None), type(found).__name__
+    shape, kind = getattr(result, "shape", None), type(result).__name__
     if isinstance(shape, tuple):
         return f"{kind} {(*shape,)}"
-    text = repr(found)
-    return text if len(text) <= SHORT and text.isprintable() else f"a {kind}"
+    text = repr(result)
+    return text if len(text) <= 60 and text.isprintable() else f"a {kind}"
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -7,42 +7,51 @@ from importlib import metadata
 
 import attrs
 
+from recipe.base.errors import RecipeError, fail
+
 
 @attrs.frozen
-class Damaged:
-    """A package whose entry points can't be used, by its name, else by where it lies, and why."""
+class Refused:
+    """What a package offers and no recipe can use: a word, or, where it is damaged, all that it has."""
 
     package: str
-    why: str
+    word: str
+    error: RecipeError
 
 
-def registered(group: str) -> tuple[list[tuple[str, metadata.EntryPoint]], list[Damaged]]:
+def registered(group: str) -> tuple[list[tuple[str, metadata.EntryPoint]], list[Refused]]:
     """The entry points of a group, each with the name of its package, and the packages that are damaged.
 
-    Of a package that is there more than once the first on ``sys.path`` counts, as for `importlib.metadata`.
+    Of a package that is there more than once the first on ``sys.path`` counts, as for `importlib.metadata`. One
+    without a name is called by where it lies.
     """
-    found: dict[str, list[tuple[str, metadata.EntryPoint]]] = {}
-    damaged: list[Damaged] = []
-    for each in metadata.distributions():
-        if not _mentions(each, group):  # asked first: to read a name is slow
+    by_package: dict[str, list[tuple[str, metadata.EntryPoint]]] = {}
+    damaged: list[Refused] = []
+    for package in metadata.distributions():
+        if not _mentions(package, group):  # asked first: to read a name is slow
             continue
-        name = _name(each)
+        name = _name(package)
         if name is None:
-            damaged.append(Damaged(_place(each), "it has no METADATA with its name"))
-        elif normal(name) not in found:
+            place = str(getattr(package, "_path", package.locate_file("")))
+            damaged.append(_damaged(place, "it has no METADATA with its name"))
+        elif normal(name) not in by_package:
             try:
-                first = next(iter(metadata.distributions(name=name)), each)
+                first = next(iter(metadata.distributions(name=name)), package)
                 entries = [entry for entry in first.entry_points if entry.group == group]
             except Exception:  # a line without `=`, bytes that are no text, or what else was left there
                 entries = []
-                damaged.append(Damaged(name, "its entry_points.txt can't be read"))
-            found[normal(name)] = [(name, entry) for entry in entries]
-    return [entry for entries in found.values() for entry in entries], damaged
+                damaged.append(_damaged(name, "its entry_points.txt can't be read"))
+            by_package[normal(name)] = [(name, entry) for entry in entries]
+    return [entry for entries in by_package.values() for entry in entries], damaged
 
 
 def normal(name: str) -> str:
     """A package's name as indexes compare it."""
     return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _damaged(package: str, why: str) -> Refused:
+    return Refused(package, "", fail("E080", f"the package {package} is damaged: {why}", help="install it again"))
 
 
 def _mentions(package: metadata.Distribution, group: str) -> bool:
@@ -58,8 +67,3 @@ def _name(package: metadata.Distribution) -> str | None:
         return package.metadata["Name"] or None
     except Exception:
         return None
-
-
-def _place(package: metadata.Distribution) -> str:
-    """Where a package is described, which alone tells a nameless one from others."""
-    return str(getattr(package, "_path", package.locate_file("")))

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, Self
 
 import attrs
 
-T = TypeVar("T", bound="_Contract")
 
-
+@attrs.frozen
 class _Contract:
     @classmethod
-    def of(cls: type[T], trick: Any) -> T:
+    def of(cls, trick: Any) -> Self:
         """The values that a trick has for these fields; the defaults, where it lacks one."""
-        names = (field.name for field in attrs.fields(cls))  # type: ignore[arg-type]
+        names = (field.name for field in attrs.fields(cls))
         return cls(**{name: getattr(trick, name) for name in names if hasattr(trick, name)})
 
 

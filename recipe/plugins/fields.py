@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 
+from recipe.base.wording import did_you_mean, listing
 from recipe.language.ast import UNWRITABLE, Word
 
 REQUIRED: Any = attrs.NOTHING
@@ -16,7 +17,7 @@ REQUIRED: Any = attrs.NOTHING
 
 
 class InvalidValue(Exception):
-    """A word that a field does not accept; a code of `recipe.base.codes`, a message, and a help line."""
+    """A value that a field does not accept; a code of `recipe.base.codes`, a message, and a help line."""
 
     def __init__(self, code: str, message: str, help: str = "") -> None:
         self.code, self.message, self.help = code, message, help
@@ -53,6 +54,11 @@ def quoted(text: str) -> str:
 class Kind:
     """A kind of value. Subclasses say what they accept (``read``) and how it is written again (``write``)."""
 
+    many: ClassVar[bool] = False
+    """Whether the field takes all the values that follow."""
+    words: tuple[str, ...] = attrs.field(default=(), kw_only=True)
+    """The bare words that it takes as they are."""
+
     @property
     def expects(self) -> str:
         """What the field takes, for people: `a number of at least 0`."""
@@ -68,11 +74,6 @@ class Kind:
         """Whether a value that Python code gives is one of this kind."""
         return isinstance(value, str)
 
-    @property
-    def words(self) -> tuple[str, ...]:
-        """The bare words that it takes as they are."""
-        return ()
-
     def knows(self, name: str) -> bool:
         """Whether a bare name is one of its own words."""
         return name in self.words
@@ -84,11 +85,6 @@ class Kind:
     def identity(self, value: Any) -> Any:
         """What stands for the value in a plan's digest, as plain JSON."""
         return value
-
-    @property
-    def many(self) -> bool:
-        """Whether the field takes all the values that follow."""
-        return False
 
 
 def written(value: float) -> str:
@@ -103,37 +99,23 @@ class Number(Kind):
     above: float | None = None
     below: float | None = None
     whole: bool = False
-    words: tuple[str, ...] = ()
 
     @property
     def expects(self) -> str:
         """What the field takes, for people: `a number of at least 0 or `auto``."""
-        return " or ".join([self._number, *(f"`{word}`" for word in self.words)])
-
-    @property
-    def _number(self) -> str:
-        bounds = []
-        if self.above is not None:
-            bounds.append(f"above {written(self.above)}")
-        if self.minimum > -math.inf:
-            bounds.append(f"of at least {written(self.minimum)}")
-        if self.below is not None:
-            bounds.append(f"below {written(self.below)}")
-        if self.maximum < math.inf:
-            bounds.append(f"of at most {written(self.maximum)}")
-        return " ".join(["a whole number" if self.whole else "a number", " and ".join(bounds)]).strip()
+        limits = {"above": self.above, "of at least": self.minimum, "below": self.below, "of at most": self.maximum}
+        bounds = [f"{what} {written(at)}" for what, at in limits.items() if at is not None and math.isfinite(at)]
+        number = f"{'a whole number' if self.whole else 'a number'} {' and '.join(bounds)}".strip()
+        return " or ".join([number, *(f"`{word}`" for word in self.words)])
 
     def read(self, word: Word, reading: FieldContext) -> Any:
         if word.kind == "name" and word.text in self.words:
             return word.text
-        if word.kind not in ("number", "percent"):
-            raise InvalidValue("E023", f"takes {self.expects}, not `{word.text}`")
-        value = word.value
-        assert isinstance(value, float)
-        if not math.isfinite(value) or (self.whole and value != int(value)):
-            raise InvalidValue("E023", f"takes {self.expects}, not `{word.text}`")
+        value, unfit = word.value, f"takes {self.expects}, not `{word.text}`"
+        if isinstance(value, str) or not math.isfinite(value) or (self.whole and value != int(value)):
+            raise InvalidValue("E023", unfit)
         if not self._within(value):
-            raise InvalidValue("E024", f"takes {self.expects}, not `{word.text}`")
+            raise InvalidValue("E024", unfit)
         return int(value) if self.whole else value + 0.0  # -0 is 0
 
     def _within(self, value: float) -> bool:
@@ -159,19 +141,16 @@ class Number(Kind):
 class Numbers(Kind):
     """All the numbers that follow, at least one, in rising order."""
 
+    many: ClassVar[bool] = True
     each: Number
-
-    @property
-    def many(self) -> bool:
-        return True
 
     @property
     def expects(self) -> str:
         return f"rising numbers, each {self.each.expects}"
 
     def holds(self, value: Any) -> bool:
-        rising = isinstance(value, tuple) and all(map(self.each.holds, value)) and [*value] == sorted({*value})
-        return rising and len(value) > 0
+        numbers = isinstance(value, tuple) and len(value) > 0 and all(map(self.each.holds, value))
+        return numbers and [*value] == sorted({*value})
 
     def read(self, word: Word, reading: FieldContext) -> Any:
         return self.each.read(word, reading)
@@ -185,8 +164,6 @@ class Numbers(Kind):
 
 @attrs.frozen
 class Choice(Kind):
-    words: tuple[str, ...]
-
     @property
     def expects(self) -> str:
         return "one of " + ", ".join(f"`{word}`" for word in self.words)
@@ -195,14 +172,12 @@ class Choice(Kind):
         return value in self.words
 
     def read(self, word: Word, reading: FieldContext) -> Any:
-        from recipe.base.wording import did_you_mean, listing
-
-        if word.kind == "name" and word.text in self.words:
-            return word.text
+        known = f"it takes {listing(self.words)}"
         if word.kind != "name":
-            raise InvalidValue("E023", f"takes a word, not `{word.text}`", f"it takes {listing(self.words)}")
-        help = did_you_mean(word.text, self.words, f"it takes {listing(self.words)}")
-        raise InvalidValue("E021", f"does not know `{word.text}`", help)
+            raise InvalidValue("E023", f"takes a word, not `{word.text}`", known)
+        if word.text not in self.words:
+            raise InvalidValue("E021", f"does not know `{word.text}`", did_you_mean(word.text, self.words, known))
+        return word.text
 
 
 @attrs.frozen
@@ -222,7 +197,10 @@ class Architecture(Choice):
         return super().read(word, reading)
 
 
-def _absolute(word: Word, reading: FieldContext) -> Path:
+def _absolute(word: Word, reading: FieldContext, expects: str) -> Path:
+    """The path that a string names, from the recipe's folder; raises `InvalidValue` for anything else."""
+    if word.kind != "string":
+        raise InvalidValue("E023", f"takes {expects}, not `{word.text}`", f'write `"{word.text}"`')
     path = (reading.folder / str(word.value)).absolute()
     if not word.value:
         raise InvalidValue("E023", "takes a path, not an empty string")
@@ -245,11 +223,7 @@ class FilePath(Kind):
         return self.name
 
     def read(self, word: Word, reading: FieldContext) -> Any:
-        if word.kind == "name" and self.name:
-            return word.text
-        if word.kind != "string":
-            raise InvalidValue("E023", f"takes {self.expects}, not `{word.text}`", f'write `"{word.text}"`')
-        return str(_absolute(word, reading))
+        return word.text if word.kind == "name" and self.name else str(_absolute(word, reading, self.expects))
 
     def write(self, value: Any) -> str:
         return value if self.name and not Path(value).is_absolute() else quoted(value)
@@ -259,14 +233,10 @@ class FilePath(Kind):
 class Teacher(Kind):
     """The path of another recipe, which is bound with this one."""
 
-    @property
-    def expects(self) -> str:
-        return "the path of a recipe, in quotes"
+    expects = "the path of a recipe, in quotes"
 
     def read(self, word: Word, reading: FieldContext) -> Any:
-        if word.kind != "string":
-            raise InvalidValue("E023", f"takes {self.expects}, not `{word.text}`", f'write `"{word.text}"`')
-        path = _absolute(word, reading)
+        path = _absolute(word, reading, self.expects)
         return LazyValue(lambda: RecipeFile(str(path), reading.bind(path, word)))
 
     def write(self, value: Any) -> str:
@@ -297,10 +267,7 @@ class Field:
 
 
 def _field(kind: Kind, default: Any, dialects: dict[str, Any] | None, help: str) -> Any:
-    if isinstance(kind, Numbers) and default is not REQUIRED:
-        default = tuple(default)
-    spec = Field("", kind, default, dialects or {}, help)
-    return attrs.field(default=default, metadata={"recipe": spec})
+    return attrs.field(default=default, metadata={"recipe": Field("", kind, default, dialects or {}, help)})
 
 
 def number(
@@ -332,6 +299,7 @@ def integer(
 
 def numbers(default: Any = REQUIRED, help: str = "", *, above: float | None = None, maximum: float = math.inf) -> Any:
     """One or more rising numbers: ``step 30 60 90``."""
+    default = default if default is REQUIRED else tuple(default)
     return _field(Numbers(Number(above=above, maximum=maximum)), default, None, help)
 
 
@@ -339,7 +307,7 @@ def choice(
     default: str | None = REQUIRED, help: str = "", *, of: tuple[str, ...], dialects: dict[str, Any] | None = None
 ) -> Any:
     """One of some words."""
-    return _field(Choice(of), default, dialects, help)
+    return _field(Choice(words=of), default, dialects, help)
 
 
 def path(default: str | None = REQUIRED, help: str = "", *, name: bool = False) -> Any:
@@ -349,7 +317,7 @@ def path(default: str | None = REQUIRED, help: str = "", *, name: bool = False) 
 
 def architecture(help: str = "", *, of: tuple[str, ...], prefixes: tuple[str, ...] = ()) -> Any:
     """A model's name: one of some words, or any name with one of the prefixes."""
-    return _field(Architecture(of, prefixes), REQUIRED, None, help)
+    return _field(Architecture(prefixes, words=of), REQUIRED, None, help)
 
 
 def teacher(help: str = "") -> Any:

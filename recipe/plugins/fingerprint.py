@@ -31,15 +31,6 @@ def foreign(module: str) -> bool:
     return module.partition(".")[0] != PACKAGE.name
 
 
-@functools.cache
-def code_of(module: str) -> str:
-    """A digest of a module's code, of the whole package's where it is in one, as when a process first asked.
-
-    That of a plugin's single file holds the modules that were imported from beside it.
-    """
-    return _code(module)
-
-
 def edited(uses: Iterable[Use]) -> list[str]:
     """The modules of a plan's plugins whose code is not what it was when this process first asked."""
     modules = {type(use.trick).__module__ for use in uses}
@@ -47,9 +38,16 @@ def edited(uses: Iterable[Use]) -> list[str]:
 
 
 def _code(module: str) -> str:
-    root, found = _files_of(module)
-    lines = (f"{os.path.relpath(path, root)} {digest(path.read_bytes())}\n" for path in found if path.is_file())
+    root, files = _files_of(module)
+    lines = (f"{os.path.relpath(path, root)} {digest(path.read_bytes())}\n" for path in files if path.is_file())
     return digest("".join(lines).encode())
+
+
+code_of = functools.cache(_code)
+"""A digest of a module's code, of the whole package's where it is in one, as when a process first asked.
+
+That of a plugin's single file holds the modules that were imported from beside it.
+"""
 
 
 @functools.cache
@@ -58,11 +56,11 @@ def _files_of(module: str) -> tuple[Path, list[Path]]:
     top = getattr(sys.modules[module.partition(".")[0]], "__file__", None)
     file = Path(top or sys.modules[module].__file__ or "")
     if module.startswith(PLUGIN):
-        loaded = (Path(getattr(one, "__file__", None) or "") for one in [*sys.modules.values()])
+        loaded = (Path(getattr(other, "__file__", None) or "") for other in [*sys.modules.values()])
         return file.parent, sorted({file, *(path for path in loaded if path.parent == file.parent)})
     return file.parent, _sources(file.parent) if file.name == "__init__.py" else [file]
 
 
 def _sources(root: Path) -> list[Path]:
-    found = [*root.rglob("*.py"), *root.glob("*/*.py")]  # the first passes linked folders by
-    return sorted({path for path in found if path.is_file()})
+    files = {*root.rglob("*.py"), *root.glob("*/*.py")}  # the first passes linked folders by
+    return sorted(path for path in files if path.is_file())

@@ -1,4 +1,4 @@
-"""How a hook is declared: `hook` on its stub in `Trick`, and the checks of what hooks return. Needs no torch.
+"""How a hook is declared: `Hook` on its stub in `Trick`, and the checks of what hooks return. Needs no torch.
 
 To add a hook, write its stub in `recipe.plugins.trick`, where a recipe meets it, and call it by
 `recipe.plugins.calling.call_hook`. `HOOKS`, the errors, the conformance kit and the table of the documentation follow
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Integral
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import attrs
@@ -25,15 +26,14 @@ Check = Callable[..., bool]
 GRAPH = ("stem", "trunk", "shortcut", "head", "gate", "branch", "downsampling", "activation", "norm", "init")
 """The slots of rewrites."""
 
-UNREADABLE = (OSError, ValueError)
-"""What is raised for images that can't be read."""
-
 MARK = "__hook__"
 
+F = TypeVar("F", bound=Callable[..., Any])
 
-@attrs.frozen
+
+@attrs.frozen(kw_only=True)
 class Hook:
-    """When a hook is called, what it returns in words, and whether something is that.
+    """When a hook is called, what it returns in words, and whether something is that. Decorates a stub of `Trick`.
 
     A trick that has the hook writes one of ``slots``, if there are any. What it does wrong has the ``code``; ``lets``
     are exceptions that are about what it reads, not about the trick. ``formerly`` is a name that it had before.
@@ -47,27 +47,9 @@ class Hook:
     lets: tuple[type[Exception], ...] = ()
     formerly: str | None = None
 
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def hook(
-    *,
-    when: When,
-    gives: str,
-    check: Check,
-    slots: tuple[str, ...] = (),
-    code: str = "E080",
-    lets: tuple[type[Exception], ...] = (),
-    formerly: str | None = None,
-) -> Callable[[F], F]:
-    """Declare a stub of `Trick` to be a hook. What the arguments mean: see `Hook`."""
-
-    def declare(stub: F) -> F:
-        setattr(stub, MARK, Hook(when, gives, check, slots, code, lets, formerly))
+    def __call__(self, stub: F) -> F:
+        setattr(stub, MARK, self)
         return stub
-
-    return declare
 
 
 def hooks_of(cls: type) -> Mapping[str, Hook]:
@@ -75,12 +57,26 @@ def hooks_of(cls: type) -> Mapping[str, Hook]:
     return {name: getattr(stub, MARK) for name, stub in vars(cls).items() if hasattr(stub, MARK)}
 
 
-# ---- checks of what hooks return
+# ---- checks of what hooks return; what each means is said where a stub `gives` it
 
 
 def is_a(*kinds: type) -> Check:
-    """Something of these types."""
     return lambda result, *arguments: isinstance(result, kinds)
+
+
+def _is_imported(kind: str) -> Check:
+    """Something of a type that is imported when a result is checked, named as in ``torch.nn:Module``."""
+    return lambda result, *arguments: isinstance(result, resolve_name(kind))
+
+
+is_tensor = _is_imported("torch:Tensor")
+is_module = _is_imported("torch.nn:Module")
+is_optimizer = _is_imported("torch.optim:Optimizer")
+is_sets = _is_imported("recipe.data.images:Sets")
+
+
+def is_by_name(check: Check) -> Check:
+    return lambda result, *arguments: isinstance(result, Mapping) and all(map(check, result.values()))
 
 
 def is_several(kind: type) -> Check:
@@ -94,18 +90,11 @@ def is_several(kind: type) -> Check:
 
 
 def is_count(result: Any, *arguments: Any) -> bool:
-    """A whole number above 0."""
     return isinstance(result, Integral) and int(result) > 0
 
 
 def is_count_or_none(result: Any, *arguments: Any) -> bool:
-    """A whole number above 0, or None."""
     return result is None or is_count(result)
-
-
-def is_shapes(result: Any) -> bool:
-    """Shapes by name."""
-    return isinstance(result, Mapping) and all(isinstance(shape, tuple) for shape in result.values())
 
 
 def is_options(result: Any, *arguments: Any) -> bool:
@@ -113,25 +102,13 @@ def is_options(result: Any, *arguments: Any) -> bool:
     return isinstance(result, Mapping) and is_several(str)(result) and isinstance(hash((*result.values(),)), int)
 
 
-def _is_tensor(result: Any) -> bool:
-    import torch
-
-    return isinstance(result, torch.Tensor)
-
-
-def is_tensors(result: Any) -> bool:
-    """Tensors by name."""
-    return isinstance(result, Mapping) and all(map(_is_tensor, result.values()))
-
-
 def is_one_number(result: Any, *arguments: Any) -> bool:
-    """A tensor of one element."""
-    return _is_tensor(result) and result.numel() == 1
+    return is_tensor(result) and result.numel() == 1
 
 
 def is_like_first(result: Any, first: torch.Tensor, *arguments: Any) -> bool:
     """A tensor of the shape of the first argument."""
-    return _is_tensor(result) and result.shape == first.shape
+    return is_tensor(result) and result.shape == first.shape
 
 
 def is_like_each(result: Any, first: Sequence[torch.Tensor], *arguments: Any) -> bool:
@@ -141,42 +118,18 @@ def is_like_each(result: Any, first: Sequence[torch.Tensor], *arguments: Any) ->
     if not isinstance(result, Sequence) or len(result) != len(first):
         return False
     pairs = zip(result, first, strict=True)
-    return all(one is other or (isinstance(one, torch.Tensor) and one.shape == other.shape) for one, other in pairs)
+    return all(new is old or (isinstance(new, torch.Tensor) and new.shape == old.shape) for new, old in pairs)
 
 
 def is_mixed(result: Any, images: torch.Tensor, targets: torch.Tensor, draws: Any) -> bool:
-    """Images and targets of the shapes of those that are mixed."""
     return is_like_each(result, (images, targets))
 
 
 def is_boxes(result: Any, draws: Any, heights: Any, widths: Any) -> bool:
-    """An array (N, 4)."""
     import numpy as np
 
     return isinstance(result, np.ndarray) and result.shape == (len(heights), 4)
 
 
 def is_side(result: Any, side: int, progress: Any) -> bool:
-    """A whole number from 1 to the side of the images."""
     return is_count(result) and int(result) <= side
-
-
-def is_module(result: Any, *arguments: Any) -> bool:
-    """A `torch.nn.Module`."""
-    from torch import nn
-
-    return isinstance(result, nn.Module)
-
-
-def is_sets(result: Any) -> bool:
-    """`Sets` of images."""
-    from recipe.data.images import Sets
-
-    return isinstance(result, Sets)
-
-
-def is_optimizer(result: Any, *arguments: Any) -> bool:
-    """A `torch.optim.Optimizer`."""
-    import torch
-
-    return isinstance(result, torch.optim.Optimizer)

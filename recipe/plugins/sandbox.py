@@ -10,10 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
-
-if TYPE_CHECKING:
-    pass
+from typing import NoReturn
 
 IMPORT_SECONDS = 60.0
 """How long the import of a plugin may take; one that imports torch takes a few seconds."""
@@ -82,10 +79,7 @@ def _flush() -> None:
 
 @contextlib.contextmanager
 def _limited(seconds: float) -> Iterator[None]:
-    """Raise `ImportTimeout` in what takes longer, again and again; only the main thread can be stopped so.
-
-    An alarm of others is kept.
-    """
+    """Raise `ImportTimeout` in what takes longer, again and again: in the main thread, where others set no alarm."""
 
     def end(number: int, frame: FrameType | None) -> None:
         raise ImportTimeout(f"its import took more than {seconds:g} seconds")

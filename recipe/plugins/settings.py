@@ -58,13 +58,12 @@ class SettingKind:
     @classmethod
     def of(cls, hint: Any) -> SettingKind:
         """The kind that a type such as ``int`` or ``int | None`` stands for."""
-        types = get_args(hint) or (hint,)
-        (kind,) = (one for one in types if one is not NoneType)
+        types = {*(get_args(hint) or (hint,))}
+        (kind,) = types - {NoneType}
         return cls(kind, NoneType in types)
 
     @property
     def expects(self) -> str:
-        """What it takes, in words."""
         return _ABSTRACT[self.type][1] + (" or None" if self.optional else "")
 
     def holds(self, value: object) -> bool:

@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from math import inf
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 
 from recipe.graph.edits import Layer, Site
-from recipe.plugins.evidence import Evidence
+from recipe.plugins.contexts import Evidence, LossContext, SuggestContext
 from recipe.plugins.fields import Field
 from recipe.plugins.hooks import (
     GRAPH,
-    UNREADABLE,
     Hook,
-    hook,
     hooks_of,
     is_a,
     is_boxes,
+    is_by_name,
     is_count,
     is_count_or_none,
     is_like_each,
@@ -31,15 +30,12 @@ from recipe.plugins.hooks import (
     is_options,
     is_sets,
     is_several,
-    is_shapes,
     is_side,
-    is_tensors,
+    is_tensor,
 )
-from recipe.plugins.plan_view import PlanView
 from recipe.plugins.progress import Progress
 from recipe.plugins.settings import Training
 from recipe.plugins.slots import INITIAL_VALUES
-from recipe.plugins.suggest_context import SuggestContext
 
 if TYPE_CHECKING:
     import torch
@@ -47,7 +43,6 @@ if TYPE_CHECKING:
     from recipe.data.draws import Draws, Floats
     from recipe.data.images import Sets
     from recipe.graph.net import Net
-    from recipe.plugins.loss_context import LossContext
 
 OWN = "recipe-compiler"
 """The package whose words nobody else can take, so that no package that is installed changes what a recipe means."""
@@ -60,7 +55,8 @@ API_VERSION = 1
 class Declared:
     """What a trick says of itself: its words, the slots it reads and writes, and its relations to other tricks.
 
-    ``after``, ``needs`` and ``excludes`` name other tricks by their words.
+    ``after``, ``needs`` and ``excludes`` name other tricks by their words. A vocabulary fills in the ``package`` that
+    offers the trick, and replaces the ``position`` that another package than ours states for a verb.
     """
 
     word: str
@@ -69,12 +65,9 @@ class Declared:
     after: tuple[str, ...]
     needs: tuple[str, ...]
     excludes: tuple[str, ...]
-    fields: tuple[Field, ...]
-    syntax: str
-    position: int | None = None
+    fields: tuple[Field, ...] = ()
+    position: float = inf
     """Where people read its verb in a recipe; verbs without one follow, by name."""
-    stated_position: int | None = None
-    """The position that the trick itself states, which counts for the recipe's own verbs alone."""
     package: str = OWN
 
     @property
@@ -88,7 +81,17 @@ class Declared:
     @property
     def reading_key(self) -> tuple[float, str, str]:
         """Sorts tricks as people read them: by verb, a verb's own value before its clauses."""
-        return (inf if self.position is None else self.position, self.verb, self.clause or "")
+        return (self.position, self.verb, self.clause or "")
+
+    @property
+    def syntax(self) -> str:
+        """How a recipe writes it: ``augment crop [SIZE] [scale=SCALE]``."""
+        parts, named = [self.word], False
+        for field in self.fields:
+            text = f"{field.word}={field.word.upper()}" if named else field.word.upper() + "…" * field.kind.many
+            parts.append(text if field.required else f"[{text}]")
+            named = named or field.kind.many  # a field that takes all that follows leaves only names to those after it
+        return " ".join(parts)
 
     @property
     def changes_layers(self) -> bool:
@@ -98,6 +101,13 @@ class Declared:
     def taking(self, name: str) -> Field | None:
         """The field that a bare name is a word of, if there is one."""
         return next((field for field in self.fields if field.kind.knows(name)), None)
+
+
+UNREADABLE = (OSError, ValueError)
+"""What is raised for images that can't be read."""
+
+PlanView: TypeAlias = Any
+"""A `recipe.plugins.uses.PlanView`, which is made of tricks and so can't be imported here."""
 
 
 class Trick:
@@ -114,7 +124,7 @@ class Trick:
 
     # ---- the plan: what a recipe means, before anything is built
 
-    @hook(when="plan", gives="values by verb and field", check=is_a(Mapping))
+    @Hook(when="plan", gives="values by verb and field", check=is_a(Mapping))
     def suggest(self, context: SuggestContext) -> Mapping[str, Any]:
         """Values for fields that the recipe leaves open, by a trick's words and field: ``{"lr warmup epochs": 5}``.
 
@@ -122,35 +132,29 @@ class Trick:
         """
         return {}
 
-    @hook(when="plan", gives="settings by name", check=is_a(Mapping))
+    @Hook(when="plan", gives="settings by name", check=is_a(Mapping))
     def configure(self, training: Training) -> Mapping[str, Any]:
         """The settings that this trick makes, by name: ``{"batch": 256}``; ``training`` holds those made before it."""
         return {}
 
-    @hook(when="plan", gives="warnings, each a text", check=is_several(str))
+    @Hook(when="plan", gives="warnings, each a text", check=is_several(str))
     def check(self, plan: PlanView) -> Iterable[str]:
         """Warnings about this trick in this plan. What it refuses it raises, by `fail`."""
         return ()
 
-    @hook(when="plan", gives="Evidence", check=is_several(Evidence))
+    @Hook(when="plan", gives="Evidence", check=is_several(Evidence))
     def evidence(self, plan: PlanView) -> Iterable[Evidence]:
         """What published tables say for or against this trick in this plan."""
         return ()
 
     # ---- the compiler
 
-    @hook(
-        when="compile",
-        gives="a whole number, or None",
-        check=is_count_or_none,
-        slots=("data",),
-        lets=UNREADABLE,
-    )
+    @Hook(when="compile", gives="a whole number, or None", check=is_count_or_none, slots=("data",), lets=UNREADABLE)
     def count_classes(self) -> int | None:
         """The number of classes of the images, where that is known before they are opened."""
         return None
 
-    @hook(when="compile", gives="a torch.nn.Module", check=is_module, slots=("base",), lets=(Exception,))
+    @Hook(when="compile", gives="a torch.nn.Module", check=is_module, slots=("base",), lets=(Exception,))
     def build(self, classes: int | None) -> torch.nn.Module:
         """The stock model with that many outputs (None: as many as it comes with), its weights freshly drawn.
 
@@ -158,35 +162,29 @@ class Trick:
         """
         raise NotImplementedError
 
-    @hook(when="compile", gives="a whole number of pixels", check=is_count, slots=("base",))
+    @Hook(when="compile", gives="a whole number of pixels", check=is_count, slots=("base",))
     def image_size(self) -> int:
         """Height and width, in pixels, of the images that the stock model was made for."""
         return 224
 
-    @hook(when="compile", gives="shapes by name", check=is_shapes, slots=("base",))
+    @Hook(when="compile", gives="shapes by name", check=is_by_name(is_a(tuple)), slots=("base",))
     def weight_shapes(self) -> Mapping[str, tuple[int, ...]]:
         """The shapes of the pretrained weights that the recipe asks for, by name, without a download."""
         return {}
 
-    @hook(when="compile", gives="sites", check=is_several(Site), slots=GRAPH, code="E105")
+    @Hook(when="compile", gives="sites", check=is_several(Site), slots=GRAPH, code="E105")
     def rewrite(self, net: Net) -> Iterable[Site]:
         """A `Site` for each place in the network that the trick changes, with the edits that it needs."""
         return ()
 
-    @hook(
-        when="compile",
-        gives="a whole number, or None",
-        check=is_count_or_none,
-        slots=("data",),
-        lets=UNREADABLE,
-    )
+    @Hook(when="compile", gives="a whole number, or None", check=is_count_or_none, slots=("data",), lets=UNREADABLE)
     def count_images(self) -> int | None:
         """The number of training images, where that is known before they are opened."""
         return None
 
     # ---- a training, before its first step
 
-    @hook(
+    @Hook(
         when="train",
         gives="Sets of images",
         check=is_sets,
@@ -197,17 +195,17 @@ class Trick:
         """The images to train on and to evaluate. A trick that opens images has the fields ``size`` and ``workers``."""
         raise NotImplementedError
 
-    @hook(when="train", gives="tensors by name", check=is_tensors, slots=("base",))
+    @Hook(when="train", gives="tensors by name", check=is_by_name(is_tensor), slots=("base",))
     def load_weights(self) -> Mapping[str, torch.Tensor]:
         """The pretrained weights themselves, by name."""
         return {}
 
-    @hook(when="train", gives="options by name", check=is_options, slots=("groups",), formerly="group")
+    @Hook(when="train", gives="options by name", check=is_options, slots=("groups",), formerly="group")
     def param_options(self, name: str, parameter: torch.Tensor, module: torch.nn.Module) -> Mapping[str, Any]:
         """Options of the optimizer for one parameter: ``{"weight_decay": 0.0}``."""
         return {}
 
-    @hook(when="train", gives="a torch.optim.Optimizer", check=is_optimizer, slots=("optimizer",))
+    @Hook(when="train", gives="a torch.optim.Optimizer", check=is_optimizer, slots=("optimizer",))
     def optimize(self, groups: list[dict[str, Any]], rate: float) -> torch.optim.Optimizer:
         """The optimizer over the parameter groups. Its `step` needs no closure.
 
@@ -217,49 +215,44 @@ class Trick:
 
     # ---- each step: the batch
 
-    @hook(when="each step", gives="a number", check=is_a(Real), slots=("lr", "schedule"), formerly="factor")
+    @Hook(when="each step", gives="a number", check=is_a(Real), slots=("lr", "schedule"), formerly="factor")
     def lr_factor(self, progress: Progress) -> float:
         """A factor of the learning rate."""
         return 1.0
 
-    @hook(when="each batch", gives="boxes (N, 4), as an array", check=is_boxes, slots=("crop",), formerly="box")
+    @Hook(when="each batch", gives="boxes (N, 4), as an array", check=is_boxes, slots=("crop",), formerly="box")
     def crop_box(self, draws: Draws, heights: Floats, widths: Floats) -> Floats:
         """What is seen of each image: (N, 4) of top, left, height and width in pixels."""
         raise NotImplementedError
 
-    @hook(when="each batch", gives="the images (N, 3, H, W)", check=is_like_first, slots=("inputs",))
+    @Hook(when="each batch", gives="the images (N, 3, H, W)", check=is_like_first, slots=("inputs",))
     def augment(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
         """Images (N, 3, H, W), float32 in [0, 1], each changed on its own."""
         raise NotImplementedError
 
-    @hook(when="each batch", gives="the targets (N, K)", check=is_like_first, slots=("targets",), formerly="soften")
+    @Hook(when="each batch", gives="the targets (N, K)", check=is_like_first, slots=("targets",), formerly="soften")
     def smooth_targets(self, targets: torch.Tensor) -> torch.Tensor:
         """Target distributions (N, K), softened, each on its own."""
         raise NotImplementedError
 
-    @hook(when="each batch", gives="images (N, 3, H, W) and targets (N, K)", check=is_mixed, slots=("mix",))
+    @Hook(when="each batch", gives="images (N, 3, H, W) and targets (N, K)", check=is_mixed, slots=("mix",))
     def mix(self, images: torch.Tensor, targets: torch.Tensor, draws: Draws) -> tuple[torch.Tensor, torch.Tensor]:
         """Images (N, 3, H, W) and targets (N, K), mixed. Image 2k has image 2k + 1 for a partner."""
         raise NotImplementedError
 
-    @hook(
-        when="each step",
-        gives="a whole number of pixels, from 1 to the side",
-        check=is_side,
-        slots=("resolution",),
-    )
+    @Hook(when="each step", gives="a whole number of pixels, from 1 to the side", check=is_side, slots=("resolution",))
     def resolution(self, side: int, progress: Progress) -> int:
         """Height and width, in pixels, of the images of a step, which have ``side``; at least 1 and at most that."""
         raise NotImplementedError
 
-    @hook(when="each step", gives="names of parameters", check=is_several(str), slots=("frozen",))
+    @Hook(when="each step", gives="names of parameters", check=is_several(str), slots=("frozen",))
     def frozen(self, net: Net, progress: Progress) -> Iterable[str]:
         """The parameters that do not train at a step, some of ``net.parameter_names``; ``net`` is the trained model."""
         return ()
 
     # ---- after the forward computation
 
-    @hook(when="each batch", gives="one number, as a tensor", check=is_one_number, slots=("loss",), formerly="judge")
+    @Hook(when="each batch", gives="one number, as a tensor", check=is_one_number, slots=("loss",), formerly="judge")
     def loss(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """The loss of logits (N, K) against target distributions (N, K): one number, mean over the batch.
 
@@ -267,7 +260,7 @@ class Trick:
         """
         raise NotImplementedError
 
-    @hook(
+    @Hook(
         when="each batch",
         gives="one number, as a tensor",
         check=is_one_number,
@@ -280,12 +273,12 @@ class Trick:
 
     # ---- after the backward computation
 
-    @hook(when="each step", gives="a step for each weight", check=is_like_each, slots=("perturbation",))
+    @Hook(when="each step", gives="a step for each weight", check=is_like_each, slots=("perturbation",))
     def perturb(self, weights: Sequence[torch.Tensor], gradients: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
         """How far from the weights the gradients of the same batch are taken, which then make the update."""
         raise NotImplementedError
 
-    @hook(when="each step", gives="each gradient", check=is_like_each, slots=("grads",))
+    @Hook(when="each step", gives="each gradient", check=is_like_each, slots=("grads",))
     def adjust(
         self, gradients: Sequence[torch.Tensor], weights: Sequence[torch.Tensor], progress: Progress
     ) -> Sequence[torch.Tensor]:
@@ -294,7 +287,7 @@ class Trick:
 
     # ---- after the update
 
-    @hook(when="each step", gives="None: it changes the averages in place", check=is_a(type(None)), slots=("average",))
+    @Hook(when="each step", gives="None: it changes the averages in place", check=is_a(type(None)), slots=("average",))
     def average(self, averages: Sequence[torch.Tensor], weights: Sequence[torch.Tensor], progress: Progress) -> None:
         """Take the weights after an update, and running statistics, into their averages, in place.
 
@@ -304,7 +297,7 @@ class Trick:
 
     # ---- export
 
-    @hook(when="export", gives="a Layer, or None", check=is_a(Layer, type(None)), slots=("base",))
+    @Hook(when="export", gives="a Layer, or None", check=is_a(Layer, type(None)), slots=("base",))
     def constructor(self, classes: int) -> Layer | None:
         """The call of torchvision's or timm's function that makes the stock model, as a `Layer`; None: there is none.
 

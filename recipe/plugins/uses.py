@@ -1,4 +1,4 @@
-"""One trick of a plan, with the origin of each of its values."""
+"""The tricks of a plan, with the origin of each of their values, and what a trick may ask of the plan."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from recipe.base.source import Span
+from recipe.plugins.settings import Training
 from recipe.plugins.trick import Declared, Trick
 
 
@@ -30,14 +31,12 @@ class Use:
     trick: Trick
     origins: Mapping[str, Origin] = attrs.field(eq=False)
     origin: Origin = attrs.field(eq=False)
-
-    @property
-    def declared(self) -> Declared:
-        return self.trick.declared
+    declared: Declared = attrs.field(eq=False, repr=False)
+    """What the trick declares, with what the plan's vocabulary knows of it: its package, and where its verb is read."""
 
     @property
     def word(self) -> str:
-        return self.trick.declared.word
+        return self.declared.word
 
     @property
     def span(self) -> Span | None:
@@ -68,3 +67,32 @@ class Use:
             text = field.kind.write(value)
             parts.append(text if field.required and not skipped else f"{field.word}={text}")
         return " ".join(parts)
+
+
+@attrs.frozen
+class PlanView:
+    """A plan, as far as a trick may look at it; `recipe.plan.plan.Plan` has it all."""
+
+    dialect: str
+    uses: tuple[Use, ...]
+    """Its tricks, in the order in which they apply."""
+    training: Training = attrs.field(eq=False)
+    """The settings that all tricks have agreed on."""
+
+    @property
+    def base(self) -> Use:
+        """The trick that builds the stock model, whatever its verb."""
+        return next(use for use in self.uses if use.trick.overrides("build"))
+
+    @property
+    def model(self) -> str:
+        """The name of the stock model, as the recipe says it."""
+        return self.base.first
+
+    def find(self, word: str) -> Use | None:
+        """The trick of exactly these words."""
+        return next((use for use in self.uses if use.word == word), None)
+
+    def use(self, verb: str) -> Use | None:
+        """The first trick of a verb, whatever its clause."""
+        return next((use for use in self.uses if use.declared.verb == verb), None)

@@ -22,9 +22,9 @@ from recipe.base.errors import RecipeError, fail
 from recipe.base.signals import Interrupted
 from recipe.base.source import Span
 from recipe.base.wording import first_line
-from recipe.plugins.entry_points import Damaged, registered
+from recipe.plugins.entry_points import Refused, registered
 from recipe.plugins.sandbox import ImportTimeout, importing
-from recipe.plugins.trick import API_VERSION, OWN, Trick
+from recipe.plugins.trick import API_VERSION, OWN, Declared, Trick
 
 GROUP = "recipe.tricks"
 
@@ -62,31 +62,22 @@ class Offer:
     loaded: type[Trick] | None = None
 
 
-@attrs.frozen
-class Refused:
-    """What a package offers and no recipe can use: a word, or, where it is damaged, all that it has."""
-
-    package: str
-    word: str
-    error: RecipeError
-
-
 class Vocabulary:
     """All words that are known, and the tricks behind them, loaded when first used.
 
     ``refused`` is what there would be beside them.
     """
 
-    def __init__(self, offers: Iterable[tuple[Key, Offer]], damaged: Iterable[Damaged] = ()) -> None:
+    def __init__(self, offers: Iterable[tuple[Key, Offer]], damaged: Iterable[Refused] = ()) -> None:
         self._offers: dict[Key, list[Offer]] = {}
         for key, offer in offers:
             self._offers.setdefault(key, []).append(offer)
         self._loaded: dict[Key, type[Trick]] = {}
-        self.refused = [_damaged(one) for one in damaged]
+        self.refused = [*damaged]
         for key, several in self._offers.items():
-            if any(offer.package == OWN for offer in several):
+            if ours := [offer for offer in several if offer.package == OWN]:
                 self.refused += [_taken(key, offer.package) for offer in several if offer.package != OWN]
-                self._offers[key] = [offer for offer in several if offer.package == OWN]
+                self._offers[key] = ours
 
     @classmethod
     def installed(cls, plugins: Iterable[Path] = ()) -> Vocabulary:
@@ -105,7 +96,7 @@ class Vocabulary:
                     raise refused.error
             for key in words.keys():  # noqa: SIM118
                 if path in words.packages(key):
-                    words._see_free(key)
+                    words._see_free(key, path)
         return words
 
     def keys(self) -> list[Key]:
@@ -116,7 +107,7 @@ class Vocabulary:
         return {verb for verb, _ in self._offers} | set(DIRECTIVES)
 
     def clauses(self, verb: str) -> set[str]:
-        return {clause for found, clause in self._offers if found == verb and clause is not None}
+        return {clause for known, clause in self._offers if known == verb and clause is not None}
 
     def has(self, verb: str, clause: str | None = None) -> bool:
         return (verb, clause) in self._offers
@@ -131,10 +122,7 @@ class Vocabulary:
         if key not in self._loaded:
             word = words_of(key)
             offers = self._offers[key]
-            if verb in DIRECTIVES:
-                message = f"`{word}` of {offers[0].package} can't be used: `{verb}` is a word of the language itself"
-                raise fail("E081", message, span)
-            self._see_free(key, span)
+            self._see_free(key, offers[0].package, span)
             if len(offers) > 1:
                 names = " and ".join(sorted(offer.package for offer in offers))
                 file = next((offer.package for offer in offers if not offer.entry), None)
@@ -143,33 +131,39 @@ class Vocabulary:
             self._loaded[key] = self._import(word, offers[0], span)
         return self._loaded[key]
 
+    def declared(self, verb: str, clause: str | None) -> Declared:
+        """What a trick declares, with the package that offers it here; it is read where ours of its verb are."""
+        declared = self.load(verb, clause).declared
+        if self.is_ours((verb, clause)):
+            return declared
+        (package,) = self.packages((verb, clause))
+        return attrs.evolve(declared, package=package, position=self.position(verb))
+
     def is_ours(self, key: Key) -> bool:
         """Whether a trick is one of this package."""
         return OWN in self.packages(key)
 
-    def position(self, verb: str) -> int | None:
-        """Where people read a verb in a recipe: as our tricks of it declare. None for one of other packages alone."""
+    def position(self, verb: str) -> float:
+        """Where people read a verb in a recipe, as our tricks of it declare; infinite where none of them is ours."""
         ours = next((key for key in self._offers if key[0] == verb and self.is_ours(key)), None)
-        return self.load(*ours).declared.position if ours else None
+        return self.load(*ours).declared.position if ours else inf
 
     def in_reading_order(self) -> list[str]:
         """All verbs of tricks as people read them: ours by their positions, then the others by name."""
+        return sorted({verb for verb, _ in self._offers}, key=lambda verb: (self.position(verb), verb))
 
-        def place(verb: str) -> tuple[float, str]:
-            position = self.position(verb)
-            return (inf if position is None else position, verb)
-
-        return sorted({verb for verb, _ in self._offers}, key=place)
-
-    def _see_free(self, key: Key, span: Span | None = None) -> None:
-        """Raise `RecipeError` for a clause of another package that is a value of one of our tricks of its verb."""
+    def _see_free(self, key: Key, package: str, span: Span | None = None) -> None:
+        """Raise `RecipeError` for words of a package that the language has, or that our tricks of the verb take."""
         verb, clause = key
+        if verb in DIRECTIVES:
+            message = f"`{words_of(key)}` of {package} can't be used: `{verb}` is a word of the language itself"
+            raise fail("E081", message, span)
         if clause is None or self.is_ours(key):
             return
         for ours in (other for other in self._offers if other[0] == verb and self.is_ours(other)):
             if self.load(*ours).declared.taking(clause):
                 taken = f"`{clause}` is a value of `{words_of(ours)}`"
-                message = f"`{words_of(key)}` of {self.packages(key)[0]} can't be used: {taken}"
+                message = f"`{words_of(key)}` of {package} can't be used: {taken}"
                 raise fail("E081", message, span, help="its author has to name it otherwise")
 
     def _import(self, word: str, offer: Offer, span: Span | None) -> type[Trick]:
@@ -177,24 +171,17 @@ class Vocabulary:
             help = f"`{word}` can't be used; the rest of the vocabulary can"
             return fail("E080", f"the plugin {offer.package} is broken: {why}", span, help=help)
 
-        found: object = offer.loaded
+        trick: object = offer.loaded
         if offer.entry is not None:
             with _importing(broken):
-                found = offer.entry.load()
-        if not (isinstance(found, type) and issubclass(found, Trick) and hasattr(found, "declared")):
+                trick = offer.entry.load()
+        if not (isinstance(trick, type) and issubclass(trick, Trick) and hasattr(trick, "declared")):
             raise broken(f"`{word}` is no class declared with @trick")
-        if (version := getattr(found, "api_version", API_VERSION)) != API_VERSION:
+        if (version := getattr(trick, "api_version", API_VERSION)) != API_VERSION:
             raise broken(f"it was written for version {version} of the API, and this is {API_VERSION}")
-        if found.declared.word != word:
-            raise broken(f"it registers `{word}` for a trick that declares itself as `{found.declared.word}`")
-        position = found.declared.stated_position if offer.package == OWN else self.position(found.declared.verb)
-        found.declared = attrs.evolve(found.declared, package=offer.package, position=position)
-        return found
-
-
-def _damaged(one: Damaged) -> Refused:
-    message = f"the package {one.package} is damaged: {one.why}"
-    return Refused(one.package, "", fail("E080", message, help="install it again"))
+        if trick.declared.word != word:
+            raise broken(f"it registers `{word}` for a trick that declares itself as `{trick.declared.word}`")
+        return trick
 
 
 def _taken(key: Key, package: str) -> Refused:
@@ -225,11 +212,11 @@ def _said(error: BaseException) -> str:
 
 def _see_apart(files: Iterable[Path]) -> None:
     """Raise `RecipeError` where two files name modules beside them that have one name: both would get the first's."""
-    found: dict[str, Path] = {}
+    by_name: dict[str, Path] = {}
     for path in (path for path in files if path.is_file()):
         named = {*re.findall(r"\w+", path.read_text("utf-8", "replace"))} - {path.stem}
-        for beside in (one for one in sorted(path.resolve().parent.glob("*.py")) if one.stem in named):
-            other = found.setdefault(beside.stem, beside)
+        for beside in (file for file in sorted(path.resolve().parent.glob("*.py")) if file.stem in named):
+            other = by_name.setdefault(beside.stem, beside)
             if other != beside:
                 message = f"`{other}` and `{beside}` have one name, and Python imports one module of a name"
                 raise fail("E080", message, help=f"rename the one that {path} imports")
@@ -249,13 +236,7 @@ def _from_file(path: Path) -> list[tuple[Key, Offer]]:
     with _importing(lambda why: fail("E080", f"the plugin {path} is broken: {why}")):
         spec.loader.exec_module(module)
     own = (v for v in vars(module).values() if isinstance(v, type) and v.__module__ == module.__name__)
-    found = list(dict.fromkeys(v for v in own if issubclass(v, Trick) and "declared" in vars(v)))
-    if not found:
+    tricks = list(dict.fromkeys(v for v in own if issubclass(v, Trick) and "declared" in vars(v)))
+    if not tricks:
         raise fail("E080", f"the plugin {path} declares no trick", help="decorate a class with recipe.api.trick")
-    for cls in found:
-        if cls.declared.verb in DIRECTIVES:
-            message = (
-                f"`{cls.declared.word}` of {path} can't be used: `{cls.declared.verb}` is a word of the language itself"
-            )
-            raise fail("E081", message)
-    return [((cls.declared.verb, cls.declared.clause), Offer(str(path), loaded=cls)) for cls in found]
+    return [(key_of(trick.declared.word), Offer(str(path), loaded=trick)) for trick in tricks]

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from recipe.data.draws import Draws, Floats
-from recipe.plugins.loss_context import LossContext, Teach
+from recipe.plugins.contexts import LossContext, Teach
 from recipe.plugins.progress import Progress
 from recipe.testing.models import traced
 from recipe.training.objective import cross_entropy

@@ -24,9 +24,9 @@ from recipe.devices.choice import pick, repeatable
 from recipe.devices.distributed import Ranks, is_peer_failure, peer_failure
 from recipe.devices.memory import is_out_of_memory, may_be_out_of_memory
 from recipe.devices.precision import Precision
-from recipe.plan.inputs import resolve
+from recipe.plan.bind import resolve
 from recipe.plan.plan import Plan
-from recipe.plugins.loss_context import Teach
+from recipe.plugins.contexts import Teach
 from recipe.plugins.vocabulary import Vocabulary
 from recipe.runs.environment import environment
 from recipe.runs.exclusive import hold

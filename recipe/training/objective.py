@@ -11,7 +11,7 @@ from torch import Tensor
 
 from recipe.plan.plan import Plan
 from recipe.plugins.calling import call_hook
-from recipe.plugins.loss_context import LossContext, Teach
+from recipe.plugins.contexts import LossContext, Teach
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:

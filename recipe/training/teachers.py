@@ -20,8 +20,8 @@ from recipe.graph.shapes import propagate
 from recipe.language.recipe_input import read
 from recipe.plan.bind import bad_teacher, bind
 from recipe.plan.plan import Plan
+from recipe.plugins.contexts import Teach
 from recipe.plugins.fields import RecipeFile
-from recipe.plugins.loss_context import Teach
 from recipe.plugins.uses import Use
 from recipe.runs.reader import finished_run
 from recipe.training.reporting import Listener

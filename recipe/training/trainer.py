@@ -19,11 +19,10 @@ from recipe.devices.distributed import Ranks
 from recipe.devices.precision import Precision
 from recipe.devices.sync_batchnorm import synchronised
 from recipe.plan.plan import Plan
-from recipe.plan.schedule import learning_rate
 from recipe.plugins.calling import call_hook, placed
+from recipe.plugins.contexts import Teach
 from recipe.plugins.field_contracts import ImageFields
 from recipe.plugins.fingerprint import code_of_plugins
-from recipe.plugins.loss_context import Teach
 from recipe.plugins.progress import Progress
 from recipe.runs.state import TrainingState
 from recipe.training.average import Average
@@ -201,7 +200,7 @@ class Trainer:
         """
         training = self.plan.training
         progress = self.progress()
-        rate = learning_rate(self.plan, progress)
+        rate = self.plan.learning_rate(progress)
         for group in self.update.optimizer.param_groups:
             group["lr"] = rate
         inputs, targets = self.prepare(batch)

@@ -93,7 +93,7 @@ def test_every_change_of_a_value_is_seen_where_it_is(statements: list[str], chan
     use, field = chance.choice(places)
     value = changed(field, getattr(use.trick, field.name), chance)
     trick: Trick = attrs.evolve(use.trick, **{field.name: value})  # type: ignore[misc]
-    uses = tuple(Use(trick, use.origins, use.origin) if each is use else each for each in plan.uses)
+    uses = tuple(Use(trick, use.origins, use.origin, use.declared) if each is use else each for each in plan.uses)
     other = attrs.evolve(plan, uses=uses)
     assert other.digest != plan.digest
     (word,) = compare_words(plan, other)

@@ -34,8 +34,9 @@ def test_the_data_can_be_written_as_json_and_name_the_trick_of_each_edit(program
 
 def test_a_page_begins_with_the_syntax_and_has_every_field(vocabulary: Vocabulary) -> None:
     trick = vocabulary.load("lr", "warmup")
-    lines = page(trick).splitlines()
+    lines = page(trick, "a-package").splitlines()
     assert lines[0] == trick.declared.syntax
     assert lines[2] == summary_line(trick)
+    assert lines[-1] == "package  a-package"
     for field in trick.declared.fields:
         assert [line for line in lines if line.startswith(f"  {field.word} ") and field.help in line]

@@ -8,7 +8,7 @@ import pytest
 
 from recipe.base.source import Source
 from recipe.language.overlays import module_source
-from recipe.plan.inputs import resolve
+from recipe.plan.bind import resolve
 from tests.helpers import bind, vocabulary, vocabulary_with
 from tests.strategies import all_tricks
 

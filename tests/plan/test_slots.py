@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from math import inf
 from pathlib import Path
 
 import attrs
@@ -19,16 +20,16 @@ from tests.helpers import bind, diagnostics, vocabulary, vocabulary_with
 from tests.strategies import all_tricks
 
 
-def use(word: str, package: str = OWN, **declared: tuple[str, ...]) -> Use:
+def use(word: str, package: str = OWN, **relations: tuple[str, ...]) -> Use:
     """A use of a made-up trick."""
 
-    @trick(word, **declared)  # type: ignore[arg-type]
+    @trick(word, **relations)  # type: ignore[arg-type]
     class Made(Trick):
         """Do nothing."""
 
-    position = vocabulary().position(word.split()[0]) if package == OWN else None
-    Made.declared = attrs.evolve(Made.declared, package=package, position=position)
-    return Use(Made(), {}, Origin("default", "default"))
+    position = vocabulary().position(word.split()[0]) if package == OWN else inf
+    declared = attrs.evolve(Made.declared, package=package, position=position)
+    return Use(Made(), {}, Origin("default", "default"), declared)
 
 
 def order(*uses: Use) -> list[str]:

@@ -12,7 +12,7 @@ from numbers import Real
 import pytest
 
 from recipe.api import number, trick
-from recipe.plugins.hooks import hook, hooks_of, is_a
+from recipe.plugins.hooks import Hook, hooks_of, is_a
 from recipe.plugins.slots import COMBINED, EXCLUSIVE
 from recipe.plugins.trick import HOOKS, Trick
 from recipe.testing.inputs import ARGUMENTS
@@ -65,7 +65,7 @@ def test_their_slots_are_slots() -> None:
 
 def test_a_stub_is_all_that_declares_a_hook() -> None:
     class More(Trick):
-        @hook(when="each step", gives="a number", check=is_a(Real), slots=("lr",))
+        @Hook(when="each step", gives="a number", check=is_a(Real), slots=("lr",))
         def momentum(self, step: int) -> float:
             """The momentum of a step."""
             return 0.9

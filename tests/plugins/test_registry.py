@@ -6,13 +6,15 @@ import ast
 import os
 import subprocess
 import sys
+from math import inf
 from pathlib import Path
 
 import pytest
 
 from recipe.api import Trick, number, trick
 from recipe.base.errors import RecipeError
-from recipe.plugins.vocabulary import DIRECTIVES, Vocabulary
+from recipe.plugins.trick import OWN
+from recipe.plugins.vocabulary import DIRECTIVES, Offer, Vocabulary
 from tests.helpers import ROOT, bind, command, diagnostics, errors, vocabulary_with
 from tests.plugins.helpers import GOOD, install
 
@@ -41,6 +43,27 @@ def test_a_trick_of_an_installed_package(site: Path) -> None:
     assert use is not None
     assert use.values == {"amount": 3.0, "sort": "fancy"}
     assert use.declared.package == "their-tricks"
+
+
+def test_a_trick_that_two_packages_offer_is_in_each_vocabulary_as_that_offers_it(vocabulary: Vocabulary) -> None:
+    @trick("lr shine", writes=("lr",), position=3)
+    class Shine(Trick):
+        """Shine."""
+
+    ours = [(key, Offer(OWN, loaded=vocabulary.load(*key))) for key in vocabulary.keys()]  # noqa: SIM118
+    one, other, alone = (
+        Vocabulary([*beside, (("lr", "shine"), Offer(package, loaded=Shine))])
+        for beside, package in ((ours, "one"), (ours, "other"), ([], "alone"))
+    )
+    before = bind("base resnet50; lr shine", words=one)
+    declared = other.declared("lr", "shine")
+    assert (declared.package, declared.position) == ("other", vocabulary.position("lr"))
+    declared = alone.declared("lr", "shine")
+    assert (declared.package, declared.position) == ("alone", inf), "no verb of ours says where it is read"
+    for plan in (before, bind("base resnet50; lr shine", words=one)):
+        use = plan.find("lr shine")
+        assert use is not None
+        assert (use.declared.package, use.declared.position) == ("one", vocabulary.position("lr"))
 
 
 def test_a_clause_that_another_package_adds_to_a_verb_of_ours(site: Path) -> None:
@@ -313,7 +336,7 @@ def test_the_vocabulary_of_a_release_is_sound(vocabulary: Vocabulary) -> None:
     for key in vocabulary.keys():  # noqa: SIM118
         trick = vocabulary.load(*key)
         assert (trick.declared.verb, trick.declared.clause) == key
-        assert trick.declared.package == "recipe-compiler"
+        assert vocabulary.packages(key) == [vocabulary.declared(*key).package] == ["recipe-compiler"]
         assert trick.declared.verb not in DIRECTIVES
         values = {word for field in trick.declared.fields for word in getattr(field.kind, "words", ())}
         assert not values & vocabulary.clauses(key[0]), "each word has one meaning"

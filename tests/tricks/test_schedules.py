@@ -7,7 +7,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recipe.plan.schedule import learning_rate
 from recipe.plugins.progress import Progress
 from tests.helpers import bind
 
@@ -19,7 +18,7 @@ def rates(text):
     plan = bind(f"base resnet18; {text}")
     training = plan.training
     return [
-        learning_rate(plan, Progress(step, STEPS, training.epochs, training.warmup))
+        plan.learning_rate(Progress(step, STEPS, training.epochs, training.warmup))
         for step in range(STEPS * training.epochs)
     ]
 

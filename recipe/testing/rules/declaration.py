@@ -27,7 +27,7 @@ def docstring(subject: TrickUnderTest) -> None:
         name = subject.trick.__name__
         raise Unmet(f"the docstring of `{name}` begins with “{first}”; let its first line be one whole sentence")
     _syntax(subject)
-    shown = page(subject.trick)
+    shown = page(subject.trick, subject.declared.package)
     missing = [field.word for field in subject.declared.fields if field.help not in shown]
     if missing or first not in shown:
         raise Unmet(f"the page of `recipe tricks {subject.word}` does not show {missing or first}")
