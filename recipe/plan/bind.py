@@ -159,8 +159,10 @@ def _fill(merged: Merged, vocabulary: Vocabulary, dialect: str, errors: list[Dia
 
 def _judged(plan: Plan) -> Plan:
     """The plan with what its tricks warn of, and what published tables say of them."""
-    warnings = [Diagnostic("W001", text, use.span) for use in plan.uses for text in call_hook(use, "check", plan)]
-    evidence = tuple((use, finding) for use in plan.uses for finding in call_hook(use, "evidence", plan))
+    warnings = [
+        Diagnostic("W001", text, use.span) for use in plan.hooked("check") for text in call_hook(use, "check", plan)
+    ]
+    evidence = tuple((use, finding) for use in plan.hooked("evidence") for finding in call_hook(use, "evidence", plan))
     against = [
         Diagnostic("W002", finding.text, use.span, help=f"see {finding.table}")
         for use, finding in evidence

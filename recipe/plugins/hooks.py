@@ -10,15 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Integral
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
 if TYPE_CHECKING:
     import torch
-
-When = Literal["plan", "compile", "train", "each step", "each batch", "export"]
-"""When a hook is called."""
 
 Check = Callable[..., bool]
 """Whether something is what a hook may return: a function of that, and of the hook's arguments."""
@@ -35,11 +32,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Hook:
     """When a hook is called, what it returns in words, and whether something is that. Decorates a stub of `Trick`.
 
+    ``when`` is a stage, as in ``compile``, or how often it is called in a training, as in ``each step``.
     A trick that has the hook writes one of ``slots``, if there are any. What it does wrong has the ``code``; ``lets``
     are exceptions that are about what it reads, not about the trick. ``formerly`` is a name that it had before.
     """
 
-    when: When
+    when: str
     gives: str
     check: Check
     slots: tuple[str, ...] = ()

@@ -177,6 +177,11 @@ class Trick:
         """A `Site` for each place in the network that the trick changes, with the edits that it needs."""
         return ()
 
+    @Hook(when="compile", gives="options by name", check=is_options, slots=("groups",), formerly="group")
+    def param_options(self, name: str, parameter: torch.Tensor, module: torch.nn.Module) -> Mapping[str, Any]:
+        """Options of the optimizer for one parameter: ``{"weight_decay": 0.0}``."""
+        return {}
+
     @Hook(when="compile", gives="a whole number, or None", check=is_count_or_none, slots=("data",), lets=UNREADABLE)
     def count_images(self) -> int | None:
         """The number of training images, where that is known before they are opened."""
@@ -198,11 +203,6 @@ class Trick:
     @Hook(when="train", gives="tensors by name", check=is_by_name(is_tensor), slots=("base",))
     def load_weights(self) -> Mapping[str, torch.Tensor]:
         """The pretrained weights themselves, by name."""
-        return {}
-
-    @Hook(when="train", gives="options by name", check=is_options, slots=("groups",), formerly="group")
-    def param_options(self, name: str, parameter: torch.Tensor, module: torch.nn.Module) -> Mapping[str, Any]:
-        """Options of the optimizer for one parameter: ``{"weight_decay": 0.0}``."""
         return {}
 
     @Hook(when="train", gives="a torch.optim.Optimizer", check=is_optimizer, slots=("optimizer",))

@@ -84,23 +84,11 @@ def checks(
     """
     if unknown := [name for name in only if name not in CHECKS]:
         raise fail("E001", f"there is no check `{unknown[0]}`", help=did_you_mean(unknown[0], CHECKS))
-    plugins = (Path(package),) if isinstance(package, Path) or package.endswith(".py") else ()
+    is_file = isinstance(package, Path) or package.endswith(".py")
+    plugins = (Path(package),) if is_file else ()
+    name, form = (str(Path(package)), str) if is_file else (str(package), normal)
     vocabulary = Vocabulary.installed(plugins)
-
-    def is_asked_for(name: str) -> bool:
-        return name == str(plugins[0]) if plugins else normal(name) == normal(str(package))
-
-    refused = [offer for offer in vocabulary.refused if is_asked_for(offer.package)]
-    keys = [key for key in vocabulary.keys() if any(map(is_asked_for, vocabulary.packages(key)))]  # noqa: SIM118
-    if not (keys or refused):
-        raise _offers_nothing(vocabulary, str(package))
-    unusable = [(offer.word or offer.package, offer.error) for offer in refused]
-    tricks: dict[str, type[Trick]] = {}
-    for key in keys:
-        try:
-            tricks[words_of(key)] = vocabulary.load(*key)
-        except RecipeError as error:
-            unusable.append((words_of(key), error))
+    tricks, unusable = _offered(vocabulary, name, form)
     names = {*tricks} | {f"{word} {field.word}" for word, trick in tricks.items() for field in trick.declared.fields}
     for what, said in {"company": company, "values": values, "elsewhere": elsewhere}.items():
         if unknown := [name for name in said or {} if name not in names]:  # so that nothing is said in vain
@@ -130,8 +118,26 @@ def _fail(error: RecipeError) -> NoReturn:
     raise error
 
 
-def _offers_nothing(vocabulary: Vocabulary, package: str) -> RecipeError:
-    names = sorted({name for key in vocabulary.keys() for name in vocabulary.packages(key)})  # noqa: SIM118
-    help = did_you_mean(package, names, f"these do: {listing(names)}; or name a plugin's FILE.py")
-    help += f"; tricks are entry points of the group `{GROUP}`"
-    return fail("E001", f"no installed package `{package}` offers tricks", help=help)
+def _offered(
+    vocabulary: Vocabulary, package: str, form: Callable[[str], str]
+) -> tuple[dict[str, type[Trick]], list[tuple[str, RecipeError]]]:
+    """The tricks of a package, whose name is compared in some form, and why others of its words can't be used."""
+
+    def is_package(name: str) -> bool:
+        return form(name) == form(package)
+
+    refused = [offer for offer in vocabulary.refused if is_package(offer.package)]
+    keys = [key for key in vocabulary.keys() if any(map(is_package, vocabulary.packages(key)))]  # noqa: SIM118
+    if not (keys or refused):
+        names = sorted({name for key in vocabulary.keys() for name in vocabulary.packages(key)})  # noqa: SIM118
+        help = did_you_mean(package, names, f"these do: {listing(names)}; or name a plugin's FILE.py")
+        help += f"; tricks are entry points of the group `{GROUP}`"
+        raise fail("E001", f"no installed package `{package}` offers tricks", help=help)
+    tricks: dict[str, type[Trick]] = {}
+    unusable = [(offer.word or offer.package, offer.error) for offer in refused]
+    for key in keys:
+        try:
+            tricks[words_of(key)] = vocabulary.load(*key)
+        except RecipeError as error:
+            unusable.append((words_of(key), error))
+    return tricks, unusable

@@ -38,6 +38,7 @@ ALLOWED = [
     ("training/update.py", "momentum", "torch's parameter groups"),
     ("training/loop.py training/meters.py", "loss images", "what is measured"),
     ("training/reporting.py", "epochs loss lr", "what is measured"),
+    ("training/engine.py", "step", "what is counted"),
     ("training/loading.py training/transform.py", "crop augment", "streams of random numbers, and hooks"),
     ("training/objective.py", "loss", "the hook"),
     ("compare/api.py compare/model.py compare/text.py", "A B", "the two sides of a comparison"),
