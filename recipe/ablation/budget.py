@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING
 import attrs
 
 from recipe.ablation.resources import Workers
-from recipe.base.durations import parse_duration
 from recipe.base.errors import RecipeError, fail
-from recipe.base.wording import plural
+from recipe.base.wording import parse_duration, plural
 from recipe.plan.plan import Plan
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import attrs
 from recipe.ablation.execute import Watcher
 from recipe.ablation.store import Home, Task
 from recipe.ablation.table import Cell
-from recipe.base.durations import format_duration
+from recipe.base.wording import format_duration
 
 if TYPE_CHECKING:
     from rich.live import Live as Display

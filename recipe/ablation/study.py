@@ -17,8 +17,8 @@ from recipe.ablation.table import Cell, Line, Table
 from recipe.ablation.variants import Row, rows_of
 from recipe.base import files
 from recipe.base.diagnostics import Diagnostic
-from recipe.base.digests import digest
 from recipe.base.errors import RecipeError, fail
+from recipe.base.identity import digest
 from recipe.base.source import Source
 from recipe.compiler.cache import outside
 from recipe.plan.bind import resolve

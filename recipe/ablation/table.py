@@ -13,8 +13,7 @@ from typing import Any
 
 import attrs
 
-from recipe.base.columns import columns
-from recipe.base.wording import plural
+from recipe.base.wording import columns, plural
 
 CONFIDENCE = 0.95
 

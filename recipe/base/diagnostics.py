@@ -19,7 +19,6 @@ class Diagnostic:
     code: str = attrs.field()
     message: str
     span: Span | None = None
-    label: str = ""
     others: tuple[tuple[Span, str], ...] = ()
     help: str = ""
 

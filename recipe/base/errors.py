@@ -1,4 +1,4 @@
-"""The exceptions that carry diagnostics to whoever reports them."""
+"""The exceptions that carry diagnostics."""
 
 from __future__ import annotations
 
@@ -23,13 +23,7 @@ class Diverged(RecipeError):
 
 
 def fail(
-    code: str,
-    message: str,
-    span: Span | None = None,
-    *,
-    label: str = "",
-    others: tuple[tuple[Span, str], ...] = (),
-    help: str = "",
+    code: str, message: str, span: Span | None = None, *, others: tuple[tuple[Span, str], ...] = (), help: str = ""
 ) -> RecipeError:
     """A `RecipeError` of one diagnostic, to be raised by the caller."""
-    return RecipeError(Diagnostic(code, message, span, label, others, help))
+    return RecipeError(Diagnostic(code, message, span, others, help))

@@ -15,8 +15,7 @@ from recipe.base.errors import RecipeError
 from recipe.base.rendering import SCHEMA_VERSION, as_data
 from recipe.base.wording import first_line
 
-VARIABLE = "RECIPE_FAILURE"
-"""The environment variable that holds the path of the file."""
+VARIABLE = "RECIPE_FAILURE"  # of the environment: the path of the file
 
 
 @attrs.frozen
@@ -39,7 +38,7 @@ def write(path: Path, error: Exception) -> None:
     diagnostics = error.diagnostics if isinstance(error, RecipeError) else ()
     data = {
         "schema_version": SCHEMA_VERSION,
-        "diagnostics": [as_data(diagnostic) for diagnostic in diagnostics],
+        "diagnostics": [*map(as_data, diagnostics)],
         "internal_error": None if isinstance(error, RecipeError) else first_line(error),
     }
     files.write_json(path, data)
@@ -49,8 +48,8 @@ def left_in(path: Path) -> Failure | None:
     """What a command left in a file, or None where it left nothing that can be read."""
     try:
         data: dict[str, Any] = json.loads(path.read_text("utf-8"))
-        errors = [one for one in data["diagnostics"] if one["severity"] == "error"]
-        messages = [*(str(one["message"]) for one in errors), *filter(None, [data["internal_error"]])]
-        return Failure(tuple(str(one["code"]) for one in errors), messages[-1])
+        errors = [diagnostic for diagnostic in data["diagnostics"] if diagnostic["severity"] == "error"]
+        message = data["internal_error"] or errors[-1]["message"]
+        return Failure(tuple(str(error["code"]) for error in errors), str(message))
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         return None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import stat
-import tempfile
+import secrets
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
@@ -16,14 +17,14 @@ from recipe.base.wording import system_reason
 
 def write(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
     """Write a file atomically. Raises `RecipeError` (E111) where that can't be; nothing is lost then."""
-    temporary = None
+    temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}"
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("xb") as file:
+            if path.exists():
+                shutil.copymode(path, temporary)
             fill(file)
             file.flush()
             os.fsync(file.fileno())
-            os.fchmod(file.fileno(), _mode(path))  # a temporary file is its owner's alone
         os.replace(temporary, path)
         folder = os.open(path.parent, os.O_RDONLY)
         try:
@@ -31,20 +32,10 @@ def write(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
         finally:
             os.close(folder)
     except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-        reason = system_reason(error)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         help = "what was written before is still whole; make room, or name another place"
-        raise fail("E111", f"`{path}` can't be written: {reason}", help=help) from error
-
-
-def _mode(path: Path) -> int:
-    """The permissions that a file has, or that a new one gets."""
-    if path.exists():
-        return stat.S_IMODE(path.stat().st_mode)
-    umask = os.umask(0)
-    os.umask(umask)
-    return 0o666 & ~umask
+        raise fail("E111", f"`{path}` can't be written: {system_reason(error)}", help=help) from error
 
 
 def write_text(path: Path, text: str) -> None:

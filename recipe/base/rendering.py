@@ -1,11 +1,13 @@
-"""The one place where diagnostics are rendered: as text, as JSON, and for GitHub."""
+"""Diagnostics as text, as JSON, and for GitHub."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TextIO
+
+import click
 
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.source import Span
@@ -19,15 +21,11 @@ def wants_color(stream: TextIO | None) -> bool:
     return stream is not None and stream.isatty() and not plain
 
 
-def _style(text: str, color: bool, **style: object) -> str:
-    if not color:
-        return text
-    import click
-
-    return click.style(text, **style)  # type: ignore[arg-type]
+def _unstyled(text: str, **style: object) -> str:
+    return text
 
 
-def _excerpt(span: Span, label: str, mark: str, color: bool, hue: str) -> list[str]:
+def _excerpt(span: Span, label: str, mark: str, hue: str, style: Callable[..., str]) -> list[str]:
     number = str(span.line)
     margin = " " * len(number)
     line = span.source.line(span.line)
@@ -36,35 +34,34 @@ def _excerpt(span: Span, label: str, mark: str, color: bool, hue: str) -> list[s
         cut = max(0, start - 60)
         line, start = line[cut : cut + 160], start - cut
     length = max(1, min(span.end - span.start, len(line) - start))
-    shown = line if line.isprintable() else "".join(letter if letter.isprintable() else " " for letter in line)
-    caret = _style(mark * length + (f" {label}" if label else ""), color, fg=hue, bold=True)
-    bar = _style("|", color, fg="blue", bold=True)
-    arrow = _style("-->", color, fg="blue", bold=True)
+    shown = "".join(letter if letter.isprintable() else " " for letter in line)
+    caret = style(f"{mark * length} {label}" if label else mark * length, fg=hue, bold=True)
+    arrow, bar, shown_number = (style(text, fg="blue", bold=True) for text in ("-->", "|", number))
     return [
         f"{margin}{arrow} {span.place}",
         f"{margin} {bar}",
-        f"{_style(number, color, fg='blue', bold=True)} {bar} {shown}",
+        f"{shown_number} {bar} {shown}",
         f"{margin} {bar} {' ' * start}{caret}",
     ]
 
 
-def render_one(diagnostic: Diagnostic, color: bool = False) -> str:
-    """One diagnostic as text, with the words it is about underlined."""
+def _rendered(diagnostic: Diagnostic, style: Callable[..., str]) -> str:
     hue = "red" if diagnostic.severity == "error" else "yellow"
-    head = _style(f"{diagnostic.severity}[{diagnostic.code}]", color, fg=hue, bold=True)
-    lines = [f"{head}{_style(': ' + diagnostic.message, color, bold=True)}"]
+    head = style(f"{diagnostic.severity}[{diagnostic.code}]", fg=hue, bold=True)
+    lines = [head + style(f": {diagnostic.message}", bold=True)]
     if diagnostic.span is not None:
-        lines += _excerpt(diagnostic.span, diagnostic.label, "^", color, hue)
+        lines += _excerpt(diagnostic.span, "", "^", hue, style)
     for span, label in diagnostic.others:
-        lines += _excerpt(span, label, "-", color, "blue")
+        lines += _excerpt(span, label, "-", "blue", style)
     if diagnostic.help:
-        lines.append(f"  {_style('= help:', color, bold=True)} {diagnostic.help}")
+        lines.append(f"  {style('= help:', bold=True)} {diagnostic.help}")
     return "\n".join(lines)
 
 
 def render(diagnostics: Sequence[Diagnostic], color: bool = False) -> str:
-    """All diagnostics as text, a blank line between them."""
-    return "\n\n".join(render_one(diagnostic, color) for diagnostic in diagnostics)
+    """All diagnostics as text, the words they are about underlined, with a blank line between two."""
+    style = click.style if color else _unstyled
+    return "\n\n".join(_rendered(diagnostic, style) for diagnostic in diagnostics)
 
 
 def _place(span: Span) -> dict[str, object]:
@@ -97,8 +94,7 @@ def to_github(diagnostics: Sequence[Diagnostic]) -> str:
     lines = []
     for diagnostic in diagnostics:
         place = ""
-        if diagnostic.span is not None:
-            span = diagnostic.span
+        if (span := diagnostic.span) is not None:
             name = escape(span.source.name).replace(",", "%2C").replace(":", "%3A")
             place = f"file={name},line={span.line},col={span.column},"
         text = diagnostic.message + (f"\nhelp: {diagnostic.help}" if diagnostic.help else "")

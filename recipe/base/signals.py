@@ -13,6 +13,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import attrs
+
 BOTH = (signal.SIGINT, signal.SIGTERM)
 
 TWICE = 1.0
@@ -44,10 +46,7 @@ def ignore() -> None:
 
 @contextlib.contextmanager
 def handled(handler: Any) -> Iterator[bool]:
-    """A context in which SIGINT and SIGTERM are handled so; in a thread other than the first all stays as it is.
-
-    Gives whether they are.
-    """
+    """Have SIGINT and SIGTERM handled so, in the first thread of a process only; gives whether they are."""
     if threading.current_thread() is not threading.main_thread():
         yield False
         return
@@ -59,24 +58,25 @@ def handled(handler: Any) -> Iterator[bool]:
             signal.signal(number, handler_before)
 
 
+@attrs.define
 class FirstSignal:
     """A handler that notes the first signal; a second one ends the process at once.
 
     ``received`` is the number of the first, or 0. ``then`` is called with it; ``last`` is called before the end.
     """
 
-    def __init__(self, then: Callable[[int], None], last: Callable[[], None] = lambda: None) -> None:
-        self.received = 0
-        self.since = 0.0
-        self._then, self._last = then, last
+    then: Callable[[int], None]
+    last: Callable[[], None] = lambda: None
+    received: int = 0
+    since: float = 0.0
 
     def __call__(self, number: int, frame: FrameType | None = None) -> None:
         now = time.monotonic()
         if not self.received:
             self.received, self.since = number, now
-            self._then(number)
+            self.then(number)
         elif now - self.since > TWICE:
-            self._last()
+            self.last()
             os._exit(128 + number)
 
 

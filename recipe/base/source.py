@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from functools import cached_property
 from pathlib import Path
 
 import attrs
 
-MAX_BYTES = 64 * 1024
-"""Largest recipe file that is read, in bytes."""
+MAX_BYTES = 64 * 1024  # of the largest recipe file that is read
 
 
 @attrs.frozen(eq=False)
 class Source:
-    """One text that statements come from: a file, standard input, or the statements of a command line.
-
-    ``folder`` is what relative paths in the text are relative to.
-    """
+    """One text that statements come from: a file, standard input, or the statements of a command line."""
 
     name: str
     text: str
-    folder: Path
+    folder: Path  # what relative paths in the text are relative to
     kind: str = "file"  # "file", "override" or "dialect"
     path: Path | None = None  # where it was read from, resolved
 
-    @cached_property
-    def starts(self) -> tuple[int, ...]:
-        """The offset at which each line begins."""
-        return (0, *(index + 1 for index, character in enumerate(self.text) if character == "\n"))
-
     def line(self, number: int) -> str:
         """The text of a line, counted from 1, without its end."""
-        end = self.starts[number] - 1 if number < len(self.starts) else len(self.text)
-        return self.text[self.starts[number - 1] : end]
+        return self.text.split("\n")[number - 1]
 
 
 @attrs.frozen
@@ -46,11 +34,11 @@ class Span:
 
     @property
     def line(self) -> int:
-        return bisect_right(self.source.starts, self.start)
+        return self.source.text.count("\n", 0, self.start) + 1
 
     @property
     def column(self) -> int:
-        return self.start - self.source.starts[self.line - 1] + 1
+        return self.start - self.source.text.rfind("\n", 0, self.start)
 
     @property
     def text(self) -> str:

@@ -1,10 +1,12 @@
-"""Words for people: nearest names, lists, plurals, and what an error says in a line."""
+"""Words for people: nearest names, lists, plurals, durations, columns, and what an error says in a line."""
 
 from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Iterable
+import io
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 
 def nearest(word: str, candidates: Iterable[str]) -> str | None:
@@ -43,6 +45,48 @@ def listing(words: Iterable[str], most: int = 12) -> str:
 def plural(number: int, what: str) -> str:
     """A number of things: ``1 epoch``, ``2 epochs``."""
     return f"{number} {what}{'s' * (number != 1)}"
+
+
+def parse_duration(text: str) -> float | None:
+    """The seconds of a duration, or None where the text is no duration that is longer than none.
+
+    >>> [parse_duration(text) for text in ("90s", "20m", "1.5h", "0s", "20")]
+    [90.0, 1200.0, 5400.0, None, None]
+    """
+    parts = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text.strip())
+    return float(parts[1]) * {"s": 1, "m": 60, "h": 3600}[parts[2]] or None if parts else None
+
+
+def format_duration(seconds: float) -> str:
+    """Hours, minutes and seconds; without the hours where there are none.
+
+    >>> format_duration(245), format_duration(3845)
+    ('4:05', '1:04:05')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def columns(rows: Sequence[Sequence[str]], right: Collection[int] = (), indent: int = 0) -> str:
+    """Rows in columns, two blanks between them; those whose numbers are in ``right`` are aligned to the right.
+
+    Columns are as wide as their widest cell, whatever the width of the terminal. No line ends in blanks.
+    """
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    for number in range(max(map(len, rows), default=0)):
+        grid.add_column(justify="right" if number in right else "left", no_wrap=True)
+    for row in rows:
+        grid.add_row(*map(Text, row))
+    console = Console(file=io.StringIO(), width=1 << 20, color_system=None, legacy_windows=False)
+    with console.capture() as capture:
+        console.print(Padding.indent(grid, indent), soft_wrap=False)
+    return "\n".join(line.rstrip() for line in capture.get().rstrip("\n").split("\n"))
 
 
 def reason_of(error: BaseException, otherwise: str = "") -> str:

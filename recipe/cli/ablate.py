@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from recipe.base.columns import columns
-from recipe.base.wording import plural
+from recipe.base.wording import columns, plural
 from recipe.cli.inputs import plugin_option, source_of, vocabulary
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from recipe.base.errors import RecipeError, fail
-from recipe.base.versions import version_of
+from recipe.base.identity import version_of
 from recipe.cli.inputs import vocabulary
 
 if TYPE_CHECKING:

@@ -108,8 +108,7 @@ def _serve(requests: IO[str], answers: IO[str]) -> None:
 
     from recipe.compiler.lower import lower
     from recipe.data.images import InMemory, Sets
-    from recipe.devices.choice import pick, repeatable
-    from recipe.devices.memory import peak_memory
+    from recipe.devices.choice import peak_memory, pick, repeatable
     from recipe.devices.precision import precision
     from recipe.language.recipe_input import source_from
     from recipe.plan.bind import bind

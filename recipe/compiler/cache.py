@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from recipe.base import files
-from recipe.base.digests import digest
 from recipe.base.errors import RecipeError
-from recipe.base.versions import version_of
+from recipe.base.identity import digest, version_of
 from recipe.compiler.summary import ProgramSummary
 from recipe.plan.plan import Plan
 from recipe.plugins.fingerprint import PACKAGE, code_of, code_of_plugins

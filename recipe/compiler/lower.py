@@ -17,9 +17,8 @@ from recipe.compiler.weights import given_names, settings_of, stock_model
 from recipe.devices.choice import pick
 from recipe.graph.apply import Shapes, account, apply, parameters
 from recipe.graph.edits import Initialise, Site, made_prefixes
-from recipe.graph.measure import measure
 from recipe.graph.net import Net
-from recipe.graph.shapes import on_meta, propagate
+from recipe.graph.shapes import measure, on_meta, propagate
 from recipe.graph.trace import trace
 from recipe.language.overlays import module_statement
 from recipe.plan.plan import Plan

@@ -13,7 +13,6 @@ from recipe.compiler.program import Program
 from recipe.compiler.summary import CURVE, Node, ProgramSummary, Schedule, Tensor
 from recipe.graph.cost import Cost
 from recipe.graph.edits import Insert, SetAttribute, Substitute
-from recipe.graph.measure import stages
 from recipe.graph.net import Net, owner
 from recipe.graph.trace import only_in_training
 from recipe.plugins.calling import call_hook
@@ -47,7 +46,7 @@ def describe(program: Program) -> ProgramSummary:
 
 def _nodes(program: Program) -> tuple[Node, ...]:
     net = Net(program.structure)
-    where = stages(net)
+    stages = net.stages
     blocks = _blocks(net)
     makers = _makers(program)
     names = _addresses(net, blocks)
@@ -62,7 +61,7 @@ def _nodes(program: Program) -> tuple[Node, ...]:
             Node(
                 address=address,
                 name=address.removeprefix(f"{block}.") if block else address,
-                stage=where[node],
+                stage=stages[node],
                 block=block,
                 kind=kind,
                 settings=settings,

@@ -55,11 +55,7 @@ def _naming(path: Path) -> Iterator[None]:
 
 
 def _draft(image: Image.Image, box: Array, size: int) -> int:
-    """Have a JPEG decoded at the smallest scale that leaves the box size × size pixels; what its sides are divided by.
-
-    The decoder leaves out the high frequencies, so this is faster than a resize, and nearly as good. Other formats know
-    no scales: 1.
-    """
+    """Have a JPEG decoded at 1/n of its size, as long as the box keeps size × size pixels: n. It is faster so."""
     least = min(*box[2:].tolist(), *image.size)
     scale = next((scale for scale in (8, 4, 2) if least >= scale * size), 1)
     drafted = image.draft(None, (image.width // scale, image.height // scale))
@@ -67,7 +63,6 @@ def _draft(image: Image.Image, box: Array, size: int) -> int:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    """An image that is open, decoded, as RGB."""
     if image.mode.startswith("I"):  # 16 bits a pixel, which `convert` would clip to 255
         image = image.point(lambda value: value / 256, "L")
     if image.mode != "RGB":

@@ -32,12 +32,10 @@ class Images(Protocol):
     @property
     def labels(self) -> Tensor:
         """Class numbers: int64 (N,)."""
-        ...
 
     @property
     def uniform(self) -> bool:
         """Whether all images have one size, and are cropped on the device."""
-        ...
 
     def fetch(self, indices: npt.NDArray[np.int64], boxer: Callable[[int, int, int], Array] | None) -> Tensor:
         """The images with these numbers: uint8 (N, 3, H, W).
@@ -46,7 +44,6 @@ class Images(Protocol):
         height and width, in pixels, to be cut out and scaled to the size of the set. Without one, in evaluation and
         where no trick crops, the image is taken whole. A uniform set leaves it unused.
         """
-        ...
 
 
 @attrs.frozen
@@ -88,11 +85,9 @@ class Files:
     uniform: bool = False
 
     def fetch(self, indices: npt.NDArray[np.int64], boxer: Callable[[int, int, int], Array] | None) -> Tensor:
-        return torch.stack([self._one(int(index), position, boxer) for position, index in enumerate(indices)])
-
-    def _one(self, index: int, position: int, boxer: Callable[[int, int, int], Array] | None) -> Tensor:
-        box = None if boxer is None else partial(boxer, position)
-        return torch.from_numpy(decode(self.paths[index], self.size, box)).permute(2, 0, 1)
+        boxes = (None if boxer is None else partial(boxer, position) for position in range(len(indices)))
+        pixels = (decode(self.paths[index], self.size, box) for index, box in zip(indices, boxes, strict=True))
+        return torch.stack([torch.from_numpy(image).permute(2, 0, 1) for image in pixels])
 
 
 def in_memory(train: InMemory, val: InMemory, classes: int, size: int) -> Sets:
@@ -115,7 +110,7 @@ def unfit(sets: Sets) -> str | None:
         parts["test"] = sets.test
     for name, part in parts.items():
         if not isinstance(part, Images):
-            missing = next(one for one in ("labels", "uniform", "fetch") if not hasattr(part, one))
+            missing = next(member for member in ("labels", "uniform", "fetch") if not hasattr(part, member))
             return f"`{name}` of its Sets, a {type(part).__name__}, has no `{missing}`"
         labels = part.labels
         if not (isinstance(labels, Tensor) and labels.dtype is torch.int64 and labels.ndim == 1):

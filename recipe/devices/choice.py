@@ -1,15 +1,35 @@
-"""The device that a training uses, and the context that makes it repeatable."""
+"""The device that a training uses, its memory, and the context that makes what it computes repeatable."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import resource
+import sys
 from collections.abc import Iterator
 
 import torch
 
 from recipe.base.errors import fail
 from recipe.base.wording import reason_of
+
+OUT_OF_MEMORY = (
+    "CUDA error: out of memory",  # of the driver, past torch's allocator
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "DEVICE_ALLOCATION_FAILED",  # cuDNN 9: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED
+    "DefaultCPUAllocator: can't allocate memory",
+)
+"""How the libraries under torch say that there is too little memory."""
+
+MAYBE_OUT_OF_MEMORY = (
+    "CUBLAS_STATUS_NOT_INITIALIZED",  # its handle found no room
+    "CUDNN_STATUS_NOT_INITIALIZED",
+    "CUDNN_STATUS_NOT_SUPPORTED",
+    "CUDNN_STATUS_EXECUTION_FAILED",
+    "unable to find an engine to execute this computation",  # every one of cuDNN's wanted more room than there was
+)
+"""What they also say for other reasons."""
 
 
 def cores() -> int:
@@ -23,8 +43,7 @@ def world_size() -> int:
 
 
 def pick(name: str | None = None) -> torch.device:
-    """The device of a name such as ``cuda:1``; without one, the CUDA device of this process where
-    there is one, else the CPU."""
+    """The device of a name such as ``cuda:1``; by default the CUDA device of this process, or else the CPU."""
     if name is None:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and torch.cuda.is_available():
@@ -32,8 +51,6 @@ def pick(name: str | None = None) -> torch.device:
         name = f"cuda:{os.environ.get('LOCAL_RANK', 0) if torch.cuda.device_count() > 1 else 0}"
     elif name.startswith("cuda:") and world_size() > 1:
         raise fail("E110", f"several processes can't share `{name}`", help="say `cuda`: each takes a device of its own")
-    if name == "cpu":
-        return torch.device(name)
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
@@ -62,3 +79,25 @@ def repeatable(device: torch.device) -> Iterator[None]:
             yield
     finally:
         cudnn.benchmark, cudnn.deterministic = before
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that a device has too little memory."""
+    return isinstance(error, torch.OutOfMemoryError) or _says(error, OUT_OF_MEMORY)
+
+
+def may_be_out_of_memory(error: BaseException) -> bool:
+    """Whether an error may come of too little memory, so that it is worth trying with less."""
+    return is_out_of_memory(error) or _says(error, MAYBE_OUT_OF_MEMORY)
+
+
+def _says(error: BaseException, phrases: tuple[str, ...]) -> bool:
+    return isinstance(error, RuntimeError) and any(phrase in str(error) for phrase in phrases)
+
+
+def peak_memory(device: torch.device) -> int:
+    """The most bytes that this process has held so far: on a GPU in tensors, on a CPU of the machine's memory."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024

@@ -21,15 +21,13 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from recipe.base.diagnostics import Diagnostic
-from recipe.base.errors import Diverged, RecipeError, fail
+from recipe.base.errors import RecipeError, fail
 from recipe.base.signals import handled
 from recipe.devices.choice import world_size
 
 T = TypeVar("T")
 
-PATIENCE = timedelta(hours=2)
-"""How long a process waits for word from the others: the first may be writing to a slow disk."""
+PATIENCE = timedelta(hours=2)  # to wait for word from the others: the first may be writing to a slow disk
 
 
 @attrs.define(eq=False)
@@ -75,38 +73,36 @@ class Ranks:
         told: list[Any] = [None]
         if self.is_main:
             try:
-                told = [("chosen", choose())]
+                told = [choose()]
             except RecipeError as error:
-                told = [("diverged" if isinstance(error, Diverged) else "failed", error.diagnostics)]
+                told = [error]
             except Exception as error:
-                reason = Diagnostic("E117", f"the first process failed: {type(error).__name__}: {error}")
-                dist.broadcast_object_list([("failed", (reason,))], 0, group=self.control)
+                reason = fail("E117", f"the first process failed: {type(error).__name__}: {error}")
+                dist.broadcast_object_list([reason], 0, group=self.control)
                 raise
         dist.broadcast_object_list(told, 0, group=self.control)
-        kind, value = told[0]
-        if kind != "chosen":
-            raise (Diverged if kind == "diverged" else RecipeError)(*value)
-        return value  # type: ignore[no-any-return]
+        if isinstance(told[0], RecipeError):
+            raise told[0]
+        return told[0]  # type: ignore[no-any-return]
 
     def run_on_all(self, do: Callable[[], T]) -> T:
         """What each process does by itself; an error of one is an error of all."""
-        found, wrong = None, None
+        result, wrong = None, None
         try:
-            found = do()
+            result = do()
         except RecipeError as error:
             wrong = error
-        told = [one for one in self.gather(wrong.diagnostics if wrong else None) if one]
-        if wrong or told:
-            raise wrong or RecipeError(*told[0])
-        return found  # type: ignore[return-value]
+        if told := [error for error in self.gather(wrong) if error]:
+            raise wrong or told[0]
+        return result  # type: ignore[return-value]
 
     def gather(self, value: T) -> list[T]:
         """The value of every process, in order, on all of them."""
         if not self.several:
             return [value]
-        found: list[Any] = [None] * self.world
-        dist.all_gather_object(found, value, group=self.control)
-        return found
+        values: list[Any] = [None] * self.world
+        dist.all_gather_object(values, value, group=self.control)
+        return values
 
     def barrier(self) -> None:
         """Wait until all are here."""
@@ -122,10 +118,10 @@ class Ranks:
             return number, save
         if self._under_way is not None:
             self._under_way.wait()
-        found = int(self._asked[0]), bool(self._asked[1])
+        before = int(self._asked[0]), bool(self._asked[1])
         self._asked = torch.tensor([number, save and self.is_main], dtype=torch.int32)
         self._under_way = dist.all_reduce(self._asked, dist.ReduceOp.MAX, group=self.control, async_op=True)
-        return found
+        return before
 
     def sum_(self, tensor: Tensor) -> Tensor:
         """Add a tensor up over all processes, in place."""
@@ -135,22 +131,20 @@ class Ranks:
 
     def average_(self, tensors: Iterable[Tensor], part: float) -> None:
         """Average float tensors over all processes, in place; ``part`` is the weight of this one, of 1 in all."""
-        if not self.several or not (found := list(tensors)):
+        if not self.several or not (own := list(tensors)):
             return
-        flat = torch.cat([tensor.reshape(-1) for tensor in found]).mul_(part)
+        flat = torch.cat([tensor.reshape(-1) for tensor in own]).mul_(part)
         dist.all_reduce(flat)
-        parts = flat.split([tensor.numel() for tensor in found])  # type: ignore[no-untyped-call]
-        torch._foreach_copy_(found, [part.view_as(tensor) for part, tensor in zip(parts, found, strict=True)])
+        parts = flat.split([tensor.numel() for tensor in own])  # type: ignore[no-untyped-call]
+        torch._foreach_copy_(own, [part.view_as(tensor) for part, tensor in zip(parts, own, strict=True)])
 
     def wrap(self, model: nn.Module) -> nn.Module:
         """The model with its gradients averaged over all processes."""
         if not self.several:
             return model
         wrapped = nn.parallel.DistributedDataParallel
-        known = inspect.signature(wrapped).parameters
-        buffers = (
-            "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
-        )  # before torch 2.14
+        known = inspect.signature(wrapped).parameters  # before torch 2.14 the latter
+        buffers = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
         return wrapped(model, gradient_as_bucket_view=True, **{buffers: False})  # type: ignore[arg-type]
 
     def accumulating(self, model: nn.Module, more: bool) -> AbstractContextManager[Any]:
@@ -166,16 +160,13 @@ def leave() -> None:
         dist.destroy_process_group()
 
 
-def peer_failure() -> RecipeError:
-    """The error of a training whose other processes went away."""
+def peer_failure(error: BaseException) -> RecipeError | None:
+    """The error of a training whose other processes went away, where this is what an error says."""
+    words = ("Connection closed by peer", "Connection reset", "Broken pipe", "recvBytes", "remote process exited")
+    if not (isinstance(error, RuntimeError) and dist.is_initialized() and any(word in str(error) for word in words)):
+        return None
     help = "its own message tells why, or the system's log where it was killed; go on with --resume"
     return fail("E117", "another process of this training is gone; the last checkpoint is whole", help=help)
-
-
-def is_peer_failure(error: BaseException) -> bool:
-    """Whether an error says that another process went away."""
-    words = ("Connection closed by peer", "Connection reset", "Broken pipe", "recvBytes", "remote process exited")
-    return isinstance(error, RuntimeError) and dist.is_initialized() and any(word in str(error) for word in words)
 
 
 def first_to_tell() -> bool:

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from recipe.base.errors import fail
 from recipe.base.signals import ignore
+from recipe.devices.choice import cores
 
 
 def launch(processes: int, arguments: list[str]) -> NoReturn:
@@ -21,8 +22,6 @@ def launch(processes: int, arguments: list[str]) -> NoReturn:
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
-
-    from recipe.devices.choice import cores
 
     if "LOCAL_RANK" in os.environ:
         raise fail("E119", "torchrun has started several processes already", help="leave out --nproc")
@@ -56,7 +55,6 @@ def _status(codes: list[int]) -> int:
     >>> _status([143, 2]), _status([-9, 2]), _status([70, 130])
     (2, 137, 130)
     """
-    for code in (3, -signal.SIGKILL, 2, 130, 143):  # the launcher sends SIGTERM to the others of one that failed
-        if code in codes:
-            return code if code > 0 else 128 - code
-    return next((code if code > 0 else 128 - code for code in codes if code), 1)
+    causes = (3, -signal.SIGKILL, 2, 130, 143)  # the launcher sends SIGTERM to the others of one that failed
+    code = next((code for code in (*causes, *codes) if code and code in codes), 1)
+    return code if code > 0 else 128 - code

@@ -15,7 +15,6 @@ from recipe.base.wording import listing
 
 NAMES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
 
-
 BF16 = "RECIPE_CPU_BF16"
 """The environment variable that overrides the CPU's support for bf16 with one of `WAYS`. Meant for tests."""
 WAYS = ("none", "slow", "fast")
@@ -32,9 +31,9 @@ def cpu_bf16() -> str:
             raise fail("E110", f"`{BF16}` is `{held}`", help=f"set it to one of {listing(WAYS)}, or unset it")
         return held
     if hasattr(torch.cpu, "get_capabilities"):
-        found = torch.cpu.get_capabilities()
-        matrix = any(found.get(name) for name in ("amx_bf16", "bf16", "arm_bf16"))
-        return "fast" if matrix else "slow" if found.get("avx512_bf16") else "none"
+        capabilities = torch.cpu.get_capabilities()
+        matrix = any(capabilities.get(name) for name in ("amx_bf16", "bf16", "arm_bf16"))
+        return "fast" if matrix else "slow" if capabilities.get("avx512_bf16") else "none"
     if torch.cpu._is_amx_tile_supported():
         return "fast"
     return "slow" if torch.cpu._is_avx512_bf16_supported() else "none"
@@ -80,8 +79,8 @@ def precision(asked: str, device: torch.device, strict: bool = False) -> Precisi
             dtype, reason = torch.float32, "this CPU has a matrix unit for neither fp16 nor bf16"
     elif device.type == "cuda" and dtype is torch.bfloat16 and not torch.cuda.is_bf16_supported(False):
         dtype, reason = torch.float16, "this GPU has no bf16"
-    found = Precision(asked, dtype, dtype is torch.float16, device, reason)
-    if strict and found.note:
+    chosen = Precision(asked, dtype, dtype is torch.float16, device, reason)
+    if strict and chosen.note:
         help = "leave --strict out, or state a precision that the device has"
         raise fail("E110", f"`precision {asked}` is not to be had on `{device}`: {reason}", help=help)
-    return found
+    return chosen

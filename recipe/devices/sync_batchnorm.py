@@ -63,17 +63,17 @@ class _SynchronisedBatchNorm(_BatchNorm):
         mean = sums[:-1] / images
         # From the mean, not from the sum of squares, whose difference to its square loses all that is small beside it.
         variance: Tensor = _Sum.apply((x - mean.view(shape)).square().sum(axes)) / images
-        self._track(mean.detach(), variance.detach() * images.detach() / (images.detach() - 1).clamp_min(1))
+        self._track(mean, variance, images)
         normal = (x - mean.view(shape)) * torch.rsqrt(variance.view(shape) + self.eps)
         if self.affine:
             normal = normal * self.weight.view(shape) + self.bias.view(shape)
         return normal.to(input.dtype)
 
     @torch.no_grad()
-    def _track(self, mean: Tensor, variance: Tensor) -> None:
+    def _track(self, mean: Tensor, variance: Tensor, images: Tensor) -> None:
         if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
             return
         self.num_batches_tracked += 1
         part = self.momentum if self.momentum is not None else 1 / float(self.num_batches_tracked)
         self.running_mean.lerp_(mean, part)
-        self.running_var.lerp_(variance, part)
+        self.running_var.lerp_(variance * images / (images - 1).clamp_min(1), part)

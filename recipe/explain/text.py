@@ -5,9 +5,8 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-from recipe.base.columns import columns
 from recipe.base.rendering import render
-from recipe.base.wording import plural
+from recipe.base.wording import columns, plural
 from recipe.compiler.program import Program
 from recipe.compiler.summarise import describe
 from recipe.compiler.summary import BYTES

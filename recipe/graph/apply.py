@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 import torch
 from torch import fx, nn
 
 from recipe.base.errors import fail
 from recipe.base.wording import did_you_mean
-from recipe.graph.edits import Chain, Edit, Initialise, Insert, Layer, SetAttribute, Substitute
+from recipe.graph.edits import Chain, Edit, Initialise, Insert, Layer, SetAttribute, Substitute, made_prefixes
 from recipe.graph.net import Net
 
 
@@ -66,10 +66,7 @@ def _add(graph_module: fx.GraphModule, chain: Chain) -> None:
 
 @contextlib.contextmanager
 def _beside(parent: nn.Module, child: str, after: bool = True) -> Iterator[None]:
-    """A context in which what becomes a part of a module stands beside one of its children, not behind all of them.
-
-    So a state dict, and what freezes first, keep to the order of the network.
-    """
+    """Let what becomes a part of a module stand beside one of its children: states keep the order of the network."""
     order: dict[str, float] = {name: place for place, name in enumerate(parent._modules)}
     new = order.get(child, len(order)) + (0.5 if after else -0.5)
     yield
@@ -87,7 +84,6 @@ def _holder(graph_module: fx.GraphModule, address: str) -> nn.Module | None:
 
 
 def _call(graph_module: fx.GraphModule, chain: Chain, value: fx.Node, like: fx.Node) -> fx.Node:
-    """Call the modules of a chain on a value, one after the other."""
     for address, _ in chain:
         value = graph_module.graph.call_module(address, (value,))
         value.meta = {name: entry for name, entry in like.meta.items() if name == "nn_module_stack"}
@@ -112,20 +108,13 @@ def _substitute(graph_module: fx.GraphModule, edit: Substitute) -> None:
 
 def _insert(graph_module: fx.GraphModule, edit: Insert) -> None:
     node = Net(graph_module).node(edit.address)
-    graph = graph_module.graph
     with _beside(*_neighbour(graph_module, edit, node)):
         _add(graph_module, edit.chain)
-    if edit.after:
-        users = list(node.users)
-        with graph.inserting_before(node.next):
-            last = _call(graph_module, edit.chain, node, node)
-        for user in users:
-            user.replace_input_with(node, last)
-    else:
-        value = node.all_input_nodes[0]
-        with graph.inserting_before(node):
-            last = _call(graph_module, edit.chain, value, node)
-        node.replace_input_with(value, last)
+    value, users = (node, list(node.users)) if edit.after else (node.all_input_nodes[0], [node])
+    with graph_module.graph.inserting_before(node.next if edit.after else node):
+        last = _call(graph_module, edit.chain, value, node)
+    for user in users:
+        user.replace_input_with(value, last)
 
 
 def _neighbour(graph_module: fx.GraphModule, edit: Insert, node: fx.Node) -> tuple[nn.Module, str, bool]:
@@ -150,17 +139,11 @@ def parameters(module: nn.Module) -> Shapes:
     return {name: tuple(parameter.shape) for name, parameter in module.named_parameters()}
 
 
-def account(word: str, before: Shapes, after: Shapes, edits: Iterable[Edit]) -> None:
+def account(word: str, before: Shapes, after: Shapes, edits: Collection[Edit]) -> None:
     """Check that edits made and dropped just the parameters that they say; raises E104 otherwise."""
-    made: tuple[str, ...] = ()
-    dropped: tuple[str, ...] = ()
-    for edit in edits:
-        if isinstance(edit, (Substitute, Insert)):
-            made += tuple(f"{address}." for address, _ in edit.chain)
-        if isinstance(edit, Substitute):
-            dropped += (f"{edit.address}.",)
-    changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
-    for name in sorted(changed):
+    made = made_prefixes(edits)
+    dropped = tuple(f"{edit.address}." for edit in edits if isinstance(edit, Substitute))
+    for name, _ in sorted(before.items() ^ after.items()):
         if name in before and not name.startswith(dropped):
             raise fail("E104", f"`{word}` loses the parameter `{name}`, which none of its edits replaces")
         if name in after and not name.startswith(made):

@@ -26,12 +26,9 @@ class Cost:
     def __add__(self, other: Cost) -> Cost:
         return Cost(self.params + other.params, self.macs + other.macs, self.activations + other.activations)
 
-    def __sub__(self, other: Cost) -> Cost:
-        return Cost(self.params - other.params, self.macs - other.macs, self.activations - other.activations)
 
-
-@attrs.frozen
-class Costs:
+@attrs.frozen(kw_only=True)
+class Costs(Cost):
     """The cost of a network for one image of ``size`` × ``size``, in all and stage by stage."""
 
     size: int
@@ -39,20 +36,4 @@ class Costs:
 
     @property
     def total(self) -> Cost:
-        return sum(self.stages.values(), Cost())
-
-    @property
-    def params(self) -> int:
-        return self.total.params
-
-    @property
-    def macs(self) -> int:
-        return self.total.macs
-
-    @property
-    def flops(self) -> int:
-        return self.total.flops
-
-    @property
-    def activations(self) -> int:
-        return self.total.activations
+        return Cost(self.params, self.macs, self.activations)

@@ -49,10 +49,7 @@ class SetAttribute:
 
 @attrs.frozen
 class Substitute:
-    """Put a chain of new modules in the place of the module at an address, in each of its calls.
-
-    The parameters of the module are dropped.
-    """
+    """Replace the module at an address, in each of its calls, by a chain of new ones; its parameters are dropped."""
 
     address: str
     chain: Chain = attrs.field(validator=_is_chain)
@@ -70,8 +67,7 @@ class Insert:
     after: bool = False
 
     def __str__(self) -> str:
-        side = "after" if self.after else "before"
-        return f"{self.address}: {side} it{_listed(self.chain)}"
+        return f"{self.address}: {'after' if self.after else 'before'} it{_listed(self.chain)}"
 
 
 @attrs.frozen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import operator
 from collections.abc import Iterable, Iterator
 from functools import cached_property
@@ -12,7 +13,7 @@ from torch import fx, nn
 
 from recipe.base.wording import did_you_mean
 
-ADDITIONS = (operator.add, operator.iadd, torch.add)
+ADDITIONS = (operator.add, operator.iadd, torch.add, "add", "add_")
 PRODUCTS = (operator.mul, torch.mul, "mul", "mul_")
 NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm, nn.GroupNorm)
 LINEAR = (nn.Conv2d, nn.Linear)
@@ -49,17 +50,22 @@ class Block:
     @property
     def trunk_convs(self) -> list[tuple[str, nn.Conv2d]]:
         """Address and module of each convolution of the trunk, in order."""
-        return list(self.net.of_type(self.trunk, nn.Conv2d))
+        return self.net.convs(self.trunk)
 
     @property
     def shortcut_convs(self) -> list[tuple[str, nn.Conv2d]]:
         """Address and module of each convolution of the shortcut, in order."""
-        return list(self.net.of_type(self.shortcut, nn.Conv2d))
+        return self.net.convs(self.shortcut)
+
+    @property
+    def _last(self) -> fx.Node | None:
+        """The node whose output the trunk hands to the add."""
+        return next((node for node in self.add.all_input_nodes if node in self.trunk), None)
 
     @property
     def end(self) -> str | None:
         """The address of the module whose output the trunk hands to the add; None where a calculation stands there."""
-        node = next((arg for arg in self.add.all_input_nodes if arg in self.trunk), None)
+        node = self._last
         return None if node is None or node.op != "call_module" else self.net.address(node)
 
     @property
@@ -69,7 +75,7 @@ class Block:
         A gate that is calculated from the normalised values themselves, as in squeeze-and-excitation, may follow it,
         but no activation: behind a gamma of zero a ReLU would have no gradient, for ever.
         """
-        node = next((arg for arg in self.add.all_input_nodes if arg in self.trunk), None)
+        node = self._last
         while node is not None and node in self.trunk:
             module = self.net.module(node)
             if isinstance(module, NORMS):
@@ -91,9 +97,11 @@ class Block:
         """How many channels the gate weighs, and how many it makes of them first; None where it has no such layer."""
         for node in self.trunk:
             for value in self._gate(node):
-                layers = [module for module in self._gate_modules(node, value) if isinstance(module, LINEAR)]
-                if layers:
-                    return value.meta["shape"][1], layers[0].weight.shape[0]
+                gate, between = self.net.module(node), upstream(node) - upstream(value)
+                inner = map(self.net.module, (part for part in self.trunk if part in between))
+                for module in inner if gate is None else gate.modules():
+                    if isinstance(module, LINEAR):
+                        return value.meta["shape"][1], module.weight.shape[0]
         return None
 
     def _gate(self, node: fx.Node) -> list[fx.Node]:
@@ -102,15 +110,6 @@ class Block:
             return node.all_input_nodes
         factors = (factor.meta.get("shape", ()) for factor in node.all_input_nodes)
         return _weighed(node) if any(len(shape) == 4 and shape[2:] == (1, 1) for shape in factors) else []
-
-    def _gate_modules(self, node: fx.Node, value: fx.Node) -> Iterator[nn.Module]:
-        """The modules between what a gate weighs and its factor, in order."""
-        module = self.net.module(node)
-        if module is not None:
-            yield from module.modules()
-            return
-        between = upstream(node) - upstream(value)
-        yield from (module for one in self.trunk if one in between and (module := self.net.module(one)) is not None)
 
 
 @attrs.frozen(eq=False, slots=False)
@@ -139,11 +138,10 @@ class Net:
                 if isinstance(module, types):
                     yield address, kind, module
 
-    def of_type(self, nodes: Iterable[fx.Node], kind: type[nn.Conv2d]) -> Iterator[tuple[str, nn.Conv2d]]:
-        for node in nodes:
-            module = self.module(node)
-            if isinstance(module, kind):
-                yield self.address(node), module
+    def convs(self, nodes: Iterable[fx.Node]) -> list[tuple[str, nn.Conv2d]]:
+        """Address and module of each convolution that some nodes call, in order."""
+        called = ((self.address(node), self.module(node)) for node in nodes)
+        return [(address, module) for address, module in called if isinstance(module, nn.Conv2d)]
 
     @cached_property
     def _calls(self) -> dict[str, list[fx.Node]]:
@@ -166,10 +164,7 @@ class Net:
 
     def modules(self) -> Iterator[tuple[str, nn.Module]]:
         """Address and module of each module that is called, once also where it is called several times."""
-        for address, calls in self._calls.items():
-            module = self.module(calls[0])
-            assert module is not None
-            yield address, module
+        return ((address, self.graph_module.get_submodule(address)) for address in self._calls)
 
     def node(self, address: str) -> fx.Node:
         """The node at an address. Raises `KeyError` where there is none, which says what is near."""
@@ -191,9 +186,8 @@ class Net:
         """Address and module of the convolution that images enter first, where there is exactly one."""
         node = next((node for node in self.nodes if node.op == "placeholder"), None)
         while node is not None and len(node.users) == 1:
-            node = next(iter(node.users))
-            module = self.module(node)
-            if isinstance(module, nn.Conv2d):
+            (node,) = node.users
+            if isinstance(module := self.module(node), nn.Conv2d):
                 return self.address(node), module
         return None
 
@@ -201,8 +195,7 @@ class Net:
     def classifier(self) -> tuple[str, nn.Linear] | None:
         """Address and module of the last fully connected layer, which makes the logits; none of an auxiliary head."""
         for node in reversed([*self.nodes]):
-            module = self.module(node)
-            if isinstance(module, nn.Linear):
+            if isinstance(module := self.module(node), nn.Linear):
                 return self.address(node), module
         return None
 
@@ -210,8 +203,38 @@ class Net:
     def blocks(self) -> tuple[Block, ...]:
         """The residual blocks, in order."""
         position = {node: index for index, node in enumerate(self.nodes)}
-        found = (self._block(node, position) for node in self.nodes if _is_add(node))
-        return tuple(block for block in found if block is not None)
+        calls = (node for node in self.nodes if node.op in ("call_function", "call_method"))
+        blocks = (self._block(node, position) for node in calls if node.target in ADDITIONS)
+        return tuple(block for block in blocks if block is not None)
+
+    @property
+    def stages(self) -> dict[fx.Node, str]:
+        """The stage of each node: the stem, a part that holds residual blocks, the head; without blocks, its module."""
+
+        def outermost(node: fx.Node) -> str:
+            return ".".join(owner(node).split(".")[:depth]) or "other"
+
+        depth, nodes = 1, list(self.nodes)
+        if not self.blocks:
+            return {node: outermost(node) for node in nodes}
+        if len({outermost(block.add) for block in self.blocks}) == 1:
+            depth = 2  # a model whose blocks all stand in one list: `features.3`
+        block, home = self.blocks[0], outermost(self.blocks[0].add)
+        begins = {*block.trunk, *block.shortcut}
+        if home != "other":  # what comes before the first block in its own stage is no stem
+            begins |= {node for node in nodes if outermost(node) == home}
+        first = next(index for index, node in enumerate(nodes) if node in begins)
+        last = max(nodes.index(block.add) for block in self.blocks)
+        stages, stage = {}, "stem"
+        for index, node in enumerate(nodes):
+            if index == first and home != "other":
+                stage = home
+            elif index > last and outermost(node) != outermost(nodes[last]):
+                stage = "head"
+            elif index >= first and stage != "head" and node.op == "call_module":
+                stage = outermost(node)
+            stages[node] = stage
+        return stages
 
     @cached_property
     def _live(self) -> set[fx.Node]:
@@ -219,17 +242,11 @@ class Net:
         return {node for output in self.nodes if output.op == "output" for node in upstream(output)}
 
     def _block(self, add: fx.Node, position: dict[fx.Node, int]) -> Block | None:
-        inputs = add.all_input_nodes
-        if len(inputs) != 2:
+        sources, place = [upstream(node) for node in add.all_input_nodes], position.__getitem__
+        if len(sources) != 2 or not (common := sources[0] & sources[1]):
             return None
-        first, second = (upstream(node) for node in inputs)
-        common = first & second
-        if not common:
-            return None
-        split = max(common, key=position.__getitem__)
-        paths = [
-            sorted((n for n in up if position[n] > position[split]), key=position.__getitem__) for up in (first, second)
-        ]
+        split = max(common, key=place)
+        paths = [sorted((n for n in nodes if place(n) > place(split)), key=place) for nodes in sources]
         for path in paths:
             inside = {split, *path}
             for node in path:  # all that it reads, but parameters, comes from the split; all that it gives ends here
@@ -241,26 +258,17 @@ class Net:
         weights = [sum(isinstance(self.module(node), LINEAR) for node in path) for path in paths]
         if weights[0] == weights[1]:
             return None
-        trunk, shortcut = (paths[0], paths[1]) if weights[0] > weights[1] else (paths[1], paths[0])
-        keep = [tuple(n for n in path if n.op != "get_attr") for path in (trunk, shortcut)]
-        return Block(self, self._where(add, keep[0]), split, add, *keep)
+        if weights[0] < weights[1]:
+            paths.reverse()
+        trunk, shortcut = (tuple(node for node in path if node.op != "get_attr") for path in paths)
+        return Block(self, self._where(add, trunk), split, add, trunk, shortcut)
 
     def _where(self, add: fx.Node, trunk: tuple[fx.Node, ...]) -> str:
         """The address that the layers of a block share; a ReLU of several calls may stand anywhere."""
-        called = [node for node in trunk if node.op == "call_module" and len(self._calls[str(node.target)]) == 1]
-        parts = [str(node.target).split(".") for node in called]
-        shared: list[str] = []
-        for words in zip(*parts, strict=False):
-            if len(set(words)) > 1:
-                break
-            shared.append(words[0])
-        return ".".join(shared) or add.name
-
-
-def _is_add(node: fx.Node) -> bool:
-    return (node.op == "call_function" and node.target in ADDITIONS) or (
-        node.op == "call_method" and node.target in ("add", "add_")
-    )
+        called = [str(node.target) for node in trunk if node.op == "call_module"]
+        parts = [target.split(".") for target in called if len(self._calls[target]) == 1]
+        shared = itertools.takewhile(lambda words: len({*words}) == 1, zip(*parts, strict=False))
+        return ".".join(words[0] for words in shared) or add.name
 
 
 def _is_activation(node: fx.Node, module: nn.Module | None) -> bool:
@@ -280,11 +288,10 @@ def _weighed(node: fx.Node) -> list[fx.Node]:
 
 def upstream(node: fx.Node) -> set[fx.Node]:
     """A node and all that it depends on."""
-    found = {node}
-    todo = list(node.all_input_nodes)
-    while todo:
-        current = todo.pop()
-        if current not in found:
-            found.add(current)
-            todo += current.all_input_nodes
-    return found
+    reached, waiting = set[fx.Node](), [node]
+    while waiting:
+        current = waiting.pop()
+        if current not in reached:
+            reached.add(current)
+            waiting += current.all_input_nodes
+    return reached

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import attrs
 import torch
 from torch import fx, nn
 from torch.overrides import TorchFunctionMode
+from torch.utils.flop_counter import FlopCounterMode
 
 from recipe.base.errors import fail
 from recipe.base.wording import reason_of
-from recipe.graph.net import Net
+from recipe.graph.cost import Cost, Costs
+from recipe.graph.net import LINEAR, Net
 
 
 class _RealNumbers(TorchFunctionMode):
@@ -54,18 +57,52 @@ class _Shapes(_Meta):
         return result
 
 
-def propagate(graph_module: fx.GraphModule, size: int, name: str, batch: int = 2) -> Any:
-    """Run a graph that is on the meta device on ``batch`` images of size × size, and note every node's output shape.
+def propagate(graph_module: fx.GraphModule, size: int, name: str) -> Any:
+    """Run a graph that is on the meta device on two images of size × size, and note every node's output shape.
 
     Raises `RecipeError` (E103) where the images do not fit the network.
     """
-    images = torch.empty(batch, 3, size, size, device="meta")
-    shapes = _Shapes(graph_module, garbage_collect_values=True)
+    shapes = _Shapes(graph_module)
     try:
         with torch.no_grad():
-            return shapes.run(images)
+            return shapes.run(torch.empty(2, 3, size, size, device="meta"))
     except Exception as error:  # a layer raises anything
         reason = reason_of(error).rstrip(".")
         at = f"at `{Net(graph_module).address(shapes.at)}`, " if shapes.at else ""
         help = "`size=` of the data set changes it; some models take one size only"
         raise fail("E103", f"`{name}` can't take images of {size}×{size}: {at}{reason}", help=help) from error
+
+
+class _Costs(_Meta):
+    """Notes what each node costs; a parameter that several nodes use costs where it is used first."""
+
+    def __init__(self, graph_module: fx.GraphModule, counter: FlopCounterMode) -> None:
+        super().__init__(graph_module)
+        self.counter, self.counted = counter, set[nn.Parameter]()
+
+    def run_node(self, n: fx.Node) -> Any:
+        before = self.counter.get_total_flops()
+        result = super().run_node(n)
+        macs = (self.counter.get_total_flops() - before) // 2
+        part = self.fetch_attr(str(n.target)) if n.op in ("call_module", "get_attr") else None
+        activations = result.numel() if isinstance(part, LINEAR) and isinstance(result, torch.Tensor) else 0
+        owned = part.parameters() if isinstance(part, nn.Module) else (part,)
+        fresh = {parameter for parameter in owned if isinstance(parameter, nn.Parameter)} - self.counted
+        self.counted |= fresh
+        n.meta["cost"] = Cost(sum(parameter.numel() for parameter in fresh), macs, activations)
+        return result
+
+
+def measure(graph_module: fx.GraphModule, size: int) -> Costs:
+    """The costs of a graph on the meta device, in evaluation mode, for one image of size × size."""
+    training = graph_module.training
+    graph_module.eval()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        _Costs(graph_module, counter).run(torch.empty(1, 3, size, size, device="meta"))
+    graph_module.train(training)
+    costs: dict[str, Cost] = {}
+    for node, stage in Net(graph_module).stages.items():
+        if (cost := node.meta["cost"]) != Cost():
+            costs[stage] = costs.get(stage, Cost()) + cost
+    total = sum(costs.values(), Cost())
+    return Costs(**attrs.asdict(total), size=size, stages=costs)

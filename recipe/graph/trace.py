@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -17,6 +16,7 @@ from recipe.graph.net import module_stack, upstream
 MODE = "mode_"
 NUMBERS = (bool, int, float)
 NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
+DEPTHS = ("StochasticDepth", "DropPath")  # torchvision's and timm's, whose rates can be set while they are whole
 LIBRARIES = ("torchvision", "timm")
 """Whose normalisations stay whole: their class tells what their parameters are."""
 
@@ -46,11 +46,6 @@ def _is_norm(module: nn.Module) -> bool:
     return bool(own) and alone and library and "Norm" in type(module).__name__
 
 
-def _is_depth(module: nn.Module) -> bool:
-    """Whether a module is torchvision's or timm's stochastic depth, whose rate can be set while it is whole."""
-    return any(kind.__name__ in ("StochasticDepth", "DropPath") for kind in type(module).__mro__)
-
-
 class _Tracer(fx.Tracer):
     proxy_buffer_attributes = True  # else what is calculated from a buffer becomes a constant
 
@@ -63,12 +58,12 @@ class _Tracer(fx.Tracer):
             module_qualified_name in self.leaves
             or isinstance(m, nn.Conv2d)
             or _is_norm(m)
-            or _is_depth(m)
+            or any(kind.__name__ in DEPTHS for kind in type(m).__mro__)
             or super().is_leaf_module(m, module_qualified_name)
         )
 
 
-def _trace(module: nn.Module, name: str, leaves: frozenset[str] = frozenset()) -> fx.Graph:
+def _trace(module: nn.Module, name: str, leaves: frozenset[str]) -> fx.Graph:
     arguments = list(inspect.signature(module.forward).parameters.values())[1:]
     plain = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     defaults = {a.name: a.default for a in arguments if a.kind in plain and a.default is not a.empty}
@@ -99,7 +94,7 @@ def _forget(graph: fx.Graph, extra: fx.Node, name: str) -> None:
 
 def _heads(graph: fx.Graph, name: str) -> tuple[fx.Node, tuple[fx.Node, ...]]:
     """The node of the logits, and those of auxiliary logits."""
-    result = next(node for node in graph.nodes if node.op == "output").args[0]
+    result: Any = graph.output_node().args[0]
     if isinstance(result, fx.Node) and isinstance(result.target, type) and issubclass(result.target, tuple):
         result = (*result.args, *result.kwargs.values())  # a named tuple
     if isinstance(result, fx.Node):
@@ -111,10 +106,8 @@ def _heads(graph: fx.Graph, name: str) -> tuple[fx.Node, tuple[fx.Node, ...]]:
 
 def _shared_owner(nodes: set[fx.Node], name: str) -> str:
     """The address of the innermost module that holds all of some nodes."""
-    stacks = [module_stack(node) for node in nodes]
-    shared = stacks[0]
-    for stack in stacks[1:]:
-        shared = [a for a, b in zip(shared, stack, strict=False) if a == b]
+    first, *others = [module_stack(node) for node in nodes] or [[]]
+    shared = [address for address in first if all(address in stack for stack in others)]
     if not shared:
         raise fail("E102", f"`{name}` has an auxiliary output that is no module's of its own")
     return shared[-1]
@@ -123,12 +116,12 @@ def _shared_owner(nodes: set[fx.Node], name: str) -> str:
 def _own_calls(graph: fx.Graph, name: str) -> dict[str, list[fx.Node]]:
     """The nodes that the logits depend on, by the address of the module in whose forward they stand."""
     live = upstream(_heads(graph, name)[0])
-    found: dict[str, list[fx.Node]] = {}
+    calls: dict[str, list[fx.Node]] = {}
     for node in graph.nodes:
         if node in live:
             stack = [address for address in module_stack(node) if node.op != "call_module" or address != node.target]
-            found.setdefault(stack[-1] if stack else "", []).append(node)
-    return found
+            calls.setdefault(stack[-1] if stack else "", []).append(node)
+    return calls
 
 
 def _steps(calls: dict[str, list[fx.Node]]) -> dict[str, list[Any]]:
@@ -139,19 +132,16 @@ def _steps(calls: dict[str, list[fx.Node]]) -> dict[str, list[Any]]:
         if isinstance(value, fx.Node):
             return place.get(value)
         if isinstance(value, (tuple, list)):
-            return tuple(form(part) if not isinstance(part, NUMBERS) else part for part in value)
+            return tuple(part if isinstance(part, NUMBERS) else form(part) for part in value)
         return "a number" if isinstance(value, NUMBERS) else repr(value)
 
-    return {
-        address: [
-            (node.op, node.target, [form(arg) for arg in node.args], {k: form(v) for k, v in node.kwargs.items()})
-            for node in nodes
-        ]
-        for address, nodes in calls.items()
-    }
+    def step(node: fx.Node) -> Any:
+        return node.op, node.target, [*map(form, node.args)], {key: form(value) for key, value in node.kwargs.items()}
+
+    return {address: [*map(step, nodes)] for address, nodes in calls.items()}
 
 
-def _both_modes(module: nn.Module, name: str, leaves: frozenset[str] = frozenset()) -> tuple[fx.Graph, frozenset[str]]:
+def _both_modes(module: nn.Module, name: str, leaves: frozenset[str]) -> tuple[fx.Graph, frozenset[str]]:
     """The graph in training, with the modules that stay whole: ``leaves``, and those that evaluate in other steps.
 
     Where only a value differs, such as whether to drop out, the graph chooses it by the mode: a trace alone would
@@ -167,9 +157,9 @@ def _both_modes(module: nn.Module, name: str, leaves: frozenset[str] = frozenset
         if "" in unlike:
             raise fail("E102", f"`{name}` does other things in training than in evaluation, outside of its submodules")
         leaves |= unlike
-    pairs = [pair for address, nodes in training.items() for pair in zip(nodes, evaluation[address], strict=True)]
-    for node, twin in pairs:
-        _choose(module, graph, node, twin)
+    for address, nodes in training.items():
+        for node, twin in zip(nodes, evaluation[address], strict=True):
+            _choose(module, graph, node, twin)
     return graph, leaves
 
 
@@ -187,19 +177,15 @@ def _choose(module: nn.Module, graph: fx.Graph, node: fx.Node, twin: fx.Node) ->
     node.kwargs = {key: chosen(value, twin.kwargs[key]) for key, value in node.kwargs.items()}
 
 
-def _whole(module: nn.Module) -> frozenset[str]:
-    """The modules that a graph calls as they are: what was rewritten stays whole when it is traced again."""
-    nodes = module.graph.nodes if isinstance(module, fx.GraphModule) else ()
-    return frozenset(str(node.target) for node in nodes if node.op == "call_module")
-
-
 def trace(module: nn.Module, name: str) -> fx.GraphModule:
     """Trace a classifier in training mode.
 
     A head that only feeds an auxiliary output is kept as one module and runs in training alone, so the one graph serves
     both modes. ``name`` is for errors. Raises `RecipeError` (E102) for a module that can't be traced.
     """
-    graph, leaves = _both_modes(module, name, _whole(module))
+    nodes = module.graph.nodes if isinstance(module, fx.GraphModule) else ()  # what was rewritten stays whole
+    called = frozenset(str(node.target) for node in nodes if node.op == "call_module")
+    graph, leaves = _both_modes(module, name, called)
     logits, aux = _heads(graph, name)
     if aux:
         main = upstream(logits)
@@ -209,13 +195,12 @@ def trace(module: nn.Module, name: str) -> fx.GraphModule:
         gated = []
         for head in aux:
             with graph.inserting_before(head):
-                owner = graph.get_attr(str(head.target))
-                node = graph.call_function(only_in_training, (owner, *head.args))
+                node = graph.call_function(only_in_training, (graph.get_attr(str(head.target)), *head.args))
             node.meta = dict(head.meta)
             head.replace_all_uses_with(node)
             graph.erase_node(head)
             gated.append(node)
-        last = next(node for node in graph.nodes if node.op == "output")
+        last = graph.output_node()
         stock = last.args[0]
         with graph.inserting_before(last):
             last.args = (graph.call_function(outputs, (logits, *gated)),)
@@ -223,21 +208,13 @@ def trace(module: nn.Module, name: str) -> fx.GraphModule:
             graph.erase_node(stock)
     module.train()
     traced = fx.GraphModule(module, graph, class_name=type(module).__name__)
-    _leave_unsaved(traced, frozenset(_unsaved(module)))
-    traced.train()
+    _leave_unsaved(traced, {name: {*part._non_persistent_buffers_set} for name, part in module.named_modules()})
     return traced
 
 
-def _unsaved(module: nn.Module) -> Iterator[str]:
-    """The names of the buffers that a module leaves out of its state."""
-    for address, part in module.named_modules():
-        yield from (f"{address}.{name}".removeprefix(".") for name in part._non_persistent_buffers_set)
-
-
-def _leave_unsaved(traced: fx.GraphModule, names: frozenset[str]) -> None:
-    """Leave some buffers out of the states of a graph and its copies; older versions of torch take them into these."""
+def _leave_unsaved(traced: fx.GraphModule, names: dict[str, set[str]]) -> None:
+    """Leave buffers, by modules, out of the states of a graph and its copies; older versions of torch take them in."""
     for address, part in traced.named_modules():
-        own = {name for name in part._buffers if f"{address}.{name}".removeprefix(".") in names}
-        part._non_persistent_buffers_set |= own
+        part._non_persistent_buffers_set |= names.get(address, set()) & part._buffers.keys()
     if not traced.__dict__.get("_deepcopy_hooks"):
         traced._register_deepcopy_hook(partial(_leave_unsaved, names=names))

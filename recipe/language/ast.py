@@ -55,6 +55,10 @@ class Statement:
     def span(self) -> Span:
         return self.verb.span.to(self.items[-1].span) if self.items else self.verb.span
 
+    def __str__(self) -> str:
+        items = (f"{item.name.text}={item.value.text}" if item.name else item.value.text for item in self.items)
+        return " ".join([self.verb.text, *items])
+
 
 @attrs.frozen
 class Recipe:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from recipe.language.ast import Item, Recipe, Statement
+from recipe.language.ast import Recipe
 
 
 def plain(text: str) -> str:
@@ -10,23 +10,14 @@ def plain(text: str) -> str:
     return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _item(item: Item) -> str:
-    return f"{item.name.text}={item.value.text}" if item.name else item.value.text
-
-
-def statement(node: Statement) -> str:
-    """One statement on one line, its words one blank apart."""
-    return " ".join([node.verb.text, *map(_item, node.items)])
-
-
 def layout(recipe: Recipe) -> str:
-    """The recipe's text in canonical layout: one statement a line, single blanks, at most one empty line in a row.
+    """The text that `recipe fmt` writes: one statement a line, single blanks, at most one empty line in a row.
 
     A comment keeps its place: on a line of its own, or behind the last statement of its line.
     """
     lines: dict[int, list[str]] = {}
     for node in recipe.statements:
-        lines.setdefault(node.span.line, []).append(statement(node))
+        lines.setdefault(node.span.line, []).append(str(node))
     for comment in recipe.comments:
         text = comment.text.rstrip()
         here = lines.setdefault(comment.span.line, [])

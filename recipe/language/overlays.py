@@ -16,9 +16,7 @@ from recipe.language.ast import UNWRITABLE, Item, Recipe, Statement
 from recipe.language.parser import parse
 from recipe.language.recipe_input import read
 
-MAX_INCLUDES = 16
-"""How deep includes nest."""
-
+MAX_INCLUDES = 16  # how deep they nest
 MAX_INCLUDED = 101
 """At so many files no more are read: files that include each other twice would double with every level."""
 
@@ -26,21 +24,12 @@ DIALECTS = ("paper", "gluoncv", "torchvision")
 
 
 @attrs.frozen
-class Drop:
-    """``drop VERB [NAME]``."""
-
-    statement: Statement
-    verb: str
-    clause: str | None
-
-
-@attrs.frozen
 class Layer:
-    """The statements of one source, the directives taken out."""
+    """The statements of one source, the directives taken out; ``drops`` are those of ``drop VERB [NAME]``."""
 
     source: Source
-    statements: tuple[Statement, ...] = ()
-    drops: tuple[Drop, ...] = ()
+    statements: tuple[Statement, ...]
+    drops: tuple[Statement, ...]
 
 
 @attrs.define
@@ -55,30 +44,31 @@ class Layers:
 
 def collect(sources: Sequence[Source]) -> Layers:
     """The layers of some sources, later ones over earlier ones, with what they include below them."""
-    found = Layers()
+    layers = Layers()
     for source in sources:
-        root = source.folder.resolve()
-        _collect(source, root, (source.path,) if source.path else (), found)
-    return found
+        _collect(source, source.folder.resolve(), (), layers)
+    return layers
 
 
-def _collect(source: Source, root: Path, trail: tuple[Path, ...], found: Layers) -> None:
+def _collect(source: Source, root: Path, trail: tuple[Path, ...], layers: Layers) -> None:
     recipe, errors = parse(source)
-    found.errors += errors
+    layers.errors += errors
+    trail = (*trail, source.path) if source.path else trail
     statements, drops, dialect, chosen = [], [], None, None
     for statement in recipe.statements:
         verb = statement.verb.text
         try:
             if verb == "include":
-                if found.included == MAX_INCLUDED:
+                if layers.included == MAX_INCLUDED:
                     continue
-                path, included = _include(statement, source, root, trail)
-                found.included += 1
-                if found.included == MAX_INCLUDED:
+                included = _include(statement, source, root, trail)
+                layers.included += 1
+                if layers.included == MAX_INCLUDED:
                     raise fail("E043", f"more than {MAX_INCLUDED - 1} files are included in all", statement.span)
-                _collect(included, root, (*trail, path), found)
+                _collect(included, root, trail, layers)
             elif verb == "drop":
-                drops.append(_drop(statement))
+                _check_drop(statement)
+                drops.append(statement)
             elif verb == "dialect":
                 if dialect is not None:
                     places = ((dialect.span, "it is here"),)
@@ -89,13 +79,13 @@ def _collect(source: Source, root: Path, trail: tuple[Path, ...], found: Layers)
             else:
                 statements.append(statement)
         except RecipeError as error:
-            found.errors += error.diagnostics
+            layers.errors += error.diagnostics
     if chosen is not None:  # now, since the file lies over all that it includes, wherever it does so
-        found.dialect = chosen
-    found.layers.append(Layer(source, tuple(statements), tuple(drops)))
+        layers.dialect = chosen
+    layers.layers.append(Layer(source, tuple(statements), tuple(drops)))
 
 
-def _single(statement: Statement, most: int, usage: str) -> tuple[Item, ...]:
+def _operands(statement: Statement, most: int, usage: str) -> tuple[Item, ...]:
     items = statement.items
     if not items:
         raise fail("E025", f"`{statement.verb.text}` needs something to act on", statement.span, help=usage)
@@ -107,8 +97,8 @@ def _single(statement: Statement, most: int, usage: str) -> tuple[Item, ...]:
     return items
 
 
-def _include(statement: Statement, source: Source, root: Path, trail: tuple[Path, ...]) -> tuple[Path, Source]:
-    (item,) = _single(statement, 1, 'write `include "other.recipe"`')
+def _include(statement: Statement, source: Source, root: Path, trail: tuple[Path, ...]) -> Source:
+    (item,) = _operands(statement, 1, 'write `include "other.recipe"`')
     word = item.value
     if word.kind != "string" or not word.value or UNWRITABLE.search(str(word.value)):
         raise fail("E023", f"`include` takes a path in quotes, not `{word.text}`", word.span)
@@ -125,19 +115,17 @@ def _include(statement: Statement, source: Source, root: Path, trail: tuple[Path
     if len(trail) > MAX_INCLUDES:
         raise fail("E043", f"includes are nested more than {MAX_INCLUDES} deep", word.span)
     shown = str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
-    return path, read(path, shown, word.span)
+    return read(path, shown, word.span)
 
 
-def _drop(statement: Statement) -> Drop:
-    items = _single(statement, 2, "write `drop VERB` or `drop VERB NAME`")
-    for item in items:
+def _check_drop(statement: Statement) -> None:
+    for item in _operands(statement, 2, "write `drop VERB` or `drop VERB NAME`"):
         if item.value.kind != "name":
             raise fail("E023", f"`drop` takes words, not `{item.value.text}`", item.span)
-    return Drop(statement, items[0].value.text, items[1].value.text if len(items) > 1 else None)
 
 
 def _dialect(statement: Statement) -> str:
-    (item,) = _single(statement, 1, f"it takes {listing(DIALECTS)}")
+    (item,) = _operands(statement, 1, f"it takes {listing(DIALECTS)}")
     if item.value.text not in DIALECTS:
         help = did_you_mean(item.value.text, DIALECTS, f"it takes {listing(DIALECTS)}")
         raise fail("E021", f"there is no dialect `{item.value.text}`", item.span, help=help)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache
 from importlib import resources
+from typing import Any
 
 import lark
 
@@ -30,24 +31,16 @@ def _word(token: lark.Token, source: Source) -> Word:
     return Word(token.type.lower(), str(token), Span(source, start, start + len(token)))
 
 
-def _statement(tree: lark.Tree[lark.Token], source: Source) -> Statement:
-    verb, *rest = tree.children
-    items = []
-    for child in rest:
-        assert isinstance(child, lark.Tree)
-        if child.data == "assignment":
-            name, value = child.children
-            assert isinstance(value, lark.Tree)
-            items.append(Item(_word(value.children[0], source), _word(name, source)))  # type: ignore[arg-type]
-        else:
-            items.append(Item(_word(child.children[0], source)))  # type: ignore[arg-type]
-    return Statement(_word(verb, source), tuple(items))  # type: ignore[arg-type]
+def _statement(tree: Any, source: Source) -> Statement:
+    verb, *items = tree.children
+    words = ([_word(token, source) for token in item.scan_values(lambda token: True)] for item in items)
+    return Statement(_word(verb, source), tuple(Item(value, *name) for *name, value in words))
 
 
 def _comments(source: Source) -> tuple[Word, ...]:
     """Every comment, found by the rule of the grammar: a ``#`` outside of a string, to the end of its line."""
-    found = re.finditer(rf"{_STRING}|(#[^\n]*)", source.text)
-    return tuple(Word("comment", m[1], Span(source, m.start(1), m.end(1))) for m in found if m[1] is not None)
+    matches = re.finditer(rf"{_STRING}|(#[^\n]*)", source.text)
+    return tuple(Word("comment", m[1], Span(source, *m.span(1))) for m in matches if m[1] is not None)
 
 
 def _statement_around(text: str, span: Span) -> tuple[int, int]:
@@ -60,61 +53,50 @@ def _statement_around(text: str, span: Span) -> tuple[int, int]:
 
 def _explain(error: lark.UnexpectedInput, source: Source) -> Diagnostic:
     """A syntax error in the words of the language."""
-    text = source.text
-    start = min(error.pos_in_stream if error.pos_in_stream is not None else len(text), len(text))
-    if isinstance(error, lark.UnexpectedToken) and error.token.type == "$END":
-        return Diagnostic("E010", "the recipe ends in the middle of a statement", Span(source, len(text), len(text)))
+    text, token = source.text, getattr(error, "token", None)
+    start = len(text) if error.pos_in_stream is None else min(error.pos_in_stream, len(text))
     rest = text[start:].split("\n", 1)[0]
-    if isinstance(error, lark.UnexpectedToken) and error.token.type == "_SEP":
-        return Diagnostic("E010", "a value is missing after `=`", Span(source, start, start))
+
+    def diagnostic(code: str, message: str, length: int, help: str = "", at: int = start) -> Diagnostic:
+        return Diagnostic(code, message, Span(source, at, at + length), help=help)
+
+    if token is not None and token.type == "$END":
+        return diagnostic("E010", "the recipe ends in the middle of a statement", 0, at=len(text))
+    if token is not None and token.type == "_SEP":
+        return diagnostic("E010", "a value is missing after `=`", 0)
     quoted = re.match(_QUOTED, rest)
     if quoted and not re.match(_STRING, rest):
         at = start + next(m.start() for m in re.finditer(r"\\(.)", rest) if m[1] not in '"\\')
         help = 'in a string, a backslash is written `\\\\` and a quote `\\"`'
-        span = Span(source, at, at + 2)
-        return Diagnostic("E012", f"`{span.text}` means nothing in a string", span, help=help)
+        return diagnostic("E012", f"`{text[at : at + 2]}` means nothing in a string", 2, help, at)
     if rest.startswith('"') and not quoted:
-        return Diagnostic(
-            "E012",
-            "the string does not end on its line",
-            Span(source, start, start + len(rest)),
-            help='close it with `"`',
-        )
-    if isinstance(error, lark.UnexpectedToken):
-        span = Span(source, start, start + max(1, len(error.token)))
-        if error.token.type == "EQUAL":
-            return Diagnostic(
-                "E010",
-                "unexpected `=`",
-                span,
-                help="a statement begins with its verb and a blank: `batch 256`; `field=value` comes after it",
-            )
-        return Diagnostic(
-            "E010", f"a statement begins with a verb, not with `{error.token}`", span, help="see `recipe tricks`"
-        )
+        return diagnostic("E012", "the string does not end on its line", len(rest), 'close it with `"`')
+    if token is not None and token.type == "EQUAL":
+        help = "a statement begins with its verb and a blank: `batch 256`; `field=value` comes after it"
+        return diagnostic("E010", "unexpected `=`", 1, help)
+    if token is not None:
+        message = f"a statement begins with a verb, not with `{token}`"
+        return diagnostic("E010", message, max(1, len(token)), "see `recipe tricks`")
     word = (re.match(r'"(?:\\["\\]|[^"\\\n])*"[^\s;#]*|[^\s;#=]+|.', rest) or [rest])[0]
-    span = Span(source, start, start + max(1, len(word)))
+    length = max(1, len(word))
     if word.startswith('"'):
-        return Diagnostic("E011", "a blank is missing after the string", span)
+        return diagnostic("E011", "a blank is missing after the string", length)
     if re.match(r"[+-]?\.?\d", word):
         help = "numbers are written `0.1`, `1e-4` or `10%`; a word that begins with a digit needs quotes"
-        return Diagnostic("E011", f"`{word}` is not a number", span, help=help)
+        return diagnostic("E011", f"`{word}` is not a number", length, help)
     if re.search(r"[/\\~]", word):
-        return Diagnostic("E011", f"the path `{word}` needs quotes", span, help=f'write `"{word}"`')
+        return diagnostic("E011", f"the path `{word}` needs quotes", length, f'write `"{word}"`')
     shown = word if word.isprintable() else ascii(word)[1:-1]
-    return Diagnostic(
-        "E011", f"`{shown}` is no word of a recipe", span, help="other text than plain words needs quotes"
-    )
+    return diagnostic("E011", f"`{shown}` is no word of a recipe", length, "other text than plain words needs quotes")
 
 
 def _encoding(source: Source) -> Diagnostic | None:
     if source.text.startswith("\ufeff"):
-        span, message, cure = Span(source, 0, 1), "byte order mark", "without it"
-        return Diagnostic("E003", message, span, help=f"`recipe fmt` rewrites the file {cure}")
-    if "\r" in source.text:
-        start = source.text.index("\r")
-        span, message = Span(source, start, start + 1), "a carriage return: lines end in LF alone"
-        return Diagnostic("E004", message, span, help="`recipe fmt` rewrites the file with plain line ends")
+        help = "`recipe fmt` rewrites the file without it"
+        return Diagnostic("E003", "byte order mark", Span(source, 0, 1), help=help)
+    if (at := source.text.find("\r")) >= 0:
+        help = "`recipe fmt` rewrites the file with plain line ends"
+        return Diagnostic("E004", "a carriage return: lines end in LF alone", Span(source, at, at + 1), help=help)
     return None
 
 
@@ -128,20 +110,17 @@ def parse(source: Source) -> tuple[Recipe, list[Diagnostic]]:
     """
     if wrong := _encoding(source):
         return Recipe(source, (), ()), [wrong]
-    text, errors = source.text, []
-    while True:
+    text, errors, tree = source.text, list[Diagnostic](), None
+    while tree is None:
         try:
             tree = _parser().parse(text)
-            break
         except lark.UnexpectedInput as error:
-            diagnostic = _explain(error, source)
-            errors.append(diagnostic)
-            if len(errors) == MAX_ERRORS or diagnostic.span is None:
-                return Recipe(source, (), ()), errors
+            errors.append(diagnostic := _explain(error, source))
+            assert diagnostic.span is not None
             # Leave the statement out and go on, so that one run shows every error.
             start, end = _statement_around(text, diagnostic.span)
             blank = re.sub(r"[^\n]", " ", text[start:end])
-            if blank == text[start:end]:
+            if len(errors) == MAX_ERRORS or blank == text[start:end]:
                 return Recipe(source, (), ()), errors
             text = text[:start] + blank + text[end:]
     statements = tuple(_statement(child, source) for child in tree.children if isinstance(child, lark.Tree))

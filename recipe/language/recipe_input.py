@@ -37,9 +37,8 @@ def decode(data: bytes, name: str, folder: Path, span: Span | None = None) -> So
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise fail(
-            "E002", f"`{name}` is not a text file: byte {error.start} is not UTF-8", span, help="save it as UTF-8"
-        ) from None
+        message = f"`{name}` is not a text file: byte {error.start} is not UTF-8"
+        raise fail("E002", message, span, help="save it as UTF-8") from None
     if "\0" in text:
         raise fail("E002", f"`{name}` is not a text file: it holds a NUL byte at {text.index(chr(0))}", span)
     return Source(name, text, folder)

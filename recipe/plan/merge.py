@@ -13,7 +13,7 @@ from recipe.base.diagnostics import Diagnostic
 from recipe.base.source import Source
 from recipe.base.wording import did_you_mean, listing
 from recipe.language.ast import Recipe, Statement
-from recipe.language.overlays import Drop, Layer, Layers, dialect_recipe, images_recipe
+from recipe.language.overlays import Layer, Layers, dialect_recipe, images_recipe
 from recipe.plan.resolve import ResolvedTrick, Suggestions
 from recipe.plugins.calling import call_hook
 from recipe.plugins.contexts import SuggestContext
@@ -55,7 +55,7 @@ def _said(layer: Layer, name: Name, errors: list[Diagnostic]) -> Merged:
             if new.key in here:
                 places = ((here[new.key].words, "it is here"),)
                 message = f"`{new.declared.word}` is said twice"
-                errors.append(Diagnostic("E028", message, new.words, "", places, "leave one out"))
+                errors.append(Diagnostic("E028", message, new.words, places, "leave one out"))
             here[new.key] = new
     return here
 
@@ -78,24 +78,25 @@ def _replaces(new: ResolvedTrick, old: ResolvedTrick) -> bool:
     return new.key == old.key or (new.key[0] == old.key[0] and _decides_alike(new, old))
 
 
-def _drop(drop: Drop, merged: Merged, vocabulary: Vocabulary, errors: list[Diagnostic]) -> None:
+def _drop(drop: Statement, merged: Merged, vocabulary: Vocabulary, errors: list[Diagnostic]) -> None:
     """Take out what a layer drops; of something that no layer below says, tell what they say."""
-    keys = [key for key in merged if key[0] == drop.verb and drop.clause in (None, key[1])]
+    items = drop.items
+    verb, clause = items[0].value.text, items[1].value.text if len(items) > 1 else None
+    keys = [key for key in merged if key[0] == verb and clause in (None, key[1])]
     for key in keys:
         del merged[key]
     if keys:
         return
-    items, verbs = drop.statement.items, vocabulary.verbs() - set(DIRECTIVES)
-    if drop.verb not in verbs:
-        help = did_you_mean(drop.verb, verbs)
-        errors.append(Diagnostic("E020", f"there is no verb `{drop.verb}`", items[0].span, help=help))
-    elif drop.clause is not None and drop.clause not in vocabulary.clauses(drop.verb):
-        help = did_you_mean(drop.clause, vocabulary.clauses(drop.verb))
-        errors.append(Diagnostic("E021", f"`{drop.verb}` does not know `{drop.clause}`", items[1].span, help=help))
+    if verb not in vocabulary.verbs() - set(DIRECTIVES):
+        help = did_you_mean(verb, vocabulary.verbs() - set(DIRECTIVES))
+        errors.append(Diagnostic("E020", f"there is no verb `{verb}`", items[0].span, help=help))
+    elif clause is not None and clause not in vocabulary.clauses(verb):
+        help = did_you_mean(clause, vocabulary.clauses(verb))
+        errors.append(Diagnostic("E021", f"`{verb}` does not know `{clause}`", items[1].span, help=help))
     else:
         help = f"the layers below say {listing(map(words_of, merged))}" if merged else "no layer lies below this one"
         message = f"no layer below says `{' '.join(item.value.text for item in items)}`"
-        errors.append(Diagnostic("E044", message, drop.statement.span, help=help))
+        errors.append(Diagnostic("E044", message, drop.span, help=help))
 
 
 def suggestions(merged: Merged, vocabulary: Vocabulary, dialect: str, errors: list[Diagnostic]) -> Suggestions:

@@ -11,8 +11,8 @@ from typing import Any
 import attrs
 
 from recipe.base.diagnostics import Diagnostic
-from recipe.base.digests import digest
 from recipe.base.errors import fail
+from recipe.base.identity import digest
 from recipe.base.source import Source
 from recipe.plugins.calling import call_hook
 from recipe.plugins.contexts import Evidence

@@ -103,6 +103,6 @@ def _is_out_of_memory(error: BaseException) -> bool:
     """Whether a device has too little memory, which is no fault of a trick; without torch there is none."""
     if "torch" not in sys.modules:
         return False
-    from recipe.devices.memory import is_out_of_memory
+    from recipe.devices.choice import is_out_of_memory
 
     return is_out_of_memory(error)

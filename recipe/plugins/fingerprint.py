@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from recipe.base.digests import digest
+from recipe.base.identity import digest
 from recipe.plugins.uses import Use
 from recipe.plugins.vocabulary import PLUGIN
 

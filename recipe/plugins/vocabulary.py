@@ -17,8 +17,8 @@ from pathlib import Path
 
 import attrs
 
-from recipe.base.digests import digest
 from recipe.base.errors import RecipeError, fail
+from recipe.base.identity import digest
 from recipe.base.signals import Interrupted
 from recipe.base.source import Span
 from recipe.base.wording import first_line

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from recipe.base.versions import version_of
+from recipe.base.identity import version_of
 from recipe.devices.choice import cores
 from recipe.devices.precision import Precision
 

@@ -7,8 +7,8 @@ import time
 
 import attrs
 
-from recipe.base.durations import parse_duration
 from recipe.base.errors import fail
+from recipe.base.wording import parse_duration
 
 EVERY = "epoch,10m"
 """When a run saves one, unless it is told otherwise."""

@@ -20,9 +20,8 @@ from recipe.base.source import Source
 from recipe.base.wording import first_line, plural
 from recipe.compiler.program import Program
 from recipe.data.images import Sets
-from recipe.devices.choice import pick, repeatable
-from recipe.devices.distributed import Ranks, is_peer_failure, peer_failure
-from recipe.devices.memory import is_out_of_memory, may_be_out_of_memory
+from recipe.devices.choice import is_out_of_memory, may_be_out_of_memory, pick, repeatable
+from recipe.devices.distributed import Ranks, peer_failure
 from recipe.devices.precision import Precision
 from recipe.plan.bind import resolve
 from recipe.plan.plan import Plan
@@ -286,8 +285,8 @@ def told_plainly(device: torch.device) -> Iterator[None]:
         if may_be_out_of_memory(error):
             message = f"`{device}` failed, perhaps because its memory is full: {first_line(error)}"
             raise fail("E115", message, help=help) from error
-        if is_peer_failure(error):
-            raise peer_failure() from error
+        if gone := peer_failure(error):
+            raise gone from error
         raise
 
 

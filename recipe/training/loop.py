@@ -18,7 +18,7 @@ from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import Diverged, RecipeError, fail
 from recipe.base.signals import Interrupted, Signals
 from recipe.compiler.program import Program
-from recipe.devices.memory import peak_memory
+from recipe.devices.choice import peak_memory
 from recipe.plugins.fingerprint import code_of_plugins, plugin_files
 from recipe.runs import checkpoints as checkpoint
 from recipe.runs.recipe_lock import changed_words

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from recipe.base.errors import RecipeError, fail
-from recipe.devices.memory import may_be_out_of_memory
+from recipe.devices.choice import may_be_out_of_memory
 from recipe.training.loading import share
 from recipe.training.parts import sizes
 from recipe.training.trainer import Trainer

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from recipe.base import files
-from recipe.base.durations import format_duration
-from recipe.base.wording import plural
+from recipe.base.wording import format_duration, plural
 from recipe.runs.reader import measured
 
 if TYPE_CHECKING:

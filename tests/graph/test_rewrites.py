@@ -166,6 +166,22 @@ def test_a_model_that_gives_no_logits_is_refused():
     assert "not logits" in assert_rejects("tweak C", "E102", base=nn.Conv2d(3, 8, 7, 2)).message
 
 
+class GivesFeatures(nn.Module):
+    """Gives the features that its logits are made of, which are no auxiliary head."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(3, 8, 7, 2), nn.Linear(8, 10)
+
+    def forward(self, images):
+        features = self.conv(images).mean((2, 3))
+        return self.fc(features), features
+
+
+def test_a_model_that_gives_its_features_too_is_refused():
+    assert "an auxiliary output that is no module's" in assert_rejects("tweak C", "E102", base=GivesFeatures()).message
+
+
 class Branching(nn.Module):
     def forward(self, images):
         return images.mean((2, 3)) if images.sum() > 0 else images.amax((2, 3))
