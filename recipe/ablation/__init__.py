@@ -1,2 +1,1 @@
-"""Which tricks matter: many runs of variants of a recipe, and the table of their results. `recipe.ablate` is in
-`api`."""
+"""Which tricks matter: many runs of variants of a recipe, and a table of the results (`recipe.ablate`, in `study`)."""

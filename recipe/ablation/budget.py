@@ -10,18 +10,24 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import attrs
+import torch
 
-from recipe.ablation.resources import Workers
+from recipe.ablation.launchers import Workers
 from recipe.base.errors import RecipeError, fail
 from recipe.base.wording import parse_duration, plural
+from recipe.devices import choice
+from recipe.devices.precision import precision
 from recipe.plan.plan import Plan
-
-if TYPE_CHECKING:
-    from recipe.training.loading import Batch
-    from recipe.training.trainer import Trainer
+from recipe.training.engine import told_plainly
+from recipe.training.loading import Batch
+from recipe.training.meters import Meter
+from recipe.training.micro_batch import fitting_micro
+from recipe.training.setup import prepare
+from recipe.training.teachers import named_teachers, teachers_of, teaching
+from recipe.training.trainer import Trainer
+from recipe.training.trial import step_seconds
 
 SEEDS = 3
 """How many seeds an ablation has, unless it is told otherwise."""
@@ -57,12 +63,11 @@ def fit(
     parallel: int,
     before: float = 0.0,
 ) -> Budget:
-    """The seeds and epochs that fit into a budget, all in seconds.
+    """The seeds and epochs that fit into a budget; times are in seconds. Raises `RecipeError` (E127) where none do.
 
     ``epochs_of`` is what an epoch of each row takes, ``startup`` what a run takes beside, ``parallel`` how many really
     run at a time, ``before`` what is trained first. Seeds that are asked for stay; else there are three, more up to ten
-    where the recipe's own epochs leave time, or two where not one epoch fits. Raises `RecipeError` (E127) where nothing
-    does.
+    where the recipe's own epochs leave time, or two where not one epoch fits.
     """
 
     def taken(count: int, length: int) -> float:
@@ -74,12 +79,10 @@ def fit(
 
     for count in (seeds,) if seeds else (SEEDS, 2):
         length = bisect.bisect_right(range(1, epochs + 1), budget, key=lambda length: taken(count, length))
-        if not length:
-            continue
-        most = count
-        if not seeds and length == epochs:
-            most = max(n for n in range(count, MOST_SEEDS + 1) if n == count or taken(n, epochs) <= budget)
-        return Budget(most, length, taken(most, length))
+        if length:
+            more = range(count + 1, MOST_SEEDS + 1) if not seeds and length == epochs else ()
+            most = max([count, *(number for number in more if taken(number, epochs) <= budget)])
+            return Budget(most, length, taken(most, length))
     least = taken(seeds or 2, 1)
     help = f"one epoch of each row takes about {least:.0f} s with {seeds or 2} seeds; name fewer rows with --over"
     raise fail("E127", f"the budget of {budget:.0f} s is too short for {len(epochs_of)} rows", help=help)
@@ -94,30 +97,25 @@ def planned(
     tell: Callable[[str], None],
 ) -> Budget:
     """Seeds and epochs of some rows that fit into a budget: as they were planned before, else by timing each row."""
-    from recipe.devices.choice import pick
-    from recipe.training.engine import told_plainly
-    from recipe.training.teachers import named_teachers
-
     if before is not None:
         tell(f"as planned before: {plural(before.seeds, 'seed')}, {plural(before.epochs, 'epoch')}")
         return before
     seconds = seconds_of(budget)
     tell(f"timing {len(plans)} rows for the budget of {budget}")
-    with told_plainly(pick(workers.device)):
+    with told_plainly(choice.pick(workers.device)):
         times = {plan.digest: run_seconds(plan, workers.device) for plan in plans}
-        named = [named_teachers(plan) for plan in plans]
-        teachers = {teacher.digest: teacher for found in named for _, _, teacher in found}
+        named = (teacher for plan in plans for _, _, teacher in named_teachers(plan))
+        teachers = {teacher.digest: teacher for teacher in named}
         first = {digest: run_seconds(plan, workers.device) for digest, plan in teachers.items()}
     startup = startup_seconds() + statistics.fmean(until for until, _ in times.values())
     trained = sum(startup + teachers[digest].training.epochs * epoch for digest, (_, epoch) in first.items())
     each, epochs = [epoch for _, epoch in times.values()], plans[0].training.epochs
-    found = fit(seconds, startup, each, epochs, seeds, workers.parallel, trained)
-    fewer = f", of the recipe's {epochs}" if found.epochs < epochs else ""
-    tell(
-        f"planned: {plural(found.seeds, 'seed')}, {plural(found.epochs, 'epoch')}{fewer}; "
-        f"{plural(len(times) * found.seeds + len(teachers), 'run')}, about {found.seconds / 60:.1f} min"
-    )
-    return found
+    fitting = fit(seconds, startup, each, epochs, seeds, workers.parallel, trained)
+    fewer = f", of the recipe's {epochs}" if fitting.epochs < epochs else ""
+    runs = plural(len(times) * fitting.seeds + len(teachers), "run")
+    length = f"{plural(fitting.seeds, 'seed')}, {plural(fitting.epochs, 'epoch')}{fewer}"
+    tell(f"planned: {length}; {runs}, about {fitting.seconds / 60:.1f} min")
+    return fitting
 
 
 def startup_seconds() -> float:
@@ -132,21 +130,10 @@ def run_seconds(plan: Plan, device: str | None) -> tuple[float, float]:
 
     An epoch is known by a few steps of each. What it took of a GPU's memory is free again.
     """
-    import torch
-
-    from recipe.devices.choice import pick
-    from recipe.devices.precision import precision
-    from recipe.training.meters import Meter
-    from recipe.training.micro_batch import fitting_micro
-    from recipe.training.setup import prepare
-    from recipe.training.teachers import teachers_of, teaching
-    from recipe.training.trainer import Trainer
-    from recipe.training.trial import step_seconds
-
-    chosen, began = pick(device), time.perf_counter()
+    chosen, began = choice.pick(device), time.perf_counter()
     sets, program = prepare(plan)
-    found = teachers_of(plan, program.classes)
-    teachers = {one.plan.digest: teaching(one, chosen) for _, one in found}
+    programs = teachers_of(plan, program.classes)
+    teachers = {teacher.plan.digest: teaching(teacher, chosen) for _, teacher in programs}
     trainer = Trainer.make(program, sets, chosen, precision(plan.training.precision, chosen), teachers)
     if plan.training.micro_auto:
         trainer.micro = fitting_micro(trainer)

@@ -5,17 +5,17 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
 
 import attrs
+from rich.console import Console
+from rich.live import Live as Display
+from rich.table import Table
+from rich.text import Text
 
 from recipe.ablation.execute import Watcher
-from recipe.ablation.store import Home, Task
+from recipe.ablation.store import Task
 from recipe.ablation.table import Cell
 from recipe.base.wording import format_duration
-
-if TYPE_CHECKING:
-    from rich.live import Live as Display
 
 
 @attrs.define
@@ -27,17 +27,20 @@ class Plain(Watcher):
     first: int = 0
     began: float = 0.0
 
+    @property
+    def left(self) -> str:
+        each = (time.monotonic() - self.began) / (self.done - self.first)
+        return f"{format_duration(each * (self.total - self.done))} left"
+
     def begin(self, tasks: Sequence[Task], done: int) -> None:
         self.total, self.done, self.first, self.began = len(tasks), done, done, time.monotonic()
         if done:
-            self.note(f"{done} of {len(tasks)} runs are there already")
+            Plain.note(self, f"{done} of {len(tasks)} runs are there already")
 
     def end(self, task: Task, cell: Cell) -> None:
         self.done += 1
-        each = (time.monotonic() - self.began) / (self.done - self.first)
         result = "diverged" if cell.top1 is None else f"top-1 {cell.top1:.2%}"
-        left = format_duration(each * (self.total - self.done))
-        self.note(f"{self.done}/{self.total}: {task.label}, seed {task.seed}: {result}; {left} left")
+        self.note(f"{self.done}/{self.total}: {task.label}, seed {task.seed}: {result}; {self.left}")
 
     def note(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
@@ -47,23 +50,18 @@ class Plain(Watcher):
 class Live(Plain):
     """A table that fills while the ablation runs: a row for each of its rows, a column for each seed."""
 
-    home: Home = attrs.field(kw_only=True)
     grid: Sequence[tuple[str, Sequence[Task]]] = attrs.field(kw_only=True)
     """The label of each row, and its cells."""
-    display: Display | None = None
+    display: Display = attrs.field(init=False)
     cells: dict[str, Cell] = attrs.field(factory=dict)
 
     def begin(self, tasks: Sequence[Task], done: int) -> None:
-        from rich.console import Console
-        from rich.live import Live as Display
-
         super().begin(tasks, done)
-        self.cells = {task.name: self.home.cell(task) for task in tasks}
+        self.cells = {task.name: task.cell() for task in tasks}
         self.display = Display(self._table({}), console=Console(stderr=True), refresh_per_second=4, transient=True)
         self.display.start()
 
     def look(self, running: Mapping[str, Task]) -> None:
-        assert self.display is not None
         self.display.update(self._table(running))
 
     def end(self, task: Task, cell: Cell) -> None:
@@ -71,23 +69,13 @@ class Live(Plain):
         self.cells[task.name] = cell
 
     def note(self, text: str) -> None:
-        if self.display is None:
-            super().note(text)
-        else:
-            self.display.console.print(text, markup=False, highlight=False, style="yellow")
+        self.display.console.print(text, markup=False, highlight=False, style="yellow")
 
     def stop(self) -> None:
-        if self.display is not None:
-            self.display.stop()
-            self.display = None
+        self.display.stop()
 
-    def _table(self, running: Mapping[str, Task]) -> Any:
-        from rich.table import Table
-        from rich.text import Text
-
-        spent = time.monotonic() - self.began
-        ended = self.done - self.first
-        left = f", {format_duration(spent / ended * (self.total - self.done))} left" if ended else ""
+    def _table(self, running: Mapping[str, Task]) -> Table:
+        left = f", {self.left}" if self.done > self.first else ""
         table = Table(title=f"{self.done} of {self.total} runs{left}", title_justify="left", box=None)
         table.add_column("")
         for task in self.grid[0][1]:
@@ -102,7 +90,7 @@ class Live(Plain):
     def _shown(self, task: Task, running: Mapping[str, Task]) -> str:
         cell = self.cells.get(task.name)
         if task.name in running:
-            return f"epoch {self.home.epoch(task) or 0:.1f}/{task.plan.training.epochs}"
+            return f"epoch {task.epoch() or 0:.1f}/{task.plan.training.epochs}"
         if cell is None or cell.status == "missing":
             return "·"
         return cell.status if cell.top1 is None else f"{cell.top1:.2%}"

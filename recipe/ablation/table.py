@@ -1,4 +1,4 @@
-"""The table of an ablation: means, differences with their intervals, and costs, as text and as data. Needs no torch."""
+"""The table of an ablation: means, differences with their intervals, and costs, as text, data and a chart. No torch."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import io
 import json
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import attrs
 
+from recipe.base import files
 from recipe.base.wording import columns, plural
 
 CONFIDENCE = 0.95
@@ -21,6 +23,9 @@ RESOLVED = 0.005
 """A difference of top-1 that one would like to be able to tell: half a point."""
 
 MOST_SEEDS = 10_000
+
+AGAINST = {"stack": "row above", "drop": "full recipe", "add": "baseline"}
+"""What a row is compared with in each mode."""
 
 
 @attrs.frozen
@@ -72,14 +77,14 @@ def difference(values: Sequence[float | None], reference: Sequence[float | None]
     >>> difference([0.9, 0.92, 0.94], [0.9, 0.9, 0.9]).within_noise
     True
     """
-    pairs = differences(values, reference)
-    if not pairs:
+    by_seed = differences(values, reference)
+    if not by_seed:
         return None
-    mean = statistics.fmean(pairs)
-    if len(pairs) < 2 or max(pairs) - min(pairs) < 1e-9:
-        return Difference(mean, seeds=len(pairs))
-    half = _half(statistics.stdev(pairs), len(pairs))
-    return Difference(mean, mean - half, mean + half, len(pairs))
+    mean = statistics.fmean(by_seed)
+    if max(by_seed) - min(by_seed) < 1e-9:
+        return Difference(mean, seeds=len(by_seed))
+    half = _half(statistics.stdev(by_seed), len(by_seed))
+    return Difference(mean, mean - half, mean + half, len(by_seed))
 
 
 def _half(deviation: float, seeds: int) -> float:
@@ -107,7 +112,7 @@ class Line:
     statements: tuple[str, ...]
     params: int
     macs: int
-    cells: tuple[Cell, ...]
+    cells: tuple[Cell, ...] = ()
     note: str = ""
 
     @property
@@ -116,30 +121,31 @@ class Line:
         return [cell.top1 for cell in self.cells]
 
     @property
-    def found(self) -> list[float]:
-        return [value for value in self.values if value is not None]
+    def results(self) -> list[float]:
+        return _known(self.values)
 
     @property
     def mean(self) -> float | None:
-        return statistics.fmean(self.found) if self.found else None
+        return statistics.fmean(self.results) if self.results else None
 
     @property
     def deviation(self) -> float | None:
         """The sample standard deviation."""
-        return statistics.stdev(self.found) if len(self.found) > 1 else None
+        return statistics.stdev(self.results) if len(self.results) > 1 else None
 
     @property
     def seconds_per_epoch(self) -> float | None:
-        return _median([cell.seconds_per_epoch for cell in self.cells])
+        seconds = _known(cell.seconds_per_epoch for cell in self.cells)
+        return statistics.median(seconds) if seconds else None
 
     @property
     def peak_memory_bytes(self) -> float | None:
-        return _median([cell.peak_memory_bytes for cell in self.cells])
+        peaks = _known(cell.peak_memory_bytes for cell in self.cells)
+        return statistics.median(peaks) if peaks else None
 
 
-def _median(values: Sequence[float | None]) -> float | None:
-    found = [value for value in values if value is not None]
-    return statistics.median(found) if found else None
+def _known(values: Iterable[float | None]) -> list[float]:
+    return [value for value in values if value is not None]
 
 
 COLUMNS = ("", "top-1", "difference", f"{CONFIDENCE:.0%} interval", "", "MACs", "params", "s/epoch", "memory")
@@ -165,15 +171,25 @@ class Table:
 
     def _needed(self) -> int | None:
         """How many seeds tell `RESOLVED`, by the spread of all rows; None where there are enough, or no spread."""
-        rows = [line for line in self.lines if line.reference is not None]
-        pairs = [differences(line.values, self.lines[line.reference or 0].values) for line in rows]
-        spreads = [statistics.variance(found) for found in pairs if len(found) > 1]
+        pairs = [(line, self.lines[line.reference]) for line in self.lines if line.reference is not None]
+        by_row = [differences(line.values, reference.values) for line, reference in pairs]
+        spreads = [statistics.variance(by_seed) for by_seed in by_row if len(by_seed) > 1]
         needed = seeds_for(RESOLVED, math.sqrt(statistics.fmean(spreads))) if any(spreads) else 0
         return needed if needed > len(self.seeds) else None
 
     def cells(self) -> list[tuple[str, ...]]:
         """The table as text, a tuple a row, without its heading."""
-        return [(line.label, *self._results(line), *_costs(line)) for line in self.lines]
+        return [
+            (
+                line.label,
+                *self._results(line),
+                _amount(line.macs),
+                _amount(line.params),
+                "" if line.seconds_per_epoch is None else f"{line.seconds_per_epoch:.1f}",
+                "" if line.peak_memory_bytes is None else f"{line.peak_memory_bytes / 2**30:.2f} GiB",
+            )
+            for line in self.lines
+        ]
 
     def _results(self, line: Line) -> tuple[str, str, str, str]:
         top1 = "–" if line.mean is None else f"{100 * line.mean:.2f}"
@@ -182,34 +198,32 @@ class Table:
         said = [line.note] if line.note else []
         states = [cell.status for cell in line.cells]
         said += [f"{states.count(s)} of {len(states)} {s}" for s in ("diverged", "missing") if s in states]
-        found = self.difference(line)
-        if found is None:
-            if line.found and line.reference is not None:
+        change = self.difference(line)
+        if change is None:
+            if line.results and line.reference is not None:
                 said.append(f"no seed in common with `{self.lines[line.reference].label}`")
             return top1, "", "", "; ".join(said)
         interval = ""
-        if found.low is not None and found.high is not None:
-            interval = f"{_signed(found.low)} to {_signed(found.high)}"
-            said = ["within noise", *said] if found.within_noise else said
-        if found.seeds < len(line.found):  # the other row lacks some
-            said.append(f"difference over {found.seeds} of {len(line.cells)} seeds")
-        return top1, _signed(found.mean), interval, "; ".join(said)
+        if change.low is not None and change.high is not None:
+            interval = f"{_signed(change.low)} to {_signed(change.high)}"
+            said = ["within noise", *said] if change.within_noise else said
+        if change.seeds < len(line.results):  # the other row lacks some
+            said.append(f"difference over {change.seeds} of {len(line.cells)} seeds")
+        return top1, _signed(change.mean), interval, "; ".join(said)
 
     def notes(self) -> list[str]:
         """What the figures mean, in sentences."""
-        against = {"stack": "the row above", "drop": "the full recipe", "add": "the baseline"}[self.mode]
-        count = len(self.seeds)
-        seeds = f"{plural(count, 'seed')} ({', '.join(map(str, self.seeds))})"
+        seeds = f"{plural(len(self.seeds), 'seed')} ({', '.join(map(str, self.seeds))})"
         lines = [
             f"Top-1 on held-out images in percent, mean ± sample standard deviation over {seeds}; "
-            f"the difference is to {against}, in points."
+            f"the difference is to the {AGAINST[self.mode]}, in points."
         ]
-        if count > 1:
+        if len(self.seeds) > 1:
             lines.append(
                 f"The interval is Student's, at {CONFIDENCE:.0%}, of the differences of each seed; it is each row's "
                 "own, not corrected for how many rows there are. Within noise: it holds zero."
             )
-            if any(found.low is None for found in map(self.difference, self.lines) if found):
+            if any(change.low is None for change in map(self.difference, self.lines) if change):
                 lines.append("Where each seed differs by the same, or one alone ended, there is none.")
             if needed := self._needed():
                 more = f"about {needed}" if needed < MOST_SEEDS else "more"
@@ -247,21 +261,18 @@ class Table:
         """As plain JSON values; top-1 from 0 to 1."""
         lines = []
         for line in self.lines:
-            found = self.difference(line)
-            lines.append(
-                {
-                    **attrs.asdict(line),
-                    "statements": list(line.statements),
-                    "cells": [attrs.asdict(cell) for cell in line.cells],
-                    "top1_mean": line.mean,
-                    "top1_deviation": line.deviation,
-                    "difference": None
-                    if found is None
-                    else {**attrs.asdict(found), "within_noise": found.within_noise},
-                    "seconds_per_epoch": line.seconds_per_epoch,
-                    "peak_memory_bytes": line.peak_memory_bytes,
-                }
-            )
+            change = self.difference(line)
+            data = {
+                **attrs.asdict(line),
+                "statements": list(line.statements),
+                "cells": [attrs.asdict(cell) for cell in line.cells],
+                "top1_mean": line.mean,
+                "top1_deviation": line.deviation,
+                "difference": change and {**attrs.asdict(change), "within_noise": change.within_noise},
+                "seconds_per_epoch": line.seconds_per_epoch,
+                "peak_memory_bytes": line.peak_memory_bytes,
+            }
+            lines.append(data)
         return {
             "schema_version": 1,
             "title": self.title,
@@ -277,14 +288,36 @@ class Table:
         return json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n"
 
 
-def _costs(line: Line) -> tuple[str, str, str, str]:
-    seconds, memory = line.seconds_per_epoch, line.peak_memory_bytes
-    return (
-        _amount(line.macs),
-        _amount(line.params),
-        "" if seconds is None else f"{seconds:.1f}",
-        "" if memory is None else f"{memory / 2**30:.2f} GiB",
-    )
+def draw(table: Table, folder: Path) -> None:
+    """Draw `chart.svg` and `chart.png` into a folder. The same table gives the same bytes of the SVG."""
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 1.3 + 0.36 * len(table.lines)), layout="constrained")
+    FigureCanvasAgg(figure)
+    accuracy, change = figure.subplots(1, 2, sharey=True, width_ratios=[3, 2])
+    for at, line in enumerate(table.lines):
+        results = [100 * value for value in line.results]
+        accuracy.plot(results, [at] * len(results), "o", ms=4, alpha=0.4, c="tab:blue")
+        if line.mean is not None:
+            accuracy.plot([100 * line.mean], [at], "|", ms=14, mew=2, c="tab:blue")
+        if (gain := table.difference(line)) is not None:
+            color = "0.6" if gain.within_noise or gain.low is None else "tab:green" if gain.mean > 0 else "tab:red"
+            if gain.low is not None and gain.high is not None:
+                change.plot([100 * gain.low, 100 * gain.high], [at, at], lw=2, c=color)
+            change.plot([100 * gain.mean], [at], "o", ms=5, c=color)
+    change.axvline(0, lw=1, c="0.3")
+    accuracy.set(xlabel="top-1 (%): seeds, and mean", yticks=range(len(table.lines)))
+    accuracy.set_yticklabels([line.label for line in table.lines])
+    change.set(xlabel=f"difference to {AGAINST[table.mode]} (points)")
+    accuracy.invert_yaxis()
+    for axes in (accuracy, change):
+        axes.grid(axis="x", alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+    with matplotlib.rc_context({"svg.hashsalt": "recipe", "svg.fonttype": "none"}):
+        files.write(folder / "chart.svg", lambda file: figure.savefig(file, format="svg", metadata={"Date": None}))
+    files.write(folder / "chart.png", lambda file: figure.savefig(file, format="png", dpi=200))
 
 
 def _amount(count: int) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
 
+from recipe.ablation.table import AGAINST
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import RecipeError, fail
 from recipe.base.source import Source
@@ -20,7 +22,8 @@ from recipe.plugins.slots import SETTINGS
 from recipe.plugins.uses import Use
 from recipe.plugins.vocabulary import DIRECTIVES, Vocabulary
 
-MODES = ("stack", "drop", "add")
+STATED = ("file", "override")
+"""The origins of what the recipe itself states."""
 
 
 @attrs.frozen
@@ -49,7 +52,6 @@ class Row:
         return [word for unit in self.on for word in unit.words if self.plan.find(word) is None]
 
     def seeded(self, seed: int) -> Plan:
-        """The row's plan under a seed."""
         return bind([*self.sources, _layer(f"{self.plan.maker('seed')} {seed}")], self.plan.vocabulary, data=True)
 
 
@@ -57,29 +59,32 @@ def _layer(*statements: str) -> Source:
     return Source("<ablation>", "\n".join(statements), Path.cwd(), "override")
 
 
-def units_of(plan: Plan, mode: str, over: Sequence[str]) -> tuple[Unit, ...]:
-    """The units of an ablation: those that are named, else every trick that the recipe itself states.
+def _units(plan: Plan, mode: str, over: Sequence[str]) -> tuple[Unit, ...]:
+    """What is named, else every trick that the recipe itself states.
 
     A word belongs to one unit, but in ``add``, where each is alone: several values of a trick can be compared there.
-    Raises `RecipeError`: E124 where there is none, and whatever is wrong with those that are named.
     """
     if over:
-        found, errors = [], list[Diagnostic]()
+        named, errors = [], list[Diagnostic]()
         for text in over:
             try:
-                found.append(_named(plan, text))
+                named.append(_named(plan, text))
             except RecipeError as error:
                 errors += error.diagnostics
         if errors:
             raise RecipeError(*errors)
-        said = [name for unit in found for name in ((unit.label,) if mode == "add" else unit.words)]
-        if twice := sorted({name for name in said if said.count(name) > 1}):
+        names = Counter(name for unit in named for name in ((unit.label,) if mode == "add" else unit.words))
+        if twice := sorted(name for name, count in names.items() if count > 1):
             help = "" if mode == "add" else "each trick belongs to one row; `add` takes several values of one"
             raise fail("E124", f"`{twice[0]}` is named twice", help=help)
-        return tuple(found)
-    stated = [use for use in plan.uses if use.origin.kind in ("file", "override") and _is_trick(use)]
+        return tuple(named)
     layers = [(layer.source.name, layer.source.text) for layer in collect(plan.sources).layers]  # from below
-    stated.sort(key=lambda use: _place(use, layers))
+
+    def place(use: Use) -> tuple[int, int]:
+        assert use.span is not None
+        return layers.index((use.span.source.name, use.span.source.text)), use.span.start
+
+    stated = sorted((use for use in _stated(plan).values() if _is_trick(use)), key=place)
     units = tuple(Unit(_short(use), (use.word,), (use.statement(),)) for use in stated)
     kept = tuple(unit for unit in units if _matters(plan, units, unit))
     if not kept:
@@ -87,17 +92,14 @@ def units_of(plan: Plan, mode: str, over: Sequence[str]) -> tuple[Unit, ...]:
     return kept
 
 
-def _place(use: Use, layers: list[tuple[str, str]]) -> tuple[int, int]:
-    """Where a trick is stated: the number of its layer, and the place in it."""
-    assert use.span is not None
-    return layers.index((use.span.source.name, use.span.source.text)), use.span.start
+def _stated(plan: Plan) -> dict[str, Use]:
+    return {use.word: use for use in plan.uses if use.origin.kind in STATED}
 
 
 def _short(use: Use) -> str:
     """A trick with the values that the recipe states, as it writes them."""
-    stated = (use.origins[field.name] for field in use.declared.fields)
-    spans = [origin.span for origin in stated if origin.kind in ("file", "override")]
-    return " ".join([use.word, *(span.text for span in spans if span is not None)])
+    origins = (use.origins[field.name] for field in use.declared.fields)
+    return " ".join([use.word, *(each.span.text for each in origins if each.kind in STATED and each.span)])
 
 
 def _is_trick(use: Use) -> bool:
@@ -115,38 +117,31 @@ def _named(plan: Plan, text: str) -> Unit:
     for statement in recipe.statements:
         if statement.verb.text in DIRECTIVES:
             raise fail("E124", f"`{statement.verb.text}` is no trick to study", statement.verb.span)
-        for one in opened(statement, vocabulary):
-            word, use = one.trick.declared.word, plan.find(one.trick.declared.word)
+        for said in opened(statement, vocabulary):
+            word = said.trick.declared.word
             if word == plan.maker("seed"):
-                raise fail(
-                    "E124", f"`{word}` is no trick to study", one.words, help="`--seeds` says how many there are"
-                )
+                help = "`--seeds` says how many there are"
+                raise fail("E124", f"`{word}` is no trick to study", said.words, help=help)
             words.append(word)
-            given = " ".join([word, *(item.span.text for item in one.items)])
-            statements.append(use.statement() if use and not one.items else given)
+            use, given = plan.find(word), " ".join([word, *(item.span.text for item in said.items)])
+            statements.append(use.statement() if use and not said.items else given)
     if not words:
         raise fail("E124", "one of those named is empty", help='such as --over "tweak D" "augment mixup"')
     return Unit(" ".join(text.split()), tuple(words), tuple(statements))
 
 
 def _sources(plan: Plan, units: Sequence[Unit], on: Sequence[Unit]) -> tuple[Source, ...]:
-    """The recipe's sources, over which every unit is taken out and some are laid on again, each a layer."""
-    off = _off(plan, dict.fromkeys(word for unit in units for word in unit.words))
-    layers = [_layer(*off)] if off else []
-    return (*plan.sources, *layers, *(_layer(*unit.statements) for unit in on))
+    """The recipe's sources, over which every unit is taken out and some are laid on again, each a layer.
 
-
-def _off(plan: Plan, words: Collection[str]) -> list[str]:
-    """The statements that take out those of some words that the recipe states.
-
-    A setting stays, which is off as the recipe says it.
+    A setting is not taken out: it is off as the recipe says it.
     """
-    stated = {use.word: use for use in plan.uses if use.origin.kind in ("file", "override")}
+    words, stated = dict.fromkeys(word for unit in units for word in unit.words), _stated(plan)
     present = [word for word in words if word in stated and _is_trick(stated[word])]
     verbs = [word for word in present if " " not in word]  # to drop a verb takes out its clauses too
-    drops = [f"drop {word}" for word in present if word in verbs or word.split()[0] not in verbs]
+    off = [f"drop {word}" for word in present if word in verbs or word.split()[0] not in verbs]
     others = (use for use in stated.values() if use.declared.verb in verbs and use.declared.clause)
-    return [*drops, *(use.statement() for use in others if use.word not in words)]
+    off += [use.statement() for use in others if use.word not in words]
+    return (*plan.sources, *([_layer(*off)] if off else []), *(_layer(*unit.statements) for unit in on))
 
 
 def _matters(plan: Plan, units: Sequence[Unit], unit: Unit) -> bool:
@@ -164,25 +159,26 @@ def rows_of(plan: Plan, mode: str, over: Sequence[str]) -> tuple[Row, ...]:
     ``stack`` adds one unit after the other, each row compared with the one before; ``drop`` takes each out of all,
     compared with all; ``add`` adds each to none, compared with none.
     """
-    if mode not in MODES:
-        raise fail("E124", f"there is no mode `{mode}`", help=f"there are {listing(MODES)}")
-    units = units_of(plan, mode, over)
+    if mode not in AGAINST:
+        raise fail("E124", f"there is no mode `{mode}`", help=f"there are {listing(AGAINST)}")
+    units = _units(plan, mode, over)
+    first, sign = ("full recipe", "−") if mode == "drop" else ("baseline", "+")
     wanted: list[tuple[str, tuple[Unit, ...], int | None, Unit | None]]
-    if mode == "stack":
-        wanted = [("baseline", (), None, None)]
-        wanted += [(f"+ {unit.label}", units[: at + 1], at, unit) for at, unit in enumerate(units)]
-    elif mode == "drop":
-        wanted = [("full recipe", units, None, None)]
-        wanted += [(f"− {unit.label}", tuple(u for u in units if u is not unit), 0, unit) for unit in units]
-    else:
-        wanted = [("baseline", (), None, None), *((f"+ {unit.label}", (unit,), 0, unit) for unit in units)]
+    wanted = [(first, units if mode == "drop" else (), None, None)]
+    for at, unit in enumerate(units):
+        on = {"stack": units[: at + 1], "drop": (*units[:at], *units[at + 1 :]), "add": (unit,)}[mode]
+        wanted.append((f"{sign} {unit.label}", on, at if mode == "stack" else 0, unit))
     rows, errors = [], list[Diagnostic]()
-    for label, on, reference, unit in wanted:
+    for label, on, reference, turned in wanted:
         sources = _sources(plan, units, on)
         try:
-            rows.append(Row(label, sources, bind(sources, plan.vocabulary, data=True), reference, unit, on))
+            rows.append(Row(label, sources, bind(sources, plan.vocabulary, data=True), reference, turned, on))
         except RecipeError as error:
-            errors += [attrs.evolve(one, message=f"row `{label}`: {one.message}") for one in error.diagnostics]
+            errors += of_row(label, error)
     if errors:
         raise RecipeError(*errors)
     return tuple(rows)
+
+
+def of_row(label: str, error: RecipeError) -> list[Diagnostic]:
+    return [attrs.evolve(wrong, message=f"row `{label}`: {wrong.message}") for wrong in error.diagnostics]

@@ -96,10 +96,9 @@ def command(
         raise click.UsageError(f"--launcher-option takes NAME=VALUE, not `{wrong}`")
     given = dict(option.split("=", 1) for option in options)
     words, source = vocabulary(plugins), source_of(file)
-    from recipe.ablation.api import run_study
     from recipe.ablation.execute import Unfinished
+    from recipe.ablation.launchers import Workers
     from recipe.ablation.progress import Live, Plain
-    from recipe.ablation.resources import Workers
     from recipe.ablation.study import study
 
     plain, workers = Plain(), Workers(device, jobs, launcher, given)
@@ -114,31 +113,31 @@ def command(
         out=out,
         workers=workers,
         vocabulary=words,
+        plugins=plugins,
         name=name,
         tell=plain.note,
     )
     for said in (*made.warnings, *made.replaced()):
         plain.note(said)
-    plain.note(
-        f"{plural(len(made.rows), 'row')}, {plural(len(made.seeds), 'seed')}: {plural(len(made.tasks), 'run')} of "
-        f"{made.epochs}; folder {made.home.folder}"
-    )
+    lines, seeds_run = made.outline.lines, plural(len(made.outline.seeds), "seed")
+    runs = plural(len(made.tasks), "run")
+    plain.note(f"{plural(len(lines), 'row')}, {seeds_run}: {runs} of {made.epochs}; folder {made.folder}")
     if dry_run:
-        there = [made.home.cell(task).status != "missing" for task in made.tasks]
+        there = [task.cell().status != "missing" for task in made.tasks]
         if any(there):
-            plain.note(f"{sum(there)} of {plural(len(there), 'run')} are there already")
+            plain.note(f"{sum(there)} of {runs} are there already")
         rows = [
-            (row.label, f"{params:,} params", f"{macs / 1e6:,.1f} M MACs", note)
-            for row, (params, macs), note in zip(made.rows, made.costs, made.notes, strict=True)
+            (line.label, f"{line.params:,} params", f"{line.macs / 1e6:,.1f} M MACs", line.note)
+            for line in made.outline.lines
         ]
         click.echo(columns(rows, right=(1, 2)))
         return
     watcher = plain
     if sys.stderr is not None and sys.stderr.isatty():
         grid = [(row.label, cells) for row, cells in zip(made.rows, made.cells, strict=True)]
-        watcher = Live(home=made.home, grid=grid)
+        watcher = Live(grid=grid)
     try:
-        table = run_study(made, workers, plugins=plugins, watcher=watcher)
+        table = made.run(watcher)
     except Unfinished as error:
         if error.table is not None:
             _show(error.table, form)

@@ -46,14 +46,12 @@ def diff(
     never text. A recipe that names no data counts as one for the model's own image size and classes. Raises
     `RecipeError`.
 
-    >>> found = diff("base resnet50; tweak C", "tweak D; base resnet50; tweak C")
-    >>> [word.statement for word in found.words], found.weights.loads_entirely
+    >>> difference = diff("base resnet50; tweak C", "tweak D; base resnet50; tweak C")
+    >>> [word.statement for word in difference.words], difference.weights.loads_entirely
     (['tweak D'], True)
     """
     words = vocabulary or Vocabulary.installed()
-    plan_a, facts_a = _known(a, (), words)
-    plan_b, facts_b = _known(b, statements, words)
-    return Diff.between(names[0], plan_a, facts_a, names[1], plan_b, facts_b)
+    return Diff.between(names[0], *_known(a, (), words), names[1], *_known(b, statements, words))
 
 
 def _known(

@@ -7,8 +7,8 @@ partner at the same address costs nothing, or little where its settings differ, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import groupby
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, TypeVar
 
 import attrs
@@ -17,6 +17,10 @@ from recipe.compiler.summary import Node, ProgramSummary
 
 COMMUTATIVE = ("add", "mul")
 ALONE, OTHER_SETTINGS, OTHER_ADDRESS, OTHER_KIND = 1.0, 0.3, 0.5, 0.9
+
+T = TypeVar("T")
+Part = tuple[Node, ...]
+"""The operations of a residual block, or one outside of all blocks."""
 
 
 @attrs.frozen
@@ -45,9 +49,9 @@ class Row:
 
     @property
     def node(self) -> Node:
-        found = self.b or self.a
-        assert found is not None
-        return found
+        node = self.b or self.a
+        assert node is not None
+        return node
 
     @property
     def by(self) -> str:
@@ -66,80 +70,65 @@ class Row:
         return Row(self.stage, self.block, self.b, self.a, settings, self.replaced)
 
 
-@attrs.frozen
-class _Part:
-    """A residual block, or an operation outside of one."""
-
-    name: str
-    nodes: tuple[Node, ...]
-    block: bool
-
-    @property
-    def content(self) -> tuple[Any, ...]:
-        return tuple((node.name if self.block else "", node.kind, tuple(node.settings.items())) for node in self.nodes)
-
-
 def align(a: ProgramSummary, b: ProgramSummary) -> tuple[Row, ...]:
     """Every operation of both graphs once, in the order of the graphs. ``align(b, a)`` is the mirror image."""
     if a.digest > b.digest:  # one order is worked out, so that ties can't fall differently
         return tuple(row.mirrored() for row in align(b, a))
     pairs: list[tuple[Node | None, Node | None]] = []
-    for stage in _merged([n.stage for n in a.nodes], [n.stage for n in b.nodes]):
+    for stage in _merged([node.stage for node in a.nodes], [node.stage for node in b.nodes]):
         mine, theirs = (_parts(node for node in facts.nodes if node.stage == stage) for facts in (a, b))
-        for one, other in _aligned(mine, theirs, _price):
-            left, right = one.nodes if one else (), other.nodes if other else ()
-            inside = bool((one or other) and (one or other).block)  # type: ignore[union-attr]
-            pairs += _aligned(left, right, lambda x, y, inside=inside: _node_price(x, y, inside))  # type: ignore[misc]
-    wires = _wires(a, b, pairs)
-    return tuple(_row(one, other, wires) for one, other in pairs)
+        for part_a, part_b in _aligned(mine, theirs, _part_price):
+            nodes = _aligned(part_a or (), part_b or (), _node_price)
+            pairs += nodes
+    partner = {"image": "image"} | {node_a.address: node_b.address for node_a, node_b in pairs if node_a and node_b}
+    reads_a, reads_b = _reads(a, {*partner}), _reads(b, {*partner.values()})
+    rows = []
+    for node_a, node_b in pairs:
+        if node_a and node_b:
+            before, after = reads_a[node_a.address], reads_b[node_b.address]
+            settings = _changed_settings(node_a, node_b)
+            if node_a.reads != node_b.reads and _rewired(node_a.kind, [partner.get(name) for name in before], after):
+                settings.append(("reads", before, after))
+            rows.append(Row(node_a.stage, node_a.block, node_a, node_b, tuple(settings)))
+        elif node := node_a or node_b:
+            replaced = (b if node_a else a).replaced.get(node.address, "")
+            rows.append(Row(node.stage, node.block, node_a, node_b, replaced=replaced))
+    return tuple(rows)
 
 
-def removed_first(rows: Iterable[Row]) -> tuple[Row, ...]:
-    """The rows in the order in which people read a difference: where both sides have their own, those of A first."""
-    found: list[Row] = []
-    for _, run in groupby(rows, key=lambda row: (row.stage, row.block, row.change in ("added", "removed"))):
-        found += sorted(run, key=lambda row: row.change == "added")
-    return tuple(found)
-
-
-def _merged(a: Sequence[str], b: Sequence[str]) -> list[str]:
+def _merged(a: Iterable[str], b: Iterable[str]) -> list[str]:
     """The names of both, each once: those of ``a`` in order, those that only ``b`` has after what they follow there."""
-    found = list(dict.fromkeys(a))
+    names = list(dict.fromkeys(a))
     place = 0
     for name in dict.fromkeys(b):
-        if name in found:
-            place = found.index(name) + 1
-        else:
-            found.insert(place, name)
-            place += 1
-    return found
+        if name not in names:
+            names.insert(place, name)
+        place = names.index(name) + 1
+    return names
 
 
-def _parts(nodes: Iterable[Node]) -> list[_Part]:
-    grouped: dict[str, list[Node]] = {}
+def _parts(nodes: Iterable[Node]) -> list[Part]:
+    parts: dict[tuple[str, str], list[Node]] = {}
     for node in nodes:
-        grouped.setdefault(node.block or f" {node.address}", []).append(node)
-    return [_Part(name.strip(), tuple(found), not name.startswith(" ")) for name, found in grouped.items()]
+        parts.setdefault((node.block, "" if node.block else node.address), []).append(node)
+    return [tuple(part) for part in parts.values()]
 
 
-def _price(a: _Part, b: _Part) -> float | None:
-    if a.block != b.block:
-        return None
-    if not a.block:
-        return _node_price(a.nodes[0], b.nodes[0], False)
-    if a.name == b.name:
-        return 0.0 if a.content == b.content else OTHER_SETTINGS
-    return OTHER_ADDRESS if a.content == b.content else None
-
-
-def _node_price(a: Node, b: Node, inside: bool) -> float | None:
-    same = a.kind == b.kind and a.settings == b.settings
-    if (a.name == b.name) if inside else (a.address == b.address):
-        return 0.0 if same else OTHER_SETTINGS if a.kind == b.kind else OTHER_KIND
+def _part_price(a: Part, b: Part) -> float | None:
+    block_a, block_b = a[0].block, b[0].block
+    if not (block_a and block_b):
+        return None if block_a or block_b else _node_price(a[0], b[0])
+    same = [(x.name, x.kind, x.settings) for x in a] == [(x.name, x.kind, x.settings) for x in b]
+    if block_a == block_b:
+        return 0.0 if same else OTHER_SETTINGS
     return OTHER_ADDRESS if same else None
 
 
-T = TypeVar("T", Node, _Part)
+def _node_price(a: Node, b: Node) -> float | None:
+    same = a.kind == b.kind and a.settings == b.settings
+    if a.name == b.name:
+        return 0.0 if same else OTHER_SETTINGS if a.kind == b.kind else OTHER_KIND
+    return OTHER_ADDRESS if same else None
 
 
 def _aligned(a: Sequence[T], b: Sequence[T], price: Callable[[T, T], float | None]) -> list[tuple[T | None, T | None]]:
@@ -151,51 +140,29 @@ def _aligned(a: Sequence[T], b: Sequence[T], price: Callable[[T, T], float | Non
     while end < min(len(a), len(b)) - start and price(a[-1 - end], b[-1 - end]) == 0:
         end += 1
     left, right = a[start : len(a) - end], b[start : len(b) - end]
-    best = [[0.0] * (len(right) + 1) for _ in range(len(left) + 1)]
-    prices = [[price(x, y) for y in right] for x in left]
+    best: dict[tuple[int, int], tuple[float, int, int]] = {}
+    """From each place to the end: the price, and how far the first step goes in ``left`` and in ``right``."""
     for i in range(len(left), -1, -1):
         for j in range(len(right), -1, -1):
-            if i == len(left) or j == len(right):
-                best[i][j] = ALONE * (len(left) - i + len(right) - j)
-                continue
-            together = prices[i][j]
-            options: list[float] = [best[i + 1][j] + ALONE, best[i][j + 1] + ALONE]
-            best[i][j] = min(options if together is None else [together + best[i + 1][j + 1], *options])
-    paired: list[tuple[T | None, T | None]] = list(zip(a[:start], b[:start], strict=True))
+            steps = []
+            if i < len(left) and j < len(right) and (together := price(left[i], right[j])) is not None:
+                steps.append((together + best[i + 1, j + 1][0], 1, 1))
+            if i < len(left):
+                steps.append((ALONE + best[i + 1, j][0], 1, 0))
+            if j < len(right):
+                steps.append((ALONE + best[i, j + 1][0], 0, 1))
+            best[i, j] = min(steps, key=lambda step: step[0], default=(0.0, 0, 0))
+    pairs: list[tuple[T | None, T | None]] = list(zip(a[:start], b[:start], strict=True))
     i = j = 0
     while i < len(left) or j < len(right):
-        together = prices[i][j] if i < len(left) and j < len(right) else None
-        if together is not None and best[i][j] == together + best[i + 1][j + 1]:
-            paired.append((left[i], right[j]))
-            i, j = i + 1, j + 1
-        elif i < len(left) and (j == len(right) or best[i][j] == best[i + 1][j] + ALONE):
-            paired.append((left[i], None))
-            i += 1
-        else:
-            paired.append((None, right[j]))
-            j += 1
-    paired += zip(a[len(a) - end :], b[len(b) - end :], strict=True)
-    return paired
+        _, of_left, of_right = best[i, j]
+        pairs.append((left[i] if of_left else None, right[j] if of_right else None))
+        i, j = i + of_left, j + of_right
+    return [*pairs, *zip(a[len(a) - end :], b[len(b) - end :], strict=True)]
 
 
-@attrs.frozen
-class _Wires:
-    """Which operations each one reads, over those that only one graph has; and which ones a trick has replaced."""
-
-    a: Mapping[str, tuple[str, ...]]
-    b: Mapping[str, tuple[str, ...]]
-    partner: Mapping[str, str]
-    replaced_a: Mapping[str, str]
-    replaced_b: Mapping[str, str]
-
-
-def _wires(a: ProgramSummary, b: ProgramSummary, pairs: Sequence[tuple[Node | None, Node | None]]) -> _Wires:
-    partner = {one.address: other.address for one, other in pairs if one and other}
-    partner["image"] = "image"
-    return _Wires(_reads(a, set(partner)), _reads(b, set(partner.values())), partner, a.replaced, b.replaced)
-
-
-def _reads(facts: ProgramSummary, common: set[str]) -> dict[str, tuple[str, ...]]:
+def _reads(facts: ProgramSummary, common: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """Which operations each one reads, over those that only this graph has."""
     by_address = {node.address: node for node in facts.nodes}
 
     def seen(address: str) -> str:
@@ -206,23 +173,13 @@ def _reads(facts: ProgramSummary, common: set[str]) -> dict[str, tuple[str, ...]
     return {node.address: tuple(seen(address) for address in node.reads) for node in facts.nodes}
 
 
-def _row(one: Node | None, other: Node | None, wires: _Wires) -> Row:
-    node = one or other
-    assert node is not None
-    if one is None or other is None:
-        replaced = wires.replaced_b.get(node.address, "") if one else wires.replaced_a.get(node.address, "")
-        return Row(node.stage, node.block, one, other, replaced=replaced)
-    found: list[tuple[str, Any, Any]] = []
-    if one.kind != other.kind:
-        found.append(("kind", one.kind, other.kind))
-    names = dict.fromkeys([*one.settings, *other.settings]) if one.kind == other.kind else ()
-    for name in names:
-        before, after = one.settings.get(name), other.settings.get(name)
-        if before != after:
-            found.append((name, before, after))
-    before, after = wires.a[one.address], wires.b[other.address]
-    there = tuple(wires.partner.get(address, "") for address in before)
-    same = sorted(there) == sorted(after) if one.kind in COMMUTATIVE else there == after
-    if not same and one.reads != other.reads:
-        found.append(("reads", before, after))
-    return Row(node.stage, node.block, one, other, tuple(found))
+def _rewired(kind: str, before: Sequence[str | None], after: Sequence[str]) -> bool:
+    return Counter(before) != Counter(after) if kind in COMMUTATIVE else [*before] != [*after]
+
+
+def _changed_settings(a: Node, b: Node) -> list[tuple[str, Any, Any]]:
+    if a.kind != b.kind:
+        return [("kind", a.kind, b.kind)]
+    names = dict.fromkeys([*a.settings, *b.settings])
+    pairs = [(name, a.settings.get(name), b.settings.get(name)) for name in names]
+    return [(name, before, after) for name, before, after in pairs if before != after]

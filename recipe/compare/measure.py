@@ -6,16 +6,32 @@ meets both alike, and the peak memory of each is its own.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import statistics
 import subprocess
 import sys
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
+
+import attrs
+import numpy as np
+import torch
 
 from recipe.base.errors import RecipeError, fail
 from recipe.base.wording import first_line
+from recipe.compiler.lower import lower
+from recipe.data.images import InMemory, Sets
+from recipe.devices.choice import peak_memory, pick, repeatable
+from recipe.devices.precision import precision
+from recipe.language.recipe_input import source_from
+from recipe.plan.bind import bind
 from recipe.plan.plan import Plan
+from recipe.plugins.vocabulary import Vocabulary
+from recipe.training.loading import Batch
+from recipe.training.meters import Meter
+from recipe.training.trainer import Trainer
+from recipe.training.trial import step_seconds
 
 ROUNDS = 9
 STEPS = 2
@@ -24,25 +40,20 @@ MOST_ON_CPU = 32
 
 
 def measure(a: Plan, b: Plan, device: str | None, plugins: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Times of two plans on made-up images of their sizes, with the ratio B / A of each round.
+    """Times of two plans, which may need ``plugins``, on made-up images of their sizes.
 
-    ``plugins`` are the plugin files that the plans need. ``step_seconds`` is the median of the rounds, ``ratio`` their
-    median, lowest and highest.
+    ``step_seconds`` is the median of the rounds, ``ratio`` the median, lowest and highest of B / A in each.
     """
-    from recipe.devices.choice import pick
-
     chosen = pick(device)
     batch = min(a.training.batch, b.training.batch)
     batch = min(batch, MOST_ON_CPU) if chosen.type == "cpu" else batch
-    workers = [
-        _Worker({"recipe": plan.canonical(), "batch": batch, "device": str(chosen), "plugins": plugins})
-        for plan in (a, b)
-    ]
+    task = {"batch": batch, "device": str(chosen), "plugins": plugins}
+    workers = [_Worker({"recipe": plan.canonical(), **task}) for plan in (a, b)]
     try:
         for worker in workers:
-            worker.call_hook()  # not counted
-        rounds = [[worker.call_hook()["seconds"] for worker in workers] for _ in range(ROUNDS)]
-        peaks = [worker.call_hook()["peak"] for worker in workers]
+            worker.train()  # not counted
+        rounds = [[worker.train()["seconds"] for worker in workers] for _ in range(ROUNDS)]
+        peaks = [worker.train()["peak"] for worker in workers]
     finally:
         for worker in workers:
             worker.stop()
@@ -64,29 +75,26 @@ class _Worker:
     """A process that trains a plan step by step, as it is asked."""
 
     def __init__(self, task: dict[str, Any]) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "recipe.compare.measure"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
+        command, pipe = [sys.executable, "-P", "-m", "recipe.compare.measure"], subprocess.PIPE
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True)
         self._send(task)
 
     def _send(self, message: dict[str, Any]) -> None:
         assert self.process.stdin is not None
-        try:
+        with contextlib.suppress(BrokenPipeError):  # it has ended, perhaps with an answer that tells why
             self.process.stdin.write(json.dumps(message) + "\n")
             self.process.stdin.flush()
-        except BrokenPipeError:  # it has ended, perhaps with an answer that tells why
-            return
 
-    def call_hook(self) -> dict[str, Any]:
+    def train(self) -> dict[str, Any]:
         """Seconds of a step, mean over a few, and the peak memory so far in bytes."""
         self._send({})
         assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        answer: dict[str, Any] = json.loads(line) if line else {"failed": _ending(self.process.wait())}
+        if line := self.process.stdout.readline():
+            answer: dict[str, Any] = json.loads(line)
+        else:
+            status = self.process.wait()
+            ended = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+            answer = {"failed": f"it {ended}"}
         if "failed" in answer:
             raise fail("E110", f"a recipe can't be measured here: {answer['failed']}")
         return answer
@@ -96,29 +104,9 @@ class _Worker:
         self.process.communicate()
 
 
-def _ending(status: int) -> str:
-    """How a process ended that gave no answer."""
-    return f"it was killed by signal {-status}" if status < 0 else f"it ended with status {status}"
-
-
-def _serve(requests: IO[str], answers: IO[str]) -> None:
-    import attrs
-    import numpy as np
-    import torch
-
-    from recipe.compiler.lower import lower
-    from recipe.data.images import InMemory, Sets
-    from recipe.devices.choice import peak_memory, pick, repeatable
-    from recipe.devices.precision import precision
-    from recipe.language.recipe_input import source_from
-    from recipe.plan.bind import bind
-    from recipe.plugins.vocabulary import Vocabulary
-    from recipe.training.loading import Batch
-    from recipe.training.meters import Meter
-    from recipe.training.trainer import Trainer
-    from recipe.training.trial import step_seconds
-
-    asked = json.loads(requests.readline())
+def _serve() -> None:
+    """Train a few steps for each line of standard input; the first line says what."""
+    asked = json.loads(sys.stdin.readline())
     plan = bind([source_from(asked["recipe"])], Vocabulary.installed(map(Path, asked["plugins"])))
     device, batch = pick(asked["device"]), asked["batch"]
     program = lower(plan)
@@ -138,22 +126,16 @@ def _serve(requests: IO[str], answers: IO[str]) -> None:
     if device.type == "cuda":  # as a run's loader does
         made = made.pin_memory()
     with repeatable(device):
-        for _ in requests:
+        for _ in sys.stdin:
             batches = (attrs.evolve(made, step=trainer.step).to(device) for _ in range(STEPS))
             seconds = step_seconds(trainer, batches, meter)
-            answers.write(json.dumps({"seconds": seconds, "peak": peak_memory(device)}) + "\n")
-            answers.flush()
-
-
-def main() -> None:
-    """Answer requests from standard input; the last answer of one that fails tells why."""
-    try:
-        _serve(sys.stdin, sys.stdout)
-    except Exception as error:  # a model's own code raises anything
-        reason = error.diagnostics[-1].message if isinstance(error, RecipeError) else first_line(error)
-        print(json.dumps({"failed": reason}), flush=True)
-        sys.exit(1)
+            print(json.dumps({"seconds": seconds, "peak": peak_memory(device)}), flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        _serve()
+    except Exception as error:  # a model's own code raises anything; the last answer tells why
+        reason = error.diagnostics[-1].message if isinstance(error, RecipeError) else first_line(error)
+        print(json.dumps({"failed": reason}), flush=True)
+        sys.exit(1)

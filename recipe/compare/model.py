@@ -5,42 +5,30 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import cached_property
+from itertools import groupby
 from typing import Any, Self
 
 import attrs
 
-from recipe.compare.graph import Row, align, removed_first
+from recipe.compare.graph import Row, align
 from recipe.compiler.summary import BYTES, ProgramSummary
-from recipe.graph.cost import Cost
-from recipe.plan.changes import WordChange, compare_words, reordered
+from recipe.plan.changes import ValueChange, WordChange, compare_words, reordered
 from recipe.plan.plan import Plan
 
-SCHEMA_VERSION = 1
+KINDS = {"params": "params", "macs": "MACs", "flops": "FLOPs", "activation_bytes": "activation memory"}
+"""The kinds of cost, with their titles."""
 
 
 @attrs.frozen
 class CostChange:
-    """What a stage, or all of a network, costs on both sides; None where one side has no such stage."""
+    """What a stage, or all of a network, costs: of each of `KINDS`, the number before and after."""
 
     stage: str
-    a: Cost | None
-    b: Cost | None
-    bytes_a: int
-    bytes_b: int
-
-    def numbers(self) -> dict[str, tuple[int, int]]:
-        """``params``, ``macs``, ``flops`` and ``activation_bytes``, each before and after."""
-        a, b = self.a or Cost(), self.b or Cost()
-        return {
-            "params": (a.params, b.params),
-            "macs": (a.macs, b.macs),
-            "flops": (a.flops, b.flops),
-            "activation_bytes": (a.activations * self.bytes_a, b.activations * self.bytes_b),
-        }
+    numbers: Mapping[str, tuple[int, int]]
 
     @property
     def differs(self) -> bool:
-        return any(before != after for before, after in self.numbers().values())
+        return any(before != after for before, after in self.numbers.values())
 
 
 @attrs.frozen
@@ -56,6 +44,16 @@ class Weights:
     def loads_entirely(self) -> bool:
         """Whether B takes the checkpoint as it is: the same names and shapes."""
         return not (self.reshaped or self.lost or self.new)
+
+    @property
+    def changes(self) -> list[tuple[str, str, tuple[str, ...]]]:
+        """Tensors that do not load: the kind of change, what they are in words, their names."""
+        changes = [
+            ("changed", "of another shape in B", self.reshaped),
+            ("removed", "have no place in B", self.lost),
+            ("added", "are new in B", self.new),
+        ]
+        return [change for change in changes if change[2]]
 
 
 @attrs.frozen
@@ -86,7 +84,6 @@ class Difference:
     def between(
         cls, name_a: str, plan_a: Plan, a: ProgramSummary, name_b: str, plan_b: Plan, b: ProgramSummary
     ) -> Self:
-        """The difference between two plans whose facts are known."""
         sides = [side for side, plan in (("A", plan_a), ("B", plan_b)) if plan.images is None]
         imageless = sides[0] if len(sides) == 1 else ""
         words, order = compare_words(plan_a, plan_b), reordered(plan_a, plan_b)
@@ -102,8 +99,11 @@ class Difference:
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:
-        """The two graphs, aligned."""
-        return removed_first(align(self.a, self.b))
+        """The two graphs, aligned; where both have operations of their own, those of A come first."""
+        rows: list[Row] = []
+        for _, run in groupby(align(self.a, self.b), lambda row: (row.stage, row.block, bool(row.a and row.b))):
+            rows += sorted(run, key=lambda row: row.a is None)
+        return tuple(rows)
 
     @property
     def graph(self) -> tuple[Row, ...]:
@@ -113,10 +113,14 @@ class Difference:
     @property
     def costs(self) -> tuple[CostChange, ...]:
         """Every stage of either network, then ``in all``."""
-        sizes = BYTES[self.a.precision], BYTES[self.b.precision]
-        stages = list(dict.fromkeys([row.stage for row in self.rows] + [*self.a.stages, *self.b.stages]))
-        found = [CostChange(stage, self.a.stages.get(stage), self.b.stages.get(stage), *sizes) for stage in stages]
-        return (*(cost for cost in found if cost.a or cost.b), CostChange("in all", self.a.total, self.b.total, *sizes))
+        a, b = _costs(self.a), _costs(self.b)
+        stages = dict.fromkeys([*(row.stage for row in self.rows), *self.a.stages, *self.b.stages, "in all"])
+        nothing = dict.fromkeys(KINDS, 0)
+        return tuple(
+            CostChange(stage, {kind: (a.get(stage, nothing)[kind], b.get(stage, nothing)[kind]) for kind in KINDS})
+            for stage in stages
+            if stage in a or stage in b
+        )
 
     @cached_property
     def weights(self) -> Weights:
@@ -136,12 +140,10 @@ class Difference:
             {name: group.options for group in facts.schedule.groups for name in group.names}
             for facts in (self.a, self.b)
         )
-        moved: dict[str, GroupChange] = {}
+        moved: dict[str, list[str]] = {}
         for name in (name for name in mine if name in theirs and mine[name] != theirs[name]):
-            key = json.dumps([mine[name], theirs[name]], sort_keys=True)
-            names = (*moved[key].names, name) if key in moved else (name,)
-            moved[key] = GroupChange(mine[name], theirs[name], names)
-        return tuple(moved.values())
+            moved.setdefault(json.dumps([mine[name], theirs[name]], sort_keys=True), []).append(name)
+        return tuple(GroupChange(mine[names[0]], theirs[names[0]], tuple(names)) for names in moved.values())
 
     @property
     def settings(self) -> tuple[tuple[str, Any, Any], ...]:
@@ -160,25 +162,14 @@ class Difference:
         return a.epochs != b.epochs or any(abs(x - y) > near for x, y in zip(a.rates, b.rates, strict=True))
 
     def mirrored(self) -> Self:
-        """The difference from B to A."""
         sides = {"added": "removed", "removed": "added"}
-        words = tuple(
-            attrs.evolve(
-                word,
-                change=sides.get(word.change, word.change),
-                values=tuple(
-                    attrs.evolve(
-                        value,
-                        before=value.after,
-                        after=value.before,
-                        origin_before=value.origin_after,
-                        origin_after=value.origin_before,
-                    )
-                    for value in word.values
-                ),
+        words = []
+        for word in self.words:
+            values = tuple(
+                ValueChange(value.field, value.after, value.before, value.origin_after, value.origin_before)
+                for value in word.values
             )
-            for word in self.words
-        )
+            words.append(attrs.evolve(word, change=sides.get(word.change, word.change), values=values))
         order = tuple((second, first) for first, second in self.order)
         measured = None
         if self.measured is not None:
@@ -186,13 +177,12 @@ class Difference:
             inverse = {"median": 1 / ratio["median"], "low": 1 / ratio["high"], "high": 1 / ratio["low"]}
             measured = {**self.measured, "a": self.measured["b"], "b": self.measured["a"], "ratio": inverse}
         imageless = {"A": "B", "B": "A"}.get(self.imageless, "")
-        return type(self)(self.name_b, self.name_a, self.b, self.a, words, order, measured, imageless)
+        return type(self)(self.name_b, self.name_a, self.b, self.a, tuple(words), order, measured, imageless)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values; docs/diff.md says what each is."""
-        shown = {name: getattr(self.weights, name) for name in ("kept", "reshaped", "lost", "new")}
         return {
-            "schema_version": SCHEMA_VERSION,
+            "schema_version": 1,
             "a": {"name": self.name_a, "digest": self.a.digest, "model": self.a.model},
             "b": {"name": self.name_b, "digest": self.b.digest, "model": self.b.model},
             "empty": self.empty,
@@ -212,10 +202,13 @@ class Difference:
                 for row in self.graph
             ],
             "costs": [
-                {"stage": cost.stage, **{name: {"a": a, "b": b} for name, (a, b) in cost.numbers().items()}}
+                {"stage": cost.stage, **{name: {"a": a, "b": b} for name, (a, b) in cost.numbers.items()}}
                 for cost in self.costs
             ],
-            "weights": {**{name: list(names) for name, names in shown.items()}, "entire": self.weights.loads_entirely},
+            "weights": {
+                **{name: list(names) for name, names in attrs.asdict(self.weights).items()},
+                "entire": self.weights.loads_entirely,
+            },
             "training": {
                 "settings": [{"name": name, "a": a, "b": b} for name, a, b in self.settings],
                 "groups": [attrs.asdict(group) for group in self.groups],
@@ -226,3 +219,16 @@ class Difference:
 
     def to_json(self) -> str:
         return json.dumps(self.to_dict(), indent=2)
+
+
+def _costs(facts: ProgramSummary) -> dict[str, dict[str, int]]:
+    """Of every stage, and of all of them: the number of each of `KINDS`."""
+    return {
+        stage: {
+            "params": cost.params,
+            "macs": cost.macs,
+            "flops": cost.flops,
+            "activation_bytes": cost.activations * BYTES[facts.precision],
+        }
+        for stage, cost in {**facts.stages, "in all": facts.total}.items()
+    }

@@ -10,6 +10,7 @@ import attrs
 
 from recipe.ablation.execute import Execution, Watcher
 from recipe.ablation.launchers import Handle
+from recipe.ablation.store import prepare
 from recipe.ablation.study import Study, study
 from recipe.base import failure
 from recipe.base.source import Source
@@ -41,7 +42,7 @@ class Done:
     def poll(self) -> int | None:
         return self.status
 
-    def stop(self) -> None:
+    def terminate(self) -> None:
         self.stopped, self.status = True, 143
 
 
@@ -63,7 +64,7 @@ class MadeUp:
     environments: list[Mapping[str, str]] = attrs.field(factory=list)
     handles: list[Done] = attrs.field(factory=list)
 
-    def submit(self, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> Handle:
+    def __call__(self, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> Handle:
         folder = Path(command[command.index("--resume") + 1])
         name = f"{folder.parent.name}/{folder.name}"
         self.ran.append(name)
@@ -105,5 +106,5 @@ def made(out: Path, *statements: str, mode: str = "stack", seeds: int = 2, over:
 
 
 def execute(one: Study, launcher: MadeUp, jobs: int = 1, watcher: Watcher | None = None) -> None:
-    one.home.prepare({})
-    Execution(one.home, launcher, jobs, (None,), None, (), watcher or Watcher()).run(one.tasks)
+    prepare(one.folder, one.tasks[0].folder, {})
+    Execution(one.folder, launcher, jobs, (None,), None, (), watcher or Watcher()).run(one.tasks)

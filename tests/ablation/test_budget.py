@@ -13,7 +13,7 @@ import recipe
 import recipe.training.engine  # before anything is patched that it imports
 from recipe.ablation import budget as api
 from recipe.ablation.budget import MOST_SEEDS, Budget, fit, seconds_of
-from recipe.ablation.resources import Workers
+from recipe.ablation.launchers import Workers
 from recipe.ablation.study import study
 from recipe.base.errors import RecipeError
 from recipe.devices import choice

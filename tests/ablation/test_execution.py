@@ -15,9 +15,9 @@ import pytest
 
 import recipe
 from recipe.ablation import execute as execution
-from recipe.ablation.api import run_study
 from recipe.ablation.execute import Watcher
-from recipe.ablation.resources import Workers
+from recipe.ablation.launchers import Workers
+from recipe.ablation.store import prepare
 from recipe.ablation.study import study
 from recipe.base import signals
 from recipe.base.errors import RecipeError, fail
@@ -33,7 +33,7 @@ def test_every_cell_is_run_once_and_all_rows_of_a_seed_come_before_the_next(tmp_
     assert launcher.ran == [task.name for task in study.tasks]
     assert [task.seed for task in study.tasks] == [0] * 4 + [1] * 4
     table = study.write()
-    assert [len(line.found) for line in table.lines] == [2, 2, 2, 2]
+    assert [len(line.results) for line in table.lines] == [2, 2, 2, 2]
     assert table.lines[0].seconds_per_epoch == 3.0, "48 images at the median of each epoch's speeds"
     assert sorted((*TABLE, "ablation.json")) == sorted(
         path.name for path in (tmp_path / "x").iterdir() if path.is_file()
@@ -52,10 +52,10 @@ def test_the_table_and_its_chart_are_the_same_bytes_each_time(tmp_path: Path) ->
 
 def test_rows_that_are_the_same_recipe_share_their_cells(tmp_path: Path) -> None:
     study, launcher = made(tmp_path / "x", mode="add", over=("batch 8", "tweak B"), seeds=1), MadeUp()
-    assert study.notes == ("", "the same recipe", "already so")
+    assert [line.note for line in study.outline.lines] == ["", "the same recipe", "already so"]
     execute(study, launcher)
     assert len(launcher.ran) == 2
-    assert [len(line.found) for line in study.table().lines] == [1, 1, 1]
+    assert [len(line.results) for line in study.table().lines] == [1, 1, 1]
 
 
 def test_what_is_there_is_not_run_again_and_more_seeds_run_only_those(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_another_trick_or_mode_runs_only_what_is_new(tmp_path: Path) -> None:
 def test_ablations_without_a_name_share_their_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     stacked, dropped, launcher = made(None, mode="stack"), made(None, mode="drop"), MadeUp()  # type: ignore[arg-type]
-    assert stacked.home.folder != dropped.home.folder
+    assert stacked.folder != dropped.folder
     execute(stacked, MadeUp())
     execute(dropped, launcher)
     full, *without = [row[0].name for row in dropped.cells]
@@ -94,9 +94,9 @@ def test_of_a_finished_run_the_checkpoints_are_taken_out(tmp_path: Path) -> None
     study = made(tmp_path / "x", seeds=1)
     diverges, *others = study.tasks
     execute(study, MadeUp({diverges.name: (3, "error[E112]: the training diverged at step 4")}))
-    MadeUp.write(study.home.run(diverges), 0.5)
-    assert all(not (study.home.run(task) / "checkpoints").exists() for task in others)
-    assert (study.home.run(diverges) / "checkpoints").exists(), "of one that diverged the last sound state is kept"
+    MadeUp.write(diverges.run, 0.5)
+    assert all(not (task.run / "checkpoints").exists() for task in others)
+    assert (diverges.run / "checkpoints").exists(), "of one that diverged the last sound state is kept"
 
 
 def test_a_cell_that_diverged_is_told_and_not_run_again(tmp_path: Path) -> None:
@@ -129,9 +129,9 @@ def test_the_table_of_the_others_is_kept_where_some_fail(tmp_path: Path) -> None
     study = made(tmp_path / "x", seeds=1)
     launcher = MadeUp({study.tasks[1].name: (1, "odd")})
     with pytest.raises(recipe.Unfinished, match="E126") as caught:
-        run_study(study, launcher=launcher)
+        study.run(launcher=launcher)
     assert caught.value.table is not None
-    assert [len(line.found) for line in caught.value.table.lines] == [1, 0, 1, 1]
+    assert [len(line.results) for line in caught.value.table.lines] == [1, 0, 1, 1]
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_the_table_of_the_others_is_kept_where_some_fail(tmp_path: Path) -> None
 def test_a_result_that_can_not_be_or_is_of_another_recipe_is_none(wrong: dict[str, object], tmp_path: Path) -> None:
     study = made(tmp_path / "x", seeds=1)
     execute(study, MadeUp())
-    summary = study.home.run(study.tasks[0]) / "summary.json"
+    summary = study.tasks[0].run / "summary.json"
     summary.write_text(json.dumps(json.loads(summary.read_text()) | wrong))
     again = MadeUp()
     execute(study, again)
@@ -167,7 +167,7 @@ def test_a_folder_that_another_process_writes_to_is_waited_for(tmp_path: Path) -
     launcher = MadeUp({name: (2, fail("E116", "another run writes to it"))})
     execute(study, launcher)
     assert launcher.ran.count(name) == 2
-    assert len(study.table().lines[0].found) == 1
+    assert len(study.table().lines[0].results) == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -203,7 +203,7 @@ def test_a_second_signal_ends_it_at_once_and_gives_the_terminal_back(
 
     monkeypatch.setattr(signals.os, "_exit", ended.append)
     study = made(tmp_path / "x")
-    one = execution.Execution(study.home, MadeUp(), 1, (None,), None, (), Display())
+    one = execution.Execution(study.folder, MadeUp(), 1, (None,), None, (), Display())
     one.interrupt(signal.SIGINT)
     one.interrupt(signal.SIGINT)
     assert ended == [], "so soon it is the same one"
@@ -237,7 +237,7 @@ def test_what_there_is_is_written_when_it_ends_early(
 
     monkeypatch.setattr(execution.Execution, "run", run)
     with pytest.raises(type(ended)):
-        run_study(study)
+        study.run()
     assert "1 of 2 missing" in (tmp_path / "x/table.md").read_text()
     assert all((tmp_path / "x" / name).exists() for name in TABLE)
 
@@ -258,7 +258,7 @@ def test_jobs_share_the_cores_and_take_devices_in_turn(tmp_path: Path) -> None:
     study = made(tmp_path / "x", seeds=1)
     running = {task.name: (-1, "") for task in study.tasks[:2]}
     launcher = MadeUp(dict(running))
-    study.home.prepare({})
+    prepare(study.folder, study.tasks[0].folder, {})
     most = [0]
 
     @attrs.define
@@ -269,7 +269,7 @@ def test_jobs_share_the_cores_and_take_devices_in_turn(tmp_path: Path) -> None:
                 for handle in launcher.handles:
                     handle.status = 143 if handle.status is None else handle.status
 
-    one = execution.Execution(study.home, launcher, 2, ("cuda:0", "cuda:1"), 4, ("/a/plugin.py",), Counting())
+    one = execution.Execution(study.folder, launcher, 2, ("cuda:0", "cuda:1"), 4, ("/a/plugin.py",), Counting())
     one.run(study.tasks)
     assert most[0] == 2
     assert [command[command.index("--device") + 1] for command in launcher.commands[:2]] == ["cuda:0", "cuda:1"]
@@ -286,7 +286,7 @@ def test_jobs_on_this_machine_share_its_cores(
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     if user:
         monkeypatch.setenv("OMP_NUM_THREADS", user)
-    run_study(made(tmp_path / "x", seeds=1), Workers(jobs=jobs), launcher=launcher)
+    attrs.evolve(made(tmp_path / "x", seeds=1), workers=Workers(jobs=jobs)).run(launcher=launcher)
     assert {environment.get("OMP_NUM_THREADS") for environment in launcher.environments} == {threads}
 
 
@@ -301,8 +301,8 @@ def test_a_cell_that_is_always_stopped_fails(tmp_path: Path) -> None:
 
 def test_a_cell_that_another_process_trains_is_left_to_it(tmp_path: Path) -> None:
     study, said = made(tmp_path / "x", seeds=1), list[str]()
-    study.home.prepare({})
-    cell = study.home.run(study.tasks[0])
+    prepare(study.folder, study.tasks[0].folder, {})
+    cell = study.tasks[0].run
     cell.mkdir(parents=True)
     holder = "import fcntl, sys; f = open(sys.argv[1], 'a+'); fcntl.lockf(f, fcntl.LOCK_EX); print('held', flush=True);"
     process = subprocess.Popen(
@@ -337,22 +337,22 @@ def test_a_cell_that_another_process_trains_is_left_to_it(tmp_path: Path) -> Non
 def test_damaged_files_of_a_cell_are_mended_by_its_run(tmp_path: Path) -> None:
     study = made(tmp_path / "x", seeds=1)
     execute(study, MadeUp())
-    first, second = (study.home.run(task) for task in study.tasks[:2])
+    first, second = (task.run for task in study.tasks[:2])
     (first / "metrics.jsonl").write_bytes(b'\xff\n5\n{}\n{"kind": "train", "epoch": "x"}\n')
     (second / "summary.json").write_text(json.dumps({"digest": second.name}))
     assert study.table().lines[0].seconds_per_epoch is None
     assert study.table().lines[1].values == [None], "it is run again"
-    assert study.home.epoch(study.tasks[0]) is None
+    assert study.tasks[0].epoch() is None
 
 
 def test_what_was_computed_in_another_precision_is_told(tmp_path: Path) -> None:
     study = made(tmp_path / "x", "precision fp16", seeds=2, over=("tweak D",))
     execute(study, MadeUp(precision="fp32"))
     assert study.table().lines[1].note == "in fp32, for want of fp16"
-    summary = study.home.run(study.tasks[1]) / "summary.json"
+    summary = study.tasks[1].run / "summary.json"
     other = {"precision": "fp16", "device": "cuda:0", "micro": 4}
     summary.write_text(json.dumps(json.loads(summary.read_text()) | other))
-    environment = study.home.run(study.tasks[1]) / "environment.json"
+    environment = study.tasks[1].run / "environment.json"
     environment.write_text(json.dumps(json.loads(environment.read_text()) | {"device_name": "Tensor 3000"}))
     table = study.table()
     assert table.lines[1].note == "1 of 2 in fp32, for want of fp16"

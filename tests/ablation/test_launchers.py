@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from recipe.ablation.launchers import Ray, Slurm, _number, call, launcher_of
+from recipe.ablation.launchers import Workers, _number, call, with_ray, with_slurm
 from recipe.base.errors import RecipeError
 
 
@@ -25,9 +25,9 @@ def test_a_command_and_its_output(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_submitit_hands_commands_over_and_brings_their_status_back(tmp_path: Path) -> None:
     pytest.importorskip("submitit")
-    launcher = Slurm.of({"timeout_min": "5"}, tmp_path, cluster="local")
-    good = launcher.submit([sys.executable, "-c", "print('hello')"], tmp_path / "good", {})
-    bad = launcher.submit([sys.executable, "-c", "raise SystemExit(3)"], tmp_path / "bad", {})
+    launcher = with_slurm({"timeout_min": "5"}, tmp_path, cluster="local")
+    good = launcher([sys.executable, "-c", "print('hello')"], tmp_path / "good", {})
+    bad = launcher([sys.executable, "-c", "raise SystemExit(3)"], tmp_path / "bad", {})
     while good.poll() is None or bad.poll() is None:
         time.sleep(0.1)
     assert (good.poll(), bad.poll()) == (0, 3)
@@ -45,16 +45,16 @@ time.sleep(60)
 @pytest.mark.slow
 def test_ray_hands_commands_over_brings_their_status_back_and_lets_them_save(tmp_path: Path) -> None:
     ray = pytest.importorskip("ray")
-    launcher = Ray.of({"num_cpus": "1"})
+    launcher = with_ray({"num_cpus": "1"})
     try:
-        bad = launcher.submit([sys.executable, "-c", "print('hello'); raise SystemExit(3)"], tmp_path / "bad", {})
+        bad = launcher([sys.executable, "-c", "print('hello'); raise SystemExit(3)"], tmp_path / "bad", {})
         while bad.poll() is None:
             time.sleep(0.1)
         assert (bad.poll(), (tmp_path / "bad").read_text()) == (3, "hello\n")
-        long = launcher.submit([sys.executable, "-c", SAVES], tmp_path / "long", {})
+        long = launcher([sys.executable, "-c", SAVES], tmp_path / "long", {})
         while not (tmp_path / "long").exists() or "up" not in (tmp_path / "long").read_text():
             time.sleep(0.1)
-        long.stop()
+        long.terminate()
         while long.poll() is None:
             time.sleep(0.1)
         assert (long.poll(), (tmp_path / "long").read_text()) == (143, "up\nsaved\n")
@@ -95,18 +95,16 @@ def test_a_job_whose_time_is_nearly_over_saves_first(tmp_path: Path) -> None:
         ("local", {"speed": "1"}, "the launcher `local` has no option `speed`"),
     ],
 )
-def test_launchers_that_can_not_be(name: str, options: dict[str, str], said: str, tmp_path: Path) -> None:
+def test_launchers_that_can_not_be(name: str, options: dict[str, str], said: str) -> None:
     with pytest.raises(RecipeError, match=said):
-        launcher_of(name, options, tmp_path)
+        Workers(launcher=name, options=options)
 
 
 @pytest.mark.parametrize(("name", "package"), [("slurm", "submitit"), ("ray", "ray")])
-def test_a_package_that_is_missing_is_named(
-    name: str, package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_package_that_is_missing_is_named(name: str, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(RecipeError, match=rf"E125.*{package}(.|\n)*recipe-compiler\[{name}\]"):
-        launcher_of(name, {"timeout_min": "5"}, tmp_path)
+        Workers(launcher=name, options={"timeout_min": "5"})
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from tests.ablation.helpers import PLUGIN, MadeUp, execute, made
 
 def test_a_trick_that_had_nothing_to_do_is_told_where_it_is_dropped_too(tmp_path: Path) -> None:
     study = made(tmp_path / "x", "tweak B", mode="drop", over=("tweak B", "loss smooth"))
-    assert study.notes == ("", "already so", "")
+    assert [line.note for line in study.outline.lines] == ["", "already so", ""]
 
 
 def test_what_tricks_warn_of_is_told_with_its_rows(tmp_path: Path) -> None:
@@ -26,8 +26,8 @@ def test_what_tricks_warn_of_is_told_with_its_rows(tmp_path: Path) -> None:
 
 
 def test_the_default_folder_is_that_of_the_recipe_whatever_the_seeds(tmp_path: Path) -> None:
-    folders = {made(None, seeds=seeds).home.folder for seeds in (1, 4)}  # type: ignore[arg-type]
-    folders |= {made(None, "lr 0.1", seeds=1).home.folder}  # type: ignore[arg-type]
+    folders = {made(None, seeds=seeds).folder for seeds in (1, 4)}  # type: ignore[arg-type]
+    folders |= {made(None, "lr 0.1", seeds=1).folder}  # type: ignore[arg-type]
     assert len(folders) == 2
     assert all(folder.parts[0] == "ablations" for folder in folders)
 
@@ -67,7 +67,7 @@ def test_other_code_of_a_plugin_is_another_run(tmp_path: Path) -> None:
         words = Vocabulary.installed([file])
         found = study("base resnet18; augment dim", mode="drop", vocabulary=words)
         taught = study(student, mode="drop", over=("loss smooth",), vocabulary=words)
-        names.add((found.home.folder, found.cells[0][0].name, taught.cells[0][0].name))
+        names.add((found.folder, found.cells[0][0].name, taught.cells[0][0].name))
     assert [len({*each}) for each in zip(*names, strict=True)] == [2, 2, 2]
 
 
@@ -116,7 +116,7 @@ def test_images_that_are_not_there_are_told_before_anything_is_trained(tmp_path:
 
 def test_a_trick_that_gives_way_is_told(tmp_path: Path) -> None:
     study = made(tmp_path / "x", over=("optimizer adamw", "optimizer lars"))
-    assert study.notes == ("", "", "`optimizer adamw` gave way")
+    assert [line.note for line in study.outline.lines] == ["", "", "`optimizer adamw` gave way"]
 
 
 def test_epochs_are_studied_or_fitted(tmp_path: Path) -> None:

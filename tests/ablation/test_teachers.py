@@ -36,12 +36,12 @@ def test_teachers_are_trained_once_before_their_students(taught: Path, tmp_path:
             begun.append({task.label for task in under_way.values()})
             if len(launcher.ran) == 5 and launcher.handles[0].status is None:
                 launcher.handles[0].status = 0
-                MadeUp.write(study.home.run(teacher), 0.5)
+                MadeUp.write(teacher.run, 0.5)
 
     execute(study, launcher, jobs=2, watcher=Slow())
     assert launcher.ran[0] == teacher.name
     assert {*launcher.ran[5:]} == {task.name for task in study.cells[2]}, "the students come last"
-    assert study.home.run(teacher).parent == study.home.run(study.cells[2][0]).parent, "where they look for it"
+    assert teacher.run.parent == study.cells[2][0].run.parent, "where they look for it"
 
 
 def test_a_student_that_uses_a_plugin_has_its_teacher_from_those_that_use_none(taught: Path, tmp_path: Path) -> None:
@@ -53,8 +53,8 @@ def test_a_student_that_uses_a_plugin_has_its_teacher_from_those_that_use_none(t
     assert len(launcher.ran) == 4
     teacher, student = found.tasks[0], found.cells[2][0]
     assert teacher.stamp != student.stamp
-    near = found.home.run(student).parent
-    assert (near / teacher.plan.digest).resolve() == found.home.run(teacher).resolve(), "where it looks for it"
+    near = student.run.parent
+    assert (near / teacher.plan.digest).resolve() == teacher.run.resolve(), "where it looks for it"
 
 
 @pytest.mark.parametrize(("status", "said"), [(3, "its teacher teacher.recipe diverged"), (1, "teacher.recipe failed")])
@@ -64,7 +64,7 @@ def test_students_of_a_teacher_that_can_not_be_trained(status: int, said: str, t
     with pytest.raises(RecipeError, match=rf"E126(.|\n)*`\+ loss distill.*{said}"):
         execute(study, launcher)
     assert not {*launcher.ran} & {task.name for task in study.cells[2]}
-    assert [len(line.found) for line in study.table().lines] == [2, 2, 0]
+    assert [len(line.results) for line in study.table().lines] == [2, 2, 0]
 
 
 def test_a_teacher_of_other_classes_is_told_before_anything_is_trained(taught: Path, tmp_path: Path) -> None:

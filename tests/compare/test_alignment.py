@@ -68,7 +68,7 @@ def test_costs_compose(stages: list[int]) -> None:
     def delta(one: str, other: str) -> dict[str, Counter[str]]:
         found: dict[str, Counter[str]] = {}
         for cost in compared(one, other).costs:
-            for name, (before, after) in cost.numbers().items():
+            for name, (before, after) in cost.numbers.items():
                 found.setdefault(name, Counter())[cost.stage] += after - before
         return found
 

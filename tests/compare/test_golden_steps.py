@@ -29,7 +29,7 @@ def lines(a: str, b: str) -> list[tuple[Any, ...]]:
 
 @pytest.mark.parametrize(("a", "b"), ["AB", "BC", "CD", "AD"])
 def test_costs_change_as_in_the_paper(a: str, b: str) -> None:
-    total = compared(VARIANTS[a], VARIANTS[b]).costs[-1].numbers()
+    total = compared(VARIANTS[a], VARIANTS[b]).costs[-1].numbers
     assert total["params"] == (GOLDEN[a]["params"], GOLDEN[b]["params"])
     assert total["macs"] == (GOLDEN[a]["macs"], GOLDEN[b]["macs"])
     assert total["flops"] == (2 * GOLDEN[a]["macs"], 2 * GOLDEN[b]["macs"])
@@ -42,7 +42,7 @@ def test_from_a_to_b_the_stride_moves() -> None:
         for stage, block in STAGES
         for conv, before, after in (("conv1", (2, 2), (1, 1)), ("conv2", (1, 1), (2, 2)))
     ]
-    assert found.costs[-1].numbers()["macs"][1] - found.costs[-1].numbers()["macs"][0] == 231_211_008
+    assert found.costs[-1].numbers["macs"][1] - found.costs[-1].numbers["macs"][0] == 231_211_008
     assert found.weights.loads_entirely
     assert {cost.stage for cost in found.costs if cost.differs} == {"layer2", "layer3", "layer4", "in all"}
 
@@ -55,7 +55,7 @@ def test_from_b_to_c_the_stem_is_deeper() -> None:
         ("removed", "stem", "conv1", "Conv2d"),
         *(("added", "stem", f"conv1.{index}", kind) for index, kind in enumerate(kinds)),
     ]
-    numbers = found.costs[-1].numbers()
+    numbers = found.costs[-1].numbers
     assert numbers["macs"][1] - numbers["macs"][0] == 239_640_576
     assert numbers["params"][1] - numbers["params"][0] == 19_232
     assert found.weights.lost == ("conv1.weight",)

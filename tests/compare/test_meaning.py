@@ -108,6 +108,7 @@ def test_every_change_of_a_value_is_seen_where_it_is(statements: list[str], chan
         ("epochs 30", "epochs 120 → 30"),
         ("batch 512", "batch 256 → 512"),
         ("batch 256 micro 64", "micro whole batches → 64"),
+        ("batch 256 micro auto", "micro whole batches → auto"),
         ("loss smooth 0.1", "targets 1 for the true class and 0 for each other → 0.9 for the true class and 0.0001001"),
         ("augment mixup 0.2", "mixed by nothing → augment mixup alpha=0.2"),
         ("decay no-bias", "41 parameters: weight_decay 0.0001 → 0"),

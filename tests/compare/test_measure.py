@@ -51,6 +51,6 @@ def test_why_a_side_can_not_be_trained_is_told() -> None:
     worker = _Worker({"recipe": "base resnet18; batch 4", "batch": 4, "device": "cuda:7", "plugins": ()})
     try:
         with pytest.raises(RecipeError, match=r"E110.* can't be measured here: there is no device `cuda:7` here"):
-            worker.call_hook()
+            worker.train()
     finally:
         worker.stop()

@@ -44,7 +44,7 @@ ALLOWED = [
     ("compare/api.py compare/model.py compare/text.py", "A B", "the two sides of a comparison"),
     (
         "compare/model.py compare/text.py",
-        "batch epochs micro images classes loss weights",
+        "batch epochs micro images classes loss",
         "settings and headings",
     ),
     ("compare/measure.py", "batch", "what a timing is asked for, as JSON"),
