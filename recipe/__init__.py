@@ -24,13 +24,15 @@ if TYPE_CHECKING:
     from recipe.compiler.api import compile
     from recipe.compiler.program import Program
     from recipe.exporters.api import Exported, export
+    from recipe.exporters.formats import Format
+    from recipe.exporters.source_run import SourceRun
     from recipe.plan.plan import Plan
     from recipe.plugins.vocabulary import Vocabulary
     from recipe.training.engine import Run, run
 
 __all__ = [
-    "Diagnostic", "Diff", "Diverged", "Exported", "Interrupted", "Plan", "Program", "RecipeError", "Run", "Table",
-    "Unfinished", "Vocabulary", "__version__", "ablate", "compile", "diff", "export", "run",
+    "Diagnostic", "Diff", "Diverged", "Exported", "Format", "Interrupted", "Plan", "Program", "RecipeError", "Run",
+    "SourceRun", "Table", "Unfinished", "Vocabulary", "__version__", "ablate", "compile", "diff", "export", "run",
 ]  # fmt: skip
 
 _LAZY = {
@@ -44,6 +46,8 @@ _LAZY = {
     "recipe.compiler.api": ("compile",),
     "recipe.compiler.program": ("Program",),
     "recipe.exporters.api": ("Exported", "export"),
+    "recipe.exporters.formats": ("Format",),
+    "recipe.exporters.source_run": ("SourceRun",),
     "recipe.plan.plan": ("Plan",),
     "recipe.plugins.vocabulary": ("Vocabulary",),
     "recipe.training.engine": ("Run", "run"),

@@ -13,40 +13,12 @@ from typing import Any, NoReturn
 import click
 
 from recipe.base import failure
-from recipe.base.diagnostics import Diagnostic
-from recipe.base.errors import Diverged, RecipeError
+from recipe.base.errors import Diverged, RecipeError, fail
 from recipe.base.rendering import render, wants_color
 from recipe.base.signals import Interrupted, Terminated
 from recipe.base.wording import did_you_mean, first_line, system_reason
 
 COMMANDS = ("run", "check", "fmt", "explain", "diff", "ablate", "export", "tricks", "new", "test-plugin", "doctor")
-INTERNAL = 70  # sysexits' EX_SOFTWARE
-
-
-class _Commands(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        command: click.Command = importlib.import_module(f"recipe.cli.{cmd_name.replace('-', '_')}").command
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            ctx.fail(f"there is no command `{args[0]}`{did_you_mean(args[0], COMMANDS, before='; ')}")
-        return super().resolve_command(ctx, args)
-
-    def make_context(self, *args: Any, **options: Any) -> click.Context:
-        with _reader_may_leave():  # of what --help prints
-            return super().make_context(*args, **options)
-
-    def invoke(self, ctx: click.Context) -> object:
-        with _reader_may_leave():
-            return super().invoke(ctx)
 
 
 @contextlib.contextmanager
@@ -57,6 +29,25 @@ def _reader_may_leave() -> Iterator[None]:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            ctx.fail(f"there is no command `{cmd_name}`{did_you_mean(cmd_name, COMMANDS, before='; ')}")
+        command: click.Command = importlib.import_module(f"recipe.cli.{cmd_name.replace('-', '_')}").command
+        return command
+
+    @_reader_may_leave()  # of what --help prints
+    def make_context(self, *args: Any, **options: Any) -> click.Context:
+        return super().make_context(*args, **options)
+
+    @_reader_may_leave()
+    def invoke(self, ctx: click.Context) -> object:
+        return super().invoke(ctx)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -83,6 +74,25 @@ def _first_to_tell() -> bool:
     return first_to_tell()
 
 
+def _failed(error: Exception) -> NoReturn:
+    """End with what a command failed with; called where that is handled."""
+    failed, told = error, True
+    if isinstance(error, OSError):
+        where = f"`{error.filename}`" if error.filename else "the output"
+        failed = fail("E111", f"{where} can't be used: {system_reason(error)}")
+    elif isinstance(error, RecipeError):
+        told = _first_to_tell()
+    if told:
+        failure.leave(failed)
+    if os.environ.get("RECIPE_DEBUG") == "1":
+        raise
+    if isinstance(failed, RecipeError):
+        message = render(failed.diagnostics, wants_color(sys.stderr)) if told else ""
+        _stop(3 if isinstance(failed, Diverged) else 2, message)
+    hint = "RECIPE_DEBUG=1 shows where it comes from"
+    _stop(70, f"internal error: {first_line(error)}\n  {hint}")  # sysexits' EX_SOFTWARE
+
+
 def main() -> None:
     """Run the command line. Exit: 0 fine, 1 findings, 2 bad recipe or usage, 3 diverged, 128 + n on signal n."""
     for stream in (sys.stdout, sys.stderr):
@@ -91,7 +101,7 @@ def main() -> None:
     try:
         os.getcwd()
     except OSError:
-        _stop(2, render([Diagnostic("E001", "the working directory is gone", help="change to one that is there")]))
+        _stop(2, str(fail("E001", "the working directory is gone", help="change to one that is there")))
     try:
         cli.main(standalone_mode=False)
     except click.exceptions.Exit as error:
@@ -100,26 +110,8 @@ def main() -> None:
         error.show()
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt) as error:
-        _stop(143 if isinstance(error.__cause__ or error, Terminated) else 130)
-    except RecipeError as error:
-        first = _first_to_tell()
-        if first:
-            failure.leave(error)
-        if os.environ.get("RECIPE_DEBUG") == "1":
-            raise
-        told = render(error.diagnostics, wants_color(sys.stderr)) if first else ""
-        _stop(3 if isinstance(error, Diverged) else 2, told)
+        sys.exit(143 if isinstance(error.__cause__ or error, Terminated) else 130)
     except Interrupted as error:
         _stop(128 + error.number, str(error) if _first_to_tell() else "")
-    except OSError as error:
-        where = f"`{error.filename}`" if error.filename else "the output"
-        unusable = Diagnostic("E111", f"{where} can't be used: {system_reason(error)}")
-        failure.leave(RecipeError(unusable))
-        if os.environ.get("RECIPE_DEBUG") == "1":
-            raise
-        _stop(2, render([unusable]))
     except Exception as error:
-        failure.leave(error)
-        if os.environ.get("RECIPE_DEBUG") == "1":
-            raise
-        _stop(INTERNAL, f"internal error: {first_line(error)}\n  RECIPE_DEBUG=1 shows where it comes from")
+        _failed(error)

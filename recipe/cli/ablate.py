@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
 from recipe.base.wording import columns, plural
-from recipe.cli.inputs import plugin_option, source_of, vocabulary
-
-if TYPE_CHECKING:
-    from recipe.ablation.table import Table
+from recipe.cli.inputs import plugin_option, source_of, stem, vocabulary
 
 FORMATS = ("text", "csv", "json", "markdown")
 
@@ -49,23 +45,14 @@ class _Command(click.Command):
     help="stack: each trick on top of those before. drop: all but one. add: one alone.",
 )
 @click.option("--seeds", type=click.IntRange(1, 1000), help="How many seeds each row has. Default: 3.")
-@click.option(
-    "--over",
-    multiple=True,
-    metavar="STATEMENTS…",
-    help="What to study, each a row. Default: all it states.",
-)
+@click.option("--over", multiple=True, metavar="STATEMENTS…", help="What to study, each a row. Default: all it states.")
 @click.option("--budget", metavar="TIME", help="Plan seeds and epochs to fit into 90s, 20m or 2h.")
 @click.option("--out", type=click.Path(file_okay=False), help="The folder. Default: one in ./ablations.")
 @click.option("--jobs", type=click.IntRange(1, 1024), default=1, show_default=True, help="How many run at a time.")
 @click.option(
-    "--launcher",
-    type=click.Choice(["local", "slurm", "ray"]),
-    default="local",
-    show_default=True,
-    help="Who runs it.",
+    "--launcher", type=click.Choice(["local", "slurm", "ray"]), default="local", show_default=True, help="Who runs it."
 )
-@click.option("--launcher-option", "options", multiple=True, metavar="NAME=VALUE", help="For slurm or ray.")
+@click.option("--launcher-option", "launcher_options", multiple=True, metavar="NAME=VALUE", help="For slurm or ray.")
 @click.option("--device", help="Such as cpu or cuda:1. Default: CUDA devices in turn, else the CPU.")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="To print it in.")
 @click.option("--dry-run", is_flag=True, help="Compile every row, say what would be trained, and stop.")
@@ -73,18 +60,14 @@ class _Command(click.Command):
 def command(
     file: str,
     statements: tuple[str, ...],
-    mode: str,
-    seeds: int | None,
-    over: tuple[str, ...],
-    budget: str | None,
-    out: str | None,
     jobs: int,
     launcher: str,
-    options: tuple[str, ...],
+    launcher_options: tuple[str, ...],
     device: str | None,
     form: str,
     dry_run: bool,
     plugins: tuple[str, ...],
+    **options: Any,
 ) -> None:
     """Train a recipe with its tricks stacked, taken out or added one by one, over several seeds, and print the table.
 
@@ -92,31 +75,19 @@ def command(
     with one that was interrupted, or with more --seeds to run only those: recipe ablate full "epochs 4" --mode drop
     --over "tweak D" "augment mixup" --seeds 5
     """
-    if wrong := next((option for option in options if "=" not in option), None):
+    if wrong := next((option for option in launcher_options if "=" not in option), None):
         raise click.UsageError(f"--launcher-option takes NAME=VALUE, not `{wrong}`")
-    given = dict(option.split("=", 1) for option in options)
     words, source = vocabulary(plugins), source_of(file)
     from recipe.ablation.execute import Unfinished
     from recipe.ablation.launchers import Workers
     from recipe.ablation.progress import Live, Plain
     from recipe.ablation.study import study
+    from recipe.ablation.table import Table
 
-    plain, workers = Plain(), Workers(device, jobs, launcher, given)
-    name = Path(source.name).stem if source.kind == "file" and not source.name.startswith("<") else "ablation"
-    made = study(
-        source,
-        *statements,
-        mode=mode,
-        over=over,
-        seeds=seeds,
-        budget=budget,
-        out=out,
-        workers=workers,
-        vocabulary=words,
-        plugins=plugins,
-        name=name,
-        tell=plain.note,
-    )
+    plain = Plain()
+    workers = Workers(device, jobs, launcher, dict(option.split("=", 1) for option in launcher_options))
+    options |= {"workers": workers, "vocabulary": words, "name": stem(source, "ablation"), "tell": plain.note}
+    made = study(source, *statements, **options)
     for said in (*made.warnings, *made.replaced()):
         plain.note(said)
     lines, seeds_run = made.outline.lines, plural(len(made.outline.seeds), "seed")
@@ -136,17 +107,13 @@ def command(
     if sys.stderr is not None and sys.stderr.isatty():
         grid = [(row.label, cells) for row, cells in zip(made.rows, made.cells, strict=True)]
         watcher = Live(grid=grid)
+    shown = {"text": Table.to_text, "csv": Table.to_csv, "json": Table.to_json, "markdown": Table.to_markdown}
     try:
         table = made.run(watcher)
     except Unfinished as error:
         if error.table is not None:
-            _show(error.table, form)
+            click.echo(shown[form](error.table), nl=False)
         raise
-    _show(table, form)
+    click.echo(shown[form](table), nl=False)
     if all(cell.status == "diverged" for line in table.lines for cell in line.cells):
         sys.exit(3)
-
-
-def _show(table: Table, form: str) -> None:
-    shown = {"text": table.to_text, "csv": table.to_csv, "json": table.to_json, "markdown": table.to_markdown}
-    click.echo(shown[form](), nl=False)

@@ -23,22 +23,22 @@ from recipe.plan.bind import bind
 def command(files: tuple[str, ...], form: str, plugins: tuple[str, ...]) -> None:
     """Show all errors and warnings of recipes. Exits with 2 where there is an error; never imports torch."""
     words = vocabulary(plugins)
-    found: list[Diagnostic] = []
+    told: list[Diagnostic] = []
     for file in files:
         try:
-            found += bind([source_of(file)], words, data=True).warnings
+            told += bind([source_of(file)], words, data=True).warnings
         except RecipeError as error:
-            found += error.diagnostics
+            told += error.diagnostics
     # What several recipes include is told once.
-    found = list({(d.code, d.message, (d.span.source.text, d.span.place) if d.span else ""): d for d in found}.values())
-    wrong = sum(diagnostic.severity == "error" for diagnostic in found)
+    told = list({(d.code, d.message, (d.span.source.text, d.span.place) if d.span else ""): d for d in told}.values())
+    errors = sum(diagnostic.severity == "error" for diagnostic in told)
     if form == "json":
-        click.echo(to_json(found))
+        click.echo(to_json(told))
     elif form == "github":
-        click.echo(to_github(found), nl=bool(found))
+        click.echo(to_github(told), nl=bool(told))
     else:
-        if found:
-            click.echo(render(found, wants_color(sys.stdout)) + "\n")
-        counts = f"{plural(wrong, 'error')}, {plural(len(found) - wrong, 'warning')}"
-        click.echo(f"{plural(len(files), 'recipe')} checked: {counts if found else 'all fine'}")
-    sys.exit(2 if wrong else 0)
+        if told:
+            click.echo(render(told, wants_color(sys.stdout)) + "\n")
+        counts = f"{plural(errors, 'error')}, {plural(len(told) - errors, 'warning')}"
+        click.echo(f"{plural(len(files), 'recipe')} checked: {counts if told else 'all fine'}")
+    sys.exit(2 if errors else 0)

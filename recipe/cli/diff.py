@@ -10,9 +10,12 @@ from pathlib import Path
 import attrs
 import click
 
+from recipe.base.files import write_text
 from recipe.base.rendering import wants_color
 from recipe.cli.inputs import plugin_option, source_of, vocabulary
-from recipe.compare.api import Diff, diff
+from recipe.compare.api import diff
+from recipe.language.recipe_input import override
+from recipe.plan.bind import bind
 
 
 @click.command("diff", short_help="Show what differs between two recipes.")
@@ -50,54 +53,43 @@ def command(
         raise click.UsageError("--device says where to measure: it needs --measure")
     (file_a, over_a), (file_b, over_b) = _sides(sides)
     words = vocabulary(plugins)
-    from recipe.language.recipe_input import override
-    from recipe.plan.bind import bind
-
     source_a = source_of(file_a)
     source_b = source_a if file_b == file_a else source_of(file_b)
-    plan_a, plan_b = (
-        bind([source, *override(over)], words) for source, over in ((source_a, over_a), (source_b, over_b))
-    )
-    found = diff(plan_a, plan_b, vocabulary=words, names=(_name(file_a, over_a), _name(file_b, over_b)))
+    plan_a = bind([source_a, *override(over_a)], words)
+    plan_b = bind([source_b, *override(over_b)], words)
+    difference = diff(plan_a, plan_b, vocabulary=words, names=(_name(file_a, over_a), _name(file_b, over_b)))
     if measure:
         from recipe.compare.measure import measure as timed
 
-        found = attrs.evolve(found, measured=timed(plan_a, plan_b, device, plugins))
+        difference = attrs.evolve(difference, measured=timed(plan_a, plan_b, device, plugins))
     if html is not None:
-        from recipe.base import files
-
-        files.write_text(html, found.to_html())
-    _print(found, as_json, color)
-    sys.exit(1 if exit_code and not found.empty else 0)
-
-
-def _print(found: Diff, as_json: bool, color: str) -> None:
+        write_text(html, difference.to_html())
     if as_json:
-        click.echo(found.to_json())
-        return
-    colored = color == "always" or (color == "auto" and wants_color(sys.stdout))
-    width = shutil.get_terminal_size((100, 24)).columns
-    click.echo(found.to_text(width, colored), nl=False, color=colored)
+        click.echo(difference.to_json())
+    else:
+        colored = color == "always" or (color == "auto" and wants_color(sys.stdout))
+        width = shutil.get_terminal_size((100, 24)).columns
+        click.echo(difference.to_text(width, colored), nl=False, color=colored)
+    sys.exit(1 if exit_code and not difference.empty else 0)
 
 
-def _sides(words: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...]], tuple[str, tuple[str, ...]]]:
-    """The two recipes and the statements laid over each."""
-    found: list[tuple[str, tuple[str, ...]]] = []
+def _sides(words: tuple[str, ...]) -> list[tuple[str, tuple[str, ...]]]:
+    """The two recipes, each with the statements laid over it."""
+    sides: list[tuple[str, tuple[str, ...]]] = []
     rest = iter(words)
     for word in rest:
         if word != "+":
-            found.append((word, ()))
-            continue
-        statements = next(rest, None)
-        if not found or statements is None:
+            sides.append((word, ()))
+        elif sides and (statements := next(rest, None)) is not None:
+            file, before = sides.pop()
+            sides.append((file, (*before, statements)))
+        else:
             raise click.UsageError('a plus stands between a recipe and statements: a.recipe + "drop tweak D"')
-        file, before = found[-1]
-        found[-1] = (file, (*before, statements))
-    if len(found) == 1 and found[0][1]:
-        found.insert(0, (found[0][0], ()))
-    if len(found) != 2:
-        raise click.UsageError(f'diff takes two recipes, or one and `+ "STATEMENTS"`, not {len(found)}')
-    return found[0], found[1]
+    if len(sides) == 1 and sides[0][1]:
+        sides.insert(0, (sides[0][0], ()))
+    if len(sides) != 2:
+        raise click.UsageError(f'diff takes two recipes, or one and `+ "STATEMENTS"`, not {len(sides)}')
+    return sides
 
 
 def _name(file: str, statements: tuple[str, ...]) -> str:

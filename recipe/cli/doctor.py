@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import platform
-import time
+import timeit
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import click
 
-from recipe.base.errors import RecipeError, fail
+from recipe.base.errors import fail
 from recipe.base.identity import version_of
-from recipe.cli.inputs import vocabulary
+from recipe.cli.inputs import loaded, vocabulary
+from recipe.exporters.formats import installed
 
 if TYPE_CHECKING:
     import torch
@@ -38,23 +40,17 @@ def command() -> None:
     _device(torch.device("cpu"), f"cpu: {cores()} cores, {torch.get_num_threads()} threads{held}")
     for index in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(index)
-        _device(
-            torch.device("cuda", index), f"cuda:{index}: {properties.name}, {properties.total_memory / 2**30:.0f} GiB"
-        )
+        title = f"cuda:{index}: {properties.name}, {properties.total_memory / 2**30:.0f} GiB"
+        _device(torch.device("cuda", index), title)
 
 
 def _plugins() -> None:
     words = vocabulary(())
-    packages: dict[str, int] = {}
-    for key in words.keys():  # noqa: SIM118
-        try:
-            package = words.declared(*key).package
-            packages[package] = packages.get(package, 0) + 1
-        except RecipeError as error:
-            click.echo(f"broken: {error.diagnostics[0].message}")
-    for refused in words.refused:
-        click.echo(f"broken: {refused.error.diagnostics[0].message}")
-    for package, count in sorted(packages.items()):
+    tricks, errors = loaded(words, words.keys())
+    errors += [*(refused.error for refused in words.refused), *installed()[1]]
+    for message in dict.fromkeys(error.diagnostics[0].message for error in errors):  # a damaged package is in both
+        click.echo(f"broken: {message}")
+    for package, count in sorted(Counter(package for _, package in tricks).items()):
         click.echo(f"tricks of {package}: {count}")
 
 
@@ -77,27 +73,22 @@ def _device(device: torch.device, title: str) -> None:
 
 
 def _speed(device: torch.device, dtype: torch.dtype, layout: torch.memory_format) -> float:
-    """GFLOP/s of a forward convolution, the best of three timings of at least 0.1 s each."""
+    """GFLOP/s of a forward convolution, the best of three timings of about 0.1 s each."""
     import torch
 
     images, channels, side = 32 if device.type == "cpu" else 256, 128, 28
     x = torch.randn(images, channels, side, side, device=device, dtype=dtype).contiguous(memory_format=layout)
     conv = torch.nn.Conv2d(channels, channels, 3, padding=1, bias=False).to(device, dtype)
     conv = conv.to(memory_format=layout)
-    flops, best = 2 * images * side * side * channels * channels * 9, 0.0
 
-    def wait() -> None:
+    def step() -> None:
+        conv(x)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
 
+    timer = timeit.Timer(step)
     with torch.no_grad():
-        conv(x)
-        wait()
-        for _ in range(3):
-            done, began = 0, time.perf_counter()
-            while time.perf_counter() - began < 0.1:
-                conv(x)
-                wait()
-                done += 1
-            best = max(best, done * flops / (time.perf_counter() - began))
-    return best / 1e9
+        step()
+        number = 1 + int(0.1 / timer.timeit(1))
+        seconds = min(timer.repeat(3, number)) / number
+    return 2 * images * side * side * channels * channels * 9 / seconds / 1e9

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import textwrap
-from typing import TYPE_CHECKING
 
 import click
 
@@ -13,9 +12,8 @@ from recipe.base.codes import CODES
 from recipe.base.errors import fail
 from recipe.base.wording import did_you_mean
 from recipe.cli.inputs import plugin_option, source_of, vocabulary
-
-if TYPE_CHECKING:
-    pass
+from recipe.language.recipe_input import override
+from recipe.plan.bind import bind
 
 
 @click.command("explain", short_help="Show what a recipe means, or what a code means.")
@@ -34,29 +32,20 @@ def command(
     if re.fullmatch(r"[EWew]\d+", what):
         if statements or as_json or device:
             raise click.UsageError(f"{what} is a code, and takes nothing beside it")
-        _code(what.upper())
+        click.echo(_meaning(what.upper()))
         return
-    from recipe.language.recipe_input import override
-    from recipe.plan.bind import bind
-
     plan = bind([source_of(what), *override(statements)], vocabulary(plugins), data=True)
     from recipe.compiler.lower import lower
     from recipe.devices.choice import pick
+    from recipe.explain.program import as_dict, explain
 
     pick(device)
     program = lower(plan, device="meta")
-    if as_json:
-        from recipe.explain.data import as_dict
-
-        click.echo(json.dumps(as_dict(program, device), indent=2))
-        return
-    from recipe.explain.text import explain
-
-    click.echo(explain(program, device))
+    click.echo(json.dumps(as_dict(program, device), indent=2) if as_json else explain(program, device))
 
 
-def _code(code: str) -> None:
+def _meaning(code: str) -> str:
     if code not in CODES:
         raise fail("E001", f"there is no code {code}", help=did_you_mean(code, CODES, form=str))
     title, text = CODES[code]
-    click.echo(f"{code}: {title}\n\n{textwrap.fill(text, 88)}")
+    return f"{code}: {title}\n\n{textwrap.fill(text, 88)}"

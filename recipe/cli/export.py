@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import click
 
-from recipe.cli.inputs import plugin_option, tell_lost, vocabulary
+from recipe.cli.inputs import plugin_option, tell_broken, tell_lost, vocabulary
 
 
-@click.command("export", short_help="Write a run's model as safetensors, ONNX or PyTorch source.")
+class _Command(click.Command):
+    """A command whose help ends with the formats that are installed."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from recipe.exporters.formats import installed
+
+        formats, errors = installed()
+        rows = []
+        for name, format in formats.items():
+            absent = f" Not installed: {', '.join(format.absent)}." if format.absent else ""
+            rows.append((name, format.help + absent))
+        with formatter.section("Formats"):
+            formatter.write_dl(rows)
+        tell_broken(errors)
+
+
+@click.command("export", cls=_Command, short_help="Write a run's model as safetensors, ONNX or PyTorch source.")
 @click.argument("run", metavar="RUN")
-@click.option(
-    "--to",
-    type=click.Choice(["safetensors", "onnx", "python"]),
-    required=True,
-    help="Weights alone, the network as ONNX, or plain PyTorch source with weights beside it.",
-)
+@click.option("--to", metavar="FORMAT", required=True, help="One of the formats below.")
 @click.option("--out", metavar="PATH", help="The file to write. Default: the run's name in the current directory.")
 @plugin_option
 def command(run: str, to: str, out: str | None, plugins: tuple[str, ...]) -> None:
@@ -26,15 +37,13 @@ def command(run: str, to: str, out: str | None, plugins: tuple[str, ...]) -> Non
     tell_lost(run)
     from recipe.exporters.api import export
 
-    done = export(run, to=to, out=out, vocabulary=words)
-    if done.difference is None:
-        click.echo("not verified: onnxruntime is not installed", err=True)
+    exported = export(run, to=to, out=out, vocabulary=words)
+    if exported.difference is None:
+        verdict = f"not verified: {exported.unverified}"
+    elif exported.difference:
+        verdict = f"verified: its logits differ from the run's by at most {exported.difference:.0e} of their scale"
     else:
-        off = (
-            f"differ from the run's by at most {done.difference:.0e} of their scale"
-            if done.difference
-            else "are the run's"
-        )
-        click.echo(f"verified: its logits {off}", err=True)
-    for path in done.paths:
+        verdict = "verified: its logits are the run's"
+    click.echo(verdict, err=True)
+    for path in exported.paths:
         click.echo(path)

@@ -25,8 +25,7 @@ def command(files: tuple[str, ...], check: bool) -> None:
 
     Words, order and comments stay. A byte order mark and CR LF line ends are mended. Never imports torch.
     """
-    changed: list[str] = []
-    errors: list[Diagnostic] = []
+    differ, errors = False, list[Diagnostic]()
     for file in files:
         try:
             if file != "-" and not os.path.exists(file):
@@ -39,15 +38,13 @@ def command(files: tuple[str, ...], check: bool) -> None:
             errors += error.diagnostics
             continue
         text = layout(recipe)
-        if text != source.text:
-            changed.append(file)
+        differ = differ or text != source.text
         if file == "-" and not check:
             click.echo(text, nl=False)
-        elif text != source.text and not check:
-            write_text(Path(file).resolve(), text)
-    for file in changed:
-        if file != "-":
+        elif file != "-" and text != source.text:
+            if not check:
+                write_text(Path(file).resolve(), text)
             click.echo(f"{'would change' if check else 'changed'} {file}", err=True)
     if errors:
         raise RecipeError(*errors)
-    sys.exit(1 if check and changed else 0)
+    sys.exit(1 if check and differ else 0)

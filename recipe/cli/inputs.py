@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 
 import click
 
-from recipe.base.errors import fail
+from recipe.base.errors import RecipeError, fail
+from recipe.base.rendering import render
 from recipe.base.source import MAX_BYTES, Source
 from recipe.base.wording import did_you_mean, listing
 from recipe.language.recipe_input import decode, read
-from recipe.plugins.vocabulary import Vocabulary
+from recipe.plugins.trick import Trick
+from recipe.plugins.vocabulary import Key, Vocabulary
 
 
 def examples() -> dict[str, Path]:
     """The shipped examples, by name, with and without their ending."""
     root = Path(str(resources.files("recipe") / "examples"))
-    found = {path.relative_to(root).as_posix(): path for path in sorted(root.glob("**/*.recipe"))}
-    return {name.removesuffix(".recipe"): path for name, path in found.items()} | found
+    files = {path.relative_to(root).as_posix(): path for path in sorted(root.glob("**/*.recipe"))}
+    return {name.removesuffix(".recipe"): path for name, path in files.items()} | files
 
 
 def source_of(file: str) -> Source:
@@ -40,7 +43,7 @@ def source_of(file: str) -> Source:
     if any(mark in file.strip() for mark in "; \n"):
         return decode(file.encode("utf-8", "surrogateescape"), "<text>", Path.cwd())
     names = [name for name in shipped if not name.endswith(".recipe")]
-    otherwise = f"shipped examples are {listing(_short(shipped), 4)}"
+    otherwise = f"shipped examples are {listing([name for name in names if '/' not in name], 4)}"
     help = did_you_mean(file, names, otherwise, form="the example `{}`".format)
     raise fail("E001", f"there is no file or example `{file}`", help=help)
 
@@ -53,12 +56,30 @@ def tell_lost(folder: str) -> None:
         click.echo(f"warning: the run in `{folder}` used {', '.join(lost)}, not installed here", err=True)
 
 
-def _short(shipped: dict[str, Path]) -> list[str]:
-    return [name for name in shipped if not name.endswith(".recipe") and "/" not in name]
+def loaded(words: Vocabulary, keys: Iterable[Key]) -> tuple[list[tuple[type[Trick], str]], list[RecipeError]]:
+    """The tricks with these words, each with its package, and the errors of those that can't be used."""
+    tricks, errors = [], []
+    for key in keys:
+        try:
+            tricks.append((words.load(*key), words.declared(*key).package))
+        except RecipeError as error:
+            errors.append(error)
+    return tricks, errors
+
+
+def tell_broken(errors: Iterable[RecipeError]) -> None:
+    """Report what plugins offer and nobody can use, after what can be used."""
+    for error in errors:
+        click.echo(f"\n{render(error.diagnostics)}", err=True)
 
 
 def vocabulary(plugins: tuple[str, ...]) -> Vocabulary:
     return Vocabulary.installed(Path(plugin) for plugin in plugins)
+
+
+def stem(source: Source, otherwise: str) -> str:
+    """The name of a recipe's file without its ending, by which folders are called; else another name."""
+    return Path(source.name).stem if source.kind == "file" and not source.name.startswith("<") else otherwise
 
 
 plugin_option = click.option(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 import sys
-from pathlib import Path
 
 import click
 
 from recipe.base.errors import fail
-from recipe.cli.inputs import examples, plugin_option, source_of, vocabulary
+from recipe.cli.inputs import examples, plugin_option, source_of, stem, vocabulary
+from recipe.language.recipe_input import override
+from recipe.plan.bind import bind
 from recipe.runs.save_policy import EVERY, KEEP, SavePolicy
 
 
@@ -56,13 +57,9 @@ def command(
         raise click.UsageError("--allow-changed is for a run that goes on: add --resume")
     file, statements, out = _resumed(file, statements, out, resume)
     words, source = vocabulary(plugins), source_of(file)
-    # Errors of the recipe are told before torch is imported.
-    from recipe.language.recipe_input import override
-    from recipe.plan.bind import bind
-
     policy = SavePolicy.of(save_every, keep)
     plan = bind([source, *override(statements)], words, data=True)
-    if nproc is not None and not dry_run:
+    if nproc is not None and not dry_run:  # errors of the recipe are told before torch is imported
         from recipe.devices.launch import launch
 
         launch(nproc, _arguments(source.text if file == "-" else file, statements, out, resume is not None))
@@ -80,7 +77,7 @@ def command(
         allow_changed=allow_changed,
         policy=policy,
         listener=Live() if live else Plain(),
-        name=Path(source.name).stem if source.kind == "file" and not source.name.startswith("<") else "run",
+        name=stem(source, "run"),
     )
     if dry_run:
         dry(request, nproc or 1)
@@ -98,17 +95,18 @@ def _resumed(
     file: str | None, statements: tuple[str, ...], out: str | None, resume: str | None
 ) -> tuple[str, tuple[str, ...], str | None]:
     """The recipe, the statements and the folder that are meant, from what --resume says."""
-    is_run = bool(resume) and os.path.isfile(os.path.join(str(resume), "recipe.lock"))
     if resume:
         if out is not None:
             raise click.UsageError("--resume DIR and --out both name the run's folder; leave one out")
-        out = resume
-        if is_run and file is not None and _only_statements(file):
-            file, statements = None, (str(file), *statements)  # laid over the run's own recipe
-        if file is None and not is_run:
-            help = f"name a recipe too, to begin one there: recipe run FILE --resume {resume}"
-            raise fail("E113", f"there is no run in `{resume}`", help=help)
-        return (resume if file is None else file), statements, out
+        if not os.path.isfile(os.path.join(resume, "recipe.lock")):
+            if file is None:
+                help = f"name a recipe too, to begin one there: recipe run FILE --resume {resume}"
+                raise fail("E113", f"there is no run in `{resume}`", help=help)
+        elif file is None:
+            file = resume
+        elif _only_statements(file):  # laid over the run's own recipe
+            file, statements = resume, (file, *statements)
+        return file, statements, resume
     if file is None:
         raise click.UsageError("name a recipe: `recipe run full`, or a run to go on with: `recipe run --resume runs/x`")
     if resume == "" and out is None and os.path.isfile(os.path.join(file, "recipe.lock")):
@@ -125,13 +123,11 @@ def _only_statements(file: str) -> bool:
 
 def _arguments(file: str, statements: tuple[str, ...], out: str | None, resume: bool) -> list[str]:
     """The arguments of each of several processes: those of this one, with what they mean spelt out."""
-    context = click.get_current_context()
-    given = ["--resume"] if resume else []
-    given += ["--out", out] if out is not None else []
-    for option in ("save_every", "keep", "device"):
-        if (value := context.params[option]) is not None:
-            given += [f"--{option.replace('_', '-')}", str(value)]
-    given += [f"--{flag.replace('_', '-')}" for flag in ("allow_changed", "strict") if context.params[flag]]
-    for plugin in context.params["plugins"]:
+    params = {**click.get_current_context().params, "out": out, "resume": resume}
+    given = [f"--{flag.replace('_', '-')}" for flag in ("resume", "allow_changed", "strict") if params[flag]]
+    for option in ("out", "save_every", "keep", "device"):
+        if params[option] is not None:
+            given += [f"--{option.replace('_', '-')}", str(params[option])]
+    for plugin in params["plugins"]:
         given += ["--plugin", plugin]
     return ["run", *given, "--", file, *statements]

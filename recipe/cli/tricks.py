@@ -6,12 +6,11 @@ import sys
 
 import click
 
-from recipe.base.errors import RecipeError, fail
-from recipe.base.rendering import render
+from recipe.base.errors import fail
 from recipe.base.wording import did_you_mean, listing, summary_line
-from recipe.cli.inputs import plugin_option, vocabulary
+from recipe.cli.inputs import loaded, plugin_option, tell_broken, vocabulary
 from recipe.explain.tricks import page
-from recipe.plugins.vocabulary import DIRECTIVES, Vocabulary, words_of
+from recipe.plugins.vocabulary import DIRECTIVES, Key, Vocabulary, words_of
 
 
 @click.command("tricks", short_help="Show the vocabulary.")
@@ -29,42 +28,27 @@ def command(verb: str | None, name: str | None, plugins: tuple[str, ...]) -> Non
         click.echo(DIRECTIVES[verb])
     elif verb not in words.verbs():
         raise fail("E020", f"there is no verb `{verb}`", help=did_you_mean(verb, words.verbs()))
-    elif name is not None and name not in words.clauses(verb):
-        clauses = words.clauses(verb)
+    elif name is not None and name not in (clauses := words.clauses(verb)):
         help = did_you_mean(name, clauses, f"it knows {listing(clauses)}" if clauses else "it has no clauses")
         raise fail("E021", f"`{verb}` does not know `{name}`", help=help)
     else:
-        keys = [key for key in words.keys() if key[0] == verb and (name is None or key[1] == name)]  # noqa: SIM118
-        pages, failures = [], list[RecipeError]()
-        for key in keys:
-            try:
-                pages.append(page(words.load(*key), words.packages(key)[0]))
-            except RecipeError as error:
-                failures.append(error)
-        if pages:
-            click.echo("\n\n".join(pages))
-        _tell(failures)
-        sys.exit(0 if pages else 2)
+        tricks, errors = loaded(words, [key for key in _of(words, verb) if name in (None, key[1])])
+        if tricks:
+            click.echo("\n\n".join(page(trick, package) for trick, package in tricks))
+        tell_broken(errors)
+        sys.exit(0 if tricks else 2)
 
 
 def _overview(words: Vocabulary) -> None:
-    broken: list[RecipeError] = []
     width = max(len(words_of(key)) for key in words.keys())  # noqa: SIM118
-    for verb in words.in_reading_order():
-        for key in [key for key in words.keys() if key[0] == verb]:  # noqa: SIM118
-            try:
-                trick = words.load(*key)
-            except RecipeError as error:
-                broken.append(error)
-                continue
-            click.echo(f"{trick.declared.word:<{width}}  {summary_line(trick)}")
+    tricks, errors = loaded(words, [key for verb in words.in_reading_order() for key in _of(words, verb)])
+    for trick, _ in tricks:
+        click.echo(f"{trick.declared.word:<{width}}  {summary_line(trick)}")
     for verb, text in DIRECTIVES.items():
         what = text.partition(": ")[2]
         click.echo(f"{verb:<{width}}  {what[0].upper()}{what[1:]}.")
-    _tell([*broken, *(refused.error for refused in words.refused)])
-    sys.exit(0)
+    tell_broken([*errors, *(refused.error for refused in words.refused)])
 
 
-def _tell(broken: list[RecipeError]) -> None:
-    for failure in broken:
-        click.echo("\n" + render(failure.diagnostics), err=True)
+def _of(words: Vocabulary, verb: str) -> list[Key]:
+    return [key for key in words.keys() if key[0] == verb]  # noqa: SIM118

@@ -17,13 +17,11 @@ def page(trick: type[Trick], package: str) -> str:
     first, _, more = about.partition("\n")
     lines += [line for text in (first.partition(". ")[2], more.strip()) if text for line in ("", text)]
     if declared.fields:
-        lines += ["", "fields"]
-    lines += [_line(field) for field in declared.fields]
-    relations = [
-        ("reads", declared.reads), ("writes", declared.writes), ("after", declared.after),
-        ("needs", declared.needs), ("excludes", declared.excludes),
-    ]  # fmt: skip
-    lines += ["", *(f"{name:<8} {', '.join(words)}" for name, words in relations if words)]
+        lines += ["", "fields", *map(_line, declared.fields)]
+    lines.append("")
+    for relation in ("reads", "writes", "after", "needs", "excludes"):
+        if words := getattr(declared, relation):
+            lines.append(f"{relation:<8} {', '.join(words)}")
     lines.append(f"package  {package}")
     return "\n".join(lines)
 

@@ -4,102 +4,118 @@ from __future__ import annotations
 
 import keyword
 import re
+import shutil
 import sys
-from collections.abc import Callable, Mapping
+import tempfile
 from functools import partial
 from pathlib import Path
-from typing import IO
 
 import attrs
 from torch import Tensor
 
 from recipe.base import files
 from recipe.base.errors import RecipeError, fail
-from recipe.base.wording import listing
-from recipe.exporters import onnx, python, safetensors
+from recipe.base.wording import first_line
+from recipe.exporters.formats import Format, find
 from recipe.exporters.source_run import SourceRun, open_run
+from recipe.plugins.sandbox import quiet
 from recipe.plugins.vocabulary import Vocabulary
 
 TOLERANCE = 1e-5
 """How far exported logits may be off, in units of the largest of the run's own."""
-
-Made = tuple[tuple[bytes, ...], Tensor | None]
-"""The contents of each file, and the logits of `SourceRun.images` by what is in them; None where they can't be had."""
-
-FORMATS: Mapping[str, tuple[tuple[str, ...], Callable[[SourceRun], Made]]] = {
-    "safetensors": ((".safetensors",), safetensors.make),
-    "onnx": ((".onnx",), onnx.make),
-    "python": ((".py", ".weights.safetensors"), python.make),
-}
-"""For each format, the endings of its files, and what makes their contents."""
 
 
 @attrs.frozen
 class Exported:
     """The files of an export, and how far its logits are from the run's, in units of the largest of these.
 
-    ``difference`` is None where nothing is installed that could run the export.
+    ``difference`` is None where the export can't be run here; ``unverified`` says why.
     """
 
     paths: tuple[Path, ...]
     difference: float | None
+    unverified: str = ""
 
 
 def export(
     folder: str | Path, *, to: str, out: str | Path | None = None, vocabulary: Vocabulary | None = None
 ) -> Exported:
-    """Export the model of a finished run: ``to`` is ``safetensors``, ``onnx`` or ``python``; see docs/export.md.
+    """Export the model of a finished run to a format that is installed, such as ``onnx``; see docs/export.md.
 
     ``out`` is the file to write (default: the folder's name in the current directory); Python source has its weights
     beside it. No file is written over. The export must give the logits of the run's own model for a fixed random
     batch, to 1e-5 of their scale. Raises `RecipeError`.
     """
-    if to not in FORMATS:
-        raise fail("E121", f"there is no export to `{to}`", help=f"formats are {listing(FORMATS)}")
-    endings, make = FORMATS[to]
-    paths = _paths(Path(folder), endings, out)
+    format = find(to)
+    path = _default(Path(folder), format.suffix) if out is None else Path(out)
+    if format.suffix == ".py" and path.suffix != ".py":
+        raise fail("E111", f"`{path}` is no name for {format.name} source", help="its ending is `.py`")
+    _see_free(path)
     run = open_run(Path(folder), vocabulary or Vocabulary.installed())
-    contents, logits = make(run)
-    difference = None if logits is None else _difference(run.logits, logits, to)
-    _write([*zip(paths, contents, strict=True)])
-    return Exported(paths, difference)
+    if absent := format.absent:
+        help = f"`pip install '{format.install or absent[0]}'` installs it"
+        raise fail("E121", f"an export to {format.name} needs the package `{absent[0]}`", help=help)
+    with tempfile.TemporaryDirectory() as scratch:
+        draft = Path(scratch) / path.name
+        logits = _written(format, run, draft)
+        difference = None if isinstance(logits, str) else _difference(run.logits, logits, to)
+        beside = sorted(file for file in draft.parent.iterdir() if file != draft)
+        paths = _publish([draft, *beside], path.parent)
+    return Exported(paths, difference, logits if isinstance(logits, str) else "")
 
 
-def _paths(folder: Path, endings: tuple[str, ...], out: str | Path | None) -> tuple[Path, ...]:
-    """The files to write, none of which may be there (else E111)."""
-    if out is None:
-        name = folder.resolve().name
-        out = (_module_name(name) if ".py" in endings else name) + endings[0]
-    first = Path(out)
-    if len(endings) > 1 and first.suffix != endings[0]:
-        raise fail("E111", f"`{first}` is no name for Python source", help=f"its ending is `{endings[0]}`")
-    paths = (first, *(first.with_suffix(ending) for ending in endings[1:]))
+def _default(folder: Path, suffix: str) -> Path:
+    """The file that an export is written to: of Python source, a name that can be imported and hides no module."""
+    name = folder.resolve().name
+    if suffix == ".py":
+        name = re.sub(r"\W", "_", name)
+        taken = sys.stdlib_module_names | {"torch", "torchvision", "timm", "safetensors", "PIL", "numpy"}
+        if not name.isidentifier() or keyword.iskeyword(name) or name in taken:
+            name = f"model_{name}"
+    return Path(name + suffix)
+
+
+def _see_free(path: Path) -> None:
+    if path.exists() or path.is_symlink():
+        raise fail("E111", f"`{path}` is there already", help="name another file with --out")
+
+
+def _written(format: Format, run: SourceRun, draft: Path) -> Tensor | str:
+    """What a format's function returns; whatever it does wrong is reported as an error in its package."""
+
+    def broken(why: str) -> RecipeError:
+        return fail("E080", f"the format `{format.name.lower()}` of {format.package} is broken: {why}")
+
+    try:
+        with quiet():
+            logits = format.write(run, draft)
+    except (RecipeError, OSError):  # it refuses the run, or the disk is full
+        raise
+    except Exception as error:
+        raise broken(first_line(error)) from error
+    if not isinstance(logits, (Tensor, str)):
+        raise broken(f"it returns a {type(logits).__name__}, neither logits nor why there are none")
+    if not draft.is_file():
+        raise broken("it has not written its file")
+    return logits
+
+
+def _publish(drafts: list[Path], folder: Path) -> tuple[Path, ...]:
+    """Write all files or none, the first one last: source is there when its weights are."""
+    paths = tuple(folder / draft.name for draft in drafts)
     for path in paths:
-        if path.exists() or path.is_symlink():
-            raise fail("E111", f"`{path}` is there already", help="name another file with --out")
-    return paths
-
-
-def _write(contents: list[tuple[Path, bytes]]) -> None:
-    """Write all files or none, the last first: source is there when its weights are."""
-    for index, (path, content) in reversed([*enumerate(contents)]):
+        _see_free(path)
+    written: list[Path] = []
+    for draft, path in reversed([*zip(drafts, paths, strict=True)]):
         try:
-            files.write(path, partial(_fill, content))
+            with draft.open("rb") as content:
+                files.write(path, partial(shutil.copyfileobj, content))
         except RecipeError:
-            for written, _ in contents[index + 1 :]:
-                written.unlink(missing_ok=True)
+            for other in written:
+                other.unlink(missing_ok=True)
             raise
-
-
-def _fill(content: bytes, file: IO[bytes]) -> None:
-    file.write(content)
-
-
-def _module_name(name: str) -> str:
-    """A name as one that Python can import, and that hides no module."""
-    plain = re.sub(r"\W", "_", name)
-    taken = sys.stdlib_module_names | {"torch", "torchvision", "timm", "safetensors", "PIL", "numpy"}
-    return plain if plain.isidentifier() and not keyword.iskeyword(plain) and plain not in taken else f"model_{plain}"
+        written.append(path)
+    return paths
 
 
 def _difference(own: Tensor, exported: Tensor, to: str) -> float:

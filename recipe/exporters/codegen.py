@@ -8,9 +8,10 @@ import itertools
 import json
 import keyword
 import math
+import operator
 import re
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import attrs
@@ -19,7 +20,7 @@ from recipe.base.errors import fail
 from recipe.base.wording import summary_line
 from recipe.compiler.program import Program, Step
 from recipe.compiler.weights import stock_model
-from recipe.graph.edits import Edit, Initialise, Insert, Layer, SetAttribute, Site, Substitute
+from recipe.graph.edits import Initialise, Insert, Layer, SetAttribute, Site, Substitute
 from recipe.graph.shapes import on_meta
 from recipe.plugins.calling import call_hook
 from recipe.plugins.uses import Use
@@ -38,27 +39,21 @@ class Call:
     """A call in source, its arguments by name (``""``: by place), each an expression or another call."""
 
     function: str
-    arguments: tuple[tuple[str, str | Call], ...]
+    arguments: tuple[tuple[str, str | Call], ...] = ()
 
     def __str__(self) -> str:
-        return (
-            f"{self.function}({', '.join(f'{name}={value}' if name else str(value) for name, value in self.arguments)})"
-        )
+        shown = [f"{name}={value}" if name else str(value) for name, value in self.arguments]
+        return f"{self.function}({', '.join(shown)})"
 
-    def laid_out(self, indent: int, before: str, after: str = "") -> str:
-        """The source between two texts: on one line where it fits, else an argument a line."""
-        line = f"{' ' * indent}{before}{self}{after}"
-        if len(line) <= WIDTH or not self.arguments:
-            return line
-        inner = []
-        for name, value in self.arguments:
-            start = f"{name}=" if name else ""
-            inner.append(
-                value.laid_out(indent + 4, start, ",")
-                if isinstance(value, Call)
-                else f"{' ' * (indent + 4)}{start}{value},"
-            )
-        return "\n".join([f"{' ' * indent}{before}{self.function}(", *inner, f"{' ' * indent}){after}"])
+
+def laid_out(value: str | Call, indent: int, before: str, after: str = "") -> str:
+    """Source between two texts: on one line where it fits, else a call with an argument a line."""
+    margin = " " * indent
+    line = f"{margin}{before}{value}{after}"
+    if isinstance(value, str) or len(line) <= WIDTH or not value.arguments:
+        return line
+    inner = [laid_out(part, indent + 4, f"{name}=" if name else "", ",") for name, part in value.arguments]
+    return "\n".join([f"{margin}{before}{value.function}(", *inner, f"{margin}){after}"])
 
 
 def called(layer: Layer, imports: set[tuple[str, str]]) -> Call:
@@ -78,132 +73,112 @@ def literal(value: Any) -> str:
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, (tuple, list)):
-        inner = ", ".join(literal(part) for part in value)
+        inner = ", ".join(map(literal, value))
         return f"[{inner}]" if isinstance(value, list) else f"({inner},)" if len(value) == 1 else f"({inner})"
     if value is None or isinstance(value, (bool, int)) or (isinstance(value, float) and math.isfinite(value)):
         return repr(value)
     raise Untold(f"it sets a value that is neither a number, a text nor a tuple of them: {value!r}")
 
 
-@attrs.define
 class Codegen:
-    """The statements so far, and where the modules of the graph stand in the module tree that they make."""
+    """The statements that make all edits of a program, and where the modules of its graph stand in the module tree.
 
-    built: Call
-    """What makes the stock model."""
-    stock: frozenset[str]
-    """The addresses of the stock model's modules."""
-    kinds: dict[str, str]
-    """The class of the module at each address of the graph."""
-    moved: dict[str, str] = attrs.field(factory=dict)
-    imports: set[tuple[str, str]] = attrs.field(factory=set)
-    """Pairs of a module and a name in it."""
-    lines: list[str] = attrs.field(factory=list)
+    Raises `RecipeError` (E121) for an edit that is none of a module.
+    """
 
-    @classmethod
-    def of(cls, program: Program) -> Codegen:
-        """The surgery that makes all edits of a program. Raises `RecipeError` (E121) for one that is none."""
-        imports: set[tuple[str, str]] = set()
+    def __init__(self, program: Program) -> None:
+        self.imports: set[tuple[str, str]] = set()  # pairs of a module and a name in it
+        self.lines: list[str] = []
+        self._moved: dict[str, str] = {}
         base = program.plan.base
         with _told(base):
             constructor = call_hook(base, "constructor", program.classes)
             if constructor is None:
                 raise Untold(f"{base.declared.package} does not say what makes the model")
-            built = called(constructor, imports)
+            self.built = called(constructor, self.imports)
         stock = on_meta(lambda: stock_model(program.plan, program.classes))
-        kinds = {name: type(module).__name__ for name, module in program.structure.named_modules()}
-        made = cls(built, frozenset(name for name, _ in stock.named_modules()), kinds, imports=imports)
+        self._stock = frozenset(name for name, _ in stock.named_modules())
+        self._kinds = {name: type(module).__name__ for name, module in program.structure.named_modules()}
         for step in program.steps:
             use = program.plan.find(step.word)
             assert use is not None
             with _told(use):
-                made._step(step, summary_line(type(use.trick)))
-        return made
+                self._step(step, summary_line(type(use.trick)))
 
     def place(self, address: str) -> str:
         """Where the module or tensor at an address of the graph stands in the exported module tree."""
-        parts = address.split(".")
-        for depth in range(len(parts), 0, -1):
-            head = ".".join(parts[:depth])
-            if head in self.moved:
-                return self.moved[head] + address[len(head) :]
-        return address
+        if address in self._moved:
+            return self._moved[address]
+        parent, dot, leaf = address.rpartition(".")
+        return f"{self.place(parent)}.{leaf}" if dot else address
 
     def _step(self, step: Step, summary: str) -> None:
         """Add what one trick does under a comment that names it; what it does alike at several sites, in a loop."""
         done = []
         for site in step.sites:
-            alike = list(copy.deepcopy(self)._site(site, "block", 8))
-            done.append((site.where, alike, [*self._site(site, "", 4)]))
+            alike = copy.deepcopy(self)._site(site, "block", 8)
+            done.append((site.where, alike, self._site(site, "", 4)))
         if not any(plain for _, _, plain in done):
             return
         comment = textwrap.wrap(f"{step.word}: {summary}", WIDTH - 6)
         self.lines += ["", *(f"    # {line}" for line in comment)]
-        for alike, group in itertools.groupby(done, key=lambda one: one[1]):
+        for alike, group in itertools.groupby(done, key=operator.itemgetter(1)):
             sites = list(group)
             if len(sites) == 1 or not alike:
                 self.lines += sites[0][2]
             else:
                 blocks = Call("", tuple(("", path(self.place(where))) for where, _, _ in sites))
-                self.lines += [blocks.laid_out(4, "for block in ", ":"), *alike]
+                self.lines += [laid_out(blocks, 4, "for block in ", ":"), *alike]
 
-    def _site(self, site: Site, block: str, indent: int) -> Iterator[str]:
+    def _site(self, site: Site, block: str, indent: int) -> list[str]:
         """The statements for a site; ``block`` is the name of the variable that holds the module there, if any."""
         root = self.place(site.where)
-        for edit in site.edits:
-            if not isinstance(edit, Initialise):  # the weights are loaded
-                for before, value in self._edit(edit, root, block):
-                    if isinstance(value, Call):
-                        yield value.laid_out(indent, before)
-                    else:
-                        yield f"{' ' * indent}{before}{value}"
+        edits = (edit for edit in site.edits if not isinstance(edit, Initialise))  # the weights are loaded
+        return [laid_out(value, indent, before) for before, value in (self._edit(edit, root, block) for edit in edits)]
 
-    def _edit(self, edit: Edit, root: str, block: str) -> Iterator[tuple[str, str | Call]]:
-        assert not isinstance(edit, Initialise)
-        self._check(edit)
-        where = self.place(edit.address)
-        target = f"{block}{path(where[len(root) :], '')}" if block and where.startswith(f"{root}.") else path(where)
-        match edit:
-            case SetAttribute():
-                yield f"{target}.{edit.name} = ", literal(edit.after)
-            case Substitute():
-                yield f"{target} = ", self._substitute(edit, where)
-            case Insert():
-                yield f"{target} = ", self._insert(edit, where, target)
-
-    def _check(self, edit: SetAttribute | Substitute | Insert) -> None:
+    def _edit(self, edit: SetAttribute | Substitute | Insert, root: str, block: str) -> tuple[str, str | Call]:
+        """What is assigned to, and what is assigned."""
         address, _, several = edit.address.partition("#")
         if several:
             raise Untold(f"it edits one of several calls of `{address}`, which is one module for all of them")
-        if address not in self.stock and address not in self.moved:
+        if address not in self._stock and address not in self._moved:
             raise Untold(f"it edits `{address}`, which is no module, but a step in the code of one")
+        where = self.place(address)
+        target = f"{block}{path(where[len(root) :], '')}" if block and where.startswith(f"{root}.") else path(where)
+        match edit:
+            case SetAttribute():
+                return f"{target}.{edit.name} = ", literal(edit.after)
+            case Substitute():
+                return f"{target} = ", self._substitute(edit, where)
+            case Insert():
+                return f"{target} = ", self._insert(edit, where, target)
 
     def _substitute(self, edit: Substitute, where: str) -> Call:
         """What stands in the place of a module: one layer as it is, several in a `Sequential`."""
         if not edit.chain:
-            return Call("nn.Identity", ())
+            return Call("nn.Identity")
         if len(edit.chain) == 1:
             ((address, layer),) = edit.chain
-            self.moved[address] = where
+            self._moved[address] = where
             return called(layer, self.imports)
-        names = _names(edit.address, [address for address, _ in edit.chain])
-        self.moved |= {address: f"{where}.{name}" for (address, _), name in zip(edit.chain, names, strict=True)}
-        return self._sequential(zip(names, (called(layer, self.imports) for _, layer in edit.chain), strict=True))
+        return self._sequential(self._named(edit, where))
 
     def _insert(self, edit: Insert, where: str, target: str) -> Call:
         """A `Sequential` of a module and what comes before or after it."""
-        kind = re.sub(r"\dd$", "", self.kinds.get(edit.address, "module")).lower()
-        addresses = [address for address, _ in edit.chain]
-        new = list(zip(_names(edit.address, addresses), (called(x, self.imports) for _, x in edit.chain), strict=True))
-        own: tuple[str, str | Call] = (kind, target)
-        while own[0] in dict(new):
-            own = (f"{own[0]}_", target)
-        self.moved |= {address: f"{where}.{name}" for address, (name, _) in zip(addresses, new, strict=True)}
-        self.moved[edit.address] = f"{where}.{own[0]}"
-        return self._sequential([own, *new] if edit.after else [*new, own])
+        kind = re.sub(r"\dd$", "", self._kinds.get(edit.address, "module")).lower()
+        new = self._named(edit, where)
+        while kind in dict(new):
+            kind += "_"
+        self._moved[edit.address] = f"{where}.{kind}"
+        return self._sequential([(kind, target), *new] if edit.after else [*new, (kind, target)])
 
-    def _sequential(self, children: Iterable[tuple[str, str | Call]]) -> Call:
-        children = list(children)
+    def _named(self, edit: Substitute | Insert, where: str) -> list[tuple[str, str | Call]]:
+        """The new layers of an edit, each with its name in the `Sequential` at a place."""
+        names = _names(edit.address, [address for address, _ in edit.chain])
+        self._moved |= {address: f"{where}.{name}" for (address, _), name in zip(edit.chain, names, strict=True)}
+        return [(name, called(layer, self.imports)) for (_, layer), name in zip(edit.chain, names, strict=True)]
+
+    def _sequential(self, children: list[tuple[str, str | Call]]) -> Call:
         if [name for name, _ in children] == [str(index) for index in range(len(children))]:
             return Call("nn.Sequential", tuple(("", child) for _, child in children))
         self.imports.add(("collections", "OrderedDict"))

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from safetensors.torch import load
+from recipe.exporters.formats import Format
 
-from recipe.exporters.source_run import SourceRun
-from recipe.runs.checkpoints import packed
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from recipe.exporters.source_run import SourceRun
 
 
-def make(run: SourceRun) -> tuple[tuple[bytes], torch.Tensor]:
-    """The file, and the logits of what can be loaded from it."""
-    content = packed(run.model.state_dict(), run.metadata)
+def write(run: SourceRun, path: Path) -> Tensor:
+    """Write the file, and load it into a copy of the model."""
+    from safetensors.torch import load_file
+
+    from recipe.runs.checkpoints import packed
+
+    path.write_bytes(packed(run.model.state_dict(), run.metadata))
     model = copy.deepcopy(run.model)
-    model.load_state_dict(load(content))
-    with torch.inference_mode():
-        return (content,), model(run.images)
+    model.load_state_dict(load_file(path))
+    return run.logits_of(model)
+
+
+FORMAT = Format("safetensors", ".safetensors", "The weights alone, by the names of the rewritten model.", write)

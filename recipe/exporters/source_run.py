@@ -8,7 +8,9 @@ from pathlib import Path
 
 import attrs
 import torch
-from torch import Tensor, fx
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, fx, nn
 
 from recipe.base.errors import fail
 from recipe.base.wording import reason_of
@@ -47,7 +49,7 @@ class SourceRun:
     @cached_property
     def metadata(self) -> dict[str, str]:
         """What goes with the weights, as text; lists are JSON. Mean and std are the channels', in units of 0..1."""
-        found = {
+        about = {
             "digest": self.program.plan.digest,
             "recipe": self.program.plan.canonical(),
             "base": self.base,
@@ -56,7 +58,7 @@ class SourceRun:
             "std": json.dumps(self.sets.std),
             "classes": str(self.program.classes),
         }
-        return found | ({"class_names": json.dumps(self.names)} if self.names else {})
+        return about | ({"class_names": json.dumps(self.names)} if self.names else {})
 
     @cached_property
     def images(self) -> Tensor:
@@ -66,22 +68,22 @@ class SourceRun:
     @cached_property
     def logits(self) -> Tensor:
         """What the run's own model gives for them."""
+        return self.logits_of(self.model)
+
+    def logits_of(self, model: nn.Module) -> Tensor:
+        """What a model gives for `images`: (4, K)."""
         with torch.inference_mode():
-            return self.model(self.images)  # type: ignore[no-any-return]
+            return model(self.images)  # type: ignore[no-any-return]
 
 
 def open_run(folder: Path, vocabulary: Vocabulary) -> SourceRun:
     """Open the folder of a finished run. Raises `RecipeError` (E120) where it is none, or its weights can't be read."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    lock = folder / "recipe.lock"
+    lock, weights, summary = folder / "recipe.lock", folder / "model.safetensors", summary_of(folder)
+    help = "name the folder that `recipe run` told"
     if not folder.exists():
-        raise fail("E120", f"there is no folder `{folder}`", help="name the folder that `recipe run` told")
+        raise fail("E120", f"there is no folder `{folder}`", help=help)
     if not lock.is_file():
-        help = "name the folder that `recipe run` told"
         raise fail("E120", f"`{folder}` is no run's folder: it has no recipe.lock", help=help)
-    summary = summary_of(folder)
     if not summary:
         help = f'go on with it: recipe run --resume "{folder}"'
         raise fail("E120", f"the run in `{folder}` has not finished: it has no whole summary.json", help=help)
@@ -95,9 +97,8 @@ def open_run(folder: Path, vocabulary: Vocabulary) -> SourceRun:
     sets, program = prepare(plan)
     model = program.materialise(pretrained=False)
     try:
-        model.load_state_dict(load_file(folder / "model.safetensors"))
+        model.load_state_dict(load_file(weights))
     except (OSError, RuntimeError, SafetensorError) as error:
-        reason = reason_of(error)
         help = "train it again; nothing else holds the weights that were evaluated"
-        raise fail("E120", f"`{folder / 'model.safetensors'}` can't be read: {reason}", help=help) from error
+        raise fail("E120", f"`{weights}` can't be read: {reason_of(error)}", help=help) from error
     return SourceRun(program, model.eval(), sets)

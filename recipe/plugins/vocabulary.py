@@ -173,7 +173,7 @@ class Vocabulary:
 
         trick: object = offer.loaded
         if offer.entry is not None:
-            with _importing(broken):
+            with importing_plugin(broken):
                 trick = offer.entry.load()
         if not (isinstance(trick, type) and issubclass(trick, Trick) and hasattr(trick, "declared")):
             raise broken(f"`{word}` is no class declared with @trick")
@@ -190,7 +190,7 @@ def _taken(key: Key, package: str) -> Refused:
 
 
 @contextlib.contextmanager
-def _importing(broken: Callable[[str], RecipeError]) -> Iterator[None]:
+def importing_plugin(broken: Callable[[str], RecipeError]) -> Iterator[None]:
     """A context in which a plugin is imported; whatever it raises is told by ``broken``."""
     try:
         with importing():
@@ -233,7 +233,7 @@ def _from_file(path: Path) -> list[tuple[Key, Offer]]:
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     if (folder := str(path.resolve().parent)) not in sys.path:
         sys.path.append(folder)  # last, where what lies beside the file is found and hides nothing
-    with _importing(lambda why: fail("E080", f"the plugin {path} is broken: {why}")):
+    with importing_plugin(lambda why: fail("E080", f"the plugin {path} is broken: {why}")):
         spec.loader.exec_module(module)
     own = (v for v in vars(module).values() if isinstance(v, type) and v.__module__ == module.__name__)
     tricks = list(dict.fromkeys(v for v in own if issubclass(v, Trick) and "declared" in vars(v)))

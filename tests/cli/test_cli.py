@@ -384,6 +384,7 @@ def _program(*arguments: str | Path, code: str = "", stdin: str = "") -> subproc
         (["tricks"], 0),
         (["tricks", "augment"], 0),
         (["explain", "E021"], 0),
+        (["export", "--help"], 0),
         (["--version"], 0),
         (["run", "bach 1; base resnet18"], 2),
         (["explain", "bach 1; base resnet18"], 2),

@@ -9,8 +9,7 @@ import pytest
 import recipe
 from recipe.base.wording import summary_line
 from recipe.compiler.program import Program
-from recipe.explain.data import as_dict
-from recipe.explain.text import explain
+from recipe.explain.program import as_dict, explain
 from recipe.explain.tricks import page
 from recipe.plugins.vocabulary import Vocabulary
 

@@ -6,10 +6,12 @@ import json
 import shutil
 from pathlib import Path
 
+import attrs
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
+from torch import Tensor
 from torchvision.models import resnet18
 
 import recipe
@@ -58,7 +60,7 @@ def test_source_gets_a_name_that_python_can_import(run: Run, here: Path) -> None
     [("run", "run"), ("a b-c", "a_b_c"), ("1st", "model_1st"), ("class", "model_class"), ("torch", "model_torch")],
 )
 def test_module_names(name: str, module: str) -> None:
-    assert api._module_name(name) == module
+    assert api._default(Path(name), ".py") == Path(f"{module}.py")
 
 
 @pytest.mark.parametrize("there", ["full_1a2b.py", "full_1a2b.weights.safetensors"])
@@ -101,11 +103,11 @@ def test_source_without_its_weights_is_not_left(run: Run, here: Path, monkeypatc
 
 
 def test_what_gives_other_logits_is_not_written(run: Run, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def wrong(run: SourceRun) -> api.Made:
-        contents, logits = safetensors.make(run)
-        return contents, logits + 1e-4 * logits.abs().max()
+    def wrong(run: SourceRun, path: Path) -> Tensor:
+        logits = safetensors.write(run, path)
+        return logits + 1e-4 * logits.abs().max()
 
-    monkeypatch.setattr(api, "FORMATS", {**api.FORMATS, "safetensors": ((".safetensors",), wrong)})
+    monkeypatch.setattr(safetensors, "FORMAT", attrs.evolve(safetensors.FORMAT, write=wrong))
     done = command("export", run.folder, "--to", "safetensors")
     assert (done.status, done.stdout) == (2, "")
     assert "error[E122]: the export to safetensors gives logits that are off by 1.0e-04 of their scale" in done.stderr
@@ -171,6 +173,9 @@ def test_a_model_of_one_s_own(here: Path) -> None:
 
 
 def test_a_format_that_is_none(run: Run) -> None:
-    assert "is not one of" in command("export", run.folder, "--to", "tflite").stderr
+    done = command("export", run.folder, "--to", "tflite")
+    assert (done.status, done.stdout) == (2, "")
+    assert "error[E121]: there is no export to `tflite`" in done.stderr
+    assert "= help: formats are `onnx`, `python`, `safetensors`" in done.stderr
     with pytest.raises(recipe.RecipeError, match="there is no export to `tflite`"):
         recipe.export(run.folder, to="tflite")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+from importlib.util import find_spec
 from pathlib import Path
 
 import onnx
@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import recipe
+from recipe.exporters import formats
 from recipe.exporters import onnx as exporter
 from recipe.training.engine import Run
 from tests.exporters.helpers import FAKE, images, off, onnx_logits, own_logits, train
@@ -46,8 +47,8 @@ def test_it_says_what_it_is_and_nothing_of_this_machine(run: Run, tmp_path: Path
 
 
 def without(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
-    found = importlib.util.find_spec
-    monkeypatch.setattr(exporter, "find_spec", lambda name: None if name == missing else found(name))
+    for module in (exporter, formats):
+        monkeypatch.setattr(module, "find_spec", lambda name: None if name == missing else find_spec(name))
 
 
 @pytest.mark.parametrize("missing", ["onnx", "onnxscript"])

@@ -29,7 +29,7 @@ from tests.exporters.helpers import FAKE, SHORT, alone, images, off, own_logits,
 
 
 def surgery(program: Program) -> str:
-    return "\n".join(Codegen.of(program).lines)
+    return "\n".join(Codegen(program).lines)
 
 
 def with_edits(*sites: Site, text: str = "base resnet50; tweak A; init stock") -> Program:
@@ -75,14 +75,14 @@ def test_what_is_put_in_a_place_is_a_sequential_there() -> None:
         )
         block.downsample[0].conv.stride = (1, 1)"""
     )
-    found = Codegen.of(program)
+    found = Codegen(program)
     assert found.place("layer2.0.downsample.0.weight") == "layer2.0.downsample.0.conv.weight"
     assert found.place("conv1.3.weight") == "conv1.3.weight"
     assert found.place("layer2.0.downsample.1.weight") == "layer2.0.downsample.1.weight"
 
 
 def test_a_stock_model_needs_no_surgery() -> None:
-    assert Codegen.of(recipe.compile("base resnet50; init xavier zero-gamma", device="meta")).lines == []
+    assert Codegen(recipe.compile("base resnet50; init xavier zero-gamma", device="meta")).lines == []
 
 
 NORM = Layer("BatchNorm2d", {"num_features": 64})
@@ -144,7 +144,7 @@ def test_edits_of_edited_places(tmp_path: Path) -> None:
 )
 def test_what_is_no_module_surgery_is_refused(edit: Any, said: str) -> None:
     with pytest.raises(recipe.RecipeError) as caught:
-        Codegen.of(with_edits(Site("here", (edit,))))
+        Codegen(with_edits(Site("here", (edit,))))
     (diagnostic,) = caught.value.diagnostics
     assert diagnostic.code == "E121"
     assert diagnostic.message.startswith(f"`tweak A` can't be told as plain PyTorch: {said}")

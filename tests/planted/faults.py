@@ -174,9 +174,9 @@ FAULTS = (
     ),
     Fault(
         "exported source that normalises by the wrong deviation",
-        "recipe/exporters/python.py",
-        "STD = {run.sets.std!r}",
-        "STD = {run.sets.mean!r}",
+        "recipe/exporters/module.py.jinja",
+        "STD = {{ run.sets.std }}",
+        "STD = {{ run.sets.mean }}",
         "tests/exporters",
     ),
     Fault(

@@ -19,12 +19,12 @@ class Theirs(Trick):
 '''
 
 
-def install(folder: Path, name: str, entries: dict[str, str], **modules: str) -> None:
+def install(folder: Path, name: str, entries: dict[str, str], *, group: str = GROUP, **modules: str) -> None:
     """Lay a package into a folder as pip would: its modules, and its entry points."""
     about = folder / f"{name}-1.0.dist-info"
     about.mkdir(parents=True)
     (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
     lines = "".join(f"{words} = {place}\n" for words, place in entries.items())
-    (about / "entry_points.txt").write_text(f"[{GROUP}]\n{lines}")
+    (about / "entry_points.txt").write_text(f"[{group}]\n{lines}")
     for module, text in modules.items():
         (folder / f"{module}.py").write_text(text)

@@ -49,11 +49,11 @@ ALLOWED = [
     ),
     ("compare/measure.py", "batch", "what a timing is asked for, as JSON"),
     (
-        "compare/page.py explain/data.py exporters/codegen.py exporters/onnx.py",
+        "compare/page.py explain/program.py exporters/codegen.py exporters/onnx.py",
         "by total model images",
         "output",
     ),
-    ("devices/precision.py explain/text.py", "precision", "the setting, in a sentence"),
+    ("devices/precision.py explain/program.py", "precision", "the setting, in a sentence"),
     ("ablation/budget.py ablation/progress.py ablation/table.py cli/ablate.py", "seed", "what seeds are called"),
     ("graph/net.py", "norm", "a kind of layer"),
     ("language/ast.py plugins/fields.py", "number", "a kind of word of the grammar"),

@@ -8,7 +8,7 @@ import sys
 
 from recipe.base.errors import RecipeError
 from recipe.base.wording import did_you_mean, summary_line
-from recipe.explain.data import as_dict
+from recipe.explain.program import as_dict
 from recipe.explain.tricks import page
 from recipe.plugins.fields import FilePath
 from recipe.plugins.slots import EXCLUSIVE

@@ -1,0 +1,144 @@
+"""What is explained of a recipe, as data and as text: its plan, what it does to the model, and what it costs."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+import attrs
+
+from recipe.base.rendering import render
+from recipe.base.wording import columns, plural
+from recipe.compiler.program import Program
+from recipe.compiler.summarise import describe
+from recipe.compiler.summary import BYTES
+from recipe.compiler.summary_text import amount, plot, training_terms
+from recipe.devices.choice import pick
+from recipe.devices.precision import precision
+from recipe.graph.edits import Initialise
+from recipe.plan.ordering import reasons
+from recipe.plan.plan import Plan
+
+
+def as_dict(program: Program, device: str | None) -> dict[str, Any]:
+    """What is explained of a compiled recipe, as plain JSON values."""
+    costs = program.costs
+    return {
+        "schema_version": 1,
+        "plan": program.plan.to_dict(),
+        "warnings": [warning.message for warning in program.plan.warnings],
+        "precision": precision(program.training.precision, pick(device)).name,
+        "edits": [
+            {"trick": step.word, "kind": type(edit).__name__, **attrs.asdict(edit)}
+            for step in program.steps
+            for edit in step.edits
+        ],
+        "order": reasons(program.plan.uses),
+        "evidence": [{"trick": use.word, **attrs.asdict(evidence)} for use, evidence in program.plan.evidence],
+        "sites": program.sites,
+        "parameters": dict(program.fates),
+        "costs": {
+            name: {"params": cost.params, "macs": cost.macs, "flops": cost.flops, "activations": cost.activations}
+            for name, cost in [*costs.stages.items(), ("total", costs.total)]
+        },
+        "image_size": costs.size,
+        "classes": program.classes,
+    }
+
+
+def explain(program: Program, device: str | None) -> str:
+    """All that is known of a compiled recipe; ``device`` is the one to show substitutions for."""
+    plan = program.plan
+    sections = [
+        _plan(plan),
+        _order(plan),
+        _evidence(plan),
+        _rewrites(program),
+        _parameters(program),
+        _costs(program),
+        _training(program, device),
+    ]
+    return "\n\n".join(filter(None, sections))
+
+
+def _plan(plan: Plan) -> str:
+    rows = []
+    for use in plan.uses:
+        word = use.word
+        for field in use.declared.fields:
+            value = getattr(use.trick, field.name)
+            shown = "–" if value is None else field.kind.write(value)
+            rows.append((word, field.word, shown, str(use.origins[field.name])))
+            word = ""
+        if not use.declared.fields:
+            rows.append((word, "", "", str(use.origin)))
+    title = f"plan {plan.digest}, dialect {plan.dialect}; tricks in the order in which they apply"
+    warnings = f"\n\n{render(plan.warnings)}" if plan.warnings else ""
+    return f"{title}\n{columns(rows, indent=2)}{warnings}"
+
+
+def _order(plan: Plan) -> str:
+    rows = [
+        ("" if index else word, reason)
+        for word, several in reasons(plan.uses).items()
+        for index, reason in enumerate(several)
+    ]
+    title = "why in this order; where nothing is declared, it is that of `recipe tricks`"
+    return f"{title}\n{columns(rows, indent=2)}" if rows else ""
+
+
+def _evidence(plan: Plan) -> str:
+    rows = [(evidence.verdict, use.word, evidence.text, evidence.table) for use, evidence in plan.evidence]
+    return f"evidence: what published tables say, of ImageNet\n{columns(rows, indent=2)}" if rows else ""
+
+
+def _rewrites(program: Program) -> str:
+    lines = ["rewrites"]
+    for step in program.steps:
+        lines.append(f"  {step.note}")
+        lines += [textwrap.indent(str(edit), "    ") for edit in step.edits if not isinstance(edit, Initialise)]
+    return "\n".join(lines)
+
+
+def _parameters(program: Program) -> str:
+    sizes = {name: parameter.numel() for name, parameter in program.structure.named_parameters()}
+    rows = []
+    for fate in ("kept", "loaded", "reinitialised", "new", "dropped"):
+        if names := [name for name in program.fates if program.fates[name] == fate]:
+            count = f"{sum(sizes.get(name, 0) for name in names):,} numbers" if fate != "dropped" else ""
+            first = ", ".join(names[:2]) + (" …" if len(names) > 2 else "")
+            rows.append((fate, plural(len(names), "tensor"), count, first))
+    return f"parameters, against the stock model\n{columns(rows, (1, 2), indent=2)}"
+
+
+def _costs(program: Program) -> str:
+    costs, number = program.costs, BYTES[program.training.precision]
+    rows: list[tuple[str, ...]] = [("stage", "params", "MACs", "FLOPs", "activations", "activation memory")]
+    for stage, cost in [*costs.stages.items(), ("in all", costs.total)]:
+        counts = [f"{count:,}" for count in (cost.params, cost.macs, cost.flops, cost.activations)]
+        rows.append((stage, *counts, amount("activation_bytes", cost.activations * number)))
+    title = f"cost of one image of {costs.size}×{costs.size}, forward, {program.classes} classes"
+    return f"{title}\n{columns(rows, range(1, 6), indent=2)}"
+
+
+def _training(program: Program, device: str | None) -> str:
+    training, schedule, at = program.training, describe(program).schedule, pick(device)
+    steps = f", {schedule.steps_per_epoch} steps an epoch" if schedule.steps_per_epoch else ""
+    parts = f" in parts of {training.micro}" if training.micro else ""
+    parts += " in the largest parts that fit" if training.micro_auto else ""
+    lines = [
+        f"{plural(training.epochs, 'epoch')}, batch {training.batch}{parts}{steps}",
+        *training_terms(schedule),
+        f"learning rate, highest {max(schedule.rates):.4g}",
+        *plot(schedule).plain.split("\n"),
+    ]
+    for group in program.groups:
+        options = ", ".join(f"{name} {_plainly(value)}" for name, value in group.options.items())
+        count = sum(program.structure.get_parameter(name).numel() for name in group.names)
+        lines.append(f"{len(group.names)} tensors, {count:,} numbers: {options}")
+    note = precision(training.precision, at).note or f"precision {training.precision}"
+    return "\n".join(["training", *(f"  {line}".rstrip() for line in lines), f"  on {at}: {note}"])
+
+
+def _plainly(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, (int, float)) else str(value)
