@@ -74,11 +74,13 @@ def words(text: str, folder: Path) -> Vocabulary:
 
 def told(text: str, trick: str, folder: Path, compiled: bool = False) -> Diagnostic:
     """What a run says of a recipe with a trick; with ``compiled`` what compiling it without images says."""
+    vocabulary = words(trick, folder)
     with pytest.raises(RecipeError) as caught:
-        if compiled:
-            recipe.compile(text, device="meta", vocabulary=words(trick, folder))
-        else:
-            recipe.run(text, out=folder / "x", device="cpu", vocabulary=words(trick, folder))
+        (
+            recipe.compile(text, device="meta", vocabulary=vocabulary)
+            if compiled
+            else recipe.run(text, out=folder / "x", device="cpu", vocabulary=vocabulary)
+        )
     (error,) = caught.value.diagnostics
     return error
 
