@@ -238,9 +238,15 @@ def _take_weights(trainer: Trainer, folder: Path) -> bool:
     if (folder / "checkpoints").exists():
         return False
     try:
-        trainer.eval_model.load_state_dict(load_file(folder / "model.safetensors"))
-    except (OSError, RuntimeError, SafetensorError):  # it is trained again
+        weights = load_file(folder / "model.safetensors")
+    except (OSError, SafetensorError):  # it is trained again
         return False
+    shapes, own = (
+        {name: tensor.shape for name, tensor in state.items()} for state in (weights, trainer.eval_model.state_dict())
+    )
+    if shapes != own:  # seen before any is copied: what is trained again begins from initial weights alone
+        return False
+    trainer.eval_model.load_state_dict(weights)
     return True
 
 

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pickle
+import shutil
 import stat
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from typing import Any
 import attrs
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 import recipe
 from recipe.api import Trick, trick
@@ -194,6 +196,18 @@ def test_a_checkpoint_of_another_version_is_refused_and_left_alone(tmp_path: Pat
     with pytest.raises(RecipeError, match=rf"E113.*this release of recipe reads version {VERSION}"):
         train(tmp_path / "run", "epochs 1", resume=True)
     assert newest.read_bytes() == before
+
+
+def test_weights_that_do_not_fit_leave_no_trace_in_the_training_that_replaces_them(tmp_path: Path) -> None:
+    """Of a finished run without checkpoints, as an ablation leaves it."""
+    text = "base shufflenet_v2_x0_5; data fake size=32 classes=10 images=16; batch 8; epochs 1; lr 0.01"
+    run = recipe.run(text, out=tmp_path / "run", device="cpu")
+    trained = weights_digest(run.model)
+    shutil.rmtree(run.folder / "checkpoints")
+    weights = load_file(run.folder / "model.safetensors")
+    last = [name for name in weights if name.endswith("weight")][-1]
+    save_file({**weights, last: torch.zeros(1)}, run.folder / "model.safetensors")
+    assert weights_digest(recipe.run(text, out=tmp_path / "run", device="cpu", resume=True).model) == trained
 
 
 def test_a_checkpoint_that_lacks_a_field_is_refused_and_left_alone(tmp_path: Path) -> None:
