@@ -49,17 +49,18 @@ class Parts(list[tuple[Tensor, Tensor]]):
 
 
 class CutBetweenParts(Runtime):
-    """A runtime in which the signal of "mid-accumulation" comes amid the second step, between two of its parts."""
+    """A runtime in which the signal of "mid-accumulation" comes between two parts of a step, the second or later."""
 
     def __init__(self, cut: Cut) -> None:
-        self.cut, self.calls = cut, 0
+        self.cut, self.calls, self.done = cut, 0, False
 
     def parts(
         self, inputs: Tensor, targets: Tensor, micro: int | None, even: int | None
     ) -> list[tuple[Tensor, Tensor]]:
         self.calls += 1
         cut = Parts(super().parts(inputs, targets, micro, even))
-        due = self.calls == 2 and self.cut.point == "mid-accumulation"
+        due = self.calls > 1 and len(cut) > 1 and not self.done and self.cut.point == "mid-accumulation"
+        self.done = self.done or due
         cut.cut = self.cut.now if due else lambda: None
         return cut
 
