@@ -1,8 +1,8 @@
 """How a hook is declared: `Hook` on its stub in `Trick`, and the checks of what hooks return. Needs no torch.
 
 To add a hook, write its stub in `recipe.plugins.trick`, where a recipe meets it, and call it by
-`recipe.plugins.calling.call_hook`. `HOOKS`, the errors, the conformance kit and the table of the documentation follow
-from the stub.
+`recipe.plugins.calling.call_hook`. `HOOKS`, the errors and the table in the docs follow from the stub. A hook that is
+called at each step also needs sample arguments in `recipe.testing.inputs`; a test fails if they are missing.
 """
 
 from __future__ import annotations

@@ -49,8 +49,8 @@ FAULTS = (
     Fault(
         "inputs that lose channels-last",
         "recipe/training/trainer.py",
-        "            inputs = inputs.contiguous(memory_format=torch.channels_last)\n        frozen",
-        "            inputs = inputs.contiguous()\n        frozen",
+        "inputs = laid_out(self._sized(inputs, progress), training)",
+        "inputs = self._sized(inputs, progress).contiguous()",
         "tests/gpu tests/training tests/runs",
     ),
     Fault(
@@ -168,7 +168,7 @@ FAULTS = (
     Fault(
         "an ablation takes up the run of another recipe",
         "recipe/ablation/store.py",
-        'if summary.get("digest") != task.plan.digest:',
+        'if summary.get("digest") != self.plan.digest:',
         "if not summary:",
         "tests/ablation",
     ),
@@ -182,8 +182,8 @@ FAULTS = (
     Fault(
         "fp16 without a loss scaler",
         "recipe/devices/precision.py",
-        "found = Precision(asked, dtype, dtype is torch.float16, device, reason)",
-        "found = Precision(asked, dtype, False, device, reason)",
+        "chosen = Precision(asked, dtype, dtype is torch.float16, device, reason)",
+        "chosen = Precision(asked, dtype, False, device, reason)",
         "tests/devices",
     ),
     Fault(

@@ -1,0 +1,14 @@
+"""Every fault still has a place to be planted; `python -m tests.planted` plants them and runs the tests."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.helpers import ROOT
+from tests.planted.faults import FAULTS, Fault
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_its_place_is_in_its_file_once(fault: Fault) -> None:
+    text = (ROOT / fault.file).read_text("utf-8")
+    assert (text.count(fault.before), fault.after != fault.before) == (1, True)
