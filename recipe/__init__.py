@@ -1,4 +1,4 @@
-"""A small language for composing the training tricks of image classifiers, and a compiler for it.
+"""A small language for composing training tricks for image classifiers, and its compiler.
 
 import recipe
 
@@ -55,7 +55,7 @@ _LAZY = {
 
 
 def __getattr__(name: str) -> Any:
-    """Public names are imported when they are first asked for, so that `recipe check` needs no torch."""
+    """Import public names on first use, so that `recipe check` doesn't load torch."""
     if name == "__version__":
         from importlib.metadata import version
 

@@ -1,4 +1,4 @@
-"""The public API: all that a trick needs to import, ours or yours.
+"""The public API: everything that a trick imports from recipe.
 
 A trick is a class with a docstring, typed fields and some of the hooks of `Trick`::
 
@@ -10,9 +10,9 @@ A trick is a class with a docstring, typed fields and some of the hooks of `Tric
 
         def lr_factor(self, progress): ...
 
-It is found through an entry point of the group ``recipe.tricks`` whose name is its words with a dot between them
-(``lr.warmup``), so that a recipe loads only what it uses. A trick's module must not import torch at its top: what only
-checks a recipe does without it.
+Register a trick as an entry point in the group ``recipe.tricks``, named after its words joined by a dot
+(``lr.warmup``). A recipe loads only the tricks that it uses. Don't import torch at the top of a trick's module:
+checking a recipe must work without it.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
-    """What needs torch or numpy is imported when it is first asked for."""
+    """Import the names that need torch or numpy on first use."""
     for module, names in _LAZY.items():
         if name in names:
             return getattr(importlib.import_module(module), name)

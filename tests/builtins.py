@@ -1,4 +1,4 @@
-"""What the kit can't guess about the built-in tricks, and the files that some of them name."""
+"""What the checks can't guess about the built-in tricks, and the files that some of them need."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ import recipe
 
 DATA = "data fake size=32 classes=10 images=16"
 
-# Where a trick or a field shows only in some company: what is laid over the recipe on both sides.
+# Statements that a trick or a field needs to have an effect.
 COMPANY = {
-    "base": "lr 1e-4",  # networks without normalisation diverge at more
-    "data digits": "epochs 1; batch 256; precision bf16",  # the whole set is trained on
+    "base": "lr 1e-4",  # networks without normalization diverge at higher rates
+    "data digits": "epochs 1; batch 256; precision bf16",  # trains on the whole dataset
     "loss bce threshold": "augment mixup 1",
 }
 
-# Values that a kind does not suggest by itself, or that are trained with too long.
+# Values for fields whose kind suggests none, or only values that take too long to train with.
 VALUES = {
     "base model": ("squeezenet1_1", "squeezenet1_0"),
     "base classes": ("10", "12"),
@@ -44,13 +44,13 @@ VALUES = {
 }
 
 ELSEWHERE = {
-    "norm sync": "it changes nothing in a single process: tests/durability/test_ranks.py",
-    "data folder on-error": "its images are sound: tests/durability/test_skipped.py",
+    "norm sync": "it has no effect in a single process: tests/durability/test_ranks.py",
+    "data folder on-error": "all test images are intact: tests/durability/test_skipped.py",
 }
 
 
 def values(files: Path) -> Mapping[str, tuple[str, str]]:
-    """All values, those that name the files of a folder too."""
+    """Return all values, including those that name files in a folder."""
     paths = {
         "base weights": "weights-{}.safetensors",
         "data cifar10 path": "cifar10-{}",
@@ -92,12 +92,12 @@ def _write_cifar(root: Path, shade: int) -> None:
 
 
 def unchecked_files() -> Any:
-    """A context in which torchvision takes CIFAR-10 files that are made up."""
+    """Return a context in which torchvision accepts made-up CIFAR-10 files."""
     return mock.patch.object(cifar, "check_integrity", return_value=True)
 
 
 def write_files(root: Path) -> None:
-    """Two of everything that a field may name by its path: ``folder-0``, ``folder-1`` and so on."""
+    """Write two of everything that a field may name by path: ``folder-0``, ``folder-1`` and so on."""
     for number in (0, 1):
         _write_folder(root / f"folder-{number}", number)
         _write_fashion(root / f"fashion-mnist-{number}", number)

@@ -1,4 +1,4 @@
-"""The built-in tricks, one a file. They register through the entry points in ``pyproject.toml``, as plugins do."""
+"""The built-in tricks, one per file. Like plugins, they register through entry points in ``pyproject.toml``."""
 
 if __name__ == "tricks":
-    raise ImportError("import `recipe.tricks`; the folder `tricks` is not a package of its own")
+    raise ImportError("`tricks` can't be imported directly; import `recipe.tricks` instead")

@@ -1,4 +1,4 @@
-"""Numbers that a trick brings along, where its images are."""
+"""Constants of tricks, on the device of the images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def beside(images: torch.Tensor, values: Sequence[Any]) -> torch.Tensor:
-    """Numbers as a tensor of the images' dtype, on their device, which is not waited for."""
+    """Return values as a tensor with the dtype and device of the images, without waiting for the device."""
     import torch
 
     return torch.tensor(values, dtype=images.dtype).to(images.device, non_blocking=True)

@@ -1,4 +1,4 @@
-"""Initialising a whole network layer by layer; what the initialisers share."""
+"""Layer-by-layer initialization of a network, shared by the `init` tricks."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def fill_layers(net: Net, fill: Callable[[str, str], Initialise]) -> Iterator[Site]:
-    """A site for every convolution, fully connected layer and normalisation.
+    """Yield a site for every convolution, fully connected layer and normalization layer.
 
-    ``fill`` gives the edit for a weight, by its name and the kind of its layer, ``conv`` or ``linear``. Biases and beta
-    get 0, gamma 1.
+    ``fill`` maps the name of a weight and the kind of its layer, ``conv`` or ``linear``, to an edit. Biases and beta
+    are set to 0, and gamma to 1.
     """
     for address, kind, module in net.layers():
         edits: list[Edit] = []

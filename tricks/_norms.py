@@ -1,4 +1,4 @@
-"""The norm of many tensors together; what clipping and sharpness-aware minimisation share."""
+"""The joint norm of many tensors, shared by clipping and sharpness-aware minimization."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def total_norm(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
-    """The 2-norm over all elements of all tensors, one number; the tensors are on one device."""
+    """Return the 2-norm over all elements of all tensors, which must be on the same device, as a scalar."""
     import torch
 
     norms = torch.stack(torch._foreach_norm(list(tensors)))

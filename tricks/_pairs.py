@@ -1,4 +1,4 @@
-"""Partners in a batch; what mixup and CutMix share."""
+"""Pairs of images within a batch, shared by mixup and CutMix."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 def partners(images: int) -> torch.Tensor:
-    """The partner of each image (N,): neighbours are partners, and an odd last image is its own.
+    """Return the partner of each image (N,): neighbors are partners, and an odd last image is its own.
 
-    Since an epoch's order is random, so is the partner; and it is the same however a batch is cut at even places.
+    Partners are random because the order of an epoch is. Splitting a batch at an even position keeps them together.
     """
     import torch
 
@@ -21,7 +21,7 @@ def partners(images: int) -> torch.Tensor:
 
 
 def of_pairs(drawn: Floats) -> Floats:
-    """Draws (N, …) of which the partners of a pair have the same: those of the first of them."""
+    """Return draws (N, …) in which both partners of a pair have the draws of the first."""
     import numpy as np
 
     return drawn[np.arange(len(drawn)) // 2 * 2]

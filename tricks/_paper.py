@@ -1,4 +1,4 @@
-"""The tables of He et al. 2019 as evidence: top-1 accuracies on ImageNet, in percent."""
+"""Evidence from the tables of He et al. 2019: top-1 accuracies on ImageNet, in percent."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from recipe.api import Evidence
 if TYPE_CHECKING:
     from recipe.api import PlanView
 
-TABLE4 = {  # ResNet-50, each row on top of the one before, at batch 256 and at 1024
+TABLE4 = {  # ResNet-50 at batch 256 and at batch 1024, each row on top of the previous one
     "linear scaling": (75.87, 75.17),
     "warmup": (76.03, 75.93),
     "zero gamma": (76.19, 76.37),
     "no bias decay": (76.16, 76.03),
     "fp16": (76.15, 76.21),
 }
-TABLE5 = {"A": 76.21, "B": 76.66, "C": 76.87, "D": 77.16}  # ResNet-50, each on top of the one before
+TABLE5 = {"A": 76.21, "B": 76.66, "C": 76.87, "D": 77.16}  # ResNet-50, each on top of the previous one
 ROWS = ("efficient", "cosine", "smooth", "distill", "mixup", "both")
 TABLE6 = {
     "ResNet-50-D": dict(zip(ROWS, (77.16, 77.91, 78.31, 78.67, 79.15, 79.29), strict=True)),
@@ -31,11 +31,11 @@ KINDS = (
     ("mobilenet", "MobileNet"),
 )
 NOISE = 0.1
-"""Points of top-1 below which a difference is called mixed."""
+"""Differences below this many points of top-1 count as mixed."""
 
 
 MEASURED = ("resnet50", "inception_v3")
-"""Models whose figures are their own; others of a kind are told with their name."""
+"""Models that the paper measured. For others of the same family, the evidence also names the model."""
 
 
 def _model(plan: PlanView) -> str:
@@ -44,11 +44,11 @@ def _model(plan: PlanView) -> str:
 
 
 def _other(plan: PlanView) -> str:
-    return "" if _model(plan) in MEASURED else f" (this is {_model(plan)})"
+    return "" if _model(plan) in MEASURED else f" (your model: {_model(plan)})"
 
 
 def family(plan: PlanView) -> str | None:
-    """Which of the paper's three networks a recipe's model is of the kind of; None for other models."""
+    """Return which of the paper's three networks a recipe's model belongs to, or None."""
     name = _model(plan)
     return next((kind for start, kind in KINDS if name.startswith(start)), None)
 
@@ -61,7 +61,7 @@ def _step(what: str, before: float, after: float, table: str) -> Evidence:
 
 
 def stacked(plan: PlanView, before: str, after: str, what: str) -> Iterator[Evidence]:
-    """The step between two rows of Table 6, for the network that the plan's model is of the kind of."""
+    """Yield the step between two rows of Table 6, for the network that the plan's model belongs to."""
     found = family(plan)
     if found is not None:
         rows = TABLE6[found]
@@ -69,7 +69,7 @@ def stacked(plan: PlanView, before: str, after: str, what: str) -> Iterator[Evid
 
 
 def cumulative(plan: PlanView, before: str, after: str) -> Iterator[Evidence]:
-    """The step between two rows of Table 4, at the batch that is nearer to the plan's."""
+    """Yield the step between two rows of Table 4, at the batch size closer to the plan's."""
     if family(plan) == "ResNet-50-D":
         large = plan.training.batch >= 512
         batch = 1024 if large else 256
@@ -78,7 +78,7 @@ def cumulative(plan: PlanView, before: str, after: str) -> Iterator[Evidence]:
 
 
 def tweaked(plan: PlanView, before: str, after: str) -> Iterator[Evidence]:
-    """The step between two rows of Table 5."""
+    """Yield the step between two rows of Table 5."""
     if family(plan) == "ResNet-50-D":
         yield _step(
             f"tweak {after} on ResNet-50{_other(plan)}", TABLE5[before], TABLE5[after], "Table 5 of He et al. 2019"

@@ -1,4 +1,4 @@
-"""Moving a block's stride from one of its convolutions to another; what tweak A and tweak B share."""
+"""Move a block's stride from one of its convolutions to another, shared by tweak A and tweak B."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def move_stride(net: Net, wanted: Callable[[list[nn.Conv2d]], int]) -> Iterator[Site]:
-    """A site for every residual block with exactly one strided convolution in its trunk.
+    """Yield a site for every residual block with exactly one strided convolution in its trunk.
 
-    ``wanted`` gives the position of the convolution that is to carry the stride.
+    ``wanted`` returns the position of the convolution to move the stride to.
     """
     for block in net.blocks:
         convs = block.trunk_convs

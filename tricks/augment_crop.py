@@ -1,7 +1,7 @@
 """augment crop: a random part of the image, scaled to the input size.
 
-He et al. 2019, section 2.1 (Szegedy et al. 2015): area uniform in [8 %, 100 %] of the image's, aspect ratio in [3/4,
-4/3].
+He et al. 2019, section 2.1 (Szegedy et al. 2015): the area is uniform in 8% to 100% of the image area, and the aspect
+ratio is in [3/4, 4/3].
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ ATTEMPTS = 10
 
 @trick("augment crop", position=50, writes=("crop",))
 class Crop(Trick):
-    """Train on a random part of each image, of random area and aspect ratio, scaled to the size of the input."""
+    """Train on a random crop of each image, with random area and aspect ratio, scaled to the input size."""
 
-    area: float = number(0.08, "smallest part of the image's area", above=0, maximum=1)
-    aspect: float = number(4 / 3, "largest ratio of the sides; the smallest is its inverse", minimum=1, maximum=10)
+    area: float = number(0.08, "smallest area of the crop, as a fraction of the image", above=0, maximum=1)
+    aspect: float = number(4 / 3, "largest aspect ratio; the smallest is its inverse", minimum=1, maximum=10)
 
     def crop_box(self, draws: Draws, heights: Floats, widths: Floats) -> Floats:
         return random_boxes(draws.uniform(2 * ATTEMPTS + 2), heights, widths, self.area, self.aspect)
 
 
 def random_boxes(uniform: Floats, heights: Floats, widths: Floats, area: float, aspect: float) -> Floats:
-    """Boxes (N, 4) of top, left, height, width in pixels, from uniform draws (N, 2 × ATTEMPTS + 2).
+    """Return boxes (N, 4) of top, left, height, width in pixels, from uniform draws (N, 2 × ATTEMPTS + 2).
 
-    The first attempt that fits is taken; where none does, the largest centred box of an allowed ratio. The distribution
-    is that of torchvision's `RandomResizedCrop`.
+    Uses the first attempt that fits, or else the largest centered box with an allowed ratio. The distribution matches
+    torchvision's `RandomResizedCrop`.
     """
     import numpy as np
 

@@ -1,7 +1,7 @@
-"""augment cutmix α: put a part of one image into another, and mix their targets by the areas.
+"""augment cutmix α: paste a part of one image into another, and mix their targets in proportion to the areas.
 
-Yun et al. 2019: a box of area (1 − λ), with λ from Beta(α, α), at a random centre and cut at the borders; the targets
-are mixed by the area that the box has in the end.
+Yun et al. 2019: a box of area (1 − λ), with λ from Beta(α, α), has a random center and is clipped at the borders. The
+targets are mixed by the clipped area.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @trick("augment cutmix", position=50, reads=("crop", "inputs", "targets"), writes=("mix",))
 class Cutmix(Trick):
-    """Replace a random box of each image by that of its partner in the batch; beside mixup, one is drawn per batch."""
+    """Replace a random box in each image with its partner's. With mixup, each batch randomly uses one of the two."""
 
     alpha: float = number(1.0, "parameter of the Beta distribution of the area", above=0, maximum=100)
 
@@ -35,10 +35,10 @@ class Cutmix(Trick):
 def cutmix(
     images: torch.Tensor, targets: torch.Tensor, partner: torch.Tensor, weight: torch.Tensor, centres: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Images (N, C, H, W) and targets (N, K), each with a box of its partner's (N,).
+    """Return images (N, C, H, W) with a box from their partners (N,), and the mixed targets (N, K).
 
-    ``weight`` (N,) is the part of the area that an image keeps, ``centres`` (N, 2) its box's centre as fractions of
-    height and width.
+    ``weight`` (N,) is the fraction of the area that an image keeps. ``centres`` (N, 2) are the centers of the boxes as
+    fractions of height and width.
     """
     import torch
 

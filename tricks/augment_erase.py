@@ -1,9 +1,9 @@
-"""augment erase: a random box of the image is erased.
+"""augment erase: erase a random box in the image.
 
-Zhong et al. 2017, algorithm 1: with probability 0.5 a box of random area, 2 % to 40 % of the image's, and of an aspect
-ratio in [0.3, 1 / 0.3], is filled with random values of 0 to 255, another one for each pixel and channel. The ratio is
-log-uniform, as in torchvision and timm, which erase at most a third of the image. The fills are called as in timm: all
-three are of the image as it is, before it is normalised.
+Zhong et al. 2017, algorithm 1: with probability 0.5, a box of 2% to 40% of the image area and with an aspect ratio in
+[0.3, 1 / 0.3] is filled with random values from 0 to 255, drawn for each pixel and channel. The ratio is
+log-uniform, as in torchvision and timm, which erase at most a third of the image. The fills are named as in timm. All
+three apply before the image is normalized.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ ATTEMPTS = 10
     after=("augment trivial", "augment jitter", "augment pca-noise"),
 )
 class Erase(Trick):
-    """Fill a random box of some images, so that the network can't rest on one part of what it sees."""
+    """Fill a random box in some images, so that the network can't rely on a single part of the image."""
 
     probability: float = number(0.5, "probability of erasing", minimum=0, maximum=1)
-    smallest: float = number(0.02, "smallest part of the image's area", above=0, maximum=1)
-    largest: float = number(0.4, "largest part of the image's area", above=0, maximum=1)
-    aspect: float = number(1 / 0.3, "largest ratio of the sides; the smallest is its inverse", minimum=1, maximum=10)
+    smallest: float = number(0.02, "smallest area of the box, as a fraction of the image", above=0, maximum=1)
+    largest: float = number(0.4, "largest area of the box, as a fraction of the image", above=0, maximum=1)
+    aspect: float = number(1 / 0.3, "largest aspect ratio; the smallest is its inverse", minimum=1, maximum=10)
     fill: str = choice(
         "pixel",
-        "what the box is filled with: a random colour for each pixel, one at random for all of it, or black",
+        "content of the box: a random color per pixel, a single random color, or black",
         of=("pixel", "rand", "const"),
     )
 
@@ -57,10 +57,10 @@ class Erase(Trick):
 
 
 def erased(uniform: Floats, height: int, width: int, area: tuple[float, float], aspect: float) -> Floats:
-    """Boxes (N, 4) of top, left, height, width in pixels, from uniform draws (N, 2 × ATTEMPTS + 2).
+    """Return boxes (N, 4) of top, left, height, width in pixels, from uniform draws (N, 2 × ATTEMPTS + 2).
 
-    ``area`` is the smallest and the largest part of an image. The first attempt that is smaller than the image along
-    both sides is taken; where none is, the box is empty. The distribution is that of torchvision's `RandomErasing`.
+    ``area`` is the smallest and the largest fraction of the image. Uses the first attempt that is smaller than the
+    image on both sides, or else an empty box. The distribution matches torchvision's `RandomErasing`.
     """
     import numpy as np
 
@@ -77,14 +77,15 @@ def erased(uniform: Floats, height: int, width: int, area: tuple[float, float], 
 
 
 def noise(keys: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """Random colours (N, 3, H, W), 0 to 1 in steps of 1/255, from a key of 32 bits for each image, int64 (N,).
+    """Return random colors (N, 3, H, W), 0 to 1 in steps of 1/255, from a 32-bit key for each image, int64 (N,).
 
-    So many values are hashed where the images are: the number of each pixel with its image's key, by Wellons's hash of
-    32 bits (hash-prospector, 2018), whose factors are small enough for int64. Its three lowest bytes are the channels.
+    To avoid transferring that many values, this hashes pixel numbers with the image's key on the images' device. The
+    hash is Wellons's for 32 bits (hash-prospector, 2018), whose factors fit into int64. Its lowest three bytes become
+    the channels.
     """
     import torch
 
-    bits = torch.arange(height * width, device=keys.device) * 0x9E3779B9  # golden ratio: neighbours are far apart
+    bits = torch.arange(height * width, device=keys.device) * 0x9E3779B9  # golden ratio: spreads neighbors far apart
     bits = (bits + keys[:, None]) & 0xFFFFFFFF
     for shift, factor in ((16, 0x21F0AAAD), (15, 0x735A2D97)):
         bits ^= bits >> shift
@@ -95,7 +96,7 @@ def noise(keys: torch.Tensor, height: int, width: int) -> torch.Tensor:
 
 
 def erase(images: torch.Tensor, boxes: torch.Tensor, colours: torch.Tensor) -> torch.Tensor:
-    """Images (N, 3, H, W) with boxes (N, 4) of top, left, height, width filled with colours, (N, 3, H, W) too."""
+    """Fill boxes (N, 4) of top, left, height, width in images (N, 3, H, W) with colors that broadcast to them."""
     import torch
 
     bands = []

@@ -1,4 +1,4 @@
-"""augment flip: mirror images from left to right, with probability 0.5. He et al. 2019, section 2.1."""
+"""augment flip: mirror images horizontally, with probability 0.5. He et al. 2019, section 2.1."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @trick("augment flip", position=50, writes=("inputs",))
 class Flip(Trick):
-    """Mirror each image from left to right with some probability."""
+    """Mirror each image horizontally with some probability."""
 
     probability: float = number(0.5, "probability of mirroring", minimum=0, maximum=1)
 

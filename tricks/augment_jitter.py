@@ -1,8 +1,8 @@
 """augment jitter: random brightness, contrast, saturation and hue.
 
-He et al. 2019, section 2.1: hue, saturation and brightness scaled by coefficients from [0.6, 1.4]. GluonCV's script
-scales contrast, and leaves hue alone; so does this in the dialects `gluoncv` and `torchvision`. Hue is turned, as
-everywhere: by up to 0.2 of the colour circle, which is what MXNet makes of a coefficient of 0.4.
+He et al. 2019, section 2.1: hue, saturation and brightness are scaled by coefficients from [0.6, 1.4]. GluonCV's script
+scales contrast instead of hue. The dialects `gluoncv` and `torchvision` do the same. As in all implementations, hue is
+rotated, by up to 0.2 of the color circle, which is MXNet's interpretation of a coefficient of 0.4.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ NOT_PAPER = {"gluoncv": 0.0, "torchvision": 0.0}
 
 @trick("augment jitter", position=50, reads=("crop",), writes=("inputs",), after=("augment trivial",))
 class Jitter(Trick):
-    """Change brightness, contrast, saturation and hue of each image by random amounts, in this order."""
+    """Change the brightness, contrast, saturation and hue of each image by random amounts, in this order."""
 
     brightness: float = number(0.4, "factor from [1 − x, 1 + x]", minimum=0, maximum=1)
     contrast: float = number(
         0.0, "factor from [1 − x, 1 + x]", minimum=0, maximum=1, dialects={"gluoncv": 0.4, "torchvision": 0.4}
     )
     saturation: float = number(0.4, "factor from [1 − x, 1 + x]", minimum=0, maximum=1)
-    hue: float = number(0.2, "turn from [−x, x], in colour circles", minimum=0, maximum=0.5, dialects=NOT_PAPER)
+    hue: float = number(0.2, "rotation from [−x, x], in color circles", minimum=0, maximum=0.5, dialects=NOT_PAPER)
 
     def augment(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
         import numpy as np
@@ -57,32 +57,32 @@ def _gray(images: torch.Tensor) -> torch.Tensor:
 
 
 def adjust_brightness(images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
-    """Images (N, 3, H, W) in [0, 1], blended with black by factors (N,)."""
+    """Blend images (N, 3, H, W) in [0, 1] with black by factors (N,)."""
     return (images * factor.view(-1, 1, 1, 1)).clamp(0, 1)
 
 
 def adjust_contrast(images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
-    """Images (N, 3, H, W) in [0, 1], blended with their mean gray by factors (N,)."""
+    """Blend images (N, 3, H, W) in [0, 1] with their mean gray by factors (N,)."""
     return _blend(images, _gray(images).mean((1, 2, 3), keepdim=True).expand_as(images), factor)
 
 
 def adjust_saturation(images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
-    """Images (N, 3, H, W) in [0, 1], blended with their gray version by factors (N,)."""
+    """Blend images (N, 3, H, W) in [0, 1] with their gray versions by factors (N,)."""
     return _blend(images, _gray(images).expand_as(images), factor)
 
 
 def adjust_hue(images: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:
-    """Images (N, 3, H, W) in [0, 1], their hue in HSV turned by parts (N,) of the colour circle."""
+    """Rotate the HSV hue of images (N, 3, H, W) in [0, 1] by fractions (N,) of the color circle."""
     import torch
 
     value, argmax = images.max(1)
     chroma = value - images.amin(1)
     safe = chroma.masked_fill(chroma == 0, 1)
-    # (green − blue, blue − red, red − green): in which sextant the hue is depends on the largest of the three.
+    # (green − blue, blue − red, red − green): the largest channel determines the sextant of the hue.
     differences = images.roll(-1, 1) - images.roll(1, 1)
     sextant = differences / safe[:, None] + beside(images, [0.0, 2.0, 4.0]).view(1, 3, 1, 1)
     hue = sextant.gather(1, argmax[:, None])[:, 0] + 6 * turn.view(-1, 1, 1)
-    # Each channel is the value less what of the chroma its distance on the circle takes away.
+    # Each channel is the value minus a fraction of the chroma that depends on its distance on the circle.
     place = (beside(images, [5.0, 3.0, 1.0]).view(1, 3, 1, 1) + hue[:, None]) % 6
     lost = torch.minimum(place, 4 - place).clamp(0, 1)
     return value[:, None] - chroma[:, None] * lost

@@ -1,7 +1,7 @@
 """augment mixup α: train on mixtures of two images and of their targets.
 
-He et al. 2019, section 5.4 (Zhang et al. 2018): x = λ xᵢ + (1 − λ) xⱼ and y = λ yᵢ + (1 − λ) yⱼ with λ from Beta(α,
-α) and α = 0.2; the paper trains 200 epochs with it. Targets are smoothed first, then mixed.
+He et al. 2019, section 5.4 (Zhang et al. 2018): x = λ xᵢ + (1 − λ) xⱼ and y = λ yᵢ + (1 − λ) yⱼ, with λ from Beta(α,
+α) and α = 0.2. With mixup, the paper trains for 200 epochs. Targets are smoothed before they are mixed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @trick("augment mixup", position=50, reads=("crop", "inputs", "targets"), writes=("mix",))
 class Mixup(Trick):
-    """Mix each image with its partner in the batch, and their targets by the same weight, drawn for each pair."""
+    """Mix each image and its target with those of a partner in the batch, with a random weight for each pair."""
 
     alpha: float = number(0.2, "parameter of the Beta distribution of the weight", above=0, maximum=100)
 
@@ -40,6 +40,6 @@ class Mixup(Trick):
 def mixup(
     images: torch.Tensor, targets: torch.Tensor, partner: torch.Tensor, weight: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Images (N, C, H, W) and targets (N, K), mixed with those of their partners (N,) by weights (N,)."""
+    """Mix images (N, C, H, W) and targets (N, K) with those of their partners (N,) by weights (N,)."""
     mixed = images[partner].lerp(images, weight.view(-1, 1, 1, 1))
     return mixed, targets[partner].lerp(targets, weight.view(-1, 1).to(targets))

@@ -1,6 +1,6 @@
-"""augment pca-noise: noise along the principal components of the colours of ImageNet.
+"""augment pca-noise: noise along the principal components of ImageNet's colors.
 
-He et al. 2019, section 2.1 (Krizhevsky et al. 2012): to each image P · (α ∘ λ) is added, with α from N(0, 0.1) and the
+He et al. 2019, section 2.1 (Krizhevsky et al. 2012): P · (α ∘ λ) is added to each image, with α from N(0, 0.1) and the
 eigenvectors P and eigenvalues λ of the covariance of ImageNet's RGB values.
 """
 
@@ -24,7 +24,7 @@ EIGENVECTORS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836
     "augment pca-noise", position=50, reads=("crop",), writes=("inputs",), after=("augment jitter", "augment trivial")
 )
 class PcaNoise(Trick):
-    """Add to each image a random colour along the principal components of natural images."""
+    """Add a random color along the principal components of natural images to each image."""
 
     deviation: float = number(0.1, "standard deviation of the coefficients", minimum=0, maximum=10)
 
@@ -35,7 +35,7 @@ class PcaNoise(Trick):
 
 
 def pca_noise(images: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
-    """Images (N, 3, H, W) in [0, 1] with the noise of coefficients alpha (N, 3) added."""
+    """Add noise with the coefficients ``alpha`` (N, 3) to images (N, 3, H, W) in [0, 1]."""
     values = beside(images, EIGENVALUES) / 255
     colours = (alpha * values) @ beside(images, EIGENVECTORS).T
     return images + colours[:, :, None, None]

@@ -1,6 +1,6 @@
-"""augment trivial: TrivialAugment, one random change of each image by a random strength.
+"""augment trivial: TrivialAugment, a single random operation of random strength on each image.
 
-Müller and Hutter 2021, with their wide range of strengths, by torchvision's own `TrivialAugmentWide`.
+Müller and Hutter 2021, with their wide range of strengths, as implemented in torchvision's `TrivialAugmentWide`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 @trick("augment trivial", position=50, reads=("crop",), writes=("inputs",))
 class Trivial(Trick):
-    """Change each image in one way, of 14 that are equally likely, by a strength that is drawn from some steps."""
+    """Apply one of 14 equally likely operations to each image, with a random strength."""
 
-    bins: int = integer(31, "steps of the strength", minimum=2, maximum=1000)
+    bins: int = integer(31, "number of strength levels", minimum=2, maximum=1000)
 
     def augment(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
         seeds = (draws.uniform()[:, 0] * 2.0**53).astype("int64")
@@ -27,9 +27,9 @@ class Trivial(Trick):
 
 
 def trivial(images: torch.Tensor, seeds: list[int], bins: int) -> torch.Tensor:
-    """Images (N, 3, H, W) in [0, 1], each changed as torchvision does after its seed; the rest of torch is as it was.
+    """Transform each of the images (N, 3, H, W) in [0, 1] as torchvision does with its seed.
 
-    What is drawn is drawn on the CPU, wherever the images are.
+    Random numbers come from the CPU, wherever the images are. The global random state doesn't change.
     """
     import torch
     from torchvision.transforms.v2 import TrivialAugmentWide

@@ -1,6 +1,6 @@
-"""base MODEL [weights=NAME|FILE] [classes=N]: the stock model that everything else changes.
+"""base MODEL [weights=NAME|FILE] [classes=N]: the stock model that all other tricks modify.
 
-Any classifier of torchvision; with the extra ``timm``, any of timm's as ``timm:NAME``.
+Supports every torchvision classifier and, with the extra ``timm``, every timm model as ``timm:NAME``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from recipe.api import Layer, SuggestContext, Trick, architecture, fail, integer
 if TYPE_CHECKING:
     import torch
 
-# torchvision.models.list_models(module=torchvision.models), kept here so that a recipe is checked without torch.
+# The output of torchvision.models.list_models(module=torchvision.models), to check recipes without importing torch.
 TORCHVISION = tuple(
     """
     alexnet convnext_base convnext_large convnext_small convnext_tiny densenet121 densenet161 densenet169 densenet201
@@ -32,30 +32,30 @@ TORCHVISION = tuple(
 
 @trick("base", position=10, writes=("base",))
 class Base(Trick):
-    """Begin with a stock model.
+    """Start from a stock model.
 
-    Its weights are drawn afresh (see ``init``) unless ``weights`` names pretrained ones: a name of torchvision's, such
-    as ``IMAGENET1K_V2`` or ``DEFAULT``, which is downloaded when the model is made, or a safetensors file in quotes.
-    What has another shape there, such as the last layer for another number of classes, stays freshly drawn, and so do
-    the layers that a tweak makes.
+    Its weights are randomly initialized (see ``init``) unless ``weights`` names pretrained ones. That is a torchvision
+    name, such as ``IMAGENET1K_V2`` or ``DEFAULT``, downloaded when the model is built, or a safetensors file in quotes.
+    Tensors with a different shape there, such as the last layer for a different number of classes, are still
+    randomly initialized, and so are the layers that tweaks add.
     """
 
     model: str = architecture(
         "a torchvision classifier, or `timm:NAME`", of=(*TORCHVISION, "module"), prefixes=("timm:",)
     )
-    weights: str | None = path(None, "pretrained weights: a name of torchvision's, or a safetensors file", name=True)
+    weights: str | None = path(None, "pretrained weights: a torchvision name, or a safetensors file", name=True)
     classes: int | None = integer(
-        None, "outputs; as many as the data has, where it is left out", minimum=2, maximum=100_000
+        None, "number of outputs; if omitted, the number of classes in the dataset", minimum=2, maximum=100_000
     )
 
     def suggest(self, context: SuggestContext) -> Mapping[str, Any]:
-        """Inception-V3 takes 299 px (He et al., section 2.1)."""
+        """Suggest 299 px for Inception-V3 (He et al., section 2.1)."""
         return {"data size": self.image_size()} if self.model == "inception_v3" else {}
 
     def build(self, classes: int | None) -> torch.nn.Module:
-        """The model with so many outputs."""
+        """Build the model with this number of outputs."""
         if self.model == "module":
-            raise ValueError("it is the model that Python code hands to recipe.compile(…, base=model)")
+            raise ValueError("it is reserved for models that are passed to recipe.compile(…, base=model)")
         if self.model.startswith("timm:"):
             return self._timm(classes)
         from torchvision.models import get_model
@@ -64,7 +64,7 @@ class Base(Trick):
         return model
 
     def constructor(self, classes: int) -> Layer | None:
-        """The call of torchvision's or timm's function that `build` makes."""
+        """Return the call to torchvision or timm that `build` makes."""
         if self.model.startswith("timm:"):
             name = self.model.removeprefix("timm:")
             return Layer("timm:create_model", {"model_name": name, **self._options(classes)})
@@ -73,8 +73,8 @@ class Base(Trick):
     def _options(self, classes: int | None) -> dict[str, Any]:
         options: dict[str, Any] = {} if classes is None else {"num_classes": classes}
         if self.model in ("inception_v3", "googlenet"):
-            pretrained = self.weights is not None and not self._is_file()  # torchvision's were, on other inputs
-            # Drawing from truncated normals takes half a minute, and `init` draws again.
+            pretrained = self.weights is not None and not self._is_file()  # torchvision trained them on other inputs
+            # Truncated normal initialization takes half a minute, and `init` initializes again anyway.
             options |= {"init_weights": False, "aux_logits": True, "transform_input": pretrained}
         return options
 
@@ -82,7 +82,7 @@ class Base(Trick):
         try:
             import timm
         except ImportError:
-            raise ValueError("timm is not installed; `pip install 'recipe-compiler[timm]'` installs it") from None
+            raise ValueError("timm is not installed; install it with `pip install 'recipe-compiler[timm]'`") from None
         name = self.model.removeprefix("timm:")
         if name not in timm.list_models():
             raise ValueError(f"timm has no model `{name}`")
@@ -90,11 +90,11 @@ class Base(Trick):
         return model
 
     def image_size(self) -> int:
-        """Height and width, in pixels, of the images that the model was made for."""
+        """Return the height and width, in pixels, of the images that the model was designed for."""
         return 299 if self.model == "inception_v3" else 224
 
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shape of every pretrained tensor, without a download."""
+        """Return the shape of every pretrained tensor, without downloading them."""
         if self.weights is None:
             return {}
         if self._is_file():
@@ -108,7 +108,7 @@ class Base(Trick):
         return {name: tuple(tensor.shape) for name, tensor in stock.state_dict().items()}
 
     def load_weights(self) -> dict[str, torch.Tensor]:
-        """The pretrained tensors."""
+        """Return the pretrained tensors."""
         if self.weights is None:
             return {}
         if self._is_file():
@@ -118,7 +118,7 @@ class Base(Trick):
         try:
             return dict(self._torchvision_weights().get_state_dict(progress=False, check_hash=True))
         except (OSError, RuntimeError) as error:
-            raise fail("E001", f"the weights `{self.weights}` of `{self.model}` can't be fetched: {error}") from error
+            raise fail("E001", f"can't download the weights `{self.weights}` of `{self.model}`: {error}") from error
 
     def _is_file(self) -> bool:
         return self.weights is not None and "/" in self.weights
@@ -127,9 +127,9 @@ class Base(Trick):
         from torchvision.models import get_model_weights
 
         if self.model.startswith("timm:") or self.model == "module":
-            raise fail("E023", f"`weights={self.weights}` is known for torchvision's models only")
+            raise fail("E023", f"`weights={self.weights}` only works with torchvision models")
         known = get_model_weights(self.model)
         if self.weights != "DEFAULT" and self.weights not in known.__members__:
             have = ", ".join(f"`{name}`" for name in sorted({"DEFAULT", *known.__members__}))
-            raise fail("E023", f"`{self.model}` has no weights `{self.weights}`", help=f"it has {have}")
+            raise fail("E023", f"`{self.model}` has no weights `{self.weights}`", help=f"use one of {have}")
         return known[self.weights] if self.weights in known.__members__ else known.DEFAULT

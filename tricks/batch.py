@@ -1,4 +1,4 @@
-"""batch N: images an update, over all devices. The paper's baseline has 256, its efficient training 1024."""
+"""batch N: images per update, over all devices. The paper uses 256 for its baseline, and 1024 in efficient training."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from recipe.api import Training, Trick, integer, trick
 
 @trick("batch", position=70, writes=("batch",))
 class Batch(Trick):
-    """Set the number of images of each update, over all devices and micro batches."""
+    """Set the number of images per update, over all devices and micro-batches."""
 
-    total: int = integer(256, "images an update", minimum=1, maximum=1_000_000)
+    total: int = integer(256, "images per update", minimum=1, maximum=1_000_000)
 
     def configure(self, training: Training) -> Mapping[str, Any]:
         return {"batch": self.total}

@@ -1,6 +1,6 @@
-"""batch … micro N: compute each batch in parts of at most N images, and add up their gradients.
+"""batch … micro N: compute each batch in micro-batches of at most N images, and accumulate their gradients.
 
-The gradient is that of the whole batch; only batch normalisation sees the parts, and averages over fewer images.
+The gradient is that of the whole batch. Only batch normalization is affected, because it averages over fewer images.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from recipe.api import Training, Trick, integer, trick
 
 @trick("batch micro", position=70)
 class Micro(Trick):
-    """Compute each batch in parts of at most so many images, for devices whose memory a batch does not fit.
+    """Split each batch into micro-batches of limited size, for batches that don't fit in device memory.
 
-    `auto` takes the largest part that fits: the whole batch, or a half, a quarter and so on. With several processes it
-    is the part that each computes at a time. A rest of one image, which batch normalisation can't train on, joins the
-    part before it.
+    `auto` uses the largest size that fits: the whole batch, or half of it, a quarter and so on. With several processes,
+    the size applies to each process. A remainder of one image, which batch normalization can't train on, is added to
+    the previous micro-batch.
     """
 
-    images: int | str = integer(help="images at a time", minimum=2, words=("auto",))
+    images: int | str = integer(help="images per micro-batch", minimum=2, words=("auto",))
 
     def configure(self, training: Training) -> Mapping[str, Any]:
         if isinstance(self.images, str):

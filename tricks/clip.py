@@ -1,4 +1,4 @@
-"""clip NORM: gradient clipping. Pascanu et al. 2013, algorithm 1, over the gradients of all weights together."""
+"""clip NORM: gradient clipping. Pascanu et al. 2013, algorithm 1, with the joint norm of all gradients."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 @trick("clip", position=110, writes=("grads",))
 class Clip(Trick):
-    """Scale the gradients down where their norm, over all weights together, is greater than NORM."""
+    """Scale the gradients down if their joint norm over all weights exceeds NORM."""
 
-    norm: float = number(help="largest norm that is left as it is", above=0)
+    norm: float = number(help="largest allowed norm", above=0)
 
     def adjust(
         self, gradients: Sequence[torch.Tensor], weights: Sequence[torch.Tensor], progress: Progress
@@ -25,7 +25,7 @@ class Clip(Trick):
 
 
 def clip(gradients: Sequence[torch.Tensor], norm: float) -> Sequence[torch.Tensor]:
-    """The gradients, in place, times norm / ‖gradients‖ where that is below 1; the device is not waited for."""
+    """Scale the gradients in place by norm / ‖gradients‖ if that is below 1, without waiting for the device."""
     import torch
 
     factor = (norm / (total_norm(gradients) + 1e-6)).clamp(max=1.0)

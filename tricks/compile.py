@@ -11,24 +11,24 @@ if TYPE_CHECKING:
     from recipe.api import PlanView
 
 CAPTURED = ("reduce-overhead", "max-autotune")
-"""Modes that replay CUDA graphs on a GPU, which keep gradients in memory that the next replay overwrites."""
+"""Modes that replay CUDA graphs on a GPU. Each replay overwrites the gradients of the previous one."""
 
 
 @trick("compile", position=180)
 class Compile(Trick):
-    """Compile the rewritten model with torch.compile. The first batches take longer; it needs a C++ compiler.
+    """Compile the rewritten model with torch.compile. Requires a C++ compiler, and slows down the first batches.
 
-    `reduce-overhead` and `max-autotune` capture CUDA graphs on a GPU. They reject micro batches on every device.
+    `reduce-overhead` and `max-autotune` capture CUDA graphs on a GPU. They reject micro-batches on every device.
     """
 
-    mode: str = choice("default", "mode of torch.compile", of=("default", *CAPTURED))
+    mode: str = choice("default", "torch.compile mode", of=("default", *CAPTURED))
 
     def check(self, plan: PlanView) -> Iterable[str]:
         training = plan.training
         in_parts = training.micro_auto or (training.micro is not None and training.micro < training.batch)
         if self.mode in CAPTURED and in_parts:
-            message = f"`compile {self.mode}` captures CUDA graphs, which can't accumulate gradients over micro batches"
-            help = "use `compile` without a mode, or leave `batch micro` out"
+            message = f"`compile {self.mode}` captures CUDA graphs, which can't accumulate gradients over micro-batches"
+            help = "use `compile` without a mode, or remove `batch micro`"
             raise fail("E030", message, help=help)
         return ()
 

@@ -1,6 +1,6 @@
-"""data cifar10 PATH: CIFAR-10: 60,000 colour images of 32 × 32 pixels in 10 classes. Krizhevsky 2009.
+"""data cifar10 PATH: CIFAR-10, 60,000 color images of 32 × 32 pixels in 10 classes. Krizhevsky 2009.
 
-Nothing is downloaded: PATH holds the files as they are published.
+Nothing is downloaded. PATH must contain the published files.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 class Cifar10(Trick):
     """Train on the training images of CIFAR-10 and evaluate on its 10,000 test images."""
 
-    path: str = path(help="folder that holds the published files")
+    path: str = path(help="folder with the published files")
     size: int = integer(32, "height and width of the images, in pixels", minimum=8, maximum=1024)
-    workers: int = integer(0, "processes that load batches ahead; 0 loads them in place", minimum=0, maximum=256)
+    workers: int = integer(0, "processes that load batches; 0 uses the main process", minimum=0, maximum=256)
 
     def suggest(self, context: SuggestContext) -> Mapping[str, Any]:
         return {"epochs count": 30, "batch total": 128}
@@ -40,7 +40,7 @@ class Cifar10(Trick):
 
 
 def _read(folder: Path, train: bool) -> InMemory:
-    """One part of the set, by torchvision's reader, which checks the files' digests before it unpickles them."""
+    """Read one part of the dataset with torchvision, which verifies the digests of the files before unpickling them."""
     import torch
     from torchvision.datasets import CIFAR10
 
@@ -50,6 +50,6 @@ def _read(folder: Path, train: bool) -> InMemory:
         found = CIFAR10(str(folder), train=train)
     except RuntimeError:
         raise FileNotFoundError(
-            f"there is no folder `{folder / CIFAR10.base_folder}` with the files of CIFAR-10"
+            f"the folder `{folder / CIFAR10.base_folder}` is missing or does not contain the files of CIFAR-10"
         ) from None
     return InMemory(torch.from_numpy(found.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(found.targets))

@@ -1,7 +1,7 @@
-"""data digits: scikit-learn's 1,797 handwritten digits of 8 × 8 pixels; real images that need no download.
+"""data digits: scikit-learn's 1,797 handwritten digits of 8 × 8 pixels, real images that need no download.
 
-E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998. One image
-in five of each class, by a fixed rule, is held out for evaluation.
+E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998. Every fifth
+image of each class is held out for evaluation.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 @trick("data digits", position=40, writes=("data",))
 class Digits(Trick):
-    """Train on the embedded handwritten digits, 1,442 of them, and evaluate on the other 355."""
+    """Train on 1,442 handwritten digits that come with scikit-learn, and evaluate on the other 355."""
 
     size: int = integer(32, "height and width of the images, in pixels", minimum=8, maximum=1024)
-    workers: int = integer(0, "processes that load batches ahead; 0 loads them in place", minimum=0, maximum=256)
+    workers: int = integer(0, "processes that load batches; 0 uses the main process", minimum=0, maximum=256)
 
     def suggest(self, context: SuggestContext) -> Mapping[str, Any]:
-        """A set this small wants small batches, and few epochs are enough."""
+        """Suggest small batches and few epochs, which work well for such a small dataset."""
         return {"epochs count": 10, "batch total": 64, "lr rate": 0.05}
 
     def open(self) -> Sets:

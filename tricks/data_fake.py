@@ -1,4 +1,4 @@
-"""data fake: random images with random labels, to try a recipe or to time it; nothing can be learnt from them."""
+"""data fake: random images with random labels, for trying or timing a recipe. Nothing can be learned from them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Fake(Trick):
 
     size: int = integer(224, "height and width of the images, in pixels", minimum=8, maximum=1024)
     classes: int = integer(1000, "number of classes", minimum=2, maximum=100_000)
-    images: int = integer(1024, "training images; an eighth as many are for evaluation", minimum=8, maximum=1_000_000)
-    workers: int = integer(0, "processes that load batches ahead; 0 loads them in place", minimum=0, maximum=256)
+    images: int = integer(1024, "training images; an eighth of that number is held out", minimum=8, maximum=1_000_000)
+    workers: int = integer(0, "processes that load batches; 0 uses the main process", minimum=0, maximum=256)
 
     def open(self) -> Sets:
         import torch

@@ -1,4 +1,4 @@
-"""decay RATE: weight decay. The paper has 1e-4."""
+"""decay RATE: weight decay. The paper uses 1e-4."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from recipe.api import Training, Trick, number, trick
 
 @trick("decay", position=130)
 class Decay(Trick):
-    """Set the weight decay: the rate at which parameters are drawn to zero."""
+    """Set the weight decay, the rate at which parameters shrink toward zero."""
 
     rate: float = number(1e-4, "weight decay", minimum=0, maximum=1)
 

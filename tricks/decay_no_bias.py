@@ -1,7 +1,7 @@
-"""decay … no-bias: weight decay for the weights of convolution and fully connected layers alone.
+"""decay … no-bias: weight decay only for the weights of convolution and fully connected layers.
 
-He et al. 2019, section 3.1 (Jia et al. 2018): biases, and gamma and beta of normalisations, do not decay. torchvision's
-reference script separates the two, and its `--bias-weight-decay 0` leaves gamma and beta decaying.
+He et al. 2019, section 3.1 (Jia et al. 2018): biases, and the gamma and beta of normalization layers, do not decay.
+torchvision's reference script separates the two: with its `--bias-weight-decay 0`, gamma and beta still decay.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
 @trick("decay no-bias", position=130, writes=("groups",))
 class NoBias(Trick):
-    """Keep biases, and the parameters of normalisations, from decaying."""
+    """Exempt biases and the parameters of normalization layers from weight decay."""
 
     norms: str = choice("skip", "whether gamma and beta decay", of=("skip", "decay"), dialects={"torchvision": "decay"})
 
     def evidence(self, plan: PlanView) -> Iterable[Evidence]:
         for found in cumulative(plan, "zero gamma", "no bias decay"):
-            yield Evidence("mixed", found.text, found.table)  # the paper keeps it for larger batches
+            yield Evidence("mixed", found.text, found.table)  # the paper recommends it for larger batches
 
     def param_options(self, name: str, parameter: torch.Tensor, module: torch.nn.Module) -> Mapping[str, Any]:
         of_norm = "Norm" in type(module).__name__
         if of_norm:
             return {"weight_decay": 0.0} if self.norms == "skip" else {}
-        is_weight = "weight" in name.rpartition(".")[2] and parameter.ndim > 1  # attention's in_proj_weight too
+        is_weight = "weight" in name.rpartition(".")[2] and parameter.ndim > 1  # includes attention's in_proj_weight
         return {} if is_weight else {"weight_decay": 0.0}

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 @trick("ema", position=200, writes=("average",))
 class Ema(Trick):
-    """Keep a moving average of the weights and of running statistics, which is what is evaluated and kept.
+    """Maintain a moving average of the weights and running statistics, which is evaluated and saved as the model.
 
-    After update t the decay is min(DECAY, (1 + t) / (10 + t)), so that the average leaves the initial weights early.
+    After update t, the decay is min(DECAY, (1 + t) / (10 + t)), so that the initial weights quickly lose influence.
     """
 
-    decay: float = number(0.9999, "part of the average that an update leaves", minimum=0, below=1)
+    decay: float = number(0.9999, "fraction of the average that each update keeps", minimum=0, below=1)
 
     def average(self, averages: Sequence[torch.Tensor], weights: Sequence[torch.Tensor], progress: Progress) -> None:
         import torch

@@ -1,4 +1,4 @@
-"""epochs N: passes over the training images. The paper has 120, and 200 with mixup."""
+"""epochs N: passes over the training images. The paper uses 120, or 200 with mixup."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""freeze [START] [LEVEL]: earlier layers stop training before later ones.
+"""freeze [START] [LEVEL]: stop training earlier layers before later ones.
 
-Brock et al. 2017 (FreezeOut), with the schedule of Composer's layer freezing: from START of the training on, the frozen
-part of the layers rises linearly from none to LEVEL at the end. What precedes the first layer that trains needs no
-backward computation, but where several processes train together or with `compile`. Running statistics of
-normalisations go on.
+Brock et al. 2017 (FreezeOut), with the schedule of Composer's layer freezing: after a fraction START of the training,
+the fraction of frozen layers rises linearly from 0 to LEVEL at the end. The backward pass skips everything before the
+first trainable layer, except with several processes or with `compile`. Running statistics of normalization layers
+still update.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 @trick("freeze", position=140, writes=("frozen",))
 class Freeze(Trick):
-    """Stop training the first layers in the course of the training, which saves their gradients; never the last one."""
+    """Freeze more and more layers during training, from the first on, to save gradients. The last one never freezes."""
 
-    start: float = number(0.5, "part of the training after which layers freeze", minimum=0, below=1)
-    level: float = number(0.9, "part of the layers that is frozen at the end", above=0, below=1)
+    start: float = number(0.5, "fraction of the training before layers start to freeze", minimum=0, below=1)
+    level: float = number(0.9, "fraction of the layers that are frozen at the end", above=0, below=1)
 
     def frozen(self, net: Net, progress: Progress) -> Iterable[str]:
         return first_layers(net.parameter_names, rising(progress.epoch / progress.epochs, self.start, self.level))
 
 
 def rising(done: float, start: float, level: float) -> float:
-    """The frozen part of the layers when a part of the training is done.
+    """Return the fraction of frozen layers when a fraction of the training is done.
 
     >>> [rising(done, 0.5, 0.8) for done in (0, 0.5, 0.75, 1)]
     [0.0, 0.0, 0.4, 0.8]
@@ -38,7 +38,7 @@ def rising(done: float, start: float, level: float) -> float:
 
 
 def first_layers(names: Sequence[str], part: float) -> list[str]:
-    """The parameters of the first layers, a part below 1 of all; a layer is a module with parameters of its own.
+    """Return the parameters of a fraction, below 1, of the layers: the first modules that own parameters.
 
     >>> first_layers(["conv.weight", "bn.weight", "bn.bias", "fc.weight", "fc.bias"], 0.7)
     ['conv.weight', 'bn.weight', 'bn.bias']

@@ -1,7 +1,7 @@
-"""init kaiming: Kaiming (MSRA) initialisation, of GluonCV's training script and of torchvision's ResNets.
+"""init kaiming: Kaiming (MSRA) initialization, as in GluonCV's training script and torchvision's ResNets.
 
-He et al. 2015: weights of convolutions from N(0, 2 / (1 + slope²) / fan); fully connected layers take the fan of their
-inputs. GluonCV's script draws by MXNet's `MSRAPrelu`: the mean of both fans for every layer, and a slope of 0.25.
+He et al. 2015: the weights of convolutions come from N(0, 2 / (1 + slope²) / fan). Fully connected layers use fan_in.
+GluonCV's script uses MXNet's `MSRAPrelu`, with the mean of both fans for every layer and a slope of 0.25.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Kaiming(Trick):
 
     fan: str = choice(
         "out",
-        "the fan that convolutions are scaled by, or the mean of both for all",
+        "fan for scaling convolutions, or `avg` for the mean of both in all layers",
         of=("in", "out", "avg"),
         dialects={"gluoncv": "avg"},
     )
@@ -38,7 +38,7 @@ class Kaiming(Trick):
 
     def rewrite(self, net: Net) -> Iterable[Site]:
         def fill(weight: str, kind: str) -> Initialise:
-            if self.fan == "avg":  # whose deviation is Xavier's, but for the gain
+            if self.fan == "avg":  # same standard deviation as Xavier's, except for the gain
                 return Initialise(weight, "xavier_normal", {"gain": math.sqrt(2 / (1 + self.slope**2))})
             mode = "fan_in" if kind == "linear" else f"fan_{self.fan}"
             slope = {"a": self.slope, "nonlinearity": "leaky_relu"} if self.slope else {"nonlinearity": "relu"}

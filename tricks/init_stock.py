@@ -1,4 +1,4 @@
-"""init stock: the initialisation that the model's own constructor makes, as torchvision's reference script has it."""
+"""init stock: the initialization of the model's own constructor, as in torchvision's reference script."""
 
 from __future__ import annotations
 
@@ -7,4 +7,4 @@ from recipe.api import Trick, trick
 
 @trick("init stock", position=30, writes=("init",))
 class Stock(Trick):
-    """Leave the weights as the model's constructor drew them."""
+    """Keep the weights that the model's constructor initialized."""

@@ -1,7 +1,7 @@
-"""init xavier: Xavier initialisation, the paper's own.
+"""init xavier: Xavier initialization, as in the paper.
 
-He et al. 2019, section 2.1: weights of convolutions and fully connected layers from U(−a, a) with
-a = √(6 / (fan_in + fan_out)), biases 0, BN gamma 1 and beta 0. Glorot and Bengio 2010.
+He et al. 2019, section 2.1: the weights of convolutions and fully connected layers come from U(−a, a) with
+a = √(6 / (fan_in + fan_out)). Biases are 0, BN gamma is 1, and beta is 0. Glorot and Bengio 2010.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class Xavier(Trick):
     """Draw the weights of convolution and fully connected layers from Xavier's uniform distribution."""
 
-    gain: float = number(1.0, "factor of the bound", above=0, maximum=100)
+    gain: float = number(1.0, "factor of the bound a", above=0, maximum=100)
 
     def rewrite(self, net: Net) -> Iterable[Site]:
         return fill_layers(net, lambda weight, kind: Initialise(weight, "xavier_uniform", {"gain": self.gain}))

@@ -1,7 +1,7 @@
-"""init zero-gamma: gamma = 0 in the last normalisation of each residual block.
+"""init zero-gamma: gamma = 0 in the last normalization layer of each residual block.
 
-He et al. 2019, section 3.1 (Goyal et al. 2017): every block begins as the identity, so the network is easier to train
-at first.
+He et al. 2019, section 3.1 (Goyal et al. 2017): every block starts as the identity, so the network is easier to train
+in the beginning.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @trick("init zero-gamma", position=30, reads=("init", "trunk", "shortcut", "gate", "branch"), writes=("norm",))
 class ZeroGamma(Trick):
-    """Begin with gamma = 0 in the normalisation that ends the trunk of each residual block."""
+    """Initialize gamma to 0 in the last normalization layer of each residual block's trunk."""
 
     def evidence(self, plan: PlanView) -> Iterable[Evidence]:
         return cumulative(plan, "warmup", "zero gamma")

@@ -1,4 +1,4 @@
-"""layout channels-last|contiguous: how images and activations lie in memory."""
+"""layout channels-last|contiguous: memory layout of images and activations."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from recipe.api import Training, Trick, choice, trick
 
 @trick("layout", position=170)
 class Layout(Trick):
-    """Choose the memory layout: channels last is faster on CPUs and on GPUs with tensor cores."""
+    """Choose the memory layout. Channels-last is faster on CPUs and on GPUs with tensor cores."""
 
     order: str = choice("channels-last", "memory layout", of=("channels-last", "contiguous"))
 

@@ -1,4 +1,4 @@
-"""loss [aux=W]: cross entropy, and the weight of the loss of auxiliary heads, which Inception-V3 and GoogLeNet have."""
+"""loss [aux=W]: cross entropy, and the loss weight of auxiliary heads, which Inception-V3 and GoogLeNet have."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from recipe.api import Training, Trick, number, trick
 
 @trick("loss", position=150)
 class Loss(Trick):
-    """Minimise the cross entropy between the predicted and the target distribution."""
+    """Minimize the cross entropy between the predicted and the target distribution."""
 
-    aux: float = number(0.4, "weight of the loss of each auxiliary head (Szegedy et al. 2016)", minimum=0, maximum=10)
+    aux: float = number(0.4, "loss weight of each auxiliary head (Szegedy et al. 2016)", minimum=0, maximum=10)
 
     def configure(self, training: Training) -> Mapping[str, Any]:
         return {"aux_weight": self.aux}

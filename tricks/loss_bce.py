@@ -1,7 +1,7 @@
-"""loss bce: binary cross entropy of each class by itself, in place of cross entropy over all of them.
+"""loss bce: binary cross entropy for each class, instead of cross entropy over all classes.
 
-Wightman et al. 2021 ("ResNet strikes back"): an image may show several things, as after mixup; targets
-above a threshold count as 1 then, the others as 0. With `loss smooth` it is the smoothed targets that are judged.
+Wightman et al. 2021 ("ResNet strikes back"): an image may show several objects, for example after mixup. With a
+threshold, targets above it count as 1 and all others as 0. The threshold applies to targets after `loss smooth`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 @trick("loss bce", position=150, reads=("targets", "mix"), writes=("loss",))
 class BinaryCrossEntropy(Trick):
-    """Minimise the binary cross entropy of each class, so that every class is a question of its own."""
+    """Minimize the binary cross entropy of each class, treating every class as a separate yes-or-no question."""
 
-    reduction: str = choice("mean", "what is taken over the classes", of=("mean", "sum"))
-    threshold: float | None = number(None, "targets above it count as 1, the others as 0", minimum=0, below=1)
+    reduction: str = choice("mean", "reduction over the classes", of=("mean", "sum"))
+    threshold: float | None = number(None, "targets above it count as 1, all others as 0", minimum=0, below=1)
 
     def loss(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         loss = binary_cross_entropy(logits, targets, self.threshold)
@@ -27,7 +27,7 @@ class BinaryCrossEntropy(Trick):
 
 
 def binary_cross_entropy(logits: torch.Tensor, targets: torch.Tensor, threshold: float | None = None) -> torch.Tensor:
-    """Mean binary cross entropy of logits (N, K) against targets (N, K), which a threshold makes 0 or 1."""
+    """Return the mean binary cross entropy of logits (N, K) and targets (N, K), which a threshold rounds to 0 or 1."""
     import torch.nn.functional as F
 
     if threshold is not None:

@@ -1,7 +1,7 @@
 """loss distill TEACHER: knowledge distillation from another recipe's model.
 
 He et al. 2019, section 5.3 (Hinton et al. 2015): ℓ(p, softmax(z)) + T² · ℓ(softmax(r / T), softmax(z / T)), with the
-student's logits z, the teacher's r, and T = 20. GluonCV weighs the two by one half each.
+student's logits z, the teacher's r, and T = 20. GluonCV weights each of the two by one half.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 @trick("loss distill", position=150, reads=("targets", "mix"), writes=("loss terms",))
 class Distill(Trick):
-    """Learn from the softened predictions of a teacher, which is another recipe.
+    """Learn from the softened predictions of a teacher, the model of another recipe.
 
-    A finished run of the teacher is used where there is one; else the teacher is trained first.
+    If there is no finished run of the teacher, it is trained first.
     """
 
-    teacher: RecipeFile = teacher("the teacher's recipe")
+    teacher: RecipeFile = teacher("recipe of the teacher")
     temperature: float = number(20.0, "temperature T of both distributions", above=0, maximum=1000)
     weight: float = number(1.0, "weight of the loss on the labels", minimum=0, maximum=100, dialects={"gluoncv": 0.5})
     soft_weight: float = number(
@@ -45,7 +45,7 @@ class Distill(Trick):
 
 
 def distillation(student: torch.Tensor, teacher: torch.Tensor, temperature: float) -> torch.Tensor:
-    """T² times the mean cross entropy of softened distributions, from logits (N, K) of student and teacher."""
+    """Return T² times the mean cross entropy of the softened distributions, given the logits (N, K) of both models."""
     import torch.nn.functional as F
 
     soft = F.softmax(teacher.float() / temperature, dim=1)

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 @trick("loss smooth", position=150, writes=("targets",))
 class Smooth(Trick):
-    """Take a part of the target's probability from the true class and spread it over the classes."""
+    """Take some of the probability of the true class and spread it over other classes."""
 
-    epsilon: float = number(0.1, "probability that is spread", minimum=0, below=1)
+    epsilon: float = number(0.1, "probability to spread", minimum=0, below=1)
     over: str = choice(
         "others",
-        "the classes that it is spread over: all but the true one, or all",
+        "classes to spread it over: all except the true one, or all",
         of=("others", "all"),
         dialects={"gluoncv": "all", "torchvision": "all"},
     )
@@ -38,7 +38,7 @@ class Smooth(Trick):
 
 
 def smooth(targets: torch.Tensor, epsilon: float, others: bool = True) -> torch.Tensor:
-    """Smoothed distributions (N, K), from distributions (N, K); ``others`` spreads over the K − 1 other classes."""
+    """Smooth distributions (N, K). ``others`` spreads the probability over the K − 1 other classes only."""
     classes = targets.shape[1]
     share = epsilon / (classes - 1) if others else epsilon / classes
     kept = 1 - epsilon - share if others else 1 - epsilon

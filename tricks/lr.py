@@ -1,4 +1,4 @@
-"""lr RATE: the base learning rate, which the clauses of `lr` scale. The paper has 0.1 for a batch of 256."""
+"""lr RATE: the base learning rate, which other clauses of `lr` scale. The paper uses 0.1 for a batch of 256."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from recipe.api import Training, Trick, choice, number, trick
 
 @trick("lr", position=120)
 class Rate(Trick):
-    """Set the base learning rate, and whether it changes with every batch or between epochs."""
+    """Set the base learning rate, and whether the schedule updates it every batch or every epoch."""
 
     rate: float = number(0.1, "base learning rate", above=0, maximum=1000)
     every: str = choice(
         "batch",
-        "when the rate changes: with each batch or with each epoch",
+        "when to update the rate",
         of=("batch", "epoch"),
         dialects={"torchvision": "epoch"},
     )

@@ -1,7 +1,7 @@
 """lr … cosine: cosine decay.
 
 He et al. 2019, section 5.1 (Loshchilov and Hutter 2017): rate · (1 + cos(tπ / T)) / 2, where t and T count batches
-without those of the warmup.
+after the warmup.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 @trick("lr cosine", position=120, writes=("schedule",))
 class Cosine(Trick):
-    """Let the learning rate fall along half a cosine from the end of the warmup to the end of the training."""
+    """Decay the learning rate along half a cosine, from the end of the warmup to the end of the training."""
 
-    floor: float = number(0.0, "part of the base rate that is left at the end", minimum=0, maximum=1)
+    floor: float = number(0.0, "final rate as a fraction of the base rate", minimum=0, maximum=1)
 
     def evidence(self, plan: PlanView) -> Iterable[Evidence]:
         return stacked(plan, "efficient", "cosine", "cosine decay")
@@ -31,7 +31,7 @@ class Cosine(Trick):
 
 
 def cosine(done: float) -> float:
-    """The factor when a part of the training is done.
+    """Return the factor of the learning rate when a fraction of the training is done.
 
     >>> [round(cosine(part), 3) for part in (0, 0.25, 0.5, 1)]
     [1.0, 0.854, 0.5, 0.0]

@@ -1,6 +1,6 @@
 """lr … per N: linear scaling, rate × batch / N.
 
-He et al. 2019, section 3.1 (Goyal et al. 2017): 0.1 for 256 images becomes 0.1 × b / 256 for a batch of b.
+He et al. 2019, section 3.1 (Goyal et al. 2017): a rate of 0.1 for 256 images becomes 0.1 × b / 256 for a batch of b.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 @trick("lr per", position=120, reads=("batch",), writes=("lr",), after=("lr",))
 class Per(Trick):
-    """Scale the learning rate linearly with the batch: the base rate is for so many images."""
+    """Scale the learning rate linearly with the batch size, relative to the batch size of the base rate."""
 
-    images: int = integer(256, "images that the base rate is for", minimum=1, maximum=1_000_000)
+    images: int = integer(256, "batch size that the base rate applies to", minimum=1, maximum=1_000_000)
 
     def evidence(self, plan: PlanView) -> Iterable[Evidence]:
         if family(plan) == "ResNet-50-D" and plan.training.batch >= 1024 and not plan.find("lr warmup"):
             small, large = TABLE4["linear scaling"]
             text = (
-                f"linear scaling without warmup loses at batch 1024: top-1 {large:.2f} %, against {small:.2f} % "
+                f"linear scaling without warmup hurts at batch 1024: top-1 {large:.2f} %, against {small:.2f} % "
                 f"at batch 256, and {TABLE4['warmup'][1]:.2f} % with warmup"
             )
             yield Evidence("against", text, "Table 4 of He et al. 2019")
@@ -35,7 +35,7 @@ class Per(Trick):
 
 
 def scaled(rate: float, batch: int, images: int) -> float:
-    """The rate for a batch, from the rate for so many images.
+    """Return the rate for a batch, given the rate for a number of images.
 
     >>> scaled(0.1, 1024, 256)
     0.4

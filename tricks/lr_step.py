@@ -1,4 +1,4 @@
-"""lr … step E…: divide the learning rate at some epochs; the paper's baseline by 10 at epochs 30, 60 and 90."""
+"""lr … step E…: reduce the learning rate at given epochs. The paper's baseline divides by 10 at epochs 30, 60, 90."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 @trick("lr step", position=120, writes=("schedule",))
 class Step(Trick):
-    """Multiply the learning rate by a factor each time one of the epochs is reached."""
+    """Multiply the learning rate by a factor at each of the given epochs."""
 
     epochs: tuple[float, ...] = numbers(help="epochs at which the rate changes, counted from the start", above=0)
-    by: float = number(0.1, "factor at each of the epochs", above=0, below=1)
+    by: float = number(0.1, "factor at each epoch", above=0, below=1)
 
     def check(self, plan: PlanView) -> Iterable[str]:
         late = [f"{epoch:g}" for epoch in self.epochs if epoch >= plan.training.epochs]
@@ -28,7 +28,7 @@ class Step(Trick):
 
 
 def step(epoch: float, epochs: Sequence[float], by: float) -> float:
-    """The factor at an epoch.
+    """Return the factor of the learning rate at an epoch.
 
     >>> [step(epoch, (30, 60), 0.5) for epoch in (0, 30, 89)]
     [1.0, 0.5, 0.25]

@@ -1,7 +1,7 @@
-"""lr … warmup E: a linear rise over the first epochs.
+"""lr … warmup E: linear warmup over the first epochs.
 
-He et al. 2019, section 3.1 (Goyal et al. 2017): at batch i of the m batches of the warmup, counted from 1, the rate is
-i · rate / m.
+He et al. 2019, section 3.1 (Goyal et al. 2017): the rate is i · rate / m at batch i, counted from 1, of a warmup of m
+batches.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 @trick("lr warmup", position=120, writes=("lr",))
 class Warmup(Trick):
-    """Raise the learning rate linearly from nothing over the first epochs, batch by batch."""
+    """Raise the learning rate linearly from zero over the first epochs, batch by batch."""
 
-    epochs: float = number(help="length of the rise, in epochs", minimum=0, maximum=100_000)
+    epochs: float = number(help="length of the warmup, in epochs", minimum=0, maximum=100_000)
 
     def evidence(self, plan: PlanView) -> Iterable[Evidence]:
         return cumulative(plan, "linear scaling", "warmup") if plan.find("lr per") else ()
@@ -31,7 +31,7 @@ class Warmup(Trick):
     def check(self, plan: PlanView) -> Iterable[str]:
         if self.epochs >= plan.training.epochs:
             yield (
-                f"the warmup of {self.epochs:g} epochs is as long as the training of {plan.training.epochs}: "
+                f"the warmup of {self.epochs:g} epochs covers the whole training of {plan.training.epochs}: "
                 "the learning rate only rises"
             )
 
@@ -40,7 +40,7 @@ class Warmup(Trick):
 
 
 def warmup(step: int, steps: float) -> float:
-    """The factor at a step, counted from 0, of a warmup of so many steps.
+    """Return the factor of the learning rate at a step, counted from 0, of a warmup with ``steps`` steps.
 
     >>> [warmup(step, 4) for step in range(6)]
     [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]

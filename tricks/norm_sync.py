@@ -1,4 +1,4 @@
-"""norm sync: statistics of batch normalisation over all processes, not over each one's share of the batch."""
+"""norm sync: compute batch normalization statistics over all processes, not over each one's share of the batch."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from recipe.api import Training, Trick, trick
 
 @trick("norm sync", position=190, writes=("run",))
 class Sync(Trick):
-    """Normalise by the statistics of the whole batch, wherever its parts are; for small shares of a batch.
+    """Normalize by the statistics of the whole batch across processes, which helps if each process has few images.
 
-    With `batch … micro`, by those of a part on every process. In a single process it changes nothing.
+    With `batch … micro`, the statistics cover one micro-batch from every process. Has no effect in a single process.
     """
 
     def configure(self, training: Training) -> Mapping[str, Any]:

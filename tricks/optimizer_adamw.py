@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 @trick("optimizer adamw", position=90, writes=("optimizer",))
 class AdamW(Trick):
-    """Update by AdamW. The default learning rate of 0.1 is not meant for it: state one, such as `lr 1e-3`."""
+    """Update with AdamW. The default learning rate of 0.1 doesn't suit it, so set your own, such as `lr 1e-3`."""
 
     beta1: float = number(0.9, "decay of the mean of the gradients", minimum=0, below=1)
-    beta2: float = number(0.999, "decay of the mean of their squares", minimum=0, below=1)
-    eps: float = number(1e-8, "added to the denominator", above=0, maximum=1)
+    beta2: float = number(0.999, "decay of the mean of the squared gradients", minimum=0, below=1)
+    eps: float = number(1e-8, "value added to the denominator", above=0, maximum=1)
 
     def optimize(self, groups: list[dict[str, Any]], rate: float) -> torch.optim.Optimizer:
         from torch.optim import AdamW as Adam

@@ -1,8 +1,8 @@
 """optimizer lars: layer-wise adaptive rate scaling.
 
 You et al. 2017, algorithm 1: the rate of each layer is scaled by TRUST · ‖w‖ / (‖∇‖ + β ‖w‖), with the weight decay β,
-before momentum. As in MLPerf's reference and in timm, biases and the parameters of normalisations are not scaled: the
-norm of what begins at zero or one says nothing of the size of its updates.
+before momentum. As in MLPerf's reference and in timm, biases and the parameters of normalization layers are not scaled,
+because the norm of parameters that start at zero or one is unrelated to the size of their updates.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @trick("optimizer lars", position=90, writes=("optimizer",))
 class Lars(Trick):
-    """Update by LARS, for very large batches. The default learning rate of 0.1 is not meant for it: `lr 10` may be."""
+    """Update with LARS, for very large batches. The default learning rate of 0.1 doesn't suit it, so try `lr 10`."""
 
-    momentum: float = number(0.9, "part of the last update that is kept", minimum=0, below=1)
-    trust: float = number(0.001, "trust coefficient: size of an update, as a part of the weights'", above=0, maximum=1)
+    momentum: float = number(0.9, "fraction of the previous update to keep", minimum=0, below=1)
+    trust: float = number(0.001, "trust coefficient: size of updates relative to the weights", above=0, maximum=1)
 
     def optimize(self, groups: list[dict[str, Any]], rate: float) -> torch.optim.Optimizer:
         return lars(groups, lr=rate, momentum=self.momentum, trust=self.trust)
@@ -30,9 +30,9 @@ class Lars(Trick):
 def scaled(
     weights: Sequence[torch.Tensor], gradients: Sequence[torch.Tensor], decay: float, trust: float
 ) -> list[torch.Tensor]:
-    """Gradients with weight decay, those of weights with more than one axis scaled by the rate of their layer.
+    """Return gradients with weight decay, scaled by the rate of their layer for weights with more than one axis.
 
-    Where weights or gradients are all zero, the rate is 1.
+    The rate is 1 if the weights or the gradients of a layer are all zero.
     """
     import torch
 
@@ -49,9 +49,9 @@ def scaled(
 
 
 def lars(groups: list[dict[str, Any]], **options: float) -> torch.optim.Optimizer:
-    """An optimizer over groups of parameters; ``options`` are ``lr``, ``momentum`` and ``trust``.
+    """Return an optimizer for parameter groups. ``options`` are ``lr``, ``momentum`` and ``trust``.
 
-    Momentum is that of torch's SGD: the learning rate of a step counts for all that has gathered.
+    Momentum works as in torch's SGD: each step scales the entire momentum buffer by the current learning rate.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""optimizer nag: the paper's own optimizer (He et al. 2019, section 2.1)."""
+"""optimizer nag: Nesterov momentum, the optimizer of the paper (He et al. 2019, section 2.1)."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 @trick("optimizer nag", position=90, writes=("optimizer",))
 class Nag(Trick):
-    """Update by stochastic gradient descent with Nesterov momentum."""
+    """Update with stochastic gradient descent with Nesterov momentum."""
 
-    momentum: float = number(0.9, "part of the last update that is kept", above=0, below=1)
+    momentum: float = number(0.9, "fraction of the previous update to keep", above=0, below=1)
 
     def optimize(self, groups: list[dict[str, Any]], rate: float) -> torch.optim.Optimizer:
         from torch.optim import SGD

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 @trick("optimizer sgd", position=90, writes=("optimizer",))
 class Sgd(Trick):
-    """Update by stochastic gradient descent with momentum."""
+    """Update with stochastic gradient descent with momentum."""
 
-    momentum: float = number(0.9, "part of the last update that is kept", minimum=0, below=1)
+    momentum: float = number(0.9, "fraction of the previous update to keep", minimum=0, below=1)
 
     def optimize(self, groups: list[dict[str, Any]], rate: float) -> torch.optim.Optimizer:
         from torch.optim import SGD

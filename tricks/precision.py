@@ -1,7 +1,7 @@
-"""precision fp32|fp16|bf16: the number format of the computation.
+"""precision fp32|fp16|bf16: the precision of the computation.
 
 He et al. 2019, section 3.2 (Micikevicius et al. 2018): fp16 computes in half precision, with fp32 master weights and
-a loss that is scaled so that small gradients do not vanish. Weights are fp32 in every precision.
+loss scaling to keep small gradients from vanishing. Weights are fp32 in every precision.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 @trick("precision", position=160, writes=("dtype",))
 class Precision(Trick):
-    """Choose the number format of forward and backward. A device without a fast one takes the next, and says so."""
+    """Choose the precision of the forward and backward pass. Devices without fast support report their fallback."""
 
-    format: str = choice("fp32", "number format", of=("fp32", "fp16", "bf16"))
+    format: str = choice("fp32", "precision", of=("fp32", "fp16", "bf16"))
 
     def evidence(self, plan: PlanView) -> Iterable[Evidence]:
         return cumulative(plan, "no bias decay", "fp16") if self.format == "fp16" else ()

@@ -1,4 +1,4 @@
-"""seed N: the number that all randomness of a run follows from."""
+"""seed N: the seed of all randomness in a run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from recipe.api import Training, Trick, integer, trick
 
 @trick("seed", position=210)
 class Seed(Trick):
-    """Set the seed of initial weights, of the order of the images and of every augmentation."""
+    """Set the seed for initial weights, the order of images, and all augmentations."""
 
     number: int = integer(0, "seed", minimum=0, maximum=2**31 - 1)
 

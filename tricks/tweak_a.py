@@ -1,7 +1,7 @@
 """tweak A: the stride of a downsampling block in its first convolution, as in the paper's baseline.
 
-He et al. 2019, section 4.1 (the original ResNet of He et al. 2016). In a bottleneck that is the 1×1 convolution, which
-then ignores three quarters of its input; tweak B mends that.
+He et al. 2019, section 4.1 (the original ResNet of He et al. 2016). In a bottleneck, this is the 1×1 convolution, which
+then ignores three quarters of its input. Tweak B fixes that.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 @trick("tweak A", position=20, writes=("trunk",))
 class TweakA(Trick):
-    """Put the stride of each downsampling residual block into the first convolution of its trunk."""
+    """Move the stride of each downsampling residual block to the first convolution of its trunk."""
 
     def evidence(self, plan: PlanView) -> Iterable[Evidence]:
         if family(plan) == "ResNet-50-D":
-            text = f"the paper's own baseline: top-1 {TABLE5['A']:.2f} %, and {TABLE5['B']:.2f} % with tweak B's stride"
+            text = f"the paper's baseline: top-1 {TABLE5['A']:.2f} %, or {TABLE5['B']:.2f} % with tweak B's stride"
             yield Evidence("mixed", text, "Table 5 of He et al. 2019")
 
     def rewrite(self, net: Net) -> Iterable[Site]:

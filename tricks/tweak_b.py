@@ -1,6 +1,6 @@
 """tweak B: the stride of a downsampling block in its first convolution larger than 1×1.
 
-He et al. 2019, section 4.2, figure 2a. torchvision's stock ResNets are built so already.
+He et al. 2019, section 4.2, figure 2a. torchvision's stock ResNets already have it there.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @trick("tweak B", position=20, writes=("trunk",))
 class TweakB(Trick):
-    """Put the stride of each downsampling residual block into the first convolution of its trunk larger than 1×1."""
+    """Move the stride of each downsampling residual block to the first convolution of its trunk larger than 1×1."""
 
     def evidence(self, plan: PlanView) -> Iterable[Evidence]:
         return tweaked(plan, "A", "B")

@@ -1,9 +1,9 @@
-"""tweak blurpool: a low-pass filter wherever a resolution is halved.
+"""tweak blurpool: a low-pass filter wherever the resolution is halved.
 
-Zhang 2019, section 3.2: a max pooling or a convolution of stride 2 is computed with stride 1, and its result, after the
-normalisation and the ReLU that follow a convolution, is filtered and then subsampled. The convolution where images
-enter keeps its stride, as in Zhang's ResNets. The filter is the binomial [1, 2, 1] / 4 along both axes, made of two
-averages over 2×2 pixels; at the border the last pixel repeats.
+Zhang 2019, section 3.2: a max pooling or convolution with stride 2 runs with stride 1 instead. Its output, after the
+normalization and ReLU in the case of a convolution, is filtered and then subsampled. The first convolution of the
+network keeps its stride, as in Zhang's ResNets. The filter is the binomial [1, 2, 1] / 4 along both axes, composed of
+two averages over 2×2 pixels. It repeats the last pixel at the border.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ POOL = {"kernel_size": 2, "stride": 2}
 
 @trick("tweak blurpool", position=20, reads=("stem", "trunk", "shortcut", "gate"), writes=("downsampling",))
 class Blurpool(Trick):
-    """Filter before each halving of a resolution: in max pooling, and in trunk and shortcut of residual blocks."""
+    """Blur before each downsampling step: max pooling, and the trunks and shortcuts of residual blocks."""
 
     def rewrite(self, net: Net) -> Iterable[Site]:
         from torch import nn
@@ -44,17 +44,17 @@ class Blurpool(Trick):
 
 
 def blur(address: str) -> tuple[tuple[str, Layer], ...]:
-    """The filter and the subsampling, named by the address of what they stand beside: (N, C, H, W) to half of H and W.
+    """Return the filter and the subsampling, named after the adjacent module. They halve H and W of (N, C, H, W).
 
-    The sides are rounded up, so that a layer of stride 2 may have stride 1 and this instead.
+    The sides are rounded up, so that these layers and a stride of 1 can replace a stride of 2.
     """
     place = address.replace("#", "_")
     return (f"{place}_blur", Layer("AvgPool2d", dict(BLUR))), (f"{place}_pool", Layer("AvgPool2d", dict(POOL)))
 
 
 def _halves(block: Block) -> bool:
-    """Whether a block makes the resolution smaller."""
-    before, after = block.split.meta.get("shape", ()), block.add.meta.get("shape", ())  # a split may give several
+    """Whether a block reduces the resolution."""
+    before, after = block.split.meta.get("shape", ()), block.add.meta.get("shape", ())  # a split may return several
     return len(before) == len(after) == 4 and bool(before[-1] > after[-1])
 
 
@@ -67,7 +67,7 @@ def _trunk(net: Net, block: Block) -> Iterator[SetAttribute | Insert]:
 
 
 def _behind(net: Net, conv: fx.Node) -> tuple[str, bool]:
-    """Where the filter of a convolution goes: before the next one, and after what else changes its result by itself."""
+    """Return the place for a convolution's filter: before the next convolution, after elementwise operations."""
     from torch import nn
 
     node = conv

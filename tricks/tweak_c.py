@@ -1,7 +1,7 @@
-"""tweak C: three 3×3 convolutions for the 7×7 of the stem.
+"""tweak C: three 3×3 convolutions instead of the 7×7 in the stem.
 
-He et al. 2019, section 4.2, figure 2b (from Inception-V2): the first has stride 2 and half the stem's channels, the
-second as many, the third all of them. A 7×7 convolution costs 5.4 times as much as a 3×3.
+He et al. 2019, section 4.2, figure 2b (from Inception-V2): the first two have half the stem's channels, the third has
+all of them, and the first has stride 2. A 7×7 convolution costs 5.4 times as much as a 3×3.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @trick("tweak C", position=20, writes=("stem",))
 class TweakC(Trick):
-    """Replace the 7×7 convolution of the stem, where images enter with stride 2, by three 3×3 convolutions."""
+    """Replace the 7×7 convolution with stride 2 in the stem with three 3×3 convolutions."""
 
     def evidence(self, plan: PlanView) -> Iterable[Evidence]:
         return tweaked(plan, "B", "C")

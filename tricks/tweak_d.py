@@ -1,7 +1,7 @@
 """tweak D: average pooling before the 1×1 convolution of a downsampling shortcut, whose stride becomes 1.
 
-He et al. 2019, section 4.2, figure 2c: with stride 2 that convolution ignores three quarters of its input. In the paper
-D stands on B and C. Where a side is odd, the pooling takes the part of a window that there is.
+He et al. 2019, section 4.2, figure 2c: with stride 2, that convolution ignores three quarters of its input. In the
+paper, D builds on B and C. If a side is odd, the last pooling window is truncated.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class TweakD(Trick):
             yield from tweaked(plan, "C", "D")
         elif family(plan) == "ResNet-50-D":
             d, c = TABLE5["D"], TABLE5["C"]
-            text = f"`tweak D` without `tweak C` was not measured: its top-1 of {d:.2f} % stands on C's {c:.2f} %"
+            text = f"`tweak D` without `tweak C` was not measured: its top-1 of {d:.2f} % builds on C's {c:.2f} %"
             yield Evidence("against", text, "Table 5 of He et al. 2019")
 
     def rewrite(self, net: Net) -> Iterable[Site]:

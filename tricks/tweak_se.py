@@ -1,8 +1,8 @@
 """tweak se [REDUCTION]: squeeze-and-excitation at the end of each residual block's trunk.
 
-Hu et al. 2018, section 3: each channel is weighed by σ(W₂ δ(W₁ z)), where z are the channels' means over the image, δ
-is ReLU, and W₁ leaves one in REDUCTION channels; figure 3 puts it before the add. Both are 1×1 convolutions here. A
-model whose trunks have gates already must have them of this REDUCTION.
+Hu et al. 2018, section 3: each channel is scaled by σ(W₂ δ(W₁ z)), where z contains the channel means over the image,
+δ is ReLU, and W₁ reduces the channels by a factor of REDUCTION. Figure 3 puts it before the addition. Here, W₁ and W₂
+are 1×1 convolutions. If a model already has gates in its trunks, they must match REDUCTION.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 @trick("tweak se", position=20, reads=("trunk",), writes=("gate",))
 class SqueezeExcitation(Trick):
-    """Weigh the channels of each residual block's trunk, after its last normalisation, by what the whole image says."""
+    """Scale the channels of each residual block's trunk, after its last normalization, based on the whole image."""
 
-    reduction: int = integer(16, "channels of the trunk for each of the bottleneck's", minimum=1, maximum=10_000)
+    reduction: int = integer(16, "trunk channels per bottleneck channel", minimum=1, maximum=10_000)
 
     def rewrite(self, net: Net) -> Iterable[Site]:
         for block in net.blocks:
@@ -37,12 +37,12 @@ class SqueezeExcitation(Trick):
         return max(1, channels // self.reduction)
 
     def _already(self, block: Block) -> Site:
-        """The site of a block that has a gate; one of another reduction is refused, for it would lose its weights."""
-        has = "is of another kind"
+        """Return the site of a block that has a gate. Rejects another reduction, as the gate would lose its weights."""
+        has = "is of a different kind"
         if block.bottleneck is not None:
             channels, squeezed = block.bottleneck
             if squeezed == self._squeezed(channels):
                 return Site(block.where)
             has = f"squeezes {channels} channels to {squeezed}, not to {self._squeezed(channels)}"
-        message = f"`{block.where}` has a gate already, and it {has}"
-        raise fail("E024", message, help="leave `tweak se` out, and the model keeps its own gates")
+        message = f"`{block.where}` already has a gate, which {has}"
+        raise fail("E024", message, help="remove `tweak se` to keep the model's own gates")

@@ -1,9 +1,9 @@
-"""tweak stochastic-depth [RATE]: leave out the trunk of a residual block at random.
+"""tweak stochastic-depth [RATE]: randomly skip the trunks of residual blocks.
 
-Huang et al. 2016, section 3: the trunk of the l-th of L blocks is left out with probability RATE · l / L, the linear
-rule. As in torchvision and timm, each image of a batch has a draw of its own, and a trunk that is kept is divided by
-the probability of that, so that evaluation needs no factor. A model that comes with it, such as ConvNeXt, gets these
-rates instead of its own.
+Huang et al. 2016, section 3: the trunk of the l-th of L blocks is skipped with probability RATE · l / L, the linear
+rule. As in torchvision and timm, each image in a batch is drawn separately, and the output of a trunk that is kept is
+divided by the probability of keeping it, so that evaluation needs no factor. In a model that already has stochastic
+depth, such as ConvNeXt, these rates replace its own.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
     from recipe.api import Block, Net
 
 RATES = {"StochasticDepth": "p", "DropPath": "drop_prob"}
-"""What torchvision and timm have to do the same, and what it calls its rate."""
+"""The equivalent modules in torchvision and timm, and the names of their rates."""
 
 
 @trick("tweak stochastic-depth", position=20, reads=("trunk", "gate", "downsampling"), writes=("branch",))
 class StochasticDepth(Trick):
-    """Leave out the trunk of each residual block for some images of a batch, of later blocks more often."""
+    """Skip the trunk of each residual block for random images in a batch, more often in later blocks."""
 
-    rate: float = number(0.1, "probability of leaving out the trunk of the last block", above=0, below=1)
+    rate: float = number(0.1, "probability of skipping the trunk of the last block", above=0, below=1)
 
     def rewrite(self, net: Net) -> Iterable[Site]:
         ends: dict[str, tuple[Block, fx.Node]] = {}
         for block in net.blocks:
             end = next(node for node in block.add.all_input_nodes if node in block.trunk)
-            # A transformer's layer has two trunks and one module for both: it counts once.
+            # A transformer layer has two trunks that share one module, so it counts once.
             ends[str(end.target) if _setting(net.module(end)) else net.address(end)] = block, end
         for place, (address, (block, end)) in enumerate(ends.items(), 1):
             rate, module = linear(self.rate, place, len(ends)), net.module(end)
@@ -48,12 +48,12 @@ class StochasticDepth(Trick):
 
 
 def _setting(module: nn.Module | None) -> str:
-    """What a module that does the same calls its rate; empty for any other module."""
+    """Return the name of the rate of an equivalent module, or an empty string for other modules."""
     return next((RATES[kind.__name__] for kind in type(module).__mro__ if kind.__name__ in RATES), "")
 
 
 def linear(rate: float, block: int, blocks: int) -> float:
-    """The probability that a block's trunk is left out, of blocks counted from 1.
+    """Return the probability of skipping a block's trunk. Blocks are counted from 1.
 
     >>> [linear(0.5, block, 4) for block in (1, 2, 3, 4)]
     [0.125, 0.25, 0.375, 0.5]

@@ -1,1 +1,1 @@
-"""Which tricks matter: many runs of variants of a recipe, and a table of the results (`recipe.ablate`, in `study`)."""
+"""Ablations: train variants of a recipe under several seeds and compare the results (`recipe.ablate`, in `study`)."""

@@ -1,4 +1,4 @@
-"""How many seeds and epochs fit into a time, by what each row takes."""
+"""Plan how many seeds and epochs fit into a time budget, by timing each row."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ from recipe.training.trainer import Trainer
 from recipe.training.trial import step_seconds
 
 SEEDS = 3
-"""How many seeds an ablation has, unless it is told otherwise."""
+"""Default number of seeds."""
 
 MOST_SEEDS = 10
 PLACES = 4
-"""Places of a training at which a step is timed; tricks may make some of them shorter."""
+"""Number of points in a run at which steps are timed; some tricks make only part of the steps faster."""
 
 
 @attrs.frozen
 class Budget:
-    """What fits: seeds, epochs, and the seconds that they are expected to take."""
+    """The seeds and epochs that fit, and the seconds they are expected to take."""
 
     seeds: int
     epochs: int
@@ -47,10 +47,10 @@ class Budget:
 
 
 def seconds_of(text: str) -> float:
-    """The seconds of a budget as it is written. Raises `RecipeError` (E127)."""
+    """Parse a budget such as ``20m`` into seconds. Raises `RecipeError` (E127)."""
     seconds = parse_duration(text)
     if seconds is None:
-        raise fail("E127", f"`{text}` is no time", help="such as `90s`, `20m` or `2h`")
+        raise fail("E127", f"`{text}` is not a duration", help="write it as `90s`, `20m` or `2h`")
     return seconds
 
 
@@ -63,15 +63,15 @@ def fit(
     parallel: int,
     before: float = 0.0,
 ) -> Budget:
-    """The seeds and epochs that fit into a budget; times are in seconds. Raises `RecipeError` (E127) where none do.
+    """Return the seeds and epochs that fit into a budget. Raises `RecipeError` (E127) if none do.
 
-    ``epochs_of`` is what an epoch of each row takes, ``startup`` what a run takes beside, ``parallel`` how many really
-    run at a time, ``before`` what is trained first. Seeds that are asked for stay; else there are three, more up to ten
-    where the recipe's own epochs leave time, or two where not one epoch fits.
+    All times are in seconds: ``epochs_of`` per epoch of each row, ``startup`` per run on top of its epochs, ``before``
+    for training teachers first. ``parallel`` runs execute at once. A given number of ``seeds`` is kept. Otherwise there
+    are three seeds, up to ten if all of the recipe's epochs fit, or two if three leave no time for a single epoch.
     """
 
     def taken(count: int, length: int) -> float:
-        """Until the last run ends: each begins when one of those side by side has ended."""
+        """Return when the last run ends; each run starts as soon as an earlier one has ended."""
         ends = [before] * parallel
         for each in [*epochs_of] * count:
             heapq.heapreplace(ends, ends[0] + startup + length * each)
@@ -84,7 +84,8 @@ def fit(
             most = max([count, *(number for number in more if taken(number, epochs) <= budget)])
             return Budget(most, length, taken(most, length))
     least = taken(seeds or 2, 1)
-    help = f"one epoch of each row takes about {least:.0f} s with {seeds or 2} seeds; name fewer rows with --over"
+    enough = f"about {least:.0f} s for one epoch of each row with {plural(seeds or 2, 'seed')}"
+    help = f"allow {enough}, or study fewer tricks with --over"
     raise fail("E127", f"the budget of {budget:.0f} s is too short for {len(epochs_of)} rows", help=help)
 
 
@@ -96,12 +97,12 @@ def planned(
     before: Budget | None,
     tell: Callable[[str], None],
 ) -> Budget:
-    """Seeds and epochs of some rows that fit into a budget: as they were planned before, else by timing each row."""
+    """Return the seeds and epochs that fit into a budget. Reuses an earlier plan, or else times each row."""
     if before is not None:
-        tell(f"as planned before: {plural(before.seeds, 'seed')}, {plural(before.epochs, 'epoch')}")
+        tell(f"using the earlier plan: {plural(before.seeds, 'seed')}, {plural(before.epochs, 'epoch')}")
         return before
     seconds = seconds_of(budget)
-    tell(f"timing {len(plans)} rows for the budget of {budget}")
+    tell(f"timing {len(plans)} rows to fit the budget of {budget}")
     with told_plainly(choice.pick(workers.device)):
         times = {plan.digest: run_seconds(plan, workers.device) for plan in plans}
         named = (teacher for plan in plans for _, _, teacher in named_teachers(plan))
@@ -111,7 +112,7 @@ def planned(
     trained = sum(startup + teachers[digest].training.epochs * epoch for digest, (_, epoch) in first.items())
     each, epochs = [epoch for _, epoch in times.values()], plans[0].training.epochs
     fitting = fit(seconds, startup, each, epochs, seeds, workers.parallel, trained)
-    fewer = f", of the recipe's {epochs}" if fitting.epochs < epochs else ""
+    fewer = f" (the recipe has {epochs})" if fitting.epochs < epochs else ""
     runs = plural(len(times) * fitting.seeds + len(teachers), "run")
     length = f"{plural(fitting.seeds, 'seed')}, {plural(fitting.epochs, 'epoch')}{fewer}"
     tell(f"planned: {length}; {runs}, about {fitting.seconds / 60:.1f} min")
@@ -119,16 +120,16 @@ def planned(
 
 
 def startup_seconds() -> float:
-    """What a run takes beside its training: to begin as a process that imports what a run does."""
+    """Measure how long it takes to start a process that imports what a run imports."""
     began = time.perf_counter()
     subprocess.run([sys.executable, "-P", "-c", "import recipe.training.engine"], check=True)
     return time.perf_counter() - began
 
 
 def run_seconds(plan: Plan, device: str | None) -> tuple[float, float]:
-    """What a run of a plan takes until its first step, once all is imported, and for an epoch, evaluation included.
+    """Return the seconds that a run takes from its imports to its first step, and per epoch with evaluation.
 
-    An epoch is known by a few steps of each. What it took of a GPU's memory is free again.
+    The time of an epoch is extrapolated from a few steps. GPU memory is freed afterwards.
     """
     chosen, began = choice.pick(device), time.perf_counter()
     sets, program = prepare(plan)
@@ -143,7 +144,7 @@ def run_seconds(plan: Plan, device: str | None) -> tuple[float, float]:
     batches, total = iter(trainer.batches()), trainer.total_steps
     for place in range(PLACES):
         step = min(total - 1, int((place + 0.5) / PLACES * total))
-        for _ in range(2):  # the first one finds memory and algorithms for its size
+        for _ in range(2):  # the first step allocates memory and selects algorithms for its size
             seconds = step_seconds(trainer, _next_at(trainer, batches, step), meter)
             if seconds is not None:
                 taken[place] = seconds
@@ -153,7 +154,7 @@ def run_seconds(plan: Plan, device: str | None) -> tuple[float, float]:
     for place in range(min(3, len(held_out))):
         began = time.perf_counter()
         part = held_out[place]
-        if isinstance(part, tuple):  # what can't be decoded
+        if isinstance(part, tuple):  # the error of an image that can't be decoded
             raise RecipeError(*part)
         trainer.logits(part)[0].sum().item()
         shares.append(time.perf_counter() - began)
@@ -165,7 +166,7 @@ def run_seconds(plan: Plan, device: str | None) -> tuple[float, float]:
 
 
 def _next_at(trainer: Trainer, batches: Iterator[Batch], step: int) -> Iterator[Batch]:
-    """The next batch, if there is one, to be trained on as that of some step."""
+    """Yield the next batch, if any, after moving the trainer to the given step."""
     for batch in itertools.islice(batches, 1):
         trainer.step = step
         yield batch

@@ -1,4 +1,4 @@
-"""Running the cells of an ablation: each a run in a folder of its own, named by its plan, so that none runs twice."""
+"""Run the cells of an ablation. Each has its own folder, named after its plan, so none runs twice."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from recipe.plugins.fingerprint import edited
 from recipe.runs.exclusive import user_of
 
 POLL = 0.2
-"""Seconds between looks at what runs."""
+"""Seconds between polls of the running cells."""
 
 BUSY = 5.0
-"""Seconds until a cell is tried again whose folder another process writes to."""
+"""Seconds before retrying a cell that another process is training."""
 
 STOPPED = (130, 143, -signal.SIGTERM, -signal.SIGINT)
-"""The exit statuses of a run that was asked to save and end."""
+"""Exit codes of a run that was asked to save and stop."""
 
 
 @attrs.define
 class Watcher:
-    """What is told of an ablation under way; this one says nothing."""
+    """Follows the progress of an ablation. This base class does nothing."""
 
     def begin(self, tasks: Sequence[Task], done: int) -> None: ...
     def look(self, running: Mapping[str, Task]) -> None: ...
@@ -43,22 +43,22 @@ class Watcher:
 
 @attrs.define(eq=False)
 class Turn:
-    """A task that is still to be run, and what came of trying it."""
+    """A task that has yet to run, with the history of its attempts."""
 
     task: Task
     since: float = 0.0
-    """When it may be tried, by the monotonic clock."""
+    """Earliest time of the next attempt, on the monotonic clock."""
     epoch: float = 0.0
-    """How far it had come when it was last stopped from outside."""
+    """Epochs trained when the task was last stopped from outside."""
     tries: int = 0
-    """How often in a row it came no further."""
+    """Consecutive attempts that made no progress."""
     told: bool = False
-    """Whether it was said that another process has it."""
+    """Whether a note has reported that another process is training it."""
 
 
 @attrs.define
 class Execution:
-    """The cells of the ablation in a folder: those that are still to be run, those that run, and what failed."""
+    """The execution of the ablation in a folder: its waiting cells, its running cells, and its failures."""
 
     folder: Path
     launcher: Launcher
@@ -73,13 +73,13 @@ class Execution:
     interrupt: FirstSignal = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        told = "stopping: what runs saves first; a second signal ends this at once, and leaves it running"
-        self.interrupt = FirstSignal(lambda _: self.watcher.note(told), self.watcher.stop)  # it gives the cursor back
+        told = "stopping after the running cells have saved; send a second signal to exit now and leave them running"
+        self.interrupt = FirstSignal(lambda _: self.watcher.note(told), self.watcher.stop)  # to restore the cursor
 
     def run(self, tasks: Sequence[Task]) -> None:
-        """Run the tasks that have not been. Raises `Interrupted`, and `Unfinished` (E126) of all that failed.
+        """Run the tasks that have no result yet. Raises `Interrupted`, and `Unfinished` (E126) with all failures.
 
-        What fails keeps its own row and its students from being tried further; the others go on.
+        After a failure, the rest of its row and its students are skipped. The other rows continue.
         """
         for task in tasks:
             status = task.cell().status
@@ -101,7 +101,7 @@ class Execution:
         if number := self.interrupt.received:
             stopped = Interrupted(number, self.folder, 0)
             name = signal.Signals(number).name
-            stopped.args = (f"stopped by {name}; the same command goes on with what is in {self.folder}",)
+            stopped.args = (f"stopped by {name}; rerun the command to resume the ablation in {self.folder}",)
             raise stopped
         if self.failures:
             raise Unfinished(*self.failures)
@@ -118,8 +118,8 @@ class Execution:
     def _submit(self, turn: Turn) -> None:
         task, busy = turn.task, [device for _, _, device in self.running.values()]
         if changed := edited(task.plan.uses):
-            message = f"the code of the plugin `{changed[0]}` has changed since this ablation began"
-            raise fail("E126", message, help="repeat the command: rows that use it are other runs now")
+            message = f"the code of the plugin `{changed[0]}` has changed since this ablation started"
+            raise fail("E126", message, help="rerun the command; rows that use the plugin get new runs")
         device = min(self.devices, key=busy.count)
         task.prepare()
         command = [sys.executable, "-P", "-m", "recipe", "run", str(task.file("recipe").absolute())]
@@ -133,7 +133,7 @@ class Execution:
         self.running[task.name] = (turn, handle, device)
 
     def _taught(self, task: Task) -> bool:
-        """Whether all teachers of a task have been trained; where one can't be, it is given up."""
+        """Whether all teachers of a task have been trained. If one can't be trained, the task fails."""
         to_come = {turn.task.name for turn in self.waiting} | self.running.keys()
         for teacher in task.teachers:
             if (status := teacher.cell().status) != "finished":
@@ -143,11 +143,11 @@ class Execution:
         return True
 
     def _elsewhere(self, turn: Turn) -> bool:
-        """Whether another process has a cell in hand, and is waited for, or has ended it in the meantime."""
+        """Whether another process is training a cell, so that it has to wait, or has already finished it."""
         task = turn.task
         if user := user_of(task.run):
             if not turn.told:
-                self.watcher.note(f"waiting for `{task.label}`, seed {task.seed}, which {user} trains already")
+                self.watcher.note(f"waiting for `{task.label}`, seed {task.seed}, which {user} is already training")
             turn.told, turn.since = True, time.monotonic() + BUSY
             self.waiting.append(turn)
             return True
@@ -167,35 +167,35 @@ class Execution:
                 last = log.read_text("utf-8", "replace").strip().splitlines()[-8:]
                 files.write_json(task.file("diverged.json"), {"said": last})
             cell = task.cell()
-            if status == 2 and left is not None and "E116" in left.codes:  # another process took it just now
+            if status == 2 and left is not None and "E116" in left.codes:  # another process has just started it
                 turn.since = time.monotonic() + BUSY
                 self.waiting.append(turn)
             elif cell.status == "missing" and status in (0, *STOPPED) and self._got_further(turn):
-                self.waiting.append(turn)  # it goes on where it was, or its end was not seen yet on a shared disk
+                self.waiting.append(turn)  # resume it, or read its result once a shared disk shows it
             elif cell.status == "missing":
-                self._failed(task, _reason(status, left), f"all of it is in {log}")
+                self._failed(task, _reason(status, left), f"see the full output in {log}")
             else:
                 if cell.status == "finished":
                     task.trim()
                 self.watcher.end(task, cell)
 
     def _got_further(self, turn: Turn) -> bool:
-        """Whether a cell that was stopped from outside has trained since the last time; it may fail to twice."""
+        """Whether to retry a cell that was stopped from outside: at most twice in a row without progress."""
         epoch = turn.task.epoch() or 0.0
         turn.tries = 0 if epoch > turn.epoch else turn.tries + 1
         turn.epoch = epoch
         return turn.tries < 3
 
     def _failed(self, task: Task, reason: str, where: str) -> None:
-        """Keep what is to be told of a run that failed, and take out what else is of its row."""
+        """Record the failure of a run and drop the remaining runs of its row."""
         message = f"`{task.label}`, seed {task.seed}, failed: {reason}"
-        help = "; ".join(filter(None, (where, "when that is mended, the same command goes on")))
+        help = "; ".join(filter(None, (where, "fix the cause, then rerun the command to resume")))
         self.failures.append(Diagnostic("E126", message, help=help))
-        self.watcher.note(f"{message}; the other rows go on")
+        self.watcher.note(f"{message}; continuing with the other rows")
         self.waiting = [turn for turn in self.waiting if turn.task.label != task.label]
 
     def _stop(self) -> None:
-        """Ask what still runs to save and end, and wait for that; a second signal does not wait."""
+        """Ask the running cells to save and stop, and wait for them. A second signal ends the wait."""
         handles = [handle for _, handle, _ in self.running.values()]
         for handle in handles:
             handle.terminate()
@@ -207,11 +207,11 @@ def _reason(status: int, left: failure.Failure | None) -> str:
     if left is not None:
         return left.message
     if status < 0:
-        return f"killed by signal {-status}" + ", by somebody or for want of memory" * (status == -signal.SIGKILL)
-    return f"it ended with status {status}, without a reason"
+        return f"killed by signal {-status}" + ", by a user or because memory ran out" * (status == -signal.SIGKILL)
+    return f"exited with code {status} without reporting a reason"
 
 
 class Unfinished(RecipeError):
-    """Some runs of an ablation failed, and the others were made; ``table`` is what they give."""
+    """Raised if some runs of an ablation failed, once the others are done; ``table`` has the results of those."""
 
     table: Table | None = None

@@ -1,4 +1,4 @@
-"""Who runs the cells, and how many at a time: processes of this machine, or a scheduler that is there already."""
+"""Launchers: run cells as local processes or through an existing scheduler, several at a time."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from recipe.base.wording import listing, reason_of
 PACKAGES = {"local": None, "slurm": "submitit", "ray": "ray"}
 
 SPARED = ("sh", "-c", 'trap "" USR2; exec "$@"', "sh")
-"""What runs a command so that it ignores the signal by which Slurm tells all processes of a job, not only the one that
-is to see to it, that its time is nearly over."""
+"""Prefix that makes a command ignore USR2. Slurm sends that signal to every process of a job whose time is nearly up,
+not only to the one that handles it."""
 
 
 class Handle(Protocol):
-    """A command that was handed over.
+    """A launched command.
 
-    ``poll`` gives its exit status, or None while it waits or runs; ``terminate`` asks it to save and to end.
+    ``poll`` returns its exit code, or None while it waits or runs. ``terminate`` asks it to save and stop.
     """
 
     def poll(self) -> int | None: ...
@@ -35,14 +35,14 @@ class Handle(Protocol):
 
 
 Launcher = Callable[[Sequence[str], Path, Mapping[str, str]], Handle]
-"""Runs a command somewhere, with what it prints in a log file that this machine sees, and variables of its own."""
+"""Starts a command with extra environment variables and sends its output to a log file that this machine can read."""
 
 
 @attrs.frozen
 class Workers:
-    """So many runs at a time, on a device, by a launcher with its options. Raises `RecipeError` where that can't be.
+    """How to run cells: on which device, how many at a time, and by which launcher. Raises `RecipeError` if invalid.
 
-    Without a ``device`` it is the CUDA devices in turn, else the CPU.
+    Without a ``device``, runs take turns on the CUDA devices, or use the CPU if there are none.
     """
 
     device: str | None = None
@@ -53,20 +53,20 @@ class Workers:
     def __attrs_post_init__(self) -> None:
         name, options = self.launcher, self.options
         if self.jobs < 1:
-            raise fail("E125", f"one run or more at a time, not {self.jobs}")
+            raise fail("E125", f"`jobs` must be at least 1, not {self.jobs}")
         if name not in PACKAGES:
-            raise fail("E125", f"there is no launcher `{name}`", help=f"there are {listing(PACKAGES)}")
+            raise fail("E125", f"unknown launcher `{name}`", help=f"choose from {listing(PACKAGES)}")
         if self.local and options:
             raise fail("E125", f"the launcher `local` has no option `{next(iter(options))}`")
         if name == "slurm" and not options.keys() & {"timeout_min", "slurm_time"}:
-            help = "such as --launcher-option timeout_min=120; what is not done by then goes on in another job"
-            raise fail("E125", "Slurm needs to know how long a run may take, or ends it after five minutes", help=help)
+            help = "set one, such as --launcher-option timeout_min=120; unfinished runs resume in another job"
+            raise fail("E125", "the launcher `slurm` needs a time limit, or runs end after five minutes", help=help)
         if package := PACKAGES[name]:
             try:
                 importlib.import_module(package)
             except ImportError:
-                help = f"`pip install 'recipe-compiler[{name}]'` installs it"
-                message = f"the launcher `{name}` needs the package {package}, which is not installed"
+                help = f"install it with `pip install 'recipe-compiler[{name}]'`"
+                message = f"the launcher `{name}` needs the package `{package}`, which is not installed"
                 raise fail("E125", message, help=help) from None
         else:
             from recipe.devices.choice import pick
@@ -74,7 +74,7 @@ class Workers:
             pick(self.device)
 
     def launched_from(self, folder: Path) -> Launcher:
-        """The launcher, which may keep files of its own in a folder. Raises `RecipeError` (E125) for wrong options."""
+        """Return the launcher, which may keep its own files in a folder. Raises `RecipeError` (E125)."""
         if self.local:
             return here
         return with_slurm(self.options, folder) if self.launcher == "slurm" else with_ray(self.options)
@@ -85,7 +85,7 @@ class Workers:
 
     @property
     def devices(self) -> tuple[str | None, ...]:
-        """The devices that runs take turns on; on each one they share its time."""
+        """The devices that runs take turns on. Runs on the same device share its time."""
         if self.local and self.device is None and self.jobs > 1:
             import torch
 
@@ -95,12 +95,12 @@ class Workers:
 
     @property
     def parallel(self) -> int:
-        """How many runs have a device each."""
+        """How many runs can have a device to themselves."""
         return min(self.jobs, len(self.devices)) if self.local else self.jobs
 
     @property
     def threads(self) -> int | None:
-        """How many threads each run gets, where they share this machine's cores and the user does not say."""
+        """Threads per run if runs share this machine's cores and ``OMP_NUM_THREADS`` is unset, else None."""
         if not self.local or self.jobs == 1 or "OMP_NUM_THREADS" in os.environ:
             return None
         from recipe.devices.choice import cores
@@ -117,39 +117,39 @@ def _begin(
 
 
 def call(command: Sequence[str], log: str, environment: Mapping[str, str], folder: str | None = None) -> int:
-    """Run a command to its end, with its output in a file; gives its exit status.
+    """Run a command to completion, with its output in a file, and return its exit code.
 
-    It is asked to save and end where Ray cancels its task, or its time is nearly over by submitit: both interrupt this.
+    If Ray cancels the task, or submitit's time is nearly up, this call is interrupted and asks the command to save.
     """
     process = _begin([*SPARED, *command], log, environment, cwd=folder)
     try:
         while process.poll() is None:
-            time.sleep(0.2)  # not a wait, which Ray could not interrupt
-    except BaseException:  # each scheduler has its own
+            time.sleep(0.2)  # Ray could not interrupt `process.wait`
+    except BaseException:  # each scheduler raises its own type
         process.terminate()
     return process.wait()
 
 
 def here(command: Sequence[str], log: Path, environment: Mapping[str, str]) -> Handle:
-    """Run a command as a process of this machine, in a session of its own, so that a Ctrl-C is not sent to it too."""
+    """Run a command as a local process, in its own session so that it does not receive Ctrl-C."""
     return _begin(command, log, environment, start_new_session=True)
 
 
 def with_slurm(options: Mapping[str, str], folder: Path, cluster: str = "slurm") -> Launcher:
-    """Jobs of Slurm. ``options`` are submitit's parameters: ``timeout_min``, ``slurm_partition``, ``gpus_per_node``."""
+    """Launch Slurm jobs. ``options`` are submitit's: ``timeout_min``, ``slurm_partition``, ``gpus_per_node``."""
     import submitit
 
     try:
         executor = submitit.AutoExecutor(folder=str(folder / "jobs"), cluster=cluster)
         executor.update_parameters(name="recipe-ablate", **{name: _number(value) for name, value in options.items()})
     except (RuntimeError, NameError, ValueError, AssertionError) as error:
-        raise fail("E125", f"Slurm can't be used: {reason_of(error)}") from error
+        raise fail("E125", f"can't use Slurm: {reason_of(error)}") from error
 
     def submit(command: Sequence[str], log: Path, environment: Mapping[str, str]) -> Handle:
         try:
             return _SlurmJob(executor.submit(call, list(command), str(log.absolute()), dict(environment)))
-        except (RuntimeError, OSError, subprocess.SubprocessError) as error:  # as sbatch refuses it
-            raise fail("E126", f"Slurm does not take the run: {_last_line(error)}") from error
+        except (RuntimeError, OSError, subprocess.SubprocessError) as error:  # sbatch rejected the job
+            raise fail("E126", f"Slurm rejected the run: {_last_line(error)}") from error
 
     return submit
 
@@ -163,8 +163,8 @@ class _SlurmJob:
             return None
         try:
             return int(self.job.result())
-        except Exception as error:  # submitit raises what a job died of, as many types
-            print(f"the job {self.job.job_id} ended early: {_last_line(error)}", file=sys.stderr)
+        except Exception as error:  # submitit raises many types for failed jobs
+            print(f"job {self.job.job_id} ended early: {_last_line(error)}", file=sys.stderr)
             return 143 if self.job.state in ("CANCELLED", "INTERRUPTED", "PREEMPTED", "TIMEOUT") else 1
 
     def terminate(self) -> None:
@@ -172,7 +172,7 @@ class _SlurmJob:
 
 
 def with_ray(options: Mapping[str, str]) -> Launcher:
-    """Tasks of Ray. ``options`` are those of a remote function: ``num_cpus``, ``num_gpus``."""
+    """Launch Ray tasks. ``options`` are those of a remote function: ``num_cpus``, ``num_gpus``."""
     import ray
 
     if not ray.is_initialized():
@@ -180,7 +180,7 @@ def with_ray(options: Mapping[str, str]) -> Launcher:
     try:
         remote = ray.remote(**{"max_retries": 0, **{name: _number(value) for name, value in options.items()}})(call)
     except (TypeError, ValueError) as error:
-        raise fail("E125", f"Ray does not take this: {reason_of(error)}") from error
+        raise fail("E125", f"Ray rejected the launcher options: {reason_of(error)}") from error
 
     def submit(command: Sequence[str], log: Path, environment: Mapping[str, str]) -> Handle:
         return _RayTask(ray, remote.remote(list(command), str(log.absolute()), dict(environment), os.getcwd()))
@@ -197,7 +197,7 @@ class _RayTask:
     def poll(self) -> int | None:
         ready, _ = self.ray.wait([self.reference], timeout=0)
         if not ready:
-            if self.stopping:  # Ray does not promise that a task hears of it the first time
+            if self.stopping:  # the first cancellation may not reach the task
                 self.ray.cancel(self.reference)
             return None
         try:
@@ -205,7 +205,7 @@ class _RayTask:
         except self.ray.exceptions.TaskCancelledError:
             return 143
         except self.ray.exceptions.RayError as error:
-            print(f"a task of Ray ended early: {_last_line(error)}", file=sys.stderr)
+            print(f"a Ray task ended early: {_last_line(error)}", file=sys.stderr)
             return 1
 
     def terminate(self) -> None:
@@ -218,7 +218,7 @@ def _last_line(error: Exception) -> str:
 
 
 def _number(text: str) -> Any:
-    """A value of a launcher's option: a number where it is written as one, else text; ``0123`` may be an account."""
+    """Parse a launcher option: a number if written as one, else text. ``0123`` stays text, as it may be an account."""
     if re.fullmatch(r"-?(0|[1-9]\d*)", text):
         return int(text)
     return float(text) if re.fullmatch(r"-?(0|[1-9]\d*)\.\d+", text) else text

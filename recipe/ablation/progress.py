@@ -1,4 +1,4 @@
-"""What an ablation tells while it runs: a live table on a terminal, a line for each cell elsewhere."""
+"""Show the progress of an ablation: a live table on a terminal, a line for each cell elsewhere."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from recipe.base.wording import format_duration
 
 @attrs.define
 class Plain(Watcher):
-    """A line for each cell that ends, on standard error."""
+    """Print a line to standard error for each cell that ends."""
 
     total: int = 0
     done: int = 0
@@ -35,7 +35,7 @@ class Plain(Watcher):
     def begin(self, tasks: Sequence[Task], done: int) -> None:
         self.total, self.done, self.first, self.began = len(tasks), done, done, time.monotonic()
         if done:
-            Plain.note(self, f"{done} of {len(tasks)} runs are there already")
+            Plain.note(self, f"{done} of {len(tasks)} runs are already done")
 
     def end(self, task: Task, cell: Cell) -> None:
         self.done += 1
@@ -48,10 +48,10 @@ class Plain(Watcher):
 
 @attrs.define
 class Live(Plain):
-    """A table that fills while the ablation runs: a row for each of its rows, a column for each seed."""
+    """Show a live table of the ablation, with a line for each row and a column for each seed."""
 
     grid: Sequence[tuple[str, Sequence[Task]]] = attrs.field(kw_only=True)
-    """The label of each row, and its cells."""
+    """The label and the cells of each row."""
     display: Display = attrs.field(init=False)
     cells: dict[str, Cell] = attrs.field(factory=dict)
 

@@ -1,4 +1,4 @@
-"""The folders of an ablation: where its table lies, where the runs of its cells lie, and what is known of each."""
+"""The folders of an ablation: its table, the runs of its cells, and the state of each run."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ from recipe.plan.plan import Plan
 from recipe.runs.reader import measured, summary_of
 
 OWN_FILES = ("ablation.json", "table.", "chart.", "cells", "jobs")
-"""How the names of an ablation's files begin; a dot begins those of one that was killed while it wrote one."""
+"""Prefixes of an ablation's files. Names that start with a dot are left by a process killed while writing."""
 
 
 @attrs.frozen
 class Task:
-    """A cell to be run: the plan under a seed, and the row that it was first met in.
+    """A cell to run: a plan under one seed, labeled with the first row that contains it.
 
-    ``stamp`` tells what the plan's digest does not: the code of plugins, and how many images there are.
+    ``stamp`` covers what the plan's digest does not: the code of plugins and the number of images.
     """
 
     folder: Path = attrs.field(repr=False)
-    """The folder of all cells, which several ablations may share."""
+    """The folder of all cells. Several ablations may share it."""
     plan: Plan = attrs.field(repr=False)
     seed: int
     label: str
     stamp: str
     teachers: tuple[Task, ...] = attrs.field(default=(), repr=False)
-    """The runs that must have finished before."""
+    """The runs that must finish first."""
 
     @property
     def name(self) -> str:
-        """What its files are named by: cells of equal names are one run."""
+        """The base name of its files. Cells with the same name share a run."""
         return f"{self.stamp}/{self.plan.digest}"
 
     @property
@@ -51,15 +51,15 @@ class Task:
         return self.folder / self.name
 
     def file(self, kind: str) -> Path:
-        """A file next to its run.
+        """Return the path of a file next to the run folder.
 
-        ``recipe`` and ``log`` are what it runs and prints, ``failure.json`` is what its command leaves where it fails,
-        and ``diverged.json`` is kept of a cell that diverged, which would do so again.
+        ``recipe`` and ``log`` are its input and output, ``failure.json`` describes a failed command, and
+        ``diverged.json`` marks a cell that diverged and would do so again.
         """
         return self.run.with_suffix(f".{kind}")
 
     def prepare(self) -> None:
-        """Write what its run begins with: its recipe, an empty log, and its teachers' runs beside it."""
+        """Create what the run starts from: its recipe, an empty log, and links to its teachers' runs."""
         self.run.parent.mkdir(parents=True, exist_ok=True)
         files.write_text(self.file("recipe"), self.plan.canonical())
         self.file("log").write_bytes(b"")
@@ -70,7 +70,7 @@ class Task:
                 beside.symlink_to(Path("..") / teacher.name, target_is_directory=True)
 
     def cell(self) -> Cell:
-        """What came of it, as far as it has come."""
+        """Return the result so far."""
         summary = summary_of(self.run)
         if summary.get("digest") != self.plan.digest:
             return Cell(self.name, self.seed, "diverged" if self.file("diverged.json").exists() else "missing")
@@ -79,17 +79,17 @@ class Task:
         return Cell(self.name, self.seed, "finished", seconds_per_epoch=seconds, made_with=made_with, **same)
 
     def epoch(self) -> float | None:
-        """How many epochs it has trained for, by its metrics."""
+        """Return the number of epochs trained so far, according to its metrics."""
         lines = measured(self.run, last=4096)
         return float(lines[-1]["epoch"]) if lines else None
 
     def trim(self) -> None:
-        """Leave of a finished run what is read again: its checkpoints take most of its room, and it is over."""
+        """Delete the checkpoints of a finished run. They take most of its space and are not needed again."""
         shutil.rmtree(self.run / "checkpoints", ignore_errors=True)
 
 
 def check(folder: Path) -> None:
-    """Raise `RecipeError` (E113) where an ablation's folder holds something else."""
+    """Raise `RecipeError` (E113) if an ablation's folder contains anything else."""
     try:
         others = [path.name for path in folder.iterdir() if not path.name.startswith((*OWN_FILES, "."))]
     except FileNotFoundError:
@@ -97,12 +97,12 @@ def check(folder: Path) -> None:
     except OSError as error:
         raise fail("E111", f"`{folder}` can't be read: {system_reason(error)}") from None
     if others:
-        message = f"`{folder}` holds other files already, such as `{sorted(others)[0]}`"
-        raise fail("E113", message, help="name another --out")
+        message = f"`{folder}` already contains other files, such as `{sorted(others)[0]}`"
+        raise fail("E113", message, help="choose another folder with --out")
 
 
 def kept_budgets(folder: Path) -> dict[str, Budget]:
-    """What was planned for budgets before, by what was asked."""
+    """Return the budgets planned earlier, by request."""
     try:
         kept = json.loads((folder / "ablation.json").read_text("utf-8"))["budgets"]
         return {asked: Budget(int(b["seeds"]), int(b["epochs"]), float(b["seconds"])) for asked, b in kept.items()}
@@ -111,7 +111,7 @@ def kept_budgets(folder: Path) -> dict[str, Budget]:
 
 
 def prepare(folder: Path, cells: Path, more: Mapping[str, Budget]) -> None:
-    """Make an ablation's folders, or go on with them, and keep what was planned."""
+    """Create an ablation's folders, or reuse them, and save the planned budgets."""
     check(folder)
     plans = {asked: attrs.asdict(budget) for asked, budget in {**kept_budgets(folder), **more}.items()}
     try:
@@ -123,9 +123,9 @@ def prepare(folder: Path, cells: Path, more: Mapping[str, Budget]) -> None:
 
 
 def _epoch_seconds(folder: Path, summary: Mapping[str, Any]) -> float | None:
-    """Seconds that an epoch's training takes: the mean over the epochs, which tricks may make longer or shorter.
+    """Return the seconds of training per epoch: the mean, since tricks may make epochs longer or shorter.
 
-    Each counts by the median of its speeds, which an interruption does not change.
+    Uses the median speed of each epoch, which an interruption does not change.
     """
     speeds: dict[int, list[float]] = {}
     for line in measured(folder):
@@ -136,13 +136,13 @@ def _epoch_seconds(folder: Path, summary: Mapping[str, Any]) -> float | None:
 
 
 def _made_with(folder: Path, summary: Mapping[str, Any]) -> str:
-    """What decides a run's last bits beside its recipe: versions, device, threads, and micro batches."""
+    """Describe what affects a run's last bits besides its recipe: versions, device, threads, and micro-batches."""
     try:
         known = json.loads((folder / "environment.json").read_text("utf-8"))
         packages = [f"{name} {known['packages'][name]}" for name in ("recipe-compiler", "torch")]
         device = summary["device"].partition(":")[0]
         where = f"{known['device_name']} ({device})" if device != "cpu" else f"{device}, {known['threads']} threads"
-        micro = [f"micro batches of {summary['micro']}"] if summary.get("micro") else []
+        micro = [f"micro-batches of {summary['micro']}"] if summary.get("micro") else []
         return ", ".join([*packages, where, *micro])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return ""

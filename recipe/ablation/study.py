@@ -1,4 +1,4 @@
-"""An ablation: before its first run, when its rows are compiled and its cells named; run; and from Python at once."""
+"""Prepare and run an ablation: compile its rows, name its cells, train them, and write the table (`recipe.ablate`)."""
 
 from __future__ import annotations
 
@@ -35,23 +35,23 @@ ROOT = Path("ablations")
 
 @attrs.frozen
 class Study:
-    """An ablation that can be run: its rows are compiled, its seeds chosen, its cells named."""
+    """An ablation that is ready to run: its rows are compiled, its seeds chosen, and its cells named."""
 
     rows: tuple[Row, ...]
     outline: Table
-    """Its table before anything is trained."""
+    """The table before any training."""
     folder: Path
     cells: tuple[tuple[Task, ...], ...] = attrs.field(repr=False)
-    """Of each row, its cell under each seed."""
+    """The cells of each row, one per seed."""
     workers: Workers
     plugins: Sequence[str] = ()
-    """Files with tricks."""
+    """Python files that contain tricks."""
     budgets: Mapping[str, Budget] = attrs.field(factory=dict)
-    """What was planned for budgets, by what was asked; it is kept when this is run."""
+    """The planned budgets, by request. They are saved when the ablation runs."""
 
     @property
     def tasks(self) -> list[Task]:
-        """All runs, each once: teachers, then every row of the first seed, then of the next, so that rows compare."""
+        """All distinct runs: teachers first, then every row under the first seed, then under the second, and so on."""
         cells = [cell for of_seed in zip(*self.cells, strict=True) for cell in of_seed]
         tasks: dict[str, Task] = {}
         for task in (*_teachers(cells), *cells):
@@ -60,23 +60,23 @@ class Study:
 
     @property
     def epochs(self) -> str:
-        """How long its runs are, in words."""
+        """The length of its runs, in words."""
         counts = sorted({row.plan.training.epochs for row in self.rows})
         return f"{' or '.join(map(str, counts))} epoch{'s' * (counts != [1])}"
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What tricks warn of, with the rows that it is about; what published tables say is what is being tried."""
+        """Warnings from tricks, with their rows, except those from published tables, which the ablation tests."""
         said: dict[str, list[str]] = {}
         for row in self.rows:
             for warning in row.plan.warnings:
                 if warning.code == "W001":
                     said.setdefault(warning.message, []).append(f"`{row.label}`")
-        of = {text: "" if len(where) == len(self.rows) else f" of {', '.join(where)}" for text, where in said.items()}
+        of = {text: "" if len(where) == len(self.rows) else f" for {', '.join(where)}" for text, where in said.items()}
         return tuple(f"Warning{of[text]}: {text}." for text in said)
 
     def table(self) -> Table:
-        """The table, as far as its cells have come."""
+        """Return the table with the results so far."""
         lines = []
         for row, line, tasks in zip(self.rows, self.outline.lines, self.cells, strict=True):
             cells = tuple(task.cell() for task in tasks)
@@ -88,7 +88,7 @@ class Study:
         return attrs.evolve(self.outline, lines=tuple(lines), about=(about, *self.warnings))
 
     def replaced(self) -> list[str]:
-        """What to say of a table in the folder that is not a part of this one, and will be written over."""
+        """Return a note if the folder holds a table that would be overwritten and is not part of this one."""
         try:
             before = json.loads((self.folder / "table.json").read_text("utf-8"))
             labels, seeds = [row["label"] for row in before["rows"]], {*before["seeds"]}
@@ -96,11 +96,11 @@ class Study:
             part = same and seeds <= {*self.outline.seeds}
         except (OSError, ValueError, KeyError, TypeError):
             part = True
-        said = f"the table in {self.folder} is of other rows or of more seeds, and is replaced; its runs stay"
+        said = f"replacing the table in {self.folder}, which has other rows or more seeds; its runs are kept"
         return [] if part else [said]
 
     def write(self) -> Table:
-        """Write the table as Markdown, CSV and JSON, and its chart; gives the table."""
+        """Write the table as Markdown, CSV and JSON, draw its chart, and return the table."""
         table, folder = self.table(), self.folder
         files.write_text(folder / "table.md", table.to_markdown())
         files.write_text(folder / "table.csv", table.to_csv())
@@ -109,10 +109,10 @@ class Study:
         return table
 
     def run(self, watcher: Watcher | None = None, launcher: Launcher | None = None) -> Table:
-        """Run what is missing, and write the table and its chart.
+        """Run the missing cells, write the table and its chart, and return the table.
 
-        The ``launcher`` is the one that ``workers`` name unless another is given. Raises `Unfinished` where runs
-        failed, once all others are made.
+        ``launcher`` replaces the one that ``workers`` names. Raises `Unfinished` if runs failed, once all others are
+        done.
         """
         workers, plugins = self.workers, tuple(map(os.path.abspath, self.plugins))
         launcher, watcher = launcher or workers.launched_from(self.folder), watcher or Watcher()
@@ -124,8 +124,8 @@ class Study:
             error.table = self.write()
             raise
         except BaseException:
-            with contextlib.suppress(Exception):  # the first reason is the one to tell
-                self.write()  # what there is so far
+            with contextlib.suppress(Exception):  # report the first error, not one from writing
+                self.write()  # the results so far
             raise
         return self.write()
 
@@ -144,17 +144,17 @@ def study(
     name: str = "ablation",
     tell: Callable[[str], None] = lambda text: None,
 ) -> Study:
-    """All of an ablation that comes before its first run: every row is bound and compiled, or told what is wrong."""
+    """Prepare an ablation: bind and compile every row, choose the seeds, and name the cells. Raises `RecipeError`."""
     if seeds is not None and seeds < 1:
-        raise fail("E124", f"an ablation needs a seed or more, not {seeds}")
+        raise fail("E124", f"an ablation needs at least one seed, not {seeds}")
     if out is not None and not str(out).strip():
-        raise fail("E113", "the ablation's folder has no name", help="name one with --out")
+        raise fail("E113", "the name of the ablation's folder is empty", help="name a folder with --out")
     words, workers = vocabulary or Vocabulary.installed(map(Path, plugins)), workers or Workers()
     over = (over,) if isinstance(over, str) else over
     plan = resolve(recipe, *statements, vocabulary=words, data=True)
     rows = rows_of(plan, mode, over)
     programs = _compiled(rows)
-    images = _opened(programs) if workers.local else {}  # else they need not be here
+    images = _opened(programs) if workers.local else {}  # other launchers may keep them elsewhere
     stamps = [_stamp(row.plan, images) for row in rows]
     named = digest(json.dumps([mode, *(row.plan.digest for row in rows), *stamps]).encode())
     folder = Path(out) if out is not None else ROOT / f"{name}-{mode}-{named[:8]}"
@@ -163,7 +163,7 @@ def study(
     if budget is not None:
         maker = plan.maker("epochs")
         if any(word == maker for row in rows for unit in row.on for word in unit.words):
-            raise fail("E127", f"`{maker}` is studied, and --budget chooses them", help="leave out one of the two")
+            raise fail("E127", f"`{maker}` is studied, but --budget sets it", help=f"omit --budget or `{maker}`")
         by = f"{workers.jobs} at a time, {workers.launcher}, {workers.device or 'any device'}"
         asked = f"{named}: {budget}, {seeds or 'fitting'} seeds, {by}"
         before, plans = kept_budgets(folder).get(asked), [row.plan for row in rows]
@@ -173,7 +173,7 @@ def study(
             plan = resolve(plan, f"{maker} {epochs}", vocabulary=words, data=True)
             rows = rows_of(plan, mode, over)
     chosen = tuple(range(plan.training.seed, plan.training.seed + count))
-    shared = (folder if out is not None else ROOT) / "cells"  # by ablations without a name
+    shared = (folder if out is not None else ROOT) / "cells"  # by ablations without --out
     cells = (tuple(_task(shared, row.seeded(seed), seed, row.label, images) for seed in chosen) for row in rows)
     outline = Table(f"{name}, {mode}", mode, plan.canonical(), chosen, _lines(rows, programs, mode))
     return Study(rows, outline, folder, tuple(cells), workers, plugins, budgets)
@@ -193,13 +193,13 @@ def ablate(
     options: Mapping[str, str] | None = None,
     plugins: Sequence[str] = (),
 ) -> Table:
-    """Run an ablation of a recipe: text, a path or a plan; gives its table.
+    """Run an ablation of a recipe, given as text, a path or a plan, and return its table.
 
-    ``mode`` is ``stack``, ``drop`` or ``add``; ``over`` names what is studied, each a statement or several, else it is
-    every trick that the recipe states; ``seeds`` is how many there are (3). A ``budget`` such as ``20m`` plans seeds
-    and epochs to fit. ``out`` is the folder; what is there already is not run again. ``plugins`` are files with tricks.
-    Raises `RecipeError` before anything is trained where a row can't be, `Unfinished` where runs fail, with the table
-    of the others, and `Interrupted`.
+    ``mode`` is ``stack``, ``drop`` or ``add``. Each item of ``over`` is one or more statements to study as a row; by
+    default, these are all tricks that the recipe states. ``seeds`` is their number (3). A ``budget`` such as ``20m``
+    plans seeds and epochs to fit. ``out`` is the folder; runs that it already contains are not repeated. ``plugins``
+    are Python files with tricks. Raises `RecipeError` before any training if a row is invalid, `Unfinished` with the
+    table of the other runs if some fail, and `Interrupted`.
     """
     workers = Workers(device, jobs, launcher, options or {})
     made = study(
@@ -209,7 +209,7 @@ def ablate(
 
 
 def _compiled(rows: Sequence[Row]) -> list[Program]:
-    """The program of every row, on the meta device, and its teachers looked at; all that can't be is told at once."""
+    """Compile every row on the meta device and check its teachers. Raises `RecipeError` with the errors of all rows."""
     programs, errors = [], list[Diagnostic]()
     for row in rows:
         try:
@@ -223,7 +223,7 @@ def _compiled(rows: Sequence[Row]) -> list[Program]:
 
 
 def _opened(programs: Sequence[Program]) -> dict[str, list[int]]:
-    """How many classes and images each data set has, by its statement; each model must tell so many classes apart."""
+    """Count the classes and images of each dataset, by its statement. Each model must have that number of classes."""
     counts: dict[str, list[int]] = {}
     for program in programs:
         named = _images(program.plan)
@@ -239,23 +239,23 @@ def _images(plan: Plan) -> str:
 
 
 def _lines(rows: Sequence[Row], programs: Sequence[Program], mode: str) -> tuple[Line, ...]:
-    """The rows of the table: what each costs, and what is odd about it."""
+    """Return the rows of the table, with the costs of each and a note on anything unusual."""
     lines = []
     for row, program in zip(rows, programs, strict=True):
         words, statements = (row.unit.words, row.unit.statements) if row.unit else ((), ())
         same = row.reference is not None and rows[row.reference].plan.digest == row.plan.digest
-        looked_at = programs[0] if mode == "drop" else program  # the one in which the trick is on
+        looked_at = programs[0] if mode == "drop" else program  # the program in which the trick is on
         steps = [step for step in looked_at.steps if step.word in words]
         already = bool(steps) and not any(step.edits for step in steps)
-        said = ["the same recipe"] if same else ["already so"] if already else []
-        note = "; ".join([*said, *(f"`{word}` gave way" for word in row.gave_way)])
+        said = ["same recipe"] if same else ["already applied"] if already else []
+        note = "; ".join([*said, *(f"`{word}` overridden" for word in row.gave_way)])
         costs = program.costs
         lines.append(Line(row.label, row.reference, statements, costs.params, costs.macs, note=note))
     return tuple(lines)
 
 
 def _stamp(plan: Plan, images: Mapping[str, Sequence[int]]) -> str:
-    """Eight digits that tell what a plan's digest does not: of its images, its files, its plugins and its teachers'."""
+    """Return eight digits for what a plan's digest omits: its images, files and plugins, and those of its teachers."""
     return digest("\n".join(sorted({*_outside(plan, images)})).encode())[:8]
 
 
@@ -270,7 +270,7 @@ def _outside(plan: Plan, images: Mapping[str, Sequence[int]]) -> Iterator[str]:
 
 
 def _task(folder: Path, plan: Plan, seed: int, label: str, images: Mapping[str, Sequence[int]]) -> Task:
-    """A cell, after the runs of its teachers."""
+    """Create a cell, together with the runs of its teachers."""
     teachers = (
         _task(folder, teacher, teacher.training.seed, f"teacher {path.name}", images)
         for _, path, teacher in named_teachers(plan)
@@ -279,13 +279,13 @@ def _task(folder: Path, plan: Plan, seed: int, label: str, images: Mapping[str, 
 
 
 def _teachers(tasks: Sequence[Task]) -> list[Task]:
-    """The teachers of some cells, theirs first."""
+    """Return the teachers of some cells, each after its own teachers."""
     below = [teacher for task in tasks for teacher in task.teachers]
     return [taught for teacher in below for taught in (*_teachers([teacher]), teacher)]
 
 
 def _substituted(asked: str, cells: Sequence[Cell]) -> str:
-    """What to say of cells that were computed in another precision than the recipe asks for."""
+    """Return a note on cells that were computed in a different precision than the recipe asks for."""
     others = [cell.precision for cell in cells if cell.precision not in (None, asked)]
     some = "" if len(others) == len(cells) else f"{len(others)} of {len(cells)} "
-    return f"{some}in {others[0]}, for want of {asked}" if others else ""
+    return f"{some}in {others[0]} instead of {asked}" if others else ""

@@ -1,4 +1,4 @@
-"""The table of an ablation: means, differences with their intervals, and costs, as text, data and a chart. No torch."""
+"""The table of an ablation, as text, data and a chart: means, differences with intervals, and costs. No torch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from recipe.base.wording import columns, plural
 CONFIDENCE = 0.95
 
 RESOLVED = 0.005
-"""A difference of top-1 that one would like to be able to tell: half a point."""
+"""The difference in top-1 that an ablation should be able to resolve: half a point."""
 
 MOST_SEEDS = 10_000
 
@@ -30,9 +30,9 @@ AGAINST = {"stack": "row above", "drop": "full recipe", "add": "baseline"}
 
 @attrs.frozen
 class Cell:
-    """What came of a recipe under one seed. ``status`` is ``finished``, ``diverged`` or ``missing``.
+    """The result of a recipe under one seed. ``status`` is ``finished``, ``diverged`` or ``missing``.
 
-    ``name`` is that of its run's folder, below ``cells``.
+    ``name`` is the name of its run folder in ``cells``.
     """
 
     name: str
@@ -43,36 +43,36 @@ class Cell:
     seconds_per_epoch: float | None = None
     peak_memory_bytes: int | None = None
     precision: str | None = None
-    """What it was computed in, whatever the recipe asks for."""
+    """The precision of the computation, which may differ from the recipe's."""
     made_with: str = ""
-    """Versions, device and the like, in words."""
+    """Versions, device and so on, in words."""
 
 
 @attrs.frozen
 class Difference:
-    """A mean difference of top-1, as paired by seed, and its confidence interval, where there are seeds for one."""
+    """The mean difference in top-1, paired by seed, and its confidence interval if there are enough seeds."""
 
     mean: float
     low: float | None = None
     high: float | None = None
     seeds: int = 1
-    """How many seeds both rows have."""
+    """Number of seeds that both rows have."""
 
     @property
     def within_noise(self) -> bool | None:
-        """Whether the interval holds zero; None where there is no interval."""
+        """Whether the interval contains zero; None if there is no interval."""
         return None if self.low is None or self.high is None else self.low <= 0 <= self.high
 
 
 def differences(values: Sequence[float | None], reference: Sequence[float | None]) -> list[float]:
-    """The difference under each seed that two rows both have."""
+    """Return the difference under each seed that both rows have."""
     return [a - b for a, b in zip(values, reference, strict=True) if a is not None and b is not None]
 
 
 def difference(values: Sequence[float | None], reference: Sequence[float | None]) -> Difference | None:
-    """The difference between two rows over the seeds that both have; by Student's t with one degree of freedom less.
+    """Return the difference between two rows over the N seeds that both have; Student's t has N - 1 degrees of freedom.
 
-    Seeds that all differ by the same give no interval: so coarse a measure does not show its noise.
+    If every seed differs by the same amount, there is no interval: the measure is too coarse to show its noise.
 
     >>> difference([0.9, 0.92, 0.94], [0.9, 0.9, 0.9]).within_noise
     True
@@ -88,14 +88,14 @@ def difference(values: Sequence[float | None], reference: Sequence[float | None]
 
 
 def _half(deviation: float, seeds: int) -> float:
-    """Half of an interval's width, by the sample standard deviation of the differences."""
+    """Return half the width of an interval, given the sample standard deviation of the differences."""
     from scipy.stats import t
 
     return float(t.ppf((1 + CONFIDENCE) / 2, seeds - 1)) * deviation / math.sqrt(seeds)
 
 
 def seeds_for(half: float, deviation: float) -> int:
-    """How many seeds an interval of ± ``half`` takes, where differences have this standard deviation.
+    """Return how many seeds an interval of ± ``half`` takes if differences have the given standard deviation.
 
     >>> seeds_for(0.01, 0.01), seeds_for(0.005, 0.01)
     (7, 18)
@@ -105,7 +105,7 @@ def seeds_for(half: float, deviation: float) -> int:
 
 @attrs.frozen
 class Line:
-    """A row of the table. ``reference`` is the place of the row that it is compared with; ``note`` says what is odd."""
+    """A row of the table. ``reference`` is the index of the row to compare with; ``note`` lists anything unusual."""
 
     label: str
     reference: int | None
@@ -117,7 +117,7 @@ class Line:
 
     @property
     def values(self) -> list[float | None]:
-        """Top-1 under each seed, 0 to 1."""
+        """Top-1 under each seed, from 0 to 1."""
         return [cell.top1 for cell in self.cells]
 
     @property
@@ -151,12 +151,12 @@ def _known(values: Iterable[float | None]) -> list[float]:
 COLUMNS = ("", "top-1", "difference", f"{CONFIDENCE:.0%} interval", "", "MACs", "params", "s/epoch", "memory")
 
 WORDS = (0, 4)
-"""Which of the columns hold words; the others hold numbers."""
+"""Indices of the columns that contain words. The others contain numbers."""
 
 
 @attrs.frozen
 class Table:
-    """An ablation's table. ``title`` says of what, ``about`` how it was made."""
+    """The table of an ablation. ``title`` names the ablation; ``about`` describes how it was made."""
 
     title: str
     mode: str
@@ -166,11 +166,11 @@ class Table:
     about: tuple[str, ...] = ()
 
     def difference(self, line: Line) -> Difference | None:
-        """How far a row is from the one that it is compared with."""
+        """Return the difference between a row and the row it is compared with."""
         return None if line.reference is None else difference(line.values, self.lines[line.reference].values)
 
     def _needed(self) -> int | None:
-        """How many seeds tell `RESOLVED`, by the spread of all rows; None where there are enough, or no spread."""
+        """Return how many seeds resolve `RESOLVED` at the spread of all rows, or None if no more are needed."""
         pairs = [(line, self.lines[line.reference]) for line in self.lines if line.reference is not None]
         by_row = [differences(line.values, reference.values) for line, reference in pairs]
         spreads = [statistics.variance(by_seed) for by_seed in by_row if len(by_seed) > 1]
@@ -178,7 +178,7 @@ class Table:
         return needed if needed > len(self.seeds) else None
 
     def cells(self) -> list[tuple[str, ...]]:
-        """The table as text, a tuple a row, without its heading."""
+        """Return the table as text, one tuple per row, without the heading."""
         return [
             (
                 line.label,
@@ -201,54 +201,56 @@ class Table:
         change = self.difference(line)
         if change is None:
             if line.results and line.reference is not None:
-                said.append(f"no seed in common with `{self.lines[line.reference].label}`")
+                said.append(f"no seeds in common with `{self.lines[line.reference].label}`")
             return top1, "", "", "; ".join(said)
         interval = ""
         if change.low is not None and change.high is not None:
             interval = f"{_signed(change.low)} to {_signed(change.high)}"
             said = ["within noise", *said] if change.within_noise else said
-        if change.seeds < len(line.results):  # the other row lacks some
+        if change.seeds < len(line.results):  # the other row lacks some seeds
             said.append(f"difference over {change.seeds} of {len(line.cells)} seeds")
         return top1, _signed(change.mean), interval, "; ".join(said)
 
     def notes(self) -> list[str]:
-        """What the figures mean, in sentences."""
+        """Return sentences that explain the figures."""
         seeds = f"{plural(len(self.seeds), 'seed')} ({', '.join(map(str, self.seeds))})"
         lines = [
-            f"Top-1 on held-out images in percent, mean ± sample standard deviation over {seeds}; "
-            f"the difference is to the {AGAINST[self.mode]}, in points."
+            f"Top-1 is on held-out images, in percent: mean ± sample standard deviation over {seeds}. "
+            f"The difference is from the {AGAINST[self.mode]}, in percentage points."
         ]
         if len(self.seeds) > 1:
             lines.append(
-                f"The interval is Student's, at {CONFIDENCE:.0%}, of the differences of each seed; it is each row's "
-                "own, not corrected for how many rows there are. Within noise: it holds zero."
+                f"The interval is a {CONFIDENCE:.0%} Student's t interval of the per-seed differences. It is not "
+                "corrected for the number of rows. Within noise: the interval contains zero."
             )
             if any(change.low is None for change in map(self.difference, self.lines) if change):
-                lines.append("Where each seed differs by the same, or one alone ended, there is none.")
+                lines.append("A row with one finished seed, or the same difference under each seed, has no interval.")
             if needed := self._needed():
                 more = f"about {needed}" if needed < MOST_SEEDS else "more"
-                lines.append(f"By their spread, intervals of ±{100 * RESOLVED:g} points take {more} seeds.")
+                lines.append(
+                    f"Given the spread across seeds, intervals of ±{100 * RESOLVED:g} points take {more} seeds."
+                )
         else:
-            lines.append("One seed tells nothing of noise: there is no interval.")
+            lines.append("One seed says nothing about noise, so there is no interval.")
         made = sorted({cell.made_with for line in self.lines for cell in line.cells if cell.made_with})
         if len(made) > 1:
-            lines.append(f"Runs were made in several ways, which need not agree to the last bit: {'; '.join(made)}.")
+            lines.append(f"Runs from different environments may not agree to the last bit: {'; '.join(made)}.")
         return [*lines, *self.about]
 
     def to_text(self) -> str:
-        """For a terminal."""
+        """Return the table as plain text for a terminal."""
         numbers = [at for at in range(len(COLUMNS)) if at not in WORDS]
         return "\n".join([self.title, "", columns([COLUMNS, *self.cells()], numbers), "", *self.notes()]) + "\n"
 
     def to_markdown(self) -> str:
-        """For a page."""
+        """Return the table as Markdown."""
         sides = ["---" if at in WORDS else "---:" for at in range(len(COLUMNS))]
         rows = [COLUMNS, tuple(sides), *self.cells()]
         table = [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
         return "\n".join([f"**{self.title}**", "", *table, "", " ".join(self.notes())]) + "\n"
 
     def to_csv(self) -> str:
-        """A line for each row and seed; top-1 from 0 to 1."""
+        """Return the table as CSV, with a line for each row and seed. Top-1 is from 0 to 1."""
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(("row", "label", *(field.name for field in attrs.fields(Cell)), "params", "macs"))
@@ -258,7 +260,7 @@ class Table:
         return out.getvalue()
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values; top-1 from 0 to 1."""
+        """Return the table as plain JSON values. Top-1 is from 0 to 1."""
         lines = []
         for line in self.lines:
             change = self.difference(line)
@@ -289,7 +291,7 @@ class Table:
 
 
 def draw(table: Table, folder: Path) -> None:
-    """Draw `chart.svg` and `chart.png` into a folder. The same table gives the same bytes of the SVG."""
+    """Draw `chart.svg` and `chart.png` into a folder. The same table always produces the same SVG bytes."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -308,9 +310,9 @@ def draw(table: Table, folder: Path) -> None:
                 change.plot([100 * gain.low, 100 * gain.high], [at, at], lw=2, c=color)
             change.plot([100 * gain.mean], [at], "o", ms=5, c=color)
     change.axvline(0, lw=1, c="0.3")
-    accuracy.set(xlabel="top-1 (%): seeds, and mean", yticks=range(len(table.lines)))
+    accuracy.set(xlabel="top-1 (%): seeds and mean", yticks=range(len(table.lines)))
     accuracy.set_yticklabels([line.label for line in table.lines])
-    change.set(xlabel=f"difference to {AGAINST[table.mode]} (points)")
+    change.set(xlabel=f"difference from {AGAINST[table.mode]} (points)")
     accuracy.invert_yaxis()
     for axes in (accuracy, change):
         axes.grid(axis="x", alpha=0.25)
@@ -322,7 +324,7 @@ def draw(table: Table, folder: Path) -> None:
 
 def _amount(count: int) -> str:
     for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if count >= 0.9995 * size:  # which three digits round up
+        if count >= 0.9995 * size:  # three digits round up to this unit
             return f"{count / size:.3g} {unit}"
     return str(count)
 

@@ -1,4 +1,4 @@
-"""From a recipe to the rows of its ablation: which tricks are on in which, and what each is compared with. No torch."""
+"""Turn a recipe into the rows of an ablation, with the tricks that each row turns on. Needs no torch."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from recipe.plugins.uses import Use
 from recipe.plugins.vocabulary import DIRECTIVES, Vocabulary
 
 STATED = ("file", "override")
-"""The origins of what the recipe itself states."""
+"""Origins of values that the recipe itself states."""
 
 
 @attrs.frozen
 class Unit:
-    """What is turned on and off as one: its label, its words, and the statements that turn it on."""
+    """One or more tricks turned on and off together: a label, their words, and the statements that turn them on."""
 
     label: str
     words: tuple[str, ...]
@@ -37,7 +37,7 @@ class Unit:
 
 @attrs.frozen
 class Row:
-    """A row of the table: a recipe, what it is called, and the place of the row that it is compared with."""
+    """A row of the table: a recipe, its label, and the index of the row it is compared with."""
 
     label: str
     sources: tuple[Source, ...] = attrs.field(repr=False)
@@ -48,7 +48,7 @@ class Row:
 
     @property
     def gave_way(self) -> list[str]:
-        """The words that are on in this row, but that a later one takes the place of."""
+        """The words that are on in this row but overridden by a later one."""
         return [word for unit in self.on for word in unit.words if self.plan.find(word) is None]
 
     def seeded(self, seed: int) -> Plan:
@@ -60,9 +60,9 @@ def _layer(*statements: str) -> Source:
 
 
 def _units(plan: Plan, mode: str, over: Sequence[str]) -> tuple[Unit, ...]:
-    """What is named, else every trick that the recipe itself states.
+    """Return the units that ``over`` names, or every trick that the recipe itself states.
 
-    A word belongs to one unit, but in ``add``, where each is alone: several values of a trick can be compared there.
+    A word belongs to one unit only, except with ``add``, which can compare several values of a trick.
     """
     if over:
         named, errors = [], list[Diagnostic]()
@@ -75,10 +75,10 @@ def _units(plan: Plan, mode: str, over: Sequence[str]) -> tuple[Unit, ...]:
             raise RecipeError(*errors)
         names = Counter(name for unit in named for name in ((unit.label,) if mode == "add" else unit.words))
         if twice := sorted(name for name, count in names.items() if count > 1):
-            help = "" if mode == "add" else "each trick belongs to one row; `add` takes several values of one"
+            help = "" if mode == "add" else "name each trick once, or use `add` to compare several values of a trick"
             raise fail("E124", f"`{twice[0]}` is named twice", help=help)
         return tuple(named)
-    layers = [(layer.source.name, layer.source.text) for layer in collect(plan.sources).layers]  # from below
+    layers = [(layer.source.name, layer.source.text) for layer in collect(plan.sources).layers]  # lowest first
 
     def place(use: Use) -> tuple[int, int]:
         assert use.span is not None
@@ -88,7 +88,7 @@ def _units(plan: Plan, mode: str, over: Sequence[str]) -> tuple[Unit, ...]:
     units = tuple(Unit(_short(use), (use.word,), (use.statement(),)) for use in stated)
     kept = tuple(unit for unit in units if _matters(plan, units, unit))
     if not kept:
-        raise fail("E124", "the recipe states no trick to study", help='name some: --over "tweak D" "augment mixup"')
+        raise fail("E124", "the recipe states no tricks to study", help='name some: --over "tweak D" "augment mixup"')
     return kept
 
 
@@ -97,18 +97,18 @@ def _stated(plan: Plan) -> dict[str, Use]:
 
 
 def _short(use: Use) -> str:
-    """A trick with the values that the recipe states, as it writes them."""
+    """Return a trick with the values that the recipe states, as written there."""
     origins = (use.origins[field.name] for field in use.declared.fields)
     return " ".join([use.word, *(each.span.text for each in origins if each.kind in STATED and each.span)])
 
 
 def _is_trick(use: Use) -> bool:
-    """Whether it is more than a setting, which an ablation leaves as it is unless it is named."""
+    """Whether a use is more than a setting. An ablation changes settings only if they are named."""
     return not set(use.declared.writes) <= SETTINGS
 
 
 def _named(plan: Plan, text: str) -> Unit:
-    """The unit that one argument of `--over` names."""
+    """Return the unit that one argument of `--over` names."""
     recipe, wrong = parse(Source("<over>", text, Path.cwd(), "override"))
     if wrong:
         raise RecipeError(*wrong)
@@ -116,28 +116,28 @@ def _named(plan: Plan, text: str) -> Unit:
     words, statements = [], []
     for statement in recipe.statements:
         if statement.verb.text in DIRECTIVES:
-            raise fail("E124", f"`{statement.verb.text}` is no trick to study", statement.verb.span)
+            raise fail("E124", f"`{statement.verb.text}` is not a trick to study", statement.verb.span)
         for said in opened(statement, vocabulary):
             word = said.trick.declared.word
             if word == plan.maker("seed"):
-                help = "`--seeds` says how many there are"
-                raise fail("E124", f"`{word}` is no trick to study", said.words, help=help)
+                help = "set the number of seeds with --seeds"
+                raise fail("E124", f"`{word}` is not a trick to study", said.words, help=help)
             words.append(word)
             use, given = plan.find(word), " ".join([word, *(item.span.text for item in said.items)])
             statements.append(use.statement() if use and not said.items else given)
     if not words:
-        raise fail("E124", "one of those named is empty", help='such as --over "tweak D" "augment mixup"')
+        raise fail("E124", "an argument of --over is empty", help='name tricks: --over "tweak D" "augment mixup"')
     return Unit(" ".join(text.split()), tuple(words), tuple(statements))
 
 
 def _sources(plan: Plan, units: Sequence[Unit], on: Sequence[Unit]) -> tuple[Source, ...]:
-    """The recipe's sources, over which every unit is taken out and some are laid on again, each a layer.
+    """Return the recipe's sources with layers that drop every unit and turn some on again, one layer each.
 
-    A setting is not taken out: it is off as the recipe says it.
+    A setting is not dropped. When it is off, it keeps the recipe's value.
     """
     words, stated = dict.fromkeys(word for unit in units for word in unit.words), _stated(plan)
     present = [word for word in words if word in stated and _is_trick(stated[word])]
-    verbs = [word for word in present if " " not in word]  # to drop a verb takes out its clauses too
+    verbs = [word for word in present if " " not in word]  # dropping a verb drops its clauses too
     off = [f"drop {word}" for word in present if word in verbs or word.split()[0] not in verbs]
     others = (use for use in stated.values() if use.declared.verb in verbs and use.declared.clause)
     off += [use.statement() for use in others if use.word not in words]
@@ -145,22 +145,22 @@ def _sources(plan: Plan, units: Sequence[Unit], on: Sequence[Unit]) -> tuple[Sou
 
 
 def _matters(plan: Plan, units: Sequence[Unit], unit: Unit) -> bool:
-    """Whether the recipe is another one without a unit."""
+    """Whether the recipe changes without a unit."""
     try:
         rest = bind(_sources(plan, units, [u for u in units if u is not unit]), plan.vocabulary, data=True)
         return rest.digest != plan.digest
-    except RecipeError:  # that row can't be; whether it is wanted depends on the mode
+    except RecipeError:  # the row is invalid; the mode decides whether it is needed
         return True
 
 
 def rows_of(plan: Plan, mode: str, over: Sequence[str]) -> tuple[Row, ...]:
-    """The rows of an ablation of a plan, all bound; every row that can't be is told at once.
+    """Return the rows of an ablation of a plan, all bound. Raises `RecipeError` with the errors of all rows.
 
-    ``stack`` adds one unit after the other, each row compared with the one before; ``drop`` takes each out of all,
-    compared with all; ``add`` adds each to none, compared with none.
+    ``stack`` adds one unit after another and compares each row with the one before. ``drop`` removes each unit from the
+    full recipe and compares with that. ``add`` adds each unit to the baseline and compares with that.
     """
     if mode not in AGAINST:
-        raise fail("E124", f"there is no mode `{mode}`", help=f"there are {listing(AGAINST)}")
+        raise fail("E124", f"unknown mode `{mode}`", help=f"choose from {listing(AGAINST)}")
     units = _units(plan, mode, over)
     first, sign = ("full recipe", "−") if mode == "drop" else ("baseline", "+")
     wanted: list[tuple[str, tuple[Unit, ...], int | None, Unit | None]]

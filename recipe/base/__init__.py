@@ -1,4 +1,4 @@
-"""What every other package stands on: diagnostics and their rendering, words for people, sources, files, signals.
+"""Foundations for all other packages: diagnostics and their rendering, wording, sources, files, signals.
 
-Nothing here knows what a recipe, a trick or a model is. It imports nothing of the rest, and no torch.
+Nothing here depends on recipes, tricks or models. This package imports no other `recipe` package and no torch.
 """

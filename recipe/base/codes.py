@@ -1,137 +1,144 @@
-"""Every code that a diagnostic may carry, with what it means and what to do; `recipe explain CODE` shows it."""
+"""The code of every diagnostic, with its meaning and remedy. `recipe explain CODE` prints them."""
 
 from __future__ import annotations
 
 import re
 
 _TEXT = r"""
-E001 a file can't be read
-    The path does not exist, is a folder, or may not be read.
+E001 file can't be read
+    The path does not exist, is a folder, or you lack permission to read it.
 E002 not a text file
-    A recipe is plain UTF-8 text. The byte that is none is named.
+    A recipe is plain UTF-8 text. The error names the first byte that isn't.
 E003 byte order mark
     Some editors put an invisible mark before the first letter. `recipe fmt` removes it.
 E004 carriage return
-    Lines end in LF alone. `recipe fmt` mends a file with CR LF line ends.
-E005 too large
-    A recipe has at most 64 KiB and 1,000 statements.
-E010 a statement is not well formed
-    A statement is a verb and its items, a blank between them: `lr 0.1 per 256 warmup 5 cosine`. Statements end at
+    Lines must end in LF alone. `recipe fmt` fixes a file with CR LF line endings.
+E005 recipe too large
+    A recipe can have at most 64 KiB and 1,000 statements.
+E010 malformed statement
+    A statement is a verb followed by its items, separated by spaces: `lr 0.1 per 256 warmup 5 cosine`. It ends at
     `;` or at the end of the line.
-E011 text that is no word
-    A word is a number (`0.1`, `1e-4`, `10%`), a name that begins with a letter, or a string in double quotes. Paths
+E011 invalid word
+    A word is a number (`0.1`, `1e-4`, `10%`), a name that starts with a letter, or a string in double quotes. Paths
     need quotes.
-E012 a string without an end
-    A string ends on its line with `"`. Inside it, write `\"` and `\\`.
+E012 unterminated or invalid string
+    A string must be closed with `"` on the same line. Inside it, only `\"` and `\\` are valid escapes.
 E020 unknown verb
-    The first word of a statement is a verb. `recipe tricks` lists those that are installed.
+    The first word of a statement must be a verb. Run `recipe tricks` to list the installed ones.
 E021 unknown word
-    The word is neither a clause of this verb nor a value that it takes. `recipe tricks VERB` lists them.
+    The word is neither a clause of this verb nor a value that it accepts. Run `recipe tricks VERB` to list both.
 E022 unknown field
-    `name=value` names a field of the verb or clause before it. `recipe tricks VERB NAME` lists them.
-E023 a value of the wrong kind
-    The field takes something else: the message says what.
-E024 a value out of range
-    The message says which values the field takes.
-E025 something is missing
-    The verb or clause needs a value that has no default: `warmup` needs its epochs.
-E026 a value too many
-    Every field of the verb or clause has its value already.
-E027 a field twice
-    A field gets one value, by its place or by its name.
-E028 said twice
-    Within one file, a verb's own value and each of its clauses are stated once. What a file says may be replaced by
-    one that includes it, or by statements on the command line.
-E030 two tricks clash
-    Both decide the same thing, such as the stride of a block (`tweak A`, `tweak B`) or the decay of the learning
-    rate (`lr cosine`, `lr step`), or one excludes the other, or both set the same setting of the training and
-    neither declares that it comes after the other. Leave one out; a layer above takes one out with `drop`.
-E031 a trick lacks another
-    The trick declares that it needs another one, which the recipe does not have.
-E032 an order that can't be
-    Tricks declare what they come after. These declare a circle; their authors have to settle it.
-E041 an include circle
-    The files include each other, so none of them can be read first.
-E042 an include outside of the folder
-    A recipe includes files of its own folder and those below it, so that reading one opens nothing else.
-E043 nested too deep
-    Includes nest at most 16 deep and are at most 100 files in all; teachers of teachers nest at most 4 deep.
+    `name=value` sets a field of the verb or clause before it. Run `recipe tricks VERB NAME` to list its fields.
+E023 wrong type of value
+    The field expects a different kind of value. The message says which.
+E024 value out of range
+    The message says which values the field accepts.
+E025 missing value
+    The verb or clause needs a value that has no default. For example, `warmup` needs its number of epochs.
+E026 too many values
+    Every field of the verb or clause already has a value.
+E027 field set twice
+    A field can be set only once, either by position or by name.
+E028 stated twice
+    Within one file, you can state a verb's own value and each of its clauses only once. To replace a value from an
+    included file, state it in the file that includes it or on the command line.
+E030 conflicting tricks
+    Two tricks conflict if both decide the same thing, such as the stride of a block (`tweak A`, `tweak B`) or the
+    decay of the learning rate (`lr cosine`, `lr step`), if one excludes the other, or if both change the same
+    training setting and neither declares that it comes after the other. Remove one of them. To remove one that comes
+    from a lower layer, use `drop`.
+E031 missing required trick
+    The trick requires another trick that the recipe does not have.
+E032 circular ordering
+    Tricks declare which tricks they come after. These declarations form a cycle, so the tricks can't be combined until
+    their authors fix it.
+E041 circular include
+    The files include each other.
+E042 include outside the folder
+    A recipe can include only files in its own folder and its subfolders, so that an include can't read files elsewhere.
+E043 nested too deeply
+    Includes can be nested at most 16 deep, with at most 100 included files in total. Teachers of teachers can be
+    nested at most 4 deep.
 E044 nothing to drop
-    `drop` takes out what a layer below says: an included file, or the file that a command line lies over.
+    `drop` removes a statement of a lower layer: an included file, or the recipe file that command-line statements
+    override. No lower layer has this statement.
 E050 no base
-    A recipe begins with a model: `base resnet50`.
-E060 the teacher has errors
-    The recipe that `loss distill` names can't be used. Its own errors follow where it lies in the folder of the
-    recipe or in a folder of it; of one that lies elsewhere only their codes are told.
-E061 a teacher of itself
-    A recipe that is its own teacher, directly or through others, could never be trained.
+    Every recipe needs a model, such as `base resnet50`.
+E060 teacher has errors
+    The recipe that `loss distill` names has errors. If it is in the recipe's folder or a subfolder, its errors
+    follow. Otherwise, only their codes are shown.
+E061 teacher of itself
+    A recipe can't be its own teacher, directly or through other recipes.
 E070 no images
-    The data set is not where the recipe says, is empty, or is not in the form that the clause reads.
+    The dataset is missing, empty, or not in the format that the clause reads.
 E071 too few outputs
-    The model has fewer outputs than the data has classes.
-E072 the teacher does not fit
-    Teacher and student must tell the same number of classes apart.
-E080 a broken plugin
-    The package that registers the word can't be used. The rest of the vocabulary can.
-E081 an ambiguous word
-    Two packages register the same words, a word would be a clause and a value at once, or a plugin's word has a
-    meaning in the language already, which it keeps.
-E101 a tweak without a site
-    The model has no place that the tweak is about: `tweak C` needs a 7×7 convolution where images enter, `tweak D`
-    a strided 1×1 convolution in a shortcut, `init zero-gamma` residual blocks that end in a normalisation.
-E102 a model that can't be used
-    It can't be built, can't be traced by torch.fx, or does not return logits.
-E103 images that do not fit
-    The network can't take images of this size; `size=` of the data set changes it.
-E104 a parameter unaccounted for
-    A rewrite made or lost a parameter that its edits don't tell of: the trick's fault.
-E105 a rewrite failed
-    The trick gave edits that the graph can't take: an error of the trick.
-E110 not on this device
-    The device is not there, or --strict refused what it would do instead.
-E111 a file can't be written
-    The disk is full, the folder may not be written, or an export would write over a file. What was written before
-    is whole.
-E112 the training diverged
-    The loss is no longer a finite number. Lower the learning rate, lengthen the warmup, or use `lr … per 256`.
-E113 a folder that holds another run
-    A run is never written over. Name another folder, or go on with --resume.
-E114 compilation by torch failed
-    `compile` needs a C++ compiler on a CPU. Leave it out, or install one.
-E115 too little memory
-    Compute each batch in parts with `batch N micro M`, or use smaller images.
-E116 a folder in use
-    Another run writes to the folder at this moment. The lock ends with its process, however that ends.
-E117 another process is gone
-    Of several processes that train together one ended early. Its own message, or the system's log where it was
-    killed, tells why. What it saved is whole.
-E118 not a cadence
-    `--save-every` takes `epoch`, steps such as `500`, a time such as `15m`, or several.
-E119 already several processes
-    Under torchrun there are several processes already; `--nproc` would start more in each of them.
+    The model has fewer outputs than the dataset has classes.
+E072 mismatched teacher
+    The teacher and the student must have the same number of classes.
+E080 broken plugin
+    The package that registers the word is broken. You can still use the rest of the vocabulary.
+E081 ambiguous word
+    Either two packages register the same words, or a word would be both a clause and a value, or a plugin uses a word
+    that already has a meaning in the language, which takes precedence.
+E101 no site for the trick
+    The model has no place where the trick applies: `tweak C` needs a 7×7 convolution at the input, `tweak D` a strided
+    1×1 convolution in a shortcut, and `init zero-gamma` residual blocks that end in a normalization layer.
+E102 unusable model
+    The model can't be built, can't be traced by torch.fx, or does not return logits.
+E103 unsupported image size
+    The network can't process images of this size. To change the size, set `size=` of the dataset.
+E104 undeclared parameter change
+    A rewrite added or removed a parameter that its edits do not declare. This is a bug in the trick.
+E105 failed rewrite
+    The trick returned edits that can't be applied to the graph. This is a bug in the trick.
+E110 not available on this device
+    The device does not exist, or `--strict` rejected the precision that would be substituted.
+E111 file can't be written
+    The disk is full, the folder is not writable, or an export would overwrite a file. Files written earlier are
+    intact.
+E112 training diverged
+    The loss is no longer finite. Lower the learning rate, lengthen the warmup, or use `lr … per 256`.
+E113 folder of another run
+    A run never overwrites another one. Choose another folder, or resume the run with `--resume`.
+E114 torch compilation failed
+    On a CPU, `compile` needs a C++ compiler. Install one, or remove `compile` from the recipe.
+E115 out of memory
+    Split each batch with `batch N micro M`, or use smaller images.
+E116 folder in use
+    Another run is writing to this folder. The lock is released when its process exits, even if it crashes.
+E117 another process exited
+    One of the processes that train together exited early. For the cause, see its own message or, if it was killed,
+    the system log. Its checkpoints are intact.
+E118 invalid checkpoint schedule
+    `--save-every` accepts `epoch`, a number of steps such as `500`, a duration such as `15m`, or several of these.
+E119 already distributed
+    The command is already running under torchrun. `--nproc` would start more processes inside each of them.
 E120 no finished run
-    An export takes the folder of a run that has ended: `recipe.lock`, `summary.json` and `model.safetensors` are in
-    it, and belong to each other.
-E121 an export that can't be
-    The format can't express what the recipe did to the model, or a package that writes it is not installed.
-E122 an export that differs
-    What was exported gives other logits than the run's own model. Nothing was written.
-E123 a package that can't be begun
-    Its name is none that pip takes, its words are taken, or the folder is there already. Nothing was written.
+    To export a run, name the folder of a run that has finished. It must contain `recipe.lock`, `summary.json` and
+    `model.safetensors` from the same run.
+E121 unsupported export
+    The format can't express a change that the recipe makes to the model, or a package that the export needs is not
+    installed.
+E122 export mismatch
+    The exported model returns different logits from the run's model. Nothing was written.
+E123 package can't be created
+    The name is not valid for pip, its words are already in use, or the folder already exists. Nothing was written.
 E124 nothing to study
-    An ablation turns tricks on and off: those that the recipe states, or those that `--over` names, each once. Its
-    modes are `stack`, `drop` and `add`.
-E125 a launcher that can't be used
-    The scheduler is not there, does not take the option, or the package that speaks to it is not installed.
-E126 a run of an ablation failed
-    It did not diverge, but ended with an error, which is told. What has run is kept: the same command goes on.
-E127 a budget that can't be
-    It is no time, too short for one epoch of every row, or chooses the epochs that `--over` studies.
-W001 something to look at
-    The recipe can be used as it is, but a trick points at something unusual in it.
-W002 a table speaks against it
-    The recipe can be used as it is, but published measurements of such a combination were worse than without. They
-    were made on ImageNet; your images may differ. `recipe explain` also shows what speaks for a recipe.
+    An ablation turns tricks on and off: the ones that the recipe states, or the ones that you name with `--over`,
+    each once. Its modes are `stack`, `drop` and `add`.
+E125 unusable launcher
+    The scheduler is unavailable, does not support the option, or needs a package that is not installed.
+E126 failed run in an ablation
+    The run failed with the error shown; it did not diverge. Finished runs are kept. Rerun the command to resume the
+    ablation.
+E127 invalid budget
+    The value is not a duration, is too short to train every row for one epoch, or would choose the epochs that
+    `--over` studies.
+W001 unusual setting
+    You can use the recipe, but a trick reports something unusual in it.
+W002 contradicting evidence
+    You can use the recipe, but in published measurements this combination performed worse. Those measurements were
+    made on ImageNet, so your dataset may behave differently. `recipe explain` also shows evidence in favor of a recipe.
 """
 
 CODES: dict[str, tuple[str, str]] = {

@@ -10,10 +10,10 @@ from recipe.base.source import Span
 
 @attrs.frozen
 class Diagnostic:
-    """One thing to tell the user: what is wrong, where, and what to do.
+    """An error or warning: what is wrong, where, and what to do about it.
 
-    ``code`` is a key of `recipe.base.codes.CODES`; codes that begin with ``W`` are warnings. ``span`` is the place
-    itself, ``others`` are further places with a word on each.
+    ``code`` is a key of `recipe.base.codes.CODES`; codes that start with ``W`` are warnings. ``span`` is the place
+    that the message points at. ``others`` are related places, each with a label.
     """
 
     code: str = attrs.field()
@@ -25,7 +25,7 @@ class Diagnostic:
     @code.validator
     def _known(self, attribute: object, code: str) -> None:
         if code not in CODES:
-            raise ValueError(f"there is no code {code!r}")
+            raise ValueError(f"unknown code {code!r}")
 
     @property
     def severity(self) -> str:

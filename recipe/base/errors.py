@@ -1,4 +1,4 @@
-"""The exceptions that carry diagnostics."""
+"""Exceptions that carry diagnostics."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from recipe.base.source import Span
 
 
 class RecipeError(Exception):
-    """The recipe can't be used as it is; ``diagnostics`` says why. Command line: exit status 2."""
+    """An error in a recipe or its use; ``diagnostics`` explains it. On the command line: exit code 2."""
 
     def __init__(self, *diagnostics: Diagnostic) -> None:
         self.diagnostics = diagnostics
@@ -19,11 +19,11 @@ class RecipeError(Exception):
 
 
 class Diverged(RecipeError):
-    """Training left the finite numbers. Command line: exit status 3."""
+    """The loss is no longer finite. On the command line: exit code 3."""
 
 
 def fail(
     code: str, message: str, span: Span | None = None, *, others: tuple[tuple[Span, str], ...] = (), help: str = ""
 ) -> RecipeError:
-    """A `RecipeError` of one diagnostic, to be raised by the caller."""
+    """Return a `RecipeError` with one diagnostic, for the caller to raise."""
     return RecipeError(Diagnostic(code, message, span, others, help))

@@ -1,4 +1,4 @@
-"""What a failed command leaves as data for the process that started it, which names a file for it."""
+"""Failure reports: a failed command writes its errors to a file that its parent process names."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from recipe.base.errors import RecipeError
 from recipe.base.rendering import SCHEMA_VERSION, as_data
 from recipe.base.wording import first_line
 
-VARIABLE = "RECIPE_FAILURE"  # of the environment: the path of the file
+VARIABLE = "RECIPE_FAILURE"  # environment variable with the path of the file
 
 
 @attrs.frozen
 class Failure:
-    """Why a command failed: the codes of its errors, and the message of the last one."""
+    """Why a command failed: the codes of its errors and the message of the last one."""
 
     codes: tuple[str, ...]
     message: str
 
 
 def leave(error: Exception) -> None:
-    """Write what this command failed with to the file that `VARIABLE` names, if it names one."""
+    """Write the error that ended this command to the file that `VARIABLE` names, if it is set."""
     if path := os.environ.get(VARIABLE):
-        with contextlib.suppress(RecipeError):  # as on a full disk, of which the exit status still tells
+        with contextlib.suppress(RecipeError):  # the disk may be full; the exit code still reports the failure
             write(Path(path), error)
 
 
 def write(path: Path, error: Exception) -> None:
-    """Write an error as JSON: its diagnostics where it has them, else as an internal error."""
+    """Write an error as JSON: its diagnostics if it is a `RecipeError`, otherwise an internal error."""
     diagnostics = error.diagnostics if isinstance(error, RecipeError) else ()
     data = {
         "schema_version": SCHEMA_VERSION,
@@ -45,7 +45,7 @@ def write(path: Path, error: Exception) -> None:
 
 
 def left_in(path: Path) -> Failure | None:
-    """What a command left in a file, or None where it left nothing that can be read."""
+    """Return the failure that a command wrote to a file, or None if there is no readable one."""
     try:
         data: dict[str, Any] = json.loads(path.read_text("utf-8"))
         errors = [diagnostic for diagnostic in data["diagnostics"] if diagnostic["severity"] == "error"]

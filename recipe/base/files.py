@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside their place, synced, then renamed."""
+"""Atomic file writes: write to a temporary file in the same folder, sync it, then rename it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from recipe.base.wording import system_reason
 
 
 def write(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
-    """Write a file atomically. Raises `RecipeError` (E111) where that can't be; nothing is lost then."""
+    """Write a file atomically. Raises `RecipeError` (E111) on failure and leaves any existing file intact."""
     temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}"
     try:
         with temporary.open("xb") as file:
@@ -34,7 +34,7 @@ def write(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        help = "what was written before is still whole; make room, or name another place"
+        help = "free some space or choose another path; files written earlier are intact"
         raise fail("E111", f"`{path}` can't be written: {system_reason(error)}", help=help) from error
 
 

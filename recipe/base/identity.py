@@ -1,4 +1,4 @@
-"""What identifies data and packages: short digests, and versions."""
+"""Identifiers of data and packages: short digests and versions."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from importlib import metadata
 
 
 def digest(data: bytes) -> str:
-    """The first 16 hexadecimal digits of a SHA-256."""
+    """Return the first 16 hexadecimal digits of the SHA-256 of some bytes."""
     return hashlib.sha256(data).hexdigest()[:16]
 
 
 def version_of(package: str) -> str | None:
-    """The version of an installed package, or None where it is not installed."""
+    """Return the version of an installed package, or None if it is not installed."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""Diagnostics as text, as JSON, and for GitHub."""
+"""Render diagnostics as text, as JSON, and as GitHub workflow commands."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SCHEMA_VERSION = 1
 
 
 def wants_color(stream: TextIO | None) -> bool:
-    """Whether a stream is a terminal that may be written to in colour."""
+    """Whether a stream is a terminal that accepts color."""
     plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
     return stream is not None and stream.isatty() and not plain
 
@@ -59,7 +59,7 @@ def _rendered(diagnostic: Diagnostic, style: Callable[..., str]) -> str:
 
 
 def render(diagnostics: Sequence[Diagnostic], color: bool = False) -> str:
-    """All diagnostics as text, the words they are about underlined, with a blank line between two."""
+    """Return all diagnostics as text with the offending words underlined, separated by blank lines."""
     style = click.style if color else _unstyled
     return "\n\n".join(_rendered(diagnostic, style) for diagnostic in diagnostics)
 
@@ -69,7 +69,7 @@ def _place(span: Span) -> dict[str, object]:
 
 
 def as_data(diagnostic: Diagnostic) -> dict[str, object]:
-    """One diagnostic as plain JSON values."""
+    """Return a diagnostic as plain JSON values."""
     return {
         "code": diagnostic.code,
         "severity": diagnostic.severity,
@@ -81,12 +81,12 @@ def as_data(diagnostic: Diagnostic) -> dict[str, object]:
 
 
 def to_json(diagnostics: Sequence[Diagnostic]) -> str:
-    """All diagnostics as a JSON document."""
+    """Return all diagnostics as a JSON document."""
     return json.dumps({"schema_version": SCHEMA_VERSION, "diagnostics": list(map(as_data, diagnostics))}, indent=2)
 
 
 def to_github(diagnostics: Sequence[Diagnostic]) -> str:
-    """All diagnostics as workflow commands, which GitHub shows beside the lines of a pull request."""
+    """Return all diagnostics as workflow commands, which GitHub shows as annotations on a pull request."""
 
     def escape(text: str) -> str:
         return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: the first asks a training to save and stop, a second ends it at once."""
+"""SIGINT and SIGTERM: the first signal asks a run to save a checkpoint and stop; the second ends it immediately."""
 
 from __future__ import annotations
 
@@ -18,23 +18,24 @@ import attrs
 BOTH = (signal.SIGINT, signal.SIGTERM)
 
 TWICE = 1.0
-"""Seconds in which a signal that comes again is the same one, sent to a process and passed on by its launcher."""
+"""Seconds within which a repeated signal counts as the same one, sent to a process and forwarded by its launcher."""
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM where nothing is under way that would save first; no `SystemExit`, which a plugin's code might raise."""
+    """SIGTERM while no training is in progress. Not a `SystemExit`, since a plugin's code might raise that."""
 
 
 class Interrupted(BaseException):
-    """A training that stopped on a signal, its checkpoint saved; ``options`` are those that it needs to go on."""
+    """A run stopped by a signal after saving a checkpoint; ``options`` are the options needed to resume it."""
 
     def __init__(self, number: int, folder: Path, step: int, options: Sequence[str] = ()) -> None:
         self.number, self.folder, self.step = number, folder, step
         name, command = signal.Signals(number).name, ["recipe", "run", f"--resume={folder}", *options]
         super().__init__(
-            f"stopped at step {step} by {name}; go on with: {shlex.join(command)}"
+            f"stopped at step {step} by {name}; resume with: {shlex.join(command)}"
             if step
-            else f"stopped by {name} before a step was made; what was saved, of a teacher too, is kept: add --resume"
+            else f"stopped by {name} before the first step; existing checkpoints, including teachers', are kept: "
+            "rerun with --resume"
         )
 
 
@@ -46,7 +47,7 @@ def ignore() -> None:
 
 @contextlib.contextmanager
 def handled(handler: Any) -> Iterator[bool]:
-    """Have SIGINT and SIGTERM handled so, in the first thread of a process only; gives whether they are."""
+    """Set a handler for SIGINT and SIGTERM and yield True; outside the main thread, do nothing and yield False."""
     if threading.current_thread() is not threading.main_thread():
         yield False
         return
@@ -60,9 +61,10 @@ def handled(handler: Any) -> Iterator[bool]:
 
 @attrs.define
 class FirstSignal:
-    """A handler that notes the first signal; a second one ends the process at once.
+    """A handler that records the first signal; a second one ends the process immediately.
 
-    ``received`` is the number of the first, or 0. ``then`` is called with it; ``last`` is called before the end.
+    ``received`` is the number of the first signal, or 0. ``then`` is called with that number, and ``last`` just
+    before the process ends.
     """
 
     then: Callable[[int], None]
@@ -81,9 +83,9 @@ class FirstSignal:
 
 
 class Signals:
-    """A context in which the two signals are noted; ``received`` is the number of the one that came.
+    """A context that records both signals; ``received`` is the number of the first one.
 
-    Outside of `deferred`, where there is nothing to save yet, one ends the run at once, as `Interrupted`.
+    Outside `deferred`, when there is nothing to save yet, a signal ends the run immediately by raising `Interrupted`.
     """
 
     def __init__(self, tell: Callable[[str], None] = lambda text: None) -> None:
@@ -96,7 +98,7 @@ class Signals:
 
     @property
     def received(self) -> int:
-        """The number of the signal; SIGTERM also where the launcher of this process is gone."""
+        """The number of the signal received, or 0. If the launcher of this process has exited, SIGTERM."""
         if not self._first.received and os.environ.get("TORCHELASTIC_RUN_ID") and os.getppid() != self._parent:
             self._first.received = int(signal.SIGTERM)
         return self._first.received
@@ -107,7 +109,7 @@ class Signals:
 
     @contextlib.contextmanager
     def deferred(self) -> Iterator[None]:
-        """While a training is under way, a signal waits for the end of its step."""
+        """Defer signals until the end of the current step while training is in progress."""
         self._deferring = True
         try:
             yield
@@ -116,11 +118,11 @@ class Signals:
 
     def _stop(self, number: int) -> None:
         if self._deferring:
-            self._tell("stopping after this step, with a checkpoint; a second signal ends the run at once, without")
+            self._tell("stopping after this step with a checkpoint; send a second signal to quit without one")
         else:
             raise Interrupted(number, self.folder, 0)
 
     def __exit__(self, kind: object, *_: object) -> None:
         self._held.close()
-        if self._first.received and kind is None and self._handling:  # it came too late for this run, not for others
+        if self._first.received and kind is None and self._handling:  # too late for this run, so pass it on
             os.kill(os.getpid(), self._first.received)

@@ -1,4 +1,4 @@
-"""Text with a name, and places in it."""
+"""Named source texts and the spans in them."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from pathlib import Path
 
 import attrs
 
-MAX_BYTES = 64 * 1024  # of the largest recipe file that is read
+MAX_BYTES = 64 * 1024  # maximum size of a recipe file
 
 
 @attrs.frozen(eq=False)
 class Source:
-    """One text that statements come from: a file, standard input, or the statements of a command line."""
+    """A text that contains statements: a file, standard input, or the statements on a command line."""
 
     name: str
     text: str
-    folder: Path  # what relative paths in the text are relative to
+    folder: Path  # base for relative paths in the text
     kind: str = "file"  # "file", "override" or "dialect"
-    path: Path | None = None  # where it was read from, resolved
+    path: Path | None = None  # resolved path of the file, if it was read from one
 
     def line(self, number: int) -> str:
-        """The text of a line, counted from 1, without its end."""
+        """Return the text of a line without its line ending. Lines are numbered from 1."""
         return self.text.split("\n")[number - 1]
 
 
 @attrs.frozen
 class Span:
-    """A range of characters in a source; ``start`` and ``end`` are offsets, ``end`` excluded."""
+    """A range of characters in a source, from offset ``start`` up to but not including ``end``."""
 
     source: Source = attrs.field(repr=lambda source: source.name)
     start: int
@@ -46,9 +46,9 @@ class Span:
 
     @property
     def place(self) -> str:
-        """``file:line:column``, as editors and terminals link it."""
+        """The location as ``file:line:column``, which editors and terminals can link to."""
         return f"{self.source.name}:{self.line}:{self.column}"
 
     def to(self, other: Span) -> Span:
-        """The span from the start of this one to the end of the other."""
+        """Return the span from the start of this one to the end of the other."""
         return Span(self.source, self.start, max(self.end, other.end))

@@ -1,4 +1,4 @@
-"""Words for people: nearest names, lists, plurals, durations, columns, and what an error says in a line."""
+"""Text for messages: suggestions, lists, plurals, durations, columns, and one-line error summaries."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 
 
 def nearest(word: str, candidates: Iterable[str]) -> str | None:
-    """The candidate that ``word`` was most likely meant to be, or None where none is near."""
+    """Return the candidate closest to ``word``, or None if none is close."""
     lower = {candidate.lower(): candidate for candidate in sorted(candidates, reverse=True)}
     matches = difflib.get_close_matches(word.lower(), sorted(lower), n=1, cutoff=0.5)
     return lower[matches[0]] if matches else None
@@ -24,9 +24,9 @@ def did_you_mean(
     before: str = "",
     form: Callable[[str], str] = "`{}`".format,
 ) -> str:
-    """The question for a word that is unknown, or ``otherwise`` where no candidate is near it.
+    """Return a "did you mean" question for an unknown word, or ``otherwise`` if no candidate is close.
 
-    ``before`` is text that comes before the question, if there is one; ``form`` writes the candidate.
+    ``before`` is prepended to the question; ``form`` formats the candidate.
 
     >>> did_you_mean("warmpu", ["warmup", "cosine"])
     'did you mean `warmup`?'
@@ -36,19 +36,19 @@ def did_you_mean(
 
 
 def listing(words: Iterable[str], most: int = 12) -> str:
-    """Words in back quotes, with an end that says how many are left out."""
+    """Return the sorted words in backticks; if some are left out, end with their number."""
     words = sorted(words)
     shown = ", ".join(f"`{word}`" for word in words[:most])
     return shown + (f" and {len(words) - most} more" if len(words) > most else "")
 
 
 def plural(number: int, what: str) -> str:
-    """A number of things: ``1 epoch``, ``2 epochs``."""
+    """Return a number with its noun: ``1 epoch``, ``2 epochs``."""
     return f"{number} {what}{'s' * (number != 1)}"
 
 
 def parse_duration(text: str) -> float | None:
-    """The seconds of a duration, or None where the text is no duration that is longer than none.
+    """Return the seconds of a duration, or None if the text is not a positive duration.
 
     >>> [parse_duration(text) for text in ("90s", "20m", "1.5h", "0s", "20")]
     [90.0, 1200.0, 5400.0, None, None]
@@ -58,7 +58,7 @@ def parse_duration(text: str) -> float | None:
 
 
 def format_duration(seconds: float) -> str:
-    """Hours, minutes and seconds; without the hours where there are none.
+    """Format a duration as hours, minutes and seconds; omit the hours if there are none.
 
     >>> format_duration(245), format_duration(3845)
     ('4:05', '1:04:05')
@@ -69,9 +69,9 @@ def format_duration(seconds: float) -> str:
 
 
 def columns(rows: Sequence[Sequence[str]], right: Collection[int] = (), indent: int = 0) -> str:
-    """Rows in columns, two blanks between them; those whose numbers are in ``right`` are aligned to the right.
+    """Align rows in columns separated by two spaces; right-align the columns whose indices are in ``right``.
 
-    Columns are as wide as their widest cell, whatever the width of the terminal. No line ends in blanks.
+    Each column is as wide as its widest cell, regardless of the terminal's width. Lines have no trailing spaces.
     """
     from rich.console import Console
     from rich.padding import Padding
@@ -90,20 +90,20 @@ def columns(rows: Sequence[Sequence[str]], right: Collection[int] = (), indent: 
 
 
 def reason_of(error: BaseException, otherwise: str = "") -> str:
-    """The first line of an error's message, or ``otherwise`` where it has none."""
+    """Return the first line of an error's message, or ``otherwise`` if the message is empty."""
     return (str(error).strip() or otherwise).split("\n")[0]
 
 
 def first_line(error: BaseException) -> str:
-    """The type of an error and the first line of its message."""
+    """Return the type of an error and the first line of its message."""
     return f"{type(error).__name__}: {reason_of(error, 'no message')}"
 
 
 def system_reason(error: Exception) -> str:
-    """Why the system refused, in lower case, such as ``no space left on device``; the message where it gives none."""
+    """Return the system's reason in lower case, such as ``no space left on device``, or else the error's message."""
     return str(getattr(error, "strerror", None) or error).lower()
 
 
 def summary_line(documented: object) -> str:
-    """The first line of a docstring; empty where there is none."""
+    """Return the first line of an object's docstring, or an empty string if it has none."""
     return inspect.cleandoc(documented.__doc__ or "").split("\n")[0]

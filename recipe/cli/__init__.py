@@ -1,4 +1,4 @@
-"""The command line, one command a file. Each is imported when it is called, and torch only by those that need it."""
+"""The command line, one command per file. A command is imported when it runs; only some of them import torch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COMMANDS = ("run", "check", "fmt", "explain", "diff", "ablate", "export", "trick
 
 @contextlib.contextmanager
 def _reader_may_leave() -> Iterator[None]:
-    """End with 141 where whoever read the output left; click would exit with 1, which means findings."""
+    """Exit with 141 if the reader of the output closes the pipe. Click would exit with 1, which means findings."""
     try:
         yield
     except BrokenPipeError:
@@ -37,11 +37,11 @@ class _Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
-            ctx.fail(f"there is no command `{cmd_name}`{did_you_mean(cmd_name, COMMANDS, before='; ')}")
+            ctx.fail(f"unknown command `{cmd_name}`{did_you_mean(cmd_name, COMMANDS, before='; ')}")
         command: click.Command = importlib.import_module(f"recipe.cli.{cmd_name.replace('-', '_')}").command
         return command
 
-    @_reader_may_leave()  # of what --help prints
+    @_reader_may_leave()  # for the output of --help
     def make_context(self, *args: Any, **options: Any) -> click.Context:
         return super().make_context(*args, **options)
 
@@ -53,9 +53,19 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="recipe-compiler", prog_name="recipe")
 def cli() -> None:
-    """Compose training tricks for image classifiers in small recipes; compile, compare and train them.
+    """Compose, compare and train image classifiers from short recipes.
 
-    Begin with `recipe run quick "epochs 2"`, or with `recipe tricks` for the vocabulary.
+    A recipe names a model, the tricks to train it with, and a dataset. FILE is a path, `-` for standard input, a run
+    folder, a shipped example such as `full`, or the text of a recipe.
+
+    \b
+    Train a ResNet-50-D on real handwritten digits, in about three minutes on two cores:
+        recipe run full
+
+    \b
+    Find out what that recipe does, and which other tricks there are:
+        recipe explain full
+        recipe tricks
     """
 
 
@@ -66,7 +76,7 @@ def _stop(status: int, message: str = "") -> NoReturn:
 
 
 def _first_to_tell() -> bool:
-    """Whether this process is the one to speak, of several that train together."""
+    """Whether this process reports errors on behalf of all processes of the run."""
     if "torch" not in sys.modules or "RANK" not in os.environ:
         return True
     from recipe.devices.distributed import first_to_tell
@@ -75,7 +85,7 @@ def _first_to_tell() -> bool:
 
 
 def _failed(error: Exception) -> NoReturn:
-    """End with what a command failed with; called where that is handled."""
+    """Report the error that a command failed with, and exit. Call it from an `except` block."""
     failed, told = error, True
     if isinstance(error, OSError):
         where = f"`{error.filename}`" if error.filename else "the output"
@@ -89,19 +99,19 @@ def _failed(error: Exception) -> NoReturn:
     if isinstance(failed, RecipeError):
         message = render(failed.diagnostics, wants_color(sys.stderr)) if told else ""
         _stop(3 if isinstance(failed, Diverged) else 2, message)
-    hint = "RECIPE_DEBUG=1 shows where it comes from"
+    hint = "help: set RECIPE_DEBUG=1 to see the traceback"
     _stop(70, f"internal error: {first_line(error)}\n  {hint}")  # sysexits' EX_SOFTWARE
 
 
 def main() -> None:
-    """Run the command line. Exit: 0 fine, 1 findings, 2 bad recipe or usage, 3 diverged, 128 + n on signal n."""
+    """Run the command line. Exit: 0 success, 1 findings, 2 bad recipe or usage, 3 diverged, 128 + n for signal n."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # what an old encoding has no sign for is still told
+            stream.reconfigure(errors="backslashreplace")  # escape what an old encoding can't show
     try:
         os.getcwd()
     except OSError:
-        _stop(2, str(fail("E001", "the working directory is gone", help="change to one that is there")))
+        _stop(2, str(fail("E001", "the working directory no longer exists", help="change to a directory that exists")))
     try:
         cli.main(standalone_mode=False)
     except click.exceptions.Exit as error:

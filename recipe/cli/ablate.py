@@ -1,4 +1,4 @@
-"""``recipe ablate``: which tricks of a recipe matter, over several seeds."""
+"""``recipe ablate``: measure which tricks of a recipe matter, over several seeds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FORMATS = ("text", "csv", "json", "markdown")
 
 
 class _Command(click.Command):
-    """A command whose option --over takes all arguments up to the next option."""
+    """A command whose --over option takes all arguments up to the next option."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         spread: list[str] = []
@@ -26,7 +26,7 @@ class _Command(click.Command):
             if word == "--over":
                 taking = True
                 if at + 1 == len(args) or args[at + 1].startswith("--"):
-                    ctx.fail('--over needs what it is about: --over "tweak D" "augment mixup"')
+                    ctx.fail('--over needs at least one trick: --over "tweak D" "augment mixup"')
             elif taking and not word.startswith("-"):
                 spread += ["--over", word]
             else:
@@ -35,27 +35,50 @@ class _Command(click.Command):
         return super().parse_args(ctx, spread)
 
 
-@click.command("ablate", cls=_Command, short_help="Tell which tricks of a recipe matter.")
+@click.command("ablate", cls=_Command, short_help="Measure which tricks of a recipe matter.")
 @click.argument("file", metavar="FILE")
 @click.argument("statements", nargs=-1, metavar="[STATEMENTS]…")
 @click.option(
     "--mode",
     type=click.Choice(["stack", "drop", "add"]),
     required=True,
-    help="stack: each trick on top of those before. drop: all but one. add: one alone.",
+    help="stack: add each trick on top of the previous ones. drop: remove one at a time. add: add one at a time.",
 )
-@click.option("--seeds", type=click.IntRange(1, 1000), help="How many seeds each row has. Default: 3.")
-@click.option("--over", multiple=True, metavar="STATEMENTS…", help="What to study, each a row. Default: all it states.")
-@click.option("--budget", metavar="TIME", help="Plan seeds and epochs to fit into 90s, 20m or 2h.")
-@click.option("--out", type=click.Path(file_okay=False), help="The folder. Default: one in ./ablations.")
-@click.option("--jobs", type=click.IntRange(1, 1024), default=1, show_default=True, help="How many run at a time.")
+@click.option("--seeds", type=click.IntRange(1, 1000), help="Seeds per row. Default: 3, or 2 to 10 with --budget.")
 @click.option(
-    "--launcher", type=click.Choice(["local", "slurm", "ray"]), default="local", show_default=True, help="Who runs it."
+    "--over",
+    multiple=True,
+    metavar="STATEMENTS…",
+    help="The tricks to study, one row each. Default: every trick that the recipe states.",
 )
-@click.option("--launcher-option", "launcher_options", multiple=True, metavar="NAME=VALUE", help="For slurm or ray.")
-@click.option("--device", help="Such as cpu or cuda:1. Default: CUDA devices in turn, else the CPU.")
-@click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="To print it in.")
-@click.option("--dry-run", is_flag=True, help="Compile every row, say what would be trained, and stop.")
+@click.option(
+    "--budget", metavar="TIME", help="Choose seeds and epochs to fit into a time: 90s, 20m or 2h. Default: no limit."
+)
+@click.option("--out", type=click.Path(file_okay=False), help="The ablation folder. Default: a folder in ./ablations.")
+@click.option("--jobs", type=click.IntRange(1, 1024), default=1, show_default=True, help="Runs to train at a time.")
+@click.option(
+    "--launcher",
+    type=click.Choice(["local", "slurm", "ray"]),
+    default="local",
+    show_default=True,
+    help="Where to train: on this machine, on Slurm, or on Ray.",
+)
+@click.option(
+    "--launcher-option",
+    "launcher_options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An option of the slurm or ray launcher, such as timeout_min=120 (minutes). Repeatable.",
+)
+@click.option(
+    "--device",
+    metavar="DEVICE",
+    help="The device, such as cpu or cuda:1. Default: all CUDA devices in turn, or the CPU.",
+)
+@click.option(
+    "--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="How to print the table."
+)
+@click.option("--dry-run", is_flag=True, help="Compile every row, print what would be trained, and exit.")
 @plugin_option
 def command(
     file: str,
@@ -69,11 +92,18 @@ def command(
     plugins: tuple[str, ...],
     **options: Any,
 ) -> None:
-    """Train a recipe with its tricks stacked, taken out or added one by one, over several seeds, and print the table.
+    """Measure which tricks of a recipe matter.
 
-    STATEMENTS are laid over every row. Nothing is trained before all rows are compiled. Repeat the command to go on
-    with one that was interrupted, or with more --seeds to run only those: recipe ablate full "epochs 4" --mode drop
-    --over "tweak D" "augment mixup" --seeds 5
+    Trains the recipe with its tricks stacked, dropped or added one at a time, each row under several seeds. Prints
+    accuracies, the difference that each trick makes with its 95% confidence interval, and costs. STATEMENTS override
+    the recipe in every row.
+
+    \b
+    Do `tweak D` and mixup help in a training of 8 epochs?
+        recipe ablate full "epochs 8" --mode drop --over "tweak D" "augment mixup"
+
+    All rows are compiled before any training starts. Rerun the command to resume an interrupted ablation. Rerun it
+    with more --seeds to train only the new ones.
     """
     if wrong := next((option for option in launcher_options if "=" not in option), None):
         raise click.UsageError(f"--launcher-option takes NAME=VALUE, not `{wrong}`")
@@ -96,7 +126,7 @@ def command(
     if dry_run:
         there = [task.cell().status != "missing" for task in made.tasks]
         if any(there):
-            plain.note(f"{sum(there)} of {runs} are there already")
+            plain.note(f"{sum(there)} of {runs} already done")
         rows = [
             (line.label, f"{line.params:,} params", f"{line.macs / 1e6:,.1f} M MACs", line.note)
             for line in made.outline.lines

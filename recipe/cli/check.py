@@ -1,4 +1,4 @@
-"""``recipe check``: all errors and warnings of recipes, without torch."""
+"""``recipe check``: show all errors and warnings of recipes. Needs no torch."""
 
 from __future__ import annotations
 
@@ -17,11 +17,27 @@ from recipe.plan.bind import bind
 @click.command("check", short_help="Show all errors and warnings of recipes.")
 @click.argument("files", nargs=-1, required=True, metavar="FILE…")
 @click.option(
-    "--format", "form", type=click.Choice(["text", "json", "github"]), default="text", help="How to print them."
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "github"]),
+    default="text",
+    show_default=True,
+    help="How to print them; github annotates the lines of a pull request.",
 )
 @plugin_option
 def command(files: tuple[str, ...], form: str, plugins: tuple[str, ...]) -> None:
-    """Show all errors and warnings of recipes. Exits with 2 where there is an error; never imports torch."""
+    """Show all errors and warnings of recipes.
+
+    Each FILE is a path, `-`, a run folder, a shipped example, or the text of a recipe.
+
+    \b
+    Check a file, then a recipe that is not in a file:
+        recipe check mine.recipe
+        recipe check "base resnet50; lr warmup 5 cosine"
+
+    Exits with 2 if there are errors; warnings don't change the exit code. Errors that only show in the model, such as
+    a tweak without a site, need `recipe explain`.
+    """
     words = vocabulary(plugins)
     told: list[Diagnostic] = []
     for file in files:
@@ -29,7 +45,7 @@ def command(files: tuple[str, ...], form: str, plugins: tuple[str, ...]) -> None
             told += bind([source_of(file)], words, data=True).warnings
         except RecipeError as error:
             told += error.diagnostics
-    # What several recipes include is told once.
+    # Report a diagnostic of a shared include once.
     told = list({(d.code, d.message, (d.span.source.text, d.span.place) if d.span else ""): d for d in told}.values())
     errors = sum(diagnostic.severity == "error" for diagnostic in told)
     if form == "json":
@@ -40,5 +56,5 @@ def command(files: tuple[str, ...], form: str, plugins: tuple[str, ...]) -> None
         if told:
             click.echo(render(told, wants_color(sys.stdout)) + "\n")
         counts = f"{plural(errors, 'error')}, {plural(len(told) - errors, 'warning')}"
-        click.echo(f"{plural(len(files), 'recipe')} checked: {counts if told else 'all fine'}")
+        click.echo(f"{plural(len(files), 'recipe')} checked: {counts if told else 'no errors or warnings'}")
     sys.exit(2 if errors else 0)

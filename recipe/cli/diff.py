@@ -1,4 +1,4 @@
-"""``recipe diff``: what differs between two recipes, in meaning, graph, cost, weights and training."""
+"""``recipe diff``: compare two recipes by meaning, graph, cost, weights and training."""
 
 from __future__ import annotations
 
@@ -18,15 +18,27 @@ from recipe.language.recipe_input import override
 from recipe.plan.bind import bind
 
 
-@click.command("diff", short_help="Show what differs between two recipes.")
+@click.command("diff", short_help="Compare two recipes.")
 @click.argument("sides", nargs=-1, required=True, metavar="A [+ STATEMENTS] [B [+ STATEMENTS]]")
-@click.option("--json", "as_json", is_flag=True, help="Print the difference as JSON; docs/diff.md tells its fields.")
-@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Also write one self-contained page.")
-@click.option("--exit-code", is_flag=True, help="Exit with 1 where something differs.")
-@click.option("--measure", is_flag=True, help="Also time both on this machine, in turn.")
-@click.option("--device", help="The device to measure on. Default: the one that a run would take.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON; docs/diff.md lists the fields.")
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Also write a self-contained HTML page.")
+@click.option("--exit-code", is_flag=True, help="Exit with 1 if the recipes differ.")
 @click.option(
-    "--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="Whether to print in colour."
+    "--measure",
+    is_flag=True,
+    help="Also time training steps of both recipes, in alternation.",
+)
+@click.option(
+    "--device",
+    metavar="DEVICE",
+    help="With --measure: the device, such as cpu or cuda:1. Default: the first CUDA device, or the CPU.",
+)
+@click.option(
+    "--color",
+    type=click.Choice(["auto", "always", "never"]),
+    default="auto",
+    show_default=True,
+    help="When to print in color.",
 )
 @plugin_option
 def command(
@@ -39,18 +51,21 @@ def command(
     color: str,
     plugins: tuple[str, ...],
 ) -> None:
-    """Show what differs between two recipes. Each is a path, a shipped example, a run's folder, or a recipe's text.
+    """Compare two recipes by what they mean, not by their text.
 
-    A plus lays the statements after it over the recipe before it. With one recipe, it is compared with itself without
-    them:
+    Shows differences in tricks and values, in the graph, in costs, in the weights that a checkpoint of A can load
+    into B, and in training. A and B are each a path, `-`, a run folder, a shipped example, or the text of a recipe.
 
     \b
+    Compare two files, or a recipe with and without some statements:
         recipe diff a.recipe b.recipe
         recipe diff full + "drop tweak D"
         recipe diff a.recipe + "batch 512" b.recipe + "epochs 90"
+
+    The statements after `+` override the recipe before it.
     """
     if device is not None and not measure:
-        raise click.UsageError("--device says where to measure: it needs --measure")
+        raise click.UsageError("--device requires --measure")
     (file_a, over_a), (file_b, over_b) = _sides(sides)
     words = vocabulary(plugins)
     source_a = source_of(file_a)
@@ -74,7 +89,7 @@ def command(
 
 
 def _sides(words: tuple[str, ...]) -> list[tuple[str, tuple[str, ...]]]:
-    """The two recipes, each with the statements laid over it."""
+    """Return the two recipes, each with the statements that override it."""
     sides: list[tuple[str, tuple[str, ...]]] = []
     rest = iter(words)
     for word in rest:
@@ -84,11 +99,11 @@ def _sides(words: tuple[str, ...]) -> list[tuple[str, tuple[str, ...]]]:
             file, before = sides.pop()
             sides.append((file, (*before, statements)))
         else:
-            raise click.UsageError('a plus stands between a recipe and statements: a.recipe + "drop tweak D"')
+            raise click.UsageError('`+` goes between a recipe and its statements: a.recipe + "drop tweak D"')
     if len(sides) == 1 and sides[0][1]:
         sides.insert(0, (sides[0][0], ()))
     if len(sides) != 2:
-        raise click.UsageError(f'diff takes two recipes, or one and `+ "STATEMENTS"`, not {len(sides)}')
+        raise click.UsageError(f'diff takes two recipes, or one recipe and `+ "STATEMENTS"`, not {len(sides)}')
     return sides
 
 

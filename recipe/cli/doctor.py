@@ -1,4 +1,4 @@
-"""``recipe doctor``: devices, versions, plugins, and what this machine does fast."""
+"""``recipe doctor``: show devices, versions and plugins, and measure what runs fast on this machine."""
 
 from __future__ import annotations
 
@@ -21,9 +21,17 @@ if TYPE_CHECKING:
 PACKAGES = ("recipe-compiler", "torch", "torchvision", "lark", "attrs", "click", "numpy", "scikit-learn", "timm")
 
 
-@click.command("doctor", short_help="Show devices, versions, plugins, and what runs fast here.")
+@click.command("doctor", short_help="Show devices, versions and plugins, and measure speed.")
 def command() -> None:
-    """Show devices, versions and plugins, and time a convolution in each precision and layout on each device."""
+    """Show devices, versions and plugins, and measure what runs fast on this machine.
+
+    On each device, times a 3×3 convolution in each precision and memory layout, in GFLOP/s. Also reports plugins that
+    can't be used.
+
+    \b
+    Find out which precision and layout to train in:
+        recipe doctor
+    """
     click.echo(f"python {platform.python_version()} on {platform.platform()}")
     for name in PACKAGES:
         missing = "is not installed" + (" (extra `timm`)" if name == "timm" else "")
@@ -34,7 +42,7 @@ def command() -> None:
 
         from recipe.devices.choice import cores
         from recipe.devices.precision import BF16, cpu_bf16
-    except Exception as error:  # as a damaged package of others makes it fail
+    except Exception as error:  # a damaged third-party package can raise anything
         raise fail("E110", f"torch can't be imported: {type(error).__name__}: {error}") from error
     held = f" ({BF16} is {cpu_bf16()})" if os.environ.get(BF16) else ""
     _device(torch.device("cpu"), f"cpu: {cores()} cores, {torch.get_num_threads()} threads{held}")
@@ -48,7 +56,7 @@ def _plugins() -> None:
     words = vocabulary(())
     tricks, errors = loaded(words, words.keys())
     errors += [*(refused.error for refused in words.refused), *installed()[1]]
-    for message in dict.fromkeys(error.diagnostics[0].message for error in errors):  # a damaged package is in both
+    for message in dict.fromkeys(error.diagnostics[0].message for error in errors):  # both report a damaged package
         click.echo(f"broken: {message}")
     for package, count in sorted(Counter(package for _, package in tricks).items()):
         click.echo(f"tricks of {package}: {count}")
@@ -73,7 +81,7 @@ def _device(device: torch.device, title: str) -> None:
 
 
 def _speed(device: torch.device, dtype: torch.dtype, layout: torch.memory_format) -> float:
-    """GFLOP/s of a forward convolution, the best of three timings of about 0.1 s each."""
+    """Return the GFLOP/s of a forward convolution: the best of three timings of about 0.1 s each."""
     import torch
 
     images, channels, side = 32 if device.type == "cpu" else 256, 128, 28

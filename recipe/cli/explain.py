@@ -1,4 +1,4 @@
-"""``recipe explain``: what a recipe means, what it does to the model, what it costs; or what a code means."""
+"""``recipe explain``: show what a recipe means, does to the model, and costs; or what a code means."""
 
 from __future__ import annotations
 
@@ -16,22 +16,37 @@ from recipe.language.recipe_input import override
 from recipe.plan.bind import bind
 
 
-@click.command("explain", short_help="Show what a recipe means, or what a code means.")
+@click.command("explain", short_help="Explain a recipe, or the code of an error.")
 @click.argument("what", metavar="FILE|CODE")
 @click.argument("statements", nargs=-1, metavar="[STATEMENTS]…")
-@click.option("--device", help="The device to tell substitutions for. Default: the one that a run would take.")
-@click.option("--json", "as_json", is_flag=True, help="Print the plan, the edits and the costs as JSON.")
+@click.option(
+    "--device",
+    metavar="DEVICE",
+    help="The device to report the precision for, such as cpu or cuda:1. Default: the first CUDA device, or the CPU.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON; docs/language.md lists the fields.")
 @plugin_option
 def command(
     what: str, statements: tuple[str, ...], device: str | None, as_json: bool, plugins: tuple[str, ...]
 ) -> None:
-    """Show the plan of a recipe with the origin of every value, what it does to the model, and what it costs.
+    """Explain a recipe, or the code of an error or warning.
 
-    For a CODE such as E021, show what it means.
+    For a recipe, shows every value with its origin, the order of the tricks and why, published evidence, the edits of
+    the graph, parameters and costs by stage, and the learning rate over the epochs. Nothing is trained. STATEMENTS
+    override the recipe.
+
+    \b
+    What does `full` do to ResNet-50, and what changes with a schedule in steps?
+        recipe explain full
+        recipe explain full "lr step 8 12"
+
+    \b
+    What does an error code mean?
+        recipe explain E021
     """
     if re.fullmatch(r"[EWew]\d+", what):
         if statements or as_json or device:
-            raise click.UsageError(f"{what} is a code, and takes nothing beside it")
+            raise click.UsageError(f"{what} is a code and takes no other arguments or options")
         click.echo(_meaning(what.upper()))
         return
     plan = bind([source_of(what), *override(statements)], vocabulary(plugins), data=True)
@@ -46,6 +61,6 @@ def command(
 
 def _meaning(code: str) -> str:
     if code not in CODES:
-        raise fail("E001", f"there is no code {code}", help=did_you_mean(code, CODES, form=str))
+        raise fail("E001", f"unknown code `{code}`", help=did_you_mean(code, CODES, form=str))
     title, text = CODES[code]
     return f"{code}: {title}\n\n{textwrap.fill(text, 88)}"

@@ -1,4 +1,4 @@
-"""``recipe export``: a finished run's model for those who have no recipe."""
+"""``recipe export``: write the model of a finished run for use without this package."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from recipe.cli.inputs import plugin_option, tell_broken, tell_lost, vocabulary
 
 
 class _Command(click.Command):
-    """A command whose help ends with the formats that are installed."""
+    """A command whose help ends with the installed formats."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         from recipe.exporters.formats import installed
@@ -23,15 +23,24 @@ class _Command(click.Command):
         tell_broken(errors)
 
 
-@click.command("export", cls=_Command, short_help="Write a run's model as safetensors, ONNX or PyTorch source.")
+@click.command("export", cls=_Command, short_help="Export a run's model as safetensors, ONNX or PyTorch source.")
 @click.argument("run", metavar="RUN")
 @click.option("--to", metavar="FORMAT", required=True, help="One of the formats below.")
-@click.option("--out", metavar="PATH", help="The file to write. Default: the run's name in the current directory.")
+@click.option(
+    "--out",
+    metavar="PATH",
+    help="The file to write. Default: a file in the current directory, named after the run folder.",
+)
 @plugin_option
 def command(run: str, to: str, out: str | None, plugins: tuple[str, ...]) -> None:
-    """Write the model of a finished run, RUN its folder, in a form that needs no recipe.
+    """Export the model of a finished run, for use without this package.
 
-    It must give the same logits as the run's own model, else nothing is written. No file is written over.
+    RUN is the run folder. The export must return the same logits as the model of the run, to within 1e-5 of the
+    largest one; otherwise nothing is written. Existing files are never overwritten.
+
+    \b
+    Write first.onnx:
+        recipe export runs/first --to onnx
     """
     words = vocabulary(plugins)
     tell_lost(run)
@@ -41,9 +50,9 @@ def command(run: str, to: str, out: str | None, plugins: tuple[str, ...]) -> Non
     if exported.difference is None:
         verdict = f"not verified: {exported.unverified}"
     elif exported.difference:
-        verdict = f"verified: its logits differ from the run's by at most {exported.difference:.0e} of their scale"
+        verdict = f"verified: logits differ from the run's by at most {exported.difference:.0e} of the largest"
     else:
-        verdict = "verified: its logits are the run's"
+        verdict = "verified: logits equal the run's"
     click.echo(verdict, err=True)
     for path in exported.paths:
         click.echo(path)

@@ -1,4 +1,4 @@
-"""``recipe fmt``: the canonical layout, comments kept, without torch."""
+"""``recipe fmt``: rewrite recipes in the canonical layout, with their comments. Needs no torch."""
 
 from __future__ import annotations
 
@@ -17,19 +17,26 @@ from recipe.language.formatter import layout, plain
 from recipe.language.parser import parse
 
 
-@click.command("fmt", short_help="Write recipes in their canonical layout.")
+@click.command("fmt", short_help="Rewrite recipes in the canonical layout.")
 @click.argument("files", nargs=-1, required=True, metavar="FILE…")
-@click.option("--check", is_flag=True, help="Change nothing; exit with 1 where a file would be changed.")
+@click.option("--check", is_flag=True, help="Change no file; exit with 1 if a file would be changed.")
 def command(files: tuple[str, ...], check: bool) -> None:
-    """Write recipes in their canonical layout; `-` reads standard input and writes standard output.
+    """Rewrite recipes in the canonical layout.
 
-    Words, order and comments stay. A byte order mark and CR LF line ends are mended. Never imports torch.
+    Puts each statement on a line of its own, with single spaces. Words, order and comments stay the same. Also
+    removes a byte order mark and replaces CRLF line endings. FILE is a path, or `-` to format standard input to
+    standard output.
+
+    \b
+    Format a file, then check in CI that every recipe is formatted:
+        recipe fmt mine.recipe
+        recipe fmt --check *.recipe
     """
     differ, errors = False, list[Diagnostic]()
     for file in files:
         try:
             if file != "-" and not os.path.exists(file):
-                raise fail("E001", f"there is no file `{file}`")
+                raise fail("E001", f"file not found: `{file}`")
             source = source_of(file)
             recipe, wrong = parse(attrs.evolve(source, text=plain(source.text)))
             if wrong:

@@ -1,4 +1,4 @@
-"""What commands take: a recipe as a path, a shipped example, text, or standard input."""
+"""Inputs of commands: a recipe as a path, a run folder, a shipped example, text, or standard input."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from recipe.plugins.vocabulary import Key, Vocabulary
 
 
 def examples() -> dict[str, Path]:
-    """The shipped examples, by name, with and without their ending."""
+    """Return the shipped examples by name, with and without the suffix."""
     root = Path(str(resources.files("recipe") / "examples"))
     files = {path.relative_to(root).as_posix(): path for path in sorted(root.glob("**/*.recipe"))}
     return {name.removesuffix(".recipe"): path for name, path in files.items()} | files
 
 
 def source_of(file: str) -> Source:
-    """The source that FILE names: ``-``, a path, the name of a shipped example, or the recipe itself."""
+    """Return the source that FILE names: ``-``, a path, a run folder, a shipped example, or the text of a recipe."""
     if file == "-":
         if sys.stdin is None:
-            raise fail("E001", "standard input is closed", help="name a file, or pipe a recipe in")
+            raise fail("E001", "standard input is closed", help="name a file, or pipe a recipe to the command")
         return decode(sys.stdin.buffer.read(MAX_BYTES + 1), "<stdin>", Path.cwd())
-    if os.path.isfile(lock := os.path.join(file, "recipe.lock")):  # the folder of a run
+    if os.path.isfile(lock := os.path.join(file, "recipe.lock")):  # a run folder
         tell_lost(file)
         return read(Path(lock), lock)
     shipped = examples()
-    if os.path.exists(file) and not (os.path.isdir(file) and file in shipped):  # unlike Path's, it takes any text
+    if os.path.exists(file) and not (os.path.isdir(file) and file in shipped):  # unlike Path's, it accepts any text
         return read(Path(file), file)
     if file in shipped:
         return read(shipped[file], file)
@@ -45,19 +45,19 @@ def source_of(file: str) -> Source:
     names = [name for name in shipped if not name.endswith(".recipe")]
     otherwise = f"shipped examples are {listing([name for name in names if '/' not in name], 4)}"
     help = did_you_mean(file, names, otherwise, form="the example `{}`".format)
-    raise fail("E001", f"there is no file or example `{file}`", help=help)
+    raise fail("E001", f"file or example not found: `{file}`", help=help)
 
 
 def tell_lost(folder: str) -> None:
-    """Warn where a run's folder is of a package's tricks that is not installed any more."""
+    """Warn if a run used tricks of packages that are no longer installed."""
     from recipe.runs.reader import lost_packages
 
     if lost := lost_packages(Path(folder)):
-        click.echo(f"warning: the run in `{folder}` used {', '.join(lost)}, not installed here", err=True)
+        click.echo(f"warning: the run in `{folder}` used packages that are not installed: {', '.join(lost)}", err=True)
 
 
 def loaded(words: Vocabulary, keys: Iterable[Key]) -> tuple[list[tuple[type[Trick], str]], list[RecipeError]]:
-    """The tricks with these words, each with its package, and the errors of those that can't be used."""
+    """Load the tricks with these words. Return each with its package, and the errors of those that fail to load."""
     tricks, errors = [], []
     for key in keys:
         try:
@@ -68,7 +68,7 @@ def loaded(words: Vocabulary, keys: Iterable[Key]) -> tuple[list[tuple[type[Tric
 
 
 def tell_broken(errors: Iterable[RecipeError]) -> None:
-    """Report what plugins offer and nobody can use, after what can be used."""
+    """Report the tricks that can't be used, below the output of a command."""
     for error in errors:
         click.echo(f"\n{render(error.diagnostics)}", err=True)
 
@@ -78,10 +78,10 @@ def vocabulary(plugins: tuple[str, ...]) -> Vocabulary:
 
 
 def stem(source: Source, otherwise: str) -> str:
-    """The name of a recipe's file without its ending, by which folders are called; else another name."""
+    """Return the name of a recipe's file without its suffix, which names folders, or ``otherwise``."""
     return Path(source.name).stem if source.kind == "file" and not source.name.startswith("<") else otherwise
 
 
 plugin_option = click.option(
-    "--plugin", "plugins", multiple=True, metavar="FILE.py", help="Also load tricks from a file."
+    "--plugin", "plugins", multiple=True, metavar="FILE.py", help="Also load tricks from a Python file. Repeatable."
 )

@@ -1,4 +1,4 @@
-"""``recipe new``: begin something of your own; without torch."""
+"""``recipe new``: create a plugin package. Needs no torch."""
 
 from __future__ import annotations
 
@@ -11,16 +11,24 @@ from recipe.cli.inputs import vocabulary
 from recipe.scaffold import write_plugin
 
 
-@click.group("new", short_help="Begin a plugin package.")
+@click.group("new", short_help="Create a plugin package.")
 def command() -> None:
-    """Begin something of your own."""
+    """Create a plugin package for tricks of your own."""
 
 
 @command.command("plugin")
 @click.argument("name")
-@click.option("--out", type=click.Path(path_type=Path), help="The folder to write. Default: the package's name.")
+@click.option("--out", type=click.Path(path_type=Path), help="The folder to write to. Default: the package's name.")
 def plugin(name: str, out: Path | None) -> None:
-    """Write a working package with two tricks, a rewrite and a batch transform, with their tests."""
+    """Create a package with two tricks and their tests.
+
+    The tricks are examples to start from: `tweak NAME` rewrites the graph, and `augment NAME` transforms a batch. NAME
+    consists of lowercase letters, digits and hyphens.
+
+    \b
+    Create recipe-shine, with `tweak shine` and `augment shine`:
+        recipe new plugin shine
+    """
     root, written = write_plugin(name, out, vocabulary(()))
     for path in written:
         click.echo(path)

@@ -18,21 +18,37 @@ from recipe.runs.save_policy import EVERY, KEEP, SavePolicy
 @click.command("run", short_help="Train a recipe.")
 @click.argument("file", metavar="[FILE]", required=False)
 @click.argument("statements", nargs=-1, metavar="[STATEMENTS]…")
-@click.option("--out", type=click.Path(file_okay=False), help="The run's folder. Default: a new one in ./runs.")
+@click.option("--out", type=click.Path(file_okay=False), help="The run folder. Default: a new folder in ./runs.")
 @click.option(
     "--resume",
     is_flag=False,
     flag_value="",
     metavar="[DIR]",
-    help="Go on from the last checkpoint of the run, or of the one in DIR; begin where there is none.",
+    help="Resume from the last checkpoint in DIR, or of the last run of this recipe; start a new run if there is none.",
 )
-@click.option("--allow-changed", is_flag=True, help="With --resume: go on although the recipe is another now.")
-@click.option("--save-every", default=EVERY, show_default=True, help="When to save: epoch, 500 (steps), 15m.")
+@click.option("--allow-changed", is_flag=True, help="With --resume: resume even though the recipe has changed.")
+@click.option(
+    "--save-every",
+    metavar="WHEN",
+    default=EVERY,
+    show_default=True,
+    help="When to save a checkpoint: epoch, 500 (steps), 90s, 15m, 1.5h, or a comma-separated list of these.",
+)
 @click.option("--keep", type=click.IntRange(1, 1000), default=KEEP, show_default=True, help="Checkpoints to keep.")
-@click.option("--nproc", type=click.IntRange(1, 1024), help="Train in so many processes, each on its own device.")
-@click.option("--device", help="Such as cpu or cuda:1. Default: the first CUDA device, else the CPU.")
-@click.option("--strict", is_flag=True, help="Refuse to substitute a precision that the device has no fast form of.")
-@click.option("--dry-run", is_flag=True, help="Compile, open the data, say what would be trained, and stop.")
+@click.option(
+    "--nproc",
+    type=click.IntRange(1, 1024),
+    help="Processes to train in, each on its own GPU or on its share of the CPU cores. Default: 1.",
+)
+@click.option(
+    "--device", metavar="DEVICE", help="The device, such as cpu or cuda:1. Default: the first CUDA device, or the CPU."
+)
+@click.option(
+    "--strict", is_flag=True, help="Fail if the device has no fast form of the precision, instead of using another."
+)
+@click.option(
+    "--dry-run", is_flag=True, help="Compile the recipe, open the data, print what would be trained, and exit."
+)
 @plugin_option
 def command(
     file: str | None,
@@ -48,18 +64,27 @@ def command(
     dry_run: bool,
     plugins: tuple[str, ...],
 ) -> None:
-    """Train a recipe: a path, `-`, the name of a shipped example, the folder of a run, or the recipe's own text.
+    """Train a recipe.
 
-    STATEMENTS are laid over it: recipe run full "epochs 2; drop augment mixup". With --resume DIR, FILE may
-    be left out: the recipe is the one that the run was begun with.
+    FILE is a path, `-`, a run folder, a shipped example, or the text of a recipe. STATEMENTS override it.
+
+    \b
+    Train `full` on your own images, for 30 epochs and without mixup:
+        recipe run full 'data folder "photos"; epochs 30; drop augment mixup'
+
+    \b
+    Resume an interrupted run:
+        recipe run --resume runs/first
+
+    With --resume DIR you can leave out FILE; the recipe is then read from the run folder.
     """
     if allow_changed and resume is None:
-        raise click.UsageError("--allow-changed is for a run that goes on: add --resume")
+        raise click.UsageError("--allow-changed requires --resume")
     file, statements, out = _resumed(file, statements, out, resume)
     words, source = vocabulary(plugins), source_of(file)
     policy = SavePolicy.of(save_every, keep)
     plan = bind([source, *override(statements)], words, data=True)
-    if nproc is not None and not dry_run:  # errors of the recipe are told before torch is imported
+    if nproc is not None and not dry_run:  # errors of the recipe are reported before torch is imported
         from recipe.devices.launch import launch
 
         launch(nproc, _arguments(source.text if file == "-" else file, statements, out, resume is not None))
@@ -94,35 +119,35 @@ def command(
 def _resumed(
     file: str | None, statements: tuple[str, ...], out: str | None, resume: str | None
 ) -> tuple[str, tuple[str, ...], str | None]:
-    """The recipe, the statements and the folder that are meant, from what --resume says."""
+    """Return FILE, STATEMENTS and the run folder, with --resume taken into account."""
     if resume:
         if out is not None:
-            raise click.UsageError("--resume DIR and --out both name the run's folder; leave one out")
+            raise click.UsageError("--resume DIR and --out both name the run folder; use only one of them")
         if not os.path.isfile(os.path.join(resume, "recipe.lock")):
             if file is None:
-                help = f"name a recipe too, to begin one there: recipe run FILE --resume {resume}"
-                raise fail("E113", f"there is no run in `{resume}`", help=help)
+                help = f"name a recipe to start a run there: recipe run FILE --resume {resume}"
+                raise fail("E113", f"no run found in `{resume}`", help=help)
         elif file is None:
             file = resume
-        elif _only_statements(file):  # laid over the run's own recipe
+        elif _only_statements(file):  # overrides the recipe of the run
             file, statements = resume, (file, *statements)
         return file, statements, resume
     if file is None:
-        raise click.UsageError("name a recipe: `recipe run full`, or a run to go on with: `recipe run --resume runs/x`")
+        raise click.UsageError("name a recipe (`recipe run full`) or a run (`recipe run --resume runs/first`)")
     if resume == "" and out is None and os.path.isfile(os.path.join(file, "recipe.lock")):
         out = file
     return file, statements, out
 
 
 def _only_statements(file: str) -> bool:
-    """Whether FILE is text without a base, which is no recipe by itself."""
+    """Whether FILE is text without a base, and so not a complete recipe."""
     if file == "-" or os.path.exists(file) or file in examples():
         return False
     return not {words.split()[0] for words in re.split("[;\n]", file) if words.split()} & {"base", "include"}
 
 
 def _arguments(file: str, statements: tuple[str, ...], out: str | None, resume: bool) -> list[str]:
-    """The arguments of each of several processes: those of this one, with what they mean spelt out."""
+    """Return the arguments for each of several processes: those of this one, with defaults and paths resolved."""
     params = {**click.get_current_context().params, "out": out, "resume": resume}
     given = [f"--{flag.replace('_', '-')}" for flag in ("resume", "allow_changed", "strict") if params[flag]]
     for option in ("out", "save_every", "keep", "device"):

@@ -1,4 +1,4 @@
-"""``recipe test-plugin``: whether the tricks of a package keep to the contract of tricks."""
+"""``recipe test-plugin``: check the tricks of a package or file."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from recipe.base.wording import plural
 
 
 def _named(context: click.Context, option: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
-    """What an option's texts say, such as ``lr every=lr cosine``, by what they say it of."""
+    """Split the values of an option, such as ``lr every=lr cosine``, into names and texts."""
     named = {}
     for text in texts:
         name, equals, said = text.partition("=")
         if not equals or not name.strip():
             flag = option.opts[0]
-            raise fail("E001", f"`{flag} {text}` names nothing", help=f'write `{flag} "WORD=…"`')
+            raise fail("E001", f"`{flag} {text}` has no name before `=`", help=f'write `{flag} "WORD=…"`')
         named[" ".join(name.split())] = said
     return named
 
@@ -31,28 +31,34 @@ _said = partial(click.option, multiple=True, callback=_named)
 def _two(text: str) -> tuple[str, str]:
     first, comma, second = text.partition(",")
     if not comma:
-        raise fail("E001", f"`--value` takes two values with a comma between, not `{text}`")
+        raise fail("E001", f"`--value` takes two values separated by a comma, not `{text}`")
     return first.strip(), second.strip()
 
 
-@click.command("test-plugin", short_help="Check the tricks of a package.")
+@click.command("test-plugin", short_help="Check the tricks of a package or file.")
 @click.argument("package", metavar="NAME|FILE.py")
-@click.option("--only", multiple=True, metavar="CHECK", help="Make this check alone; may be given several times.")
+@click.option("--only", multiple=True, metavar="CHECK", help="Run only this check. Default: all checks. Repeatable.")
 @_said(
     "--company",
     metavar="WORD=STATEMENTS",
-    help="Statements in whose company a trick, or a field of it, shows: `lr every=lr cosine`.",
+    help="Statements that a trick or field needs to have an effect: `lr every=lr cosine`. Repeatable.",
 )
-@_said("--value", "values", metavar="FIELD=ONE,OTHER", help="Two values of a field: `augment shine path=a,b`.")
+@_said("--value", "values", metavar="FIELD=ONE,OTHER", help="Two values to try: `augment shine path=a,b`. Repeatable.")
 @_said(
     "--elsewhere",
     metavar="WORD=REASON",
-    help="Why what a trick, or a field of it, does can't be seen here: `shine log=tests/test_log.py`.",
+    help="Why the effect of a trick or field can't be checked here: `shine log=tests/test_log.py`. Repeatable.",
 )
 def command(package: str, values: dict[str, str], **options: Any) -> None:
-    """Check every trick that an installed package, or a plugin's file, offers: docs/testing.md says what is held.
+    """Check the tricks of an installed package or of a Python file.
 
-    Exits with 1 where a check fails.
+    The tricks of this package pass the same checks: that a trick repeats, resumes, can be removed again, and more.
+    docs/testing.md describes each check. Exits with 1 if a check fails.
+
+    \b
+    Check a package, then one thing about a single file:
+        recipe test-plugin recipe-shine
+        recipe test-plugin tweak_small.py --only resume
     """
     pairs = {name: _two(text) for name, text in values.items()}
     from recipe.testing import Skipped, Unmet, checks

@@ -1,4 +1,4 @@
-"""``recipe tricks``: the vocabulary, from the tricks' own docstrings, without torch."""
+"""``recipe tricks``: show the vocabulary, from the docstrings of the tricks. Needs no torch."""
 
 from __future__ import annotations
 
@@ -13,24 +13,33 @@ from recipe.explain.tricks import page
 from recipe.plugins.vocabulary import DIRECTIVES, Key, Vocabulary, words_of
 
 
-@click.command("tricks", short_help="Show the vocabulary.")
+@click.command("tricks", short_help="List the tricks, or describe one.")
 @click.argument("verb", required=False)
 @click.argument("name", required=False)
 @plugin_option
 def command(verb: str | None, name: str | None, plugins: tuple[str, ...]) -> None:
-    """Show the vocabulary: every trick in a line, the tricks of a VERB, or all about one trick."""
+    """List the tricks, or describe one.
+
+    Prints every trick in a line. With VERB, describes the tricks of that verb; with VERB and NAME, one trick:
+    its syntax, its fields with their defaults, and its source.
+
+    \b
+    List all tricks, then describe one:
+        recipe tricks
+        recipe tricks lr warmup
+    """
     words = vocabulary(plugins)
     if verb is not None and name is None and " " in verb.strip():
-        verb, name = verb.split(maxsplit=1)  # as recipes write them, in one
+        verb, name = verb.split(maxsplit=1)  # one argument, as in a recipe
     if verb is None:
         _overview(words)
     elif verb in DIRECTIVES and name is None:
         click.echo(DIRECTIVES[verb])
     elif verb not in words.verbs():
-        raise fail("E020", f"there is no verb `{verb}`", help=did_you_mean(verb, words.verbs()))
+        raise fail("E020", f"unknown verb `{verb}`", help=did_you_mean(verb, words.verbs()))
     elif name is not None and name not in (clauses := words.clauses(verb)):
-        help = did_you_mean(name, clauses, f"it knows {listing(clauses)}" if clauses else "it has no clauses")
-        raise fail("E021", f"`{verb}` does not know `{name}`", help=help)
+        help = did_you_mean(name, clauses, f"its clauses are {listing(clauses)}" if clauses else "it has no clauses")
+        raise fail("E021", f"`{verb}` has no clause `{name}`", help=help)
     else:
         tricks, errors = loaded(words, [key for key in _of(words, verb) if name in (None, key[1])])
         if tricks:

@@ -1,4 +1,4 @@
-"""`recipe.diff`: the difference between two recipes, from Python."""
+"""`recipe.diff`: compare two recipes from Python."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 @attrs.frozen(slots=False)
 class Diff(Difference):
-    """What differs between two recipes, A and B, as data, as text, and as a page."""
+    """The difference between two recipes, A and B, as data, as text, and as a page."""
 
     def to_text(self, width: int = 100, color: bool = False) -> str:
-        """For a terminal of so many columns."""
+        """Return the difference as text for a terminal that is ``width`` columns wide."""
         return text.render(self, width, color)
 
     def to_html(self) -> str:
-        """One self-contained page."""
+        """Return the difference as one self-contained page."""
         return page.render(self)
 
 
@@ -40,10 +40,10 @@ def diff(
     vocabulary: Vocabulary | None = None,
     names: tuple[str, str] = ("A", "B"),
 ) -> Diff:
-    """What differs between two recipes: texts, paths, folders of runs, plans or programs.
+    """Compare two recipes, each given as text, a path, a run folder, a plan or a program.
 
-    ``statements`` are laid over ``b`` alone: ``diff(a, a, "drop tweak D")``. Plans and compiled programs are compared,
-    never text. A recipe that names no data counts as one for the model's own image size and classes. Raises
+    ``statements`` override ``b`` only: ``diff(a, a, "drop tweak D")``. The comparison uses plans and compiled programs,
+    never text. A recipe that names no dataset is compiled for the model's own image size and classes. Raises
     `RecipeError`.
 
     >>> difference = diff("base resnet50; tweak C", "tweak D; base resnet50; tweak C")
@@ -61,7 +61,7 @@ def _known(
         from recipe.compiler.summarise import describe
 
         if statements:
-            raise TypeError("statements are laid over recipes; this is a program, which is compiled already")
+            raise TypeError("statements can't override a program, which is already compiled")
         return side.plan, describe(side)
     own = side.vocabulary if isinstance(side, Plan) else None
     plan = resolve(side, *statements, vocabulary=own or words)

@@ -1,8 +1,8 @@
-"""Two graphs side by side: their stages, residual blocks and operations are aligned, and what differs is told.
+"""Align the stages, residual blocks and operations of two graphs, and find what differs.
 
-An alignment is the cheapest one under a small set of prices: an operation left alone costs 1, one that has its
-partner at the same address costs nothing, or little where its settings differ, and one at another address a half. So
-`resnet50` beside `resnet101` pairs the blocks that both have, and shows the others as added.
+An alignment minimizes a total price. An unpaired operation costs 1. A pair at the same address is free, or cheap if its
+settings differ. A pair at different addresses costs 0.5. `resnet50` and `resnet101` therefore share the blocks that
+both have, and the other blocks are added.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ ALONE, OTHER_SETTINGS, OTHER_ADDRESS, OTHER_KIND = 1.0, 0.3, 0.5, 0.9
 
 T = TypeVar("T")
 Part = tuple[Node, ...]
-"""The operations of a residual block, or one outside of all blocks."""
+"""The operations of a residual block, or a single operation outside any block."""
 
 
 @attrs.frozen
 class Row:
-    """A place of the alignment: an operation of each graph, or of one of them alone."""
+    """A row of the alignment: an operation from each graph, or from only one of them."""
 
     stage: str
     block: str
     a: Node | None
     b: Node | None
     settings: tuple[tuple[str, Any, Any], ...] = ()
-    """What differs between the two: name, value in ``a``, value in ``b``."""
+    """Settings that differ: name, value in ``a``, value in ``b``."""
     replaced: str = ""
-    """For an operation alone: the trick of the other side that put others in its place."""
+    """For an unpaired operation: the trick of the other side that replaced it."""
 
     @property
     def change(self) -> str:
-        """``added``, ``removed``, ``changed``, ``moved`` (the same at another address), or nothing."""
+        """``added``, ``removed``, ``changed``, ``moved`` (same operation at a different address), or empty."""
         if self.a is None:
             return "added"
         if self.b is None:
@@ -55,7 +55,7 @@ class Row:
 
     @property
     def by(self) -> str:
-        """The trick that made the difference, where one did: one of both sides made none."""
+        """The trick that caused the difference, if any. A trick on both sides causes none."""
         if self.a is None or self.b is None:
             return self.node.by or self.replaced
         names = {name for name, _, _ in self.settings}
@@ -65,14 +65,14 @@ class Row:
         return "" if mine == theirs else " → ".join(filter(None, (mine, theirs)))
 
     def mirrored(self) -> Row:
-        """The row of the difference the other way round."""
+        """Return the row with its sides swapped."""
         settings = tuple((name, after, before) for name, before, after in self.settings)
         return Row(self.stage, self.block, self.b, self.a, settings, self.replaced)
 
 
 def align(a: ProgramSummary, b: ProgramSummary) -> tuple[Row, ...]:
-    """Every operation of both graphs once, in the order of the graphs. ``align(b, a)`` is the mirror image."""
-    if a.digest > b.digest:  # one order is worked out, so that ties can't fall differently
+    """Return every operation of both graphs once, in graph order. ``align(b, a)`` is the mirror image."""
+    if a.digest > b.digest:  # always align in one order, so that ties break the same way
         return tuple(row.mirrored() for row in align(b, a))
     pairs: list[tuple[Node | None, Node | None]] = []
     for stage in _merged([node.stage for node in a.nodes], [node.stage for node in b.nodes]):
@@ -97,7 +97,7 @@ def align(a: ProgramSummary, b: ProgramSummary) -> tuple[Row, ...]:
 
 
 def _merged(a: Iterable[str], b: Iterable[str]) -> list[str]:
-    """The names of both, each once: those of ``a`` in order, those that only ``b`` has after what they follow there."""
+    """Merge two lists of names: ``a`` in its order, with each name that only ``b`` has after its predecessor there."""
     names = list(dict.fromkeys(a))
     place = 0
     for name in dict.fromkeys(b):
@@ -132,7 +132,7 @@ def _node_price(a: Node, b: Node) -> float | None:
 
 
 def _aligned(a: Sequence[T], b: Sequence[T], price: Callable[[T, T], float | None]) -> list[tuple[T | None, T | None]]:
-    """The cheapest alignment of two sequences; what is alike at their beginnings and ends is paired at once."""
+    """Return the cheapest alignment of two sequences. Equal items at both ends are paired directly."""
     start = 0
     while start < min(len(a), len(b)) and price(a[start], b[start]) == 0:
         start += 1
@@ -141,7 +141,7 @@ def _aligned(a: Sequence[T], b: Sequence[T], price: Callable[[T, T], float | Non
         end += 1
     left, right = a[start : len(a) - end], b[start : len(b) - end]
     best: dict[tuple[int, int], tuple[float, int, int]] = {}
-    """From each place to the end: the price, and how far the first step goes in ``left`` and in ``right``."""
+    """For each pair of positions: the price to the end, and how far the first step moves in ``left`` and ``right``."""
     for i in range(len(left), -1, -1):
         for j in range(len(right), -1, -1):
             steps = []
@@ -162,7 +162,7 @@ def _aligned(a: Sequence[T], b: Sequence[T], price: Callable[[T, T], float | Non
 
 
 def _reads(facts: ProgramSummary, common: Collection[str]) -> dict[str, tuple[str, ...]]:
-    """Which operations each one reads, over those that only this graph has."""
+    """Return what each operation reads, skipping operations that only this graph has."""
     by_address = {node.address: node for node in facts.nodes}
 
     def seen(address: str) -> str:

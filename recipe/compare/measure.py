@@ -1,7 +1,7 @@
-"""Two recipes timed on this machine, in turn: step time, images a second, and peak memory.
+"""Time two recipes on this machine, taking turns: step time, images per second, and peak memory.
 
-Each is trained in a process of its own, which takes a few steps whenever it is asked to; so what else the machine does
-meets both alike, and the peak memory of each is its own.
+Each recipe trains in its own process, a few steps per request. Other load on the machine therefore affects both
+equally, and each has its own peak memory.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ from recipe.training.trial import step_seconds
 ROUNDS = 9
 STEPS = 2
 MOST_ON_CPU = 32
-"""Largest batch on a CPU: a ratio needs no larger one."""
+"""Largest batch on a CPU. Ratios do not need a larger one."""
 
 
 def measure(a: Plan, b: Plan, device: str | None, plugins: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Times of two plans, which may need ``plugins``, on made-up images of their sizes.
+    """Time two plans, which may need ``plugins``, on made-up images of their sizes.
 
-    ``step_seconds`` is the median of the rounds, ``ratio`` the median, lowest and highest of B / A in each.
+    ``step_seconds`` is the median of the rounds; ``ratio`` has the median, lowest and highest B / A of the rounds.
     """
     chosen = pick(device)
     batch = min(a.training.batch, b.training.batch)
@@ -51,7 +51,7 @@ def measure(a: Plan, b: Plan, device: str | None, plugins: tuple[str, ...] = ())
     workers = [_Worker({"recipe": plan.canonical(), **task}) for plan in (a, b)]
     try:
         for worker in workers:
-            worker.train()  # not counted
+            worker.train()  # a warm-up, not counted
         rounds = [[worker.train()["seconds"] for worker in workers] for _ in range(ROUNDS)]
         peaks = [worker.train()["peak"] for worker in workers]
     finally:
@@ -72,7 +72,7 @@ def measure(a: Plan, b: Plan, device: str | None, plugins: tuple[str, ...] = ())
 
 
 class _Worker:
-    """A process that trains a plan step by step, as it is asked."""
+    """A process that trains a plan a few steps at a time, on request."""
 
     def __init__(self, task: dict[str, Any]) -> None:
         command, pipe = [sys.executable, "-P", "-m", "recipe.compare.measure"], subprocess.PIPE
@@ -81,22 +81,22 @@ class _Worker:
 
     def _send(self, message: dict[str, Any]) -> None:
         assert self.process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # it has ended, perhaps with an answer that tells why
+        with contextlib.suppress(BrokenPipeError):  # it has exited, perhaps after reporting why
             self.process.stdin.write(json.dumps(message) + "\n")
             self.process.stdin.flush()
 
     def train(self) -> dict[str, Any]:
-        """Seconds of a step, mean over a few, and the peak memory so far in bytes."""
+        """Train a few steps. Return the mean seconds of a step, and the peak memory so far in bytes."""
         self._send({})
         assert self.process.stdout is not None
         if line := self.process.stdout.readline():
             answer: dict[str, Any] = json.loads(line)
         else:
             status = self.process.wait()
-            ended = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+            ended = f"was killed by signal {-status}" if status < 0 else f"exited with code {status}"
             answer = {"failed": f"it {ended}"}
         if "failed" in answer:
-            raise fail("E110", f"a recipe can't be measured here: {answer['failed']}")
+            raise fail("E110", f"can't measure a recipe here: {answer['failed']}")
         return answer
 
     def stop(self) -> None:
@@ -105,7 +105,7 @@ class _Worker:
 
 
 def _serve() -> None:
-    """Train a few steps for each line of standard input; the first line says what."""
+    """Train a few steps for each line of standard input; the first line describes the task."""
     asked = json.loads(sys.stdin.readline())
     plan = bind([source_from(asked["recipe"])], Vocabulary.installed(map(Path, asked["plugins"])))
     device, batch = pick(asked["device"]), asked["batch"]
@@ -115,7 +115,7 @@ def _serve() -> None:
     images = InMemory(pixels, torch.arange(batch) % classes)
     chosen = precision(plan.training.precision, device)
 
-    def teach(inputs: torch.Tensor) -> torch.Tensor:  # a real teacher costs what it costs, whichever side asks
+    def teach(inputs: torch.Tensor) -> torch.Tensor:  # a real teacher takes as long on either side
         return torch.zeros(len(inputs), classes, device=device)
 
     teachers = {value.digest: teach for use in plan.uses for value in use.values.values() if hasattr(value, "digest")}
@@ -123,7 +123,7 @@ def _serve() -> None:
     trainer.model.train()
     meter = Meter.on(device)
     made = Batch(images.pixels, images.labels, np.arange(batch), 0, 0, batch)
-    if device.type == "cuda":  # as a run's loader does
+    if device.type == "cuda":  # as the loader of a run does
         made = made.pin_memory()
     with repeatable(device):
         for _ in sys.stdin:
@@ -135,7 +135,7 @@ def _serve() -> None:
 if __name__ == "__main__":
     try:
         _serve()
-    except Exception as error:  # a model's own code raises anything; the last answer tells why
+    except Exception as error:  # a model's own code can raise anything; report the reason
         reason = error.diagnostics[-1].message if isinstance(error, RecipeError) else first_line(error)
         print(json.dumps({"failed": reason}), flush=True)
         sys.exit(1)

@@ -21,7 +21,7 @@ KINDS = {"params": "params", "macs": "MACs", "flops": "FLOPs", "activation_bytes
 
 @attrs.frozen
 class CostChange:
-    """What a stage, or all of a network, costs: of each of `KINDS`, the number before and after."""
+    """The cost of a stage, or of the whole network, before and after, for each of `KINDS`."""
 
     stage: str
     numbers: Mapping[str, tuple[int, int]]
@@ -33,7 +33,7 @@ class CostChange:
 
 @attrs.frozen
 class Weights:
-    """What a checkpoint of A gives to B, tensor by tensor."""
+    """What B can load from a checkpoint of A, tensor by tensor."""
 
     kept: tuple[str, ...]
     reshaped: tuple[str, ...]
@@ -42,23 +42,23 @@ class Weights:
 
     @property
     def loads_entirely(self) -> bool:
-        """Whether B takes the checkpoint as it is: the same names and shapes."""
+        """Whether B loads the whole checkpoint: all names and shapes are the same."""
         return not (self.reshaped or self.lost or self.new)
 
     @property
     def changes(self) -> list[tuple[str, str, tuple[str, ...]]]:
-        """Tensors that do not load: the kind of change, what they are in words, their names."""
+        """Tensors that do not load: the kind of change, a description, and their names."""
         changes = [
-            ("changed", "of another shape in B", self.reshaped),
-            ("removed", "have no place in B", self.lost),
-            ("added", "are new in B", self.new),
+            ("changed", "with a different shape in B", self.reshaped),
+            ("removed", "missing from B", self.lost),
+            ("added", "new in B", self.new),
         ]
         return [change for change in changes if change[2]]
 
 
 @attrs.frozen
 class GroupChange:
-    """Parameters that both models have and that the optimizer treats otherwise."""
+    """Parameters of both models that the optimizer treats differently."""
 
     before: Mapping[str, Any]
     after: Mapping[str, Any]
@@ -67,7 +67,7 @@ class GroupChange:
 
 @attrs.frozen(slots=False)
 class Difference:
-    """What differs between two recipes, A and B. Every part is empty where nothing differs."""
+    """The difference between two recipes, A and B. Each part is empty if nothing differs."""
 
     name_a: str
     name_b: str
@@ -76,9 +76,9 @@ class Difference:
     words: tuple[WordChange, ...]
     order: tuple[tuple[str, str], ...]
     measured: Mapping[str, Any] | None = None
-    """What `recipe diff --measure` found."""
+    """The result of `recipe diff --measure`."""
     imageless: str = ""
-    """The side that names no images, ``A`` or ``B``, where the other does."""
+    """The side that names no dataset, ``A`` or ``B``, if the other side names one."""
 
     @classmethod
     def between(
@@ -91,7 +91,7 @@ class Difference:
 
     @property
     def empty(self) -> bool:
-        """Whether the two mean the same."""
+        """Whether the two recipes are equivalent."""
         return self.a.digest == self.b.digest and not (self.words or self.order)
 
     def __bool__(self) -> bool:
@@ -99,7 +99,7 @@ class Difference:
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:
-        """The two graphs, aligned; where both have operations of their own, those of A come first."""
+        """The two graphs, aligned. Operations that only A has come before those that only B has."""
         rows: list[Row] = []
         for _, run in groupby(align(self.a, self.b), lambda row: (row.stage, row.block, bool(row.a and row.b))):
             rows += sorted(run, key=lambda row: row.a is None)
@@ -107,12 +107,12 @@ class Difference:
 
     @property
     def graph(self) -> tuple[Row, ...]:
-        """Operations that only one graph has, or that were made with other settings."""
+        """Operations that only one graph has, or whose settings differ."""
         return tuple(row for row in self.rows if row.change not in ("", "moved"))
 
     @property
     def costs(self) -> tuple[CostChange, ...]:
-        """Every stage of either network, then ``in all``."""
+        """The costs of each stage of either network, then of ``in all``."""
         a, b = _costs(self.a), _costs(self.b)
         stages = dict.fromkeys([*(row.stage for row in self.rows), *self.a.stages, *self.b.stages, "in all"])
         nothing = dict.fromkeys(KINDS, 0)
@@ -135,7 +135,7 @@ class Difference:
 
     @property
     def groups(self) -> tuple[GroupChange, ...]:
-        """Parameters that moved to another group of the optimizer."""
+        """Parameters that moved to a different parameter group."""
         mine, theirs = (
             {name: group.options for group in facts.schedule.groups for name in group.names}
             for facts in (self.a, self.b)
@@ -147,7 +147,7 @@ class Difference:
 
     @property
     def settings(self) -> tuple[tuple[str, Any, Any], ...]:
-        """Settings of the training that differ: name, value of A, value of B."""
+        """Training settings that differ: name, value in A, value in B."""
         a, b = self.a.schedule, self.b.schedule
         names = ("epochs", "batch", "micro", "images", "steps_per_epoch", "targets", "mixes", "terms")
         pairs = [(name.replace("_", " "), getattr(a, name), getattr(b, name)) for name in names]
@@ -156,7 +156,7 @@ class Difference:
 
     @property
     def rates_differ(self) -> bool:
-        """Whether the curves differ by more than the rounding of their points to whole steps does."""
+        """Whether the learning rates differ by more than the error from rounding to whole steps."""
         a, b = self.a.schedule, self.b.schedule
         near = 0.0 if a.steps_per_epoch == b.steps_per_epoch else 0.01 * max(*a.rates, *b.rates)
         return a.epochs != b.epochs or any(abs(x - y) > near for x, y in zip(a.rates, b.rates, strict=True))
@@ -180,7 +180,7 @@ class Difference:
         return type(self)(self.name_b, self.name_a, self.b, self.a, tuple(words), order, measured, imageless)
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values; docs/diff.md says what each is."""
+        """Return the difference as plain JSON values, which docs/diff.md describes."""
         return {
             "schema_version": 1,
             "a": {"name": self.name_a, "digest": self.a.digest, "model": self.a.model},
@@ -222,7 +222,7 @@ class Difference:
 
 
 def _costs(facts: ProgramSummary) -> dict[str, dict[str, int]]:
-    """Of every stage, and of all of them: the number of each of `KINDS`."""
+    """Return the number of each of `KINDS`, for every stage and for all of them."""
     return {
         stage: {
             "params": cost.params,

@@ -1,4 +1,4 @@
-"""A difference as one self-contained page: both graphs side by side, cost bars, and learning-rate curves."""
+"""Render a difference as one self-contained page, with both graphs, cost bars, and learning-rate curves."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from recipe.compiler.summary_text import amount
 
 
 def render(diff: Difference) -> str:
-    """The page as HTML; it loads nothing from anywhere."""
+    """Return the page as HTML. It loads no external files."""
     source = (resources.files("recipe.compare") / "page.html").read_text("utf-8")
     template = jinja2.Template(
         source, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
@@ -27,9 +27,9 @@ def render(diff: Difference) -> str:
         kinds=KINDS,
         amount=amount,
         difference_of=difference_of,
-        counts=counted(diff.graph) or ": the same",
+        counts=counted(diff.graph) or ": no changes",
         stages=[(stage, _groups(rows)) for stage, rows in groupby(diff.rows, lambda row: row.stage)],
-        training=training_lines(diff) or ["learning rate and settings are the same"],
+        training=training_lines(diff) or ["same learning rate and settings"],
         measured=measured_lines(diff),
         facts=_facts,
         made=made,
@@ -38,7 +38,7 @@ def render(diff: Difference) -> str:
 
 
 def _groups(rows: Iterable[Row]) -> list[dict[str, Any]]:
-    """The rows of a stage, cut where a block begins or ends, and between what differs and what does not."""
+    """Group the rows of a stage by block. Outside blocks, group rows that differ and rows that do not."""
     groups = []
     for (block, _), run in groupby(rows, key=lambda row: (row.block, bool(row.change) and not row.block)):
         lines = list(run)
@@ -49,7 +49,7 @@ def _groups(rows: Iterable[Row]) -> list[dict[str, Any]]:
 
 
 def _facts(node: Node, row: Row) -> list[tuple[str, str]]:
-    """What is told of an operation on request."""
+    """Return the details of an operation that the page shows on request."""
     return [
         ("address", node.address),
         ("kind", node.kind),

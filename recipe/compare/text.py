@@ -1,4 +1,4 @@
-"""A difference as text for a terminal: colours where they are wanted, and never wider than it."""
+"""Render a difference as text for a terminal, with optional color and never wider than the terminal."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from recipe.plan.changes import SIGNS
 STYLES = {"added": "green", "removed": "red", "changed": "yellow"}
 SHOWN_NAMES = 3
 ROOM = 80
-"""Columns below which the graph is told line by line."""
+"""Minimum width, in columns, for showing the graph as a table. Narrower output has one line per operation."""
 LEAST = 40
-"""Columns that every text takes."""
+"""Minimum width of the text, in columns."""
 
 
 def render(diff: Difference, width: int, color: bool) -> str:
-    """All that differs, part by part; one line where nothing does."""
+    """Return everything that differs, part by part, or a single line if nothing does."""
     width, out = max(width, LEAST), io.StringIO()
     console = Console(
         file=out,
         width=width,
         force_terminal=color,
         color_system="standard" if color else None,
-        no_color=not color,  # whatever the environment says
+        no_color=not color,  # regardless of the environment
         highlight=False,
         markup=False,
         emoji=False,
@@ -43,10 +43,12 @@ def render(diff: Difference, width: int, color: bool) -> str:
     )
     console.print(Text.assemble(("A ", "bold cyan"), diff.name_a, "\n", ("B ", "bold magenta"), diff.name_b))
     if diff.imageless:
-        console.print(f"{diff.imageless} names no data; `recipe run` would take `data digits`, and what that suggests")
+        console.print(
+            f"{diff.imageless} names no dataset; `recipe run` would use `data digits` and the settings it suggests"
+        )
     parts: dict[str, Sequence[RenderableType]] = {"measured": measured_lines(diff)}
     if diff.empty:
-        console.print("no difference: the two recipes mean the same")
+        console.print("no differences: the two recipes are equivalent")
     else:
         parts = {
             "recipe": _recipe(diff),
@@ -57,7 +59,7 @@ def render(diff: Difference, width: int, color: bool) -> str:
             **parts,
         }
         if not any(parts.values()):
-            console.print("the recipes and the graphs are the same; the models' own weights differ")
+            console.print("the recipes and the graphs are the same, but the models' own weights differ")
     for title, body in parts.items():
         if body:
             console.print()
@@ -76,11 +78,14 @@ def _recipe(diff: Difference) -> list[RenderableType]:
         for word in diff.words
         for change, origin in word.lines()
     ]
-    return [*words, *(f"order: `{first}` before `{second}` → after it" for first, second in diff.order)]
+    return [
+        *words,
+        *(f"order: `{first}` before `{second}` → `{first}` after `{second}`" for first, second in diff.order),
+    ]
 
 
 def shown(value: Any) -> str:
-    """A setting as people write it: 2×2."""
+    """Format a setting for display, such as 2×2."""
     if isinstance(value, (tuple, list)):
         whole = all(isinstance(part, int) for part in value)
         return "×".join(map(shown, value)) if whole else ", ".join(map(str, value))
@@ -88,7 +93,7 @@ def shown(value: Any) -> str:
 
 
 def made(node: Node) -> str:
-    """An operation with the settings that matter at first sight."""
+    """Describe an operation by its kind and its main settings."""
     settings, parts = node.settings, [node.kind]
     if "in_channels" in settings:
         parts.append(f"{settings['in_channels']} → {settings['out_channels']}")
@@ -104,14 +109,14 @@ def made(node: Node) -> str:
 
 
 def counted(rows: Sequence[Row]) -> str:
-    """How many operations were added, removed and changed."""
+    """Return how many operations were added, removed and changed."""
     counts = {change: sum(row.change == change for row in rows) for change in STYLES}
     told = ", ".join(f"{count} {change}" for change, count in counts.items() if count)
     return f": {told}" if told else ""
 
 
 def _graph(diff: Difference, width: int) -> list[RenderableType]:
-    """The operations that differ, in columns where the terminal has room for them."""
+    """Return the operations that differ, in columns if the terminal is wide enough."""
     whole: dict[str, str] = {}
     for block, run in groupby(diff.rows, key=lambda row: row.block):
         changes = {row.change for row in run}
@@ -136,7 +141,7 @@ def _graph(diff: Difference, width: int) -> list[RenderableType]:
 
 
 def _operation(row: Row) -> tuple[Text, str, str]:
-    """Where an operation is, what it is or what changed, and the trick that made the difference."""
+    """Return the address of an operation, what it is or what changed, and the trick that caused the difference."""
     what = made(row.node)
     if row.a and row.b and row.a.kind != row.b.kind:
         what = f"{made(row.a)} → {made(row.b)}"
@@ -162,11 +167,11 @@ def _cost_title(diff: Difference) -> str:
     a, b = diff.a, diff.b
     size = f"{a.size}×{a.size}" if a.size == b.size else f"{a.size}×{a.size} in A, {b.size}×{b.size} in B"
     precision = a.precision if a.precision == b.precision else f"{a.precision} in A, {b.precision} in B"
-    return f"cost of one image of {size}, forward; activations in {precision}"
+    return f"forward cost per image ({size}); activations in {precision}"
 
 
 def difference_of(kind: str, before: int, after: int) -> str:
-    """The difference with its sign, and as a percentage of what was."""
+    """Return the signed difference, also as a percentage of the first value."""
     if before == after:
         return "same"
     told = ("+" if after > before else "−") + amount(kind, abs(after - before))
@@ -177,7 +182,7 @@ def difference_of(kind: str, before: int, after: int) -> str:
 
 
 def _costs(diff: Difference, width: int) -> list[RenderableType]:
-    """Costs that differ, by stage; of the total every one. In columns where these have room, else in lines."""
+    """Return the costs that differ, by stage, and every total; in columns if they fit, else in lines."""
     costs = diff.costs
     if not any(cost.differs for cost in costs):
         return []
@@ -188,7 +193,8 @@ def _costs(diff: Difference, width: int) -> list[RenderableType]:
             if cost is costs[-1] or (before != after and kind != "flops"):  # FLOPs are twice the MACs
                 style = "dim" if before == after else "green" if after < before else "red"
                 change = Text(difference_of(kind, before, after), style)
-                rows.append((title, cost.stage, amount(kind, before), amount(kind, after), change))
+                stage = "overall" if cost is costs[-1] else cost.stage
+                rows.append((title, stage, amount(kind, before), amount(kind, after), change))
                 title = ""
     if 2 + sum(max(len(row[column]) for row in rows) + 2 for column in range(5)) > width:
         return [
@@ -210,7 +216,7 @@ def _weights(diff: Difference) -> list[RenderableType]:
     if weights.loads_entirely:
         return [f"a checkpoint of A loads entirely: {total} of {total} tensors"] if diff.graph else []
     lines = (_line(change, f"{len(names)} {what}: ", (_few(names), "dim")) for change, what, names in weights.changes)
-    return [f"of a checkpoint of A, {len(weights.kept)} of {total} tensors load", *lines]
+    return [f"{len(weights.kept)} of {total} tensors load from a checkpoint of A", *lines]
 
 
 def _few(names: Sequence[str]) -> str:
@@ -225,11 +231,11 @@ def _training(diff: Difference, width: int) -> list[RenderableType]:
 
 
 def training_lines(diff: Difference) -> list[str]:
-    """What differs in how the two train, a line each."""
+    """Return the differences in training, one line each."""
     lines = []
     for name, a, b in diff.settings:
         title, write = WRITTEN.get(name, (name, lambda value: f"{value:,}" if isinstance(value, int) else value))
-        unknown = "whole batches" if name == "micro" else "unknown until they are opened"
+        unknown = "whole batches" if name == "micro" else "unknown until opened"
         lines.append(f"{title} {unknown if a is None else write(a)} → {unknown if b is None else write(b)}")
     highest = [max(facts.schedule.rates) for facts in (diff.a, diff.b)]
     if diff.rates_differ and highest[0] != highest[1]:
@@ -249,11 +255,11 @@ WRITTEN: Mapping[str, tuple[str, Callable[[Any], str]]] = {
     "mixes": ("mixed by", listed_terms),
     "targets": ("targets", shown_target),
 }
-"""Settings that are no numbers: how each is called, and how its values are written."""
+"""Settings that are not numbers, with their titles and the functions that format their values."""
 
 
 def measured_lines(diff: Difference) -> list[str]:
-    """What `--measure` found, a line each; nothing where nothing was measured."""
+    """Return the results of `--measure`, one line each. Empty if nothing was measured."""
     if not diff.measured:
         return []
     times = diff.measured
@@ -264,5 +270,5 @@ def measured_lines(diff: Difference) -> list[str]:
         f"images/s       {a['images_per_second']:,.0f} → {b['images_per_second']:,.0f}",
         f"peak memory    {a['peak_bytes'] / 1e9:.2f} GB → {b['peak_bytes'] / 1e9:.2f} GB, "
         f"B / A {b['peak_bytes'] / a['peak_bytes']:.3f}",
-        f"on {times['device']}, batches of {times['batch']} made-up images, {times['rounds']} rounds in turn",
+        f"on {times['device']}, batches of {times['batch']} made-up images, {times['rounds']} alternating rounds",
     ]

@@ -1,4 +1,4 @@
-"""From a plan to a program: the stock model, rewritten by tricks, verified and measured, and a summary of it.
+"""Compile a plan to a program: build the stock model, let tricks rewrite it, verify, measure and summarize it.
 
-Nothing here trains, and nothing here opens images.
+Nothing in this package trains or opens images.
 """

@@ -1,4 +1,4 @@
-"""`recipe.compile`: a recipe to a program, from Python."""
+"""`recipe.compile`: compile a recipe from Python."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def compile(
     device: str = "cpu",
     vocabulary: Vocabulary | None = None,
 ) -> Program:
-    """Compile a recipe: text, a path, or a plan; ``statements`` are laid over it.
+    """Compile a recipe, given as text, a path or a plan. ``statements`` override it.
 
-    ``base`` rewrites a model of your own (it is copied, not changed); its weights stay as they are unless the recipe
-    itself says ``init``. A recipe that names no data compiles to the stock model, for its own image size and classes.
-    ``device="meta"`` gives graph and costs without allocating a weight. Raises `RecipeError`.
+    ``base`` is a model of your own to rewrite. It is copied, not changed, and keeps its weights unless the recipe
+    itself has ``init``. Without a dataset, the stock model keeps its own image size and number of classes.
+    ``device="meta"`` computes the graph and its costs without allocating weights. Raises `RecipeError`.
 
     >>> compile("base resnet50; tweak C D", device="meta").costs.macs
     4328824832

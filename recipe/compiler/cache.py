@@ -1,8 +1,8 @@
-"""Facts that were worked out before, kept as JSON between commands.
+"""A cache of program summaries, stored as JSON between commands.
 
-The key holds all that the facts are a function of: the plan's digest, what it finds in files, the code of this
-package, and the versions of what builds the models. So a file of the cache is never stale: where anything changes,
-another one is asked for. Of a plan that uses a plugin nothing is kept.
+The key covers everything that a summary depends on: the plan's digest, the files that it names, the code of this
+package, and the versions of the packages that build the models. An entry is therefore never stale: any change leads
+to a different key. Plans that use a plugin are not cached.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ from recipe.plan.plan import Plan
 from recipe.plugins.fingerprint import PACKAGE, code_of, code_of_plugins
 
 KEEP = 256
-"""Files that the cache keeps, the newest."""
+"""Number of entries to keep, newest first."""
 
 HEAD = 1 << 20
-"""Bytes of a file that are read to tell it from another; the header of a weights file is shorter."""
+"""Number of bytes to read from a file to detect changes. The header of a weights file is shorter."""
 PACKAGES = ("torch", "torchvision", "timm", "attrs")
 
 
 def folder() -> Path:
-    """Where the cache lies: in ``RECIPE_CACHE``, or in ``recipe-compiler`` of the user's cache folder."""
+    """Return the cache folder, in ``RECIPE_CACHE`` or in ``recipe-compiler`` in the user's cache folder."""
     named = os.environ.get("RECIPE_CACHE")
     root = (
         Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "recipe-compiler"
     )
-    return root / "facts"  # a folder of its own, whose old files are removed
+    return root / "facts"  # a separate folder, since old files in it are removed
 
 
 def key(plan: Plan) -> str | None:
-    """What identifies the facts of a plan; None where it uses a plugin, whose code may depend on anything."""
+    """Return the cache key of a plan, or None if it uses a plugin, whose code may depend on anything."""
     try:
         parts = outside(plan)
-    except (OSError, RecipeError):  # of which compiling tells
+    except (OSError, RecipeError):  # compiling reports it
         return None
     if parts["plugins"]:
         return None
@@ -57,9 +57,9 @@ def key(plan: Plan) -> str | None:
 
 
 def outside(plan: Plan) -> dict[str, Any]:
-    """What a plan's digest does not tell of it: how many images there are, its files, and the code of its plugins.
+    """Return what a plan's digest does not cover: the number of images, its files, and the code of its plugins.
 
-    Raises `RecipeError` where the images can't be counted, and `OSError` where a file can't be read.
+    Raises `RecipeError` if the images can't be counted, and `OSError` if a file can't be read.
     """
     return {
         "images": [plan.count("count_classes"), plan.count("count_images")],
@@ -69,7 +69,7 @@ def outside(plan: Plan) -> dict[str, Any]:
 
 
 def _files(plan: Plan) -> Iterator[list[Any]]:
-    """What a plan's values name on disk: a file with its size, time and beginning."""
+    """Yield each file that a plan's values name: its path, size, modification time, and a digest of its beginning."""
     for use in plan.uses:
         for value in use.values.values():
             if isinstance(value, str) and os.path.isabs(value) and os.path.isfile(value):
@@ -79,15 +79,15 @@ def _files(plan: Plan) -> Iterator[list[Any]]:
 
 
 def load(name: str) -> ProgramSummary | None:
-    """The facts under a key, or None where there are none that can be read."""
+    """Return the summary stored under a key, or None if it is missing or can't be read."""
     try:
         return ProgramSummary.from_dict(json.loads((folder() / f"{name}.json").read_text("utf-8")))
-    except Exception:  # whatever is wrong with it, it can be worked out anew
+    except Exception:  # whatever is wrong, the summary can be recomputed
         return None
 
 
 def save(name: str, facts: ProgramSummary) -> None:
-    """Keep facts under a key. A cache that can't be written is no error: the facts are worked out anew."""
+    """Store a summary under a key. Failing to write is not an error: the summary is recomputed next time."""
     try:
         folder().mkdir(parents=True, exist_ok=True)
         files.write_text(folder() / f"{name}.json", json.dumps(facts.to_dict()))
@@ -99,7 +99,7 @@ def save(name: str, facts: ProgramSummary) -> None:
 
 
 def cached_summary(plan: Plan) -> ProgramSummary:
-    """The facts of a plan, from the cache or by compiling it for costs. Raises `RecipeError`."""
+    """Return the summary of a plan, from the cache or by compiling it on the meta device. Raises `RecipeError`."""
     name = key(plan)
     summary = load(name) if name else None
     if summary is None:

@@ -1,4 +1,4 @@
-"""From a plan to a program: the stock model is built, traced, rewritten trick by trick, verified and measured."""
+"""Lower a plan to a program: build and trace the stock model, apply each trick's rewrite, verify and measure."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ from recipe.plugins.progress import Progress
 from recipe.plugins.uses import Use
 
 EPOCHS_LOOKED_AT = 100
-"""At so many epochs, about, it is looked what size a trick gives the images."""
+"""Approximate number of epochs at which to check the image size that a trick chooses."""
 
 
 @attrs.frozen
 class Task:
-    """What is to be compiled: a plan, the user's own model where it says ``base module``, and where it will train."""
+    """What to compile: a plan, the user's own model for ``base module``, and the device to train on."""
 
     plan: Plan
     module: nn.Module | None
     device: str
     classes: int | None
-    """Those of the images; None where they are asked for it."""
+    """Number of classes in the images, or None to count them."""
 
 
 @attrs.frozen
 class Built:
-    """The stock model on the meta device, and its name for people."""
+    """The stock model on the meta device, and its display name."""
 
     task: Task
     name: str
@@ -52,18 +52,18 @@ class Built:
 
 @attrs.frozen
 class Traced:
-    """The graph of the stock model, with the shape of every node for images of ``size`` × ``size``."""
+    """The graph of the stock model, with the shape of every node for images of ``size`` × ``size`` pixels."""
 
     task: Task
     name: str
     graph: fx.GraphModule
-    """It is rewritten in place."""
+    """Rewritten in place."""
     size: int
     classes: int
     stock: Shapes
-    """The parameters that the stock model has."""
+    """The parameters of the stock model."""
     given: frozenset[str]
-    """Those of them that are loaded."""
+    """The names of stock parameters that are loaded."""
 
 
 @attrs.frozen
@@ -75,7 +75,7 @@ class Rewritten:
 
 
 def _build(task: Task) -> Built:
-    """Build the stock model on the meta device, where it costs no memory."""
+    """Build the stock model on the meta device, where it uses no memory."""
     if task.module is not None:
         return _own_model(task, task.module)
     plan = task.plan
@@ -84,28 +84,30 @@ def _build(task: Task) -> Built:
 
 
 def _own_model(task: Task, module: nn.Module) -> Built:
-    """A copy of the user's own model, which the recipe then must not describe."""
+    """Copy the user's own model, and check that the recipe does not name another one."""
     base = task.plan.base
     given = [name for name, origin in base.origins.items() if origin.kind in ("file", "override")]
     if f"{base.word} {base.first}" != module_statement() or set(given) - {base.declared.fields[0].name}:
-        help = f"with base=, leave `base` out of the recipe, or write `{module_statement()}`"
-        raise fail("E023", f"the recipe says `{base.statement()}`, and the model is given too", base.span, help=help)
+        help = f"remove `base` from the recipe, or write `{module_statement()}`"
+        raise fail(
+            "E023", f"the recipe has `{base.statement()}`, but a model was passed as `base=`", base.span, help=help
+        )
     name_of_class = type(module).__name__
     names: dict[int, str] = {}
     for name, parameter in module.named_parameters(remove_duplicate=False):
         owner = names.setdefault(id(parameter), name)
         shared = module.get_submodule(name.rpartition(".")[0]) is module.get_submodule(owner.rpartition(".")[0])
         if owner != name and not shared:
-            why = f"`{owner}` and `{name}` are one parameter, which a rewrite would part"
+            why = f"`{owner}` and `{name}` share one parameter, which a rewrite would split"
             raise fail("E102", f"`{name_of_class}` can't be used: {why}", base.span)
     try:
         return Built(task, name_of_class, copy.deepcopy(module).to("meta"))
-    except Exception as error:  # a model's own code raises anything
+    except Exception as error:  # a model's own code may raise anything
         raise fail("E102", f"`{name_of_class}` can't be copied: {error}", base.span) from error
 
 
 def _trace(built: Built) -> Traced:
-    """Trace it into a graph and give every node its shape; the images must fit."""
+    """Trace the model into a graph and compute the shape of every node. The images must fit."""
     plan = built.task.plan
     graph = trace(built.model, built.name)
     size = plan.image_fields.size if plan.image_fields else call_hook(plan.base, "image_size")
@@ -115,16 +117,16 @@ def _trace(built: Built) -> Traced:
 
 
 def _logits(graph: fx.GraphModule, size: int, name: str) -> int:
-    """Give every node its shape; the number of logits that come out."""
+    """Compute the shape of every node, and return the number of logits."""
     result = propagate(graph, size, name)
     logits = result[0] if isinstance(result, tuple) else result
     if logits.ndim != 2:
-        raise fail("E102", f"`{name}` gives an output of shape {tuple(logits.shape)}, not logits (N, classes)")
+        raise fail("E102", f"`{name}` returns an output of shape {tuple(logits.shape)}, not logits (N, classes)")
     return int(logits.shape[1])
 
 
 def _rewrite(traced: Traced) -> Rewritten:
-    """Let every trick rewrite the graph, in the solved order; after each, verify shapes and parameters."""
+    """Let each trick rewrite the graph, in the solved order. Verify shapes and parameters after each one."""
     graph, name, steps = traced.graph, traced.name, list[Step]()
     for use in traced.task.plan.hooked("rewrite"):
         sites = _sites(graph, use)
@@ -133,7 +135,7 @@ def _rewrite(traced: Traced) -> Rewritten:
                 "E101",
                 f"`{use.word}` has no site in `{name}`",
                 use.span,
-                help=f"{summary_line(type(use.trick))} {name} has no such place",
+                help=f"{summary_line(type(use.trick))} `{name}` has no matching layers.",
             )
         made = made_prefixes(edit for step in steps for edit in step.edits)
         protected = frozenset(held for held in _protected(traced, use) if not held.startswith(made))
@@ -144,9 +146,9 @@ def _rewrite(traced: Traced) -> Rewritten:
             apply(graph, step.edits)
         except (AssertionError, LookupError, AttributeError, TypeError, ValueError, RuntimeError, ImportError) as error:
             reason = str(error.args[0]) if error.args else type(error).__name__
-            message = f"`{use.word}` of {use.declared.package} can't be applied to `{name}`: {reason}"
+            message = f"`{use.word}` from {use.declared.package} can't be applied to `{name}`: {reason}"
             raise fail("E105", message, use.span) from error
-        if not all(isinstance(edit, Initialise) for edit in step.edits):  # else the graph is what it was
+        if not all(isinstance(edit, Initialise) for edit in step.edits):  # otherwise the graph is unchanged
             _still_fits(traced, use)
         account(use.word, before, parameters(graph), step.edits)
         steps.append(step)
@@ -154,36 +156,38 @@ def _rewrite(traced: Traced) -> Rewritten:
 
 
 def _still_fits(traced: Traced, use: Use) -> None:
-    """Give the rewritten graph its shapes; images that fitted before and do not now are the trick's doing.
+    """Recompute the shapes of the rewritten graph. Images that no longer fit are reported as an error in the trick.
 
-    No rewrite may change the number of logits.
+    A rewrite must not change the number of logits.
     """
     name = f"{traced.name} with {use.word}"
     try:
         logits = _logits(traced.graph, traced.size, name)
         if logits != traced.classes:
-            raise fail("E105", f"`{name}` gives {logits} logits instead of {traced.classes}")
+            raise fail("E105", f"`{name}` returns {logits} logits instead of {traced.classes}")
     except RecipeError as error:
-        help = f"without `{use.word}` of {use.declared.package} they fit; a larger `size=` of the data set may do too"
+        help = f"the images fit without `{use.word}` from {use.declared.package}: remove it, or set a larger `size=`"
         its = (attrs.evolve(d, span=use.span, help=help if d.code == "E103" else d.help) for d in error.diagnostics)
         raise RecipeError(*its) from error
 
 
 def _sites(graph: fx.GraphModule, use: Use) -> tuple[Site, ...]:
-    """The sites that a trick finds; a hook that changes what it only looks at is at fault, and told as such."""
+    """Return the sites that a trick finds. A hook that changes the graph itself is reported as an error."""
     before = _fingerprint(graph)
     sites = tuple(call_hook(use, "rewrite", Net(graph)))
     if changed := [address for address, what in _fingerprint(graph).items() if before.get(address) != what]:
-        help = "let it give edits, which are told, compared and exported"
-        raise broken(use, "rewrite", f"it changes `{changed[0]}` itself", help=help)
+        help = "return edits instead, so that they can be reported, compared and exported"
+        raise broken(use, "rewrite", f"it changes `{changed[0]}` directly", help=help)
     places = [site.where for site in sites]
     if twice := [place for place in places if places.count(place) > 1]:
-        raise broken(use, "rewrite", f"several sites are at `{twice[0]}`", help="each needs an address of its own")
+        raise broken(
+            use, "rewrite", f"several sites have the address `{twice[0]}`", help="give each site its own address"
+        )
     return sites
 
 
 def _fingerprint(graph: fx.GraphModule) -> dict[str, object]:
-    """What a rewrite may look at, and must leave alone: the graph, and each module's settings and parameters."""
+    """Return what a rewrite may read but not change: the graph, and each module's settings and parameters."""
     looked_at: dict[str, object] = {
         "the graph": [(node.name, node.op, node.target, node.args) for node in graph.graph.nodes]
     }
@@ -194,19 +198,19 @@ def _fingerprint(graph: fx.GraphModule) -> dict[str, object]:
 
 
 def _protected(traced: Traced, use: Use) -> frozenset[str]:
-    """Parameters that an initialiser leaves alone: loaded ones, and a user's own where no recipe asks for it."""
+    """Return the parameters not to initialize: loaded ones, and a user's own unless the recipe asks for it."""
     implied = use.origin.kind == "dialect" and traced.task.module is not None
     return frozenset(traced.stock) if implied else traced.given
 
 
 def _without(site: Site, protected: frozenset[str]) -> Site | None:
-    """A site less the initialisation of protected parameters; None where nothing is left of it."""
+    """Return a site without the initialization of protected parameters, or None if nothing is left."""
     edits = tuple(e for e in site.edits if not (isinstance(e, Initialise) and e.parameter in protected))
     return None if site.edits and not edits else attrs.evolve(site, edits=edits)
 
 
 def smallest(plan: Plan, side: int) -> int:
-    """The smallest side, in pixels, that the tricks of a plan give images of ``side`` in the course of the training."""
+    """Return the smallest side, in pixels, to which a plan's tricks resize images of ``side`` during training."""
     epochs = range(0, plan.training.epochs, max(1, plan.training.epochs // EPOCHS_LOOKED_AT))
     progress = [Progress(epoch, 1, plan.training.epochs) for epoch in epochs]
     return min(
@@ -215,7 +219,7 @@ def smallest(plan: Plan, side: int) -> int:
 
 
 def _resize(rewritten: Rewritten) -> Rewritten:
-    """See that images of the smallest size that a trick makes of them fit too."""
+    """Check that the images also fit at the smallest size to which a trick resizes them."""
     traced = rewritten.traced
     small = smallest(traced.task.plan, traced.size)
     if small < traced.size:
@@ -227,12 +231,12 @@ def _resize(rewritten: Rewritten) -> Rewritten:
 
 
 def _account(rewritten: Rewritten) -> Program:
-    """Say what became of every parameter, and count what the result costs."""
+    """Record the fate of every parameter, and measure the costs of the result."""
     traced, steps = rewritten.traced, rewritten.steps
     task, costs = traced.task, measure(traced.graph, traced.size)
     module = task.module
     if module is not None and task.device != "meta":
-        module = copy.deepcopy(module)  # whose weights may change before they are asked for
+        module = copy.deepcopy(module)  # its weights may change before they are needed
     return Program(
         plan=task.plan,
         steps=steps,
@@ -247,7 +251,7 @@ def _account(rewritten: Rewritten) -> Program:
 
 
 def _fates(traced: Traced, steps: Sequence[Step]) -> dict[str, str]:
-    """What became of every parameter of the stock model and of the rewritten one."""
+    """Return the fate of every parameter of the stock model and of the rewritten one."""
     final, fates = parameters(traced.graph), dict[str, str]()
     filled = {edit.parameter for step in steps for edit in step.edits if isinstance(edit, Initialise)}
     made = made_prefixes(edit for step in steps for edit in step.edits)
@@ -264,7 +268,7 @@ def _fates(traced: Traced, steps: Sequence[Step]) -> dict[str, str]:
 
 
 def _groups(plan: Plan, graph: fx.GraphModule) -> tuple[Group, ...]:
-    """The parameters that train, grouped by the options that tricks give them."""
+    """Group the trainable parameters by the options that tricks set for them."""
     groups: dict[tuple[tuple[str, Any], ...], list[str]] = {}
     for name, parameter in graph.named_parameters():
         if parameter.requires_grad:
@@ -277,13 +281,13 @@ def _groups(plan: Plan, graph: fx.GraphModule) -> tuple[Group, ...]:
 
 
 PASSES: tuple[Callable[[Any], Any], ...] = (_build, _trace, _rewrite, _resize, _account)
-"""The passes, in order. Each takes what the one before it gives: from a `Task` to a `Program`."""
+"""The passes, in order. Each takes the result of the one before it, from a `Task` to a `Program`."""
 
 
 def lower(plan: Plan, *, base: nn.Module | None = None, device: str = "cpu", classes: int | None = None) -> Program:
-    """Compile a plan. ``base`` is a model of the user's, for a plan that says ``base module``.
+    """Compile a plan. ``base`` is the user's own model, for a plan with ``base module``.
 
-    ``classes`` is the number of classes of the plan's images, where they are open already.
+    ``classes`` is the number of classes of the plan's images, if they are already open.
     """
     if device != "meta":
         pick(device)

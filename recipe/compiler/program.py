@@ -1,4 +1,4 @@
-"""A compiled recipe: the rewritten model, what was done to it, and what it costs."""
+"""A compiled recipe: the rewritten model, the edits made to it, and its costs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from recipe.plugins.settings import Training
 
 @attrs.frozen
 class Step:
-    """What one trick did to the graph: its sites, those that needed edits and those that were so already."""
+    """The sites of one trick in the graph: those that it edited, and those that needed no edits."""
 
     word: str
     sites: tuple[Site, ...]
@@ -36,28 +36,28 @@ class Step:
 
     @property
     def note(self) -> str:
-        """One line for people."""
+        """A one-line summary of the step."""
         if not self.sites:
-            return f"{self.word}: nothing to do, all weights are given"
+            return f"{self.word}: nothing to do, all weights are already set"
         already = len(self.sites) - self.changed
         parts = [plural(self.changed, "site")] if self.changed else []
-        parts += [f"already so at {plural(already, 'site')}"] if already else []
+        parts += [f"already applied at {plural(already, 'site')}"] if already else []
         return f"{self.word}: {', '.join(parts)}"
 
 
 @attrs.frozen(eq=False, slots=False)
 class Program:
-    """A compiled recipe: the rewritten model, what was done to it, what it costs, and the configured training."""
+    """A compiled recipe: the rewritten model, the edits made to it, its costs, and the training settings."""
 
     plan: Plan
     steps: tuple[Step, ...]
     costs: Costs
     classes: int
     fates: Mapping[str, str]
-    """What becomes of every parameter of the stock model and the rewritten one: ``kept``, ``reinitialised``, ``new``,
+    """The fate of every parameter of the stock model and the rewritten one: ``kept``, ``reinitialised``, ``new``,
     ``loaded`` or ``dropped``."""
     groups: tuple[Group, ...]
-    """The parameters that train, grouped by their options in the optimizer."""
+    """The trainable parameters, grouped by their optimizer options."""
     structure: fx.GraphModule
     """The rewritten graph on the meta device, without weights."""
     module: nn.Module | None = None
@@ -70,46 +70,46 @@ class Program:
 
     @property
     def edits(self) -> tuple[Edit, ...]:
-        """All edits, in the order in which they were applied."""
+        """All edits, in the order they were applied."""
         return tuple(edit for step in self.steps for edit in step.edits)
 
     @property
     def layer_steps(self) -> list[Step]:
-        """The steps of tricks that change layers, rather than initial values alone."""
+        """The steps of tricks that change layers, not only initial values."""
         changing = {use.word for use in self.plan.uses if use.declared.changes_layers}
         return [step for step in self.steps if step.word in changing]
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """One line for each trick that looked at the graph, and one for weights that were asked for."""
+        """One line for each trick that looked at the graph, and one for loaded weights."""
         loaded = sum(fate == "loaded" for fate in self.fates.values())
         stock = sum(fate != "new" for fate in self.fates.values())
-        given = (f"weights: {loaded} of {stock} parameters fit and are loaded",) if loaded else ()
+        given = (f"weights: {loaded} of {stock} parameters match and are loaded",) if loaded else ()
         return (*given, *(step.note for step in self.steps))
 
     @cached_property
     def identity(self) -> str:
-        """The plan's digest; for a model of the user's own, which it does not describe, one of its code and weights."""
+        """The plan's digest. For a user's own model, the digest also covers its code and weights."""
         return self.plan.digest if self.module is None else own_digest(self.plan.digest, self.structure, self.module)
 
     @property
     def sites(self) -> dict[str, int]:
-        """How many sites each trick edited."""
+        """The number of sites that each trick edited."""
         return {step.word: step.changed for step in self.steps}
 
     @property
     def model(self) -> fx.GraphModule:
-        """The rewritten model with its initial weights; made when first asked for, the same for the same seed."""
+        """The rewritten model with its initial weights. Built on first access; the same seed gives the same weights."""
         if not self._model:
             self._model.append(self.structure if self.device == "meta" else self.materialise().to(self.device))
         return self._model[0]
 
     def check_classes(self, classes: int) -> None:
-        """Raise `RecipeError` (E071) where the model has fewer outputs than there are classes."""
+        """Raise `RecipeError` (E071) if the model has fewer outputs than there are classes."""
         if self.classes < classes:
-            message = f"the model has {self.classes} outputs, and the data {classes} classes"
+            message = f"the model has {self.classes} outputs, but the dataset has {classes} classes"
             raise fail("E071", message, self.plan.base.span)
 
     def materialise(self, *, pretrained: bool = True) -> fx.GraphModule:
-        """A model on the CPU with initial weights; those that `weights=` names where ``pretrained``."""
+        """Build the model on the CPU with initial weights, including those that `weights=` names if ``pretrained``."""
         return materialise(self.plan, self.classes, self.structure, self.edits, self.module, pretrained=pretrained)

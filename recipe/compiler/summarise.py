@@ -1,4 +1,4 @@
-"""From a compiled program to its `ProgramSummary`: operations, tensors and settings as plain data."""
+"""Summarize a compiled program as a `ProgramSummary`: operations, tensors and settings as plain data."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from recipe.plugins.uses import Use
 
 PLAIN = (bool, int, float, str, type(None))
 STEPS = 1000
-"""Steps an epoch of a curve whose images are not counted."""
+"""Steps per epoch of a learning-rate curve if the number of images is unknown."""
 
 
 def describe(program: Program) -> ProgramSummary:
-    """The facts of a program; a pure function of it."""
+    """Return the summary of a program. A pure function."""
     return ProgramSummary(
         digest=program.identity,
         model=program.plan.model if program.module is None else type(program.module).__name__,
@@ -76,7 +76,7 @@ def _nodes(program: Program) -> tuple[Node, ...]:
 
 
 def _blocks(net: Net) -> dict[fx.Node, str]:
-    """The residual block of each node that is in one; what stands under a block's address belongs to it too."""
+    """Map each node in a residual block to its block. Nodes with an address below the block's belong to it too."""
     blocks = {node: block.where for block in net.blocks for node in (*block.trunk, *block.shortcut, block.add)}
     addresses = {block.where for block in net.blocks}
     for node in net.nodes:
@@ -91,11 +91,11 @@ def _blocks(net: Net) -> dict[fx.Node, str]:
 
 
 def _addresses(net: Net, blocks: Mapping[fx.Node, str]) -> dict[fx.Node, str]:
-    """A name for every node which says where it is, and does not depend on how many nodes come before."""
+    """Name every node by its location, regardless of how many nodes come before it."""
     names: dict[fx.Node, str] = {}
     counts: dict[str, int] = {}
     for node in net.nodes:
-        if isinstance(net.module(node), nn.Identity):  # does nothing, and goes by what it hands on
+        if isinstance(net.module(node), nn.Identity):  # a no-op, named after its input
             names[node] = names[node.all_input_nodes[0]]
         elif node.op == "call_module":
             names[node] = net.address(node)
@@ -115,7 +115,7 @@ def _function(node: fx.Node) -> str:
 
 
 def _makers(program: Program) -> dict[str, tuple[str, tuple[str, ...]]]:
-    """Of every address that an edit made or changed: the trick, and the settings that it changed (``*``: all)."""
+    """Map each address that an edit made or changed to the trick and the settings it changed (``*``: all)."""
     makers: dict[str, tuple[str, tuple[str, ...]]] = {}
     for step in program.steps:
         for edit in step.edits:
@@ -127,7 +127,7 @@ def _makers(program: Program) -> dict[str, tuple[str, tuple[str, ...]]]:
 
 
 def _kind(net: Net, node: fx.Node) -> tuple[str, dict[str, Any]]:
-    """What a node does, and what it was made with."""
+    """Return the kind of a node and its settings."""
     if node.op == "call_module":
         module = net.module(node)
         assert module is not None
@@ -149,12 +149,12 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (tuple, list, torch.Size)):
         return tuple(_plain(part) for part in value)
     if isinstance(value, fx.Node):
-        return "…"  # `reads` tells which
+        return "…"  # listed in `reads`
     return value if isinstance(value, PLAIN) else str(value)
 
 
 def _settings(module: nn.Module) -> dict[str, Any]:
-    """The arguments of a module's constructor that it keeps; of a module that isn't torch's, the shapes too."""
+    """Return the constructor arguments that a module keeps and, unless it is one of torch's, its shapes."""
     settings: dict[str, Any] = {}
     for name in inspect.signature(type(module).__init__).parameters:
         value = getattr(module, name, inspect.Parameter.empty)
@@ -164,7 +164,7 @@ def _settings(module: nn.Module) -> dict[str, Any]:
             continue
         if isinstance(value, (*PLAIN, tuple, list)):
             settings[name] = _plain(value)
-    if not type(module).__module__.startswith("torch.nn."):  # the arguments of torch's own tell the shapes
+    if not type(module).__module__.startswith("torch.nn."):  # the arguments of torch's own modules determine the shapes
         settings |= {name: tuple(p.shape) for name, p in module.named_parameters()}
     return settings
 
@@ -204,7 +204,7 @@ def _schedule(program: Program, images: int | None) -> Schedule:
 
 
 def _term(use: Use) -> str:
-    """A term of the loss; a teacher counts by its plan, as in the digest, wherever its recipe lies."""
+    """Describe a term of the loss. A teacher is identified by its plan, as in the digest, not by its path."""
     parts = [use.word]
     for field in use.declared.fields:
         value = getattr(use.trick, field.name)

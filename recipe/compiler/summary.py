@@ -1,6 +1,6 @@
-"""What is known of a compiled recipe, as plain data: what a diff compares, and an explanation shows. Needs no torch.
+"""The summary of a compiled recipe as plain data, for diffs and explanations. Needs no torch.
 
-`recipe.compiler.summarise` makes it from a program; it goes into the cache as JSON and comes back as it was.
+`recipe.compiler.summarise` builds it from a program. The cache stores it as JSON without loss.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from cattrs import Converter
 
 CURVE = 121
-"""Points of a learning-rate curve, from the first step to the last."""
+"""Number of points on a learning-rate curve, from the first step to the last."""
 
 BYTES = {"fp32": 4, "fp16": 2, "bf16": 2}
-"""Bytes of a number in each precision."""
+"""Bytes per number in each precision."""
 
 
 @attrs.frozen
 class Node:
     """One operation of a graph.
 
-    ``address`` names it (``layer2.0.conv1``), ``name`` within its residual block (``conv1``), if it is in one.
-    ``settings`` is what it was made with, ``reads`` are the addresses of its inputs, ``shape`` is that of its output
-    for one image, ``by`` is the trick that made or changed it, ``touched`` the settings that it changed.
+    ``address`` identifies it (``layer2.0.conv1``), ``name`` is relative to its residual block (``conv1``), if any.
+    ``settings`` are its arguments, ``reads`` are the addresses of its inputs, and ``shape`` is its output shape for
+    one image. ``by`` is the trick that made or changed it, and ``touched`` are the settings that the trick changed.
     """
 
     address: str
@@ -56,7 +56,7 @@ class Tensor:
 
 @attrs.frozen
 class Group:
-    """Parameters with equal options in the optimizer."""
+    """Parameters with the same optimizer options."""
 
     options: Mapping[str, Any]
     names: tuple[str, ...]
@@ -64,19 +64,19 @@ class Group:
 
 @attrs.frozen
 class Schedule:
-    """How a recipe trains, as far as it is known before the images are opened."""
+    """How a recipe trains, as far as that is known before the images are opened."""
 
     epochs: int
     batch: int
     micro: int | str | None
     images: int | None
-    """Training images; None where only opening them would tell."""
+    """Number of training images, or None if it is unknown until they are opened."""
     steps_per_epoch: int | None
     rates: tuple[float, ...]
-    """The learning rate at `CURVE` points, evenly from the first step to the last."""
+    """The learning rate at `CURVE` evenly spaced points, from the first step to the last."""
     groups: tuple[Group, ...]
     targets: tuple[float, float]
-    """What the true class and each other class get of a target distribution, before images are mixed."""
+    """The target probability of the true class and of every other class, before images are mixed."""
     mixes: tuple[str, ...]
     """Tricks that mix images and targets; one is drawn per batch."""
     terms: tuple[str, ...]
@@ -85,7 +85,7 @@ class Schedule:
 
 @attrs.frozen
 class ProgramSummary:
-    """All that is known of a compiled recipe."""
+    """Everything that is known about a compiled recipe."""
 
     digest: str
     model: str
@@ -97,7 +97,7 @@ class ProgramSummary:
     tensors: tuple[Tensor, ...]
     fates: Mapping[str, str]
     replaced: Mapping[str, str]
-    """Of every stock operation that a trick put others in the place of: the trick."""
+    """For each stock operation that was replaced, the trick that replaced it."""
     schedule: Schedule
 
     @property
@@ -105,19 +105,19 @@ class ProgramSummary:
         return sum(self.stages.values(), Cost())
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
+        """Return the summary as plain JSON values."""
         data: dict[str, Any] = _converter().unstructure(self)
         return data
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> ProgramSummary:
-        """From what `to_dict` gave, also after a journey through JSON. Raises an exception for anything else."""
+        """Rebuild a summary from the result of `to_dict`, even after a JSON round trip. Raises for any other input."""
         return _converter().structure(data, cls)
 
 
 @cache
 def _converter() -> Converter:
-    """To JSON values and back: every value comes back as it was, and one of another type is refused."""
+    """Return a converter to JSON values and back. Round trips are lossless, and wrong types are refused."""
     from cattrs.preconf.json import make_converter
 
     converter = make_converter(forbid_extra_keys=True, detailed_validation=False)
@@ -129,10 +129,10 @@ def _converter() -> Converter:
 
 def _as_it_is(value: Any, kind: type) -> Any:
     if not isinstance(value, (int, float) if kind is float else kind):
-        raise TypeError(f"{value!r} is no {kind.__name__}")
+        raise TypeError(f"{value!r} is not of type {kind.__name__}")
     return value
 
 
 def _tuples(value: Any) -> Any:
-    """A value of a setting, which JSON has lists in where it had tuples."""
+    """Turn the lists in a setting's value back into tuples, which JSON does not have."""
     return tuple(_tuples(part) for part in value) if isinstance(value, (list, tuple)) else value

@@ -1,4 +1,4 @@
-"""A summary in words, as differences and explanations both show it: costs, the loss, the learning rate."""
+"""Render parts of a summary as text, for diffs and explanations: costs, the loss, the learning rate."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from recipe.compiler.summary import Schedule
 
 
 def amount(name: str, value: int) -> str:
-    """A cost as people read it."""
+    """Format a cost for display."""
     if name != "activation_bytes":
         return f"{value:,}"
     if value < 1000:
@@ -19,23 +19,23 @@ def amount(name: str, value: int) -> str:
 
 
 def training_terms(schedule: Schedule) -> list[str]:
-    """What is minimised, against which targets, a line each."""
+    """Describe the loss and its targets, one line each."""
     mixes = f", mixed by {listed_terms(schedule.mixes)}" if schedule.mixes else ""
     return [f"loss: {listed_terms(schedule.terms)}", f"targets: {shown_target(schedule.targets)}{mixes}"]
 
 
 def listed_terms(terms: Sequence[str]) -> str:
-    """Terms that are added up."""
+    """Format terms as a sum."""
     return " + ".join(terms) if terms else "nothing"
 
 
 def shown_target(target: tuple[float, float]) -> str:
-    """What the true class gets of a target distribution, and each other one."""
-    return f"{target[0]:.4g} for the true class and {target[1]:.4g} for each other"
+    """Describe the target probabilities of the true class and of every other class."""
+    return f"{target[0]:.4g} for the true class and {target[1]:.4g} for every other class"
 
 
 def plot(a: Schedule, b: Schedule | None = None, width: int = 64, height: int = 8) -> Text:
-    """Learning rates over the epochs: ``a`` and ``b`` where one of two curves is, ``=`` where both are."""
+    """Plot learning rates over the epochs: ``a`` and ``b`` mark the two curves, ``=`` marks where they coincide."""
     schedules = [("a", a)] + ([("b", b)] if b else [])
     high = max(max(schedule.rates) for _, schedule in schedules) or 1.0
     epochs = max(schedule.epochs for _, schedule in schedules)
@@ -48,7 +48,7 @@ def plot(a: Schedule, b: Schedule | None = None, width: int = 64, height: int = 
             rate = schedule.rates[round(place * (len(schedule.rates) - 1))]
             row = height - 1 - round(rate / high * (height - 1))
             grid[row][column] = mark if grid[row][column] == " " or not b else "="
-    text = Text("learning rate: a of A, b of B, = of both\n" if b else "")
+    text = Text("learning rate: a for A, b for B, = for both\n" if b else "")
     margin = len(f"{high:.4g}")
     for index, line in enumerate(grid):
         label = f"{high:.4g}" if index == 0 else "0" if index == height - 1 else ""

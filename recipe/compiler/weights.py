@@ -1,4 +1,4 @@
-"""The initial weights of a compiled program: the stock model's, loaded ones, and those that edits fill."""
+"""The initial weights of a compiled program: those of the stock model, loaded ones, and those that edits set."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ from recipe.plugins.field_contracts import WEIGHTS
 
 
 def stock_model(plan: Plan, classes: int | None) -> nn.Module:
-    """The stock model with so many outputs, its weights freshly drawn. Raises `RecipeError` (E102)."""
+    """Build the stock model for ``classes`` classes, with freshly drawn weights. Raises `RecipeError` (E102)."""
     try:
         return call_hook(plan.base, "build", classes)  # type: ignore[no-any-return]
     except RecipeError:
         raise
-    except Exception as error:  # a model's own code raises anything
+    except Exception as error:  # a model's own code may raise anything
         message = f"`{plan.model}` of `{plan.base.word}` can't be built: {error}"
         raise fail("E102", message, plan.base.span) from error
 
 
 def given_names(plan: Plan, stock: Shapes) -> frozenset[str]:
-    """The names of the stock model's parameters that `base … weights=` provides in the same shape; no download.
+    """Return the names of stock parameters that `base … weights=` provides in the same shape. Downloads nothing.
 
-    Weights of which none fits are an error (E102).
+    Raises `RecipeError` (E102) if none of the weights match.
     """
     place = plan.base.place(WEIGHTS)
     shapes = call_hook(plan.base, "weight_shapes", at=place)
     given = frozenset(name for name, shape in shapes.items() if stock.get(name) == shape)
     if shapes and not given:
-        example = f"`{next(iter(shapes))}` there, `{next(iter(stock))}` here"
-        message = f"none of the weights fits the model: their names or shapes are others ({example})"
+        example = f"`{next(iter(shapes))}` in the weights, `{next(iter(stock))}` in the model"
+        message = f"none of the weights match the model: their names or shapes differ ({example})"
         raise fail("E102", message, place)
     return given
 
 
 def _seeded(seed: int, name: str) -> int:
-    """A seed for one name, so that what one parameter gets does not depend on which others there are."""
+    """Derive a seed from a name, so that a parameter's values do not depend on which other parameters exist."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:7], "big")
 
 
@@ -54,21 +54,21 @@ def _tensors(module: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def settings_of(module: nn.Module) -> dict[str, object]:
-    """What tells a module from another of its class, but for tensors: strides, rates of dropout, and the like."""
+    """Return a module's settings other than tensors, such as strides and dropout rates."""
     return {name: value for name, value in sorted(vars(module).items()) if name[0] != "_" and _plain(value)}
 
 
 def _plain(value: object) -> bool:
-    """Whether a value reads the same in every process."""
+    """Whether a value has the same text in every process."""
     if isinstance(value, tuple):
         return all(map(_plain, value))
     return isinstance(value, (bool, int, float, str, type(None)))
 
 
 def own_digest(plan: str, structure: fx.GraphModule, module: nn.Module) -> str:
-    """What tells a user's own model, and the weights it came with, from another layer under an equal plan."""
+    """Return a digest of a user's own model and its weights, which the plan's digest does not cover."""
     digest = hashlib.sha256(f"{plan}\n{structure.code}".encode())
-    for name, layer in structure.named_modules():  # what the code does not say: strides, rates of dropout
+    for name, layer in structure.named_modules():  # not in the code: strides, dropout rates
         digest.update(f"{name} {type(layer).__name__} {settings_of(layer)}".encode())
     for name, tensor in sorted(_tensors(module).items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
@@ -85,11 +85,11 @@ def materialise(
     *,
     pretrained: bool = True,
 ) -> fx.GraphModule:
-    """The rewritten model on the CPU with its initial weights; a pure function of the plan and its seed.
+    """Build the rewritten model on the CPU with its initial weights. A pure function of the plan and its seed.
 
-    ``structure`` is its graph on the meta device, ``edits`` are what made it, ``module`` is the user's own model.
+    ``structure`` is its graph on the meta device, ``edits`` produced it, and ``module`` is the user's own model.
 
-    ``pretrained=False`` leaves out those that the recipe's `weights=` names, for a model that gets others.
+    ``pretrained=False`` leaves out the weights that the recipe's `weights=` names, for a model that gets others.
     """
     seed, made = plan.training.seed, made_prefixes(edits)
     with torch.random.fork_rng(devices=[]):
@@ -135,13 +135,13 @@ def _fill(parameter: torch.Tensor, edit: Initialise, seed: int) -> None:
 
 
 def safetensors_shapes(path: str) -> Shapes:
-    """The shapes in a safetensors file, from its header alone."""
+    """Return the shapes of the tensors in a safetensors file, reading only its header."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="pt") as file:
             return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
-        raise fail("E001", f"there is no file `{path}`") from None
-    except (OSError, SafetensorError):  # whose message may quote the file, which a stranger's recipe may have named
-        raise fail("E001", f"`{Path(path).name}` is no safetensors file") from None
+        raise fail("E001", f"file not found: `{path}`") from None
+    except (OSError, SafetensorError):  # the message may quote the file, and an untrusted recipe may name any file
+        raise fail("E001", f"`{Path(path).name}` is not a safetensors file") from None

@@ -1,4 +1,4 @@
-"""Images: sets of them, decoding, cropping, and random draws that depend on seed, epoch and image alone.
+"""Datasets, decoding, cropping, and random draws that depend only on seed, epoch and image.
 
-Where images come from is a trick (`data folder`); how they become batches is `recipe.training.loading`.
+Tricks such as `data folder` provide the images. `recipe.training.loading` turns them into batches.
 """

@@ -1,4 +1,4 @@
-"""From an image file to uint8 pixels of one size: decoded, cropped to a box and resized."""
+"""Decode an image file, crop it to a box, and resize it to uint8 pixels of a given size."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from recipe.base.errors import fail
 Pixels = npt.NDArray[np.uint8]
 Array = npt.NDArray[np.float64]
 Box = Callable[[int, int], Sequence[float] | Array]
-"""From an image's height and width to a box in it: top, left, height, width, in pixels."""
+"""A function from an image's height and width to a box in it: top, left, height and width in pixels."""
 
 VECTORS = torch.backends.cpu.get_cpu_capability().startswith("AVX")
-"""Whether torch resizes uint8 by vector instructions; without them it is slower than Pillow."""
+"""Whether torch resizes uint8 with vector instructions. Without them, it is slower than Pillow."""
 
 
 def decode(path: Path, size: int, box: Box | None) -> Pixels:
-    """The part of an image in its box, or else its centre, resized to uint8 (size, size, 3), bilinear, antialiased.
+    """Decode a box of an image, by default its center, and resize it to uint8 (size, size, 3), bilinear, antialiased.
 
-    A JPEG is decoded at 1/2, 1/4 or 1/8 of its size where that leaves the box size × size pixels. The orientation that
-    EXIF gives is left aside. Raises `RecipeError` (E070), which names the file, where it can't be decoded.
+    Decodes a JPEG at 1/2, 1/4 or 1/8 of its size if the box still has at least size × size pixels. Ignores the EXIF
+    orientation. Raises `RecipeError` (E070), which names the file, if it can't be decoded.
     """
     with _naming(path):
         image = Image.open(path)
@@ -40,14 +40,14 @@ def decode(path: Path, size: int, box: Box | None) -> Pixels:
 
 
 def centre(height: int, width: int) -> Array:
-    """The box of an evaluation (He et al., section 2.1): short side to 256, centre crop of 224, and in proportion."""
+    """Return the evaluation box: a centered square of 224/256 of the short side (He et al., section 2.1)."""
     side = min(height, width) * 224 / 256
     return np.array([(height - side) / 2, (width - side) / 2, side, side])
 
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """What Pillow raises about a file, with the file's name."""
+    """Turn errors from Pillow into a `RecipeError` that names the file."""
     try:
         yield
     except (OSError, ValueError, SyntaxError, RuntimeError, Image.DecompressionBombError) as error:
@@ -55,7 +55,7 @@ def _naming(path: Path) -> Iterator[None]:
 
 
 def _draft(image: Image.Image, box: Array, size: int) -> int:
-    """Have a JPEG decoded at 1/n of its size, as long as the box keeps size × size pixels: n. It is faster so."""
+    """Decode a JPEG at 1/n of its size for speed if the box keeps size × size pixels. Returns n."""
     least = min(*box[2:].tolist(), *image.size)
     scale = next((scale for scale in (8, 4, 2) if least >= scale * size), 1)
     drafted = image.draft(None, (image.width // scale, image.height // scale))
@@ -63,7 +63,7 @@ def _draft(image: Image.Image, box: Array, size: int) -> int:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16 bits a pixel, which `convert` would clip to 255
+    if image.mode.startswith("I"):  # 16 bits per pixel, which `convert` would clip to 255
         image = image.point(lambda value: value / 256, "L")
     if image.mode != "RGB":
         return image.convert("RGB")
@@ -72,11 +72,11 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def _resize(image: Image.Image, box: Array, size: int) -> Pixels:
-    """The part of an RGB image in a box, resized to (size, size, 3). Raises ValueError where the box lies outside."""
+    """Resize a box of an RGB image to (size, size, 3). Raises `ValueError` if the box is outside the image."""
     top, left, height, width = box.tolist()
     edges = (left, top, left + width, top + height)
     within = 0 <= left < edges[2] <= image.width and 0 <= top < edges[3] <= image.height
-    if not VECTORS or not within or any(edge % 1 for edge in edges):  # torch takes whole pixels only
+    if not VECTORS or not within or any(edge % 1 for edge in edges):  # torch crops only whole pixels
         return np.array(image.resize((size, size), Image.Resampling.BILINEAR, box=edges))
     part = torch.from_numpy(np.array(image.crop(edges))).permute(2, 0, 1)[None]
     resized = F.interpolate(part, (size, size), mode="bilinear", antialias=True)

@@ -1,8 +1,8 @@
-"""Stateless randomness: every draw is a pure function of what it is for.
+"""Stateless randomness: every draw is a pure function of its purpose.
 
-A draw is a hash of (seed, stream, epoch, image, column), so what an image looks like does not depend on worker
-processes, on other tricks, on the device, or on where a training was resumed. The hash is the finaliser of SplitMix64
-(Steele, Lea and Flood 2014), applied once for each part of the key.
+A draw is a hash of (seed, stream, epoch, image, column), so an augmented image does not depend on worker processes,
+other tricks, the device, or where a run was resumed. The hash is the finalizer of SplitMix64 (Steele, Lea and Flood
+2014), applied once per part of the key.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Integers = npt.NDArray[np.uint64]
 
 
 def _mixed(state: Integers, part: Any) -> Integers:
-    """The next state of the hash after one part of its key."""
+    """Return the state of the hash after one more part of the key."""
     z = (state ^ np.asarray(part).astype(np.uint64)) + np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -29,7 +29,7 @@ def _mixed(state: Integers, part: Any) -> Integers:
 
 @functools.lru_cache(maxsize=4096)
 def _begun(*key: int) -> Integers:
-    """The state of the hash after the parts of a key that are numbers; it is the same for all batches of an epoch."""
+    """Return the state of the hash after the leading numbers of a key, which are the same for a whole epoch."""
     state = np.zeros((), np.uint64)
     with np.errstate(over="ignore"):
         for part in key:
@@ -39,7 +39,7 @@ def _begun(*key: int) -> Integers:
 
 
 def hashed(*key: Any) -> Integers:
-    """The hash of a key of integers and integer arrays, which broadcast."""
+    """Hash integers and integer arrays into one key. Arrays are broadcast."""
     numbers = next((place for place, part in enumerate(key) if isinstance(part, np.ndarray)), len(key))
     state = _begun(*key[:numbers])
     with np.errstate(over="ignore"):
@@ -49,16 +49,16 @@ def hashed(*key: Any) -> Integers:
 
 
 def order(seed: int, epoch: int, samples: int) -> npt.NDArray[np.int64]:
-    """The order in which an epoch visits its samples: a random permutation."""
+    """Return the order in which an epoch visits its samples, a random permutation."""
     return np.argsort(hashed(seed, zlib.crc32(b"order"), epoch, np.arange(samples)), kind="stable")
 
 
 @attrs.frozen
 class Draws:
-    """The random draws of one trick for one batch. ``indices`` are the images' numbers in their data set.
+    """The random draws of one trick for one batch. ``indices`` are the indices of the images in their dataset.
 
-    They follow from their purpose alone: a second ``uniform()`` gives the same numbers, and ``normal`` and ``beta`` are
-    made of them. What is to be independent takes columns of one call, or draws of `named`.
+    Draws depend only on their purpose: a second ``uniform()`` returns the same numbers, and ``normal`` and ``beta``
+    are derived from them. For independent draws, use several columns of one call, or `named`.
     """
 
     seed: int
@@ -68,30 +68,30 @@ class Draws:
     stream: str = ""
 
     def of(self, stream: str) -> Draws:
-        """The draws of another trick for the same batch, by its words."""
+        """Return the draws of another trick, named by its words, for the same batch."""
         return Draws(self.seed, self.epoch, self.indices, self.step, stream)
 
     def named(self, name: str) -> Draws:
-        """The draws of the same trick for a purpose of its own, independent of its others."""
-        own = self.stream if " " in self.stream else f"{self.stream} "  # the clauses of a verb have streams as well
+        """Return draws of the same trick for another purpose, independent of its other draws."""
+        own = self.stream if " " in self.stream else f"{self.stream} "  # clauses of a verb have streams, too
         return attrs.evolve(self, stream=f"{own} {name}")
 
     def uniform(self, columns: int = 1) -> Floats:
-        """Uniform in [0, 1): (N, columns) float64."""
+        """Return uniform draws from [0, 1): float64 (N, columns)."""
         key = hashed(self.seed, zlib.crc32(self.stream.encode()), self.epoch, self.indices[:, None], np.arange(columns))
         return (key >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
     def normal(self, columns: int = 1) -> Floats:
-        """Standard normal, by Box and Muller: (N, columns) float64."""
+        """Return standard normal draws by the Box–Muller transform: float64 (N, columns)."""
         u = self.uniform(2 * columns)
         return np.asarray(np.sqrt(-2 * np.log1p(-u[:, ::2])) * np.cos(2 * np.pi * u[:, 1::2]))
 
     def beta(self, alpha: float) -> Floats:
-        """Beta(alpha, alpha), by the inverse of its distribution function: (N,) float64."""
+        """Return Beta(alpha, alpha) draws by inverting the distribution function: float64 (N,)."""
         from scipy.special import betaincinv
 
         return np.asarray(betaincinv(alpha, alpha, self.uniform()[:, 0]), dtype=np.float64)
 
     def once(self) -> float:
-        """One uniform draw for the whole batch, the same on every device that holds a part of it."""
+        """Return one uniform draw for the whole batch, the same on every device that processes a part of it."""
         return float(hashed(self.seed, zlib.crc32(self.stream.encode()), self.step) >> np.uint64(11)) * 2.0**-53

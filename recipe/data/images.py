@@ -1,4 +1,4 @@
-"""Images for training and evaluation, as uint8."""
+"""Images for training and evaluation as uint8 tensors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from recipe.data.draws import Draws
 
 Array = npt.NDArray[np.float64]
 Boxer = Callable[[Draws, Array, Array], Array]
-"""From draws, heights and widths (N,) to boxes (N, 4): top, left, height, width, in pixels."""
+"""A function from draws, heights and widths (N,) to boxes (N, 4): top, left, height and width in pixels."""
 
 IMAGENET_MEAN = (123.68 / 255, 116.779 / 255, 103.939 / 255)
 IMAGENET_STD = (58.393 / 255, 57.12 / 255, 57.375 / 255)
@@ -27,31 +27,31 @@ IMAGENET_STD = (58.393 / 255, 57.12 / 255, 57.375 / 255)
 
 @runtime_checkable
 class Images(Protocol):
-    """A set of labelled images: what `open` gives for training, and for evaluation."""
+    """A set of labeled images for training or evaluation, as returned by the hook `open`."""
 
     @property
     def labels(self) -> Tensor:
-        """Class numbers: int64 (N,)."""
+        """The class indices: int64 (N,)."""
 
     @property
     def uniform(self) -> bool:
-        """Whether all images have one size, and are cropped on the device."""
+        """Whether all images have the same size and are cropped on the device."""
 
     def fetch(self, indices: npt.NDArray[np.int64], boxer: Callable[[int, int, int], Array] | None) -> Tensor:
-        """The images with these numbers: uint8 (N, 3, H, W).
+        """Return the images with these indices: uint8 (N, 3, H, W).
 
-        ``boxer`` gives the box of one image by its position in ``indices`` and its height and width: (4,) of top, left,
-        height and width, in pixels, to be cut out and scaled to the size of the set. Without one, in evaluation and
-        where no trick crops, the image is taken whole. A uniform set leaves it unused.
+        ``boxer`` maps an image's position in ``indices``, height and width to the box to crop and scale to the set's
+        image size: (4,) of top, left, height and width in pixels. It is None in evaluation and if no trick crops; then
+        use the whole image. A uniform set ignores it.
         """
 
 
 @attrs.frozen
 class Sets:
-    """The parts of a data set, and the channel means and deviations that inputs are normalised by, in units of 255.
+    """The parts of a dataset, and the channel means and deviations that normalize inputs in [0, 1].
 
-    ``train`` is trained on, ``val`` evaluated during the training. ``test`` is a third part, kept for splits to come:
-    nothing reads it yet. ``names`` are those of the classes, in the order of their numbers, where they have any.
+    ``train`` is for training, ``val`` for evaluation during training. ``test`` is reserved for future splits; nothing
+    reads it yet. ``names`` are the class names in the order of their indices, if there are any.
     """
 
     train: Images
@@ -65,7 +65,7 @@ class Sets:
 
 @attrs.frozen(eq=False)
 class InMemory:
-    """Images of one size, decoded, in memory: uint8 (N, 3, H, W), with int64 labels (N,)."""
+    """Decoded images of one size in memory: uint8 (N, 3, H, W), with int64 labels (N,)."""
 
     pixels: Tensor
     labels: Tensor
@@ -77,7 +77,7 @@ class InMemory:
 
 @attrs.frozen(eq=False)
 class Files:
-    """Image files, decoded when they are fetched: cropped to their box, or else resized and centred."""
+    """Image files that are decoded when fetched, cropped to their box or by default to their center, and resized."""
 
     paths: tuple[Path, ...]
     labels: Tensor
@@ -91,7 +91,7 @@ class Files:
 
 
 def in_memory(train: InMemory, val: InMemory, classes: int, size: int) -> Sets:
-    """Sets of images that fit in memory, resized to size × size, normalised by the training images' statistics."""
+    """Resize images in memory to size × size pixels and return them with the training images' mean and deviation."""
     resized = [attrs.evolve(part, pixels=resize(part.pixels, size)) for part in (train, val)]
     total, squares, count = torch.zeros(3).double(), torch.zeros(3).double(), 0
     for part in torch.split(resized[0].pixels, 1024):
@@ -104,28 +104,28 @@ def in_memory(train: InMemory, val: InMemory, classes: int, size: int) -> Sets:
 
 
 def unfit(sets: Sets) -> str | None:
-    """What is wrong with sets that a trick made; None where nothing is."""
+    """Return what is wrong with the sets that a trick returned, or None if they are valid."""
     parts: dict[str, Any] = {"train": sets.train, "val": sets.val}
     if sets.test is not None:
         parts["test"] = sets.test
     for name, part in parts.items():
         if not isinstance(part, Images):
             missing = next(member for member in ("labels", "uniform", "fetch") if not hasattr(part, member))
-            return f"`{name}` of its Sets, a {type(part).__name__}, has no `{missing}`"
+            return f"`Sets.{name}` is of type {type(part).__name__}, which has no `{missing}`"
         labels = part.labels
         if not (isinstance(labels, Tensor) and labels.dtype is torch.int64 and labels.ndim == 1):
             kind = f"{labels.dtype} {(*labels.shape,)}" if isinstance(labels, Tensor) else type(labels).__name__
-            return f"the labels of `{name}` are {kind}, not torch.int64 (N,)"
+            return f"the labels of `Sets.{name}` must be torch.int64 (N,), not {kind}"
     classes: Any = sets.classes
     if not isinstance(classes, int):
-        return f"the classes of its Sets are {classes!r:.60}, not their number"
+        return f"`Sets.classes` must be the number of classes, not {classes!r:.60}"
     if not len(sets.mean) == len(sets.std) == 3:
-        return "mean and std of its Sets are not of three channels"
+        return "`Sets.mean` and `Sets.std` must have three channels"
     return None
 
 
 def resize(pixels: Tensor, size: int) -> Tensor:
-    """uint8 images (N, 3, H, W) resized to size × size, bilinear."""
+    """Resize uint8 images (N, 3, H, W) to size × size pixels, bilinear."""
     if pixels.shape[-2:] == (size, size):
         return pixels
     parts = [
@@ -136,7 +136,7 @@ def resize(pixels: Tensor, size: int) -> Tensor:
 
 
 def crop(images: Tensor, boxes: Array) -> Tensor:
-    """Crop each image (N, C, H, W) to its own box (N, 4) of top, left, height, width in pixels, scaled to H × W."""
+    """Crop images (N, C, H, W) to boxes (N, 4) of top, left, height and width in pixels, and scale them to H × W."""
     corners, sides = np.split(boxes.astype(np.float32), 2, 1)
     whole = np.array(images.shape[-2:], np.float32)
     scale, middle = sides / whole, (2 * corners + sides) / whole - 1

@@ -1,4 +1,4 @@
-"""The machine: devices, number formats, memory, and several processes that train together.
+"""The machine: devices, precision, memory, and processes that train together.
 
-What is computed on a device is none of its business.
+This package does not depend on what the devices compute.
 """

@@ -1,8 +1,8 @@
-"""The processes that train together: who they are, and what they tell each other.
+"""The processes that train together, and the communication between them.
 
-torchrun starts them (``recipe run --nproc N`` does so through torch's own launcher) and says by environment variables
-which is which. Gradients travel by DistributedDataParallel; what steers the loop travels over a gloo group of its own,
-so that no device has to wait for it.
+torchrun starts them (``recipe run --nproc N`` uses torch's launcher directly) and sets their ranks through environment
+variables. DistributedDataParallel exchanges the gradients. Messages that control the loop use a separate gloo group,
+so that no device has to wait for them.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from recipe.devices.choice import world_size
 
 T = TypeVar("T")
 
-PATIENCE = timedelta(hours=2)  # to wait for word from the others: the first may be writing to a slow disk
+PATIENCE = timedelta(hours=2)  # timeout for messages: the first process may be writing to a slow disk
 
 
 @attrs.define(eq=False)
 class Ranks:
-    """This process among those that train together; by itself where there is no other."""
+    """This process among those that train together. By default, it is the only one."""
 
     rank: int = 0
     world: int = 1
@@ -42,10 +42,10 @@ class Ranks:
 
     @classmethod
     def join(cls, device: torch.device) -> Ranks:
-        """Meet the other processes, where torchrun started several."""
+        """Connect to the other processes if torchrun started several."""
         if world_size() == 1:
             return cls()
-        # What waits in torch for a process that a signal has ended already would never hear of its own signal.
+        # While torch waits for a process that a signal has already ended, a Python signal handler would never run.
         with handled(signal.SIG_DFL):
             if not dist.is_initialized():
                 dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
@@ -54,7 +54,7 @@ class Ranks:
 
     @property
     def is_main(self) -> bool:
-        """Whether this process writes the files and speaks for all."""
+        """Whether this is the process that writes files and prints output."""
         return self.rank == 0
 
     @property
@@ -63,11 +63,11 @@ class Ranks:
 
     @property
     def local_world_size(self) -> int:
-        """How many processes train together, where all are on this machine; 1 where others are elsewhere."""
+        """The number of processes that train together if all are on this machine, otherwise 1."""
         return self.world if str(self.world) == os.environ.get("LOCAL_WORLD_SIZE") else 1
 
     def broadcast(self, choose: Callable[[], T]) -> T:
-        """What the first process chooses, told to all; its error is an error of all."""
+        """Return the first process's choice in every process. If it raises an error, all processes do."""
         if not self.several:
             return choose()
         told: list[Any] = [None]
@@ -86,7 +86,7 @@ class Ranks:
         return told[0]  # type: ignore[no-any-return]
 
     def run_on_all(self, do: Callable[[], T]) -> T:
-        """What each process does by itself; an error of one is an error of all."""
+        """Run a function in each process. If it raises a `RecipeError` in any of them, all processes raise one."""
         result, wrong = None, None
         try:
             result = do()
@@ -97,7 +97,7 @@ class Ranks:
         return result  # type: ignore[return-value]
 
     def gather(self, value: T) -> list[T]:
-        """The value of every process, in order, on all of them."""
+        """Return the values of all processes, ordered by rank, in every process."""
         if not self.several:
             return [value]
         values: list[Any] = [None] * self.world
@@ -105,14 +105,15 @@ class Ranks:
         return values
 
     def barrier(self) -> None:
-        """Wait until all are here."""
+        """Wait until all processes have called this."""
         if self.several:
             dist.barrier(group=self.control)
 
     def poll(self, number: int, save: bool) -> tuple[int, bool]:
-        """The signal that any process received, and whether the first wants a checkpoint.
+        """Return a signal that any process received, and whether the first process wants a checkpoint.
 
-        Among several, the answer is that of the step before, and the same on all: nothing waits for it.
+        With several processes, the result is from the previous step, so that no step waits for it. It is the same in
+        all of them.
         """
         if not self.several:
             return number, save
@@ -124,13 +125,13 @@ class Ranks:
         return before
 
     def sum_(self, tensor: Tensor) -> Tensor:
-        """Add a tensor up over all processes, in place."""
+        """Sum a tensor over all processes in place."""
         if self.several:
             dist.all_reduce(tensor)
         return tensor
 
     def average_(self, tensors: Iterable[Tensor], part: float) -> None:
-        """Average float tensors over all processes, in place; ``part`` is the weight of this one, of 1 in all."""
+        """Average float tensors over all processes in place. ``part`` is this process's weight; weights sum to 1."""
         if not self.several or not (own := list(tensors)):
             return
         flat = torch.cat([tensor.reshape(-1) for tensor in own]).mul_(part)
@@ -139,42 +140,42 @@ class Ranks:
         torch._foreach_copy_(own, [part.view_as(tensor) for part, tensor in zip(parts, own, strict=True)])
 
     def wrap(self, model: nn.Module) -> nn.Module:
-        """The model with its gradients averaged over all processes."""
+        """Return the model wrapped so that its gradients are averaged over all processes."""
         if not self.several:
             return model
         wrapped = nn.parallel.DistributedDataParallel
-        known = inspect.signature(wrapped).parameters  # before torch 2.14 the latter
+        known = inspect.signature(wrapped).parameters  # the latter before torch 2.14
         buffers = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
         return wrapped(model, gradient_as_bucket_view=True, **{buffers: False})  # type: ignore[arg-type]
 
     def accumulating(self, model: nn.Module, more: bool) -> AbstractContextManager[Any]:
-        """The context of a part of a batch: its gradients stay here where ``more`` parts follow."""
+        """Return the context for a micro-batch. It keeps gradients local if ``more`` micro-batches follow."""
         if more and isinstance(model, nn.parallel.DistributedDataParallel):
             return model.no_sync()
         return contextlib.nullcontext()
 
 
 def leave() -> None:
-    """Part from the other processes, when all is done."""
+    """Disconnect from the other processes at the end."""
     if dist.is_available() and dist.is_initialized():
         dist.destroy_process_group()
 
 
 def peer_failure(error: BaseException) -> RecipeError | None:
-    """The error of a training whose other processes went away, where this is what an error says."""
+    """Return E117 if an error means that another process has exited, otherwise None."""
     words = ("Connection closed by peer", "Connection reset", "Broken pipe", "recvBytes", "remote process exited")
     if not (isinstance(error, RuntimeError) and dist.is_initialized() and any(word in str(error) for word in words)):
         return None
-    help = "its own message tells why, or the system's log where it was killed; go on with --resume"
-    return fail("E117", "another process of this training is gone; the last checkpoint is whole", help=help)
+    help = "see its own message, or the system log if it was killed; resume with --resume"
+    return fail("E117", "another process of this run exited; the last checkpoint is intact", help=help)
 
 
 def first_to_tell() -> bool:
-    """Whether this process is the first of those that train together to tell of an error; a lone one always is."""
+    """Whether this process is the first to report an error. A single process always is."""
     if not dist.is_available() or not dist.is_initialized():
         return os.environ.get("RANK", "0") == "0"
     try:
         store = dist.distributed_c10d._get_default_store()
         return int(store.add("told", 1)) == 1
-    except (RuntimeError, ValueError):  # the store went away with the process that held it, which told
+    except (RuntimeError, ValueError):  # the process that hosted the store has exited, after reporting
         return dist.get_rank() == 0

@@ -1,4 +1,4 @@
-"""``recipe run --nproc N``: several processes on this machine, started and watched by torch's own elastic launcher."""
+"""``recipe run --nproc N``: start and monitor several processes on this machine with torch's elastic launcher."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from recipe.devices.choice import cores
 
 
 def launch(processes: int, arguments: list[str]) -> NoReturn:
-    """Run ``recipe`` with the same arguments in so many processes, and exit as they do.
+    """Run ``recipe`` with the same arguments in several processes, and exit with their exit code.
 
-    A signal is passed on to them; they save a checkpoint, and then this process exits with 128 + the signal.
+    Forwards a signal to them. They save a checkpoint, and then this process exits with 128 + the signal's number.
     """
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     if "LOCAL_RANK" in os.environ:
-        raise fail("E119", "torchrun has started several processes already", help="leave out --nproc")
+        raise fail("E119", "`--nproc` can't be used under torchrun", help="remove --nproc")
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // processes)))
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", "600")  # a large checkpoint on a slow disk
-    logging.disable(logging.CRITICAL)  # the processes tell for themselves
+    logging.disable(logging.CRITICAL)  # the processes report their own errors
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -45,16 +45,16 @@ def launch(processes: int, arguments: list[str]) -> NoReturn:
     except ChildFailedError as error:
         sys.exit(_status([failure.exitcode for failure in error.failures.values()]))
     finally:
-        ignore()  # all is done, whatever comes now
+        ignore()  # everything is done, so late signals don't matter
     sys.exit(0)
 
 
 def _status(codes: list[int]) -> int:
-    """What the processes ended with: the cause, not what followed from it.
+    """Choose the exit code that shows the cause of a failure rather than its consequences.
 
     >>> _status([143, 2]), _status([-9, 2]), _status([70, 130])
     (2, 137, 130)
     """
-    causes = (3, -signal.SIGKILL, 2, 130, 143)  # the launcher sends SIGTERM to the others of one that failed
+    causes = (3, -signal.SIGKILL, 2, 130, 143)  # when one process fails, the launcher sends SIGTERM to the others
     code = next((code for code in (*causes, *codes) if code and code in codes), 1)
     return code if code > 0 else 128 - code

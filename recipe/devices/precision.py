@@ -1,4 +1,4 @@
-"""Number formats: what a device computes in, in place of one that it has no fast form of."""
+"""Precision: the number format a device computes in, substituted if the requested one is not fast on it."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ WAYS = ("none", "slow", "fast")
 
 
 def cpu_bf16() -> str:
-    """How this CPU multiplies bf16 in hardware: `fast` with a matrix unit, `slow` without one, `none` not at all.
+    """Return how this CPU multiplies bf16 in hardware: `fast` with a matrix unit, `slow` without, `none` if it can't.
 
-    In the slow way bf16 takes longer than fp32 (see docs/benchmarks.md). `RECIPE_CPU_BF16` overrides what the hardware
-    reports. Raises `RecipeError` (E110) where that is none of the three.
+    If `slow`, bf16 takes longer than fp32 (see docs/benchmarks.md). `RECIPE_CPU_BF16` overrides what the hardware
+    reports. Raises `RecipeError` (E110) if its value is not one of the three.
     """
     if held := os.environ.get(BF16):
         if held not in WAYS:
-            raise fail("E110", f"`{BF16}` is `{held}`", help=f"set it to one of {listing(WAYS)}, or unset it")
+            help = f"set it to one of {listing(WAYS)}, or unset it"
+            raise fail("E110", f"invalid value `{held}` for `{BF16}`", help=help)
         return held
     if hasattr(torch.cpu, "get_capabilities"):
         capabilities = torch.cpu.get_capabilities()
@@ -41,7 +42,7 @@ def cpu_bf16() -> str:
 
 @attrs.frozen
 class Precision:
-    """The number format that a device computes in, with the reason where it is not the one that was asked for."""
+    """The precision that a device computes in, and the reason if it is not the requested one."""
 
     asked: str
     dtype: torch.dtype
@@ -55,32 +56,32 @@ class Precision:
 
     @property
     def note(self) -> str:
-        """One line on the substitution; empty where there is none."""
+        """A one-line note about the substitution, or an empty string if there is none."""
         return f"precision {self.asked} runs as {self.name}: {self.reason}" if self.name != self.asked else ""
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """The context of forward computations."""
+        """Return the context for forward computations."""
         if self.dtype is torch.float32:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, self.dtype)
 
 
 def precision(asked: str, device: torch.device, strict: bool = False) -> Precision:
-    """What a device does for `precision asked`; with ``strict`` a substitution is an error (E110)."""
+    """Return the precision that a device uses for `precision asked`. With ``strict``, a substitution is E110."""
     dtype = {name: dtype for dtype, name in NAMES.items()}[asked]
     reason = ""
     if device.type == "cpu" and dtype is not torch.float32:
         way = cpu_bf16()
         if way == "none":
-            dtype, reason = torch.float32, "this CPU multiplies neither fp16 nor bf16 in hardware"
+            dtype, reason = torch.float32, "this CPU has no hardware support for fp16 or bf16"
         elif dtype is torch.float16 and way == "fast":
-            dtype, reason = torch.bfloat16, "a CPU has no fast fp16, and this one has bf16"
+            dtype, reason = torch.bfloat16, "CPUs have no fast fp16, but this one has fast bf16"
         elif dtype is torch.float16:
-            dtype, reason = torch.float32, "this CPU has a matrix unit for neither fp16 nor bf16"
+            dtype, reason = torch.float32, "this CPU has no matrix unit for fp16 or bf16"
     elif device.type == "cuda" and dtype is torch.bfloat16 and not torch.cuda.is_bf16_supported(False):
-        dtype, reason = torch.float16, "this GPU has no bf16"
+        dtype, reason = torch.float16, "this GPU does not support bf16"
     chosen = Precision(asked, dtype, dtype is torch.float16, device, reason)
     if strict and chosen.note:
-        help = "leave --strict out, or state a precision that the device has"
-        raise fail("E110", f"`precision {asked}` is not to be had on `{device}`: {reason}", help=help)
+        help = "remove --strict, or choose a precision that the device supports"
+        raise fail("E110", f"`precision {asked}` is unavailable on `{device}`: {reason}", help=help)
     return chosen

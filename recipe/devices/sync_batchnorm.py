@@ -1,4 +1,4 @@
-"""Batch normalisation whose statistics are those of the whole batch, on all processes."""
+"""Batch normalization with statistics of the whole batch across all processes."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ SYNCHRONISED = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm
 
 
 def synchronised(model: nn.Module, device: torch.device) -> nn.Module:
-    """The model with every batch normalisation synchronised; names and states stay as they are.
+    """Synchronize every batch normalization of a model without changing names or states.
 
-    Raises `RecipeError` (E102) for a class that does more than to normalise, such as timm's with an activation in it.
+    Raises `RecipeError` (E102) for a class that does more than normalize, such as timm's with a built-in activation.
     """
     for name, module in model.named_modules():
         if isinstance(module, _BatchNorm) and type(module) not in SYNCHRONISED:
-            message = f"`norm sync` can't synchronise `{name}`, which is a {type(module).__name__}"
-            raise fail("E102", message, help="train without it, or with a model whose normalisations are torch's own")
+            message = f"`norm sync` can't synchronize `{name}`, which is a {type(module).__name__}"
+            raise fail("E102", message, help="remove `norm sync`, or use a model with torch's own normalization layers")
     if device.type == "cuda":
         return nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call, no-any-return]
     for module in model.modules():
         if isinstance(module, _BatchNorm):
-            module.__class__ = _SynchronisedBatchNorm  # torch's own has no CPU form
+            module.__class__ = _SynchronisedBatchNorm  # torch's own does not run on CPUs
     return model
 
 
 class _Sum(torch.autograd.Function):
-    """A sum over all processes, and the sum of its gradients."""
+    """Sum a tensor over all processes; in the backward pass, sum its gradients."""
 
     @staticmethod
     def forward(ctx: Any, value: Tensor) -> Tensor:
@@ -48,7 +48,7 @@ class _Sum(torch.autograd.Function):
 
 
 class _SynchronisedBatchNorm(_BatchNorm):
-    """Batch normalisation over all processes, for CPUs. Tricks tell a normalisation by `Norm` in its name."""
+    """Batch normalization over all processes, for CPUs. Tricks recognize a normalization by `Norm` in its name."""
 
     def _check_input_dim(self, input: Tensor) -> None: ...
 
@@ -61,7 +61,7 @@ class _SynchronisedBatchNorm(_BatchNorm):
         sums: Tensor = _Sum.apply(torch.cat([x.sum(axes), count]))
         images = sums[-1]
         mean = sums[:-1] / images
-        # From the mean, not from the sum of squares, whose difference to its square loses all that is small beside it.
+        # Sum squared deviations: subtracting the squared mean from the mean of squares would lose small variances.
         variance: Tensor = _Sum.apply((x - mean.view(shape)).square().sum(axes)) / images
         self._track(mean, variance, images)
         normal = (x - mean.view(shape)) * torch.rsqrt(variance.view(shape) + self.eps)

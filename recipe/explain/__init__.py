@@ -1,1 +1,1 @@
-"""What is explained of a recipe or a trick, as text and as data. Nothing here prints."""
+"""Explain recipes and tricks, as text and as data. Nothing here prints."""

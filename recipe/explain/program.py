@@ -1,4 +1,4 @@
-"""What is explained of a recipe, as data and as text: its plan, what it does to the model, and what it costs."""
+"""Explain a recipe, as data and as text: its plan, what it does to the model, and what it costs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from recipe.plan.plan import Plan
 
 
 def as_dict(program: Program, device: str | None) -> dict[str, Any]:
-    """What is explained of a compiled recipe, as plain JSON values."""
+    """Explain a compiled recipe as plain JSON values."""
     costs = program.costs
     return {
         "schema_version": 1,
@@ -47,7 +47,7 @@ def as_dict(program: Program, device: str | None) -> dict[str, Any]:
 
 
 def explain(program: Program, device: str | None) -> str:
-    """All that is known of a compiled recipe; ``device`` is the one to show substitutions for."""
+    """Explain a compiled recipe as text. ``device`` decides which precision substitutions it shows."""
     plan = program.plan
     sections = [
         _plan(plan),
@@ -72,7 +72,7 @@ def _plan(plan: Plan) -> str:
             word = ""
         if not use.declared.fields:
             rows.append((word, "", "", str(use.origin)))
-    title = f"plan {plan.digest}, dialect {plan.dialect}; tricks in the order in which they apply"
+    title = f"plan {plan.digest}, dialect {plan.dialect}; tricks in order of application"
     warnings = f"\n\n{render(plan.warnings)}" if plan.warnings else ""
     return f"{title}\n{columns(rows, indent=2)}{warnings}"
 
@@ -83,13 +83,13 @@ def _order(plan: Plan) -> str:
         for word, several in reasons(plan.uses).items()
         for index, reason in enumerate(several)
     ]
-    title = "why in this order; where nothing is declared, it is that of `recipe tricks`"
+    title = "reasons for the order; tricks without one follow the order of `recipe tricks`"
     return f"{title}\n{columns(rows, indent=2)}" if rows else ""
 
 
 def _evidence(plan: Plan) -> str:
     rows = [(evidence.verdict, use.word, evidence.text, evidence.table) for use, evidence in plan.evidence]
-    return f"evidence: what published tables say, of ImageNet\n{columns(rows, indent=2)}" if rows else ""
+    return f"evidence from published tables, on ImageNet\n{columns(rows, indent=2)}" if rows else ""
 
 
 def _rewrites(program: Program) -> str:
@@ -105,37 +105,37 @@ def _parameters(program: Program) -> str:
     rows = []
     for fate in ("kept", "loaded", "reinitialised", "new", "dropped"):
         if names := [name for name in program.fates if program.fates[name] == fate]:
-            count = f"{sum(sizes.get(name, 0) for name in names):,} numbers" if fate != "dropped" else ""
+            count = f"{sum(sizes.get(name, 0) for name in names):,} values" if fate != "dropped" else ""
             first = ", ".join(names[:2]) + (" …" if len(names) > 2 else "")
             rows.append((fate, plural(len(names), "tensor"), count, first))
-    return f"parameters, against the stock model\n{columns(rows, (1, 2), indent=2)}"
+    return f"parameters, compared with the stock model\n{columns(rows, (1, 2), indent=2)}"
 
 
 def _costs(program: Program) -> str:
     costs, number = program.costs, BYTES[program.training.precision]
     rows: list[tuple[str, ...]] = [("stage", "params", "MACs", "FLOPs", "activations", "activation memory")]
-    for stage, cost in [*costs.stages.items(), ("in all", costs.total)]:
+    for stage, cost in [*costs.stages.items(), ("overall", costs.total)]:
         counts = [f"{count:,}" for count in (cost.params, cost.macs, cost.flops, cost.activations)]
         rows.append((stage, *counts, amount("activation_bytes", cost.activations * number)))
-    title = f"cost of one image of {costs.size}×{costs.size}, forward, {program.classes} classes"
+    title = f"forward cost per image ({costs.size}×{costs.size}, {program.classes} classes)"
     return f"{title}\n{columns(rows, range(1, 6), indent=2)}"
 
 
 def _training(program: Program, device: str | None) -> str:
     training, schedule, at = program.training, describe(program).schedule, pick(device)
-    steps = f", {schedule.steps_per_epoch} steps an epoch" if schedule.steps_per_epoch else ""
-    parts = f" in parts of {training.micro}" if training.micro else ""
-    parts += " in the largest parts that fit" if training.micro_auto else ""
+    steps = f", {schedule.steps_per_epoch} steps per epoch" if schedule.steps_per_epoch else ""
+    parts = f" in micro-batches of {training.micro}" if training.micro else ""
+    parts += " in the largest micro-batches that fit" if training.micro_auto else ""
     lines = [
         f"{plural(training.epochs, 'epoch')}, batch {training.batch}{parts}{steps}",
         *training_terms(schedule),
-        f"learning rate, highest {max(schedule.rates):.4g}",
+        f"highest learning rate {max(schedule.rates):.4g}",
         *plot(schedule).plain.split("\n"),
     ]
     for group in program.groups:
         options = ", ".join(f"{name} {_plainly(value)}" for name, value in group.options.items())
         count = sum(program.structure.get_parameter(name).numel() for name in group.names)
-        lines.append(f"{len(group.names)} tensors, {count:,} numbers: {options}")
+        lines.append(f"{len(group.names)} tensors, {count:,} values: {options}")
     note = precision(training.precision, at).note or f"precision {training.precision}"
     return "\n".join(["training", *(f"  {line}".rstrip() for line in lines), f"  on {at}: {note}"])
 

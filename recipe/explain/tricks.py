@@ -1,4 +1,4 @@
-"""What is known of a trick, from its own docstrings; needs no torch."""
+"""Describe a trick from its docstrings and declarations. Needs no torch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from recipe.plugins.trick import Trick
 
 
 def page(trick: type[Trick], package: str) -> str:
-    """All about one trick: its syntax, docstrings, fields and relations, and the package that offers it."""
+    """Return the page of a trick: its syntax, docstrings, fields and relations, and the package that provides it."""
     declared = trick.declared
     lines = [declared.syntax, "", inspect.cleandoc(trick.__doc__ or "")]
     source = inspect.getmodule(trick)
@@ -27,7 +27,7 @@ def page(trick: type[Trick], package: str) -> str:
 
 
 def _line(field: Field) -> str:
-    """One field: its word, what it is, what it takes, and what it is where it is left out."""
+    """Describe a field: its word, its help, the values it takes, and its default."""
     if field.required:
         return f"  {field.word:<12} {field.help} (required)"
     default = "none" if field.default is None else field.kind.write(field.default)

@@ -1,4 +1,4 @@
-"""A run's model in other forms, one a file, found through entry points; each needs nothing of this package.
+"""Export formats for the model of a run, one per file, found through entry points.
 
-The package is not called `export`, as a module of that name would hide the function `recipe.export`.
+This package is not called `export` because a module of that name would shadow the function `recipe.export`.
 """

@@ -1,4 +1,4 @@
-"""`recipe.export`: a finished run's model in a form that needs nothing of this package."""
+"""`recipe.export`: write the model of a finished run in a form that doesn't depend on this package."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from recipe.plugins.sandbox import quiet
 from recipe.plugins.vocabulary import Vocabulary
 
 TOLERANCE = 1e-5
-"""How far exported logits may be off, in units of the largest of the run's own."""
+"""The largest allowed difference between exported logits and the run's, relative to the run's largest logit."""
 
 
 @attrs.frozen
 class Exported:
-    """The files of an export, and how far its logits are from the run's, in units of the largest of these.
+    """The files of an export, and the difference of its logits from the run's, relative to the run's largest logit.
 
-    ``difference`` is None where the export can't be run here; ``unverified`` says why.
+    ``difference`` is None if the export can't be run on this machine. In that case, ``unverified`` is the reason.
     """
 
     paths: tuple[Path, ...]
@@ -40,21 +40,21 @@ class Exported:
 def export(
     folder: str | Path, *, to: str, out: str | Path | None = None, vocabulary: Vocabulary | None = None
 ) -> Exported:
-    """Export the model of a finished run to a format that is installed, such as ``onnx``; see docs/export.md.
+    """Export the model of a finished run to an installed format, such as ``onnx``. See docs/export.md.
 
-    ``out`` is the file to write (default: the folder's name in the current directory); Python source has its weights
-    beside it. No file is written over. The export must give the logits of the run's own model for a fixed random
-    batch, to 1e-5 of their scale. Raises `RecipeError`.
+    ``out`` is the file to write, by default named after the run folder, in the current directory. Python source puts
+    its weights next to it. Existing files are never overwritten. For a fixed random batch, the logits of the export
+    must match those of the run's own model to 1e-5 of their scale. Raises `RecipeError`.
     """
     format = find(to)
     path = _default(Path(folder), format.suffix) if out is None else Path(out)
     if format.suffix == ".py" and path.suffix != ".py":
-        raise fail("E111", f"`{path}` is no name for {format.name} source", help="its ending is `.py`")
+        raise fail("E111", f"`{path}` is not a valid name for {format.name} source", help="end the name in `.py`")
     _see_free(path)
     run = open_run(Path(folder), vocabulary or Vocabulary.installed())
     if absent := format.absent:
-        help = f"`pip install '{format.install or absent[0]}'` installs it"
-        raise fail("E121", f"an export to {format.name} needs the package `{absent[0]}`", help=help)
+        help = f"install it with `pip install '{format.install or absent[0]}'`"
+        raise fail("E121", f"exporting to {format.name} requires the package `{absent[0]}`", help=help)
     with tempfile.TemporaryDirectory() as scratch:
         draft = Path(scratch) / path.name
         logits = _written(format, run, draft)
@@ -65,7 +65,7 @@ def export(
 
 
 def _default(folder: Path, suffix: str) -> Path:
-    """The file that an export is written to: of Python source, a name that can be imported and hides no module."""
+    """Return the default file name of an export. For Python source, it is importable and shadows no module."""
     name = folder.resolve().name
     if suffix == ".py":
         name = re.sub(r"\W", "_", name)
@@ -77,11 +77,11 @@ def _default(folder: Path, suffix: str) -> Path:
 
 def _see_free(path: Path) -> None:
     if path.exists() or path.is_symlink():
-        raise fail("E111", f"`{path}` is there already", help="name another file with --out")
+        raise fail("E111", f"`{path}` already exists", help="choose another file with --out")
 
 
 def _written(format: Format, run: SourceRun, draft: Path) -> Tensor | str:
-    """What a format's function returns; whatever it does wrong is reported as an error in its package."""
+    """Call a format's function and return its result. Failures are reported as errors in the format's package."""
 
     def broken(why: str) -> RecipeError:
         return fail("E080", f"the format `{format.name.lower()}` of {format.package} is broken: {why}")
@@ -94,14 +94,14 @@ def _written(format: Format, run: SourceRun, draft: Path) -> Tensor | str:
     except Exception as error:
         raise broken(first_line(error)) from error
     if not isinstance(logits, (Tensor, str)):
-        raise broken(f"it returns a {type(logits).__name__}, neither logits nor why there are none")
+        raise broken(f"it returns a {type(logits).__name__} instead of logits or a reason why there are none")
     if not draft.is_file():
-        raise broken("it has not written its file")
+        raise broken("it did not write its file")
     return logits
 
 
 def _publish(drafts: list[Path], folder: Path) -> tuple[Path, ...]:
-    """Write all files or none, the first one last: source is there when its weights are."""
+    """Write all files or none, the first one last, so that source never exists without its weights."""
     paths = tuple(folder / draft.name for draft in drafts)
     for path in paths:
         _see_free(path)
@@ -119,10 +119,10 @@ def _publish(drafts: list[Path], folder: Path) -> tuple[Path, ...]:
 
 
 def _difference(own: Tensor, exported: Tensor, to: str) -> float:
-    """The largest difference of logits (N, K) in units of the largest logit (E122 where it is too large)."""
+    """Return the largest difference between logits (N, K), relative to the largest logit. Raises E122 if too large."""
     scale = float(own.abs().max()) or 1.0
     difference = float((own - exported).abs().max()) / scale if own.shape == exported.shape else float("inf")
-    if not difference <= TOLERANCE:  # nor where it is no number
-        message = f"the export to {to} gives logits that are off by {difference:.1e} of their scale"
-        raise fail("E122", message, help="nothing was written; `--to safetensors` keeps the weights as they are")
+    if not difference <= TOLERANCE:  # also true for NaN
+        message = f"the logits of the export to {to} are off by {difference:.1e} of their scale"
+        raise fail("E122", message, help="use `--to safetensors` to save the weights alone; nothing was written")
     return difference

@@ -1,4 +1,4 @@
-"""Edits as the statements of plain PyTorch that make them on the stock model, and the names that tensors have then."""
+"""Generate plain PyTorch statements that apply edits to the stock model, and the resulting names of tensors."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from recipe.plugins.uses import Use
 
 WIDTH = 120
 PACKAGES = ("torch", "torchvision", "timm")
-"""What exported source may import layers from."""
+"""The packages from which exported source may import layers."""
 
 
 class Untold(Exception):
-    """An edit that plain PyTorch has no words for; the message says why."""
+    """An edit that plain PyTorch can't express. The message is the reason."""
 
 
 @attrs.frozen
 class Call:
-    """A call in source, its arguments by name (``""``: by place), each an expression or another call."""
+    """A call in source. Arguments are pairs of a name, ``""`` if positional, and an expression or another call."""
 
     function: str
     arguments: tuple[tuple[str, str | Call], ...] = ()
@@ -47,7 +47,7 @@ class Call:
 
 
 def laid_out(value: str | Call, indent: int, before: str, after: str = "") -> str:
-    """Source between two texts: on one line where it fits, else a call with an argument a line."""
+    """Return source between two texts, on one line if it fits, or else as a call with one argument per line."""
     margin = " " * indent
     line = f"{margin}{before}{value}{after}"
     if isinstance(value, str) or len(line) <= WIDTH or not value.arguments:
@@ -57,19 +57,19 @@ def laid_out(value: str | Call, indent: int, before: str, after: str = "") -> st
 
 
 def called(layer: Layer, imports: set[tuple[str, str]]) -> Call:
-    """The call that makes a layer; what it needs is added to ``imports``. Raises `Untold`."""
+    """Return the call that creates a layer, and add its imports to ``imports``. Raises `Untold`."""
     arguments = tuple((name, literal(value)) for name, value in layer.arguments.items())
     if ":" not in layer.kind:
         return Call(f"nn.{layer.kind}", arguments)
     module, _, name = layer.kind.partition(":")
     if module.split(".")[0] not in PACKAGES:
-        raise Untold(f"it makes a `{name}` of `{module}`, which is neither torch, torchvision nor timm")
+        raise Untold(f"it uses `{name}` of `{module}`, which is not part of torch, torchvision or timm")
     imports.add((module, name))
     return Call(name, arguments)
 
 
 def literal(value: Any) -> str:
-    """A value as source. Raises `Untold`."""
+    """Return a value as source. Raises `Untold`."""
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, (tuple, list)):
@@ -77,13 +77,13 @@ def literal(value: Any) -> str:
         return f"[{inner}]" if isinstance(value, list) else f"({inner},)" if len(value) == 1 else f"({inner})"
     if value is None or isinstance(value, (bool, int)) or (isinstance(value, float) and math.isfinite(value)):
         return repr(value)
-    raise Untold(f"it sets a value that is neither a number, a text nor a tuple of them: {value!r}")
+    raise Untold(f"it sets a value that is not a number, a string or a tuple of those: {value!r}")
 
 
 class Codegen:
-    """The statements that make all edits of a program, and where the modules of its graph stand in the module tree.
+    """The statements that apply all edits of a program, and the places of its graph's modules in the module tree.
 
-    Raises `RecipeError` (E121) for an edit that is none of a module.
+    Raises `RecipeError` (E121) for an edit that does not change a module.
     """
 
     def __init__(self, program: Program) -> None:
@@ -94,7 +94,7 @@ class Codegen:
         with _told(base):
             constructor = call_hook(base, "constructor", program.classes)
             if constructor is None:
-                raise Untold(f"{base.declared.package} does not say what makes the model")
+                raise Untold(f"{base.declared.package} does not provide the model's constructor")
             self.built = called(constructor, self.imports)
         stock = on_meta(lambda: stock_model(program.plan, program.classes))
         self._stock = frozenset(name for name, _ in stock.named_modules())
@@ -106,14 +106,14 @@ class Codegen:
                 self._step(step, summary_line(type(use.trick)))
 
     def place(self, address: str) -> str:
-        """Where the module or tensor at an address of the graph stands in the exported module tree."""
+        """Return the place in the exported module tree of the module or tensor at an address of the graph."""
         if address in self._moved:
             return self._moved[address]
         parent, dot, leaf = address.rpartition(".")
         return f"{self.place(parent)}.{leaf}" if dot else address
 
     def _step(self, step: Step, summary: str) -> None:
-        """Add what one trick does under a comment that names it; what it does alike at several sites, in a loop."""
+        """Add the statements of one trick under a comment that names it, with a loop over sites that change alike."""
         done = []
         for site in step.sites:
             alike = copy.deepcopy(self)._site(site, "block", 8)
@@ -131,18 +131,18 @@ class Codegen:
                 self.lines += [laid_out(blocks, 4, "for block in ", ":"), *alike]
 
     def _site(self, site: Site, block: str, indent: int) -> list[str]:
-        """The statements for a site; ``block`` is the name of the variable that holds the module there, if any."""
+        """Return the statements for a site. ``block`` names the variable that holds the module there, if any."""
         root = self.place(site.where)
         edits = (edit for edit in site.edits if not isinstance(edit, Initialise))  # the weights are loaded
         return [laid_out(value, indent, before) for before, value in (self._edit(edit, root, block) for edit in edits)]
 
     def _edit(self, edit: SetAttribute | Substitute | Insert, root: str, block: str) -> tuple[str, str | Call]:
-        """What is assigned to, and what is assigned."""
+        """Return the target and the value of an assignment."""
         address, _, several = edit.address.partition("#")
         if several:
-            raise Untold(f"it edits one of several calls of `{address}`, which is one module for all of them")
+            raise Untold(f"it edits one of several calls of `{address}`, which share a single module")
         if address not in self._stock and address not in self._moved:
-            raise Untold(f"it edits `{address}`, which is no module, but a step in the code of one")
+            raise Untold(f"it edits `{address}`, which is an operation in a module's code, not a module")
         where = self.place(address)
         target = f"{block}{path(where[len(root) :], '')}" if block and where.startswith(f"{root}.") else path(where)
         match edit:
@@ -154,7 +154,7 @@ class Codegen:
                 return f"{target} = ", self._insert(edit, where, target)
 
     def _substitute(self, edit: Substitute, where: str) -> Call:
-        """What stands in the place of a module: one layer as it is, several in a `Sequential`."""
+        """Return the replacement for a module: a single layer unchanged, or several in a `Sequential`."""
         if not edit.chain:
             return Call("nn.Identity")
         if len(edit.chain) == 1:
@@ -164,7 +164,7 @@ class Codegen:
         return self._sequential(self._named(edit, where))
 
     def _insert(self, edit: Insert, where: str, target: str) -> Call:
-        """A `Sequential` of a module and what comes before or after it."""
+        """Return a `Sequential` of a module and the layers before or after it."""
         kind = re.sub(r"\dd$", "", self._kinds.get(edit.address, "module")).lower()
         new = self._named(edit, where)
         while kind in dict(new):
@@ -173,7 +173,7 @@ class Codegen:
         return self._sequential([(kind, target), *new] if edit.after else [*new, (kind, target)])
 
     def _named(self, edit: Substitute | Insert, where: str) -> list[tuple[str, str | Call]]:
-        """The new layers of an edit, each with its name in the `Sequential` at a place."""
+        """Return the new layers of an edit, each with its name in the `Sequential` at a place."""
         names = _names(edit.address, [address for address, _ in edit.chain])
         self._moved |= {address: f"{where}.{name}" for (address, _), name in zip(edit.chain, names, strict=True)}
         return [(name, called(layer, self.imports)) for (_, layer), name in zip(edit.chain, names, strict=True)]
@@ -186,7 +186,7 @@ class Codegen:
 
 
 def path(address: str, root: str = "model") -> str:
-    """The expression for a module: ``model.layer1[0].conv1``."""
+    """Return the expression for a module, such as ``model.layer1[0].conv1``."""
 
     def step(part: str) -> str:
         if part.isdecimal():
@@ -201,7 +201,7 @@ def _is_name(text: str) -> bool:
 
 
 def _names(address: str, chain: list[str]) -> list[str]:
-    """Names for the modules of a chain, from their addresses: ``0``, ``1``, or such as ``pool`` of ``conv1_pool``."""
+    """Return names for the modules of a chain: ``0``, ``1``, or a part of the address, ``pool`` for ``conv1_pool``."""
     leaf = address.rpartition(".")[2]
     names = [name.rpartition(".")[2].removeprefix(f"{leaf}_") for name in chain]
     if names == [str(index) for index in range(len(names))] and all(name.startswith(f"{address}.") for name in chain):
@@ -212,9 +212,9 @@ def _names(address: str, chain: list[str]) -> list[str]:
 
 @contextlib.contextmanager
 def _told(use: Use) -> Iterator[None]:
-    """Tell of what can't be exported with the trick that does it (E121)."""
+    """Report an edit that can't be exported as an error (E121) that names its trick."""
     try:
         yield
     except Untold as error:
-        help = "`--to onnx` and `--to safetensors` take any graph"
-        raise fail("E121", f"`{use.word}` can't be told as plain PyTorch: {error}", use.span, help=help) from error
+        help = "use `--to onnx` or `--to safetensors`, which support any graph"
+        raise fail("E121", f"`{use.word}` can't be exported as plain PyTorch: {error}", use.span, help=help) from error

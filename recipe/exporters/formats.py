@@ -1,6 +1,6 @@
-"""Export formats: what one declares, and which are installed. Needs no torch.
+"""Export formats: their declaration, and the installed ones. Doesn't import torch.
 
-A format registers through an entry point of the group ``recipe.formats``, as tricks do through theirs, and ours too.
+All formats, including the built-in ones, register through entry points in the group ``recipe.formats``.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ GROUP = "recipe.formats"
 class Format:
     """A form in which others can use a run's model.
 
-    In lower case, ``name`` is the name of its entry point, which ``--to`` takes; ``help`` is a line on the files.
-    ``write`` gets a run and a path in an empty folder. It writes that file, and others next to it, and returns the
-    logits (N, K) that they give for ``run.images`` (N, 3, H, W), or why these can't be calculated here. ``needs`` are
-    modules that it imports; ``install`` is what pip installs them by, where that is not their names.
+    ``name`` in lower case is the entry point's name and the value of ``--to``. ``help`` is one line about the files.
+    ``write`` receives a run and a path in an empty folder. It writes that file, optionally more next to it, and returns
+    the export's logits (N, K) for ``run.images`` (N, 3, H, W), or the reason why they can't be computed here. ``needs``
+    lists the modules that it imports, and ``install`` is the pip requirement for them if it differs from their names.
     """
 
     name: str
@@ -44,24 +44,24 @@ class Format:
     needs: tuple[str, ...] = ()
     install: str = ""
     package: str = ""
-    """The package that offers it, once it is found."""
+    """The package that provides the format, set when it is loaded."""
 
     @property
     def absent(self) -> list[str]:
-        """The modules that are needed and not installed."""
+        """The required modules that are not installed."""
         return [name for name in self.needs if find_spec(name) is None]
 
 
 def find(name: str) -> Format:
-    """The format of a name. Raises `RecipeError` where there is none (E121), or it can't be used (E080, E081)."""
+    """Return a format by name. Raises `RecipeError` if it is unknown (E121) or can't be used (E080, E081)."""
     offers, _ = _offered()
     if name not in offers:
-        raise fail("E121", f"there is no export to `{name}`", help=f"formats are {listing(offers)}")
+        raise fail("E121", f"unknown export format `{name}`", help=f"use one of {listing(offers)}")
     return _load(name, offers[name])
 
 
 def installed() -> tuple[dict[str, Format], list[RecipeError]]:
-    """Every format that can be used, by its name, and why what else is installed can't be."""
+    """Return the usable formats by name, and an error for each of the others."""
     offers, errors = _offered()
     formats = {}
     for name, several in sorted(offers.items()):
@@ -73,14 +73,14 @@ def installed() -> tuple[dict[str, Format], list[RecipeError]]:
 
 
 def _offered() -> tuple[dict[str, dict[str, EntryPoint]], list[RecipeError]]:
-    """For each name, the packages that register it, ours alone where that is one; and what is refused at that."""
+    """Return the packages that register each name, only ours if it is built in, and the errors of rejected ones."""
     entries, damaged = registered(GROUP)
     errors = [package.error for package in damaged]
     offers: dict[str, dict[str, EntryPoint]] = {}
     for package, entry in sorted(entries, key=lambda offer: offer[0] != OWN):
         if package != OWN and OWN in offers.get(entry.name, {}):
             message = f"the format `{entry.name}` of {package} can't be used: it is a format of {OWN}"
-            errors.append(fail("E081", message, help="its author has to name it otherwise"))
+            errors.append(fail("E081", message, help="ask its author to rename it"))
         else:
             offers.setdefault(entry.name, {})[package] = entry
     return offers, errors
@@ -93,13 +93,13 @@ def _load(name: str, offers: dict[str, EntryPoint]) -> Format:
     ((package, entry),) = offers.items()
 
     def broken(why: str) -> RecipeError:
-        help = f"the format `{name}` can't be used; others can"
+        help = f"use another format; only `{name}` is affected"
         return fail("E080", f"the plugin {package} is broken: {why}", help=help)
 
     with importing_plugin(broken):
         format: object = entry.load()
     if not isinstance(format, Format):
-        raise broken(f"`{name}` is no recipe.Format")
+        raise broken(f"`{name}` is not a recipe.Format")
     if format.name.lower() != name:
-        raise broken(f"it registers `{name}` for a format that declares itself as `{format.name}`")
+        raise broken(f"it registers `{name}` for a format named `{format.name}`")
     return attrs.evolve(format, package=package)

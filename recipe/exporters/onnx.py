@@ -1,4 +1,4 @@
-"""ONNX: the network as it evaluates, from ``images`` (N, 3, H, W), float32, normalised, to ``logits`` (N, K)."""
+"""ONNX: the network in evaluation mode, from normalized float32 ``images`` (N, 3, H, W) to ``logits`` (N, K)."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 def write(run: SourceRun, path: Path) -> Tensor | str:
-    """Write the file, and run it by onnxruntime where that is installed."""
+    """Write the file, and run it with onnxruntime if that is installed."""
     import torch
 
     try:
         content: bytes = _exported(run).SerializeToString()
-    except Exception as error:  # torch raises whatever its passes raise; and protobuf, for more than 2 GiB
+    except Exception as error:  # torch's passes may raise anything, and protobuf fails above 2 GiB
         reason = reason_of(error, type(error).__name__)
-        help = "`--to python` or `--to safetensors` may do"
+        help = "try `--to python` or `--to safetensors`"
         raise fail("E121", f"torch can't export `{run.base}` to ONNX: {reason}", help=help) from error
     path.write_bytes(content)
     if find_spec("onnxruntime") is None:
@@ -33,14 +33,14 @@ def write(run: SourceRun, path: Path) -> Tensor | str:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors alone
+    options.log_severity_level = 3  # only errors
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     (logits,) = session.run(["logits"], {"images": run.images.numpy()})
     return torch.from_numpy(logits)
 
 
 def _exported(run: SourceRun) -> Any:
-    """The protobuf of the model, without the stack traces that torch notes in it, which tell of this machine."""
+    """Return the model as protobuf, without torch's stack traces, which contain paths of this machine."""
     import torch
 
     with warnings.catch_warnings():

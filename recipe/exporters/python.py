@@ -1,6 +1,6 @@
 """Plain PyTorch: source that builds the stock model, makes the same edits to its modules, and loads the weights.
 
-Its text is the template beside this file.
+The source is rendered from the template next to this file.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def write(run: SourceRun, path: Path) -> Tensor:
-    """Write the source, and the weights beside it, and load the network from them."""
+    """Write the source and its weights, and load the network from them."""
     from recipe.exporters.codegen import Codegen
     from recipe.runs.checkpoints import packed
 
@@ -31,10 +31,11 @@ def write(run: SourceRun, path: Path) -> Tensor:
     path.with_suffix(".weights.safetensors").write_bytes(packed(weights, run.metadata))
     try:
         return run.logits_of(runpy.run_path(str(path))["load"]())
-    except Exception as error:  # a model's own code raises anything when its modules are others
+    except Exception as error:  # a model's own code may raise anything if its modules have changed
         reason = reason_of(error)
-        help = "`--to onnx` and `--to safetensors` take any graph"
-        raise fail("E121", f"the edits of `{run.base}` can't be told as plain PyTorch: {reason}", help=help) from error
+        help = "use `--to onnx` or `--to safetensors`, which support any graph"
+        message = f"the edits of `{run.base}` can't be exported as plain PyTorch: {reason}"
+        raise fail("E121", message, help=help) from error
 
 
 def _source(run: SourceRun, surgery: Codegen) -> str:
@@ -65,4 +66,4 @@ def _source(run: SourceRun, surgery: Codegen) -> str:
     return f"{source}\n"
 
 
-FORMAT = Format("Python", ".py", "Plain PyTorch source, with its weights beside it.", write)
+FORMAT = Format("Python", ".py", "Plain PyTorch source, with the weights in a second file.", write)

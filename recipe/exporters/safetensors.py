@@ -1,4 +1,4 @@
-"""Weights alone: the state dict of the rewritten model, and what is needed to use it as text beside it."""
+"""safetensors: the state dict of the rewritten model, with metadata for using it."""
 
 from __future__ import annotations
 
@@ -26,4 +26,4 @@ def write(run: SourceRun, path: Path) -> Tensor:
     return run.logits_of(model)
 
 
-FORMAT = Format("safetensors", ".safetensors", "The weights alone, by the names of the rewritten model.", write)
+FORMAT = Format("safetensors", ".safetensors", "Only the weights, under their names in the rewritten model.", write)

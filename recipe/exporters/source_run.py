@@ -1,4 +1,4 @@
-"""A finished run, opened from its folder to be exported."""
+"""A finished run, opened from its folder for export."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from recipe.training.setup import prepare
 
 @attrs.frozen(eq=False, slots=False)
 class SourceRun:
-    """A finished run: its program, its trained model in evaluation mode on the CPU, and what its inputs were."""
+    """A finished run: its program, its trained model in evaluation mode on the CPU, and its datasets."""
 
     program: Program
     model: fx.GraphModule
@@ -43,12 +43,12 @@ class SourceRun:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the classes, where every output has one."""
+        """The names of the classes, or empty unless every output has one."""
         return self.sets.names if len(self.sets.names) == self.program.classes else ()
 
     @cached_property
     def metadata(self) -> dict[str, str]:
-        """What goes with the weights, as text; lists are JSON. Mean and std are the channels', in units of 0..1."""
+        """Metadata for the weights, as text. Lists are JSON. Mean and std are per channel, for pixels in 0..1."""
         about = {
             "digest": self.program.plan.digest,
             "recipe": self.program.plan.canonical(),
@@ -67,38 +67,38 @@ class SourceRun:
 
     @cached_property
     def logits(self) -> Tensor:
-        """What the run's own model gives for them."""
+        """The logits of the run's own model for `images`: (4, K)."""
         return self.logits_of(self.model)
 
     def logits_of(self, model: nn.Module) -> Tensor:
-        """What a model gives for `images`: (4, K)."""
+        """Return a model's logits for `images`: (4, K)."""
         with torch.inference_mode():
             return model(self.images)  # type: ignore[no-any-return]
 
 
 def open_run(folder: Path, vocabulary: Vocabulary) -> SourceRun:
-    """Open the folder of a finished run. Raises `RecipeError` (E120) where it is none, or its weights can't be read."""
+    """Open the folder of a finished run. Raises `RecipeError` (E120) if it isn't one or its weights can't be read."""
     lock, weights, summary = folder / "recipe.lock", folder / "model.safetensors", summary_of(folder)
-    help = "name the folder that `recipe run` told"
+    help = "name the folder that `recipe run` printed"
     if not folder.exists():
-        raise fail("E120", f"there is no folder `{folder}`", help=help)
+        raise fail("E120", f"the folder `{folder}` does not exist", help=help)
     if not lock.is_file():
-        raise fail("E120", f"`{folder}` is no run's folder: it has no recipe.lock", help=help)
+        raise fail("E120", f"`{folder}` is not a run folder: it has no recipe.lock", help=help)
     if not summary:
-        help = f'go on with it: recipe run --resume "{folder}"'
-        raise fail("E120", f"the run in `{folder}` has not finished: it has no whole summary.json", help=help)
+        help = f'resume it with `recipe run --resume "{folder}"`'
+        raise fail("E120", f"the run in `{folder}` has not finished: it has no complete summary.json", help=help)
     plan = bind([read(lock)], vocabulary, data=True)
     if summary.get("digest") != plan.digest:
-        help = "its recipe.lock or a file that this names was changed after the training"
-        raise fail("E120", f"the summary in `{folder}` is of another recipe than its recipe.lock", help=help)
+        help = "restore recipe.lock and the files that it names: one of them has changed since the training"
+        raise fail("E120", f"the summary in `{folder}` belongs to a different recipe than its recipe.lock", help=help)
     if plan.model == "module":
-        help = "save it from Python, where its code is: `run.model.state_dict()`"
-        raise fail("E121", f"`{folder}` is a run of a model of your own, which its recipe does not describe", help=help)
+        help = "save it from Python instead, with `run.model.state_dict()`"
+        raise fail("E121", f"`{folder}` trained a model of your own, which its recipe does not describe", help=help)
     sets, program = prepare(plan)
     model = program.materialise(pretrained=False)
     try:
         model.load_state_dict(load_file(weights))
     except (OSError, RuntimeError, SafetensorError) as error:
-        help = "train it again; nothing else holds the weights that were evaluated"
+        help = "train it again; the evaluated weights are not stored anywhere else"
         raise fail("E120", f"`{weights}` can't be read: {reason_of(error)}", help=help) from error
     return SourceRun(program, model.eval(), sets)

@@ -1,4 +1,4 @@
-"""Networks as torch.fx graphs: tracing, finding places, applying edits, shapes and costs. It knows no trick.
+"""Networks as torch.fx graphs: trace them, find sites, apply edits, and measure shapes and costs.
 
-Which edits are made, and why, is decided by tricks and by `recipe.compiler`.
+This package depends on no trick. Tricks and `recipe.compiler` decide which edits to make.
 """

@@ -1,4 +1,4 @@
-"""The one place where edits change a graph, and where every parameter is accounted for."""
+"""Apply edits to a graph and account for every parameter. No other module changes a graph."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from recipe.graph.net import Net
 
 
 def make(layer: Layer) -> nn.Module:
-    """The module that a `Layer` describes, on torch's default device."""
+    """Create the module that a `Layer` describes, on torch's default device."""
     package, _, name = layer.kind.rpartition(":")
     where = importlib.import_module(package or "torch.nn")
     kind = getattr(where, name, None)
@@ -26,12 +26,12 @@ def make(layer: Layer) -> nn.Module:
     try:
         module: nn.Module = kind(**layer.arguments)
     except (TypeError, ValueError) as error:
-        raise TypeError(f"{layer} can't be made: {error}") from error
+        raise TypeError(f"{layer} can't be created: {error}") from error
     return module
 
 
 def apply(graph_module: fx.GraphModule, edits: Iterable[Edit]) -> None:
-    """Apply edits to a graph on the meta device. `Initialise` changes no graph; it is carried out on real weights."""
+    """Apply edits to a graph on the meta device. `Initialise` leaves it unchanged; it applies to real weights later."""
     for edit in edits:
         match edit:
             case SetAttribute():
@@ -47,8 +47,8 @@ def apply(graph_module: fx.GraphModule, edits: Iterable[Edit]) -> None:
 
 
 def _set(graph_module: fx.GraphModule, edit: SetAttribute) -> None:
-    assert "#" not in edit.address, f"{edit.address} is one call of a module of several"
-    assert Net(graph_module).calls(edit.address), f"{edit.address} is no module that is called"
+    assert "#" not in edit.address, f"{edit.address} is only one of several calls of a module"
+    assert Net(graph_module).calls(edit.address), f"{edit.address} is not a module that the model calls"
     module = graph_module.get_submodule(edit.address)
     assert getattr(module, edit.name) == edit.before, f"{edit.address}.{edit.name} is not {edit.before}"
     setattr(module, edit.name, edit.after)
@@ -59,14 +59,14 @@ def _add(graph_module: fx.GraphModule, chain: Chain) -> None:
         with torch.device("meta"):
             module = make(layer)
         module.train(graph_module.training)
-        taken = f"there is something at `{address}` already"
+        taken = f"the address `{address}` is already in use"
         assert not hasattr(_holder(graph_module, address), address.rpartition(".")[2]), taken
-        assert graph_module.add_submodule(address, module), f"there is no place for a module at `{address}`"
+        assert graph_module.add_submodule(address, module), f"a module can't be added at `{address}`"
 
 
 @contextlib.contextmanager
 def _beside(parent: nn.Module, child: str, after: bool = True) -> Iterator[None]:
-    """Let what becomes a part of a module stand beside one of its children: states keep the order of the network."""
+    """Place submodules added in this context next to a child, so that states keep the order of the network."""
     order: dict[str, float] = {name: place for place, name in enumerate(parent._modules)}
     new = order.get(child, len(order)) + (0.5 if after else -0.5)
     yield
@@ -76,7 +76,7 @@ def _beside(parent: nn.Module, child: str, after: bool = True) -> Iterator[None]
 
 
 def _holder(graph_module: fx.GraphModule, address: str) -> nn.Module | None:
-    """The module that one at an address is a part of; None where it is to be made."""
+    """Return the parent of the module at an address, or None if the parent does not exist yet."""
     try:
         return graph_module.get_submodule(address.rpartition(".")[0])
     except AttributeError:
@@ -92,9 +92,9 @@ def _call(graph_module: fx.GraphModule, chain: Chain, value: fx.Node, like: fx.N
 
 def _substitute(graph_module: fx.GraphModule, edit: Substitute) -> None:
     address, _, several = edit.address.partition("#")
-    assert not several, f"{edit.address} is one call of a module of several; {address} replaces it in all of them"
+    assert not several, f"{edit.address} is only one of several calls of a module; {address} replaces all of them"
     calls = Net(graph_module).calls(address)
-    assert calls, f"{address} is no module that is called"
+    assert calls, f"{address} is not a module that the model calls"
     above, _, name = address.rpartition(".")
     with _beside(graph_module.get_submodule(above), name):
         graph_module.delete_submodule(address)
@@ -118,9 +118,9 @@ def _insert(graph_module: fx.GraphModule, edit: Insert) -> None:
 
 
 def _neighbour(graph_module: fx.GraphModule, edit: Insert, node: fx.Node) -> tuple[nn.Module, str, bool]:
-    """What will hold the new modules, the child of it that they stand beside, and whether they stand after that.
+    """Return the parent of the new modules, the child to place them next to, and whether they come after it.
 
-    Beside a calculation, which is no module, they stand after the module that is called before it.
+    If the node calls no module, they come after the last module called before it.
     """
     above, after = edit.chain[0][0].rpartition(".")[0], edit.after
     while above and _holder(graph_module, f"{above}.") is None:
@@ -135,16 +135,16 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 def parameters(module: nn.Module) -> Shapes:
-    """The shape of every parameter, by name."""
+    """Return the shape of every parameter by name."""
     return {name: tuple(parameter.shape) for name, parameter in module.named_parameters()}
 
 
 def account(word: str, before: Shapes, after: Shapes, edits: Collection[Edit]) -> None:
-    """Check that edits made and dropped just the parameters that they say; raises E104 otherwise."""
+    """Check that only parameters that the edits declare were added or removed. Raises `RecipeError` (E104)."""
     made = made_prefixes(edits)
     dropped = tuple(f"{edit.address}." for edit in edits if isinstance(edit, Substitute))
     for name, _ in sorted(before.items() ^ after.items()):
         if name in before and not name.startswith(dropped):
-            raise fail("E104", f"`{word}` loses the parameter `{name}`, which none of its edits replaces")
+            raise fail("E104", f"`{word}` removes the parameter `{name}`, but none of its edits replaces it")
         if name in after and not name.startswith(made):
-            raise fail("E104", f"`{word}` makes the parameter `{name}`, which none of its edits tells of")
+            raise fail("E104", f"`{word}` adds the parameter `{name}`, but none of its edits declares it")

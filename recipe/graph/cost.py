@@ -1,4 +1,4 @@
-"""What a part of a network costs, as plain data; needs no torch."""
+"""The cost of a network or a part of it, as plain data. Imports no torch."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import attrs
 
 @attrs.frozen
 class Cost:
-    """What a part of a network costs for one image, forward.
+    """The cost of a part of a network for one image in the forward pass.
 
-    ``macs`` are multiply-accumulates of convolutions and matrix products (the paper's "FLOPs"); ``flops`` are twice
-    that; ``activations`` are the numbers that convolutions and fully connected layers put out.
+    ``macs`` counts the multiply-accumulates of convolutions and matrix products (the paper's "FLOPs"), and ``flops``
+    is twice that. ``activations`` counts the output elements of convolutions and fully connected layers.
     """
 
     params: int = 0
@@ -29,7 +29,7 @@ class Cost:
 
 @attrs.frozen(kw_only=True)
 class Costs(Cost):
-    """The cost of a network for one image of ``size`` × ``size``, in all and stage by stage."""
+    """The cost of a network for one image of ``size`` × ``size`` pixels, in total and per stage."""
 
     size: int
     stages: Mapping[str, Cost]

@@ -1,4 +1,4 @@
-"""What a rewrite does to a graph, as data. Nothing here needs torch: a diff or an export reads the same edits."""
+"""Edits of a graph as data. This module imports no torch, so that diffs and exports can read the same edits."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ class Layer:
 
 
 Chain = tuple[tuple[str, Layer], ...]
-"""Modules that run one after the other, each with the address it gets in the model."""
+"""Modules that run one after another, each with its address in the model."""
 
 
 def _is_chain(edit: Any, attribute: Any, chain: Any) -> None:
-    """Say what a chain is: a parenthesis or a comma is soon forgotten."""
+    """Raise `TypeError` if a value is not a chain, for example because of a missing comma or parenthesis."""
     pairs = isinstance(chain, tuple) and all(isinstance(pair, tuple) and len(pair) == 2 for pair in chain)
     if not (pairs and all(isinstance(a, str) and isinstance(layer, Layer) for a, layer in chain)):
         kind = type(edit).__name__
-        raise TypeError(f'the chain of {kind} is pairs in a tuple, (("address", Layer(…)),), not {chain!r:.120}')
+        raise TypeError(f'the chain of {kind} must be a tuple of pairs, (("address", Layer(…)),), not {chain!r:.120}')
 
 
 @attrs.frozen
 class SetAttribute:
-    """Change an attribute of the module at an address, for all of its calls: ``layer2.0.conv1 stride 1×1 → 2×2``."""
+    """Change an attribute of the module at an address in all its calls: ``layer2.0.conv1 stride 1×1 → 2×2``."""
 
     address: str
     name: str
@@ -49,7 +49,7 @@ class SetAttribute:
 
 @attrs.frozen
 class Substitute:
-    """Replace the module at an address, in each of its calls, by a chain of new ones; its parameters are dropped."""
+    """Replace the module at an address with a chain of new ones in all its calls. Drops its parameters."""
 
     address: str
     chain: Chain = attrs.field(validator=_is_chain)
@@ -60,7 +60,7 @@ class Substitute:
 
 @attrs.frozen
 class Insert:
-    """Put a chain of new modules before (or after) the module at an address."""
+    """Insert a chain of new modules before (or after) the module at an address."""
 
     address: str
     chain: Chain = attrs.field(validator=_is_chain)
@@ -72,7 +72,7 @@ class Insert:
 
 @attrs.frozen
 class Initialise:
-    """Fill a parameter: ``scheme`` is a function of `torch.nn.init` without its final underscore."""
+    """Initialize a parameter. ``scheme`` is a function of `torch.nn.init` without its trailing underscore."""
 
     parameter: str
     scheme: str
@@ -88,7 +88,7 @@ Edit = SetAttribute | Substitute | Insert | Initialise
 
 @attrs.frozen
 class Site:
-    """A place where a trick applies, and the edits it needs there. No edits: the place is already so."""
+    """A place where a trick applies, and its edits there. With no edits, the place needs no change."""
 
     where: str
     edits: tuple[Edit, ...] = attrs.field(default=())
@@ -96,7 +96,7 @@ class Site:
     @edits.validator
     def _check(self, attribute: Any, edits: Any) -> None:
         if not (isinstance(edits, tuple) and all(isinstance(edit, Edit) for edit in edits)):
-            raise TypeError(f"the edits of Site are a tuple, (Insert(…),), not {edits!r:.120}")
+            raise TypeError(f"the edits of Site must be a tuple, (Insert(…),), not {edits!r:.120}")
 
 
 def _listed(chain: Chain) -> str:
@@ -110,6 +110,6 @@ def _show(value: Any) -> str:
 
 
 def made_prefixes(edits: Iterable[Edit]) -> tuple[str, ...]:
-    """How the names of parameters begin that are in modules which edits make."""
+    """Return the prefixes of the names of all parameters in modules that edits create."""
     chains = (edit.chain for edit in edits if isinstance(edit, (Substitute, Insert)))
     return tuple(f"{address}." for chain in chains for address, _ in chain)

@@ -1,4 +1,4 @@
-"""What a trick sees of a network: its stem, residual blocks and layers, found by structure, not by name or class."""
+"""The tricks' view of a network: stem, residual blocks and layers, found by structure rather than name or class."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ GATES = ("SqueezeExcitation", "SEModule", "SqueezeExcite")
 
 
 def module_stack(node: fx.Node) -> list[str]:
-    """The addresses of the modules in whose forward a node is, outermost first; a called module's own is the last."""
+    """Return the addresses of the modules around a node, outermost first, including a module that it calls."""
     return [address for address in node.meta.get("nn_module_stack") or {} if address]
 
 
 def owner(node: fx.Node) -> str:
-    """The address of the module that a node calls, else of that in whose forward it is; empty outside of any."""
+    """Return the address of the module that a node calls, or else of the module around it; empty if there is none."""
     if node.op == "call_module":
         return str(node.target)
     return next(reversed(module_stack(node)), "")
@@ -35,9 +35,9 @@ def owner(node: fx.Node) -> str:
 
 @attrs.frozen(eq=False)
 class Block:
-    """A residual block: two paths that part at ``split`` and are added at ``add``.
+    """A residual block: two paths that start at ``split`` and are added at ``add``.
 
-    ``trunk`` and ``shortcut`` are the nodes of the paths, in order; the shortcut of an identity block is empty.
+    ``trunk`` and ``shortcut`` are the nodes of the two paths in order. An identity shortcut is empty.
     """
 
     net: Net
@@ -59,27 +59,27 @@ class Block:
 
     @property
     def _last(self) -> fx.Node | None:
-        """The node whose output the trunk hands to the add."""
+        """The last node of the trunk, whose output goes into the addition."""
         return next((node for node in self.add.all_input_nodes if node in self.trunk), None)
 
     @property
     def end(self) -> str | None:
-        """The address of the module whose output the trunk hands to the add; None where a calculation stands there."""
+        """The address of the module that ends the trunk, or None if the last node calls no module."""
         node = self._last
         return None if node is None or node.op != "call_module" else self.net.address(node)
 
     @property
     def last_norm(self) -> tuple[str, nn.Module] | None:
-        """Address and module of the normalisation that ends the trunk, with no other layer between it and the add.
+        """Address and module of the normalization that ends the trunk, with no other layer before the addition.
 
-        A gate that is calculated from the normalised values themselves, as in squeeze-and-excitation, may follow it,
-        but no activation: behind a gamma of zero a ReLU would have no gradient, for ever.
+        A gate computed from the normalized values, as in squeeze-and-excitation, may follow it. An activation may not:
+        after a gamma of zero, a ReLU would never get a gradient.
         """
         node = self._last
         while node is not None and node in self.trunk:
             module = self.net.module(node)
             if isinstance(module, NORMS):
-                alone = isinstance(getattr(module, "act", None), (nn.Identity, type(None)))  # timm's may hold one
+                alone = isinstance(getattr(module, "act", None), (nn.Identity, type(None)))  # timm's may contain one
                 return (self.net.address(node), module) if alone else None
             inputs = _weighed(node) or node.all_input_nodes
             if isinstance(module, LINEAR) or len(inputs) != 1 or _is_activation(node, module):
@@ -89,12 +89,12 @@ class Block:
 
     @property
     def gated(self) -> bool:
-        """Whether a factor that is calculated from a trunk's own channels weighs them, as in squeeze-and-excitation."""
+        """Whether the trunk scales its channels by a factor computed from them, as in squeeze-and-excitation."""
         return any(map(self._gate, self.trunk))
 
     @property
     def bottleneck(self) -> tuple[int, int] | None:
-        """How many channels the gate weighs, and how many it makes of them first; None where it has no such layer."""
+        """The number of channels that the gate scales, and that its first layer outputs; None without such a layer."""
         for node in self.trunk:
             for value in self._gate(node):
                 gate, between = self.net.module(node), upstream(node) - upstream(value)
@@ -105,7 +105,7 @@ class Block:
         return None
 
     def _gate(self, node: fx.Node) -> list[fx.Node]:
-        """What a node weighs channel by channel, where it is a gate, or the product of one; empty for any other."""
+        """Return the inputs that a gate, or a product with one, scales per channel; empty for any other node."""
         if type(self.net.module(node)).__name__ in GATES:
             return node.all_input_nodes
         factors = (factor.meta.get("shape", ()) for factor in node.all_input_nodes)
@@ -114,7 +114,7 @@ class Block:
 
 @attrs.frozen(eq=False, slots=False)
 class Net:
-    """A view of a traced model, whose nodes carry the shapes of their outputs (see `recipe.graph.shapes`)."""
+    """A view of a traced model whose nodes store their output shapes (see `recipe.graph.shapes`)."""
 
     graph_module: fx.GraphModule
 
@@ -123,23 +123,23 @@ class Net:
         return self.graph_module.graph.nodes
 
     def module(self, node: fx.Node) -> nn.Module | None:
-        """The module that a node calls."""
+        """Return the module that a node calls, or None if it calls none."""
         return self.graph_module.get_submodule(str(node.target)) if node.op == "call_module" else None
 
     @cached_property
     def parameter_names(self) -> tuple[str, ...]:
-        """The names of all parameters that train, in the order of the network."""
+        """The names of all trainable parameters, in the order of the network."""
         return tuple(name for name, weight in self.graph_module.named_parameters() if weight.requires_grad)
 
     def layers(self) -> Iterator[tuple[str, str, nn.Module]]:
-        """Address, kind and module of every ``conv``, ``linear`` and ``norm`` layer, those of auxiliary heads too."""
+        """Yield address, kind and module of each ``conv``, ``linear`` and ``norm`` layer, auxiliary heads included."""
         for address, module in self.graph_module.named_modules():
             for kind, types in (("conv", nn.Conv2d), ("linear", nn.Linear), ("norm", NORMS)):
                 if isinstance(module, types):
                     yield address, kind, module
 
     def convs(self, nodes: Iterable[fx.Node]) -> list[tuple[str, nn.Conv2d]]:
-        """Address and module of each convolution that some nodes call, in order."""
+        """Return the address and the module of each convolution that some nodes call, in order."""
         called = ((self.address(node), self.module(node)) for node in nodes)
         return [(address, module) for address, module in called if isinstance(module, nn.Conv2d)]
 
@@ -152,22 +152,22 @@ class Net:
         return calls
 
     def address(self, node: fx.Node) -> str:
-        """A name that says where a node is: its module's, ``#2`` added for a second call; else its own."""
+        """Return the address of a node: its module's, with ``#2`` added for a second call, or else its own name."""
         if node.op != "call_module":
             return node.name
         calls = self._calls[str(node.target)]
         return str(node.target) + (f"#{calls.index(node) + 1}" if len(calls) > 1 else "")
 
     def calls(self, address: str) -> list[fx.Node]:
-        """The calls of the module at an address, in their order."""
+        """Return the nodes that call the module at an address, in order."""
         return list(self._calls.get(address, ()))
 
     def modules(self) -> Iterator[tuple[str, nn.Module]]:
-        """Address and module of each module that is called, once also where it is called several times."""
+        """Return each module that the model calls, with its address, without duplicates."""
         return ((address, self.graph_module.get_submodule(address)) for address in self._calls)
 
     def node(self, address: str) -> fx.Node:
-        """The node at an address. Raises `KeyError` where there is none, which says what is near."""
+        """Return the node at an address. Raises `KeyError`, with the closest address, if there is none."""
         target, _, call = address.partition("#")
         calls = self._calls.get(target, [])
         if len(calls) == 1 and not call:
@@ -175,15 +175,15 @@ class Net:
         if calls and call.isdecimal() and 1 <= int(call) <= len(calls):
             return calls[int(call) - 1]
         if calls:
-            raise KeyError(f"`{target}` has {len(calls)} calls; name one of them, from `{target}#1` on")
+            raise KeyError(f"`{target}` is called {len(calls)} times; name one call, such as `{target}#1`")
         for node in self.nodes:
             if node.op != "call_module" and node.name == address:
                 return node
-        raise KeyError(f"nothing is called at `{address}`{did_you_mean(address, self._calls, before='; ')}")
+        raise KeyError(f"the model has no node at `{address}`{did_you_mean(address, self._calls, before='; ')}")
 
     @property
     def stem(self) -> tuple[str, nn.Conv2d] | None:
-        """Address and module of the convolution that images enter first, where there is exactly one."""
+        """Address and module of the convolution at the input, or None if there isn't exactly one."""
         node = next((node for node in self.nodes if node.op == "placeholder"), None)
         while node is not None and len(node.users) == 1:
             (node,) = node.users
@@ -193,7 +193,7 @@ class Net:
 
     @property
     def classifier(self) -> tuple[str, nn.Linear] | None:
-        """Address and module of the last fully connected layer, which makes the logits; none of an auxiliary head."""
+        """Address and module of the last fully connected layer, which computes the logits. Ignores auxiliary heads."""
         for node in reversed([*self.nodes]):
             if isinstance(module := self.module(node), nn.Linear):
                 return self.address(node), module
@@ -209,7 +209,7 @@ class Net:
 
     @property
     def stages(self) -> dict[fx.Node, str]:
-        """The stage of each node: the stem, a part that holds residual blocks, the head; without blocks, its module."""
+        """The stage of each node: stem, a part with residual blocks, or head. Without blocks, its outermost module."""
 
         def outermost(node: fx.Node) -> str:
             return ".".join(owner(node).split(".")[:depth]) or "other"
@@ -218,10 +218,10 @@ class Net:
         if not self.blocks:
             return {node: outermost(node) for node in nodes}
         if len({outermost(block.add) for block in self.blocks}) == 1:
-            depth = 2  # a model whose blocks all stand in one list: `features.3`
+            depth = 2  # a model with all its blocks in one list: `features.3`
         block, home = self.blocks[0], outermost(self.blocks[0].add)
         begins = {*block.trunk, *block.shortcut}
-        if home != "other":  # what comes before the first block in its own stage is no stem
+        if home != "other":  # nodes before the first block in the block's own stage do not belong to the stem
             begins |= {node for node in nodes if outermost(node) == home}
         first = next(index for index, node in enumerate(nodes) if node in begins)
         last = max(nodes.index(block.add) for block in self.blocks)
@@ -238,7 +238,7 @@ class Net:
 
     @cached_property
     def _live(self) -> set[fx.Node]:
-        """The nodes that something comes of; code of models may leave others."""
+        """The nodes that the output depends on; a model's code may leave unused ones."""
         return {node for output in self.nodes if output.op == "output" for node in upstream(output)}
 
     def _block(self, add: fx.Node, position: dict[fx.Node, int]) -> Block | None:
@@ -249,7 +249,7 @@ class Net:
         paths = [sorted((n for n in nodes if place(n) > place(split)), key=place) for nodes in sources]
         for path in paths:
             inside = {split, *path}
-            for node in path:  # all that it reads, but parameters, comes from the split; all that it gives ends here
+            for node in path:  # inputs other than parameters must come from the split, and outputs must end here
                 if any(arg not in inside and arg.op != "get_attr" for arg in node.all_input_nodes):
                     return None
                 users = () if node.op == "get_attr" else self._live & node.users.keys()
@@ -264,7 +264,7 @@ class Net:
         return Block(self, self._where(add, trunk), split, add, trunk, shortcut)
 
     def _where(self, add: fx.Node, trunk: tuple[fx.Node, ...]) -> str:
-        """The address that the layers of a block share; a ReLU of several calls may stand anywhere."""
+        """Return the common address of a block's layers, ignoring modules called several times, such as a ReLU."""
         called = [str(node.target) for node in trunk if node.op == "call_module"]
         parts = [target.split(".") for target in called if len(self._calls[target]) == 1]
         shared = itertools.takewhile(lambda words: len({*words}) == 1, zip(*parts, strict=False))
@@ -279,7 +279,7 @@ def _is_activation(node: fx.Node, module: nn.Module | None) -> bool:
 
 
 def _weighed(node: fx.Node) -> list[fx.Node]:
-    """What a product weighs by a factor that is calculated from it; empty for any other node."""
+    """Return the value that a product scales by a factor computed from it; empty for any other node."""
     inputs = node.all_input_nodes
     if node.target not in PRODUCTS or len(inputs) != 2:
         return []
@@ -287,7 +287,7 @@ def _weighed(node: fx.Node) -> list[fx.Node]:
 
 
 def upstream(node: fx.Node) -> set[fx.Node]:
-    """A node and all that it depends on."""
+    """Return a node and all nodes that it depends on."""
     reached, waiting = set[fx.Node](), [node]
     while waiting:
         current = waiting.pop()

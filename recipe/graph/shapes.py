@@ -1,4 +1,4 @@
-"""Shapes and costs, from running a graph on the meta device, where nothing is computed and no weight allocated."""
+"""Measure shapes and costs by running a graph on the meta device, which computes no values and allocates no weights."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from recipe.graph.net import LINEAR, Net
 
 
 class _RealNumbers(TorchFunctionMode):
-    """Keeps ranges and literals on the CPU: constructors calculate widths and rates with them, and need the values."""
+    """Keep ranges and literals on the CPU, since constructors need their values to compute widths and rates."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         options = dict(kwargs or {})
@@ -28,20 +28,20 @@ class _RealNumbers(TorchFunctionMode):
 
 
 def on_meta(build: Callable[[], nn.Module]) -> nn.Module:
-    """The module that a function builds, on the meta device, where it costs no memory."""
+    """Build a module on the meta device, where it takes no memory."""
     with torch.device("meta"), _RealNumbers():
         return build().to("meta")
 
 
 class _Meta(fx.Interpreter):
-    """Runs a graph on the meta device, past what costs time there and changes neither a shape nor a cost."""
+    """Run a graph on the meta device and skip slow operations that affect neither shapes nor costs."""
 
     def call_module(self, target: Any, args: Any, kwargs: Any) -> Any:
         module = self.fetch_attr(str(target))
         if isinstance(module, nn.BatchNorm2d) and args and args[0].ndim == 4:
-            # Batch normalisation is worked out as a dozen operations, which cost more time than all the rest.
+            # Batch normalization expands to a dozen operations, which take longer than all the rest.
             if args[0].shape[1] != module.num_features:
-                raise ValueError(f"{target} normalises {module.num_features} channels, and gets {args[0].shape[1]}")
+                raise ValueError(f"{target} expects {module.num_features} channels but gets {args[0].shape[1]}")
             return torch.empty_like(args[0])
         return super().call_module(target, args, kwargs)
 
@@ -58,23 +58,23 @@ class _Shapes(_Meta):
 
 
 def propagate(graph_module: fx.GraphModule, size: int, name: str) -> Any:
-    """Run a graph that is on the meta device on two images of size × size, and note every node's output shape.
+    """Run a graph on the meta device with two images of size × size pixels and store each node's output shape.
 
-    Raises `RecipeError` (E103) where the images do not fit the network.
+    Raises `RecipeError` (E103) if the network can't process images of this size.
     """
     shapes = _Shapes(graph_module)
     try:
         with torch.no_grad():
             return shapes.run(torch.empty(2, 3, size, size, device="meta"))
-    except Exception as error:  # a layer raises anything
+    except Exception as error:  # a layer may raise anything
         reason = reason_of(error).rstrip(".")
         at = f"at `{Net(graph_module).address(shapes.at)}`, " if shapes.at else ""
-        help = "`size=` of the data set changes it; some models take one size only"
-        raise fail("E103", f"`{name}` can't take images of {size}×{size}: {at}{reason}", help=help) from error
+        help = "set `size=` of the dataset; some models accept only one size"
+        raise fail("E103", f"`{name}` can't process images of {size}×{size}: {at}{reason}", help=help) from error
 
 
 class _Costs(_Meta):
-    """Notes what each node costs; a parameter that several nodes use costs where it is used first."""
+    """Record the cost of each node. A parameter that several nodes share counts only at its first use."""
 
     def __init__(self, graph_module: fx.GraphModule, counter: FlopCounterMode) -> None:
         super().__init__(graph_module)
@@ -94,7 +94,7 @@ class _Costs(_Meta):
 
 
 def measure(graph_module: fx.GraphModule, size: int) -> Costs:
-    """The costs of a graph on the meta device, in evaluation mode, for one image of size × size."""
+    """Measure the costs of a graph on the meta device, in evaluation mode, for one image of size × size pixels."""
     training = graph_module.training
     graph_module.eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():

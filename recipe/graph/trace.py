@@ -1,4 +1,4 @@
-"""From a module to one torch.fx graph that is right in training and in evaluation."""
+"""Trace a module into one torch.fx graph that is correct in both training and evaluation."""
 
 from __future__ import annotations
 
@@ -16,38 +16,38 @@ from recipe.graph.net import module_stack, upstream
 MODE = "mode_"
 NUMBERS = (bool, int, float)
 NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
-DEPTHS = ("StochasticDepth", "DropPath")  # torchvision's and timm's, whose rates can be set while they are whole
+DEPTHS = ("StochasticDepth", "DropPath")  # torchvision's and timm's; as whole modules, their rates can be set
 LIBRARIES = ("torchvision", "timm")
-"""Whose normalisations stay whole: their class tells what their parameters are."""
+"""Libraries whose normalizations stay whole modules, since the class shows what the parameters are."""
 
 
 def only_in_training(module: nn.Module, *inputs: torch.Tensor) -> Any:
-    """What an auxiliary head gives in training; nothing in evaluation, where it is not computed."""
+    """Return the output of an auxiliary head in training; in evaluation, skip it and return None."""
     return module(*inputs) if module.training else None
 
 
 def outputs(logits: torch.Tensor, *aux: torch.Tensor | None) -> Any:
-    """The logits alone in evaluation; in training a tuple of them and of the auxiliary heads' logits."""
+    """Return the logits in evaluation, and a tuple of them and the auxiliary heads' logits in training."""
     return logits if aux[0] is None else (logits, *aux)
 
 
 def by_mode(mode: nn.Module, training: Any, evaluation: Any) -> Any:
-    """One value in training, another in evaluation, for calls that take the mode: `F.dropout(x, p, self.training)`."""
+    """Choose a value by mode, for calls that depend on it, such as `F.dropout(x, p, self.training)`."""
     return training if mode.training else evaluation
 
 
 def _is_norm(module: nn.Module) -> bool:
-    """Whether a module is a normalisation: torch's, of a class derived from that, torchvision's or timm's."""
+    """Whether a module is a normalization of torch (or a subclass), torchvision or timm."""
     if isinstance(module, NORMS):
         return True
     own = {id(parameter) for parameter in module.parameters(recurse=False)}
-    alone = own == {id(parameter) for parameter in module.parameters()}  # timm's `ConvNormAct` holds a convolution
+    alone = own == {id(parameter) for parameter in module.parameters()}  # timm's `ConvNormAct` contains a convolution
     library = type(module).__module__.partition(".")[0] in LIBRARIES
     return bool(own) and alone and library and "Norm" in type(module).__name__
 
 
 class _Tracer(fx.Tracer):
-    proxy_buffer_attributes = True  # else what is calculated from a buffer becomes a constant
+    proxy_buffer_attributes = True  # otherwise, values computed from a buffer become constants
 
     def __init__(self, leaves: frozenset[str]) -> None:
         super().__init__()
@@ -71,29 +71,29 @@ def _trace(module: nn.Module, name: str, leaves: frozenset[str]) -> fx.Graph:
         graph = _Tracer(leaves).trace(module, concrete_args=defaults)
     except Exception as error:
         reason = reason_of(error).rstrip(".")
-        help = "its forward decides by the values or the shape of a tensor, which no graph can follow"
+        help = "remove branches on tensor values or shapes from its forward; a graph can't represent them"
         raise fail("E102", f"`{name}` can't be traced into a graph: {reason}", help=help) from error
     if any(node.op == "get_attr" and str(node.target).startswith("_tensor_constant") for node in graph.nodes):
-        help = "register it as a buffer, so that it is kept, moved and saved with the model"
-        raise fail("E102", f"`{name}` has a tensor that is neither a parameter nor a buffer", help=help)
+        help = "register it as a buffer, so that it is moved and saved with the model"
+        raise fail("E102", f"`{name}` uses a tensor that is neither a parameter nor a buffer", help=help)
     for extra in [node for node in graph.nodes if node.op == "placeholder"][1:]:
         _forget(graph, extra, name)
     return graph
 
 
 def _forget(graph: fx.Graph, extra: fx.Node, name: str) -> None:
-    """Take out an input that has its default, with the checks that it has."""
+    """Remove an input that keeps its default, along with the nodes that assert it."""
     checks = [extra]
     for node in checks:
         checks += node.users
     if any(not node.users and "assert" not in getattr(node.target, "__name__", "") for node in checks[1:]):
-        raise fail("E102", f"`{name}` takes more than images: its forward has the input `{extra.target}`")
+        raise fail("E102", f"`{name}` must take only images, but its forward uses the input `{extra.target}`")
     for node in reversed(checks):
         graph.erase_node(node)
 
 
 def _heads(graph: fx.Graph, name: str) -> tuple[fx.Node, tuple[fx.Node, ...]]:
-    """The node of the logits, and those of auxiliary logits."""
+    """Return the node of the logits and those of auxiliary logits."""
     result: Any = graph.output_node().args[0]
     if isinstance(result, fx.Node) and isinstance(result.target, type) and issubclass(result.target, tuple):
         result = (*result.args, *result.kwargs.values())  # a named tuple
@@ -101,20 +101,20 @@ def _heads(graph: fx.Graph, name: str) -> tuple[fx.Node, tuple[fx.Node, ...]]:
         return result, ()
     if isinstance(result, tuple) and result and all(isinstance(part, fx.Node) for part in result):
         return result[0], tuple(part for part in result[1:] if isinstance(part, fx.Node))
-    raise fail("E102", f"`{name}` does not return logits, but a {type(result).__name__}")
+    raise fail("E102", f"`{name}` must return logits, not {type(result).__name__}")
 
 
 def _shared_owner(nodes: set[fx.Node], name: str) -> str:
-    """The address of the innermost module that holds all of some nodes."""
+    """Return the address of the innermost module that contains all of some nodes."""
     first, *others = [module_stack(node) for node in nodes] or [[]]
     shared = [address for address in first if all(address in stack for stack in others)]
     if not shared:
-        raise fail("E102", f"`{name}` has an auxiliary output that is no module's of its own")
+        raise fail("E102", f"`{name}` has an auxiliary output that is not computed by a submodule of its own")
     return shared[-1]
 
 
 def _own_calls(graph: fx.Graph, name: str) -> dict[str, list[fx.Node]]:
-    """The nodes that the logits depend on, by the address of the module in whose forward they stand."""
+    """Return the nodes that the logits depend on, grouped by the address of the module around them."""
     live = upstream(_heads(graph, name)[0])
     calls: dict[str, list[fx.Node]] = {}
     for node in graph.nodes:
@@ -125,7 +125,7 @@ def _own_calls(graph: fx.Graph, name: str) -> dict[str, list[fx.Node]]:
 
 
 def _steps(calls: dict[str, list[fx.Node]]) -> dict[str, list[Any]]:
-    """What each module does, in a form that is equal for two traces where only numbers in calls differ."""
+    """Return the operations of each module in a form that compares equal if only numbers in calls differ."""
     place = {node: (address, index) for address, nodes in calls.items() for index, node in enumerate(nodes)}
 
     def form(value: Any) -> Any:
@@ -142,10 +142,10 @@ def _steps(calls: dict[str, list[fx.Node]]) -> dict[str, list[Any]]:
 
 
 def _both_modes(module: nn.Module, name: str, leaves: frozenset[str]) -> tuple[fx.Graph, frozenset[str]]:
-    """The graph in training, with the modules that stay whole: ``leaves``, and those that evaluate in other steps.
+    """Return the training graph and the modules kept whole: ``leaves`` and those with other operations in evaluation.
 
-    Where only a value differs, such as whether to drop out, the graph chooses it by the mode: a trace alone would
-    freeze the answer to `self.training` into it.
+    If only a value differs, such as whether to apply dropout, the graph chooses it by mode. A plain trace would freeze
+    the value of `self.training`.
     """
     while True:
         graph, other = _trace(module.train(), name, leaves), _trace(module.eval(), name, leaves)
@@ -155,7 +155,8 @@ def _both_modes(module: nn.Module, name: str, leaves: frozenset[str]) -> tuple[f
         if not unlike:
             break
         if "" in unlike:
-            raise fail("E102", f"`{name}` does other things in training than in evaluation, outside of its submodules")
+            message = f"`{name}` runs different operations in training and evaluation outside its submodules"
+            raise fail("E102", message)
         leaves |= unlike
     for address, nodes in training.items():
         for node, twin in zip(nodes, evaluation[address], strict=True):
@@ -164,7 +165,7 @@ def _both_modes(module: nn.Module, name: str, leaves: frozenset[str]) -> tuple[f
 
 
 def _choose(module: nn.Module, graph: fx.Graph, node: fx.Node, twin: fx.Node) -> None:
-    """Let a call choose by the mode where its values differ from those of its twin in evaluation."""
+    """Make a call choose values by mode if they differ from those of its counterpart in evaluation."""
 
     def chosen(here: Any, there: Any) -> Any:
         if not isinstance(here, NUMBERS) or not isinstance(there, NUMBERS) or here == there:
@@ -180,10 +181,10 @@ def _choose(module: nn.Module, graph: fx.Graph, node: fx.Node, twin: fx.Node) ->
 def trace(module: nn.Module, name: str) -> fx.GraphModule:
     """Trace a classifier in training mode.
 
-    A head that only feeds an auxiliary output is kept as one module and runs in training alone, so the one graph serves
-    both modes. ``name`` is for errors. Raises `RecipeError` (E102) for a module that can't be traced.
+    A head that only feeds an auxiliary output stays one module and runs only in training, so the same graph serves
+    both modes. ``name`` is for error messages. Raises `RecipeError` (E102) if the module can't be traced.
     """
-    nodes = module.graph.nodes if isinstance(module, fx.GraphModule) else ()  # what was rewritten stays whole
+    nodes = module.graph.nodes if isinstance(module, fx.GraphModule) else ()  # modules of a rewritten graph stay whole
     called = frozenset(str(node.target) for node in nodes if node.op == "call_module")
     graph, leaves = _both_modes(module, name, called)
     logits, aux = _heads(graph, name)
@@ -213,7 +214,7 @@ def trace(module: nn.Module, name: str) -> fx.GraphModule:
 
 
 def _leave_unsaved(traced: fx.GraphModule, names: dict[str, set[str]]) -> None:
-    """Leave buffers, by modules, out of the states of a graph and its copies; older versions of torch take them in."""
+    """Exclude buffers, listed per module, from the states of a graph and its copies. Older torch includes them."""
     for address, part in traced.named_modules():
         part._non_persistent_buffers_set |= names.get(address, set()) & part._buffers.keys()
     if not traced.__dict__.get("_deepcopy_hooks"):

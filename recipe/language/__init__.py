@@ -1,4 +1,4 @@
-"""The language as syntax: from text to statements, and back to text. The grammar is in `recipe.grammar`.
+"""The syntax of the language: parse text into statements and write it back. The grammar is in `recipe.grammar`.
 
-What a word means is none of its business: that is given in `recipe.plan`, from what `recipe.plugins` knows.
+This package does not interpret words. `recipe.plan` does, with the vocabulary from `recipe.plugins`.
 """

@@ -1,4 +1,4 @@
-"""The syntax of a recipe as data: words, items and statements, each with its place."""
+"""The syntax tree of a recipe: words, items and statements, each with its location."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import attrs
 from recipe.base.source import Source, Span
 
 UNWRITABLE = re.compile("[\0\r\n\ud800-\udfff]")
-"""Characters that no recipe file can state, though text from elsewhere may hold them."""
+"""Characters that a recipe file can't express but other text may contain."""
 
 
 @attrs.frozen
 class Word:
-    """A name, number, percentage or string, as it was written. ``value`` is its plain Python value."""
+    """A name, number, percentage or string as written. ``value`` is its plain Python value."""
 
     kind: str  # "name", "number", "percent" or "string"
     text: str
@@ -26,7 +26,7 @@ class Word:
             return float(self.text)
         if self.kind == "percent":
             digits, _, power = self.text[:-1].lower().partition("e")
-            return float(f"{digits}e{int(power or 0) - 2}")  # 0.7% is 0.007, which 0.7 / 100 is not
+            return float(f"{digits}e{int(power or 0) - 2}")  # 0.7% is 0.007, but 0.7 / 100 isn't
         if self.kind == "string":
             return re.sub(r"\\(.)", r"\1", self.text[1:-1])
         return self.text
@@ -62,7 +62,7 @@ class Statement:
 
 @attrs.frozen
 class Recipe:
-    """What a source says, as syntax: its statements and its comments, in order."""
+    """The syntax tree of a source: its statements and comments, in order."""
 
     source: Source = attrs.field(eq=False, repr=False)
     statements: tuple[Statement, ...]

@@ -1,4 +1,4 @@
-"""The canonical layout of a recipe: what `recipe fmt` writes. Words, order and comments stay as they are."""
+"""The canonical layout that `recipe fmt` writes. It preserves words, their order, and comments."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from recipe.language.ast import Recipe
 
 
 def plain(text: str) -> str:
-    """Text without a byte order mark and with plain line ends, which is what a recipe must be."""
+    """Return text without its byte order mark and with LF line endings, as recipes require."""
     return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def layout(recipe: Recipe) -> str:
-    """The text that `recipe fmt` writes: one statement a line, single blanks, at most one empty line in a row.
+    """Format a recipe: one statement per line, single spaces, at most one blank line in a row.
 
-    A comment keeps its place: on a line of its own, or behind the last statement of its line.
+    A comment stays on its own line or after the last statement of its line.
     """
     lines: dict[int, list[str]] = {}
     for node in recipe.statements:

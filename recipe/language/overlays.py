@@ -1,4 +1,4 @@
-"""From a source to its layers: files that are included, the file itself, and the statements laid over it."""
+"""Collect the layers of a recipe: included files, the file itself, and the statements that override it."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from recipe.language.ast import UNWRITABLE, Item, Recipe, Statement
 from recipe.language.parser import parse
 from recipe.language.recipe_input import read
 
-MAX_INCLUDES = 16  # how deep they nest
+MAX_INCLUDES = 16  # maximum nesting depth
 MAX_INCLUDED = 101
-"""At so many files no more are read: files that include each other twice would double with every level."""
+"""Reading stops at this number of files, since files that include the next one twice double it at every level."""
 
 DIALECTS = ("paper", "gluoncv", "torchvision")
 
 
 @attrs.frozen
 class Layer:
-    """The statements of one source, the directives taken out; ``drops`` are those of ``drop VERB [NAME]``."""
+    """The statements of one source without its directives; ``drops`` are its ``drop VERB [NAME]`` statements."""
 
     source: Source
     statements: tuple[Statement, ...]
@@ -34,7 +34,7 @@ class Layer:
 
 @attrs.define
 class Layers:
-    """All layers, the lowest first, with the dialect they chose and the errors met so far."""
+    """All layers, lowest first, with the dialect they choose and the errors found so far."""
 
     dialect: str = "paper"
     layers: list[Layer] = attrs.field(factory=list)
@@ -43,7 +43,7 @@ class Layers:
 
 
 def collect(sources: Sequence[Source]) -> Layers:
-    """The layers of some sources, later ones over earlier ones, with what they include below them."""
+    """Collect the layers of some sources, lowest first. Each source comes after the files that it includes."""
     layers = Layers()
     for source in sources:
         _collect(source, source.folder.resolve(), (), layers)
@@ -64,23 +64,23 @@ def _collect(source: Source, root: Path, trail: tuple[Path, ...], layers: Layers
                 included = _include(statement, source, root, trail)
                 layers.included += 1
                 if layers.included == MAX_INCLUDED:
-                    raise fail("E043", f"more than {MAX_INCLUDED - 1} files are included in all", statement.span)
+                    raise fail("E043", f"more than {MAX_INCLUDED - 1} files are included", statement.span)
                 _collect(included, root, trail, layers)
             elif verb == "drop":
                 _check_drop(statement)
                 drops.append(statement)
             elif verb == "dialect":
                 if dialect is not None:
-                    places = ((dialect.span, "it is here"),)
-                    message = "the dialect is given twice"
-                    raise fail("E028", message, statement.span, others=places, help="leave one out")
+                    places = ((dialect.span, "first stated here"),)
+                    message = "`dialect` is stated twice"
+                    raise fail("E028", message, statement.span, others=places, help="remove one of them")
                 dialect = statement
                 chosen = _dialect(statement)
             else:
                 statements.append(statement)
         except RecipeError as error:
             layers.errors += error.diagnostics
-    if chosen is not None:  # now, since the file lies over all that it includes, wherever it does so
+    if chosen is not None:  # set last: the file overrides everything that it includes, wherever the includes are
         layers.dialect = chosen
     layers.layers.append(Layer(source, tuple(statements), tuple(drops)))
 
@@ -88,12 +88,12 @@ def _collect(source: Source, root: Path, trail: tuple[Path, ...], layers: Layers
 def _operands(statement: Statement, most: int, usage: str) -> tuple[Item, ...]:
     items = statement.items
     if not items:
-        raise fail("E025", f"`{statement.verb.text}` needs something to act on", statement.span, help=usage)
+        raise fail("E025", f"`{statement.verb.text}` needs a value", statement.span, help=usage)
     for item in items:
         if item.name is not None:
             raise fail("E022", f"`{statement.verb.text}` has no field `{item.name.text}`", item.span, help=usage)
     if len(items) > most:
-        raise fail("E026", f"too much for `{statement.verb.text}`", items[most].span, help=usage)
+        raise fail("E026", f"too many values for `{statement.verb.text}`", items[most].span, help=usage)
     return items
 
 
@@ -104,14 +104,14 @@ def _include(statement: Statement, source: Source, root: Path, trail: tuple[Path
         raise fail("E023", f"`include` takes a path in quotes, not `{word.text}`", word.span)
     try:
         path = (source.folder / str(word.value)).resolve()
-    except (OSError, RuntimeError):  # a circle of symbolic links
-        raise fail("E001", f"`{word.value}` leads nowhere: its symbolic links are a circle", word.span) from None
+    except (OSError, RuntimeError):  # circular symbolic links
+        raise fail("E001", f"`{word.value}` can't be resolved: circular symbolic links", word.span) from None
     if not path.is_relative_to(root):
-        message = f"`{word.value}` lies outside of the recipe's folder"
-        raise fail("E042", message, word.span, help="a recipe includes files of its own folder and the folders in it")
+        message = f"`{word.value}` is outside the recipe's folder"
+        raise fail("E042", message, word.span, help="move it to the recipe's folder or one of its subfolders")
     if path in trail:
         names = " → ".join([*(p.name for p in trail[trail.index(path) :]), path.name])
-        raise fail("E041", f"recipes include each other in a circle: {names}", word.span)
+        raise fail("E041", f"circular include: {names}", word.span)
     if len(trail) > MAX_INCLUDES:
         raise fail("E043", f"includes are nested more than {MAX_INCLUDES} deep", word.span)
     shown = str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
@@ -121,34 +121,34 @@ def _include(statement: Statement, source: Source, root: Path, trail: tuple[Path
 def _check_drop(statement: Statement) -> None:
     for item in _operands(statement, 2, "write `drop VERB` or `drop VERB NAME`"):
         if item.value.kind != "name":
-            raise fail("E023", f"`drop` takes words, not `{item.value.text}`", item.span)
+            raise fail("E023", f"`drop` takes a verb and a name, not `{item.value.text}`", item.span)
 
 
 def _dialect(statement: Statement) -> str:
-    (item,) = _operands(statement, 1, f"it takes {listing(DIALECTS)}")
+    (item,) = _operands(statement, 1, f"choose one of {listing(DIALECTS)}")
     if item.value.text not in DIALECTS:
-        help = did_you_mean(item.value.text, DIALECTS, f"it takes {listing(DIALECTS)}")
-        raise fail("E021", f"there is no dialect `{item.value.text}`", item.span, help=help)
+        help = did_you_mean(item.value.text, DIALECTS, f"choose one of {listing(DIALECTS)}")
+        raise fail("E021", f"unknown dialect `{item.value.text}`", item.span, help=help)
     return item.value.text
 
 
 def dialect_recipe(dialect: str) -> Recipe:
-    """The statements that a dialect implies."""
+    """Return the statements that a dialect implies."""
     return parse(_implied(dialect, f"dialect {dialect}", "dialect"))[0]
 
 
 def images_recipe() -> Recipe:
-    """The statement of the images that a run trains on where its recipe names none."""
+    """Return the statement that provides images for a recipe that names none."""
     return parse(_implied("_images", "default", "dialect"))[0]
 
 
 def module_source() -> Source:
-    """What is below a recipe that is compiled for a model of the caller's own."""
+    """Return the lowest layer of a recipe that is compiled for the caller's own model."""
     return _implied("_module", "<module>", "default")
 
 
 def module_statement() -> str:
-    """The statement that names a model of the caller's own in the place of a stock model."""
+    """Return the statement that names the caller's own model instead of a stock model."""
     return parse(module_source())[0].statements[0].span.text
 
 

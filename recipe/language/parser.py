@@ -1,4 +1,4 @@
-"""From text to syntax: a `Recipe` of statements. No meaning is given here."""
+"""Parse text into a `Recipe`, a list of statements. The parser does not interpret them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_STATEMENTS = 1000
 MAX_ERRORS = 10
 
 _STRING = r'"(?:\\["\\]|[^"\\\n])*"'  # as in the grammar
-_QUOTED = r'"(?:\\[^\n]|[^"\\\n])*"'  # what was meant as a string
+_QUOTED = r'"(?:\\[^\n]|[^"\\\n])*"'  # a string with any escapes, valid or not
 
 
 @cache
@@ -38,13 +38,13 @@ def _statement(tree: Any, source: Source) -> Statement:
 
 
 def _comments(source: Source) -> tuple[Word, ...]:
-    """Every comment, found by the rule of the grammar: a ``#`` outside of a string, to the end of its line."""
+    """Find all comments as the grammar defines them: from a ``#`` outside a string to the end of its line."""
     matches = re.finditer(rf"{_STRING}|(#[^\n]*)", source.text)
     return tuple(Word("comment", m[1], Span(source, *m.span(1))) for m in matches if m[1] is not None)
 
 
 def _statement_around(text: str, span: Span) -> tuple[int, int]:
-    """Where the statement that a span lies in begins and ends; separators in strings and comments are none."""
+    """Return the start and end of the statement around a span, ignoring separators in strings and comments."""
     separators = [m.start() for m in re.finditer(rf"{_QUOTED}|#[^\n]*|[;\n]", text) if m[0] in ";\n"]
     start = max((place + 1 for place in separators if place < span.start), default=0)
     end = min((place for place in separators if place >= max(span.end, start)), default=len(text))
@@ -52,7 +52,7 @@ def _statement_around(text: str, span: Span) -> tuple[int, int]:
 
 
 def _explain(error: lark.UnexpectedInput, source: Source) -> Diagnostic:
-    """A syntax error in the words of the language."""
+    """Turn a parser error into a diagnostic in terms of the recipe language."""
     text, token = source.text, getattr(error, "token", None)
     start = len(text) if error.pos_in_stream is None else min(error.pos_in_stream, len(text))
     rest = text[start:].split("\n", 1)[0]
@@ -61,47 +61,47 @@ def _explain(error: lark.UnexpectedInput, source: Source) -> Diagnostic:
         return Diagnostic(code, message, Span(source, at, at + length), help=help)
 
     if token is not None and token.type == "$END":
-        return diagnostic("E010", "the recipe ends in the middle of a statement", 0, at=len(text))
+        return diagnostic("E010", "unexpected end of the recipe in the middle of a statement", 0, at=len(text))
     if token is not None and token.type == "_SEP":
-        return diagnostic("E010", "a value is missing after `=`", 0)
+        return diagnostic("E010", "expected a value after `=`", 0)
     quoted = re.match(_QUOTED, rest)
     if quoted and not re.match(_STRING, rest):
         at = start + next(m.start() for m in re.finditer(r"\\(.)", rest) if m[1] not in '"\\')
-        help = 'in a string, a backslash is written `\\\\` and a quote `\\"`'
-        return diagnostic("E012", f"`{text[at : at + 2]}` means nothing in a string", 2, help, at)
+        help = 'in a string, write a backslash as `\\\\` and a quote as `\\"`'
+        return diagnostic("E012", f"`{text[at : at + 2]}` is not a valid escape", 2, help, at)
     if rest.startswith('"') and not quoted:
-        return diagnostic("E012", "the string does not end on its line", len(rest), 'close it with `"`')
+        return diagnostic("E012", "unterminated string", len(rest), 'close it with `"` on the same line')
     if token is not None and token.type == "EQUAL":
-        help = "a statement begins with its verb and a blank: `batch 256`; `field=value` comes after it"
+        help = "start the statement with a verb and a space, as in `batch 256`; `field=value` comes after the verb"
         return diagnostic("E010", "unexpected `=`", 1, help)
     if token is not None:
-        message = f"a statement begins with a verb, not with `{token}`"
-        return diagnostic("E010", message, max(1, len(token)), "see `recipe tricks`")
+        message = f"expected a verb, found `{token}`"
+        return diagnostic("E010", message, max(1, len(token)), "run `recipe tricks` to list the verbs")
     word = (re.match(r'"(?:\\["\\]|[^"\\\n])*"[^\s;#]*|[^\s;#=]+|.', rest) or [rest])[0]
     length = max(1, len(word))
     if word.startswith('"'):
-        return diagnostic("E011", "a blank is missing after the string", length)
+        return diagnostic("E011", "expected a space after the string", length)
     if re.match(r"[+-]?\.?\d", word):
-        help = "numbers are written `0.1`, `1e-4` or `10%`; a word that begins with a digit needs quotes"
+        help = "write numbers as `0.1`, `1e-4` or `10%`, and put quotes around a word that starts with a digit"
         return diagnostic("E011", f"`{word}` is not a number", length, help)
     if re.search(r"[/\\~]", word):
         return diagnostic("E011", f"the path `{word}` needs quotes", length, f'write `"{word}"`')
     shown = word if word.isprintable() else ascii(word)[1:-1]
-    return diagnostic("E011", f"`{shown}` is no word of a recipe", length, "other text than plain words needs quotes")
+    return diagnostic("E011", f"`{shown}` is not a valid word", length, "put quotes around text other than plain words")
 
 
 def _encoding(source: Source) -> Diagnostic | None:
     if source.text.startswith("\ufeff"):
-        help = "`recipe fmt` rewrites the file without it"
-        return Diagnostic("E003", "byte order mark", Span(source, 0, 1), help=help)
+        help = "run `recipe fmt` to remove it"
+        return Diagnostic("E003", "the file starts with a byte order mark", Span(source, 0, 1), help=help)
     if (at := source.text.find("\r")) >= 0:
-        help = "`recipe fmt` rewrites the file with plain line ends"
-        return Diagnostic("E004", "a carriage return: lines end in LF alone", Span(source, at, at + 1), help=help)
+        help = "run `recipe fmt` to convert the file to LF line endings"
+        return Diagnostic("E004", "unexpected carriage return", Span(source, at, at + 1), help=help)
     return None
 
 
 def parse(source: Source) -> tuple[Recipe, list[Diagnostic]]:
-    """Parse a source; syntax errors are returned, with the recipe of the statements that are sound.
+    """Parse a source. Return the recipe with all well-formed statements, and the syntax errors in the others.
 
     >>> from pathlib import Path
     >>> recipe, errors = parse(Source("demo", "base resnet50; batch 1024", Path(".")))
@@ -117,7 +117,7 @@ def parse(source: Source) -> tuple[Recipe, list[Diagnostic]]:
         except lark.UnexpectedInput as error:
             errors.append(diagnostic := _explain(error, source))
             assert diagnostic.span is not None
-            # Leave the statement out and go on, so that one run shows every error.
+            # Blank out the statement and parse again, so that one run shows every error.
             start, end = _statement_around(text, diagnostic.span)
             blank = re.sub(r"[^\n]", " ", text[start:end])
             if len(errors) == MAX_ERRORS or blank == text[start:end]:
@@ -126,6 +126,6 @@ def parse(source: Source) -> tuple[Recipe, list[Diagnostic]]:
     statements = tuple(_statement(child, source) for child in tree.children if isinstance(child, lark.Tree))
     if len(statements) > MAX_STATEMENTS:
         over = statements[MAX_STATEMENTS].span
-        errors.append(Diagnostic("E005", f"more than {MAX_STATEMENTS} statements, too many for a recipe", over))
+        errors.append(Diagnostic("E005", f"the recipe has more than {MAX_STATEMENTS} statements", over))
         statements = ()
     return Recipe(source, statements, _comments(source)), errors

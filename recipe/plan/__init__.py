@@ -1,1 +1,1 @@
-"""From statements to meaning: tricks with all their values, in the order in which they apply. Needs no torch."""
+"""From statements to a plan: tricks with all their values, in the order in which they apply. Works without torch."""

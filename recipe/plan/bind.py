@@ -1,4 +1,4 @@
-"""From a recipe to what it means: its layers are bound with a vocabulary, merged, ordered and asked: a `Plan`."""
+"""Turn a recipe into a `Plan`: bind its layers against a vocabulary, merge them, and order and query the tricks."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from recipe.plugins.uses import Use
 from recipe.plugins.vocabulary import Vocabulary, words_of
 
 LOCK = "recipe.lock"
-"""The file in the folder of a run that holds its recipe."""
+"""The file in a run folder that holds its recipe."""
 
 MAX_TEACHERS = 4
-"""How deep recipes may name teachers that name teachers."""
+"""How many levels deep teachers may have teachers of their own."""
 
 
 def resolve(
@@ -38,28 +38,28 @@ def resolve(
     data: bool = False,
     below: Source | None = None,
 ) -> Plan:
-    """The plan of a recipe (text, a path, the folder of a run, a source, or a plan) under some statements.
+    """Return the plan of a recipe (text, path, run folder, source or plan) with statements applied on top.
 
-    A plan is taken as it is where nothing is to be changed, and is otherwise bound again with ``vocabulary``, else with
-    its own. ``data`` adds the embedded images where the recipe names none; those of a plan stay. ``below`` is laid
-    under everything else, but under a plan, which has it already. Raises `RecipeError`, and `TypeError` for anything
-    else.
+    A plan is returned unchanged if there is nothing to apply. Otherwise, it is bound again, against ``vocabulary`` if
+    given, or its own. ``data`` adds the embedded images if the recipe names none; a plan keeps its images. ``below`` is
+    a layer below all others, except for a plan, which already contains it. Raises `RecipeError`, or `TypeError` for any
+    other type.
     """
     if isinstance(recipe, Plan):
         data = data or recipe.images is not None
         if not statements and data == (recipe.images is not None):
             return recipe
         return bind([*recipe.sources, *override(statements)], vocabulary or recipe.vocabulary, data=data)
-    if isinstance(recipe, (str, Path)) and os.path.isfile(os.path.join(recipe, LOCK)):  # takes any text for a path
+    if isinstance(recipe, (str, Path)) and os.path.isfile(os.path.join(recipe, LOCK)):  # accepts any string
         recipe = Path(recipe) / LOCK
     sources = [below] if below else []
     return bind([*sources, source_from(recipe), *override(statements)], vocabulary, data=data)
 
 
 def bind(sources: Sequence[Source], vocabulary: Vocabulary | None = None, *, data: bool = False) -> Plan:
-    """The plan of some sources, later ones over earlier ones. All errors are raised at once, as a `RecipeError`.
+    """Return the plan of several sources, each applied on top of the ones before it.
 
-    ``data`` adds the embedded data set where the recipe names none, as a run does.
+    ``data`` adds the embedded dataset if the recipe names none, as a run does. Raises all errors as one `RecipeError`.
     """
     trail = tuple(source.path for source in sources if source.path)
     return _Binder(vocabulary or Vocabulary.installed(), tuple(sources), trail).bind(sources, data=data)
@@ -67,15 +67,15 @@ def bind(sources: Sequence[Source], vocabulary: Vocabulary | None = None, *, dat
 
 @attrs.frozen
 class _Binder:
-    """Binds a recipe, and the teachers that it names, with a vocabulary."""
+    """Binds a recipe, and the teachers that it names, against a vocabulary."""
 
     vocabulary: Vocabulary
     asked: tuple[Source, ...]
-    """The sources of the recipe that was asked for."""
+    """The sources of the requested recipe."""
     trail: tuple[Path, ...]
-    """The files that led here, each the teacher of the one before it."""
+    """The files from the requested recipe to this one, each the teacher of the one before it."""
     teachers: dict[Path, str | None] = attrs.field(factory=dict)
-    """Digests of the teachers that were bound so far; None for one with errors. Each is read and told of once."""
+    """Digests of the teachers bound so far, or None for one with errors. Each is read and reported once."""
 
     def bind(self, sources: Sequence[Source], *, data: bool) -> Plan:
         layers = collect(sources)
@@ -90,10 +90,10 @@ class _Binder:
         merged = merge(layers, self.vocabulary, name, data=data)
         sound = _fill(merged, self.vocabulary, layers.dialect, layers.errors)
         errors = [*layers.errors, *clashes(sound, [*map(words_of, self.vocabulary.keys())])]
-        if layers.errors:  # what seems to be missing may stand in a statement that is wrong
+        if layers.errors:  # the missing trick may be in a statement with errors
             errors = [error for error in errors if error.code != "E031"]
         elif not any(use.trick.overrides("build") for use in sound):
-            help = "begin with the model: `base resnet50`"
+            help = "start with a model: `base resnet50`"
             errors.append(Diagnostic("E050", "the recipe has no `base`", Span(sources[0], 0, 0), help=help))
         if errors:
             raise RecipeError(*dict.fromkeys(errors))
@@ -103,11 +103,11 @@ class _Binder:
         return _judged(plan)
 
     def _teacher(self, path: Path, word: Word) -> str:
-        """The digest of the plan of a recipe that another one names."""
+        """Return the digest of the plan of a recipe that another recipe names as its teacher."""
         try:
             path = path.resolve()
         except (OSError, RuntimeError):
-            message = f"`{word.value}` leads nowhere: its symbolic links are a circle"
+            message = f"`{word.value}` can't be resolved: its symbolic links form a loop"
             raise fail("E001", message, word.span) from None
         if path in self.trail:
             raise fail("E061", f"`{path.name}` is its own teacher", word.span)
@@ -130,23 +130,22 @@ class _Binder:
 def bad_teacher(
     name: str, path: Path, span: Span | None, errors: Sequence[Diagnostic], asked: Iterable[Source]
 ) -> RecipeError:
-    """What to tell of the errors of a teacher, named at ``span`` by the recipe of some sources or one of its teachers.
+    """Return the error for a teacher with errors, named at ``span`` by the ``asked`` sources or one of their teachers.
 
-    A recipe may name any file as its teacher, and a check of a stranger's recipe must not publish what lies on the
-    machine. Of a file outside of the recipe's folder tree only the codes of its errors are told, and nothing that it
-    holds.
+    A recipe may name any file as its teacher, and checking an untrusted recipe must not disclose local files. For a
+    file outside the recipe's folder tree, only the codes of its errors are reported, and none of its contents.
     """
-    error = Diagnostic("E060", f"the teacher `{name}` has errors of its own", span)
+    error = Diagnostic("E060", f"the teacher `{name}` has errors", span)
     if not errors or any(path.resolve().is_relative_to(source.folder.resolve()) for source in asked):
         return RecipeError(error, *errors)
     counts = Counter(problem.code for problem in errors)
     message = f"{error.message}: {', '.join(f'{number} × {code}' for code, number in sorted(counts.items()))}"
-    help = "it lies outside of the recipe's folder; `recipe check` of the teacher itself shows them"
+    help = "run `recipe check` on the teacher to see them; it is outside the recipe's folder"
     return RecipeError(attrs.evolve(error, message=message, help=help))
 
 
 def _fill(merged: Merged, vocabulary: Vocabulary, dialect: str, errors: list[Diagnostic]) -> list[Use]:
-    """Every trick with all its values; the tricks' suggestions are asked first. Those that can't be are told."""
+    """Return every trick with all its values, including suggested ones. Add errors to ``errors``."""
     suggested = suggestions(merged, vocabulary, dialect, errors)
     filled = []
     for resolved in merged.values():
@@ -158,7 +157,7 @@ def _fill(merged: Merged, vocabulary: Vocabulary, dialect: str, errors: list[Dia
 
 
 def _judged(plan: Plan) -> Plan:
-    """The plan with what its tricks warn of, and what published tables say of them."""
+    """Return the plan with the warnings of its tricks and the published evidence about them."""
     warnings = [
         Diagnostic("W001", text, use.span) for use in plan.hooked("check") for text in call_hook(use, "check", plan)
     ]

@@ -1,4 +1,4 @@
-"""What differs between two plans, word by word, each value with its origin on both sides. Needs no torch."""
+"""The differences between two plans, trick by trick, with the origins of their values. Works without torch."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from recipe.plugins.uses import Use
 NOTHING = "–"
 
 SIGNS = {"added": "+", "removed": "-", "changed": "~"}
-"""The sign of each kind of change, as lines begin with it."""
+"""The sign that starts each line of a kind of change."""
 
 
 @attrs.frozen
 class ValueChange:
-    """A field whose value differs, as recipes write it, with where it comes from on both sides."""
+    """A field whose value differs: both values, as recipes write them, and their origins."""
 
     field: str
     before: str
@@ -26,10 +26,10 @@ class ValueChange:
 
 @attrs.frozen
 class WordChange:
-    """A trick that one plan has and the other has not, or has with other values.
+    """A trick that only one of two plans has, or that has different values in each.
 
-    ``change`` is ``added``, ``removed`` or ``changed``; ``statement`` states an added or removed trick, ``origin`` says
-    where it comes from.
+    ``change`` is ``added``, ``removed`` or ``changed``. An added or removed trick has a ``statement`` and its
+    ``origin``.
     """
 
     word: str
@@ -39,7 +39,7 @@ class WordChange:
     values: tuple[ValueChange, ...] = ()
 
     def lines(self) -> list[tuple[str, str]]:
-        """The change in words, a line each: what it is, and where it comes from."""
+        """Return the lines that describe the change, each with its origin."""
         if self.change != "changed":
             return [(self.statement, self.origin)]
         changes = [f"{self.word} {value.field} {value.before} → {value.after}" for value in self.values]
@@ -48,7 +48,7 @@ class WordChange:
 
 
 def compare_words(a: Plan, b: Plan) -> tuple[WordChange, ...]:
-    """Every trick that differs, in reading order; the dialect counts as one."""
+    """Return every trick that differs, in reading order. The dialect counts as a trick."""
     changes = []
     if a.dialect != b.dialect:
         value = ValueChange("name", a.dialect, b.dialect, "", "")
@@ -78,9 +78,9 @@ def _values(a: Use, b: Use) -> tuple[ValueChange, ...]:
 
 
 def reordered(a: Plan, b: Plan) -> tuple[tuple[str, str], ...]:
-    """Pairs of tricks that both plans have, in another order, where the order means something: they share a slot.
+    """Return the pairs of tricks that share a slot and that the two plans apply in a different order.
 
-    A pair (x, y) is applied in this order in ``a`` and the other way round in ``b``.
+    For each pair (x, y), ``a`` applies x first and ``b`` applies y first.
     """
     place = {use.word: index for index, use in enumerate(b.uses)}
     common = [use for use in a.uses if use.word in place]

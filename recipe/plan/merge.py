@@ -1,6 +1,6 @@
-"""Layers into one set of tricks, and what these suggest for the fields of each other that the recipe leaves open.
+"""Merge layers into one set of tricks, and collect the values that tricks suggest for each other's unset fields.
 
-Later layers replace and drop what earlier ones say, and a dialect lies below all.
+Later layers replace and drop what earlier layers state. The dialect is below all layers.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from recipe.plugins.vocabulary import DIRECTIVES, Key, Vocabulary, key_of, words
 Merged = dict[Key, ResolvedTrick]
 
 Name = Callable[[Statement, Source], list[ResolvedTrick]]
-"""What gives the tricks that a statement of a source names, where it is sound; its errors are kept elsewhere."""
+"""Return the tricks that a statement of a source names, or none if it has errors, which are collected elsewhere."""
 
 
 def merge(layers: Layers, vocabulary: Vocabulary, name: Name, *, data: bool) -> Merged:
-    """The tricks that layers come to, by their words. What is wrong is added to the errors of the layers.
+    """Merge layers into one set of tricks, by verb and clause. Add errors to those of ``layers``.
 
-    ``data`` adds the embedded data set where no layer names one, as a run does.
+    ``data`` adds the embedded dataset if no layer names one, as a run does.
     """
     merged: Merged = {}
     for layer in layers.layers:
@@ -48,20 +48,20 @@ def merge(layers: Layers, vocabulary: Vocabulary, name: Name, *, data: bool) -> 
 
 
 def _said(layer: Layer, name: Name, errors: list[Diagnostic]) -> Merged:
-    """What one layer says, each trick once."""
+    """Return the tricks that one layer states, each once."""
     here: Merged = {}
     for statement in layer.statements:
         for new in name(statement, layer.source):
             if new.key in here:
-                places = ((here[new.key].words, "it is here"),)
-                message = f"`{new.declared.word}` is said twice"
-                errors.append(Diagnostic("E028", message, new.words, places, "leave one out"))
+                places = ((here[new.key].words, "first stated here"),)
+                message = f"`{new.declared.word}` is stated twice"
+                errors.append(Diagnostic("E028", message, new.words, places, "remove one"))
             here[new.key] = new
     return here
 
 
 def _imply(recipe: Recipe, merged: Merged, name: Name) -> None:
-    """Put below all layers what a recipe says, but what is said already, or decided by something else."""
+    """Add a recipe's tricks below all layers, except those already stated or whose exclusive slot is taken."""
     for statement in recipe.statements:
         for implied in name(statement, recipe.source):
             if implied.key not in merged and not any(_decides_alike(stated, implied) for stated in merged.values()):
@@ -69,17 +69,17 @@ def _imply(recipe: Recipe, merged: Merged, name: Name) -> None:
 
 
 def _decides_alike(stated: ResolvedTrick, implied: ResolvedTrick) -> bool:
-    """Whether what is stated, whatever its verb, decides what a dialect's statement would."""
+    """Whether two tricks, whatever their verbs, write the same exclusive slot."""
     return bool({*stated.declared.writes} & {*implied.declared.writes} & EXCLUSIVE.keys())
 
 
 def _replaces(new: ResolvedTrick, old: ResolvedTrick) -> bool:
-    """Whether a later layer's trick replaces an earlier one's: the same words, or the same verb and exclusive slot."""
+    """Whether a later layer's trick replaces an earlier one: same words, or same verb and exclusive slot."""
     return new.key == old.key or (new.key[0] == old.key[0] and _decides_alike(new, old))
 
 
 def _drop(drop: Statement, merged: Merged, vocabulary: Vocabulary, errors: list[Diagnostic]) -> None:
-    """Take out what a layer drops; of something that no layer below says, tell what they say."""
+    """Remove the tricks that a layer drops. Report a drop that matches nothing in the layers below."""
     items = drop.items
     verb, clause = items[0].value.text, items[1].value.text if len(items) > 1 else None
     keys = [key for key in merged if key[0] == verb and clause in (None, key[1])]
@@ -89,18 +89,18 @@ def _drop(drop: Statement, merged: Merged, vocabulary: Vocabulary, errors: list[
         return
     if verb not in vocabulary.verbs() - set(DIRECTIVES):
         help = did_you_mean(verb, vocabulary.verbs() - set(DIRECTIVES))
-        errors.append(Diagnostic("E020", f"there is no verb `{verb}`", items[0].span, help=help))
+        errors.append(Diagnostic("E020", f"unknown verb `{verb}`", items[0].span, help=help))
     elif clause is not None and clause not in vocabulary.clauses(verb):
         help = did_you_mean(clause, vocabulary.clauses(verb))
-        errors.append(Diagnostic("E021", f"`{verb}` does not know `{clause}`", items[1].span, help=help))
+        errors.append(Diagnostic("E021", f"`{verb}` has no clause `{clause}`", items[1].span, help=help))
     else:
-        help = f"the layers below say {listing(map(words_of, merged))}" if merged else "no layer lies below this one"
-        message = f"no layer below says `{' '.join(item.value.text for item in items)}`"
+        help = f"the layers below state {listing(map(words_of, merged))}" if merged else "there is no layer below"
+        message = f"no layer below states `{' '.join(item.value.text for item in items)}`"
         errors.append(Diagnostic("E044", message, drop.span, help=help))
 
 
 def suggestions(merged: Merged, vocabulary: Vocabulary, dialect: str, errors: list[Diagnostic]) -> Suggestions:
-    """What tricks suggest. What is wrong with it, which is the fault of the tricks that do, is added to the errors."""
+    """Return the values that tricks suggest. Invalid suggestions are added to ``errors`` as errors in those tricks."""
     suggested: dict[tuple[Key, str], tuple[Any, str]] = {}
     stated = (resolved for resolved in merged.values() if resolved.source.kind != "dialect")
     given = {resolved.declared.word: _given(resolved) for resolved in stated}
@@ -117,24 +117,23 @@ def suggestions(merged: Merged, vocabulary: Vocabulary, dialect: str, errors: li
                         raise InvalidValue("E080", f"it takes {field.kind.expects}")
                     suggested[key, field.name] = (value, by)
             except InvalidValue as wrong:
-                message = f"{by} of {use.declared.package} suggests {value!r} for `{name}`: {wrong.message}"
+                message = f"{by} from {use.declared.package} suggests {value!r} for `{name}`: {wrong.message}"
                 errors.append(Diagnostic(wrong.code, message, use.span, help=wrong.help))
     return suggested
 
 
 def _given(resolved: ResolvedTrick) -> Mapping[str, Any]:
-    """The values that a statement gives, by field; what is worked out later is left out."""
+    """Return the values that a statement gives, by field, except lazy ones."""
     fields = [field for field in resolved.declared.fields if field.name in resolved.given]
     values = {field.word: resolved.given[field.name][0] for field in fields}
     return MappingProxyType({word: value for word, value in values.items() if not isinstance(value, LazyValue)})
 
 
 def _meant(name: str, merged: Merged, vocabulary: Vocabulary) -> Iterator[tuple[Key, Field]]:
-    """The fields of the recipe's tricks that a suggestion names by the words of a trick and of its field.
+    """Yield the fields that a suggestion names by the words of a trick and the name of its field.
 
-    A verb that is no trick of its own stands for each of its clauses, and the slot of the images for whatever opens
-    them. Tricks that the recipe lacks are not imported for this: what is wrong with a field of theirs is told once they
-    are there.
+    A verb that isn't itself a trick stands for all its clauses, and the images slot for any trick that opens images.
+    Tricks that the recipe doesn't use are not imported, so errors in their fields are only reported once it does.
     """
     words, _, word = name.rpartition(" ")
     verb, clause = key_of(words)
@@ -144,13 +143,13 @@ def _meant(name: str, merged: Merged, vocabulary: Vocabulary) -> Iterator[tuple[
         opening = [key for key in merged if verb == IMAGES and merged[key].trick.open is not Trick.open]
         keys = [key for key in merged if key[0] == verb or key in opening]
     else:
-        otherwise = 'suggestions are named as in "lr warmup epochs"'
+        otherwise = 'name a suggestion by trick and field, as in "lr warmup epochs"'
         help = did_you_mean(words, map(words_of, vocabulary.keys()), otherwise, form=lambda near: f"`{near} {word}`")
-        raise InvalidValue("E080", f"there is no trick `{words}`" if words else "it names no trick", help)
+        raise InvalidValue("E080", f"unknown trick `{words}`" if words else "it names no trick", help)
     for key in keys:
         fields = {field.word: field for field in merged[key].declared.fields}
         if word not in fields:
-            otherwise = f"it has {listing(fields)}" if fields else ""
+            otherwise = f"its fields are {listing(fields)}" if fields else ""
             help = did_you_mean(word, fields, otherwise, form=lambda near: f"`{words} {near}`")
             raise InvalidValue("E080", f"`{words_of(key)}` has no field `{word}`", help)
         yield key, fields[word]

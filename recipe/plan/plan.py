@@ -1,4 +1,4 @@
-"""The plan: what a recipe means. Typed, ordered, every value with its origin; needs no torch."""
+"""The plan: what a recipe means, as ordered tricks with typed values and their origins. Works without torch."""
 
 from __future__ import annotations
 
@@ -26,51 +26,51 @@ SCHEMA_VERSION = 1
 
 @attrs.frozen(slots=False, kw_only=True)
 class Plan(PlanView):
-    """What a recipe means: its tricks in the order in which they apply, and the settings they agree on.
+    """What a recipe means: its tricks in the order in which they apply, and the training settings that they make.
 
-    Two recipes that mean the same have equal plans, and the same ``digest``.
+    Two recipes that mean the same have equal plans and the same ``digest``.
     """
 
     makers: Mapping[str, Sequence[Use]] = attrs.field(eq=False, repr=False)
-    """The tricks that make each setting of the training, in their order."""
+    """The tricks that make each training setting, in order."""
     warnings: tuple[Diagnostic, ...] = attrs.field(default=(), eq=False)
     evidence: tuple[tuple[Use, Evidence], ...] = attrs.field(default=(), eq=False, repr=False)
-    """What published tables say of its tricks."""
+    """The published evidence about its tricks."""
     sources: tuple[Source, ...] = attrs.field(eq=False, repr=False)
-    """What the plan was bound from."""
+    """The sources that the plan was bound from."""
     vocabulary: Vocabulary = attrs.field(eq=False, repr=False)
-    """The vocabulary it was bound with."""
+    """The vocabulary that it was bound against."""
 
     def maker(self, setting: str) -> str:
-        """The words of the trick that makes a setting of the training, before others change it.
+        """Return the words of the trick that makes a training setting, before other tricks change it.
 
-        A value after them is its statement: ``f"{plan.maker('epochs')} 5"``.
+        Add a value to get its statement: ``f"{plan.maker('epochs')} 5"``.
         """
         return self.makers[setting][0].word
 
     def hooked(self, hook: str) -> tuple[Use, ...]:
-        """The uses of tricks that implement a hook, in order."""
+        """Return the uses of tricks that implement a hook, in order."""
         return tuple(use for use in self.uses if use.trick.overrides(hook))
 
     @property
     def images(self) -> Use | None:
-        """The trick that opens the images, whatever its verb; None where the recipe names none."""
+        """The trick that opens the images, whatever its verb, or None if the recipe has none."""
         return next(iter(self.hooked("open")), None)
 
     @property
     def image_fields(self) -> ImageFields | None:
-        """What that trick says of the images: their size, and how they are loaded."""
+        """The fields of that trick: the size of the images, and how they are loaded."""
         return ImageFields.of(self.images.trick) if self.images else None
 
     @property
     def asked_classes(self) -> int | None:
-        """The number of classes that the recipe asks the stock model for."""
+        """The number of classes that the recipe requests from the stock model."""
         return ModelFields.of(self.base.trick).classes
 
     def count(self, hook: str) -> int | None:
-        """The number of classes, or of training images, of its images; None where there are none, or can't be asked.
+        """Return the number of classes or training images, by hook, or None if unknown or if there are no images.
 
-        Raises `RecipeError` (E070) where they can't be read.
+        Raises `RecipeError` (E070) if the images can't be read.
         """
         if self.images is None:
             return None
@@ -80,9 +80,9 @@ class Plan(PlanView):
             raise fail("E070", f"`{self.images.word}`: {error}", self.images.span) from error
 
     def learning_rate(self, progress: Progress) -> float:
-        """The learning rate at a step: the base rate times the factor of every trick that has one."""
+        """Return the learning rate at a step: the base rate times the factors of all tricks that have one."""
         if self.training.rate_per_epoch and progress.epoch >= progress.warmup:
-            # Inside the warmup the rate rises with each batch all the same; after it, it holds for a whole epoch.
+            # During the warmup, the rate still rises with every batch. After it, the rate is constant for each epoch.
             risen = math.ceil(progress.warmup * progress.steps_per_epoch)
             begun = int(progress.epoch) * progress.steps_per_epoch
             progress = attrs.evolve(progress, step=max(begun, risen))
@@ -94,13 +94,13 @@ class Plan(PlanView):
         return sorted(self.uses, key=lambda use: use.declared.reading_key)
 
     def canonical(self) -> str:
-        """The canonical recipe: every value explicit, one statement a line; it binds to an equal plan."""
+        """Return the canonical recipe: every value explicit, one statement per line. It binds to an equal plan."""
         lines = [f"dialect {self.dialect}", *(use.statement() for use in self._in_reading_order)]
         return "".join(f"{line}\n" for line in lines)
 
     @cached_property
     def digest(self) -> str:
-        """Sixteen hexadecimal digits that identify the meaning; origins and writing do not count."""
+        """Sixteen hexadecimal digits that identify the meaning, regardless of origins and formatting."""
         uses = [
             [use.word, {f.name: f.kind.identity(getattr(use.trick, f.name)) for f in use.declared.fields}]
             for use in self._in_reading_order
@@ -108,7 +108,7 @@ class Plan(PlanView):
         return digest(json.dumps([self.dialect, uses], sort_keys=True).encode())
 
     def to_dict(self) -> dict[str, Any]:
-        """The plan as plain JSON values."""
+        """Return the plan as plain JSON values."""
         return {
             "schema_version": SCHEMA_VERSION,
             "digest": self.digest,

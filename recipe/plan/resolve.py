@@ -1,4 +1,4 @@
-"""From a statement to the tricks that it names, each with the values it is given (rules 1 to 4 of the language)."""
+"""Resolve a statement to the tricks that it names, each with its given values (rules 1 to 4 of the language)."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from recipe.plugins.uses import Origin, Use
 from recipe.plugins.vocabulary import Key, Vocabulary
 
 Arguments = Mapping[str, tuple[Any, Span]]
-"""The value of each field that a statement gives, and its place."""
+"""The value of each field that a statement sets, and its span."""
 
 Suggestions = Mapping[tuple[Key, str], tuple[Any, str]]
-"""Values that tricks suggest for fields of others, by a trick's key and the field's name, and what suggests each."""
+"""Suggested values by trick key and field name, each with the trick that suggests it."""
 
 
 @attrs.frozen
 class ResolvedTrick:
-    """A trick as a statement names it: its words, the values that it is given, and the source that says so."""
+    """A trick as a statement names it, with its words, its given values, and the source of the statement."""
 
     trick: type[Trick]
     declared: Declared
@@ -46,9 +46,9 @@ class ResolvedTrick:
         return Origin(self.source.kind, self.words.place, self.words)
 
     def fill(self, dialect: str, suggestions: Suggestions) -> Use:
-        """The trick itself: what is given, else what is suggested, else the dialect's default, else the default.
+        """Return the trick with all its values: given, suggested, the dialect's default or the default, in that order.
 
-        Raises `RecipeError` for a teacher that can't be.
+        Raises `RecipeError` for an invalid teacher.
         """
         values: dict[str, Any] = {}
         origins: dict[str, Origin] = {}
@@ -72,7 +72,7 @@ class ResolvedTrick:
 
 @attrs.frozen
 class OpenClause:
-    """A trick that a statement names, its words, and the items after them, which are not read yet."""
+    """A trick that a statement names, its words, and the items after them, not yet read."""
 
     trick: type[Trick]
     words: Span
@@ -80,12 +80,12 @@ class OpenClause:
 
 
 def opened(statement: Statement, vocabulary: Vocabulary) -> list[OpenClause]:
-    """The tricks that a statement names. Raises `RecipeError` for words that are unknown or have two meanings."""
+    """Return the tricks that a statement names. Raises `RecipeError` for unknown or ambiguous words."""
     verb, tricks = statement.verb, list[OpenClause]()
     if verb.text not in vocabulary.verbs():
-        otherwise = "`recipe tricks` lists the vocabulary; --plugin adds that of a file"
+        otherwise = "run `recipe tricks` to list the vocabulary, or use --plugin to add the tricks of a file"
         help = did_you_mean(verb.text, vocabulary.verbs(), otherwise)
-        raise fail("E020", f"there is no verb `{verb.text}`", verb.span, help=help)
+        raise fail("E020", f"unknown verb `{verb.text}`", verb.span, help=help)
     clauses = vocabulary.clauses(verb.text)
     for item in statement.items:
         if item.value.text in clauses and _is_clause(verb, tricks, item, vocabulary):
@@ -98,20 +98,20 @@ def opened(statement: Statement, vocabulary: Vocabulary) -> list[OpenClause]:
         tricks[-1].items.append(item)
     if not statement.items:
         if not vocabulary.has(verb.text):
-            raise fail("E025", f"`{verb.text}` needs a word after it", verb.span, help=f"one of {listing(clauses)}")
+            raise fail("E025", f"`{verb.text}` needs a clause", verb.span, help=f"add one of {listing(clauses)}")
         tricks.append(OpenClause(vocabulary.load(verb.text, None, verb.span), verb.span))
     return tricks
 
 
 def _is_clause(verb: Word, tricks: list[OpenClause], item: Item, vocabulary: Vocabulary) -> bool:
-    """Whether an item is a clause, and no value of the trick before it. Our own meaning counts; else two are E081."""
+    """Whether an item is a clause, not a value of the trick before it. Built-in meanings win; others clash (E081)."""
     if item.name is not None or item.value.kind != "name":
         return False
     if vocabulary.is_ours((verb.text, item.value.text)):
         return True
     before = tricks[-1].trick if tricks else None
     if before is None and vocabulary.has(verb.text):
-        with contextlib.suppress(RecipeError):  # a verb's own trick that is broken spoils no clause
+        with contextlib.suppress(RecipeError):  # a broken trick doesn't affect the clauses of its verb
             before = vocabulary.load(verb.text, None, verb.span)
     field = before.declared.taking(item.value.text) if before else None
     if before is None or field is None:
@@ -120,13 +120,13 @@ def _is_clause(verb: Word, tricks: list[OpenClause], item: Item, vocabulary: Voc
     if theirs == OWN:
         return False
     package, *_ = vocabulary.packages((verb.text, item.value.text))
-    both = f"a clause of {package}, and a value of {field.word} of {theirs}"
-    message = f"`{verb.text} {item.value.text}` would mean two things: {both}"
-    raise fail("E081", message, item.span, help=f"for the value, write `{field.word}={item.value.text}`")
+    both = f"a clause from {package}, or a value of `{field.word}` from {theirs}"
+    message = f"`{verb.text} {item.value.text}` is ambiguous: {both}"
+    raise fail("E081", message, item.span, help=f"write `{field.word}={item.value.text}` for the value")
 
 
 def named(statement: Statement, vocabulary: Vocabulary, reading: FieldContext, source: Source) -> list[ResolvedTrick]:
-    """The tricks that a statement names, with their values. Raises `RecipeError` for all that is wrong with them."""
+    """Return the tricks that a statement names, with their values. Raises one `RecipeError` with all errors."""
     clauses = vocabulary.clauses(statement.verb.text)
     errors: list[Diagnostic] = []
     resolved = []
@@ -145,12 +145,12 @@ def named(statement: Statement, vocabulary: Vocabulary, reading: FieldContext, s
 def _read_values(
     declared: Declared, words: Span, items: Sequence[Item], clauses: Collection[str], reading: FieldContext
 ) -> Arguments:
-    """The values that items give to the fields of a trick, which stands at ``words`` beside clauses of its verb."""
+    """Return the values that items give to a trick's fields. ``words`` is its span, ``clauses`` those of its verb."""
     fields = {field.word: field for field in declared.fields}
     given: dict[str, tuple[Any, Span]] = {}
     field: Field | None = None
     for item in items:
-        if field is None or not field.kind.many or item.name is not None:  # which takes all that follows
+        if field is None or not field.kind.many or item.name is not None:  # else it takes all that follow
             field = _field(declared.word, fields, item, given, clauses)
         try:
             value = field.kind.read(item.value, reading)
@@ -161,7 +161,7 @@ def _read_values(
             continue
         before, span = given.get(field.name, ((), item.span))
         if before and value <= before[-1]:
-            message = f"`{declared.word}` takes rising numbers, and {item.value.text} does not rise"
+            message = f"`{declared.word}` takes increasing numbers, and {item.value.text} is not an increase"
             raise fail("E024", message, item.span)
         given[field.name] = ((*before, value), span.to(item.span))
     if missing := [field for field in declared.fields if field.required and field.name not in given]:
@@ -171,35 +171,35 @@ def _read_values(
 
 
 def _field(word: str, fields: Mapping[str, Field], item: Item, given: Arguments, clauses: Collection[str]) -> Field:
-    """The field that an item is for: the one it names, else the first that is free."""
+    """Return the field that an item sets: the one it names, or the first unset one."""
     if item.name is None:
         free = [field for field in fields.values() if field.name not in given or field.kind.many]
         if free:
             return free[0]
         if item.value.kind == "name":
             raise _unknown(word.split()[0], item, clauses)
-        takes = plural(len(fields), "value") if fields else "no value"
-        raise fail("E026", f"`{word}` takes {takes}, and `{item.value.text}` is one more", item.span)
+        takes = plural(len(fields), "value") if fields else "no values"
+        raise fail("E026", f"unexpected value `{item.value.text}`: `{word}` takes {takes}", item.span)
     name = item.name.text
     if name not in fields:
-        help = did_you_mean(name, fields, f"it has {listing(fields)}" if fields else "it has none")
+        help = did_you_mean(name, fields, f"its fields are {listing(fields)}" if fields else "it has no fields")
         raise fail("E022", f"`{word}` has no field `{name}`", item.name.span, help=help)
     field = fields[name]
     if field.name in given:
         where = given[field.name][1]
-        raise fail("E027", f"`{name}` of `{word}` is given twice", item.span, others=((where, "it is given here"),))
+        raise fail("E027", f"`{name}` of `{word}` is set twice", item.span, others=((where, "first set here"),))
     return field
 
 
 def _unfit(
     unfit: InvalidValue, word: str, field: Field, item: Item, clauses: Collection[str], fields: Mapping[str, Field]
 ) -> RecipeError:
-    """What to say of a word that a field does not take: it may be meant for another field, or for a clause."""
+    """Return the error for a word that a field does not accept. It may be meant for another field or a clause."""
     name = item.value
     if name.kind == "name" and item.name is None and not field.kind.takes_name(name.text):
         for other in fields.values():
             if name.text in other.kind.words:
-                message = f"`{word}` takes {field.word} first, and `{name.text}` is none"
+                message = f"`{word}` takes `{field.word}` first, not `{name.text}`"
                 return fail("E023", message, name.span, help=f"did you mean `{other.word}={name.text}`?")
         if not field.kind.words and not nearest(name.text, clauses):
             return fail("E023", f"`{word}` {unfit.message}", name.span, help=unfit.help)
@@ -210,10 +210,10 @@ def _unfit(
 
 
 def _unknown(verb: str, item: Item, clauses: Collection[str], field: Field | None = None) -> RecipeError:
-    """What to say of an item that is neither a clause of a verb nor a value of its field."""
+    """Return the error for an item that is neither a clause of a verb nor a value of its field."""
     if item.name is not None:
-        help = f"fields belong to a clause: {listing(clauses)}" if clauses else ""
+        help = f"put a clause before the field: {listing(clauses)}" if clauses else ""
         return fail("E022", f"`{verb}` has no field `{item.name.text}`", item.name.span, help=help)
     words = {*clauses, *(field.kind.words if field else ())}
-    help = did_you_mean(item.value.text, words, f"`{verb}` knows {listing(words)}" if words else "")
-    return fail("E021", f"`{verb}` does not know `{item.value.text}`", item.span, help=help)
+    help = did_you_mean(item.value.text, words, f"`{verb}` accepts {listing(words)}" if words else "")
+    return fail("E021", f"`{verb}` does not accept `{item.value.text}`", item.span, help=help)

@@ -1,4 +1,4 @@
-"""What a trick is: fields, hooks, slots, how it is found, and how its code is called. Needs no torch.
+"""Tricks: their fields, hooks and slots, how they are found, and how their code is called. Works without torch.
 
-The tricks themselves are in `recipe.tricks`; what several of them mean together is `recipe.plan`.
+The tricks themselves are in `recipe.tricks`. `recipe.plan` combines them.
 """

@@ -1,4 +1,4 @@
-"""Calling the hooks of a trick, so that what it does wrong is reported as an error in that trick."""
+"""Call the hooks of a trick, and report their failures as errors in that trick."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ from recipe.plugins.uses import Use
 
 
 def call_hook(use: Use, hook: str, *arguments: Any, at: Span | None = None) -> Any:
-    """What a trick's hook gives; one that fails, or gives something else than it must, is told as its fault.
+    """Call a trick's hook and return its result. A failure or an invalid result is reported as an error in the trick.
 
-    ``at`` is the place in the recipe, where that is another than the trick's words. What the trick itself refuses gets
-    the place too. Raises, beside `RecipeError`, what the hook may raise of what it reads (`Hook.lets`).
+    Errors point at ``at`` in the recipe, or at the trick's words by default, including those that the trick raises
+    itself. Raises `RecipeError`, or one of the exceptions in `Hook.lets`, which are about what the hook reads.
     """
     about = HOOKS[hook]
     with quiet(), fault_of(use, hook, at=at):
         result = getattr(use.trick, hook)(*arguments)
-        if isinstance(result, Iterator):  # whose code has still to run
+        if isinstance(result, Iterator):  # its code has not run yet
             result = tuple(result)
         right = about.check(result, *arguments)
     if not right:
-        raise broken(use, hook, f"it gives {_shown(result)}, not {about.gives}", at=at)
+        raise broken(use, hook, f"must return {about.gives}, not {_shown(result)}", at=at)
     return result
 
 
 class fault_of(contextlib.AbstractContextManager[None]):
-    """A context in which a trick's code runs, a hook of it or another part: what is raised is the trick's fault.
+    """A context that runs a trick's hook or other code, and reports what it raises as an error in the trick.
 
-    Every hook of every step enters one, and that of a class takes less time than that of a generator.
+    Every hook of every step enters one. It is a class because that is faster than a generator.
     """
 
     def __init__(self, use: Use, what: str, *, at: Span | None = None) -> None:
@@ -53,10 +53,10 @@ class fault_of(contextlib.AbstractContextManager[None]):
             raise _placed(error, self.at or self.use.span) from error
         about = HOOKS.get(self.what)
         lets = about.lets if about else ()
-        if isinstance(error, (*lets, KeyboardInterrupt, Interrupted, GeneratorExit)):  # the last three are others' wish
+        if isinstance(error, (*lets, KeyboardInterrupt, Interrupted, GeneratorExit)):  # the last three aren't errors
             return
         trains = about is None or about.when not in ("plan", "compile", "export")
-        if trains and _is_out_of_memory(error):  # which a training reports itself
+        if trains and _is_out_of_memory(error):  # training reports it itself
             return
         why = first_line(error) + _line_of(error, self.use)
         raise broken(self.use, self.what, why, at=self.at) from error
@@ -64,7 +64,7 @@ class fault_of(contextlib.AbstractContextManager[None]):
 
 @contextlib.contextmanager
 def placed(span: Span | None) -> Iterator[None]:
-    """A context in which an error without a place in the recipe gets this one."""
+    """A context in which errors without a span in the recipe get this one."""
     try:
         yield
     except RecipeError as error:
@@ -76,13 +76,13 @@ def _placed(error: RecipeError, span: Span | None) -> RecipeError:
 
 
 def broken(use: Use, what: str, why: str, *, at: Span | None = None, help: str = "") -> RecipeError:
-    """What a trick does wrong, in a hook or in another part, as an error that names its package."""
+    """Return the error for a failure in a trick's hook or other code. It names the trick's package."""
     code = HOOKS[what].code if what in HOOKS else "E080"
-    return fail(code, f"`{use.word}` of {use.declared.package} is broken: {what}: {why}", at or use.span, help=help)
+    return fail(code, f"`{use.word}` from {use.declared.package} is broken: {what}: {why}", at or use.span, help=help)
 
 
 def _line_of(error: BaseException, use: Use) -> str:
-    """Where in the trick's own code something was raised, to be put behind it."""
+    """Return the line of the trick's own code that raised an error, as a suffix for the message."""
     file = getattr(sys.modules.get(type(use.trick).__module__), "__file__", None)
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if file and os.path.dirname(frame.filename) == os.path.dirname(file):
@@ -91,7 +91,7 @@ def _line_of(error: BaseException, use: Use) -> str:
 
 
 def _shown(result: Any) -> str:
-    """Something in a few words: its shape, where it has one; itself, where that is short."""
+    """Return a short description of a result: its type and shape, its repr if short, or its type."""
     shape, kind = getattr(result, "shape", None), type(result).__name__
     if isinstance(shape, tuple):
         return f"{kind} {(*shape,)}"
@@ -100,7 +100,7 @@ def _shown(result: Any) -> str:
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    """Whether a device has too little memory, which is no fault of a trick; without torch there is none."""
+    """Whether a device ran out of memory, which is not an error in a trick. Always false if torch isn't loaded."""
     if "torch" not in sys.modules:
         return False
     from recipe.devices.choice import is_out_of_memory

@@ -1,4 +1,4 @@
-"""What hooks look at, beside plans, settings and progress, and the `Evidence` that they give."""
+"""The arguments of hooks, other than plans, settings and progress, and the `Evidence` that they return."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Teach: TypeAlias = "Mapping[str, Callable[[Tensor], Tensor]]"
-"""The teachers of a plan: from the digest of each to the function from inputs to its logits."""
+"""The teachers of a plan: a mapping from the digest of each to a function from inputs to its logits."""
 
 
 @attrs.frozen
 class Evidence:
-    """One finding: what was measured, in which table, and whether it speaks ``for`` or ``against``, or is ``mixed``.
+    """One finding: what was measured, its table, and whether it is ``for`` or ``against`` the trick, or ``mixed``.
 
-    What speaks against becomes a warning of `recipe check`; `recipe explain` shows all.
+    `recipe check` warns about findings against a trick. `recipe explain` shows all findings.
     """
 
     verdict: str = attrs.field(validator=attrs.validators.in_(("for", "against", "mixed")))
@@ -28,11 +28,11 @@ class Evidence:
 
 @attrs.frozen
 class SuggestContext:
-    """What is known of a recipe before its fields have values.
+    """What is known about a recipe before its fields have values.
 
-    ``given`` has the words of each trick that the recipe states, such as ``"lr warmup"``, and for each the values that
-    it gives, by the names of fields as a recipe writes them: ``{"data folder": {"on-error": "skip"}}``. What a dialect
-    implies is not in it, and neither is a teacher, which is read later.
+    ``given`` maps the words of each trick that the recipe states, such as ``"lr warmup"``, to the values that the
+    recipe gives it, by field name as recipes write it: ``{"data folder": {"on-error": "skip"}}``. It does not include
+    values that a dialect implies, or teachers, which are read later.
     """
 
     dialect: str
@@ -46,9 +46,9 @@ class SuggestContext:
 
 @attrs.frozen(eq=False)
 class LossContext:
-    """What a loss term may look at: logits (N, K) float32, target distributions (N, K), and the inputs (N, 3, H, W).
+    """The inputs of a loss term: logits (N, K) float32, target distributions (N, K), and images (N, 3, H, W).
 
-    ``loss`` is what the recipe makes of logits and targets without its terms: cross entropy where no trick judges.
+    ``loss`` is the recipe's loss without loss terms: cross entropy unless a trick replaces it.
     """
 
     logits: Tensor
@@ -58,5 +58,5 @@ class LossContext:
     teachers: Teach = attrs.field(factory=dict)
 
     def teach(self, digest: str) -> Tensor:
-        """The logits (N, K) of the teacher whose plan has this digest, for the same inputs."""
+        """Return the logits (N, K) of the teacher whose plan has this digest, for the same inputs."""
         return self.teachers[digest](self.images)

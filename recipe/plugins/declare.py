@@ -1,4 +1,4 @@
-"""The decorator that makes a class a trick, and what it holds the class to."""
+"""The decorator that makes a class a trick, and the checks that it runs on the class."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from recipe.plugins.trick import HOOKS, RESERVED, Declared, Trick
 FIELDS = (number, integer, numbers, choice, path, architecture, teacher)
 
 WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_:-]*")
-"""A verb or a clause: a name of the grammar, without the dot that parts the two in an entry point."""
+"""A verb or a clause: a name in the grammar, without a dot, which separates the two in an entry point."""
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]*")
-"""A name of the grammar: that of a field, or a word that one takes."""
+"""A name in the grammar: the name of a field, or a word that a field takes."""
 
 T = TypeVar("T", bound=type[Trick])
 
 
 def _check_class(cls: type[Trick], declared: Declared) -> None:
-    """Raise `TypeError` for what is wrong with a class that is declared so, before it has its fields."""
+    """Raise `TypeError` for an invalid declaration or class, before its fields are made."""
     words = declared.word.split() if isinstance(declared.word, str) else []
     if len(words) not in (1, 2) or not all(map(WORD.fullmatch, words)):
-        raise TypeError("a trick's words are a verb, or a verb and a clause, as a recipe writes them")
+        raise TypeError("a trick's words must be a verb, or a verb and a clause, as a recipe writes them")
     for name in ("reads", "writes", "after", "needs", "excludes"):
         related = getattr(declared, name)
         if not (isinstance(related, tuple) and all(isinstance(word, str) for word in related)):
@@ -40,67 +40,67 @@ def _check_class(cls: type[Trick], declared: Declared) -> None:
     slots = (*EXCLUSIVE, *COMBINED)
     for slot in (*declared.reads, *declared.writes):
         if slot not in slots:
-            help = did_you_mean(slot, slots, f"slots are {', '.join(slots)}")
-            raise TypeError(f"there is no slot `{slot}`; {help}")
+            help = did_you_mean(slot, slots, f"the slots are {', '.join(slots)}")
+            raise TypeError(f"unknown slot `{slot}`; {help}")
     if not (cls.__doc__ or "").strip():
-        raise TypeError("a docstring must say what it does")
+        raise TypeError("the class needs a docstring that says what the trick does")
     for name in _own_fields(cls):
         if name not in get_annotations(cls):
-            raise TypeError(f"`{name}` needs its type, such as `{name}: float = number(…)`")
+            raise TypeError(f"`{name}` needs a type annotation, such as `{name}: float = number(…)`")
     for base in cls.__mro__[1:]:
         for name in _own_fields(base):
-            where = f"of `{base.__name__}`, which is no trick"
+            where = f"of `{base.__name__}`, which is not a trick"
             raise TypeError(f"`{name}` is a field {where}; declare it in the class itself")
     _check_members(cls)
 
 
 def _check_members(cls: type[Trick]) -> None:
-    """Raise `TypeError` for a member that is neither a hook nor a field nor marked as a helper."""
+    """Raise `TypeError` for a member that is not a hook, a field or a helper."""
     renamed = {hook.formerly: name for name, hook in HOOKS.items()}
     for name in vars(cls):
         if name.startswith("_") or name in {*HOOKS, "api_version", *get_annotations(cls)}:
             continue
         if name in renamed:
-            raise TypeError(f"`{name}` is called `{renamed[name]}` now")
+            raise TypeError(f"`{name}` is now called `{renamed[name]}`")
         question = did_you_mean(name, HOOKS)
-        help = f"{question} Else " if question else ""
-        raise TypeError(f"`{name}` is no hook; {help}begin the names of helpers with an underscore")
+        help = f"{question} Otherwise, " if question else ""
+        raise TypeError(f"`{name}` is not a hook; {help}start the name of a helper with an underscore")
 
 
 def _check_field(field: Field) -> None:
-    """Raise `TypeError` for what is wrong with a field."""
+    """Raise `TypeError` for an invalid field."""
     if field.name in HOOKS:
-        raise TypeError(f"`{field.name}` is a hook, and can't be the name of a field")
+        raise TypeError(f"`{field.name}` can't be the name of a field: it is a hook")
     if field.name in RESERVED:
-        raise TypeError(f"`{field.name}` is what every trick has, and can't be the name of a field")
+        raise TypeError(f"`{field.name}` can't be the name of a field: it is reserved")
     if field.name.startswith("_"):
-        raise TypeError(f"`{field.name}` can't be the name of a field: those with an underscore are a trick's own")
+        raise TypeError(f"`{field.name}` can't be the name of a field: a leading underscore marks a helper")
     if not NAME.fullmatch(field.word):
-        raise TypeError(f"no recipe can write the name of the field `{field.name}`")
+        raise TypeError(f"`{field.name}` can't be the name of a field: a recipe can't write it")
     for dialect in field.dialects:
         if dialect not in DIALECTS:
             known = listing(DIALECTS)
-            raise TypeError(f"there is no dialect `{dialect}`, which `{field.name}` has a default for: {known}")
+            raise TypeError(f"`{field.name}` has a default for the unknown dialect `{dialect}`: use one of {known}")
     for value in (field.default, *field.dialects.values()):
         if value not in (REQUIRED, None) and not field.kind.holds(value):
-            raise TypeError(f"the default of `{field.name}` is {value!r}, and takes {field.kind.expects}")
+            raise TypeError(f"the default of `{field.name}` must be {field.kind.expects}, not {value!r}")
     for word in field.kind.words:
         if not NAME.fullmatch(word):
-            raise TypeError(f"no recipe can write the word `{word}` of `{field.name}`")
+            raise TypeError(f"`{word}` can't be a word of `{field.name}`: a recipe can't write it")
     if not field.help:
-        raise TypeError(f"`{field.name}` needs a line of help")
+        raise TypeError(f"`{field.name}` needs a help text")
 
 
 def _check_sizes(made: type[Trick], fields: Iterable[Field]) -> None:
-    """Raise `TypeError` for a trick that opens images and does not say their size and how many processes load them."""
+    """Raise `TypeError` for a trick that opens images but lacks the fields for their size and the worker processes."""
     whole = {field.name for field in fields if isinstance(field.kind, Number) and field.kind.whole}
     for name in REQUIRED_OF_IMAGES:
         if made.open is not Trick.open and name not in whole:
-            raise TypeError(f"it opens images, and needs the field `{name}: int = integer(…)`")
+            raise TypeError(f"it opens images, so it needs the field `{name}: int = integer(…)`")
 
 
 def _own_fields(cls: type) -> Iterator[str]:
-    """The names of the fields that a class itself states, and that nothing has made attributes of yet."""
+    """Return the names of the fields that a class itself declares and that attrs has not processed yet."""
     return (name for name, value in vars(cls).items() if "recipe" in getattr(value, "metadata", ()))
 
 
@@ -129,10 +129,10 @@ def trick(
 ) -> Callable[[T], T]:
     """Declare a trick: its words (``verb`` or ``verb clause``) and what it reads, writes, follows, needs and excludes.
 
-    ``position`` is where people read its verb among the others; the tricks of one verb share it. It counts for
-    recipe's own verbs alone: those of other packages follow, by name.
+    ``position`` is the place of its verb in the reading order. All tricks of a verb share it. It only applies to
+    built-in verbs. The verbs of other packages follow, sorted by name.
 
-    Raises `TypeError` where the class breaks a rule of `Trick`; the message says which.
+    Raises `TypeError` with the reason if the class is not a valid trick.
     """
     declared = Declared(word, reads, writes, after, needs, excludes, position=position)
 

@@ -1,4 +1,4 @@
-"""The fields that the core reads of a trick, by the hook that it implements; what else a trick has is its own."""
+"""The fields that the core reads from a trick, by the hook that it implements. Its other fields are its own."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ import attrs
 class _Contract:
     @classmethod
     def of(cls, trick: Any) -> Self:
-        """The values that a trick has for these fields; the defaults, where it lacks one."""
+        """Return a trick's values for these fields, with defaults for those that it lacks."""
         names = (field.name for field in attrs.fields(cls))
         return cls(**{name: getattr(trick, name) for name in names if hasattr(trick, name)})
 
 
 @attrs.frozen(kw_only=True)
 class ImageFields(_Contract):
-    """Of a trick that opens images. Those without a default are whole numbers that it must have."""
+    """The fields of a trick that opens images. Those without a default are required whole numbers."""
 
     size: int
     """Height and width of the images, in pixels."""
     workers: int
-    """Processes that load batches ahead; 0 loads them in place."""
+    """The number of processes that load batches ahead of time; 0 loads them in the training process."""
     on_error: str = "fail"
-    """What an image that can't be read does."""
+    """What to do about an image that can't be read."""
 
     @property
     def skips(self) -> bool:
-        """Whether images that can't be read are passed over."""
+        """Whether images that can't be read are skipped."""
         return self.on_error == "skip"
 
 
 @attrs.frozen(kw_only=True)
 class ModelFields(_Contract):
-    """Of a trick that builds the stock model."""
+    """The fields of a trick that builds the stock model."""
 
     classes: int | None = None
-    """The number of classes that the recipe asks for; None where it leaves that to the images."""
+    """The number of classes that the recipe requests, or None to use that of the images."""
     weights: Any = None
-    """What names its pretrained weights; what is wrong with them is reported there."""
+    """The name of its pretrained weights. Errors in the weights point here."""
 
 
 WEIGHTS = attrs.fields(ModelFields).weights.name

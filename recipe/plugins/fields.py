@@ -1,4 +1,4 @@
-"""What a trick's fields accept: each kind turns a written `Word` into a typed value, and back into text."""
+"""The kinds of fields: each turns a written `Word` into a typed value, and back into text."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from recipe.base.wording import did_you_mean, listing
 from recipe.language.ast import UNWRITABLE, Word
 
 REQUIRED: Any = attrs.NOTHING
-"""The default of a field that has none: the recipe must give it."""
+"""The default of a field without a default: the recipe must give its value."""
 
 
 class InvalidValue(Exception):
-    """A value that a field does not accept; a code of `recipe.base.codes`, a message, and a help line."""
+    """A value that a field does not accept, with a code of `recipe.base.codes`, a message and a help text."""
 
     def __init__(self, code: str, message: str, help: str = "") -> None:
         self.code, self.message, self.help = code, message, help
@@ -25,7 +25,7 @@ class InvalidValue(Exception):
 
 @attrs.frozen
 class FieldContext:
-    """What a field may need to read its word: the folder that paths are relative to, and how to bind another recipe."""
+    """What a field needs to read a word: the folder that paths are relative to, and a way to bind another recipe."""
 
     folder: Path
     bind: Callable[[Path, Word], str]
@@ -33,7 +33,7 @@ class FieldContext:
 
 @attrs.frozen
 class RecipeFile:
-    """Another recipe, named by a path; ``digest`` identifies its plan, and stands for it in this plan's digest."""
+    """Another recipe, named by a path. ``digest`` identifies its plan, and represents it in this plan's digest."""
 
     path: str
     digest: str
@@ -41,7 +41,7 @@ class RecipeFile:
 
 @attrs.frozen
 class LazyValue:
-    """A value that is worked out once it counts: what a layer says, and one above it drops, opens no file."""
+    """A value that is computed only when it is used, so that dropped statements open no files."""
 
     make: Callable[[], Any]
 
@@ -52,16 +52,16 @@ def quoted(text: str) -> str:
 
 @attrs.frozen
 class Kind:
-    """A kind of value. Subclasses say what they accept (``read``) and how it is written again (``write``)."""
+    """A kind of value. Subclasses define which words it accepts (``read``) and how to write a value (``write``)."""
 
     many: ClassVar[bool] = False
     """Whether the field takes all the values that follow."""
     words: tuple[str, ...] = attrs.field(default=(), kw_only=True)
-    """The bare words that it takes as they are."""
+    """The bare words that it accepts as values."""
 
     @property
     def expects(self) -> str:
-        """What the field takes, for people: `a number of at least 0`."""
+        """What the field takes, for messages: `a number of at least 0`."""
         raise NotImplementedError
 
     def read(self, word: Word, reading: FieldContext) -> Any:
@@ -71,7 +71,7 @@ class Kind:
         return str(value)
 
     def holds(self, value: Any) -> bool:
-        """Whether a value that Python code gives is one of this kind."""
+        """Whether a value from Python code is of this kind."""
         return isinstance(value, str)
 
     def knows(self, name: str) -> bool:
@@ -83,12 +83,12 @@ class Kind:
         return self.knows(name)
 
     def identity(self, value: Any) -> Any:
-        """What stands for the value in a plan's digest, as plain JSON."""
+        """Return the plain JSON value that represents this value in a plan's digest."""
         return value
 
 
 def written(value: float) -> str:
-    """A number as short as it can be without loss: ``1``, ``0.1``, ``1e-05``."""
+    """Return the shortest text of a number without loss: ``1``, ``0.1``, ``1e-05``."""
     return str(int(value)) if value == int(value) and abs(value) <= 1e15 else repr(value)
 
 
@@ -102,10 +102,11 @@ class Number(Kind):
 
     @property
     def expects(self) -> str:
-        """What the field takes, for people: `a number of at least 0 or `auto``."""
+        """What the field takes, for messages: `a number of at least 0 or `auto``."""
         limits = {"above": self.above, "of at least": self.minimum, "below": self.below, "of at most": self.maximum}
         bounds = [f"{what} {written(at)}" for what, at in limits.items() if at is not None and math.isfinite(at)]
-        number = f"{'a whole number' if self.whole else 'a number'} {' and '.join(bounds)}".strip()
+        bounded = " and ".join(bounds).replace("and of at", "and at")
+        number = f"{'a whole number' if self.whole else 'a number'} {bounded}".strip()
         return " or ".join([number, *(f"`{word}`" for word in self.words)])
 
     def read(self, word: Word, reading: FieldContext) -> Any:
@@ -134,19 +135,19 @@ class Number(Kind):
     def identity(self, value: Any) -> Any:
         if value is None or self.whole or isinstance(value, str):
             return value
-        return float(value)  # a trick's default may be written as 1
+        return float(value)  # a trick's default may be the integer 1
 
 
 @attrs.frozen
 class Numbers(Kind):
-    """All the numbers that follow, at least one, in rising order."""
+    """One or more numbers in increasing order."""
 
     many: ClassVar[bool] = True
     each: Number
 
     @property
     def expects(self) -> str:
-        return f"rising numbers, each {self.each.expects}"
+        return f"increasing numbers, each {self.each.expects}"
 
     def holds(self, value: Any) -> bool:
         numbers = isinstance(value, tuple) and len(value) > 0 and all(map(self.each.holds, value))
@@ -172,17 +173,17 @@ class Choice(Kind):
         return value in self.words
 
     def read(self, word: Word, reading: FieldContext) -> Any:
-        known = f"it takes {listing(self.words)}"
+        known = f"use one of {listing(self.words)}"
         if word.kind != "name":
             raise InvalidValue("E023", f"takes a word, not `{word.text}`", known)
         if word.text not in self.words:
-            raise InvalidValue("E021", f"does not know `{word.text}`", did_you_mean(word.text, self.words, known))
+            raise InvalidValue("E021", f"does not accept `{word.text}`", did_you_mean(word.text, self.words, known))
         return word.text
 
 
 @attrs.frozen
 class Architecture(Choice):
-    """A name from a list, or a name with one of some prefixes, which is not looked up here: ``timm:resnet50d``."""
+    """A name from a list, or any name with a given prefix, which is not looked up here: ``timm:resnet50d``."""
 
     prefixes: tuple[str, ...] = ()
 
@@ -192,26 +193,26 @@ class Architecture(Choice):
     def read(self, word: Word, reading: FieldContext) -> Any:
         if word.kind == "name" and word.text.startswith(self.prefixes):
             if word.text in self.prefixes:
-                raise InvalidValue("E021", f"names no model after `{word.text}`")
+                raise InvalidValue("E021", f"needs a model name after `{word.text}`")
             return word.text
         return super().read(word, reading)
 
 
 def _absolute(word: Word, reading: FieldContext, expects: str) -> Path:
-    """The path that a string names, from the recipe's folder; raises `InvalidValue` for anything else."""
+    """Return the path that a string names, relative to the recipe's folder. Raises `InvalidValue` for anything else."""
     if word.kind != "string":
         raise InvalidValue("E023", f"takes {expects}, not `{word.text}`", f'write `"{word.text}"`')
     path = (reading.folder / str(word.value)).absolute()
     if not word.value:
         raise InvalidValue("E023", "takes a path, not an empty string")
-    if UNWRITABLE.search(str(path)):  # a plan's canonical text could not state it
+    if UNWRITABLE.search(str(path)):  # a canonical recipe couldn't state it
         raise InvalidValue("E023", "takes a path that is plain text on one line")
     return path
 
 
 @attrs.frozen
 class FilePath(Kind):
-    """A path, kept absolute; ``name=True`` also takes a bare name, which stays as it is."""
+    """A path, stored as an absolute path. ``name=True`` also accepts a bare name, which is left unchanged."""
 
     name: bool = False
 
@@ -248,7 +249,7 @@ class Teacher(Kind):
 
 @attrs.frozen
 class Field:
-    """A field of a trick: its kind, its default, the defaults of other dialects, and a line of help."""
+    """A field of a trick: its kind, its default, the defaults of other dialects, and its help text."""
 
     name: str
     kind: Kind
@@ -280,7 +281,7 @@ def number(
     below: float | None = None,
     dialects: dict[str, Any] | None = None,
 ) -> Any:
-    """A real number; percentages count (``10%`` is 0.1)."""
+    """Declare a field for a real number or a percentage (``10%`` is 0.1)."""
     return _field(Number(minimum, maximum, above, below), default, dialects, help)
 
 
@@ -293,12 +294,12 @@ def integer(
     words: tuple[str, ...] = (),
     dialects: dict[str, Any] | None = None,
 ) -> Any:
-    """A whole number, or one of some words."""
+    """Declare a field for a whole number, or one of ``words``."""
     return _field(Number(minimum, maximum, whole=True, words=words), default, dialects, help)
 
 
 def numbers(default: Any = REQUIRED, help: str = "", *, above: float | None = None, maximum: float = math.inf) -> Any:
-    """One or more rising numbers: ``step 30 60 90``."""
+    """Declare a field for one or more increasing numbers: ``step 30 60 90``."""
     default = default if default is REQUIRED else tuple(default)
     return _field(Numbers(Number(above=above, maximum=maximum)), default, None, help)
 
@@ -306,20 +307,20 @@ def numbers(default: Any = REQUIRED, help: str = "", *, above: float | None = No
 def choice(
     default: str | None = REQUIRED, help: str = "", *, of: tuple[str, ...], dialects: dict[str, Any] | None = None
 ) -> Any:
-    """One of some words."""
+    """Declare a field for one of the words in ``of``."""
     return _field(Choice(words=of), default, dialects, help)
 
 
 def path(default: str | None = REQUIRED, help: str = "", *, name: bool = False) -> Any:
-    """A path in quotes, relative to the recipe's folder; with ``name=True`` a bare name too, which is kept as it is."""
+    """Declare a field for a quoted path, relative to the recipe's folder, or also a bare name with ``name=True``."""
     return _field(FilePath(name), default, None, help)
 
 
 def architecture(help: str = "", *, of: tuple[str, ...], prefixes: tuple[str, ...] = ()) -> Any:
-    """A model's name: one of some words, or any name with one of the prefixes."""
+    """Declare a field for a model's name: one of the words in ``of``, or any name with one of the ``prefixes``."""
     return _field(Architecture(prefixes, words=of), REQUIRED, None, help)
 
 
 def teacher(help: str = "") -> Any:
-    """The path of another recipe, which is bound and checked with this one."""
+    """Declare a field for the path of another recipe, which is bound and checked with this one."""
     return _field(Teacher(), REQUIRED, None, help)

@@ -1,4 +1,4 @@
-"""Digests of code: of this package's and of plugins'."""
+"""Digests of the code of this package and of plugins."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ PACKAGE = Path(__file__).parents[1]
 
 
 def code_of_plugins(uses: Iterable[Use]) -> dict[str, str]:
-    """A digest of the code of each plugin that tricks of a plan are of, by the words of the tricks."""
+    """Return a digest of the code of each plugin trick in a plan, by the words of the trick."""
     return {use.word: code_of(module) for use in uses if foreign(module := type(use.trick).__module__)}
 
 
 def plugin_files(uses: Iterable[Use]) -> list[str]:
-    """The files, named with ``--plugin``, that tricks of a plan are of."""
+    """Return the ``--plugin`` files that tricks of a plan come from."""
     uses = (use for use in uses if type(use.trick).__module__.startswith(PLUGIN))
     return list(dict.fromkeys(use.declared.package for use in uses))
 
 
 def foreign(module: str) -> bool:
-    """Whether a module, by its name, is a plugin's."""
+    """Whether a module, given by name, belongs to a plugin."""
     return module.partition(".")[0] != PACKAGE.name
 
 
 def edited(uses: Iterable[Use]) -> list[str]:
-    """The modules of a plan's plugins whose code is not what it was when this process first asked."""
+    """Return the modules of a plan's plugins whose code has changed since this process first read it."""
     modules = {type(use.trick).__module__ for use in uses}
     return sorted(module for module in modules if foreign(module) and _code(module) != code_of(module))
 
@@ -44,15 +44,15 @@ def _code(module: str) -> str:
 
 
 code_of = functools.cache(_code)
-"""A digest of a module's code, of the whole package's where it is in one, as when a process first asked.
+"""Return a digest of the code of a module, or of its whole package, as this process first read it.
 
-That of a plugin's single file holds the modules that were imported from beside it.
+For a single plugin file, it includes the modules imported from the same folder.
 """
 
 
 @functools.cache
 def _files_of(module: str) -> tuple[Path, list[Path]]:
-    """The files of a module's code, and the folder that they are in."""
+    """Return the folder of a module's code, and its files."""
     top = getattr(sys.modules[module.partition(".")[0]], "__file__", None)
     file = Path(top or sys.modules[module].__file__ or "")
     if module.startswith(PLUGIN):
@@ -62,5 +62,5 @@ def _files_of(module: str) -> tuple[Path, list[Path]]:
 
 
 def _sources(root: Path) -> list[Path]:
-    files = {*root.rglob("*.py"), *root.glob("*/*.py")}  # the first passes linked folders by
+    files = {*root.rglob("*.py"), *root.glob("*/*.py")}  # rglob skips linked folders
     return sorted(path for path in files if path.is_file())

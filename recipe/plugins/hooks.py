@@ -1,8 +1,8 @@
-"""How a hook is declared: `Hook` on its stub in `Trick`, and the checks of what hooks return. Needs no torch.
+"""How hooks are declared: `Hook` decorates a stub in `Trick` and checks what the hook returns. Works without torch.
 
-To add a hook, write its stub in `recipe.plugins.trick`, where a recipe meets it, and call it by
-`recipe.plugins.calling.call_hook`. `HOOKS`, the errors and the table in the docs follow from the stub. A hook that is
-called at each step also needs sample arguments in `recipe.testing.inputs`; a test fails if they are missing.
+To add a hook, write its stub in `recipe.plugins.trick`, in the order in which hooks are called, and call it with
+`recipe.plugins.calling.call_hook`. `HOOKS`, the errors and the table in the docs are derived from the stub. A hook that
+is called at each step also needs sample arguments in `recipe.testing.inputs`; a test fails if they are missing.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     import torch
 
 Check = Callable[..., bool]
-"""Whether something is what a hook may return: a function of that, and of the hook's arguments."""
+"""Whether a hook may return a result, given the result and the hook's arguments."""
 
 GRAPH = ("stem", "trunk", "shortcut", "head", "gate", "branch", "downsampling", "activation", "norm", "init")
-"""The slots of rewrites."""
+"""The slots that rewrites write."""
 
 MARK = "__hook__"
 
@@ -30,11 +30,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @attrs.frozen(kw_only=True)
 class Hook:
-    """When a hook is called, what it returns in words, and whether something is that. Decorates a stub of `Trick`.
+    """When a hook is called, what it returns, and how to check that. Decorates a stub in `Trick`.
 
-    ``when`` is a stage, as in ``compile``, or how often it is called in a training, as in ``each step``.
-    A trick that has the hook writes one of ``slots``, if there are any. What it does wrong has the ``code``; ``lets``
-    are exceptions that are about what it reads, not about the trick. ``formerly`` is a name that it had before.
+    ``when`` is a stage, such as ``compile``, or how often the hook is called during training, such as ``each step``.
+    ``gives`` describes its result. A trick with the hook writes one of ``slots``, if there are any. Errors in the hook
+    have the ``code``. Exceptions in ``lets`` are about what it reads, not about the trick. ``formerly`` is an old name.
     """
 
     when: str
@@ -51,11 +51,11 @@ class Hook:
 
 
 def hooks_of(cls: type) -> Mapping[str, Hook]:
-    """The hooks that a class declares itself, by name, in the order of their stubs."""
+    """Return the hooks that a class itself declares, by name, in the order of their stubs."""
     return {name: getattr(stub, MARK) for name, stub in vars(cls).items() if hasattr(stub, MARK)}
 
 
-# ---- checks of what hooks return; what each means is said where a stub `gives` it
+# ---- checks of what hooks return; the `gives` of a stub describes its check
 
 
 def is_a(*kinds: type) -> Check:
@@ -63,7 +63,7 @@ def is_a(*kinds: type) -> Check:
 
 
 def _is_imported(kind: str) -> Check:
-    """Something of a type that is imported when a result is checked, named as in ``torch.nn:Module``."""
+    """Return a check for a type, named as in ``torch.nn:Module`` and imported when a result is checked."""
     return lambda result, *arguments: isinstance(result, resolve_name(kind))
 
 
@@ -78,7 +78,7 @@ def is_by_name(check: Check) -> Check:
 
 
 def is_several(kind: type) -> Check:
-    """Several values of a type, in any iterable but a text."""
+    """Return a check for an iterable of values of a type, other than a string."""
 
     def check(result: Any, *arguments: Any) -> bool:
         several = isinstance(result, Iterable) and not isinstance(result, str)
@@ -96,7 +96,7 @@ def is_count_or_none(result: Any, *arguments: Any) -> bool:
 
 
 def is_options(result: Any, *arguments: Any) -> bool:
-    """Options by name. Parameters are grouped by them, so each is a value that can be hashed."""
+    """Whether a result is options by name. Parameters are grouped by them, so each value must be hashable."""
     return isinstance(result, Mapping) and is_several(str)(result) and isinstance(hash((*result.values(),)), int)
 
 
@@ -105,13 +105,13 @@ def is_one_number(result: Any, *arguments: Any) -> bool:
 
 
 def is_like_first(result: Any, first: torch.Tensor, *arguments: Any) -> bool:
-    """A tensor of the shape of the first argument."""
+    """Whether a result is a tensor with the shape of the first argument."""
     return is_tensor(result) and result.shape == first.shape
 
 
 def is_like_each(result: Any, first: Sequence[torch.Tensor], *arguments: Any) -> bool:
-    """Tensors of the shapes of those of the first argument."""
-    import torch  # once for all: there may be hundreds, in every step
+    """Whether a result is tensors with the shapes of those in the first argument."""
+    import torch  # once for all tensors: there may be hundreds in every step
 
     if not isinstance(result, Sequence) or len(result) != len(first):
         return False

@@ -1,4 +1,4 @@
-"""How far a training is."""
+"""The progress of training."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import attrs
 
 @attrs.frozen
 class Progress:
-    """How far a training is: the only thing a learning rate may depend on.
+    """The progress of training. A learning rate may depend on nothing else.
 
-    ``step`` counts batches from 0 over the whole training; ``epochs`` and ``warmup`` are in epochs.
+    ``step`` counts batches from 0 over the whole training. ``epochs`` and ``warmup`` are in epochs.
     """
 
     step: int
@@ -19,11 +19,11 @@ class Progress:
 
     @property
     def epoch(self) -> float:
-        """Epochs done before this step."""
+        """Epochs completed before this step."""
         return self.step / self.steps_per_epoch
 
     @property
     def after_warmup(self) -> float:
-        """The done part, 0 to 1, of what comes after the warmup, counted in batches."""
+        """The completed fraction, from 0 to 1, of the training after the warmup, counted in batches."""
         total = self.epochs - self.warmup
         return min(1.0, max(0.0, (self.epoch - self.warmup) / total)) if total > 0 else 0.0

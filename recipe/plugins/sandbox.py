@@ -1,4 +1,4 @@
-"""Running the code of a plugin so that it can't print, exit, or keep the process for ever."""
+"""Run the code of a plugin so that it can't print, exit, or block the process forever."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from types import FrameType
 from typing import NoReturn
 
 IMPORT_SECONDS = 60.0
-"""How long the import of a plugin may take; one that imports torch takes a few seconds."""
+"""The time limit for importing a plugin. Importing torch takes a few seconds."""
 
 AGAIN_SECONDS = 1.0
-"""How long after that it is told once more, each time that it goes on all the same."""
+"""The interval at which a plugin that exceeds the limit is interrupted again until it stops."""
 
 
 class ImportTimeout(BaseException):
-    """A plugin's import that takes longer than it may; no `Exception`, which it might catch in a loop."""
+    """A plugin's import exceeded the time limit. Not an `Exception`, which the plugin might catch in a loop."""
 
 
 @contextlib.contextmanager
 def importing() -> Iterator[None]:
-    """A context in which a plugin is imported: it can't write to our output, and it must come to an end."""
+    """A context for importing a plugin, which can't write to standard output and must finish in time."""
     with _descriptor_muted(), quiet(), _limited(IMPORT_SECONDS), _staying():
         yield
 
 
 def quiet() -> contextlib.AbstractContextManager[object]:
-    """A context in which what is printed is no part of our output."""
+    """A context that discards whatever is printed."""
     return contextlib.redirect_stdout(io.StringIO())
 
 
 @contextlib.contextmanager
 def _staying() -> Iterator[None]:
-    """A context in which a plugin can't end the process past everyone, as ``os._exit`` does."""
+    """A context in which a plugin can't end the process immediately with ``os._exit``."""
 
     def end(status: int) -> NoReturn:
         raise SystemExit(status)
@@ -51,10 +51,10 @@ def _staying() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _descriptor_muted() -> Iterator[None]:
-    """A context in which nothing comes through file descriptor 1, from a command that is started either."""
+    """A context that discards what is written to file descriptor 1, including by child processes."""
     try:
         kept = os.dup(1)
-    except OSError:  # it is closed, and so mute
+    except OSError:  # already closed
         yield
         return
     try:
@@ -70,16 +70,16 @@ def _descriptor_muted() -> Iterator[None]:
 
 
 def _flush() -> None:
-    """Let what waits in Python's own output leave for where descriptor 1 leads now."""
+    """Flush Python's own output to the current target of descriptor 1."""
     for stream in (sys.stdout, sys.__stdout__):
         if stream is not None:
-            with contextlib.suppress(OSError, ValueError):  # the reader left, or it is closed
+            with contextlib.suppress(OSError, ValueError):  # the pipe is broken, or the stream is closed
                 stream.flush()
 
 
 @contextlib.contextmanager
 def _limited(seconds: float) -> Iterator[None]:
-    """Raise `ImportTimeout` in what takes longer, again and again: in the main thread, where others set no alarm."""
+    """Raise `ImportTimeout` repeatedly after a time limit. Only in the main thread, and if no alarm is already set."""
 
     def end(number: int, frame: FrameType | None) -> None:
         raise ImportTimeout(f"its import took more than {seconds:g} seconds")

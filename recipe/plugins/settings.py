@@ -1,4 +1,4 @@
-"""The settings of a training, as plain values: what the tricks of a plan agree on before anything is built."""
+"""Training settings: plain values that the tricks of a plan make before anything is built."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ import attrs
 
 @attrs.frozen
 class Training:
-    """Settings that a trick's `configure` makes, with the values they have where no trick does."""
+    """The settings that tricks make in `configure`, with their defaults."""
 
     epochs: int = 1
     batch: int = 1
     micro: int | None = None
-    micro_auto: bool = False  # the largest micro batch that fits is found out
-    synchronised: bool = False  # batch normalisation over all processes
+    micro_auto: bool = False  # find the largest micro-batch that fits
+    synchronised: bool = False  # batch normalization across all processes
     seed: int = 0
     rate: float = 0.1
-    rate_per_epoch: bool = False  # the learning rate changes between epochs only
+    rate_per_epoch: bool = False  # change the learning rate only between epochs
     warmup: float = 0.0  # epochs
     weight_decay: float = 0.0
-    aux_weight: float = 0.0  # of the loss of auxiliary heads
+    aux_weight: float = 0.0  # for the loss of auxiliary heads
     precision: str = "fp32"
     channels_last: bool = False
     compile_mode: str | None = None
 
     def steps(self, samples: int) -> int:
-        """Batches an epoch: full ones, then the rest; a rest of one image joins the batch before it."""
+        """Return the batches per epoch: full ones, then the rest. A rest of one image joins the batch before it."""
         whole, rest = divmod(samples, self.batch)
         return max(1, whole + (rest > 1 or (rest == 1 and whole == 0)))
 
     def images(self, step: int, samples: int) -> slice:
-        """The images of a step of an epoch (from 0), as places in the epoch's order of all ``samples`` images."""
+        """Return the images of an epoch's step (from 0), as positions in the epoch's order of ``samples`` images."""
         start = step * self.batch
         return slice(start, samples if step == self.steps(samples) - 1 else start + self.batch)
 
@@ -44,20 +44,20 @@ _ABSTRACT: Mapping[type, tuple[type, str]] = {
     bool: (bool, "True or False"),
     int: (Integral, "a whole number"),
     float: (Real, "a number"),
-    str: (str, "a text"),
+    str: (str, "a string"),
 }
 
 
 @attrs.frozen
 class SettingKind:
-    """What a setting takes: a value of a type, or None where it is ``optional``."""
+    """The type of a setting's value, which may be None if it is ``optional``."""
 
     type: type
     optional: bool = False
 
     @classmethod
     def of(cls, hint: Any) -> SettingKind:
-        """The kind that a type such as ``int`` or ``int | None`` stands for."""
+        """Return the kind for a type such as ``int`` or ``int | None``."""
         types = {*(get_args(hint) or (hint,))}
         (kind,) = types - {NoneType}
         return cls(kind, NoneType in types)
@@ -67,11 +67,11 @@ class SettingKind:
         return _ABSTRACT[self.type][1] + (" or None" if self.optional else "")
 
     def holds(self, value: object) -> bool:
-        """Whether a value is of this kind. True and False are no numbers."""
+        """Whether a value is of this kind. True and False are not numbers."""
         if value is None:
             return self.optional
         return isinstance(value, _ABSTRACT[self.type][0]) and isinstance(value, bool) == (self.type is bool)
 
 
 KINDS: Mapping[str, SettingKind] = {name: SettingKind.of(hint) for name, hint in get_type_hints(Training).items()}
-"""What each setting takes, by its name."""
+"""The kind of each setting, by name."""

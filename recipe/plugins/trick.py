@@ -1,4 +1,4 @@
-"""What a trick is: its declaration, and the hooks that it may implement, each declared on its stub in `Trick`."""
+"""Tricks: what they declare, and the hooks that they may implement, each declared by a stub in `Trick`."""
 
 from __future__ import annotations
 
@@ -45,18 +45,18 @@ if TYPE_CHECKING:
     from recipe.graph.net import Net
 
 OWN = "recipe-compiler"
-"""The package whose words nobody else can take, so that no package that is installed changes what a recipe means."""
+"""The package whose words no other package can take, so that installing a package never changes what a recipe means."""
 
 API_VERSION = 1
-"""The version of the contract of `recipe.api`; a trick may state the one it was written for as ``api_version``."""
+"""The version of `recipe.api`. A trick may state the version that it was written for as ``api_version``."""
 
 
 @attrs.frozen
 class Declared:
-    """What a trick says of itself: its words, the slots it reads and writes, and its relations to other tricks.
+    """What a trick declares: its words, the slots it reads and writes, and its relations to other tricks.
 
     ``after``, ``needs`` and ``excludes`` name other tricks by their words. A vocabulary fills in the ``package`` that
-    offers the trick, and replaces the ``position`` that another package than ours states for a verb.
+    offers the trick, and replaces the ``position`` if that package is not recipe itself.
     """
 
     word: str
@@ -67,7 +67,7 @@ class Declared:
     excludes: tuple[str, ...]
     fields: tuple[Field, ...] = ()
     position: float = inf
-    """Where people read its verb in a recipe; verbs without one follow, by name."""
+    """The position of its verb in the reading order. Verbs without one follow, sorted by name."""
     package: str = OWN
 
     @property
@@ -80,114 +80,120 @@ class Declared:
 
     @property
     def reading_key(self) -> tuple[float, str, str]:
-        """Sorts tricks as people read them: by verb, a verb's own value before its clauses."""
+        """The key that sorts tricks in reading order: by verb, with a verb's own trick before its clauses."""
         return (self.position, self.verb, self.clause or "")
 
     @property
     def syntax(self) -> str:
-        """How a recipe writes it: ``augment crop [SIZE] [scale=SCALE]``."""
+        """Its syntax in a recipe: ``augment crop [SIZE] [scale=SCALE]``."""
         parts, named = [self.word], False
         for field in self.fields:
             text = f"{field.word}={field.word.upper()}" if named else field.word.upper() + "…" * field.kind.many
             parts.append(text if field.required else f"[{text}]")
-            named = named or field.kind.many  # a field that takes all that follows leaves only names to those after it
+            named = named or field.kind.many  # fields after one that takes all values need names
         return " ".join(parts)
 
     @property
     def changes_layers(self) -> bool:
-        """Whether its edits of a model change layers, rather than initial values alone."""
+        """Whether its edits change the model's layers, not just initial values."""
         return not {*self.writes} <= INITIAL_VALUES
 
     def taking(self, name: str) -> Field | None:
-        """The field that a bare name is a word of, if there is one."""
+        """Return the field that has a bare name as one of its words, or None."""
         return next((field for field in self.fields if field.kind.knows(name)), None)
 
 
 UNREADABLE = (OSError, ValueError)
-"""What is raised for images that can't be read."""
+"""The exceptions for images that can't be read."""
 
 PlanView: TypeAlias = Any
-"""A `recipe.plugins.uses.PlanView`, which is made of tricks and so can't be imported here."""
+"""A `recipe.plugins.uses.PlanView`, which depends on this module and so can't be imported here."""
 
 
 class Trick:
-    """Base of every trick. A trick overrides the hooks it needs; the rest do nothing.
+    """The base class of every trick. A trick overrides the hooks it needs; the others do nothing.
 
-    The hooks stand in the order in which a recipe meets them; `docs/plugins.md` has them in one table.
+    The hooks are in the order in which they are called. `docs/plugins.md` lists them in one table.
 
-    Tricks are values: a hook keeps nothing, and its result follows from its arguments. That, and randomness from
-    `Draws` alone, is what lets a training be repeated, shared among processes and resumed bit by bit. Within the model
-    (forward), torch's own random numbers are seeded for each step.
+    Tricks are values: a hook keeps no state, its result depends only on its arguments, and its only randomness comes
+    from `Draws`. This makes it possible to repeat training, split it across processes and resume it bit for bit. In the
+    model's forward pass, torch's own random numbers are seeded for each step.
     """
 
     declared: Declared
 
     # ---- the plan: what a recipe means, before anything is built
 
-    @Hook(when="plan", gives="values by verb and field", check=is_a(Mapping))
+    @Hook(when="plan", gives="a mapping from fields to values", check=is_a(Mapping))
     def suggest(self, context: SuggestContext) -> Mapping[str, Any]:
-        """Values for fields that the recipe leaves open, by a trick's words and field: ``{"lr warmup epochs": 5}``.
+        """Return values for fields that the recipe leaves unset, by trick and field: ``{"lr warmup epochs": 5}``.
 
-        ``context`` has what the recipe states.
+        ``context`` holds what the recipe states.
         """
         return {}
 
-    @Hook(when="plan", gives="settings by name", check=is_a(Mapping))
+    @Hook(when="plan", gives="a mapping from settings to values", check=is_a(Mapping))
     def configure(self, training: Training) -> Mapping[str, Any]:
-        """The settings that this trick makes, by name: ``{"batch": 256}``; ``training`` holds those made before it."""
+        """Return the settings that this trick makes: ``{"batch": 256}``. ``training`` holds those made before it."""
         return {}
 
-    @Hook(when="plan", gives="warnings, each a text", check=is_several(str))
+    @Hook(when="plan", gives="an iterable of warnings, each a string", check=is_several(str))
     def check(self, plan: PlanView) -> Iterable[str]:
-        """Warnings about this trick in this plan. What it refuses it raises, by `fail`."""
+        """Return warnings about this trick in this plan. To reject the plan, raise the error that `fail` returns."""
         return ()
 
-    @Hook(when="plan", gives="Evidence", check=is_several(Evidence))
+    @Hook(when="plan", gives="an iterable of Evidence", check=is_several(Evidence))
     def evidence(self, plan: PlanView) -> Iterable[Evidence]:
-        """What published tables say for or against this trick in this plan."""
+        """Return the evidence in published tables for or against this trick in this plan."""
         return ()
 
     # ---- the compiler
 
-    @Hook(when="compile", gives="a whole number, or None", check=is_count_or_none, slots=("data",), lets=UNREADABLE)
+    @Hook(when="compile", gives="a whole number or None", check=is_count_or_none, slots=("data",), lets=UNREADABLE)
     def count_classes(self) -> int | None:
-        """The number of classes of the images, where that is known before they are opened."""
+        """Return the number of classes of the images, if it is known before they are opened."""
         return None
 
     @Hook(when="compile", gives="a torch.nn.Module", check=is_module, slots=("base",), lets=(Exception,))
     def build(self, classes: int | None) -> torch.nn.Module:
-        """The stock model with that many outputs (None: as many as it comes with), its weights freshly drawn.
+        """Return the stock model with this number of outputs (None: its default) and newly initialized weights.
 
-        Whatever exception it raises says that the model can't be built (E102).
+        Any exception that it raises means that the model can't be built (E102).
         """
         raise NotImplementedError
 
     @Hook(when="compile", gives="a whole number of pixels", check=is_count, slots=("base",))
     def image_size(self) -> int:
-        """Height and width, in pixels, of the images that the stock model was made for."""
+        """Return the height and width, in pixels, of the images that the stock model was designed for."""
         return 224
 
-    @Hook(when="compile", gives="shapes by name", check=is_by_name(is_a(tuple)), slots=("base",))
+    @Hook(when="compile", gives="a mapping from names to shapes", check=is_by_name(is_a(tuple)), slots=("base",))
     def weight_shapes(self) -> Mapping[str, tuple[int, ...]]:
-        """The shapes of the pretrained weights that the recipe asks for, by name, without a download."""
+        """Return the shapes of the pretrained weights that the recipe requests, by name, without downloading them."""
         return {}
 
-    @Hook(when="compile", gives="sites", check=is_several(Site), slots=GRAPH, code="E105")
+    @Hook(when="compile", gives="an iterable of Site", check=is_several(Site), slots=GRAPH, code="E105")
     def rewrite(self, net: Net) -> Iterable[Site]:
-        """A `Site` for each place in the network that the trick changes, with the edits that it needs."""
+        """Return a `Site` for each place in the network that the trick changes, with the edits that it needs."""
         return ()
 
-    @Hook(when="compile", gives="options by name", check=is_options, slots=("groups",), formerly="group")
+    @Hook(
+        when="compile",
+        gives="a mapping from options to values",
+        check=is_options,
+        slots=("groups",),
+        formerly="group",
+    )
     def param_options(self, name: str, parameter: torch.Tensor, module: torch.nn.Module) -> Mapping[str, Any]:
-        """Options of the optimizer for one parameter: ``{"weight_decay": 0.0}``."""
+        """Return optimizer options for one parameter: ``{"weight_decay": 0.0}``."""
         return {}
 
-    @Hook(when="compile", gives="a whole number, or None", check=is_count_or_none, slots=("data",), lets=UNREADABLE)
+    @Hook(when="compile", gives="a whole number or None", check=is_count_or_none, slots=("data",), lets=UNREADABLE)
     def count_images(self) -> int | None:
-        """The number of training images, where that is known before they are opened."""
+        """Return the number of training images, if it is known before they are opened."""
         return None
 
-    # ---- a training, before its first step
+    # ---- training, before the first step
 
     @Hook(
         when="train",
@@ -197,19 +203,19 @@ class Trick:
         lets=(*UNREADABLE, MemoryError, RuntimeError),
     )
     def open(self) -> Sets:
-        """The images to train on and to evaluate. A trick that opens images has the fields ``size`` and ``workers``."""
+        """Return the images for training and evaluation. The trick must have the fields ``size`` and ``workers``."""
         raise NotImplementedError
 
-    @Hook(when="train", gives="tensors by name", check=is_by_name(is_tensor), slots=("base",))
+    @Hook(when="train", gives="a mapping from names to tensors", check=is_by_name(is_tensor), slots=("base",))
     def load_weights(self) -> Mapping[str, torch.Tensor]:
-        """The pretrained weights themselves, by name."""
+        """Return the pretrained weights, by name."""
         return {}
 
     @Hook(when="train", gives="a torch.optim.Optimizer", check=is_optimizer, slots=("optimizer",))
     def optimize(self, groups: list[dict[str, Any]], rate: float) -> torch.optim.Optimizer:
-        """The optimizer over the parameter groups. Its `step` needs no closure.
+        """Return the optimizer for the parameter groups. Its `step` must work without a closure.
 
-        The learning rate of each step is written to ``group["lr"]`` before it; ``rate`` is that before all factors.
+        The learning rate is written to ``group["lr"]`` before each step. ``rate`` is the rate before all factors.
         """
         raise NotImplementedError
 
@@ -217,91 +223,102 @@ class Trick:
 
     @Hook(when="each step", gives="a number", check=is_a(Real), slots=("lr", "schedule"), formerly="factor")
     def lr_factor(self, progress: Progress) -> float:
-        """A factor of the learning rate."""
+        """Return a factor for the learning rate."""
         return 1.0
 
-    @Hook(when="each batch", gives="boxes (N, 4), as an array", check=is_boxes, slots=("crop",), formerly="box")
+    @Hook(when="each batch", gives="an array of boxes (N, 4)", check=is_boxes, slots=("crop",), formerly="box")
     def crop_box(self, draws: Draws, heights: Floats, widths: Floats) -> Floats:
-        """What is seen of each image: (N, 4) of top, left, height and width in pixels."""
+        """Return the part of each image to use: (N, 4) of top, left, height and width in pixels."""
         raise NotImplementedError
 
-    @Hook(when="each batch", gives="the images (N, 3, H, W)", check=is_like_first, slots=("inputs",))
+    @Hook(when="each batch", gives="images of the same shape (N, 3, H, W)", check=is_like_first, slots=("inputs",))
     def augment(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
-        """Images (N, 3, H, W), float32 in [0, 1], each changed on its own."""
+        """Return images (N, 3, H, W), float32 in [0, 1], each changed separately."""
         raise NotImplementedError
 
-    @Hook(when="each batch", gives="the targets (N, K)", check=is_like_first, slots=("targets",), formerly="soften")
+    @Hook(
+        when="each batch",
+        gives="targets of the same shape (N, K)",
+        check=is_like_first,
+        slots=("targets",),
+        formerly="soften",
+    )
     def smooth_targets(self, targets: torch.Tensor) -> torch.Tensor:
-        """Target distributions (N, K), softened, each on its own."""
+        """Return softened target distributions (N, K), each changed separately."""
         raise NotImplementedError
 
     @Hook(when="each batch", gives="images (N, 3, H, W) and targets (N, K)", check=is_mixed, slots=("mix",))
     def mix(self, images: torch.Tensor, targets: torch.Tensor, draws: Draws) -> tuple[torch.Tensor, torch.Tensor]:
-        """Images (N, 3, H, W) and targets (N, K), mixed. Image 2k has image 2k + 1 for a partner."""
+        """Return images (N, 3, H, W) and targets (N, K), mixed. Images 2k and 2k + 1 are partners."""
         raise NotImplementedError
 
-    @Hook(when="each step", gives="a whole number of pixels, from 1 to the side", check=is_side, slots=("resolution",))
+    @Hook(when="each step", gives="a whole number of pixels from 1 to the side", check=is_side, slots=("resolution",))
     def resolution(self, side: int, progress: Progress) -> int:
-        """Height and width, in pixels, of the images of a step, which have ``side``; at least 1 and at most that."""
+        """Return the height and width, in pixels, of a step's images, from 1 to ``side``, their original size."""
         raise NotImplementedError
 
-    @Hook(when="each step", gives="names of parameters", check=is_several(str), slots=("frozen",))
+    @Hook(when="each step", gives="an iterable of parameter names", check=is_several(str), slots=("frozen",))
     def frozen(self, net: Net, progress: Progress) -> Iterable[str]:
-        """The parameters that do not train at a step, some of ``net.parameter_names``; ``net`` is the trained model."""
+        """Return the ``net.parameter_names`` not to train at a step. ``net`` is the model being trained."""
         return ()
 
-    # ---- after the forward computation
+    # ---- after the forward pass
 
-    @Hook(when="each batch", gives="one number, as a tensor", check=is_one_number, slots=("loss",), formerly="judge")
+    @Hook(when="each batch", gives="a tensor with one number", check=is_one_number, slots=("loss",), formerly="judge")
     def loss(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """The loss of logits (N, K) against target distributions (N, K): one number, mean over the batch.
+        """Return the loss of logits (N, K) against target distributions (N, K): one number, the mean over the batch.
 
-        It takes the place of cross entropy.
+        It replaces cross entropy.
         """
         raise NotImplementedError
 
     @Hook(
         when="each batch",
-        gives="one number, as a tensor",
+        gives="a tensor with one number",
         check=is_one_number,
         slots=("loss terms",),
         formerly="penalise",
     )
     def loss_term(self, context: LossContext) -> torch.Tensor:
-        """A term to be added to the loss: one number, mean over the batch."""
+        """Return a term to add to the loss: one number, the mean over the batch."""
         raise NotImplementedError
 
-    # ---- after the backward computation
+    # ---- after the backward pass
 
-    @Hook(when="each step", gives="a step for each weight", check=is_like_each, slots=("perturbation",))
+    @Hook(when="each step", gives="an offset for each weight", check=is_like_each, slots=("perturbation",))
     def perturb(self, weights: Sequence[torch.Tensor], gradients: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
-        """How far from the weights the gradients of the same batch are taken, which then make the update."""
+        """Return offsets from the weights. The update uses the gradients of the same batch at the offset weights."""
         raise NotImplementedError
 
-    @Hook(when="each step", gives="each gradient", check=is_like_each, slots=("grads",))
+    @Hook(when="each step", gives="a tensor for each gradient", check=is_like_each, slots=("grads",))
     def adjust(
         self, gradients: Sequence[torch.Tensor], weights: Sequence[torch.Tensor], progress: Progress
     ) -> Sequence[torch.Tensor]:
-        """The gradients of all weights that have one, changed: other tensors, or the same ones changed in place."""
+        """Return changed gradients for all weights that have one: new tensors, or the same ones changed in place."""
         return gradients
 
     # ---- after the update
 
-    @Hook(when="each step", gives="None: it changes the averages in place", check=is_a(type(None)), slots=("average",))
+    @Hook(
+        when="each step",
+        gives="None (it changes the averages in place)",
+        check=is_a(type(None)),
+        slots=("average",),
+    )
     def average(self, averages: Sequence[torch.Tensor], weights: Sequence[torch.Tensor], progress: Progress) -> None:
-        """Take the weights after an update, and running statistics, into their averages, in place.
+        """Merge the weights after an update, and running statistics, into their averages, in place.
 
-        These begin as the initial weights.
+        The averages start as the initial weights.
         """
         raise NotImplementedError
 
     # ---- export
 
-    @Hook(when="export", gives="a Layer, or None", check=is_a(Layer, type(None)), slots=("base",))
+    @Hook(when="export", gives="a Layer or None", check=is_a(Layer, type(None)), slots=("base",))
     def constructor(self, classes: int) -> Layer | None:
-        """The call of torchvision's or timm's function that makes the stock model, as a `Layer`; None: there is none.
+        """Return the torchvision or timm call that makes the stock model, as a `Layer`, or None if there is none.
 
-        Exported source makes the model by it.
+        Exported source makes the model with this call.
         """
         return None
 
@@ -311,7 +328,7 @@ class Trick:
 
 
 HOOKS: Mapping[str, Hook] = hooks_of(Trick)
-"""Every hook of `Trick`, in the order in which a recipe meets them."""
+"""Every hook of `Trick`, in the order in which they are called."""
 
 RESERVED = ("declared", "overrides", "api_version")
-"""What a trick has beside its hooks and its fields."""
+"""The attributes of a trick other than its hooks and fields."""

@@ -1,4 +1,4 @@
-"""The tricks of a plan, with the origin of each of their values, and what a trick may ask of the plan."""
+"""The tricks of a plan, with the origins of their values, and the view of a plan that tricks get."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from recipe.plugins.trick import Declared, Trick
 
 @attrs.frozen
 class Origin:
-    """Where a value comes from: a place in a file or on the command line, a suggestion, a dialect, or a default."""
+    """The origin of a value: a place in a file or on the command line, a suggestion, a dialect, or a default."""
 
     kind: str  # "file", "override", "suggestion", "dialect" or "default"
     text: str
@@ -32,7 +32,7 @@ class Use:
     origins: Mapping[str, Origin] = attrs.field(eq=False)
     origin: Origin = attrs.field(eq=False)
     declared: Declared = attrs.field(eq=False, repr=False)
-    """What the trick declares, with what the plan's vocabulary knows of it: its package, and where its verb is read."""
+    """What the trick declares, with its package and the position of its verb from the plan's vocabulary."""
 
     @property
     def word(self) -> str:
@@ -48,21 +48,21 @@ class Use:
 
     @property
     def first(self) -> str:
-        """Its first value, as a model's name; its words, where it has none."""
+        """Its first value, such as a model's name, or its words if it has no values."""
         return str(next(iter(self.values.values()), self.word))
 
     def place(self, field: str) -> Span | None:
-        """The place in the recipe that gives a field its value; that of its words, where none does."""
+        """Return the span in the recipe that gives a field its value, or the span of the trick's words."""
         origin = self.origins.get(field)
         return (origin and origin.span) or self.span
 
     def statement(self) -> str:
-        """This trick as a statement that states every value which can be stated."""
+        """Return this trick as a statement with all values that can be stated."""
         parts, skipped = [self.word], False
         for field in self.declared.fields:
             value = getattr(self.trick, field.name)
             if value is None:
-                skipped = True  # what follows must not take its place
+                skipped = True  # the next value must not take its place
                 continue
             text = field.kind.write(value)
             parts.append(text if field.required and not skipped else f"{field.word}={text}")
@@ -71,13 +71,13 @@ class Use:
 
 @attrs.frozen
 class PlanView:
-    """A plan, as far as a trick may look at it; `recipe.plan.plan.Plan` has it all."""
+    """The part of a plan that a trick may read. `recipe.plan.plan.Plan` has the rest."""
 
     dialect: str
     uses: tuple[Use, ...]
     """Its tricks, in the order in which they apply."""
     training: Training = attrs.field(eq=False)
-    """The settings that all tricks have agreed on."""
+    """The training settings that its tricks make."""
 
     @property
     def base(self) -> Use:
@@ -86,13 +86,13 @@ class PlanView:
 
     @property
     def model(self) -> str:
-        """The name of the stock model, as the recipe says it."""
+        """The name of the stock model, as the recipe writes it."""
         return self.base.first
 
     def find(self, word: str) -> Use | None:
-        """The trick of exactly these words."""
+        """Return the trick with exactly these words, or None."""
         return next((use for use in self.uses if use.word == word), None)
 
     def use(self, verb: str) -> Use | None:
-        """The first trick of a verb, whatever its clause."""
+        """Return the first trick of a verb, whatever its clause, or None."""
         return next((use for use in self.uses if use.declared.verb == verb), None)

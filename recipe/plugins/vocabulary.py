@@ -1,7 +1,7 @@
-"""The vocabulary: which words installed packages register, found without importing any of them.
+"""The vocabulary: the words that installed packages register, found without importing the packages.
 
-A trick registers through an entry point of the group ``recipe.tricks``, named by its words: ``lr`` or ``lr.warmup``.
-Only the tricks that a recipe uses are imported, and what is wrong with one spoils only its own words.
+A trick is registered as an entry point in the group ``recipe.tricks``, named by its words: ``lr`` or ``lr.warmup``.
+Only the tricks that a recipe uses are imported, and an error in a trick only affects its own words.
 """
 
 from __future__ import annotations
@@ -29,33 +29,33 @@ from recipe.plugins.trick import API_VERSION, OWN, Declared, Trick
 GROUP = "recipe.tricks"
 
 DIRECTIVES = {
-    "include": 'include "FILE": lay this recipe over another one of the same folder tree',
-    "drop": "drop VERB [NAME]: take out what a layer below says",
+    "include": 'include "FILE": apply this recipe on top of another one in the same folder tree',
+    "drop": "drop VERB [NAME]: remove what a layer below states",
     "dialect": "dialect paper|gluoncv|torchvision: choose the defaults where the published sources differ",
 }
-"""The verbs that the compiler itself understands."""
+"""The verbs that are part of the language itself."""
 
 PLUGIN = "recipe_plugin_"
-"""How the names of modules begin that are plugins' single files."""
+"""The prefix of the module names of single plugin files."""
 
 Key = tuple[str, str | None]
 """A trick's verb and clause."""
 
 
 def words_of(key: Key) -> str:
-    """A trick's words as a recipe writes them: ``lr warmup``."""
+    """Return a trick's words as a recipe writes them: ``lr warmup``."""
     return " ".join(word for word in key if word)
 
 
 def key_of(words: str) -> Key:
-    """The verb and the clause of a trick's words."""
+    """Return the verb and the clause of a trick's words."""
     verb, _, clause = words.partition(" ")
     return verb, clause or None
 
 
 @attrs.frozen
 class Offer:
-    """A trick that a package offers, not loaded yet."""
+    """A trick that a package offers, not yet loaded."""
 
     package: str
     entry: metadata.EntryPoint | None = None
@@ -63,9 +63,9 @@ class Offer:
 
 
 class Vocabulary:
-    """All words that are known, and the tricks behind them, loaded when first used.
+    """All known words and their tricks, which are loaded on first use.
 
-    ``refused`` is what there would be beside them.
+    ``refused`` lists words and packages that can't be used.
     """
 
     def __init__(self, offers: Iterable[tuple[Key, Offer]], damaged: Iterable[Refused] = ()) -> None:
@@ -81,16 +81,16 @@ class Vocabulary:
 
     @classmethod
     def installed(cls, plugins: Iterable[Path] = ()) -> Vocabulary:
-        """What installed packages register, and the tricks of single plugin files.
+        """Return the vocabulary of installed packages and of single plugin files.
 
-        Raises `RecipeError` for a file that can't be used, or whose words are ours.
+        Raises `RecipeError` for a file that can't be used, or that uses words of built-in tricks.
         """
         entries, damaged = registered(GROUP)
         offers = [(key_of(entry.name.replace(".", " ", 1)), Offer(package, entry)) for package, entry in entries]
         files = {path.resolve(): path for path in plugins}.values()  # each once
         _see_apart(files)
         words = cls([*offers, *(offer for path in files for offer in _from_file(path))], damaged)
-        for path in map(str, files):  # to use our word in the place of theirs is not what was asked for
+        for path in map(str, files):  # the user asked for these words, not the built-in ones
             for refused in words.refused:
                 if refused.package == path:
                     raise refused.error
@@ -100,7 +100,7 @@ class Vocabulary:
         return words
 
     def keys(self) -> list[Key]:
-        """Every word pair, verbs alone first."""
+        """Return every verb and clause, sorted, with a verb's own trick before its clauses."""
         return sorted(self._offers, key=lambda key: (key[0], key[1] or ""))
 
     def verbs(self) -> set[str]:
@@ -113,11 +113,11 @@ class Vocabulary:
         return (verb, clause) in self._offers
 
     def packages(self, key: Key) -> list[str]:
-        """The packages, or files, that offer a trick."""
+        """Return the packages or files that offer a trick."""
         return [offer.package for offer in self._offers[key]]
 
     def load(self, verb: str, clause: str | None, span: Span | None = None) -> type[Trick]:
-        """The trick behind a verb and clause; raises `RecipeError` where it can't be used."""
+        """Return the trick of a verb and clause. Raises `RecipeError` if it can't be used."""
         key = (verb, clause)
         if key not in self._loaded:
             word = words_of(key)
@@ -126,13 +126,13 @@ class Vocabulary:
             if len(offers) > 1:
                 names = " and ".join(sorted(offer.package for offer in offers))
                 file = next((offer.package for offer in offers if not offer.entry), None)
-                help = "uninstall one of them" if file is None else f"leave out --plugin {file}, or rename its trick"
+                help = "uninstall one of them" if file is None else f"remove --plugin {file}, or rename its trick"
                 raise fail("E081", f"`{word}` is registered by {names}", span, help=help)
             self._loaded[key] = self._import(word, offers[0], span)
         return self._loaded[key]
 
     def declared(self, verb: str, clause: str | None) -> Declared:
-        """What a trick declares, with the package that offers it here; it is read where ours of its verb are."""
+        """Return what a trick declares, with the package that offers it here and the position of its verb."""
         declared = self.load(verb, clause).declared
         if self.is_ours((verb, clause)):
             return declared
@@ -140,35 +140,35 @@ class Vocabulary:
         return attrs.evolve(declared, package=package, position=self.position(verb))
 
     def is_ours(self, key: Key) -> bool:
-        """Whether a trick is one of this package."""
+        """Whether a trick is built in."""
         return OWN in self.packages(key)
 
     def position(self, verb: str) -> float:
-        """Where people read a verb in a recipe, as our tricks of it declare; infinite where none of them is ours."""
+        """Return a verb's position in the reading order, from its built-in tricks, or infinity if it has none."""
         ours = next((key for key in self._offers if key[0] == verb and self.is_ours(key)), None)
         return self.load(*ours).declared.position if ours else inf
 
     def in_reading_order(self) -> list[str]:
-        """All verbs of tricks as people read them: ours by their positions, then the others by name."""
+        """Return all verbs of tricks in reading order: built-in ones by position, then the others by name."""
         return sorted({verb for verb, _ in self._offers}, key=lambda verb: (self.position(verb), verb))
 
     def _see_free(self, key: Key, package: str, span: Span | None = None) -> None:
-        """Raise `RecipeError` for words of a package that the language has, or that our tricks of the verb take."""
+        """Raise `RecipeError` for words of a package that the language or a built-in trick of the verb already uses."""
         verb, clause = key
         if verb in DIRECTIVES:
-            message = f"`{words_of(key)}` of {package} can't be used: `{verb}` is a word of the language itself"
+            message = f"`{words_of(key)}` from {package} can't be used: `{verb}` is part of the language itself"
             raise fail("E081", message, span)
         if clause is None or self.is_ours(key):
             return
         for ours in (other for other in self._offers if other[0] == verb and self.is_ours(other)):
             if self.load(*ours).declared.taking(clause):
                 taken = f"`{clause}` is a value of `{words_of(ours)}`"
-                message = f"`{words_of(key)}` of {package} can't be used: {taken}"
-                raise fail("E081", message, span, help="its author has to name it otherwise")
+                message = f"`{words_of(key)}` from {package} can't be used: {taken}"
+                raise fail("E081", message, span, help="ask its author to rename it")
 
     def _import(self, word: str, offer: Offer, span: Span | None) -> type[Trick]:
         def broken(why: str) -> RecipeError:
-            help = f"`{word}` can't be used; the rest of the vocabulary can"
+            help = f"only `{word}` is unavailable; you can use all other words"
             return fail("E080", f"the plugin {offer.package} is broken: {why}", span, help=help)
 
         trick: object = offer.loaded
@@ -176,63 +176,63 @@ class Vocabulary:
             with importing_plugin(broken):
                 trick = offer.entry.load()
         if not (isinstance(trick, type) and issubclass(trick, Trick) and hasattr(trick, "declared")):
-            raise broken(f"`{word}` is no class declared with @trick")
+            raise broken(f"`{word}` is not a class declared with @trick")
         if (version := getattr(trick, "api_version", API_VERSION)) != API_VERSION:
-            raise broken(f"it was written for version {version} of the API, and this is {API_VERSION}")
+            raise broken(f"it was written for version {version} of the API, but this is version {API_VERSION}")
         if trick.declared.word != word:
-            raise broken(f"it registers `{word}` for a trick that declares itself as `{trick.declared.word}`")
+            raise broken(f"it registers `{word}`, but the trick is declared as `{trick.declared.word}`")
         return trick
 
 
 def _taken(key: Key, package: str) -> Refused:
-    message = f"`{words_of(key)}` of {package} can't be used: it is a word of {OWN}"
-    return Refused(package, words_of(key), fail("E081", message, help="its author has to name it otherwise"))
+    message = f"`{words_of(key)}` from {package} can't be used: it is already a trick of {OWN}"
+    return Refused(package, words_of(key), fail("E081", message, help="ask its author to rename it"))
 
 
 @contextlib.contextmanager
 def importing_plugin(broken: Callable[[str], RecipeError]) -> Iterator[None]:
-    """A context in which a plugin is imported; whatever it raises is told by ``broken``."""
+    """A context for importing a plugin. Whatever it raises becomes the error that ``broken`` returns."""
     try:
         with importing():
             yield
-    except (KeyboardInterrupt, Interrupted):  # somebody else's wish
+    except (KeyboardInterrupt, Interrupted):  # not raised by the plugin
         raise
     except BaseException as error:  # pytest.skip and sys.exit too
         raise broken(_said(error)) from error
 
 
 def _said(error: BaseException) -> str:
-    """What was raised, in a line; of a name that our API lacks, its version too."""
+    """Return an exception as one line, with the version of the API if it lacks a name."""
     if isinstance(error, ImportTimeout):
         return str(error)
     if isinstance(error, ImportError) and error.name == "recipe.api" and not isinstance(error, ModuleNotFoundError):
-        return f"{str(error).partition(' (')[0]}, of which this is version {API_VERSION}"
+        return f"{str(error).partition(' (')[0]} (version {API_VERSION})"
     return first_line(error)
 
 
 def _see_apart(files: Iterable[Path]) -> None:
-    """Raise `RecipeError` where two files name modules beside them that have one name: both would get the first's."""
+    """Raise `RecipeError` if two files use sibling modules with the same name, since both would get the first one."""
     by_name: dict[str, Path] = {}
     for path in (path for path in files if path.is_file()):
         named = {*re.findall(r"\w+", path.read_text("utf-8", "replace"))} - {path.stem}
         for beside in (file for file in sorted(path.resolve().parent.glob("*.py")) if file.stem in named):
             other = by_name.setdefault(beside.stem, beside)
             if other != beside:
-                message = f"`{other}` and `{beside}` have one name, and Python imports one module of a name"
+                message = f"`{other}` and `{beside}` have the same name, and Python can import only one of them"
                 raise fail("E080", message, help=f"rename the one that {path} imports")
 
 
 def _from_file(path: Path) -> list[tuple[Key, Offer]]:
-    """The tricks of one plugin file; the user named it, so its code may run."""
+    """Return the tricks of one plugin file. The user named it, so its code may run."""
     name = f"{PLUGIN}{re.sub(r'[^0-9A-Za-z]', '_', path.stem)}_{digest(str(path.resolve()).encode())[:8]}"
     spec = importlib.util.spec_from_file_location(name, path)
     if not path.is_file():
-        raise fail("E080", f"there is no file `{path}`")
+        raise fail("E080", f"file not found: `{path}`")
     if spec is None or spec.loader is None:
-        raise fail("E080", f"`{path}` is no Python file", help="a file with tricks is a .py file")
+        raise fail("E080", f"`{path}` is not a Python file", help="put the tricks in a .py file")
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     if (folder := str(path.resolve().parent)) not in sys.path:
-        sys.path.append(folder)  # last, where what lies beside the file is found and hides nothing
+        sys.path.append(folder)  # last, so that modules next to the file hide no others
     with importing_plugin(lambda why: fail("E080", f"the plugin {path} is broken: {why}")):
         spec.loader.exec_module(module)
     own = (v for v in vars(module).values() if isinstance(v, type) and v.__module__ == module.__name__)

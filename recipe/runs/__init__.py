@@ -1,1 +1,1 @@
-"""The folder of a run: what is in it, and how it is read and written. Nothing here trains."""
+"""The run folder: what it contains, and how to read and write it. Nothing in this package trains."""

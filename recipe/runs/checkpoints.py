@@ -1,4 +1,4 @@
-"""Checkpoints: written whole or not at all, checked when they are read, loaded without running any of their code."""
+"""Checkpoints: written whole or not at all, verified when read, and loaded without running any code in them."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from recipe.runs.state import OtherVersion, TrainingState
 
 
 def save(folder: Path, state: TrainingState, keep: int) -> Path:
-    """Save a checkpoint; when it is on the disk, remove all but the newest few."""
+    """Save a checkpoint. Once it is on disk, remove all but the newest ``keep``."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step-{state.step:09d}.pt"
-    packed = io.BytesIO()  # in memory first: what fails later is the disk, and nothing else
+    packed = io.BytesIO()  # in memory first, so that only the disk can fail later
     torch.save(state.to_dict(), packed)
-    for stale in folder.glob(".step-*"):  # of a process that was killed while it wrote
+    for stale in folder.glob(".step-*"):  # left by a process that was killed while writing
         stale.unlink(missing_ok=True)
     write(path, lambda file: file.write(packed.getbuffer()))
     saved = sorted(folder.glob("step-*.pt"))
     at = saved.index(path) + 1
-    for old in (*saved[:at][:-keep], *saved[at:]):  # later ones are of a training that began anew
+    for old in (*saved[:at][:-keep], *saved[at:]):  # later ones predate a restart from scratch
         old.unlink(missing_ok=True)
     return path
 
@@ -37,10 +37,10 @@ def _newest(folder: Path) -> Iterator[Path]:
 
 
 def read(folder: Path) -> tuple[bytes | None, list[Path]]:
-    """The bytes of the newest checkpoint that is sound, and the paths of newer ones that are not.
+    """Return the bytes of the newest sound checkpoint, and the paths of newer ones that are damaged.
 
-    Those are put aside, as ``step-….pt.unreadable``, so that they are never taken for the newest again. A
-    checkpoint with a schema of another version is refused (E113), and left where it is.
+    Damaged checkpoints are renamed to ``step-….pt.unreadable``, so that they are never read again. A checkpoint
+    with another schema version is refused (E113) and left in place.
     """
     unsound: list[Path] = []
     for path in _newest(folder):
@@ -49,11 +49,13 @@ def read(folder: Path) -> tuple[bytes | None, list[Path]]:
             unpack(packed, torch.device("cpu"))
             return packed, unsound
         except OtherVersion as error:
-            help = "resume with the release that wrote it, or name another --out"
+            help = "resume with the release that wrote it, or choose another folder with --out"
             raise fail("E113", f"the checkpoint `{path}` {error}", help=help) from error
-        except Exception as error:  # whatever is wrong with it, the one before may be sound
-            if isinstance(error, (OSError, MemoryError)) or "can't allocate" in str(error):  # which says nothing of it
-                reason = system_reason(error) if isinstance(error, OSError) else "there is too little memory"
+        except Exception as error:  # whatever is wrong, the previous one may be sound
+            if isinstance(error, (OSError, MemoryError)) or "can't allocate" in str(
+                error
+            ):  # not the checkpoint's fault
+                reason = system_reason(error) if isinstance(error, OSError) else "not enough memory"
                 raise fail("E001", f"the checkpoint `{path}` can't be read: {reason}") from error
             aside = path.with_name(f"{path.name}.unreadable")
             path.replace(aside)
@@ -62,20 +64,20 @@ def read(folder: Path) -> tuple[bytes | None, list[Path]]:
 
 
 def unpack(packed: bytes, device: torch.device) -> TrainingState:
-    """The state in a checkpoint's bytes; every checksum must be right, and none of its code is run.
+    """Return the state in a checkpoint's bytes. Verifies every checksum, and runs no code from the file.
 
-    Raises `OtherVersion` where its schema is of another version, and any exception where it is not sound.
+    Raises `OtherVersion` if its schema has another version, and any other exception if it is damaged.
     """
     with zipfile.ZipFile(io.BytesIO(packed)) as archive:
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
-            raise ValueError("compressed, which torch never does")
+            raise ValueError("an entry is compressed, which torch never does")
         if (wrong := archive.testzip()) is not None:
-            raise ValueError(f"its part {wrong} is damaged")
+            raise ValueError(f"entry `{wrong}` is damaged")
     return TrainingState.from_dict(torch.load(io.BytesIO(packed), map_location=device, weights_only=True))
 
 
 def packed(weights: dict[str, Tensor], metadata: dict[str, str]) -> bytes:
-    """A safetensors file of a state dict, with some text beside it."""
+    """Return the bytes of a safetensors file with a state dict and text metadata."""
     from safetensors.torch import save as pack
 
     return pack({name: tensor.detach().cpu().contiguous().clone() for name, tensor in weights.items()}, metadata)

@@ -1,4 +1,4 @@
-"""What a run's `environment.json` records."""
+"""The contents of a run's `environment.json`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from recipe.devices.precision import Precision
 
 
 def environment(device: torch.device, chosen: Precision, plugins: Iterable[str] = ()) -> dict[str, Any]:
-    """What a run's `environment.json` records: versions, also of the packages whose tricks it uses, and the device."""
+    """Return the contents of `environment.json`: versions, including those of plugins in use, and the device."""
     packages = ["recipe-compiler", "torch", "torchvision", "numpy", "attrs", "lark", "timm", *plugins]
     described = (
         torch.cuda.get_device_name(device) if device.type == "cuda" else (platform.processor() or platform.machine())

@@ -1,4 +1,4 @@
-"""One process to a folder: the lock that a training holds."""
+"""The lock that allows only one process at a time to train in a folder."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from recipe.base.wording import system_reason
 
 
 def user_of(folder: Path) -> str:
-    """Which process trains in a folder at this moment; empty where none does."""
+    """Return the process that is training in a folder, or an empty string."""
     try:
         with (folder / ".lock").open("r+") as file:
             try:
                 fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except (BlockingIOError, PermissionError):
                 return file.read().strip() or "another process"
-    except OSError:  # there is no lock, so nobody has it
+    except OSError:  # no lock file, so no process holds it
         pass
     return ""
 
@@ -31,25 +31,25 @@ _held: set[Path] = set()
 
 @contextlib.contextmanager
 def hold(folder: Path) -> Iterator[None]:
-    """Keep a folder for this process alone while it trains there; E116 where another one has it.
+    """Lock a folder while this process trains there. Raises E116 if another process holds the lock.
 
-    The system drops the lock when the process ends, however it does.
+    The operating system releases the lock when the process ends, for any reason.
     """
     path = folder / ".lock"
     owner = "this process" if path.resolve() in _held else ""
-    if not owner:  # opened once a process: to close the file again would drop the lock
+    if not owner:  # open it only once per process: closing the file again would release the lock
         try:
             file = path.open("a+")
         except OSError as error:
             raise fail("E111", f"`{folder}` can't be written: {system_reason(error)}") from None
         try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # not flock: worker processes would inherit it
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # not flock, which worker processes would inherit
         except (BlockingIOError, PermissionError):
             file.seek(0)
             owner = file.read().strip() or "another process"
             file.close()
     if owner:
-        help = "wait until it ends, or name another --out"
+        help = "wait until it ends, or choose another folder with --out"
         raise fail("E116", f"`{folder}` is in use by another run ({owner})", help=help)
     with file:
         file.truncate(0)

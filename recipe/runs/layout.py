@@ -1,4 +1,4 @@
-"""Where the folder of a run is, and what is in it."""
+"""The location and the layout of a run folder."""
 
 from __future__ import annotations
 
@@ -20,30 +20,32 @@ OWN_FILES = ("recipe.lock", "summary.json", "metrics.jsonl", "environment.json",
 
 
 def choose_folder(out: str | Path | None, name: str, plan: Plan, resume: bool, allow_changed: bool = False) -> Path:
-    """The folder of a new run, or of the run to go on with.
+    """Return the folder for a new run, or the folder of the run to resume.
 
-    What a folder holds is never written over: without ``resume``, a number is added to the default name, and a folder
-    that was named is refused (E113) where a file of the run is there already; with it, where it is another recipe's,
-    unless ``allow_changed``.
+    A run is never overwritten. Without ``resume``, the default name gets a number if it is taken, and a folder named
+    by the user is refused (E113) if it contains a file of a run. With ``resume``, a folder with a run of another
+    recipe is refused unless ``allow_changed``.
     """
     digest = plan.digest
     if out is not None:
         folder = Path(out)
         if len(os.fsencode(folder.name)) > 255:
             raise fail(
-                "E113", "the name of the run's folder is longer than file systems allow", help="name another --out"
+                "E113",
+                "the name of the run folder is longer than file systems allow",
+                help="choose another folder with --out",
             )
         if not str(out).strip():
-            raise fail("E113", "the run's folder has no name", help="name one with --out")
+            raise fail("E113", "the run folder has no name", help="set one with --out")
         begun, saved = (folder / "recipe.lock").exists(), (folder / "checkpoints").exists()
         taken = [own for own in OWN_FILES if (folder / own).exists()]
-        if taken and not (resume and (begun or saved)):  # what a checkpoint is of, it says itself
+        if taken and not (resume and (begun or saved)):  # a checkpoint names its own recipe
             what = "a run" if begun or saved else f"a file `{taken[0]}`"
-            help = "go on with it with --resume, or name another --out" if begun or saved else "name another --out"
-            raise fail("E113", f"`{folder}` holds {what} already", help=help)
+            help = f"{'resume it with --resume, or ' if begun or saved else ''}choose another folder with --out"
+            raise fail("E113", f"`{folder}` already contains {what}", help=help)
         if begun and locked(folder) != digest and not allow_changed:
-            help = "name another --out, or go on all the same with --allow-changed"
-            raise fail("E113", f"`{folder}` holds a run of another recipe{changed_words(folder, plan)}", help=help)
+            help = "choose another folder with --out, or resume anyway with --allow-changed"
+            raise fail("E113", f"`{folder}` contains a run of another recipe{changed_words(folder, plan)}", help=help)
         return folder
     first = RUNS / f"{name}-{digest[:8]}"
     candidates = [first, *(first.with_name(f"{first.name}-{number}") for number in range(2, 10_000))]
@@ -54,7 +56,7 @@ def choose_folder(out: str | Path | None, name: str, plan: Plan, resume: bool, a
 
 
 def begin_folder(folder: Path, named: bool) -> Path:
-    """Make a run's folder; a default name that is taken gets a number."""
+    """Create a run folder. A default name that is taken gets a number."""
     try:
         if not named:
             root = folder
@@ -62,7 +64,7 @@ def begin_folder(folder: Path, named: bool) -> Path:
                 try:
                     folder.mkdir(parents=True)
                     break
-                except FileExistsError:  # another run began at the same time
+                except FileExistsError:  # another run started at the same time
                     folder = root.with_name(f"{root.name}-{number}")
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -71,7 +73,7 @@ def begin_folder(folder: Path, named: bool) -> Path:
 
 
 def clean_folder(folder: Path, epoch: float, evaluated: bool) -> None:
-    """Take out what a run that goes on does again: its summary, and the lines of what comes after ``epoch``."""
+    """Remove what a resumed run produces again: its summary, and the lines of metrics after ``epoch``."""
     try:
         (folder / "summary.json").unlink(missing_ok=True)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What the folder of a run holds, read; damaged parts count as missing."""
+"""Read the contents of a run folder. Damaged parts count as missing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 
 def summary_of(folder: Path) -> dict[str, Any]:
-    """A run's summary; empty where it has not finished, or the summary is damaged, which a run that goes on mends."""
+    """Return a run's summary, empty if the run is unfinished or the summary damaged. Resuming repairs a summary."""
     try:
         summary = json.loads((folder / "summary.json").read_text("utf-8"))
     except (OSError, ValueError):
@@ -25,13 +25,13 @@ def summary_of(folder: Path) -> dict[str, Any]:
 
 
 def measured(folder: Path, last: int | None = None) -> list[dict[str, Any]]:
-    """The lines of a run's `metrics.jsonl`, or those in its last bytes; one that is damaged is passed over."""
+    """Return the lines of a run's `metrics.jsonl`, or those in its ``last`` bytes. Damaged lines are skipped."""
     lines = []
     with contextlib.suppress(OSError), (folder / "metrics.jsonl").open("rb") as file:
         if last is not None:
             file.seek(max(0, file.seek(0, os.SEEK_END) - last))
         for text in file.read().splitlines():
-            with contextlib.suppress(ValueError):  # the first and the last one may be half there
+            with contextlib.suppress(ValueError):  # the first and last lines may be incomplete
                 line = json.loads(text)
                 if isinstance(line, dict) and "kind" in line and isinstance(line.get("epoch"), int | float):
                     lines.append(line)
@@ -39,7 +39,7 @@ def measured(folder: Path, last: int | None = None) -> list[dict[str, Any]]:
 
 
 def lost_packages(folder: Path) -> list[str]:
-    """The packages with a run's tricks, by its `environment.json`, that are not installed any more."""
+    """Return the packages listed in a run's `environment.json` that are no longer installed."""
     try:
         packages = json.loads((folder / "environment.json").read_text("utf-8"))["packages"]
         lost = [(name, version) for name, version in packages.items() if not any(metadata.distributions(name=name))]
@@ -49,7 +49,7 @@ def lost_packages(folder: Path) -> list[str]:
 
 
 def finished_run(near: Path, digest: str) -> Path | None:
-    """The folder of a finished run of a plan, of those in a folder of runs."""
+    """Return the folder of a finished run of a plan, from a folder of runs."""
     for folder in sorted(near.glob("*/")):
         if summary_of(folder).get("digest") == digest and (folder / "model.safetensors").is_file():
             return folder

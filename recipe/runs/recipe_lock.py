@@ -1,4 +1,4 @@
-"""`recipe.lock`: the recipe of a run, every value explicit."""
+"""`recipe.lock`: the recipe of a run, with every value explicit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from recipe.plan.plan import Plan
 
 
 def locked(folder: Path) -> str | None:
-    """The digest of the plan that a folder's `recipe.lock` states."""
+    """Return the plan digest in a folder's `recipe.lock`, or None if it can't be read."""
     try:
         first = (folder / "recipe.lock").read_text("utf-8").split("\n", 1)[0]
     except (OSError, UnicodeDecodeError):
@@ -21,7 +21,7 @@ def locked(folder: Path) -> str | None:
 
 
 def changed_words(folder: Path, plan: Plan) -> str:
-    """What a plan has other than the one that a folder was begun with, a line each; empty where that can't be read."""
+    """List how a plan differs from the one in a folder's `recipe.lock`, one line each. Empty if that can't be read."""
     try:
         before = bind([read(folder / "recipe.lock")], plan.vocabulary, data=True)
     except RecipeError:
@@ -31,5 +31,5 @@ def changed_words(folder: Path, plan: Plan) -> str:
 
 
 def lock_text(plan: Plan) -> str:
-    """The text of `recipe.lock`: a recipe with every value explicit, which binds to the same plan."""
+    """Return the text of `recipe.lock`: a recipe with every value explicit that binds to the same plan."""
     return f"# plan {plan.digest}\n{plan.canonical()}"

@@ -1,4 +1,4 @@
-"""When checkpoints are saved, and how many are kept; needs no torch."""
+"""When to save checkpoints, and how many to keep. Needs no torch."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from recipe.base.errors import fail
 from recipe.base.wording import parse_duration
 
 EVERY = "epoch,10m"
-"""When a run saves one, unless it is told otherwise."""
+"""Default schedule for saving checkpoints."""
 
 KEEP = 2
-"""How many a run keeps, unless it is told otherwise."""
+"""Default number of checkpoints to keep."""
 
 
 @attrs.frozen
 class SavePolicy:
-    """When checkpoints are saved, and how many are kept. The end of a training always saves one."""
+    """When to save checkpoints, and how many to keep. A run always saves one when training ends."""
 
     epochs: bool = True
     steps: int | None = None
@@ -28,7 +28,7 @@ class SavePolicy:
 
     @classmethod
     def of(cls, text: str = EVERY, keep: int = KEEP) -> SavePolicy:
-        """A cadence as it is written: `epoch`, `500` (steps), `15m`, or several of them with commas between.
+        """Parse a schedule: `epoch`, `500` (steps), `15m`, or several of them separated by commas.
 
         Raises `RecipeError` (E118).
 
@@ -36,7 +36,7 @@ class SavePolicy:
         SavePolicy(epochs=True, steps=None, seconds=900.0, keep=2)
         """
         if keep < 1:
-            raise fail("E118", f"a training keeps one checkpoint or more, not {keep}")
+            raise fail("E118", f"a run must keep at least one checkpoint, not {keep}")
         epochs, steps, seconds = False, None, None
         for word in map(str.strip, text.split(",")):
             if word == "epoch":
@@ -46,14 +46,14 @@ class SavePolicy:
             elif duration := parse_duration(word):
                 seconds = duration
             else:
-                help = "it takes `epoch`, steps such as `500`, a time such as `15m` or `1h`, or several: `epoch,15m`"
-                raise fail("E118", f"`--save-every` does not take `{word}`", help=help)
+                help = "use `epoch`, steps such as `500`, a time such as `15m` or `1h`, or several: `epoch,15m`"
+                raise fail("E118", f"invalid value `{word}` for `--save-every`", help=help)
         return cls(epochs, steps, seconds, keep)
 
     def at(self, step: int, epoch_ends: bool) -> bool:
-        """Whether a checkpoint is due by count after a step."""
+        """Whether a checkpoint is due after a step, by step or epoch count."""
         return (self.epochs and epoch_ends) or (self.steps is not None and step % self.steps == 0)
 
     def late(self, saved: float) -> bool:
-        """Whether one is due by the clock; ``saved`` is when the last was, in seconds of `time.monotonic`."""
+        """Whether a checkpoint is due by time. ``saved`` is the `time.monotonic` time of the last one, in seconds."""
         return self.seconds is not None and time.monotonic() - saved >= self.seconds

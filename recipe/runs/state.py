@@ -1,4 +1,4 @@
-"""All that a checkpoint holds: the one place where its schema is stated, and checked when it is read."""
+"""The contents of a checkpoint. This module alone defines the schema, and checks it on reading."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from attrs.validators import and_, deep_iterable, deep_mapping, ge, in_, instanc
 from torch import Tensor
 
 VERSION = 1
-"""The version of the schema; a change of what a field is or means raises it."""
+"""The schema version. Raise it when the fields or their meanings change."""
 
 
 class OtherVersion(Exception):
-    """A checkpoint has a schema of another version than `VERSION`; the message is a clause about the checkpoint."""
+    """A checkpoint has a schema version other than `VERSION`. The message is a clause about the checkpoint."""
 
 
 _WEIGHTS = deep_mapping(instance_of(str), instance_of(Tensor), instance_of(dict))
@@ -24,60 +24,60 @@ _SKIPPED = and_(instance_of(list), min_len(3), max_len(3))
 
 @attrs.frozen(eq=False)
 class TrainingState:
-    """All that a training needs to resume to the bit. No random state: randomness follows from seed, epoch and image.
+    """Everything needed to resume bit for bit. No random state: randomness depends only on seed, epoch and image.
 
-    Raises `TypeError` or `ValueError` for a value that its field can't have.
+    Raises `TypeError` or `ValueError` for an invalid field value.
     """
 
     digest: str = attrs.field(validator=and_(instance_of(str), min_len(1)))
-    """Of the plan and of the model that is trained."""
+    """Digest of the plan and of the trained model."""
     plugins: dict[str, str] = attrs.field(validator=instance_of(dict))
-    """A digest of the code of each trick of a plugin, by the trick's words."""
+    """Digest of the code of each plugin trick, by the trick's words."""
     step: int = attrs.field(validator=_COUNT)
-    """Updates done."""
+    """Number of updates done."""
     steps_per_epoch: int = attrs.field(validator=and_(instance_of(int), ge(1)))
     training_images: int = attrs.field(validator=_COUNT)
     micro: int | None = attrs.field(validator=optional(instance_of(int)))
-    """Images computed at a time; None where a batch is computed whole."""
+    """Images computed at a time, or None if each batch is computed whole."""
     model: dict[str, Tensor] = attrs.field(validator=_WEIGHTS)
     optimizer: dict[str, Any] = attrs.field(validator=instance_of(dict))
     optimizer_kind: str = attrs.field(validator=instance_of(str))
     """The name of the optimizer's class."""
     scaler: dict[str, Any] = attrs.field(validator=instance_of(dict))
-    """Of the loss scaler; empty where there is none."""
+    """State of the loss scaler; empty if there is none."""
     average: dict[str, Tensor] | None = attrs.field(validator=optional(_WEIGHTS))
-    """The averaged model, where the training keeps one."""
+    """The averaged model, if there is one."""
     meters: list[dict[str, Any]] = attrs.field(factory=list, validator=deep_iterable(_SUMS, instance_of(list)))
-    """What each process has counted since the last line of metrics: loss, correct and images."""
+    """Sums of each process since the last line of metrics: loss, correct and images."""
     epoch_evaluated: bool = attrs.field(default=True, validator=instance_of(bool))
     """Whether the epoch that ended with the last step has been evaluated."""
     skipped: list[list[Any]] = attrs.field(factory=list, validator=deep_iterable(_SKIPPED, instance_of(list)))
-    """Images that can't be decoded: part (`training` or `evaluation`), number there, and why."""
+    """Images that can't be decoded: part (`training` or `evaluation`), index in that part, and reason."""
     notes: list[str] = attrs.field(factory=list, validator=instance_of(list))
-    """What the summary reports of this training."""
+    """Notes for the run's summary."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain containers and tensors, with the version of the schema."""
+        """Return plain containers and tensors, with the schema version."""
         return {"version": VERSION, **{field.name: getattr(self, field.name) for field in attrs.fields(type(self))}}
 
     @classmethod
     def from_dict(cls, content: Any) -> TrainingState:
-        """The state that `to_dict` gave, checked; all weights must be finite.
+        """Rebuild a state from the result of `to_dict`, and check it. All weights must be finite.
 
         Raises `OtherVersion` for a checkpoint with another schema, and `TypeError` or `ValueError` for anything else.
         """
         names = {field.name for field in attrs.fields(cls)}
         if not isinstance(content, dict) or not {"digest", "step", "model", "optimizer"} <= content.keys():
-            raise ValueError("not a checkpoint of a training")
+            raise ValueError("not a training checkpoint")
         if (version := content.get("version")) != VERSION:
             written = f"format version {version}" if "version" in content else "a format without a version"
-            raise OtherVersion(f"has {written}, and this release of recipe reads version {VERSION}")
+            raise OtherVersion(f"has {written}, but this release of recipe reads version {VERSION}")
         if missing := names - content.keys():
             raise OtherVersion(f"has no `{min(missing)}`, which this release of recipe needs")
         if not content["meters"]:
-            raise ValueError("not a checkpoint of a training")
+            raise ValueError("not a training checkpoint")
         state = cls(**{name: content[name] for name in names})
         for name, tensor in {**state.model, **(state.average or {})}.items():
             if not tensor.isfinite().all():
-                raise ValueError(f"its {name} is not finite")
+                raise ValueError(f"`{name}` is not finite")
         return state

@@ -1,4 +1,4 @@
-"""Writing a new plugin package from the templates beside this file. Needs no torch."""
+"""Write a new plugin package from the templates in this folder. Doesn't import torch."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
 def write_plugin(name: str, folder: Path | None, vocabulary: Vocabulary) -> tuple[Path, list[Path]]:
-    """Write a new package, into a folder that must not be there or be empty (else E123); gives it and its files."""
+    """Write a new package to a new or empty folder (E123 otherwise), and return the folder and its files."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     names = _names(name, vocabulary)
     root = folder or Path(names["distribution"])
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise fail("E123", f"`{root}` is there already", help="name another folder with --out; nothing was written")
+        raise fail("E123", f"`{root}` already exists", help="choose another folder with --out; nothing was written")
     loader = PackageLoader("recipe.scaffold", "plugin")
     templates = Environment(loader=loader, undefined=StrictUndefined, keep_trailing_newline=True)
     written = []
@@ -35,23 +35,23 @@ def write_plugin(name: str, folder: Path | None, vocabulary: Vocabulary) -> tupl
 
 
 def _names(name: str, vocabulary: Vocabulary) -> dict[str, str]:
-    """What a new package and what is in it are called. Raises `RecipeError` (E123) for a name that is unavailable."""
+    """Return the names of a new package and its contents. Raises `RecipeError` (E123) if the name is unavailable."""
     if not NAME.fullmatch(name) or len(name) > 60:
-        help = "such as `shine` or `recipe-shine`: small letters, digits and single hyphens, beginning with a letter"
-        raise fail("E123", f"`{name}` is no name for a package", help=help)
+        help = "use lowercase letters, digits and single hyphens, starting with a letter: `shine` or `recipe-shine`"
+        raise fail("E123", f"`{name}` is not a valid package name", help=help)
     word = name.removeprefix("recipe-")
     distribution = f"recipe-{word}"
     if not NAME.fullmatch(word):
-        raise fail("E123", f"`{name}` leaves no word for a trick", help="a letter follows after `recipe-`")
+        raise fail("E123", f"`{name}` has no valid word for a trick", help="put a letter after `recipe-`")
     if any(metadata.Distribution.discover(name=distribution)):
-        raise fail("E123", f"a package `{distribution}` is installed already", help="take another name")
+        raise fail("E123", f"the package `{distribution}` is already installed", help="choose another name")
     for verb in ("tweak", "augment"):
         if vocabulary.has(verb, word):
-            raise fail("E123", f"`{verb} {word}` is a trick already", help="take another name")
+            raise fail("E123", f"the trick `{verb} {word}` already exists", help="choose another name")
     return {
         "distribution": distribution,
         "module": distribution.replace("-", "_"),
-        "word": word,  # of its tricks, after their verbs
-        "stem": word.replace("-", "_"),  # ends the names of its files
-        "title": "".join(map(str.capitalize, word.split("-"))),  # ends the names of its classes
+        "word": word,  # follows the verb in each trick
+        "stem": word.replace("-", "_"),  # ends the file names
+        "title": "".join(map(str.capitalize, word.split("-"))),  # ends the class names
     }

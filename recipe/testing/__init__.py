@@ -1,7 +1,7 @@
-"""What tests of tricks need, of ours and of yours: statements about rewrites, and the checks that every trick passes.
+"""Test tools for tricks, built-in or your own: assertions about rewrites, and the checks that every trick must pass.
 
-`recipe test-plugin` runs the checks, and so does pytest with ``--recipe-tricks``; docs/testing.md says what each of
-them holds. Nothing here needs pytest.
+`recipe test-plugin` and pytest's ``--recipe-tricks`` option run the checks. docs/testing.md describes each one.
+Importing this package doesn't require pytest.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Public names are imported when they are first asked for: pytest imports this package in every session."""
+    """Import public names on first use, because pytest imports this package in every session."""
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""Statements about rewrites, for tests that read as a specification."""
+"""Assertions about rewrites, for tests that read like a specification."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def assert_rewrites(
     device: str = "meta",
     vocabulary: Vocabulary | None = None,
 ) -> Program:
-    """Compile a recipe that leaves the weights as they are, and check the sites of each trick, or all the edits.
+    """Compile a recipe without reinitializing the weights, and check the number of sites per trick, or all the edits.
 
     >>> assert_rewrites("base resnet50; tweak D", {"tweak D": 3}).costs.params
     25557032
@@ -29,16 +29,16 @@ def assert_rewrites(
     program = compile(f"{text}; init stock", base=base, device=device, vocabulary=vocabulary)
     actual = program.sites if isinstance(expected, Mapping) else program.edits
     if actual != expected:
-        raise AssertionError(f"`{text}` gives {actual}, not {expected}")
+        raise AssertionError(f"`{text}` produces {actual}, not {expected}")
     if (not program.edits) != (sum(program.sites.values()) == 0):
-        raise AssertionError(f"`{text}` counts {program.sites} sites for {len(program.edits)} edits")
+        raise AssertionError(f"`{text}` reports {program.sites} sites for {len(program.edits)} edits")
     return program
 
 
 def assert_rejects(
     text: str, code: str, base: nn.Module | None = None, vocabulary: Vocabulary | None = None
 ) -> Diagnostic:
-    """Check that a recipe does not compile, for one reason; gives the diagnostic.
+    """Check that a recipe fails to compile with exactly one error, and return its diagnostic.
 
     >>> assert_rejects("base vgg11; tweak D", "E101").message
     '`tweak D` has no site in `vgg11`'
@@ -48,6 +48,6 @@ def assert_rejects(
     except RecipeError as error:
         codes = [diagnostic.code for diagnostic in error.diagnostics]
         if codes != [code]:
-            raise AssertionError(f"`{text}` is rejected for {', '.join(codes)}, not for {code}:\n{error}") from error
+            raise AssertionError(f"`{text}` is rejected with {', '.join(codes)}, not {code}:\n{error}") from error
         return error.diagnostics[0]
-    raise AssertionError(f"`{text}` compiles, and should be rejected with {code}")
+    raise AssertionError(f"`{text}` compiles, but should be rejected with {code}")

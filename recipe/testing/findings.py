@@ -1,11 +1,11 @@
-"""What a check can come to, other than that all is well."""
+"""The outcomes of a check that doesn't pass."""
 
 from __future__ import annotations
 
 
 class Unmet(AssertionError):
-    """What a check found wrong, and what to do."""
+    """A failed check: what is wrong, and how to fix it."""
 
 
 class Skipped(Exception):
-    """Why a check can't be made of a trick."""
+    """A check that doesn't apply to a trick, with the reason."""

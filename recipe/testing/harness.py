@@ -1,4 +1,4 @@
-"""Where the recipes of the kit are bound, compiled and trained, each once."""
+"""Bind, compile and train the recipes that the checks use, each of them once."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ from recipe.training.runtime import Runtime
 
 SETTINGS = "batch 8; epochs 2; lr 0.05"
 BASE = f"data fake size=32 classes=10 images=16; {SETTINGS}"
-"""What every recipe of the kit begins with, but those of other images: two steps an epoch, two epochs."""
+"""The start of every test recipe that doesn't bring its own dataset: two epochs of two steps each."""
 
 
 @attrs.frozen
 class Case:
-    """A recipe of the kit: texts, each laid over those before it, and the network that they rewrite.
+    """A test recipe: layers, each applied on top of those before it, and the network that they rewrite.
 
-    A case that names a model by ``base`` takes that one instead.
+    If a layer names a model with ``base``, that model is used instead.
     """
 
     layers: tuple[str, ...] = (BASE,)
     network: str = "small"
 
     def over(self, *texts: str) -> Case:
-        """The recipe with more laid over it."""
+        """Return the recipe with more layers on top."""
         return attrs.evolve(self, layers=(*self.layers, *filter(None, texts)))
 
     def __str__(self) -> str:
@@ -60,20 +60,20 @@ class Case:
 
 @attrs.frozen
 class Outcome:
-    """What a training produced, except times, and what it asked of the device, `torch.compile` and the loader."""
+    """The results of a training run, except times, and its requests to the device, `torch.compile` and the loader."""
 
     weights: str
     metrics: tuple[tuple[Any, ...], ...]
     code: str
     asked: str
-    """The number format that the device was asked for. What the device substitutes is no effect of a trick."""
+    """The requested precision. A precision that the device substitutes does not count as an effect of a trick."""
     handed: tuple[tuple[str, Any], ...]
-    """What `torch.compile` and the loader of images were given, each once: a teacher is trained once too."""
+    """The settings passed to `torch.compile` and the image loader, without duplicates: a teacher only trains once."""
     diverged: str = ""
 
 
 def weights_digest(model: nn.Module) -> str:
-    """A digest of every bit of a model's state, and of how it lies in memory."""
+    """Return a digest of every bit of a model's state, including its memory layout."""
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} {tensor.stride()}".encode())
@@ -82,9 +82,9 @@ def weights_digest(model: nn.Module) -> str:
 
 
 class Quick(Runtime):
-    """A runtime that draws no curves, compiles nothing, and loads images in place; without ``saving``, no checkpoints.
+    """A runtime that skips plots, `torch.compile` and worker processes. Without ``saving``, it skips checkpoints too.
 
-    ``handed`` is what would have been handed to `torch.compile` and to the loader.
+    ``handed`` records the settings that `torch.compile` and the loader would have received.
     """
 
     def __init__(self, saving: bool = True) -> None:
@@ -109,7 +109,7 @@ class Quick(Runtime):
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """A context in which torch computes with one thread: networks this small gain nothing from more."""
+    """Limit torch to one thread within a context, since networks this small don't benefit from more."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -120,7 +120,7 @@ def one_thread() -> Iterator[None]:
 
 @attrs.define(eq=False, slots=False)
 class Harness:
-    """What the checks of a package share: its vocabulary, what its authors say, and what came of recipes so far."""
+    """The state that the checks of a package share: its vocabulary, its authors' hints, and cached results."""
 
     vocabulary: Vocabulary
     company: Mapping[str, str] = attrs.field(factory=dict)
@@ -130,33 +130,33 @@ class Harness:
     words: tuple[str, ...] = ()
     """The tricks under test."""
     seen: dict[str, Seen] = attrs.field(factory=dict)
-    """What a process of its own sees of them."""
+    """Observations about the tricks from a separate process."""
     _outcomes: dict[Case, Outcome | RecipeError] = attrs.field(factory=dict)
     _programs: dict[Case, Program] = attrs.field(factory=dict)
     _runs: int = 0
 
     @cached_property
     def folder(self) -> Path:
-        """A folder for runs, which is removed with the harness."""
+        """A folder for runs, removed together with the harness."""
         folder = tempfile.mkdtemp(prefix="recipe-testing-")
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         return Path(folder)
 
     def plan(self, case: Case) -> Plan:
-        """The plan of a case. Raises `RecipeError`."""
+        """Return the plan of a case. Raises `RecipeError`."""
         base = [] if self.stock(case) else [module_source()]
         return bind([*base, *layered(case.layers)], self.vocabulary)
 
     def stock(self, case: Case) -> bool:
-        """Whether a case names its model itself."""
+        """Whether a case names its own model."""
         recipes = [parse(Source("<recipe>", text, Path.cwd()))[0] for text in case.layers]
         said = {statement.verb.text for recipe in recipes for statement in recipe.statements}
         return not case.network or "base" in said
 
     def program(self, case: Case, device: str = "cpu", fresh: bool = False) -> Program:
-        """The compiled program of a case, whose model is made anew each time. Raises `RecipeError`.
+        """Return the compiled program of a case, with a new model each time. Raises `RecipeError`.
 
-        The graph is the one that was compiled of this case before, unless ``fresh``.
+        Reuses the graph from an earlier call with the same case, unless ``fresh`` is set.
         """
         if fresh or case not in self._programs:
             base = None if self.stock(case) else network(case.network)
@@ -167,13 +167,13 @@ class Harness:
         return attrs.evolve(self._programs[case], device=device, model=[])
 
     def facts(self, case: Case, fresh: bool = False) -> ProgramSummary:
-        """All that is known of the compiled case, ``fresh`` or not as in `program`."""
+        """Return the summary of a compiled case. For ``fresh``, see `program`."""
         return describe(self.program(case, "meta", fresh))
 
     def outcome(self, case: Case, fresh: bool = False) -> Outcome:
-        """What comes of training a case; of an equal one that was trained before, unless ``fresh``.
+        """Train a case and return the outcome, cached unless ``fresh`` is set.
 
-        Raises `RecipeError` for what can't be trained.
+        Raises `RecipeError` for a case that can't be trained.
         """
         if fresh:
             return self._train(case, fresh)
@@ -202,7 +202,7 @@ class Harness:
 
     @contextlib.contextmanager
     def place(self) -> Iterator[Path]:
-        """A folder for one run, which is removed afterwards; those of teachers stay, beside it."""
+        """Yield a folder for one run and remove it afterwards. The run folders of teachers, next to it, are kept."""
         self._runs += 1
         out = self.folder / f"run-{self._runs}"
         try:

@@ -1,4 +1,4 @@
-"""What the hooks of a trick are given by the checks: made up, and the same each time."""
+"""Made-up inputs that the checks pass to the hooks of a trick, the same each time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from recipe.training.objective import cross_entropy
 
 CLASSES = 10
 PROGRESS = tuple(Progress(step, 4, 8.0) for step in (0, 3, 16, 31))
-"""From the first step of a training to its last."""
+"""From the first training step to the last."""
 
 
 def _seed(seed: int) -> torch.Generator:
@@ -29,45 +29,45 @@ def _seed(seed: int) -> torch.Generator:
 
 
 def images(count: int, side: int) -> Tensor:
-    """Images (N, 3, side, side) in [0, 1]."""
+    """Return images (N, 3, side, side) in [0, 1]."""
     return torch.rand(count, 3, side, side, generator=_seed(side))
 
 
 def logits(count: int) -> Tensor:
-    """Logits (N, K)."""
+    """Return logits (N, K)."""
     return torch.randn(count, CLASSES, generator=_seed(2))
 
 
 def weights(seed: int) -> list[Tensor]:
-    """Tensors of the shapes of weights, or of their gradients; the second of seed 1 is zero, as behind a zero gamma."""
+    """Return tensors shaped like weights or gradients. With seed 1, the second is all zeros, as behind a zero gamma."""
     generator = _seed(seed)
     drawn = [torch.randn(shape, generator=generator) for shape in ((4, 3, 3, 3), (8, 4, 1, 1), (8,), (10, 8))]
     return [torch.zeros_like(weight) if seed == 1 and place == 1 else weight for place, weight in enumerate(drawn)]
 
 
 def _taught(images: Tensor) -> Tensor:
-    """What a teacher says of images, which follows from each alone."""
+    """Return a teacher's logits. Each row depends only on its own image."""
     return 4 * images.mean((2, 3)) @ logits(3).to(images)
 
 
 TEACHERS: Teach = defaultdict(lambda: _taught)
-"""A teacher for whatever plan."""
+"""A teacher for any plan."""
 
 
 @attrs.frozen
 class Batch:
-    """A batch, or the images at some ``places`` of it, made anew each time that it is asked for."""
+    """A batch, or the images at some ``places`` in it. Every access creates new tensors."""
 
     word: str
-    """The words of the trick that is given it, which its draws are for."""
+    """The words of the trick that receives the batch, which select its random draws."""
     count: int = 8
     side: int = 32
     mixed: bool = False
-    """Whether targets are of all classes, rather than of one class each."""
+    """Whether each target covers all classes instead of one."""
     scale: float = 1.0
-    """A factor of the logits."""
+    """A factor applied to the logits."""
     differentiable: bool = False
-    """Whether gradients of the logits are kept."""
+    """Whether the logits require gradients."""
     progress: Progress = PROGRESS[0]
     device: str = "cpu"
     places: slice | list[int] = slice(None)
@@ -92,7 +92,7 @@ class Batch:
 
     @property
     def sizes(self) -> tuple[Floats, Floats]:
-        """Heights and widths of images before they are cropped."""
+        """Heights and widths of the images before cropping."""
         heights = np.resize([32.0, 20.0, 64.0, 8.0], self.count)
         widths = np.resize([32.0, 64.0, 20.0, 300.0], self.count)
         return heights[self.places], widths[self.places]
@@ -103,7 +103,7 @@ class Batch:
         return LossContext(logits, targets, self.images, cross_entropy(logits, targets), TEACHERS)
 
     def draws(self, stream: str) -> Draws:
-        """The draws of images whose numbers are in no order."""
+        """Return the random draws for images numbered in random order."""
         return Draws(0, 1, np.random.default_rng(0).permutation(64)[: self.count][self.places], 3, stream)
 
     def weights(self, seed: int) -> list[Tensor]:
@@ -124,12 +124,12 @@ ARGUMENTS: Mapping[str, Callable[[Batch], tuple[Any, ...]]] = {
     "perturb": lambda batch: (batch.weights(0), batch.weights(1)),
     "average": lambda batch: (batch.weights(2), batch.weights(0), batch.progress),
 }
-"""What each hook of a step is called with."""
+"""The arguments for each hook that is called in a training step."""
 
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """A context with other global random numbers, which leaves those of the caller as they were."""
+    """Seed the global random number generators within a context, and restore the caller's state afterwards."""
     kept = np.random.get_state(), random.getstate()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

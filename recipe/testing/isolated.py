@@ -1,7 +1,7 @@
-"""What a process of its own sees of some tricks: whether they need torch, and what they print.
+"""Load tricks in a separate process to find out whether they import torch, and what they print.
 
-``python -m recipe.testing.isolated SEEN PRINTED`` reads recipes as JSON from standard input, which leads to the file
-PRINTED, and writes what it saw to the file SEEN.
+``python -m recipe.testing.isolated SEEN PRINTED`` reads recipes as JSON from standard input and writes its observations
+to the file SEEN. The caller redirects its standard output to the file PRINTED.
 """
 
 from __future__ import annotations
@@ -24,23 +24,24 @@ from recipe.plugins.vocabulary import Vocabulary, key_of
 
 @attrs.frozen
 class Seen:
-    """What loading a trick, and checking a recipe with it, did."""
+    """The side effects of loading a trick and checking a recipe with it."""
 
     torch: bool
     printed: str
     digest: str | None
-    """The digest of the plan; None where the recipe does not bind."""
+    """The digest of the plan, or None if the recipe does not bind."""
 
 
 def layered(texts: Sequence[str]) -> list[Source]:
-    """The sources of a recipe, each text laid over those before it."""
+    """Return the sources of a recipe, each text applied on top of those before it."""
     return [Source("<recipe>", text, Path.cwd(), "override" if place else "file") for place, text in enumerate(texts)]
 
 
 def look(recipes: Mapping[str, Sequence[str]], plugins: Sequence[Path]) -> dict[str, Seen]:
-    """What another process sees of tricks, by their words, each with the texts of a recipe; none loads it alone.
+    """Load tricks in another process and return its observations by trick.
 
-    A new process goes on after a trick that imports torch, to tell of the others.
+    ``recipes`` maps the words of a trick to the texts of a recipe. If there are no texts, the trick is only loaded.
+    After a trick that imports torch, a new process handles the remaining ones.
     """
     seen: dict[str, Seen] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -49,7 +50,7 @@ def look(recipes: Mapping[str, Sequence[str]], plugins: Sequence[Path]) -> dict[
             environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
             command = [sys.executable, "-m", "recipe.testing.isolated", *map(str, files)]
             given = json.dumps([[str(path) for path in plugins], left])
-            with files[1].open("wb") as printed:  # by whatever way
+            with files[1].open("wb") as printed:  # also catches output that bypasses sys.stdout
                 done = subprocess.run(
                     command, input=given, stdout=printed, stderr=subprocess.PIPE, text=True, env=environment
                 )

@@ -1,4 +1,4 @@
-"""Networks small enough to train within a test, which tricks find their places in."""
+"""Networks that are small enough to train within a test, and that have sites for the tricks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from recipe.graph.trace import trace
 
 
 class Block(nn.Module):
-    """A bottleneck with a shortcut; ``first`` puts the stride where the original ResNet has it."""
+    """A bottleneck with a shortcut. ``first`` puts the stride in the first convolution, as in the original ResNet."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, first: bool = False) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class Block(nn.Module):
 
 
 class Head(nn.Module):
-    """One fully connected layer over the mean of each channel: no convolution, no normalisation, no block."""
+    """One fully connected layer on top of the channel means, without convolutions, normalization or blocks."""
 
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class Head(nn.Module):
 
 
 class Small(nn.Module):
-    """A residual network that every tweak of the paper finds a place in; ``first`` as for `Block`, and no dropout."""
+    """A residual network with a site for every tweak of the paper. ``first`` is as in `Block`, and removes dropout."""
 
     def __init__(self, classes: int, first: bool = False) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class Small(nn.Module):
 
 
 class Aided(Small):
-    """The same network with an auxiliary head, which runs in training alone."""
+    """The same network with an auxiliary head that only runs in training."""
 
     def __init__(self, classes: int) -> None:
         super().__init__(classes)
@@ -78,19 +78,19 @@ NETWORKS: Mapping[str, Callable[[int], nn.Module]] = {
 
 
 def network(name: str, classes: int = 10) -> nn.Module:
-    """A network of `NETWORKS`, with the same weights each time."""
+    """Return a network of `NETWORKS`, with the same weights each time."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return NETWORKS[name](classes)
 
 
 def small(classes: int = 10) -> nn.Module:
-    """A residual network of two blocks that every tweak of the paper finds a place in; the same weights each time."""
+    """Return a two-block residual network with a site for every tweak of the paper, with the same weights each time."""
     return network("small", classes)
 
 
 def traced(name: str, size: int) -> Net:
-    """What a trick sees of a network of `NETWORKS`, on the meta device, for images of size × size."""
+    """Return the `Net` view of a network of `NETWORKS`, on the meta device, for images of size × size."""
     graph = trace(network(name).to("meta"), name)
     propagate(graph, size, name)
     return Net(graph)

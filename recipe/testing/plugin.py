@@ -1,6 +1,6 @@
-"""The pytest plugin: with ``--recipe-tricks NAME``, every check of every trick of a package is a test.
+"""The pytest plugin: ``--recipe-tricks NAME`` turns every check of every trick in a package into a test.
 
-pytest imports it in every session, so it imports neither torch nor the compiler before there is something to check.
+pytest imports this module in every session, so torch and the compiler are only imported when there are tricks to check.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ if TYPE_CHECKING:
     from recipe.testing.suite import Check
 
 ROOT = "recipe-tricks"
-"""What the names of these tests begin with: ``recipe-tricks::tweak small::resume``."""
+"""The prefix of the test names, as in ``recipe-tricks::tweak small::resume``."""
 
 SAID = ("company", "values", "elsewhere")
 
 
 class Hooks:
-    """What the conftest.py of a plugin's authors may say; recipe.testing.checks tells what each is."""
+    """Hooks that a plugin's conftest.py may implement. See recipe.testing.checks for what each one returns."""
 
     @pytest.hookspec
     def pytest_recipe_company(self, config: pytest.Config) -> Mapping[str, str]:
-        """Statements in whose company a trick or a field shows, by its words."""
+        """Statements that a trick or a field needs to have an effect, by its words."""
         raise NotImplementedError
 
     @pytest.hookspec
     def pytest_recipe_values(self, config: pytest.Config) -> Mapping[str, tuple[str, str]]:
-        """Two values for each field whose kind suggests none, by the words of trick and field."""
+        """Two values for each field that the checks can't find values for, by the words of trick and field."""
         raise NotImplementedError
 
     @pytest.hookspec
     def pytest_recipe_elsewhere(self, config: pytest.Config) -> Mapping[str, str]:
-        """Why an effect can't be seen here, and where it is held instead, by the words of trick and field."""
+        """Why the checks can't see an effect, and where it is tested instead, by the words of trick and field."""
         raise NotImplementedError
 
 
@@ -44,15 +44,16 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    text = "packages, or files of plugins, whose tricks are checked"
+    text = "packages or plugin files whose tricks to check"
     group = parser.getgroup("recipe")
-    group.addoption("--recipe-tricks", action="append", default=[], metavar="NAME", help=f"also test {text}")
-    parser.addini("recipe_tricks", f"{text}, where the command line names no file", type="args", default=[])
+    help = "also check the tricks of this package or plugin file; can be repeated"
+    group.addoption("--recipe-tricks", action="append", default=[], metavar="NAME", help=help)
+    parser.addini("recipe_tricks", f"{text} if the command line names no test file", type="args", default=[])
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection(session: pytest.Session) -> Iterator[None]:
-    """Take the names of these tests out of what pytest looks for in files."""
+    """Remove the names of these tests from the arguments, so that pytest doesn't look for them in files."""
     config = session.config
     kept = config.args
     wanted = [argument for argument in kept if argument.split("::")[0] == ROOT]
@@ -81,7 +82,7 @@ FILES = pytest.StashKey[bool]()
 
 
 def _made(session: pytest.Session, packages: Sequence[str]) -> Iterator[Item]:
-    """The tests of the tricks of some packages, trick by trick."""
+    """Yield the tests for the tricks of some packages, trick by trick."""
     from recipe.base.errors import RecipeError
     from recipe.testing.suite import checks
 
@@ -100,14 +101,14 @@ def _made(session: pytest.Session, packages: Sequence[str]) -> Iterator[Item]:
 
 
 class Group(pytest.Collector):
-    """What tests are named after: all tricks, or one of them."""
+    """A node in the tree of tests, for all tricks or for one trick."""
 
     def collect(self) -> Iterable[pytest.Item]:
         return ()
 
 
 class Item(pytest.Item):
-    """One check; a failure shows what is wrong and what to do, and no traceback."""
+    """One check. A failure shows what is wrong and how to fix it, without a traceback."""
 
     def __init__(self, check: Check, **options: Any) -> None:
         super().__init__(**options)

@@ -1,4 +1,4 @@
-"""The checks of a package's tricks, ready to be run one by one."""
+"""The checks of a package's tricks, ready to run one by one."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CHECKS: Mapping[str, str] = {
     "compiles": "network",
     "devices": "hooks",
 }
-"""Every check, in the order in which they are made, with the module of `recipe.testing.rules` that it is in."""
+"""Every check in the order of execution, with its module in `recipe.testing.rules`."""
 
 
 @attrs.frozen
@@ -52,7 +52,7 @@ class Check:
     _make: Callable[[], None] = attrs.field(repr=False)
 
     def run(self) -> None:
-        """Make the check. Raises `Unmet`, an `AssertionError`, for what is wrong, and `Skipped` with a reason."""
+        """Run the check. Raises `Unmet`, an `AssertionError`, if it fails, and `Skipped` if it doesn't apply."""
         try:
             with quiet():
                 self._make()
@@ -75,15 +75,18 @@ def checks(
     values: Mapping[str, tuple[str, str]] | None = None,
     elsewhere: Mapping[str, str] | None = None,
 ) -> list[Check]:
-    """Every check of every trick that a package offers: the name of an installed one, or the path of a plugin's file.
+    """Return every check of every trick in ``package``, an installed package's name or the path of a plugin file.
 
-    ``only`` names the checks to make. What the kit can't guess is said by the word of a trick, or by that and the word
-    of a field: ``company`` are statements in whose company it shows, ``values`` two values of a field, and
-    ``elsewhere`` why an effect can't be seen here, and where it is held instead. Raises `RecipeError` for a package
-    that offers no trick, and for a name that none of its tricks has.
+    Args:
+        only: Names of the checks to return. Defaults to all.
+        company: Statements that a trick or field needs to have an effect, by its words.
+        values: Two values for a field, by the words of trick and field.
+        elsewhere: Why the checks can't see an effect, and where it is tested instead, by the words of trick and field.
+
+    Raises `RecipeError` if the package offers no tricks, or if a name matches none of them.
     """
     if unknown := [name for name in only if name not in CHECKS]:
-        raise fail("E001", f"there is no check `{unknown[0]}`", help=did_you_mean(unknown[0], CHECKS))
+        raise fail("E001", f"unknown check `{unknown[0]}`", help=did_you_mean(unknown[0], CHECKS))
     is_file = isinstance(package, Path) or package.endswith(".py")
     plugins = (Path(package),) if is_file else ()
     name, form = (str(Path(package)), str) if is_file else (str(package), normal)
@@ -91,11 +94,12 @@ def checks(
     tricks, unusable = _offered(vocabulary, name, form)
     names = {*tricks} | {f"{word} {field.word}" for word, trick in tricks.items() for field in trick.declared.fields}
     for what, said in {"company": company, "values": values, "elsewhere": elsewhere}.items():
-        if unknown := [name for name in said or {} if name not in names]:  # so that nothing is said in vain
-            help = did_you_mean(unknown[0], names, "it is a trick's words, or these and a field's")
-            raise fail("E001", f"{what} of `{unknown[0]}`: the package has no such trick or field", help=help)
+        if unknown := [name for name in said or {} if name not in names]:
+            help = did_you_mean(unknown[0], names, "use the words of a trick, or of a trick and one of its fields")
+            message = f"`{what}` names `{unknown[0]}`, but the package has no such trick or field"
+            raise fail("E001", message, help=help)
 
-    @cache  # made for the first check that is run, as that needs torch, and to list the checks is quick
+    @cache  # created for the first check that runs, because this imports torch, and listing checks should be quick
     def subjects() -> Mapping[str, TrickUnderTest]:
         from recipe.testing.harness import Harness
         from recipe.testing.trick_under_test import TrickUnderTest
@@ -121,7 +125,7 @@ def _fail(error: RecipeError) -> NoReturn:
 def _offered(
     vocabulary: Vocabulary, package: str, form: Callable[[str], str]
 ) -> tuple[dict[str, type[Trick]], list[tuple[str, RecipeError]]]:
-    """The tricks of a package, whose name is compared in some form, and why others of its words can't be used."""
+    """Return the usable tricks of a package, and the errors of the others. ``form`` normalizes package names."""
 
     def is_package(name: str) -> bool:
         return form(name) == form(package)
@@ -130,8 +134,8 @@ def _offered(
     keys = [key for key in vocabulary.keys() if any(map(is_package, vocabulary.packages(key)))]  # noqa: SIM118
     if not (keys or refused):
         names = sorted({name for key in vocabulary.keys() for name in vocabulary.packages(key)})  # noqa: SIM118
-        help = did_you_mean(package, names, f"these do: {listing(names)}; or name a plugin's FILE.py")
-        help += f"; tricks are entry points of the group `{GROUP}`"
+        help = did_you_mean(package, names, f"use one of {listing(names)}, or the path of a plugin file, FILE.py")
+        help += f"; packages register tricks in the entry point group `{GROUP}`"
         raise fail("E001", f"no installed package `{package}` offers tricks", help=help)
     tricks: dict[str, type[Trick]] = {}
     unusable = [(offer.word or offer.package, offer.error) for offer in refused]

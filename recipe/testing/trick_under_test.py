@@ -1,4 +1,4 @@
-"""A trick under test: its statements, and the recipes in which it shows."""
+"""A trick under test: its statements, and the recipes in which it has an effect."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ COMPANIES: tuple[tuple[str, str], ...] = (
     ("small", "dialect torchvision"),
     ("", "base squeezenet1_1; lr 1e-4"),
 )
-"""Networks and company in which it is looked whether a trick shows, until it does."""
+"""Networks and further statements to try, in this order, until a trick has an effect."""
 
 BROKEN = {"E080", "E081", "E105", "E104"}
-"""Errors that are a trick's own fault, in whatever recipe it is."""
+"""Errors that are always a bug in the trick, not in the recipe."""
 
 LARGEST = 4
-"""A whole number, such as a count of epochs, is tried up to twice its default, or up to this."""
+"""The largest integer to try, such as a number of epochs, unless twice the default is larger."""
 
 PAIRS = 8
-"""At most so many pairs of a field's values are tried."""
+"""The maximum number of pairs of values to try per field."""
 
 
 @attrs.frozen(eq=False, slots=False)
@@ -54,20 +54,20 @@ class TrickUnderTest:
         return self.trick.declared
 
     def overrides(self, *hooks: str) -> bool:
-        """Whether the trick implements one of some hooks."""
+        """Whether the trick implements any of these hooks."""
         return any(getattr(self.trick, hook) is not getattr(Trick, hook) for hook in hooks)
 
     def having(self, *hooks: str, otherwise: str) -> list[str]:
-        """Those of some hooks that the trick implements; raises `Skipped` where there are none."""
+        """Return the hooks that the trick implements. Raises `Skipped` if there are none."""
         own = [hook for hook in hooks if self.overrides(hook)]
         if not own:
             raise Skipped(otherwise)
         return own
 
     def statement(self, changed: str = "", value: str = "") -> str:
-        """The trick as a statement, with its required fields, and one more field that has a value.
+        """Return the trick as a statement with its required fields, and optionally one more field with a value.
 
-        Raises `Skipped` where a required field has no value that can be guessed.
+        Raises `Skipped` if the value of a required field can't be guessed.
         """
         parts = [self.word]
         for field in self.declared.fields:
@@ -77,7 +77,7 @@ class TrickUnderTest:
         return " ".join(parts)
 
     def _said(self, field: Field) -> str | None:
-        """What every recipe gives a field; None where that is nothing."""
+        """Return the value of a field in every test recipe, or None if it is left out."""
         name = f"{self.word} {field.word}"
         if name in self.bench.values:
             return self.bench.values[name][0]
@@ -87,13 +87,13 @@ class TrickUnderTest:
             return None
         guessed = samples(field)
         if not guessed:
-            raise Skipped(f"give two values for `{name}`, which {field.kind.expects} can't be guessed for: {how(name)}")
+            raise Skipped(f"can't guess {field.kind.expects} for `{name}`; provide two values: {how(name)}")
         return guessed[0]
 
     def pairs(self, field: Field) -> list[tuple[str, str]]:
-        """Pairs of values of a field to compare, the most promising first.
+        """Return pairs of values of a field to compare, the most promising first.
 
-        Raises `Skipped` where there are none that can be guessed.
+        Raises `Skipped` if no values can be guessed.
         """
         name = f"{self.word} {field.word}"
         if name in self.bench.values:
@@ -102,11 +102,11 @@ class TrickUnderTest:
             return [("0", "2")]
         guessed = list(itertools.islice(itertools.combinations(samples(field), 2), PAIRS))
         if not guessed:
-            raise Skipped(f"give two values for `{name}`, which can't be guessed: {how(name)}")
+            raise Skipped(f"can't guess values for `{name}`; provide two values: {how(name)}")
         return guessed
 
     def cases(self, field: Field | None = None) -> Iterator[Case]:
-        """Recipes in which the trick may show, without it; what its authors name comes first."""
+        """Yield recipes, without the trick, in which it may have an effect. The `company` of its authors goes first."""
         names = [self.word] if field is None else [f"{self.word} {field.word}", self.word]
         given = [("small", self.bench.company[name]) for name in names if name in self.bench.company]
         needed = "; ".join(TrickUnderTest(need, self.bench).statement() for need in self.declared.needs)
@@ -116,9 +116,9 @@ class TrickUnderTest:
 
     @cached_property
     def home(self) -> Case:
-        """A recipe in which the trick shows, without it; else one in which it can be trained at all.
+        """A recipe in which the trick has an effect, or at least trains, without the trick.
 
-        Raises `Unmet` where there is none, and `Skipped` where its values can't be guessed.
+        Raises `Unmet` if there is no such recipe, and `Skipped` if the trick's values can't be guessed.
         """
         statement, working, reasons = self.statement(), None, list[RecipeError]()
         for case in self.cases():
@@ -126,38 +126,39 @@ class TrickUnderTest:
                 outcome = self.bench.outcome(case.over(statement))
             except RecipeError as error:
                 if BROKEN & {diagnostic.code for diagnostic in error.diagnostics}:
-                    raise Unmet(f"`{statement}` breaks a training:\n{error}") from None
+                    raise Unmet(f"`{statement}` breaks training:\n{error}") from None
                 reasons.append(error)
                 continue
             if not outcome.diverged and self._shows_in(case):
                 return case
             working = working or case
         if working is None:
-            message = f"`{statement}` can't be trained in any recipe of the kit; say what it needs by `company`"
-            raise Unmet(f"{message}. The first one says:\n{reasons[0]}")
+            message = f"`{statement}` can't be trained in any test recipe; name the statements it needs in `company`"
+            raise Unmet(f"{message}. The first recipe fails with:\n{reasons[0]}")
         return working
 
     @property
     def within(self) -> Case:
-        """That recipe with the trick."""
+        """The home recipe with the trick."""
         return self.home.over(self.statement())
 
     @cached_property
     def use(self) -> Use:
-        """The trick in the plan of that recipe."""
+        """The trick in the plan of `within`."""
         use = self.bench.plan(self.within).find(self.word)
         assert use is not None
         return use
 
     @property
     def shows(self) -> bool:
-        """Whether the trick shows in its home."""
+        """Whether the trick has an effect in its home recipe."""
         return self._shows_in(self.home)
 
     def _shows_in(self, case: Case) -> bool:
-        """Whether the trick changes what comes of a recipe.
+        """Whether the trick changes the outcome of a recipe.
 
-        It counts as shown where a recipe has it anyway, so that its fields alone can show, or is nothing without it.
+        Always true for a recipe that already contains the trick, since only its fields can matter there, and for a
+        recipe that can't do without it.
         """
         if self.overrides("build") or self._brings_images:
             return True
@@ -170,17 +171,17 @@ class TrickUnderTest:
 
     @property
     def _brings_images(self) -> bool:
-        """Whether it opens images by a verb of its own, beside which a recipe names no others."""
+        """Whether the trick opens images with its own verb, so that the recipe needs no other dataset."""
         return self.overrides("open") and self.declared.verb != "data"
 
 
 def how(name: str) -> str:
-    """How the authors of a trick give values."""
+    """Describe how the authors of a trick provide values."""
     return f'`--value "{name}=ONE,OTHER"`, or `values` from Python and pytest'
 
 
 def samples(field: Field) -> list[str]:
-    """Values as a recipe writes them: the default, where there is one, then others; none where a kind suggests none."""
+    """Return values in recipe syntax: the default if there is one, then others. Empty if the kind suggests none."""
     kind, default = field.kind, field.default
     if isinstance(kind, Choice) and not isinstance(kind, Architecture):
         values = [default, *kind.words] if default in kind.words else [*kind.words]
@@ -194,7 +195,7 @@ def samples(field: Field) -> list[str]:
 
 
 def _numbers(kind: Number, default: object) -> list[str]:
-    """The default, whether or not the kind has it, and other numbers that it has, as they are written; then words."""
+    """Return the default, other numbers that the kind accepts, then its words, all in recipe syntax."""
     first = float(default) if isinstance(default, (int, float)) else 1.0
     if kind.whole:
         tried = [first, first // 2, 2 * first, 2.0, 1.0, 4.0, kind.minimum, 0.0]

@@ -1,4 +1,4 @@
-"""Everything that trains: the loop, the trainer, the update, batches, teachers, and what is reported meanwhile.
+"""Training: the loop, the trainer, the update, batches, teachers and progress reports.
 
-What a run leaves behind is in `recipe.runs`; what tricks do at each step comes from their hooks.
+`recipe.runs` handles the files of a run. Tricks take part in each step through their hooks.
 """

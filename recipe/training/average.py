@@ -1,4 +1,4 @@
-"""The average of the weights that a training may keep, and evaluates in their place."""
+"""The optional average of the weights, which is evaluated in their place."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from recipe.training.tensors import Places
 
 @attrs.frozen(eq=False)
 class Average:
-    """The average of the weights and of running statistics, as a trick makes it; counts are those of the model."""
+    """A trick's average of the weights and running statistics. Counts are copied from the model."""
 
     model: fx.GraphModule
     use: Use
     averaged: tuple[Places, Places]
-    """The weights and running statistics, of the average and of the model."""
+    """The weights and running statistics of the average and of the model."""
     counts: tuple[Places, Places]
-    """All others, of both."""
+    """All other tensors of both."""
 
     @classmethod
     def of(cls, averaged: fx.GraphModule, model: nn.Module, use: Use) -> Average:
-        """The average, in ``averaged``, of a model with the same parameters and buffers in the same order."""
+        """Average a model into ``averaged``, which has the same parameters and buffers in the same order."""
         floating, others = (
             (Places.of(averaged, floating=kind), Places.of(model, floating=kind)) for kind in (True, False)
         )
@@ -33,7 +33,7 @@ class Average:
 
     @torch.no_grad()
     def update(self, progress: Progress) -> None:
-        """Follow the model after an update."""
+        """Update the average after the model's weights have changed."""
         averages, weights = (places() for places in self.averaged)
         call_hook(self.use, "average", averages, weights, progress)
         counts, theirs = (places() for places in self.counts)

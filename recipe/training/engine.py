@@ -1,4 +1,4 @@
-"""From a recipe to a finished run: what is prepared before a training, and what is left after it."""
+"""From a recipe to a finished run: prepare, decide what is left to do, and train."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from recipe.training.trainer import Trainer
 
 @attrs.frozen(eq=False)
 class Run:
-    """A finished run: its folder, its summary, and the trained model as it was evaluated."""
+    """A finished run: its folder, its summary, and the trained model as evaluated."""
 
     folder: Path
     summary: dict[str, Any]
@@ -52,13 +52,13 @@ class Run:
 
     @property
     def metrics(self) -> list[dict[str, Any]]:
-        """Every line of `metrics.jsonl`."""
+        """All lines of `metrics.jsonl`."""
         return measured(self.folder)
 
 
 @attrs.frozen(eq=False)
 class Request:
-    """What is asked of a training; `run` says what each part means."""
+    """The arguments of a run. See `run` for what each one means."""
 
     plan: Plan
     compiled: Program | None = None
@@ -75,19 +75,19 @@ class Request:
 
 @attrs.frozen(eq=False)
 class Place:
-    """Where a training runs: its device, its precision, its processes and its folder."""
+    """Where a run trains: its device, precision, processes and folder."""
 
     device: torch.device
     precision: Precision
     ranks: Ranks
     folder: Path
     resumes: bool
-    """Whether the folder holds something to resume."""
+    """Whether the folder contains something to resume."""
 
 
 @attrs.frozen(eq=False)
 class Prepared:
-    """What is trained: the images, the program that fits them, and the path and the program of each teacher."""
+    """What to train: the images, the program that fits them, and the path and program of each teacher."""
 
     sets: Sets
     program: Program
@@ -96,17 +96,17 @@ class Prepared:
 
 @attrs.frozen
 class Fresh:
-    """The training starts at its first step."""
+    """Training starts at the first step."""
 
 
 @attrs.frozen
 class Resume:
-    """The training continues from the folder's last checkpoint."""
+    """Training resumes from the folder's last checkpoint."""
 
 
 @attrs.frozen
 class Done:
-    """The folder's summary and weights are those of this very plan, so nothing is left to train if they can be read."""
+    """The folder has the summary and weights of this exact plan. If they can be read, nothing is left to train."""
 
     summary: dict[str, Any]
 
@@ -126,14 +126,14 @@ def run(
     name: str = "run",
     runtime: Runtime | None = None,
 ) -> Run:
-    """Train a recipe: text, a path, a plan, or a compiled program; ``statements`` are laid over it.
+    """Train a recipe, given as text, a path, a plan or a compiled program. ``statements`` override it.
 
-    ``out`` is the run's folder (default: a new one in ``runs``), ``device`` a name such as ``cuda:0``; ``strict``
-    refuses to substitute a precision; ``resume`` goes on from the folder's last checkpoint, also of another recipe
-    with ``allow_changed``. A checkpoint is saved as ``save_every`` says (see `SavePolicy.of`), and the last
-    ``keep`` are kept. ``runtime`` is what tests replace. Under torchrun all processes train together. Raises
-    `RecipeError` for what can't be trained, `Diverged` where loss or gradients are no longer finite, and `Interrupted`
-    after SIGINT or SIGTERM.
+    ``out`` is the run folder (default: a new one in ``runs``), and ``device`` a name such as ``cuda:0``. ``strict``
+    refuses to substitute a precision. With ``resume``, training resumes from the folder's last checkpoint, and with
+    ``allow_changed`` even if the recipe has changed. ``save_every`` sets when to save a checkpoint (see
+    `SavePolicy.of`), and ``keep`` how many to keep. Tests replace ``runtime``. Under torchrun, all processes train
+    together. Raises `RecipeError` if the recipe can't be trained, `Diverged` if the loss or a gradient is no longer
+    finite, and `Interrupted` after SIGINT or SIGTERM.
     """
     plan = recipe.plan if isinstance(recipe, Program) else recipe
     return train(
@@ -154,7 +154,7 @@ def run(
 
 
 def train(request: Request) -> Run:
-    """Prepare, decide what is left to do, and do that."""
+    """Prepare a run, decide what is left to do, and do it."""
     device = pick(request.device)
     ranks = Ranks.join(device)
     listener = request.listener if ranks.is_main else Listener()
@@ -171,7 +171,7 @@ def train(request: Request) -> Run:
         loop = Loop(trainer, prepared.program, place.folder, listener, signals, request.policy)
         if isinstance(decision, Done):
             if _take_up_finished(loop, request):
-                listener.note(f"{place.folder} has finished already: there is nothing to do")
+                listener.note(f"{place.folder} has already finished: nothing to do")
                 return Run(place.folder, decision.summary, trainer.eval_model.eval())
             trainer.loss_of = objective(request.plan, _teach(request, place, prepared))
         elif isinstance(decision, Resume):
@@ -182,7 +182,7 @@ def train(request: Request) -> Run:
 
 
 def _place(request: Request, device: torch.device, ranks: Ranks) -> Place:
-    """Where a training runs; nothing is written."""
+    """Choose where to train, without writing anything."""
     plan = request.plan
     precision = request.runtime.precision(plan.training.precision, device, request.strict)
     folder = ranks.broadcast(
@@ -193,7 +193,7 @@ def _place(request: Request, device: torch.device, ranks: Ranks) -> Place:
 
 
 def _decide(request: Request, place: Place) -> Fresh | Resume | Done:
-    """What is left to do in a folder, by what it holds."""
+    """Decide from a folder's contents what is left to do."""
     if not place.resumes:
         return Fresh()
     summary = place.ranks.broadcast(lambda: summary_of(place.folder))
@@ -204,15 +204,15 @@ def _decide(request: Request, place: Place) -> Fresh | Resume | Done:
 
 
 def _prepare(request: Request, *, weights: bool) -> Prepared:
-    """Open the images, and compile the program, with its initial ``weights`` if wanted, and its teachers."""
+    """Open the images, and compile the program and its teachers. ``weights`` creates the initial weights too."""
     sets, program = prepare(request.plan, request.compiled)
     if weights:
-        program.model  # noqa: B018 - it is made when it is first asked for
+        program.model  # noqa: B018 - built on first access
     return Prepared(sets, program, teachers_of(request.plan, program.classes))
 
 
 def _teach(request: Request, place: Place, prepared: Prepared) -> Teach:
-    """The functions of the teachers; one that has no finished run is trained first, and resumes where it was begun."""
+    """Return the teachers' functions. A teacher without a finished run is trained first, or resumed if started."""
 
     def train_teacher(teacher: Plan, folder: Path) -> None:
         asked = attrs.evolve(request, plan=teacher, compiled=None, out=folder, resume=True, allow_changed=False)
@@ -226,7 +226,7 @@ def _teach(request: Request, place: Place, prepared: Prepared) -> Teach:
 
 
 def _take_up_finished(loop: Loop, request: Request) -> bool:
-    """Take up a training that has finished by its summary; whether its weights can be read, so that nothing is left."""
+    """Restore a run that its summary reports as finished. Return whether nothing is left to train."""
     if loop.program.module is None and _take_weights(loop.trainer, loop.folder):
         return True
     loop.restore(request.allow_changed)
@@ -234,24 +234,24 @@ def _take_up_finished(loop: Loop, request: Request) -> bool:
 
 
 def _take_weights(trainer: Trainer, folder: Path) -> bool:
-    """Take up the weights of a finished run whose checkpoints were taken out, as an ablation does; whether they fit."""
+    """Load the weights of a finished run whose checkpoints an ablation removed. Return whether they fit."""
     if (folder / "checkpoints").exists():
         return False
     try:
         weights = load_file(folder / "model.safetensors")
-    except (OSError, SafetensorError):  # it is trained again
+    except (OSError, SafetensorError):  # train it again
         return False
     shapes, own = (
         {name: tensor.shape for name, tensor in state.items()} for state in (weights, trainer.eval_model.state_dict())
     )
-    if shapes != own:  # seen before any is copied: what is trained again begins from initial weights alone
+    if shapes != own:  # checked before copying: a training that restarts must start from its initial weights
         return False
     trainer.eval_model.load_state_dict(weights)
     return True
 
 
 def _train(request: Request, place: Place, loop: Loop, held: contextlib.ExitStack) -> Run:
-    """Write what a folder holds from the start, and train to the end."""
+    """Write the files that a run folder has from the start, and train to the end."""
     listener = request.listener
     loop.folder = loop.signals.folder = place.ranks.broadcast(lambda: _begin(request, place, loop, held))
     for note in (*(f"warning: {warning.message}" for warning in request.plan.warnings), place.precision.note):
@@ -266,12 +266,12 @@ def _train(request: Request, place: Place, loop: Loop, held: contextlib.ExitStac
 
 
 def _begin(request: Request, place: Place, loop: Loop, held: contextlib.ExitStack) -> Path:
-    """Make a run's folder if it is not there, hold it, and write what is known before the first step."""
+    """Create the run folder if needed, lock it, and write what is known before the first step."""
     begun = begin_folder(place.folder, named=request.out is not None or place.resumes)
     if not place.resumes:
         held.enter_context(hold(begun))
         if (begun / "recipe.lock").exists():
-            raise fail("E116", f"another run began in `{begun}` just now", help="try again")
+            raise fail("E116", f"another run has just started in `{begun}`", help="try again")
     packages = sorted({use.declared.package for use in request.plan.uses})
     files.write_text(begun / "recipe.lock", lock_text(request.plan))
     files.write_json(begun / "environment.json", environment(place.device, place.precision, packages))
@@ -281,15 +281,18 @@ def _begin(request: Request, place: Place, loop: Loop, held: contextlib.ExitStac
 
 @contextlib.contextmanager
 def told_plainly(device: torch.device) -> Iterator[None]:
-    """Tell of too little memory (E115), and of another process that went away (E117), as what they are."""
+    """Report out-of-memory errors as E115, and the loss of another process as E117."""
     try:
         yield
     except RuntimeError as error:
-        help = "`batch N micro auto` computes a batch in parts that fit; `precision fp16` takes about half"
+        help = (
+            "compute each batch in parts that fit with `batch N micro auto`, "
+            "or use about half the memory with `precision fp16`"
+        )
         if is_out_of_memory(error):
-            raise fail("E115", f"`{device}` has too little memory for this training", help=help) from error
+            raise fail("E115", f"`{device}` has too little memory for this run", help=help) from error
         if may_be_out_of_memory(error):
-            message = f"`{device}` failed, perhaps because its memory is full: {first_line(error)}"
+            message = f"`{device}` failed, possibly because its memory is full: {first_line(error)}"
             raise fail("E115", message, help=help) from error
         if gone := peer_failure(error):
             raise gone from error
@@ -297,7 +300,7 @@ def told_plainly(device: torch.device) -> Iterator[None]:
 
 
 def dry(request: Request, processes: int = 1) -> None:
-    """Do all that comes before a training and can fail: device, folder, data, compilation, teachers; then say so."""
+    """Do everything before training that can fail: device, folder, data, compilation, teachers. Report the result."""
     device, training = pick(request.device), request.plan.training
     with told_plainly(device):
         place = _place(request, device, Ranks())

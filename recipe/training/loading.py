@@ -1,4 +1,4 @@
-"""The batches of a training and of an evaluation: which images, in which order, on which process."""
+"""The batches for training and evaluation: which images, in which order, on which process."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ Numbers = npt.NDArray[np.int64]
 
 @attrs.frozen(eq=False)
 class Batch:
-    """One process's share of a batch as it travels: uint8 images, labels, the images' numbers, and when it is.
+    """One process's share of a batch: uint8 images, labels, the indices of the images, and the epoch and step.
 
-    ``total`` is the number of images of the whole batch; ``counted`` is false for images that only keep a process
-    company whose share is empty. ``skipped`` are the numbers of images that could not be decoded, and ``why``.
+    ``total`` is the number of images in the whole batch. ``counted`` is false if the images only fill in for an empty
+    share. ``skipped`` lists each image that could not be decoded, by its index, with the reason.
     """
 
     images: Tensor
@@ -45,7 +45,7 @@ class Batch:
         return attrs.evolve(self, images=self.images.pin_memory(), labels=self.labels.pin_memory())
 
     def to(self, device: torch.device) -> Batch:
-        """The batch on a device; the copy is not waited for."""
+        """Copy the batch to a device without waiting for the copy."""
         return attrs.evolve(
             self,
             images=self.images.to(device, non_blocking=True),
@@ -54,11 +54,11 @@ class Batch:
 
 
 Loaded = Batch | tuple[Diagnostic, ...]
-"""What a worker sends: a batch, or what was wrong with it, since an exception of ours does not survive the way."""
+"""What a worker sends: a batch, or its errors as diagnostics, because `RecipeError` does not survive the transfer."""
 
 
 def share(images: int, rank: int, world: int) -> slice:
-    """A process's share of a batch: whole pairs, since neighbours are partners; an odd last image joins the last pair.
+    """Return a process's share of a batch, in whole pairs of partners. An odd last image joins the last pair.
 
     >>> [share(9, rank, 3) for rank in range(3)]
     [slice(0, 2, None), slice(2, 4, None), slice(4, 9, None)]
@@ -73,9 +73,9 @@ def share(images: int, rank: int, world: int) -> slice:
 
 
 def fetched(images: Images, indices: Numbers, boxer: Callable[[int, int, int], Array] | None = None) -> Tensor:
-    """Images by their numbers: uint8 (N, 3, H, W).
+    """Fetch images by index: uint8 (N, 3, H, W).
 
-    Raises `RecipeError` for those that can't be read (E070), and for a set that does not keep to `Images` (E080).
+    Raises `RecipeError` for images that can't be read (E070), and for a dataset that violates `Images` (E080).
     """
     kind = type(images)
     name = f"`fetch` of `{kind.__module__}.{kind.__qualname__}`"
@@ -91,11 +91,11 @@ def fetched(images: Images, indices: Numbers, boxer: Callable[[int, int, int], A
     if isinstance(pixels, Tensor) and (pixels.dtype, pixels.ndim, pixels.shape[:2]) == wanted:
         return pixels
     given = f"{pixels.dtype} {(*pixels.shape,)}" if isinstance(pixels, Tensor) else f"a {type(pixels).__name__}"
-    raise fail("E080", f"{name} is broken: it gives {given}, not torch.uint8 ({len(indices)}, 3, H, W)")
+    raise fail("E080", f"{name} is broken: it returns {given}, not torch.uint8 ({len(indices)}, 3, H, W)")
 
 
 def unreadable(error: RecipeError) -> str:
-    """Why an image is passed over; what is no fault of the image is raised again."""
+    """Return why an image is skipped. Raises the error again if the image is not at fault."""
     (why,) = error.diagnostics
     if why.code != "E070":
         raise error
@@ -103,7 +103,7 @@ def unreadable(error: RecipeError) -> str:
 
 
 class Steps(Dataset[Loaded]):
-    """The batches of a training, by step; a pure function of the seed and the step."""
+    """The training batches, by step. A pure function of the seed and the step."""
 
     def __init__(
         self, images: Images, training: Training, boxer: Boxer | None, skip: bool = False, rank: int = 0, world: int = 1
@@ -121,7 +121,7 @@ class Steps(Dataset[Loaded]):
             return error.diagnostics
 
     def numbers(self, step: int) -> Numbers:
-        """The images of the whole batch of a step, by their numbers in the set."""
+        """Return the dataset indices of the images in the whole batch of a step."""
         epoch, position = divmod(step, self.steps)
         if self.order[0] != epoch:
             self.order = (epoch, order(self.training.seed, epoch, self.samples))
@@ -154,10 +154,10 @@ class Steps(Dataset[Loaded]):
         return fetched(self.images, indices, box_of)
 
     def _sound(self, places: Numbers, whole: Numbers, epoch: int, step: int) -> tuple[Tensor, Numbers, dict[int, str]]:
-        """The images at some places of a batch; one that can't be decoded is stood in for by the next that can.
+        """Return the images at some places of a batch, replacing each one that can't be decoded by the next that can.
 
-        Its partner comes first, then those that follow, whichever process they belong to: what a batch holds does not
-        depend on how it is shared out.
+        The partner is tried first, then the images that follow, whichever process they belong to. The contents of a
+        batch therefore do not depend on how it is shared.
         """
         skipped: dict[int, str] = {}
         pixels, indices = [], []
@@ -175,12 +175,12 @@ class Steps(Dataset[Loaded]):
                 indices.append(index)
                 break
             else:
-                raise RecipeError(Diagnostic("E070", "not one image of a batch can be decoded"))
+                raise RecipeError(Diagnostic("E070", "no image in a batch can be decoded"))
         return torch.cat(pixels), np.concatenate(indices), skipped
 
 
 class InOrder(Dataset[Loaded]):
-    """The batches of an evaluation."""
+    """The evaluation batches."""
 
     def __init__(self, images: Images, batch: int, skip: bool = False) -> None:
         self.images, self.batch, self.skip = images, batch, skip
@@ -200,7 +200,7 @@ class InOrder(Dataset[Loaded]):
         return Batch(pixels, labels, kept, 0, step, len(kept), len(kept) > 0, tuple(skipped.items()))
 
     def _sound(self, indices: Numbers, skipped: dict[int, str]) -> Tensor:
-        """Those that can be decoded; the others are put among the skipped."""
+        """Return the images that can be decoded, and add the others to ``skipped``."""
         pixels = [torch.empty(0)]
         for index in indices:
             try:
@@ -211,9 +211,9 @@ class InOrder(Dataset[Loaded]):
 
 
 def load(dataset: Dataset[Loaded], steps: Iterable[int], workers: int, pin: bool) -> Iterator[Batch]:
-    """Batches by their numbers, made by so many worker processes. Raises what they could not make."""
+    """Yield batches by index, made by ``workers`` worker processes. Raises their errors."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="This DataLoader will create")  # more than cores, as asked for
+        warnings.filterwarnings("ignore", message="This DataLoader will create")  # more than cores, as requested
         loader = DataLoader(
             dataset, sampler=steps, batch_size=None, num_workers=workers, pin_memory=pin, worker_init_fn=_undisturbed
         )
@@ -224,12 +224,12 @@ def load(dataset: Dataset[Loaded], steps: Iterable[int], workers: int, pin: bool
 
 
 def _undisturbed(worker: int) -> None:
-    """Leave the signals that ask for a stop to the process that trains, which ends its workers itself."""
+    """Ignore stop signals in a worker. The training process handles them, and ends its workers itself."""
     ignore()
 
 
 def ahead(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]:
-    """Batches on a device; on CUDA each is copied, by a stream of its own, while the one before is trained on."""
+    """Yield batches on a device. On CUDA, a separate stream copies each one while the previous one is in use."""
     if device.type != "cuda":
         yield from batches
         return

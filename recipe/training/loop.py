@@ -1,4 +1,4 @@
-"""The training loop, to be read from top to bottom: every step, its checkpoints, every epoch's evaluation."""
+"""The training loop, readable from top to bottom: each step, its checkpoints, and each epoch's evaluation."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from recipe.training.trainer import Trainer
 
 @attrs.define(eq=False)
 class Loop:
-    """A training under way in its folder: what it trains, what it has told so far, and when it saves."""
+    """A run in progress in its folder: what it trains, what it has reported so far, and when it saves."""
 
     trainer: Trainer
     program: Program
@@ -43,10 +43,10 @@ class Loop:
     epoch_evaluated: bool = True
     """Whether the epoch that ended with the last step has been evaluated."""
     recipe_changed: bool = False
-    """Whether this training was begun with another recipe."""
+    """Whether this run was started with another recipe."""
     meter: Meter = attrs.field(init=False)
     skipped: dict[tuple[str, int], str] = attrs.field(factory=dict)
-    """Why images could not be decoded, by `training` or `evaluation` and their number there."""
+    """Why images could not be decoded, by part (`training` or `evaluation`) and index in that part."""
     notes: list[str] = attrs.field(factory=list)
     saved: float = attrs.field(factory=time.monotonic)
     _metrics: IO[str] | None = None
@@ -55,14 +55,14 @@ class Loop:
         self.meter = Meter.on(self.trainer.device)
 
     def run(self) -> dict[str, Any]:
-        """Train to the end; gives the summary. Raises `Interrupted` and `Diverged`, the last checkpoint whole."""
+        """Train to the end and return the summary. After `Interrupted` or `Diverged`, the last checkpoint is intact."""
         trainer, ranks = self.trainer, self.trainer.ranks
         began, trained_for, first, result = time.monotonic(), 0.0, trainer.step, {}
         with self.signals.deferred(), self._appending():
             self._choose_micro()
             settle(trainer)
             self.listener.start(self.program, self.folder, trainer.step, trainer.total_steps, trainer.steps_per_epoch)
-            if not self.epoch_evaluated:  # a signal came before that
+            if not self.epoch_evaluated:  # a signal came first
                 result = self._evaluate()
             trainer.model.train()
             since = time.monotonic()
@@ -100,18 +100,18 @@ class Loop:
         if trainer.micro is None:
             trainer.micro = min(trainer.ranks.gather(fitting_micro(trainer)))
         share = largest_share(trainer)
-        fits = "a whole batch fits" if trainer.micro >= share else f"{trainer.micro} images at a time"
-        over = f"batch normalisation averages over {min(share, trainer.micro)} images"
+        fits = "a whole batch fits" if trainer.micro >= share else f"{trainer.micro} images fit at a time"
+        over = f"batch normalization averages over {min(share, trainer.micro)} images"
         note = f"{trainer.plan.maker('micro_auto')} auto: {fits}; {over}"
         if note not in self.notes:
             self.notes.append(note)
         self.listener.note(note)
 
     def _log(self, rate: float, since: float) -> float:
-        """Record what was seen since the last line; all must be finite. Gives the seconds that it took."""
+        """Record the means since the last line, which must be finite. Return the seconds since ``since``."""
         trainer = self.trainer
         self._finite()
-        seen = self.meter.read(trainer.ranks)  # which waits for the device
+        seen = self.meter.read(trainer.ranks)  # waits for the device
         seconds = time.monotonic() - since
         speed = self.meter.fresh / max(1e-9, seconds)
         self._record("train", **seen, lr=rate, images_per_second=speed)
@@ -127,11 +127,11 @@ class Loop:
 
     def _diverged(self, message: str) -> Diverged:
         saved = sorted((self.folder / "checkpoints").glob("step-*.pt"))
-        kept = f"the last good checkpoint is {saved[-1]}" if saved else "no checkpoint was written before"
+        kept = f"the last good checkpoint is {saved[-1]}" if saved else "no checkpoint was saved"
         return Diverged(Diagnostic("E112", message, help=f"{kept}; try a lower learning rate or a longer warmup"))
 
     def _evaluate(self) -> dict[str, float]:
-        """Evaluate and record it; a signal that comes meanwhile stops that, and saves."""
+        """Evaluate and record the result. A signal in the meantime stops the evaluation and saves a checkpoint."""
         trainer = self.trainer
         evaluation = trainer.evaluate(lambda: bool(self.signals.received))
         if evaluation is None:
@@ -139,17 +139,17 @@ class Loop:
             raise self._interrupted(max(trainer.ranks.gather(self.signals.received)))
         result = evaluation.result
         loss = torch.tensor(result["loss"])
-        if not loss.isfinite():  # the last update broke the weights: they are not kept
-            raise self._diverged(f"the training diverged at step {trainer.step}: the held-out loss is {float(loss)}")
+        if not loss.isfinite():  # the last update broke the weights, so don't save them
+            raise self._diverged(f"training diverged at step {trainer.step}: the held-out loss is {float(loss)}")
         self._tell_skipped("evaluation", evaluation.skipped)
-        if not self.epoch_evaluated:  # else a run that was killed at its very end, which has told of it
+        if not self.epoch_evaluated:  # otherwise reported before the run was killed at the end
             self._record("evaluation", **result)
             self.listener.epoch(trainer.step // trainer.steps_per_epoch, result)
         self.epoch_evaluated = True
         return result
 
     def _interrupted(self, number: int) -> Interrupted:
-        """What to raise after a signal, with the options by which this training was begun."""
+        """Return the exception to raise after a signal, with the options that this run was started with."""
         trainer, options = self.trainer, list[str]()
         for file in plugin_files(trainer.plan.uses):
             options += ["--plugin", file]
@@ -160,7 +160,7 @@ class Loop:
         return Interrupted(number, self.folder, trainer.step, options)
 
     def _count_skipped(self, batch: Batch) -> None:
-        """Tell of images that could not be decoded, each once."""
+        """Report images that could not be decoded, each one once."""
         if not self.trainer.skips:
             return
         for skipped in self.trainer.ranks.gather(batch.skipped):
@@ -174,16 +174,16 @@ class Loop:
                 self._record("skipped", part=part, image=index, why=why)
 
     def save(self) -> float:
-        """Save a checkpoint of all processes, if its weights are finite; gives the seconds that it took."""
+        """Save a checkpoint for all processes, if the weights are finite. Return the seconds it took."""
         began, trainer, ranks = time.monotonic(), self.trainer, self.trainer.ranks
         self._finite()
         broken = [name for name, value in trainer.model.state_dict().items() if not value.isfinite().all()]
         if broken:
-            raise self._diverged(f"the training diverged at step {trainer.step}: `{broken[0]}` is not finite")
+            raise self._diverged(f"training diverged at step {trainer.step}: `{broken[0]}` is not finite")
         meters = ranks.gather(self.meter.state())
         if ranks.is_main:
             if self._metrics is not None:
-                os.fsync(self._metrics.fileno())  # the lines of the steps that it saves
+                os.fsync(self._metrics.fileno())  # the lines of the saved steps
             state = attrs.evolve(
                 trainer.state(),
                 meters=meters,
@@ -197,15 +197,15 @@ class Loop:
         return self.saved - began
 
     def restore(self, allow_changed: bool) -> None:
-        """Take up a training where its last sound checkpoint left it, or begin where there is none."""
+        """Resume from the last sound checkpoint, or restart from scratch if there is none."""
         trainer, ranks = self.trainer, self.trainer.ranks
         packed, unsound = ranks.broadcast(lambda: checkpoint.read(self.folder / "checkpoints"))
         for path in unsound:
-            self.listener.note(f"a checkpoint can't be read, and is put aside as {path}")
+            self.listener.note(f"a checkpoint can't be read and was renamed to {path}")
         if packed is None:
             if self.folder.exists():
                 why = "none of its checkpoints can be read" if unsound else "it has no checkpoint"
-                self.listener.note(f"{self.folder} begins anew: {why}")
+                self.listener.note(f"{self.folder} restarts from scratch: {why}")
             return
         state = checkpoint.unpack(packed, trainer.device)
         changed = state.digest != trainer.identity
@@ -231,27 +231,29 @@ class Loop:
         self.recipe_changed = changed
 
     def _refused(self, reason: str = "") -> RecipeError:
-        message = f"`{self.folder}` holds a run of another recipe or model{reason}"
-        return fail("E113", message, help="name another --out")
+        message = f"`{self.folder}` contains a run of another recipe or model{reason}"
+        return fail("E113", message, help="choose another folder with --out")
 
     def _edited(self, before: dict[str, str], allowed: bool) -> list[str]:
-        """What to say of plugins whose code is not what the training was begun with; else it must be allowed (E113)."""
+        """Return a note on plugins whose code has changed since the run started. Raises E113 unless ``allowed``."""
         now = code_of_plugins(self.trainer.plan.uses)
         uses = {use.word: use.declared.package for use in self.trainer.plan.uses}
-        edited = [f"`{word}` of {uses[word]}" for word, code in now.items() if before.get(word, code) != code]
+        edited = [f"`{word}` from {uses[word]}" for word, code in now.items() if before.get(word, code) != code]
         if edited and not allowed:
-            message = f"the code of {', '.join(edited)} has changed since the run in `{self.folder}` was begun"
-            raise fail("E113", message, help="go on all the same with --allow-changed, or name another --out")
-        return [f"the code of {', '.join(edited)} is not what the run was begun with"] if edited else []
+            message = f"the code of {', '.join(edited)} has changed since the run in `{self.folder}` was started"
+            raise fail("E113", message, help="resume anyway with --allow-changed, or choose another folder with --out")
+        return [f"the code of {', '.join(edited)} has changed since the run was started"] if edited else []
 
     def _tell_changes(self, step: int, more: list[str]) -> None:
-        """Say and keep what is another than before; a training that is over by the new recipe is refused (E113)."""
+        """Report and record what has changed. A run that is already over under the new recipe is refused (E113)."""
         trainer = self.trainer
         if trainer.step >= trainer.total_steps:
-            message = f"by the changed recipe the run in `{self.folder}` is over: it has made {step} steps"
-            raise fail("E113", message, help="give it more epochs, or name another --out; nothing was changed")
+            message = f"the run in `{self.folder}` is already over under the changed recipe: it has done {step} steps"
+            raise fail(
+                "E113", message, help="train for more epochs, or choose another folder with --out; nothing was changed"
+            )
         words = trainer.ranks.broadcast(lambda: changed_words(self.folder, trainer.plan))
-        notes = [f"from step {step} on, the recipe is another than before:{words}", *more]
+        notes = [f"the recipe has changed from step {step} on:{words}", *more]
         self.notes += notes
         for note in notes:
             self.listener.note(note)
@@ -261,7 +263,7 @@ class Loop:
                 files.write_text(self.folder / f"recipe-until-{step:09d}.lock", before)
 
     def _restore_meter(self, meters: list[dict[str, Any]]) -> None:
-        """Each process takes up its own sums; where there are more or fewer than before, the first takes all."""
+        """Restore each process's own sums. If the number of processes has changed, the first one takes all of them."""
         ranks = self.trainer.ranks
         if len(meters) == ranks.world:
             self.meter.restore(meters[ranks.rank])
@@ -269,7 +271,7 @@ class Loop:
             self.meter.restore({name: sum(meter[name] for meter in meters) for name in meters[0]})
 
     def _appending(self) -> Any:
-        """The file of metrics, open for the first process alone."""
+        """Open the metrics file, in the first process only."""
         if not self.trainer.ranks.is_main:
             self._metrics = None
             return contextlib.nullcontext()
@@ -286,11 +288,11 @@ class Loop:
             file.flush()
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
-            help = "the last checkpoint is whole; make room, then go on with --resume"
+            help = "free some disk space, then resume from the last checkpoint with --resume"
             raise fail("E111", f"`{file.name}` can't be written: {reason}", help=help) from None
 
     def _finish(self, result: dict[str, float], seconds: float, speed: float | None) -> dict[str, Any]:
-        """Write what is kept of the run; docs/run-folder.md says what each field of the summary is."""
+        """Write the results of the run. docs/run-folder.md describes each field of the summary."""
         trainer, program, training = self.trainer, self.program, self.trainer.plan.training
         parts = [part for part, _ in self.skipped]
         skipped = {"skipped": {part: parts.count(part) for part in ("training", "evaluation")}}

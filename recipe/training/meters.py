@@ -1,4 +1,4 @@
-"""What is counted of a training on its device and read now and then: loss, accuracy, and whether all is finite."""
+"""Values that accumulate on the device and are read occasionally: loss, accuracy, and whether all are finite."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Meter:
     top5: Tensor | None = None
     images: int = 0
     before: int = 0
-    """Those of them that were counted before a training went on."""
+    """How many of these were counted before the run was resumed."""
     fresh: int = 0
-    """What `read` found of all processes, without those."""
+    """Images of all processes in the last `read`, without those before the run was resumed."""
 
     @classmethod
     def on(cls, device: torch.device, top5: bool = False) -> Meter:
@@ -32,7 +32,7 @@ class Meter:
         return cls(torch.zeros((), device=device, dtype=torch.double), zero, zero.clone() if top5 else None)
 
     def add(self, loss: Tensor, logits: Tensor, targets: Tensor) -> None:
-        """Count a part of a batch: its mean loss, logits (N, K), and targets as class numbers or distributions."""
+        """Add part of a batch: its mean loss, logits (N, K), and targets as class indices or distributions."""
         labels = targets.argmax(1) if targets.ndim == 2 else targets
         self.loss += loss.detach() * len(logits)
         self.correct += (logits.detach().argmax(1) == labels).sum()
@@ -41,7 +41,7 @@ class Meter:
         self.images += len(logits)
 
     def read(self, ranks: Ranks) -> dict[str, float]:
-        """Means over the images of all processes."""
+        """Return the means over the images of all processes."""
         sums = {"loss": self.loss, "top1": self.correct} | ({} if self.top5 is None else {"top5": self.top5})
         mine = self.loss.new_tensor([self.images, self.images - self.before])
         counts = torch.cat([torch.stack([total.double() for total in sums.values()]), mine])
@@ -60,14 +60,14 @@ class Meter:
 
 @attrs.define(eq=False)
 class Guard:
-    """Whether loss and gradients are finite, told on the device: an update that they are not finite for is not made.
+    """Tracks on the device whether the loss and gradients are finite. An update with a non-finite value is skipped.
 
-    Nothing waits for the answer; once it is no, no later update is made either, until somebody reads why.
+    Nothing waits for the result. After the first such update, all later ones are skipped until the cause is read.
     """
 
-    broken: Tensor  # float, 0 or 1: what fused optimizers read as found_inf
-    at: Tensor  # the first step with something that is not finite
-    loss: Tensor  # of that step
+    broken: Tensor  # float, 0 or 1, which fused optimizers read as found_inf
+    at: Tensor  # the first step with a non-finite value
+    loss: Tensor  # at that step
     norms: Tensor  # the size of each parameter's gradient at that step; 0 elsewhere
 
     @classmethod
@@ -84,13 +84,13 @@ class Guard:
         scale_too_low: Tensor | None = None,
         absorbed: Tensor | None = None,
     ) -> None:
-        """Look at a step's loss and gradients (None for parameters that have none).
+        """Check a step's loss and gradients (None for parameters without one).
 
-        ``scale_too_low`` says whether a loss scale is so low that it is not what makes gradients infinite, ``absorbed``
-        whether a loss scaler skips this step for its gradients, which then don't count.
+        ``scale_too_low`` is true if the loss scale is too low to be the cause of infinite gradients. ``absorbed`` is
+        true if a loss scaler skips this step because of its gradients, which then don't count.
         """
         if self.broken.device.type == "cpu" and _are_finite(loss, gradients, scale_too_low):
-            return  # on a CPU the answer is there at once
+            return  # on a CPU, the answer is available immediately
         norms = self._norms(gradients)
         if absorbed is not None:
             norms = torch.where(absorbed, 0.0, norms)
@@ -104,19 +104,19 @@ class Guard:
         self.broken = torch.maximum(self.broken, bad.float())
 
     def _norms(self, gradients: Sequence[Tensor | None]) -> Tensor:
-        """A size of each gradient, which is finite where the gradient is; 0 where there is none."""
+        """Return a size for each gradient that is finite if the gradient is, and 0 if there is none."""
         present = [gradient for gradient in gradients if gradient is not None]
         if not present:
             return torch.zeros_like(self.norms)
         if present[0].device.type == "cuda":
             sizes = iter(torch._foreach_norm(present, 1))
-        else:  # on a CPU a sum is quicker than a norm, and as good: it is finite or not
+        else:  # on a CPU, a sum is faster than a norm and just as good a check
             sizes = (gradient.sum() for gradient in present)
         zero = self.norms.new_zeros(())
         return torch.stack([zero if gradient is None else next(sizes).float() for gradient in gradients])
 
     def read(self, names: Sequence[str]) -> tuple[int, str] | None:
-        """The step (from 0) and the cause, where something was not finite. Waits for the device."""
+        """Return the step (from 0) and the cause if a value was not finite. Waits for the device."""
         step = int(self.at)
         if step < 0:
             return None
@@ -124,20 +124,20 @@ class Guard:
         if not self.loss.isfinite():
             return step, f"the loss is {float(self.loss)}"
         if not broken:
-            return step, "gradients are infinite though the loss scale fell below 1"
+            return step, "gradients are infinite even though the loss scale fell below 1"
         more = f" and {len(broken) - 1} more" if len(broken) > 1 else ""
         return step, f"the gradient of `{broken[0]}`{more} is not finite"
 
 
 def _are_finite(loss: Tensor, gradients: Sequence[Tensor | None], scale_too_low: Tensor | None) -> bool:
-    """Whether a loss and its gradients, on a CPU, are finite, and the loss scale is not too low."""
+    """Whether a loss and its gradients on a CPU are finite, and the loss scale is not too low."""
     if not math.isfinite(loss) or (scale_too_low is not None and bool(scale_too_low)):
         return False
     present = [gradient for gradient in gradients if gradient is not None]
     infinite = torch.zeros(1)
-    if present:  # this also multiplies them by 1, and is the quickest all the same
+    if present:  # also multiplies them by 1, but is still the fastest check
         try:
             torch._amp_foreach_non_finite_check_and_unscale_(present, infinite, torch.ones(1))
-        except NotImplementedError:  # of complex numbers
+        except NotImplementedError:  # for complex numbers
             return False
     return not bool(infinite)

@@ -1,4 +1,4 @@
-"""How many images at a time fit into a device's memory."""
+"""Find how many images fit into a device's memory at a time."""
 
 from __future__ import annotations
 
@@ -18,18 +18,20 @@ from recipe.training.trial import try_step
 CGROUP = Path("/sys/fs/cgroup")
 
 SPARE = 0.8
-"""The part of a CPU's free memory that activations may take."""
+"""Fraction of a CPU's free memory that activations may use."""
 
 
 def fitting_micro(trainer: Trainer) -> int:
-    """The largest micro batch that fits: this process's share of a batch, or a half of it, or a quarter, and so on.
+    """Return the largest micro-batch that fits: this process's share of a batch, half of it, a quarter, and so on.
 
-    A GPU is tried; on a CPU, which would rather kill the process than say no, it follows from what two images take.
-    Raises what the device raised where not even two images fit.
+    On a GPU, each size is tried. On a CPU, where running out of memory kills the process, the size is estimated from
+    two images. Raises the device's own error if not even two images fit.
     """
     if trainer.plan.training.synchronised and trainer.ranks.several:
-        help = "state the number: `batch 256 micro 32`"
-        raise fail("E115", "with `norm sync` on several processes `batch micro auto` can't try parts", help=help)
+        help = "set the size yourself: `batch 256 micro 32`"
+        raise fail(
+            "E115", "`batch micro auto` can't try micro-batch sizes with `norm sync` on several processes", help=help
+        )
     micro = largest = largest_share(trainer)
     if trainer.device.type == "cpu":
         free = free_memory()
@@ -41,7 +43,7 @@ def fitting_micro(trainer: Trainer) -> int:
         try:
             _try(trainer, micro, largest)
             return micro
-        except (RuntimeError, RecipeError) as error:  # the latter of what a trick asks of the device
+        except (RuntimeError, RecipeError) as error:  # RecipeError if a trick ran out of memory
             raised: BaseException = error
             while isinstance(raised, RecipeError) and raised.__cause__ is not None:
                 raised = raised.__cause__
@@ -53,31 +55,31 @@ def fitting_micro(trainer: Trainer) -> int:
 
 
 def largest_share(trainer: Trainer) -> int:
-    """The most images of a batch that one of the processes takes."""
+    """Return the largest number of images of a batch that any process gets."""
     batch, world = trainer.plan.training.batch, trainer.ranks.world
     parts = (share(batch, rank, world) for rank in range(world))
     return max(2, *(int(part.stop) - int(part.start) for part in parts))
 
 
 def free_memory() -> int | None:
-    """Bytes of memory that this machine, or the container that this runs in, could give; None where it does not say."""
+    """Return the bytes of memory available on this machine or in its container, or None if unknown."""
     limits = []
     with contextlib.suppress(OSError, StopIteration, ValueError):
         lines = Path("/proc/meminfo").read_text().splitlines()
         limits.append(next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")))
-    with contextlib.suppress(OSError, ValueError, StopIteration):  # where nothing is limited, `max` is no number
+    with contextlib.suppress(OSError, ValueError, StopIteration):  # without a limit, the file contains `max`
         limit, used = (int((CGROUP / name).read_text()) for name in ("memory.max", "memory.current"))
         lines = (CGROUP / "memory.stat").read_text().splitlines()
-        cached = next(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))  # given up on demand
+        cached = next(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))  # freed on demand
         limits.append(max(0, limit - used + cached))
     return min(limits) if limits else None
 
 
 def settle(trainer: Trainer) -> None:
-    """Let the exchange of gradients find its order, as its first use does.
+    """Let the gradient exchange fix its order, which happens on first use.
 
-    Sums over three or more processes depend on that order, and a training that is resumed begins with another one. Two
-    images are enough for it; but a model that torch compiles has a graph for each size, so it gets one that it needs.
+    Sums over three or more processes depend on this order, and a resumed run starts with a different one. Two images
+    are enough, but torch compiles one graph per size, so a compiled model gets a size that it needs anyway.
     """
     if not trainer.ranks.several:
         return
@@ -89,7 +91,7 @@ def settle(trainer: Trainer) -> None:
 
 
 def _at_a_time(trainer: Trainer) -> int:
-    """How many images of a whole batch a process computes together."""
+    """Return how many images of a whole batch a process computes at a time."""
     batch = trainer.plan.training.images(0, len(trainer.sets.train.labels))
     whole = batch.stop - batch.start
     mine = share(whole, trainer.ranks.rank, trainer.ranks.world)
@@ -97,7 +99,7 @@ def _at_a_time(trainer: Trainer) -> int:
 
 
 def _try(trainer: Trainer, images: int, share: int) -> None:
-    """What a step takes, with room for a whole batch of inputs and the optimizer's two numbers a weight."""
+    """Try a step, with room for a whole batch of inputs and two optimizer values per weight."""
     size = trainer.images.size
     held = [torch.empty(share, 3, size, size, device=trainer.device)]
     held += [torch.empty_like(parameter) for parameter in trainer.model.parameters() for _ in range(2)]
@@ -106,7 +108,7 @@ def _try(trainer: Trainer, images: int, share: int) -> None:
 
 
 def _activations(trainer: Trainer, images: int) -> int:
-    """Bytes that some images keep for the backward computation."""
+    """Return the bytes that ``images`` images keep for the backward pass."""
     seen: dict[int, int] = {}
     weights = {parameter.untyped_storage().data_ptr() for parameter in trainer.model.parameters()}
 

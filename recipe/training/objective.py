@@ -1,4 +1,4 @@
-"""The loss of a training: cross entropy or a trick's own loss, with the terms that tricks add."""
+"""The training loss: cross entropy or a trick's own loss, plus the terms that tricks add."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from recipe.plugins.contexts import LossContext, Teach
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Mean cross entropy of logits (N, K) against class numbers (N,) or distributions (N, K)."""
+    """Return the mean cross entropy of logits (N, K) against class indices (N,) or distributions (N, K)."""
     return F.cross_entropy(logits.float(), targets)
 
 
 def objective(plan: Plan, teachers: Teach) -> Callable[[Any, Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """The loss of a plan: from the model's outputs, targets and inputs to the loss, and the logits it judged."""
+    """Return the loss of a plan: a function from the model's outputs, targets and inputs to the loss and the logits."""
     losses, terms = plan.hooked("loss"), plan.hooked("loss_term")
     loss_hook = partial(call_hook, losses[0], "loss") if losses else cross_entropy
     aux_weight = plan.training.aux_weight

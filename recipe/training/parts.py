@@ -1,4 +1,4 @@
-"""How a batch is cut into the parts that are computed at a time."""
+"""Split a batch into micro-batches."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from torch import Tensor
 
 
 def sizes(images: int, micro: int | None, even: int | None = None) -> list[int]:
-    """How many images each part of a batch has: ``micro``; a last one of a single image joins the one before it.
+    """Return the size of each micro-batch: ``micro`` images. A single leftover image joins the last one.
 
-    With ``even``, the batch is cut into that many parts of nearly equal size instead.
+    With ``even``, the batch is split into that many micro-batches of nearly equal size instead.
     """
     if even is not None:
         return [images // even + (place < images % even) for place in range(even)]
@@ -25,7 +25,7 @@ def sizes(images: int, micro: int | None, even: int | None = None) -> list[int]:
 
 
 def parts(inputs: Tensor, targets: Tensor, micro: int | None, even: int | None = None) -> list[tuple[Tensor, Tensor]]:
-    """A batch cut into its parts; see `sizes`."""
+    """Split a batch into micro-batches. See `sizes`."""
     if micro is None and even is None:
         return [(inputs, targets)]
     cut = sizes(len(inputs), micro, even)

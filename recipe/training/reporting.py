@@ -1,4 +1,4 @@
-"""What a training tells: a live display on a terminal, plain lines elsewhere, and pictures of the curves."""
+"""Report the progress of a run: a live display on a terminal, plain lines elsewhere, and plots of the curves."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Listener:
-    """What is told of a training as it goes; this one says nothing."""
+    """Receives the progress of a run. This base class ignores it."""
 
     def note(self, text: str) -> None: ...
     def start(self, program: Program, folder: Path, step: int, steps: int, steps_per_epoch: int) -> None: ...
@@ -28,7 +28,7 @@ class Listener:
 
 
 def heading(program: Program) -> list[str]:
-    """What is trained, in two or three lines."""
+    """Describe what is trained, in a few lines."""
     costs, data = program.costs, program.plan.images
     where = f"{data.word}, " if data else ""
     lines = [
@@ -40,7 +40,7 @@ def heading(program: Program) -> list[str]:
 
 
 def closing(summary: dict[str, Any]) -> str:
-    """The end of a run in one line."""
+    """Summarize a finished run in one line."""
     top5 = f", top-5 {summary['top5']:.2%}" if "top5" in summary else ""
     speed = f" at {summary['images_per_second']:.0f} images/s" if summary["images_per_second"] else ""
     return (
@@ -50,7 +50,7 @@ def closing(summary: dict[str, Any]) -> str:
 
 
 class Plain(Listener):
-    """A line for each epoch, for logs."""
+    """Prints a line for each epoch, for logs."""
 
     def __init__(self, file: TextIO | None = None) -> None:
         self.file = file or sys.stderr
@@ -69,7 +69,7 @@ class Plain(Listener):
         for line in heading(program):
             self._say(line)
         begin = f" from step {step}" if step else ""
-        self._say(f"training {steps} steps, {steps_per_epoch} an epoch{begin}; folder {folder}")
+        self._say(f"training {steps} steps, {steps_per_epoch} per epoch{begin}; folder {folder}")
 
     def step(self, step: int, loss: float, top1: float, rate: float, speed: float) -> None:
         self.seen = (loss, top1, rate, speed)
@@ -144,7 +144,7 @@ class Live(Listener):
 
 
 def pictures(folder: Path) -> None:
-    """Draw `curves.png` from `metrics.jsonl`: loss, accuracy and learning rate over the epochs."""
+    """Plot loss, accuracy and learning rate over the epochs from `metrics.jsonl` to `curves.png`."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -1,4 +1,4 @@
-"""How a training does what does not depend on its recipe. What tests trainings passes another `Runtime`."""
+"""The operations of a run that do not depend on its recipe. Tests of training pass another `Runtime`."""
 
 from __future__ import annotations
 
@@ -23,57 +23,57 @@ from recipe.training.reporting import pictures
 
 
 class Runtime:
-    """What a training calls on to compute in a number format, to compile, to load images, and to write files."""
+    """The operations a run uses to choose a precision, compile, load images, split batches and write files."""
 
     def precision(self, asked: str, device: torch.device, strict: bool) -> Precision:
-        """The number format that a device computes in; see `recipe.devices.precision.precision`."""
+        """Return the precision that a device computes in. See `recipe.devices.precision.precision`."""
         return precision(asked, device, strict)
 
     def compile(self, model: nn.Module, mode: str | None, dynamic: bool | None) -> Any:
-        """A model as `torch.compile` makes it."""
+        """Compile a model with `torch.compile`."""
         return torch.compile(model, mode=mode, dynamic=dynamic)
 
     def load(self, dataset: Dataset[Loaded], steps: Iterable[int], workers: int, pin: bool) -> Iterator[Batch]:
-        """Batches by their numbers; see `recipe.training.loading.load`."""
+        """Yield batches by index. See `recipe.training.loading.load`."""
         return load(dataset, steps, workers, pin)
 
     def parts(
         self, inputs: Tensor, targets: Tensor, micro: int | None, even: int | None
     ) -> list[tuple[Tensor, Tensor]]:
-        """A batch (N, 3, H, W) and its targets, cut into parts; see `recipe.training.parts.parts`."""
+        """Split a batch (N, 3, H, W) and its targets into micro-batches. See `recipe.training.parts.parts`."""
         return parts(inputs, targets, micro, even)
 
     def save(self, folder: Path, state: TrainingState, keep: int) -> None:
-        """Save a checkpoint, and keep the last few; see `recipe.runs.checkpoints.save`."""
+        """Save a checkpoint, and keep only the newest. See `recipe.runs.checkpoints.save`."""
         checkpoints.save(folder, state, keep)
 
     def draw(self, folder: Path) -> None:
-        """Draw the curves of a finished run into its folder."""
+        """Plot the curves of a finished run to its folder."""
         pictures(folder)
 
 
 @contextlib.contextmanager
 def compiling() -> Iterator[None]:
-    """A context for running a compiled model, forward or backward: a failure to compile is reported as E114.
+    """A context for running a compiled model, forward or backward. Reports a failure to compile as E114.
 
-    torch compiles a graph when it is first needed, that of the backward computation in the first backward.
+    torch compiles a graph when it is first needed: the backward graph in the first backward pass.
     """
     try:
         yield
     except torch._dynamo.exc.TorchDynamoException as error:
         reason = reason_of(error)
-        help = "`compile` needs a C++ compiler on a CPU; `drop compile` trains without it"
+        help = "install a C++ compiler, which `compile` needs on a CPU, or train without it: `drop compile`"
         raise fail("E114", f"torch.compile failed: {reason}", help=help) from error
 
 
 def set_seed(seed: int, device: torch.device) -> None:
-    """Seed torch's random numbers, on the CPU and on GPUs. `torch.manual_seed` takes longer: it seeds all devices."""
+    """Seed torch's random numbers on the CPU and on GPUs. `torch.manual_seed` is slower: it seeds all devices."""
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         torch.cuda.manual_seed_all(seed)
 
 
 def step_seed(seed: int, step: int, rank: int) -> int:
-    """The seed of torch's random numbers in a step; each process has its own."""
+    """Return the seed of torch's random numbers in a step. Each process has its own."""
     key = f"step/{seed}/{step}" + (f"/{rank}" if rank else "")
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:7], "big")

@@ -1,4 +1,4 @@
-"""What comes before a training: the images, and the program that fits them."""
+"""Prepare for training: open the images, and compile the program that fits them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from recipe.plugins.calling import broken, call_hook
 
 
 def open_sets(plan: Plan) -> Sets:
-    """The plan's images. Raises `RecipeError` (E070) where they are missing or unfit."""
+    """Open a plan's images. Raises `RecipeError` (E070) if they are missing or unfit for training."""
     use = plan.images
     assert use is not None
     try:
         sets: Sets = call_hook(use, "open")
     except (MemoryError, RuntimeError) as error:
-        reason = reason_of(error, "there is too little memory")
+        reason = reason_of(error, "not enough memory")
         raise fail("E070", f"`{use.word}` can't be read: {reason}", use.span) from error
     except (OSError, ValueError) as error:
         named = isinstance(error, OSError) and error.strerror
@@ -29,19 +29,19 @@ def open_sets(plan: Plan) -> Sets:
     if len(sets.train.labels) < 2:
         raise fail("E070", f"`{use.word}` has fewer than two images to train on", use.span)
     if not len(sets.val.labels):
-        raise fail("E070", f"`{use.word}` has no image to evaluate by", use.span)
+        raise fail("E070", f"`{use.word}` has no held-out images to evaluate on", use.span)
     for part in (sets.train, sets.val):
         if not 0 <= int(part.labels.min()) <= int(part.labels.max()) < sets.classes:
-            raise fail("E070", f"`{use.word}` has labels that are none of its {sets.classes} classes", use.span)
+            raise fail("E070", f"`{use.word}` has labels outside its {sets.classes} classes", use.span)
     if sets.classes < 2:
-        raise fail("E070", f"`{use.word}` has fewer than two classes to tell apart", use.span)
+        raise fail("E070", f"`{use.word}` has fewer than two classes", use.span)
     return sets
 
 
 def prepare(plan: Plan, compiled: Program | None = None) -> tuple[Sets, Program]:
-    """The images of a plan and its program, which fit each other (else E071).
+    """Return a plan's images and a program that fits them. Raises `RecipeError` (E071) if they don't match.
 
-    A program that was compiled from this very plan is taken as it is: training begins from its model's weights.
+    A program compiled from this exact plan is used as is: training starts from its model's weights.
     """
     sets = open_sets(plan)
     if compiled is not None and compiled.plan is plan and compiled.device != "meta":

@@ -1,4 +1,4 @@
-"""The teachers of a plan: found among finished runs, or trained first."""
+"""Find the teachers of a plan among finished runs, or train them first."""
 
 from __future__ import annotations
 
@@ -37,53 +37,55 @@ def find_teachers(
     listener: Listener,
     ranks: Ranks,
 ) -> Teach:
-    """For the digest of each teacher of a plan, the function from inputs (N, 3, H, W) to its logits (N, K).
+    """Map the digest of each teacher of a plan to a function from inputs (N, 3, H, W) to its logits (N, K).
 
-    ``teachers`` are those of `teachers_of`. A finished run in the folder ``near`` is used; where there is none,
-    ``train`` makes one.
+    ``teachers`` is the result of `teachers_of`. Uses a finished run in the folder ``near``. If there is none, calls
+    ``train`` to create one.
     """
     teach: dict[str, Callable[[Tensor], Tensor]] = {}
     for path, program in teachers:
         teacher = program.plan
         folder = ranks.broadcast(partial(finished_run, near, teacher.digest))
         if folder is None:
-            listener.note(f"teacher {path.name}: no finished run in {near}, so it is trained first")
+            listener.note(f"teacher {path.name}: no finished run in {near}, training it first")
             folder = near / f"{path.stem}-{teacher.digest[:8]}"
             train(teacher, folder)
         else:
             listener.note(f"teacher {path.name}: using the finished run {folder}")
         seen, own = teacher.images, plan.images
         if seen and own and seen.statement() != own.statement():
-            listener.note(f"teacher {path.name} learnt from `{seen.statement()}`, and sees the student's images here")
+            listener.note(
+                f"teacher {path.name} was trained on `{seen.statement()}`, but sees the student's images here"
+            )
         teach[teacher.digest] = _teacher(program, folder, device, ranks)
     return teach
 
 
 def teachers_of(plan: Plan, classes: int) -> list[tuple[Path, Program]]:
-    """The path and the program of each teacher that a plan names; each tells as many classes apart as the student.
+    """Return the path and program of each teacher that a plan names.
 
-    Raises `RecipeError` (E072) for one that does not.
+    Raises `RecipeError` (E072) if a teacher has another number of classes than the student.
     """
     programs = []
     for use, path, teacher in named_teachers(plan):
         with _told(plan, use, path):
             program = lower(teacher)
         if program.classes != classes:
-            message = f"the teacher `{path.name}` tells {program.classes} classes apart, the student {classes}"
+            message = f"the teacher `{path.name}` has {program.classes} classes, but the student has {classes}"
             raise fail("E072", message, use.span)
         assert plan.image_fields is not None
         size = plan.image_fields.size
         try:
             for side in {smallest(plan, size), size}:
                 propagate(program.structure, side, path.name)
-        except RecipeError as error:  # told now, not after hours of training
+        except RecipeError as error:  # report it now, not after hours of training
             raise RecipeError(*(attrs.evolve(d, span=use.span) for d in error.diagnostics)) from None
         programs.append((path, program))
     return programs
 
 
 def named_teachers(plan: Plan) -> list[tuple[Use, Path, Plan]]:
-    """The teachers that a plan names: which trick does, the path of the recipe, and its plan."""
+    """Return the teachers that a plan names: the trick that does, the path of the recipe, and its plan."""
     teachers = []
     for use in plan.uses:
         for value in use.values.values():
@@ -96,7 +98,7 @@ def named_teachers(plan: Plan) -> list[tuple[Use, Path, Plan]]:
 
 @contextlib.contextmanager
 def _told(plan: Plan, use: Use, path: Path) -> Iterator[None]:
-    """Tell of a teacher's errors as those of a file that a recipe names."""
+    """Report a teacher's errors as errors in a file that a recipe names."""
     try:
         yield
     except RecipeError as error:
@@ -116,13 +118,13 @@ def _teacher(program: Program, folder: Path, device: torch.device, ranks: Ranks)
     try:
         program.model.load_state_dict(load(ranks.broadcast(packed)))
     except (OSError, RuntimeError, SafetensorError) as error:
-        help = f"remove the folder {folder}, and the teacher is trained again"
+        help = f"remove the folder {folder} to train the teacher again"
         raise fail("E001", f"the teacher's weights in `{folder}` can't be read", help=help) from error
     return teaching(program, device)
 
 
 def teaching(program: Program, device: torch.device) -> Callable[[Tensor], Tensor]:
-    """The function from inputs (N, 3, H, W) to a teacher's logits (N, K), with the weights that it has."""
+    """Return the function from inputs (N, 3, H, W) to a teacher's logits (N, K), with its current weights."""
     plan = program.plan
     layout = memory_format(plan.training)
     model = program.model.to(device=device, memory_format=layout).eval()  # type: ignore[call-overload]

@@ -1,4 +1,4 @@
-"""Tensors of a training: their memory format, those of a model where they are now, and putting them back."""
+"""Tensor helpers for training: memory formats, the current tensors of a model, and restoring tensors."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from recipe.plugins.settings import Training
 
 
 def memory_format(training: Training) -> torch.memory_format:
-    """The memory format that a training keeps its model in."""
+    """Return the memory format of a run's model."""
     return torch.channels_last if training.channels_last else torch.contiguous_format
 
 
 def laid_out(inputs: Tensor, training: Training) -> Tensor:
-    """Inputs (N, 3, H, W) in the memory format of a training."""
+    """Return inputs (N, 3, H, W) in the memory format of a run's model."""
     return inputs.contiguous(memory_format=torch.channels_last) if training.channels_last else inputs
 
 
 @attrs.frozen(eq=False)
 class Places:
-    """Where a model holds its parameters and buffers of one kind: floating-point ones, or all others.
+    """Where a model stores its parameters and buffers of one kind: floating-point tensors, or all others.
 
-    To walk through the modules takes longer than to compute with their tensors, so that is done once. But a module may
-    replace a tensor by another one, so each is looked up where it is needed.
+    Walking the modules takes longer than computing with their tensors, so that is done once. But a module may replace
+    a tensor with another one, so each is looked up when it is needed.
     """
 
     places: tuple[tuple[dict[str, Any], str], ...]
@@ -45,16 +45,16 @@ class Places:
         return cls(tuple(places.values()))
 
     def __call__(self) -> list[Tensor]:
-        """The tensors that are there now: parameters first, each kind in the order in which `nn.Module` names them."""
+        """Return the current tensors: parameters first, each kind in the order in which `nn.Module` names them."""
         return [holder[name] for holder, name in self.places]
 
 
 @contextlib.contextmanager
 def restored(tensors: Callable[[], Sequence[Tensor]]) -> Iterator[None]:
-    """A context after which some tensors hold the values that they held before it.
+    """A context that restores the values of some tensors on exit.
 
-    ``tensors`` gives them, and is called again at the end: where a module has replaced one meanwhile, its replacement
-    gets the value.
+    ``tensors`` returns them, and is called again on exit. If a module has replaced a tensor in the meantime, the
+    replacement gets the value.
     """
     before = tensors()
     kept = [torch.empty_like(tensor) for tensor in before]
@@ -67,7 +67,7 @@ def restored(tensors: Callable[[], Sequence[Tensor]]) -> Iterator[None]:
 
 @torch.no_grad()
 def _copy(sources: Sequence[Tensor], targets: Sequence[Tensor]) -> None:
-    """Copy tensors into others, in one operation for each type of number."""
+    """Copy tensors into others, in one operation per dtype."""
     for dtype in dict.fromkeys(source.dtype for source in sources):
         pairs = [pair for pair in zip(sources, targets, strict=True) if pair[0].dtype is dtype]
         torch._foreach_copy_([target for _, target in pairs], [source for source, _ in pairs])

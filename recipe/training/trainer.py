@@ -1,4 +1,4 @@
-"""What a training holds and how one step changes it: learning rate, parameter groups, average, evaluation."""
+"""The state of a run and how one step changes it: learning rate, parameter groups, average, evaluation."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ from recipe.training.update import Update, lay_out
 
 @attrs.frozen
 class Evaluation:
-    """What an evaluation gave: means over the images, and the images that it could not decode."""
+    """The result of an evaluation: means over the images, and the images that could not be decoded."""
 
     result: dict[str, float]
-    """`loss`, `top1`, and `top5` where there are more than five classes."""
+    """`loss`, `top1` and, with more than five classes, `top5`."""
     skipped: tuple[tuple[int, str], ...]
-    """Their numbers among the test images, and why."""
+    """Their indices among the held-out images, with the reasons."""
 
 
 @attrs.define(eq=False)
 class Trainer:
-    """All that a training holds: its state, and the pure functions that change it."""
+    """The state of a run, and the pure functions that change it."""
 
     plan: Plan
     sets: Sets
@@ -55,7 +55,7 @@ class Trainer:
     precision: Precision
     model: fx.GraphModule
     parallel: nn.Module
-    """The model as it is compiled, and shares its gradients."""
+    """The model, compiled if requested, that shares gradients among processes."""
     update: Update
     average: Average | None
     prepare: BatchTransform
@@ -87,8 +87,8 @@ class Trainer:
             model = synchronised(model, device)
         average = Average.of(averaged, model, averaging[0]) if averaged is not None else None
         compiled = training.compile_mode is not None
-        # A graph for each size of batch, so that what is computed does not depend on which one came first; of images
-        # that grow there would be too many.
+        # Compile one graph per batch size, so that results do not depend on which size came first. With images that
+        # grow, there would be too many graphs.
         dynamic = None if plan.hooked("resolution") else False
         made = runtime.compile(model, training.compile_mode, dynamic) if compiled else model
         parallel = ranks.wrap(made)
@@ -112,7 +112,7 @@ class Trainer:
 
     @property
     def eval_model(self) -> fx.GraphModule:
-        """The model that is evaluated and kept: the average where there is one."""
+        """The model to evaluate and save: the average, if there is one."""
         return self.average.model if self.average else self.model
 
     @property
@@ -124,7 +124,7 @@ class Trainer:
         return Progress(self.step, self.steps_per_epoch, training.epochs, training.warmup)
 
     def state(self) -> TrainingState:
-        """What a step changes, and what it must fit when it is taken up again; the loop adds what it has counted."""
+        """Return what a step changes, and what a resumed run must match. The loop adds its own counts."""
         return TrainingState(
             digest=self.identity,
             plugins=code_of_plugins(self.plan.uses),
@@ -140,14 +140,14 @@ class Trainer:
         )
 
     def restore(self, state: TrainingState, changed: bool = False) -> list[str]:
-        """Take up a state; of a changed recipe, what fits, and a line on what does not."""
+        """Restore a state. If the recipe has changed, restore what fits and return notes on the rest."""
         notes = []
         self.model.load_state_dict(state.model)
         if changed and state.optimizer_kind != type(self.update.optimizer).__name__:
-            notes.append(f"the optimizer begins anew: its state was that of {state.optimizer_kind}")
+            notes.append(f"the optimizer restarts from scratch: its state is from {state.optimizer_kind}")
         else:
             self._restore_optimizer(state.optimizer, changed, notes)
-        if state.scaler and self.update.scaler.is_enabled():  # none of a run that began where fp16 is substituted
+        if state.scaler and self.update.scaler.is_enabled():  # empty if the run started without fp16
             self.update.scaler.load_state_dict(state.scaler)
         if self.average:
             self.average.model.load_state_dict(state.average or state.model)
@@ -155,10 +155,10 @@ class Trainer:
         images = len(self.sets.train.labels)
         if state.steps_per_epoch != self.steps_per_epoch or state.training_images != images:
             self.step = state.step // state.steps_per_epoch * self.steps_per_epoch
-            now = f"there are {images} training images now, not {state.training_images}"
+            now = f"there are now {images} training images, not {state.training_images}"
             if state.training_images == images:
-                now = f"an epoch has {self.steps_per_epoch} steps now, not {state.steps_per_epoch}"
-            notes.append(f"{now}: the epoch begins anew")
+                now = f"an epoch now has {self.steps_per_epoch} steps, not {state.steps_per_epoch}"
+            notes.append(f"{now}: the epoch restarts from scratch")
         if state.micro and self.plan.training.micro_auto:
             self.micro = state.micro
         return notes
@@ -167,7 +167,7 @@ class Trainer:
         if changed and [group["names"] for group in state["param_groups"]] != [
             group["names"] for group in self.update.optimizer.param_groups
         ]:
-            notes.append("the optimizer begins anew: its groups of parameters are others")
+            notes.append("the optimizer restarts from scratch: its parameter groups have changed")
             return
         options = [
             {name: value for name, value in group.items() if name != "params"}
@@ -180,23 +180,23 @@ class Trainer:
                 group.update(mine)
 
     def batches(self) -> Iterator[Batch]:
-        """This process's shares of the batches to come, on its device."""
+        """Yield this process's shares of the remaining batches, on its device."""
         boxes = self.plan.hooked("crop_box")
         boxer = partial(call_hook, boxes[0], "crop_box") if boxes else None
         steps = Steps(self.sets.train, self.plan.training, boxer, self.skips, self.ranks.rank, self.ranks.world)
         yield from self._loaded(steps, range(self.step, self.total_steps))
 
     def _loaded(self, dataset: Steps | InOrder, numbers: range) -> Iterator[Batch]:
-        """Batches by their numbers, on this device. What is wrong with the images is told at their place."""
+        """Yield batches by index, on this device. Errors in the images point at their statement."""
         use = self.plan.images
         with placed(use.span if use else None):
             loaded = self.runtime.load(dataset, numbers, self.images.workers, self.device.type == "cuda")
             yield from ahead(loaded, self.device)
 
     def train_step(self, batch: Batch, meter: Meter) -> float:
-        """One update from one batch; gives the learning rate it used.
+        """Make one update from one batch, and return the learning rate used.
 
-        An update is not made where loss or gradients are not finite; `finite` tells.
+        The update is skipped if the loss or a gradient is not finite, which `finite` reports.
         """
         training = self.plan.training
         progress = self.progress()
@@ -215,7 +215,7 @@ class Trainer:
         if frozen:
             self._require_gradients_but(frozenset())
         self.update.make_step(self.step, seen, progress)
-        if not training.synchronised:  # running statistics, which each process has of its share
+        if not training.synchronised:  # each process has running statistics of its own share
             part = len(batch.indices) / batch.total if batch.counted and batch.total else 0.0
             self.ranks.average_((tensor for tensor in self.model.buffers() if tensor.is_floating_point()), part)
         if self.average:
@@ -224,22 +224,22 @@ class Trainer:
         return rate
 
     def _require_gradients_but(self, frozen: frozenset[str]) -> None:
-        """Compute no gradients of frozen parameters; not with several processes, which wait for every gradient, nor
-        with `compile`, whose graph is fixed."""
+        """Compute no gradients for frozen parameters. Does nothing with several processes, which wait for every
+        gradient, or with `compile`, whose graph is fixed."""
         if self.ranks.several or self.plan.training.compile_mode is not None:
             return
         for name, weight in zip(self.update.names_by_group, self.update.weights, strict=True):
             weight.requires_grad_(name not in frozen)
 
     def _sized(self, inputs: Tensor, progress: Progress) -> Tensor:
-        """Inputs (N, 3, H, W) at the resolution that a trick chooses for a step."""
+        """Resize inputs (N, 3, H, W) to the resolution that a trick chooses for a step."""
         side = self.resolution(inputs.shape[-1], progress)
         if side == inputs.shape[-1]:
             return inputs
         return nn.functional.interpolate(inputs, (side, side), mode="bilinear", antialias=True)
 
     def resolution(self, side: int, progress: Progress) -> int:
-        """The side, in pixels, at which images of ``side`` are trained on at a step."""
+        """Return the side, in pixels, to which images of ``side`` are resized for training at a step."""
         for use in self.plan.hooked("resolution"):
             side = int(call_hook(use, "resolution", side, progress))
         return side
@@ -247,7 +247,7 @@ class Trainer:
     def _backward_perturbed(
         self, steps: list[Tensor], inputs: Tensor, targets: Tensor, batch: Batch, frozen: frozenset[str]
     ) -> Tensor:
-        """The gradients at weights that are some steps aside; weights and buffers are what they were, to the bit."""
+        """Compute the gradients at perturbed weights, then restore the weights and buffers bit for bit."""
         moved = [weight for weight in self.update.weights if weight.grad is not None]
         with restored(lambda: [*(weight.detach() for weight in moved), *self.model.buffers()]):
             torch._foreach_add_([weight.detach() for weight in moved], steps)
@@ -257,11 +257,11 @@ class Trainer:
     def _backward(
         self, inputs: Tensor, targets: Tensor, batch: Batch, meter: Meter | None, frozen: frozenset[str]
     ) -> Tensor:
-        """The gradients of a batch, part by part; the sum of the parts' losses."""
+        """Compute the gradients of a batch by micro-batches, and return the sum of their losses."""
         # For dropout and the like.
         set_seed(step_seed(self.plan.training.seed, self.step, self.ranks.rank), self.device)
         seen: Tensor | None = None
-        # Gradients are averaged over processes, each of which holds the share of the whole batch's mean.
+        # Gradients are averaged over processes, so each process computes its share of the whole batch's mean.
         weight = self.ranks.world / (batch.total or len(inputs)) if batch.counted else 0.0
         cut = self.runtime.parts(inputs, targets, self.micro, self.even(batch.total))
         for place, (x, y) in enumerate(cut, 1):
@@ -269,8 +269,8 @@ class Trainer:
                 try:
                     with compiling(), self.precision.autocast():
                         outputs = self.parallel(x)
-                except ValueError as error:  # batch normalisation of a single value
-                    help = "take larger batches or larger images"
+                except ValueError as error:  # batch normalization of a single value
+                    help = "use larger batches or larger images"
                     raise fail("E103", f"the model can't train on a batch of {len(x)}: {error}", help=help) from error
                 loss, logits = self.loss_of(outputs, y, x)
                 part = len(x) * weight
@@ -288,7 +288,7 @@ class Trainer:
         return seen
 
     def even(self, total: int) -> int | None:
-        """The number of parts that each process cuts its share of a batch into, where all must take the same steps."""
+        """Return how many micro-batches each process splits its share into, if all must take the same steps."""
         if not (self.plan.training.synchronised and self.ranks.several and self.micro):
             return None
         shares = (share(total, rank, self.ranks.world) for rank in range(self.ranks.world))
@@ -296,27 +296,27 @@ class Trainer:
         return min(-(-max(sizes) // self.micro), *sizes)
 
     def finite(self) -> None:
-        """Raise `Diverged` where a step since the last look had something that is not finite."""
+        """Raise `Diverged` if a step since the last check had a non-finite value."""
         mine = self.update.guard.read(self.update.names_by_group)
         causes = [cause for cause in self.ranks.gather(mine) if cause is not None]
         if causes:
             step, cause = min(causes)
-            raise Diverged(Diagnostic("E112", f"the training diverged at step {step + 1}: {cause}"))
+            raise Diverged(Diagnostic("E112", f"training diverged at step {step + 1}: {cause}"))
 
     def held_out(self) -> InOrder:
-        """The test images, in batches."""
+        """Return the held-out images, in batches."""
         return InOrder(self.sets.val, min(self.micro or self.plan.training.batch, 256), self.skips)
 
     @torch.no_grad()
     def logits(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """What the evaluated model makes of a batch of test images, (N, K), and their class numbers (N,)."""
+        """Return the evaluated model's logits (N, K) for a batch of held-out images, and their class indices (N,)."""
         inputs, labels = self.prepare.plain(batch)
         with self.precision.autocast():
             return self.eval_model(laid_out(inputs, self.plan.training)).float(), labels
 
     @torch.no_grad()
     def evaluate(self, stop: Callable[[], bool] = lambda: False) -> Evaluation | None:
-        """Mean loss and accuracy over every test image that can be read; None where it was stopped."""
+        """Return the mean loss and accuracy over all readable held-out images, or None if stopped."""
         self.eval_model.eval()
         images = self.held_out()
         mine = range(self.ranks.rank, len(images), self.ranks.world)
@@ -337,17 +337,17 @@ class Trainer:
         if any(stopped for stopped, _ in gathered):
             return None
         if not meter.fresh:
-            raise fail("E070", "no image that is held out can be read, so nothing can be evaluated")
+            raise fail("E070", "no held-out image can be read, so there is nothing to evaluate")
         return Evaluation(result, tuple(image for _, skipped in gathered for image in skipped))
 
     @property
     def skips(self) -> bool:
-        """Whether images that can't be decoded are passed over."""
+        """Whether images that can't be decoded are skipped."""
         return self.images.skips
 
     @property
     def images(self) -> ImageFields:
-        """What the trick that opens the images says of them."""
+        """The fields of the trick that opens the images."""
         fields = self.plan.image_fields
         assert fields is not None
         return fields

@@ -1,4 +1,4 @@
-"""From a batch of images to inputs and targets on the training device: crop, augmentation, targets, mixing."""
+"""Turn a batch of images into inputs and targets on the training device: crop, augment, smooth targets, mix."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from recipe.training.loading import Batch
 
 @attrs.frozen(eq=False)
 class BatchTransform:
-    """From a batch of uint8 images to inputs and targets, with the plan's tricks in their order."""
+    """Turns a batch of uint8 images into inputs and targets, applying the plan's tricks in order."""
 
     sets: Sets
     classes: int
@@ -33,7 +33,7 @@ class BatchTransform:
 
     @classmethod
     def of(cls, plan: Plan, sets: Sets, classes: int, device: torch.device) -> BatchTransform:
-        """The preparation for a model with so many outputs."""
+        """Return the transform for a model with ``classes`` outputs."""
         crop_box, augment, smooth, mix = (
             plan.hooked(hook) for hook in ("crop_box", "augment", "smooth_targets", "mix")
         )
@@ -44,20 +44,20 @@ class BatchTransform:
 
     @property
     def distributions(self) -> bool:
-        """Whether targets must be distributions, not class numbers."""
+        """Whether targets must be distributions, not class indices."""
         return bool(self.smooths or self.mixes)
 
     def normalised(self, images: Tensor) -> Tensor:
-        """Images in [0, 1] to inputs of mean 0 and deviation 1."""
+        """Normalize images in [0, 1] to inputs of mean 0 and standard deviation 1."""
         return (images - self.mean) / self.std
 
     def plain(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Inputs and class numbers for evaluation."""
+        """Return inputs and class indices for evaluation."""
         images = batch.images.to(self.device, non_blocking=True).float().div_(255)
         return self.normalised(images), batch.labels.to(self.device, non_blocking=True)
 
     def __call__(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Inputs (N, 3, H, W) and targets, class numbers (N,) or distributions (N, K), for training."""
+        """Return inputs (N, 3, H, W) and targets, class indices (N,) or distributions (N, K), for training."""
         draws = Draws(self.seed, batch.epoch, batch.indices, batch.step)
         images = batch.images.to(self.device, non_blocking=True).float().div_(255)
         targets = batch.labels.to(self.device, non_blocking=True)

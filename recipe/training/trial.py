@@ -1,4 +1,4 @@
-"""Steps of a training that are tried out, for their time or their memory, before or in place of the training itself."""
+"""Trial steps that measure time or memory, before training or instead of it."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from recipe.training.trainer import Trainer
 
 
 def step_seconds(trainer: Trainer, batches: Iterable[Batch], meter: Meter) -> float | None:
-    """Train on some batches: the seconds of a step, mean over them, loading included; None where there is no batch."""
+    """Train on some batches, and return the mean seconds per step including loading, or None without batches."""
     began, steps = time.perf_counter(), 0
     for batch in batches:
         trainer.train_step(batch, meter)
         steps += 1
     if not steps:
         return None
-    meter.read(trainer.ranks)  # which waits for the device
+    meter.read(trainer.ranks)  # waits for the device
     return (time.perf_counter() - began) / steps
 
 
 def try_step(trainer: Trainer, images: int, model: nn.Module | None = None, side: int | None = None) -> None:
-    """The forward and backward computation of some images of ``side`` pixels, all black, of which nothing is left."""
+    """Run forward and backward passes on black images of ``side`` pixels, leaving the model unchanged."""
     model, classes = (model or trainer.model).train(), trainer.prepare.classes
     side = side or trainer.images.size
     try:

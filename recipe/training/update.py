@@ -1,4 +1,4 @@
-"""From gradients to an update: what tricks make of the gradients, the guard, the loss scaler and the optimizer."""
+"""From gradients to an update: tricks that change the gradients, the guard, the loss scaler and the optimizer."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ STEP = "the optimizer's step"
 
 @attrs.define(eq=False)
 class Update:
-    """What changes the weights, and the tricks that have a say in it."""
+    """Everything that changes the weights: the optimizer, the loss scaler, and the tricks that affect updates."""
 
     plan: Plan
     optimizing: Use
-    """The trick that made the optimizer."""
+    """The trick that created the optimizer."""
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     guard: Guard
     names_by_group: tuple[str, ...]
-    """The parameters that train, in the order of the optimizer's groups."""
+    """The names of the trainable parameters, in the order of the optimizer's groups."""
     net: Net
-    """The model, as tricks see it, which has the same parameters in the order of the network."""
+    """The model as tricks see it, with the same parameters in the order of the network."""
     weights: tuple[nn.Parameter, ...]
     """The parameters, in the order of ``names_by_group``."""
 
@@ -57,7 +57,7 @@ class Update:
         )
 
     def frozen(self, progress: Progress) -> frozenset[str]:
-        """The parameters that do not train at a step."""
+        """Return the names of parameters that are frozen at a step."""
         uses = self.plan.hooked("frozen")
         if not uses:
             return frozenset()
@@ -66,15 +66,15 @@ class Update:
             told = {*call_hook(use, "frozen", self.net, progress)}
             wrong = sorted(told - everything)
             if wrong or told == everything:
-                why = f"there is no parameter `{wrong[0]}`" if wrong else "it freezes every parameter"
+                why = f"the model has no parameter `{wrong[0]}`" if wrong else "it freezes every parameter"
                 raise broken(use, "frozen", why)
             frozen |= told
         if frozen and frozen == everything:
-            raise fail("E102", "the model has no parameter that trains: together the tricks freeze all of them")
+            raise fail("E102", "the model has no trainable parameters: together, the tricks freeze all of them")
         return frozenset(frozen)
 
     def perturbations(self) -> list[Tensor] | None:
-        """How far a trick wants the gradients taken from the weights; None where no trick wants that."""
+        """Return a trick's offsets from the weights at which to compute the gradients, or None without such a trick."""
         uses = self.plan.hooked("perturb")
         if not uses:
             return None
@@ -83,13 +83,13 @@ class Update:
         if self.scaler.is_enabled() and self.scaler._scale is not None:
             gradients = [*torch._foreach_div(gradients, self.scaler._scale.to(gradients[0].dtype))]
         steps = call_hook(uses[0], "perturb", weights, gradients)
-        # Where gradients are not finite no update will be made, and the weights must stay what they are.
+        # If gradients are not finite, no update will be made, and the weights must not change.
         return [torch.nan_to_num(step, nan=0.0, posinf=0.0, neginf=0.0) for step in steps]
 
     def make_step(self, step: int, loss: Tensor, progress: Progress) -> None:
-        """Let the optimizer change the weights, where loss and gradients are finite; then forget the gradients."""
+        """Let the optimizer change the weights if the loss and gradients are finite, then discard the gradients."""
         optimizer, guard = self.optimizer, self.guard
-        if self.scaler.is_enabled():  # which looks at the gradients, and absorbs those that its scale makes infinite
+        if self.scaler.is_enabled():  # the scaler checks the gradients, and absorbs those that its scale makes infinite
             scale = self.scaler._scale
             guard.look(step, loss, scale_too_low=None if scale is None else scale < 1.0)
             self._adjust(step, loss, progress)
@@ -113,7 +113,7 @@ class Update:
         return [weight.grad for weight in self.weights]
 
     def nan_if_broken(self, loss: Tensor) -> Tensor:
-        """The loss; for a loss scaler one without a number where no update may be made, which makes it skip that."""
+        """Return the loss, or NaN if no update may be made and a loss scaler is in use, which then skips the update."""
         if not self.scaler.is_enabled():
             return loss
         with torch.no_grad():
@@ -122,7 +122,7 @@ class Update:
         return loss * factor
 
     def _trained(self) -> tuple[list[Tensor], list[Tensor]]:
-        """The weights that have a gradient, and these gradients."""
+        """Return the weights that have a gradient, and their gradients."""
         pairs = [(weight, gradient) for weight in self.weights if (gradient := weight.grad) is not None]
         return [weight for weight, _ in pairs], [gradient for _, gradient in pairs]
 
@@ -132,7 +132,7 @@ class Update:
 
     @torch.no_grad()
     def _adjust(self, step: int, loss: Tensor, progress: Progress) -> None:
-        """Let tricks change the gradients; what they break is looked at as the gradients themselves are."""
+        """Let tricks change the gradients. Non-finite results count like non-finite gradients."""
         uses = self.plan.hooked("adjust")
         if not uses:
             return
@@ -155,25 +155,25 @@ class Update:
 
 
 def optimizer_groups(program: Program, model: nn.Module) -> list[dict[str, Any]]:
-    """The parameter groups that an optimizer takes, of a program's model; each names its parameters in ``names``."""
+    """Return the optimizer's parameter groups for a program's model. Each lists parameter names in ``names``."""
     parameters = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     groups = []
     for group in program.groups:
-        names = [name for name in group.names if name in parameters]  # the model's owner may have frozen some since
+        names = [name for name in group.names if name in parameters]  # the user may have frozen some since
         if names:
             groups.append({**group.options, "params": [parameters[name] for name in names], "names": names})
     if not groups:
-        raise fail("E102", "the model has no parameter that trains: all are frozen")
+        raise fail("E102", "the model has no trainable parameters: all are frozen")
     if thawed := parameters.keys() - {name for group in groups for name in group["names"]}:
-        message = f"`{min(thawed)}` was frozen when the recipe was compiled, and is not now"
-        raise fail("E102", message, help="compile the model as it is to be trained")
+        message = f"`{min(thawed)}` was frozen when the recipe was compiled, but is not frozen now"
+        raise fail("E102", message, help="freeze or unfreeze parameters before you compile the model")
     return groups
 
 
 def _begin_momentum(optimizer: torch.optim.Optimizer) -> None:
-    """Let momentum begin at zero, which changes no update.
+    """Start momentum at zero, which changes no update.
 
-    A fused SGD whose first update is not made, for an infinite gradient, would go on from memory that nobody set.
+    If a fused SGD skips its first update because of an infinite gradient, it would otherwise use uninitialized memory.
     """
     for group in optimizer.param_groups:
         if isinstance(optimizer, torch.optim.SGD) and group["momentum"] and not group["dampening"]:
@@ -182,7 +182,7 @@ def _begin_momentum(optimizer: torch.optim.Optimizer) -> None:
 
 
 def lay_out(optimizer: torch.optim.Optimizer) -> None:
-    """Give what an optimizer keeps of each parameter the layout of that parameter: fused ones pair them by memory."""
+    """Give optimizer state the memory layout of its parameter. Fused optimizers pair the two by memory."""
     for parameter in (weight for group in optimizer.param_groups for weight in group["params"]):
         state = optimizer.state.get(parameter, {})
         for name, value in state.items():

@@ -98,7 +98,7 @@ def test_runs_are_planned_side_by_side_where_each_has_a_device(
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"), [({"jobs": 0}, "one run or more at a time"), ({"seeds": 0}, "a seed or more")]
+    ("wrong", "said"), [({"jobs": 0}, "`jobs` must be at least 1"), ({"seeds": 0}, "at least one seed")]
 )
 def test_counts_that_can_not_be(wrong: dict[str, int], said: str, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=said):

@@ -34,7 +34,7 @@ def test_an_ablation_from_the_command_line_and_from_python(tmp_path: Path) -> No
     assert (out / "chart.png").read_bytes().startswith(b"\x89PNG")
     again = command("ablate", TEXT, "epochs 1; batch 16", *words, "--format", "json")
     assert again.status == 0
-    assert "3 of 3 runs are there already" in again.stderr
+    assert "3 of 3 runs are already done" in again.stderr
     data = json.loads(again.stdout)
     assert data["rows"][0]["peak_memory_bytes"] > 2**27
     assert data["rows"][0]["seconds_per_epoch"] > 0
@@ -56,7 +56,7 @@ def test_a_budget_plans_and_keeps_to_its_plan(tmp_path: Path) -> None:
     assert "planned: 1 seed, 2 epochs" in found.stderr, found.stderr
     for others in ("2", "1"):  # what is asked otherwise leaves the first plan alone
         again = command("ablate", SMALL, "batch 16", *words, "--budget", "10m", "--seeds", others)
-    assert "as planned before: 1 seed, 2 epochs" in again.stderr
+    assert "using the earlier plan: 1 seed, 2 epochs" in again.stderr
     short = command("ablate", SMALL, "batch 16", *words, "--budget", "1s")
     assert (short.status, "error[E127]" in short.stderr) == (2, True)
 
@@ -73,8 +73,8 @@ def test_interruptions_change_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--mode", "stack", "--over"], "--over needs what it is about"),
-        (["--mode", "stack", "--over", "--seeds", "2"], "--over needs what it is about"),
+        (["--mode", "stack", "--over"], "--over needs at least one trick"),
+        (["--mode", "stack", "--over", "--seeds", "2"], "--over needs at least one trick"),
         (["--mode", "stack", "--over", "tweak Q"], "error[E021]"),
         (["--mode", "stack", "--over", "tweak A B"], "error[E030]: row `+ tweak A B`"),
         (["--mode", "add", "--launcher", "cloud"], "cloud"),

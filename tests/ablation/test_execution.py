@@ -52,7 +52,7 @@ def test_the_table_and_its_chart_are_the_same_bytes_each_time(tmp_path: Path) ->
 
 def test_rows_that_are_the_same_recipe_share_their_cells(tmp_path: Path) -> None:
     study, launcher = made(tmp_path / "x", mode="add", over=("batch 8", "tweak B"), seeds=1), MadeUp()
-    assert [line.note for line in study.outline.lines] == ["", "the same recipe", "already so"]
+    assert [line.note for line in study.outline.lines] == ["", "same recipe", "already applied"]
     execute(study, launcher)
     assert len(launcher.ran) == 2
     assert [len(line.results) for line in study.table().lines] == [1, 1, 1]
@@ -93,7 +93,7 @@ def test_ablations_without_a_name_share_their_cells(tmp_path: Path, monkeypatch:
 def test_of_a_finished_run_the_checkpoints_are_taken_out(tmp_path: Path) -> None:
     study = made(tmp_path / "x", seeds=1)
     diverges, *others = study.tasks
-    execute(study, MadeUp({diverges.name: (3, "error[E112]: the training diverged at step 4")}))
+    execute(study, MadeUp({diverges.name: (3, "error[E112]: training diverged at step 4")}))
     MadeUp.write(diverges.run, 0.5)
     assert all(not (task.run / "checkpoints").exists() for task in others)
     assert (diverges.run / "checkpoints").exists(), "of one that diverged the last sound state is kept"
@@ -102,7 +102,7 @@ def test_of_a_finished_run_the_checkpoints_are_taken_out(tmp_path: Path) -> None
 def test_a_cell_that_diverged_is_told_and_not_run_again(tmp_path: Path) -> None:
     study = made(tmp_path / "x")
     name = study.tasks[1].name
-    execute(study, MadeUp({name: (3, "error[E112]: the training diverged at step 4")}))
+    execute(study, MadeUp({name: (3, "error[E112]: training diverged at step 4")}))
     table = study.table()
     assert table.lines[1].values[0] is None
     assert "1 of 2 diverged" in table.to_text()
@@ -157,7 +157,7 @@ def test_all_that_failed_is_told(tmp_path: Path) -> None:
 def test_a_cell_that_ends_without_a_result_is_a_failure(tmp_path: Path) -> None:
     study = made(tmp_path / "x", seeds=1)
     launcher = MadeUp({study.tasks[0].name: (-9, "training")})
-    with pytest.raises(RecipeError, match=r"E126.*killed by signal 9, by somebody or for want of memory"):
+    with pytest.raises(RecipeError, match=r"E126.*killed by signal 9, by a user or because memory ran out"):
         execute(study, launcher)
 
 
@@ -182,7 +182,7 @@ def test_a_signal_stops_what_runs_and_says_how_to_go_on(tmp_path: Path, number: 
             if running in under_way:
                 os.kill(os.getpid(), number)
 
-    with pytest.raises(Interrupted, match="the same command goes on") as caught:
+    with pytest.raises(Interrupted, match="rerun the command to resume the ablation") as caught:
         execute(study, launcher, watcher=Impatient())
     assert caught.value.number == number
     assert launcher.handles[-1].stopped
@@ -249,7 +249,7 @@ def test_a_plugin_that_is_edited_meanwhile_stops_what_is_not_begun(tmp_path: Pat
     found = study(TEXT, "augment dim", mode="add", over=("loss smooth",), seeds=1, out=tmp_path / "x", vocabulary=words)
     file.write_text(PLUGIN.replace("PART", "0.8"))
     launcher = MadeUp()
-    with pytest.raises(RecipeError, match=r"E126.*dim.*has changed since this ablation began"):
+    with pytest.raises(RecipeError, match=r"E126.*dim.*has changed since this ablation started"):
         execute(found, launcher)
     assert launcher.ran == []
 
@@ -294,7 +294,7 @@ def test_a_cell_that_is_always_stopped_fails(tmp_path: Path) -> None:
     study = made(tmp_path / "x", seeds=1)
     name = study.tasks[0].name
     launcher = MadeUp({name: (143, "stopped")}, again=True)
-    with pytest.raises(RecipeError, match=r"E126.*ended with status 143, without a reason"):
+    with pytest.raises(RecipeError, match=r"E126.*exited with code 143 without reporting a reason"):
         execute(study, launcher)
     assert launcher.ran.count(name) == 3
 
@@ -348,14 +348,14 @@ def test_damaged_files_of_a_cell_are_mended_by_its_run(tmp_path: Path) -> None:
 def test_what_was_computed_in_another_precision_is_told(tmp_path: Path) -> None:
     study = made(tmp_path / "x", "precision fp16", seeds=2, over=("tweak D",))
     execute(study, MadeUp(precision="fp32"))
-    assert study.table().lines[1].note == "in fp32, for want of fp16"
+    assert study.table().lines[1].note == "in fp32 instead of fp16"
     summary = study.tasks[1].run / "summary.json"
     other = {"precision": "fp16", "device": "cuda:0", "micro": 4}
     summary.write_text(json.dumps(json.loads(summary.read_text()) | other))
     environment = study.tasks[1].run / "environment.json"
     environment.write_text(json.dumps(json.loads(environment.read_text()) | {"device_name": "Tensor 3000"}))
     table = study.table()
-    assert table.lines[1].note == "1 of 2 in fp32, for want of fp16"
-    ways = "recipe-compiler 0.1.0, torch 2.11.0, Tensor 3000 (cuda), micro batches of 4; "
+    assert table.lines[1].note == "1 of 2 in fp32 instead of fp16"
+    ways = "recipe-compiler 0.1.0, torch 2.11.0, Tensor 3000 (cuda), micro-batches of 4; "
     ways += "recipe-compiler 0.1.0, torch 2.11.0, cpu, 2 threads"
-    assert f"Runs were made in several ways, which need not agree to the last bit: {ways}." in table.to_text()
+    assert f"Runs from different environments may not agree to the last bit: {ways}." in table.to_text()

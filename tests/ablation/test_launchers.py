@@ -90,8 +90,8 @@ def test_a_job_whose_time_is_nearly_over_saves_first(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "options", "said"),
     [
-        ("slurm", {"slurm_partition": "gpu"}, "Slurm needs to know how long a run may take"),
-        ("cloud", {}, "there is no launcher `cloud`"),
+        ("slurm", {"slurm_partition": "gpu"}, "the launcher `slurm` needs a time limit"),
+        ("cloud", {}, "unknown launcher `cloud`"),
         ("local", {"speed": "1"}, "the launcher `local` has no option `speed`"),
     ],
 )

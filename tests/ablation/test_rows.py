@@ -97,14 +97,14 @@ def test_a_trick_that_is_there_without_being_stated_is_no_row() -> None:
 @pytest.mark.parametrize(
     ("mode", "over", "said"),
     [
-        ("stack", ("tweak D", "tweak Q"), "`tweak` does not know `Q`"),
+        ("stack", ("tweak D", "tweak Q"), "`tweak` does not accept `Q`"),
         ("stack", ("tweak C D", "tweak D"), "`tweak D` is named twice"),
-        ("stack", ("",), "one of those named is empty"),
-        ("stack", ("seed 3",), "`seed` is no trick to study"),
-        ("add", ("drop tweak D",), "`drop` is no trick to study"),
+        ("stack", ("",), "an argument of --over is empty"),
+        ("stack", ("seed 3",), "`seed` is not a trick to study"),
+        ("add", ("drop tweak D",), "`drop` is not a trick to study"),
         ("add", ("augment erase smallest=2",), "takes a number above 0"),
         ("add", ("augment cutmix", "tweak A B"), "row `+ tweak A B`: `tweak A` and `tweak B` clash"),
-        ("sideways", (), "there is no mode `sideways`"),
+        ("sideways", (), "unknown mode `sideways`"),
     ],
 )
 def test_what_can_not_be(mode: str, over: tuple[str, ...], said: str) -> None:

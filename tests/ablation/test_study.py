@@ -15,13 +15,13 @@ from tests.ablation.helpers import PLUGIN, MadeUp, execute, made
 
 def test_a_trick_that_had_nothing_to_do_is_told_where_it_is_dropped_too(tmp_path: Path) -> None:
     study = made(tmp_path / "x", "tweak B", mode="drop", over=("tweak B", "loss smooth"))
-    assert [line.note for line in study.outline.lines] == ["", "already so", ""]
+    assert [line.note for line in study.outline.lines] == ["", "already applied", ""]
 
 
 def test_what_tricks_warn_of_is_told_with_its_rows(tmp_path: Path) -> None:
     study = made(tmp_path / "x", "lr warmup 10", over=("lr warmup",))
     assert len(study.warnings) == 1
-    assert study.warnings[0].startswith("Warning of `+ lr warmup`: ")
+    assert study.warnings[0].startswith("Warning for `+ lr warmup`: ")
     assert study.warnings[0] in study.table().notes()
 
 
@@ -48,7 +48,7 @@ def test_a_table_of_other_rows_is_replaced_with_a_word(tmp_path: Path) -> None:
     study.write()
     assert study.replaced() == made(tmp_path / "x", seeds=2).replaced() == []
     (said,) = made(tmp_path / "x", over=("tweak D",), seeds=2).replaced()
-    assert said.endswith("is replaced; its runs stay")
+    assert said.endswith("which has other rows or more seeds; its runs are kept")
 
 
 def test_a_model_of_too_few_outputs_is_told_before_anything_is_trained(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_images_that_are_not_there_are_told_before_anything_is_trained(tmp_path:
 
 def test_a_trick_that_gives_way_is_told(tmp_path: Path) -> None:
     study = made(tmp_path / "x", over=("optimizer adamw", "optimizer lars"))
-    assert [line.note for line in study.outline.lines] == ["", "", "`optimizer adamw` gave way"]
+    assert [line.note for line in study.outline.lines] == ["", "", "`optimizer adamw` overridden"]
 
 
 def test_epochs_are_studied_or_fitted(tmp_path: Path) -> None:

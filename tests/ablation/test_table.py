@@ -59,7 +59,7 @@ def test_seeds_that_differ_by_the_same_give_no_interval_of_no_width(a: list[floa
     assert (found.low, found.high, found.within_noise) == (None, None, None)
     shown = table(line("baseline", b), line("+ x", a, 0))
     assert shown.cells()[1][3:5] == ("", "")
-    assert "there is none" in shown.to_text()
+    assert "has no interval." in shown.to_text()
 
 
 @given(st.floats(1e-4, 0.1), st.floats(1e-4, 0.1))
@@ -86,7 +86,7 @@ def test_one_seed_has_no_interval_and_is_not_called_noise() -> None:
     assert (found.low, found.high, found.within_noise) == (None, None, None)
     shown = table(line("baseline", [0.8]), line("+ x", [0.9], 0))
     assert shown.cells()[1][:5] == ("+ x", "90.00", "+10.00", "", "")
-    assert any("One seed tells nothing of noise" in note for note in shown.notes())
+    assert any("One seed says nothing about noise" in note for note in shown.notes())
 
 
 def test_only_seeds_that_both_have_are_compared() -> None:
@@ -97,7 +97,7 @@ def test_only_seeds_that_both_have_are_compared() -> None:
 
 
 def test_what_a_row_says() -> None:
-    shown = table(line("baseline", B), line("+ x", A, 0), line("+ y", [0.91, 0.90, 0.95, None], 0, "already so"))
+    shown = table(line("baseline", B), line("+ x", A, 0), line("+ y", [0.91, 0.90, 0.95, None], 0, "already applied"))
     found = difference(A, B)
     assert found is not None
     assert found.low is not None
@@ -106,7 +106,7 @@ def test_what_a_row_says() -> None:
     x = shown.cells()[1]
     assert x[1:4] == ("92.75 ± 0.96", "+2.25", f"{100 * found.low:+.2f} to {100 * found.high:+.2f}")
     assert x[4] == ""
-    assert shown.cells()[2][4] == "within noise; already so; 1 of 4 diverged"
+    assert shown.cells()[2][4] == "within noise; already applied; 1 of 4 diverged"
     lame = table(line("baseline", [0.9, None, 0.8]), line("+ x", [0.9, 0.9, 0.9], 0))
     assert lame.cells()[1][4] == "within noise; difference over 2 of 3 seeds"
 
@@ -134,7 +134,7 @@ def test_it_says_what_is_compared(mode: str, against: str) -> None:
 
 def test_rows_without_a_seed_in_common_are_told() -> None:
     shown = table(line("baseline", [None, 0.9]), line("+ x", [0.9, None], 0))
-    assert "no seed in common with `baseline`" in shown.cells()[1][4]
+    assert "no seeds in common with `baseline`" in shown.cells()[1][4]
 
 
 def test_amounts_are_rounded_to_the_next_unit() -> None:

@@ -69,5 +69,5 @@ def test_students_of_a_teacher_that_can_not_be_trained(status: int, said: str, t
 
 def test_a_teacher_of_other_classes_is_told_before_anything_is_trained(taught: Path, tmp_path: Path) -> None:
     taught.write_text("base resnet34 classes=7; data fake size=32 classes=7 images=48; batch 8")
-    with pytest.raises(RecipeError, match=r"E072.*row `\+ loss distill.*7 classes apart, the student 10"):
+    with pytest.raises(RecipeError, match=r"E072.*row `\+ loss distill.*7 classes, but the student has 10"):
         made(tmp_path / "x", over=("tweak D", f'loss distill "{taught}"'))

@@ -1,6 +1,6 @@
-"""Measure, and write docs/benchmarks.md: python -m tests.benchmarks [--only SECTION …] [--quick]
+"""Run the benchmarks and write docs/benchmarks.md: python -m tests.benchmarks [--only SECTION …] [--quick]
 
-From the root of the repository, on an idle machine. What isn't measured stays in the file as it is.
+Run it from the root of the repository, on an idle machine. Sections that are not measured stay unchanged.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SECTIONS = {"startup": startup.section, "decode": decode.section, "training": tr
 
 
 def processor() -> str:
-    """The name of the CPU, where the system tells it."""
+    """Return the name of the CPU, if the system reports it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -28,16 +28,16 @@ def processor() -> str:
 
 def header() -> str:
     return (
-        "# Measurements\n\n"
-        "Written by `python -m tests.benchmarks`; run it, with `--only training` for a part, to see your own machine's "
-        "figures.\n\n"
+        "# Benchmarks\n\n"
+        "`python -m tests.benchmarks` writes this page. Run it to measure your own machine; add `--only training` to "
+        "run a single section.\n\n"
         f"Machine: {processor()}, {os.cpu_count()} cores; Python {platform.python_version()}, "
         f"torch {metadata.version('torch')}.\n\n"
     )
 
 
 def divided(text: str) -> dict[str, str]:
-    """A page by its headings of the second level; what comes before them is under the empty one.
+    """Split a page at its second-level headings. The text before the first one is under the empty heading.
 
     >>> divided("# A\\n\\n## B\\n\\nb\\n\\n## C\\n")
     {'': '# A\\n\\n', '## B': '## B\\n\\nb\\n\\n', '## C': '## C\\n'}
@@ -53,7 +53,7 @@ def divided(text: str) -> dict[str, str]:
 
 
 def merged(before: str, measured: str, whole: bool) -> str:
-    """A page with what was measured in place of what it had; the machine is named anew where all was measured."""
+    """Update a page with the measured sections. The line about the machine changes only if all were measured."""
     old, new = divided(before), divided(measured)
     if not whole and old[""]:
         del new[""]
@@ -61,10 +61,10 @@ def merged(before: str, measured: str, whole: bool) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Measure, and write docs/benchmarks.md.")
+    parser = argparse.ArgumentParser(description="Run the benchmarks and write docs/benchmarks.md.")
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), help="the sections to measure")
     parser.add_argument("--out", type=Path, default=PAGE, help="the page to write (default: docs/benchmarks.md)")
-    parser.add_argument("--quick", action="store_true", help="a short training section, and nothing is written")
+    parser.add_argument("--quick", action="store_true", help="shorten the training section and write nothing")
     asked = parser.parse_args()
     lines = []
     for name in asked.only:

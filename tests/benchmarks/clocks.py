@@ -1,4 +1,4 @@
-"""Clocks, and sides that take turns."""
+"""Time steps, and let the sides of a comparison take turns."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def synchronise(device: torch.device) -> None:
 
 
 def seconds(step: Callable[[], object], steps: int, device: torch.device) -> float:
-    """Seconds of a step, the mean of several."""
+    """Return the mean seconds of a step over several steps."""
     synchronise(device)
     began = time.perf_counter()
     for _ in range(steps):
@@ -28,7 +28,7 @@ def seconds(step: Callable[[], object], steps: int, device: torch.device) -> flo
 
 
 class Clock:
-    """Seconds by the name of what took them, less those of what is timed within; while it is off, it costs nothing."""
+    """Record seconds by name, excluding those of nested names. A clock that is off costs nothing."""
 
     def __init__(self, device: torch.device) -> None:
         self.device, self.on, self.parts, self.within = device, False, Counter[str](), [""]
@@ -56,17 +56,17 @@ class Clock:
         return timed
 
     def shares(self) -> dict[str, float]:
-        """The percentage of each part."""
+        """Return the percentage of each part."""
         parts = {name: took for name, took in self.parts.items() if name}
         return {name: 100 * took / sum(parts.values()) for name, took in parts.items()}
 
 
 Turn = Callable[[], float]
-"""Takes its turn, and gives the seconds of a step."""
+"""Takes its turn and returns the seconds of a step."""
 
 
 def turns(sides: dict[str, Turn], rounds: int, warm: bool = False) -> dict[str, list[float]]:
-    """What each side's turns took, round by round; the first round is not counted, unless all are warm."""
+    """Return the time of each side's turns, by round. The first round is not counted unless all sides are warm."""
     for turn in () if warm else sides.values():
         turn()
     taken = [{name: turn() for name, turn in sides.items()} for _ in range(rounds)]
@@ -74,7 +74,7 @@ def turns(sides: dict[str, Turn], rounds: int, warm: bool = False) -> dict[str, 
 
 
 def ratio(slower: list[float], faster: list[float]) -> str:
-    """Two cells of a table: the median of the ratios of seconds, round by round, and the lowest to the highest."""
+    """Format two cells of a table: the median, and the range, of the per-round ratios of seconds."""
     ratios = [a / b for a, b in zip(slower, faster, strict=True)]
     return f"{statistics.median(ratios):.3f} | {min(ratios):.3f} to {max(ratios):.3f}"
 

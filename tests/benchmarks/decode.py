@@ -1,8 +1,8 @@
-"""How long an image file takes from disk to pixels, by what decodes and resizes it, and how near that comes.
+"""Compare ways to decode and resize an image file, by speed and by difference in pixels.
 
-Run on an idle machine, from the root of the repository: python -m tests.benchmarks.decode
-The candidates take turns, round by round, on photos that are made for it; those that aren't installed are left out
-(the extra `benchmarks` has them).
+Run it on an idle machine, from the root of the repository: python -m tests.benchmarks.decode
+The candidates take turns, round by round, on generated photos. Candidates that are not installed are skipped; the extra
+`benchmarks` installs them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from recipe.tricks.augment_crop import random_boxes
 SIZE = 224
 BATCH = 16
 ROUNDS = 15
-SHAPES = {  # width and height, and how many of 40 photos; ImageNet's mean is about 500 × 400
+SHAPES = {  # width and height, and number of the 40 photos; ImageNet's mean is about 500 × 400
     (500, 375): 16, (375, 500): 6, (500, 333): 5, (333, 500): 2, (640, 480): 3, (480, 360): 2, (400, 300): 2,
     (256, 192): 1, (800, 600): 1, (1024, 768): 1, (2000, 1500): 1,
 }  # fmt: skip
@@ -48,7 +48,7 @@ def originals() -> tuple[Image.Image, ...]:
 
 
 def photo(original: Image.Image, width: int, height: int, draws: np.random.Generator) -> np.ndarray:
-    """A part of a photo, with grain, so that it takes as many bytes a pixel as photos do."""
+    """Return a part of a photo, with added grain so that it takes as many bytes per pixel as a real photo."""
     zoom = draws.uniform(0.6, 1) * min(original.width / width, original.height / height)
     left = draws.uniform(0, original.width - zoom * width)
     top = draws.uniform(0, original.height - zoom * height)
@@ -59,7 +59,7 @@ def photo(original: Image.Image, width: int, height: int, draws: np.random.Gener
 
 
 def photos(folder: Path) -> list[Path]:
-    """JPEG files of many sizes: parts of two photos."""
+    """Write JPEG files of many sizes, from parts of two photos, and return their paths."""
     draws = np.random.default_rng(0)
     paths = []
     for number, (width, height) in enumerate(shape for shape, count in SHAPES.items() for _ in range(count)):
@@ -74,7 +74,7 @@ def photos(folder: Path) -> list[Path]:
 
 
 def crops(seed: int) -> Iterator[Box]:
-    """Random crops of 8 to 100 % of the area, as in training."""
+    """Yield random crops of 8 to 100 % of the area, as in training."""
     draws = np.random.default_rng(seed)
     while True:
         uniform = draws.random((1, 22))
@@ -92,7 +92,7 @@ def by_pillow(image: Image.Image, box: np.ndarray) -> np.ndarray:
 
 
 def by_torch(pixels: torch.Tensor, box: np.ndarray) -> np.ndarray:
-    """Pixels (H, W, 3) in a box, resized to (SIZE, SIZE, 3); by Pillow where the box has fractions of pixels."""
+    """Resize the pixels (H, W, 3) in a box to (SIZE, SIZE, 3), with Pillow if the box has fractions of pixels."""
     if (box % 1).any():
         return by_pillow(Image.fromarray(pixels.numpy()), box)
     top, left, height, width = map(int, box)
@@ -154,11 +154,11 @@ CANDIDATES: dict[str, tuple[str, Candidate]] = {
     "imagecodecs; torch": ("imagecodecs", codecs),
     "torchcodec; torch": ("torchcodec", codec),
 }
-"""What has to be installed for a candidate, and the candidate."""
+"""The package that each candidate needs, and the candidate."""
 
 
 def compare(paths: list[Path], candidates: dict[str, Candidate], boxes: Callable[[int], Iterator[Box]]) -> list[str]:
-    """A line of a table for each candidate: time, ratio of the first one's to it, and difference from the first."""
+    """Return a table line per candidate: its time, and its speed and difference compared with the first."""
     times: dict[str, list[float]] = {name: [] for name in candidates}
     errors: dict[str, list[np.ndarray]] = {name: [] for name in candidates}
     for seed in range(-1, ROUNDS):
@@ -191,7 +191,7 @@ def decibels(noise: float) -> str:
 
 
 class Alone(Files):
-    """Image files as Pillow decodes them."""
+    """Image files, decoded by Pillow alone."""
 
     def _one(self, index: int, position: int, boxer: Callable | None) -> torch.Tensor:
         box = centre if boxer is None else partial(boxer, position)
@@ -203,7 +203,7 @@ def boxer(draws: object, heights: np.ndarray, widths: np.ndarray) -> np.ndarray:
 
 
 def loaded(images: Files, workers: int) -> float:
-    """Images a second of the loader of trainings, while its workers are busy throughout."""
+    """Return the images per second of the training loader while all its workers are busy."""
     steps = len(images.labels) // BATCH
     batches = load(Steps(images, Training(batch=BATCH), boxer), range(steps), workers, False)
     moments = [time.perf_counter() for _ in batches]
@@ -212,7 +212,7 @@ def loaded(images: Files, workers: int) -> float:
 
 
 def threaded(images: Files, threads: int) -> float:
-    """Images a second of as many threads."""
+    """Return the images per second of the given number of threads."""
     chosen = dict(enumerate(crop for _, crop in zip(images.paths, crops(0), strict=False)))
 
     def one(position: int) -> torch.Tensor:
@@ -225,7 +225,7 @@ def threaded(images: Files, threads: int) -> float:
 
 
 def rates(paths: list[Path]) -> list[str]:
-    """A line of a table for each way to share the work: images a second by Pillow, by `decode`, and the ratio."""
+    """Return a table line per way to share the work: images per second of Pillow and of `decode`, and the ratio."""
     many = tuple(paths) * 16
     both = [kind(many, torch.zeros(len(many), dtype=torch.long), SIZE) for kind in (Alone, Files)]
     ways: dict[str, Callable[[Files], float]] = {
@@ -245,7 +245,7 @@ def rates(paths: list[Path]) -> list[str]:
 
 
 def section() -> list[str]:
-    """The measurements, as lines of Markdown."""
+    """Return the measurements as lines of Markdown."""
     candidates = {name: one for name, (package, one) in CANDIDATES.items() if util.find_spec(package)}
     versions = [
         f"{name} {metadata.version(name)}"
@@ -271,23 +271,23 @@ def section() -> list[str]:
     return [
         "## Decoding",
         "",
-        f"{len(paths)} JPEG files of {size:.0f} kB in the mean, from 256 × 192 to 2000 × 1500 pixels, "
-        f"to {SIZE} × {SIZE} by one thread ({torch.backends.cpu.get_cpu_capability()}); {ROUNDS} rounds, in turn. "
-        "Scaled is decoded at 1/2, 1/4 or 1/8 of the size where that leaves a box enough pixels; torch is its resize, "
-        "of boxes of whole pixels. Speed is relative to Pillow's full decode and resize in the same round; "
-        "differences are from its pixels, of 255; PSNR is in dB. "
+        f"{len(paths)} JPEG files, {size:.0f} kB on average, from 256 × 192 to 2000 × 1500 pixels, resized to "
+        f"{SIZE} × {SIZE} by one thread ({torch.backends.cpu.get_cpu_capability()}). The candidates take turns for "
+        f'{ROUNDS} rounds. "Scaled" decodes at 1/2, 1/4 or 1/8 of the size if that leaves the box enough pixels. '
+        '"torch" resizes boxes of whole pixels with torch. Speed is relative to Pillow\'s full decode and resize in '
+        "the same round. Differences are from Pillow's pixels, on a scale of 255, and PSNR is in dB. "
         f"{', '.join(versions)}; Python {platform.python_version()}.",
         "",
         "Random crops of 8 to 100 % of the area:",
         *head,
         *crop_lines,
         "",
-        "The centre crop of an evaluation:",
+        "Center crops, as in an evaluation:",
         *head,
         *centre_lines,
         "",
-        f"Images a second of the loader of trainings with random crops and batches of {BATCH}, and of threads alone; "
-        "5 rounds, in turn.",
+        f"Images per second of the training loader, with random crops and batches of {BATCH}, and of threads alone. "
+        "Both take turns for 5 rounds.",
         "",
         "| | Pillow | `recipe.data.decode` | speed, median | lowest to highest |",
         "|---|---|---|---|---|",

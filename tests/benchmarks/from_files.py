@@ -1,4 +1,4 @@
-"""Trainings that are fed from files, beside torchvision's reference: (b), (e) and (f)."""
+"""Compare training from image files with torchvision's reference: (b), (e) and (f)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.benchmarks.timed import plan_of, trainer_of
 
 
 def write_photos(folder: Path, count: int, distinct: int | None = None) -> None:
-    """So many JPEG files of two classes in folder/train and a few in folder/val, alike but for ``distinct``."""
+    """Write ``count`` JPEG files of two classes to folder/train and four to folder/val, from ``distinct`` photos."""
     draws = np.random.default_rng(0)
     files = list[bytes]()
     for number in range(count + 4):
@@ -48,7 +48,7 @@ def write_photos(folder: Path, count: int, distinct: int | None = None) -> None:
 
 
 class Ours:
-    """A run's training on image files, with the settings of a run, fed as a run is, or otherwise."""
+    """The training of a run on image files, with a run's settings and a choice of where batches come from."""
 
     def __init__(self, folder: Path, settings: Settings, device: torch.device) -> None:
         self.plan = plan_of(FED, f'data folder "{folder}" size={SIZE}', f"batch {settings.batch}")
@@ -67,12 +67,12 @@ class Ours:
         return self.batches(self.sets.train, workers)
 
     def memory(self) -> Iterator[Batch]:
-        """From a set in memory: `data fake`."""
+        """Yield batches from a dataset in memory: `data fake`."""
         fake = open_sets(plan_of("base resnet50", f"data fake size={SIZE} classes=2 images=256"))
         return self.batches(fake.train, 0)
 
     def synthetic(self) -> Iterator[Batch]:
-        """The same batch again and again."""
+        """Yield the same batch repeatedly."""
         batch = next(self.files(0))
         while True:
             yield batch
@@ -88,7 +88,7 @@ class Ours:
 
 
 class Reference:
-    """The training on image files of torchvision's reference script: NCHW, decoded by Pillow, normalised on the CPU."""
+    """The training of torchvision's reference script: image files decoded by Pillow, normalized on the CPU, NCHW."""
 
     def __init__(self, folder: Path, settings: Settings, device: torch.device, half: bool) -> None:
         into = [transforms.RandomResizedCrop(SIZE), transforms.RandomHorizontalFlip(), transforms.ToTensor()]
@@ -132,14 +132,14 @@ class Reference:
 
     @torch.no_grad()
     def count(self, loss: Tensor, outputs: Tensor, labels: Tensor) -> None:
-        """Loss and accuracy, which wait for the device at every step."""
+        """Record loss and accuracy, which waits for the device at every step."""
         right = outputs.topk(2).indices == labels[:, None]
         found = {"loss": loss, "top1": right[:, :1].sum() / len(labels), "top2": right.sum() / len(labels)}
         self.sums.update({name: value.item() for name, value in found.items()})
 
 
 def fed(side: Ours | Reference, feed: Callable[[], Iterator[Any]], settings: Settings, clocked: bool = False) -> float:
-    """Seconds of a step, data included, once the loader has got into its stride."""
+    """Return the seconds of a step, including data, once the loader is warm."""
     batches, clock = feed(), side.clock
 
     def step() -> None:
@@ -158,13 +158,13 @@ def fed(side: Ours | Reference, feed: Callable[[], Iterator[Any]], settings: Set
 
 
 def best_workers(side: Ours | Reference, settings: Settings) -> int:
-    """The number of workers that is fastest, in one turn each."""
+    """Return the fastest number of workers, from one turn each."""
     seconds(partial(side.step, next(side.files(0))), settings.lead, side.device)
     return min(settings.workers, key=lambda workers: fed(side, partial(side.files, workers), settings))
 
 
 def from_files(settings: Settings, device: torch.device) -> list[str]:
-    """A run on image files beside torchvision's loop; fed in other ways; and where the time goes."""
+    """Compare a run on image files with torchvision's loop, vary the image source, and break down the step time."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_photos(folder, settings.photos)
@@ -193,15 +193,15 @@ def from_files(settings: Settings, device: torch.device) -> list[str]:
 
 def compared(taken: dict[str, list[float]], workers: dict[str, int], settings: Settings) -> list[str]:
     lines = [
-        "### A run beside torchvision's reference",
+        "### A run against torchvision's reference",
         "",
-        f"ResNet-50 on {settings.photos} JPEG files of 500 × 375 pixels, to {SIZE} × {SIZE}, random crop and flip, "
-        f"batches of {settings.batch}; {settings.fed_rounds} rounds of {settings.fed_steps} steps. Ours is the run of "
-        f"`{FED}`. The reference is a loop such as torchvision's `references/classification/train.py` has: NCHW, "
-        "transforms on the CPU, SGD, and metrics that are read at every step. Each has the number of workers that is "
-        f"its fastest, of {' and '.join(map(str, settings.workers))}.",
+        f"ResNet-50 on {settings.photos} JPEG files of 500 × 375 pixels, with random crop and flip to {SIZE} × {SIZE} "
+        f'and batches of {settings.batch}; {settings.fed_rounds} rounds of {settings.fed_steps} steps. "Ours" is a run '
+        f"of `{FED}`. The reference is a loop like torchvision's `references/classification/train.py`: NCHW, "
+        "transforms on the CPU, SGD, and metrics that are read at every step. Each uses its fastest number of workers "
+        f"out of {' and '.join(map(str, settings.workers))}.",
         "",
-        "| | workers | images a second | speed, ours / it, median | lowest to highest |",
+        "| | workers | images per second | speed of ours relative to it, median | lowest to highest |",
         "|---|---|---|---|---|",
     ]
     for name, count in workers.items():
@@ -212,11 +212,11 @@ def compared(taken: dict[str, list[float]], workers: dict[str, int], settings: S
 
 def feeding(taken: dict[str, list[float]], settings: Settings) -> list[str]:
     lines = [
-        "### Where images come from",
+        "### Image sources",
         "",
-        "In the same rounds; `data fake` is a set in memory.",
+        "Measured in the same rounds. `data fake` is a dataset in memory.",
         "",
-        "| | images a second | speed, it / the same batch, median | lowest to highest |",
+        "| | images per second | speed relative to the same batch, median | lowest to highest |",
         "|---|---|---|---|",
     ]
     names = {"JPEG files": "ours, bf16", "`data fake`": "ours, from memory", "the same batch": "ours, the same batch"}
@@ -231,8 +231,8 @@ def shares(sides: dict[str, dict[str, float]]) -> list[str]:
     lines = [
         "### Where the time goes",
         "",
-        "Of a step of these trainings, in percent. Data is waiting for the loader; prepare, what is done to a batch on "
-        "the device; guard, the look at whether all is finite.",
+        'Percentage of a step in the trainings above. "data" is waiting for the loader, "prepare" is the processing of '
+        'a batch on the device, and "guard" is the check that all values are finite.',
         "",
         f"| | {' | '.join(parts)} |",
         "|---" * (len(parts) + 1) + "|",

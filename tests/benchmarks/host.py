@@ -1,8 +1,8 @@
-"""What a step costs the host: a training beside a plain loop, on a network too small for its calculations to count.
+"""Measure the host overhead of a step: compare training with a plain loop on a network too small to compute much.
 
-Run on an idle machine, from the root of the repository: python -m tests.benchmarks.host [ROUNDS]
-ResNet-50-D's structure at a sixteenth of its width, 32 × 32 pixels, batches of 2, fp32, one thread: what is left is
-what each operation costs to ask for. The sides take turns of a few steps, round by round; a ratio is within a round.
+Run it on an idle machine, from the root of the repository: python -m tests.benchmarks.host [ROUNDS]
+With ResNet-50-D's structure at a sixteenth of its width, 32 × 32 pixels, batches of 2, fp32 and one thread, most of the
+time goes into dispatching operations. The sides take turns of a few steps; each ratio is within a round.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ TRICKS = (
     "init zero-gamma; augment crop flip jitter pca-noise mixup; loss smooth; decay 1e-4 no-bias; lr warmup 5 cosine; "
     "ema 0.999; clip 1"
 )
-"""Everything of the paper that needs no teacher, an average, and clipping."""
+"""All tricks of the paper that need no teacher, plus a moving average and clipping."""
 
 
 def plain() -> Turn:
-    """The shortest loop in plain PyTorch, with the optimizer of the others."""
+    """Return turns of the shortest loop in plain PyTorch, with the same optimizer as the others."""
     model = handwritten(WIDTH, CLASSES).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     optimizer = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9, nesterov=True, weight_decay=1e-4, fused=True)
     images = torch.randn(BATCH, 3, SIDE, SIDE).to(memory_format=torch.channels_last)
@@ -53,7 +53,7 @@ def plain() -> Turn:
 
 
 def trained(*statements: str) -> Turn:
-    """A training of the same network, on a batch that is there."""
+    """Return turns of training the same network on a batch in memory."""
     program = compile(BARE, *statements, base=handwritten(WIDTH, CLASSES))
     batch, sets = made_up(BATCH, SIDE, CLASSES, CPU)
     trainer = Trainer.make(program, sets, CPU, precision("fp32", CPU), {})
@@ -62,7 +62,7 @@ def trained(*statements: str) -> Turn:
 
 
 def host(settings: Settings, device: torch.device = CPU) -> list[str]:
-    """The measurement, as lines of Markdown. What is asked for costs a CPU the same on any machine's device."""
+    """Return the measurement as lines of Markdown. Dispatching costs the CPU the same for any device."""
     rounds, threads = settings.host_rounds, torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -73,11 +73,11 @@ def host(settings: Settings, device: torch.device = CPU) -> list[str]:
     lines = [
         "### What a step costs the host",
         "",
-        f"ResNet-50-D's structure at 1/16 of its width, {SIDE} × {SIDE} pixels, batches of {BATCH}, fp32, one thread: "
-        f"`{BARE}`, beside a plain loop with the same optimizer; all tricks are `{TRICKS}`. Rounds: {rounds}, "
-        f"each of {STEPS} steps.",
+        f"ResNet-50-D's structure at 1/16 of its width, {SIDE} × {SIDE} pixels, batches of {BATCH}, fp32, one thread, "
+        f"{rounds} round{'s' * (rounds > 1)} of {STEPS} steps: `{BARE}`, compared with a plain loop with the same "
+        f'optimizer. "All tricks" adds `{TRICKS}`.',
         "",
-        "| | ms a step | time, it / the plain loop, median | lowest to highest |",
+        "| | ms per step | time relative to the plain loop, median | lowest to highest |",
         "|---|---|---|---|",
     ]
     for name, times in taken.items():
@@ -86,9 +86,11 @@ def host(settings: Settings, device: torch.device = CPU) -> list[str]:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.host", description="Time the host's part.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.host", description="Measure the host overhead of a step."
+    )
     parser.add_argument("rounds", nargs="?", type=int, default=15, metavar="ROUNDS")
     rounds = parser.parse_args().rounds
     if rounds < 1:
-        parser.error("at least one round is needed")
+        parser.error("ROUNDS must be at least 1")
     print("\n".join(host(Settings(host_rounds=rounds))))

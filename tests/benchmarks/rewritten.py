@@ -1,4 +1,4 @@
-"""The rewritten model beside a hand-written one and timm's, in one loop: (a) and (c)."""
+"""Compare the rewritten model with a hand-written one and timm's, in the same loop: (a) and (c)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.benchmarks.timed import plan_of
 
 
 class Bottleneck(nn.Module):
-    """A block of ResNet-50-D (He et al. 2019, section 4.2), as one would write it."""
+    """A block of ResNet-50-D (He et al. 2019, section 4.2), written by hand."""
 
     def __init__(self, inputs: int, width: int, stride: int) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ def stem(width: int = 64) -> list[nn.Module]:
 
 
 def handwritten(width: int = 64, classes: int = 1000) -> nn.Module:
-    """ResNet-50-D in plain PyTorch; ``width`` is that of its first stage."""
+    """Return ResNet-50-D in plain PyTorch. ``width`` is the width of its first stage."""
     layers, inputs = stem(width), width
     for stage, depth in enumerate((3, 4, 6, 3)):
         for place in range(depth):
@@ -65,7 +65,7 @@ def macs(model: nn.Module) -> int:
 
 
 def alike(ours: nn.Module, theirs: nn.Module) -> float:
-    """Give theirs our weights, in order; the largest difference of outputs. Parameters and MACs must be the same."""
+    """Copy our weights into theirs, and return the largest difference of outputs. Shapes and MACs must be equal."""
     mine, yours = ours.state_dict(), theirs.state_dict()
     assert [one.shape for one in mine.values()] == [one.shape for one in yours.values()]
     assert macs(ours) == macs(theirs)
@@ -78,7 +78,7 @@ def alike(ours: nn.Module, theirs: nn.Module) -> float:
 
 
 class Plain:
-    """The shortest loop in plain PyTorch: a batch that stays, channels last, bf16."""
+    """The shortest loop in plain PyTorch: a fixed batch, channels last, bf16."""
 
     def __init__(self, model: nn.Module, batch: int, device: torch.device) -> None:
         self.model = model.to(device=device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
@@ -95,7 +95,7 @@ class Plain:
 
 
 def rewritten(settings: Settings, device: torch.device) -> list[str]:
-    """The rewritten ResNet-50-D beside a hand-written one and timm's, in one loop."""
+    """Compare the rewritten ResNet-50-D with a hand-written one and timm's, in the same loop."""
     ours = lower(plan_of(DEEP)).model
     others = {"hand-written": handwritten()}
     with contextlib.suppress(ImportError):
@@ -110,12 +110,12 @@ def rewritten(settings: Settings, device: torch.device) -> list[str]:
     lines = [
         "### Rewritten models",
         "",
-        f"`{DEEP}` beside a hand-written ResNet-50-D, in the same loop in plain PyTorch: {SIZE} × {SIZE} pixels, "
-        f"batches of {settings.batch}, bf16, channels last; {settings.rounds} rounds, each of steps: {settings.steps}. "
-        f"Parameters ({sum(p.numel() for p in ours.parameters()):,}) and MACs are the same, and outputs differ by "
-        f"{max(differences):.0e} at most for the same weights.",
+        f"`{DEEP}` against a hand-written ResNet-50-D, in the same plain PyTorch loop: {SIZE} × {SIZE} pixels, batches "
+        f"of {settings.batch}, bf16, channels last; {settings.rounds} rounds of {settings.steps} "
+        f"step{'s' * (settings.steps > 1)}. Parameters ({sum(p.numel() for p in ours.parameters()):,}) and "
+        f"MACs are the same. With the same weights, the outputs differ by at most {max(differences):.0e}.",
         "",
-        "| | images a second | speed, rewritten / it, median | lowest to highest |",
+        "| | images per second | speed of the rewritten model relative to it, median | lowest to highest |",
         "|---|---|---|---|",
     ]
     for name, times in taken.items():

@@ -1,4 +1,4 @@
-"""How much is measured of trainings, and on which recipes."""
+"""Settings of the training benchmarks: their size and their recipes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FED = f"base resnet50; augment crop flip; optimizer sgd; lr 0.01; decay 1e-4; {F
 
 @attrs.frozen
 class Settings:
-    """How much is measured; a turn is so many steps."""
+    """The size of the benchmarks. ``steps`` is the number of steps per turn."""
 
     batch: int = 8
     steps: int = 1

@@ -1,7 +1,7 @@
-"""How long the commands that need no torch take, and how long compilations for costs and differences take.
+"""Time the commands that need no torch, compiling for costs, and `recipe diff`.
 
-Run on an idle machine, from the root of the repository: python -m tests.benchmarks.startup
-Each command is timed as a whole process, in turn with its reference, after one round that is not counted.
+Run it on an idle machine, from the root of the repository: python -m tests.benchmarks.startup
+Each command is timed as a whole process, alternating with its reference. The first round is not counted.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ def seconds(command: list[str], cache: Path | None = None) -> float:
 
 
 def compare(command: list[str]) -> tuple[float, list[float]]:
-    """The median seconds of a command, and its ratios to the reference, round by round."""
+    """Return the median seconds of a command, and its ratio to the reference in each round."""
     rounds = [(seconds(command), seconds(REFERENCE)) for _ in range(ROUNDS + 1)][1:]
     return statistics.median(a for a, _ in rounds), [a / b for a, b in rounds]
 
 
 def differences() -> list[str]:
-    """The time of a diff with an empty cache, less that of importing torchvision, in turn; and with a full one."""
+    """Time a diff with an empty cache, minus the import of torchvision, and with a full cache."""
     beyond, again = [], []
     for _ in range(7):
         with tempfile.TemporaryDirectory() as folder:
@@ -64,26 +64,26 @@ def differences() -> list[str]:
         "",
         "## Differences",
         "",
-        "`recipe diff 'base resnet50' 'base resnet50; tweak C D'`, whole processes in turn with "
+        "Whole processes of `recipe diff 'base resnet50' 'base resnet50; tweak C D'`, alternating with "
         "`python -c 'import torchvision'`; 7 rounds.",
         "",
         "| | median | lowest to highest |",
         "|---|---|---|",
     ]
-    for name, times in (("empty cache, beyond `import torchvision`", beyond), ("the second time, in all", again)):
+    for name, times in (("empty cache, on top of `import torchvision`", beyond), ("full cache, total", again)):
         lines.append(f"| {name} | {statistics.median(times):.2f} s | {min(times):.2f} to {max(times):.2f} s |")
     return lines
 
 
 def commands() -> list[str]:
-    """The time of the commands without torch."""
+    """Time the commands that need no torch."""
     lines = [
         "## Commands without torch",
         "",
-        "Whole processes on `examples/full.recipe`, in turn with "
+        "Whole processes on `examples/full.recipe`, alternating with "
         f"`python -c 'import click, lark, attrs'`; {ROUNDS} rounds.",
         "",
-        "| command | median | ratio, median | ratio, lowest to highest |",
+        "| command | median | relative to the import, median | lowest to highest |",
         "|---|---|---|---|",
     ]
     for name, command in COMMANDS.items():
@@ -94,12 +94,12 @@ def commands() -> list[str]:
 
 
 def compilations() -> list[str]:
-    """The time of compiling without weights."""
+    """Time compiling without weights."""
     lines = [
         "",
         "## Compiling for costs",
         "",
-        "Of `base resnet50; tweak B C D; init zero-gamma`, with `device='meta'`, after the imports; 5 processes.",
+        "Compiling `base resnet50; tweak B C D; init zero-gamma` with `device='meta'`, excluding imports; 5 processes.",
         "",
         "| | median | lowest to highest |",
         "|---|---|---|",
@@ -108,13 +108,13 @@ def compilations() -> list[str]:
         [float(word) for word in subprocess.check_output([sys.executable, "-c", COMPILE], text=True, cwd=ROOT).split()]
         for _ in range(5)
     ]
-    for name, times in zip(("first in a process", "second"), zip(*runs, strict=True), strict=True):
+    for name, times in zip(("first in a process", "second in a process"), zip(*runs, strict=True), strict=True):
         lines.append(f"| {name} | {statistics.median(times):.2f} s | {min(times):.2f} to {max(times):.2f} s |")
     return lines
 
 
 def section() -> list[str]:
-    """The measurements, as lines of Markdown."""
+    """Return the measurements as lines of Markdown."""
     return [*commands(), *compilations(), *differences()]
 
 

@@ -1,4 +1,4 @@
-"""A trainer as a run has it, whose stages a clock can time, and batches for it."""
+"""Build the trainer of a run, with optional timing of its stages, and batches for it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def plan_of(text: str, *statements: str) -> Plan:
 
 
 def trainer_of(plan: Plan, sets: Sets, device: torch.device, clock: Clock | None = None) -> Trainer:
-    """A trainer as a run has it, whose teachers have random weights; a clock times its stages."""
+    """Return the trainer of a run, with teachers of random weights. ``clock`` times its stages."""
     program = lower(plan)
     teachers = teachers_of(plan, program.classes)
     teach = {one.plan.digest: taught(one.model, device) for _, one in teachers}
@@ -55,7 +55,7 @@ def taught(model: nn.Module, device: torch.device) -> Callable[[Tensor], Tensor]
 
 
 def made_up(batch: int, size: int, classes: int, device: torch.device) -> tuple[Batch, Sets]:
-    """A batch of random pixels, as a run's loader gives it for a device, and the sets that it is of."""
+    """Return a batch of random pixels, as a run's loader returns it for a device, and its dataset."""
     pixels = torch.randint(0, 256, (batch, 3, size, size), dtype=torch.uint8)
     images = InMemory(pixels, torch.arange(batch) % classes)
     made = Batch(images.pixels, images.labels, np.arange(batch), 0, 0, batch)
@@ -63,12 +63,12 @@ def made_up(batch: int, size: int, classes: int, device: torch.device) -> tuple[
 
 
 def pinned(batch: Batch, device: torch.device) -> Batch:
-    """A batch where a run's loader leaves it: in memory that a GPU copies from by itself."""
+    """Return a batch in the memory that a run's loader uses, which is pinned for a GPU."""
     return batch.pin_memory() if device.type == "cuda" else batch
 
 
 def stepping(trainer: Trainer, batch: Batch) -> Callable[[], object]:
-    """One training step after the other on the same batch."""
+    """Return a function that trains one more step on the same batch."""
     meter, device = Meter.on(trainer.device), trainer.device
 
     def step() -> None:

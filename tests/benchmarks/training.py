@@ -1,8 +1,8 @@
-"""How fast trainings are, beside hand-written ones, and where their time goes.
+"""Compare the speed of training with hand-written code, and show where the time goes.
 
-Run on an idle machine, from the root of the repository: python -m tests.benchmarks.training [--quick] [PART …]
-What is compared takes turns in one process, round by round, after a round that is not counted; a ratio is taken within
-a round. On CUDA the batches are larger.
+Run it on an idle machine, from the root of the repository: python -m tests.benchmarks.training [--quick] [PART …]
+The sides of a comparison take turns in one process. The first round is not counted, and each ratio is within a round.
+Batches are larger on CUDA.
 """
 
 from __future__ import annotations
@@ -30,31 +30,32 @@ TRICKS = {
     "mixup": "augment mixup 0.2",
     "cutmix": "augment cutmix 1.0",
     "moving average": "ema 0.999",
-    "colour jitter": "augment jitter",
+    "color jitter": "augment jitter",
     "PCA noise": "augment pca-noise",
     "flip": "augment flip",
     "crop": "augment crop",
     "no bias decay": "decay 1e-4 no-bias",
     "zero gamma": "init zero-gamma",
-    "Nesterov momentum for plain": "optimizer nag",
+    "Nesterov instead of plain momentum": "optimizer nag",
     "distillation from a ResNet-18": 'loss distill "{teacher}"',
 }
-"""What is laid over `PLAIN` to turn each on."""
+"""The statement that turns on each trick in `PLAIN`."""
 
 
 # (d): tricks
 
 
 def tricks(settings: Settings, device: torch.device) -> list[str]:
-    """What each trick adds to a step."""
+    """Measure what each trick adds to the time of a step."""
     lines = [
         "### What tricks cost",
         "",
-        f"The time of a step with a trick over that without: ResNet-50, {SIZE} × {SIZE} pixels, batches "
-        f"of {settings.trick_batch}, on the same batch again and again; {settings.trick_rounds} rounds of "
-        f"{settings.trick_steps} step{'s' * (settings.trick_steps > 1)} each. Middle half is of the rounds.",
+        f"Time of a step with a trick, relative to a step without it: ResNet-50, {SIZE} × {SIZE} pixels, batches of "
+        f"{settings.trick_batch}, always the same batch; {settings.trick_rounds} rounds of "
+        f"{settings.trick_steps} step{'s' * (settings.trick_steps > 1)} each. The middle half "
+        "leaves out the lowest and the highest quarter of the rounds.",
         "",
-        "| | statement | more time, median | middle half | lowest to highest |",
+        "| | statement | extra time, median | middle half | lowest to highest |",
         "|---|---|---|---|---|",
     ]
     batch, sets = made_up(settings.trick_batch, SIZE, 1000, device)
@@ -68,9 +69,9 @@ def tricks(settings: Settings, device: torch.device) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         teacher = Path(folder) / "teacher.recipe"
         teacher.write_text(TEACHER)
-        for name, statement in {"none (how far it can be told)": "", **TRICKS}.items():
+        for name, statement in {"none (the measurement noise)": "", **TRICKS}.items():
             statements = [statement.format(teacher=teacher)] if statement else []
-            with repeatable(device):  # as a run is
+            with repeatable(device):  # as in a run
                 taken = turns({"without": without, "with": turn(*statements)}, settings.trick_rounds)
             more = sorted(100 * (b / a - 1) for a, b in zip(taken["without"], taken["with"], strict=True))
             shown = f"`{statement.format(teacher='teacher.recipe')}`" if statement else ""
@@ -84,25 +85,29 @@ PARTS = {"rewritten": rewritten, "files": from_files, "tricks": tricks, "host": 
 
 
 def section(quick: bool = False, parts: tuple[str, ...] = tuple(PARTS)) -> list[str]:
-    """The measurements, as lines of Markdown."""
+    """Return the measurements as lines of Markdown."""
     device = pick()
     settings = Settings.of(device, quick)
     cuda = device.type == "cuda"
     name = torch.cuda.get_device_name(device) if cuda else f"the CPU, {torch.get_num_threads()} threads"
     where = "CUDA" if cuda else "a CPU"
-    lines = [f"## Training on {where}", "", f"On {name}, torch {torch.__version__}. All that is compared takes turns."]
+    lines = [
+        f"## Training on {where}",
+        "",
+        f"On {name}, torch {torch.__version__}. The sides of each comparison take turns.",
+    ]
     for part in parts:
         lines += ["", *PARTS[part](settings, device)]
     return lines
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Time trainings, and print the measurements as Markdown.")
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all by default")
-    parser.add_argument("--quick", action="store_true", help="as little as shows that all works")
+    parser = argparse.ArgumentParser(description="Time training and print the measurements as Markdown.")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"what to measure: {', '.join(PARTS)} (default: all)")
+    parser.add_argument("--quick", action="store_true", help="measure just enough to show that everything works")
     asked = parser.parse_args()
     if unknown := set(asked.parts) - set(PARTS):
-        parser.error(f"there is no part {', '.join(sorted(unknown))}")
+        parser.error(f"unknown part: {', '.join(sorted(unknown))}")
     print("\n".join(section(asked.quick, tuple(asked.parts) or tuple(PARTS))))
 
 

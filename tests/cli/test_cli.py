@@ -41,7 +41,7 @@ def bad(tmp_path: Path) -> Path:
 
 def test_check_says_that_all_is_fine(good: Path) -> None:
     found = command("check", good, good)
-    assert (found.status, found.stdout, found.stderr) == (0, "2 recipes checked: all fine\n", "")
+    assert (found.status, found.stdout, found.stderr) == (0, "2 recipes checked: no errors or warnings\n", "")
 
 
 def test_check_shows_errors_as_a_compiler_does(bad: Path) -> None:
@@ -50,14 +50,14 @@ def test_check_shows_errors_as_a_compiler_does(bad: Path) -> None:
     assert (
         found.stdout
         == f"""\
-error[E020]: there is no verb `bach`
+error[E020]: unknown verb `bach`
  --> {bad}:2:1
   |
 2 | bach 256
   | ^^^^
   = help: did you mean `batch`?
 
-error[E023]: `lr` takes a number above 0 and of at most 1000, not `nan`
+error[E023]: `lr` takes a number above 0 and at most 1000, not `nan`
  --> {bad}:3:4
   |
 3 | lr nan
@@ -73,7 +73,7 @@ def test_check_shows_warnings_and_passes(tmp_path: Path) -> None:
     file.write_text("base resnet50; epochs 3; lr warmup 5")
     found = command("check", file)
     assert found.status == 0
-    assert "warning[W001]: the warmup of 5 epochs is as long as the training" in found.stdout
+    assert "warning[W001]: the warmup of 5 epochs covers the whole training" in found.stdout
     assert found.stdout.endswith("1 recipe checked: 0 errors, 1 warning\n")
 
 
@@ -94,7 +94,7 @@ def test_check_prints_json(bad: Path, good: Path) -> None:
             {
                 "code": "E020",
                 "severity": "error",
-                "message": "there is no verb `bach`",
+                "message": "unknown verb `bach`",
                 "place": {"file": str(bad), "line": 2, "column": 1, "text": "bach"},
                 "others": [],
                 "help": "did you mean `batch`?",
@@ -102,7 +102,7 @@ def test_check_prints_json(bad: Path, good: Path) -> None:
             {
                 "code": "E023",
                 "severity": "error",
-                "message": "`lr` takes a number above 0 and of at most 1000, not `nan`",
+                "message": "`lr` takes a number above 0 and at most 1000, not `nan`",
                 "place": {"file": str(bad), "line": 3, "column": 4, "text": "nan"},
                 "others": [],
                 "help": None,
@@ -115,8 +115,8 @@ def test_check_prints_json(bad: Path, good: Path) -> None:
 def test_check_prints_workflow_commands(bad: Path, good: Path, tmp_path: Path) -> None:
     lines = command("check", bad, "--format=github").stdout.splitlines()
     assert lines == [
-        f"::error file={bad},line=2,col=1,title=E020::there is no verb `bach`%0Ahelp: did you mean `batch`?",
-        f"::error file={bad},line=3,col=4,title=E023::`lr` takes a number above 0 and of at most 1000, not `nan`",
+        f"::error file={bad},line=2,col=1,title=E020::unknown verb `bach`%0Ahelp: did you mean `batch`?",
+        f"::error file={bad},line=3,col=4,title=E023::`lr` takes a number above 0 and at most 1000, not `nan`",
     ]
     assert command("check", good, "--format=github").stdout == ""
     odd = tmp_path / "a,b:100%.recipe"
@@ -235,9 +235,9 @@ def test_tricks_of_a_clause_tells_all_about_it() -> None:
     assert found.status == 0
     for said in (
         "loss smooth [EPSILON] [OVER]",
-        "Take a part of the target's probability",
+        "Take some of the probability of the true class",
         "He et al. 2019, section 5.2",
-        "probability that is spread (a number of at least 0 and below 1; default 0.1)",
+        "probability to spread (a number of at least 0 and below 1; default 0.1)",
         "default others; gluoncv: all; torchvision: all",
         "writes   targets",
         "package  recipe-compiler",
@@ -335,8 +335,8 @@ def test_every_code_in_the_source_is_explained_and_every_explained_code_is_in_th
     ("arguments", "said"),
     [
         ([], "Usage: "),
-        (["chek"], "there is no command `chek`; did you mean `check`?"),
-        (["qqqqqqq"], "there is no command `qqqqqqq`"),
+        (["chek"], "unknown command `chek`; did you mean `check`?"),
+        (["qqqqqqq"], "unknown command `qqqqqqq`"),
         (["--what"], "No such option"),
         (["check"], "Missing argument 'FILE…'"),
         (["check", "quick", "--format", "xml"], "Invalid value for '--format'"),
@@ -453,13 +453,16 @@ def test_the_fields_of_an_explanation_are_documented() -> None:
 @pytest.mark.parametrize("words", [["base resnet18"], ["--json"], ["--device", "cpu"]])
 def test_a_code_takes_nothing_beside_it(words: list[str]) -> None:
     found = command("explain", "E021", *words)
-    assert (found.status, "takes nothing beside it" in found.stderr) == (2, True)
+    assert (found.status, "takes no other arguments or options" in found.stderr) == (2, True)
 
 
 def test_a_working_directory_that_is_gone(tmp_path: Path) -> None:
     call = f"mkdir x; cd x; rmdir ../x; exec {sys.executable} -P -m recipe check full"
     found = subprocess.run(["bash", "-c", call], capture_output=True, text=True, cwd=tmp_path)
-    assert (found.returncode, found.stderr.splitlines()[0]) == (2, "error[E001]: the working directory is gone")
+    assert (found.returncode, found.stderr.splitlines()[0]) == (
+        2,
+        "error[E001]: the working directory no longer exists",
+    )
 
 
 @pytest.mark.parametrize(

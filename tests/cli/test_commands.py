@@ -28,7 +28,7 @@ def test_packages_that_a_run_used_and_that_are_gone_are_named(tmp_path: Path) ->
     for words in (["explain", folder], ["run", f"--resume={folder}"], ["export", folder, "--to", "onnx"]):
         found = command(*words)
         assert found.status == 2
-        assert f"warning: the run in `{folder}` used recipe-shine 1.2, not installed here" in found.stderr
+        assert f"warning: the run in `{folder}` used packages that are not installed: recipe-shine 1.2" in found.stderr
 
 
 def test_run_says_what_it_substitutes_and_where_the_result_lies(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_run_says_what_it_substitutes_and_where_the_result_lies(tmp_path: Path) 
 def test_strict_refuses_a_substitution_before_anything_is_written(here: Path) -> None:
     done = command("run", TINY, "precision fp16", "--strict", "--device", "cpu")
     assert done.status == 2
-    assert done.stderr.startswith("error[E110]: `precision fp16` is not to be had on `cpu`")
+    assert done.stderr.startswith("error[E110]: `precision fp16` is unavailable on `cpu`")
     assert not list(here.iterdir())
 
 
@@ -103,7 +103,7 @@ def test_explain_shows_plan_edits_parameters_costs_and_training() -> None:
         "tweak D: 3 sites",
         "layer2.0.downsample.0: stride 2×2 → 1×1",
         "full:8:7",
-        "in all  23,547,754  88,322,048",
+        "overall  23,547,754  88,322,048",
         "weight_decay 0.0001",
         "dropped",
     ):

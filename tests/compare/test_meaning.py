@@ -56,7 +56,7 @@ def test_warmup_and_cosine_may_stand_apart() -> None:
     one, other = "base resnet18; lr warmup 5 cosine", "lr cosine # so\nbase resnet18; lr 0.1; lr warmup epochs=5"
     found = compared(one, other)
     assert found.empty
-    assert found.to_text().endswith("no difference: the two recipes mean the same\n")
+    assert found.to_text().endswith("no differences: the two recipes are equivalent\n")
 
 
 def changed(field: Field, value: object, chance: random.Random) -> object:
@@ -109,11 +109,14 @@ def test_every_change_of_a_value_is_seen_where_it_is(statements: list[str], chan
         ("batch 512", "batch 256 → 512"),
         ("batch 256 micro 64", "micro whole batches → 64"),
         ("batch 256 micro auto", "micro whole batches → auto"),
-        ("loss smooth 0.1", "targets 1 for the true class and 0 for each other → 0.9 for the true class and 0.0001001"),
+        (
+            "loss smooth 0.1",
+            "targets 1 for the true class and 0 for every other class → 0.9 for the true class and 0.0001001",
+        ),
         ("augment mixup 0.2", "mixed by nothing → augment mixup alpha=0.2"),
         ("decay no-bias", "41 parameters: weight_decay 0.0001 → 0"),
-        ("data digits", "images unknown until they are opened → 1,442"),
-        ("lr cosine", "learning rate: a of A"),
+        ("data digits", "images unknown until opened → 1,442"),
+        ("lr cosine", "learning rate: a for A"),
         ("seed 7", "~ seed number 0 → 7   default → <test>:2:6"),
         ("ema", "+ ema"),
     ],
@@ -141,7 +144,7 @@ def test_a_teacher_counts_by_its_meaning_wherever_it_lies(tmp_path: Path) -> Non
 
 
 def test_what_a_side_without_data_means_is_told() -> None:
-    note = "names no data; `recipe run` would take `data digits`"
+    note = "names no dataset; `recipe run` would use `data digits`"
     assert f"A {note}" in compared("base resnet18", "base resnet18; data digits").to_text()
     assert f"B {note}" in compared("base resnet18; data digits", "base resnet18").to_text()
     assert note not in compared("base resnet18; data digits", "base resnet18; data fake").to_text()
@@ -161,7 +164,10 @@ def test_the_order_is_told_where_it_matters() -> None:
     swapped = attrs.evolve(plan, uses=(*order, word["augment pca-noise"], word["augment flip"], word["augment jitter"]))
     found = Diff.between("a", plan, facts, "b", swapped, facts)
     assert ("augment jitter", "augment pca-noise") in found.order
-    assert "order: `augment jitter` before `augment pca-noise` → after it" in found.to_text()
+    assert (
+        "order: `augment jitter` before `augment pca-noise` → `augment jitter` after `augment pca-noise`"
+        in found.to_text()
+    )
 
 
 # ---- the command
@@ -190,9 +196,9 @@ def test_diff(arguments: list[str], status: int, said: str, tmp_path: Path, monk
     [
         (["full"], "diff takes two recipes"),
         (["full", "quick", "distill"], "not 3"),
-        (["+", "seed 1"], "a plus stands between"),
-        (["full", "+"], "a plus stands between"),
-        (["full", "quick", "--device=cpu"], "it needs --measure"),
+        (["+", "seed 1"], "`+` goes between a recipe and its statements"),
+        (["full", "+"], "`+` goes between a recipe and its statements"),
+        (["full", "quick", "--device=cpu"], "--device requires --measure"),
         (["full", "+", "bach 2"], "E020"),
         (["full", "nowhere.recipe"], "E001"),
         (["full", "+", "drop tweak D; base vgg11"], "E101"),

@@ -50,7 +50,7 @@ def test_a_device_that_is_not_there() -> None:
 def test_why_a_side_can_not_be_trained_is_told() -> None:
     worker = _Worker({"recipe": "base resnet18; batch 4", "batch": 4, "device": "cuda:7", "plugins": ()})
     try:
-        with pytest.raises(RecipeError, match=r"E110.* can't be measured here: there is no device `cuda:7` here"):
+        with pytest.raises(RecipeError, match=r"E110.*can't measure a recipe here: the device `cuda:7` is unavailable"):
             worker.train()
     finally:
         worker.stop()

@@ -186,7 +186,7 @@ def test_a_file_that_is_none_is_an_error(tmp_path):
     header = b'{"tensor": {"dtype": "hunter2"}}'  # which safetensors quotes
     (tmp_path / "quoted.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
     told = assert_rejects(f'base resnet18 weights="{tmp_path}/quoted.safetensors"', "E001")
-    assert told.message == "`quoted.safetensors` is no safetensors file"
+    assert told.message == "`quoted.safetensors` is not a safetensors file"
 
 
 def test_weights_that_torchvision_does_not_have_are_an_error():
@@ -276,7 +276,7 @@ def test_torch_compile_captures_the_model_in_one_graph(training):
 def test_weights_of_which_none_fits_are_refused(tmp_path: Path) -> None:
     weights = recipe.compile("base resnet18 classes=10").model.state_dict()
     save_file({f"module.{name}": tensor for name, tensor in weights.items()}, tmp_path / "w.safetensors")
-    with pytest.raises(RecipeError, match=r"E102.*none of the weights fits"):
+    with pytest.raises(RecipeError, match=r"E102.*none of the weights match"):
         recipe.compile(f'base resnet18 classes=10 weights="{tmp_path / "w.safetensors"}"')
 
 

@@ -127,7 +127,7 @@ def test_a_checkpoint_that_was_tampered_with_runs_nothing_and_is_passed_over(
     run = train(tmp_path / "run", resume=True, listener=Listening())
     assert not Path(flag).exists()
     assert weights_digest(run.model) == weights_digest(finished.model)
-    assert any("put aside" in note for note in told)
+    assert any("was renamed to" in note for note in told)
     assert newest.with_name(f"{newest.name}.unreadable").exists()
 
 
@@ -165,7 +165,7 @@ def test_a_run_that_goes_back_keeps_what_it_saves(tmp_path: Path) -> None:
     train(tmp_path / "run", "epochs 3")
     run = train(tmp_path / "run", "epochs 6; batch 24", resume=True, allow_changed=True, keep=9)
     assert run.summary["steps"] == 6
-    assert "an epoch has 1 steps now, not 3: the epoch begins anew" in run.summary["notes"]
+    assert "an epoch now has 1 steps, not 3: the epoch restarts from scratch" in run.summary["notes"]
     assert [path.name for path in sorted((run.folder / "checkpoints").iterdir())] == [
         f"step-{step:09d}.pt" for step in (3, 4, 5, 6)
     ]
@@ -299,13 +299,13 @@ def test_another_recipe_is_shown_and_refused_unless_it_is_allowed(tmp_path: Path
     assert "--allow-changed" in refused.stderr
     gone_on = command("run", text, "epochs 2; lr 0.01", "--resume", folder, "--allow-changed", "--device", "cpu")
     assert gone_on.status == 0, gone_on.stderr
-    assert "from step 3 on, the recipe is another than before:" in gone_on.stderr
+    assert "the recipe has changed from step 3 on:" in gone_on.stderr
     notes = "\n".join(json.loads((folder / "summary.json").read_text())["notes"])
     assert "~ lr rate 0.02 → 0.01" in notes
     assert "lr rate=0.02" in (folder / "recipe-until-000000003.lock").read_text()
     over = command("run", text, "epochs 1; lr 0.02", "--resume", folder, "--allow-changed", "--device", "cpu")
     assert over.status == 2
-    assert "is over: it has made 6 steps" in over.stderr
+    assert "is already over under the changed recipe: it has done 6 steps" in over.stderr
     assert json.loads((folder / "summary.json").read_text())["epochs"] == 2
     lines = (folder / "metrics.jsonl").read_text().splitlines()
     assert len(lines) == 8
@@ -323,7 +323,7 @@ def test_a_run_goes_on_by_its_folder_alone(tmp_path: Path) -> None:
         assert (folder / "summary.json").exists()
     missing = command("run", "--resume", tmp_path / "none")
     assert missing.status == 2
-    assert "there is no run in" in missing.stderr
+    assert "no run found in" in missing.stderr
 
 
 @pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounts a small disk")
@@ -363,7 +363,7 @@ def test_a_data_set_of_another_size_begins_the_epoch_anew_and_says_so(tmp_path: 
     state = torch.load(one, weights_only=True)
     torch.save({**state, "training_images": 23}, one)
     run = train(tmp_path / "run", *statements, resume=True)
-    assert "there are 24 training images now, not 23: the epoch begins anew" in run.summary["notes"]
+    assert "there are now 24 training images, not 23: the epoch restarts from scratch" in run.summary["notes"]
     assert [line["step"] for line in run.metrics if line["kind"] == "train"] == [1, 2, 3, 4, 5, 6]
 
 

@@ -28,7 +28,7 @@ def trainer() -> Trainer:
 
 def test_with_room_enough_the_whole_batch_is_taken(tmp_path: Path) -> None:
     run = recipe.run(recipe.compile(TEXT, base=small()), out=tmp_path / "run", device="cpu")
-    note = "batch micro auto: a whole batch fits; batch normalisation averages over 24 images"
+    note = "batch micro auto: a whole batch fits; batch normalization averages over 24 images"
     assert note in run.summary["notes"]
 
 
@@ -36,7 +36,9 @@ def test_with_little_room_a_part_is_taken_and_said(tmp_path: Path, monkeypatch: 
     one = memory._activations(trainer(), 2) / 2
     monkeypatch.setattr(memory, "free_memory", lambda: int(one * 8 / memory.SPARE))
     run = recipe.run(recipe.compile(TEXT, base=small()), out=tmp_path / "auto", device="cpu")
-    assert "batch micro auto: 6 images at a time; batch normalisation averages over 6 images" in run.summary["notes"]
+    assert (
+        "batch micro auto: 6 images fit at a time; batch normalization averages over 6 images" in run.summary["notes"]
+    )
     fixed = recipe.run(recipe.compile(TEXT.replace("auto", "6"), base=small()), out=tmp_path / "fixed", device="cpu")
     for name, tensor in fixed.model.state_dict().items():
         assert torch.equal(run.model.state_dict()[name], tensor), name
@@ -142,7 +144,7 @@ def test_what_may_be_too_little_memory_is_told_as_that(
         recipe.run(recipe.compile(TEXT, base=small()), out=tmp_path / "run", device="cpu")
     (told,) = caught.value.diagnostics
     assert told.code == "E115"
-    assert told.message == f"`cpu` failed, perhaps because its memory is full: RuntimeError: {error}"
+    assert told.message == f"`cpu` failed, possibly because its memory is full: RuntimeError: {error}"
 
 
 @pytest.mark.parametrize("error", LIKELY, ids=str)

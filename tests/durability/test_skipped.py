@@ -103,5 +103,5 @@ def test_a_set_without_a_sound_image_is_told(tmp_path: Path, folder: Path) -> No
             path.mkdir(parents=True)
             for number in range(2):
                 (path / f"{number}.jpg").write_bytes(b"no image")
-    with pytest.raises(RecipeError, match=r"E070.*not one image"):
+    with pytest.raises(RecipeError, match=r"E070.*no image in a batch"):
         train(tmp_path / "photos", tmp_path / "run")

@@ -37,7 +37,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_weights_alone_with_what_is_needed_to_use_them(run: Run, here: Path) -> None:
     done = command("export", run.folder, "--to", "safetensors")
     assert (done.status, done.stdout) == (0, "full-1a2b.safetensors\n")
-    assert done.stderr == "verified: its logits are the run's\n"
+    assert done.stderr == "verified: logits equal the run's\n"
     weights = load_file(here / "full-1a2b.safetensors")
     assert all(torch.equal(weights[name], tensor) for name, tensor in run.model.state_dict().items())
     resnet18(num_classes=10).load_state_dict(weights)
@@ -68,7 +68,7 @@ def test_nothing_is_written_over(run: Run, here: Path, there: str) -> None:
     (here / there).write_text("mine")
     done = command("export", run.folder, "--to", "python")
     assert (done.status, done.stdout) == (2, "")
-    assert f"error[E111]: `{there}` is there already" in done.stderr
+    assert f"error[E111]: `{there}` already exists" in done.stderr
     assert (here / there).read_text() == "mine"
     assert len(list(here.iterdir())) == 1
 
@@ -76,10 +76,10 @@ def test_nothing_is_written_over(run: Run, here: Path, there: str) -> None:
 @pytest.mark.parametrize(
     ("to", "out", "said"),
     [
-        ("python", "x", "`x` is no name for Python source"),
+        ("python", "x", "`x` is not a valid name for Python source"),
         ("python", "no/x.py", "`no/x.weights.safetensors` can't be written: no such file or directory"),
         ("safetensors", "no/x.safetensors", "`no/x.safetensors` can't be written: no such file or directory"),
-        ("safetensors", ".", "`.` is there already"),
+        ("safetensors", ".", "`.` already exists"),
     ],
 )
 def test_a_place_that_cannot_be_written(run: Run, here: Path, to: str, out: str, said: str) -> None:
@@ -110,7 +110,7 @@ def test_what_gives_other_logits_is_not_written(run: Run, here: Path, monkeypatc
     monkeypatch.setattr(safetensors, "FORMAT", attrs.evolve(safetensors.FORMAT, write=wrong))
     done = command("export", run.folder, "--to", "safetensors")
     assert (done.status, done.stdout) == (2, "")
-    assert "error[E122]: the export to safetensors gives logits that are off by 1.0e-04 of their scale" in done.stderr
+    assert "error[E122]: the logits of the export to safetensors are off by 1.0e-04 of their scale" in done.stderr
     assert not list(here.iterdir())
 
 
@@ -134,16 +134,16 @@ def refused(folder: Path | str, code: str, said: str) -> None:
 
 
 def test_no_folder(here: Path) -> None:
-    refused("nowhere", "E120", "there is no folder `nowhere`")
+    refused("nowhere", "E120", "the folder `nowhere` does not exist")
 
 
 def test_no_run(here: Path) -> None:
-    refused(".", "E120", "`.` is no run's folder: it has no recipe.lock")
+    refused(".", "E120", "`.` is not a run folder: it has no recipe.lock")
 
 
 def test_a_run_that_has_not_finished(copied: Path) -> None:
     (copied / "summary.json").unlink()
-    refused(copied, "E120", "has not finished: it has no whole summary.json")
+    refused(copied, "E120", "has not finished: it has no complete summary.json")
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not weights at all"])
@@ -163,19 +163,19 @@ def test_weights_of_another_model(copied: Path, tmp_path: Path) -> None:
 def test_a_lock_that_was_changed(copied: Path) -> None:
     lock = copied / "recipe.lock"
     lock.write_text(lock.read_text().replace("base resnet18", "base resnet34"))
-    refused(copied, "E120", "is of another recipe than its recipe.lock")
+    refused(copied, "E120", "belongs to a different recipe than its recipe.lock")
 
 
 def test_a_model_of_one_s_own(here: Path) -> None:
     text = "data fake size=32 classes=10 images=24; batch 8; epochs 1; lr 0.05"
     run = recipe.run(recipe.compile(text, base=resnet18(num_classes=10)), out=here / "own", device="cpu")
-    refused(run.folder, "E121", "is a run of a model of your own, which its recipe does not describe")
+    refused(run.folder, "E121", "trained a model of your own, which its recipe does not describe")
 
 
 def test_a_format_that_is_none(run: Run) -> None:
     done = command("export", run.folder, "--to", "tflite")
     assert (done.status, done.stdout) == (2, "")
-    assert "error[E121]: there is no export to `tflite`" in done.stderr
-    assert "= help: formats are `onnx`, `python`, `safetensors`" in done.stderr
-    with pytest.raises(recipe.RecipeError, match="there is no export to `tflite`"):
+    assert "error[E121]: unknown export format `tflite`" in done.stderr
+    assert "= help: use one of `onnx`, `python`, `safetensors`" in done.stderr
+    with pytest.raises(recipe.RecipeError, match="unknown export format `tflite`"):
         recipe.export(run.folder, to="tflite")

@@ -75,7 +75,7 @@ def test_a_format_of_a_package_is_exported_to(run: Run, site: Path, here: Path) 
     offer(site, module())
     done = command("export", run.folder, "--to", "tensors")
     assert (done.status, done.stdout) == (0, "first.pt\nfirst.txt\n")
-    assert done.stderr == "verified: its logits are the run's\n"
+    assert done.stderr == "verified: logits equal the run's\n"
     weights = torch.load(here / "first.pt")
     assert all(torch.equal(weights[name], tensor) for name, tensor in run.model.state_dict().items())
     assert recipe.export(run.folder, to="tensors", out=here / "x.pt").paths == (here / "x.pt", here / "x.txt")
@@ -93,7 +93,7 @@ def test_files_of_a_format_are_not_written_over(run: Run, site: Path, here: Path
     (here / "first.txt").write_text("mine")
     done = command("export", run.folder, "--to", "tensors")
     assert (done.status, done.stdout) == (2, "")
-    assert "error[E111]: `first.txt` is there already" in done.stderr
+    assert "error[E111]: `first.txt` already exists" in done.stderr
     assert [path.name for path in here.iterdir()] == ["first.txt"]
 
 
@@ -106,7 +106,7 @@ def test_what_is_installed_is_listed(site: Path) -> None:
     assert listed.endswith("  tensors      A file of tensors. Not installed: no_such_module.\n")
     unknown = command("export", "first", "--to", "tensor")
     assert (unknown.status, unknown.stdout) == (2, "")
-    assert "help: formats are `onnx`, `python`, `safetensors`, `tensors`" in unknown.stderr
+    assert "help: use one of `onnx`, `python`, `safetensors`, `tensors`" in unknown.stderr
 
 
 def test_logits_that_cannot_be_had_are_not_verified(run: Run, site: Path, here: Path) -> None:
@@ -120,11 +120,14 @@ def test_logits_that_cannot_be_had_are_not_verified(run: Run, site: Path, here: 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (module(more=', needs=("no_such_module",)'), "E121]: an export to Tensors needs the package `no_such_module`"),
-        (module("2 * run.logits"), "E122]: the export to tensors gives logits that are off by"),
+        (
+            module(more=', needs=("no_such_module",)'),
+            "E121]: exporting to Tensors requires the package `no_such_module`",
+        ),
+        (module("2 * run.logits"), "E122]: the logits of the export to tensors are off by"),
         (module("1 / 0"), "E080]: the format `tensors` of recipe-tensors is broken: ZeroDivisionError"),
         (module("None"), "E080]: the format `tensors` of recipe-tensors is broken: it returns a NoneType"),
-        (module("path.unlink() or ''"), "E080]: the format `tensors` of recipe-tensors is broken: it has not written"),
+        (module("path.unlink() or ''"), "E080]: the format `tensors` of recipe-tensors is broken: it did not write"),
     ],
     ids=["needs a package", "other logits", "raises", "returns neither", "writes nothing"],
 )
@@ -141,10 +144,10 @@ def test_what_a_format_does_wrong_leaves_nothing(text: str, said: str, run: Run,
     [
         ("import no_such_module", "the plugin recipe-tensors is broken: ModuleNotFoundError: No module named"),
         ("raise SystemExit(7)", "the plugin recipe-tensors is broken: SystemExit: 7"),
-        ("FORMAT = print", "the plugin recipe-tensors is broken: `tensors` is no recipe.Format"),
+        ("FORMAT = print", "the plugin recipe-tensors is broken: `tensors` is not a recipe.Format"),
         (
             module().replace('"Tensors"', '"Scripted"'),
-            "recipe-tensors is broken: it registers `tensors` for a format that declares itself as `Scripted`",
+            "recipe-tensors is broken: it registers `tensors` for a format named `Scripted`",
         ),
     ],
 )
@@ -192,4 +195,4 @@ def test_a_damaged_package_is_named(site: Path) -> None:
 @pytest.mark.slow
 def test_the_doctor_names_a_broken_format(site: Path) -> None:
     offer(site, "FORMAT = print")
-    assert "broken: the plugin recipe-tensors is broken: `tensors` is no recipe.Format" in command("doctor").stdout
+    assert "broken: the plugin recipe-tensors is broken: `tensors` is not a recipe.Format" in command("doctor").stdout

@@ -42,7 +42,7 @@ def test_what_a_trick_does_alike_is_a_loop() -> None:
     assert (
         surgery(recipe.compile("base resnet50; tweak A", device="meta"))
         == """
-    # tweak A: Put the stride of each downsampling residual block into the first convolution of its trunk.
+    # tweak A: Move the stride of each downsampling residual block to the first convolution of its trunk.
     for block in (model.layer2[0], model.layer3[0], model.layer4[0]):
         block.conv2.stride = (1, 1)
         block.conv1.stride = (2, 2)"""
@@ -54,7 +54,7 @@ def test_what_is_put_in_a_place_is_a_sequential_there() -> None:
     assert (
         surgery(program)
         == """
-    # tweak C: Replace the 7×7 convolution of the stem, where images enter with stride 2, by three 3×3 convolutions.
+    # tweak C: Replace the 7×7 convolution with stride 2 in the stem with three 3×3 convolutions.
     model.conv1 = nn.Sequential(
         nn.Conv2d(in_channels=3, out_channels=32, kernel_size=3, stride=2, padding=1, bias=False),
         nn.BatchNorm2d(num_features=32),
@@ -133,13 +133,13 @@ def test_edits_of_edited_places(tmp_path: Path) -> None:
     ("edit", "said"),
     [
         (Insert("layer1.0.relu#2", (("x", NORM),)), "it edits one of several calls of `layer1.0.relu`"),
-        (Insert("add", (("x", NORM),)), "it edits `add`, which is no module, but a step in the code of one"),
+        (Insert("add", (("x", NORM),)), "it edits `add`, which is an operation in a module's code, not a module"),
         (
             Insert("bn1", (("x", Layer("recipe.graph.net:Net")),)),
-            "it makes a `Net` of `recipe.graph.net`, which is neither torch, torchvision nor timm",
+            "it uses `Net` of `recipe.graph.net`, which is not part of torch, torchvision or timm",
         ),
-        (SetAttribute("conv1", "stride", (2, 2), object), "it sets a value that is neither a number, a text nor"),
-        (SetAttribute("conv1", "scale", 1.0, float("inf")), "it sets a value that is neither a number, a text nor"),
+        (SetAttribute("conv1", "stride", (2, 2), object), "it sets a value that is not a number, a string or"),
+        (SetAttribute("conv1", "scale", 1.0, float("inf")), "it sets a value that is not a number, a string or"),
     ],
 )
 def test_what_is_no_module_surgery_is_refused(edit: Any, said: str) -> None:
@@ -147,7 +147,7 @@ def test_what_is_no_module_surgery_is_refused(edit: Any, said: str) -> None:
         Codegen(with_edits(Site("here", (edit,))))
     (diagnostic,) = caught.value.diagnostics
     assert diagnostic.code == "E121"
-    assert diagnostic.message.startswith(f"`tweak A` can't be told as plain PyTorch: {said}")
+    assert diagnostic.message.startswith(f"`tweak A` can't be exported as plain PyTorch: {said}")
     assert diagnostic.help
 
 
@@ -232,7 +232,7 @@ def test_the_program_tells_what_is_no_image(name: str, photos: tuple[Path, Path,
     (tmp_path / "text.png").write_text("no image")
     call = [sys.executable, "-I", str(photos[1]), name]
     done = subprocess.run(call, capture_output=True, text=True, cwd=tmp_path)
-    assert (done.returncode, done.stderr.startswith(f"{name} can't be read: ")) == (1, True)
+    assert (done.returncode, done.stderr.startswith(f"can't read {name}: ")) == (1, True)
     assert "Traceback" not in done.stderr
 
 
@@ -242,5 +242,5 @@ def test_the_source_says_what_it_is(photos: tuple[Path, Path, str]) -> None:
     about = inspect.cleandoc(runpy.run_path(str(script))["__doc__"])
     assert about.startswith("shufflenet_v2_x0_5, trained by this recipe (plan ")
     assert f'    data folder "{root}" size=32 workers=0 on-error=fail\n' in about
-    assert "The centre of the image, 224/256 of its short side, is resized to 32 × 32 pixels" in about
+    assert "The center of the image, 224/256 of its short side, is resized to 32 × 32 pixels" in about
     assert "import recipe" not in text

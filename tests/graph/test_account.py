@@ -32,11 +32,11 @@ def test_what_edits_tell_of_is_accounted_for(after: Shapes, edits: tuple[Edit, .
 @pytest.mark.parametrize(
     ("after", "edits", "said"),
     [
-        ({"fc.weight": (10, 8)}, (), "loses the parameter `conv.weight`, which none of its edits replaces"),
-        ({"fc.weight": (10, 8)}, (STRIDE, INSERTED), "loses the parameter `conv.weight`"),
-        ({**BEFORE, "fc.weight": (12, 8)}, (REPLACED,), "loses the parameter `fc.weight`"),
-        ({**BEFORE, "bias": (8,)}, (), "makes the parameter `bias`, which none of its edits tells of"),
-        ({**BEFORE, "conv_norm2.weight": (8,)}, (INSERTED,), "makes the parameter `conv_norm2.weight`"),
+        ({"fc.weight": (10, 8)}, (), "removes the parameter `conv.weight`, but none of its edits replaces it"),
+        ({"fc.weight": (10, 8)}, (STRIDE, INSERTED), "removes the parameter `conv.weight`"),
+        ({**BEFORE, "fc.weight": (12, 8)}, (REPLACED,), "removes the parameter `fc.weight`"),
+        ({**BEFORE, "bias": (8,)}, (), "adds the parameter `bias`, but none of its edits declares it"),
+        ({**BEFORE, "conv_norm2.weight": (8,)}, (INSERTED,), "adds the parameter `conv_norm2.weight`"),
     ],
 )
 def test_what_no_edit_tells_of_is_refused(after: Shapes, edits: tuple[Edit, ...], said: str) -> None:

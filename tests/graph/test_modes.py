@@ -82,7 +82,7 @@ def test_a_shared_parameter_is_refused() -> None:
     model = Holder(Dropping())
     model.twin = nn.Linear(4, 5)
     model.twin.weight = model.head.weight
-    with pytest.raises(RecipeError, match=r"`head.weight` and `twin.weight` are one parameter"):
+    with pytest.raises(RecipeError, match=r"`head.weight` and `twin.weight` share one parameter"):
         recipe.compile("base module", base=model)
 
 

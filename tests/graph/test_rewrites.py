@@ -38,7 +38,7 @@ def test_every_tweak_finds_every_site_of_every_resnet(name):
         {"tweak B": 0, "tweak C": 1, "tweak D": halving, "init zero-gamma": sum(stages)},
     )
     assert program.notes == (
-        f"tweak B: already so at {halving} sites",
+        f"tweak B: already applied at {halving} sites",
         "tweak C: 1 site",
         f"tweak D: {halving} sites",
         f"init zero-gamma: {sum(stages)} sites",
@@ -151,9 +151,9 @@ def test_a_model_without_a_site_is_an_error_that_says_so(text, word):
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
-        ("base inception_v3; data fake size=32", "inception_v3` can't take images of 32×32"),
-        ("base alexnet; data fake size=32", "alexnet` can't take images of 32×32"),
-        ("base vit_b_16; data fake size=96", "vit_b_16` can't take images of 96×96"),
+        ("base inception_v3; data fake size=32", "inception_v3` can't process images of 32×32"),
+        ("base alexnet; data fake size=32", "alexnet` can't process images of 32×32"),
+        ("base vit_b_16; data fake size=96", "vit_b_16` can't process images of 96×96"),
     ],
 )
 def test_images_that_do_not_fit_are_an_error_that_helps_with_the_size(text, wanted):
@@ -179,7 +179,7 @@ class GivesFeatures(nn.Module):
 
 
 def test_a_model_that_gives_its_features_too_is_refused():
-    assert "an auxiliary output that is no module's" in assert_rejects("tweak C", "E102", base=GivesFeatures()).message
+    assert "is not computed by a submodule" in assert_rejects("tweak C", "E102", base=GivesFeatures()).message
 
 
 class Branching(nn.Module):
@@ -252,5 +252,5 @@ def test_an_attribute_is_set_for_all_calls_of_a_module_or_for_none():
     net = recipe.compile("base resnet18", device="meta").structure
     apply(net, [SetAttribute("layer1.0.relu", "inplace", True, False)])
     assert not net.get_submodule("layer1.0.relu").inplace
-    with pytest.raises(AssertionError, match="one call of a module of several"):
+    with pytest.raises(AssertionError, match="only one of several calls of a module"):
         apply(net, [SetAttribute("layer1.0.relu#2", "inplace", False, True)])

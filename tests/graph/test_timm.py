@@ -67,7 +67,7 @@ def test_timms_resnet50_with_tweaks_is_its_resnet50d():
     program = assert_rewrites("base timm:resnet50; tweak C D", {"tweak C": 1, "tweak D": DOWNSAMPLING})
     twin = assert_rewrites("base timm:resnet50d; tweak C D", {"tweak C": 0, "tweak D": 0})
     assert program.costs.total == twin.costs.total
-    assert twin.notes == ("tweak C: already so at 1 site", "tweak D: already so at 3 sites")
+    assert twin.notes == ("tweak C: already applied at 1 site", "tweak D: already applied at 3 sites")
 
 
 @pytest.mark.slow

@@ -137,11 +137,11 @@ def test_a_symbolic_link_within_the_tree_is_followed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("texts", "code", "said"),
     [
-        ({"top": 'include "none.recipe"'}, "E001", "there is no file"),
+        ({"top": 'include "none.recipe"'}, "E001", "does not exist"),
         ({"top": 'include "sub"', "sub__a": ""}, "E001", "is a folder"),
         ({"top": 'include "top.recipe"'}, "E041", "top.recipe → top.recipe"),
         ({"top": 'include "a.recipe"', "a": 'include "top.recipe"'}, "E041", "top.recipe → a.recipe → top.recipe"),
-        ({"top": 'include "./sub/../top.recipe"', "sub__a": ""}, "E041", "circle"),
+        ({"top": 'include "./sub/../top.recipe"', "sub__a": ""}, "E041", "circular include"),
         ({"top": 'include "a.recipe"', "a": 'include "b.recipe"', "b": 'include "a.recipe"'}, "E041", "a.recipe → b"),
         ({"top": 'include "../a.recipe"'}, "E042", "outside"),
         ({"top": 'include "/etc/passwd"'}, "E042", "outside"),
@@ -195,20 +195,20 @@ def test_includes_that_double_with_every_level_end(tmp_path: Path) -> None:
     twice = {f"f{i}": f'include "f{i + 1}.recipe"; include "f{i + 1}.recipe"' for i in range(1, MAX_INCLUDES)}
     top = files(tmp_path, top='include "f1.recipe"', **twice, **{f"f{MAX_INCLUDES}": "base resnet18"})
     (error,) = diagnostics(top)
-    assert (error.code, error.message) == ("E043", f"more than {MAX_INCLUDED - 1} files are included in all")
+    assert (error.code, error.message) == ("E043", f"more than {MAX_INCLUDED - 1} files are included")
 
 
 @pytest.mark.parametrize(
     ("below", "above", "code", "said"),
     [
-        ("", "drop augment mixup", "E044", "no layer below says `augment mixup`"),
+        ("", "drop augment mixup", "E044", "no layer below states `augment mixup`"),
         ("augment flip", "drop augment mixup", "E044", "`augment flip`"),
-        ("", "drop lr", "E044", "no layer below says `lr`"),
+        ("", "drop lr", "E044", "no layer below states `lr`"),
         ("augment mixup", "drop augment mixp", "E021", "did you mean `mixup`?"),
         ("augment mixup", "drop agment mixup", "E020", "did you mean `augment`?"),
-        ("augment mixup", "drop include", "E020", "no verb `include`"),
+        ("augment mixup", "drop include", "E020", "unknown verb `include`"),
         ("augment mixup", "drop augment mixup; drop augment mixup", "E044", "no layer below"),
-        ("augment mixup", "augment mixup; augment mixup", "E028", "said twice"),
+        ("augment mixup", "augment mixup; augment mixup", "E028", "stated twice"),
         ("augment mixup", "batch 0", "E024", "at least 1"),
     ],
 )
@@ -222,7 +222,7 @@ def test_bad_statements_on_the_command_line(below: str, above: str, code: str, s
 
 def test_a_file_drops_what_lies_below_it_not_what_it_says_itself() -> None:
     (error,) = diagnostics("base resnet50; augment mixup; drop augment mixup")
-    assert (error.code, error.help) == ("E044", "no layer lies below this one")
+    assert (error.code, error.help) == ("E044", "there is no layer below")
 
 
 def test_what_a_dialect_implies_gives_way() -> None:
@@ -314,7 +314,7 @@ def test_of_a_teacher_outside_of_the_folder_nothing_is_shown_but_codes(
     top = files(tmp_path / "own", top='base resnet18; loss distill "../elsewhere/secret.recipe"')
     (error,) = diagnostics(top)
     assert error.code == "E060"
-    assert error.message == f"the teacher `../elsewhere/secret.recipe` has errors of its own: {counts}"
+    assert error.message == f"the teacher `../elsewhere/secret.recipe` has errors: {counts}"
     assert error.others == ()
     found = command("check", top, "--format", form)
     assert found.status == 2

@@ -107,7 +107,7 @@ def test_standard_input_is_held_to_the_same(content: bytes) -> None:
 
 
 def test_files_that_are_none(tmp_path: Path) -> None:
-    assert "there is no file or example" in assert_refused(tmp_path / "none.recipe", "E001")
+    assert "file or example not found" in assert_refused(tmp_path / "none.recipe", "E001")
     assert "is a folder, not a recipe file" in assert_refused(tmp_path, "E001")
     (tmp_path / "loop").symlink_to("loop")
     assert_refused(tmp_path / "loop", "E001")
@@ -146,7 +146,7 @@ def test_what_is_said_twice_is_shown_at_both_places(tmp_path: Path) -> None:
     file.write_text("base resnet50\nbatch 8\n\nbatch 16\n")
     said = assert_refused(file, "E028")
     assert said.index(f"{file}:4:1") < said.index(f"{file}:2:1")
-    assert "- it is here" in said
+    assert "- first stated here" in said
 
 
 def test_a_thousand_statements_of_64_kib_are_fine(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def test_a_path_is_kept_absolute_and_is_relative_to_the_recipe(tmp_path: Path) -
         # Verbs.
         ("bach 256", "E020", "bach", "did you mean `batch`?"),
         ("Batch 256", "E020", "Batch", "did you mean `batch`?"),
-        ("qqqqq 1", "E020", "qqqqq", "`recipe tricks` lists the vocabulary"),
+        ("qqqqq 1", "E020", "qqqqq", "run `recipe tricks` to list the vocabulary"),
         # Words of a verb.
         ("lr 0.1 cosin", "E021", "cosin", "did you mean `cosine`?"),
         ("lr warmup 5 cosin", "E021", "cosin", "did you mean `cosine`?"),
@@ -113,7 +113,7 @@ def test_a_path_is_kept_absolute_and_is_relative_to_the_recipe(tmp_path: Path) -
         ("augment area=0.5", "E022", "area", "`crop`"),
         ("augment crop aera=0.5", "E022", "aera", "did you mean `area`?"),
         ("augment crop qq=0.5", "E022", "qq", "`area`, `aspect`"),
-        ("init zero-gamma x=1", "E022", "x", "it has none"),
+        ("init zero-gamma x=1", "E022", "x", "it has no fields"),
         ("include file=3", "E022", "file=3", 'include "other.recipe"'),
         # Values of the wrong kind.
         ("lr nan", "E023", "nan", "takes a number"),
@@ -136,37 +136,37 @@ def test_a_path_is_kept_absolute_and_is_relative_to_the_recipe(tmp_path: Path) -
         ('include "a\ud800"', "E023", '"a\ud800"', "a path in quotes"),
         ("include other", "E023", "other", "a path in quotes"),
         ('include ""', "E023", '""', "a path in quotes"),
-        ("drop 3", "E023", "3", "takes words"),
+        ("drop 3", "E023", "3", "takes a verb and a name"),
         # Values out of range.
         ("batch 0", "E024", "0", "of at least 1"),
         ("batch -5", "E024", "-5", "of at least 1"),
-        ("epochs 1e9", "E024", "1e9", "of at most 100000"),
+        ("epochs 1e9", "E024", "1e9", "of at least 1 and at most 100000"),
         ("decay -1", "E024", "-1", "of at least 0"),
         ("lr 0", "E024", "0", "above 0"),
         ("loss smooth 1.5", "E024", "1.5", "below 1"),
         ("loss smooth 150%", "E024", "150%", "below 1"),
-        ("augment flip 110%", "E024", "110%", "of at most 1"),
-        ("lr step 60 30", "E024", "30", "rising numbers"),
-        ("lr step 30 30", "E024", "30", "rising numbers"),
+        ("augment flip 110%", "E024", "110%", "of at least 0 and at most 1"),
+        ("lr step 60 30", "E024", "30", "increasing numbers"),
+        ("lr step 30 30", "E024", "30", "increasing numbers"),
         ("lr step 30 by=1", "E024", "1", "`by` of `lr step` takes a number above 0 and below 1"),
-        ("augment erase const", "E023", "const", "takes probability first, and `const` is none"),
+        ("augment erase const", "E023", "const", "takes `probability` first, not `const`"),
         # Too little, and too much.
         ("tweak", "E025", "tweak", "one of `A`, `B`, `C`, `D`"),
         ("lr warmup", "E025", "warmup", "needs a number"),
         ("lr warmup cosine", "E025", "warmup", "needs a number"),
-        ("lr step", "E025", "step", "rising numbers"),
+        ("lr step", "E025", "step", "increasing numbers"),
         ("data folder", "E025", "folder", "a path in quotes"),
         ("loss distill", "E025", "distill", "the path of a recipe"),
         ("include", "E025", "include", 'include "other.recipe"'),
         ("drop", "E025", "drop", "`drop VERB NAME`"),
         ("dialect", "E025", "dialect", "`paper`"),
-        ("batch 8 16", "E026", "16", "takes 1 value"),
-        ("init zero-gamma 1", "E026", "1", "takes no value"),
+        ("batch 8 16", "E026", "16", "unexpected value `16`: `batch` takes 1 value"),
+        ("init zero-gamma 1", "E026", "1", "takes no values"),
         ("lr 0.1 batch 3", "E026", "3", "takes 2 values"),
         ("drop a b c", "E026", "c", "`drop VERB NAME`"),
         ('include "a" "b"', "E026", '"b"', 'include "other.recipe"'),
-        ("lr rate=1 rate=2", "E027", "rate=2", "given twice"),
-        ("lr 1 rate=2", "E027", "rate=2", "given twice"),
+        ("lr rate=1 rate=2", "E027", "rate=2", "set twice"),
+        ("lr 1 rate=2", "E027", "rate=2", "set twice"),
     ],
 )
 def test_what_can_not_be_meant_is_refused_with_the_words_that_are_wrong(
@@ -233,7 +233,7 @@ def test_an_error_makes_no_others() -> None:
 @pytest.mark.parametrize("text", ["", "\n", "# nothing\n", "batch 8", "tweak C D"])
 def test_a_recipe_needs_a_base(text: str) -> None:
     (error,) = diagnostics(text)
-    assert (error.code, error.help) == ("E050", "begin with the model: `base resnet50`")
+    assert (error.code, error.help) == ("E050", "start with a model: `base resnet50`")
     assert error.span is not None
 
 
@@ -420,11 +420,11 @@ def hint(name: str, value: object) -> type[Trick]:
         ("batch total", -5, "it takes a whole number of at least 1", ""),
         ("epochs count", 2.0, "it takes a whole number", ""),
         ("lr rate", "fast", "it takes a number", ""),
-        ("epoch count", 2, "there is no trick `epoch`", "did you mean `epochs count`?"),
-        ("lr sweep rate", 0.1, "there is no trick `lr sweep`", "did you mean `lr step rate`?"),
+        ("epoch count", 2, "unknown trick `epoch`", "did you mean `epochs count`?"),
+        ("lr sweep rate", 0.1, "unknown trick `lr sweep`", "did you mean `lr step rate`?"),
         ("epochs cuont", 2, "`epochs` has no field `cuont`", "did you mean `epochs count`?"),
-        ("data on-error", "skip", "`data digits` has no field `on-error`", "it has `size`, `workers`"),
-        ("count", 2, "it names no trick", 'suggestions are named as in "lr warmup epochs"'),
+        ("data on-error", "skip", "`data digits` has no field `on-error`", "its fields are `size`, `workers`"),
+        ("count", 2, "it names no trick", 'name a suggestion by trick and field, as in "lr warmup epochs"'),
     ],
 )
 def test_a_suggestion_that_is_for_no_field_is_the_fault_of_its_trick(
@@ -434,7 +434,7 @@ def test_a_suggestion_that_is_for_no_field_is_the_fault_of_its_trick(
     (error,) = diagnostics("base resnet18; data digits; hint", words=words)
     assert (error.code, error.help) == ("E080", help)
     package = words.packages(("hint", None))[0]
-    assert error.message.startswith(f"`hint` of {package} suggests {value!r} for `{name}`: {said}"), error.message
+    assert error.message.startswith(f"`hint` from {package} suggests {value!r} for `{name}`: {said}"), error.message
     assert error.span is not None
     assert error.span.text == "hint"
 

@@ -47,7 +47,7 @@ def test_a_source_may_be_laid_below() -> None:
 
 
 def test_anything_else_is_refused() -> None:
-    with pytest.raises(TypeError, match="a recipe is its text, a path or a Plan, not a int"):
+    with pytest.raises(TypeError, match="a recipe must be text, a path or a Plan, not int"):
         resolve(3)  # type: ignore[arg-type]
 
 

@@ -43,8 +43,8 @@ def test_two_that_set_the_same_are_an_error_whatever_they_set_it_to(stated: str)
     package = words.packages(("turbo", None))[0]
     assert error.code == "E030"
     assert error.message == (
-        "`precision` and `turbo` clash: both set `precision` of the training "
-        f"(`precision` is of recipe-compiler, `turbo` of {package})"
+        "`precision` and `turbo` clash: both set the training setting `precision` "
+        f"(`precision` from recipe-compiler, `turbo` from {package})"
     )
     assert error.span is not None
     assert [span.text for span, _ in error.others] + [error.span.text] == ["precision", "turbo"]
@@ -61,9 +61,9 @@ def test_what_every_recipe_sets_is_set_also_where_none_says_so() -> None:
 def test_all_that_two_set_both_is_told_at_once() -> None:
     words = vocabulary_with(setter("turbo", lambda training: bf16(training) | doubled(training)))
     found = diagnostics("base resnet18; turbo", words=words)
-    assert [error.message.partition(" of the")[0] for error in found] == [
-        "`batch` and `turbo` clash: both set `batch`",
-        "`precision` and `turbo` clash: both set `precision`",
+    assert [error.message.partition(" (")[0] for error in found] == [
+        "`batch` and `turbo` clash: both set the training setting `batch`",
+        "`precision` and `turbo` clash: both set the training setting `precision`",
     ]
 
 
@@ -128,16 +128,16 @@ def test_a_trick_sets_what_it_returns_and_nothing_else(made: dict[str, Any]) -> 
 @pytest.mark.parametrize(
     ("made", "said", "help"),
     [
-        ({"bach": 8}, "no setting is named `bach`", "did you mean `batch`?"),
-        ({"zzz": 8}, "no setting is named `zzz`", "the settings are `aux_weight`, "),
-        ({7: 8}, "no setting is named `7`", "the settings are "),
-        ({"batch": 8.5}, "the setting `batch` is a whole number, not 8.5", ""),
-        ({"batch": True}, "the setting `batch` is a whole number, not True", ""),
-        ({"batch": None}, "the setting `batch` is a whole number, not None", ""),
-        ({"micro": "8"}, "the setting `micro` is a whole number or None, not '8'", ""),
-        ({"rate": "high"}, "the setting `rate` is a number, not 'high'", ""),
-        ({"channels_last": 1}, "the setting `channels_last` is True or False, not 1", ""),
-        ({"precision": None}, "the setting `precision` is a text, not None", ""),
+        ({"bach": 8}, "unknown setting `bach`", "did you mean `batch`?"),
+        ({"zzz": 8}, "unknown setting `zzz`", "the settings are `aux_weight`, "),
+        ({7: 8}, "unknown setting `7`", "the settings are "),
+        ({"batch": 8.5}, "the setting `batch` must be a whole number, not 8.5", ""),
+        ({"batch": True}, "the setting `batch` must be a whole number, not True", ""),
+        ({"batch": None}, "the setting `batch` must be a whole number, not None", ""),
+        ({"micro": "8"}, "the setting `micro` must be a whole number or None, not '8'", ""),
+        ({"rate": "high"}, "the setting `rate` must be a number, not 'high'", ""),
+        ({"channels_last": 1}, "the setting `channels_last` must be True or False, not 1", ""),
+        ({"precision": None}, "the setting `precision` must be a string, not None", ""),
     ],
 )
 def test_a_setting_that_does_not_exist_or_is_of_another_kind_is_the_tricks_error(
@@ -146,7 +146,7 @@ def test_a_setting_that_does_not_exist_or_is_of_another_kind_is_the_tricks_error
     words = vocabulary_with(setter("turbo", lambda _: made, after=("batch", "lr", "precision", "layout")))
     (error,) = diagnostics("base resnet18; turbo", words=words)
     package = words.packages(("turbo", None))[0]
-    assert (error.code, error.message) == ("E080", f"`turbo` of {package} is broken: configure: {said}")
+    assert (error.code, error.message) == ("E080", f"`turbo` from {package} is broken: configure: {said}")
     assert error.help.startswith(help)
     assert error.span is not None
     assert error.span.text == "turbo"

@@ -91,8 +91,8 @@ def test_a_circle_is_refused_with_the_names_of_its_packages() -> None:
         solve(circle)
     (error,) = caught.value.diagnostics
     assert error.code == "E032"
-    assert "`a` (of one)" in error.message
-    assert "`b` (of two)" in error.message
+    assert "`a` (from one)" in error.message
+    assert "`b` (from two)" in error.message
     assert "`c`" not in error.message
 
 
@@ -102,11 +102,11 @@ def test_a_circle_is_refused_with_the_names_of_its_packages() -> None:
         (
             [use("a", writes=("stem",)), use("b", writes=("stem",))],
             "E030",
-            "both decide the layers before the first block",
+            "both set the layers before the first block",
         ),
         ([use("a", excludes=("b",)), use("b")], "E030", "one excludes the other"),
         ([use("b"), use("a", excludes=("b",))], "E030", "one excludes the other"),
-        ([use("a", "one", excludes=("b",)), use("b", "two")], "E030", "(`a` is of one, `b` of two)"),
+        ([use("a", "one", excludes=("b",)), use("b", "two")], "E030", "(`a` from one, `b` from two)"),
         ([use("a", needs=("b c",))], "E031", "`a` needs `b c`"),
     ],
 )
@@ -147,7 +147,7 @@ def test_a_clash_in_a_recipe_shows_both_places(text: str) -> None:
     assert error.code == "E030"
     assert error.span is not None
     assert [span.text for span, _ in error.others] + [error.span.text] == [first, second]
-    assert error.help == "leave one out"
+    assert error.help == "remove one"
 
 
 def test_of_two_layers_that_clash_the_lower_one_can_be_dropped() -> None:
@@ -158,9 +158,9 @@ def test_of_two_layers_that_clash_the_lower_one_can_be_dropped() -> None:
     (error,) = clashes(found)
     assert error.span == found[1].span
     assert [span for span, _ in error.others] == [found[0].span]
-    assert error.help == "leave out `glow`, or write `drop shine` beside it"
+    assert error.help == "remove `glow`, or add `drop shine` next to it"
     (error,) = clashes([found[0], use("dim", writes=("gate",))])  # a dialect's lies under all that is written
-    assert error.help == "leave out `shine`", "what no layer says can't be dropped"
+    assert error.help == "remove `shine`", "what no layer says can't be dropped"
 
 
 @pytest.mark.parametrize(

@@ -43,21 +43,23 @@ BAD = {
     "exit past everyone at import": one("E080", "SystemExit: 0", "import os\nos._exit(0)"),
     "endless import": one("E080", "its import took more than 0.5 seconds", ENDLESS),
     "wrong API": one(
-        "E080", "written for version 2 of the API, and this is 1", GOOD.format(word="shine") + "\n    api_version = 2"
+        "E080",
+        "written for version 2 of the API, but this is version 1",
+        GOOD.format(word="shine") + "\n    api_version = 2",
     ),
     "a name that the API lacks": one(
         "E080",
-        "cannot import name 'Sculpture' from 'recipe.api', of which this is version 1",
+        "cannot import name 'Sculpture' from 'recipe.api' (version 1)",
         "from recipe.api import Sculpture",
     ),
     "a hook that fails": one(
         "E080", "ZeroDivisionError", GOOD.format(word="shine") + "\n    def check(self, plan):\n        return [1 / 0]"
     ),
-    "no trick behind the words": one("E080", "no class declared with @trick", "Theirs = print"),
+    "no trick behind the words": one("E080", "not a class declared with @trick", "Theirs = print"),
     "ambiguous syntax": Bad(
         "base resnet18; shine fancy",
         "E081",
-        ("two things: a clause of worse-tricks, and a value of sort of bad-tricks",),
+        ("is ambiguous: a clause from worse-tricks, or a value of `sort` from bad-tricks",),
         {"bad_mod": GOOD.format(word="shine"), "worse_mod": GOOD.format(word="shine fancy")},
         second={"shine.fancy": "worse_mod:Theirs"},
     ),
@@ -71,14 +73,14 @@ BAD = {
     "the same slot": Bad(
         "base resnet18; tweak C glow",
         "E030",
-        ("`tweak C` is of recipe-compiler, `tweak glow` of bad-tricks",),
+        ("`tweak C` from recipe-compiler, `tweak glow` from bad-tricks",),
         {"bad_mod": GLOW},
         {"tweak.glow": "bad_mod:Theirs"},
     ),
     "opposite orders": Bad(
         "base resnet18; shine; gloss",
         "E032",
-        ("`gloss` (of worse-tricks), `shine` (of bad-tricks)",),
+        ("`gloss` (from worse-tricks), `shine` (from bad-tricks)",),
         {"bad_mod": LATE, "worse_mod": GLOSS},
         second={"gloss": "worse_mod:Theirs"},
     ),

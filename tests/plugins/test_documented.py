@@ -41,7 +41,7 @@ def test_the_slots_are_all_there() -> None:
 
 def test_what_images_of_ones_own_need_is_all_there() -> None:
     members = [name for name in vars(Images) if name in dir(Images) and name[0] != "_"]
-    assert [row.partition("(")[0] for row in words_of("keeps to `recipe.api.Images`:\n\n")] == members
+    assert [row.partition("(")[0] for row in words_of("implements `recipe.api.Images`:\n\n")] == members
 
 
 def test_a_new_verb(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_a_new_verb(tmp_path: Path) -> None:
     assert "layer1.0.bn1.weight" not in kept, "it decays all the same"
     assert not loud.model.fc.weight.equal(quiet.model.fc.weight)
     page = command("tricks", "quiet", "--plugin", tmp_path / "mine.py").stdout
-    assert "Set numbers of a gradient to zero" in page
+    assert "Set gradient values to zero" in page
 
 
 @pytest.mark.parametrize("base", ["resnet18", "resnet50; tweak C", "vgg11"])
@@ -80,7 +80,7 @@ def test_one_call_of_several_is_not_substituted(tmp_path: Path) -> None:
     with pytest.raises(RecipeError) as caught:
         recipe.compile("base resnet18; act silu", vocabulary=Vocabulary.installed([file]))
     (error,) = caught.value.diagnostics
-    assert (error.code, "is one call of a module of several" in error.message) == ("E105", True)
+    assert (error.code, "is only one of several calls of a module" in error.message) == ("E105", True)
 
 
 def test_a_trick_that_refuses(tmp_path: Path) -> None:

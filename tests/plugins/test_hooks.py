@@ -91,7 +91,7 @@ def test_a_stub_is_all_that_declares_a_hook() -> None:
 )
 def test_a_hook_by_its_old_name_is_refused(old: str, new: str) -> None:
     members = {"__doc__": "Do something.", old: lambda self, *arguments: None}
-    with pytest.raises(TypeError, match=f"^trick `mine`: `{old}` is called `{new}` now$"):
+    with pytest.raises(TypeError, match=f"^trick `mine`: `{old}` is now called `{new}`$"):
         trick("mine")(type("Mine", (Trick,), members))
 
 

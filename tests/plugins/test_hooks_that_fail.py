@@ -92,7 +92,7 @@ def told(text: str, trick: str, folder: Path, compiled: bool = False) -> Diagnos
             "crop",
             "crop_box(self, draws, heights, widths)",
             "return draws.uniform(2)",
-            "it gives ndarray (4, 2), not boxes",
+            "must return an array of boxes (N, 4), not ndarray (4, 2)",
         ),
         ("crop", "crop_box(self, draws, heights, widths)", "return 1 / 0", "ZeroDivisionError: division by zero"),
         ("average", "average(self, averages, weights, progress)", "return 1 / 0", "ZeroDivisionError"),
@@ -100,25 +100,30 @@ def told(text: str, trick: str, folder: Path, compiled: bool = False) -> Diagnos
             "average",
             "average(self, averages, weights, progress)",
             "return weights",
-            "it gives a list, not None: it changes the averages",
+            "must return None (it changes the averages in place), not a list",
         ),
         ("inputs", "augment(self, images, draws)", "raise SystemExit(0)", "SystemExit: 0"),
         ("inputs", "augment(self, images, draws)", "raise ValueError", "ValueError: no message"),
         ("groups", "param_options(self, name, parameter, module)", 'return {"betas": [0.9]}', "TypeError: unhashable"),
         ("run", "check(self, plan)", "raise SystemExit(0)", "SystemExit: 0"),
         ("run", "check(self, plan)", "raise BaseException('odd')", "BaseException: odd"),
-        ("run", "check(self, plan)", 'return "a warning"', "it gives 'a warning', not warnings, each a text"),
+        (
+            "run",
+            "check(self, plan)",
+            'return "a warning"',
+            "must return an iterable of warnings, each a string, not 'a warning'",
+        ),
         ("run", "check(self, plan)", "yield 1 / 0", "ZeroDivisionError"),
-        ("run", "evidence(self, plan)", 'return ["better"]', "it gives ['better'], not Evidence"),
-        ("run", "configure(self, training)", "pass", "it gives None, not settings by name"),
-        ("run", "suggest(self, context)", "pass", "it gives None, not values by verb and field"),
+        ("run", "evidence(self, plan)", 'return ["better"]', "must return an iterable of Evidence, not ['better']"),
+        ("run", "configure(self, training)", "pass", "must return a mapping from settings to values, not None"),
+        ("run", "suggest(self, context)", "pass", "must return a mapping from fields to values, not None"),
     ],
 )
 def test_of_any_trick(slot: str, head: str, body: str, said: str, tmp_path: Path) -> None:
     error = told(TINY, PLAIN.format(slot=slot, head=head, body=body), tmp_path)
     assert (error.code, error.span and error.span.text) == ("E080", "focus")
     hook = head.partition("(")[0]
-    assert error.message.startswith(f"`focus` of {tmp_path / 'focus.py'} is broken: {hook}: {said}"), error.message
+    assert error.message.startswith(f"`focus` from {tmp_path / 'focus.py'} is broken: {hook}: {said}"), error.message
 
 
 def test_of_an_optimizer_whose_step_needs_more_than_gradients(tmp_path: Path) -> None:
@@ -134,13 +139,13 @@ def test_of_an_optimizer_whose_step_needs_more_than_gradients(tmp_path: Path) ->
     ("head", "body", "code", "said"),
     [
         ("open(self)", 'raise KeyError("x")', "E080", "is broken: open: KeyError: 'x'"),
-        ("open(self)", "pass", "E080", "is broken: open: it gives None, not Sets of images"),
+        ("open(self)", "pass", "E080", "is broken: open: must return Sets of images, not None"),
         ("open(self)", "raise SystemExit", "E080", "is broken: open: SystemExit: no message"),
-        ("open(self)", "return Sets([1], [2], 2)", "E080", "open: `train` of its Sets, a list, has no `labels`"),
+        ("open(self)", "return Sets([1], [2], 2)", "E080", "open: `Sets.train` is of type list, which has no `labels`"),
         ("open(self)", 'raise FileNotFoundError(2, "No such file", "x.bin")', "E070", "no such file: x.bin"),
         ("open(self)", 'raise ValueError("no index")', "E070", "`pictures`: no index"),
         ("count_classes(self)", 'return {}["x"]', "E080", "is broken: count_classes: KeyError: 'x'"),
-        ("count_classes(self)", 'return "ten"', "E080", "it gives 'ten', not a whole number, or None"),
+        ("count_classes(self)", 'return "ten"', "E080", "must return a whole number or None, not 'ten'"),
         ("count_classes(self)", 'raise ValueError("no index")', "E070", "`pictures`: no index"),
     ],
 )  # fmt: skip
@@ -177,7 +182,7 @@ def test_of_the_number_of_images(body: str, code: str, said: str, tmp_path: Path
     ],
 )
 @pytest.mark.parametrize(
-    ("body", "why"), [("return 1 / 0", "ZeroDivisionError"), ("pass", "it gives None"), ("exit(0)", "SystemExit: 0")]
+    ("body", "why"), [("return 1 / 0", "ZeroDivisionError"), ("pass", "must return "), ("exit(0)", "SystemExit: 0")]
 )
 def test_of_a_model(head: str, said: str, body: str, why: str, tmp_path: Path) -> None:
     vocabulary = words(NET.format(head=head, body=body), tmp_path)
@@ -185,7 +190,8 @@ def test_of_a_model(head: str, said: str, body: str, why: str, tmp_path: Path) -
         assert recipe.compile("net small", vocabulary=vocabulary).model
     (error,) = caught.value.diagnostics
     assert (error.code, error.span and error.span.text) == ("E080", "net")
-    assert f"`net` of {tmp_path / 'focus.py'} is broken: {said}: {why}" in error.message
+    assert f"`net` from {tmp_path / 'focus.py'} is broken: {said}: {why}" in error.message
+    assert ("not None" in error.message) == (body == "pass")
 
 
 def test_of_weights_that_fit_nothing(tmp_path: Path) -> None:
@@ -199,7 +205,7 @@ def test_of_weights_that_fit_nothing(tmp_path: Path) -> None:
 
 def test_of_a_model_that_is_none(tmp_path: Path) -> None:
     trick = NET.format(head="build(self, classes)", body="pass")
-    with pytest.raises(RecipeError, match=r"E080.*build: it gives None, not a torch\.nn\.Module"):
+    with pytest.raises(RecipeError, match=r"E080.*build: must return a torch\.nn\.Module, not None"):
         recipe.compile("net small", vocabulary=words(trick, tmp_path), device="meta")
 
 

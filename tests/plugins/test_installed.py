@@ -31,9 +31,9 @@ def damage(site: Path, how: str) -> None:
 DAMAGES = {
     "a line without =": "the package ruined is damaged: its entry_points.txt can't be read",
     "no text": "the package ruined is damaged: its entry_points.txt can't be read",
-    "no METADATA": "ruined-1.0.dist-info is damaged: it has no METADATA with its name",
-    "METADATA without a name": "ruined-1.0.dist-info is damaged: it has no METADATA with its name",
-    "METADATA that is no text": "ruined-1.0.dist-info is damaged: it has no METADATA with its name",
+    "no METADATA": "ruined-1.0.dist-info is damaged: it has no METADATA with a name",
+    "METADATA without a name": "ruined-1.0.dist-info is damaged: it has no METADATA with a name",
+    "METADATA that is no text": "ruined-1.0.dist-info is damaged: it has no METADATA with a name",
 }
 
 

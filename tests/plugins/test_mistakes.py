@@ -48,16 +48,17 @@ def words(text: str, folder: Path) -> Vocabulary:
     ("body", "code", "said"),
     [
         ('yield Site(end, (Insert("layer1.0.bn3", (("x", act),)),))', "E105", "`layer1.0.bn3`; did you mean"),
-        ('yield Site(end, (Insert("layer1.0.relu", (("x", act),)),))', "E105", "from `layer1.0.relu#1` on"),
+        ('yield Site(end, (Insert("layer1.0.relu", (("x", act),)),))', "E105", "such as `layer1.0.relu#1`"),
         ('yield Site(end, (Insert(end, (("x", Layer("LeakyRelu")),)),))', "E105", "did you mean `LeakyReLU`?"),
         ('yield Site(end, (Insert(end, (("x", Layer("nowhere:X")),)),))', "E105", "No module named 'nowhere'"),
-        ('yield Site(end, (Insert(end, (("x", Layer("ELU", {"slope": 1})),)),))', "E105", "(slope=1) can't be made"),
-        ('yield Site(end, (Insert(end, ("x", act)),))', "E105", "the chain of Insert is pairs in a tuple"),
-        ('yield Site(end, (Insert(end, (("x", "ELU"),)),))', "E105", "the chain of Insert is pairs in a tuple"),
-        ('yield Site(end, Insert(end, (("x", act),)))', "E105", "the edits of Site are a tuple"),
-        ('return [Site(b.where, (Insert(b.end, (("x", act),)),)) for b in net.blocks]', "E105", "at `x` already"),
-        ("net.module(net.node(end)).eps = 0.3; yield Site(end)", "E105", "rewrite: it changes `layer1.0.bn2` itself"),
-        ("net.graph_module.graph.erase_node([*net.nodes][-1]); yield Site(end)", "E105", "changes `the graph` itself"),
+        ('yield Site(end, (Insert(end, (("x", Layer("ELU", {"slope": 1})),)),))', "E105", "(slope=1) can't be created"),
+        ('yield Site(end, (Insert(end, ("x", act)),))', "E105", "the chain of Insert must be a tuple of pairs"),
+        ('yield Site(end, (Insert(end, (("x", "ELU"),)),))', "E105", "the chain of Insert must be a tuple of pairs"),
+        ('yield Site(end, Insert(end, (("x", act),)))', "E105", "the edits of Site must be a tuple"),
+        ('return [Site(b.where, (Insert(b.end, (("x", act),)),)) for b in net.blocks]', "E105", "`x` is already"),
+        ("net.module(net.node(end)).eps = 0.3; yield Site(end)", "E105", "rewrite: it changes `layer1.0.bn2` directly"),
+        ("net.graph_module.graph.erase_node([*net.nodes][-1]); yield Site(end)", "E105",
+         "it changes `the graph` directly"),
         ('yield Site(end, (Insert(end, (("x", Layer("AvgPool2d", {"kernel_size": 2})),)),))', "E103", "at `add`"),
         ('yield Site(end, (Insert(end, (("x", Layer("Conv2d", {"in_channels": 3, "out_channels": 64, '
          '"kernel_size": 1})),)),))', "E103", "at `x`"),
@@ -78,18 +79,58 @@ def test_of_a_rewrite(body: str, code: str, said: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("slot", "head", "body", "said"),
     [
-        ("grads", "adjust(self, gradients, weights, progress)", "gradients[0].mul_(0)", "it gives None, not each grad"),
-        ("grads", "adjust(self, gradients, weights, progress)", "return gradients[1:]", "not each gradient"),
-        ("perturbation", "perturb(self, weights, gradients)", "pass", "it gives None, not a step for each weight"),
-        ("inputs", "augment(self, images, draws)", "return images[:, :, 1:]", "not the images (N, 3, H, W)"),
-        ("mix", "mix(self, images, targets, draws)", "return images", "not images (N, 3, H, W) and targets (N, K)"),
-        ("targets", "smooth_targets(self, targets)", "pass", "it gives None, not the targets (N, K)"),
-        ("lr", "lr_factor(self, progress)", "pass", "it gives None, not a number"),
-        ("loss terms", "loss_term(self, context)", "return context.logits", "not one number, as a tensor"),
-        ("loss", "loss(self, logits, targets)", "return 0.5", "it gives 0.5, not one number, as a tensor"),
-        ("groups", "param_options(self, name, parameter, module)", "pass", "it gives None, not options by name"),
-        ("frozen", "frozen(self, net, progress)", "pass", "it gives None, not names of parameters"),
-        ("resolution", "resolution(self, side, progress)", "return side / 2", "not a whole number of pixels"),
+        (
+            "grads",
+            "adjust(self, gradients, weights, progress)",
+            "gradients[0].mul_(0)",
+            "must return a tensor for each gradient, not None",
+        ),
+        (
+            "grads",
+            "adjust(self, gradients, weights, progress)",
+            "return gradients[1:]",
+            "must return a tensor for each gradient, not ",
+        ),
+        (
+            "perturbation",
+            "perturb(self, weights, gradients)",
+            "pass",
+            "must return an offset for each weight, not None",
+        ),
+        (
+            "inputs",
+            "augment(self, images, draws)",
+            "return images[:, :, 1:]",
+            "must return images of the same shape (N, 3, H, W), not ",
+        ),
+        (
+            "mix",
+            "mix(self, images, targets, draws)",
+            "return images",
+            "must return images (N, 3, H, W) and targets (N, K), not ",
+        ),
+        ("targets", "smooth_targets(self, targets)", "pass", "must return targets of the same shape (N, K), not None"),
+        ("lr", "lr_factor(self, progress)", "pass", "must return a number, not None"),
+        (
+            "loss terms",
+            "loss_term(self, context)",
+            "return context.logits",
+            "must return a tensor with one number, not ",
+        ),
+        ("loss", "loss(self, logits, targets)", "return 0.5", "must return a tensor with one number, not 0.5"),
+        (
+            "groups",
+            "param_options(self, name, parameter, module)",
+            "pass",
+            "must return a mapping from options to values, not None",
+        ),
+        ("frozen", "frozen(self, net, progress)", "pass", "must return an iterable of parameter names, not None"),
+        (
+            "resolution",
+            "resolution(self, side, progress)",
+            "return side / 2",
+            "must return a whole number of pixels from 1 to the side, not ",
+        ),
     ],
 )
 def test_of_what_a_hook_gives(slot: str, head: str, body: str, said: str, tmp_path: Path) -> None:
@@ -99,7 +140,7 @@ def test_of_what_a_hook_gives(slot: str, head: str, body: str, said: str, tmp_pa
         recipe.run(text, out=tmp_path / "x", device="cpu", vocabulary=vocabulary)
     (error,) = caught.value.diagnostics
     assert (error.code, said in error.message) == ("E080", True), error.message
-    assert f"`focus` of {tmp_path / 'focus.py'} is broken: {head.partition('(')[0]}: " in error.message
+    assert f"`focus` from {tmp_path / 'focus.py'} is broken: {head.partition('(')[0]}: " in error.message
 
 
 def test_tricks_that_freeze_all_together(tmp_path: Path) -> None:
@@ -110,7 +151,7 @@ def test_tricks_that_freeze_all_together(tmp_path: Path) -> None:
     )
     other = text.partition("import Trick, trick")[2].replace("focus", "other").replace("Focus", "Other")
     other = other.replace("n != ", "n == ")
-    with pytest.raises(RecipeError, match=r"E102.*together the tricks freeze all"):
+    with pytest.raises(RecipeError, match=r"E102.*together, the tricks freeze all"):
         recipe.run(
             "base resnet18; data fake size=32 classes=10 images=8; batch 4; epochs 1; focus; other",
             out=tmp_path / "x",
@@ -139,11 +180,11 @@ def test_a_model_that_was_rewritten_before_is_already_so(tmp_path: Path) -> None
     once = recipe.compile("base resnet18; focus", vocabulary=vocabulary)
     again = recipe.compile("focus", base=once.model, vocabulary=vocabulary)
     assert (once.sites, again.sites["focus"]) == ({**once.sites, "focus": 1}, 0)
-    assert "focus: already so at 1 site" in again.notes
+    assert "focus: already applied at 1 site" in again.notes
 
 
 def test_sites_of_one_address_are_told(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"E105.*several sites are at `layer1.0.bn2`"):
+    with pytest.raises(RecipeError, match=r"E105.*several sites have the address `layer1.0.bn2`"):
         recipe.compile(
             "base resnet18; focus", vocabulary=words(REWRITE.format(body="yield Site(end); yield Site(end)"), tmp_path)
         )
@@ -159,7 +200,9 @@ def test_two_files_whose_layers_have_one_name_are_told_apart_or_refused(tmp_path
         return path
 
     one, other, third = file("a", "first", "gates"), file("b", "second", "gates"), file("b", "third", "others")
-    with pytest.raises(RecipeError, match=r"E080.*a/gates.py` and .*b/gates.py` have one name(.|\n)*rename the one"):
+    with pytest.raises(
+        RecipeError, match=r"E080.*a/gates.py` and .*b/gates.py` have the same name(.|\n)*rename the one"
+    ):
         Vocabulary.installed([one, other])
     program = recipe.compile("base resnet18; first; third", vocabulary=Vocabulary.installed([one, third]))
     assert type(program.model.first) is not type(program.model.third)
@@ -167,17 +210,17 @@ def test_two_files_whose_layers_have_one_name_are_told_apart_or_refused(tmp_path
 
 def test_a_need_that_nobody_registers_is_its_authors_mistake(tmp_path: Path) -> None:
     text = REWRITE.format(body="yield Site(end)").replace('@trick("focus"', '@trick("focus", needs=("lr warmpu",)')
-    with pytest.raises(RecipeError, match=r"E031.*no package registers; `focus` is of(.|\n)*meant `lr warmup`"):
+    with pytest.raises(RecipeError, match=r"E031.*no package registers; `focus` is from(.|\n)*meant `lr warmup`"):
         recipe.compile("base resnet18; focus", vocabulary=words(text, tmp_path))
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"E080.*there is no file `.*nowhere.py`"):
+    with pytest.raises(RecipeError, match=r"E080.*file not found: `.*nowhere.py`"):
         Vocabulary.installed([tmp_path / "nowhere.py"])
 
 
 def test_a_word_of_the_language_itself(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"E081.*`include` is a word of the language itself"):
+    with pytest.raises(RecipeError, match=r"E081.*`include` is part of the language itself"):
         words(REWRITE.format(body="yield Site(end)").replace('"focus"', '"include"'), tmp_path)
 
 

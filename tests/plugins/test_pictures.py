@@ -96,7 +96,7 @@ def test_they_are_explained(plugin: Path) -> None:
 
 
 def test_they_are_compared(plugin: Path) -> None:
-    note = "names no data"
+    note = "names no dataset"
     assert f"B {note}" in command("diff", TEXT, "base resnet18", "--plugin", plugin).stdout
     assert note not in command("diff", TEXT, "base resnet18; data digits", "--plugin", plugin).stdout
 
@@ -122,8 +122,8 @@ def test_they_are_asked_by_the_kit(plugin: Path) -> None:
     ("fetch", "code", "said"),
     [
         ('return {}["x"]', "E080", "Scans` is broken: KeyError: 'x'"),
-        ("pass", "E080", "Scans` is broken: it gives a NoneType, not torch.uint8 ("),
-        (f"{FETCH}.float()", "E080", "Scans` is broken: it gives torch.float32 ("),
+        ("pass", "E080", "Scans` is broken: it returns a NoneType, not torch.uint8 ("),
+        (f"{FETCH}.float()", "E080", "Scans` is broken: it returns torch.float32 ("),
         ("raise SystemExit(0)", "E080", "Scans` is broken: SystemExit: 0"),
         ('raise OSError("it is torn")', "E070", "it is torn"),
     ],

@@ -107,7 +107,7 @@ def test_a_plugin_file_on_the_command_line(tmp_path: Path) -> None:
     recipe.write_text("base resnet50; shine 2\n")
     assert command("check", recipe).status == 2
     found = command("check", recipe, "--plugin", file)
-    assert (found.status, found.stdout) == (0, "1 recipe checked: all fine\n")
+    assert (found.status, found.stdout) == (0, "1 recipe checked: no errors or warnings\n")
     page = command("tricks", "shine", "--plugin", file)
     assert "Do what others do." in page.stdout
     assert "amount" in page.stdout
@@ -143,42 +143,63 @@ SIZED = GOOD.format(word="shine").replace("number,", "integer, number,") + '    
         ("import sys; sys.exit('stop')", "SystemExit: stop"),
         ("1 / 0", "ZeroDivisionError: division by zero"),
         ("", "has no attribute 'Theirs'"),
-        ("Theirs = 3", "`shine` is no class declared with @trick"),
-        ("class Theirs: pass", "`shine` is no class declared with @trick"),
-        ("from recipe.api import Trick\nclass Theirs(Trick): pass", "`shine` is no class declared with @trick"),
-        (GOOD.format(word="glow"), "it registers `shine` for a trick that declares itself as `glow`"),
-        (GOOD.format(word="shine") + "\n    api_version = 99", "version 99 of the API, and this is 1"),
-        (GOOD.format(word="shine").replace('"""Do what others do."""', "pass"), "a docstring must say what it does"),
+        ("Theirs = 3", "`shine` is not a class declared with @trick"),
+        ("class Theirs: pass", "`shine` is not a class declared with @trick"),
+        ("from recipe.api import Trick\nclass Theirs(Trick): pass", "`shine` is not a class declared with @trick"),
+        (GOOD.format(word="glow"), "it registers `shine`, but the trick is declared as `glow`"),
+        (GOOD.format(word="shine") + "\n    api_version = 99", "version 99 of the API, but this is version 1"),
+        (
+            GOOD.format(word="shine").replace('"""Do what others do."""', "pass"),
+            "the class needs a docstring that says what the trick does",
+        ),
         (GOOD.format(word="shine one two"), "a verb, or a verb and a clause"),
         (GOOD.format(word="shine 1"), "a verb, or a verb and a clause"),
         (GOOD.format(word="über"), "a verb, or a verb and a clause"),
         (GOOD.format(word="shine").replace('"shine"', '"shine", writes="grads"'), "writes= takes a tuple"),
         (GOOD.format(word="shine").replace('"shine"', '"shine", after=[3]'), "after= takes a tuple"),
-        (GOOD.format(word="shine").replace("number(1,", 'number("one",'), "the default of `amount` is 'one'"),
-        (GOOD.format(word="shine").replace("amount: float =", "amount ="), "`amount` needs its type"),
-        (GOOD.format(word="shine").replace('"fancy"', '"3x3"'), "no recipe can write the word `3x3` of `sort`"),
-        (GOOD.format(word="shine") + "\n    def blend(self): ...", "`blend` is no hook"),
-        (GOOD.format(word="shine") + "\n    def judge(self, logits, targets): ...", "`judge` is called `loss` now"),
+        (GOOD.format(word="shine").replace("number(1,", 'number("one",'), "the default of `amount` must be a number"),
+        (GOOD.format(word="shine").replace("amount: float =", "amount ="), "`amount` needs a type annotation"),
+        (
+            GOOD.format(word="shine").replace('"fancy"', '"3x3"'),
+            "`3x3` can't be a word of `sort`: a recipe can't write it",
+        ),
+        (GOOD.format(word="shine") + "\n    def blend(self): ...", "`blend` is not a hook"),
+        (GOOD.format(word="shine") + "\n    def judge(self, logits, targets): ...", "`judge` is now called `loss`"),
         (GOOD.format(word="shine") + "\n    other: int = 3", "declare `other` with one of number()"),
-        (GOOD.format(word="shine").replace('"how much"', '""'), "`amount` needs a line of help"),
+        (GOOD.format(word="shine").replace('"how much"', '""'), "`amount` needs a help text"),
         (
             GOOD.format(word="shine").replace("amount", "lr_factor"),
-            "`lr_factor` is a hook, and can't be the name of a field",
+            "`lr_factor` can't be the name of a field: it is a hook",
         ),
-        (GOOD.format(word="shine").replace('@trick("shine"', '@trick("shine", writes=("sky",)'), "no slot `sky`"),
+        (GOOD.format(word="shine").replace('@trick("shine"', '@trick("shine", writes=("sky",)'), "unknown slot `sky`"),
         (GOOD.format(word="shine").replace('@trick("shine"', '@trick("shine", writes=("grad",)'), "mean `grads`?"),
-        (GOOD.format(word="shine").replace("amount", "declared"), "`declared` is what every trick has, and can't be"),
-        (GOOD.format(word="shine").replace("amount", "overrides"), "`overrides` is what every trick has"),
-        (GOOD.format(word="shine").replace("amount", "api_version"), "`api_version` is what every trick has"),
+        (
+            GOOD.format(word="shine").replace("amount", "declared"),
+            "`declared` can't be the name of a field: it is reserved",
+        ),
+        (
+            GOOD.format(word="shine").replace("amount", "overrides"),
+            "`overrides` can't be the name of a field: it is reserved",
+        ),
+        (
+            GOOD.format(word="shine").replace("amount", "api_version"),
+            "`api_version` can't be the name of a field: it is reserved",
+        ),
         (GOOD.format(word="shine").replace("amount", "_amount"), "`_amount` can't be the name of a field"),
-        (GOOD.format(word="shine").replace("amount", "größe"), "no recipe can write the name of the field `größe`"),
-        (GOOD.format(word="shine").replace('"how much"', '"how much", dialects={"papre": 2}'), "no dialect `papre`"),
+        (
+            GOOD.format(word="shine").replace("amount", "größe"),
+            "`größe` can't be the name of a field: a recipe can't write it",
+        ),
+        (
+            GOOD.format(word="shine").replace('"how much"', '"how much", dialects={"papre": 2}'),
+            "a default for the unknown dialect `papre`",
+        ),
         (
             BASED.format(base="(Trick)", more=""),
-            "`rate` is a field of `Base`, which is no trick; declare it in the class itself",
+            "`rate` is a field of `Base`, which is not a trick; declare it in the class itself",
         ),
-        (BASED.format(base="", more=", Trick"), "`rate` is a field of `Base`, which is no trick"),
-        (GOOD.format(word="shine") + "\n    def rewrites(self, net): ...", "did you mean `rewrite`? Else begin"),
+        (BASED.format(base="", more=", Trick"), "`rate` is a field of `Base`, which is not a trick"),
+        (GOOD.format(word="shine") + "\n    def rewrites(self, net): ...", "did you mean `rewrite`? Otherwise, start"),
         (GOOD.format(word="shine") + "\n    def open(self): ...", "needs the field `size: int = integer(…)`"),
         (SIZED + "\n    def open(self): ...", "needs the field `workers: int = integer(…)`"),
         (SIZED.replace("integer(8", "number(8") + "\n    def open(self): ...", "needs the field `size: int"),
@@ -193,7 +214,7 @@ def test_a_broken_plugin_spoils_only_its_own_words(text: str, said: str, site: P
     assert error.code == "E080"
     assert error.message.startswith("the plugin broken-tricks is broken: ")
     assert said in error.message
-    assert error.help == "`shine` can't be used; the rest of the vocabulary can"
+    assert error.help == "only `shine` is unavailable; you can use all other words"
     assert error.span is not None
     assert error.span.place == "<test>:2:1"
 
@@ -201,7 +222,7 @@ def test_a_broken_plugin_spoils_only_its_own_words(text: str, said: str, site: P
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (None, "there is no file"),
+        (None, "file not found"),
         ("import not_installed_anywhere", "ModuleNotFoundError"),
         ("raise SystemExit(3)", "SystemExit: 3"),
         ("x = 1", "declares no trick"),
@@ -258,7 +279,7 @@ def test_two_packages_that_register_the_same_words(site: Path) -> None:
 
 
 RIVAL = [
-    ("augment.flip", "augment flip", "it is a word of recipe-compiler"),
+    ("augment.flip", "augment flip", "it is already a trick of recipe-compiler"),
     ("base.resnet18", "base resnet18", "`resnet18` is a value of `base`"),
     ("base.timm:resnet18", "base timm:resnet18", "`timm:resnet18` is a value of `base`"),
     ("batch.auto", "batch 64 micro auto", "`auto` is a value of `batch micro`"),
@@ -284,7 +305,7 @@ def test_a_package_that_is_installed_changes_no_meaning_of_ours(entry: str, text
 @pytest.mark.parametrize(("entry", "text", "why"), RIVAL)
 def test_a_word_that_ours_leave_no_place_for_is_told_of(entry: str, text: str, why: str, site: Path) -> None:
     install(site, "rival", {entry: "rival_mod:Theirs"}, rival_mod=GOOD.format(word=entry.replace(".", " ", 1)))
-    told = f"`{entry.replace('.', ' ', 1)}` of rival can't be used: {why}"
+    told = f"`{entry.replace('.', ' ', 1)}` from rival can't be used: {why}"
     found = command("tricks")
     assert (found.status, found.stderr.count("error[")) == (0, 1)
     assert f"error[E081]: {told}" in found.stderr
@@ -317,7 +338,7 @@ def test_a_clause_of_ours_is_no_value_of_another_package(site: Path) -> None:
 def test_a_file_that_is_named_and_whose_words_are_ours_is_an_error_of_the_command(word: str, tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text(GOOD.format(word=word))
-    with pytest.raises(RecipeError, match=rf"E081.*`{word}` of {file} can't be used"):
+    with pytest.raises(RecipeError, match=rf"E081.*`{word}` from {file} can't be used"):
         Vocabulary.installed([file])
 
 
@@ -326,9 +347,9 @@ def test_two_other_packages_of_which_one_has_a_clause_that_is_a_value_of_the_oth
     install(site, "two", {"shine.fancy": "two_mod:Theirs"}, two_mod=GOOD.format(word="shine fancy"))
     words = Vocabulary.installed()
     (found,) = diagnostics("base resnet50; shine 2 fancy", words=words)
-    said = "`shine fancy` would mean two things: a clause of two, and a value of sort of one"
+    said = "`shine fancy` is ambiguous: a clause from two, or a value of `sort` from one"
     assert (found.code, found.message) == ("E081", said)
-    assert found.help == "for the value, write `sort=fancy`"
+    assert found.help == "write `sort=fancy` for the value"
     assert errors("base resnet50; shine 2 sort=fancy", words=words) == []
 
 
@@ -399,7 +420,7 @@ def test_the_folder_of_the_tricks_is_no_package_by_its_bare_name() -> None:
     found = subprocess.run([sys.executable, "-c", "import tricks"], cwd=ROOT, capture_output=True, text=True)
     assert found.returncode == 1
     last = found.stderr.strip().splitlines()[-1]
-    assert last == "ImportError: import `recipe.tricks`; the folder `tricks` is not a package of its own"
+    assert last == "ImportError: `tricks` can't be imported directly; import `recipe.tricks` instead"
 
 
 @pytest.mark.parametrize("hook", ["suggest(self, context)", "check(self, plan)", "configure(self, training)"])
@@ -416,5 +437,5 @@ def test_a_hook_that_fails_spoils_its_own_words(tmp_path: Path, hook: str) -> No
 @pytest.mark.parametrize("verb", sorted(DIRECTIVES))
 def test_the_words_of_the_language_itself_are_not_to_be_had(site: Path, verb: str) -> None:
     install(site, "their-tricks", {verb: "their_mod:Theirs"}, their_mod=GOOD.format(word=verb))
-    with pytest.raises(RecipeError, match=r"E081.*a word of the language itself"):
+    with pytest.raises(RecipeError, match=r"E081.*part of the language itself"):
         Vocabulary.installed().load(verb, None)

@@ -144,7 +144,7 @@ def test_a_run_is_never_written_over(tmp_path: Path) -> None:
 def test_a_lost_lock_is_no_lost_run(tmp_path: Path) -> None:
     run = train(tmp_path / "run", "epochs 1")
     (run.folder / "recipe.lock").unlink()
-    with pytest.raises(RecipeError, match=r"E113.*holds a run already"):
+    with pytest.raises(RecipeError, match=r"E113.*already contains a run"):
         train(tmp_path / "run", "epochs 1")
     with pytest.raises(RecipeError, match=r"E113.*another recipe"):
         train(tmp_path / "run", "epochs 1; lr 0.3", resume=True)
@@ -175,7 +175,7 @@ def test_resuming_a_finished_run_leaves_it_as_it_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["metrics.jsonl", "summary.json", "model.safetensors"])
 def test_a_file_that_is_no_runs_is_not_written_over(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("precious")
-    with pytest.raises(RecipeError, match=f"E113.*holds a file `{name}` already"):
+    with pytest.raises(RecipeError, match=f"E113.*already contains a file `{name}`"):
         train(tmp_path, "epochs 1")
     assert (tmp_path / name).read_text() == "precious"
 
@@ -242,15 +242,15 @@ def test_a_run_with_a_plugin_is_gone_on_with_as_it_says_and_not_with_other_code_
 
     with pytest.raises(recipe.Interrupted) as caught:
         recipe.run(TINY, "augment dim", out=out, device="cpu", vocabulary=words(), listener=SendSignal(2))
-    said = str(caught.value).partition("go on with: ")[2]
+    said = str(caught.value).partition("resume with: ")[2]
     assert shlex.split(said)[:5] == ["recipe", "run", f"--resume={out}", "--plugin", str(file)]
     file.write_text(DIM.replace("0.5", "0.25"))
     with pytest.raises(
-        RecipeError, match=r"E113.*the code of `augment dim` of .*dim it.py has changed(.|\n)*--allow-changed"
+        RecipeError, match=r"E113.*the code of `augment dim` from .*dim it.py has changed(.|\n)*--allow-changed"
     ):
         go_on()
     notes = go_on(allow_changed=True).summary["notes"]
-    assert f"the code of `augment dim` of {file} is not what the run was begun with" in notes
+    assert f"the code of `augment dim` from {file} has changed since the run was started" in notes
 
 
 def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path: Path) -> None:
@@ -383,7 +383,9 @@ class Boom(Trick):
 def test_a_trick_that_fails_while_training_is_named(tmp_path: Path) -> None:
     words = Vocabulary([(("augment", "boom"), Offer("theirs", loaded=Boom))])
     words._offers |= Vocabulary.installed()._offers
-    with pytest.raises(recipe.RecipeError, match="`augment boom` of theirs is broken: augment: ValueError: boom here"):
+    with pytest.raises(
+        recipe.RecipeError, match="`augment boom` from theirs is broken: augment: ValueError: boom here"
+    ):
         train(tmp_path / "x", "augment boom", vocabulary=words)
 
 
@@ -396,5 +398,5 @@ def test_a_teacher_that_cannot_take_the_images_is_told_before_it_is_trained(tmp_
 
 
 def test_a_run_keeps_a_checkpoint_or_more(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"E118.*one checkpoint or more, not 0"):
+    with pytest.raises(RecipeError, match=r"E118.*at least one checkpoint, not 0"):
         train(tmp_path / "run", keep=0)

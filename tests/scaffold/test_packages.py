@@ -67,14 +67,14 @@ def test_the_example_of_a_package_installs_and_passes_its_tests(python: Path, tm
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("Shine", "is no name for a package"),
-        ("a--b", "is no name for a package"),
-        ("../shine", "is no name for a package"),
-        ("D", "is no name for a package"),
-        ("compiler", "a package `recipe-compiler` is installed already"),
-        ("recipe-7x", "leaves no word for a trick"),
-        ("recipe-mixup", "`augment mixup` is a trick already"),
-        ("flip", "`augment flip` is a trick already"),
+        ("Shine", "is not a valid package name"),
+        ("a--b", "is not a valid package name"),
+        ("../shine", "is not a valid package name"),
+        ("D", "is not a valid package name"),
+        ("compiler", "the package `recipe-compiler` is already installed"),
+        ("recipe-7x", "has no valid word for a trick"),
+        ("recipe-mixup", "the trick `augment mixup` already exists"),
+        ("flip", "the trick `augment flip` already exists"),
     ],
 )
 def test_names_that_can_not_be_had(name: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,7 +90,7 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes").write_text("mine")
     found = command("new", "plugin", "shine", "--out", tmp_path / "mine")
-    assert (found.status, "is there already" in found.stderr) == (2, True)
+    assert (found.status, "already exists" in found.stderr) == (2, True)
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes"]
 
 

@@ -1,4 +1,4 @@
-"""Tricks that are each wrong in one way, by the check that finds it: what the file says, and words of the finding."""
+"""Tricks with one mistake each, the check that finds it, and a part of its message."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ SOUND = {
 
 @attrs.frozen
 class Broken:
-    """A file with one fault, the check that finds it, and words of what is told."""
+    """A file with one mistake, the check that finds it, and a part of its message."""
 
     check: str
     syntax: str
@@ -154,20 +154,20 @@ class Broken:
 
 
 def but(text: str, before: str, after: str) -> str:
-    """A sound trick with one change."""
+    """Return a correct trick with one change."""
     assert before in text
     return text.replace(before, after)
 
 
 BROKEN = {
     "its module does not say its syntax": Broken(
-        "docstring", "mirrors images", FLIP, "let its first line be the syntax, a colon, and what it does"
+        "docstring", "mirrors images", FLIP, "start it with the syntax, a colon, and a description"
     ),
     "its docstring is no sentence": Broken(
         "docstring",
         "augment mirror",
         but(FLIP, "'''Mirror each image from left to right with some probability.'''", "'''mirroring'''"),
-        "one whole sentence",
+        "one complete sentence",
     ),
     "it imports torch at its top": Broken("light", "augment mirror", "import torch\n" + FLIP, "imports torch"),
     "it prints": Broken(
@@ -180,7 +180,7 @@ BROKEN = {
         "canonical",
         "init narrow",
         but(INIT, '"b": self.most', '"b": __import__("numpy").float32(self.most)'),
-        "is no JSON",
+        "can't write",
     ),
     "a hook goes with another slot": Broken(
         "clashes", "augment mirror", but(FLIP, 'writes=("inputs",)', 'writes=("run",)'), 'declare "inputs"'
@@ -199,7 +199,7 @@ BROKEN = {
         "gentle",
         "\n@trick('gentle', writes=('grads',))\nclass Gentle(Trick):\n    '''Leave the gradients as they are.'''\n\n"
         "    def adjust(self, gradients, weights, progress):\n        return gradients\n",
-        "changes nothing that comes of a training",
+        "has no effect on training",
     ),
     "a rewrite does another thing each time": Broken(
         "reversible",
@@ -208,7 +208,7 @@ BROKEN = {
         + but(STEM, '"max_val": self.most}', '"max_val": self.most, "inplace": len(CALLS) % 2 > 0}').replace(
             "        layer = ", "        CALLS.append(1)\n        layer = "
         ),
-        "differ in other operations one way than the other",
+        "change different operations",
     ),
     "a rewrite piles up": Broken(
         "no-op",
@@ -216,7 +216,7 @@ BROKEN = {
         but(STEM, 'f"{address}_bound" for', '"never" for').replace(
             'f"{address}_bound",', 'f"{address}_bound{len(list(net.nodes))}",'
         ),
-        "piles up",
+        "is not idempotent",
     ),
     "a rewrite claims a site where there is none": Broken(
         "no-op",
@@ -226,7 +226,7 @@ BROKEN = {
             "            return\n        address, conv",
             "            yield Site('stem')\n            return\n        address, conv",
         ),
-        "already so",
+        "yields sites without edits",
     ),
     "a layer keeps a tensor to itself": Broken(
         "parameters",
@@ -244,7 +244,7 @@ BROKEN = {
             "context.logits.var(1)",
             "(4 * context.logits).exp().log().div(4).var(1)",
         ),
-        "gives a term of nan",
+        "returns a term of nan",
     ),
     "a gradient of zero is divided by": Broken(
         "shapes",
@@ -275,7 +275,7 @@ BROKEN = {
         but(FLIP, "return torch.where(", "return torch.zeros(images.shape) + torch.where(").replace(
             "images.flip(3), images)", "images.flip(3), images).cpu()"
         ),
-        "gives a tensor on the CPU for a batch on a GPU",
+        "returns a tensor on the CPU for a batch on a GPU",
     ),
     "a term is a sum over the batch": Broken(
         "batches", "loss even", but(PENALTY, ".mean()", ".sum()"), "take the mean over the batch"
@@ -284,7 +284,7 @@ BROKEN = {
         "batches",
         "loss level",
         but(LEVEL, "self.part / targets.shape[1]", "self.part * targets.mean(0)"),
-        "something else of targets alone than in a batch",
+        "changes targets differently alone than in a batch",
     ),
     "an optimizer keeps its first rate": Broken(
         "rates", "optimizer plain", but(DESCENT, 'group["lr"])', "rate)"), "changes weights at a learning rate of 0"
@@ -293,7 +293,7 @@ BROKEN = {
         "deterministic",
         "augment mirror",
         but(FLIP, "images.flip(3)", "images.flip(3) - 0.1 * images.mean()"),
-        "something else of an image in halves",
+        "changes an image differently in halves",
     ),
     "randomness is torch's own": Broken(
         "deterministic",
@@ -303,7 +303,7 @@ BROKEN = {
             "torch.from_numpy(draws.uniform()[:, 0] < self.probability)",
             "(torch.rand(len(images)) < self.probability)",
         ),
-        "draws global random numbers",
+        "uses the global random number generators",
     ),
     "something is kept between steps": Broken(
         "resume",
@@ -316,7 +316,7 @@ BROKEN = {
             "        KEPT[:] = [self.part * (one + kept) for one, kept in zip(gradients, KEPT)]\n"
             "        return [one.clone() for one in KEPT]",
         ),
-        "cut at its mid-epoch, goes on to other weights",
+        "does not resume bit for bit after an interruption (mid-epoch)",
     ),
     "a layer breaks the graph": Broken(
         "compiles",
@@ -326,6 +326,6 @@ BROKEN = {
         "        def forward(self, x):\n            torch._dynamo.graph_break()\n"
         "            return super().forward(x)\n\n"
         "    return Breaking(min_val, max_val)\n",
-        "does not take the network whole in training",
+        "can't capture the network as one graph in training",
     ),
 }

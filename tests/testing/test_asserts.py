@@ -1,4 +1,4 @@
-"""Statements about rewrites: what they take, and what they refuse."""
+"""Assertions about rewrites: what they accept and reject."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def test_the_sites_of_a_rewrite(theirs: Vocabulary) -> None:
 
 
 def test_other_sites_than_stated(theirs: Vocabulary) -> None:
-    with pytest.raises(AssertionError, match=r"gives \{'tweak D': 3\}, not \{'tweak D': 4\}"):
+    with pytest.raises(AssertionError, match=r"produces \{'tweak D': 3\}, not \{'tweak D': 4\}"):
         assert_rewrites("base resnet50; tweak D", {"tweak D": 4})
-    with pytest.raises(AssertionError, match="gives"):
+    with pytest.raises(AssertionError, match="produces"):
         assert_rewrites("tweak bounded", (), base=small(), vocabulary=theirs)
 
 
@@ -41,9 +41,9 @@ def test_the_reason_of_a_refusal(theirs: Vocabulary) -> None:
 
 
 def test_a_refusal_that_does_not_come_or_has_other_reasons() -> None:
-    with pytest.raises(AssertionError, match="compiles, and should be rejected with E101"):
+    with pytest.raises(AssertionError, match="compiles, but should be rejected with E101"):
         assert_rejects("base resnet50; tweak D", "E101")
-    with pytest.raises(AssertionError, match="is rejected for E101, not for E030"):
+    with pytest.raises(AssertionError, match="is rejected with E101, not E030"):
         assert_rejects("base vgg11; tweak D", "E030")
 
 

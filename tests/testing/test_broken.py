@@ -1,4 +1,4 @@
-"""Each check finds the tricks that break what it holds, and no other check complains of them."""
+"""Each check finds the tricks that violate it, and all other checks pass on them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PACKAGE = "tricks-on-trial"
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list[Check]]]:
-    """The checks of a package of all these tricks, each with a number for a part of its words."""
+    """Yield the checks of a package with all these tricks. A number is appended to the words of each."""
     root = tmp_path_factory.mktemp("site")
     texts = [HEAD.format(syntax=word) + text for word, text in SOUND.items()] + [one.file for one in BROKEN.values()]
     words = [*SOUND, *(one.word for one in BROKEN.values())]
@@ -40,7 +40,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list[Ch
 
 
 def findings(found: list[Check]) -> dict[str, str]:
-    """What the checks that fail say, by their names."""
+    """Return the messages of failed checks by name."""
     told = {}
     for check in found:
         try:

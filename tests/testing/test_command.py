@@ -1,4 +1,4 @@
-"""`recipe test-plugin`: its lines, its summary, its exit status."""
+"""`recipe test-plugin`: its output, summary and exit code."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_broken_file(tmp_path: Path) -> None:
     found = command("test-plugin", file, *QUICK)
     assert found.status == 1
     assert found.stdout.splitlines()[1:] == [
-        "FAILED  augment mirror: clashes – `augment mirror` has the hook `augment` and writes ['run']; "
+        "FAILED  augment mirror: clashes – `augment mirror` has the hook `augment` but writes ['run']; "
         'declare "inputs"',
         "1 trick: 1 checks ok, 1 failed, 0 skipped",
     ]
@@ -57,12 +57,18 @@ def test_an_installed_package() -> None:
             ("recipe-compilr",),
             "no installed package `recipe-compilr` offers tricks\n  = help: did you mean `recipe-compiler`?",
         ),
-        (("recipe-compiler", "--only", "resum"), "there is no check `resum`\n  = help: did you mean `resume`?"),
-        (("recipe-compiler", "--company", "lr evry=lr cosine"), "company of `lr evry`: the package has no such trick"),
-        (("recipe-compiler", "--elsewhere", "lr evry=x"), "elsewhere of `lr evry`: the package has no such trick"),
-        (("recipe-compiler", "--value", "lr rate=1"), "`--value` takes two values with a comma between, not `1`"),
-        (("recipe-compiler", "--company", "lr cosine"), "names nothing"),
-        (("nowhere.py",), "there is no file `nowhere.py`"),
+        (("recipe-compiler", "--only", "resum"), "unknown check `resum`\n  = help: did you mean `resume`?"),
+        (
+            ("recipe-compiler", "--company", "lr evry=lr cosine"),
+            "`company` names `lr evry`, but the package has no such trick",
+        ),
+        (
+            ("recipe-compiler", "--elsewhere", "lr evry=x"),
+            "`elsewhere` names `lr evry`, but the package has no such trick",
+        ),
+        (("recipe-compiler", "--value", "lr rate=1"), "`--value` takes two values separated by a comma, not `1`"),
+        (("recipe-compiler", "--company", "lr cosine"), "has no name before `=`"),
+        (("nowhere.py",), "file not found: `nowhere.py`"),
     ],
 )
 def test_what_can_not_be_checked(arguments: tuple[str, ...], said: str) -> None:
@@ -79,7 +85,7 @@ def test_company_and_values_are_taken(tmp_path: Path) -> None:
     assert (found.status, found.stdout.splitlines()[0]) == (0, "ok      augment mirror: fields")
     found = command("test-plugin", file, "--only", "fields", "--value", "augment mirror probability=0.25, 0.25")
     assert found.status == 1
-    assert "trainings with 0.25 and 0.25 come to the same" in found.stdout
+    assert "training with 0.25 and 0.25 produces the same result" in found.stdout
 
 
 SETTING = '''

@@ -1,4 +1,4 @@
-"""The pytest plugin: which tests there are, how they are named and chosen, and what a failure shows."""
+"""The pytest plugin: which tests it adds, how to select them, and what a failure shows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.testing.broken import BROKEN, HEAD, SOUND
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """The project of a plugin's authors, with one sound trick, one broken one, and a test of their own."""
+    """Create a plugin project with a correct trick, a broken one, and an ordinary test."""
     (tmp_path / "mirror.py").write_text(HEAD.format(syntax="augment mirror") + SOUND["augment mirror"])
     (tmp_path / "broken.py").write_text(BROKEN["a hook goes with another slot"].file)
     (tmp_path / "test_own.py").write_text("def test_own():\n    pass\n")
@@ -23,7 +23,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def pytest_of(project: Path, *arguments: str) -> tuple[int, str]:
-    """The exit status and the output of pytest in a project."""
+    """Run pytest in a project, and return its exit code and output."""
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
     environment = {**os.environ, "PYTEST_XDIST_WORKER": "", "OMP_NUM_THREADS": "1"}
     environment.pop("PYTEST_XDIST_WORKER")
@@ -63,7 +63,7 @@ def test_a_failure_shows_what_is_wrong_and_no_traceback(project: Path) -> None:
         project, "test_own.py", "--recipe-tricks", "broken.py", "-k", "docstring or clashes or compiles", "-rs"
     )
     assert status == 1
-    assert "`augment mirror` has the hook `augment` and writes ['run']; declare \"inputs\"" in output
+    assert "`augment mirror` has the hook `augment` but writes ['run']; declare \"inputs\"" in output
     assert "Traceback" not in output
     assert "runtest" not in output
     assert "it rewrites no graph" in output
@@ -84,7 +84,7 @@ def test_conftest_says_company_and_values(project: Path) -> None:
     )
     status, output = pytest_of(project, "-k", "fields")
     assert status == 1
-    assert "trainings with 0.25 and 0.25 come to the same" in output
+    assert "training with 0.25 and 0.25 produces the same result" in output
     (project / "conftest.py").write_text(
         "def pytest_recipe_elsewhere(config):\n    return {'augment mirror probability': 'seen'}\n"
     )

@@ -40,7 +40,7 @@ def test_a_teacher_is_trained_once_and_then_used_again(tmp_path: Path) -> None:
     path, first, second = write_teacher(tmp_path), Notes(), Notes()
     text = f'base shufflenet_v2_x0_5; data fake size=32 classes=10 images=24; batch 8; epochs 1; loss distill "{path}"'
     train(tmp_path / "runs" / "a", text=text, listener=first)
-    assert any("trained first" in note for note in first.notes)
+    assert any("training it first" in note for note in first.notes)
     train(tmp_path / "runs" / "b", text=text, listener=second)
     assert any("using the finished run" in note for note in second.notes)
     assert len(list((tmp_path / "runs").glob("teacher-*"))) == 1
@@ -118,4 +118,4 @@ def test_a_teacher_that_can_not_take_the_smallest_images_is_told_before_it_is_tr
         return
     with pytest.raises(RecipeError, match=code) as told:
         teachers_of(plan, 10)
-    assert "`teacher.recipe` can't take images of 16×16" in str(told.value)
+    assert "`teacher.recipe` can't process images of 16×16" in str(told.value)

@@ -107,7 +107,7 @@ def test_tweak_d_leaves_it_no_shortcut():
 def test_where_nothing_strides_it_is_so_already():
     model = recipe.compile("base resnet18; tweak blurpool; tweak D", device="meta").model
     program = assert_rewrites("tweak blurpool", {"tweak blurpool": 0}, base=model)
-    assert program.notes[0] == "tweak blurpool: already so at 3 sites"
+    assert program.notes[0] == "tweak blurpool: already applied at 3 sites"
 
 
 def test_a_shift_by_one_pixel_changes_less():

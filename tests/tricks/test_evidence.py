@@ -64,8 +64,8 @@ def test_nothing_is_said_where_the_paper_says_nothing(text: str) -> None:
 def test_explain_shows_evidence_and_check_warns() -> None:
     text = "base resnet50; lr per 256; batch 1024; tweak C; augment mixup"
     explained = command("explain", text, "--device", "cpu").stdout
-    assert "evidence: what published tables say, of ImageNet" in explained
+    assert "evidence from published tables, on ImageNet" in explained
     assert "78.31 % → 79.15 %, +0.84" in explained
     checked = command("check", text)
     assert checked.status == 0
-    assert "warning[W002]: linear scaling without warmup loses at batch 1024" in checked.stdout
+    assert "warning[W002]: linear scaling without warmup hurts at batch 1024" in checked.stdout

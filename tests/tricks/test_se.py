@@ -57,7 +57,7 @@ def test_it_costs_what_timms_does():
 )
 def test_a_trunk_that_has_such_a_gate_is_so_already(base, reduction):
     program = assert_rewrites(f"base {base}; tweak se {reduction}", {"tweak se": 0})
-    assert program.notes[0].startswith("tweak se: already so at ")
+    assert program.notes[0].startswith("tweak se: already applied at ")
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_a_trunk_that_has_such_a_gate_is_so_already(base, reduction):
         (
             "mobilenet_v3_small",
             4,
-            "`features.5.block` has a gate already, and it squeezes 240 channels to 64, not",
+            "`features.5.block` already has a gate, which squeezes 240 channels to 64, not",
         ),
         ("timm:seresnet50", 8, "squeezes 256 channels to 16, not to 32"),
         ("efficientnet_b0", 16, "squeezes 144 channels to 6, not to 9"),

@@ -69,7 +69,7 @@ def test_a_model_that_comes_with_it_gets_the_rates_of_the_recipe(base, rate, blo
 def test_it_is_so_already_only_where_the_rate_is_the_same():
     # ConvNeXt's rates rise from 0 to 0.1, Huang's to 0.1 from a part of it: the last one alone is the same.
     program = assert_rewrites("base convnext_tiny; tweak stochastic-depth 0.1", {"tweak stochastic-depth": 17})
-    assert program.notes[0] == "tweak stochastic-depth: 17 sites, already so at 1 site"
+    assert program.notes[0] == "tweak stochastic-depth: 17 sites, already applied at 1 site"
     assert_rewrites("tweak stochastic-depth 0.1", {"tweak stochastic-depth": 0}, base=program.model)
     assert_rewrites("tweak stochastic-depth 0.2", {"tweak stochastic-depth": 18}, base=program.model)
 

@@ -1,1 +1,1 @@
-"""Tricks for recipe that recipe itself has not, one a file."""
+"""More tricks for recipe, one per file."""

@@ -1,4 +1,4 @@
-"""head gem [POWER]: generalised mean pooling in the place of average pooling. Radenović, Tolias and Chum 2018."""
+"""head gem [POWER]: generalized mean pooling instead of average pooling. Radenović, Tolias and Chum 2018."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 @trick("head gem", writes=("head",))
 class Gem(Trick):
-    """Pool the last features by a generalised mean, whose power trains with the model, instead of by the average."""
+    """Pool the last features with a generalized mean with a trainable power, instead of averaging them."""
 
     api_version = 1
 
-    power: float = number(3.0, "power to begin with: 1 is the average, infinity would be the maximum", minimum=1)
+    power: float = number(3.0, "initial power: 1 is the average, and infinity would be the maximum", minimum=1)
 
     def rewrite(self, net: Net) -> Iterable[Site]:
         node = pooling(net)
@@ -34,7 +34,7 @@ class Gem(Trick):
 
 
 def pooling(net: Net) -> fx.Node | None:
-    """The call of the pooling whose features are classified; squeeze-and-excitation pools too, within blocks."""
+    """Return the call of the pooling before the classifier. Squeeze-and-excitation also pools, but within blocks."""
     from torch import nn
 
     if net.classifier is None:

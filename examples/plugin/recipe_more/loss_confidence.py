@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 @trick("loss confidence", reads=("targets", "mix"), writes=("loss terms",))
 class Confidence(Trick):
-    """Subtract a part of the entropy of the predicted distribution from the loss."""
+    """Subtract a fraction of the entropy of the predicted distribution from the loss."""
 
     api_version = 1
 
-    weight: float = number(0.1, "part of the entropy that is subtracted", minimum=0, maximum=10)
+    weight: float = number(0.1, "fraction of the entropy to subtract", minimum=0, maximum=10)
 
     def loss_term(self, context: LossContext) -> torch.Tensor:
         return -self.weight * entropy(context.logits)
 
 
 def entropy(logits: torch.Tensor) -> torch.Tensor:
-    """The mean entropy, in nats, of the distributions of logits (N, K)."""
+    """Return the mean entropy, in nats, of the distributions given by logits (N, K)."""
     import torch.nn.functional as F
 
     logarithms = F.log_softmax(logits, dim=1)

@@ -1,4 +1,4 @@
-"""lr … restarts [CYCLES]: a cosine that begins anew. SGDR, Loshchilov and Hutter 2017."""
+"""lr … restarts [CYCLES]: a cosine schedule with warm restarts. SGDR, Loshchilov and Hutter 2017."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ if TYPE_CHECKING:
 
 @trick("lr restarts", writes=("schedule",))
 class Restarts(Trick):
-    """Let the learning rate fall along half a cosine several times over, each time from the base rate."""
+    """Decay the learning rate along half a cosine several times, each time starting from the base rate."""
 
     api_version = 1
 
-    cycles: int = integer(2, "how often it falls", minimum=1, maximum=1000)
-    ratio: float = number(2.0, "how many times as long each cycle is as the one before", minimum=1, maximum=10)
+    cycles: int = integer(2, "number of decays", minimum=1, maximum=1000)
+    ratio: float = number(2.0, "length of each cycle relative to the previous one", minimum=1, maximum=10)
 
     def check(self, plan: PlanView) -> Iterable[str]:
         if self.cycles > plan.training.epochs:
-            yield f"{self.cycles} cycles in {plan.training.epochs} epochs: some are shorter than an epoch"
+            yield f"{self.cycles} cycles in {plan.training.epochs} epochs: some cycles are shorter than an epoch"
 
     def lr_factor(self, progress: Progress) -> float:
         return restarts(progress.after_warmup, self.cycles, self.ratio)
 
 
 def restarts(done: float, cycles: int, ratio: float) -> float:
-    """The factor when a part of the training is done, from 0 to 1.
+    """Return the factor of the learning rate when a fraction of the training, from 0 to 1, is done.
 
     >>> [round(restarts(done, 2, 1.0), 3) for done in (0, 0.25, 0.5, 0.75, 1)]
     [1.0, 0.5, 1.0, 0.5, 0.0]

@@ -1,4 +1,4 @@
-"""The module that `head gem` puts into a model."""
+"""The module that `head gem` inserts into a model."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 
 class GeneralisedMean(nn.Module):
-    """Generalised mean pooling: the mean over all places of x to the power p, to the power 1 / p.
+    """Generalized mean pooling: raise x to the power p, average it over all positions, and raise the mean to 1 / p.
 
-    Features (N, C, H, W) become (N, C, 1, 1). A power of 1 is average pooling, and the larger it is, the nearer it
-    comes to max pooling; it is one number for all channels, and trains with the model. ``start`` is what it began as.
+    Features (N, C, H, W) become (N, C, 1, 1). A power of 1 is average pooling, and larger powers approach max pooling.
+    The power is a single trainable number for all channels. ``start`` is its initial value.
     """
 
     def __init__(self, power: float = 3.0, eps: float = 1e-6) -> None:

@@ -1,1 +1,1 @@
-"""The rules that the checks make of a trick, each a function that is named as its check."""
+"""The implementations of the checks. Each function is named after its check."""

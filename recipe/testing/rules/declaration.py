@@ -1,4 +1,4 @@
-"""What is held of what a trick says of itself: its texts, its relations to others, and plans that have it."""
+"""Checks of a trick's declaration: its texts, its relations to other tricks, and the plans that contain it."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from recipe.testing.trick_under_test import TrickUnderTest
 
 
 def docstring(subject: TrickUnderTest) -> None:
-    """The class says in a sentence what it does, the module begins with the syntax, and the trick's page shows both."""
+    """Check that the class docstring is a sentence, that the module's starts with the syntax, and the trick's page."""
     first = summary_line(subject.trick)
     if not (first[:1].isupper() and first.endswith((".", "!", "?")) and " " in first):
         name = subject.trick.__name__
-        raise Unmet(f"the docstring of `{name}` begins with “{first}”; let its first line be one whole sentence")
+        raise Unmet(f"the docstring of `{name}` starts with “{first}”; make its first line one complete sentence")
     _syntax(subject)
     shown = page(subject.trick, subject.declared.package)
     missing = [field.word for field in subject.declared.fields if field.help not in shown]
@@ -34,20 +34,20 @@ def docstring(subject: TrickUnderTest) -> None:
 
 
 def _syntax(subject: TrickUnderTest) -> None:
-    """See that a module's docstring begins with the syntax of its trick; with several, each has a line of its own."""
+    """Check that the module docstring starts with the trick's syntax. With several tricks, each needs its own line."""
     module = sys.modules[subject.trick.__module__]
     own = {value for value in vars(module).values() if isinstance(value, type) and "declared" in vars(value)}
     lines = inspect.cleandoc(module.__doc__ or "").split("\n")
     if sum(issubclass(value, Trick) for value in own) == 1:
         lines = lines[:1]
     if not any(_names(line, subject.word) for line in lines):
-        said = f"begins with “{lines[0]}”" if lines[0] else "is missing"
-        help = f"let its first line be the syntax, a colon, and what it does: “{subject.declared.syntax}: …”"
+        said = f"starts with “{lines[0]}”" if lines[0] else "is missing"
+        help = f"start it with the syntax, a colon, and a description: “{subject.declared.syntax}: …”"
         raise Unmet(f"the docstring of the module `{module.__name__}` {said}; {help}")
 
 
 def _names(line: str, word: str) -> bool:
-    """Whether a line is a syntax: the trick's words in their order, the verb first, before a colon.
+    """Whether a line has the trick's words in order before a colon, starting with the verb.
 
     >>> _names("lr … step E…: divide the rate", "lr step"), _names("step the lr: divide it", "lr step")
     (True, False)
@@ -59,17 +59,18 @@ def _names(line: str, word: str) -> bool:
 
 
 def light(subject: TrickUnderTest) -> None:
-    """To check a recipe with the trick imports no torch, and nothing goes to standard output."""
+    """Check that a recipe with the trick can be checked without importing torch or printing to standard output."""
     seen = _seen(subject)
     if seen.torch:
-        help = "import it inside of the hooks, and for types under `if TYPE_CHECKING:`"
-        raise Unmet(f"to check a recipe with `{subject.word}` imports torch, which takes seconds; {help}")
+        help = "import it inside the hooks, and under `if TYPE_CHECKING:` for annotations"
+        raise Unmet(f"checking a recipe with `{subject.word}` imports torch, which takes seconds; {help}")
     if seen.printed.strip():
-        raise Unmet(f"`{subject.word}` prints to standard output, where data goes: {seen.printed.strip()!r}")
+        printed = seen.printed.strip()
+        raise Unmet(f"`{subject.word}` prints to standard output, which is reserved for data: {printed!r}")
 
 
 def _seen(subject: TrickUnderTest) -> Seen:
-    """What a process of its own sees of the trick; one process looks at all tricks of the package."""
+    """Return the observations about the trick from a separate process, which loads all tricks of the package."""
     bench = subject.bench
     if not bench.seen:
         bench.seen = look({word: _layers(TrickUnderTest(word, bench)) for word in bench.words}, bench.plugins)
@@ -77,7 +78,7 @@ def _seen(subject: TrickUnderTest) -> Seen:
 
 
 def _layers(subject: TrickUnderTest) -> tuple[str, ...]:
-    """The texts of a recipe with the trick, its model among them; none where its values can't be guessed."""
+    """Return the texts of a recipe with the trick and a model, or nothing if the trick's values can't be guessed."""
     try:
         case = _plain(subject)
     except (Skipped, RecipeError):
@@ -86,14 +87,14 @@ def _layers(subject: TrickUnderTest) -> tuple[str, ...]:
 
 
 def _plain(subject: TrickUnderTest) -> Case:
-    """A recipe with the trick, whether or not it can be trained."""
+    """Return a recipe with the trick, which may not be trainable."""
     return next(subject.cases()).over(subject.statement())
 
 
 def canonical(subject: TrickUnderTest) -> None:
-    """The plan's canonical text binds to an equal plan, with every value of every field; the plan is plain JSON.
+    """Check that the canonical text binds to an equal plan for every value tried, and that the plan is plain JSON.
 
-    In another process it has the same digest.
+    The digest must be the same in another process.
     """
     within, bench = subject.within, subject.bench
     statements = [subject.statement()]
@@ -108,10 +109,10 @@ def canonical(subject: TrickUnderTest) -> None:
     try:
         json.dumps(as_dict(bench.program(within, "meta"), "cpu"))
     except (TypeError, ValueError) as error:
-        raise Unmet(f"what `recipe explain --json` shows of `{within}` is no JSON: {error}") from None
+        raise Unmet(f"`recipe explain --json` can't write `{within}` as JSON: {error}") from None
     there, plain = _seen(subject).digest, _plain(subject)
     if there is not None and there != bench.plan(plain).digest:
-        raise Unmet(f"the plan of `{plain}` has another digest in another process; keep values plain")
+        raise Unmet(f"the plan of `{plain}` has a different digest in another process; use plain values only")
 
 
 def _binds_again(subject: TrickUnderTest, statement: str) -> None:
@@ -119,32 +120,33 @@ def _binds_again(subject: TrickUnderTest, statement: str) -> None:
     try:
         plan = bench.plan(case)
     except RecipeError:
-        return  # a value that does not go with this company
+        return  # this value doesn't work with the other statements
     text = plan.canonical()
     try:
         again = bench.plan(Case((text,), ""))
     except RecipeError as error:
         raise Unmet(f"the canonical text of `{case}` does not bind:\n{error}") from None
     if (again, again.digest) != (plan, plan.digest):
-        raise Unmet(f"the canonical text of `{case}` binds to another plan:\n{text}")
+        raise Unmet(f"the canonical text of `{case}` binds to a different plan:\n{text}")
 
 
 def clashes(subject: TrickUnderTest) -> None:
-    """The hooks of a trick go with the slots that it writes, and its relations name tricks that there are.
+    """Check that a trick's hooks match the slots that it writes, and that its relations name existing tricks.
 
-    What it excludes, what it needs, and who else writes an exclusive slot of its own, is an error of a recipe.
+    A recipe must be rejected if it adds an excluded trick or another writer of the same exclusive slot, or lacks a
+    trick that this one needs.
     """
     declared, word = subject.declared, subject.word
     for hook, about in HOOKS.items():
         if about.slots and subject.overrides(hook) and not {*about.slots} & {*declared.writes}:
             wanted = " or ".join(f'"{slot}"' for slot in about.slots)
-            raise Unmet(f"`{word}` has the hook `{hook}` and writes {list(declared.writes)}; declare {wanted}")
+            raise Unmet(f"`{word}` has the hook `{hook}` but writes {list(declared.writes)}; declare {wanted}")
     others = {words_of(key) for key in subject.bench.vocabulary.keys()} - {word}  # noqa: SIM118
     for relation in ("after", "needs", "excludes"):
         for other in getattr(declared, relation):
             if other not in others:
                 help = did_you_mean(other, others, before="; ")
-                raise Unmet(f"`{word}` declares {relation}=`{other}`, which is no other trick{help}")
+                raise Unmet(f"`{word}` declares {relation}=`{other}`, but no other trick has that name{help}")
     rivals = {other for other in others if _writes(subject, other) & {*declared.writes} & EXCLUSIVE.keys()}
     for other in sorted({*declared.excludes} | rivals):
         _clash(subject, other)
@@ -152,11 +154,11 @@ def clashes(subject: TrickUnderTest) -> None:
         if subject.bench.plan(Case()).find(need):
             continue  # every recipe has it
         if "E031" not in _codes(subject, Case().over(subject.statement())):
-            raise Unmet(f"`{word}` without `{need}`, which it needs, is no error (E031)")
+            raise Unmet(f"`{word}` needs `{need}`, but a recipe without it is not rejected (E031)")
 
 
 def _writes(subject: TrickUnderTest, other: str) -> set[str]:
-    """The slots that another trick writes; none for one that is broken, which no recipe can use."""
+    """Return the slots that another trick writes, or none for a broken trick, which no recipe can use."""
     try:
         return {*subject.bench.vocabulary.load(*key_of(other)).declared.writes}
     except RecipeError:
@@ -164,18 +166,19 @@ def _writes(subject: TrickUnderTest, other: str) -> set[str]:
 
 
 def _clash(subject: TrickUnderTest, other: str) -> None:
-    """See that a recipe with both is refused; in one layer, as a later one would replace an earlier."""
+    """Check that a recipe with both tricks is rejected. Both are in one layer, because a later layer replaces."""
     try:
         both = "; ".join(_forced(trick) for trick in (subject, TrickUnderTest(other, subject.bench)))
     except Skipped:
-        return  # another recipe would have to be named
+        return  # it requires a value that can't be made up
     codes = _codes(subject, Case((f"base module; {both}" if "base" not in both.split() else both,), ""))
     if "E030" not in codes:
-        raise Unmet(f"`{subject.word}` beside `{other}` is no error (E030); a recipe says {codes or 'nothing'}")
+        found = f"fails with {', '.join(codes)}" if codes else "binds"
+        raise Unmet(f"`{subject.word}` together with `{other}` is not rejected (E030): the recipe {found}")
 
 
 def _forced(subject: TrickUnderTest) -> str:
-    """A trick as a statement; a path that it requires may name anything, as it is not followed."""
+    """Return a trick as a statement. Required paths get a placeholder, since nothing opens them."""
     try:
         return subject.statement()
     except Skipped:

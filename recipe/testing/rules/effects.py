@@ -1,4 +1,4 @@
-"""What is held of the effect of a trick: it shows, it repeats, and it can be taken back."""
+"""Checks of a trick's effect: it exists, it is reproducible, and it can be undone."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from recipe.testing.inputs import ARGUMENTS, Batch, seeded
 from recipe.testing.trick_under_test import TrickUnderTest
 
 FEW = 2
-"""Pairs of values that are tried in further company."""
+"""The number of pairs of values to try in each further recipe."""
 
 TOLERANCE = 1e-5
-"""Values in [0, 1] that are computed in batches of other sizes may be rounded otherwise."""
+"""Allows for different rounding of values in [0, 1] at other batch sizes."""
 
 
 def fields(subject: TrickUnderTest) -> None:
-    """Two recipes that differ in the trick, or in one of its fields, come to other weights, metrics or graphs.
+    """Check that the trick and each of its fields change the outcome: weights, metrics or graph.
 
-    Settings are no outcome. Where a pair of values shows nothing, others are tried, and recipes in other company.
+    Settings don't count. If a pair of values has no effect, the check tries other pairs, then other recipes.
     """
     bench, word = subject.bench, subject.word
     skipped = [bench.elsewhere[word]] if word in bench.elsewhere else []
     if not skipped and not subject.shows:
-        raise Unmet(f"`{subject.statement()}` changes nothing that comes of a training; {_company(word)}")
+        raise Unmet(f"`{subject.statement()}` has no effect on training; {_company(word)}")
     for field in subject.declared.fields:
         name = f"{word} {field.word}"
         if name in bench.elsewhere:
@@ -56,44 +56,44 @@ def _field(subject: TrickUnderTest, field: Field, name: str) -> None:
             try:
                 outcomes = [subject.bench.outcome(case.over(subject.statement(field.name, value))) for value in pair]
             except RecipeError:
-                continue  # this company does not go with these values
+                continue  # these values don't work with the other statements
             tried.append(pair)
             if outcomes[0] != outcomes[1]:
                 return
     if not tried:
-        raise Unmet(f"no two values of `{name}` can be trained with; {_company(name)}")
+        raise Unmet(f"found no two values of `{name}` that can be trained; {_company(name)}")
     values = ", ".join(dict.fromkeys(" and ".join(pair) for pair in tried))
-    raise Unmet(f"`{name}` has no effect: trainings with {values} come to the same; {_company(name)}")
+    raise Unmet(f"`{name}` has no effect: training with {values} produces the same result; {_company(name)}")
 
 
 def _company(name: str) -> str:
     return (
-        f"use it, or leave it out; where it shows in some company alone, name that: "
+        f"use it or remove it; if it only has an effect together with other statements, name them: "
         f'`--company "{name}=STATEMENTS"`, or `company` from Python and pytest'
     )
 
 
 def reversible(subject: TrickUnderTest) -> None:
-    """The difference that a trick makes mirrors the one of leaving it out, and `drop` leaves no trace of it."""
+    """Check that adding the trick and removing it give mirrored differences, and that `drop` leaves no trace."""
     if subject.overrides("build"):
-        raise Skipped("a recipe without its model is none")
-    help = "a hook keeps nothing, and its result follows from its arguments"
+        raise Skipped("a recipe can't do without its model")
+    help = "keep no state in hooks, and compute results from the arguments alone"
     bench, bare = subject.bench, _bare(subject)
     within = bare.over(subject.statement())
     stock = bench.facts(bare)
     forth = _difference(bench, bare, stock, within, bench.facts(within, fresh=True))
     back = _difference(bench, within, bench.facts(within, fresh=True), bare, stock)
     if wrong := _unlike(forth.mirrored(), back):
-        raise Unmet(f"with `{within}` and without it differ in other {wrong} one way than the other; {help}")
+        raise Unmet(f"adding the trick in `{within}` and removing it change different {wrong}; {help}")
     dropped = within.over(f"drop {subject.word}")
     if bench.plan(dropped).digest != bench.plan(bare).digest:
-        raise Unmet(f"`drop {subject.word}` over `{within}` does not give the plan of a recipe without it")
+        raise Unmet(f"`drop {subject.word}` on top of `{within}` does not restore the plan of a recipe without it")
     if bench.facts(dropped) != stock:
-        raise Unmet(f"`drop {subject.word}` over `{within}` does not give the graph of a recipe without it; {help}")
+        raise Unmet(f"`drop {subject.word}` on top of `{within}` does not restore the graph without it; {help}")
 
 
 def _bare(subject: TrickUnderTest) -> Case:
-    """The home of a trick without it, and without what it takes the place of."""
+    """Return the trick's home recipe without the trick, and without the statements that it replaces."""
     case, bench = subject.home, subject.bench
     words = {use.word for use in bench.plan(case).uses if use.origin.kind in ("file", "override")}
     left = {use.word for use in bench.plan(subject.within).uses}
@@ -106,29 +106,29 @@ def _difference(bench: Harness, a: Case, facts_a: ProgramSummary, b: Case, facts
 
 
 def _unlike(mirrored: Difference, back: Difference) -> str:
-    """What two differences, which should be the same, do not agree in; nothing where they do."""
+    """Return the parts in which two differences disagree, or an empty string if they are equal."""
     parts = {"words": "words", "graph": "operations", "costs": "costs", "weights": "tensors", "settings": "settings"}
     return " and ".join(name for part, name in parts.items() if getattr(mirrored, part) != getattr(back, part))
 
 
 def deterministic(subject: TrickUnderTest) -> None:
-    """The same training twice has the same bits, whatever global random numbers were drawn before.
+    """Check that training twice gives the same bits, regardless of the global random state.
 
-    An image's box, augmentation and mixture depend neither on the rest of its batch nor on its place there, nor on
-    global random numbers, and leave those as they were. Partners stay together.
+    An image's crop box, augmentation and mixing must not depend on the rest of its batch, on its position or on the
+    global random state, and must leave that state unchanged. Partners stay together.
     """
-    help = "take randomness from `Draws` alone, and keep nothing between calls"
+    help = "take all randomness from `Draws`, and keep no state between calls"
     first = subject.bench.outcome(subject.within)
     for hook, group in (("crop_box", 1), ("augment", 1), ("mix", 2)):
         if subject.overrides(hook):
             _alone(subject, hook, group, help)
     with seeded(1):
         if subject.bench.outcome(subject.within, fresh=True) != first:
-            raise Unmet(f"`{subject.within}`, trained twice, differs; {help}")
+            raise Unmet(f"training `{subject.within}` twice gives different results; {help}")
 
 
 def _alone(subject: TrickUnderTest, hook: str, group: int, help: str) -> None:
-    """Compare a whole batch with its parts and with another order, in groups of images that stay together."""
+    """Compare a whole batch with its parts and with another order. Images of a group stay together."""
     name = f"`{hook}` of `{subject.word}`"
 
     def ask(places: list[int]) -> list[Any]:
@@ -140,10 +140,10 @@ def _alone(subject: TrickUnderTest, hook: str, group: int, help: str) -> None:
         before = _state()
         expected = ask(whole)
         if _state() != before:
-            raise Unmet(f"{name} draws global random numbers; {help}")
+            raise Unmet(f"{name} uses the global random number generators; {help}")
     with seeded(3):
         if not _near(ask(whole), expected):
-            raise Unmet(f"{name}, asked twice, differs; {help}")
+            raise Unmet(f"{name} returns different results when called twice; {help}")
     half, groups = len(whole) // 2, [whole[start : start + group] for start in range(0, len(whole), group)]
     orders = {
         "in halves": [whole[:half], whole[half:]],
@@ -154,8 +154,8 @@ def _alone(subject: TrickUnderTest, hook: str, group: int, help: str) -> None:
         back = np.argsort([place for part in parts for place in part])
         if not _near((np.concatenate(pieces)[back] for pieces in zip(*map(ask, parts), strict=True)), expected):
             raise Unmet(
-                f"{name} makes something else of an image {how} than among the others of its batch; "
-                "let what becomes of an image follow from it and its draws"
+                f"{name} changes an image differently {how} than in the whole batch; "
+                "compute each image from its own pixels and draws"
             )
 
 

@@ -1,4 +1,4 @@
-"""What is held of single hooks, asked with inputs that are made up: shapes, batches, rates and devices."""
+"""Checks of single hooks, called with made-up inputs: shapes, batches, rates and devices."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from recipe.testing.rules.network import logits_keep_shape
 from recipe.testing.trick_under_test import TrickUnderTest
 
 TOLERANCE = 1e-4
-"""Sums over batches of other sizes may be rounded otherwise."""
+"""Allows for different rounding of sums at other batch sizes."""
 
 DECAY = 0.1
 
 
 def shapes(subject: TrickUnderTest) -> None:
-    """Logits stay (N, K) at other sizes of the images, and every hook keeps to its contract.
+    """Check that logits stay (N, K) at other image sizes, and that every hook keeps to its contract.
 
-    That is what the stubs of `Trick` declare, types and finite values, targets that sum to 1, boxes within their image.
+    The contract: the stubs of `Trick`, types, finite values, targets that sum to 1, and boxes within their image.
     """
     hooks = [hook for hook in TRIALS if subject.overrides(hook)]
     network = subject.overrides("rewrite", "build")
     if not hooks and not network:
-        raise Skipped("it has no hook that images, targets, losses or weights go through")
+        raise Skipped("it has no hook on images, targets, losses or weights")
     for hook in hooks:
         options, judge = TRIALS[hook]
         for values in itertools.product(*options.values()):
@@ -51,15 +51,15 @@ def shapes(subject: TrickUnderTest) -> None:
 
 
 class _Wrong(Exception):
-    """What a hook gave that it may not."""
+    """A result that a hook must not return."""
 
 
 def _like(result: Tensor, given: Tensor, what: str) -> None:
-    """See that a tensor has the shape, type and device of another, and no values that are no numbers."""
+    """Check that a tensor has the shape, type and device of another, and only finite values."""
     if (result.shape, result.dtype, result.device) != (given.shape, given.dtype, given.device):
-        raise _Wrong(f"gives {what} as {_kind(result)}, and got {_kind(given)}")
+        raise _Wrong(f"returns {what} as {_kind(result)}, not {_kind(given)}")
     if not result.isfinite().all():
-        raise _Wrong(f"gives {what} with values that are not finite")
+        raise _Wrong(f"returns {what} with values that are not finite")
 
 
 def _kind(tensor: Tensor) -> str:
@@ -79,23 +79,23 @@ def _distributions(targets: Tensor, given: Tensor) -> None:
     _like(targets, given, "targets")
     sums = targets.sum(1)
     if (targets < 0).any() or not torch.allclose(sums, torch.ones_like(sums), atol=1e-4):
-        raise _Wrong(f"gives targets that are no distributions: they sum to {sums.min():.4g} … {sums.max():.4g}")
+        raise _Wrong(f"returns targets that are not distributions: they sum to {sums.min():.4g} … {sums.max():.4g}")
 
 
 Arguments = tuple[Any, ...]
 Judge = Callable[[Any, Arguments, Arguments], None]
-"""Raises `_Wrong` for a hook's result; also gets the arguments, after the call and as they were before it."""
+"""Checks the result of a hook. Receives the result, and the arguments after and before the call. Raises `_Wrong`."""
 
 
 def _boxes(boxes: Any, given: Arguments, before: Arguments) -> None:
     _, heights, widths = before
     if not np.isfinite(boxes).all():
-        raise _Wrong("gives boxes that are not finite")
+        raise _Wrong("returns boxes that are not finite")
     top, left, high, wide = boxes.T
     within = (top >= 0) & (left >= 0) & (high > 0) & (wide > 0) & (top + high <= heights) & (left + wide <= widths)
     if not within.all():
         at = int(np.argmin(within))
-        raise _Wrong(f"gives a box {boxes[at].tolist()} beyond an image of {heights[at]:g}×{widths[at]:g}")
+        raise _Wrong(f"returns a box {boxes[at].tolist()} outside an image of {heights[at]:g}×{widths[at]:g}")
 
 
 def _mixed(result: Any, given: Arguments, before: Arguments) -> None:
@@ -106,14 +106,14 @@ def _mixed(result: Any, given: Arguments, before: Arguments) -> None:
 def _frozen(names: Any, given: Arguments, before: Arguments) -> None:
     parameters = [*before[0].parameter_names]
     if not {*names} < {*parameters}:
-        raise _Wrong(f"freezes {[*names]} of {parameters}; name some of these parameters, and not all")
+        raise _Wrong(f"freezes {[*names]} of {parameters}; return some of these parameters, but not all")
 
 
 def _loss(loss: Tensor, logits: Tensor, what: str) -> None:
     if loss.ndim:
-        raise _Wrong(f"gives {what} as {(*loss.shape,)}, not as one number; take the mean over the batch")
+        raise _Wrong(f"returns {what} of shape {(*loss.shape,)} instead of a scalar; take the mean over the batch")
     if not loss.isfinite():
-        raise _Wrong(f"gives {what} of {float(loss.detach())}")
+        raise _Wrong(f"returns {what} of {float(loss.detach())}")
     if loss.requires_grad:
         loss.backward()  # type: ignore[no-untyped-call]
         assert logits.grad is not None
@@ -122,7 +122,7 @@ def _loss(loss: Tensor, logits: Tensor, what: str) -> None:
 
 def _factor(factor: float, given: Arguments, before: Arguments) -> None:
     if not math.isfinite(factor) or factor < 0:
-        raise _Wrong(f"gives {factor!r} at {before[0]}, not a factor of at least 0")
+        raise _Wrong(f"returns {factor!r} at {before[0]}, not a factor of at least 0")
 
 
 def _averages(result: None, given: Arguments, before: Arguments) -> None:
@@ -132,7 +132,7 @@ def _averages(result: None, given: Arguments, before: Arguments) -> None:
 
 
 _COUNTS = {"count": (8, 5, 1)}
-"""Images in a batch; a last one may be small, and odd."""
+"""Images per batch. The last batch of an epoch may be small, or have an odd number of images."""
 _MIXED = {"mixed": (False, True)}
 _LOSSES = {"scale": (1.0, 30.0), **_MIXED, "differentiable": (True,)}
 _PROGRESS = {"progress": PROGRESS}
@@ -151,23 +151,23 @@ TRIALS: Mapping[str, tuple[Mapping[str, Sequence[Any]], Judge]] = {
     "perturb": ({}, lambda result, given, before: _all_like(result, before[0], "steps")),
     "average": (_PROGRESS, _averages),
 }
-"""The batches that each hook of a step is asked with, and what must come of it beside what its stub declares."""
+"""For each hook of a step, the batches to call it with, and the judge of its result."""
 
 
 def batches(subject: TrickUnderTest) -> None:
-    """A loss, or a term of it, is the mean over the batch; targets are softened row by row.
+    """Check that a loss or loss term is the mean over the batch, and that targets are softened row by row.
 
-    A batch is computed in parts, and by several processes, whose gradients are averaged: a sum, or a value that images
-    have in common only, would come to something else there.
+    Micro-batches and processes each compute a part of a batch, and their gradients are averaged. A sum, or a value that
+    several images share, would change the result.
     """
-    hooks = subject.having("smooth_targets", "loss", "loss_term", otherwise="it has no hook that judges or softens")
+    hooks = subject.having("smooth_targets", "loss", "loss_term", otherwise="it has no hook on targets or losses")
     for hook in hooks:
         for mixed in (False, True):
             _by_parts(subject.use.trick, hook, Batch(subject.word, mixed=mixed))
 
 
 def _by_parts(trick: Trick, hook: str, batch: Batch) -> None:
-    """Compare what a hook gives for a batch with what it gives for its images, or for its halves."""
+    """Compare a hook's result for a batch with its results for single images or for halves."""
 
     def ask(places: slice) -> Tensor:
         return getattr(trick, hook)(*ARGUMENTS[hook](attrs.evolve(batch, places=places)))  # type: ignore[no-any-return]
@@ -176,21 +176,21 @@ def _by_parts(trick: Trick, hook: str, batch: Batch) -> None:
     if hook == "smooth_targets":
         rows = torch.cat([ask(slice(row, row + 1)) for row in range(batch.count)])
         if not torch.allclose(whole, rows, atol=TOLERANCE):
-            message = f"`{hook}` of `{batch.word}` makes something else of targets alone than in a batch"
-            raise Unmet(f"{message}; let what becomes of a row follow from it")
+            message = f"`{hook}` of `{batch.word}` changes targets differently alone than in a batch"
+            raise Unmet(f"{message}; compute each row from that row alone")
         return
     mean = torch.stack([ask(part).reshape(()) for part in (slice(half), slice(half, None))]).mean()
     if not torch.allclose(whole, mean, rtol=TOLERANCE, atol=TOLERANCE):
-        message = f"`{hook}` of `{batch.word}` gives {float(whole):.4g} for a batch"
-        raise Unmet(f"{message}, and {float(mean):.4g} on average for its halves; take the mean over the batch")
+        message = f"`{hook}` of `{batch.word}` returns {float(whole):.4g} for a batch"
+        raise Unmet(f"{message}, but {float(mean):.4g} on average for its halves; take the mean over the batch")
 
 
 def rates(subject: TrickUnderTest) -> None:
-    """An optimizer whose groups all have a rate of 0 changes no weight, weight decay or not.
+    """Check that an optimizer doesn't change weights at a learning rate of 0, even with weight decay.
 
-    Before each step every group's ``lr`` is set to what the schedule says: who keeps the first one has no schedule.
+    The schedule sets ``lr`` in every group before each step. An optimizer that keeps its initial rate ignores it.
     """
-    subject.having("optimize", otherwise="it makes no optimizer")
+    subject.having("optimize", otherwise="it creates no optimizer")
     parameters = [nn.Parameter(weight) for weight in weights(0)]
     optimizer = subject.use.trick.optimize([{"params": parameters, "weight_decay": DECAY}], 0.1)
     for seed in (2, 3):
@@ -202,42 +202,42 @@ def rates(subject: TrickUnderTest) -> None:
     if not _equal(parameters, weights(0)):
         raise Unmet(
             f"the optimizer of `{subject.word}` changes weights at a learning rate of 0; "
-            'let `step` take the rate from `group["lr"]`, which is set before each step'
+            'read the rate from `group["lr"]` in `step`, since it is set before each step'
         )
 
 
 DEVICE_HOOKS = ("augment", "smooth_targets", "mix", "loss", "loss_term", "adjust", "perturb", "average")
-"""The hooks that are asked with tensors of a GPU, as in a first step: what is kept between steps `resume` finds."""
+"""The hooks to call with GPU tensors, as in a first step. State kept between steps is up to the `resume` check."""
 
 
 def mixed(message: str) -> bool:
-    """Whether an error of torch, by its message, is of a calculation with tensors of several devices."""
+    """Whether a torch error message is about tensors on different devices."""
     return "same device" in message or "different devices" in message
 
 
 def devices(subject: TrickUnderTest) -> None:
-    """Each hook on tensors takes those of a GPU, mixes them with none of the CPU, and gives such again.
+    """Check that each tensor hook accepts GPU tensors, doesn't mix them with CPU tensors, and returns GPU tensors.
 
-    The tensors have a shape and a device but no values, so no GPU is needed.
+    The tensors have a shape and a device but no values, so the check needs no GPU.
     """
-    hooks = subject.having(*DEVICE_HOOKS, otherwise="it has no hook that tensors of a training go through")
+    hooks = subject.having(*DEVICE_HOOKS, otherwise="it has no hook on the tensors of a training step")
     unseen = [hook for hook in hooks if not _taken(subject.use.trick, hook)]
     if unseen:
-        raise Skipped(f"what `{unseen[0]}` does depends on values, or leaves torch: only a GPU can tell")
+        raise Skipped(f"`{unseen[0]}` depends on tensor values or leaves torch, so checking it requires a GPU")
 
 
 def _taken(trick: Trick, hook: str) -> bool:
-    """Whether a hook takes tensors of a GPU; False where that can't be told without one."""
+    """Whether a hook accepts GPU tensors. False if this can't be determined without a GPU."""
     word = trick.declared.word
-    help = "take what it makes there, by such as `.to(images.device, non_blocking=True)`"
+    help = "move new tensors to the batch's device, as in `.to(images.device, non_blocking=True)`"
     try:
         with FakeTensorMode(allow_non_fake_inputs=True):
             result = getattr(trick, hook)(*ARGUMENTS[hook](Batch(word, mixed=True, device="cuda")))
-    except (RuntimeError, NotImplementedError) as error:  # those of values that are asked for are among them
+    except (RuntimeError, NotImplementedError) as error:  # also raised when a hook reads values
         if not mixed(str(error)):
             return False
         reason = reason_of(error).rstrip("!.")
         raise Unmet(f"`{hook}` of `{word}` fails on a GPU: {reason}; {help}") from None
     if any(isinstance(leaf, Tensor) and leaf.device.type != "cuda" for leaf in tree_leaves(result)):
-        raise Unmet(f"`{hook}` of `{word}` gives a tensor on the CPU for a batch on a GPU; {help}")
+        raise Unmet(f"`{hook}` of `{word}` returns a tensor on the CPU for a batch on a GPU; {help}")
     return True

@@ -1,4 +1,4 @@
-"""What is held of a trick that builds or rewrites a network: its edits, its parameters, its logits, torch.compile."""
+"""Checks of tricks that build or rewrite a network: their edits, parameters and logits, and torch.compile."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from recipe.testing.trick_under_test import TrickUnderTest
 
 
 def no_op(subject: TrickUnderTest) -> None:
-    """A rewrite changes nothing itself, adds nothing to its own result, and claims no site where there is none.
+    """Check that `rewrite` doesn't modify the graph, adds nothing to its own result, and doesn't invent sites.
 
-    Values that are drawn again are no addition. The network without sites is one fully connected layer.
+    Drawing initial values again is fine. The network without sites is a single fully connected layer.
     """
     subject.having("rewrite", otherwise="it rewrites no graph")
     program, word = subject.bench.program(subject.within, "meta", fresh=True), subject.word
@@ -34,23 +34,24 @@ def no_op(subject: TrickUnderTest) -> None:
     before = describe(program)
     edits = [edit for site in call_hook(use, "rewrite", Net(program.structure)) for edit in site.edits]
     if describe(program) != before:
-        raise Unmet(f"`{word}` changes the graph itself; let `rewrite` give edits, and change nothing")
+        raise Unmet(f"`{word}` modifies the graph directly; yield edits from `rewrite` instead")
     if more := [edit for edit in edits if not (isinstance(edit, Initialise) and edit in program.edits)]:
-        help = "let `rewrite` give a site without edits where its work is done"
-        raise Unmet(f"`{word}` piles up: on its own result it would do “{more[0]}” again; {help}")
+        help = "yield a site without edits from `rewrite` if there is nothing left to do"
+        raise Unmet(f"`{word}` is not idempotent: on its own result it would do “{more[0]}” again; {help}")
     try:
         sites = [*call_hook(use, "rewrite", traced("bare", program.costs.size))]
     except RecipeError as error:
         said = error.diagnostics[0].message
-        raise Unmet(f"`{word}` fails on a network without convolutions; let it give no site: {said}") from error
+        raise Unmet(f"`{word}` fails on a network without convolutions; yield no site instead: {said}") from error
     if sites and not any(site.edits for site in sites):
-        raise Unmet(f"`{word}` says “already so” of a network without convolutions; let it give no site there (E101)")
+        message = f"`{word}` yields sites without edits on a network without convolutions"
+        raise Unmet(f"{message}; yield nothing there, so that the recipe is rejected (E101)")
 
 
 def parameters(subject: TrickUnderTest) -> None:
-    """Every parameter, of the stock model and of the rewritten one, has a fate; those that are kept have their values.
+    """Check that every parameter of the stock and the rewritten model has a fate, and that kept ones keep their values.
 
-    Nothing of the model that is trained stays on the meta device.
+    No tensor of the trained model may stay on the meta device.
     """
     subject.having("rewrite", "build", otherwise="it changes no network")
     bench, within = subject.bench, subject.within
@@ -58,8 +59,8 @@ def parameters(subject: TrickUnderTest) -> None:
     final = {name for name, _ in program.model.named_parameters()}
     if left := sorted(name for name, tensor in _tensors(program.model) if tensor.device.type == "meta"):
         raise Unmet(
-            f"`{left[0]}` stays on the meta device, and has no values; "
-            "let a layer keep its tensors as parameters or buffers"
+            f"`{left[0]}` stays on the meta device and has no values; "
+            "register the layer's tensors as parameters or buffers"
         )
     stock = final
     if not subject.overrides("build"):
@@ -68,20 +69,20 @@ def parameters(subject: TrickUnderTest) -> None:
         kept = [name for name, fate in program.fates.items() if fate == "kept"]
         values = bench.program(within.over("" if subject.declared.verb == "init" else "init stock")).model.state_dict()
         if changed := [name for name in kept if not torch.equal(values[name], bare[name])]:
-            raise Unmet(f"`{changed[0]}` is told to be kept, and has other values than the stock model's")
+            raise Unmet(f"`{changed[0]}` is reported as kept, but its values differ from the stock model's")
     if unknown := sorted((final | stock) ^ program.fates.keys()):
-        raise Unmet(f"nothing is told of what becomes of `{unknown[0]}`")
+        raise Unmet(f"the program doesn't report what happens to `{unknown[0]}`")
 
 
 def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Every tensor that a model's modules hold, also where it is neither parameter nor buffer."""
+    """Yield every tensor that a model's modules hold, including those that are neither parameters nor buffers."""
     for address, module in model.named_modules():
         held = {**vars(module), **module._parameters, **module._buffers}
         yield from ((f"{address}.{name}", value) for name, value in held.items() if isinstance(value, Tensor))
 
 
 def logits_keep_shape(subject: TrickUnderTest) -> None:
-    """Run the network on images of other sizes than it was compiled for, those that it takes without the trick."""
+    """Run the network at other image sizes than it was compiled for, if it accepts them without the trick."""
     program = subject.bench.program(subject.within)
     without = program if subject.overrides("build") else subject.bench.program(subject.home)
     for side in (program.costs.size * 2, program.costs.size * 3 // 2 + 1):
@@ -89,13 +90,13 @@ def logits_keep_shape(subject: TrickUnderTest) -> None:
             expected, shapes = _shapes(without, side, training), _shapes(program, side, training)
             if isinstance(expected, list) and shapes != expected:
                 raise Unmet(
-                    f"on images of {side}×{side} the network gives {_told(expected)} in {mode}, "
-                    f"and with `{subject.word}` {_told(shapes)}"
+                    f"on images of {side}×{side} in {mode}, the network {_told(expected)}, "
+                    f"but with `{subject.word}` it {_told(shapes)}"
                 )
 
 
 def _shapes(program: Program, side: int, training: bool) -> list[tuple[int, ...]] | str:
-    """The shapes of what a network gives, or why it gives nothing."""
+    """Return the shapes of a network's outputs, or the reason why it fails."""
     try:
         with torch.no_grad():
             return [tuple(output.shape) for output in _outputs(program.model.train(training), images(4, side))]
@@ -104,15 +105,15 @@ def _shapes(program: Program, side: int, training: bool) -> list[tuple[int, ...]
 
 
 def _told(shapes: list[tuple[int, ...]] | str) -> str:
-    return f"fails: {shapes}" if isinstance(shapes, str) else "outputs of " + ", ".join(map(str, shapes))
+    return f"fails: {shapes}" if isinstance(shapes, str) else "returns " + ", ".join(map(str, shapes))
 
 
 def compiles(subject: TrickUnderTest) -> None:
-    """The network traces under torch.compile without a graph break, in training and evaluation, to equal outputs."""
+    """Check that torch.compile traces the network without a graph break, with equal outputs in both modes."""
     subject.having("rewrite", otherwise="it rewrites no graph")
     program = subject.bench.program(subject.within)
     if program.model.code == subject.bench.program(subject.home).model.code:
-        raise Skipped("it gives values to weights, and leaves the graph as it is")
+        raise Skipped("it sets initial weights and leaves the graph unchanged")
     batch = images(4, program.costs.size)
     for training, mode in ((True, "training"), (False, "evaluation")):
         model = program.model.train(training)
@@ -122,15 +123,15 @@ def compiles(subject: TrickUnderTest) -> None:
             outputs = _outputs(torch.compile(copy.deepcopy(model), fullgraph=True, backend="eager"), batch)
         except torch._dynamo.exc.TorchDynamoException as error:
             reason = reason_of(error)
-            raise Unmet(f"torch.compile does not take the network whole in {mode}: {reason}") from error
+            raise Unmet(f"torch.compile can't capture the network as one graph in {mode}: {reason}") from error
         finally:
             torch._dynamo.reset()
         if not all(torch.allclose(output, other, atol=1e-6) for output, other in zip(outputs, expected, strict=True)):
-            raise Unmet("the compiled network gives other outputs than the network itself")
+            raise Unmet("the compiled network returns different outputs than the original")
 
 
 def _outputs(model: Callable[[Tensor], Any], batch: Tensor) -> tuple[Tensor, ...]:
-    """All that a network gives, with the same random numbers each time."""
+    """Return all outputs of a network, with the same random numbers each time."""
     with seeded(0):
         outputs = model(batch)
     return outputs if isinstance(outputs, tuple) else (outputs,)

@@ -1,4 +1,4 @@
-"""``resume``: a training that was cut and went on is the one that ran through, to the bit."""
+"""``resume``: an interrupted and resumed run ends with the same bits as an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from recipe.training.reporting import Listener
 
 
 class Cut(Listener):
-    """Sends SIGINT to this process at a point of its training."""
+    """Send SIGINT to this process at a given point of its training."""
 
     def __init__(self, point: str) -> None:
         self.point, self.per_epoch, self.done = point, 0, False
@@ -49,10 +49,10 @@ class Cut(Listener):
 
 
 def digest_of(folder: Path) -> str:
-    """A digest of every bit of a finished run: its last checkpoint, its weights, and its metrics but for speed."""
+    """Return a digest of every bit of a finished run: its last checkpoint, weights, and metrics other than speed."""
     digest = hashlib.sha256((folder / "model.safetensors").read_bytes())
     state = torch.load(sorted((folder / "checkpoints").glob("step-*.pt"))[-1], weights_only=True)
-    del state["epoch_evaluated"]  # a run that was cut in its last evaluation makes up for it without another checkpoint
+    del state["epoch_evaluated"]  # a run interrupted in its last evaluation redoes it without another checkpoint
     values, _ = tree_flatten_with_path(state)
     digest.update(repr(sorted((keystr(path), _bits(value)) for path, value in values)).encode())
     for line in (folder / "metrics.jsonl").read_text().splitlines():
@@ -69,16 +69,16 @@ def _bits(value: object) -> str:
 
 
 POINTS = {"mid-epoch": "first step", "epoch boundary": "epoch boundary"}
-"""Where a training of two steps an epoch is cut, by what that is to people."""
+"""The points at which a run with two steps per epoch is interrupted, by their names in messages."""
 
 
 def resume(subject: TrickUnderTest) -> None:
-    """A training that is cut within an epoch or between two, and goes on, ends with the same bits.
+    """Check that a run interrupted within an epoch or between two resumes to the same bits.
 
-    Another training comes between: what a trick keeps to itself would be lost with the process.
+    Another run trains in between, because any state that a trick keeps for itself would be lost with its process.
     """
     if threading.current_thread() is not threading.main_thread():
-        raise Skipped("a training is cut by a signal, which only the main thread gets")
+        raise Skipped("runs are interrupted by a signal, which only the main thread receives")
     bench, within = subject.bench, subject.within
     if bench.plan(within).training.epochs < 2:
         within = within.over("epochs 2")
@@ -95,10 +95,10 @@ def resume(subject: TrickUnderTest) -> None:
             except Interrupted:
                 continue
             except Diverged:
-                raise Skipped("the training diverges before it can be cut") from None
-            except KeyboardInterrupt:  # the signal came when all was done, and is passed on
+                raise Skipped("the run diverges before it can be interrupted") from None
+            except KeyboardInterrupt:  # the signal arrived after the end of the run and was passed on
                 pass
-            raise Skipped(f"the training is over before its {point}")
+            raise Skipped(f"the run ends before it can be interrupted ({point})")
         train(out / "whole")
         for point in POINTS:
             train(out / point, resume=True)
@@ -106,8 +106,8 @@ def resume(subject: TrickUnderTest) -> None:
                 with seeded(1):
                     again = bench.outcome(within, fresh=True)
                 if again != bench.outcome(within):
-                    raise Skipped("the same training twice differs already, see `deterministic`")
+                    raise Skipped("training twice already gives different results, see `deterministic`")
                 raise Unmet(
-                    f"`{within}`, cut at its {point}, goes on to other weights than a training that ran through; "
-                    "let a hook keep nothing, and take what it needs from its arguments"
+                    f"`{within}` does not resume bit for bit after an interruption ({point}); "
+                    "keep no state in hooks, and compute results from the arguments alone"
                 )
