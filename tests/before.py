@@ -1,9 +1,9 @@
-"""Compare plans, differences and trainings with those of another commit: python -m tests.before COMMIT [--only PART …]
+"""Compare plans, diffs and trainings with those of another commit: python -m tests.before COMMIT [--only PART …]
 
-From the root of a clone. Each is installed in an environment of its own, which shares all other packages with this one,
-and run on the same recipes with one thread. Plans are compared by
-their digests and canonical texts, of all examples and of 1,000 made-up recipes; differences by their JSON; trainings by
-their weights, to the bit. A line reports each that is not the same; the exit status is 1 where there is one.
+Run it from the root of a clone. Each commit is installed in its own environment, which shares all other packages with
+this one, and runs the same recipes with one thread. The plans of all examples and of 1,000 generated recipes are
+compared by their digests and canonical texts, diffs by their JSON, and trainings by their weights, to the bit. Each
+result that differs is printed on a line. The exit code is 1 if there are any.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ RUNS: Mapping[str, tuple[str, ...]] = {
     "two processes": (SMALL, "augment crop mixup; ema 0.9; norm sync"),
     "two processes apart": (SMALL, "batch 8 micro 2; sam"),
 }
-"""Statements by a name; those of two processes are trained by two."""
+"""The recipe of each training. Those whose names start with "two processes" train in two processes."""
 
 TRAIN = """
 import sys
@@ -61,7 +61,7 @@ if __name__ == "__main__":
     recipe.run(given, *texts, out=out, device="cpu")
 """
 LONGEST = 600
-"""Seconds that a training may take."""
+"""The time limit of a training, in seconds."""
 
 
 MADE_UP = 1000
@@ -73,7 +73,7 @@ from recipe import RecipeError
 try:
     from recipe.language.recipe_input import source_from
     from recipe.plan.bind import bind
-except ModuleNotFoundError:  # where modules were before they had rooms
+except ModuleNotFoundError:  # before the modules moved into packages
     from recipe.bind import bind
     from recipe.inputs import source_from
 
@@ -103,21 +103,21 @@ PAIRS = (
     ("base resnext50_32x4d; tweak blurpool", "base resnext50_32x4d; tweak stochastic-depth"),
     ("dialect torchvision; base resnet50; data fake", "dialect gluoncv; base resnet50; data fake; precision bf16"),
 )
-"""Recipes that are compared by `recipe.diff`."""
+"""Pairs of recipes to compare with `recipe.diff`."""
 
 
 @attrs.frozen
 class Side:
-    """The code of a commit: its folder, and the interpreter of the environment that it is installed in."""
+    """The code of one commit: its folder, and the Python of the environment it is installed in."""
 
     tree: Path
     python: str
 
     @classmethod
     def install(cls, tree: Path, home: Path) -> Side:
-        """Make an environment in ``home`` with the code of a folder; what that needs comes from this environment."""
+        """Install the code of a folder in a new environment in ``home``, with the dependencies of this one."""
         venv.create(home, with_pip=False)
-        copied = home / "tree"  # which building may write to
+        copied = home / "tree"  # the build may write to it
         copied.mkdir()
         what = ("pyproject.toml", "README.md", "LICENSE", "recipe", "grammar", "tricks", "examples")
         subprocess.run(["cp", "-a", *(str(tree / name) for name in what), str(copied)], check=True)
@@ -129,14 +129,14 @@ class Side:
         return cls(tree, python)
 
     def environment(self) -> dict[str, str]:
-        """The variables that its processes see; what is found out of a recipe is kept apart."""
+        """Return the environment variables of its processes, with a cache of its own."""
         kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         return {**kept, "OMP_NUM_THREADS": "1", "RECIPE_CACHE": str(Path(self.python).parents[1] / "cache")}
 
 
 @attrs.frozen
 class Ended:
-    """How a training ended: with weights, as a digest, or with an error."""
+    """The result of a training: a digest of its weights, or an error."""
 
     weights: str = ""
     error: str = ""
@@ -146,7 +146,7 @@ class Ended:
 
 
 def ended(side: Side, folder: Path) -> dict[str, Ended]:
-    """How the trainings of every recipe end."""
+    """Train every recipe in `RUNS` and return the results."""
     teacher = folder / "teacher.recipe"
     teacher.write_text(f"base resnet18; {DATA}; batch 8; epochs 1; lr 0.05\n")
     endings = {}
@@ -164,10 +164,10 @@ def ended(side: Side, folder: Path) -> dict[str, Ended]:
                 command, cwd=side.tree, env=side.environment(), capture_output=True, text=True, timeout=LONGEST
             )
         except subprocess.TimeoutExpired:
-            endings[name] = Ended(error=f"it takes more than {LONGEST} s")
+            endings[name] = Ended(error=f"took more than {LONGEST} s")
             continue
         if done.returncode:
-            lines = done.stderr.strip().splitlines() or ["it failed"]
+            lines = done.stderr.strip().splitlines() or ["failed"]
             endings[name] = Ended(
                 error=next((line for line in lines if "error[" in line or "Error" in line), lines[-1])
             )
@@ -177,7 +177,7 @@ def ended(side: Side, folder: Path) -> dict[str, Ended]:
 
 
 def made_up(number: int) -> list[str]:
-    """Recipes with a meaning, the same in every call."""
+    """Generate recipes that bind, the same ones in every call."""
     texts: list[str] = []
 
     @seed(7)
@@ -197,8 +197,8 @@ def made_up(number: int) -> list[str]:
 
 
 def asked(side: Side, script: str, what: Any) -> dict[str, Any]:
-    """What a script prints, as JSON."""
-    done = subprocess.run(  # from the same folder on both sides, as paths in recipes are relative to it
+    """Run a script and return the JSON that it prints."""
+    done = subprocess.run(  # in the same folder for both sides, because paths in recipes are relative to it
         [side.python, "-P", "-c", script],
         cwd=ROOT,
         env=side.environment(),
@@ -228,7 +228,7 @@ PARTS: Mapping[str, Callable[[Side, Path], Mapping[str, Any]]] = {
 
 
 def other(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """A line for each that is not the same on both sides, or that failed on both."""
+    """Return a line for each result that differs between the sides, or that failed on both."""
     same = {name for name in before if before[name] == now.get(name) and not getattr(now[name], "error", "")}
     return [f"{name!r}: {str(before[name])[:300]} | {str(now.get(name))[:300]}" for name in before if name not in same]
 
@@ -256,11 +256,11 @@ def main(commit: str, parts: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="python -m tests.before", description="Compare with another commit.")
+    parser = argparse.ArgumentParser(prog="python -m tests.before", description="Compare results with another commit.")
     parser.add_argument("commit", help="the commit to compare with")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="the parts to compare")
     options = parser.parse_args()
     revision = ["git", "rev-parse", "--verify", "-q", f"{options.commit}^{{commit}}"]
     if subprocess.run(revision, cwd=ROOT, capture_output=True).returncode:
-        parser.error(f"there is no commit {options.commit} in this clone")
+        parser.error(f"no commit `{options.commit}` in this clone")
     sys.exit(main(options.commit, options.only))

@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""Hooks and fixtures for all tests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from recipe.plugins.vocabulary import Vocabulary
 from recipe.training.runtime import Runtime
 from tests import helpers
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # as many workers as cores: a thread for each, and for what it starts
+if "PYTEST_XDIST_WORKER" in os.environ:  # one thread per process, because each core has a worker
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
 
@@ -25,16 +25,16 @@ settings.register_profile(
     deadline=None,
     database=None,
     max_examples=40 * helpers.MORE,
-    suppress_health_check=[HealthCheck.too_slow],  # no test depends on how busy the machine is
+    suppress_health_check=[HealthCheck.too_slow],  # a busy machine must not fail a test
 )
 settings.load_profile("recipe")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """What is drawn at random is drawn by the seed of the commit, hypothesis's examples too.
+    """Seed hypothesis with `helpers.SEED`, and make sure that SIGINT can interrupt the processes that tests start.
 
-    What the tests start can be interrupted, also where a shell runs them in the background, which ignores that.
+    Processes that a shell runs in the background ignore SIGINT, and so do their children.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -43,7 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def samples() -> str:
-    """The environment in which the same samples are drawn again."""
+    """Return the environment variables that reproduce the samples."""
     more = f" RECIPE_TEST_MORE={helpers.MORE}" if helpers.MORE > 1 else ""
     return f"RECIPE_TEST_SEED={helpers.SEED}{more}"
 
@@ -54,19 +54,19 @@ def pytest_report_header() -> str:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int) -> None:
     if exitstatus == pytest.ExitCode.TESTS_FAILED:
-        terminalreporter.write_line(f"to draw the same samples: {samples()}")
+        terminalreporter.write_line(f"set these to repeat the samples: {samples()}")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Slow tests come first, so that no worker is left with one of them at the end."""
+    """Run slow tests first, so that no worker starts one at the end."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _own_caches(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The tests leave the user's caches alone, and begin with empty ones.
+    """Use empty caches instead of the user's.
 
-    torch's has code for the processor that compiled it, and does not tell processors apart.
+    torch's cache contains code for the processor that compiled it, but doesn't check which processor uses it.
     """
     os.environ["RECIPE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(tmp_path_factory.mktemp("inductor"))
@@ -77,7 +77,7 @@ SYNC, DRAW = os.fsync, Runtime.draw
 
 @pytest.fixture(autouse=True, scope="session")
 def _in_haste() -> Iterator[None]:
-    """No file waits for the disk, and runs draw no curves: that takes longer than what most tests are about."""
+    """Skip syncing files and drawing curves, which take longer than the rest of most tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda descriptor: None)
         patch.setattr(Runtime, "draw", lambda self, folder: None)
@@ -86,14 +86,14 @@ def _in_haste() -> Iterator[None]:
 
 @pytest.fixture
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files are synced and curves drawn, as for everybody."""
+    """Sync files and draw curves, as outside the tests."""
     monkeypatch.setattr(os, "fsync", SYNC)
     monkeypatch.setattr(Runtime, "draw", DRAW)
 
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder where packages can be installed for one test."""
+    """Return a folder on the import path, where a test can install packages."""
     before = set(sys.modules)
     monkeypatch.syspath_prepend(tmp_path)
     yield tmp_path
@@ -104,5 +104,5 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def vocabulary() -> Vocabulary:
-    """The installed vocabulary."""
+    """Return the installed vocabulary."""
     return helpers.vocabulary()

@@ -1,4 +1,4 @@
-"""Short words for what the tests of the language say again and again."""
+"""Helpers for tests: bind recipes, collect their errors, and run commands."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ DIALECTS = ("paper", "gluoncv", "torchvision")
 
 
 def number_of(variable: str) -> int | None:
-    """A whole number of at least 0 that an environment variable gives, if it does."""
+    """Return the value of an environment variable as a whole number, or None if it is not set."""
     given = os.environ.get(variable)
     if given and not given.isdecimal():
         raise SystemExit(f"{variable} is `{given}`; set it to a whole number, or unset it")
@@ -46,20 +46,20 @@ def _of_commit() -> int:
 
 _given = number_of("RECIPE_TEST_SEED")
 SEED = _of_commit() if _given is None else _given
-"""What samples are drawn by: that of the environment, or else a number of the commit that is tested.
+"""The seed of all samples: `RECIPE_TEST_SEED`, or else a number that depends on the commit.
 
-So each commit tries others, and what fails can be tried again.
+Each commit tests different samples, and a failed run can be repeated.
 """
 MORE = number_of("RECIPE_TEST_MORE") or 1
-"""How many times as many samples are tried as in every run."""
+"""A factor for the number of samples: `RECIPE_TEST_MORE`, or else 1."""
 
 
 def arguments(about: str | None) -> tuple[int, int, Path]:
-    """What the long checks are told on their command lines: how many trials, by which seed, in which folder."""
+    """Parse the command line of a long check: the number of trials, the seed and the folder."""
     parser = argparse.ArgumentParser(description=(about or "").partition("\n")[0])
-    parser.add_argument("trials", type=int, metavar="TRIALS", help="how many")
-    parser.add_argument("seed", type=int, metavar="SEED", help="what they are drawn by")
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="where trainings go")
+    parser.add_argument("trials", type=int, metavar="TRIALS", help="the number of trials")
+    parser.add_argument("seed", type=int, metavar="SEED", help="the seed of all random choices")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="the folder to train in")
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
     return given.trials, given.seed, given.folder
@@ -71,7 +71,7 @@ def vocabulary() -> Vocabulary:
 
 
 def vocabulary_with(*tricks: type[Trick]) -> Vocabulary:
-    """All that is installed, and some tricks of another package."""
+    """Return the installed vocabulary with tricks of another package added."""
     words = Vocabulary.installed()
     for one in tricks:
         words._offers[(one.declared.verb, one.declared.clause)] = [Offer("theirs", loaded=one)]
@@ -79,14 +79,14 @@ def vocabulary_with(*tricks: type[Trick]) -> Vocabulary:
 
 
 def parse(text: str) -> Recipe:
-    """The syntax of a text without errors."""
+    """Parse a text that must have no errors."""
     found, wrong = recipe.language.parser.parse(Source("<test>", text, Path.cwd()))
     assert not wrong, wrong
     return found
 
 
 def sources(text: str | Path, *statements: str, folder: Path | None = None) -> list[Source]:
-    """A recipe, from its text or its file, and the statements of a command line over it."""
+    """Return the sources of a recipe, given as text or file, and of the statements that override it."""
     folder = folder or Path.cwd()
     below = recipe.language.recipe_input.read(text) if isinstance(text, Path) else Source("<test>", text, folder)
     return [below, Source("<statements>", "\n".join(statements), folder, "override")] if statements else [below]
@@ -99,14 +99,14 @@ def bind(
     folder: Path | None = None,
     words: Vocabulary | None = None,
 ) -> Plan:
-    """The plan of a recipe, from its text or its file, with the statements of a command line laid over it."""
+    """Bind a recipe, given as text or file, with the statements that override it."""
     return recipe.plan.bind.bind(sources(text, *statements, folder=folder), words or vocabulary(), data=data)
 
 
 def diagnostics(
     text: str | Path, *statements: str, folder: Path | None = None, words: Vocabulary | None = None
 ) -> tuple[Diagnostic, ...]:
-    """The errors of a recipe, or none."""
+    """Return the errors of a recipe, if any."""
     try:
         bind(text, *statements, folder=folder, words=words)
     except RecipeError as error:
@@ -117,13 +117,13 @@ def diagnostics(
 def errors(
     text: str | Path, *statements: str, folder: Path | None = None, words: Vocabulary | None = None
 ) -> list[str]:
-    """The codes of a recipe's errors, in order."""
+    """Return the codes of a recipe's errors, in order."""
     return [diagnostic.code for diagnostic in diagnostics(text, *statements, folder=folder, words=words)]
 
 
 @attrs.frozen
 class Outcome:
-    """What a command left behind."""
+    """The exit code and the output of a command."""
 
     status: int
     stdout: str

@@ -1,7 +1,6 @@
-"""The main job, whole: python -m tests.main_job [SEED …]
+"""Train examples/full.recipe in full, as in the README: python -m tests.main_job [SEED …]
 
-examples/full.recipe is trained as the README says, with each seed (0 where none is named), and must get to 99 %. The
-suite trains a smaller network for three epochs.
+Each seed (default: 0) must reach a top-1 of 99 %. The test suite trains a smaller network for three epochs.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ LEAST = 0.99
 
 
 def main(seeds: list[int]) -> int:
-    """How many seeds miss it."""
+    """Return the number of seeds that don't reach `LEAST`."""
     wrong = 0
     for seed in seeds:
         with tempfile.TemporaryDirectory() as folder:
@@ -30,5 +29,7 @@ def main(seeds: list[int]) -> int:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m tests.main_job", description="Train examples/full.recipe.")
-    parser.add_argument("seeds", nargs="*", type=int, default=[0], metavar="SEED", help="a seed of a training")
+    parser.add_argument(
+        "seeds", nargs="*", type=int, default=[0], metavar="SEED", help="a seed to train with (default: 0)"
+    )
     sys.exit(bool(main(parser.parse_args().seeds)))

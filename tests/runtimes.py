@@ -1,4 +1,4 @@
-"""Runtimes for trainings of the tests."""
+"""Runtimes for tests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from recipe.training.runtime import Runtime
 
 
 class InFormat(Runtime):
-    """A runtime that computes in a number format, with a loss scaler or without, whatever the recipe and the device."""
+    """A runtime with a fixed precision and loss scaling, regardless of the recipe and the device."""
 
     def __init__(self, dtype: torch.dtype, scaled: bool) -> None:
         self.dtype, self.scaled = dtype, scaled

@@ -1,4 +1,4 @@
-"""A trainer that tells when its stages begin and end: for clocks, and for what watches the operations of a step."""
+"""A trainer that reports when its stages begin and end, to time them or to watch their operations."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from recipe.training.trainer import Trainer
 from recipe.training.update import Update
 
 Enter = Callable[[str], AbstractContextManager[Any]]
-"""From the name of a stage to a context that lasts as long as the stage."""
+"""Takes the name of a stage and returns a context manager that is active during the stage."""
 
 STAGES = ("prepare", "resize", "forward", "loss", "backward", "metrics", "perturb", "guard", "adjust", "optimizer",
           "average", "rest")  # fmt: skip
-"""In the order of a step; the rest is what is outside of all others. Loss and forward are within backward."""
+"""In the order of a step. Loss and forward are within backward, and the rest is everything outside the others."""
 
 
 def during(enter: Enter, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that is one of the stages."""
+    """Return a function that runs as a stage."""
 
     def staged(*arguments: Any, **named: Any) -> Any:
         with enter(stage):
@@ -40,7 +40,7 @@ def during(enter: Enter, stage: str, function: Callable[..., Any]) -> Callable[.
 
 @attrs.define(eq=False, slots=False)
 class Staged(Trainer):
-    """A trainer with stages."""
+    """A trainer that reports its stages."""
 
     enter: Enter = attrs.field(kw_only=True)
 
@@ -100,7 +100,7 @@ class StagedAverage(Average):
 
 @attrs.define(eq=False, slots=False)
 class StagedMeter:
-    """A meter that counts in another one."""
+    """A wrapper around a meter that reports its stage."""
 
     meter: Meter
     enter: Enter
@@ -111,7 +111,7 @@ class StagedMeter:
 
 
 def recast(value: Any, kind: type[Any], **more: Any) -> Any:
-    """A value as one of a kind that inherits its class, or holds it, with the fields that this has more."""
+    """Convert a value to a subclass of its type, with additional fields, or wrap it in another class."""
     if not issubclass(kind, type(value)):
         return kind(value, **more)
     fields = {field.name: getattr(value, field.name) for field in attrs.fields(type(value)) if field.init}
@@ -121,6 +121,6 @@ def recast(value: Any, kind: type[Any], **more: Any) -> Any:
 def staged(
     program: Program, sets: Sets, device: torch.device, chosen: Precision, teach: Teach, enter: Enter
 ) -> Trainer:
-    """A trainer as a run has it, with stages."""
+    """Return the trainer of a run, with stages."""
     trainer: Trainer = recast(Trainer.make(program, sets, device, chosen, teach), Staged, enter=enter)
     return trainer

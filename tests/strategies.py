@@ -1,4 +1,4 @@
-"""Recipes made up by hypothesis: any that the grammar knows, and such as have a meaning."""
+"""Hypothesis strategies for recipes: any that the grammar accepts, and recipes that bind."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from recipe.plugins.fields import Architecture, Choice, Field, FilePath, Kind, N
 from recipe.plugins.slots import EXCLUSIVE
 from tests.helpers import DIALECTS, vocabulary
 
-# ---- any recipe of the grammar
+# ---- recipes that the grammar accepts
 
 BLANKS = st.sampled_from(["", "", " ", "  ", "\t", " \t "])
 GAPS = st.sampled_from([" ", " ", "  ", "\t"])
@@ -24,7 +24,7 @@ COMMENTS = st.text(_LETTERS, max_size=12).map(lambda text: f"#{text}".rstrip())
 
 @attrs.frozen
 class Written:
-    """A recipe's text, with what stands in it: each statement as its verb and its items, and the comments."""
+    """A recipe's text, its statements, each as a verb and its items, and its comments."""
 
     text: str
     statements: tuple[tuple[str, ...], ...]
@@ -33,7 +33,7 @@ class Written:
 
 @st.composite
 def written(draw: st.DrawFn) -> Written:
-    """A recipe that is well formed and need not mean anything, with comments and odd blanks."""
+    """Draw a well-formed recipe that need not mean anything, with comments and odd whitespace."""
     text, statements, comments = "", [], []
     for _ in range(draw(st.integers(0, 6))):
         parts = []
@@ -55,11 +55,11 @@ def written(draw: st.DrawFn) -> Written:
     return Written(text.removesuffix("\n") if draw(st.booleans()) else text, tuple(statements), tuple(comments))
 
 
-# ---- recipes with a meaning
+# ---- recipes that bind
 
 
 def words_for(kind: Kind) -> st.SearchStrategy[str]:
-    """Words that a field of some kind takes."""
+    """Return a strategy for the words that a field of this kind accepts."""
     if isinstance(kind, Number):
         return _numbers(kind).map(lambda value: str(value) if kind.whole else repr(value)) | _percents(kind)
     if isinstance(kind, Numbers):
@@ -92,7 +92,7 @@ def _percents(kind: Number) -> st.SearchStrategy[str]:
 
 @st.composite
 def trick_statements(draw: st.DrawFn, trick: type[Trick], implicit: bool = True) -> str:
-    """A statement of one trick; ``implicit`` allows to leave out what has a default, and to leave out names."""
+    """Draw a statement of a trick. With ``implicit``, fields that have a default may be left out."""
     text, by_place = trick.declared.word, True
     for field in trick.declared.fields:
         if not field.required and implicit and draw(st.booleans()):
@@ -110,18 +110,18 @@ def _is_made_up(field: Field) -> bool:
 
 
 def all_tricks() -> list[type[Trick]]:
-    """Every trick of the vocabulary but those that need a file that is there, such as a teacher's recipe."""
+    """Return all tricks except those that need an existing file, such as a teacher's recipe."""
     found = [vocabulary().load(*key) for key in vocabulary().keys()]  # noqa: SIM118
     return [trick for trick in found if all(map(_is_made_up, trick.declared.fields))]
 
 
 APART = {"compile": "batch micro", "batch micro": "compile"}
-"""Tricks that are refused together with some values: CUDA graphs can't accumulate gradients."""
+"""Tricks that clash for some values: CUDA graphs can't accumulate gradients."""
 
 
 @st.composite
 def meaningful(draw: st.DrawFn) -> list[str]:
-    """The statements of a recipe that binds: a base, and tricks that do not clash, in any order."""
+    """Draw the statements of a recipe that binds: a base, and tricks that don't clash, in any order."""
     base, *others = sorted(all_tricks(), key=lambda trick: (trick.declared.verb != "base", trick.declared.word))
     chosen, taken = [base], set(base.declared.writes) & EXCLUSIVE.keys()
     for trick in draw(st.permutations(others))[: draw(st.integers(0, 12))]:

@@ -1,4 +1,4 @@
-"""The examples in docstrings hold. Modules that need torch at their top are tested beside what else is said of them."""
+"""Run the examples in docstrings. Modules that import torch are covered by the tests of their packages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from tests.helpers import ROOT
 
 LIGHT = ("base", "language", "plugins", "plan", "tricks")
-"""Packages that need no torch."""
+"""Packages that don't need torch."""
 
 
 def _with_examples(package: str) -> list[str]:

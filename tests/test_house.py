@@ -1,4 +1,4 @@
-"""The tests are in rooms like those of the code, and nothing is patched by its name as text."""
+"""Rules for the tests: their folders match the packages, and no test patches an object by a name in a string."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from tests.helpers import ROOT
 
 PACKAGES = {path.parent.name for path in (ROOT / "recipe").glob("*/__init__.py")}
 ACROSS = {"benchmarks", "durability", "goldens", "gpu", "planted", "structure"}
-"""Folders of tests that are about no single package."""
+"""Test folders that cover more than one package."""
 UNTESTED = {"grammar", "examples"}
-"""Packages that hold data alone; the tests of the language and of the compiler read it."""
+"""Packages that contain only data, which the tests of the language and the compiler read."""
 
 PATCHING = {"setattr", "delattr", "patch", "multiple"}
-"""Functions of pytest's monkeypatch and of `unittest.mock` that take a module's name as text too."""
+"""Functions of pytest's monkeypatch and `unittest.mock` that also accept a target as a string."""
 
 
 def _called(node: ast.Call) -> str:
-    """The last name of what is called."""
+    """Return the last part of the name of the called function."""
     match node.func:
         case ast.Name(id=name) | ast.Attribute(attr=name):
             return name
@@ -33,7 +33,7 @@ def _is_text(node: ast.expr) -> bool:
 
 
 def patched_by_text(source: str) -> Iterator[int]:
-    """The lines at which something is patched by its name as text."""
+    """Yield the lines that patch a target given as a string."""
     for node in ast.walk(ast.parse(source)):
         if not isinstance(node, ast.Call):
             continue
@@ -52,15 +52,15 @@ def patched_by_text(source: str) -> Iterator[int]:
         ('monkeypatch.setattr(loop, "pictures", None); mock.patch.object(torch.cuda, "count")', []),
     ],
 )
-def test_what_is_patched_by_text(source: str, lines: list[int]) -> None:
+def test_patches_by_string_are_found(source: str, lines: list[int]) -> None:
     assert [*patched_by_text(source)] == lines
 
 
-def test_nothing_is_patched_by_text() -> None:
+def test_no_test_patches_by_string() -> None:
     files = [path for folder in ("recipe", "tests", "tricks") for path in (ROOT / folder).rglob("*.py")]
     places = [f"{file.relative_to(ROOT)}:{line}" for file in files for line in patched_by_text(file.read_text("utf-8"))]
     assert len(files) > 300
-    assert places == [], "pass an object in, or patch an attribute of a module that is imported"
+    assert places == [], "pass an object as an argument, or patch an attribute of an imported module"
 
 
 def test_no_shipped_module_patches() -> None:
@@ -80,17 +80,17 @@ def _imports_mock(path: Path) -> bool:
     return False
 
 
-def test_every_package_has_a_folder_of_tests_and_every_folder_a_package() -> None:
+def test_the_test_folders_match_the_packages() -> None:
     folders = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and path.name != "__pycache__"}
     assert folders - ACROSS == PACKAGES - UNTESTED
     assert folders >= ACROSS
 
 
-def test_every_folder_of_a_package_has_a_test() -> None:
+def test_every_package_has_a_test() -> None:
     empty = [name for name in PACKAGES - UNTESTED if not [*(ROOT / "tests" / name).glob("test_*.py")]]
     assert empty == []
 
 
-def test_no_test_is_outside_of_the_rooms() -> None:
+def test_only_tests_of_the_whole_tree_are_outside_a_folder() -> None:
     outside = {path.name for path in (ROOT / "tests").glob("test_*.py")}
-    assert outside == {"test_doctests.py", "test_house.py"}, "what is about the whole tree"
+    assert outside == {"test_doctests.py", "test_house.py"}, "tests of a package belong in its folder"

@@ -1,4 +1,4 @@
-"""Ablations of the tests do not wait between two looks at what runs."""
+"""Shorten the intervals at which ablations poll their runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ablations whose runs are made up, so that what is around them can be seen in no time."""
+"""Ablations with simulated runs, to test everything around the runs quickly."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from recipe.api import Trick, trick
 
 @trick("augment dim", writes=("inputs",))
 class Dim(Trick):
-    """Take light away."""
+    """Darken the images."""
 
     def augment(self, images, draws):
         return images * PART
@@ -34,7 +34,7 @@ class Dim(Trick):
 
 @attrs.define
 class Done:
-    """A command that has ended already, or runs until it is stopped."""
+    """A command that has already ended, or that runs until it is stopped."""
 
     status: int | None
     stopped: bool = False
@@ -48,15 +48,15 @@ class Done:
 
 @attrs.define
 class MadeUp:
-    """A launcher whose commands leave a summary at once; the last digit of a plan's digest is its result."""
+    """A launcher whose commands write a summary at once. The last digit of the plan's digest sets the result."""
 
     said: dict[str, tuple[int, str | Exception]] = attrs.field(factory=dict)
-    """By name of a cell, of those that end otherwise: the status, and what they print, or what they fail with.
+    """The cells that end differently, by name: their exit code, and what they print or the exception they fail with.
 
-    A status of -1 runs until it is stopped.
+    A cell with exit code -1 runs until it is stopped.
     """
     again: bool = False
-    """Whether they do so each time they are run."""
+    """Whether they end that way each time they run, not only the first time."""
     precision: str = "fp32"
     words: Vocabulary = attrs.field(factory=vocabulary)
     ran: list[str] = attrs.field(factory=list)
@@ -86,7 +86,7 @@ class MadeUp:
 
     @staticmethod
     def write(folder: Path, result: float, precision: str = "fp32") -> None:
-        """Write what a run leaves: of two epochs, the first at 24 images a second by the median, the other at 12."""
+        """Write the files of a run of two epochs, at a median of 24 and 12 images per second."""
         (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
         summary = {"digest": folder.name, "top1": result, "loss": 1.0, "training_images": 48, "device": "cpu"}
         summary |= {"epochs": 2, "steps": 12, "seconds": 1.0, "images_per_second": None}

@@ -1,7 +1,7 @@
-"""Interrupt an ablation at random instants, by signals and by kills, and go on with it each time.
+"""Interrupt or kill an ablation at random times, and resume it each time.
 
-python -m tests.ablation.interrupting TIMES SEED FOLDER prints one line of JSON: how each ended, and whether the table
-is that of an ablation that ran through, but for what was measured of time and memory.
+python -m tests.ablation.interrupting TRIALS SEED FOLDER prints one line of JSON: the exit codes, and whether the table
+is the same as that of an uninterrupted ablation, except for measured times and memory.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def start(out: Path, images: int, few: bool) -> subprocess.Popen[bytes]:
 
 
 def told(out: Path) -> Any:
-    """The table, without what differs each time that it is measured."""
+    """Return the table without its measurements."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, dict):
@@ -44,9 +44,9 @@ def told(out: Path) -> Any:
 
 
 def main(times: int, seed: int, folder: Path, images: int = 96, few: bool = False) -> dict[str, Any]:
-    """Interrupt `times` times; the round that the last interruption is in runs to its end and is compared too.
+    """Interrupt an ablation ``times`` times. The last round runs to its end and is compared too.
 
-    An ablation of ``few`` runs has two, else there are six.
+    The ablation has two runs with ``few``, and six without.
     """
     chance, whole, out = random.Random(seed), folder / "whole", folder / "interrupted"
     began = time.monotonic()
@@ -67,12 +67,12 @@ def main(times: int, seed: int, folder: Path, images: int = 96, few: bool = Fals
         if process.returncode == 0:
             report["finished"] += 1
             if told(out) != told(whole):
-                report["wrong"].append("the table is another")
+                report["wrong"].append("the table differs")
             if not left:
                 return report
             shutil.rmtree(out)
         elif process.returncode not in ENDS:
-            report["wrong"].append(f"it ended with {process.returncode}: {text.decode()}")
+            report["wrong"].append(f"exit code {process.returncode}: {text.decode()}")
             return report
 
 

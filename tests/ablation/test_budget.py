@@ -1,4 +1,4 @@
-"""What fits into a budget."""
+"""Fitting an ablation into a budget."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import recipe
-import recipe.training.engine  # before anything is patched that it imports
+import recipe.training.engine  # imported before its dependencies are patched
 from recipe.ablation import budget as api
 from recipe.ablation.budget import MOST_SEEDS, Budget, fit, seconds_of
 from recipe.ablation.launchers import Workers
@@ -26,7 +26,7 @@ def taken(rows: list[float], startup: float, seeds: int, epochs: int) -> float:
 
 
 @given(ROWS, st.floats(0, 10), st.integers(1, 50), st.floats(1, 10_000), st.none() | st.integers(1, 5))
-def test_a_plan_fits_and_no_longer_one_does(
+def test_the_longest_plan_that_fits_is_chosen(
     rows: list[float], startup: float, epochs: int, budget: float, seeds: int | None
 ) -> None:
     least = taken(rows, startup, seeds or 2, 1)
@@ -35,7 +35,7 @@ def test_a_plan_fits_and_no_longer_one_does(
             fit(budget, startup, rows, epochs, seeds, 1)
         return
     if least > budget * (1 - 1e-9):
-        return  # just at the border
+        return  # too close to the limit to tell
     found = fit(budget, startup, rows, epochs, seeds, 1)
     assert found.seconds == pytest.approx(taken(rows, startup, found.seeds, found.epochs))
     assert found.seconds <= budget * (1 + 1e-9)
@@ -47,7 +47,7 @@ def test_a_plan_fits_and_no_longer_one_does(
     else:
         assert 2 <= found.seeds <= MOST_SEEDS
         if found.seeds > 3:
-            assert found.epochs == epochs, "more seeds only where the recipe's own epochs fit"
+            assert found.epochs == epochs, "more than three seeds only if all epochs of the recipe fit"
 
 
 def test_seeds_grow_only_when_all_epochs_fit() -> None:
@@ -58,16 +58,16 @@ def test_seeds_grow_only_when_all_epochs_fit() -> None:
     assert fit(15, 0, [1, 1], 5, None, 2).epochs == 5, "two devices take half the time"
     assert fit(29, 0, [25] * 9, 1, 1, 9).seconds == 25
     with pytest.raises(RecipeError, match="E127"):
-        fit(49, 0, [25] * 9, 1, 1, 8)  # the ninth begins when one of the eight has ended
+        fit(49, 0, [25] * 9, 1, 1, 8)  # the ninth run starts when one of the eight has ended
 
 
-def test_what_is_trained_before_counts() -> None:
+def test_training_teachers_counts() -> None:
     assert fit(30, 0, [1, 1], 5, 3, 1).epochs == 5
     assert fit(30, 0, [1, 1], 5, 3, 1, before=6).epochs == 4
 
 
 @pytest.mark.parametrize("text", ["", "20", "0m", "m", "-5m", "20 minutes", "1e3s", "nan"])
-def test_what_is_no_time(text: str) -> None:
+def test_invalid_budgets_are_rejected(text: str) -> None:
     with pytest.raises(RecipeError, match="E127"):
         seconds_of(text)
 
@@ -76,7 +76,7 @@ def test_what_is_no_time(text: str) -> None:
     ("jobs", "launcher", "gpus", "parallel"),
     [(1, "local", 0, 1), (3, "local", 0, 1), (3, "local", 2, 2), (2, "local", 4, 2), (8, "slurm", 0, 8)],
 )
-def test_runs_are_planned_side_by_side_where_each_has_a_device(
+def test_runs_are_planned_in_parallel_if_each_has_a_device(
     jobs: int, launcher: str, gpus: int, parallel: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     asked: list[int] = []
@@ -100,7 +100,7 @@ def test_runs_are_planned_side_by_side_where_each_has_a_device(
 @pytest.mark.parametrize(
     ("wrong", "said"), [({"jobs": 0}, "`jobs` must be at least 1"), ({"seeds": 0}, "at least one seed")]
 )
-def test_counts_that_can_not_be(wrong: dict[str, int], said: str, tmp_path: Path) -> None:
+def test_counts_below_one_are_rejected(wrong: dict[str, int], said: str, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=said):
         recipe.ablate("base resnet18; loss smooth", mode="drop", out=tmp_path / "x", **wrong)  # type: ignore[arg-type]
     assert not (tmp_path / "x").exists()

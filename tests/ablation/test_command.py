@@ -1,4 +1,4 @@
-"""`recipe ablate` as it is typed, with real runs."""
+"""`recipe ablate` on the command line, with real runs."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_an_ablation_from_the_command_line_and_from_python(tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_a_budget_plans_and_keeps_to_its_plan(tmp_path: Path) -> None:
+def test_a_budget_makes_a_plan_and_keeps_it(tmp_path: Path) -> None:
     words = ["--mode", "drop", "--over", "loss smooth", "--out", str(tmp_path / "x")]
     dry = command("ablate", SMALL, *words, "--budget", "10m", "--seeds", "2", "--dry-run")
     assert dry.status == 0, dry.stderr
@@ -54,7 +54,7 @@ def test_a_budget_plans_and_keeps_to_its_plan(tmp_path: Path) -> None:
     assert not (tmp_path / "x").exists(), "a dry run writes nothing"
     found = command("ablate", SMALL, "batch 16", *words, "--budget", "10m", "--seeds", "1")
     assert "planned: 1 seed, 2 epochs" in found.stderr, found.stderr
-    for others in ("2", "1"):  # what is asked otherwise leaves the first plan alone
+    for others in ("2", "1"):  # other options don't change the first plan
         again = command("ablate", SMALL, "batch 16", *words, "--budget", "10m", "--seeds", others)
     assert "using the earlier plan: 1 seed, 2 epochs" in again.stderr
     short = command("ablate", SMALL, "batch 16", *words, "--budget", "1s")
@@ -63,7 +63,7 @@ def test_a_budget_plans_and_keeps_to_its_plan(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_interruptions_change_nothing(tmp_path: Path) -> None:
-    """Two of them; `python -m tests.ablation.interrupting 10 0 FOLDER` makes ten of a larger ablation."""
+    """Interrupt twice. `python -m tests.ablation.interrupting 10 0 FOLDER` interrupts a larger ablation ten times."""
     report = main(2, SEED, tmp_path, images=24, few=True)
     assert report["wrong"] == [], f"seed {SEED}"
     assert report["interrupted"] == 2
@@ -88,7 +88,7 @@ def test_interruptions_change_nothing(tmp_path: Path) -> None:
         ([], "--mode"),
     ],
 )
-def test_what_can_not_be_is_told_plainly(words: list[str], said: str, tmp_path: Path) -> None:
+def test_invalid_arguments_are_reported(words: list[str], said: str, tmp_path: Path) -> None:
     found = command("ablate", TEXT, *words, "--out", tmp_path / "x") if words[-1:] != ["--over"] else None
     found = found or command("ablate", TEXT, "--out", tmp_path / "x", *words)
     assert found.status == 2
@@ -106,7 +106,7 @@ def test_a_dry_run_shows_the_rows_and_trains_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "x").exists()
 
 
-def test_over_takes_all_up_to_the_next_option(tmp_path: Path) -> None:
+def test_over_takes_all_arguments_up_to_the_next_option(tmp_path: Path) -> None:
     words = ["--over", "tweak C", "ema 0.9", "--dry-run", "--mode", "add", "--over", "augment flip"]
     found = command("ablate", TEXT, *words)
     assert [line.split("  ")[0] for line in found.stdout.splitlines()] == [

@@ -1,4 +1,4 @@
-"""Which cells are run, how often, and what becomes of those that fail; the runs themselves are made up."""
+"""Which cells run, how often, and what happens to those that fail. The runs are simulated."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_every_cell_is_run_once_and_all_rows_of_a_seed_come_before_the_next(tmp_
     assert json.loads((tmp_path / "x" / "table.json").read_text())["rows"][0]["cells"][0]["status"] == "finished"
 
 
-def test_the_table_and_its_chart_are_the_same_bytes_each_time(tmp_path: Path) -> None:
+def test_the_table_and_its_chart_are_the_same_to_the_byte(tmp_path: Path) -> None:
     study = made(tmp_path / "x")
     execute(study, MadeUp())
     study.write()
@@ -58,7 +58,7 @@ def test_rows_that_are_the_same_recipe_share_their_cells(tmp_path: Path) -> None
     assert [len(line.results) for line in study.table().lines] == [1, 1, 1]
 
 
-def test_what_is_there_is_not_run_again_and_more_seeds_run_only_those(tmp_path: Path) -> None:
+def test_finished_cells_are_not_run_again_and_more_seeds_run_only_new_cells(tmp_path: Path) -> None:
     execute(made(tmp_path / "x"), MadeUp())
     again, more = MadeUp(), MadeUp()
     execute(made(tmp_path / "x"), again)
@@ -68,15 +68,15 @@ def test_what_is_there_is_not_run_again_and_more_seeds_run_only_those(tmp_path: 
     assert more.ran == [task.name for task in study.tasks if task.seed == 2]
 
 
-def test_another_trick_or_mode_runs_only_what_is_new(tmp_path: Path) -> None:
+def test_another_trick_or_mode_runs_only_new_cells(tmp_path: Path) -> None:
     execute(made(tmp_path / "x", over=("tweak D",)), MadeUp())
     more, other = MadeUp(), MadeUp()
     execute(made(tmp_path / "x", over=("tweak D", "tweak C")), more)
-    assert len(more.ran) == 2, "of three rows one is new, under each seed"
+    assert len(more.ran) == 2, "one of three rows is new, with each seed"
     study = made(tmp_path / "x", over=("tweak D", "tweak C"), mode="add")
     execute(study, other)
     assert len(other.ran) == 2
-    assert len(study.write().lines) == 3, "the table is of the last one"
+    assert len(study.write().lines) == 3, "the table shows the last ablation"
 
 
 def test_ablations_without_a_name_share_their_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,16 +90,16 @@ def test_ablations_without_a_name_share_their_cells(tmp_path: Path, monkeypatch:
     assert {*without} & {*launcher.ran}
 
 
-def test_of_a_finished_run_the_checkpoints_are_taken_out(tmp_path: Path) -> None:
+def test_the_checkpoints_of_a_finished_run_are_deleted(tmp_path: Path) -> None:
     study = made(tmp_path / "x", seeds=1)
     diverges, *others = study.tasks
     execute(study, MadeUp({diverges.name: (3, "error[E112]: training diverged at step 4")}))
     MadeUp.write(diverges.run, 0.5)
     assert all(not (task.run / "checkpoints").exists() for task in others)
-    assert (diverges.run / "checkpoints").exists(), "of one that diverged the last sound state is kept"
+    assert (diverges.run / "checkpoints").exists(), "a diverged run keeps its last good checkpoint"
 
 
-def test_a_cell_that_diverged_is_told_and_not_run_again(tmp_path: Path) -> None:
+def test_a_diverged_cell_is_reported_and_not_run_again(tmp_path: Path) -> None:
     study = made(tmp_path / "x")
     name = study.tasks[1].name
     execute(study, MadeUp({name: (3, "error[E112]: training diverged at step 4")}))
@@ -111,7 +111,7 @@ def test_a_cell_that_diverged_is_told_and_not_run_again(tmp_path: Path) -> None:
     assert again.ran == []
 
 
-def test_a_cell_that_fails_is_told_at_the_end_and_stops_its_own_row_alone(tmp_path: Path) -> None:
+def test_a_failed_cell_is_reported_at_the_end_and_stops_only_its_row(tmp_path: Path) -> None:
     study = made(tmp_path / "x")
     failing = study.tasks[2].name
     launcher = MadeUp({failing: (2, fail("E115", "`cpu` has too little memory", help="x"))})
@@ -125,7 +125,7 @@ def test_a_cell_that_fails_is_told_at_the_end_and_stops_its_own_row_alone(tmp_pa
     assert again.ran == [failing, later]
 
 
-def test_the_table_of_the_others_is_kept_where_some_fail(tmp_path: Path) -> None:
+def test_the_table_shows_the_other_cells_if_some_fail(tmp_path: Path) -> None:
     study = made(tmp_path / "x", seeds=1)
     launcher = MadeUp({study.tasks[1].name: (1, "odd")})
     with pytest.raises(recipe.Unfinished, match="E126") as caught:
@@ -137,7 +137,7 @@ def test_the_table_of_the_others_is_kept_where_some_fail(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     "wrong", [{"top1": float("nan")}, {"top1": 7}, {"loss": float("inf")}, {"top1": "0.5"}, {"digest": "0" * 16}]
 )
-def test_a_result_that_can_not_be_or_is_of_another_recipe_is_none(wrong: dict[str, object], tmp_path: Path) -> None:
+def test_an_invalid_result_or_one_of_another_recipe_is_ignored(wrong: dict[str, object], tmp_path: Path) -> None:
     study = made(tmp_path / "x", seeds=1)
     execute(study, MadeUp())
     summary = study.tasks[0].run / "summary.json"
@@ -147,21 +147,21 @@ def test_a_result_that_can_not_be_or_is_of_another_recipe_is_none(wrong: dict[st
     assert again.ran == [study.tasks[0].name]
 
 
-def test_all_that_failed_is_told(tmp_path: Path) -> None:
+def test_all_failures_are_reported(tmp_path: Path) -> None:
     study = made(tmp_path / "x", seeds=1)
     with pytest.raises(RecipeError) as caught:
         execute(study, MadeUp({task.name: (1, f"odd {task.seed}") for task in study.tasks[1:3]}))
     assert [one.message.split("`")[1] for one in caught.value.diagnostics] == [task.label for task in study.tasks[1:3]]
 
 
-def test_a_cell_that_ends_without_a_result_is_a_failure(tmp_path: Path) -> None:
+def test_a_cell_that_ends_without_a_result_has_failed(tmp_path: Path) -> None:
     study = made(tmp_path / "x", seeds=1)
     launcher = MadeUp({study.tasks[0].name: (-9, "training")})
     with pytest.raises(RecipeError, match=r"E126.*killed by signal 9, by a user or because memory ran out"):
         execute(study, launcher)
 
 
-def test_a_folder_that_another_process_writes_to_is_waited_for(tmp_path: Path) -> None:
+def test_a_cell_waits_for_a_folder_that_another_process_writes_to(tmp_path: Path) -> None:
     study = made(tmp_path / "x", seeds=1)
     name = study.tasks[0].name
     launcher = MadeUp({name: (2, fail("E116", "another run writes to it"))})
@@ -171,7 +171,7 @@ def test_a_folder_that_another_process_writes_to_is_waited_for(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_what_runs_and_says_how_to_go_on(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_signal_stops_the_runs_and_explains_how_to_resume(tmp_path: Path, number: signal.Signals) -> None:
     study = made(tmp_path / "x")
     running = study.tasks[1].name
     launcher = MadeUp({running: (-1, "")})
@@ -191,7 +191,7 @@ def test_a_signal_stops_what_runs_and_says_how_to_go_on(tmp_path: Path, number: 
     assert again.ran == [task.name for task in study.tasks[1:]]
 
 
-def test_a_second_signal_ends_it_at_once_and_gives_the_terminal_back(
+def test_a_second_signal_exits_at_once_and_restores_the_terminal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended: list[str | int] = []
@@ -206,19 +206,19 @@ def test_a_second_signal_ends_it_at_once_and_gives_the_terminal_back(
     one = execution.Execution(study.folder, MadeUp(), 1, (None,), None, (), Display())
     one.interrupt(signal.SIGINT)
     one.interrupt(signal.SIGINT)
-    assert ended == [], "so soon it is the same one"
+    assert ended == [], "a signal that comes so soon counts as the same one"
     one.interrupt.since -= 2
     one.interrupt(signal.SIGTERM)
     assert ended == ["stopped", 143]
 
 
-def test_an_internal_error_of_a_cell_is_told(tmp_path: Path) -> None:
+def test_an_internal_error_of_a_cell_is_reported(tmp_path: Path) -> None:
     study = made(tmp_path / "x", seeds=1)
     with pytest.raises(RecipeError, match=r"E126.*failed: ValueError: odd"):
         execute(study, MadeUp({study.tasks[0].name: (70, ValueError("odd"))}))
 
 
-def test_a_run_that_somebody_stopped_goes_on(tmp_path: Path) -> None:
+def test_a_stopped_run_is_resumed(tmp_path: Path) -> None:
     study = made(tmp_path / "x", seeds=1)
     launcher = MadeUp({study.tasks[0].name: (143, "stopped")})
     execute(study, launcher)
@@ -226,7 +226,7 @@ def test_a_run_that_somebody_stopped_goes_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ended", [Interrupted(2, Path(), 1), fail("E126", "a run failed"), OSError("no more memory")])
-def test_what_there_is_is_written_when_it_ends_early(
+def test_an_ablation_that_ends_early_writes_its_table(
     ended: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = made(tmp_path / "x")
@@ -242,7 +242,7 @@ def test_what_there_is_is_written_when_it_ends_early(
     assert all((tmp_path / "x" / name).exists() for name in TABLE)
 
 
-def test_a_plugin_that_is_edited_meanwhile_stops_what_is_not_begun(tmp_path: Path) -> None:
+def test_editing_a_plugin_stops_cells_that_have_not_started(tmp_path: Path) -> None:
     file = tmp_path / "dim.py"
     file.write_text(PLUGIN.replace("PART", "0.75"))
     words = Vocabulary.installed([file])
@@ -254,7 +254,7 @@ def test_a_plugin_that_is_edited_meanwhile_stops_what_is_not_begun(tmp_path: Pat
     assert launcher.ran == []
 
 
-def test_jobs_share_the_cores_and_take_devices_in_turn(tmp_path: Path) -> None:
+def test_jobs_share_the_cores_and_alternate_between_devices(tmp_path: Path) -> None:
     study = made(tmp_path / "x", seeds=1)
     running = {task.name: (-1, "") for task in study.tasks[:2]}
     launcher = MadeUp(dict(running))
@@ -290,7 +290,7 @@ def test_jobs_on_this_machine_share_its_cores(
     assert {environment.get("OMP_NUM_THREADS") for environment in launcher.environments} == {threads}
 
 
-def test_a_cell_that_is_always_stopped_fails(tmp_path: Path) -> None:
+def test_a_cell_that_is_stopped_every_time_fails(tmp_path: Path) -> None:
     study = made(tmp_path / "x", seeds=1)
     name = study.tasks[0].name
     launcher = MadeUp({name: (143, "stopped")}, again=True)
@@ -299,7 +299,7 @@ def test_a_cell_that_is_always_stopped_fails(tmp_path: Path) -> None:
     assert launcher.ran.count(name) == 3
 
 
-def test_a_cell_that_another_process_trains_is_left_to_it(tmp_path: Path) -> None:
+def test_a_cell_that_another_process_trains_is_not_run(tmp_path: Path) -> None:
     study, said = made(tmp_path / "x", seeds=1), list[str]()
     prepare(study.folder, study.tasks[0].folder, {})
     cell = study.tasks[0].run
@@ -316,7 +316,7 @@ def test_a_cell_that_another_process_trains_is_left_to_it(tmp_path: Path) -> Non
 
     @attrs.define
     class Finishing(Watcher):
-        """The other process finishes the cell when all others have ended."""
+        """Let the other process finish the cell once all other cells have ended."""
 
         def end(self, task: Any, cell_of: Any) -> None:
             if len(launcher.ran) == 2:
@@ -334,18 +334,18 @@ def test_a_cell_that_another_process_trains_is_left_to_it(tmp_path: Path) -> Non
     assert study.table().lines[0].values == [0.5]
 
 
-def test_damaged_files_of_a_cell_are_mended_by_its_run(tmp_path: Path) -> None:
+def test_a_cell_with_damaged_files_has_no_result(tmp_path: Path) -> None:
     study = made(tmp_path / "x", seeds=1)
     execute(study, MadeUp())
     first, second = (task.run for task in study.tasks[:2])
     (first / "metrics.jsonl").write_bytes(b'\xff\n5\n{}\n{"kind": "train", "epoch": "x"}\n')
     (second / "summary.json").write_text(json.dumps({"digest": second.name}))
     assert study.table().lines[0].seconds_per_epoch is None
-    assert study.table().lines[1].values == [None], "it is run again"
+    assert study.table().lines[1].values == [None], "the cell will be run again"
     assert study.tasks[0].epoch() is None
 
 
-def test_what_was_computed_in_another_precision_is_told(tmp_path: Path) -> None:
+def test_another_precision_or_environment_is_noted(tmp_path: Path) -> None:
     study = made(tmp_path / "x", "precision fp16", seeds=2, over=("tweak D",))
     execute(study, MadeUp(precision="fp32"))
     assert study.table().lines[1].note == "in fp32 instead of fp16"

@@ -1,4 +1,4 @@
-"""Who runs the cells: what is handed over, and that it may save before it ends."""
+"""Launchers: how they run commands, and give them time to save before they end."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_a_command_and_its_output(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_submitit_hands_commands_over_and_brings_their_status_back(tmp_path: Path) -> None:
+def test_submitit_runs_commands_and_returns_their_exit_codes(tmp_path: Path) -> None:
     pytest.importorskip("submitit")
     launcher = with_slurm({"timeout_min": "5"}, tmp_path, cluster="local")
     good = launcher([sys.executable, "-c", "print('hello')"], tmp_path / "good", {})
@@ -43,7 +43,7 @@ time.sleep(60)
 
 
 @pytest.mark.slow
-def test_ray_hands_commands_over_brings_their_status_back_and_lets_them_save(tmp_path: Path) -> None:
+def test_ray_runs_commands_returns_their_exit_codes_and_lets_them_save(tmp_path: Path) -> None:
     ray = pytest.importorskip("ray")
     launcher = with_ray({"num_cpus": "1"})
     try:
@@ -76,8 +76,8 @@ raise SystemExit(call([sys.executable, "-c", sys.argv[1]], sys.argv[2], {}))
 """
 
 
-def test_a_job_whose_time_is_nearly_over_saves_first(tmp_path: Path) -> None:
-    """As Slurm tells it: all processes of the job get the signal, and submitit raises where the job is called."""
+def test_a_job_near_its_time_limit_saves_first(tmp_path: Path) -> None:
+    """As in Slurm, all processes of the job get the signal, and submitit raises an exception in the calling process."""
     log = tmp_path / "log"
     job = subprocess.Popen([sys.executable, "-c", ENDING, SAVES, str(log)], start_new_session=True)
     while not log.exists() or "up" not in log.read_text():
@@ -95,13 +95,13 @@ def test_a_job_whose_time_is_nearly_over_saves_first(tmp_path: Path) -> None:
         ("local", {"speed": "1"}, "the launcher `local` has no option `speed`"),
     ],
 )
-def test_launchers_that_can_not_be(name: str, options: dict[str, str], said: str) -> None:
+def test_invalid_launchers_are_rejected(name: str, options: dict[str, str], said: str) -> None:
     with pytest.raises(RecipeError, match=said):
         Workers(launcher=name, options=options)
 
 
 @pytest.mark.parametrize(("name", "package"), [("slurm", "submitit"), ("ray", "ray")])
-def test_a_package_that_is_missing_is_named(name: str, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_named(name: str, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(RecipeError, match=rf"E125.*{package}(.|\n)*recipe-compiler\[{name}\]"):
         Workers(launcher=name, options={"timeout_min": "5"})
@@ -120,6 +120,6 @@ def test_a_package_that_is_missing_is_named(name: str, package: str, monkeypatch
         ("gpu", "gpu"),
     ],
 )
-def test_values_of_options_are_numbers_where_they_are_written_as_such(text: str, value: object) -> None:
+def test_option_values_that_are_plain_numbers_are_converted(text: str, value: object) -> None:
     found = _number(text)
     assert (found, type(found)) == (value, type(value))

@@ -1,4 +1,4 @@
-"""The rows of an ablation: which tricks are on in which, and what each is compared with."""
+"""The rows of an ablation: the tricks that are on in each, and the row that it is compared with."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def rows(mode: str, *over: str, text: str = TEXT) -> tuple[Row, ...]:
 
 
 def words(row: Row) -> set[str]:
-    """What a row has of the tricks that its text states."""
+    """Return the tricks of a row, out of those that the tests study."""
     stated = {"tweak D", "lr warmup", "lr cosine", "loss smooth", "augment mixup", "tweak C", "ema", "lr step"}
     return {use.word for use in row.plan.uses} & stated
 
@@ -34,7 +34,7 @@ def test_stacking_adds_each_trick_to_those_before() -> None:
     assert found[-1].plan.digest == bind(TEXT, data=True).digest
 
 
-def test_dropping_takes_each_out_of_all() -> None:
+def test_dropping_removes_each_trick_from_the_full_recipe() -> None:
     found = rows("drop", "tweak D", "lr cosine")
     assert [row.label for row in found] == ["full recipe", "− tweak D", "− lr cosine"]
     assert [row.reference for row in found] == [None, 0, 0]
@@ -43,31 +43,31 @@ def test_dropping_takes_each_out_of_all() -> None:
     assert words(found[2]) == {"tweak D", "lr warmup", "loss smooth"}
 
 
-def test_adding_adds_each_to_none() -> None:
+def test_adding_adds_each_trick_to_the_baseline() -> None:
     found = rows("add", "tweak D", "augment mixup 0.4", "tweak C")
     assert [row.label for row in found] == ["baseline", "+ tweak D", "+ augment mixup 0.4", "+ tweak C"]
     assert [row.reference for row in found] == [None, 0, 0, 0]
-    assert words(found[0]) == {"lr warmup", "lr cosine", "loss smooth"}, "what is not studied stays"
+    assert words(found[0]) == {"lr warmup", "lr cosine", "loss smooth"}, "tricks that are not studied stay on"
     assert words(found[2]) == words(found[0]) | {"augment mixup"}
     assert found[2].plan.find("augment mixup").values == {"alpha": 0.4}  # type: ignore[union-attr]
 
 
-def test_settings_are_no_tricks_unless_they_are_named() -> None:
+def test_settings_are_studied_only_if_they_are_named() -> None:
     assert not {"+ batch", "+ epochs", "+ base", "+ seed", "+ lr"} & {row.label for row in rows("stack")}
     found = rows("add", "batch 16", "base resnet34")
-    assert [row.plan.training.batch for row in found] == [8, 16, 8], "off, it is what the recipe says"
+    assert [row.plan.training.batch for row in found] == [8, 16, 8], "when the row is off, the recipe's value applies"
     assert [row.plan.model for row in found] == ["resnet18", "resnet18", "resnet34"]
 
 
-def test_what_is_named_takes_the_recipe_s_values_unless_it_has_its_own() -> None:
+def test_a_named_trick_takes_the_values_of_the_recipe_unless_it_has_its_own() -> None:
     values = [row.plan.find("loss smooth").values["epsilon"] for row in rows("add", "loss smooth")[1:]]  # type: ignore[union-attr]
     values += [row.plan.find("loss smooth").values["epsilon"] for row in rows("add", "loss smooth 0.3")[1:]]  # type: ignore[union-attr]
     assert values == [0.2, 0.3]
     warm = rows("drop", "lr warmup")
-    assert [row.plan.training.warmup for row in warm] == [1, 0], "also one that it must give"
+    assert [row.plan.training.warmup for row in warm] == [1, 0], "a required value as well"
 
 
-def test_one_unit_may_be_several_tricks() -> None:
+def test_one_row_can_add_several_tricks() -> None:
     found = rows("add", "tweak C D", "loss smooth; augment mixup")
     assert [words(row) for row in found] == [
         {"lr warmup", "lr cosine"},
@@ -76,21 +76,21 @@ def test_one_unit_may_be_several_tricks() -> None:
     ]
 
 
-def test_a_trick_replaces_what_decides_the_same_thing() -> None:
+def test_a_trick_replaces_another_one_for_the_same_slot() -> None:
     text = "base resnet18; epochs 4; lr 0.1 step 2 3"
     found = rows("stack", "lr cosine", text=text)
     assert [words(row) for row in found] == [{"lr step"}, {"lr cosine"}]
     assert [words(row) for row in rows("drop", "lr cosine", text=text)] == [{"lr cosine"}, {"lr step"}]
 
 
-def test_a_verb_s_own_value_leaves_its_clauses() -> None:
+def test_dropping_a_verb_keeps_its_clauses() -> None:
     text = "base resnet18; precision fp16; ema 0.9; loss aux=0.2 smooth"
     found = rows("drop", "precision", "ema", text=text)
     assert [row.plan.training.precision for row in found] == ["fp16", "fp32", "fp16"]
     assert [bool(row.plan.find("ema")) for row in found] == [True, True, False]
 
 
-def test_a_trick_that_is_there_without_being_stated_is_no_row() -> None:
+def test_a_stated_trick_that_changes_nothing_has_no_row() -> None:
     assert [row.label for row in rows("stack", text="base resnet18; init xavier; tweak D")] == ["baseline", "+ tweak D"]
 
 
@@ -107,19 +107,19 @@ def test_a_trick_that_is_there_without_being_stated_is_no_row() -> None:
         ("sideways", (), "unknown mode `sideways`"),
     ],
 )
-def test_what_can_not_be(mode: str, over: tuple[str, ...], said: str) -> None:
+def test_invalid_arguments_are_rejected(mode: str, over: tuple[str, ...], said: str) -> None:
     with pytest.raises(RecipeError) as caught:
         rows(mode, *over)
     assert said in str(caught.value)
 
 
-def test_all_that_is_wrong_is_told_at_once() -> None:
+def test_all_errors_are_reported_at_once() -> None:
     with pytest.raises(RecipeError) as caught:
         rows("stack", "tweak Q", "augment mixdown", "lr cosine")
     assert len(caught.value.diagnostics) == 2
 
 
-def test_a_recipe_without_tricks() -> None:
+def test_a_recipe_without_tricks_is_rejected() -> None:
     with pytest.raises(RecipeError, match="E124"):
         rows("drop", text="base resnet18; batch 8")
 
@@ -143,7 +143,7 @@ def test_tricks_of_several_included_files_keep_their_order(tmp_path: Path) -> No
     assert labels == ["baseline", "+ tweak D", "+ loss smooth", "+ augment mixup", "+ tweak C"]
 
 
-def test_alone_several_values_of_a_trick_can_be_compared() -> None:
+def test_add_compares_several_values_of_a_trick() -> None:
     found = rows("add", "loss smooth 0.1", "loss smooth 0.3")
     assert [words(row) for row in found] == [words(found[0]), *2 * [words(found[0]) | {"loss smooth"}]]
     assert [row.plan.find("loss smooth").values["epsilon"] for row in found[1:]] == [0.1, 0.3]  # type: ignore[union-attr]

@@ -1,4 +1,4 @@
-"""What comes before the first run: rows compiled, images opened, cells named, and what is odd told."""
+"""Preparing an ablation: compile rows, open images, name cells, and report problems before the first run."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from recipe.plugins.vocabulary import Vocabulary
 from tests.ablation.helpers import PLUGIN, MadeUp, execute, made
 
 
-def test_a_trick_that_had_nothing_to_do_is_told_where_it_is_dropped_too(tmp_path: Path) -> None:
+def test_dropping_a_trick_that_was_already_applied_is_noted(tmp_path: Path) -> None:
     study = made(tmp_path / "x", "tweak B", mode="drop", over=("tweak B", "loss smooth"))
     assert [line.note for line in study.outline.lines] == ["", "already applied", ""]
 
 
-def test_what_tricks_warn_of_is_told_with_its_rows(tmp_path: Path) -> None:
+def test_warnings_of_tricks_name_their_rows(tmp_path: Path) -> None:
     study = made(tmp_path / "x", "lr warmup 10", over=("lr warmup",))
     assert len(study.warnings) == 1
     assert study.warnings[0].startswith("Warning for `+ lr warmup`: ")
     assert study.warnings[0] in study.table().notes()
 
 
-def test_the_default_folder_is_that_of_the_recipe_whatever_the_seeds(tmp_path: Path) -> None:
+def test_the_default_folder_depends_on_the_recipe_and_not_on_the_seeds(tmp_path: Path) -> None:
     folders = {made(None, seeds=seeds).folder for seeds in (1, 4)}  # type: ignore[arg-type]
     folders |= {made(None, "lr 0.1", seeds=1).folder}  # type: ignore[arg-type]
     assert len(folders) == 2
     assert all(folder.parts[0] == "ablations" for folder in folders)
 
 
-def test_a_folder_of_other_things_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_of_other_files_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "y").mkdir()
     (tmp_path / "y" / "letter.txt").write_text("precious")
     with pytest.raises(RecipeError, match=r"E113.*other files"):
@@ -42,7 +42,7 @@ def test_a_folder_of_other_things_is_left_alone(tmp_path: Path) -> None:
     execute(made(tmp_path / "y"), MadeUp())
 
 
-def test_a_table_of_other_rows_is_replaced_with_a_word(tmp_path: Path) -> None:
+def test_replacing_a_table_of_other_rows_is_reported(tmp_path: Path) -> None:
     study = made(tmp_path / "x", seeds=1)
     execute(study, MadeUp())
     study.write()
@@ -51,12 +51,12 @@ def test_a_table_of_other_rows_is_replaced_with_a_word(tmp_path: Path) -> None:
     assert said.endswith("which has other rows or more seeds; its runs are kept")
 
 
-def test_a_model_of_too_few_outputs_is_told_before_anything_is_trained(tmp_path: Path) -> None:
+def test_a_model_with_too_few_outputs_is_reported_before_training(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"E071"):
         made(tmp_path / "x", "base resnet18 classes=5")
 
 
-def test_other_code_of_a_plugin_is_another_run(tmp_path: Path) -> None:
+def test_changing_the_code_of_a_plugin_makes_another_run(tmp_path: Path) -> None:
     file, names = tmp_path / "dim.py", set()
     student = tmp_path / "student.recipe"
     student.write_text('base resnet18; loss distill "teacher.recipe"; loss smooth')
@@ -86,7 +86,7 @@ def test_more_images_make_another_run(tmp_path: Path) -> None:
     assert len(names) == 2
 
 
-def test_a_folder_that_was_hardly_begun_can_be_used(tmp_path: Path) -> None:
+def test_a_folder_with_only_a_temporary_file_can_be_used(tmp_path: Path) -> None:
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / ".ablation.json.abc").write_text("{")
     launcher = MadeUp()
@@ -95,13 +95,13 @@ def test_a_folder_that_was_hardly_begun_can_be_used(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("out", ["file", ""])
-def test_a_folder_that_can_not_be(out: str, tmp_path: Path) -> None:
+def test_invalid_folders_are_rejected(out: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("precious")
     with pytest.raises(RecipeError, match=r"E111|E113"):
         made(tmp_path / out if out else "")  # type: ignore[arg-type]
 
 
-def test_all_rows_are_compiled_before_anything_is_trained(tmp_path: Path) -> None:
+def test_all_rows_are_compiled_before_training(tmp_path: Path) -> None:
     with pytest.raises(RecipeError) as caught:
         made(tmp_path / "x", "base vgg11; drop tweak D", over=("tweak C", "loss smooth", "init zero-gamma"), mode="add")
     said = [one.message for one in caught.value.diagnostics]
@@ -109,16 +109,16 @@ def test_all_rows_are_compiled_before_anything_is_trained(tmp_path: Path) -> Non
     assert not (tmp_path / "x").exists()
 
 
-def test_images_that_are_not_there_are_told_before_anything_is_trained(tmp_path: Path) -> None:
+def test_missing_images_are_reported_before_training(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="E070"):
         made(tmp_path / "x", over=("loss smooth", 'data folder "/nowhere/at/all"'), mode="add")
 
 
-def test_a_trick_that_gives_way_is_told(tmp_path: Path) -> None:
+def test_an_overridden_trick_is_noted(tmp_path: Path) -> None:
     study = made(tmp_path / "x", over=("optimizer adamw", "optimizer lars"))
     assert [line.note for line in study.outline.lines] == ["", "", "`optimizer adamw` overridden"]
 
 
-def test_epochs_are_studied_or_fitted(tmp_path: Path) -> None:
+def test_a_budget_conflicts_with_a_study_of_epochs(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"E127.*`epochs` is studied"):
         study("base resnet18; loss smooth", mode="add", over=("epochs 3",), budget="1h", out=tmp_path / "x")

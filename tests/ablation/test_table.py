@@ -1,4 +1,4 @@
-"""The table: its statistics against scipy's, and its forms."""
+"""The table: its statistics, compared with scipy's, and its formats."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def table(*lines: Line, mode: str = "stack") -> Table:
     return Table("a title", mode, "base resnet18\n", tuple(range(len(lines[0].cells))), lines, ("about it.",))
 
 
-def test_the_interval_is_that_of_a_paired_t_test() -> None:
+def test_the_interval_matches_a_paired_t_test() -> None:
     found = difference(A, B)
     assert found is not None
     test = stats.ttest_rel(A, B)
@@ -40,11 +40,11 @@ def test_the_interval_is_that_of_a_paired_t_test() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=2, max_size=6))
-def test_noise_is_what_a_test_at_five_percent_does_not_see(pairs: list[tuple[float, float]]) -> None:
+def test_swapping_the_rows_negates_the_difference(pairs: list[tuple[float, float]]) -> None:
     a, b = zip(*pairs, strict=True)
     found = difference(a, b)
     assert found is not None
-    assume(found.low is not None)  # seeds that all differ by the same
+    assume(found.low is not None)  # all seeds differ by the same amount
     assert found.low <= found.mean <= found.high
     back = difference(b, a)
     assert back is not None
@@ -53,7 +53,7 @@ def test_noise_is_what_a_test_at_five_percent_does_not_see(pairs: list[tuple[flo
 
 
 @pytest.mark.parametrize(("a", "b"), [([0.91, 0.92], [0.90, 0.91]), ([0.9, 0.9], [0.9, 0.9])])
-def test_seeds_that_differ_by_the_same_give_no_interval_of_no_width(a: list[float], b: list[float]) -> None:
+def test_seeds_that_all_differ_by_the_same_amount_have_no_interval(a: list[float], b: list[float]) -> None:
     found = difference(a, b)
     assert found is not None
     assert (found.low, found.high, found.within_noise) == (None, None, None)
@@ -63,7 +63,7 @@ def test_seeds_that_differ_by_the_same_give_no_interval_of_no_width(a: list[floa
 
 
 @given(st.floats(1e-4, 0.1), st.floats(1e-4, 0.1))
-def test_so_many_seeds_give_an_interval_of_such_a_width_and_one_less_does_not(half: float, deviation: float) -> None:
+def test_seeds_for_is_the_lowest_number_that_reaches_the_interval(half: float, deviation: float) -> None:
     found = seeds_for(half, deviation)
     assume(2 < found < 10_000)
     widths = [stats.t.ppf(0.975, n - 1) * deviation / n**0.5 for n in (found - 1, found)]
@@ -71,7 +71,7 @@ def test_so_many_seeds_give_an_interval_of_such_a_width_and_one_less_does_not(ha
     assert widths[0] > half * (1 - 1e-9)
 
 
-def test_how_many_seeds_would_tell_half_a_point_is_said_by_the_spread_of_all_rows() -> None:
+def test_the_seeds_needed_for_half_a_point_depend_on_the_spread_of_all_rows() -> None:
     base, one, other = [0.90, 0.90, 0.90], [0.91, 0.92, 0.93], [0.90, 0.90, 0.9001]
     shown = table(line("baseline", base), line("+ x", one, 0), line("+ y", other, 0), mode="add")
     spread = statistics.fmean([statistics.variance(one), statistics.variance(other)]) ** 0.5
@@ -89,14 +89,14 @@ def test_one_seed_has_no_interval_and_is_not_called_noise() -> None:
     assert any("One seed says nothing about noise" in note for note in shown.notes())
 
 
-def test_only_seeds_that_both_have_are_compared() -> None:
+def test_only_seeds_that_both_rows_have_are_compared() -> None:
     found = difference([0.9, None, 0.94], [0.8, 0.7, None])
     assert found is not None
     assert (found.mean, found.low) == (pytest.approx(0.1), None)
     assert difference([None], [0.5]) is None
 
 
-def test_what_a_row_says() -> None:
+def test_the_cells_of_a_row() -> None:
     shown = table(line("baseline", B), line("+ x", A, 0), line("+ y", [0.91, 0.90, 0.95, None], 0, "already applied"))
     found = difference(A, B)
     assert found is not None
@@ -111,7 +111,7 @@ def test_what_a_row_says() -> None:
     assert lame.cells()[1][4] == "within noise; difference over 2 of 3 seeds"
 
 
-def test_every_form_says_the_same() -> None:
+def test_all_formats_contain_the_same_values() -> None:
     shown = table(line("baseline", B), line("+ a | b", A, 0))
     for cell in ("90.50 ± 0.58", "92.75 ± 0.96", "+2.25"):
         assert cell in shown.to_text()
@@ -128,11 +128,11 @@ def test_every_form_says_the_same() -> None:
 
 
 @pytest.mark.parametrize(("mode", "against"), [("stack", "the row above"), ("drop", "the full"), ("add", "the base")])
-def test_it_says_what_is_compared(mode: str, against: str) -> None:
+def test_the_notes_explain_the_comparison(mode: str, against: str) -> None:
     assert against in table(line("x", B), mode=mode).notes()[0]
 
 
-def test_rows_without_a_seed_in_common_are_told() -> None:
+def test_rows_without_a_seed_in_common_are_noted() -> None:
     shown = table(line("baseline", [None, 0.9]), line("+ x", [0.9, None], 0))
     assert "no seeds in common with `baseline`" in shown.cells()[1][4]
 

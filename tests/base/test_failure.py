@@ -1,4 +1,4 @@
-"""What a failed command leaves for the process that started it."""
+"""The report that a failed command leaves for the process that started it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "failure.json"
 
 
-def test_errors_of_a_recipe_are_left_as_data(file: Path) -> None:
+def test_recipe_errors_are_written_as_data(file: Path) -> None:
     done = command("run", "base resnet18; data digits; lr cosin", "--dry-run")
     (error,) = json.loads(file.read_text())["diagnostics"]
     assert done.status == 2
@@ -27,7 +27,7 @@ def test_errors_of_a_recipe_are_left_as_data(file: Path) -> None:
     assert failure.left_in(file) == failure.Failure((error["code"],), error["message"])
 
 
-def test_a_command_that_succeeds_leaves_nothing(file: Path) -> None:
+def test_a_command_that_succeeds_writes_nothing(file: Path) -> None:
     assert command("check", "base resnet18; data digits").status == 0
     assert failure.left_in(file) is None
 
@@ -39,7 +39,7 @@ def test_a_command_that_succeeds_leaves_nothing(file: Path) -> None:
         (RecipeError(*fail("E112", "a").diagnostics, *fail("W001", "b").diagnostics), failure.Failure(("E112",), "a")),
     ],
 )
-def test_what_is_left_is_read(error: Exception, left: failure.Failure, tmp_path: Path) -> None:
+def test_a_report_is_read_back(error: Exception, left: failure.Failure, tmp_path: Path) -> None:
     failure.write(tmp_path / "x.json", error)
     assert failure.left_in(tmp_path / "x.json") == left
 
@@ -47,6 +47,6 @@ def test_what_is_left_is_read(error: Exception, left: failure.Failure, tmp_path:
 @pytest.mark.parametrize(
     "text", ["", "[]", "{}", '{"diagnostics": [], "internal_error": null}', '{"diagnostics": [1]}']
 )
-def test_what_can_not_be_read_is_nothing(text: str, tmp_path: Path) -> None:
+def test_an_invalid_report_is_ignored(text: str, tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text(text)
     assert failure.left_in(tmp_path / "x.json") is None

@@ -1,4 +1,4 @@
-"""Signals of one run that is made for another, as a teacher's is, and of a launcher that passes them on."""
+"""Signals during a run inside another one, such as a teacher's, and signals that launchers send twice."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def test_a_signal_that_came_too_late_for_the_teacher_stops_the_student() -> None
 
 
 def _teach() -> None:
-    """A training that a signal meets when all is done but the last lines."""
+    """Simulate a training that gets a signal when it is almost finished."""
     with Signals() as inner, inner.deferred():
         os.kill(os.getpid(), signal.SIGTERM)
         assert inner.received == signal.SIGTERM
-    raise AssertionError("the student trains on")
+    raise AssertionError("the student keeps training")
 
 
 def test_before_a_step_a_signal_ends_the_run_at_once() -> None:
@@ -48,15 +48,15 @@ with Signals() as signals, signals.deferred():
 
 
 @pytest.mark.parametrize(("pause", "status", "told"), [("0.0", 0, "went on\n"), ("1.1", 143, "")])
-def test_a_second_signal_ends_at_once_and_the_same_one_twice_does_not(pause: str, status: int, told: str) -> None:
+def test_a_second_signal_exits_at_once_unless_it_is_the_same_one(pause: str, status: int, told: str) -> None:
     code = TWICE.format(pause=pause)
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert (found.returncode, found.stdout) == (status, told)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_process_that_waits_for_one_that_never_comes_can_be_ended(number: signal.Signals) -> None:
-    """As where a signal ended the other one before they met: torch waits for it, and hears of no signal."""
+def test_a_process_that_waits_for_a_missing_one_can_be_stopped(number: signal.Signals) -> None:
+    """A signal may end the other process before they connect. torch then waits for it and notices no signal."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -68,7 +68,7 @@ def test_a_process_that_waits_for_one_that_never_comes_can_be_ended(number: sign
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
                 break
             time.sleep(0.1)
-        time.sleep(1)  # it waits now
+        time.sleep(1)  # now it is waiting
         process.send_signal(number)
         try:
             assert process.wait(60) in (-number, 128 + number)

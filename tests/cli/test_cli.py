@@ -1,4 +1,4 @@
-"""The command line where it needs no torch: check, fmt, tricks, explain CODE, and what is said of wrong usage."""
+"""Commands that need no torch: check, fmt, tricks and explain CODE; and usage errors."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def bad(tmp_path: Path) -> Path:
 # ---- check
 
 
-def test_check_says_that_all_is_fine(good: Path) -> None:
+def test_check_reports_success(good: Path) -> None:
     found = command("check", good, good)
     assert (found.status, found.stdout, found.stderr) == (0, "2 recipes checked: no errors or warnings\n", "")
 
 
-def test_check_shows_errors_as_a_compiler_does(bad: Path) -> None:
+def test_check_shows_errors_like_a_compiler(bad: Path) -> None:
     found = command("check", bad)
     assert (found.status, found.stderr) == (2, "")
     assert (
@@ -77,7 +77,7 @@ def test_check_shows_warnings_and_passes(tmp_path: Path) -> None:
     assert found.stdout.endswith("1 recipe checked: 0 errors, 1 warning\n")
 
 
-def test_check_tells_once_what_several_recipes_include(tmp_path: Path) -> None:
+def test_check_reports_a_shared_include_once(tmp_path: Path) -> None:
     (tmp_path / "below.recipe").write_text("base resnet50; epochs 3; lr warmup 5")
     files = [tmp_path / "a.recipe", tmp_path / "b.recipe"]
     for file in files:
@@ -139,7 +139,7 @@ def test_check_passes_the_examples() -> None:
     assert "error[" not in found.stdout
 
 
-def test_check_has_no_colours_where_nobody_looks(bad: Path) -> None:
+def test_check_prints_no_colors_to_a_file(bad: Path) -> None:
     assert "\x1b" not in command("check", bad).stdout
 
 
@@ -171,7 +171,7 @@ def test_fmt_of_standard_input_goes_to_standard_output() -> None:
     assert command("fmt", "--check", "-", stdin=b"base  resnet50").status == 1
 
 
-def test_fmt_needs_no_meaning_but_syntax(tmp_path: Path) -> None:
+def test_fmt_needs_only_valid_syntax(tmp_path: Path) -> None:
     file = tmp_path / "a.recipe"
     file.write_text("no-such-verb  x=1")
     assert command("fmt", file).status == 0
@@ -182,7 +182,7 @@ def test_fmt_needs_no_meaning_but_syntax(tmp_path: Path) -> None:
     ("content", "code"),
     [(b"lr 5x\nbase  resnet50", "E011"), (b"\xff", "E002"), (b"a\0", "E002"), (b"a 1\n" * 1001, "E005")],
 )
-def test_fmt_leaves_a_file_alone_that_it_can_not_read(content: bytes, code: str, tmp_path: Path) -> None:
+def test_fmt_leaves_a_file_alone_if_it_cannot_read_it(content: bytes, code: str, tmp_path: Path) -> None:
     file, other = tmp_path / "a.recipe", tmp_path / "b.recipe"
     file.write_bytes(content)
     other.write_text("base  resnet50")
@@ -229,7 +229,7 @@ def test_tricks_of_a_verb() -> None:
         assert said in found.stdout.splitlines()
 
 
-def test_tricks_of_a_clause_tells_all_about_it() -> None:
+def test_tricks_of_a_clause_describes_it_in_full() -> None:
     found = command("tricks", "loss", "smooth")
     assert command("tricks", "loss smooth").stdout == found.stdout
     assert found.status == 0
@@ -252,7 +252,7 @@ def test_a_source_in_the_first_line_of_a_file_is_shown(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("verb", DIRECTIVES)
-def test_tricks_tells_of_directives(verb: str) -> None:
+def test_tricks_describes_directives(verb: str) -> None:
     assert command("tricks", verb).stdout == f"{DIRECTIVES[verb]}\n"
 
 
@@ -283,7 +283,7 @@ def test_tricks_of_unknown_words(words: list[str], code: str, help: str) -> None
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_explain_tells_what_a_code_means(code: str) -> None:
+def test_explain_describes_a_code(code: str) -> None:
     title, text = CODES[code]
     found = command("explain", code)
     assert (found.status, found.stderr) == (0, "")
@@ -291,7 +291,7 @@ def test_explain_tells_what_a_code_means(code: str) -> None:
     assert found.stdout.split("\n\n", 1)[1].split() == text.split()
 
 
-def test_explain_of_a_code_minds_no_capitals() -> None:
+def test_explain_ignores_the_case_of_a_code() -> None:
     assert command("explain", "e021").stdout == command("explain", "E021").stdout
 
 
@@ -324,7 +324,7 @@ def _codes_in_the_source() -> set[str]:
     return found
 
 
-def test_every_code_in_the_source_is_explained_and_every_explained_code_is_in_the_source() -> None:
+def test_the_codes_in_the_source_match_the_explained_codes() -> None:
     assert _codes_in_the_source() == set(CODES)
 
 
@@ -346,7 +346,7 @@ def test_every_code_in_the_source_is_explained_and_every_explained_code_is_in_th
         (["explain"], "Missing argument"),
     ],
 )
-def test_wrong_usage_is_told_with_status_2(arguments: list[str], said: str) -> None:
+def test_wrong_usage_exits_with_2(arguments: list[str], said: str) -> None:
     found = command(*arguments)
     assert found.status == 2
     assert said in found.stderr
@@ -390,7 +390,7 @@ def _program(*arguments: str | Path, code: str = "", stdin: str = "") -> subproc
         (["explain", "bach 1; base resnet18"], 2),
     ],
 )
-def test_what_needs_no_torch_leaves_it_alone(arguments: list[str], status: int) -> None:
+def test_commands_that_need_no_torch_do_not_import_it(arguments: list[str], status: int) -> None:
     code = (
         "import sys, recipe.cli\n"
         "try: recipe.cli.main()\n"
@@ -410,14 +410,14 @@ def test_as_a_program(bad: Path) -> None:
 
 
 @pytest.mark.parametrize("words", [["check", "-"], ["fmt", "-"], ["diff", "-", "-"]])
-def test_standard_input_that_is_closed(words: list[str]) -> None:
+def test_closed_standard_input(words: list[str]) -> None:
     call = f"{sys.executable} -m recipe {' '.join(words)} <&-"
     found = subprocess.run(["bash", "-c", call], capture_output=True, text=True, cwd=ROOT)
     assert found.returncode == 2
     assert "error[E001]: standard input is closed" in found.stdout + found.stderr
 
 
-def test_an_encoding_without_our_signs() -> None:
+def test_an_encoding_without_our_characters() -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
     call = [sys.executable, "-m", "recipe", "tricks", "augment", "mixup"]
     found = subprocess.run(call, capture_output=True, cwd=ROOT, env=environment)
@@ -426,17 +426,17 @@ def test_an_encoding_without_our_signs() -> None:
 
 
 @pytest.mark.parametrize("words", ["tricks", "--help", "run --help"])
-def test_a_reader_that_leaves_early_is_no_error(words: str) -> None:
+def test_a_reader_that_exits_early_is_not_an_error(words: str) -> None:
     call = f"{sys.executable} -m recipe {words} | true; exit ${{PIPESTATUS[0]}}"
     found = subprocess.run(["bash", "-c", call], capture_output=True, text=True, cwd=ROOT)
-    assert found.returncode in (0, 141)  # 0: all was written before
+    assert found.returncode in (0, 141)  # 0: everything was written before
     assert found.stderr == ""
 
 
 def test_the_fields_of_an_explanation_are_documented() -> None:
     text = (ROOT / "docs" / "language.md").read_text().partition("## JSON")[2].partition("\n## ")[0]
     found = json.loads(command("explain", "base resnet18; tweak C D; init zero-gamma", "--json").stdout)
-    for free in ("order", "sites", "parameters", "costs"):  # whose names are those of tricks, parameters and stages
+    for free in ("order", "sites", "parameters", "costs"):  # their keys are names of tricks, parameters and stages
         found[free] = [*found[free].values()]
     for trick in found["plan"]["tricks"]:
         trick["values"] = [*trick["values"].values()]
@@ -451,12 +451,12 @@ def test_the_fields_of_an_explanation_are_documented() -> None:
 
 
 @pytest.mark.parametrize("words", [["base resnet18"], ["--json"], ["--device", "cpu"]])
-def test_a_code_takes_nothing_beside_it(words: list[str]) -> None:
+def test_a_code_takes_no_other_arguments(words: list[str]) -> None:
     found = command("explain", "E021", *words)
     assert (found.status, "takes no other arguments or options" in found.stderr) == (2, True)
 
 
-def test_a_working_directory_that_is_gone(tmp_path: Path) -> None:
+def test_a_deleted_working_directory(tmp_path: Path) -> None:
     call = f"mkdir x; cd x; rmdir ../x; exec {sys.executable} -P -m recipe check full"
     found = subprocess.run(["bash", "-c", call], capture_output=True, text=True, cwd=tmp_path)
     assert (found.returncode, found.stderr.splitlines()[0]) == (
@@ -468,7 +468,7 @@ def test_a_working_directory_that_is_gone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("variables", "wanted"), [({"TERM": "xterm"}, True), ({"TERM": "dumb"}, False), ({"NO_COLOR": ""}, False)]
 )
-def test_when_there_is_colour(variables: dict[str, str], wanted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_when_output_is_colored(variables: dict[str, str], wanted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
             return True
@@ -480,7 +480,7 @@ def test_when_there_is_colour(variables: dict[str, str], wanted: bool, monkeypat
     assert not wants_color(io.StringIO())
 
 
-def test_a_folder_hides_no_shipped_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_does_not_hide_a_shipped_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "full").mkdir()
     monkeypatch.chdir(tmp_path)
     assert command("check", "full").status == 0

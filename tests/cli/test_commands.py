@@ -1,4 +1,4 @@
-"""The commands that need torch, as users type them."""
+"""Commands that need torch, as users type them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tests.training.helpers import TINY
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder that commands are typed in."""
+    """Change to an empty folder and return it."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-def test_packages_that_a_run_used_and_that_are_gone_are_named(tmp_path: Path) -> None:
+def test_packages_of_a_run_that_are_not_installed_are_named(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / "recipe.lock").write_text("base resnet18\nshine 3\n")
@@ -31,7 +31,7 @@ def test_packages_that_a_run_used_and_that_are_gone_are_named(tmp_path: Path) ->
         assert f"warning: the run in `{folder}` used packages that are not installed: recipe-shine 1.2" in found.stderr
 
 
-def test_run_says_what_it_substitutes_and_where_the_result_lies(tmp_path: Path) -> None:
+def test_run_reports_substitutions_and_its_folder(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "recipe", "run", TINY, "epochs 1; precision fp16", "--device", "cpu"]
     done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0
@@ -80,7 +80,7 @@ def test_a_dry_run_refuses_a_teacher_that_a_run_refuses(here: Path) -> None:
         ("base timm:no_such_model", "E102"),
     ],
 )
-def test_what_cannot_be_trained_ends_with_one_error(here: Path, text: str, code: str) -> None:
+def test_recipes_that_cannot_be_trained_end_with_one_error(here: Path, text: str, code: str) -> None:
     done = command("run", text, "--device", "cpu")
     assert done.status == 2
     assert command("run", text, "--dry-run", "--device", "cpu").stderr == done.stderr
@@ -121,7 +121,7 @@ def test_explain_as_json() -> None:
     ].items()
 
 
-def test_doctor_tells_versions_plugins_and_speed() -> None:
+def test_doctor_prints_versions_plugins_and_speed() -> None:
     done = command("doctor")
     assert done.status == 0
     assert "torch " in done.stdout

@@ -1,4 +1,4 @@
-"""Differences without a cache, and programs that are compiled once."""
+"""Diffs without the cache on disk, from programs that are compiled only once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How two graphs are laid beside each other."""
+"""The alignment of two graphs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PAIRS = [
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=" | ".join)
-def test_the_way_back_is_the_mirror_image(pair: tuple[str, str]) -> None:
+def test_swapping_the_sides_mirrors_the_diff(pair: tuple[str, str]) -> None:
     there, back = compared(*pair), compared(*reversed(pair))
     assert align(there.a, there.b) == tuple(row.mirrored() for row in align(back.a, back.b))
     assert there.mirrored().to_dict() == back.to_dict()
@@ -55,13 +55,13 @@ def test_a_recipe_does_not_differ_from_itself(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", sorted({text for pair in PAIRS for text in pair}))
-def test_facts_survive_json(text: str) -> None:
+def test_summaries_survive_json(text: str) -> None:
     _, facts = known(text)
     assert ProgramSummary.from_dict(json.loads(json.dumps(facts.to_dict()))) == facts
 
 
 @pytest.mark.parametrize("stages", [[0, 1, 2], [2, 0, 1], [1, 2, 0]])
-def test_costs_compose(stages: list[int]) -> None:
+def test_cost_differences_add_up(stages: list[int]) -> None:
     texts = ["base resnet50; tweak A", "base resnet101", "base mobilenet_v2"]
     a, b, c = (texts[index] for index in stages)
 
@@ -87,7 +87,7 @@ def test_blocks_of_a_deeper_network_are_paired_with_those_of_a_shallower_one() -
     assert "17 blocks, 170 operations: 18,992,128 params" in found.to_text()
 
 
-def test_a_trick_is_named_where_it_made_the_difference() -> None:
+def test_a_row_names_the_trick_that_made_the_difference() -> None:
     found = compared("base resnet18; tweak D", "base resnet50; tweak D")
     assert {row.by for row in found.graph} == {""}
     found = compared("base resnet18", "base resnet50; tweak D")
@@ -95,39 +95,39 @@ def test_a_trick_is_named_where_it_made_the_difference() -> None:
     assert named["tweak D"] == "layer2.0.downsample.0_pool"
 
 
-def test_blocks_that_grew_are_told_layer_by_layer() -> None:
+def test_blocks_that_grew_are_shown_layer_by_layer() -> None:
     text = compared("base resnet18", "base resnet50").to_text(160)
     assert "+ layer1.1.conv3" in text
     assert "+ layer1.2 " in text
     assert "1 block, 10 operations: 70,400 params" in text
 
 
-def test_identities_are_no_operations() -> None:
+def test_identities_are_not_operations() -> None:
     found = compared("base timm:resnet50d", "base resnet50; tweak B C D")
     assert not [row for row in found.rows if row.node.kind == "Identity"]
     assert [row for row in found.graph if row.change == "changed" and row.settings[0][0] == "reads"] == []
 
 
 @pytest.mark.parametrize("pair", [("densenet121", "densenet169"), ("vit_b_16", "vit_l_16"), ("swin_t", "swin_s")])
-def test_no_wire_is_made_up(pair: tuple[str, str]) -> None:
-    """A deeper network of the same kind reads as the shallower one does."""
+def test_shared_operations_keep_their_inputs(pair: tuple[str, str]) -> None:
+    """The operations of a deeper network of the same kind have the same inputs as those of the shallower one."""
     found = compared(*(f"base {name}" for name in pair))
     assert not [row for row in found.graph if row.settings and row.settings[0][0] == "reads"]
 
 
-def test_the_first_block_of_a_transformer_is_no_stem() -> None:
+def test_the_first_block_of_a_transformer_is_not_part_of_the_stem() -> None:
     _, facts = known("base vit_b_16")
     assert facts.stages["stem"].params == 3 * 16 * 16 * 768 + 768 + 197 * 768 + 768
     assert len({cost.stage for cost in facts.nodes if cost.block.startswith("encoder.layers")}) == 1
 
 
-def test_layers_that_only_got_another_number_are_no_difference() -> None:
+def test_renumbered_layers_are_not_a_difference() -> None:
     found = compared("base vgg11", "base vgg13")
     assert [(row.change, row.node.kind) for row in found.graph] == [("added", "Conv2d"), ("added", "ReLU")] * 2
 
 
-def test_another_wire_is_a_difference() -> None:
-    """The same operations with the same settings, in another order of reading."""
+def test_another_input_is_a_difference() -> None:
+    """Only an input of one operation differs. All operations and their settings are the same."""
     import attrs
 
     _, facts = known("base resnet18")
@@ -140,7 +140,7 @@ def test_another_wire_is_a_difference() -> None:
     ]
 
 
-def test_models_that_differ_in_their_weights_alone() -> None:
+def test_models_that_differ_only_in_their_weights() -> None:
     models = []
     for seed in (0, 1):
         torch.manual_seed(seed)
@@ -157,5 +157,5 @@ def test_any_number_of_classes(classes: int) -> None:
     assert facts.schedule.targets == pytest.approx((0.9, 0.1 / (classes - 1)))
 
 
-def test_a_long_text_is_no_path() -> None:
+def test_a_long_text_is_not_a_path() -> None:
     assert recipe.diff("base resnet18 #" + "." * 600, "base resnet18").empty

@@ -1,4 +1,4 @@
-"""The paper's Table 5 as differences: from A to B, C and D, with the figures of the goldens."""
+"""The paper's Table 5 as diffs between A, B, C and D, with the numbers of the golden files."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_from_c_to_d_three_pools_are_inserted_and_nothing_costs_more() -> None:
     assert not any(cost.differs for cost in found.costs)
 
 
-def test_d_alone_takes_every_checkpoint_of_a() -> None:
+def test_d_alone_loads_every_checkpoint_of_a() -> None:
     found = compared("base resnet50; tweak A", "base resnet50; tweak A D")
     assert found.weights.loads_entirely
     assert "a checkpoint of A loads entirely: 320 of 320 tensors" in found.to_text()

@@ -1,4 +1,4 @@
-"""A difference is one of meaning: writing does not count, and no value escapes."""
+"""Diffs compare meaning: they ignore how a recipe is written, and miss no value."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.strategies import meaningful
 
 
 def rewritten(plan: Plan, chance: random.Random) -> str:
-    """The plan as a recipe with every value explicit, in another order, with comments and odd blanks."""
+    """Write a plan as a recipe with every value explicit, in another order, with comments and odd whitespace."""
     statements = [use.statement() for use in plan.uses] + [f"dialect {plan.dialect}"]
     chance.shuffle(statements)
     return "# another writing\n" + "".join(f"  {text} {chance.choice([';', '# so'])}\n" for text in statements)
@@ -35,8 +35,8 @@ def rewritten(plan: Plan, chance: random.Random) -> str:
 
 @settings(max_examples=200 * MORE)
 @given(meaningful(), st.randoms(use_true_random=False))
-def test_writing_does_not_count(statements: list[str], chance: random.Random) -> None:
-    """What the compiled part of a difference is made of follows from the digest, so equal plans need no compilation."""
+def test_writing_does_not_matter(statements: list[str], chance: random.Random) -> None:
+    """The compiled part of a diff follows from the digest, so plans with equal digests need not be compiled."""
     plan = bind("\n".join(statements))
     other = bind(rewritten(plan, chance))
     assert compare_words(plan, other) == ()
@@ -45,14 +45,14 @@ def test_writing_does_not_count(statements: list[str], chance: random.Random) ->
 
 
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
-def test_no_example_differs_from_its_other_writing(file: Path) -> None:
+def test_no_example_differs_when_rewritten(file: Path) -> None:
     plan = bind(file)
     other = bind(rewritten(plan, random.Random(file.stem)), folder=file.parent)
     assert compare_words(plan, other) == ()
     assert plan.digest == other.digest
 
 
-def test_warmup_and_cosine_may_stand_apart() -> None:
+def test_warmup_and_cosine_can_be_separate_statements() -> None:
     one, other = "base resnet18; lr warmup 5 cosine", "lr cosine # so\nbase resnet18; lr 0.1; lr warmup epochs=5"
     found = compared(one, other)
     assert found.empty
@@ -60,7 +60,7 @@ def test_warmup_and_cosine_may_stand_apart() -> None:
 
 
 def changed(field: Field, value: object, chance: random.Random) -> object:
-    """Another value that the field takes."""
+    """Return another value that the field accepts."""
     kind = field.kind
     if isinstance(kind, Architecture):
         return chance.choice([word for word in kind.words if word != value])
@@ -77,17 +77,17 @@ def changed(field: Field, value: object, chance: random.Random) -> object:
     low, high = max(low, -1e3), min(high, 1e3)
     for attempt in range(12):
         other: float = chance.randint(int(low), int(high)) if kind.whole else chance.uniform(low, high)
-        if attempt > 9:  # chance may be one that always gives the lowest
+        if attempt > 9:  # hypothesis may always draw the lowest value
             other = low + (high - low) * (attempt - 9) / 4
             other = round(other) if kind.whole else other
         if other != value and low <= other <= high and other != kind.above and other != kind.below:
             return other
-    raise AssertionError(f"{field.name} takes one value only")
+    raise AssertionError(f"{field.name} accepts only one value")
 
 
 @settings(max_examples=200 * MORE)
 @given(meaningful(), st.randoms(use_true_random=False))
-def test_every_change_of_a_value_is_seen_where_it_is(statements: list[str], chance: random.Random) -> None:
+def test_every_changed_value_is_found(statements: list[str], chance: random.Random) -> None:
     plan = bind("\n".join(statements))
     places = [(use, field) for use in plan.uses for field in use.declared.fields]
     use, field = chance.choice(places)
@@ -121,7 +121,7 @@ def test_every_change_of_a_value_is_seen_where_it_is(statements: list[str], chan
         ("ema", "+ ema"),
     ],
 )
-def test_what_changes_in_training_is_told(over: str, said: str) -> None:
+def test_changes_in_training_are_shown(over: str, said: str) -> None:
     assert said in compared("base resnet18", f"base resnet18\n{over}").to_text(200).replace("<text>", "<test>")
 
 
@@ -133,7 +133,7 @@ def test_a_teacher_is_a_term_of_the_loss(tmp_path: Path) -> None:
     assert "~ loss cross entropy → cross entropy + loss distill" in found
 
 
-def test_a_teacher_counts_by_its_meaning_wherever_it_lies(tmp_path: Path) -> None:
+def test_teachers_are_compared_by_meaning_and_not_by_path(tmp_path: Path) -> None:
     texts = []
     for name in ("one", "two"):
         (tmp_path / name).write_text("base resnet18; data digits")
@@ -143,7 +143,7 @@ def test_a_teacher_counts_by_its_meaning_wherever_it_lies(tmp_path: Path) -> Non
     assert found.a == found.b
 
 
-def test_what_a_side_without_data_means_is_told() -> None:
+def test_a_side_without_data_is_noted() -> None:
     note = "names no dataset; `recipe run` would use `data digits`"
     assert f"A {note}" in compared("base resnet18", "base resnet18; data digits").to_text()
     assert f"B {note}" in compared("base resnet18; data digits", "base resnet18").to_text()
@@ -157,7 +157,7 @@ def test_an_added_trick_states_its_values() -> None:
     assert "~ highest learning rate 0.1 → 0.2" in text
 
 
-def test_the_order_is_told_where_it_matters() -> None:
+def test_the_order_is_shown_if_it_matters() -> None:
     plan, facts = known("base resnet18; augment jitter pca-noise flip")
     word = {use.word: use for use in plan.uses}
     order = [*(use for use in plan.uses if not use.word.startswith("augment"))]
@@ -204,7 +204,7 @@ def test_diff(arguments: list[str], status: int, said: str, tmp_path: Path, monk
         (["full", "+", "drop tweak D; base vgg11"], "E101"),
     ],
 )
-def test_what_can_not_be_compared(arguments: list[str], said: str) -> None:
+def test_invalid_arguments_are_reported(arguments: list[str], said: str) -> None:
     found = command("diff", *arguments)
     assert found.status == 2
     assert said in found.stderr
@@ -222,16 +222,16 @@ def test_a_run_is_compared_by_its_lock(tmp_path: Path) -> None:
 def test_the_text_is_no_wider_than_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     found = compared("base resnet50; tweak A", "base resnet101; tweak C D; lr cosine; batch 1024")
     for width in (40, 60, 80, 120):
-        assert f"{found.b.total.macs:,}" in found.to_text(width)  # no figure is cut
+        assert f"{found.b.total.macs:,}" in found.to_text(width)  # no number is truncated
         assert max(map(len, found.to_text(width).splitlines())) <= width
     assert "\x1b[" not in found.to_text(80)
     coloured = found.to_text(80, color=True)
     assert "\x1b[" in coloured
     monkeypatch.setenv("NO_COLOR", "1")
-    assert found.to_text(80, color=True) == coloured, "what is asked for counts"
+    assert found.to_text(80, color=True) == coloured, "an explicit argument takes precedence"
 
 
-def test_the_example_of_the_readme_is_what_the_command_prints(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_prints_the_example_in_the_readme(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")
     shown = (ROOT / "README.md").read_text().partition("$ recipe diff full + ")[2].partition("\n```")[0].split("\n")
     assert shown[0] == '"drop tweak D; lr warmup 4"'
@@ -254,13 +254,13 @@ def test_every_field_of_the_json_is_documented() -> None:
     assert {name for name in names(found) - options if f"`{name}`" not in text} == set()
 
 
-def test_standard_input_may_be_both_sides() -> None:
+def test_standard_input_can_be_both_sides() -> None:
     found = command("diff", "-", "+", "seed 1", stdin=b"base resnet18")
     assert (found.status, found.stderr) == (0, "")
     assert "~ seed number 0 → 1" in found.stdout
 
 
-def test_a_small_difference_is_no_zero() -> None:
+def test_a_small_difference_is_not_shown_as_zero() -> None:
     text = compared("base resnet50", "base resnet50 classes=999").to_text()
     assert "(under 0.1%)" in text
     assert "0.0%" not in text.replace("00.0%", "")
@@ -272,7 +272,7 @@ def test_a_small_change_of_the_rate_is_drawn() -> None:
 
 
 class Scale(torch.nn.Module):
-    """A module of a third party: a setting that is kept, and weights whose shape is another one's choice."""
+    """A third-party module that keeps one setting, but not the one that determines the shape of its weight."""
 
     def __init__(self, kind: str, size: int) -> None:
         super().__init__()
@@ -285,7 +285,7 @@ class Scale(torch.nn.Module):
 
 @trick("tweak scaled", writes=("head",))
 class Scaled(Trick):
-    """Put a module of a third party before the classifier."""
+    """Insert a third-party module before the classifier."""
 
     size: int = integer(3, "of its weight", minimum=1)
     kind: str = choice("wide", "of scale", of=("wide", "narrow"))
@@ -297,7 +297,7 @@ class Scaled(Trick):
 
 
 @pytest.mark.parametrize("kind", ["wide", "narrow"])
-def test_weights_of_a_foreign_module_differ_in_shape_whatever_its_settings_are(kind: str) -> None:
+def test_weights_of_a_third_party_module_differ_in_shape_whatever_its_settings(kind: str) -> None:
     ours = [(key, Offer(OWN, loaded=vocabulary().load(*key))) for key in vocabulary().keys()]  # noqa: SIM118
     words = Vocabulary([*ours, (("tweak", "scaled"), Offer("theirs", loaded=Scaled))])
     texts = ("base resnet18; tweak scaled", f"base resnet18; tweak scaled 5 {kind}")

@@ -1,4 +1,4 @@
-"""Two recipes timed in turn: both are really trained, and what can't be is told."""
+"""Measure two recipes in turn: both are actually trained, and a recipe that can't be trained is reported."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from recipe.api import Trick, trick
 
 @trick("augment nothing", writes=("inputs",))
 class Nothing(Trick):
-    """Leave images as they are."""
+    """Leave the images unchanged."""
 
     def augment(self, images, draws):
         return images
@@ -37,17 +37,17 @@ def test_measure(tmp_path: Path) -> None:
     for side in ("a", "b"):
         assert found[side]["images_per_second"] == pytest.approx(4 / found[side]["step_seconds"])
         assert found[side]["peak_bytes"] > 100e6
-    assert 1 < found["ratio"]["median"] <= found["ratio"]["high"]  # a ResNet-34 is twice a ResNet-18
+    assert 1 < found["ratio"]["median"] <= found["ratio"]["high"]  # a ResNet-34 computes twice as much as a ResNet-18
     assert found["ratio"]["low"] <= found["ratio"]["median"]
 
 
-def test_a_device_that_is_not_there() -> None:
+def test_an_unavailable_device_is_reported() -> None:
     done = command("diff", TINY, "+", "seed 1", "--measure", "--device=cuda:7")
     assert done.status == 2
     assert "error[E110]" in done.stderr
 
 
-def test_why_a_side_can_not_be_trained_is_told() -> None:
+def test_the_reason_why_a_side_cannot_be_trained_is_reported() -> None:
     worker = _Worker({"recipe": "base resnet18; batch 4", "batch": 4, "device": "cuda:7", "plugins": ()})
     try:
         with pytest.raises(RecipeError, match=r"E110.*can't measure a recipe here: the device `cuda:7` is unavailable"):

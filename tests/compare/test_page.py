@@ -1,4 +1,4 @@
-"""The page: it holds what differs, loads nothing, and fits its window in a real browser."""
+"""The page: it shows what differs, loads nothing, and fits the window of a real browser."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PAIRS = {
     "nothing": ("base resnet18", "base resnet18"),
 }
 
-# Every element that is wider than its window or its box, and boxes of one grid that lie over each other.
+# Find every element that is wider than the window or its box, and boxes of a grid that overlap.
 SCRIPT = """
 const page = document.querySelector('iframe').contentDocument;
 page.querySelectorAll('details').forEach(d => { d.open = true; });
@@ -70,7 +70,7 @@ def test_the_page_is_well_formed_and_loads_nothing(pair: str) -> None:
     assert "@import" not in page and "url(" not in page  # noqa: PT018
 
 
-def test_the_page_holds_every_operation_and_marks_what_differs() -> None:
+def test_the_page_shows_every_operation_and_marks_what_differs() -> None:
     found = compared(*PAIRS["tweaks"])
     page = found.to_html()
     for change in ("added", "removed", "changed"):

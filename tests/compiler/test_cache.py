@@ -1,4 +1,4 @@
-"""The cache of facts gives what a compilation would, and nothing else."""
+"""The cache of program summaries returns exactly what compiling would."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from recipe.api import Layer, Insert, Site, Trick, trick
 
 @trick("tweak extra", writes=("stem",))
 class Extra(Trick):
-    """Put something before the stem."""
+    """Insert a pooling layer before the stem."""
 
     def rewrite(self, net):
         address, conv = net.stem
@@ -33,7 +33,7 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-def test_facts_are_kept_and_are_the_same(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cached_summaries_are_the_same(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = bind("base resnet18; tweak C D; decay no-bias; lr warmup 5 cosine; loss smooth")
     first = cache.cached_summary(plan)
     assert len(list(kept.glob("facts/*.json"))) == 1
@@ -48,7 +48,7 @@ def test_another_plan_has_another_key(text: str) -> None:
     assert cache.key(bind(text)) != cache.key(bind("base resnet18"))
 
 
-def test_new_images_are_seen(tmp_path: Path) -> None:
+def test_new_images_are_noticed(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / "images" / "train" / name).mkdir(parents=True)
     plan = bind(f'base resnet18; data folder "{tmp_path / "images"}"')
@@ -57,7 +57,7 @@ def test_new_images_are_seen(tmp_path: Path) -> None:
     assert cache.cached_summary(plan).classes == 3
 
 
-def test_new_weights_are_seen(tmp_path: Path) -> None:
+def test_new_weights_are_noticed(tmp_path: Path) -> None:
     file = tmp_path / "w.safetensors"
     plan = bind(f'base resnet18 weights="{file}"')
     save_file({"conv1.weight": torch.zeros(64, 3, 7, 7)}, file)
@@ -66,7 +66,7 @@ def test_new_weights_are_seen(tmp_path: Path) -> None:
     assert cache.cached_summary(plan).fates["bn1.weight"] == "loaded"
 
 
-def test_a_changed_plugin_is_seen(tmp_path: Path) -> None:
+def test_a_changed_plugin_is_noticed(tmp_path: Path) -> None:
     def addressed(size: int) -> list[object]:
         file = tmp_path / "extra.py"
         file.write_text(PLUGIN.replace("SIZE", str(size)))
@@ -79,8 +79,8 @@ def test_a_changed_plugin_is_seen(tmp_path: Path) -> None:
     assert addressed(3) == [3]
 
 
-def test_of_a_plugin_nothing_is_kept(tmp_path: Path, kept: Path) -> None:
-    """It may import what lies anywhere, which no key could hold."""
+def test_summaries_with_a_plugin_are_not_cached(tmp_path: Path, kept: Path) -> None:
+    """A plugin may import any file, and no key could cover them all."""
     file = tmp_path / "extra.py"
     file.write_text(PLUGIN.replace("SIZE", "2"))
     plan = bind("base resnet18; tweak extra", words=Vocabulary.installed([file]))
@@ -90,7 +90,7 @@ def test_of_a_plugin_nothing_is_kept(tmp_path: Path, kept: Path) -> None:
 
 
 @pytest.mark.parametrize("what", ["version", "code", "python"])
-def test_what_computes_is_a_part_of_the_key(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_versions_and_code_are_part_of_the_key(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = bind("base resnet18")
     before = cache.key(plan)
     if what == "version":
@@ -112,7 +112,7 @@ def test_the_key_reads_every_file_of_the_package() -> None:
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"digest": 1}', '{"nodes": [{"settings": null}], "schedule": {}}'])
-def test_a_damaged_file_is_worked_out_anew(content: str, kept: Path) -> None:
+def test_a_damaged_file_is_computed_again(content: str, kept: Path) -> None:
     plan = bind("base resnet18")
     first = cache.cached_summary(plan)
     (file,) = kept.glob("facts/*.json")
@@ -121,7 +121,7 @@ def test_a_damaged_file_is_worked_out_anew(content: str, kept: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [{"size": "224"}, {"classes": None}, {"nodes": [{}]}, {"another": 1}])
-def test_a_file_of_other_values_is_worked_out_anew(damage: dict[str, object], kept: Path) -> None:
+def test_a_file_with_invalid_values_is_computed_again(damage: dict[str, object], kept: Path) -> None:
     plan = bind("base resnet18")
     first = cache.cached_summary(plan)
     (file,) = kept.glob("facts/*.json")
@@ -129,13 +129,13 @@ def test_a_file_of_other_values_is_worked_out_anew(damage: dict[str, object], ke
     assert cache.cached_summary(plan) == first
 
 
-def test_a_cache_that_can_not_be_written_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_that_cannot_be_written_is_not_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("RECIPE_CACHE", str(tmp_path / "file"))
     assert command("diff", "base resnet18", "base resnet18; tweak C").status == 0
 
 
-def test_old_files_go(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_files_are_deleted(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "KEEP", 2)
     for seed in range(4):
         cache.cached_summary(bind(f"base resnet18; seed {seed}"))

@@ -1,4 +1,4 @@
-"""Every shipped example compiles; those of the paper's tables have the paper's models and schedules."""
+"""Every shipped example compiles. Those of the paper's tables have the paper's models and schedules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Initial weights: a pure function of the plan and the seed, parameter by parameter."""
+"""The initial value of each parameter is a pure function of the plan and the seed."""
 
 import copy
 import io
@@ -34,7 +34,7 @@ def test_weights_are_a_pure_function_of_the_seed(init):
     first = weights(f"{text}; seed 5")
     state = torch.get_rng_state()
     again = recipe.compile(f"{text}; seed 5").model.state_dict()
-    assert torch.equal(state, torch.get_rng_state())  # nor do they disturb anyone else's randomness
+    assert torch.equal(state, torch.get_rng_state())  # torch's own generator is not used
     assert_same(first, again)
     other = weights(f"{text}; seed 6")
     drawn = [name for name, value in first.items() if value.ndim == 4]
@@ -44,7 +44,7 @@ def test_weights_are_a_pure_function_of_the_seed(init):
 
 @pytest.mark.parametrize("init", ["xavier", "kaiming", "stock"])
 @pytest.mark.parametrize("change", ["tweak C", "tweak D", "tweak C D", "init zero-gamma", "loss smooth", "batch 8"])
-def test_what_a_parameter_gets_does_not_depend_on_other_tricks(init, change):
+def test_initial_values_do_not_depend_on_other_tricks(init, change):
     plain, changed = weights(f"base resnet18; init {init}"), weights(f"base resnet18; init {init}; {change}")
     names = [name for name in plain if name in changed]
     if change == "init zero-gamma":
@@ -54,14 +54,14 @@ def test_what_a_parameter_gets_does_not_depend_on_other_tricks(init, change):
 
 
 @pytest.mark.parametrize("init", ["xavier", "kaiming"])
-def test_what_a_parameter_gets_does_not_depend_on_other_layers(init):
+def test_initial_values_do_not_depend_on_other_layers(init):
     short, long = (weights(f"base {name}; init {init}") for name in ("resnet18", "resnet34"))
     shared = [name for name in short if name in long and short[name].shape == long[name].shape]
     assert "layer4.1.conv2.weight" in shared
     assert_same(short, long, shared)
 
 
-def test_what_a_new_layer_gets_does_not_depend_on_the_model():
+def test_initial_values_of_new_layers_do_not_depend_on_the_model():
     short, long = (weights(f"base {name}; tweak C; init stock") for name in ("resnet18", "resnet34"))
     new = [name for name in short if name.startswith("conv1.")]
     assert len(new) == 3 + 2 * 5
@@ -102,8 +102,8 @@ def test_kaiming(fan):
 
 
 @pytest.mark.parametrize("text", ["dialect gluoncv", "init kaiming fan=avg slope=0.25"])
-def test_kaiming_as_mxnet_draws(text):
-    """MSRAPrelu: N(0, magnitude / factor) with magnitude 2 / (1 + slope²) and the mean of both fans."""
+def test_kaiming_matches_mxnet(text):
+    """MSRAPrelu draws from N(0, magnitude / factor): 2 / (1 + slope²), divided by the mean of both fans."""
     model = recipe.compile(f"base resnet18; {text}").model
     for name, weight in model.named_parameters():
         if weight.ndim > 1:
@@ -139,7 +139,7 @@ def test_zero_gamma_is_zero_in_exactly_the_last_norms(base, depth, blocks):
         ("base inception_v3 classes=7", 7),
     ],
 )
-def test_outputs_are_as_many_as_the_recipe_or_the_data_says(text, classes):
+def test_the_number_of_outputs_is_that_of_the_recipe_or_the_data(text, classes):
     program = recipe.compile(text, device="meta")
     size = program.costs.size
     assert program.classes == classes
@@ -148,20 +148,20 @@ def test_outputs_are_as_many_as_the_recipe_or_the_data_says(text, classes):
 
 @pytest.fixture
 def pretrained(tmp_path):
-    """The path of a file of weights for ten classes, and the weights."""
+    """Return the path of a weights file for ten classes, and its weights."""
     state = weights("base resnet18 classes=10; init kaiming; seed 9")
     save_file(state, tmp_path / "weights.safetensors")
     return tmp_path / "weights.safetensors", state
 
 
-def test_weights_of_a_file_are_loaded_and_not_initialised(pretrained):
+def test_weights_of_a_file_are_loaded_and_not_initialized(pretrained):
     path, state = pretrained
     program = recipe.compile(f'base resnet18 weights="{path}" classes=10; init xavier; init zero-gamma')
     assert_same(state, program.model.state_dict())
     assert set(program.fates.values()) == {"loaded"}
 
 
-def test_a_last_layer_of_another_shape_stays_fresh(pretrained):
+def test_a_last_layer_of_another_shape_is_initialized(pretrained):
     path, state = pretrained
     program = recipe.compile(f'base resnet18 weights="{path}" classes=4; init xavier')
     found, fresh = program.model.state_dict(), weights("base resnet18 classes=4; init xavier")
@@ -170,7 +170,7 @@ def test_a_last_layer_of_another_shape_stays_fresh(pretrained):
         assert torch.equal(value, fresh[name] if name.startswith("fc.") else state[name]), name
 
 
-def test_what_a_tweak_replaces_is_fresh_beside_loaded_weights(pretrained):
+def test_layers_that_a_tweak_replaces_are_not_loaded(pretrained):
     path, state = pretrained
     program = recipe.compile(f'base resnet18 weights="{path}" classes=10; tweak C')
     found = program.model.state_dict()
@@ -179,11 +179,11 @@ def test_what_a_tweak_replaces_is_fresh_beside_loaded_weights(pretrained):
     assert_same(state, found, [name for name in state if name != "conv1.weight"])
 
 
-def test_a_file_that_is_none_is_an_error(tmp_path):
+def test_a_broken_or_missing_file_is_an_error(tmp_path):
     (tmp_path / "broken.safetensors").write_bytes(b"no tensors here")
     assert_rejects(f'base resnet18 weights="{tmp_path}/broken.safetensors"', "E001")
     assert_rejects(f'base resnet18 weights="{tmp_path}/missing.safetensors"', "E001")
-    header = b'{"tensor": {"dtype": "hunter2"}}'  # which safetensors quotes
+    header = b'{"tensor": {"dtype": "hunter2"}}'  # safetensors quotes it in its error
     (tmp_path / "quoted.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
     told = assert_rejects(f'base resnet18 weights="{tmp_path}/quoted.safetensors"', "E001")
     assert told.message == "`quoted.safetensors` is not a safetensors file"
@@ -194,12 +194,12 @@ def test_weights_that_torchvision_does_not_have_are_an_error():
     assert "IMAGENET1K_V1" in diagnostic.help
 
 
-def test_pretrained_weights_cost_no_download_on_the_meta_device():
+def test_pretrained_weights_are_not_downloaded_on_the_meta_device():
     program = recipe.compile("base resnet18 weights=IMAGENET1K_V1 classes=10; tweak D", device="meta")
     assert {name for name, fate in program.fates.items() if fate != "loaded"} == {"fc.weight", "fc.bias"}
 
 
-def test_weights_of_ones_own_model_are_initialised_where_the_recipe_says_so():
+def test_weights_of_your_own_model_are_initialized_only_if_the_recipe_says_so():
     module = nn.Sequential(nn.Conv2d(3, 8, 7, 2, 3, bias=False), nn.Flatten(), nn.Linear(8 * 112 * 112, 3))
     kept = recipe.compile("tweak C", base=module)
     assert set(kept.fates.values()) == {"kept", "new", "dropped"}
@@ -224,7 +224,7 @@ def test_a_deep_copy_is_independent(model):
     assert model.fc.weight.any()
 
 
-def test_a_state_dict_goes_round_without_pickled_code(model):
+def test_a_state_dict_is_saved_and_loaded_without_pickled_code(model):
     buffer = io.BytesIO()
     torch.save(model.state_dict(), buffer)
     buffer.seek(0)
@@ -233,7 +233,7 @@ def test_a_state_dict_goes_round_without_pickled_code(model):
     assert_same(model.state_dict(), other.state_dict())
 
 
-def test_buffers_that_a_model_does_not_save_are_not_saved_with_its_graph_and_its_copies():
+def test_non_persistent_buffers_stay_so_in_graphs_and_copies():
     class Scaled(nn.Module):
         def __init__(self):
             super().__init__()
@@ -259,7 +259,7 @@ def test_the_model_trains(model):
     assert all(parameter.is_contiguous() and parameter.is_leaf for parameter in trained.parameters())
 
 
-def test_the_model_is_made_once():
+def test_the_model_is_built_once():
     program = recipe.compile("base resnet18; init stock")
     assert program.model is program.model
 
@@ -273,14 +273,14 @@ def test_torch_compile_captures_the_model_in_one_graph(training):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
 
 
-def test_weights_of_which_none_fits_are_refused(tmp_path: Path) -> None:
+def test_weights_that_match_nothing_are_rejected(tmp_path: Path) -> None:
     weights = recipe.compile("base resnet18 classes=10").model.state_dict()
     save_file({f"module.{name}": tensor for name, tensor in weights.items()}, tmp_path / "w.safetensors")
     with pytest.raises(RecipeError, match=r"E102.*none of the weights match"):
         recipe.compile(f'base resnet18 classes=10 weights="{tmp_path / "w.safetensors"}"')
 
 
-def test_weights_in_half_precision_are_taken_as_fp32(tmp_path: Path) -> None:
+def test_weights_in_half_precision_are_loaded_as_fp32(tmp_path: Path) -> None:
     weights = recipe.compile("base resnet18 classes=10").model.state_dict()
     save_file({name: tensor.half() for name, tensor in weights.items()}, tmp_path / "w.safetensors")
     model = recipe.compile(f'base resnet18 classes=10 weights="{tmp_path / "w.safetensors"}"').model
@@ -288,7 +288,7 @@ def test_weights_in_half_precision_are_taken_as_fp32(tmp_path: Path) -> None:
     torch.testing.assert_close(model.conv1.weight, weights["conv1.weight"].half().float())
 
 
-def test_layers_that_a_tweak_makes_are_fresh_as_a_whole(tmp_path: Path) -> None:
+def test_layers_that_a_tweak_adds_are_initialized_in_full(tmp_path: Path) -> None:
     trained = recipe.compile("base resnet18 classes=10; tweak C; seed 1").model
     with torch.no_grad():
         for buffer in trained.buffers():

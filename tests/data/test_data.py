@@ -1,4 +1,4 @@
-"""Where images come from, and what is said when they do not come."""
+"""Opening datasets and loading images, and the errors when that fails."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def sets_of(text: str):
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two classes of PNG files, one colour each, of several shapes, and a file that is no image."""
+    """Write PNG files of several shapes in two classes, one color each, and a file that is not an image."""
     root = tmp_path / "images"
     for part, count in (("train", 5), ("val", 2)):
         for name, colour in (("blue", (0, 0, 255)), ("red", (255, 0, 0))):
@@ -48,7 +48,7 @@ def test_digits_are_held_out_by_a_fixed_rule() -> None:
     assert set(sets.val.labels.tolist()) == set(range(10))
 
 
-def test_a_folder_gives_its_images_by_class(folder: Path) -> None:
+def test_a_folder_has_its_images_by_class(folder: Path) -> None:
     sets = sets_of(f'data folder "{folder}" size=32')
     assert sets.classes == 2
     assert sets.train.labels.tolist() == [0] * 5 + [1] * 5
@@ -90,7 +90,7 @@ PART = InMemory(torch.zeros(2, 3, 8, 8, dtype=torch.uint8), torch.arange(2))
         ({"mean": (0.5,)}, "`Sets.mean` and `Sets.std` must have three channels"),
     ],
 )  # fmt: skip
-def test_what_sets_must_hold(changed: dict[str, object], said: str | None) -> None:
+def test_what_sets_must_contain(changed: dict[str, object], said: str | None) -> None:
     found = unfit(attrs.evolve(Sets(PART, PART, 2), **changed))
     assert found is None if said is None else said in found
 
@@ -107,7 +107,7 @@ def test_an_epoch_visits_every_image_once(folder: Path, workers: int) -> None:
         assert seen.tolist() == order(3, epoch, 10).tolist()
 
 
-def test_a_loader_that_starts_later_gives_the_same_batches(folder: Path) -> None:
+def test_a_loader_that_starts_later_returns_the_same_batches(folder: Path) -> None:
     images, training = sets_of(f'data folder "{folder}" size=16').train, Training(batch=4)
     whole = list(load(Steps(images, training, None), range(6), 0, False))
     later = list(load(Steps(images, training, None), range(4, 6), 0, False))
@@ -118,7 +118,7 @@ def test_a_loader_that_starts_later_gives_the_same_batches(folder: Path) -> None
 @pytest.mark.parametrize(
     ("samples", "batch", "sizes"), [(8, 4, [4, 4]), (9, 4, [4, 5]), (10, 4, [4, 4, 2]), (3, 8, [3])]
 )
-def test_no_batch_is_a_single_image(samples: int, batch: int, sizes: list[int]) -> None:
+def test_no_batch_has_a_single_image(samples: int, batch: int, sizes: list[int]) -> None:
     training, order = Training(batch=batch), list(range(samples))
     batches = [order[training.images(step, samples)] for step in range(training.steps(samples))]
     assert [len(images) for images in batches] == sizes
@@ -131,7 +131,7 @@ def test_evaluation_visits_every_image_in_order(folder: Path) -> None:
     assert np.concatenate([batch.indices for batch in batches]).tolist() == [0, 1, 2, 3]
 
 
-def test_a_folder_trains_alike_with_and_without_workers(folder: Path, tmp_path: Path) -> None:
+def test_training_on_a_folder_is_the_same_with_and_without_workers(folder: Path, tmp_path: Path) -> None:
     text = "base shufflenet_v2_x0_5; lr 0.001; augment crop flip; batch 4; epochs 1"
     runs = [train(tmp_path / str(n), f'data folder "{folder}" size=32 workers={n}', text=text) for n in (0, 2)]
     for a, b in zip(runs[0].model.parameters(), runs[1].model.parameters(), strict=True):
@@ -154,7 +154,7 @@ def test_a_folder_trains_alike_with_and_without_workers(folder: Path, tmp_path: 
         ),
     ],
 )
-def test_a_folder_that_is_not_as_it_should_be(tmp_path: Path, make, said: str) -> None:
+def test_an_invalid_folder_is_rejected(tmp_path: Path, make, said: str) -> None:
     make(tmp_path / "images")
     with pytest.raises(RecipeError) as error:
         sets_of(f'data folder "{tmp_path / "images"}"')
@@ -178,7 +178,7 @@ def test_an_image_that_cannot_be_decoded_is_named(folder: Path, tmp_path: Path, 
     assert str(broken) in error.value.diagnostics[0].message
 
 
-def test_hidden_folders_are_no_classes_and_empty_ones_are_refused(folder: Path) -> None:
+def test_hidden_folders_are_ignored_and_empty_ones_are_rejected(folder: Path) -> None:
     (folder / "train" / ".cache").mkdir()
     assert sets_of(f'data folder "{folder}"').classes == 2
     (folder / "train" / "green").mkdir()
@@ -189,7 +189,7 @@ def test_hidden_folders_are_no_classes_and_empty_ones_are_refused(folder: Path) 
 @pytest.mark.parametrize(
     ("name", "said"), [("fashion-mnist", "neither .* exists"), ("cifar10", "is missing or does not contain the files")]
 )
-def test_a_published_set_that_is_not_there(tmp_path: Path, name: str, said: str) -> None:
+def test_a_missing_published_dataset(tmp_path: Path, name: str, said: str) -> None:
     with pytest.raises(RecipeError, match=f"E070.*{said}"):
         sets_of(f'data {name} "{tmp_path}"')
 
@@ -198,7 +198,7 @@ def test_a_damaged_idx_file(tmp_path: Path) -> None:
     (tmp_path / "train-images-idx3-ubyte").write_bytes(b"\0\0\x08\x03rubbish")
     with pytest.raises(RecipeError, match="is not a valid IDX file"):
         sets_of(f'data fashion-mnist "{tmp_path}"')
-    (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(b"hunter2")  # of which gzip quotes the beginning
+    (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(b"hunter2")  # gzip quotes the beginning in its error
     with pytest.raises(RecipeError) as caught:
         sets_of(f'data fashion-mnist "{tmp_path}"')
     assert "hu" not in str(caught.value).replace(str(tmp_path), "")

@@ -1,4 +1,4 @@
-"""Decoding against a full decode by Pillow: how near it comes, what it takes, and what it refuses."""
+"""Decoding, compared with a full decode by Pillow: differences, supported files and rejected files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def photo(width: int, height: int, mode: str = "RGB") -> Image.Image:
 
 
 def reference(path: Path, size: int, box=None) -> np.ndarray:
-    """What Pillow makes of the whole image by itself."""
+    """Decode the whole image and resize it, with Pillow alone."""
     with Image.open(path) as image:
         rgb = image.convert("RGB")
     top, left, height, width = (box or centre)(rgb.height, rgb.width)
@@ -39,13 +39,13 @@ def crop(seed: int) -> Callable[[int, int], np.ndarray]:
 
 
 def deviations(path: Path, size: int, box=None) -> tuple[float, float]:
-    """The mean absolute difference from the reference, of 255, and the ratio of peak to noise in dB."""
+    """Return the mean absolute difference from the reference, on a scale of 255, and the PSNR in dB."""
     difference = decode(path, size, box).astype(float) - reference(path, size, box)
     return np.abs(difference).mean(), 10 * np.log10(255**2 / max(1e-9, np.square(difference).mean()))
 
 
 def inner_difference(path: Path, size: int, box) -> int:
-    """The largest difference from the reference, apart from the borders: Pillow blends in what lies beyond a box."""
+    """Return the largest difference from the reference inside the borders, where Pillow blends in outer pixels."""
     inner = (slice(2, -2), slice(2, -2))
     return np.abs(decode(path, size, box)[inner].astype(int) - reference(path, size, box)[inner]).max()
 
@@ -64,12 +64,12 @@ def jpeg(tmp_path: Path) -> Path:
     return tmp_path / "photo.jpg"
 
 
-def test_an_image_that_is_not_scaled_down_is_evaluated_as_by_pillow(jpeg: Path) -> None:
+def test_an_image_that_is_not_scaled_down_matches_pillow(jpeg: Path) -> None:
     assert np.array_equal(decode(jpeg, 224, None), reference(jpeg, 224))
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_crops_of_whole_pixels_differ_at_their_borders_alone(jpeg: Path, seed: int) -> None:
+def test_crops_of_whole_pixels_differ_only_at_their_borders(jpeg: Path, seed: int) -> None:
     mean, ratio = deviations(jpeg, 224, crop(seed))
     assert mean < 0.3
     assert ratio > 45
@@ -78,7 +78,7 @@ def test_crops_of_whole_pixels_differ_at_their_borders_alone(jpeg: Path, seed: i
 
 @pytest.mark.parametrize("box", [None, *map(crop, range(8))])
 @pytest.mark.parametrize("size", [64, 128, 224])
-def test_images_that_are_scaled_down_are_near(tmp_path: Path, size: int, box) -> None:
+def test_images_that_are_scaled_down_are_close(tmp_path: Path, size: int, box) -> None:
     photo(1600, 1200).save(tmp_path / "photo.jpg", quality=90)
     mean, ratio = deviations(tmp_path / "photo.jpg", size, box)
     assert mean < 2.5
@@ -87,7 +87,7 @@ def test_images_that_are_scaled_down_are_near(tmp_path: Path, size: int, box) ->
 
 @pytest.mark.parametrize(("width", "height"), [(903, 1301), (512, 512), (515, 517), (130, 90), (40, 700)])
 @pytest.mark.parametrize("size", [32, 64, 200])
-def test_a_box_keeps_as_many_pixels_as_are_asked_for(tmp_path: Path, width: int, height: int, size: int) -> None:
+def test_a_box_keeps_enough_pixels(tmp_path: Path, width: int, height: int, size: int) -> None:
     photo(width, height).save(tmp_path / "photo.jpg")
     for box in (centre, *map(crop, range(20))):
         with Image.open(tmp_path / "photo.jpg") as image:
@@ -103,9 +103,9 @@ def test_a_box_keeps_as_many_pixels_as_are_asked_for(tmp_path: Path, width: int,
         assert part[1] + part[3] <= image.width
 
 
-def test_a_box_is_given_height_and_width_as_they_are_stored(tmp_path: Path) -> None:
+def test_a_box_gets_the_height_and_width_as_stored(tmp_path: Path) -> None:
     exif = Image.Exif()
-    exif[0x0112] = 6  # turned by a quarter, which Pillow leaves alone unless it is asked
+    exif[0x0112] = 6  # rotated by 90°, which Pillow ignores by default
     photo(120, 90).save(tmp_path / "turned.jpg", exif=exif)
     seen = []
     decode(tmp_path / "turned.jpg", SIZE, lambda height, width: seen.append((height, width)) or (0, 0, height, width))
@@ -120,7 +120,7 @@ def test_all_kinds_of_jpeg(tmp_path: Path, mode: str, options: dict) -> None:
     assert np.array_equal(decode(tmp_path / "photo.jpg", SIZE, None), reference(tmp_path / "photo.jpg", SIZE))
 
 
-def test_a_jpeg_of_red_green_and_blue(tmp_path: Path) -> None:
+def test_a_jpeg_in_rgb(tmp_path: Path) -> None:
     photo(150, 110).save(tmp_path / "photo.jpg", keep_rgb=True)
     assert np.array_equal(decode(tmp_path / "photo.jpg", SIZE, None), reference(tmp_path / "photo.jpg", SIZE))
 
@@ -160,7 +160,7 @@ def test_the_name_of_a_file_does_not_matter(jpeg: Path) -> None:
 @pytest.mark.parametrize("options", [{}, {"progressive": True}])
 @pytest.mark.parametrize("mode", ["RGB", "CMYK"])
 @pytest.mark.parametrize("width", [150, 1600])
-def test_a_truncated_jpeg_is_refused(tmp_path: Path, mode: str, options: dict, width: int, left: float) -> None:
+def test_a_truncated_jpeg_is_rejected(tmp_path: Path, mode: str, options: dict, width: int, left: float) -> None:
     path = tmp_path / "cut.jpg"
     photo(width, width, mode).save(path, **options)
     whole = path.read_bytes()
@@ -169,7 +169,7 @@ def test_a_truncated_jpeg_is_refused(tmp_path: Path, mode: str, options: dict, w
 
 
 @pytest.mark.parametrize("ending", ["png", "bmp", "gif", "tiff", "webp"])
-def test_other_formats_are_refused_where_they_are_truncated(tmp_path: Path, ending: str) -> None:
+def test_truncated_files_of_other_formats_are_rejected(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"cut.{ending}"
     photo(150, 110).save(path)
     path.write_bytes(path.read_bytes()[:-1000])
@@ -177,25 +177,25 @@ def test_other_formats_are_refused_where_they_are_truncated(tmp_path: Path, endi
 
 
 @pytest.mark.parametrize("content", [b"", b"not an image", b"\xff\xd8\xff", b"\xff\xd8\xff\xe0" + bytes(1000)])
-def test_what_is_no_image_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_an_image_is_rejected(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "notes.jpg"
     path.write_bytes(content)
     assert str(path) in refusal(path)
 
 
-def test_what_can_not_be_opened_is_refused(tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_opened_is_rejected(tmp_path: Path) -> None:
     assert str(tmp_path / "gone.jpg") in refusal(tmp_path / "gone.jpg")
     assert str(tmp_path) in refusal(tmp_path)
 
 
-def test_bytes_too_many_are_overlooked(jpeg: Path) -> None:
+def test_extra_bytes_are_ignored(jpeg: Path) -> None:
     expected = decode(jpeg, SIZE, None)
     whole = jpeg.read_bytes()
     jpeg.write_bytes(whole[:-2] + bytes(100) + whole[-2:] + b"and more")
     assert np.array_equal(decode(jpeg, SIZE, None), expected)
 
 
-def test_a_fault_of_the_box_is_not_one_of_the_file(jpeg: Path) -> None:
+def test_an_error_in_the_box_is_not_an_error_of_the_file(jpeg: Path) -> None:
     def box(height: int, width: int) -> tuple[float, ...]:
         raise ValueError("no box today")
 
@@ -212,7 +212,7 @@ def test_a_huge_image_is_decoded_at_an_eighth(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", ["jpg", "png"])
-def test_an_image_of_too_many_pixels_is_warned_of_and_refused(
+def test_an_image_of_too_many_pixels_warns_or_is_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
 ) -> None:
     path = tmp_path / f"bomb.{ending}"
@@ -227,10 +227,10 @@ def test_an_image_of_too_many_pixels_is_warned_of_and_refused(
 
 
 @pytest.mark.parametrize("box", [(-1, 0, 50, 50), (0, 0, 500, 50), (0, 300, 50, 250), (0, 0, 9999, 9999)])
-def test_a_box_outside_of_the_image_is_a_fault_of_the_caller(jpeg: Path, box: tuple[int, ...]) -> None:
+def test_a_box_outside_the_image_is_an_error_of_the_caller(jpeg: Path, box: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"[Bb]ox"):
         decode(jpeg, SIZE, lambda height, width: box)
 
 
-def test_the_function_travels_to_workers() -> None:
+def test_the_function_can_be_sent_to_workers() -> None:
     assert pickle.loads(pickle.dumps(decode)) is decode

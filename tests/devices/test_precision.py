@@ -1,4 +1,4 @@
-"""What a device does for a precision, and that a substitution is told or refused."""
+"""The precision that a device runs in, and how a substitution is reported or refused."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CPU = torch.device("cpu")
         ("fp16", "fast", "bf16"), ("fp16", "slow", "fp32"), ("fp16", "none", "fp32"),
     ],
 )  # fmt: skip
-def test_a_cpu_takes_the_fastest_format_it_has(
+def test_a_cpu_uses_the_fastest_precision_it_has(
     monkeypatch: pytest.MonkeyPatch, asked: str, bf16: str, runs: str
 ) -> None:
     monkeypatch.setenv(BF16, bf16)
@@ -68,14 +68,18 @@ def test_a_gpu_scales_the_loss_in_fp16(
         ({"architecture": "arm64", "bf16": False}, "none"),
     ],
 )
-def test_what_a_cpu_reports(monkeypatch: pytest.MonkeyPatch, found: dict[str, object], way: str) -> None:
+def test_the_bf16_support_that_a_cpu_reports(
+    monkeypatch: pytest.MonkeyPatch, found: dict[str, object], way: str
+) -> None:
     monkeypatch.delenv(BF16, raising=False)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found, raising=False)
     assert cpu_bf16() == way
 
 
 @pytest.mark.parametrize(("amx", "avx", "way"), [(True, True, "fast"), (False, True, "slow"), (False, False, "none")])
-def test_what_a_cpu_reports_to_an_older_torch(monkeypatch: pytest.MonkeyPatch, amx: bool, avx: bool, way: str) -> None:
+def test_the_bf16_support_that_a_cpu_reports_to_an_older_torch(
+    monkeypatch: pytest.MonkeyPatch, amx: bool, avx: bool, way: str
+) -> None:
     monkeypatch.delenv(BF16, raising=False)
     monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
@@ -83,7 +87,7 @@ def test_what_a_cpu_reports_to_an_older_torch(monkeypatch: pytest.MonkeyPatch, a
     assert cpu_bf16() == way
 
 
-def test_a_cpu_is_held_to_one_of_three_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_override_of_bf16_support_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(BF16, "amx")
     with pytest.raises(RecipeError, match=r"E110.*invalid value `amx` for `RECIPE_CPU_BF16`"):
         precision("bf16", CPU)
@@ -97,9 +101,7 @@ def test_a_cpu_is_held_to_one_of_three_ways(monkeypatch: pytest.MonkeyPatch) -> 
         ("fast", ["fp32", "bf16", "precision fp16 runs as bf16"]),
     ],
 )
-def test_the_doctor_tells_what_runs_in_place_of_what(
-    monkeypatch: pytest.MonkeyPatch, way: str, told: list[str]
-) -> None:
+def test_doctor_shows_substituted_precisions(monkeypatch: pytest.MonkeyPatch, way: str, told: list[str]) -> None:
     assert way in WAYS
     monkeypatch.setenv(BF16, way)
     monkeypatch.setattr(doctor, "_speed", lambda device, dtype, layout: 1.0)
@@ -115,7 +117,7 @@ def test_the_doctor_tells_what_runs_in_place_of_what(
     ("way", "asked", "runs"),
     [("none", "bf16", "fp32"), ("slow", "bf16", "bf16"), ("slow", "fp16", "fp32"), ("fast", "fp16", "bf16")],
 )
-def test_a_run_and_its_teacher_compute_in_what_the_cpu_has(
+def test_a_run_and_its_teacher_use_a_precision_of_the_cpu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str, asked: str, runs: str
 ) -> None:
     monkeypatch.setenv(BF16, way)
@@ -130,7 +132,7 @@ def test_a_run_and_its_teacher_compute_in_what_the_cpu_has(
 
 
 @pytest.mark.parametrize("name", ["cuda:99", "nonsense", "meta"])
-def test_a_device_that_is_not_there(name: str) -> None:
+def test_an_unavailable_device_is_rejected(name: str) -> None:
     with pytest.raises(RecipeError, match="E110"):
         pick(name)
 
@@ -139,10 +141,10 @@ def test_a_device_that_is_not_there(name: str) -> None:
     ("name", "count", "rank", "expected"),
     [(None, 1, None, "cuda:0"), ("cuda", 1, None, "cuda:0"), ("cuda", 4, "2", "cuda:2"), ("cuda:1", 2, None, "cuda:1")],
 )
-def test_a_cuda_device_has_its_number(
+def test_a_cuda_device_has_its_index(
     name: str | None, count: int, rank: str | None, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """torch makes a device the current one by its number alone."""
+    """torch can make a device the current one only by its index."""
     made_current: list[int] = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: count)

@@ -1,7 +1,7 @@
-"""The full figures of durability, which CI runs a seeded sample of: python -m tests.durability [SEED].
+"""Run all durability checks, of which CI runs a sample: python -m tests.durability [SEED]
 
-Every trick cut at six points with and without workers; 200 kills; 50 signals to two processes. Prints one line of JSON
-for each; the exit status is 1 where anything was wrong.
+They interrupt every trick at six points, with and without workers, kill a training 200 times, and send 50 signals to
+two processes. Each check prints one line of JSON. The exit code is 1 if any of them fails.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ FIGURES = {"matrix": 0, "killing": 200, "signalling": 50}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.durability", description="The full figures of durability.")
-    parser.add_argument("seed", nargs="?", type=int, default=0, metavar="SEED", help="what they are drawn by")
+    parser = argparse.ArgumentParser(prog="python -m tests.durability", description="Run all durability checks.")
+    parser.add_argument("seed", nargs="?", type=int, default=0, metavar="SEED", help="the seed of all random choices")
     seed, wrong = str(parser.parse_args().seed), False
     for name, count in FIGURES.items():
         with tempfile.TemporaryDirectory() as folder:

@@ -1,7 +1,7 @@
-"""Kill a training at random instants, and inside every stage of saving, until it has been killed so many times.
+"""Kill a training at random times and in every stage of saving, and resume it each time.
 
-python -m tests.durability.killing KILLS SEED FOLDER: the process that trains is forked, so that each start is quick.
-It prints one line of JSON: kills, runs that were finished, and what was wrong.
+python -m tests.durability.killing KILLS SEED FOLDER prints one line of JSON: the numbers of kills and finished runs,
+and what went wrong. The training process is forked, so that it starts quickly.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ STAGES: tuple[tuple[Any, str], ...] = (
     (Path, "unlink"),
     (json, "dumps"),
 )
-"""What saving does, one after the other; a process is killed before or after any of it."""
+"""The stages of saving. A process is killed before or after one of them."""
 
 
 def train(out: Path) -> None:
@@ -49,7 +49,7 @@ def die() -> None:
 
 
 def deadly(function: Callable[..., Any], after: bool, calls: int) -> Callable[..., Any]:
-    """A function during whose n-th call the process dies."""
+    """Wrap a function so that the process is killed before or after its n-th call."""
     left = [calls]
 
     def called(*arguments: Any, **options: Any) -> Any:
@@ -65,7 +65,7 @@ def deadly(function: Callable[..., Any], after: bool, calls: int) -> Callable[..
 
 
 def start(out: Path, stage: tuple[Any, str] | None = None, after: bool = False, calls: int = 1) -> int:
-    """Fork a process that trains; its number."""
+    """Fork a process that trains, and return its ID."""
     child = os.fork()
     if child == 0:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
@@ -83,7 +83,7 @@ def start(out: Path, stage: tuple[Any, str] | None = None, after: bool = False, 
 
 
 def wait(child: int, seconds: float | None) -> int:
-    """Wait for a process, or kill it when its time is over; its status, -9 where it was killed."""
+    """Wait for a process, or kill it when its time is up. Return its exit code, which is -9 if it was killed."""
     end = time.monotonic() + (600 if seconds is None else seconds)
     while time.monotonic() < end:
         done, status = os.waitpid(child, os.WNOHANG)
@@ -95,7 +95,7 @@ def wait(child: int, seconds: float | None) -> int:
 
 
 def unsound(out: Path) -> list[str]:
-    """Checkpoints of a run that can't be loaded."""
+    """Return the checkpoints of a run that can't be loaded."""
     found = []
     for path in (out / "checkpoints").glob("step-*.pt*"):
         try:
@@ -106,14 +106,14 @@ def unsound(out: Path) -> list[str]:
 
 
 def lost(out: Path, before: int) -> int:
-    """How many steps of those that were recorded no checkpoint has."""
+    """Return how many recorded steps come after the last checkpoint."""
     saved = [int(path.stem.removeprefix("step-")) for path in (out / "checkpoints").glob("step-*.pt")]
     lines = (out / "metrics.jsonl").read_text().splitlines() if (out / "metrics.jsonl").exists() else []
     steps = []
     for line in lines:
         try:
             steps.append(json.loads(line)["step"])
-        except ValueError:  # the last one, half-written
+        except ValueError:  # the last line, half-written
             continue
     return max([0, *steps]) - max([0, *saved])
 
@@ -137,7 +137,7 @@ def main(kills: int, seed: int, folder: Path) -> dict[str, Any]:
             if status == 0:
                 break
             if status != -signal.SIGKILL:
-                report["wrong"].append(f"{out.name}: ended with {status}")
+                report["wrong"].append(f"{out.name}: exit code {status}")
                 break
             report["kills"] += 1
             report["in stages"] += stage is not None
@@ -146,7 +146,7 @@ def main(kills: int, seed: int, folder: Path) -> dict[str, Any]:
                 break
         report["finished"] += 1
         if (status == 0 or report["kills"] >= kills) and outcome(out) != whole:
-            report["wrong"].append(f"{out.name}: another outcome")
+            report["wrong"].append(f"{out.name}: the outcome differs")
     return report
 
 

@@ -1,6 +1,6 @@
-"""The resume matrix: every trick, cut at six points, with and without worker processes, must end with the same bits.
+"""Interrupt every trick at six points, with and without workers. Resumed runs must end with the same bits.
 
-python -m tests.durability.matrix TRIALS SEED FOLDER (0 trials: all of them) prints one line of JSON.
+python -m tests.durability.matrix TRIALS SEED FOLDER prints one line of JSON. 0 trials means all of them.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ def main(trials: int, seed: int, folder: Path) -> dict[str, Any]:
             if cut_and_resume(word, point, workers, files, folder / "runs" / f"{name} {point}") == whole[key]:
                 report["equal"] += 1
             else:
-                report["wrong"].append(f"{name}, cut at {point}")
+                report["wrong"].append(f"{name}, interrupted at {point}")
             shutil.rmtree(folder / "runs" / f"{name} {point}")
         except Exception as error:
-            report["wrong"].append(f"{name}, cut at {point}: {error}")
+            report["wrong"].append(f"{name}, interrupted at {point}: {error}")
     return report
 
 

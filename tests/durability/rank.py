@@ -1,4 +1,4 @@
-"""One of several processes that train together, which writes down what it saw. Run by test_ranks.py."""
+"""One of several processes that train together. It records the images it trains on. Run by test_ranks.py."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
-import scipy.special  # noqa: F401 (so that no process has to)
+import scipy.special  # noqa: F401 (imported before forking, to save time)
 import torch
 import torchvision  # noqa: F401
 from torch import nn
@@ -25,7 +25,7 @@ from tests.runtimes import Undrawn
 
 
 def plain() -> nn.Module:
-    """A network without batch normalisation, whose loss is the same however a batch is shared out."""
+    """Return a network without batch normalization, whose loss doesn't depend on how a batch is shared out."""
     torch.manual_seed(0)
     return nn.Sequential(
         nn.Conv2d(3, 8, 3, 2), nn.ReLU(), nn.Conv2d(8, 16, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
@@ -34,14 +34,14 @@ def plain() -> nn.Module:
 
 
 def norms() -> nn.Module:
-    """A network with batch normalisation, and nothing random."""
+    """Return a network with batch normalization and without randomness."""
     found = small()
     found.drop = nn.Dropout(0)
     return found
 
 
 class Stop(Listener):
-    """Asks the first process to stop after a step."""
+    """Stop the first process after a step."""
 
     def __init__(self, at: int) -> None:
         self.at = at
@@ -52,7 +52,7 @@ class Stop(Listener):
 
 
 def main(environment: dict[str, str], out: str, record: str, stop: int, model: str, *statements: str) -> None:
-    """Train until step ``stop`` (0: to the end), as the process that the environment says."""
+    """Train until step ``stop`` (0: to the end), as the process that the environment variables describe."""
     os.environ |= environment
     torch.set_num_threads(1)
     step = Trainer.train_step

@@ -1,6 +1,6 @@
-"""Send SIGINT and SIGTERM to `recipe run --nproc 2` at random instants, and go on with the run each time.
+"""Send SIGINT and SIGTERM to `recipe run --nproc 2` at random times, and resume the run each time.
 
-python -m tests.durability.signalling SIGNALS SEED FOLDER prints one line of JSON: how each ended, and what was wrong.
+python -m tests.durability.signalling SIGNALS SEED FOLDER prints one line of JSON: the exit codes, and what went wrong.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TEXT = (
     "base shufflenet_v2_x0_5; data fake size=32 classes=10 images=48; batch 8; epochs 4; lr 0.01; ema 0.9; loss smooth"
 )
 PATIENCE = 120
-"""Seconds after which a training that was asked to stop counts as hung."""
+"""The number of seconds after which a training that doesn't stop counts as hung."""
 
 
 def start(out: Path, processes: int = 2) -> subprocess.Popen[bytes]:
@@ -63,7 +63,7 @@ def main(signals: int, seed: int, folder: Path) -> dict[str, Any]:
             if status == 0:
                 break
             if status != 128 + number:
-                report["wrong"].append(f"signal {report['signals']} ended with {status}: {told.decode()[-500:]}")
+                report["wrong"].append(f"signal {report['signals']}: exit code {status}: {told.decode()[-500:]}")
             if b"Traceback" in told or b"internal error" in told:
                 report["wrong"].append(f"signal {report['signals']}: {told.decode()[-800:]}")
             if report["signals"] >= signals:
@@ -73,7 +73,7 @@ def main(signals: int, seed: int, folder: Path) -> dict[str, Any]:
         report["finished"] += 1
         mine = load_file(out / "model.safetensors") if (out / "model.safetensors").exists() else {}
         if mine.keys() != whole.keys() or any((mine[name] != whole[name]).any() for name in whole):
-            report["wrong"].append(f"{out.name}: other weights")
+            report["wrong"].append(f"{out.name}: the weights differ")
         shutil.rmtree(out)
     return report
 

@@ -1,4 +1,4 @@
-"""Checkpoints that somebody tampered with run nothing and harm nothing; folders are locked; cadence is kept."""
+"""Checkpoints: tampering is harmless, folders are locked, and intervals are kept."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def train(out: Path, *statements: str, **options: Any) -> recipe.Run:
 
 
 class Call:
-    """Pickles as a call of a function."""
+    """Pickles as a function call."""
 
     def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
         self.call = function, arguments
@@ -107,7 +107,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> recipe.Run:
 
 
 @pytest.mark.parametrize("name", [*EVIL, *BROKEN])
-def test_a_checkpoint_that_was_tampered_with_runs_nothing_and_is_passed_over(
+def test_a_checkpoint_that_was_tampered_with_runs_nothing_and_is_skipped(
     tmp_path: Path, finished: recipe.Run, name: str
 ) -> None:
     train(tmp_path / "run", save_every="2", keep=2)
@@ -131,9 +131,7 @@ def test_a_checkpoint_that_was_tampered_with_runs_nothing_and_is_passed_over(
     assert newest.with_name(f"{newest.name}.unreadable").exists()
 
 
-def test_where_no_checkpoint_is_sound_the_run_begins_anew_and_keeps_what_it_saves(
-    tmp_path: Path, finished: recipe.Run
-) -> None:
+def test_without_a_readable_checkpoint_the_run_restarts_from_scratch(tmp_path: Path, finished: recipe.Run) -> None:
     train(tmp_path / "run")
     for path in (tmp_path / "run" / "checkpoints").iterdir():
         path.write_bytes(b"")
@@ -145,7 +143,7 @@ def test_where_no_checkpoint_is_sound_the_run_begins_anew_and_keeps_what_it_save
     ]
 
 
-def test_a_checkpoint_that_the_disk_does_not_give_is_left_alone(
+def test_a_checkpoint_that_the_disk_fails_to_read_is_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train(tmp_path / "run")
@@ -160,8 +158,8 @@ def test_a_checkpoint_that_the_disk_does_not_give_is_left_alone(
     assert len(list((tmp_path / "run" / "checkpoints").glob("step-*.pt"))) == 2
 
 
-def test_a_run_that_goes_back_keeps_what_it_saves(tmp_path: Path) -> None:
-    """With larger batches an epoch has fewer steps, and its number is lower than that of what was saved before."""
+def test_a_run_that_goes_back_to_an_earlier_step_keeps_its_checkpoints(tmp_path: Path) -> None:
+    """With larger batches an epoch has fewer steps, so new checkpoints can have lower numbers than old ones."""
     train(tmp_path / "run", "epochs 3")
     run = train(tmp_path / "run", "epochs 6; batch 24", resume=True, allow_changed=True, keep=9)
     assert run.summary["steps"] == 6
@@ -173,7 +171,7 @@ def test_a_run_that_goes_back_keeps_what_it_saves(tmp_path: Path) -> None:
     assert epochs == [1, 2, 3, 4, 5, 6]
 
 
-def test_a_state_of_other_shapes_is_refused(tmp_path: Path) -> None:
+def test_a_state_with_other_shapes_is_refused(tmp_path: Path) -> None:
     train(tmp_path / "run")
     newest = sorted((tmp_path / "run" / "checkpoints").iterdir())[-1]
     state = torch.load(newest, weights_only=True)
@@ -185,7 +183,7 @@ def test_a_state_of_other_shapes_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("version", [None, VERSION + 1])
 def test_a_checkpoint_of_another_version_is_refused_and_left_alone(tmp_path: Path, version: int | None) -> None:
-    """Without a version: one that was written before there were versions."""
+    """A checkpoint without a version was written before there were versions."""
     train(tmp_path / "run", "epochs 1")
     (tmp_path / "run" / "summary.json").unlink()
     newest = sorted((tmp_path / "run" / "checkpoints").iterdir())[-1]
@@ -199,7 +197,7 @@ def test_a_checkpoint_of_another_version_is_refused_and_left_alone(tmp_path: Pat
 
 
 def test_weights_that_do_not_fit_leave_no_trace_in_the_training_that_replaces_them(tmp_path: Path) -> None:
-    """Of a finished run without checkpoints, as an ablation leaves it."""
+    """The run is finished and has no checkpoints, like those of an ablation."""
     text = "base shufflenet_v2_x0_5; data fake size=32 classes=10 images=16; batch 8; epochs 1; lr 0.01"
     run = recipe.run(text, out=tmp_path / "run", device="cpu")
     trained = weights_digest(run.model)
@@ -211,7 +209,7 @@ def test_weights_that_do_not_fit_leave_no_trace_in_the_training_that_replaces_th
 
 
 def test_a_checkpoint_that_lacks_a_field_is_refused_and_left_alone(tmp_path: Path) -> None:
-    """As those do that were written before the field was added."""
+    """Checkpoints that were written before the field was added lack it."""
     train(tmp_path / "run", "epochs 1")
     (tmp_path / "run" / "summary.json").unlink()
     newest = sorted((tmp_path / "run" / "checkpoints").iterdir())[-1]
@@ -224,7 +222,7 @@ def test_a_checkpoint_that_lacks_a_field_is_refused_and_left_alone(tmp_path: Pat
     assert newest.read_bytes() == before
 
 
-def test_the_schema_of_a_checkpoint_changes_with_its_version_alone() -> None:
+def test_the_schema_of_a_checkpoint_changes_only_with_its_version() -> None:
     fields = {
         "digest plugins step steps_per_epoch training_images micro model optimizer optimizer_kind scaler average",
         "meters epoch_evaluated skipped notes",
@@ -232,7 +230,7 @@ def test_the_schema_of_a_checkpoint_changes_with_its_version_alone() -> None:
     assert (VERSION, {field.name for field in attrs.fields(TrainingState)}) == (1, set(" ".join(fields).split()))
 
 
-def test_a_state_is_what_it_was_when_it_is_read_again() -> None:
+def test_a_state_is_read_back_unchanged() -> None:
     state = trainer_of().state()
     meters = [{"loss": 0.5, "correct": 1, "images": 2}]
     content = {**state.to_dict(), "meters": meters}
@@ -246,19 +244,21 @@ def test_a_state_is_what_it_was_when_it_is_read_again() -> None:
     ("save_every", "keep", "steps"),
     [("epoch", 2, [3, 6]), ("2", 2, [4, 6]), ("1", 4, [3, 4, 5, 6]), ("4", 9, [4, 6]), ("1h", 9, [6])],
 )
-def test_checkpoints_are_saved_and_kept_as_told(tmp_path: Path, save_every: str, keep: int, steps: list[int]) -> None:
+def test_checkpoints_are_saved_and_kept_as_requested(
+    tmp_path: Path, save_every: str, keep: int, steps: list[int]
+) -> None:
     run = train(tmp_path / "run", save_every=save_every, keep=keep)
     assert sorted(path.name for path in (run.folder / "checkpoints").iterdir()) == [f"step-{n:09d}.pt" for n in steps]
 
 
-def test_the_clock_saves_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checkpoints_are_saved_by_the_clock_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SavePolicy, "late", lambda self, saved: True)
     run = train(tmp_path / "run", save_every="1h", keep=9)
     assert len(list((run.folder / "checkpoints").iterdir())) == 6
 
 
 @pytest.mark.parametrize("text", ["never", "", "0", "-1", "0m", "1.5", "epoch,", "5d"])
-def test_a_cadence_that_is_none_is_told(text: str) -> None:
+def test_an_invalid_interval_is_rejected(text: str) -> None:
     with pytest.raises(RecipeError, match="E118"):
         SavePolicy.of(text)
 
@@ -273,7 +273,7 @@ with hold(Path(sys.argv[1])):
 """
 
 
-def test_a_folder_in_use_is_refused_and_free_again_when_its_process_is_gone(tmp_path: Path) -> None:
+def test_a_folder_in_use_is_refused_until_its_process_has_ended(tmp_path: Path) -> None:
     folder = train(tmp_path / "run", "epochs 1").folder
     before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     with subprocess.Popen([sys.executable, "-c", HOLD, str(folder)], stdout=subprocess.PIPE, cwd=ROOT) as other:
@@ -288,7 +288,7 @@ def test_a_folder_in_use_is_refused_and_free_again_when_its_process_is_gone(tmp_
     assert {**before, ".lock": b""} == {**after, ".lock": b""}
 
 
-def test_another_recipe_is_shown_and_refused_unless_it_is_allowed(tmp_path: Path) -> None:
+def test_a_changed_recipe_is_shown_and_refused_unless_it_is_allowed(tmp_path: Path) -> None:
     text = "base shufflenet_v2_x0_5; data fake size=32 classes=10 images=24; batch 8; lr 0.02"
     folder = tmp_path / "run"
     assert command("run", text, "epochs 1", "--out", folder, "--device", "cpu").status == 0
@@ -312,7 +312,7 @@ def test_another_recipe_is_shown_and_refused_unless_it_is_allowed(tmp_path: Path
     assert '"lr": 0.01' in lines[-2]
 
 
-def test_a_run_goes_on_by_its_folder_alone(tmp_path: Path) -> None:
+def test_a_run_resumes_from_its_folder_alone(tmp_path: Path) -> None:
     text = "base shufflenet_v2_x0_5; data fake size=32 classes=10 images=24; batch 8; lr 0.01; epochs 1"
     folder = tmp_path / "run"
     assert command("run", text, "--out", folder, "--device", "cpu").status == 0
@@ -326,14 +326,14 @@ def test_a_run_goes_on_by_its_folder_alone(tmp_path: Path) -> None:
     assert "no run found in" in missing.stderr
 
 
-@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounts a small disk")
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="needs root on Linux to mount a small disk")
 @pytest.mark.usefixtures("unhurried")
-def test_a_disk_that_is_full_keeps_the_last_checkpoint(tmp_path: Path) -> None:
+def test_a_full_disk_keeps_the_last_checkpoint(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(disk)], capture_output=True)
     if mounted.returncode:
-        pytest.skip("may not mount here")
+        pytest.skip("mounting is not allowed here")
     try:
         with pytest.raises(RecipeError, match="E111"):
             train(disk / "run", save_every="1", keep=50)
@@ -354,9 +354,9 @@ def test_a_disk_that_is_full_keeps_the_last_checkpoint(tmp_path: Path) -> None:
         subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_a_data_set_of_another_size_begins_the_epoch_anew_and_says_so(tmp_path: Path) -> None:
-    """The plan is the same; where the images come from, as a folder, may hold others."""
-    statements = ("batch 10",)  # three steps an epoch of 24 images, and of 23
+def test_a_dataset_of_another_size_restarts_the_epoch_and_is_noted(tmp_path: Path) -> None:
+    """The plan is the same, but the source, such as a folder, may now contain other images."""
+    statements = ("batch 10",)  # three steps per epoch of 24 images, and of 23
     with pytest.raises(recipe.Interrupted):
         train(tmp_path / "run", *statements, listener=Cut("first step"))
     one = sorted((tmp_path / "run" / "checkpoints").iterdir())[-1]
@@ -369,10 +369,10 @@ def test_a_data_set_of_another_size_begins_the_epoch_anew_and_says_so(tmp_path: 
 
 @pytest.mark.parametrize("optimizer", ["nag", "adamw", "lars"])
 @pytest.mark.parametrize(("before", "after"), [("channels-last", "contiguous"), ("contiguous", "channels-last")])
-def test_in_another_layout_the_optimizer_goes_on_with_each_number_at_its_weight(
+def test_the_state_of_the_optimizer_stays_with_its_weights_in_another_layout(
     tmp_path: Path, optimizer: str, before: str, after: str
 ) -> None:
-    """Fused optimizers pair weights with what they keep of them by their places in memory."""
+    """Fused optimizers pair weights and their state by their places in memory."""
     statements = f"optimizer {optimizer}; layout {{}}"
     with pytest.raises(recipe.Interrupted):
         train(tmp_path / "run", statements.format(before), listener=Cut("mid-epoch"))
@@ -391,7 +391,7 @@ def test_in_another_layout_the_optimizer_goes_on_with_each_number_at_its_weight(
 
 @trick("optimizer counting", writes=("optimizer",))
 class Counting(Trick):
-    """An optimizer that counts its updates, which belongs to no parameter: torch lets it keep that too."""
+    """Use an optimizer that counts its updates. torch allows such state, which belongs to no parameter."""
 
     def optimize(self, groups: Any, rate: float) -> torch.optim.Optimizer:
         class Counted(torch.optim.SGD):
@@ -403,7 +403,7 @@ class Counting(Trick):
         return Counted(groups, lr=rate, momentum=0.9)
 
 
-def test_what_an_optimizer_keeps_of_no_parameter_goes_on_too(tmp_path: Path) -> None:
+def test_optimizer_state_that_belongs_to_no_parameter_is_resumed(tmp_path: Path) -> None:
     words = vocabulary_with(Counting)
     program = recipe.compile(TEXT, "optimizer counting", base=small(), vocabulary=words)
     whole = recipe.run(program, out=tmp_path / "whole", device="cpu", vocabulary=words)
@@ -419,8 +419,8 @@ def trainer_of(*statements: str) -> Trainer:
     return Trainer.make(program, sets, torch.device("cpu"), precision("fp32", torch.device("cpu")), {})
 
 
-def test_a_file_is_on_the_disk_before_it_takes_another_s_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """First its content, then its name; what a power cut leaves is the old file or the new one."""
+def test_a_file_is_synced_before_it_replaces_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The content comes first, then the name, so that a power cut leaves either the old file or the new one."""
     done: list[str] = []
     replace = os.replace
     monkeypatch.setattr(os, "fsync", lambda descriptor: done.append("folder" if _is_folder(descriptor) else "file"))

@@ -1,4 +1,4 @@
-"""What is not finite stops a training before its weights change, with the step and the cause."""
+"""Values that aren't finite stop a training before its weights change. The error names the step and the cause."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class _BreakGradient(torch.autograd.Function):
 
 
 def vocabulary(at: int, kind: str, what: float) -> Vocabulary:
-    """The vocabulary with a trick whose loss, or whose gradient, is broken in the second part of a step."""
+    """Return a vocabulary with a trick that breaks the loss or its gradient in the second micro-batch of a step."""
     parts = [0]
 
     @trick("loss broken", writes=("loss terms",))
     class Broken(Trick):
-        """A loss that breaks."""
+        """Break the loss or its gradient at one step."""
 
         def loss_term(self, context: Any) -> Tensor:
             parts[0] += 1
@@ -59,7 +59,7 @@ def vocabulary(at: int, kind: str, what: float) -> Vocabulary:
 @pytest.mark.parametrize("at", [1, 3, 5])
 @pytest.mark.parametrize("what", [float("nan"), float("inf")])
 @pytest.mark.parametrize("kind", ["loss", "gradient"])
-def test_it_stops_before_the_weights_are_touched(
+def test_a_training_stops_before_its_weights_change(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, what: float, at: int, optimizer: str
 ) -> None:
     trainers: list[Trainer] = []
@@ -81,19 +81,19 @@ def test_it_stops_before_the_weights_are_touched(
 
 
 SCALED = InFormat(torch.float16, True)
-"""fp16 with a loss scaler, which a CPU would not choose."""
+"""fp16 with a loss scaler, which a CPU doesn't use by default."""
 
 
 @pytest.mark.parametrize("adjusted", ["", "clip 0.5"])
 @pytest.mark.parametrize("optimizer", ["nag", "sgd", "adamw", "lars"])
 @pytest.mark.parametrize("at", [1, 2])
-def test_a_loss_scaler_absorbs_what_its_scale_makes_infinite(
+def test_a_loss_scaler_absorbs_gradients_that_its_scale_makes_infinite(
     tmp_path: Path, at: int, optimizer: str, adjusted: str
 ) -> None:
     words = vocabulary(at, "gradient", float("inf"))
     text = f"{TEXT}; optimizer {optimizer}; loss broken; {adjusted}"
     program = recipe.compile(text, base=small(), vocabulary=words)
-    heap = [torch.full((100_000,), 7e30) for _ in range(50)]  # memory that the optimizer must not take for its own
+    heap = [torch.full((100_000,), 7e30) for _ in range(50)]  # garbage in memory, which the optimizer must not use
     del heap
     run = recipe.run(program, out=tmp_path / "run", device="cpu", vocabulary=words, runtime=SCALED)
     assert run.summary["steps"] == 6
@@ -102,10 +102,10 @@ def test_a_loss_scaler_absorbs_what_its_scale_makes_infinite(
     assert state["scaler"]["scale"] == 2.0**15
 
 
-def test_a_loss_scaler_does_not_absorb_what_is_infinite_at_any_scale(tmp_path: Path) -> None:
+def test_a_loss_scaler_does_not_absorb_gradients_that_are_infinite_at_any_scale(tmp_path: Path) -> None:
     @trick("loss broken", writes=("loss terms",))
     class Broken(Trick):
-        """A gradient that is never finite."""
+        """Make every gradient infinite."""
 
         def loss_term(self, context: Any) -> Tensor:
             found: Tensor = _BreakGradient.apply(context.logits, float("inf"))
@@ -127,7 +127,7 @@ def test_the_command_exits_with_3(tmp_path: Path) -> None:
     assert "error[E112]: training diverged at step" in found.stderr
 
 
-def test_a_network_of_complex_weights_is_looked_at_too(tmp_path: Path) -> None:
+def test_complex_weights_are_checked_too(tmp_path: Path) -> None:
     class Complex(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()

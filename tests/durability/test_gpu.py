@@ -1,4 +1,4 @@
-"""What only a GPU shows: fp16 with a loss scaler, copies that overlap, fused updates that are not made, memory."""
+"""Tests that need a GPU: fp16 with a loss scaler, overlapping copies, skipped fused updates, and memory."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def _deterministic(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("format", ["fp16", "bf16", "fp32"])
-def test_a_cut_training_goes_on_bit_by_bit(tmp_path: Path, format: str, workers: int) -> None:
+def test_an_interrupted_training_resumes_to_the_bit(tmp_path: Path, format: str, workers: int) -> None:
     text = f"{TEXT.format(workers=workers)}; precision {format}"
     whole = recipe.run(recipe.compile(text, base=small()), out=tmp_path / "whole", device="cuda")
-    for point in ("mid-accumulation", "last batch", "epoch boundary"):  # steps are told of at each 20th alone
+    for point in ("mid-accumulation", "last batch", "epoch boundary"):  # on a GPU only every 20th step is reported
         cut = Cut(point)
         program, between = recipe.compile(text, base=small()), CutBetweenParts(cut)
         with pytest.raises(recipe.Interrupted):
@@ -47,7 +47,7 @@ def test_a_cut_training_goes_on_bit_by_bit(tmp_path: Path, format: str, workers:
 
 
 @pytest.mark.parametrize("kind", ["loss", "gradient"])
-def test_what_is_not_finite_stops_a_training_on_a_gpu(tmp_path: Path, kind: str) -> None:
+def test_values_that_are_not_finite_stop_a_training_on_a_gpu(tmp_path: Path, kind: str) -> None:
     words = vocabulary(3, kind, float("nan"))
     program = recipe.compile(f"{BROKEN}; loss broken", base=small(), vocabulary=words)
     with pytest.raises(Diverged, match="diverged at step 3"):

@@ -1,4 +1,4 @@
-"""`batch N micro auto` finds the part of a batch that fits."""
+"""`batch N micro auto` finds a micro-batch that fits into memory."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def trainer() -> Trainer:
     return Trainer.make(program, sets, device, precision("fp32", device), {})
 
 
-def test_with_room_enough_the_whole_batch_is_taken(tmp_path: Path) -> None:
+def test_the_whole_batch_is_used_if_it_fits(tmp_path: Path) -> None:
     run = recipe.run(recipe.compile(TEXT, base=small()), out=tmp_path / "run", device="cpu")
     note = "batch micro auto: a whole batch fits; batch normalization averages over 24 images"
     assert note in run.summary["notes"]
 
 
-def test_with_little_room_a_part_is_taken_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_micro_batch_is_used_and_reported_if_memory_is_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = memory._activations(trainer(), 2) / 2
     monkeypatch.setattr(memory, "free_memory", lambda: int(one * 8 / memory.SPARE))
     run = recipe.run(recipe.compile(TEXT, base=small()), out=tmp_path / "auto", device="cpu")
@@ -44,7 +44,7 @@ def test_with_little_room_a_part_is_taken_and_said(tmp_path: Path, monkeypatch: 
         assert torch.equal(run.model.state_dict()[name], tensor), name
 
 
-def test_a_resumed_run_keeps_the_part_that_it_began_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resumed_run_keeps_its_micro_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = memory._activations(trainer(), 2) / 2
     monkeypatch.setattr(memory, "free_memory", lambda: int(one * 8 / memory.SPARE))
     whole = recipe.run(recipe.compile(TEXT, base=small()), out=tmp_path / "whole", device="cpu")
@@ -86,7 +86,7 @@ LIKELY = (
 
 
 def on_a_gpu(monkeypatch: pytest.MonkeyPatch, most: int, error: Exception) -> tuple[Trainer, list[int]]:
-    """A trainer on a device that can't compute more than so many images, and a list of what it was asked for."""
+    """Return a trainer on a device that fails above ``most`` images, and the list of sizes that it tries."""
     tried: list[int] = []
 
     def step(one: Trainer, images: int, share: int) -> None:
@@ -102,14 +102,14 @@ def on_a_gpu(monkeypatch: pytest.MonkeyPatch, most: int, error: Exception) -> tu
 
 
 @pytest.mark.parametrize("error", [*CERTAIN, *LIKELY], ids=str)
-def test_a_device_that_says_no_is_asked_for_half(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+def test_a_micro_batch_that_does_not_fit_is_halved(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     found, tried = on_a_gpu(monkeypatch, 5, error)
     assert memory.fitting_micro(found) == 3
     assert tried == [24, 12, 6, 3]
 
 
 @pytest.mark.parametrize("error", [CERTAIN[0], LIKELY[0]], ids=str)
-def test_where_two_images_do_not_fit_what_the_device_says_is_raised(
+def test_if_two_images_do_not_fit_the_error_of_the_device_is_raised(
     monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     found, tried = on_a_gpu(monkeypatch, 0, error)
@@ -119,7 +119,7 @@ def test_where_two_images_do_not_fit_what_the_device_says_is_raised(
     assert tried[-1] == 2
 
 
-def test_another_error_is_not_taken_for_too_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_errors_do_not_count_as_too_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     found, tried = on_a_gpu(monkeypatch, 5, RuntimeError("CUDA error: device-side assert triggered"))
     with pytest.raises(RuntimeError, match="device-side assert"):
         memory.fitting_micro(found)
@@ -127,7 +127,7 @@ def test_another_error_is_not_taken_for_too_little_memory(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("error", CERTAIN, ids=str)
-def test_too_little_memory_is_told_whichever_library_says_it(
+def test_too_little_memory_is_reported_whichever_library_raises_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     monkeypatch.setattr(Trainer, "train_step", mock.Mock(side_effect=error))
@@ -136,7 +136,7 @@ def test_too_little_memory_is_told_whichever_library_says_it(
 
 
 @pytest.mark.parametrize("error", LIKELY, ids=str)
-def test_what_may_be_too_little_memory_is_told_as_that(
+def test_what_may_be_too_little_memory_is_reported_as_a_possibility(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     monkeypatch.setattr(Trainer, "train_step", mock.Mock(side_effect=error))
@@ -148,10 +148,10 @@ def test_what_may_be_too_little_memory_is_told_as_that(
 
 
 @pytest.mark.parametrize("error", LIKELY, ids=str)
-def test_a_trick_that_may_have_found_too_little_memory_is_tried_with_half(
+def test_a_possible_lack_of_memory_in_a_trick_halves_the_micro_batch(
     monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    """As a teacher may that computes within a hook."""
+    """For example, a teacher computes within a hook."""
     found, tried = on_a_gpu(monkeypatch, 5, error)
     step = memory._try
 
@@ -164,7 +164,7 @@ def test_a_trick_that_may_have_found_too_little_memory_is_tried_with_half(
     assert tried == [24, 12, 6, 3]
 
 
-def test_too_little_memory_within_a_hook_is_no_fault_of_its_trick(
+def test_too_little_memory_within_a_hook_is_not_an_error_in_its_trick(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Ema, "average", mock.Mock(side_effect=CERTAIN[3]))

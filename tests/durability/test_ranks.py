@@ -1,4 +1,4 @@
-"""Several processes train as one does: the same images, the same augmentations, the same losses."""
+"""Several processes train like a single one, with the same images, augmentations and losses."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ TEXT = (
     "data fake size=32 classes=10 images=26; batch 8; epochs 2; lr 0.05; "
     "augment crop flip jitter pca-noise mixup cutmix; loss smooth; seed 3"
 )
-"""Three whole batches and one of two images an epoch."""
+"""An epoch has three whole batches and one of two images."""
 
 
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["tests.durability.rank"])  # so that each process begins with all that it imports
+FORKS.set_forkserver_preload(["tests.durability.rank"])  # so that processes start with everything imported
 
 
 def _port() -> int:
@@ -38,7 +38,7 @@ def _port() -> int:
 
 
 def train(world: int, folder: Path, *statements: str, stop: int = 0, model: str = "plain", name: str = "run") -> int:
-    """Train in so many processes; what each saw is appended to its own file. Gives the greatest exit status."""
+    """Train in ``world`` processes, each of which records its images in a file. Return the highest exit code."""
     port, processes = _port(), []
     for rank in range(world):
         ranks = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world)}
@@ -58,7 +58,7 @@ def train(world: int, folder: Path, *statements: str, stop: int = 0, model: str 
 
 
 def seen(folder: Path) -> dict[int, list[tuple[int, str]]]:
-    """For each step the images of all processes, by number and by what was trained on."""
+    """Return the images of all processes for each step, as indices and digests of the pixels."""
     found: dict[int, list[tuple[int, str]]] = {}
     for path in sorted(folder.glob("seen-*")):
         for line in map(json.loads, path.read_text().splitlines()):
@@ -80,7 +80,7 @@ def metrics(folder: Path) -> list[dict[str, Any]]:
         "sam 0.1; clip 0.3; freeze 0.25 0.7; batch micro 2",
     ],
 )
-def test_two_processes_train_as_one_does(tmp_path: Path, more: str) -> None:
+def test_two_processes_train_like_one(tmp_path: Path, more: str) -> None:
     for world in (1, 2):
         (tmp_path / str(world)).mkdir()
         assert train(world, tmp_path / str(world), *filter(None, more.split("; "))) == 0
@@ -94,7 +94,7 @@ def test_two_processes_train_as_one_does(tmp_path: Path, more: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_training_that_changes_its_number_of_processes_sees_each_image_once_an_epoch(tmp_path: Path) -> None:
+def test_changing_the_number_of_processes_still_uses_each_image_once_per_epoch(tmp_path: Path) -> None:
     assert train(2, tmp_path, stop=2) == 143
     assert train(1, tmp_path, stop=5) == 143
     assert train(2, tmp_path) == 0
@@ -109,7 +109,7 @@ def test_a_training_that_changes_its_number_of_processes_sees_each_image_once_an
 
 @pytest.mark.slow
 @pytest.mark.parametrize("world", [2, 3])
-def test_an_interrupted_training_of_several_processes_goes_on_bit_by_bit(tmp_path: Path, world: int) -> None:
+def test_an_interrupted_training_in_several_processes_resumes_to_the_bit(tmp_path: Path, world: int) -> None:
     assert train(world, tmp_path, "ema 0.9", model="small", name="whole") == 0
     assert train(world, tmp_path, "ema 0.9", model="small", stop=3) == 143
     assert train(world, tmp_path, "ema 0.9", model="small") == 0
@@ -119,8 +119,8 @@ def test_an_interrupted_training_of_several_processes_goes_on_bit_by_bit(tmp_pat
 
 
 @pytest.mark.slow
-def test_synchronised_norms_see_the_whole_batch(tmp_path: Path) -> None:
-    """With `norm sync` two processes train as one does, and without it they do not."""
+def test_synchronized_norms_see_the_whole_batch(tmp_path: Path) -> None:
+    """Two processes train like one with `norm sync`, but not without it."""
     losses = {}
     for name, world, statement in (("one", 1, "norm sync"), ("two", 2, "norm sync"), ("apart", 2, "layout")):
         (tmp_path / name).mkdir()
@@ -130,7 +130,7 @@ def test_synchronised_norms_see_the_whole_batch(tmp_path: Path) -> None:
     assert losses["apart"] != pytest.approx(losses["one"], abs=1e-3)
 
 
-def test_a_normalisation_that_does_more_is_not_synchronised() -> None:
+def test_a_subclass_of_batch_normalization_is_not_synchronized() -> None:
     class WithActivation(nn.BatchNorm2d):
         def forward(self, input: torch.Tensor) -> torch.Tensor:
             return super().forward(input).relu()
@@ -139,7 +139,7 @@ def test_a_normalisation_that_does_more_is_not_synchronised() -> None:
         synchronised(nn.Sequential(nn.Conv2d(3, 4, 1), WithActivation(4)), torch.device("cpu"))
 
 
-def test_the_groups_of_parameters_are_those_of_before() -> None:
+def test_synchronizing_keeps_the_parameter_groups() -> None:
     from recipe.tricks.decay_no_bias import NoBias
 
     trick = NoBias(norms="decay")
@@ -147,7 +147,7 @@ def test_the_groups_of_parameters_are_those_of_before() -> None:
     assert trick.param_options("1.weight", model[1].weight, model[1]) == {}  # type: ignore[index,arg-type]
 
 
-def test_synchronised_norms_of_one_process_are_torchs(tmp_path: Path) -> None:
+def test_synchronized_norms_of_one_process_match_torch(tmp_path: Path) -> None:
     torch.distributed.init_process_group(
         "gloo", store=torch.distributed.FileStore(str(tmp_path / "s"), 1), rank=0, world_size=1
     )
@@ -156,7 +156,7 @@ def test_synchronised_norms_of_one_process_are_torchs(tmp_path: Path) -> None:
         mine, theirs = nn.BatchNorm2d(5), nn.BatchNorm2d(5)
         mine.__class__ = _SynchronisedBatchNorm  # type: ignore[assignment]
         for _ in range(3):
-            x = (100 + 0.05 * torch.randn(4, 5, 6, 7)).requires_grad_()  # whose squares hide its deviation
+            x = (100 + 0.05 * torch.randn(4, 5, 6, 7)).requires_grad_()  # its squares hide the deviation
             y = x.detach().clone().requires_grad_()
             weights = torch.randn(4, 5, 6, 7)
             (mine(x) * weights).sum().backward()
@@ -170,7 +170,7 @@ def test_synchronised_norms_of_one_process_are_torchs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("world", [1, 2, 3, 5, 8])
 @pytest.mark.parametrize("images", [1, 2, 3, 4, 7, 8, 9, 64, 65])
-def test_shares_hold_each_image_once_and_keep_pairs_together(images: int, world: int) -> None:
+def test_shares_contain_each_image_once_and_keep_pairs_together(images: int, world: int) -> None:
     shares = [range(images)[share(images, rank, world)] for rank in range(world)]
     assert [index for one in shares for index in one] == list(range(images))
     for one in shares:

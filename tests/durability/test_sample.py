@@ -1,4 +1,4 @@
-"""A sample, by the seed of the commit, of what `python -m tests.durability` runs in full."""
+"""A sample of the checks of `python -m tests.durability`, drawn with the seed of the commit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images that can't be decoded: named and fatal, or named, counted and passed over in the same way everywhere."""
+"""Images that can't be decoded end the run, or are named, counted and skipped in the same way everywhere."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TEXT = "batch 4; epochs 2; lr 0.05; augment crop flip"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve images of two classes to train on, of which three are broken, and four held out, one broken."""
+    """Write 12 training images of two classes, three of them broken, and 4 held-out images, one of them broken."""
     root = tmp_path_factory.mktemp("photos")
     for part, count in (("train", 6), ("val", 2)):
         for label, name in enumerate(("cat", "dog")):
@@ -72,7 +72,7 @@ def test_skipped_images_are_named_once_and_counted(tmp_path: Path, folder: Path,
     assert skipped == [("evaluation", 3), ("training", 1), ("training", 4), ("training", 6)]
 
 
-def test_skipping_is_the_same_with_workers_and_after_a_cut(tmp_path: Path, folder: Path) -> None:
+def test_skipping_is_the_same_with_workers_and_after_an_interruption(tmp_path: Path, folder: Path) -> None:
     runs = [train(folder, tmp_path / str(workers), workers) for workers in (0, 2)]
     whole = outcome(runs[1].folder)
     assert weights_digest(runs[0].model) == weights_digest(runs[1].model)
@@ -96,7 +96,7 @@ def test_batches_are_the_same_however_they_are_shared_out(folder: Path) -> None:
         assert not {1, 4, 6} & {int(index) for part in one for index in part.indices}
 
 
-def test_a_set_without_a_sound_image_is_told(tmp_path: Path, folder: Path) -> None:
+def test_a_dataset_without_a_readable_image_is_reported(tmp_path: Path, folder: Path) -> None:
     for part in ("train", "val"):
         for name in ("cat", "dog"):
             path = tmp_path / "photos" / part / name

@@ -1,4 +1,4 @@
-"""Trainings that are cut, killed and resumed, and what must come of them: the bits of one that ran through."""
+"""Trainings that are interrupted and resumed. They must end with the same bits as an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ __all__ = ["BASE", "POINTS", "WORDS", "Cut", "CutBetweenParts", "cut_and_resume"
 
 DATA = "data fake size=32 classes=10 images=24"
 BASE = f"{DATA}; batch 8; batch micro 4; epochs 2; lr 0.05; lr per 8; augment flip; ema 0.9"
-"""Three steps of two parts an epoch, two epochs."""
+"""Two epochs of three steps, each with two micro-batches."""
 
 HALF = "fp16 with a loss scaler"
 WORDS = (*map(words_of, Vocabulary.installed().keys()), HALF)
-"""Every trick, and what `precision fp16` is on a GPU."""
+"""Every trick, and what `precision fp16` means on a GPU."""
 
 
 POINTS = ("first step", "mid-accumulation", "mid-epoch", "last batch", "epoch boundary", "second epoch")
-"""Where a training of at least three steps an epoch, and two parts a step, can be cut."""
+"""Where to interrupt a training with at least three steps per epoch and two micro-batches per step."""
 
 
 class Parts(list[tuple[Tensor, Tensor]]):
-    """The parts of a batch; between the first and the second comes the signal."""
+    """The micro-batches of a step. ``cut`` is called between them."""
 
     cut: Callable[[], None]
 
@@ -49,7 +49,7 @@ class Parts(list[tuple[Tensor, Tensor]]):
 
 
 class CutBetweenParts(Runtime):
-    """A runtime in which the signal of "mid-accumulation" comes between two parts of a step, the second or later."""
+    """A runtime that interrupts at "mid-accumulation": between the micro-batches of the second step or a later one."""
 
     def __init__(self, cut: Cut) -> None:
         self.cut, self.calls, self.done = cut, 0, False
@@ -66,7 +66,7 @@ class CutBetweenParts(Runtime):
 
 
 def program_of(word: str, workers: int, files: Path) -> Program:
-    """A recipe with one trick more than the others have, or with its verb's own value."""
+    """Compile the base recipe with a trick added."""
     bench = Harness(Vocabulary.installed(), builtins.COMPANY, builtins.values(files))
     loading = f"workers={workers}"
     case = Case((BASE.replace(DATA, f"{DATA} {loading}"),))
@@ -80,7 +80,7 @@ def program_of(word: str, workers: int, files: Path) -> Program:
 
 
 class Trial(CutBetweenParts):
-    """A runtime in which `HALF` is what `precision fp16` is on a GPU; on a CPU it would run as bf16."""
+    """A runtime that runs `HALF` as `precision fp16` runs on a GPU. A CPU would run it as bf16."""
 
     def __init__(self, word: str, cut: Cut | None) -> None:
         super().__init__(cut or Cut("nowhere"))
@@ -93,18 +93,18 @@ class Trial(CutBetweenParts):
 
 
 def train(word: str, workers: int, files: Path, out: Path, cut: Cut | None = None, resume: bool = False) -> recipe.Run:
-    """Train a recipe with a trick."""
+    """Train the base recipe with a trick added."""
     with builtins.unchecked_files():
         program = program_of(word, workers, files)
         return recipe.run(program, out=out, device="cpu", listener=cut, resume=resume, runtime=Trial(word, cut))
 
 
 def cut_and_resume(word: str, point: str, workers: int, files: Path, out: Path) -> str:
-    """Train a trick, cut it at a point, resume it; the outcome. Fails where nothing was cut."""
+    """Interrupt a training at a point, resume it and return the outcome. Fail if it was not interrupted."""
     try:
         train(word, workers, files, out, Cut(point))
     except Interrupted:
         pass
     else:
-        raise AssertionError(f"{word} was not cut at {point}")
+        raise AssertionError(f"{word} was not interrupted at {point}")
     return outcome(train(word, workers, files, out, resume=True).folder)

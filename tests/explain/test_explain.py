@@ -1,4 +1,4 @@
-"""Explanations of recipes and tricks: the text and the data agree with the program they explain."""
+"""Explanations of recipes and tricks: their text and data match the program they explain."""
 
 from __future__ import annotations
 
@@ -26,12 +26,14 @@ def test_the_text_shows_costs_and_every_trick(program: Program) -> None:
         assert use.word in text
 
 
-def test_the_data_can_be_written_as_json_and_name_the_trick_of_each_edit(program: Program) -> None:
+def test_the_data_is_valid_json_and_names_the_trick_of_each_edit(program: Program) -> None:
     data = json.loads(json.dumps(as_dict(program, "cpu")))
-    assert {edit["trick"] for edit in data["edits"]} == {"init xavier", "tweak C", "tweak D"}, "the first is a default"
+    assert {edit["trick"] for edit in data["edits"]} == {"init xavier", "tweak C", "tweak D"}, (
+        "`init xavier` is a default"
+    )
 
 
-def test_a_page_begins_with_the_syntax_and_has_every_field(vocabulary: Vocabulary) -> None:
+def test_a_page_starts_with_the_syntax_and_lists_every_field(vocabulary: Vocabulary) -> None:
     trick = vocabulary.load("lr", "warmup")
     lines = page(trick, "a-package").splitlines()
     assert lines[0] == trick.declared.syntax

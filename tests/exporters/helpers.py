@@ -1,4 +1,4 @@
-"""Finished runs small enough to export in tests, and how an export is run where there is no recipe."""
+"""Small finished runs to export in tests, and ways to run an export without recipe installed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FAKE = f"data fake size=32 classes=10 images=8; {SHORT}"
 """One step of eight images."""
 
 Trained = Callable[[str], Path]
-"""From a recipe to the folder of its finished run, the same for all tests of a module."""
+"""Return the folder of a recipe's finished run, which all tests of a module share."""
 
 SERVE = """
 import importlib.util, sys
@@ -28,7 +28,7 @@ import importlib.util, sys
 class NoRecipe:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] == "recipe":
-            raise ImportError("there is no recipe here")
+            raise ImportError("recipe is not available here")
 
 sys.meta_path.insert(0, NoRecipe())
 import torch
@@ -52,7 +52,7 @@ for line in sys.stdin:
 
 
 def alone(*arguments: object, cwd: Path) -> str:
-    """Run Python that sees neither its folder nor the environment; gives what it prints."""
+    """Run Python isolated from its folder and the environment, and return its output."""
     call = [sys.executable, "-I", *map(str, arguments)]
     done = subprocess.run(call, capture_output=True, text=True, cwd=cwd)
     assert done.returncode == 0, done.stderr
@@ -60,7 +60,7 @@ def alone(*arguments: object, cwd: Path) -> str:
 
 
 class Lonely:
-    """A process that can't import recipe, and calculates what exported source gives."""
+    """A process that can't import recipe and computes the logits of exported source."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -97,7 +97,7 @@ def off(found: Tensor, expected: Tensor) -> float:
 
 
 def onnx_logits(path: Path, images: Tensor) -> Tensor:
-    """What onnxruntime makes of images with an exported file."""
+    """Return the logits that onnxruntime computes with an exported file."""
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     (found,) = session.run(["logits"], {"images": images.numpy()})
     return torch.from_numpy(np.asarray(found))

@@ -1,4 +1,4 @@
-"""The command and its refusals, and weights alone."""
+"""The command `export`, its errors, and the format `safetensors`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_weights_alone_with_what_is_needed_to_use_them(run: Run, here: Path) -> None:
+def test_weights_are_exported_with_the_metadata_needed_to_use_them(run: Run, here: Path) -> None:
     done = command("export", run.folder, "--to", "safetensors")
     assert (done.status, done.stdout) == (0, "full-1a2b.safetensors\n")
     assert done.stderr == "verified: logits equal the run's\n"
@@ -64,7 +64,7 @@ def test_module_names(name: str, module: str) -> None:
 
 
 @pytest.mark.parametrize("there", ["full_1a2b.py", "full_1a2b.weights.safetensors"])
-def test_nothing_is_written_over(run: Run, here: Path, there: str) -> None:
+def test_no_file_is_overwritten(run: Run, here: Path, there: str) -> None:
     (here / there).write_text("mine")
     done = command("export", run.folder, "--to", "python")
     assert (done.status, done.stdout) == (2, "")
@@ -82,14 +82,14 @@ def test_nothing_is_written_over(run: Run, here: Path, there: str) -> None:
         ("safetensors", ".", "`.` already exists"),
     ],
 )
-def test_a_place_that_cannot_be_written(run: Run, here: Path, to: str, out: str, said: str) -> None:
+def test_a_path_that_cannot_be_written(run: Run, here: Path, to: str, out: str, said: str) -> None:
     done = command("export", run.folder, "--to", to, "--out", out)
     assert done.status == 2
     assert f"error[E111]: {said}" in done.stderr
     assert not list(here.iterdir())
 
 
-def test_source_without_its_weights_is_not_left(run: Run, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_source_is_not_left_behind_without_its_weights(run: Run, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write = api.files.write
 
     def full(path: Path, fill: object) -> None:
@@ -102,7 +102,7 @@ def test_source_without_its_weights_is_not_left(run: Run, here: Path, monkeypatc
     assert not list(here.iterdir())
 
 
-def test_what_gives_other_logits_is_not_written(run: Run, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_export_with_different_logits_is_not_written(run: Run, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def wrong(run: SourceRun, path: Path) -> Tensor:
         logits = safetensors.write(run, path)
         return logits + 1e-4 * logits.abs().max()
@@ -114,7 +114,7 @@ def test_what_gives_other_logits_is_not_written(run: Run, here: Path, monkeypatc
     assert not list(here.iterdir())
 
 
-# ---- what is no finished run
+# ---- folders without a finished run
 
 
 @pytest.fixture
@@ -160,19 +160,19 @@ def test_weights_of_another_model(copied: Path, tmp_path: Path) -> None:
     refused(copied, "E120", "model.safetensors` can't be read: ")
 
 
-def test_a_lock_that_was_changed(copied: Path) -> None:
+def test_a_modified_lock(copied: Path) -> None:
     lock = copied / "recipe.lock"
     lock.write_text(lock.read_text().replace("base resnet18", "base resnet34"))
     refused(copied, "E120", "belongs to a different recipe than its recipe.lock")
 
 
-def test_a_model_of_one_s_own(here: Path) -> None:
+def test_a_run_of_your_own_model(here: Path) -> None:
     text = "data fake size=32 classes=10 images=24; batch 8; epochs 1; lr 0.05"
     run = recipe.run(recipe.compile(text, base=resnet18(num_classes=10)), out=here / "own", device="cpu")
     refused(run.folder, "E121", "trained a model of your own, which its recipe does not describe")
 
 
-def test_a_format_that_is_none(run: Run) -> None:
+def test_an_unknown_format(run: Run) -> None:
     done = command("export", run.folder, "--to", "tflite")
     assert (done.status, done.stdout) == (2, "")
     assert "error[E121]: unknown export format `tflite`" in done.stderr

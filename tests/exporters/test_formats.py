@@ -1,4 +1,4 @@
-"""Formats of other packages: found, listed and exported to as ours are, and reported where they can't be used."""
+"""Formats of other packages: found, listed and exported like built-in ones, and reported if they can't be used."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def module(logits: str = "run.logits_of(model)", more: str = "") -> str:
 
 
 def offer(site: Path, text: str, *, package: str = "recipe-tensors", name: str = "tensors") -> None:
-    """Install a package with one format, whose module has this text."""
+    """Install a package with one format, whose module has the given text."""
     stem = f"{package.replace('-', '_')}_mod"
     install(site, package, {name: f"{stem}:FORMAT"}, group=GROUP, **{stem: text})
 
@@ -59,19 +59,19 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture
 def here(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder that commands are typed in, where no package is installed."""
+    """Change to an empty folder, in which no package is installed."""
     folder = tmp_path_factory.mktemp("here")
     monkeypatch.chdir(folder)
     return folder
 
 
-def test_ours_are_found_through_entry_points() -> None:
+def test_built_in_formats_are_found_through_entry_points() -> None:
     formats, errors = installed()
     assert (list(formats), errors) == (OURS, [])
     assert {format.package for format in formats.values()} == {"recipe-compiler"}
 
 
-def test_a_format_of_a_package_is_exported_to(run: Run, site: Path, here: Path) -> None:
+def test_export_to_the_format_of_a_package(run: Run, site: Path, here: Path) -> None:
     offer(site, module())
     done = command("export", run.folder, "--to", "tensors")
     assert (done.status, done.stdout) == (0, "first.pt\nfirst.txt\n")
@@ -88,7 +88,7 @@ def test_the_documented_format_exports(run: Run, site: Path, here: Path) -> None
     assert torch.export.load(here / "first.pt2").module()(torch.zeros(3, 3, 32, 32)).shape == (3, 10)
 
 
-def test_files_of_a_format_are_not_written_over(run: Run, site: Path, here: Path) -> None:
+def test_files_of_a_format_are_not_overwritten(run: Run, site: Path, here: Path) -> None:
     offer(site, module())
     (here / "first.txt").write_text("mine")
     done = command("export", run.folder, "--to", "tensors")
@@ -97,7 +97,7 @@ def test_files_of_a_format_are_not_written_over(run: Run, site: Path, here: Path
     assert [path.name for path in here.iterdir()] == ["first.txt"]
 
 
-def test_what_is_installed_is_listed(site: Path) -> None:
+def test_installed_formats_are_listed(site: Path) -> None:
     offer(site, module(more=', needs=("no_such_module", "json")'))
     done = command("export", "--help")
     assert (done.status, done.stderr) == (0, "")
@@ -109,7 +109,7 @@ def test_what_is_installed_is_listed(site: Path) -> None:
     assert "help: use one of `onnx`, `python`, `safetensors`, `tensors`" in unknown.stderr
 
 
-def test_logits_that_cannot_be_had_are_not_verified(run: Run, site: Path, here: Path) -> None:
+def test_an_export_without_logits_is_reported_as_not_verified(run: Run, site: Path, here: Path) -> None:
     offer(site, module("'its interpreter is not installed'"))
     done = command("export", run.folder, "--to", "tensors")
     assert (done.status, done.stderr) == (0, "not verified: its interpreter is not installed\n")
@@ -131,7 +131,7 @@ def test_logits_that_cannot_be_had_are_not_verified(run: Run, site: Path, here: 
     ],
     ids=["needs a package", "other logits", "raises", "returns neither", "writes nothing"],
 )
-def test_what_a_format_does_wrong_leaves_nothing(text: str, said: str, run: Run, site: Path, here: Path) -> None:
+def test_a_format_that_fails_leaves_no_files(text: str, said: str, run: Run, site: Path, here: Path) -> None:
     offer(site, text)
     done = command("export", run.folder, "--to", "tensors")
     assert (done.status, done.stdout) == (2, "")
@@ -151,7 +151,7 @@ def test_what_a_format_does_wrong_leaves_nothing(text: str, said: str, run: Run,
         ),
     ],
 )
-def test_a_broken_format_spoils_no_other(text: str, said: str, site: Path) -> None:
+def test_a_broken_format_does_not_affect_others(text: str, said: str, site: Path) -> None:
     offer(site, text)
     listed, doctor = command("export", "--help"), installed()
     assert listed.status == 0
@@ -163,7 +163,7 @@ def test_a_broken_format_spoils_no_other(text: str, said: str, site: Path) -> No
         find("tensors")
 
 
-def test_a_name_of_ours_stays_ours(site: Path) -> None:
+def test_a_package_cannot_take_the_name_of_a_built_in_format(site: Path) -> None:
     offer(site, module().replace('"Tensors"', '"ONNX"'), name="onnx")
     formats, errors = installed()
     assert formats["onnx"].package == find("onnx").package == "recipe-compiler"

@@ -1,4 +1,4 @@
-"""Models of many kinds, exported: each form gives the run's own logits, the source where there is no recipe too."""
+"""Exports of many kinds of models reproduce the run's logits, even as source without recipe installed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MODELS = {
     f"base convnext_tiny; tweak stochastic-depth 0.3; decay no-bias norms=decay; {FAKE}": ("python", "onnx"),
     f"base googlenet; {SMALL}": ("python", "onnx"),
 }
-"""The recipes, and the forms in which each is exported."""
+"""The recipes, and the formats that each is exported to."""
 QUICK = 2
 
 
@@ -47,7 +47,7 @@ def lonely(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lonely]:
         for at, text in enumerate(MODELS)
     ],
 )
-def test_what_is_exported_gives_the_run_s_logits(tmp_path: Path, text: str, lonely: Lonely) -> None:
+def test_an_export_reproduces_the_logits_of_the_run(tmp_path: Path, text: str, lonely: Lonely) -> None:
     run = train(tmp_path / "a run-1", text=text)
     side = 64 if SMALL in text else 32
     x = images(3, 3, side, side)

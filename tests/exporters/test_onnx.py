@@ -1,4 +1,4 @@
-"""ONNX: its inputs and outputs, what it says of itself, and what happens without its packages."""
+"""ONNX exports: inputs, outputs and metadata, and errors if its packages are missing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return train(tmp_path_factory.mktemp("runs") / "deep", text=f"base resnet18; tweak C D; {FAKE}")
 
 
-def test_it_gives_the_run_s_logits_for_a_batch_of_any_size(run: Run, tmp_path: Path) -> None:
+def test_it_reproduces_the_logits_of_the_run_for_any_batch_size(run: Run, tmp_path: Path) -> None:
     done = recipe.export(run.folder, to="onnx", out=tmp_path / "x.onnx")
     assert done.difference is not None
     assert done.difference < 1e-5
@@ -31,7 +31,7 @@ def test_it_gives_the_run_s_logits_for_a_batch_of_any_size(run: Run, tmp_path: P
         assert off(onnx_logits(tmp_path / "x.onnx", x), own_logits(run.model, x)) < 1e-5
 
 
-def test_it_says_what_it_is_and_nothing_of_this_machine(run: Run, tmp_path: Path) -> None:
+def test_its_metadata_describes_the_model_and_not_the_machine(run: Run, tmp_path: Path) -> None:
     recipe.export(run.folder, to="onnx", out=tmp_path / "x.onnx")
     model = onnx.load(tmp_path / "x.onnx")
     (given,), (result,) = model.graph.input, model.graph.output
@@ -52,7 +52,7 @@ def without(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
 
 
 @pytest.mark.parametrize("missing", ["onnx", "onnxscript"])
-def test_a_missing_package_is_told_with_its_extra(
+def test_a_missing_package_is_reported_with_its_extra(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
     without(monkeypatch, missing)
@@ -63,7 +63,7 @@ def test_a_missing_package_is_told_with_its_extra(
     assert not list(tmp_path.iterdir())
 
 
-def test_without_onnxruntime_it_is_not_verified_and_says_so(
+def test_without_onnxruntime_it_is_reported_as_not_verified(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without(monkeypatch, "onnxruntime")
@@ -72,7 +72,9 @@ def test_without_onnxruntime_it_is_not_verified_and_says_so(
     assert done.stderr == "not verified: onnxruntime is not installed\n"
 
 
-def test_what_torch_cannot_export_is_told(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_torch_cannot_export_is_reported(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*arguments: object, **options: object) -> None:
         raise RuntimeError("no such operator\nand more")
 

@@ -1,4 +1,4 @@
-"""Plain PyTorch source: what it says, that it runs where there is no recipe, and what it refuses to say."""
+"""Exports as plain PyTorch source: their text, running them without recipe, and models they can't express."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def surgery(program: Program) -> str:
 
 
 def with_edits(*sites: Site, text: str = "base resnet50; tweak A; init stock") -> Program:
-    """A program whose tweak A is said to have made these edits."""
+    """Return a program with these edits attributed to tweak A."""
     program = recipe.compile(text, device="meta")
     return attrs.evolve(program, steps=(Step("tweak A", sites),))
 
 
-def test_what_a_trick_does_alike_is_a_loop() -> None:
+def test_identical_edits_of_a_trick_become_a_loop() -> None:
     assert (
         surgery(recipe.compile("base resnet50; tweak A", device="meta"))
         == """
@@ -49,7 +49,7 @@ def test_what_a_trick_does_alike_is_a_loop() -> None:
     )
 
 
-def test_what_is_put_in_a_place_is_a_sequential_there() -> None:
+def test_modules_in_place_of_another_become_a_sequential() -> None:
     program = recipe.compile("base resnet18; tweak C D", device="meta")
     assert (
         surgery(program)
@@ -90,7 +90,7 @@ NORM = Layer("BatchNorm2d", {"num_features": 64})
 
 @trick("tweak odd", writes=("stem",))
 class Odd(Trick):
-    """Edit what was edited before, in every way that there is."""
+    """Edit modules that were edited before, with every kind of edit."""
 
     def rewrite(self, net: Net) -> Iterable[Site]:
         conv = {"in_channels": 3, "out_channels": 64, "kernel_size": 5, "padding": 2, "bias": False}
@@ -142,7 +142,7 @@ def test_edits_of_edited_places(tmp_path: Path) -> None:
         (SetAttribute("conv1", "scale", 1.0, float("inf")), "it sets a value that is not a number, a string or"),
     ],
 )
-def test_what_is_no_module_surgery_is_refused(edit: Any, said: str) -> None:
+def test_edits_other_than_module_surgery_are_rejected(edit: Any, said: str) -> None:
     with pytest.raises(recipe.RecipeError) as caught:
         Codegen(with_edits(Site("here", (edit,))))
     (diagnostic,) = caught.value.diagnostics
@@ -152,7 +152,7 @@ def test_what_is_no_module_surgery_is_refused(edit: Any, said: str) -> None:
 
 
 @pytest.mark.parametrize(("broken", "code"), [("place", "E121"), ("_step", "E122")])
-def test_source_that_is_another_model_is_not_written(
+def test_source_of_a_different_model_is_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str, code: str
 ) -> None:
     run = train(tmp_path / "deep", text=f"base resnet18; tweak D; {FAKE}")
@@ -166,7 +166,7 @@ def test_source_that_is_another_model_is_not_written(
 
 
 def folder_of_images(root: Path) -> Path:
-    """Two classes, with images of several sizes and kinds."""
+    """Write images of several sizes and modes, in two classes."""
     random = np.random.default_rng(0)
     for part in ("train", "val"):
         for name in ("a cat", "a dog"):
@@ -181,7 +181,7 @@ def folder_of_images(root: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
-    """A folder of images, the source exported from a run on it, and the run's recipe."""
+    """Return a folder of images, the source exported from a run on it, and the run's recipe."""
     root = tmp_path_factory.mktemp("photos")
     text = f'base shufflenet_v2_x0_5; data folder "{folder_of_images(root / "images")}" size=32 workers=0; {SHORT}'
     run = train(root / "run", text=text)
@@ -189,7 +189,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
     return root / "images", root / "photos.py", text
 
 
-def test_preprocess_is_what_the_run_evaluated_on(photos: tuple[Path, Path, str]) -> None:
+def test_preprocess_matches_the_evaluation_of_the_run(photos: tuple[Path, Path, str]) -> None:
     _, script, text = photos
     preprocess = runpy.run_path(str(script))["preprocess"]
     plan = bind([source_from(text)])
@@ -201,7 +201,7 @@ def test_preprocess_is_what_the_run_evaluated_on(photos: tuple[Path, Path, str])
             assert torch.allclose(preprocess(image), expected, atol=1e-6)
 
 
-def test_preprocess_of_images_of_one_size_takes_all_of_them(tmp_path: Path) -> None:
+def test_preprocess_does_not_crop_images_of_one_size(tmp_path: Path) -> None:
     from sklearn.datasets import load_digits
 
     run = train(tmp_path / "digits", text="base shufflenet_v2_x0_5; data digits size=24; batch 512; epochs 1; lr 0.01")
@@ -221,22 +221,24 @@ def run_plan(folder: Path) -> recipe.Plan:
     return recipe.compile(folder / "recipe.lock", device="meta").plan
 
 
-def test_the_program_tells_the_class_of_an_image(photos: tuple[Path, Path, str], tmp_path: Path) -> None:
+def test_the_script_prints_the_class_of_an_image(photos: tuple[Path, Path, str], tmp_path: Path) -> None:
     root, script, _ = photos
     said = alone(script, root / "val" / "a cat" / "0.png", cwd=tmp_path)
     assert said.strip() in ("a cat", "a dog")
 
 
 @pytest.mark.parametrize("name", ["nowhere.png", "text.png"])
-def test_the_program_tells_what_is_no_image(name: str, photos: tuple[Path, Path, str], tmp_path: Path) -> None:
-    (tmp_path / "text.png").write_text("no image")
+def test_the_script_reports_a_file_that_is_not_an_image(
+    name: str, photos: tuple[Path, Path, str], tmp_path: Path
+) -> None:
+    (tmp_path / "text.png").write_text("not an image")
     call = [sys.executable, "-I", str(photos[1]), name]
     done = subprocess.run(call, capture_output=True, text=True, cwd=tmp_path)
     assert (done.returncode, done.stderr.startswith(f"can't read {name}: ")) == (1, True)
     assert "Traceback" not in done.stderr
 
 
-def test_the_source_says_what_it_is(photos: tuple[Path, Path, str]) -> None:
+def test_the_docstring_of_the_source_describes_the_model(photos: tuple[Path, Path, str]) -> None:
     root, script, _ = photos
     text = script.read_text()
     about = inspect.cleandoc(runpy.run_path(str(script))["__doc__"])

@@ -1,13 +1,13 @@
-"""A first hour on a GPU in one call: python -m tests.gpu [--quick] [--fake] [--seconds N] [--out FOLDER]
+"""Check correctness and measure speed on a GPU: python -m tests.gpu [--quick] [--fake] [--seconds N] [--out FOLDER]
 
-From the root of the repository. Right first: every set of tricks on the CPU and on the device, half precision, what
-waits, the same bits twice. Then fast: images a second, the time of the host, a profile, feeding from files. Each
-finding is printed and written to FOLDER/gpu.jsonl as it comes, what fails is noted and passed over, and the budget
-holds. At the end the findings become a section of docs/benchmarks.md, under the name of the device. The exit status is
-1 where something is wrong.
+Run it from the root of the repository. Correctness first: compare each set of tricks on the device with the CPU, check
+half precision, list waits for the device, and train twice to compare bits. Then speed: images per second, host time, a
+profile, and loading from files. Each result is printed and immediately written to FOLDER/gpu.jsonl. A part that fails
+is reported, and a part that no longer fits the budget is skipped. At the end, the results are written to a section of
+docs/benchmarks.md under the name of the device. The exit code is 1 if anything was wrong.
 
---quick is small enough for a CPU; nothing is written to the page. --page FILE writes the page from a gpu.jsonl that
-another machine made. --fake needs no GPU: see tests/gpu/fake.py.
+--quick is small enough for a CPU and does not write the page. --page FILE writes the page from a gpu.jsonl of another
+machine. --fake needs no GPU: see tests/gpu/fake.py.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def machine(session: Session) -> None:
 
 
 def session_of(asked: argparse.Namespace) -> Session:
-    """Measure it all, the most telling first."""
+    """Run all parts, the most informative first."""
     session = Session(pick(), asked.seconds, asked.out, asked.quick)
     machine(session)
     forms = ("fp16", "bf16") if session.cuda else ("fp32",)
@@ -73,18 +73,20 @@ def session_of(asked: argparse.Namespace) -> Session:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.gpu", description="A first hour on a GPU in one call.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.gpu", description="Check correctness and measure speed on a GPU."
+    )
     kinds = parser.add_mutually_exclusive_group()
-    kinds.add_argument("--quick", action="store_true", help="a little of everything, small enough for a CPU")
-    kinds.add_argument("--fake", action="store_true", help="trace a step with every trick on a fake GPU")
-    kinds.add_argument("--page", type=Path, metavar="FILE", help=f"write the page from a {FILE}, and measure nothing")
-    parser.add_argument("--seconds", type=float, default=520, help="the budget (default: 520)")
-    parser.add_argument("--out", type=Path, default=Path("runs/gpu"), help=f"where {FILE} goes (default: runs/gpu)")
+    kinds.add_argument("--quick", action="store_true", help="run a small version that fits a CPU")
+    kinds.add_argument("--fake", action="store_true", help="trace a step with each trick on a fake GPU")
+    kinds.add_argument("--page", type=Path, metavar="FILE", help=f"write the page from a {FILE} without measuring")
+    parser.add_argument("--seconds", type=float, default=520, help="time budget in seconds (default: 520)")
+    parser.add_argument("--out", type=Path, default=Path("runs/gpu"), help=f"folder for {FILE} (default: runs/gpu)")
     asked = parser.parse_args()
     if asked.fake:
         return limits.main()
     if asked.page is None and not asked.quick and not torch.cuda.is_available():
-        parser.error("there is no CUDA device; --quick runs on a CPU, --fake traces steps on a fake GPU")
+        parser.error("no CUDA device found; use --quick to run on a CPU, or --fake to trace steps on a fake GPU")
     try:
         lines = None if asked.page is None else read(asked.page)
         asked.out.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
-"""A CUDA device that there is not: a training step on tensors that have a shape, a layout and a device, and no values.
+"""A fake CUDA device: a training step on tensors that have a shape, a layout and a device, but no values.
 
-Every operation of the step is watched. What would mix devices, wait for the device, or lose the memory layout is
-noted with the line that asked for it, and what would be launched is counted, stage by stage. The backward computation
-is left out, as torch's engine needs the device; gradients come as the engine lays them out.
+Every operation of the step is watched. Operations that would mix devices, wait for the device, or lose the memory
+layout are recorded with the line that calls them, and kernel launches are counted by stage. The backward computation
+is left out because torch's engine needs a device; gradients get the layout that the engine would give them.
 """
 
 from __future__ import annotations
@@ -49,28 +49,28 @@ VIEWS = {
     "alias", "as_strided", "detach", "detach_", "expand", "lift_fresh", "permute", "select", "slice", "split",
     "split_with_sizes", "squeeze", "t", "transpose", "unbind", "unsqueeze", "view", "_reshape_alias", "_unsafe_view",
 }  # fmt: skip
-"""Operations that launch nothing: they look at the same memory."""
+"""Operations that launch no kernel because they return a view of the same memory."""
 EMPTY = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"}
-"""Operations that launch nothing: they take memory and leave it as it is."""
+"""Operations that launch no kernel because they only allocate memory."""
 
 
 @attrs.frozen
 class Finding:
-    """Something that an operation of a step would do on a GPU, and should not."""
+    """Something that an operation of a step would do on a GPU but shouldn't."""
 
     kind: str
     """``mixes devices``, ``waits``, ``blocks``, ``loses the layout`` or ``fails``."""
     stage: str
     operation: str
     where: str
-    """The file and the line that asked for it: the innermost ones of this package or of a plugin."""
+    """File and line of the innermost call in this package or a plugin."""
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.operation} in {self.stage}, {self.where}"
 
 
 class Watch(TorchDispatchMode):
-    """Looks at every operation on tensors of the device that is not there."""
+    """Watches every operation on tensors of the fake device."""
 
     def __init__(self, channels_last: bool, own: tuple[str, ...] = OWN) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ class Watch(TorchDispatchMode):
             self.stage.pop()
 
     def clear(self) -> None:
-        """Forget what was seen so far, as of a first step, which makes what others find."""
+        """Discard what was seen so far, as after the first step, which also allocates state for later ones."""
         self.launches.clear()
         self.findings.clear()
 
@@ -117,7 +117,7 @@ class Watch(TorchDispatchMode):
         try:
             found = function(*args, **kwargs)
         except (DynamicOutputShapeException, DataDependentOutputException):
-            self.note("waits", f"{name}, whose result has as many elements as values say")
+            self.note("waits", f"{name}, whose result has a size that depends on values")
             raise
         except Exception as error:
             told = str(error).strip().split("\n")[0]
@@ -136,7 +136,7 @@ class Watch(TorchDispatchMode):
         return found
 
     def _moved(self, name: str, source: Tensor, target: Tensor, waiting: bool) -> bool:
-        """Whether a copy goes between the CPU and the device; what it waits for is noted."""
+        """Whether a copy goes between the CPU and the device; if it waits, record that."""
         if source.device.type == target.device.type:
             return False
         self.launches[self.stage[-1]] += 1
@@ -159,7 +159,7 @@ class Watch(TorchDispatchMode):
                 self.note("loses the layout", f"{name} of {tuple(lost[0].shape)} with strides {lost[0].stride()}")
 
     def _fused(self, name: str, args: Any, tensors: list[Tensor]) -> Any:
-        """A kernel over lists of weights, gradients and state, which pairs their elements by memory."""
+        """Check a kernel over lists of weights, gradients and state, which pairs their elements by memory address."""
         self.launches[self.stage[-1]] += 1
         if any(one.device.type != "cuda" for one in tensors):
             self.note("mixes devices", name)
@@ -177,7 +177,7 @@ def _on_device(tensors: list[Tensor]) -> bool:
 
 
 def _strides(tensor: Tensor) -> tuple[int, ...]:
-    """The strides along axes that have several elements; the others say nothing of the layout."""
+    """Return the strides of axes with several elements; those of other axes don't affect the layout."""
     return tuple(stride for stride, size in zip(tensor.stride(), tensor.shape, strict=True) if size > 1)
 
 
@@ -187,7 +187,7 @@ def _is_channels_last(tensor: Tensor) -> bool:
 
 @contextlib.contextmanager
 def fake_cuda() -> Iterator[FakeTensorMode]:
-    """A context with one CUDA device, and the mode in which tensors are made on it."""
+    """Pretend to have one CUDA device, and yield the mode that creates tensors on it."""
     there = {
         "is_available": lambda: True,
         "is_bf16_supported": lambda *_, **__: True,
@@ -203,17 +203,17 @@ def fake_cuda() -> Iterator[FakeTensorMode]:
         mock.patch.multiple(torch.cuda, **there),
         mock.patch.object(FakeTensorMode, "avoid_device_init", property(lambda self: True)),
         mock.patch.object(fake_tensor, "init_gpu_context", return_value=None),
-        mock.patch.object(fake_tensor, "CONSTANT_NUMEL_LIMIT", -1),  # or small tensors keep values, and item() is free
+        mock.patch.object(fake_tensor, "CONSTANT_NUMEL_LIMIT", -1),  # or item() of small tensors doesn't wait
         mock.patch.object(_foreach_utils, "_foreach_supported_types", [Tensor, FakeTensor]),
         mock.patch.object(nn.Module, "to", _to),
         mock.patch.object(Tensor, "backward", return_value=None),
     ):
-        warnings.filterwarnings("ignore", "Accessing the data pointer of FakeTensor")  # as copying a model does
+        warnings.filterwarnings("ignore", "Accessing the data pointer of FakeTensor")  # copying a model does that
         yield FakeTensorMode(allow_non_fake_inputs=True)
 
 
 def _to(module: nn.Module, device: Any = None, *, memory_format: torch.memory_format | None = None) -> nn.Module:
-    """`Module.to`, which can't change fake parameters in their place: each gets another."""
+    """Move a module like `Module.to`, but replace parameters because fake ones can't change in place."""
 
     def moved(tensor: Tensor) -> Tensor:
         format = memory_format if memory_format is not None and tensor.ndim == 4 else torch.preserve_format
@@ -230,7 +230,7 @@ def _to(module: nn.Module, device: Any = None, *, memory_format: torch.memory_fo
 
 
 def faked(program: Program, mode: FakeTensorMode) -> Program:
-    """A program whose model has fake tensors, on the CPU."""
+    """Replace the tensors of a program's model with fake ones on the CPU."""
     model = program.model
     for part in model.modules():
         for name, parameter in part._parameters.items():
@@ -252,10 +252,10 @@ def step(
     uniform: bool = True,
     watch: Watch | None = None,
 ) -> Watch:
-    """Take a few training steps of a program on a device that is not there; what was seen of the last one.
+    """Take a few training steps of a program on a fake device, and return a watch with the findings of the last one.
 
-    ``form`` is the number format, ``uniform`` whether images are cropped on the device, ``watch`` what looks at it. The
-    program is used up. What fails is among the findings, and raised too.
+    ``form`` is the precision; ``uniform`` states whether images are cropped on the device. The program can't be used
+    afterwards. A failure is added to the findings and raised.
     """
     size, classes = program.costs.size, program.classes
     pixels = torch.randint(0, 256, (batch, 3, size, size), dtype=torch.uint8)
@@ -263,7 +263,7 @@ def step(
     chosen = Precision(form, FORMATS[form], form == "fp16", CUDA)
     teachers = [teacher for _, teacher in teachers_of(program.plan, classes)]
     for one in (program, *teachers):
-        one.model, one.identity  # noqa: B018 (of values, which there are as long as there is no mode)
+        one.model, one.identity  # noqa: B018 (compute them now, while tensors have values)
     with fake_cuda() as mode:
         for one in (program, *teachers):
             faked(one, mode)

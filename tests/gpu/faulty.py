@@ -1,4 +1,4 @@
-"""Tricks that are each wrong in one way that only a GPU would show, and words of what is found of them."""
+"""Tricks that each have one mistake that only a GPU would show, and part of the finding for each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from recipe.api import Draws, Insert, Layer, LossContext, Net, Progress, Site, T
 
 @trick("augment mask-on-the-cpu", writes=("inputs",))
 class MaskOnTheCpu(Trick):
-    """Mirror some images, by a mask that stays on the CPU."""
+    """Flip some images, by a mask that stays on the CPU."""
 
     def augment(self, images: Tensor, draws: Draws) -> Tensor:
         mask = torch.from_numpy(draws.uniform()[:, 0] < 0.5)
@@ -22,7 +22,7 @@ class MaskOnTheCpu(Trick):
 
 @trick("augment boolean-index", writes=("inputs",))
 class BooleanIndex(Trick):
-    """Darken some images, by an index whose length nobody knows before the device has counted."""
+    """Darken some images, by an index whose length is unknown until the device has counted."""
 
     def augment(self, images: Tensor, draws: Draws) -> Tensor:
         dark = images.mean((1, 2, 3)) < 0.5
@@ -33,7 +33,7 @@ class BooleanIndex(Trick):
 
 @trick("augment blocking-copy", writes=("inputs",))
 class BlockingCopy(Trick):
-    """Scale each image by a number that the host waits to have copied."""
+    """Scale each image by a number, in a copy that the host waits for."""
 
     def augment(self, images: Tensor, draws: Draws) -> Tensor:
         return images * torch.from_numpy(draws.uniform()).float().to(images.device).view(-1, 1, 1, 1)
@@ -41,7 +41,7 @@ class BlockingCopy(Trick):
 
 @trick("augment counting", writes=("inputs",))
 class Counting(Trick):
-    """Leave images as they are, after counting what is dark in them."""
+    """Count dark pixels without changing the images."""
 
     def augment(self, images: Tensor, draws: Draws) -> Tensor:
         places = torch.nonzero(images.mean((1, 2, 3)) < 0.5)
@@ -50,7 +50,7 @@ class Counting(Trick):
 
 @trick("loss to-the-cpu", writes=("loss terms",))
 class ToTheCpu(Trick):
-    """A term that is worked out on the CPU."""
+    """Add a loss term that is computed on the CPU."""
 
     def loss_term(self, context: LossContext) -> Tensor:
         return context.logits.float().cpu().square().mean().to(context.logits.device, non_blocking=True)
@@ -58,7 +58,7 @@ class ToTheCpu(Trick):
 
 @trick("item", writes=("grads",))
 class Item(Trick):
-    """Scale gradients by their norm, as a number of Python's."""
+    """Scale gradients by their norm, as a Python number."""
 
     def adjust(self, gradients: Sequence[Tensor], weights: Sequence[Tensor], progress: Progress) -> Sequence[Tensor]:
         norm = torch.stack(torch._foreach_norm(list(gradients))).norm()
@@ -69,7 +69,7 @@ class Item(Trick):
 
 @trick("one-by-one", writes=("average",))
 class OneByOne(Trick):
-    """An average that is worked out tensor by tensor."""
+    """Update the average one tensor at a time."""
 
     def average(self, averages: Sequence[Tensor], weights: Sequence[Tensor], progress: Progress) -> None:
         for mine, theirs in zip(averages, weights, strict=True):
@@ -77,7 +77,7 @@ class OneByOne(Trick):
 
 
 class Contiguous(nn.Module):
-    """Loses channels-last, as a reshape in a hurry does."""
+    """Loses the channels-last layout, as a careless reshape does."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x.contiguous(memory_format=torch.contiguous_format)
@@ -85,7 +85,7 @@ class Contiguous(nn.Module):
 
 @trick("tweak reshaped", writes=("stem",))
 class Reshaped(Trick):
-    """Put a layer behind the stem that gives images channel by channel."""
+    """Insert a layer after the stem that returns contiguous images."""
 
     def rewrite(self, net: Net) -> Iterable[Site]:
         assert net.stem is not None
@@ -96,7 +96,7 @@ class Reshaped(Trick):
 
 @trick("optimizer reordered", writes=("optimizer",))
 class Reordered(Trick):
-    """A fused optimizer whose momentum lies in another order than the weights."""
+    """Use a fused optimizer whose momentum has a different memory layout than the weights."""
 
     def optimize(self, groups: list[dict[str, Any]], rate: float) -> torch.optim.Optimizer:
         optimizer = torch.optim.SGD(groups, lr=rate, momentum=0.9, fused=True)
@@ -113,7 +113,7 @@ class Reordered(Trick):
 
 @trick("loss branching", writes=("loss",))
 class Branching(Trick):
-    """A loss that is chosen by its own value."""
+    """Choose the loss by its own value."""
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         loss = nn.functional.cross_entropy(logits, targets)
@@ -132,4 +132,4 @@ FAULTS: Mapping[type[Trick], str] = {
     Reordered: "loses the layout: _fused_sgd_",
     Branching: "waits: item in loss",
 }
-"""What is told of each; its file and line stand behind it, but where a count is too high."""
+"""The start of the finding for each trick. File and line follow it, except for a count that is too high."""

@@ -1,4 +1,4 @@
-"""A training that is fed from JPEG files, beside one on the same batch, by the number of loader workers."""
+"""Compare a training on JPEG files with one on a fixed batch, by the number of loader workers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.gpu.session import Session
 
 
 def fed(session: Session) -> None:
-    """Images a second of the loader alone, of the training that it feeds, and of the same training without it."""
+    """Measure images per second of the loader alone, of a training on its batches, and of one on a fixed batch."""
     photos, batch, steps = (32, 4, 2) if session.quick else (2048, 256, 24)
     device, pin = session.device, session.cuda
     form = "bf16" if session.cuda else "fp32"
@@ -38,7 +38,7 @@ def fed(session: Session) -> None:
         boxer = partial(call_hook, plan.hooked("crop_box")[0], "crop_box")
         for workers in (2,) if session.quick else sorted({4, max(1, cores() - 2), cores()}):
             if session.left < 40 and not session.quick:
-                session.tell("fed", workers=workers, skipped=f"{session.left:.0f} s are left")
+                session.tell("fed", workers=workers, skipped=f"only {session.left:.0f} s are left")
                 return
             few = max(2, steps // 4) if workers <= 4 else steps
             loaded = partial(load, Steps(sets.train, plan.training, boxer), range(10**5), workers, pin)
@@ -55,7 +55,7 @@ def fed(session: Session) -> None:
 
 
 def _loader(batches: Iterator[Batch], lead: int, steps: int, batch: int) -> float:
-    """Images a second that come out of the loader, once what its workers prepare ahead is taken."""
+    """Return the images per second of the loader, after the batches that its workers prepared in advance."""
     for _ in range(lead):
         next(batches)
     began = time.perf_counter()
@@ -69,7 +69,7 @@ def _loader(batches: Iterator[Batch], lead: int, steps: int, batch: int) -> floa
 def _trained(
     trainer: Trainer, meter: Meter, batches: Iterator[Batch], lead: int, steps: int, batch: int
 ) -> tuple[float, float]:
-    """Images a second of a training that is fed, and of the same training on its last batch."""
+    """Return the images per second of a training on loaded batches, and of one on the last of them."""
     last: list[Batch] = []
 
     def fed_step() -> None:

@@ -1,6 +1,6 @@
-"""What a training step may launch on a device, stage by stage, and how often it may wait: for every trick.
+"""Limits for a training step with each trick: kernel launches in each stage, and waits for the device.
 
-`python -m tests.gpu --fake` prints what each trick does beside these limits; the suite holds them.
+`python -m tests.gpu --fake` prints the counts of each trick; the test suite enforces the limits.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from tests.stages import STAGES
 BATCH = 8
 BASE = f"data fake size=32 classes=10 images=16; batch {BATCH}; epochs 2; lr 0.05; layout channels-last; precision fp16"
 UNCOUNTED = ("engine", "forward")
-"""Stages whose launches follow from the network: torch's engine, and the model itself."""
+"""Stages whose launches depend on the network: torch's engine and the model itself."""
 
 BARE = {"prepare": 4, "loss": 3, "backward": 11, "metrics": 6, "guard": 21, "optimizer": 1, "rest": 10}
-"""What a step without tricks may launch."""
+"""Launches allowed in a step without tricks."""
 
 SOFT = {"loss": 3, "metrics": 1}
-"""Beyond that, where targets are distributions."""
+"""Additional launches if targets are distributions."""
 MORE: Mapping[str, Mapping[str, int]] = {
     "augment crop": {"prepare": 19},
     "augment cutmix": {"prepare": 50, **SOFT},
@@ -39,7 +39,7 @@ MORE: Mapping[str, Mapping[str, int]] = {
     "augment jitter": {"prepare": 38},
     "augment mixup": {"prepare": 10, **SOFT},
     "augment pca-noise": {"prepare": 7},
-    "augment trivial": {"prepare": 125},  # torchvision's, image by image
+    "augment trivial": {"prepare": 125},  # torchvision augments one image at a time
     "batch micro": {"loss": 9, "backward": 40, "metrics": 18},  # four parts
     "clip": {"adjust": 18, "guard": 24},
     "decay no-bias": {"optimizer": 1},
@@ -53,12 +53,12 @@ MORE: Mapping[str, Mapping[str, int]] = {
     "sam": {"perturb": 37, "loss": 3, "backward": 11, "guard": 20, "rest": 5},
     "together": {"prepare": 79, "adjust": 18, "guard": 24, "optimizer": 1, "average": 2, **SOFT},
 }
-"""What a step may launch beyond `BARE` with a trick, on the small network of the kit; other tricks launch no more."""
+"""Launches allowed in addition to `BARE` with each trick, on the small network of the kit; none with other tricks."""
 
 
 @attrs.frozen
 class Seen:
-    """What a step with a trick does on a device, and what of it is more than it may."""
+    """The launches of a step with a trick, and its findings."""
 
     trick: str
     launches: Mapping[str, int]
@@ -70,7 +70,7 @@ class Seen:
 
 
 def beyond(trick: str, launches: Mapping[str, int]) -> Iterator[str]:
-    """The stages in which a step with a trick launches more than it may."""
+    """Describe the stages in which a step with a trick exceeds its launches."""
     allowed = Counter(BARE) + Counter(MORE.get(trick, {}))
     for stage, count in launches.items():
         if stage not in UNCOUNTED and count > allowed[stage]:
@@ -78,7 +78,7 @@ def beyond(trick: str, launches: Mapping[str, int]) -> Iterator[str]:
 
 
 def judged(trick: str, watch: Watch, images: int = BATCH) -> Seen:
-    """What was watched, with what is wrong about it."""
+    """Return the launches of a watched step with all that is wrong."""
     told = [str(one) for one in watch.findings if one.kind not in ("waits", "blocks")]
     waiting = [str(one) for one in watch.findings if one.kind in ("waits", "blocks")]
     if len(waiting) > waits(trick, images):
@@ -88,7 +88,7 @@ def judged(trick: str, watch: Watch, images: int = BATCH) -> Seen:
 
 
 def programs(files: Path) -> Iterator[tuple[str, Program]]:
-    """A recipe for each trick of the vocabulary, in company that it can be used in; first one without tricks."""
+    """Yield a program without tricks, then one for each trick of the vocabulary with the statements it needs."""
     bench = Harness(Vocabulary.installed(), builtins.COMPANY, builtins.values(files))
     yield "", bench.program(Case((BASE,)))
     for word in map(words_of, bench.vocabulary.keys()):
@@ -103,14 +103,14 @@ def programs(files: Path) -> Iterator[tuple[str, Program]]:
 
 
 def watched(files: Path) -> Iterator[Seen]:
-    """Every trick, watched in a training step on a device that is not there."""
+    """Watch a training step with each trick on a fake device."""
     with builtins.unchecked_files():
         for word, program in programs(files):
             yield judged(word, step(program, batch=BATCH))
 
 
 def main() -> int:
-    """Print what every trick does; the exit status is 1 where one does more than it may."""
+    """Print the counts of each trick, and return 1 if one exceeds its limits."""
     wrong = 0
     with tempfile.TemporaryDirectory() as folder:
         builtins.write_files(Path(folder))

@@ -1,4 +1,4 @@
-"""What was found on a GPU, as a section of docs/benchmarks.md."""
+"""Write the results of a GPU session as a section of docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -15,43 +15,43 @@ FED = ("workers", "loader_alone", "from_files", "same_batch", "ratio")
 
 
 def read(file: Path) -> list[Line]:
-    """The lines that a session wrote, those of its last call. Raises `ValueError` where they are no such lines."""
+    """Return the lines of the last session in a file. Raises `ValueError` if the file is not from a session."""
     try:
         lines: list[Line] = [json.loads(text) for text in file.read_text("utf-8").splitlines()]
         begun = [place for place, line in enumerate(lines) if line["part"] == "machine"]
     except (ValueError, TypeError, KeyError):
         begun = []
     if not begun:
-        raise ValueError(f"{file} is not what `python -m tests.gpu` writes")
+        raise ValueError(f"{file} was not written by `python -m tests.gpu`")
     if lines[begun[-1]]["quick"]:
-        raise ValueError(f"{file} is of a quick session, whose figures mean nothing")
+        raise ValueError(f"{file} is from a quick session, whose figures are meaningless")
     return lines[begun[-1] :]
 
 
 def section(lines: list[Line]) -> list[str]:
-    """The section, as lines of Markdown."""
+    """Return the section as lines of Markdown."""
     machine = next(line for line in lines if line["part"] == "machine")
     page = [
         f"## On {machine['device']}",
         "",
-        f"By `python -m tests.gpu`: torch {machine['torch']}, cuDNN {machine['cudnn']}, Python {machine['python']}, "
-        f"{machine['cores']} CPU cores. 224 × 224 pixels, channels last, on the same batch unless files feed it. "
-        "`host_ms` is the time until a step has been launched.",
+        f"Measured by `python -m tests.gpu`: torch {machine['torch']}, cuDNN {machine['cudnn']}, "
+        f"Python {machine['python']}, {machine['cores']} CPU cores. 224 × 224 pixels, channels-last, on a fixed batch "
+        "unless loaded from files. `host_ms` is the time until a step is launched.",
     ]
     for line in _of(lines, "ceilings"):
         page += [
             "",
-            f"A large copy moves {line['copy_GB_s']:,} GB/s, which allows {line['images_s_that_memory_allows']:,} "
-            f"images a second of ResNet-50 in half precision; a large product in bf16 reaches "
+            f"A large copy reaches {line['copy_GB_s']:,} GB/s, which allows {line['images_s_that_memory_allows']:,} "
+            f"images per second with ResNet-50 in half precision. A large product in bf16 reaches "
             f"{line['product_bf16_TFLOP_s']:,} TFLOP/s.",
         ]
     page += ["", *_right(lines)]
-    page += _table("How fast", _of(lines, "speed"), SPEED)
+    page += _table("Speed", _of(lines, "speed"), SPEED)
     for line in _of(lines, "profile"):
         shares = ", ".join(f"`{name}` {percent} %" for name, percent in line["percent"].items())
         counts = f"{line['launches_a_step']} kernels and waits {line['waits_a_step']} times"
         page += ["", f"With `{line['tricks']}`, a step launches {counts}: {shares}."]
-    page += _table("Fed from JPEG files", _of(lines, "fed"), FED)
+    page += _table("Loading from JPEG files", _of(lines, "fed"), FED)
     missing = [f"{line['part']}: {line.get('failed') or line['skipped']}" for line in lines if _is_missing(line)]
     if missing:
         page += ["", "Not measured: " + "; ".join(missing) + "."]
@@ -73,9 +73,9 @@ def _right(lines: list[Line]) -> list[str]:
     furthest = max((line["off"] for line in tried), default=0)
     again = ", ".join(f"{line['precision']} {'yes' if line['right'] else 'no'}" for line in twice)
     text = [
-        f"Right in {good} of {len(tried) + len(crashed)} sets of tricks: two steps in fp32 are those of the CPU (the "
-        f"furthest tensor is {furthest:.1e} of its norm away), half precision stays finite, and nothing waits for the "
-        f"device but what `tests/gpu/sets.py` names. The same bits twice: {again or 'not tried'}."
+        f"Correct in {good} of {len(tried) + len(crashed)} sets of tricks: two steps in fp32 match the CPU (the "
+        f"largest difference of a tensor is {furthest:.1e} of its norm), half precision stays finite, and a step "
+        f"waits for the device only where `tests/gpu/sets.py` expects it. Identical bits twice: {again or 'not tried'}."
     ]
     wrong = [line for line in tried if not line["right"]]
     if wrong:

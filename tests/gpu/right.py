@@ -1,4 +1,4 @@
-"""Whether a device computes what the CPU does, in every set of tricks, and the same twice."""
+"""Check that a device computes the same as the CPU with each set of tricks, and the same bits twice."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from tests.gpu.sets import SETS, TOGETHER, waits
 
 BATCH, SIDE, CLASSES = 16, 64, 10
 KEPT = 60
-"""Seconds of the budget that are left for what comes after."""
+"""Seconds of the budget reserved for later parts."""
 MOST = 5e-3
-"""How far, in parts of its norm, a tensor may be from the CPU's after two steps in fp32; rounding is about 1e-4."""
+"""Largest relative difference from the CPU's tensor after two steps in fp32; rounding causes about 1e-4."""
 
 
 @attrs.frozen(eq=False)
 class Trained:
-    """What a few steps left."""
+    """The result of a few steps."""
 
     state: dict[str, Tensor]
     loss: float
     waits: tuple[str, ...]
-    """The lines at which the last step waited for the device."""
+    """The lines where the last step waited for the device."""
 
     @property
     def finite(self) -> bool:
@@ -63,7 +63,7 @@ def trained(text: str, device: torch.device, form: str, steps: int = 2) -> Train
 
 
 def _waiting(step: object) -> list[str]:
-    """The lines at which a step waits for the device, as torch tells."""
+    """Return the lines where a step waits for the device, as reported by torch."""
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
         torch.cuda.set_sync_debug_mode("warn")
@@ -75,20 +75,20 @@ def _waiting(step: object) -> list[str]:
 
 
 def distance(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
-    """The largest distance of two tensors of a name, in parts of the first one's norm."""
+    """Return the largest distance between tensors of the same name, relative to the norm of the first."""
     names = [name for name, tensor in one.items() if tensor.ndim]
     return max(float((one[name] - other[name]).norm() / one[name].norm().clamp_min(1e-6)) for name in names)
 
 
 def right(session: Session) -> None:
-    """Every set of tricks: two steps in fp32 on the CPU and on the device, and whether half precision stays finite."""
+    """Compare two fp32 steps on the CPU and the device for each set of tricks; check half precision stays finite."""
     cpu, device = torch.device("cpu"), session.device
     before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     try:
         for text in (*SETS[:3], "clip 0.5", TOGETHER) if session.quick else (*SETS, TOGETHER):
             if session.left < KEPT and not session.quick:
-                session.tell("right", tricks=text, skipped=f"{session.left:.0f} s are left")
+                session.tell("right", tricks=text, skipped=f"only {session.left:.0f} s are left")
                 continue
             with session.part(f"right: {text or 'bare'}"):
                 ours, theirs = trained(text, cpu, "fp32"), trained(text, device, "fp32")
@@ -110,7 +110,7 @@ def right(session: Session) -> None:
 
 
 def repeats(session: Session) -> None:
-    """Whether the same steps, as a run takes them, have the same bits twice."""
+    """Check that repeating the steps of a run gives the same bits."""
     for form in ("fp16", "bf16") if session.cuda else ("fp32",):
         one, other = (trained(TOGETHER, session.device, form, steps=3 if session.quick else 6) for _ in range(2))
         same = all(torch.equal(one.state[name], other.state[name]) for name in one.state)

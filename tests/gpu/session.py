@@ -1,4 +1,4 @@
-"""One call on a GPU: parts that are told line by line, within a budget of seconds; one that fails spoils no other."""
+"""A session on a GPU: parts that report line by line within a time budget, independent of failures of others."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import attrs
 import torch
 
 FILE = "gpu.jsonl"
-"""What is found, a line of JSON for each; written as it comes."""
+"""The results, one line of JSON each, written immediately."""
 
 
 @attrs.define(eq=False)
 class Session:
-    """What is measured on which device, how long that may take, and what was found so far."""
+    """A device to measure, a time budget, and the results so far."""
 
     device: torch.device
     seconds: float
@@ -33,11 +33,11 @@ class Session:
 
     @property
     def left(self) -> float:
-        """Seconds of the budget that are left."""
+        """Remaining seconds of the budget."""
         return self.seconds - (time.monotonic() - self.began)
 
     def tell(self, part: str, **values: Any) -> None:
-        """Print something that was found, and write it down at once."""
+        """Print a result and append it to the file."""
         at = round(time.monotonic() - self.began, 1)
         line = {"part": part, "at": at, **values}
         self.lines.append(line)
@@ -48,7 +48,7 @@ class Session:
 
     @contextlib.contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """A context for one part: what fails in it is noted, and passed over."""
+        """Run the body as one part; if it fails, report the failure and continue."""
         try:
             yield
         except Exception as error:
@@ -60,18 +60,18 @@ class Session:
                 torch.cuda.reset_peak_memory_stats(self.device)
 
     def run(self, parts: list[tuple[str, float, Callable[[], None]]]) -> None:
-        """Run parts, each with the seconds that it needs; one that the budget has no room for is passed over."""
+        """Run parts, each with the seconds that it needs; skip a part that no longer fits the budget."""
         for name, needs, measure in parts:
             if self.left < needs:
-                self.tell(name, skipped=f"it needs {needs:.0f} s, and {max(0, self.left):.0f} are left")
+                self.tell(name, skipped=f"it needs {needs:.0f} s, but only {max(0, self.left):.0f} s are left")
                 continue
             with self.part(name):
                 measure()
 
 
 def wrong(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What is not as it should be, of the lines of a session: also where it was not looked whether all is right."""
-    missing = [{"part": "right", "failed": "it was not looked"}] if not any(x["part"] == "right" for x in lines) else []
+    """Return the lines of a session that report a problem; a session without the part `right` has one, too."""
+    missing = [{"part": "right", "failed": "not checked"}] if not any(x["part"] == "right" for x in lines) else []
     return [
         *missing,
         *(x for x in lines if x.get("right") is False or "failed" in x or (x["part"] == "right" and "skipped" in x)),

@@ -1,4 +1,4 @@
-"""The sets of tricks that a device is tried with, beside none, and what a training waits for knowingly."""
+"""The sets of tricks to check on a device, and the waits that are expected in a training."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ TOGETHER = (
     "tweak C D; init zero-gamma; augment crop flip jitter pca-noise mixup; loss smooth; decay 1e-4 no-bias; ema 0.9; "
     "clip 1; lr warmup 1 cosine"
 )
-"""Many tricks at once, as recipes have them."""
+"""Many tricks at once, as in real recipes."""
 
 WAITS: Mapping[str, int] = {"optimizer lars": 1}
-"""How often a step with a trick waits for the device knowingly, where that is not never.
+"""Expected waits for the device in a step with a trick; none with other tricks.
 
-LARS is no fused optimizer: whether gradients are finite is asked before its step, by torch's loss scaler or by us.
+LARS is not a fused optimizer, so torch's loss scaler or `recipe` checks before its step that gradients are finite.
 """
 
 WAITS_AN_IMAGE: Mapping[str, int] = {"augment trivial": 4}
-"""The same for each image of a batch, at the most. TrivialAugment is torchvision's, which changes one at a time."""
+"""Expected waits for each image of a batch, at most. torchvision's TrivialAugment changes one image at a time."""
 
 
 def waits(text: str, images: int) -> int:
-    """How often a step with some tricks may wait for the device, for a batch of N images."""
+    """Return how often a step with the tricks of a recipe may wait for the device."""
     each = images * sum(count for trick, count in WAITS_AN_IMAGE.items() if trick in text)
     return each + sum(count for trick, count in WAITS.items() if trick in text)

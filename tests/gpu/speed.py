@@ -1,4 +1,4 @@
-"""How fast a training is on a device, on a batch that is there already: as a run sets it, and with cuDNN free."""
+"""Measure training speed on a device with a fixed batch, with the settings of a run and with cuDNN free to choose."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from tests.gpu.session import Session
 CLASSES = 1000
 MODELS = {"ResNet-50-D": DEEP, "ResNet-50": "base resnet50"}
 PAPER = "augment flip jitter pca-noise mixup; loss smooth; ema 0.999; clip 1.0"
-"""Tricks that each do a little on the device in every step."""
+"""Tricks that each do some work on the device in every step."""
 REST = "optimizer nag; layout channels-last; lr 0.01; decay 1e-4 no-bias"
 QUICK = 32, 2
-"""Side of the images and size of a batch where a little is enough."""
+"""Image size and batch of a quick session."""
 BYTES_AN_IMAGE = 359e6
-"""What a step of ResNet-50 moves to and from memory for each image of 224 × 224, at the least, in half precision."""
+"""Minimum memory traffic of a ResNet-50 step per image of 224 × 224 pixels, in half precision."""
 
 Step = Callable[[], object]
 
 
 def ceilings(session: Session) -> None:
-    """What a large copy and a large product reach on the device."""
+    """Measure the throughput of a large copy and a large product on the device."""
     if not session.cuda:
         return
     copied, product = _copy(session.device), _product(session.device)
@@ -42,7 +42,7 @@ def ceilings(session: Session) -> None:
 
 
 def _copy(device: torch.device, size: int = 2**32) -> float:
-    """Bytes a second that a copy reads and writes."""
+    """Return the bytes per second that a copy reads and writes."""
     source = torch.empty(size, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
     seconds(lambda: target.copy_(source), 2, device)
@@ -50,7 +50,7 @@ def _copy(device: torch.device, size: int = 2**32) -> float:
 
 
 def _product(device: torch.device, side: int = 8192) -> float:
-    """Operations a second of a product of two matrices in bf16."""
+    """Return the operations per second of a matrix product in bf16."""
     square = torch.randn(side, side, device=device, dtype=torch.bfloat16)
     seconds(lambda: square @ square, 2, device)
     return 2 * side**3 / seconds(lambda: square @ square, 10, device)
@@ -58,7 +58,7 @@ def _product(device: torch.device, side: int = 8192) -> float:
 
 @contextlib.contextmanager
 def settings(device: torch.device, held: bool) -> Iterator[None]:
-    """The settings of a run, or those with which cuDNN chooses its kernels by timing them."""
+    """Apply the settings of a run; unless ``held``, let cuDNN choose its kernels by timing them."""
     with repeatable(device):
         if not held:
             torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = True, False
@@ -66,7 +66,7 @@ def settings(device: torch.device, held: bool) -> Iterator[None]:
 
 
 def made(session: Session, model: str, form: str, batch: int, *more: str) -> Step:
-    """A training step, to be taken again and again on the same batch."""
+    """Return a training step that can be repeated on the same batch."""
     side = QUICK[0] if session.quick else SIZE
     batch_now, sets = made_up(batch, side, CLASSES, session.device)
     data = f"data fake size={side} classes={CLASSES} workers=0"
@@ -77,7 +77,7 @@ def made(session: Session, model: str, form: str, batch: int, *more: str) -> Ste
 def timed(
     session: Session, model: str, form: str, batch: int = 256, tricks: str = "", held: bool = True, mode: str = ""
 ) -> None:
-    """Images a second of a training step, its time, and how much of that the host is busy with it."""
+    """Measure a training step: images per second, total time, and time on the host."""
     device, steps, turns = session.device, 1 if session.quick else 15, 1 if session.quick else 3
     batch = QUICK[1] if session.quick else batch
     torch._dynamo.reset()
@@ -106,7 +106,7 @@ def timed(
 
 
 def _host(step: Step, device: torch.device) -> float:
-    """Seconds until a step has been launched, on a device that has nothing else to do."""
+    """Return the seconds to launch a step on an idle device."""
     synchronise(device)
     began = time.perf_counter()
     step()
@@ -116,7 +116,7 @@ def _host(step: Step, device: torch.device) -> float:
 
 
 def profiled(session: Session) -> None:
-    """Where a step spends its time on the device, kernel by kernel, and what it launches."""
+    """Profile a step: its time by kernel, its launches and its waits."""
     from torch.profiler import ProfilerActivity, profile
 
     steps = 1 if session.quick else 3

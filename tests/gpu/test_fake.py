@@ -1,4 +1,4 @@
-"""Every trick in a training step on a device that is not there, and what is found of tricks that are wrong on one."""
+"""A training step with each trick on a fake device, and the findings for tricks that are wrong on a GPU."""
 
 from __future__ import annotations
 
@@ -33,28 +33,28 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Seen]:
 
 
 @pytest.mark.slow
-def test_no_trick_mixes_devices_waits_loses_the_layout_or_launches_more_than_it_may(seen: Mapping[str, Seen]) -> None:
+def test_no_trick_mixes_devices_waits_loses_the_layout_or_exceeds_its_launches(seen: Mapping[str, Seen]) -> None:
     assert {*seen} == {"", "together", *map(words_of, Vocabulary.installed().keys())}
     assert not [str(one) for one in seen.values() if one.found]
 
 
 @pytest.mark.slow
-def test_the_stages_of_a_step_are_all_watched(seen: Mapping[str, Seen]) -> None:
+def test_all_stages_of_a_step_are_watched(seen: Mapping[str, Seen]) -> None:
     launched = Counter(stage for one in seen.values() for stage in one.launches)
     assert {"prepare", "resize", "forward", "loss", "metrics", "perturb", "guard", "adjust", "average"} <= {*launched}
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
-def test_what_a_gpu_would_show_is_named_with_its_line(fault: type[Trick]) -> None:
+def test_a_mistake_is_found_at_its_line(fault: type[Trick]) -> None:
     words = vocabulary_with(fault)
     program = recipe.compile(BASE, fault.declared.word, base=small(), vocabulary=words)
     watch = Watch(True, (*OWN, str(Path(__file__).with_name("faulty.py"))))
-    with contextlib.suppress(RecipeError):  # where a step can't go on without values
+    with contextlib.suppress(RecipeError):  # some steps can't continue without values
         step(program, watch=watch)
     found = judged(fault.declared.word, watch).found
     said = [one for one in found if FAULTS[fault] in one]
     assert said, found
-    # A count has no line; a layout is lost in one place and found in another, where it costs something.
+    # A count has no line; a lost layout is found where it costs something, not where it is lost.
     if "may launch" not in FAULTS[fault] and "loses the layout" not in FAULTS[fault]:
         lines, first = inspect.getsourcelines(fault)
         file, _, line = said[0].partition("faulty.py:")
@@ -62,7 +62,7 @@ def test_what_a_gpu_would_show_is_named_with_its_line(fault: type[Trick]) -> Non
         assert first <= int(line.split(" ")[0]) < first + len(lines)
 
 
-def test_without_the_watch_there_is_no_such_device() -> None:
+def test_the_fake_device_ends_with_its_context() -> None:
     available = torch.cuda.is_available()
     with fake_cuda():
         assert torch.cuda.is_available()

@@ -1,4 +1,4 @@
-"""A session on a GPU: its budget, parts that fail, its page, and the whole of it in its quick form on a CPU."""
+"""A session on a GPU: its budget, failures and page, and a full quick session on a CPU."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def broken() -> None:
     raise RuntimeError("no kernel\nand more")
 
 
-def test_what_fails_is_noted_and_what_the_budget_has_no_room_for_is_passed_over(tmp_path: Path) -> None:
+def test_a_failure_is_reported_and_a_part_beyond_the_budget_is_skipped(tmp_path: Path) -> None:
     session = Session(torch.device("cpu"), 100, tmp_path / "new")
     session.run(
         [
@@ -37,13 +37,13 @@ def test_what_fails_is_noted_and_what_the_budget_has_no_room_for_is_passed_over(
     assert written == session.lines
     assert [line["part"] for line in written] == ["first", "second", "third"]
     assert written[0]["failed"] == "RuntimeError: no kernel"
-    assert written[1]["skipped"].startswith("it needs 1000 s, and ")
+    assert written[1]["skipped"].startswith("it needs 1000 s, but only ")
     assert wrong(session.lines)[1:] == [written[0], written[2]]
     assert wrong([{"part": "right", "right": True}]) == []
-    assert wrong([{"part": "right", "skipped": "3 s are left"}])
+    assert wrong([{"part": "right", "skipped": "only 3 s are left"}])
 
 
-def test_the_page_shows_what_is_wrong_and_what_is_missing(tmp_path: Path) -> None:
+def test_the_page_shows_wrong_and_missing_results(tmp_path: Path) -> None:
     tried = {"part": "right", "tricks": "sam", "off": 0.2, "finite": {"fp16": False}, "waits": {"update.py:3": 1}}
     lines = [
         {**MACHINE, "device": "another card"},
@@ -53,7 +53,7 @@ def test_the_page_shows_what_is_wrong_and_what_is_missing(tmp_path: Path) -> Non
         {"part": "right: ema", "failed": "RuntimeError: no kernel"},
         {"part": "repeats", "precision": "fp16", "right": True},
         {"part": "fed", "failed": "OSError: no room"},
-        {"part": "speed", "skipped": "it needs 100 s, and 3 are left"},
+        {"part": "speed", "skipped": "it needs 100 s, but only 3 s are left"},
     ]
     file = tmp_path / FILE
     file.write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -61,31 +61,33 @@ def test_the_page_shows_what_is_wrong_and_what_is_missing(tmp_path: Path) -> Non
     text = "\n".join(page)
     assert page[0] == "## On a card"
     assert "another card" not in text
-    assert "Right in 1 of 3 sets of tricks" in text
+    assert "Correct in 1 of 3 sets of tricks" in text
     assert "| `sam` | 0.2 | {'fp16': False} | {'update.py:3': 1} |" in page
     assert "clip" not in text
-    assert "The same bits twice: fp16 yes." in text
-    missing = "right: ema: RuntimeError: no kernel; fed: OSError: no room; speed: it needs 100 s, and 3 are left."
+    assert "Identical bits twice: fp16 yes." in text
+    missing = (
+        "right: ema: RuntimeError: no kernel; fed: OSError: no room; speed: it needs 100 s, but only 3 s are left."
+    )
     assert page[-1] == f"Not measured: {missing}"
     kept = merged("# A\n\n## B\n\nb\n", text, whole=False)
     assert kept.index("## B") < kept.index("## On a card")
-    assert merged(kept, text, whole=False) == kept, "a device has one section"
+    assert merged(kept, text, whole=False) == kept, "each device has one section"
 
 
 @pytest.mark.parametrize("content", ["", "no JSON", "[]", '{"part": "speed"}', json.dumps({**MACHINE, "quick": True})])
-def test_what_is_no_file_of_a_session_is_told(tmp_path: Path, content: str) -> None:
+def test_a_file_that_is_not_from_a_session_is_rejected(tmp_path: Path, content: str) -> None:
     (tmp_path / FILE).write_text(content)
     with pytest.raises(ValueError, match=FILE):
         read(tmp_path / FILE)
 
 
-def test_waits_that_are_known() -> None:
+def test_expected_waits() -> None:
     assert [waits(text, 16) for text in ("", "optimizer lars", "augment trivial", "clip 0.5")] == [0, 1, 64, 0]
     assert len(SETS) == 27
 
 
 @pytest.mark.slow
-def test_on_a_cpu_its_quick_form_runs_to_the_end(tmp_path: Path) -> None:
+def test_a_quick_session_runs_to_the_end_on_a_cpu(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.gpu", "--quick", "--out", str(tmp_path)]
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
     page = ROOT / "docs" / "benchmarks.md"
@@ -96,5 +98,5 @@ def test_on_a_cpu_its_quick_form_runs_to_the_end(tmp_path: Path) -> None:
     assert lines[-1]["part"] == "done"
     assert {"machine", "right", "repeats", "speed", "profile", "fed"} <= {line["part"] for line in lines}
     assert not [line for line in lines if "failed" in line or "skipped" in line or line.get("right") is False]
-    assert "### Fed from JPEG files" in done.stdout
+    assert "### Loading from JPEG files" in done.stdout
     assert page.read_bytes() == before

@@ -1,4 +1,4 @@
-"""What the tests of rewrites share: how two models are compared."""
+"""Helpers for tests of rewrites: ways to compare two models."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def copy_by_name(source: nn.Module, target: nn.Module) -> None:
 
 
 def copy_by_position(source: nn.Module, target: nn.Module) -> None:
-    """Copy all parameters and buffers in the order of the state dicts, whatever their names; shapes must agree."""
+    """Copy all parameters and buffers in the order of the state dicts, regardless of names; shapes must match."""
     values = list(source.state_dict().values())
     target.load_state_dict(dict(zip(target.state_dict(), values, strict=True)))
 
 
 def randomise(module: nn.Module, seed: int = 0) -> None:
-    """Give every parameter and running statistic a value that no initialiser gives, so that none is without effect."""
+    """Set parameters and running statistics to values that no initializer produces, so that each has an effect."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, tensor in module.state_dict().items():
@@ -45,7 +45,7 @@ def images(count: int, size: int, seed: int = 0) -> torch.Tensor:
 
 
 def outputs(model: nn.Module, inputs: torch.Tensor, training: bool) -> tuple[torch.Tensor, ...]:
-    """Every output of a model, with the same random numbers for each call."""
+    """Return all outputs of a model, with the same random numbers in each call."""
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         result = model.train(training)(inputs)
@@ -53,9 +53,9 @@ def outputs(model: nn.Module, inputs: torch.Tensor, training: bool) -> tuple[tor
 
 
 def of_one_worker(names: Iterable[str], quick: Sequence[str]) -> list[Any]:
-    """Names of models for `parametrize`: what is asked of a model is asked by one worker, which compiles it once.
+    """Mark names of models for `parametrize` so that one worker runs all tests of a model and compiles it once.
 
-    All but the ``quick`` ones are slow.
+    All but the ``quick`` ones are marked slow.
     """
     return [
         pytest.param(name, marks=[pytest.mark.xdist_group(f"stock {name}"), *[pytest.mark.slow] * (name not in quick)])
@@ -65,5 +65,5 @@ def of_one_worker(names: Iterable[str], quick: Sequence[str]) -> list[Any]:
 
 @cache
 def stock_program(name: str) -> Program:
-    """A model as it comes, on the meta device."""
+    """Compile a stock model on the meta device."""
     return recipe.compile(f"base {name}; init stock", device="meta")

@@ -1,4 +1,4 @@
-"""Each parameter that comes or goes is one that an edit tells of."""
+"""Each parameter that a rewrite adds or removes must be declared by an edit."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STRIDE = SetAttribute("conv", "stride", (1, 1), (2, 2))
         ({"fc.weight": (10, 8)}, (Substitute("conv", ()),)),
     ],
 )
-def test_what_edits_tell_of_is_accounted_for(after: Shapes, edits: tuple[Edit, ...]) -> None:
+def test_parameters_that_edits_declare_are_accepted(after: Shapes, edits: tuple[Edit, ...]) -> None:
     account("tweak odd", BEFORE, after, edits)
 
 
@@ -39,7 +39,7 @@ def test_what_edits_tell_of_is_accounted_for(after: Shapes, edits: tuple[Edit, .
         ({**BEFORE, "conv_norm2.weight": (8,)}, (INSERTED,), "adds the parameter `conv_norm2.weight`"),
     ],
 )
-def test_what_no_edit_tells_of_is_refused(after: Shapes, edits: tuple[Edit, ...], said: str) -> None:
+def test_parameters_that_no_edit_declares_are_rejected(after: Shapes, edits: tuple[Edit, ...], said: str) -> None:
     with pytest.raises(RecipeError, match="E104") as caught:
         account("tweak odd", BEFORE, after, edits)
     assert f"`tweak odd` {said}" in str(caught.value)

@@ -1,4 +1,4 @@
-"""Auxiliary heads, of Inception-V3 and GoogLeNet, are there in training and cost nothing in evaluation."""
+"""The auxiliary heads of Inception-V3 and GoogLeNet run in training and cost nothing in evaluation."""
 
 import copy
 
@@ -9,13 +9,13 @@ from torch import nn
 import recipe
 from tests.graph.helpers import copy_by_name, images, outputs, randomise, shapes
 
-# A size that suffices in evaluation, and the heads in the order in which the stock model gives their logits.
+# An image size large enough for evaluation, and the heads in the order of their logits in the stock model.
 MODELS = {"googlenet": (64, ("aux2", "aux1")), "inception_v3": (96, ("AuxLogits",))}
 
 
 @pytest.fixture(scope="module", params=MODELS)
 def pair(request):
-    """A compiled model and the stock one, with the same weights."""
+    """Return a compiled model and the stock model with the same weights."""
     program = recipe.compile(f"base {request.param}; init stock")
     stock = program.plan.base.trick.build(1000)
     randomise(stock)
@@ -23,12 +23,12 @@ def pair(request):
     return request.param, program, stock
 
 
-def test_the_names_of_the_state_dict_are_the_stock_models(pair):
+def test_the_state_dict_has_the_names_of_the_stock_model(pair):
     _, program, stock = pair
     assert shapes(program.model) == shapes(stock)
 
 
-def test_training_gives_logits_and_auxiliary_logits(pair):
+def test_training_returns_logits_and_auxiliary_logits(pair):
     name, program, stock = pair
     size = program.costs.size
     ours, theirs = (outputs(net, images(2, size), True) for net in (program.model, stock))
@@ -38,7 +38,7 @@ def test_training_gives_logits_and_auxiliary_logits(pair):
     assert not torch.equal(ours[0], ours[1])
 
 
-def test_evaluation_gives_logits_alone(pair):
+def test_evaluation_returns_only_logits(pair):
     name, program, stock = pair
     ours, theirs = (net.eval()(images(2, MODELS[name][0])) for net in (program.model, stock))
     assert isinstance(ours, torch.Tensor)
@@ -58,7 +58,7 @@ def test_evaluation_does_not_compute_the_heads(pair):
     assert len(calls) == len(heads)
 
 
-def test_heads_are_initialised_and_counted(pair):
+def test_heads_are_initialized_and_counted(pair):
     name, program, stock = pair
     fates = recipe.compile(f"base {name}", device="meta").fates
     for head in MODELS[name][1]:
@@ -76,7 +76,7 @@ class Head(nn.Module):
 
 
 class Twice(nn.Module):
-    """A net of one's own with an auxiliary head, and with dropout by function in its own forward."""
+    """A custom net with an auxiliary head, and with functional dropout in its own forward."""
 
     def __init__(self):
         super().__init__()
@@ -90,7 +90,7 @@ class Twice(nn.Module):
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_a_net_of_ones_own_with_a_head(training):
+def test_a_custom_net_with_a_head(training):
     module = Twice()
     program = recipe.compile("init stock", base=module)
     ours, theirs = (outputs(net, images(3, 8), training) for net in (program.model, module))

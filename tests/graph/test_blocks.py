@@ -1,4 +1,4 @@
-"""Residual blocks are found by structure: in nets that people write, by whatever names and operators."""
+"""Residual blocks are found by structure in custom nets, regardless of names and operators."""
 
 import copy
 
@@ -83,7 +83,7 @@ class Residual(nn.Module):
 
 
 @pytest.mark.parametrize("add", ADDITIONS)
-def test_every_tweak_finds_its_sites_in_a_net_of_ones_own(add):
+def test_every_tweak_finds_its_sites_in_a_custom_net(add):
     units, halving = 5, 2
     program = assert_rewrites(
         "tweak B C D; init zero-gamma",
@@ -97,7 +97,7 @@ def test_every_tweak_finds_its_sites_in_a_net_of_ones_own(add):
 
 
 @pytest.mark.parametrize("add", ADDITIONS)
-def test_ones_own_net_is_copied_and_its_weights_kept(add):
+def test_a_custom_net_is_copied_and_its_weights_are_kept(add):
     module = Residual(add)
     before = copy.deepcopy(module)
     program = recipe.compile("tweak C D", base=module)
@@ -126,7 +126,7 @@ def test_an_unchanged_net_computes_the_same(add, training):
     torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
 
 
-def test_tweak_d_by_hand():
+def test_tweak_d_matches_a_manual_implementation():
     module = Residual(operator_add)
     model = recipe.compile("tweak D", base=module).model
     for unit in (module.units[2], module.units[4]):
@@ -157,7 +157,7 @@ def test_a_gate_may_follow_the_last_norm():
 
 
 class PreActivation(nn.Module):
-    """A block that ends in a convolution: nothing for zero-gamma to set."""
+    """A block that ends in a convolution, so that zero-gamma has nothing to set."""
 
     def __init__(self):
         super().__init__()
@@ -175,7 +175,7 @@ def test_a_block_that_ends_in_a_convolution_has_no_last_norm():
 
 
 class Loose(nn.Module):
-    """Two sums that are no residual blocks: of branches alike in weight, and of an outer value."""
+    """Two sums that are not residual blocks: one of equal branches, and one with a constant."""
 
     def __init__(self):
         super().__init__()
@@ -188,12 +188,12 @@ class Loose(nn.Module):
 
 
 @pytest.mark.parametrize("text", ["tweak A", "tweak D", "init zero-gamma"])
-def test_other_sums_are_no_blocks(text):
+def test_other_sums_are_not_blocks(text):
     with pytest.raises(recipe.RecipeError, match="E101"):
         recipe.compile(text, base=Loose(), device="meta")
 
 
-def test_tweak_d_pools_as_a_stride_of_two_sides_does():
+def test_tweak_d_pools_with_the_stride_of_each_side():
     module = Residual(operator_add)
     for unit in (module.units[2], module.units[4]):
         for _, conv in unit.named_modules():
@@ -206,7 +206,7 @@ def test_tweak_d_pools_as_a_stride_of_two_sides_does():
 
 
 class Ended(nn.Module):
-    """A block whose add is followed by one more layer, which may read the trunk too, or has a ReLU before the add."""
+    """A block with a layer after the add that may also read the trunk, or with a ReLU before the add."""
 
     def __init__(self, kind):
         super().__init__()
@@ -229,14 +229,14 @@ class Ended(nn.Module):
 @pytest.mark.parametrize(
     ("kind", "blocks", "norms"), [("plain", 1, 1), ("relu", 1, 0), ("function", 1, 0), ("shared", 0, 0)]
 )
-def test_what_is_a_block_and_what_ends_its_trunk(kind, blocks, norms):
-    """A trunk that something else reads is none; a normalisation behind which a ReLU stands is not the last layer."""
+def test_blocks_and_the_ends_of_their_trunks(kind, blocks, norms):
+    """A branch that another layer reads is not a trunk; a normalization before a ReLU is not the last layer."""
     found = Net(recipe.compile("base module", base=Ended(kind), device="meta").structure).blocks
     assert len(found) == blocks
     assert sum(block.last_norm is not None for block in found) == norms
 
 
 @pytest.mark.parametrize(("base", "sites"), [("res2net50_26w_4s", 16), ("skresnet18", 8), ("resnet26d", 8)])
-def test_zero_gamma_of_timms(base, sites):
+def test_zero_gamma_in_timm_models(base, sites):
     pytest.importorskip("timm")
     assert_rewrites(f"base timm:{base}; init zero-gamma", {"init zero-gamma": sites})

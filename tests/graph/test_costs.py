@@ -1,4 +1,4 @@
-"""Costs agree with torch's own counter on the stock model, to the last digit."""
+"""Costs match torch's own counter on the stock model, to the last digit."""
 
 import pytest
 import torch
@@ -41,13 +41,13 @@ def test_stages_of_a_residual_net():
         ("activations", lambda cost: cost.activations),
     ],
 )
-def test_the_whole_is_the_sum_of_its_stages(field, value):
+def test_the_total_is_the_sum_of_the_stages(field, value):
     costs = recipe.compile("base resnet18; tweak C D", device="meta").costs
     assert getattr(costs, field) == sum(value(stage) for stage in costs.stages.values())
 
 
-def test_activations_are_those_of_convolutions_and_fully_connected_layers():
-    # Radosavovic et al. 2020, table 1, count 11.1 M for ResNet-50 at 224 px, without the classifier's thousand.
+def test_activations_count_convolutions_and_fully_connected_layers():
+    # Radosavovic et al. 2020, table 1, count 11.1 M for ResNet-50 at 224 px, without the classifier's 1000.
     costs = recipe.compile("base resnet50", device="meta").costs
     assert round((costs.activations - 1000) / 1e6, 1) == 11.1
 

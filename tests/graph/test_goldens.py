@@ -19,7 +19,7 @@ def test_costs_of_resnet50(variant):
     assert costs.flops == 2 * golden["macs"]
 
 
-def test_stock_torchvision_is_the_papers_b():
+def test_stock_torchvision_is_variant_b_of_the_paper():
     assert PAPER["stock_torchvision_is"] == "B"
     costs = recipe.compile("base resnet50", device="meta").costs
     assert (costs.params, costs.macs) == tuple(PAPER["resnet50"]["B"][key] for key in ("params", "macs"))

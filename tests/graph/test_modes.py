@@ -1,4 +1,4 @@
-"""A graph that was traced once is right in training and in evaluation, or the model is refused."""
+"""A traced graph is correct in training and in evaluation, or the model is rejected."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from recipe.base.errors import RecipeError
 
 
 class Block(nn.Module):
-    """Something that another model holds."""
+    """A submodule of another model."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class Holder(nn.Module):
 
 
 @pytest.mark.parametrize("kind", [Swapped, Padded, Dropping])
-def test_both_modes_are_those_of_the_model(kind: type[Block]) -> None:
+def test_both_modes_match_the_model(kind: type[Block]) -> None:
     torch.manual_seed(0)
     model, x = Holder(kind()), torch.randn(2, 3, 16, 16)
     rewritten = recipe.compile("base module", base=model).model
@@ -59,7 +59,7 @@ def test_both_modes_are_those_of_the_model(kind: type[Block]) -> None:
         torch.testing.assert_close(rewritten.train(mode)(x), expected)
 
 
-def test_a_model_whose_own_forward_differs_is_refused() -> None:
+def test_a_model_whose_own_forward_depends_on_the_mode_is_rejected() -> None:
     class Root(Holder):
         def forward(self, x: Tensor) -> Tensor:
             a, b = self.head(self.block.conv(x).mean((2, 3))), self.head(self.block.conv(-x).mean((2, 3)))
@@ -69,7 +69,7 @@ def test_a_model_whose_own_forward_differs_is_refused() -> None:
         recipe.compile("base module", base=Root(Swapped()))
 
 
-def test_a_tensor_that_is_neither_parameter_nor_buffer_is_refused() -> None:
+def test_a_tensor_that_is_neither_parameter_nor_buffer_is_rejected() -> None:
     class Constant(Holder):
         def forward(self, x: Tensor) -> Tensor:
             return super().forward(x) * torch.tensor(0.5)
@@ -78,7 +78,7 @@ def test_a_tensor_that_is_neither_parameter_nor_buffer_is_refused() -> None:
         recipe.compile("base module", base=Constant(Dropping()))
 
 
-def test_a_shared_parameter_is_refused() -> None:
+def test_a_shared_parameter_is_rejected() -> None:
     model = Holder(Dropping())
     model.twin = nn.Linear(4, 5)
     model.twin.weight = model.head.weight
@@ -89,6 +89,6 @@ def test_a_shared_parameter_is_refused() -> None:
 @pytest.mark.parametrize(
     "text", ["base resnet50; tweak D", "base module classes=3", 'base module weights="x.safetensors"']
 )
-def test_a_recipe_does_not_describe_a_model_that_is_given(text: str) -> None:
+def test_a_recipe_cannot_describe_a_given_model(text: str) -> None:
     with pytest.raises(RecipeError, match="E023"):
         recipe.compile(text, base=Holder(Dropping()))

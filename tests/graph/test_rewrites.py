@@ -1,4 +1,4 @@
-"""What each rewrite does: its sites, its edits, and what it leaves alone."""
+"""The sites and edits of each rewrite, and the parameters that it keeps."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ from recipe.testing import assert_rejects, assert_rewrites
 from recipe.tricks.freeze import first_layers
 from tests.graph.helpers import images, outputs
 
-# Blocks in each of the four stages, and convolutions in a block.
+# The number of blocks in each of the four stages, and of convolutions in a block.
 RESNETS = {
     "resnet18": ((2, 2, 2, 2), 2),
     "resnet34": ((3, 4, 6, 3), 2),
@@ -29,8 +29,8 @@ RESNETS = {
 @pytest.mark.parametrize("name", RESNETS)
 def test_every_tweak_finds_every_site_of_every_resnet(name):
     stages, depth = RESNETS[name]
-    halving = len(stages) - 1  # all stages but the first begin with a block that halves the resolution
-    strided = halving if depth == 3 else 0  # a basic block's first convolution is its first 3×3: A and B are one
+    halving = len(stages) - 1  # all stages but the first start with a block that halves the resolution
+    strided = halving if depth == 3 else 0  # a basic block starts with its first 3×3, so A equals B
     program = assert_rewrites(f"base {name}; tweak A", {"tweak A": strided})
     assert len(program.steps[0].sites) == halving
     program = assert_rewrites(
@@ -64,7 +64,7 @@ def test_tweak_a_moves_the_stride_into_the_first_convolution():
     assert_rewrites("base resnet50; tweak A", edits)
 
 
-def test_tweak_b_moves_it_back():
+def test_tweak_b_moves_the_stride_back():
     model = recipe.compile("base resnet50; tweak A", device="meta").model
     program = assert_rewrites("tweak B", {"tweak B": 3}, base=model)
     assert program.costs.macs == recipe.compile("base resnet50", device="meta").costs.macs
@@ -75,7 +75,7 @@ def _conv3(channels: int, out: int, stride: int) -> Layer:
     return Layer("Conv2d", sizes | {"bias": False})
 
 
-def test_tweak_c_puts_three_convolutions_for_the_7x7():
+def test_tweak_c_replaces_the_7x7_with_three_convolutions():
     norm, relu = Layer("BatchNorm2d", {"num_features": 32}), Layer("ReLU", {"inplace": True})
     layers = (_conv3(3, 32, 2), norm, relu, _conv3(32, 32, 1), norm, relu, _conv3(32, 64, 1))
     assert_rewrites(
@@ -93,7 +93,7 @@ def test_tweak_d_pools_in_the_shortcut():
     assert_rewrites("base resnet50; tweak D", tuple(edits))
 
 
-def test_what_replaces_a_module_stands_in_its_place():
+def test_replacements_keep_the_position_of_a_module():
     names = list(recipe.compile("base resnet18; tweak C", device="meta").model.state_dict())
     assert [name for name in names if name.endswith("weight")][:5] == [
         "conv1.0.weight",
@@ -105,7 +105,7 @@ def test_what_replaces_a_module_stands_in_its_place():
     assert names[-1] == "fc.bias"
 
 
-def test_every_edit_is_read_by_people():
+def test_edits_are_readable_as_text():
     lines = [str(edit) for edit in recipe.compile("base resnet50; tweak A D", device="meta").edits]
     assert "layer2.0.conv2: stride 2×2 → 1×1" in lines
     assert any(
@@ -115,7 +115,7 @@ def test_every_edit_is_read_by_people():
 
 
 @pytest.mark.parametrize("mode", [True, False])
-def test_every_block_begins_as_the_identity_with_zero_gamma(mode):
+def test_every_block_starts_as_the_identity_with_zero_gamma(mode):
     program = recipe.compile("base resnet18; init zero-gamma")
     seen = {}
     for name, module in program.model.named_modules():
@@ -140,7 +140,7 @@ def test_every_block_begins_as_the_identity_with_zero_gamma(mode):
         ("base vit_b_16; init zero-gamma", "init zero-gamma"),
     ],
 )
-def test_a_model_without_a_site_is_an_error_that_says_so(text, word):
+def test_a_model_without_a_site_is_an_error(text, word):
     diagnostic = assert_rejects(text, "E101")
     name = text.split()[1].rstrip(";")
     assert diagnostic.message == f"`{word}` has no site in `{name}`"
@@ -156,18 +156,18 @@ def test_a_model_without_a_site_is_an_error_that_says_so(text, word):
         ("base vit_b_16; data fake size=96", "vit_b_16` can't process images of 96×96"),
     ],
 )
-def test_images_that_do_not_fit_are_an_error_that_helps_with_the_size(text, wanted):
+def test_images_that_do_not_fit_are_an_error_that_suggests_a_size(text, wanted):
     diagnostic = assert_rejects(text, "E103")
     assert wanted in diagnostic.message
     assert "size=" in diagnostic.help
 
 
-def test_a_model_that_gives_no_logits_is_refused():
+def test_a_model_that_does_not_return_logits_is_rejected():
     assert "not logits" in assert_rejects("tweak C", "E102", base=nn.Conv2d(3, 8, 7, 2)).message
 
 
 class GivesFeatures(nn.Module):
-    """Gives the features that its logits are made of, which are no auxiliary head."""
+    """Also returns its features, which are not the output of an auxiliary head."""
 
     def __init__(self):
         super().__init__()
@@ -178,7 +178,7 @@ class GivesFeatures(nn.Module):
         return self.fc(features), features
 
 
-def test_a_model_that_gives_its_features_too_is_refused():
+def test_a_model_that_also_returns_its_features_is_rejected():
     assert "is not computed by a submodule" in assert_rejects("tweak C", "E102", base=GivesFeatures()).message
 
 
@@ -187,12 +187,12 @@ class Branching(nn.Module):
         return images.mean((2, 3)) if images.sum() > 0 else images.amax((2, 3))
 
 
-def test_a_model_that_decides_by_values_is_refused():
+def test_a_model_that_branches_on_values_is_rejected():
     assert "can't be traced" in assert_rejects("init stock", "E102", base=Branching()).message
 
 
 class Moody(nn.Module):
-    """Does what a trace alone would freeze: asks whether it trains, in itself and in a part of it."""
+    """Checks whether it is training, in itself and in a submodule, which a plain trace would freeze."""
 
     class Part(nn.Module):
         def forward(self, x):
@@ -208,7 +208,7 @@ class Moody(nn.Module):
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_what_a_forward_does_by_its_mode_is_kept(training):
+def test_behavior_that_depends_on_the_mode_is_kept(training):
     module = Moody()
     program = recipe.compile("init stock", base=module)
     assert program.model.state_dict().keys() == module.state_dict().keys()
@@ -224,7 +224,7 @@ def children(module: nn.Module) -> list[str]:
     return [name for name, _ in module.named_children()]
 
 
-def test_new_modules_stand_beside_the_one_that_they_are_inserted_at():
+def test_new_modules_are_next_to_their_insertion_point():
     net = recipe.compile("base resnet18", device="meta").structure
     edits = (
         Insert("conv1", (("a", norm(64)), ("b", norm(64))), after=True),
@@ -240,7 +240,7 @@ def test_new_modules_stand_beside_the_one_that_they_are_inserted_at():
     assert children(net.get_submodule("layer1.0")) == ["conv1", "bn1", "relu", "e", "conv2", "bn2"]
 
 
-def test_what_is_inserted_first_freezes_first():
+def test_freezing_follows_the_order_of_inserted_modules():
     net = recipe.compile("base resnet18", device="meta").structure
     apply(net, [Insert("conv1", (("extra", norm(64)),), after=True)])
     names = [name for name, _ in net.named_parameters()]
@@ -248,7 +248,7 @@ def test_what_is_inserted_first_freezes_first():
     assert {*names} - {*first_layers(names, 0.99)} == {"fc.weight", "fc.bias"}
 
 
-def test_an_attribute_is_set_for_all_calls_of_a_module_or_for_none():
+def test_an_attribute_is_set_for_all_calls_of_a_module():
     net = recipe.compile("base resnet18", device="meta").structure
     apply(net, [SetAttribute("layer1.0.relu", "inplace", True, False)])
     assert not net.get_submodule("layer1.0.relu").inplace

@@ -1,4 +1,4 @@
-"""timm as an oracle: its `c` and `d` ResNets are torchvision's with the paper's tweaks; and rewrites of its models."""
+"""timm as an oracle: its `c` and `d` ResNets equal torchvision's with the paper's tweaks. Rewrites of its models."""
 
 import pytest
 import torch
@@ -23,7 +23,7 @@ timm = pytest.importorskip("timm")
         pytest.param("resnet152", "C D", "resnet152d", marks=pytest.mark.slow),
     ],
 )
-def test_a_tweaked_resnet_is_timms(base, tweaks, twin):
+def test_a_tweaked_resnet_equals_timms(base, tweaks, twin):
     model = recipe.compile(f"base {base}; tweak {tweaks}; init kaiming").model
     oracle = timm.create_model(twin)
     randomise(model)
@@ -33,11 +33,11 @@ def test_a_tweaked_resnet_is_timms(base, tweaks, twin):
         assert ours.std() > 0.01
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
     for ours, theirs in zip(model.buffers(), oracle.buffers(), strict=True):
-        torch.testing.assert_close(ours, theirs)  # the training pass moved the running statistics alike
+        torch.testing.assert_close(ours, theirs)  # the training pass changed the running statistics in the same way
 
 
 @pytest.mark.parametrize("size", [95, 97, 33])
-def test_tweak_d_agrees_with_timm_where_sides_are_odd(size):
+def test_tweak_d_matches_timm_for_odd_sizes(size):
     model = recipe.compile("base resnet18; tweak C D").model
     oracle = timm.create_model("resnet18d")
     copy_by_position(model, oracle)
@@ -59,11 +59,11 @@ BLOCKS50, DOWNSAMPLING = 3 + 4 + 6 + 3, 3
     ],
 )
 @pytest.mark.parametrize("name", ["resnet50", "seresnet50", "resnext50_32x4d"])
-def test_rewrites_of_timms_resnets(name, tweaks, sites):
+def test_rewrites_of_timm_resnets(name, tweaks, sites):
     assert_rewrites(f"base timm:{name}; {tweaks}", sites)
 
 
-def test_timms_resnet50_with_tweaks_is_its_resnet50d():
+def test_timm_resnet50_with_tweaks_equals_its_resnet50d():
     program = assert_rewrites("base timm:resnet50; tweak C D", {"tweak C": 1, "tweak D": DOWNSAMPLING})
     twin = assert_rewrites("base timm:resnet50d; tweak C D", {"tweak C": 0, "tweak D": 0})
     assert program.costs.total == twin.costs.total
@@ -78,7 +78,7 @@ def test_timms_resnet50_with_tweaks_is_its_resnet50d():
         "vit_tiny_patch16_224", "swin_tiny_patch4_window7_224", "convnext_atto",
     ],
 )  # fmt: skip
-def test_the_graph_computes_what_timms_model_does_in_both_modes(name):
+def test_the_graph_computes_the_same_as_the_timm_model_in_both_modes(name):
     program = recipe.compile(f"base timm:{name}; init stock")
     stock = timm.create_model(name)
     copy_by_name(program.model, stock)
@@ -89,8 +89,8 @@ def test_the_graph_computes_what_timms_model_does_in_both_modes(name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("depth", [18, 34, 50, 101, 152])
-def test_costs_of_the_tweaked_networks_are_those_of_timm(depth):
-    """timm builds its ResNet-D independently; its FLOPs are counted by torch."""
+def test_costs_of_tweaked_networks_match_timm(depth):
+    """timm builds ResNet-D independently, and torch counts its FLOPs."""
     theirs = on_meta(lambda: timm.create_model(f"resnet{depth}d")).eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         theirs(torch.empty(1, 3, 224, 224, device="meta"))

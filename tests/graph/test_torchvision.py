@@ -1,4 +1,4 @@
-"""Every classifier of torchvision compiles, and a graph that nothing rewrote computes what the stock model does."""
+"""Every torchvision classifier compiles, and a graph without rewrites computes the same as the stock model."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from recipe.tricks.base import TORCHVISION
 from tests.graph.helpers import copy_by_name, images, of_one_worker, outputs, randomise, shapes, stock_program
 
 
-def test_the_list_of_classifiers_is_torchvisions():
+def test_the_list_of_classifiers_is_complete():
     assert sorted(TORCHVISION) == sorted(torchvision.models.list_models(module=torchvision.models))
 
 
@@ -22,7 +22,7 @@ def test_every_classifier_compiles(name):
     assert all(parameter.is_meta for parameter in program.model.parameters())
 
 
-# Families that differ in what they are made of, each at a small size that it takes in training.
+# Families with different architectures, each with a small image size that works in training.
 FAMILIES = {
     "alexnet": 64,
     "convnext_tiny": 64,
@@ -49,7 +49,7 @@ FAMILIES = {
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] * (name != "resnet18")) for name in FAMILIES]
 )
-def test_an_unchanged_graph_computes_what_the_stock_model_does(name):
+def test_an_unchanged_graph_computes_the_same_as_the_stock_model(name):
     size = FAMILIES[name]
     data = "" if name == "vit_b_32" else f"; data fake size={size} classes=1000"
     program = recipe.compile(f"base {name}{data}; init stock")

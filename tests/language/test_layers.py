@@ -1,4 +1,4 @@
-"""Layers: what a recipe includes lies below it, what a command line says lies over it."""
+"""Layers: a recipe is applied on top of its includes, and command-line statements on top of the recipe."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.helpers import bind, command, diagnostics, errors
 
 
 def files(folder: Path, **texts: str) -> Path:
-    """Write recipes, each named by a keyword, and give the path of the one called ``top``."""
+    """Write recipes named by keyword, and return the path of the one called ``top``."""
     for name, text in texts.items():
         path = folder / f"{name.replace('__', '/')}.recipe"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -27,43 +27,43 @@ def words(plan: object) -> set[str]:
 @pytest.mark.parametrize(
     ("below", "above", "same"),
     [
-        # The same words: the later layer's stand, with all their values.
+        # The same trick: the later layer overrides all its values.
         ("batch 256", "batch 8", "batch 8"),
         ("lr 0.1 every=epoch", "lr 0.2", "lr 0.2"),
         ("lr warmup 5 cosine", "lr warmup 2", "lr warmup 2 cosine"),
         ("augment jitter hue=0.1", "augment jitter", "augment jitter"),
-        # The same verb and a slot that only one trick may write.
+        # The same verb and an exclusive slot.
         ("lr cosine", "lr step 30", "lr step 30"),
         ("tweak A C", "tweak B", "tweak B C"),
         ("init xavier zero-gamma", "init kaiming", "init kaiming zero-gamma"),
         ("optimizer nag", "optimizer adamw", "optimizer adamw"),
         ("data fake", "data digits", "data digits"),
-        # Tricks that may stand beside each other do.
+        # Tricks that combine are both kept.
         ("augment mixup", "augment cutmix", "augment mixup cutmix"),
         ("lr 0.1", "lr cosine", "lr 0.1 cosine"),
         ("loss smooth", "loss aux=0.3", "loss smooth; loss aux=0.3"),
-        # What is taken out.
+        # Dropped tricks.
         ("augment mixup flip", "drop augment mixup", "augment flip"),
         ("augment mixup flip", "drop augment", ""),
         ("lr 0.5 warmup 5 cosine", "drop lr", ""),
         ("lr 0.5 warmup 5", "drop lr warmup", "lr 0.5"),
         ("tweak C D", "drop tweak C; tweak B", "tweak B D"),
         ("augment mixup 0.5", "drop augment mixup; augment mixup", "augment mixup"),
-        # The dialect.
+        # Dialects.
         ("dialect gluoncv", "dialect torchvision", "dialect torchvision"),
         ("dialect gluoncv", "batch 8", "dialect gluoncv; batch 8"),
     ],
 )
-def test_a_later_layer_replaces_what_it_says_again(below: str, above: str, same: str, tmp_path: Path) -> None:
+def test_a_later_layer_overrides_what_it_restates(below: str, above: str, same: str, tmp_path: Path) -> None:
     alone = bind(f"base resnet50; {same}")
     assert bind(f"base resnet50; {below}", above) == alone
     top = files(tmp_path, below=f"base resnet50; {below}", top=f'include "below.recipe"\n{above}')
     assert bind(top) == alone
     last = files(tmp_path, below=f"base resnet50; {below}", top=f'{above}\ninclude "below.recipe"')
-    assert bind(last) == alone, "it does not matter where in a file the include stands"
+    assert bind(last) == alone, "the position of the include in the file must not matter"
 
 
-def test_the_command_line_lies_over_the_file_and_the_file_over_what_it_includes(tmp_path: Path) -> None:
+def test_the_command_line_overrides_the_file_and_the_file_its_includes(tmp_path: Path) -> None:
     top = files(
         tmp_path,
         deep="base resnet18; batch 1; epochs 1; seed 1; ema 0.1",
@@ -79,7 +79,7 @@ def test_the_command_line_lies_over_the_file_and_the_file_over_what_it_includes(
     assert places == ["<statements>:1:1", "top.recipe:1:35", "middle.recipe:1:43", "deep.recipe:1:43"]
 
 
-def test_of_two_includes_the_second_lies_over_the_first(tmp_path: Path) -> None:
+def test_the_second_of_two_includes_overrides_the_first(tmp_path: Path) -> None:
     top = files(
         tmp_path,
         one="base resnet18; batch 1; lr cosine",
@@ -92,7 +92,7 @@ def test_of_two_includes_the_second_lies_over_the_first(tmp_path: Path) -> None:
     assert words(plan) == {"base", "batch", "lr step"}
 
 
-def test_a_file_may_be_included_on_two_ways(tmp_path: Path) -> None:
+def test_a_file_may_be_included_twice_through_others(tmp_path: Path) -> None:
     top = files(
         tmp_path,
         root="base resnet18; batch 1",
@@ -103,7 +103,7 @@ def test_a_file_may_be_included_on_two_ways(tmp_path: Path) -> None:
     assert words(bind(top)) == {"base", "batch", "lr cosine", "ema"}
 
 
-def test_includes_are_relative_to_the_file_that_says_them(tmp_path: Path) -> None:
+def test_includes_are_relative_to_the_including_file(tmp_path: Path) -> None:
     top = files(
         tmp_path,
         sub__one='include "two.recipe"; data folder "images"',
@@ -115,7 +115,7 @@ def test_includes_are_relative_to_the_file_that_says_them(tmp_path: Path) -> Non
     assert use.values["path"] == str(tmp_path / "sub" / "images")
 
 
-def test_included_folders_may_lead_up_again_within_the_tree(tmp_path: Path) -> None:
+def test_includes_may_go_up_within_the_tree(tmp_path: Path) -> None:
     top = files(tmp_path, root="base resnet18", sub__one='include "../root.recipe"', top='include "sub/one.recipe"')
     assert words(bind(top)) == {"base"}
 
@@ -131,7 +131,7 @@ def test_a_symbolic_link_within_the_tree_is_followed(tmp_path: Path) -> None:
     assert words(bind(top)) == {"base"}
 
 
-# ---- what is refused
+# ---- errors
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_bad_includes(texts: dict[str, str], code: str, said: str, tmp_path: Pat
     assert error.span is not None
 
 
-def test_a_symbolic_link_that_leads_out_of_the_tree_is_not_followed(tmp_path: Path) -> None:
+def test_a_symbolic_link_out_of_the_tree_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("base resnet18")
     (tmp_path / "folder").mkdir()
     top = files(tmp_path / "tree", top='base resnet18\ninclude "link.recipe"\ninclude "folder/secret"')
@@ -169,19 +169,19 @@ def test_a_symbolic_link_that_leads_out_of_the_tree_is_not_followed(tmp_path: Pa
     assert errors(top) == ["E042", "E042"]
 
 
-def test_a_circle_of_symbolic_links_leads_nowhere(tmp_path: Path) -> None:
+def test_circular_symbolic_links_are_an_error(tmp_path: Path) -> None:
     top = files(tmp_path, top='base resnet18\ninclude "loop.recipe"\nloss distill "loop.recipe"')
     (tmp_path / "loop.recipe").symlink_to("loop.recipe")
     assert errors(top) == ["E001", "E001"]
 
 
-def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+def test_a_pipe_is_rejected_without_waiting(tmp_path: Path) -> None:
     top = files(tmp_path, top='base resnet18\ninclude "pipe"\nloss distill "pipe"')
     os.mkfifo(tmp_path / "pipe")
     assert errors(top) == ["E001", "E001"]
 
 
-def test_includes_nest_so_deep_and_no_deeper(tmp_path: Path) -> None:
+def test_includes_are_limited_in_depth(tmp_path: Path) -> None:
     chain = {f"f{i}": f'include "f{i + 1}.recipe"' for i in range(1, MAX_INCLUDES)}
     top = files(tmp_path, top='include "f1.recipe"', **chain, **{f"f{MAX_INCLUDES}": "base resnet18"})
     assert errors(top) == []
@@ -190,7 +190,7 @@ def test_includes_nest_so_deep_and_no_deeper(tmp_path: Path) -> None:
     assert (error.code, error.message) == ("E043", f"includes are nested more than {MAX_INCLUDES} deep")
 
 
-def test_includes_that_double_with_every_level_end(tmp_path: Path) -> None:
+def test_includes_that_double_at_each_level_are_limited_in_number(tmp_path: Path) -> None:
     """Sixteen levels of two includes would be 65,536 files."""
     twice = {f"f{i}": f'include "f{i + 1}.recipe"; include "f{i + 1}.recipe"' for i in range(1, MAX_INCLUDES)}
     top = files(tmp_path, top='include "f1.recipe"', **twice, **{f"f{MAX_INCLUDES}": "base resnet18"})
@@ -220,18 +220,18 @@ def test_bad_statements_on_the_command_line(below: str, above: str, code: str, s
     assert error.span.source.kind == "override"
 
 
-def test_a_file_drops_what_lies_below_it_not_what_it_says_itself() -> None:
+def test_a_file_can_only_drop_statements_of_layers_below() -> None:
     (error,) = diagnostics("base resnet50; augment mixup; drop augment mixup")
     assert (error.code, error.help) == ("E044", "there is no layer below")
 
 
-def test_what_a_dialect_implies_gives_way() -> None:
+def test_statements_override_what_a_dialect_implies() -> None:
     assert bind("base resnet50").find("init xavier") is not None
     assert bind("base resnet50; init kaiming").find("init xavier") is None
     assert bind("base resnet50; init zero-gamma").find("init xavier") is not None
 
 
-def test_every_error_of_every_layer_is_told(tmp_path: Path) -> None:
+def test_every_error_of_every_layer_is_reported(tmp_path: Path) -> None:
     top = files(tmp_path, a="bach 1; lr 5x", top='include "a.recipe"; epochs 0')
     assert errors(top, "lr nan; drop qqq") == ["E011", "E020", "E024", "E020", "E023"]
 
@@ -267,16 +267,16 @@ def test_bad_teachers(texts: dict[str, str], codes: list[str], tmp_path: Path) -
     assert errors(top) == codes
 
 
-def test_teachers_of_teachers_end(tmp_path: Path) -> None:
+def test_teachers_of_teachers_are_limited_in_depth(tmp_path: Path) -> None:
     chain = {f"f{i}": f'base resnet18; loss distill "f{i + 1}.recipe"' for i in range(1, 6)}
     files(tmp_path, **chain, f6="base resnet18")
     assert errors(tmp_path / "f2.recipe") == []
     assert errors(tmp_path / "f1.recipe") == ["E060"] * 4 + ["E043"]
 
 
-def test_a_bad_teacher_is_read_and_told_of_once(tmp_path: Path) -> None:
+def test_a_bad_teacher_is_reported_once(tmp_path: Path) -> None:
     top = files(tmp_path, t="bach 8", top='base resnet18\nloss distill "t.recipe"\nloss distill "./t.recipe"')
-    assert errors(top) == ["E028", "E060", "E020"], "the one that counts"
+    assert errors(top) == ["E028", "E060", "E020"], "only the statement that applies is read"
 
 
 def test_a_teacher_that_is_dropped_or_replaced_is_not_read(tmp_path: Path) -> None:
@@ -291,7 +291,7 @@ def test_a_teacher_that_is_dropped_or_replaced_is_not_read(tmp_path: Path) -> No
     assert diagnostics(above) == ()
 
 
-# ---- files of others
+# ---- files outside the folder
 
 SECRET = "hunter2"
 
@@ -307,7 +307,7 @@ SECRET = "hunter2"
     ],
 )
 @pytest.mark.parametrize("form", ["text", "json", "github"])
-def test_of_a_teacher_outside_of_the_folder_nothing_is_shown_but_codes(
+def test_only_error_codes_of_a_teacher_outside_the_folder_are_shown(
     texts: dict[str, str], counts: str, form: str, tmp_path: Path
 ) -> None:
     files(tmp_path / "elsewhere", **texts)
@@ -321,7 +321,7 @@ def test_of_a_teacher_outside_of_the_folder_nothing_is_shown_but_codes(
     assert SECRET not in found.stdout + found.stderr
 
 
-def test_a_link_in_the_folder_leads_out_of_it(tmp_path: Path) -> None:
+def test_a_link_out_of_the_folder_reveals_nothing(tmp_path: Path) -> None:
     secret = files(tmp_path / "elsewhere", top=SECRET)
     top = files(tmp_path / "own", top='base resnet18\nloss distill "link.recipe"\ninclude "link.recipe"')
     (top.parent / "link.recipe").symlink_to(secret)
@@ -329,8 +329,8 @@ def test_a_link_in_the_folder_leads_out_of_it(tmp_path: Path) -> None:
     assert SECRET not in command("check", top).stdout
 
 
-def test_the_folder_is_that_of_the_recipe_which_was_asked_for(tmp_path: Path) -> None:
-    """What is included, and a teacher, may lie in a folder of it, and name what lies in another."""
+def test_the_folder_is_that_of_the_top_recipe(tmp_path: Path) -> None:
+    """Includes and teachers may be in its subfolders and refer to files in other subfolders."""
     top = files(
         tmp_path,
         top='include "low/student.recipe"',
@@ -342,7 +342,7 @@ def test_the_folder_is_that_of_the_recipe_which_was_asked_for(tmp_path: Path) ->
     assert errors(tmp_path / "low" / "student.recipe") == ["E060"]
 
 
-def test_statements_of_a_command_line_show_what_lies_in_the_working_directory(
+def test_command_line_statements_show_files_of_the_working_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files(tmp_path / "here", t="bach 8")

@@ -1,4 +1,4 @@
-"""The canonical layout: words, order and comments stay, blanks and line ends are mended."""
+"""The canonical layout: words, order and comments are kept; spaces and line endings are fixed."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ def test_layout_keeps_every_statement_and_comment(recipe: Written) -> None:
 
 
 @given(written())
-def test_layout_of_a_layout_is_the_same(recipe: Written) -> None:
+def test_layout_is_idempotent(recipe: Written) -> None:
     once = fmt(recipe.text)
     assert fmt(once) == once
 
 
 @given(written())
-def test_layout_writes_one_statement_a_line(recipe: Written) -> None:
+def test_layout_writes_one_statement_per_line(recipe: Written) -> None:
     found = parse(fmt(recipe.text))
     lines = [node.span.line for node in found.statements]
     assert len(set(lines)) == len(lines)
@@ -63,7 +63,7 @@ def test_layout_writes_one_statement_a_line(recipe: Written) -> None:
 
 
 @pytest.mark.parametrize(("text", "code"), [("\ufeffbase resnet50", "E003"), ("base resnet50\r\nlr 1\r\n", "E004")])
-def test_marks_that_layout_mends_are_errors_of_a_recipe(text: str, code: str) -> None:
+def test_layout_fixes_characters_that_are_errors_in_a_recipe(text: str, code: str) -> None:
     assert errors(text) == [code]
     assert errors(fmt(text)) == []
 

@@ -1,4 +1,4 @@
-"""The grammar: what is a statement, what is a word, and where it stands."""
+"""The grammar: statements, words and their places."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _item(item: Item) -> str:
         ("decay no-bias", [["decay", "no-bias"]]),
     ],
 )
-def test_statements_end_at_semicolons_and_at_the_end_of_lines(text: str, statements: list[list[str]]) -> None:
+def test_statements_end_at_semicolons_and_line_ends(text: str, statements: list[list[str]]) -> None:
     assert _words(text) == statements
 
 
@@ -112,9 +112,7 @@ def test_a_place_counts_characters_not_bytes() -> None:
         (r'data folder "C:\data"', "E012", r"`\d` is not a valid escape", r"\d", r"`\\`"),
     ],
 )
-def test_a_syntax_error_is_told_in_the_words_of_the_language(
-    text: str, code: str, said: str, about: str, help: str
-) -> None:
+def test_syntax_errors_use_the_terms_of_the_language(text: str, code: str, said: str, about: str, help: str) -> None:
     _, (error,) = parse_source(Source("<test>", text, Path.cwd()))
     assert error.code == code
     assert said in error.message
@@ -123,7 +121,7 @@ def test_a_syntax_error_is_told_in_the_words_of_the_language(
     assert help in error.help
 
 
-def test_all_syntax_errors_are_told_at_once_and_sound_statements_are_kept() -> None:
+def test_all_syntax_errors_are_reported_and_valid_statements_are_kept() -> None:
     text = 'base resnet50\nlr 5x # of; no\ndata folder "a;b" %%; tweak C\n"x"; batch 256'
     found, wrong = parse_source(Source("<test>", text, Path.cwd()))
     assert [(error.code, error.span.place) for error in wrong if error.span] == [
@@ -134,13 +132,13 @@ def test_all_syntax_errors_are_told_at_once_and_sound_statements_are_kept() -> N
     assert [node.verb.text for node in found.statements] == ["base", "tweak", "batch"]
 
 
-def test_of_very_many_syntax_errors_the_first_are_told() -> None:
+def test_only_the_first_of_many_syntax_errors_are_reported() -> None:
     _, wrong = parse_source(Source("<test>", "lr 5x\n" * 50, Path.cwd()))
     assert [error.code for error in wrong] == ["E011"] * MAX_ERRORS
 
 
 @given(written())
-def test_what_is_written_is_what_is_parsed(recipe: Written) -> None:
+def test_parsing_recovers_the_written_statements(recipe: Written) -> None:
     found = parse(recipe.text)
     assert tuple((node.verb.text, *map(_item, node.items)) for node in found.statements) == recipe.statements
     assert tuple(comment.text for comment in found.comments) == recipe.comments

@@ -1,4 +1,4 @@
-"""Whatever a recipe holds: clear errors with their places, exit status 2, and never a traceback."""
+"""Bad input of any kind: clear errors with their places, exit code 2, and never a traceback."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BASE = b"base resnet50\n"
 
 
 def assert_refused(file: Path | str, *codes: str, stdin: bytes = b"") -> str:
-    """The command `check` refuses a recipe for these reasons; gives what it says."""
+    """Assert that `check` reports these errors in a recipe, and return its output."""
     found = command("check", file, "--format", "json", stdin=stdin)
     assert (found.status, found.stderr) == (2, "")
     assert [each["code"] for each in json.loads(found.stdout)["diagnostics"]] == list(codes)
@@ -73,7 +73,7 @@ def assert_refused(file: Path | str, *codes: str, stdin: bytes = b"") -> str:
         (BASE + b"batch 1 2", "2:9", ["E026"]),
         (BASE + b"lr 1 rate=2", "2:6", ["E027"]),
         (BASE + b"tweak C; tweak C", "2:16", ["E028"]),
-        # Together.
+        # Combinations.
         (BASE + b"tweak A B", "2:9", ["E030"]),
         (BASE + b"lr cosine step 30", "2:11", ["E030"]),
         (b"tweak C", "1:1", ["E050"]),
@@ -86,11 +86,11 @@ def assert_refused(file: Path | str, *codes: str, stdin: bytes = b"") -> str:
         (BASE + b'include "/etc/passwd"', "2:9", ["E042"]),
         (BASE + b'loss distill "none.recipe"', "2:14", ["E001"]),
         (BASE + b'loss distill "a.recipe"', "2:14", ["E061"]),
-        # All at once; a statement whose syntax is wrong has no other error.
+        # Several errors. A statement with a syntax error has no other error.
         (b"bach 1; lr nan\nbse x; decay -1 5x", "2:17", ["E011", "E020", "E023", "E020"]),
     ],
 )
-def test_a_bad_file_is_refused_at_its_place(
+def test_a_bad_file_is_rejected_at_its_place(
     content: bytes, place: str | None, codes: list[str], tmp_path: Path
 ) -> None:
     file = tmp_path / "a.recipe"
@@ -100,13 +100,13 @@ def test_a_bad_file_is_refused_at_its_place(
 
 
 @pytest.mark.parametrize("content", [b"\xff", BASE + b"\0", BASE * 6000])
-def test_standard_input_is_held_to_the_same(content: bytes) -> None:
+def test_standard_input_is_checked_in_the_same_way(content: bytes) -> None:
     found = command("check", "-", stdin=content)
     assert found.status == 2
     assert "`<stdin>`" in found.stdout
 
 
-def test_files_that_are_none(tmp_path: Path) -> None:
+def test_paths_that_are_not_recipe_files(tmp_path: Path) -> None:
     assert "file or example not found" in assert_refused(tmp_path / "none.recipe", "E001")
     assert "is a folder, not a recipe file" in assert_refused(tmp_path, "E001")
     (tmp_path / "loop").symlink_to("loop")
@@ -116,12 +116,12 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     assert "did you mean the example `quick`?" in assert_refused("quikc", "E001")
 
 
-def test_a_recipe_longer_than_any_file_name_is_taken_for_the_text_that_it_is() -> None:
+def test_a_recipe_longer_than_any_file_name_is_read_as_text() -> None:
     assert command("check", f"base resnet50 # {'x' * 300}").status == 0
     assert_refused(f"bach 8; base resnet50 # {'x' * 5000}", "E020")
 
 
-def test_a_path_longer_than_any_file_name_is_only_not_there(tmp_path: Path) -> None:
+def test_a_path_longer_than_any_file_name_is_not_found(tmp_path: Path) -> None:
     long = "x" * 300
     file = tmp_path / "a.recipe"
     file.write_text(f'base resnet50; data folder "{long}"')
@@ -131,7 +131,7 @@ def test_a_path_longer_than_any_file_name_is_only_not_there(tmp_path: Path) -> N
     assert_refused(file, "E001", "E001")
 
 
-def test_every_error_of_every_file_is_told(tmp_path: Path) -> None:
+def test_every_error_of_every_file_is_reported(tmp_path: Path) -> None:
     one, two = tmp_path / "one.recipe", tmp_path / "two.recipe"
     one.write_text("base resnet50; bach 1; lr nan; tweak A B")
     two.write_bytes(b"\xff")
@@ -141,7 +141,7 @@ def test_every_error_of_every_file_is_told(tmp_path: Path) -> None:
     assert codes == ["E020", "E023", "E030", "E002", "E001"]
 
 
-def test_what_is_said_twice_is_shown_at_both_places(tmp_path: Path) -> None:
+def test_a_duplicate_statement_is_shown_at_both_places(tmp_path: Path) -> None:
     file = tmp_path / "a.recipe"
     file.write_text("base resnet50\nbatch 8\n\nbatch 16\n")
     said = assert_refused(file, "E028")
@@ -168,7 +168,7 @@ def test_a_thousand_statements_of_64_kib_are_fine(tmp_path: Path) -> None:
         ('"' * 60000, "E011", 1),
     ],
 )
-def test_long_nonsense_is_answered(text: str, code: str, count: int) -> None:
+def test_long_nonsense_is_reported(text: str, code: str, count: int) -> None:
     with pytest.raises(RecipeError) as caught:
         bind_sources([Source("<test>", f"base resnet18\n{text}" if "base" not in text else text, Path.cwd())])
     assert [error.code for error in caught.value.diagnostics] == [code] * count
@@ -187,7 +187,7 @@ NASTY = [
 
 
 def mutated(texts: list[str], chance: random.Random) -> str:
-    """A recipe with one to eight changes: of characters, of words, of lines, and with parts of others."""
+    """Return a recipe with one to eight changes of characters, words and lines, some taken from other recipes."""
     text = chance.choice(texts)
     for _ in range(chance.randint(1, 8)):
         place = chance.randint(0, len(text))
@@ -219,10 +219,10 @@ def mutated(texts: list[str], chance: random.Random) -> str:
 
 
 @pytest.mark.parametrize("batch", range(BATCHES))
-def test_mutated_recipes_are_bound_or_refused(batch: int, vocabulary: Vocabulary) -> None:
-    """Nothing but a `RecipeError` comes of a recipe that was changed at random, and it can be shown.
+def test_mutated_recipes_are_bound_or_rejected(batch: int, vocabulary: Vocabulary) -> None:
+    """A randomly changed recipe raises nothing but a `RecipeError`, which can be rendered.
 
-    1,000 recipes are tried, and RECIPE_TEST_MORE times as many.
+    The test tries 1,000 recipes, times RECIPE_TEST_MORE.
     """
     texts = [path.read_text("utf-8") for path in EXAMPLES]
     folder = EXAMPLES[0].parents[1] / "examples"
@@ -236,4 +236,4 @@ def test_mutated_recipes_are_bound_or_refused(batch: int, vocabulary: Vocabulary
             refused += bool(shown)
         except Exception as error:
             raise AssertionError(f"recipe {number} of seed {SEED}: {text!r}") from error
-    assert refused > FUZZ // BATCHES // 4, "the changes are large enough to matter"
+    assert refused > FUZZ // BATCHES // 4, "the changes are too small to matter"

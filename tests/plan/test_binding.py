@@ -1,4 +1,4 @@
-"""Binding: words get their meaning, values their type and their origin."""
+"""Binding: words become tricks, and values get their types and origins."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.strategies import all_tricks
 @pytest.mark.parametrize(
     ("text", "word", "values"),
     [
-        # Items before the first clause are of the verb's own trick.
+        # Items before the first clause belong to the trick of the verb.
         ("batch 1024", "batch", {"total": 1024}),
         ("lr 0.1", "lr", {"rate": 0.1, "every": "batch"}),
         ("lr 0.1 epoch", "lr", {"rate": 0.1, "every": "epoch"}),
@@ -36,13 +36,13 @@ from tests.strategies import all_tricks
         ("augment mixup 0.3 flip 10%", "augment flip", {"probability": 0.1}),
         ("decay 1e-5 no-bias", "decay no-bias", {"norms": "skip"}),
         ("loss smooth 0.2 over=all", "loss smooth", {"epsilon": 0.2, "over": "all"}),
-        # A field that takes all that follows.
+        # A field that takes all following values.
         ("lr step 30 60 90 by=0.5", "lr step", {"epochs": (30.0, 60.0, 90.0), "by": 0.5}),
         ("lr step epochs=30 60", "lr step", {"epochs": (30.0, 60.0)}),
-        # Whole numbers may be written in any way.
+        # Any notation of a whole number.
         ("batch 1e3", "batch", {"total": 1000}),
         ("decay -0", "decay", {"rate": 0.0}),
-        # Names that no list holds.
+        # Names outside any list.
         ("data fake size=64", "data fake", {"size": 64, "classes": 1000}),
     ],
 )
@@ -63,18 +63,18 @@ def test_words_become_tricks_with_typed_values(text: str, word: str, values: dic
         ("augment crop flip", "augment flip; augment crop"),
     ],
 )
-def test_a_statement_of_many_clauses_means_a_statement_for_each(short: str, long: str) -> None:
+def test_a_statement_with_several_clauses_equals_one_statement_for_each(short: str, long: str) -> None:
     assert bind(f"base resnet50; {short}") == bind(f"base resnet50; {long}")
 
 
 @pytest.mark.parametrize("model", ["resnet18", "mobilenet_v2", "inception_v3", "timm:resnet50d", "timm:not_looked_up"])
-def test_a_base_is_a_model_of_torchvision_or_any_of_timm(model: str) -> None:
+def test_a_base_is_a_torchvision_model_or_any_timm_model(model: str) -> None:
     use = bind(f"base {model}").find("base")
     assert use is not None
     assert use.values == {"model": model, "weights": None, "classes": None}
 
 
-def test_a_path_is_kept_absolute_and_is_relative_to_the_recipe(tmp_path: Path) -> None:
+def test_a_path_is_resolved_relative_to_the_recipe(tmp_path: Path) -> None:
     use = bind('base resnet50 weights="w/net.safetensors"; data folder "a b"', folder=tmp_path).find("data folder")
     assert use is not None
     assert use.values["path"] == str(tmp_path / "a b")
@@ -93,7 +93,7 @@ def test_a_path_is_kept_absolute_and_is_relative_to_the_recipe(tmp_path: Path) -
         ("bach 256", "E020", "bach", "did you mean `batch`?"),
         ("Batch 256", "E020", "Batch", "did you mean `batch`?"),
         ("qqqqq 1", "E020", "qqqqq", "run `recipe tricks` to list the vocabulary"),
-        # Words of a verb.
+        # Clauses and choices.
         ("lr 0.1 cosin", "E021", "cosin", "did you mean `cosine`?"),
         ("lr warmup 5 cosin", "E021", "cosin", "did you mean `cosine`?"),
         ("lr wramup 5", "E021", "wramup", "did you mean `warmup`?"),
@@ -150,7 +150,7 @@ def test_a_path_is_kept_absolute_and_is_relative_to_the_recipe(tmp_path: Path) -
         ("lr step 30 30", "E024", "30", "increasing numbers"),
         ("lr step 30 by=1", "E024", "1", "`by` of `lr step` takes a number above 0 and below 1"),
         ("augment erase const", "E023", "const", "takes `probability` first, not `const`"),
-        # Too little, and too much.
+        # Missing and unexpected values.
         ("tweak", "E025", "tweak", "one of `A`, `B`, `C`, `D`"),
         ("lr warmup", "E025", "warmup", "needs a number"),
         ("lr warmup cosine", "E025", "warmup", "needs a number"),
@@ -169,9 +169,7 @@ def test_a_path_is_kept_absolute_and_is_relative_to_the_recipe(tmp_path: Path) -
         ("lr 1 rate=2", "E027", "rate=2", "set twice"),
     ],
 )
-def test_what_can_not_be_meant_is_refused_with_the_words_that_are_wrong(
-    text: str, code: str, about: str, said: str
-) -> None:
+def test_invalid_statements_are_reported_at_the_offending_words(text: str, code: str, about: str, said: str) -> None:
     (error,) = diagnostics(f"base mobilenet_v2\n{text}" if not text.startswith("base") else f"\n{text}")
     assert error.code == code
     assert error.span is not None
@@ -195,7 +193,7 @@ def test_what_can_not_be_meant_is_refused_with_the_words_that_are_wrong(
         ("lr rate=1\nbatch 8\n  lr warmup 2 epochs=3", "E027", "epochs=3", "2"),
     ],
 )
-def test_what_is_said_twice_or_clashes_is_shown_at_both_places(text: str, code: str, second: str, first: str) -> None:
+def test_duplicates_and_clashes_are_shown_at_both_places(text: str, code: str, second: str, first: str) -> None:
     (error,) = diagnostics(text if text.startswith("base") else f"{text}\nbase resnet50")
     assert error.code == code
     assert error.span is not None
@@ -204,7 +202,7 @@ def test_what_is_said_twice_or_clashes_is_shown_at_both_places(text: str, code: 
     assert error.others[0][0].start < error.span.start
 
 
-def test_all_errors_of_a_recipe_are_told_at_once() -> None:
+def test_all_errors_of_a_recipe_are_reported_at_once() -> None:
     text = """
     base resnet50
     bach 256
@@ -216,17 +214,17 @@ def test_all_errors_of_a_recipe_are_told_at_once() -> None:
     include "not-here.recipe"
     drop nothing
     """
-    # First what directives say, then statements in order, then clashes.
+    # Errors of directives first, then of statements in order, then clashes.
     assert errors(text) == ["E021", "E001", "E020", "E020", "E023", "E024", "E021", "E024", "E030"]
 
 
-def test_clashes_are_told_beside_other_errors_and_beside_a_missing_base() -> None:
+def test_clashes_are_reported_together_with_other_errors() -> None:
     assert errors("base resnet50; tweak A B; lr cosine step 30; bach 3") == ["E020", "E030", "E030"]
     assert errors("tweak A B") == ["E030", "E050"]
 
 
-def test_an_error_makes_no_others() -> None:
-    assert errors("bse resnet50; tweak C") == ["E020"]  # and no "no base"
+def test_an_error_causes_no_others() -> None:
+    assert errors("bse resnet50; tweak C") == ["E020"]  # and not also a missing base
     assert errors("base resnet50; lr rate=nan warmup 5 cosine; lr per 256") == ["E023"]
 
 
@@ -252,7 +250,7 @@ def _origins(text: str, *statements: str, data: bool = False) -> dict[str, str]:
     return {f"{use.word} {name}": str(origin) for use in plan.uses for name, origin in use.origins.items()}
 
 
-def test_every_value_knows_its_origin() -> None:
+def test_every_value_has_its_origin() -> None:
     text = "dialect gluoncv; base inception_v3\nbatch 512; lr 0.1 warmup 5; augment jitter hue=0.1"
     found = _origins(text, "lr warmup 3; epochs 7", data=True)
     assert found["batch total"] == "<test>:2:7"
@@ -287,13 +285,13 @@ def test_every_value_of_every_trick_has_an_origin_of_a_known_kind() -> None:
         ("base resnet50; optimizer sgd", "optimizer sgd", "file", "<test>:1:26"),
     ],
 )
-def test_every_trick_knows_its_origin(text: str, word: str, kind: str, origin: str) -> None:
+def test_every_trick_has_its_origin(text: str, word: str, kind: str, origin: str) -> None:
     use = bind(text).find(word)
     assert use is not None
     assert (use.origin.kind, str(use.origin)) == (kind, origin)
 
 
-def test_what_is_stated_comes_before_a_suggestion_a_dialect_and_a_default() -> None:
+def test_statements_override_suggestions_dialects_and_defaults() -> None:
     suggested = bind("base resnet50; data digits")
     assert (suggested.training.epochs, suggested.training.batch, suggested.training.rate) == (10, 64, 0.05)
     stated = bind("base resnet50; data digits; epochs 3; batch 8; lr 0.2")
@@ -306,7 +304,7 @@ def test_what_is_stated_comes_before_a_suggestion_a_dialect_and_a_default() -> N
 
 
 def _with_every_word(vocabulary: Vocabulary) -> list[tuple[str, list[tuple[int, set[str]]]]]:
-    """Recipes that bind, each with its words that can be mistyped: where they begin, and what else would be valid."""
+    """Return valid recipes, each with the words to mistype: their positions, and what else would be valid there."""
     verbs = vocabulary.verbs()
     found = []
     for found_trick in all_tricks():
@@ -340,7 +338,7 @@ def _with_every_word(vocabulary: Vocabulary) -> list[tuple[str, list[tuple[int, 
 
 
 def _mistyped(word: str, chance: random.Random) -> str:
-    """One letter of a word deleted, inserted, replaced, or changed with the next."""
+    """Return a word with one letter deleted, inserted, replaced or swapped with the next."""
     place, letter = chance.randrange(len(word)), chance.choice("abcdefghijklmnopqrstuvwxyz")
     return {
         "delete": word[:place] + word[place + 1 :],
@@ -350,8 +348,8 @@ def _mistyped(word: str, chance: random.Random) -> str:
     }[chance.choice(["delete", "insert", "replace", "transpose"])]
 
 
-def test_typos_are_refused_and_the_right_word_is_named(vocabulary: Vocabulary) -> None:
-    """200 mistyped letters in verbs, clauses, fields and choices: all are refused, and of 9 in 10 the cure is told."""
+def test_typos_are_rejected_and_the_right_word_is_suggested(vocabulary: Vocabulary) -> None:
+    """All of 200 typos in verbs, clauses, fields and choices are rejected, 9 in 10 with the right word."""
     chance = random.Random(2019)
     recipes = _with_every_word(vocabulary)
     base, below = "base resnet50\n", "base resnet50; augment flip"
@@ -375,7 +373,7 @@ def test_typos_are_refused_and_the_right_word_is_named(vocabulary: Vocabulary) -
         if not any(f"`{word}`" in error.help for error in found):
             unhelped.append((typo, word, [error.help for error in found]))
     assert not accepted
-    told = f"the right word is named for {tried - len(unhelped)} of {tried} typos; not for {unhelped}"
+    told = f"the right word is suggested for {tried - len(unhelped)} of {tried} typos, but not for {unhelped}"
     assert len(unhelped) <= tried // 10, told
 
 
@@ -387,7 +385,7 @@ def test_the_recipes_with_every_word_bind(vocabulary: Vocabulary) -> None:
             assert errors(text if text.startswith("base") else f"base resnet50\n{text}") == [], text
 
 
-def test_a_field_of_many_takes_all_that_follow_its_name() -> None:
+def test_a_field_of_several_values_takes_all_that_follow_its_name() -> None:
     @trick("many", writes=("run",))
     class Many(Trick):
         """Take numbers."""
@@ -402,7 +400,7 @@ def test_a_field_of_many_takes_all_that_follow_its_name() -> None:
 
 
 def hint(name: str, value: object) -> type[Trick]:
-    """A trick that suggests something."""
+    """Return a trick that suggests a value."""
 
     @trick("hint", writes=("run",))
     class Hint(Trick):
@@ -427,9 +425,7 @@ def hint(name: str, value: object) -> type[Trick]:
         ("count", 2, "it names no trick", 'name a suggestion by trick and field, as in "lr warmup epochs"'),
     ],
 )
-def test_a_suggestion_that_is_for_no_field_is_the_fault_of_its_trick(
-    name: str, value: object, said: str, help: str
-) -> None:
+def test_an_invalid_suggestion_is_an_error_in_its_trick(name: str, value: object, said: str, help: str) -> None:
     words = vocabulary_with(hint(name, value))
     (error,) = diagnostics("base resnet18; data digits; hint", words=words)
     assert (error.code, error.help) == ("E080", help)
@@ -439,7 +435,7 @@ def test_a_suggestion_that_is_for_no_field_is_the_fault_of_its_trick(
     assert error.span.text == "hint"
 
 
-def test_a_suggestion_may_follow_from_what_the_recipe_states(tmp_path: Path) -> None:
+def test_a_suggestion_may_depend_on_the_statements(tmp_path: Path) -> None:
     seen = []
 
     @trick("hint", writes=("run",))
@@ -466,14 +462,14 @@ def test_a_suggestion_may_follow_from_what_the_recipe_states(tmp_path: Path) -> 
     assert {**context.given["data folder"], "path": "x"} == {"path": "x", "on-error": "skip"}
     assert context.given["lr warmup"] == {"epochs": 5}
     assert context.given["lr cosine"] == {}
-    assert context.given["loss distill"] == {"temperature": 2}, "a teacher is read later"
+    assert context.given["loss distill"] == {"temperature": 2}, "teachers are read later"
     assert bind("base resnet18; hint", words=words).training.epochs == 64
 
 
-def test_a_suggestion_can_not_change_what_the_recipe_states() -> None:
+def test_a_suggestion_cannot_change_the_statements() -> None:
     @trick("hint", writes=("run",))
     class Hint(Trick):
-        """Change what is stated."""
+        """Change a stated value."""
 
         def suggest(self, context: SuggestContext) -> dict[str, object]:
             context.given["batch"]["total"] = 8  # type: ignore[index]
@@ -483,7 +479,7 @@ def test_a_suggestion_can_not_change_what_the_recipe_states() -> None:
     assert (error.code, "does not support item assignment" in error.message) == ("E080", True)
 
 
-def test_a_suggestion_is_for_the_trick_that_it_names_and_no_other() -> None:
+def test_a_suggestion_applies_only_to_the_trick_that_it_names() -> None:
     @trick("lr sweep", writes=("lr",))
     class Sweep(Trick):
         """Sweep the learning rate."""
@@ -495,16 +491,18 @@ def test_a_suggestion_is_for_the_trick_that_it_names_and_no_other() -> None:
     assert plan.find("lr sweep").values["rate"] == 7  # type: ignore[union-attr]
 
 
-def test_a_suggestion_names_a_field_as_a_recipe_writes_it() -> None:
+def test_a_suggestion_names_a_field_as_in_a_recipe() -> None:
     words = vocabulary_with(hint("data folder on-error", "skip"))
     plan = bind('base resnet18; data folder "x"; hint', words=words)
     assert plan.find("data folder").values["on_error"] == "skip"  # type: ignore[union-attr]
     assert str(plan.find("data folder").origins["on_error"]) == "suggested by `hint`"  # type: ignore[union-attr]
-    assert errors("base resnet18; hint", words=words) == [], "a trick that the recipe lacks needs no value"
+    assert errors("base resnet18; hint", words=words) == [], (
+        "a suggestion for a trick that is not in the recipe is ignored"
+    )
 
 
 @pytest.mark.parametrize("data", ["folder", "cifar10", "fashion-mnist", "fake", "mine"])
-def test_a_suggestion_for_a_verb_that_is_no_trick_is_for_each_of_its_clauses(data: str) -> None:
+def test_a_suggestion_for_a_verb_without_a_trick_applies_to_each_of_its_clauses(data: str) -> None:
     @trick("data mine", writes=("data",))
     class Mine(Trick):
         """Images of mine."""
@@ -520,7 +518,7 @@ def test_a_suggestion_for_a_verb_that_is_no_trick_is_for_each_of_its_clauses(dat
     assert plan.find(f"data {data}").values["size"] == 299  # type: ignore[union-attr]
 
 
-def test_what_a_dialect_implies_gives_way_to_whatever_decides_the_same() -> None:
+def test_a_trick_of_the_same_slot_overrides_what_a_dialect_implies() -> None:
     @trick("shampoo", writes=("optimizer",))
     class Shampoo(Trick):
         """Update in another way."""

@@ -1,4 +1,4 @@
-"""The plan: its canonical text means the same, and its digest depends on the meaning alone."""
+"""The plan: its canonical text has the same meaning, and its digest depends only on the meaning."""
 
 from __future__ import annotations
 
@@ -74,14 +74,14 @@ def test_a_canonical_text_states_every_value_itself() -> None:
     origins = {origin.kind for use in plan.uses for origin in use.origins.values()}
     unstated = {name for use in plan.uses for name, origin in use.origins.items() if origin.kind != "file"}
     assert origins == {"file", "default"}
-    assert unstated == {"weights", "classes"}  # which have no value
+    assert unstated == {"weights", "classes"}  # these have no value
 
 
-# ---- what a digest depends on
+# ---- digests
 
 
 @given(meaningful(), st.randoms(use_true_random=False))
-def test_order_comments_and_blanks_do_not_count(statements: list[str], chance: object) -> None:
+def test_order_comments_and_spaces_do_not_change_the_plan(statements: list[str], chance: object) -> None:
     plan = bind("\n".join(statements))
     mixed = list(statements)
     chance.shuffle(mixed)  # type: ignore[attr-defined]
@@ -89,7 +89,7 @@ def test_order_comments_and_blanks_do_not_count(statements: list[str], chance: o
 
 
 @given(meaningful(), dialects)
-def test_defaults_that_are_stated_do_not_count(statements: list[str], dialect: str) -> None:
+def test_stated_defaults_do_not_change_the_plan(statements: list[str], dialect: str) -> None:
     plan = bind("\n".join([f"dialect {dialect}", *statements]))
     explicit = [use.statement() for use in plan.uses]
     assert_same(bind("\n".join([*explicit, f"dialect {dialect}"])), plan)
@@ -109,7 +109,7 @@ def test_defaults_that_are_stated_do_not_count(statements: list[str], dialect: s
         ("base resnet50; dialect torchvision", "dialect torchvision; base resnet50; lr every=epoch; optimizer sgd"),
     ],
 )
-def test_recipes_that_mean_the_same_are_one_plan(one: str, other: str) -> None:
+def test_recipes_with_the_same_meaning_have_the_same_plan(one: str, other: str) -> None:
     assert_same(bind(one), bind(other))
 
 
@@ -126,13 +126,13 @@ def test_recipes_that_mean_the_same_are_one_plan(one: str, other: str) -> None:
         ("base resnet50 weights=DEFAULT", 'base resnet50 weights="DEFAULT"'),
     ],
 )
-def test_recipes_that_mean_something_else_are_another_plan(one: str, other: str) -> None:
+def test_recipes_with_different_meanings_have_different_plans(one: str, other: str) -> None:
     assert bind(one) != bind(other)
     assert bind(one).digest != bind(other).digest
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_a_teachers_meaning_counts_and_its_writing_does_not(dialect: str, tmp_path: Path) -> None:
+def test_the_digest_depends_on_the_meaning_of_a_teacher_not_its_text(dialect: str, tmp_path: Path) -> None:
     teacher, student = tmp_path / "teacher.recipe", tmp_path / "student.recipe"
     student.write_text('base resnet18; loss distill "teacher.recipe"')
     digests = []
@@ -145,7 +145,7 @@ def test_a_teachers_meaning_counts_and_its_writing_does_not(dialect: str, tmp_pa
 
 @pytest.mark.parametrize("seed", ["0", "1"])
 def test_a_digest_is_the_same_in_another_process(seed: str) -> None:
-    """A finished run is found by its digest."""
+    """Finished runs are found by their digests."""
     text = "base resnet50; tweak C D; augment crop jitter mixup"
     code = f"from tests.helpers import bind; print(bind({text!r}).digest)"
     environment = {**os.environ, "PYTHONHASHSEED": seed}
@@ -185,7 +185,7 @@ def test_dialects(dialect: str, implied: set[str], values: tuple[object, ...], t
     assert distill["weight"] == distill["soft_weight"]
 
 
-# ---- as data
+# ---- plans as data
 
 
 def test_a_plan_is_plain_json() -> None:
@@ -199,7 +199,7 @@ def test_a_plan_is_plain_json() -> None:
     assert tricks["batch"]["values"]["total"] == {"value": 64, "origin": "suggested by `data digits`"}
 
 
-def test_questions_to_a_plan() -> None:
+def test_lookups_in_a_plan() -> None:
     plan = bind("base resnet50; tweak C; augment flip jitter pca-noise")
     assert [use.word for use in (plan.use("tweak"), plan.find("tweak C")) if use] == ["tweak C", "tweak C"]
     assert plan.find("tweak D") is None
@@ -207,12 +207,12 @@ def test_questions_to_a_plan() -> None:
     assert plan.base.word == "base"
 
 
-# ---- tricks of others
+# ---- tricks of other packages
 
 
 @trick("odd")
 class Odd(Trick):
-    """A trick whose fields are declared as ours are not: a default of another type, what is required at the end."""
+    """A trick with unusual fields: a default of another type, and required fields at the end."""
 
     scale: float = number(1, "a scale")
     limit: int | None = integer(None, "a limit")

@@ -1,4 +1,4 @@
-"""What the Python API takes for a recipe, resolved to one plan."""
+"""All forms of a recipe that the Python API accepts resolve to the same plan."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.strategies import all_tricks
 TEXT = "base resnet18; tweak D"
 
 
-def test_text_a_path_a_source_and_a_runs_folder_are_one_recipe(tmp_path: Path) -> None:
+def test_text_a_path_a_source_and_a_run_folder_resolve_to_one_plan(tmp_path: Path) -> None:
     file, lock = tmp_path / "mine.recipe", tmp_path / "run" / "recipe.lock"
     lock.parent.mkdir()
     file.write_text(TEXT)
@@ -26,32 +26,32 @@ def test_text_a_path_a_source_and_a_runs_folder_are_one_recipe(tmp_path: Path) -
         assert resolve(given, data=True) == bind(TEXT, data=True)
 
 
-def test_a_plan_is_taken_as_it_is_where_nothing_changes() -> None:
+def test_a_plan_without_changes_is_returned_as_is() -> None:
     bare, plan = bind(TEXT), bind(TEXT, data=True)
     assert resolve(bare) is bare
     assert resolve(plan) is resolve(plan, data=True) is plan
-    assert resolve(plan, "seed 1").images is not None, "images that were implied stay"
+    assert resolve(plan, "seed 1").images is not None, "implied images are kept"
 
 
-def test_a_plan_keeps_its_vocabulary_where_none_is_given() -> None:
+def test_a_plan_keeps_its_vocabulary_unless_one_is_given() -> None:
     words = vocabulary_with()
     plan = bind(TEXT, words=words)
     assert resolve(plan, "seed 1").vocabulary is words
     assert resolve(plan, "seed 1", vocabulary=vocabulary()).vocabulary is vocabulary()
 
 
-def test_a_source_may_be_laid_below() -> None:
+def test_a_recipe_may_be_applied_on_top_of_a_source() -> None:
     plan = resolve("tweak D", below=module_source())
     assert plan.model == "module"
     assert str(plan.base.origin) == "<module>:1:1"
 
 
-def test_anything_else_is_refused() -> None:
+def test_anything_else_is_rejected() -> None:
     with pytest.raises(TypeError, match="a recipe must be text, a path or a Plan, not int"):
         resolve(3)  # type: ignore[arg-type]
 
 
-def test_a_plan_tells_which_trick_makes_a_setting() -> None:
+def test_a_plan_names_the_trick_that_makes_a_setting() -> None:
     plan = bind("base resnet18; batch 64 micro 8; lr 1 per 256")
     settings = ("epochs", "seed", "batch", "micro", "precision", "rate")
     assert [plan.maker(name) for name in settings] == ["epochs", "seed", "batch", "batch micro", "precision", "lr"]

@@ -1,4 +1,4 @@
-"""Settings of the training: which trick has the last word is declared, never chance."""
+"""Settings of the training: declarations decide which trick sets a value last, never chance."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.strategies import dialects, meaningful
 
 
 def setter(word: str, change: Callable[[Training], dict[str, Any]], **declared: tuple[str, ...]) -> type[Trick]:
-    """A trick that makes settings."""
+    """Return a trick that makes settings."""
 
     @trick(word, **declared)  # type: ignore[arg-type]
     class Setter(Trick):
@@ -37,7 +37,7 @@ def doubled(training: Training) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("stated", ["precision fp32", "precision fp16", "precision bf16"])
-def test_two_that_set_the_same_are_an_error_whatever_they_set_it_to(stated: str) -> None:
+def test_two_tricks_that_make_the_same_setting_clash_whatever_the_value(stated: str) -> None:
     words = vocabulary_with(setter("turbo", bf16))
     (error,) = diagnostics(f"base resnet18; {stated}; turbo", words=words)
     package = words.packages(("turbo", None))[0]
@@ -51,14 +51,14 @@ def test_two_that_set_the_same_are_an_error_whatever_they_set_it_to(stated: str)
     assert 'after=("precision",)' in error.help
 
 
-def test_what_every_recipe_sets_is_set_also_where_none_says_so() -> None:
+def test_a_setting_of_every_recipe_clashes_without_a_statement() -> None:
     (error,) = diagnostics("base resnet18; turbo", words=vocabulary_with(setter("turbo", bf16)))
     assert (error.code, error.others) == ("E030", ())
     assert error.span is not None
     assert error.span.text == "turbo"
 
 
-def test_all_that_two_set_both_is_told_at_once() -> None:
+def test_all_settings_that_two_tricks_make_are_reported_at_once() -> None:
     words = vocabulary_with(setter("turbo", lambda training: bf16(training) | doubled(training)))
     found = diagnostics("base resnet18; turbo", words=words)
     assert [error.message.partition(" (")[0] for error in found] == [
@@ -74,10 +74,10 @@ def test_all_that_two_set_both_is_told_at_once() -> None:
         ({"after": ("batch",), "writes": ("batch",)}, "batch 256; lr 0.1 per 256", 512, 0.2),
     ],
 )
-def test_who_declares_to_come_after_has_the_last_word(
+def test_a_trick_that_declares_to_come_after_another_overrides_it(
     declared: dict[str, tuple[str, ...]], text: str, batch: int, rate: float
 ) -> None:
-    """What goes by the batch, as linear scaling does, comes after all that write its slot."""
+    """Tricks that read the batch, such as linear scaling, come after all tricks that write its slot."""
     plan = bind(f"base resnet18; {text}; turbo", words=vocabulary_with(setter("turbo", doubled, **declared)))
     assert (plan.training.batch, plan.training.rate) == (batch, pytest.approx(rate))
 
@@ -85,28 +85,28 @@ def test_who_declares_to_come_after_has_the_last_word(
 @pytest.mark.parametrize(
     ("first", "second"),
     [
-        ({"after": ("batch",)}, {"after": ("one",)}),  # through the other
-        ({"after": ("batch",), "writes": ("mix",)}, {"after": ("batch",), "reads": ("mix",)}),  # by a slot
+        ({"after": ("batch",)}, {"after": ("one",)}),  # through the other trick
+        ({"after": ("batch",), "writes": ("mix",)}, {"after": ("batch",), "reads": ("mix",)}),  # through a slot
     ],
 )
-def test_the_order_may_be_declared_through_others_and_by_slots(
+def test_the_order_may_be_declared_through_other_tricks_and_slots(
     first: dict[str, tuple[str, ...]], second: dict[str, tuple[str, ...]]
 ) -> None:
     words = vocabulary_with(setter("one", doubled, **first), setter("two", doubled, **second))
     assert bind("base resnet18; batch 8; two; one", words=words).training.batch == 32
 
 
-def test_two_that_come_after_the_same_are_not_ordered_by_it() -> None:
+def test_two_tricks_after_the_same_trick_are_not_ordered() -> None:
     words = vocabulary_with(*(setter(word, doubled, after=("batch",)) for word in ("one", "two")))
     assert errors("base resnet18; one; two", words=words) == ["E030"]
 
 
-def test_what_decides_in_place_of_another_needs_no_order() -> None:
+def test_a_trick_that_replaces_another_needs_no_order() -> None:
     words = vocabulary_with(setter("turbo", bf16, writes=("dtype",)))
     assert bind("base resnet18; turbo", words=words).training.precision == "bf16"
 
 
-def test_a_trick_is_asked_once_with_what_those_before_it_have_made() -> None:
+def test_a_trick_is_called_once_with_the_settings_of_those_before_it() -> None:
     asked = []
 
     def change(training: Training) -> dict[str, Any]:
@@ -140,9 +140,7 @@ def test_a_trick_sets_what_it_returns_and_nothing_else(made: dict[str, Any]) -> 
         ({"precision": None}, "the setting `precision` must be a string, not None", ""),
     ],
 )
-def test_a_setting_that_does_not_exist_or_is_of_another_kind_is_the_tricks_error(
-    made: dict[Any, Any], said: str, help: str
-) -> None:
+def test_an_invalid_setting_is_an_error_in_the_trick(made: dict[Any, Any], said: str, help: str) -> None:
     words = vocabulary_with(setter("turbo", lambda _: made, after=("batch", "lr", "precision", "layout")))
     (error,) = diagnostics("base resnet18; turbo", words=words)
     package = words.packages(("turbo", None))[0]
@@ -152,7 +150,7 @@ def test_a_setting_that_does_not_exist_or_is_of_another_kind_is_the_tricks_error
     assert error.span.text == "turbo"
 
 
-def test_every_setting_has_the_value_that_it_takes() -> None:
+def test_every_setting_accepts_its_default() -> None:
     assert [*KINDS] == [field.name for field in attrs.fields(Training)]
     assert all(KINDS[name].holds(value) for name, value in attrs.asdict(Training()).items())
 

@@ -1,4 +1,4 @@
-"""Slots: the order of tricks follows from what they declare, and so do clashes."""
+"""Slots: the order and the clashes of tricks follow from their declarations."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.strategies import all_tricks
 
 
 def use(word: str, package: str = OWN, **relations: tuple[str, ...]) -> Use:
-    """A use of a made-up trick."""
+    """Return a use of a made-up trick."""
 
     @trick(word, **relations)  # type: ignore[arg-type]
     class Made(Trick):
@@ -39,20 +39,20 @@ def order(*uses: Use) -> list[str]:
 @pytest.mark.parametrize(
     ("uses", "expected"),
     [
-        # Who writes a slot comes before who reads it, whatever the names.
+        # Writers of a slot come before its readers, regardless of names.
         ([use("a", reads=("stem",), writes=("norm",)), use("z", writes=("stem",))], ["z", "a"]),
         ([use("a", reads=("init",)), use("b", reads=("stem",), writes=("init",)), use("c", writes=("stem",))], "cba"),
-        # Who reads and writes a slot does not wait for its other writers.
+        # A trick that reads and writes a slot does not wait for its other writers.
         ([use("a", reads=("inputs",), writes=("inputs",)), use("b", writes=("inputs",))], "ab"),
-        # Then what `after` says, where the other trick is there at all.
+        # Then `after` applies, if the recipe has the other trick.
         ([use("a", after=("b",)), use("b")], "ba"),
         ([use("a", after=("nowhere",)), use("b")], "ab"),
-        # Where nothing is declared, the reading order.
+        # Without declarations, the reading order applies.
         ([use("seed"), use("tweak C"), use("zzz"), use("base")], ["base", "tweak C", "seed", "zzz"]),
         ([use("lr cosine"), use("lr"), use("decay"), use("lr per")], ["lr", "lr cosine", "lr per", "decay"]),
     ],
 )
-def test_the_order_is_solved_from_what_tricks_declare(uses: list[Use], expected: list[str] | str) -> None:
+def test_the_order_follows_from_the_declarations(uses: list[Use], expected: list[str] | str) -> None:
     assert order(*uses) == list(expected)
 
 
@@ -85,7 +85,7 @@ def test_the_order_of_the_papers_tricks() -> None:
     assert rising("lr", "lr per")
 
 
-def test_a_circle_is_refused_with_the_names_of_its_packages() -> None:
+def test_a_circular_order_is_rejected_with_the_names_of_the_packages() -> None:
     circle = [use("a", "one", after=("b",)), use("b", "two", after=("a",)), use("c")]
     with pytest.raises(RecipeError) as caught:
         solve(circle)
@@ -126,7 +126,7 @@ def test_clashes(uses: list[Use], code: str, said: str) -> None:
         [use("a", excludes=("c",)), use("b")],
     ],
 )
-def test_what_may_stand_together(uses: list[Use]) -> None:
+def test_tricks_without_clashes(uses: list[Use]) -> None:
     assert clashes(uses) == []
 
 
@@ -150,7 +150,7 @@ def test_a_clash_in_a_recipe_shows_both_places(text: str) -> None:
     assert error.help == "remove one"
 
 
-def test_of_two_layers_that_clash_the_lower_one_can_be_dropped() -> None:
+def test_the_lower_of_two_clashing_layers_can_be_dropped() -> None:
     found = []
     for name, word in (("below", "shine"), ("above", "glow")):
         origin = Origin("file", name, Span(Source(name, word, Path.cwd()), 0, len(word)))
@@ -159,8 +159,8 @@ def test_of_two_layers_that_clash_the_lower_one_can_be_dropped() -> None:
     assert error.span == found[1].span
     assert [span for span, _ in error.others] == [found[0].span]
     assert error.help == "remove `glow`, or add `drop shine` next to it"
-    (error,) = clashes([found[0], use("dim", writes=("gate",))])  # a dialect's lies under all that is written
-    assert error.help == "remove `shine`", "what no layer says can't be dropped"
+    (error,) = clashes([found[0], use("dim", writes=("gate",))])  # a dialect is below all files
+    assert error.help == "remove `shine`", "a trick that no layer states can't be dropped"
 
 
 @pytest.mark.parametrize(
@@ -170,12 +170,12 @@ def test_tricks_that_combine(text: str) -> None:
     assert diagnostics(f"base resnet50\n{text}") == ()
 
 
-def test_every_slot_is_said_in_words_and_is_of_one_sort() -> None:
+def test_every_slot_has_a_description_and_one_kind() -> None:
     assert not set(EXCLUSIVE) & set(COMBINED)
     assert all(text.strip() for text in (*EXCLUSIVE.values(), *COMBINED.values()))
 
 
-def test_built_in_tricks_declare_what_there_is() -> None:
+def test_built_in_tricks_refer_to_existing_slots_and_tricks() -> None:
     tricks = all_tricks()
     words = {found.declared.word for found in tricks} | {"loss distill"}
     for found in tricks:
@@ -191,13 +191,13 @@ READING_ORDER = (
 ).split()
 
 
-def test_our_verbs_are_read_in_this_order_whichever_of_their_tricks_says_so() -> None:
+def test_all_tricks_of_a_built_in_verb_have_its_position() -> None:
     positions = {(declared.verb, declared.position) for declared in (found.declared for found in all_tricks())}
     assert [verb for verb, _ in sorted(positions, key=lambda pair: pair[1] or 0)] == READING_ORDER
     assert vocabulary().in_reading_order() == READING_ORDER
 
 
-def test_reading_order_puts_a_verb_before_its_clauses_and_verbs_of_others_last_by_name() -> None:
+def test_reading_order_puts_verbs_before_clauses_and_other_packages_last() -> None:
     made = [use(word, "theirs").trick for word in ("zzz a", "aaa", "lr glow")]
     words = vocabulary_with(*map(type, made))
     assert words.in_reading_order() == [*READING_ORDER, "aaa", "zzz"]

@@ -1,8 +1,8 @@
-"""Plant faults in a copy of the code, one at a time, and see which tests find them: python -m tests.planted [WORD …]
+"""Plant faults in a copy of the code, one at a time, and report which tests find them: python -m tests.planted [WORD …]
 
-From the root of a clone; about a minute a fault. A WORD chooses the faults whose names hold it. A line tells of each
-fault which test found it first, and what it said; a test that fails without the fault too finds nothing. The exit
-status is 1 where a fault was not found.
+Run it from the root of a clone; each fault takes about a minute. A WORD selects the faults whose names contain it. For
+each fault, a line shows the first test that found it, and its message. A test that also fails without the fault does
+not count. The exit code is 1 if a fault was not found.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SUITE = ["-x", "-n", "auto", "--dist", "loadgroup", "--no-loadscope-reorder"]
 
 @attrs.frozen
 class Failure:
-    """A test that failed, by its name, and the first line of what it said."""
+    """The name of a failed test, and the first line of its message."""
 
     test: str
     said: str
@@ -40,7 +40,7 @@ class Failure:
 
 
 def failing(tree: Path, words: Sequence[str]) -> Failure | None:
-    """The first test that fails in a folder. Raises `RuntimeError` where the tests can't be run."""
+    """Return the first test that fails in a folder. Raises `RuntimeError` if the tests can't run."""
     environment = {**os.environ, "PYTHONPATH": str(tree), "RECIPE_TEST_SEED": str(SEED)}
     done = subprocess.run([*PYTEST, *words], cwd=tree, env=environment, capture_output=True, text=True)
     names = re.findall(r"^FAILED (.+?)(?: - .*)?$", done.stdout, re.MULTILINE)
@@ -51,7 +51,7 @@ def failing(tree: Path, words: Sequence[str]) -> Failure | None:
 
 
 def copied(folder: Path) -> Path:
-    """A copy of the code."""
+    """Copy the code into a folder."""
     by_name = shutil.ignore_patterns(".git", ".venv*", "*.egg-info", "__pycache__")
 
     def ignored(directory: str, names: list[str]) -> set[str]:
@@ -63,12 +63,14 @@ def copied(folder: Path) -> Path:
 def plant(fault: Fault, tree: Path) -> None:
     file = tree / fault.file
     text = file.read_text("utf-8")
-    assert text.count(fault.before) == 1, f"{fault.name}: its place is in {fault.file} {text.count(fault.before)} times"
+    assert text.count(fault.before) == 1, (
+        f"{fault.name}: the text to replace occurs {text.count(fault.before)} times in {fault.file}"
+    )
     file.write_text(text.replace(fault.before, fault.after), "utf-8")
 
 
 def found(fault: Fault) -> Failure | None:
-    """The test that finds a fault: of those that should, else of all."""
+    """Return a test that finds a fault; run the expected ones first, then all."""
     for tests in (fault.tests.split(), []):
         with tempfile.TemporaryDirectory() as name, tempfile.TemporaryDirectory() as other:
             tree = copied(Path(name))
@@ -80,12 +82,14 @@ def found(fault: Fault) -> Failure | None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.planted", description="Plant faults and look for them.")
-    parser.add_argument("words", nargs="*", metavar="WORD", help="words of the names of faults; all by default")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.planted", description="Plant faults and check that tests find them."
+    )
+    parser.add_argument("words", nargs="*", metavar="WORD", help="select faults by words in their names (default: all)")
     words = parser.parse_args().words
     chosen = [fault for fault in FAULTS if not words or any(word in fault.name for word in words)]
     if not chosen:
-        parser.error(f"no fault is named so; these are: {'; '.join(fault.name for fault in FAULTS)}")
+        parser.error(f"no fault matches; the faults are: {'; '.join(fault.name for fault in FAULTS)}")
     unseen = 0
     for fault in chosen:
         began = time.monotonic()

@@ -1,4 +1,4 @@
-"""Faults that are planted in the code, one at a time, to see whether the suite finds them."""
+"""Faults to plant in the code, one at a time, to check that the test suite finds them."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import attrs
 
 @attrs.frozen
 class Fault:
-    """One change that makes the code wrong, and the tests that are expected to find it."""
+    """A change that makes the code wrong, and the tests that should find it."""
 
     name: str
     file: str
     before: str
     after: str
     tests: str
-    """Files or folders of tests, with a blank between them. Where these pass, all tests are run."""
+    """Files or folders of tests, separated by spaces. If these pass, all tests run."""
 
 
 FAULTS = (
@@ -33,14 +33,14 @@ FAULTS = (
         "tests/tricks",
     ),
     Fault(
-        "a resume that forgets the average",
+        "a resume that loses the average",
         "recipe/training/trainer.py",
         "self.average.model.load_state_dict(state.average or state.model)",
         "self.average.model.load_state_dict(state.model)",
         "tests/runs tests/durability",
     ),
     Fault(
-        "a resume that forgets the momentum",
+        "a resume that loses the momentum",
         "recipe/training/trainer.py",
         "        self.update.optimizer.load_state_dict(state)\n",
         "",
@@ -54,7 +54,7 @@ FAULTS = (
         "tests/gpu tests/training tests/runs",
     ),
     Fault(
-        "shares of two processes that overlap",
+        "overlapping shares of two processes",
         "recipe/training/loading.py",
         "start, stop = (2 * (pairs * at // world) for at in (rank, rank + 1))",
         "start, stop = (2 * (pairs * at // world) for at in (max(0, rank - 1), rank + 1))",
@@ -68,7 +68,7 @@ FAULTS = (
         "tests/durability",
     ),
     Fault(
-        "augmentations that are the same in each epoch",
+        "identical augmentations in each epoch",
         "recipe/data/draws.py",
         "key = hashed(self.seed, zlib.crc32(self.stream.encode()), self.epoch, self.indices",
         "key = hashed(self.seed, zlib.crc32(self.stream.encode()), 0, self.indices",
@@ -89,7 +89,7 @@ FAULTS = (
         "tests/tricks",
     ),
     Fault(
-        "an update although a gradient is not finite",
+        "an update with a gradient that is not finite",
         "recipe/training/update.py",
         "            elif not guard.broken:\n",
         "            else:\n",
@@ -103,7 +103,7 @@ FAULTS = (
         "tests/durability",
     ),
     Fault(
-        "a file takes its place before it is on the disk",
+        "a file that is renamed before it is on the disk",
         "recipe/base/files.py",
         "            os.fsync(file.fileno())\n",
         "",
@@ -117,63 +117,63 @@ FAULTS = (
         "tests/graph",
     ),
     Fault(
-        "zero gamma at the first normalisation of a block",
+        "zero gamma in the first normalization of a block",
         "tricks/init_zero_gamma.py",
         'layer = block.last_norm[0].partition("#")[0]',
         'layer = block.last_norm[0].partition("#")[0].replace("bn2", "bn1").replace("bn3", "bn1")',
         "tests/graph tests/compiler",
     ),
     Fault(
-        "a rewrite whose new parameters nobody accounts for",
+        "a rewrite with undeclared new parameters",
         "recipe/graph/apply.py",
         "        if name in after and not name.startswith(made):\n",
         "        if False:\n",
         "tests/graph",
     ),
     Fault(
-        "a diff that passes a changed value by",
+        "a diff that misses a changed value",
         "recipe/plan/changes.py",
         "        if identities[0] == identities[1]:\n",
         "        if identities[0] == identities[1] or field.word == a.declared.fields[-1].word:\n",
         "tests/compare",
     ),
     Fault(
-        "an include from outside of the recipe's folder",
+        "an include from outside the folder of the recipe",
         "recipe/language/overlays.py",
         "    if not path.is_relative_to(root):\n",
         "    if False:\n",
         "tests/language/test_layers.py tests/plan/test_bad_input.py",
     ),
     Fault(
-        "crops with their sides exchanged",
+        "crops with swapped sides",
         "recipe/data/decode.py",
         "top, left, height, width = box.tolist()",
         "left, top, height, width = box.tolist()",
         "tests/data/test_decode.py",
     ),
     Fault(
-        "top-5 over four",
+        "top-5 computed from four",
         "recipe/training/meters.py",
         ".topk(5)",
         ".topk(4)",
         "tests/training",
     ),
     Fault(
-        "a difference of rows in the wrong direction",
+        "a difference of rows with the wrong sign",
         "recipe/ablation/table.py",
         "difference(line.values, self.lines[line.reference].values)",
         "difference(self.lines[line.reference].values, line.values)",
         "tests/ablation",
     ),
     Fault(
-        "an ablation takes up the run of another recipe",
+        "an ablation that reuses the run of another recipe",
         "recipe/ablation/store.py",
         'if summary.get("digest") != self.plan.digest:',
         "if not summary:",
         "tests/ablation",
     ),
     Fault(
-        "exported source that normalises by the wrong deviation",
+        "exported source that normalizes by the wrong deviation",
         "recipe/exporters/module.py.jinja",
         "STD = {{ run.sets.std }}",
         "STD = {{ run.sets.mean }}",
@@ -187,14 +187,14 @@ FAULTS = (
         "tests/devices",
     ),
     Fault(
-        "a signal that is forgotten",
+        "a signal that is ignored",
         "recipe/training/loop.py",
         "                if number and not over:\n",
         "                if number and over:\n",
         "tests/runs tests/durability",
     ),
     Fault(
-        "a cache that does not see that a weights file has changed",
+        "a cache that does not notice a changed weights file",
         "recipe/compiler/cache.py",
         '"files": sorted(_files(plan)),',
         '"files": [],',

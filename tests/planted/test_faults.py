@@ -1,4 +1,4 @@
-"""Every fault still has a place to be planted; `python -m tests.planted` plants them and runs the tests."""
+"""Every fault can still be planted; `python -m tests.planted` plants them and runs the tests."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from tests.planted.faults import FAULTS, Fault
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_its_place_is_in_its_file_once(fault: Fault) -> None:
+def test_the_text_to_replace_occurs_once(fault: Fault) -> None:
     text = (ROOT / fault.file).read_text("utf-8")
     assert (text.count(fault.before), fault.after != fault.before) == (1, True)

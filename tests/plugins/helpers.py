@@ -1,4 +1,4 @@
-"""Packages of others, laid into a folder as pip would."""
+"""Packages of other authors, written to a folder as pip would install them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Theirs(Trick):
 
 
 def install(folder: Path, name: str, entries: dict[str, str], *, group: str = GROUP, **modules: str) -> None:
-    """Lay a package into a folder as pip would: its modules, and its entry points."""
+    """Write the modules and entry points of a package to a folder, as pip would install them."""
     about = folder / f"{name}-1.0.dist-info"
     about.mkdir(parents=True)
     (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")

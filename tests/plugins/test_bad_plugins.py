@@ -1,4 +1,4 @@
-"""Twelve bad plugins: each is one clear error for who uses its words, and nothing at all for who does not."""
+"""Twelve bad plugins: each is one clear error for recipes that use its words, and does not affect any others."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GLOSS = GOOD.format(word="gloss").replace('@trick("gloss"', '@trick("gloss", aft
 
 @attrs.frozen
 class Bad:
-    """A bad plugin: its entry points and modules, a recipe that uses it, and what is said of it."""
+    """A bad plugin: its entry points and modules, a recipe that uses it, and parts of the error."""
 
     text: str
     code: str
@@ -29,7 +29,7 @@ class Bad:
     modules: dict[str, str]
     entries: dict[str, str] = attrs.field(factory=lambda: {"shine": "bad_mod:Theirs"})
     second: dict[str, str] = attrs.field(factory=dict)
-    """The entry points of another package."""
+    """The entry points of a second package."""
 
 
 def one(code: str, said: str, module: str, text: str = "base resnet18; shine 2") -> Bad:
@@ -93,12 +93,12 @@ def lay(bad: Bad, site: Path) -> None:
         install(site, "worse-tricks", bad.second)
 
 
-def test_there_are_twelve_and_more() -> None:
+def test_there_are_at_least_twelve() -> None:
     assert len(BAD) >= 12
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_it_is_one_error_that_names_it(name: str, site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bad_plugin_is_one_error_with_its_name(name: str, site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guest, "IMPORT_SECONDS", 0.5)
     bad = BAD[name]
     lay(bad, site)
@@ -111,7 +111,7 @@ def test_it_is_one_error_that_names_it(name: str, site: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_without_its_words_all_else_works_and_it_is_never_imported(name: str, site: Path) -> None:
+def test_recipes_without_its_words_work_and_never_import_it(name: str, site: Path) -> None:
     lay(BAD[name], site)
     found = command("check", "base resnet50; tweak D; lr warmup 5 cosine; augment mixup flip; loss smooth")
     assert (found.status, found.stderr) == (0, "")
@@ -120,7 +120,7 @@ def test_without_its_words_all_else_works_and_it_is_never_imported(name: str, si
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_the_vocabulary_is_listed_all_the_same(name: str, site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_vocabulary_is_still_listed(name: str, site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guest, "IMPORT_SECONDS", 0.5)
     lay(BAD[name], site)
     found = command("tricks")
@@ -129,7 +129,7 @@ def test_the_vocabulary_is_listed_all_the_same(name: str, site: Path, monkeypatc
     assert "augment mixup " in found.stdout
 
 
-def test_noise_at_import_is_no_part_of_the_output(site: Path) -> None:
+def test_prints_of_a_plugin_are_not_part_of_the_output(site: Path) -> None:
     module = (
         LOUD + GOOD.format(word="shine") + "\n    def check(self, plan):\n        print('me too')\n        return ()\n"
     )
@@ -140,7 +140,7 @@ def test_noise_at_import_is_no_part_of_the_output(site: Path) -> None:
     assert "me" not in found.stdout.split()
 
 
-def test_an_alarm_of_somebody_else_is_left_alone(site: Path) -> None:
+def test_an_existing_alarm_is_left_alone(site: Path) -> None:
     import signal
 
     install(site, "good-tricks", {"shine": "good_mod:Theirs"}, good_mod=GOOD.format(word="shine"))

@@ -1,4 +1,4 @@
-"""What docs/plugins.md says is so: its tricks work, and its tables are whole."""
+"""The examples in docs/plugins.md work, and its tables are complete."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BLOCKS = re.findall(r"^```python\n(.*?)^```$", TEXT, re.M | re.S)
 
 
 def block_of(word: str, folder: Path) -> Path:
-    """The documented trick, as a file."""
+    """Write the documented trick to a file, and return its path."""
     (text,) = [block for block in BLOCKS if f'@trick("{word}"' in block]
     path = folder / "mine.py"
     path.write_text(text)
@@ -29,17 +29,17 @@ def block_of(word: str, folder: Path) -> Path:
 
 
 def words_of(heading: str) -> list[str]:
-    """The words in the first column of the table after a mark."""
+    """Return the words in the first column of the table after a heading."""
     table = TEXT.split(heading, 1)[1].split("\n\n", 1)[0]
     return re.findall(r"^\| `([^`]+)` \|", table, re.M)
 
 
-def test_the_slots_are_all_there() -> None:
+def test_all_slots_are_documented() -> None:
     assert words_of("<!-- exclusive slots -->") == [*EXCLUSIVE]
     assert words_of("<!-- combined slots -->") == [*COMBINED]
 
 
-def test_what_images_of_ones_own_need_is_all_there() -> None:
+def test_all_members_of_images_are_documented() -> None:
     members = [name for name in vars(Images) if name in dir(Images) and name[0] != "_"]
     assert [row.partition("(")[0] for row in words_of("implements `recipe.api.Images`:\n\n")] == members
 
@@ -52,7 +52,7 @@ def test_a_new_verb(tmp_path: Path) -> None:
     )
     before = recipe.compile(text, vocabulary=words).model.state_dict()
     kept = [name for name, value in quiet.model.named_parameters() if value.detach().equal(before[name])]
-    assert "layer1.0.bn1.weight" not in kept, "it decays all the same"
+    assert "layer1.0.bn1.weight" not in kept, "it still decays"
     assert not loud.model.fc.weight.equal(quiet.model.fc.weight)
     page = command("tricks", "quiet", "--plugin", tmp_path / "mine.py").stdout
     assert "Set gradient values to zero" in page
@@ -60,7 +60,7 @@ def test_a_new_verb(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("base", ["resnet18", "resnet50; tweak C", "vgg11"])
 def test_a_new_verb_that_rewrites(base: str, tmp_path: Path) -> None:
-    """ResNet's ReLUs have several calls each; those of `tweak C` were put there by a trick."""
+    """Each ReLU of a ResNet has several calls; `tweak C` inserts others."""
     words = Vocabulary.installed([block_of("act", tmp_path)])
     text = f"base {base}; data fake size=32 classes=10 images=8"
     plain, changed = (recipe.compile(each, vocabulary=words).model for each in (text, f"{text}; act gelu"))
@@ -83,7 +83,7 @@ def test_one_call_of_several_is_not_substituted(tmp_path: Path) -> None:
     assert (error.code, "is only one of several calls of a module" in error.message) == ("E105", True)
 
 
-def test_a_trick_that_refuses(tmp_path: Path) -> None:
+def test_a_trick_that_reports_an_error_or_warns(tmp_path: Path) -> None:
     words = Vocabulary.installed([block_of("augment band", tmp_path)])
     (error,) = diagnostics("base resnet18; augment band 0.5 0.5", words=words)
     assert (error.code, error.span.text) == ("E024", "0.5")  # type: ignore[union-attr]

@@ -1,4 +1,4 @@
-"""The import of a plugin: nothing that it does is seen in our output, and it comes to an end."""
+"""The import of a plugin does not affect the output, and is interrupted if it takes too long."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from recipe.plugins.vocabulary import Vocabulary
 from tests.helpers import ROOT, command
 from tests.plugins.helpers import GOOD, install
 
-# ---- its output
+# ---- output
 
 LOUD = """
 import os, subprocess, sys
@@ -29,9 +29,7 @@ subprocess.run(["echo", "program"])
 """
 
 
-def test_nothing_that_a_plugin_writes_at_its_import_precedes_our_output(
-    site: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_output_during_an_import_is_suppressed(site: Path, capfd: pytest.CaptureFixture[str]) -> None:
     install(site, "loud", {"shine": "loud_mod:Theirs"}, loud_mod=LOUD + GOOD.format(word="shine"))
     found = command("check", "base resnet50; shine", "--format", "json")
     assert (found.status, json.loads(found.stdout)["diagnostics"]) == (0, [])
@@ -39,14 +37,14 @@ def test_nothing_that_a_plugin_writes_at_its_import_precedes_our_output(
 
 
 def python(code: str, *, closed: bool = False) -> str:
-    """What Python prints that runs some lines; ``closed``, on standard error, as it has no standard output then."""
+    """Run code in a new Python, and return its output; ``closed`` closes stdout and returns stderr."""
     call = [sys.executable, "-c", f"import os, sys\nfrom recipe.plugins.sandbox import importing\n{code}"]
     if closed:
         call = ["bash", "-c", '"$@" 2>&1 >&-', "bash", *call]
     return subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
 
-def test_what_is_said_before_and_after_an_import_is_said() -> None:
+def test_output_before_and_after_an_import_is_kept() -> None:
     code = """
 print("before", flush=False)
 with importing():
@@ -61,7 +59,7 @@ os.system("echo after")
     assert sorted(python(code).split()) == ["after", "after", "before"]
 
 
-def test_an_import_that_fails_leaves_the_output_as_it_was() -> None:
+def test_a_failed_import_restores_the_output() -> None:
     code = """
 try:
     with importing():
@@ -72,7 +70,7 @@ except ImportError:
     assert python(code) == "after\n"
 
 
-def test_without_a_standard_output_there_is_none_to_mute() -> None:
+def test_an_import_works_without_a_standard_output() -> None:
     code = """
 with importing():
     print("within")
@@ -89,18 +87,18 @@ def test_no_descriptor_is_left_open() -> None:
     assert os.listdir("/dev/fd") == before
 
 
-# ---- its end
+# ---- time limit
 
 ENDLESS = {
     "a loop": "while True:\n    time.sleep(0.01)\n",
-    "a loop that goes on whatever is raised": """
+    "a loop that ignores exceptions": """
 while True:
     try:
         time.sleep(0.01)
     except Exception:
         pass
 """,
-    "a second loop after one that was ended": """
+    "a second loop after an interrupted one": """
 try:
     while True:
         time.sleep(0.01)
@@ -113,7 +111,7 @@ while True:
 
 
 @pytest.mark.parametrize("name", ENDLESS)
-def test_an_endless_import_is_ended(name: str, site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endless_import_is_interrupted(name: str, site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guest, "IMPORT_SECONDS", 0.1)
     monkeypatch.setattr(guest, "AGAIN_SECONDS", 0.1)
     install(site, "endless", {"shine": "endless_mod:Theirs"}, endless_mod=f"import time\n{ENDLESS[name]}")
@@ -122,14 +120,14 @@ def test_an_endless_import_is_ended(name: str, site: Path, monkeypatch: pytest.M
     assert "the plugin endless is broken: its import took more than 0.1 seconds" in found.stdout
 
 
-def test_a_file_that_is_named_and_endless_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_endless_import_of_a_plugin_file_is_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guest, "IMPORT_SECONDS", 0.1)
     (tmp_path / "mine.py").write_text(f"import time\n{ENDLESS['a loop']}")
     found = command("check", "base resnet50", "--plugin", tmp_path / "mine.py")
     assert (found.status, "its import took more than 0.1 seconds" in found.stderr) == (2, True)
 
 
-def test_the_alarm_is_off_when_the_import_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_alarm_is_off_after_the_import(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guest, "IMPORT_SECONDS", 0.05)
     monkeypatch.setattr(guest, "AGAIN_SECONDS", 0.05)
     before = signal.getsignal(signal.SIGALRM)
@@ -139,18 +137,18 @@ def test_the_alarm_is_off_when_the_import_has_ended(monkeypatch: pytest.MonkeyPa
     assert signal.getsignal(signal.SIGALRM) is before
 
 
-# ---- what it raises
+# ---- exceptions
 
 
 @pytest.mark.parametrize("raised", ["__import__('pytest').skip('x', allow_module_level=True)", "raise GeneratorExit"])
-def test_what_is_no_exception_is_a_broken_plugin_too(raised: str, site: Path) -> None:
+def test_a_base_exception_is_a_broken_plugin(raised: str, site: Path) -> None:
     install(site, "odd", {"shine": "odd_mod:Theirs"}, odd_mod=raised)
     found = command("check", "base resnet50; shine")
     assert (found.status, "the plugin odd is broken" in found.stdout) == (2, True)
 
 
 @pytest.mark.parametrize("wish", ["KeyboardInterrupt()", "Interrupted(15, Path('runs/x'), 0)"])
-def test_a_wish_to_stop_is_no_fault_of_the_plugin(wish: str, site: Path) -> None:
+def test_an_interruption_is_not_reported_as_an_error_in_the_plugin(wish: str, site: Path) -> None:
     text = f"from pathlib import Path\nfrom recipe.base.signals import Interrupted\nraise {wish}"
     install(site, "slow", {"shine": "slow_mod:Theirs"}, slow_mod=text)
     with pytest.raises((KeyboardInterrupt, Interrupted)):

@@ -1,6 +1,6 @@
-"""Hooks are declared on their stubs in `Trick`, and all else follows: the table of the documentation among it.
+"""Hooks are declared on their stubs in `Trick`, which all else follows, including the table in the documentation.
 
-`python -m tests.plugins.test_hooks` writes that table anew.
+`python -m tests.plugins.test_hooks` rewrites that table.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MARK = "<!-- hooks -->\n"
 
 
 def row(name: str) -> str:
-    """A hook in the table: its call, when it is called, its docstring, and its slots."""
+    """Return the table row of a hook: its call, when it is called, its docstring, and its slots."""
     arguments = [*inspect.signature(getattr(Trick, name)).parameters][1:]
     text = " ".join((inspect.getdoc(getattr(Trick, name)) or "").split()).replace("``", "`")
     *slots, last = [f"`{slot}`" for slot in HOOKS[name].slots] or [""]
@@ -37,13 +37,13 @@ def table() -> str:
 
 
 def parts() -> tuple[str, str, str]:
-    """The documentation up to the table, the table, and what follows it."""
+    """Split the documentation into the text before the table, the table, and the text after it."""
     before, mark, rest = PAGE.read_text("utf-8").partition(MARK)
     found, gap, after = rest.partition("\n\n")
     return before + mark, f"{found}\n", gap[1:] + after
 
 
-def test_the_documentation_has_all_of_them_as_they_are_declared() -> None:
+def test_the_documented_table_matches_the_declarations() -> None:
     assert parts()[1] == table(), "run `python -m tests.plugins.test_hooks`"
 
 
@@ -52,21 +52,21 @@ def test_every_method_that_a_trick_may_override_is_declared() -> None:
     assert {*HOOKS} == methods - {"overrides"}
 
 
-def test_their_order_is_that_in_which_a_recipe_meets_them() -> None:
+def test_hooks_are_in_the_order_of_their_calls() -> None:
     when = [hook.when for hook in HOOKS.values()]
     order = ["plan", "compile", "train", "each", "export"]
     assert sorted(when, key=lambda text: order.index(text.split()[0])) == when
 
 
-def test_their_slots_are_slots() -> None:
+def test_slots_of_hooks_exist() -> None:
     assert {slot for hook in HOOKS.values() for slot in hook.slots} <= {*EXCLUSIVE, *COMBINED}
 
 
-def test_a_stub_is_all_that_declares_a_hook() -> None:
+def test_a_stub_declares_a_hook_completely() -> None:
     class More(Trick):
         @Hook(when="each step", gives="a number", check=is_a(Real), slots=("lr",))
         def momentum(self, step: int) -> float:
-            """The momentum of a step."""
+            """Return the momentum of a step."""
             return 0.9
 
         def helper(self) -> None: ...
@@ -89,7 +89,7 @@ def test_a_stub_is_all_that_declares_a_hook() -> None:
         ("group", "param_options"),
     ],
 )
-def test_a_hook_by_its_old_name_is_refused(old: str, new: str) -> None:
+def test_the_old_name_of_a_hook_is_rejected(old: str, new: str) -> None:
     members = {"__doc__": "Do something.", old: lambda self, *arguments: None}
     with pytest.raises(TypeError, match=f"^trick `mine`: `{old}` is now called `{new}`$"):
         trick("mine")(type("Mine", (Trick,), members))
@@ -105,10 +105,12 @@ def test_a_field_may_have_the_old_name_of_a_hook() -> None:
     assert Mine().factor == 1.0
 
 
-def test_the_kit_tries_every_hook_of_a_step_and_no_other() -> None:
+def test_the_kit_tries_exactly_the_hooks_of_a_step() -> None:
     stepping = {name for name, hook in HOOKS.items() if hook.when in ("each step", "each batch")}
     assert {*ARGUMENTS} == {*TRIALS} == stepping
-    assert {*DEVICE_HOOKS} == stepping - {"lr_factor", "crop_box", "resolution", "frozen"}, "these are given no tensors"
+    assert {*DEVICE_HOOKS} == stepping - {"lr_factor", "crop_box", "resolution", "frozen"}, (
+        "these hooks take no tensors"
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Whatever a hook raises, or wrongly gives, is one error that names its trick, and the place in the recipe."""
+"""An exception or a wrong result of a hook is one error that names the trick and the place in the recipe."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Focus(Trick):
 PICTURES = '''
 @trick("pictures", writes=("data",))
 class Pictures(Trick):
-    """Open images of one's own."""
+    """Open custom images."""
 
     size: int = integer(32, "height and width, in pixels")
     workers: int = integer(0, "processes that load batches")
@@ -49,7 +49,7 @@ class Pictures(Trick):
 NET = '''
 @trick("net", writes=("base",))
 class Net(Trick):
-    """A model of one's own."""
+    """Build a custom model."""
 
     kind: str = architecture("which", of=("small",))
 
@@ -73,7 +73,7 @@ def words(text: str, folder: Path) -> Vocabulary:
 
 
 def told(text: str, trick: str, folder: Path, compiled: bool = False) -> Diagnostic:
-    """What a run says of a recipe with a trick; with ``compiled`` what compiling it without images says."""
+    """Return the error from running a recipe with a trick or, if ``compiled``, from compiling it without images."""
     vocabulary = words(trick, folder)
     with pytest.raises(RecipeError) as caught:
         (
@@ -119,14 +119,14 @@ def told(text: str, trick: str, folder: Path, compiled: bool = False) -> Diagnos
         ("run", "suggest(self, context)", "pass", "must return a mapping from fields to values, not None"),
     ],
 )
-def test_of_any_trick(slot: str, head: str, body: str, said: str, tmp_path: Path) -> None:
+def test_failures_in_any_trick(slot: str, head: str, body: str, said: str, tmp_path: Path) -> None:
     error = told(TINY, PLAIN.format(slot=slot, head=head, body=body), tmp_path)
     assert (error.code, error.span and error.span.text) == ("E080", "focus")
     hook = head.partition("(")[0]
     assert error.message.startswith(f"`focus` from {tmp_path / 'focus.py'} is broken: {hook}: {said}"), error.message
 
 
-def test_of_an_optimizer_whose_step_needs_more_than_gradients(tmp_path: Path) -> None:
+def test_an_optimizer_whose_step_needs_more_than_gradients(tmp_path: Path) -> None:
     body = "import torch\n        return torch.optim.LBFGS([one for group in groups for one in group['params']], rate)"
     trick = PLAIN.format(slot="optimizer", head="optimize(self, groups, rate)", body=body)
     error = told(TINY, trick, tmp_path)
@@ -149,10 +149,10 @@ def test_of_an_optimizer_whose_step_needs_more_than_gradients(tmp_path: Path) ->
         ("count_classes(self)", 'raise ValueError("no index")', "E070", "`pictures`: no index"),
     ],
 )  # fmt: skip
-def test_of_images(head: str, body: str, code: str, said: str, tmp_path: Path) -> None:
+def test_failures_in_a_dataset(head: str, body: str, code: str, said: str, tmp_path: Path) -> None:
     body = body if head == "open(self)" else f"{body}\n\n    def open(self):\n        {opened()}"
     text, trick = "base resnet18; pictures; batch 4; epochs 1", PICTURES.format(head=head, body=body)
-    error = told(text, trick, tmp_path, compiled=head != "open(self)")  # a run counts the images that it has opened
+    error = told(text, trick, tmp_path, compiled=head != "open(self)")  # a run counts the images that it opened
     assert (error.code, error.span and error.span.text) == (code, "pictures")
     assert said in error.message
 
@@ -165,7 +165,7 @@ def opened() -> str:
     ("body", "code", "said"),
     [('return {}["x"]', "E080", "count_images: KeyError: 'x'"), ('raise OSError("gone")', "E070", "`pictures`: gone")],
 )
-def test_of_the_number_of_images(body: str, code: str, said: str, tmp_path: Path) -> None:
+def test_failures_in_the_number_of_images(body: str, code: str, said: str, tmp_path: Path) -> None:
     words(
         PICTURES.format(head="count_images(self)", body=f"{body}\n\n    def open(self):\n        {opened()}"), tmp_path
     )
@@ -184,7 +184,7 @@ def test_of_the_number_of_images(body: str, code: str, said: str, tmp_path: Path
 @pytest.mark.parametrize(
     ("body", "why"), [("return 1 / 0", "ZeroDivisionError"), ("pass", "must return "), ("exit(0)", "SystemExit: 0")]
 )
-def test_of_a_model(head: str, said: str, body: str, why: str, tmp_path: Path) -> None:
+def test_failures_in_a_model(head: str, said: str, body: str, why: str, tmp_path: Path) -> None:
     vocabulary = words(NET.format(head=head, body=body), tmp_path)
     with pytest.raises(RecipeError) as caught:
         assert recipe.compile("net small", vocabulary=vocabulary).model
@@ -194,8 +194,8 @@ def test_of_a_model(head: str, said: str, body: str, why: str, tmp_path: Path) -
     assert ("not None" in error.message) == (body == "pass")
 
 
-def test_of_weights_that_fit_nothing(tmp_path: Path) -> None:
-    """Where the trick has no field `weights`, its words are the place."""
+def test_weights_that_fit_no_parameter(tmp_path: Path) -> None:
+    """If the trick has no field `weights`, the error points at its words."""
     vocabulary = words(NET.format(head="weight_shapes(self)", body='return {"x": (1,)}'), tmp_path)
     with pytest.raises(RecipeError) as caught:
         recipe.compile("net small", vocabulary=vocabulary, device="meta")
@@ -203,19 +203,19 @@ def test_of_weights_that_fit_nothing(tmp_path: Path) -> None:
     assert (error.code, error.span and error.span.text) == ("E102", "net")
 
 
-def test_of_a_model_that_is_none(tmp_path: Path) -> None:
+def test_a_hook_that_returns_no_model(tmp_path: Path) -> None:
     trick = NET.format(head="build(self, classes)", body="pass")
     with pytest.raises(RecipeError, match=r"E080.*build: must return a torch\.nn\.Module, not None"):
         recipe.compile("net small", vocabulary=words(trick, tmp_path), device="meta")
 
 
-def test_of_a_model_that_ends_the_program(tmp_path: Path) -> None:
+def test_a_hook_that_exits_instead_of_returning_a_model(tmp_path: Path) -> None:
     trick = NET.format(head="build(self, classes)", body="raise SystemExit(0)")
     with pytest.raises(RecipeError, match=r"E080.*build: SystemExit: 0"):
         recipe.compile("net small", vocabulary=words(trick, tmp_path), device="meta")
 
 
-def test_of_source_that_is_exported(tmp_path: Path) -> None:
+def test_failures_in_an_export(tmp_path: Path) -> None:
     words(NET.format(head="constructor(self, classes)", body="return 1 / 0"), tmp_path)
     plugin = ("--plugin", tmp_path / "focus.py")
     text = "net small; data fake size=8 classes=2 images=8; batch 4; epochs 1"
@@ -224,26 +224,26 @@ def test_of_source_that_is_exported(tmp_path: Path) -> None:
     assert (found.status, "is broken: constructor: ZeroDivisionError" in found.stderr) == (2, True), found
 
 
-def test_of_a_command_that_only_reads(tmp_path: Path) -> None:
+def test_failures_in_a_command_that_only_reads(tmp_path: Path) -> None:
     words(PLAIN.format(slot="run", head="check(self, plan)", body="raise SystemExit(0)"), tmp_path)
     found = command("check", TINY, "--plugin", tmp_path / "focus.py")
     assert (found.status, "error[E080]" in found.stdout) == (2, True)
 
 
-def test_of_the_kit(tmp_path: Path) -> None:
+def test_failures_in_the_kit(tmp_path: Path) -> None:
     words(PLAIN.format(slot="inputs", head="augment(self, images, draws)", body="raise SystemExit(0)"), tmp_path)
     found = command("test-plugin", tmp_path / "focus.py", "--only", "shapes", "--only", "deterministic")
     assert (found.status, found.stdout.count("FAILED")) == (1, 2), found
 
 
-def test_what_a_hook_prints_is_no_part_of_the_output(tmp_path: Path) -> None:
+def test_prints_of_a_hook_are_not_part_of_the_output(tmp_path: Path) -> None:
     body = 'print("look")\n        return 1.0'
     words(PLAIN.format(slot="lr", head="lr_factor(self, progress)", body=body), tmp_path)
     found = command("diff", TINY, f"{TINY}; lr 1", "--json", "--plugin", tmp_path / "focus.py")
     assert json.loads(found.stdout)["schema_version"]
 
 
-def test_what_a_trick_says_of_memory_of_its_own_is_its_fault(tmp_path: Path) -> None:
+def test_other_memory_errors_of_a_trick_are_reported_as_errors_in_it(tmp_path: Path) -> None:
     body = 'raise RuntimeError("my cache ran out of memory slots")'
     for head, code in (("rewrite(self, net)", "E105"), ("augment(self, images, draws)", "E080")):
         slot = "stem" if code == "E105" else "inputs"
@@ -252,7 +252,7 @@ def test_what_a_trick_says_of_memory_of_its_own_is_its_fault(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), torch.OutOfMemoryError("full")])
-def test_what_is_no_fault_of_a_trick_passes(error: BaseException) -> None:
+def test_interrupts_and_out_of_memory_errors_pass_through(error: BaseException) -> None:
     def raising(self: object, *given: object) -> None:
         raise error
 
@@ -262,7 +262,7 @@ def test_what_is_no_fault_of_a_trick_passes(error: BaseException) -> None:
         call_hook(broken, "augment", None, None)
 
 
-def test_what_a_trick_refuses_gets_its_place(tmp_path: Path) -> None:
+def test_an_error_that_a_trick_reports_gets_its_place(tmp_path: Path) -> None:
     body = 'from recipe.api import fail\n        raise fail("E024", "these are too small")'
     error = told(TINY, PLAIN.format(slot="inputs", head="augment(self, images, draws)", body=body), tmp_path)
     assert (error.code, error.message, error.span and error.span.text) == ("E024", "these are too small", "focus")
@@ -270,7 +270,9 @@ def test_what_a_trick_refuses_gets_its_place(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("where", ["check", "import"])
-def test_a_signal_while_a_plugin_runs_is_no_fault_of_it(where: str, number: signal.Signals, tmp_path: Path) -> None:
+def test_a_signal_while_a_plugin_runs_is_not_reported_as_an_error_in_it(
+    where: str, number: signal.Signals, tmp_path: Path
+) -> None:
     kill = f"__import__('os').kill(__import__('os').getpid(), {int(number)}); return ()"
     body = kill if where == "check" else "return ()"
     first = f"import os\nos.kill(os.getpid(), {int(number)})\n" if where == "import" else ""

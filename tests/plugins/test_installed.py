@@ -1,4 +1,4 @@
-"""Packages as a file system may hold them: damaged ones, and ones that are there twice."""
+"""Installed packages that are damaged or present twice."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.plugins.helpers import GOOD, install
 
 
 def damage(site: Path, how: str) -> None:
-    """Install a package `ruined` with the word `gloss`, and damage it."""
+    """Install a damaged package `ruined` with the word `gloss`."""
     install(site, "ruined", {"gloss": "ruined_mod:Theirs"})
     about = site / "ruined-1.0.dist-info"
     if how == "a line without =":
@@ -38,7 +38,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("how", DAMAGES)
-def test_a_damaged_package_spoils_its_own_words_alone(how: str, site: Path) -> None:
+def test_only_the_words_of_a_damaged_package_are_unavailable(how: str, site: Path) -> None:
     damage(site, how)
     install(site, "sound", {"shine": "sound_mod:Theirs"}, sound_mod=GOOD.format(word="shine"))
     words = Vocabulary.installed()
@@ -50,7 +50,7 @@ def test_a_damaged_package_spoils_its_own_words_alone(how: str, site: Path) -> N
 
 
 @pytest.mark.parametrize(("how", "said"), DAMAGES.items())
-def test_a_damaged_package_is_named_where_tricks_are_listed(how: str, said: str, site: Path) -> None:
+def test_the_list_of_tricks_names_a_damaged_package(how: str, said: str, site: Path) -> None:
     damage(site, how)
     found = command("tricks")
     assert (found.status, found.stderr.count("error[E080]")) == (0, 1)
@@ -64,12 +64,12 @@ def test_a_damaged_package_fails_its_test(site: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_doctor_names_it(site: Path) -> None:
+def test_the_doctor_names_a_damaged_package(site: Path) -> None:
     damage(site, "a line without =")
     assert f"broken: {DAMAGES['a line without =']}" in command("doctor").stdout
 
 
-def test_two_that_are_both_nameless_are_told_apart(site: Path) -> None:
+def test_two_packages_without_names_are_distinguished(site: Path) -> None:
     for name in ("one", "two"):
         install(site, name, {"shine": "gone:X"})
         (site / f"{name}-1.0.dist-info" / "METADATA").unlink()
@@ -83,17 +83,15 @@ def entries(package: str) -> list[str]:
     return [entry.name for name, entry in found if name == package]
 
 
-def test_of_a_package_that_is_there_twice_the_first_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As for `importlib.metadata`, also where the first has none of the entry points."""
+def test_the_first_of_two_copies_of_a_package_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Like `importlib.metadata`, even if the first copy has no entry points."""
     for order, words in (("third", {"gloss": "x:X"}), ("second", {"shine": "x:X"}), ("first", {})):
         install(tmp_path / order, "twice", words)
         monkeypatch.syspath_prepend(tmp_path / order)
         assert entries("twice") == [*words]
 
 
-def test_a_damaged_package_behind_a_sound_one_of_its_name_is_nobodys_matter(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_damaged_package_after_a_valid_copy_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     damage(tmp_path / "behind", "a line without =")
     install(tmp_path / "before", "ruined", {"shine": "x:X"})
     monkeypatch.syspath_prepend(tmp_path / "behind")

@@ -1,4 +1,4 @@
-"""What authors get wrong is told as theirs, with the trick, the file, and what to do."""
+"""Mistakes of plugin authors are reported with the trick, the file, and a fix."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def words(text: str, folder: Path) -> Vocabulary:
          '"kernel_size": 1})),)),))', "E103", "at `x`"),
     ],
 )  # fmt: skip
-def test_of_a_rewrite(body: str, code: str, said: str, tmp_path: Path) -> None:
+def test_mistakes_in_a_rewrite(body: str, code: str, said: str, tmp_path: Path) -> None:
     vocabulary = words(REWRITE.format(body=body), tmp_path)
     with pytest.raises(RecipeError) as caught:
         recipe.compile("base resnet18; data fake size=32; focus", device="meta", vocabulary=vocabulary)
@@ -133,7 +133,7 @@ def test_of_a_rewrite(body: str, code: str, said: str, tmp_path: Path) -> None:
         ),
     ],
 )
-def test_of_what_a_hook_gives(slot: str, head: str, body: str, said: str, tmp_path: Path) -> None:
+def test_wrong_results_of_hooks(slot: str, head: str, body: str, said: str, tmp_path: Path) -> None:
     vocabulary = words(HOOK.format(slot=slot, head=head, body=body), tmp_path)
     text = "base resnet18; data fake size=32 classes=10 images=8; batch 4; epochs 1; focus"
     with pytest.raises(RecipeError) as caught:
@@ -143,7 +143,7 @@ def test_of_what_a_hook_gives(slot: str, head: str, body: str, said: str, tmp_pa
     assert f"`focus` from {tmp_path / 'focus.py'} is broken: {head.partition('(')[0]}: " in error.message
 
 
-def test_tricks_that_freeze_all_together(tmp_path: Path) -> None:
+def test_tricks_that_together_freeze_all_parameters(tmp_path: Path) -> None:
     text = HOOK.format(
         slot="frozen",
         head="frozen(self, net, progress)",
@@ -160,7 +160,7 @@ def test_tricks_that_freeze_all_together(tmp_path: Path) -> None:
         )
 
 
-def test_a_single_file_may_have_layers_beside_it(tmp_path: Path) -> None:
+def test_a_plugin_file_may_use_layers_of_a_file_next_to_it(tmp_path: Path) -> None:
     layers = "import torch\n\nclass Scale(torch.nn.Module):\n    def forward(self, x):\n        return 2 * x\n"
     (tmp_path / "focus_layers.py").write_text(layers)
     body = 'yield Site(end, (Insert(end, (("x", Layer("focus_layers:Scale")),)),))'
@@ -168,7 +168,7 @@ def test_a_single_file_may_have_layers_beside_it(tmp_path: Path) -> None:
     assert type(program.model.x).__name__ == "Scale"
 
 
-def test_a_model_that_was_rewritten_before_is_already_so(tmp_path: Path) -> None:
+def test_a_rewritten_model_counts_as_already_applied(tmp_path: Path) -> None:
     (tmp_path / "own_layers.py").write_text(
         "import torch\n\nclass Scale(torch.nn.Module):\n    def forward(self, x):\n        return 2 * x\n"
     )
@@ -183,14 +183,14 @@ def test_a_model_that_was_rewritten_before_is_already_so(tmp_path: Path) -> None
     assert "focus: already applied at 1 site" in again.notes
 
 
-def test_sites_of_one_address_are_told(tmp_path: Path) -> None:
+def test_two_sites_with_the_same_address_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"E105.*several sites have the address `layer1.0.bn2`"):
         recipe.compile(
             "base resnet18; focus", vocabulary=words(REWRITE.format(body="yield Site(end); yield Site(end)"), tmp_path)
         )
 
 
-def test_two_files_whose_layers_have_one_name_are_told_apart_or_refused(tmp_path: Path) -> None:
+def test_files_whose_layers_have_the_same_name_are_distinguished_or_rejected(tmp_path: Path) -> None:
     def file(folder: str, word: str, name: str) -> Path:
         (tmp_path / folder).mkdir(exist_ok=True)
         (tmp_path / folder / f"{name}.py").write_text("import torch\n\nclass Scale(torch.nn.Identity): ...\n")
@@ -208,23 +208,23 @@ def test_two_files_whose_layers_have_one_name_are_told_apart_or_refused(tmp_path
     assert type(program.model.first) is not type(program.model.third)
 
 
-def test_a_need_that_nobody_registers_is_its_authors_mistake(tmp_path: Path) -> None:
+def test_a_need_that_no_package_registers_is_an_error(tmp_path: Path) -> None:
     text = REWRITE.format(body="yield Site(end)").replace('@trick("focus"', '@trick("focus", needs=("lr warmpu",)')
     with pytest.raises(RecipeError, match=r"E031.*no package registers; `focus` is from(.|\n)*meant `lr warmup`"):
         recipe.compile("base resnet18; focus", vocabulary=words(text, tmp_path))
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_plugin_file(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"E080.*file not found: `.*nowhere.py`"):
         Vocabulary.installed([tmp_path / "nowhere.py"])
 
 
-def test_a_word_of_the_language_itself(tmp_path: Path) -> None:
+def test_a_word_reserved_by_the_language(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"E081.*`include` is part of the language itself"):
         words(REWRITE.format(body="yield Site(end)").replace('"focus"', '"include"'), tmp_path)
 
 
-def test_a_file_that_is_named_twice_is_loaded_once(tmp_path: Path) -> None:
+def test_a_file_given_twice_is_loaded_once(tmp_path: Path) -> None:
     words(REWRITE.format(body="yield Site(end)"), tmp_path)
     path = tmp_path / "focus.py"
     vocabulary = Vocabulary.installed([path, tmp_path / "." / "focus.py"])

@@ -1,4 +1,4 @@
-"""Images are found by the hook that opens them, whatever its verb."""
+"""A dataset is recognized by the hook that opens it, regardless of its verb."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Pictures(Trick):
 
 @attrs.frozen(eq=False)
 class Scans:
-    """Images that are no class of ours."""
+    """Images of a custom class."""
 
     labels: object
     size: int
@@ -69,40 +69,40 @@ def plugin(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_plan_knows_them(plugin: Path) -> None:
+def test_a_plan_finds_the_dataset(plugin: Path) -> None:
     words = Vocabulary.installed([plugin])
     use = bind(TEXT, data=True, words=words).images
     assert (use and use.word) == "pictures"
     assert bind("base resnet18", words=words).images is None
 
 
-def test_what_a_model_suggests_for_data_is_for_them(plugin: Path) -> None:
+def test_suggestions_of_a_model_for_data_apply(plugin: Path) -> None:
     plugin.write_text(plugin.read_text().replace("maximum=64", "maximum=512"))
     use = bind("base inception_v3; pictures", words=Vocabulary.installed([plugin])).images
     assert (use and use.values["size"], use and str(use.origins["size"])) == (299, "suggested by `base inception_v3`")
 
 
-def test_they_are_checked(plugin: Path) -> None:
+def test_check_accepts_the_dataset(plugin: Path) -> None:
     assert command("check", TEXT, "--plugin", plugin).status == 0
     found = command("check", f"{TEXT}; data digits", "--plugin", plugin)
     assert (found.status, found.stdout.count("error["), "error[E030]" in found.stdout) == (2, 1, True)
 
 
-def test_they_are_explained(plugin: Path) -> None:
+def test_explain_uses_the_dataset(plugin: Path) -> None:
     shown = json.loads(command("explain", TEXT, "--json", "--plugin", plugin).stdout)
     assert "data digits" not in [use["trick"] for use in shown["plan"]["tricks"]]
     program = recipe.compile(TEXT, device="meta", vocabulary=Vocabulary.installed([plugin]))
     assert (program.costs.size, program.classes) == (24, 2)
 
 
-def test_they_are_compared(plugin: Path) -> None:
+def test_diff_uses_the_dataset(plugin: Path) -> None:
     note = "names no dataset"
     assert f"B {note}" in command("diff", TEXT, "base resnet18", "--plugin", plugin).stdout
     assert note not in command("diff", TEXT, "base resnet18; data digits", "--plugin", plugin).stdout
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_they_are_trained_on(workers: int, plugin: Path, tmp_path: Path) -> None:
+def test_a_run_trains_on_the_dataset(workers: int, plugin: Path, tmp_path: Path) -> None:
     text = TEXT.replace("pictures", f"pictures workers={workers}")
     found = command("run", text, "--out", tmp_path / "x", "--device", "cpu", "--plugin", plugin)
     assert found.status == 0, found.stderr
@@ -111,7 +111,7 @@ def test_they_are_trained_on(workers: int, plugin: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_they_are_asked_by_the_kit(plugin: Path) -> None:
+def test_the_kit_checks_the_dataset(plugin: Path) -> None:
     found = command("test-plugin", plugin, "--only", "reversible", "--only", "resume", "--only", "canonical")
     assert (found.status, found.stdout.count("ok ")) == (0, 3), found.stdout
 
@@ -128,7 +128,7 @@ def test_they_are_asked_by_the_kit(plugin: Path) -> None:
         ('raise OSError("it is torn")', "E070", "it is torn"),
     ],
 )
-def test_what_they_wrongly_fetch_is_told(
+def test_wrong_results_of_fetch_are_reported(
     fetch: str, code: str, said: str, on_error: str, workers: int, tmp_path: Path
 ) -> None:
     (tmp_path / "pictures.py").write_text(PICTURES.format(fetch=fetch))

@@ -1,4 +1,4 @@
-"""The vocabulary: tricks of other packages, single plugin files, and what is wrong with some of them."""
+"""The vocabulary: tricks of other packages, plugin files, and errors in them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_trick_of_an_installed_package(site: Path) -> None:
     assert use.declared.package == "their-tricks"
 
 
-def test_a_trick_that_two_packages_offer_is_in_each_vocabulary_as_that_offers_it(vocabulary: Vocabulary) -> None:
+def test_a_trick_in_two_vocabularies_has_the_package_and_position_of_each(vocabulary: Vocabulary) -> None:
     @trick("lr shine", writes=("lr",), position=3)
     class Shine(Trick):
         """Shine."""
@@ -59,14 +59,14 @@ def test_a_trick_that_two_packages_offer_is_in_each_vocabulary_as_that_offers_it
     declared = other.declared("lr", "shine")
     assert (declared.package, declared.position) == ("other", vocabulary.position("lr"))
     declared = alone.declared("lr", "shine")
-    assert (declared.package, declared.position) == ("alone", inf), "no verb of ours says where it is read"
+    assert (declared.package, declared.position) == ("alone", inf), "no built-in verb determines its position"
     for plan in (before, bind("base resnet50; lr shine", words=one)):
         use = plan.find("lr shine")
         assert use is not None
         assert (use.declared.package, use.declared.position) == ("one", vocabulary.position("lr"))
 
 
-def test_a_clause_that_another_package_adds_to_a_verb_of_ours(site: Path) -> None:
+def test_a_clause_that_another_package_adds_to_a_built_in_verb(site: Path) -> None:
     install(site, "more-augment", {"augment.shine": "aug_mod:Theirs"}, aug_mod=GOOD.format(word="augment shine"))
     words = Vocabulary.installed()
     plan = bind("base resnet50; augment flip shine 2", words=words)
@@ -75,7 +75,7 @@ def test_a_clause_that_another_package_adds_to_a_verb_of_ours(site: Path) -> Non
     assert error.help == "did you mean `shine`?"
 
 
-def test_a_trick_may_be_made_of_another_and_has_its_fields_too() -> None:
+def test_a_trick_inherits_the_fields_of_another() -> None:
     @trick("one")
     class One(Trick):
         """Do something."""
@@ -98,7 +98,7 @@ def test_a_trick_of_a_single_file(tmp_path: Path) -> None:
     use = bind("base resnet50; shine", words=Vocabulary.installed([file])).find("shine")
     assert use is not None
     assert use.declared.package == str(file)
-    assert errors("base resnet50; shine") == ["E020"], "only for the one who names the file"
+    assert errors("base resnet50; shine") == ["E020"], "only for commands that name the file"
 
 
 def test_a_plugin_file_on_the_command_line(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_plugin_file_on_the_command_line(tmp_path: Path) -> None:
     assert f"package  {file}" in page.stdout
 
 
-def test_a_plugin_file_may_import_tricks_of_ours_and_name_its_own_twice(tmp_path: Path) -> None:
+def test_a_plugin_file_may_import_built_in_tricks_and_alias_its_own(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     own = "from recipe.tricks.augment_flip import Flip\nfrom recipe.tricks.lr import *\n"
     file.write_text(own + GOOD.format(word="shine") + "\nAlias = Theirs\n")
@@ -122,7 +122,7 @@ def test_a_plugin_file_may_import_tricks_of_ours_and_name_its_own_twice(tmp_path
     assert bind("base resnet50; shine; augment flip; lr 1", words=words).find("shine") is not None
 
 
-def test_a_trick_may_say_which_version_of_the_api_it_was_written_for(tmp_path: Path) -> None:
+def test_a_trick_may_declare_its_api_version(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text(GOOD.format(word="shine") + "\n    api_version = 1\n")
     assert errors("base resnet50; shine", words=Vocabulary.installed([file])) == []
@@ -205,7 +205,7 @@ SIZED = GOOD.format(word="shine").replace("number,", "integer, number,") + '    
         (SIZED.replace("integer(8", "number(8") + "\n    def open(self): ...", "needs the field `size: int"),
     ],
 )
-def test_a_broken_plugin_spoils_only_its_own_words(text: str, said: str, site: Path) -> None:
+def test_only_the_words_of_a_broken_plugin_are_unavailable(text: str, said: str, site: Path) -> None:
     module = "broken_mod"
     install(site, "broken-tricks", {"shine": f"{module}:Theirs"}, **{module: text})
     words = Vocabulary.installed()
@@ -229,9 +229,7 @@ def test_a_broken_plugin_spoils_only_its_own_words(text: str, said: str, site: P
         ("from recipe.tricks.augment_flip import Flip", "declares no trick"),
     ],
 )
-def test_a_plugin_file_that_is_named_and_broken_is_an_error_of_the_command(
-    text: str | None, said: str, tmp_path: Path
-) -> None:
+def test_a_broken_plugin_file_is_an_error_of_the_command(text: str | None, said: str, tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     if text is not None:
         file.write_text(text)
@@ -246,7 +244,7 @@ def test_a_plugin_file_that_is_named_and_broken_is_an_error_of_the_command(
     assert "Traceback" not in found.stderr
 
 
-def test_what_a_plugin_prints_is_no_part_of_our_output(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_prints_of_a_plugin_are_suppressed(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = "print('look at me')\n" + GOOD.format(word="shine")
     install(site, "loud-tricks", {"shine": "loud_mod:Theirs"}, loud_mod=text)
     bind("base resnet50; shine", words=Vocabulary.installed())
@@ -254,7 +252,7 @@ def test_what_a_plugin_prints_is_no_part_of_our_output(site: Path, capsys: pytes
     assert capsys.readouterr().out == ""
 
 
-def test_the_overview_of_tricks_shows_the_sound_ones_and_tells_of_the_broken(site: Path) -> None:
+def test_the_list_of_tricks_shows_working_tricks_and_reports_broken_ones(site: Path) -> None:
     install(site, "broken-tricks", {"shine": "no_such_mod:X"})
     found = command("tricks")
     assert found.status == 0
@@ -263,7 +261,7 @@ def test_the_overview_of_tricks_shows_the_sound_ones_and_tells_of_the_broken(sit
     assert "the plugin broken-tricks is broken" in found.stderr
 
 
-# ---- words that would mean two things
+# ---- ambiguous words
 
 
 def test_two_packages_that_register_the_same_words(site: Path) -> None:
@@ -286,7 +284,7 @@ RIVAL = [
     ("precision.fp32", "precision fp32", "`fp32` is a value of `precision`"),
     ("loss.others", "loss smooth 0.1 others", "`others` is a value of `loss smooth`"),
 ]
-"""Entry points of another package, statements of ours that mean something already, and why the newcomer is refused."""
+"""Entry points of another package, built-in statements that they conflict with, and the reason for the error."""
 
 
 def with_base(text: str) -> str:
@@ -294,16 +292,18 @@ def with_base(text: str) -> str:
 
 
 @pytest.mark.parametrize(("entry", "text", "why"), RIVAL)
-def test_a_package_that_is_installed_changes_no_meaning_of_ours(entry: str, text: str, why: str, site: Path) -> None:
+def test_an_installed_package_does_not_change_the_meaning_of_built_in_statements(
+    entry: str, text: str, why: str, site: Path
+) -> None:
     before = bind(with_base(text))
     install(site, "rival", {entry: "gone:X"})
     after = bind(with_base(text), words=Vocabulary.installed())
     assert after == before
-    assert bind(before.canonical(), words=Vocabulary.installed()) == before, "a recipe.lock is such a text"
+    assert bind(before.canonical(), words=Vocabulary.installed()) == before, "a recipe.lock is a canonical text"
 
 
 @pytest.mark.parametrize(("entry", "text", "why"), RIVAL)
-def test_a_word_that_ours_leave_no_place_for_is_told_of(entry: str, text: str, why: str, site: Path) -> None:
+def test_a_word_that_conflicts_with_a_built_in_one_is_reported(entry: str, text: str, why: str, site: Path) -> None:
     install(site, "rival", {entry: "rival_mod:Theirs"}, rival_mod=GOOD.format(word=entry.replace(".", " ", 1)))
     told = f"`{entry.replace('.', ' ', 1)}` from rival can't be used: {why}"
     found = command("tricks")
@@ -317,13 +317,13 @@ def test_a_word_that_ours_leave_no_place_for_is_told_of(entry: str, text: str, w
     assert "rival_mod" not in sys.modules
 
 
-def test_a_clause_that_is_a_value_of_ours_is_refused_where_it_can_be_no_value(site: Path) -> None:
+def test_a_clause_that_equals_a_built_in_value_is_rejected_in_place_of_a_clause(site: Path) -> None:
     install(site, "rival", {"batch.auto": "rival_mod:Theirs"}, rival_mod=GOOD.format(word="batch auto"))
     (error,) = diagnostics("base resnet50; batch auto", words=Vocabulary.installed())
     assert (error.code, error.span and error.span.text) == ("E081", "auto")
 
 
-def test_a_clause_of_ours_is_no_value_of_another_package(site: Path) -> None:
+def test_a_built_in_clause_is_not_a_value_of_another_package(site: Path) -> None:
     glow = GOOD.format(word="lr glow").replace('"fancy"', '"cosine"')
     install(site, "rival", {"lr.glow": "glow_mod:Theirs"}, glow_mod=glow)
     words = Vocabulary.installed()
@@ -335,14 +335,14 @@ def test_a_clause_of_ours_is_no_value_of_another_package(site: Path) -> None:
 
 
 @pytest.mark.parametrize("word", ["augment flip", "base resnet18"])
-def test_a_file_that_is_named_and_whose_words_are_ours_is_an_error_of_the_command(word: str, tmp_path: Path) -> None:
+def test_a_plugin_file_with_built_in_words_is_an_error_of_the_command(word: str, tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text(GOOD.format(word=word))
     with pytest.raises(RecipeError, match=rf"E081.*`{word}` from {file} can't be used"):
         Vocabulary.installed([file])
 
 
-def test_two_other_packages_of_which_one_has_a_clause_that_is_a_value_of_the_other(site: Path) -> None:
+def test_a_clause_of_one_package_that_is_a_value_of_another(site: Path) -> None:
     install(site, "one", {"shine": "one_mod:Theirs"}, one_mod=GOOD.format(word="shine"))
     install(site, "two", {"shine.fancy": "two_mod:Theirs"}, two_mod=GOOD.format(word="shine fancy"))
     words = Vocabulary.installed()
@@ -353,21 +353,21 @@ def test_two_other_packages_of_which_one_has_a_clause_that_is_a_value_of_the_oth
     assert errors("base resnet50; shine 2 sort=fancy", words=words) == []
 
 
-def test_the_vocabulary_of_a_release_is_sound(vocabulary: Vocabulary) -> None:
+def test_the_built_in_vocabulary_is_consistent(vocabulary: Vocabulary) -> None:
     for key in vocabulary.keys():  # noqa: SIM118
         trick = vocabulary.load(*key)
         assert (trick.declared.verb, trick.declared.clause) == key
         assert vocabulary.packages(key) == [vocabulary.declared(*key).package] == ["recipe-compiler"]
         assert trick.declared.verb not in DIRECTIVES
         values = {word for field in trick.declared.fields for word in getattr(field.kind, "words", ())}
-        assert not values & vocabulary.clauses(key[0]), "each word has one meaning"
+        assert not values & vocabulary.clauses(key[0]), "each word must have one meaning"
 
 
-# ---- what imports what
+# ---- imports
 
 
 def _own_files() -> list[Path]:
-    """The files of the core: `recipe/` without what it links to."""
+    """Return the files of the core: `recipe/` without linked folders."""
     found = []
     for folder, names, files in os.walk(ROOT / "recipe"):
         names[:] = [name for name in names if not (Path(folder) / name).is_symlink()]
@@ -400,7 +400,7 @@ TRICKS = sorted((ROOT / "tricks").glob("*.py"))
 
 
 @pytest.mark.parametrize("file", TRICKS, ids=lambda file: file.stem)
-def test_a_trick_imports_the_public_api_and_what_tricks_share_and_nothing_else_of_ours(file: Path) -> None:
+def test_a_trick_imports_only_the_public_api_and_shared_modules_of_tricks(file: Path) -> None:
     tree = ast.parse(file.read_text("utf-8"))
     ours = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module} | {
         alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
@@ -412,11 +412,11 @@ def test_a_trick_imports_the_public_api_and_what_tricks_share_and_nothing_else_o
 
 
 @pytest.mark.parametrize("file", TRICKS, ids=lambda file: file.stem)
-def test_a_trick_is_read_on_a_screen_or_two(file: Path) -> None:
+def test_a_trick_is_at_most_140_lines_long(file: Path) -> None:
     assert len(file.read_text("utf-8").splitlines()) <= 140
 
 
-def test_the_folder_of_the_tricks_is_no_package_by_its_bare_name() -> None:
+def test_the_folder_of_tricks_cannot_be_imported_directly() -> None:
     found = subprocess.run([sys.executable, "-c", "import tricks"], cwd=ROOT, capture_output=True, text=True)
     assert found.returncode == 1
     last = found.stderr.strip().splitlines()[-1]
@@ -424,7 +424,7 @@ def test_the_folder_of_the_tricks_is_no_package_by_its_bare_name() -> None:
 
 
 @pytest.mark.parametrize("hook", ["suggest(self, context)", "check(self, plan)", "configure(self, training)"])
-def test_a_hook_that_fails_spoils_its_own_words(tmp_path: Path, hook: str) -> None:
+def test_only_recipes_with_a_failing_hook_have_errors(tmp_path: Path, hook: str) -> None:
     file = tmp_path / "mine.py"
     file.write_text(GOOD.format(word="shine") + f"\n    def {hook}:\n        return 1 / 0\n")
     words = Vocabulary.installed([file])
@@ -435,7 +435,7 @@ def test_a_hook_that_fails_spoils_its_own_words(tmp_path: Path, hook: str) -> No
 
 
 @pytest.mark.parametrize("verb", sorted(DIRECTIVES))
-def test_the_words_of_the_language_itself_are_not_to_be_had(site: Path, verb: str) -> None:
+def test_words_of_the_language_cannot_be_registered(site: Path, verb: str) -> None:
     install(site, "their-tricks", {verb: "their_mod:Theirs"}, their_mod=GOOD.format(word=verb))
     with pytest.raises(RecipeError, match=r"E081.*part of the language itself"):
         Vocabulary.installed().load(verb, None)

@@ -1,4 +1,4 @@
-"""Whole trainings: what they leave behind, and that they can be repeated and continued bit by bit."""
+"""Complete runs: their files, and repeating and resuming them with identical bits."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ ALL = (
 
 
 def train_all(out: Path, data: str = DATA, **options: object) -> recipe.Run:
-    """Train with many tricks, three steps an epoch and two epochs."""
+    """Train with many tricks for two epochs of three steps."""
     program = recipe.compile(f"{data}; {ALL}", base=small())
     return recipe.run(program, out=out, device="cpu", **options)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> recipe.Run:
-    """Such a training that ran through."""
+    """Return the finished run of this training."""
     return train_all(tmp_path_factory.mktemp("whole") / "run")
 
 
 class SendSignal(Listener):
-    """Sends a signal to this process after some step."""
+    """Sends a signal to this process after a given step."""
 
     def __init__(self, step: int, number: int = signal.SIGINT) -> None:
         self.at, self.number = step, number
@@ -58,7 +58,7 @@ class SendSignal(Listener):
 
 
 @pytest.mark.usefixtures("unhurried")
-def test_a_run_leaves_a_folder_that_says_all(tmp_path: Path) -> None:
+def test_a_run_folder_is_complete(tmp_path: Path) -> None:
     run = train(tmp_path / "run", "loss smooth")
     names = {path.name for path in run.folder.iterdir()}
     kept = ".lock recipe.lock environment.json metrics.jsonl summary.json checkpoints curves.png model.safetensors"
@@ -91,7 +91,7 @@ def test_the_lock_binds_to_the_same_plan(tmp_path: Path) -> None:
         ("metrics.jsonl", b'\xff\n5\n{}\n{"kind": "train"}\n'),
     ],
 )
-def test_a_finished_run_with_a_damaged_file_is_mended(name: str, content: bytes | None, tmp_path: Path) -> None:
+def test_resume_repairs_a_finished_run_with_a_damaged_file(name: str, content: bytes | None, tmp_path: Path) -> None:
     run = train(tmp_path / "run")
     weights, path = (run.folder / "model.safetensors").read_bytes(), run.folder / name
     if content is None:
@@ -111,12 +111,12 @@ def test_repeated_runs_are_bit_identical_with_and_without_workers(tmp_path: Path
         assert weights_digest(again.model) == weights_digest(whole.model)
 
 
-def test_another_seed_is_another_training(tmp_path: Path) -> None:
+def test_another_seed_changes_the_training(tmp_path: Path) -> None:
     assert weights_digest(train(tmp_path / "a").model) != weights_digest(train(tmp_path / "b", "seed 1").model)
 
 
 @pytest.mark.parametrize("step", [1, 3, 4])
-def test_an_interrupted_run_goes_on_bit_by_bit(tmp_path: Path, whole: recipe.Run, step: int) -> None:
+def test_an_interrupted_run_resumes_with_identical_bits(tmp_path: Path, whole: recipe.Run, step: int) -> None:
     with pytest.raises(Interrupted) as stopped:
         train_all(tmp_path / "cut", listener=SendSignal(step))
     assert stopped.value.step == step
@@ -129,11 +129,11 @@ def test_an_interrupted_run_goes_on_bit_by_bit(tmp_path: Path, whole: recipe.Run
     assert without_time[0] == without_time[1]
 
 
-def test_resume_without_a_run_begins_one(tmp_path: Path) -> None:
+def test_resume_without_a_run_starts_one(tmp_path: Path) -> None:
     assert train(tmp_path / "new", "epochs 1", resume=True).summary["steps"] == 3
 
 
-def test_a_run_is_never_written_over(tmp_path: Path) -> None:
+def test_a_run_is_never_overwritten(tmp_path: Path) -> None:
     train(tmp_path / "run", "epochs 1")
     with pytest.raises(RecipeError, match="E113"):
         train(tmp_path / "run", "epochs 1")
@@ -141,7 +141,7 @@ def test_a_run_is_never_written_over(tmp_path: Path) -> None:
         train(tmp_path / "run", "epochs 2", resume=True)
 
 
-def test_a_lost_lock_is_no_lost_run(tmp_path: Path) -> None:
+def test_a_run_without_its_lock_can_be_resumed(tmp_path: Path) -> None:
     run = train(tmp_path / "run", "epochs 1")
     (run.folder / "recipe.lock").unlink()
     with pytest.raises(RecipeError, match=r"E113.*already contains a run"):
@@ -151,7 +151,7 @@ def test_a_lost_lock_is_no_lost_run(tmp_path: Path) -> None:
     assert train(tmp_path / "run", "epochs 1", resume=True).summary == run.summary
 
 
-def test_resume_never_takes_the_folder_of_another_recipe(tmp_path: Path) -> None:
+def test_resume_rejects_the_folder_of_another_recipe(tmp_path: Path) -> None:
     run = train(tmp_path / "run", "epochs 1")
     before = (run.folder / "metrics.jsonl").read_bytes()
     for saved in (run.folder / "checkpoints").iterdir():
@@ -161,7 +161,7 @@ def test_resume_never_takes_the_folder_of_another_recipe(tmp_path: Path) -> None
     assert (run.folder / "metrics.jsonl").read_bytes() == before
 
 
-def test_resuming_a_finished_run_leaves_it_as_it_is(tmp_path: Path) -> None:
+def test_resuming_a_finished_run_does_not_change_it(tmp_path: Path) -> None:
     run = train(tmp_path / "run", "epochs 1")
     before = {path.name: path.read_bytes() for path in run.folder.iterdir() if path.is_file()}
     again = train(tmp_path / "run", "epochs 1", resume=True)
@@ -173,18 +173,18 @@ def test_resuming_a_finished_run_leaves_it_as_it_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["metrics.jsonl", "summary.json", "model.safetensors"])
-def test_a_file_that_is_no_runs_is_not_written_over(tmp_path: Path, name: str) -> None:
+def test_a_foreign_file_is_not_overwritten(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("precious")
     with pytest.raises(RecipeError, match=f"E113.*already contains a file `{name}`"):
         train(tmp_path, "epochs 1")
     assert (tmp_path / name).read_text() == "precious"
 
 
-def test_the_model_of_a_run_is_as_it_was_evaluated(tmp_path: Path) -> None:
+def test_the_model_of_a_run_is_the_evaluated_one(tmp_path: Path) -> None:
     assert not train(tmp_path / "run", "epochs 1").model.training
 
 
-def test_a_run_leaves_the_callers_randomness_alone(tmp_path: Path) -> None:
+def test_a_run_does_not_change_the_random_state_of_the_caller(tmp_path: Path) -> None:
     torch.manual_seed(1)
     expected = torch.rand(3)
     torch.manual_seed(1)
@@ -192,7 +192,7 @@ def test_a_run_leaves_the_callers_randomness_alone(tmp_path: Path) -> None:
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_skipped_for_the_one_before_it(tmp_path: Path) -> None:
     whole = train(tmp_path / "whole")
     newest = sorted((whole.folder / "checkpoints").iterdir())[-1]
     newest.write_bytes(newest.read_bytes()[:1000])
@@ -201,7 +201,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_saves_and_ends_with_its_status(tmp_path: Path, number: int, status: int) -> None:
+def test_a_signal_saves_a_checkpoint_and_sets_the_exit_code(tmp_path: Path, number: int, status: int) -> None:
     out = tmp_path / "run"
     command = [sys.executable, "-m", "recipe", "run", TINY, "epochs 500", "--out", str(out), "--device", "cpu"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
@@ -229,12 +229,12 @@ class Dim(Trick):
 '''
 
 
-def test_a_run_with_a_plugin_is_gone_on_with_as_it_says_and_not_with_other_code_unseen(tmp_path: Path) -> None:
+def test_the_printed_command_resumes_a_run_with_a_plugin_and_warns_about_changed_code(tmp_path: Path) -> None:
     file, out = tmp_path / "dim it.py", tmp_path / "run"
     file.write_text(DIM)
 
     def words() -> Vocabulary:
-        code_of.cache_clear()  # as a process begins
+        code_of.cache_clear()  # as in a new process
         return Vocabulary.installed([file])
 
     def go_on(**options: bool) -> recipe.Run:
@@ -253,7 +253,7 @@ def test_a_run_with_a_plugin_is_gone_on_with_as_it_says_and_not_with_other_code_
     assert f"the code of `augment dim` from {file} has changed since the run was started" in notes
 
 
-def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path: Path) -> None:
+def test_a_full_disk_keeps_the_last_valid_checkpoint(tmp_path: Path) -> None:
     class Fill(Listener):
         def epoch(self, number: int, result: dict[str, float]) -> None:
             if number == 2:
@@ -270,7 +270,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path: Path) -> None:
     assert weights_digest(train(tmp_path / "run", resume=True).model) == weights_digest(train(tmp_path / "whole").model)
 
 
-def test_a_diverging_training_stops_and_says_why(tmp_path: Path) -> None:
+def test_a_diverging_training_stops_with_an_error(tmp_path: Path) -> None:
     with pytest.raises(Diverged, match="E112"):
         train(tmp_path / "run", "lr 1000; epochs 30; init stock")
 
@@ -289,7 +289,7 @@ def test_more_outputs_than_classes_train_with_soft_targets(tmp_path: Path) -> No
     assert train(tmp_path / "run", text=text).summary["steps"] == 6
 
 
-def test_batches_that_are_too_small_for_the_model_are_told(tmp_path: Path) -> None:
+def test_batches_that_are_too_small_for_the_model_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"E103.*a batch of 1"):
         train(tmp_path / "run", "batch 1")
 
@@ -305,7 +305,7 @@ def test_a_program_without_weights_can_be_run(tmp_path: Path) -> None:
     assert weights_digest(run.model) == weights_digest(train(tmp_path / "b").model)
 
 
-def test_a_program_is_trained_from_the_weights_of_its_model(tmp_path: Path) -> None:
+def test_a_program_trains_from_the_weights_of_its_model(tmp_path: Path) -> None:
     program = recipe.compile(TINY, "epochs 1; lr 1e-9; decay 0")
     with torch.no_grad():
         program.model.fc.bias.fill_(3)
@@ -314,7 +314,7 @@ def test_a_program_is_trained_from_the_weights_of_its_model(tmp_path: Path) -> N
     assert torch.equal(program.model.fc.bias, torch.full((10,), 3.0))
 
 
-def test_a_model_of_ones_own_is_trained_from_its_own_weights(tmp_path: Path) -> None:
+def test_a_custom_model_trains_from_its_own_weights(tmp_path: Path) -> None:
     torch.manual_seed(0)
     module = torch.nn.Sequential(
         torch.nn.Conv2d(3, 8, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(8, 10)
@@ -342,8 +342,8 @@ def test_other_families_train(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.slow
-def test_the_full_recipe_learns_to_tell_digits(tmp_path: Path) -> None:
-    """With a ResNet-18 and three epochs it gets to 98 %; `python -m tests.main_job` trains it whole, to 99 %."""
+def test_the_full_recipe_learns_to_recognize_digits(tmp_path: Path) -> None:
+    """A ResNet-18 reaches 98 % in three epochs; `python -m tests.main_job` trains the full recipe to 99 %."""
     full = Path(__file__).parents[2] / "examples" / "full.recipe"
     run = recipe.run(full, "base resnet18; epochs 3; lr warmup 1", out=tmp_path / "run", device="cpu")
     assert run.summary["top1"] >= 0.95
@@ -358,8 +358,8 @@ def test_the_six_statements_of_the_readme_train(tmp_path: Path) -> None:
     assert run.summary["precision"] in ("bf16", "fp32")
 
 
-def test_the_run_of_another_own_model_is_refused(tmp_path: Path) -> None:
-    """Their plans are equal, for no recipe describes them."""
+def test_the_run_of_another_custom_model_is_rejected(tmp_path: Path) -> None:
+    """The plans are equal because no recipe describes the models."""
 
     def own(bias: float) -> recipe.Program:
         module = small()
@@ -374,13 +374,13 @@ def test_the_run_of_another_own_model_is_refused(tmp_path: Path) -> None:
 
 @trick("augment boom", writes=("inputs",))
 class Boom(Trick):
-    """A trick that fails while a model trains."""
+    """Fail while a model trains."""
 
     def augment(self, images: torch.Tensor, draws: object) -> torch.Tensor:
         raise ValueError("boom here")
 
 
-def test_a_trick_that_fails_while_training_is_named(tmp_path: Path) -> None:
+def test_the_error_names_a_trick_that_fails_while_training(tmp_path: Path) -> None:
     words = Vocabulary([(("augment", "boom"), Offer("theirs", loaded=Boom))])
     words._offers |= Vocabulary.installed()._offers
     with pytest.raises(
@@ -389,7 +389,7 @@ def test_a_trick_that_fails_while_training_is_named(tmp_path: Path) -> None:
         train(tmp_path / "x", "augment boom", vocabulary=words)
 
 
-def test_a_teacher_that_cannot_take_the_images_is_told_before_it_is_trained(tmp_path: Path) -> None:
+def test_a_teacher_that_cannot_process_the_images_is_reported_before_it_trains(tmp_path: Path) -> None:
     teacher = tmp_path / "teacher.recipe"
     teacher.write_text("base squeezenet1_1; data fake size=32 classes=10 images=24; batch 8; epochs 1")
     with pytest.raises(recipe.RecipeError, match="E103"):
@@ -397,6 +397,6 @@ def test_a_teacher_that_cannot_take_the_images_is_told_before_it_is_trained(tmp_
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_run_keeps_a_checkpoint_or_more(tmp_path: Path) -> None:
+def test_keep_requires_at_least_one_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"E118.*at least one checkpoint, not 0"):
         train(tmp_path / "run", keep=0)

@@ -19,7 +19,7 @@ TINY = "base resnet18; data fake size=32 classes=10 images=16; batch 8; epochs 1
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of a new environment outside of the repository, over the packages that are installed here."""
+    """Return the Python of a new environment outside the repository that also sees the packages installed here."""
     home = tmp_path_factory.mktemp("environment") / "venv"
     venv.create(home, with_pip=True)
     (packages,) = (home / "lib").glob("python3*/site-packages")
@@ -29,7 +29,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def call(python: Path, *arguments: str | Path, cwd: Path) -> str:
-    """Run Python in a folder; gives what it printed, and fails with it where it fails."""
+    """Run Python in a folder, and return its output; if it fails, fail with that output."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     done = subprocess.run(
         [python, *arguments], cwd=cwd, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -54,7 +54,7 @@ def test_a_new_plugin_installs_passes_its_tests_and_trains(python: Path, tmp_pat
 
 
 @pytest.mark.slow
-def test_the_example_of_a_package_installs_and_passes_its_tests(python: Path, tmp_path: Path) -> None:
+def test_the_example_package_installs_and_passes_its_tests(python: Path, tmp_path: Path) -> None:
     home = tmp_path / "plugin"
     shutil.copytree(ROOT / "examples" / "plugin", home, ignore=shutil.ignore_patterns("*.egg-info", "__pycache__"))
     call(python, "-m", "pip", "install", "-q", "-e", ".", cwd=home)
@@ -77,7 +77,9 @@ def test_the_example_of_a_package_installs_and_passes_its_tests(python: Path, tm
         ("flip", "the trick `augment flip` already exists"),
     ],
 )
-def test_names_that_can_not_be_had(name: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_and_existing_names_are_rejected(
+    name: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     found = command("new", "plugin", name)
     assert found.status == 2
@@ -86,7 +88,7 @@ def test_names_that_can_not_be_had(name: str, said: str, tmp_path: Path, monkeyp
     assert not any(tmp_path.iterdir())
 
 
-def test_nothing_is_written_over(tmp_path: Path) -> None:
+def test_an_existing_folder_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes").write_text("mine")
     found = command("new", "plugin", "shine", "--out", tmp_path / "mine")
@@ -94,7 +96,7 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes"]
 
 
-def test_what_is_written_is_told_and_is_in_the_layout_of_the_house(tmp_path: Path) -> None:
+def test_written_files_are_listed_and_well_formatted(tmp_path: Path) -> None:
     found = command("new", "plugin", "two-words", "--out", tmp_path / "mine")
     assert found.status == 0
     lines = found.stdout.splitlines()

@@ -1,1 +1,1 @@
-"""The structure of the package, measured: circles of imports, the way of a recipe through the rooms, and sizes."""
+"""Measurements of the package: import cycles, the path of a recipe through the packages, and sizes."""

@@ -1,7 +1,7 @@
 """Measure the structure of the package: python -m tests.structure
 
-From the root of the repository. Prints the circles of imports, the way of a recipe through the rooms, and the longest
-file and function; the exit status is 1 where there is a circle.
+Run it from the root of the repository. It prints import cycles, the path of a recipe through the packages, and the
+longest file and function. The exit code is 1 if there is a cycle.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).parents[2] / "recipe"
 
 
 def sizes() -> list[str]:
-    """Lines in all, of the longest file, and of the longest function."""
+    """Return the total number of lines, the longest file, and the longest function."""
     files = {file: file.read_text("utf-8") for file in modules(PACKAGE).values()}
     lines = {str(file.relative_to(PACKAGE.parent)): len(text.splitlines()) for file, text in files.items()}
     functions = {
@@ -37,12 +37,12 @@ def sizes() -> list[str]:
 
 def main() -> int:
     groups = circles(imports(PACKAGE))
-    print(f"circles of imports: {len(groups)}")
+    print(f"import cycles: {len(groups)}")
     for group in groups:
         print(f"  {', '.join(group)}")
     way = stays(package)
     rooms = list(dict.fromkeys(stay.room for stay in way))
-    print(f"rooms that a recipe enters: {len(rooms)}, returns: {len(way) - len(rooms)}")
+    print(f"packages that a recipe passes: {len(rooms)}, returns: {len(way) - len(rooms)}")
     for number, stay in enumerate(way, 1):
         first, *more = (function.partition(":")[2] for function in stay.functions)
         again = "" if stay.room not in {before.room for before in way[: number - 1]} else "  (return)"

@@ -1,4 +1,4 @@
-"""The imports among the modules of a package, those for typing and those within functions too."""
+"""Find the imports between modules of a package, including those for typing and those in functions."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 Imports = Mapping[str, frozenset[str]]
-"""For each module, by its dotted name, the modules of the package that it imports."""
+"""The dotted name of each module, and those of the modules of the package that it imports."""
 
 
 def modules(package: Path) -> dict[str, Path]:
-    """The files of a package by their dotted names; linked folders, which are data or tricks, are left out."""
+    """Return the files of a package by dotted name, without linked folders, which contain data or tricks."""
     files = (file for file in sorted(package.rglob("*.py")) if not any(folder.is_symlink() for folder in file.parents))
     return {".".join(_parts(file.relative_to(package.parent))): file for file in files}
 
@@ -21,7 +21,7 @@ def _parts(file: Path) -> tuple[str, ...]:
 
 
 def imports(package: Path) -> Imports:
-    """What each module of a package imports of it. To import a name of a package is to import that package."""
+    """Return the imports within a package. Importing a name from a package counts as importing the package."""
     files = modules(package)
     return {
         module: frozenset(_imported(ast.parse(file.read_text("utf-8")), frozenset(files)) - {module})
@@ -42,7 +42,7 @@ def _imported(tree: ast.Module, known: frozenset[str]) -> set[str]:
 
 
 def circles(graph: Imports) -> list[list[str]]:
-    """The largest groups of modules each of which imports, directly or through others, all others of its group."""
+    """Return the largest groups of modules that all import each other, directly or indirectly."""
     reached = {module: frozenset(_reached(graph, module)) for module in graph}
     groups = {
         frozenset(other for other in reached[module] if module in reached[other])
@@ -53,7 +53,7 @@ def circles(graph: Imports) -> list[list[str]]:
 
 
 def _reached(graph: Imports, start: str) -> Iterator[str]:
-    """The modules that a module imports, directly or through others; itself, where it is in a circle."""
+    """Yield the modules that a module imports, directly or indirectly; in a cycle, also the module itself."""
     seen, waiting = set[str](), [*graph[start]]
     while waiting:
         module = waiting.pop()

@@ -1,8 +1,7 @@
-"""The way of a recipe through the package, from `recipe.run` to its first step, as a training takes it.
+"""Trace the path of a recipe through the packages, from `recipe.run` to the first step of its training.
 
-Every function that is handed the recipe, or what has become of it, counts once: when it is first called. To ask such a
-value for something of its own is no move. Two calls in a row in one room are one stay; a stay in a room that was left
-before is a return.
+Each function that takes the recipe, or a value derived from it, counts once, when it is first called. Methods of such a
+value don't count. Consecutive calls in one package ("room") are one stay; another stay in that room is a return.
 """
 
 from __future__ import annotations
@@ -20,27 +19,27 @@ RECIPE = "base resnet18; data fake size=32 classes=10 images=16; batch 8; epochs
 CARRIERS = frozenset(
     ("Source", "Recipe", "Statement", "Layers", "ResolvedTrick", "Use", "Plan", "Program", "Trainer", "Update", "Loop")
 )
-"""Classes of what a recipe is on its way."""
+"""Classes of values that a recipe becomes along the path."""
 
 
 PASSED_BY = ("__init__", "<lambda>", "<genexpr>")
-"""Functions that are parts of others, or only keep what they are given."""
+"""Functions that are parts of others or only store their arguments."""
 
 
 class _FirstStep(BaseException):
-    """The first step of the training begins."""
+    """The first training step starts."""
 
 
 @attrs.frozen
 class Stay:
-    """A stay in a room: the functions that the recipe was handed to there, in their order."""
+    """A stay in a package: the functions that took the recipe there, in order."""
 
     room: str
     functions: tuple[str, ...]
 
 
 def stays(room_of: Callable[[str], str]) -> list[Stay]:
-    """The stays of a recipe on its way; ``room_of`` gives the room of a module."""
+    """Return the stays of a recipe along its path; ``room_of`` maps a module to its room."""
     import recipe
     from recipe.training.trainer import Trainer
 
@@ -81,5 +80,5 @@ def _carries(value: Any) -> bool:
 
 
 def package(module: str) -> str:
-    """The room of a module: its package."""
+    """Return the package of a module."""
     return ".".join(module.split(".")[:2])

@@ -1,4 +1,4 @@
-"""The structure of the package is what ARCHITECTURE.md says: no circle of imports, and none that points up a tier."""
+"""The package has the structure of ARCHITECTURE.md: no import cycles, and no imports from higher tiers."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from tests.structure.imports import circles, imports
 from tests.structure.rooms import package, stays
 
 RETURNS = 8
-"""The most times that a recipe may come back to a room on its way."""
+"""The maximum number of times that a recipe may return to a package."""
 
 
-def test_no_imports_are_in_a_circle() -> None:
+def test_there_are_no_import_cycles() -> None:
     assert circles(imports(ROOT / "recipe")) == []
 
 
-def test_circles_are_found(tmp_path: Path) -> None:
+def test_import_cycles_are_found(tmp_path: Path) -> None:
     package = tmp_path / "house"
     package.mkdir()
     (package / "__init__.py").write_text("")
@@ -44,7 +44,7 @@ def test_circles_are_found(tmp_path: Path) -> None:
     ],
     ids=["plain", "typing", "lazy", "trick"],
 )
-def test_an_import_that_points_up_is_refused(upward: str, tmp_path: Path) -> None:
+def test_an_import_from_a_higher_tier_is_rejected(upward: str, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "recipe", tmp_path / "recipe", ignore=shutil.ignore_patterns("__pycache__", "examples"))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     (tmp_path / "recipe" / "examples").mkdir()
@@ -59,7 +59,7 @@ def test_an_import_that_points_up_is_refused(upward: str, tmp_path: Path) -> Non
     assert "recipe.graph.net ->" in refused.stdout
 
 
-def test_a_recipe_seldom_comes_back_to_a_room() -> None:
+def test_a_recipe_rarely_returns_to_a_package() -> None:
     way = stays(package)
     rooms = {stay.room for stay in way}
     assert {"recipe.language", "recipe.plan", "recipe.compiler", "recipe.training"} <= rooms

@@ -1,8 +1,7 @@
-"""The core knows no trick by name: no word of a built-in trick is written in its code.
+"""The core refers to no trick by name: its code contains no word of a built-in trick.
 
-A trick is reached by the hooks that it implements, the slots that it writes, the settings that it makes, and what it
-declares. Strings that are words of tricks by chance (names of hooks, of slots, of JSON fields) are recognised by where
-they are written, or listed with a reason.
+It accesses a trick only through its hooks, slots, settings and declarations. Other strings that happen to be words of
+tricks (names of hooks, slots or JSON fields) are recognized by their position in the code, or listed with a reason.
 """
 
 from __future__ import annotations
@@ -21,24 +20,24 @@ PACKAGE = Path(recipe.__file__).parent
 
 OUTSIDE = {
     "tricks": "the tricks themselves",
-    "testing": "the kit writes recipes for the tricks that it tests, as tests do",
-    "scaffold": "it writes a package of tricks of these verbs",
+    "testing": "the kit writes recipes for the tricks that it tests",
+    "scaffold": "it writes a package with tricks of these verbs",
 }
 """Folders that are not part of the core."""
 
 NAMESPACES = {"hook", "call_hook", "hooked", "overrides", "broken", "maker", "Hook"}
-"""Functions whose arguments name hooks, slots or settings of the training, of which some are words of tricks too."""
+"""Functions that take names of hooks, slots or settings, some of which are also words of tricks."""
 
 ALLOWED = [
     ("plugins/slots.py plugins/hooks.py", "*", "names of slots"),
     ("api.py __init__.py", "compile number path", "names that the public API exports"),
     ("ablation/store.py runs/reader.py", "epochs loss precision micro", "JSON of finished runs"),
-    ("runs/state.py", "step model optimizer loss images", "a checkpoint's own fields"),
+    ("runs/state.py", "step model optimizer loss images", "fields of a checkpoint"),
     ("training/trainer.py", "lr", "torch's parameter groups"),
     ("training/update.py", "momentum", "torch's parameter groups"),
-    ("training/loop.py training/meters.py", "loss images", "what is measured"),
-    ("training/reporting.py", "epochs loss lr", "what is measured"),
-    ("training/engine.py", "step", "what is counted"),
+    ("training/loop.py training/meters.py", "loss images", "measured values"),
+    ("training/reporting.py", "epochs loss lr", "measured values"),
+    ("training/engine.py", "step", "a counted value"),
     ("training/loading.py training/transform.py", "crop augment", "streams of random numbers, and hooks"),
     ("training/objective.py", "loss", "the hook"),
     ("compare/api.py compare/model.py compare/text.py", "A B", "the two sides of a comparison"),
@@ -47,25 +46,25 @@ ALLOWED = [
         "batch epochs micro images classes loss",
         "settings and headings",
     ),
-    ("compare/measure.py", "batch", "what a timing is asked for, as JSON"),
+    ("compare/measure.py", "batch", "options of a timing, as JSON"),
     (
         "compare/page.py explain/program.py exporters/codegen.py exporters/onnx.py",
         "by total model images",
         "output",
     ),
-    ("devices/precision.py explain/program.py", "precision", "the setting, in a sentence"),
-    ("ablation/budget.py ablation/progress.py ablation/table.py cli/ablate.py", "seed", "what seeds are called"),
+    ("devices/precision.py explain/program.py", "precision", "the setting, in a message"),
+    ("ablation/budget.py ablation/progress.py ablation/table.py cli/ablate.py", "seed", "the name of seeds"),
     ("graph/net.py", "norm", "a kind of layer"),
     ("language/ast.py plugins/fields.py", "number", "a kind of word of the grammar"),
-    ("plugins/calling.py", "compile", "when a hook is called"),
-    ("cli/run.py", "base", "tells a recipe from statements before the vocabulary is loaded"),
+    ("plugins/calling.py", "compile", "the time when a hook is called"),
+    ("cli/run.py", "base", "distinguishes a recipe from statements before the vocabulary is loaded"),
 ]
-"""Files, the words of tricks that they may write (``*``: any), and what these are there."""
+"""Files, the words of tricks that they may contain (``*``: any), and their meaning there."""
 
 
 @cache
 def _words() -> tuple[set[str], set[str]]:
-    """All words of built-in tricks and their fields; and the beginnings of statements: verb and clause, or value."""
+    """Return all words of built-in tricks and their fields, and starts of statements: verb and clause or value."""
     words, statements = set[str](), set[str]()
     for declared in (found.declared for found in all_tricks()):
         values = {value for field in declared.fields for value in field.kind.words}
@@ -76,7 +75,7 @@ def _words() -> tuple[set[str], set[str]]:
 
 
 def _excused(tree: ast.AST) -> Iterator[ast.AST]:
-    """Strings that are documentation, keys of a dictionary that is written out, or in a namespace of their own."""
+    """Yield strings that are docstrings, keys of dictionary literals, or names of hooks, slots or settings."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Expr):
             yield node.value
@@ -93,7 +92,7 @@ def _excused(tree: ast.AST) -> Iterator[ast.AST]:
 
 
 def _written(text: str) -> Iterator[tuple[int, str]]:
-    """The words of tricks that are written in a module, with their lines."""
+    """Yield the words of tricks in a module, with their lines."""
     words, statements = _words()
     tree = ast.parse(text)
     excused = {id(node) for node in _excused(tree)}
@@ -113,10 +112,10 @@ def _core() -> list[str]:
 
 
 @pytest.mark.parametrize("file", _core())
-def test_the_core_knows_no_trick_by_name(file: str) -> None:
+def test_the_core_refers_to_no_trick_by_name(file: str) -> None:
     allowed = {word for files, words, _ in ALLOWED if file in files.split() for word in words.split()}
     written = [(line, word) for line, word in _written((PACKAGE / file).read_text("utf-8")) if word not in allowed]
-    assert written == [] or "*" in allowed, "let the trick declare it"
+    assert written == [] or "*" in allowed, "let the trick declare it instead"
 
 
 def test_every_exception_is_needed() -> None:
@@ -140,10 +139,10 @@ def test_every_exception_is_needed() -> None:
         ('plan.find("lr warmup")', "lr warmup"),
     ],
 )
-def test_a_word_that_is_written_is_seen(code: str, word: str) -> None:
+def test_a_word_in_the_code_is_found(code: str, word: str) -> None:
     assert [said for _, said in _written(code)] == [word]
 
 
 @pytest.mark.parametrize("code", ['plan.hooked("loss")', '{"epochs": 3}', '"""lr"""', 'f"at an lr {x}"', '"the base"'])
-def test_prose_and_other_names_are_passed_over(code: str) -> None:
+def test_prose_and_other_names_are_ignored(code: str) -> None:
     assert list(_written(code)) == []

@@ -149,7 +149,7 @@ class Broken:
 
     @property
     def word(self) -> str:
-        """The words of the trick."""
+        """The word of the trick, such as `loss even`."""
         return next(word for word in SOUND if f'("{word}"' in self.text or f"('{word}'" in self.text)
 
 
@@ -160,32 +160,34 @@ def but(text: str, before: str, after: str) -> str:
 
 
 BROKEN = {
-    "its module does not say its syntax": Broken(
+    "its module docstring lacks the syntax": Broken(
         "docstring", "mirrors images", FLIP, "start it with the syntax, a colon, and a description"
     ),
-    "its docstring is no sentence": Broken(
+    "its docstring is not a sentence": Broken(
         "docstring",
         "augment mirror",
         but(FLIP, "'''Mirror each image from left to right with some probability.'''", "'''mirroring'''"),
         "one complete sentence",
     ),
-    "it imports torch at its top": Broken("light", "augment mirror", "import torch\n" + FLIP, "imports torch"),
+    "it imports torch at the top of its module": Broken(
+        "light", "augment mirror", "import torch\n" + FLIP, "imports torch"
+    ),
     "it prints": Broken(
         "light",
         "augment mirror",
         but(FLIP, "    def augment", CHECK + "    def augment"),
         "prints to standard output",
     ),
-    "its edits hold what is no plain value": Broken(
+    "its edits contain a value of numpy": Broken(
         "canonical",
         "init narrow",
         but(INIT, '"b": self.most', '"b": __import__("numpy").float32(self.most)'),
         "can't write",
     ),
-    "a hook goes with another slot": Broken(
+    "a hook does not match its slot": Broken(
         "clashes", "augment mirror", but(FLIP, 'writes=("inputs",)', 'writes=("run",)'), 'declare "inputs"'
     ),
-    "it excludes a trick that there is not": Broken(
+    "it excludes an unknown trick": Broken(
         "clashes",
         "augment mirror",
         but(FLIP, 'writes=("inputs",)', 'writes=("inputs",), excludes=("augment flop",)'),
@@ -201,7 +203,7 @@ BROKEN = {
         "    def adjust(self, gradients, weights, progress):\n        return gradients\n",
         "has no effect on training",
     ),
-    "a rewrite does another thing each time": Broken(
+    "a rewrite differs each time": Broken(
         "reversible",
         "tweak bounded",
         "CALLS = []\n"
@@ -210,7 +212,7 @@ BROKEN = {
         ),
         "change different operations",
     ),
-    "a rewrite piles up": Broken(
+    "a rewrite applies again to its own result": Broken(
         "no-op",
         "tweak bounded",
         but(STEM, 'f"{address}_bound" for', '"never" for').replace(
@@ -218,7 +220,7 @@ BROKEN = {
         ),
         "is not idempotent",
     ),
-    "a rewrite claims a site where there is none": Broken(
+    "a rewrite claims a site in a model without one": Broken(
         "no-op",
         "tweak bounded",
         but(
@@ -228,7 +230,7 @@ BROKEN = {
         ),
         "yields sites without edits",
     ),
-    "a layer keeps a tensor to itself": Broken(
+    "a layer has an unregistered tensor": Broken(
         "parameters",
         "tweak bounded",
         but(STEM, 'Layer("Hardtanh"', 'Layer(f"{__name__}:Held"')
@@ -236,7 +238,7 @@ BROKEN = {
         "    made.held = torch.ones(1)\n    return made\n",
         "stays on the meta device",
     ),
-    "a term is no number": Broken(
+    "a loss term is not finite": Broken(
         "shapes",
         "loss even",
         but(
@@ -246,13 +248,13 @@ BROKEN = {
         ),
         "returns a term of nan",
     ),
-    "a gradient of zero is divided by": Broken(
+    "a gradient of zero causes a division by zero": Broken(
         "shapes",
         "gentle",
         but(GENTLE, "[self.part * one for one in gradients]", "[self.part * one / one.norm() for one in gradients]"),
         "not finite",
     ),
-    "a layer takes one size of images": Broken(
+    "a layer works for only one image size": Broken(
         "shapes",
         "tweak bounded",
         but(
@@ -269,7 +271,7 @@ BROKEN = {
         but(FLIP, ".to(images.device)", ""),
         "fails on a GPU: ",
     ),
-    "images come back to the CPU": Broken(
+    "images return to the CPU": Broken(
         "devices",
         "augment mirror",
         but(FLIP, "return torch.where(", "return torch.zeros(images.shape) + torch.where(").replace(
@@ -277,7 +279,7 @@ BROKEN = {
         ),
         "returns a tensor on the CPU for a batch on a GPU",
     ),
-    "a term is a sum over the batch": Broken(
+    "a loss term is a sum over the batch": Broken(
         "batches", "loss even", but(PENALTY, ".mean()", ".sum()"), "take the mean over the batch"
     ),
     "targets depend on their batch": Broken(
@@ -286,7 +288,7 @@ BROKEN = {
         but(LEVEL, "self.part / targets.shape[1]", "self.part * targets.mean(0)"),
         "changes targets differently alone than in a batch",
     ),
-    "an optimizer keeps its first rate": Broken(
+    "an optimizer keeps its initial learning rate": Broken(
         "rates", "optimizer plain", but(DESCENT, 'group["lr"])', "rate)"), "changes weights at a learning rate of 0"
     ),
     "an image depends on its batch": Broken(
@@ -295,7 +297,7 @@ BROKEN = {
         but(FLIP, "images.flip(3)", "images.flip(3) - 0.1 * images.mean()"),
         "changes an image differently in halves",
     ),
-    "randomness is torch's own": Broken(
+    "it draws random numbers from torch": Broken(
         "deterministic",
         "augment mirror",
         but(
@@ -305,7 +307,7 @@ BROKEN = {
         ),
         "uses the global random number generators",
     ),
-    "something is kept between steps": Broken(
+    "it keeps state between steps": Broken(
         "resume",
         "gentle",
         "KEPT = []\n"

@@ -28,19 +28,19 @@ def test_the_sites_of_a_rewrite(theirs: Vocabulary) -> None:
     assert assert_rewrites("tweak bounded", program.edits, base=small(), vocabulary=theirs).edits == program.edits
 
 
-def test_other_sites_than_stated(theirs: Vocabulary) -> None:
+def test_unexpected_sites_fail(theirs: Vocabulary) -> None:
     with pytest.raises(AssertionError, match=r"produces \{'tweak D': 3\}, not \{'tweak D': 4\}"):
         assert_rewrites("base resnet50; tweak D", {"tweak D": 4})
     with pytest.raises(AssertionError, match="produces"):
         assert_rewrites("tweak bounded", (), base=small(), vocabulary=theirs)
 
 
-def test_the_reason_of_a_refusal(theirs: Vocabulary) -> None:
+def test_an_expected_rejection(theirs: Vocabulary) -> None:
     assert "vgg11" in assert_rejects("base vgg11; tweak D", "E101").message
     assert "clash" in assert_rejects("tweak bounded; tweak C", "E030", small(), theirs).message
 
 
-def test_a_refusal_that_does_not_come_or_has_other_reasons() -> None:
+def test_a_missing_or_different_rejection_fails() -> None:
     with pytest.raises(AssertionError, match="compiles, but should be rejected with E101"):
         assert_rejects("base resnet50; tweak D", "E101")
     with pytest.raises(AssertionError, match="is rejected with E101, not E030"):
@@ -60,7 +60,7 @@ def test_neither_pytest_nor_torch_is_imported_with_the_package() -> None:
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"
 
 
-def test_the_pytest_plugin_is_cheap() -> None:
+def test_the_pytest_plugin_imports_little() -> None:
     code = (
         "import sys, recipe.testing.plugin; "
         "print([name for name in ('torch', 'numpy', 'attrs', 'recipe.plugins.trick') if name in sys.modules])"

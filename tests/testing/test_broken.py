@@ -15,7 +15,7 @@ PACKAGE = "tricks-on-trial"
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list[Check]]]:
-    """Yield the checks of a package with all these tricks. A number is appended to the words of each."""
+    """Yield the checks of a package with all these tricks. A number is appended to the word of each."""
     root = tmp_path_factory.mktemp("site")
     texts = [HEAD.format(syntax=word) + text for word, text in SOUND.items()] + [one.file for one in BROKEN.values()]
     words = [*SOUND, *(one.word for one in BROKEN.values())]
@@ -54,17 +54,17 @@ def findings(found: list[Check]) -> dict[str, str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_fault_is_found_by_its_check_alone(name: str, made: dict[str, list[Check]]) -> None:
+def test_a_mistake_fails_only_its_check(name: str, made: dict[str, list[Check]]) -> None:
     told = findings(made[name])
     assert [*told] == [BROKEN[name].check], told
     assert BROKEN[name].said in told[BROKEN[name].check]
 
 
-def test_every_check_finds_something() -> None:
+def test_every_check_has_a_mistake_to_find() -> None:
     assert {broken.check for broken in BROKEN.values()} == {*CHECKS}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("word", SOUND)
-def test_a_sound_trick_passes_all(word: str, made: dict[str, list[Check]]) -> None:
+def test_a_correct_trick_passes_all_checks(word: str, made: dict[str, list[Check]]) -> None:
     assert findings(made[word]) == {}

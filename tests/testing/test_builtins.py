@@ -1,4 +1,4 @@
-"""Every built-in trick passes the checks that those of other packages pass; none is named here."""
+"""Every built-in trick passes the checks for tricks of other packages; no trick is named here."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PACKAGE = "recipe-compiler"
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, list[Check]]]:
-    """Every check by its trick, with the files that some tricks read."""
+    """Yield the checks by trick, with the files that some tricks read."""
     files = tmp_path_factory.mktemp("files")
     builtins.write_files(files)
     said = {"company": builtins.COMPANY, "values": builtins.values(files), "elsewhere": builtins.ELSEWHERE}
@@ -38,7 +38,7 @@ def test_a_built_in_trick_passes_every_check(trick: str, made: Mapping[str, list
             check.run()
         except Unmet as found:
             unmet[check.name] = str(found)
-        except Skipped as reason:  # most are about hooks that a trick does not have
+        except Skipped as reason:  # most of these check hooks that the trick does not have
             if "give two values" in str(reason):
                 unmet[check.name] = str(reason)
     assert not unmet
@@ -46,10 +46,8 @@ def test_a_built_in_trick_passes_every_check(trick: str, made: Mapping[str, list
 
 @pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
-def test_what_a_cpu_does_in_place_of_a_number_format_is_no_effect_of_a_trick(
-    way: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A CPU that has no bf16 computes in fp32 whatever a recipe asks of it."""
+def test_the_fallback_precision_of_a_cpu_does_not_affect_the_check(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A CPU without bf16 computes in fp32 for every precision."""
     monkeypatch.setenv(BF16, way)
     (check,) = [one for one in checks(PACKAGE, only=["fields"]) if one.trick == "precision"]
     check.run()

@@ -12,7 +12,7 @@ from tests.testing.broken import BROKEN, HEAD, SOUND
 QUICK = ("--only", "docstring", "--only", "clashes")
 
 
-def test_a_sound_file(tmp_path: Path) -> None:
+def test_a_correct_file(tmp_path: Path) -> None:
     file = tmp_path / "mirror.py"
     file.write_text(HEAD.format(syntax="augment mirror") + SOUND["augment mirror"])
     found = command("test-plugin", file, *QUICK, "--only", "compiles")
@@ -27,7 +27,7 @@ def test_a_sound_file(tmp_path: Path) -> None:
 
 def test_a_broken_file(tmp_path: Path) -> None:
     file = tmp_path / "mirror.py"
-    file.write_text(BROKEN["a hook goes with another slot"].file)
+    file.write_text(BROKEN["a hook does not match its slot"].file)
     found = command("test-plugin", file, *QUICK)
     assert found.status == 1
     assert found.stdout.splitlines()[1:] == [
@@ -37,7 +37,7 @@ def test_a_broken_file(tmp_path: Path) -> None:
     ]
 
 
-def test_a_path_that_begins_with_a_dot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_path_that_starts_with_a_dot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mirror.py").write_text(HEAD.format(syntax="augment mirror") + SOUND["augment mirror"])
     monkeypatch.chdir(tmp_path)
     found = command("test-plugin", "./mirror.py", "--only", "docstring")
@@ -71,13 +71,13 @@ def test_an_installed_package() -> None:
         (("nowhere.py",), "file not found: `nowhere.py`"),
     ],
 )
-def test_what_can_not_be_checked(arguments: tuple[str, ...], said: str) -> None:
+def test_invalid_arguments_are_errors(arguments: tuple[str, ...], said: str) -> None:
     found = command("test-plugin", *arguments)
     assert (found.status, found.stdout) == (2, "")
     assert said in found.stderr
 
 
-def test_company_and_values_are_taken(tmp_path: Path) -> None:
+def test_company_and_values_are_used(tmp_path: Path) -> None:
     file = tmp_path / "mirror.py"
     file.write_text(HEAD.format(syntax="augment mirror") + SOUND["augment mirror"])
     given = ("--value", "augment mirror probability=0.25, 1", "--company", "augment mirror=epochs 1")
@@ -91,7 +91,7 @@ def test_company_and_values_are_taken(tmp_path: Path) -> None:
 SETTING = '''
 @trick("synchronise", writes=("run",))
 class Synchronise(Trick):
-    """Normalise over the images of all processes."""
+    """Normalize over the images of all processes."""
 
     by: str = choice("all", "which processes", of=("all", "each"))
 
@@ -100,7 +100,7 @@ class Synchronise(Trick):
 '''
 
 
-def test_a_trick_whose_effect_is_held_elsewhere_is_sound(tmp_path: Path) -> None:
+def test_elsewhere_skips_a_check_for_an_effect(tmp_path: Path) -> None:
     file = tmp_path / "synchronise.py"
     file.write_text(HEAD.format(syntax="synchronise") + SETTING)
     assert command("test-plugin", file).status == 1
@@ -110,7 +110,7 @@ def test_a_trick_whose_effect_is_held_elsewhere_is_sound(tmp_path: Path) -> None
     assert f"skipped synchronise: fields – {told}; `synchronise by`: {told}" in found.stdout.splitlines()
 
 
-def test_what_a_plugin_prints_when_python_ends_is_no_fault(tmp_path: Path) -> None:
+def test_prints_of_a_plugin_at_exit_are_allowed(tmp_path: Path) -> None:
     file = tmp_path / "mirror.py"
     late = "import atexit, sys\n\natexit.register(print, 'so long', file=sys.stderr)\n"
     file.write_text(HEAD.format(syntax="augment mirror") + late + SOUND["augment mirror"])
@@ -118,7 +118,7 @@ def test_what_a_plugin_prints_when_python_ends_is_no_fault(tmp_path: Path) -> No
     assert found.status == 0, found.stdout
 
 
-def test_a_package_that_is_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     about = tmp_path / "ruined-1.0.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: ruined\nVersion: 1.0\n")

@@ -16,7 +16,7 @@ from tests.testing.broken import BROKEN, HEAD, SOUND
 def project(tmp_path: Path) -> Path:
     """Create a plugin project with a correct trick, a broken one, and an ordinary test."""
     (tmp_path / "mirror.py").write_text(HEAD.format(syntax="augment mirror") + SOUND["augment mirror"])
-    (tmp_path / "broken.py").write_text(BROKEN["a hook goes with another slot"].file)
+    (tmp_path / "broken.py").write_text(BROKEN["a hook does not match its slot"].file)
     (tmp_path / "test_own.py").write_text("def test_own():\n    pass\n")
     (tmp_path / "pytest.ini").write_text("[pytest]\nrecipe_tricks = mirror.py\n")
     return tmp_path
@@ -36,7 +36,7 @@ def collected(project: Path, *arguments: str) -> list[str]:
     return [line for line in output.splitlines() if "::" in line]
 
 
-def test_every_check_is_a_test_beside_their_own(project: Path) -> None:
+def test_every_check_is_added_to_the_tests_of_the_project(project: Path) -> None:
     found = collected(project)
     assert found[0] == "test_own.py::test_own"
     assert found[1] == "recipe-tricks::augment mirror::docstring"
@@ -44,7 +44,7 @@ def test_every_check_is_a_test_beside_their_own(project: Path) -> None:
     assert collected(project, ".") == found
 
 
-def test_tests_are_chosen_as_others_are(project: Path) -> None:
+def test_checks_are_selected_like_other_tests(project: Path) -> None:
     assert collected(project, "test_own.py") == ["test_own.py::test_own"]
     assert collected(project, "-k", "own") == ["test_own.py::test_own"]
     one = "recipe-tricks::augment mirror::resume"
@@ -58,7 +58,7 @@ def test_tests_are_chosen_as_others_are(project: Path) -> None:
     ]
 
 
-def test_a_failure_shows_what_is_wrong_and_no_traceback(project: Path) -> None:
+def test_a_failure_shows_its_message_without_a_traceback(project: Path) -> None:
     status, output = pytest_of(
         project, "test_own.py", "--recipe-tricks", "broken.py", "-k", "docstring or clashes or compiles", "-rs"
     )
@@ -70,14 +70,14 @@ def test_a_failure_shows_what_is_wrong_and_no_traceback(project: Path) -> None:
     assert "1 failed, 1 passed, 1 skipped" in output
 
 
-def test_a_package_that_there_is_not(project: Path) -> None:
+def test_an_unknown_package(project: Path) -> None:
     status, output = pytest_of(project, "--recipe-tricks", "recipe-compilr")
     assert status == pytest.ExitCode.USAGE_ERROR
     assert "did you mean `recipe-compiler`?" in output
     assert "Traceback" not in output
 
 
-def test_conftest_says_company_and_values(project: Path) -> None:
+def test_hooks_in_conftest_set_company_values_and_elsewhere(project: Path) -> None:
     (project / "conftest.py").write_text(
         "def pytest_recipe_company(config):\n    return {'augment mirror': 'epochs 1'}\n\n\n"
         "def pytest_recipe_values(config):\n    return {'augment mirror probability': ('0.25', '0.25')}\n"

@@ -1,4 +1,4 @@
-"""Trainings small enough for tests, and what is compared of them."""
+"""Trainings small enough for tests, and digests to compare them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from recipe.training.engine import Run
 __all__ = ["TINY", "train", "weights_digest"]
 
 TINY = "base shufflenet_v2_x0_5; data fake size=32 classes=10 images=24; batch 8; epochs 2; lr 0.01"
-"""Three steps an epoch, two epochs."""
+"""A training of two epochs with three steps each."""
 
 
 def train(out: Path, *statements: str, text: str = TINY, **options: object) -> Run:

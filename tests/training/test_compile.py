@@ -1,4 +1,4 @@
-"""`compile`: the same training, resumed bit by bit, and what torch.compile can't do is told."""
+"""`compile`: it trains the same model, resumes with identical bits, and reports failures of torch.compile."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(autouse=True)
 def _forgotten() -> Iterator[None]:
-    """Each test compiles for itself."""
+    """Reset the compiler, so that tests share no graphs."""
     torch._dynamo.reset()
     torch._dynamo.utils.counters.clear()
     yield
@@ -41,9 +41,9 @@ def _forgotten() -> Iterator[None]:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[bool | None]:
-    """Graphs are captured, forward and backward, as in a run, and no code is made of them, which takes its time.
+    """Capture forward and backward graphs as in a run, but skip the slow code generation.
 
-    Gives what torch.compile was told of sizes that change.
+    Return the values of ``dynamic`` in calls of torch.compile.
     """
     compile, told = torch.compile, list[bool | None]()
 
@@ -61,7 +61,7 @@ def train(out: Path, *statements: str, **options: Any) -> recipe.Run:
 
 @pytest.mark.slow
 def test_it_trains_the_same_model(tmp_path: Path) -> None:
-    few = "epochs 1; lr 1e-4"  # so that rounding is not magnified from step to step
+    few = "epochs 1; lr 1e-4"  # so that rounding errors don't grow from step to step
     eager, compiled = train(tmp_path / "a", few), train(tmp_path / "b", few, "compile")
     assert compiled.metrics[0]["loss"] == pytest.approx(eager.metrics[0]["loss"], rel=1e-4)
     for a, b in zip(eager.model.parameters(), compiled.model.parameters(), strict=True):
@@ -69,13 +69,13 @@ def test_it_trains_the_same_model(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_compiled_training_goes_on_bit_by_bit_with_a_smaller_last_batch(tmp_path: Path) -> None:
-    """Which the resumed training sees first: its code must not depend on that."""
+def test_a_compiled_training_resumes_with_identical_bits_at_a_smaller_last_batch(tmp_path: Path) -> None:
+    """The resumed training sees the smaller batch first, and its compiled code must not depend on that."""
     statements = ("batch 10; compile; epochs 1",)
     whole = train(tmp_path / "whole", *statements)
     with pytest.raises(recipe.Interrupted):
         train(tmp_path / "cut", *statements, listener=Cut("mid-epoch"))
-    torch._dynamo.reset()  # as a process begins
+    torch._dynamo.reset()  # as in a new process
     again = train(tmp_path / "cut", *statements, resume=True)
     assert weights_digest(again.model) == weights_digest(whole.model)
 
@@ -86,10 +86,10 @@ def test_a_compiled_training_goes_on_bit_by_bit_with_a_smaller_last_batch(tmp_pa
         ("batch 8; freeze 0", 1, False),
         ("batch 10", 2, False),
         ("batch 8; sam", 1, False),
-        ("batch 8; resize 0.5", 2, None),  # one graph for one size, another for any
+        ("batch 8; resize 0.5", 2, None),  # one graph for the first size, another for all others
     ],
 )
-def test_a_graph_is_made_for_each_size_of_a_batch_and_for_nothing_else(
+def test_one_graph_is_compiled_for_each_batch_size(
     tmp_path: Path, asked: list[bool | None], statements: str, graphs: int, dynamic: bool | None
 ) -> None:
     train(tmp_path / "run", f"compile; {statements}")
@@ -101,7 +101,7 @@ COMPILE = compile_fx.fx_codegen_and_compile
 
 
 def fails(backward: bool, *arguments: Any, **named: Any) -> Any:
-    """What makes code of a graph, and can't of one of the backward computation, or of the forward one."""
+    """Compile a graph, but fail for backward graphs if ``backward``, and for forward graphs otherwise."""
     if named.get("is_backward", False) is backward:
         raise RuntimeError("no such kernel")
     return COMPILE(*arguments, **named)
@@ -109,8 +109,10 @@ def fails(backward: bool, *arguments: Any, **named: Any) -> Any:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backward", [False, True])
-def test_what_torch_can_not_compile_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backward: bool) -> None:
-    """The graph of the backward computation is compiled in the first backward."""
+def test_a_failure_of_torch_compile_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backward: bool
+) -> None:
+    """The backward graph is compiled in the first backward pass."""
     monkeypatch.setattr(compile_fx, "fx_codegen_and_compile", partial(fails, backward))
     fresh = torch._inductor.config.patch(fx_graph_cache=False)
     with fresh, torch._functorch.config.patch(enable_autograd_cache=False), pytest.raises(RecipeError) as caught:
@@ -124,7 +126,7 @@ def test_what_torch_can_not_compile_is_told(tmp_path: Path, monkeypatch: pytest.
 
 @pytest.mark.parametrize("mode", ["reduce-overhead", "max-autotune"])
 @pytest.mark.parametrize("micro", ["micro 4", "micro auto"])
-def test_a_captured_graph_does_not_add_up_the_gradients_of_parts(mode: str, micro: str) -> None:
+def test_captured_graphs_clash_with_several_micro_batches(mode: str, micro: str) -> None:
     (error,) = diagnostics(f"base resnet18; batch 8 {micro}; compile {mode}")
     assert error.code == "E030"
     assert error.message.startswith(f"`compile {mode}` captures CUDA graphs")
@@ -135,7 +137,7 @@ def test_a_captured_graph_does_not_add_up_the_gradients_of_parts(mode: str, micr
 
 
 class Stub(nn.Module):
-    """A model that notes what it is given."""
+    """A model that records the shapes of its inputs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -150,14 +152,14 @@ class Stub(nn.Module):
 @pytest.mark.parametrize(
     ("statements", "rank", "shape"),
     [
-        ("batch 8", 0, (2, 3, 32, 32)),  # no graph depends on it
+        ("batch 8", 0, (2, 3, 32, 32)),  # no graph depends on the shape
         ("batch 8; compile", 0, (4, 3, 32, 32)),
         ("batch 16 micro 3; compile", 1, (3, 3, 32, 32)),
-        ("batch 64; compile", 1, (12, 3, 32, 32)),  # there are but 24 images
+        ("batch 64; compile", 1, (12, 3, 32, 32)),  # there are only 24 images
         ("batch 10; compile; resize 0.5", 1, (6, 3, 16, 16)),
     ],
 )
-def test_before_the_first_step_of_several_processes_no_graph_is_made_that_none_of_their_steps_needs(
+def test_the_trial_step_of_several_processes_compiles_no_unneeded_graph(
     monkeypatch: pytest.MonkeyPatch, statements: str, rank: int, shape: tuple[int, ...]
 ) -> None:
     monkeypatch.setattr(torch, "compile", lambda model, **options: model)

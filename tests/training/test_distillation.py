@@ -1,4 +1,4 @@
-"""Teachers: trained when they are first needed, used again when they are there, and checked before anything trains."""
+"""Teachers are trained when first needed, reused later, and checked before anything trains."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def write_teacher(folder: Path, extra: str = "", classes: int = 10) -> Path:
     return path
 
 
-def test_a_teacher_is_trained_once_and_then_used_again(tmp_path: Path) -> None:
+def test_a_teacher_is_trained_once_and_then_reused(tmp_path: Path) -> None:
     path, first, second = write_teacher(tmp_path), Notes(), Notes()
     text = f'base shufflenet_v2_x0_5; data fake size=32 classes=10 images=24; batch 8; epochs 1; loss distill "{path}"'
     train(tmp_path / "runs" / "a", text=text, listener=first)
@@ -46,7 +46,7 @@ def test_a_teacher_is_trained_once_and_then_used_again(tmp_path: Path) -> None:
     assert len(list((tmp_path / "runs").glob("teacher-*"))) == 1
 
 
-def test_a_teacher_that_is_laid_out_otherwise_is_the_same_teacher(tmp_path: Path) -> None:
+def test_the_layout_of_a_teacher_recipe_does_not_matter(tmp_path: Path) -> None:
     path, notes = write_teacher(tmp_path), Notes()
     text = f'base shufflenet_v2_x0_5; data fake size=32 classes=10 images=24; batch 8; epochs 1; loss distill "{path}"'
     train(tmp_path / "runs" / "a", text=text)
@@ -55,7 +55,7 @@ def test_a_teacher_that_is_laid_out_otherwise_is_the_same_teacher(tmp_path: Path
     assert any("using the finished run" in note for note in notes.notes)
 
 
-def test_a_teacher_of_other_classes_is_refused_before_it_trains(tmp_path: Path) -> None:
+def test_a_teacher_with_other_classes_is_rejected_before_it_trains(tmp_path: Path) -> None:
     path = write_teacher(tmp_path, classes=12)
     text = f'base shufflenet_v2_x0_5; data fake size=32 classes=10 images=24; batch 8; epochs 1; loss distill "{path}"'
     with pytest.raises(RecipeError, match="E072"):
@@ -64,7 +64,7 @@ def test_a_teacher_of_other_classes_is_refused_before_it_trains(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("inside", [True, False])
-def test_what_compiling_finds_in_a_teacher_is_told_as_its_check_tells_it(inside: bool, tmp_path: Path) -> None:
+def test_compile_errors_in_a_teacher_are_reported_like_those_of_check(inside: bool, tmp_path: Path) -> None:
     from recipe.language.recipe_input import read
     from recipe.plan.bind import bind
     from recipe.training.teachers import teachers_of
@@ -91,7 +91,7 @@ def test_the_lock_names_the_teacher_and_binds_to_the_same_plan(tmp_path: Path) -
     assert bind([read(run.folder / "recipe.lock")], data=True).digest == run.summary["digest"]
 
 
-def test_a_finished_student_needs_its_teacher_no_more(tmp_path: Path) -> None:
+def test_a_finished_student_no_longer_needs_its_teacher(tmp_path: Path) -> None:
     path = write_teacher(tmp_path)
     run = train(tmp_path / "runs" / "student", f'loss distill "{path}"')
     for folder in (tmp_path / "runs").glob("teacher-*"):
@@ -102,14 +102,16 @@ def test_a_finished_student_needs_its_teacher_no_more(tmp_path: Path) -> None:
     for checkpoint in (run.folder / "checkpoints").iterdir():
         checkpoint.unlink()
     assert train(tmp_path / "runs" / "student", f'loss distill "{path}"', resume=True).summary["steps"] == 6
-    assert len(list((tmp_path / "runs").glob("teacher-*"))) == 1, "it begins anew, and needs it"
+    assert len(list((tmp_path / "runs").glob("teacher-*"))) == 1, (
+        "a student that restarts from scratch needs its teacher"
+    )
 
 
 @pytest.mark.parametrize(("resized", "code"), [("resize 0.25", "E103"), ("resize 0.5", "")])
-def test_a_teacher_that_can_not_take_the_smallest_images_is_told_before_it_is_trained(
+def test_a_teacher_that_cannot_process_the_smallest_images_is_reported_before_it_trains(
     tmp_path: Path, resized: str, code: str
 ) -> None:
-    """SqueezeNet takes images of 32 × 32 pixels, and none of 16 × 16."""
+    """SqueezeNet can process images of 32 × 32 pixels, but not of 16 × 16."""
     path = tmp_path / "teacher.recipe"
     path.write_text("base squeezenet1_1; data fake size=64 classes=10 images=8; batch 8; epochs 1; lr 1e-4")
     plan = bind(f'base resnet18; data fake size=64 classes=10 images=8; epochs 4; {resized}; loss distill "{path}"')

@@ -1,4 +1,4 @@
-"""What is counted of a training and of an evaluation, against scikit-learn."""
+"""Metrics of trainings and evaluations, compared with scikit-learn."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CLASSES = 12
 
 @pytest.fixture
 def parts() -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Logits and labels of several batches, none of them of one size."""
+    """Return logits and labels of several batches with different sizes."""
     generator = torch.Generator().manual_seed(0)
     sizes = (7, 32, 1, 60)
     return [
@@ -41,7 +41,7 @@ def test_loss_top_1_and_top_5_are_means_over_images(
     assert found["loss"] == pytest.approx(log_loss(labels, chances, labels=every), rel=1e-5)
 
 
-def test_a_meter_that_goes_on_counts_what_it_had_and_speeds_what_is_new() -> None:
+def test_a_restored_meter_includes_earlier_images_but_counts_only_new_ones_as_fresh() -> None:
     logits, labels = torch.eye(CLASSES), torch.arange(CLASSES)
     before = Meter.on(torch.device("cpu"))
     before.add(torch.tensor(2.0), logits, labels)

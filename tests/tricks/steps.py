@@ -1,4 +1,4 @@
-"""Trainings of which each step is written down, to be done again by hand."""
+"""Trainings that record each step, so that tests can repeat it manually."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DATA = "data fake size=32 classes=10 images=24"
 
 
 class MaxNorm(nn.Conv2d):
-    """A convolution that bounds its weights, by another tensor in the place of theirs."""
+    """A convolution that bounds its weights by replacing their tensor."""
 
     def forward(self, x: Tensor) -> Tensor:
         self.weight.data = torch.renorm(self.weight.data, 2, 0, 0.5)
@@ -28,7 +28,7 @@ class MaxNorm(nn.Conv2d):
 
 
 class OwnNorm(nn.BatchNorm2d):
-    """A normalisation that replaces its running mean, and keeps the last mean and a count as parameters."""
+    """A normalization that replaces its running mean, and keeps the last mean and a count as parameters."""
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels)
@@ -45,7 +45,7 @@ class OwnNorm(nn.BatchNorm2d):
 
 
 def replacing() -> nn.Module:
-    """A network whose layers replace tensors while they compute."""
+    """Return a network whose layers replace tensors during the forward pass."""
     torch.manual_seed(0)
     return nn.Sequential(MaxNorm(3, 8, 3, 2), OwnNorm(8), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
                          nn.Linear(8, 10))  # fmt: skip
@@ -53,7 +53,7 @@ def replacing() -> nn.Module:
 
 @attrs.frozen(eq=False)
 class Steps:
-    """What a training began with, what each of its steps was given, and what it left."""
+    """The initial model of a training, the batch of each step, and the state after it."""
 
     start: nn.Module
     batches: list[tuple[Tensor, Tensor]]
@@ -67,7 +67,7 @@ def steps(
     seen: Callable[[Trainer], None] = id,
     runtime: Runtime | None = None,
 ) -> Steps:
-    """Train a recipe; ``seen`` looks at the training after each step."""
+    """Train a recipe and record its steps; call ``seen`` with the trainer after each step."""
     program = recipe.compile(f"{DATA}; {text}", base=model or norms())
     found = Steps(copy.deepcopy(program.model), [], [])
     step = Trainer.train_step

@@ -1,4 +1,4 @@
-"""Blur pooling: the filter against the binomial and timm's, its sites, and ResNets with Zhang's filters by hand."""
+"""Blur pooling: its filter, compared with a binomial one and timm's, its sites, and ResNets with Zhang's filters."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ from tests.graph.helpers import images, outputs, randomise, shapes
 
 
 def binomial(x):
-    """[1, 2, 1] / 4 along both axes, the border's pixels repeated, then every second pixel."""
+    """Filter with [1, 2, 1] / 4 along both axes, with replicated borders, and keep every second pixel."""
     kernel = torch.tensor([1.0, 2.0, 1.0], dtype=x.dtype) / 4
     weight = (kernel[:, None] * kernel).expand(x.shape[1], 1, 3, 3)
     return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), weight, stride=2, groups=x.shape[1])
@@ -29,7 +29,7 @@ def test_two_averages_are_the_binomial_filter(height, width):
 
 
 @pytest.mark.parametrize("sides", [(8, 8), (7, 10)])
-def test_they_are_timms_blur_pooling(sides):
+def test_two_averages_equal_blur_pooling_of_timm(sides):
     from timm.layers import BlurPool2d
 
     x = torch.randn(2, 4, *sides, generator=torch.Generator().manual_seed(0))
@@ -43,7 +43,7 @@ class Blur(nn.Module):
 
 
 def blurred(name):
-    """torchvision's ResNet with Zhang's filters, by hand."""
+    """Build torchvision's ResNet with Zhang's filters manually."""
     import torchvision
 
     model = getattr(torchvision.models, name)()
@@ -59,7 +59,7 @@ def blurred(name):
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50"])
 @pytest.mark.parametrize("size", [64, 75])
-def test_a_blurred_resnet_is_zhangs(name, size):
+def test_a_blurred_resnet_matches_a_manual_implementation(name, size):
     model, oracle = recipe.compile(f"base {name}; tweak blurpool").model, blurred(name)
     randomise(model)
     oracle.load_state_dict(dict(zip(oracle.state_dict(), model.state_dict().values(), strict=True)))
@@ -71,7 +71,7 @@ def test_a_blurred_resnet_is_zhangs(name, size):
 
 @pytest.mark.parametrize("base", ["resnet18", "resnet50", "timm:resnet50d", "vgg11", "inception_v3", "regnet_y_400mf"])
 @pytest.mark.parametrize("size", [299, 310])
-def test_every_block_gives_what_has_the_shape_it_had(base, size):
+def test_shapes_do_not_change(base, size):
     text = f"base {base}; data fake size={size}; init stock"
     stock, model = (recipe.compile(f"{text}{more}", device="meta").model for more in ("", "; tweak blurpool"))
     found = [
@@ -83,7 +83,7 @@ def test_every_block_gives_what_has_the_shape_it_had(base, size):
     assert shapes(stock) == shapes(model)
 
 
-def test_the_stem_keeps_its_stride_and_the_stride_of_tweak_a_is_blurred_where_it_is():
+def test_the_stem_keeps_its_stride_and_the_stride_moved_by_tweak_a_is_blurred():
     program = recipe.compile("base resnet50; tweak A blurpool", device="meta")
     assert program.model.get_submodule("conv1").stride == (2, 2)
     assert SetAttribute("layer2.0.conv1", "stride", (2, 2), (1, 1)) in program.edits
@@ -92,7 +92,7 @@ def test_the_stem_keeps_its_stride_and_the_stride_of_tweak_a_is_blurred_where_it
     }
 
 
-def test_tweak_d_leaves_it_no_shortcut():
+def test_after_tweak_d_shortcuts_are_not_blurred():
     program = recipe.compile("base resnet50; tweak D blurpool", device="meta")
     assert program.sites == {
         "tweak D": 3,
@@ -104,14 +104,14 @@ def test_tweak_d_leaves_it_no_shortcut():
     assert "layer2.0.downsample.0_blur" not in names
 
 
-def test_where_nothing_strides_it_is_so_already():
+def test_it_counts_as_already_applied_without_strides():
     model = recipe.compile("base resnet18; tweak blurpool; tweak D", device="meta").model
     program = assert_rewrites("tweak blurpool", {"tweak blurpool": 0}, base=model)
     assert program.notes[0] == "tweak blurpool: already applied at 3 sites"
 
 
 def test_a_shift_by_one_pixel_changes_less():
-    """Zhang's point: what is subsampled without a filter depends on where the pixels fall."""
+    """Zhang's motivation: without a filter, the result of subsampling depends on the position of the pixels."""
     x = images(4, 65)
     changes = []
     for text in ("base resnet18", "base resnet18; tweak blurpool"):

@@ -1,4 +1,4 @@
-"""Gradient clipping against torch's."""
+"""Gradient clipping, compared with torch's."""
 
 import pytest
 import torch
@@ -20,7 +20,7 @@ def clipped(norm, found):
 
 
 @given(norm=st.floats(0.01, 100), scale=st.sampled_from([0.0, 1e-6, 0.01, 1.0, 1e4]), seed=st.integers(0, 20))
-def test_it_is_torchs(norm, scale, seed):
+def test_it_equals_clipping_of_torch(norm, scale, seed):
     parameters = [one.requires_grad_() for one in gradients(0.0)]
     for parameter, gradient in zip(parameters, gradients(scale, seed), strict=True):
         parameter.grad = gradient
@@ -29,17 +29,17 @@ def test_it_is_torchs(norm, scale, seed):
         assert torch.equal(mine, parameter.grad)
 
 
-def test_what_is_short_enough_stays_as_it_is():
+def test_gradients_with_a_smaller_norm_are_unchanged():
     for mine, before in zip(clipped(1000.0, gradients(1.0)), gradients(1.0), strict=True):
         assert torch.equal(mine, before)
 
 
 @pytest.mark.parametrize("norm", [0.1, 2.0])
-def test_what_is_longer_has_that_norm_and_its_direction(norm):
+def test_gradients_with_a_larger_norm_are_scaled_to_it(norm):
     found, before = (torch.cat([one.flatten() for one in of]) for of in (clipped(norm, gradients(9.0)), gradients(9.0)))
     torch.testing.assert_close(found, before / before.norm() * norm, rtol=1e-4, atol=1e-6)
 
 
-def test_a_norm_must_be_given_and_be_above_zero():
+def test_the_norm_is_required_and_must_be_above_zero():
     assert errors("base resnet18; clip") == ["E025"]
     assert errors("base resnet18; clip 0") == ["E024"]

@@ -1,4 +1,4 @@
-"""Jitter against torchvision's functions on float images, and PCA noise against Krizhevsky's formula."""
+"""Jitter, compared with torchvision's functions on float images, and PCA noise, compared with Krizhevsky's formula."""
 
 import attrs
 import numpy as np
@@ -15,11 +15,11 @@ from tests.helpers import bind
 
 
 def pictures():
-    """Random images, with gray ones, pure colours, black and white among them."""
+    """Return random images, including gray, pure colors, black and white."""
     generator = torch.Generator().manual_seed(0)
     made = torch.rand(6, 3, 9, 7, generator=generator)
     made[0] = made[0, :1]  # gray
-    made[1] = (made[1] > 0.5).float()  # corners of the colour cube
+    made[1] = (made[1] > 0.5).float()  # corners of the color cube
     made[2], made[3] = 0, 1
     return made
 
@@ -34,7 +34,7 @@ FUNCTIONS = {
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 @given(data=st.data())
-def test_each_change_is_torchvisions(name, data):
+def test_each_change_equals_that_of_torchvision(name, data):
     ours, theirs, factors = FUNCTIONS[name]
     chosen = data.draw(st.lists(factors, min_size=6, max_size=6))
     images = pictures()
@@ -64,7 +64,7 @@ def test_dialects_differ_in_hue_and_contrast(dialect, values):
 
 
 class Given(Draws):
-    """Draws that are given."""
+    """Draws with fixed values."""
 
     def uniform(self, columns=1):
         return np.tile(np.linspace(0, 1, len(self.indices))[:, None], (1, columns))
@@ -87,13 +87,13 @@ def test_jitter_applies_its_changes_one_after_the_other(amounts):
 
 
 def krizhevsky(image, alpha):
-    """An image (H, W, 3) of values in [0, 255], with [p1, p2, p3] [a1 l1, a2 l2, a3 l3]^T added to each pixel."""
+    """Add [p1, p2, p3] [a1 l1, a2 l2, a3 l3]^T to each pixel of an image (H, W, 3) with values in [0, 255]."""
     values = np.array([55.46, 4.794, 1.148])
     vectors = np.array([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]])
     return image + vectors @ (alpha * values)
 
 
-def test_pca_noise_is_krizhevskys():
+def test_pca_noise_matches_the_formula_of_krizhevsky():
     images = pictures().double()
     alpha = np.random.default_rng(0).normal(0, 0.1, (6, 3))
     found = pca_noise(images, torch.from_numpy(alpha))
@@ -102,7 +102,7 @@ def test_pca_noise_is_krizhevskys():
         np.testing.assert_allclose(result.permute(1, 2, 0).numpy(), expected, rtol=0, atol=1e-9)
 
 
-def test_pca_noise_scales_normal_draws_by_its_deviation():
+def test_pca_noise_scales_normal_draws_by_the_standard_deviation():
     trick = bind("base resnet18; augment pca-noise").find("augment pca-noise").trick
     draws = Given(0, 0, np.arange(6), 0)
     found = trick.augment(pictures(), draws)

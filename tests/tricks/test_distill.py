@@ -1,4 +1,4 @@
-"""Distillation: Hinton's loss against torch's divergence, and its weights in each dialect."""
+"""Distillation: Hinton's loss, compared with torch's divergence, and its weights in each dialect."""
 
 import pytest
 import torch
@@ -20,7 +20,7 @@ LABELS = torch.arange(8) % 6
 
 
 @given(st.floats(0.5, 50))
-def test_the_soft_loss_is_the_divergence_and_the_teachers_entropy(temperature):
+def test_the_soft_loss_is_the_divergence_plus_the_entropy_of_the_teacher(temperature):
     soft = F.softmax(TEACHER / temperature, 1)
     entropy = -(soft * soft.log()).sum(1).mean()
     divergence = torch.nn.KLDivLoss(reduction="batchmean")(F.log_softmax(STUDENT / temperature, 1), soft)
@@ -28,7 +28,7 @@ def test_the_soft_loss_is_the_divergence_and_the_teachers_entropy(temperature):
     torch.testing.assert_close(distillation(STUDENT, TEACHER, temperature), expected)
 
 
-def test_a_student_who_copies_the_teacher_has_no_gradient():
+def test_a_student_equal_to_its_teacher_has_no_gradient():
     student = TEACHER.clone().requires_grad_()
     distillation(student, TEACHER, 20.0).backward()
     torch.testing.assert_close(student.grad, torch.zeros_like(student), rtol=0, atol=1e-5)
@@ -36,7 +36,7 @@ def test_a_student_who_copies_the_teacher_has_no_gradient():
 
 @pytest.fixture
 def plan(tmp_path):
-    """Binds a recipe whose teacher is a recipe beside it."""
+    """Return a function that binds a recipe with a teacher in the same folder."""
     (tmp_path / "teacher.recipe").write_text("base resnet34\n")
     return lambda text: bind(text, folder=tmp_path)
 
@@ -64,7 +64,7 @@ def test_the_paper_adds_both_losses(plan, dialect):
     torch.testing.assert_close(found, expected)
 
 
-def test_gluoncv_weighs_them_by_halves(plan):
+def test_gluoncv_weights_both_losses_by_one_half(plan):
     found = loss_of(plan('base resnet18; dialect gluoncv; loss distill "teacher.recipe"'), LABELS)
     soft = F.softmax(TEACHER / 20, 1)
     expected = 0.5 * F.cross_entropy(STUDENT, LABELS) + 0.5 * 400 * F.cross_entropy(STUDENT / 20, soft)
@@ -80,14 +80,14 @@ def test_weights_and_temperature_can_be_set(plan, hard, soft):
     torch.testing.assert_close(found, expected)
 
 
-def test_the_hard_loss_is_that_of_smoothed_targets(plan):
+def test_the_hard_loss_uses_smoothed_targets(plan):
     targets = F.softmax(drawn(8, 6, seed=2), 1)
     text = 'base resnet18; loss smooth 0.1; loss distill "teacher.recipe" weight=0.5 soft-weight=0'
     torch.testing.assert_close(loss_of(plan(text), targets), 0.5 * F.cross_entropy(STUDENT, targets))
 
 
 @pytest.mark.parametrize(("text", "weight"), [("loss", 0.4), ("loss aux=0.25", 0.25), ("loss aux=0", 0.0)])
-def test_auxiliary_heads_have_a_weighted_loss_each(text, weight):
+def test_auxiliary_heads_add_weighted_losses(text, weight):
     aux, images = [drawn(8, 6, seed=seed) for seed in (3, 4)], torch.zeros(8, 3, 4, 4)
     loss, logits = objective(bind(f"base googlenet; {text}"), {})((STUDENT, *aux), LABELS, images)
     expected = F.cross_entropy(STUDENT, LABELS) + weight * sum(F.cross_entropy(head, LABELS) for head in aux)

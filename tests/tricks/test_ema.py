@@ -1,4 +1,4 @@
-"""The moving average of the weights, against the plain formula."""
+"""The moving average of the weights, compared with the plain formula."""
 
 import copy
 
@@ -13,7 +13,7 @@ from tests.tricks.steps import replacing, steps
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.5, 0.9, 0.9999])
-def test_the_average_is_the_plain_formula(decay):
+def test_the_average_matches_the_plain_formula(decay):
     generator = torch.Generator().manual_seed(0)
     model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
     use = bind(f"base resnet18; ema {decay!r}").hooked("average")[0]
@@ -35,12 +35,12 @@ def test_the_average_is_the_plain_formula(decay):
 
 
 @pytest.mark.parametrize(("text", "decays"), [("ema", [0.9999]), ("ema 0.99", [0.99]), ("seed 1", [])])
-def test_a_recipe_says_whether_there_is_an_average(text, decays):
+def test_only_recipes_with_ema_have_an_average(text, decays):
     assert [use.trick.decay for use in bind(f"base resnet18; {text}").hooked("average")] == decays
 
 
-def test_the_average_follows_tensors_that_take_the_place_of_others(tmp_path):
-    """As where a layer bounds its weights by assigning to them."""
+def test_the_average_follows_replaced_tensors(tmp_path):
+    """For example, a layer may bound its weights by replacing them."""
     states = []
 
     def seen(trainer):

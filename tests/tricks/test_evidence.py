@@ -1,4 +1,4 @@
-"""What the paper's tables say of a recipe, with the figures of the goldens."""
+"""Evidence from the tables of the paper, compared with the goldens."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.helpers import ROOT, bind, command
 GOLDEN = json.loads((ROOT / "tests" / "goldens" / "paper.json").read_text())
 
 
-def test_the_figures_are_those_of_the_goldens() -> None:
+def test_the_figures_match_the_goldens() -> None:
     table4 = GOLDEN["table4_cumulative_resnet50_top1_top5"]
     rows = [row.removeprefix("+ ") for row in table4["rows"]]
     assert list(_paper.TABLE4) == rows
@@ -57,7 +57,7 @@ def test_evidence(text: str, word: str, verdict: str, said: str, tmp_path: Any) 
 @pytest.mark.parametrize(
     "text", ["base vgg11; lr cosine", "base resnet50; lr per 256 warmup 5; batch 256; precision bf16"]
 )
-def test_nothing_is_said_where_the_paper_says_nothing(text: str) -> None:
+def test_tricks_outside_the_tables_have_no_evidence(text: str) -> None:
     assert not [one for use, one in bind(text).evidence if use.word in ("lr cosine", "lr per", "precision")]
 
 

@@ -1,4 +1,4 @@
-"""Layer freezing: which layers, when, and that what is frozen neither moves nor costs a gradient."""
+"""Layer freezing: which layers freeze when. Frozen parameters neither change nor get a gradient."""
 
 from types import SimpleNamespace
 
@@ -15,11 +15,11 @@ from tests.helpers import bind, vocabulary_with
 from tests.tricks.steps import steps
 
 NAMES = [name for name, _ in recipe.compile("base resnet18", device="meta").model.named_parameters()]
-TEXT = "batch 8; epochs 4; lr 0.05; decay 0.1; freeze 0.25 0.9"  # 12 steps, of which 9 freeze layers
+TEXT = "batch 8; epochs 4; lr 0.05; decay 0.1; freeze 0.25 0.9"  # 12 steps, 9 of which freeze layers
 
 
 @given(part=st.floats(0, 1, exclude_max=True))
-def test_whole_layers_freeze_from_the_first_on_and_never_the_last(part):
+def test_whole_layers_freeze_in_order_except_the_last(part):
     found = first_layers(NAMES, part)
     assert NAMES[: len(found)] == found
     assert not {"fc.weight", "fc.bias"} & set(found)
@@ -29,7 +29,7 @@ def test_whole_layers_freeze_from_the_first_on_and_never_the_last(part):
 
 
 @given(done=st.floats(0, 1), start=st.floats(0, 0.99), level=st.floats(0.01, 0.99))
-def test_the_frozen_part_is_composers(done, start, level):
+def test_the_frozen_part_matches_composer(done, start, level):
     """Composer's layer freezing: level · (done − start) / (1 − start) after start."""
     assert rising(done, start, level) == pytest.approx(level * (done - start) / (1 - start) if done > start else 0)
 
@@ -40,7 +40,7 @@ def frozen(step, names, text=TEXT, steps_per_epoch=3):
 
 
 @pytest.mark.parametrize("optimizer", ["nag", "adamw", "lars"])
-def test_what_is_frozen_stays_to_the_bit_and_the_rest_moves(tmp_path, optimizer):
+def test_only_parameters_that_are_not_frozen_change(tmp_path, optimizer):
     found = steps(tmp_path / "run", f"{TEXT}; optimizer {optimizer}")
     names = [name for name, _ in found.start.named_parameters()]
     before, most = found.start.state_dict(), 0
@@ -51,7 +51,7 @@ def test_what_is_frozen_stays_to_the_bit_and_the_rest_moves(tmp_path, optimizer)
     assert most > len(names) / 2
 
 
-def test_no_gradient_is_computed_for_what_is_frozen_and_all_can_train_afterwards(tmp_path):
+def test_frozen_parameters_get_no_gradient_and_require_one_after_the_step(tmp_path):
     counts, model = {}, []
 
     def look(trainer):
@@ -74,7 +74,7 @@ def names_of(model):
     return [name for name, _ in model.named_parameters()]
 
 
-def test_a_trick_sees_the_network_that_trains_the_same_one_at_each_step(tmp_path):
+def test_a_trick_gets_the_training_network_at_each_step(tmp_path):
     nets = []
 
     @trick("thaw", writes=("frozen",))
@@ -96,6 +96,6 @@ def test_a_trick_sees_the_network_that_trains_the_same_one_at_each_step(tmp_path
     assert still == {name for name in names_of(run.model) if name.startswith("layer1.0.")}
 
 
-def test_running_statistics_go_on(tmp_path):
+def test_running_statistics_are_still_updated(tmp_path):
     found = steps(tmp_path / "run", TEXT)
     assert found.after[-1]["bn1.num_batches_tracked"] == 12

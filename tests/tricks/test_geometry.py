@@ -1,4 +1,4 @@
-"""Random crops and flips: their distribution, their limits, and the pixels they give."""
+"""Random crops and flips: their distributions, limits and pixels."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def boxes(count, height, width, area=0.08, aspect=4 / 3, seed=0):
     aspect=st.floats(1, 5),
     seed=st.integers(0, 1000),
 )
-def test_a_box_lies_inside_its_image(height, width, area, aspect, seed):
+def test_boxes_are_inside_the_image(height, width, area, aspect, seed):
     top, left, high, wide = boxes(50, height, width, area, aspect, seed).T
     assert (top >= 0).all()
     assert (left >= 0).all()
@@ -39,7 +39,7 @@ def test_a_box_lies_inside_its_image(height, width, area, aspect, seed):
 
 @pytest.mark.parametrize(("height", "width"), [(224, 224), (375, 500), (500, 333), (60, 240)])
 @pytest.mark.parametrize(("area", "aspect"), [(0.08, 4 / 3), (0.5, 2.0)])
-def test_boxes_are_distributed_as_torchvisions(height, width, area, aspect):
+def test_boxes_have_the_distribution_of_torchvision(height, width, area, aspect):
     from scipy.stats import ks_2samp
 
     count = 3000
@@ -59,8 +59,8 @@ def test_boxes_are_distributed_as_torchvisions(height, width, area, aspect):
     ("height", "width", "expected"),
     [(10, 100, (0, 43, 10, 13)), (100, 10, (43, 0, 13, 10)), (90, 100, (0, 0, 90, 100))],
 )
-def test_where_no_box_fits_the_largest_centred_one_is_taken(height, width, expected):
-    # An area of all the image fits at an aspect of its own alone.
+def test_if_no_box_fits_the_largest_centered_one_is_used(height, width, expected):
+    # A box with the area of the image fits only at the aspect of the image.
     uniform = np.zeros((1, 2 * ATTEMPTS + 2))
     sides = np.array([float(height)]), np.array([float(width)])
     assert tuple(random_boxes(uniform, *sides, 1.0, 4 / 3)[0]) == expected
@@ -70,19 +70,19 @@ def ramp(count=3, height=12, width=16):
     return torch.rand(count, 3, height, width, generator=torch.Generator().manual_seed(0))
 
 
-def test_the_whole_image_as_a_box_is_the_image():
+def test_a_box_of_the_whole_image_changes_nothing():
     images = ramp()
     torch.testing.assert_close(crop(images, np.array([[0.0, 0, 12, 16]] * 3)), images, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("box", [(0, 0, 6, 8), (6, 8, 6, 8), (3, 5, 6, 8), (2, 2, 4, 4), (0, 4, 12, 8), (1, 0, 3, 16)])
-def test_an_integer_box_is_torchs_crop_resized(box):
+def test_an_integer_box_equals_a_crop_and_resize_with_torch(box):
     top, left, high, wide = box
     images = ramp()
     found = crop(images, np.array([box] * 3, float))
     cut = images[:, :, top : top + high, left : left + wide]
     expected = F.interpolate(cut, (12, 16), mode="bilinear", align_corners=False)
-    # At the rim torch repeats the last pixel of the cut, where the neighbour is known here: half a pixel of the cut.
+    # At the border, torch repeats the last pixel of the crop; ours uses its neighbor. They differ in half a crop pixel.
     y, x = -(-12 // (2 * high)) if high < 12 else 0, -(-16 // (2 * wide)) if wide < 16 else 0
     inner = (..., slice(y, 12 - y), slice(x, 16 - x))
     torch.testing.assert_close(found[inner], expected[inner], rtol=0, atol=1e-5)
@@ -110,7 +110,7 @@ def test_images_are_flipped_from_left_to_right():
 
 
 @pytest.mark.parametrize(("probability", "expected"), [(0, lambda images: images), (1, v2.functional.horizontal_flip)])
-def test_a_sure_flip(probability, expected):
+def test_flips_with_probability_0_and_1(probability, expected):
     trick = bind(f"base resnet18; augment flip {probability}").find("augment flip").trick
     found = trick.augment(ramp(), Draws(0, 0, np.arange(3), 0, "augment flip"))
     torch.testing.assert_close(found, expected(ramp()), rtol=0, atol=0)

@@ -1,4 +1,4 @@
-"""LARS against timm's, and against the formula of You et al. by hand."""
+"""LARS, compared with timm's and with the formula of You et al."""
 
 import copy
 
@@ -25,7 +25,7 @@ def made(model, text):
 
 
 def trained(model, optimizer, steps=6):
-    """The weights after some steps, with a learning rate that changes."""
+    """Return the weights after some steps with a changing learning rate."""
     generator = torch.Generator().manual_seed(1)
     for step in range(steps):
         images = torch.randn(8, 3, 8, 8, generator=generator)
@@ -39,7 +39,7 @@ def trained(model, optimizer, steps=6):
 
 
 @pytest.mark.parametrize(("momentum", "trust", "decay"), [(0.9, 0.001, 1e-4), (0.0, 0.02, 0.01), (0.8, 0.01, 0.0)])
-def test_it_is_timms(momentum, trust, decay):
+def test_it_equals_lars_of_timm(momentum, trust, decay):
     mine, theirs = network(), network()
     text = f"optimizer lars {momentum} {trust}; decay {decay} no-bias"
     layers = [parameter for parameter in theirs.parameters() if parameter.ndim > 1]
@@ -53,7 +53,7 @@ def test_it_is_timms(momentum, trust, decay):
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)
 
 
-def test_what_has_one_axis_is_updated_as_by_sgd():
+def test_parameters_with_one_axis_are_updated_as_by_sgd():
     weight = torch.tensor([1.0, -2.0], requires_grad=True)
     twin = weight.detach().clone().requires_grad_()
     (use,) = bind("base resnet18; optimizer lars").hooked("optimize")
@@ -66,18 +66,18 @@ def test_what_has_one_axis_is_updated_as_by_sgd():
         torch.testing.assert_close(weight, twin)
 
 
-def test_the_formula_by_hand():
-    weight = torch.full((2, 2), 3.0, requires_grad=True)  # of norm 6
+def test_it_matches_the_formula():
+    weight = torch.full((2, 2), 3.0, requires_grad=True)  # its norm is 6
     (use,) = bind("base resnet18; optimizer lars momentum=0.5 trust=0.1").hooked("optimize")
     optimizer = use.trick.optimize([{"params": [weight], "weight_decay": 0.5}], 2.0)
-    weight.grad = torch.full((2, 2), 1.0)  # of norm 2
+    weight.grad = torch.full((2, 2), 1.0)  # its norm is 2
     optimizer.step()
     update = 0.1 * 6 / (2 + 0.5 * 6) * (1 + 0.5 * 3)
     torch.testing.assert_close(weight.detach(), torch.full((2, 2), 3 - 2 * update))
 
 
 @pytest.mark.parametrize(("value", "gradient"), [(0.0, 1.0), (1.0, 0.0)])
-def test_where_all_is_zero_the_rate_is_1(value, gradient):
+def test_the_rate_is_1_for_zero_weights_or_gradients(value, gradient):
     weight = torch.full((2, 2), value, requires_grad=True)
     (use,) = bind("base resnet18; optimizer lars").hooked("optimize")
     optimizer = use.trick.optimize([{"params": [weight], "weight_decay": 0.5}], 0.1)
@@ -86,7 +86,7 @@ def test_where_all_is_zero_the_rate_is_1(value, gradient):
     torch.testing.assert_close(weight.detach(), torch.full((2, 2), value - 0.1 * (gradient + 0.5 * value)))
 
 
-def test_its_state_can_be_taken_up():
+def test_its_state_can_be_restored():
     whole, first = network(), network()
     text = "optimizer lars; decay 0.01"
     optimizer = made(whole, text)
@@ -99,7 +99,7 @@ def test_its_state_can_be_taken_up():
         assert torch.equal(one, other)
 
 
-def test_a_weight_without_a_gradient_stays():
+def test_a_weight_without_a_gradient_is_unchanged():
     model = network()
     optimizer = made(model, "optimizer lars; decay 0.1")
     trained(model, optimizer, 2)

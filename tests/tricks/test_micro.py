@@ -1,4 +1,4 @@
-"""A batch in parts gives the gradient of the whole."""
+"""Micro-batches produce the gradient of the whole batch."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ from tests.helpers import bind
 
 
 @given(images=st.integers(1, 100), micro=st.one_of(st.none(), st.integers(2, 40)))
-def test_parts_are_the_batch_and_none_is_a_single_image(images, micro):
+def test_micro_batches_cover_the_batch_and_have_at_least_two_images(images, micro):
     inputs, targets = torch.arange(images), -torch.arange(images)
     cut = parts(inputs, targets, micro)
     assert torch.equal(torch.cat([x for x, _ in cut]), inputs)
@@ -42,5 +42,5 @@ def gradient(text, images, micro):
 @pytest.mark.parametrize(("images", "micro"), [(16, 4), (17, 4), (15, 4), (7, 6), (9, 2)])
 def test_the_gradient_is_that_of_the_whole_batch(images, micro):
     whole = gradient("loss", images, images)
-    # The loss is calculated in fp32, whatever the model's outputs are.
+    # The loss is computed in fp32 even for outputs in double precision.
     torch.testing.assert_close(gradient("loss", images, micro), whole, rtol=1e-4, atol=1e-6)

@@ -1,4 +1,4 @@
-"""Mixup and CutMix against torchvision's, with the weights, partners and places given."""
+"""Mixup and CutMix, compared with torchvision's for given weights, partners and places."""
 
 import math
 
@@ -22,7 +22,7 @@ from recipe.tricks.loss_smooth import smooth
 from tests.helpers import bind
 
 N, CLASSES = 6, 5
-ROLLED = torch.arange(N).roll(1)  # torchvision's partner: the neighbour before
+ROLLED = torch.arange(N).roll(1)  # torchvision's partner: the previous image
 
 
 def batch(height=8, width=12):
@@ -32,13 +32,13 @@ def batch(height=8, width=12):
 
 
 def oracle(transform, images, targets, **params):
-    """What torchvision's transform makes of the batch with these parameters instead of random ones."""
+    """Apply torchvision's transform to a batch with these parameters instead of random ones."""
     params = {**params, "labels": targets, "batch_size": len(images)}
     return transform.transform(images.clone(), params), transform.transform(targets, params)
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.1, 0.5, 0.75, 1.0])
-def test_mixup_is_torchvisions(weight):
+def test_mixup_equals_that_of_torchvision(weight):
     images, targets = smoothed = (batch()[0], smooth(batch()[1], 0.1))
     ours = mixup(images, targets, ROLLED, torch.full((N,), weight, dtype=torch.float64))
     for one, other in zip(ours, oracle(v2.MixUp(num_classes=CLASSES), *smoothed, lam=weight), strict=True):
@@ -56,7 +56,7 @@ def test_mixup_has_a_weight_for_each_image():
 
 
 def torchvisions_box(height, width, row, column, weight):
-    """The arithmetic of `torchvision.transforms.v2.CutMix.make_params`."""
+    """Compute the box as `torchvision.transforms.v2.CutMix.make_params` does."""
     r = 0.5 * math.sqrt(1 - weight)
     down, right = int(r * height), int(r * width)
     y1, x1 = max(row - down, 0), max(column - right, 0)
@@ -70,7 +70,7 @@ def torchvisions_box(height, width, row, column, weight):
     weight=st.floats(0, 1),
     centre=st.tuples(*[st.floats(0, 1, exclude_max=True)] * 2),
 )
-def test_cutmix_is_torchvisions(height, width, weight, centre):
+def test_cutmix_equals_that_of_torchvision(height, width, weight, centre):
     images, targets = batch(height, width)
     targets = smooth(targets, 0.1)
     box, kept = torchvisions_box(height, width, int(centre[0] * height), int(centre[1] * width), weight)
@@ -81,7 +81,7 @@ def test_cutmix_is_torchvisions(height, width, weight, centre):
         torch.testing.assert_close(one, other)
 
 
-def test_cutmix_has_a_box_for_each_image_and_targets_by_its_area():
+def test_cutmix_has_a_box_for_each_image_and_weights_targets_by_its_area():
     images, targets = batch(20, 20)
     black, white = torch.zeros_like(images), torch.ones_like(images)
     pictures = torch.where(torch.arange(N).view(-1, 1, 1, 1) % 2 == 0, black, white)
@@ -94,15 +94,15 @@ def test_cutmix_has_a_box_for_each_image_and_targets_by_its_area():
 
 
 @given(st.integers(1, 40))
-def test_partners_are_mutual_neighbours(images):
+def test_partners_are_mutual_neighbors(images):
     partner = partners(images)
     assert torch.equal(partner[partner], torch.arange(images))
     assert (partner == torch.arange(images)).sum() == images % 2
 
 
 @pytest.mark.parametrize("word", ["mixup", "cutmix"])
-def test_images_are_mixed_with_what_they_came_with(word):
-    """Whatever the draws, an image stays as much of itself as its target says, by area or by weight."""
+def test_images_and_targets_are_mixed_in_the_same_proportion(word):
+    """For any draws, the share of the original image matches its target, by area or by weight."""
     trick = bind(f"base resnet18; augment {word} 1").find(f"augment {word}").trick
     pictures = torch.eye(8).view(8, 8, 1, 1).expand(8, 8, 16, 16)
     targets = torch.eye(8)
@@ -110,7 +110,7 @@ def test_images_are_mixed_with_what_they_came_with(word):
     torch.testing.assert_close(mixed.mean((2, 3)), mixed_targets)
     assert not torch.equal(mixed_targets, targets)
     own = mixed_targets.diagonal()
-    torch.testing.assert_close(own, own[partners(8)])  # one weight for a pair
+    torch.testing.assert_close(own, own[partners(8)])  # partners share one weight
 
 
 PIXELS = torch.arange(16 * 3 * 4 * 4).remainder(251).byte().view(16, 3, 4, 4)
@@ -124,7 +124,7 @@ def prepared(text):
     return plan, BatchTransform.of(plan, sets, sets.classes, torch.device("cpu"))(made)
 
 
-def test_targets_are_smoothed_first_and_then_mixed():
+def test_targets_are_smoothed_before_they_are_mixed():
     plan, (images, targets) = prepared("augment mixup 0.2; loss smooth 0.1")
     plain, labels = prepared("seed 0")[1]
     assert labels.dtype == torch.long
@@ -134,7 +134,7 @@ def test_targets_are_smoothed_first_and_then_mixed():
     torch.testing.assert_close((images, targets), expected, rtol=0, atol=0)
 
 
-def test_of_mixup_and_cutmix_each_batch_gets_one():
+def test_each_batch_gets_either_mixup_or_cutmix():
     plan = bind("base resnet18; augment mixup cutmix")
     prepare = BatchTransform.of(plan, Sets(IMAGES, IMAGES, CLASSES), CLASSES, torch.device("cpu"))
     only = {

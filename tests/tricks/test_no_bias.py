@@ -1,4 +1,4 @@
-"""Which parameters decay."""
+"""The parameters to which weight decay applies."""
 
 import pytest
 from torch import nn
@@ -9,7 +9,7 @@ from recipe.training.update import optimizer_groups
 
 
 def decays(text):
-    """The weight decay of every parameter, by name, and the model."""
+    """Return the weight decay of each parameter by name, and the model."""
     program = recipe.compile(text, device="meta")
     groups = optimizer_groups(program, program.model)
     assert all(len(group["names"]) == len(group["params"]) for group in groups)
@@ -33,18 +33,18 @@ def test_only_the_weights_of_convolutions_and_fully_connected_layers_decay(base,
     assert set(found.values()) == {3e-4, 0.0}
 
 
-def test_gamma_and_beta_decay_in_torchvisions_dialect():
+def test_gamma_and_beta_decay_in_the_torchvision_dialect():
     found, model = decays("base resnet50; dialect torchvision; decay no-bias")
     assert {name for name, decay in found.items() if not decay} == {"fc.bias"}
     assert len(found) == len(list(model.parameters()))
 
 
-def test_without_it_everything_decays():
+def test_without_no_bias_everything_decays():
     found, model = decays("base resnet50; decay 1e-3")
     assert found == dict.fromkeys(dict(model.named_parameters()), 1e-3)
 
 
-def test_no_parameter_is_lost_or_counted_twice():
+def test_each_parameter_is_in_exactly_one_group():
     program = recipe.compile("base resnet50; decay no-bias", device="meta")
     groups = optimizer_groups(program, program.model)
     assert len(groups) == 2
@@ -63,7 +63,7 @@ def test_frozen_parameters_are_in_no_group():
     }
 
 
-def test_what_is_frozen_after_compiling_is_left_out_and_what_is_thawed_is_refused():
+def test_freezing_after_compiling_is_allowed_but_unfreezing_is_an_error():
     module = nn.Sequential(nn.Conv2d(3, 4, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
     module[0].weight.requires_grad_(False)
     program = recipe.compile("decay no-bias", base=module)
@@ -84,7 +84,7 @@ def test_layer_norms_and_vectors_do_not_decay(name):
 
 
 @pytest.mark.parametrize("base", ["convnext_tiny", "timm:convnext_atto", "timm:mobilenetv4_conv_small"])
-def test_gamma_and_beta_decay_where_that_is_asked_for_whatever_the_normalisation(base):
+def test_norms_decay_applies_to_all_kinds_of_normalization(base):
     found, model = decays(f"base {base}; decay no-bias norms=decay")
     stock = recipe.compile(f"base {base}").plan.base.trick.build(None)
     norms = {

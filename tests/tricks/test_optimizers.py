@@ -1,4 +1,4 @@
-"""The optimizers that recipes name are torch's, with the settings that the recipe says."""
+"""Optimizers are torch's, with the settings of the recipe."""
 
 import pytest
 import torch
@@ -38,7 +38,7 @@ def test_the_dialect_chooses_the_optimizer(dialect, nesterov):
 
 
 @pytest.mark.parametrize(("text", "nesterov"), [("nag", True), ("sgd", False)])
-def test_momentum_by_hand(text, nesterov):
+def test_momentum_matches_the_formula(text, nesterov):
     parameter = torch.tensor([1.0, -2.0], requires_grad=True)
     made = optimizer(text, parameter, decay=0.01)
     value, speed = parameter.detach().clone(), torch.zeros(2)

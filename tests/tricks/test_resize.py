@@ -1,4 +1,4 @@
-"""Progressive resizing: its sizes over a training, and that a training has them."""
+"""Progressive resizing: its sizes over a training, and their use in a run."""
 
 import pytest
 from hypothesis import given
@@ -20,7 +20,7 @@ from tests.helpers import bind
     step=st.integers(1, 64),
     parts=st.lists(st.floats(0, 1), min_size=2, max_size=20),
 )
-def test_sides_grow_from_at_least_one_pixel_to_all(side, start, until, step, parts):
+def test_sides_grow_from_at_least_one_pixel_to_the_full_size(side, start, until, step, parts):
     sides = [grown(side, done, start, until, step) for done in sorted(parts)]
     assert sides == sorted(sides)
     assert all(1 <= one <= side and (one % step == 0 or one == side) for one in sides)
@@ -33,14 +33,14 @@ def test_sides_of_a_training(done, side):
     assert call_hook(use, "resolution", 224, Progress(int(done * 1000), 10, 100)) == side
 
 
-def test_the_last_fifth_of_composers_is_whole():
+def test_sizes_match_composer():
     """Composer: scale = initial + (1 - initial) * elapsed / (1 - finetune_fraction), without its delay."""
     for step in range(80):
         scale = 0.5 + 0.5 * step / 80
         assert abs(grown(224, step / 100, 0.5, 0.8, 1) - 224 * scale) < 1
 
 
-def test_a_training_has_these_sizes(tmp_path, monkeypatch):
+def test_a_run_uses_these_sizes(tmp_path, monkeypatch):
     seen, resized = [], Trainer._sized
     monkeypatch.setattr(Trainer, "_sized", lambda *args: seen.append(resized(*args)) or seen[-1])
     program = recipe.compile("data fake size=32 classes=10 images=40; batch 8; epochs 2; resize 0.25", base=small())

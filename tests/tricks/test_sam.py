@@ -1,4 +1,4 @@
-"""Sharpness-aware minimisation, against the algorithm of Foret et al. written by hand."""
+"""Sharpness-aware minimization, compared with the algorithm of Foret et al."""
 
 import copy
 
@@ -21,7 +21,7 @@ def gradients(model, images, labels, micro):
 
 
 def by_hand(model, batches, radius, micro):
-    """The states after each step, in double precision: the other side of a ReLU's corner is another gradient."""
+    """Yield the states after each step, in double precision because a ReLU's gradient jumps at zero."""
     model.double()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, weight_decay=0.01)
     for images, labels in batches:
@@ -45,7 +45,7 @@ def by_hand(model, batches, radius, micro):
 
 @pytest.mark.parametrize("micro", [8, 4])
 @pytest.mark.parametrize("radius", [0.05, 0.5])
-def test_each_step_is_that_of_the_paper(tmp_path, radius, micro):
+def test_each_step_matches_the_paper(tmp_path, radius, micro):
     found = steps(tmp_path / "run", f"{RECIPE} {radius}; batch micro {micro}")
     states = by_hand(found.start.train(), found.batches, radius, micro)
     for mine, expected in zip(found.after, states, strict=True):
@@ -53,8 +53,8 @@ def test_each_step_is_that_of_the_paper(tmp_path, radius, micro):
             torch.testing.assert_close(mine[name].to(tensor), tensor, rtol=1e-5, atol=1e-6)
 
 
-def test_running_statistics_are_those_of_a_training_without_it(tmp_path):
-    """Of the first step, after which the weights differ."""
+def test_running_statistics_match_a_training_without_sam(tmp_path):
+    """This compares only the first step because the weights differ after it."""
     one, other = (steps(tmp_path / str(n), text) for n, text in enumerate((RECIPE, RECIPE.replace("; sam", ""))))
     first, second = one.after[0], other.after[0]
     assert torch.equal(first["layer1.bn1.running_mean"], second["layer1.bn1.running_mean"])
@@ -64,7 +64,7 @@ def test_running_statistics_are_those_of_a_training_without_it(tmp_path):
 
 @pytest.mark.parametrize("text", ["sam 0.1", "clip 0.5", "sam 0.1; clip 0.5"])
 def test_a_loss_scaler_changes_nothing(tmp_path, text):
-    """Its scale is a power of two: with bf16, which has room for it, every bit is the same."""
+    """The scale is a power of two within the range of bf16, so every bit is the same."""
     ends = []
     for scaled in (False, True):
         recipe = f"batch 8; batch micro 4; epochs 2; lr 0.05; precision bf16; {text}"
@@ -74,13 +74,13 @@ def test_a_loss_scaler_changes_nothing(tmp_path, text):
         assert torch.equal(tensor, ends[1][name]), name
 
 
-def test_a_scale_that_makes_gradients_infinite_moves_nothing(tmp_path):
+def test_a_scale_that_makes_gradients_infinite_changes_no_weights(tmp_path):
     recipe = "batch 8; epochs 2; lr 0.05; precision fp16; sam"
     found = steps(tmp_path / "run", recipe, runtime=InFormat(torch.float16, True))
     assert all(tensor.isfinite().all() for state in found.after for tensor in state.values())
 
 
-def test_the_step_aside_has_the_length_of_the_radius():
+def test_the_perturbation_has_the_length_of_the_radius():
     (use,) = bind("base resnet18; sam 0.3").hooked("perturb")
     generator = torch.Generator().manual_seed(0)
     found = [torch.randn(shape, generator=generator) for shape in ((4, 3), (7,))]
@@ -92,7 +92,7 @@ def test_the_step_aside_has_the_length_of_the_radius():
     assert not any(one.any() for one in nothing)
 
 
-def test_statistics_are_restored_also_where_another_tensor_takes_their_place(tmp_path):
+def test_statistics_are_restored_even_if_their_tensors_are_replaced(tmp_path):
     texts = (RECIPE, RECIPE.replace("; sam", ""))
     one, other = (steps(tmp_path / str(n), text, replacing()) for n, text in enumerate(texts))
     assert torch.equal(one.after[0]["1.running_mean"], other.after[0]["1.running_mean"])

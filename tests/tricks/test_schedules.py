@@ -1,4 +1,4 @@
-"""Learning rates: linear scaling, warmup, cosine and steps, against torch's schedulers and the closed forms."""
+"""Linear scaling, warmup, cosine and steps, compared with torch's schedulers and closed forms."""
 
 import math
 
@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from recipe.plugins.progress import Progress
 from tests.helpers import bind
 
-STEPS = 7  # batches an epoch
+STEPS = 7  # batches per epoch
 
 
 def rates(text):
-    """The learning rate of every batch of a training."""
+    """Return the learning rate of each batch of a training."""
     plan = bind(f"base resnet18; {text}")
     training = plan.training
     return [
@@ -24,7 +24,7 @@ def rates(text):
 
 
 def scheduled(make, rate, steps, every=1):
-    """The rates that a scheduler of torch's gives, stepped after every so many batches."""
+    """Return the rates of a torch scheduler that is stepped every ``every`` batches."""
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=rate)
     scheduler, found = make(optimizer), []
     for step in range(steps):
@@ -40,25 +40,25 @@ def test_the_rate_is_constant_without_a_schedule():
 
 
 @pytest.mark.parametrize("epochs", [1, 4, 30])
-def test_cosine_is_torchs(epochs):
+def test_cosine_equals_that_of_torch(epochs):
     steps = epochs * STEPS
     theirs = scheduled(lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, T_max=steps), 0.3, steps)
     assert rates(f"lr 0.3 cosine; epochs {epochs}") == pytest.approx(theirs, rel=1e-9, abs=1e-12)
 
 
-def test_cosine_to_a_floor_is_torchs():
+def test_cosine_to_a_floor_equals_that_of_torch():
     theirs = scheduled(lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, 4 * STEPS, eta_min=0.03), 0.3, 4 * STEPS)
     assert rates("lr 0.3 cosine floor=0.1; epochs 4") == pytest.approx(theirs, rel=1e-9)
 
 
-def test_cosine_by_epoch_is_torchs():
+def test_cosine_by_epoch_equals_that_of_torch():
     theirs = scheduled(lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, T_max=5), 0.3, 5 * STEPS, every=STEPS)
     assert rates("lr 0.3 every=epoch cosine; epochs 5") == pytest.approx(theirs, rel=1e-9)
     assert rates("dialect torchvision; lr 0.3 cosine; epochs 5") == pytest.approx(theirs, rel=1e-9)
 
 
 def test_the_papers_warmup_and_cosine():
-    # Section 5.1: eta_t = (1 + cos(t pi / T)) / 2 * eta, t and T without the warmup. Section 3.1: i * eta / m.
+    # Section 5.1: eta_t = (1 + cos(t pi / T)) / 2 * eta, with t and T without the warmup. Section 3.1: i * eta / m.
     warm, total = 5 * STEPS, 20 * STEPS
     found = rates("lr 0.4 warmup 5 cosine; epochs 20")
     assert found[:warm] == pytest.approx([i * 0.4 / warm for i in range(1, warm + 1)], rel=1e-12)
@@ -68,7 +68,7 @@ def test_the_papers_warmup_and_cosine():
 
 
 @pytest.mark.parametrize("milestones", [(30, 60, 90), (2,), (1, 2, 3)])
-def test_steps_are_torchs(milestones):
+def test_steps_equal_those_of_torch(milestones):
     epochs = milestones[-1] + 2
     theirs = scheduled(
         lambda o: torch.optim.lr_scheduler.MultiStepLR(o, [m * STEPS for m in milestones]), 0.1, epochs * STEPS
@@ -77,18 +77,18 @@ def test_steps_are_torchs(milestones):
     assert rates(f"lr 0.1 step {words}; epochs {epochs}") == pytest.approx(theirs, rel=1e-9)
 
 
-def test_steps_are_counted_from_the_start_with_the_warmup():
+def test_steps_count_epochs_from_the_start_including_the_warmup():
     found = rates("lr 1 warmup 1 step 3 by=0.5; epochs 5")
     assert found[STEPS - 1 : 3 * STEPS] == [1.0] * (2 * STEPS + 1)
     assert found[3 * STEPS :] == [0.5] * 2 * STEPS
 
 
-def test_a_fraction_of_an_epoch_can_be_warmup():
+def test_warmup_may_be_a_fraction_of_an_epoch():
     found = rates("lr 1 warmup 0.5; epochs 1")
     assert found == pytest.approx([min(1, i / (0.5 * STEPS)) for i in range(1, STEPS + 1)])
 
 
-def test_no_warmup_is_none():
+def test_a_warmup_of_0_changes_nothing():
     assert rates("lr 1 warmup 0 cosine; epochs 2") == rates("lr 1 cosine; epochs 2")
 
 
@@ -113,7 +113,7 @@ def test_linear_scaling(text, rate):
     schedule=st.sampled_from(["", "cosine", "step 3 20", "cosine floor=0.2"]),
     every=st.sampled_from(["batch", "epoch"]),
 )
-def test_a_rate_is_never_above_the_base_rate_nor_negative(epochs, warmup, schedule, every):
+def test_rates_are_between_0_and_the_base_rate(epochs, warmup, schedule, every):
     found = rates(f"lr 0.1 every={every} warmup {warmup!r} {schedule}; epochs {epochs}")
     assert all(0 <= rate <= 0.1 * (1 + 1e-12) for rate in found)
     assert found[0] > 0
@@ -126,6 +126,6 @@ def test_a_rate_is_never_above_the_base_rate_nor_negative(epochs, warmup, schedu
         ("lr step 30 60; epochs 50", "ends before the step at 60"),
     ],
 )
-def test_a_schedule_that_does_not_fit_is_warned_of(text, words):
+def test_a_schedule_that_does_not_fit_causes_a_warning(text, words):
     (warning,) = bind(f"base resnet18; {text}").warnings
     assert words in warning.message

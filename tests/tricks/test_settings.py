@@ -1,4 +1,4 @@
-"""Tricks that only set something: what a training gets from them, by default and when a recipe says so."""
+"""Tricks that only make settings: their values by default and as stated in a recipe."""
 
 import pytest
 

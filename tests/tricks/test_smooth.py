@@ -1,4 +1,4 @@
-"""Label smoothing: the paper's over the other classes, and everyone else's over all."""
+"""Label smoothing: over the other classes as in the paper, and over all classes as in other dialects."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ def one_hot(labels, classes):
 
 
 @given(epsilon=st.floats(0, 0.99), classes=st.integers(2, 50), label=st.integers(0, 49))
-def test_the_papers_closed_form(epsilon, classes, label):
+def test_smoothing_matches_the_closed_form_of_the_paper(epsilon, classes, label):
     label %= classes
     (row,) = smooth(one_hot([label], classes), epsilon)
     expected = torch.full((classes,), epsilon / (classes - 1), dtype=torch.float64)
@@ -36,13 +36,13 @@ def test_other_dialects_smooth_as_torch_does(dialect, epsilon):
 
 
 @pytest.mark.parametrize(("dialect", "over"), [("paper", "others"), ("gluoncv", "all"), ("torchvision", "all")])
-def test_the_dialect_says_over_which_classes(dialect, over):
+def test_the_dialect_determines_the_classes(dialect, over):
     trick = bind(f"base resnet18; dialect {dialect}; loss smooth").find("loss smooth").trick
     assert (trick.epsilon, trick.over) == (0.1, over)
 
 
 @given(epsilon=st.floats(0, 0.99), others=st.booleans(), weights=st.lists(st.floats(0.01, 1), min_size=2, max_size=9))
-def test_a_distribution_stays_one(epsilon, others, weights):
+def test_a_smoothed_distribution_is_a_distribution(epsilon, others, weights):
     given_ = torch.tensor([weights], dtype=torch.float64)
     given_ /= given_.sum()
     result = smooth(given_, epsilon, others)
@@ -51,13 +51,13 @@ def test_a_distribution_stays_one(epsilon, others, weights):
 
 
 @pytest.mark.parametrize("others", [True, False])
-def test_smoothing_then_mixing_is_mixing_then_smoothing(others):
+def test_smoothing_and_mixing_commute(others):
     one, other = one_hot([0, 1], 5), one_hot([3, 1], 5)
     mixed_last = smooth(one, 0.1, others).lerp(smooth(other, 0.1, others), 0.3)
     torch.testing.assert_close(mixed_last, smooth(one.lerp(other, 0.3), 0.1, others))
 
 
-def test_cross_entropy_takes_numbers_and_distributions():
+def test_cross_entropy_accepts_labels_and_distributions():
     logits = torch.randn(8, 5, generator=torch.Generator().manual_seed(0))
     labels = torch.arange(8) % 5
     torch.testing.assert_close(cross_entropy(logits, labels), cross_entropy(logits, one_hot(labels, 5).float()))

@@ -1,4 +1,4 @@
-"""Draws are pure functions of what they are for, and have the distributions they say."""
+"""Draws are pure functions of the seed, the epoch, the image and the stream, and have the stated distributions."""
 
 import attrs
 import numpy as np
@@ -42,7 +42,7 @@ def test_beta_draws_have_the_moments_of_their_distribution(alpha):
         assert (drawn**moment).mean() == pytest.approx(theirs.moment(moment), rel=0.03)
 
 
-def test_one_draw_for_a_batch_is_uniform_over_the_steps_and_the_same_for_any_part_of_it():
+def test_one_draw_per_batch_is_uniform_over_steps_and_the_same_for_any_part_of_the_batch():
     drawn = [attrs.evolve(MANY, step=step).once() for step in range(4000)]
     assert stats.kstest(drawn, "uniform").pvalue > 1e-3
     part = attrs.evolve(MANY, indices=MANY.indices[5:9])
@@ -58,7 +58,7 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(indices=st.lists(st.integers(0, 2**40), min_size=2, max_size=30), cut=st.integers(1, 29))
-def test_what_an_image_draws_does_not_depend_on_its_batch(kind, indices, cut):
+def test_the_draws_of_an_image_do_not_depend_on_its_batch(kind, indices, cut):
     draws = Draws(0, 2, np.array(indices), 7, "augment flip")
     whole = KINDS[kind](draws)
     parts = [
@@ -68,13 +68,13 @@ def test_what_an_image_draws_does_not_depend_on_its_batch(kind, indices, cut):
 
 
 @pytest.mark.parametrize("change", [{"seed": 4}, {"epoch": 2}, {"stream": "other"}, {"indices": np.arange(20_000) + 1}])
-def test_draws_for_something_else_are_others(change):
+def test_each_seed_epoch_stream_and_image_has_different_draws(change):
     one, other = MANY.uniform(), attrs.evolve(MANY, **change).uniform()
     assert (one != other).all()
     np.testing.assert_array_equal(one, MANY.uniform())
 
 
-def test_a_call_repeats_its_draws_and_a_name_gives_independent_ones():
+def test_calls_repeat_their_draws_and_names_make_them_independent():
     np.testing.assert_array_equal(MANY.uniform(), MANY.uniform())
     one, other, last = (np.ravel(draws.uniform()) for draws in (MANY, MANY.named("strength"), MANY.named("angle")))
     np.testing.assert_allclose(np.corrcoef([one, other, last, MANY.named("share").beta(0.4)]), np.eye(4), atol=0.03)
@@ -82,19 +82,19 @@ def test_a_call_repeats_its_draws_and_a_name_gives_independent_ones():
     assert MANY.named("strength").once() != MANY.once()
 
 
-def test_the_named_draws_of_a_verb_are_not_those_of_its_clause():
+def test_named_draws_of_a_verb_differ_from_those_of_its_clause():
     verb, clause = (attrs.evolve(MANY, stream=stream) for stream in ("shine", "shine glow"))
     assert (verb.named("glow").uniform() != clause.uniform()).all()
 
 
-def test_more_columns_begin_with_the_same():
+def test_more_columns_start_with_the_same_values():
     np.testing.assert_array_equal(MANY.uniform(5)[:, :2], MANY.uniform(2))
 
 
 def test_the_hash_is_fixed():
-    """Its values are part of what a seed means: a change of them changes every run."""
+    """Changing its values would change every run with the same seed."""
     assert [int(value) for value in hashed(1, 2, np.arange(2))] == [int(hashed(1, 2, 0)), int(hashed(1, 2, 1))]
-    # SplitMix64 seeded with 0 begins with this number (Vigna's reference implementation).
+    # SplitMix64 seeded with 0 starts with this number (Vigna's reference implementation).
     assert int(hashed(0)) == 0xE220A8397B1DCDAF
 
 
@@ -113,7 +113,7 @@ def test_every_epoch_and_every_seed_has_its_own_order():
 
 @pytest.mark.parametrize("word", ["flip", "jitter", "pca-noise", "mixup", "cutmix", "crop", "erase", "trivial"])
 @pytest.mark.parametrize("cut", [2, 4, 6])
-def test_what_a_trick_makes_of_an_image_does_not_depend_on_where_a_batch_is_cut(word, cut):
+def test_augmentations_do_not_depend_on_where_a_batch_is_split(word, cut):
     trick = bind(f"base resnet18; augment {word}").find(f"augment {word}").trick
     images = torch.rand(8, 3, 6, 6, generator=torch.Generator().manual_seed(0))
     draws = Draws(0, 0, np.array([5, 3, 8, 1, 9, 2, 7, 4]), 0, f"augment {word}")

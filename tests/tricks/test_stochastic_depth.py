@@ -1,4 +1,4 @@
-"""Stochastic depth: its rule, its sites, and what it does to a trunk."""
+"""Stochastic depth: its linear rule, its sites, and its effect on a trunk."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ from tests.graph.helpers import copy_by_name, images, outputs
 DROP = "torchvision.ops:StochasticDepth"
 
 
-def test_the_linear_rule_of_huang():
+def test_the_rates_follow_the_linear_rule_of_huang():
     edits = tuple(
         Insert(
             f"layer{stage}.{block}.bn2",
@@ -25,7 +25,7 @@ def test_the_linear_rule_of_huang():
     assert_rewrites("base resnet18; tweak stochastic-depth 0.4", edits)
 
 
-def test_evaluation_is_that_of_the_stock_model():
+def test_evaluation_equals_that_of_the_stock_model():
     text = "base resnet18; init kaiming"
     model, stock = recipe.compile(f"{text}; tweak stochastic-depth 0.9").model, recipe.compile(text).model
     copy_by_name(stock, model)
@@ -33,7 +33,7 @@ def test_evaluation_is_that_of_the_stock_model():
     assert torch.equal(ours, theirs)
 
 
-def test_an_image_has_its_trunk_left_out_or_scaled_up():
+def test_the_trunk_of_an_image_is_dropped_or_scaled_up():
     model = recipe.compile("tweak stochastic-depth 0.5; init kaiming", base=small()).model
     seen = []
     for module in model.modules():
@@ -59,27 +59,27 @@ def rates(model):
 
 
 @pytest.mark.parametrize(("base", "rate", "blocks"), [("efficientnet_b0", 0.5, 9), ("convnext_tiny", 0.9, 18)])
-def test_a_model_that_comes_with_it_gets_the_rates_of_the_recipe(base, rate, blocks):
+def test_a_model_with_stochastic_depth_gets_the_rates_of_the_recipe(base, rate, blocks):
     program = assert_rewrites(f"base {base}; tweak stochastic-depth {rate}", {"tweak stochastic-depth": blocks})
-    assert {edit.name for edit in program.edits} == {"p"}, "its own modules are set, and none is added"
+    assert {edit.name for edit in program.edits} == {"p"}, "existing modules must be set, and none added"
     set_ones = [program.model.get_submodule(edit.address).p for edit in program.edits]
     assert set_ones == pytest.approx([rate * place / blocks for place in range(1, blocks + 1)])
 
 
-def test_it_is_so_already_only_where_the_rate_is_the_same():
-    # ConvNeXt's rates rise from 0 to 0.1, Huang's to 0.1 from a part of it: the last one alone is the same.
+def test_it_counts_as_already_applied_only_for_equal_rates():
+    # ConvNeXt's rates rise from 0 to 0.1, Huang's from 0.1 / 18 to 0.1, so that only the last one is equal.
     program = assert_rewrites("base convnext_tiny; tweak stochastic-depth 0.1", {"tweak stochastic-depth": 17})
     assert program.notes[0] == "tweak stochastic-depth: 17 sites, already applied at 1 site"
     assert_rewrites("tweak stochastic-depth 0.1", {"tweak stochastic-depth": 0}, base=program.model)
     assert_rewrites("tweak stochastic-depth 0.2", {"tweak stochastic-depth": 18}, base=program.model)
 
 
-def test_the_two_trunks_of_a_transformers_layer_share_their_rate_as_in_the_model():
+def test_the_two_trunks_of_a_transformer_layer_share_a_rate():
     program = assert_rewrites("base swin_t; tweak stochastic-depth 0.6", {"tweak stochastic-depth": 12})
     assert rates(program.model) == pytest.approx([0.6 * place / 12 for place in range(1, 13)])
 
 
-def test_timms_own_modules_are_set_too():
+def test_modules_of_timm_are_set():
     import timm
 
     model = timm.create_model("convnext_atto", drop_path_rate=0.2)
@@ -87,7 +87,7 @@ def test_timms_own_modules_are_set_too():
     assert program.model.get_submodule("stages.3.blocks.1.drop_path").drop_prob == pytest.approx(0.3)
 
 
-def test_a_class_derived_from_torchvisions_is_set_too():
+def test_modules_derived_from_torchvision_are_set():
     class Derived(StochasticDepth):
         pass
 

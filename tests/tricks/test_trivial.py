@@ -1,4 +1,4 @@
-"""TrivialAugment: torchvision's own, each image with random numbers of its own."""
+"""TrivialAugment: torchvision's implementation, with independent random numbers for each image."""
 
 import attrs
 import numpy as np
@@ -16,7 +16,7 @@ DRAWS = Draws(0, 2, np.arange(40) * 7, 5, "augment trivial")
 
 
 @pytest.mark.parametrize("bins", [2, 31])
-def test_it_is_torchvisions_under_the_same_seed(bins):
+def test_it_equals_that_of_torchvision_for_the_same_seed(bins):
     found = trivial(IMAGES, list(range(40)), bins)
     for seed, pixels, result in zip(range(40), PIXELS, found, strict=True):
         with torch.random.fork_rng(devices=[]):
@@ -28,12 +28,12 @@ def augmented(images, draws):
     return bind("base resnet18; augment trivial").find("augment trivial").trick.augment(images, draws)
 
 
-def test_most_images_are_changed_and_in_many_ways():
+def test_most_images_are_changed():
     changed = (augmented(IMAGES, DRAWS) != IMAGES).flatten(1).any(1)
-    assert 25 < changed.sum() < 40  # one way in 14 changes nothing, and some are weak
+    assert 25 < changed.sum() < 40  # 1 of 14 operations changes nothing, and some changes are weak
 
 
-def test_what_an_image_gets_is_its_own():
+def test_the_augmentation_of_an_image_does_not_depend_on_its_batch():
     whole = augmented(IMAGES, DRAWS)
     mixed = torch.randperm(40, generator=torch.Generator().manual_seed(1))
     assert torch.equal(
@@ -43,7 +43,7 @@ def test_what_an_image_gets_is_its_own():
     assert not torch.equal(augmented(IMAGES, attrs.evolve(DRAWS, epoch=3)), whole)
 
 
-def test_nothing_else_is_touched():
+def test_inputs_and_random_state_are_unchanged():
     before, state = IMAGES.clone(), torch.get_rng_state()
     found = augmented(IMAGES, DRAWS)
     assert torch.equal(IMAGES, before)

@@ -1,4 +1,4 @@
-"""Squeeze-and-excitation, blur pooling and stochastic depth beside the paper's tweaks: sites, order, and training."""
+"""Squeeze-and-excitation, blur pooling and stochastic depth combined with the paper's tweaks."""
 
 import pytest
 import torch
@@ -24,14 +24,14 @@ ALL = "tweak B C D se blurpool stochastic-depth"
     ],
 )
 def test_they_find_every_site_of_every_residual_network(name, blocks, halving):
-    pooled = halving + ("regnet" not in name)  # and the max pooling of the stem
+    pooled = halving + ("regnet" not in name)  # plus the max pooling of the stem
     sites = {"tweak se": blocks, "tweak blurpool": pooled, "tweak stochastic-depth": blocks, "init zero-gamma": blocks}
     program = assert_rewrites(f"base {name}; tweak se blurpool stochastic-depth; init zero-gamma", sites)
     places = [step.word for step in program.steps]
     assert places == ["tweak se", "tweak blurpool", "tweak stochastic-depth", "init zero-gamma"]
 
 
-def test_they_find_those_of_a_network_of_ones_own():
+def test_they_find_the_sites_of_a_custom_network():
     sites = {"tweak se": 2, "tweak blurpool": 2, "tweak stochastic-depth": 2, "init zero-gamma": 2}
     assert_rewrites("tweak se blurpool stochastic-depth; init zero-gamma", sites, base=small())
 
@@ -47,7 +47,7 @@ def test_they_find_those_of_a_network_of_ones_own():
         ("base densenet121; tweak stochastic-depth", "tweak stochastic-depth"),
     ],
 )
-def test_a_model_without_a_site_is_an_error_that_says_so(text, word):
+def test_a_model_without_a_site_is_an_error(text, word):
     assert assert_rejects(text, "E101").message == f"`{word}` has no site in `{text.split()[1].rstrip(';')}`"
 
 
@@ -70,7 +70,7 @@ def test_all_tweaks_together_train_and_compile(base):
 
 
 @pytest.mark.parametrize("base", ["resnet18", "resnet50", "resnext50_32x4d", "timm:resnet50", None])
-def test_what_was_made_before_is_left_alone(base):
+def test_a_rewritten_model_is_left_unchanged(base):
     own = {} if base else {"base": small()}
     first = recipe.compile(f"base {base}; {ALL}" if base else ALL, device="meta", **own)
     again = recipe.compile("tweak C D se blurpool stochastic-depth; init stock", base=first.model, device="meta")

@@ -1,4 +1,4 @@
-"""Tests of what the tricks do. The conformance checks (see `pyproject.toml`) cover the rest of the contract."""
+"""Tests of the results of the tricks. The conformance checks (see `pyproject.toml`) cover the rest of the contract."""
 
 import doctest
 import math
