@@ -116,12 +116,12 @@ def all_tricks() -> list[type[Trick]]:
 
 
 APART = {"compile": "batch micro", "batch micro": "compile"}
-"""Tricks that clash for some values: CUDA graphs can't accumulate gradients."""
+"""Tricks that conflict for some values: CUDA graphs can't accumulate gradients."""
 
 
 @st.composite
 def meaningful(draw: st.DrawFn) -> list[str]:
-    """Draw the statements of a recipe that binds: a base, and tricks that don't clash, in any order."""
+    """Draw the statements of a recipe that binds: a base, and tricks that don't conflict, in any order."""
     base, *others = sorted(all_tricks(), key=lambda trick: (trick.declared.verb != "base", trick.declared.word))
     chosen, taken = [base], set(base.declared.writes) & EXCLUSIVE.keys()
     for trick in draw(st.permutations(others))[: draw(st.integers(0, 12))]:

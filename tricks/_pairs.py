@@ -21,7 +21,7 @@ def partners(images: int) -> torch.Tensor:
 
 
 def of_pairs(drawn: Floats) -> Floats:
-    """Return draws (N, …) in which both partners of a pair have the draws of the first."""
+    """Return draws (N, …) in which both images of each pair share the draws of the first."""
     import numpy as np
 
     return drawn[np.arange(len(drawn)) // 2 * 2]

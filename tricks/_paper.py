@@ -1,4 +1,7 @@
-"""Evidence from the tables of He et al. 2019: top-1 accuracies on ImageNet, in percent."""
+"""Evidence from the tables of He et al. 2019: top-1 accuracies on ImageNet, in percent.
+
+The figures are recalled, not read from the paper: the last digit may differ.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +60,7 @@ def _step(what: str, before: float, after: float, table: str) -> Evidence:
     gain = after - before
     verdict = "mixed" if abs(gain) < NOISE else "for" if gain > 0 else "against"
     change = f"{gain:+.2f}".replace("-", "−")
-    return Evidence(verdict, f"{what}: top-1 {before:.2f} % → {after:.2f} %, {change}", table)
+    return Evidence(verdict, f"{what}: top-1 {before:.2f} % → {after:.2f} %, {change}", table, "recalled")
 
 
 def stacked(plan: PlanView, before: str, after: str, what: str) -> Iterator[Evidence]:

@@ -37,7 +37,8 @@ class Base(Trick):
     Its weights are randomly initialized (see ``init``) unless ``weights`` names pretrained ones. That is a torchvision
     name, such as ``IMAGENET1K_V2`` or ``DEFAULT``, downloaded when the model is built, or a safetensors file in quotes.
     Tensors with a different shape there, such as the last layer for a different number of classes, are still
-    randomly initialized, and so are the layers that tweaks add.
+    randomly initialized, and so are the layers that tweaks add. ``module`` stands for a model that is passed to
+    ``recipe.compile(…, base=model)``.
     """
 
     model: str = architecture(

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 @trick("data digits", position=40, writes=("data",))
 class Digits(Trick):
-    """Train on 1,442 handwritten digits that come with scikit-learn, and evaluate on the other 355."""
+    """Train on 1,442 handwritten digits that come with scikit-learn, and evaluate on the other 355.
+
+    Suggests ``epochs 10``, ``batch 64`` and ``lr 0.05``.
+    """
 
     size: int = integer(32, "height and width of the images, in pixels", minimum=8, maximum=1024)
     workers: int = integer(0, "processes that load batches; 0 uses the main process", minimum=0, maximum=256)

@@ -26,7 +26,8 @@ class NoBias(Trick):
 
     def evidence(self, plan: PlanView) -> Iterable[Evidence]:
         for found in cumulative(plan, "zero gamma", "no bias decay"):
-            yield Evidence("mixed", found.text, found.table)  # the paper recommends it for larger batches
+            # The paper recommends it for larger batches.
+            yield Evidence("mixed", found.text, found.table, found.figures)
 
     def param_options(self, name: str, parameter: torch.Tensor, module: torch.nn.Module) -> Mapping[str, Any]:
         of_norm = "Norm" in type(module).__name__

@@ -1,9 +1,9 @@
 """freeze [START] [LEVEL]: stop training earlier layers before later ones.
 
-Brock et al. 2017 (FreezeOut), with the schedule of Composer's layer freezing: after a fraction START of the training,
-the fraction of frozen layers rises linearly from 0 to LEVEL at the end. The backward pass skips everything before the
-first trainable layer, except with several processes or with `compile`. Running statistics of normalization layers
-still update.
+Brock et al. 2017 (FreezeOut), with the schedule of Composer's layer freezing: once the fraction START of the training
+is done, the fraction of frozen layers rises linearly from 0, and reaches LEVEL at the end. The backward pass skips
+everything before the first trainable layer, except with several processes or with `compile`. Running statistics of
+normalization layers still update.
 """
 
 from __future__ import annotations

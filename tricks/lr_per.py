@@ -28,7 +28,7 @@ class Per(Trick):
                 f"linear scaling without warmup hurts at batch 1024: top-1 {large:.2f} %, against {small:.2f} % "
                 f"at batch 256, and {TABLE4['warmup'][1]:.2f} % with warmup"
             )
-            yield Evidence("against", text, "Table 4 of He et al. 2019")
+            yield Evidence("against", text, "Table 4 of He et al. 2019", "recalled")
 
     def configure(self, training: Training) -> Mapping[str, Any]:
         return {"rate": scaled(training.rate, training.batch, self.images)}

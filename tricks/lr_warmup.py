@@ -31,7 +31,7 @@ class Warmup(Trick):
     def check(self, plan: PlanView) -> Iterable[str]:
         if self.epochs >= plan.training.epochs:
             yield (
-                f"the warmup of {self.epochs:g} epochs covers the whole training of {plan.training.epochs}: "
+                f"the warmup of {self.epochs:g} epochs covers the entire training of {plan.training.epochs}: "
                 "the learning rate only rises"
             )
 

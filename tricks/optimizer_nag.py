@@ -1,4 +1,4 @@
-"""optimizer nag: Nesterov momentum, the optimizer of the paper (He et al. 2019, section 2.1)."""
+"""optimizer nag: Nesterov momentum. He et al. 2019, section 2.1."""
 
 from __future__ import annotations
 

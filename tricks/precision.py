@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @trick("precision", position=160, writes=("dtype",))
 class Precision(Trick):
-    """Choose the precision of the forward and backward pass. Devices without fast support report their fallback."""
+    """Choose the precision of the forward and backward pass. A device that lacks it reports what it uses instead."""
 
     format: str = choice("fp32", "precision", of=("fp32", "fp16", "bf16"))
 

@@ -212,6 +212,7 @@ def _reason(status: int, left: failure.Failure | None) -> str:
 
 
 class Unfinished(RecipeError):
-    """Raised if some runs of an ablation failed, once the others are done; ``table`` has the results of those."""
+    """Raised if some runs of an ablation failed, once the others are done."""
 
     table: Table | None = None
+    """The table with the results of the runs that finished."""

@@ -193,13 +193,34 @@ def ablate(
     options: Mapping[str, str] | None = None,
     plugins: Sequence[str] = (),
 ) -> Table:
-    """Run an ablation of a recipe, given as text, a path or a plan, and return its table.
+    """Train variants of a recipe under several seeds, and compare them in a table.
 
-    ``mode`` is ``stack``, ``drop`` or ``add``. Each item of ``over`` is one or more statements to study as a row; by
-    default, these are all tricks that the recipe states. ``seeds`` is their number (3). A ``budget`` such as ``20m``
-    plans seeds and epochs to fit. ``out`` is the folder; runs that it already contains are not repeated. ``plugins``
-    are Python files with tricks. Raises `RecipeError` before any training if a row is invalid, `Unfinished` with the
-    table of the other runs if some fail, and `Interrupted`.
+    All rows are compiled before any training starts. Call it again with the same arguments to resume an interrupted
+    ablation. Runs that the folder already contains are not repeated.
+
+    Args:
+        recipe: The text of a recipe, the path of a recipe or a run folder, or a `Plan`.
+        statements: Statements that override the recipe in every row.
+        mode: ``stack`` adds each trick on top of the previous ones, ``drop`` removes one at a time, and ``add`` adds
+            one at a time.
+        over: The tricks to study, one row each. Each item is one or more statements. Defaults to every trick that the
+            recipe states.
+        seeds: Seeds per row, at least 1. Defaults to 3, or to the 2 to 10 that fit the budget.
+        budget: The time to fit seeds and epochs into: ``90s``, ``20m`` or ``2h``. Defaults to no limit.
+        out: The ablation folder. Defaults to a folder in ``ablations``.
+        device: The device, such as ``cpu`` or ``cuda:1``. Defaults to all CUDA devices in turn, or the CPU.
+        jobs: How many runs to train at a time.
+        launcher: Where to train: ``local``, ``slurm`` or ``ray``.
+        options: Options of the slurm or ray launcher: ``{"timeout_min": "120"}`` (minutes).
+        plugins: Paths of Python files with tricks.
+
+    Returns:
+        The table, which is also written to the folder as Markdown, CSV, JSON and a chart.
+
+    Raises:
+        RecipeError: If a row is invalid or an argument can't be used, before any training starts.
+        Unfinished: If some runs fail, once the others are done. Its ``table`` has their results.
+        Interrupted: After SIGINT or SIGTERM.
     """
     workers = Workers(device, jobs, launcher, options or {})
     made = study(

@@ -156,14 +156,21 @@ WORDS = (0, 4)
 
 @attrs.frozen
 class Table:
-    """The table of an ablation. ``title`` names the ablation; ``about`` describes how it was made."""
+    """The table of an ablation."""
 
     title: str
+    """The name of the ablation and its mode."""
     mode: str
+    """``stack``, ``drop`` or ``add``."""
     recipe: str
+    """The canonical text of the studied recipe."""
     seeds: tuple[int, ...]
+    """The seeds of each row."""
     lines: tuple[Line, ...]
+    """The rows, each with a ``label``, its ``cells`` (one per seed), and the ``mean`` and ``deviation`` of their
+    top-1 (0 to 1)."""
     about: tuple[str, ...] = ()
+    """Sentences about the dataset, the length of the runs, and warnings."""
 
     def difference(self, line: Line) -> Difference | None:
         """Return the difference between a row and the row it is compared with."""
@@ -287,6 +294,7 @@ class Table:
         }
 
     def to_json(self) -> str:
+        """Return the result of `to_dict` as JSON text."""
         return json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n"
 
 

@@ -14,13 +14,13 @@ E003 byte order mark
 E004 carriage return
     Lines must end in LF alone. `recipe fmt` fixes a file with CR LF line endings.
 E005 recipe too large
-    A recipe can have at most 64 KiB and 1,000 statements.
+    A file can have at most 64 KiB and 1,000 statements.
 E010 malformed statement
     A statement is a verb followed by its items, separated by spaces: `lr 0.1 per 256 warmup 5 cosine`. It ends at
     `;` or at the end of the line.
 E011 invalid word
-    A word is a number (`0.1`, `1e-4`, `10%`), a name that starts with a letter, or a string in double quotes. Paths
-    need quotes.
+    A word is a number (`0.1`, `1e-4`, `10%`), a name that starts with a letter or `_`, or a string in double quotes.
+    Paths need quotes.
 E012 unterminated or invalid string
     A string must be closed with `"` on the same line. Inside it, only `\"` and `\\` are valid escapes.
 E020 unknown verb
@@ -40,8 +40,8 @@ E026 too many values
 E027 field set twice
     A field can be set only once, either by position or by name.
 E028 stated twice
-    Within one file, you can state a verb's own value and each of its clauses only once. To replace a value from an
-    included file, state it in the file that includes it or on the command line.
+    Within one layer, such as a file, you can state a verb's own value and each of its clauses only once. To replace a
+    value from an included file, state it in the file that includes it or on the command line.
 E030 conflicting tricks
     Two tricks conflict if both decide the same thing, such as the stride of a block (`tweak A`, `tweak B`) or the
     decay of the learning rate (`lr cosine`, `lr step`), if one excludes the other, or if both change the same
@@ -55,7 +55,8 @@ E032 circular ordering
 E041 circular include
     The files include each other.
 E042 include outside the folder
-    A recipe can include only files in its own folder and its subfolders, so that an include can't read files elsewhere.
+    An included file must be in the folder of the recipe that you name, or in one of its subfolders, so that a recipe
+    can't read files elsewhere.
 E043 nested too deeply
     Includes can be nested at most 16 deep, with at most 100 included files in total. Teachers of teachers can be
     nested at most 4 deep.
@@ -70,7 +71,8 @@ E060 teacher has errors
 E061 teacher of itself
     A recipe can't be its own teacher, directly or through other recipes.
 E070 no images
-    The dataset is missing, empty, or not in the format that the clause reads.
+    The dataset is missing, empty, or not in the format that the clause reads, or an image can't be decoded. To skip
+    such images, set `on-error=skip` in `data folder`.
 E071 too few outputs
     The model has fewer outputs than the dataset has classes.
 E072 mismatched teacher
@@ -86,7 +88,7 @@ E101 no site for the trick
 E102 unusable model
     The model can't be built, can't be traced by torch.fx, or does not return logits.
 E103 unsupported image size
-    The network can't process images of this size. To change the size, set `size=` of the dataset.
+    The network can't process images of this size. To change the size, set the dataset's `size=`.
 E104 undeclared parameter change
     A rewrite added or removed a parameter that its edits do not declare. This is a bug in the trick.
 E105 failed rewrite
@@ -97,9 +99,10 @@ E111 file can't be written
     The disk is full, the folder is not writable, or an export would overwrite a file. Files written earlier are
     intact.
 E112 training diverged
-    The loss is no longer finite. Lower the learning rate, lengthen the warmup, or use `lr … per 256`.
+    The loss or a gradient is no longer finite. Lower the learning rate, lengthen the warmup, or use `lr … per 256`.
 E113 folder of another run
-    A run never overwrites another one. Choose another folder, or resume the run with `--resume`.
+    A run never overwrites another one. Choose another folder, or resume the run with `--resume`. A run whose recipe has
+    changed resumes only with `--allow-changed`. A checkpoint of another format version can't be resumed.
 E114 torch compilation failed
     On a CPU, `compile` needs a C++ compiler. Install one, or remove `compile` from the recipe.
 E115 out of memory

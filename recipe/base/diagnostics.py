@@ -10,17 +10,18 @@ from recipe.base.source import Span
 
 @attrs.frozen
 class Diagnostic:
-    """An error or warning: what is wrong, where, and what to do about it.
-
-    ``code`` is a key of `recipe.base.codes.CODES`; codes that start with ``W`` are warnings. ``span`` is the place
-    that the message points at. ``others`` are related places, each with a label.
-    """
+    """An error or warning: what is wrong, where, and what to do about it."""
 
     code: str = attrs.field()
+    """A code from docs/reference/codes.md, such as ``E020``. Codes of warnings start with ``W``."""
     message: str
+    """What is wrong, in one clause."""
     span: Span | None = None
+    """The place that the message points at, with its ``line``, ``column`` and ``text``, or None."""
     others: tuple[tuple[Span, str], ...] = ()
+    """Related places, each with a label."""
     help: str = ""
+    """What to do about it, or empty."""
 
     @code.validator
     def _known(self, attribute: object, code: str) -> None:
@@ -29,4 +30,5 @@ class Diagnostic:
 
     @property
     def severity(self) -> str:
+        """``error`` or ``warning``."""
         return "warning" if self.code.startswith("W") else "error"

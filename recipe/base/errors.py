@@ -8,10 +8,11 @@ from recipe.base.source import Span
 
 
 class RecipeError(Exception):
-    """An error in a recipe or its use; ``diagnostics`` explains it. On the command line: exit code 2."""
+    """An error in a recipe or its use. On the command line: exit code 2."""
 
     def __init__(self, *diagnostics: Diagnostic) -> None:
         self.diagnostics = diagnostics
+        """The errors, in the order in which they are reported."""
         super().__init__(*diagnostics)
 
     def __str__(self) -> str:
@@ -19,7 +20,7 @@ class RecipeError(Exception):
 
 
 class Diverged(RecipeError):
-    """The loss is no longer finite. On the command line: exit code 3."""
+    """The loss or a gradient is no longer finite. On the command line: exit code 3."""
 
 
 def fail(

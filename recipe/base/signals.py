@@ -26,10 +26,18 @@ class Terminated(KeyboardInterrupt):
 
 
 class Interrupted(BaseException):
-    """A run stopped by a signal after saving a checkpoint; ``options`` are the options needed to resume it."""
+    """Raised if a signal stops a run or an ablation. Like `KeyboardInterrupt`, it is not an `Exception`.
+
+    If training has begun, the message names the command that resumes the run.
+    """
 
     def __init__(self, number: int, folder: Path, step: int, options: Sequence[str] = ()) -> None:
-        self.number, self.folder, self.step = number, folder, step
+        self.number = number
+        """The number of the signal."""
+        self.folder = folder
+        """The folder of the run or the ablation."""
+        self.step = step
+        """The number of completed steps, or 0 if the signal arrived before the first step."""
         name, command = signal.Signals(number).name, ["recipe", "run", f"--resume={folder}", *options]
         super().__init__(
             f"stopped at step {step} by {name}; resume with: {shlex.join(command)}"

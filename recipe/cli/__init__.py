@@ -1,4 +1,4 @@
-"""The command line, one command per file. A command is imported when it runs; only some of them import torch."""
+"""The command line, one command per file. They are imported when they run or are listed; only some import torch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,14 @@ from recipe.base.rendering import render, wants_color
 from recipe.base.signals import Interrupted, Terminated
 from recipe.base.wording import did_you_mean, first_line, system_reason
 
-COMMANDS = ("run", "check", "fmt", "explain", "diff", "ablate", "export", "tricks", "new", "test-plugin", "doctor")
+GROUPS = {
+    "Train and use": ("run", "export"),
+    "Find out what matters": ("ablate", "diff"),
+    "Write recipes": ("tricks", "explain", "check", "fmt"),
+    "Write tricks": ("new", "test-plugin"),
+    "Look at this machine": ("doctor",),
+}
+COMMANDS = tuple(name for names in GROUPS.values() for name in names)
 
 
 @contextlib.contextmanager
@@ -41,6 +48,15 @@ class _Commands(click.Group):
         command: click.Command = importlib.import_module(f"recipe.cli.{cmd_name.replace('-', '_')}").command
         return command
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        width = max(map(len, COMMANDS))
+        for title, names in GROUPS.items():
+            with formatter.section(title):
+                commands = [(name, self.get_command(ctx, name)) for name in names]
+                formatter.write_dl(
+                    [(f"{name:{width}}", each.get_short_help_str(80)) for name, each in commands if each]
+                )
+
     @_reader_may_leave()  # for the output of --help
     def make_context(self, *args: Any, **options: Any) -> click.Context:
         return super().make_context(*args, **options)
@@ -56,16 +72,18 @@ def cli() -> None:
     """Compose, compare and train image classifiers from short recipes.
 
     A recipe names a model, the tricks to train it with, and a dataset. FILE is a path, `-` for standard input, a run
-    folder, a shipped example such as `full`, or the text of a recipe.
+    folder, a shipped example such as `first`, or the text of a recipe.
 
     \b
-    Train a ResNet-50-D on real handwritten digits, in about three minutes on two cores:
-        recipe run full
+    Train a small ResNet on real handwritten digits, in less than a minute on two cores:
+        recipe run first
 
     \b
     Find out what that recipe does, and which other tricks there are:
-        recipe explain full
+        recipe explain first
         recipe tricks
+
+    `recipe COMMAND --help` shows the options of a command, with an example.
     """
 
 

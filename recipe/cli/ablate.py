@@ -27,6 +27,9 @@ class _Command(click.Command):
                 taking = True
                 if at + 1 == len(args) or args[at + 1].startswith("--"):
                     ctx.fail('--over needs at least one trick: --over "tweak D" "augment mixup"')
+            elif word.startswith("--over="):
+                taking = True
+                spread += ["--over", word.removeprefix("--over=")]
             elif taking and not word.startswith("-"):
                 spread += ["--over", word]
             else:

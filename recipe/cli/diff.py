@@ -20,7 +20,7 @@ from recipe.plan.bind import bind
 
 @click.command("diff", short_help="Compare two recipes.")
 @click.argument("sides", nargs=-1, required=True, metavar="A [+ STATEMENTS] [B [+ STATEMENTS]]")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON; docs/diff.md lists the fields.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON; docs/reference/json.md lists the fields.")
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Also write a self-contained HTML page.")
 @click.option("--exit-code", is_flag=True, help="Exit with 1 if the recipes differ.")
 @click.option(

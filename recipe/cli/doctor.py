@@ -25,8 +25,8 @@ PACKAGES = ("recipe-compiler", "torch", "torchvision", "lark", "attrs", "click",
 def command() -> None:
     """Show devices, versions and plugins, and measure what runs fast on this machine.
 
-    On each device, times a 3×3 convolution in each precision and memory layout, in GFLOP/s. Also reports plugins that
-    can't be used.
+    On each device, measures the speed of a 3×3 convolution in each precision and memory layout, in GFLOP/s. Also
+    reports plugins that can't be used.
 
     \b
     Find out which precision and layout to train in:

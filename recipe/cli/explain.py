@@ -24,7 +24,7 @@ from recipe.plan.bind import bind
     metavar="DEVICE",
     help="The device to report the precision for, such as cpu or cuda:1. Default: the first CUDA device, or the CPU.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON; docs/language.md lists the fields.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON; docs/reference/json.md lists the fields.")
 @plugin_option
 def command(
     what: str, statements: tuple[str, ...], device: str | None, as_json: bool, plugins: tuple[str, ...]
@@ -45,7 +45,7 @@ def command(
         recipe explain E021
     """
     if re.fullmatch(r"[EWew]\d+", what):
-        if statements or as_json or device:
+        if statements or as_json or device or plugins:
             raise click.UsageError(f"{what} is a code and takes no other arguments or options")
         click.echo(_meaning(what.upper()))
         return

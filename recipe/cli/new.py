@@ -13,7 +13,12 @@ from recipe.scaffold import write_plugin
 
 @click.group("new", short_help="Create a plugin package.")
 def command() -> None:
-    """Create a plugin package for tricks of your own."""
+    """Create a plugin package for tricks of your own.
+
+    \b
+    Create recipe-glow, with `tweak glow` and `augment glow`:
+        recipe new plugin glow
+    """
 
 
 @command.command("plugin")

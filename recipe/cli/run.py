@@ -73,8 +73,8 @@ def command(
         recipe run full 'data folder "photos"; epochs 30; drop augment mixup'
 
     \b
-    Resume an interrupted run:
-        recipe run --resume runs/first
+    Start a run in a folder of your choice, or resume it there after an interruption:
+        recipe run first --resume runs/first
 
     With --resume DIR you can leave out FILE; the recipe is then read from the run folder.
     """

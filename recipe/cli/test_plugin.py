@@ -43,7 +43,9 @@ def _two(text: str) -> tuple[str, str]:
     metavar="WORD=STATEMENTS",
     help="Statements that a trick or field needs to have an effect: `lr every=lr cosine`. Repeatable.",
 )
-@_said("--value", "values", metavar="FIELD=ONE,OTHER", help="Two values to try: `augment shine path=a,b`. Repeatable.")
+@_said(
+    "--value", "values", metavar="FIELD=ONE,OTHER", help='Two values to try: `augment shine path="a","b"`. Repeatable.'
+)
 @_said(
     "--elsewhere",
     metavar="WORD=REASON",
@@ -53,7 +55,7 @@ def command(package: str, values: dict[str, str], **options: Any) -> None:
     """Check the tricks of an installed package or of a Python file.
 
     The tricks of this package pass the same checks: that a trick repeats, resumes, can be removed again, and more.
-    docs/testing.md describes each check. Exits with 1 if a check fails.
+    docs/guides/test-a-trick.md describes each check. Exits with 1 if a check fails.
 
     \b
     Check a package, then one thing about a single file:

@@ -40,11 +40,23 @@ def diff(
     vocabulary: Vocabulary | None = None,
     names: tuple[str, str] = ("A", "B"),
 ) -> Diff:
-    """Compare two recipes, each given as text, a path, a run folder, a plan or a program.
+    """Compare the plans and the compiled programs of two recipes.
 
-    ``statements`` override ``b`` only: ``diff(a, a, "drop tweak D")``. The comparison uses plans and compiled programs,
-    never text. A recipe that names no dataset is compiled for the model's own image size and classes. Raises
-    `RecipeError`.
+    A recipe without a dataset is compiled for the stock model's own image size and number of classes.
+
+    Args:
+        a: The text of a recipe, the path of a recipe or a run folder, a `Plan`, or a `Program`.
+        b: The other recipe, in any of these forms.
+        statements: Statements that override ``b`` only: ``diff(a, a, "drop tweak D")``.
+        vocabulary: The known tricks. Defaults to those of installed packages. A plan keeps its own.
+        names: The names of the two recipes in texts and pages.
+
+    Returns:
+        The difference, which is false in a condition if the recipes are equivalent.
+
+    Raises:
+        RecipeError: If one of the recipes is invalid or can't be compiled.
+        TypeError: If there are statements and ``b`` is a `Program`.
 
     >>> difference = diff("base resnet50; tweak C", "tweak D; base resnet50; tweak C")
     >>> [word.statement for word in difference.words], difference.weights.loads_entirely

@@ -1,4 +1,4 @@
-"""Time two recipes on this machine, taking turns: step time, images per second, and peak memory.
+"""Time two recipes on this machine, in alternation: step time, images per second, and peak memory.
 
 Each recipe trains in its own process, a few steps per request. Other load on the machine therefore affects both
 equally, and each has its own peak memory.

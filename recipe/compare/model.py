@@ -70,13 +70,19 @@ class Difference:
     """The difference between two recipes, A and B. Each part is empty if nothing differs."""
 
     name_a: str
+    """The name of A in texts and pages."""
     name_b: str
+    """The name of B in texts and pages."""
     a: ProgramSummary
+    """What A compiles to, as plain data: its graph, costs, tensors and training schedule."""
     b: ProgramSummary
+    """What B compiles to, as plain data."""
     words: tuple[WordChange, ...]
+    """Tricks that are ``added``, ``removed`` or ``changed`` in B, in reading order."""
     order: tuple[tuple[str, str], ...]
+    """Pairs of tricks that share a slot, where A applies the first one first and B the second."""
     measured: Mapping[str, Any] | None = None
-    """The result of `recipe diff --measure`."""
+    """The result of `recipe diff --measure`, or None if nothing was measured."""
     imageless: str = ""
     """The side that names no dataset, ``A`` or ``B``, if the other side names one."""
 
@@ -84,6 +90,7 @@ class Difference:
     def between(
         cls, name_a: str, plan_a: Plan, a: ProgramSummary, name_b: str, plan_b: Plan, b: ProgramSummary
     ) -> Self:
+        """Return the difference between two plans, given their names and summaries."""
         sides = [side for side, plan in (("A", plan_a), ("B", plan_b)) if plan.images is None]
         imageless = sides[0] if len(sides) == 1 else ""
         words, order = compare_words(plan_a, plan_b), reordered(plan_a, plan_b)
@@ -124,6 +131,7 @@ class Difference:
 
     @cached_property
     def weights(self) -> Weights:
+        """The names of the tensors of A that B keeps, reshapes or loses, and of those that are new in B."""
         mine, theirs = ({tensor.name: tensor for tensor in facts.tensors} for facts in (self.a, self.b))
         common = [name for name in mine if name in theirs]
         return Weights(
@@ -162,6 +170,7 @@ class Difference:
         return a.epochs != b.epochs or any(abs(x - y) > near for x, y in zip(a.rates, b.rates, strict=True))
 
     def mirrored(self) -> Self:
+        """Return the difference from B to A."""
         sides = {"added": "removed", "removed": "added"}
         words = []
         for word in self.words:
@@ -180,7 +189,7 @@ class Difference:
         return type(self)(self.name_b, self.name_a, self.b, self.a, tuple(words), order, measured, imageless)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the difference as plain JSON values, which docs/diff.md describes."""
+        """Return the difference as plain JSON values, which docs/reference/json.md describes."""
         return {
             "schema_version": 1,
             "a": {"name": self.name_a, "digest": self.a.digest, "model": self.a.model},
@@ -218,6 +227,7 @@ class Difference:
         }
 
     def to_json(self) -> str:
+        """Return the result of `to_dict` as JSON text."""
         return json.dumps(self.to_dict(), indent=2)
 
 

@@ -22,11 +22,25 @@ def compile(
     device: str = "cpu",
     vocabulary: Vocabulary | None = None,
 ) -> Program:
-    """Compile a recipe, given as text, a path or a plan. ``statements`` override it.
+    """Compile a recipe into a `Program`.
 
-    ``base`` is a model of your own to rewrite. It is copied, not changed, and keeps its weights unless the recipe
-    itself has ``init``. Without a dataset, the stock model keeps its own image size and number of classes.
-    ``device="meta"`` computes the graph and its costs without allocating weights. Raises `RecipeError`.
+    Without a dataset, the stock model keeps its own image size and number of classes.
+
+    Args:
+        recipe: The text of a recipe, the path of a recipe or a run folder, or a `Plan`. A string that ends in
+            ``.recipe`` is a path.
+        statements: Statements that override the recipe.
+        base: A model of your own to rewrite instead of a stock model. It is copied, not changed, and keeps its weights
+            unless the recipe itself has ``init``.
+        device: The device of the model's weights, such as ``cuda:0``. On ``meta``, the graph and its costs are
+            computed, and no weights are created.
+        vocabulary: The known tricks. Defaults to those of installed packages.
+
+    Returns:
+        The compiled recipe. Its weights are created when you first access ``model``.
+
+    Raises:
+        RecipeError: If the recipe is invalid, its model can't be built or rewritten, or the device is unavailable.
 
     >>> compile("base resnet50; tweak C D", device="meta").costs.macs
     4328824832

@@ -50,9 +50,14 @@ class Program:
     """A compiled recipe: the rewritten model, the edits made to it, its costs, and the training settings."""
 
     plan: Plan
+    """The plan that was compiled."""
     steps: tuple[Step, ...]
+    """A step for each trick that looked at the graph, in order, with its ``word``, ``sites``, ``edits`` and
+    ``note``."""
     costs: Costs
+    """Parameters, MACs and activations of a forward pass for one image, in total and, in ``costs.stages``, by stage."""
     classes: int
+    """The number of outputs of the model."""
     fates: Mapping[str, str]
     """The fate of every parameter of the stock model and the rewritten one: ``kept``, ``reinitialised``, ``new``,
     ``loaded`` or ``dropped``."""
@@ -61,11 +66,14 @@ class Program:
     structure: fx.GraphModule
     """The rewritten graph on the meta device, without weights."""
     module: nn.Module | None = None
+    """The model of your own that was passed as ``base``, or None."""
     device: str = "cpu"
+    """The name of the device of `model`."""
     _model: list[fx.GraphModule] = attrs.field(factory=list, repr=False)
 
     @property
     def training(self) -> Training:
+        """The training settings of the plan."""
         return self.plan.training
 
     @property

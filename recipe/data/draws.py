@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
+"""An array of float64 numbers."""
 Integers = npt.NDArray[np.uint64]
 
 
@@ -55,17 +56,22 @@ def order(seed: int, epoch: int, samples: int) -> npt.NDArray[np.int64]:
 
 @attrs.frozen
 class Draws:
-    """The random draws of one trick for one batch. ``indices`` are the indices of the images in their dataset.
+    """The random draws of one trick for one batch.
 
     Draws depend only on their purpose: a second ``uniform()`` returns the same numbers, and ``normal`` and ``beta``
     are derived from them. For independent draws, use several columns of one call, or `named`.
     """
 
     seed: int
+    """The seed of the recipe."""
     epoch: int
+    """The index of the epoch, from 0."""
     indices: npt.NDArray[np.int64]
+    """The index in the dataset of each image of the batch: int64 (N,)."""
     step: int
+    """The index of the batch, counted from 0 since the start of the training."""
     stream: str = ""
+    """The purpose of the draws: the words of the trick, such as ``"augment flip"``."""
 
     def of(self, stream: str) -> Draws:
         """Return the draws of another trick, named by its words, for the same batch."""

@@ -48,30 +48,37 @@ class Images(Protocol):
 
 @attrs.frozen
 class Sets:
-    """The parts of a dataset, and the channel means and deviations that normalize inputs in [0, 1].
-
-    ``train`` is for training, ``val`` for evaluation during training. ``test`` is reserved for future splits; nothing
-    reads it yet. ``names`` are the class names in the order of their indices, if there are any.
-    """
+    """The parts of a dataset, its classes, and the numbers that normalize its images."""
 
     train: Images
+    """The images to train on."""
     val: Images
+    """The images to evaluate on during training."""
     test: Images | None = attrs.field(default=None, kw_only=True)
+    """Reserved for future splits. Nothing reads it yet."""
     classes: int
+    """The number of classes."""
     mean: tuple[float, ...] = IMAGENET_MEAN
+    """The mean of each of the three channels, for pixels in [0, 1]. The default is that of ImageNet."""
     std: tuple[float, ...] = IMAGENET_STD
+    """The standard deviation of each of the three channels, for pixels in [0, 1]. The default is that of ImageNet."""
     names: tuple[str, ...] = ()
+    """The class names in the order of their indices, or empty."""
 
 
 @attrs.frozen(eq=False)
 class InMemory:
-    """Decoded images of one size in memory: uint8 (N, 3, H, W), with int64 labels (N,)."""
+    """Decoded images of one size in memory."""
 
     pixels: Tensor
+    """The images: uint8 (N, 3, H, W)."""
     labels: Tensor
+    """The class indices: int64 (N,)."""
     uniform: bool = True
+    """Whether all images have the same size and are cropped on the device."""
 
     def fetch(self, indices: npt.NDArray[np.int64], boxer: Callable[[int, int, int], Array] | None) -> Tensor:
+        """Return the images with these indices: uint8 (N, 3, H, W). Ignores ``boxer``."""
         return self.pixels[torch.from_numpy(indices)]
 
 
@@ -80,11 +87,16 @@ class Files:
     """Image files that are decoded when fetched, cropped to their box or by default to their center, and resized."""
 
     paths: tuple[Path, ...]
+    """The path of each image."""
     labels: Tensor
+    """The class indices: int64 (N,)."""
     size: int
+    """The height and width of the images that `fetch` returns, in pixels."""
     uniform: bool = False
+    """Whether all images have the same size and are cropped on the device."""
 
     def fetch(self, indices: npt.NDArray[np.int64], boxer: Callable[[int, int, int], Array] | None) -> Tensor:
+        """Return the images with these indices: uint8 (N, 3, size, size). ``boxer`` is as in `Images.fetch`."""
         boxes = (None if boxer is None else partial(boxer, position) for position in range(len(indices)))
         pixels = (decode(self.paths[index], self.size, box) for index, box in zip(indices, boxes, strict=True))
         return torch.stack([torch.from_numpy(image).permute(2, 0, 1) for image in pixels])

@@ -88,7 +88,7 @@ def _order(plan: Plan) -> str:
 
 
 def _evidence(plan: Plan) -> str:
-    rows = [(evidence.verdict, use.word, evidence.text, evidence.table) for use, evidence in plan.evidence]
+    rows = [(evidence.verdict, use.word, evidence.text, evidence.source) for use, evidence in plan.evidence]
     return f"evidence from published tables, on ImageNet\n{columns(rows, indent=2)}" if rows else ""
 
 

@@ -27,24 +27,36 @@ TOLERANCE = 1e-5
 
 @attrs.frozen
 class Exported:
-    """The files of an export, and the difference of its logits from the run's, relative to the run's largest logit.
-
-    ``difference`` is None if the export can't be run on this machine. In that case, ``unverified`` is the reason.
-    """
+    """The result of an export."""
 
     paths: tuple[Path, ...]
+    """The files that were written."""
     difference: float | None
+    """The largest difference of a logit from the run's, relative to the run's largest logit; None if not verified."""
     unverified: str = ""
+    """The reason why the export can't be run on this machine, or empty."""
 
 
 def export(
     folder: str | Path, *, to: str, out: str | Path | None = None, vocabulary: Vocabulary | None = None
 ) -> Exported:
-    """Export the model of a finished run to an installed format, such as ``onnx``. See docs/export.md.
+    """Export the model of a finished run. See docs/guides/export.md.
 
-    ``out`` is the file to write, by default named after the run folder, in the current directory. Python source puts
-    its weights next to it. Existing files are never overwritten. For a fixed random batch, the logits of the export
-    must match those of the run's own model to 1e-5 of their scale. Raises `RecipeError`.
+    For a fixed random batch, the logits of the export must match those of the run's own model.
+
+    Args:
+        folder: The run folder.
+        to: The name of an installed format, such as ``onnx``, ``python`` or ``safetensors``.
+        out: The file to write. Defaults to a file in the current directory, named after the run folder. Python source
+            puts its weights next to it.
+        vocabulary: The known tricks. Defaults to those of installed packages.
+
+    Returns:
+        The written files, and the difference between the logits.
+
+    Raises:
+        RecipeError: If the folder has no finished run, the format can't be used, a file already exists, or the logits
+            differ by more than 1e-5 of the largest one. In all of these cases, nothing is written.
     """
     format = find(to)
     path = _default(Path(folder), format.suffix) if out is None else Path(out)

@@ -29,20 +29,22 @@ GROUP = "recipe.formats"
 
 @attrs.frozen
 class Format:
-    """A form in which others can use a run's model.
-
-    ``name`` in lower case is the entry point's name and the value of ``--to``. ``help`` is one line about the files.
-    ``write`` receives a run and a path in an empty folder. It writes that file, optionally more next to it, and returns
-    the export's logits (N, K) for ``run.images`` (N, 3, H, W), or the reason why they can't be computed here. ``needs``
-    lists the modules that it imports, and ``install`` is the pip requirement for them if it differs from their names.
-    """
+    """A form in which others can use a run's model. See docs/guides/write-a-format.md."""
 
     name: str
+    """The name of the format. In lower case, it is the name of the entry point and the value of ``--to``."""
     suffix: str
+    """The suffix of the file to write, with its dot: ``.onnx``."""
     help: str
+    """One line about the files."""
     write: Callable[[SourceRun, Path], Tensor | str]
+    """A function of a run and a path in an empty folder. It writes that file, optionally more next to it, and
+    returns the export's logits (N, K) for ``run.images`` (N, 3, H, W), or the reason why they can't be computed
+    here."""
     needs: tuple[str, ...] = ()
+    """The names of the modules that ``write`` imports."""
     install: str = ""
+    """The pip requirement for those modules if it differs from their names."""
     package: str = ""
     """The package that provides the format, set when it is loaded."""
 
@@ -79,7 +81,7 @@ def _offered() -> tuple[dict[str, dict[str, EntryPoint]], list[RecipeError]]:
     offers: dict[str, dict[str, EntryPoint]] = {}
     for package, entry in sorted(entries, key=lambda offer: offer[0] != OWN):
         if package != OWN and OWN in offers.get(entry.name, {}):
-            message = f"the format `{entry.name}` of {package} can't be used: it is a format of {OWN}"
+            message = f"the format `{entry.name}` of {package} can't be used: {OWN} has a format of this name"
             errors.append(fail("E081", message, help="ask its author to rename it"))
         else:
             offers.setdefault(entry.name, {})[package] = entry

@@ -28,8 +28,11 @@ class SourceRun:
     """A finished run: its program, its trained model in evaluation mode on the CPU, and its datasets."""
 
     program: Program
+    """The compiled recipe."""
     model: fx.GraphModule
+    """The trained model in evaluation mode, on the CPU."""
     sets: Sets
+    """The datasets."""
 
     @property
     def base(self) -> str:

@@ -10,13 +10,12 @@ import attrs
 
 @attrs.frozen
 class Layer:
-    """A module that an edit creates: ``Layer("Conv2d", {"in_channels": 3, …})``.
-
-    ``kind`` is the name of a class in `torch.nn`, or ``package.module:Class`` for any other.
-    """
+    """A module that an edit creates: ``Layer("Conv2d", {"in_channels": 3, …})``."""
 
     kind: str
+    """The name of a class in `torch.nn`, or ``package.module:Class`` for any other."""
     arguments: dict[str, Any] = attrs.field(factory=dict)
+    """The keyword arguments of the class."""
 
     def __str__(self) -> str:
         return f"{self.kind}({', '.join(f'{name}={value}' for name, value in self.arguments.items())})"
@@ -39,9 +38,13 @@ class SetAttribute:
     """Change an attribute of the module at an address in all its calls: ``layer2.0.conv1 stride 1×1 → 2×2``."""
 
     address: str
+    """The address of the module."""
     name: str
+    """The name of the attribute, such as ``stride``."""
     before: Any
+    """The value to replace."""
     after: Any
+    """The new value."""
 
     def __str__(self) -> str:
         return f"{self.address}: {self.name} {_show(self.before)} → {_show(self.after)}"
@@ -52,7 +55,9 @@ class Substitute:
     """Replace the module at an address with a chain of new ones in all its calls. Drops its parameters."""
 
     address: str
+    """The address of the module to replace."""
     chain: Chain = attrs.field(validator=_is_chain)
+    """The new modules in the order in which they run, as pairs of an address and a `Layer`."""
 
     def __str__(self) -> str:
         return f"{self.address}: replaced by{_listed(self.chain)}"
@@ -63,8 +68,11 @@ class Insert:
     """Insert a chain of new modules before (or after) the module at an address."""
 
     address: str
+    """The address of the module, or of another node. See `Net.address`."""
     chain: Chain = attrs.field(validator=_is_chain)
+    """The new modules in the order in which they run, as pairs of an address and a `Layer`."""
     after: bool = False
+    """Whether to insert them after the module instead of before it."""
 
     def __str__(self) -> str:
         return f"{self.address}: {'after' if self.after else 'before'} it{_listed(self.chain)}"
@@ -72,11 +80,14 @@ class Insert:
 
 @attrs.frozen
 class Initialise:
-    """Initialize a parameter. ``scheme`` is a function of `torch.nn.init` without its trailing underscore."""
+    """Initialize a parameter."""
 
     parameter: str
+    """The name of the parameter."""
     scheme: str
+    """The name of a function in `torch.nn.init` without its trailing underscore: ``xavier_uniform``."""
     arguments: dict[str, Any] = attrs.field(factory=dict)
+    """The keyword arguments of that function."""
 
     def __str__(self) -> str:
         arguments = ", ".join(f"{name}={value}" for name, value in self.arguments.items())
@@ -84,6 +95,7 @@ class Initialise:
 
 
 Edit = SetAttribute | Substitute | Insert | Initialise
+"""One change to the network."""
 
 
 @attrs.frozen
@@ -91,7 +103,9 @@ class Site:
     """A place where a trick applies, and its edits there. With no edits, the place needs no change."""
 
     where: str
+    """The place, such as the address of a module or block, for people to read."""
     edits: tuple[Edit, ...] = attrs.field(default=())
+    """The edits, in the order in which they apply."""
 
     @edits.validator
     def _check(self, attribute: Any, edits: Any) -> None:

@@ -35,17 +35,20 @@ def owner(node: fx.Node) -> str:
 
 @attrs.frozen(eq=False)
 class Block:
-    """A residual block: two paths that start at ``split`` and are added at ``add``.
-
-    ``trunk`` and ``shortcut`` are the nodes of the two paths in order. An identity shortcut is empty.
-    """
+    """A residual block: two paths that start at the same node and are added."""
 
     net: Net
+    """The network that contains the block."""
     where: str
+    """The common address of its layers, such as ``layer2.0``, or the name of the addition if they have none."""
     split: fx.Node
+    """The node whose output both paths take."""
     add: fx.Node
+    """The node that adds the outputs of the two paths."""
     trunk: tuple[fx.Node, ...]
+    """The nodes of the path with more convolutions and fully connected layers, in order."""
     shortcut: tuple[fx.Node, ...]
+    """The nodes of the other path, in order. Empty for an identity shortcut."""
 
     @property
     def trunk_convs(self) -> list[tuple[str, nn.Conv2d]]:
@@ -114,12 +117,17 @@ class Block:
 
 @attrs.frozen(eq=False, slots=False)
 class Net:
-    """A view of a traced model whose nodes store their output shapes (see `recipe.graph.shapes`)."""
+    """A view of a traced model.
+
+    A node's output shape is ``node.meta["shape"]`` if its output is a tensor: (N, C, H, W) for images.
+    """
 
     graph_module: fx.GraphModule
+    """The traced model."""
 
     @property
     def nodes(self) -> Iterable[fx.Node]:
+        """The nodes of its graph, in the order in which they run."""
         return self.graph_module.graph.nodes
 
     def module(self, node: fx.Node) -> nn.Module | None:

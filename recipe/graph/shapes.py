@@ -69,7 +69,7 @@ def propagate(graph_module: fx.GraphModule, size: int, name: str) -> Any:
     except Exception as error:  # a layer may raise anything
         reason = reason_of(error).rstrip(".")
         at = f"at `{Net(graph_module).address(shapes.at)}`, " if shapes.at else ""
-        help = "set `size=` of the dataset; some models accept only one size"
+        help = "set the dataset's `size=`; some models accept only one size"
         raise fail("E103", f"`{name}` can't process images of {size}×{size}: {at}{reason}", help=help) from error
 
 

@@ -155,7 +155,7 @@ def _both_modes(module: nn.Module, name: str, leaves: frozenset[str]) -> tuple[f
         if not unlike:
             break
         if "" in unlike:
-            message = f"`{name}` runs different operations in training and evaluation outside its submodules"
+            message = f"`{name}` runs different operations in training than in evaluation, outside its submodules"
             raise fail("E102", message)
         leaves |= unlike
     for address, nodes in training.items():
@@ -165,7 +165,7 @@ def _both_modes(module: nn.Module, name: str, leaves: frozenset[str]) -> tuple[f
 
 
 def _choose(module: nn.Module, graph: fx.Graph, node: fx.Node, twin: fx.Node) -> None:
-    """Make a call choose values by mode if they differ from those of its counterpart in evaluation."""
+    """Make a call select its values according to the mode if they differ from those in evaluation."""
 
     def chosen(here: Any, there: Any) -> Any:
         if not isinstance(here, NUMBERS) or not isinstance(there, NUMBERS) or here == there:

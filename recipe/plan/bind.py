@@ -16,7 +16,7 @@ from recipe.language.ast import Statement, Word
 from recipe.language.overlays import collect
 from recipe.language.recipe_input import override, read, source_from
 from recipe.plan.merge import Merged, merge, suggestions
-from recipe.plan.ordering import clashes, configured, solve
+from recipe.plan.ordering import configured, conflicts, solve
 from recipe.plan.plan import Plan
 from recipe.plan.resolve import ResolvedTrick, named
 from recipe.plugins.calling import call_hook
@@ -89,7 +89,7 @@ class _Binder:
 
         merged = merge(layers, self.vocabulary, name, data=data)
         sound = _fill(merged, self.vocabulary, layers.dialect, layers.errors)
-        errors = [*layers.errors, *clashes(sound, [*map(words_of, self.vocabulary.keys())])]
+        errors = [*layers.errors, *conflicts(sound, [*map(words_of, self.vocabulary.keys())])]
         if layers.errors:  # the missing trick may be in a statement with errors
             errors = [error for error in errors if error.code != "E031"]
         elif not any(use.trick.overrides("build") for use in sound):
@@ -163,7 +163,7 @@ def _judged(plan: Plan) -> Plan:
     ]
     evidence = tuple((use, finding) for use in plan.hooked("evidence") for finding in call_hook(use, "evidence", plan))
     against = [
-        Diagnostic("W002", finding.text, use.span, help=f"see {finding.table}")
+        Diagnostic("W002", finding.text, use.span, help=f"see {finding.source}")
         for use, finding in evidence
         if finding.verdict == "against"
     ]

@@ -1,4 +1,4 @@
-"""The order in which tricks apply, the clashes between them, and the training settings that they make."""
+"""The order in which tricks apply, the conflicts between them, and the training settings that they make."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from recipe.plugins.slots import EXCLUSIVE
 from recipe.plugins.uses import Use
 
 
-def clashes(uses: Sequence[Use], known: Collection[str] = ()) -> list[Diagnostic]:
+def conflicts(uses: Sequence[Use], known: Collection[str] = ()) -> list[Diagnostic]:
     """Return errors for pairs that write the same exclusive slot or exclude each other, and for unmet needs.
 
     ``known`` holds the registered words.
@@ -29,7 +29,7 @@ def clashes(uses: Sequence[Use], known: Collection[str] = ()) -> list[Diagnostic
             excluded = other.word in use.declared.excludes or use.word in other.declared.excludes
             if slots or excluded:
                 why = f"both set {EXCLUSIVE[slots[0]]}" if slots else "one excludes the other"
-                problems.append(_clash(other, use, why))
+                problems.append(_conflict(other, use, why))
         for need in use.declared.needs:
             if need not in present:
                 message, help = f"`{use.word}` needs `{need}`", f"add `{need}`"
@@ -41,10 +41,10 @@ def clashes(uses: Sequence[Use], known: Collection[str] = ()) -> list[Diagnostic
     return problems
 
 
-def _clash(lower: Use, upper: Use, why: str, help: str = "") -> Diagnostic:
-    """Return the error for two tricks that clash. ``upper`` is in the same layer or a later one."""
+def _conflict(lower: Use, upper: Use, why: str, help: str = "") -> Diagnostic:
+    """Return the error for two tricks that conflict. ``upper`` is in the same layer or a later one."""
     first, second, usual = _in_order(lower, upper)
-    message = f"`{first.word}` and `{second.word}` clash: {why}"
+    message = f"`{first.word}` and `{second.word}` conflict: {why}"
     if first.declared.package != second.declared.package:
         message += f" (`{first.word}` from {first.declared.package}, `{second.word}` from {second.declared.package})"
     places = ((first.span, f"`{first.word}` is here"),) if first.span else ()
@@ -52,7 +52,7 @@ def _clash(lower: Use, upper: Use, why: str, help: str = "") -> Diagnostic:
 
 
 def _in_order(lower: Use, upper: Use) -> tuple[Use, Use, str]:
-    """Return two clashing tricks in the order in which they are written, and the help text."""
+    """Return two conflicting tricks in the order in which they are written, and the help text."""
     if lower.span and upper.span and lower.span.source == upper.span.source:
         first, second = (lower, upper) if lower.span.start < upper.span.start else (upper, lower)
         return first, second, "remove one"
@@ -136,9 +136,9 @@ def configured(uses: Sequence[Use]) -> tuple[Training, dict[str, list[Use]]]:
             _check(use, name, made[name])
             for other in makers.get(name, ()):
                 if other.word not in earlier[use.word]:
-                    help = "remove one; a trick that changes a setting of another must declare it with "
+                    help = "remove one; a trick that changes another trick's setting must declare it with "
                     help += f'`after=("{other.word}",)`'
-                    errors.append(_clash(other, use, f"both set the training setting `{name}`", help))
+                    errors.append(_conflict(other, use, f"both set the training setting `{name}`", help))
             makers.setdefault(name, []).append(use)
         training = attrs.evolve(training, **made)
     if errors:

@@ -34,6 +34,7 @@ class Plan(PlanView):
     makers: Mapping[str, Sequence[Use]] = attrs.field(eq=False, repr=False)
     """The tricks that make each training setting, in order."""
     warnings: tuple[Diagnostic, ...] = attrs.field(default=(), eq=False)
+    """The warnings that its tricks report."""
     evidence: tuple[tuple[Use, Evidence], ...] = attrs.field(default=(), eq=False, repr=False)
     """The published evidence about its tricks."""
     sources: tuple[Source, ...] = attrs.field(eq=False, repr=False)

@@ -104,7 +104,7 @@ def opened(statement: Statement, vocabulary: Vocabulary) -> list[OpenClause]:
 
 
 def _is_clause(verb: Word, tricks: list[OpenClause], item: Item, vocabulary: Vocabulary) -> bool:
-    """Whether an item is a clause, not a value of the trick before it. Built-in meanings win; others clash (E081)."""
+    """Whether an item is a clause, not a value of the trick before it. Built-in meanings win; others are E081."""
     if item.name is not None or item.value.kind != "name":
         return False
     if vocabulary.is_ours((verb.text, item.value.text)):

@@ -16,27 +16,36 @@ Teach: TypeAlias = "Mapping[str, Callable[[Tensor], Tensor]]"
 
 @attrs.frozen
 class Evidence:
-    """One finding: what was measured, its table, and whether it is ``for`` or ``against`` the trick, or ``mixed``.
+    """One published finding about a trick.
 
     `recipe check` warns about findings against a trick. `recipe explain` shows all findings.
     """
 
     verdict: str = attrs.field(validator=attrs.validators.in_(("for", "against", "mixed")))
+    """Whether it is ``for`` or ``against`` the trick, or ``mixed``."""
     text: str
+    """What was measured, with the figures."""
     table: str
+    """The table and its source: ``"Table 5 of He et al. 2019"``."""
+    figures: str = attrs.field(validator=attrs.validators.in_(("read", "recalled")))
+    """Whether the figures were ``read`` in the source or are ``recalled``, and may differ in the last digit."""
+
+    @property
+    def source(self) -> str:
+        """The table, and whether the figures were read there: ``"Table 5 of He et al. 2019 (figures recalled)"``."""
+        return f"{self.table} (figures {self.figures})"
 
 
 @attrs.frozen
 class SuggestContext:
-    """What is known about a recipe before its fields have values.
-
-    ``given`` maps the words of each trick that the recipe states, such as ``"lr warmup"``, to the values that the
-    recipe gives it, by field name as recipes write it: ``{"data folder": {"on-error": "skip"}}``. It does not include
-    values that a dialect implies, or teachers, which are read later.
-    """
+    """What is known about a recipe before its fields have values."""
 
     dialect: str
+    """The name of the recipe's dialect."""
     given: Mapping[str, Mapping[str, Any]]
+    """The values that the recipe gives to each trick that it states, by the trick's words and the field's name as
+    recipes write it: ``{"data folder": {"on-error": "skip"}}``. It does not include values that a dialect implies,
+    or teachers, which are read later."""
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -46,16 +55,18 @@ class SuggestContext:
 
 @attrs.frozen(eq=False)
 class LossContext:
-    """The inputs of a loss term: logits (N, K) float32, target distributions (N, K), and images (N, 3, H, W).
-
-    ``loss`` is the recipe's loss without loss terms: cross entropy unless a trick replaces it.
-    """
+    """The inputs of a loss term."""
 
     logits: Tensor
+    """The logits of the model: float32 (N, K)."""
     targets: Tensor
+    """The target distributions, mixed and smoothed as the recipe states: (N, K)."""
     images: Tensor
+    """The inputs of the model: (N, 3, H, W)."""
     loss: Tensor
+    """The recipe's loss without loss terms, one number: cross entropy unless a trick replaces it."""
     teachers: Teach = attrs.field(factory=dict)
+    """A function from images to logits for each teacher, by the digest of its plan. See `teach`."""
 
     def teach(self, digest: str) -> Tensor:
         """Return the logits (N, K) of the teacher whose plan has this digest, for the same inputs."""

@@ -33,10 +33,12 @@ class FieldContext:
 
 @attrs.frozen
 class RecipeFile:
-    """Another recipe, named by a path. ``digest`` identifies its plan, and represents it in this plan's digest."""
+    """Another recipe, named by a path."""
 
     path: str
+    """The absolute path of the recipe."""
     digest: str
+    """The digest of its plan, which also represents it in the digest of the plan that names it."""
 
 
 @attrs.frozen

@@ -7,15 +7,16 @@ import attrs
 
 @attrs.frozen
 class Progress:
-    """The progress of training. A learning rate may depend on nothing else.
-
-    ``step`` counts batches from 0 over the whole training. ``epochs`` and ``warmup`` are in epochs.
-    """
+    """The progress of training. A learning rate may depend on nothing else."""
 
     step: int
+    """The index of the batch, counted from 0 since the start of the training."""
     steps_per_epoch: int
+    """The number of batches in each epoch."""
     epochs: float
+    """The length of the training, in epochs."""
     warmup: float = 0.0
+    """The length of the warmup, in epochs."""
 
     @property
     def epoch(self) -> float:

@@ -15,19 +15,33 @@ class Training:
     """The settings that tricks make in `configure`, with their defaults."""
 
     epochs: int = 1
+    """The length of the training, in epochs."""
     batch: int = 1
+    """Images per step, over all processes and micro-batches."""
     micro: int | None = None
-    micro_auto: bool = False  # find the largest micro-batch that fits
-    synchronised: bool = False  # batch normalization across all processes
+    """The largest number of images that a process computes at once, or None for its whole share of a batch."""
+    micro_auto: bool = False
+    """Whether to find the largest micro-batch that fits in the device's memory."""
+    synchronised: bool = False
+    """Whether batch normalization computes its statistics across all processes."""
     seed: int = 0
+    """The seed of initial weights, the order of images, and all random draws."""
     rate: float = 0.1
-    rate_per_epoch: bool = False  # change the learning rate only between epochs
-    warmup: float = 0.0  # epochs
+    """The base learning rate, before all factors."""
+    rate_per_epoch: bool = False
+    """Whether the learning rate changes only between epochs, once the warmup is over."""
+    warmup: float = 0.0
+    """The length of the warmup, in epochs."""
     weight_decay: float = 0.0
-    aux_weight: float = 0.0  # for the loss of auxiliary heads
+    """The weight decay of each parameter for which no trick sets another."""
+    aux_weight: float = 0.0
+    """The weight of the loss of each auxiliary head."""
     precision: str = "fp32"
+    """The requested precision: ``fp32``, ``fp16`` or ``bf16``."""
     channels_last: bool = False
+    """Whether weights and images are stored with their channels last in memory."""
     compile_mode: str | None = None
+    """The mode of `torch.compile`, or None to train without it."""
 
     def steps(self, samples: int) -> int:
         """Return the batches per epoch: full ones, then the rest. A rest of one image joins the batch before it."""

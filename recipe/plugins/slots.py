@@ -38,7 +38,7 @@ COMBINED: Mapping[str, str] = {
     "grads": "the gradients before the update, in the order that the tricks declare",
     "lr": "factors of the learning rate, which are multiplied",
     "batch": "the number of images per update; tricks that depend on it come after",
-    "run": "training settings that only one trick makes",
+    "run": "training settings that only one trick sets",
 }
 """Slots that several tricks may write, with the effect."""
 

@@ -55,27 +55,36 @@ API_VERSION = 1
 class Declared:
     """What a trick declares: its words, the slots it reads and writes, and its relations to other tricks.
 
-    ``after``, ``needs`` and ``excludes`` name other tricks by their words. A vocabulary fills in the ``package`` that
-    offers the trick, and replaces the ``position`` if that package is not recipe itself.
+    `Vocabulary.declared` fills in the package, and the position if the package is not recipe itself.
     """
 
     word: str
+    """The verb, or the verb and the clause: ``lr warmup``."""
     reads: tuple[str, ...]
+    """The slots that it reads."""
     writes: tuple[str, ...]
+    """The slots that it writes."""
     after: tuple[str, ...]
+    """The words of tricks that it follows."""
     needs: tuple[str, ...]
+    """The words of tricks without which it is an error (E031)."""
     excludes: tuple[str, ...]
+    """The words of tricks that it can't be combined with (E030)."""
     fields: tuple[Field, ...] = ()
+    """Its fields, in the order of their values in a recipe."""
     position: float = inf
     """The position of its verb in the reading order. Verbs without one follow, sorted by name."""
     package: str = OWN
+    """The package or plugin file that offers it."""
 
     @property
     def verb(self) -> str:
+        """The first of its words."""
         return self.word.split()[0]
 
     @property
     def clause(self) -> str | None:
+        """The second of its words, or None."""
         return self.word.split()[1] if " " in self.word else None
 
     @property
@@ -113,7 +122,7 @@ PlanView: TypeAlias = Any
 class Trick:
     """The base class of every trick. A trick overrides the hooks it needs; the others do nothing.
 
-    The hooks are in the order in which they are called. `docs/plugins.md` lists them in one table.
+    The hooks are in the order in which they are called. `docs/reference/plugins.md` lists them in one table.
 
     Tricks are values: a hook keeps no state, its result depends only on its arguments, and its only randomness comes
     from `Draws`. This makes it possible to repeat training, split it across processes and resume it bit for bit. In the
@@ -121,6 +130,7 @@ class Trick:
     """
 
     declared: Declared
+    """What the trick declares, set by the decorator `trick`."""
 
     # ---- the plan: what a recipe means, before anything is built
 

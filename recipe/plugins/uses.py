@@ -71,9 +71,10 @@ class Use:
 
 @attrs.frozen
 class PlanView:
-    """The part of a plan that a trick may read. `recipe.plan.plan.Plan` has the rest."""
+    """The part of a `Plan` that a trick may read."""
 
     dialect: str
+    """The name of the recipe's dialect: ``paper``, ``gluoncv`` or ``torchvision``."""
     uses: tuple[Use, ...]
     """Its tricks, in the order in which they apply."""
     training: Training = attrs.field(eq=False)

@@ -63,10 +63,7 @@ class Offer:
 
 
 class Vocabulary:
-    """All known words and their tricks, which are loaded on first use.
-
-    ``refused`` lists words and packages that can't be used.
-    """
+    """All known words and their tricks, which are loaded on first use."""
 
     def __init__(self, offers: Iterable[tuple[Key, Offer]], damaged: Iterable[Refused] = ()) -> None:
         self._offers: dict[Key, list[Offer]] = {}
@@ -74,6 +71,7 @@ class Vocabulary:
             self._offers.setdefault(key, []).append(offer)
         self._loaded: dict[Key, type[Trick]] = {}
         self.refused = [*damaged]
+        """The words and packages that can't be used, each with a ``package``, a ``word`` and an ``error``."""
         for key, several in self._offers.items():
             if ours := [offer for offer in several if offer.package == OWN]:
                 self.refused += [_taken(key, offer.package) for offer in several if offer.package != OWN]
@@ -104,12 +102,15 @@ class Vocabulary:
         return sorted(self._offers, key=lambda key: (key[0], key[1] or ""))
 
     def verbs(self) -> set[str]:
+        """Return all verbs, including those of the language itself: ``include``, ``drop`` and ``dialect``."""
         return {verb for verb, _ in self._offers} | set(DIRECTIVES)
 
     def clauses(self, verb: str) -> set[str]:
+        """Return the clauses of a verb."""
         return {clause for known, clause in self._offers if known == verb and clause is not None}
 
     def has(self, verb: str, clause: str | None = None) -> bool:
+        """Whether a package or file offers this trick, even if it can't be used."""
         return (verb, clause) in self._offers
 
     def packages(self, key: Key) -> list[str]:

@@ -1,7 +1,7 @@
 """Test tools for tricks, built-in or your own: assertions about rewrites, and the checks that every trick must pass.
 
-`recipe test-plugin` and pytest's ``--recipe-tricks`` option run the checks. docs/testing.md describes each one.
-Importing this package doesn't require pytest.
+`recipe test-plugin` and pytest's ``--recipe-tricks`` option run the checks, which docs/guides/test-a-trick.md
+describes. Importing this package doesn't require pytest.
 """
 
 from __future__ import annotations

@@ -21,7 +21,21 @@ def assert_rewrites(
     device: str = "meta",
     vocabulary: Vocabulary | None = None,
 ) -> Program:
-    """Compile a recipe without reinitializing the weights, and check the number of sites per trick, or all the edits.
+    """Check what a recipe's tricks do to the network, without reinitializing its weights.
+
+    Args:
+        text: The text of the recipe. ``init stock`` is added to it.
+        expected: The number of sites that each rewriting trick edits, by its words, or all edits in order.
+        base: A model of your own to rewrite, such as that of `small`.
+        device: The device of the model's weights. On ``meta``, no weights are created.
+        vocabulary: The known tricks. Defaults to those of installed packages.
+
+    Returns:
+        The compiled recipe, for further assertions.
+
+    Raises:
+        AssertionError: If the sites or edits differ from the expected ones.
+        RecipeError: If the recipe doesn't compile.
 
     >>> assert_rewrites("base resnet50; tweak D", {"tweak D": 3}).costs.params
     25557032
@@ -38,7 +52,19 @@ def assert_rewrites(
 def assert_rejects(
     text: str, code: str, base: nn.Module | None = None, vocabulary: Vocabulary | None = None
 ) -> Diagnostic:
-    """Check that a recipe fails to compile with exactly one error, and return its diagnostic.
+    """Check that a recipe fails to compile with exactly one error.
+
+    Args:
+        text: The text of the recipe.
+        code: The code of the error, such as ``E101``.
+        base: A model of your own to rewrite, such as that of `small`.
+        vocabulary: The known tricks. Defaults to those of installed packages.
+
+    Returns:
+        The error, for assertions about its message or place.
+
+    Raises:
+        AssertionError: If the recipe compiles, or fails with other errors.
 
     >>> assert_rejects("base vgg11; tweak D", "E101").message
     '`tweak D` has no site in `vgg11`'

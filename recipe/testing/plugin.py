@@ -30,12 +30,12 @@ class Hooks:
 
     @pytest.hookspec
     def pytest_recipe_values(self, config: pytest.Config) -> Mapping[str, tuple[str, str]]:
-        """Two values for each field that the checks can't find values for, by the words of trick and field."""
+        """Two values for each field that the checks can't find values for, keyed by trick and field."""
         raise NotImplementedError
 
     @pytest.hookspec
     def pytest_recipe_elsewhere(self, config: pytest.Config) -> Mapping[str, str]:
-        """Why the checks can't see an effect, and where it is tested instead, by the words of trick and field."""
+        """Why the checks can't see an effect, and where it is tested instead, keyed by trick and field."""
         raise NotImplementedError
 
 

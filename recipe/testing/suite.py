@@ -26,7 +26,7 @@ CHECKS: Mapping[str, str] = {
     "docstring": "declaration",
     "light": "declaration",
     "canonical": "declaration",
-    "clashes": "declaration",
+    "conflicts": "declaration",
     "fields": "effects",
     "reversible": "effects",
     "no-op": "network",
@@ -49,6 +49,7 @@ class Check:
     trick: str
     """The trick's words."""
     name: str
+    """The check's name, a key of `CHECKS`, or ``loads`` if the trick can't be loaded."""
     _make: Callable[[], None] = attrs.field(repr=False)
 
     def run(self) -> None:
@@ -75,15 +76,25 @@ def checks(
     values: Mapping[str, tuple[str, str]] | None = None,
     elsewhere: Mapping[str, str] | None = None,
 ) -> list[Check]:
-    """Return every check of every trick in ``package``, an installed package's name or the path of a plugin file.
+    """Return the checks of every trick in a package.
+
+    Tricks and fields are named by their words: ``"tweak small"`` for a trick, ``"tweak small pool"`` for a field.
 
     Args:
-        only: Names of the checks to return. Defaults to all.
-        company: Statements that a trick or field needs to have an effect, by its words.
-        values: Two values for a field, by the words of trick and field.
-        elsewhere: Why the checks can't see an effect, and where it is tested instead, by the words of trick and field.
+        package: The name of an installed package, or the path of a plugin file, which ends in ``.py``.
+        only: Names of the checks to return, from `CHECKS`. Defaults to all.
+        company: Statements that a trick or a field needs to have an effect, by its words.
+        values: Two values of a field, as recipes write them, by its words.
+        elsewhere: Why the checks can't see an effect of a trick or a field, and where it is tested instead, by its
+            words.
 
-    Raises `RecipeError` if the package offers no tricks, or if a name matches none of them.
+    Returns:
+        The checks, trick by trick. Nothing is checked until you call their ``run``. A trick that can't be loaded has a
+        single check, which fails.
+
+    Raises:
+        RecipeError: If the package offers no tricks, a check in ``only`` doesn't exist, or a mapping names a trick or a
+            field that the package doesn't have.
     """
     if unknown := [name for name in only if name not in CHECKS]:
         raise fail("E001", f"unknown check `{unknown[0]}`", help=did_you_mean(unknown[0], CHECKS))

@@ -47,12 +47,15 @@ class Run:
     """A finished run: its folder, its summary, and the trained model as evaluated."""
 
     folder: Path
+    """The run folder."""
     summary: dict[str, Any]
+    """The contents of `summary.json`, such as ``top1`` (from 0 to 1), ``loss`` and ``seconds``."""
     model: fx.GraphModule
+    """The trained model as evaluated, in evaluation mode, on the device of the run."""
 
     @property
     def metrics(self) -> list[dict[str, Any]]:
-        """All lines of `metrics.jsonl`."""
+        """All lines of `metrics.jsonl`, each as a dictionary."""
         return measured(self.folder)
 
 
@@ -126,14 +129,37 @@ def run(
     name: str = "run",
     runtime: Runtime | None = None,
 ) -> Run:
-    """Train a recipe, given as text, a path, a plan or a compiled program. ``statements`` override it.
+    """Train a recipe and write a run folder.
 
-    ``out`` is the run folder (default: a new one in ``runs``), and ``device`` a name such as ``cuda:0``. ``strict``
-    refuses to substitute a precision. With ``resume``, training resumes from the folder's last checkpoint, and with
-    ``allow_changed`` even if the recipe has changed. ``save_every`` sets when to save a checkpoint (see
-    `SavePolicy.of`), and ``keep`` how many to keep. Tests replace ``runtime``. Under torchrun, all processes train
-    together. Raises `RecipeError` if the recipe can't be trained, `Diverged` if the loss or a gradient is no longer
-    finite, and `Interrupted` after SIGINT or SIGTERM.
+    A recipe without a dataset trains on ``data digits``. Under torchrun, call this function with the same arguments in
+    every process.
+
+    Args:
+        recipe: The text of a recipe, the path of a recipe or a run folder, a `Plan`, or a `Program`. A string that ends
+            in ``.recipe`` is a path. Training a program starts from the weights of its ``model``, unless statements
+            override it, or it was compiled for the meta device or without a dataset.
+        statements: Statements that override the recipe.
+        out: The run folder. Defaults to a new folder in ``runs``.
+        device: The device, such as ``cpu`` or ``cuda:1``. Defaults to the first CUDA device, or the CPU.
+        strict: Whether to fail if the device has no fast form of the recipe's precision, instead of using another one.
+        resume: Whether to resume from the last checkpoint in the folder. Without a run to resume, a new one starts.
+        allow_changed: Whether to resume even if the recipe has changed.
+        save_every: When to save a checkpoint: ``epoch``, a number of steps such as ``500``, a time such as ``90s``,
+            ``15m`` or ``1.5h``, or a comma-separated list of these.
+        keep: How many checkpoints to keep, at least 1.
+        listener: An object that receives the progress, with the methods of `recipe.training.reporting.Listener`. By
+            default, nothing is reported.
+        vocabulary: The known tricks. Defaults to those of installed packages.
+        name: The first part of the name of a new folder in ``runs``.
+        runtime: Replaces parts of training in tests of recipe itself.
+
+    Returns:
+        The finished run. If the run to resume has already finished, nothing is trained.
+
+    Raises:
+        RecipeError: If the recipe can't be trained, or the folder can't be used.
+        Diverged: If the loss or a gradient is no longer finite.
+        Interrupted: After SIGINT or SIGTERM. A checkpoint is saved first if training has begun.
     """
     plan = recipe.plan if isinstance(recipe, Program) else recipe
     return train(

@@ -292,7 +292,7 @@ class Loop:
             raise fail("E111", f"`{file.name}` can't be written: {reason}", help=help) from None
 
     def _finish(self, result: dict[str, float], seconds: float, speed: float | None) -> dict[str, Any]:
-        """Write the results of the run. docs/run-folder.md describes each field of the summary."""
+        """Write the results of the run. docs/reference/json.md describes each field of the summary."""
         trainer, program, training = self.trainer, self.program, self.trainer.plan.training
         parts = [part for part, _ in self.skipped]
         skipped = {"skipped": {part: parts.count(part) for part in ("training", "evaluation")}}

@@ -113,7 +113,7 @@ class Update:
         return [weight.grad for weight in self.weights]
 
     def nan_if_broken(self, loss: Tensor) -> Tensor:
-        """Return the loss, or NaN if no update may be made and a loss scaler is in use, which then skips the update."""
+        """Return the loss, or NaN if the update must be skipped and a loss scaler is in use to skip it."""
         if not self.scaler.is_enabled():
             return loss
         with torch.no_grad():

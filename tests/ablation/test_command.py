@@ -11,6 +11,7 @@ import pytest
 import recipe
 from tests.ablation.helpers import TABLE, TEXT
 from tests.ablation.interrupting import main, told
+from tests.docs.schemas import validate
 from tests.helpers import SEED, command
 
 SMALL = "base shufflenet_v2_x0_5; data fake size=32 classes=10 images=48; batch 8; epochs 2; lr 0.01; loss smooth"
@@ -36,6 +37,7 @@ def test_an_ablation_from_the_command_line_and_from_python(tmp_path: Path) -> No
     assert again.status == 0
     assert "3 of 3 runs are already done" in again.stderr
     data = json.loads(again.stdout)
+    validate("table", data)
     assert data["rows"][0]["peak_memory_bytes"] > 2**27
     assert data["rows"][0]["seconds_per_epoch"] > 0
     over = ["tweak D", "loss smooth"]

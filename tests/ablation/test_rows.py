@@ -103,7 +103,7 @@ def test_a_stated_trick_that_changes_nothing_has_no_row() -> None:
         ("stack", ("seed 3",), "`seed` is not a trick to study"),
         ("add", ("drop tweak D",), "`drop` is not a trick to study"),
         ("add", ("augment erase smallest=2",), "takes a number above 0"),
-        ("add", ("augment cutmix", "tweak A B"), "row `+ tweak A B`: `tweak A` and `tweak B` clash"),
+        ("add", ("augment cutmix", "tweak A B"), "row `+ tweak A B`: `tweak A` and `tweak B` conflict"),
         ("sideways", (), "unknown mode `sideways`"),
     ],
 )

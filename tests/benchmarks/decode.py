@@ -158,7 +158,7 @@ CANDIDATES: dict[str, tuple[str, Candidate]] = {
 
 
 def compare(paths: list[Path], candidates: dict[str, Candidate], boxes: Callable[[int], Iterator[Box]]) -> list[str]:
-    """Return a table line per candidate: its time, and its speed and difference compared with the first."""
+    """Return one table row per candidate: its time, plus its speed and difference relative to the first."""
     times: dict[str, list[float]] = {name: [] for name in candidates}
     errors: dict[str, list[np.ndarray]] = {name: [] for name in candidates}
     for seed in range(-1, ROUNDS):
@@ -225,7 +225,7 @@ def threaded(images: Files, threads: int) -> float:
 
 
 def rates(paths: list[Path]) -> list[str]:
-    """Return a table line per way to share the work: images per second of Pillow and of `decode`, and the ratio."""
+    """Return one table row per way of sharing the work: images per second for Pillow and `decode`, and their ratio."""
     many = tuple(paths) * 16
     both = [kind(many, torch.zeros(len(many), dtype=torch.long), SIZE) for kind in (Alone, Files)]
     ways: dict[str, Callable[[Files], float]] = {

@@ -73,7 +73,7 @@ def test_check_shows_warnings_and_passes(tmp_path: Path) -> None:
     file.write_text("base resnet50; epochs 3; lr warmup 5")
     found = command("check", file)
     assert found.status == 0
-    assert "warning[W001]: the warmup of 5 epochs covers the whole training" in found.stdout
+    assert "warning[W001]: the warmup of 5 epochs covers the entire training" in found.stdout
     assert found.stdout.endswith("1 recipe checked: 0 errors, 1 warning\n")
 
 
@@ -361,8 +361,8 @@ def test_every_command_has_help(arguments: list[str]) -> None:
 
 
 def test_the_commands_are_listed() -> None:
-    listed = re.findall(r"^  ([\w-]+) ", command("--help").stdout.partition("Commands:")[2], re.M)
-    assert sorted(listed) == sorted(COMMANDS)
+    listed = re.findall(r"^  ([\w-]+) ", command("--help").stdout.partition("Train and use:")[2], re.M)
+    assert listed == [*COMMANDS]
 
 
 # ---- as programs
@@ -431,23 +431,6 @@ def test_a_reader_that_exits_early_is_not_an_error(words: str) -> None:
     found = subprocess.run(["bash", "-c", call], capture_output=True, text=True, cwd=ROOT)
     assert found.returncode in (0, 141)  # 0: everything was written before
     assert found.stderr == ""
-
-
-def test_the_fields_of_an_explanation_are_documented() -> None:
-    text = (ROOT / "docs" / "language.md").read_text().partition("## JSON")[2].partition("\n## ")[0]
-    found = json.loads(command("explain", "base resnet18; tweak C D; init zero-gamma", "--json").stdout)
-    for free in ("order", "sites", "parameters", "costs"):  # their keys are names of tricks, parameters and stages
-        found[free] = [*found[free].values()]
-    for trick in found["plan"]["tricks"]:
-        trick["values"] = [*trick["values"].values()]
-
-    def names(value: object) -> set[str]:
-        if isinstance(value, dict):
-            return set(value) | {name for key, part in value.items() if key != "arguments" for name in names(part)}
-        return {name for part in value for name in names(part)} if isinstance(value, list) else set()
-
-    assert {"verdict", "scheme", "before", "macs", "origin"} <= names(found)
-    assert {name for name in names(found) if f"`{name}`" not in text} == set()
 
 
 @pytest.mark.parametrize("words", [["base resnet18"], ["--json"], ["--device", "cpu"]])

@@ -9,6 +9,7 @@ import pytest
 
 from recipe.base.errors import RecipeError
 from recipe.compare.measure import _Worker
+from tests.docs.schemas import validate
 from tests.helpers import command
 
 TINY = "base resnet18; data fake size=32 classes=10 images=16; batch 4"
@@ -32,6 +33,7 @@ def test_measure(tmp_path: Path) -> None:
         "diff", TINY, "+", "base resnet34; augment nothing", "--measure", "--device=cpu", "--json", "--plugin", plugin
     )
     assert done.status == 0, done.stderr
+    validate("diff", json.loads(done.stdout))
     found = json.loads(done.stdout)["measured"]
     assert (found["batch"], found["device"]) == (4, "cpu")
     for side in ("a", "b"):

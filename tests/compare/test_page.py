@@ -5,20 +5,14 @@ from __future__ import annotations
 import html
 import json
 import re
-import shutil
-import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from tests.browser import CHROMIUM, title
 from tests.compare.helpers import compared
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --virtual-time-budget=4000"
-).split()
 PAIRS = {
     "tweaks": ("base resnet50; tweak A", "base resnet50; tweak C D; lr warmup 5 cosine; batch 1024; decay no-bias"),
     "bases": ("base resnet18; data digits", "base resnet34"),
@@ -98,22 +92,16 @@ def test_text_of_a_recipe_is_escaped() -> None:
 @pytest.mark.parametrize("width", [360, 1280])
 @pytest.mark.parametrize("pair", PAIRS)
 def test_the_page_fits_in_a_browser(pair: str, width: int, dark: bool, tmp_path: Path) -> None:
-    assert CHROMIUM is not None
     page = html.escape(compared(*PAIRS[pair]).to_html(), quote=True)
     frame = f'<iframe srcdoc="{page}" style="width:{width}px;height:2000px;border:0"></iframe>'
     scheme = "dark" if dark else "light"
     style = f"<style>:root{{color-scheme:{scheme}}} iframe{{color-scheme:{scheme}}} body{{margin:0}}</style>"
     outer = tmp_path / "outer.html"
     outer.write_text(f"<!doctype html>{style}<body>{frame}<script>onload = () => {{{SCRIPT}}}</script>")
-    flags = [*FLAGS, f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={max(width, 500)},2000"]
+    flags = [f"--window-size={max(width, 500)},2000"]
     if dark:
         flags.append("--blink-settings=preferredColorScheme=0")
-    done = subprocess.run(
-        [CHROMIUM, *flags, "--dump-dom", outer.as_uri()], capture_output=True, text=True, timeout=120, check=True
-    )
-    title = re.search("<title>(.*?)</title>", done.stdout)
-    assert title, done.stdout[:300]
-    found = json.loads(html.unescape(title[1]))
+    found = json.loads(html.unescape(title(outer, tmp_path / "profile", *flags)))
     assert (found["wide"], found["over"], found["lap"]) == (0, [], 0)
     assert found["ground"] == ("rgb(20, 23, 27)" if dark else "rgb(255, 255, 255)")
     assert found["nodes"] > 60

@@ -1,4 +1,4 @@
-"""Interrupt every trick at six points, with and without workers. Resumed runs must end with the same bits.
+"""Interrupt every trick at six points, with and without workers. Resumed runs must give the same bits.
 
 python -m tests.durability.matrix TRIALS SEED FOLDER prints one line of JSON. 0 trials means all of them.
 """

@@ -1,4 +1,4 @@
-"""A sample of the checks of `python -m tests.durability`, drawn with the seed of the commit."""
+"""A random sample of the checks of `python -m tests.durability`, seeded by the commit."""
 
 from __future__ import annotations
 

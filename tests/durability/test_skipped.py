@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 import recipe
 from recipe.base.errors import RecipeError
@@ -18,6 +16,7 @@ from recipe.plugins.settings import Training
 from recipe.training.loading import Steps, load
 from recipe.training.reporting import Listener
 from recipe.training.setup import open_sets
+from tests.durability.photos import BROKEN, with_broken_images
 from tests.durability.trials import Cut, outcome, small
 from tests.training.helpers import weights_digest
 
@@ -26,18 +25,7 @@ TEXT = "batch 4; epochs 2; lr 0.05; augment crop flip"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write 12 training images of two classes, three of them broken, and 4 held-out images, one of them broken."""
-    root = tmp_path_factory.mktemp("photos")
-    for part, count in (("train", 6), ("val", 2)):
-        for label, name in enumerate(("cat", "dog")):
-            for number in range(count):
-                path = root / part / name / f"{number}.jpg"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                pixels = np.random.default_rng([label, number]).integers(0, 256, (40, 48, 3), dtype=np.uint8)
-                Image.fromarray(pixels).save(path)
-    for broken in ("train/cat/1.jpg", "train/cat/4.jpg", "train/dog/0.jpg", "val/dog/1.jpg"):
-        (root / broken).write_bytes((root / broken).read_bytes()[:300])
-    return root
+    return with_broken_images(tmp_path_factory.mktemp("photos"))
 
 
 class Told(Listener):
@@ -65,7 +53,7 @@ def test_skipped_images_are_named_once_and_counted(tmp_path: Path, folder: Path,
     assert run.summary["skipped"] == {"training": 3, "evaluation": 1}
     named = [note for note in told.notes if note.startswith("skipped")]
     assert len(named) == 4
-    for file in ("train/cat/1.jpg", "train/cat/4.jpg", "train/dog/0.jpg", "val/dog/1.jpg"):
+    for file in BROKEN:
         assert any(file in note for note in named)
     lines = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
     skipped = sorted((line["part"], line["image"]) for line in lines if line["kind"] == "skipped")

@@ -1,4 +1,4 @@
-"""Trainings that are interrupted and resumed. They must end with the same bits as an uninterrupted one."""
+"""Trainings that are interrupted and resumed. They must give the same bits as an uninterrupted one."""
 
 from __future__ import annotations
 

@@ -41,3 +41,10 @@ def test_a_page_starts_with_the_syntax_and_lists_every_field(vocabulary: Vocabul
     assert lines[-1] == "package  a-package"
     for field in trick.declared.fields:
         assert [line for line in lines if line.startswith(f"  {field.word} ") and field.help in line]
+
+
+def test_a_default_without_a_short_decimal_form_is_shown_with_four_digits(vocabulary: Vocabulary) -> None:
+    trick = vocabulary.load("augment", "crop")
+    assert "default 1.333)" in page(trick, "a-package")
+    (field,) = (field for field in trick.declared.fields if field.name == "aspect")
+    assert field.kind.write(field.default) == "1.3333333333333333"  # as in a canonical recipe

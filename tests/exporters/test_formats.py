@@ -82,7 +82,9 @@ def test_export_to_the_format_of_a_package(run: Run, site: Path, here: Path) -> 
 
 
 def test_the_documented_format_exports(run: Run, site: Path, here: Path) -> None:
-    (text,) = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs" / "export.md").read_text("utf-8"), re.M | re.S)
+    (text,) = re.findall(
+        r"^```python\n(.*?)^```$", (ROOT / "docs/guides/write-a-format.md").read_text("utf-8"), re.M | re.S
+    )
     offer(site, text, name="pt2")
     assert recipe.export(run.folder, to="pt2").paths == (Path("first.pt2"),)
     assert torch.export.load(here / "first.pt2").module()(torch.zeros(3, 3, 32, 32)).shape == (3, 10)
@@ -170,7 +172,7 @@ def test_a_package_cannot_take_the_name_of_a_built_in_format(site: Path) -> None
     (diagnostic,) = errors[0].diagnostics
     assert (diagnostic.code, len(errors)) == ("E081", 1)
     assert diagnostic.message == (
-        "the format `onnx` of recipe-tensors can't be used: it is a format of recipe-compiler"
+        "the format `onnx` of recipe-tensors can't be used: recipe-compiler has a format of this name"
     )
 
 

@@ -1,4 +1,4 @@
-"""Check that a device computes the same as the CPU with each set of tricks, and the same bits twice."""
+"""Check that a device gives the same results as the CPU with each set of tricks, and the same bits in two runs."""
 
 from __future__ import annotations
 

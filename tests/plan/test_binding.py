@@ -193,7 +193,7 @@ def test_invalid_statements_are_reported_at_the_offending_words(text: str, code:
         ("lr rate=1\nbatch 8\n  lr warmup 2 epochs=3", "E027", "epochs=3", "2"),
     ],
 )
-def test_duplicates_and_clashes_are_shown_at_both_places(text: str, code: str, second: str, first: str) -> None:
+def test_duplicates_and_conflicts_are_shown_at_both_places(text: str, code: str, second: str, first: str) -> None:
     (error,) = diagnostics(text if text.startswith("base") else f"{text}\nbase resnet50")
     assert error.code == code
     assert error.span is not None
@@ -214,11 +214,11 @@ def test_all_errors_of_a_recipe_are_reported_at_once() -> None:
     include "not-here.recipe"
     drop nothing
     """
-    # Errors of directives first, then of statements in order, then clashes.
+    # Errors of directives first, then of statements in order, then conflicts.
     assert errors(text) == ["E021", "E001", "E020", "E020", "E023", "E024", "E021", "E024", "E030"]
 
 
-def test_clashes_are_reported_together_with_other_errors() -> None:
+def test_conflicts_are_reported_together_with_other_errors() -> None:
     assert errors("base resnet50; tweak A B; lr cosine step 30; bach 3") == ["E020", "E030", "E030"]
     assert errors("tweak A B") == ["E030", "E050"]
 

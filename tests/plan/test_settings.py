@@ -43,7 +43,7 @@ def test_two_tricks_that_make_the_same_setting_clash_whatever_the_value(stated: 
     package = words.packages(("turbo", None))[0]
     assert error.code == "E030"
     assert error.message == (
-        "`precision` and `turbo` clash: both set the training setting `precision` "
+        "`precision` and `turbo` conflict: both set the training setting `precision` "
         f"(`precision` from recipe-compiler, `turbo` from {package})"
     )
     assert error.span is not None
@@ -51,7 +51,7 @@ def test_two_tricks_that_make_the_same_setting_clash_whatever_the_value(stated: 
     assert 'after=("precision",)' in error.help
 
 
-def test_a_setting_of_every_recipe_clashes_without_a_statement() -> None:
+def test_a_setting_of_every_recipe_conflicts_without_a_statement() -> None:
     (error,) = diagnostics("base resnet18; turbo", words=vocabulary_with(setter("turbo", bf16)))
     assert (error.code, error.others) == ("E030", ())
     assert error.span is not None
@@ -62,8 +62,8 @@ def test_all_settings_that_two_tricks_make_are_reported_at_once() -> None:
     words = vocabulary_with(setter("turbo", lambda training: bf16(training) | doubled(training)))
     found = diagnostics("base resnet18; turbo", words=words)
     assert [error.message.partition(" (")[0] for error in found] == [
-        "`batch` and `turbo` clash: both set the training setting `batch`",
-        "`precision` and `turbo` clash: both set the training setting `precision`",
+        "`batch` and `turbo` conflict: both set the training setting `batch`",
+        "`precision` and `turbo` conflict: both set the training setting `precision`",
     ]
 
 

@@ -1,4 +1,4 @@
-"""Slots: the order and the clashes of tricks follow from their declarations."""
+"""Slots: the order and the conflicts of tricks follow from their declarations."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from recipe.api import Trick, trick
 from recipe.base.errors import RecipeError
 from recipe.base.source import Source, Span
-from recipe.plan.ordering import clashes, solve
+from recipe.plan.ordering import conflicts, solve
 from recipe.plugins.slots import COMBINED, EXCLUSIVE
 from recipe.plugins.trick import HOOKS, OWN
 from recipe.plugins.uses import Origin, Use
@@ -110,8 +110,8 @@ def test_a_circular_order_is_rejected_with_the_names_of_the_packages() -> None:
         ([use("a", needs=("b c",))], "E031", "`a` needs `b c`"),
     ],
 )
-def test_clashes(uses: list[Use], code: str, said: str) -> None:
-    (error,) = clashes(uses)
+def test_conflicts(uses: list[Use], code: str, said: str) -> None:
+    (error,) = conflicts(uses)
     assert error.code == code
     assert said in error.message
     assert error.help
@@ -126,8 +126,8 @@ def test_clashes(uses: list[Use], code: str, said: str) -> None:
         [use("a", excludes=("c",)), use("b")],
     ],
 )
-def test_tricks_without_clashes(uses: list[Use]) -> None:
-    assert clashes(uses) == []
+def test_tricks_without_conflicts(uses: list[Use]) -> None:
+    assert conflicts(uses) == []
 
 
 @pytest.mark.parametrize(
@@ -150,16 +150,16 @@ def test_a_clash_in_a_recipe_shows_both_places(text: str) -> None:
     assert error.help == "remove one"
 
 
-def test_the_lower_of_two_clashing_layers_can_be_dropped() -> None:
+def test_the_lower_of_two_conflicting_layers_can_be_dropped() -> None:
     found = []
     for name, word in (("below", "shine"), ("above", "glow")):
         origin = Origin("file", name, Span(Source(name, word, Path.cwd()), 0, len(word)))
         found.append(attrs.evolve(use(word, writes=("gate",)), origin=origin))
-    (error,) = clashes(found)
+    (error,) = conflicts(found)
     assert error.span == found[1].span
     assert [span for span, _ in error.others] == [found[0].span]
     assert error.help == "remove `glow`, or add `drop shine` next to it"
-    (error,) = clashes([found[0], use("dim", writes=("gate",))])  # a dialect is below all files
+    (error,) = conflicts([found[0], use("dim", writes=("gate",))])  # a dialect is below all files
     assert error.help == "remove `shine`", "a trick that no layer states can't be dropped"
 
 

@@ -1,4 +1,4 @@
-"""The examples in docs/plugins.md work, and its tables are complete."""
+"""The tricks in docs/guides/write-a-trick.md and docs/reference/plugins.md work, and the tables are complete."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from recipe.plugins.slots import COMBINED, EXCLUSIVE
 from recipe.plugins.vocabulary import Vocabulary
 from tests.helpers import ROOT, bind, command, diagnostics
 
-TEXT = (ROOT / "docs" / "plugins.md").read_text("utf-8")
+TEXT = "\n".join(
+    (ROOT / "docs" / page).read_text("utf-8") for page in ("guides/write-a-trick.md", "reference/plugins.md")
+)
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", TEXT, re.M | re.S)
 
 

@@ -18,7 +18,7 @@ from recipe.testing.inputs import ARGUMENTS
 from recipe.testing.rules.hooks import DEVICE_HOOKS, TRIALS
 from tests.helpers import ROOT
 
-PAGE = ROOT / "docs" / "plugins.md"
+PAGE = ROOT / "docs" / "reference" / "plugins.md"
 HEAD = ("| hook | when | description | slot to write |", "|---|---|---|---|")
 MARK = "<!-- hooks -->\n"
 

@@ -342,10 +342,10 @@ def test_other_families_train(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.slow
-def test_the_full_recipe_learns_to_recognize_digits(tmp_path: Path) -> None:
-    """A ResNet-18 reaches 98 % in three epochs; `python -m tests.main_job` trains the full recipe to 99 %."""
-    full = Path(__file__).parents[2] / "examples" / "full.recipe"
-    run = recipe.run(full, "base resnet18; epochs 3; lr warmup 1", out=tmp_path / "run", device="cpu")
+def test_the_first_recipe_learns_to_recognize_digits(tmp_path: Path) -> None:
+    """`python -m tests.main_job` trains it with more seeds, and the full recipe to 99 %."""
+    first = Path(__file__).parents[2] / "examples" / "first.recipe"
+    run = recipe.run(first, out=tmp_path / "run", device="cpu")
     assert run.summary["top1"] >= 0.95
 
 

@@ -185,10 +185,10 @@ BROKEN = {
         "can't write",
     ),
     "a hook does not match its slot": Broken(
-        "clashes", "augment mirror", but(FLIP, 'writes=("inputs",)', 'writes=("run",)'), 'declare "inputs"'
+        "conflicts", "augment mirror", but(FLIP, 'writes=("inputs",)', 'writes=("run",)'), 'declare "inputs"'
     ),
     "it excludes an unknown trick": Broken(
-        "clashes",
+        "conflicts",
         "augment mirror",
         but(FLIP, 'writes=("inputs",)', 'writes=("inputs",), excludes=("augment flop",)'),
         "did you mean `augment flip`?",

@@ -37,7 +37,7 @@ def test_unexpected_sites_fail(theirs: Vocabulary) -> None:
 
 def test_an_expected_rejection(theirs: Vocabulary) -> None:
     assert "vgg11" in assert_rejects("base vgg11; tweak D", "E101").message
-    assert "clash" in assert_rejects("tweak bounded; tweak C", "E030", small(), theirs).message
+    assert "conflict" in assert_rejects("tweak bounded; tweak C", "E030", small(), theirs).message
 
 
 def test_a_missing_or_different_rejection_fails() -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.helpers import command
 from tests.testing.broken import BROKEN, HEAD, SOUND
 
-QUICK = ("--only", "docstring", "--only", "clashes")
+QUICK = ("--only", "docstring", "--only", "conflicts")
 
 
 def test_a_correct_file(tmp_path: Path) -> None:
@@ -19,7 +19,7 @@ def test_a_correct_file(tmp_path: Path) -> None:
     assert (found.status, found.stderr) == (0, "")
     assert found.stdout.splitlines() == [
         "ok      augment mirror: docstring",
-        "ok      augment mirror: clashes",
+        "ok      augment mirror: conflicts",
         "skipped augment mirror: compiles – it rewrites no graph",
         "1 trick: 2 checks ok, 0 failed, 1 skipped",
     ]
@@ -31,7 +31,7 @@ def test_a_broken_file(tmp_path: Path) -> None:
     found = command("test-plugin", file, *QUICK)
     assert found.status == 1
     assert found.stdout.splitlines()[1:] == [
-        "FAILED  augment mirror: clashes – `augment mirror` has the hook `augment` but writes ['run']; "
+        "FAILED  augment mirror: conflicts – `augment mirror` has the hook `augment` but writes ['run']; "
         'declare "inputs"',
         "1 trick: 1 checks ok, 1 failed, 0 skipped",
     ]

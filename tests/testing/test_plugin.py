@@ -53,14 +53,14 @@ def test_checks_are_selected_like_other_tests(project: Path) -> None:
         "test_own.py::test_own",
         "recipe-tricks::augment mirror::docstring",
     ]
-    assert collected(project, "test_own.py", "--recipe-tricks", "broken.py", "-k", "clashes") == [
-        "recipe-tricks::augment mirror::clashes"
+    assert collected(project, "test_own.py", "--recipe-tricks", "broken.py", "-k", "conflicts") == [
+        "recipe-tricks::augment mirror::conflicts"
     ]
 
 
 def test_a_failure_shows_its_message_without_a_traceback(project: Path) -> None:
     status, output = pytest_of(
-        project, "test_own.py", "--recipe-tricks", "broken.py", "-k", "docstring or clashes or compiles", "-rs"
+        project, "test_own.py", "--recipe-tricks", "broken.py", "-k", "docstring or conflicts or compiles", "-rs"
     )
     assert status == 1
     assert "`augment mirror` has the hook `augment` but writes ['run']; declare \"inputs\"" in output
@@ -95,6 +95,6 @@ def test_hooks_in_conftest_set_company_values_and_elsewhere(project: Path) -> No
 
 @pytest.mark.slow
 def test_it_works_with_xdist(project: Path) -> None:
-    chosen = "own or docstring or clashes or canonical or deterministic"
+    chosen = "own or docstring or conflicts or canonical or deterministic"
     status, output = pytest_of(project, "-n", "2", "--dist", "loadfile", "-k", chosen)
     assert (status, "5 passed" in output) == (0, True), output

@@ -66,7 +66,7 @@ def test_each_cycle_matches_the_schedule_of_torch(cycles: int, ratio: int) -> No
         schedule.step()
 
 
-def test_it_clashes_with_another_schedule_and_names_both_packages() -> None:
+def test_it_conflicts_with_another_schedule_and_names_both_packages() -> None:
     found = assert_rejects("base resnet18; lr cosine restarts", "E030")
     assert "(`lr cosine` from recipe-compiler, `lr restarts` from recipe-more)" in found.message
 

@@ -130,7 +130,7 @@ def _binds_again(subject: TrickUnderTest, statement: str) -> None:
         raise Unmet(f"the canonical text of `{case}` binds to a different plan:\n{text}")
 
 
-def clashes(subject: TrickUnderTest) -> None:
+def conflicts(subject: TrickUnderTest) -> None:
     """Check that a trick's hooks match the slots that it writes, and that its relations name existing tricks.
 
     A recipe must be rejected if it adds an excluded trick or another writer of the same exclusive slot, or lacks a
@@ -149,7 +149,7 @@ def clashes(subject: TrickUnderTest) -> None:
                 raise Unmet(f"`{word}` declares {relation}=`{other}`, but no other trick has that name{help}")
     rivals = {other for other in others if _writes(subject, other) & {*declared.writes} & EXCLUSIVE.keys()}
     for other in sorted({*declared.excludes} | rivals):
-        _clash(subject, other)
+        _conflict(subject, other)
     for need in declared.needs:
         if subject.bench.plan(Case()).find(need):
             continue  # every recipe has it
@@ -165,7 +165,7 @@ def _writes(subject: TrickUnderTest, other: str) -> set[str]:
         return set()
 
 
-def _clash(subject: TrickUnderTest, other: str) -> None:
+def _conflict(subject: TrickUnderTest, other: str) -> None:
     """Check that a recipe with both tricks is rejected. Both are in one layer, because a later layer replaces."""
     try:
         both = "; ".join(_forced(trick) for trick in (subject, TrickUnderTest(other, subject.bench)))

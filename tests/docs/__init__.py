@@ -1,0 +1,1 @@
+"""The documentation: pages that are generated, and the tests of all pages."""

@@ -1,0 +1,128 @@
+"""JSON that the tool writes: for each schema, outputs that together have every field."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from unittest import mock
+
+import attrs
+
+import recipe
+from recipe.ablation import execute as execution
+from recipe.base import failure
+from recipe.compare import measure as measuring
+from recipe.compare.api import Diff
+from tests.ablation.helpers import MadeUp, execute, made
+from tests.compare.helpers import known
+from tests.durability.photos import with_broken_images
+from tests.durability.trials import small
+from tests.helpers import command
+
+CONFLICT = "base resnet18; tweak se; tweak se; lr cosine; lr step 8"
+"""A recipe whose errors point at other places too."""
+
+
+def diagnostics() -> Iterator[Any]:
+    warned = "base resnet18; data digits; epochs 3; lr warmup 3"
+    yield json.loads(command("check", CONFLICT, warned, "nowhere.recipe", "--format", "json").stdout)
+    yield json.loads(command("check", "base resnet18; data digits", "--format", "json").stdout)
+
+
+def failures() -> Iterator[Any]:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "failure.json"
+        with mock.patch.dict("os.environ", {failure.VARIABLE: str(path)}):
+            for words in (["run", CONFLICT], ["run", "."]):
+                assert command(*words).status == 2
+                yield json.loads(path.read_text("utf-8"))
+            text = "base resnet18; data fake size=32 classes=10 images=8; batch 4; epochs 1; lr 1000; init stock"
+            options = ["--out", Path(folder) / "run", "--device", "cpu", "--save-every", "500"]
+            assert command("run", text, *options).status == 3
+            yield json.loads(path.read_text("utf-8"))
+            failure.leave(ValueError("a fault in the tool"))
+            yield json.loads(path.read_text("utf-8"))
+
+
+def explanations() -> Iterator[Any]:
+    rewritten = "base resnet50; tweak C D se; init zero-gamma; lr warmup 5 cosine; epochs 5"
+    for text in (rewritten, "base resnet18; lr step 3 6; data digits; dialect gluoncv"):
+        yield json.loads(command("explain", text, "--json", "--device", "cpu").stdout)
+
+
+class _Timed:
+    """Stands in for a process that trains a recipe."""
+
+    def __init__(self, task: dict[str, Any]) -> None: ...
+
+    def train(self) -> dict[str, Any]:
+        return {"seconds": 0.5, "peak": 2**30}
+
+    def stop(self) -> None: ...
+
+
+def differences() -> Iterator[Any]:
+    pairs = [
+        ("base resnet18", "base resnet50; tweak C D; decay no-bias; dialect torchvision; batch 512"),
+        ("base resnet18; tweak A; augment mixup; loss smooth", "base resnet18 classes=9; tweak blurpool; data digits"),
+        ("base vgg11", "base vgg13; augment mixup"),
+    ]
+    for a, b in pairs:
+        yield json.loads(command("diff", a, b, "--json").stdout)
+    with mock.patch.object(measuring, "_Worker", _Timed):
+        yield json.loads(command("diff", "base resnet18", "+", "seed 1", "--measure", "--device=cpu", "--json").stdout)
+    plan, facts = known("base resnet18; augment jitter pca-noise")
+    word = {use.word: use for use in plan.uses}
+    first, second = word.pop("augment jitter"), word.pop("augment pca-noise")
+    plans = [attrs.evolve(plan, uses=(*word.values(), *pair)) for pair in ((first, second), (second, first))]
+    yield json.loads(Diff.between("a", plans[0], facts, "b", plans[1], facts).to_json())
+
+
+def tables() -> Iterator[Any]:
+    with TemporaryDirectory() as folder, mock.patch.object(execution, "POLL", 0.001):
+        study = made(Path(folder) / "whole", over=("tweak D",), seeds=3)
+        execute(study, MadeUp({study.tasks[-1].name: (3, "diverged")}))
+        study.write()
+        yield json.loads((study.folder / "table.json").read_text("utf-8"))
+        single = made(Path(folder) / "one", mode="drop", over=("tweak D",), seeds=1)
+        yield json.loads(single.table().to_json())
+        execute(single, MadeUp())
+        yield json.loads(single.table().to_json())
+
+
+@cache
+def _runs() -> tuple[dict[str, Any], ...]:
+    """What runs leave: of ten classes with averaged weights, with broken images, and resumed after the last step."""
+    texts = ["data fake size=32 classes=10 images=8; epochs 1; batch 4 micro 2; ema 0.9; tweak D; lr 0.01"]
+    with TemporaryDirectory() as folder:
+        photos = with_broken_images(Path(folder) / "photos")
+        texts.append(f'data folder "{photos}" size=32 workers=0 on-error=skip; epochs 1; batch 4; lr 0.01')
+        left = []
+        for place, (text, classes) in enumerate(zip(texts, (10, 2), strict=True)):
+            program, out = recipe.compile(text, base=small(classes)), Path(folder) / str(place)
+            for _ in range(2):
+                recipe.run(program, out=out, device="cpu", resume=True)
+                left.append(_left(out))
+                (out / "summary.json").unlink()
+        return tuple(left)
+
+
+def _left(folder: Path) -> dict[str, Any]:
+    read = {name: json.loads((folder / f"{name}.json").read_text("utf-8")) for name in ("summary", "environment")}
+    return {**read, "metrics": [*map(json.loads, (folder / "metrics.jsonl").read_text("utf-8").splitlines())]}
+
+
+OUTPUTS: dict[str, Callable[[], list[Any]]] = {
+    "diagnostics": lambda: [*diagnostics()],
+    "failure": lambda: [*failures()],
+    "explain": lambda: [*explanations()],
+    "diff": lambda: [*differences()],
+    "table": lambda: [*tables()],
+    "summary": lambda: [left["summary"] for left in _runs()],
+    "metrics": lambda: [line for left in _runs() for line in left["metrics"]],
+    "environment": lambda: [left["environment"] for left in _runs()],
+}
