@@ -222,6 +222,11 @@ def test_tricks_lists_every_word_with_a_sentence(vocabulary: Vocabulary) -> None
     assert [words for words, _ in lines][:2] == ["base", "tweak A"]
 
 
+def test_tricks_shows_sources_and_values_in_full() -> None:
+    assert "\nHe et al. 2019, section 2.1.\n" in command("tricks", "optimizer", "nag").stdout
+    assert "(increasing numbers, each a number above 0; required)" in command("tricks", "lr", "step").stdout
+
+
 def test_tricks_of_a_verb() -> None:
     found = command("tricks", "lr")
     assert found.status == 0
@@ -433,7 +438,7 @@ def test_a_reader_that_exits_early_is_not_an_error(words: str) -> None:
     assert found.stderr == ""
 
 
-@pytest.mark.parametrize("words", [["base resnet18"], ["--json"], ["--device", "cpu"]])
+@pytest.mark.parametrize("words", [["base resnet18"], ["--json"], ["--device", "cpu"], ["--plugin", "x.py"]])
 def test_a_code_takes_no_other_arguments(words: list[str]) -> None:
     found = command("explain", "E021", *words)
     assert (found.status, "takes no other arguments or options" in found.stderr) == (2, True)
