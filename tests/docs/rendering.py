@@ -26,7 +26,7 @@ def linked(text: str) -> str:
     >>> linked("See docs/guides/export.md.")
     'See [guides/export.md](../guides/export.md).'
     """
-    return re.sub(r"docs/([\w/-]+\.md)", r"[\1](../\1)", text)
+    return re.sub(r"`?docs/([\w/-]+\.md)`?", r"[\1](../\1)", text)
 
 
 def without(text: str, argument: str) -> str:
