@@ -24,7 +24,7 @@ from recipe.runs.save_policy import EVERY, KEEP, SavePolicy
     is_flag=False,
     flag_value="",
     metavar="[DIR]",
-    help="Resume from the last checkpoint in DIR, or of the last run of this recipe; start a new run if there is none.",
+    help="Resume from the last checkpoint in DIR, or of the last run of this recipe; without one, start a new run.",
 )
 @click.option("--allow-changed", is_flag=True, help="With --resume: resume even though the recipe has changed.")
 @click.option(

@@ -326,7 +326,7 @@ class Trick:
 
     @Hook(when="export", gives="a Layer or None", check=is_a(Layer, type(None)), slots=("base",))
     def constructor(self, classes: int) -> Layer | None:
-        """Return the torchvision or timm call that makes the stock model, as a `Layer`, or None if there is none.
+        """Return the torchvision or timm call that makes the stock model, as a `Layer`, or None if no such call exists.
 
         Exported source makes the model with this call.
         """

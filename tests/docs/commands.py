@@ -52,11 +52,11 @@ def _section(command: click.Command, context: click.Context) -> Iterator[str]:
         yield from (_row(option, context) for option in options)
         yield ""
     if context.info_name == "export":
-        formats, _ = installed()
+        ours = {name: format for name, format in installed()[0].items() if format.package == OWN}
+        assert ours, "the installation of recipe is out of date; run `pip install -e .`"
         yield "| format | files | needs |\n|---|---|---|"
-        for name, format in formats.items():
-            if format.package == OWN:
-                yield row((f"`{name}`", format.help, ", ".join(f"`{module}`" for module in format.needs)))
+        for name, format in ours.items():
+            yield row((f"`{name}`", format.help, ", ".join(f"`{module}`" for module in format.needs)))
         yield ""
 
 

@@ -26,7 +26,9 @@ def built_in() -> dict[str, list[type[Trick]]]:
     words = Vocabulary.installed()
     keys = [key for key in words.keys() if words.packages(key) == [OWN]]  # noqa: SIM118
     by_verb = {verb: [words.load(*key) for key in keys if key[0] == verb] for verb in words.in_reading_order()}
-    return {verb: tricks for verb, tricks in by_verb.items() if tricks}
+    found = {verb: tricks for verb, tricks in by_verb.items() if tricks}
+    assert found, "the installation of recipe is out of date; run `pip install -e .`"
+    return found
 
 
 def page() -> str:
