@@ -1,12 +1,14 @@
-"""Atomic file writes: write to a temporary file in the same folder, sync it, then rename it."""
+"""Files: opened only if they are regular, written completely or not at all, and never written through a link."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
@@ -14,9 +16,78 @@ from typing import IO, Any
 from recipe.base.errors import fail
 from recipe.base.wording import system_reason
 
+MOST = 1 << 36
+"""The largest file, in bytes, that `read` takes unless told otherwise: 64 GiB."""
+
+
+def opened(path: Path | str, flags: int = os.O_RDONLY) -> IO[bytes]:
+    """Open a regular file in binary mode. Never waits, because a pipe, a device or a folder raises `OSError`."""
+    flags |= os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    descriptor = os.open(path, flags, 0o666)
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, "is a folder", str(path))
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        return os.fdopen(descriptor, "rb" if flags & os.O_ACCMODE == os.O_RDONLY else "r+b")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def read(path: Path | str, most: int = MOST) -> bytes:
+    """Return the bytes of a regular file. Raises `OSError` if it is anything else, or has more than ``most`` bytes."""
+    with opened(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > most:
+            raise OSError(errno.EFBIG, f"larger than {most:,} bytes", str(path))
+        return file.read(size)  # not what is appended meanwhile
+
+
+def opened_to_write(path: Path) -> IO[bytes]:
+    """Open a file to read and write, and create it if it is missing. A link or anything else raises `OSError`."""
+    try:
+        return opened(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
+    except OSError as error:
+        raise _link(error) from None
+
+
+def opened_to_append(path: Path) -> IO[bytes]:
+    """Open a file for appending, and create it if it is missing. A link or anything else raises `OSError`."""
+    try:
+        return opened(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW)
+    except OSError as error:
+        raise _link(error) from None
+
+
+def _link(error: OSError) -> OSError:
+    return OSError(errno.ELOOP, "is a symbolic link", error.filename) if error.errno == errno.ELOOP else error
+
+
+def remove(path: Path) -> None:
+    """Remove a regular file. Links, folders and anything else are left alone."""
+    with contextlib.suppress(FileNotFoundError):
+        if stat.S_ISREG(path.lstat().st_mode):
+            path.unlink()
+
+
+def make_folder(path: Path) -> None:
+    """Create a folder in an existing one, or accept one that is there. A link or a file raises `OSError`."""
+    with contextlib.suppress(FileExistsError):
+        path.mkdir()
+    mode = path.lstat().st_mode
+    if stat.S_ISLNK(mode):
+        raise OSError(errno.ELOOP, "is a symbolic link", str(path))
+    if not stat.S_ISDIR(mode):
+        raise NotADirectoryError(errno.ENOTDIR, "is not a folder", str(path))
+
 
 def write(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
-    """Write a file atomically. Raises `RecipeError` (E111) on failure and leaves any existing file intact."""
+    """Write a file atomically. Raises `RecipeError` (E111) on failure and leaves any existing file intact.
+
+    A link in its place is replaced, not followed.
+    """
     temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}"
     try:
         with temporary.open("xb") as file:
@@ -32,10 +103,11 @@ def write(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
         finally:
             os.close(folder)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
         help = "free some space or choose another path; files written earlier are intact"
         raise fail("E111", f"`{path}` can't be written: {system_reason(error)}", help=help) from error
+    finally:  # also after Ctrl-C
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,4 +1,4 @@
-"""A cache of program summaries, stored as JSON between commands.
+"""A cache of program summaries, stored as JSON between commands, each with its digest.
 
 The key covers everything that a summary depends on: the plan's digest, the files that it names, the code of this
 package, and the versions of the packages that build the models. An entry is therefore never stale: any change leads
@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +20,7 @@ from typing import Any
 from recipe.base import files
 from recipe.base.errors import RecipeError
 from recipe.base.identity import digest, version_of
+from recipe.base.typed_json import MOST, Malformed, parsed
 from recipe.compiler.summary import ProgramSummary
 from recipe.plan.plan import Plan
 from recipe.plugins.fingerprint import PACKAGE, code_of, code_of_plugins
@@ -27,6 +30,10 @@ KEEP = 256
 
 HEAD = 1 << 20
 """Number of bytes to read from a file to detect changes. The header of a weights file is shorter."""
+
+ENTRY = re.compile(r"[0-9a-f]{16}\.json")
+"""The name of an entry: its key."""
+
 PACKAGES = ("torch", "torchvision", "timm", "attrs")
 
 
@@ -79,23 +86,42 @@ def _files(plan: Plan) -> Iterator[list[Any]]:
 
 
 def load(name: str) -> ProgramSummary | None:
-    """Return the summary stored under a key, or None if it is missing or can't be read."""
+    """Return the summary stored under a key, or None if it is missing or damaged."""
     try:
-        return ProgramSummary.from_dict(json.loads((folder() / f"{name}.json").read_text("utf-8")))
-    except Exception:  # whatever is wrong, the summary can be recomputed
+        seal, _, content = files.read(_entry(name), MOST).partition(b"\n")
+        return ProgramSummary.from_dict(parsed(content)) if seal == _seal(name, content) else None
+    except (OSError, Malformed):  # it is computed again
         return None
 
 
 def save(name: str, facts: ProgramSummary) -> None:
-    """Store a summary under a key. Failing to write is not an error: the summary is recomputed next time."""
+    """Store a summary under a key, and remove old entries. Failing to write is no error: it is computed next time."""
+    content = json.dumps(facts.to_dict()).encode()
     try:
-        folder().mkdir(parents=True, exist_ok=True)
-        files.write_text(folder() / f"{name}.json", json.dumps(facts.to_dict()))
-        by_age = sorted(folder().glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
-        for old in by_age[:-KEEP]:
-            old.unlink(missing_ok=True)
+        folder().parent.mkdir(parents=True, exist_ok=True)
+        files.make_folder(folder())
+        files.write(_entry(name), lambda file: file.write(_seal(name, content) + b"\n" + content))
+        for old in sorted(_entries(), reverse=True)[KEEP:]:
+            files.remove(old[1])
     except (OSError, RecipeError):
         return
+
+
+def _entry(name: str) -> Path:
+    return folder() / f"{name}.json"
+
+
+def _seal(name: str, content: bytes) -> bytes:
+    """Return the first line of an entry: the digest of its key and content. The second line is its content."""
+    return json.dumps(digest(name.encode() + b"\n" + content)).encode()
+
+
+def _entries() -> Iterator[tuple[int, Path]]:
+    """Yield the modification time and path of each entry. Files with other names, and links, are not ours."""
+    for path in folder().iterdir():
+        status = path.lstat()
+        if ENTRY.fullmatch(path.name) and stat.S_ISREG(status.st_mode):
+            yield status.st_mtime_ns, path
 
 
 def cached_summary(plan: Plan) -> ProgramSummary:

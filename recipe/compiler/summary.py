@@ -6,15 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
+from recipe.base.typed_json import fitted, plain
 from recipe.graph.cost import Cost
-
-if TYPE_CHECKING:
-    from cattrs import Converter
 
 CURVE = 121
 """Number of points on a learning-rate curve, from the first step to the last."""
@@ -106,33 +103,10 @@ class ProgramSummary:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the summary as plain JSON values."""
-        data: dict[str, Any] = _converter().unstructure(self)
+        data: dict[str, Any] = plain(self)
         return data
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> ProgramSummary:
-        """Rebuild a summary from the result of `to_dict`, even after a JSON round trip. Raises for any other input."""
-        return _converter().structure(data, cls)
-
-
-@cache
-def _converter() -> Converter:
-    """Return a converter to JSON values and back. Round trips are lossless, and wrong types are refused."""
-    from cattrs.preconf.json import make_converter
-
-    converter = make_converter(forbid_extra_keys=True, detailed_validation=False)
-    for kind in (bool, int, float, str):
-        converter.register_structure_hook(kind, _as_it_is)
-    converter.register_structure_hook_func(lambda kind: kind is Any, lambda value, _: _tuples(value))
-    return converter
-
-
-def _as_it_is(value: Any, kind: type) -> Any:
-    if not isinstance(value, (int, float) if kind is float else kind):
-        raise TypeError(f"{value!r} is not of type {kind.__name__}")
-    return value
-
-
-def _tuples(value: Any) -> Any:
-    """Turn the lists in a setting's value back into tuples, which JSON does not have."""
-    return tuple(_tuples(part) for part in value) if isinstance(value, (list, tuple)) else value
+        """Rebuild a summary from the result of `to_dict`, even after a JSON round trip. Raises `Malformed`."""
+        return fitted(data, cls)

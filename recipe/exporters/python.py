@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def write(run: SourceRun, path: Path) -> Tensor:
     """Write the source and its weights, and load the network from them."""
     from recipe.exporters.codegen import Codegen
-    from recipe.runs.checkpoints import packed
+    from recipe.runs.weights import packed
 
     surgery = Codegen(run.program)
     weights = {surgery.place(name): tensor for name, tensor in run.model.state_dict().items()}

@@ -18,7 +18,7 @@ def write(run: SourceRun, path: Path) -> Tensor:
     """Write the file, and load it into a copy of the model."""
     from safetensors.torch import load_file
 
-    from recipe.runs.checkpoints import packed
+    from recipe.runs.weights import packed
 
     path.write_bytes(packed(run.model.state_dict(), run.metadata))
     model = copy.deepcopy(run.model)

@@ -1,39 +1,90 @@
-"""Checkpoints: written whole or not at all, verified when read, and loaded without running any code in them."""
+"""Checkpoints: written whole or not at all, verified when read, and loaded without running any code in them.
+
+A checkpoint is a zip archive that `torch.load` opens. Its comment, which ends the file, is the SHA-256 of everything
+before it, so that a change of any byte is noticed before anything is parsed.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import io
+import pickletools
+import re
+import struct
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import torch
-from torch import Tensor
 
+from recipe.base import files
 from recipe.base.errors import fail
-from recipe.base.files import write
 from recipe.base.wording import system_reason
-from recipe.runs.state import OtherVersion, TrainingState
+from recipe.runs.state import OtherVersion, TrainingState, check_version
+
+NAME = re.compile(r"step-\d{9,}\.pt")
+STALE = re.compile(r"\.step-\d{9,}\.pt\.[0-9a-f]{8}")
+UNREADABLE = re.compile(r"step-\d{9,}\.pt\.unreadable")
+
+MARK = b"sha256:"
+SEALED = len(MARK) + 64
+"""Length of the comment."""
 
 
 def save(folder: Path, state: TrainingState, keep: int) -> Path:
-    """Save a checkpoint. Once it is on disk, remove all but the newest ``keep``."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Save a checkpoint. Once it is on disk, remove all but the newest ``keep``. Raises `RecipeError` (E111)."""
     path = folder / f"step-{state.step:09d}.pt"
-    packed = io.BytesIO()  # in memory first, so that only the disk can fail later
-    torch.save(state.to_dict(), packed)
-    for stale in folder.glob(".step-*"):  # left by a process that was killed while writing
-        stale.unlink(missing_ok=True)
-    write(path, lambda file: file.write(packed.getbuffer()))
-    saved = sorted(folder.glob("step-*.pt"))
+    packed = pack(state)  # in memory first, so that only the disk can fail later
+    try:
+        files.make_folder(folder)
+        for stale in _named(folder, STALE):  # left by a process that was killed while writing
+            files.remove(stale)
+    except OSError as error:
+        raise fail("E111", f"`{folder}` can't be written: {system_reason(error)}") from None
+    files.write(path, lambda file: file.write(packed))
+    saved = _named(folder, NAME)
     at = saved.index(path) + 1
     for old in (*saved[:at][:-keep], *saved[at:]):  # later ones predate a restart from scratch
-        old.unlink(missing_ok=True)
+        files.remove(old)
     return path
 
 
-def _newest(folder: Path) -> Iterator[Path]:
-    yield from sorted((path for path in folder.glob("step-*.pt") if path.is_file()), reverse=True)
+def saved_in(folder: Path) -> list[Path]:
+    """Return the checkpoints in a folder, oldest first."""
+    return [path for path in _named(folder, NAME) if path.is_file()]
+
+
+def clear(folder: Path) -> None:
+    """Remove the checkpoints in a folder, and the folder if nothing else is in it. A link is left alone."""
+    if folder.is_symlink():
+        return
+    for path in (*_named(folder, NAME), *_named(folder, STALE), *_named(folder, UNREADABLE)):
+        files.remove(path)
+    with contextlib.suppress(OSError):  # it has other files, or is missing
+        folder.rmdir()
+
+
+def _named(folder: Path, name: re.Pattern[str]) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if name.fullmatch(path.name))
+    except OSError:
+        return []
+
+
+def pack(state: TrainingState) -> bytes:
+    """Return the bytes of a checkpoint."""
+    packed = io.BytesIO()
+    torch.save(state.to_dict(), packed)
+    return seal(packed.getvalue())
+
+
+def seal(archive: bytes) -> bytes:
+    """Return a zip archive without a comment with its digest as the comment."""
+    if archive[-22:-18] != b"PK\5\6" or archive[-2:] != b"\0\0":
+        raise ValueError("not a zip archive without a comment")
+    content = archive[:-2] + struct.pack("<H", SEALED)
+    return content + MARK + hashlib.sha256(content).hexdigest().encode()
 
 
 def read(folder: Path) -> tuple[bytes | None, list[Path]]:
@@ -42,10 +93,13 @@ def read(folder: Path) -> tuple[bytes | None, list[Path]]:
     Damaged checkpoints are renamed to ``step-….pt.unreadable``, so that they are never read again. A checkpoint
     with another schema version is refused (E113) and left in place.
     """
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        help = "put a folder of its own in its place, or choose another folder with --out"
+        raise fail("E111", f"`{folder}` is a link or a file instead of a folder", help=help)
     unsound: list[Path] = []
-    for path in _newest(folder):
+    for path in reversed(saved_in(folder)):
         try:
-            packed = path.read_bytes()
+            packed = files.read(path)
             unpack(packed, torch.device("cpu"))
             return packed, unsound
         except OtherVersion as error:
@@ -58,32 +112,51 @@ def read(folder: Path) -> tuple[bytes | None, list[Path]]:
                 reason = system_reason(error) if isinstance(error, OSError) else "not enough memory"
                 raise fail("E001", f"the checkpoint `{path}` can't be read: {reason}") from error
             aside = path.with_name(f"{path.name}.unreadable")
-            path.replace(aside)
+            try:
+                path.replace(aside)
+            except OSError as denied:
+                raise fail("E111", f"`{aside}` can't be written: {system_reason(denied)}") from error
             unsound.append(aside)
     return None, unsound
 
 
 def unpack(packed: bytes, device: torch.device) -> TrainingState:
-    """Return the state in a checkpoint's bytes. Verifies every checksum, and runs no code from the file.
+    """Return the state in a checkpoint's bytes. Verifies them first, and runs no code from them.
 
     Raises `OtherVersion` if its schema has another version, and any other exception if it is damaged.
     """
-    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
-        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
-            raise ValueError("an entry is compressed, which torch never does")
-        if (wrong := archive.testzip()) is not None:
-            raise ValueError(f"entry `{wrong}` is damaged")
+    content, seal = packed[:-SEALED], packed[-SEALED:]
+    if not seal.startswith(MARK):
+        _check_unsealed(packed)
+    if seal != MARK + hashlib.sha256(content).hexdigest().encode():
+        raise ValueError("its digest is another one")
+    _stored(packed).close()
     return TrainingState.from_dict(torch.load(io.BytesIO(packed), map_location=device, weights_only=True))
 
 
-def packed(weights: dict[str, Tensor], metadata: dict[str, str]) -> bytes:
-    """Return the bytes of a safetensors file with a state dict and text metadata."""
-    from safetensors.torch import save as pack
+def _check_unsealed(packed: bytes) -> NoReturn:
+    """Raise `OtherVersion` for a checkpoint of version 1, which had no digest, and `ValueError` for anything else.
 
-    return pack({name: tensor.detach().cpu().contiguous().clone() for name, tensor in weights.items()}, metadata)
+    Only looks at the constants in its pickle, since nothing says that its bytes are sound.
+    """
+    with _stored(packed) as archive:
+        if archive.testzip():
+            raise ValueError("it is damaged")
+        (pickled,) = (name for name in archive.namelist() if name.endswith("/data.pkl"))
+        constants = [
+            value
+            for code, value, _ in pickletools.genops(archive.read(pickled))
+            if code.name.startswith("BININT") or code.name.endswith("BINUNICODE")
+        ]
+    version = constants[constants.index("version") + 1 :][:1] if "version" in constants else []
+    names = {name for name in constants if isinstance(name, str)} - {"version"}
+    check_version({**dict.fromkeys(names), **({"version": version[0]} if version else {})})
+    raise ValueError("it has no digest")
 
 
-def save_weights(path: Path, weights: dict[str, Tensor], digest: str) -> None:
-    """Save a state dict as safetensors, with the digest of the plan that it belongs to."""
-    data = packed(weights, {"digest": digest})
-    write(path, lambda file: file.write(data))
+def _stored(packed: bytes) -> zipfile.ZipFile:
+    """Open an archive whose entries are not compressed, so that it takes no more memory than its size."""
+    archive = zipfile.ZipFile(io.BytesIO(packed))
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+        raise ValueError("an entry is compressed, which torch never does")
+    return archive

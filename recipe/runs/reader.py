@@ -1,51 +1,102 @@
-"""Read the contents of a run folder. Damaged parts count as missing."""
+"""Read the contents of a run folder. Damaged parts count as missing, and the functions `read_…` say what is wrong."""
 
 from __future__ import annotations
 
 import contextlib
-import json
-import math
 import os
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import attrs
+
+from recipe.base import files
+from recipe.base.typed_json import MOST, Malformed, fitted, parsed, read_json
+from recipe.runs.records import LINES, Environment, Summary
+
+LONGEST = 1 << 16
+"""The longest line of `metrics.jsonl`, in bytes."""
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """Return the contents of a run's `summary.json`. Raises `OSError` or `Malformed` if it can't be used."""
+    content = parsed(files.read(folder / "summary.json", MOST))
+    fitted(content, Summary)
+    summary: dict[str, Any] = content
+    return summary
+
 
 def summary_of(folder: Path) -> dict[str, Any]:
     """Return a run's summary, empty if the run is unfinished or the summary damaged. Resuming repairs a summary."""
     try:
-        summary = json.loads((folder / "summary.json").read_text("utf-8"))
-    except (OSError, ValueError):
+        return read_summary(folder)
+    except (OSError, Malformed):
         return {}
-    numbers = ("epochs", "steps", "top1", "loss", "seconds", "training_images")
-    whole = isinstance(summary, dict) and all(
-        isinstance(summary.get(name), int | float) and math.isfinite(summary[name]) for name in numbers
-    )
-    return summary if whole and 0 <= summary["top1"] <= 1 and "images_per_second" in summary else {}
+
+
+@attrs.frozen
+class Metrics:
+    """The lines of `metrics.jsonl`, and the number of those that can't be read."""
+
+    lines: list[dict[str, Any]]
+    damaged: int = 0
+
+
+def metrics_of(folder: Path, last: int | None = None) -> Metrics:
+    """Return a run's metrics, or those in the ``last`` bytes of the file. A last line without an end is left out."""
+    lines, damaged = [], 0
+    with contextlib.suppress(OSError), files.opened(folder / "metrics.jsonl") as file:
+        if last is not None:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - last))
+            if file.tell():
+                file.readline(LONGEST)  # its beginning is missing
+        ends = True
+        while text := file.readline(LONGEST):
+            begins, ends = ends, text.endswith(b"\n")
+            if begins and ends:
+                try:
+                    lines.append(_line(parsed(text)))
+                except Malformed:
+                    damaged += 1
+            elif begins and len(text) == LONGEST:  # a shorter one was being written when its process was killed
+                damaged += 1
+    return Metrics(lines, damaged)
+
+
+def _line(content: Any) -> dict[str, Any]:
+    kind = LINES.get(str(content.get("kind"))) if isinstance(content, dict) else None
+    if kind is None:
+        raise Malformed("has no known kind")
+    fitted(content, kind)
+    line: dict[str, Any] = content
+    return line
 
 
 def measured(folder: Path, last: int | None = None) -> list[dict[str, Any]]:
-    """Return the lines of a run's `metrics.jsonl`, or those in its ``last`` bytes. Damaged lines are skipped."""
-    lines = []
-    with contextlib.suppress(OSError), (folder / "metrics.jsonl").open("rb") as file:
-        if last is not None:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - last))
-        for text in file.read().splitlines():
-            with contextlib.suppress(ValueError):  # the first and last lines may be incomplete
-                line = json.loads(text)
-                if isinstance(line, dict) and "kind" in line and isinstance(line.get("epoch"), int | float):
-                    lines.append(line)
-    return lines
+    """Return the lines of a run's `metrics.jsonl`, or those in its ``last`` bytes. Damaged lines are left out."""
+    return metrics_of(folder, last).lines
+
+
+def environment_of(folder: Path) -> Environment | None:
+    """Return the contents of a run's `environment.json`, or None if it is missing or damaged."""
+    try:
+        return read_json(folder / "environment.json", Environment)
+    except (OSError, Malformed):
+        return None
 
 
 def lost_packages(folder: Path) -> list[str]:
     """Return the packages listed in a run's `environment.json` that are no longer installed."""
+    known = environment_of(folder)
+    packages = known.packages if known else {}
+    return [f"{name} {version}" for name, version in packages.items() if not _is_installed(name)]
+
+
+def _is_installed(package: str) -> bool:
     try:
-        packages = json.loads((folder / "environment.json").read_text("utf-8"))["packages"]
-        lost = [(name, version) for name, version in packages.items() if not any(metadata.distributions(name=name))]
-        return [f"{name} {version}" for name, version in lost]
-    except (OSError, ValueError, KeyError, AttributeError):
-        return []
+        return any(metadata.distributions(name=package))
+    except ValueError:  # an empty name
+        return False
 
 
 def finished_run(near: Path, digest: str) -> Path | None:

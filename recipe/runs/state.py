@@ -8,12 +8,21 @@ import attrs
 from attrs.validators import and_, deep_iterable, deep_mapping, ge, in_, instance_of, max_len, min_len, optional
 from torch import Tensor
 
-VERSION = 1
+VERSION = 2
 """The schema version. Raise it when the fields or their meanings change."""
 
 
 class OtherVersion(Exception):
     """A checkpoint has a schema version other than `VERSION`. The message is a clause about the checkpoint."""
+
+
+def check_version(content: Any) -> None:
+    """Raise `OtherVersion` if a checkpoint's content is of another version, and `ValueError` if it isn't one at all."""
+    if not isinstance(content, dict) or not {"digest", "step", "model", "optimizer"} <= content.keys():
+        raise ValueError("not a training checkpoint")
+    if (version := content.get("version")) != VERSION:
+        written = f"format version {version}" if "version" in content else "a format without a version"
+        raise OtherVersion(f"has {written}, but this release of recipe reads version {VERSION}")
 
 
 _WEIGHTS = deep_mapping(instance_of(str), instance_of(Tensor), instance_of(dict))
@@ -67,11 +76,7 @@ class TrainingState:
         Raises `OtherVersion` for a checkpoint with another schema, and `TypeError` or `ValueError` for anything else.
         """
         names = {field.name for field in attrs.fields(cls)}
-        if not isinstance(content, dict) or not {"digest", "step", "model", "optimizer"} <= content.keys():
-            raise ValueError("not a training checkpoint")
-        if (version := content.get("version")) != VERSION:
-            written = f"format version {version}" if "version" in content else "a format without a version"
-            raise OtherVersion(f"has {written}, but this release of recipe reads version {VERSION}")
+        check_version(content)
         if missing := names - content.keys():
             raise OtherVersion(f"has no `{min(missing)}`, which this release of recipe needs")
         if not content["meters"]:

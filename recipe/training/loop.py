@@ -23,6 +23,7 @@ from recipe.plugins.fingerprint import code_of_plugins, plugin_files
 from recipe.runs import checkpoints as checkpoint
 from recipe.runs.recipe_lock import changed_words
 from recipe.runs.save_policy import SavePolicy
+from recipe.runs.weights import save_weights
 from recipe.training.loading import Batch
 from recipe.training.meters import Meter
 from recipe.training.micro_batch import fitting_micro, largest_share, settle
@@ -294,12 +295,18 @@ class Loop:
     def _finish(self, result: dict[str, float], seconds: float, speed: float | None) -> dict[str, Any]:
         """Write the results of the run. docs/reference/json.md describes each field of the summary."""
         trainer, program, training = self.trainer, self.program, self.trainer.plan.training
+        weights = trainer.ranks.broadcast(
+            lambda: save_weights(
+                self.folder / "model.safetensors", trainer.eval_model.state_dict(), trainer.plan.digest
+            )
+        )
         parts = [part for part, _ in self.skipped]
         skipped = {"skipped": {part: parts.count(part) for part in ("training", "evaluation")}}
         summary = {
             "schema_version": 1,
             "status": "finished",
             "digest": trainer.plan.digest,
+            "weights_sha256": weights,
             "epochs": training.epochs,
             "steps": trainer.step,
             **result,
@@ -317,8 +324,6 @@ class Loop:
             "notes": [note for note in (*program.notes, trainer.precision.note, *self.notes) if note],
         }
         if trainer.ranks.is_main:
-            weights = trainer.eval_model.state_dict()
-            checkpoint.save_weights(self.folder / "model.safetensors", weights, trainer.plan.digest)
             trainer.runtime.draw(self.folder)
             files.write_json(self.folder / "summary.json", summary)
         trainer.ranks.barrier()

@@ -88,16 +88,36 @@ class MadeUp:
     def write(folder: Path, result: float, precision: str = "fp32") -> None:
         """Write the files of a run of two epochs, at a median of 24 and 12 images per second."""
         (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
-        summary = {"digest": folder.name, "top1": result, "loss": 1.0, "training_images": 48, "device": "cpu"}
-        summary |= {"epochs": 2, "steps": 12, "seconds": 1.0, "images_per_second": None}
-        (folder / "summary.json").write_text(
-            json.dumps({**summary, "precision": precision, "peak_memory_bytes": 2**30})
-        )
+        summary = {
+            "schema_version": 1,
+            "status": "finished",
+            "digest": folder.name,
+            "epochs": 2,
+            "steps": 12,
+            "loss": 1.0,
+            "top1": result,
+            "seconds": 1.0,
+            "images_per_second": None,
+            "training_images": 48,
+            "peak_memory_bytes": 2**30,
+            "params": 1,
+            "macs": 1,
+            "precision": precision,
+            "device": "cpu",
+            "processes": 1,
+            "micro": None,
+            "notes": [],
+        }
+        (folder / "summary.json").write_text(json.dumps(summary))
         packages = {"recipe-compiler": "0.1.0", "torch": "2.11.0"}
         environment = {"packages": packages, "device_name": "", "threads": 2}
         (folder / "environment.json").write_text(json.dumps(environment))
         speeds = [(0.5, 1.0), (0.7, 24.0), (1.0, 1000.0), (2.0, 12.0)]
-        lines = [{"kind": "train", "epoch": epoch, "images_per_second": speed} for epoch, speed in speeds]
+        means = {"loss": 1.0, "top1": 0.5, "lr": 0.1}
+        lines = [
+            {"kind": "train", "step": round(6 * epoch), "epoch": epoch, **means, "images_per_second": speed}
+            for epoch, speed in speeds
+        ]
         (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import random
 from pathlib import Path
 
 import pytest
@@ -120,13 +122,74 @@ def test_a_damaged_file_is_computed_again(content: str, kept: Path) -> None:
     assert cache.cached_summary(plan) == first
 
 
-@pytest.mark.parametrize("damage", [{"size": "224"}, {"classes": None}, {"nodes": [{}]}, {"another": 1}])
+@pytest.mark.parametrize("damage", [{"size": "224"}, {"classes": None}, {"nodes": [{}]}, {"classes": True}])
 def test_a_file_with_invalid_values_is_computed_again(damage: dict[str, object], kept: Path) -> None:
     plan = bind("base resnet18")
     first = cache.cached_summary(plan)
     (file,) = kept.glob("facts/*.json")
-    file.write_text(json.dumps(json.loads(file.read_text()) | damage))
+    content = json.dumps(first.to_dict() | damage).encode()
+    file.write_bytes(cache._seal(file.stem, content) + b"\n" + content)
     assert cache.cached_summary(plan) == first
+
+
+def test_no_change_of_a_byte_is_taken_for_the_summary(kept: Path) -> None:
+    plan = bind("base resnet18")
+    first = cache.cached_summary(plan)
+    (file,) = kept.glob("facts/*.json")
+    content = file.read_bytes()
+    for place in random.Random(0).sample(range(len(content)), 160):
+        damaged = bytearray(content)
+        damaged[place] ^= 1
+        file.write_bytes(damaged)
+        assert cache.load(file.stem) is None
+    file.write_bytes(content)
+    assert cache.load(file.stem) == first
+
+
+def test_the_summary_of_another_recipe_is_not_taken(kept: Path) -> None:
+    other, plan = bind("base resnet18; tweak C"), bind("base resnet18")
+    cache.cached_summary(other)
+    (file,) = kept.glob("facts/*.json")
+    file.rename(file.with_stem(str(cache.key(plan))))
+    assert cache.cached_summary(plan).digest == plan.digest
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "link"])
+def test_an_entry_that_is_no_file_is_not_waited_for(kind: str, kept: Path, tmp_path: Path) -> None:
+    plan = bind("base resnet18")
+    first = cache.cached_summary(plan)
+    (file,) = kept.glob("facts/*.json")
+    file.unlink()
+    (tmp_path / "other").write_text("precious")
+    {
+        "pipe": lambda: os.mkfifo(file),
+        "folder": file.mkdir,
+        "link": lambda: file.symlink_to(tmp_path / "other"),
+    }[kind]()
+    assert cache.cached_summary(plan) == first
+    assert (tmp_path / "other").read_text() == "precious"
+
+
+def test_a_cache_folder_that_is_a_link_is_neither_written_nor_pruned(
+    kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "KEEP", 0)
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / "0123456789abcdef.json").write_text("precious")
+    kept.mkdir()
+    (kept / "facts").symlink_to(victim)
+    cache.cached_summary(bind("base resnet18"))
+    assert [path.name for path in victim.iterdir()] == ["0123456789abcdef.json"]
+
+
+def test_only_entries_are_pruned(kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "KEEP", 0)
+    (kept / "facts").mkdir(parents=True)
+    (kept / "facts" / "notes.json").write_text("precious")
+    (kept / "facts" / "0123456789abcdef.json").symlink_to(tmp_path)
+    cache.cached_summary(bind("base resnet18"))
+    assert sorted(path.name for path in (kept / "facts").iterdir()) == ["0123456789abcdef.json", "notes.json"]
 
 
 def test_a_cache_that_cannot_be_written_is_not_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

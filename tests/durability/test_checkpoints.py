@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file
 
 import recipe
 from recipe.api import Trick, trick
+from recipe.base import files
 from recipe.base.errors import RecipeError
 from recipe.devices.precision import precision
 from recipe.runs import checkpoints as checkpoint
@@ -55,7 +56,7 @@ class Call:
 def _with(state: dict[str, Any], **changed: Any) -> bytes:
     packed = io.BytesIO()
     torch.save({**state, **changed}, packed)
-    return packed.getvalue()
+    return checkpoint.seal(packed.getvalue())
 
 
 def _rezipped(data: bytes, change: Callable[[str, bytes], bytes], method: int = zipfile.ZIP_STORED) -> bytes:
@@ -63,7 +64,7 @@ def _rezipped(data: bytes, change: Callable[[str, bytes], bytes], method: int = 
     with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(packed, "w", method) as new:
         for name in old.namelist():
             new.writestr(name, change(name, old.read(name)))
-    return packed.getvalue()
+    return checkpoint.seal(packed.getvalue())
 
 
 def _flipped(data: bytes) -> bytes:
@@ -137,9 +138,9 @@ def test_without_a_readable_checkpoint_the_run_restarts_from_scratch(tmp_path: P
         path.write_bytes(b"")
     run = train(tmp_path / "run", resume=True)
     assert weights_digest(run.model) == weights_digest(finished.model)
-    assert [path.name for path in checkpoint._newest(run.folder / "checkpoints")] == [
-        "step-000000006.pt",
+    assert [path.name for path in checkpoint.saved_in(run.folder / "checkpoints")] == [
         "step-000000003.pt",
+        "step-000000006.pt",
     ]
 
 
@@ -147,12 +148,13 @@ def test_a_checkpoint_that_the_disk_fails_to_read_is_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train(tmp_path / "run")
+    read = files.read
 
     def fails(path: Path) -> bytes:
         raise OSError(5, "Input/output error")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "read_bytes", fails)
+        patch.setattr(files, "read", lambda path, most=0: fails(path) if path.suffix == ".pt" else read(path))
         with pytest.raises(RecipeError, match=r"E001.*input/output error"):
             train(tmp_path / "run", resume=True)
     assert len(list((tmp_path / "run" / "checkpoints").glob("step-*.pt"))) == 2
@@ -176,7 +178,7 @@ def test_a_state_with_other_shapes_is_refused(tmp_path: Path) -> None:
     newest = sorted((tmp_path / "run" / "checkpoints").iterdir())[-1]
     state = torch.load(newest, weights_only=True)
     state["model"]["conv1.weight"] = torch.zeros(1)
-    torch.save(state, newest)
+    newest.write_bytes(_with(state))
     with pytest.raises(RecipeError, match="E113"):
         train(tmp_path / "run", resume=True)
 
@@ -189,9 +191,21 @@ def test_a_checkpoint_of_another_version_is_refused_and_left_alone(tmp_path: Pat
     newest = sorted((tmp_path / "run" / "checkpoints").iterdir())[-1]
     state = torch.load(newest, weights_only=True)
     del state["version"]
-    torch.save(state if version is None else {**state, "version": version}, newest)
+    newest.write_bytes(_with(state if version is None else {**state, "version": version}))
     before = newest.read_bytes()
     with pytest.raises(RecipeError, match=rf"E113.*this release of recipe reads version {VERSION}"):
+        train(tmp_path / "run", "epochs 1", resume=True)
+    assert newest.read_bytes() == before
+
+
+def test_a_checkpoint_of_version_1_is_refused_and_left_alone(tmp_path: Path) -> None:
+    """It was written before checkpoints had a digest."""
+    train(tmp_path / "run", "epochs 1")
+    (tmp_path / "run" / "summary.json").unlink()
+    newest = sorted((tmp_path / "run" / "checkpoints").iterdir())[-1]
+    torch.save({**torch.load(newest, weights_only=True), "version": 1}, newest)
+    before = newest.read_bytes()
+    with pytest.raises(RecipeError, match=r"E113.*has format version 1, but this release of recipe reads version 2"):
         train(tmp_path / "run", "epochs 1", resume=True)
     assert newest.read_bytes() == before
 
@@ -215,7 +229,7 @@ def test_a_checkpoint_that_lacks_a_field_is_refused_and_left_alone(tmp_path: Pat
     newest = sorted((tmp_path / "run" / "checkpoints").iterdir())[-1]
     state = torch.load(newest, weights_only=True)
     del state["notes"]
-    torch.save(state, newest)
+    newest.write_bytes(_with(state))
     before = newest.read_bytes()
     with pytest.raises(RecipeError, match=r"E113.*has no `notes`"):
         train(tmp_path / "run", "epochs 1", resume=True)
@@ -227,7 +241,7 @@ def test_the_schema_of_a_checkpoint_changes_only_with_its_version() -> None:
         "digest plugins step steps_per_epoch training_images micro model optimizer optimizer_kind scaler average",
         "meters epoch_evaluated skipped notes",
     }
-    assert (VERSION, {field.name for field in attrs.fields(TrainingState)}) == (1, set(" ".join(fields).split()))
+    assert (VERSION, {field.name for field in attrs.fields(TrainingState)}) == (2, set(" ".join(fields).split()))
 
 
 def test_a_state_is_read_back_unchanged() -> None:
@@ -361,7 +375,7 @@ def test_a_dataset_of_another_size_restarts_the_epoch_and_is_noted(tmp_path: Pat
         train(tmp_path / "run", *statements, listener=Cut("first step"))
     one = sorted((tmp_path / "run" / "checkpoints").iterdir())[-1]
     state = torch.load(one, weights_only=True)
-    torch.save({**state, "training_images": 23}, one)
+    one.write_bytes(_with(state, training_images=23))
     run = train(tmp_path / "run", *statements, resume=True)
     assert "there are now 24 training images, not 23: the epoch restarts from scratch" in run.summary["notes"]
     assert [line["step"] for line in run.metrics if line["kind"] == "train"] == [1, 2, 3, 4, 5, 6]

@@ -1,0 +1,111 @@
+"""The JSON of a run folder as it must be when it is read back: the types of its fields, and their ranges."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+from attrs.validators import ge, gt, in_, le, matches_re, min_len, optional
+
+VERSION = 1
+"""Version of these formats."""
+
+
+def _version() -> Any:
+    return attrs.field(validator=in_((VERSION,)))
+
+
+def _count(least: int = 0) -> Any:
+    return attrs.field(validator=ge(least))
+
+
+def _size() -> Any:
+    return attrs.field(validator=ge(0.0))
+
+
+def _fraction() -> Any:
+    return attrs.field(validator=[ge(0.0), le(1.0)])
+
+
+@attrs.frozen(kw_only=True)
+class Skipped:
+    """How many images could not be decoded."""
+
+    training: int = _count()
+    evaluation: int = _count()
+
+
+@attrs.frozen(kw_only=True)
+class Summary:
+    """`summary.json`. docs/reference/json.md describes each field."""
+
+    schema_version: int = _version()
+    status: str = attrs.field(validator=in_(("finished",)))
+    digest: str = attrs.field(validator=min_len(1))
+    weights_sha256: str | None = attrs.field(default=None, validator=optional(matches_re("[0-9a-f]{64}")))
+    epochs: int = _count(1)
+    steps: int = _count(1)
+    loss: float
+    top1: float = _fraction()
+    top5: float | None = attrs.field(default=None, validator=optional([ge(0.0), le(1.0)]))
+    skipped: Skipped | None = None
+    seconds: float = _size()
+    images_per_second: float | None = attrs.field(validator=optional(gt(0.0)))
+    training_images: int = _count(1)
+    peak_memory_bytes: int = _count()
+    params: int = _count()
+    macs: int = _count()
+    precision: str = attrs.field(validator=in_(("fp32", "fp16", "bf16")))
+    device: str
+    processes: int = _count(1)
+    micro: int | None = attrs.field(validator=optional(ge(1)))
+    notes: list[str]
+
+
+@attrs.frozen(kw_only=True)
+class Environment:
+    """`environment.json`. Fields that a reader can do without may be missing."""
+
+    packages: dict[str, str]
+    python: str = ""
+    platform: str = ""
+    device: str = ""
+    device_name: str = ""
+    cores: int | None = None
+    threads: int | None = None
+    precision: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class Line:
+    """What every line of `metrics.jsonl` has."""
+
+    kind: str
+    step: int = _count()
+    epoch: float = _size()
+
+
+@attrs.frozen(kw_only=True)
+class TrainLine(Line):
+    loss: float
+    top1: float = _fraction()
+    lr: float = _size()
+    images_per_second: float = _size()
+
+
+@attrs.frozen(kw_only=True)
+class EvaluationLine(Line):
+    loss: float
+    top1: float = _fraction()
+    top5: float | None = attrs.field(default=None, validator=optional([ge(0.0), le(1.0)]))
+
+
+@attrs.frozen(kw_only=True)
+class SkippedLine(Line):
+    part: str = attrs.field(validator=in_(("training", "evaluation")))
+    image: int = _count()
+    why: str
+
+
+LINES: dict[str, type[Line]] = {"train": TrainLine, "evaluation": EvaluationLine, "skipped": SkippedLine}
+"""What a line of each kind must be."""
