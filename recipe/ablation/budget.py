@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import attrs
 import torch
+from attrs.validators import ge
 
 from recipe.ablation.launchers import Workers
 from recipe.base.errors import RecipeError, fail
@@ -41,9 +42,9 @@ PLACES = 4
 class Budget:
     """The seeds and epochs that fit, and the seconds they are expected to take."""
 
-    seeds: int
-    epochs: int
-    seconds: float
+    seeds: int = attrs.field(validator=ge(1))
+    epochs: int = attrs.field(validator=ge(1))
+    seconds: float = attrs.field(validator=ge(0.0))
 
 
 def seconds_of(text: str) -> float:

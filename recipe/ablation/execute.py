@@ -11,7 +11,7 @@ from pathlib import Path
 import attrs
 
 from recipe.ablation.launchers import Handle, Launcher
-from recipe.ablation.store import Task
+from recipe.ablation.store import Ending, Task
 from recipe.ablation.table import Cell, Table
 from recipe.base import failure, files
 from recipe.base.diagnostics import Diagnostic
@@ -121,7 +121,11 @@ class Execution:
             message = f"the code of the plugin `{changed[0]}` has changed since this ablation started"
             raise fail("E126", message, help="rerun the command; rows that use the plugin get new runs")
         device = min(self.devices, key=busy.count)
-        task.prepare()
+        try:
+            task.prepare()
+        except RecipeError as error:  # the other rows can still run
+            self._failed(task, error.diagnostics[-1].message, error.diagnostics[-1].help)
+            return
         command = [sys.executable, "-P", "-m", "recipe", "run", str(task.file("recipe").absolute())]
         command += ["--resume", str(task.run.absolute()), "--keep", "1"]
         command += ["--device", device] if device else []
@@ -164,8 +168,7 @@ class Execution:
             task, log = turn.task, turn.task.file("log")
             left = failure.left_in(task.file("failure.json"))
             if status == 3:
-                last = log.read_text("utf-8", "replace").strip().splitlines()[-8:]
-                files.write_json(task.file("diverged.json"), {"said": last})
+                files.write_json(task.file("diverged.json"), attrs.asdict(Ending(_last_lines(log))))
             cell = task.cell()
             if status == 2 and left is not None and "E116" in left.codes:  # another process has just started it
                 turn.since = time.monotonic() + BUSY
@@ -201,6 +204,13 @@ class Execution:
             handle.terminate()
         while any(handle.poll() is None for handle in handles):
             time.sleep(POLL)
+
+
+def _last_lines(log: Path) -> list[str]:
+    try:
+        return files.read(log).decode("utf-8", "replace").strip().splitlines()[-8:]
+    except OSError:
+        return []
 
 
 def _reason(status: int, left: failure.Failure | None) -> str:

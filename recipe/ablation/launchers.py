@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import attrs
 
+from recipe.base import files
 from recipe.base.errors import fail
 from recipe.base.wording import listing, reason_of
 
@@ -111,7 +112,7 @@ class Workers:
 def _begin(
     command: Sequence[str], log: str | Path, environment: Mapping[str, str], **options: Any
 ) -> subprocess.Popen[bytes]:
-    with open(log, "ab") as file:
+    with files.opened_to_append(Path(log)) as file:
         own, null = {**os.environ, **environment}, subprocess.DEVNULL
         return subprocess.Popen(command, stdin=null, stdout=file, stderr=file, env=own, **options)
 

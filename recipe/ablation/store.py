@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import math
-import shutil
 import statistics
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,12 +15,32 @@ from recipe.ablation.budget import Budget
 from recipe.ablation.table import Cell
 from recipe.base import files
 from recipe.base.errors import fail
+from recipe.base.typed_json import Malformed, read_json
 from recipe.base.wording import system_reason
 from recipe.plan.plan import Plan
-from recipe.runs.reader import measured, summary_of
+from recipe.runs import checkpoints
+from recipe.runs.reader import environment_of, measured, summary_of
 
 OWN_FILES = ("ablation.json", "table.", "chart.", "cells", "jobs")
 """Prefixes of an ablation's files. Names that start with a dot are left by a process killed while writing."""
+
+
+MADE_BY = ("recipe-compiler", "torch")
+"""Packages that affect the last bits of a run."""
+
+
+@attrs.frozen
+class Kept:
+    """`ablation.json`: the budgets planned earlier, by request."""
+
+    budgets: dict[str, Budget]
+
+
+@attrs.frozen
+class Ending:
+    """`diverged.json`: the last lines of the output of a run that diverged."""
+
+    said: list[str]
 
 
 @attrs.frozen
@@ -60,10 +78,17 @@ class Task:
 
     def prepare(self) -> None:
         """Create what the run starts from: its recipe, an empty log, and links to its teachers' runs."""
-        self.run.parent.mkdir(parents=True, exist_ok=True)
+        if self.run.is_symlink() or self.run.parent.is_symlink():
+            help = "remove the link, then rerun the command"
+            raise fail("E111", f"`{self.run}` can't be written: it is reached through a symbolic link", help=help)
+        try:
+            self.run.parent.mkdir(parents=True, exist_ok=True)
+            for kind in ("failure.json", "diverged.json"):
+                files.remove(self.file(kind))
+        except OSError as error:
+            raise fail("E111", f"`{self.run}` can't be written: {system_reason(error)}") from None
         files.write_text(self.file("recipe"), self.plan.canonical())
-        self.file("log").write_bytes(b"")
-        self.file("failure.json").unlink(missing_ok=True)
+        files.write_text(self.file("log"), "")
         for teacher in (teacher for teacher in self.teachers if teacher.stamp != self.stamp):
             beside = self.run.with_name(teacher.plan.digest)
             with contextlib.suppress(FileExistsError):
@@ -73,10 +98,17 @@ class Task:
         """Return the result so far."""
         summary = summary_of(self.run)
         if summary.get("digest") != self.plan.digest:
-            return Cell(self.name, self.seed, "diverged" if self.file("diverged.json").exists() else "missing")
+            return Cell(self.name, self.seed, "diverged" if self._diverged() else "missing")
         same = {name: summary.get(name) for name in ("top1", "loss", "peak_memory_bytes", "precision")}
         seconds, made_with = _epoch_seconds(self.run, summary), _made_with(self.run, summary)
         return Cell(self.name, self.seed, "finished", seconds_per_epoch=seconds, made_with=made_with, **same)
+
+    def _diverged(self) -> bool:
+        try:
+            read_json(self.file("diverged.json"), Ending)
+        except (OSError, Malformed):
+            return False
+        return True
 
     def epoch(self) -> float | None:
         """Return the number of epochs trained so far, according to its metrics."""
@@ -85,7 +117,8 @@ class Task:
 
     def trim(self) -> None:
         """Delete the checkpoints of a finished run. They take most of its space and are not needed again."""
-        shutil.rmtree(self.run / "checkpoints", ignore_errors=True)
+        if not self.run.is_symlink():
+            checkpoints.clear(self.run / "checkpoints")
 
 
 def check(folder: Path) -> None:
@@ -104,9 +137,8 @@ def check(folder: Path) -> None:
 def kept_budgets(folder: Path) -> dict[str, Budget]:
     """Return the budgets planned earlier, by request."""
     try:
-        kept = json.loads((folder / "ablation.json").read_text("utf-8"))["budgets"]
-        return {asked: Budget(int(b["seeds"]), int(b["epochs"]), float(b["seconds"])) for asked, b in kept.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return read_json(folder / "ablation.json", Kept).budgets
+    except (OSError, Malformed):
         return {}
 
 
@@ -129,20 +161,20 @@ def _epoch_seconds(folder: Path, summary: Mapping[str, Any]) -> float | None:
     """
     speeds: dict[int, list[float]] = {}
     for line in measured(folder):
-        if line["kind"] == "train" and line.get("images_per_second"):
+        if line["kind"] == "train" and line["images_per_second"]:
             speeds.setdefault(math.ceil(line["epoch"]), []).append(line["images_per_second"])
     images = summary["training_images"]
-    return statistics.fmean(images / statistics.median(epoch) for epoch in speeds.values()) if speeds else None
+    seconds = statistics.fmean(images / statistics.median(epoch) for epoch in speeds.values()) if speeds else None
+    return seconds if seconds is not None and math.isfinite(seconds) else None
 
 
 def _made_with(folder: Path, summary: Mapping[str, Any]) -> str:
     """Describe what affects a run's last bits besides its recipe: versions, device, threads, and micro-batches."""
-    try:
-        known = json.loads((folder / "environment.json").read_text("utf-8"))
-        packages = [f"{name} {known['packages'][name]}" for name in ("recipe-compiler", "torch")]
-        device = summary["device"].partition(":")[0]
-        where = f"{known['device_name']} ({device})" if device != "cpu" else f"{device}, {known['threads']} threads"
-        micro = [f"micro-batches of {summary['micro']}"] if summary.get("micro") else []
-        return ", ".join([*packages, where, *micro])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    known = environment_of(folder)
+    if known is None or not known.packages.keys() >= {*MADE_BY}:
         return ""
+    packages = [f"{name} {known.packages[name]}" for name in MADE_BY]
+    device = summary["device"].partition(":")[0]
+    where = f"{known.device_name} ({device})" if device != "cpu" else f"{device}, {known.threads} threads"
+    micro = [f"micro-batches of {summary['micro']}"] if summary["micro"] else []
+    return ", ".join([*packages, where, *micro])

@@ -21,6 +21,7 @@ from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import RecipeError, fail
 from recipe.base.identity import digest
 from recipe.base.source import Source
+from recipe.base.typed_json import Malformed, read_json
 from recipe.compiler.cache import outside
 from recipe.compiler.lower import lower
 from recipe.compiler.program import Program
@@ -31,6 +32,20 @@ from recipe.training.setup import open_sets
 from recipe.training.teachers import named_teachers, teachers_of
 
 ROOT = Path("ablations")
+
+
+@attrs.frozen
+class BeforeRow:
+    label: str
+
+
+@attrs.frozen
+class Before:
+    """What matters of an earlier `table.json`."""
+
+    title: str
+    rows: tuple[BeforeRow, ...]
+    seeds: tuple[int, ...]
 
 
 @attrs.frozen
@@ -90,12 +105,12 @@ class Study:
     def replaced(self) -> list[str]:
         """Return a note if the folder holds a table that would be overwritten and is not part of this one."""
         try:
-            before = json.loads((self.folder / "table.json").read_text("utf-8"))
-            labels, seeds = [row["label"] for row in before["rows"]], {*before["seeds"]}
-            same = (before["title"], labels) == (self.outline.title, [row.label for row in self.rows])
-            part = same and seeds <= {*self.outline.seeds}
-        except (OSError, ValueError, KeyError, TypeError):
-            part = True
+            before = read_json(self.folder / "table.json", Before)
+        except (OSError, Malformed):
+            return []
+        labels = [row.label for row in before.rows]
+        same = (before.title, labels) == (self.outline.title, [row.label for row in self.rows])
+        part = same and {*before.seeds} <= {*self.outline.seeds}
         said = f"replacing the table in {self.folder}, which has other rows or more seeds; its runs are kept"
         return [] if part else [said]
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from pathlib import Path
-from typing import Any
 
 import attrs
 
 from recipe.base import files
 from recipe.base.errors import RecipeError
 from recipe.base.rendering import SCHEMA_VERSION, as_data
+from recipe.base.typed_json import Malformed, read_json
 from recipe.base.wording import first_line
 
 VARIABLE = "RECIPE_FAILURE"  # environment variable with the path of the file
@@ -44,12 +43,26 @@ def write(path: Path, error: Exception) -> None:
     files.write_json(path, data)
 
 
+@attrs.frozen
+class _Told:
+    severity: str
+    code: str
+    message: str
+
+
+@attrs.frozen
+class _Report:
+    diagnostics: tuple[_Told, ...]
+    internal_error: str | None
+
+
 def left_in(path: Path) -> Failure | None:
     """Return the failure that a command wrote to a file, or None if there is no readable one."""
     try:
-        data: dict[str, Any] = json.loads(path.read_text("utf-8"))
-        errors = [diagnostic for diagnostic in data["diagnostics"] if diagnostic["severity"] == "error"]
-        message = data["internal_error"] or errors[-1]["message"]
-        return Failure(tuple(str(error["code"]) for error in errors), str(message))
-    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        report = read_json(path, _Report)
+    except (OSError, Malformed):
         return None
+    errors = [told for told in report.diagnostics if told.severity == "error"]
+    messages = [report.internal_error, *(error.message for error in reversed(errors))]
+    message = next(filter(None, messages), None)
+    return Failure(tuple(error.code for error in errors), message) if message else None

@@ -20,17 +20,17 @@ MOST = 1 << 36
 """The largest file, in bytes, that `read` takes unless told otherwise: 64 GiB."""
 
 
-def opened(path: Path | str, flags: int = os.O_RDONLY) -> IO[bytes]:
+def opened(path: Path | str, flags: int = os.O_RDONLY, mode: str = "rb") -> IO[bytes]:
     """Open a regular file in binary mode. Never waits, because a pipe, a device or a folder raises `OSError`."""
     flags |= os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     descriptor = os.open(path, flags, 0o666)
     try:
-        mode = os.fstat(descriptor).st_mode
-        if stat.S_ISDIR(mode):
+        kind = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(kind):
             raise IsADirectoryError(errno.EISDIR, "is a folder", str(path))
-        if not stat.S_ISREG(mode):
+        if not stat.S_ISREG(kind):
             raise OSError(errno.EINVAL, "not a regular file", str(path))
-        return os.fdopen(descriptor, "rb" if flags & os.O_ACCMODE == os.O_RDONLY else "r+b")
+        return os.fdopen(descriptor, mode)
     except BaseException:
         os.close(descriptor)
         raise
@@ -48,7 +48,7 @@ def read(path: Path | str, most: int = MOST) -> bytes:
 def opened_to_write(path: Path) -> IO[bytes]:
     """Open a file to read and write, and create it if it is missing. A link or anything else raises `OSError`."""
     try:
-        return opened(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
+        return opened(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, "r+b")
     except OSError as error:
         raise _link(error) from None
 
@@ -56,7 +56,7 @@ def opened_to_write(path: Path) -> IO[bytes]:
 def opened_to_append(path: Path) -> IO[bytes]:
     """Open a file for appending, and create it if it is missing. A link or anything else raises `OSError`."""
     try:
-        return opened(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW)
+        return opened(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, "ab")
     except OSError as error:
         raise _link(error) from None
 

@@ -117,16 +117,16 @@ def _publish(drafts: list[Path], folder: Path) -> tuple[Path, ...]:
     paths = tuple(folder / draft.name for draft in drafts)
     for path in paths:
         _see_free(path)
-    written: list[Path] = []
-    for draft, path in reversed([*zip(drafts, paths, strict=True)]):
-        try:
+    begun: list[Path] = []
+    try:
+        for draft, path in reversed([*zip(drafts, paths, strict=True)]):
+            begun.append(path)
             with draft.open("rb") as content:
                 files.write(path, partial(shutil.copyfileobj, content))
-        except RecipeError:
-            for other in written:
-                other.unlink(missing_ok=True)
-            raise
-        written.append(path)
+    except BaseException:  # also Ctrl-C
+        for path in begun:
+            files.remove(path)
+        raise
     return paths
 
 

@@ -1,4 +1,4 @@
-"""The lock that allows only one process at a time to train in a folder."""
+"""The lock that allows only one process at a time to train in a folder, and notices if the folder is taken away."""
 
 from __future__ import annotations
 
@@ -6,27 +6,51 @@ import contextlib
 import fcntl
 import os
 import platform
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
+import attrs
+
+from recipe.base import files
 from recipe.base.errors import fail
 from recipe.base.wording import system_reason
+
+OWNER = re.compile(r"process \d+ on [^\n]*")
+"""What a process writes to the lock file. Anything else in it is not ours."""
 
 
 def user_of(folder: Path) -> str:
     """Return the process that is training in a folder, or an empty string."""
     try:
-        with (folder / ".lock").open("r+") as file:
+        with files.opened(folder / ".lock") as file:
             try:
                 fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except (BlockingIOError, PermissionError):
-                return file.read().strip() or "another process"
+                return _written_in(file) or "another process"
     except OSError:  # no lock file, so no process holds it
         pass
     return ""
 
 
-_held: set[Path] = set()
+@attrs.frozen
+class _Identity:
+    """Device and inode of a held folder and of its lock file."""
+
+    folder: tuple[int, int]
+    lock: tuple[int, int]
+
+    @classmethod
+    def of(cls, folder: Path) -> _Identity:
+        return cls(_number(os.stat(folder)), _number(os.lstat(folder / ".lock")))
+
+
+def _number(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
+_held: dict[Path, _Identity] = {}
 
 
 @contextlib.contextmanager
@@ -36,28 +60,69 @@ def hold(folder: Path) -> Iterator[None]:
     The operating system releases the lock when the process ends, for any reason.
     """
     path = folder / ".lock"
-    owner = "this process" if path.resolve() in _held else ""
-    if not owner:  # open it only once per process: closing the file again would release the lock
-        try:
-            file = path.open("a+")
-        except OSError as error:
-            raise fail("E111", f"`{folder}` can't be written: {system_reason(error)}") from None
+    if _is_held(folder):  # don't open it: closing it again would release the lock
+        raise _in_use(folder, "this process")
+    try:
+        file = files.opened_to_write(path)
+    except OSError as error:
+        raise fail("E111", f"`{path}` can't be written: {system_reason(error)}") from None
+    with file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # not flock, which worker processes would inherit
         except (BlockingIOError, PermissionError):
-            file.seek(0)
-            owner = file.read().strip() or "another process"
-            file.close()
-    if owner:
-        help = "wait until it ends, or choose another folder with --out"
-        raise fail("E116", f"`{folder}` is in use by another run ({owner})", help=help)
-    with file:
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {platform.node()}")
-        file.flush()
-        _held.add(path.resolve())
+            raise _in_use(folder, _written_in(file) or "another process") from None
+        ours = not os.fstat(file.fileno()).st_size or _written_in(file)
+        if ours:
+            _replace(file, f"process {os.getpid()} on {platform.node()}")
+        try:
+            _held[folder] = _Identity.of(folder)
+        except OSError:  # it has just been removed
+            raise _gone(folder) from None
         try:
             yield
         finally:
-            _held.discard(path.resolve())
-            file.truncate(0)
+            del _held[folder]
+            if ours:
+                _replace(file, "")
+
+
+def check(folder: Path) -> None:
+    """Raise E111 if a folder that this process holds has been removed, moved or replaced since."""
+    if (held := _held.get(folder)) is None:  # this process writes nothing there
+        return
+    try:
+        same = _Identity.of(folder) == held
+    except OSError:
+        same = False
+    if not same:
+        raise _gone(folder)
+
+
+def _is_held(folder: Path) -> bool:
+    try:
+        return _number(os.lstat(folder / ".lock")) in {held.lock for held in _held.values()}
+    except OSError:
+        return False
+
+
+def _in_use(folder: Path, owner: str) -> Exception:
+    help = "wait until it ends, or choose another folder with --out"
+    return fail("E116", f"`{folder}` is in use by another run ({owner})", help=help)
+
+
+def _gone(folder: Path) -> Exception:
+    message = f"`{folder}` can't be written: the folder or its .lock was removed or replaced during the training"
+    return fail("E111", message, help="resume with --resume from the checkpoints that are left, or train again")
+
+
+def _written_in(file: IO[bytes]) -> str:
+    file.seek(0)
+    text = file.read(200).decode("utf-8", "replace").strip()
+    return text if OWNER.fullmatch(text) else ""
+
+
+def _replace(file: IO[bytes], text: str) -> None:
+    file.seek(0)
+    file.truncate()
+    file.write(text.encode("utf-8", "replace"))
+    file.flush()

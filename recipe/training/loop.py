@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import attrs
 import torch
@@ -17,10 +15,15 @@ from recipe.base import files
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import Diverged, RecipeError, fail
 from recipe.base.signals import Interrupted, Signals
+from recipe.base.source import MAX_BYTES
+from recipe.base.wording import plural
 from recipe.compiler.program import Program
-from recipe.devices.choice import peak_memory
+from recipe.devices.choice import is_out_of_memory, peak_memory
 from recipe.plugins.fingerprint import code_of_plugins, plugin_files
 from recipe.runs import checkpoints as checkpoint
+from recipe.runs import exclusive
+from recipe.runs.metrics_file import MetricsFile
+from recipe.runs.reader import metrics_of
 from recipe.runs.recipe_lock import changed_words
 from recipe.runs.save_policy import SavePolicy
 from recipe.runs.weights import save_weights
@@ -50,7 +53,7 @@ class Loop:
     """Why images could not be decoded, by part (`training` or `evaluation`) and index in that part."""
     notes: list[str] = attrs.field(factory=list)
     saved: float = attrs.field(factory=time.monotonic)
-    _metrics: IO[str] | None = None
+    _metrics: MetricsFile | None = None
 
     def __attrs_post_init__(self) -> None:
         self.meter = Meter.on(self.trainer.device)
@@ -127,7 +130,7 @@ class Loop:
             raise self._diverged(error.diagnostics[0].message) from None
 
     def _diverged(self, message: str) -> Diverged:
-        saved = sorted((self.folder / "checkpoints").glob("step-*.pt"))
+        saved = checkpoint.saved_in(self.folder / "checkpoints")
         kept = f"the last good checkpoint is {saved[-1]}" if saved else "no checkpoint was saved"
         return Diverged(Diagnostic("E112", message, help=f"{kept}; try a lower learning rate or a longer warmup"))
 
@@ -183,8 +186,9 @@ class Loop:
             raise self._diverged(f"training diverged at step {trainer.step}: `{broken[0]}` is not finite")
         meters = ranks.gather(self.meter.state())
         if ranks.is_main:
+            exclusive.check(self.folder)
             if self._metrics is not None:
-                os.fsync(self._metrics.fileno())  # the lines of the saved steps
+                self._metrics.sync()  # the lines of the saved steps
             state = attrs.evolve(
                 trainer.state(),
                 meters=meters,
@@ -203,6 +207,10 @@ class Loop:
         packed, unsound = ranks.broadcast(lambda: checkpoint.read(self.folder / "checkpoints"))
         for path in unsound:
             self.listener.note(f"a checkpoint can't be read and was renamed to {path}")
+        damaged = ranks.broadcast(lambda: metrics_of(self.folder).damaged)
+        if damaged:
+            said = plural(damaged, "line")
+            self.listener.note(f"{said} of {self.folder / 'metrics.jsonl'} can't be read and will be left out")
         if packed is None:
             if self.folder.exists():
                 why = "none of its checkpoints can be read" if unsound else "it has no checkpoint"
@@ -215,7 +223,9 @@ class Loop:
             raise self._refused()
         try:
             notes = [*edited, *trainer.restore(state, changed)]
-        except (RuntimeError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        except (RuntimeError, ValueError) as error:  # the shapes of its tensors or groups are others
+            if is_out_of_memory(error):
+                raise
             lines = [line.strip() for line in str(error).splitlines()]
             raise self._refused(f": {' '.join(lines[:2])}") from error
         self.epoch_evaluated = state.epoch_evaluated or changed
@@ -260,8 +270,8 @@ class Loop:
             self.listener.note(note)
         if trainer.ranks.is_main:
             with contextlib.suppress(OSError):
-                before = (self.folder / "recipe.lock").read_text("utf-8")
-                files.write_text(self.folder / f"recipe-until-{step:09d}.lock", before)
+                before = files.read(self.folder / "recipe.lock", MAX_BYTES)
+                files.write(self.folder / f"recipe-until-{step:09d}.lock", lambda file: file.write(before))
 
     def _restore_meter(self, meters: list[dict[str, Any]]) -> None:
         """Restore each process's own sums. If the number of processes has changed, the first one takes all of them."""
@@ -271,30 +281,24 @@ class Loop:
         elif ranks.is_main:
             self.meter.restore({name: sum(meter[name] for meter in meters) for name in meters[0]})
 
-    def _appending(self) -> Any:
-        """Open the metrics file, in the first process only."""
+    @contextlib.contextmanager
+    def _appending(self) -> Iterator[None]:
+        """Keep the metrics file open, in the first process only."""
         if not self.trainer.ranks.is_main:
-            self._metrics = None
-            return contextlib.nullcontext()
-        self._metrics = (self.folder / "metrics.jsonl").open("a", encoding="utf-8")
-        return self._metrics
+            yield
+            return
+        with MetricsFile(self.folder) as self._metrics:
+            yield
 
     def _record(self, kind: str, **values: Any) -> None:
-        file = self._metrics
-        if file is None:
-            return
-        line = {"kind": kind, "step": self.trainer.step, "epoch": self.trainer.progress().epoch, **values}
-        try:
-            file.write(json.dumps(line) + "\n")
-            file.flush()
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            help = "free some disk space, then resume from the last checkpoint with --resume"
-            raise fail("E111", f"`{file.name}` can't be written: {reason}", help=help) from None
+        if self._metrics is not None:
+            trainer = self.trainer
+            self._metrics.append({"kind": kind, "step": trainer.step, "epoch": trainer.progress().epoch, **values})
 
     def _finish(self, result: dict[str, float], seconds: float, speed: float | None) -> dict[str, Any]:
         """Write the results of the run. docs/reference/json.md describes each field of the summary."""
         trainer, program, training = self.trainer, self.program, self.trainer.plan.training
+        trainer.ranks.broadcast(lambda: exclusive.check(self.folder))
         weights = trainer.ranks.broadcast(
             lambda: save_weights(
                 self.folder / "model.safetensors", trainer.eval_model.state_dict(), trainer.plan.digest
@@ -325,6 +329,7 @@ class Loop:
         }
         if trainer.ranks.is_main:
             trainer.runtime.draw(self.folder)
+            exclusive.check(self.folder)
             files.write_json(self.folder / "summary.json", summary)
         trainer.ranks.barrier()
         return summary
