@@ -12,7 +12,7 @@ from recipe.ablation.execute import Execution, Watcher
 from recipe.ablation.launchers import Handle
 from recipe.ablation.store import prepare
 from recipe.ablation.study import Study, study
-from recipe.base import failure
+from recipe.base import failure, files
 from recipe.base.source import Source
 from recipe.plan.bind import bind
 from recipe.plugins.vocabulary import Vocabulary
@@ -108,7 +108,7 @@ class MadeUp:
             "micro": None,
             "notes": [],
         }
-        (folder / "summary.json").write_text(json.dumps(summary))
+        files.write_json(folder / "summary.json", summary)  # replaces whatever is there
         packages = {"recipe-compiler": "0.1.0", "torch": "2.11.0"}
         environment = {"packages": packages, "device_name": "", "threads": 2}
         (folder / "environment.json").write_text(json.dumps(environment))

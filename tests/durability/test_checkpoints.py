@@ -183,6 +183,20 @@ def test_a_state_with_other_shapes_is_refused(tmp_path: Path) -> None:
         train(tmp_path / "run", resume=True)
 
 
+@pytest.mark.parametrize("error", [AttributeError("no such field"), KeyError("step"), TypeError("not callable")])
+def test_a_mistake_of_our_own_is_not_taken_for_another_recipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    train(tmp_path / "run")
+
+    def fails(trainer: Trainer, state: TrainingState, changed: bool = False) -> list[str]:
+        raise error
+
+    monkeypatch.setattr(Trainer, "restore", fails)
+    with pytest.raises(type(error)):
+        train(tmp_path / "run", resume=True)
+
+
 @pytest.mark.parametrize("version", [None, VERSION + 1])
 def test_a_checkpoint_of_another_version_is_refused_and_left_alone(tmp_path: Path, version: int | None) -> None:
     """A checkpoint without a version was written before there were versions."""

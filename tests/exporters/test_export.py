@@ -15,6 +15,7 @@ from torch import Tensor
 from torchvision.models import resnet18
 
 import recipe
+from recipe.base import files
 from recipe.exporters import api, safetensors
 from recipe.exporters.source_run import SourceRun
 from recipe.training.engine import Run
@@ -179,3 +180,20 @@ def test_an_unknown_format(run: Run) -> None:
     assert "= help: use one of `onnx`, `python`, `safetensors`" in done.stderr
     with pytest.raises(recipe.RecipeError, match="unknown export format `tflite`"):
         recipe.export(run.folder, to="tflite")
+
+
+def test_an_export_that_is_interrupted_leaves_no_file(run: Run, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The weights of Python source are written before the source."""
+    write, begun = files.write, list[str]()
+
+    def interrupted(path: Path, fill: object) -> None:
+        write(path, fill)  # type: ignore[arg-type]
+        begun.append(path.name)
+        if len(begun) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(files, "write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        recipe.export(run.folder, to="python", out="model.py")
+    assert begun == ["model.weights.safetensors", "model.py"]
+    assert not list(here.iterdir())
