@@ -96,8 +96,8 @@ E105 failed rewrite
 E110 not available on this device
     The device does not exist, or `--strict` rejected the precision that would be substituted.
 E111 file can't be written
-    The disk is full, the folder is not writable, or an export would overwrite a file. Files written earlier are
-    intact.
+    The disk is full, the folder is not writable, or an export would overwrite a file. A link in the place of a run's
+    file is not followed, and a run stops if its folder is removed or replaced. Files written earlier are intact.
 E112 training diverged
     The loss or a gradient is no longer finite. Lower the learning rate, lengthen the warmup, or use `lr … per 256`.
 E113 folder of another run

@@ -38,7 +38,8 @@ class Interrupted(BaseException):
         """The folder of the run or the ablation."""
         self.step = step
         """The number of completed steps, or 0 if the signal arrived before the first step."""
-        name, command = signal.Signals(number).name, ["recipe", "run", f"--resume={folder}", *options]
+        path = f"./{folder}" if str(folder).startswith("-") else str(folder)  # not taken for an option
+        name, command = signal.Signals(number).name, ["recipe", "run", f"--resume={path}", *options]
         super().__init__(
             f"stopped at step {step} by {name}; resume with: {shlex.join(command)}"
             if step

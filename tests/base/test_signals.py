@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import signal
 import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from recipe.base.signals import Interrupted, Signals
-from tests.helpers import ROOT
+from tests.helpers import ROOT, command
 
 
 def test_a_signal_that_came_too_late_for_the_teacher_stops_the_student() -> None:
@@ -74,3 +76,11 @@ def test_a_process_that_waits_for_a_missing_one_can_be_stopped(number: signal.Si
             assert process.wait(60) in (-number, 128 + number)
         finally:
             process.kill()
+
+
+@pytest.mark.parametrize("folder", ["-x", "--strict", "runs/first", "a b", "/tmp/-x"])
+def test_the_command_to_resume_can_be_typed(folder: str) -> None:
+    words = shlex.split(str(Interrupted(signal.SIGINT, Path(folder), 3)).partition("resume with: ")[2])
+    done = command(*words[1:])
+    assert done.status == 2
+    assert f"error[E113]: no run found in `{'./' * folder.startswith('-')}{folder}`" in done.stderr

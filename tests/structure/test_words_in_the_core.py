@@ -31,7 +31,7 @@ NAMESPACES = {"hook", "call_hook", "hooked", "overrides", "broken", "maker", "Ho
 ALLOWED = [
     ("plugins/slots.py plugins/hooks.py", "*", "names of slots"),
     ("api.py __init__.py", "compile number path", "names that the public API exports"),
-    ("ablation/store.py runs/reader.py", "epochs loss precision micro", "JSON of finished runs"),
+    ("ablation/store.py", "loss precision micro", "JSON of finished runs"),
     ("runs/state.py", "step model optimizer loss images", "fields of a checkpoint"),
     ("training/trainer.py", "lr", "torch's parameter groups"),
     ("training/update.py", "momentum", "torch's parameter groups"),
