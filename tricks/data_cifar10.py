@@ -21,7 +21,9 @@ class Cifar10(Trick):
 
     path: str = path(help="folder with the published files")
     size: int = integer(32, "height and width of the images, in pixels", minimum=8, maximum=1024)
-    workers: int = integer(0, "processes that load batches; 0 uses the main process", minimum=0, maximum=256)
+    workers: int = integer(
+        0, "processes that load batches; 0 uses the main process", minimum=0, maximum=256, result=False
+    )
 
     def suggest(self, context: SuggestContext) -> Mapping[str, Any]:
         return {"epochs count": 30, "batch total": 128}

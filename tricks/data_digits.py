@@ -23,7 +23,9 @@ class Digits(Trick):
     """
 
     size: int = integer(32, "height and width of the images, in pixels", minimum=8, maximum=1024)
-    workers: int = integer(0, "processes that load batches; 0 uses the main process", minimum=0, maximum=256)
+    workers: int = integer(
+        0, "processes that load batches; 0 uses the main process", minimum=0, maximum=256, result=False
+    )
 
     def suggest(self, context: SuggestContext) -> Mapping[str, Any]:
         """Suggest small batches and few epochs, which work well for such a small dataset."""

@@ -17,7 +17,9 @@ class Fake(Trick):
     size: int = integer(224, "height and width of the images, in pixels", minimum=8, maximum=1024)
     classes: int = integer(1000, "number of classes", minimum=2, maximum=100_000)
     images: int = integer(1024, "training images; an eighth of that number is held out", minimum=8, maximum=1_000_000)
-    workers: int = integer(0, "processes that load batches; 0 uses the main process", minimum=0, maximum=256)
+    workers: int = integer(
+        0, "processes that load batches; 0 uses the main process", minimum=0, maximum=256, result=False
+    )
 
     def open(self) -> Sets:
         import torch

@@ -30,7 +30,9 @@ class FashionMnist(Trick):
         minimum=2,
         maximum=60_000,
     )
-    workers: int = integer(0, "processes that load batches; 0 uses the main process", minimum=0, maximum=256)
+    workers: int = integer(
+        0, "processes that load batches; 0 uses the main process", minimum=0, maximum=256, result=False
+    )
 
     def suggest(self, context: SuggestContext) -> Mapping[str, Any]:
         return {"epochs count": 10, "batch total": 128}

@@ -29,7 +29,9 @@ class Folder(Trick):
 
     path: str = path(help="folder that contains `train` and `val`")
     size: int = integer(224, "height and width of the network's input, in pixels", minimum=8, maximum=1024)
-    workers: int = integer(4, "processes that decode images; 0 uses the main process", minimum=0, maximum=256)
+    workers: int = integer(
+        4, "processes that decode images; 0 uses the main process", minimum=0, maximum=256, result=False
+    )
     on_error: str = choice("fail", "what to do if an image can't be decoded", of=("fail", "skip"))
 
     def check(self, plan: PlanView) -> Iterable[str]:

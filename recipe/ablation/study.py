@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import attrs
@@ -13,6 +13,7 @@ import attrs
 from recipe.ablation.budget import SEEDS, Budget, planned
 from recipe.ablation.execute import Execution, Unfinished, Watcher
 from recipe.ablation.launchers import Launcher, Workers
+from recipe.ablation.stamps import Stamps
 from recipe.ablation.store import Task, check, kept_budgets, prepare
 from recipe.ablation.table import Cell, Line, Table, draw
 from recipe.ablation.variants import Row, of_row, rows_of
@@ -22,13 +23,11 @@ from recipe.base.errors import RecipeError, fail
 from recipe.base.identity import digest
 from recipe.base.source import Source
 from recipe.base.typed_json import Malformed, read_json
-from recipe.compiler.cache import outside
 from recipe.compiler.lower import lower
 from recipe.compiler.program import Program
 from recipe.plan.bind import resolve
 from recipe.plan.plan import Plan
 from recipe.plugins.vocabulary import Vocabulary
-from recipe.training.setup import open_sets
 from recipe.training.teachers import named_teachers, teachers_of
 
 ROOT = Path("ablations")
@@ -169,9 +168,10 @@ def study(
     plan = resolve(recipe, *statements, vocabulary=words, data=True)
     rows = rows_of(plan, mode, over)
     programs = _compiled(rows)
-    images = _opened(programs) if workers.local else {}  # other launchers may keep them elsewhere
-    stamps = [_stamp(row.plan, images) for row in rows]
-    named = digest(json.dumps([mode, *(row.plan.digest for row in rows), *stamps]).encode())
+    stamps = Stamps.of(programs, workers.local)
+    named = digest(
+        json.dumps([mode, *(row.plan.digest for row in rows), *(stamps.stamp(row.plan) for row in rows)]).encode()
+    )
     folder = Path(out) if out is not None else ROOT / f"{name}-{mode}-{named[:8]}"
     check(folder)
     count, budgets = seeds or SEEDS, dict[str, Budget]()
@@ -189,7 +189,7 @@ def study(
             rows = rows_of(plan, mode, over)
     chosen = tuple(range(plan.training.seed, plan.training.seed + count))
     shared = (folder if out is not None else ROOT) / "cells"  # by ablations without --out
-    cells = (tuple(_task(shared, row.seeded(seed), seed, row.label, images) for seed in chosen) for row in rows)
+    cells = (tuple(_task(shared, row.seeded(seed), seed, row.label, stamps) for seed in chosen) for row in rows)
     outline = Table(f"{name}, {mode}", mode, plan.canonical(), chosen, _lines(rows, programs, mode))
     return Study(rows, outline, folder, tuple(cells), workers, plugins, budgets)
 
@@ -258,22 +258,6 @@ def _compiled(rows: Sequence[Row]) -> list[Program]:
     return programs
 
 
-def _opened(programs: Sequence[Program]) -> dict[str, list[int]]:
-    """Count the classes and images of each dataset, by its statement. Each model must have that number of classes."""
-    counts: dict[str, list[int]] = {}
-    for program in programs:
-        named = _images(program.plan)
-        if named not in counts:
-            sets = open_sets(program.plan)
-            counts[named] = [sets.classes, len(sets.train.labels), len(sets.val.labels)]
-        program.check_classes(counts[named][0])
-    return counts
-
-
-def _images(plan: Plan) -> str:
-    return plan.images.statement() if plan.images else ""
-
-
 def _lines(rows: Sequence[Row], programs: Sequence[Program], mode: str) -> tuple[Line, ...]:
     """Return the rows of the table, with the costs of each and a note on anything unusual."""
     lines = []
@@ -290,28 +274,13 @@ def _lines(rows: Sequence[Row], programs: Sequence[Program], mode: str) -> tuple
     return tuple(lines)
 
 
-def _stamp(plan: Plan, images: Mapping[str, Sequence[int]]) -> str:
-    """Return eight digits for what a plan's digest omits: its images, files and plugins, and those of its teachers."""
-    return digest("\n".join(sorted({*_outside(plan, images)})).encode())[:8]
-
-
-def _outside(plan: Plan, images: Mapping[str, Sequence[int]]) -> Iterator[str]:
-    try:
-        files_and_code = outside(plan)
-    except (OSError, RecipeError):  # the images are on another machine
-        files_and_code = {}
-    yield json.dumps([files_and_code, images.get(_images(plan))], sort_keys=True)
-    for _, _, teacher in named_teachers(plan):
-        yield from _outside(teacher, images)
-
-
-def _task(folder: Path, plan: Plan, seed: int, label: str, images: Mapping[str, Sequence[int]]) -> Task:
+def _task(folder: Path, plan: Plan, seed: int, label: str, stamps: Stamps) -> Task:
     """Create a cell, together with the runs of its teachers."""
     teachers = (
-        _task(folder, teacher, teacher.training.seed, f"teacher {path.name}", images)
+        _task(folder, teacher, teacher.training.seed, f"teacher {path.name}", stamps)
         for _, path, teacher in named_teachers(plan)
     )
-    return Task(folder, plan, seed, label, _stamp(plan, images), tuple(teachers))
+    return Task(folder, plan, seed, label, stamps.stamp(plan), tuple(teachers))
 
 
 def _teachers(tasks: Sequence[Task]) -> list[Task]:

@@ -11,7 +11,7 @@ import click
 from recipe.base.codes import CODES
 from recipe.base.errors import fail
 from recipe.base.wording import did_you_mean
-from recipe.cli.inputs import plugin_option, source_of, vocabulary
+from recipe.cli.inputs import plugin_option, source_of, tell_changes, vocabulary
 from recipe.language.recipe_input import override
 from recipe.plan.bind import bind
 
@@ -49,7 +49,9 @@ def command(
             raise click.UsageError(f"{what} is a code and takes no other arguments or options")
         click.echo(_meaning(what.upper()))
         return
-    plan = bind([source_of(what), *override(statements)], vocabulary(plugins), data=True)
+    source = source_of(what)
+    plan = bind([source, *override(statements)], vocabulary(plugins), data=True)
+    tell_changes(source, plan)
     from recipe.compiler.lower import lower
     from recipe.devices.choice import pick
     from recipe.explain.program import as_dict, explain

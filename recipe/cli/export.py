@@ -53,6 +53,8 @@ def command(run: str, to: str, out: str | None, plugins: tuple[str, ...]) -> Non
         verdict = f"verified: logits differ from the run's by at most {exported.difference:.0e} of the largest"
     else:
         verdict = "verified: logits equal the run's"
+    if exported.note:
+        click.echo(f"warning: {exported.note}", err=True)
     click.echo(verdict, err=True)
     for path in exported.paths:
         click.echo(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterable
 from importlib import resources
@@ -15,6 +16,8 @@ from recipe.base.rendering import render
 from recipe.base.source import MAX_BYTES, Source
 from recipe.base.wording import did_you_mean, listing
 from recipe.language.recipe_input import decode, read
+from recipe.plan.bind import LOCK
+from recipe.plan.plan import Plan
 from recipe.plugins.trick import Trick
 from recipe.plugins.vocabulary import Key, Vocabulary
 
@@ -56,6 +59,35 @@ def tell_lost(folder: str) -> None:
         click.echo(f"warning: the run in `{folder}` used packages that are not installed: {', '.join(lost)}", err=True)
 
 
+def tell_changes(source: Source, plan: Plan) -> None:
+    """Warn if the recipe is the lock of a run that was made with other code of plugins, or with another teacher."""
+    if source.path is None or source.path.name != LOCK:
+        return
+    from recipe.plugins.fingerprint import plugins_of
+    from recipe.runs.environment import changed_code
+    from recipe.runs.reader import environment_of
+    from recipe.runs.recipe_lock import changed_teachers, read_lock
+
+    folder = source.path.parent
+    changes = changed_code((environment_of(folder) or {}).get("plugins", ()), plugins_of(plan.uses))
+    if lock := read_lock(folder):
+        changes += [f"the teacher `{path.name}`, whose recipe has changed" for path in changed_teachers(lock, plan)]
+    if changes:
+        click.echo(f"warning: this differs from the run in `{folder.name}`: {'; '.join(changes)}", err=True)
+
+
+def tell_environments(a: Source, b: Source) -> None:
+    """Report what differs between the environments of two runs, if both recipes are the locks of runs."""
+    if not (a.path and b.path and a.path.name == b.path.name == LOCK) or a.path == b.path:
+        return
+    from recipe.runs.environment import differences
+    from recipe.runs.reader import environment_of
+
+    environments = environment_of(a.path.parent), environment_of(b.path.parent)
+    if environments[0] and environments[1] and (changes := differences(environments[0], environments[1])):
+        click.echo(f"note: the second run was made in another environment: {', '.join(changes)}", err=True)
+
+
 def loaded(words: Vocabulary, keys: Iterable[Key]) -> tuple[list[tuple[type[Trick], str]], list[RecipeError]]:
     """Load the tricks with these words. Return each with its package, and the errors of those that fail to load."""
     tricks, errors = [], []
@@ -78,7 +110,12 @@ def vocabulary(plugins: tuple[str, ...]) -> Vocabulary:
 
 
 def stem(source: Source, otherwise: str) -> str:
-    """Return the name of a recipe's file without its suffix, which names folders, or ``otherwise``."""
+    """Return the name of a recipe's file without its suffix, which names folders, or ``otherwise``.
+
+    For the lock of a run, it is the name of the run's folder without its digest.
+    """
+    if source.path is not None and source.path.name == LOCK:
+        return re.sub(r"-[0-9a-f]{8}(-\d+)?$", "", source.path.parent.name) or otherwise
     return Path(source.name).stem if source.kind == "file" and not source.name.startswith("<") else otherwise
 
 

@@ -9,7 +9,7 @@ import sys
 import click
 
 from recipe.base.errors import fail
-from recipe.cli.inputs import examples, plugin_option, source_of, stem, vocabulary
+from recipe.cli.inputs import examples, plugin_option, source_of, stem, tell_changes, vocabulary
 from recipe.language.recipe_input import override
 from recipe.plan.bind import bind
 from recipe.runs.save_policy import EVERY, KEEP, SavePolicy
@@ -84,6 +84,8 @@ def command(
     words, source = vocabulary(plugins), source_of(file)
     policy = SavePolicy.of(save_every, keep)
     plan = bind([source, *override(statements)], words, data=True)
+    if resume is None:  # resuming compares them itself
+        tell_changes(source, plan)
     if nproc is not None and not dry_run:  # errors of the recipe are reported before torch is imported
         from recipe.devices.launch import launch
 

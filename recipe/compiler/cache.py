@@ -55,7 +55,7 @@ def key(plan: Plan) -> str | None:
     if parts["plugins"]:
         return None
     parts |= {
-        "plan": plan.digest,
+        "plan": plan.canonical(),
         "code": code_of(PACKAGE.name),
         "python": [platform.python_version(), sys.prefix],
         "packages": [f"{name} {version}" if (version := version_of(name)) else f"no {name}" for name in PACKAGES],

@@ -39,6 +39,8 @@ class Task:
     device: str
     classes: int | None
     """Number of classes in the images, or None to count them."""
+    pretrained: bool = True
+    """Whether to look at the pretrained weights that the recipe names."""
 
 
 @attrs.frozen
@@ -113,7 +115,8 @@ def _trace(built: Built) -> Traced:
     size = plan.image_fields.size if plan.image_fields else call_hook(plan.base, "image_size")
     classes = _logits(graph, size, built.name)
     stock = parameters(graph)
-    return Traced(built.task, built.name, graph, size, classes, stock, given_names(plan, stock))
+    given = given_names(plan, stock) if built.task.pretrained else frozenset()
+    return Traced(built.task, built.name, graph, size, classes, stock, given)
 
 
 def _logits(graph: fx.GraphModule, size: int, name: str) -> int:
@@ -284,14 +287,22 @@ PASSES: tuple[Callable[[Any], Any], ...] = (_build, _trace, _rewrite, _resize, _
 """The passes, in order. Each takes the result of the one before it, from a `Task` to a `Program`."""
 
 
-def lower(plan: Plan, *, base: nn.Module | None = None, device: str = "cpu", classes: int | None = None) -> Program:
+def lower(
+    plan: Plan,
+    *,
+    base: nn.Module | None = None,
+    device: str = "cpu",
+    classes: int | None = None,
+    pretrained: bool = True,
+) -> Program:
     """Compile a plan. ``base`` is the user's own model, for a plan with ``base module``.
 
-    ``classes`` is the number of classes of the plan's images, if they are already open.
+    ``classes`` is the number of classes of the plan's images, if they are already open. ``pretrained=False`` compiles
+    without the pretrained weights that the recipe names, for a model that gets others.
     """
     if device != "meta":
         pick(device)
-    state: Any = Task(plan, base, device, classes)
+    state: Any = Task(plan, base, device, classes, pretrained)
     for run in PASSES:
         state = run(state)
     program: Program = state

@@ -19,6 +19,9 @@ Array = npt.NDArray[np.float64]
 Box = Callable[[int, int], Sequence[float] | Array]
 """A function from an image's height and width to a box in it: top, left, height and width in pixels."""
 
+CROP = 224 / 256
+"""The side of the centered square that evaluation uses, as a fraction of the short side (He et al., section 2.1)."""
+
 VECTORS = torch.backends.cpu.get_cpu_capability().startswith("AVX")
 """Whether torch resizes uint8 with vector instructions. Without them, it is slower than Pillow."""
 
@@ -40,8 +43,8 @@ def decode(path: Path, size: int, box: Box | None) -> Pixels:
 
 
 def centre(height: int, width: int) -> Array:
-    """Return the evaluation box: a centered square of 224/256 of the short side (He et al., section 2.1)."""
-    side = min(height, width) * 224 / 256
+    """Return the evaluation box: a centered square of `CROP` of the short side."""
+    side = min(height, width) * CROP
     return np.array([(height - side) / 2, (width - side) / 2, side, side])
 
 

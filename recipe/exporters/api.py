@@ -35,6 +35,8 @@ class Exported:
     """The largest difference of a logit from the run's, relative to the run's largest logit; None if not verified."""
     unverified: str = ""
     """The reason why the export can't be run on this machine, or empty."""
+    note: str = ""
+    """What the export assumes because the run's folder doesn't record it, or empty."""
 
 
 def export(
@@ -73,7 +75,7 @@ def export(
         difference = None if isinstance(logits, str) else _difference(run.logits, logits, to)
         beside = sorted(file for file in draft.parent.iterdir() if file != draft)
         paths = _publish([draft, *beside], path.parent)
-    return Exported(paths, difference, logits if isinstance(logits, str) else "")
+    return Exported(paths, difference, logits if isinstance(logits, str) else "", run.note)
 
 
 def _default(folder: Path, suffix: str) -> Path:

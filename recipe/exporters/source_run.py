@@ -14,25 +14,32 @@ from torch import Tensor, fx, nn
 
 from recipe.base.errors import fail
 from recipe.base.wording import reason_of
+from recipe.compiler.lower import lower
 from recipe.compiler.program import Program
-from recipe.data.images import Sets
-from recipe.language.recipe_input import read
-from recipe.plan.bind import bind
+from recipe.plan.bind import LOCK
 from recipe.plugins.vocabulary import Vocabulary
+from recipe.runs.provenance import Classes, Preprocessing, read_provenance
 from recipe.runs.reader import summary_of
-from recipe.training.setup import prepare
+from recipe.runs.recipe_lock import open_lock
+from recipe.training.setup import open_sets, preprocessing_of
 
 
 @attrs.frozen(eq=False, slots=False)
 class SourceRun:
-    """A finished run: its program, its trained model in evaluation mode on the CPU, and its datasets."""
+    """A finished run: its program, its trained model in evaluation mode on the CPU, and what it was trained on."""
 
     program: Program
     """The compiled recipe."""
     model: fx.GraphModule
     """The trained model in evaluation mode, on the CPU."""
-    sets: Sets
-    """The datasets."""
+    digest: str
+    """The digest of its plan, as its recipe.lock states it."""
+    classes: Classes
+    """The classes that it was trained on."""
+    preprocessing: Preprocessing
+    """How images become its inputs."""
+    note: str = ""
+    """What is assumed because the run's folder doesn't record it, or empty."""
 
     @property
     def base(self) -> str:
@@ -47,18 +54,18 @@ class SourceRun:
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the classes, or empty unless every output has one."""
-        return self.sets.names if len(self.sets.names) == self.program.classes else ()
+        return self.classes.names if len(self.classes.names) == self.program.classes else ()
 
     @cached_property
     def metadata(self) -> dict[str, str]:
         """Metadata for the weights, as text. Lists are JSON. Mean and std are per channel, for pixels in 0..1."""
         about = {
-            "digest": self.program.plan.digest,
+            "digest": self.digest,
             "recipe": self.program.plan.canonical(),
             "base": self.base,
             "image_size": str(self.size),
-            "mean": json.dumps(self.sets.mean),
-            "std": json.dumps(self.sets.std),
+            "mean": json.dumps(self.preprocessing.mean),
+            "std": json.dumps(self.preprocessing.std),
             "classes": str(self.program.classes),
         }
         return about | ({"class_names": json.dumps(self.names)} if self.names else {})
@@ -81,27 +88,34 @@ class SourceRun:
 
 def open_run(folder: Path, vocabulary: Vocabulary) -> SourceRun:
     """Open the folder of a finished run. Raises `RecipeError` (E120) if it isn't one or its weights can't be read."""
-    lock, weights, summary = folder / "recipe.lock", folder / "model.safetensors", summary_of(folder)
+    weights, summary = folder / "model.safetensors", summary_of(folder)
     help = "name the folder that `recipe run` printed"
     if not folder.exists():
         raise fail("E120", f"the folder `{folder}` does not exist", help=help)
-    if not lock.is_file():
+    if not (folder / LOCK).is_file():
         raise fail("E120", f"`{folder}` is not a run folder: it has no recipe.lock", help=help)
     if not summary:
         help = f'resume it with `recipe run --resume "{folder}"`'
         raise fail("E120", f"the run in `{folder}` has not finished: it has no complete summary.json", help=help)
-    plan = bind([read(lock)], vocabulary, data=True)
-    if summary.get("digest") != plan.digest:
-        help = "restore recipe.lock and the files that it names: one of them has changed since the training"
+    lock = open_lock(folder)
+    if summary.get("digest") != lock.digest:
+        help = "restore recipe.lock and summary.json from a copy of the run"
         raise fail("E120", f"the summary in `{folder}` belongs to a different recipe than its recipe.lock", help=help)
+    plan = lock.plan(vocabulary)
     if plan.model == "module":
         help = "save it from Python instead, with `run.model.state_dict()`"
         raise fail("E121", f"`{folder}` trained a model of your own, which its recipe does not describe", help=help)
-    sets, program = prepare(plan)
+    if provenance := read_provenance(folder):
+        classes, preprocessing, note = provenance.classes, provenance.preprocessing, ""
+    else:
+        sets = open_sets(plan)
+        classes, preprocessing = Classes(sets.classes, sets.names), preprocessing_of(plan, sets)
+        note = "an earlier release made this run without recording its classes: they are those of the data today"
+    program = lower(plan, classes=classes.count, pretrained=False)
     model = program.materialise(pretrained=False)
     try:
         model.load_state_dict(load_file(weights))
     except (OSError, RuntimeError, SafetensorError) as error:
         help = "train it again; the evaluated weights are not stored anywhere else"
         raise fail("E120", f"`{weights}` can't be read: {reason_of(error)}", help=help) from error
-    return SourceRun(program, model.eval(), sets)
+    return SourceRun(program, model.eval(), lock.digest, classes, preprocessing, note)

@@ -12,6 +12,11 @@ UNWRITABLE = re.compile("[\0\r\n\ud800-\udfff]")
 """Characters that a recipe file can't express but other text may contain."""
 
 
+def unquoted(text: str) -> str:
+    """Return the value of a string in quotes."""
+    return re.sub(r"\\(.)", r"\1", text[1:-1])
+
+
 @attrs.frozen
 class Word:
     """A name, number, percentage or string as written. ``value`` is its plain Python value."""
@@ -28,7 +33,7 @@ class Word:
             digits, _, power = self.text[:-1].lower().partition("e")
             return float(f"{digits}e{int(power or 0) - 2}")  # 0.7% is 0.007, but 0.7 / 100 isn't
         if self.kind == "string":
-            return re.sub(r"\\(.)", r"\1", self.text[1:-1])
+            return unquoted(self.text)
         return self.text
 
 

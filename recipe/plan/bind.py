@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import attrs
@@ -56,13 +56,21 @@ def resolve(
     return bind([*sources, source_from(recipe), *override(statements)], vocabulary, data=data)
 
 
-def bind(sources: Sequence[Source], vocabulary: Vocabulary | None = None, *, data: bool = False) -> Plan:
+def bind(
+    sources: Sequence[Source],
+    vocabulary: Vocabulary | None = None,
+    *,
+    data: bool = False,
+    teachers: Mapping[Path, str] | None = None,
+) -> Plan:
     """Return the plan of several sources, each applied on top of the ones before it.
 
-    ``data`` adds the embedded dataset if the recipe names none, as a run does. Raises all errors as one `RecipeError`.
+    ``data`` adds the embedded dataset if the recipe names none, as a run does. ``teachers`` are the digests of the
+    teachers' plans, by path: if given, the recipes of teachers are not read, and other teachers get an empty digest.
+    Raises all errors as one `RecipeError`.
     """
     trail = tuple(source.path for source in sources if source.path)
-    return _Binder(vocabulary or Vocabulary.installed(), tuple(sources), trail).bind(sources, data=data)
+    return _Binder(vocabulary or Vocabulary.installed(), tuple(sources), trail, teachers).bind(sources, data=data)
 
 
 @attrs.frozen
@@ -74,6 +82,8 @@ class _Binder:
     """The sources of the requested recipe."""
     trail: tuple[Path, ...]
     """The files from the requested recipe to this one, each the teacher of the one before it."""
+    stated: Mapping[Path, str] | None = None
+    """The digests of teachers that are not read, or None to read them."""
     teachers: dict[Path, str | None] = attrs.field(factory=dict)
     """Digests of the teachers bound so far, or None for one with errors. Each is read and reported once."""
 
@@ -104,6 +114,8 @@ class _Binder:
 
     def _teacher(self, path: Path, word: Word) -> str:
         """Return the digest of the plan of a recipe that another recipe names as its teacher."""
+        if self.stated is not None:
+            return self.stated.get(path, "")
         try:
             path = path.resolve()
         except (OSError, RuntimeError):

@@ -101,12 +101,13 @@ class Plan(PlanView):
 
     @cached_property
     def digest(self) -> str:
-        """Sixteen hexadecimal digits that identify the meaning, regardless of origins and formatting."""
-        uses = [
-            [use.word, {f.name: f.kind.identity(getattr(use.trick, f.name)) for f in use.declared.fields}]
-            for use in self._in_reading_order
-        ]
-        return digest(json.dumps([self.dialect, uses], sort_keys=True).encode())
+        """Sixteen hexadecimal digits that identify the meaning, regardless of origins and formatting.
+
+        They cover what can change the result of a training. Values that are None don't count, so that a field that a
+        trick gets later leaves existing digests unchanged.
+        """
+        uses = [[use.word, use.identity()] for use in self._in_reading_order if use.declared.result]
+        return digest(json.dumps(["v2", self.dialect, uses], sort_keys=True).encode())
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain JSON values."""

@@ -126,15 +126,17 @@ def trick(
     after: tuple[str, ...] = (),
     needs: tuple[str, ...] = (),
     excludes: tuple[str, ...] = (),
+    result: bool = True,
 ) -> Callable[[T], T]:
     """Declare a trick: its words (``verb`` or ``verb clause``) and what it reads, writes, follows, needs and excludes.
 
     ``position`` is the place of its verb in the reading order. All tricks of a verb share it. It only applies to
-    built-in verbs. The verbs of other packages follow, sorted by name.
+    built-in verbs. The verbs of other packages follow, sorted by name. ``result=False`` declares that the trick can't
+    change the result of a training, so that a plan with it has the same digest as one without.
 
     Raises `TypeError` with the reason if the class is not a valid trick.
     """
-    declared = Declared(word, reads, writes, after, needs, excludes, position=position)
+    declared = Declared(word, reads, writes, after, needs, excludes, position=position, result=result)
 
     def declare(cls: T) -> T:
         try:

@@ -258,6 +258,8 @@ class Field:
     default: Any
     dialects: dict[str, Any]
     help: str
+    result: bool = True
+    """Whether its value can change the result of a training, and so counts in a plan's digest."""
 
     @property
     def required(self) -> bool:
@@ -269,8 +271,8 @@ class Field:
         return self.name.replace("_", "-")
 
 
-def _field(kind: Kind, default: Any, dialects: dict[str, Any] | None, help: str) -> Any:
-    return attrs.field(default=default, metadata={"recipe": Field("", kind, default, dialects or {}, help)})
+def _field(kind: Kind, default: Any, dialects: dict[str, Any] | None, help: str, result: bool = True) -> Any:
+    return attrs.field(default=default, metadata={"recipe": Field("", kind, default, dialects or {}, help, result)})
 
 
 def number(
@@ -282,9 +284,13 @@ def number(
     above: float | None = None,
     below: float | None = None,
     dialects: dict[str, Any] | None = None,
+    result: bool = True,
 ) -> Any:
-    """Declare a field for a real number or a percentage (``10%`` is 0.1)."""
-    return _field(Number(minimum, maximum, above, below), default, dialects, help)
+    """Declare a field for a real number or a percentage (``10%`` is 0.1).
+
+    ``result=False``, here and in the other functions, declares that the value can't change the result of a training.
+    """
+    return _field(Number(minimum, maximum, above, below), default, dialects, help, result)
 
 
 def integer(
@@ -295,27 +301,40 @@ def integer(
     maximum: float = 1e15,
     words: tuple[str, ...] = (),
     dialects: dict[str, Any] | None = None,
+    result: bool = True,
 ) -> Any:
     """Declare a field for a whole number, or one of ``words``."""
-    return _field(Number(minimum, maximum, whole=True, words=words), default, dialects, help)
+    return _field(Number(minimum, maximum, whole=True, words=words), default, dialects, help, result)
 
 
-def numbers(default: Any = REQUIRED, help: str = "", *, above: float | None = None, maximum: float = math.inf) -> Any:
+def numbers(
+    default: Any = REQUIRED,
+    help: str = "",
+    *,
+    above: float | None = None,
+    maximum: float = math.inf,
+    result: bool = True,
+) -> Any:
     """Declare a field for one or more increasing numbers: ``step 30 60 90``."""
     default = default if default is REQUIRED else tuple(default)
-    return _field(Numbers(Number(above=above, maximum=maximum)), default, None, help)
+    return _field(Numbers(Number(above=above, maximum=maximum)), default, None, help, result)
 
 
 def choice(
-    default: str | None = REQUIRED, help: str = "", *, of: tuple[str, ...], dialects: dict[str, Any] | None = None
+    default: str | None = REQUIRED,
+    help: str = "",
+    *,
+    of: tuple[str, ...],
+    dialects: dict[str, Any] | None = None,
+    result: bool = True,
 ) -> Any:
     """Declare a field for one of the words in ``of``."""
-    return _field(Choice(words=of), default, dialects, help)
+    return _field(Choice(words=of), default, dialects, help, result)
 
 
-def path(default: str | None = REQUIRED, help: str = "", *, name: bool = False) -> Any:
+def path(default: str | None = REQUIRED, help: str = "", *, name: bool = False, result: bool = True) -> Any:
     """Declare a field for a quoted path, relative to the recipe's folder, or also a bare name with ``name=True``."""
-    return _field(FilePath(name), default, None, help)
+    return _field(FilePath(name), default, None, help, result)
 
 
 def architecture(help: str = "", *, of: tuple[str, ...], prefixes: tuple[str, ...] = ()) -> Any:

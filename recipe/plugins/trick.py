@@ -76,6 +76,8 @@ class Declared:
     """The position of its verb in the reading order. Verbs without one follow, sorted by name."""
     package: str = OWN
     """The package or plugin file that offers it."""
+    result: bool = True
+    """Whether it can change the result of a training, and so counts in a plan's digest."""
 
     @property
     def verb(self) -> str:

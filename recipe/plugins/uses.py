@@ -56,6 +56,12 @@ class Use:
         origin = self.origins.get(field)
         return (origin and origin.span) or self.span
 
+    def identity(self) -> dict[str, Any]:
+        """Return the plain JSON values that can change the result of a training, by field, without those of None."""
+        fields = (field for field in self.declared.fields if field.result)
+        values = {field.name: (field.kind, getattr(self.trick, field.name)) for field in fields}
+        return {name: kind.identity(value) for name, (kind, value) in values.items() if value is not None}
+
     def statement(self) -> str:
         """Return this trick as a statement with all values that can be stated."""
         parts, skipped = [self.word], False

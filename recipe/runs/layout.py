@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
 from pathlib import Path
 
-from recipe.base import files
 from recipe.base.errors import fail
-from recipe.base.wording import system_reason
+from recipe.plan.bind import LOCK
 from recipe.plan.plan import Plan
-from recipe.runs.reader import measured
-from recipe.runs.recipe_lock import changed_words, locked
+from recipe.runs.reader import measured, summary_of
+from recipe.runs.recipe_lock import changed_words, read_lock
 
 RUNS = Path("runs")
 
@@ -23,63 +22,65 @@ def choose_folder(out: str | Path | None, name: str, plan: Plan, resume: bool, a
     """Return the folder for a new run, or the folder of the run to resume.
 
     A run is never overwritten. Without ``resume``, the default name gets a number if it is taken, and a folder named
-    by the user is refused (E113) if it contains a file of a run. With ``resume``, a folder with a run of another
-    recipe is refused unless ``allow_changed``.
+    by the user is refused (E113) if it contains a file of a run that has begun to train. With ``resume``, a folder with
+    a run of another recipe is refused unless ``allow_changed``.
     """
-    digest = plan.digest
     if out is not None:
-        folder = Path(out)
-        if len(os.fsencode(folder.name)) > 255:
-            raise fail(
-                "E113",
-                "the name of the run folder is longer than file systems allow",
-                help="choose another folder with --out",
-            )
-        if not str(out).strip():
-            raise fail("E113", "the run folder has no name", help="set one with --out")
-        begun, saved = (folder / "recipe.lock").exists(), (folder / "checkpoints").exists()
-        taken = [own for own in OWN_FILES if (folder / own).exists()]
-        if taken and not (resume and (begun or saved)):  # a checkpoint names its own recipe
-            what = "a run" if begun or saved else f"a file `{taken[0]}`"
-            help = f"{'resume it with --resume, or ' if begun or saved else ''}choose another folder with --out"
-            raise fail("E113", f"`{folder}` already contains {what}", help=help)
-        if begun and locked(folder) != digest and not allow_changed:
-            help = "choose another folder with --out, or resume anyway with --allow-changed"
-            raise fail("E113", f"`{folder}` contains a run of another recipe{changed_words(folder, plan)}", help=help)
-        return folder
-    first = RUNS / f"{name}-{digest[:8]}"
-    candidates = [first, *(first.with_name(f"{first.name}-{number}") for number in range(2, 10_000))]
+        return _named(Path(out), plan, resume, allow_changed)
+    first = RUNS / f"{name}-{plan.digest[:8]}"
+    numbered = {first: 1}
+    with contextlib.suppress(OSError):  # there are no runs yet
+        for folder in first.parent.iterdir():
+            if folder.name.startswith(f"{first.name}-") and (number := folder.name[len(first.name) + 1 :]).isdecimal():
+                numbered[folder] = int(number)
     if resume:
-        runs = [folder for folder in candidates if locked(folder) == digest]
-        return runs[-1] if runs else next(folder for folder in candidates if not folder.exists())
-    return next(folder for folder in candidates if not folder.exists())
+        runs = [
+            folder for folder in sorted(numbered, key=numbered.__getitem__) if digest_of(folder, plan) == plan.digest
+        ]
+        if runs:
+            return runs[-1]
+    return first if not os.path.lexists(first) else first.with_name(f"{first.name}-{max(numbered.values()) + 1}")
 
 
-def begin_folder(folder: Path, named: bool) -> Path:
-    """Create a run folder. A default name that is taken gets a number."""
-    try:
-        if not named:
-            root = folder
-            for number in range(2, 10_000):
-                try:
-                    folder.mkdir(parents=True)
-                    break
-                except FileExistsError:  # another run started at the same time
-                    folder = root.with_name(f"{root.name}-{number}")
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise fail("E111", f"`{folder}` can't be written: {system_reason(error)}") from None
+def _named(folder: Path, plan: Plan, resume: bool, allow_changed: bool) -> Path:
+    """Return the folder that the user named, if a run can start or resume there."""
+    if len(os.fsencode(folder.name)) > 255:
+        message = "the name of the run folder is longer than file systems allow"
+        raise fail("E113", message, help="choose another folder with --out")
+    if not str(folder).strip():
+        raise fail("E113", "the run folder has no name", help="set one with --out")
+    begun, saved = (folder / LOCK).exists(), (folder / "checkpoints").exists()
+    taken = [own for own in OWN_FILES if (folder / own).exists()]
+    if taken and not (resume and (begun or saved)) and not is_untouched(folder):  # a checkpoint names its own recipe
+        what = "a run" if begun or saved else f"a file `{taken[0]}`"
+        help = f"{'resume it with --resume, or ' if begun or saved else ''}choose another folder with --out"
+        raise fail("E113", f"`{folder}` already contains {what}", help=help)
+    if begun and digest_of(folder, plan) != plan.digest and not (allow_changed or is_untouched(folder)):
+        help = "choose another folder with --out, or resume anyway with --allow-changed"
+        raise fail("E113", f"`{folder}` contains a run of another recipe{changed_words(folder, plan)}", help=help)
     return folder
 
 
-def clean_folder(folder: Path, epoch: float, evaluated: bool) -> None:
-    """Remove what a resumed run produces again: its summary, and the lines of metrics after ``epoch``."""
-    try:
-        (folder / "summary.json").unlink(missing_ok=True)
-    except OSError as error:
-        raise fail("E111", f"`{folder}` can't be written: {system_reason(error)}") from None
-    kept = []
-    for line in measured(folder):
-        if line["epoch"] < epoch or (line["epoch"] == epoch and (evaluated or line["kind"] != "evaluation")):
-            kept.append(f"{json.dumps(line)}\n")
-    files.write_text(folder / "metrics.jsonl", "".join(kept))
+def is_untouched(folder: Path) -> bool:
+    """Whether a folder's run ended before its first step, so that nothing of it is worth keeping."""
+    made = [folder / "summary.json", folder / "model.safetensors", *(folder / "checkpoints").glob("*")]
+    return (folder / LOCK).is_file() and not measured(folder) and not any(map(os.path.lexists, made))
+
+
+def digest_of(folder: Path, plan: Plan) -> str | None:
+    """Return the digest of the plan of the run in a folder, comparable with ``plan.digest``, or None if unknown."""
+    lock = read_lock(folder)
+    return lock.digest_now(plan.vocabulary) if lock else None
+
+
+def is_finished(folder: Path, plan: Plan) -> bool:
+    """Whether a folder has the summary and the weights of a plan."""
+    lock, summarized = read_lock(folder), summary_of(folder).get("digest")
+    stated = summarized if lock is None else lock.digest
+    same = (summarized if lock is None else lock.digest_now(plan.vocabulary)) == plan.digest
+    return summarized == stated and same and (folder / "model.safetensors").is_file()
+
+
+def finished_run(near: Path, plan: Plan) -> Path | None:
+    """Return the folder of a finished run of a plan, from a folder of runs."""
+    return next((folder for folder in sorted(near.glob("*/")) if is_finished(folder, plan)), None)

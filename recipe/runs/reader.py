@@ -99,9 +99,9 @@ def _is_installed(package: str) -> bool:
         return False
 
 
-def finished_run(near: Path, digest: str) -> Path | None:
-    """Return the folder of a finished run of a plan, from a folder of runs."""
-    for folder in sorted(near.glob("*/")):
-        if summary_of(folder).get("digest") == digest and (folder / "model.safetensors").is_file():
-            return folder
-    return None
+def environment_of(folder: Path) -> dict[str, Any] | None:
+    """Return the contents of a run's `environment.json`, or None if it is missing or damaged."""
+    try:
+        return json.loads((folder / "environment.json").read_text("utf-8"))  # type: ignore[no-any-return]
+    except (OSError, ValueError):
+        return None

@@ -1,35 +1,115 @@
-"""`recipe.lock`: the recipe of a run, with every value explicit."""
+"""`recipe.lock`: the recipe of a run, with every value explicit, the digest of its plan, and those of its teachers."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-from recipe.base.errors import RecipeError
+import attrs
+
+from recipe.base.errors import RecipeError, fail
+from recipe.base.identity import digest
+from recipe.base.source import Source
+from recipe.language.ast import unquoted
 from recipe.language.recipe_input import read
-from recipe.plan.bind import bind
+from recipe.plan.bind import LOCK, bind
 from recipe.plan.changes import SIGNS, compare_words
 from recipe.plan.plan import Plan
+from recipe.plugins.fields import RecipeFile, quoted
+from recipe.plugins.vocabulary import Vocabulary
+
+VERSION = "v2"
+"""The version of plan digests. A lock of an earlier release states no version, no teachers, and no digest of its text.
+"""
+
+PLAN = re.compile(rf"# plan (?:({VERSION}) )?([0-9a-f]{{16}})")
+TEXT = re.compile(r"# text ([0-9a-f]{16})")
+TEACHER = re.compile(r'# teacher ([0-9a-f]{16}) (".*")')
 
 
-def locked(folder: Path) -> str | None:
-    """Return the plan digest in a folder's `recipe.lock`, or None if it can't be read."""
+@attrs.frozen
+class Lock:
+    """A run's `recipe.lock`."""
+
+    source: Source
+    """Its text."""
+    digest: str
+    """The digest of the run's plan, as stated there."""
+    old: bool
+    """Whether an earlier release wrote it, whose digests can't be compared with those of this one."""
+    edited: bool
+    """Whether its text has been changed since it was written. Unknown, and so false, for an old lock."""
+    teachers: dict[Path, str]
+    """The digests of the teachers' plans, by path. Empty for an old lock."""
+
+    def plan(self, vocabulary: Vocabulary) -> Plan:
+        """Return the plan without reading the recipes of its teachers. Raises `RecipeError`."""
+        return bind([self.source], vocabulary, data=True, teachers=self.teachers)
+
+    def digest_now(self, vocabulary: Vocabulary) -> str | None:
+        """Return the digest of its plan as this release computes it, or None if it binds to no plan."""
+        if not self.old:
+            return self.digest
+        try:
+            return bind([self.source], vocabulary, data=True).digest
+        except RecipeError:
+            return None
+
+
+def read_lock(folder: Path) -> Lock | None:
+    """Return a folder's lock, or None if there is none, it can't be read, or it states no digest."""
     try:
-        first = (folder / "recipe.lock").read_text("utf-8").split("\n", 1)[0]
-    except (OSError, UnicodeDecodeError):
+        source = read(folder / LOCK)
+    except RecipeError:
         return None
-    return first.removeprefix("# plan ")
+    first, _, rest = source.text.partition("\n")
+    if (known := PLAN.fullmatch(first)) is None:
+        return None
+    second, _, body = rest.partition("\n")
+    text = TEXT.fullmatch(second)
+    old = known[1] is None
+    lines = filter(None, map(TEACHER.fullmatch, body.split("\n")))
+    teachers = {Path(unquoted(line[2])): line[1] for line in lines}
+    edited = not old and (text is None or text[1] != digest(body.encode()))
+    return Lock(source, known[2], old, edited, teachers)
+
+
+def open_lock(folder: Path) -> Lock:
+    """Return the lock of a run to open. Raises `RecipeError` (E120) if it is missing, unreadable or edited."""
+    lock = read_lock(folder)
+    if lock is None:
+        read(folder / LOCK)  # reports why it can't be read
+        help = "restore recipe.lock, which starts with the digest of the plan"
+        raise fail("E120", f"`{folder / LOCK}` is not the lock of a run", help=help)
+    if lock.edited:
+        help = "restore it; to train a changed recipe, copy it to another file"
+        raise fail("E120", f"`{folder / LOCK}` has been edited since the run started", help=help)
+    return lock
 
 
 def changed_words(folder: Path, plan: Plan) -> str:
     """List how a plan differs from the one in a folder's `recipe.lock`, one line each. Empty if that can't be read."""
     try:
-        before = bind([read(folder / "recipe.lock")], plan.vocabulary, data=True)
+        before = lock.plan(plan.vocabulary) if (lock := read_lock(folder)) else plan
     except RecipeError:
         return ""
     lines = [(SIGNS[word.change], *line) for word in compare_words(before, plan) for line in word.lines()]
     return "".join(f"\n  {sign} {change}{f'   {origin}' if origin else ''}" for sign, change, origin in lines)
 
 
+def changed_teachers(lock: Lock, plan: Plan) -> list[Path]:
+    """Return the recipes of teachers in a plan whose meaning has changed since a lock stated it."""
+    teachers = {Path(teacher.path): teacher.digest for teacher in _teachers(plan)}
+    return [path for path, stated in lock.teachers.items() if teachers.get(path, stated) != stated]
+
+
 def lock_text(plan: Plan) -> str:
     """Return the text of `recipe.lock`: a recipe with every value explicit that binds to the same plan."""
-    return f"# plan {plan.digest}\n{plan.canonical()}"
+    teachers = (f"# teacher {teacher.digest} {quoted(teacher.path)}\n" for teacher in _teachers(plan))
+    body = "".join([*teachers, plan.canonical()])
+    return f"# plan {VERSION} {plan.digest}\n# text {digest(body.encode())}\n{body}"
+
+
+def _teachers(plan: Plan) -> list[RecipeFile]:
+    values = (value for use in plan.uses for value in use.values.values())
+    return [value for value in values if isinstance(value, RecipeFile)]

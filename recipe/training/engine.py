@@ -13,7 +13,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import fx
 
-from recipe.base import files
 from recipe.base.errors import fail
 from recipe.base.signals import Interrupted, Signals
 from recipe.base.source import Source
@@ -23,21 +22,21 @@ from recipe.data.images import Sets
 from recipe.devices.choice import is_out_of_memory, may_be_out_of_memory, pick, repeatable
 from recipe.devices.distributed import Ranks, peer_failure
 from recipe.devices.precision import Precision
-from recipe.plan.bind import resolve
+from recipe.plan.bind import LOCK, resolve
 from recipe.plan.plan import Plan
 from recipe.plugins.contexts import Teach
 from recipe.plugins.vocabulary import Vocabulary
-from recipe.runs.environment import environment
+from recipe.runs.beginning import begin, begin_folder, clean_folder
 from recipe.runs.exclusive import hold
-from recipe.runs.layout import begin_folder, choose_folder, clean_folder
+from recipe.runs.layout import choose_folder, is_finished, is_untouched
+from recipe.runs.provenance import Provenance, compared
 from recipe.runs.reader import measured, summary_of
-from recipe.runs.recipe_lock import lock_text
 from recipe.runs.save_policy import EVERY, KEEP, SavePolicy
 from recipe.training.loop import Loop
 from recipe.training.objective import objective
 from recipe.training.reporting import Listener, heading
 from recipe.training.runtime import Runtime
-from recipe.training.setup import prepare
+from recipe.training.setup import environment, prepare, provenance_of
 from recipe.training.teachers import find_teachers, teachers_of
 from recipe.training.trainer import Trainer
 
@@ -95,6 +94,10 @@ class Prepared:
     sets: Sets
     program: Program
     teachers: list[tuple[Path, Program]]
+    provenance: Provenance
+    """What identifies the images, their classes, and the files that the recipe names."""
+    data_changes: list[str] = attrs.field(factory=list)
+    """What has changed in the data since the run to resume started."""
 
 
 @attrs.frozen
@@ -191,7 +194,7 @@ def train(request: Request) -> Run:
         if place.resumes:
             ranks.broadcast(lambda: held.enter_context(hold(place.folder)))
         decision = _decide(request, place)
-        prepared = ranks.run_on_all(lambda: _prepare(request, weights=True))
+        prepared = _prepare(request, place, weights=True)
         teach = {} if isinstance(decision, Done) else _teach(request, place, prepared)
         trainer = Trainer.make(prepared.program, prepared.sets, device, place.precision, teach, ranks, request.runtime)
         loop = Loop(trainer, prepared.program, place.folder, listener, signals, request.policy)
@@ -204,7 +207,7 @@ def train(request: Request) -> Run:
             loop.restore(request.allow_changed)
         if loop.recipe_changed:
             loop.save()
-        return _train(request, place, loop, held)
+        return _train(request, place, prepared, loop, held)
 
 
 def _place(request: Request, device: torch.device, ranks: Ranks) -> Place:
@@ -222,19 +225,33 @@ def _decide(request: Request, place: Place) -> Fresh | Resume | Done:
     """Decide from a folder's contents what is left to do."""
     if not place.resumes:
         return Fresh()
-    summary = place.ranks.broadcast(lambda: summary_of(place.folder))
-    finished = summary.get("digest") == request.plan.digest
-    if finished and place.ranks.broadcast((place.folder / "model.safetensors").is_file):
-        return Done(summary)
+    if place.ranks.broadcast(lambda: is_finished(place.folder, request.plan)):
+        return Done(place.ranks.broadcast(lambda: summary_of(place.folder)))
     return Resume()
 
 
-def _prepare(request: Request, *, weights: bool) -> Prepared:
-    """Open the images, and compile the program and its teachers. ``weights`` creates the initial weights too."""
-    sets, program = prepare(request.plan, request.compiled)
-    if weights:
-        program.model  # noqa: B018 - built on first access
-    return Prepared(sets, program, teachers_of(request.plan, program.classes))
+def _prepare(request: Request, place: Place, *, weights: bool) -> Prepared:
+    """Open the images, and compile the program and its teachers. ``weights`` creates the initial weights too.
+
+    Raises `RecipeError` (E113) if the images are not those of the run to resume.
+    """
+
+    def opened() -> tuple[Sets, Program, list[tuple[Path, Program]]]:
+        sets, program = prepare(request.plan, request.compiled)
+        if weights:
+            program.model  # noqa: B018 - built on first access
+        return sets, program, teachers_of(request.plan, program.classes)
+
+    sets, program, teachers = place.ranks.run_on_all(opened)
+    provenance, changes = place.ranks.broadcast(lambda: _identified(request, place, sets))
+    return Prepared(sets, program, teachers, provenance, changes)
+
+
+def _identified(request: Request, place: Place, sets: Sets) -> tuple[Provenance, list[str]]:
+    """Return the provenance of the run, and what has changed in the data of the run to resume."""
+    provenance, images = provenance_of(request.plan, sets), request.plan.images
+    span = images.span if images else None
+    return provenance, compared(place.folder, provenance, request.allow_changed, span) if place.resumes else []
 
 
 def _teach(request: Request, place: Place, prepared: Prepared) -> Teach:
@@ -248,7 +265,9 @@ def _teach(request: Request, place: Place, prepared: Prepared) -> Teach:
             raise Interrupted(stopped.number, place.folder, 0) from None
 
     near, ranks = place.folder.parent, place.ranks
-    return find_teachers(request.plan, prepared.teachers, near, place.device, train_teacher, request.listener, ranks)
+    return find_teachers(
+        request.plan, prepared.sets.names, prepared.teachers, near, place.device, train_teacher, request.listener, ranks
+    )
 
 
 def _take_up_finished(loop: Loop, request: Request) -> bool:
@@ -276,10 +295,14 @@ def _take_weights(trainer: Trainer, folder: Path) -> bool:
     return True
 
 
-def _train(request: Request, place: Place, loop: Loop, held: contextlib.ExitStack) -> Run:
+def _train(request: Request, place: Place, prepared: Prepared, loop: Loop, held: contextlib.ExitStack) -> Run:
     """Write the files that a run folder has from the start, and train to the end."""
     listener = request.listener
-    loop.folder = loop.signals.folder = place.ranks.broadcast(lambda: _begin(request, place, loop, held))
+    folder, notes = place.ranks.broadcast(lambda: _begin(request, place, prepared, loop, held))
+    loop.folder = loop.signals.folder = folder
+    loop.notes += notes
+    for note in notes:
+        listener.note(note)
     for note in (*(f"warning: {warning.message}" for warning in request.plan.warnings), place.precision.note):
         if note:
             listener.note(note)
@@ -291,18 +314,22 @@ def _train(request: Request, place: Place, loop: Loop, held: contextlib.ExitStac
     return Run(loop.folder, summary, loop.trainer.eval_model.eval())
 
 
-def _begin(request: Request, place: Place, loop: Loop, held: contextlib.ExitStack) -> Path:
-    """Create the run folder if needed, lock it, and write what is known before the first step."""
+def _begin(
+    request: Request, place: Place, prepared: Prepared, loop: Loop, held: contextlib.ExitStack
+) -> tuple[Path, list[str]]:
+    """Create the run folder if needed, lock it, and write what is known before the first step.
+
+    Return the folder, and notes on what has changed since the run to resume started.
+    """
     begun = begin_folder(place.folder, named=request.out is not None or place.resumes)
     if not place.resumes:
         held.enter_context(hold(begun))
-        if (begun / "recipe.lock").exists():
+        if (begun / LOCK).exists() and not is_untouched(begun):
             raise fail("E116", f"another run has just started in `{begun}`", help="try again")
-    packages = sorted({use.declared.package for use in request.plan.uses})
-    files.write_text(begun / "recipe.lock", lock_text(request.plan))
-    files.write_json(begun / "environment.json", environment(place.device, place.precision, packages))
+    step, now = loop.trainer.step, environment(place.device, place.precision, request.plan)
+    notes = begin(begun, request.plan, now, prepared.provenance, prepared.data_changes, step)
     clean_folder(begun, loop.trainer.progress().epoch, loop.epoch_evaluated)
-    return begun
+    return begun, notes
 
 
 @contextlib.contextmanager
@@ -330,7 +357,7 @@ def dry(request: Request, processes: int = 1) -> None:
     device, training = pick(request.device), request.plan.training
     with told_plainly(device):
         place = _place(request, device, Ranks())
-        prepared = _prepare(request, weights=False)
+        prepared = _prepare(request, place, weights=False)
     warnings = [f"warning: {warning.message}" for warning in request.plan.warnings]
     for line in (*heading(prepared.program), *warnings, place.precision.note):
         if line:

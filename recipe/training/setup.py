@@ -1,14 +1,29 @@
-"""Prepare for training: open the images, and compile the program that fits them."""
+"""Prepare for training: open the images, compile the program that fits them, and identify what the run depends on."""
 
 from __future__ import annotations
 
+import os
+import platform
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
 from recipe.base.errors import fail
+from recipe.base.identity import file_digest, version_of
 from recipe.base.wording import reason_of
 from recipe.compiler.lower import lower
 from recipe.compiler.program import Program
+from recipe.data.decode import CROP
+from recipe.data.fingerprint import fingerprint
 from recipe.data.images import Sets, unfit
+from recipe.devices.choice import cores
+from recipe.devices.precision import Precision
 from recipe.plan.plan import Plan
 from recipe.plugins.calling import broken, call_hook
+from recipe.plugins.fingerprint import plugins_of
+from recipe.runs.provenance import Classes, Data, Preprocessing, Provenance
 
 
 def open_sets(plan: Plan) -> Sets:
@@ -50,3 +65,48 @@ def prepare(plan: Plan, compiled: Program | None = None) -> tuple[Sets, Program]
         program = lower(plan, base=compiled.module if compiled else None, classes=sets.classes)
     program.check_classes(sets.classes)
     return sets, program
+
+
+def provenance_of(plan: Plan, sets: Sets) -> Provenance:
+    """Return the provenance of a training of a plan. Reads its images: see `fingerprint`."""
+    data = Data(fingerprint(sets.train), fingerprint(sets.val), named_files(plan))
+    return Provenance(Classes(sets.classes, sets.names), preprocessing_of(plan, sets), data)
+
+
+def preprocessing_of(plan: Plan, sets: Sets) -> Preprocessing:
+    """Return how a plan's images become inputs in evaluation."""
+    fields = plan.image_fields
+    assert fields is not None
+    crop = None if sets.val.uniform else CROP
+    return Preprocessing(fields.size, crop, tuple(map(float, sets.mean)), tuple(map(float, sets.std)))
+
+
+def named_files(plan: Plan, digest_of: Callable[[Path], str] = file_digest) -> dict[str, str]:
+    """Return the digest of each file that a value of a plan names, by trick and field: ``base weights``."""
+    return {
+        f"{use.word} {field.word}": digest_of(Path(value))
+        for use in plan.uses
+        for field in use.declared.fields
+        if isinstance(value := use.values[field.name], str) and os.path.isabs(value) and not os.path.isdir(value)
+    }
+
+
+def environment(device: torch.device, chosen: Precision, plan: Plan) -> dict[str, Any]:
+    """Return the contents of `environment.json`: versions, the plugins in use with their code, and the device."""
+    own = ["recipe-compiler", "torch", "torchvision", "numpy", "attrs", "lark", "timm"]
+    packages = dict.fromkeys([*own, *sorted({use.declared.package for use in plan.uses})])
+    described = (
+        torch.cuda.get_device_name(device) if device.type == "cuda" else (platform.processor() or platform.machine())
+    )
+    return {
+        "schema_version": 1,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: version for name in packages if (version := version_of(name))},
+        "plugins": plugins_of(plan.uses),
+        "device": str(device),
+        "device_name": described,
+        "cores": cores(),
+        "threads": torch.get_num_threads(),
+        "precision": chosen.name,
+    }

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from recipe.base.errors import RecipeError, fail
+from recipe.base.wording import listing
 from recipe.compiler.lower import lower, smallest
 from recipe.compiler.program import Program
 from recipe.devices.distributed import Ranks
@@ -23,13 +24,15 @@ from recipe.plan.plan import Plan
 from recipe.plugins.contexts import Teach
 from recipe.plugins.fields import RecipeFile
 from recipe.plugins.uses import Use
-from recipe.runs.reader import finished_run
+from recipe.runs.layout import finished_run
+from recipe.runs.provenance import read_provenance
 from recipe.training.reporting import Listener
 from recipe.training.tensors import memory_format
 
 
 def find_teachers(
     plan: Plan,
+    names: tuple[str, ...],
     teachers: Iterable[tuple[Path, Program]],
     near: Path,
     device: torch.device,
@@ -40,12 +43,13 @@ def find_teachers(
     """Map the digest of each teacher of a plan to a function from inputs (N, 3, H, W) to its logits (N, K).
 
     ``teachers`` is the result of `teachers_of`. Uses a finished run in the folder ``near``. If there is none, calls
-    ``train`` to create one.
+    ``train`` to create one. The logits are in the order of ``names``, those of the student's classes, by which the
+    classes of both are joined. Raises `RecipeError` (E072) if the teacher was trained on other classes.
     """
     teach: dict[str, Callable[[Tensor], Tensor]] = {}
     for path, program in teachers:
         teacher = program.plan
-        folder = ranks.broadcast(partial(finished_run, near, teacher.digest))
+        folder = ranks.broadcast(partial(finished_run, near, teacher))
         if folder is None:
             listener.note(f"teacher {path.name}: no finished run in {near}, training it first")
             folder = near / f"{path.stem}-{teacher.digest[:8]}"
@@ -57,8 +61,22 @@ def find_teachers(
             listener.note(
                 f"teacher {path.name} was trained on `{seen.statement()}`, but sees the student's images here"
             )
-        teach[teacher.digest] = _teacher(program, folder, device, ranks)
+        provenance = ranks.broadcast(partial(read_provenance, folder))
+        order = _order(names, provenance.classes.names, path.name, plan) if provenance else None
+        teach[teacher.digest] = _teacher(program, folder, device, ranks, order)
     return teach
+
+
+def _order(names: tuple[str, ...], taught: tuple[str, ...], file: str, plan: Plan) -> list[int] | None:
+    """Return the position of each of the student's classes in the teacher's outputs, or None if they are the same."""
+    if not names or not taught or names == taught:
+        return None
+    use = next(use for use, path, _ in named_teachers(plan) if path.name == file)
+    if {*names} != {*taught}:
+        other = f"{listing({*taught} - {*names}, 3)} instead of {listing({*names} - {*taught}, 3)}"
+        help = "train the teacher on the same classes"
+        raise fail("E072", f"the teacher `{file}` was trained on other classes: {other}", use.span, help=help)
+    return [taught.index(name) for name in names]
 
 
 def teachers_of(plan: Plan, classes: int) -> list[tuple[Path, Program]]:
@@ -105,7 +123,9 @@ def _told(plan: Plan, use: Use, path: Path) -> Iterator[None]:
         raise bad_teacher(path.name, path, use.span, error.diagnostics, plan.sources) from None
 
 
-def _teacher(program: Program, folder: Path, device: torch.device, ranks: Ranks) -> Callable[[Tensor], Tensor]:
+def _teacher(
+    program: Program, folder: Path, device: torch.device, ranks: Ranks, order: list[int] | None
+) -> Callable[[Tensor], Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load
 
@@ -120,11 +140,14 @@ def _teacher(program: Program, folder: Path, device: torch.device, ranks: Ranks)
     except (OSError, RuntimeError, SafetensorError) as error:
         help = f"remove the folder {folder} to train the teacher again"
         raise fail("E001", f"the teacher's weights in `{folder}` can't be read", help=help) from error
-    return teaching(program, device)
+    return teaching(program, device, order)
 
 
-def teaching(program: Program, device: torch.device) -> Callable[[Tensor], Tensor]:
-    """Return the function from inputs (N, 3, H, W) to a teacher's logits (N, K), with its current weights."""
+def teaching(program: Program, device: torch.device, order: list[int] | None = None) -> Callable[[Tensor], Tensor]:
+    """Return the function from inputs (N, 3, H, W) to a teacher's logits (N, K), with its current weights.
+
+    ``order`` are the outputs to return, in this order, or None for all.
+    """
     plan = program.plan
     layout = memory_format(plan.training)
     model = program.model.to(device=device, memory_format=layout).eval()  # type: ignore[call-overload]
@@ -133,6 +156,7 @@ def teaching(program: Program, device: torch.device) -> Callable[[Tensor], Tenso
     @torch.no_grad()
     def teach(inputs: Tensor) -> Tensor:
         with chosen.autocast():
-            return model(inputs).float()  # type: ignore[no-any-return]
+            logits: Tensor = model(inputs).float()
+        return logits if order is None else logits[:, order]
 
     return teach

@@ -1,0 +1,86 @@
+"""The beginning of a run in its folder: what is written before the first step, and what has changed since the start."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from recipe.base import files
+from recipe.base.errors import fail
+from recipe.base.wording import system_reason
+from recipe.plan.bind import LOCK
+from recipe.plan.plan import Plan
+from recipe.runs.environment import differences
+from recipe.runs.provenance import FILES, Provenance, write_provenance
+from recipe.runs.reader import environment_of, measured
+from recipe.runs.recipe_lock import lock_text
+
+ENVIRONMENT = "environment.json"
+
+
+def begin(
+    folder: Path,
+    plan: Plan,
+    environment: dict[str, Any],
+    provenance: Provenance,
+    data_changes: Sequence[str] = (),
+    step: int = 0,
+) -> list[str]:
+    """Write what is known before the first step. Return notes on what has changed since the run started.
+
+    A run that resumes at ``step`` keeps the files of its start under another name if they are replaced by different
+    ones: ``environment-until-000000123.json``.
+    """
+    notes, before = [], environment_of(folder) if step else None
+    if before and (changes := differences(before, environment)):
+        _keep(folder / ENVIRONMENT, step)
+        notes.append(f"resumed in another environment, so the last bits may differ: {', '.join(changes)}")
+    if data_changes:
+        _keep(folder / FILES["data"], step)
+        notes.append(f"the data has changed from step {step} on: {'; '.join(data_changes)}")
+    files.write_json(folder / ENVIRONMENT, environment)
+    write_provenance(folder, provenance)
+    files.write_text(folder / LOCK, lock_text(plan))
+    return notes
+
+
+def begin_folder(folder: Path, named: bool) -> Path:
+    """Create a run folder. A default name that is taken gets a number."""
+    try:
+        if not named:
+            root = folder
+            for number in range(2, 10_000):
+                try:
+                    folder.mkdir(parents=True)
+                    break
+                except FileExistsError:  # another run started at the same time
+                    folder = root.with_name(f"{root.name}-{number}")
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise fail("E111", f"`{folder}` can't be written: {system_reason(error)}") from None
+    return folder
+
+
+def _keep(path: Path, step: int) -> None:
+    """Rename a file that is about to be replaced, unless the new name is taken."""
+    kept = path.with_name(f"{path.stem}-until-{step:09d}{path.suffix}")
+    with contextlib.suppress(OSError):
+        if not os.path.lexists(kept):
+            os.replace(path, kept)
+
+
+def clean_folder(folder: Path, epoch: float, evaluated: bool) -> None:
+    """Remove what a resumed run produces again: its summary, and the lines of metrics after ``epoch``."""
+    try:
+        (folder / "summary.json").unlink(missing_ok=True)
+    except OSError as error:
+        raise fail("E111", f"`{folder}` can't be written: {system_reason(error)}") from None
+    kept = []
+    for line in measured(folder):
+        if line["epoch"] < epoch or (line["epoch"] == epoch and (evaluated or line["kind"] != "evaluation")):
+            kept.append(f"{json.dumps(line)}\n")
+    files.write_text(folder / "metrics.jsonl", "".join(kept))

@@ -1,0 +1,159 @@
+"""What a run is trained on: its classes, the preprocessing of its images, and fingerprints of its data and files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TypeVar
+
+import attrs
+from attrs.validators import and_, deep_iterable, ge, gt, in_, le, max_len, min_len, optional
+
+from recipe.base.errors import RecipeError, fail
+from recipe.base.sealed import read_sealed, write_sealed
+from recipe.base.source import Span
+from recipe.base.typed_json import Malformed
+from recipe.base.wording import listing, system_reason
+from recipe.data.fingerprint import Fingerprint
+
+SCHEMA_VERSION = 1
+VERSION = attrs.field(default=SCHEMA_VERSION, validator=in_((SCHEMA_VERSION,)), kw_only=True)
+
+T = TypeVar("T")
+
+
+@attrs.frozen
+class Classes:
+    """The contents of `classes.json`: the number of classes, and their names in the order of the outputs."""
+
+    count: int = attrs.field(validator=ge(1))
+    names: tuple[str, ...]
+    """Empty if the dataset doesn't name its classes."""
+    schema_version: int = VERSION
+
+
+@attrs.frozen
+class Preprocessing:
+    """The contents of `preprocessing.json`: how images become inputs of the model."""
+
+    size: int = attrs.field(validator=ge(1))
+    """Height and width of an input, in pixels."""
+    crop: float | None = attrs.field(validator=optional(and_(gt(0), le(1))))
+    """The side of the centered square that is resized, as a fraction of the short side, or None for the whole image."""
+    mean: tuple[float, ...] = attrs.field(validator=and_(min_len(3), max_len(3)))
+    """The mean of each channel, which is subtracted, for pixels in [0, 1]."""
+    std: tuple[float, ...] = attrs.field(validator=and_(min_len(3), max_len(3), deep_iterable(attrs.validators.gt(0))))
+    """The standard deviation of each channel, which is divided by, for pixels in [0, 1]."""
+    schema_version: int = VERSION
+
+
+@attrs.frozen
+class Data:
+    """The contents of `data.json`: fingerprints of the images, and of the files that the recipe names."""
+
+    training: Fingerprint
+    held_out: Fingerprint
+    files: dict[str, str]
+    """The digest of each file that a value of the recipe names, such as pretrained weights, by trick and field."""
+    schema_version: int = VERSION
+
+
+@attrs.frozen
+class Provenance:
+    """What a run is trained on."""
+
+    classes: Classes
+    preprocessing: Preprocessing
+    data: Data
+
+
+FILES = {"classes": "classes.json", "preprocessing": "preprocessing.json", "data": "data.json"}
+"""The file of each part of a `Provenance`, in the folder of the run."""
+
+
+def write_provenance(folder: Path, provenance: Provenance) -> None:
+    """Write the three files of a provenance."""
+    for part, file in FILES.items():
+        write_sealed(folder / file, attrs.asdict(getattr(provenance, part)))
+
+
+def read_provenance(folder: Path) -> Provenance | None:
+    """Return the provenance of a run, or None for a run of an earlier release, which has none of its files.
+
+    Raises `RecipeError` (E120) if one of them is missing or damaged.
+    """
+    if not any(os.path.lexists(folder / file) for file in FILES.values()):
+        return None
+    parts = (
+        _read(folder / FILES["classes"], Classes),
+        _read(folder / FILES["preprocessing"], Preprocessing),
+        _read(folder / FILES["data"], Data),
+    )
+    if parts[0].names and len(parts[0].names) != parts[0].count:
+        raise _damaged(folder / FILES["classes"], f"names {len(parts[0].names)} of {parts[0].count} classes")
+    return Provenance(*parts)
+
+
+def _read(path: Path, kind: type[T]) -> T:
+    try:
+        return read_sealed(path, kind)
+    except Malformed as error:
+        raise _damaged(path, str(error)) from None
+    except OSError as error:
+        raise _damaged(path, f"can't be read: {system_reason(error)}") from None
+
+
+def _damaged(path: Path, why: str) -> RecipeError:
+    help = "restore the file from a copy of the run; without it, labels could be assigned to the wrong classes"
+    return fail("E120", f"`{path}` {why}", help=help)
+
+
+def compared(folder: Path, provenance: Provenance, allow_changed: bool, span: Span | None) -> list[str]:
+    """Compare today's data with that of the run to resume in a folder. Return what has changed, a clause each.
+
+    Raises `RecipeError` (E113) if anything has changed unless ``allow_changed``, and if the classes have changed.
+    """
+    before = read_provenance(folder)
+    if before is None:
+        return []
+    if changed := changed_classes(before.classes, provenance.classes):
+        help = "restore the classes, so that labels keep their meaning, or start a new run in another folder with --out"
+        message = f"the classes are not those that the run in `{folder}` was trained on: {changed}"
+        raise fail("E113", message, span, help=help)
+    changes = differences(before, provenance)
+    if changes and not allow_changed:
+        message = f"the data has changed since the run in `{folder}` started: {'; '.join(changes)}"
+        help = "restore it, resume anyway with --allow-changed, or choose another folder with --out"
+        raise fail("E113", message, span, help=help)
+    return changes
+
+
+def differences(before: Provenance, now: Provenance) -> list[str]:
+    """Return what has changed in the images and files since a run started, a clause each."""
+    clauses = []
+    for part, was, is_ in (
+        ("training", before.data.training, now.data.training),
+        ("held-out", before.data.held_out, now.data.held_out),
+    ):
+        if was.images != is_.images:
+            clauses.append(f"there are {is_.images} {part} images instead of {was.images}")
+        elif was.labels != is_.labels:
+            clauses.append(f"the labels of the {part} images are different")
+        elif was.contents != is_.contents:
+            clauses.append(f"the {part} images are different")
+    for name in sorted(before.data.files.keys() & now.data.files.keys()):
+        if before.data.files[name] != now.data.files[name]:
+            clauses.append(f"the file of `{name}` is different")
+    return clauses
+
+
+def changed_classes(before: Classes, now: Classes) -> str:
+    """Return how the classes differ from those that a run was trained on, or an empty string."""
+    if before.names and now.names and before.names != now.names:
+        new, missing = {*now.names} - {*before.names}, {*before.names} - {*now.names}
+        changes = [
+            *([f"{listing(missing)} {'is' if len(missing) == 1 else 'are'} missing"] if missing else []),
+            *([f"{listing(new)} {'is' if len(new) == 1 else 'are'} new"] if new else []),
+        ]
+        return " and ".join(changes) or "their order is different"
+    return "" if before.count == now.count else f"there are {now.count} instead of {before.count}"
