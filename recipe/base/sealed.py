@@ -11,6 +11,7 @@ from recipe.base.identity import digest
 from recipe.base.typed_json import MOST, Malformed, fitted, parsed
 
 T = TypeVar("T")
+
 KEY = "checksum"
 
 
@@ -27,9 +28,20 @@ def read_sealed(path: Path, kind: type[T]) -> T:
     content = parsed(files.read(path, MOST))
     if not isinstance(content, dict) or KEY not in content:
         raise Malformed(f"has no `{KEY}`")
-    if content.pop(KEY) != _checksum(content):
+    return fitted(opened_seal(content), kind)
+
+
+def opened_seal(content: Any) -> dict[str, Any]:
+    """Return a JSON object without its checksum, which is verified unless an earlier release wrote none.
+
+    Raises `Malformed` if the checksum is wrong, or the value is no object.
+    """
+    if not isinstance(content, dict):
+        raise Malformed("does not fit: it is not an object")
+    rest = {name: value for name, value in content.items() if name != KEY}
+    if KEY in content and content[KEY] != _checksum(rest):
         raise Malformed("has been changed since it was written: its checksum is wrong")
-    return fitted(content, kind)
+    return rest
 
 
 def _checksum(content: dict[str, Any]) -> str:

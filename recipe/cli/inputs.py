@@ -63,13 +63,14 @@ def tell_changes(source: Source, plan: Plan) -> None:
     """Warn if the recipe is the lock of a run that was made with other code of plugins, or with another teacher."""
     if source.path is None or source.path.name != LOCK:
         return
-    from recipe.plugins.fingerprint import plugins_of
-    from recipe.runs.environment import changed_code
+    from recipe.plugins.fingerprint import code_by_package
+    from recipe.runs.environment import changed_code, plugins_of
     from recipe.runs.reader import environment_of
     from recipe.runs.recipe_lock import changed_teachers, read_lock
 
     folder = source.path.parent
-    changes = changed_code((environment_of(folder) or {}).get("plugins", ()), plugins_of(plan.uses))
+    before = environment_of(folder)
+    changes = changed_code(before.plugins if before else (), plugins_of(code_by_package(plan.uses)))
     if lock := read_lock(folder):
         changes += [f"the teacher `{path.name}`, whose recipe has changed" for path in changed_teachers(lock, plan)]
     if changes:

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import attrs
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, fx, nn
 
 from recipe.base.errors import fail
+from recipe.base.typed_json import Malformed
 from recipe.base.wording import reason_of
 from recipe.compiler.lower import lower
 from recipe.compiler.program import Program
@@ -21,6 +20,7 @@ from recipe.plugins.vocabulary import Vocabulary
 from recipe.runs.provenance import Classes, Preprocessing, read_provenance
 from recipe.runs.reader import summary_of
 from recipe.runs.recipe_lock import open_lock
+from recipe.runs.weights import packed_weights, unpacked
 from recipe.training.setup import open_sets, preprocessing_of
 
 
@@ -114,8 +114,8 @@ def open_run(folder: Path, vocabulary: Vocabulary) -> SourceRun:
     program = lower(plan, classes=classes.count, pretrained=False)
     model = program.materialise(pretrained=False)
     try:
-        model.load_state_dict(load_file(weights))
-    except (OSError, RuntimeError, SafetensorError) as error:
+        model.load_state_dict(unpacked(packed_weights(folder)))
+    except (OSError, Malformed, RuntimeError) as error:
         help = "train it again; the evaluated weights are not stored anywhere else"
         raise fail("E120", f"`{weights}` can't be read: {reason_of(error)}", help=help) from error
     return SourceRun(program, model.eval(), lock.digest, classes, preprocessing, note)

@@ -7,9 +7,8 @@ import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-from recipe.base.identity import digest, version_of
+from recipe.base.identity import digest
 from recipe.plugins.uses import Use
 from recipe.plugins.vocabulary import PLUGIN
 
@@ -21,14 +20,14 @@ def code_of_plugins(uses: Iterable[Use]) -> dict[str, str]:
     return {use.word: code_of(module) for use in uses if foreign(module := type(use.trick).__module__)}
 
 
-def plugins_of(uses: Iterable[Use]) -> list[dict[str, Any]]:
-    """Return the plugins of a plan: the package or file, its version, and a digest of the code of each trick."""
+def code_by_package(uses: Iterable[Use]) -> dict[str, dict[str, str]]:
+    """Return a digest of the code of each plugin trick in a plan, by package or plugin file and the trick's words."""
     uses = tuple(uses)
-    code, plugins = code_of_plugins(uses), dict[str, dict[str, str]]()
+    code, packages = code_of_plugins(uses), dict[str, dict[str, str]]()
     for use in uses:
         if use.word in code:
-            plugins.setdefault(use.declared.package, {})[use.word] = code[use.word]
-    return [{"name": name, "version": version_of(name), "tricks": tricks} for name, tricks in sorted(plugins.items())]
+            packages.setdefault(use.declared.package, {})[use.word] = code[use.word]
+    return packages
 
 
 def plugin_files(uses: Iterable[Use]) -> list[str]:

@@ -7,10 +7,12 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+
+import attrs
 
 from recipe.base import files
 from recipe.base.errors import fail
+from recipe.base.sealed import write_sealed
 from recipe.base.wording import system_reason
 from recipe.plan.bind import LOCK
 from recipe.plan.plan import Plan
@@ -18,6 +20,7 @@ from recipe.runs.environment import differences
 from recipe.runs.provenance import FILES, Provenance, write_provenance
 from recipe.runs.reader import environment_of, measured
 from recipe.runs.recipe_lock import lock_text
+from recipe.runs.records import Environment
 
 ENVIRONMENT = "environment.json"
 
@@ -25,7 +28,7 @@ ENVIRONMENT = "environment.json"
 def begin(
     folder: Path,
     plan: Plan,
-    environment: dict[str, Any],
+    environment: Environment,
     provenance: Provenance,
     data_changes: Sequence[str] = (),
     step: int = 0,
@@ -42,7 +45,7 @@ def begin(
     if data_changes:
         _keep(folder / FILES["data"], step)
         notes.append(f"the data has changed from step {step} on: {'; '.join(data_changes)}")
-    files.write_json(folder / ENVIRONMENT, environment)
+    write_sealed(folder / ENVIRONMENT, attrs.asdict(environment))
     write_provenance(folder, provenance)
     files.write_text(folder / LOCK, lock_text(plan))
     return notes

@@ -1,50 +1,47 @@
-"""What a run was made with, and how two of these environments differ."""
+"""What runs were made with: their plugins, and how two environments differ."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
-COMPARED = {
-    "python": "Python {}",
-    "device_name": "{}",
-    "threads": "{} CPU threads",
-    "precision": "precision {}",
-}
+from recipe.base.identity import version_of
+from recipe.runs.records import Environment, Plugin
+
+COMPARED = {"python": "Python {}", "device_name": "{}", "threads": "{} CPU threads", "precision": "precision {}"}
 """The fields besides packages and plugins that can change the bits of a result, and how to write their values."""
 
 
-def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+def plugins_of(code: Mapping[str, dict[str, str]]) -> list[Plugin]:
+    """Return the plugins with this code, as returned by `code_by_package`."""
+    return [Plugin(name=name, version=version_of(name), tricks=tricks) for name, tricks in sorted(code.items())]
+
+
+def differences(before: Environment, now: Environment) -> list[str]:
     """Return what differs between two environments and can change a result: ``torch 2.14.1 instead of 2.13.0``."""
     clauses = []
-    packages = before["packages"], now["packages"]
-    for name in sorted({*packages[0], *packages[1]}):
-        was, is_ = (side.get(name, "none") for side in packages)
+    for name in sorted({*before.packages, *now.packages}):
+        was, is_ = (side.packages.get(name, "none") for side in (before, now))
         if was != is_:
             clauses.append(f"{name} {is_} instead of {was}")
     for field, text in COMPARED.items():
-        if before.get(field) != now.get(field):
-            clauses.append(f"{text.format(now.get(field))} instead of {text.format(before.get(field))}")
-    if before["device"].partition(":")[0] != now["device"].partition(":")[0]:
-        clauses.append(f"device {now['device']} instead of {before['device']}")
-    clauses += changed_code(before.get("plugins", ()), now.get("plugins", ()))
-    return clauses
+        if getattr(before, field) != getattr(now, field):
+            clauses.append(f"{text.format(getattr(now, field))} instead of {text.format(getattr(before, field))}")
+    if before.device.partition(":")[0] != now.device.partition(":")[0]:
+        clauses.append(f"device {now.device} instead of {before.device}")
+    return [*clauses, *changed_code(before.plugins, now.plugins)]
 
 
-def changed_code(before: Iterable[Mapping[str, Any]], now: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return the tricks whose code differs between two lists of `plugins_of`, a clause each."""
+def changed_code(before: Iterable[Plugin], now: Iterable[Plugin]) -> list[str]:
+    """Return the tricks whose code differs between two lists of plugins, a clause each."""
     was, is_ = (
-        {word: (plugin["name"], code) for plugin in plugins for word, code in plugin["tricks"].items()}
+        {word: (plugin.name, code) for plugin in plugins for word, code in plugin.tricks.items()}
         for plugins in (before, now)
     )
     clauses = []
     for word in sorted(was.keys() & is_.keys()):
-        if was[word][1] != is_[word][1]:
-            same = was[word][0] == is_[word][0]
-            other = (
-                f"of {is_[word][0]}, whose code has changed"
-                if same
-                else f"from {is_[word][0]} instead of {was[word][0]}"
-            )
-            clauses.append(f"`{word}` {other}")
+        (before_in, code), (now_in, code_now) = was[word], is_[word]
+        if code != code_now:
+            same = before_in == now_in
+            other = f"from {now_in} instead of {before_in}"
+            clauses.append(f"`{word}` {f'of {now_in}, whose code has changed' if same else other}")
     return clauses

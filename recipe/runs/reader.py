@@ -11,7 +11,8 @@ from typing import Any
 import attrs
 
 from recipe.base import files
-from recipe.base.typed_json import MOST, Malformed, fitted, parsed, read_json
+from recipe.base.sealed import opened_seal
+from recipe.base.typed_json import MOST, Malformed, fitted, parsed
 from recipe.runs.records import LINES, Environment, Summary
 
 LONGEST = 1 << 16
@@ -20,10 +21,9 @@ LONGEST = 1 << 16
 
 def read_summary(folder: Path) -> dict[str, Any]:
     """Return the contents of a run's `summary.json`. Raises `OSError` or `Malformed` if it can't be used."""
-    content = parsed(files.read(folder / "summary.json", MOST))
+    content = opened_seal(parsed(files.read(folder / "summary.json", MOST)))
     fitted(content, Summary)
-    summary: dict[str, Any] = content
-    return summary
+    return content
 
 
 def summary_of(folder: Path) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def measured(folder: Path, last: int | None = None) -> list[dict[str, Any]]:
 def environment_of(folder: Path) -> Environment | None:
     """Return the contents of a run's `environment.json`, or None if it is missing or damaged."""
     try:
-        return read_json(folder / "environment.json", Environment)
+        return fitted(opened_seal(parsed(files.read(folder / "environment.json", MOST))), Environment)
     except (OSError, Malformed):
         return None
 
@@ -97,11 +97,3 @@ def _is_installed(package: str) -> bool:
         return any(metadata.distributions(name=package))
     except ValueError:  # an empty name
         return False
-
-
-def environment_of(folder: Path) -> dict[str, Any] | None:
-    """Return the contents of a run's `environment.json`, or None if it is missing or damaged."""
-    try:
-        return json.loads((folder / "environment.json").read_text("utf-8"))  # type: ignore[no-any-return]
-    except (OSError, ValueError):
-        return None

@@ -63,10 +63,24 @@ class Summary:
 
 
 @attrs.frozen(kw_only=True)
+class Plugin:
+    """A plugin whose tricks a run uses."""
+
+    name: str
+    """The package, or the file."""
+    version: str | None
+    """None for a file."""
+    tricks: dict[str, str]
+    """A digest of the code of each of its tricks in use, by the words of the trick."""
+
+
+@attrs.frozen(kw_only=True)
 class Environment:
     """`environment.json`. Fields that a reader can do without may be missing."""
 
+    schema_version: int = attrs.field(default=VERSION, validator=in_((VERSION,)))
     packages: dict[str, str]
+    plugins: list[Plugin] = attrs.field(factory=list)
     python: str = ""
     platform: str = ""
     device: str = ""

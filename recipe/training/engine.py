@@ -9,13 +9,12 @@ from typing import Any
 
 import attrs
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import fx
 
 from recipe.base.errors import fail
 from recipe.base.signals import Interrupted, Signals
 from recipe.base.source import Source
+from recipe.base.typed_json import Malformed
 from recipe.base.wording import first_line, plural
 from recipe.compiler.program import Program
 from recipe.data.images import Sets
@@ -32,6 +31,7 @@ from recipe.runs.layout import choose_folder, is_finished, is_untouched
 from recipe.runs.provenance import Provenance, compared
 from recipe.runs.reader import measured, summary_of
 from recipe.runs.save_policy import EVERY, KEEP, SavePolicy
+from recipe.runs.weights import packed_weights, unpacked
 from recipe.training.loop import Loop
 from recipe.training.objective import objective
 from recipe.training.reporting import Listener, heading
@@ -279,12 +279,10 @@ def _take_up_finished(loop: Loop, request: Request) -> bool:
 
 
 def _take_weights(trainer: Trainer, folder: Path) -> bool:
-    """Load the weights of a finished run whose checkpoints an ablation removed. Return whether they fit."""
-    if (folder / "checkpoints").exists():
-        return False
+    """Load the weights of a finished run. Return whether they are sound and fit."""
     try:
-        weights = load_file(folder / "model.safetensors")
-    except (OSError, SafetensorError):  # train it again
+        weights = unpacked(packed_weights(folder))
+    except (OSError, Malformed):  # take them from the last checkpoint
         return False
     shapes, own = (
         {name: tensor.shape for name, tensor in state.items()} for state in (weights, trainer.eval_model.state_dict())

@@ -14,6 +14,7 @@ import torch
 from recipe.base import files
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import Diverged, RecipeError, fail
+from recipe.base.sealed import write_sealed
 from recipe.base.signals import Interrupted, Signals
 from recipe.base.source import MAX_BYTES
 from recipe.base.wording import plural
@@ -330,6 +331,6 @@ class Loop:
         if trainer.ranks.is_main:
             trainer.runtime.draw(self.folder)
             exclusive.check(self.folder)
-            files.write_json(self.folder / "summary.json", summary)
+            write_sealed(self.folder / "summary.json", summary)
         trainer.ranks.barrier()
         return summary

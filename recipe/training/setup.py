@@ -6,7 +6,6 @@ import os
 import platform
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -22,8 +21,10 @@ from recipe.devices.choice import cores
 from recipe.devices.precision import Precision
 from recipe.plan.plan import Plan
 from recipe.plugins.calling import broken, call_hook
-from recipe.plugins.fingerprint import plugins_of
+from recipe.plugins.fingerprint import code_by_package
+from recipe.runs.environment import plugins_of
 from recipe.runs.provenance import Classes, Data, Preprocessing, Provenance
+from recipe.runs.records import Environment
 
 
 def open_sets(plan: Plan) -> Sets:
@@ -91,22 +92,21 @@ def named_files(plan: Plan, digest_of: Callable[[Path], str] = file_digest) -> d
     }
 
 
-def environment(device: torch.device, chosen: Precision, plan: Plan) -> dict[str, Any]:
-    """Return the contents of `environment.json`: versions, the plugins in use with their code, and the device."""
+def environment(device: torch.device, chosen: Precision, plan: Plan) -> Environment:
+    """Return the environment of a run: versions, the plugins in use with their code, and the device."""
     own = ["recipe-compiler", "torch", "torchvision", "numpy", "attrs", "lark", "timm"]
     packages = dict.fromkeys([*own, *sorted({use.declared.package for use in plan.uses})])
     described = (
         torch.cuda.get_device_name(device) if device.type == "cuda" else (platform.processor() or platform.machine())
     )
-    return {
-        "schema_version": 1,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "packages": {name: version for name in packages if (version := version_of(name))},
-        "plugins": plugins_of(plan.uses),
-        "device": str(device),
-        "device_name": described,
-        "cores": cores(),
-        "threads": torch.get_num_threads(),
-        "precision": chosen.name,
-    }
+    return Environment(
+        python=platform.python_version(),
+        platform=platform.platform(),
+        packages={name: version for name in packages if (version := version_of(name))},
+        plugins=plugins_of(code_by_package(plan.uses)),
+        device=str(device),
+        device_name=described,
+        cores=cores(),
+        threads=torch.get_num_threads(),
+        precision=chosen.name,
+    )

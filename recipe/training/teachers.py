@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from recipe.base.errors import RecipeError, fail
-from recipe.base.wording import listing
+from recipe.base.typed_json import Malformed
+from recipe.base.wording import listing, reason_of
 from recipe.compiler.lower import lower, smallest
 from recipe.compiler.program import Program
 from recipe.devices.distributed import Ranks
@@ -26,6 +27,7 @@ from recipe.plugins.fields import RecipeFile
 from recipe.plugins.uses import Use
 from recipe.runs.layout import finished_run
 from recipe.runs.provenance import read_provenance
+from recipe.runs.weights import packed_weights, unpacked
 from recipe.training.reporting import Listener
 from recipe.training.tensors import memory_format
 
@@ -126,21 +128,22 @@ def _told(plan: Plan, use: Use, path: Path) -> Iterator[None]:
 def _teacher(
     program: Program, folder: Path, device: torch.device, ranks: Ranks, order: list[int] | None
 ) -> Callable[[Tensor], Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
     def packed() -> bytes:
         try:
-            return (folder / "model.safetensors").read_bytes()
-        except OSError:
-            return b""
+            return packed_weights(folder)
+        except (OSError, Malformed) as error:
+            raise _unusable(folder, error) from error
 
     try:
-        program.model.load_state_dict(load(ranks.broadcast(packed)))
-    except (OSError, RuntimeError, SafetensorError) as error:
-        help = f"remove the folder {folder} to train the teacher again"
-        raise fail("E001", f"the teacher's weights in `{folder}` can't be read", help=help) from error
+        program.model.load_state_dict(unpacked(ranks.broadcast(packed)))
+    except (Malformed, RuntimeError) as error:
+        raise _unusable(folder, error) from error
     return teaching(program, device, order)
+
+
+def _unusable(folder: Path, error: Exception) -> RecipeError:
+    help = f"remove the folder {folder} to train the teacher again"
+    return fail("E001", f"the teacher's weights in `{folder}` can't be used: {reason_of(error)}", help=help)
 
 
 def teaching(program: Program, device: torch.device, order: list[int] | None = None) -> Callable[[Tensor], Tensor]:
