@@ -17,7 +17,7 @@ from recipe.base.wording import system_reason
 from recipe.plan.bind import LOCK
 from recipe.plan.plan import Plan
 from recipe.runs.environment import differences
-from recipe.runs.provenance import FILES, Provenance, write_provenance
+from recipe.runs.provenance import DATA, Provenance, write_provenance
 from recipe.runs.reader import environment_of, measured
 from recipe.runs.recipe_lock import lock_text
 from recipe.runs.records import Environment
@@ -43,7 +43,7 @@ def begin(
         _keep(folder / ENVIRONMENT, step)
         notes.append(f"resumed in another environment, so the last bits may differ: {', '.join(changes)}")
     if data_changes:
-        _keep(folder / FILES["data"], step)
+        _keep(folder / DATA, step)
         notes.append(f"the data has changed from step {step} on: {'; '.join(data_changes)}")
     write_sealed(folder / ENVIRONMENT, attrs.asdict(environment))
     write_provenance(folder, provenance)

@@ -67,14 +67,17 @@ class Provenance:
     data: Data
 
 
-FILES = {"classes": "classes.json", "preprocessing": "preprocessing.json", "data": "data.json"}
-"""The file of each part of a `Provenance`, in the folder of the run."""
+CLASSES, PREPROCESSING, DATA = "classes.json", "preprocessing.json", "data.json"
 
 
 def write_provenance(folder: Path, provenance: Provenance) -> None:
     """Write the three files of a provenance."""
-    for part, file in FILES.items():
-        write_sealed(folder / file, attrs.asdict(getattr(provenance, part)))
+    for file, part in (
+        (CLASSES, provenance.classes),
+        (PREPROCESSING, provenance.preprocessing),
+        (DATA, provenance.data),
+    ):
+        write_sealed(folder / file, attrs.asdict(part))
 
 
 def read_provenance(folder: Path) -> Provenance | None:
@@ -82,15 +85,15 @@ def read_provenance(folder: Path) -> Provenance | None:
 
     Raises `RecipeError` (E120) if one of them is missing or damaged.
     """
-    if not any(os.path.lexists(folder / file) for file in FILES.values()):
+    if not any(os.path.lexists(folder / file) for file in (CLASSES, PREPROCESSING, DATA)):
         return None
     parts = (
-        _read(folder / FILES["classes"], Classes),
-        _read(folder / FILES["preprocessing"], Preprocessing),
-        _read(folder / FILES["data"], Data),
+        _read(folder / CLASSES, Classes),
+        _read(folder / PREPROCESSING, Preprocessing),
+        _read(folder / DATA, Data),
     )
     if parts[0].names and len(parts[0].names) != parts[0].count:
-        raise _damaged(folder / FILES["classes"], f"names {len(parts[0].names)} of {parts[0].count} classes")
+        raise _damaged(folder / CLASSES, f"names {len(parts[0].names)} of {parts[0].count} classes")
     return Provenance(*parts)
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
+from safetensors.torch import save_file
 
+import recipe
 from recipe.ablation.study import study
 from recipe.base.errors import RecipeError
 from recipe.plugins.fingerprint import code_of
@@ -71,19 +76,53 @@ def test_changing_the_code_of_a_plugin_makes_another_run(tmp_path: Path) -> None
     assert [len({*each}) for each in zip(*names, strict=True)] == [2, 2, 2]
 
 
-def test_more_images_make_another_run(tmp_path: Path) -> None:
-    from PIL import Image
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Two images of each of two classes, to train on and held out."""
+    for part in ("train", "val"):
+        for kind in ("cat", "dog"):
+            (tmp_path / "photos" / part / kind).mkdir(parents=True)
+            for at in range(2):
+                Image.new("RGB", (32, 32), (9 * at, 0, 0)).save(tmp_path / "photos" / part / kind / f"{at}.png")
+    return tmp_path / "photos"
 
-    names = set()
-    for count in (2, 2, 3):
-        for part in ("train", "val"):
-            for kind in ("cat", "dog"):
-                (tmp_path / part / kind).mkdir(parents=True, exist_ok=True)
-                for at in range(count):
-                    Image.new("RGB", (32, 32)).save(tmp_path / part / kind / f"{at}.png")
-        found = study(f'base resnet18; data folder "{tmp_path}" size=32; loss smooth', mode="drop", name=str(count))
-        names.add(found.cells[0][0].name)
-    assert len(names) == 2
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "one more": lambda photos: Image.new("RGB", (32, 32)).save(photos / "train/cat/9.png"),
+    "painted over": lambda photos: Image.new("RGB", (32, 32), "red").save(photos / "val/dog/0.png"),
+    "of another class": lambda photos: (photos / "train/cat/0.png").replace(photos / "train/dog/9.png"),
+    "renamed class": lambda photos: [
+        (photos / part / "cat").rename(photos / part / "ape") for part in ("train", "val")
+    ],
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_changed_images_make_other_runs(change: str, photos: Path) -> None:
+    """A cell is named after its images, so that results on old and new images are never averaged."""
+
+    def cell() -> str:
+        text = f'base shufflenet_v2_x0_5; data folder "{photos}" size=32; loss smooth'
+        return study(text, mode="drop").cells[0][0].name
+
+    before = cell()
+    assert cell() == before
+    CHANGES[change](photos)
+    assert cell() != before
+
+
+def test_a_changed_file_of_weights_makes_another_run(tmp_path: Path) -> None:
+    """A change at the end of the file, of the same size and at the same time, counts."""
+    weights = tmp_path / "w.safetensors"
+    model = recipe.compile("base shufflenet_v2_x0_5 classes=10", device="cpu").model
+    names = []
+    for value in (0.0, 1.0):
+        model.get_parameter("fc.bias").data.fill_(value)
+        save_file(model.state_dict(), weights)
+        os.utime(weights, (0, 0))
+        text = f'base shufflenet_v2_x0_5 weights="{weights}"; data fake size=32 classes=10 images=8; loss smooth'
+        names.append(study(text, mode="drop").cells[0][0].name)
+    assert names[0] != names[1]
 
 
 def test_a_folder_with_only_a_temporary_file_can_be_used(tmp_path: Path) -> None:

@@ -23,8 +23,10 @@ from recipe.language.recipe_input import read
 from recipe.plan.bind import bind
 from recipe.plugins.fingerprint import code_of
 from recipe.plugins.vocabulary import Offer, Vocabulary
+from recipe.runs.reader import summary_of
 from recipe.testing import small
 from recipe.training.reporting import Listener
+from tests.helpers import command
 from tests.training.helpers import TINY, train, weights_digest
 
 DATA = "data fake size=32 classes=10 images=24"
@@ -61,10 +63,13 @@ class SendSignal(Listener):
 def test_a_run_folder_is_complete(tmp_path: Path) -> None:
     run = train(tmp_path / "run", "loss smooth")
     names = {path.name for path in run.folder.iterdir()}
-    kept = ".lock recipe.lock environment.json metrics.jsonl summary.json checkpoints curves.png model.safetensors"
+    kept = (
+        ".lock recipe.lock environment.json classes.json preprocessing.json data.json metrics.jsonl summary.json "
+        "checkpoints curves.png model.safetensors"
+    )
     assert names == set(kept.split())
     summary = json.loads((run.folder / "summary.json").read_text())
-    assert summary == run.summary
+    assert summary == {**run.summary, "checksum": summary["checksum"]}
     assert summary["status"] == "finished"
     assert summary["steps"] == 6
     kinds = [line["kind"] for line in run.metrics]
@@ -79,7 +84,7 @@ def test_the_lock_binds_to_the_same_plan(tmp_path: Path) -> None:
     run = train(tmp_path / "run", "epochs 1", text=text)
     plan = bind([read(run.folder / "recipe.lock")], data=True)
     assert plan.digest == run.summary["digest"]
-    assert (run.folder / "recipe.lock").read_text().startswith(f"# plan {plan.digest}\n")
+    assert (run.folder / "recipe.lock").read_text().startswith(f"# plan v2 {plan.digest}\n")
 
 
 @pytest.mark.parametrize(
@@ -100,7 +105,7 @@ def test_resume_repairs_a_finished_run_with_a_damaged_file(name: str, content: b
         path.write_bytes(content.replace(b"DIGEST", run.summary["digest"].encode()))
     again = train(tmp_path / "run", resume=True)
     assert again.summary["top1"] == run.summary["top1"]
-    assert json.loads((run.folder / "summary.json").read_text()) == again.summary
+    assert summary_of(run.folder) == again.summary
     assert (run.folder / "model.safetensors").read_bytes() == weights
     assert all(line["kind"] in ("train", "evaluation") for line in again.metrics)
 
@@ -400,3 +405,21 @@ def test_a_teacher_that_cannot_process_the_images_is_reported_before_it_trains(t
 def test_keep_requires_at_least_one_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"E118.*at least one checkpoint, not 0"):
         train(tmp_path / "run", keep=0)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_run_that_ended_before_its_first_step_does_not_block_its_folder(tmp_path: Path, resume: bool) -> None:
+    with pytest.raises(RecipeError, match="E103"):  # a batch of one, which batch normalization can't process
+        train(tmp_path / "run", "batch 1; data fake size=32 classes=10 images=24")
+    assert (tmp_path / "run" / "recipe.lock").is_file()
+    assert train(tmp_path / "run", "epochs 1", resume=resume).summary["steps"] == 3
+
+
+def test_a_run_from_the_folder_of_a_run_is_named_like_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        assert command("run", f"{TINY}; epochs 1".replace("epochs 2; ", ""), "--device", "cpu").status == 0
+    first, second = sorted((tmp_path / "runs").iterdir())
+    assert second.name == f"{first.name}-2"
+    assert command("run", second, "epochs 2", "--device", "cpu").status == 0
+    assert {folder.name.partition("-")[0] for folder in (tmp_path / "runs").iterdir()} == {"run"}

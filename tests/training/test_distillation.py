@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import pytest
+import torch
 
+import recipe
+from recipe.api import InMemory, Sets, Trick, integer, trick
 from recipe.base.errors import RecipeError
+from recipe.compiler.program import Program
+from recipe.training import teachers
 from recipe.training.reporting import Listener
 from recipe.training.teachers import teachers_of
-from tests.helpers import bind
+from tests.helpers import bind, vocabulary_with
 from tests.training.helpers import train
 
 
@@ -99,8 +106,8 @@ def test_a_finished_student_no_longer_needs_its_teacher(tmp_path: Path) -> None:
     again = train(tmp_path / "runs" / "student", f'loss distill "{path}"', resume=True)
     assert again.summary == run.summary
     assert not list((tmp_path / "runs").glob("teacher-*"))
-    for checkpoint in (run.folder / "checkpoints").iterdir():
-        checkpoint.unlink()
+    for file in [*(run.folder / "checkpoints").iterdir(), run.folder / "model.safetensors"]:
+        file.unlink()
     assert train(tmp_path / "runs" / "student", f'loss distill "{path}"', resume=True).summary["steps"] == 6
     assert len(list((tmp_path / "runs").glob("teacher-*"))) == 1, (
         "a student that restarts from scratch needs its teacher"
@@ -121,3 +128,66 @@ def test_a_teacher_that_cannot_process_the_smallest_images_is_reported_before_it
     with pytest.raises(RecipeError, match=code) as told:
         teachers_of(plan, 10)
     assert "`teacher.recipe` can't process images of 16×16" in str(told.value)
+
+
+# ---- classes are joined by name
+
+
+def named(*names: str) -> type[Trick]:
+    """Return a trick that opens an image of each shade, with these names for the two classes."""
+
+    @trick(f"data {'-'.join(names)}", writes=("data",))
+    class Named(Trick):
+        """Two shades."""
+
+        size: int = integer(32, "size of the images")
+        workers: int = integer(0, "processes", result=False)
+
+        def open(self) -> Sets:
+            labels = torch.arange(16) % 2
+            noise = torch.randint(0, 50, (16, 3, 32, 32), generator=torch.Generator().manual_seed(0))
+            pixels = (noise + 200 * labels[:, None, None, None]).byte()
+            return Sets(InMemory(pixels, labels), InMemory(pixels, labels), 2, names=names)
+
+        def count_classes(self) -> int:
+            return 2
+
+    return Named
+
+
+def taught(folder: Path, *tricks: type[Trick]) -> list[list[int] | None]:
+    """Train a teacher on the first trick's images and a student on the last one's. Return the orders of its logits."""
+    words = vocabulary_with(*tricks)
+    path = folder / "teacher.recipe"
+    path.write_text(f"base shufflenet_v2_x0_5; {tricks[0].declared.word}; batch 8; epochs 1; lr 0.01")
+    text = f'base shufflenet_v2_x0_5; {tricks[-1].declared.word}; batch 8; epochs 1; lr 0.01; loss distill "{path}"'
+    orders: list[list[int] | None] = []
+    made = teachers.teaching
+
+    def teaching(program: Program, device: torch.device, order: list[int] | None = None) -> Any:
+        orders.append(order)
+        return made(program, device, order)
+
+    with mock.patch.object(teachers, "teaching", teaching):
+        train(folder / "runs" / "student", text=text, vocabulary=words)
+    return orders
+
+
+def test_a_teacher_with_its_classes_in_another_order_is_joined_by_name(tmp_path: Path) -> None:
+    assert taught(tmp_path, named("cat", "dog"), named("dog", "cat")) == [[1, 0]]
+
+
+def test_a_teacher_with_the_same_classes_is_used_as_it_is(tmp_path: Path) -> None:
+    assert taught(tmp_path, named("cat", "dog")) == [None]
+
+
+def test_a_teacher_with_other_names_for_its_classes_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"E072.*was trained on other classes: `cat` instead of `ape`"):
+        taught(tmp_path, named("cat", "dog"), named("ape", "dog"))
+
+
+def test_the_logits_of_a_teacher_are_reordered() -> None:
+    program = recipe.compile("base shufflenet_v2_x0_5 classes=3; data fake size=32 classes=3; precision fp32")
+    inputs = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    plain, turned = (teachers.teaching(program, torch.device("cpu"), order)(inputs) for order in (None, [2, 0, 1]))
+    assert torch.equal(turned, plain[:, [2, 0, 1]])
