@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from recipe.base.identity import version_of
 from recipe.runs.records import Environment, Plugin
 
 COMPARED = {"python": "Python {}", "device_name": "{}", "threads": "{} CPU threads", "precision": "precision {}"}
@@ -13,7 +12,7 @@ COMPARED = {"python": "Python {}", "device_name": "{}", "threads": "{} CPU threa
 
 def plugins_of(code: Mapping[str, dict[str, str]]) -> list[Plugin]:
     """Return the plugins with this code, as returned by `code_by_package`."""
-    return [Plugin(name=name, version=version_of(name), tricks=tricks) for name, tricks in sorted(code.items())]
+    return [Plugin(name=name, tricks=tricks) for name, tricks in sorted(code.items())]
 
 
 def differences(before: Environment, now: Environment) -> list[str]:

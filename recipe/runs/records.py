@@ -67,9 +67,7 @@ class Plugin:
     """A plugin whose tricks a run uses."""
 
     name: str
-    """The package, or the file."""
-    version: str | None
-    """None for a file."""
+    """The package, whose version is among ``packages``, or the file."""
     tricks: dict[str, str]
     """A digest of the code of each of its tricks in use, by the words of the trick."""
 

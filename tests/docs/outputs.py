@@ -17,7 +17,8 @@ from recipe.ablation import execute as execution
 from recipe.base import failure
 from recipe.compare import measure as measuring
 from recipe.compare.api import Diff
-from tests.ablation.helpers import MadeUp, execute, made
+from recipe.plugins.vocabulary import Vocabulary
+from tests.ablation.helpers import PLUGIN, MadeUp, execute, made
 from tests.compare.helpers import known
 from tests.durability.photos import with_broken_images
 from tests.durability.trials import small
@@ -111,8 +112,25 @@ def _runs() -> tuple[dict[str, Any], ...]:
         return tuple(left)
 
 
+@cache
+def _with_plugin() -> dict[str, Any]:
+    """What a run leaves that uses a trick from a file and pretrained weights from another one."""
+    text = "base shufflenet_v2_x0_5; data fake size=32 classes=10 images=8; batch 8; epochs 1; lr 0.01"
+    with TemporaryDirectory() as folder:
+        weights, plugin = Path(folder) / "first" / "model.safetensors", Path(folder) / "dim.py"
+        plugin.write_text(PLUGIN.replace("PART", "0.5"), "utf-8")
+        recipe.run(text, out=weights.parent, device="cpu")
+        vocabulary = Vocabulary.installed([plugin])
+        out = Path(folder) / "second"
+        recipe.run(text, f'base shufflenet_v2_x0_5 weights="{weights}"; augment dim', out=out, vocabulary=vocabulary)
+        return _left(out)
+
+
+FILES = ("summary", "environment", "classes", "preprocessing", "data")
+
+
 def _left(folder: Path) -> dict[str, Any]:
-    read = {name: json.loads((folder / f"{name}.json").read_text("utf-8")) for name in ("summary", "environment")}
+    read = {name: json.loads((folder / f"{name}.json").read_text("utf-8")) for name in FILES}
     return {**read, "metrics": [*map(json.loads, (folder / "metrics.jsonl").read_text("utf-8").splitlines())]}
 
 
@@ -124,5 +142,8 @@ OUTPUTS: dict[str, Callable[[], list[Any]]] = {
     "table": lambda: [*tables()],
     "summary": lambda: [left["summary"] for left in _runs()],
     "metrics": lambda: [line for left in _runs() for line in left["metrics"]],
-    "environment": lambda: [left["environment"] for left in _runs()],
+    "environment": lambda: [left["environment"] for left in (*_runs(), _with_plugin())],
+    "classes": lambda: [left["classes"] for left in _runs()],
+    "preprocessing": lambda: [left["preprocessing"] for left in _runs()],
+    "data": lambda: [left["data"] for left in (*_runs(), _with_plugin())],
 }

@@ -15,7 +15,19 @@ from tests.helpers import ROOT
 
 FOLDER = ROOT / "docs" / "schemas"
 PAGE = ROOT / "docs" / "reference" / "json.md"
-NAMES = ("diagnostics", "failure", "explain", "diff", "table", "summary", "metrics", "environment")
+NAMES = (
+    "diagnostics",
+    "failure",
+    "explain",
+    "diff",
+    "table",
+    "summary",
+    "metrics",
+    "environment",
+    "classes",
+    "preprocessing",
+    "data",
+)
 """The schemas, in the order of the page."""
 
 INTRODUCTION = """\

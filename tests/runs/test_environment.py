@@ -44,7 +44,7 @@ def before(**changes: object) -> Environment:
         "device_name": "x86_64",
         "threads": 4,
         "precision": "fp32",
-        "plugins": [Plugin(name="a.py", version=None, tricks={"data pairs": "0" * 16})],
+        "plugins": [Plugin(name="a.py", tricks={"data pairs": "0" * 16})],
     }
     return Environment(**{**values, **changes})  # type: ignore[arg-type]
 
@@ -60,11 +60,11 @@ def before(**changes: object) -> Environment:
         ({"device": "cuda:0"}, ["device cuda:0 instead of cpu"]),
         ({"plugins": []}, []),
         (
-            {"plugins": [Plugin(name="a.py", version=None, tricks={"data pairs": "1" * 16})]},
+            {"plugins": [Plugin(name="a.py", tricks={"data pairs": "1" * 16})]},
             ["`data pairs` of a.py, whose code has changed"],
         ),
         (
-            {"plugins": [Plugin(name="b.py", version=None, tricks={"data pairs": "1" * 16})]},
+            {"plugins": [Plugin(name="b.py", tricks={"data pairs": "1" * 16})]},
             ["`data pairs` from b.py instead of a.py"],
         ),
     ],
@@ -112,7 +112,7 @@ def test_a_run_names_its_plugins_and_other_code_of_them_is_reported(tmp_path: Pa
     known = environment_of(tmp_path / "run")
     assert known is not None
     (plugin,) = known.plugins
-    assert (plugin.name, plugin.version, [*plugin.tricks]) == (str(tmp_path / "mine.py"), None, ["data pairs"])
+    assert (plugin.name, [*plugin.tricks]) == (str(tmp_path / "mine.py"), ["data pairs"])
     same = command("explain", tmp_path / "run", "--plugin", tmp_path / "mine.py")
     assert (same.status, same.stderr) == (0, "")
     for name in ("run", "explain"):
