@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import fail
 from recipe.graph.edits import Edit, Initialise, Insert, Layer, SetAttribute, Site, Substitute
-from recipe.plugins.contexts import Evidence, LossContext, SuggestContext
+from recipe.plugins.contexts import Evidence, LossContext, Preprocessing, SuggestContext
 from recipe.plugins.declare import trick
 from recipe.plugins.fields import REQUIRED, RecipeFile, architecture, choice, integer, number, numbers, path, teacher
 from recipe.plugins.progress import Progress
@@ -32,7 +32,7 @@ from recipe.plugins.trick import API_VERSION, Declared, Trick
 from recipe.plugins.uses import PlanView
 
 if TYPE_CHECKING:
-    from recipe.compiler.weights import safetensors_shapes
+    from recipe.compiler.weights_file import load_safetensors, safetensors_about, safetensors_meta
     from recipe.data.draws import Draws, Floats
     from recipe.data.images import Files, Images, InMemory, Sets, in_memory
     from recipe.graph.net import Block, Net
@@ -40,14 +40,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "API_VERSION", "REQUIRED", "Block", "Declared", "Diagnostic", "Draws", "Edit", "Evidence", "Files", "Floats",
-    "Images", "InMemory", "Initialise", "Insert", "Layer", "LossContext", "Net", "PlanView", "Progress",
-    "RecipeFile", "SetAttribute", "Sets", "Site", "Substitute", "SuggestContext", "Training", "Trick",
-    "architecture", "choice", "fail", "in_memory", "integer", "number", "numbers", "on_meta", "path",
-    "safetensors_shapes", "teacher", "trick",
+    "Images", "InMemory", "Initialise", "Insert", "Layer", "LossContext", "Net", "PlanView", "Preprocessing",
+    "Progress", "RecipeFile", "SetAttribute", "Sets", "Site", "Substitute", "SuggestContext", "Training", "Trick",
+    "architecture", "choice", "fail", "in_memory", "integer", "load_safetensors", "number", "numbers", "on_meta",
+    "path", "safetensors_about", "safetensors_meta", "teacher", "trick",
 ]  # fmt: skip
 
 _LAZY = {
-    "recipe.compiler.weights": ("safetensors_shapes",),
+    "recipe.compiler.weights_file": ("load_safetensors", "safetensors_about", "safetensors_meta"),
     "recipe.data.draws": ("Draws", "Floats"),
     "recipe.data.images": ("Files", "Images", "InMemory", "Sets", "in_memory"),
     "recipe.graph.net": ("Block", "Net"),

@@ -5,13 +5,16 @@ Supports every torchvision classifier and, with the extra ``timm``, every timm m
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from recipe.api import Layer, SuggestContext, Trick, architecture, fail, integer, path, trick
+from recipe.api import Layer, Preprocessing, SuggestContext, Trick, architecture, fail, integer, path, trick
 
 if TYPE_CHECKING:
     import torch
+
+    from recipe.api import PlanView
 
 # The output of torchvision.models.list_models(module=torchvision.models), to check recipes without importing torch.
 TORCHVISION = tuple(
@@ -35,10 +38,11 @@ class Base(Trick):
     """Start from a stock model.
 
     Its weights are randomly initialized (see ``init``) unless ``weights`` names pretrained ones. That is a torchvision
-    name, such as ``IMAGENET1K_V2`` or ``DEFAULT``, downloaded when the model is built, or a safetensors file in quotes.
-    Tensors with a different shape there, such as the last layer for a different number of classes, are still
-    randomly initialized, and so are the layers that tweaks add. ``module`` stands for a model that is passed to
-    ``recipe.compile(…, base=model)``.
+    name, such as ``IMAGENET1K_V2`` or ``DEFAULT``, downloaded when the model is built, or a safetensors file in quotes,
+    such as the ``model.safetensors`` of a run. Tensors with the same name and shape in the rewritten model are loaded.
+    The others, such as the last layer for a different number of classes, are still randomly initialized. The run lists
+    both. It is an error if less than 90 % of the model, not counting the last layer, is loaded. ``module`` stands for a
+    model that is passed to ``recipe.compile(…, base=model)``.
     """
 
     model: str = architecture(
@@ -48,6 +52,14 @@ class Base(Trick):
     classes: int | None = integer(
         None, "number of outputs; if omitted, the number of classes in the dataset", minimum=2, maximum=100_000
     )
+
+    def check(self, plan: PlanView) -> Iterable[str]:
+        if self.weights is None or not self._is_file():
+            return
+        if not os.path.lexists(self.weights):
+            yield f"the weights `{self.weights}` do not exist on this machine"
+        elif not os.path.isfile(self.weights):
+            yield f"the weights `{self.weights}` are not a file"
 
     def suggest(self, context: SuggestContext) -> Mapping[str, Any]:
         """Suggest 299 px for Inception-V3 (He et al., section 2.1)."""
@@ -94,43 +106,82 @@ class Base(Trick):
         """Return the height and width, in pixels, of the images that the model was designed for."""
         return 299 if self.model == "inception_v3" else 224
 
-    def weight_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Return the shape of every pretrained tensor, without downloading them."""
+    def meta_weights(self) -> Mapping[str, torch.Tensor]:
+        """Return every pretrained tensor on the meta device, without downloading them."""
         if self.weights is None:
             return {}
         if self._is_file():
-            from recipe.api import safetensors_shapes
+            from recipe.api import safetensors_meta
 
-            return safetensors_shapes(self.weights)
+            return safetensors_meta(self.weights)
         from recipe.api import on_meta
 
         self._torchvision_weights()
-        stock = on_meta(lambda: self.build(None))
-        return {name: tuple(tensor.shape) for name, tensor in stock.state_dict().items()}
+        return on_meta(lambda: self.build(None)).state_dict()
 
-    def load_weights(self) -> dict[str, torch.Tensor]:
+    def load_weights(self) -> Mapping[str, torch.Tensor]:
         """Return the pretrained tensors."""
         if self.weights is None:
             return {}
         if self._is_file():
-            from safetensors.torch import load_file
+            from recipe.api import load_safetensors
 
-            return load_file(self.weights)
-        try:
-            return dict(self._torchvision_weights().get_state_dict(progress=False, check_hash=True))
+            return load_safetensors(self.weights)
+        from torchvision.models import get_model
+
+        weights = self._torchvision_weights()
+        try:  # torchvision itself renames the tensors of some models
+            return get_model(self.model, weights=weights, progress=False).state_dict()  # type: ignore[no-any-return]
         except (OSError, RuntimeError) as error:
-            raise fail("E001", f"can't download the weights `{self.weights}` of `{self.model}`: {error}") from error
+            message = f"the weights `{self.weights}` of `{self.model}` can't be downloaded: {error}"
+            raise fail("E001", message, help="check the network, or name a safetensors file") from error
+
+    def preprocessing(self) -> Preprocessing | None:
+        """Return torchvision's preprocessing of named weights, or timm's of the model for those in a file.
+
+        The file of a run has none, since a run normalizes with its dataset's own mean and deviation.
+        """
+        if self.weights is None or (self._is_file() and not self.model.startswith("timm:")):
+            return None
+        if not self._is_file():
+            return _of_torchvision(self._torchvision_weights().transforms())
+        from recipe.api import on_meta, safetensors_about
+
+        if "digest" in safetensors_about(self.weights):
+            return None
+        return _of_timm(getattr(on_meta(lambda: self.build(None)), "pretrained_cfg", {}))
 
     def _is_file(self) -> bool:
-        return self.weights is not None and "/" in self.weights
+        return self.weights is not None and os.path.isabs(self.weights)
 
     def _torchvision_weights(self) -> Any:
         from torchvision.models import get_model_weights
 
         if self.model.startswith("timm:") or self.model == "module":
-            raise fail("E023", f"`weights={self.weights}` only works with torchvision models")
+            help = "name a safetensors file in quotes"
+            raise fail("E023", f"`weights={self.weights}` only works with torchvision models", help=help)
         known = get_model_weights(self.model)
         if self.weights != "DEFAULT" and self.weights not in known.__members__:
             have = ", ".join(f"`{name}`" for name in sorted({"DEFAULT", *known.__members__}))
             raise fail("E023", f"`{self.model}` has no weights `{self.weights}`", help=f"use one of {have}")
         return known[self.weights] if self.weights in known.__members__ else known.DEFAULT
+
+
+def _of_torchvision(preset: Any) -> Preprocessing:
+    return Preprocessing(
+        mean=tuple(preset.mean),
+        std=tuple(preset.std),
+        size=preset.crop_size[0],
+        crop=preset.crop_size[0] / preset.resize_size[0],
+        interpolation=preset.interpolation.value,
+    )
+
+
+def _of_timm(config: Mapping[str, Any]) -> Preprocessing:
+    return Preprocessing(
+        mean=config.get("mean"),
+        std=config.get("std"),
+        size=(config.get("input_size") or (None,))[-1],
+        crop=config.get("crop_pct"),
+        interpolation=config.get("interpolation"),
+    )

@@ -11,11 +11,12 @@ from torch import fx, nn
 
 from recipe.base.errors import RecipeError, fail
 from recipe.base.wording import summary_line
+from recipe.compiler.fit import Fit, Tensors
 from recipe.compiler.program import Program, Step
 from recipe.compiler.summary import Group
-from recipe.compiler.weights import given_names, settings_of, stock_model
+from recipe.compiler.weights import fit_weights, settings_of, stock_model
 from recipe.devices.choice import pick
-from recipe.graph.apply import Shapes, account, apply, parameters
+from recipe.graph.apply import EditError, Shapes, account, apply, parameters
 from recipe.graph.edits import Initialise, Site, made_prefixes
 from recipe.graph.net import Net
 from recipe.graph.shapes import measure, on_meta, propagate
@@ -26,8 +27,11 @@ from recipe.plugins.calling import broken, call_hook
 from recipe.plugins.progress import Progress
 from recipe.plugins.uses import Use
 
-EPOCHS_LOOKED_AT = 100
-"""Approximate number of epochs at which to check the image size that a trick chooses."""
+STEPS_LOOKED_AT = 2000
+"""The largest number of steps at which to check the image size that a trick chooses."""
+
+STEPS_PER_EPOCH = 100
+"""The length of an epoch if the number of images is unknown."""
 
 
 @attrs.frozen
@@ -64,8 +68,8 @@ class Traced:
     classes: int
     stock: Shapes
     """The parameters of the stock model."""
-    given: frozenset[str]
-    """The names of stock parameters that are loaded."""
+    state: Tensors
+    """The parameters and buffers of the stock model."""
 
 
 @attrs.frozen
@@ -74,6 +78,8 @@ class Rewritten:
 
     traced: Traced
     steps: tuple[Step, ...]
+    fit: Fit | None = None
+    """How the pretrained weights fit, if there are any."""
 
 
 def _build(task: Task) -> Built:
@@ -114,9 +120,7 @@ def _trace(built: Built) -> Traced:
     graph = trace(built.model, built.name)
     size = plan.image_fields.size if plan.image_fields else call_hook(plan.base, "image_size")
     classes = _logits(graph, size, built.name)
-    stock = parameters(graph)
-    given = given_names(plan, stock) if built.task.pretrained else frozenset()
-    return Traced(built.task, built.name, graph, size, classes, stock, given)
+    return Traced(built.task, built.name, graph, size, classes, parameters(graph), graph.state_dict())
 
 
 def _logits(graph: fx.GraphModule, size: int, name: str) -> int:
@@ -140,16 +144,11 @@ def _rewrite(traced: Traced) -> Rewritten:
                 use.span,
                 help=f"{summary_line(type(use.trick))} `{name}` has no matching layers.",
             )
-        made = made_prefixes(edit for step in steps for edit in step.edits)
-        protected = frozenset(held for held in _protected(traced, use) if not held.startswith(made))
-        left = (_without(site, protected) for site in sites)
-        step = Step(use.word, tuple(site for site in left if site is not None))
-        before = parameters(graph)
+        step, before = Step(use.word, sites), parameters(graph)
         try:
             apply(graph, step.edits)
-        except (AssertionError, LookupError, AttributeError, TypeError, ValueError, RuntimeError, ImportError) as error:
-            reason = str(error.args[0]) if error.args else type(error).__name__
-            message = f"`{use.word}` from {use.declared.package} can't be applied to `{name}`: {reason}"
+        except EditError as error:
+            message = f"`{use.word}` from {use.declared.package} can't be applied to `{name}`: {error}"
             raise fail("E105", message, use.span) from error
         if not all(isinstance(edit, Initialise) for edit in step.edits):  # otherwise the graph is unchanged
             _still_fits(traced, use)
@@ -200,10 +199,24 @@ def _fingerprint(graph: fx.GraphModule) -> dict[str, object]:
     return looked_at
 
 
-def _protected(traced: Traced, use: Use) -> frozenset[str]:
-    """Return the parameters not to initialize: loaded ones, and a user's own unless the recipe asks for it."""
-    implied = use.origin.kind == "dialect" and traced.task.module is not None
-    return frozenset(traced.stock) if implied else traced.given
+def _load(rewritten: Rewritten) -> Rewritten:
+    """Match the pretrained weights with the rewritten model, and initialize nothing that keeps other values.
+
+    Loaded parameters keep their values, and a user's own keep theirs unless the recipe itself has ``init``.
+    """
+    traced, steps = rewritten.traced, rewritten.steps
+    plan, edits, fit = traced.task.plan, [edit for step in steps for edit in step.edits], None
+    if traced.task.module is None and traced.task.pretrained:
+        fit = fit_weights(plan, traced.graph, traced.name, traced.state, edits)
+    loaded, made = frozenset(fit.loaded if fit else ()), made_prefixes(edits)
+    own = frozenset(name for name in traced.stock if traced.task.module is not None and not name.startswith(made))
+    implied = {use.word for use in plan.hooked("rewrite") if use.origin.kind == "dialect"}
+    left = []
+    for step in steps:
+        protected = loaded | own if step.word in implied else loaded
+        sites = (_without(site, protected) for site in step.sites)
+        left.append(Step(step.word, tuple(site for site in sites if site is not None)))
+    return attrs.evolve(rewritten, steps=tuple(left), fit=fit)
 
 
 def _without(site: Site, protected: frozenset[str]) -> Site | None:
@@ -214,11 +227,16 @@ def _without(site: Site, protected: frozenset[str]) -> Site | None:
 
 def smallest(plan: Plan, side: int) -> int:
     """Return the smallest side, in pixels, to which a plan's tricks resize images of ``side`` during training."""
-    epochs = range(0, plan.training.epochs, max(1, plan.training.epochs // EPOCHS_LOOKED_AT))
-    progress = [Progress(epoch, 1, plan.training.epochs) for epoch in epochs]
-    return min(
-        [side, *(int(call_hook(t, "resolution", side, at)) for t in plan.hooked("resolution") for at in progress)]
-    )
+    uses, training = plan.hooked("resolution"), plan.training
+    if not uses:
+        return side
+    images = plan.count("count_images")
+    per_epoch = training.steps(images) if images else STEPS_PER_EPOCH
+    last = training.epochs * per_epoch - 1
+    looked_at = min(last + 1, STEPS_LOOKED_AT)
+    steps = {index * last // max(1, looked_at - 1) for index in range(looked_at)}
+    at = [Progress(step, per_epoch, training.epochs, training.warmup) for step in sorted(steps)]
+    return min([side, *(int(call_hook(use, "resolution", side, step)) for use in uses for step in at)])
 
 
 def _resize(rewritten: Rewritten) -> Rewritten:
@@ -245,26 +263,27 @@ def _account(rewritten: Rewritten) -> Program:
         steps=steps,
         costs=costs,
         classes=traced.classes,
-        fates=_fates(traced, steps),
+        fates=_fates(traced, steps, rewritten.fit),
         groups=_groups(task.plan, traced.graph),
         structure=traced.graph,
         module=module,
         device=task.device,
+        fit=rewritten.fit,
     )
 
 
-def _fates(traced: Traced, steps: Sequence[Step]) -> dict[str, str]:
+def _fates(traced: Traced, steps: Sequence[Step], fit: Fit | None) -> dict[str, str]:
     """Return the fate of every parameter of the stock model and of the rewritten one."""
-    final, fates = parameters(traced.graph), dict[str, str]()
+    final, fates, loaded = parameters(traced.graph), dict[str, str](), frozenset(fit.loaded if fit else ())
     filled = {edit.parameter for step in steps for edit in step.edits if isinstance(edit, Initialise)}
     made = made_prefixes(edit for step in steps for edit in step.edits)
     for name in dict.fromkeys([*traced.stock, *final]):
         if name not in final:
             fates[name] = "dropped"
+        elif name in loaded:
+            fates[name] = "loaded"
         elif name.startswith(made):
             fates[name] = "new"
-        elif name in traced.given:
-            fates[name] = "loaded"
         else:
             fates[name] = "reinitialised" if name in filled else "kept"
     return fates
@@ -283,7 +302,7 @@ def _groups(plan: Plan, graph: fx.GraphModule) -> tuple[Group, ...]:
     return tuple(Group(dict(options), tuple(names)) for options, names in groups.items())
 
 
-PASSES: tuple[Callable[[Any], Any], ...] = (_build, _trace, _rewrite, _resize, _account)
+PASSES: tuple[Callable[[Any], Any], ...] = (_build, _trace, _rewrite, _load, _resize, _account)
 """The passes, in order. Each takes the result of the one before it, from a `Task` to a `Program`."""
 
 

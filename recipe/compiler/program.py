@@ -8,8 +8,10 @@ from functools import cached_property
 import attrs
 from torch import fx, nn
 
+from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import fail
 from recipe.base.wording import plural
+from recipe.compiler.fit import Fit
 from recipe.compiler.summary import Group
 from recipe.compiler.weights import materialise, own_digest
 from recipe.graph.cost import Costs
@@ -69,12 +71,21 @@ class Program:
     """The model of your own that was passed as ``base``, or None."""
     device: str = "cpu"
     """The name of the device of `model`."""
+    fit: Fit | None = None
+    """What the weights that the recipe's `weights=` names set, or None if they are not loaded."""
+    mismatches: tuple[Diagnostic, ...] = ()
+    """Warnings that show once the images are open."""
     _model: list[fx.GraphModule] = attrs.field(factory=list, repr=False)
 
     @property
     def training(self) -> Training:
         """The training settings of the plan."""
         return self.plan.training
+
+    @property
+    def warnings(self) -> tuple[Diagnostic, ...]:
+        """The warnings about the plan, its model and its images."""
+        return (*self.plan.warnings, *self.mismatches)
 
     @property
     def edits(self) -> tuple[Edit, ...]:
@@ -89,11 +100,8 @@ class Program:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """One line for each trick that looked at the graph, and one for loaded weights."""
-        loaded = sum(fate == "loaded" for fate in self.fates.values())
-        stock = sum(fate != "new" for fate in self.fates.values())
-        given = (f"weights: {loaded} of {stock} parameters match and are loaded",) if loaded else ()
-        return (*given, *(step.note for step in self.steps))
+        """One line for each trick that looked at the graph, and those about the weights that are loaded."""
+        return (*(self.fit.notes if self.fit else ()), *(step.note for step in self.steps))
 
     @cached_property
     def identity(self) -> str:
@@ -120,4 +128,5 @@ class Program:
 
     def materialise(self, *, pretrained: bool = True) -> fx.GraphModule:
         """Build the model on the CPU with initial weights, including those that `weights=` names if ``pretrained``."""
-        return materialise(self.plan, self.classes, self.structure, self.edits, self.module, pretrained=pretrained)
+        fit = self.fit if pretrained else None
+        return materialise(self.plan, self.classes, self.structure, self.edits, self.module, fit)

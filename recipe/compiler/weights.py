@@ -8,14 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch import fx, nn
+from torch import Tensor, fx, nn
 
 from recipe.base.errors import RecipeError, fail
-from recipe.graph.apply import Shapes, make
+from recipe.compiler.fit import Fit, Tensors, changed, check_fit, fit_of, fits, is_counter
+from recipe.graph.apply import EditError, fill, make, parameters
 from recipe.graph.edits import Edit, Initialise, made_prefixes
+from recipe.graph.net import Net
 from recipe.plan.plan import Plan
-from recipe.plugins.calling import call_hook
-from recipe.plugins.field_contracts import WEIGHTS
+from recipe.plugins.calling import broken, call_hook
+from recipe.plugins.field_contracts import WEIGHTS, ModelFields
 
 
 def stock_model(plan: Plan, classes: int | None) -> nn.Module:
@@ -29,19 +31,25 @@ def stock_model(plan: Plan, classes: int | None) -> nn.Module:
         raise fail("E102", message, plan.base.span) from error
 
 
-def given_names(plan: Plan, stock: Shapes) -> frozenset[str]:
-    """Return the names of stock parameters that `base … weights=` provides in the same shape. Downloads nothing.
+def fit_weights(plan: Plan, model: fx.GraphModule, name: str, stock: Tensors, edits: Sequence[Edit]) -> Fit | None:
+    """Match the weights that `base … weights=` names with the rewritten model. Downloads nothing.
 
-    Raises `RecipeError` (E102) if none of the weights match.
+    Returns None if the recipe names none. Raises `RecipeError` (E102) if they set too little of the model.
     """
-    place = plan.base.place(WEIGHTS)
-    shapes = call_hook(plan.base, "weight_shapes", at=place)
-    given = frozenset(name for name, shape in shapes.items() if stock.get(name) == shape)
-    if shapes and not given:
-        example = f"`{next(iter(shapes))}` in the weights, `{next(iter(stock))}` in the model"
-        message = f"none of the weights match the model: their names or shapes differ ({example})"
-        raise fail("E102", message, place)
-    return given
+    base, state = plan.base, model.state_dict()
+    hooks = [hook for hook in ("meta_weights", "load_weights") if base.trick.overrides(hook)]
+    if len(hooks) == 1:
+        raise broken(base, hooks[0], "a model with pretrained weights needs both `meta_weights` and `load_weights`")
+    given = call_hook(base, "meta_weights", at=base.place(WEIGHTS))
+    source = ModelFields.of(base.trick).weights
+    if source is None and not given:
+        return None
+    shown = Path(str(source)).name if source else f"the weights of {base.word}"
+    fit = fit_of(shown, given, state, stock, edits, parameters(model))
+    apart = (*made_prefixes(edits), *(f"{address}." for address in Net(model).heads))
+    body = {name: state[name] for name in parameters(model) if not name.startswith(apart)}
+    check_fit(fit, given, body, name, base.place(WEIGHTS))
+    return fit
 
 
 def _seeded(seed: int, name: str) -> int:
@@ -49,7 +57,7 @@ def _seeded(seed: int, name: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:7], "big")
 
 
-def _tensors(module: nn.Module) -> dict[str, torch.Tensor]:
+def _tensors(module: nn.Module) -> dict[str, Tensor]:
     return dict(module.named_parameters(remove_duplicate=False)) | dict(module.named_buffers(remove_duplicate=False))
 
 
@@ -82,16 +90,14 @@ def materialise(
     structure: fx.GraphModule,
     edits: Sequence[Edit],
     module: nn.Module | None,
-    *,
-    pretrained: bool = True,
+    fit: Fit | None,
 ) -> fx.GraphModule:
     """Build the rewritten model on the CPU with its initial weights. A pure function of the plan and its seed.
 
     ``structure`` is its graph on the meta device, ``edits`` produced it, and ``module`` is the user's own model.
-
-    ``pretrained=False`` leaves out the weights that the recipe's `weights=` names, for a model that gets others.
+    ``fit`` lists the tensors to load from the weights that the recipe's `weights=` names.
     """
-    seed, made = plan.training.seed, made_prefixes(edits)
+    seed, loaded = plan.training.seed, dict[str, Tensor]()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if module is not None:
@@ -102,15 +108,16 @@ def materialise(
         for edit in edits:
             for address, layer in getattr(edit, "chain", ()):
                 torch.manual_seed(_seeded(seed, address) % 2**63)
-                have |= {f"{address}.{name}": tensor for name, tensor in _tensors(make(layer)).items()}
+                try:
+                    made = make(layer)
+                except EditError as error:  # it works on the meta device, or compiling would have reported it
+                    raise fail("E105", f"a layer of the rewritten model can't be created: {error}") from error
+                have |= {f"{address}.{name}": tensor for name, tensor in _tensors(made).items()}
+        if fit is not None:
+            loaded = _load(plan, fit, structure)
     model = copy.deepcopy(structure)
-    base, loaded = plan.base, dict[str, torch.Tensor]()
-    if pretrained and module is None:
-        loaded = call_hook(base, "load_weights", at=base.place(WEIGHTS))
     for name, tensor in _tensors(model).items():
-        value = have[name]
-        if name in loaded and not name.startswith(made) and tuple(loaded[name].shape) == tuple(tensor.shape):
-            value = loaded[name].to(value.dtype)
+        value = loaded.get(name, have[name])
         owner, _, leaf = name.rpartition(".")
         holder = model.get_submodule(owner)
         if leaf in holder._parameters:
@@ -125,23 +132,22 @@ def materialise(
     return model
 
 
-def _fill(parameter: torch.Tensor, edit: Initialise, seed: int) -> None:
-    fill = getattr(nn.init, f"{edit.scheme}_")
-    if edit.scheme in ("zeros", "ones", "constant"):
-        fill(parameter, **edit.arguments)
-    else:
-        generator = torch.Generator().manual_seed(_seeded(seed, edit.parameter) % 2**63)
-        fill(parameter, generator=generator, **edit.arguments)
+def _load(plan: Plan, fit: Fit, structure: fx.GraphModule) -> dict[str, Tensor]:
+    """Load the tensors that fit a model, in its types. Raises `RecipeError` (E001) if they are not as expected."""
+    place, wanted, weights = plan.base.place(WEIGHTS), structure.state_dict(), parameters(structure)
+    given: Tensors = call_hook(plan.base, "load_weights", at=place)
+    loaded = {}
+    for name in fit.loaded:
+        if name not in given and is_counter(wanted[name]):
+            continue
+        if name not in given or not fits(given[name], wanted[name]):
+            raise changed(fit.source, name, place)
+        value = loaded[name] = given[name].to(wanted[name].dtype)
+        if value.isnan().any() or (name in weights and value.isinf().any()):  # a mask may be infinite
+            message = f"`{name}` in `{fit.source}` has values that are not finite"
+            raise fail("E001", message, place, help="name weights of a training that did not diverge")
+    return loaded
 
 
-def safetensors_shapes(path: str) -> Shapes:
-    """Return the shapes of the tensors in a safetensors file, reading only its header."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-    except FileNotFoundError:
-        raise fail("E001", f"file not found: `{path}`") from None
-    except (OSError, SafetensorError):  # the message may quote the file, and an untrusted recipe may name any file
-        raise fail("E001", f"`{Path(path).name}` is not a safetensors file") from None
+def _fill(parameter: Tensor, edit: Initialise, seed: int) -> None:
+    fill(parameter, edit, torch.Generator().manual_seed(_seeded(seed, edit.parameter) % 2**63))

@@ -7,8 +7,12 @@ from typing import Any
 
 import attrs
 
+from recipe.base.diagnostics import Diagnostic
+from recipe.base.errors import RecipeError
 from recipe.base.rendering import render
 from recipe.base.wording import columns, plural
+from recipe.compiler.fit import Fit
+from recipe.compiler.mismatches import mismatches
 from recipe.compiler.program import Program
 from recipe.compiler.summarise import describe
 from recipe.compiler.summary import BYTES
@@ -18,6 +22,7 @@ from recipe.devices.precision import precision
 from recipe.graph.edits import Initialise
 from recipe.plan.ordering import reasons
 from recipe.plan.plan import Plan
+from recipe.training.setup import open_sets
 
 
 def as_dict(program: Program, device: str | None) -> dict[str, Any]:
@@ -26,7 +31,7 @@ def as_dict(program: Program, device: str | None) -> dict[str, Any]:
     return {
         "schema_version": 1,
         "plan": program.plan.to_dict(),
-        "warnings": [warning.message for warning in program.plan.warnings],
+        "warnings": [warning.message for warning in _warnings(program)],
         "precision": precision(program.training.precision, pick(device)).name,
         "edits": [
             {"trick": step.word, "kind": type(edit).__name__, **attrs.asdict(edit)}
@@ -37,6 +42,7 @@ def as_dict(program: Program, device: str | None) -> dict[str, Any]:
         "evidence": [{"trick": use.word, **attrs.asdict(evidence)} for use, evidence in program.plan.evidence],
         "sites": program.sites,
         "parameters": dict(program.fates),
+        **({"weights": _fit(program.fit)} if program.fit else {}),
         "costs": {
             name: {"params": cost.params, "macs": cost.macs, "flops": cost.flops, "activations": cost.activations}
             for name, cost in [*costs.stages.items(), ("total", costs.total)]
@@ -50,7 +56,7 @@ def explain(program: Program, device: str | None) -> str:
     """Explain a compiled recipe as text. ``device`` decides which precision substitutions it shows."""
     plan = program.plan
     sections = [
-        _plan(plan),
+        _plan(program),
         _order(plan),
         _evidence(plan),
         _rewrites(program),
@@ -61,8 +67,26 @@ def explain(program: Program, device: str | None) -> str:
     return "\n\n".join(filter(None, sections))
 
 
-def _plan(plan: Plan) -> str:
-    rows = []
+def _warnings(program: Program) -> tuple[Diagnostic, ...]:
+    """Return the warnings about the plan, and those that need its images if they can be opened here."""
+    plan = program.plan
+    if plan.images is None or not (program.fit or plan.asked_classes):
+        return program.warnings
+    try:
+        return (*plan.warnings, *mismatches(program, open_sets(plan)))
+    except RecipeError as error:
+        why = f"whether the images suit the model is unknown: {error.diagnostics[0].message}"
+        return (*program.warnings, Diagnostic("W001", why, plan.images.span))
+
+
+def _fit(fit: Fit) -> dict[str, Any]:
+    """Describe pretrained weights as plain JSON values."""
+    loaded, every = fit.parameters
+    return {**attrs.asdict(fit), "parameters": {"loaded": loaded, "total": every}}
+
+
+def _plan(program: Program) -> str:
+    plan, rows = program.plan, []
     for use in plan.uses:
         word = use.word
         for field in use.declared.fields:
@@ -73,7 +97,8 @@ def _plan(plan: Plan) -> str:
         if not use.declared.fields:
             rows.append((word, "", "", str(use.origin)))
     title = f"plan {plan.digest}, dialect {plan.dialect}; tricks in order of application"
-    warnings = f"\n\n{render(plan.warnings)}" if plan.warnings else ""
+    told = _warnings(program)
+    warnings = f"\n\n{render(told)}" if told else ""
     return f"{title}\n{columns(rows, indent=2)}{warnings}"
 
 
@@ -108,7 +133,8 @@ def _parameters(program: Program) -> str:
             count = f"{sum(sizes.get(name, 0) for name in names):,} values" if fate != "dropped" else ""
             first = ", ".join(names[:2]) + (" …" if len(names) > 2 else "")
             rows.append((fate, plural(len(names), "tensor"), count, first))
-    return f"parameters, compared with the stock model\n{columns(rows, (1, 2), indent=2)}"
+    notes = "".join(f"\n  {note}" for note in (program.fit.notes if program.fit else ()))
+    return f"parameters, compared with the stock model\n{columns(rows, (1, 2), indent=2)}{notes}"
 
 
 def _costs(program: Program) -> str:

@@ -4,34 +4,49 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import inspect
 from collections.abc import Collection, Iterable, Iterator
 
 import torch
 from torch import fx, nn
 
 from recipe.base.errors import fail
-from recipe.base.wording import did_you_mean
+from recipe.base.wording import did_you_mean, reason_of
 from recipe.graph.edits import Chain, Edit, Initialise, Insert, Layer, SetAttribute, Substitute, made_prefixes
 from recipe.graph.net import Net
 
 
+class EditError(ValueError):
+    """An edit can't be applied to a graph. The message says why."""
+
+
+def _must(holds: object, otherwise: str) -> None:
+    if not holds:
+        raise EditError(otherwise)
+
+
 def make(layer: Layer) -> nn.Module:
-    """Create the module that a `Layer` describes, on torch's default device."""
+    """Create the module that a `Layer` describes, on torch's default device. Raises `EditError`."""
     package, _, name = layer.kind.rpartition(":")
-    where = importlib.import_module(package or "torch.nn")
-    kind = getattr(where, name, None)
-    if kind is None:
-        hint = did_you_mean(name, vars(where), before="; ")
-        raise AttributeError(f"{where.__name__} has no `{name}`{hint}")
     try:
-        module: nn.Module = kind(**layer.arguments)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"{layer} can't be created: {error}") from error
-    return module
+        where = importlib.import_module(package or "torch.nn")
+    except Exception as error:  # the module may be a plugin's
+        raise EditError(f"{layer} can't be created: {reason_of(error, type(error).__name__)}") from error
+    kind = getattr(where, name, None)
+    _must(kind, f"{where.__name__} has no `{name}`{did_you_mean(name, vars(where), before='; ')}")
+    try:
+        module = kind(**layer.arguments)  # type: ignore[misc]
+    except Exception as error:  # a layer may raise anything
+        raise EditError(f"{layer} can't be created: {reason_of(error, type(error).__name__)}") from error
+    _must(isinstance(module, nn.Module), f"{layer} is not a module")
+    return module  # type: ignore[no-any-return]
 
 
 def apply(graph_module: fx.GraphModule, edits: Iterable[Edit]) -> None:
-    """Apply edits to a graph on the meta device. `Initialise` leaves it unchanged; it applies to real weights later."""
+    """Apply edits to a graph on the meta device. `Initialise` leaves it unchanged; it applies to real weights later.
+
+    Raises `EditError` if an edit does not fit the graph.
+    """
     for edit in edits:
         match edit:
             case SetAttribute():
@@ -41,17 +56,45 @@ def apply(graph_module: fx.GraphModule, edits: Iterable[Edit]) -> None:
             case Insert():
                 _insert(graph_module, edit)
             case Initialise():
-                graph_module.get_parameter(edit.parameter)
-    graph_module.graph.lint()
+                _try(graph_module, edit)
+    try:
+        graph_module.graph.lint()
+    except RuntimeError as error:
+        raise EditError(f"the edited graph is invalid: {reason_of(error)}") from error
     graph_module.recompile()
 
 
+def fill(parameter: torch.Tensor, edit: Initialise, generator: torch.Generator | None) -> None:
+    """Set the values of a parameter as an edit says. Schemes that draw values take them from ``generator``."""
+    scheme = getattr(nn.init, f"{edit.scheme}_")
+    drawn = {"generator": generator} if "generator" in inspect.signature(scheme).parameters else {}
+    scheme(parameter, **drawn, **edit.arguments)
+
+
+def _try(graph_module: fx.GraphModule, edit: Initialise) -> None:
+    """Initialize a parameter on the meta device, which shows whether the scheme and its arguments fit."""
+    try:
+        parameter = graph_module.get_parameter(edit.parameter)
+    except AttributeError as error:
+        raise EditError(f"the model has no parameter `{edit.parameter}`") from error
+    _must(hasattr(nn.init, f"{edit.scheme}_"), f"torch.nn.init has no `{edit.scheme}_`")
+    try:
+        with torch.no_grad():
+            fill(parameter, edit, None)
+    except Exception as error:  # whatever torch raises for arguments that don't fit
+        raise EditError(f"{edit.parameter} can't be initialized: {reason_of(error, type(error).__name__)}") from error
+
+
 def _set(graph_module: fx.GraphModule, edit: SetAttribute) -> None:
-    assert "#" not in edit.address, f"{edit.address} is only one of several calls of a module"
-    assert Net(graph_module).calls(edit.address), f"{edit.address} is not a module that the model calls"
+    _must("#" not in edit.address, f"{edit.address} is only one of several calls of a module")
+    _must(Net(graph_module).calls(edit.address), f"{edit.address} is not a module that the model calls")
     module = graph_module.get_submodule(edit.address)
-    assert getattr(module, edit.name) == edit.before, f"{edit.address}.{edit.name} is not {edit.before}"
-    setattr(module, edit.name, edit.after)
+    same = hasattr(module, edit.name) and getattr(module, edit.name) == edit.before
+    _must(same, f"{edit.address}.{edit.name} is not {edit.before}")
+    try:
+        setattr(module, edit.name, edit.after)
+    except (AttributeError, TypeError) as error:
+        raise EditError(f"{edit.address}.{edit.name} can't be set: {reason_of(error)}") from error
 
 
 def _add(graph_module: fx.GraphModule, chain: Chain) -> None:
@@ -59,9 +102,17 @@ def _add(graph_module: fx.GraphModule, chain: Chain) -> None:
         with torch.device("meta"):
             module = make(layer)
         module.train(graph_module.training)
-        taken = f"the address `{address}` is already in use"
-        assert not hasattr(_holder(graph_module, address), address.rpartition(".")[2]), taken
-        assert graph_module.add_submodule(address, module), f"a module can't be added at `{address}`"
+        taken = hasattr(_holder(graph_module, address), address.rpartition(".")[2])
+        _must(not taken, f"the address `{address}` is already in use")
+        _must(_added(graph_module, address, module), f"a module can't be added at `{address}`")
+
+
+def _added(graph_module: fx.GraphModule, address: str, module: nn.Module) -> bool:
+    """Add a module at an address. Return whether that is possible."""
+    try:
+        return graph_module.add_submodule(address, module)
+    except (AttributeError, KeyError, TypeError):
+        return False
 
 
 @contextlib.contextmanager
@@ -92,9 +143,9 @@ def _call(graph_module: fx.GraphModule, chain: Chain, value: fx.Node, like: fx.N
 
 def _substitute(graph_module: fx.GraphModule, edit: Substitute) -> None:
     address, _, several = edit.address.partition("#")
-    assert not several, f"{edit.address} is only one of several calls of a module; {address} replaces all of them"
+    _must(not several, f"{edit.address} is only one of several calls of a module; {address} replaces all of them")
     calls = Net(graph_module).calls(address)
-    assert calls, f"{address} is not a module that the model calls"
+    _must(calls, f"{address} is not a module that the model calls")
     above, _, name = address.rpartition(".")
     with _beside(graph_module.get_submodule(above), name):
         graph_module.delete_submodule(address)
@@ -107,7 +158,11 @@ def _substitute(graph_module: fx.GraphModule, edit: Substitute) -> None:
 
 
 def _insert(graph_module: fx.GraphModule, edit: Insert) -> None:
-    node = Net(graph_module).node(edit.address)
+    try:
+        node = Net(graph_module).node(edit.address)
+    except KeyError as error:
+        raise EditError(str(error.args[0])) from error
+    _must(edit.chain, f"the chain to insert at {edit.address} is empty")
     with _beside(*_neighbour(graph_module, edit, node)):
         _add(graph_module, edit.chain)
     value, users = (node, list(node.users)) if edit.after else (node.all_input_nodes[0], [node])

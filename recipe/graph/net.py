@@ -207,6 +207,22 @@ class Net:
                 return self.address(node), module
         return None
 
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The addresses of the layers that compute the logits, and of auxiliary heads."""
+        layers = [node for node in self.nodes if isinstance(self.module(node), LINEAR)]
+        before = upstream(layers[-1]) - {layers[-1]} if layers else set()
+        whole = (str(node.target) for node in self.nodes if node.op == "get_attr")
+        aux = (address for address in whole if isinstance(self._held(address), nn.Module))
+        return (*(str(node.target) for node in layers if node not in before), *aux)
+
+    def _held(self, address: str) -> object:
+        """Return the module, parameter or buffer at an address."""
+        held: object = self.graph_module
+        for part in address.split("."):
+            held = getattr(held, part)
+        return held
+
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
         """The residual blocks, in order."""

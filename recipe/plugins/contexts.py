@@ -1,4 +1,4 @@
-"""The arguments of hooks, other than plans, settings and progress, and the `Evidence` that they return."""
+"""Arguments of hooks, other than plans, settings and progress, and what they return: `Evidence`, `Preprocessing`."""
 
 from __future__ import annotations
 
@@ -34,6 +34,22 @@ class Evidence:
     def source(self) -> str:
         """The table, and whether the figures were read there: ``"Table 5 of He et al. 2019 (figures recalled)"``."""
         return f"{self.table} (figures {self.figures})"
+
+
+@attrs.frozen(kw_only=True)
+class Preprocessing:
+    """The inputs that pretrained weights were trained on. What is None is unknown."""
+
+    mean: tuple[float, ...] | None = None
+    """The mean of each channel, for pixels in [0, 1]."""
+    std: tuple[float, ...] | None = None
+    """The standard deviation of each channel, for pixels in [0, 1]."""
+    size: int | None = None
+    """The height and width of the images, in pixels."""
+    crop: float | None = None
+    """The part of the short side that evaluation keeps."""
+    interpolation: str | None = None
+    """How images are resized, such as ``bilinear``."""
 
 
 @attrs.frozen

@@ -46,5 +46,8 @@ class ModelFields(_Contract):
 WEIGHTS = attrs.fields(ModelFields).weights.name
 """The field that names pretrained weights."""
 
+CLASSES = attrs.fields(ModelFields).classes.name
+"""The field that requests a number of classes."""
+
 REQUIRED_OF_IMAGES = tuple(field.name for field in attrs.fields(ImageFields) if field.default is attrs.NOTHING)
 """The fields that a trick which opens images must have, each a whole number."""

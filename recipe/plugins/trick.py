@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import attrs
 
 from recipe.graph.edits import Layer, Site
-from recipe.plugins.contexts import Evidence, LossContext, SuggestContext
+from recipe.plugins.contexts import Evidence, LossContext, Preprocessing, SuggestContext
 from recipe.plugins.fields import Field
 from recipe.plugins.hooks import (
     GRAPH,
@@ -179,10 +179,27 @@ class Trick:
         """Return the height and width, in pixels, of the images that the stock model was designed for."""
         return 224
 
-    @Hook(when="compile", gives="a mapping from names to shapes", check=is_by_name(is_a(tuple)), slots=("base",))
-    def weight_shapes(self) -> Mapping[str, tuple[int, ...]]:
-        """Return the shapes of the pretrained weights that the recipe requests, by name, without downloading them."""
+    @Hook(
+        when="compile",
+        gives="a mapping from names to tensors",
+        check=is_by_name(is_tensor),
+        slots=("base",),
+        formerly="weight_shapes",
+    )
+    def meta_weights(self) -> Mapping[str, torch.Tensor]:
+        """Return the pretrained weights that the recipe requests, by name, on the meta device. Downloads nothing.
+
+        Those with the name, the shape and the type of a tensor of the rewritten model are loaded later.
+        """
         return {}
+
+    @Hook(when="compile", gives="a Preprocessing or None", check=is_a(Preprocessing, type(None)), slots=("base",))
+    def preprocessing(self) -> Preprocessing | None:
+        """Return the inputs that the pretrained weights were trained on, or None if unknown.
+
+        A run that feeds others warns about it.
+        """
+        return None
 
     @Hook(when="compile", gives="an iterable of Site", check=is_several(Site), slots=GRAPH, code="E105")
     def rewrite(self, net: Net) -> Iterable[Site]:

@@ -301,7 +301,7 @@ def _train(request: Request, place: Place, prepared: Prepared, loop: Loop, held:
     loop.notes += notes
     for note in notes:
         listener.note(note)
-    for note in (*(f"warning: {warning.message}" for warning in request.plan.warnings), place.precision.note):
+    for note in (*(f"warning: {warning.message}" for warning in loop.program.warnings), place.precision.note):
         if note:
             listener.note(note)
     try:
@@ -356,7 +356,9 @@ def dry(request: Request, processes: int = 1) -> None:
     with told_plainly(device):
         place = _place(request, device, Ranks())
         prepared = _prepare(request, place, weights=False)
-    warnings = [f"warning: {warning.message}" for warning in request.plan.warnings]
+        if prepared.program.fit:
+            prepared.program.model  # noqa: B018 - shows whether the pretrained weights can be loaded
+    warnings = [f"warning: {warning.message}" for warning in prepared.program.warnings]
     for line in (*heading(prepared.program), *warnings, place.precision.note):
         if line:
             request.listener.note(line)

@@ -35,8 +35,8 @@ def heading(program: Program) -> list[str]:
         f"{program.plan.model}: {costs.params:,} params, {costs.macs / 1e9:.3g} G MACs at {costs.size}×{costs.size}; "
         f"{where}{program.classes} classes"
     ]
-    changed = [step.note for step in program.layer_steps]
-    return lines + changed
+    lines += program.fit.notes if program.fit else ()
+    return lines + [step.note for step in program.layer_steps]
 
 
 def closing(summary: dict[str, Any]) -> str:

@@ -7,12 +7,14 @@ import platform
 from collections.abc import Callable
 from pathlib import Path
 
+import attrs
 import torch
 
 from recipe.base.errors import fail
 from recipe.base.identity import file_digest, version_of
 from recipe.base.wording import reason_of
 from recipe.compiler.lower import lower
+from recipe.compiler.mismatches import mismatches
 from recipe.compiler.program import Program
 from recipe.data.decode import CROP
 from recipe.data.fingerprint import fingerprint
@@ -65,7 +67,7 @@ def prepare(plan: Plan, compiled: Program | None = None) -> tuple[Sets, Program]
     else:
         program = lower(plan, base=compiled.module if compiled else None, classes=sets.classes)
     program.check_classes(sets.classes)
-    return sets, program
+    return sets, attrs.evolve(program, mismatches=mismatches(program, sets))
 
 
 def provenance_of(plan: Plan, sets: Sets) -> Provenance:

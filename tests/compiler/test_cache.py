@@ -8,9 +8,9 @@ import random
 from pathlib import Path
 
 import pytest
-import torch
 from safetensors.torch import save_file
 
+import recipe
 from recipe.compiler import cache, lower
 from recipe.plugins import fingerprint
 from recipe.plugins.vocabulary import Vocabulary
@@ -62,9 +62,10 @@ def test_new_images_are_noticed(tmp_path: Path) -> None:
 def test_new_weights_are_noticed(tmp_path: Path) -> None:
     file = tmp_path / "w.safetensors"
     plan = bind(f'base resnet18 weights="{file}"')
-    save_file({"conv1.weight": torch.zeros(64, 3, 7, 7)}, file)
+    weights = recipe.compile("base resnet18").model.state_dict()
+    save_file({name: tensor for name, tensor in weights.items() if name != "bn1.weight"}, file)
     assert cache.cached_summary(plan).fates["bn1.weight"] != "loaded"
-    save_file({"conv1.weight": torch.zeros(64, 3, 7, 7), "bn1.weight": torch.zeros(64)}, file)
+    save_file(weights, file)
     assert cache.cached_summary(plan).fates["bn1.weight"] == "loaded"
 
 

@@ -4,16 +4,12 @@ import copy
 import io
 import math
 from functools import cache
-from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
 from torch import nn
 
 import recipe
-from recipe.base.errors import RecipeError
-from recipe.testing import assert_rejects
 from tests.graph.helpers import images, outputs
 
 
@@ -146,59 +142,6 @@ def test_the_number_of_outputs_is_that_of_the_recipe_or_the_data(text, classes):
     assert program.model.eval()(torch.empty(2, 3, size, size, device="meta")).shape == (2, classes)
 
 
-@pytest.fixture
-def pretrained(tmp_path):
-    """Return the path of a weights file for ten classes, and its weights."""
-    state = weights("base resnet18 classes=10; init kaiming; seed 9")
-    save_file(state, tmp_path / "weights.safetensors")
-    return tmp_path / "weights.safetensors", state
-
-
-def test_weights_of_a_file_are_loaded_and_not_initialized(pretrained):
-    path, state = pretrained
-    program = recipe.compile(f'base resnet18 weights="{path}" classes=10; init xavier; init zero-gamma')
-    assert_same(state, program.model.state_dict())
-    assert set(program.fates.values()) == {"loaded"}
-
-
-def test_a_last_layer_of_another_shape_is_initialized(pretrained):
-    path, state = pretrained
-    program = recipe.compile(f'base resnet18 weights="{path}" classes=4; init xavier')
-    found, fresh = program.model.state_dict(), weights("base resnet18 classes=4; init xavier")
-    assert {name for name, fate in program.fates.items() if fate != "loaded"} == {"fc.weight", "fc.bias"}
-    for name, value in found.items():
-        assert torch.equal(value, fresh[name] if name.startswith("fc.") else state[name]), name
-
-
-def test_layers_that_a_tweak_replaces_are_not_loaded(pretrained):
-    path, state = pretrained
-    program = recipe.compile(f'base resnet18 weights="{path}" classes=10; tweak C')
-    found = program.model.state_dict()
-    assert program.fates["conv1.weight"] == "dropped"
-    assert {fate for name, fate in program.fates.items() if name.startswith("conv1.0")} == {"new"}
-    assert_same(state, found, [name for name in state if name != "conv1.weight"])
-
-
-def test_a_broken_or_missing_file_is_an_error(tmp_path):
-    (tmp_path / "broken.safetensors").write_bytes(b"no tensors here")
-    assert_rejects(f'base resnet18 weights="{tmp_path}/broken.safetensors"', "E001")
-    assert_rejects(f'base resnet18 weights="{tmp_path}/missing.safetensors"', "E001")
-    header = b'{"tensor": {"dtype": "hunter2"}}'  # safetensors quotes it in its error
-    (tmp_path / "quoted.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
-    told = assert_rejects(f'base resnet18 weights="{tmp_path}/quoted.safetensors"', "E001")
-    assert told.message == "`quoted.safetensors` is not a safetensors file"
-
-
-def test_weights_that_torchvision_does_not_have_are_an_error():
-    diagnostic = assert_rejects("base resnet18 weights=IMAGENET1K_V9", "E023")
-    assert "IMAGENET1K_V1" in diagnostic.help
-
-
-def test_pretrained_weights_are_not_downloaded_on_the_meta_device():
-    program = recipe.compile("base resnet18 weights=IMAGENET1K_V1 classes=10; tweak D", device="meta")
-    assert {name for name, fate in program.fates.items() if fate != "loaded"} == {"fc.weight", "fc.bias"}
-
-
 def test_weights_of_your_own_model_are_initialized_only_if_the_recipe_says_so():
     module = nn.Sequential(nn.Conv2d(3, 8, 7, 2, 3, bias=False), nn.Flatten(), nn.Linear(8 * 112 * 112, 3))
     kept = recipe.compile("tweak C", base=module)
@@ -271,30 +214,3 @@ def test_torch_compile_captures_the_model_in_one_graph(training):
     compiled = torch.compile(model, backend="eager", fullgraph=True)
     for ours, theirs in zip(*(outputs(net, images(2, 64), training) for net in (compiled, model)), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
-
-
-def test_weights_that_match_nothing_are_rejected(tmp_path: Path) -> None:
-    weights = recipe.compile("base resnet18 classes=10").model.state_dict()
-    save_file({f"module.{name}": tensor for name, tensor in weights.items()}, tmp_path / "w.safetensors")
-    with pytest.raises(RecipeError, match=r"E102.*none of the weights match"):
-        recipe.compile(f'base resnet18 classes=10 weights="{tmp_path / "w.safetensors"}"')
-
-
-def test_weights_in_half_precision_are_loaded_as_fp32(tmp_path: Path) -> None:
-    weights = recipe.compile("base resnet18 classes=10").model.state_dict()
-    save_file({name: tensor.half() for name, tensor in weights.items()}, tmp_path / "w.safetensors")
-    model = recipe.compile(f'base resnet18 classes=10 weights="{tmp_path / "w.safetensors"}"').model
-    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
-    torch.testing.assert_close(model.conv1.weight, weights["conv1.weight"].half().float())
-
-
-def test_layers_that_a_tweak_adds_are_initialized_in_full(tmp_path: Path) -> None:
-    trained = recipe.compile("base resnet18 classes=10; tweak C; seed 1").model
-    with torch.no_grad():
-        for buffer in trained.buffers():
-            buffer.add_(1)
-    save_file(trained.state_dict(), tmp_path / "w.safetensors")
-    model = recipe.compile(f'base resnet18 classes=10 weights="{tmp_path / "w.safetensors"}"; tweak C').model
-    fresh = model.get_submodule("conv1.1")
-    assert fresh.running_mean.abs().max() == 0
-    assert torch.equal(model.get_parameter("fc.weight"), trained.get_parameter("fc.weight"))

@@ -11,6 +11,7 @@ from typing import Any
 from unittest import mock
 
 import attrs
+from safetensors.torch import save_file
 
 import recipe
 from recipe.ablation import execute as execution
@@ -52,6 +53,12 @@ def failures() -> Iterator[Any]:
 def explanations() -> Iterator[Any]:
     rewritten = "base resnet50; tweak C D se; init zero-gamma; lr warmup 5 cosine; epochs 5"
     for text in (rewritten, "base resnet18; lr step 3 6; data digits; dialect gluoncv"):
+        yield json.loads(command("explain", text, "--json", "--device", "cpu").stdout)
+    with TemporaryDirectory() as folder:
+        state = recipe.compile("base squeezenet1_1 classes=4; init stock").model.state_dict()
+        state |= {"features.0.bias": state["features.0.bias"].half(), "other": state["features.3.squeeze.bias"].clone()}
+        save_file(state, weights := Path(folder) / "w.safetensors")
+        text = f'base squeezenet1_1 weights="{weights}"; data digits'
         yield json.loads(command("explain", text, "--json", "--device", "cpu").stdout)
 
 

@@ -177,8 +177,7 @@ def test_failures_in_the_number_of_images(body: str, code: str, said: str, tmp_p
     ("head", "said"),
     [
         ("image_size(self)", "image_size"),
-        ("weight_shapes(self)", "weight_shapes"),
-        ("load_weights(self)", "load_weights"),
+        ("load_weights(self):\n        return {}\n\n    def meta_weights(self)", "meta_weights"),
     ],
 )
 @pytest.mark.parametrize(
@@ -196,11 +195,25 @@ def test_failures_in_a_model(head: str, said: str, body: str, why: str, tmp_path
 
 def test_weights_that_fit_no_parameter(tmp_path: Path) -> None:
     """If the trick has no field `weights`, the error points at its words."""
-    vocabulary = words(NET.format(head="weight_shapes(self)", body='return {"x": (1,)}'), tmp_path)
+    head = "load_weights(self):\n        return {}\n\n    def meta_weights(self)"
+    vocabulary = words(NET.format(head=head, body='import torch; return {"x": torch.empty(1)}'), tmp_path)
     with pytest.raises(RecipeError) as caught:
         recipe.compile("net small", vocabulary=vocabulary, device="meta")
     (error,) = caught.value.diagnostics
     assert (error.code, error.span and error.span.text) == ("E102", "net")
+
+
+@pytest.mark.parametrize("head", ["load_weights(self)", "meta_weights(self)"])
+def test_pretrained_weights_need_two_hooks(head: str, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"E080.*needs both `meta_weights` and `load_weights`"):
+        recipe.compile("net small", vocabulary=words(NET.format(head=head, body="return {}"), tmp_path), device="meta")
+
+
+def test_weights_that_are_not_those_that_were_described(tmp_path: Path) -> None:
+    head = "load_weights(self):\n        return {}\n\n    def meta_weights(self)"
+    vocabulary = words(NET.format(head=head, body="return self.build(5).to('meta').state_dict()"), tmp_path)
+    with pytest.raises(RecipeError, match=r"E001.*has changed since the recipe was compiled"):
+        assert recipe.compile("net small", vocabulary=vocabulary).model
 
 
 def test_a_hook_that_returns_no_model(tmp_path: Path) -> None:

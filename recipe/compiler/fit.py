@@ -1,0 +1,198 @@
+"""How pretrained weights fit a rewritten model: which of its tensors they set, which not, and why."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+import attrs
+from torch import Tensor
+
+from recipe.base.errors import RecipeError, fail
+from recipe.base.source import Span
+from recipe.base.wording import plural
+from recipe.graph.edits import Edit, Substitute, made_prefixes
+
+FLOATS = ("float64", "float32", "float16", "bfloat16")
+LEAST = 0.9
+"""The part of a model's parameters that weights must set, both of the tensors and of the values. Heads don't count.
+
+Much of a model fits another of its family: 77 % of a ResNet-34's tensors are those of a ResNet-50 by name and shape.
+"""
+
+Tensors = Mapping[str, Tensor]
+
+
+@attrs.frozen
+class Fit:
+    """What pretrained weights set in a model. The names are those of tensors: parameters and buffers."""
+
+    source: str
+    """The weights, for display."""
+    total: int
+    """The number of tensors in the weights."""
+    loaded: tuple[str, ...]
+    """The tensors that are loaded: they have the same name and shape in the rewritten model."""
+    parameters: tuple[int, int]
+    """The number of the model's parameters that are loaded, and of all of them."""
+    fresh: Mapping[str, str]
+    """The model's tensors that keep their initial values, each with the reason."""
+    unused: Mapping[str, str]
+    """The tensors in the weights whose name the model does not use, each with the reason."""
+    converted: Mapping[str, int]
+    """The number of loaded tensors of each type that is converted to that of the model."""
+
+    @property
+    def strays(self) -> int:
+        """The number of unused tensors if they are so many that the weights may be of another model, or else 0."""
+        strays = len(self.unused)
+        return strays if strays > (1 - LEAST) * self.total else 0
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is loaded and what is not, one line each."""
+        loaded, every = self.parameters
+        lines = [
+            f"{len(self.loaded)} of {plural(self.total, 'tensor')} in `{self.source}` fit and are loaded: "
+            f"{loaded} of the model's {plural(every, 'parameter')}"
+        ]
+        lines += [f"{plural(count, 'tensor')} converted from {kind}" for kind, count in self.converted.items()]
+        if self.fresh:
+            lines.append(f"{plural(len(self.fresh), 'tensor')} of the model not loaded: {_first(self.fresh)}")
+        if self.unused:
+            lines.append(f"{plural(len(self.unused), 'tensor')} in the weights not used: {_first(self.unused)}")
+        return tuple(f"weights: {line}" for line in lines)
+
+
+def fits(given: Tensor, wanted: Tensor) -> bool:
+    """Whether a tensor can be loaded into another: the same shape, and both of floats or of the same type."""
+    return given.shape == wanted.shape and (given.dtype == wanted.dtype or {*map(_kind, (given, wanted))} <= {*FLOATS})
+
+
+def is_counter(tensor: Tensor) -> bool:
+    """Whether a buffer only counts, such as `num_batches_tracked`. Old weights lack it, and nothing depends on it."""
+    return tensor.ndim == 0 and not tensor.is_floating_point()
+
+
+def fit_of(
+    source: str,
+    given: Tensors,
+    model: Tensors,
+    stock: Tensors,
+    edits: Sequence[Edit],
+    parameters: Collection[str],
+) -> Fit:
+    """Match weights with a rewritten model by name and shape.
+
+    The weights may be those of the stock model or of the rewritten one. If they contain a layer that an edit replaced,
+    they are those of the stock model there, and set nothing in the layers that replace it.
+
+    Args:
+        source: The weights, for display.
+        given: The tensors of the weights, such as on the meta device.
+        model: The tensors of the rewritten model.
+        stock: The tensors of the stock model.
+        edits: The edits that turn the stock model into the rewritten one.
+        parameters: The names of the rewritten model's parameters.
+    """
+    replaced = tuple(edit for edit in edits if isinstance(edit, Substitute) and _is_stock(edit, given, model, stock))
+    barred = made_prefixes(replaced)
+    loaded, fresh = list[str](), dict[str, str]()
+    for name, wanted in model.items():
+        if name in given and fits(given[name], wanted) and not name.startswith(barred):
+            loaded.append(name)
+        elif not is_counter(wanted):
+            fresh[name] = _reason(given.get(name), wanted, name.startswith(barred))
+    gone = tuple(f"{edit.address}." for edit in replaced)
+    unused = {
+        name: "of a layer that a tweak replaces" if name.startswith(gone) else "not in the model"
+        for name in given
+        if name not in model
+    }
+    kinds = [_kind(given[name]) for name in loaded if given[name].dtype != model[name].dtype]
+    return Fit(
+        source=source,
+        total=len(given),
+        loaded=tuple(loaded),
+        parameters=(len({*loaded} & {*parameters}), len({*parameters})),
+        fresh=fresh,
+        unused=unused,
+        converted={kind: kinds.count(kind) for kind in dict.fromkeys(kinds)},
+    )
+
+
+def check_fit(fit: Fit, given: Tensors, body: Tensors, model: str, span: Span | None) -> None:
+    """Raise `RecipeError` (E102) if weights set too little of a model.
+
+    ``body`` are the parameters that they should set: those of the stock model, without heads.
+    """
+    set_ = [tensor for name, tensor in body.items() if name in fit.loaded]
+    if fit.loaded and (not body or _part(set_, body.values()) >= LEAST):
+        return
+    if not given:
+        message = f"`{fit.source}` contains no tensors"
+    elif not fit.loaded:
+        example = f"`{_short(next(iter(given)))}` in the weights, `{next(iter(fit.fresh))}` in the model"
+        message = f"none of the tensors in `{fit.source}` match `{model}`: their names or shapes differ ({example})"
+    else:
+        missing = {name: fit.fresh[name] for name in body if name in fit.fresh}
+        part = f"{_part(set_, body.values()):.0%}; {LEAST:.0%} are needed"
+        message = (
+            f"only {len(set_)} of the {plural(len(body), 'parameter')} of `{model}` are in `{fit.source}` ({part}), "
+            f"not counting the last layer: {_first(missing)}"
+        )
+    raise fail("E102", message, span, help=_help(given, [*body], model))
+
+
+def changed(source: str, name: str, span: Span | None) -> RecipeError:
+    """Return the error for weights whose tensors differ from those that the recipe was compiled with."""
+    message = f"`{source}` has changed since the recipe was compiled: `{_short(name)}` no longer fits"
+    return fail("E001", message, span, help="run the command again once nothing writes to the file")
+
+
+def _is_stock(edit: Substitute, given: Tensors, model: Tensors, stock: Tensors) -> bool:
+    """Whether the weights contain the layer that an edit replaced: a tensor that only the stock model has."""
+    inside = [name for name in stock if name.startswith(f"{edit.address}.")]
+    lost = [name for name in inside if name not in model or not fits(stock[name], model[name])]
+    return any(name in given and fits(given[name], stock[name]) for name in lost)
+
+
+def _reason(given: Tensor | None, wanted: Tensor, barred: bool) -> str:
+    if given is None:
+        return "not in the weights"
+    if given.shape != wanted.shape:
+        return f"{_shape(wanted)}; {_shape(given)} in the weights"
+    return "the weights are of another layer" if barred else f"{_kind(wanted)}; {_kind(given)} in the weights"
+
+
+def _part(some: Iterable[Tensor], every: Iterable[Tensor]) -> float:
+    """Return the part of tensors or of their values, whichever is smaller."""
+    counts = [[tensor.numel() for tensor in tensors] for tensors in (some, every)]
+    measures: tuple[Callable[[list[int]], int], ...] = (len, sum)
+    return min(measure(counts[0]) / max(1, measure(counts[1])) for measure in measures)
+
+
+def _help(given: Tensors, wanted: Sequence[str], model: str) -> str:
+    """Suggest to remove a prefix from the names in the weights if they fit without it."""
+    for prefix in dict.fromkeys(name[: -len(wanted[0])] for name in given if name.endswith(f".{wanted[0]}")):
+        if sum(f"{prefix}{name}" in given for name in wanted) >= LEAST * len(wanted):
+            return f"remove `{_short(prefix)}` from the beginning of the names in the file"
+    return f"name weights of `{model}`, or load what fits into a model of your own, for `recipe.compile(…, base=model)`"
+
+
+def _first(names: Mapping[str, str], most: int = 3) -> str:
+    """List the first tensors with their reasons."""
+    shown = ", ".join(f"`{_short(name)}` ({names[name]})" for name in [*names][:most])
+    return shown + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _short(name: str) -> str:
+    return re.sub(r"[^\x20-\x7e]", "?", name if len(name) <= 80 else f"{name[:79]}…")
+
+
+def _shape(tensor: Tensor) -> str:
+    return "×".join(map(str, tensor.shape)) or "one value"
+
+
+def _kind(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")

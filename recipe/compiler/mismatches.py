@@ -1,0 +1,76 @@
+"""Warnings about what a recipe states of its model, which show once the model and its images are known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from numbers import Real
+
+import attrs
+
+from recipe.base.diagnostics import Diagnostic
+from recipe.base.wording import plural
+from recipe.compiler.program import Program
+from recipe.data.decode import centre
+from recipe.data.images import Files, InMemory, Sets
+from recipe.plugins.calling import call_hook
+from recipe.plugins.contexts import Preprocessing
+from recipe.plugins.field_contracts import CLASSES, WEIGHTS
+
+CLOSE = 0.01
+"""The difference from which on numbers are reported. Sources round ImageNet's mean differently."""
+
+
+def mismatches(program: Program, sets: Sets) -> tuple[Diagnostic, ...]:
+    """Return warnings about words without effect, outputs without a class, and inputs that the weights don't expect."""
+    plan, told = program.plan, []
+    for step in program.steps:
+        use = plan.find(step.word)
+        if not step.sites and use and use.origin.kind in ("file", "override"):
+            told.append(
+                Diagnostic("W001", f"`{step.word}` has no effect: the weights that it sets are loaded", use.span)
+            )
+    if program.classes > sets.classes:
+        message = f"the model has {program.classes} outputs, but the dataset has only {sets.classes} classes"
+        told.append(Diagnostic("W001", message, plan.base.place(CLASSES)))
+    if program.fit and program.fit.strays:
+        tensors = plural(program.fit.strays, "tensor")
+        message = f"`{program.fit.source}` may be of another model: `{plan.model}` has no place for {tensors} of it"
+        told.append(Diagnostic("W001", message, plan.base.place(WEIGHTS)))
+    expected = call_hook(plan.base, "preprocessing", at=plan.base.place(WEIGHTS)) if program.fit else None
+    if expected and program.fit and (unlike := [*_unlike(expected, _fed(program, sets))]):
+        message = f"`{program.fit.source}` was trained on other inputs than this run feeds it: {'; '.join(unlike)}"
+        told.append(Diagnostic("W001", message, plan.base.place(WEIGHTS)))
+    return tuple(told)
+
+
+def _fed(program: Program, sets: Sets) -> Preprocessing:
+    """Return how a run preprocesses its images for evaluation, as far as it is known."""
+    known = isinstance(sets.val, (Files, InMemory))
+    return Preprocessing(
+        mean=sets.mean,
+        std=sets.std,
+        size=program.costs.size,
+        crop=float(centre(256, 256)[2]) / 256 if isinstance(sets.val, Files) else 1.0 if known else None,
+        interpolation="bilinear" if known else None,
+    )
+
+
+def _unlike(expected: Preprocessing, fed: Preprocessing) -> Iterator[str]:
+    for field in attrs.fields(Preprocessing):
+        wanted, given = getattr(expected, field.name), getattr(fed, field.name)
+        if wanted is not None and given is not None and not _close(wanted, given):
+            yield f"{field.name} {_shown(wanted)}, not {_shown(given)}"
+
+
+def _close(one: object, other: object) -> bool:
+    if isinstance(one, Real) and isinstance(other, Real):
+        return abs(float(one) - float(other)) < CLOSE
+    if isinstance(one, (tuple, list)) and isinstance(other, (tuple, list)):
+        return len(one) == len(other) and all(map(_close, one, other))
+    return one == other
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, (tuple, list)):
+        return " ".join(map(_shown, value))
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

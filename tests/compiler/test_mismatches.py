@@ -1,0 +1,99 @@
+"""Words of a recipe that say something else of its model than its weights and images do are reported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+import recipe
+from recipe.compiler.mismatches import mismatches
+from recipe.training.setup import open_sets, prepare
+from tests.builtins import write_files
+from tests.helpers import bind, command
+
+VIT = "timm:vit_tiny_patch16_224"
+
+
+def told(text: str) -> list[str]:
+    _, program = prepare(bind(text))
+    return [warning.message for warning in program.warnings]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with images in `folder-0`, and weights of a ViT and a ResNet-18."""
+    root = tmp_path_factory.mktemp("files")
+    write_files(root)
+    save_file(timm.create_model(VIT.removeprefix("timm:")).state_dict(), root / "vit.safetensors")
+    save_file(recipe.compile("base resnet18 classes=10").model.state_dict(), root / "r18.safetensors")
+    return root
+
+
+def test_inputs_that_pretrained_weights_do_not_expect_are_reported(files: Path) -> None:
+    vit = f'base {VIT} weights="{files}/vit.safetensors"'
+    expected = (
+        "`vit.safetensors` was trained on other inputs than this run feeds it: "
+        "mean 0.5 0.5 0.5, not 0.485 0.458 0.408; "
+        "std 0.5 0.5 0.5, not 0.229 0.224 0.225; crop 0.9, not 0.875; interpolation bicubic, not bilinear"
+    )
+    text = f'{vit}; data folder "{files}/folder-0" workers=0; batch 4; epochs 1; lr 1e-3; precision fp32'
+    assert told(text) == [expected]
+    for words in (["explain", text], ["run", text, "--dry-run", "--device", "cpu"]):
+        found = command(*words)
+        assert expected in found.stdout + found.stderr, words
+        assert "150 of 152 tensors in `vit.safetensors` fit and are loaded" in found.stdout + found.stderr, words
+    assert told(text.replace(f' weights="{files}/vit.safetensors"', "")) == []
+
+
+def test_weights_of_torchvision_tell_what_they_expect(files: Path) -> None:
+    plan = bind(f'base resnet18 weights=DEFAULT; data folder "{files}/folder-0"; lr 1e-3')
+    assert mismatches(recipe.compile(plan, device="meta"), open_sets(plan)) == ()
+    plan = bind("base resnet50 weights=IMAGENET1K_V2; data fake size=64 classes=10 images=8; lr 1e-3")
+    (warning,) = mismatches(recipe.compile(plan, device="meta"), open_sets(plan))
+    assert warning.message.endswith("inputs than this run feeds it: size 224, not 64; crop 0.966, not 1")
+    assert warning.span is not None
+    assert warning.span.text == "weights=IMAGENET1K_V2"
+
+
+def test_weights_of_a_run_expect_what_a_run_feeds(files: Path) -> None:
+    state = timm.create_model(VIT.removeprefix("timm:")).state_dict()
+    save_file(state, files / "run.safetensors", {"digest": "0123456789abcdef"})
+    assert told(f'base {VIT} weights="{files}/run.safetensors"; data folder "{files}/folder-0"; lr 1e-3') == []
+
+
+def test_outputs_without_a_class_are_reported(files: Path) -> None:
+    text = "base resnet18 classes=12; data fake size=32 classes=10 images=8; batch 4"
+    assert told(text) == ["the model has 12 outputs, but the dataset has only 10 classes"]
+    assert told(text.replace("classes=12", "classes=10")) == []
+
+
+def test_an_init_over_loaded_weights_is_reported(files: Path) -> None:
+    text = f'base resnet18 weights="{files}/r18.safetensors"; data fake size=32 classes=10 images=8; batch 4'
+    assert told(text) == []
+    assert told(f"{text}; init kaiming") == ["`init kaiming` has no effect: the weights that it sets are loaded"]
+    assert told(f"{text.replace('classes=10', 'classes=4')}; init kaiming") == []  # it sets the last layer
+
+
+@pytest.mark.parametrize(("name", "said"), [("none", "do not exist on this machine"), ("folder-0", "are not a file")])
+def test_check_reports_weights_that_are_not_a_file(name: str, said: str, files: Path) -> None:
+    found = command("check", f'base resnet18 weights="{files}/{name}"; data digits')
+    assert (found.status, f"the weights `{files}/{name}` {said}" in found.stdout) == (0, True), found.stdout
+
+
+@pytest.mark.parametrize("broken", ["missing", "not finite"])
+def test_a_dry_run_loads_the_weights(broken: str, files: Path, tmp_path: Path) -> None:
+    state = recipe.compile("base squeezenet1_1 classes=10; init stock").model.state_dict()
+    state["features.0.bias"] = torch.full_like(state["features.0.bias"], torch.nan)
+    if broken == "not finite":
+        save_file(state, tmp_path / "w.safetensors")
+    text = f'base squeezenet1_1 weights="{tmp_path}/w.safetensors"; data fake size=32 classes=10 images=8; batch 4'
+    found = command("run", text, "--dry-run", "--device", "cpu")
+    assert found.status == 2
+    assert ("not finite" in found.stderr, "file not found" in found.stderr) == (
+        broken == "not finite",
+        broken == "missing",
+    )
