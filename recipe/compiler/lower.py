@@ -12,8 +12,8 @@ from torch import fx, nn
 from recipe.base.errors import RecipeError, fail
 from recipe.base.wording import summary_line
 from recipe.compiler.fit import Fit, Tensors
+from recipe.compiler.groups import groups_of
 from recipe.compiler.program import Program, Step
-from recipe.compiler.summary import Group
 from recipe.compiler.weights import fit_weights, settings_of, stock_model
 from recipe.devices.choice import pick
 from recipe.graph.apply import EditError, Shapes, account, apply, parameters
@@ -264,7 +264,7 @@ def _account(rewritten: Rewritten) -> Program:
         costs=costs,
         classes=traced.classes,
         fates=_fates(traced, steps, rewritten.fit),
-        groups=_groups(task.plan, traced.graph),
+        groups=groups_of(task.plan, traced.graph),
         structure=traced.graph,
         module=module,
         device=task.device,
@@ -287,19 +287,6 @@ def _fates(traced: Traced, steps: Sequence[Step], fit: Fit | None) -> dict[str, 
         else:
             fates[name] = "reinitialised" if name in filled else "kept"
     return fates
-
-
-def _groups(plan: Plan, graph: fx.GraphModule) -> tuple[Group, ...]:
-    """Group the trainable parameters by the options that tricks set for them."""
-    groups: dict[tuple[tuple[str, Any], ...], list[str]] = {}
-    for name, parameter in graph.named_parameters():
-        if parameter.requires_grad:
-            owner = graph.get_submodule(name.rpartition(".")[0])
-            options: dict[str, Any] = {"weight_decay": plan.training.weight_decay}
-            for use in plan.hooked("param_options"):
-                options |= call_hook(use, "param_options", name, parameter, owner)
-            groups.setdefault(tuple(sorted(options.items())), []).append(name)
-    return tuple(Group(dict(options), tuple(names)) for options, names in groups.items())
 
 
 PASSES: tuple[Callable[[Any], Any], ...] = (_build, _trace, _rewrite, _load, _resize, _account)

@@ -214,7 +214,11 @@ class Trick:
         formerly="group",
     )
     def param_options(self, name: str, parameter: torch.Tensor, module: torch.nn.Module) -> Mapping[str, Any]:
-        """Return optimizer options for one parameter: ``{"weight_decay": 0.0}``."""
+        """Return options for one parameter: ``{"weight_decay": 0.0, "lr_scale": 0.1}``.
+
+        ``lr_scale`` is a factor of the learning rate. Besides ``weight_decay``, it can be any other option of the
+        recipe's optimizer, such as ``momentum``.
+        """
         return {}
 
     @Hook(when="compile", gives="a whole number or None", check=is_count_or_none, slots=("data",), lets=UNREADABLE)

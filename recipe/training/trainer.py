@@ -13,6 +13,7 @@ from torch import Tensor, fx, nn
 
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import Diverged, fail
+from recipe.compiler.groups import SCALE
 from recipe.compiler.program import Program
 from recipe.data.images import Sets
 from recipe.devices.distributed import Ranks
@@ -202,7 +203,7 @@ class Trainer:
         progress = self.progress()
         rate = self.plan.learning_rate(progress)
         for group in self.update.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get(SCALE, 1.0)
         inputs, targets = self.prepare(batch)
         inputs = laid_out(self._sized(inputs, progress), training)
         frozen = self.update.frozen(progress)

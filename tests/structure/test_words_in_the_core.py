@@ -33,7 +33,7 @@ ALLOWED = [
     ("api.py __init__.py", "compile number path", "names that the public API exports"),
     ("ablation/store.py", "loss precision micro", "JSON of finished runs"),
     ("runs/state.py", "step model optimizer loss images", "fields of a checkpoint"),
-    ("training/trainer.py", "lr", "torch's parameter groups"),
+    ("training/trainer.py compiler/groups.py", "lr", "torch's parameter groups"),
     ("training/update.py", "momentum", "torch's parameter groups"),
     ("training/loop.py training/meters.py", "loss images", "measured values"),
     ("training/reporting.py", "epochs loss lr", "measured values"),

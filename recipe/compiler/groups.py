@@ -1,0 +1,94 @@
+"""The parameter groups of a program: the optimizer's options for each parameter, as the tricks of a plan set them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import inf
+from numbers import Real
+from typing import Any
+
+import torch
+from torch import fx, nn
+
+from recipe.base.wording import listing
+from recipe.compiler.summary import Group
+from recipe.plan.plan import Plan
+from recipe.plugins.calling import broken, call_hook
+from recipe.plugins.uses import Use
+
+SCALE = "lr_scale"
+"""The option that scales the learning rate of a group. The optimizer doesn't know it: it gets the scaled rate."""
+
+DECAY = "weight_decay"
+
+HOOK = "param_options"
+
+NOT_BY_GROUP = {"lr", "params", "names", "fused", "foreach", "capturable", "differentiable"}
+"""Names in a parameter group that no trick sets: the rate, the parameters, and how the optimizer computes."""
+
+
+def groups_of(plan: Plan, graph: fx.GraphModule) -> tuple[Group, ...]:
+    """Group the trainable parameters by the options that tricks set for them.
+
+    If several tricks scale the rate of a parameter, the factors multiply. For other options, the last trick decides.
+    Raises `RecipeError` (E080) for an option that has no effect, or a value that the option can't have.
+    """
+    groups: dict[tuple[tuple[str, Any], ...], list[str]] = {}
+    defaults: dict[str, Any] = {}
+    uses = plan.hooked(HOOK)
+    for name, parameter in graph.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        owner, scale = graph.get_submodule(name.rpartition(".")[0]), 1.0
+        options: dict[str, Any] = {DECAY: plan.training.weight_decay}
+        for use in uses:
+            told = dict(call_hook(use, HOOK, name, parameter, owner))
+            if not told.keys() <= {SCALE, DECAY}:
+                defaults = defaults or _defaults(plan)
+            _check(use, name, told, defaults, plan)
+            told = {option: float(value) if _is_amount(value) else value for option, value in told.items()}
+            scale *= told.pop(SCALE, 1.0)
+            options |= told
+        if scale != 1.0:
+            options[SCALE] = scale
+        groups.setdefault(tuple(sorted(options.items())), []).append(name)
+    return tuple(Group(dict(options), tuple(names)) for options, names in groups.items())
+
+
+def _defaults(plan: Plan) -> dict[str, Any]:
+    """Return the options that the plan's optimizer knows, with their defaults."""
+    group = {"params": [nn.Parameter(torch.zeros(1))], "names": ["weight"], DECAY: plan.training.weight_decay}
+    optimizer = call_hook(plan.hooked("optimize")[0], "optimize", [group], plan.training.rate)
+    return {name: value for name, value in optimizer.defaults.items() if name not in NOT_BY_GROUP}
+
+
+def _check(use: Use, parameter: str, told: Mapping[str, Any], defaults: Mapping[str, Any], plan: Plan) -> None:
+    for name, value in told.items():
+        if name in (SCALE, DECAY):
+            expects = "" if _is_amount(value) else "a number of at least 0"
+        elif name in defaults:
+            expects = _expected(value, defaults[name])
+        else:
+            why = f"`{name}`, for `{parameter}`, is not an option of `{plan.hooked('optimize')[0].word}`"
+            if name == "lr":
+                why = f"`lr`, for `{parameter}`, has no effect: the learning rate is set before each step"
+            help = f"return {listing([SCALE, DECAY, *defaults])}; `{SCALE}` is a factor of the learning rate"
+            raise broken(use, HOOK, why, help=help)
+        if expects:
+            raise broken(use, HOOK, f"`{name}`, for `{parameter}`, must be {expects}, not {value!r:.60}")
+
+
+def _is_amount(value: object) -> bool:
+    return type(value) is not bool and isinstance(value, Real) and 0 <= float(value) < inf
+
+
+def _expected(value: object, default: object) -> str:
+    """Return what an option must be, in words, or nothing if it is a value like its default."""
+    if isinstance(default, bool):
+        return "" if isinstance(value, bool) else "True or False"
+    if isinstance(default, Real):
+        return "" if _is_amount(value) else "a number of at least 0"
+    if isinstance(default, (tuple, list)):
+        alike = isinstance(value, tuple) and len(value) == len(default) and all(map(_is_amount, value))
+        return "" if alike else f"a tuple of {len(default)} numbers of at least 0"
+    return "" if default is None or isinstance(value, type(default)) else f"of type {type(default).__name__}"
