@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import logging
+import re
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from recipe.base.errors import fail
+from recipe.base.files import opened
+from recipe.base.wording import first_line, reason_of, system_reason
+from recipe.data.formats import FORMATS
+from recipe.data.modes import to_rgb
+
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # what Pillow logs about damaged files, it raises too
 
 Pixels = npt.NDArray[np.uint8]
 Array = npt.NDArray[np.float64]
@@ -29,16 +39,21 @@ VECTORS = torch.backends.cpu.get_cpu_capability().startswith("AVX")
 def decode(path: Path, size: int, box: Box | None) -> Pixels:
     """Decode a box of an image, by default its center, and resize it to uint8 (size, size, 3), bilinear, antialiased.
 
-    Decodes a JPEG at 1/2, 1/4 or 1/8 of its size if the box still has at least size × size pixels. Ignores the EXIF
-    orientation. Raises `RecipeError` (E070), which names the file, if it can't be decoded.
+    Decodes a JPEG at 1/2, 1/4 or 1/8 of its size if the box still has at least size × size pixels. Ignores
+    transparency, and the EXIF orientation of all formats but TIFF. Raises `RecipeError` (E070), which names the file,
+    if it can't be decoded, or if its pixels have no meaning that is known, as described in `recipe.data.modes`.
     """
-    with _naming(path):
-        image = Image.open(path)
-    with image:
-        area = np.asarray((box or centre)(image.height, image.width), np.float64)
-        with _naming(path):
-            scale = _draft(image, area, size)
-            rgb = _rgb(image)
+    with _faults_of(path):
+        file = opened(path)
+    with file:
+        with _faults_of(path) as told:
+            image = Image.open(file, formats=formats())
+            _refuse_damaged_tags(image, told)
+        with image:
+            area = np.asarray((box or centre)(image.height, image.width), np.float64)
+            with _faults_of(path):
+                scale = _draft(image, area, size)
+                rgb = to_rgb(image)
     return _resize(rgb, area / scale, size)
 
 
@@ -48,13 +63,47 @@ def centre(height: int, width: int) -> Array:
     return np.array([(height - side) / 2, (width - side) / 2, side, side])
 
 
+@cache
+def formats() -> tuple[str, ...]:
+    """Return the formats that are read and that the installed Pillow has."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
 @contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Turn errors from Pillow into a `RecipeError` that names the file."""
-    try:
-        yield
-    except (OSError, ValueError, SyntaxError, RuntimeError, Image.DecompressionBombError) as error:
-        raise fail("E070", f"the image `{path}` can't be decoded: {error}") from None
+def _faults_of(path: Path) -> Iterator[list[warnings.WarningMessage]]:
+    """Turn whatever opening and decoding an image raises into a `RecipeError` that names the file.
+
+    Decoders of damaged files raise almost any exception. Yields the warnings, which aren't shown.
+    """
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        try:
+            yield told
+        except Exception as error:
+            raise fail("E070", f"the image `{path}` can't be decoded: {_reason(error)}") from None
+
+
+def _refuse_damaged_tags(image: Image.Image, told: list[warnings.WarningMessage]) -> None:
+    """Refuse a TIFF file if some of its tags, which say what its pixels mean, were left out with a warning.
+
+    In other formats, tags are only metadata, such as the camera's.
+    """
+    texts = [str(warning.message) for warning in told if "Metadata Warning" not in str(warning.message)]
+    if image.format == "TIFF" and texts:
+        raise ValueError(f"its tags are damaged: {texts[0]}")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        *some, last = formats()
+        return f"its content is damaged, or in none of the formats {', '.join(some)} and {last}"
+    if isinstance(error, MemoryError):
+        return "there is too little memory"
+    if isinstance(error, OSError) and error.strerror:
+        return system_reason(error)
+    told = isinstance(error, (OSError, SyntaxError, ValueError)) and re.search("[a-z]{3}", str(error))
+    return reason_of(error) if told else first_line(error)
 
 
 def _draft(image: Image.Image, box: Array, size: int) -> int:
@@ -63,15 +112,6 @@ def _draft(image: Image.Image, box: Array, size: int) -> int:
     scale = next((scale for scale in (8, 4, 2) if least >= scale * size), 1)
     drafted = image.draft(None, (image.width // scale, image.height // scale))
     return scale if drafted else 1
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16 bits per pixel, which `convert` would clip to 255
-        image = image.point(lambda value: value / 256, "L")
-    if image.mode != "RGB":
-        return image.convert("RGB")
-    image.load()
-    return image
 
 
 def _resize(image: Image.Image, box: Array, size: int) -> Pixels:

@@ -1,0 +1,104 @@
+"""Turn the pixels of an opened image into 8-bit RGB by what its format says they mean, or refuse them.
+
+- Shades and colors of up to 16 bits are scaled from their whole range: 0 to 65535 becomes 0 to 255.
+- Palettes, CMYK, YCbCr and LAB are converted to RGB. Transparency is ignored.
+- Floats, integers of 32 bits and signed integers are refused, because no format says which values are black and white.
+- 16-bit shades that would all be black are refused, because their range is probably 0 to 255.
+- TIFF files are refused if Pillow reads their pixels otherwise than the tags describe them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+from PIL import Image, _imaging
+from PIL.ImageFile import ImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+
+CONVERTED = frozenset(("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB"))
+"""The modes that Pillow converts to RGB by their meaning."""
+
+PREMULTIPLIED = {"La": "LA", "RGBa": "RGBA"}
+"""The modes whose colors are multiplied by their opacity, with the modes that undo it."""
+
+UNBOUNDED = {"F": "floats", "I": "integers of 32 bits or with a sign"}
+"""The modes whose range no format states."""
+
+BLACK = "its {}-bit values are all below {}, which is black; convert it to 8 bits"
+
+BITS, COMPRESSION, PHOTOMETRIC, PLANES, COLOR_MAP, SAMPLE_FORMAT = 258, 259, 262, 284, 320, 339
+"""Tags of TIFF, by number."""
+
+
+def to_rgb(image: ImageFile) -> Image.Image:
+    """Return an image in RGB. Raises `ValueError` if its pixels are refused, or whatever its decoder raises."""
+    if isinstance(image, TiffImageFile):
+        _mute_libtiff()
+        if why := _misread(image):
+            raise ValueError(f"{why}; convert it to 8-bit RGB")
+    if bits := _deep(image):
+        return _scaled(image, bits).convert("RGB")
+    if image.mode in PREMULTIPLIED:
+        return image.convert(PREMULTIPLIED[image.mode]).convert("RGB")
+    if image.mode not in CONVERTED:
+        kind = UNBOUNDED.get(image.mode, "of a kind")
+        raise ValueError(f"its pixels are {kind} (mode {image.mode}), without a stated range; convert it to 8 bits")
+    halved = image.mode in ("RGB", "RGBA") and image.tile and ";16" in str(image.tile[0][3])
+    image.load()
+    rgb = image if image.mode == "RGB" else image.convert("RGB")
+    if halved and not any(brightest for _, brightest in rgb.getextrema()):  # type: ignore[misc]
+        raise ValueError(BLACK.format(16, 256))
+    return rgb
+
+
+def _deep(image: ImageFile) -> int | None:
+    """Return the bits of a gray image that has more than 8 of them in each pixel, from 0 for black; otherwise None."""
+    if image.mode.startswith("I;16"):
+        return 12 if isinstance(image, TiffImageFile) and image.tag_v2.get(BITS) == (12,) else 16
+    return 16 if image.mode == "I" and image.format in ("PNG", "PPM") else None
+
+
+def _scaled(image: ImageFile, bits: int) -> Image.Image:
+    """Return a gray image of more than 8 bits with the highest 8 of them."""
+    shades = np.asarray(image)
+    black = 2 ** (bits - 8)
+    if 0 < shades.max() < black:
+        raise ValueError(BLACK.format(bits, black))
+    return Image.fromarray((shades >> (bits - 8)).astype(np.uint8))
+
+
+def _misread(image: TiffImageFile) -> str | None:
+    """Return why Pillow would read other pixels than a TIFF file describes, or None."""
+    tags: Mapping[int, Any] = image.tag_v2
+    bits: tuple[int, ...] = tags.get(BITS, (1,))
+    photometric = tags.get(PHOTOMETRIC, 0)
+    if 2 in tags.get(SAMPLE_FORMAT, ()):
+        return "its pixels are integers with a sign"
+    if photometric == 0 and max(bits) > 8:
+        return "its largest values are black, which is not supported for more than 8 bits"
+    if photometric == 6 and tags.get(COMPRESSION) not in (6, 7):
+        return "its pixels are YCbCr, which is supported only in JPEG compression"
+    if tags.get(PLANES, 1) == 2 and (photometric, tuple(bits)) != (2, (8, 8, 8)):
+        return "its channels are stored one after the other, which is supported only for 8-bit RGB"
+    if image.mode in ("P", "PA") and 0 < max(tags[COLOR_MAP]) < 256:
+        return "the colors of its palette have 8 bits instead of 16"
+    boxes = [tile[1] for tile in image.tile if tile[1]]
+    stored = sum((right - left) * (bottom - top) for left, top, right, bottom in boxes)
+    layers = len(bits) if tags.get(PLANES, 1) == 2 and tags.get(COMPRESSION, 1) == 1 else 1
+    if stored < layers * image.width * image.height:
+        return "a part of its pixels is missing"
+    return None
+
+
+@cache
+def _mute_libtiff() -> None:
+    """Keep libtiff from printing its errors, which Pillow raises as exceptions too."""
+    with contextlib.suppress(OSError, AttributeError):  # built into Pillow
+        set_handler = ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler
+        set_handler.argtypes, set_handler.restype = [ctypes.c_void_p], ctypes.c_void_p
+        set_handler(None)
