@@ -1,25 +1,28 @@
 """The command ``recipe``, also as ``python -m recipe``."""
 
 import signal
-import sys
 from types import FrameType
 
-from recipe.base.signals import Terminated, ignore
+from recipe.base.signals import Terminated
 
 
 def main() -> None:
-    """Run the command line; a signal while it is still being imported ends it as one later on does."""
+    """Run the command line in a process of its own, and end the process."""
     signal.signal(signal.SIGTERM, _end)
     try:
+        from recipe.base.process import leave, open_streams
+
+        open_streams()
         from recipe.cli import main as run
-    except Terminated:
-        sys.exit(143)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    try:
+
         run()
-    finally:  # while Python takes itself apart, a signal would end it as it ends a program that knows none
-        ignore()
+    except Terminated:  # a signal while the command line is being imported ends it as one later on does
+        status: object = 143
+    except KeyboardInterrupt:
+        status = 130
+    except SystemExit as end:
+        status = end.code
+    leave(status if isinstance(status, int) else 0)
 
 
 def _end(number: int, frame: FrameType | None) -> None:

@@ -25,14 +25,14 @@ class Failure:
     message: str
 
 
-def leave(error: Exception) -> None:
+def leave(error: BaseException) -> None:
     """Write the error that ended this command to the file that `VARIABLE` names, if it is set."""
     if path := os.environ.get(VARIABLE):
         with contextlib.suppress(RecipeError):  # the disk may be full; the exit code still reports the failure
             write(Path(path), error)
 
 
-def write(path: Path, error: Exception) -> None:
+def write(path: Path, error: BaseException) -> None:
     """Write an error as JSON: its diagnostics if it is a `RecipeError`, otherwise an internal error."""
     diagnostics = error.diagnostics if isinstance(error, RecipeError) else ()
     data = {

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
-import io
 import os
 import sys
-from collections.abc import Iterator
-from typing import Any, NoReturn
+import traceback
+from typing import NoReturn
 
 import click
 
 from recipe.base import failure
 from recipe.base.errors import Diverged, RecipeError, fail
+from recipe.base.process import ReaderLeft, staying
 from recipe.base.rendering import render, wants_color
 from recipe.base.signals import Interrupted, Terminated
 from recipe.base.wording import did_you_mean, first_line, system_reason
@@ -25,17 +26,9 @@ GROUPS = {
     "Write tricks": ("new", "test-plugin"),
     "Look at this machine": ("doctor",),
 }
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+"""The system's errors for files that can't be written, which may lack a file name."""
 COMMANDS = tuple(name for names in GROUPS.values() for name in names)
-
-
-@contextlib.contextmanager
-def _reader_may_leave() -> Iterator[None]:
-    """Exit with 141 if the reader of the output closes the pipe. Click would exit with 1, which means findings."""
-    try:
-        yield
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
 
 
 class _Commands(click.Group):
@@ -56,14 +49,6 @@ class _Commands(click.Group):
                 formatter.write_dl(
                     [(f"{name:{width}}", each.get_short_help_str(80)) for name, each in commands if each]
                 )
-
-    @_reader_may_leave()  # for the output of --help
-    def make_context(self, *args: Any, **options: Any) -> click.Context:
-        return super().make_context(*args, **options)
-
-    @_reader_may_leave()
-    def invoke(self, ctx: click.Context) -> object:
-        return super().invoke(ctx)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -89,7 +74,8 @@ def cli() -> None:
 
 def _stop(status: int, message: str = "") -> NoReturn:
     if message:
-        click.echo(message, err=True)
+        with contextlib.suppress(ReaderLeft):
+            click.echo(message, err=True)
     sys.exit(status)
 
 
@@ -102,18 +88,21 @@ def _first_to_tell() -> bool:
     return first_to_tell()
 
 
-def _failed(error: Exception) -> NoReturn:
+def _failed(error: BaseException) -> NoReturn:
     """Report the error that a command failed with, and exit. Call it from an `except` block."""
     failed, told = error, True
-    if isinstance(error, OSError):
-        where = f"`{error.filename}`" if error.filename else "the output"
+    if isinstance(error, SystemExit):  # commands end with `Context.exit`
+        why = f"code outside of `recipe` tried to end the process: {first_line(error)}"
+        failed = fail("E080", why, help="remove the call of `exit` from the plugin, model or layer that this ran")
+    elif isinstance(error, OSError) and (error.filename or error.errno in FULL):
+        where = f"`{error.filename}`" if error.filename else "a file"
         failed = fail("E111", f"{where} can't be used: {system_reason(error)}")
     elif isinstance(error, RecipeError):
         told = _first_to_tell()
     if told:
         failure.leave(failed)
     if os.environ.get("RECIPE_DEBUG") == "1":
-        raise
+        traceback.print_exception(error)
     if isinstance(failed, RecipeError):
         message = render(failed.diagnostics, wants_color(sys.stderr)) if told else ""
         _stop(3 if isinstance(failed, Diverged) else 2, message)
@@ -121,25 +110,26 @@ def _failed(error: Exception) -> NoReturn:
     _stop(70, f"internal error: {first_line(error)}\n  {hint}")  # sysexits' EX_SOFTWARE
 
 
-def main() -> None:
+def main() -> NoReturn:
     """Run the command line. Exit: 0 success, 1 findings, 2 bad recipe or usage, 3 diverged, 128 + n for signal n."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # escape what an old encoding can't show
     try:
         os.getcwd()
     except OSError:
         _stop(2, str(fail("E001", "the working directory no longer exists", help="change to a directory that exists")))
     try:
-        cli.main(standalone_mode=False)
-    except click.exceptions.Exit as error:
-        sys.exit(error.exit_code)
+        with staying():
+            status = cli.main(standalone_mode=False)
+            sys.stdout.flush()
     except click.ClickException as error:
-        error.show()
-        sys.exit(2)
+        with contextlib.suppress(ReaderLeft):
+            error.show(sys.stderr)
+        _stop(2)
     except (click.Abort, KeyboardInterrupt) as error:
-        sys.exit(143 if isinstance(error.__cause__ or error, Terminated) else 130)
+        _stop(143 if isinstance(error.__cause__ or error, Terminated) else 130)
+    except ReaderLeft:
+        _stop(141)
     except Interrupted as error:
         _stop(128 + error.number, str(error) if _first_to_tell() else "")
-    except Exception as error:
+    except BaseException as error:
         _failed(error)
+    _stop(status if isinstance(status, int) else 0)

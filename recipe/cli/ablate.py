@@ -149,4 +149,4 @@ def command(
         raise
     click.echo(shown[form](table), nl=False)
     if all(cell.status == "diverged" for line in table.lines for cell in line.cells):
-        sys.exit(3)
+        click.get_current_context().exit(3)

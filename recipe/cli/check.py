@@ -57,4 +57,4 @@ def command(files: tuple[str, ...], form: str, plugins: tuple[str, ...]) -> None
             click.echo(render(told, wants_color(sys.stdout)) + "\n")
         counts = f"{plural(errors, 'error')}, {plural(len(told) - errors, 'warning')}"
         click.echo(f"{plural(len(files), 'recipe')} checked: {counts if told else 'no errors or warnings'}")
-    sys.exit(2 if errors else 0)
+    click.get_current_context().exit(2 if errors else 0)

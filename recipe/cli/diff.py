@@ -86,7 +86,7 @@ def command(
         colored = color == "always" or (color == "auto" and wants_color(sys.stdout))
         width = shutil.get_terminal_size((100, 24)).columns
         click.echo(difference.to_text(width, colored), nl=False, color=colored)
-    sys.exit(1 if exit_code and not difference.empty else 0)
+    click.get_current_context().exit(1 if exit_code and not difference.empty else 0)
 
 
 def _sides(words: tuple[str, ...]) -> list[tuple[str, tuple[str, ...]]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import attrs
@@ -54,4 +53,4 @@ def command(files: tuple[str, ...], check: bool) -> None:
             click.echo(f"{'would change' if check else 'changed'} {file}", err=True)
     if errors:
         raise RecipeError(*errors)
-    sys.exit(1 if check and differ else 0)
+    click.get_current_context().exit(1 if check and differ else 0)

@@ -89,7 +89,8 @@ def command(
     if nproc is not None and not dry_run:  # errors of the recipe are reported before torch is imported
         from recipe.devices.launch import launch
 
-        launch(nproc, _arguments(source.text if file == "-" else file, statements, out, resume is not None))
+        given = _arguments(source.text if file == "-" else file, statements, out, resume is not None)
+        click.get_current_context().exit(launch(nproc, given))
 
     from recipe.training.engine import Request, dry, train
     from recipe.training.reporting import Live, Plain, closing

@@ -81,4 +81,4 @@ def command(package: str, values: dict[str, str], **options: Any) -> None:
             sys.stdout.flush()
     tricks = plural(len({check.trick for check in made}), "trick")
     click.echo(f"{tricks}: {counts['ok']} checks ok, {counts['FAILED']} failed, {counts['skipped']} skipped")
-    sys.exit(1 if counts["FAILED"] else 0)
+    click.get_current_context().exit(1 if counts["FAILED"] else 0)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from recipe.base.errors import fail
@@ -45,7 +43,7 @@ def command(verb: str | None, name: str | None, plugins: tuple[str, ...]) -> Non
         if tricks:
             click.echo("\n\n".join(page(trick, package) for trick, package in tricks))
         tell_broken(errors)
-        sys.exit(0 if tricks else 2)
+        click.get_current_context().exit(0 if tricks else 2)
 
 
 def _overview(words: Vocabulary) -> None:

@@ -7,17 +7,16 @@ import os
 import signal
 import sys
 import uuid
-from typing import NoReturn
 
 from recipe.base.errors import fail
 from recipe.base.signals import ignore
 from recipe.devices.choice import cores
 
 
-def launch(processes: int, arguments: list[str]) -> NoReturn:
-    """Run ``recipe`` with the same arguments in several processes, and exit with their exit code.
+def launch(processes: int, arguments: list[str]) -> int:
+    """Run ``recipe`` with the same arguments in several processes, and return their exit code.
 
-    Forwards a signal to them. They save a checkpoint, and then this process exits with 128 + the signal's number.
+    Forwards a signal to them. They save a checkpoint, and then the exit code is 128 + the signal's number.
     """
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -41,12 +40,12 @@ def launch(processes: int, arguments: list[str]) -> NoReturn:
     try:
         elastic_launch(config, sys.executable)("-P", "-m", "recipe", *arguments)
     except SignalException as stopped:
-        sys.exit(128 + stopped.sigval)
+        return 128 + int(stopped.sigval)
     except ChildFailedError as error:
-        sys.exit(_status([failure.exitcode for failure in error.failures.values()]))
+        return _status([failure.exitcode for failure in error.failures.values()])
     finally:
         ignore()  # everything is done, so late signals don't matter
-    sys.exit(0)
+    return 0
 
 
 def _status(codes: list[int]) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 
 from recipe.base.errors import RecipeError, fail
+from recipe.base.process import ReaderLeft, staying
 from recipe.base.signals import Interrupted
 from recipe.base.source import Span
 from recipe.base.wording import first_line
@@ -27,7 +28,7 @@ def call_hook(use: Use, hook: str, *arguments: Any, at: Span | None = None) -> A
     itself. Raises `RecipeError`, or one of the exceptions in `Hook.lets`, which are about what the hook reads.
     """
     about = HOOKS[hook]
-    with quiet(), fault_of(use, hook, at=at):
+    with quiet(), staying(), fault_of(use, hook, at=at):
         result = getattr(use.trick, hook)(*arguments)
         if isinstance(result, Iterator):  # its code has not run yet
             result = tuple(result)
@@ -53,7 +54,7 @@ class fault_of(contextlib.AbstractContextManager[None]):
             raise _placed(error, self.at or self.use.span) from error
         about = HOOKS.get(self.what)
         lets = about.lets if about else ()
-        if isinstance(error, (*lets, KeyboardInterrupt, Interrupted, GeneratorExit)):  # the last three aren't errors
+        if isinstance(error, (*lets, KeyboardInterrupt, Interrupted, ReaderLeft)):  # the last three aren't errors
             return
         trains = about is None or about.when not in ("plan", "compile", "export")
         if trains and _is_out_of_memory(error):  # training reports it itself

@@ -10,7 +10,8 @@ import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
-from typing import NoReturn
+
+from recipe.base.process import staying
 
 IMPORT_SECONDS = 60.0
 """The time limit for importing a plugin. Importing torch takes a few seconds."""
@@ -26,27 +27,13 @@ class ImportTimeout(BaseException):
 @contextlib.contextmanager
 def importing() -> Iterator[None]:
     """A context for importing a plugin, which can't write to standard output and must finish in time."""
-    with _descriptor_muted(), quiet(), _limited(IMPORT_SECONDS), _staying():
+    with _descriptor_muted(), quiet(), _limited(IMPORT_SECONDS), staying():
         yield
 
 
 def quiet() -> contextlib.AbstractContextManager[object]:
     """A context that discards whatever is printed."""
     return contextlib.redirect_stdout(io.StringIO())
-
-
-@contextlib.contextmanager
-def _staying() -> Iterator[None]:
-    """A context in which a plugin can't end the process immediately with ``os._exit``."""
-
-    def end(status: int) -> NoReturn:
-        raise SystemExit(status)
-
-    before, os._exit = os._exit, end
-    try:
-        yield
-    finally:
-        os._exit = before
 
 
 @contextlib.contextmanager

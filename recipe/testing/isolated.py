@@ -17,6 +17,7 @@ from pathlib import Path
 import attrs
 
 from recipe.base.errors import RecipeError
+from recipe.base.process import leave
 from recipe.base.source import Source
 from recipe.plan.bind import bind
 from recipe.plugins.vocabulary import Vocabulary, key_of
@@ -88,3 +89,4 @@ def _digest(words: Vocabulary, word: str, texts: Sequence[str]) -> str | None:
 
 if __name__ == "__main__":
     main(*map(Path, sys.argv[1:]))
+    leave(0)
