@@ -90,6 +90,10 @@ def _percents(kind: Number) -> st.SearchStrategy[str]:
     return st.nothing() if kind.whole or not fitting else st.sampled_from(fitting)
 
 
+IN_ORDER = {("augment erase", "smallest"): {"maximum": 0.02}, ("augment erase", "largest"): {"minimum": 0.02}}
+"""Narrower bounds of fields that must not contradict each other."""
+
+
 @st.composite
 def trick_statements(draw: st.DrawFn, trick: type[Trick], implicit: bool = True) -> str:
     """Draw a statement of a trick. With ``implicit``, fields that have a default may be left out."""
@@ -98,7 +102,8 @@ def trick_statements(draw: st.DrawFn, trick: type[Trick], implicit: bool = True)
         if not field.required and implicit and draw(st.booleans()):
             by_place = False
             continue
-        value = draw(words_for(field.kind))
+        bounds = IN_ORDER.get((trick.declared.word, field.word), {})
+        value = draw(words_for(attrs.evolve(field.kind, **bounds)))
         named = not by_place or (not field.required and draw(st.booleans()))
         text += f" {field.word}={value}" if named else f" {value}"
         by_place = by_place and not named and not field.kind.many

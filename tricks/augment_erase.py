@@ -9,14 +9,15 @@ three apply before the image is normalized.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from recipe.api import Trick, choice, number, trick
+from recipe.api import Trick, choice, fail, number, trick
 
 if TYPE_CHECKING:
     import torch
 
-    from recipe.api import Draws, Floats
+    from recipe.api import Draws, Floats, PlanView
 
 ATTEMPTS = 10
 
@@ -40,6 +41,11 @@ class Erase(Trick):
         "content of the box: a random color per pixel, a single random color, or black",
         of=("pixel", "rand", "const"),
     )
+
+    def check(self, plan: PlanView) -> Iterable[str]:
+        if self.smallest > self.largest:
+            raise fail("E024", f"the smallest area, {self.smallest:g}, is above the largest, {self.largest:g}")
+        return ()
 
     def augment(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
         import numpy as np

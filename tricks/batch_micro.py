@@ -5,10 +5,13 @@ The gradient is that of the whole batch. Only batch normalization is affected, b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from recipe.api import Training, Trick, integer, trick
+
+if TYPE_CHECKING:
+    from recipe.api import PlanView
 
 
 @trick("batch micro", position=70)
@@ -21,6 +24,10 @@ class Micro(Trick):
     """
 
     images: int | str = integer(help="images per micro-batch", minimum=2, words=("auto",))
+
+    def check(self, plan: PlanView) -> Iterable[str]:
+        if not isinstance(self.images, str) and self.images > plan.training.batch:
+            yield f"nothing is split: a batch has {plan.training.batch} images"
 
     def configure(self, training: Training) -> Mapping[str, Any]:
         if isinstance(self.images, str):

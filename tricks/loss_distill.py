@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from recipe.api import RecipeFile, Trick, number, teacher, trick
+from recipe.api import RecipeFile, Trick, fail, number, teacher, trick
 from recipe.tricks._paper import stacked
 
 if TYPE_CHECKING:
@@ -31,6 +31,11 @@ class Distill(Trick):
     soft_weight: float = number(
         1.0, "weight of the loss on the teacher's predictions", minimum=0, maximum=100, dialects={"gluoncv": 0.5}
     )
+
+    def check(self, plan: PlanView) -> Iterable[str]:
+        if not self.weight and not self.soft_weight:
+            raise fail("E024", "`weight` and `soft-weight` are both 0, so there is nothing to learn")
+        return ()
 
     def evidence(self, plan: PlanView) -> Iterable[Evidence]:
         mixed = plan.find("augment mixup") is not None

@@ -16,6 +16,7 @@ import attrs
 
 from recipe.base import files
 from recipe.base.errors import fail
+from recipe.base.printable import printable
 from recipe.base.wording import listing, reason_of
 
 PACKAGES = {"local": None, "slurm": "submitit", "ray": "ray"}
@@ -165,7 +166,7 @@ class _SlurmJob:
         try:
             return int(self.job.result())
         except Exception as error:  # submitit raises many types for failed jobs
-            print(f"job {self.job.job_id} ended early: {_last_line(error)}", file=sys.stderr)
+            print(f"job {self.job.job_id} ended early: {printable(_last_line(error))}", file=sys.stderr)
             return 143 if self.job.state in ("CANCELLED", "INTERRUPTED", "PREEMPTED", "TIMEOUT") else 1
 
     def terminate(self) -> None:
@@ -206,7 +207,7 @@ class _RayTask:
         except self.ray.exceptions.TaskCancelledError:
             return 143
         except self.ray.exceptions.RayError as error:
-            print(f"a Ray task ended early: {_last_line(error)}", file=sys.stderr)
+            print(f"a Ray task ended early: {printable(_last_line(error))}", file=sys.stderr)
             return 1
 
     def terminate(self) -> None:
@@ -220,6 +221,6 @@ def _last_line(error: Exception) -> str:
 
 def _number(text: str) -> Any:
     """Parse a launcher option: a number if written as one, else text. ``0123`` stays text, as it may be an account."""
-    if re.fullmatch(r"-?(0|[1-9]\d*)", text):
+    if re.fullmatch(r"-?(0|[1-9]\d{0,17})", text):
         return int(text)
-    return float(text) if re.fullmatch(r"-?(0|[1-9]\d*)\.\d+", text) else text
+    return float(text) if re.fullmatch(r"-?(0|[1-9]\d{0,17})\.\d{1,18}", text) else text

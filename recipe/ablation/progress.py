@@ -15,6 +15,7 @@ from rich.text import Text
 from recipe.ablation.execute import Watcher
 from recipe.ablation.store import Task
 from recipe.ablation.table import Cell
+from recipe.base.printable import printable
 from recipe.base.wording import format_duration
 
 
@@ -43,7 +44,7 @@ class Plain(Watcher):
         self.note(f"{self.done}/{self.total}: {task.label}, seed {task.seed}: {result}; {self.left}")
 
     def note(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        print(printable(text), file=sys.stderr, flush=True)
 
 
 @attrs.define
@@ -69,7 +70,7 @@ class Live(Plain):
         self.cells[task.name] = cell
 
     def note(self, text: str) -> None:
-        self.display.console.print(text, markup=False, highlight=False, style="yellow")
+        self.display.console.print(printable(text), markup=False, highlight=False, emoji=False, style="yellow")
 
     def stop(self) -> None:
         self.display.stop()
@@ -81,10 +82,10 @@ class Live(Plain):
         for task in self.grid[0][1]:
             table.add_column(f"seed {task.seed}", justify="right")
         for label, tasks in self.grid:
-            table.add_row(Text(label), *(self._shown(task, running) for task in tasks))
+            table.add_row(Text(printable(label)), *(self._shown(task, running) for task in tasks))
         for task in running.values():
             if task.label.startswith("teacher "):
-                table.add_row(Text(task.label), self._shown(task, running))
+                table.add_row(Text(printable(task.label)), self._shown(task, running))
         return table
 
     def _shown(self, task: Task, running: Mapping[str, Task]) -> str:

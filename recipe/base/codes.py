@@ -14,13 +14,14 @@ E003 byte order mark
 E004 carriage return
     Lines must end in LF alone. `recipe fmt` fixes a file with CR LF line endings.
 E005 recipe too large
-    A file can have at most 64 KiB and 1,000 statements.
+    A file can have at most 64 KiB and 1,000 statements. With the files that it includes and the statements on top of it,
+    a recipe can have at most 128 KiB, 2,000 statements and 20,000 words.
 E010 malformed statement
     A statement is a verb followed by its items, separated by spaces: `lr 0.1 per 256 warmup 5 cosine`. It ends at
     `;` or at the end of the line.
 E011 invalid word
     A word is a number (`0.1`, `1e-4`, `10%`), a name that starts with a letter or `_`, or a string in double quotes.
-    Paths need quotes.
+    Paths need quotes. A number can have at most 64 characters, a name 256 and a string 4,096.
 E012 unterminated or invalid string
     A string must be closed with `"` on the same line. Inside it, only `\"` and `\\` are valid escapes.
 E020 unknown verb
@@ -36,7 +37,8 @@ E024 value out of range
 E025 missing value
     The verb or clause needs a value that has no default. For example, `warmup` needs its number of epochs.
 E026 too many values
-    Every field of the verb or clause already has a value.
+    Every field of the verb or clause already has a value, or the value follows a `field=value` and does not name its
+    own field: write `size=32 workers=4`, not `size=32 4`. Only a field that takes several values takes more of them.
 E027 field set twice
     A field can be set only once, either by position or by name.
 E028 stated twice

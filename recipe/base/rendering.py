@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
 import click
 
 from recipe.base.diagnostics import Diagnostic
+from recipe.base.printable import printable
 from recipe.base.source import Span
+from recipe.base.wording import plural
 
 SCHEMA_VERSION = 1
+
+MOST = 100
+"""The most diagnostics that are shown as text. JSON has all of them."""
 
 
 def wants_color(stream: TextIO | None) -> bool:
@@ -35,10 +41,10 @@ def _excerpt(span: Span, label: str, mark: str, hue: str, style: Callable[..., s
         line, start = line[cut : cut + 160], start - cut
     length = max(1, min(span.end - span.start, len(line) - start))
     shown = "".join(letter if letter.isprintable() else " " for letter in line)
-    caret = style(f"{mark * length} {label}" if label else mark * length, fg=hue, bold=True)
+    caret = style(f"{mark * length} {printable(label)}" if label else mark * length, fg=hue, bold=True)
     arrow, bar, shown_number = (style(text, fg="blue", bold=True) for text in ("-->", "|", number))
     return [
-        f"{margin}{arrow} {span.place}",
+        f"{margin}{arrow} {printable(span.place)}",
         f"{margin} {bar}",
         f"{shown_number} {bar} {shown}",
         f"{margin} {bar} {' ' * start}{caret}",
@@ -48,20 +54,31 @@ def _excerpt(span: Span, label: str, mark: str, hue: str, style: Callable[..., s
 def _rendered(diagnostic: Diagnostic, style: Callable[..., str]) -> str:
     hue = "red" if diagnostic.severity == "error" else "yellow"
     head = style(f"{diagnostic.severity}[{diagnostic.code}]", fg=hue, bold=True)
-    lines = [head + style(f": {diagnostic.message}", bold=True)]
+    lines = [head + style(f": {printable(diagnostic.message)}", bold=True)]
     if diagnostic.span is not None:
         lines += _excerpt(diagnostic.span, "", "^", hue, style)
     for span, label in diagnostic.others:
         lines += _excerpt(span, label, "-", "blue", style)
     if diagnostic.help:
-        lines.append(f"  {style('= help:', bold=True)} {diagnostic.help}")
+        lines.append(f"  {style('= help:', bold=True)} {printable(diagnostic.help)}")
     return "\n".join(lines)
 
 
 def render(diagnostics: Sequence[Diagnostic], color: bool = False) -> str:
-    """Return all diagnostics as text with the offending words underlined, separated by blank lines."""
+    """Return diagnostics as text with the offending words underlined, separated by blank lines.
+
+    The first `MOST` are shown, and the others are counted.
+    """
     style = click.style if color else _unstyled
-    return "\n\n".join(_rendered(diagnostic, style) for diagnostic in diagnostics)
+    shown = [_rendered(diagnostic, style) for diagnostic in diagnostics[:MOST]]
+    return "\n\n".join([*shown, *_others(diagnostics[MOST:])])
+
+
+def _others(diagnostics: Sequence[Diagnostic]) -> list[str]:
+    """Return how many more there are, in words, or nothing if there are none."""
+    counts = Counter(diagnostic.severity for diagnostic in diagnostics)
+    told = " and ".join(f"{count:,} more {plural(count, kind).split()[1]}" for kind, count in sorted(counts.items()))
+    return [f"and {told}"] if told else []
 
 
 def _place(span: Span) -> dict[str, object]:
@@ -86,17 +103,20 @@ def to_json(diagnostics: Sequence[Diagnostic]) -> str:
 
 
 def to_github(diagnostics: Sequence[Diagnostic]) -> str:
-    """Return all diagnostics as workflow commands, which GitHub shows as annotations on a pull request."""
+    """Return diagnostics as workflow commands, which GitHub shows as annotations on a pull request.
+
+    The first `MOST` are shown, and the others are counted.
+    """
 
     def escape(text: str) -> str:
-        return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+        return printable(text).replace("%", "%25")
 
     lines = []
-    for diagnostic in diagnostics:
+    for diagnostic in diagnostics[:MOST]:
         place = ""
         if (span := diagnostic.span) is not None:
             name = escape(span.source.name).replace(",", "%2C").replace(":", "%3A")
             place = f"file={name},line={span.line},col={span.column},"
-        text = diagnostic.message + (f"\nhelp: {diagnostic.help}" if diagnostic.help else "")
-        lines.append(f"::{diagnostic.severity} {place}title={diagnostic.code}::{escape(text)}")
-    return "\n".join(lines)
+        text = escape(diagnostic.message) + (f"%0Ahelp: {escape(diagnostic.help)}" if diagnostic.help else "")
+        lines.append(f"::{diagnostic.severity} {place}title={diagnostic.code}::{text}")
+    return "\n".join([*lines, *(f"::notice ::{told}" for told in _others(diagnostics[MOST:]))])

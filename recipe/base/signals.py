@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import signal
 import threading
 import time
@@ -14,6 +13,8 @@ from types import FrameType
 from typing import Any
 
 import attrs
+
+from recipe.base.printable import command_line, path_word
 
 BOTH = (signal.SIGINT, signal.SIGTERM)
 
@@ -38,10 +39,9 @@ class Interrupted(BaseException):
         """The folder of the run or the ablation."""
         self.step = step
         """The number of completed steps, or 0 if the signal arrived before the first step."""
-        path = f"./{folder}" if str(folder).startswith("-") else str(folder)  # not taken for an option
-        name, command = signal.Signals(number).name, ["recipe", "run", f"--resume={path}", *options]
+        name, command = signal.Signals(number).name, ["recipe", "run", f"--resume={path_word(folder)}", *options]
         super().__init__(
-            f"stopped at step {step} by {name}; resume with: {shlex.join(command)}"
+            f"stopped at step {step} by {name}; resume with: {command_line(*command)}"
             if step
             else f"stopped by {name} before the first step; existing checkpoints, including teachers', are kept: "
             "rerun with --resume"

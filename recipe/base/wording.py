@@ -8,11 +8,13 @@ import io
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 
+from recipe.base.printable import printable
+
 
 def nearest(word: str, candidates: Iterable[str]) -> str | None:
-    """Return the candidate closest to ``word``, or None if none is close."""
+    """Return the candidate whose spelling is closest to ``word``, or None if none is close."""
     lower = {candidate.lower(): candidate for candidate in sorted(candidates, reverse=True)}
-    matches = difflib.get_close_matches(word.lower(), sorted(lower), n=1, cutoff=0.5)
+    matches = difflib.get_close_matches(word.lower(), sorted(lower), n=1, cutoff=0.7)
     return lower[matches[0]] if matches else None
 
 
@@ -53,7 +55,7 @@ def parse_duration(text: str) -> float | None:
     >>> [parse_duration(text) for text in ("90s", "20m", "1.5h", "0s", "20")]
     [90.0, 1200.0, 5400.0, None, None]
     """
-    parts = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text.strip())
+    parts = re.fullmatch(r"(\d{1,15}(?:\.\d{1,15})?)([smh])", text.strip())
     return float(parts[1]) * {"s": 1, "m": 60, "h": 3600}[parts[2]] or None if parts else None
 
 
@@ -71,7 +73,8 @@ def format_duration(seconds: float) -> str:
 def columns(rows: Sequence[Sequence[str]], right: Collection[int] = (), indent: int = 0) -> str:
     """Align rows in columns separated by two spaces; right-align the columns whose indices are in ``right``.
 
-    Each column is as wide as its widest cell, regardless of the terminal's width. Lines have no trailing spaces.
+    Each column is as wide as its widest cell, regardless of the terminal's width. Lines have no trailing spaces. Cells
+    are made printable.
     """
     from rich.console import Console
     from rich.padding import Padding
@@ -82,7 +85,7 @@ def columns(rows: Sequence[Sequence[str]], right: Collection[int] = (), indent: 
     for number in range(max(map(len, rows), default=0)):
         grid.add_column(justify="right" if number in right else "left", no_wrap=True)
     for row in rows:
-        grid.add_row(*map(Text, row))
+        grid.add_row(*(Text(printable(cell)) for cell in row))
     console = Console(file=io.StringIO(), width=1 << 20, color_system=None, legacy_windows=False)
     with console.capture() as capture:
         console.print(Padding.indent(grid, indent), soft_wrap=False)

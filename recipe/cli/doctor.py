@@ -12,6 +12,7 @@ import click
 
 from recipe.base.errors import fail
 from recipe.base.identity import version_of
+from recipe.base.printable import printable
 from recipe.cli.inputs import loaded, vocabulary
 from recipe.exporters.formats import installed
 
@@ -57,9 +58,9 @@ def _plugins() -> None:
     tricks, errors = loaded(words, words.keys())
     errors += [*(refused.error for refused in words.refused), *installed()[1]]
     for message in dict.fromkeys(error.diagnostics[0].message for error in errors):  # both report a damaged package
-        click.echo(f"broken: {message}")
+        click.echo(f"broken: {printable(message)}")
     for package, count in sorted(Counter(package for _, package in tricks).items()):
-        click.echo(f"tricks of {package}: {count}")
+        click.echo(f"tricks of {printable(package)}: {count}")
 
 
 def _device(device: torch.device, title: str) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
+from recipe.base.printable import printable
 from recipe.cli.inputs import plugin_option, tell_broken, tell_lost, vocabulary
 
 
@@ -54,7 +57,7 @@ def command(run: str, to: str, out: str | None, plugins: tuple[str, ...]) -> Non
     else:
         verdict = "verified: logits equal the run's"
     if exported.note:
-        click.echo(f"warning: {exported.note}", err=True)
-    click.echo(verdict, err=True)
+        click.echo(f"warning: {printable(exported.note)}", err=True)
+    click.echo(printable(verdict), err=True)
     for path in exported.paths:
-        click.echo(path)
+        click.echo(printable(path) if sys.stdout is not None and sys.stdout.isatty() else path)

@@ -11,6 +11,7 @@ import click
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import RecipeError, fail
 from recipe.base.files import write_text
+from recipe.base.printable import printable
 from recipe.cli.inputs import source_of
 from recipe.language.formatter import layout, plain
 from recipe.language.parser import parse
@@ -50,7 +51,7 @@ def command(files: tuple[str, ...], check: bool) -> None:
         elif file != "-" and text != source.text:
             if not check:
                 write_text(Path(file).resolve(), text)
-            click.echo(f"{'would change' if check else 'changed'} {file}", err=True)
+            click.echo(f"{'would change' if check else 'changed'} {printable(file)}", err=True)
     if errors:
         raise RecipeError(*errors)
     click.get_current_context().exit(1 if check and differ else 0)

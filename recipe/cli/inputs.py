@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from recipe.base.errors import RecipeError, fail
+from recipe.base.printable import printable
 from recipe.base.rendering import render
 from recipe.base.source import MAX_BYTES, Source
 from recipe.base.wording import did_you_mean, listing
@@ -56,7 +57,8 @@ def tell_lost(folder: str) -> None:
     from recipe.runs.reader import lost_packages
 
     if lost := lost_packages(Path(folder)):
-        click.echo(f"warning: the run in `{folder}` used packages that are not installed: {', '.join(lost)}", err=True)
+        told = f"warning: the run in `{folder}` used packages that are not installed: {', '.join(lost)}"
+        click.echo(printable(told), err=True)
 
 
 def tell_changes(source: Source, plan: Plan) -> None:

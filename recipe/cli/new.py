@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 import click
 
+from recipe.base.printable import command_line, path_word, printable
 from recipe.cli.inputs import vocabulary
 from recipe.scaffold import write_plugin
 
@@ -36,5 +36,5 @@ def plugin(name: str, out: Path | None) -> None:
     """
     root, written = write_plugin(name, out, vocabulary(()))
     for path in written:
-        click.echo(path)
-    click.echo(f"next: cd {shlex.quote(str(root))} && pip install -e '.[test]' && pytest")
+        click.echo(printable(path))
+    click.echo(f"next: {command_line('cd', path_word(root))} && pip install -e '.[test]' && pytest")

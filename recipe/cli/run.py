@@ -9,6 +9,7 @@ import sys
 import click
 
 from recipe.base.errors import fail
+from recipe.base.printable import command_line, path_word, printable
 from recipe.cli.inputs import examples, plugin_option, source_of, stem, tell_changes, vocabulary
 from recipe.language.recipe_input import override
 from recipe.plan.bind import bind
@@ -116,7 +117,9 @@ def command(
     leave()
     if os.environ.get("RANK", "0") == "0":
         click.echo(closing(done.summary))
-        click.echo(f"folder {done.folder}: recipe.lock, summary.json, metrics.jsonl, curves.png, model.safetensors")
+        click.echo(
+            f"folder {printable(done.folder)}: recipe.lock, summary.json, metrics.jsonl, curves.png, model.safetensors"
+        )
 
 
 def _resumed(
@@ -128,7 +131,8 @@ def _resumed(
             raise click.UsageError("--resume DIR and --out both name the run folder; use only one of them")
         if not os.path.isfile(os.path.join(resume, "recipe.lock")):
             if file is None:
-                help = f"name a recipe to start a run there: recipe run FILE --resume {resume}"
+                option = command_line(f"--resume={path_word(resume)}")
+                help = f"name a recipe to start a run there: recipe run FILE {option}"
                 raise fail("E113", f"no run found in `{resume}`", help=help)
         elif file is None:
             file = resume

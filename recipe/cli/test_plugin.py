@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from recipe.base.errors import fail
+from recipe.base.printable import printable_lines
 from recipe.base.wording import plural
 
 
@@ -76,7 +77,7 @@ def command(package: str, values: dict[str, str], **options: Any) -> None:
         except Skipped as reason:
             status, message = "skipped", f" – {reason}"
         counts[status] += 1
-        click.echo(f"{status:<7} {check}{message}")
+        click.echo(printable_lines(f"{status:<7} {check}{message}"))
         if sys.stdout is not None:
             sys.stdout.flush()
     tricks = plural(len({check.trick for check in made}), "trick")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import click
 
 from recipe.base.errors import fail
-from recipe.base.wording import did_you_mean, listing, summary_line
+from recipe.base.printable import printable, printable_lines
+from recipe.base.wording import listing, summary_line
 from recipe.cli.inputs import loaded, plugin_option, tell_broken, vocabulary
 from recipe.explain.tricks import page
+from recipe.plan.meant import meant
 from recipe.plugins.vocabulary import DIRECTIVES, Key, Vocabulary, words_of
 
 
@@ -34,14 +36,20 @@ def command(verb: str | None, name: str | None, plugins: tuple[str, ...]) -> Non
     elif verb in DIRECTIVES and name is None:
         click.echo(DIRECTIVES[verb])
     elif verb not in words.verbs():
-        raise fail("E020", f"unknown verb `{verb}`", help=did_you_mean(verb, words.verbs()))
+        raise fail("E020", f"unknown verb `{verb}`", help=meant(verb, words, words.verbs(), before="recipe tricks "))
     elif name is not None and name not in (clauses := words.clauses(verb)):
-        help = did_you_mean(name, clauses, f"its clauses are {listing(clauses)}" if clauses else "it has no clauses")
+        help = meant(
+            name,
+            words,
+            clauses,
+            f"its clauses are {listing(clauses)}" if clauses else "it has no clauses",
+            before="recipe tricks ",
+        )
         raise fail("E021", f"`{verb}` has no clause `{name}`", help=help)
     else:
         tricks, errors = loaded(words, [key for key in _of(words, verb) if name in (None, key[1])])
         if tricks:
-            click.echo("\n\n".join(page(trick, package) for trick, package in tricks))
+            click.echo(printable_lines("\n\n".join(page(trick, package) for trick, package in tricks)))
         tell_broken(errors)
         click.get_current_context().exit(0 if tricks else 2)
 
@@ -50,7 +58,7 @@ def _overview(words: Vocabulary) -> None:
     width = max(len(words_of(key)) for key in words.keys())  # noqa: SIM118
     tricks, errors = loaded(words, [key for verb in words.in_reading_order() for key in _of(words, verb)])
     for trick, _ in tricks:
-        click.echo(f"{trick.declared.word:<{width}}  {summary_line(trick)}")
+        click.echo(f"{trick.declared.word:<{width}}  {printable(summary_line(trick))}")
     for verb, text in DIRECTIVES.items():
         what = text.partition(": ")[2]
         click.echo(f"{verb:<{width}}  {what[0].upper()}{what[1:]}.")

@@ -9,6 +9,7 @@ from typing import Any
 
 import jinja2
 
+from recipe.base.printable import printable_lines
 from recipe.compare.graph import Row
 from recipe.compare.model import KINDS, Difference
 from recipe.compare.text import counted, difference_of, made, measured_lines, shown, training_lines
@@ -20,7 +21,12 @@ def render(diff: Difference) -> str:
     """Return the page as HTML. It loads no external files."""
     source = (resources.files("recipe.compare") / "page.html").read_text("utf-8")
     template = jinja2.Template(
-        source, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+        source,
+        autoescape=True,
+        finalize=lambda value: printable_lines(value) if type(value) is str else value,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
     )
     page: str = template.render(
         diff=diff,

@@ -12,6 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from recipe.base.printable import printable
 from recipe.base.wording import plural
 from recipe.compare.graph import Row
 from recipe.compare.model import KINDS, Difference
@@ -41,7 +42,9 @@ def render(diff: Difference, width: int, color: bool) -> str:
         emoji=False,
         legacy_windows=False,
     )
-    console.print(Text.assemble(("A ", "bold cyan"), diff.name_a, "\n", ("B ", "bold magenta"), diff.name_b))
+    console.print(
+        Text.assemble(("A ", "bold cyan"), printable(diff.name_a), "\n", ("B ", "bold magenta"), printable(diff.name_b))
+    )
     if diff.imageless:
         console.print(
             f"{diff.imageless} names no dataset; `recipe run` would use `data digits` and the settings it suggests"
@@ -68,19 +71,22 @@ def render(diff: Difference, width: int, color: bool) -> str:
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
 
-def _line(change: str, *parts: str | tuple[str, str]) -> Text:
-    return Text.assemble((f"{SIGNS[change]} ", STYLES[change]), *parts)
+def _line(change: str, text: str, faint: str = "") -> Text:
+    return Text.assemble((f"{SIGNS[change]} ", STYLES[change]), printable(text), (printable(faint), "dim"))
 
 
 def _recipe(diff: Difference) -> list[RenderableType]:
     words = [
-        _line(word.change, change, (f"   {origin}" if origin else "", "dim"))
+        _line(word.change, change, f"   {origin}" if origin else "")
         for word in diff.words
         for change, origin in word.lines()
     ]
     return [
         *words,
-        *(f"order: `{first}` before `{second}` → `{first}` after `{second}`" for first, second in diff.order),
+        *(
+            printable(f"order: `{first}` before `{second}` → `{first}` after `{second}`")
+            for first, second in diff.order
+        ),
     ]
 
 
@@ -129,7 +135,7 @@ def _graph(diff: Difference, width: int) -> list[RenderableType]:
     table.add_column(style="dim", overflow="fold")
     lines: list[RenderableType] = []
     for stage, run in groupby(diff.graph, key=lambda row: row.stage):
-        title = stage
+        title = printable(stage)
         for change, alike in groupby(run, key=lambda row: whole.get(row.block, "")):
             rows = list(alike)
             told = [_blocks(rows)] if change in ("added", "removed") else map(_operation, rows)
@@ -150,7 +156,7 @@ def _operation(row: Row) -> tuple[Text, str, str]:
             f"{'argument ' * name.isdigit()}{name} {shown(before)} → {shown(after)}"
             for name, before, after in row.settings
         )
-    return _line(row.change, row.node.address), what, f"({row.by})" if row.by else ""
+    return _line(row.change, row.node.address), printable(what), printable(f"({row.by})") if row.by else ""
 
 
 def _blocks(rows: Sequence[Row]) -> tuple[Text, str, str]:
@@ -193,7 +199,7 @@ def _costs(diff: Difference, width: int) -> list[RenderableType]:
             if cost is costs[-1] or (before != after and kind != "flops"):  # FLOPs are twice the MACs
                 style = "dim" if before == after else "green" if after < before else "red"
                 change = Text(difference_of(kind, before, after), style)
-                stage = "overall" if cost is costs[-1] else cost.stage
+                stage = "overall" if cost is costs[-1] else printable(cost.stage)
                 rows.append((title, stage, amount(kind, before), amount(kind, after), change))
                 title = ""
     if 2 + sum(max(len(row[column]) for row in rows) + 2 for column in range(5)) > width:
@@ -215,7 +221,7 @@ def _weights(diff: Difference) -> list[RenderableType]:
     total = len(weights.kept) + len(weights.reshaped) + len(weights.lost)
     if weights.loads_entirely:
         return [f"a checkpoint of A loads entirely: {total} of {total} tensors"] if diff.graph else []
-    lines = (_line(change, f"{len(names)} {what}: ", (_few(names), "dim")) for change, what, names in weights.changes)
+    lines = (_line(change, f"{len(names)} {what}: ", _few(names)) for change, what, names in weights.changes)
     return [f"{len(weights.kept)} of {total} tensors load from a checkpoint of A", *lines]
 
 

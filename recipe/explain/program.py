@@ -9,6 +9,7 @@ import attrs
 
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import RecipeError
+from recipe.base.printable import printable, printable_lines
 from recipe.base.rendering import render
 from recipe.base.wording import columns, plural
 from recipe.compiler.fit import Fit
@@ -120,8 +121,10 @@ def _evidence(plan: Plan) -> str:
 def _rewrites(program: Program) -> str:
     lines = ["rewrites"]
     for step in program.steps:
-        lines.append(f"  {step.note}")
-        lines += [textwrap.indent(str(edit), "    ") for edit in step.edits if not isinstance(edit, Initialise)]
+        lines.append(f"  {printable(step.note)}")
+        lines += [
+            textwrap.indent(printable_lines(edit), "    ") for edit in step.edits if not isinstance(edit, Initialise)
+        ]
     return "\n".join(lines)
 
 
@@ -159,7 +162,7 @@ def _training(program: Program, device: str | None) -> str:
         *plot(schedule).plain.split("\n"),
     ]
     for group in program.groups:
-        options = ", ".join(f"{name} {_plainly(value)}" for name, value in group.options.items())
+        options = printable(", ".join(f"{name} {_plainly(value)}" for name, value in group.options.items()))
         count = sum(program.structure.get_parameter(name).numel() for name in group.names)
         lines.append(f"{len(group.names)} tensors, {count:,} values: {options}")
     note = precision(training.precision, at).note or f"precision {training.precision}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import itertools
-import json
 import keyword
 import math
 import operator
@@ -17,6 +16,7 @@ from typing import Any
 import attrs
 
 from recipe.base.errors import fail
+from recipe.base.printable import python_string
 from recipe.base.wording import summary_line
 from recipe.compiler.program import Program, Step
 from recipe.compiler.weights import stock_model
@@ -71,7 +71,7 @@ def called(layer: Layer, imports: set[tuple[str, str]]) -> Call:
 def literal(value: Any) -> str:
     """Return a value as source. Raises `Untold`."""
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
+        return python_string(value)
     if isinstance(value, (tuple, list)):
         inner = ", ".join(map(literal, value))
         return f"[{inner}]" if isinstance(value, list) else f"({inner},)" if len(value) == 1 else f"({inner})"
@@ -189,9 +189,11 @@ def path(address: str, root: str = "model") -> str:
     """Return the expression for a module, such as ``model.layer1[0].conv1``."""
 
     def step(part: str) -> str:
-        if part.isdecimal():
+        if part.isascii() and part.isdecimal():
             return f"[{part}]"
-        return f".{part}" if _is_name(part) else f'.get_submodule("{part}")'  # `block1-0` of torchvision's RegNets
+        if _is_name(part):
+            return f".{part}"
+        return f".get_submodule({python_string(part)})"  # `block1-0` of torchvision's RegNets
 
     return root + "".join(map(step, address.removeprefix(".").split(".")))
 

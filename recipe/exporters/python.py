@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recipe.base.errors import fail
+from recipe.base.printable import printable
 from recipe.base.wording import reason_of
 from recipe.exporters.formats import Format
 
@@ -61,6 +62,7 @@ def _source(run: SourceRun, surgery: Codegen) -> str:
         standard=standard,
         others=others,
         laid_out=laid_out,
+        printable=printable,
         width=WIDTH,
     )
     return f"{source}\n"

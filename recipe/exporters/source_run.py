@@ -12,6 +12,7 @@ from torch import Tensor, fx, nn
 
 from recipe.base.errors import fail
 from recipe.base.typed_json import Malformed
+from recipe.base.printable import command_line, path_word
 from recipe.base.wording import reason_of
 from recipe.compiler.lower import lower
 from recipe.compiler.program import Program
@@ -95,7 +96,7 @@ def open_run(folder: Path, vocabulary: Vocabulary) -> SourceRun:
     if not (folder / LOCK).is_file():
         raise fail("E120", f"`{folder}` is not a run folder: it has no recipe.lock", help=help)
     if not summary:
-        help = f'resume it with `recipe run --resume "{folder}"`'
+        help = f"resume it with `{command_line('recipe', 'run', f'--resume={path_word(folder)}')}`"
         raise fail("E120", f"the run in `{folder}` has not finished: it has no complete summary.json", help=help)
     lock = open_lock(folder)
     if summary.get("digest") != lock.digest:

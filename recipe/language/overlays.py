@@ -10,7 +10,7 @@ import attrs
 
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import RecipeError, fail
-from recipe.base.source import Source
+from recipe.base.source import Source, Span
 from recipe.base.wording import did_you_mean, listing
 from recipe.language.ast import UNWRITABLE, Item, Recipe, Statement
 from recipe.language.parser import parse
@@ -19,6 +19,8 @@ from recipe.language.recipe_input import read
 MAX_INCLUDES = 16  # maximum nesting depth
 MAX_INCLUDED = 101
 """Reading stops at this number of files, since files that include the next one twice double it at every level."""
+MAX_TOTAL = {"KiB": 128, "statements": 2_000, "words": 20_000}
+"""The most that a recipe can have in all, with its included files and the statements on top of it."""
 
 DIALECTS = ("paper", "gluoncv", "torchvision")
 
@@ -40,40 +42,62 @@ class Layers:
     layers: list[Layer] = attrs.field(factory=list)
     errors: list[Diagnostic] = attrs.field(factory=list)
     included: int = 0
+    total: dict[str, float] = attrs.field(factory=lambda: dict.fromkeys(MAX_TOTAL, 0.0))
+
+    @property
+    def full(self) -> bool:
+        """Whether the recipe is larger than a recipe can be, which is an error already."""
+        return any(self.total[unit] > most for unit, most in MAX_TOTAL.items())
+
+    def add(self, unit: str, number: float, span: Span) -> None:
+        """Count a part of the recipe. Raises `RecipeError` (E005) if that is too much in all."""
+        self.total[unit] += number
+        if self.full:
+            message = f"the recipe has more than {MAX_TOTAL[unit]:,} {unit} in all, with the files that it includes"
+            raise fail("E005", message, span)
 
 
 def collect(sources: Sequence[Source]) -> Layers:
     """Collect the layers of some sources, lowest first. Each source comes after the files that it includes."""
     layers = Layers()
     for source in sources:
-        _collect(source, source.folder.resolve(), (), layers)
+        try:
+            _collect(source, source.folder.resolve(), (), layers, Span(source, 0, 0))
+        except RecipeError as error:
+            layers.errors += error.diagnostics
     return layers
 
 
-def _collect(source: Source, root: Path, trail: tuple[Path, ...], layers: Layers) -> None:
+def _collect(source: Source, root: Path, trail: tuple[Path, ...], layers: Layers, span: Span) -> None:
+    """Collect the layers of a source, which ``span`` includes. Raises `RecipeError` if the recipe gets too large."""
+    if layers.full:
+        return
+    layers.add("KiB", len(source.text.encode("utf-8", "surrogatepass")) / 1024, span)
     recipe, errors = parse(source)
     layers.errors += errors
+    layers.add("statements", len(recipe.statements), span)
+    layers.add("words", sum(1 + len(statement.items) for statement in recipe.statements), span)
     trail = (*trail, source.path) if source.path else trail
     statements, drops, dialect, chosen = [], [], None, None
     for statement in recipe.statements:
         verb = statement.verb.text
         try:
             if verb == "include":
-                if layers.included == MAX_INCLUDED:
+                if layers.included == MAX_INCLUDED or layers.full:
                     continue
                 included = _include(statement, source, root, trail)
                 layers.included += 1
                 if layers.included == MAX_INCLUDED:
                     raise fail("E043", f"more than {MAX_INCLUDED - 1} files are included", statement.span)
-                _collect(included, root, trail, layers)
+                _collect(included, root, trail, layers, statement.span)
             elif verb == "drop":
                 _check_drop(statement)
                 drops.append(statement)
             elif verb == "dialect":
                 if dialect is not None:
-                    places = ((dialect.span, "first stated here"),)
+                    places = ((_head(dialect), "first stated here"),)
                     message = "`dialect` is stated twice"
-                    raise fail("E028", message, statement.span, others=places, help="remove one of them")
+                    raise fail("E028", message, _head(statement), others=places, help="remove one of them")
                 dialect = statement
                 chosen = _dialect(statement)
             else:
@@ -83,6 +107,11 @@ def _collect(source: Source, root: Path, trail: tuple[Path, ...], layers: Layers
     if chosen is not None:  # set last: the file overrides everything that it includes, wherever the includes are
         layers.dialect = chosen
     layers.layers.append(Layer(source, tuple(statements), tuple(drops)))
+
+
+def _head(statement: Statement) -> Span:
+    """Return the span of a statement's verb and first item."""
+    return statement.verb.span.to(statement.items[0].span) if statement.items else statement.verb.span
 
 
 def _operands(statement: Statement, most: int, usage: str) -> tuple[Item, ...]:

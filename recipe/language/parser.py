@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -15,6 +16,10 @@ from recipe.language.ast import Item, Recipe, Statement, Word
 
 MAX_STATEMENTS = 1000
 MAX_ERRORS = 10
+LONGEST = {"number": 64, "percent": 64, "name": 256, "string": 4096}
+"""The most characters that a word of each kind may have. Far less is enough for any number, name or path."""
+SHOWN = 60
+"""The most characters of a word that a message shows."""
 
 _STRING = r'"(?:\\["\\]|[^"\\\n])*"'  # as in the grammar
 _QUOTED = r'"(?:\\[^\n]|[^"\\\n])*"'  # a string with any escapes, valid or not
@@ -51,6 +56,20 @@ def _statement_around(text: str, span: Span) -> tuple[int, int]:
     return start, end
 
 
+def _shortened(word: str) -> str:
+    return word if len(word) <= SHOWN else f"{word[:SHOWN]}…"
+
+
+def _too_long(statement: Statement) -> Iterator[Diagnostic]:
+    """Yield an error for each word of a statement that is longer than any word that makes sense."""
+    for word in (statement.verb, *(word for item in statement.items for word in (item.name, item.value) if word)):
+        if len(word.text) > LONGEST[word.kind]:
+            what = word.kind.replace("percent", "percentage")
+            message = f"`{_shortened(word.text)}` has {len(word.text):,} characters"
+            help = f"a {what} can have at most {LONGEST[word.kind]:,}"
+            yield Diagnostic("E011", message, word.span, help=help)
+
+
 def _explain(error: lark.UnexpectedInput, source: Source) -> Diagnostic:
     """Turn a parser error into a diagnostic in terms of the recipe language."""
     text, token = source.text, getattr(error, "token", None)
@@ -75,18 +94,21 @@ def _explain(error: lark.UnexpectedInput, source: Source) -> Diagnostic:
         help = "start the statement with a verb and a space, as in `batch 256`; `field=value` comes after the verb"
         return diagnostic("E010", "unexpected `=`", 1, help)
     if token is not None:
-        message = f"expected a verb, found `{token}`"
+        message = f"expected a verb, found `{_shortened(token)}`"
         return diagnostic("E010", message, max(1, len(token)), "run `recipe tricks` to list the verbs")
     word = (re.match(r'"(?:\\["\\]|[^"\\\n])*"[^\s;#]*|[^\s;#=]+|.', rest) or [rest])[0]
     length = max(1, len(word))
     if word.startswith('"'):
         return diagnostic("E011", "expected a space after the string", length)
+    shown = _shortened(word)
+    if re.match(r"[1-9]\d*[x×X*]\d+$", word):
+        help = "a field takes one number at a time, and images are square: write `224`, not `224x224`"
+        return diagnostic("E011", f"`{shown}` is not a number", length, help)
     if re.match(r"[+-]?\.?\d", word):
         help = "write numbers as `0.1`, `1e-4` or `10%`, and put quotes around a word that starts with a digit"
-        return diagnostic("E011", f"`{word}` is not a number", length, help)
+        return diagnostic("E011", f"`{shown}` is not a number", length, help)
     if re.search(r"[/\\~]", word):
-        return diagnostic("E011", f"the path `{word}` needs quotes", length, f'write `"{word}"`')
-    shown = word if word.isprintable() else ascii(word)[1:-1]
+        return diagnostic("E011", f"the path `{shown}` needs quotes", length, f'write `"{shown}"`')
     return diagnostic("E011", f"`{shown}` is not a valid word", length, "put quotes around text other than plain words")
 
 
@@ -110,20 +132,27 @@ def parse(source: Source) -> tuple[Recipe, list[Diagnostic]]:
     """
     if wrong := _encoding(source):
         return Recipe(source, (), ()), [wrong]
-    text, errors, tree = source.text, list[Diagnostic](), None
+    text, errors = source.text, list[Diagnostic]()
+    rest, tree = text, None
     while tree is None:
         try:
-            tree = _parser().parse(text)
+            tree = _parser().parse(rest)
         except lark.UnexpectedInput as error:
             errors.append(diagnostic := _explain(error, source))
             assert diagnostic.span is not None
-            # Blank out the statement and parse again, so that one run shows every error.
+            # Blank out the statement and go on after it, so that one run shows every error.
             start, end = _statement_around(text, diagnostic.span)
-            blank = re.sub(r"[^\n]", " ", text[start:end])
-            if len(errors) == MAX_ERRORS or blank == text[start:end]:
+            if len(errors) == MAX_ERRORS or text[start:end].isspace() or start == end:
                 return Recipe(source, (), ()), errors
-            text = text[:start] + blank + text[end:]
+            text = text[:start] + re.sub(r"[^\n]", " ", text[start:end]) + text[end:]
+            rest = " " * end + text[end:]
+    if errors:
+        tree = _parser().parse(text)
     statements = tuple(_statement(child, source) for child in tree.children if isinstance(child, lark.Tree))
+    if too_long := [(statement, diagnostic) for statement in statements for diagnostic in _too_long(statement)]:
+        errors += [diagnostic for _, diagnostic in too_long[:MAX_ERRORS]]
+        unusable = {id(statement) for statement, _ in too_long}
+        statements = tuple(statement for statement in statements if id(statement) not in unusable)
     if len(statements) > MAX_STATEMENTS:
         over = statements[MAX_STATEMENTS].span
         errors.append(Diagnostic("E005", f"the recipe has more than {MAX_STATEMENTS} statements", over))

@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import attrs
 
@@ -20,6 +21,7 @@ from recipe.plan.ordering import configured, conflicts, solve
 from recipe.plan.plan import Plan
 from recipe.plan.resolve import ResolvedTrick, named
 from recipe.plugins.calling import call_hook
+from recipe.plugins.contexts import Evidence
 from recipe.plugins.fields import FieldContext
 from recipe.plugins.uses import Use
 from recipe.plugins.vocabulary import Vocabulary, words_of
@@ -169,11 +171,21 @@ def _fill(merged: Merged, vocabulary: Vocabulary, dialect: str, errors: list[Dia
 
 
 def _judged(plan: Plan) -> Plan:
-    """Return the plan with the warnings of its tricks and the published evidence about them."""
-    warnings = [
-        Diagnostic("W001", text, use.span) for use in plan.hooked("check") for text in call_hook(use, "check", plan)
-    ]
-    evidence = tuple((use, finding) for use in plan.hooked("evidence") for finding in call_hook(use, "evidence", plan))
+    """Return the plan with the warnings of its tricks and the published evidence about them.
+
+    Raises all that the tricks raise as one `RecipeError`.
+    """
+    errors, found = list[Diagnostic](), dict[str, list[tuple[Use, Any]]](check=[], evidence=[])
+    for hook in found:
+        for use in plan.hooked(hook):
+            try:
+                found[hook] += [(use, each) for each in call_hook(use, hook, plan)]
+            except RecipeError as error:
+                errors += error.diagnostics
+    if errors:
+        raise RecipeError(*errors)
+    warnings = [Diagnostic("W001", text, use.span) for use, text in found["check"]]
+    evidence: tuple[tuple[Use, Evidence], ...] = tuple(found["evidence"])
     against = [
         Diagnostic("W002", finding.text, use.span, help=f"see {finding.source}")
         for use, finding in evidence

@@ -10,10 +10,12 @@ from types import MappingProxyType
 from typing import Any
 
 from recipe.base.diagnostics import Diagnostic
+from recipe.base.errors import RecipeError
 from recipe.base.source import Source
 from recipe.base.wording import did_you_mean, listing
 from recipe.language.ast import Recipe, Statement
 from recipe.language.overlays import Layer, Layers, dialect_recipe, images_recipe
+from recipe.plan.meant import meant
 from recipe.plan.resolve import ResolvedTrick, Suggestions
 from recipe.plugins.calling import call_hook
 from recipe.plugins.contexts import SuggestContext
@@ -88,10 +90,10 @@ def _drop(drop: Statement, merged: Merged, vocabulary: Vocabulary, errors: list[
     if keys:
         return
     if verb not in vocabulary.verbs() - set(DIRECTIVES):
-        help = did_you_mean(verb, vocabulary.verbs() - set(DIRECTIVES))
+        help = meant(verb, vocabulary, vocabulary.verbs() - set(DIRECTIVES), before="drop ")
         errors.append(Diagnostic("E020", f"unknown verb `{verb}`", items[0].span, help=help))
     elif clause is not None and clause not in vocabulary.clauses(verb):
-        help = did_you_mean(clause, vocabulary.clauses(verb))
+        help = meant(clause, vocabulary, vocabulary.clauses(verb), before="drop ")
         errors.append(Diagnostic("E021", f"`{verb}` has no clause `{clause}`", items[1].span, help=help))
     else:
         help = f"the layers below state {listing(map(words_of, merged))}" if merged else "there is no layer below"
@@ -100,8 +102,12 @@ def _drop(drop: Statement, merged: Merged, vocabulary: Vocabulary, errors: list[
 
 
 def suggestions(merged: Merged, vocabulary: Vocabulary, dialect: str, errors: list[Diagnostic]) -> Suggestions:
-    """Return the values that tricks suggest. Invalid suggestions are added to ``errors`` as errors in those tricks."""
+    """Return the values that tricks suggest. Invalid suggestions are added to ``errors`` as errors in those tricks.
+
+    Nor may two tricks suggest different values for a field that the recipe leaves open, unless they conflict anyway.
+    """
     suggested: dict[tuple[Key, str], tuple[Any, str]] = {}
+    makers: dict[tuple[Key, str], ResolvedTrick] = {}
     stated = (resolved for resolved in merged.values() if resolved.source.kind != "dialect")
     given = {resolved.declared.word: _given(resolved) for resolved in stated}
     context = SuggestContext(dialect, MappingProxyType(given))
@@ -110,12 +116,23 @@ def suggestions(merged: Merged, vocabulary: Vocabulary, dialect: str, errors: li
             continue
         use = resolved.fill(dialect, {})
         by = f"`{use.word} {use.first}`" if use.trick.overrides("build") else f"`{use.word}`"
-        for name, value in call_hook(use, "suggest", context).items():
+        try:
+            values = call_hook(use, "suggest", context)
+        except RecipeError as error:
+            errors += error.diagnostics
+            continue
+        for name, value in values.items():
             try:
                 for key, field in _meant(str(name), merged, vocabulary):
                     if not field.kind.holds(value):
                         raise InvalidValue("E080", f"it takes {field.kind.expects}")
-                    suggested[key, field.name] = (value, by)
+                    if field.name in merged[key].given:
+                        continue
+                    other, first = suggested.setdefault((key, field.name), (value, by))
+                    maker = makers.setdefault((key, field.name), resolved)
+                    alike = field.kind.identity(other) == field.kind.identity(value)
+                    if not alike and not _decides_alike(maker, resolved):
+                        raise InvalidValue("E080", f"{first} suggests {other!r}", "remove one, or state the value")
             except InvalidValue as wrong:
                 message = f"{by} from {use.declared.package} suggests {value!r} for `{name}`: {wrong.message}"
                 errors.append(Diagnostic(wrong.code, message, use.span, help=wrong.help))

@@ -127,13 +127,18 @@ def configured(uses: Sequence[Use]) -> tuple[Training, dict[str, list[Use]]]:
     """
     training, earlier = Training(), _followed(uses)
     makers: dict[str, list[Use]] = {}
-    errors = []
+    errors = list[Diagnostic]()
     for use in uses:
         if not use.trick.overrides("configure"):
             continue
-        made = call_hook(use, "configure", training)
-        for name in sorted(made, key=str):
-            _check(use, name, made[name])
+        try:
+            made = call_hook(use, "configure", training)
+            for name in made:
+                _check(use, name, made[name])
+        except RecipeError as error:
+            errors += error.diagnostics
+            continue
+        for name in sorted(made):
             for other in makers.get(name, ()):
                 if other.word not in earlier[use.word]:
                     help = "remove one; a trick that changes another trick's setting must declare it with "

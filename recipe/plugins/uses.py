@@ -63,15 +63,14 @@ class Use:
         return {name: kind.identity(value) for name, (kind, value) in values.items() if value is not None}
 
     def statement(self) -> str:
-        """Return this trick as a statement with all values that can be stated."""
-        parts, skipped = [self.word], False
+        """Return this trick as a statement with all values that can be stated, those without a name first."""
+        parts, named = [self.word], False
         for field in self.declared.fields:
             value = getattr(self.trick, field.name)
-            if value is None:
-                skipped = True  # the next value must not take its place
-                continue
-            text = field.kind.write(value)
-            parts.append(text if field.required and not skipped else f"{field.word}={text}")
+            named = named or value is None or not field.required  # the next value must not take its place
+            if value is not None:
+                text = field.kind.write(value)
+                parts.append(f"{field.word}={text}" if named else text)
         return " ".join(parts)
 
 

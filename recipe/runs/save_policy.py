@@ -50,6 +50,14 @@ class SavePolicy:
                 raise fail("E118", f"invalid value `{word}` for `--save-every`", help=help)
         return cls(epochs, steps, seconds, keep)
 
+    @property
+    def schedule(self) -> str:
+        """The schedule as `of` reads it: ``epoch,500,600s``."""
+        words = ["epoch"] * self.epochs
+        words += [] if self.steps is None else [str(self.steps)]
+        words += [] if self.seconds is None else [f"{self.seconds:.9f}".rstrip("0").rstrip(".") + "s"]
+        return ",".join(words)
+
     def at(self, step: int, epoch_ends: bool) -> bool:
         """Whether a checkpoint is due after a step, by step or epoch count."""
         return (self.epochs and epoch_ends) or (self.steps is not None and step % self.steps == 0)

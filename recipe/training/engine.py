@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from recipe.runs.weights import packed_weights, unpacked
 from recipe.training.loop import Loop
 from recipe.training.objective import objective
 from recipe.training.reporting import Listener, heading
+from recipe.training.resuming import resume_options
 from recipe.training.runtime import Runtime
 from recipe.training.setup import environment, prepare, provenance_of
 from recipe.training.teachers import find_teachers, teachers_of
@@ -197,7 +199,15 @@ def train(request: Request) -> Run:
         prepared = _prepare(request, place, weights=True)
         teach = {} if isinstance(decision, Done) else _teach(request, place, prepared)
         trainer = Trainer.make(prepared.program, prepared.sets, device, place.precision, teach, ranks, request.runtime)
-        loop = Loop(trainer, prepared.program, place.folder, listener, signals, request.policy)
+        options = partial(
+            resume_options,
+            request.plan.uses,
+            request.policy,
+            device=request.device,
+            strict=request.strict,
+            processes=ranks.local_world_size,
+        )
+        loop = Loop(trainer, prepared.program, place.folder, listener, signals, request.policy, options)
         if isinstance(decision, Done):
             if _take_up_finished(loop, request):
                 listener.note(f"{place.folder} has already finished: nothing to do")

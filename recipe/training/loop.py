@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from recipe.base.source import MAX_BYTES
 from recipe.base.wording import plural
 from recipe.compiler.program import Program
 from recipe.devices.choice import is_out_of_memory, peak_memory
-from recipe.plugins.fingerprint import code_of_plugins, plugin_files
+from recipe.plugins.fingerprint import code_of_plugins
 from recipe.runs import checkpoints as checkpoint
 from recipe.runs import exclusive
 from recipe.runs.metrics_file import MetricsFile
@@ -45,6 +45,8 @@ class Loop:
     listener: Listener
     signals: Signals
     save_policy: SavePolicy
+    resume_options: Callable[[], Sequence[str]] = tuple
+    """Return the options of the command that resumes this run."""
     epoch_evaluated: bool = True
     """Whether the epoch that ended with the last step has been evaluated."""
     recipe_changed: bool = False
@@ -154,15 +156,7 @@ class Loop:
         return result
 
     def _interrupted(self, number: int) -> Interrupted:
-        """Return the exception to raise after a signal, with the options that this run was started with."""
-        trainer, options = self.trainer, list[str]()
-        for file in plugin_files(trainer.plan.uses):
-            options += ["--plugin", file]
-        if trainer.ranks.local_world_size > 1:
-            options += ["--nproc", str(trainer.ranks.local_world_size)]
-        elif trainer.device.index or (trainer.device.type == "cpu" and torch.cuda.is_available()):
-            options += ["--device", str(trainer.device)]
-        return Interrupted(number, self.folder, trainer.step, options)
+        return Interrupted(number, self.folder, self.trainer.step, self.resume_options())
 
     def _count_skipped(self, batch: Batch) -> None:
         """Report images that could not be decoded, each one once."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from recipe.base import files
+from recipe.base.printable import printable
 from recipe.base.wording import format_duration, plural
 from recipe.runs.reader import measured
 
@@ -59,7 +60,7 @@ class Plain(Listener):
         self.began = time.monotonic()
 
     def _say(self, text: str) -> None:
-        print(text, file=self.file, flush=True)
+        print(printable(text), file=self.file, flush=True)
 
     def note(self, text: str) -> None:
         self._say(text)
@@ -99,15 +100,18 @@ class Live(Listener):
         self.top1 = "–"
         self.smooth: float | None = None
 
+    def _say(self, text: str, style: str = "") -> None:
+        self.console.print(printable(text), markup=False, highlight=False, emoji=False, style=style)
+
     def note(self, text: str) -> None:
-        self.console.print(text, markup=False, highlight=False, style="yellow")
+        self._say(text, "yellow")
 
     def start(self, program: Program, folder: Path, step: int, steps: int, steps_per_epoch: int) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         for line in heading(program):
-            self.console.print(line, markup=False, highlight=False)
-        self.console.print(f"folder {folder}", markup=False, highlight=False, style="dim")
+            self._say(line)
+        self._say(f"folder {folder}", "dim")
         self.per_epoch, self.top1, self.smooth = steps_per_epoch, "–", None
         self.bar = Progress(
             TextColumn("epoch {task.fields[epoch]}"),

@@ -62,6 +62,7 @@ error[E023]: `lr` takes a number above 0 and at most 1000, not `nan`
   |
 3 | lr nan
   |    ^^^
+  = help: the clauses of `lr` are `cosine`, `per`, `step`, `warmup`
 
 1 recipe checked: 2 errors, 0 warnings
 """
@@ -105,7 +106,7 @@ def test_check_prints_json(bad: Path, good: Path) -> None:
                 "message": "`lr` takes a number above 0 and at most 1000, not `nan`",
                 "place": {"file": str(bad), "line": 3, "column": 4, "text": "nan"},
                 "others": [],
-                "help": None,
+                "help": "the clauses of `lr` are `cosine`, `per`, `step`, `warmup`",
             },
         ],
     }
@@ -116,7 +117,8 @@ def test_check_prints_workflow_commands(bad: Path, good: Path, tmp_path: Path) -
     lines = command("check", bad, "--format=github").stdout.splitlines()
     assert lines == [
         f"::error file={bad},line=2,col=1,title=E020::unknown verb `bach`%0Ahelp: did you mean `batch`?",
-        f"::error file={bad},line=3,col=4,title=E023::`lr` takes a number above 0 and at most 1000, not `nan`",
+        f"::error file={bad},line=3,col=4,title=E023::`lr` takes a number above 0 and at most 1000, not `nan`"
+        "%0Ahelp: the clauses of `lr` are `cosine`, `per`, `step`, `warmup`",
     ]
     assert command("check", good, "--format=github").stdout == ""
     odd = tmp_path / "a,b:100%.recipe"

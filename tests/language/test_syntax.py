@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 
+from recipe.base.printable import printable
 from recipe.base.source import Source
 from recipe.language.ast import Item, Word
 from recipe.language.parser import MAX_ERRORS
@@ -115,7 +116,7 @@ def test_a_place_counts_characters_not_bytes() -> None:
 def test_syntax_errors_use_the_terms_of_the_language(text: str, code: str, said: str, about: str, help: str) -> None:
     _, (error,) = parse_source(Source("<test>", text, Path.cwd()))
     assert error.code == code
-    assert said in error.message
+    assert said in printable(error.message)
     assert error.span is not None
     assert error.span.text == about
     assert help in error.help

@@ -11,7 +11,11 @@ import pytest
 from recipe.base.errors import RecipeError
 from recipe.base.rendering import render
 from recipe.base.source import MAX_BYTES, Source
+from recipe.cli.inputs import source_of
+from recipe.language import parser
+from recipe.language.overlays import MAX_TOTAL
 from recipe.language.parser import MAX_STATEMENTS
+from recipe.language.recipe_input import override
 from recipe.plan.bind import bind as bind_sources
 from recipe.plugins.vocabulary import Vocabulary
 from tests.helpers import EXAMPLES, MORE, SEED, command
@@ -162,8 +166,19 @@ def test_a_thousand_statements_of_64_kib_are_fine(tmp_path: Path) -> None:
         ("tweak" + " C" * 2000, "E028", 1999),
         ("tweak" + " X" * 2000, "E021", 1),
         ("lr step" + " 5" * 2000, "E024", 1),
-        ("base " + "x" * 60000, "E021", 1),
-        ("lr " + "9" * 60000, "E023", 1),
+        ("base " + "x" * 60000, "E011", 1),
+        ("lr " + "9" * 60000, "E011", 1),
+        ("lr 1" + "1" * 5000 + "%", "E011", 1),
+        ("lr 1e" + "1" * 5000 + "%", "E011", 1),
+        ("lr 1e-" + "9" * 5000, "E011", 1),
+        ("lr 0." + "0" * 5000 + "1", "E011", 1),
+        ("batch total=" + "9" * 5000, "E011", 1),
+        ("lr " + "a" * 257 + "=1", "E011", 1),
+        ("x" * 257, "E011", 1),
+        ('data folder "' + "x" * 5000 + '"', "E011", 1),
+        ("lr " + "9" * 64, "E024", 1),
+        ("lr 1e" + "9" * 61 + "%", "E023", 1),
+        ("augment " + "crop flip " * 6000, "E028", 11998),
         ("lr 5x\n" * 10000, "E011", 10),
         ('"' * 60000, "E011", 1),
     ],
@@ -172,7 +187,61 @@ def test_long_nonsense_is_reported(text: str, code: str, count: int) -> None:
     with pytest.raises(RecipeError) as caught:
         bind_sources([Source("<test>", f"base resnet18\n{text}" if "base" not in text else text, Path.cwd())])
     assert [error.code for error in caught.value.diagnostics] == [code] * count
-    assert all(len(line) < 60100 for line in render(caught.value.diagnostics[:1]).splitlines())
+    said = render(caught.value.diagnostics)
+    assert len(said) < 1000 * min(count, 100), "messages show no more than the beginning of a long word"
+
+
+WHOLES = {
+    "clauses": ("base resnet18\ntweak" + " C" * 32_000, ["E005"]),
+    "wrong clauses": ("base resnet18\naugment" + " crop flpi" * 6_000, ["E005"]),
+    "wrong words": ("base resnet18\n" + "".join(f"word{i} 1\n" for i in range(999)), ["E005"] + ["E020"] * 999),
+    "comments": ("base resnet18\n" + "#\n" * 32_000, ["E005"]),
+    "bad words": ("base resnet18\n" + "lr 5x\n" * 10_000, ["E005"]),
+    "empty": ("base resnet18\n", ["E043"]),
+}
+
+
+@pytest.mark.parametrize("whole", WHOLES)
+def test_a_recipe_is_bounded_with_all_that_it_includes(whole: str, tmp_path: Path) -> None:
+    """Two files, each within the bounds of a file, of which one includes the other 120 times."""
+    text, codes = WHOLES[whole]
+    (tmp_path / "b.recipe").write_text(text)
+    (tmp_path / "a.recipe").write_text('include "b.recipe"\n' * 120)
+    with pytest.raises(RecipeError) as caught:
+        bind_sources([source_of(str(tmp_path / "a.recipe"))])
+    found = [error.code for error in caught.value.diagnostics]
+    assert [code for code in found if code not in ("E028", "E021", "E011")] == codes
+    assert len(found) <= MAX_TOTAL["words"]
+    (first, *_) = [error for error in caught.value.diagnostics if error.code in ("E005", "E043")]
+    assert first.span is not None
+    assert first.span.text == 'include "b.recipe"'
+    assert render(caught.value.diagnostics).count("\n") < 100 * 20
+
+
+def test_the_statements_on_top_count_too() -> None:
+    with pytest.raises(RecipeError) as caught:
+        bind_sources([Source("<test>", "base resnet18", Path.cwd()), *override(("seed 1 # " + "x" * 140_000,))])
+    (error,) = caught.value.diagnostics
+    assert (error.code, error.message) == (
+        "E005",
+        "the recipe has more than 128 KiB in all, with the files that it includes",
+    )
+
+
+def test_every_error_of_a_long_file_is_found_without_reading_it_ten_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The parser goes on after a statement with an error, and reads what is before it once more at the end."""
+    lengths = []
+
+    class Counting:
+        def parse(self, text: str) -> object:
+            lengths.append(len(text.lstrip(" ")))
+            return real.parse(text)
+
+    real = parser._parser()
+    monkeypatch.setattr(parser, "_parser", lambda: Counting())
+    _, errors = parser.parse(Source("<test>", "lr 1\n" * 900 + "lr 5x\n" * 9 + "lr 1", Path.cwd()))
+    assert len(errors) == 9
+    assert sum(length > 100 for length in lengths) == 2
 
 
 # ---- fuzz

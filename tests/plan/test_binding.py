@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from recipe.api import SuggestContext, Trick, integer, number, numbers, trick
+from recipe.api import PlanView, SuggestContext, Training, Trick, fail, integer, number, numbers, trick
 from recipe.language.overlays import DIALECTS
 from recipe.plugins.fields import Choice, quoted
 from recipe.plugins.vocabulary import DIRECTIVES, Vocabulary
@@ -24,7 +24,7 @@ from tests.strategies import all_tricks
         ("lr 0.1", "lr", {"rate": 0.1, "every": "batch"}),
         ("lr 0.1 epoch", "lr", {"rate": 0.1, "every": "epoch"}),
         ("lr every=epoch", "lr", {"rate": 0.1, "every": "epoch"}),
-        ("lr every=epoch 0.5", "lr", {"rate": 0.5, "every": "epoch"}),
+        ("lr 0.5 every=epoch", "lr", {"rate": 0.5, "every": "epoch"}),
         ("precision fp16", "precision", {"format": "fp16"}),
         ("loss", "loss", {"aux": 0.4}),
         # A word registered under the verb opens a clause.
@@ -101,15 +101,25 @@ def test_a_path_is_resolved_relative_to_the_recipe(tmp_path: Path) -> None:
         ("base resnet5", "E021", "resnet5", "did you mean `resnet50`?"),
         ("base ResNet50", "E021", "ResNet50", "did you mean `resnet50`?"),
         ("base timm:", "E021", "timm:", ""),
-        ("precision fp8", "E021", "fp8", "did you mean `fp"),
-        ("loss smooth over=others over", "E023", "over", "a number"),
+        ("precision fp8", "E021", "fp8", "`bf16`, `fp16`, `fp32`"),
         ("loss smooth over=other", "E021", "other", "did you mean `others`?"),
         ("optimizer adam", "E021", "adam", "did you mean `adamw`?"),
         ("data imagenet", "E021", "imagenet", ""),
-        ("dialect pytorch", "E021", "pytorch", "did you mean `torchvision`?"),
+        ("dialect pytorch", "E021", "pytorch", "choose one of `gluoncv`, `paper`, `torchvision`"),
         ("dialect jax", "E021", "jax", "`gluoncv`, `paper`, `torchvision`"),
         ("dialect gluon", "E021", "gluon", "did you mean `gluoncv`?"),
+        # Words that belong elsewhere.
+        ("mixup 0.2", "E020", "mixup", "`mixup` is a clause of `augment`: write `augment mixup 0.2`"),
+        ("flip", "E020", "flip", "`flip` is a clause of `augment`: write `augment flip`"),
+        ("cosine", "E020", "cosine", "`cosine` is a clause of `lr`: write `lr cosine`"),
+        ("lr 0.1 mixup", "E021", "mixup", "write `augment mixup`"),
+        ("lr 0.1 epochs 5", "E021", "epochs", "`epochs` is a verb: write it at the start of a statement"),
+        ("loss focal", "E023", "focal", "the clauses of `loss` are `bce`, `distill`, `smooth`"),
+        ("drop mixup", "E020", "mixup", "write `drop augment mixup`"),
+        ("nope", "E020", "nope", "run `recipe tricks`"),
         # Fields.
+        ("lr warmup=5", "E022", "warmup", "write `lr warmup 5`"),
+        ("augment mixup=0.2", "E022", "mixup", "write `augment mixup 0.2`"),
         ("augment area=0.5", "E022", "area", "`crop`"),
         ("augment crop aera=0.5", "E022", "aera", "did you mean `area`?"),
         ("augment crop qq=0.5", "E022", "qq", "`area`, `aspect`"),
@@ -160,6 +170,14 @@ def test_a_path_is_resolved_relative_to_the_recipe(tmp_path: Path) -> None:
         ("include", "E025", "include", 'include "other.recipe"'),
         ("drop", "E025", "drop", "`drop VERB NAME`"),
         ("dialect", "E025", "dialect", "`paper`"),
+        ("epochs 8 foo", "E026", "foo", "unexpected value `foo`: `epochs` takes 1 value"),
+        ("data fake size=32 64", "E026", "64", "`size` takes one value (height and width of the images, in pixels)"),
+        ("data fake size=32 64", "E026", "64", "write `classes=64` or `images=64` or `workers=64`"),
+        ("lr every=epoch 0.5", "E026", "0.5", "write `rate=0.5`"),
+        ("lr step 30 by=0.5 60", "E026", "60", "after `by=0.5`, each value needs a field's name"),
+        ("lr every=epoch cosin", "E026", "cosin", "did you mean `cosine`?"),
+        ("lr every=epoch mixup", "E026", "mixup", "write `augment mixup`"),
+        ("loss smooth over=others over", "E026", "over", "`over` takes one value"),
         ("batch 8 16", "E026", "16", "unexpected value `16`: `batch` takes 1 value"),
         ("init zero-gamma 1", "E026", "1", "takes no values"),
         ("lr 0.1 batch 3", "E026", "3", "takes 2 values"),
@@ -399,6 +417,65 @@ def test_a_field_of_several_values_takes_all_that_follow_its_name() -> None:
     assert bind(plan.canonical(), words=words).digest == plan.digest
 
 
+def test_values_without_names_come_first_in_the_canonical_text() -> None:
+    @trick("many", writes=("run",))
+    class Many(Trick):
+        """Take numbers."""
+
+        first: float = number(3, "one number")
+        at: tuple[float, ...] = numbers(help="more numbers")
+
+    words = vocabulary_with(Many)
+    plan = bind("base resnet18; many at=1 2", words=words)
+    assert "many first=3 at=1 2\n" in plan.canonical()
+    assert bind(plan.canonical(), words=words) == plan
+
+
+def test_everything_that_tricks_reject_is_reported_at_once() -> None:
+    @trick("strict", writes=("run",))
+    class Strict(Trick):
+        """Reject every plan."""
+
+        def check(self, plan: PlanView) -> tuple[str, ...]:
+            raise fail("E024", "too strict")
+
+    @trick("broken", writes=("run",))
+    class Broken(Trick):
+        """Fail."""
+
+        def configure(self, training: Training) -> dict[str, object]:
+            raise KeyError("x")
+
+    @trick("wrong", writes=("run",))
+    class Wrong(Trick):
+        """Make an unknown setting."""
+
+        def configure(self, training: Training) -> dict[str, object]:
+            return {"colour": 1}
+
+    words = vocabulary_with(Strict, Broken, Wrong)
+    text = "base resnet18; augment erase smallest=0.5 largest=0.1; strict"
+    assert [error.message for error in diagnostics(text, words=words)] == [
+        "the smallest area, 0.5, is above the largest, 0.1",
+        "too strict",
+    ]
+    assert errors("base resnet18; broken; wrong", words=words) == ["E080", "E080"]
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("augment erase smallest=0.5 largest=0.1", "the smallest area, 0.5, is above the largest, 0.1"),
+        ('loss distill "t.recipe" weight=0 soft-weight=0', "are both 0"),
+    ],
+)
+def test_fields_that_contradict_each_other_are_rejected(statement: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "t.recipe").write_text("base resnet18")
+    (error,) = diagnostics(f"base resnet18; {statement}", folder=tmp_path)
+    assert error.code == "E024"
+    assert said in error.message
+
+
 def hint(name: str, value: object) -> type[Trick]:
     """Return a trick that suggests a value."""
 
@@ -433,6 +510,24 @@ def test_an_invalid_suggestion_is_an_error_in_its_trick(name: str, value: object
     assert error.message.startswith(f"`hint` from {package} suggests {value!r} for `{name}`: {said}"), error.message
     assert error.span is not None
     assert error.span.text == "hint"
+
+
+def test_suggestions_that_differ_are_an_error_of_the_later_trick() -> None:
+    @trick("other", writes=("run",))
+    class Other(Trick):
+        """Suggest something else."""
+
+        def suggest(self, context: SuggestContext) -> dict[str, object]:
+            return {"epochs count": 7}
+
+    words = vocabulary_with(hint("epochs count", 3), Other)
+    (error,) = diagnostics("base resnet18; hint; other", words=words)
+    assert (error.code, error.span and error.span.text) == ("E080", "other")
+    assert error.message.endswith("suggests 7 for `epochs count`: `hint` suggests 3")
+    assert errors("base resnet18; hint; other; epochs 2", words=words) == [], "a stated value needs no suggestion"
+    same = vocabulary_with(hint("epochs count", 7), Other)
+    assert bind("base resnet18; hint; other", words=same).training.epochs == 7
+    assert errors("base resnet18; data digits; data fake") == ["E030"], "what conflicts is reported once"
 
 
 def test_a_suggestion_may_depend_on_the_statements(tmp_path: Path) -> None:

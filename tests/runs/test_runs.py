@@ -248,7 +248,7 @@ def test_the_printed_command_resumes_a_run_with_a_plugin_and_warns_about_changed
     with pytest.raises(recipe.Interrupted) as caught:
         recipe.run(TINY, "augment dim", out=out, device="cpu", vocabulary=words(), listener=SendSignal(2))
     said = str(caught.value).partition("resume with: ")[2]
-    assert shlex.split(said)[:5] == ["recipe", "run", f"--resume={out}", "--plugin", str(file)]
+    assert shlex.split(said) == ["recipe", "run", f"--resume={out}", "--plugin", str(file), "--device", "cpu"]
     file.write_text(DIM.replace("0.5", "0.25"))
     with pytest.raises(
         RecipeError, match=r"E113.*the code of `augment dim` from .*dim it.py has changed(.|\n)*--allow-changed"
