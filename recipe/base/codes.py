@@ -14,8 +14,8 @@ E003 byte order mark
 E004 carriage return
     Lines must end in LF alone. `recipe fmt` fixes a file with CR LF line endings.
 E005 recipe too large
-    A file can have at most 64 KiB and 1,000 statements. With the files that it includes and the statements on top of it,
-    a recipe can have at most 128 KiB, 2,000 statements and 20,000 words.
+    A file can have at most 64 KiB and 1,000 statements. With the files that it includes and the statements on top of
+    it, a recipe can have at most 128 KiB, 2,000 statements and 20,000 words.
 E010 malformed statement
     A statement is a verb followed by its items, separated by spaces: `lr 0.1 per 256 warmup 5 cosine`. It ends at
     `;` or at the end of the line.

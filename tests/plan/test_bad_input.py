@@ -252,6 +252,8 @@ NASTY = [
     *"\n\r\t\0;#=\"\\%.:-_ {}[]()<>|$&~`'*?!@^,+/0123456789eE",
     "\ufeff", "\u00a0", "\u2028", "é", "𝕏", "٣", "\x1b", "\ud800", "nan", "inf", "1e999", "-0", "1e-400", "10%", "\\\"",
     'include "quick.recipe"', "drop", "dialect gluoncv", 'loss distill "teacher.recipe"', "timm:", "base", '""', "; ;",
+    "\x1b[31m", "\u202e", "\u200b", "9" * 64, "9" * 65, "1e" + "9" * 60 + "%", "1" * 5000 + "%", "x" * 257,
+    '"' + "x" * 4095 + '"', " size=32 64", " epochs=3 ", "mixup 0.2", 'include "quick.recipe"\n' * 120, " crop flip" * 300, "\nword 1" * 1000,
 ]  # fmt: skip
 
 
@@ -289,7 +291,7 @@ def mutated(texts: list[str], chance: random.Random) -> str:
 
 @pytest.mark.parametrize("batch", range(BATCHES))
 def test_mutated_recipes_are_bound_or_rejected(batch: int, vocabulary: Vocabulary) -> None:
-    """A randomly changed recipe raises nothing but a `RecipeError`, which can be rendered.
+    """A randomly changed recipe raises nothing but a `RecipeError`, which is rendered as a bounded, printable text.
 
     The test tries 1,000 recipes, times RECIPE_TEST_MORE.
     """
@@ -303,6 +305,8 @@ def test_mutated_recipes_are_bound_or_rejected(batch: int, vocabulary: Vocabular
         except RecipeError as error:
             shown = render(error.diagnostics)
             refused += bool(shown)
+            assert shown.replace("\n", "").isprintable(), f"recipe {number} of seed {SEED}: {text!r}"
+            assert shown.count("\n") < 2000, f"recipe {number} of seed {SEED}: {text!r}"
         except Exception as error:
             raise AssertionError(f"recipe {number} of seed {SEED}: {text!r}") from error
     assert refused > FUZZ // BATCHES // 4, "the changes are too small to matter"
