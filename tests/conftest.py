@@ -80,7 +80,7 @@ def _in_haste() -> Iterator[None]:
     """Skip syncing files and drawing curves, which take longer than the rest of most tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda descriptor: None)
-        patch.setattr(Runtime, "draw", lambda self, folder: None)
+        patch.setattr(Runtime, "draw", lambda self, folder: "")
         yield
 
 

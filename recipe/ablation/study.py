@@ -10,12 +10,13 @@ from pathlib import Path
 
 import attrs
 
+from recipe.ablation import chart
 from recipe.ablation.budget import SEEDS, Budget, planned
 from recipe.ablation.execute import Execution, Unfinished, Watcher
 from recipe.ablation.launchers import Launcher, Workers
 from recipe.ablation.stamps import Stamps
 from recipe.ablation.store import Task, check, kept_budgets, prepare
-from recipe.ablation.table import Cell, Line, Table, draw
+from recipe.ablation.table import Cell, Line, Table
 from recipe.ablation.variants import Row, of_row, rows_of
 from recipe.base import files
 from recipe.base.diagnostics import Diagnostic
@@ -113,13 +114,17 @@ class Study:
         said = f"replacing the table in {self.folder}, which has other rows or more seeds; its runs are kept"
         return [] if part else [said]
 
-    def write(self) -> Table:
-        """Write the table as Markdown, CSV and JSON, draw its chart, and return the table."""
+    def write(self, tell: Callable[[str], None] = lambda text: None) -> Table:
+        """Write the table as Markdown, CSV and JSON, draw its chart, and return the table.
+
+        A chart that can't be drawn is told to ``tell``.
+        """
         table, folder = self.table(), self.folder
         files.write_text(folder / "table.md", table.to_markdown())
         files.write_text(folder / "table.csv", table.to_csv())
         files.write_text(folder / "table.json", table.to_json())
-        draw(table, folder)
+        if problem := chart.write(table, folder):
+            tell(problem)
         return table
 
     def run(self, watcher: Watcher | None = None, launcher: Launcher | None = None) -> Table:
@@ -135,13 +140,13 @@ class Study:
         try:
             Execution(self.folder, launcher, workers.jobs, devices, threads, plugins, watcher).run(self.tasks)
         except Unfinished as error:
-            error.table = self.write()
+            error.table = self.write(watcher.note)
             raise
         except BaseException:
             with contextlib.suppress(Exception):  # report the first error, not one from writing
                 self.write()  # the results so far
             raise
-        return self.write()
+        return self.write(watcher.note)
 
 
 def study(

@@ -1,4 +1,4 @@
-"""The table of an ablation, as text, data and a chart: means, differences with intervals, and costs. No torch."""
+"""The table of an ablation, as text and data: means, differences with intervals, and costs. No torch."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ import json
 import math
 import statistics
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import attrs
 
-from recipe.base import files
+from recipe.base.printable import markdown, printable
 from recipe.base.wording import columns, plural
 
 CONFIDENCE = 0.95
@@ -247,14 +246,15 @@ class Table:
     def to_text(self) -> str:
         """Return the table as plain text for a terminal."""
         numbers = [at for at in range(len(COLUMNS)) if at not in WORDS]
-        return "\n".join([self.title, "", columns([COLUMNS, *self.cells()], numbers), "", *self.notes()]) + "\n"
+        title, notes = printable(self.title), map(printable, self.notes())
+        return "\n".join([title, "", columns([COLUMNS, *self.cells()], numbers), "", *notes]) + "\n"
 
     def to_markdown(self) -> str:
-        """Return the table as Markdown."""
+        """Return the table as Markdown, in which labels and notes are plain text."""
         sides = ["---" if at in WORDS else "---:" for at in range(len(COLUMNS))]
         rows = [COLUMNS, tuple(sides), *self.cells()]
-        table = [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
-        return "\n".join([f"**{self.title}**", "", *table, "", " ".join(self.notes())]) + "\n"
+        table = [f"| {' | '.join(map(markdown, row))} |" for row in rows]
+        return "\n".join([f"**{markdown(self.title)}**", "", *table, "", " ".join(map(markdown, self.notes()))]) + "\n"
 
     def to_csv(self) -> str:
         """Return the table as CSV, with a line for each row and seed. Top-1 is from 0 to 1."""
@@ -263,7 +263,8 @@ class Table:
         writer.writerow(("row", "label", *(field.name for field in attrs.fields(Cell)), "params", "macs"))
         for at, line in enumerate(self.lines):
             for cell in line.cells:
-                writer.writerow((at, line.label, *attrs.astuple(cell), line.params, line.macs))
+                values = (at, line.label, *attrs.astuple(cell), line.params, line.macs)
+                writer.writerow([printable(value) if isinstance(value, str) else value for value in values])
         return out.getvalue()
 
     def to_dict(self) -> dict[str, Any]:
@@ -295,39 +296,7 @@ class Table:
 
     def to_json(self) -> str:
         """Return the result of `to_dict` as JSON text."""
-        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n"
-
-
-def draw(table: Table, folder: Path) -> None:
-    """Draw `chart.svg` and `chart.png` into a folder. The same table always produces the same SVG bytes."""
-    import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 1.3 + 0.36 * len(table.lines)), layout="constrained")
-    FigureCanvasAgg(figure)
-    accuracy, change = figure.subplots(1, 2, sharey=True, width_ratios=[3, 2])
-    for at, line in enumerate(table.lines):
-        results = [100 * value for value in line.results]
-        accuracy.plot(results, [at] * len(results), "o", ms=4, alpha=0.4, c="tab:blue")
-        if line.mean is not None:
-            accuracy.plot([100 * line.mean], [at], "|", ms=14, mew=2, c="tab:blue")
-        if (gain := table.difference(line)) is not None:
-            color = "0.6" if gain.within_noise or gain.low is None else "tab:green" if gain.mean > 0 else "tab:red"
-            if gain.low is not None and gain.high is not None:
-                change.plot([100 * gain.low, 100 * gain.high], [at, at], lw=2, c=color)
-            change.plot([100 * gain.mean], [at], "o", ms=5, c=color)
-    change.axvline(0, lw=1, c="0.3")
-    accuracy.set(xlabel="top-1 (%): seeds and mean", yticks=range(len(table.lines)))
-    accuracy.set_yticklabels([line.label for line in table.lines])
-    change.set(xlabel=f"difference from {AGAINST[table.mode]} (points)")
-    accuracy.invert_yaxis()
-    for axes in (accuracy, change):
-        axes.grid(axis="x", alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
-    with matplotlib.rc_context({"svg.hashsalt": "recipe", "svg.fonttype": "none"}):
-        files.write(folder / "chart.svg", lambda file: figure.savefig(file, format="svg", metadata={"Date": None}))
-    files.write(folder / "chart.png", lambda file: figure.savefig(file, format="png", dpi=200))
+        return json.dumps(self.to_dict(), indent=2) + "\n"
 
 
 def _amount(count: int) -> str:

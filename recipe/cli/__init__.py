@@ -14,6 +14,7 @@ import click
 
 from recipe.base import failure
 from recipe.base.errors import Diverged, RecipeError, fail
+from recipe.base.printable import printable
 from recipe.base.process import ReaderLeft, staying
 from recipe.base.rendering import render, wants_color
 from recipe.base.signals import Interrupted, Terminated
@@ -107,7 +108,7 @@ def _failed(error: BaseException) -> NoReturn:
         message = render(failed.diagnostics, wants_color(sys.stderr)) if told else ""
         _stop(3 if isinstance(failed, Diverged) else 2, message)
     hint = "help: set RECIPE_DEBUG=1 to see the traceback"
-    _stop(70, f"internal error: {first_line(error)}\n  {hint}")  # sysexits' EX_SOFTWARE
+    _stop(70, f"internal error: {printable(first_line(error))}\n  {hint}")  # sysexits' EX_SOFTWARE
 
 
 def main() -> NoReturn:
@@ -121,6 +122,7 @@ def main() -> NoReturn:
             status = cli.main(standalone_mode=False)
             sys.stdout.flush()
     except click.ClickException as error:
+        vars(error).update(message=printable(error.message))
         with contextlib.suppress(ReaderLeft):
             error.show(sys.stderr)
         _stop(2)

@@ -103,8 +103,8 @@ class Quick(Runtime):
         if self.saving:
             super().save(folder, state, keep)
 
-    def draw(self, folder: Path) -> None:
-        pass
+    def draw(self, folder: Path) -> str:
+        return ""
 
 
 @contextlib.contextmanager

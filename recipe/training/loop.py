@@ -323,7 +323,8 @@ class Loop:
             "notes": [note for note in (*program.notes, trainer.precision.note, *self.notes) if note],
         }
         if trainer.ranks.is_main:
-            trainer.runtime.draw(self.folder)
+            if problem := trainer.runtime.draw(self.folder):
+                self.listener.note(problem)
             exclusive.check(self.folder)
             write_sealed(self.folder / "summary.json", summary)
         trainer.ranks.barrier()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from recipe.base import files
+from recipe.base.pictures import drawn
 from recipe.base.printable import printable
 from recipe.base.wording import format_duration, plural
 from recipe.runs.reader import measured
@@ -147,8 +149,15 @@ class Live(Listener):
             self.bar.stop()
 
 
-def pictures(folder: Path) -> None:
-    """Plot loss, accuracy and learning rate over the epochs from `metrics.jsonl` to `curves.png`."""
+def pictures(folder: Path) -> str:
+    """Plot loss, accuracy and learning rate over the epochs from `metrics.jsonl` to `curves.png`.
+
+    Return a warning if that fails, or else an empty string.
+    """
+    return drawn(partial(_curves, folder), [folder / "curves.png"])
+
+
+def _curves(folder: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -163,9 +172,9 @@ def pictures(folder: Path) -> None:
     }
     figure = Figure(figsize=(12, 3.6), layout="constrained")
     FigureCanvasAgg(figure)
-    for axes, (title, drawn) in zip(figure.subplots(1, len(curves)), curves.items(), strict=True):
+    for axes, (title, lines_of) in zip(figure.subplots(1, len(curves)), curves.items(), strict=True):
         scale = 100 if "%" in title else 1
-        for values, name, style in drawn:
+        for values, name, style in lines_of:
             axes.plot([line["epoch"] for line in values], [scale * line[name] for line in values], **style)
         axes.set(title=title, xlabel="epoch")
         axes.grid(alpha=0.25)

@@ -47,9 +47,9 @@ class Runtime:
         """Save a checkpoint, and keep only the newest. See `recipe.runs.checkpoints.save`."""
         checkpoints.save(folder, state, keep)
 
-    def draw(self, folder: Path) -> None:
-        """Plot the curves of a finished run to its folder."""
-        pictures(folder)
+    def draw(self, folder: Path) -> str:
+        """Plot the curves of a finished run to its folder. Return a warning if that fails, or else an empty string."""
+        return pictures(folder)
 
 
 @contextlib.contextmanager

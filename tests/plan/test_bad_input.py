@@ -253,7 +253,8 @@ NASTY = [
     "\ufeff", "\u00a0", "\u2028", "é", "𝕏", "٣", "\x1b", "\ud800", "nan", "inf", "1e999", "-0", "1e-400", "10%", "\\\"",
     'include "quick.recipe"', "drop", "dialect gluoncv", 'loss distill "teacher.recipe"', "timm:", "base", '""', "; ;",
     "\x1b[31m", "\u202e", "\u200b", "9" * 64, "9" * 65, "1e" + "9" * 60 + "%", "1" * 5000 + "%", "x" * 257,
-    '"' + "x" * 4095 + '"', " size=32 64", " epochs=3 ", "mixup 0.2", 'include "quick.recipe"\n' * 120, " crop flip" * 300, "\nword 1" * 1000,
+    '"' + "x" * 4095 + '"', " size=32 64", " epochs=3 ", "mixup 0.2", 'include "quick.recipe"\n' * 120,
+    " crop flip" * 300, "\nword 1" * 1000,
 ]  # fmt: skip
 
 

@@ -1,0 +1,56 @@
+"""The chart of an ablation: the top-1 of each row under each seed, and the differences with their intervals."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from recipe.ablation.table import AGAINST, Table
+from recipe.base import files
+from recipe.base.pictures import drawn
+from recipe.base.printable import printable
+
+LONGEST = 48
+"""The most characters of a label in the chart."""
+
+
+def write(table: Table, folder: Path) -> str:
+    """Write `chart.svg` and `chart.png` to a folder. Return a warning if that fails, or else an empty string."""
+    return drawn(partial(_draw, table, folder), [folder / "chart.svg", folder / "chart.png"])
+
+
+def _draw(table: Table, folder: Path) -> None:
+    """Draw the chart. The same table always produces the same SVG bytes."""
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 1.3 + 0.36 * len(table.lines)), layout="constrained")
+    FigureCanvasAgg(figure)
+    accuracy, change = figure.subplots(1, 2, sharey=True, width_ratios=[3, 2])
+    for at, line in enumerate(table.lines):
+        results = [100 * value for value in line.results]
+        accuracy.plot(results, [at] * len(results), "o", ms=4, alpha=0.4, c="tab:blue")
+        if line.mean is not None:
+            accuracy.plot([100 * line.mean], [at], "|", ms=14, mew=2, c="tab:blue")
+        if (gain := table.difference(line)) is not None:
+            color = "0.6" if gain.within_noise or gain.low is None else "tab:green" if gain.mean > 0 else "tab:red"
+            if gain.low is not None and gain.high is not None:
+                change.plot([100 * gain.low, 100 * gain.high], [at, at], lw=2, c=color)
+            change.plot([100 * gain.mean], [at], "o", ms=5, c=color)
+    change.axvline(0, lw=1, c="0.3")
+    accuracy.set(xlabel="top-1 (%): seeds and mean", yticks=range(len(table.lines)))
+    accuracy.set_yticklabels([_label(line.label) for line in table.lines], parse_math=False)
+    change.set(xlabel=f"difference from {AGAINST[table.mode]} (points)")
+    accuracy.invert_yaxis()
+    for axes in (accuracy, change):
+        axes.grid(axis="x", alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+    with matplotlib.rc_context({"svg.hashsalt": "recipe", "svg.fonttype": "none"}):
+        files.write(folder / "chart.svg", lambda file: figure.savefig(file, format="svg", metadata={"Date": None}))
+    files.write(folder / "chart.png", lambda file: figure.savefig(file, format="png", dpi=200))
+
+
+def _label(text: str) -> str:
+    shown = printable(text)
+    return shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 1]}…"
