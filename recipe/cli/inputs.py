@@ -76,7 +76,8 @@ def tell_changes(source: Source, plan: Plan) -> None:
     if lock := read_lock(folder):
         changes += [f"the teacher `{path.name}`, whose recipe has changed" for path in changed_teachers(lock, plan)]
     if changes:
-        click.echo(f"warning: this differs from the run in `{folder.name}`: {'; '.join(changes)}", err=True)
+        said = f"warning: this differs from the run in `{folder.name}`: {'; '.join(changes)}"
+        click.echo(printable(said), err=True)
 
 
 def tell_environments(a: Source, b: Source) -> None:
@@ -88,7 +89,8 @@ def tell_environments(a: Source, b: Source) -> None:
 
     environments = environment_of(a.path.parent), environment_of(b.path.parent)
     if environments[0] and environments[1] and (changes := differences(environments[0], environments[1])):
-        click.echo(f"note: the second run was made in another environment: {', '.join(changes)}", err=True)
+        said = f"note: the second run was made in another environment: {', '.join(changes)}"
+        click.echo(printable(said), err=True)
 
 
 def loaded(words: Vocabulary, keys: Iterable[Key]) -> tuple[list[tuple[type[Trick], str]], list[RecipeError]]:

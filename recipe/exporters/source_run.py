@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, fx, nn
 
 from recipe.base.errors import fail
-from recipe.base.typed_json import Malformed
 from recipe.base.printable import command_line, path_word
+from recipe.base.typed_json import Malformed
 from recipe.base.wording import reason_of
 from recipe.compiler.lower import lower
 from recipe.compiler.program import Program
