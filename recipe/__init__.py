@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from recipe.exporters.source_run import SourceRun
     from recipe.plan.plan import Plan
     from recipe.plugins.vocabulary import Vocabulary
-    from recipe.training.engine import Run, run
+    from recipe.training.api import run
+    from recipe.training.request import Run
 
 __all__ = [
     "Diagnostic", "Diff", "Diverged", "Exported", "Format", "Interrupted", "Plan", "Program", "RecipeError", "Run",
@@ -50,7 +51,8 @@ _LAZY = {
     "recipe.exporters.source_run": ("SourceRun",),
     "recipe.plan.plan": ("Plan",),
     "recipe.plugins.vocabulary": ("Vocabulary",),
-    "recipe.training.engine": ("Run", "run"),
+    "recipe.training.api": ("run",),
+    "recipe.training.request": ("Run",),
 }
 
 

@@ -93,8 +93,9 @@ def command(
         given = _arguments(source.text if file == "-" else file, statements, out, resume is not None)
         click.get_current_context().exit(launch(nproc, given))
 
-    from recipe.training.engine import Request, dry, train
+    from recipe.training.engine import dry, train
     from recipe.training.reporting import Live, Plain, closing
+    from recipe.training.request import Request
 
     live = sys.stderr is not None and sys.stderr.isatty() and not dry_run and "LOCAL_RANK" not in os.environ
     request = Request(

@@ -31,7 +31,7 @@ from recipe.plugins.vocabulary import Vocabulary
 from recipe.runs.state import TrainingState
 from recipe.testing.isolated import Seen, layered
 from recipe.testing.models import network
-from recipe.training.engine import run
+from recipe.training.api import run
 from recipe.training.loading import Batch, Loaded
 from recipe.training.runtime import Runtime
 

@@ -6,182 +6,35 @@ import contextlib
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import attrs
 import torch
-from torch import fx
 
 from recipe.base.errors import fail
 from recipe.base.signals import Interrupted, Signals
-from recipe.base.source import Source
 from recipe.base.typed_json import Malformed
 from recipe.base.wording import first_line, plural
 from recipe.compiler.program import Program
 from recipe.data.images import Sets
 from recipe.devices.choice import is_out_of_memory, may_be_out_of_memory, pick, repeatable
 from recipe.devices.distributed import Ranks, peer_failure
-from recipe.devices.precision import Precision
-from recipe.plan.bind import LOCK, resolve
+from recipe.plan.bind import LOCK
 from recipe.plan.plan import Plan
 from recipe.plugins.contexts import Teach
-from recipe.plugins.vocabulary import Vocabulary
 from recipe.runs.beginning import begin, begin_folder, clean_folder
 from recipe.runs.exclusive import hold
 from recipe.runs.layout import choose_folder, is_finished, is_untouched
 from recipe.runs.provenance import Provenance, compared
-from recipe.runs.reader import measured, summary_of
-from recipe.runs.save_policy import EVERY, KEEP, SavePolicy
+from recipe.runs.reader import summary_of
 from recipe.runs.weights import packed_weights, unpacked
 from recipe.training.loop import Loop
 from recipe.training.objective import objective
 from recipe.training.reporting import Listener, heading
+from recipe.training.request import Done, Fresh, Place, Prepared, Request, Resume, Run
 from recipe.training.resuming import resume_options
-from recipe.training.runtime import Runtime
 from recipe.training.setup import environment, prepare, provenance_of
 from recipe.training.teachers import find_teachers, teachers_of
 from recipe.training.trainer import Trainer
-
-
-@attrs.frozen(eq=False)
-class Run:
-    """A finished run: its folder, its summary, and the trained model as evaluated."""
-
-    folder: Path
-    """The run folder."""
-    summary: dict[str, Any]
-    """The contents of `summary.json`, such as ``top1`` (from 0 to 1), ``loss`` and ``seconds``."""
-    model: fx.GraphModule
-    """The trained model as evaluated, in evaluation mode, on the device of the run."""
-
-    @property
-    def metrics(self) -> list[dict[str, Any]]:
-        """All lines of `metrics.jsonl`, each as a dictionary."""
-        return measured(self.folder)
-
-
-@attrs.frozen(eq=False)
-class Request:
-    """The arguments of a run. See `run` for what each one means."""
-
-    plan: Plan
-    compiled: Program | None = None
-    out: str | Path | None = None
-    device: str | None = None
-    strict: bool = False
-    resume: bool = False
-    allow_changed: bool = False
-    policy: SavePolicy = attrs.field(factory=SavePolicy)
-    listener: Listener = attrs.field(factory=Listener)
-    name: str = "run"
-    runtime: Runtime = attrs.field(factory=Runtime)
-
-
-@attrs.frozen(eq=False)
-class Place:
-    """Where a run trains: its device, precision, processes and folder."""
-
-    device: torch.device
-    precision: Precision
-    ranks: Ranks
-    folder: Path
-    resumes: bool
-    """Whether the folder contains something to resume."""
-
-
-@attrs.frozen(eq=False)
-class Prepared:
-    """What to train: the images, the program that fits them, and the path and program of each teacher."""
-
-    sets: Sets
-    program: Program
-    teachers: list[tuple[Path, Program]]
-    provenance: Provenance
-    """What identifies the images, their classes, and the files that the recipe names."""
-    data_changes: list[str] = attrs.field(factory=list)
-    """What has changed in the data since the run to resume started."""
-
-
-@attrs.frozen
-class Fresh:
-    """Training starts at the first step."""
-
-
-@attrs.frozen
-class Resume:
-    """Training resumes from the folder's last checkpoint."""
-
-
-@attrs.frozen
-class Done:
-    """The folder has the summary and weights of this exact plan. If they can be read, nothing is left to train."""
-
-    summary: dict[str, Any]
-
-
-def run(
-    recipe: str | Path | Source | Plan | Program,
-    *statements: str,
-    out: str | Path | None = None,
-    device: str | None = None,
-    strict: bool = False,
-    resume: bool = False,
-    allow_changed: bool = False,
-    save_every: str = EVERY,
-    keep: int = KEEP,
-    listener: Listener | None = None,
-    vocabulary: Vocabulary | None = None,
-    name: str = "run",
-    runtime: Runtime | None = None,
-) -> Run:
-    """Train a recipe and write a run folder.
-
-    A recipe without a dataset trains on ``data digits``. Under torchrun, call this function with the same arguments in
-    every process.
-
-    Args:
-        recipe: The text of a recipe, the path of a recipe or a run folder, a `Plan`, or a `Program`. A string that ends
-            in ``.recipe`` is a path. Training a program starts from the weights of its ``model``, unless statements
-            override it, or it was compiled for the meta device or without a dataset.
-        statements: Statements that override the recipe.
-        out: The run folder. Defaults to a new folder in ``runs``.
-        device: The device, such as ``cpu`` or ``cuda:1``. Defaults to the first CUDA device, or the CPU.
-        strict: Whether to fail if the device has no fast form of the recipe's precision, instead of using another one.
-        resume: Whether to resume from the last checkpoint in the folder. Without a run to resume, a new one starts.
-        allow_changed: Whether to resume even if the recipe has changed.
-        save_every: When to save a checkpoint: ``epoch``, a number of steps such as ``500``, a time such as ``90s``,
-            ``15m`` or ``1.5h``, or a comma-separated list of these.
-        keep: How many checkpoints to keep, at least 1.
-        listener: An object that receives the progress, with the methods of `recipe.training.reporting.Listener`. By
-            default, nothing is reported.
-        vocabulary: The known tricks. Defaults to those of installed packages.
-        name: The first part of the name of a new folder in ``runs``.
-        runtime: Replaces parts of training in tests of recipe itself.
-
-    Returns:
-        The finished run. If the run to resume has already finished, nothing is trained.
-
-    Raises:
-        RecipeError: If the recipe can't be trained, or the folder can't be used.
-        Diverged: If the loss or a gradient is no longer finite.
-        Interrupted: After SIGINT or SIGTERM. A checkpoint is saved first if training has begun.
-    """
-    plan = recipe.plan if isinstance(recipe, Program) else recipe
-    return train(
-        Request(
-            plan=resolve(plan, *statements, vocabulary=vocabulary, data=True),
-            compiled=recipe if isinstance(recipe, Program) else None,
-            out=out,
-            device=device,
-            strict=strict,
-            resume=resume,
-            allow_changed=allow_changed,
-            policy=SavePolicy.of(save_every, keep),
-            listener=listener or Listener(),
-            name=name,
-            runtime=runtime or Runtime(),
-        )
-    )
 
 
 def train(request: Request) -> Run:

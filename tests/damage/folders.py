@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from recipe.ablation import execute, launchers, study
+from recipe.ablation import chart, execute, launchers
 from recipe.training.reporting import Listener
 from recipe.training.runtime import Runtime
 from tests.helpers import command
@@ -53,7 +53,7 @@ def in_haste(patch: pytest.MonkeyPatch) -> None:
     """Train cells in this process, and neither sync files nor draw charts."""
     patch.setattr(os, "fsync", lambda descriptor: None)
     patch.setattr(Runtime, "draw", lambda self, folder: None)
-    patch.setattr(study, "draw", lambda table, folder: None)
+    patch.setattr(chart, "_draw", lambda table, folder: None)
     patch.setattr(launchers, "here", here)
     patch.setattr(execute, "POLL", 0.0)
 

@@ -18,7 +18,7 @@ import recipe
 from recipe.base import files
 from recipe.exporters import api, safetensors
 from recipe.exporters.source_run import SourceRun
-from recipe.training.engine import Run
+from recipe.training.request import Run
 from tests.exporters.helpers import FAKE, train
 from tests.helpers import command
 from tests.training.helpers import TINY

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import recipe
 from recipe.testing.harness import weights_digest
-from recipe.training.engine import Run
+from recipe.training.request import Run
 
 __all__ = ["TINY", "train", "weights_digest"]
 

@@ -20,7 +20,7 @@ from recipe.testing.findings import Skipped, Unmet
 from recipe.testing.harness import Quick, one_thread
 from recipe.testing.inputs import seeded
 from recipe.testing.trick_under_test import TrickUnderTest
-from recipe.training.engine import run
+from recipe.training.api import run
 from recipe.training.reporting import Listener
 
 

@@ -1,0 +1,81 @@
+"""`recipe.run`: train a recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from recipe.base.source import Source
+from recipe.compiler.program import Program
+from recipe.plan.bind import resolve
+from recipe.plan.plan import Plan
+from recipe.plugins.vocabulary import Vocabulary
+from recipe.runs.save_policy import EVERY, KEEP, SavePolicy
+from recipe.training.engine import train
+from recipe.training.reporting import Listener
+from recipe.training.request import Request, Run
+from recipe.training.runtime import Runtime
+
+
+def run(
+    recipe: str | Path | Source | Plan | Program,
+    *statements: str,
+    out: str | Path | None = None,
+    device: str | None = None,
+    strict: bool = False,
+    resume: bool = False,
+    allow_changed: bool = False,
+    save_every: str = EVERY,
+    keep: int = KEEP,
+    listener: Listener | None = None,
+    vocabulary: Vocabulary | None = None,
+    name: str = "run",
+    runtime: Runtime | None = None,
+) -> Run:
+    """Train a recipe and write a run folder.
+
+    A recipe without a dataset trains on ``data digits``. Under torchrun, call this function with the same arguments in
+    every process.
+
+    Args:
+        recipe: The text of a recipe, the path of a recipe or a run folder, a `Plan`, or a `Program`. A string that ends
+            in ``.recipe`` is a path. Training a program starts from the weights of its ``model``, unless statements
+            override it, or it was compiled for the meta device or without a dataset.
+        statements: Statements that override the recipe.
+        out: The run folder. Defaults to a new folder in ``runs``.
+        device: The device, such as ``cpu`` or ``cuda:1``. Defaults to the first CUDA device, or the CPU.
+        strict: Whether to fail if the device has no fast form of the recipe's precision, instead of using another one.
+        resume: Whether to resume from the last checkpoint in the folder. Without a run to resume, a new one starts.
+        allow_changed: Whether to resume even if the recipe has changed.
+        save_every: When to save a checkpoint: ``epoch``, a number of steps such as ``500``, a time such as ``90s``,
+            ``15m`` or ``1.5h``, or a comma-separated list of these.
+        keep: How many checkpoints to keep, at least 1.
+        listener: An object that receives the progress, with the methods of `recipe.training.reporting.Listener`. By
+            default, nothing is reported.
+        vocabulary: The known tricks. Defaults to those of installed packages.
+        name: The first part of the name of a new folder in ``runs``.
+        runtime: Replaces parts of training in tests of recipe itself.
+
+    Returns:
+        The finished run. If the run to resume has already finished, nothing is trained.
+
+    Raises:
+        RecipeError: If the recipe can't be trained, or the folder can't be used.
+        Diverged: If the loss or a gradient is no longer finite.
+        Interrupted: After SIGINT or SIGTERM. A checkpoint is saved first if training has begun.
+    """
+    plan = recipe.plan if isinstance(recipe, Program) else recipe
+    return train(
+        Request(
+            plan=resolve(plan, *statements, vocabulary=vocabulary, data=True),
+            compiled=recipe if isinstance(recipe, Program) else None,
+            out=out,
+            device=device,
+            strict=strict,
+            resume=resume,
+            allow_changed=allow_changed,
+            policy=SavePolicy.of(save_every, keep),
+            listener=listener or Listener(),
+            name=name,
+            runtime=runtime or Runtime(),
+        )
+    )

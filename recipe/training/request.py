@@ -1,0 +1,97 @@
+"""A run as data: what is asked for, where it trains, what it trains, what is left to do, and its result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import attrs
+import torch
+from torch import fx
+
+from recipe.compiler.program import Program
+from recipe.data.images import Sets
+from recipe.devices.distributed import Ranks
+from recipe.devices.precision import Precision
+from recipe.plan.plan import Plan
+from recipe.runs.provenance import Provenance
+from recipe.runs.reader import measured
+from recipe.runs.save_policy import SavePolicy
+from recipe.training.reporting import Listener
+from recipe.training.runtime import Runtime
+
+
+@attrs.frozen(eq=False)
+class Run:
+    """A finished run: its folder, its summary, and the trained model as evaluated."""
+
+    folder: Path
+    """The run folder."""
+    summary: dict[str, Any]
+    """The contents of `summary.json`, such as ``top1`` (from 0 to 1), ``loss`` and ``seconds``."""
+    model: fx.GraphModule
+    """The trained model as evaluated, in evaluation mode, on the device of the run."""
+
+    @property
+    def metrics(self) -> list[dict[str, Any]]:
+        """All lines of `metrics.jsonl`, each as a dictionary."""
+        return measured(self.folder)
+
+
+@attrs.frozen(eq=False)
+class Request:
+    """The arguments of a run. See `recipe.run` for what each one means."""
+
+    plan: Plan
+    compiled: Program | None = None
+    out: str | Path | None = None
+    device: str | None = None
+    strict: bool = False
+    resume: bool = False
+    allow_changed: bool = False
+    policy: SavePolicy = attrs.field(factory=SavePolicy)
+    listener: Listener = attrs.field(factory=Listener)
+    name: str = "run"
+    runtime: Runtime = attrs.field(factory=Runtime)
+
+
+@attrs.frozen(eq=False)
+class Place:
+    """Where a run trains: its device, precision, processes and folder."""
+
+    device: torch.device
+    precision: Precision
+    ranks: Ranks
+    folder: Path
+    resumes: bool
+    """Whether the folder contains something to resume."""
+
+
+@attrs.frozen(eq=False)
+class Prepared:
+    """What to train: the images, the program that fits them, and the path and program of each teacher."""
+
+    sets: Sets
+    program: Program
+    teachers: list[tuple[Path, Program]]
+    provenance: Provenance
+    """What identifies the images, their classes, and the files that the recipe names."""
+    data_changes: list[str] = attrs.field(factory=list)
+    """What has changed in the data since the run to resume started."""
+
+
+@attrs.frozen
+class Fresh:
+    """Training starts at the first step."""
+
+
+@attrs.frozen
+class Resume:
+    """Training resumes from the folder's last checkpoint."""
+
+
+@attrs.frozen
+class Done:
+    """The folder has the summary and weights of this exact plan. If they can be read, nothing is left to train."""
+
+    summary: dict[str, Any]
