@@ -87,11 +87,11 @@ def seal(archive: bytes) -> bytes:
     return content + MARK + hashlib.sha256(content).hexdigest().encode()
 
 
-def read(folder: Path) -> tuple[bytes | None, list[Path]]:
+def read(folder: Path, set_aside: bool = True) -> tuple[bytes | None, list[Path]]:
     """Return the bytes of the newest sound checkpoint, and the paths of newer ones that are damaged.
 
-    Damaged checkpoints are renamed to ``step-….pt.unreadable``, so that they are never read again. A checkpoint
-    with another schema version is refused (E113) and left in place.
+    Unless ``set_aside`` is false, damaged checkpoints are renamed to ``step-….pt.unreadable``, so that they are never
+    read again. A checkpoint with another schema version is refused (E113) and left in place.
     """
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         help = "put a folder of its own in its place, or choose another folder with --out"
@@ -111,7 +111,7 @@ def read(folder: Path) -> tuple[bytes | None, list[Path]]:
             ):  # not the checkpoint's fault
                 reason = system_reason(error) if isinstance(error, OSError) else "not enough memory"
                 raise fail("E001", f"the checkpoint `{path}` can't be read: {reason}") from error
-            aside = path.with_name(f"{path.name}.unreadable")
+            aside = path.with_name(f"{path.name}.unreadable") if set_aside else path
             try:
                 path.replace(aside)
             except OSError as denied:

@@ -21,6 +21,7 @@ from recipe.devices.distributed import Ranks, peer_failure
 from recipe.plan.bind import LOCK
 from recipe.plan.plan import Plan
 from recipe.plugins.contexts import Teach
+from recipe.runs import checkpoints
 from recipe.runs.beginning import begin, begin_folder, clean_folder
 from recipe.runs.exclusive import hold
 from recipe.runs.layout import choose_folder, is_finished, is_untouched
@@ -31,7 +32,7 @@ from recipe.training.loop import Loop
 from recipe.training.objective import objective
 from recipe.training.reporting import Listener, heading
 from recipe.training.request import Done, Fresh, Place, Prepared, Request, Resume, Run
-from recipe.training.resuming import resume_options
+from recipe.training.resuming import check_owner, resume_options
 from recipe.training.setup import environment, prepare, provenance_of
 from recipe.training.teachers import find_teachers, teachers_of
 from recipe.training.trainer import Trainer
@@ -219,6 +220,7 @@ def dry(request: Request, processes: int = 1) -> None:
     with told_plainly(device):
         place = _place(request, device, Ranks())
         prepared = _prepare(request, place, weights=False)
+        resumed = _resumed(request, place, prepared.program)
         if prepared.program.fit:
             prepared.program.model  # noqa: B018 - shows whether the pretrained weights can be loaded
     warnings = [f"warning: {warning.message}" for warning in prepared.program.warnings]
@@ -229,5 +231,21 @@ def dry(request: Request, processes: int = 1) -> None:
     request.listener.note(
         f"{images} training images, {held_out} held out; {plural(training.epochs, 'epoch')} of "
         f"{plural(training.steps(images), 'step')} on "
-        f"{device}{f', in {processes} processes' if processes > 1 else ''}; nothing was trained"
+        f"{device}{f', in {processes} processes' if processes > 1 else ''}; {resumed}nothing was trained"
     )
+
+
+def _resumed(request: Request, place: Place, program: Program) -> str:
+    """Return what a run would do with what is left in its folder. Raises the errors that it would raise."""
+    decision = _decide(request, place)
+    if isinstance(decision, Fresh):
+        return ""
+    if isinstance(decision, Done):
+        return f"{place.folder} has already finished; "
+    packed, unsound = checkpoints.read(place.folder / "checkpoints", set_aside=False)
+    if packed is None:
+        return f"{place.folder} would restart from scratch; "
+    state = checkpoints.unpack(packed, torch.device("cpu"))
+    check_owner(state, program.identity, request.plan.uses, place.folder, request.allow_changed)
+    damaged = f", since {plural(len(unsound), 'newer checkpoint')} can't be read" if unsound else ""
+    return f"{place.folder} would resume at step {state.step}{damaged}; "

@@ -13,14 +13,13 @@ import torch
 
 from recipe.base import files
 from recipe.base.diagnostics import Diagnostic
-from recipe.base.errors import Diverged, RecipeError, fail
+from recipe.base.errors import Diverged, fail
 from recipe.base.sealed import write_sealed
 from recipe.base.signals import Interrupted, Signals
 from recipe.base.source import MAX_BYTES
 from recipe.base.wording import plural
 from recipe.compiler.program import Program
 from recipe.devices.choice import is_out_of_memory, peak_memory
-from recipe.plugins.fingerprint import code_of_plugins
 from recipe.runs import checkpoints as checkpoint
 from recipe.runs import exclusive
 from recipe.runs.metrics_file import MetricsFile
@@ -32,6 +31,7 @@ from recipe.training.loading import Batch
 from recipe.training.meters import Meter
 from recipe.training.micro_batch import fitting_micro, largest_share, settle
 from recipe.training.reporting import Listener
+from recipe.training.resuming import check_owner, other_run
 from recipe.training.trainer import Trainer
 
 
@@ -213,16 +213,14 @@ class Loop:
             return
         state = checkpoint.unpack(packed, trainer.device)
         changed = state.digest != trainer.identity
-        edited = self._edited(state.plugins, allow_changed or changed)
-        if changed and not allow_changed:
-            raise self._refused()
+        edited = check_owner(state, trainer.identity, trainer.plan.uses, self.folder, allow_changed)
         try:
             notes = [*edited, *trainer.restore(state, changed)]
         except (RuntimeError, ValueError) as error:  # the shapes of its tensors or groups are others
             if is_out_of_memory(error):
                 raise
             lines = [line.strip() for line in str(error).splitlines()]
-            raise self._refused(f": {' '.join(lines[:2])}") from error
+            raise other_run(self.folder, f": {' '.join(lines[:2])}") from error
         self.epoch_evaluated = state.epoch_evaluated or changed
         self.skipped = {(part, index): why for part, index, why in state.skipped}
         self.notes = [*state.notes]
@@ -235,20 +233,6 @@ class Loop:
         if trainer.step == state.step:
             self._restore_meter(state.meters)
         self.recipe_changed = changed
-
-    def _refused(self, reason: str = "") -> RecipeError:
-        message = f"`{self.folder}` contains a run of another recipe or model{reason}"
-        return fail("E113", message, help="choose another folder with --out")
-
-    def _edited(self, before: dict[str, str], allowed: bool) -> list[str]:
-        """Return a note on plugins whose code has changed since the run started. Raises E113 unless ``allowed``."""
-        now = code_of_plugins(self.trainer.plan.uses)
-        uses = {use.word: use.declared.package for use in self.trainer.plan.uses}
-        edited = [f"`{word}` from {uses[word]}" for word, code in now.items() if before.get(word, code) != code]
-        if edited and not allowed:
-            message = f"the code of {', '.join(edited)} has changed since the run in `{self.folder}` was started"
-            raise fail("E113", message, help="resume anyway with --allow-changed, or choose another folder with --out")
-        return [f"the code of {', '.join(edited)} has changed since the run was started"] if edited else []
 
     def _tell_changes(self, step: int, more: list[str]) -> None:
         """Report and record what has changed. A run that is already over under the new recipe is refused (E113)."""

@@ -423,3 +423,23 @@ def test_a_run_from_the_folder_of_a_run_is_named_like_it(tmp_path: Path, monkeyp
     assert second.name == f"{first.name}-2"
     assert command("run", second, "epochs 2", "--device", "cpu").status == 0
     assert {folder.name.partition("-")[0] for folder in (tmp_path / "runs").iterdir()} == {"run"}
+
+
+def test_a_dry_run_says_what_resuming_would_do(tmp_path: Path) -> None:
+    def dry(*statements: str) -> tuple[int, str]:
+        done = command("run", TINY, *statements, "--resume", tmp_path / "run", "--dry-run", "--device", "cpu")
+        return done.status, done.stderr
+
+    assert "would" not in dry()[1]
+    with pytest.raises(Interrupted):
+        train(tmp_path / "run", listener=SendSignal(4), save_every="1", keep=3)
+    folder = tmp_path / "run" / "checkpoints"
+    assert f"{tmp_path / 'run'} would resume at step 4; nothing was trained" in dry()[1]
+    assert dry("lr 0.5")[0] == 2
+    newest = folder / "step-000000004.pt"
+    newest.write_bytes(newest.read_bytes()[:-1])
+    before = sorted(path.name for path in folder.iterdir())
+    assert "would resume at step 3, since 1 newer checkpoint can't be read" in dry()[1]
+    assert sorted(path.name for path in folder.iterdir()) == before
+    train(tmp_path / "run", resume=True)
+    assert "has already finished; nothing was trained" in dry()[1]
