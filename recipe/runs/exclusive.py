@@ -81,7 +81,7 @@ def hold(folder: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            del _held[folder]
+            _held.pop(folder, None)
             if ours:
                 _replace(file, "")
 

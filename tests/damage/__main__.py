@@ -9,6 +9,7 @@ Prints each case that is wrong. The exit code is 1 if there is one.
 from __future__ import annotations
 
 import argparse
+import resource
 import sys
 import tempfile
 from pathlib import Path
@@ -18,6 +19,9 @@ import pytest
 from tests.damage import folders
 from tests.damage.cases import Bench
 from tests.damage.flips import undetected
+
+MEMORY = 12 << 30
+"""Bytes of address space, so that what reads without end fails before the machine's memory is full."""
 
 
 def main() -> None:
@@ -30,6 +34,7 @@ def main() -> None:
     parser.add_argument("--only", type=int, metavar="NUMBER", help="repeat one case")
     given = parser.parse_args()
     count = given.cases or (60 if given.commands else 2000)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
     failed = 0
     with tempfile.TemporaryDirectory() as root, pytest.MonkeyPatch.context() as patch:
         folders.in_haste(patch)

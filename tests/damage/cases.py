@@ -58,8 +58,11 @@ class Bench:
     def draw(self, seed: int, number: int) -> Case:
         random = Random(f"{seed}/{number}")
         name = random.choice(list(READERS))
-        folder = self.root / READERS[name].folder
-        path = random.choice(sorted(path for path in folder.rglob("*")))
+        folder, reads = self.root / READERS[name].folder, READERS[name].reads
+        paths = sorted(folder.rglob("*"))
+        if reads and random.random() < 0.9:
+            paths = [path for path in paths if path.name in reads]
+        path = random.choice(paths)
         kinds = OF_FOLDERS if path.is_dir() else OF_FILES
         return Case(number, name, path.relative_to(folder).as_posix(), random.choice(list(kinds)))
 
@@ -77,9 +80,10 @@ class Bench:
             said = f"it takes longer than {PATIENCE} seconds"
         except Exception as error:
             said = f"{type(error).__name__}: {error}"
-        changed = [name for name, content in tree(self.elsewhere).items() if self.before.get(name) != content]
-        lost = self.before.keys() - tree(self.elsewhere).keys()
-        return said or (f"changed elsewhere: {changed}, lost: {lost}" if changed or lost else "")
+        now, before = tree(self.elsewhere), self.before
+        changed = sorted(name for name in now | before if now.get(name) != before.get(name))
+        self.before = now
+        return said or (f"changed elsewhere: {changed}" if changed else "")
 
     def _copy(self, reader: Reader) -> Path:
         for left in self.place.iterdir():

@@ -21,13 +21,15 @@ from tests.helpers import Outcome
 class Reader:
     """A command on a copy of a folder.
 
-    ``believes`` are the files whose values it shows as they are: someone may have edited them, so that they may differ
-    as long as they are sane.
+    ``reads`` are the names of the files that it reads, or empty if it reads all of them; other files are damaged less
+    often. ``believes`` are the files whose values it shows as they are. Someone may have edited them, so the result may
+    differ as long as it is sane.
     """
 
     folder: str
     words: tuple[str, ...]
     result: Callable[[Path, Outcome], Any]
+    reads: tuple[str, ...] = ()
     believes: tuple[str, ...] = ()
 
     def command(self, copy: Path, other: Path) -> list[str]:
@@ -66,16 +68,25 @@ def _rows(copy: Path, done: Outcome) -> Any:
     return rows
 
 
+TEXT = ("recipe.lock", "environment.json")
+LOCK = ("recipe.lock",)
+
 READERS: dict[str, Reader] = {
-    "explain": Reader("finished", ("explain", "COPY", *DEVICE), _printed, ("recipe.lock",)),
-    "dry run": Reader("finished", ("run", "COPY", "--dry-run", *DEVICE), _printed, ("recipe.lock",)),
-    "diff": Reader("finished", ("diff", "COPY", "OTHER"), _printed, ("recipe.lock",)),
-    "export": Reader("finished", ("export", "COPY", "--to", "safetensors", "--out", "OUT"), _exported),
-    "resume a finished run": Reader("finished", ("run", "--resume", "COPY", *DEVICE), _closing, ("summary.json",)),
+    "explain": Reader("finished", ("explain", "COPY", *DEVICE), _printed, TEXT, LOCK),
+    "dry run": Reader("finished", ("run", "COPY", "--dry-run", *DEVICE), _printed, TEXT, LOCK),
+    "diff": Reader("finished", ("diff", "COPY", "OTHER"), _printed, TEXT, LOCK),
+    "export": Reader(
+        "finished",
+        ("export", "COPY", "--to", "safetensors", "--out", "OUT"),
+        _exported,
+        (*TEXT, "summary.json", "model.safetensors"),
+    ),
+    "resume a finished run": Reader(
+        "finished", ("run", "--resume", "COPY", *DEVICE), _closing, believes=("summary.json",)
+    ),
     "resume a stopped run": Reader("stopped", ("run", "--resume", "COPY", *DEVICE), _trained),
-    "dry run of a stopped run": Reader("stopped", ("run", "COPY", "--dry-run", *DEVICE), _printed, ("recipe.lock",)),
     "ablate again": Reader(
-        "ablation", (*ABLATION, "--out", "COPY", "--format", "json", *DEVICE), _rows, ("summary.json",)
+        "ablation", (*ABLATION, "--out", "COPY", "--format", "json", *DEVICE), _rows, believes=("summary.json",)
     ),
     "diff from a cache": Reader("cache", ("diff", RECIPE, f"{RECIPE}; loss smooth"), _printed),
 }

@@ -8,14 +8,16 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 import recipe
 from recipe.base.errors import RecipeError
 from recipe.base.typed_json import Malformed
 from recipe.runs import reader, weights
-from recipe.runs.records import Summary
+from recipe.runs.records import LINES, Environment, Summary
 from recipe.training.reporting import Listener
+from tests.docs.schemas import schema
 from tests.training.helpers import train, weights_digest
 
 SOUND = {"kind": "train", "step": 1, "epoch": 0.5, "loss": 1.0, "top1": 0.5, "lr": 0.1, "images_per_second": 9.0}
@@ -103,8 +105,17 @@ def test_a_summary_out_of_its_range_is_no_result(folder: Path, change: dict[str,
 
 def test_a_summary_describes_all_that_a_run_writes(whole: recipe.Run) -> None:
     written = {*whole.summary}
-    assert written <= {field.name for field in Summary.__attrs_attrs__}  # type: ignore[attr-defined]
+    assert written <= {field.name for field in attrs.fields(Summary)}
     assert reader.read_summary(whole.folder) == whole.summary
+
+
+def test_records_have_no_field_that_the_schemas_lack() -> None:
+    lines = {part["properties"]["kind"]["const"]: part for part in schema("metrics")["oneOf"]}
+    described = [(Summary, schema("summary")), (Environment, schema("environment"))]
+    described += [(kind, lines[name]) for name, kind in LINES.items()]
+    for kind, root in described:
+        assert {field.name for field in attrs.fields(kind)} <= root["properties"].keys()
+    assert LINES.keys() == lines.keys()
 
 
 @pytest.mark.parametrize("name", ["summary.json", "metrics.jsonl", "environment.json", "checkpoints/step-000000006.pt"])
