@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
+import torch
 from torch import fx, nn
 
 from recipe.base.errors import RecipeError, fail
@@ -19,8 +20,8 @@ from recipe.devices.choice import pick
 from recipe.graph.apply import EditError, Shapes, account, apply, parameters
 from recipe.graph.edits import Initialise, Site, made_prefixes
 from recipe.graph.net import Net
-from recipe.graph.shapes import measure, on_meta, propagate
-from recipe.graph.trace import trace
+from recipe.graph.shapes import IMAGES, measure, on_meta, propagate
+from recipe.graph.trace import RETURNS, outputs, trace
 from recipe.language.overlays import module_statement
 from recipe.plan.plan import Plan
 from recipe.plugins.calling import broken, call_hook
@@ -100,7 +101,14 @@ def _own_model(task: Task, module: nn.Module) -> Built:
         raise fail(
             "E023", f"the recipe has `{base.statement()}`, but a model was passed as `base=`", base.span, help=help
         )
+    if not isinstance(module, nn.Module):
+        raise fail("E102", f"`base=` must be a torch.nn.Module, not {module!r:.60}")
     name_of_class = type(module).__name__
+    kinds = {name: p.dtype for name, p in module.named_parameters() if p.is_floating_point()}
+    if other := next((name for name, kind in kinds.items() if kind != torch.float32), None):
+        message = f"`{other}` of `{name_of_class}` is {str(kinds[other]).removeprefix('torch.')}, not float32"
+        help = "convert the model with `.float()`; the recipe's `precision` chooses that of the computation"
+        raise fail("E102", message, base.span, help=help)
     names: dict[int, str] = {}
     for name, parameter in module.named_parameters(remove_duplicate=False):
         owner = names.setdefault(id(parameter), name)
@@ -124,12 +132,22 @@ def _trace(built: Built) -> Traced:
 
 
 def _logits(graph: fx.GraphModule, size: int, name: str) -> int:
-    """Compute the shape of every node, and return the number of logits."""
-    result = propagate(graph, size, name)
-    logits = result[0] if isinstance(result, tuple) else result
-    if logits.ndim != 2:
-        raise fail("E102", f"`{name}` returns an output of shape {tuple(logits.shape)}, not logits (N, classes)")
-    return int(logits.shape[1])
+    """Compute the shape of every node, and return the number of logits. They must be floats (N, classes)."""
+    result, heads, aux = propagate(graph, size, name), graph.graph.output_node().args[0], []
+    if isinstance(heads, fx.Node) and heads.target is outputs:
+        result, *aux = result
+    if not isinstance(result, torch.Tensor):
+        raise fail("E102", f"`{name}` must return logits, not {type(result).__name__}", help=RETURNS)
+    if result.ndim != 2 or result.shape[0] != IMAGES or not result.shape[1]:
+        shape = f"{(*result.shape,)} for {IMAGES} images"
+        raise fail("E102", f"`{name}` returns an output of shape {shape}, not logits (N, classes)", help=RETURNS)
+    if not result.is_floating_point():
+        raise fail("E102", f"`{name}` returns {str(result.dtype).removeprefix('torch.')}, not floats", help=RETURNS)
+    other = next((head for head in aux if getattr(head, "shape", None) != result.shape), None)
+    if other is not None:
+        shapes = f"{(*result.shape,)} and {(*getattr(other, 'shape', ()),)}"
+        raise fail("E102", f"`{name}` returns logits and auxiliary logits of the shapes {shapes}", help=RETURNS)
+    return int(result.shape[1])
 
 
 def _rewrite(traced: Traced) -> Rewritten:

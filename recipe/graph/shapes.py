@@ -16,6 +16,9 @@ from recipe.base.wording import reason_of
 from recipe.graph.cost import Cost, Costs
 from recipe.graph.net import LINEAR, Net
 
+IMAGES = 2
+"""The number of images with which `propagate` runs a graph."""
+
 
 class _RealNumbers(TorchFunctionMode):
     """Keep ranges and literals on the CPU, since constructors need their values to compute widths and rates."""
@@ -58,14 +61,14 @@ class _Shapes(_Meta):
 
 
 def propagate(graph_module: fx.GraphModule, size: int, name: str) -> Any:
-    """Run a graph on the meta device with two images of size × size pixels and store each node's output shape.
+    """Run a graph on the meta device with `IMAGES` images of size × size pixels and store each node's output shape.
 
     Raises `RecipeError` (E103) if the network can't process images of this size.
     """
     shapes = _Shapes(graph_module)
     try:
         with torch.no_grad():
-            return shapes.run(torch.empty(2, 3, size, size, device="meta"))
+            return shapes.run(torch.empty(IMAGES, 3, size, size, device="meta"))
     except Exception as error:  # a layer may raise anything
         reason = reason_of(error).rstrip(".")
         at = f"at `{Net(graph_module).address(shapes.at)}`, " if shapes.at else ""

@@ -15,6 +15,7 @@ from recipe.graph.net import module_stack, upstream
 
 MODE = "mode_"
 NUMBERS = (bool, int, float)
+RETURNS = "return logits (N, classes), or a tuple of them and the logits of auxiliary heads"
 NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
 DEPTHS = ("StochasticDepth", "DropPath")  # torchvision's and timm's; as whole modules, their rates can be set
 LIBRARIES = ("torchvision", "timm")
@@ -101,7 +102,8 @@ def _heads(graph: fx.Graph, name: str) -> tuple[fx.Node, tuple[fx.Node, ...]]:
         return result, ()
     if isinstance(result, tuple) and result and all(isinstance(part, fx.Node) for part in result):
         return result[0], tuple(part for part in result[1:] if isinstance(part, fx.Node))
-    raise fail("E102", f"`{name}` must return logits, not {type(result).__name__}")
+    kind = type(result).__name__.removeprefix("immutable_")
+    raise fail("E102", f"`{name}` must return logits, not {kind}", help=RETURNS)
 
 
 def _shared_owner(nodes: set[fx.Node], name: str) -> str:
@@ -109,7 +111,8 @@ def _shared_owner(nodes: set[fx.Node], name: str) -> str:
     first, *others = [module_stack(node) for node in nodes] or [[]]
     shared = [address for address in first if all(address in stack for stack in others)]
     if not shared:
-        raise fail("E102", f"`{name}` has an auxiliary output that is not computed by a submodule of its own")
+        message = f"`{name}` has an auxiliary output that is not computed by a submodule of its own"
+        raise fail("E102", message, help=RETURNS)
     return shared[-1]
 
 
@@ -188,6 +191,7 @@ def trace(module: nn.Module, name: str) -> fx.GraphModule:
     called = frozenset(str(node.target) for node in nodes if node.op == "call_module")
     graph, leaves = _both_modes(module, name, called)
     logits, aux = _heads(graph, name)
+    graph.output_node().args = (logits,) if not aux else graph.output_node().args
     if aux:
         main = upstream(logits)
         leaves |= {_shared_owner(upstream(head) - main, name) for head in aux}
