@@ -101,7 +101,8 @@ E111 file can't be written
     The disk is full, the folder is not writable, or an export would overwrite a file. A link in the place of a run's
     file is not followed, and a run stops if its folder is removed or replaced. Files written earlier are intact.
 E112 training diverged
-    The loss or a gradient is no longer finite. Lower the learning rate, lengthen the warmup, or use `lr … per 256`.
+    The loss or a gradient is no longer finite. Lower the learning rate, lengthen the warmup, or use `lr … per 256`. If
+    a hook of a trick returned the first such value, the error names it.
 E113 folder of another run
     A run never overwrites another one. Choose another folder, or resume the run with `--resume`. A run whose recipe has
     changed resumes only with `--allow-changed`. A checkpoint of another format version can't be resumed.

@@ -11,11 +11,13 @@ from typing import Any
 
 import attrs
 
+from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import RecipeError, fail
 from recipe.base.process import ReaderLeft, staying
 from recipe.base.signals import Interrupted
 from recipe.base.source import Span
 from recipe.base.wording import first_line
+from recipe.plugins.finite import MODE, NotFinite, are_finite
 from recipe.plugins.sandbox import quiet
 from recipe.plugins.trick import HOOKS
 from recipe.plugins.uses import Use
@@ -28,6 +30,7 @@ def call_hook(use: Use, hook: str, *arguments: Any, at: Span | None = None) -> A
     itself. Raises `RecipeError`, or one of the exceptions in `Hook.lets`, which are about what the hook reads.
     """
     about = HOOKS[hook]
+    finite = MODE.checks and are_finite(arguments)
     with quiet(), staying(), fault_of(use, hook, at=at):
         result = getattr(use.trick, hook)(*arguments)
         if isinstance(result, Iterator):  # its code has not run yet
@@ -35,6 +38,9 @@ def call_hook(use: Use, hook: str, *arguments: Any, at: Span | None = None) -> A
         right = about.check(result, *arguments)
     if not right:
         raise broken(use, hook, f"must return {about.gives}, not {_shown(result)}", at=at)
+    if finite and not are_finite((result, arguments)):  # some hooks change their arguments
+        message = f"`{hook}` of `{use.word}` from {use.declared.package} returned values that are not finite"
+        raise NotFinite(Diagnostic("E080", f"{message}, although its arguments are", at or use.span))
     return result
 
 
@@ -92,12 +98,23 @@ def _line_of(error: BaseException, use: Use) -> str:
 
 
 def _shown(result: Any) -> str:
-    """Return a short description of a result: its type and shape, its repr if short, or its type."""
-    shape, kind = getattr(result, "shape", None), type(result).__name__
-    if isinstance(shape, tuple):
-        return f"{kind} {(*shape,)}"
+    """Return a short description of a result: what tensors it has, its repr if short, or its type."""
+    kind = type(result).__name__
+    if isinstance(result, (list, tuple)) and result and all(hasattr(one, "is_inference") for one in result):
+        if len(result) <= 2:
+            return " and ".join(map(_shown, result))
+        return f"a {kind} of {len(result)} tensors, {' and '.join(sorted({_place(one) for one in result}))}"
+    if isinstance(shape := getattr(result, "shape", None), tuple):
+        return f"{kind} {(*shape,)}" + (f", {_place(result)}" if hasattr(result, "is_inference") else "")
     text = repr(result)
     return text if len(text) <= 60 and text.isprintable() else f"a {kind}"
+
+
+def _place(tensor: Any) -> str:
+    """Return what a tensor needs to take another one's place, other than its shape."""
+    marks = [" with a gradient"] if tensor.requires_grad else []
+    marks += [" from inference mode"] if tensor.is_inference() else []
+    return f"{tensor.dtype} on {tensor.device}{''.join(marks)}"
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

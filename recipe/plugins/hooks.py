@@ -8,7 +8,8 @@ is called at each step also needs sample arguments in `recipe.testing.inputs`; a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from numbers import Integral
+from math import inf
+from numbers import Integral, Real
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,6 +17,8 @@ import attrs
 
 if TYPE_CHECKING:
     import torch
+
+    from recipe.plugins.contexts import LossContext
 
 Check = Callable[..., bool]
 """Whether a hook may return a result, given the result and the hook's arguments."""
@@ -88,11 +91,19 @@ def is_several(kind: type) -> Check:
 
 
 def is_count(result: Any, *arguments: Any) -> bool:
-    return isinstance(result, Integral) and int(result) > 0
+    return result is not True and isinstance(result, Integral) and int(result) > 0
 
 
 def is_count_or_none(result: Any, *arguments: Any) -> bool:
     return result is None or is_count(result)
+
+
+def is_factor(result: Any, *arguments: Any) -> bool:
+    return isinstance(result, Real) and 0 <= float(result) < inf
+
+
+def is_shape(result: Any, *arguments: Any) -> bool:
+    return isinstance(result, tuple) and all(isinstance(side, Integral) for side in result)
 
 
 def is_options(result: Any, *arguments: Any) -> bool:
@@ -100,23 +111,40 @@ def is_options(result: Any, *arguments: Any) -> bool:
     return isinstance(result, Mapping) and is_several(str)(result) and isinstance(hash((*result.values(),)), int)
 
 
-def is_one_number(result: Any, *arguments: Any) -> bool:
-    return is_tensor(result) and result.numel() == 1
+def is_loss(result: Any, logits: torch.Tensor, *arguments: Any) -> bool:
+    """Whether a result is one number on the device of the logits that training can lower."""
+    return _is_number_at(result, logits) and result.requires_grad >= logits.requires_grad
+
+
+def is_term(result: Any, context: LossContext) -> bool:
+    """Whether a result is one number on the device of the logits."""
+    return _is_number_at(result, context.logits)
+
+
+def _is_number_at(result: Any, logits: torch.Tensor) -> bool:
+    number = is_tensor(result) and result.ndim == 0 and result.is_floating_point()
+    return number and result.device == logits.device
 
 
 def is_like_first(result: Any, first: torch.Tensor, *arguments: Any) -> bool:
-    """Whether a result is a tensor with the shape of the first argument."""
-    return is_tensor(result) and result.shape == first.shape
+    """Whether a result is a tensor like the first argument."""
+    return is_tensor(result) and _is_like(result, first)
 
 
 def is_like_each(result: Any, first: Sequence[torch.Tensor], *arguments: Any) -> bool:
-    """Whether a result is tensors with the shapes of those in the first argument."""
+    """Whether a result is tensors like those in the first argument."""
     import torch  # once for all tensors: there may be hundreds in every step
 
     if not isinstance(result, Sequence) or len(result) != len(first):
         return False
     pairs = zip(result, first, strict=True)
-    return all(new is old or (isinstance(new, torch.Tensor) and new.shape == old.shape) for new, old in pairs)
+    return all(new is old or (isinstance(new, torch.Tensor) and _is_like(new, old)) for new, old in pairs)
+
+
+def _is_like(new: torch.Tensor, old: torch.Tensor) -> bool:
+    """Whether a tensor can take another one's place: the same shape, dtype, device and layout, outside of autograd."""
+    same = new.shape == old.shape and new.dtype == old.dtype and new.device == old.device and new.layout == old.layout
+    return same and not (new.requires_grad or new.is_inference())
 
 
 def is_mixed(result: Any, images: torch.Tensor, targets: torch.Tensor, draws: Any) -> bool:
@@ -126,7 +154,9 @@ def is_mixed(result: Any, images: torch.Tensor, targets: torch.Tensor, draws: An
 def is_boxes(result: Any, draws: Any, heights: Any, widths: Any) -> bool:
     import numpy as np
 
-    return isinstance(result, np.ndarray) and result.shape == (len(heights), 4)
+    if not (isinstance(result, np.ndarray) and result.shape == (len(heights), 4) and result.dtype.kind in "fiu"):
+        return False
+    return bool(np.isfinite(result).all() and (result[:, 2:] > 0).all())
 
 
 def is_side(result: Any, side: int, progress: Any) -> bool:

@@ -3,44 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 from numbers import Integral, Real
 from types import NoneType
-from typing import Any, get_args, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import attrs
+
+
+@attrs.frozen
+class Range:
+    """The finite numbers that a setting accepts."""
+
+    minimum: float
+    maximum: float = inf
+
+    def __contains__(self, value: Any) -> bool:
+        return self.minimum <= float(value) <= self.maximum and float(value) < inf
+
+    def __str__(self) -> str:
+        return f" of at least {self.minimum:g}" + (f" and of at most {self.maximum:,}" if self.maximum < inf else "")
+
+
+PRECISIONS = ("fp32", "fp16", "bf16")
+COMPILE_MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
+"""The modes of `torch.compile`."""
 
 
 @attrs.frozen
 class Training:
     """The settings that tricks make in `configure`, with their defaults."""
 
-    epochs: int = 1
+    epochs: Annotated[int, Range(1, 100_000)] = 1
     """The length of the training, in epochs."""
-    batch: int = 1
+    batch: Annotated[int, Range(1, 1_000_000)] = 1
     """Images per step, over all processes and micro-batches."""
-    micro: int | None = None
+    micro: Annotated[int | None, Range(1)] = None
     """The largest number of images that a process computes at once, or None for its whole share of a batch."""
     micro_auto: bool = False
     """Whether to find the largest micro-batch that fits in the device's memory."""
     synchronised: bool = False
     """Whether batch normalization computes its statistics across all processes."""
-    seed: int = 0
+    seed: Annotated[int, Range(0, 2**31 - 1)] = 0
     """The seed of initial weights, the order of images, and all random draws."""
-    rate: float = 0.1
+    rate: Annotated[float, Range(0)] = 0.1
     """The base learning rate, before all factors."""
     rate_per_epoch: bool = False
     """Whether the learning rate changes only between epochs, once the warmup is over."""
-    warmup: float = 0.0
+    warmup: Annotated[float, Range(0, 100_000)] = 0.0
     """The length of the warmup, in epochs."""
-    weight_decay: float = 0.0
+    weight_decay: Annotated[float, Range(0)] = 0.0
     """The weight decay of each parameter for which no trick sets another."""
-    aux_weight: float = 0.0
+    aux_weight: Annotated[float, Range(0)] = 0.0
     """The weight of the loss of each auxiliary head."""
-    precision: str = "fp32"
+    precision: Annotated[str, PRECISIONS] = "fp32"
     """The requested precision: ``fp32``, ``fp16`` or ``bf16``."""
     channels_last: bool = False
     """Whether weights and images are stored with their channels last in memory."""
-    compile_mode: str | None = None
+    compile_mode: Annotated[str | None, COMPILE_MODES] = None
     """The mode of `torch.compile`, or None to train without it."""
 
     def steps(self, samples: int) -> int:
@@ -64,28 +84,36 @@ _ABSTRACT: Mapping[type, tuple[type, str]] = {
 
 @attrs.frozen
 class SettingKind:
-    """The type of a setting's value, which may be None if it is ``optional``."""
+    """The type of a setting's value, which may be None if it is ``optional``, and which values are ``among`` them."""
 
     type: type
     optional: bool = False
+    among: Range | tuple[str, ...] | None = None
 
     @classmethod
     def of(cls, hint: Any) -> SettingKind:
-        """Return the kind for a type such as ``int`` or ``int | None``."""
+        """Return the kind for a type such as ``int`` or ``Annotated[int | None, Range(1)]``."""
+        hint, among = get_args(hint) if get_origin(hint) is Annotated else (hint, None)
         types = {*(get_args(hint) or (hint,))}
         (kind,) = types - {NoneType}
-        return cls(kind, NoneType in types)
+        return cls(kind, NoneType in types, among)
 
     @property
     def expects(self) -> str:
-        return _ABSTRACT[self.type][1] + (" or None" if self.optional else "")
+        what = _ABSTRACT[self.type][1] + (str(self.among) if isinstance(self.among, Range) else "")
+        if isinstance(self.among, tuple):
+            what = f"one of {', '.join(map(repr, self.among))}"
+        return what + (" or None" if self.optional else "")
 
     def holds(self, value: object) -> bool:
         """Whether a value is of this kind. True and False are not numbers."""
         if value is None:
             return self.optional
-        return isinstance(value, _ABSTRACT[self.type][0]) and isinstance(value, bool) == (self.type is bool)
+        fits = isinstance(value, _ABSTRACT[self.type][0]) and isinstance(value, bool) == (self.type is bool)
+        return fits and (self.among is None or value in self.among)
 
 
-KINDS: Mapping[str, SettingKind] = {name: SettingKind.of(hint) for name, hint in get_type_hints(Training).items()}
+KINDS: Mapping[str, SettingKind] = {
+    name: SettingKind.of(hint) for name, hint in get_type_hints(Training, include_extras=True).items()
+}
 """The kind of each setting, by name."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from math import inf
-from numbers import Real
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
@@ -21,17 +20,19 @@ from recipe.plugins.hooks import (
     is_by_name,
     is_count,
     is_count_or_none,
+    is_factor,
     is_like_each,
     is_like_first,
+    is_loss,
     is_mixed,
     is_module,
-    is_one_number,
     is_optimizer,
     is_options,
     is_sets,
     is_several,
     is_side,
     is_tensor,
+    is_term,
 )
 from recipe.plugins.progress import Progress
 from recipe.plugins.settings import Training
@@ -254,24 +255,37 @@ class Trick:
 
     # ---- each step: the batch
 
-    @Hook(when="each step", gives="a number", check=is_a(Real), slots=("lr", "schedule"), formerly="factor")
+    @Hook(
+        when="each step", gives="a number of at least 0", check=is_factor, slots=("lr", "schedule"), formerly="factor"
+    )
     def lr_factor(self, progress: Progress) -> float:
         """Return a factor for the learning rate."""
         return 1.0
 
-    @Hook(when="each batch", gives="an array of boxes (N, 4)", check=is_boxes, slots=("crop",), formerly="box")
+    @Hook(
+        when="each batch",
+        gives="an array of boxes (N, 4) with positive sides",
+        check=is_boxes,
+        slots=("crop",),
+        formerly="box",
+    )
     def crop_box(self, draws: Draws, heights: Floats, widths: Floats) -> Floats:
         """Return the part of each image to use: (N, 4) of top, left, height and width in pixels."""
         raise NotImplementedError
 
-    @Hook(when="each batch", gives="images of the same shape (N, 3, H, W)", check=is_like_first, slots=("inputs",))
+    @Hook(
+        when="each batch",
+        gives="images of the same shape (N, 3, H, W), dtype and device",
+        check=is_like_first,
+        slots=("inputs",),
+    )
     def augment(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
         """Return images (N, 3, H, W), float32 in [0, 1], each changed separately."""
         raise NotImplementedError
 
     @Hook(
         when="each batch",
-        gives="targets of the same shape (N, K)",
+        gives="targets of the same shape (N, K), dtype and device",
         check=is_like_first,
         slots=("targets",),
         formerly="soften",
@@ -280,7 +294,12 @@ class Trick:
         """Return softened target distributions (N, K), each changed separately."""
         raise NotImplementedError
 
-    @Hook(when="each batch", gives="images (N, 3, H, W) and targets (N, K)", check=is_mixed, slots=("mix",))
+    @Hook(
+        when="each batch",
+        gives="images (N, 3, H, W) and targets (N, K) of the same dtypes and device",
+        check=is_mixed,
+        slots=("mix",),
+    )
     def mix(self, images: torch.Tensor, targets: torch.Tensor, draws: Draws) -> tuple[torch.Tensor, torch.Tensor]:
         """Return images (N, 3, H, W) and targets (N, K), mixed. Images 2k and 2k + 1 are partners."""
         raise NotImplementedError
@@ -297,7 +316,13 @@ class Trick:
 
     # ---- after the forward pass
 
-    @Hook(when="each batch", gives="a tensor with one number", check=is_one_number, slots=("loss",), formerly="judge")
+    @Hook(
+        when="each batch",
+        gives="a tensor with one number that depends on the logits",
+        check=is_loss,
+        slots=("loss",),
+        formerly="judge",
+    )
     def loss(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Return the loss of logits (N, K) against target distributions (N, K): one number, the mean over the batch.
 
@@ -308,7 +333,7 @@ class Trick:
     @Hook(
         when="each batch",
         gives="a tensor with one number",
-        check=is_one_number,
+        check=is_term,
         slots=("loss terms",),
         formerly="penalise",
     )
@@ -318,12 +343,22 @@ class Trick:
 
     # ---- after the backward pass
 
-    @Hook(when="each step", gives="an offset for each weight", check=is_like_each, slots=("perturbation",))
+    @Hook(
+        when="each step",
+        gives="an offset for each weight, of its shape, dtype and device",
+        check=is_like_each,
+        slots=("perturbation",),
+    )
     def perturb(self, weights: Sequence[torch.Tensor], gradients: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
         """Return offsets from the weights. The update uses the gradients of the same batch at the offset weights."""
         raise NotImplementedError
 
-    @Hook(when="each step", gives="a tensor for each gradient", check=is_like_each, slots=("grads",))
+    @Hook(
+        when="each step",
+        gives="a tensor for each gradient, of its shape, dtype and device",
+        check=is_like_each,
+        slots=("grads",),
+    )
     def adjust(
         self, gradients: Sequence[torch.Tensor], weights: Sequence[torch.Tensor], progress: Progress
     ) -> Sequence[torch.Tensor]:

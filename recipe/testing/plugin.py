@@ -68,13 +68,25 @@ def pytest_collection(session: pytest.Session) -> Iterator[None]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Add a test for each check."""
+    """Add a test for each check. Raises `pytest.UsageError` for a name on the command line that matches none."""
+    from recipe.base.wording import did_you_mean
+
     wanted = config.stash.get(WANTED, [])
     names = [*config.getoption("--recipe-tricks")]
     if wanted or not config.stash.get(FILES, False):
         names += [name for name in config.getini("recipe_tricks") if name not in names]
-    made = _made(session, names) if names else ()
-    items += [item for item in made if not wanted or any(f"{item.nodeid}::".startswith(f"{node}::") for node in wanted)]
+    made = [*_made(session, names)] if names else []
+    for node in wanted:
+        if not any(_is_in(item, node) for item in made):
+            known = [item.nodeid for item in made]
+            help = did_you_mean(node, known, "run pytest with --collect-only to list the checks")
+            raise pytest.UsageError(f"no check matches `{node}`; {help}")
+    items += [item for item in made if not wanted or any(_is_in(item, node) for node in wanted)]
+
+
+def _is_in(item: pytest.Item, node: str) -> bool:
+    """Whether a test is a node, named on the command line, or below it."""
+    return f"{item.nodeid}::".startswith(f"{node}::")
 
 
 WANTED = pytest.StashKey[list[str]]()

@@ -13,7 +13,7 @@ import torch
 
 from recipe.base import files
 from recipe.base.diagnostics import Diagnostic
-from recipe.base.errors import Diverged, fail
+from recipe.base.errors import Diverged, RecipeError, fail
 from recipe.base.sealed import write_sealed
 from recipe.base.signals import Interrupted, Signals
 from recipe.base.source import MAX_BYTES
@@ -27,6 +27,7 @@ from recipe.runs.reader import metrics_of
 from recipe.runs.recipe_lock import changed_words
 from recipe.runs.save_policy import SavePolicy
 from recipe.runs.weights import save_weights
+from recipe.training.diagnosis import NotFiniteInput, cause_of_average, cause_of_step
 from recipe.training.loading import Batch
 from recipe.training.meters import Meter
 from recipe.training.micro_batch import fitting_micro, largest_share, settle
@@ -127,15 +128,27 @@ class Loop:
         return seconds
 
     def _finite(self) -> None:
-        try:
-            self.trainer.finite()
-        except Diverged as error:
-            raise self._diverged(error.diagnostics[0].message) from None
+        """Raise `Diverged` if a step since the last check had a value that was not finite.
 
-    def _diverged(self, message: str) -> Diverged:
+        Raises `RecipeError` (E080) instead if a trick made inputs or targets that are not finite.
+        """
+        if (found := self.trainer.diverged()) is None:
+            return
+        step, what = found
+        cause = cause_of_step(self.trainer, step)
+        if isinstance(cause, NotFiniteInput):
+            raise cause
+        raise self._diverged(f"training diverged at step {step + 1}: {what}", cause)
+
+    def _diverged(self, message: str, cause: RecipeError | None = None) -> Diverged:
+        """Return the error for a value that is not finite. ``cause`` is the error in the trick that made it."""
         saved = checkpoint.saved_in(self.folder / "checkpoints")
         kept = f"the last good checkpoint is {saved[-1]}" if saved else "no checkpoint was saved"
-        return Diverged(Diagnostic("E112", message, help=f"{kept}; try a lower learning rate or a longer warmup"))
+        if cause is None:
+            return Diverged(Diagnostic("E112", message, help=f"{kept}; try a lower learning rate or a longer warmup"))
+        (error,) = cause.diagnostics
+        help = f"{kept}; fix the trick or remove it, or try a lower learning rate"
+        return Diverged(Diagnostic("E112", f"{message}; {error.message}", error.span, help=help))
 
     def _evaluate(self) -> dict[str, float]:
         """Evaluate and record the result. A signal in the meantime stops the evaluation and saves a checkpoint."""
@@ -147,7 +160,8 @@ class Loop:
         result = evaluation.result
         loss = torch.tensor(result["loss"])
         if not loss.isfinite():  # the last update broke the weights, so don't save them
-            raise self._diverged(f"training diverged at step {trainer.step}: the held-out loss is {float(loss)}")
+            message = f"training diverged at step {trainer.step}: the held-out loss is {float(loss)}"
+            raise self._diverged(message, cause_of_average(trainer))
         self._tell_skipped("evaluation", evaluation.skipped)
         if not self.epoch_evaluated:  # otherwise reported before the run was killed at the end
             self._record("evaluation", **result)

@@ -11,8 +11,7 @@ import attrs
 import torch
 from torch import Tensor, fx, nn
 
-from recipe.base.diagnostics import Diagnostic
-from recipe.base.errors import Diverged, fail
+from recipe.base.errors import fail
 from recipe.compiler.groups import SCALE
 from recipe.compiler.program import Program
 from recipe.data.images import Sets
@@ -121,8 +120,11 @@ class Trainer:
         return self.plan.training.epochs * self.steps_per_epoch
 
     def progress(self) -> Progress:
+        return self.progress_at(self.step)
+
+    def progress_at(self, step: int) -> Progress:
         training = self.plan.training
-        return Progress(self.step, self.steps_per_epoch, training.epochs, training.warmup)
+        return Progress(step, self.steps_per_epoch, training.epochs, training.warmup)
 
     def state(self) -> TrainingState:
         """Return what a step changes, and what a resumed run must match. The loop adds its own counts."""
@@ -182,10 +184,13 @@ class Trainer:
 
     def batches(self) -> Iterator[Batch]:
         """Yield this process's shares of the remaining batches, on its device."""
+        yield from self._loaded(self.training_images(), range(self.step, self.total_steps))
+
+    def training_images(self) -> Steps:
+        """Return this process's shares of all batches, by step."""
         boxes = self.plan.hooked("crop_box")
         boxer = partial(call_hook, boxes[0], "crop_box") if boxes else None
-        steps = Steps(self.sets.train, self.plan.training, boxer, self.skips, self.ranks.rank, self.ranks.world)
-        yield from self._loaded(steps, range(self.step, self.total_steps))
+        return Steps(self.sets.train, self.plan.training, boxer, self.skips, self.ranks.rank, self.ranks.world)
 
     def _loaded(self, dataset: Steps | InOrder, numbers: range) -> Iterator[Batch]:
         """Yield batches by index, on this device. Errors in the images point at their statement."""
@@ -197,7 +202,7 @@ class Trainer:
     def train_step(self, batch: Batch, meter: Meter) -> float:
         """Make one update from one batch, and return the learning rate used.
 
-        The update is skipped if the loss or a gradient is not finite, which `finite` reports.
+        The update is skipped if the loss or a gradient is not finite, which `diverged` reports.
         """
         training = self.plan.training
         progress = self.progress()
@@ -205,7 +210,7 @@ class Trainer:
         for group in self.update.optimizer.param_groups:
             group["lr"] = rate * group.get(SCALE, 1.0)
         inputs, targets = self.prepare(batch)
-        inputs = laid_out(self._sized(inputs, progress), training)
+        inputs = laid_out(self.sized(inputs, progress), training)
         frozen = self.update.frozen(progress)
         if frozen:
             self._require_gradients_but(frozen)
@@ -232,7 +237,7 @@ class Trainer:
         for name, weight in zip(self.update.names_by_group, self.update.weights, strict=True):
             weight.requires_grad_(name not in frozen)
 
-    def _sized(self, inputs: Tensor, progress: Progress) -> Tensor:
+    def sized(self, inputs: Tensor, progress: Progress) -> Tensor:
         """Resize inputs (N, 3, H, W) to the resolution that a trick chooses for a step."""
         side = self.resolution(inputs.shape[-1], progress)
         if side == inputs.shape[-1]:
@@ -296,13 +301,10 @@ class Trainer:
         sizes = [part.stop - part.start or 2 for part in shares]
         return min(-(-max(sizes) // self.micro), *sizes)
 
-    def finite(self) -> None:
-        """Raise `Diverged` if a step since the last check had a non-finite value."""
+    def diverged(self) -> tuple[int, str] | None:
+        """Return the first step (from 0) with a value that was not finite, and which one, or None if all were."""
         mine = self.update.guard.read(self.update.names_by_group)
-        causes = [cause for cause in self.ranks.gather(mine) if cause is not None]
-        if causes:
-            step, cause = min(causes)
-            raise Diverged(Diagnostic("E112", f"training diverged at step {step + 1}: {cause}"))
+        return min((cause for cause in self.ranks.gather(mine) if cause is not None), default=None)
 
     def held_out(self) -> InOrder:
         """Return the held-out images, in batches."""

@@ -56,6 +56,7 @@ class BatchTransform:
         images = batch.images.to(self.device, non_blocking=True).float().div_(255)
         return self.normalised(images), batch.labels.to(self.device, non_blocking=True)
 
+    @torch.no_grad()
     def __call__(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return inputs (N, 3, H, W) and targets, class indices (N,) or distributions (N, K), for training."""
         draws = Draws(self.seed, batch.epoch, batch.indices, batch.step)

@@ -42,7 +42,10 @@ class Update:
     def make(cls, program: Program, model: fx.GraphModule, precision: Precision, device: torch.device) -> Update:
         plan, groups = program.plan, optimizer_groups(program, model)
         optimizing = plan.hooked("optimize")[0]
-        optimizer = call_hook(optimizing, "optimize", groups, plan.training.rate)
+        optimizer = call_hook(optimizing, "optimize", [dict(group) for group in groups], plan.training.rate)
+        if _members(optimizer.param_groups) != _members(groups):
+            why = "the groups of the optimizer must have all given parameters, each with its name in `names`"
+            raise broken(optimizing, "optimize", why)
         _begin_momentum(optimizer)
         names = tuple(name for group in groups for name in group["names"])
         return cls(
@@ -80,10 +83,11 @@ class Update:
             return None
         weights, gradients = self._trained()
         weights = [weight.detach() for weight in weights]
-        if self.scaler.is_enabled() and self.scaler._scale is not None:
-            gradients = [*torch._foreach_div(gradients, self.scaler._scale.to(gradients[0].dtype))]
+        if not self.scaler.is_enabled() or self.scaler._scale is None:
+            return [*call_hook(uses[0], "perturb", weights, gradients)]
+        gradients = [*torch._foreach_div(gradients, self.scaler._scale.to(gradients[0].dtype))]
         steps = call_hook(uses[0], "perturb", weights, gradients)
-        # If gradients are not finite, no update will be made, and the weights must not change.
+        # The scaler absorbs gradients that its scale makes infinite, so they must not make the next loss infinite too.
         return [torch.nan_to_num(step, nan=0.0, posinf=0.0, neginf=0.0) for step in steps]
 
     def make_step(self, step: int, loss: Tensor, progress: Progress) -> None:
@@ -133,17 +137,12 @@ class Update:
     @torch.no_grad()
     def _adjust(self, step: int, loss: Tensor, progress: Progress) -> None:
         """Let tricks change the gradients. Non-finite results count like non-finite gradients."""
-        uses = self.plan.hooked("adjust")
-        if not uses:
+        if not self.plan.hooked("adjust"):
             return
         scaled = self.scaler.is_enabled()
         if scaled:
             self.scaler.unscale_(self.optimizer)
-        weights, gradients = self._trained()
-        for use in uses:
-            changed = call_hook(use, "adjust", gradients, weights, progress)
-            if changed is not gradients:
-                torch._foreach_copy_(gradients, [*changed])
+        self.adjust(progress)
         if not scaled:
             self.guard.look(step, loss, self.gradients)
             return
@@ -152,6 +151,14 @@ class Update:
         absorbed = found_inf.squeeze() > 0
         self.guard.look(step, loss, self.gradients, absorbed=absorbed)
         found_inf.copy_(torch.maximum(found_inf, self.guard.broken.to(found_inf)))
+
+    def adjust(self, progress: Progress) -> None:
+        """Let tricks change the gradients."""
+        weights, gradients = self._trained()
+        for use in self.plan.hooked("adjust"):
+            changed = call_hook(use, "adjust", gradients, weights, progress)
+            if changed is not gradients:
+                torch._foreach_copy_(gradients, [*changed])
 
 
 def optimizer_groups(program: Program, model: nn.Module) -> list[dict[str, Any]]:
@@ -168,6 +175,12 @@ def optimizer_groups(program: Program, model: nn.Module) -> list[dict[str, Any]]
         message = f"`{min(thawed)}` was frozen when the recipe was compiled, but is not frozen now"
         raise fail("E102", message, help="freeze or unfreeze parameters before you compile the model")
     return groups
+
+
+def _members(groups: list[dict[str, Any]]) -> set[tuple[int, str]]:
+    """Return the parameters of groups, by identity, with their names."""
+    pairs = (zip(group["params"], group.get("names", ()), strict=False) for group in groups)
+    return {(id(parameter), name) for group in pairs for parameter, name in group}
 
 
 def _begin_momentum(optimizer: torch.optim.Optimizer) -> None:

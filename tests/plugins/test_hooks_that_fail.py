@@ -92,7 +92,7 @@ def told(text: str, trick: str, folder: Path, compiled: bool = False) -> Diagnos
             "crop",
             "crop_box(self, draws, heights, widths)",
             "return draws.uniform(2)",
-            "must return an array of boxes (N, 4), not ndarray (4, 2)",
+            "must return an array of boxes (N, 4) with positive sides, not ndarray (4, 2)",
         ),
         ("crop", "crop_box(self, draws, heights, widths)", "return 1 / 0", "ZeroDivisionError: division by zero"),
         ("average", "average(self, averages, weights, progress)", "return 1 / 0", "ZeroDivisionError"),
@@ -127,7 +127,8 @@ def test_failures_in_any_trick(slot: str, head: str, body: str, said: str, tmp_p
 
 
 def test_an_optimizer_whose_step_needs_more_than_gradients(tmp_path: Path) -> None:
-    body = "import torch\n        return torch.optim.LBFGS([one for group in groups for one in group['params']], rate)"
+    joined = "{key: [one for group in groups for one in group[key]] for key in ('params', 'names')}"
+    body = f"import torch\n        return torch.optim.LBFGS([{joined}], rate)"
     trick = PLAIN.format(slot="optimizer", head="optimize(self, groups, rate)", body=body)
     error = told(TINY, trick, tmp_path)
     assert (error.code, error.span and error.span.text) == ("E080", "focus")

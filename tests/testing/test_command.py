@@ -37,10 +37,13 @@ def test_a_broken_file(tmp_path: Path) -> None:
     ]
 
 
-def test_a_path_that_starts_with_a_dot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("path", ["./mirror.py", ".//mirror.py", "x/../mirror.py", "link.py"])
+def test_a_path_may_be_written_in_several_ways(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mirror.py").write_text(HEAD.format(syntax="augment mirror") + SOUND["augment mirror"])
+    (tmp_path / "link.py").symlink_to("mirror.py")
+    (tmp_path / "x").mkdir()
     monkeypatch.chdir(tmp_path)
-    found = command("test-plugin", "./mirror.py", "--only", "docstring")
+    found = command("test-plugin", path, "--only", "docstring")
     assert (found.status, found.stdout.splitlines()[0]) == (0, "ok      augment mirror: docstring")
 
 

@@ -77,6 +77,25 @@ def test_an_unknown_package(project: Path) -> None:
     assert "Traceback" not in output
 
 
+@pytest.mark.parametrize("own", [(), ("test_own.py",)])
+def test_names_that_match_no_check(project: Path, own: tuple[str, ...]) -> None:
+    status, output = pytest_of(project, *own, "recipe-tricks::augment miror::resume")
+    assert status == pytest.ExitCode.USAGE_ERROR
+    said = (
+        "no check matches `recipe-tricks::augment miror::resume`; did you mean `recipe-tricks::augment mirror::resume`?"
+    )
+    assert said in output
+    (project / "pytest.ini").unlink()
+    status, output = pytest_of(project, *own, "recipe-tricks::augment mirror::resume")
+    assert (status, "no check matches" in output) == (pytest.ExitCode.USAGE_ERROR, True)
+
+
+@pytest.mark.parametrize("path", ["./mirror.py", ".//mirror.py", "../{name}/mirror.py"])
+def test_a_path_may_be_written_in_several_ways(project: Path, path: str) -> None:
+    (project / "pytest.ini").write_text(f"[pytest]\nrecipe_tricks = {path.format(name=project.name)}\n")
+    assert "recipe-tricks::augment mirror::resume" in collected(project)
+
+
 def test_hooks_in_conftest_set_company_values_and_elsewhere(project: Path) -> None:
     (project / "conftest.py").write_text(
         "def pytest_recipe_company(config):\n    return {'augment mirror': 'epochs 1'}\n\n\n"
