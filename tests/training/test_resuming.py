@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 
+from recipe.base.errors import RecipeError
 from recipe.base.signals import Interrupted
-from recipe.cli.run import command
+from recipe.cli.run import _arguments, _resumed, command
 from recipe.plugins.vocabulary import Vocabulary
 from recipe.runs.save_policy import SavePolicy
 from recipe.training.resuming import resume_options
-from tests.helpers import bind
+from tests.helpers import ROOT, bind
 
 PLUGIN = '''"""augment dim"""
 from recipe.api import Trick, trick
@@ -25,14 +28,23 @@ class Dim(Trick):
 '''
 
 
-def typed(line: str) -> dict[str, Any]:
-    """Return the options of `recipe run` after a shell has split a line."""
+def words(line: str) -> list[str]:
+    """Return the words into which a shell splits a line."""
     assert line.isprintable()
     split = subprocess.run(["bash", "-c", f"printf '%s\\0' {line}"], capture_output=True, check=True).stdout
-    program, name, *arguments = split.decode("utf-8", "surrogateescape").split("\0")[:-1]
+    return split.decode("utf-8", "surrogateescape").split("\0")[:-1]
+
+
+def typed(line: str) -> dict[str, Any]:
+    """Return the options of `recipe run` after a shell has split a line."""
+    program, name, *arguments = words(line)
     assert (program, name) == ("recipe", "run")
+    return parsed(arguments)
+
+
+def parsed(arguments: list[str]) -> dict[str, Any]:
     with click.Context(command) as parent:
-        return dict(command.make_context("run", arguments, parent).params)
+        return dict(command.make_context("run", [*arguments], parent).params)
 
 
 FOLDERS = [
@@ -77,3 +89,35 @@ def test_every_option_is_kept(
 def test_a_run_with_the_defaults_needs_no_options() -> None:
     uses = bind("base resnet18").uses
     assert resume_options(uses, SavePolicy(), device=None, strict=False, processes=1) == ()
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_the_help_for_a_folder_without_a_run_can_be_typed(folder: str, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError) as caught:
+        _resumed(None, (), None, folder)
+    (error,) = caught.value.diagnostics
+    line = error.help.partition("there: ")[2].replace("FILE", "first")
+    found = typed(line)
+    assert (found["file"], Path(found["resume"])) == ("first", Path(folder))
+
+
+@pytest.mark.parametrize("file", ["full", "-x.recipe", "--out", "base resnet18; seed 1", "a\nb", "a b.recipe"])
+def test_each_of_several_processes_gets_the_same_options(file: str) -> None:
+    given = ["--resume=runs/x", "--allow-changed", "--strict", "--save-every=7", "--keep=3", "--nproc=2"]
+    given += ["--device=cpu", "--plugin=-a.py", "--plugin=b c.py", "--", file, "seed 2", "-1"]
+    with command.make_context("run", [*given]):
+        made = _arguments(file, ("seed 2", "-1"), "-out", True)
+    found, before = parsed(made[1:]), parsed(given)
+    assert made[0] == "run"
+    assert {**found, "resume": before["resume"], "nproc": 2, "out": None} == before
+    assert (found["resume"], found["out"]) == ("", "-out")
+
+
+@pytest.mark.parametrize("folder", ["-x", "my package", "it's", "a\nb"])
+def test_the_next_steps_of_a_new_package_can_be_typed(folder: str, tmp_path: Path) -> None:
+    found = subprocess.run(
+        [sys.executable, "-m", "recipe", "new", "plugin", "shine", f"--out={folder}"],
+        cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    line = found.stdout.splitlines()[-1].removeprefix("next: ").partition(" && ")[0]
+    assert subprocess.run(["bash", "-c", f"{line} && ls"], cwd=tmp_path, capture_output=True, text=True).returncode == 0
