@@ -3,12 +3,14 @@
 Makes a finished run, a stopped one, an ablation and a cache, then damages N copies of them, each in one place, and runs
 what reads them. The result must be the same as without the damage, or an error with a code, and nothing elsewhere may
 change. Also flips N bits of a checkpoint. With --commands, the readers run as commands; 60 take about ten minutes.
-Prints each case that is wrong. The exit code is 1 if there is one.
+Prints each case that is wrong. The exit code is 1 if there is one. If a command hangs outside Python, the check ends
+with a traceback and leaves its temporary folder, where the file `case` names the case.
 """
 
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import resource
 import sys
 import tempfile
@@ -17,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.damage import folders
-from tests.damage.cases import Bench
+from tests.damage.cases import PATIENCE, Bench
 from tests.damage.flips import undetected
 
 MEMORY = 12 << 30
@@ -42,6 +44,8 @@ def main() -> None:
         bench = Bench(Path(root))
         for number in range(count) if given.only is None else (given.only,):
             case = bench.draw(given.seed, number)
+            (Path(root) / "case").write_text(f"{case}\n")
+            faulthandler.dump_traceback_later(2 * PATIENCE, exit=True)  # code outside Python can't be interrupted
             if said := bench.wrong(given.seed, case, in_process=not given.commands):
                 failed += 1
                 print(f"{case}\n  {said.strip()}", flush=True)
@@ -49,6 +53,7 @@ def main() -> None:
                 print(
                     f"{number + 1}/{count}, {failed} wrong", end="\r" if sys.stderr.isatty() else "\n", file=sys.stderr
                 )
+        faulthandler.cancel_dump_traceback_later()
         flips = undetected((Path(root) / "stopped/checkpoints/step-000000003.pt").read_bytes(), count, given.seed)
     for place, bit in flips:
         print(f"bit {bit} of byte {place} of a checkpoint: its change is not noticed")
