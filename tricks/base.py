@@ -32,6 +32,11 @@ TORCHVISION = tuple(
     """.split()
 )
 
+OTHER_INPUTS = ("inception_v3", "googlenet")
+"""The models whose weights torchvision takes from TensorFlow. They expect images of mean and deviation 0.5."""
+
+HALF = (0.5, 0.5, 0.5)
+
 
 @trick("base", position=10, writes=("base",))
 class Base(Trick):
@@ -85,8 +90,8 @@ class Base(Trick):
 
     def _options(self, classes: int | None) -> dict[str, Any]:
         options: dict[str, Any] = {} if classes is None else {"num_classes": classes}
-        if self.model in ("inception_v3", "googlenet"):
-            pretrained = self.weights is not None and not self._is_file()  # torchvision trained them on other inputs
+        if self.model in OTHER_INPUTS:
+            pretrained = self.weights is not None and not self._is_file()
             # Truncated normal initialization takes half a minute, and `init` initializes again anyway.
             options |= {"init_weights": False, "aux_logits": True, "transform_input": pretrained}
         return options
@@ -137,11 +142,11 @@ class Base(Trick):
             raise fail("E001", message, help="check the network, or name a safetensors file") from error
 
     def preprocessing(self) -> Preprocessing | None:
-        """Return torchvision's preprocessing of named weights, or timm's of the model for those in a file.
+        """Return torchvision's preprocessing of named weights, or that of the model's published ones for a file.
 
         The file of a run has none, since a run normalizes with its dataset's own mean and deviation.
         """
-        if self.weights is None or (self._is_file() and not self.model.startswith("timm:")):
+        if self.weights is None:
             return None
         if not self._is_file():
             return _of_torchvision(self._torchvision_weights().transforms())
@@ -149,7 +154,9 @@ class Base(Trick):
 
         if "digest" in safetensors_about(self.weights):
             return None
-        return _of_timm(getattr(on_meta(lambda: self.build(None)), "pretrained_cfg", {}))
+        if self.model.startswith("timm:"):
+            return _of_timm(getattr(on_meta(lambda: self.build(None)), "pretrained_cfg", {}))
+        return Preprocessing(mean=HALF, std=HALF) if self.model in OTHER_INPUTS else None
 
     def _is_file(self) -> bool:
         return self.weights is not None and os.path.isabs(self.weights)

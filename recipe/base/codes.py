@@ -88,7 +88,8 @@ E101 no site for the trick
     The model has no place where the trick applies: `tweak C` needs a 7×7 convolution at the input, `tweak D` a strided
     1×1 convolution in a shortcut, and `init zero-gamma` residual blocks that end in a normalization layer.
 E102 unusable model
-    The model can't be built, can't be traced by torch.fx, or does not return logits.
+    The model can't be built, can't be traced by torch.fx, or does not return logits, or its weights are those of
+    another model.
 E103 unsupported image size
     The network can't process images of this size. To change the size, set the dataset's `size=`.
 E104 undeclared parameter change

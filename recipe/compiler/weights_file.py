@@ -31,7 +31,7 @@ def safetensors_meta(path: str) -> dict[str, torch.Tensor]:
     Raises `RecipeError` (E001).
     """
     with _opened(path) as file:
-        return {name: _meta(file.get_slice(name)) for name in file.keys()}  # noqa: SIM118
+        return {name: _meta(path, file.get_slice(name)) for name in file.keys()}  # noqa: SIM118
 
 
 def safetensors_about(path: str) -> dict[str, str]:
@@ -46,10 +46,10 @@ def load_safetensors(path: str) -> dict[str, torch.Tensor]:
         return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
 
-def _meta(part: Any) -> torch.Tensor:
+def _meta(path: str, part: Any) -> torch.Tensor:
     kind = part.get_dtype()
     if kind not in DTYPES:
-        raise ValueError(f"it has tensors of the type {kind}")
+        raise fail("E001", f"`{Path(path).name}` has tensors of the type {kind}", help="convert them to F32")
     return torch.empty(part.get_shape(), dtype=getattr(torch, DTYPES[kind]), device="meta")
 
 
@@ -74,6 +74,8 @@ def _check(path: str) -> None:
     """Raise `RecipeError` (E001) for anything but a regular file. Opening a pipe would wait forever."""
     try:
         mode = os.stat(path).st_mode
+        if stat.S_ISREG(mode):
+            open(path, "rb").close()  # the reason why it can't be opened, such as missing permission
     except FileNotFoundError:
         raise fail("E001", f"file not found: `{path}`") from None
     except (OSError, ValueError) as error:

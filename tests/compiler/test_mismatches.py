@@ -59,6 +59,14 @@ def test_weights_of_torchvision_tell_what_they_expect(files: Path) -> None:
     assert warning.span.text == "weights=IMAGENET1K_V2"
 
 
+def test_weights_from_tensorflow_expect_other_inputs(files: Path) -> None:
+    save_file(recipe.compile("base googlenet classes=10; init stock").model.state_dict(), files / "google.safetensors")
+    (said,) = told(
+        f'base googlenet weights="{files}/google.safetensors"; data fake size=64 classes=10 images=8; batch 4'
+    )
+    assert "mean 0.5 0.5 0.5, not 0.485 0.458 0.408; std 0.5 0.5 0.5, not " in said
+
+
 def test_weights_of_a_run_expect_what_a_run_feeds(files: Path) -> None:
     state = timm.create_model(VIT.removeprefix("timm:")).state_dict()
     save_file(state, files / "run.safetensors", {"digest": "0123456789abcdef"})
