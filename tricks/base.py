@@ -124,6 +124,16 @@ class Base(Trick):
         self._torchvision_weights()
         return on_meta(lambda: self.build(None)).state_dict()
 
+    def download(self) -> str | None:
+        """Return the URL of torchvision's weights, unless they have been downloaded before."""
+        if self.weights is None or self._is_file():
+            return None
+        import torch
+
+        url: str = self._torchvision_weights().url
+        kept = os.path.join(torch.hub.get_dir(), "checkpoints", os.path.basename(url))
+        return None if os.path.isfile(kept) else url
+
     def load_weights(self) -> Mapping[str, torch.Tensor]:
         """Return the pretrained tensors."""
         if self.weights is None:

@@ -17,6 +17,8 @@ from recipe.compiler.weights import materialise, own_digest
 from recipe.graph.cost import Costs
 from recipe.graph.edits import Edit, Site
 from recipe.plan.plan import Plan
+from recipe.plugins.calling import call_hook
+from recipe.plugins.field_contracts import WEIGHTS
 from recipe.plugins.settings import Training
 
 
@@ -125,6 +127,19 @@ class Program:
         if self.classes < classes:
             message = f"the model has {self.classes} outputs, but the dataset has {classes} classes"
             raise fail("E071", message, self.plan.base.span)
+
+    def try_weights(self) -> str:
+        """Load the pretrained weights, if there are any, which shows whether they can be loaded.
+
+        Returns a note instead if they have to be downloaded. Raises `RecipeError` (E001).
+        """
+        if self.fit is None:
+            return ""
+        base = self.plan.base
+        if url := call_hook(base, "download", at=base.place(WEIGHTS)):
+            return f"weights: not loaded, since a run downloads them first: {url}"
+        self.materialise()
+        return ""
 
     def materialise(self, *, pretrained: bool = True) -> fx.GraphModule:
         """Build the model on the CPU with initial weights, including those that `weights=` names if ``pretrained``."""

@@ -240,6 +240,14 @@ class Trick:
         """Return the images for training and evaluation. The trick must have the fields ``size`` and ``workers``."""
         raise NotImplementedError
 
+    @Hook(when="train", gives="a string or None", check=is_a(str, type(None)), slots=("base",))
+    def download(self) -> str | None:
+        """Return what `load_weights` downloads first, such as a URL, or None if it doesn't use the network.
+
+        `recipe run --dry-run` loads the weights unless they have to be downloaded.
+        """
+        return None
+
     @Hook(when="train", gives="a mapping from names to tensors", check=is_by_name(is_tensor), slots=("base",))
     def load_weights(self) -> Mapping[str, torch.Tensor]:
         """Return the pretrained weights, by name."""

@@ -221,10 +221,9 @@ def dry(request: Request, processes: int = 1) -> None:
         place = _place(request, device, Ranks())
         prepared = _prepare(request, place, weights=False)
         resumed = _resumed(request, place, prepared.program)
-        if prepared.program.fit:
-            prepared.program.model  # noqa: B018 - shows whether the pretrained weights can be loaded
+        unloaded = prepared.program.try_weights()
     warnings = [f"warning: {warning.message}" for warning in prepared.program.warnings]
-    for line in (*heading(prepared.program), *warnings, place.precision.note):
+    for line in (*heading(prepared.program), unloaded, *warnings, place.precision.note):
         if line:
             request.listener.note(line)
     images, held_out = len(prepared.sets.train.labels), len(prepared.sets.val.labels)

@@ -8,6 +8,7 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save_file
+from torchvision.models import WeightsEnum
 
 import recipe
 from recipe.compiler.mismatches import mismatches
@@ -90,6 +91,22 @@ def test_an_init_over_loaded_weights_is_reported(files: Path) -> None:
 def test_check_reports_weights_that_are_not_a_file(name: str, said: str, files: Path) -> None:
     found = command("check", f'base resnet18 weights="{files}/{name}"; data digits')
     assert (found.status, f"the weights `{files}/{name}` {said}" in found.stdout) == (0, True), found.stdout
+
+
+def test_a_dry_run_downloads_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def downloaded(*_: object, **__: object) -> dict[str, torch.Tensor]:
+        return recipe.compile("base squeezenet1_1 classes=1000; init stock").model.state_dict()
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(WeightsEnum, "get_state_dict", downloaded)
+    text = "base squeezenet1_1 weights=DEFAULT; data fake size=32 classes=10 images=8; batch 4; epochs 1; lr 1e-4"
+    said = (
+        "weights: not loaded, since a run downloads them first: https://download.pytorch.org/models/squeezenet1_1-b8a5"
+    )
+    assert said in command("run", text, "--dry-run", "--device", "cpu").stderr
+    (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "hub" / "checkpoints" / "squeezenet1_1-b8a52dc0.pth").touch()
+    assert "not loaded, since" not in command("run", text, "--dry-run", "--device", "cpu").stderr
 
 
 @pytest.mark.parametrize("broken", ["missing", "not finite"])
