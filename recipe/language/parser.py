@@ -104,6 +104,9 @@ def _explain(error: lark.UnexpectedInput, source: Source) -> Diagnostic:
     if re.match(r"[1-9]\d*[x×X*]\d+$", word):
         help = "a field takes one number at a time, and images are square: write `224`, not `224x224`"
         return diagnostic("E011", f"`{shown}` is not a number", length, help)
+    if word.endswith(","):
+        help = "separate items by spaces, without commas"
+        return diagnostic("E011", f"`{shown}` is not a valid word", length, help)
     if re.match(r"[+-]?\.?\d", word):
         help = "write numbers as `0.1`, `1e-4` or `10%`, and put quotes around a word that starts with a digit"
         return diagnostic("E011", f"`{shown}` is not a number", length, help)

@@ -11,7 +11,9 @@ from recipe.base.source import Span
 from recipe.base.wording import did_you_mean, listing, nearest, plural
 from recipe.language.ast import Item
 from recipe.plan.meant import meant
+from recipe.plugins.field_contracts import SIZE
 from recipe.plugins.fields import Field, FieldContext, InvalidValue
+from recipe.plugins.slots import IMAGES
 from recipe.plugins.trick import Declared
 from recipe.plugins.vocabulary import Vocabulary
 
@@ -24,7 +26,8 @@ def read_arguments(
 ) -> Arguments:
     """Return the values that items give to a trick's fields. ``words`` is the span of its words.
 
-    Once an item names its field, all later ones must, except further values of a field that takes several.
+    Once an item names its field, all later ones must, except further values of a field that takes several. The same is
+    true after the size of images, since a second number there is meant as the other side.
     """
     fields = {field.word: field for field in declared.fields}
     given: dict[str, tuple[Any, Span]] = {}
@@ -33,9 +36,9 @@ def read_arguments(
     for item in items:
         if field is None or not field.kind.many or item.name is not None:  # else it takes all that follow
             if named is not None and item.name is None:
-                raise _unnamed(declared, fields, named, item, given, vocabulary, reading)
+                raise _unnamed(declared, fields, field, named, item, given, vocabulary, reading)
             field = _field(declared, fields, item, given, vocabulary)
-            named = item if item.name is not None else None
+            named = item if item.name is not None or _is_size(declared, field) else None
         try:
             value = field.kind.read(item.value, reading)
         except InvalidValue as unfit:
@@ -81,32 +84,35 @@ def _field(
     return field
 
 
+def _is_size(declared: Declared, field: Field) -> bool:
+    return IMAGES in declared.writes and field.name == SIZE
+
+
 def _unnamed(
     declared: Declared,
     fields: Mapping[str, Field],
+    field: Field | None,
     named: Item,
     item: Item,
     given: Arguments,
     vocabulary: Vocabulary,
     reading: FieldContext,
 ) -> RecipeError:
-    """Return the error for a value without a field's name after ``named``, which has one."""
-    assert named.name is not None
+    """Return the error for a value without a field's name after ``named``, which ends the values by position."""
+    assert field is not None
     word, text = item.value, item.value.text
-    field = fields[named.name.text]
     ways = [
         f"`{other.word}={text}`"
         for other in fields.values()
         if other.name not in given and _reads(other, item, reading)
     ]
-    otherwise = f"`{field.word}` takes one value ({field.help})"
+    square = "images are square, so " * _is_size(declared, field)
+    otherwise = f"{square}`{field.word}` takes one value ({field.help})"
     if ways:
         otherwise += f"; if another field is meant, write {' or '.join(ways)}"
     if word.kind == "name" and not ways:
         otherwise = meant(text, vocabulary, vocabulary.clauses(declared.verb), otherwise)
-    message = (
-        f"unexpected value `{text}`: after `{named.name.text}={named.value.text}`, each value needs a field's name"
-    )
+    message = f"unexpected value `{text}`: after `{named.span.text}`, each value needs a field's name"
     return fail("E026", message, item.span, help=otherwise)
 
 

@@ -43,6 +43,9 @@ class ModelFields(_Contract):
     """The name of its pretrained weights. Errors in the weights point here."""
 
 
+SIZE = attrs.fields(ImageFields).size.name
+"""The field that is both the height and the width of images."""
+
 WEIGHTS = attrs.fields(ModelFields).weights.name
 """The field that names pretrained weights."""
 
