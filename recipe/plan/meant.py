@@ -29,5 +29,5 @@ def meant(
         ways = " or ".join(f"`{before}{verb} {word}{rest}`" for verb in verbs[:3])
         return f"`{word}` is a clause of {' and '.join(f'`{verb}`' for verb in verbs[:3])}: write {ways}"
     if word in vocabulary.verbs():
-        return f"`{word}` is a verb: write it at the start of a statement"
+        return f"`{word}` is a verb: write {f'`{before}{word}`' if before else 'it at the start of a statement'}"
     return did_you_mean(word, candidates, otherwise)

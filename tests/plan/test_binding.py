@@ -116,6 +116,7 @@ def test_a_path_is_resolved_relative_to_the_recipe(tmp_path: Path) -> None:
         ("lr 0.1 epochs 5", "E021", "epochs", "`epochs` is a verb: write it at the start of a statement"),
         ("loss focal", "E023", "focal", "the clauses of `loss` are `bce`, `distill`, `smooth`"),
         ("drop mixup", "E020", "mixup", "write `drop augment mixup`"),
+        ("drop lr batch", "E021", "batch", "`batch` is a verb: write `drop batch`"),
         ("nope", "E020", "nope", "run `recipe tricks`"),
         # Fields.
         ("lr warmup=5", "E022", "warmup", "write `lr warmup 5`"),
