@@ -114,8 +114,8 @@ E115 out of memory
 E116 folder in use
     Another run is writing to this folder. The lock is released when its process exits, even if it crashes.
 E117 another process exited
-    One of the processes that train together exited early. For the cause, see its own message or, if it was killed,
-    the system log. Its checkpoints are intact.
+    One of the processes that train together, or that load images for them, exited early or could not be started. For
+    the cause, see its own message or, if it was killed, the system log. Its checkpoints are intact.
 E118 invalid checkpoint schedule
     `--save-every` accepts `epoch`, a number of steps such as `500`, a duration such as `15m`, or several of these.
 E119 already distributed

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import signal
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import attrs
@@ -16,9 +20,10 @@ from torch.utils.data import DataLoader, Dataset
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import RecipeError, fail
 from recipe.base.signals import ignore
-from recipe.base.wording import first_line
+from recipe.base.wording import first_line, plural, system_reason
 from recipe.data.draws import Draws, order
 from recipe.data.images import Array, Boxer, Images
+from recipe.devices.choice import is_out_of_memory
 from recipe.plugins.settings import Training
 
 Numbers = npt.NDArray[np.int64]
@@ -53,6 +58,8 @@ class Batch:
         )
 
 
+LOST = "if memory or shared memory ran out, use fewer `workers`; resume with --resume"
+
 Loaded = Batch | tuple[Diagnostic, ...]
 """What a worker sends: a batch, or its errors as diagnostics, because `RecipeError` does not survive the transfer."""
 
@@ -86,6 +93,9 @@ def fetched(images: Images, indices: Numbers, boxer: Callable[[int, int, int], A
     except (OSError, ValueError) as error:
         raise fail("E070", f"an image can't be read: {error}") from error
     except (Exception, SystemExit) as error:
+        if isinstance(error, MemoryError) or is_out_of_memory(error):
+            message = f"there is too little memory to load {plural(len(indices), 'image')} at once"
+            raise fail("E115", message, help="use smaller batches, smaller images or fewer `workers`") from error
         raise fail("E080", f"{name} is broken: {first_line(error)}") from error
     wanted = (torch.uint8, 4, (len(indices), 3))
     if isinstance(pixels, Tensor) and (pixels.dtype, pixels.ndim, pixels.shape[:2]) == wanted:
@@ -211,16 +221,49 @@ class InOrder(Dataset[Loaded]):
 
 
 def load(dataset: Dataset[Loaded], steps: Iterable[int], workers: int, pin: bool) -> Iterator[Batch]:
-    """Yield batches by index, made by ``workers`` worker processes. Raises their errors."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="This DataLoader will create")  # more than cores, as requested
-        loader = DataLoader(
-            dataset, sampler=steps, batch_size=None, num_workers=workers, pin_memory=pin, worker_init_fn=_undisturbed
-        )
-    for loaded in loader:
+    """Yield batches by index, made by ``workers`` worker processes. Raises their errors, and E117 if one is lost."""
+    loader = partial(DataLoader, batch_size=None, num_workers=workers, pin_memory=pin, worker_init_fn=_undisturbed)
+    batches = _start(lambda: iter(loader(dataset, sampler=steps)))
+    while True:
+        try:
+            loaded = next(batches)
+        except StopIteration:
+            return
+        except (RuntimeError, OSError, EOFError) as error:
+            raise _lost(error, batches) or error from None
         if not isinstance(loaded, Batch):
             raise RecipeError(*loaded)
         yield loaded
+
+
+def _start(make: Callable[[], Iterator[Loaded]]) -> Iterator[Loaded]:
+    """Start the worker processes of a loader. Raises E117 if the system doesn't allow that many."""
+    handler, others = signal.getsignal(signal.SIGCHLD), {*multiprocessing.active_children()}
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="This DataLoader will create")  # more than cores, as requested
+            return make()
+    except OSError as error:
+        for worker in {*multiprocessing.active_children()} - others:  # they ignore SIGTERM, so Python would wait
+            worker.kill()
+        reason = f"the processes that load images can't be started: {system_reason(error)}"
+        raise fail("E117", reason, help="use fewer `workers`") from error
+    finally:
+        # torch's handler raises wherever the training is when a worker dies. `next` notices it too, within seconds.
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGCHLD, handler)
+
+
+def _lost(error: Exception, batches: Iterator[Loaded]) -> RecipeError | None:
+    """Return E117 if an error means that a worker process was lost, or None if the error was raised in a worker."""
+    workers = getattr(batches, "_workers", ())
+    if not workers or "in DataLoader worker process" in str(error):
+        return None
+    if "Too many open files" in str(error):
+        return fail("E117", "the processes that load images can't be reached: too many open files", help=LOST)
+    statuses = [worker.exitcode for worker in workers if worker.exitcode]
+    how = f"was killed by {signal.Signals(-statuses[0]).name}" if statuses and statuses[0] < 0 else "exited"
+    return fail("E117", f"a process that loads images {how}; the last checkpoint is intact", help=LOST)
 
 
 def _undisturbed(worker: int) -> None:
