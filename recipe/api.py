@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import fail
+from recipe.data.folders import FoundImages, class_folders, find_images
 from recipe.graph.edits import Edit, Initialise, Insert, Layer, SetAttribute, Site, Substitute
 from recipe.plugins.contexts import Evidence, LossContext, Preprocessing, SuggestContext
 from recipe.plugins.declare import trick
@@ -40,10 +41,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "API_VERSION", "REQUIRED", "Block", "Declared", "Diagnostic", "Draws", "Edit", "Evidence", "Files", "Floats",
-    "Images", "InMemory", "Initialise", "Insert", "Layer", "LossContext", "Net", "PlanView", "Preprocessing",
-    "Progress", "RecipeFile", "SetAttribute", "Sets", "Site", "Substitute", "SuggestContext", "Training", "Trick",
-    "architecture", "choice", "fail", "in_memory", "integer", "load_safetensors", "number", "numbers", "on_meta",
-    "path", "safetensors_about", "safetensors_meta", "teacher", "trick",
+    "FoundImages", "Images", "InMemory", "Initialise", "Insert", "Layer", "LossContext", "Net", "PlanView",
+    "Preprocessing", "Progress", "RecipeFile", "SetAttribute", "Sets", "Site", "Substitute", "SuggestContext",
+    "Training", "Trick", "architecture", "choice", "class_folders", "fail", "find_images", "in_memory", "integer",
+    "load_safetensors", "number", "numbers", "on_meta", "path", "safetensors_about", "safetensors_meta", "teacher",
+    "trick",
 ]  # fmt: skip
 
 _LAZY = {

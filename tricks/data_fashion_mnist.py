@@ -5,6 +5,7 @@ Nothing is downloaded. PATH must contain the published files, or those of Debian
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from recipe.api import InMemory, Sets
+
+
+MOST, SIDE = 60_000, 28
+"""The largest number of images in a part, and their height and width in pixels."""
 
 
 @trick("data fashion-mnist", position=40, writes=("data",))
@@ -75,26 +80,37 @@ def _read(folder: Path, part: str) -> InMemory:
 
     from recipe.api import InMemory
 
-    pixels = torch.from_numpy(_idx(folder, f"{part}-images-idx3-ubyte").copy())
-    labels = torch.from_numpy(_idx(folder, f"{part}-labels-idx1-ubyte").copy()).long()
-    if pixels.ndim != 3 or labels.shape != pixels.shape[:1]:
-        raise ValueError(f"`{folder}` has {tuple(pixels.shape)} pixels but {tuple(labels.shape)} labels for `{part}`")
+    pixels = torch.from_numpy(_idx(folder, f"{part}-images-idx3-ubyte", (MOST, SIDE, SIDE)))
+    labels = torch.from_numpy(_idx(folder, f"{part}-labels-idx1-ubyte", (MOST,))).long()
+    if len(labels) != len(pixels):
+        raise ValueError(f"`{folder}` has {len(pixels)} images but {len(labels)} labels for `{part}`")
     return InMemory(pixels[:, None].expand(-1, 3, -1, -1).contiguous(), labels)
 
 
-def _idx(folder: Path, name: str) -> npt.NDArray[np.uint8]:
-    """Read the array in an IDX file of bytes: two zero bytes, a type, the number of axes, their lengths, the values."""
+def _idx(folder: Path, name: str, most: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    """Read an IDX file of bytes: two zero bytes, the type 8, the number of axes, their lengths, the values.
+
+    ``most`` is the largest length of the first axis, and the exact length of the others, so that a file can't claim or
+    unpack to more memory than the dataset needs.
+    """
     import gzip
+    import zlib
 
     import numpy as np
 
     packed, plain = folder / f"{name}.gz", folder / name
     if not packed.is_file() and not plain.is_file():
         raise FileNotFoundError(f"neither `{plain}` nor `{packed.name}` exists")
+    path = packed if packed.is_file() else plain
+    header = 4 + 4 * len(most)
     try:
-        data = gzip.decompress(packed.read_bytes()) if packed.is_file() else plain.read_bytes()
-        axes = data[3]
-        shape = np.frombuffer(data, ">u4", axes, 4).astype(int)
-        return np.frombuffer(data, np.uint8, offset=4 + 4 * axes).reshape(shape)
-    except (EOFError, gzip.BadGzipFile, IndexError, ValueError):  # their messages may quote the file
-        raise ValueError(f"`{folder / name}` is not a valid IDX file") from None
+        with gzip.open(path) if path == packed else path.open("rb") as file:
+            data = file.read(header + math.prod(most) + 1)
+    except (EOFError, gzip.BadGzipFile, zlib.error):  # their messages may quote the file
+        raise ValueError(f"`{path}` is damaged") from None
+    shape = tuple(int(axis) for axis in np.frombuffer(data[4:header], ">u4")) if len(data) >= header else ()
+    if data[:4] != bytes((0, 0, 8, len(most))) or not shape or shape[0] > most[0] or shape[1:] != most[1:]:
+        raise ValueError(f"`{path}` is not a valid IDX file of at most {' × '.join(map(str, most))} bytes")
+    if (wrong := len(data) - header - math.prod(shape)) != 0:
+        raise ValueError(f"`{path}` has {'more' if wrong > 0 else 'fewer'} values than its header says")
+    return np.frombuffer(bytearray(data), np.uint8, offset=header).reshape(shape)

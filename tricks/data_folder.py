@@ -1,5 +1,8 @@
 """data folder PATH: images in folders, laid out like ImageNet: PATH/train/CLASS/IMAGE and PATH/val/CLASS/IMAGE.
 
+Images are the files that end in .jpg, .jpeg, .jpe, .jfif, .png, .bmp, .gif, .webp, .tif, .tiff, .ppm, .pgm, .pbm, .pnm
+or .avif. Everything that is ignored is reported before training.
+
 In evaluation, the short side is resized to 256 and the center of 224 is cropped (He et al. 2019, section 2.1). Other
 sizes keep this ratio.
 """
@@ -11,12 +14,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recipe.api import Trick, choice, integer, path, trick
+from recipe.api import Trick, choice, class_folders, find_images, integer, path, trick
 
 if TYPE_CHECKING:
-    from recipe.api import Files, PlanView, Sets
-
-ENDINGS = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"))
+    from recipe.api import Files, FoundImages, PlanView, Sets
 
 
 @trick("data folder", position=40, writes=("data",))
@@ -41,42 +42,31 @@ class Folder(Trick):
     def open(self) -> Sets:
         from recipe.api import Sets
 
-        classes = _classes(Path(self.path) / "train")
-        held_out = _classes(Path(self.path) / "val")
+        classes = class_folders(Path(self.path) / "train")
+        held_out = class_folders(Path(self.path) / "val")
         if unknown := sorted(set(held_out) - set(classes)):
             raise FileNotFoundError(f"the class `{unknown[0]}` of `{self.path}/val` has no folder in `train`")
-        parts = [self._files(part, classes) for part in ("train", "val")]
-        return Sets(parts[0], parts[1], len(classes), names=tuple(classes))
+        found = [find_images(Path(self.path) / part, classes) for part in ("train", "val")]
+        train, val = (self._files(part, images) for part, images in zip(("train", "val"), found, strict=True))
+        notes = tuple(note for images in found for note in images.notes)
+        if lacking := sorted({*range(len(classes))} - {*found[0].labels}):
+            where = f"{self.path}/train/{classes[lacking[0]]}"
+            raise FileNotFoundError("; ".join((f"no images found in `{where}`", *found[0].notes)))
+        return Sets(train, val, len(classes), names=tuple(classes), notes=notes)
 
-    def _files(self, part: str, classes: list[str]) -> Files:
+    def _files(self, part: str, found: FoundImages) -> Files:
         import torch
 
         from recipe.api import Files
 
-        found = [
-            (file, label)
-            for label, name in enumerate(classes)
-            for file in sorted((Path(self.path) / part / name).glob("*"))
-            if file.suffix.lower() in ENDINGS and file.is_file()
-        ]
-        if not found:
-            raise FileNotFoundError(f"no images found in `{self.path}/{part}`")
-        empty = set(range(len(classes))) - {label for _, label in found}
-        if empty and part == "train":
-            raise FileNotFoundError(f"no images found in `{self.path}/{part}/{classes[min(empty)]}`")
-        return Files(tuple(file for file, _ in found), torch.tensor([label for _, label in found]), self.size)
+        if not found.files:
+            raise FileNotFoundError("; ".join((f"no images found in `{self.path}/{part}`", *found.notes)))
+        if found.empty and self.on_error == "fail":
+            more = f", like {len(found.empty) - 1} more" if len(found.empty) > 1 else ""
+            raise ValueError(f"the image `{found.empty[0]}` is an empty file{more}")
+        return Files(found.files, torch.tensor(found.labels), self.size)
 
     def count_classes(self) -> int | None:
         """Return the number of classes if the folder exists on this machine."""
         train = Path(self.path) / "train"
-        return len(_classes(train)) if os.path.isdir(train) else None
-
-
-def _classes(folder: Path) -> list[str]:
-    """Return the names of the class folders."""
-    if not folder.is_dir():
-        raise FileNotFoundError(f"the folder `{folder}` does not exist")
-    found = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    if not found:
-        raise FileNotFoundError(f"no class folders found in `{folder}`")
-    return found
+        return len(class_folders(train)) if os.path.isdir(train) else None

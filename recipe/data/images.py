@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import attrs
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from recipe.base.wording import plural
 from recipe.data.decode import decode
 from recipe.data.draws import Draws
 
@@ -64,6 +66,9 @@ class Sets:
     """The standard deviation of each of the three channels, for pixels in [0, 1]. The default is that of ImageNet."""
     names: tuple[str, ...] = ()
     """The class names in the order of their indices, or empty."""
+    notes: tuple[str, ...] = ()
+    """What the user should know about the images, such as those that were ignored: printed before training, and in the
+    ``notes`` of `summary.json`."""
 
 
 @attrs.frozen(eq=False)
@@ -120,19 +125,55 @@ def unfit(sets: Sets) -> str | None:
     parts: dict[str, Any] = {"train": sets.train, "val": sets.val}
     if sets.test is not None:
         parts["test"] = sets.test
-    for name, part in parts.items():
-        if not isinstance(part, Images):
-            missing = next(member for member in ("labels", "uniform", "fetch") if not hasattr(part, member))
-            return f"`Sets.{name}` is of type {type(part).__name__}, which has no `{missing}`"
-        labels = part.labels
-        if not (isinstance(labels, Tensor) and labels.dtype is torch.int64 and labels.ndim == 1):
-            kind = f"{labels.dtype} {(*labels.shape,)}" if isinstance(labels, Tensor) else type(labels).__name__
-            return f"the labels of `Sets.{name}` must be torch.int64 (N,), not {kind}"
-    classes: Any = sets.classes
-    if not isinstance(classes, int):
+    wrong = (_unfit_part(f"`Sets.{name}`", part) for name, part in parts.items())
+    return next(filter(None, wrong), None) or _unfit_classes(sets) or _unfit_scale(sets)
+
+
+def _unfit_part(name: str, part: Any) -> str | None:
+    if not isinstance(part, Images):
+        missing = next(member for member in ("labels", "uniform", "fetch") if not hasattr(part, member))
+        return f"{name} is of type {type(part).__name__}, which has no `{missing}`"
+    labels = part.labels
+    if not (isinstance(labels, Tensor) and labels.dtype is torch.int64 and labels.ndim == 1):
+        kind = f"{labels.dtype} {(*labels.shape,)}" if isinstance(labels, Tensor) else type(labels).__name__
+        return f"the labels of {name} must be torch.int64 (N,), not {kind}"
+    images: Any = part.pixels if isinstance(part, InMemory) else part.paths if isinstance(part, Files) else labels
+    if isinstance(part, InMemory) and not (
+        isinstance(images, Tensor) and images.dtype is torch.uint8 and images.ndim == 4 and images.shape[1] == 3
+    ):
+        kind = f"{images.dtype} {(*images.shape,)}" if isinstance(images, Tensor) else type(images).__name__
+        return f"the pixels of {name} must be torch.uint8 (N, 3, H, W), not {kind}"
+    if len(images) != len(labels):
+        return f"{name} has {plural(len(images), 'image')} but {plural(len(labels), 'label')}"
+    return None
+
+
+def _unfit_classes(sets: Sets) -> str | None:
+    classes, names, notes = (cast(Any, value) for value in (sets.classes, sets.names, sets.notes))
+    if not isinstance(classes, int) or isinstance(classes, bool):
         return f"`Sets.classes` must be the number of classes, not {classes!r:.60}"
-    if not len(sets.mean) == len(sets.std) == 3:
-        return "`Sets.mean` and `Sets.std` must have three channels"
+    for field, texts in (("names", names), ("notes", notes)):
+        if not isinstance(texts, tuple) or not all(isinstance(text, str) for text in texts):
+            return f"`Sets.{field}` must be a tuple of strings, not {texts!r:.60}"
+    if names and len(names) != classes:
+        return f"`Sets.names` has {plural(len(names), 'name')}, but `Sets.classes` is {classes}"
+    if len(set(names)) < len(names):
+        return f"`Sets.names` has the name {next(name for name in names if names.count(name) > 1)!r:.60} twice"
+    return None
+
+
+def _unfit_scale(sets: Sets) -> str | None:
+    for name in ("mean", "std"):
+        values: Any = getattr(sets, name)
+        try:
+            channels = [float(value) for value in values]
+        except (TypeError, ValueError):
+            return f"`Sets.{name}` must be three numbers, not {values!r:.60}"
+        if len(channels) != 3:
+            return "`Sets.mean` and `Sets.std` must have three channels"
+        if not all(map(math.isfinite, channels)) or (name == "std" and min(channels) <= 0):
+            wanted = "finite" if name == "mean" else "finite and greater than 0"
+            return f"`Sets.{name}` must be {wanted}, not {values!r:.60}"
     return None
 
 

@@ -165,7 +165,8 @@ def _train(request: Request, place: Place, prepared: Prepared, loop: Loop, held:
     loop.notes += notes
     for note in notes:
         listener.note(note)
-    for note in (*(f"warning: {warning.message}" for warning in loop.program.warnings), place.precision.note):
+    warnings = (f"warning: {warning.message}" for warning in loop.program.warnings)
+    for note in (*warnings, *loop.trainer.sets.notes, place.precision.note):
         if note:
             listener.note(note)
     try:
@@ -223,7 +224,7 @@ def dry(request: Request, processes: int = 1) -> None:
         resumed = _resumed(request, place, prepared.program)
         unloaded = prepared.program.try_weights()
     warnings = [f"warning: {warning.message}" for warning in prepared.program.warnings]
-    for line in (*heading(prepared.program), unloaded, *warnings, place.precision.note):
+    for line in (*heading(prepared.program), unloaded, *warnings, *prepared.sets.notes, place.precision.note):
         if line:
             request.listener.note(line)
     images, held_out = len(prepared.sets.train.labels), len(prepared.sets.val.labels)

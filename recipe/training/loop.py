@@ -318,7 +318,7 @@ class Loop:
             "device": str(trainer.device),
             "processes": trainer.ranks.world,
             "micro": trainer.micro,
-            "notes": [note for note in (*program.notes, trainer.precision.note, *self.notes) if note],
+            "notes": [n for n in (*program.notes, *trainer.sets.notes, trainer.precision.note, *self.notes) if n],
         }
         if trainer.ranks.is_main:
             if problem := trainer.runtime.draw(self.folder):

@@ -48,11 +48,13 @@ def open_sets(plan: Plan) -> Sets:
         raise fail("E070", f"`{use.word}` has fewer than two images to train on", use.span)
     if not len(sets.val.labels):
         raise fail("E070", f"`{use.word}` has no held-out images to evaluate on", use.span)
-    for part in (sets.train, sets.val):
-        if not 0 <= int(part.labels.min()) <= int(part.labels.max()) < sets.classes:
-            raise fail("E070", f"`{use.word}` has labels outside its {sets.classes} classes", use.span)
     if sets.classes < 2:
         raise fail("E070", f"`{use.word}` has fewer than two classes", use.span)
+    for part, images in {"training": sets.train, "held-out": sets.val}.items():
+        if len(beyond := torch.nonzero((images.labels < 0) | (images.labels >= sets.classes))):
+            first, most = int(beyond[0]), sets.classes - 1
+            label = f"the label {int(images.labels[first])} of the {part} image {first}"
+            raise fail("E070", f"`{use.word}`: {label} is not a class from 0 to {most}", use.span)
     return sets
 
 

@@ -1,0 +1,195 @@
+"""Find the images in folders of classes, and report what is passed over. Needs no torch."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import attrs
+
+from recipe.base.wording import listing
+from recipe.data.formats import ENDINGS
+
+HIDDEN = ("__MACOSX",)
+"""Hidden folders whose names don't start with a dot."""
+
+Kind = tuple[str, str]
+"""What one thing is, and what several of them are."""
+
+BESIDE = ("file outside of the class folders", "files outside of the class folders")
+BROKEN = ("broken link", "broken links")
+DEEPER = ("image in a subfolder of a class", "images in subfolders of classes")
+ENDING = ("file without an image's ending", "files without an image's ending")
+HID = ("hidden file or folder", "hidden files or folders")
+LINKED = ("link to a folder", "links to folders")
+NAMED = ("folder named like an image", "folders named like images")
+PIPE = ("pipe or device", "pipes or devices")
+"""The kinds of what is ignored."""
+
+ALIKE = (
+    "name that differs from another one only in case or Unicode form",
+    "names that differ from others only in case or Unicode form",
+)
+ELSEWHERE = ("link to an image elsewhere", "links to images elsewhere")
+"""The kinds of what is unusual."""
+
+
+@attrs.frozen
+class FoundImages:
+    """The images in folders of classes, by class and then by name."""
+
+    files: tuple[Path, ...]
+    """The path of each image."""
+    labels: tuple[int, ...]
+    """The class index of each image."""
+    empty: tuple[Path, ...]
+    """Those of the files that have no content."""
+    notes: tuple[str, ...]
+    """What was ignored and what is unusual, for `Sets.notes`."""
+
+
+def class_folders(folder: Path) -> list[str]:
+    """Return the names of the folders in a folder, sorted, without hidden ones.
+
+    Raises `OSError` if the folder is missing, can't be read, or has no folders.
+    """
+    if not os.path.isdir(folder):  # unlike Path.is_dir, it accepts names that are too long
+        raise FileNotFoundError(f"the folder `{folder}` does not exist")
+    found = [entry.name for entry in _entries(folder) if entry.is_dir() and not _is_hidden(entry.name)]
+    if not found:
+        raise FileNotFoundError(f"no class folders found in `{folder}`")
+    return found
+
+
+def find_images(folder: Path, classes: Sequence[str]) -> FoundImages:
+    """Find the images of each class in the folder of its name, which may be missing.
+
+    A file is an image if its ending is that of a format that can be read. Images in subfolders are ignored, as are
+    hidden files, pipes, and files outside of the class folders; the notes count them. The notes also name the classes
+    without images. Raises `OSError` if a folder can't be read.
+    """
+    seen = _Seen(folder)
+    files, labels, empty = list[Path](), list[int](), list[Path]()
+    _look_beside(seen, classes)
+    for label, name in enumerate(classes):
+        if not os.path.isdir(folder / name):
+            continue
+        elsewhere, names = seen.is_elsewhere(folder / name), []
+        for entry in _images_in(folder / name, seen):
+            path = Path(entry.path)
+            files.append(path)
+            labels.append(label)
+            names.append(entry.name)
+            if not entry.stat().st_size:
+                empty.append(path)
+            if elsewhere or (entry.is_symlink() and seen.is_elsewhere(path)):
+                seen.note(ELSEWHERE, entry.path)
+        _compare(names, folder / name, seen)
+    present = set(labels)
+    missing = [name for label, name in enumerate(classes) if label not in present]
+    notes = [*seen.told("ignored", seen.ignored), *seen.told("unusual", seen.unusual)]
+    if missing:
+        notes.append(f"`{folder}` has no images of {len(missing)} of {len(classes)} classes: {listing(missing)}")
+    return FoundImages(tuple(files), tuple(labels), tuple(empty), tuple(notes))
+
+
+@attrs.define
+class _Seen:
+    """What a search through one folder of classes ignores, and what is unusual in it: how often, and an example."""
+
+    root: Path
+    ignored: dict[Kind, tuple[int, str]] = attrs.field(factory=dict)
+    unusual: dict[Kind, tuple[int, str]] = attrs.field(factory=dict)
+
+    def ignore(self, kind: Kind, path: str, number: int = 1) -> None:
+        before, first = self.ignored.get(kind, (0, path))
+        self.ignored[kind] = before + number, first
+
+    def note(self, kind: Kind, path: str) -> None:
+        before, first = self.unusual.get(kind, (0, path))
+        self.unusual[kind] = before + 1, first
+
+    def told(self, how: str, kinds: dict[Kind, tuple[int, str]]) -> Iterator[str]:
+        """Yield a note on one of the two, if there is anything."""
+        parts = (
+            f"{number} {kind[number > 1]}, such as `{os.path.relpath(example, self.root)}`"
+            for kind, (number, example) in kinds.items()
+        )
+        if kinds:
+            yield f"{how} in `{self.root}`: {'; '.join(parts)}"
+
+    def is_elsewhere(self, path: Path) -> bool:
+        """Whether a path leads out of this folder and the one that contains it."""
+        real = os.path.realpath(path)
+        homes = (os.path.realpath(self.root), os.path.realpath(self.root.parent))
+        return not any(os.path.commonpath((real, home)) == home for home in homes)
+
+
+def _look_beside(seen: _Seen, classes: Sequence[str]) -> None:
+    """Report files and hidden folders next to the class folders, and class folders whose names are alike."""
+    for entry in _entries(seen.root):
+        if _is_hidden(entry.name):
+            seen.ignore(HID, entry.path)
+        elif not entry.is_dir():
+            seen.ignore(BESIDE, entry.path)
+    _compare(classes, seen.root, seen)
+
+
+def _images_in(folder: Path, seen: _Seen) -> Iterator[os.DirEntry[str]]:
+    """Yield the images in a class folder by name, and report everything else in it."""
+    for entry in _entries(folder):
+        if _is_hidden(entry.name):
+            seen.ignore(HID, entry.path)
+        elif entry.is_dir():
+            _look_deeper(entry, seen)
+        elif not _has_ending(entry.name):
+            seen.ignore(ENDING, entry.path)
+        elif entry.is_file():
+            yield entry
+        else:
+            seen.ignore(PIPE if os.path.exists(entry.path) else BROKEN, entry.path)
+
+
+def _look_deeper(subfolder: os.DirEntry[str], seen: _Seen) -> None:
+    """Report the images in a subfolder of a class."""
+    if subfolder.is_symlink():  # it may lead back to where it is
+        seen.ignore(LINKED, subfolder.path)
+        return
+    first, number = "", 0
+    for path, folders, names in os.walk(subfolder.path, onerror=_raise):
+        folders.sort()
+        images = sorted(name for name in names if _has_ending(name) and not _is_hidden(name))
+        first = first or (os.path.join(path, images[0]) if images else "")
+        number += len(images)
+    if number:
+        seen.ignore(DEEPER, first, number)
+    elif _has_ending(subfolder.name):
+        seen.ignore(NAMED, subfolder.path)
+
+
+def _compare(names: Iterable[str], folder: Path, seen: _Seen) -> None:
+    """Report names that are the same on a system that ignores case or Unicode form."""
+    first: dict[str, str] = {}
+    for name in names:
+        folded = name.lower() if name.isascii() else unicodedata.normalize("NFC", name).casefold()
+        if first.setdefault(folded, name) != name:
+            seen.note(ALIKE, os.path.join(folder, name))
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        return sorted(entries, key=lambda entry: entry.name)
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name in HIDDEN
+
+
+def _has_ending(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in ENDINGS
+
+
+def _raise(error: OSError) -> None:
+    raise error
