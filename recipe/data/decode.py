@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import warnings
@@ -15,6 +16,7 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from PIL import Image, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
 
 from recipe.base.errors import fail
 from recipe.base.files import opened
@@ -43,18 +45,30 @@ def decode(path: Path, size: int, box: Box | None) -> Pixels:
     transparency, and the EXIF orientation of all formats but TIFF. Raises `RecipeError` (E070), which names the file,
     if it can't be decoded, or if its pixels have no meaning that is known, as described in `recipe.data.modes`.
     """
-    with _faults_of(path):
-        file = opened(path)
-    with file:
-        with _faults_of(path) as told:
-            image = Image.open(file, formats=formats())
-            _refuse_damaged_tags(image, told)
-        with image:
-            area = np.asarray((box or centre)(image.height, image.width), np.float64)
+    scale, box = 1, box or centre
+    with open_image(path) as image:
+        if image.format in ("JPEG", "MPO"):
+            area = np.asarray(box(image.height, image.width), np.float64)
             with _faults_of(path):
                 scale = _draft(image, area, size)
                 rgb = to_rgb(image)
+        else:
+            with _faults_of(path):
+                rgb = to_rgb(image)
+            # Only now is the size certain: older versions of Pillow turn a TIFF by its orientation when they load it.
+            area = np.asarray(box(rgb.height, rgb.width), np.float64)
     return _resize(rgb, area / scale, size)
+
+
+@contextmanager
+def open_image(path: Path) -> Iterator[ImageFile]:
+    """Open an image and read its header. Raises `RecipeError` (E070), which names the file, if that isn't possible."""
+    with contextlib.ExitStack() as held:
+        with _faults_of(path) as told:
+            image = Image.open(held.enter_context(opened(path)), formats=formats())
+            _refuse_damaged_tags(image, told)
+        with image:
+            yield image
 
 
 def centre(height: int, width: int) -> Array:

@@ -18,7 +18,8 @@ from recipe.compiler.mismatches import mismatches
 from recipe.compiler.program import Program
 from recipe.data.decode import CROP
 from recipe.data.fingerprint import fingerprint
-from recipe.data.images import Sets, unfit
+from recipe.data.headers import ignored_in
+from recipe.data.images import Files, Sets, unfit
 from recipe.devices.choice import cores
 from recipe.devices.precision import Precision
 from recipe.plan.plan import Plan
@@ -50,12 +51,15 @@ def open_sets(plan: Plan) -> Sets:
         raise fail("E070", f"`{use.word}` has no held-out images to evaluate on", use.span)
     if sets.classes < 2:
         raise fail("E070", f"`{use.word}` has fewer than two classes", use.span)
-    for part, images in {"training": sets.train, "held-out": sets.val}.items():
+    parts = {"training": sets.train, "held-out": sets.val}
+    for part, images in parts.items():
         if len(beyond := torch.nonzero((images.labels < 0) | (images.labels >= sets.classes))):
             first, most = int(beyond[0]), sets.classes - 1
             label = f"the label {int(images.labels[first])} of the {part} image {first}"
             raise fail("E070", f"`{use.word}`: {label} is not a class from 0 to {most}", use.span)
-    return sets
+    files = {part: images.paths for part, images in parts.items() if isinstance(images, Files)}
+    ignored = [note for part, paths in files.items() for note in ignored_in(paths, part)]
+    return attrs.evolve(sets, notes=(*sets.notes, *ignored))
 
 
 def prepare(plan: Plan, compiled: Program | None = None) -> tuple[Sets, Program]:

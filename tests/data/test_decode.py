@@ -17,6 +17,7 @@ from sklearn.datasets import load_sample_image
 from recipe.base.errors import RecipeError
 from recipe.data.decode import _draft, centre, decode
 from recipe.tricks.augment_crop import random_boxes
+from tests.data.writers import tiff
 
 SIZE = 64
 
@@ -126,6 +127,26 @@ def test_all_kinds_of_jpeg(tmp_path: Path, mode: str, options: dict) -> None:
 def test_a_jpeg_in_rgb(tmp_path: Path) -> None:
     photo(150, 110).save(tmp_path / "photo.jpg", keep_rgb=True)
     assert np.array_equal(decode(tmp_path / "photo.jpg", SIZE, None), reference(tmp_path / "photo.jpg", SIZE))
+
+
+@pytest.mark.parametrize("deflate", [False, True])
+@pytest.mark.parametrize(
+    ("orientation", "upright"),
+    [
+        (1, lambda v: v),
+        (3, lambda v: v[::-1, ::-1]),
+        (6, lambda v: v.transpose(1, 0, 2)[:, ::-1]),
+        (8, lambda v: v.transpose(1, 0, 2)[::-1]),
+    ],
+)
+def test_a_tiff_is_turned_by_its_orientation(tmp_path: Path, orientation: int, upright, deflate: bool) -> None:
+    values = np.random.default_rng(0).integers(0, 256, (10, 30, 3), dtype=np.uint8)
+    path = tmp_path / "turned.tif"
+    path.write_bytes(tiff(values, 2, deflate=deflate, tags={0x112: (3, [orientation])}))
+    seen = []
+    pixels = decode(path, 8, lambda height, width: seen.append((height, width)) or (height - 8, width - 8, 8, 8))
+    assert seen == [upright(values).shape[:2]]
+    assert np.array_equal(pixels, upright(values)[-8:, -8:])
 
 
 FORMATS = [

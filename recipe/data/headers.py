@@ -1,0 +1,46 @@
+"""Look at the headers of some images for what is ignored when they are decoded."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from recipe.base.wording import plural
+from recipe.data.decode import open_image
+
+LOOKED_AT = 100
+"""The number of images of which the header is read, evenly spread, so that a large dataset opens quickly."""
+
+ORIENTATION = 0x112
+"""The tag of the EXIF orientation. 1 is upright."""
+
+TRANSPARENT = ("LA", "La", "PA", "RGBA", "RGBa")
+"""The modes with an alpha channel."""
+
+
+def ignored_in(paths: Sequence[Path], part: str) -> Iterator[str]:
+    """Yield notes on an EXIF orientation and on transparency, which decoding ignores, if some images have them.
+
+    ``part`` is what the images are for, such as ``training``. Images that can't be opened are left to `decode`.
+    """
+    chosen = paths[:: -(-len(paths) // LOOKED_AT) or 1]
+    found = [_ignored_of(path) for path in chosen]
+    for number, what in enumerate(("an EXIF orientation", "transparency")):
+        having = [path for path, ignored in zip(chosen, found, strict=True) if ignored[number]]
+        if having:
+            some = f"{len(having)} of {plural(len(chosen), f'{part} image')}"
+            looked = "" if len(chosen) == len(paths) else " that were looked at"
+            has = "has" if len(having) == 1 else "have"
+            yield f"{some}{looked} {has} {what}, which is ignored, such as `{having[0]}`"
+
+
+def _ignored_of(path: Path) -> tuple[bool, bool]:
+    """Return whether an image has an orientation that is ignored, and whether it has transparency."""
+    try:
+        with open_image(path) as image, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            turned = image.format != "TIFF" and image.getexif().get(ORIENTATION, 1) in range(2, 9)
+            return turned, image.mode in TRANSPARENT or "transparency" in image.info
+    except Exception:  # damaged, if only in its metadata
+        return False, False
