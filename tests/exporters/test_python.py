@@ -18,7 +18,9 @@ from PIL import Image
 
 import recipe
 from recipe.api import Insert, Layer, Net, SetAttribute, Site, Substitute, Trick, trick
+from recipe.base.errors import RecipeError
 from recipe.compiler.program import Program, Step
+from recipe.data.decode import decode
 from recipe.exporters.codegen import Codegen
 from recipe.language.recipe_input import source_from
 from recipe.plan.bind import bind
@@ -199,6 +201,33 @@ def test_preprocess_matches_the_evaluation_of_the_run(photos: tuple[Path, Path, 
         expected = prepare.normalised(sets.val.fetch(np.array([index]), None).float() / 255)
         with Image.open(path) as image:
             assert torch.allclose(preprocess(image), expected, atol=1e-6)
+
+
+SHADES = np.linspace(0, 1, 40 * 40).reshape(40, 40)
+ODD = {
+    "16 bits.png": (SHADES * 65535).astype(np.uint16),
+    "16 bits.tif": (SHADES * 65535).astype(np.uint16),
+    "8 bits.png": (SHADES * 255).astype(np.uint8),
+    "floats.tif": SHADES.astype(np.float32),
+    "32 bits.tif": (SHADES * 255).astype(np.int32),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_preprocess_reads_pixels_as_a_run_does(photos: tuple[Path, Path, str], name: str, tmp_path: Path) -> None:
+    """Pixels of more bits are scaled, and those without a stated range refused, by both alike."""
+    exported = runpy.run_path(str(photos[1]))
+    Image.fromarray(ODD[name]).save(tmp_path / name)
+    with Image.open(tmp_path / name) as image:
+        try:
+            expected = torch.from_numpy(decode(tmp_path / name, 32, None)).permute(2, 0, 1)[None] / 255
+        except RecipeError:
+            with pytest.raises(ValueError, match="have no stated range"):
+                exported["preprocess"](image)
+            return
+        mean, std = (torch.tensor(exported[of]).view(3, 1, 1) for of in ("MEAN", "STD"))
+        assert torch.allclose(exported["preprocess"](image) * std + mean, expected, atol=1.5 / 255)
+        assert expected.max() > 0.9
 
 
 def test_preprocess_does_not_crop_images_of_one_size(tmp_path: Path) -> None:
