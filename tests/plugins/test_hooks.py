@@ -87,6 +87,7 @@ def test_a_stub_declares_a_hook_completely() -> None:
         ("box", "crop_box"),
         ("factor", "lr_factor"),
         ("group", "param_options"),
+        ("weight_shapes", "meta_weights"),
     ],
 )
 def test_the_old_name_of_a_hook_is_rejected(old: str, new: str) -> None:
