@@ -252,10 +252,13 @@ NASTY = [
     *"\n\r\t\0;#=\"\\%.:-_ {}[]()<>|$&~`'*?!@^,+/0123456789eE",
     "\ufeff", "\u00a0", "\u2028", "é", "𝕏", "٣", "\x1b", "\ud800", "nan", "inf", "1e999", "-0", "1e-400", "10%", "\\\"",
     'include "quick.recipe"', "drop", "dialect gluoncv", 'loss distill "teacher.recipe"', "timm:", "base", '""', "; ;",
+]  # fmt: skip
+EXTREME = [
     "\x1b[31m", "\u202e", "\u200b", "9" * 64, "9" * 65, "1e" + "9" * 60 + "%", "1" * 5000 + "%", "x" * 257,
     '"' + "x" * 4095 + '"', " size=32 64", " epochs=3 ", "mixup 0.2", 'include "quick.recipe"\n' * 120,
     " crop flip" * 300, "\nword 1" * 1000,
 ]  # fmt: skip
+"""Beyond a bound, or at it. One in twenty insertions is one of these, as they hide what else is wrong."""
 
 
 def mutated(texts: list[str], chance: random.Random) -> str:
@@ -265,13 +268,14 @@ def mutated(texts: list[str], chance: random.Random) -> str:
         place = chance.randint(0, len(text))
         end = min(len(text), place + chance.choice([1, 1, 1, 2, 5, 20]))
         words = text.split(" ")
+        nasty = chance.choice(EXTREME if chance.random() < 0.05 else NASTY)
         match chance.randrange(9):
             case 0:
                 text = text[:place] + text[end:]
             case 1:
-                text = text[:place] + chance.choice(NASTY) + text[place:]
+                text = text[:place] + nasty + text[place:]
             case 2:
-                text = text[:place] + chance.choice(NASTY) + text[end:]
+                text = text[:place] + nasty + text[end:]
             case 3:
                 text = text[:place] + text[place:end][::-1] + text[end:]
             case 4:
