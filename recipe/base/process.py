@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from typing import Any, NoReturn, TextIO
 
@@ -63,7 +64,7 @@ def _discard(stream: TextIO) -> None:
 
 
 def open_streams() -> None:
-    """Open the standard streams that are closed, and set how failures to write are handled.
+    """Open the standard streams that are closed, and set how failures to write and Python's warnings are reported.
 
     Otherwise, the next file that is opened would take the place of a closed stream, and errors would be written to it.
     """
@@ -74,6 +75,14 @@ def open_streams() -> None:
             os.open(os.devnull, flags)  # the lowest free number
     sys.stdout = _reopened(sys.stdout, _Output, 1)
     sys.stderr = _reopened(sys.stderr, _Errors, 2)
+    if os.environ.get("RECIPE_DEBUG") != "1":
+        warnings.formatwarning = _as_line
+
+
+def _as_line(message: Warning | str, *place: object, **more: object) -> str:
+    """Return a warning of Python code, such as torch's, in the form of those of `recipe`, without its place there."""
+    text = " ".join(str(message).split())
+    return f"warning: {''.join(letter if letter.isprintable() else ' ' for letter in text)}\n"
 
 
 def _reopened(stream: TextIO | None, kind: type[io.TextIOWrapper], number: int) -> TextIO:

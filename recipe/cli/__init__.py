@@ -96,8 +96,8 @@ def _failed(error: BaseException) -> NoReturn:
         why = f"code outside of `recipe` tried to end the process: {first_line(error)}"
         failed = fail("E080", why, help="remove the call of `exit` from the plugin, model or layer that this ran")
     elif isinstance(error, OSError) and (error.filename or error.errno in FULL):
-        where = f"`{error.filename}`" if error.filename else "a file"
-        failed = fail("E111", f"{where} can't be used: {system_reason(error)}")
+        what = f"`{error.filename}` can't be used" if error.filename else "a file can't be written"
+        failed = fail("E111", f"{what}: {system_reason(error)}")
     elif isinstance(error, RecipeError):
         told = _first_to_tell()
     if told:

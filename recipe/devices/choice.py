@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import resource
 import sys
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 import torch
 
 from recipe.base.errors import fail
-from recipe.base.wording import reason_of
+from recipe.base.wording import plural, reason_of
 
 OUT_OF_MEMORY = (
     "CUDA error: out of memory",  # from the driver, not from torch's allocator
@@ -32,6 +33,9 @@ MAYBE_OUT_OF_MEMORY = (
 """Messages that may mean too little memory but also have other causes."""
 
 
+HELP = "run `recipe doctor` to list the available devices"
+
+
 def cores() -> int:
     """Return the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -46,6 +50,14 @@ def pick(name: str | None = None) -> torch.device:
     """Return the device with a name such as ``cuda:1``. Default: this process's CUDA device, or else the CPU."""
     if name is None:
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    if not re.fullmatch("cpu|cuda(:[0-9]{1,3})?", name):
+        help = "use `cpu`, `cuda`, or a number such as `cuda:1`; `recipe doctor` lists the available devices"
+        raise fail("E110", f"recipes can train only on `cpu` and `cuda` devices, not on `{name}`", help=help)
+    found = torch.cuda.device_count()
+    if name != "cpu" and int(name[5:] or 0) >= found:
+        there = f"this machine has {plural(found, 'CUDA device')}, and the first is `cuda:0`"
+        reason = there if found else "no CUDA device found"
+        raise fail("E110", f"the device `{name}` is unavailable: {reason}", help=HELP)
     if name == "cuda" and torch.cuda.is_available():
         # Each process on a machine has its own device. If a process sees only that one, it is the first.
         name = f"cuda:{os.environ.get('LOCAL_RANK', 0) if torch.cuda.device_count() > 1 else 0}"
@@ -58,10 +70,7 @@ def pick(name: str | None = None) -> torch.device:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = reason_of(error).rstrip(".")
-        help = "run `recipe doctor` to list the available devices"
-        raise fail("E110", f"the device `{name}` is unavailable: {reason}", help=help) from None
-    if device.type not in ("cpu", "cuda"):
-        raise fail("E110", f"recipes can train only on `cpu` and `cuda` devices, not on `{name}`")
+        raise fail("E110", f"the device `{name}` is unavailable: {reason}", help=HELP) from None
     if device.type == "cuda":
         torch.cuda.set_device(device)  # for code that uses the current device, such as threads that pin memory
     return device

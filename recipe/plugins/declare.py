@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from inspect import get_annotations
 from math import inf
@@ -45,6 +46,8 @@ def _check_class(cls: type[Trick], declared: Declared) -> None:
     if not (cls.__doc__ or "").strip():
         raise TypeError("the class needs a docstring that says what the trick does")
     for name in _own_fields(cls):
+        if name.startswith("_"):
+            raise TypeError(f"`{name}` can't be the name of a field: a leading underscore marks a helper")
         if name not in get_annotations(cls):
             raise TypeError(f"`{name}` needs a type annotation, such as `{name}: float = number(…)`")
     for base in cls.__mro__[1:]:
@@ -56,6 +59,10 @@ def _check_class(cls: type[Trick], declared: Declared) -> None:
 
 def _check_members(cls: type[Trick]) -> None:
     """Raise `TypeError` for a member that is not a hook, a field or a helper."""
+    for base in (base for base in cls.__mro__ if base not in Trick.__mro__ and "__attrs_attrs__" not in vars(base)):
+        for name, value in vars(base).items():
+            if re.fullmatch("__(?!annotate|repr).+__", name) and callable(value):
+                raise TypeError(f"a trick can't define `{name}`: it is a value, made from its fields")
     renamed = {hook.formerly: name for name, hook in HOOKS.items()}
     for name in vars(cls):
         if name.startswith("_") or name in {*HOOKS, "api_version", *get_annotations(cls)}:
@@ -73,8 +80,6 @@ def _check_field(field: Field) -> None:
         raise TypeError(f"`{field.name}` can't be the name of a field: it is a hook")
     if field.name in RESERVED:
         raise TypeError(f"`{field.name}` can't be the name of a field: it is reserved")
-    if field.name.startswith("_"):
-        raise TypeError(f"`{field.name}` can't be the name of a field: a leading underscore marks a helper")
     if not NAME.fullmatch(field.word):
         raise TypeError(f"`{field.name}` can't be the name of a field: a recipe can't write it")
     for dialect in field.dialects:
@@ -84,11 +89,21 @@ def _check_field(field: Field) -> None:
     for value in (field.default, *field.dialects.values()):
         if value not in (REQUIRED, None) and not field.kind.holds(value):
             raise TypeError(f"the default of `{field.name}` must be {field.kind.expects}, not {value!r}")
+    if not isinstance(field.kind.words, tuple) or len({*field.kind.words}) < len(field.kind.words):
+        raise TypeError(f"the words of `{field.name}` must be a tuple of different words, not {field.kind.words!r}")
     for word in field.kind.words:
         if not NAME.fullmatch(word):
             raise TypeError(f"`{word}` can't be a word of `{field.name}`: a recipe can't write it")
-    if not field.help:
+    if not (isinstance(field.help, str) and field.help):
         raise TypeError(f"`{field.name}` needs a help text")
+
+
+def _check_slots(made: type[Trick]) -> None:
+    """Raise `TypeError` for a hook of which a plan uses only one, but whose slot the trick doesn't write."""
+    for name, hook in HOOKS.items():
+        own = getattr(made, name) is not getattr(Trick, name)
+        if own and hook.slots and {*hook.slots} <= EXCLUSIVE.keys() and not {*hook.slots} & {*made.declared.writes}:
+            raise TypeError(f"the hook `{name}` needs `writes=({hook.slots[0]!r},)`".replace("'", '"'))
 
 
 def _check_sizes(made: type[Trick], fields: Iterable[Field]) -> None:
@@ -146,9 +161,12 @@ def trick(
             for field in fields:
                 _check_field(field)
             _check_sizes(made, fields)
+            if twice := [word for word, count in Counter(field.word for field in fields).items() if count > 1]:
+                raise TypeError(f"a recipe can't tell two fields apart that are both written `{twice[0]}`")
+            made.declared = attrs.evolve(declared, fields=fields)
+            _check_slots(made)
         except TypeError as error:
             raise TypeError(f"trick `{word}`: {error}") from None
-        made.declared = attrs.evolve(declared, fields=fields)
         return made
 
     return declare

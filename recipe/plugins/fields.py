@@ -267,8 +267,8 @@ class Field:
 
     @property
     def word(self) -> str:
-        """The field's name as recipes write it: ``soft_weight`` is written ``soft-weight``."""
-        return self.name.replace("_", "-")
+        """The field's name as recipes write it: ``soft_weight`` is ``soft-weight``, and ``class_`` is ``class``."""
+        return self.name.rstrip("_").replace("_", "-")
 
 
 def _field(kind: Kind, default: Any, dialects: dict[str, Any] | None, help: str, result: bool = True) -> Any:

@@ -21,7 +21,7 @@ from recipe.base.errors import RecipeError, fail
 from recipe.base.identity import digest
 from recipe.base.signals import Interrupted
 from recipe.base.source import Span
-from recipe.base.wording import first_line
+from recipe.base.wording import first_line, system_reason
 from recipe.plugins.entry_points import Refused, registered
 from recipe.plugins.sandbox import ImportTimeout, importing
 from recipe.plugins.trick import API_VERSION, OWN, Declared, Trick
@@ -85,7 +85,7 @@ class Vocabulary:
         """
         entries, damaged = registered(GROUP)
         offers = [(key_of(entry.name.replace(".", " ", 1)), Offer(package, entry)) for package, entry in entries]
-        files = {path.resolve(): path for path in plugins}.values()  # each once
+        files = {_resolved(path): path for path in plugins}.values()  # each once
         _see_apart(files)
         words = cls([*offers, *(offer for path in files for offer in _from_file(path))], damaged)
         for path in map(str, files):  # the user asked for these words, not the built-in ones
@@ -211,10 +211,28 @@ def _said(error: BaseException) -> str:
     return first_line(error)
 
 
+def _resolved(path: Path) -> Path:
+    """Return the absolute path of a plugin file. Raises `RecipeError` (E080) if it can't be one."""
+    try:
+        found = path.resolve(strict=True)
+    except FileNotFoundError:
+        raise fail("E080", f"file not found: `{path}`") from None
+    except (OSError, RuntimeError, ValueError) as error:  # a link to itself is a RuntimeError before Python 3.13
+        loop = isinstance(error, RuntimeError)
+        reason = "its symbolic links form a loop" if loop else system_reason(error)
+        raise fail("E080", f"the plugin `{path}` can't be read: {reason}") from None
+    if not found.is_file():
+        what = "a folder" if found.is_dir() else "not a regular file"
+        raise fail("E080", f"the plugin `{path}` is {what}", help="name a Python file, FILE.py")
+    if path.suffix != ".py":
+        raise fail("E080", f"`{path}` is not a Python file", help="put the tricks in a .py file")
+    return found
+
+
 def _see_apart(files: Iterable[Path]) -> None:
     """Raise `RecipeError` if two files use sibling modules with the same name, since both would get the first one."""
     by_name: dict[str, Path] = {}
-    for path in (path for path in files if path.is_file()):
+    for path in files:
         named = {*re.findall(r"\w+", path.read_text("utf-8", "replace"))} - {path.stem}
         for beside in (file for file in sorted(path.resolve().parent.glob("*.py")) if file.stem in named):
             other = by_name.setdefault(beside.stem, beside)
@@ -227,10 +245,8 @@ def _from_file(path: Path) -> list[tuple[Key, Offer]]:
     """Return the tricks of one plugin file. The user named it, so its code may run."""
     name = f"{PLUGIN}{re.sub(r'[^0-9A-Za-z]', '_', path.stem)}_{digest(str(path.resolve()).encode())[:8]}"
     spec = importlib.util.spec_from_file_location(name, path)
-    if not path.is_file():
-        raise fail("E080", f"file not found: `{path}`")
-    if spec is None or spec.loader is None:
-        raise fail("E080", f"`{path}` is not a Python file", help="put the tricks in a .py file")
+    assert spec is not None
+    assert spec.loader is not None
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     if (folder := str(path.resolve().parent)) not in sys.path:
         sys.path.append(folder)  # last, so that modules next to the file hide no others

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -25,8 +26,9 @@ class MetricsFile:
 
     def append(self, line: Mapping[str, Any]) -> None:
         with self._writing():
-            self.file.write(json.dumps(line).encode() + b"\n")
-            self.file.flush()
+            text = json.dumps(line).encode() + b"\n"
+            if os.write(self.file.fileno(), text) < len(text):  # nothing is buffered, to be written again on closing
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def sync(self) -> None:
         """Return once all lines are on disk."""

@@ -9,9 +9,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import recipe.cli.check
 from tests.helpers import ROOT, command
 
 PLUGIN = '''
@@ -146,13 +148,36 @@ def test_an_internal_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*given: object, **options: object) -> None:
         raise ZeroDivisionError("of ours")
 
-    monkeypatch.setattr("recipe.cli.check.bind", fails)
+    monkeypatch.setattr(recipe.cli.check, "bind", fails)
     found = command("check", "full")
     assert (found.status, found.stdout) == (70, "")
     assert found.stderr.startswith("internal error: ZeroDivisionError: of ours\n")
     monkeypatch.setenv("RECIPE_DEBUG", "1")
     found = command("check", "full")
     assert (found.status, found.stderr.startswith("Traceback")) == (70, True)
+
+
+def test_a_disk_that_fills_up_is_named_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = Path.open
+
+    def full(path: Path, mode: str = "r", *given: Any, **options: Any) -> Any:
+        return opened(
+            Path("/dev/full") if (path.name, mode[0]) == ("metrics.jsonl", "a") else path, mode, *given, **options
+        )
+
+    monkeypatch.setattr(Path, "open", full)
+    (tmp_path / "net.py").write_text(NET.format(body="return gradient"))
+    found = command("run", f"net small; {DATA}", "--plugin", tmp_path / "net.py", "--out", tmp_path / "out")
+    assert (found.status, found.stdout) == (2, "")
+    assert "error[E111]: `/dev/full` can't be written: no space left on device" in found.stderr
+    assert "resume from the last checkpoint with --resume" in found.stderr
+
+
+def test_warnings_of_python_look_like_those_of_recipe(tmp_path: Path) -> None:
+    first = "import warnings\nwarnings.warn('mind\\nthe \\x1b[31mgap')"
+    (tmp_path / "focus.py").write_text(PLUGIN.format(first=first, body=""))
+    found = shell("recipe check 'base resnet18; focus' --plugin focus.py", tmp_path)
+    assert (found.returncode, found.stderr) == (0, "warning: mind the  [31mgap\n")
 
 
 @pytest.mark.parametrize("body", ["sys.exit(0)", "os._exit(0)"])
