@@ -10,7 +10,7 @@ import attrs
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.wording import plural
 from recipe.compiler.program import Program
-from recipe.data.decode import centre
+from recipe.data.decode import CROP
 from recipe.data.images import Files, InMemory, Sets
 from recipe.plugins.calling import call_hook
 from recipe.plugins.contexts import Preprocessing
@@ -50,7 +50,7 @@ def _fed(program: Program, sets: Sets) -> Preprocessing:
         mean=sets.mean,
         std=sets.std,
         size=program.costs.size,
-        crop=float(centre(256, 256)[2]) / 256 if isinstance(sets.val, Files) else 1.0 if known else None,
+        crop=CROP if isinstance(sets.val, Files) else 1.0 if known else None,
         interpolation="bilinear" if known else None,
     )
 
