@@ -54,9 +54,9 @@ class Staged(Trainer):
         if self.average is not None:
             self.average = recast(self.average, StagedAverage, enter=self.enter)
 
-    def _sized(self, inputs: Tensor, progress: Progress) -> Tensor:
+    def sized(self, inputs: Tensor, progress: Progress) -> Tensor:
         with self.enter("resize"):
-            return super()._sized(inputs, progress)
+            return super().sized(inputs, progress)
 
     def _backward(self, *arguments: Any) -> Tensor:
         with self.enter("backward"):

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from recipe.base.wording import columns, plural
-from recipe.cli.inputs import plugin_option, source_of, stem, vocabulary
+from recipe.cli.inputs import plugin_option, source_of, stem, tell_changes, vocabulary
 
 FORMATS = ("text", "csv", "json", "markdown")
 
@@ -121,6 +121,7 @@ def command(
     workers = Workers(device, jobs, launcher, dict(option.split("=", 1) for option in launcher_options))
     options |= {"workers": workers, "vocabulary": words, "name": stem(source, "ablation"), "tell": plain.note}
     made = study(source, *statements, **options)
+    tell_changes(source, made.rows[0].plan)
     for said in (*made.warnings, *made.replaced()):
         plain.note(said)
     lines, seeds_run = made.outline.lines, plural(len(made.outline.seeds), "seed")

@@ -12,7 +12,7 @@ import click
 
 from recipe.base.files import write_text
 from recipe.base.rendering import wants_color
-from recipe.cli.inputs import plugin_option, source_of, tell_environments, vocabulary
+from recipe.cli.inputs import plugin_option, source_of, tell_changes, tell_environments, vocabulary
 from recipe.compare.api import diff
 from recipe.language.recipe_input import override
 from recipe.plan.bind import bind
@@ -72,6 +72,9 @@ def command(
     source_b = source_a if file_b == file_a else source_of(file_b)
     plan_a = bind([source_a, *override(over_a)], words)
     plan_b = bind([source_b, *override(over_b)], words)
+    tell_changes(source_a, plan_a)
+    if source_b is not source_a:
+        tell_changes(source_b, plan_b)
     tell_environments(source_a, source_b)
     difference = diff(plan_a, plan_b, vocabulary=words, names=(_name(file_a, over_a), _name(file_b, over_b)))
     if measure:

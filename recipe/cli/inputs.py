@@ -62,7 +62,7 @@ def tell_lost(folder: str) -> None:
 
 
 def tell_changes(source: Source, plan: Plan) -> None:
-    """Warn if the recipe is the lock of a run that was made with other code of plugins, or with another teacher."""
+    """Warn if the recipe is the lock of a run that was edited, or made with other code of plugins or another teacher."""
     if source.path is None or source.path.name != LOCK:
         return
     from recipe.plugins.fingerprint import code_by_package
@@ -74,6 +74,7 @@ def tell_changes(source: Source, plan: Plan) -> None:
     before = environment_of(folder)
     changes = changed_code(before.plugins if before else (), plugins_of(code_by_package(plan.uses)))
     if lock := read_lock(folder):
+        changes += ["recipe.lock has been edited"] if lock.edited else []
         changes += [f"the teacher `{path.name}`, whose recipe has changed" for path in changed_teachers(lock, plan)]
     if changes:
         said = f"warning: this differs from the run in `{folder.name}`: {'; '.join(changes)}"

@@ -81,13 +81,9 @@ READERS: dict[str, Reader] = {
         _exported,
         (*TEXT, "summary.json", "model.safetensors"),
     ),
-    "resume a finished run": Reader(
-        "finished", ("run", "--resume", "COPY", *DEVICE), _closing, believes=("summary.json",)
-    ),
+    "resume a finished run": Reader("finished", ("run", "--resume", "COPY", *DEVICE), _closing),
     "resume a stopped run": Reader("stopped", ("run", "--resume", "COPY", *DEVICE), _trained),
-    "ablate again": Reader(
-        "ablation", (*ABLATION, "--out", "COPY", "--format", "json", *DEVICE), _rows, believes=("summary.json",)
-    ),
+    "ablate again": Reader("ablation", (*ABLATION, "--out", "COPY", "--format", "json", *DEVICE), _rows),
     "diff from a cache": Reader("cache", ("diff", RECIPE, f"{RECIPE}; loss smooth"), _printed),
 }
 

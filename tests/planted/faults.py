@@ -49,8 +49,8 @@ FAULTS = (
     Fault(
         "inputs that lose channels-last",
         "recipe/training/trainer.py",
-        "inputs = laid_out(self._sized(inputs, progress), training)",
-        "inputs = self._sized(inputs, progress).contiguous()",
+        "inputs = laid_out(self.sized(inputs, progress), training)",
+        "inputs = self.sized(inputs, progress).contiguous()",
         "tests/gpu tests/training tests/runs",
     ),
     Fault(
@@ -175,8 +175,8 @@ FAULTS = (
     Fault(
         "exported source that normalizes by the wrong deviation",
         "recipe/exporters/module.py.jinja",
-        "STD = {{ run.sets.std }}",
-        "STD = {{ run.sets.mean }}",
+        "STD = {{ run.preprocessing.std }}",
+        "STD = {{ run.preprocessing.mean }}",
         "tests/exporters",
     ),
     Fault(

@@ -13,6 +13,7 @@ import pytest
 
 import recipe
 from recipe.base.errors import RecipeError
+from recipe.base.sealed import write_sealed
 from recipe.base.typed_json import Malformed
 from recipe.runs import reader, weights
 from recipe.runs.records import LINES, Environment, Summary
@@ -95,12 +96,19 @@ def test_a_line_that_was_being_written_is_no_damage(tmp_path: Path) -> None:
     ],
 )
 def test_a_summary_out_of_its_range_is_no_result(folder: Path, change: dict[str, Any]) -> None:
-    path = folder / "summary.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    with pytest.raises(Malformed):
+    write_sealed(folder / "summary.json", reader.read_summary(folder) | change)
+    with pytest.raises(Malformed, match=r"^(?!.*checksum)"):
         reader.read_summary(folder)
     assert reader.summary_of(folder) == {}
-    assert reader.finished_run(folder.parent, "") is None
+
+
+def test_a_summary_with_another_value_is_no_result(folder: Path) -> None:
+    path = folder / "summary.json"
+    summary = json.loads(path.read_text())
+    path.write_text(json.dumps({**summary, "loss": summary["loss"] + 1}))
+    with pytest.raises(Malformed, match="its checksum is wrong"):
+        reader.read_summary(folder)
+    assert reader.summary_of(folder) == {}
 
 
 def test_a_summary_describes_all_that_a_run_writes(whole: recipe.Run) -> None:
@@ -142,7 +150,7 @@ def test_the_weights_of_a_run_are_those_that_its_summary_names(folder: Path) -> 
 def test_weights_of_an_earlier_release_have_no_digest(folder: Path) -> None:
     path = folder / "summary.json"
     summary = json.loads(path.read_text())
-    del summary["weights_sha256"]
+    del summary["weights_sha256"], summary["checksum"]
     path.write_text(json.dumps(summary))
     assert weights.unpacked(weights.packed_weights(folder))
 

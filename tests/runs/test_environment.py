@@ -120,3 +120,12 @@ def test_a_run_names_its_plugins_and_other_code_of_them_is_reported(tmp_path: Pa
         other = command(name, tmp_path / "run" / "recipe.lock", "--plugin", tmp_path / "other.py", *options)
         assert other.status == 0
         assert "warning: this differs from the run in `run`: `data pairs` from " in other.stderr
+
+
+def test_an_edited_lock_is_reported_wherever_it_is_a_recipe(tmp_path: Path) -> None:
+    lock = train(tmp_path / "run", "epochs 1").folder / "recipe.lock"
+    lock.write_text(lock.read_text().replace("lr rate=0.01", "lr rate=0.02"))
+    for words in (("run", tmp_path / "run", "--dry-run"), ("explain", tmp_path / "run"), ("diff", lock, "full")):
+        done = command(*words)
+        assert done.status == 0, done.stderr
+        assert "warning: this differs from the run in `run`: recipe.lock has been edited\n" in done.stderr

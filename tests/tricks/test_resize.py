@@ -41,8 +41,8 @@ def test_sizes_match_composer():
 
 
 def test_a_run_uses_these_sizes(tmp_path, monkeypatch):
-    seen, resized = [], Trainer._sized
-    monkeypatch.setattr(Trainer, "_sized", lambda *args: seen.append(resized(*args)) or seen[-1])
+    seen, resized = [], Trainer.sized
+    monkeypatch.setattr(Trainer, "sized", lambda *args: seen.append(resized(*args)) or seen[-1])
     program = recipe.compile("data fake size=32 classes=10 images=40; batch 8; epochs 2; resize 0.25", base=small())
     recipe.run(program, out=tmp_path / "run", device="cpu")
     assert [images.shape[-1] for images in seen] == [8, 8, 12, 16, 20, 20, 24, 28, 32, 32]
