@@ -78,7 +78,7 @@ E070 no images
 E071 too few outputs
     The model has fewer outputs than the dataset has classes.
 E072 mismatched teacher
-    The teacher and the student must have the same number of classes.
+    The teacher and the student must have the same classes, which are joined by their names.
 E080 broken plugin
     The package that registers the word is broken. You can still use the rest of the vocabulary.
 E081 ambiguous word
@@ -105,8 +105,9 @@ E112 training diverged
     The loss or a gradient is no longer finite. Lower the learning rate, lengthen the warmup, or use `lr … per 256`. If
     a hook of a trick returned the first such value, the error names it.
 E113 folder of another run
-    A run never overwrites another one. Choose another folder, or resume the run with `--resume`. A run whose recipe has
-    changed resumes only with `--allow-changed`. A checkpoint of another format version can't be resumed.
+    A run never overwrites another one. Choose another folder, or resume the run with `--resume`. A run whose recipe,
+    images or files have changed resumes only with `--allow-changed`. A run whose classes have changed, or a checkpoint
+    of another format version, can't be resumed.
 E114 torch compilation failed
     On a CPU, `compile` needs a C++ compiler. Install one, or remove `compile` from the recipe.
 E115 out of memory
@@ -122,7 +123,7 @@ E119 already distributed
     The command is already running under torchrun. `--nproc` would start more processes inside each of them.
 E120 no finished run
     To export a run, name the folder of a run that has finished. It must contain `recipe.lock`, `summary.json` and
-    `model.safetensors` from the same run.
+    `model.safetensors` from the same run. None of these files may have been edited or damaged.
 E121 unsupported export
     The format can't express a change that the recipe makes to the model, or a package that the export needs is not
     installed.

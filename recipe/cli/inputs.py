@@ -62,7 +62,7 @@ def tell_lost(folder: str) -> None:
 
 
 def tell_changes(source: Source, plan: Plan) -> None:
-    """Warn if the recipe is a run's lock and has been edited, or if a plugin's code or a teacher's recipe has changed."""
+    """Warn if a recipe is a run's lock that was edited, or if code of plugins or a teacher's recipe has changed."""
     if source.path is None or source.path.name != LOCK:
         return
     from recipe.plugins.fingerprint import code_by_package
