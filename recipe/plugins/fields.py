@@ -115,7 +115,9 @@ class Number(Kind):
         if word.kind == "name" and word.text in self.words:
             return word.text
         value, unfit = word.value, f"takes {self.expects}, not `{word.text}`"
-        if isinstance(value, str) or not math.isfinite(value) or (self.whole and value != int(value)):
+        if isinstance(value, str) or not math.isfinite(value):
+            raise InvalidValue("E023", unfit)
+        if self.whole and (word.kind == "percent" or value != int(value)):
             raise InvalidValue("E023", unfit)
         if not self._within(value):
             raise InvalidValue("E024", unfit)

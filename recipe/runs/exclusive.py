@@ -73,7 +73,10 @@ def hold(folder: Path) -> Iterator[None]:
             raise _in_use(folder, _written_in(file) or "another process") from None
         ours = not os.fstat(file.fileno()).st_size or _written_in(file)
         if ours:
-            _replace(file, f"process {os.getpid()} on {platform.node()}")
+            try:
+                _replace(file, f"process {os.getpid()} on {platform.node()}")
+            except OSError as error:
+                raise fail("E111", f"`{path}` can't be written: {system_reason(error)}") from None
         try:
             _held[folder] = _Identity.of(folder)
         except OSError:  # it has just been removed

@@ -623,3 +623,10 @@ def test_a_trick_of_the_same_slot_overrides_what_a_dialect_implies() -> None:
 
     words = vocabulary_with(Shampoo)
     assert bind("base resnet18; shampoo", words=words).use("optimizer") is None
+
+
+@pytest.mark.parametrize("words", ["epochs 1000%", "batch 6400%", "seed 100%", "data fake size=3200%"])
+def test_a_count_is_no_percentage(words: str) -> None:
+    (error,) = diagnostics(f"base resnet18; {words}")
+    assert error.code == "E023"
+    assert "takes a whole number" in error.message
