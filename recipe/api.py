@@ -26,10 +26,11 @@ from recipe.data.folders import FoundImages, class_folders, find_images
 from recipe.graph.edits import Edit, Initialise, Insert, Layer, SetAttribute, Site, Substitute
 from recipe.plugins.contexts import Evidence, LossContext, Preprocessing, SuggestContext
 from recipe.plugins.declare import trick
+from recipe.plugins.declared import Declared
 from recipe.plugins.fields import REQUIRED, RecipeFile, architecture, choice, integer, number, numbers, path, teacher
 from recipe.plugins.progress import Progress
 from recipe.plugins.settings import Training
-from recipe.plugins.trick import API_VERSION, Declared, Trick
+from recipe.plugins.trick import API_VERSION, Trick
 from recipe.plugins.uses import PlanView
 
 if TYPE_CHECKING:

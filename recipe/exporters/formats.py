@@ -15,8 +15,8 @@ import attrs
 
 from recipe.base.errors import RecipeError, fail
 from recipe.base.wording import listing
+from recipe.plugins.declared import OWN
 from recipe.plugins.entry_points import registered
-from recipe.plugins.trick import OWN
 from recipe.plugins.vocabulary import importing_plugin
 
 if TYPE_CHECKING:

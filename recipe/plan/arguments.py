@@ -11,10 +11,10 @@ from recipe.base.source import Span
 from recipe.base.wording import did_you_mean, listing, nearest, plural
 from recipe.language.ast import Item
 from recipe.plan.meant import meant
+from recipe.plugins.declared import Declared
 from recipe.plugins.field_contracts import SIZE
 from recipe.plugins.fields import Field, FieldContext, InvalidValue
 from recipe.plugins.slots import IMAGES
-from recipe.plugins.trick import Declared
 from recipe.plugins.vocabulary import Vocabulary
 
 Arguments = Mapping[str, tuple[Any, Span]]

@@ -15,8 +15,9 @@ from recipe.base.wording import listing
 from recipe.language.ast import Item, Statement, Word
 from recipe.plan.arguments import Arguments, read_arguments, unknown
 from recipe.plan.meant import meant
+from recipe.plugins.declared import OWN, Declared
 from recipe.plugins.fields import FieldContext, LazyValue
-from recipe.plugins.trick import OWN, Declared, Trick
+from recipe.plugins.trick import Trick
 from recipe.plugins.uses import Origin, Use
 from recipe.plugins.vocabulary import Key, Vocabulary
 

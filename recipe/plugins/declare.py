@@ -13,10 +13,11 @@ import attrs
 
 from recipe.base.wording import did_you_mean, listing
 from recipe.language.overlays import DIALECTS
+from recipe.plugins.declared import Declared
 from recipe.plugins.field_contracts import REQUIRED_OF_IMAGES
 from recipe.plugins.fields import REQUIRED, Field, Number, architecture, choice, integer, number, numbers, path, teacher
 from recipe.plugins.slots import COMBINED, EXCLUSIVE
-from recipe.plugins.trick import HOOKS, RESERVED, Declared, Trick
+from recipe.plugins.trick import HOOKS, RESERVED, Trick
 
 FIELDS = (number, integer, numbers, choice, path, architecture, teacher)
 

@@ -8,8 +8,9 @@ from typing import Any
 import attrs
 
 from recipe.base.source import Span
+from recipe.plugins.declared import Declared
 from recipe.plugins.settings import Training
-from recipe.plugins.trick import Declared, Trick
+from recipe.plugins.trick import Trick
 
 
 @attrs.frozen

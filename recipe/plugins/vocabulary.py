@@ -22,9 +22,10 @@ from recipe.base.identity import digest
 from recipe.base.signals import Interrupted
 from recipe.base.source import Span
 from recipe.base.wording import first_line, system_reason
+from recipe.plugins.declared import OWN, Declared
 from recipe.plugins.entry_points import Refused, registered
 from recipe.plugins.sandbox import ImportTimeout, importing
-from recipe.plugins.trick import API_VERSION, OWN, Declared, Trick
+from recipe.plugins.trick import API_VERSION, Trick
 
 GROUP = "recipe.tricks"
 

@@ -9,8 +9,9 @@ from functools import cached_property
 import attrs
 
 from recipe.base.errors import RecipeError
+from recipe.plugins.declared import Declared
 from recipe.plugins.fields import Architecture, Choice, Field, Number, Numbers, written
-from recipe.plugins.trick import Declared, Trick
+from recipe.plugins.trick import Trick
 from recipe.plugins.uses import Use
 from recipe.plugins.vocabulary import key_of
 from recipe.testing.findings import Skipped, Unmet

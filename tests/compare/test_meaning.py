@@ -17,8 +17,8 @@ from recipe.api import Insert, Layer, Net, Site, Trick, choice, integer, trick
 from recipe.compare.api import Diff
 from recipe.plan.changes import compare_words
 from recipe.plan.plan import Plan
+from recipe.plugins.declared import OWN
 from recipe.plugins.fields import Architecture, Choice, Field, FilePath, Number, Numbers
-from recipe.plugins.trick import OWN
 from recipe.plugins.uses import Use
 from recipe.plugins.vocabulary import Offer, Vocabulary
 from tests.compare.helpers import compared, known

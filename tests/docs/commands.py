@@ -9,7 +9,7 @@ import click
 
 from recipe.cli import COMMANDS, cli
 from recipe.exporters.formats import installed
-from recipe.plugins.trick import OWN
+from recipe.plugins.declared import OWN
 from tests.docs.markdown import row
 from tests.docs.rendering import linked
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from recipe.explain.tricks import RELATIONS, defaults, texts
+from recipe.plugins.declared import OWN
 from recipe.plugins.fields import Field
-from recipe.plugins.trick import OWN, Trick
+from recipe.plugins.trick import Trick
 from recipe.plugins.vocabulary import DIRECTIVES, Vocabulary
 from tests.docs.markdown import row
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from recipe.api import Trick, integer, number, path, trick
 from recipe.plan.plan import Plan
-from recipe.plugins.trick import OWN
+from recipe.plugins.declared import OWN
 from recipe.plugins.vocabulary import Offer, Vocabulary
 from tests.helpers import DIALECTS, EXAMPLES, ROOT, bind
 from tests.strategies import dialects, meaningful

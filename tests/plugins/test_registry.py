@@ -13,7 +13,7 @@ import pytest
 
 from recipe.api import Trick, number, trick
 from recipe.base.errors import RecipeError
-from recipe.plugins.trick import OWN
+from recipe.plugins.declared import OWN
 from recipe.plugins.vocabulary import DIRECTIVES, Offer, Vocabulary
 from tests.helpers import ROOT, bind, command, diagnostics, errors, vocabulary_with
 from tests.plugins.helpers import GOOD, install
