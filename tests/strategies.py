@@ -6,8 +6,9 @@ import attrs
 from hypothesis import strategies as st
 
 from recipe.api import Trick
+from recipe.plugins.field_contracts import SIZE
 from recipe.plugins.fields import Architecture, Choice, Field, FilePath, Kind, Number, Numbers, quoted
-from recipe.plugins.slots import EXCLUSIVE
+from recipe.plugins.slots import EXCLUSIVE, IMAGES
 from tests.helpers import DIALECTS, vocabulary
 
 # ---- recipes that the grammar accepts
@@ -106,7 +107,8 @@ def trick_statements(draw: st.DrawFn, trick: type[Trick], implicit: bool = True)
         value = draw(words_for(attrs.evolve(field.kind, **bounds)))
         named = not by_place or (not field.required and draw(st.booleans()))
         text += f" {field.word}={value}" if named else f" {value}"
-        by_place = by_place and not named and not field.kind.many
+        is_size = IMAGES in trick.declared.writes and field.name == SIZE  # another number needs its name
+        by_place = by_place and not named and not field.kind.many and not is_size
     return text
 
 

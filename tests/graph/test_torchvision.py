@@ -5,15 +5,15 @@ import torch
 import torchvision
 
 import recipe
-from recipe.tricks.base import TORCHVISION
+from recipe.tricks._models import MODELS
 from tests.graph.helpers import copy_by_name, images, of_one_worker, outputs, randomise, shapes, stock_program
 
 
 def test_the_list_of_classifiers_is_complete():
-    assert sorted(TORCHVISION) == sorted(torchvision.models.list_models(module=torchvision.models))
+    assert sorted(MODELS) == sorted(torchvision.models.list_models(module=torchvision.models))
 
 
-@pytest.mark.parametrize("name", of_one_worker(TORCHVISION, ("resnet18", "mobilenet_v2", "vgg11")))
+@pytest.mark.parametrize("name", of_one_worker(MODELS, ("resnet18", "mobilenet_v2", "vgg11")))
 def test_every_classifier_compiles(name):
     program = stock_program(name)
     assert program.edits == ()

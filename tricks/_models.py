@@ -1,0 +1,103 @@
+"""The models of torchvision and timm, their pretrained weights, and the inputs that weights expect."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from recipe.api import Preprocessing, fail
+
+if TYPE_CHECKING:
+    import torch
+
+# The output of torchvision.models.list_models(module=torchvision.models), to check recipes without importing torch.
+MODELS = tuple(
+    """
+    alexnet convnext_base convnext_large convnext_small convnext_tiny densenet121 densenet161 densenet169 densenet201
+    efficientnet_b0 efficientnet_b1 efficientnet_b2 efficientnet_b3 efficientnet_b4 efficientnet_b5 efficientnet_b6
+    efficientnet_b7 efficientnet_v2_l efficientnet_v2_m efficientnet_v2_s googlenet inception_v3 maxvit_t mnasnet0_5
+    mnasnet0_75 mnasnet1_0 mnasnet1_3 mobilenet_v2 mobilenet_v3_large mobilenet_v3_small regnet_x_16gf regnet_x_1_6gf
+    regnet_x_32gf regnet_x_3_2gf regnet_x_400mf regnet_x_800mf regnet_x_8gf regnet_y_128gf regnet_y_16gf regnet_y_1_6gf
+    regnet_y_32gf regnet_y_3_2gf regnet_y_400mf regnet_y_800mf regnet_y_8gf resnet101 resnet152 resnet18 resnet34
+    resnet50 resnext101_32x8d resnext101_64x4d resnext50_32x4d shufflenet_v2_x0_5 shufflenet_v2_x1_0 shufflenet_v2_x1_5
+    shufflenet_v2_x2_0 squeezenet1_0 squeezenet1_1 swin_b swin_s swin_t swin_v2_b swin_v2_s swin_v2_t vgg11 vgg11_bn
+    vgg13 vgg13_bn vgg16 vgg16_bn vgg19 vgg19_bn vit_b_16 vit_b_32 vit_h_14 vit_l_16 vit_l_32 wide_resnet101_2
+    wide_resnet50_2
+    """.split()
+)
+
+OTHER_INPUTS = ("inception_v3", "googlenet")
+"""The models whose weights torchvision takes from TensorFlow. They expect images of mean and deviation 0.5."""
+
+HALF = (0.5, 0.5, 0.5)
+
+
+def timm_model(name: str, options: Mapping[str, Any]) -> torch.nn.Module:
+    """Build a timm model. Raises `ValueError` if timm is not installed or has no such model."""
+    try:
+        import timm
+    except ImportError:
+        raise ValueError("timm is not installed; install it with `pip install 'recipe-compiler[timm]'`") from None
+    if name not in timm.list_models():
+        raise ValueError(f"timm has no model `{name}`")
+    model: torch.nn.Module = timm.create_model(name, **options)
+    return model
+
+
+def named_weights(model: str, name: str) -> Any:
+    """Return torchvision's entry for the weights of a model. Raises `RecipeError` (E023) if there is none."""
+    from torchvision.models import get_model_weights
+
+    if model.startswith("timm:") or model == "module":
+        help = "name a safetensors file in quotes"
+        raise fail("E023", f"`weights={name}` only works with torchvision models", help=help)
+    known = get_model_weights(model)
+    if name != "DEFAULT" and name not in known.__members__:
+        have = ", ".join(f"`{name}`" for name in sorted({"DEFAULT", *known.__members__}))
+        raise fail("E023", f"`{model}` has no weights `{name}`", help=f"use one of {have}")
+    return known[name] if name in known.__members__ else known.DEFAULT
+
+
+def url_of(weights: Any) -> str | None:
+    """Return the URL of torchvision's weights, or None if they have been downloaded before."""
+    import torch
+
+    url: str = weights.url
+    kept = os.path.join(torch.hub.get_dir(), "checkpoints", os.path.basename(url))
+    return None if os.path.isfile(kept) else url
+
+
+def load_named(model: str, name: str) -> Mapping[str, torch.Tensor]:
+    """Return the tensors of torchvision's weights, downloaded if necessary. Raises `RecipeError` (E001)."""
+    from torchvision.models import get_model
+
+    weights = named_weights(model, name)
+    try:  # torchvision itself renames the tensors of some models
+        return get_model(model, weights=weights, progress=False).state_dict()  # type: ignore[no-any-return]
+    except (OSError, RuntimeError) as error:
+        message = f"the weights `{name}` of `{model}` can't be downloaded: {error}"
+        raise fail("E001", message, help="check the network, or name a safetensors file") from error
+
+
+def expected_by(weights: Any) -> Preprocessing:
+    """Return the inputs that torchvision's weights expect."""
+    preset = weights.transforms()
+    return Preprocessing(
+        mean=tuple(preset.mean),
+        std=tuple(preset.std),
+        size=preset.crop_size[0],
+        crop=preset.crop_size[0] / preset.resize_size[0],
+        interpolation=preset.interpolation.value,
+    )
+
+
+def expected_by_timm(config: Mapping[str, Any]) -> Preprocessing:
+    """Return the inputs that timm's configuration of a model states."""
+    return Preprocessing(
+        mean=config.get("mean"),
+        std=config.get("std"),
+        size=(config.get("input_size") or (None,))[-1],
+        crop=config.get("crop_pct"),
+        interpolation=config.get("interpolation"),
+    )
