@@ -1,6 +1,8 @@
 """The command ``recipe``, also as ``python -m recipe``."""
 
 import signal
+import sys
+from collections.abc import Callable
 from types import FrameType
 
 from recipe.base.signals import Terminated
@@ -9,6 +11,7 @@ from recipe.base.signals import Terminated
 def main() -> None:
     """Run the command line in a process of its own, and end the process."""
     signal.signal(signal.SIGTERM, _end)
+    leave: Callable[[int], object] = sys.exit  # until the real one is imported
     try:
         from recipe.base.process import leave, open_streams
 

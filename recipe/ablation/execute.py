@@ -173,6 +173,11 @@ class Execution:
             if status == 2 and left is not None and "E116" in left.codes:  # another process has just started it
                 turn.since = time.monotonic() + BUSY
                 self.waiting.append(turn)
+            elif status == 0 and task.is_of_other_data():
+                help = "rerun the command when they no longer change"
+                self._failed(
+                    task, "images or files that the recipe names have changed since the ablation started", help
+                )
             elif cell.status == "missing" and status in (0, *STOPPED) and self._got_further(turn):
                 self.waiting.append(turn)  # resume it, or read its result once a shared disk shows it
             elif cell.status == "missing":

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import attrs
 
 from recipe.base.identity import digest, file_digest
 from recipe.compiler.program import Program
-from recipe.data.fingerprint import fingerprint
+from recipe.data.fingerprint import Fingerprint, fingerprint
 from recipe.plan.plan import Plan
 from recipe.plugins.fingerprint import code_of_plugins
+from recipe.runs.provenance import Classes, Data
 from recipe.training.setup import named_files, open_sets
 from recipe.training.teachers import named_teachers
 
@@ -22,7 +22,7 @@ from recipe.training.teachers import named_teachers
 class Stamps:
     """The images of an ablation, by the identity of the trick that opens them."""
 
-    images: dict[str, Any]
+    images: dict[str, tuple[Classes, Fingerprint, Fingerprint]]
     _files: dict[Path, str] = attrs.field(factory=dict, repr=False)
     """The digests of files read so far."""
 
@@ -32,23 +32,31 @@ class Stamps:
 
         Unless training is ``local``, the images may be on other machines: only plugins and files are stamped.
         """
-        images: dict[str, Any] = {}
+        images: dict[str, tuple[Classes, Fingerprint, Fingerprint]] = {}
         for program in programs if local else ():
             named = _named(program.plan)
             if named not in images:
                 sets = open_sets(program.plan)
-                parts = [attrs.asdict(fingerprint(part)) for part in (sets.train, sets.val)]
-                images[named] = [sets.classes, sets.names, *parts]
-            program.check_classes(images[named][0])
+                classes = Classes(sets.classes, sets.names)
+                images[named] = classes, fingerprint(sets.train), fingerprint(sets.val)
+            program.check_classes(images[named][0].count)
         return cls(images)
 
     def stamp(self, plan: Plan) -> str:
         """Return eight digits for what a plan's digest omits: images, files and plugins, and those of its teachers."""
         return digest("\n".join(sorted({*self._parts(plan)})).encode())[:8]
 
+    def data(self, plan: Plan) -> tuple[Classes, Data] | None:
+        """Return the classes and the data that a plan's run must have, or None if they may be on other machines."""
+        if (images := self.images.get(_named(plan))) is None:
+            return None
+        classes, training, held_out = images
+        return classes, Data(training, held_out, named_files(plan, self._digest))
+
     def _parts(self, plan: Plan) -> Iterator[str]:
         code = sorted(code_of_plugins(plan.uses).values())
-        yield json.dumps([self.images.get(_named(plan)), named_files(plan, self._digest), code], sort_keys=True)
+        images = [attrs.asdict(part) for part in self.images.get(_named(plan), ())]
+        yield json.dumps([images, named_files(plan, self._digest), code], sort_keys=True)
         for _, _, teacher in named_teachers(plan):
             yield from self._parts(teacher)
 

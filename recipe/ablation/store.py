@@ -14,11 +14,13 @@ import attrs
 from recipe.ablation.budget import Budget
 from recipe.ablation.table import Cell
 from recipe.base import files
-from recipe.base.errors import fail
+from recipe.base.errors import RecipeError, fail
 from recipe.base.typed_json import Malformed, read_json
 from recipe.base.wording import system_reason
 from recipe.plan.plan import Plan
 from recipe.runs import checkpoints
+from recipe.runs.layout import clear
+from recipe.runs.provenance import Classes, Data, differences, read_provenance
 from recipe.runs.reader import environment_of, measured, summary_of
 
 OWN_FILES = ("ablation.json", "table.", "chart.", "cells", "jobs")
@@ -47,7 +49,7 @@ class Ending:
 class Task:
     """A cell to run: a plan under one seed, labeled with the first row that contains it.
 
-    ``stamp`` covers what the plan's digest does not: the code of plugins and the number of images.
+    ``stamp`` covers what the plan's digest does not: the code of plugins, the images, and the files that it names.
     """
 
     folder: Path = attrs.field(repr=False)
@@ -58,6 +60,8 @@ class Task:
     stamp: str
     teachers: tuple[Task, ...] = attrs.field(default=(), repr=False)
     """The runs that must finish first."""
+    data: tuple[Classes, Data] | None = attrs.field(default=None, repr=False)
+    """The classes and the data that it must be trained on, or None if they are unknown on this machine."""
 
     @property
     def name(self) -> str:
@@ -87,6 +91,8 @@ class Task:
                 files.remove(self.file(kind))
         except OSError as error:
             raise fail("E111", f"`{self.run}` can't be written: {system_reason(error)}") from None
+        if self.is_of_other_data():
+            clear(self.run)
         files.write_text(self.file("recipe"), self.plan.canonical())
         files.write_text(self.file("log"), "")
         for teacher in (teacher for teacher in self.teachers if teacher.stamp != self.stamp):
@@ -97,11 +103,22 @@ class Task:
     def cell(self) -> Cell:
         """Return the result so far."""
         summary = summary_of(self.run)
-        if summary.get("digest") != self.plan.digest:
+        if summary.get("digest") != self.plan.digest or self.is_of_other_data():
             return Cell(self.name, self.seed, "diverged" if self._diverged() else "missing")
         same = {name: summary.get(name) for name in ("top1", "loss", "peak_memory_bytes", "precision")}
         seconds, made_with = _epoch_seconds(self.run, summary), _made_with(self.run, summary)
         return Cell(self.name, self.seed, "finished", seconds_per_epoch=seconds, made_with=made_with, **same)
+
+    def is_of_other_data(self) -> bool:
+        """Whether the run was started on other data than the ablation: images or files changed in the meantime."""
+        try:
+            made = read_provenance(self.run)
+        except RecipeError:
+            return True
+        if made is None or self.data is None:
+            return False
+        classes, data = self.data
+        return made.classes != classes or bool(differences(made.data, data))
 
     def _diverged(self) -> bool:
         try:

@@ -285,7 +285,7 @@ def _task(folder: Path, plan: Plan, seed: int, label: str, stamps: Stamps) -> Ta
         _task(folder, teacher, teacher.training.seed, f"teacher {path.name}", stamps)
         for _, path, teacher in named_teachers(plan)
     )
-    return Task(folder, plan, seed, label, stamps.stamp(plan), tuple(teachers))
+    return Task(folder, plan, seed, label, stamps.stamp(plan), tuple(teachers), stamps.data(plan))
 
 
 def _teachers(tasks: Sequence[Task]) -> list[Task]:

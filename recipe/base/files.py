@@ -86,10 +86,12 @@ def make_folder(path: Path) -> None:
 def write(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
     """Write a file atomically. Raises `RecipeError` (E111) on failure and leaves any existing file intact.
 
-    A link in its place is replaced, not followed.
+    A link in its place is replaced, not followed. A pipe or a device, or a link to one, is not replaced: it is E111.
     """
     temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}"
     try:
+        if path.exists() and not path.is_file():
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
         with temporary.open("xb") as file:
             if path.exists():
                 shutil.copymode(path, temporary)

@@ -14,13 +14,16 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:16]
 
 
+UNREADABLE = "unreadable"
+
+
 def file_digest(path: Path) -> str:
-    """Return the digest of a whole file, or ``unreadable`` if it can't be read or isn't a regular file."""
+    """Return the digest of a whole file, or `UNREADABLE` if it can't be read or isn't a regular file."""
     try:
         with files.opened(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()[:16]  # type: ignore[arg-type]
     except OSError:
-        return "unreadable"
+        return UNREADABLE
 
 
 def version_of(package: str) -> str | None:

@@ -119,7 +119,8 @@ def command(
 
     plain = Plain()
     workers = Workers(device, jobs, launcher, dict(option.split("=", 1) for option in launcher_options))
-    options |= {"workers": workers, "vocabulary": words, "name": stem(source, "ablation"), "tell": plain.note}
+    options |= {"workers": workers, "vocabulary": words, "plugins": plugins}
+    options |= {"name": stem(source, "ablation"), "tell": plain.note}
     made = study(source, *statements, **options)
     tell_changes(source, made.rows[0].plan)
     for said in (*made.warnings, *made.replaced()):

@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from recipe.base import failure
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import RecipeError
 from recipe.base.rendering import render, to_github, to_json, wants_color
@@ -57,4 +58,6 @@ def command(files: tuple[str, ...], form: str, plugins: tuple[str, ...]) -> None
             click.echo(render(told, wants_color(sys.stdout)) + "\n")
         counts = f"{plural(errors, 'error')}, {plural(len(told) - errors, 'warning')}"
         click.echo(f"{plural(len(files), 'recipe')} checked: {counts if told else 'no errors or warnings'}")
+    if errors:
+        failure.leave(RecipeError(*told))
     click.get_current_context().exit(2 if errors else 0)

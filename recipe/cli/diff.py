@@ -16,6 +16,7 @@ from recipe.cli.inputs import plugin_option, source_of, tell_changes, tell_envir
 from recipe.compare.api import diff
 from recipe.language.recipe_input import override
 from recipe.plan.bind import bind
+from recipe.runs.recipe_lock import plan_of
 
 
 @click.command("diff", short_help="Compare two recipes.")
@@ -70,8 +71,8 @@ def command(
     words = vocabulary(plugins)
     source_a = source_of(file_a)
     source_b = source_a if file_b == file_a else source_of(file_b)
-    plan_a = bind([source_a, *override(over_a)], words)
-    plan_b = bind([source_b, *override(over_b)], words)
+    plan_a = (None if over_a else plan_of(source_a, words)) or bind([source_a, *override(over_a)], words)
+    plan_b = (None if over_b else plan_of(source_b, words)) or bind([source_b, *override(over_b)], words)
     tell_changes(source_a, plan_a)
     if source_b is not source_a:
         tell_changes(source_b, plan_b)
@@ -87,7 +88,7 @@ def command(
         click.echo(difference.to_json())
     else:
         colored = color == "always" or (color == "auto" and wants_color(sys.stdout))
-        width = shutil.get_terminal_size((100, 24)).columns
+        width = min(1000, shutil.get_terminal_size((100, 24)).columns)
         click.echo(difference.to_text(width, colored), nl=False, color=colored)
     click.get_current_context().exit(1 if exit_code and not difference.empty else 0)
 

@@ -12,6 +12,7 @@ from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import RecipeError, fail
 from recipe.base.files import write_text
 from recipe.base.printable import printable
+from recipe.base.source import MAX_BYTES
 from recipe.cli.inputs import source_of
 from recipe.language.formatter import layout, plain
 from recipe.language.parser import parse
@@ -45,6 +46,10 @@ def command(files: tuple[str, ...], check: bool) -> None:
             errors += error.diagnostics
             continue
         text = layout(recipe)
+        if len(text.encode()) > MAX_BYTES:
+            what = f"`{file}` would be larger than {MAX_BYTES // 1024} KiB, the limit for a recipe"
+            errors += fail("E005", what, help="split it with `include`").diagnostics
+            continue
         differ = differ or text != source.text
         if file == "-" and not check:
             click.echo(text, nl=False)

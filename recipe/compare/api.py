@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,11 @@ from recipe.compare import page, text
 from recipe.compare.model import Difference
 from recipe.compiler.cache import cached_summary
 from recipe.compiler.summary import ProgramSummary
-from recipe.plan.bind import resolve
+from recipe.language.recipe_input import read
+from recipe.plan.bind import LOCK, resolve
 from recipe.plan.plan import Plan
 from recipe.plugins.vocabulary import Vocabulary
+from recipe.runs.recipe_lock import plan_of
 
 if TYPE_CHECKING:
     from recipe.compiler.program import Program
@@ -76,5 +79,8 @@ def _known(
             raise TypeError("statements can't override a program, which is already compiled")
         return side.plan, describe(side)
     own = side.vocabulary if isinstance(side, Plan) else None
-    plan = resolve(side, *statements, vocabulary=own or words)
+    recorded = None
+    if not statements and isinstance(side, (str, Path)) and os.path.isfile(lock := os.path.join(side, LOCK)):
+        recorded = plan_of(read(Path(lock)), words)
+    plan = recorded or resolve(side, *statements, vocabulary=own or words)
     return plan, cached_summary(plan)

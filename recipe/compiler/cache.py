@@ -38,11 +38,18 @@ PACKAGES = ("torch", "torchvision", "timm", "attrs")
 
 
 def folder() -> Path:
-    """Return the cache folder, in ``RECIPE_CACHE`` or in ``recipe-compiler`` in the user's cache folder."""
-    named = os.environ.get("RECIPE_CACHE")
-    root = (
-        Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "recipe-compiler"
-    )
+    """Return the cache folder, in ``RECIPE_CACHE`` or in ``recipe-compiler`` in the user's cache folder.
+
+    Raises `OSError` if the user has no home directory.
+    """
+    if named := os.environ.get("RECIPE_CACHE"):
+        root = Path(named)
+    else:
+        shared = os.environ.get("XDG_CACHE_HOME", "")
+        try:  # the specification says to ignore a relative path
+            root = (Path(shared) if os.path.isabs(shared) else Path.home() / ".cache") / "recipe-compiler"
+        except RuntimeError as error:
+            raise OSError(str(error)) from None
     return root / "facts"  # a separate folder, since old files in it are removed
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property
 
 import attrs
+import torch
 from torch import fx, nn
 
 from recipe.base.diagnostics import Diagnostic
@@ -105,10 +106,21 @@ class Program:
         """One line for each trick that looked at the graph, and those about the weights that are loaded."""
         return (*(self.fit.notes if self.fit else ()), *(step.note for step in self.steps))
 
+    altered: bool = False
+    """Whether the weights of `model` have been changed since it was built."""
+
     @cached_property
     def identity(self) -> str:
-        """The plan's digest. For a user's own model, the digest also covers its code and weights."""
-        return self.plan.digest if self.module is None else own_digest(self.plan.digest, self.structure, self.module)
+        """The plan's digest. For a user's own model or weights, the digest also covers its code and weights."""
+        own = self.model if self.altered else self.module
+        return self.plan.digest if own is None else own_digest(self.plan.digest, self.structure, own)
+
+    def is_altered(self) -> bool:
+        """Whether the weights of `model` have been changed since it was built."""
+        if not self._model or self.device == "meta":
+            return False
+        fresh = self.materialise().state_dict()
+        return any(not torch.equal(value.cpu(), fresh[name]) for name, value in self.model.state_dict().items())
 
     @property
     def sites(self) -> dict[str, int]:

@@ -36,7 +36,7 @@ class Exported:
     unverified: str = ""
     """The reason why the export can't be run on this machine, or empty."""
     note: str = ""
-    """What the export assumes because the run's folder doesn't record it, or empty."""
+    """What may make the exported model another one than was trained, or empty."""
 
 
 def export(

@@ -17,9 +17,11 @@ from recipe.base.wording import reason_of
 from recipe.compiler.lower import lower
 from recipe.compiler.program import Program
 from recipe.plan.bind import LOCK
+from recipe.plugins.fingerprint import code_by_package
 from recipe.plugins.vocabulary import Vocabulary
+from recipe.runs.environment import changed_code, plugins_of
 from recipe.runs.provenance import Classes, Preprocessing, read_provenance
-from recipe.runs.reader import summary_of
+from recipe.runs.reader import environment_of, summary_of
 from recipe.runs.recipe_lock import open_lock
 from recipe.runs.weights import packed_weights, unpacked
 from recipe.training.setup import open_sets, preprocessing_of
@@ -40,7 +42,7 @@ class SourceRun:
     preprocessing: Preprocessing
     """How images become its inputs."""
     note: str = ""
-    """What is assumed because the run's folder doesn't record it, or empty."""
+    """What may make the model another one than was trained, or empty."""
 
     @property
     def base(self) -> str:
@@ -119,4 +121,7 @@ def open_run(folder: Path, vocabulary: Vocabulary) -> SourceRun:
     except (OSError, Malformed, RuntimeError) as error:
         help = "train it again; the evaluated weights are not stored anywhere else"
         raise fail("E120", f"`{weights}` can't be read: {reason_of(error)}", help=help) from error
+    made = environment_of(folder)
+    if changed := changed_code(made.plugins if made else (), plugins_of(code_by_package(plan.uses))):
+        note = "; ".join(filter(None, (note, f"the model may be another one than was trained: {', '.join(changed)}")))
     return SourceRun(program, model.eval(), lock.digest, classes, preprocessing, note)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import os
+import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from recipe.base.identity import digest
 from recipe.plugins.uses import Use
 from recipe.plugins.vocabulary import PLUGIN
+
+MODULE = re.compile(r"([A-Za-z_]\w*)(\.[\w.]+)?(:|$)")
+"""A string that may name a module, or something in one."""
 
 PACKAGE = Path(__file__).parents[1]
 
@@ -56,19 +61,48 @@ def _code(module: str) -> str:
 code_of = functools.cache(_code)
 """Return a digest of the code of a module, or of its whole package, as this process first read it.
 
-For a single plugin file, it includes the modules imported from the same folder.
+For a single plugin file, it includes the modules in its folder that it names, wherever it imports them.
 """
 
 
-@functools.cache
 def _files_of(module: str) -> tuple[Path, list[Path]]:
     """Return the folder of a module's code, and its files."""
     top = getattr(sys.modules[module.partition(".")[0]], "__file__", None)
     file = Path(top or sys.modules[module].__file__ or "")
     if module.startswith(PLUGIN):
-        loaded = (Path(getattr(other, "__file__", None) or "") for other in [*sys.modules.values()])
-        return file.parent, sorted({file, *(path for path in loaded if path.parent == file.parent)})
+        return file.parent, sorted(_named_by(file))
     return file.parent, _sources(file.parent) if file.name == "__init__.py" else [file]
+
+
+def _named_by(file: Path) -> set[Path]:
+    """Return a plugin file and the modules in its folder that it, or one of these, imports or names in a string.
+
+    Hooks and layers import modules late, so those that are loaded so far would not be all.
+    """
+    folder, found, waiting = file.parent, set[Path](), [file]
+    while waiting:
+        path = waiting.pop()
+        if path in found or not path.is_file():
+            continue
+        found.add(path)
+        try:
+            tree = ast.parse(path.read_bytes())
+        except (SyntaxError, ValueError):  # importing it reports it
+            continue
+        for name in {name for node in ast.walk(tree) for name in _modules_in(node)}:
+            waiting += [folder / f"{name}.py", *_sources(folder / name)]
+    return found
+
+
+def _modules_in(node: ast.AST) -> Iterator[str]:
+    """Yield the top-level names of modules that a node imports, or that a string may name: ``layers:Gate``."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name.partition(".")[0] for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        yield (node.module or "").partition(".")[0]
+        yield from (alias.name for alias in node.names if not node.module)  # from . import layers
+    elif isinstance(node, ast.Constant) and (named := MODULE.match(str(node.value))):
+        yield named[1]
 
 
 def _sources(root: Path) -> list[Path]:

@@ -6,16 +6,22 @@ import contextlib
 import os
 from pathlib import Path
 
+from recipe.base import files
 from recipe.base.errors import fail
 from recipe.plan.bind import LOCK
 from recipe.plan.plan import Plan
+from recipe.runs import checkpoints
 from recipe.runs.reader import measured, summary_of
 from recipe.runs.recipe_lock import changed_words, read_lock
 
 RUNS = Path("runs")
 
 
-OWN_FILES = ("recipe.lock", "summary.json", "metrics.jsonl", "environment.json", "model.safetensors", "checkpoints")
+OWN_FILES = (
+    *("recipe.lock", "summary.json", "metrics.jsonl", "environment.json", "model.safetensors", "checkpoints"),
+    *("classes.json", "preprocessing.json", "data.json", "curves.png"),
+)
+"""The files of a run, and the folder of its checkpoints."""
 
 
 def choose_folder(out: str | Path | None, name: str, plan: Plan, resume: bool, allow_changed: bool = False) -> Path:
@@ -26,7 +32,11 @@ def choose_folder(out: str | Path | None, name: str, plan: Plan, resume: bool, a
     a run of another recipe is refused unless ``allow_changed``.
     """
     if out is not None:
+        if not str(out).strip():
+            raise fail("E113", "the run folder has no name", help="set one with --out")
         return _named(Path(out), plan, resume, allow_changed)
+    if Path(name).name != name:
+        raise fail("E113", f"`{name}` is not the first part of a folder's name", help="set the folder with --out")
     first = RUNS / f"{name}-{plan.digest[:8]}"
     numbered = {first: 1}
     with contextlib.suppress(OSError):  # there are no runs yet
@@ -47,8 +57,6 @@ def _named(folder: Path, plan: Plan, resume: bool, allow_changed: bool) -> Path:
     if len(os.fsencode(folder.name)) > 255:
         message = "the name of the run folder is longer than file systems allow"
         raise fail("E113", message, help="choose another folder with --out")
-    if not str(folder).strip():
-        raise fail("E113", "the run folder has no name", help="set one with --out")
     begun, saved = (folder / LOCK).exists(), (folder / "checkpoints").exists()
     taken = [own for own in OWN_FILES if (folder / own).exists()]
     if taken and not (resume and (begun or saved)) and not is_untouched(folder):  # a checkpoint names its own recipe
@@ -61,10 +69,17 @@ def _named(folder: Path, plan: Plan, resume: bool, allow_changed: bool) -> Path:
     return folder
 
 
+def clear(folder: Path) -> None:
+    """Remove a run from its folder. Links, and files that are not those of a run, are left alone."""
+    checkpoints.clear(folder / "checkpoints")
+    for own in OWN_FILES:
+        files.remove(folder / own)
+
+
 def is_untouched(folder: Path) -> bool:
     """Whether a folder's run ended before its first step, so that nothing of it is worth keeping."""
     made = [folder / "summary.json", folder / "model.safetensors", *(folder / "checkpoints").glob("*")]
-    return (folder / LOCK).is_file() and not measured(folder) and not any(map(os.path.lexists, made))
+    return read_lock(folder) is not None and not measured(folder) and not any(map(os.path.lexists, made))
 
 
 def digest_of(folder: Path, plan: Plan) -> str | None:

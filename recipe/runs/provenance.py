@@ -10,6 +10,7 @@ import attrs
 from attrs.validators import and_, deep_iterable, ge, gt, in_, le, max_len, min_len, optional
 
 from recipe.base.errors import RecipeError, fail
+from recipe.base.identity import UNREADABLE
 from recipe.base.sealed import read_sealed, write_sealed
 from recipe.base.source import Span
 from recipe.base.typed_json import Malformed
@@ -54,7 +55,10 @@ class Data:
     training: Fingerprint
     held_out: Fingerprint
     files: dict[str, str]
-    """The digest of each file that a value of the recipe names, such as pretrained weights, by trick and field."""
+    """The digest of each file that a value of the recipe names, such as pretrained weights, by trick and field.
+
+    Also those of the weights of its teachers, and of a model or weights that were passed from Python.
+    """
     schema_version: int = VERSION
 
 
@@ -66,6 +70,9 @@ class Provenance:
     preprocessing: Preprocessing
     data: Data
 
+
+OWN_WEIGHTS = "own model or weights"
+"""The name, among the files, of a model or weights that were passed from Python."""
 
 CLASSES, PREPROCESSING, DATA = "classes.json", "preprocessing.json", "data.json"
 
@@ -123,30 +130,32 @@ def compared(folder: Path, provenance: Provenance, allow_changed: bool, span: Sp
         help = "restore the classes, so that labels keep their meaning, or start a new run in another folder with --out"
         message = f"the classes are not those that the run in `{folder}` was trained on: {changed}"
         raise fail("E113", message, span, help=help)
-    changes = differences(before, provenance)
+    changes = differences(before.data, provenance.data)
     if changes and not allow_changed:
+        if before.data.files.get(OWN_WEIGHTS) != provenance.data.files.get(OWN_WEIGHTS):
+            message = f"`{folder}` contains a run of another recipe or model: {changes[-1]}"
+            raise fail("E113", message, span, help="choose another folder with --out")
         message = f"the data has changed since the run in `{folder}` started: {'; '.join(changes)}"
         help = "restore it, resume anyway with --allow-changed, or choose another folder with --out"
         raise fail("E113", message, span, help=help)
     return changes
 
 
-def differences(before: Provenance, now: Provenance) -> list[str]:
+def differences(before: Data, now: Data) -> list[str]:
     """Return what has changed in the images and files since a run started, a clause each."""
     clauses = []
-    for part, was, is_ in (
-        ("training", before.data.training, now.data.training),
-        ("held-out", before.data.held_out, now.data.held_out),
-    ):
+    for part, was, is_ in (("training", before.training, now.training), ("held-out", before.held_out, now.held_out)):
         if was.images != is_.images:
             clauses.append(f"there are {is_.images} {part} images instead of {was.images}")
         elif was.labels != is_.labels:
             clauses.append(f"the labels of the {part} images are different")
         elif was.contents != is_.contents:
             clauses.append(f"the {part} images are different")
-    for name in sorted(before.data.files.keys() & now.data.files.keys()):
-        if before.data.files[name] != now.data.files[name]:
+    for name in sorted(before.files.keys() & now.files.keys() - {OWN_WEIGHTS}):
+        if now.files[name] not in (before.files[name], UNREADABLE):  # what needs the file reports it
             clauses.append(f"the file of `{name}` is different")
+    if before.files.get(OWN_WEIGHTS) != now.files.get(OWN_WEIGHTS):
+        clauses.append(f"the {OWN_WEIGHTS}, from which the training starts, are different")
     return clauses
 
 

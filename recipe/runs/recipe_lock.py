@@ -9,8 +9,9 @@ import attrs
 
 from recipe.base.errors import RecipeError, fail
 from recipe.base.identity import digest
-from recipe.base.source import Source
+from recipe.base.source import MAX_BYTES, Source
 from recipe.language.ast import unquoted
+from recipe.language.parser import parse
 from recipe.language.recipe_input import read
 from recipe.plan.bind import LOCK, bind
 from recipe.plan.changes import SIGNS, compare_words
@@ -74,6 +75,13 @@ def read_lock(folder: Path) -> Lock | None:
     return Lock(source, known[2], old, edited, teachers)
 
 
+def plan_of(source: Source, vocabulary: Vocabulary) -> Plan | None:
+    """Return the plan of a run whose lock a source is, with the teachers that it states, or None for other sources."""
+    if source.path is None or source.path.name != LOCK or not (lock := read_lock(source.path.parent)):
+        return None
+    return None if lock.old else lock.plan(vocabulary)
+
+
 def open_lock(folder: Path) -> Lock:
     """Return the lock of a run to open. Raises `RecipeError` (E120) if it is missing, unreadable or edited."""
     lock = read_lock(folder)
@@ -101,6 +109,17 @@ def changed_teachers(lock: Lock, plan: Plan) -> list[Path]:
     """Return the recipes of teachers in a plan whose meaning has changed since a lock stated it."""
     teachers = {Path(teacher.path): teacher.digest for teacher in _teachers(plan)}
     return [path for path, stated in lock.teachers.items() if teachers.get(path, stated) != stated]
+
+
+def check_lock(plan: Plan) -> None:
+    """Raise `RecipeError` (E005 or E011) if the lock of a plan would be beyond the limits of a recipe."""
+    text = lock_text(plan)
+    if len(text.encode()) > MAX_BYTES:
+        message = f"with every value stated, the recipe is larger than {MAX_BYTES // 1024} KiB, the limit for a recipe"
+        raise fail("E005", message, help="state fewer or shorter values")
+    _, errors = parse(Source(LOCK, text, Path.cwd()))
+    if errors:
+        raise RecipeError(*errors)
 
 
 def lock_text(plan: Plan) -> str:

@@ -60,16 +60,21 @@ def run(
 
     Raises:
         RecipeError: If the recipe can't be trained, or the folder can't be used.
+        TypeError, ValueError: If an argument has the wrong type, or has no effect without another one.
         Diverged: If the loss or a gradient is no longer finite.
         Interrupted: After SIGINT or SIGTERM. A checkpoint is saved first if training has begun.
     """
+    if not isinstance(resume, bool):
+        raise TypeError("resume takes True or False; name the folder of the run with `out`")
+    if allow_changed and not resume:
+        raise ValueError("allow_changed requires resume=True")
     plan = recipe.plan if isinstance(recipe, Program) else recipe
     return train(
         Request(
             plan=resolve(plan, *statements, vocabulary=vocabulary, data=True),
             compiled=recipe if isinstance(recipe, Program) else None,
             out=out,
-            device=device,
+            device=None if device is None else str(device),
             strict=strict,
             resume=resume,
             allow_changed=allow_changed,

@@ -21,12 +21,15 @@ from recipe.devices.distributed import Ranks, peer_failure
 from recipe.plan.bind import LOCK
 from recipe.plan.plan import Plan
 from recipe.plugins.contexts import Teach
+from recipe.plugins.fingerprint import code_by_package
 from recipe.runs import checkpoints
 from recipe.runs.beginning import begin, begin_folder, clean_folder
+from recipe.runs.environment import changed_code, plugins_of
 from recipe.runs.exclusive import hold
 from recipe.runs.layout import choose_folder, is_finished, is_untouched
 from recipe.runs.provenance import Provenance, compared
-from recipe.runs.reader import summary_of
+from recipe.runs.reader import environment_of, summary_of
+from recipe.runs.recipe_lock import check_lock
 from recipe.runs.weights import packed_weights, unpacked
 from recipe.training.loop import Loop
 from recipe.training.objective import objective
@@ -51,7 +54,9 @@ def train(request: Request) -> Run:
             ranks.broadcast(lambda: held.enter_context(hold(place.folder)))
         decision = _decide(request, place)
         prepared = _prepare(request, place, weights=True)
-        teach = {} if isinstance(decision, Done) else _teach(request, place, prepared)
+        teach: Teach = {}
+        if not isinstance(decision, Done):
+            teach, prepared = _teach(request, place, prepared)
         trainer = Trainer.make(prepared.program, prepared.sets, device, place.precision, teach, ranks, request.runtime)
         options = partial(
             resume_options,
@@ -63,10 +68,12 @@ def train(request: Request) -> Run:
         )
         loop = Loop(trainer, prepared.program, place.folder, listener, signals, request.policy, options)
         if isinstance(decision, Done):
+            ranks.broadcast(lambda: _check_code(request, place))
             if _take_up_finished(loop, request):
                 listener.note(f"{place.folder} has already finished: nothing to do")
                 return Run(place.folder, decision.summary, trainer.eval_model.eval())
-            trainer.loss_of = objective(request.plan, _teach(request, place, prepared))
+            teach, prepared = _teach(request, place, prepared)
+            trainer.loss_of = objective(request.plan, teach)
         elif isinstance(decision, Resume):
             loop.restore(request.allow_changed)
         if loop.recipe_changed:
@@ -77,6 +84,7 @@ def train(request: Request) -> Run:
 def _place(request: Request, device: torch.device, ranks: Ranks) -> Place:
     """Choose where to train, without writing anything."""
     plan = request.plan
+    check_lock(plan)
     precision = request.runtime.precision(plan.training.precision, device, request.strict)
     folder = ranks.broadcast(
         lambda: choose_folder(request.out, request.name, plan, request.resume, request.allow_changed)
@@ -107,19 +115,23 @@ def _prepare(request: Request, place: Place, *, weights: bool) -> Prepared:
         return sets, program, teachers_of(request.plan, program.classes)
 
     sets, program, teachers = place.ranks.run_on_all(opened)
-    provenance, changes = place.ranks.broadcast(lambda: _identified(request, place, sets))
+    identity = program.identity
+    provenance, changes = place.ranks.broadcast(lambda: _identified(request, place, sets, identity))
     return Prepared(sets, program, teachers, provenance, changes)
 
 
-def _identified(request: Request, place: Place, sets: Sets) -> tuple[Provenance, list[str]]:
+def _identified(request: Request, place: Place, sets: Sets, identity: str) -> tuple[Provenance, list[str]]:
     """Return the provenance of the run, and what has changed in the data of the run to resume."""
-    provenance, images = provenance_of(request.plan, sets), request.plan.images
+    provenance, images = provenance_of(request.plan, sets, identity), request.plan.images
     span = images.span if images else None
     return provenance, compared(place.folder, provenance, request.allow_changed, span) if place.resumes else []
 
 
-def _teach(request: Request, place: Place, prepared: Prepared) -> Teach:
-    """Return the teachers' functions. A teacher without a finished run is trained first, or resumed if started."""
+def _teach(request: Request, place: Place, prepared: Prepared) -> tuple[Teach, Prepared]:
+    """Return the teachers' functions, and the provenance with their weights.
+
+    A teacher without a finished run is trained first, or resumed if started.
+    """
 
     def train_teacher(teacher: Plan, folder: Path) -> None:
         asked = attrs.evolve(request, plan=teacher, compiled=None, out=folder, resume=True, allow_changed=False)
@@ -129,9 +141,24 @@ def _teach(request: Request, place: Place, prepared: Prepared) -> Teach:
             raise Interrupted(stopped.number, place.folder, 0) from None
 
     near, ranks = place.folder.parent, place.ranks
-    return find_teachers(
-        request.plan, prepared.sets.names, prepared.teachers, near, place.device, train_teacher, request.listener, ranks
+    own = prepared.provenance
+    teach, weights = find_teachers(
+        request.plan, own, prepared.teachers, near, place.device, train_teacher, request.listener, ranks
     )
+    own = attrs.evolve(own, data=attrs.evolve(own.data, files={**own.data.files, **weights}))
+    changes = prepared.data_changes
+    if weights and place.resumes:
+        changes = ranks.broadcast(lambda: compared(place.folder, own, request.allow_changed, None))
+    return teach, attrs.evolve(prepared, provenance=own, data_changes=changes)
+
+
+def _check_code(request: Request, place: Place) -> None:
+    """Raise `RecipeError` (E113) if the code of a finished run's plugins has changed, unless that is allowed."""
+    made = environment_of(place.folder)
+    changed = changed_code(made.plugins if made else (), plugins_of(code_by_package(request.plan.uses)))
+    if changed and not request.allow_changed:
+        message = f"this differs from the run in `{place.folder}`: {', '.join(changed)}"
+        raise fail("E113", message, help="resume anyway with --allow-changed, or choose another folder with --out")
 
 
 def _take_up_finished(loop: Loop, request: Request) -> bool:
@@ -241,6 +268,7 @@ def _resumed(request: Request, place: Place, program: Program) -> str:
     if isinstance(decision, Fresh):
         return ""
     if isinstance(decision, Done):
+        _check_code(request, place)
         return f"{place.folder} has already finished; "
     packed, unsound = checkpoints.read(place.folder / "checkpoints", set_aside=False)
     if packed is None:

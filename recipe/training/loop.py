@@ -53,6 +53,8 @@ class Loop:
     recipe_changed: bool = False
     """Whether this run was started with another recipe."""
     meter: Meter = attrs.field(init=False)
+    masks: frozenset[str] = attrs.field(init=False)
+    """The buffers that are not finite from the start, such as the mask of an attention."""
     skipped: dict[tuple[str, int], str] = attrs.field(factory=dict)
     """Why images could not be decoded, by part (`training` or `evaluation`) and index in that part."""
     notes: list[str] = attrs.field(factory=list)
@@ -61,6 +63,8 @@ class Loop:
 
     def __attrs_post_init__(self) -> None:
         self.meter = Meter.on(self.trainer.device)
+        buffers = self.program.model.named_buffers()
+        self.masks = frozenset(name for name, value in buffers if not value.isfinite().all())
 
     def run(self) -> dict[str, Any]:
         """Train to the end and return the summary. After `Interrupted` or `Diverged`, the last checkpoint is intact."""
@@ -190,7 +194,8 @@ class Loop:
         """Save a checkpoint for all processes, if the weights are finite. Return the seconds it took."""
         began, trainer, ranks = time.monotonic(), self.trainer, self.trainer.ranks
         self._finite()
-        broken = [name for name, value in trainer.model.state_dict().items() if not value.isfinite().all()]
+        values = trainer.model.state_dict().items()
+        broken = [name for name, value in values if name not in self.masks and not value.isfinite().all()]
         if broken:
             raise self._diverged(f"training diverged at step {trainer.step}: `{broken[0]}` is not finite")
         meters = ranks.gather(self.meter.state())

@@ -57,7 +57,7 @@ class Plain(Listener):
 
     def __init__(self, file: TextIO | None = None) -> None:
         self.file = file or sys.stderr
-        self.seen: tuple[float, float, float, float] = (0, 0, 0, 0)
+        self.seen: tuple[float, float, float, float] | None = None
         self.total = self.per_epoch = self.first = 0
         self.began = time.monotonic()
 
@@ -80,13 +80,16 @@ class Plain(Listener):
             self._say(f"step {step}/{self.total}: loss {loss:.4f}, lr {rate:.4g}, {speed:.0f} images/s")
 
     def epoch(self, number: int, result: dict[str, float]) -> None:
-        loss, _, rate, speed = self.seen
+        trained = ""  # the last step was in an earlier process
+        if self.seen:
+            loss, _, rate, speed = self.seen
+            trained = f"training loss {loss:.4f}, lr {rate:.4g}, {speed:.0f} images/s, "
         done = number * self.per_epoch
         left = (time.monotonic() - self.began) / max(1, done - self.first) * (self.total - done)
         self._say(
             f"epoch {number}/{self.total // self.per_epoch}: top-1 {result['top1']:.2%}, "
             f"held-out loss {result['loss']:.4f}, "
-            f"training loss {loss:.4f}, lr {rate:.4g}, {speed:.0f} images/s, {format_duration(left)} left"
+            f"{trained}{format_duration(left)} left"
         )
 
 

@@ -26,7 +26,7 @@ from recipe.plan.plan import Plan
 from recipe.plugins.calling import broken, call_hook
 from recipe.plugins.fingerprint import code_by_package
 from recipe.runs.environment import plugins_of
-from recipe.runs.provenance import Classes, Data, Preprocessing, Provenance
+from recipe.runs.provenance import OWN_WEIGHTS, Classes, Data, Preprocessing, Provenance
 from recipe.runs.records import Environment
 
 
@@ -69,16 +69,20 @@ def prepare(plan: Plan, compiled: Program | None = None) -> tuple[Sets, Program]
     """
     sets = open_sets(plan)
     if compiled is not None and compiled.plan is plan and compiled.device != "meta":
-        program = compiled
+        program = attrs.evolve(compiled, altered=compiled.is_altered())
     else:
         program = lower(plan, base=compiled.module if compiled else None, classes=sets.classes)
     program.check_classes(sets.classes)
     return sets, attrs.evolve(program, mismatches=mismatches(program, sets))
 
 
-def provenance_of(plan: Plan, sets: Sets) -> Provenance:
-    """Return the provenance of a training of a plan. Reads its images: see `fingerprint`."""
-    data = Data(fingerprint(sets.train), fingerprint(sets.val), named_files(plan))
+def provenance_of(plan: Plan, sets: Sets, identity: str) -> Provenance:
+    """Return the provenance of a training of a plan. Reads its images: see `fingerprint`.
+
+    ``identity`` is that of the program, which differs from the plan's digest if it has weights of its own.
+    """
+    files = named_files(plan) | ({OWN_WEIGHTS: identity} if identity != plan.digest else {})
+    data = Data(fingerprint(sets.train), fingerprint(sets.val), files)
     return Provenance(Classes(sets.classes, sets.names), preprocessing_of(plan, sets), data)
 
 

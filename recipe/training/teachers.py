@@ -24,30 +24,36 @@ from recipe.plan.bind import bad_teacher, bind
 from recipe.plan.plan import Plan
 from recipe.plugins.contexts import Teach
 from recipe.plugins.fields import RecipeFile
+from recipe.plugins.fingerprint import code_by_package
 from recipe.plugins.uses import Use
+from recipe.runs.environment import changed_code, plugins_of
 from recipe.runs.layout import finished_run
-from recipe.runs.provenance import read_provenance
+from recipe.runs.provenance import Provenance, changed_classes, differences, read_provenance
+from recipe.runs.reader import environment_of, summary_of
 from recipe.runs.weights import packed_weights, unpacked
 from recipe.training.reporting import Listener
+from recipe.training.setup import named_files, open_sets, provenance_of
 from recipe.training.tensors import memory_format
 
 
 def find_teachers(
     plan: Plan,
-    names: tuple[str, ...],
+    own: Provenance,
     teachers: Iterable[tuple[Path, Program]],
     near: Path,
     device: torch.device,
     train: Callable[[Plan, Path], object],
     listener: Listener,
     ranks: Ranks,
-) -> Teach:
+) -> tuple[Teach, dict[str, str]]:
     """Map the digest of each teacher of a plan to a function from inputs (N, 3, H, W) to its logits (N, K).
 
-    ``teachers`` is the result of `teachers_of`. Uses a finished run in the folder ``near``. If there is none, calls
-    ``train`` to create one. The logits are in the order of ``names``, those of the student's classes, by which the
-    classes of both are joined. Raises `RecipeError` (E072) if the teacher was trained on other classes.
+    ``teachers`` is the result of `teachers_of`, and ``own`` the provenance of the student. Uses a finished run in the
+    folder ``near``. If there is none, calls ``train`` to create one. The logits are in the order of the student's
+    classes: the classes of both are joined by name. Also returns a digest of each teacher's weights, by name. Raises
+    `RecipeError` (E072) if a teacher was trained on other classes, or on data or by code that have changed since.
     """
+    names, weights = own.classes.names, dict[str, str]()
     teach: dict[str, Callable[[Tensor], Tensor]] = {}
     for path, program in teachers:
         teacher = program.plan
@@ -57,16 +63,46 @@ def find_teachers(
             folder = near / f"{path.stem}-{teacher.digest[:8]}"
             train(teacher, folder)
         else:
+            changes = ranks.broadcast(partial(_changes, teacher, folder, plan, own))
+            if changes:
+                message = f"the teacher in `{folder}` was trained on other data or by other code: {'; '.join(changes)}"
+                raise fail("E072", message, help=f"remove the folder {folder} to train the teacher again")
             listener.note(f"teacher {path.name}: using the finished run {folder}")
-        seen, own = teacher.images, plan.images
-        if seen and own and seen.statement() != own.statement():
+        seen, images = teacher.images, plan.images
+        if seen and images and seen.statement() != images.statement():
             listener.note(
                 f"teacher {path.name} was trained on `{seen.statement()}`, but sees the student's images here"
             )
         provenance = ranks.broadcast(partial(read_provenance, folder))
         order = _order(names, provenance.classes.names, path.name, plan) if provenance else None
         teach[teacher.digest] = _teacher(program, folder, device, ranks, order)
-    return teach
+        summary = ranks.broadcast(partial(summary_of, folder))
+        weights[f"teacher {path.name}"] = str(summary.get("weights_sha256"))[:16]
+    return teach, weights
+
+
+def _changes(teacher: Plan, folder: Path, student: Plan, own: Provenance) -> list[str]:
+    """Return what has changed in the data and the plugins of a teacher since its run in a folder, a clause each.
+
+    Images that are no longer on this machine aren't compared.
+    """
+    made, environment = read_provenance(folder), environment_of(folder)
+    code = changed_code(environment.plugins if environment else (), plugins_of(code_by_package(teacher.uses)))
+    if made is None:
+        return code
+    if teacher.images and student.images and _identity(teacher.images) == _identity(student.images):
+        now = attrs.evolve(own, data=attrs.evolve(own.data, files=named_files(teacher)))
+    else:
+        try:
+            now = provenance_of(teacher, open_sets(teacher), teacher.digest)
+        except RecipeError:
+            return code
+    classes = changed_classes(made.classes, now.classes)
+    return [*([classes] if classes else []), *differences(made.data, now.data), *code]
+
+
+def _identity(images: Use) -> tuple[str, dict[str, object]]:
+    return images.word, images.identity()
 
 
 def _order(names: tuple[str, ...], taught: tuple[str, ...], file: str, plan: Plan) -> list[int] | None:
