@@ -18,6 +18,7 @@ import recipe
 from recipe.base import files
 from recipe.exporters import api, safetensors
 from recipe.exporters.source_run import SourceRun
+from recipe.plugins.fingerprint import code_of
 from recipe.training.request import Run
 from tests.exporters.helpers import FAKE, train
 from tests.helpers import command
@@ -197,3 +198,26 @@ def test_an_export_that_is_interrupted_leaves_no_file(run: Run, here: Path, monk
         recipe.export(run.folder, to="python", out="model.py")
     assert begun == ["model.weights.safetensors", "model.py"]
     assert not list(here.iterdir())
+
+
+def test_an_export_with_other_code_of_a_plugin_says_so(here: Path) -> None:
+    """The weights fit, and yet the exported model may be another one than was trained."""
+    plugin = here / "turn.py"
+    plugin.write_text(
+        '"""augment dim"""\nfrom recipe.api import Trick, trick\n\n@trick("augment dim", writes=("inputs",))\n'
+        'class Dim(Trick):\n    """Darken the images."""\n\n    def augment(self, images, draws):\n'
+        "        return images * 0.5\n"
+    )
+    words = ("--plugin", plugin)
+    trained = command("run", f"{TINY}; augment dim", "--out", here / "run", "--device", "cpu", *words)
+    assert trained.status == 0, trained.stderr
+    done = command("export", here / "run", "--to", "safetensors", "--out", here / "a.safetensors", *words)
+    assert (done.status, done.stderr) == (0, "verified: logits equal the run's\n")
+    plugin.write_text(plugin.read_text().replace("0.5", "0.9"))
+    code_of.cache_clear()
+    done = command("export", here / "run", "--to", "safetensors", "--out", here / "b.safetensors", *words)
+    assert done.status == 0
+    assert "warning: the model may be another one than was trained: `augment dim` of " in done.stderr
+    resumed = command("run", "--resume", here / "run", "--device", "cpu", *words)
+    assert resumed.status == 2
+    assert "error[E113]: this differs from the run in" in resumed.stderr
