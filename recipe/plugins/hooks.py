@@ -102,10 +102,6 @@ def is_factor(result: Any, *arguments: Any) -> bool:
     return isinstance(result, Real) and 0 <= float(result) < inf
 
 
-def is_shape(result: Any, *arguments: Any) -> bool:
-    return isinstance(result, tuple) and all(isinstance(side, Integral) for side in result)
-
-
 def is_options(result: Any, *arguments: Any) -> bool:
     """Whether a result is options by name. Parameters are grouped by them, so each value must be hashable."""
     return isinstance(result, Mapping) and is_several(str)(result) and isinstance(hash((*result.values(),)), int)
