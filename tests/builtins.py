@@ -44,6 +44,7 @@ VALUES = {
 }
 
 ELSEWHERE = {
+    "base model": "its test weights fit only one model: tests/graph/test_torchvision.py",
     "norm sync": "it has no effect in a single process: tests/durability/test_ranks.py",
     "data folder on-error": "all test images are intact: tests/durability/test_skipped.py",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def write(path: Path, error: BaseException) -> None:
         "diagnostics": [*map(as_data, diagnostics)],
         "internal_error": None if isinstance(error, RecipeError) else first_line(error),
     }
-    files.write_json(path, data)
+    files.write_output(path, json.dumps(data, indent=2) + "\n")
 
 
 @attrs.frozen

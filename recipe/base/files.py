@@ -86,12 +86,10 @@ def make_folder(path: Path) -> None:
 def write(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
     """Write a file atomically. Raises `RecipeError` (E111) on failure and leaves any existing file intact.
 
-    A link in its place is replaced, not followed. A pipe or a device, or a link to one, is not replaced: it is E111.
+    A link in its place is replaced, not followed.
     """
     temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}"
     try:
-        if path.exists() and not path.is_file():
-            raise OSError(errno.EINVAL, "not a regular file", str(path))
         with temporary.open("xb") as file:
             if path.exists():
                 shutil.copymode(path, temporary)
@@ -114,6 +112,13 @@ def write(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     write(path, lambda file: file.write(text.encode()))
+
+
+def write_output(path: Path, text: str) -> None:
+    """Write a file that the user named. Raises E111 if a pipe, a device, or a link to one is in its place."""
+    if path.exists() and not path.is_file():
+        raise fail("E111", f"`{path}` can't be written: it is not a regular file", help="name another file")
+    write_text(path, text)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -65,4 +65,4 @@ def _meaning(code: str) -> str:
     if code not in CODES:
         raise fail("E001", f"unknown code `{code}`", help=did_you_mean(code, CODES, form=str))
     title, text = CODES[code]
-    return f"{code}: {title}\n\n{textwrap.fill(text, 88)}"
+    return f"{code}: {title}\n\n{textwrap.fill(text, 88, break_on_hyphens=False)}"

@@ -10,7 +10,7 @@ import click
 
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import RecipeError, fail
-from recipe.base.files import write_text
+from recipe.base.files import write_output
 from recipe.base.printable import printable
 from recipe.base.source import MAX_BYTES
 from recipe.cli.inputs import source_of
@@ -55,7 +55,7 @@ def command(files: tuple[str, ...], check: bool) -> None:
             click.echo(text, nl=False)
         elif file != "-" and text != source.text:
             if not check:
-                write_text(Path(file).resolve(), text)
+                write_output(Path(file).resolve(), text)
             click.echo(f"{'would change' if check else 'changed'} {printable(file)}", err=True)
     if errors:
         raise RecipeError(*errors)

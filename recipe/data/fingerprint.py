@@ -11,8 +11,7 @@ from pathlib import Path
 import attrs
 import numpy as np
 
-from recipe.base.errors import RecipeError
-from recipe.base.identity import digest, file_digest
+from recipe.base.identity import UNREADABLE, digest, file_digest
 from recipe.data.images import Files, Images, InMemory
 
 MOST_BYTES = 1 << 30
@@ -91,8 +90,8 @@ def _of_fetched(images: Images) -> tuple[str, int]:
         try:
             fetched = images.fetch(np.array([index]), None)
             parts.append(f"{tuple(fetched.shape)} {digest(fetched.cpu().contiguous().numpy().tobytes())}")
-        except RecipeError:  # an image that can't be decoded: training reports or skips it
-            parts.append("unreadable")
+        except (Exception, SystemExit):  # training reports or skips it
+            parts.append(UNREADABLE)
     return _of_parts(parts), len(chosen)
 
 

@@ -79,7 +79,7 @@ def plan_of(source: Source, vocabulary: Vocabulary) -> Plan | None:
     """Return the plan of a run whose lock a source is, with the teachers that it states, or None for other sources."""
     if source.path is None or source.path.name != LOCK or not (lock := read_lock(source.path.parent)):
         return None
-    return None if lock.old else lock.plan(vocabulary)
+    return None if lock.old else attrs.evolve(lock, source=source).plan(vocabulary)
 
 
 def open_lock(folder: Path) -> Lock:

@@ -9,11 +9,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import recipe.cli.check
+from recipe.base import files
 from tests.helpers import ROOT, command
 
 PLUGIN = '''
@@ -158,18 +158,11 @@ def test_an_internal_error(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_disk_that_fills_up_is_named_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    opened = Path.open
-
-    def full(path: Path, mode: str = "r", *given: Any, **options: Any) -> Any:
-        return opened(
-            Path("/dev/full") if (path.name, mode[0]) == ("metrics.jsonl", "a") else path, mode, *given, **options
-        )
-
-    monkeypatch.setattr(Path, "open", full)
+    monkeypatch.setattr(files, "opened_to_append", lambda path: Path("/dev/full").open("ab", buffering=0))  # noqa: SIM115
     (tmp_path / "net.py").write_text(NET.format(body="return gradient"))
     found = command("run", f"net small; {DATA}", "--plugin", tmp_path / "net.py", "--out", tmp_path / "out")
     assert (found.status, found.stdout) == (2, "")
-    assert "error[E111]: `/dev/full` can't be written: no space left on device" in found.stderr
+    assert f"error[E111]: `{tmp_path / 'out' / 'metrics.jsonl'}` can't be written: no space left" in found.stderr
     assert "resume from the last checkpoint with --resume" in found.stderr
 
 

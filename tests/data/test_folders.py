@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from unittest import mock
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -43,7 +44,8 @@ def photos(tmp_path: Path) -> Path:
             for number in range(count):
                 path = tmp_path / "photos" / part / name / f"{number}.png"
                 path.parent.mkdir(parents=True, exist_ok=True)
-                Image.new("RGB", (40, 40), (number, 9, 9)).save(path)
+                pixels = np.random.default_rng(number).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(path)
     return tmp_path / "photos"
 
 
@@ -195,7 +197,7 @@ def test_empty_files_are_reported_before_training_unless_they_are_skipped(photos
 def test_the_notes_are_printed_before_training_and_kept(photos: Path, tmp_path: Path) -> None:
     write(photos / "train" / "cat" / "indoor" / "1.jpg")
     (note,) = sets_of(photos).notes
-    text = f'base shufflenet_v2_x0_5; data folder "{photos}" size=32 workers=0; batch 4; epochs 1; lr 0.001'
+    text = f'base timm:test_efficientnet; data folder "{photos}" size=32 workers=0; batch 4; epochs 1; lr 1e-4'
     told = Told()
     dry(Request(plan=resolve(text, data=True), device="cpu", listener=told))
     assert note in told.notes

@@ -11,6 +11,7 @@ import pytest
 import recipe
 from recipe.exporters.codegen import Codegen, literal, path
 from recipe.exporters.python import _source
+from recipe.runs.provenance import Preprocessing
 
 HOSTILE = '"); import os  # \x1b[31m\u202e\u2028\x0c\\ """ é\n'
 
@@ -35,8 +36,10 @@ def test_the_recipe_in_the_docstring_is_text(tmp_path: Path) -> None:
     escaped = name.replace("\\", "\\\\")
     file.write_text(f'base resnet18\ntweak C\ndata fake size=32 classes=10 images=8\nloss distill "{escaped}.recipe"')
     program = recipe.compile(file, device="meta")
-    sets = SimpleNamespace(mean=(0.5,) * 3, std=(0.5,) * 3, val=SimpleNamespace(uniform=True))
-    run = SimpleNamespace(base="resnet18", size=32, sets=sets, names=(), program=program)
+    preprocessing = Preprocessing(32, None, (0.5,) * 3, (0.5,) * 3)
+    run = SimpleNamespace(
+        base="resnet18", size=32, digest="0" * 16, preprocessing=preprocessing, names=(), program=program
+    )
     source = _source(run, Codegen(program))  # type: ignore[arg-type]
     assert [letter for letter in source if not letter.isprintable() and letter != "\n"] == []
     about = ast.get_docstring(ast.parse(source))

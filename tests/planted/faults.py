@@ -168,7 +168,7 @@ FAULTS = (
     Fault(
         "an ablation that reuses the run of another recipe",
         "recipe/ablation/store.py",
-        'if summary.get("digest") != self.plan.digest:',
+        'if summary.get("digest") != self.plan.digest or self.is_of_other_data():',
         "if not summary:",
         "tests/ablation",
     ),

@@ -10,7 +10,7 @@ import torch
 
 import recipe
 from recipe.base.errors import RecipeError
-from recipe.base.files import write_text
+from recipe.base.files import write_output
 from recipe.plugins.fingerprint import code_of
 from recipe.plugins.vocabulary import Vocabulary
 from recipe.runs.recipe_lock import lock_text
@@ -144,7 +144,7 @@ def test_a_pipe_or_a_device_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "null").symlink_to("/dev/null")
     for name in ("pipe", "null"):
         with pytest.raises(RecipeError, match=r"E111.*not a regular file"):
-            write_text(tmp_path / name, "text")
+            write_output(tmp_path / name, "text")
         assert not (tmp_path / name).is_file()
 
 
