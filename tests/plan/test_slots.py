@@ -13,8 +13,9 @@ from recipe.api import Trick, trick
 from recipe.base.errors import RecipeError
 from recipe.base.source import Source, Span
 from recipe.plan.ordering import conflicts, solve
+from recipe.plugins.declared import OWN
 from recipe.plugins.slots import COMBINED, EXCLUSIVE
-from recipe.plugins.trick import HOOKS, OWN
+from recipe.plugins.trick import HOOKS
 from recipe.plugins.uses import Origin, Use
 from tests.helpers import bind, diagnostics, vocabulary, vocabulary_with
 from tests.strategies import all_tricks
