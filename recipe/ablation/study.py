@@ -117,7 +117,7 @@ class Study:
     def write(self, tell: Callable[[str], None] = lambda text: None) -> Table:
         """Write the table as Markdown, CSV and JSON, draw its chart, and return the table.
 
-        A chart that can't be drawn is told to ``tell``.
+        If the chart can't be drawn, ``tell`` gets a warning.
         """
         table, folder = self.table(), self.folder
         files.write_text(folder / "table.md", table.to_markdown())

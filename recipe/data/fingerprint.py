@@ -72,7 +72,7 @@ def _of_pixels(images: InMemory) -> tuple[str, int]:
 
 
 def _of_files(paths: tuple[Path, ...]) -> tuple[str, int]:
-    """Read files in threads, since each one waits for the disk. A file that can't be read is told from one that can."""
+    """Read files in threads, since each one waits for the disk. A file that can't be read has a digest of its own."""
     chosen = [paths[index] for index in _sample(len(paths), len(paths) if len(paths) <= MOST_FILES else SAMPLE)]
     with ThreadPoolExecutor(8) as threads:
         if len(chosen) > SAMPLE and sum(threads.map(_size, chosen)) > MOST_BYTES:
