@@ -166,7 +166,8 @@ def prepare(folder: Path, cells: Path, more: Mapping[str, Budget]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         files.write_json(folder / "ablation.json", {"schema_version": 1, "budgets": plans})
-        cells.mkdir(parents=True, exist_ok=True)
+        cells.parent.mkdir(parents=True, exist_ok=True)
+        files.make_folder(cells)
     except OSError as error:
         raise fail("E111", f"`{folder}` can't be written: {system_reason(error)}") from None
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from recipe.ablation.store import kept_budgets
+from recipe.ablation.store import kept_budgets, prepare
 from recipe.ablation.study import Study
+from recipe.base.errors import RecipeError
 from tests.ablation.helpers import MadeUp, execute, made
 
 
@@ -121,3 +122,14 @@ def test_a_cell_that_is_a_link_is_neither_written_nor_trimmed(study: Study, tmp_
     ]
     assert (victim / "checkpoints" / "step-000000001.pt").read_text() == "precious"
     assert all(task.cell().status == "finished" for task in rest)
+
+
+def test_cells_that_are_a_link_are_not_followed(study: Study, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    cells = study.tasks[0].folder
+    cells.rename(tmp_path / "before")
+    cells.symlink_to(elsewhere)
+    with pytest.raises(RecipeError, match=r"E111.*is a symbolic link"):
+        prepare(study.folder, cells, {})
+    assert not [*elsewhere.iterdir()]
