@@ -143,7 +143,7 @@ def parse(source: Source) -> tuple[Recipe, list[Diagnostic]]:
         except lark.UnexpectedInput as error:
             errors.append(diagnostic := _explain(error, source))
             assert diagnostic.span is not None
-            # Blank out the statement and go on after it, so that one run shows every error.
+            # Blank out the statement and continue after it, so that one run shows every error.
             start, end = _statement_around(text, diagnostic.span)
             if len(errors) == MAX_ERRORS or text[start:end].isspace() or start == end:
                 return Recipe(source, (), ()), errors

@@ -45,9 +45,9 @@ def begin(
     if data_changes:
         _keep(folder / DATA, step)
         notes.append(f"the data has changed from step {step} on: {'; '.join(data_changes)}")
+    files.write_text(folder / LOCK, lock_text(plan))  # first: it makes the folder one of a run
     write_sealed(folder / ENVIRONMENT, attrs.asdict(environment))
     write_provenance(folder, provenance)
-    files.write_text(folder / LOCK, lock_text(plan))
     return notes
 
 

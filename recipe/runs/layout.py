@@ -11,7 +11,7 @@ from recipe.base.errors import fail
 from recipe.plan.bind import LOCK
 from recipe.plan.plan import Plan
 from recipe.runs import checkpoints
-from recipe.runs.reader import measured, summary_of
+from recipe.runs.reader import summary_of
 from recipe.runs.recipe_lock import changed_words, read_lock
 
 RUNS = Path("runs")
@@ -79,7 +79,9 @@ def clear(folder: Path) -> None:
 def is_untouched(folder: Path) -> bool:
     """Whether a folder's run ended before its first step, so that nothing of it is worth keeping."""
     made = [folder / "summary.json", folder / "model.safetensors", *(folder / "checkpoints").glob("*")]
-    return read_lock(folder) is not None and not measured(folder) and not any(map(os.path.lexists, made))
+    metrics = folder / "metrics.jsonl"
+    trained = any(map(os.path.lexists, made)) or (os.path.lexists(metrics) and metrics.lstat().st_size > 0)
+    return read_lock(folder) is not None and not trained
 
 
 def digest_of(folder: Path, plan: Plan) -> str | None:

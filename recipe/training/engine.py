@@ -123,8 +123,9 @@ def _prepare(request: Request, place: Place, *, weights: bool) -> Prepared:
 def _identified(request: Request, place: Place, sets: Sets, identity: str) -> tuple[Provenance, list[str]]:
     """Return the provenance of the run, and what has changed in the data of the run to resume."""
     provenance, images = provenance_of(request.plan, sets, identity), request.plan.images
-    span = images.span if images else None
-    return provenance, compared(place.folder, provenance, request.allow_changed, span) if place.resumes else []
+    if not place.resumes or is_untouched(place.folder):  # a start that was killed may have left some of its files
+        return provenance, []
+    return provenance, compared(place.folder, provenance, request.allow_changed, images.span if images else None)
 
 
 def _teach(request: Request, place: Place, prepared: Prepared) -> tuple[Teach, Prepared]:
@@ -147,7 +148,7 @@ def _teach(request: Request, place: Place, prepared: Prepared) -> tuple[Teach, P
     )
     own = attrs.evolve(own, data=attrs.evolve(own.data, files={**own.data.files, **weights}))
     changes = prepared.data_changes
-    if weights and place.resumes:
+    if weights and place.resumes and not is_untouched(place.folder):
         changes = ranks.broadcast(lambda: compared(place.folder, own, request.allow_changed, None))
     return teach, attrs.evolve(prepared, provenance=own, data_changes=changes)
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from recipe.base.errors import RecipeError
+from recipe.data.images import Sets
 from recipe.plan.bind import resolve
 from recipe.training.setup import open_sets
 
@@ -34,8 +35,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def open_(folder: Path, name: str = "fashion-mnist") -> None:
-    open_sets(resolve(f'base resnet18; data {name} "{folder}"', data=True))
+def open_(folder: Path, name: str = "fashion-mnist") -> Sets:
+    return open_sets(resolve(f'base resnet18; data {name} "{folder}"', data=True))
 
 
 def refusal(folder: Path, name: str = "fashion-mnist") -> str:
@@ -47,7 +48,8 @@ def refusal(folder: Path, name: str = "fashion-mnist") -> str:
 
 
 def test_sound_files_are_read(folder: Path) -> None:
-    open_(folder)
+    sets = open_(folder)
+    assert (len(sets.train.labels), sets.classes) == (len(PIXELS), 10)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from torch import Tensor
 
 import recipe
 from recipe.api import Files, InMemory, Sets, Trick, integer, path, trick
+from recipe.base import files
 from recipe.base.errors import RecipeError
 from recipe.data import fingerprint as fingerprints
 from recipe.data.fingerprint import fingerprint
@@ -235,3 +237,28 @@ def test_large_sets_are_sampled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     monkeypatch.setattr(fingerprints, "MOST_BYTES", 80)
     assert (fingerprint(in_memory(9)).sampled, fingerprint(files).sampled) == (4, 4)
     assert fingerprints._sample(9, 4) == [0, 3, 5, 8]
+
+
+@pytest.mark.parametrize("count", range(6))
+def test_a_run_that_is_killed_while_it_writes_these_files_resumes(
+    count: int, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever of its first files it has written, the command can be repeated."""
+
+    class Killed(BaseException):
+        pass
+
+    left, write = [count], files.write
+
+    def killed(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
+        if path.parent == tmp_path / "run":
+            left[0] -= 1
+            if left[0] < 0:
+                raise Killed
+        write(path, fill)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "write", killed)
+        with pytest.raises(Killed):
+            train(tmp_path / "run", text=text(photos), resume=True)
+    assert train(tmp_path / "run", text=text(photos), resume=True).summary["steps"] == 2
