@@ -16,7 +16,7 @@ from recipe.ablation.table import Cell, Table
 from recipe.base import failure, files
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import RecipeError, fail
-from recipe.base.signals import FirstSignal, Interrupted, handled
+from recipe.base.signals import STOPPING, FirstSignal, Interrupted, handled
 from recipe.plugins.fingerprint import edited
 from recipe.runs.exclusive import user_of
 
@@ -26,7 +26,7 @@ POLL = 0.2
 BUSY = 5.0
 """Seconds before retrying a cell that another process is training."""
 
-STOPPED = (130, 143, -signal.SIGTERM, -signal.SIGINT)
+STOPPED = tuple(code for number in STOPPING for code in (128 + number, -number))
 """Exit codes of a run that was asked to save and stop."""
 
 

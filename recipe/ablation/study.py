@@ -240,7 +240,7 @@ def ablate(
     Raises:
         RecipeError: If a row is invalid or an argument can't be used, before any training starts.
         Unfinished: If some runs fail, once the others are done. Its ``table`` has their results.
-        Interrupted: After SIGINT or SIGTERM.
+        Interrupted: After SIGINT, SIGTERM or SIGHUP.
     """
     workers = Workers(device, jobs, launcher, options or {})
     made = study(

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any, NoReturn, TextIO
 
 from recipe.base.errors import RecipeError, fail
-from recipe.base.signals import BOTH
+from recipe.base.signals import stopping
 from recipe.base.wording import system_reason
 
 _exit = os._exit
@@ -116,7 +116,7 @@ def leave(status: int) -> NoReturn:
 
     Everything has been done and written, so a signal doesn't change the exit code.
     """
-    for number in BOTH:
+    for number in stopping():
         signal.signal(number, lambda *_: _exit(status))
     for stream in (sys.stdout, sys.stderr):
         try:

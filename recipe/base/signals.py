@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: the first signal asks a run to save a checkpoint and stop; the second ends it immediately."""
+"""SIGINT, SIGTERM and SIGHUP: the first asks a run to save a checkpoint and stop; a second one ends it immediately."""
 
 from __future__ import annotations
 
@@ -16,14 +16,20 @@ import attrs
 
 from recipe.base.printable import command_line, path_word
 
-BOTH = (signal.SIGINT, signal.SIGTERM)
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""The signals that ask a run to stop. A terminal that is closed sends SIGHUP."""
 
 TWICE = 1.0
 """Seconds within which a repeated signal counts as the same one, sent to a process and forwarded by its launcher."""
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM while no training is in progress. Not a `SystemExit`, since a plugin's code might raise that."""
+    """SIGTERM or SIGHUP while no training is in progress. Not a `SystemExit`, as a plugin's code might raise that."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+        """The number of the signal."""
 
 
 class Interrupted(BaseException):
@@ -48,19 +54,35 @@ class Interrupted(BaseException):
         )
 
 
+def stopping() -> tuple[signal.Signals, ...]:
+    """Return the signals that ask this process to stop. SIGHUP isn't one of them if it is ignored, as under nohup."""
+    return tuple(one for one in STOPPING if one != signal.SIGHUP or signal.getsignal(one) != signal.SIG_IGN)
+
+
+def terminate() -> None:
+    """Raise `Terminated` on SIGTERM and SIGHUP, as Python raises `KeyboardInterrupt` on SIGINT."""
+    for number in stopping():
+        if number != signal.SIGINT:
+            signal.signal(number, _terminate)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise Terminated(number)
+
+
 def ignore() -> None:
-    """Ignore SIGINT and SIGTERM from here on."""
-    for number in BOTH:
+    """Ignore the signals that ask to stop, from here on."""
+    for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)
 
 
 @contextlib.contextmanager
 def handled(handler: Any) -> Iterator[bool]:
-    """Set a handler for SIGINT and SIGTERM and yield True; outside the main thread, do nothing and yield False."""
+    """Handle the signals that ask to stop, and yield True; outside the main thread, do nothing and yield False."""
     if threading.current_thread() is not threading.main_thread():
         yield False
         return
-    before = {number: signal.signal(number, handler) for number in BOTH}
+    before = {number: signal.signal(number, handler) for number in stopping()}
     try:
         yield True
     finally:
@@ -92,7 +114,7 @@ class FirstSignal:
 
 
 class Signals:
-    """A context that records both signals; ``received`` is the number of the first one.
+    """A context that records the signals that ask to stop; ``received`` is the number of the first one.
 
     Outside `deferred`, when there is nothing to save yet, a signal ends the run immediately by raising `Interrupted`.
     """

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import importlib
 import os
+import signal
 import sys
 import traceback
 from typing import NoReturn
@@ -127,7 +128,8 @@ def main() -> NoReturn:
             error.show(sys.stderr)
         _stop(2)
     except (click.Abort, KeyboardInterrupt) as error:
-        _stop(143 if isinstance(error.__cause__ or error, Terminated) else 130)
+        cause = error.__cause__ or error
+        _stop(128 + (cause.number if isinstance(cause, Terminated) else signal.SIGINT))
     except ReaderLeft:
         _stop(141)
     except Interrupted as error:

@@ -9,7 +9,7 @@ import sys
 import uuid
 
 from recipe.base.errors import fail
-from recipe.base.signals import ignore
+from recipe.base.signals import ignore, stopping
 from recipe.devices.choice import cores
 
 
@@ -36,6 +36,7 @@ def launch(processes: int, arguments: list[str]) -> int:
         rdzv_endpoint="localhost:0",
         max_restarts=0,
         monitor_interval=0.1,
+        signals_to_handle=",".join(one.name for one in stopping()),
     )
     try:
         elastic_launch(config, sys.executable)("-P", "-m", "recipe", *arguments)
@@ -54,6 +55,6 @@ def _status(codes: list[int]) -> int:
     >>> _status([143, 2]), _status([-9, 2]), _status([70, 130])
     (2, 137, 130)
     """
-    causes = (3, -signal.SIGKILL, 2, 130, 143)  # when one process fails, the launcher sends SIGTERM to the others
+    causes = (3, -signal.SIGKILL, 2, 130, 129, 143)  # when one process fails, the launcher sends SIGTERM to the others
     code = next((code for code in (*causes, *codes) if code and code in codes), 1)
     return code if code > 0 else 128 - code

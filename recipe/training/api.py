@@ -62,7 +62,7 @@ def run(
         RecipeError: If the recipe can't be trained, or the folder can't be used.
         TypeError, ValueError: If an argument has the wrong type, or has no effect without another one.
         Diverged: If the loss or a gradient is no longer finite.
-        Interrupted: After SIGINT or SIGTERM. A checkpoint is saved first if training has begun.
+        Interrupted: After SIGINT, SIGTERM or SIGHUP. A checkpoint is saved first if training has begun.
     """
     if not isinstance(resume, bool):
         raise TypeError("resume takes True or False; name the folder of the run with `out`")

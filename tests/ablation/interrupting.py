@@ -17,11 +17,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from recipe.ablation.execute import STOPPED
+from recipe.base.signals import STOPPING
 from tests.helpers import arguments
 
 TEXT = "base shufflenet_v2_x0_5; data fake size=32 classes=10 images={images}; batch 8; epochs 2; lr 0.01; ema 0.9"
 TRICK = "; loss smooth"
-ENDS = (130, 143, -signal.SIGKILL, -signal.SIGINT, -signal.SIGTERM)
+ENDS = (-signal.SIGKILL, *STOPPED)
 MEASURED = ("seconds_per_epoch", "peak_memory_bytes")
 
 
@@ -60,7 +62,7 @@ def main(times: int, seed: int, folder: Path, images: int = 96, few: bool = Fals
         try:
             _, text = process.communicate(timeout=chance.uniform(1, 1.2 * length / times) if left else 1200)
         except subprocess.TimeoutExpired:
-            process.send_signal(chance.choice((signal.SIGINT, signal.SIGTERM, signal.SIGKILL)))
+            process.send_signal(chance.choice((*STOPPING, signal.SIGKILL)))
             _, text = process.communicate(timeout=300)
             report["interrupted"] += 1
         report["ended"][str(process.returncode)] += 1

@@ -14,6 +14,7 @@ import pytest
 
 import recipe.cli.check
 from recipe.base import files
+from recipe.base.signals import STOPPING
 from tests.helpers import ROOT, command
 
 PLUGIN = '''
@@ -92,6 +93,12 @@ STATUSES = {
     ),
     "SIGINT": ("recipe check 'base resnet18; focus' --plugin focus.py", 130, ""),
     "SIGTERM": ("sed -i s/SIGINT/SIGTERM/ focus.py; recipe check 'base resnet18; focus' --plugin focus.py", 143, ""),
+    "SIGHUP": ("sed -i s/SIGINT/SIGHUP/ focus.py; recipe check 'base resnet18; focus' --plugin focus.py", 129, ""),
+    "SIGHUP that is ignored, as under nohup": (
+        "sed -i s/SIGINT/SIGHUP/ focus.py; trap '' HUP; recipe check 'base resnet18; focus' --plugin focus.py",
+        0,
+        "",
+    ),
     "a process that is killed": (
         "sed -i 's/os.kill/\"RANK\" in os.environ and os.kill/; s/SIGINT/SIGKILL/' focus.py; "
         f"recipe run 'net small; {DATA}; focus' --plugin net.py --plugin focus.py --nproc 2",
@@ -198,7 +205,7 @@ def test_what_a_plugin_leaves_running_does_not_keep_a_command(where: str, what: 
     assert (failed.returncode, "1 error" in failed.stdout) == (2, True)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", STOPPING)
 def test_a_signal_ends_a_wait_at_exit(number: signal.Signals, tmp_path: Path) -> None:
     first = "import atexit\natexit.register(lambda: (open('waits', 'w').close(), time.sleep(600)))"
     (tmp_path / "focus.py").write_text(PLUGIN.format(first=first, body=""))

@@ -1,4 +1,4 @@
-"""Send SIGINT and SIGTERM to `recipe run --nproc 2` at random times, and resume the run each time.
+"""Send SIGINT, SIGTERM and SIGHUP to `recipe run --nproc 2` at random times, and resume the run each time.
 
 python -m tests.durability.signalling SIGNALS SEED FOLDER prints one line of JSON: the exit codes, and what went wrong.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from typing import Any
 
 from safetensors.numpy import load_file
 
+from recipe.base.signals import STOPPING
 from tests.helpers import arguments
 
 TEXT = (
@@ -44,7 +44,7 @@ def main(signals: int, seed: int, folder: Path) -> dict[str, Any]:
     while report["signals"] < signals:
         out = folder / f"run-{report['finished']}"
         for _ in range(20):
-            process, number = start(out), chance.choice((signal.SIGINT, signal.SIGTERM))
+            process, number = start(out), chance.choice(STOPPING)
             time.sleep(chance.uniform(0, length))
             done = process.poll() is not None
             process.send_signal(number)

@@ -15,6 +15,7 @@ import torch
 import recipe
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import RecipeError
+from recipe.base.signals import STOPPING
 from recipe.plugins.calling import call_hook
 from recipe.plugins.vocabulary import Vocabulary
 from tests.helpers import bind, command
@@ -282,7 +283,7 @@ def test_an_error_that_a_trick_reports_gets_its_place(tmp_path: Path) -> None:
     assert (error.code, error.message, error.span and error.span.text) == ("E024", "these are too small", "focus")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", STOPPING)
 @pytest.mark.parametrize("where", ["check", "import"])
 def test_a_signal_while_a_plugin_runs_is_not_reported_as_an_error_in_it(
     where: str, number: signal.Signals, tmp_path: Path

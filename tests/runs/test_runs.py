@@ -205,7 +205,7 @@ def test_a_damaged_checkpoint_is_skipped_for_the_one_before_it(tmp_path: Path) -
     assert weights_digest(resumed.model) == weights_digest(whole.model)
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_saves_a_checkpoint_and_sets_the_exit_code(tmp_path: Path, number: int, status: int) -> None:
     out = tmp_path / "run"
     command = [sys.executable, "-m", "recipe", "run", TINY, "epochs 500", "--out", str(out), "--device", "cpu"]
