@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from math import inf
 from numbers import Real
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import fx, nn
 
+from recipe.base.diagnostics import Diagnostic
 from recipe.base.wording import listing
 from recipe.compiler.summary import Group
 from recipe.plan.plan import Plan
@@ -53,6 +54,15 @@ def groups_of(plan: Plan, graph: fx.GraphModule) -> tuple[Group, ...]:
             options[SCALE] = scale
         groups.setdefault(tuple(sorted(options.items())), []).append(name)
     return tuple(Group(dict(options), tuple(names)) for options, names in groups.items())
+
+
+def decay_without_effect(plan: Plan, groups: tuple[Group, ...]) -> Iterator[Diagnostic]:
+    """Warn about weight decay if the plan's optimizer doesn't know that option."""
+    decay = max((float(group.options[DECAY]) for group in groups), default=0.0)
+    optimizer = plan.hooked("optimize")[0]
+    if decay and DECAY not in _defaults(plan):
+        message = f"the weight decay of {decay:g} has no effect: `{optimizer.word}` has no option `{DECAY}`"
+        yield Diagnostic("W001", message, optimizer.span, help="write `decay 0` or choose another optimizer")
 
 
 def _defaults(plan: Plan) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import attrs
 
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.wording import plural
+from recipe.compiler.groups import decay_without_effect
 from recipe.compiler.program import Program
 from recipe.data.decode import CROP
 from recipe.data.images import Files, InMemory, Sets
@@ -22,7 +23,7 @@ CLOSE = 0.01
 
 def mismatches(program: Program, sets: Sets) -> tuple[Diagnostic, ...]:
     """Return warnings about words without effect, outputs without a class, and inputs that the weights don't expect."""
-    plan, told = program.plan, []
+    plan, told = program.plan, [*decay_without_effect(program.plan, program.groups)]
     for step in program.steps:
         use = plan.find(step.word)
         if not step.sites and use and use.origin.kind in ("file", "override"):

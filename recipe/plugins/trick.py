@@ -187,7 +187,8 @@ class Trick:
     def optimize(self, groups: list[dict[str, Any]], rate: float) -> torch.optim.Optimizer:
         """Return the optimizer for the parameter groups. Its `step` must work without a closure.
 
-        The learning rate is written to ``group["lr"]`` before each step. ``rate`` is the rate before all factors.
+        The learning rate is written to ``group["lr"]`` before each step. ``rate`` is the rate before all factors. An
+        optimizer that applies weight decay has ``weight_decay`` among its ``defaults``.
         """
         raise NotImplementedError
 

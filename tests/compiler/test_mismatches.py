@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
@@ -11,10 +12,11 @@ from safetensors.torch import save_file
 from torchvision.models import WeightsEnum
 
 import recipe
+from recipe.api import Trick, trick
 from recipe.compiler.mismatches import mismatches
 from recipe.training.setup import open_sets, prepare
 from tests.builtins import write_files
-from tests.helpers import bind, command
+from tests.helpers import bind, command, vocabulary_with
 
 VIT = "timm:vit_tiny_patch16_224"
 
@@ -122,3 +124,30 @@ def test_a_dry_run_loads_the_weights(broken: str, files: Path, tmp_path: Path) -
         broken == "not finite",
         broken == "missing",
     )
+
+
+@trick("optimizer rprop", writes=("optimizer",))
+class Rprop(Trick):
+    """Update by the sign of the gradient."""
+
+    def optimize(self, groups: list[dict[str, Any]], rate: float) -> torch.optim.Optimizer:
+        return torch.optim.Rprop(groups, rate)
+
+
+def test_weight_decay_that_the_optimizer_does_not_apply_is_reported() -> None:
+    text = "base resnet18; data fake size=32 classes=4 images=8; batch 4; lr 1e-3; "
+    words = vocabulary_with(Rprop)
+
+    def told_of(more: str) -> list[str]:
+        plan = bind(text + more, words=words)
+        return [warning.message for warning in mismatches(recipe.compile(plan, device="meta"), open_sets(plan))]
+
+    no_effect = "the weight decay of 0.01 has no effect: `optimizer rprop` has no option `weight_decay`"
+    assert told_of("optimizer rprop; decay 0.01") == [no_effect]
+    assert told_of("optimizer rprop; decay 0") == []
+
+
+@pytest.mark.parametrize("name", ["sgd", "nag", "adamw", "lars"])
+def test_each_optimizer_applies_weight_decay(name: str) -> None:
+    plan = bind(f"base resnet18; data fake size=32 classes=4 images=8; optimizer {name}; decay 0.01; lr 1e-3")
+    assert mismatches(recipe.compile(plan, device="meta"), open_sets(plan)) == ()
