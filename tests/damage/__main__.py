@@ -2,9 +2,10 @@
 
 Makes a finished run, a stopped one, an ablation and a cache, then damages N copies of them, each in one place, and runs
 what reads them. The result must be the same as without the damage, or an error with a code, and nothing elsewhere may
-change. Also flips N bits of a checkpoint. With --commands, the readers run as commands; 60 take about ten minutes.
-Prints each case that is wrong. The exit code is 1 if there is one. If a command hangs outside Python, the check ends
-with a traceback and leaves its temporary folder, where the file `case` names the case.
+change. Also flips N bits of a checkpoint. With --folder, all copies are of one of the four. With --commands, the
+readers run as commands; 60 take about ten minutes. Prints each case that is wrong. The exit code is 1 if there is one.
+If a command hangs outside Python, the check ends with a traceback and leaves its temporary folder, where the file
+`case` names the case.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import pytest
 from tests.damage import folders
 from tests.damage.cases import PATIENCE, Bench
 from tests.damage.flips import undetected
+from tests.damage.readers import READERS
 
 MEMORY = 12 << 30
 """Bytes of address space, so that what reads without end fails before the machine's memory is full."""
@@ -33,6 +35,9 @@ def main() -> None:
     )
     parser.add_argument("seed", nargs="?", type=int, default=0, metavar="SEED", help="the seed of all random choices")
     parser.add_argument("--commands", action="store_true", help="run what reads the copies as commands")
+    parser.add_argument(
+        "--folder", choices=sorted({reader.folder for reader in READERS.values()}), help="only its copies"
+    )
     parser.add_argument("--only", type=int, metavar="NUMBER", help="repeat one case")
     given = parser.parse_args()
     count = given.cases or (60 if given.commands else 2000)
@@ -43,7 +48,7 @@ def main() -> None:
         folders.make(Path(root))
         bench = Bench(Path(root))
         for number in range(count) if given.only is None else (given.only,):
-            case = bench.draw(given.seed, number)
+            case = bench.draw(given.seed, number, given.folder)
             (Path(root) / "case").write_text(f"{case}\n")
             faulthandler.dump_traceback_later(2 * PATIENCE, exit=True)  # code outside Python can't be interrupted
             if said := bench.wrong(given.seed, case, in_process=not given.commands):

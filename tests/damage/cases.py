@@ -55,9 +55,10 @@ class Bench:
         self.before = tree(self.elsewhere)
         self.expected = {name: self._undamaged(reader) for name, reader in READERS.items()}
 
-    def draw(self, seed: int, number: int) -> Case:
+    def draw(self, seed: int, number: int, of: str | None = None) -> Case:
+        """Return case ``number``. ``of`` limits the copies to one folder, such as ``"cache"``."""
         random = Random(f"{seed}/{number}")
-        name = random.choice(list(READERS))
+        name = random.choice([name for name, reader in READERS.items() if of in (None, reader.folder)])
         folder, reads = self.root / READERS[name].folder, READERS[name].reads
         paths = sorted(folder.rglob("*"))
         if reads and random.random() < 0.9:
