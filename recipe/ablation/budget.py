@@ -136,7 +136,8 @@ def run_seconds(plan: Plan, device: str | None) -> tuple[float, float]:
     sets, program = prepare(plan)
     programs = teachers_of(plan, program.classes)
     teachers = {teacher.plan.digest: teaching(teacher, chosen) for _, teacher in programs}
-    trainer = Trainer.make(program, sets, chosen, precision(plan.training.precision, chosen), teachers)
+    suited = precision(plan.training.precision, chosen).suited(program.narrow)
+    trainer = Trainer.make(program, sets, chosen, suited, teachers)
     if plan.training.micro_auto:
         trainer.micro = fitting_micro(trainer)
     trainer.model.train()

@@ -48,11 +48,9 @@ class _Output(io.TextIOWrapper):
 
 
 class _Errors(_Output):
-    """Standard error. Text that can't be written is lost: a full disk under a log must not end a training."""
+    """Standard error. Text that can't be written is lost: a full disk or an absent reader must not end a training."""
 
     def _fail(self, error: OSError) -> None:
-        if isinstance(error, BrokenPipeError):
-            raise ReaderLeft from None
         _discard(self)
 
 

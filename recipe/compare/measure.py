@@ -113,7 +113,7 @@ def _serve() -> None:
     size, classes = program.costs.size, program.classes
     pixels = torch.randint(0, 256, (batch, 3, size, size), dtype=torch.uint8)
     images = InMemory(pixels, torch.arange(batch) % classes)
-    chosen = precision(plan.training.precision, device)
+    chosen = precision(plan.training.precision, device).suited(program.narrow)
 
     def teach(inputs: torch.Tensor) -> torch.Tensor:  # a real teacher takes as long on either side
         return torch.zeros(len(inputs), classes, device=device)

@@ -166,8 +166,9 @@ class Difference:
     def rates_differ(self) -> bool:
         """Whether the learning rates differ by more than the error from rounding to whole steps."""
         a, b = self.a.schedule, self.b.schedule
-        near = 0.0 if a.steps_per_epoch == b.steps_per_epoch else 0.01 * max(*a.rates, *b.rates)
-        return a.epochs != b.epochs or any(abs(x - y) > near for x, y in zip(a.rates, b.rates, strict=True))
+        near = 0.0 if a.steps_per_epoch == b.steps_per_epoch else 0.01 * max(a.highest, b.highest)
+        pairs = zip((*a.rates, a.highest), (*b.rates, b.highest), strict=True)
+        return a.epochs != b.epochs or any(abs(x - y) > near for x, y in pairs)
 
     def mirrored(self) -> Self:
         """Return the difference from B to A."""

@@ -243,7 +243,7 @@ def training_lines(diff: Difference) -> list[str]:
         title, write = WRITTEN.get(name, (name, lambda value: f"{value:,}" if isinstance(value, int) else value))
         unknown = "whole batches" if name == "micro" else "unknown until opened"
         lines.append(f"{title} {unknown if a is None else write(a)} → {unknown if b is None else write(b)}")
-    highest = [max(facts.schedule.rates) for facts in (diff.a, diff.b)]
+    highest = [facts.schedule.highest for facts in (diff.a, diff.b)]
     if diff.rates_differ and highest[0] != highest[1]:
         lines.append(f"highest learning rate {highest[0]:.4g} → {highest[1]:.4g}")
     for group in diff.groups:

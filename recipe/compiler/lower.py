@@ -20,7 +20,7 @@ from recipe.devices.choice import pick
 from recipe.graph.apply import EditError, Shapes, account, apply, parameters
 from recipe.graph.edits import Initialise, Site, made_prefixes
 from recipe.graph.net import Net
-from recipe.graph.shapes import IMAGES, measure, on_meta, propagate
+from recipe.graph.shapes import IMAGES, measure, narrow, on_meta, propagate
 from recipe.graph.trace import RETURNS, outputs, trace
 from recipe.language.overlays import module_statement
 from recipe.plan.plan import Plan
@@ -81,6 +81,8 @@ class Rewritten:
     steps: tuple[Step, ...]
     fit: Fit | None = None
     """How the pretrained weights fit, if there are any."""
+    narrow: str = ""
+    """The name of a convolution whose stride is larger than its input, or empty."""
 
 
 def _build(task: Task) -> Built:
@@ -260,13 +262,14 @@ def smallest(plan: Plan, side: int) -> int:
 def _resize(rewritten: Rewritten) -> Rewritten:
     """Check that the images also fit at the smallest size to which a trick resizes them."""
     traced = rewritten.traced
-    small = smallest(traced.task.plan, traced.size)
+    small, found = smallest(traced.task.plan, traced.size), narrow(traced.graph)
     if small < traced.size:
         try:
             propagate(traced.graph, small, traced.name)
+            found = found or narrow(traced.graph)
         finally:
             propagate(traced.graph, traced.size, traced.name)
-    return rewritten
+    return attrs.evolve(rewritten, narrow=found)
 
 
 def _account(rewritten: Rewritten) -> Program:
@@ -287,6 +290,7 @@ def _account(rewritten: Rewritten) -> Program:
         module=module,
         device=task.device,
         fit=rewritten.fit,
+        narrow=rewritten.narrow,
     )
 
 

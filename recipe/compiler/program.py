@@ -76,6 +76,8 @@ class Program:
     """The name of the device of `model`."""
     fit: Fit | None = None
     """What the weights that the recipe's `weights=` names set, or None if they are not loaded."""
+    narrow: str = ""
+    """The name of a convolution whose stride is larger than its input, or empty. See `Precision.suited`."""
     mismatches: tuple[Diagnostic, ...] = ()
     """Warnings that show once the images are open."""
     _model: list[fx.GraphModule] = attrs.field(factory=list, repr=False)

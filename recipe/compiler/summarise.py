@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,9 +19,13 @@ from recipe.graph.trace import only_in_training
 from recipe.plugins.calling import call_hook
 from recipe.plugins.fields import RecipeFile
 from recipe.plugins.progress import Progress
+from recipe.plugins.settings import Training
 from recipe.plugins.uses import Use
 
 PLAIN = (bool, int, float, str, type(None))
+SHORT = 2000
+"""The number of steps of a training up to which the learning rate of each one is looked at."""
+
 STEPS = 1000
 """Steps per epoch of a learning-rate curve if the number of images is unknown."""
 
@@ -179,8 +184,11 @@ def _schedule(program: Program, images: int | None) -> Schedule:
     steps = training.steps(images) if images else None
     per_epoch = steps or STEPS
     last = training.epochs * per_epoch - 1
-    places = (round(i * last / (CURVE - 1)) for i in range(CURVE))
-    rates = tuple(plan.learning_rate(Progress(step, per_epoch, training.epochs, training.warmup)) for step in places)
+
+    def rate(step: int) -> float:
+        return plan.learning_rate(Progress(step, per_epoch, training.epochs, training.warmup))
+
+    rates = tuple(rate(round(i * last / (CURVE - 1))) for i in range(CURVE))
     target = nn.functional.one_hot(torch.zeros(1, dtype=torch.long), classes).float()
     for use in plan.hooked("smooth_targets"):
         target = call_hook(use, "smooth_targets", target)
@@ -196,11 +204,23 @@ def _schedule(program: Program, images: int | None) -> Schedule:
         images=images,
         steps_per_epoch=steps,
         rates=rates,
+        highest=max(*rates, *map(rate, _turns(training, per_epoch))),
         groups=program.groups,
         targets=(float(target[0, 0]), float(target[0, 1]) if classes > 1 else 0.0),
         mixes=tuple(use.statement() for use in plan.hooked("mix")),
         terms=tuple(terms),
     )
+
+
+def _turns(training: Training, per_epoch: int) -> list[int]:
+    """Return the steps where a schedule may be highest: all of a short one, or else the ends of epochs and warmup."""
+    total = training.epochs * per_epoch
+    if total <= SHORT:
+        return [*range(total)]
+    epochs = range(0, training.epochs, -(-training.epochs // SHORT))
+    ends = [step for epoch in epochs for step in (epoch * per_epoch, (epoch + 1) * per_epoch - 1)]
+    risen = math.ceil(training.warmup * per_epoch)
+    return [*ends, *(step for step in (risen - 1, risen) if 0 <= step < total)]
 
 
 def _term(use: Use) -> str:

@@ -71,6 +71,8 @@ class Schedule:
     steps_per_epoch: int | None
     rates: tuple[float, ...]
     """The learning rate at `CURVE` evenly spaced points, from the first step to the last."""
+    highest: float
+    """The highest learning rate, which may be between these points."""
     groups: tuple[Group, ...]
     targets: tuple[float, float]
     """The target probability of the true class and of every other class, before images are mixed."""

@@ -37,7 +37,7 @@ def shown_target(target: tuple[float, float]) -> str:
 def plot(a: Schedule, b: Schedule | None = None, width: int = 64, height: int = 8) -> Text:
     """Plot learning rates over the epochs: ``a`` and ``b`` mark the two curves, ``=`` marks where they coincide."""
     schedules = [("a", a)] + ([("b", b)] if b else [])
-    high = max(max(schedule.rates) for _, schedule in schedules) or 1.0
+    high = max(schedule.highest for _, schedule in schedules) or 1.0
     epochs = max(schedule.epochs for _, schedule in schedules)
     grid = [[" "] * width for _ in range(height)]
     for mark, schedule in schedules:

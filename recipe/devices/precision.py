@@ -59,6 +59,17 @@ class Precision:
         """A one-line note about the substitution, or an empty string if there is none."""
         return f"precision {self.asked} runs as {self.name}: {self.reason}" if self.name != self.asked else ""
 
+    def suited(self, narrow: str, strict: bool = False) -> Precision:
+        """Return the precision that computes right gradients of a model: on a CPU, not bf16 if a layer is too narrow.
+
+        ``narrow`` is the name of a convolution whose stride exceeds its input, or empty. With ``strict``, a
+        substitution is E110. Its weight gradient in bf16 contains whatever was in memory (torch 2.14).
+        """
+        if not narrow or self.device.type != "cpu" or self.dtype is not torch.bfloat16:
+            return self
+        reason = f"on CPUs, torch's bf16 gradient of `{narrow}`, whose stride is larger than its input, is wrong"
+        return _checked(attrs.evolve(self, dtype=torch.float32, scaled=False, reason=reason), strict)
+
     def autocast(self) -> AbstractContextManager[Any]:
         """Return the context for forward computations."""
         if self.dtype is torch.float32:
@@ -80,8 +91,12 @@ def precision(asked: str, device: torch.device, strict: bool = False) -> Precisi
             dtype, reason = torch.float32, "this CPU has no matrix unit for fp16 or bf16"
     elif device.type == "cuda" and dtype is torch.bfloat16 and not torch.cuda.is_bf16_supported(False):
         dtype, reason = torch.float16, "this GPU does not support bf16"
-    chosen = Precision(asked, dtype, dtype is torch.float16, device, reason)
+    return _checked(Precision(asked, dtype, dtype is torch.float16, device, reason), strict)
+
+
+def _checked(chosen: Precision, strict: bool) -> Precision:
     if strict and chosen.note:
         help = "remove --strict, or choose a precision that the device supports"
-        raise fail("E110", f"`precision {asked}` is unavailable on `{device}`: {reason}", help=help)
+        message = f"`precision {chosen.asked}` is unavailable on `{chosen.device}`: {chosen.reason}"
+        raise fail("E110", message, help=help)
     return chosen

@@ -33,7 +33,7 @@ def as_dict(program: Program, device: str | None) -> dict[str, Any]:
         "schema_version": 1,
         "plan": program.plan.to_dict(),
         "warnings": [warning.message for warning in _warnings(program)],
-        "precision": precision(program.training.precision, pick(device)).name,
+        "precision": precision(program.training.precision, pick(device)).suited(program.narrow).name,
         "edits": [
             {"trick": step.word, "kind": type(edit).__name__, **attrs.asdict(edit)}
             for step in program.steps
@@ -158,14 +158,14 @@ def _training(program: Program, device: str | None) -> str:
     lines = [
         f"{plural(training.epochs, 'epoch')}, batch {training.batch}{parts}{steps}",
         *training_terms(schedule),
-        f"highest learning rate {max(schedule.rates):.4g}",
+        f"highest learning rate {schedule.highest:.4g}",
         *plot(schedule).plain.split("\n"),
     ]
     for group in program.groups:
         options = printable(", ".join(f"{name} {_plainly(value)}" for name, value in group.options.items()))
         count = sum(program.structure.get_parameter(name).numel() for name in group.names)
         lines.append(f"{len(group.names)} tensors, {count:,} values: {options}")
-    note = precision(training.precision, at).note or f"precision {training.precision}"
+    note = precision(training.precision, at).suited(program.narrow).note or f"precision {training.precision}"
     return "\n".join(["training", *(f"  {line}".rstrip() for line in lines), f"  on {at}: {note}"])
 
 

@@ -30,6 +30,20 @@ class _RealNumbers(TorchFunctionMode):
         return func(*args, **options)
 
 
+def narrow(graph: fx.GraphModule) -> str:
+    """Return the name of a convolution whose stride is larger than its input, or an empty text.
+
+    The graph must have been run by `propagate`. Convolutions of one pixel are passed over.
+    """
+    for node in graph.graph.nodes:
+        module = graph.get_submodule(node.target) if node.op == "call_module" else None
+        if isinstance(module, nn.Conv2d) and node.args and (shape := node.args[0].meta.get("shape")):
+            sides = zip(module.stride, module.kernel_size, shape[-2:], strict=True)
+            if any(stride > side and kernel > 1 for stride, kernel, side in sides):
+                return str(node.target)
+    return ""
+
+
 def on_meta(build: Callable[[], nn.Module]) -> nn.Module:
     """Build a module on the meta device, where it takes no memory."""
     with torch.device("meta"), _RealNumbers():

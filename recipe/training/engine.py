@@ -54,6 +54,7 @@ def train(request: Request) -> Run:
             ranks.broadcast(lambda: held.enter_context(hold(place.folder)))
         decision = _decide(request, place)
         prepared = _prepare(request, place, weights=True)
+        place = _suited(place, prepared.program, request.strict)
         teach: Teach = {}
         if not isinstance(decision, Done):
             teach, prepared = _teach(request, place, prepared)
@@ -91,6 +92,10 @@ def _place(request: Request, device: torch.device, ranks: Ranks) -> Place:
     )
     resumes = request.resume and ranks.broadcast(folder.exists)
     return Place(device, precision, ranks, folder, resumes)
+
+
+def _suited(place: Place, program: Program, strict: bool) -> Place:
+    return attrs.evolve(place, precision=place.precision.suited(program.narrow, strict))
 
 
 def _decide(request: Request, place: Place) -> Fresh | Resume | Done:
@@ -249,6 +254,7 @@ def dry(request: Request, processes: int = 1) -> None:
     with told_plainly(device):
         place = _place(request, device, Ranks())
         prepared = _prepare(request, place, weights=False)
+        place = _suited(place, prepared.program, request.strict)
         resumed = _resumed(request, place, prepared.program)
         unloaded = prepared.program.try_weights()
     warnings = [f"warning: {warning.message}" for warning in prepared.program.warnings]

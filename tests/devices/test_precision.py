@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
+import recipe
 from recipe.base.errors import RecipeError
 from recipe.cli import doctor
 from recipe.devices.choice import pick
@@ -167,3 +170,58 @@ def test_fp16_on_cuda_keeps_fp32_weights_and_scales_the_loss(tmp_path) -> None:
     assert {parameter.dtype for parameter in run.model.parameters()} == {torch.float32}
     state = torch.load(sorted((run.folder / "checkpoints").iterdir())[-1], weights_only=True)
     assert state["scaler"]["scale"] > 1
+
+
+def poisoned() -> None:
+    """Fill memory of many sizes with large values, and free it."""
+    held = [
+        torch.full((1 << bits,), 1e30, dtype=kind) for bits in range(6, 20) for kind in (torch.bfloat16, torch.float32)
+    ]
+    del held
+
+
+@pytest.mark.parametrize("depthwise", [False, True])
+@pytest.mark.parametrize("side", [1, 2, 3, 4])
+def test_a_cpu_computes_bf16_gradients_unless_a_stride_is_larger_than_its_input(side: int, depthwise: bool) -> None:
+    for kernel, stride, layout in itertools.product((3, 5, 7), range(1, side + 1), (None, torch.channels_last)):
+        conv = nn.Conv2d(16, 16, kernel, stride, kernel // 2, bias=False, groups=16 if depthwise else 1)
+        inputs, gradients = torch.randn(8, 16, side, side), []
+        if layout:
+            conv, inputs = conv.to(memory_format=layout), inputs.contiguous(memory_format=layout)
+        for enabled in (False, True):
+            conv.zero_grad()
+            poisoned()
+            with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+                outputs = conv(inputs)
+            outputs.float().backward(torch.linspace(-1, 1, outputs.numel()).view(outputs.shape))
+            gradients.append(conv.weight.grad.clone())  # type: ignore[union-attr]
+        assert torch.allclose(*gradients, atol=0.05 * float(gradients[0].abs().max())), (kernel, stride, layout)
+
+
+NARROW = "base resnet18; data fake size=32 classes=4 images=8; batch 4; lr 0.01"
+
+
+@pytest.mark.parametrize(
+    ("words", "narrow"),
+    [
+        ("", ""),
+        ("resize 0.5", "layer4.0.conv1"),
+        ("data fake size=16 classes=4 images=8", "layer4.0.conv1"),
+        ("tweak B; resize 0.5", "layer4.0.conv1"),
+        ("tweak C; data fake size=64 classes=4 images=8; resize 0.5", ""),
+    ],
+)
+def test_a_model_with_such_a_convolution_is_trained_in_fp32(
+    words: str, narrow: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(BF16, "fast")
+    program = recipe.compile(NARROW, *filter(None, words.split("; ")), "precision bf16", device="meta")
+    assert program.narrow == narrow
+    chosen = precision("bf16", torch.device("cpu"))
+    assert chosen.suited(program.narrow).name == ("fp32" if narrow else "bf16")
+    if narrow:
+        with pytest.raises(RecipeError, match=rf"E110.*gradient of `{narrow}`, whose stride is larger than its input"):
+            chosen.suited(program.narrow, strict=True)
+        assert precision("fp32", torch.device("cpu")).suited(narrow, strict=True).note == ""
+        note = "precision bf16 runs as fp32: on CPUs, torch's bf16 gradient of"
+        assert note in command("explain", NARROW, words, "precision bf16", "--device", "cpu").stdout

@@ -48,3 +48,19 @@ def test_a_default_without_a_short_decimal_form_is_shown_with_four_digits(vocabu
     assert "default 1.333)" in page(trick, "a-package")
     (field,) = (field for field in trick.declared.fields if field.name == "aspect")
     assert field.kind.write(field.default) == "1.3333333333333333"  # as in a canonical recipe
+
+
+@pytest.mark.parametrize(
+    ("words", "highest"),
+    [
+        ("epochs 300; lr 0.4 warmup 1 step 2; data fake size=32 classes=4 images=32; batch 16", "0.4"),
+        ("epochs 2000; lr 1 warmup 5 step 6 7 8; data fake size=32 classes=4 images=32; batch 16", "1"),
+        ("epochs 300; lr 0.4 warmup 1.5 step 2; data fake size=32 classes=4 images=3200; batch 16", "0.4"),
+        ("epochs 90; lr 0.4 step 1", "0.4"),
+    ],
+)
+def test_the_highest_learning_rate_is_found_even_if_it_is_in_force_for_one_step(words: str, highest: str) -> None:
+    found = recipe.compile(f"base resnet18; {words}", device="meta")
+    assert f"highest learning rate {highest}," in explain(found, "cpu").replace("\n", ",")
+    other = recipe.diff(f"base resnet18; {words}", f"base resnet18; {words.replace('lr ', 'lr 1')}")
+    assert f"highest learning rate {highest} → 1{highest}" in other.to_text()
