@@ -73,6 +73,7 @@ def open_streams() -> None:
             os.open(os.devnull, flags)  # the lowest free number
     sys.stdout = _reopened(sys.stdout, _Output, 1)
     sys.stderr = _reopened(sys.stderr, _Errors, 2)
+    vars(sys).update(__stdout__=sys.stdout, __stderr__=sys.stderr)  # the old ones can't be used any more
     if os.environ.get("RECIPE_DEBUG") != "1":
         warnings.formatwarning = _as_line
 

@@ -28,7 +28,7 @@ class _Command(click.Command):
                 if at + 1 == len(args) or args[at + 1].startswith("--"):
                     ctx.fail('--over needs at least one trick: --over "tweak D" "augment mixup"')
             elif word.startswith("--over="):
-                taking = True
+                taking = False  # this one alone
                 spread += ["--over", word.removeprefix("--over=")]
             elif taking and not word.startswith("-"):
                 spread += ["--over", word]
@@ -110,6 +110,8 @@ def command(
     """
     if wrong := next((option for option in launcher_options if "=" not in option), None):
         raise click.UsageError(f"--launcher-option takes NAME=VALUE, not `{wrong}`")
+    if dry_run and form != "text":
+        raise click.UsageError("--dry-run prints no table, so --format can't be used with it")
     words, source = vocabulary(plugins), source_of(file)
     from recipe.ablation.execute import Unfinished
     from recipe.ablation.launchers import Workers

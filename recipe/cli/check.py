@@ -11,7 +11,7 @@ from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import RecipeError
 from recipe.base.rendering import render, to_github, to_json, wants_color
 from recipe.base.wording import plural
-from recipe.cli.inputs import plugin_option, source_of, vocabulary
+from recipe.cli.inputs import check_names, plugin_option, source_of, vocabulary
 from recipe.plan.bind import bind
 
 
@@ -39,6 +39,7 @@ def command(files: tuple[str, ...], form: str, plugins: tuple[str, ...]) -> None
     Exits with 2 if there are errors; warnings don't change the exit code. Errors that only show in the model, such as
     a tweak without a site, need `recipe explain`.
     """
+    check_names(files)
     words = vocabulary(plugins)
     told: list[Diagnostic] = []
     for file in files:

@@ -13,7 +13,7 @@ from recipe.base.errors import RecipeError, fail
 from recipe.base.files import write_output
 from recipe.base.printable import printable
 from recipe.base.source import MAX_BYTES
-from recipe.cli.inputs import source_of
+from recipe.cli.inputs import check_names, source_of
 from recipe.language.formatter import layout, plain
 from recipe.language.parser import parse
 
@@ -33,11 +33,15 @@ def command(files: tuple[str, ...], check: bool) -> None:
         recipe fmt mine.recipe
         recipe fmt --check *.recipe
     """
+    check_names(files)
     differ, errors = False, list[Diagnostic]()
     for file in files:
         try:
             if file != "-" and not os.path.exists(file):
                 raise fail("E001", f"file not found: `{file}`")
+            if os.path.isdir(file):
+                help = "name a file; the recipe.lock of a run must not be changed"
+                raise fail("E001", f"`{file}` is a folder", help=help)
             source = source_of(file)
             recipe, wrong = parse(attrs.evolve(source, text=plain(source.text)))
             if wrong:

@@ -52,6 +52,12 @@ def source_of(file: str) -> Source:
     raise fail("E001", f"file or example not found: `{file}`", help=help)
 
 
+def check_names(files: Iterable[str]) -> None:
+    """Raise `RecipeError` (E001) if standard input, which can be read only once, is named more than once."""
+    if sum(file == "-" for file in files) > 1:
+        raise fail("E001", "standard input is named more than once", help="write `-` once, and name the other files")
+
+
 def tell_lost(folder: str) -> None:
     """Warn if a run used tricks of packages that are no longer installed."""
     from recipe.runs.reader import lost_packages

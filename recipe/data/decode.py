@@ -133,8 +133,11 @@ def _resize(image: Image.Image, box: Array, size: int) -> Pixels:
     top, left, height, width = box.tolist()
     edges = (left, top, left + width, top + height)
     within = 0 <= left < edges[2] <= image.width and 0 <= top < edges[3] <= image.height
-    if not VECTORS or not within or any(edge % 1 for edge in edges):  # torch crops only whole pixels
+    if not within or any(edge % 1 for edge in edges):  # a crop has only whole pixels
         return np.array(image.resize((size, size), Image.Resampling.BILINEAR, box=edges))
-    part = torch.from_numpy(np.array(image.crop(edges))).permute(2, 0, 1)[None]
+    cropped = image.crop(edges)  # without its neighbors, which Pillow would use at the edges of a box
+    if not VECTORS:
+        return np.array(cropped.resize((size, size), Image.Resampling.BILINEAR))
+    part = torch.from_numpy(np.array(cropped)).permute(2, 0, 1)[None]
     resized = F.interpolate(part, (size, size), mode="bilinear", antialias=True)
     return resized[0].permute(1, 2, 0).numpy()

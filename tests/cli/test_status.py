@@ -116,6 +116,29 @@ STREAMS = {
     "a full output": ("recipe check full > /dev/full", 2, "error[E111]: the output can't be written"),
     "help to a full output": ("recipe --help > /dev/full", 2, "error[E111]: the output can't be written"),
     "no output": ("recipe check full >&-", 0, ""),
+    "a reader of progress that exits": (
+        "recipe run 'base shufflenet_v2_x0_5; data fake size=32 classes=2 images=8; batch 4; epochs 2; lr 1e-4' "
+        "--device cpu --out run 2>&1 > /dev/null | true; status=${PIPESTATUS[0]}; "
+        "grep -q finished run/summary.json && exit $status",
+        0,
+        "",
+    ),
+    "standard input twice": ("echo base resnet18 | recipe check - -", 2, "error[E001]: standard input is named more"),
+    "standard input twice, to format": (
+        "echo base resnet18 | recipe fmt - -",
+        2,
+        "error[E001]: standard input is named",
+    ),
+    "a run folder to format": (
+        "mkdir run; echo > run/recipe.lock; recipe fmt run",
+        2,
+        "error[E001]: `run` is a folder",
+    ),
+    "a format that is not printed": (
+        "recipe ablate full --mode drop --dry-run --format json",
+        2,
+        "Error: --dry-run prints no table",
+    ),
     "no input": ("recipe explain - <&-", 2, "error[E001]: standard input is closed"),
     "a reader that exits": ("recipe tricks | true; exit ${PIPESTATUS[0]}", 141, ""),
     "a reader of help that exits": ("recipe --help | true; exit ${PIPESTATUS[0]}", 141, ""),

@@ -6,6 +6,7 @@ import inspect
 import runpy
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,14 @@ import recipe
 from recipe.api import Insert, Layer, Net, SetAttribute, Site, Substitute, Trick, trick
 from recipe.base.errors import RecipeError
 from recipe.compiler.program import Program, Step
-from recipe.data.decode import decode
+from recipe.data.decode import decode, formats
 from recipe.exporters.codegen import Codegen
 from recipe.language.recipe_input import source_from
 from recipe.plan.bind import bind
 from recipe.plugins.vocabulary import Offer, Vocabulary
 from recipe.training.setup import open_sets
 from recipe.training.transform import BatchTransform
+from tests.data.odd_images import SIDE, whole
 from tests.exporters.helpers import FAKE, SHORT, alone, images, off, own_logits, train
 
 
@@ -228,6 +230,40 @@ def test_preprocess_reads_pixels_as_a_run_does(photos: tuple[Path, Path, str], n
         mean, std = (torch.tensor(exported[of]).view(3, 1, 1) for of in ("MEAN", "STD"))
         assert torch.allclose(exported["preprocess"](image) * std + mean, expected, atol=1.5 / 255)
         assert expected.max() > 0.9
+
+
+def test_preprocess_gives_the_right_pixels_of_odd_files_or_refuses_them(
+    photos: tuple[Path, Path, str], tmp_path: Path
+) -> None:
+    to_rgb, read = runpy.run_path(str(photos[1]))["to_rgb"], set()
+    for odd in whole(0):
+        (tmp_path / "odd").write_bytes(odd.data)
+        try:
+            with warnings.catch_warnings(action="ignore"), Image.open(tmp_path / "odd") as image:
+                if image.format not in formats():  # others are up to Pillow
+                    continue
+                pixels = np.asarray(to_rgb(image))[:SIDE, :SIDE]
+        except Exception:  # decoders raise almost anything
+            continue
+        assert odd.right is not None, odd.name
+        assert np.abs(pixels.astype(float) - odd.right).max() <= odd.near, odd.name
+        read.add(odd.name)
+    assert len(read) > 0.5 * sum(odd.right is not None for odd in whole(0))
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png"])
+@pytest.mark.parametrize("shape", [(48, 64), (128, 160), (131, 700), (600, 800), (601, 1200)])
+def test_preprocess_decodes_and_crops_as_a_run_does(
+    photos: tuple[Path, Path, str], name: str, shape: tuple[int, int], tmp_path: Path
+) -> None:
+    """Large JPEG files are decoded at a fraction of their size, and boxes of whole pixels have no neighbors."""
+    exported, draws = runpy.run_path(str(photos[1])), np.random.default_rng(1)
+    Image.fromarray(draws.integers(0, 256, (*shape, 3), dtype=np.uint8)).save(tmp_path / name)
+    expected = torch.from_numpy(decode(tmp_path / name, 32, None)).permute(2, 0, 1)
+    with Image.open(tmp_path / name) as image:
+        inputs = exported["preprocess"](image)[0]
+    mean, std = (torch.tensor(exported[of]).view(3, 1, 1) for of in ("MEAN", "STD"))
+    assert ((inputs * std + mean) * 255 - expected).abs().max() < 1.01
 
 
 def test_preprocess_does_not_crop_images_of_one_size(tmp_path: Path) -> None:
