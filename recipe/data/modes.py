@@ -3,7 +3,7 @@
 - Shades and colors of up to 16 bits are scaled from their whole range: 0 to 65535 becomes 0 to 255.
 - Palettes, CMYK, YCbCr and LAB are converted to RGB. Transparency is ignored.
 - Floats, integers of 32 bits and signed integers are refused, because no format says which values are black and white.
-- 16-bit shades that would all be black are refused, because their range is probably 0 to 255.
+- 16-bit shades and colors that would all be black, or white in CMYK, are refused: their range is probably 0 to 255.
 - TIFF files are refused if Pillow reads their pixels otherwise than the tags describe them.
 """
 
@@ -29,7 +29,7 @@ PREMULTIPLIED = {"La": "LA", "RGBa": "RGBA"}
 UNBOUNDED = {"F": "floats", "I": "integers of 32 bits or with a sign"}
 """The modes whose range no format states."""
 
-BLACK = "its {}-bit values are all below {}, which is black; convert it to 8 bits"
+FAINT = "its {}-bit values are all below {}, which is {}; convert it to 8 bits"
 
 BITS, COMPRESSION, PHOTOMETRIC, PLANES, COLOR_MAP, SAMPLE_FORMAT = 258, 259, 262, 284, 320, 339
 """Tags of TIFF, by number."""
@@ -48,12 +48,11 @@ def to_rgb(image: ImageFile) -> Image.Image:
     if image.mode not in CONVERTED:
         kind = UNBOUNDED.get(image.mode, "of a kind")
         raise ValueError(f"its pixels are {kind} (mode {image.mode}), without a stated range; convert it to 8 bits")
-    halved = image.mode in ("RGB", "RGBA") and image.tile and ";16" in str(image.tile[0][3])
+    least = _least_of_colors(image)
     image.load()
-    rgb = image if image.mode == "RGB" else image.convert("RGB")
-    if halved and not any(brightest for _, brightest in rgb.getextrema()):  # type: ignore[misc]
-        raise ValueError(BLACK.format(16, 256))
-    return rgb
+    if least is not None:
+        _refuse_faint(image, *least)
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _deep(image: ImageFile) -> int | None:
@@ -68,8 +67,27 @@ def _scaled(image: ImageFile, bits: int) -> Image.Image:
     shades = np.asarray(image)
     black = 2 ** (bits - 8)
     if 0 < shades.max() < black:
-        raise ValueError(BLACK.format(bits, black))
+        raise ValueError(FAINT.format(bits, black, "black"))
     return Image.fromarray((shades >> (bits - 8)).astype(np.uint8))
+
+
+def _least_of_colors(image: ImageFile) -> tuple[int, int] | None:
+    """Return the least value that is visible in a color image of 16 bits, and what it becomes in 8; otherwise None.
+
+    Pillow keeps the higher byte of such a value, except in PPM, where it rounds. Only an image that isn't loaded says.
+    """
+    stored = str(image.tile[0][3]) if image.tile else ""
+    if image.format == "PPM":
+        return (386, 2) if image.mode == "RGB" and stored.endswith("65535)") else None
+    return (256, 1) if image.mode in ("RGB", "RGBA", "CMYK") and ";16" in stored else None
+
+
+def _refuse_faint(image: Image.Image, least: int, shown: int) -> None:
+    """Refuse a color image of 16 bits if all of its values are below ``least``, which becomes ``shown`` in 8 bits."""
+    inks = image.mode == "CMYK"
+    colors = image.getextrema()[: 4 if inks else 3]  # without the opacity
+    if all(most < shown for _, most in colors):  # type: ignore[misc]
+        raise ValueError(FAINT.format(16, least, "white" if inks else "black"))
 
 
 def _misread(image: TiffImageFile) -> str | None:

@@ -150,6 +150,8 @@ def of_simple(draws: np.random.Generator) -> Iterator[Odd]:
         for most, channels in product((7, 100, 255, 300, 65535), (1, 3)):
             values = draws.integers(0, most + 1, (SIDE, WIDTH, channels)).astype(np.uint16 if most > 255 else np.uint8)
             yield Odd(f"pnm{channels}-{most}-{plain}", netpbm(values, most, plain), shown(values, most))
+            if most == 65535:
+                yield Odd(f"pnm{channels}-16-of-8-{plain}", netpbm(values % 256, most, plain), None)
     for scale in (-1.0, 1.0):
         yield Odd(f"pfm-{scale}", pfm(draws.random((SIDE, WIDTH)), scale), None)
     for bits in (1, 4, 8):

@@ -16,7 +16,7 @@ from recipe.base.errors import RecipeError
 from recipe.data.decode import decode
 from recipe.data.modes import CONVERTED, PREMULTIPLIED, UNBOUNDED
 from tests.data.odd_images import SIDE, WIDTH, damaged, draw, faults, whole
-from tests.data.writers import png, tiff
+from tests.data.writers import netpbm, png, tiff
 from tests.helpers import SEED
 
 RECENT = int(PIL.__version__.split(".")[0]) >= 12
@@ -66,6 +66,23 @@ def test_values_without_a_stated_range_are_refused_and_not_clipped(
     path.write_bytes(tiff(values, photometric, bits, order=order, sample_format=sample_format))
     why = refusal(path)
     assert said in why or (order == ">" and "in none of the formats" in why)  # which Pillow doesn't open at all
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_ppm_files_of_16_bits_are_refused_if_all_values_have_8(tmp_path: Path, plain: bool) -> None:
+    path = tmp_path / "values.ppm"
+    path.write_bytes(netpbm(np.full((SIDE, WIDTH, 3), 255, np.uint16), 65535, plain))
+    assert "its 16-bit values are all below 386, which is black" in refusal(path)
+    path.write_bytes(netpbm(np.full((SIDE, WIDTH, 3), 386, np.uint16), 65535, plain))
+    assert decode(path, SIDE, None).max() == 2
+
+
+def test_inks_of_16_bits_are_refused_if_all_values_have_8(tmp_path: Path) -> None:
+    path = tmp_path / "values.tif"
+    path.write_bytes(tiff(np.full((SIDE, WIDTH, 4), 255, np.uint16), 5, 16))
+    assert "its 16-bit values are all below 256, which is white" in refusal(path)
+    path.write_bytes(tiff(np.full((SIDE, WIDTH, 4), 65535, np.uint16), 5, 16))
+    assert decode(path, SIDE, None).max() == 0
 
 
 @pytest.mark.parametrize("channels", [1, 3])
