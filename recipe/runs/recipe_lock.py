@@ -96,13 +96,17 @@ def open_lock(folder: Path) -> Lock:
 
 
 def changed_words(folder: Path, plan: Plan) -> str:
-    """List how a plan differs from the one in a folder's `recipe.lock`, one line each. Empty if that can't be read."""
+    """List how a plan differs from the one in a folder's `recipe.lock`, to follow a clause on the same line.
+
+    Empty if the lock can't be read.
+    """
     try:
         before = lock.plan(plan.vocabulary) if (lock := read_lock(folder)) else plan
     except RecipeError:
         return ""
     lines = [(SIGNS[word.change], *line) for word in compare_words(before, plan) for line in word.lines()]
-    return "".join(f"\n  {sign} {change}{f'   {origin}' if origin else ''}" for sign, change, origin in lines)
+    said = "; ".join(f"{sign} {change}{f' ({origin})' if origin else ''}" for sign, change, origin in lines)
+    return f": {said}" if said else ""
 
 
 def changed_teachers(lock: Lock, plan: Plan) -> list[Path]:

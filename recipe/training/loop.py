@@ -262,7 +262,7 @@ class Loop:
                 "E113", message, help="train for more epochs, or choose another folder with --out; nothing was changed"
             )
         words = trainer.ranks.broadcast(lambda: changed_words(self.folder, trainer.plan))
-        notes = [f"the recipe has changed from step {step} on:{words}", *more]
+        notes = [f"the recipe has changed from step {step} on{words}", *more]
         self.notes += notes
         for note in notes:
             self.listener.note(note)

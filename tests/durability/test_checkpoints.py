@@ -322,14 +322,16 @@ def test_a_changed_recipe_is_shown_and_refused_unless_it_is_allowed(tmp_path: Pa
     assert command("run", text, "epochs 1", "--out", folder, "--device", "cpu").status == 0
     refused = command("run", text, "epochs 2; lr 0.01", "--resume", folder, "--device", "cpu")
     assert refused.status == 2
-    assert "~ lr rate 0.02 → 0.01" in refused.stderr
-    assert "~ epochs count 1 → 2" in refused.stderr
+    assert "of another recipe: ~ epochs count 1 → 2 (" in refused.stderr
+    assert "; ~ lr rate 0.02 → 0.01 (" in refused.stderr
+    assert "\\n" not in refused.stderr
     assert "--allow-changed" in refused.stderr
     gone_on = command("run", text, "epochs 2; lr 0.01", "--resume", folder, "--allow-changed", "--device", "cpu")
     assert gone_on.status == 0, gone_on.stderr
-    assert "the recipe has changed from step 3 on:" in gone_on.stderr
-    notes = "\n".join(json.loads((folder / "summary.json").read_text())["notes"])
-    assert "~ lr rate 0.02 → 0.01" in notes
+    (note,) = (line for line in gone_on.stderr.splitlines() if line.startswith("the recipe has changed from step 3 on"))
+    assert "; ~ lr rate 0.02 → 0.01 (" in note
+    assert "\\n" not in gone_on.stderr
+    assert note in json.loads((folder / "summary.json").read_text())["notes"]
     assert "lr rate=0.02" in (folder / "recipe-until-000000003.lock").read_text()
     over = command("run", text, "epochs 1; lr 0.02", "--resume", folder, "--allow-changed", "--device", "cpu")
     assert over.status == 2
