@@ -114,7 +114,7 @@ def materialise(
                     raise fail("E105", f"a layer of the rewritten model can't be created: {error}") from error
                 have |= {f"{address}.{name}": tensor for name, tensor in _tensors(made).items()}
         if fit is not None:
-            loaded = _load(plan, fit, structure)
+            loaded = _load(plan, fit, structure, have)
     model = copy.deepcopy(structure)
     for name, tensor in _tensors(model).items():
         value = loaded.get(name, have[name])
@@ -132,9 +132,12 @@ def materialise(
     return model
 
 
-def _load(plan: Plan, fit: Fit, structure: fx.GraphModule) -> dict[str, Tensor]:
-    """Load the tensors that fit a model, in its types. Raises `RecipeError` (E001) if they are not as expected."""
-    place, wanted, weights = plan.base.place(WEIGHTS), structure.state_dict(), parameters(structure)
+def _load(plan: Plan, fit: Fit, structure: fx.GraphModule, fresh: Tensors) -> dict[str, Tensor]:
+    """Load the tensors that fit a model, in its types. Raises `RecipeError` (E001) if they are not as expected.
+
+    Only a buffer that is infinite in the ``fresh`` model too may be infinite, such as the mask of an attention.
+    """
+    place, wanted = plan.base.place(WEIGHTS), structure.state_dict()
     given: Tensors = call_hook(plan.base, "load_weights", at=place)
     loaded = {}
     for name in fit.loaded:
@@ -143,7 +146,7 @@ def _load(plan: Plan, fit: Fit, structure: fx.GraphModule) -> dict[str, Tensor]:
         if name not in given or not fits(given[name], wanted[name]):
             raise changed(fit.source, name, place)
         value = loaded[name] = given[name].to(wanted[name].dtype)
-        if value.isnan().any() or (name in weights and value.isinf().any()):  # a mask may be infinite
+        if value.isnan().any() or (value.isinf().any() and not fresh[name].isinf().any()):
             message = f"`{name}` in `{fit.source}` has values that are not finite"
             raise fail("E001", message, place, help="name weights of a training that did not diverge")
     return loaded
