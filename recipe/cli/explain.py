@@ -55,8 +55,10 @@ def command(
     from recipe.compiler.lower import lower
     from recipe.devices.choice import pick
     from recipe.explain.program import as_dict, explain
+    from recipe.runs.recipe_lock import as_recorded
 
     pick(device)
+    plan = plan if statements else as_recorded(plan, source)
     program = lower(plan, device="meta")
     click.echo(json.dumps(as_dict(program, device), indent=2) if as_json else explain(program, device))
 

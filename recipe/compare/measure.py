@@ -48,7 +48,7 @@ def measure(a: Plan, b: Plan, device: str | None, plugins: tuple[str, ...] = ())
     batch = min(a.training.batch, b.training.batch)
     batch = min(batch, MOST_ON_CPU) if chosen.type == "cpu" else batch
     task = {"batch": batch, "device": str(chosen), "plugins": plugins}
-    workers = [_Worker({"recipe": plan.canonical(), **task}) for plan in (a, b)]
+    workers = [_Worker({"recipe": plan.canonical(), "classes": plan.count("count_classes"), **task}) for plan in (a, b)]
     try:
         for worker in workers:
             worker.train()  # a warm-up, not counted
@@ -109,7 +109,7 @@ def _serve() -> None:
     asked = json.loads(sys.stdin.readline())
     plan = bind([source_from(asked["recipe"])], Vocabulary.installed(map(Path, asked["plugins"])))
     device, batch = pick(asked["device"]), asked["batch"]
-    program = lower(plan)
+    program = lower(plan, classes=asked["classes"])
     size, classes = program.costs.size, program.classes
     pixels = torch.randint(0, 256, (batch, 3, size, size), dtype=torch.uint8)
     images = InMemory(pixels, torch.arange(batch) % classes)

@@ -41,6 +41,8 @@ class Plan(PlanView):
     """The sources that the plan was bound from."""
     vocabulary: Vocabulary = attrs.field(eq=False, repr=False)
     """The vocabulary that it was bound against."""
+    counted: Mapping[str, int] = attrs.field(factory=dict, eq=False, repr=False)
+    """For the plan of a run: the numbers of classes and training images that it recorded, by hook."""
 
     def maker(self, setting: str) -> str:
         """Return the words of the trick that makes a training setting, before other tricks change it.
@@ -71,8 +73,10 @@ class Plan(PlanView):
     def count(self, hook: str) -> int | None:
         """Return the number of classes or training images, by hook, or None if unknown or if there are no images.
 
-        Raises `RecipeError` (E070) if the images can't be read.
+        Those of a run are the ones that it recorded. Raises `RecipeError` (E070) if the images can't be read.
         """
+        if hook in self.counted:
+            return self.counted[hook]
         if self.images is None:
             return None
         try:

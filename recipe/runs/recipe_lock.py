@@ -18,6 +18,7 @@ from recipe.plan.changes import SIGNS, compare_words
 from recipe.plan.plan import Plan
 from recipe.plugins.fields import RecipeFile, quoted
 from recipe.plugins.vocabulary import Vocabulary
+from recipe.runs.provenance import read_provenance
 
 VERSION = "v2"
 """The version of plan digests. A lock of an earlier release states no version, no teachers, and no digest of its text.
@@ -76,10 +77,34 @@ def read_lock(folder: Path) -> Lock | None:
 
 
 def plan_of(source: Source, vocabulary: Vocabulary) -> Plan | None:
-    """Return the plan of a run whose lock a source is, with the teachers that it states, or None for other sources."""
-    if source.path is None or source.path.name != LOCK or not (lock := read_lock(source.path.parent)):
+    """Return the plan of a run whose lock a source is, with the teachers that it states, or None for other sources.
+
+    Raises `RecipeError`, also (E120) if what the run recorded of its data is damaged.
+    """
+    lock = _lock_of(source)
+    if lock is None or lock.old:
         return None
-    return None if lock.old else attrs.evolve(lock, source=source).plan(vocabulary)
+    return as_recorded(attrs.evolve(lock, source=source).plan(vocabulary), source)
+
+
+def as_recorded(plan: Plan, source: Source) -> Plan:
+    """Return a plan with the numbers of classes and images of its run if its source is the lock of one.
+
+    A run is described by what it was trained on, whatever its data is today. Raises `RecipeError` (E120).
+    """
+    lock = _lock_of(source)
+    if source.path is None or lock is None or lock.edited:
+        return plan
+    provenance = read_provenance(source.path.parent)
+    if provenance is None:
+        return plan
+    counted = {"count_classes": provenance.classes.count, "count_images": provenance.data.training.images}
+    return attrs.evolve(plan, counted=counted)
+
+
+def _lock_of(source: Source) -> Lock | None:
+    """Return the lock of a run if a source is one."""
+    return read_lock(source.path.parent) if source.path is not None and source.path.name == LOCK else None
 
 
 def open_lock(folder: Path) -> Lock:

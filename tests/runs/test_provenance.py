@@ -96,6 +96,31 @@ def test_an_export_needs_no_data(photos: Path, tmp_path: Path) -> None:
     assert open_run(folder, vocabulary()).names == ("cat", "dog")
 
 
+@pytest.mark.parametrize(
+    "change", [add_class, lambda photos: photos.rename(photos.with_name("away"))], ids=["another class", "gone"]
+)
+def test_a_run_is_described_by_its_own_classes_and_images(
+    photos: Path, tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    folders = [
+        train(tmp_path / name, f"lr {rate}", text=text(photos)).folder for name, rate in (("a", 0.01), ("b", 0.1))
+    ]
+
+    def told() -> list[dict[str, object]]:
+        done = command("explain", folders[0], "--json"), command("diff", *folders, "--json")
+        return [{**json.loads(found.stdout), "warnings": []} for found in done]
+
+    before = told()
+    change(photos)
+    assert told() == before
+    assert before[0]["classes"] == 2
+    difference = recipe.diff(*folders)
+    assert (difference.a.classes, difference.b.classes, difference.a.schedule.steps_per_epoch) == (2, 2, 1)
+    assert difference.weights.loads_entirely
+    other = json.loads(command("explain", folders[0], "seed 3", "--json").stdout)
+    assert other["classes"] != 2  # it is no longer the run
+
+
 @pytest.mark.parametrize("allow_changed", [False, True])
 @pytest.mark.parametrize(
     ("change", "said"),
