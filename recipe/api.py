@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from recipe.data.images import Files, Images, InMemory, Sets, in_memory
     from recipe.graph.net import Block, Net
     from recipe.graph.shapes import on_meta
+    from recipe.runs.trained_on import trained_on
 
 __all__ = [
     "API_VERSION", "REQUIRED", "Block", "Declared", "Diagnostic", "Draws", "Edit", "Evidence", "Files", "Floats",
@@ -46,7 +47,7 @@ __all__ = [
     "Preprocessing", "Progress", "RecipeFile", "SetAttribute", "Sets", "Site", "Substitute", "SuggestContext",
     "Training", "Trick", "architecture", "choice", "class_folders", "fail", "find_images", "in_memory", "integer",
     "load_safetensors", "number", "numbers", "on_meta", "path", "safetensors_about", "safetensors_meta", "teacher",
-    "trick",
+    "trained_on", "trick",
 ]  # fmt: skip
 
 _LAZY = {
@@ -55,6 +56,7 @@ _LAZY = {
     "recipe.data.images": ("Files", "Images", "InMemory", "Sets", "in_memory"),
     "recipe.graph.net": ("Block", "Net"),
     "recipe.graph.shapes": ("on_meta",),
+    "recipe.runs.trained_on": ("trained_on",),
 }
 
 

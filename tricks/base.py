@@ -35,9 +35,10 @@ class Base(Trick):
     Its weights are randomly initialized (see ``init``) unless ``weights`` names pretrained ones. That is a torchvision
     name, such as ``IMAGENET1K_V2`` or ``DEFAULT``, downloaded when the model is built, or a safetensors file in quotes,
     such as the ``model.safetensors`` of a run. Tensors with the same name and shape in the rewritten model are loaded.
-    The others, such as the last layer for a different number of classes, are still randomly initialized. The run lists
-    both. It is an error if less than 90 % of the model, not counting the last layer, is loaded. ``module`` stands for a
-    model that is passed to ``recipe.compile(…, base=model)``.
+    The others, such as the last layer for a different number of classes, are still randomly initialized. So is a last
+    layer for classes with other names, which the folder of a run or the header of an export states. The run lists both.
+    It is an error if less than 90 % of the model, not counting the last layer, is loaded. ``module`` stands for a model
+    that is passed to ``recipe.compile(…, base=model)``.
     """
 
     model: str = architecture("a torchvision classifier, or `timm:NAME`", of=(*MODELS, "module"), prefixes=("timm:",))
@@ -120,16 +121,18 @@ class Base(Trick):
     def preprocessing(self) -> Preprocessing | None:
         """Return torchvision's preprocessing of named weights, or that of the model's published ones for a file.
 
-        The file of a run has none, since a run normalizes with its dataset's own mean and deviation.
+        For the file of a run in its folder or of an export, it is that of the run.
         """
         if self.weights is None:
             return None
         if not self._is_file():
             return expected_by(named_weights(self.model, self.weights))
-        from recipe.api import on_meta, safetensors_about
+        from recipe.api import on_meta, safetensors_about, trained_on
 
-        if "digest" in safetensors_about(self.weights):
-            return None
+        header = safetensors_about(self.weights)
+        if "digest" in header:
+            known = trained_on(self.weights, header)
+            return known.inputs if known else None
         if self.model.startswith("timm:"):
             return expected_by_timm(getattr(on_meta(lambda: self.build(None)), "pretrained_cfg", {}))
         return Preprocessing(mean=HALF, std=HALF) if self.model in OTHER_INPUTS else None

@@ -20,6 +20,9 @@ LEAST = 0.9
 Much of a model fits another of its family: 77 % of a ResNet-34's tensors are those of a ResNet-50 by name and shape.
 """
 
+OTHER_CLASSES = "the weights are of other classes"
+"""The reason why a head that fits is not loaded."""
+
 Tensors = Mapping[str, Tensor]
 
 
@@ -81,6 +84,7 @@ def fit_of(
     stock: Tensors,
     edits: Sequence[Edit],
     parameters: Collection[str],
+    withheld: tuple[str, ...] = (),
 ) -> Fit:
     """Match weights with a rewritten model by name and shape.
 
@@ -94,13 +98,17 @@ def fit_of(
         stock: The tensors of the stock model.
         edits: The edits that turn the stock model into the rewritten one.
         parameters: The names of the rewritten model's parameters.
+        withheld: The beginnings of the names in heads that are not loaded, because the weights are of other classes.
     """
     replaced = tuple(edit for edit in edits if isinstance(edit, Substitute) and _is_stock(edit, given, model, stock))
     barred = made_prefixes(replaced)
     loaded, fresh = list[str](), dict[str, str]()
     for name, wanted in model.items():
         if name in given and fits(given[name], wanted) and not name.startswith(barred):
-            loaded.append(name)
+            if name.startswith(withheld):
+                fresh[name] = OTHER_CLASSES
+            else:
+                loaded.append(name)
         elif not is_counter(wanted):
             fresh[name] = _reason(given.get(name), wanted, name.startswith(barred))
     gone = tuple(f"{edit.address}." for edit in replaced)

@@ -46,6 +46,8 @@ class Task:
     """Number of classes in the images, or None to count them."""
     pretrained: bool = True
     """Whether to look at the pretrained weights that the recipe names."""
+    other_classes: bool = False
+    """Whether these weights are for other classes than those of the images."""
 
 
 @attrs.frozen
@@ -227,7 +229,7 @@ def _load(rewritten: Rewritten) -> Rewritten:
     traced, steps = rewritten.traced, rewritten.steps
     plan, edits, fit = traced.task.plan, [edit for step in steps for edit in step.edits], None
     if traced.task.module is None and traced.task.pretrained:
-        fit = fit_weights(plan, traced.graph, traced.name, traced.state, edits)
+        fit = fit_weights(plan, traced.graph, traced.name, traced.state, edits, traced.task.other_classes)
     loaded, made = frozenset(fit.loaded if fit else ()), made_prefixes(edits)
     own = frozenset(name for name in traced.stock if traced.task.module is not None and not name.startswith(made))
     implied = {use.word for use in plan.hooked("rewrite") if use.origin.kind == "dialect"}
@@ -322,15 +324,17 @@ def lower(
     device: str = "cpu",
     classes: int | None = None,
     pretrained: bool = True,
+    other_classes: bool = False,
 ) -> Program:
     """Compile a plan. ``base`` is the user's own model, for a plan with ``base module``.
 
     ``classes`` is the number of classes of the plan's images, if they are already open. ``pretrained=False`` compiles
-    without the pretrained weights that the recipe names, for a model that gets others.
+    without the pretrained weights that the recipe names, for a model that gets others. ``other_classes`` keeps the
+    heads of these weights out of the model, since they are for other classes than those of the images.
     """
     if device != "meta":
         pick(device)
-    state: Any = Task(plan, base, device, classes, pretrained)
+    state: Any = Task(plan, base, device, classes, pretrained, other_classes)
     for run in PASSES:
         state = run(state)
     program: Program = state

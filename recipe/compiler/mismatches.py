@@ -8,11 +8,13 @@ from numbers import Real
 import attrs
 
 from recipe.base.diagnostics import Diagnostic
-from recipe.base.wording import plural
+from recipe.base.wording import listing, plural
+from recipe.compiler.fit import OTHER_CLASSES
 from recipe.compiler.groups import decay_without_effect
 from recipe.compiler.program import Program
 from recipe.data.decode import CROP
 from recipe.data.images import Files, InMemory, Sets
+from recipe.graph.net import Net
 from recipe.plugins.calling import call_hook
 from recipe.plugins.contexts import Preprocessing
 from recipe.plugins.field_contracts import CLASSES, WEIGHTS
@@ -21,8 +23,11 @@ CLOSE = 0.01
 """The difference from which on numbers are reported. Sources round ImageNet's mean differently."""
 
 
-def mismatches(program: Program, sets: Sets) -> tuple[Diagnostic, ...]:
-    """Return warnings about words without effect, outputs without a class, and inputs that the weights don't expect."""
+def mismatches(program: Program, sets: Sets, other_classes: str = "") -> tuple[Diagnostic, ...]:
+    """Return warnings about words without effect, outputs without a class, and what the weights don't expect.
+
+    ``other_classes`` tells how the classes of the weights differ from those of the images.
+    """
     plan, told = program.plan, [*decay_without_effect(program.plan, program.groups)]
     for step in program.steps:
         use = plan.find(step.word)
@@ -37,11 +42,23 @@ def mismatches(program: Program, sets: Sets) -> tuple[Diagnostic, ...]:
         tensors = plural(program.fit.strays, "tensor")
         message = f"`{program.fit.source}` may be of another model: `{plan.model}` has no place for {tensors} of it"
         told.append(Diagnostic("W001", message, plan.base.place(WEIGHTS)))
+    if other_classes and program.fit and (heads := heads_that_fit(program)):
+        message = f"`{program.fit.source}` was trained on other classes than those of the images: {other_classes}"
+        told.append(Diagnostic("W001", f"{message}; a run does not load {listing(heads)}", plan.base.place(WEIGHTS)))
     expected = call_hook(plan.base, "preprocessing", at=plan.base.place(WEIGHTS)) if program.fit else None
     if expected and program.fit and (unlike := [*_unlike(expected, _fed(program, sets))]):
         message = f"`{program.fit.source}` was trained on other inputs than this run feeds it: {'; '.join(unlike)}"
         told.append(Diagnostic("W001", message, plan.base.place(WEIGHTS)))
     return tuple(told)
+
+
+def heads_that_fit(program: Program) -> tuple[str, ...]:
+    """Return the heads of a program's model that its pretrained weights fit, whether or not they are loaded."""
+    heads, fit = Net(program.structure).heads, program.fit
+    if fit is None:
+        return ()
+    names = [*fit.loaded, *(name for name, why in fit.fresh.items() if why == OTHER_CLASSES)]
+    return tuple(head for head in heads if any(name.startswith(f"{head}.") for name in names))
 
 
 def _fed(program: Program, sets: Sets) -> Preprocessing:

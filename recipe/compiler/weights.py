@@ -31,9 +31,12 @@ def stock_model(plan: Plan, classes: int | None) -> nn.Module:
         raise fail("E102", message, plan.base.span) from error
 
 
-def fit_weights(plan: Plan, model: fx.GraphModule, name: str, stock: Tensors, edits: Sequence[Edit]) -> Fit | None:
+def fit_weights(
+    plan: Plan, model: fx.GraphModule, name: str, stock: Tensors, edits: Sequence[Edit], other_classes: bool
+) -> Fit | None:
     """Match the weights that `base … weights=` names with the rewritten model. Downloads nothing.
 
+    Of weights for ``other_classes`` than those of the images, no head is loaded, so that no output changes its meaning.
     Returns None if the recipe names none. Raises `RecipeError` (E102) if they set too little of the model.
     """
     base, state = plan.base, model.state_dict()
@@ -45,8 +48,9 @@ def fit_weights(plan: Plan, model: fx.GraphModule, name: str, stock: Tensors, ed
     if source is None and not given:
         return None
     shown = Path(str(source)).name if source else f"the weights of {base.word}"
-    fit = fit_of(shown, given, state, stock, edits, parameters(model))
-    apart = (*made_prefixes(edits), *(f"{address}." for address in Net(model).heads))
+    heads = tuple(f"{address}." for address in Net(model).heads)
+    fit = fit_of(shown, given, state, stock, edits, parameters(model), heads if other_classes else ())
+    apart = (*made_prefixes(edits), *heads)
     body = {name: state[name] for name in parameters(model) if not name.startswith(apart)}
     check_fit(fit, given, body, name, base.place(WEIGHTS))
     return fit

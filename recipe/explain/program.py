@@ -23,7 +23,7 @@ from recipe.devices.precision import precision
 from recipe.graph.edits import Initialise
 from recipe.plan.ordering import reasons
 from recipe.plan.plan import Plan
-from recipe.training.setup import open_sets
+from recipe.training.setup import open_sets, other_classes
 
 
 def as_dict(program: Program, device: str | None) -> dict[str, Any]:
@@ -74,7 +74,8 @@ def _warnings(program: Program) -> tuple[Diagnostic, ...]:
     if plan.images is None or not (program.fit or plan.asked_classes):
         return program.warnings
     try:
-        return (*plan.warnings, *mismatches(program, open_sets(plan)))
+        sets = open_sets(plan)
+        return (*plan.warnings, *mismatches(program, sets, other_classes(plan, sets)))
     except RecipeError as error:
         why = f"whether the images suit the model is unknown: {error.diagnostics[0].message}"
         return (*program.warnings, Diagnostic("W001", why, plan.images.span))

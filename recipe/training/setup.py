@@ -10,12 +10,13 @@ from pathlib import Path
 import attrs
 import torch
 
-from recipe.base.errors import fail
+from recipe.base.errors import RecipeError, fail
 from recipe.base.identity import file_digest, version_of
-from recipe.base.wording import reason_of
+from recipe.base.wording import listing, reason_of
 from recipe.compiler.lower import lower
-from recipe.compiler.mismatches import mismatches
+from recipe.compiler.mismatches import heads_that_fit, mismatches
 from recipe.compiler.program import Program
+from recipe.compiler.weights_file import safetensors_about
 from recipe.data.decode import CROP
 from recipe.data.fingerprint import fingerprint
 from recipe.data.headers import ignored_in
@@ -24,10 +25,12 @@ from recipe.devices.choice import cores
 from recipe.devices.precision import Precision
 from recipe.plan.plan import Plan
 from recipe.plugins.calling import broken, call_hook
+from recipe.plugins.field_contracts import WEIGHTS, ModelFields
 from recipe.plugins.fingerprint import code_by_package
 from recipe.runs.environment import plugins_of
-from recipe.runs.provenance import OWN_WEIGHTS, Classes, Data, Preprocessing, Provenance
+from recipe.runs.provenance import OWN_WEIGHTS, Classes, Data, Preprocessing, Provenance, changed_classes
 from recipe.runs.records import Environment
+from recipe.runs.trained_on import trained_on
 
 
 def open_sets(plan: Plan) -> Sets:
@@ -68,12 +71,37 @@ def prepare(plan: Plan, compiled: Program | None = None) -> tuple[Sets, Program]
     A program compiled from this exact plan is used as is: training starts from its model's weights.
     """
     sets = open_sets(plan)
+    other = other_classes(plan, sets)
     if compiled is not None and compiled.plan is plan and compiled.device != "meta":
         program = attrs.evolve(compiled, altered=compiled.is_altered())
+        if other and not program.altered and (heads := heads_that_fit(program)):
+            message = f"the weights of {listing(heads)} are of other classes than those of the images: {other}"
+            help = "pass the recipe instead of the program, or set weights of your own in its `model`"
+            raise fail("E071", message, plan.base.place(WEIGHTS), help=help)
     else:
-        program = lower(plan, base=compiled.module if compiled else None, classes=sets.classes)
+        base = compiled.module if compiled else None
+        program = lower(plan, base=base, classes=sets.classes, other_classes=bool(other))
     program.check_classes(sets.classes)
-    return sets, attrs.evolve(program, mismatches=mismatches(program, sets))
+    return sets, attrs.evolve(program, mismatches=mismatches(program, sets, other))
+
+
+def other_classes(plan: Plan, sets: Sets) -> str:
+    """Return how the classes that the pretrained weights were trained on differ from those of the images.
+
+    An empty string if they don't, or if the names of either are unknown. Raises `RecipeError` (E001 or E120).
+    """
+    weights = ModelFields.of(plan.base.trick).weights
+    if not isinstance(weights, str) or not os.path.isabs(weights) or not sets.names:
+        return ""
+    try:
+        header = safetensors_about(weights)
+    except RecipeError:  # what loads it reports it, unless a plugin reads another format
+        return ""
+    known = trained_on(weights, header)
+    if known is None or not known.classes:
+        return ""
+    before, now = (Classes(len(names), names) for names in (known.classes, sets.names))
+    return changed_classes(before, now)
 
 
 def provenance_of(plan: Plan, sets: Sets, identity: str) -> Provenance:

@@ -32,6 +32,7 @@ ALLOWED = [
     ("plugins/slots.py plugins/hooks.py", "*", "names of slots"),
     ("api.py __init__.py", "compile number path", "names that the public API exports"),
     ("ablation/store.py", "loss precision micro", "JSON of finished runs"),
+    ("runs/trained_on.py", "classes", "the header of an export"),
     ("runs/state.py", "step model optimizer loss images", "fields of a checkpoint"),
     ("training/trainer.py compiler/groups.py", "lr", "torch's parameter groups"),
     ("training/update.py", "momentum", "torch's parameter groups"),
