@@ -37,18 +37,23 @@ def choose_folder(out: str | Path | None, name: str, plan: Plan, resume: bool, a
         return _named(Path(out), plan, resume, allow_changed)
     if Path(name).name != name:
         raise fail("E113", f"`{name}` is not the first part of a folder's name", help="set the folder with --out")
-    first = RUNS / f"{name}-{plan.digest[:8]}"
+    return default_folder(RUNS, name, plan, resume)
+
+
+def default_folder(runs: Path, name: str, plan: Plan, resume: bool) -> Path:
+    """Return the default folder in ``runs`` for a new run of a plan or, with ``resume``, that of the last such run."""
+    first = runs / f"{name}-{plan.digest[:8]}"
     numbered = {first: 1}
     with contextlib.suppress(OSError):  # there are no runs yet
         for folder in first.parent.iterdir():
             if folder.name.startswith(f"{first.name}-") and (number := folder.name[len(first.name) + 1 :]).isdecimal():
                 numbered[folder] = int(number)
     if resume:
-        runs = [
+        begun = [
             folder for folder in sorted(numbered, key=numbered.__getitem__) if digest_of(folder, plan) == plan.digest
         ]
-        if runs:
-            return runs[-1]
+        if begun:
+            return begun[-1]
     return first if not os.path.lexists(first) else first.with_name(f"{first.name}-{max(numbered.values()) + 1}")
 
 

@@ -27,7 +27,7 @@ from recipe.plugins.fields import RecipeFile
 from recipe.plugins.fingerprint import code_by_package
 from recipe.plugins.uses import Use
 from recipe.runs.environment import changed_code, plugins_of
-from recipe.runs.layout import finished_run
+from recipe.runs.layout import default_folder, finished_run
 from recipe.runs.provenance import Provenance, changed_classes, differences, read_provenance
 from recipe.runs.reader import environment_of, summary_of
 from recipe.runs.weights import packed_weights, unpacked
@@ -60,7 +60,7 @@ def find_teachers(
         folder = ranks.broadcast(partial(finished_run, near, teacher))
         if folder is None:
             listener.note(f"teacher {path.name}: no finished run in {near}, training it first")
-            folder = near / f"{path.stem}-{teacher.digest[:8]}"
+            folder = ranks.broadcast(partial(default_folder, near, path.stem, teacher, resume=True))
             train(teacher, folder)
         else:
             changes = ranks.broadcast(partial(_changes, teacher, folder, plan, own))

@@ -14,6 +14,7 @@ import recipe
 from recipe.api import InMemory, Sets, Trick, integer, trick
 from recipe.base.errors import RecipeError
 from recipe.compiler.program import Program
+from recipe.runs.reader import summary_of
 from recipe.training import teachers
 from recipe.training.reporting import Listener
 from recipe.training.teachers import teachers_of
@@ -51,6 +52,20 @@ def test_a_teacher_is_trained_once_and_then_reused(tmp_path: Path) -> None:
     train(tmp_path / "runs" / "b", text=text, listener=second)
     assert any("using the finished run" in note for note in second.notes)
     assert len(list((tmp_path / "runs").glob("teacher-*"))) == 1
+
+
+def test_a_teacher_whose_folder_was_trained_on_is_trained_again_in_another(tmp_path: Path) -> None:
+    path, notes = write_teacher(tmp_path), Notes()
+    text = f'base shufflenet_v2_x0_5; data fake size=32 classes=10 images=24; batch 8; epochs 1; loss distill "{path}"'
+    train(tmp_path / "runs" / "a", text=text)
+    (first,) = (tmp_path / "runs").glob("teacher-*")
+    longer = train(first, "epochs 2", text=path.read_text(), resume=True, allow_changed=True)
+    train(tmp_path / "runs" / "b", text=text, listener=notes)
+    assert any("training it first" in note for note in notes.notes)
+    assert summary_of(first.with_name(f"{first.name}-2"))["epochs"] == 1
+    assert summary_of(first) == longer.summary
+    train(tmp_path / "runs" / "c", text=text, listener=notes)
+    assert f"teacher teacher.recipe: using the finished run {first}-2" in notes.notes
 
 
 def test_the_layout_of_a_teacher_recipe_does_not_matter(tmp_path: Path) -> None:
