@@ -25,6 +25,16 @@ from recipe.runs.records import Environment
 ENVIRONMENT = "environment.json"
 
 
+def changes_since(folder: Path, environment: Environment, data_changes: Sequence[str], step: int) -> list[str]:
+    """Return notes on what has changed since the run started that resumes in a folder at ``step``."""
+    notes, before = [], environment_of(folder) if step else None
+    if before and (changes := differences(before, environment)):
+        notes.append(f"resumed in another environment, so the last bits may differ: {', '.join(changes)}")
+    if data_changes:
+        notes.append(f"the data has changed from step {step} on: {'; '.join(data_changes)}")
+    return notes
+
+
 def begin(
     folder: Path,
     plan: Plan,
@@ -32,23 +42,21 @@ def begin(
     provenance: Provenance,
     data_changes: Sequence[str] = (),
     step: int = 0,
-) -> list[str]:
-    """Write what is known before the first step. Return notes on what has changed since the run started.
+) -> None:
+    """Write what is known before the first step.
 
     A run that resumes at ``step`` keeps the files of its start under another name if they are replaced by different
-    ones: ``environment-until-000000123.json``.
+    ones: ``environment-until-000000123.json``. The notes of `changes_since` must be in a checkpoint by then, since
+    nothing tells them afterwards.
     """
-    notes, before = [], environment_of(folder) if step else None
-    if before and (changes := differences(before, environment)):
+    before = environment_of(folder) if step else None
+    if before and differences(before, environment):
         _keep(folder / ENVIRONMENT, step)
-        notes.append(f"resumed in another environment, so the last bits may differ: {', '.join(changes)}")
     if data_changes:
         _keep(folder / DATA, step)
-        notes.append(f"the data has changed from step {step} on: {'; '.join(data_changes)}")
     files.write_text(folder / LOCK, lock_text(plan))  # first: it makes the folder one of a run
     write_sealed(folder / ENVIRONMENT, attrs.asdict(environment))
     write_provenance(folder, provenance)
-    return notes
 
 
 def begin_folder(folder: Path, named: bool) -> Path:

@@ -23,19 +23,20 @@ from recipe.plan.plan import Plan
 from recipe.plugins.contexts import Teach
 from recipe.plugins.fingerprint import code_by_package
 from recipe.runs import checkpoints
-from recipe.runs.beginning import begin, begin_folder, clean_folder
+from recipe.runs.beginning import begin, begin_folder, changes_since, clean_folder
 from recipe.runs.environment import changed_code, plugins_of
 from recipe.runs.exclusive import hold
 from recipe.runs.layout import choose_folder, is_finished, is_untouched
 from recipe.runs.provenance import Provenance, compared
 from recipe.runs.reader import environment_of, summary_of
 from recipe.runs.recipe_lock import check_lock
+from recipe.runs.records import Environment
 from recipe.runs.weights import packed_weights, unpacked
 from recipe.training.loop import Loop
 from recipe.training.objective import objective
 from recipe.training.reporting import Listener, heading
 from recipe.training.request import Done, Fresh, Place, Prepared, Request, Resume, Run
-from recipe.training.resuming import check_owner, resume_options
+from recipe.training.resuming import check_owner, check_restart, resume_options
 from recipe.training.setup import environment, prepare, provenance_of
 from recipe.training.teachers import find_teachers, teachers_of
 from recipe.training.trainer import Trainer
@@ -70,15 +71,13 @@ def train(request: Request) -> Run:
         loop = Loop(trainer, prepared.program, place.folder, listener, signals, request.policy, options)
         if isinstance(decision, Done):
             ranks.broadcast(lambda: _check_code(request, place))
-            if _take_up_finished(loop, request):
+            if _take_up_finished(loop, request, prepared.data_changes):
                 listener.note(f"{place.folder} has already finished: nothing to do")
                 return Run(place.folder, decision.summary, trainer.eval_model.eval())
             teach, prepared = _teach(request, place, prepared)
             trainer.loss_of = objective(request.plan, teach)
         elif isinstance(decision, Resume):
-            loop.restore(request.allow_changed)
-        if loop.recipe_changed:
-            loop.save()
+            loop.restore(request.allow_changed, prepared.data_changes)
         return _train(request, place, prepared, loop, held)
 
 
@@ -167,11 +166,11 @@ def _check_code(request: Request, place: Place) -> None:
         raise fail("E113", message, help="resume anyway with --allow-changed, or choose another folder with --out")
 
 
-def _take_up_finished(loop: Loop, request: Request) -> bool:
+def _take_up_finished(loop: Loop, request: Request, data_changes: list[str]) -> bool:
     """Restore a run that its summary reports as finished. Return whether nothing is left to train."""
     if loop.program.module is None and _take_weights(loop.trainer, loop.folder):
         return True
-    loop.restore(request.allow_changed)
+    loop.restore(request.allow_changed, data_changes)
     return loop.trainer.step == loop.trainer.total_steps
 
 
@@ -192,12 +191,16 @@ def _take_weights(trainer: Trainer, folder: Path) -> bool:
 
 def _train(request: Request, place: Place, prepared: Prepared, loop: Loop, held: contextlib.ExitStack) -> Run:
     """Write the files that a run folder has from the start, and train to the end."""
-    listener = request.listener
-    folder, notes = place.ranks.broadcast(lambda: _begin(request, place, prepared, loop, held))
-    loop.folder = loop.signals.folder = folder
-    loop.notes += notes
+    listener, step = request.listener, loop.trainer.step
+    now = environment(place.device, place.precision, request.plan)
+    notes = place.ranks.broadcast(lambda: changes_since(place.folder, now, prepared.data_changes, step))
     for note in notes:
         listener.note(note)
+    loop.notes += [note for note in notes if note not in loop.notes]
+    if loop.resumed and (notes or loop.recipe_changed):  # before the files that show the changes are replaced
+        loop.save()
+    folder = place.ranks.broadcast(lambda: _begin(request, place, prepared, loop, now, held))
+    loop.folder = loop.signals.folder = folder
     warnings = (f"warning: {warning.message}" for warning in loop.program.warnings)
     for note in (*warnings, *loop.trainer.sets.notes, place.precision.note):
         if note:
@@ -211,21 +214,17 @@ def _train(request: Request, place: Place, prepared: Prepared, loop: Loop, held:
 
 
 def _begin(
-    request: Request, place: Place, prepared: Prepared, loop: Loop, held: contextlib.ExitStack
-) -> tuple[Path, list[str]]:
-    """Create the run folder if needed, lock it, and write what is known before the first step.
-
-    Return the folder, and notes on what has changed since the run to resume started.
-    """
+    request: Request, place: Place, prepared: Prepared, loop: Loop, now: Environment, held: contextlib.ExitStack
+) -> Path:
+    """Create the run folder if needed, lock it, and write what is known before the first step. Return the folder."""
     begun = begin_folder(place.folder, named=request.out is not None or place.resumes)
     if not place.resumes:
         held.enter_context(hold(begun))
         if (begun / LOCK).exists() and not is_untouched(begun):
             raise fail("E116", f"another run has just started in `{begun}`", help="try again")
-    step, now = loop.trainer.step, environment(place.device, place.precision, request.plan)
-    notes = begin(begun, request.plan, now, prepared.provenance, prepared.data_changes, step)
+    begin(begun, request.plan, now, prepared.provenance, prepared.data_changes, loop.trainer.step)
     clean_folder(begun, loop.trainer.progress().epoch, loop.epoch_evaluated)
-    return begun, notes
+    return begun
 
 
 @contextlib.contextmanager
@@ -255,7 +254,7 @@ def dry(request: Request, processes: int = 1) -> None:
         place = _place(request, device, Ranks())
         prepared = _prepare(request, place, weights=False)
         place = _suited(place, prepared.program, request.strict)
-        resumed = _resumed(request, place, prepared.program)
+        resumed = _resumed(request, place, prepared.program, prepared.data_changes)
         unloaded = prepared.program.try_weights()
     warnings = [f"warning: {warning.message}" for warning in prepared.program.warnings]
     for line in (*heading(prepared.program), unloaded, *warnings, *prepared.sets.notes, place.precision.note):
@@ -269,7 +268,7 @@ def dry(request: Request, processes: int = 1) -> None:
     )
 
 
-def _resumed(request: Request, place: Place, program: Program) -> str:
+def _resumed(request: Request, place: Place, program: Program, data_changes: list[str]) -> str:
     """Return what a run would do with what is left in its folder. Raises the errors that it would raise."""
     decision = _decide(request, place)
     if isinstance(decision, Fresh):
@@ -279,6 +278,7 @@ def _resumed(request: Request, place: Place, program: Program) -> str:
         return f"{place.folder} has already finished; "
     packed, unsound = checkpoints.read(place.folder / "checkpoints", set_aside=False)
     if packed is None:
+        check_restart(place.folder, request.plan, data_changes)
         return f"{place.folder} would restart from scratch; "
     state = checkpoints.unpack(packed, torch.device("cpu"))
     check_owner(state, program.identity, request.plan.uses, place.folder, request.allow_changed)

@@ -32,7 +32,7 @@ from recipe.training.loading import Batch
 from recipe.training.meters import Meter
 from recipe.training.micro_batch import fitting_micro, largest_share, settle
 from recipe.training.reporting import Listener
-from recipe.training.resuming import check_owner, other_run
+from recipe.training.resuming import check_owner, check_restart, other_run
 from recipe.training.trainer import Trainer
 
 
@@ -50,6 +50,8 @@ class Loop:
     """Return the options of the command that resumes this run."""
     epoch_evaluated: bool = True
     """Whether the epoch that ended with the last step has been evaluated."""
+    resumed: bool = False
+    """Whether a checkpoint has been restored."""
     recipe_changed: bool = False
     """Whether this run was started with another recipe."""
     meter: Meter = attrs.field(init=False)
@@ -215,8 +217,11 @@ class Loop:
         self.saved = time.monotonic()
         return self.saved - began
 
-    def restore(self, allow_changed: bool) -> None:
-        """Resume from the last sound checkpoint, or restart from scratch if there is none."""
+    def restore(self, allow_changed: bool, data_changes: Sequence[str]) -> None:
+        """Resume from the last sound checkpoint, or restart from scratch if there is none.
+
+        ``data_changes`` are those since the run started. If there are any, an index may stand for another image.
+        """
         trainer, ranks = self.trainer, self.trainer.ranks
         packed, unsound = ranks.broadcast(lambda: checkpoint.read(self.folder / "checkpoints"))
         for path in unsound:
@@ -226,6 +231,7 @@ class Loop:
             said = plural(damaged, "line")
             self.listener.note(f"{said} of {self.folder / 'metrics.jsonl'} can't be read and will be left out")
         if packed is None:
+            ranks.broadcast(lambda: check_restart(self.folder, trainer.plan, data_changes))
             if self.folder.exists():
                 why = "none of its checkpoints can be read" if unsound else "it has no checkpoint"
                 self.listener.note(f"{self.folder} restarts from scratch: {why}")
@@ -241,7 +247,7 @@ class Loop:
             lines = [line.strip() for line in str(error).splitlines()]
             raise other_run(self.folder, f": {' '.join(lines[:2])}") from error
         self.epoch_evaluated = state.epoch_evaluated or changed
-        self.skipped = {(part, index): why for part, index, why in state.skipped}
+        self.skipped = {} if data_changes else {(part, index): why for part, index, why in state.skipped}
         self.notes = [*state.notes]
         if changed:
             self._tell_changes(state.step, notes)
@@ -251,7 +257,7 @@ class Loop:
                 self.listener.note(note)
         if trainer.step == state.step:
             self._restore_meter(state.meters)
-        self.recipe_changed = changed
+        self.resumed, self.recipe_changed = True, changed
 
     def _tell_changes(self, step: int, more: list[str]) -> None:
         """Report and record what has changed. A run that is already over under the new recipe is refused (E113)."""

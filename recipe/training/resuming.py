@@ -1,15 +1,19 @@
-"""Whether a checkpoint belongs to a run, and the command that resumes a run after a signal."""
+"""Whether a run may resume from a checkpoint or restart without one, and the command that resumes it after a signal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from recipe.base.errors import RecipeError, fail
+from recipe.plan.plan import Plan
 from recipe.plugins.fingerprint import code_of_plugins, plugin_files
 from recipe.plugins.uses import Use
+from recipe.runs.layout import digest_of, is_untouched
 from recipe.runs.save_policy import SavePolicy
 from recipe.runs.state import TrainingState
+from recipe.runs.weights import NAME
 
 
 def other_run(folder: Path, reason: str = "") -> RecipeError:
@@ -36,6 +40,21 @@ def check_owner(
     if changed and not allow_changed:
         raise other_run(folder)
     return [f"the code of {', '.join(edited)} has changed since the run was started"] if edited else []
+
+
+def check_restart(folder: Path, plan: Plan, data_changes: Sequence[str]) -> None:
+    """Check that a run without a sound checkpoint may restart from scratch. Raises `RecipeError` (E113).
+
+    A run of another recipe or on other data may not: it would end with another result, in place of the one that the
+    folder may have. The same run would end with the same one.
+    """
+    stated, trained = digest_of(folder, plan), os.path.lexists(folder / NAME)
+    changed = trained if stated is None else stated != plan.digest
+    if is_untouched(folder) or not (changed or (data_changes and trained)):
+        return
+    message = f"the run in `{folder}` has no checkpoint to resume from, and restarting it with changes would replace it"
+    weights = f"; a run there can start from the weights in `{folder / NAME}`" if trained else ""
+    raise fail("E113", message, help=f"choose another folder with --out{weights}")
 
 
 def resume_options(

@@ -34,7 +34,7 @@ from recipe.training.setup import prepare
 from recipe.training.trainer import Trainer
 from tests.durability.trials import Cut, small
 from tests.helpers import ROOT, command, vocabulary_with
-from tests.training.helpers import weights_digest
+from tests.training.helpers import TINY, weights_digest
 
 TEXT = "data fake size=32 classes=10 images=24; batch 8; epochs 2; lr 0.05"
 
@@ -314,6 +314,24 @@ def test_a_folder_in_use_is_refused_until_its_process_has_ended(tmp_path: Path) 
     assert train(folder, "epochs 1", resume=True).summary["steps"] == 3
     after = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     assert {**before, ".lock": b""} == {**after, ".lock": b""}
+
+
+@pytest.mark.parametrize("damage", ["removed", "damaged"])
+def test_a_changed_recipe_never_restarts_a_run_without_a_checkpoint(tmp_path: Path, damage: str) -> None:
+    """That would replace the trained weights, although it is to resume with them."""
+    folder = recipe.run(TINY, "epochs 1", out=tmp_path / "run", device="cpu").folder
+    for path in (folder / "checkpoints").iterdir():
+        path.unlink() if damage == "removed" else path.write_bytes(path.read_bytes()[:-9])
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    for more in ((), ("--dry-run",)):
+        refused = command("run", TINY, "epochs 2", "--resume", folder, "--allow-changed", "--device", "cpu", *more)
+        assert refused.status == 2
+        assert "error[E113]" in refused.stderr
+        assert "has no checkpoint to resume from" in refused.stderr
+        assert f"the weights in `{folder}/model.safetensors`" in refused.stderr
+        assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
+    assert recipe.run(TINY, "epochs 1", out=folder, device="cpu", resume=True).summary["steps"] == 3
+    assert (folder / "model.safetensors").read_bytes() == before["model.safetensors"]
 
 
 def test_a_changed_recipe_is_shown_and_refused_unless_it_is_allowed(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import recipe
 from recipe.api import Files, InMemory, Sets, Trick, integer, path, trick
 from recipe.base import files
 from recipe.base.errors import RecipeError
+from recipe.base.sealed import write_sealed
 from recipe.data import fingerprint as fingerprints
 from recipe.data.fingerprint import fingerprint
 from recipe.exporters.source_run import open_run
@@ -163,6 +164,54 @@ def test_a_run_on_changed_images_resumes_only_if_told_so(photos: Path, tmp_path:
     assert note in again.summary["notes"]
     assert (folder / "data-until-000000002.json").is_file()
     train(folder, "epochs 3", text=text(photos), resume=True)
+
+
+class Killed(BaseException):
+    """The end of a process at once."""
+
+
+class Killing(Listener):
+    """Ends a run once it has written its first files."""
+
+    def start(self, *_: object) -> None:
+        raise Killed
+
+
+@pytest.mark.parametrize("more", [(), ("epochs 3",)], ids=["same recipe", "another recipe"])
+def test_what_has_changed_is_noted_even_if_the_process_is_killed(
+    photos: Path, tmp_path: Path, more: tuple[str, ...]
+) -> None:
+    folder = train(tmp_path / "run", text=text(photos)).folder
+    (folder / "checkpoints" / "step-000000002.pt").unlink()
+    (folder / "summary.json").unlink()
+    (folder / "model.safetensors").unlink()
+    made = {**json.loads((folder / "environment.json").read_text()), "python": "2.7"}
+    made.pop("checksum")
+    write_sealed(folder / "environment.json", made)
+    paint(photos / "train/dog/0.png", 10)
+    with pytest.raises(Killed):
+        train(folder, *more, text=text(photos), resume=True, allow_changed=True, listener=Killing())
+    notes = train(folder, *more, text=text(photos), resume=True).summary["notes"]
+    for said in ("the data has changed from step 1 on: the training images are different", "instead of Python 2.7"):
+        assert len([note for note in notes if said in note]) == 1, notes
+
+
+def test_images_that_are_skipped_are_forgotten_once_the_data_has_changed(photos: Path, tmp_path: Path) -> None:
+    """Otherwise a repaired image still counts, and the image that now has its index is skipped without a word."""
+    skipping = text(photos).replace("workers=0", "workers=0 on-error=skip")
+    (photos / "train/cat/1.png").write_bytes(b"broken")
+    (photos / "val/cat/1.png").write_bytes(b"broken")
+    first, notes = train(tmp_path / "run", text=skipping), Notes()
+    assert first.summary["skipped"] == {"training": 1, "evaluation": 1}
+    (photos / "train/cat/0.png").write_bytes(b"broken")
+    (photos / "train/cat/1.png").unlink()
+    paint(photos / "train/cat/0b.png", 30)
+    paint(photos / "val/cat/1.png", 30)
+    (photos / "train/cat/0b.png").write_bytes(b"broken")  # it has the index of the image before
+    again = train(first.folder, "epochs 4", text=skipping, resume=True, allow_changed=True, listener=notes)
+    assert again.summary["skipped"] == {"training": 2, "evaluation": 0}
+    for name in ("0.png", "0b.png"):
+        assert any(note.startswith("skipped: ") and f"train/cat/{name}" in note for note in notes.notes), notes.notes
 
 
 def test_images_that_moved_are_the_same(photos: Path, tmp_path: Path) -> None:
