@@ -30,7 +30,6 @@ from recipe.runs.layout import choose_folder, is_finished, is_untouched
 from recipe.runs.provenance import Provenance, compared
 from recipe.runs.reader import environment_of, summary_of
 from recipe.runs.recipe_lock import check_lock
-from recipe.runs.records import Environment
 from recipe.runs.weights import packed_weights, unpacked
 from recipe.training.loop import Loop
 from recipe.training.objective import objective
@@ -199,8 +198,10 @@ def _train(request: Request, place: Place, prepared: Prepared, loop: Loop, held:
     loop.notes += [note for note in notes if note not in loop.notes]
     if loop.resumed and (notes or loop.recipe_changed):  # before the files that show the changes are replaced
         loop.save()
-    folder = place.ranks.broadcast(lambda: _begin(request, place, prepared, loop, now, held))
-    loop.folder = loop.signals.folder = folder
+    folder = loop.folder = loop.signals.folder = place.ranks.broadcast(lambda: _claim(request, place, held))
+    place.ranks.broadcast(lambda: begin(folder, request.plan, now, prepared.provenance, prepared.data_changes, step))
+    epoch = loop.trainer.progress().epoch
+    place.ranks.broadcast(lambda: clean_folder(folder, epoch, loop.epoch_evaluated))
     warnings = (f"warning: {warning.message}" for warning in loop.program.warnings)
     for note in (*warnings, *loop.trainer.sets.notes, place.precision.note):
         if note:
@@ -213,17 +214,13 @@ def _train(request: Request, place: Place, prepared: Prepared, loop: Loop, held:
     return Run(loop.folder, summary, loop.trainer.eval_model.eval())
 
 
-def _begin(
-    request: Request, place: Place, prepared: Prepared, loop: Loop, now: Environment, held: contextlib.ExitStack
-) -> Path:
-    """Create the run folder if needed, lock it, and write what is known before the first step. Return the folder."""
+def _claim(request: Request, place: Place, held: contextlib.ExitStack) -> Path:
+    """Create the run folder if needed, and lock it. Return the folder."""
     begun = begin_folder(place.folder, named=request.out is not None or place.resumes)
     if not place.resumes:
         held.enter_context(hold(begun))
         if (begun / LOCK).exists() and not is_untouched(begun):
             raise fail("E116", f"another run has just started in `{begun}`", help="try again")
-    begin(begun, request.plan, now, prepared.provenance, prepared.data_changes, loop.trainer.step)
-    clean_folder(begun, loop.trainer.progress().epoch, loop.epoch_evaluated)
     return begun
 
 
