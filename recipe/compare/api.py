@@ -77,7 +77,7 @@ def _known(
 
         if statements:
             raise TypeError("statements can't override a program, which is already compiled")
-        return side.plan, describe(side)
+        return side.plan, describe(side.as_changed())
     own = side.vocabulary if isinstance(side, Plan) else None
     recorded = None
     if not statements and isinstance(side, (str, Path)) and os.path.isfile(lock := os.path.join(side, LOCK)):

@@ -14,8 +14,9 @@ from recipe.base.errors import RecipeError, fail
 from recipe.base.wording import summary_line
 from recipe.compiler.fit import Fit, Tensors
 from recipe.compiler.groups import groups_of
+from recipe.compiler.identity import settings_of
 from recipe.compiler.program import Program, Step
-from recipe.compiler.weights import fit_weights, settings_of, stock_model
+from recipe.compiler.weights import fit_weights, stock_model
 from recipe.devices.choice import pick
 from recipe.graph.apply import EditError, Shapes, account, apply, parameters
 from recipe.graph.edits import Initialise, Site, made_prefixes

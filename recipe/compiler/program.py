@@ -6,15 +6,16 @@ from collections.abc import Mapping
 from functools import cached_property
 
 import attrs
-import torch
 from torch import fx, nn
 
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import fail
 from recipe.base.wording import plural
 from recipe.compiler.fit import Fit
+from recipe.compiler.groups import groups_of
+from recipe.compiler.identity import are_equal, changed_part, own_digest
 from recipe.compiler.summary import Group
-from recipe.compiler.weights import materialise, own_digest
+from recipe.compiler.weights import materialise
 from recipe.graph.cost import Costs
 from recipe.graph.edits import Edit, Site
 from recipe.plan.plan import Plan
@@ -109,20 +110,30 @@ class Program:
         return (*(self.fit.notes if self.fit else ()), *(step.note for step in self.steps))
 
     altered: bool = False
-    """Whether the weights of `model` have been changed since it was built."""
+    """Whether the weights of `model`, or which of them are trained, have been changed since it was built."""
 
     @cached_property
     def identity(self) -> str:
         """The plan's digest. For a user's own model or weights, the digest also covers its code and weights."""
-        own = self.model if self.altered else self.module
-        return self.plan.digest if own is None else own_digest(self.plan.digest, self.structure, own)
+        if self.altered:
+            return own_digest(self.plan.digest, self.model, self.model)
+        return self.plan.digest if self.module is None else own_digest(self.plan.digest, self.structure, self.module)
 
-    def is_altered(self) -> bool:
-        """Whether the weights of `model` have been changed since it was built."""
+    def as_changed(self) -> Program:
+        """Return the program with what has been changed in `model` since it was built, to train it.
+
+        Raises `RecipeError` (E102) if that is more than its weights and which of them are trained.
+        """
         if not self._model or self.device == "meta":
-            return False
-        fresh = self.materialise().state_dict()
-        return any(not torch.equal(value.cpu(), fresh[name]) for name, value in self.model.state_dict().items())
+            return self
+        fresh = self.materialise()
+        if part := changed_part(self.model, fresh):
+            message = f"{part} of the program's model has been changed since it was compiled"
+            help = "compile the changed model: `recipe.compile(…, base=program.model)`"
+            raise fail("E102", message, self.plan.base.span, help=help)
+        if are_equal(self.model, fresh):
+            return self
+        return attrs.evolve(self, altered=True, groups=groups_of(self.plan, self.model))
 
     @property
     def sites(self) -> dict[str, int]:

@@ -12,6 +12,7 @@ from torch import Tensor, fx, nn
 
 from recipe.base.errors import RecipeError, fail
 from recipe.compiler.fit import Fit, Tensors, changed, check_fit, fit_of, fits, is_counter
+from recipe.compiler.identity import tensors_of
 from recipe.graph.apply import EditError, fill, make, parameters
 from recipe.graph.edits import Edit, Initialise, made_prefixes
 from recipe.graph.net import Net
@@ -61,33 +62,6 @@ def _seeded(seed: int, name: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:7], "big")
 
 
-def _tensors(module: nn.Module) -> dict[str, Tensor]:
-    return dict(module.named_parameters(remove_duplicate=False)) | dict(module.named_buffers(remove_duplicate=False))
-
-
-def settings_of(module: nn.Module) -> dict[str, object]:
-    """Return a module's settings other than tensors, such as strides and dropout rates."""
-    return {name: value for name, value in sorted(vars(module).items()) if name[0] != "_" and _plain(value)}
-
-
-def _plain(value: object) -> bool:
-    """Whether a value has the same text in every process."""
-    if isinstance(value, tuple):
-        return all(map(_plain, value))
-    return isinstance(value, (bool, int, float, str, type(None)))
-
-
-def own_digest(plan: str, structure: fx.GraphModule, module: nn.Module) -> str:
-    """Return a digest of a user's own model and its weights, which the plan's digest does not cover."""
-    digest = hashlib.sha256(f"{plan}\n{structure.code}".encode())
-    for name, layer in structure.named_modules():  # not in the code: strides, dropout rates
-        digest.update(f"{name} {type(layer).__name__} {settings_of(layer)}".encode())
-    for name, tensor in sorted(_tensors(module).items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()[:16]
-
-
 def materialise(
     plan: Plan,
     classes: int,
@@ -105,10 +79,10 @@ def materialise(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if module is not None:
-            have = {name: t.detach().to("cpu").clone() for name, t in _tensors(module).items()}
+            have = {name: t.detach().to("cpu").clone() for name, t in tensors_of(module).items()}
         else:
             with torch.device("cpu"):
-                have = _tensors(stock_model(plan, classes))
+                have = tensors_of(stock_model(plan, classes))
         for edit in edits:
             for address, layer in getattr(edit, "chain", ()):
                 torch.manual_seed(_seeded(seed, address) % 2**63)
@@ -116,11 +90,11 @@ def materialise(
                     made = make(layer)
                 except EditError as error:  # it works on the meta device, or compiling would have reported it
                     raise fail("E105", f"a layer of the rewritten model can't be created: {error}") from error
-                have |= {f"{address}.{name}": tensor for name, tensor in _tensors(made).items()}
+                have |= {f"{address}.{name}": tensor for name, tensor in tensors_of(made).items()}
         if fit is not None:
             loaded = _load(plan, fit, structure, have)
     model = copy.deepcopy(structure)
-    for name, tensor in _tensors(model).items():
+    for name, tensor in tensors_of(model).items():
         value = loaded.get(name, have[name])
         owner, _, leaf = name.rpartition(".")
         holder = model.get_submodule(owner)

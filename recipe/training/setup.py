@@ -73,7 +73,7 @@ def prepare(plan: Plan, compiled: Program | None = None) -> tuple[Sets, Program]
     sets = open_sets(plan)
     other = other_classes(plan, sets)
     if compiled is not None and compiled.plan is plan and compiled.device != "meta":
-        program = attrs.evolve(compiled, altered=compiled.is_altered())
+        program = compiled.as_changed()
         if other and not program.altered and (heads := heads_that_fit(program)):
             message = f"the weights of {listing(heads)} are of other classes than those of the images: {other}"
             help = "pass the recipe instead of the program, or set weights of your own in its `model`"

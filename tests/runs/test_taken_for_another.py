@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from torch import fx, nn
+from torchvision.models import resnet18
 
 import recipe
 from recipe.base.errors import RecipeError
@@ -94,6 +97,94 @@ def test_a_run_from_other_weights_is_not_taken_for_one_of_the_recipe(tmp_path: P
         train(tmp_path / "other", resume=True)
     with pytest.raises(RecipeError, match=r"E113.*another recipe or model: the own model or weights, from which"):
         recipe.run(program, out=tmp_path / "same", device="cpu", resume=True)
+
+
+def frozen(program: recipe.Program) -> recipe.Program:
+    for parameter in program.model.parameters():
+        parameter.requires_grad_(False)
+    program.model.get_parameter("fc.weight").requires_grad_(True)
+    return program
+
+
+def test_a_run_of_a_model_with_frozen_weights_is_not_taken_for_one_of_the_recipe(tmp_path: Path) -> None:
+    own = recipe.run(frozen(recipe.compile(TINY)), out=tmp_path / "own", device="cpu")
+    fresh = recipe.compile(TINY).model.state_dict()
+    trained = own.model.state_dict()
+    moved = {name for name, _ in own.model.named_parameters() if not torch.equal(trained[name], fresh[name])}
+    assert moved == {"fc.weight"}
+    with pytest.raises(RecipeError, match=r"E113.*another recipe or model: the own model or weights, from which"):
+        train(tmp_path / "own", resume=True)
+    again = recipe.run(frozen(recipe.compile(TINY)), out=tmp_path / "own", device="cpu", resume=True)
+    assert again.summary == own.summary
+
+
+def test_a_run_of_a_model_with_frozen_weights_is_not_taken_for_the_teacher(tmp_path: Path) -> None:
+    path = tmp_path / "teacher.recipe"
+    path.write_text(TINY)
+    recipe.run(frozen(recipe.compile(path)), out=tmp_path / "runs" / "taught", device="cpu")
+    with pytest.raises(RecipeError, match=r"E072.*the own model or weights, from which the training starts"):
+        train(tmp_path / "runs" / "student", f'loss distill "{path}"')
+
+
+def test_freezing_weights_of_an_own_model_makes_another_model(tmp_path: Path) -> None:
+    mine = resnet18(num_classes=4)
+    before = recipe.compile("data fake classes=4 images=32 size=32", base=mine).identity
+    mine.conv1.weight.requires_grad_(False)
+    assert recipe.compile("data fake classes=4 images=32 size=32", base=mine).identity != before
+
+
+def change_momentum(model: fx.GraphModule) -> None:
+    model.get_submodule("conv1.1").momentum = 0.9  # type: ignore[assignment]
+
+
+def replace_layer(model: fx.GraphModule) -> None:
+    model.fc = nn.Linear(1024, 10, bias=False)
+
+
+def change_graph(model: fx.GraphModule) -> None:
+    relu = next(node for node in model.graph.nodes if node.target == "conv1.2")
+    relu.replace_all_uses_with(relu.args[0])
+    model.recompile()
+
+
+def add_hook(model: fx.GraphModule) -> None:
+    model.get_submodule("fc").register_forward_hook(lambda layer, inputs, output: 2 * output)
+
+
+def freeze_statistics(model: fx.GraphModule) -> None:
+    model.get_submodule("conv1.1").eval()
+
+
+def replace_forward(model: fx.GraphModule) -> None:
+    model.get_submodule("fc").forward = lambda x: x[:, :10]  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (change_momentum, "`conv1.1`"),
+        (replace_layer, "`fc`"),
+        (change_graph, "the graph"),
+        (add_hook, "`fc`"),
+        (freeze_statistics, "`conv1.1`"),
+        (replace_forward, "`fc`"),
+    ],
+)
+def test_a_program_with_a_changed_model_is_not_run(
+    change: Callable[[fx.GraphModule], None], named: str, tmp_path: Path
+) -> None:
+    program = recipe.compile(TINY)
+    change(program.model)
+    for use in (lambda: recipe.run(program, out=tmp_path / "run", device="cpu"), lambda: recipe.diff(program, TINY)):
+        with pytest.raises(RecipeError, match=f"E102.*{named} of the program's model has been changed"):
+            use()
+    assert not (tmp_path / "run").exists()
+
+
+def test_evaluating_a_program_changes_nothing(tmp_path: Path) -> None:
+    program = recipe.compile(TINY)
+    program.model.eval()(torch.zeros(2, 3, 32, 32))
+    assert program.as_changed() is program
 
 
 # ---- code of plugins
