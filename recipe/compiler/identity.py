@@ -38,11 +38,16 @@ def _plain(value: object) -> bool:
 
 def hooks_of(module: nn.Module) -> list[Any]:
     """Return the functions that are registered to run with a module or with the gradients of its parameters."""
-    own = [hook for kind in HOOKS for hook in getattr(module, kind, {}).values()]
+    return [hook for kind in HOOKS for hook in getattr(module, kind, {}).values()] + gradient_hooks(module)
+
+
+def gradient_hooks(module: nn.Module) -> list[Any]:
+    """Return the functions that are registered to run with the gradients of a module's own parameters."""
+    hooks = list[Any]()
     for parameter in module.parameters(recurse=False):
         for kind in ("_backward_hooks", "_post_accumulate_grad_hooks"):
-            own += (getattr(parameter, kind, None) or {}).values()
-    return own
+            hooks += (getattr(parameter, kind, None) or {}).values()
+    return hooks
 
 
 def own_digest(plan: str, structure: fx.GraphModule, module: nn.Module) -> str:

@@ -15,8 +15,9 @@ from recipe.base.wording import summary_line
 from recipe.compiler.fit import Fit, Tensors
 from recipe.compiler.groups import groups_of
 from recipe.compiler.identity import settings_of
+from recipe.compiler.own_model import compare, copied, lost
 from recipe.compiler.program import Program, Step
-from recipe.compiler.weights import fit_weights, stock_model
+from recipe.compiler.weights import fit_weights, materialise, stock_model
 from recipe.devices.choice import pick
 from recipe.graph.apply import EditError, Shapes, account, apply, parameters
 from recipe.graph.edits import Initialise, Site, made_prefixes
@@ -94,7 +95,10 @@ def _build(task: Task) -> Built:
         return _own_model(task, task.module)
     plan = task.plan
     classes = plan.asked_classes or task.classes or plan.count("count_classes")
-    return Built(task, plan.model, on_meta(lambda: stock_model(plan, classes)))
+    model = on_meta(lambda: stock_model(plan, classes))
+    if part := lost(model):
+        raise broken(plan.base, "build", part[0], help=part[1])
+    return Built(task, plan.model, model)
 
 
 def _own_model(task: Task, module: nn.Module) -> Built:
@@ -108,23 +112,7 @@ def _own_model(task: Task, module: nn.Module) -> Built:
         )
     if not isinstance(module, nn.Module):
         raise fail("E102", f"`base=` must be a torch.nn.Module, not {module!r:.60}")
-    name_of_class = type(module).__name__
-    kinds = {name: p.dtype for name, p in module.named_parameters() if p.is_floating_point()}
-    if other := next((name for name, kind in kinds.items() if kind != torch.float32), None):
-        message = f"`{other}` of `{name_of_class}` is {str(kinds[other]).removeprefix('torch.')}, not float32"
-        help = "convert the model with `.float()`; the recipe's `precision` chooses that of the computation"
-        raise fail("E102", message, base.span, help=help)
-    names: dict[int, str] = {}
-    for name, parameter in module.named_parameters(remove_duplicate=False):
-        owner = names.setdefault(id(parameter), name)
-        shared = module.get_submodule(name.rpartition(".")[0]) is module.get_submodule(owner.rpartition(".")[0])
-        if owner != name and not shared:
-            why = f"`{owner}` and `{name}` share one parameter, which a rewrite would split"
-            raise fail("E102", f"`{name_of_class}` can't be used: {why}", base.span)
-    try:
-        return Built(task, name_of_class, copy.deepcopy(module).to("meta"))
-    except Exception as error:  # a model's own code may raise anything
-        raise fail("E102", f"`{name_of_class}` can't be copied: {error}", base.span) from error
+    return Built(task, type(module).__name__, copied(module, base.span))
 
 
 def _trace(built: Built) -> Traced:
@@ -133,6 +121,8 @@ def _trace(built: Built) -> Traced:
     graph = trace(built.model, built.name)
     size = plan.image_fields.size if plan.image_fields else call_hook(plan.base, "image_size")
     classes = _logits(graph, size, built.name)
+    if (module := built.task.module) is not None and built.task.device != "meta":
+        compare(module, materialise(plan, classes, graph, (), module, None), size, plan.base.span)
     return Traced(built.task, built.name, graph, size, classes, parameters(graph), graph.state_dict())
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import random
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import fx, nn
 
-from recipe.base.errors import fail
+from recipe.base.errors import RecipeError, fail
 from recipe.base.wording import reason_of
 from recipe.graph.net import module_stack, upstream
 
@@ -50,9 +54,9 @@ def _is_norm(module: nn.Module) -> bool:
 class _Tracer(fx.Tracer):
     proxy_buffer_attributes = True  # otherwise, values computed from a buffer become constants
 
-    def __init__(self, leaves: frozenset[str]) -> None:
+    def __init__(self, name: str, leaves: frozenset[str]) -> None:
         super().__init__()
-        self.leaves = leaves
+        self.name, self.leaves, self.modes = name, leaves, _modes()
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return (
@@ -63,23 +67,68 @@ class _Tracer(fx.Tracer):
             or super().is_leaf_module(m, module_qualified_name)
         )
 
+    def create_node(self, *arguments: Any, **options: Any) -> fx.Node:
+        for mode, value in _modes().items():
+            if value != self.modes[mode]:
+                where = f" in `{self.scope.module_path}`" if self.scope.module_path else ""
+                help = "a graph runs in one mode; use `.detach()` to stop gradients, or `requires_grad_(False)`"
+                raise fail("E102", f"`{self.name}` changes the {mode} of torch in its forward{where}", help=help)
+        return super().create_node(*arguments, **options)
+
+
+def _modes() -> dict[str, object]:
+    """Return the modes of torch that change what an operation computes. A graph doesn't record them."""
+    autocast = [(torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)) for kind in ("cpu", "cuda")]
+    gradients = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+    return {"gradient mode": gradients, "autocast": autocast, "default dtype": torch.get_default_dtype()}
+
+
+@contextlib.contextmanager
+def _drawing_nothing(name: str) -> Iterator[None]:
+    """Raise `RecipeError` (E102) if random numbers are drawn in this context, which a graph would keep as constants."""
+    before = torch.get_rng_state(), random.getstate(), np.random.get_state()
+    try:
+        yield
+        drawn = not torch.equal(torch.get_rng_state(), before[0]) or random.getstate() != before[1]
+        if drawn or str(np.random.get_state()) != str(before[2]):
+            help = "draw them as tensors of the size of the input: `torch.rand_like(x)`"
+            raise fail("E102", f"`{name}` draws random numbers that its graph would keep as constants", help=help)
+    finally:
+        torch.set_rng_state(before[0])
+        random.setstate(before[1])
+        np.random.set_state(before[2])
+
 
 def _trace(module: nn.Module, name: str, leaves: frozenset[str]) -> fx.Graph:
     arguments = list(inspect.signature(module.forward).parameters.values())[1:]
     plain = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     defaults = {a.name: a.default for a in arguments if a.kind in plain and a.default is not a.empty}
     try:
-        graph = _Tracer(leaves).trace(module, concrete_args=defaults)
+        with _drawing_nothing(name):
+            graph = _Tracer(name, leaves).trace(module, concrete_args=defaults)
+    except RecipeError:
+        raise
     except Exception as error:
         reason = reason_of(error).rstrip(".")
         help = "remove branches on tensor values or shapes from its forward; a graph can't represent them"
         raise fail("E102", f"`{name}` can't be traced into a graph: {reason}", help=help) from error
+    _see_unassigned(module, name)
     if any(node.op == "get_attr" and str(node.target).startswith("_tensor_constant") for node in graph.nodes):
         help = "register it as a buffer, so that it is moved and saved with the model"
         raise fail("E102", f"`{name}` uses a tensor that is neither a parameter nor a buffer", help=help)
     for extra in [node for node in graph.nodes if node.op == "placeholder"][1:]:
         _forget(graph, extra, name)
     return graph
+
+
+def _see_unassigned(module: nn.Module, name: str) -> None:
+    """Raise `RecipeError` (E102) if tracing has left a value in an attribute of a module."""
+    for address, part in module.named_modules():
+        for attribute, value in (*vars(part).items(), *part._buffers.items(), *part._parameters.items()):
+            if isinstance(value, fx.Proxy):
+                to = f"{address}.{attribute}".lstrip(".")
+                help = "change buffers in place: `self.mean.copy_(…)`"
+                raise fail("E102", f"`{name}` assigns to `{to}` in its forward, which a graph can't do", help=help)
 
 
 def _forget(graph: fx.Graph, extra: fx.Node, name: str) -> None:

@@ -79,6 +79,10 @@ def prepare(plan: Plan, compiled: Program | None = None) -> tuple[Sets, Program]
             help = "pass the recipe instead of the program, or set weights of your own in its `model`"
             raise fail("E071", message, plan.base.place(WEIGHTS), help=help)
     else:
+        if compiled is not None and compiled.as_changed() is not compiled:
+            message = "the program's model has been changed, but training starts from another one, compiled again"
+            help = "name the dataset, and everything else, in `recipe.compile`, then change the model"
+            raise fail("E102", message, help=help)
         base = compiled.module if compiled else None
         program = lower(plan, base=base, classes=sets.classes, other_classes=bool(other))
     program.check_classes(sets.classes)

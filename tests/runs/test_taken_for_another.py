@@ -187,6 +187,12 @@ def test_evaluating_a_program_changes_nothing(tmp_path: Path) -> None:
     assert program.as_changed() is program
 
 
+def test_a_changed_model_is_not_exchanged_for_another_one(tmp_path: Path) -> None:
+    program = frozen(recipe.compile(TINY))
+    with pytest.raises(RecipeError, match=r"E102.*has been changed, but training starts from another one"):
+        recipe.run(program, "lr 0.02", out=tmp_path / "run", device="cpu")
+
+
 # ---- code of plugins
 
 
