@@ -22,6 +22,7 @@ from recipe.base import files
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import RecipeError, fail
 from recipe.base.identity import digest
+from recipe.base.public import public
 from recipe.base.source import Source
 from recipe.base.typed_json import Malformed, read_json
 from recipe.compiler.lower import lower
@@ -153,7 +154,7 @@ def study(
     recipe: str | Path | Source | Plan,
     *statements: str,
     mode: str,
-    over: Sequence[str] = (),
+    over: str | Sequence[str] = (),
     seeds: int | None = None,
     budget: str | None = None,
     out: str | Path | None = None,
@@ -199,11 +200,12 @@ def study(
     return Study(rows, outline, folder, tuple(cells), workers, plugins, budgets)
 
 
+@public()
 def ablate(
     recipe: str | Path | Source | Plan,
     *statements: str,
     mode: str,
-    over: Sequence[str] = (),
+    over: str | Sequence[str] = (),
     seeds: int | None = None,
     budget: str | None = None,
     out: str | Path | None = None,
@@ -211,7 +213,7 @@ def ablate(
     jobs: int = 1,
     launcher: str = "local",
     options: Mapping[str, str] | None = None,
-    plugins: Sequence[str] = (),
+    plugins: Sequence[str | Path] = (),
 ) -> Table:
     """Train variants of a recipe under several seeds, and compare them in a table.
 
@@ -239,12 +241,21 @@ def ablate(
 
     Raises:
         RecipeError: If a row is invalid or an argument can't be used, before any training starts.
+        TypeError: If an argument has the wrong type.
         Unfinished: If some runs fail, once the others are done. Its ``table`` has their results.
         Interrupted: After SIGINT, SIGTERM or SIGHUP.
     """
     workers = Workers(device, jobs, launcher, options or {})
     made = study(
-        recipe, *statements, mode=mode, over=over, seeds=seeds, budget=budget, out=out, workers=workers, plugins=plugins
+        recipe,
+        *statements,
+        mode=mode,
+        over=over,
+        seeds=seeds,
+        budget=budget,
+        out=out,
+        workers=workers,
+        plugins=[*map(str, plugins)],
     )
     return made.run()
 

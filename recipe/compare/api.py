@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from recipe.base.public import public
 from recipe.base.source import Source
 from recipe.compare import page, text
 from recipe.compare.model import Difference
@@ -36,6 +37,7 @@ class Diff(Difference):
         return page.render(self)
 
 
+@public(Program="recipe.compiler.program")
 def diff(
     a: str | Path | Source | Plan | Program,
     b: str | Path | Source | Plan | Program,
@@ -59,7 +61,7 @@ def diff(
 
     Raises:
         RecipeError: If one of the recipes is invalid or can't be compiled.
-        TypeError: If there are statements and ``b`` is a `Program`.
+        TypeError: If an argument has the wrong type, or there are statements and ``b`` is a `Program`.
 
     >>> difference = diff("base resnet50; tweak C", "tweak D; base resnet50; tweak C")
     >>> [word.statement for word in difference.words], difference.weights.loads_entirely

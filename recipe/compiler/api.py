@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
 from torch import nn
 
+from recipe.base.public import public
 from recipe.base.source import Source
 from recipe.compiler.lower import lower
 from recipe.compiler.program import Program
@@ -15,11 +17,12 @@ from recipe.plan.plan import Plan
 from recipe.plugins.vocabulary import Vocabulary
 
 
+@public()
 def compile(
     recipe: str | Path | Source | Plan,
     *statements: str,
     base: nn.Module | None = None,
-    device: str = "cpu",
+    device: str | torch.device = "cpu",
     vocabulary: Vocabulary | None = None,
 ) -> Program:
     """Compile a recipe into a `Program`.
@@ -41,9 +44,10 @@ def compile(
 
     Raises:
         RecipeError: If the recipe is invalid, its model can't be built or rewritten, or the device is unavailable.
+        TypeError: If an argument has the wrong type.
 
     >>> compile("base resnet50; tweak C D", device="meta").costs.macs
     4328824832
     """
     below = module_source() if base is not None else None
-    return lower(resolve(recipe, *statements, vocabulary=vocabulary, below=below), base=base, device=device)
+    return lower(resolve(recipe, *statements, vocabulary=vocabulary, below=below), base=base, device=str(device))

@@ -110,8 +110,6 @@ def _own_model(task: Task, module: nn.Module) -> Built:
         raise fail(
             "E023", f"the recipe has `{base.statement()}`, but a model was passed as `base=`", base.span, help=help
         )
-    if not isinstance(module, nn.Module):
-        raise fail("E102", f"`base=` must be a torch.nn.Module, not {module!r:.60}")
     return Built(task, type(module).__name__, copied(module, base.span))
 
 

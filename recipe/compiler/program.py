@@ -10,6 +10,7 @@ from torch import fx, nn
 
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import fail
+from recipe.base.public import undisturbed
 from recipe.base.wording import plural
 from recipe.compiler.fit import Fit
 from recipe.compiler.groups import groups_of
@@ -143,9 +144,10 @@ class Program:
     @property
     def model(self) -> fx.GraphModule:
         """The rewritten model with its initial weights. Built on first access; the same seed gives the same weights."""
-        if not self._model:
-            self._model.append(self.structure if self.device == "meta" else self.materialise().to(self.device))
-        return self._model[0]
+        with undisturbed():
+            if not self._model:
+                self._model.append(self.structure if self.device == "meta" else self.materialise().to(self.device))
+            return self._model[0]
 
     def check_classes(self, classes: int) -> None:
         """Raise `RecipeError` (E071) if the model has fewer outputs than there are classes."""
@@ -169,4 +171,5 @@ class Program:
     def materialise(self, *, pretrained: bool = True) -> fx.GraphModule:
         """Build the model on the CPU with initial weights, including those that `weights=` names if ``pretrained``."""
         fit = self.fit if pretrained else None
-        return materialise(self.plan, self.classes, self.structure, self.edits, self.module, fit)
+        with undisturbed():
+            return materialise(self.plan, self.classes, self.structure, self.edits, self.module, fit)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from contextlib import AbstractContextManager
 from typing import Any
@@ -73,7 +72,7 @@ class Precision:
     def autocast(self) -> AbstractContextManager[Any]:
         """Return the context for forward computations."""
         if self.dtype is torch.float32:
-            return contextlib.nullcontext()
+            return torch.autocast(self.device.type, enabled=False)
         return torch.autocast(self.device.type, self.dtype)
 
 

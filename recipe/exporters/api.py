@@ -15,6 +15,7 @@ from torch import Tensor
 
 from recipe.base import files
 from recipe.base.errors import RecipeError, fail
+from recipe.base.public import public
 from recipe.base.wording import first_line
 from recipe.exporters.formats import Format, find
 from recipe.exporters.source_run import SourceRun, open_run
@@ -39,6 +40,7 @@ class Exported:
     """What may make the exported model another one than was trained, or empty."""
 
 
+@public()
 def export(
     folder: str | Path, *, to: str, out: str | Path | None = None, vocabulary: Vocabulary | None = None
 ) -> Exported:
@@ -59,6 +61,7 @@ def export(
     Raises:
         RecipeError: If the folder has no finished run, the format can't be used, a file already exists, or the logits
             differ by more than 1e-5 of the largest one. In all of these cases, nothing is written.
+        TypeError: If an argument has the wrong type.
     """
     format = find(to)
     path = _default(Path(folder), format.suffix) if out is None else Path(out)

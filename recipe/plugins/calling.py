@@ -16,6 +16,7 @@ from recipe.base.errors import RecipeError, fail
 from recipe.base.process import ReaderLeft, staying
 from recipe.base.signals import Interrupted
 from recipe.base.source import Span
+from recipe.base.turns import turn
 from recipe.base.wording import first_line
 from recipe.plugins.finite import MODE, NotFinite, are_finite
 from recipe.plugins.sandbox import quiet
@@ -31,7 +32,7 @@ def call_hook(use: Use, hook: str, *arguments: Any, at: Span | None = None) -> A
     """
     about = HOOKS[hook]
     finite = MODE.checks and are_finite(arguments)
-    with quiet(), staying(), fault_of(use, hook, at=at):
+    with turn(), quiet(), staying(), fault_of(use, hook, at=at):
         result = getattr(use.trick, hook)(*arguments)
         if isinstance(result, Iterator):  # its code has not run yet
             result = tuple(result)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from types import FrameType
 
 from recipe.base.process import staying
+from recipe.base.turns import turn
 
 IMPORT_SECONDS = 60.0
 """The time limit for importing a plugin. Importing torch takes a few seconds."""
@@ -27,7 +28,7 @@ class ImportTimeout(BaseException):
 @contextlib.contextmanager
 def importing() -> Iterator[None]:
     """A context for importing a plugin, which can't write to standard output and must finish in time."""
-    with _descriptor_muted(), quiet(), _limited(IMPORT_SECONDS), staying():
+    with turn(), _descriptor_muted(), quiet(), _limited(IMPORT_SECONDS), staying():
         yield
 
 

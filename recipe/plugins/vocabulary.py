@@ -19,6 +19,7 @@ import attrs
 
 from recipe.base.errors import RecipeError, fail
 from recipe.base.identity import digest
+from recipe.base.public import public
 from recipe.base.signals import Interrupted
 from recipe.base.source import Span
 from recipe.base.wording import first_line, system_reason
@@ -79,6 +80,7 @@ class Vocabulary:
                 self._offers[key] = ours
 
     @classmethod
+    @public()
     def installed(cls, plugins: Iterable[Path] = ()) -> Vocabulary:
         """Return the vocabulary of installed packages and of single plugin files.
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
+
+from recipe.base.public import public
 from recipe.base.source import Source
 from recipe.compiler.program import Program
 from recipe.plan.bind import resolve
@@ -16,11 +19,12 @@ from recipe.training.request import Request, Run
 from recipe.training.runtime import Runtime
 
 
+@public()
 def run(
     recipe: str | Path | Source | Plan | Program,
     *statements: str,
     out: str | Path | None = None,
-    device: str | None = None,
+    device: str | torch.device | None = None,
     strict: bool = False,
     resume: bool = False,
     allow_changed: bool = False,
@@ -49,8 +53,7 @@ def run(
         save_every: When to save a checkpoint: ``epoch``, a number of steps such as ``500``, a time such as ``90s``,
             ``15m`` or ``1.5h``, or a comma-separated list of these.
         keep: How many checkpoints to keep, at least 1.
-        listener: An object that receives the progress, with the methods of `recipe.training.reporting.Listener`. By
-            default, nothing is reported.
+        listener: A `recipe.training.reporting.Listener`, which receives the progress. By default, nothing is reported.
         vocabulary: The known tricks. Defaults to those of installed packages.
         name: The first part of the name of a new folder in ``runs``.
         runtime: Replaces parts of training in tests of recipe itself.
@@ -64,8 +67,6 @@ def run(
         Diverged: If the loss or a gradient is no longer finite.
         Interrupted: After SIGINT, SIGTERM or SIGHUP. A checkpoint is saved first if training has begun.
     """
-    if not isinstance(resume, bool):
-        raise TypeError("resume takes True or False; name the folder of the run with `out`")
     if allow_changed and not resume:
         raise ValueError("allow_changed requires resume=True")
     plan = recipe.plan if isinstance(recipe, Program) else recipe

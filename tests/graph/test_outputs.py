@@ -69,7 +69,8 @@ def test_a_tuple_of_only_the_logits_is_taken_apart() -> None:
 
 @pytest.mark.parametrize("value", [3, nn.Linear, None.__class__, {"conv": nn.Conv2d(3, 4, 3)}])
 def test_a_base_that_is_no_module_is_rejected(value: Any) -> None:
-    assert "`base=` must be a torch.nn.Module, not " in rejected(value)
+    with pytest.raises(TypeError, match=r"^`base` of `recipe\.compile` must be a `torch\.nn\.Module` or None, not "):
+        recipe.compile("init stock", base=value)
 
 
 @pytest.mark.parametrize("kind", [torch.float16, torch.float64])

@@ -253,10 +253,10 @@ def test_a_pipe_or_a_device_is_not_replaced(tmp_path: Path) -> None:
     [
         ({"resume": "runs/x"}, TypeError),
         ({"allow_changed": True}, ValueError),
-        ({"keep": 1.5}, RecipeError),
-        ({"keep": "2"}, RecipeError),
-        ({"save_every": 5}, RecipeError),
-        ({"device": 0}, RecipeError),
+        ({"keep": 1.5}, TypeError),
+        ({"keep": "2"}, TypeError),
+        ({"save_every": 5}, TypeError),
+        ({"device": 0}, TypeError),
         ({"name": "../escape"}, RecipeError),
     ],
 )
