@@ -15,7 +15,7 @@ from recipe.base.wording import summary_line
 from recipe.compiler.fit import Fit, Tensors
 from recipe.compiler.groups import groups_of
 from recipe.compiler.identity import settings_of
-from recipe.compiler.own_model import compare, copied, lost
+from recipe.compiler.own_model import compare, copied, lost, see_autocast_kept
 from recipe.compiler.program import Program, Step
 from recipe.compiler.weights import fit_weights, materialise, stock_model
 from recipe.devices.choice import pick
@@ -116,11 +116,15 @@ def _own_model(task: Task, module: nn.Module) -> Built:
 def _trace(built: Built) -> Traced:
     """Trace the model into a graph and compute the shape of every node. The images must fit."""
     plan = built.task.plan
+    module = built.task.module
+    untraced = copy.deepcopy(built.model) if module is not None else None
     graph = trace(built.model, built.name)
     size = plan.image_fields.size if plan.image_fields else call_hook(plan.base, "image_size")
     classes = _logits(graph, size, built.name)
-    if (module := built.task.module) is not None and built.task.device != "meta":
+    if module is not None and built.task.device != "meta":
         compare(module, materialise(plan, classes, graph, (), module, None), size, plan.base.span)
+    if untraced is not None:
+        see_autocast_kept(untraced, graph, plan.base.span)
     return Traced(built.task, built.name, graph, size, classes, parameters(graph), graph.state_dict())
 
 

@@ -15,6 +15,7 @@ from recipe.base.errors import fail
 from recipe.base.source import Span
 from recipe.base.wording import reason_of
 from recipe.compiler.identity import HOOKS, gradient_hooks, settings_of
+from recipe.graph.trace import trace
 
 SIDE = 64
 """Side of the images on which a model and its graph are compared, in pixels. If it is too small, that of the recipe."""
@@ -67,6 +68,26 @@ def lost(module: nn.Module) -> tuple[str, str] | None:
             )
             return why, help
     return None
+
+
+def see_autocast_kept(module: nn.Module, graph: fx.GraphModule, span: Span | None) -> None:
+    """Raise `RecipeError` (E102) if a forward turns autocast off or depends on it, which its graph would lose.
+
+    ``module`` is a copy on the meta device.
+    """
+    kinds = ("cpu", "cuda")
+    before = [torch.is_autocast_enabled(kind) for kind in kinds]
+    try:
+        for kind in kinds:
+            torch.set_autocast_enabled(kind, True)
+        other = trace(module, type(module).__name__)
+    finally:
+        for kind, enabled in zip(kinds, before, strict=True):
+            torch.set_autocast_enabled(kind, enabled)
+    if other.code != graph.code:
+        help = "let the forward do the same each time, with and without autocast; the recipe's `precision` chooses it"
+        message = f"`{type(module).__name__}` traces to another graph within autocast"
+        raise fail("E102", message, span, help=help)
 
 
 def compare(module: nn.Module, graph: fx.GraphModule, size: int, span: Span | None) -> None:
@@ -126,10 +147,13 @@ def _tensors(outputs: object) -> list[Tensor]:
 
 
 def _close(one: Tensor, other: Tensor) -> bool:
-    if one.shape != other.shape or not one.numel():
-        return one.shape == other.shape
-    scale = float(one.double().nan_to_num(0.0, 0.0, 0.0).abs().max())
-    return torch.allclose(one.double(), other.double(), rtol=0.0, atol=TOLERANCE * scale, equal_nan=True)
+    if one.shape != other.shape or one.dtype != other.dtype or not one.numel():
+        return one.shape == other.shape and one.dtype == other.dtype
+    if one.is_complex():
+        one, other = torch.view_as_real(one), torch.view_as_real(other)
+    one, other = one.double(), other.double()
+    scale = float(one.nan_to_num(0.0, 0.0, 0.0).abs().max())
+    return torch.allclose(one, other, rtol=0.0, atol=TOLERANCE * scale, equal_nan=True)
 
 
 @contextlib.contextmanager

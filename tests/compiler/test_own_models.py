@@ -51,6 +51,18 @@ class Autocast(Model):
             return super().forward(x).float()
 
 
+class WithoutAutocast(Model):
+    def forward(self, x: Tensor) -> Any:
+        with torch.autocast("cuda", enabled=False):
+            features = self.body(x)
+        return self.head(features)
+
+
+class DependsOnAutocast(Model):
+    def forward(self, x: Tensor) -> Any:
+        return super().forward(x).float() if torch.is_autocast_enabled("cpu") else super().forward(x)
+
+
 class PythonRandom(Model):
     def forward(self, x: Tensor) -> Any:
         return super().forward(x) * (1 + random.random())
@@ -162,6 +174,8 @@ def rejected(model: nn.Module) -> str:
         (WithoutGradient, "changes the gradient mode of torch in its forward"),
         (WithoutGradientInEvaluation, "changes the gradient mode of torch in its forward"),
         (Autocast, "changes the autocast of torch in its forward"),
+        (WithoutAutocast, "changes the autocast of torch in its forward"),
+        (DependsOnAutocast, "traces to another graph within autocast"),
         (PythonRandom, "draws random numbers that its graph would keep as constants"),
         (TorchRandom, "draws random numbers that its graph would keep as constants"),
         (NumpyRandom, "draws random numbers that its graph would keep as constants"),
