@@ -7,12 +7,13 @@ ratio is in [3/4, 4/3].
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from recipe.api import Trick, number, trick
 
 if TYPE_CHECKING:
-    from recipe.api import Draws, Floats
+    from recipe.api import Draws, Floats, PlanView
 
 ATTEMPTS = 10
 
@@ -23,6 +24,10 @@ class Crop(Trick):
 
     area: float = number(0.08, "smallest area of the crop, as a fraction of the image", above=0, maximum=1)
     aspect: float = number(4 / 3, "largest aspect ratio; the smallest is its inverse", minimum=1, maximum=10)
+
+    def check(self, plan: PlanView) -> Iterable[str]:
+        if self.area == self.aspect == 1:
+            yield "nothing is random: with an area and an aspect ratio of 1, the crop of a square image is all of it"
 
     def crop_box(self, draws: Draws, heights: Floats, widths: Floats) -> Floats:
         return random_boxes(draws.uniform(2 * ATTEMPTS + 2), heights, widths, self.area, self.aspect)

@@ -6,6 +6,7 @@ targets are mixed by the clipped area.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from recipe.api import Trick, number, trick
@@ -14,7 +15,7 @@ from recipe.tricks._pairs import of_pairs, partners
 if TYPE_CHECKING:
     import torch
 
-    from recipe.api import Draws
+    from recipe.api import Draws, PlanView
 
 
 @trick("augment cutmix", position=50, reads=("crop", "inputs", "targets"), writes=("mix",))
@@ -22,6 +23,10 @@ class Cutmix(Trick):
     """Replace a random box in each image with its partner's. With mixup, each batch randomly uses one of the two."""
 
     alpha: float = number(1.0, "parameter of the Beta distribution of the area", above=0, maximum=100)
+
+    def check(self, plan: PlanView) -> Iterable[str]:
+        if plan.training.batch < 2:
+            yield "nothing is mixed: a batch has only one image"
 
     def mix(self, images: torch.Tensor, targets: torch.Tensor, draws: Draws) -> tuple[torch.Tensor, torch.Tensor]:
         import torch

@@ -45,7 +45,11 @@ class Erase(Trick):
     def check(self, plan: PlanView) -> Iterable[str]:
         if self.smallest > self.largest:
             raise fail("E024", f"the smallest area, {self.smallest:g}, is above the largest, {self.largest:g}")
-        return ()
+        if not self.probability:
+            yield "nothing is erased: the probability is 0"
+        elif (fields := plan.image_fields) and not fitting(fields.size, self.smallest, self.largest):
+            boxes = f"boxes of {self.smallest:g} to {self.largest:g} of the area"
+            yield f"nothing is erased: in images of {fields.size}×{fields.size} pixels, no {boxes} fit"
 
     def augment(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
         import numpy as np
@@ -60,6 +64,15 @@ class Erase(Trick):
             keys = torch.from_numpy((drawn[:, 1] * 2**32).astype(np.int64))
             return erase(images, where, noise(keys.to(images.device, non_blocking=True), height, width).to(images))
         return erase(images, where, colours[:, :, None, None] * (self.fill == "rand"))
+
+
+def fitting(side: int, smallest: float, largest: float) -> bool:
+    """Whether `erased` finds boxes in images of ``side`` × ``side`` pixels. Squares fit best.
+
+    >>> [fitting(32, 0.02, 0.4), fitting(32, 0.99, 1), fitting(32, 1e-5, 1e-4)]
+    [True, False, False]
+    """
+    return round(side * math.sqrt(smallest)) < side and round(side * math.sqrt(largest)) >= 1
 
 
 def erased(uniform: Floats, height: int, width: int, area: tuple[float, float], aspect: float) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from recipe.api import Trick, number, trick
@@ -9,7 +10,7 @@ from recipe.api import Trick, number, trick
 if TYPE_CHECKING:
     import torch
 
-    from recipe.api import Draws
+    from recipe.api import Draws, PlanView
 
 
 @trick("augment flip", position=50, writes=("inputs",))
@@ -17,6 +18,10 @@ class Flip(Trick):
     """Mirror each image horizontally with some probability."""
 
     probability: float = number(0.5, "probability of mirroring", minimum=0, maximum=1)
+
+    def check(self, plan: PlanView) -> Iterable[str]:
+        if not self.probability:
+            yield "no image is mirrored: the probability is 0"
 
     def augment(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
         import torch

@@ -7,6 +7,7 @@ rotated, by up to 0.2 of the color circle, which is MXNet's interpretation of a 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from recipe.api import Trick, number, trick
@@ -15,7 +16,7 @@ from recipe.tricks._constants import beside
 if TYPE_CHECKING:
     import torch
 
-    from recipe.api import Draws
+    from recipe.api import Draws, PlanView
 
 LUMA = (0.2989, 0.587, 0.114)
 NOT_PAPER = {"gluoncv": 0.0, "torchvision": 0.0}
@@ -31,6 +32,10 @@ class Jitter(Trick):
     )
     saturation: float = number(0.4, "factor from [1 − x, 1 + x]", minimum=0, maximum=1)
     hue: float = number(0.2, "rotation from [−x, x], in color circles", minimum=0, maximum=0.5, dialects=NOT_PAPER)
+
+    def check(self, plan: PlanView) -> Iterable[str]:
+        if not (self.brightness or self.contrast or self.saturation or self.hue):
+            yield "no image is changed: brightness, contrast, saturation and hue are all 0"
 
     def augment(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
         import numpy as np

@@ -25,6 +25,10 @@ class Mixup(Trick):
 
     alpha: float = number(0.2, "parameter of the Beta distribution of the weight", above=0, maximum=100)
 
+    def check(self, plan: PlanView) -> Iterable[str]:
+        if plan.training.batch < 2:
+            yield "nothing is mixed: a batch has only one image"
+
     def evidence(self, plan: PlanView) -> Iterable[Evidence]:
         rows = ("distill", "both") if plan.find("loss distill") else ("smooth", "mixup")
         return stacked(plan, *rows, "mixup")

@@ -6,6 +6,7 @@ eigenvectors P and eigenvalues λ of the covariance of ImageNet's RGB values.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from recipe.api import Trick, number, trick
@@ -14,7 +15,7 @@ from recipe.tricks._constants import beside
 if TYPE_CHECKING:
     import torch
 
-    from recipe.api import Draws
+    from recipe.api import Draws, PlanView
 
 EIGENVALUES = (55.46, 4.794, 1.148)  # for values in [0, 255]
 EIGENVECTORS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
@@ -27,6 +28,10 @@ class PcaNoise(Trick):
     """Add a random color along the principal components of natural images to each image."""
 
     deviation: float = number(0.1, "standard deviation of the coefficients", minimum=0, maximum=10)
+
+    def check(self, plan: PlanView) -> Iterable[str]:
+        if not self.deviation:
+            yield "no noise is added: the deviation is 0"
 
     def augment(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
         import torch

@@ -26,7 +26,7 @@ class Micro(Trick):
     images: int | str = integer(help="images per micro-batch", minimum=2, words=("auto",))
 
     def check(self, plan: PlanView) -> Iterable[str]:
-        if not isinstance(self.images, str) and self.images > plan.training.batch:
+        if not isinstance(self.images, str) and self.images >= plan.training.batch:
             yield f"nothing is split: a batch has {plan.training.batch} images"
 
     def configure(self, training: Training) -> Mapping[str, Any]:

@@ -33,5 +33,15 @@ class NoBias(Trick):
         of_norm = "Norm" in type(module).__name__
         if of_norm:
             return {"weight_decay": 0.0} if self.norms == "skip" else {}
-        is_weight = "weight" in name.rpartition(".")[2] and parameter.ndim > 1  # includes attention's in_proj_weight
+        is_weight = "weight" in role(name) and parameter.ndim > 1  # includes attention's in_proj_weight
         return {} if is_weight else {"weight_decay": 0.0}
+
+
+def role(name: str) -> str:
+    """Return the name of a parameter within its layer, or of the parameter that is computed from it.
+
+    >>> role("conv1.weight"), role("conv1.parametrizations.weight.original1")  # as in torch's weight_norm
+    ('weight', 'weight')
+    """
+    path, _, computed = name.rpartition(".parametrizations.")
+    return computed.partition(".")[0] if path else name.rpartition(".")[2]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from recipe.api import Progress, Trick, number, trick
 
 if TYPE_CHECKING:
     import torch
+
+    from recipe.api import PlanView
 
 
 @trick("ema", position=200, writes=("average",))
@@ -19,6 +21,10 @@ class Ema(Trick):
     """
 
     decay: float = number(0.9999, "fraction of the average that each update keeps", minimum=0, below=1)
+
+    def check(self, plan: PlanView) -> Iterable[str]:
+        if not self.decay:
+            yield "nothing is averaged: with a decay of 0, the average is equal to the weights"
 
     def average(self, averages: Sequence[torch.Tensor], weights: Sequence[torch.Tensor], progress: Progress) -> None:
         import torch

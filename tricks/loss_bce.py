@@ -6,12 +6,15 @@ threshold, targets above it count as 1 and all others as 0. The threshold applie
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from recipe.api import Trick, choice, number, trick
 
 if TYPE_CHECKING:
     import torch
+
+    from recipe.api import PlanView
 
 
 @trick("loss bce", position=150, reads=("targets", "mix"), writes=("loss",))
@@ -20,6 +23,10 @@ class BinaryCrossEntropy(Trick):
 
     reduction: str = choice("mean", "reduction over the classes", of=("mean", "sum"))
     threshold: float | None = number(None, "targets above it count as 1, all others as 0", minimum=0, below=1)
+
+    def check(self, plan: PlanView) -> Iterable[str]:
+        if self.threshold is not None and not (plan.hooked("smooth_targets") or plan.hooked("mix")):
+            yield "the threshold has no effect: without smoothing or mixing, targets are already 0 or 1"
 
     def loss(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         loss = binary_cross_entropy(logits, targets, self.threshold)

@@ -35,7 +35,8 @@ class Distill(Trick):
     def check(self, plan: PlanView) -> Iterable[str]:
         if not self.weight and not self.soft_weight:
             raise fail("E024", "`weight` and `soft-weight` are both 0, so there is nothing to learn")
-        return ()
+        if not self.soft_weight:
+            yield "nothing is learned from the teacher: `soft-weight` is 0"
 
     def evidence(self, plan: PlanView) -> Iterable[Evidence]:
         mixed = plan.find("augment mixup") is not None

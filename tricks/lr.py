@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from recipe.api import Training, Trick, choice, number, trick
+
+if TYPE_CHECKING:
+    from recipe.api import PlanView
 
 
 @trick("lr", position=120)
@@ -19,6 +22,12 @@ class Rate(Trick):
         of=("batch", "epoch"),
         dialects={"torchvision": "epoch"},
     )
+
+    def check(self, plan: PlanView) -> Iterable[str]:
+        use = plan.find("lr")
+        stated = use is not None and use.origins["every"].kind in ("file", "override")
+        if stated and self.every == "epoch" and not plan.hooked("lr_factor"):
+            yield "`every=epoch` has no effect: the learning rate is constant"
 
     def configure(self, training: Training) -> Mapping[str, Any]:
         return {"rate": self.rate, "rate_per_epoch": self.every == "epoch"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -19,12 +20,23 @@ class Step(Trick):
     by: float = number(0.1, "factor at each epoch", above=0, below=1)
 
     def check(self, plan: PlanView) -> Iterable[str]:
-        late = [f"{epoch:g}" for epoch in self.epochs if epoch >= plan.training.epochs]
+        training = plan.training
+        last = training.epochs - 1
+        by_epoch = training.rate_per_epoch and training.warmup <= last
+        late = [epoch for epoch in self.epochs if epoch >= training.epochs or (by_epoch and epoch > last)]
         if late:
-            yield f"the training of {plan.training.epochs} epochs ends before the step at {', '.join(late)}"
+            ends = f"the training of {training.epochs} epochs ends before the step at {listed(late)}"
+            yield f"{ends}, since the rate changes only between epochs" if late[0] < training.epochs else ends
+        for epoch in self.epochs:
+            if by_epoch and epoch not in late and epoch > training.warmup and epoch != math.ceil(epoch):
+                yield f"the step at {epoch:g} happens at {math.ceil(epoch)}: the rate changes only between epochs"
 
     def lr_factor(self, progress: Progress) -> float:
         return step(progress.epoch, self.epochs, self.by)
+
+
+def listed(epochs: Iterable[float]) -> str:
+    return ", ".join(f"{epoch:g}" for epoch in epochs)
 
 
 def step(epoch: float, epochs: Sequence[float], by: float) -> float:

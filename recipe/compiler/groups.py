@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from math import inf
-from numbers import Real
+from sys import float_info
 from typing import Any
 
 import torch
@@ -28,15 +27,15 @@ NOT_BY_GROUP = {"lr", "params", "names", "fused", "foreach", "capturable", "diff
 """Names in a parameter group that no trick sets: the rate, the parameters, and how the optimizer computes."""
 
 
-def groups_of(plan: Plan, graph: fx.GraphModule) -> tuple[Group, ...]:
-    """Group the trainable parameters by the options that tricks set for them.
+def groups_of(plan: Plan, graph: fx.GraphModule, without: Use | None = None) -> tuple[Group, ...]:
+    """Group the trainable parameters by the options that tricks, other than ``without``, set for them.
 
     If several tricks scale the rate of a parameter, the factors multiply. For other options, the last trick decides.
     Raises `RecipeError` (E080) for an option that has no effect, or a value that the option can't have.
     """
     groups: dict[tuple[tuple[str, Any], ...], list[str]] = {}
     defaults: dict[str, Any] = {}
-    uses = plan.hooked(HOOK)
+    uses = [use for use in plan.hooked(HOOK) if use is not without]
     for name, parameter in graph.named_parameters():
         if not parameter.requires_grad:
             continue
@@ -65,6 +64,13 @@ def decay_without_effect(plan: Plan, groups: tuple[Group, ...]) -> Iterator[Diag
         yield Diagnostic("W001", message, optimizer.span, help="write `decay 0` or choose another optimizer")
 
 
+def options_without_effect(plan: Plan, graph: fx.GraphModule, groups: tuple[Group, ...]) -> Iterator[Diagnostic]:
+    """Warn about each stated trick whose options change no parameter."""
+    for use in plan.hooked(HOOK):
+        if use.stated and groups_of(plan, graph, without=use) == groups:
+            yield Diagnostic("W001", f"`{use.word}` has no effect: it changes the options of no parameter", use.span)
+
+
 def _defaults(plan: Plan) -> dict[str, Any]:
     """Return the options that the plan's optimizer knows, with their defaults."""
     group = {"params": [nn.Parameter(torch.zeros(1))], "names": ["weight"], DECAY: plan.training.weight_decay}
@@ -89,14 +95,14 @@ def _check(use: Use, parameter: str, told: Mapping[str, Any], defaults: Mapping[
 
 
 def _is_amount(value: object) -> bool:
-    return type(value) is not bool and isinstance(value, Real) and 0 <= float(value) < inf
+    return type(value) in (int, float) and 0 <= value <= float_info.max  # type: ignore[operator]
 
 
 def _expected(value: object, default: object) -> str:
     """Return what an option must be, in words, or nothing if it is a value like its default."""
     if isinstance(default, bool):
         return "" if isinstance(value, bool) else "True or False"
-    if isinstance(default, Real):
+    if isinstance(default, (int, float)):
         return "" if _is_amount(value) else "a number of at least 0"
     if isinstance(default, (tuple, list)):
         alike = isinstance(value, tuple) and len(value) == len(default) and all(map(_is_amount, value))

@@ -18,6 +18,7 @@ from recipe.compiler.identity import settings_of
 from recipe.compiler.own_model import compare, copied, lost, see_autocast_kept
 from recipe.compiler.program import Program, Step
 from recipe.compiler.weights import fit_weights, materialise, stock_model
+from recipe.compiler.without_effect import in_model
 from recipe.devices.choice import pick
 from recipe.graph.apply import EditError, Shapes, account, apply, parameters
 from recipe.graph.edits import Initialise, Site, made_prefixes
@@ -251,7 +252,8 @@ def smallest(plan: Plan, side: int) -> int:
     looked_at = min(last + 1, STEPS_LOOKED_AT)
     steps = {index * last // max(1, looked_at - 1) for index in range(looked_at)}
     at = [Progress(step, per_epoch, training.epochs, training.warmup) for step in sorted(steps)]
-    return min([side, *(int(call_hook(use, "resolution", side, step)) for use in uses for step in at)])
+    sides: list[int] = [call_hook(use, "resolution", side, step) for use in uses for step in at]
+    return min([side, *sides])
 
 
 def _resize(rewritten: Rewritten) -> Rewritten:
@@ -274,7 +276,7 @@ def _account(rewritten: Rewritten) -> Program:
     module = task.module
     if module is not None and task.device != "meta":
         module = copy.deepcopy(module)  # its weights may change before they are needed
-    return Program(
+    program = Program(
         plan=task.plan,
         steps=steps,
         costs=costs,
@@ -287,6 +289,7 @@ def _account(rewritten: Rewritten) -> Program:
         fit=rewritten.fit,
         narrow=rewritten.narrow,
     )
+    return attrs.evolve(program, mismatches=(*in_model(program),))
 
 
 def _fates(traced: Traced, steps: Sequence[Step], fit: Fit | None) -> dict[str, str]:

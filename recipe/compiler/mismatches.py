@@ -10,8 +10,8 @@ import attrs
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.wording import listing, plural
 from recipe.compiler.fit import OTHER_CLASSES
-from recipe.compiler.groups import decay_without_effect
 from recipe.compiler.program import Program
+from recipe.compiler.without_effect import in_model, in_training
 from recipe.data.decode import CROP
 from recipe.data.images import Files, InMemory, Sets
 from recipe.graph.net import Net
@@ -28,10 +28,15 @@ def mismatches(program: Program, sets: Sets, other_classes: str = "") -> tuple[D
 
     ``other_classes`` tells how the classes of the weights differ from those of the images.
     """
-    plan, told = program.plan, [*decay_without_effect(program.plan, program.groups)]
+    plan, images = program.plan, len(sets.train.labels)
+    told = [*in_model(program), *in_training(program, images)]
+    for hook, found in (("count_images", images), ("count_classes", sets.classes)):
+        if plan.images and (counted := plan.count(hook)) not in (None, found):
+            message = f"`{hook}` of `{plan.images.word}` returns {counted}, but `open` returns {found}"
+            told.append(Diagnostic("W001", message, plan.images.span))
     for step in program.steps:
         use = plan.find(step.word)
-        if not step.sites and use and use.origin.kind in ("file", "override"):
+        if not step.sites and use and use.stated:
             told.append(
                 Diagnostic("W001", f"`{step.word}` has no effect: the weights that it sets are loaded", use.span)
             )

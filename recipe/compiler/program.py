@@ -81,7 +81,7 @@ class Program:
     narrow: str = ""
     """The name of a convolution whose stride is larger than its input, or empty. See `Precision.suited`."""
     mismatches: tuple[Diagnostic, ...] = ()
-    """Warnings that show once the images are open."""
+    """Warnings about the model and, once the images are open, about the training on them."""
     _model: list[fx.GraphModule] = attrs.field(factory=list, repr=False)
 
     @property

@@ -15,7 +15,7 @@ from recipe.compiler.summary import CURVE, Node, ProgramSummary, Schedule, Tenso
 from recipe.graph.cost import Cost
 from recipe.graph.edits import Insert, SetAttribute, Substitute
 from recipe.graph.net import Net, owner
-from recipe.graph.trace import only_in_training
+from recipe.graph.trace import has_aux_heads
 from recipe.plugins.calling import call_hook
 from recipe.plugins.fields import RecipeFile
 from recipe.plugins.progress import Progress
@@ -194,7 +194,7 @@ def _schedule(program: Program, images: int | None) -> Schedule:
         target = call_hook(use, "smooth_targets", target)
     judges = [_term(use) for use in plan.hooked("loss")]
     terms = judges or ["cross entropy"]
-    if _has_aux(program.structure):
+    if has_aux_heads(program.structure):
         terms = [*terms, f"{training.aux_weight:g} × {terms[0]} of the auxiliary heads"]
     terms += [_term(use) for use in plan.hooked("loss_term")]
     return Schedule(
@@ -233,7 +233,3 @@ def _term(use: Use) -> str:
         shown = f"plan-{value.digest[:8]}" if isinstance(value, RecipeFile) else field.kind.write(value)
         parts.append(f"{field.word}={shown}")
     return " ".join(parts)
-
-
-def _has_aux(model: nn.Module) -> bool:
-    return isinstance(model, fx.GraphModule) and any(node.target is only_in_training for node in model.graph.nodes)

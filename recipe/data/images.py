@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from recipe.base.plain_numbers import plain_numbers
 from recipe.base.wording import plural
 from recipe.data.decode import decode
 from recipe.data.draws import Draws
@@ -58,15 +59,15 @@ class Sets:
     """The images to evaluate on during training."""
     test: Images | None = attrs.field(default=None, kw_only=True)
     """Reserved for future splits. Nothing reads it yet."""
-    classes: int
+    classes: int = attrs.field(converter=plain_numbers)
     """The number of classes."""
-    mean: tuple[float, ...] = IMAGENET_MEAN
+    mean: tuple[float, ...] = attrs.field(default=IMAGENET_MEAN, converter=plain_numbers)
     """The mean of each of the three channels, for pixels in [0, 1]. The default is that of ImageNet."""
-    std: tuple[float, ...] = IMAGENET_STD
+    std: tuple[float, ...] = attrs.field(default=IMAGENET_STD, converter=plain_numbers)
     """The standard deviation of each of the three channels, for pixels in [0, 1]. The default is that of ImageNet."""
-    names: tuple[str, ...] = ()
+    names: tuple[str, ...] = attrs.field(default=(), converter=plain_numbers)
     """The class names in the order of their indices, or empty."""
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = attrs.field(default=(), converter=plain_numbers)
     """What the user should know about the images, such as those that were ignored: printed before training, and in the
     ``notes`` of `summary.json`."""
 
@@ -120,16 +121,16 @@ def in_memory(train: InMemory, val: InMemory, classes: int, size: int) -> Sets:
     return Sets(resized[0], resized[1], classes, tuple(mean.tolist()), tuple(std.tolist()))
 
 
-def unfit(sets: Sets) -> str | None:
-    """Return what is wrong with the sets that a trick returned, or None if they are valid."""
+def unfit(sets: Sets, size: int) -> str | None:
+    """Return what is wrong with the sets that a trick with this ``size`` returned, or None if they are valid."""
     parts: dict[str, Any] = {"train": sets.train, "val": sets.val}
     if sets.test is not None:
         parts["test"] = sets.test
-    wrong = (_unfit_part(f"`Sets.{name}`", part) for name, part in parts.items())
+    wrong = (_unfit_part(f"`Sets.{name}`", part, size) for name, part in parts.items())
     return next(filter(None, wrong), None) or _unfit_classes(sets) or _unfit_scale(sets)
 
 
-def _unfit_part(name: str, part: Any) -> str | None:
+def _unfit_part(name: str, part: Any, size: int) -> str | None:
     if not isinstance(part, Images):
         missing = next(member for member in ("labels", "uniform", "fetch") if not hasattr(part, member))
         return f"{name} is of type {type(part).__name__}, which has no `{missing}`"
@@ -145,6 +146,9 @@ def _unfit_part(name: str, part: Any) -> str | None:
         return f"the pixels of {name} must be torch.uint8 (N, 3, H, W), not {kind}"
     if len(images) != len(labels):
         return f"{name} has {plural(len(images), 'image')} but {plural(len(labels), 'label')}"
+    sides = (*images.shape[2:],) if isinstance(part, InMemory) else (part.size,) * 2 if isinstance(part, Files) else ()
+    if sides and sides != (size, size):  # the others are checked when they are fetched
+        return f"the images of {name} have {sides[0]}×{sides[1]} pixels, but its `size` is {size}"
     return None
 
 
@@ -166,7 +170,7 @@ def _unfit_scale(sets: Sets) -> str | None:
     for name in ("mean", "std"):
         values: Any = getattr(sets, name)
         try:
-            channels = [float(value) for value in values]
+            channels = [math.fsum((value,)) for value in values]  # no strings, unlike float
         except (TypeError, ValueError):
             return f"`Sets.{name}` must be three numbers, not {values!r:.60}"
         if len(channels) != 3:

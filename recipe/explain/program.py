@@ -18,6 +18,7 @@ from recipe.compiler.program import Program
 from recipe.compiler.summarise import describe
 from recipe.compiler.summary import BYTES
 from recipe.compiler.summary_text import amount, plot, training_terms
+from recipe.compiler.without_effect import in_training
 from recipe.devices.choice import pick
 from recipe.devices.precision import precision
 from recipe.graph.edits import Initialise
@@ -35,7 +36,7 @@ def as_dict(program: Program, device: str | None) -> dict[str, Any]:
         "warnings": [warning.message for warning in _warnings(program)],
         "precision": precision(program.training.precision, pick(device)).suited(program.narrow).name,
         "edits": [
-            {"trick": step.word, "kind": type(edit).__name__, **attrs.asdict(edit)}
+            {"trick": step.word, "kind": type(edit).__name__, **attrs.asdict(edit, value_serializer=_told)}
             for step in program.steps
             for edit in step.edits
         ],
@@ -72,13 +73,23 @@ def _warnings(program: Program) -> tuple[Diagnostic, ...]:
     """Return the warnings about the plan, and those that need its images if they can be opened here."""
     plan = program.plan
     if plan.images is None or not (program.fit or plan.asked_classes):
-        return program.warnings
+        images = plan.count("count_images")
+        return (*program.warnings, *(in_training(program, images) if images else ()))
     try:
         sets = open_sets(plan)
         return (*plan.warnings, *mismatches(program, sets, other_classes(plan, sets)))
     except RecipeError as error:
         why = f"whether the images suit the model is unknown: {error.diagnostics[0].message}"
         return (*program.warnings, Diagnostic("W001", why, plan.images.span))
+
+
+def _told(edit: Any, attribute: Any, value: Any) -> Any:
+    """Return a value of an edit for JSON. One that JSON has no type for, such as a torch.dtype, becomes a string."""
+    if isinstance(value, (tuple, list)):
+        return (list if isinstance(value, list) else tuple)(_told(edit, attribute, each) for each in value)
+    if isinstance(value, dict):
+        return {str(name): _told(edit, attribute, each) for name, each in value.items()}
+    return value if isinstance(value, (bool, int, float, str, type(None))) or attrs.has(type(value)) else str(value)
 
 
 def _fit(fit: Fit) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from typing import Any
 
 import attrs
 
+from recipe.base.plain_numbers import plain_numbers
+
 
 @attrs.frozen
 class Layer:
@@ -14,7 +16,7 @@ class Layer:
 
     kind: str
     """The name of a class in `torch.nn`, or ``package.module:Class`` for any other."""
-    arguments: dict[str, Any] = attrs.field(factory=dict)
+    arguments: dict[str, Any] = attrs.field(factory=dict, converter=plain_numbers)
     """The keyword arguments of the class."""
 
     def __str__(self) -> str:
@@ -41,9 +43,9 @@ class SetAttribute:
     """The address of the module."""
     name: str
     """The name of the attribute, such as ``stride``."""
-    before: Any
+    before: Any = attrs.field(converter=plain_numbers)
     """The value to replace."""
-    after: Any
+    after: Any = attrs.field(converter=plain_numbers)
     """The new value."""
 
     def __str__(self) -> str:
@@ -86,7 +88,7 @@ class Initialise:
     """The name of the parameter."""
     scheme: str
     """The name of a function in `torch.nn.init` without its trailing underscore: ``xavier_uniform``."""
-    arguments: dict[str, Any] = attrs.field(factory=dict)
+    arguments: dict[str, Any] = attrs.field(factory=dict, converter=plain_numbers)
     """The keyword arguments of that function."""
 
     def __str__(self) -> str:

@@ -31,6 +31,11 @@ def only_in_training(module: nn.Module, *inputs: torch.Tensor) -> Any:
     return module(*inputs) if module.training else None
 
 
+def has_aux_heads(graph: nn.Module) -> bool:
+    """Whether a traced model has auxiliary heads."""
+    return isinstance(graph, fx.GraphModule) and any(node.target is only_in_training for node in graph.graph.nodes)
+
+
 def outputs(logits: torch.Tensor, *aux: torch.Tensor | None) -> Any:
     """Return the logits in evaluation, and a tuple of them and the auxiliary heads' logits in training."""
     return logits if aux[0] is None else (logits, *aux)

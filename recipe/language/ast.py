@@ -36,6 +36,11 @@ class Word:
             return unquoted(self.text)
         return self.text
 
+    @property
+    def is_nonzero(self) -> bool:
+        """Whether a number is not written as zero. If it is too small for a float, its value is 0 nonetheless."""
+        return bool(re.match("[^eE]*[1-9]", self.text))
+
 
 @attrs.frozen
 class Item:

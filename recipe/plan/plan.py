@@ -16,7 +16,7 @@ from recipe.base.identity import digest
 from recipe.base.source import Source
 from recipe.plugins.calling import call_hook
 from recipe.plugins.contexts import Evidence
-from recipe.plugins.field_contracts import ImageFields, ModelFields
+from recipe.plugins.field_contracts import ModelFields
 from recipe.plugins.progress import Progress
 from recipe.plugins.uses import PlanView, Use
 from recipe.plugins.vocabulary import Vocabulary
@@ -51,20 +51,6 @@ class Plan(PlanView):
         """
         return self.makers[setting][0].word
 
-    def hooked(self, hook: str) -> tuple[Use, ...]:
-        """Return the uses of tricks that implement a hook, in order."""
-        return tuple(use for use in self.uses if use.trick.overrides(hook))
-
-    @property
-    def images(self) -> Use | None:
-        """The trick that opens the images, whatever its verb, or None if the recipe has none."""
-        return next(iter(self.hooked("open")), None)
-
-    @property
-    def image_fields(self) -> ImageFields | None:
-        """The fields of that trick: the size of the images, and how they are loaded."""
-        return ImageFields.of(self.images.trick) if self.images else None
-
     @property
     def asked_classes(self) -> int | None:
         """The number of classes that the recipe requests from the stock model."""
@@ -84,13 +70,18 @@ class Plan(PlanView):
         except (OSError, ValueError) as error:
             raise fail("E070", f"`{self.images.word}`: {error}", self.images.span) from error
 
+    def in_force(self, progress: Progress) -> Progress:
+        """Return the progress that the learning rate at a step depends on: an earlier one if it changes by epoch."""
+        if not self.training.rate_per_epoch or progress.epoch < progress.warmup:
+            return progress
+        # During the warmup, the rate still rises with every batch. After it, the rate is constant for each epoch.
+        risen = math.ceil(progress.warmup * progress.steps_per_epoch)
+        begun = int(progress.epoch) * progress.steps_per_epoch
+        return attrs.evolve(progress, step=max(begun, risen))
+
     def learning_rate(self, progress: Progress) -> float:
         """Return the learning rate at a step: the base rate times the factors of all tricks that have one."""
-        if self.training.rate_per_epoch and progress.epoch >= progress.warmup:
-            # During the warmup, the rate still rises with every batch. After it, the rate is constant for each epoch.
-            risen = math.ceil(progress.warmup * progress.steps_per_epoch)
-            begun = int(progress.epoch) * progress.steps_per_epoch
-            progress = attrs.evolve(progress, step=max(begun, risen))
+        progress = self.in_force(progress)
         factors = (call_hook(use, "lr_factor", progress) for use in self.hooked("lr_factor"))
         return math.prod(factors, start=self.training.rate)
 

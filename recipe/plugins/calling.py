@@ -13,6 +13,7 @@ import attrs
 
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import RecipeError, fail
+from recipe.base.plain_numbers import plain_numbers
 from recipe.base.process import ReaderLeft, staying
 from recipe.base.signals import Interrupted
 from recipe.base.source import Span
@@ -36,6 +37,8 @@ def call_hook(use: Use, hook: str, *arguments: Any, at: Span | None = None) -> A
         result = getattr(use.trick, hook)(*arguments)
         if isinstance(result, Iterator):  # its code has not run yet
             result = tuple(result)
+        if about.plain:
+            result = plain_numbers(result)
         right = about.check(result, *arguments)
     if not right:
         raise broken(use, hook, f"must return {about.gives}, not {_shown(result)}", at=at)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 
+from recipe.base.plain_numbers import plain_numbers
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -40,13 +42,13 @@ class Evidence:
 class Preprocessing:
     """The inputs that pretrained weights were trained on. What is None is unknown."""
 
-    mean: tuple[float, ...] | None = None
+    mean: tuple[float, ...] | None = attrs.field(default=None, converter=plain_numbers)
     """The mean of each channel, for pixels in [0, 1]."""
-    std: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = attrs.field(default=None, converter=plain_numbers)
     """The standard deviation of each channel, for pixels in [0, 1]."""
-    size: int | None = None
+    size: int | None = attrs.field(default=None, converter=plain_numbers)
     """The height and width of the images, in pixels."""
-    crop: float | None = None
+    crop: float | None = attrs.field(default=None, converter=plain_numbers)
     """The part of the short side that evaluation keeps."""
     interpolation: str | None = None
     """How images are resized, such as ``bilinear``."""

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import attrs
 
+from recipe.base.plain_numbers import plain_numbers
 from recipe.base.wording import did_you_mean, listing
 from recipe.language.ast import UNWRITABLE, Word
 
@@ -91,15 +92,15 @@ class Kind:
 
 def written(value: float) -> str:
     """Return the shortest text of a number without loss: ``1``, ``0.1``, ``1e-05``."""
-    return str(int(value)) if value == int(value) and abs(value) <= 1e15 else repr(value)
+    return str(int(value)) if value == int(value) and abs(value) <= 1e15 else repr(float(value))
 
 
 @attrs.frozen
 class Number(Kind):
-    minimum: float = -math.inf
-    maximum: float = math.inf
-    above: float | None = None
-    below: float | None = None
+    minimum: float = attrs.field(default=-math.inf, converter=plain_numbers)
+    maximum: float = attrs.field(default=math.inf, converter=plain_numbers)
+    above: float | None = attrs.field(default=None, converter=plain_numbers)
+    below: float | None = attrs.field(default=None, converter=plain_numbers)
     whole: bool = False
 
     @property
@@ -117,6 +118,8 @@ class Number(Kind):
         value, unfit = word.value, f"takes {self.expects}, not `{word.text}`"
         if isinstance(value, str) or not math.isfinite(value):
             raise InvalidValue("E023", unfit)
+        if value == 0 and word.is_nonzero:
+            raise InvalidValue("E023", f"{unfit}, which is too close to 0 to tell from it")
         if self.whole and (word.kind == "percent" or value != int(value)):
             raise InvalidValue("E023", unfit)
         if not self._within(value):
@@ -274,7 +277,8 @@ class Field:
 
 
 def _field(kind: Kind, default: Any, dialects: dict[str, Any] | None, help: str, result: bool = True) -> Any:
-    return attrs.field(default=default, metadata={"recipe": Field("", kind, default, dialects or {}, help, result)})
+    default, dialects = plain_numbers(default), plain_numbers(dialects or {})
+    return attrs.field(default=default, metadata={"recipe": Field("", kind, default, dialects, help, result)})
 
 
 def number(

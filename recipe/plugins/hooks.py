@@ -8,9 +8,8 @@ is called at each step also needs sample arguments in `recipe.testing.inputs`; a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from math import inf
-from numbers import Integral, Real
 from pkgutil import resolve_name
+from sys import float_info
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
@@ -38,6 +37,7 @@ class Hook:
     ``when`` is a stage, such as ``compile``, or how often the hook is called during training, such as ``each step``.
     ``gives`` describes its result. A trick with the hook writes one of ``slots``, if there are any. Errors in the hook
     have the ``code``. Exceptions in ``lets`` are about what it reads, not about the trick. ``formerly`` is an old name.
+    With ``plain``, its result has numbers, and `call_hook` makes them plain Python ones before it checks them.
     """
 
     when: str
@@ -47,6 +47,7 @@ class Hook:
     code: str = "E080"
     lets: tuple[type[Exception], ...] = ()
     formerly: str | None = None
+    plain: bool = False
 
     def __call__(self, stub: F) -> F:
         setattr(stub, MARK, self)
@@ -91,7 +92,7 @@ def is_several(kind: type) -> Check:
 
 
 def is_count(result: Any, *arguments: Any) -> bool:
-    return result is not True and isinstance(result, Integral) and int(result) > 0
+    return type(result) is int and result > 0
 
 
 def is_count_or_none(result: Any, *arguments: Any) -> bool:
@@ -99,7 +100,7 @@ def is_count_or_none(result: Any, *arguments: Any) -> bool:
 
 
 def is_factor(result: Any, *arguments: Any) -> bool:
-    return isinstance(result, Real) and 0 <= float(result) < inf
+    return isinstance(result, (int, float)) and 0 <= result <= float_info.max
 
 
 def is_options(result: Any, *arguments: Any) -> bool:
@@ -156,4 +157,4 @@ def is_boxes(result: Any, draws: Any, heights: Any, widths: Any) -> bool:
 
 
 def is_side(result: Any, side: int, progress: Any) -> bool:
-    return is_count(result) and int(result) <= side
+    return is_count(result) and result <= side

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import inf
-from numbers import Integral, Real
+from sys import float_info
 from types import NoneType
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -16,13 +15,15 @@ class Range:
     """The finite numbers that a setting accepts."""
 
     minimum: float
-    maximum: float = inf
+    maximum: float = float_info.max
 
-    def __contains__(self, value: Any) -> bool:
-        return self.minimum <= float(value) <= self.maximum and float(value) < inf
+    def __contains__(self, value: float) -> bool:
+        return self.minimum <= value <= self.maximum
 
     def __str__(self) -> str:
-        return f" of at least {self.minimum:g}" + (f" and of at most {self.maximum:,}" if self.maximum < inf else "")
+        return f" of at least {self.minimum:g}" + (
+            f" and of at most {self.maximum:,}" if self.maximum < float_info.max else ""
+        )
 
 
 PRECISIONS = ("fp32", "fp16", "bf16")
@@ -74,10 +75,10 @@ class Training:
         return slice(start, samples if step == self.steps(samples) - 1 else start + self.batch)
 
 
-_ABSTRACT: Mapping[type, tuple[type, str]] = {
+_ACCEPTED: Mapping[type, tuple[Any, str]] = {
     bool: (bool, "True or False"),
-    int: (Integral, "a whole number"),
-    float: (Real, "a number"),
+    int: (int, "a whole number"),
+    float: ((int, float), "a number"),
     str: (str, "a string"),
 }
 
@@ -100,16 +101,16 @@ class SettingKind:
 
     @property
     def expects(self) -> str:
-        what = _ABSTRACT[self.type][1] + (str(self.among) if isinstance(self.among, Range) else "")
+        what = _ACCEPTED[self.type][1] + (str(self.among) if isinstance(self.among, Range) else "")
         if isinstance(self.among, tuple):
             what = f"one of {', '.join(map(repr, self.among))}"
         return what + (" or None" if self.optional else "")
 
-    def holds(self, value: object) -> bool:
+    def holds(self, value: Any) -> bool:
         """Whether a value is of this kind. True and False are not numbers."""
         if value is None:
             return self.optional
-        fits = isinstance(value, _ABSTRACT[self.type][0]) and isinstance(value, bool) == (self.type is bool)
+        fits = isinstance(value, _ACCEPTED[self.type][0]) and isinstance(value, bool) == (self.type is bool)
         return fits and (self.among is None or value in self.among)
 
 

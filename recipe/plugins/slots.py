@@ -45,6 +45,12 @@ COMBINED: Mapping[str, str] = {
 IMAGES = "data"
 """The slot of the trick that opens the images."""
 
+BATCH_SIZE = "batch"
+"""The slot of the number of images per update."""
+
+LAYERS = "init"
+"""The slot of the trick that initializes the layers."""
+
 SETTINGS = frozenset(("run", "batch", "base", "data"))
 """Slots that determine what is trained, on what and for how long: the model, images, batch size, epochs and so on."""
 

@@ -67,7 +67,7 @@ class Trick:
 
     # ---- the plan: what a recipe means, before anything is built
 
-    @Hook(when="plan", gives="a mapping from fields to values", check=is_a(Mapping))
+    @Hook(when="plan", gives="a mapping from fields to values", check=is_a(Mapping), plain=True)
     def suggest(self, context: SuggestContext) -> Mapping[str, Any]:
         """Return values for fields that the recipe leaves unset, by trick and field: ``{"lr warmup epochs": 5}``.
 
@@ -75,7 +75,7 @@ class Trick:
         """
         return {}
 
-    @Hook(when="plan", gives="a mapping from settings to values", check=is_a(Mapping))
+    @Hook(when="plan", gives="a mapping from settings to values", check=is_a(Mapping), plain=True)
     def configure(self, training: Training) -> Mapping[str, Any]:
         """Return the settings that this trick makes: ``{"batch": 256}``. ``training`` holds those made before it."""
         return {}
@@ -92,7 +92,14 @@ class Trick:
 
     # ---- the compiler
 
-    @Hook(when="compile", gives="a whole number or None", check=is_count_or_none, slots=("data",), lets=UNREADABLE)
+    @Hook(
+        when="compile",
+        gives="a whole number or None",
+        check=is_count_or_none,
+        slots=("data",),
+        lets=UNREADABLE,
+        plain=True,
+    )
     def count_classes(self) -> int | None:
         """Return the number of classes of the images, if it is known before they are opened."""
         return None
@@ -105,7 +112,7 @@ class Trick:
         """
         raise NotImplementedError
 
-    @Hook(when="compile", gives="a whole number of pixels", check=is_count, slots=("base",))
+    @Hook(when="compile", gives="a whole number of pixels", check=is_count, slots=("base",), plain=True)
     def image_size(self) -> int:
         """Return the height and width, in pixels, of the images that the stock model was designed for."""
         return 224
@@ -143,6 +150,7 @@ class Trick:
         check=is_options,
         slots=("groups",),
         formerly="group",
+        plain=True,
     )
     def param_options(self, name: str, parameter: torch.Tensor, module: torch.nn.Module) -> Mapping[str, Any]:
         """Return options for one parameter: ``{"weight_decay": 0.0, "lr_scale": 0.1}``.
@@ -152,7 +160,14 @@ class Trick:
         """
         return {}
 
-    @Hook(when="compile", gives="a whole number or None", check=is_count_or_none, slots=("data",), lets=UNREADABLE)
+    @Hook(
+        when="compile",
+        gives="a whole number or None",
+        check=is_count_or_none,
+        slots=("data",),
+        lets=UNREADABLE,
+        plain=True,
+    )
     def count_images(self) -> int | None:
         """Return the number of training images, if it is known before they are opened."""
         return None
@@ -195,7 +210,12 @@ class Trick:
     # ---- each step: the batch
 
     @Hook(
-        when="each step", gives="a number of at least 0", check=is_factor, slots=("lr", "schedule"), formerly="factor"
+        when="each step",
+        gives="a number of at least 0",
+        check=is_factor,
+        slots=("lr", "schedule"),
+        formerly="factor",
+        plain=True,
     )
     def lr_factor(self, progress: Progress) -> float:
         """Return a factor for the learning rate."""
@@ -243,7 +263,13 @@ class Trick:
         """Return images (N, 3, H, W) and targets (N, K), mixed. Images 2k and 2k + 1 are partners."""
         raise NotImplementedError
 
-    @Hook(when="each step", gives="a whole number of pixels from 1 to the side", check=is_side, slots=("resolution",))
+    @Hook(
+        when="each step",
+        gives="a whole number of pixels from 1 to the side",
+        check=is_side,
+        slots=("resolution",),
+        plain=True,
+    )
     def resolution(self, side: int, progress: Progress) -> int:
         """Return the height and width, in pixels, of a step's images, from 1 to ``side``, their original size."""
         raise NotImplementedError

@@ -9,6 +9,7 @@ import attrs
 
 from recipe.base.source import Span
 from recipe.plugins.declared import Declared
+from recipe.plugins.field_contracts import ImageFields
 from recipe.plugins.settings import Training
 from recipe.plugins.trick import Trick
 
@@ -42,6 +43,11 @@ class Use:
     @property
     def span(self) -> Span | None:
         return self.origin.span
+
+    @property
+    def stated(self) -> bool:
+        """Whether the recipe itself has it, not only its dialect."""
+        return self.origin.kind in ("file", "override")
 
     @property
     def values(self) -> dict[str, Any]:
@@ -103,3 +109,17 @@ class PlanView:
     def use(self, verb: str) -> Use | None:
         """Return the first trick of a verb, whatever its clause, or None."""
         return next((use for use in self.uses if use.declared.verb == verb), None)
+
+    def hooked(self, hook: str) -> tuple[Use, ...]:
+        """Return the uses of tricks that implement a hook, in order."""
+        return tuple(use for use in self.uses if use.trick.overrides(hook))
+
+    @property
+    def images(self) -> Use | None:
+        """The trick that opens the images, whatever its verb, or None if the recipe has none."""
+        return next(iter(self.hooked("open")), None)
+
+    @property
+    def image_fields(self) -> ImageFields | None:
+        """The fields of that trick: the size of the images, and how they are loaded."""
+        return ImageFields.of(self.images.trick) if self.images else None

@@ -53,7 +53,7 @@ def train(request: Request) -> Run:
         if place.resumes:
             ranks.broadcast(lambda: held.enter_context(hold(place.folder)))
         decision = _decide(request, place)
-        prepared = _prepare(request, place, weights=True)
+        prepared = _prepare(request, place, ranks.world, weights=True)
         place = _suited(place, prepared.program, request.strict)
         teach: Teach = {}
         if not isinstance(decision, Done):
@@ -105,14 +105,14 @@ def _decide(request: Request, place: Place) -> Fresh | Resume | Done:
     return Resume()
 
 
-def _prepare(request: Request, place: Place, *, weights: bool) -> Prepared:
+def _prepare(request: Request, place: Place, processes: int, *, weights: bool) -> Prepared:
     """Open the images, and compile the program and its teachers. ``weights`` creates the initial weights too.
 
     Raises `RecipeError` (E113) if the images are not those of the run to resume.
     """
 
     def opened() -> tuple[Sets, Program, list[tuple[Path, Program]]]:
-        sets, program = prepare(request.plan, request.compiled)
+        sets, program = prepare(request.plan, request.compiled, processes)
         if weights:
             program.model  # noqa: B018 - built on first access
         return sets, program, teachers_of(request.plan, program.classes)
@@ -249,7 +249,7 @@ def dry(request: Request, processes: int = 1) -> None:
     device, training = pick(request.device), request.plan.training
     with told_plainly(device):
         place = _place(request, device, Ranks())
-        prepared = _prepare(request, place, weights=False)
+        prepared = _prepare(request, place, processes, weights=False)
         place = _suited(place, prepared.program, request.strict)
         resumed = _resumed(request, place, prepared.program, prepared.data_changes)
         unloaded = prepared.program.try_weights()

@@ -79,8 +79,10 @@ def share(images: int, rank: int, world: int) -> slice:
     return slice(min(start, images), stop)
 
 
-def fetched(images: Images, indices: Numbers, boxer: Callable[[int, int, int], Array] | None = None) -> Tensor:
-    """Fetch images by index: uint8 (N, 3, H, W).
+def fetched(
+    images: Images, indices: Numbers, size: int | None = None, boxer: Callable[[int, int, int], Array] | None = None
+) -> Tensor:
+    """Fetch images by index: uint8 (N, 3, H, W), with sides of ``size`` pixels if given.
 
     Raises `RecipeError` for images that can't be read (E070), and for a dataset that violates `Images` (E080).
     """
@@ -97,11 +99,12 @@ def fetched(images: Images, indices: Numbers, boxer: Callable[[int, int, int], A
             message = f"there is too little memory to load {plural(len(indices), 'image')} at once"
             raise fail("E115", message, help="use smaller batches, smaller images or fewer `workers`") from error
         raise fail("E080", f"{name} is broken: {first_line(error)}") from error
-    wanted = (torch.uint8, 4, (len(indices), 3))
-    if isinstance(pixels, Tensor) and (pixels.dtype, pixels.ndim, pixels.shape[:2]) == wanted:
-        return pixels
+    wanted, sides = (torch.uint8, (len(indices), 3)), "H, W" if size is None else f"{size}, {size}"
+    alike = isinstance(pixels, Tensor) and pixels.ndim == 4 and (pixels.dtype, pixels.shape[:2]) == wanted
+    if alike and (size is None or pixels.shape[2:] == (size, size)):
+        return pixels  # type: ignore[no-any-return]
     given = f"{pixels.dtype} {(*pixels.shape,)}" if isinstance(pixels, Tensor) else f"a {type(pixels).__name__}"
-    raise fail("E080", f"{name} is broken: it returns {given}, not torch.uint8 ({len(indices)}, 3, H, W)")
+    raise fail("E080", f"{name} is broken: it returns {given}, not torch.uint8 ({len(indices)}, 3, {sides})")
 
 
 def unreadable(error: RecipeError) -> str:
@@ -116,9 +119,16 @@ class Steps(Dataset[Loaded]):
     """The training batches, by step. A pure function of the seed and the step."""
 
     def __init__(
-        self, images: Images, training: Training, boxer: Boxer | None, skip: bool = False, rank: int = 0, world: int = 1
+        self,
+        images: Images,
+        training: Training,
+        boxer: Boxer | None,
+        skip: bool = False,
+        rank: int = 0,
+        world: int = 1,
+        size: int | None = None,
     ) -> None:
-        self.images, self.training, self.boxer, self.skip = images, training, boxer, skip
+        self.images, self.training, self.boxer, self.skip, self.size = images, training, boxer, skip, size
         self.rank, self.world = rank, world
         self.samples = len(images.labels)
         self.steps = training.steps(self.samples)
@@ -154,14 +164,14 @@ class Steps(Dataset[Loaded]):
     def _fetch(self, indices: Numbers, epoch: int, step: int) -> Tensor:
         boxer = self.boxer
         if boxer is None:
-            return fetched(self.images, indices)
+            return fetched(self.images, indices, self.size)
 
         def box_of(place: int, height: int, width: int) -> Array:
             draws = Draws(self.training.seed, epoch, indices[place : place + 1], step, "crop")
             box: Array = boxer(draws, np.array([float(height)]), np.array([float(width)]))[0]
             return box
 
-        return fetched(self.images, indices, box_of)
+        return fetched(self.images, indices, self.size, box_of)
 
     def _sound(self, places: Numbers, whole: Numbers, epoch: int, step: int) -> tuple[Tensor, Numbers, dict[int, str]]:
         """Return the images at some places of a batch, replacing each one that can't be decoded by the next that can.
@@ -192,8 +202,8 @@ class Steps(Dataset[Loaded]):
 class InOrder(Dataset[Loaded]):
     """The evaluation batches."""
 
-    def __init__(self, images: Images, batch: int, skip: bool = False) -> None:
-        self.images, self.batch, self.skip = images, batch, skip
+    def __init__(self, images: Images, batch: int, skip: bool = False, size: int | None = None) -> None:
+        self.images, self.batch, self.skip, self.size = images, batch, skip, size
 
     def __len__(self) -> int:
         return -(-len(self.images.labels) // self.batch)
@@ -202,7 +212,7 @@ class InOrder(Dataset[Loaded]):
         indices = np.arange(step * self.batch, min((step + 1) * self.batch, len(self.images.labels)))
         skipped: dict[int, str] = {}
         try:
-            pixels = self._sound(indices, skipped) if self.skip else fetched(self.images, indices)
+            pixels = self._sound(indices, skipped) if self.skip else fetched(self.images, indices, self.size)
         except RecipeError as error:
             return error.diagnostics
         kept = indices[[index not in skipped for index in indices.tolist()]]
@@ -214,7 +224,7 @@ class InOrder(Dataset[Loaded]):
         pixels = [torch.empty(0)]
         for index in indices:
             try:
-                pixels.append(fetched(self.images, np.array([index])))
+                pixels.append(fetched(self.images, np.array([index]), self.size))
             except RecipeError as error:
                 skipped[int(index)] = unreadable(error)
         return torch.cat(pixels[1:]) if len(pixels) > 1 else pixels[0]

@@ -17,6 +17,7 @@ from recipe.compiler.lower import lower
 from recipe.compiler.mismatches import heads_that_fit, mismatches
 from recipe.compiler.program import Program
 from recipe.compiler.weights_file import safetensors_about
+from recipe.compiler.without_effect import in_processes
 from recipe.data.decode import CROP
 from recipe.data.fingerprint import fingerprint
 from recipe.data.headers import ignored_in
@@ -46,7 +47,8 @@ def open_sets(plan: Plan) -> Sets:
         named = isinstance(error, OSError) and error.strerror
         reason = f"{error.strerror}: {error.filename}".lower() if named else str(error)  # type: ignore[union-attr]
         raise fail("E070", f"`{use.word}`: {reason}", use.span) from error
-    if why := unfit(sets):
+    assert plan.image_fields is not None
+    if why := unfit(sets, plan.image_fields.size):
         raise broken(use, "open", why)
     if len(sets.train.labels) < 2:
         raise fail("E070", f"`{use.word}` has fewer than two images to train on", use.span)
@@ -65,8 +67,10 @@ def open_sets(plan: Plan) -> Sets:
     return attrs.evolve(sets, notes=(*sets.notes, *ignored))
 
 
-def prepare(plan: Plan, compiled: Program | None = None) -> tuple[Sets, Program]:
+def prepare(plan: Plan, compiled: Program | None = None, processes: int = 1) -> tuple[Sets, Program]:
     """Return a plan's images and a program that fits them. Raises `RecipeError` (E071) if they don't match.
+
+    Its warnings are those about a training in this number of processes.
 
     A program compiled from this exact plan is used as is: training starts from its model's weights.
     """
@@ -86,7 +90,8 @@ def prepare(plan: Plan, compiled: Program | None = None) -> tuple[Sets, Program]
         base = compiled.module if compiled else None
         program = lower(plan, base=base, classes=sets.classes, other_classes=bool(other))
     program.check_classes(sets.classes)
-    return sets, attrs.evolve(program, mismatches=mismatches(program, sets, other))
+    told = (*mismatches(program, sets, other), *in_processes(program, processes))
+    return sets, attrs.evolve(program, mismatches=told)
 
 
 def other_classes(plan: Plan, sets: Sets) -> str:

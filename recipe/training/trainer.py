@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from recipe.base.errors import fail
+from recipe.base.plain_numbers import plain_numbers
 from recipe.compiler.groups import SCALE
 from recipe.compiler.program import Program
 from recipe.data.images import Sets
@@ -136,7 +137,7 @@ class Trainer:
             training_images=len(self.sets.train.labels),
             micro=self.micro,
             model=self.model.state_dict(),
-            optimizer=self.update.optimizer.state_dict(),
+            optimizer=plain_numbers(self.update.optimizer.state_dict()),
             optimizer_kind=type(self.update.optimizer).__name__,
             scaler=self.update.scaler.state_dict(),
             average=self.average.model.state_dict() if self.average else None,
@@ -190,7 +191,8 @@ class Trainer:
         """Return this process's shares of all batches, by step."""
         boxes = self.plan.hooked("crop_box")
         boxer = partial(call_hook, boxes[0], "crop_box") if boxes else None
-        return Steps(self.sets.train, self.plan.training, boxer, self.skips, self.ranks.rank, self.ranks.world)
+        ranks, size = self.ranks, self.images.size
+        return Steps(self.sets.train, self.plan.training, boxer, self.skips, ranks.rank, ranks.world, size)
 
     def _loaded(self, dataset: Steps | InOrder, numbers: range) -> Iterator[Batch]:
         """Yield batches by index, on this device. Errors in the images point at their statement."""
@@ -247,7 +249,7 @@ class Trainer:
     def resolution(self, side: int, progress: Progress) -> int:
         """Return the side, in pixels, to which images of ``side`` are resized for training at a step."""
         for use in self.plan.hooked("resolution"):
-            side = int(call_hook(use, "resolution", side, progress))
+            side = call_hook(use, "resolution", side, progress)
         return side
 
     def _backward_perturbed(
@@ -308,7 +310,7 @@ class Trainer:
 
     def held_out(self) -> InOrder:
         """Return the held-out images, in batches."""
-        return InOrder(self.sets.val, min(self.micro or self.plan.training.batch, 256), self.skips)
+        return InOrder(self.sets.val, min(self.micro or self.plan.training.batch, 256), self.skips, self.images.size)
 
     @torch.no_grad()
     def logits(self, batch: Batch) -> tuple[Tensor, Tensor]:

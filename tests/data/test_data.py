@@ -107,12 +107,15 @@ PART = InMemory(torch.zeros(2, 3, 8, 8, dtype=torch.uint8), torch.arange(2))
         ({"train": attrs.evolve(PART, labels=torch.arange(1))}, "`Sets.train` has 2 images but 1 label"),
         ({"train": attrs.evolve(PART, labels=torch.arange(3))}, "`Sets.train` has 2 images but 3 labels"),
         ({"val": Files((Path("a"), Path("b")), torch.arange(1), 8)}, "`Sets.val` has 2 images but 1 label"),
+        ({"val": Files((Path("a"), Path("b")), torch.arange(2), 16)}, "have 16×16 pixels, but its `size` is 8"),
+        ({"test": attrs.evolve(PART, pixels=PART.pixels[..., :4])}, "have 8×4 pixels, but its `size` is 8"),
+        ({"std": (0.5, "0.5", 0.5)}, "`Sets.std` must be three numbers"),
         ({"val": attrs.evolve(PART, pixels=PART.pixels.float())}, "(N, 3, H, W), not torch.float32"),
         ({"val": attrs.evolve(PART, pixels=PART.pixels[:, :1])}, "(N, 3, H, W), not torch.uint8 (2, 1"),
     ],
 )  # fmt: skip
 def test_what_sets_must_contain(changed: dict[str, object], said: str | None) -> None:
-    found = unfit(attrs.evolve(Sets(PART, PART, 2), **changed))
+    found = unfit(attrs.evolve(Sets(PART, PART, 2), **changed), PART.pixels.shape[-1])
     assert found is None if said is None else said in found
 
 

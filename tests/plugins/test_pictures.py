@@ -138,3 +138,28 @@ def test_wrong_results_of_fetch_are_reported(
     (error,) = caught.value.diagnostics
     assert (error.code, error.span and error.span.text) == (code, "pictures")
     assert said in error.message or (on_error == "skip" and code == "E070")
+
+
+def test_images_of_another_size_than_the_field_are_rejected(plugin: Path, tmp_path: Path) -> None:
+    plugin.write_text(
+        plugin.read_text().replace("Scans(torch.arange(8) % 2, self.size)", "Scans(torch.arange(8) % 2, 48)")
+    )
+    found = command("run", TEXT, "--out", tmp_path / "x", "--device", "cpu", "--plugin", plugin)
+    assert (found.status, "torch.uint8 (4, 3, 48, 48), not torch.uint8 (4, 3, 24, 24)" in found.stderr) == (2, True)
+
+
+def test_images_in_memory_of_another_size_than_the_field_are_rejected_before_training(plugin: Path) -> None:
+    memory = "part = InMemory(torch.zeros(8, 3, 24, 48, dtype=torch.uint8), torch.arange(8) % 2)"
+    text = plugin.read_text().replace("import Sets", "import InMemory, Sets")
+    plugin.write_text(text.replace("part = Scans(torch.arange(8) % 2, self.size)", memory))
+    found = command("run", TEXT, "--dry-run", "--device", "cpu", "--plugin", plugin)
+    assert (found.status, "`Sets.train` have 24×48 pixels, but its `size` is 24" in found.stderr) == (2, True)
+
+
+def test_counts_that_differ_from_the_images_are_reported(plugin: Path) -> None:
+    plugin.write_text(plugin.read_text().replace("return 8\n", "return 1000\n"))
+    found = command("run", TEXT, "--dry-run", "--device", "cpu", "--plugin", plugin)
+    assert (found.status, "`count_images` of `pictures` returns 1000, but `open` returns 8" in found.stderr) == (
+        0,
+        True,
+    )
