@@ -26,8 +26,8 @@ class Crop(Trick):
     aspect: float = number(4 / 3, "largest aspect ratio; the smallest is its inverse", minimum=1, maximum=10)
 
     def check(self, plan: PlanView) -> Iterable[str]:
-        if self.area == self.aspect == 1:
-            yield "nothing is random: with an area and an aspect ratio of 1, the crop of a square image is all of it"
+        if self.area == 1:
+            yield "nothing is random: with an area of 1, the crop of a square image is all of it"
 
     def crop_box(self, draws: Draws, heights: Floats, widths: Floats) -> Floats:
         return random_boxes(draws.uniform(2 * ATTEMPTS + 2), heights, widths, self.area, self.aspect)

@@ -28,7 +28,7 @@ def told(text: str, *statements: str) -> list[str]:
         ("augment flip 0", "no image is mirrored", "augment flip 1"),
         ("augment jitter 0 0 0 0", "no image is changed", "augment jitter 0 0 0 0.1"),
         ("augment pca-noise 0", "no noise is added", "augment pca-noise 0.1"),
-        ("augment crop 1 1", "nothing is random", "augment crop 1 1.1"),
+        ("augment crop 1", "nothing is random", "augment crop 0.9"),
         ("augment erase 0", "nothing is erased: the probability", "augment erase 1"),
         ("augment erase 1 0.99 1 aspect=1", "in images of 32×32 pixels, no boxes of 0.99", "augment erase 1 0.9 1"),
         ("augment erase 1 1e-5 1e-4", "nothing is erased", "augment erase 1 1e-5 0.01"),
