@@ -276,7 +276,10 @@ class Trick:
 
     @Hook(when="each step", gives="an iterable of parameter names", check=is_several(str), slots=("frozen",))
     def frozen(self, net: Net, progress: Progress) -> Iterable[str]:
-        """Return the ``net.parameter_names`` not to train at a step. ``net`` is the model being trained."""
+        """Return the ``net.parameter_names`` not to train at a step. ``net`` is the model being trained.
+
+        Before the training, it is also called with the model on the meta device, to warn if it freezes nothing.
+        """
         return ()
 
     # ---- after the forward pass
