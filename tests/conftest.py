@@ -32,12 +32,13 @@ settings.load_profile("recipe")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Seed hypothesis with `helpers.SEED`, and make sure that SIGINT can interrupt the processes that tests start.
+    """Seed hypothesis with `helpers.SEED`, and make sure that signals can interrupt the processes that tests start.
 
-    Processes that a shell runs in the background ignore SIGINT, and so do their children.
+    Processes that a shell runs in the background ignore SIGINT, those under nohup SIGHUP, and so do their children.
     """
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
     if config.option.hypothesis_seed is None:
         config.option.hypothesis_seed = str(helpers.SEED)
 

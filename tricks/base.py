@@ -131,8 +131,7 @@ class Base(Trick):
 
         header = safetensors_about(self.weights)
         if "digest" in header:
-            known = trained_on(self.weights, header)
-            return known.inputs if known else None
+            return known.inputs if (known := trained_on(self.weights, header)) else None
         if self.model.startswith("timm:"):
             return expected_by_timm(getattr(on_meta(lambda: self.build(None)), "pretrained_cfg", {}))
         return Preprocessing(mean=HALF, std=HALF) if self.model in OTHER_INPUTS else None

@@ -109,7 +109,7 @@ def _serve() -> None:
     asked = json.loads(sys.stdin.readline())
     plan = bind([source_from(asked["recipe"])], Vocabulary.installed(map(Path, asked["plugins"])))
     device, batch = pick(asked["device"]), asked["batch"]
-    program = lower(attrs.evolve(plan, counted=asked["counted"]))
+    program = lower(plan, classes=asked["classes"])
     size, classes = program.costs.size, program.classes
     pixels = torch.randint(0, 256, (batch, 3, size, size), dtype=torch.uint8)
     images = InMemory(pixels, torch.arange(batch) % classes)

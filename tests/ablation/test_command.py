@@ -108,10 +108,13 @@ def test_a_dry_run_shows_the_rows_and_trains_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "x").exists()
 
 
-@pytest.mark.parametrize("over", [["--over", "tweak C"], ["--over=tweak C"]])
-def test_over_takes_all_arguments_up_to_the_next_option(over: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("over", "rows"),
+    [(["--over", "tweak C"], ["+ tweak C", "+ ema 0.9"]), (["--over=tweak C"], ["+ tweak C"])],
+)
+def test_over_takes_all_arguments_up_to_the_next_option_unless_it_has_a_value(
+    over: list[str], rows: list[str], tmp_path: Path
+) -> None:
     words = [*over, "ema 0.9", "--dry-run", "--mode", "add", "--over", "augment flip"]
     found = command("ablate", TEXT, *words)
-    assert [line.split("  ")[0] for line in found.stdout.splitlines()] == [
-        "baseline", "+ tweak C", "+ ema 0.9", "+ augment flip",
-    ]  # fmt: skip
+    assert [line.split("  ")[0] for line in found.stdout.splitlines()] == ["baseline", *rows, "+ augment flip"]

@@ -182,8 +182,8 @@ FAULTS = (
     Fault(
         "fp16 without a loss scaler",
         "recipe/devices/precision.py",
-        "chosen = Precision(asked, dtype, dtype is torch.float16, device, reason)",
-        "chosen = Precision(asked, dtype, False, device, reason)",
+        "Precision(asked, dtype, dtype is torch.float16, device, reason)",
+        "Precision(asked, dtype, False, device, reason)",
         "tests/devices",
     ),
     Fault(
