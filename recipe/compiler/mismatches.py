@@ -26,7 +26,7 @@ CLOSE = 0.01
 def mismatches(program: Program, sets: Sets, other_classes: str = "") -> tuple[Diagnostic, ...]:
     """Return warnings about words without effect, outputs without a class, and what the weights don't expect.
 
-    ``other_classes`` tells how the classes of the weights differ from those of the images.
+    ``other_classes`` describes how the weights' classes differ from the dataset's, or is empty.
     """
     plan, images = program.plan, len(sets.train.labels)
     told = [*in_model(program), *in_training(program, images)]
