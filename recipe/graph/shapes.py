@@ -9,6 +9,7 @@ import attrs
 import torch
 from torch import fx, nn
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from recipe.base.errors import fail
@@ -36,11 +37,8 @@ def narrow(graph: fx.GraphModule) -> str:
     The graph must have been run by `propagate`. Convolutions of one pixel are passed over.
     """
     for node in graph.graph.nodes:
-        module = graph.get_submodule(node.target) if node.op == "call_module" else None
-        if isinstance(module, nn.Conv2d) and node.args and (shape := node.args[0].meta.get("shape")):
-            sides = zip(module.stride, module.kernel_size, shape[-2:], strict=True)
-            if any(stride > side and kernel > 1 for stride, kernel, side in sides):
-                return str(node.target)
+        if node.meta.get("narrow"):
+            return str(node.target) if node.op == "call_module" else Net(graph).address(node)
     return ""
 
 
@@ -63,19 +61,38 @@ class _Meta(fx.Interpreter):
         return super().call_module(target, args, kwargs)
 
 
+class _Convolutions(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Notice convolutions whose stride is larger than their input, in layers and in calls of functions alike."""
+
+    narrow = False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten.convolution.default and not args[6]:  # a transposed one enlarges its input
+            inputs, weight, strides = args[0].shape[2:], args[1].shape[2:], args[3]
+            if len(strides) == 1:
+                strides = strides * len(inputs)
+            sides = zip(strides, weight, inputs, strict=True)
+            self.narrow |= any(stride > side and kernel > 1 for stride, kernel, side in sides)
+        return func(*args, **(kwargs or {}))
+
+
 class _Shapes(_Meta):
     at: fx.Node | None = None
 
     def run_node(self, n: fx.Node) -> Any:
         self.at = n
-        result = super().run_node(n)
+        with _Convolutions() as convolutions:  # type: ignore[no-untyped-call]
+            result = super().run_node(n)
+        n.meta["narrow"] = convolutions.narrow
         if isinstance(result, torch.Tensor):
             n.meta["shape"] = tuple(result.shape)
         return result
 
 
 def propagate(graph_module: fx.GraphModule, size: int, name: str) -> Any:
-    """Run a graph on the meta device with `IMAGES` images of size × size pixels and store each node's output shape.
+    """Run a graph on the meta device with `IMAGES` images of size × size pixels.
+
+    It stores each node's output shape, and whether the node is a convolution as in `narrow`.
 
     Raises `RecipeError` (E103) if the network can't process images of this size.
     """

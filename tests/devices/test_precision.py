@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 import recipe
 from recipe.base.errors import RecipeError
@@ -225,3 +226,29 @@ def test_a_model_with_such_a_convolution_is_trained_in_fp32(
         assert precision("fp32", torch.device("cpu")).suited(narrow, strict=True).note == ""
         note = "precision bf16 runs as fp32: on CPUs, torch's bf16 gradient of"
         assert note in command("explain", NARROW, words, "precision bf16", "--device", "cpu").stdout
+
+
+class Functional(nn.Module):
+    """A model that calls a convolution as a function, in a layer of its own class."""
+
+    class Layer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.randn(8, 8, 3, 3))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return functional.conv2d(x, self.weight, stride=2, padding=1)
+
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        self.stem, self.pool = nn.Conv2d(3, 8, 1), nn.AdaptiveAvgPool2d(side)
+        self.body, self.fc = self.Layer(), nn.Linear(8, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc(self.body(self.pool(self.stem(x))).mean((2, 3)))
+
+
+@pytest.mark.parametrize("side", [1, 2])
+def test_a_convolution_that_is_called_as_a_function_is_found_too(side: int) -> None:
+    program = recipe.compile(NARROW.replace("base resnet18; ", ""), base=Functional(side))
+    assert program.narrow == ("conv2d" if side == 1 else "")

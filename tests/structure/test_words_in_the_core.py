@@ -47,7 +47,7 @@ ALLOWED = [
         "batch epochs micro images classes loss",
         "settings and headings",
     ),
-    ("compare/measure.py", "batch", "options of a timing, as JSON"),
+    ("compare/measure.py", "batch classes", "options of a timing, as JSON"),
     (
         "compare/page.py explain/program.py exporters/codegen.py exporters/onnx.py",
         "by total model images",
