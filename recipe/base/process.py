@@ -8,7 +8,6 @@ import io
 import os
 import signal
 import sys
-import threading
 import warnings
 from collections.abc import Iterator
 from typing import Any, NoReturn, TextIO
@@ -127,8 +126,9 @@ def leave(status: int) -> NoReturn:
 
         for child in multiprocessing.active_children():
             child.kill()
-    if all(thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
-        sys.exit(status)
     with contextlib.suppress(BaseException):  # Python reports them, and continues
         atexit._run_exitfuncs()
-    _exit(status)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(RecipeError, ReaderLeft):
+            stream.flush()
+    _exit(status)  # not by Python's own end, which restores the system's handlers: a signal would change the exit code

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from recipe.base.signals import Interrupted, Signals
+from recipe.base.signals import STOPPING, Interrupted, Signals
 from tests.helpers import ROOT, command
 
 
@@ -84,3 +84,25 @@ def test_the_command_to_resume_can_be_typed(folder: str) -> None:
     done = command(*words[1:])
     assert done.status == 2
     assert f"error[E113]: no run found in `{'./' * folder.startswith('-')}{folder}`" in done.stderr
+
+
+LATE = """
+import builtins, os, signal, sys
+from recipe.base.process import leave
+
+class Last:
+    def __del__(self):
+        os.kill(os.getpid(), signal.{signal})
+
+builtins.last = Last()
+print("done")
+leave({status})
+"""
+
+
+@pytest.mark.parametrize("number", STOPPING)
+def test_a_signal_while_the_process_ends_does_not_change_its_status(number: signal.Signals) -> None:
+    """Python's own end restores the system's handlers before it deletes what is left."""
+    code = LATE.format(signal=number.name, status=0)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
