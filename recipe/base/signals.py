@@ -60,14 +60,27 @@ def stopping() -> tuple[signal.Signals, ...]:
 
 
 def terminate() -> None:
-    """Raise `Terminated` on SIGTERM and SIGHUP, as Python raises `KeyboardInterrupt` on SIGINT."""
+    """Raise `Terminated` on SIGTERM and SIGHUP, and `KeyboardInterrupt` on SIGINT. `asked` tells of it afterwards."""
     for number in stopping():
-        if number != signal.SIGINT:
+        if number != signal.SIGINT or signal.getsignal(number) is signal.default_int_handler:
             signal.signal(number, _terminate)
 
 
+_asked = 0
+
+
 def _terminate(number: int, frame: FrameType | None) -> None:
-    raise Terminated(number)
+    global _asked
+    _asked = number
+    raise KeyboardInterrupt if number == signal.SIGINT else Terminated(number)
+
+
+def asked() -> int:
+    """Return the number of the signal that has asked this process to stop, or 0.
+
+    What it raised may have been lost: packages that are being imported ignore or replace errors of what they import.
+    """
+    return _asked
 
 
 def ignore() -> None:
@@ -136,6 +149,9 @@ class Signals:
 
     def __enter__(self) -> Signals:
         self._handling = self._held.enter_context(handled(self._first))
+        if number := asked():
+            self._held.close()
+            raise Interrupted(number, self.folder, 0)
         return self
 
     @contextlib.contextmanager

@@ -18,7 +18,7 @@ from recipe.base.errors import Diverged, RecipeError, fail
 from recipe.base.printable import printable
 from recipe.base.process import ReaderLeft, staying
 from recipe.base.rendering import render, wants_color
-from recipe.base.signals import Interrupted, Terminated
+from recipe.base.signals import Interrupted, Terminated, asked
 from recipe.base.wording import did_you_mean, first_line, system_reason
 
 GROUPS = {
@@ -92,6 +92,8 @@ def _first_to_tell() -> bool:
 
 def _failed(error: BaseException) -> NoReturn:
     """Report the error that a command failed with, and exit. Call it from an `except` block."""
+    if (number := asked()) and not isinstance(error, RecipeError):  # it interrupted an import, which then failed
+        _stop(128 + number)
     failed, told = error, True
     if isinstance(error, SystemExit):  # commands end with `Context.exit`
         why = f"code outside of `recipe` tried to end the process: {first_line(error)}"

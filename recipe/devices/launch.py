@@ -9,7 +9,7 @@ import sys
 import uuid
 
 from recipe.base.errors import fail
-from recipe.base.signals import ignore, stopping
+from recipe.base.signals import asked, ignore, stopping
 from recipe.devices.choice import cores
 
 
@@ -22,6 +22,8 @@ def launch(processes: int, arguments: list[str]) -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+    if number := asked():
+        return 128 + number
     if "LOCAL_RANK" in os.environ:
         raise fail("E119", "`--nproc` can't be used under torchrun", help="remove --nproc")
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // processes)))

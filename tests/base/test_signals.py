@@ -106,3 +106,36 @@ def test_a_signal_while_the_process_ends_does_not_change_its_status(number: sign
     code = LATE.format(signal=number.name, status=0)
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
+
+
+SWALLOWED = """
+import contextlib, os, signal
+from recipe.base.signals import Signals, terminate
+from recipe.cli import _failed
+
+terminate()
+with contextlib.suppress(BaseException):  # as an import of numpy within torch's does
+    os.kill(os.getpid(), signal.{signal})
+{then}
+"""
+
+
+@pytest.mark.parametrize("number", STOPPING)
+def test_a_signal_that_an_import_swallows_still_ends_the_command(number: signal.Signals) -> None:
+    then = """
+try:
+    raise ImportError("cannot load module more than once per process")
+except ImportError as error:
+    _failed(error)
+"""
+    code = SWALLOWED.format(signal=number.name, then=then)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (128 + number, "")
+
+
+def test_a_signal_that_an_import_swallows_still_stops_a_training() -> None:
+    then = "with Signals(): print('trains')"
+    code = SWALLOWED.format(signal="SIGTERM", then=then)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == ""
+    assert "Interrupted: stopped by SIGTERM before the first step" in done.stderr
