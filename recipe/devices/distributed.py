@@ -22,7 +22,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from recipe.base.errors import RecipeError, fail
-from recipe.base.signals import handled
+from recipe.base.signals import Terminated, asked, handled
 from recipe.devices.choice import world_size
 
 T = TypeVar("T")
@@ -47,6 +47,8 @@ class Ranks:
             return cls()
         # While torch waits for a process that a signal has already ended, a Python signal handler would never run.
         with handled(signal.SIG_DFL):
+            if number := asked():
+                raise Terminated(number)
             if not dist.is_initialized():
                 dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
             control = dist.new_group(backend="gloo", timeout=PATIENCE)

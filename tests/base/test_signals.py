@@ -139,3 +139,18 @@ def test_a_signal_that_an_import_swallows_still_stops_a_training() -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout == ""
     assert "Interrupted: stopped by SIGTERM before the first step" in done.stderr
+
+
+def test_a_process_with_such_a_signal_waits_for_no_other_process() -> None:
+    then = """
+import torch
+from recipe.devices.distributed import Ranks
+Ranks.join(torch.device("cpu"))
+"""
+    code = SWALLOWED.format(signal="SIGINT", then=then)
+    group = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1", "WORLD_SIZE": "2", "RANK": "1", "LOCAL_RANK": "1"}
+    environment = {**os.environ, **group}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert "Terminated: 2" in done.stderr
