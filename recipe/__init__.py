@@ -26,14 +26,18 @@ if TYPE_CHECKING:
     from recipe.exporters.api import Exported, export
     from recipe.exporters.formats import Format
     from recipe.exporters.source_run import SourceRun
+    from recipe.inference.evaluation import Evaluation
+    from recipe.inference.opened import load
+    from recipe.inference.predictions import Prediction
+    from recipe.inference.run import Run
     from recipe.plan.plan import Plan
     from recipe.plugins.vocabulary import Vocabulary
     from recipe.training.api import run
-    from recipe.training.request import Run
 
 __all__ = [
-    "Diagnostic", "Diff", "Diverged", "Exported", "Format", "Interrupted", "Plan", "Program", "RecipeError", "Run",
-    "SourceRun", "Table", "Unfinished", "Vocabulary", "__version__", "ablate", "compile", "diff", "export", "run",
+    "Diagnostic", "Diff", "Diverged", "Evaluation", "Exported", "Format", "Interrupted", "Plan", "Prediction",
+    "Program", "RecipeError", "Run", "SourceRun", "Table", "Unfinished", "Vocabulary", "__version__", "ablate",
+    "compile", "diff", "export", "load", "run",
 ]  # fmt: skip
 
 _LAZY = {
@@ -49,10 +53,13 @@ _LAZY = {
     "recipe.exporters.api": ("Exported", "export"),
     "recipe.exporters.formats": ("Format",),
     "recipe.exporters.source_run": ("SourceRun",),
+    "recipe.inference.evaluation": ("Evaluation",),
+    "recipe.inference.opened": ("load",),
+    "recipe.inference.predictions": ("Prediction",),
+    "recipe.inference.run": ("Run",),
     "recipe.plan.plan": ("Plan",),
     "recipe.plugins.vocabulary": ("Vocabulary",),
     "recipe.training.api": ("run",),
-    "recipe.training.request": ("Run",),
 }
 
 

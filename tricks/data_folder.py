@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 class Folder(Trick):
     """Train on the images in PATH/train, which has a folder for each class, and evaluate on those in PATH/val.
 
+    An evaluation needs no images to train on: PATH can also be a folder with a folder for each class.
+
     With `on-error=skip`, an image that can't be decoded is reported and skipped. In training, its neighbor in the batch
     replaces it, so that batches keep their size.
     """
@@ -42,11 +44,14 @@ class Folder(Trick):
     def open(self) -> Sets:
         from recipe.api import Sets
 
-        classes = class_folders(Path(self.path) / "train")
-        held_out = class_folders(Path(self.path) / "val")
+        root = Path(self.path)
+        if not os.path.isdir(root / "train"):
+            return self._held_out(root / "val" if os.path.isdir(root / "val") else root)
+        classes = class_folders(root / "train")
+        held_out = class_folders(root / "val")
         if unknown := sorted(set(held_out) - set(classes)):
             raise FileNotFoundError(f"the class `{unknown[0]}` of `{self.path}/val` has no folder in `train`")
-        found = [find_images(Path(self.path) / part, classes) for part in ("train", "val")]
+        found = [find_images(root / part, classes) for part in ("train", "val")]
         train, val = (self._files(part, images) for part, images in zip(("train", "val"), found, strict=True))
         notes = tuple(note for images in found for note in images.notes)
         if lacking := sorted({*range(len(classes))} - {*found[0].labels}):
@@ -54,17 +59,35 @@ class Folder(Trick):
             raise FileNotFoundError("; ".join((f"no images found in `{where}`", *found[0].notes)))
         return Sets(train, val, len(classes), names=tuple(classes), notes=notes)
 
+    def _held_out(self, folder: Path) -> Sets:
+        """Return the images in a folder of classes, of which none are for training."""
+        from recipe.api import FoundImages, Sets
+
+        missing = f"the folder `{self.path}/train` does not exist"
+        if not os.path.isdir(self.path):
+            raise FileNotFoundError(missing)
+        classes = class_folders(folder)
+        found = find_images(folder, classes)
+        if not found.files:
+            raise FileNotFoundError(missing)
+        notes = (missing, f"all images of `{folder}` are held out", *found.notes)
+        none = self._images(FoundImages((), (), (), ()))
+        return Sets(none, self._files(folder.name, found), len(classes), names=tuple(classes), notes=notes)
+
     def _files(self, part: str, found: FoundImages) -> Files:
-        import torch
-
-        from recipe.api import Files
-
         if not found.files:
             raise FileNotFoundError("; ".join((f"no images found in `{self.path}/{part}`", *found.notes)))
         if found.empty and self.on_error == "fail":
             more = f", like {len(found.empty) - 1} more" if len(found.empty) > 1 else ""
             raise ValueError(f"the image `{found.empty[0]}` is an empty file{more}")
-        return Files(found.files, torch.tensor(found.labels), self.size)
+        return self._images(found)
+
+    def _images(self, found: FoundImages) -> Files:
+        import torch
+
+        from recipe.api import Files
+
+        return Files(found.files, torch.tensor(found.labels, dtype=torch.int64), self.size)
 
     def count_classes(self) -> int | None:
         """Return the number of classes if the folder exists on this machine."""

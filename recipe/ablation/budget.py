@@ -20,9 +20,9 @@ from recipe.base.errors import RecipeError, fail
 from recipe.base.wording import parse_duration, plural
 from recipe.devices import choice
 from recipe.devices.precision import precision
+from recipe.inference.batches import Batch
 from recipe.plan.plan import Plan
 from recipe.training.engine import told_plainly
-from recipe.training.loading import Batch
 from recipe.training.meters import Meter
 from recipe.training.micro_batch import fitting_micro
 from recipe.training.setup import prepare

@@ -11,10 +11,11 @@ import attrs
 from recipe.base.identity import digest, file_digest
 from recipe.compiler.program import Program
 from recipe.data.fingerprint import Fingerprint, fingerprint
+from recipe.inference.datasets import open_sets
 from recipe.plan.plan import Plan
 from recipe.plugins.fingerprint import code_of_plugins
 from recipe.runs.provenance import Classes, Data
-from recipe.training.setup import named_files, open_sets
+from recipe.training.setup import named_files
 from recipe.training.teachers import named_teachers
 
 

@@ -22,7 +22,8 @@ from recipe.base.signals import Interrupted, Terminated, asked
 from recipe.base.wording import did_you_mean, first_line, system_reason
 
 GROUPS = {
-    "Train and use": ("run", "export"),
+    "Train": ("run", "runs"),
+    "Use what was trained": ("predict", "evaluate", "export"),
     "Find out what matters": ("ablate", "diff"),
     "Write recipes": ("tricks", "explain", "check", "fmt"),
     "Write tricks": ("new", "test-plugin"),

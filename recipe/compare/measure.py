@@ -24,11 +24,11 @@ from recipe.compiler.lower import lower
 from recipe.data.images import InMemory, Sets
 from recipe.devices.choice import peak_memory, pick, repeatable
 from recipe.devices.precision import precision
+from recipe.inference.batches import Batch
 from recipe.language.recipe_input import source_from
 from recipe.plan.bind import bind
 from recipe.plan.plan import Plan
 from recipe.plugins.vocabulary import Vocabulary
-from recipe.training.loading import Batch
 from recipe.training.meters import Meter
 from recipe.training.trainer import Trainer
 from recipe.training.trial import step_seconds

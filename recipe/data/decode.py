@@ -60,6 +60,16 @@ def decode(path: Path, size: int, box: Box | None) -> Pixels:
     return _resize(rgb, area / scale, size)
 
 
+def fitted(image: Image.Image, size: int, box: Box, name: str) -> Pixels:
+    """Resize a box of an image that Pillow has opened, as `decode` does with a file: uint8 (size, size, 3).
+
+    Raises `RecipeError` (E070), which calls the image ``name``, if its pixels can't be read or have no known meaning.
+    """
+    with _faults_of(name):
+        rgb = to_rgb(image)
+    return _resize(rgb, np.asarray(box(rgb.height, rgb.width), np.float64), size)
+
+
 @contextmanager
 def open_image(path: Path) -> Iterator[ImageFile]:
     """Open an image and read its header. Raises `RecipeError` (E070), which names the file, if that isn't possible."""
@@ -71,10 +81,15 @@ def open_image(path: Path) -> Iterator[ImageFile]:
             yield image
 
 
-def centre(height: int, width: int) -> Array:
-    """Return the evaluation box: a centered square of `CROP` of the short side."""
-    side = min(height, width) * CROP
+def centre(height: int, width: int, crop: float = CROP) -> Array:
+    """Return the evaluation box: a centered square with a side of ``crop`` times the short side."""
+    side = min(height, width) * crop
     return np.array([(height - side) / 2, (width - side) / 2, side, side])
+
+
+def whole(height: int, width: int) -> Array:
+    """Return the box of a whole image."""
+    return np.array([0.0, 0.0, height, width])
 
 
 @cache
@@ -85,7 +100,7 @@ def formats() -> tuple[str, ...]:
 
 
 @contextmanager
-def _faults_of(path: Path) -> Iterator[list[warnings.WarningMessage]]:
+def _faults_of(path: Path | str) -> Iterator[list[warnings.WarningMessage]]:
     """Turn whatever opening and decoding an image raises into a `RecipeError` that names the file.
 
     Decoders of damaged files raise almost any exception. Yields the warnings, which aren't shown.

@@ -1,4 +1,7 @@
-"""Fingerprints of images, labels and files: whether a run meets the data again that it was trained on."""
+"""Fingerprints of images, labels and files: whether a run meets the data again that it was trained on.
+
+Reading a fingerprint needs no torch.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,15 @@ import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 import numpy as np
 
 from recipe.base.identity import UNREADABLE, digest, file_digest
-from recipe.data.images import Files, Images, InMemory
+
+if TYPE_CHECKING:
+    from recipe.data.images import Images, InMemory
 
 MOST_BYTES = 1 << 30
 """The largest set, in bytes of pixels or of files, whose images are all looked at."""
@@ -47,6 +53,8 @@ def fingerprint(images: Images) -> Fingerprint:
     All images of a set of at most 1 GiB and 20,000 files are looked at, and an evenly spaced sample of a larger one. A
     set of another class than `InMemory` and `Files` is looked at through `fetch`, without a box.
     """
+    from recipe.data.images import Files, InMemory
+
     labels = images.labels.cpu().numpy()
     if isinstance(images, InMemory):
         contents, sampled = _of_pixels(images)

@@ -57,7 +57,7 @@ def class_folders(folder: Path) -> list[str]:
     """
     if not os.path.isdir(folder):  # unlike Path.is_dir, it accepts names that are too long
         raise FileNotFoundError(f"the folder `{folder}` does not exist")
-    found = [entry.name for entry in _entries(folder) if entry.is_dir() and not _is_hidden(entry.name)]
+    found = [entry.name for entry in _entries(folder) if entry.is_dir() and not is_hidden(entry.name)]
     if not found:
         raise FileNotFoundError(f"no class folders found in `{folder}`")
     return found
@@ -130,7 +130,7 @@ class _Seen:
 def _look_beside(seen: _Seen, classes: Sequence[str]) -> None:
     """Report files and hidden folders next to the class folders, and class folders whose names are alike."""
     for entry in _entries(seen.root):
-        if _is_hidden(entry.name):
+        if is_hidden(entry.name):
             seen.ignore(HID, entry.path)
         elif not entry.is_dir():
             seen.ignore(BESIDE, entry.path)
@@ -140,11 +140,11 @@ def _look_beside(seen: _Seen, classes: Sequence[str]) -> None:
 def _images_in(folder: Path, seen: _Seen) -> Iterator[os.DirEntry[str]]:
     """Yield the images in a class folder by name, and report everything else in it."""
     for entry in _entries(folder):
-        if _is_hidden(entry.name):
+        if is_hidden(entry.name):
             seen.ignore(HID, entry.path)
         elif entry.is_dir():
             _look_deeper(entry, seen)
-        elif not _has_ending(entry.name):
+        elif not has_ending(entry.name):
             seen.ignore(ENDING, entry.path)
         elif entry.is_file():
             yield entry
@@ -160,12 +160,12 @@ def _look_deeper(subfolder: os.DirEntry[str], seen: _Seen) -> None:
     first, number = "", 0
     for path, folders, names in os.walk(subfolder.path, onerror=_raise):
         folders.sort()
-        images = sorted(name for name in names if _has_ending(name) and not _is_hidden(name))
+        images = sorted(name for name in names if has_ending(name) and not is_hidden(name))
         first = first or (os.path.join(path, images[0]) if images else "")
         number += len(images)
     if number:
         seen.ignore(DEEPER, first, number)
-    elif _has_ending(subfolder.name):
+    elif has_ending(subfolder.name):
         seen.ignore(NAMED, subfolder.path)
 
 
@@ -183,11 +183,13 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         return sorted(entries, key=lambda entry: entry.name)
 
 
-def _is_hidden(name: str) -> bool:
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is ignored because of its name."""
     return name.startswith(".") or name in HIDDEN
 
 
-def _has_ending(name: str) -> bool:
+def has_ending(name: str) -> bool:
+    """Whether the name of a file ends like that of an image."""
     return os.path.splitext(name)[1].lower() in ENDINGS
 
 

@@ -35,7 +35,7 @@ BITS, COMPRESSION, PHOTOMETRIC, PLANES, COLOR_MAP, SAMPLE_FORMAT = 258, 259, 262
 """Tags of TIFF, by number."""
 
 
-def to_rgb(image: ImageFile) -> Image.Image:
+def to_rgb(image: Image.Image) -> Image.Image:
     """Return an image in RGB. Raises `ValueError` if its pixels are refused, or whatever its decoder raises."""
     if isinstance(image, TiffImageFile):
         _mute_libtiff()
@@ -55,14 +55,14 @@ def to_rgb(image: ImageFile) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _deep(image: ImageFile) -> int | None:
+def _deep(image: Image.Image) -> int | None:
     """Return the bits of a gray image that has more than 8 of them in each pixel, from 0 for black; otherwise None."""
     if image.mode.startswith("I;16"):
         return 12 if isinstance(image, TiffImageFile) and image.tag_v2.get(BITS) == (12,) else 16
     return 16 if image.mode == "I" and image.format in ("PNG", "PPM") else None
 
 
-def _scaled(image: ImageFile, bits: int) -> Image.Image:
+def _scaled(image: Image.Image, bits: int) -> Image.Image:
     """Return a gray image of more than 8 bits with the highest 8 of them."""
     shades = np.asarray(image)
     black = 2 ** (bits - 8)
@@ -71,12 +71,12 @@ def _scaled(image: ImageFile, bits: int) -> Image.Image:
     return Image.fromarray((shades >> (bits - 8)).astype(np.uint8))
 
 
-def _least_of_colors(image: ImageFile) -> tuple[int, int] | None:
+def _least_of_colors(image: Image.Image) -> tuple[int, int] | None:
     """Return the least value that is visible in a color image of 16 bits, and what it becomes in 8; otherwise None.
 
     Pillow keeps the higher byte of such a value, except in PPM, where it rounds. Only an image that isn't loaded says.
     """
-    stored = str(image.tile[0][3]) if image.tile else ""
+    stored = str(image.tile[0][3]) if isinstance(image, ImageFile) and image.tile else ""
     if image.format == "PPM":
         return (386, 2) if image.mode == "RGB" and stored.endswith("65535)") else None
     return (256, 1) if image.mode in ("RGB", "RGBA", "CMYK") and ";16" in stored else None

@@ -22,9 +22,9 @@ from recipe.compiler.without_effect import in_training
 from recipe.devices.choice import pick
 from recipe.devices.precision import precision
 from recipe.graph.edits import Initialise
+from recipe.inference.datasets import open_sets, other_classes
 from recipe.plan.ordering import reasons
 from recipe.plan.plan import Plan
-from recipe.training.setup import open_sets, other_classes
 
 
 def as_dict(program: Program, device: str | None) -> dict[str, Any]:

@@ -10,21 +10,10 @@ import attrs
 import torch
 from torch import Tensor, fx, nn
 
-from recipe.base.errors import fail
-from recipe.base.printable import command_line, path_word
-from recipe.base.typed_json import Malformed
-from recipe.base.wording import reason_of
-from recipe.compiler.lower import lower
 from recipe.compiler.program import Program
-from recipe.plan.bind import LOCK
-from recipe.plugins.fingerprint import code_by_package
+from recipe.inference.opened import opened
 from recipe.plugins.vocabulary import Vocabulary
-from recipe.runs.environment import changed_code, plugins_of
-from recipe.runs.provenance import Classes, Preprocessing, read_provenance
-from recipe.runs.reader import environment_of, summary_of
-from recipe.runs.recipe_lock import open_lock
-from recipe.runs.weights import packed_weights, unpacked
-from recipe.training.setup import open_sets, preprocessing_of
+from recipe.runs.provenance import Classes, Preprocessing
 
 
 @attrs.frozen(eq=False, slots=False)
@@ -90,38 +79,6 @@ class SourceRun:
 
 
 def open_run(folder: Path, vocabulary: Vocabulary) -> SourceRun:
-    """Open the folder of a finished run. Raises `RecipeError` (E120) if it isn't one or its weights can't be read."""
-    weights, summary = folder / "model.safetensors", summary_of(folder)
-    help = "name the folder that `recipe run` printed"
-    if not folder.exists():
-        raise fail("E120", f"the folder `{folder}` does not exist", help=help)
-    if not (folder / LOCK).is_file():
-        raise fail("E120", f"`{folder}` is not a run folder: it has no recipe.lock", help=help)
-    if not summary:
-        help = f"resume it with `{command_line('recipe', 'run', f'--resume={path_word(folder)}')}`"
-        raise fail("E120", f"the run in `{folder}` has not finished: it has no complete summary.json", help=help)
-    lock = open_lock(folder)
-    if summary.get("digest") != lock.digest:
-        help = "restore recipe.lock and summary.json from a copy of the run"
-        raise fail("E120", f"the summary in `{folder}` belongs to a different recipe than its recipe.lock", help=help)
-    plan = lock.plan(vocabulary)
-    if plan.model == "module":
-        help = "save it from Python instead, with `run.model.state_dict()`"
-        raise fail("E121", f"`{folder}` trained a model of your own, which its recipe does not describe", help=help)
-    if provenance := read_provenance(folder):
-        classes, preprocessing, note = provenance.classes, provenance.preprocessing, ""
-    else:
-        sets = open_sets(plan)
-        classes, preprocessing = Classes(sets.classes, sets.names), preprocessing_of(plan, sets)
-        note = "an earlier release made this run without recording its classes: they are those of the data today"
-    program = lower(plan, classes=classes.count, pretrained=False)
-    model = program.materialise(pretrained=False)
-    try:
-        model.load_state_dict(unpacked(packed_weights(folder)))
-    except (OSError, Malformed, RuntimeError) as error:
-        help = "train it again; the evaluated weights are not stored anywhere else"
-        raise fail("E120", f"`{weights}` can't be read: {reason_of(error)}", help=help) from error
-    made = environment_of(folder)
-    if changed := changed_code(made.plugins if made else (), plugins_of(code_by_package(plan.uses))):
-        note = "; ".join(filter(None, (note, f"the model may be another one than was trained: {', '.join(changed)}")))
-    return SourceRun(program, model.eval(), lock.digest, classes, preprocessing, note)
+    """Open the folder of a run for export. Raises `RecipeError` as `recipe.inference.opened.opened` does."""
+    run = opened(folder, vocabulary)
+    return SourceRun(run.program, run.model, run.digest, run.classes, run.preprocessing, run.note)

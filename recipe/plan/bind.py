@@ -19,6 +19,7 @@ from recipe.language.recipe_input import override, read, source_from
 from recipe.plan.merge import Merged, merge, suggestions
 from recipe.plan.ordering import configured, conflicts, solve
 from recipe.plan.plan import Plan
+from recipe.plan.plugin_lines import with_plugin
 from recipe.plan.resolve import ResolvedTrick, named
 from recipe.plugins.calling import call_hook
 from recipe.plugins.contexts import Evidence
@@ -96,7 +97,7 @@ class _Binder:
             try:
                 return named(statement, self.vocabulary, FieldContext(source.folder, self._teacher), source)
             except RecipeError as error:
-                layers.errors.extend(error.diagnostics)
+                layers.errors.extend(with_plugin(error.diagnostics, statement, source))
                 return []
 
         merged = merge(layers, self.vocabulary, name, data=data)

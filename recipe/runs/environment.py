@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from recipe.base import files
 from recipe.runs.records import Environment, Plugin
+
+LONGEST = 1 << 20
+"""The longest plugin file, in bytes, whose text is kept."""
 
 COMPARED = {"python": "Python {}", "device_name": "{}", "threads": "{} CPU threads", "precision": "precision {}"}
 """The fields besides packages and plugins that can change the bits of a result, and how to write their values."""
@@ -12,7 +16,17 @@ COMPARED = {"python": "Python {}", "device_name": "{}", "threads": "{} CPU threa
 
 def plugins_of(code: Mapping[str, dict[str, str]]) -> list[Plugin]:
     """Return the plugins with this code, as returned by `code_by_package`."""
-    return [Plugin(name=name, tricks=tricks) for name, tricks in sorted(code.items())]
+    return [Plugin(name=name, tricks=tricks, source=_source_of(name)) for name, tricks in sorted(code.items())]
+
+
+def _source_of(name: str) -> str | None:
+    """Return the text of a plugin that is a single file, or None if it is a package, too long, or can't be read."""
+    if not name.endswith(".py"):
+        return None
+    try:
+        return files.read(name, LONGEST).decode()
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
 def differences(before: Environment, now: Environment) -> list[str]:

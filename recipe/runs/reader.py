@@ -54,22 +54,25 @@ def metrics_of(folder: Path, last: int | None = None) -> Metrics:
         while text := file.readline(LONGEST):
             begins, ends = ends, text.endswith(b"\n")
             if begins and ends:
-                try:
-                    lines.append(_line(parsed(text)))
-                except Malformed:
-                    damaged += 1
+                line = line_of(text)
+                lines += [] if line is None else [line]
+                damaged += line is None
             elif begins and len(text) == LONGEST:  # a shorter one was being written when its process was killed
                 damaged += 1
     return Metrics(lines, damaged)
 
 
-def _line(content: Any) -> dict[str, Any]:
-    kind = LINES.get(str(content.get("kind"))) if isinstance(content, dict) else None
-    if kind is None:
-        raise Malformed("has no known kind")
-    fitted(content, kind)
-    line: dict[str, Any] = content
-    return line
+def line_of(text: bytes) -> dict[str, Any] | None:
+    """Return a line of metrics, or None if it can't be read."""
+    try:
+        line = parsed(text)
+        kind = LINES.get(str(line.get("kind"))) if isinstance(line, dict) else None
+        if kind is None:
+            return None
+        fitted(line, kind)
+    except Malformed:
+        return None
+    return line  # type: ignore[no-any-return]
 
 
 def measured(folder: Path, last: int | None = None) -> list[dict[str, Any]]:

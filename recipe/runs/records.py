@@ -70,6 +70,8 @@ class Plugin:
     """The package, whose version is among ``packages``, or the file."""
     tricks: dict[str, str]
     """A digest of the code of each of its tricks in use, by the words of the trick."""
+    source: str | None = None
+    """The text of a single file, to be read. Nothing imports it."""
 
 
 @attrs.frozen(kw_only=True)

@@ -23,6 +23,7 @@ from recipe.compiler.lower import lower
 from recipe.compiler.program import Program
 from recipe.compiler.summarise import describe
 from recipe.compiler.summary import ProgramSummary
+from recipe.inference.batches import Batch, Loaded
 from recipe.language.overlays import module_source
 from recipe.language.parser import parse
 from recipe.plan.bind import bind
@@ -32,7 +33,6 @@ from recipe.runs.state import TrainingState
 from recipe.testing.isolated import Seen, layered
 from recipe.testing.models import network
 from recipe.training.api import run
-from recipe.training.loading import Batch, Loaded
 from recipe.training.runtime import Runtime
 
 SETTINGS = "batch 8; epochs 2; lr 0.05"

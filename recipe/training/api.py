@@ -9,13 +9,14 @@ import torch
 from recipe.base.public import public
 from recipe.base.source import Source
 from recipe.compiler.program import Program
+from recipe.inference.run import Run
 from recipe.plan.bind import resolve
 from recipe.plan.plan import Plan
 from recipe.plugins.vocabulary import Vocabulary
 from recipe.runs.save_policy import EVERY, KEEP, SavePolicy
 from recipe.training.engine import train
 from recipe.training.reporting import Listener
-from recipe.training.request import Request, Run
+from recipe.training.request import Request
 from recipe.training.runtime import Runtime
 
 

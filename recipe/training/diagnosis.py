@@ -7,10 +7,10 @@ import contextlib
 import torch
 
 from recipe.base.errors import RecipeError, fail
+from recipe.inference.batches import Batch
+from recipe.inference.layout import laid_out
 from recipe.plugins.finite import NotFinite, are_finite, checking_values
-from recipe.training.loading import Batch
 from recipe.training.runtime import set_seed, step_seed
-from recipe.training.tensors import laid_out
 from recipe.training.trainer import Trainer
 
 

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import attrs
 import torch
@@ -18,6 +19,7 @@ from recipe.compiler.program import Program
 from recipe.data.images import Sets
 from recipe.devices.choice import is_out_of_memory, may_be_out_of_memory, pick, repeatable
 from recipe.devices.distributed import Ranks, peer_failure
+from recipe.inference.run import Run
 from recipe.plan.bind import LOCK
 from recipe.plan.plan import Plan
 from recipe.plugins.contexts import Teach
@@ -34,7 +36,7 @@ from recipe.runs.weights import packed_weights, unpacked
 from recipe.training.loop import Loop
 from recipe.training.objective import objective
 from recipe.training.reporting import Listener, heading
-from recipe.training.request import Done, Fresh, Place, Prepared, Request, Resume, Run
+from recipe.training.request import Done, Fresh, Place, Prepared, Request, Resume
 from recipe.training.resuming import check_owner, check_restart, resume_options
 from recipe.training.setup import environment, prepare, provenance_of
 from recipe.training.teachers import find_teachers, teachers_of
@@ -72,7 +74,7 @@ def train(request: Request) -> Run:
             ranks.broadcast(lambda: _check_code(request, place))
             if _take_up_finished(loop, request, prepared.data_changes):
                 listener.note(f"{place.folder} has already finished: nothing to do")
-                return Run(place.folder, decision.summary, trainer.eval_model.eval())
+                return _run(place.folder, decision.summary, trainer, prepared)
             teach, prepared = _teach(request, place, prepared)
             trainer.loss_of = objective(request.plan, teach)
         elif isinstance(decision, Resume):
@@ -211,7 +213,12 @@ def _train(request: Request, place: Place, prepared: Prepared, loop: Loop, held:
             summary = loop.run()
     finally:
         listener.stop()
-    return Run(loop.folder, summary, loop.trainer.eval_model.eval())
+    return _run(loop.folder, summary, loop.trainer, prepared)
+
+
+def _run(folder: Path, summary: dict[str, Any], trainer: Trainer, prepared: Prepared) -> Run:
+    made = prepared.provenance
+    return Run(folder, summary, trainer.eval_model.eval(), prepared.program, made.classes, made.preprocessing)
 
 
 def _claim(request: Request, place: Place, held: contextlib.ExitStack) -> Path:

@@ -1,67 +1,18 @@
-"""The batches for training and evaluation: which images, in which order, on which process."""
+"""The batches for training: which images, in which order, on which process."""
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
-import threading
-import warnings
-from collections.abc import Callable, Iterable, Iterator
-from functools import partial
-from typing import Any
-
-import attrs
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from recipe.base.diagnostics import Diagnostic
-from recipe.base.errors import RecipeError, fail
-from recipe.base.signals import ignore
-from recipe.base.wording import first_line, plural, system_reason
+from recipe.base.errors import RecipeError
 from recipe.data.draws import Draws, order
 from recipe.data.images import Array, Boxer, Images
-from recipe.devices.choice import is_out_of_memory
+from recipe.inference.batches import Batch, Loaded, Numbers, fetched, unreadable
 from recipe.plugins.settings import Training
-
-Numbers = npt.NDArray[np.int64]
-
-
-@attrs.frozen(eq=False)
-class Batch:
-    """One process's share of a batch: uint8 images, labels, the indices of the images, and the epoch and step.
-
-    ``total`` is the number of images in the whole batch. ``counted`` is false if the images only fill in for an empty
-    share. ``skipped`` lists each image that could not be decoded, by its index, with the reason.
-    """
-
-    images: Tensor
-    labels: Tensor
-    indices: Numbers
-    epoch: int
-    step: int
-    total: int = 0
-    counted: bool = True
-    skipped: tuple[tuple[int, str], ...] = ()
-
-    def pin_memory(self) -> Batch:
-        return attrs.evolve(self, images=self.images.pin_memory(), labels=self.labels.pin_memory())
-
-    def to(self, device: torch.device) -> Batch:
-        """Copy the batch to a device without waiting for the copy."""
-        return attrs.evolve(
-            self,
-            images=self.images.to(device, non_blocking=True),
-            labels=self.labels.to(device, non_blocking=True),
-        )
-
-
-LOST = "if memory or shared memory ran out, use fewer `workers`; resume with --resume"
-
-Loaded = Batch | tuple[Diagnostic, ...]
-"""What a worker sends: a batch, or its errors as diagnostics, because `RecipeError` does not survive the transfer."""
 
 
 def share(images: int, rank: int, world: int) -> slice:
@@ -77,42 +28,6 @@ def share(images: int, rank: int, world: int) -> slice:
     if stop == 2 * pairs:
         stop = images
     return slice(min(start, images), stop)
-
-
-def fetched(
-    images: Images, indices: Numbers, size: int | None = None, boxer: Callable[[int, int, int], Array] | None = None
-) -> Tensor:
-    """Fetch images by index: uint8 (N, 3, H, W), with sides of ``size`` pixels if given.
-
-    Raises `RecipeError` for images that can't be read (E070), and for a dataset that violates `Images` (E080).
-    """
-    kind = type(images)
-    name = f"`fetch` of `{kind.__module__}.{kind.__qualname__}`"
-    try:
-        pixels: Any = images.fetch(indices, boxer)
-    except RecipeError:
-        raise
-    except (OSError, ValueError) as error:
-        raise fail("E070", f"an image can't be read: {error}") from error
-    except (Exception, SystemExit) as error:
-        if isinstance(error, MemoryError) or is_out_of_memory(error):
-            message = f"there is too little memory to load {plural(len(indices), 'image')} at once"
-            raise fail("E115", message, help="use smaller batches, smaller images or fewer `workers`") from error
-        raise fail("E080", f"{name} is broken: {first_line(error)}") from error
-    wanted, sides = (torch.uint8, (len(indices), 3)), "H, W" if size is None else f"{size}, {size}"
-    alike = isinstance(pixels, Tensor) and pixels.ndim == 4 and (pixels.dtype, pixels.shape[:2]) == wanted
-    if alike and (size is None or pixels.shape[2:] == (size, size)):
-        return pixels  # type: ignore[no-any-return]
-    given = f"{pixels.dtype} {(*pixels.shape,)}" if isinstance(pixels, Tensor) else f"a {type(pixels).__name__}"
-    raise fail("E080", f"{name} is broken: it returns {given}, not torch.uint8 ({len(indices)}, 3, {sides})")
-
-
-def unreadable(error: RecipeError) -> str:
-    """Return why an image is skipped. Raises the error again if the image is not at fault."""
-    (why,) = error.diagnostics
-    if why.code != "E070":
-        raise error
-    return why.message
 
 
 class Steps(Dataset[Loaded]):
@@ -197,105 +112,3 @@ class Steps(Dataset[Loaded]):
             else:
                 raise RecipeError(Diagnostic("E070", "no image in a batch can be decoded"))
         return torch.cat(pixels), np.concatenate(indices), skipped
-
-
-class InOrder(Dataset[Loaded]):
-    """The evaluation batches."""
-
-    def __init__(self, images: Images, batch: int, skip: bool = False, size: int | None = None) -> None:
-        self.images, self.batch, self.skip, self.size = images, batch, skip, size
-
-    def __len__(self) -> int:
-        return -(-len(self.images.labels) // self.batch)
-
-    def __getitem__(self, step: int) -> Loaded:
-        indices = np.arange(step * self.batch, min((step + 1) * self.batch, len(self.images.labels)))
-        skipped: dict[int, str] = {}
-        try:
-            pixels = self._sound(indices, skipped) if self.skip else fetched(self.images, indices, self.size)
-        except RecipeError as error:
-            return error.diagnostics
-        kept = indices[[index not in skipped for index in indices.tolist()]]
-        labels = self.images.labels[torch.from_numpy(kept)]
-        return Batch(pixels, labels, kept, 0, step, len(kept), len(kept) > 0, tuple(skipped.items()))
-
-    def _sound(self, indices: Numbers, skipped: dict[int, str]) -> Tensor:
-        """Return the images that can be decoded, and add the others to ``skipped``."""
-        pixels = [torch.empty(0)]
-        for index in indices:
-            try:
-                pixels.append(fetched(self.images, np.array([index]), self.size))
-            except RecipeError as error:
-                skipped[int(index)] = unreadable(error)
-        return torch.cat(pixels[1:]) if len(pixels) > 1 else pixels[0]
-
-
-def load(dataset: Dataset[Loaded], steps: Iterable[int], workers: int, pin: bool) -> Iterator[Batch]:
-    """Yield batches by index, made by ``workers`` worker processes. Raises their errors, and E117 if one is lost."""
-    loader = partial(DataLoader, batch_size=None, num_workers=workers, pin_memory=pin, worker_init_fn=_undisturbed)
-    batches = _start(lambda: iter(loader(dataset, sampler=steps)))
-    while True:
-        try:
-            loaded = next(batches)
-        except StopIteration:
-            return
-        except (RuntimeError, OSError, EOFError) as error:
-            raise _lost(error, batches) or error from None
-        if not isinstance(loaded, Batch):
-            raise RecipeError(*loaded)
-        yield loaded
-
-
-def _start(make: Callable[[], Iterator[Loaded]]) -> Iterator[Loaded]:
-    """Start the worker processes of a loader. Raises E117 if the system doesn't allow that many."""
-    handler, others = signal.getsignal(signal.SIGCHLD), {*multiprocessing.active_children()}
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="This DataLoader will create")  # more than cores, as requested
-            return make()
-    except OSError as error:
-        for worker in {*multiprocessing.active_children()} - others:  # they ignore SIGTERM, so Python would wait
-            worker.kill()
-        reason = f"the processes that load images can't be started: {system_reason(error)}"
-        raise fail("E117", reason, help="use fewer `workers`") from error
-    finally:
-        # torch's handler raises wherever the training is when a worker dies. `next` notices it too, within seconds.
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGCHLD, handler)
-
-
-def _lost(error: Exception, batches: Iterator[Loaded]) -> RecipeError | None:
-    """Return E117 if an error means that a worker process was lost, or None if the error was raised in a worker."""
-    workers = getattr(batches, "_workers", ())
-    if not workers or "in DataLoader worker process" in str(error):
-        return None
-    if "Too many open files" in str(error):
-        return fail("E117", "the processes that load images can't be reached: too many open files", help=LOST)
-    statuses = [worker.exitcode for worker in workers if worker.exitcode]
-    how = f"was killed by {signal.Signals(-statuses[0]).name}" if statuses and statuses[0] < 0 else "exited"
-    return fail("E117", f"a process that loads images {how}; the last checkpoint is intact", help=LOST)
-
-
-def _undisturbed(worker: int) -> None:
-    """Ignore stop signals in a worker. The training process handles them, and ends its workers itself."""
-    ignore()
-
-
-def ahead(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]:
-    """Yield batches on a device. On CUDA, a separate stream copies each one while the previous one is in use."""
-    if device.type != "cuda":
-        yield from batches
-        return
-    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-    waiting: Batch | None = None
-    for batch in batches:
-        with torch.cuda.stream(stream):
-            moved = batch.to(device)
-        if waiting is not None:
-            yield waiting
-        torch.cuda.current_stream(device).wait_stream(stream)
-        for tensor in (moved.images, moved.labels):
-            tensor.record_stream(torch.cuda.current_stream(device))
-        waiting = moved
-    if waiting is not None:
-        yield waiting

@@ -20,6 +20,7 @@ from recipe.base.source import MAX_BYTES
 from recipe.base.wording import plural
 from recipe.compiler.program import Program
 from recipe.devices.choice import is_out_of_memory, peak_memory
+from recipe.inference.batches import Batch
 from recipe.runs import checkpoints as checkpoint
 from recipe.runs import exclusive
 from recipe.runs.metrics_file import MetricsFile
@@ -28,7 +29,6 @@ from recipe.runs.recipe_lock import changed_words
 from recipe.runs.save_policy import SavePolicy
 from recipe.runs.weights import save_weights
 from recipe.training.diagnosis import NotFiniteInput, cause_of_average, cause_of_step
-from recipe.training.loading import Batch
 from recipe.training.meters import Meter
 from recipe.training.micro_batch import fitting_micro, largest_share, settle
 from recipe.training.reporting import Listener

@@ -1,4 +1,4 @@
-"""A run as data: what is asked for, where it trains, what it trains, what is left to do, and its result."""
+"""A run as data: what is asked for, where it trains, what it trains, and what is left to do."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 
 import attrs
 import torch
-from torch import fx
 
 from recipe.compiler.program import Program
 from recipe.data.images import Sets
@@ -15,27 +14,9 @@ from recipe.devices.distributed import Ranks
 from recipe.devices.precision import Precision
 from recipe.plan.plan import Plan
 from recipe.runs.provenance import Provenance
-from recipe.runs.reader import measured
 from recipe.runs.save_policy import SavePolicy
 from recipe.training.reporting import Listener
 from recipe.training.runtime import Runtime
-
-
-@attrs.frozen(eq=False)
-class Run:
-    """A finished run: its folder, its summary, and the trained model as evaluated."""
-
-    folder: Path
-    """The run folder."""
-    summary: dict[str, Any]
-    """The contents of `summary.json`, such as ``top1`` (from 0 to 1), ``loss`` and ``seconds``."""
-    model: fx.GraphModule
-    """The trained model as evaluated, in evaluation mode, on the device of the run."""
-
-    @property
-    def metrics(self) -> list[dict[str, Any]]:
-        """All lines of `metrics.jsonl`, each as a dictionary."""
-        return measured(self.folder)
 
 
 @attrs.frozen(eq=False)

@@ -15,9 +15,9 @@ from torch.utils.data import Dataset
 from recipe.base.errors import fail
 from recipe.base.wording import reason_of
 from recipe.devices.precision import Precision, precision
+from recipe.inference.batches import Batch, Loaded, load
 from recipe.runs import checkpoints
 from recipe.runs.state import TrainingState
-from recipe.training.loading import Batch, Loaded, load
 from recipe.training.parts import parts
 from recipe.training.reporting import pictures
 
@@ -34,7 +34,7 @@ class Runtime:
         return torch.compile(model, mode=mode, dynamic=dynamic)
 
     def load(self, dataset: Dataset[Loaded], steps: Iterable[int], workers: int, pin: bool) -> Iterator[Batch]:
-        """Yield batches by index. See `recipe.training.loading.load`."""
+        """Yield batches by index. See `recipe.inference.batches.load`."""
         return load(dataset, steps, workers, pin)
 
     def parts(

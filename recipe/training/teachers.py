@@ -19,6 +19,8 @@ from recipe.compiler.program import Program
 from recipe.devices.distributed import Ranks
 from recipe.devices.precision import precision
 from recipe.graph.shapes import propagate
+from recipe.inference.datasets import open_sets
+from recipe.inference.layout import memory_format
 from recipe.language.recipe_input import read
 from recipe.plan.bind import bad_teacher, bind
 from recipe.plan.plan import Plan
@@ -32,8 +34,7 @@ from recipe.runs.provenance import Provenance, changed_classes, differences, rea
 from recipe.runs.reader import environment_of, summary_of
 from recipe.runs.weights import packed_weights, unpacked
 from recipe.training.reporting import Listener
-from recipe.training.setup import named_files, open_sets, provenance_of
-from recipe.training.tensors import memory_format
+from recipe.training.setup import named_files, provenance_of
 
 
 def find_teachers(

@@ -19,6 +19,8 @@ from recipe.data.images import Sets
 from recipe.devices.distributed import Ranks
 from recipe.devices.precision import Precision
 from recipe.devices.sync_batchnorm import synchronised
+from recipe.inference.batches import Batch, InOrder, ahead
+from recipe.inference.layout import laid_out, memory_format
 from recipe.plan.plan import Plan
 from recipe.plugins.calling import call_hook, placed
 from recipe.plugins.contexts import Teach
@@ -27,11 +29,11 @@ from recipe.plugins.fingerprint import code_of_plugins
 from recipe.plugins.progress import Progress
 from recipe.runs.state import TrainingState
 from recipe.training.average import Average
-from recipe.training.loading import Batch, InOrder, Steps, ahead, share
+from recipe.training.loading import Steps, share
 from recipe.training.meters import Meter
 from recipe.training.objective import objective
 from recipe.training.runtime import Runtime, compiling, set_seed, step_seed
-from recipe.training.tensors import laid_out, memory_format, restored
+from recipe.training.tensors import restored
 from recipe.training.transform import BatchTransform
 from recipe.training.update import Update, lay_out
 

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from recipe.data.draws import Draws
 from recipe.data.images import Sets, crop
+from recipe.inference.batches import Batch
 from recipe.plan.plan import Plan
 from recipe.plugins.calling import call_hook
 from recipe.plugins.uses import Use
-from recipe.training.loading import Batch
 
 
 @attrs.frozen(eq=False)

@@ -8,10 +8,11 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-from recipe.training.loading import Batch
+from recipe.inference.batches import Batch
+from recipe.inference.layout import laid_out
 from recipe.training.meters import Meter
 from recipe.training.runtime import compiling
-from recipe.training.tensors import laid_out, restored
+from recipe.training.tensors import restored
 from recipe.training.trainer import Trainer
 
 

@@ -24,8 +24,9 @@ from PIL import Image
 
 from recipe.data.decode import centre, decode
 from recipe.data.images import Files
+from recipe.inference.batches import load
 from recipe.plugins.settings import Training
-from recipe.training.loading import Steps, load
+from recipe.training.loading import Steps
 from recipe.tricks.augment_crop import random_boxes
 
 SIZE = 224

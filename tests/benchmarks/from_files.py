@@ -20,10 +20,11 @@ from torchvision import datasets, models, transforms
 
 from recipe.data.images import IMAGENET_MEAN, IMAGENET_STD, Images
 from recipe.devices.choice import repeatable
+from recipe.inference.batches import Batch, ahead, load
+from recipe.inference.datasets import open_sets
 from recipe.plugins.calling import call_hook
-from recipe.training.loading import Batch, Steps, ahead, load
+from recipe.training.loading import Steps
 from recipe.training.meters import Meter
-from recipe.training.setup import open_sets
 from tests.benchmarks.clocks import Clock, ratio, seconds, speed, turns
 from tests.benchmarks.decode import originals, photo
 from tests.benchmarks.settings import FED, SIZE, Settings

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from recipe.compiler.lower import lower
 from recipe.data.images import InMemory, Sets
 from recipe.devices.precision import precision
+from recipe.inference.batches import Batch
 from recipe.language.recipe_input import override, source_from
 from recipe.plan.bind import bind
 from recipe.plan.plan import Plan
 from recipe.plugins.vocabulary import Vocabulary
-from recipe.training.loading import Batch
 from recipe.training.meters import Meter
 from recipe.training.teachers import teachers_of
 from recipe.training.trainer import Trainer

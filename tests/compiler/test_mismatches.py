@@ -14,7 +14,8 @@ from torchvision.models import WeightsEnum
 import recipe
 from recipe.api import Trick, trick
 from recipe.compiler.mismatches import mismatches
-from recipe.training.setup import open_sets, prepare
+from recipe.inference.datasets import open_sets
+from recipe.training.setup import prepare
 from tests.builtins import write_files
 from tests.helpers import bind, command, vocabulary_with
 

@@ -15,11 +15,12 @@ from PIL import Image
 from recipe.base.errors import RecipeError
 from recipe.data.draws import order
 from recipe.data.images import Files, InMemory, Sets, unfit
+from recipe.inference.batches import InOrder, load
+from recipe.inference.datasets import open_sets
 from recipe.language.recipe_input import source_from
 from recipe.plan.bind import bind
 from recipe.plugins.settings import Training
-from recipe.training.loading import InOrder, Steps, load
-from recipe.training.setup import open_sets
+from recipe.training.loading import Steps
 from recipe.tricks.data_fake import Fake
 from tests.training.helpers import train
 

@@ -16,10 +16,10 @@ from recipe.base.errors import RecipeError
 from recipe.data.folders import class_folders, find_images
 from recipe.data.formats import ENDINGS, FORMATS
 from recipe.data.images import Sets
+from recipe.inference.datasets import open_sets
 from recipe.plan.bind import resolve
 from recipe.training.engine import Request, dry
 from recipe.training.reporting import Listener
-from recipe.training.setup import open_sets
 
 
 class Told(Listener):

@@ -14,8 +14,8 @@ import pytest
 
 from recipe.base.errors import RecipeError
 from recipe.data.images import Sets
+from recipe.inference.datasets import open_sets
 from recipe.plan.bind import resolve
-from recipe.training.setup import open_sets
 
 
 def idx(values: np.ndarray, *shape: int, kind: int = 8) -> bytes:

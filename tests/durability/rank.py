@@ -16,7 +16,7 @@ from torch import nn
 
 import recipe
 from recipe.base.signals import Interrupted
-from recipe.training.loading import Batch
+from recipe.inference.batches import Batch
 from recipe.training.meters import Meter
 from recipe.training.reporting import Listener
 from recipe.training.trainer import Trainer

@@ -10,12 +10,13 @@ import torch
 
 import recipe
 from recipe.base.errors import RecipeError
+from recipe.inference.batches import load
+from recipe.inference.datasets import open_sets
 from recipe.language.recipe_input import source_from
 from recipe.plan.bind import bind
 from recipe.plugins.settings import Training
-from recipe.training.loading import Steps, load
+from recipe.training.loading import Steps
 from recipe.training.reporting import Listener
-from recipe.training.setup import open_sets
 from tests.durability.photos import BROKEN, with_broken_images
 from tests.durability.trials import Cut, outcome, small
 from tests.training.helpers import weights_digest

@@ -18,8 +18,8 @@ import recipe
 from recipe.base import files
 from recipe.exporters import api, safetensors
 from recipe.exporters.source_run import SourceRun
+from recipe.inference.run import Run
 from recipe.plugins.fingerprint import code_of
-from recipe.training.request import Run
 from tests.exporters.helpers import FAKE, train
 from tests.helpers import command
 from tests.training.helpers import TINY

@@ -10,7 +10,7 @@ import torch
 
 import recipe
 from recipe.exporters.formats import GROUP, find, installed
-from recipe.training.request import Run
+from recipe.inference.run import Run
 from tests.exporters.helpers import FAKE, train
 from tests.helpers import ROOT, command
 from tests.plugins.helpers import install

@@ -12,7 +12,7 @@ import torch
 import recipe
 from recipe.exporters import formats
 from recipe.exporters import onnx as exporter
-from recipe.training.request import Run
+from recipe.inference.run import Run
 from tests.exporters.helpers import FAKE, images, off, onnx_logits, own_logits, train
 from tests.helpers import command
 

@@ -23,10 +23,10 @@ from recipe.base.errors import RecipeError
 from recipe.compiler.program import Program, Step
 from recipe.data.decode import decode, formats
 from recipe.exporters.codegen import Codegen
+from recipe.inference.datasets import open_sets
 from recipe.language.recipe_input import source_from
 from recipe.plan.bind import bind
 from recipe.plugins.vocabulary import Offer, Vocabulary
-from recipe.training.setup import open_sets
 from recipe.training.transform import BatchTransform
 from tests.data.odd_images import SIDE, whole
 from tests.exporters.helpers import FAKE, SHORT, alone, images, off, own_logits, train

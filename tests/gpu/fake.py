@@ -34,8 +34,8 @@ from torch.utils._pytree import tree_leaves
 from recipe.compiler.program import Program
 from recipe.data.images import InMemory, Sets
 from recipe.devices.precision import NAMES, Precision
+from recipe.inference.batches import Batch
 from recipe.testing.rules.hooks import mixed
-from recipe.training.loading import Batch
 from recipe.training.meters import Meter
 from recipe.training.teachers import teachers_of, teaching
 from tests.stages import staged

@@ -9,10 +9,11 @@ from functools import partial
 from pathlib import Path
 
 from recipe.devices.choice import cores, repeatable
+from recipe.inference.batches import Batch, ahead, load
+from recipe.inference.datasets import open_sets
 from recipe.plugins.calling import call_hook
-from recipe.training.loading import Batch, Steps, ahead, load
+from recipe.training.loading import Steps
 from recipe.training.meters import Meter
-from recipe.training.setup import open_sets
 from recipe.training.trainer import Trainer
 from tests.benchmarks.clocks import seconds
 from tests.benchmarks.from_files import write_photos

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from recipe.devices.choice import repeatable
-from recipe.training.loading import Batch
+from recipe.inference.batches import Batch
 from recipe.training.meters import Meter
 from tests.benchmarks.timed import made_up, plan_of, trainer_of
 from tests.gpu.session import Session

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import recipe
+from recipe.inference.run import Run
 from recipe.testing.harness import weights_digest
-from recipe.training.request import Run
 
 __all__ = ["TINY", "train", "weights_digest"]
 

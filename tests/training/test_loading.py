@@ -7,7 +7,7 @@ import torch
 from torch.utils.data import Dataset
 
 from recipe.devices.choice import cores
-from recipe.training.loading import Batch, Loaded, load
+from recipe.inference.batches import Batch, Loaded, load
 
 
 class Numbered(Dataset[Loaded]):

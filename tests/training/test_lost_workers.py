@@ -20,8 +20,9 @@ from torch import Tensor
 
 from recipe.base.errors import RecipeError
 from recipe.data.images import InMemory
+from recipe.inference.batches import Batch, load
 from recipe.plugins.settings import Training
-from recipe.training.loading import Batch, Steps, load
+from recipe.training.loading import Steps
 
 IMAGES = InMemory(torch.zeros(16, 3, 8, 8, dtype=torch.uint8), torch.zeros(16, dtype=torch.long))
 

@@ -13,7 +13,7 @@ from torchvision.transforms import v2
 
 from recipe.data.draws import Draws
 from recipe.data.images import InMemory, Sets
-from recipe.training.loading import Batch
+from recipe.inference.batches import Batch
 from recipe.training.transform import BatchTransform
 from recipe.tricks._pairs import partners
 from recipe.tricks.augment_cutmix import cutmix

@@ -1,0 +1,212 @@
+"""Evaluate a run, or the pretrained model of a recipe, on labeled images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+import torch
+
+from recipe.base.errors import fail
+from recipe.base.wording import listing, plural
+from recipe.compiler.lower import lower
+from recipe.compiler.mismatches import mismatches
+from recipe.compiler.program import Program
+from recipe.data.fingerprint import fingerprint
+from recipe.data.images import Files, Images, Sets
+from recipe.devices.distributed import Ranks
+from recipe.inference.datasets import open_sets, other_classes, preprocessing_of
+from recipe.inference.evaluation import Evaluation
+from recipe.inference.figures import Integers
+from recipe.inference.given import labeled
+from recipe.inference.layout import memory_format
+from recipe.inference.trained import Trained
+from recipe.language.recipe_input import override
+from recipe.plan.bind import bind
+from recipe.plan.changes import compare_words
+from recipe.plan.plan import Plan
+from recipe.plugins.field_contracts import SIZE
+from recipe.plugins.fields import RecipeFile
+from recipe.runs.provenance import Classes, read_provenance
+
+
+@attrs.frozen
+class Computing:
+    """How an evaluation computes: its batches, its workers, and the processes that share the images."""
+
+    batch: int | None = None
+    """How many images are computed at a time, or None for the training's batch or micro-batch, at most 256."""
+    workers: int | None = None
+    """The number of processes that decode images; None chooses it."""
+    ranks: Ranks = attrs.field(factory=Ranks)
+
+
+def evaluate_trained(
+    folder: Path, plan: Plan, trained: Trained, note: str, statements: tuple[str, ...], computing: Computing
+) -> Evaluation:
+    """Evaluate the run in a folder on its held-out images, or on those of ``data`` in statements laid over its plan.
+
+    Raises `RecipeError`: E070 if images can't be read, E129 if statements replace anything but the data and the batch,
+    or if the images have other classes than the run.
+    """
+    new = laid_over(plan, statements, trained.preprocessing.size)
+    sets = open_sets(new, training=False)
+    outputs, notes = matched(sets, trained.classes)
+    notes += [] if statements else _changes(folder, sets)
+    notes += [*_uncropped(sets.val, trained.preprocessing.crop), *([note] if note else [])]
+    trained = attrs.evolve(trained, training=new.training)
+    return _evaluated(str(folder), new, sets, trained, outputs, notes, computing)
+
+
+def evaluate_recipe(plan: Plan, name: str, device: torch.device, computing: Computing) -> Evaluation:
+    """Evaluate the pretrained model of a recipe on its held-out images, without training.
+
+    Raises `RecipeError` (E129) if the recipe doesn't load weights for the whole model.
+    """
+    if plan.images is None:
+        raise fail("E129", "the recipe names no dataset to evaluate on", help='add one: `data folder "photos"`')
+    sets = open_sets(plan, training=False)
+    other = other_classes(plan, sets)
+    program = lower(plan, classes=sets.classes, other_classes=bool(other))
+    _check_weights(program, other)
+    program.check_classes(sets.classes)
+    layout = memory_format(plan.training)
+    model = program.materialise().to(device=device, memory_format=layout).eval()  # type: ignore[call-overload]
+    trained = Trained(model, plan.training, Classes(sets.classes, sets.names), preprocessing_of(plan, sets))
+    notes = [warning.message for warning in mismatches(program, sets, other)]
+    if sets.names:
+        notes.append("the outputs of the model are matched with the classes of the images by their order")
+    return _evaluated(name, plan, sets, trained, np.arange(sets.classes), notes, computing)
+
+
+def laid_over(plan: Plan, statements: tuple[str, ...], size: int) -> Plan:
+    """Return a run's plan with statements laid over it, which may replace its data and its batch.
+
+    The images keep the size that the run was trained on. Raises `RecipeError` (E129) for anything else.
+    """
+    if not statements:
+        return plan
+    values = (value for use in plan.uses for value in use.values.values())
+    teachers = {Path(value.path): value.digest for value in values if isinstance(value, RecipeFile)}
+    over = override(statements)
+    new = bind([*plan.sources, *over], plan.vocabulary, teachers=teachers)
+    allowed = {use.word for one in (plan, new) for use in (one.images, *one.makers["batch"]) if use is not None}
+    replaced = [change.word for change in compare_words(plan, new) if change.word not in allowed]
+    if replaced:
+        message = f"{listing(replaced)} can't be replaced in an evaluation: the model is trained already"
+        raise fail("E129", message, help="only the data and the batch can be")
+    use = new.images
+    if use is None:
+        raise fail("E129", "the statements drop the dataset", help="name another one, such as `data folder`")
+    if use.values[SIZE] == size:
+        return new
+    if use.origins[SIZE].kind == "override":
+        message = f"the run was trained on images of {size} pixels, not {use.values[SIZE]}"
+        raise fail("E129", message, use.place(SIZE), help=f"leave `{SIZE}=` out")
+    trick: Any = use.trick
+    resized = attrs.evolve(use, trick=attrs.evolve(trick, **{SIZE: size}))
+    return attrs.evolve(new, uses=tuple(resized if one is use else one for one in new.uses))
+
+
+def matched(sets: Sets, classes: Classes) -> tuple[Integers, list[str]]:
+    """Return the output of the model for each class of a dataset, by name if both are named, and notes.
+
+    Raises `RecipeError` (E129) if an image has a class that the model was not trained on.
+    """
+    if not sets.names or not classes.names:
+        if sets.classes != classes.count:
+            message = f"the images have {plural(sets.classes, 'class')}, but the model was trained on {classes.count}"
+            raise fail("E129", message.replace("classs", "classes"))
+        unnamed = "the images" if classes.names else "the run"
+        notes = [f"{unnamed} don't name their classes, so they are matched by their order"]
+        return np.arange(sets.classes), notes if sets.names or classes.names else []
+    outputs = {name: index for index, name in enumerate(classes.names)}
+    present = {sets.names[index] for index in torch.unique(sets.val.labels).tolist()}
+    if unknown := present - outputs.keys():
+        message = f"the model was not trained on the class{'es' * (len(unknown) > 1)} {listing(unknown)} of the images"
+        raise fail("E129", message, help=f"its classes are {listing(classes.names)}; rename or remove the others")
+    absent = [name for name in classes.names if name not in present]
+    notes = [f"no images of {plural(len(absent), 'class').replace('classs', 'classes')}: {listing(absent)}"]
+    return np.array([outputs.get(name, -1) for name in sets.names]), notes if absent else []
+
+
+def _check_weights(program: Program, other: str) -> None:
+    """Raise `RecipeError` (E129) if a part of a recipe's model has no pretrained weights."""
+    base = program.plan.base
+    if program.fit is None:
+        message = "the recipe loads no weights: its model is not trained"
+        raise fail("E129", message, base.span, help="name weights with `weights=`, or the folder of a run")
+    if program.fit.fresh:
+        message = f"the weights do not cover the whole model: {listing(program.fit.fresh, 4)} would be random"
+        why = f"they are of other classes than the images: {other}" if other else "train it first: `recipe run`"
+        raise fail("E129", message, base.span, help=why)
+
+
+def _changes(folder: Path, sets: Sets) -> list[str]:
+    """Return whether a run's held-out images are others than when it was trained."""
+    made = read_provenance(folder)
+    if made is None:
+        return ["an earlier release made this run without recording its images: they may have changed"]
+    now = fingerprint(sets.val)
+    return [] if now == made.data.held_out else ["the held-out images are not those that the run was evaluated on"]
+
+
+def _uncropped(images: Images, crop: float | None) -> list[str]:
+    if isinstance(images, Files) or crop is None:
+        return []
+    return [f"these images are used whole, while the run was evaluated on the center of images, {crop:.4g} of the side"]
+
+
+def _evaluated(
+    name: str, plan: Plan, sets: Sets, trained: Trained, outputs: Integers, notes: list[str], computing: Computing
+) -> Evaluation:
+    assert plan.images is not None
+    assert plan.image_fields is not None
+    images = labeled(sets.val, trained.preprocessing)
+    logits, indices, skipped = _logits(trained, images, plan.image_fields.skips, computing)
+    if not len(logits):
+        raise fail("E070", "no image can be read, so there is nothing to evaluate", plan.images.span)
+    names = images.names if hasattr(images, "names") else tuple(map(str, range(len(images.labels))))
+    if wrong := np.flatnonzero(~np.isfinite(logits).all(1)).tolist():
+        message = f"the outputs of the model are not finite for {plural(len(wrong), 'image')}, such as"
+        raise fail("E129", f"{message} `{names[indices[wrong[0]]]}`", help="train it again with a lower learning rate")
+    return Evaluation(
+        name=name,
+        data=plan.images.statement(),
+        names=tuple(map(trained.name_of, range(logits.shape[1]))),
+        images=tuple(names[index] for index in indices.tolist()),
+        indices=indices,
+        labels=outputs[images.labels.numpy()[indices]],
+        logits=logits,
+        skipped=tuple(skipped),
+        notes=(*sets.notes, *notes),
+        source=images,
+    )
+
+
+def _logits(
+    trained: Trained, images: Images, skip: bool, computing: Computing
+) -> tuple[np.ndarray[tuple[int, int], np.dtype[np.float32]], Integers, list[str]]:
+    """Return the logits of all readable images, in order, their indices, and why the others are left out."""
+    ranks, parts, indices, skipped = computing.ranks, list[torch.Tensor](), list[Integers](), list[tuple[int, str]]()
+
+    def compute() -> None:
+        with trained.evaluating():
+            for part in trained.batches(images, computing.batch, computing.workers, skip, ranks.rank, ranks.world):
+                skipped.extend(part.skipped)
+                if part.counted:
+                    parts.append(trained.logits(part.images))
+                    indices.append(part.indices)
+
+    ranks.run_on_all(compute)
+    mine = (torch.cat(parts).numpy(), np.concatenate(indices)) if parts else None
+    gathered = ranks.gather((mine, skipped))
+    made = [each for each, _ in gathered if each is not None]
+    why = [reason for _, reason in sorted(one for _, each in gathered for one in each)]
+    if not made:
+        return np.empty((0, 0), np.float32), np.empty(0, np.int64), why
+    every = np.concatenate([index for _, index in made])
+    order = every.argsort()
+    return np.concatenate([logits for logits, _ in made])[order], every[order], why

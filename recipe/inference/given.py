@@ -1,0 +1,104 @@
+"""Images that a caller passes to a trained model: paths, Pillow images, arrays or tensors."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import attrs
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from recipe.data.decode import Box, Pixels, centre, decode, fitted, whole
+from recipe.data.images import Array, Files, Images
+from recipe.inference.batches import Numbers
+from recipe.runs.provenance import Preprocessing
+
+Given: TypeAlias = "str | Path | Image.Image | np.ndarray[Any, Any] | Tensor"
+"""One image: a path, a Pillow image, an array (H, W, 3) or (H, W), or a tensor (3, H, W), both of uint8."""
+
+
+@attrs.frozen(eq=False)
+class Pictures:
+    """Image files and images in memory, of any size, which are cropped to one box and resized when fetched."""
+
+    items: tuple[Path | Image.Image, ...]
+    names: tuple[str, ...]
+    """What to call each image in messages: its path, or ``image 0`` and so on."""
+    labels: Tensor
+    """The class indices: int64 (N,). Zeros if they are unknown."""
+    size: int
+    box: Box
+    uniform: bool = False
+
+    def fetch(self, indices: Numbers, boxer: Callable[[int, int, int], Array] | None) -> Tensor:
+        """Return the images with these indices: uint8 (N, 3, size, size). Ignores ``boxer``."""
+        images = [torch.from_numpy(self._pixels(int(index))).permute(2, 0, 1) for index in indices]
+        return torch.stack(images)
+
+    def _pixels(self, index: int) -> Pixels:
+        item = self.items[index]
+        if isinstance(item, Path):
+            return decode(item, self.size, self.box)
+        return fitted(item, self.size, self.box, self.names[index])
+
+
+def box_of(preprocessing: Preprocessing) -> Box:
+    """Return the box of an image that a run's evaluation uses."""
+    return whole if preprocessing.crop is None else partial(centre, crop=preprocessing.crop)
+
+
+def pictures(given: Given | Iterable[Given], preprocessing: Preprocessing) -> Pictures:
+    """Return the images that a caller passes, to be fetched as a run's evaluation does.
+
+    Raises `TypeError` or `ValueError` for what is not an image.
+    """
+    items, names = list[Path | Image.Image](), list[str]()
+    for number, one in enumerate(_each(given)):
+        names.append(str(one) if isinstance(one, (str, os.PathLike)) else f"image {number}")
+        items.append(_item(one, names[-1]))
+    labels = torch.zeros(len(items), dtype=torch.int64)
+    return Pictures(tuple(items), tuple(names), labels, preprocessing.size, box_of(preprocessing))
+
+
+def labeled(images: Images, preprocessing: Preprocessing) -> Images:
+    """Return images of a dataset that are cropped as a run's evaluation does. Those of one size are not cropped."""
+    if not isinstance(images, Files):
+        return images
+    names = tuple(map(str, images.paths))
+    return Pictures(images.paths, names, images.labels, preprocessing.size, box_of(preprocessing))
+
+
+def _each(given: Any) -> Iterator[Any]:
+    """Yield one image at a time. An array or tensor of four dimensions is a batch."""
+    if isinstance(given, (str, os.PathLike, Image.Image)):
+        yield given
+    elif isinstance(given, (np.ndarray, Tensor)):
+        yield from given if given.ndim == 4 else (given,)
+    elif isinstance(given, Iterable):
+        yield from given
+    else:
+        yield given
+
+
+def _item(one: Any, name: str) -> Path | Image.Image:
+    if isinstance(one, (str, os.PathLike)):
+        return Path(one)
+    if isinstance(one, Image.Image):
+        return one
+    if not isinstance(one, (np.ndarray, Tensor)):
+        raise TypeError(f"an image is a path, a Pillow image, an array or a tensor, not {one!r:.60}")
+    array = one.permute(1, 2, 0).cpu().numpy() if isinstance(one, Tensor) and one.ndim == 3 else np.asarray(one)
+    if array.dtype != np.uint8:
+        help = "pass pixels from 0 to 255; for normalized inputs, call the `model` of the run"
+        raise TypeError(f"{name} must be of uint8, not {array.dtype}: {help}")
+    wanted = "(3, H, W)" if isinstance(one, Tensor) else "(H, W, 3) or (H, W)"
+    is_gray = array.ndim == 2 and not isinstance(one, Tensor)
+    if not (is_gray or (array.ndim == 3 and array.shape[2] == 3)) or not array.size:
+        raise ValueError(f"{name} must have the shape {wanted}, not {(*one.shape,)}")
+    return Image.fromarray(np.ascontiguousarray(array))

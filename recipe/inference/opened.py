@@ -1,0 +1,154 @@
+"""`recipe.load`: open a run from its folder, without its data and its initial weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import attrs
+import torch
+from torch import Tensor, nn
+
+from recipe.base.errors import RecipeError, fail
+from recipe.base.printable import command_line, path_word
+from recipe.base.public import public
+from recipe.base.typed_json import Malformed
+from recipe.base.wording import reason_of
+from recipe.compiler.lower import lower
+from recipe.devices.choice import pick
+from recipe.inference.datasets import open_sets, preprocessing_of
+from recipe.inference.layout import memory_format
+from recipe.inference.run import Run
+from recipe.plan.bind import LOCK
+from recipe.plan.plan import Plan
+from recipe.plugins.fingerprint import code_by_package
+from recipe.plugins.vocabulary import Vocabulary
+from recipe.runs import checkpoints
+from recipe.runs.environment import changed_code, plugins_of
+from recipe.runs.provenance import Classes, Preprocessing, read_provenance
+from recipe.runs.reader import environment_of, measured, summary_of
+from recipe.runs.recipe_lock import Lock, open_lock
+from recipe.runs.state import TrainingState
+from recipe.runs.weights import NAME, packed_weights, unpacked
+
+STOPPED = "stopped"
+"""The status of a run that has not finished."""
+
+
+@public()
+def load(
+    folder: str | Path,
+    *,
+    device: str | torch.device | None = None,
+    base: nn.Module | None = None,
+    vocabulary: Vocabulary | None = None,
+) -> Run:
+    """Open a run, to predict with it, to evaluate it, or to use its model.
+
+    Needs only the run folder: neither the images that it was trained on nor its initial weights. A run that was stopped
+    is opened from its last checkpoint.
+
+    Args:
+        folder: The run folder.
+        device: The device of the model, such as ``cpu`` or ``cuda:1``. Defaults to the first CUDA device, or the CPU.
+        base: For a run that trained a model of your own: a model of the same structure. Its weights are not used.
+        vocabulary: The known tricks. Defaults to those of installed packages.
+
+    Returns:
+        The run.
+
+    Raises:
+        RecipeError: If the folder has no run, or a file of it is missing, damaged or edited (E120).
+        TypeError: If an argument has the wrong type.
+    """
+    chosen = pick(None if device is None else str(device))
+    run = opened(Path(folder), vocabulary or Vocabulary.installed(), base)
+    layout = memory_format(run.program.training)
+    model = run.model.to(device=chosen, memory_format=layout)  # type: ignore[call-overload]
+    return attrs.evolve(run, model=model)
+
+
+def opened(folder: Path, vocabulary: Vocabulary, base: nn.Module | None = None) -> Run:
+    """Open the run in a folder, with its model on the CPU. Raises `RecipeError` (E120, or E121 without a ``base``)."""
+    lock = _lock_of(folder)
+    summary = summary_of(folder)
+    if summary and summary.get("digest") != lock.digest:
+        help = "restore recipe.lock and summary.json from a copy of the run"
+        raise fail("E120", f"the summary in `{folder}` belongs to a different recipe than its recipe.lock", help=help)
+    plan = lock.plan(vocabulary)
+    if plan.model == "module" and base is None:
+        help = "pass a model of the same structure from Python: `recipe.load(folder, base=model)`"
+        raise fail("E121", f"`{folder}` trained a model of your own, which its recipe does not describe", help=help)
+    stopped = None if summary else _last_checkpoint(folder)
+    classes, preprocessing, *notes = _recorded(folder, plan)
+    program = lower(plan, base=base, classes=classes.count, pretrained=False)
+    model = program.materialise(pretrained=False)
+    if stopped is None:
+        _fill(model, _weights_of(folder), folder / NAME)
+    else:
+        _fill(model, stopped.average or stopped.model, folder / "checkpoints")
+        summary = _summary_of_stopped(folder, lock.digest, stopped.step)
+        epoch = f"epoch {stopped.step / stopped.steps_per_epoch:.4g} of {plan.training.epochs}"
+        notes.append(f"the run was stopped: its last checkpoint is used, of step {stopped.step} ({epoch})")
+    made = environment_of(folder)
+    if changed := changed_code(made.plugins if made else (), plugins_of(code_by_package(plan.uses))):
+        notes.append(f"the model may be another one than was trained: {', '.join(changed)}")
+    return Run(folder, summary, model.eval(), program, classes, preprocessing, "; ".join(filter(None, notes)))
+
+
+def _lock_of(folder: Path) -> Lock:
+    help = "name the folder that `recipe run` printed"
+    if not folder.exists():
+        raise fail("E120", f"the folder `{folder}` does not exist", help=help)
+    if not (folder / LOCK).is_file():
+        raise fail("E120", f"`{folder}` is not a run folder: it has no recipe.lock", help=help)
+    return open_lock(folder)
+
+
+def _last_checkpoint(folder: Path) -> TrainingState:
+    """Return the state of a stopped run. Raises `RecipeError` (E120) if no checkpoint can be read."""
+    packed, unsound = checkpoints.read(folder / "checkpoints", set_aside=False)
+    if packed is None:
+        why = "none of its checkpoints can be read" if unsound else "it has no checkpoint"
+        help = f"resume it with `{command_line('recipe', 'run', f'--resume={path_word(folder)}')}`"
+        raise fail(
+            "E120", f"the run in `{folder}` has not finished: it has no complete summary.json, and {why}", help=help
+        )
+    return checkpoints.unpack(packed, torch.device("cpu"))
+
+
+def _summary_of_stopped(folder: Path, digest: str, step: int) -> dict[str, Any]:
+    """Return what is known of a stopped run: its step, and the results of its last evaluation until then."""
+    results = [line for line in measured(folder) if line["kind"] == "evaluation" and line["step"] <= step]
+    last = (
+        {name: value for name, value in results[-1].items() if name not in ("kind", "step", "epoch")} if results else {}
+    )
+    return {"status": STOPPED, "digest": digest, "steps": step, **last}
+
+
+def _recorded(folder: Path, plan: Plan) -> tuple[Classes, Preprocessing, str]:
+    """Return the classes and preprocessing of a run, and a note if they are those of today's data."""
+    if provenance := read_provenance(folder):
+        return provenance.classes, provenance.preprocessing, ""
+    sets = open_sets(plan)
+    note = "an earlier release made this run without recording its classes: they are those of the data today"
+    return Classes(sets.classes, sets.names), preprocessing_of(plan, sets), note
+
+
+def _weights_of(folder: Path) -> dict[str, Tensor]:
+    try:
+        return unpacked(packed_weights(folder))
+    except (OSError, Malformed) as error:
+        raise _unreadable(folder / NAME, reason_of(error)) from error
+
+
+def _fill(model: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        lines = [line.strip() for line in str(error).splitlines()]
+        raise _unreadable(path, " ".join(lines[:2])) from error
+
+
+def _unreadable(path: Path, why: str) -> RecipeError:
+    return fail("E120", f"`{path}` can't be read: {why}", help="train it again, or restore the file from a copy")

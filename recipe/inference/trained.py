@@ -1,0 +1,105 @@
+"""A trained model, and what its inputs and outputs mean."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import attrs
+import torch
+from torch import Tensor, fx
+
+from recipe.base.errors import fail
+from recipe.base.public import undisturbed
+from recipe.data.images import Images
+from recipe.devices.choice import cores, is_out_of_memory, repeatable
+from recipe.inference.batches import Batch, InOrder, ahead, load
+from recipe.inference.layout import laid_out
+from recipe.plugins.settings import Training
+from recipe.runs.provenance import Classes, Preprocessing
+
+LARGEST = 256
+"""The largest default batch."""
+
+FEW = 64
+"""Up to this many images are decoded in this process, since starting others takes longer."""
+
+
+@attrs.frozen(eq=False)
+class Trained:
+    """A trained model on its device, its classes, and how images become its inputs.
+
+    It computes in fp32, like exports of it. The same batch gives the same bits on the same machine.
+    """
+
+    model: fx.GraphModule
+    training: Training
+    """The settings of its training: the size of a batch, and the memory format."""
+    classes: Classes
+    preprocessing: Preprocessing
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    @property
+    def batch(self) -> int:
+        """How many images are computed at a time by default."""
+        return min(self.training.micro or self.training.batch, LARGEST)
+
+    def name_of(self, index: int) -> str:
+        """Return the name of the class of an output, or its index if it has none."""
+        return self.classes.names[index] if index < len(self.classes.names) else str(index)
+
+    def inputs(self, pixels: Tensor) -> Tensor:
+        """Return the inputs of the model for uint8 images (N, 3, H, W), on its device."""
+        mean, std = (
+            torch.tensor(values, dtype=torch.float32, device=self.device).view(1, 3, 1, 1)
+            for values in (self.preprocessing.mean, self.preprocessing.std)
+        )
+        images = pixels.to(self.device, non_blocking=True).float().div_(255)
+        return laid_out((images - mean) / std, self.training)
+
+    def logits(self, pixels: Tensor) -> Tensor:
+        """Return the logits of uint8 images (N, 3, H, W), on the CPU: float32 (N, K).
+
+        Raises `RecipeError` (E115) if the device has too little memory for the batch.
+        """
+        try:
+            with torch.inference_mode():
+                return self.model(self.inputs(pixels)).float().cpu()  # type: ignore[no-any-return]
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            message = f"`{self.device}` has too little memory for a batch of {len(pixels)} images"
+            raise fail("E115", message, help="use smaller batches") from error
+
+    @contextlib.contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """A context in which the model is in evaluation mode and computes repeatably, whatever the caller's modes."""
+        before = self.model.training
+        self.model.eval()
+        try:
+            with undisturbed(), repeatable(self.device):
+                yield
+        finally:
+            self.model.train(before)
+
+    def batches(
+        self,
+        images: Images,
+        batch: int | None = None,
+        workers: int | None = None,
+        skip: bool = False,
+        rank: int = 0,
+        world: int = 1,
+    ) -> Iterator[Batch]:
+        """Yield the images in order, in batches, on the model's device. Of ``world`` processes, each takes its share.
+
+        ``workers`` processes decode them, by default at most 4. With ``skip``, images that can't be read are skipped.
+        """
+        ordered = InOrder(images, batch or self.batch, skip, self.preprocessing.size)
+        if workers is None:
+            workers = min(4, cores()) if len(images.labels) > FEW and not images.uniform else 0
+        loaded = load(ordered, range(rank, len(ordered), world), workers, self.device.type == "cuda")
+        return ahead(loaded, self.device)

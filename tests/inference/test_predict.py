@@ -1,0 +1,199 @@
+"""`recipe predict` and `Run.predict`: the classes of images, as the run's evaluation and its exports see them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import recipe
+from recipe.base.errors import RecipeError
+from recipe.inference.run import Run
+from tests.helpers import command
+from tests.inference.helpers import exported, outputs_of
+from tests.training.helpers import train
+
+
+@pytest.fixture(scope="module")
+def images(data: Path) -> list[Path]:
+    return sorted((data / "val").rglob("*.png"))
+
+
+def test_the_classes_are_those_of_the_folders(trained: Run, images: list[Path]) -> None:
+    predicted = trained.predict(images)
+    assert [one.label for one in predicted] == [path.parent.name for path in images]
+    assert [one.image for one in predicted] == [*map(str, images)]
+    for one in predicted:
+        assert sorted(one.classes) == ["blue", "green", "red"]
+        assert [trained.classes.names[index] for index in one.indices] == [*one.classes]
+        assert [*one.probabilities] == sorted(one.probabilities, reverse=True)
+        assert sum(one.probabilities) == pytest.approx(1, abs=1e-6)
+        assert one.probability == one.probabilities[0]
+
+
+def test_paths_pictures_arrays_and_tensors_give_the_same(trained: Run, images: list[Path]) -> None:
+    pictures = [Image.open(path) for path in images[:3]]
+    arrays = [np.array(Image.open(path)) for path in images[:3]]
+    expected = [attrs_of(one) for one in trained.predict(images[:3], batch=1)]
+    assert [attrs_of(one) for one in trained.predict(pictures, batch=1)] == expected
+    assert [attrs_of(one) for one in trained.predict(arrays, batch=1)] == expected
+    tensors = [torch.from_numpy(array).permute(2, 0, 1) for array in arrays]
+    assert [attrs_of(one) for one in trained.predict(tensors, batch=1)] == expected
+    assert [attrs_of(one) for one in trained.predict(str(images[0]))] == expected[:1]
+    assert [attrs_of(one) for one in trained.predict(tensors[0][None])] == expected[:1]
+    assert trained.predict([]) == []
+
+
+def attrs_of(one: recipe.Prediction) -> tuple[object, ...]:
+    return one.classes, one.probabilities, one.indices
+
+
+def test_the_numbers_are_those_of_the_exported_source(trained: Run, images: list[Path], tmp_path: Path) -> None:
+    outputs = outputs_of(exported(trained, tmp_path), trained.preprocess(images))
+    by_index = [dict(zip(one.indices, one.probabilities, strict=True)) for one in trained.predict(images)]
+    mine = torch.tensor([[each[index] for index in range(3)] for each in by_index])
+    assert (mine - outputs.softmax(1)).abs().max() < 1e-6
+    assert torch.equal(mine.argmax(1), outputs.argmax(1))
+
+
+def test_inputs_are_the_normalized_center(trained: Run, tmp_path: Path) -> None:
+    """An independent computation of the preprocessing that preprocessing.json states."""
+    pixels = np.random.default_rng(3).integers(0, 256, (64, 48, 3), dtype=np.uint8)
+    side = 48 * trained.preprocessing.crop
+    top, left = (64 - side) / 2, (48 - side) / 2
+    cut = Image.fromarray(pixels).crop((left, top, left + side, top + side)).resize((32, 32), Image.Resampling.BILINEAR)
+    mean, std = (np.array(values)[:, None, None] for values in (trained.preprocessing.mean, trained.preprocessing.std))
+    expected = (np.array(cut).transpose(2, 0, 1) / 255 - mean) / std
+    inputs = trained.preprocess(pixels)
+    assert inputs.shape == (1, 3, 32, 32)
+    assert np.abs(inputs[0].numpy() - expected).max() <= 1.01 / 255 / min(trained.preprocessing.std)
+
+
+def test_a_run_on_whole_images_predicts_on_whole_images(tmp_path: Path) -> None:
+    run = train(tmp_path / "run")
+    assert run.preprocessing.crop is None
+    pixels = np.random.default_rng(3).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    inputs = run.preprocess(pixels)[0].permute(1, 2, 0).numpy()
+    back = inputs * np.array(run.preprocessing.std) + np.array(run.preprocessing.mean)
+    assert np.abs(back * 255 - pixels).max() < 1e-3
+    assert len(run.predict(pixels)[0].classes) == 10
+
+
+@pytest.mark.parametrize(
+    ("given", "error"),
+    [
+        (torch.zeros(3, 8, 8), "uint8, not float32: pass pixels from 0 to 255"),
+        (np.zeros((8, 8, 4), np.uint8), r"the shape \(H, W, 3\) or \(H, W\), not \(8, 8, 4\)"),
+        (torch.zeros(8, 8, 3, dtype=torch.uint8), r"the shape \(3, H, W\), not \(8, 8, 3\)"),
+        (np.zeros((0, 8, 3), np.uint8), "must have the shape"),
+        ([7], "an image is a path, a Pillow image, an array or a tensor, not 7"),
+        (None, "not None"),
+    ],
+)
+def test_what_is_not_an_image_is_refused(trained: Run, given: object, error: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=error):
+        trained.predict(given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("option", "value"), [("top", 0), ("batch", True), ("workers", -1), ("top", 1.5)])
+def test_wrong_options_are_refused(trained: Run, option: str, value: object) -> None:
+    with pytest.raises(ValueError, match=f"`{option}` must be a whole number of at least"):
+        trained.predict([], **{option: value})  # type: ignore[arg-type]
+
+
+def test_an_image_that_cannot_be_read_is_an_error_unless_it_is_skipped(
+    trained: Run, images: list[Path], tmp_path: Path
+) -> None:
+    (broken := tmp_path / "broken.png").write_bytes(images[0].read_bytes()[:60])
+    with pytest.raises(RecipeError, match=r"E070.*broken\.png"):
+        trained.predict([images[0], broken])
+    good, bad = trained.predict([images[0], broken], skip=True)
+    assert good.label == "blue"
+    assert "broken.png` can't be decoded" in bad.error
+    with pytest.raises(ValueError, match="can't be decoded"):
+        _ = bad.label
+
+
+def test_the_model_stays_in_the_callers_mode(trained: Run, images: list[Path]) -> None:
+    trained.model.train()
+    try:
+        with torch.autocast("cpu", torch.bfloat16):
+            inside = trained.predict(images[:2])
+        assert trained.model.training
+    finally:
+        trained.model.eval()
+    assert trained.predict(images[:2]) == inside
+
+
+def test_a_table_has_a_line_per_image(alone: Run, data: Path) -> None:
+    done = command("predict", alone.folder, data / "val" / "red")
+    assert (done.status, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert [line.split()[0] for line in lines] == [str(path) for path in sorted((data / "val" / "red").iterdir())]
+    assert all(line.endswith("% red") for line in lines)
+
+
+def test_csv_and_jsonl_have_the_same_numbers(alone: Run, images: list[Path]) -> None:
+    expected = alone.predict(images, top=2)
+    done = command("predict", alone.folder, *images, "--top", "2", "--jsonl")
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [one.to_dict() for one in expected]
+    done = command("predict", alone.folder, *images, "--top", "2", "--csv")
+    rows = [*csv.DictReader(io.StringIO(done.stdout))]
+    for row, one in zip(rows, expected, strict=True):
+        assert (row["image"], row["class"], row["class_2"]) == (one.image, *one.classes)
+        assert (float(row["probability"]), float(row["probability_2"])) == one.probabilities
+        assert row["error"] == ""
+
+
+def test_images_that_cannot_be_read_are_named_and_counted(alone: Run, data: Path, tmp_path: Path) -> None:
+    shutil.copytree(data / "val" / "red", folder := tmp_path / "photos")
+    (folder / "a.png").write_bytes(b"no image")
+    (folder / "b.jpg").write_bytes(b"")
+    (folder / "notes.txt").write_text("text")
+    (folder / ".hidden.png").write_bytes(b"")
+    for form in ("--jsonl", "--csv", ""):
+        done = command("predict", alone.folder, folder, *filter(None, [form]))
+        assert done.status == 1
+        assert f"ignored in `{folder}`: 2 entries that are hidden or have no image's ending" in done.stderr
+        assert done.stderr.count("can't be decoded") == 2
+        assert done.stderr.endswith("2 of 7 images can't be read\n")
+        assert len(done.stdout.splitlines()) == {"--jsonl": 7, "--csv": 8, "": 5}[form]
+
+
+def test_patterns_lists_and_folders_name_images_once(alone: Run, data: Path) -> None:
+    red = sorted((data / "val" / "red").iterdir())
+    done = command("predict", alone.folder, str(data / "val" / "red" / "*.png"), data / "val" / "red", red[0])
+    assert [line.split()[0] for line in done.stdout.splitlines()] == [*map(str, red)]
+    listed = "".join(f"{path}\n" for path in red[:2])
+    done = command("predict", alone.folder, "-", stdin=listed.encode())
+    assert [line.split()[0] for line in done.stdout.splitlines()] == [*map(str, red[:2])]
+
+
+@pytest.mark.parametrize(
+    ("argument", "error"),
+    [
+        ("missing.png", "`missing.png` does not exist"),
+        ("*.webp", "no file matches `*.webp`"),
+        ("empty", "`empty` has no images"),
+    ],
+)
+def test_arguments_that_name_no_image(
+    alone: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, argument: str, error: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    done = command("predict", alone.folder, argument)
+    assert (done.status, done.stdout) == (2, "")
+    assert f"error[E128]: {error}" in done.stderr
+
+
+def test_more_images_than_a_process_decodes_alone(alone: Run, images: list[Path]) -> None:
+    many = images * 6
+    assert alone.predict(many, batch=16) == alone.predict(many, batch=16, workers=0)
