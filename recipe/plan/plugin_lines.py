@@ -1,4 +1,4 @@
-"""The lines of a lock that name the plugins of its run, and what to do if one of them is missing."""
+"""The plugins that a lock names, and what to do if one of them is missing."""
 
 from __future__ import annotations
 
@@ -10,16 +10,8 @@ import attrs
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.source import Source
 from recipe.language.ast import Statement, unquoted
-from recipe.plugins.declared import OWN
-from recipe.plugins.fields import quoted
-from recipe.plugins.uses import Use
 
 LINE = re.compile(r'# plugin (".*") (.+)')
-
-
-def plugin_lines(uses: Iterable[Use]) -> list[str]:
-    """Return a comment for each trick from a plugin: its package or file, and its words."""
-    return [f"# plugin {quoted(use.declared.package)} {use.word}\n" for use in uses if use.declared.package != OWN]
 
 
 def with_plugin(errors: Iterable[Diagnostic], statement: Statement, source: Source) -> list[Diagnostic]:

@@ -16,7 +16,7 @@ from recipe.language.recipe_input import read
 from recipe.plan.bind import LOCK, bind
 from recipe.plan.changes import SIGNS, compare_words
 from recipe.plan.plan import Plan
-from recipe.plan.plugin_lines import plugin_lines
+from recipe.plugins.declared import OWN
 from recipe.plugins.fields import RecipeFile, quoted
 from recipe.plugins.vocabulary import Vocabulary
 from recipe.runs.provenance import read_provenance
@@ -155,7 +155,9 @@ def check_lock(plan: Plan) -> None:
 def lock_text(plan: Plan) -> str:
     """Return the text of `recipe.lock`: a recipe with every value explicit that binds to the same plan."""
     teachers = (f"# teacher {teacher.digest} {quoted(teacher.path)}\n" for teacher in _teachers(plan))
-    body = "".join([*teachers, *plugin_lines(plan.uses), plan.canonical()])
+    theirs = (use for use in plan.uses if use.declared.package != OWN)
+    plugins = (f"# plugin {quoted(use.declared.package)} {use.word}\n" for use in theirs)
+    body = "".join([*teachers, *plugins, plan.canonical()])
     return f"# plan {VERSION} {plan.digest}\n# text {digest(body.encode())}\n{body}"
 
 

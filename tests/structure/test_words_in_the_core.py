@@ -58,6 +58,13 @@ ALLOWED = [
     ("graph/net.py", "norm", "a kind of layer"),
     ("language/ast.py plugins/fields.py", "number", "a kind of word of the grammar"),
     ("plugins/calling.py", "compile", "the time when a hook is called"),
+    ("cli/predict.py inference/report.py", "images probability", "output"),
+    ("inference/report.py", "classes loss precision", "measured values"),
+    ("inference/evaluating.py", "batch classes", "the setting, and a noun in messages"),
+    ("cli/evaluate.py", "batch", "the option"),
+    ("cli/runs.py", "folder", "the argument"),
+    ("inference/opened.py", "step", "a counted value"),
+    ("runs/overview.py", "epochs loss", "columns of the table"),
     ("cli/run.py", "base", "distinguishes a recipe from statements before the vocabulary is loaded"),
 ]
 """Files, the words of tricks that they may contain (``*``: any), and their meaning there."""
