@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,7 @@ from recipe.base import failure
 from recipe.compare import measure as measuring
 from recipe.compare.api import Diff
 from recipe.plugins.vocabulary import Vocabulary
+from recipe.runs.environment import LONGEST
 from tests.ablation.helpers import PLUGIN, MadeUp, execute, made
 from tests.compare.helpers import known
 from tests.durability.photos import with_broken_images
@@ -120,17 +122,40 @@ def _runs() -> tuple[dict[str, Any], ...]:
 
 
 @cache
-def _with_plugin() -> dict[str, Any]:
-    """What a run leaves that uses a trick from a file and pretrained weights from another one."""
+def _with_plugin(padding: int = 0) -> dict[str, Any]:
+    """What a run leaves that uses a trick from a file, padded with spaces, and pretrained weights from another one."""
     text = "base shufflenet_v2_x0_5; data fake size=32 classes=10 images=8; batch 8; epochs 1; lr 0.01"
     with TemporaryDirectory() as folder:
         weights, plugin = Path(folder) / "first" / "model.safetensors", Path(folder) / "dim.py"
-        plugin.write_text(PLUGIN.replace("PART", "0.5"), "utf-8")
+        plugin.write_text(PLUGIN.replace("PART", "0.5") + " " * padding, "utf-8")
         recipe.run(text, out=weights.parent, device="cpu")
         vocabulary = Vocabulary.installed([plugin])
         out = Path(folder) / "second"
         recipe.run(text, f'base shufflenet_v2_x0_5 weights="{weights}"; augment dim', out=out, vocabulary=vocabulary)
         return _left(out)
+
+
+@cache
+def _used() -> dict[str, list[Any]]:
+    """What the commands print that use runs: of ten classes, and of two classes with broken images."""
+    with TemporaryDirectory() as folder:
+        photos, runs = with_broken_images(Path(folder) / "photos"), Path(folder) / "runs"
+        ten, two = runs / "ten", runs / "two"
+        short = "base shufflenet_v2_x0_5; init stock; batch 16; epochs 1; lr 0.001"
+        recipe.run(short, "data fake size=32 classes=10 images=64", out=ten, device="cpu")
+        recipe.run(short, f'data folder "{photos}" size=32 workers=0 on-error=skip', out=two, device="cpu")
+        others = f'data folder "{photos / "val"}" on-error=skip'
+        evaluations = [command("evaluate", *words, "--json", "--device", "cpu") for words in ([ten], [two, others])]
+        predictions = command("predict", two, photos / "val", "--jsonl", "--device", "cpu").stdout.splitlines()
+        (shutil.copytree(two, runs / "stopped") / "summary.json").unlink()
+        for name, text in {"fresh": (ten / "recipe.lock").read_text("utf-8"), "unreadable": "base"}.items():
+            (runs / name).mkdir()
+            (runs / name / "recipe.lock").write_text(text, "utf-8")
+        return {
+            "prediction": [*map(json.loads, predictions)],
+            "evaluation": [json.loads(each.stdout) for each in evaluations],
+            "runs": [json.loads(command("runs", runs, "--json").stdout)],
+        }
 
 
 FILES = ("summary", "environment", "classes", "preprocessing", "data")
@@ -147,9 +172,12 @@ OUTPUTS: dict[str, Callable[[], list[Any]]] = {
     "explain": lambda: [*explanations()],
     "diff": lambda: [*differences()],
     "table": lambda: [*tables()],
+    "prediction": lambda: _used()["prediction"],
+    "evaluation": lambda: _used()["evaluation"],
+    "runs": lambda: _used()["runs"],
     "summary": lambda: [left["summary"] for left in _runs()],
     "metrics": lambda: [line for left in _runs() for line in left["metrics"]],
-    "environment": lambda: [left["environment"] for left in (*_runs(), _with_plugin())],
+    "environment": lambda: [left["environment"] for left in (*_runs(), _with_plugin(), _with_plugin(LONGEST))],
     "classes": lambda: [left["classes"] for left in _runs()],
     "preprocessing": lambda: [left["preprocessing"] for left in _runs()],
     "data": lambda: [left["data"] for left in (*_runs(), _with_plugin())],

@@ -21,6 +21,9 @@ NAMES = (
     "explain",
     "diff",
     "table",
+    "prediction",
+    "evaluation",
+    "runs",
     "summary",
     "metrics",
     "environment",
@@ -36,9 +39,10 @@ INTRODUCTION = """\
 This page lists every field of the JSON that `recipe` writes for other programs. Each format also has a
 [JSON Schema](https://json-schema.org) of draft 2020-12. This page is generated from those schemas.
 
-Every document has a `schema_version`, except for the lines of `metrics.jsonl`. New fields may appear within a version.
-Removing a field or changing its meaning increments the version. The schemas allow only the fields that this version of
-`recipe` writes. A program that reads the JSON should ignore fields that it doesn't know.
+Every document has a `schema_version`, except for the lines of `metrics.jsonl` and of `recipe predict --jsonl`. New
+fields may appear within a version. Removing a field or changing its meaning increments the version. The schemas allow
+only the fields that this version of `recipe` writes. A program that reads the JSON should ignore fields that it doesn't
+know.
 
 Every field is present unless it is marked as optional. In the tables, `a.b` is the field `b` of the object `a`, `a[]`
 is an element of the array `a`, and `a[0]` is its first element. `a[Insert]` is an element whose `kind` is `Insert`.
