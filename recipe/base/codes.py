@@ -121,9 +121,9 @@ E118 invalid checkpoint schedule
     `--save-every` accepts `epoch`, a number of steps such as `500`, a duration such as `15m`, or several of these.
 E119 already distributed
     The command is already running under torchrun. `--nproc` would start more processes inside each of them.
-E120 no trained run
-    To use a run, name its folder. It must contain `recipe.lock` and either `summary.json` and `model.safetensors` of
-    the same run or, if the run was stopped, a checkpoint. None of these files may have been edited or damaged.
+E120 no usable run
+    Name the folder of a run. It must contain `recipe.lock` and, from the same run, `summary.json` and
+    `model.safetensors`, or a checkpoint if the run was stopped. None of these files may have been edited or damaged.
 E121 unsupported export
     The format can't express a change that the recipe makes to the model, or a package that the export needs is not
     installed.
@@ -143,11 +143,11 @@ E127 invalid budget
     The value is not a duration, is too short to train every row for one epoch, or would choose the epochs that
     `--over` studies.
 E128 no images to classify
-    A path does not exist, a pattern or folder has no images, or no image is named. In a folder, images are found by
-    their endings, also in its subfolders.
-E129 unusable for evaluation
-    Over a run, only the data and the batch may be replaced. The classes of the data must be among those that the model
-    was trained on. A recipe without a run needs pretrained weights for the whole model.
+    A path does not exist, a pattern matches no file, a folder has no images, or no image is named. In a folder and its
+    subfolders, images are found by their endings.
+E129 evaluation not possible
+    Over a run, statements may replace only the data and the batch. Its classes must include all classes of the images.
+    A recipe needs a dataset, and pretrained weights for the whole model. The outputs of the model must be finite.
 W001 unusual setting
     You can use the recipe, but a trick reports something unusual in it.
 W002 contradicting evidence

@@ -32,6 +32,7 @@ class ClassResult:
     """The results of one class. What is undefined is None."""
 
     name: str
+    """The name of the class."""
     precision: float | None
     """The part of the images predicted to be of the class that are. None if it is never predicted."""
     recall: float | None
@@ -47,8 +48,11 @@ class Bin:
     """The images whose confidence, the probability of the predicted class, is above ``low`` and at most ``high``."""
 
     low: float
+    """The lower end of the bin."""
     high: float
+    """The upper end of the bin."""
     images: int
+    """The number of images."""
     confidence: float | None
     """The mean confidence, or None without images."""
     accuracy: float | None
@@ -62,12 +66,15 @@ class Mistake:
     image: str
     """The path of the image, or its index."""
     index: int
+    """Its index in the dataset."""
     label: str
     """The class that it is labeled with."""
     predicted: str
+    """The predicted class."""
     probability: float
     """The probability of the predicted class."""
     probability_of_label: float
+    """The probability of the class that it is labeled with."""
 
 
 @attrs.frozen
@@ -75,8 +82,11 @@ class Confusion:
     """How many images of one class are predicted to be of another."""
 
     label: str
+    """The class of the images."""
     predicted: str
+    """The predicted class."""
     images: int
+    """The number of images."""
 
 
 @attrs.frozen(eq=False, slots=False, repr=False)

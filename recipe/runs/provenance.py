@@ -28,9 +28,11 @@ class Classes:
     """The contents of `classes.json`: the number of classes, and their names in the order of the outputs."""
 
     count: int = attrs.field(validator=ge(1))
+    """The number of classes."""
     names: tuple[str, ...]
     """Empty if the dataset doesn't name its classes."""
     schema_version: int = VERSION
+    """The version of the format."""
 
 
 @attrs.frozen

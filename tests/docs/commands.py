@@ -90,5 +90,6 @@ def _values(option: click.Option, context: click.Context) -> str:
     if isinstance(option.type, click.Choice):
         return ", ".join(f"`{choice}`" for choice in option.type.choices)
     if isinstance(option.type, click.IntRange):
-        return f"`N` ({option.type.min} to {option.type.max})"
+        least, most = option.type.min, option.type.max
+        return f"`N` (at least {least})" if most is None else f"`N` ({least} to {most})"
     return f"`{option.make_metavar(context)}`"
