@@ -43,7 +43,7 @@ def command(
 
     \b
     Evaluate a run on other images, and write a page with the confusion matrix and the worst errors:
-        recipe evaluate runs/first 'data folder "photos"' --html report.html
+        recipe evaluate runs/photos 'data folder "new"' --html report.html
     """
     words = vocabulary(plugins)
     is_run = os.path.isfile(os.path.join(run, "recipe.lock"))

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from sklearn.datasets import load_digits
 
 import recipe
+from recipe.plugins.vocabulary import Vocabulary
+from tests.ablation.helpers import PLUGIN
 from tests.helpers import ROOT
 
 FIRST = ROOT / "examples" / "first.recipe"
@@ -43,6 +47,33 @@ def photos(folder: Path, _: Runs) -> None:
                 Image.fromarray(drawn).save(images / f"{number}.png")
 
 
+def used(folder: Path, _: Runs) -> None:
+    """Train on files with digits that are gone afterwards: a run, the same one when it was stopped, one with a plugin.
+
+    `scans` has two digits of each class.
+    """
+    names = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+    digits = load_digits()
+    for label, name in enumerate(names):
+        pixels = digits.images[digits.target == label][:7] * 255 / 16
+        for number, part in enumerate(("digits/train",) * 4 + ("digits/val",) + ("scans",) * 2):
+            path = folder / part / name / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels[number].astype(np.uint8)).resize((32, 32)).save(path)
+    small, runs = "base shufflenet_v2_x0_5; init stock; batch 20; epochs 1; lr 0.001", folder / "runs"
+    data = f'data folder "{folder / "digits"}" size=32 workers=0'
+    recipe.run(small, data, out=runs / "digits", device="cpu")
+    shutil.copytree(runs / "digits", runs / "stopped")
+    for file in ("summary.json", "model.safetensors"):
+        (runs / "stopped" / file).unlink()
+    (folder / "dim.py").write_text(PLUGIN.replace("PART", "0.5"), "utf-8")
+    with contextlib.chdir(folder):
+        vocabulary = Vocabulary.installed([Path("dim.py")])
+        recipe.run(small, f"{data}; augment dim", out=runs / "dim", device="cpu", vocabulary=vocabulary)
+    (folder / "dim.py").unlink()
+    shutil.rmtree(folder / "digits")
+
+
 def first(folder: Path, runs: Runs) -> None:
     runs.put("first", folder)
 
@@ -59,17 +90,27 @@ def compared(folder: Path, runs: Runs) -> None:
     (folder / "b.recipe").write_text("base resnet18\ndata digits\nepochs 2\nlr 0.1 warmup 1 cosine\ntweak D\n")
 
 
+def readme(folder: Path, runs: Runs) -> None:
+    photos(folder, runs)
+    first(folder, runs)
+    shutil.copytree(folder / "photos" / "val", folder / "scans")
+
+
 def commands(folder: Path, runs: Runs) -> None:
     compared(folder, runs)
     photos(folder, runs)
+    shutil.copytree(folder / "photos" / "val", folder / "new")
+    data = f'data folder "{folder / "photos"}" size=32 workers=0; batch 4; epochs 1'
+    recipe.run(FIRST, data, out=folder / "runs" / "photos", device="cpu")
 
 
 SCENES: dict[str, Callable[[Path, Runs], None]] = {
-    "README.md": photos,
+    "README.md": readme,
     "docs/guides/ablate.md": mine,
     "docs/guides/compare.md": compared,
     "docs/guides/export.md": first,
     "docs/guides/own-images.md": photos,
+    "docs/guides/use.md": used,
     "docs/reference/commands.md": commands,
 }
 """The scene of each page that needs one."""
