@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 import torch
 
-from recipe.base.errors import fail
+from recipe.base.errors import RecipeError, fail
 from recipe.base.wording import listing, plural
 from recipe.compiler.lower import lower
 from recipe.compiler.mismatches import mismatches
@@ -52,7 +52,7 @@ def evaluate_trained(
     or if the images have other classes than the run.
     """
     new = laid_over(plan, statements, trained.preprocessing.size)
-    sets = open_sets(new, training=False)
+    sets = open_sets(new, training=False) if statements else _own(new)
     outputs, notes = matched(sets, trained.classes)
     notes += [] if statements else _changes(folder, sets)
     notes += [*_uncropped(sets.val, trained.preprocessing.crop), *([note] if note else [])]
@@ -130,6 +130,15 @@ def matched(sets: Sets, classes: Classes) -> tuple[Integers, list[str]]:
     absent = [name for name in classes.names if name not in present]
     notes = [f"no images of {plural(len(absent), 'class').replace('classs', 'classes')}: {listing(absent)}"]
     return np.array([outputs.get(name, -1) for name in sets.names]), notes if absent else []
+
+
+def _own(plan: Plan) -> Sets:
+    """Return the images that a run states. Raises `RecipeError` (E070), with help if they are not on this machine."""
+    try:
+        return open_sets(plan, training=False)
+    except RecipeError as error:
+        help = """name other images: `recipe evaluate RUN 'data folder "PATH"'`"""
+        raise RecipeError(*(attrs.evolve(one, help=one.help or help) for one in error.diagnostics)) from error
 
 
 def _check_weights(program: Program, other: str) -> None:

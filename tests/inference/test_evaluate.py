@@ -115,6 +115,13 @@ def test_a_run_is_evaluated_on_its_own_held_out_images(trained: Run) -> None:
     assert figures.loss == pytest.approx(trained.summary["loss"], rel=1e-4)
 
 
+def test_images_that_are_gone_are_an_error_that_asks_for_others(alone: Run) -> None:
+    done = command("evaluate", alone.folder)
+    assert done.status == 2
+    assert "error[E070]: `data folder`: the folder" in done.stderr
+    assert """= help: name other images: `recipe evaluate RUN 'data folder "PATH"'`""" in done.stderr
+
+
 def test_changed_held_out_images_are_reported(tmp_path: Path) -> None:
     data = photos(tmp_path / "photos", train=4, val=2)
     run = recipe.run(recipe_of(data, epochs=1), out=tmp_path / "run", device="cpu")
