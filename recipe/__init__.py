@@ -32,12 +32,13 @@ if TYPE_CHECKING:
     from recipe.inference.run import Run
     from recipe.plan.plan import Plan
     from recipe.plugins.vocabulary import Vocabulary
+    from recipe.trackers.tracker import TrackedRun, Tracker
     from recipe.training.api import run
 
 __all__ = [
     "Diagnostic", "Diff", "Diverged", "Evaluation", "Exported", "Format", "Interrupted", "Plan", "Prediction",
-    "Program", "RecipeError", "Run", "SourceRun", "Table", "Unfinished", "Vocabulary", "__version__", "ablate",
-    "compile", "diff", "export", "load", "run",
+    "Program", "RecipeError", "Run", "SourceRun", "Table", "TrackedRun", "Tracker", "Unfinished", "Vocabulary",
+    "__version__", "ablate", "compile", "diff", "export", "load", "run",
 ]  # fmt: skip
 
 _LAZY = {
@@ -59,6 +60,7 @@ _LAZY = {
     "recipe.inference.run": ("Run",),
     "recipe.plan.plan": ("Plan",),
     "recipe.plugins.vocabulary": ("Vocabulary",),
+    "recipe.trackers.tracker": ("TrackedRun", "Tracker"),
     "recipe.training.api": ("run",),
 }
 

@@ -148,6 +148,9 @@ E128 no images to classify
 E129 evaluation not possible
     Over a run, statements may replace only the data and the batch. Its classes must include all classes of the images.
     A recipe needs a dataset, and pretrained weights for the whole model. The outputs of the model must be finite.
+E130 unusable tracker
+    The tracker is unknown, a package that it needs is missing, or it failed. A training is not affected: log the run
+    again with `recipe log`.
 W001 unusual setting
     You can use the recipe, but a trick reports something unusual in it.
 W002 contradicting evidence

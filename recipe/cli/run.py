@@ -14,6 +14,7 @@ from recipe.cli.inputs import examples, plugin_option, source_of, stem, tell_cha
 from recipe.language.recipe_input import override
 from recipe.plan.bind import bind
 from recipe.runs.save_policy import EVERY, KEEP, SavePolicy
+from recipe.trackers.tracker import find as find_tracker
 
 
 @click.command("run", short_help="Train a recipe.")
@@ -50,6 +51,7 @@ from recipe.runs.save_policy import EVERY, KEEP, SavePolicy
 @click.option(
     "--dry-run", is_flag=True, help="Compile the recipe, open the data, print what would be trained, and exit."
 )
+@click.option("--log", "trackers", multiple=True, metavar="TRACKER", help="Also log to a tracker. Repeatable.")
 @plugin_option
 def command(
     file: str | None,
@@ -63,6 +65,7 @@ def command(
     device: str | None,
     strict: bool,
     dry_run: bool,
+    trackers: tuple[str, ...],
     plugins: tuple[str, ...],
 ) -> None:
     """Train a recipe.
@@ -87,16 +90,20 @@ def command(
     plan = bind([source, *override(statements)], words, data=True)
     if resume is None:  # resuming compares them itself
         tell_changes(source, plan)
+    for tracker in trackers:
+        find_tracker(tracker)
     if nproc is not None and not dry_run:  # errors of the recipe are reported before torch is imported
         from recipe.devices.launch import launch
 
         given = _arguments(source.text if file == "-" else file, statements, out, resume is not None)
         click.get_current_context().exit(launch(nproc, given))
 
+    from recipe.trackers.starting import Trackers
     from recipe.training.engine import dry, train
-    from recipe.training.reporting import Live, Plain, closing
+    from recipe.training.reporting import Live, Plain, Several, closing
     from recipe.training.request import Request
 
+    logging = Trackers(trackers, plugins)
     live = sys.stderr is not None and sys.stderr.isatty() and not dry_run and "LOCAL_RANK" not in os.environ
     request = Request(
         plan=plan,
@@ -106,7 +113,7 @@ def command(
         resume=resume is not None,
         allow_changed=allow_changed,
         policy=policy,
-        listener=Live() if live else Plain(),
+        listener=Several(Live() if live else Plain(), logging),
         name=stem(source, "run"),
     )
     if dry_run:
@@ -116,6 +123,8 @@ def command(
     from recipe.devices.distributed import leave
 
     leave()
+    if note := logging.wait():
+        click.echo(f"warning: {printable(note)}", err=True)
     if os.environ.get("RANK", "0") == "0":
         click.echo(closing(done.summary))
         click.echo(
@@ -161,6 +170,7 @@ def _arguments(file: str, statements: tuple[str, ...], out: str | None, resume: 
     for option in ("out", "save_every", "keep", "device"):
         if params[option] is not None:
             given += [f"--{option.replace('_', '-')}", str(params[option])]
-    for plugin in params["plugins"]:
-        given += ["--plugin", plugin]
+    for option in ("plugin", "tracker"):
+        for value in params[f"{option}s"]:
+            given += ["--log" if option == "tracker" else "--plugin", value]
     return ["run", *given, "--", file, *statements]

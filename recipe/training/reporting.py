@@ -30,6 +30,33 @@ class Listener:
     def stop(self) -> None: ...
 
 
+class Several(Listener):
+    """Passes the progress on to several listeners."""
+
+    def __init__(self, *listeners: Listener) -> None:
+        self.listeners = listeners
+
+    def note(self, text: str) -> None:
+        for one in self.listeners:
+            one.note(text)
+
+    def start(self, program: Program, folder: Path, step: int, steps: int, steps_per_epoch: int) -> None:
+        for one in self.listeners:
+            one.start(program, folder, step, steps, steps_per_epoch)
+
+    def step(self, step: int, loss: float, top1: float, rate: float, speed: float) -> None:
+        for one in self.listeners:
+            one.step(step, loss, top1, rate, speed)
+
+    def epoch(self, number: int, result: dict[str, float]) -> None:
+        for one in self.listeners:
+            one.epoch(number, result)
+
+    def stop(self) -> None:
+        for one in self.listeners:
+            one.stop()
+
+
 def heading(program: Program) -> list[str]:
     """Describe what is trained, in a few lines."""
     costs, data = program.costs, program.plan.images

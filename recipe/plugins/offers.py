@@ -1,0 +1,93 @@
+"""Objects that packages register in a group of entry points, such as export formats and trackers, by name."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint
+from typing import Generic, Protocol, TypeVar
+
+import attrs
+
+from recipe.base.errors import RecipeError, fail
+from recipe.base.wording import listing
+from recipe.plugins.declared import OWN
+from recipe.plugins.entry_points import registered
+from recipe.plugins.vocabulary import importing_plugin
+
+
+class Named(Protocol):
+    """What can be offered: an attrs class with a name and the package that provides it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def package(self) -> str: ...
+
+
+T = TypeVar("T", bound=Named)
+
+
+@attrs.frozen
+class Offers(Generic[T]):
+    """What packages register in a group. The built-in ones register in the same way, and no other can take their names.
+
+    Nothing is imported before it is loaded.
+    """
+
+    group: str
+    """The group of entry points, such as ``recipe.trackers``."""
+    kind: type[T]
+    """The class of the objects. In lower case, the ``name`` of each is that of its entry point."""
+    what: str
+    """What they are, such as ``tracker``."""
+    code: str
+    """The code of the error for an unknown name."""
+
+    def find(self, name: str) -> T:
+        """Return an object by name. Raises `RecipeError` if it is unknown or can't be used (E080, E081)."""
+        offers, _ = self._offered()
+        if name not in offers:
+            raise fail(self.code, f"unknown {self.what} `{name}`", help=f"use one of {listing(offers)}")
+        return self._load(name, offers[name])
+
+    def installed(self) -> tuple[dict[str, T], list[RecipeError]]:
+        """Return the usable objects by name, and an error for each of the others."""
+        offers, errors = self._offered()
+        usable = {}
+        for name, several in sorted(offers.items()):
+            try:
+                usable[name] = self._load(name, several)
+            except RecipeError as error:
+                errors.append(error)
+        return usable, errors
+
+    def _offered(self) -> tuple[dict[str, dict[str, EntryPoint]], list[RecipeError]]:
+        """Return the packages that register each name, only ours if it is built in, and errors of rejected ones."""
+        entries, damaged = registered(self.group)
+        errors = [package.error for package in damaged]
+        offers: dict[str, dict[str, EntryPoint]] = {}
+        for package, entry in sorted(entries, key=lambda offer: offer[0] != OWN):
+            if package != OWN and OWN in offers.get(entry.name, {}):
+                taken = f"{OWN} has a {self.what} of this name"
+                message = f"the {self.what} `{entry.name}` of {package} can't be used: {taken}"
+                errors.append(fail("E081", message, help="ask its author to rename it"))
+            else:
+                offers.setdefault(entry.name, {})[package] = entry
+        return offers, errors
+
+    def _load(self, name: str, offers: dict[str, EntryPoint]) -> T:
+        if len(offers) > 1:
+            message = f"the {self.what} `{name}` is registered by {' and '.join(sorted(offers))}"
+            raise fail("E081", message, help="uninstall one of them")
+        ((package, entry),) = offers.items()
+
+        def broken(why: str) -> RecipeError:
+            help = f"use another {self.what}; only `{name}` is affected"
+            return fail("E080", f"the plugin {package} is broken: {why}", help=help)
+
+        with importing_plugin(broken):
+            loaded: object = entry.load()
+        if not isinstance(loaded, self.kind):
+            raise broken(f"`{name}` is not a recipe.{self.kind.__name__}")
+        if loaded.name.lower() != name:
+            raise broken(f"it registers `{name}` for a {self.what} named `{loaded.name}`")
+        return attrs.evolve(loaded, package=package)  # type: ignore[misc]

@@ -1,0 +1,259 @@
+"""Trackers: the numbers of `metrics.jsonl`, whenever and however often a run is logged."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import shutil
+import sqlite3
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import attrs
+import pytest
+
+from recipe.base.errors import RecipeError
+from recipe.trackers.following import follow
+from recipe.trackers.tracker import TRACKERS, TrackedRun, Tracker
+from tests.helpers import ROOT, command
+from tests.training.helpers import TINY, train
+
+
+@attrs.define
+class Memory:
+    """Keeps what is logged."""
+
+    logged: list[tuple[int, dict[str, float]]] = attrs.field(factory=list)
+    runs: list[TrackedRun] = attrs.field(factory=list)
+    results: dict[str, float | str] = attrs.field(factory=dict)
+    fails: int = 0
+    """At which call of `log` it fails, or 0."""
+
+    def open(self, run: TrackedRun) -> Memory:
+        self.runs.append(run)
+        return self
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        if self.fails and len(self.logged) + 1 == self.fails:
+            raise OSError("no network")
+        self.logged.append((step, dict(values)))
+
+    def flush(self) -> None: ...
+
+    def finish(self, results: Mapping[str, float | str]) -> None:
+        self.results = dict(results)
+
+    def tracker(self, rewrites: bool = False) -> Tracker:
+        return Tracker("Memory", "", self.open, rewrites=rewrites)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train(tmp_path_factory.mktemp("runs") / "tiny").folder
+
+
+@pytest.fixture
+def copy(run: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(run, tmp_path / "copy"))
+
+
+def expected(folder: Path) -> list[tuple[int, dict[str, float]]]:
+    lines = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+    return [
+        (
+            line["step"],
+            {"epoch": line["epoch"]}
+            | {f"{line['kind']}/{name}": line[name] for name in line if name not in ("kind", "step", "epoch")},
+        )
+        for line in lines
+    ]
+
+
+def test_a_finished_run_is_logged_with_all_its_numbers(copy: Path) -> None:
+    memory = Memory()
+    assert follow(copy, memory.tracker(), {"lr": "0.01"}) == 8  # two epochs of three steps, each with an evaluation
+    assert memory.logged == expected(copy)
+    assert set(memory.logged[0][1]) == {"epoch", "train/loss", "train/top1", "train/lr", "train/images_per_second"}
+    summary = json.loads((copy / "summary.json").read_text())
+    assert memory.results["status"] == "finished"
+    assert memory.results["top1"] == summary["top1"]
+    (run,) = memory.runs
+    assert (run.name, run.settings) == ("copy", {"lr": "0.01"})
+
+
+def test_a_run_that_is_logged_again_keeps_its_identity_and_logs_nothing_twice(copy: Path) -> None:
+    memory = Memory()
+    follow(copy, memory.tracker(), {})
+    assert follow(copy, memory.tracker(), {}) == 0
+    assert memory.logged == expected(copy)
+    assert memory.runs[0].id == memory.runs[1].id
+
+
+def test_a_resumed_run_whose_last_lines_were_removed_is_logged_once(copy: Path) -> None:
+    """A training that was killed writes the lines after its checkpoint again, with the same numbers."""
+    metrics, whole = copy / "metrics.jsonl", (copy / "metrics.jsonl").read_text().splitlines(keepends=True)
+    memory = Memory()
+    for part in (whole[:6], whole[:4], whole[:5], whole):
+        metrics.unlink()
+        metrics.write_text("".join(part))
+        follow(copy, memory.tracker(), {})
+    assert memory.logged == expected(copy)
+
+
+def test_a_tracker_that_rewrites_gets_all_lines_again(copy: Path) -> None:
+    memory = Memory()
+    follow(copy, memory.tracker(rewrites=True), {})
+    follow(copy, memory.tracker(rewrites=True), {})
+    assert memory.logged == 2 * expected(copy)
+
+
+def test_after_a_failure_the_rest_is_logged(copy: Path) -> None:
+    memory = Memory(fails=4)
+    with pytest.raises(RecipeError, match=r"E130.*Memory failed: OSError: no network"):
+        follow(copy, memory.tracker(), {})
+    memory.logged.clear()  # what was logged before a failure is not known to have arrived
+    memory.fails = 0
+    follow(copy, memory.tracker(), {})
+    assert memory.logged == expected(copy)
+
+
+def test_a_damaged_note_of_what_was_logged_starts_over(copy: Path) -> None:
+    memory = Memory()
+    follow(copy, memory.tracker(), {})
+    (copy / ".log-memory.json").write_text("[]")
+    follow(copy, memory.tracker(), {})
+    assert memory.logged == 2 * expected(copy)
+
+
+def test_a_line_that_is_being_written_is_read_when_it_is_complete(copy: Path) -> None:
+    metrics = copy / "metrics.jsonl"
+    text = metrics.read_bytes()
+    metrics.write_bytes(text[:-5])
+    memory = Memory()
+    follow(copy, memory.tracker(), {})
+    assert len(memory.logged) == 7
+    with metrics.open("ab") as file:
+        file.write(text[-5:])
+    follow(copy, memory.tracker(), {})
+    assert memory.logged == expected(copy)
+
+
+def test_a_stopped_run_says_so(copy: Path) -> None:
+    (copy / "summary.json").unlink()
+    memory = Memory()
+    follow(copy, memory.tracker(), {})
+    assert memory.results == {"status": "stopped"}
+
+
+def test_csv_has_the_same_numbers(copy: Path) -> None:
+    done = command("log", copy, "--to", "csv")
+    assert (done.status, done.stdout, done.stderr) == (0, "", "8 lines logged to CSV\n")
+    with (copy / "metrics.csv").open(newline="") as file:
+        rows = [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+    assert [(row.pop("step"), row) for row in rows] == expected(copy)
+
+
+def test_tensorboard_has_the_same_numbers(copy: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    for _ in range(2):  # logging again changes nothing
+        assert command("log", copy, "--to", "tensorboard").status == 0
+    events = EventAccumulator(str(copy / "tensorboard"))
+    events.Reload()
+    found = {(name, one.step): one.value for name in events.Tags()["scalars"] for one in events.Scalars(name)}
+    wanted = {(name, step): value for step, values in expected(copy) for name, value in values.items()}
+    assert found == pytest.approx(wanted, rel=1e-6)
+    assert sum(len(events.Scalars(name)) for name in ("train/loss", "evaluation/loss")) == 8
+
+
+def test_mlflow_has_the_same_numbers(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tracking = pytest.importorskip("mlflow.tracking")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"file://{tmp_path / 'mlruns'}")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    for _ in range(2):
+        follow(copy, TRACKERS.find("mlflow"), {"lr": "0.01"})
+    client = tracking.MlflowClient()
+    experiment = client.get_experiment_by_name("recipe")
+    (made,) = client.search_runs([experiment.experiment_id])
+    names = {name for _, values in expected(copy) for name in values}
+    found = [(name, one.step, one.value) for name in names for one in client.get_metric_history(made.info.run_id, name)]
+    wanted = [(name, step, value) for step, values in expected(copy) for name, value in values.items()]
+    assert sorted(found) == sorted(wanted)
+    assert made.data.params == {"lr": "0.01"}
+    assert made.info.status == "FINISHED"
+
+
+def _records(path: Path) -> Iterator[bytes]:
+    """Yield the records of a file of wandb, which has the format of LevelDB's log after seven bytes."""
+    data, at, parts = path.read_bytes(), 7, list[bytes]()
+    while at + 7 <= len(data):
+        if (left := 32768 - at % 32768) < 7:
+            at += left
+            continue
+        length, kind = struct.unpack_from("<HB", data, at + 4)
+        parts.append(data[at + 7 : at + 7 + length])
+        at += 7 + length
+        if kind in (1, 4):  # a whole record, or the last part of one
+            yield b"".join(parts)
+            parts.clear()
+
+
+def test_wandb_has_the_same_numbers(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("wandb")
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    follow(copy, TRACKERS.find("wandb"), {"lr": "0.01"})
+    (path,) = (copy / "wandb").glob("offline-run-*/*.wandb")
+    found: dict[tuple[str, int], float] = {}
+    for record in map(Record.FromString, _records(path)):
+        values = {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in record.history.item}
+        step = values.get("_step", record.history.step.num)
+        found |= {(name, step): value for name, value in values.items() if not name.startswith("_")}
+    assert found == {(name, step): value for step, values in expected(copy) for name, value in values.items()}
+
+
+def test_trackio_has_the_same_numbers(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
+    pytest.importorskip("trackio")
+    for _ in range(2):
+        follow(copy, TRACKERS.find("trackio"), {"lr": "0.01"})
+    with contextlib.closing(sqlite3.connect(next(tmp_path.glob("trackio/*.db")))) as base:
+        rows = base.execute("select step, metrics from metrics order by id").fetchall()
+    assert [(step, json.loads(values)) for step, values in rows] == expected(copy)
+
+
+@pytest.mark.parametrize("tracker", ["nothing", "absent"])
+def test_a_tracker_that_cannot_be_used_is_reported_before_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tracker: str
+) -> None:
+    monkeypatch.setattr(Tracker, "absent", ["package_x"])
+    name = "nothing" if tracker == "nothing" else "tensorboard"
+    done = command("run", TINY, "--out", tmp_path / "run", "--device", "cpu", "--log", name)
+    assert done.status == 2
+    assert "error[E130]" in done.stderr
+    wanted = "unknown tracker `nothing`" if tracker == "nothing" else "pip install 'recipe-compiler[tensorboard]'"
+    assert wanted in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_training_is_logged_by_another_process_and_ends_with_the_same_bits(run: Path, tmp_path: Path) -> None:
+    arguments = ["run", TINY, "--out", str(tmp_path / "run"), "--device", "cpu", "--log", "csv"]
+    done = subprocess.run([sys.executable, "-m", "recipe", *arguments], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / "run" / "metrics.csv").open(newline="") as file:
+        rows = [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+    assert [(row.pop("step"), row) for row in rows] == expected(tmp_path / "run")
+    weights = [(folder / "model.safetensors").read_bytes() for folder in (run, tmp_path / "run")]
+    assert weights[0] == weights[1]
+
+
+def test_what_is_not_a_run_is_refused(tmp_path: Path) -> None:
+    done = command("log", tmp_path, "--to", "csv")
+    assert done.status == 2
+    assert "error[E" in done.stderr
