@@ -12,10 +12,12 @@ import click
 
 from recipe.base.files import write_output
 from recipe.base.rendering import wants_color
+from recipe.base.source import Source
 from recipe.cli.inputs import plugin_option, source_of, tell_changes, tell_environments, vocabulary
 from recipe.compare.api import diff
+from recipe.compare.results import results_of
 from recipe.language.recipe_input import override
-from recipe.plan.bind import bind
+from recipe.plan.bind import LOCK, bind
 from recipe.runs.recipe_lock import plan_of
 
 
@@ -78,6 +80,9 @@ def command(
         tell_changes(source_b, plan_b)
     tell_environments(source_a, source_b)
     difference = diff(plan_a, plan_b, vocabulary=words, names=(_name(file_a, over_a), _name(file_b, over_b)))
+    folders = _run_folder(source_a, over_a), _run_folder(source_b, over_b)
+    if folders[0] and folders[1]:
+        difference = attrs.evolve(difference, results=results_of(folders[0], folders[1]))
     if measure:
         from recipe.compare.measure import measure as timed
 
@@ -91,6 +96,11 @@ def command(
         width = min(1000, shutil.get_terminal_size((100, 24)).columns)
         click.echo(difference.to_text(width, colored), nl=False, color=colored)
     click.get_current_context().exit(1 if exit_code and not difference.empty else 0)
+
+
+def _run_folder(source: Source, over: tuple[str, ...]) -> Path | None:
+    """Return the folder of a run if a side is one, without statements on top."""
+    return source.path.parent if source.path is not None and source.path.name == LOCK and not over else None
 
 
 def _sides(words: tuple[str, ...]) -> list[tuple[str, tuple[str, ...]]]:

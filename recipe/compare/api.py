@@ -12,6 +12,7 @@ from recipe.base.public import public
 from recipe.base.source import Source
 from recipe.compare import page, text
 from recipe.compare.model import Difference
+from recipe.compare.results import results_of
 from recipe.compiler.cache import cached_summary
 from recipe.compiler.summary import ProgramSummary
 from recipe.language.recipe_input import read
@@ -68,7 +69,18 @@ def diff(
     (['tweak D'], True)
     """
     words = vocabulary or Vocabulary.installed()
-    return Diff.between(names[0], *_known(a, (), words), names[1], *_known(b, statements, words))
+    difference = Diff.between(names[0], *_known(a, (), words), names[1], *_known(b, statements, words))
+    folders = _run_folder(a), None if statements else _run_folder(b)
+    if folders[0] is None or folders[1] is None:
+        return difference
+    return attrs.evolve(difference, results=results_of(folders[0], folders[1]))
+
+
+def _run_folder(side: str | Path | Source | Plan | Program) -> Path | None:
+    """Return the folder of a run if a side is one."""
+    if isinstance(side, (str, Path)) and os.path.isfile(os.path.join(side, LOCK)):
+        return Path(side)
+    return None
 
 
 def _known(

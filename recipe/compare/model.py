@@ -11,6 +11,7 @@ from typing import Any, Self
 import attrs
 
 from recipe.compare.graph import Row, align
+from recipe.compare.results import Results
 from recipe.compiler.summary import BYTES, ProgramSummary
 from recipe.plan.changes import ValueChange, WordChange, compare_words, reordered
 from recipe.plan.plan import Plan
@@ -85,6 +86,8 @@ class Difference:
     """The result of `recipe diff --measure`, or None if nothing was measured."""
     imageless: str = ""
     """The side that names no dataset, ``A`` or ``B``, if the other side names one."""
+    results: Results | None = None
+    """The results, if both sides are runs that have been evaluated."""
 
     @classmethod
     def between(
@@ -187,7 +190,8 @@ class Difference:
             inverse = {"median": 1 / ratio["median"], "low": 1 / ratio["high"], "high": 1 / ratio["low"]}
             measured = {**self.measured, "a": self.measured["b"], "b": self.measured["a"], "ratio": inverse}
         imageless = {"A": "B", "B": "A"}.get(self.imageless, "")
-        return type(self)(self.name_b, self.name_a, self.b, self.a, tuple(words), order, measured, imageless)
+        results = self.results.mirrored() if self.results else None
+        return type(self)(self.name_b, self.name_a, self.b, self.a, tuple(words), order, measured, imageless, results)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the difference as plain JSON values, which docs/reference/json.md describes."""
@@ -225,6 +229,7 @@ class Difference:
                 "rates": {"a": list(self.a.schedule.rates), "b": list(self.b.schedule.rates)},
             },
             "measured": dict(self.measured) if self.measured else None,
+            "results": self.results.to_dict() if self.results else None,
         }
 
     def to_json(self) -> str:

@@ -49,7 +49,8 @@ def render(diff: Difference, width: int, color: bool) -> str:
         console.print(
             f"{diff.imageless} names no dataset; `recipe run` would use `data digits` and the settings it suggests"
         )
-    parts: dict[str, Sequence[RenderableType]] = {"measured": measured_lines(diff)}
+    results = [printable(line) for line in diff.results.lines] if diff.results else []
+    parts: dict[str, Sequence[RenderableType]] = {"measured": measured_lines(diff), "results": results}
     if diff.empty:
         console.print("no differences: the two recipes are equivalent")
     else:
