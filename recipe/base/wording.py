@@ -44,9 +44,9 @@ def listing(words: Iterable[str], most: int = 12) -> str:
     return shown + (f" and {len(words) - most} more" if len(words) > most else "")
 
 
-def plural(number: int, what: str) -> str:
-    """Return a number with its noun: ``1 epoch``, ``2 epochs``."""
-    return f"{number} {what}{'s' * (number != 1)}"
+def plural(number: int, what: str, several: str = "") -> str:
+    """Return a number with its noun: ``1 epoch``, ``2 epochs``. ``several`` is the plural if it doesn't end in -s."""
+    return f"{number} {what if number == 1 else several or f'{what}s'}"
 
 
 def parse_duration(text: str) -> float | None:

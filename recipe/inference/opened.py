@@ -26,7 +26,7 @@ from recipe.plugins.vocabulary import Vocabulary
 from recipe.runs import checkpoints
 from recipe.runs.environment import changed_code, plugins_of
 from recipe.runs.provenance import Classes, Preprocessing, read_provenance
-from recipe.runs.reader import environment_of, measured, summary_of
+from recipe.runs.reader import environment_of, measured, read_summary
 from recipe.runs.recipe_lock import Lock, open_lock
 from recipe.runs.state import TrainingState
 from recipe.runs.weights import NAME, packed_weights, unpacked
@@ -71,7 +71,7 @@ def load(
 def opened(folder: Path, vocabulary: Vocabulary, base: nn.Module | None = None) -> Run:
     """Open the run in a folder, with its model on the CPU. Raises `RecipeError` (E120, or E121 without a ``base``)."""
     lock = _lock_of(folder)
-    summary = summary_of(folder)
+    summary = _summary_of(folder)
     if summary and summary.get("digest") != lock.digest:
         help = "restore recipe.lock and summary.json from a copy of the run"
         raise fail("E120", f"the summary in `{folder}` belongs to a different recipe than its recipe.lock", help=help)
@@ -105,12 +105,27 @@ def _lock_of(folder: Path) -> Lock:
     return open_lock(folder)
 
 
+def _summary_of(folder: Path) -> dict[str, Any]:
+    """Return the summary of a run, empty for one that has none. Raises `RecipeError` (E120) if it is damaged."""
+    try:
+        return read_summary(folder)
+    except FileNotFoundError:
+        return {}
+    except (OSError, Malformed) as error:
+        help = f"restore it from a copy, or make it again with `{_resume(folder)}`"
+        raise fail("E120", f"`{folder / 'summary.json'}` can't be read: {reason_of(error)}", help=help) from None
+
+
+def _resume(folder: Path) -> str:
+    return command_line("recipe", "run", f"--resume={path_word(folder)}")
+
+
 def _last_checkpoint(folder: Path) -> TrainingState:
     """Return the state of a stopped run. Raises `RecipeError` (E120) if no checkpoint can be read."""
     packed, unsound = checkpoints.read(folder / "checkpoints", set_aside=False)
     if packed is None:
         why = "none of its checkpoints can be read" if unsound else "it has no checkpoint"
-        help = f"resume it with `{command_line('recipe', 'run', f'--resume={path_word(folder)}')}`"
+        help = f"resume it with `{_resume(folder)}`"
         raise fail(
             "E120", f"the run in `{folder}` has not finished: it has no complete summary.json, and {why}", help=help
         )

@@ -162,3 +162,11 @@ def test_a_copy_of_a_run_needs_none_of_its_data(tmp_path: Path) -> None:
     shutil.rmtree(run.folder)
     opened = recipe.load(tmp_path / "elsewhere" / "copy", device="cpu")
     assert opened.predict(torch.full((1, 3, 40, 50), 90, dtype=torch.uint8)) == before
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"status": "finished"}'])
+def test_a_finished_run_with_a_damaged_summary_is_not_taken_for_a_stopped_one(tmp_path: Path, content: bytes) -> None:
+    run = train(tmp_path / "run")
+    (run.folder / "summary.json").write_bytes(content)
+    with pytest.raises(RecipeError, match=r"E120.*summary\.json` can't be read(?s:.*)recipe run --resume="):
+        recipe.load(run.folder)
