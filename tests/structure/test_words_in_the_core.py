@@ -47,8 +47,8 @@ ALLOWED = [
         "batch epochs micro images classes loss",
         "settings and headings",
     ),
-    ("compare/results.py", "A B loss", "the two sides of a comparison, and measured values"),
-    ("trackers/following.py", "step images", "fields of a line of metrics"),
+    ("compare/results.py", "A B loss epochs", "the two sides of a comparison, and measured values"),
+    ("trackers/following.py", "step", "fields of a line of metrics"),
     ("compare/measure.py", "batch classes", "options of a timing, as JSON"),
     (
         "compare/page.py explain/program.py exporters/codegen.py exporters/onnx.py",
