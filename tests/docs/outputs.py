@@ -155,6 +155,7 @@ def _used() -> dict[str, list[Any]]:
             "prediction": [*map(json.loads, predictions)],
             "evaluation": [json.loads(each.stdout) for each in evaluations],
             "runs": [json.loads(command("runs", runs, "--json").stdout)],
+            "diff": [json.loads(command("diff", ten, other, "--json").stdout) for other in (ten, two, runs / "stopped")],
         }
 
 
@@ -170,7 +171,7 @@ OUTPUTS: dict[str, Callable[[], list[Any]]] = {
     "diagnostics": lambda: [*diagnostics()],
     "failure": lambda: [*failures()],
     "explain": lambda: [*explanations()],
-    "diff": lambda: [*differences()],
+    "diff": lambda: [*differences(), *_used()["diff"]],
     "table": lambda: [*tables()],
     "prediction": lambda: _used()["prediction"],
     "evaluation": lambda: _used()["evaluation"],
