@@ -125,10 +125,11 @@ E120 no usable run
     Name the folder of a run. It must contain `recipe.lock` and, from the same run, `summary.json` and
     `model.safetensors`, or a checkpoint if the run was stopped. None of these files may have been edited or damaged.
 E121 unsupported export
-    The format can't express a change that the recipe makes to the model, or a package that the export needs is not
-    installed.
+    The format can't express a change that the recipe makes to the model, it does not support `--deploy`, or a package
+    that the export needs is not installed.
 E122 export mismatch
-    The exported model returns different logits from the run's model. Nothing was written.
+    The exported model returns different logits from the run's model or, with `--deploy`, makes other inputs of images
+    than the run's evaluation, or returns other probabilities. Nothing was written.
 E123 package can't be created
     The name is not valid for pip, its words are already in use, or the folder already exists. Nothing was written.
 E124 nothing to study

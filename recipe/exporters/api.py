@@ -7,6 +7,7 @@ import re
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -16,11 +17,15 @@ from torch import Tensor
 from recipe.base import files
 from recipe.base.errors import RecipeError, fail
 from recipe.base.public import public
-from recipe.base.wording import first_line
-from recipe.exporters.formats import Format, find
+from recipe.base.wording import first_line, listing
+from recipe.exporters.deployed import compared
+from recipe.exporters.formats import Format, find, installed
 from recipe.exporters.source_run import SourceRun, open_run
 from recipe.plugins.sandbox import quiet
 from recipe.plugins.vocabulary import Vocabulary
+
+Written = Tensor | tuple[Tensor, Tensor] | str
+"""What a format's function returns: logits, inputs and probabilities, or the reason why it can't run the export."""
 
 TOLERANCE = 1e-5
 """The largest allowed difference between exported logits and the run's, relative to the run's largest logit."""
@@ -33,37 +38,59 @@ class Exported:
     paths: tuple[Path, ...]
     """The files that were written."""
     difference: float | None
-    """The largest difference of a logit from the run's, relative to the run's largest logit; None if not verified."""
+    """The largest difference of a logit from the run's, relative to the run's largest logit, or with ``deploy``, the
+    largest difference of a probability. None if not verified."""
     unverified: str = ""
     """The reason why the export can't be run on this machine, or empty."""
     note: str = ""
     """What may make the exported model another one than was trained, or empty."""
+    shades: float | None = None
+    """With ``deploy``, the largest difference of a channel of an input from that of the run's evaluation, in shades of
+    0 to 255. None if not verified."""
+    differing: float | None = None
+    """With ``deploy``, the share of the channels of inputs that differ. None if not verified."""
+    other_labels: int | None = None
+    """With ``deploy``, the number of images with another top label, to which the run gives nearly the same probability.
+    None if not verified."""
 
 
 @public()
 def export(
-    folder: str | Path, *, to: str, out: str | Path | None = None, vocabulary: Vocabulary | None = None
+    folder: str | Path,
+    *,
+    to: str,
+    out: str | Path | None = None,
+    deploy: bool = False,
+    vocabulary: Vocabulary | None = None,
 ) -> Exported:
     """Export the model of a finished run. See docs/guides/export.md.
 
-    For a fixed random batch, the logits of the export must match those of the run's own model.
+    For a fixed random batch, the logits of the export must match those of the run's own model. With ``deploy``, its
+    inputs and probabilities for images of several sizes must match those of the run's evaluation.
 
     Args:
         folder: The run folder.
         to: The name of an installed format, such as ``onnx``, ``python`` or ``safetensors``.
         out: The file to write. Defaults to a file in the current directory, named after the run folder. Python source
             puts its weights next to it.
+        deploy: Export a model that takes uint8 pixels of any size and returns labels with their probabilities.
         vocabulary: The known tricks. Defaults to those of installed packages.
 
     Returns:
-        The written files, and the difference between the logits.
+        The written files, and the difference between the logits or, with ``deploy``, the probabilities and inputs.
 
     Raises:
         RecipeError: If the folder has no finished run, the format can't be used, a file already exists, or the logits
-            differ by more than 1e-5 of the largest one. In all of these cases, nothing is written.
+            differ by more than 1e-5 of the largest one. With ``deploy``, if inputs differ by more than one of 255
+            shades, probabilities for the same inputs by more than 1e-4, or top labels differ. In all of these cases,
+            nothing is written.
         TypeError: If an argument has the wrong type.
     """
     format = find(to)
+    if deploy and format.deploy is None:
+        able = [f"--to {name}" for name, other in installed()[0].items() if other.deploy]
+        help = f"use {listing(able)}, or leave out --deploy"
+        raise fail("E121", f"the format `{to}` can't export a model that takes pixels", help=help)
     path = _default(Path(folder), format.suffix) if out is None else Path(out)
     if format.suffix == ".py" and path.suffix != ".py":
         raise fail("E111", f"`{path}` is not a valid name for {format.name} source", help="end the name in `.py`")
@@ -74,11 +101,11 @@ def export(
         raise fail("E121", f"exporting to {format.name} requires the package `{absent[0]}`", help=help)
     with tempfile.TemporaryDirectory() as scratch:
         draft = Path(scratch) / path.name
-        logits = _written(format, run, draft)
-        difference = None if isinstance(logits, str) else _difference(run.logits, logits, to)
+        result = _written(format, run, draft, deploy)
+        exported = _verified(run, result, to)
         beside = sorted(file for file in draft.parent.iterdir() if file != draft)
         paths = _publish([draft, *beside], path.parent)
-    return Exported(paths, difference, logits if isinstance(logits, str) else "", run.note)
+    return attrs.evolve(exported, paths=paths)
 
 
 def _default(folder: Path, suffix: str) -> Path:
@@ -97,24 +124,38 @@ def _see_free(path: Path) -> None:
         raise fail("E111", f"`{path}` already exists", help="choose another file with --out")
 
 
-def _written(format: Format, run: SourceRun, draft: Path) -> Tensor | str:
+def _written(format: Format, run: SourceRun, draft: Path, deploy: bool) -> Written:
     """Call a format's function and return its result. Failures are reported as errors in the format's package."""
+    function: Callable[[SourceRun, Path], Written] = format.deploy if deploy and format.deploy else format.write
 
     def broken(why: str) -> RecipeError:
         return fail("E080", f"the format `{format.name.lower()}` of {format.package} is broken: {why}")
 
     try:
         with quiet():
-            logits = format.write(run, draft)
+            result = function(run, draft)
     except (RecipeError, OSError):  # it refuses the run, or the disk is full
         raise
     except Exception as error:
         raise broken(first_line(error)) from error
-    if not isinstance(logits, (Tensor, str)):
-        raise broken(f"it returns a {type(logits).__name__} instead of logits or a reason why there are none")
+    if deploy and not isinstance(result, str):
+        if not (isinstance(result, tuple) and [isinstance(part, Tensor) for part in result] == [True, True]):
+            raise broken(f"it returns a {type(result).__name__} instead of inputs and probabilities")
+    elif not isinstance(result, (Tensor, str)):
+        raise broken(f"it returns a {type(result).__name__} instead of logits or a reason why there are none")
     if not draft.is_file():
         raise broken("it did not write its file")
-    return logits
+    return result
+
+
+def _verified(run: SourceRun, result: Written, to: str) -> Exported:
+    """Return the result of an export, without its paths. Raises `RecipeError` (E122) if it differs from the run."""
+    if isinstance(result, str):
+        return Exported((), None, result, run.note)
+    if isinstance(result, Tensor):
+        return Exported((), _difference(run.logits, result, to), "", run.note)
+    found = compared(run, *result, to)
+    return Exported((), found.probability, "", run.note, found.shades, found.differing, found.other_labels)
 
 
 def _publish(drafts: list[Path], folder: Path) -> tuple[Path, ...]:

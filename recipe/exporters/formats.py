@@ -41,6 +41,10 @@ class Format:
     """A function of a run and a path in an empty folder. It writes that file, optionally more next to it, and
     returns the export's logits (N, K) for ``run.images`` (N, 3, H, W), or the reason why they can't be computed
     here."""
+    deploy: Callable[[SourceRun, Path], tuple[Tensor, Tensor] | str] | None = attrs.field(default=None, kw_only=True)
+    """A function like ``write`` for ``--deploy``, or None. Its export takes pixels of any size. It returns the inputs
+    (M, 3, H, W) of the network and the probabilities (M, K) that the export makes of the images in all batches of
+    ``run.pixels``, or the reason why they can't be computed here."""
     needs: tuple[str, ...] = ()
     """The names of the modules that ``write`` imports."""
     install: str = ""

@@ -1,8 +1,13 @@
-"""ONNX: the network in evaluation mode, from normalized float32 ``images`` (N, 3, H, W) to ``logits`` (N, K)."""
+"""ONNX: the network in evaluation mode, from normalized float32 ``images`` (N, 3, H, W) to ``logits`` (N, K).
+
+With ``--deploy``, from uint8 ``pixels`` (N, H, W, 3) of any size to ``probabilities`` (N, K) and the top labels.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import warnings
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,27 +21,62 @@ if TYPE_CHECKING:
 
     from recipe.exporters.source_run import SourceRun
 
+ABSENT = "onnxruntime is not installed"
+
 
 def write(run: SourceRun, path: Path) -> Tensor | str:
     """Write the file, and run it with onnxruntime if that is installed."""
     import torch
 
-    try:
+    with _told(run):
         content: bytes = _exported(run).SerializeToString()
+    path.write_bytes(content)
+    if find_spec("onnxruntime") is None:
+        return ABSENT
+    (logits,) = _session(content).run(["logits"], {"images": run.images.numpy()})
+    return torch.from_numpy(logits)
+
+
+def deploy(run: SourceRun, path: Path) -> tuple[Tensor, Tensor] | str:
+    """Write the file with its preprocessing and its labels, and run it with onnxruntime if that is installed."""
+    import torch
+
+    from recipe.exporters import onnx_pixels
+
+    with _told(run):
+        proto = _exported(run)
+        onnx_pixels.deploy(proto, run.preprocessing, run.program.classes, run.names)
+        for key, value in onnx_pixels.metadata(run.preprocessing).items():
+            proto.metadata_props.add(key=key, value=value)
+        content: bytes = proto.SerializeToString()
+    path.write_bytes(content)
+    if find_spec("onnxruntime") is None:
+        return ABSENT
+    preprocessing = onnx_pixels.preprocessing_alone(run.preprocessing, proto).SerializeToString()
+    found = []
+    for session, output in ((_session(preprocessing), "images"), (_session(content), "probabilities")):
+        batches = (session.run([output], {"pixels": pixels})[0] for pixels in run.pixels)
+        found.append(torch.cat([torch.from_numpy(batch) for batch in batches]))
+    return found[0], found[1]
+
+
+@contextlib.contextmanager
+def _told(run: SourceRun) -> Iterator[None]:
+    """Report a model that can't be exported as an error (E121)."""
+    try:
+        yield
     except Exception as error:  # torch's passes may raise anything, and protobuf fails above 2 GiB
         reason = reason_of(error, type(error).__name__)
         help = "try `--to python` or `--to safetensors`"
         raise fail("E121", f"torch can't export `{run.base}` to ONNX: {reason}", help=help) from error
-    path.write_bytes(content)
-    if find_spec("onnxruntime") is None:
-        return "onnxruntime is not installed"
+
+
+def _session(content: bytes) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # only errors
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    (logits,) = session.run(["logits"], {"images": run.images.numpy()})
-    return torch.from_numpy(logits)
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
 def _exported(run: SourceRun) -> Any:
@@ -63,5 +103,11 @@ def _exported(run: SourceRun) -> Any:
 
 
 FORMAT = Format(
-    "ONNX", ".onnx", "The network, for any ONNX runtime.", write, ("onnx", "onnxscript"), "recipe-compiler[onnx]"
+    "ONNX",
+    ".onnx",
+    "The network, for any ONNX runtime.",
+    write,
+    ("onnx", "onnxscript"),
+    "recipe-compiler[onnx]",
+    deploy=deploy,
 )

@@ -7,10 +7,12 @@ from functools import cached_property
 from pathlib import Path
 
 import attrs
+import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
 from recipe.compiler.program import Program
+from recipe.data.decode import Pixels
 from recipe.inference.opened import opened
 from recipe.plugins.vocabulary import Vocabulary
 from recipe.runs.provenance import Classes, Preprocessing
@@ -66,6 +68,14 @@ class SourceRun:
     def images(self) -> Tensor:
         """Four random inputs, the same in every export: (4, 3, size, size)."""
         return torch.randn(4, 3, self.size, self.size, generator=torch.Generator().manual_seed(0))
+
+    @cached_property
+    def pixels(self) -> tuple[Pixels, ...]:
+        """Batches of random pixels of several sizes, the same in every export: uint8 (N, H, W, 3)."""
+        draws, size = np.random.default_rng(0), self.size
+        shapes = [(3, 7, 9), (1, 256, 256), (1, 375, 500), (1, size, size), (2, 2 * size + 1, 3 * size)]
+        shapes += [(1, 4 * size, size + 1), (1, size // 2 + 1, 2 * size)]
+        return tuple(draws.integers(0, 256, (*shape, 3), dtype=np.uint8) for shape in shapes)
 
     @cached_property
     def logits(self) -> Tensor:

@@ -54,9 +54,10 @@ def _section(command: click.Command, context: click.Context) -> Iterator[str]:
     if context.info_name == "export":
         ours = {name: format for name, format in installed()[0].items() if format.package == OWN}
         assert ours, "the installation of recipe is out of date; run `pip install -e .`"
-        yield "| format | files | needs |\n|---|---|---|"
+        yield "| format | files | `--deploy` | needs |\n|---|---|---|---|"
         for name, format in ours.items():
-            yield row((f"`{name}`", format.help, ", ".join(f"`{module}`" for module in format.needs)))
+            deploy = "yes" if format.deploy else "no"
+            yield row((f"`{name}`", format.help, deploy, ", ".join(f"`{module}`" for module in format.needs)))
         yield ""
 
 

@@ -78,6 +78,11 @@ def first(folder: Path, runs: Runs) -> None:
     runs.put("first", folder)
 
 
+def exported(folder: Path, runs: Runs) -> None:
+    first(folder, runs)
+    photos(folder, runs)
+
+
 def mine(folder: Path, _: Runs) -> None:
     (folder / "mine.recipe").write_text("base resnet18\ndata digits\nepochs 2\nlr 0.1 warmup 1 cosine\ntweak D\n")
 
@@ -108,7 +113,7 @@ SCENES: dict[str, Callable[[Path, Runs], None]] = {
     "README.md": readme,
     "docs/guides/ablate.md": mine,
     "docs/guides/compare.md": compared,
-    "docs/guides/export.md": first,
+    "docs/guides/export.md": exported,
     "docs/guides/own-images.md": photos,
     "docs/guides/use.md": used,
     "docs/reference/commands.md": commands,

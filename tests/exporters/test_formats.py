@@ -42,6 +42,13 @@ FORMAT = Format("Tensors", ".pt", "A file of tensors.", write{more})
 '''
 
 
+DEPLOY = """
+def deploy(run: SourceRun, path: Path) -> str:
+    path.write_bytes(run.pixels[0].tobytes())
+    return f"its interpreter takes no {run.pixels[0].shape}"
+"""
+
+
 def module(logits: str = "run.logits_of(model)", more: str = "") -> str:
     return TENSORS.format(logits=logits, more=more)
 
@@ -81,6 +88,23 @@ def test_export_to_the_format_of_a_package(run: Run, site: Path, here: Path) -> 
     assert recipe.export(run.folder, to="tensors", out=here / "x.pt").paths == (here / "x.pt", here / "x.txt")
 
 
+def test_a_format_of_a_package_can_support_deploy(run: Run, site: Path, here: Path) -> None:
+    text = module().replace("FORMAT =", f"{DEPLOY}\n\nFORMAT =").replace(", write)", ", write, deploy=deploy)")
+    offer(site, text)
+    assert "A file of tensors. Supports --deploy." in command("export", "--help").stdout
+    done = command("export", run.folder, "--to", "tensors", "--deploy")
+    assert (done.status, done.stdout) == (0, "first.pt\n")
+    assert done.stderr == "not verified: its interpreter takes no (3, 7, 9, 3)\n"
+
+
+def test_a_format_without_deploy_refuses_it(run: Run, site: Path, here: Path) -> None:
+    offer(site, module())
+    done = command("export", run.folder, "--to", "tensors", "--deploy")
+    assert (done.status, done.stdout) == (2, "")
+    assert "error[E121]: the format `tensors` can't export a model that takes pixels" in done.stderr
+    assert not list(here.iterdir())
+
+
 def test_the_documented_format_exports(run: Run, site: Path, here: Path) -> None:
     (text,) = re.findall(
         r"^```python\n(.*?)^```$", (ROOT / "docs/guides/write-a-format.md").read_text("utf-8"), re.M | re.S
@@ -104,7 +128,7 @@ def test_installed_formats_are_listed(site: Path) -> None:
     done = command("export", "--help")
     assert (done.status, done.stderr) == (0, "")
     listed = done.stdout.partition("Formats:\n")[2]
-    assert [line.split()[0] for line in listed.splitlines()] == [*OURS, "tensors"]
+    assert [line.split()[0] for line in listed.splitlines() if line[2] != " "] == [*OURS, "tensors"]
     assert listed.endswith("  tensors      A file of tensors. Not installed: no_such_module.\n")
     unknown = command("export", "first", "--to", "tensor")
     assert (unknown.status, unknown.stdout) == (2, "")

@@ -51,7 +51,7 @@ ALLOWED = [
     ("trackers/following.py", "step", "fields of a line of metrics"),
     ("compare/measure.py", "batch classes", "options of a timing, as JSON"),
     (
-        "compare/page.py explain/program.py exporters/codegen.py exporters/onnx.py",
+        "compare/page.py explain/program.py exporters/codegen.py exporters/onnx.py exporters/onnx_pixels.py",
         "by total model images",
         "output",
     ),
