@@ -155,7 +155,7 @@ def _used() -> dict[str, list[Any]]:
             "prediction": [*map(json.loads, predictions)],
             "evaluation": [json.loads(each.stdout) for each in evaluations],
             "runs": [json.loads(command("runs", runs, "--json").stdout)],
-            "diff": [json.loads(command("diff", ten, other, "--json").stdout) for other in (ten, two, runs / "stopped")],
+            "diff": [json.loads(command("diff", ten, run, "--json").stdout) for run in (ten, two, runs / "stopped")],
         }
 
 
