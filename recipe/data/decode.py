@@ -70,6 +70,17 @@ def fitted(image: Image.Image, size: int, box: Box, name: str) -> Pixels:
     return _resize(rgb, np.asarray(box(rgb.height, rgb.width), np.float64), size)
 
 
+def whole(image: Path | Image.Image, name: str) -> Pixels:
+    """Return the pixels of an image file, or of an image that Pillow has opened: uint8 (H, W, 3).
+
+    Raises `RecipeError` (E070), which calls the image ``name``, if they can't be read or have no known meaning.
+    """
+    with contextlib.ExitStack() as held:
+        opened = held.enter_context(open_image(image)) if isinstance(image, Path) else image
+        with _faults_of(name):
+            return np.array(to_rgb(opened))
+
+
 @contextmanager
 def open_image(path: Path) -> Iterator[ImageFile]:
     """Open an image and read its header. Raises `RecipeError` (E070), which names the file, if that isn't possible."""
@@ -85,11 +96,6 @@ def centre(height: int, width: int, crop: float = CROP) -> Array:
     """Return the evaluation box: a centered square with a side of ``crop`` times the short side."""
     side = min(height, width) * crop
     return np.array([(height - side) / 2, (width - side) / 2, side, side])
-
-
-def whole(height: int, width: int) -> Array:
-    """Return the box of a whole image."""
-    return np.array([0.0, 0.0, height, width])
 
 
 @cache

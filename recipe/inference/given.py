@@ -14,8 +14,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from recipe.data.decode import Box, Pixels, centre, decode, fitted, whole
-from recipe.data.images import Array, Files, Images
+from recipe.data.decode import Box, centre, decode, fitted, whole
+from recipe.data.images import Array, Files, Images, resize
 from recipe.inference.batches import Numbers
 from recipe.runs.provenance import Preprocessing
 
@@ -33,24 +33,29 @@ class Pictures:
     labels: Tensor
     """The class indices: int64 (N,). Zeros if they are unknown."""
     size: int
-    box: Box
+    box: Box | None
+    """The part of each image that is used, or None for the whole image."""
     uniform: bool = False
 
     def fetch(self, indices: Numbers, boxer: Callable[[int, int, int], Array] | None) -> Tensor:
         """Return the images with these indices: uint8 (N, 3, size, size). Ignores ``boxer``."""
-        images = [torch.from_numpy(self._pixels(int(index))).permute(2, 0, 1) for index in indices]
-        return torch.stack(images)
+        return torch.cat([self._image(int(index)) for index in indices])
 
-    def _pixels(self, index: int) -> Pixels:
-        item = self.items[index]
+    def _image(self, index: int) -> Tensor:
+        """Return an image as a batch of one, with the same bits as the run's evaluation computes."""
+        item, name = self.items[index], self.names[index]
+        if self.box is None:  # as images in memory are resized
+            return resize(torch.from_numpy(whole(item, name)).permute(2, 0, 1)[None], self.size)
         if isinstance(item, Path):
-            return decode(item, self.size, self.box)
-        return fitted(item, self.size, self.box, self.names[index])
+            pixels = decode(item, self.size, self.box)
+        else:
+            pixels = fitted(item, self.size, self.box, name)
+        return torch.from_numpy(pixels).permute(2, 0, 1)[None]
 
 
-def box_of(preprocessing: Preprocessing) -> Box:
-    """Return the box of an image that a run's evaluation uses."""
-    return whole if preprocessing.crop is None else partial(centre, crop=preprocessing.crop)
+def box_of(preprocessing: Preprocessing) -> Box | None:
+    """Return the box of an image that a run's evaluation uses, or None for the whole image."""
+    return None if preprocessing.crop is None else partial(centre, crop=preprocessing.crop)
 
 
 def pictures(given: Given | Iterable[Given], preprocessing: Preprocessing) -> Pictures:

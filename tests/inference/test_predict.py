@@ -15,6 +15,7 @@ from PIL import Image
 
 import recipe
 from recipe.base.errors import RecipeError
+from recipe.data.images import resize
 from recipe.inference.run import Run
 from tests.helpers import command
 from tests.inference.helpers import exported, outputs_of
@@ -84,6 +85,11 @@ def test_a_run_on_whole_images_predicts_on_whole_images(tmp_path: Path) -> None:
     back = inputs * np.array(run.preprocessing.std) + np.array(run.preprocessing.mean)
     assert np.abs(back * 255 - pixels).max() < 1e-3
     assert len(run.predict(pixels)[0].classes) == 10
+    larger = np.random.default_rng(4).integers(0, 256, (50, 70, 3), dtype=np.uint8)
+    inputs = run.preprocess(larger)[0].permute(1, 2, 0).numpy()
+    shades = (inputs * np.array(run.preprocessing.std) + np.array(run.preprocessing.mean)) * 255
+    in_memory = resize(torch.from_numpy(larger).permute(2, 0, 1)[None], 32)[0].permute(1, 2, 0).numpy()
+    assert np.abs(shades - in_memory).max() < 1e-3  # as evaluation resizes images in memory
 
 
 @pytest.mark.parametrize(
