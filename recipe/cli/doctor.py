@@ -15,6 +15,7 @@ from recipe.base.identity import version_of
 from recipe.base.printable import printable
 from recipe.cli.inputs import loaded, vocabulary
 from recipe.exporters.formats import installed
+from recipe.trackers.tracker import TRACKERS
 
 if TYPE_CHECKING:
     import torch
@@ -56,7 +57,7 @@ def command() -> None:
 def _plugins() -> None:
     words = vocabulary(())
     tricks, errors = loaded(words, words.keys())
-    errors += [*(refused.error for refused in words.refused), *installed()[1]]
+    errors += [*(refused.error for refused in words.refused), *installed()[1], *TRACKERS.installed()[1]]
     for message in dict.fromkeys(error.diagnostics[0].message for error in errors):  # both report a damaged package
         click.echo(f"broken: {printable(message)}")
     for package, count in sorted(Counter(package for _, package in tricks).items()):

@@ -6,18 +6,13 @@ All formats, including the built-in ones, register through entry points in the g
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.metadata import EntryPoint
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
 
-from recipe.base.errors import RecipeError, fail
-from recipe.base.wording import listing
-from recipe.plugins.declared import OWN
-from recipe.plugins.entry_points import registered
-from recipe.plugins.vocabulary import importing_plugin
+from recipe.plugins.offers import Offers
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,54 +53,10 @@ class Format:
         return [name for name in self.needs if find_spec(name) is None]
 
 
-def find(name: str) -> Format:
-    """Return a format by name. Raises `RecipeError` if it is unknown (E121) or can't be used (E080, E081)."""
-    offers, _ = _offered()
-    if name not in offers:
-        raise fail("E121", f"unknown export format `{name}`", help=f"use one of {listing(offers)}")
-    return _load(name, offers[name])
+OFFERS = Offers(GROUP, Format, "format", "E121")
 
+find = OFFERS.find
+"""Return a format by name. Raises `RecipeError` if it is unknown (E121) or can't be used (E080, E081)."""
 
-def installed() -> tuple[dict[str, Format], list[RecipeError]]:
-    """Return the usable formats by name, and an error for each of the others."""
-    offers, errors = _offered()
-    formats = {}
-    for name, several in sorted(offers.items()):
-        try:
-            formats[name] = _load(name, several)
-        except RecipeError as error:
-            errors.append(error)
-    return formats, errors
-
-
-def _offered() -> tuple[dict[str, dict[str, EntryPoint]], list[RecipeError]]:
-    """Return the packages that register each name, only ours if it is built in, and the errors of rejected ones."""
-    entries, damaged = registered(GROUP)
-    errors = [package.error for package in damaged]
-    offers: dict[str, dict[str, EntryPoint]] = {}
-    for package, entry in sorted(entries, key=lambda offer: offer[0] != OWN):
-        if package != OWN and OWN in offers.get(entry.name, {}):
-            message = f"the format `{entry.name}` of {package} can't be used: {OWN} has a format of this name"
-            errors.append(fail("E081", message, help="ask its author to rename it"))
-        else:
-            offers.setdefault(entry.name, {})[package] = entry
-    return offers, errors
-
-
-def _load(name: str, offers: dict[str, EntryPoint]) -> Format:
-    if len(offers) > 1:
-        message = f"the format `{name}` is registered by {' and '.join(sorted(offers))}"
-        raise fail("E081", message, help="uninstall one of them")
-    ((package, entry),) = offers.items()
-
-    def broken(why: str) -> RecipeError:
-        help = f"use another format; only `{name}` is affected"
-        return fail("E080", f"the plugin {package} is broken: {why}", help=help)
-
-    with importing_plugin(broken):
-        format: object = entry.load()
-    if not isinstance(format, Format):
-        raise broken(f"`{name}` is not a recipe.Format")
-    if format.name.lower() != name:
-        raise broken(f"it registers `{name}` for a format named `{format.name}`")
-    return attrs.evolve(format, package=package)
+installed = OFFERS.installed
+"""Return the usable formats by name, and an error for each of the others."""

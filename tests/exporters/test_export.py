@@ -177,9 +177,9 @@ def test_a_run_of_your_own_model(here: Path) -> None:
 def test_an_unknown_format(run: Run) -> None:
     done = command("export", run.folder, "--to", "tflite")
     assert (done.status, done.stdout) == (2, "")
-    assert "error[E121]: unknown export format `tflite`" in done.stderr
+    assert "error[E121]: unknown format `tflite`" in done.stderr
     assert "= help: use one of `onnx`, `python`, `safetensors`" in done.stderr
-    with pytest.raises(recipe.RecipeError, match="unknown export format `tflite`"):
+    with pytest.raises(recipe.RecipeError, match="unknown format `tflite`"):
         recipe.export(run.folder, to="tflite")
 
 
