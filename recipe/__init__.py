@@ -33,12 +33,13 @@ if TYPE_CHECKING:
     from recipe.plan.plan import Plan
     from recipe.plugins.vocabulary import Vocabulary
     from recipe.trackers.tracker import TrackedRun, Tracker
-    from recipe.training.api import run
+    from recipe.training.api import batches, run
+    from recipe.training.own_loop import Batches, TrainingBatch
 
 __all__ = [
-    "Diagnostic", "Diff", "Diverged", "Evaluation", "Exported", "Format", "Interrupted", "Plan", "Prediction",
-    "Program", "RecipeError", "Run", "SourceRun", "Table", "TrackedRun", "Tracker", "Unfinished", "Vocabulary",
-    "__version__", "ablate", "compile", "diff", "export", "load", "run",
+    "Batches", "Diagnostic", "Diff", "Diverged", "Evaluation", "Exported", "Format", "Interrupted", "Plan",
+    "Prediction", "Program", "RecipeError", "Run", "SourceRun", "Table", "TrackedRun", "Tracker", "TrainingBatch",
+    "Unfinished", "Vocabulary", "__version__", "ablate", "batches", "compile", "diff", "export", "load", "run",
 ]  # fmt: skip
 
 _LAZY = {
@@ -61,7 +62,8 @@ _LAZY = {
     "recipe.plan.plan": ("Plan",),
     "recipe.plugins.vocabulary": ("Vocabulary",),
     "recipe.trackers.tracker": ("TrackedRun", "Tracker"),
-    "recipe.training.api": ("run",),
+    "recipe.training.api": ("batches", "run"),
+    "recipe.training.own_loop": ("Batches", "TrainingBatch"),
 }
 
 
@@ -75,3 +77,7 @@ def __getattr__(name: str) -> Any:
         if name in names:
             return getattr(importlib.import_module(module), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import attrs
+from torch import nn
 
 from recipe.ablation import chart
 from recipe.ablation.budget import SEEDS, Budget, planned
@@ -60,7 +61,7 @@ class Study:
     cells: tuple[tuple[Task, ...], ...] = attrs.field(repr=False)
     """The cells of each row, one per seed."""
     workers: Workers
-    plugins: Sequence[str] = ()
+    plugins: tuple[Path, ...] = ()
     """Python files that contain tricks."""
     budgets: Mapping[str, Budget] = attrs.field(factory=dict)
     """The planned budgets, by request. They are saved when the ablation runs."""
@@ -159,8 +160,7 @@ def study(
     budget: str | None = None,
     out: str | Path | None = None,
     workers: Workers | None = None,
-    vocabulary: Vocabulary | None = None,
-    plugins: Sequence[str] = (),
+    plugins: Vocabulary | Sequence[str | Path] = (),
     name: str = "ablation",
     tell: Callable[[str], None] = lambda text: None,
 ) -> Study:
@@ -169,9 +169,11 @@ def study(
         raise fail("E124", f"an ablation needs at least one seed, not {seeds}")
     if out is not None and not str(out).strip():
         raise fail("E113", "the name of the ablation's folder is empty", help="name a folder with --out")
-    words, workers = vocabulary or Vocabulary.installed(map(Path, plugins)), workers or Workers()
+    workers = workers or Workers()
     over = (over,) if isinstance(over, str) else over
-    plan = resolve(recipe, *statements, vocabulary=words, data=True)
+    plan = resolve(recipe, *statements, plugins=plugins, data=True)
+    if plan.model == "module":
+        raise _own_model(plan)
     rows = rows_of(plan, mode, over)
     programs = _compiled(rows)
     stamps = Stamps.of(programs, workers.local)
@@ -191,18 +193,25 @@ def study(
         budgets[asked] = planned(plans, budget, seeds, workers, before, tell)
         count, epochs = budgets[asked].seeds, budgets[asked].epochs
         if epochs != plan.training.epochs:
-            plan = resolve(plan, f"{maker} {epochs}", vocabulary=words, data=True)
+            plan = resolve(plan, f"{maker} {epochs}", data=True)
             rows = rows_of(plan, mode, over)
     chosen = tuple(range(plan.training.seed, plan.training.seed + count))
     shared = (folder if out is not None else ROOT) / "cells"  # by ablations without --out
     cells = (tuple(_task(shared, row.seeded(seed), seed, row.label, stamps) for seed in chosen) for row in rows)
     outline = Table(f"{name}, {mode}", mode, plan.canonical(), chosen, _lines(rows, programs, mode))
-    return Study(rows, outline, folder, tuple(cells), workers, plugins, budgets)
+    return Study(rows, outline, folder, tuple(cells), workers, plan.vocabulary.files, budgets)
+
+
+def _own_model(plan: Plan | None) -> RecipeError:
+    """Return the error for an ablation of a model of one's own."""
+    message = "an ablation can't train a model of your own: its runs are other processes, which get only the recipe"
+    help = "name the model in a plugin, by a trick with the hook `build`: docs/guides/python.md shows one"
+    return fail("E102", message, plan.base.span if plan else None, help=help)
 
 
 @public()
 def ablate(
-    recipe: str | Path | Source | Plan,
+    recipe: str | Path | Source | Plan | Program,
     *statements: str,
     mode: str,
     over: str | Sequence[str] = (),
@@ -213,7 +222,8 @@ def ablate(
     jobs: int = 1,
     launcher: str = "local",
     options: Mapping[str, str] | None = None,
-    plugins: Sequence[str | Path] = (),
+    plugins: Vocabulary | Sequence[str | Path] = (),
+    base: nn.Module | None = None,
 ) -> Table:
     """Train variants of a recipe under several seeds, and compare them in a table.
 
@@ -221,7 +231,8 @@ def ablate(
     ablation. Runs that the folder already contains are not repeated.
 
     Args:
-        recipe: The text of a recipe, the path of a recipe or a run folder, or a `Plan`.
+        recipe: The text of a recipe, the path of a recipe or a run folder, the name of a shipped example, a `Plan`, or
+            a `Program`, which counts as its plan.
         statements: Statements that override the recipe in every row.
         mode: ``stack`` adds each trick on top of the previous ones, ``drop`` removes one at a time, and ``add`` adds
             one at a time.
@@ -234,17 +245,25 @@ def ablate(
         jobs: How many runs to train at a time.
         launcher: Where to train: ``local``, ``slurm`` or ``ray``.
         options: Options of the slurm or ray launcher: ``{"timeout_min": "120"}`` (minutes).
-        plugins: Paths of Python files with tricks.
+        plugins: Paths of Python files with tricks, or the `Vocabulary` to use instead of the installed one. Each run
+            loads the files of both.
+        base: Not supported, since each run is another process. Name a model of your own in a plugin.
 
     Returns:
         The table, which is also written to the folder as Markdown, CSV, JSON and a chart.
 
     Raises:
-        RecipeError: If a row is invalid or an argument can't be used, before any training starts.
+        RecipeError: If a row is invalid or an argument can't be used, before any training starts, or for a model of
+            your own (E102).
         TypeError: If an argument has the wrong type.
         Unfinished: If some runs fail, once the others are done. Its ``table`` has their results.
         Interrupted: After SIGINT, SIGTERM or SIGHUP.
     """
+    if base is not None:
+        raise _own_model(None)
+    if isinstance(recipe, Program):
+        recipe.unchanged_base()
+        recipe = recipe.plan
     workers = Workers(device, jobs, launcher, options or {})
     made = study(
         recipe,
@@ -255,7 +274,7 @@ def ablate(
         budget=budget,
         out=out,
         workers=workers,
-        plugins=[*map(str, plugins)],
+        plugins=plugins,
     )
     return made.run()
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import attrs
 
+from recipe.base import notebook
 from recipe.base.printable import markdown, printable
 from recipe.base.wording import columns, plural
 
@@ -170,6 +171,17 @@ class Table:
     top-1 (0 to 1)."""
     about: tuple[str, ...] = ()
     """Sentences about the dataset, the length of the runs, and warnings."""
+
+    def __repr__(self) -> str:
+        finished = sum(cell.status == "finished" for line in self.lines for cell in line.cells)
+        runs = f"{finished} of {plural(len(self.lines) * len(self.seeds), 'run')} finished"
+        return f"Table({printable(self.title)}: {plural(len(self.lines), 'row')}, {runs})"
+
+    def _repr_html_(self) -> str:
+        """Return what notebooks show: the table and its notes."""
+        numbers = [at for at in range(len(COLUMNS)) if at not in WORDS]
+        title, notes = notebook.paragraphs([self.title]), notebook.paragraphs(self.notes())
+        return title + notebook.table([COLUMNS, *self.cells()], numbers) + notes
 
     def difference(self, line: Line) -> Difference | None:
         """Return the difference between a row and the row it is compared with."""

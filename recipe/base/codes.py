@@ -91,7 +91,8 @@ E102 unusable model
     The model can't be built, can't be traced by torch.fx, or does not return logits, or its weights are those of
     another model.
 E103 unsupported image size
-    The network can't process images of this size. To change the size, set the dataset's `size=`.
+    The network can't process images of this size. To change the size, set the dataset's `size=`. For a recipe without a
+    dataset, pass `size=` to `recipe.compile`.
 E104 undeclared parameter change
     A rewrite added or removed a parameter that its edits do not declare. This is a bug in the trick.
 E105 failed rewrite
@@ -152,6 +153,9 @@ E129 evaluation not possible
 E130 unusable tracker
     The tracker is unknown, a package that it needs is missing, or it failed. A training is not affected: log the run
     again with `recipe log`.
+E131 not for a loop of your own
+    `recipe.batches` needs a program whose recipe names a dataset. It can't open teachers or the features of layers,
+    which only `recipe.run` does.
 W001 unusual setting
     You can use the recipe, but a trick reports something unusual in it.
 W002 contradicting evidence

@@ -112,7 +112,8 @@ def command(
         raise click.UsageError(f"--launcher-option takes NAME=VALUE, not `{wrong}`")
     if dry_run and form != "text":
         raise click.UsageError("--dry-run prints no table, so --format can't be used with it")
-    words, source = vocabulary(plugins), source_of(file)
+    words = vocabulary(plugins)
+    source = source_of(file, words.verbs())
     from recipe.ablation.execute import Unfinished
     from recipe.ablation.launchers import Workers
     from recipe.ablation.progress import Live, Plain
@@ -121,7 +122,7 @@ def command(
 
     plain = Plain()
     workers = Workers(device, jobs, launcher, dict(option.split("=", 1) for option in launcher_options))
-    options |= {"workers": workers, "vocabulary": words, "plugins": plugins}
+    options |= {"workers": workers, "plugins": words}
     options |= {"name": stem(source, "ablation"), "tell": plain.note}
     made = study(source, *statements, **options)
     tell_changes(source, made.rows[0].plan)

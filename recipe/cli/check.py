@@ -44,7 +44,7 @@ def command(files: tuple[str, ...], form: str, plugins: tuple[str, ...]) -> None
     told: list[Diagnostic] = []
     for file in files:
         try:
-            told += bind([source_of(file)], words, data=True).warnings
+            told += bind([source_of(file, words.verbs())], words, data=True).warnings
         except RecipeError as error:
             told += error.diagnostics
     # Report a diagnostic of a shared include once.

@@ -16,8 +16,8 @@ from recipe.base.source import Source
 from recipe.cli.inputs import plugin_option, source_of, tell_changes, tell_environments, vocabulary
 from recipe.compare.api import diff
 from recipe.compare.results import results_of
-from recipe.language.recipe_input import override
-from recipe.plan.bind import LOCK, bind
+from recipe.language.recipe_input import LOCK, override
+from recipe.plan.bind import bind
 from recipe.runs.recipe_lock import plan_of
 
 
@@ -71,15 +71,15 @@ def command(
         raise click.UsageError("--device requires --measure")
     (file_a, over_a), (file_b, over_b) = _sides(sides)
     words = vocabulary(plugins)
-    source_a = source_of(file_a)
-    source_b = source_a if file_b == file_a else source_of(file_b)
+    source_a = source_of(file_a, words.verbs())
+    source_b = source_a if file_b == file_a else source_of(file_b, words.verbs())
     plan_a = (None if over_a else plan_of(source_a, words)) or bind([source_a, *override(over_a)], words)
     plan_b = (None if over_b else plan_of(source_b, words)) or bind([source_b, *override(over_b)], words)
     tell_changes(source_a, plan_a)
     if source_b is not source_a:
         tell_changes(source_b, plan_b)
     tell_environments(source_a, source_b)
-    difference = diff(plan_a, plan_b, vocabulary=words, names=(_name(file_a, over_a), _name(file_b, over_b)))
+    difference = diff(plan_a, plan_b, plugins=words, names=(_name(file_a, over_a), _name(file_b, over_b)))
     folders = _run_folder(source_a, over_a), _run_folder(source_b, over_b)
     if folders[0] and folders[1]:
         difference = attrs.evolve(difference, results=results_of(folders[0], folders[1]))

@@ -62,7 +62,7 @@ def command(
     chosen = pick(device)
     computing = Computing(batch, ranks=Ranks.join(chosen))
     if plan is None:
-        made = load(run, device=chosen, vocabulary=words)
+        made = load(run, device=chosen, plugins=words)
         evaluation = evaluate_trained(made.folder, made.program.plan, made.trained, made.note, statements, computing)
     else:
         evaluation = evaluate_recipe(plan, run, chosen, computing)

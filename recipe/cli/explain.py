@@ -49,8 +49,9 @@ def command(
             raise click.UsageError(f"{what} is a code and takes no other arguments or options")
         click.echo(_meaning(what.upper()))
         return
-    source = source_of(what)
-    plan = bind([source, *override(statements)], vocabulary(plugins), data=True)
+    words = vocabulary(plugins)
+    source = source_of(what, words.verbs())
+    plan = bind([source, *override(statements)], words, data=True)
     tell_changes(source, plan)
     from recipe.compiler.lower import lower
     from recipe.devices.choice import pick

@@ -68,7 +68,7 @@ def command(run: str, to: str, out: str | None, deploy: bool, plugins: tuple[str
     tell_lost(run)
     from recipe.exporters.api import export
 
-    exported = export(run, to=to, out=out, deploy=deploy, vocabulary=words)
+    exported = export(run, to=to, out=out, deploy=deploy, plugins=words)
     if exported.note:
         click.echo(f"warning: {printable(exported.note)}", err=True)
     click.echo(printable(_verdict(exported)), err=True)

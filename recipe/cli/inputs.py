@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable
-from importlib import resources
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import click
@@ -15,41 +14,27 @@ from recipe.base.errors import RecipeError, fail
 from recipe.base.printable import printable
 from recipe.base.rendering import render
 from recipe.base.source import MAX_BYTES, Source
-from recipe.base.wording import did_you_mean, listing
-from recipe.language.recipe_input import decode, read
-from recipe.plan.bind import LOCK
+from recipe.language.recipe_input import LOCK, decode, source_from
 from recipe.plan.plan import Plan
 from recipe.plugins.trick import Trick
 from recipe.plugins.vocabulary import Key, Vocabulary
 
 
-def examples() -> dict[str, Path]:
-    """Return the shipped examples by name, with and without the suffix."""
-    root = Path(str(resources.files("recipe") / "examples"))
-    files = {path.relative_to(root).as_posix(): path for path in sorted(root.glob("**/*.recipe"))}
-    return {name.removesuffix(".recipe"): path for name, path in files.items()} | files
+def source_of(file: str, verbs: Collection[str] = ()) -> Source:
+    """Return the source that FILE names: ``-``, a path, a run folder, a shipped example, or the text of a recipe.
 
-
-def source_of(file: str) -> Source:
-    """Return the source that FILE names: ``-``, a path, a run folder, a shipped example, or the text of a recipe."""
+    A single word is text if it is one of the known ``verbs``.
+    """
     if file == "-":
         if sys.stdin is None:
             raise fail("E001", "standard input is closed", help="name a file, or pipe a recipe to the command")
         return decode(sys.stdin.buffer.read(MAX_BYTES + 1), "<stdin>", Path.cwd())
-    if os.path.isfile(lock := os.path.join(file, "recipe.lock")):  # a run folder
+    if not file.strip():
+        raise fail("E001", "the name of the recipe is empty", help="name a file or an example, or write a recipe")
+    source = source_from(file, verbs)
+    if source.path is not None and source.path.name == LOCK and os.path.isdir(file):
         tell_lost(file)
-        return read(Path(lock), lock)
-    shipped = examples()
-    if os.path.exists(file) and not (os.path.isdir(file) and file in shipped):  # unlike Path's, it accepts any text
-        return read(Path(file), file)
-    if file in shipped:
-        return read(shipped[file], file)
-    if any(mark in file.strip() for mark in "; \n"):
-        return decode(file.encode("utf-8", "surrogateescape"), "<text>", Path.cwd())
-    names = [name for name in shipped if not name.endswith(".recipe")]
-    otherwise = f"shipped examples are {listing([name for name in names if '/' not in name], 4)}"
-    help = did_you_mean(file, names, otherwise, form="the example `{}`".format)
-    raise fail("E001", f"file or example not found: `{file}`", help=help)
+    return source
 
 
 def check_names(files: Iterable[str]) -> None:
@@ -118,7 +103,7 @@ def tell_broken(errors: Iterable[RecipeError]) -> None:
 
 
 def vocabulary(plugins: tuple[str, ...]) -> Vocabulary:
-    return Vocabulary.installed(Path(plugin) for plugin in plugins)
+    return Vocabulary.installed(plugins)
 
 
 def stem(source: Source, otherwise: str) -> str:

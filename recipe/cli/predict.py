@@ -56,7 +56,7 @@ def command(
     tell_lost(run)
     from recipe.inference.opened import load
 
-    opened = load(run, device=device, vocabulary=words)
+    opened = load(run, device=device, plugins=words)
     for note in (*notes, *([f"warning: {opened.note}"] if opened.note else [])):
         click.echo(printable(note), err=True)
     predicted = opened.predicting(paths, top=top, batch=batch, skip=True)

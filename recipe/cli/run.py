@@ -10,8 +10,8 @@ import click
 
 from recipe.base.errors import fail
 from recipe.base.printable import command_line, path_word, printable
-from recipe.cli.inputs import examples, plugin_option, source_of, stem, tell_changes, vocabulary
-from recipe.language.recipe_input import override
+from recipe.cli.inputs import plugin_option, source_of, stem, tell_changes, vocabulary
+from recipe.language.recipe_input import examples, override
 from recipe.plan.bind import bind
 from recipe.runs.save_policy import EVERY, KEEP, SavePolicy
 from recipe.trackers.tracker import find as find_tracker
@@ -85,7 +85,8 @@ def command(
     if allow_changed and resume is None:
         raise click.UsageError("--allow-changed requires --resume")
     file, statements, out = _resumed(file, statements, out, resume)
-    words, source = vocabulary(plugins), source_of(file)
+    words = vocabulary(plugins)
+    source = source_of(file, words.verbs())
     policy = SavePolicy.of(save_every, keep)
     plan = bind([source, *override(statements)], words, data=True)
     if resume is None:  # resuming compares them itself

@@ -11,7 +11,6 @@ import json
 import statistics
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -21,9 +20,12 @@ import torch
 from recipe.base.errors import RecipeError, fail
 from recipe.base.wording import first_line
 from recipe.compiler.lower import lower
+from recipe.compiler.program import Program
 from recipe.data.images import InMemory, Sets
 from recipe.devices.choice import peak_memory, pick, repeatable
 from recipe.devices.precision import precision
+from recipe.graph.features import feature_node
+from recipe.graph.net import Net
 from recipe.inference.batches import Batch
 from recipe.language.recipe_input import source_from
 from recipe.plan.bind import bind
@@ -104,10 +106,25 @@ class _Worker:
         self.process.communicate()
 
 
+@attrs.frozen(eq=False)
+class _Silent:
+    """A stand-in for a teacher, of the shapes of the student. A real teacher takes as long on either side."""
+
+    student: Program
+    device: torch.device
+
+    def __call__(self, inputs: torch.Tensor) -> torch.Tensor:
+        return torch.zeros(len(inputs), self.student.classes, device=self.device)
+
+    def features(self, inputs: torch.Tensor, address: str) -> torch.Tensor:
+        shape = feature_node(Net(self.student.structure), address).meta["shape"]
+        return torch.zeros(len(inputs), *shape[1:], device=self.device)
+
+
 def _serve() -> None:
     """Train a few steps for each line of standard input; the first line describes the task."""
     asked = json.loads(sys.stdin.readline())
-    plan = bind([source_from(asked["recipe"])], Vocabulary.installed(map(Path, asked["plugins"])))
+    plan = bind([source_from(asked["recipe"])], Vocabulary.installed(asked["plugins"]))
     device, batch = pick(asked["device"]), asked["batch"]
     program = lower(plan, classes=asked["classes"])
     size, classes = program.costs.size, program.classes
@@ -115,10 +132,8 @@ def _serve() -> None:
     images = InMemory(pixels, torch.arange(batch) % classes)
     chosen = precision(plan.training.precision, device).suited(program.narrow)
 
-    def teach(inputs: torch.Tensor) -> torch.Tensor:  # a real teacher takes as long on either side
-        return torch.zeros(len(inputs), classes, device=device)
-
-    teachers = {value.digest: teach for use in plan.uses for value in use.values.values() if hasattr(value, "digest")}
+    teacher = _Silent(program, device)
+    teachers = {value.digest: teacher for use in plan.uses for value in use.values.values() if hasattr(value, "digest")}
     trainer = Trainer.make(program, Sets(images, images, classes), device, chosen, teachers)
     trainer.model.train()
     meter = Meter.on(device)

@@ -1,8 +1,8 @@
-"""The parameter groups of a program: the optimizer's options for each parameter, as the tricks of a plan set them."""
+"""The parameter groups of a program, as the tricks of a plan set their options, and the optimizer of these groups."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from sys import float_info
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 from torch import fx, nn
 
 from recipe.base.diagnostics import Diagnostic
+from recipe.base.errors import fail
 from recipe.base.wording import listing
 from recipe.compiler.summary import Group
 from recipe.plan.plan import Plan
@@ -53,6 +54,52 @@ def groups_of(plan: Plan, graph: fx.GraphModule, without: Use | None = None) -> 
             options[SCALE] = scale
         groups.setdefault(tuple(sorted(options.items())), []).append(name)
     return tuple(Group(dict(options), tuple(names)) for options, names in groups.items())
+
+
+def optimizer_groups(groups: Sequence[Group], model: nn.Module) -> list[dict[str, Any]]:
+    """Return the optimizer's parameter groups for a program's model. Each lists parameter names in ``names``.
+
+    Raises `RecipeError` (E102) if the model has other parameters, if all are frozen, or if other ones than before are.
+    """
+    every = dict(model.named_parameters())
+    if other := [name for group in groups for name in group.names if name not in every]:
+        help = "pass the `model` of the program or a copy of it, before it is compiled, wrapped or rewritten"
+        raise fail("E102", f"the model has no parameter `{other[0]}`, so it is not a model of this program", help=help)
+    parameters = {name: parameter for name, parameter in every.items() if parameter.requires_grad}
+    made = []
+    for group in groups:
+        names = [name for name in group.names if name in parameters]  # the user may have frozen some since
+        if names:
+            made.append({**group.options, "params": [parameters[name] for name in names], "names": names})
+    if not made:
+        raise fail("E102", "the model has no trainable parameters: all are frozen")
+    if thawed := parameters.keys() - {name for group in made for name in group["names"]}:
+        message = f"`{min(thawed)}` was frozen when the recipe was compiled, but is not frozen now"
+        raise fail("E102", message, help="freeze or unfreeze parameters before you compile the model")
+    return made
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Write a learning rate to an optimizer's parameter groups, times the factor of each group."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group.get(SCALE, 1.0)
+
+
+def members(groups: list[dict[str, Any]]) -> set[tuple[int, str]]:
+    """Return the parameters of groups, by identity, with their names."""
+    pairs = (zip(group["params"], group.get("names", ()), strict=False) for group in groups)
+    return {(id(parameter), name) for group in pairs for parameter, name in group}
+
+
+def begin_momentum(optimizer: torch.optim.Optimizer) -> None:
+    """Start momentum at zero, which changes no update.
+
+    If a fused SGD skips its first update because of an infinite gradient, it would otherwise use uninitialized memory.
+    """
+    for group in optimizer.param_groups:
+        if isinstance(optimizer, torch.optim.SGD) and group["momentum"] and not group["dampening"]:
+            for parameter in group["params"]:
+                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
 
 def decay_without_effect(plan: Plan, groups: tuple[Group, ...]) -> Iterator[Diagnostic]:

@@ -11,7 +11,8 @@ import torch
 from torch import fx, nn
 
 from recipe.base.errors import RecipeError, fail
-from recipe.base.wording import summary_line
+from recipe.base.wording import plural, summary_line
+from recipe.compiler.features import features_of
 from recipe.compiler.fit import Fit, Tensors
 from recipe.compiler.groups import groups_of
 from recipe.compiler.identity import settings_of
@@ -30,6 +31,9 @@ from recipe.plan.plan import Plan
 from recipe.plugins.calling import broken, call_hook
 from recipe.plugins.progress import Progress
 from recipe.plugins.uses import Use
+
+CHANNELS = 3
+"""The channels of every image."""
 
 STEPS_LOOKED_AT = 2000
 """The largest number of steps at which to check the image size that a trick chooses."""
@@ -51,6 +55,8 @@ class Task:
     """Whether to look at the pretrained weights that the recipe names."""
     other_classes: bool = False
     """Whether these weights are for other classes than those of the images."""
+    size: int | None = None
+    """The height and width of the images for a plan without a dataset, or None for those of the stock model."""
 
 
 @attrs.frozen
@@ -120,13 +126,34 @@ def _trace(built: Built) -> Traced:
     module = built.task.module
     untraced = copy.deepcopy(built.model) if module is not None else None
     graph = trace(built.model, built.name)
-    size = plan.image_fields.size if plan.image_fields else call_hook(plan.base, "image_size")
-    classes = _logits(graph, size, built.name)
+    size = plan.image_fields.size if plan.image_fields else built.task.size or call_hook(plan.base, "image_size")
+    try:
+        classes = _logits(graph, size, built.name)
+    except RecipeError as error:
+        raise _unfit(error, graph, built) from error.__cause__
     if module is not None and built.task.device != "meta":
         compare(module, materialise(plan, classes, graph, (), module, None), size, plan.base.span)
     if untraced is not None:
         see_autocast_kept(untraced, graph, plan.base.span)
     return Traced(built.task, built.name, graph, size, classes, parameters(graph), graph.state_dict())
+
+
+def _unfit(error: RecipeError, graph: fx.GraphModule, built: Built) -> RecipeError:
+    """Return the error for images that a model can't process (E103), or for a model of other images than RGB ones."""
+    (problem,), plan = error.diagnostics, built.task.plan
+    if problem.code != "E103":
+        return error
+    stem = Net(graph).stem
+    if stem is not None and stem[1].in_channels != CHANNELS:
+        channels = stem[1].in_channels
+        message = f"`{stem[0]}` of `{built.name}` takes {plural(channels, 'channel')}, but images have {CHANNELS} (RGB)"
+        help = f"let it take {CHANNELS} channels"
+        help += "; for gray images, start the model's forward with `x = x.mean(1, keepdim=True)`" * (channels == 1)
+        return fail("E102", message, plan.base.span, help=help)
+    if plan.images is None:
+        help = "pass another `size=` to `recipe.compile`, or name a dataset; some models accept only one size"
+        problem = attrs.evolve(problem, help=help)
+    return RecipeError(problem)
 
 
 def _logits(graph: fx.GraphModule, size: int, name: str) -> int:
@@ -273,6 +300,7 @@ def _account(rewritten: Rewritten) -> Program:
     """Record the fate of every parameter, and measure the costs of the result."""
     traced, steps = rewritten.traced, rewritten.steps
     task, costs = traced.task, measure(traced.graph, traced.size)
+    features_of(task.plan, traced.graph)  # reports addresses that the model doesn't have
     module = task.module
     if module is not None and task.device != "meta":
         module = copy.deepcopy(module)  # its weights may change before they are needed
@@ -286,6 +314,7 @@ def _account(rewritten: Rewritten) -> Program:
         structure=traced.graph,
         module=module,
         device=task.device,
+        size=task.size,
         fit=rewritten.fit,
         narrow=rewritten.narrow,
     )
@@ -321,16 +350,18 @@ def lower(
     classes: int | None = None,
     pretrained: bool = True,
     other_classes: bool = False,
+    size: int | None = None,
 ) -> Program:
     """Compile a plan. ``base`` is the user's own model, for a plan with ``base module``.
 
     ``classes`` is the number of classes of the plan's images, if they are already open. ``pretrained=False`` compiles
     without the pretrained weights that the recipe names, for a model that gets others. ``other_classes`` keeps the
-    heads of these weights out of the model, since they are for other classes than those of the images.
+    heads of these weights out of the model, since they are for other classes than those of the images. ``size`` is the
+    height and width of the images, for a plan without a dataset.
     """
     if device != "meta":
         pick(device)
-    state: Any = Task(plan, base, device, classes, pretrained, other_classes)
+    state: Any = Task(plan, base, device, classes, pretrained, other_classes, size)
     for run in PASSES:
         state = run(state)
     program: Program = state

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from typing import Any
 
 import attrs
+import torch
 from torch import fx, nn
 
+from recipe.base import notebook
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import fail
-from recipe.base.public import undisturbed
+from recipe.base.public import public, undisturbed
 from recipe.base.wording import plural
 from recipe.compiler.fit import Fit
-from recipe.compiler.groups import groups_of
+from recipe.compiler.groups import begin_momentum, groups_of, members, optimizer_groups, set_rate
 from recipe.compiler.identity import are_equal, changed_part, own_digest
 from recipe.compiler.summary import Group
 from recipe.compiler.weights import materialise
 from recipe.graph.cost import Costs
 from recipe.graph.edits import Edit, Site
 from recipe.plan.plan import Plan
-from recipe.plugins.calling import call_hook
+from recipe.plugins.calling import broken, call_hook
 from recipe.plugins.field_contracts import WEIGHTS
+from recipe.plugins.progress import Progress
 from recipe.plugins.settings import Training
 
 
@@ -76,6 +80,8 @@ class Program:
     """The model of your own that was passed as ``base``, or None."""
     device: str = "cpu"
     """The name of the device of `model`."""
+    size: int | None = None
+    """The height and width of the images that was passed to `recipe.compile`, or None."""
     fit: Fit | None = None
     """What the weights that the recipe's `weights=` names set, or None if they are not loaded."""
     narrow: str = ""
@@ -83,6 +89,21 @@ class Program:
     mismatches: tuple[Diagnostic, ...] = ()
     """Warnings about the model and, once the images are open, about the training on them."""
     _model: list[fx.GraphModule] = attrs.field(factory=list, repr=False)
+
+    def __repr__(self) -> str:
+        costs, device = self.costs, "" if self.device == "cpu" else f" on {self.device}"
+        name = " + ".join([self.plan.model, *(step.word for step in self.layer_steps if step.changed)])
+        size = f"{costs.params:,} params, {costs.macs / 1e9:.3g} G MACs at {costs.size}×{costs.size}"
+        return f"Program({name}: {size}, {plural(self.classes, 'output')}{device}; plan {self.plan.digest})"
+
+    def _repr_html_(self) -> str:
+        """Return what notebooks show: the costs by stage, and what each trick did."""
+        costs = self.costs
+        heading = ("stage", "params", "MACs", "activations")
+        rows = [*costs.stages.items(), ("total", costs)]
+        shown = [(name, f"{cost.params:,}", f"{cost.macs:,}", f"{cost.activations:,}") for name, cost in rows]
+        about, notes = notebook.paragraphs([repr(self)]), notebook.paragraphs(self.notes)
+        return about + notebook.table([heading, *shown], (1, 2, 3)) + notes
 
     @property
     def training(self) -> Training:
@@ -136,6 +157,13 @@ class Program:
             return self
         return attrs.evolve(self, altered=True, groups=groups_of(self.plan, self.model))
 
+    def unchanged_base(self) -> nn.Module | None:
+        """Return `module`, to compile the program again. Raises `RecipeError` (E102) if that would lose changes."""
+        if self.as_changed() is not self:
+            message = "the program's model has been changed since it was compiled, which compiling it again would lose"
+            raise fail("E102", message, help="compile the changed model: `recipe.compile(…, base=program.model)`")
+        return self.module
+
     @property
     def sites(self) -> dict[str, int]:
         """The number of sites that each trick edited."""
@@ -148,6 +176,71 @@ class Program:
             if not self._model:
                 self._model.append(self.structure if self.device == "meta" else self.materialise().to(self.device))
             return self._model[0]
+
+    @public()
+    def lr(self, step: int, steps_per_epoch: int | None = None) -> float:
+        """Return the learning rate of a step, before the factors of single parameter groups.
+
+        Args:
+            step: The index of the step, counted from 0 since the start of the training.
+            steps_per_epoch: The number of steps in each epoch. Defaults to that of the recipe's dataset.
+
+        Raises:
+            RecipeError: If the images can't be read.
+            ValueError: If ``step`` is negative, or ``steps_per_epoch`` is less than 1 or missing and unknown.
+        """
+        if steps_per_epoch is None:
+            images = self.plan.count("count_images")
+            if images is None:
+                raise ValueError("`steps_per_epoch` is needed: the number of training images is not known")
+            steps_per_epoch = self.training.steps(images)
+        if step < 0 or steps_per_epoch < 1:
+            raise ValueError(f"there is no step {step} in epochs of {steps_per_epoch} steps")
+        training = self.training
+        return self.plan.learning_rate(Progress(step, steps_per_epoch, training.epochs, training.warmup))
+
+    @public()
+    def set_lr(self, optimizer: torch.optim.Optimizer, step: int, steps_per_epoch: int | None = None) -> float:
+        """Write the learning rate of a step to an optimizer's parameter groups, and return it.
+
+        A group with an ``lr_scale`` gets the rate times that factor. The other arguments and the errors are those of
+        `lr`.
+        """
+        rate = self.lr(step, steps_per_epoch)
+        set_rate(optimizer, rate)
+        return rate
+
+    @public()
+    def param_groups(self, model: nn.Module | None = None) -> list[dict[str, Any]]:
+        """Return the parameter groups for an optimizer, as the recipe's tricks set their options.
+
+        Args:
+            model: `model`, or a copy of it. Move it to its device first. Defaults to `model`.
+
+        Returns:
+            The groups as `torch.optim` takes them, with the names of their parameters in ``names``. ``lr_scale`` is a
+            factor of the learning rate, which `set_lr` applies and optimizers ignore.
+
+        Raises:
+            RecipeError: If it is another model (E102).
+        """
+        return optimizer_groups(self.groups, self.model if model is None else model)
+
+    @public()
+    def optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """Return the recipe's optimizer for the parameters of a model.
+
+        The argument is that of `param_groups`. Call `set_lr` before each step. Raises `RecipeError`, also if the
+        trick that makes the optimizer is broken (E080).
+        """
+        groups, optimizing = self.param_groups(model), self.plan.hooked("optimize")[0]
+        given = [dict(group) for group in groups]
+        optimizer: torch.optim.Optimizer = call_hook(optimizing, "optimize", given, self.training.rate)
+        if members(optimizer.param_groups) != members(groups):
+            why = "the groups of the optimizer must have all given parameters, each with its name in `names`"
+            raise broken(optimizing, "optimize", why)
+        begin_momentum(optimizer)
+        return optimizer
 
     def check_classes(self, classes: int) -> None:
         """Raise `RecipeError` (E071) if the model has fewer outputs than there are classes."""

@@ -7,12 +7,12 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 import attrs
-from torch import Tensor
+from torch import Tensor, nn
 
 from recipe.base import files
 from recipe.base.errors import RecipeError, fail
@@ -21,6 +21,7 @@ from recipe.base.wording import first_line, listing
 from recipe.exporters.deployed import compared
 from recipe.exporters.formats import Format, find, installed
 from recipe.exporters.source_run import SourceRun, open_run
+from recipe.inference.run import Run
 from recipe.plugins.sandbox import quiet
 from recipe.plugins.vocabulary import Vocabulary
 
@@ -56,12 +57,13 @@ class Exported:
 
 @public()
 def export(
-    folder: str | Path,
+    run: str | Path | Run,
     *,
     to: str,
     out: str | Path | None = None,
     deploy: bool = False,
-    vocabulary: Vocabulary | None = None,
+    base: nn.Module | None = None,
+    plugins: Vocabulary | Sequence[str | Path] = (),
 ) -> Exported:
     """Export the model of a finished run. See docs/guides/export.md.
 
@@ -69,12 +71,14 @@ def export(
     inputs and probabilities for images of several sizes must match those of the run's evaluation.
 
     Args:
-        folder: The run folder.
+        run: The run folder, or a `Run`.
         to: The name of an installed format, such as ``onnx``, ``python`` or ``safetensors``.
         out: The file to write. Defaults to a file in the current directory, named after the run folder. Python source
             puts its weights next to it.
         deploy: Export a model that takes uint8 pixels of any size and returns labels with their probabilities.
-        vocabulary: The known tricks. Defaults to those of installed packages.
+        base: For a run of a model of your own, that model, before its rewrite. Its weights don't matter. Not needed for
+            a `Run`.
+        plugins: Paths of Python files with tricks, or the `Vocabulary` to use instead of the installed one.
 
     Returns:
         The written files, and the difference between the logits or, with ``deploy``, the probabilities and inputs.
@@ -91,18 +95,23 @@ def export(
         able = [f"--to {name}" for name, other in installed()[0].items() if other.deploy]
         help = f"use {listing(able)}, or leave out --deploy"
         raise fail("E121", f"the format `{to}` can't export a model that takes pixels", help=help)
-    path = _default(Path(folder), format.suffix) if out is None else Path(out)
+    folder = run.folder if isinstance(run, Run) else Path(run)
+    path = _default(folder, format.suffix) if out is None else Path(out)
     if format.suffix == ".py" and path.suffix != ".py":
         raise fail("E111", f"`{path}` is not a valid name for {format.name} source", help="end the name in `.py`")
     _see_free(path)
-    run = open_run(Path(folder), vocabulary or Vocabulary.installed())
+    words = plugins if isinstance(plugins, Vocabulary) else Vocabulary.installed(plugins)
+    if isinstance(run, Run) and base is None and run.program.module is not None:
+        opened = SourceRun.of(run)
+    else:
+        opened = open_run(folder, words, base)
     if absent := format.absent:
         help = f"install it with `pip install '{format.install or absent[0]}'`"
         raise fail("E121", f"exporting to {format.name} requires the package `{absent[0]}`", help=help)
     with tempfile.TemporaryDirectory() as scratch:
         draft = Path(scratch) / path.name
-        result = _written(format, run, draft, deploy)
-        exported = _verified(run, result, to)
+        result = _written(format, opened, draft, deploy)
+        exported = _verified(opened, result, to)
         beside = sorted(file for file in draft.parent.iterdir() if file != draft)
         paths = _publish([draft, *beside], path.parent)
     return attrs.evolve(exported, paths=paths)

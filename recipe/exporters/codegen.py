@@ -92,9 +92,11 @@ class Codegen:
         self._moved: dict[str, str] = {}
         base = program.plan.base
         with _told(base):
-            constructor = call_hook(base, "constructor", program.classes)
+            own = program.module is not None
+            constructor = None if own else call_hook(base, "constructor", program.classes)
             if constructor is None:
-                raise Untold(f"{base.declared.package} does not provide the model's constructor")
+                whose = "a model of your own" if own else f"a model of {base.declared.package}"
+                raise Untold(f"it is {whose}, whose constructor is unknown")
             self.built = called(constructor, self.imports)
         stock = on_meta(lambda: stock_model(program.plan, program.classes))
         self._stock = frozenset(name for name, _ in stock.named_modules())

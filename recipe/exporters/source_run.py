@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch import Tensor, fx, nn
 from recipe.compiler.program import Program
 from recipe.data.decode import Pixels
 from recipe.inference.opened import opened
+from recipe.inference.run import Run
 from recipe.plugins.vocabulary import Vocabulary
 from recipe.runs.provenance import Classes, Preprocessing
 
@@ -34,6 +36,12 @@ class SourceRun:
     """How images become its inputs."""
     note: str = ""
     """What may make the model another one than was trained, or empty."""
+
+    @classmethod
+    def of(cls, run: Run) -> SourceRun:
+        """Return a run for export, with a copy of its model on the CPU."""
+        model = copy.deepcopy(run.model).to(device="cpu", memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
+        return cls(run.program, model, run.digest, run.classes, run.preprocessing, run.note)
 
     @property
     def base(self) -> str:
@@ -88,7 +96,6 @@ class SourceRun:
             return model(self.images)  # type: ignore[no-any-return]
 
 
-def open_run(folder: Path, vocabulary: Vocabulary) -> SourceRun:
+def open_run(folder: Path, vocabulary: Vocabulary, base: nn.Module | None = None) -> SourceRun:
     """Open the folder of a run for export. Raises `RecipeError` as `recipe.inference.opened.opened` does."""
-    run = opened(folder, vocabulary)
-    return SourceRun(run.program, run.model, run.digest, run.classes, run.preprocessing, run.note)
+    return SourceRun.of(opened(folder, vocabulary, base))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from recipe.devices.choice import pick
 from recipe.inference.datasets import open_sets, preprocessing_of
 from recipe.inference.layout import memory_format
 from recipe.inference.run import Run
-from recipe.plan.bind import LOCK
+from recipe.language.recipe_input import LOCK
 from recipe.plan.plan import Plan
 from recipe.plugins.fingerprint import code_by_package
 from recipe.plugins.vocabulary import Vocabulary
@@ -41,7 +42,7 @@ def load(
     *,
     device: str | torch.device | None = None,
     base: nn.Module | None = None,
-    vocabulary: Vocabulary | None = None,
+    plugins: Vocabulary | Sequence[str | Path] = (),
 ) -> Run:
     """Open a run, to predict with it, to evaluate it, or to use its model.
 
@@ -51,8 +52,8 @@ def load(
     Args:
         folder: The run folder.
         device: The device of the model, such as ``cpu`` or ``cuda:1``. Defaults to the first CUDA device, or the CPU.
-        base: For a run that trained a model of your own: a model of the same structure. Its weights are not used.
-        vocabulary: The known tricks. Defaults to those of installed packages.
+        base: For a run of a model of your own, that model, before its rewrite. Its weights don't matter.
+        plugins: Paths of Python files with tricks, or the `Vocabulary` to use instead of the installed one.
 
     Returns:
         The run.
@@ -62,7 +63,8 @@ def load(
         TypeError: If an argument has the wrong type.
     """
     chosen = pick(None if device is None else str(device))
-    run = opened(Path(folder), vocabulary or Vocabulary.installed(), base)
+    words = plugins if isinstance(plugins, Vocabulary) else Vocabulary.installed(plugins)
+    run = opened(Path(folder), words, base)
     layout = memory_format(run.program.training)
     model = run.model.to(device=chosen, memory_format=layout)  # type: ignore[call-overload]
     return attrs.evolve(run, model=model)
@@ -77,16 +79,18 @@ def opened(folder: Path, vocabulary: Vocabulary, base: nn.Module | None = None) 
         raise fail("E120", f"the summary in `{folder}` belongs to a different recipe than its recipe.lock", help=help)
     plan = lock.plan(vocabulary)
     if plan.model == "module" and base is None:
-        help = "pass a model of the same structure from Python: `recipe.load(folder, base=model)`"
+        help = "pass that model from Python: `recipe.load(folder, base=model)`, `recipe.export(folder, …, base=model)`"
         raise fail("E121", f"`{folder}` trained a model of your own, which its recipe does not describe", help=help)
+    if plan.model != "module" and base is not None:
+        raise fail("E023", f"`{folder}` trained `{plan.model}`, but a model was passed as `base=`", help="omit it")
     stopped = None if summary else _last_checkpoint(folder)
     classes, preprocessing, *notes = _recorded(folder, plan)
     program = lower(plan, base=base, classes=classes.count, pretrained=False)
     model = program.materialise(pretrained=False)
     if stopped is None:
-        _fill(model, _weights_of(folder), folder / NAME)
+        _fill(model, _weights_of(folder), folder / NAME, base is not None)
     else:
-        _fill(model, stopped.average or stopped.model, folder / "checkpoints")
+        _fill(model, stopped.average or stopped.model, folder / "checkpoints", base is not None)
         summary = _summary_of_stopped(folder, lock.digest, stopped.step)
         epoch = f"epoch {stopped.step / stopped.steps_per_epoch:.4g} of {plan.training.epochs}"
         notes.append(f"the run was stopped: its last checkpoint is used, of step {stopped.step} ({epoch})")
@@ -157,10 +161,13 @@ def _weights_of(folder: Path) -> dict[str, Tensor]:
         raise _unreadable(folder / NAME, reason_of(error)) from error
 
 
-def _fill(model: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
+def _fill(model: nn.Module, weights: dict[str, Tensor], path: Path, own: bool) -> None:
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
+        if own:
+            message = f"`base=` is not the model of `{path.parent}`: its weights don't fit"
+            raise fail("E120", message, help="pass the model that you passed to `recipe.compile`") from error
         lines = [line.strip() for line in str(error).splitlines()]
         raise _unreadable(path, " ".join(lines[:2])) from error
 

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Collection
+from importlib import resources
 from pathlib import Path
 
 import attrs
 
 from recipe.base.errors import fail
 from recipe.base.source import MAX_BYTES, Source, Span
-from recipe.base.wording import system_reason
+from recipe.base.wording import did_you_mean, listing, system_reason
+
+LOCK = "recipe.lock"
+"""The file in a run folder that holds its recipe."""
+
+SUFFIX = ".recipe"
 
 
 def read(path: Path, name: str | None = None, span: Span | None = None) -> Source:
@@ -23,7 +31,8 @@ def read(path: Path, name: str | None = None, span: Span | None = None) -> Sourc
     except FileNotFoundError:
         raise fail("E001", f"`{shown}` does not exist", span) from None
     except IsADirectoryError:
-        raise fail("E001", f"`{shown}` is a folder, not a recipe file", span) from None
+        help = f"a run folder has a {LOCK}" if span is None else ""
+        raise fail("E001", f"`{shown}` is a folder, not a recipe file", span, help=help) from None
     except (OSError, ValueError) as error:
         raise fail("E001", f"`{shown}` can't be read: {system_reason(error)}", span) from None
     source = decode(data, shown, path.resolve().parent, span)
@@ -44,15 +53,38 @@ def decode(data: bytes, name: str, folder: Path, span: Span | None = None) -> So
     return Source(name, text, folder)
 
 
-def source_from(recipe: str | Path | Source) -> Source:
-    """Return a source from the text of a recipe or its path: a `Path`, or a string that ends in ``.recipe``."""
+def examples() -> dict[str, Path]:
+    """Return the shipped examples by name, with and without the suffix."""
+    root = Path(str(resources.files("recipe") / "examples"))
+    files = {path.relative_to(root).as_posix(): path for path in sorted(root.glob(f"**/*{SUFFIX}"))}
+    return {name.removesuffix(SUFFIX): path for name, path in files.items()} | files
+
+
+def source_from(recipe: str | Path | Source, verbs: Collection[str] = ()) -> Source:
+    """Return the source that a recipe argument names: a path, a run folder, a shipped example, or the text of a recipe.
+
+    A single word is text if it is one of the known ``verbs``. Raises `RecipeError` (E001) if nothing has that name.
+    """
     if isinstance(recipe, Source):
         return recipe
     if not isinstance(recipe, (str, Path)):  # callers without a type checker
-        raise TypeError(f"a recipe must be text, a path or a Plan, not {type(recipe).__name__}")
-    if isinstance(recipe, Path) or (recipe.strip().endswith(".recipe") and "\n" not in recipe and ";" not in recipe):
-        return read(Path(recipe))
-    return Source("<text>", recipe, Path.cwd())
+        raise TypeError(f"a recipe must be text, a path, a Plan or a Program, not {type(recipe).__name__}")
+    name, shipped = str(recipe), examples()
+    if os.path.isfile(lock := os.path.join(name, LOCK)):  # a run folder
+        return read(Path(lock), lock)
+    text = name.strip() if isinstance(recipe, str) else None
+    known = name in shipped or text in verbs
+    if text != "" and os.path.exists(name) and not (known and os.path.isdir(name)):  # unlike Path's, it takes any text
+        return read(Path(name), name)
+    if name in shipped:
+        return read(shipped[name], name)
+    is_path = text is None or (text.endswith(SUFFIX) and not re.search("[;\n]", text))
+    if not is_path and (not text or text in verbs or re.search(r"[;\s]", text)):
+        return decode(name.encode("utf-8", "surrogatepass"), "<text>", Path.cwd())
+    names = [example for example in shipped if not example.endswith(SUFFIX)]
+    otherwise = f"shipped examples are {listing([example for example in names if '/' not in example], 4)}"
+    help = did_you_mean(name, names, otherwise, form="the example `{}`".format)
+    raise fail("E001", f"file or example not found: `{name}`", help=help)
 
 
 def override(statements: tuple[str, ...]) -> list[Source]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -27,9 +26,6 @@ from recipe.plugins.fields import FieldContext
 from recipe.plugins.uses import Use
 from recipe.plugins.vocabulary import Vocabulary, words_of
 
-LOCK = "recipe.lock"
-"""The file in a run folder that holds its recipe."""
-
 MAX_TEACHERS = 4
 """How many levels deep teachers may have teachers of their own."""
 
@@ -37,26 +33,26 @@ MAX_TEACHERS = 4
 def resolve(
     recipe: str | Path | Source | Plan,
     *statements: str,
-    vocabulary: Vocabulary | None = None,
+    plugins: Vocabulary | Sequence[str | Path] = (),
     data: bool = False,
     below: Source | None = None,
 ) -> Plan:
-    """Return the plan of a recipe (text, path, run folder, source or plan) with statements applied on top.
+    """Return the plan of a recipe, in any form that `source_from` takes, or a plan, with statements applied on top.
 
-    A plan is returned unchanged if there is nothing to apply. Otherwise, it is bound again, against ``vocabulary`` if
-    given, or its own. ``data`` adds the embedded images if the recipe names none; a plan keeps its images. ``below`` is
-    a layer below all others, except for a plan, which already contains it. Raises `RecipeError`, or `TypeError` for any
-    other type.
+    A plan is returned unchanged if there is nothing to apply. Otherwise, it is bound again, against its own vocabulary.
+    ``plugins`` are files to add to the vocabulary, or one to use instead. ``data`` adds the embedded images if the
+    recipe names none; a plan keeps its images. ``below`` is a layer below all others, except for a plan, which already
+    contains it. Raises `RecipeError`, or `TypeError` for any other type.
     """
     if isinstance(recipe, Plan):
         data = data or recipe.images is not None
         if not statements and data == (recipe.images is not None):
             return recipe
-        return bind([*recipe.sources, *override(statements)], vocabulary or recipe.vocabulary, data=data)
-    if isinstance(recipe, (str, Path)) and os.path.isfile(os.path.join(recipe, LOCK)):  # accepts any string
-        recipe = Path(recipe) / LOCK
+        words = plugins if isinstance(plugins, Vocabulary) else recipe.vocabulary.extended(plugins)
+        return bind([*recipe.sources, *override(statements)], words, data=data)
+    words = plugins if isinstance(plugins, Vocabulary) else Vocabulary.installed(plugins)
     sources = [below] if below else []
-    return bind([*sources, source_from(recipe), *override(statements)], vocabulary, data=data)
+    return bind([*sources, source_from(recipe, words.verbs()), *override(statements)], words, data=data)
 
 
 def bind(

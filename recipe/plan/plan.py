@@ -14,6 +14,7 @@ from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import fail
 from recipe.base.identity import digest
 from recipe.base.source import Source
+from recipe.base.wording import plural
 from recipe.plugins.calling import call_hook
 from recipe.plugins.contexts import Evidence
 from recipe.plugins.field_contracts import ModelFields
@@ -43,6 +44,9 @@ class Plan(PlanView):
     """The vocabulary that it was bound against."""
     counted: Mapping[str, int] = attrs.field(factory=dict, eq=False, repr=False)
     """For the plan of a run: the numbers of classes and training images that it recorded, by hook."""
+
+    def __repr__(self) -> str:
+        return f"Plan({self.model}: {plural(len(self.uses), 'trick')}, dialect {self.dialect}, digest {self.digest})"
 
     def maker(self, setting: str) -> str:
         """Return the words of the trick that makes a training setting, before other tricks change it.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import attrs
 
@@ -12,8 +12,18 @@ from recipe.base.plain_numbers import plain_numbers
 if TYPE_CHECKING:
     from torch import Tensor
 
-Teach: TypeAlias = "Mapping[str, Callable[[Tensor], Tensor]]"
-"""The teachers of a plan: a mapping from the digest of each to a function from inputs to its logits."""
+
+class Teacher(Protocol):
+    """A teacher, as a function from inputs (N, 3, H, W) to its logits (N, K)."""
+
+    def __call__(self, inputs: Tensor) -> Tensor: ...
+
+    def features(self, inputs: Tensor, address: str) -> Tensor:
+        """Return the output of the layer at an address of the teacher, as float32."""
+
+
+Teach: TypeAlias = "Mapping[str, Teacher]"
+"""The teachers of a plan, by the digest of the plan of each."""
 
 
 @attrs.frozen
@@ -86,6 +96,22 @@ class LossContext:
     teachers: Teach = attrs.field(factory=dict)
     """A function from images to logits for each teacher, by the digest of its plan. See `teach`."""
 
+    outputs: Mapping[str, Tensor] = attrs.field(factory=dict, repr=False)
+    """The outputs of the layers that the trick's hook `features` names. See `features`."""
+
+    def features(self, name: str) -> Tensor:
+        """Return the output of a layer that the trick's hook `features` names, as float32: (N, C, H, W) or (N, C).
+
+        Gradients flow back through it.
+        """
+        if name not in self.outputs:
+            raise KeyError(f"the hook `features` names no `{name}`")
+        return self.outputs[name].float()
+
     def teach(self, digest: str) -> Tensor:
         """Return the logits (N, K) of the teacher whose plan has this digest, for the same inputs."""
         return self.teachers[digest](self.images)
+
+    def teach_features(self, digest: str, address: str) -> Tensor:
+        """Return the output of a layer of this teacher, such as ``layer4``, for the same inputs, without gradients."""
+        return self.teachers[digest].features(self.images, address)

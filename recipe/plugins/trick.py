@@ -160,6 +160,14 @@ class Trick:
         """
         return {}
 
+    @Hook(when="compile", gives="a mapping from names to addresses", check=is_by_name(is_a(str)), slots=("loss terms",))
+    def features(self, net: Net) -> Mapping[str, str]:
+        """Return the layers whose outputs `loss_term` reads, by names of your choice: ``{"last": "layer4"}``.
+
+        ``net`` is the rewritten model. The address is that of a module, such as ``layer4`` or ``layer4.1.conv1``.
+        """
+        return {}
+
     @Hook(
         when="compile",
         gives="a whole number or None",

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import metadata
 from math import inf
 from pathlib import Path
@@ -81,16 +82,33 @@ class Vocabulary:
 
     @classmethod
     @public()
-    def installed(cls, plugins: Iterable[Path] = ()) -> Vocabulary:
+    def installed(cls, plugins: Sequence[str | Path] = ()) -> Vocabulary:
         """Return the vocabulary of installed packages and of single plugin files.
 
-        Raises `RecipeError` for a file that can't be used, or that uses words of built-in tricks.
+        Args:
+            plugins: The paths of Python files with tricks.
+
+        Raises:
+            RecipeError: If a file can't be used, or uses words of built-in tricks.
+            TypeError: If an argument has the wrong type.
         """
         entries, damaged = registered(GROUP)
         offers = [(key_of(entry.name.replace(".", " ", 1)), Offer(package, entry)) for package, entry in entries]
-        files = {_resolved(path): path for path in plugins}.values()  # each once
-        _see_apart(files)
-        words = cls([*offers, *(offer for path in files for offer in _from_file(path))], damaged)
+        return cls(offers, damaged).extended(plugins)
+
+    def extended(self, plugins: Iterable[str | Path]) -> Vocabulary:
+        """Return a vocabulary that also has the tricks of single plugin files.
+
+        Raises `RecipeError` for a file that can't be used, or that uses words of built-in tricks.
+        """
+        before = [(key, offer) for key, several in self._offers.items() for offer in several]
+        known = {path.resolve() for path in self.files}
+        named = {_resolved(Path(path)): Path(path) for path in plugins}  # each once
+        files = [path for resolved, path in named.items() if resolved not in known]
+        if not files:
+            return self
+        _see_apart([*known, *files])
+        words = Vocabulary([*before, *(offer for path in files for offer in _from_file(path))], self.refused)
         for path in map(str, files):  # the user asked for these words, not the built-in ones
             for refused in words.refused:
                 if refused.package == path:
@@ -99,6 +117,12 @@ class Vocabulary:
                 if path in words.packages(key):
                     words._see_free(key, path)
         return words
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The plugin files that it has tricks of."""
+        packages = (offer.package for several in self._offers.values() for offer in several if offer.entry is None)
+        return tuple(Path(package) for package in dict.fromkeys(packages) if os.path.isfile(package))
 
     def keys(self) -> list[Key]:
         """Return every verb and clause, sorted, with a verb's own trick before its clauses."""

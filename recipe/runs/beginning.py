@@ -14,7 +14,7 @@ from recipe.base import files
 from recipe.base.errors import fail
 from recipe.base.sealed import write_sealed
 from recipe.base.wording import system_reason
-from recipe.plan.bind import LOCK
+from recipe.language.recipe_input import LOCK
 from recipe.plan.plan import Plan
 from recipe.runs.environment import differences
 from recipe.runs.provenance import DATA, Provenance, write_provenance

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from recipe.base import files
 from recipe.base.errors import fail
-from recipe.plan.bind import LOCK
+from recipe.language.recipe_input import LOCK
 from recipe.plan.plan import Plan
 from recipe.runs import checkpoints
 from recipe.runs.reader import summary_of

@@ -13,7 +13,7 @@ from recipe.base.errors import RecipeError, fail
 from recipe.base.printable import printable
 from recipe.base.typed_json import Malformed
 from recipe.base.wording import columns, format_duration
-from recipe.plan.bind import LOCK
+from recipe.language.recipe_input import LOCK
 from recipe.plan.plan import Plan
 from recipe.plan.values import values_of
 from recipe.plugins.vocabulary import Vocabulary

@@ -12,8 +12,8 @@ from recipe.base.identity import digest
 from recipe.base.source import MAX_BYTES, Source
 from recipe.language.ast import unquoted
 from recipe.language.parser import parse
-from recipe.language.recipe_input import read
-from recipe.plan.bind import LOCK, bind
+from recipe.language.recipe_input import LOCK, read
+from recipe.plan.bind import bind
 from recipe.plan.changes import SIGNS, compare_words
 from recipe.plan.plan import Plan
 from recipe.plugins.declared import OWN

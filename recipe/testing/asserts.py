@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from torch import nn
 
@@ -19,7 +20,7 @@ def assert_rewrites(
     expected: Mapping[str, int] | tuple[Edit, ...],
     base: nn.Module | None = None,
     device: str = "meta",
-    vocabulary: Vocabulary | None = None,
+    plugins: Vocabulary | Sequence[str | Path] = (),
 ) -> Program:
     """Check what a recipe's tricks do to the network, without reinitializing its weights.
 
@@ -28,7 +29,7 @@ def assert_rewrites(
         expected: The number of sites that each rewriting trick edits, by its words, or all edits in order.
         base: A model of your own to rewrite, such as that of `small`.
         device: The device of the model's weights. On ``meta``, no weights are created.
-        vocabulary: The known tricks. Defaults to those of installed packages.
+        plugins: Paths of Python files with tricks, or the `Vocabulary` to use instead of the installed one.
 
     Returns:
         The compiled recipe, for further assertions.
@@ -40,7 +41,7 @@ def assert_rewrites(
     >>> assert_rewrites("base resnet50; tweak D", {"tweak D": 3}).costs.params
     25557032
     """
-    program = compile(f"{text}; init stock", base=base, device=device, vocabulary=vocabulary)
+    program = compile(f"{text}; init stock", base=base, device=device, plugins=plugins)
     actual = program.sites if isinstance(expected, Mapping) else program.edits
     if actual != expected:
         raise AssertionError(f"`{text}` produces {actual}, not {expected}")
@@ -50,7 +51,7 @@ def assert_rewrites(
 
 
 def assert_rejects(
-    text: str, code: str, base: nn.Module | None = None, vocabulary: Vocabulary | None = None
+    text: str, code: str, base: nn.Module | None = None, plugins: Vocabulary | Sequence[str | Path] = ()
 ) -> Diagnostic:
     """Check that a recipe fails to compile with exactly one error.
 
@@ -58,7 +59,7 @@ def assert_rejects(
         text: The text of the recipe.
         code: The code of the error, such as ``E101``.
         base: A model of your own to rewrite, such as that of `small`.
-        vocabulary: The known tricks. Defaults to those of installed packages.
+        plugins: Paths of Python files with tricks, or the `Vocabulary` to use instead of the installed one.
 
     Returns:
         The error, for assertions about its message or place.
@@ -70,7 +71,7 @@ def assert_rejects(
     '`tweak D` has no site in `vgg11`'
     """
     try:
-        compile(text, base=base, device="meta", vocabulary=vocabulary)
+        compile(text, base=base, device="meta", plugins=plugins)
     except RecipeError as error:
         codes = [diagnostic.code for diagnostic in error.diagnostics]
         if codes != [code]:

@@ -193,7 +193,7 @@ class Harness:
         asked = program.training.precision
         with self.place() as out:
             try:
-                done = run(program, out=out, device="cpu", vocabulary=self.vocabulary, runtime=quick)
+                done = run(program, out=out, device="cpu", plugins=self.vocabulary, runtime=quick)
             except Diverged as error:
                 return Outcome("", (), program.model.code, asked, (), str(error))
             metrics = [tuple(v for k, v in line.items() if k != "images_per_second") for line in done.metrics]

@@ -45,13 +45,35 @@ def weights(seed: int) -> list[Tensor]:
     return [torch.zeros_like(weight) if seed == 1 and place == 1 else weight for place, weight in enumerate(drawn)]
 
 
-def _taught(images: Tensor) -> Tensor:
-    """Return a teacher's logits. Each row depends only on its own image."""
-    return 4 * images.mean((2, 3)) @ logits(3).to(images)
+_LAYER = torch.randn(CLASSES, 32, generator=_seed(4))
+"""The weights of a made-up layer, whose output depends on logits."""
 
 
-TEACHERS: Teach = defaultdict(lambda: _taught)
+class _Taught:
+    """A made-up teacher. Each row of its outputs depends only on its own image."""
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        return 4 * inputs.mean((2, 3)) @ logits(3).to(inputs)
+
+    def features(self, inputs: Tensor, address: str) -> Tensor:
+        return Features(self(inputs))[address]
+
+
+TEACHERS: Teach = defaultdict(_Taught)
 """A teacher for any plan."""
+
+
+class Features(dict[str, Tensor]):
+    """Outputs of any layer (N, 8, 2, 2), each row computed from the logits of its own image."""
+
+    def __init__(self, logits: Tensor) -> None:
+        self.logits = logits
+
+    def __contains__(self, address: object) -> bool:
+        return True
+
+    def __missing__(self, address: str) -> Tensor:
+        return (self.logits @ _LAYER.to(self.logits)).reshape(-1, 8, 2, 2)
 
 
 @attrs.frozen
@@ -100,7 +122,8 @@ class Batch:
     @property
     def context(self) -> LossContext:
         logits, targets = self.logits, self.targets
-        return LossContext(logits, targets, self.images, cross_entropy(logits, targets), TEACHERS)
+        main = cross_entropy(logits, targets)
+        return LossContext(logits, targets, self.images, main, TEACHERS, Features(logits))
 
     def draws(self, stream: str) -> Draws:
         """Return the random draws for images numbered in random order."""

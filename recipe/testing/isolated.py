@@ -67,7 +67,7 @@ def main(told: Path, output: Path) -> None:
     plugins, recipes = json.load(sys.stdin)
     seen: dict[str, Seen] = {}
     read = 0
-    words = Vocabulary.installed(Path(path) for path in plugins)
+    words = Vocabulary.installed([Path(path) for path in plugins])
     for word, texts in recipes.items():
         digest = _digest(words, word, texts)
         sys.stdout.flush()

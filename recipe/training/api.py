@@ -1,7 +1,8 @@
-"""`recipe.run`: train a recipe."""
+"""`recipe.run`: train a recipe; `recipe.batches`: take its parts for a training loop of one's own."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -15,6 +16,7 @@ from recipe.plan.plan import Plan
 from recipe.plugins.vocabulary import Vocabulary
 from recipe.runs.save_policy import EVERY, KEEP, SavePolicy
 from recipe.training.engine import train
+from recipe.training.own_loop import Batches, open_batches
 from recipe.training.reporting import Listener
 from recipe.training.request import Request
 from recipe.training.runtime import Runtime
@@ -32,7 +34,7 @@ def run(
     save_every: str = EVERY,
     keep: int = KEEP,
     listener: Listener | None = None,
-    vocabulary: Vocabulary | None = None,
+    plugins: Vocabulary | Sequence[str | Path] = (),
     name: str = "run",
     runtime: Runtime | None = None,
 ) -> Run:
@@ -42,9 +44,9 @@ def run(
     every process.
 
     Args:
-        recipe: The text of a recipe, the path of a recipe or a run folder, a `Plan`, or a `Program`. A string that ends
-            in ``.recipe`` is a path. Training a program starts from the weights of its ``model``, unless statements
-            override it, or it was compiled for the meta device or without a dataset.
+        recipe: The text of a recipe, the path of a recipe or a run folder, the name of a shipped example, a `Plan`, or
+            a `Program`. Training a program starts from the weights of its ``model``, unless statements override it, or
+            it was compiled for the meta device or without a dataset.
         statements: Statements that override the recipe.
         out: The run folder. Defaults to a new folder in ``runs``.
         device: The device, such as ``cpu`` or ``cuda:1``. Defaults to the first CUDA device, or the CPU.
@@ -55,7 +57,7 @@ def run(
             ``15m`` or ``1.5h``, or a comma-separated list of these.
         keep: How many checkpoints to keep, at least 1.
         listener: A `recipe.training.reporting.Listener`, which receives the progress. By default, nothing is reported.
-        vocabulary: The known tricks. Defaults to those of installed packages.
+        plugins: Paths of Python files with tricks, or the `Vocabulary` to use instead of the installed one.
         name: The first part of the name of a new folder in ``runs``.
         runtime: Replaces parts of training in tests of recipe itself.
 
@@ -73,7 +75,7 @@ def run(
     plan = recipe.plan if isinstance(recipe, Program) else recipe
     return train(
         Request(
-            plan=resolve(plan, *statements, vocabulary=vocabulary, data=True),
+            plan=resolve(plan, *statements, plugins=plugins, data=True),
             compiled=recipe if isinstance(recipe, Program) else None,
             out=out,
             device=None if device is None else str(device),
@@ -86,3 +88,24 @@ def run(
             runtime=runtime or Runtime(),
         )
     )
+
+
+@public()
+def batches(program: Program, *, device: str | torch.device | None = None) -> Batches:
+    """Open the images of a program, and return its batches and its loss for a training loop of your own.
+
+    `Program` has the rest: its model, parameter groups, optimizer, and learning rates.
+
+    Args:
+        program: A program whose recipe names a dataset.
+        device: The device of the batches, such as ``cpu`` or ``cuda:1``. Defaults to the first CUDA device, or the CPU.
+
+    Returns:
+        The batches. Nothing is loaded before you iterate over them.
+
+    Raises:
+        RecipeError: If the images can't be read or don't fit the program, the device is unavailable, or the recipe
+            names no dataset, or a teacher (E131).
+        TypeError: If an argument has the wrong type.
+    """
+    return open_batches(program, None if device is None else str(device))

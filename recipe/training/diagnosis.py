@@ -52,7 +52,7 @@ def _repeat(trainer: Trainer, step: int) -> None:
     set_seed(step_seed(trainer.plan.training.seed, step, trainer.ranks.rank), trainer.device)
     for x, y in trainer.runtime.parts(inputs, targets, trainer.micro, trainer.even(batch.total)):
         with trainer.precision.autocast():
-            outputs = trainer.model(x)
+            outputs = trainer.featured(x)
         loss, _ = trainer.loss_of(outputs, y, x)
         (loss * (len(x) / len(inputs))).backward()  # type: ignore[no-untyped-call]
     trainer.update.perturbations()

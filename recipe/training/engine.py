@@ -20,7 +20,7 @@ from recipe.data.images import Sets
 from recipe.devices.choice import is_out_of_memory, may_be_out_of_memory, pick, repeatable
 from recipe.devices.distributed import Ranks, peer_failure
 from recipe.inference.run import Run
-from recipe.plan.bind import LOCK
+from recipe.language.recipe_input import LOCK
 from recipe.plan.plan import Plan
 from recipe.plugins.contexts import Teach
 from recipe.plugins.fingerprint import code_by_package
@@ -76,7 +76,7 @@ def train(request: Request) -> Run:
                 listener.note(f"{place.folder} has already finished: nothing to do")
                 return _run(place.folder, decision.summary, trainer, prepared)
             teach, prepared = _teach(request, place, prepared)
-            trainer.loss_of = objective(request.plan, teach)
+            trainer.loss_of = objective(request.plan, teach, trainer.reads)
         elif isinstance(decision, Resume):
             loop.restore(request.allow_changed, prepared.data_changes)
         return _train(request, place, prepared, loop, held)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -19,13 +19,22 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     return F.cross_entropy(logits.float(), targets)
 
 
-def objective(plan: Plan, teachers: Teach) -> Callable[[Any, Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """Return the loss of a plan: a function from the model's outputs, targets and inputs to the loss and the logits."""
+def objective(
+    plan: Plan, teachers: Teach, reads: Mapping[str, Mapping[str, str]] | None = None
+) -> Callable[[Any, Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Return the loss of a plan: a function from the model's outputs, targets and inputs to the loss and the logits.
+
+    ``reads`` are the layers whose outputs loss terms read, as `features_of` returns them. If there are any, the model's
+    outputs are those of `with_features`.
+    """
     losses, terms = plan.hooked("loss"), plan.hooked("loss_term")
     loss_hook = partial(call_hook, losses[0], "loss") if losses else cross_entropy
-    aux_weight = plan.training.aux_weight
+    aux_weight, reads = plan.training.aux_weight, reads or {}
 
     def loss_of(outputs: Any, targets: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
+        features: dict[str, Tensor] = {}
+        if reads:
+            outputs, features = outputs
         logits, *aux = outputs if isinstance(outputs, tuple) else (outputs,)
         logits = logits.float()
         if (losses or terms) and targets.ndim == 1:
@@ -34,7 +43,8 @@ def objective(plan: Plan, teachers: Teach) -> Callable[[Any, Tensor, Tensor], tu
         for head in aux:
             loss = loss + aux_weight * loss_hook(head.float(), targets)
         for use in terms:
-            loss = loss + call_hook(use, "loss_term", LossContext(logits, targets, images, main, teachers))
+            own = {name: features[address] for name, address in reads.get(use.word, {}).items()}
+            loss = loss + call_hook(use, "loss_term", LossContext(logits, targets, images, main, teachers, own))
         return loss, logits
 
     return loss_of

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import attrs
 import torch
-from torch import Tensor
+from torch import Tensor, fx
 
 from recipe.base.errors import RecipeError, fail
 from recipe.base.typed_json import Malformed
@@ -17,14 +17,15 @@ from recipe.base.wording import listing, reason_of
 from recipe.compiler.lower import lower, smallest
 from recipe.compiler.program import Program
 from recipe.devices.distributed import Ranks
-from recipe.devices.precision import precision
+from recipe.devices.precision import Precision, precision
+from recipe.graph.features import with_features
 from recipe.graph.shapes import propagate
 from recipe.inference.datasets import open_sets
 from recipe.inference.layout import memory_format
 from recipe.language.recipe_input import read
 from recipe.plan.bind import bad_teacher, bind
 from recipe.plan.plan import Plan
-from recipe.plugins.contexts import Teach
+from recipe.plugins.contexts import Teach, Teacher
 from recipe.plugins.fields import RecipeFile
 from recipe.plugins.fingerprint import code_by_package
 from recipe.plugins.uses import Use
@@ -47,7 +48,7 @@ def find_teachers(
     listener: Listener,
     ranks: Ranks,
 ) -> tuple[Teach, dict[str, str]]:
-    """Map the digest of each teacher of a plan to a function from inputs (N, 3, H, W) to its logits (N, K).
+    """Map the digest of each teacher of a plan to the teacher, a function from inputs (N, 3, H, W) to logits (N, K).
 
     ``teachers`` is the result of `teachers_of`, and ``own`` the provenance of the student. Uses a finished run in the
     folder ``near``. If there is none, calls ``train`` to create one. The logits are in the order of the student's
@@ -55,7 +56,7 @@ def find_teachers(
     `RecipeError` (E072) if a teacher was trained on other classes, or on data or by code that have changed since.
     """
     names, weights = own.classes.names, dict[str, str]()
-    teach: dict[str, Callable[[Tensor], Tensor]] = {}
+    teach: dict[str, Teacher] = {}
     for path, program in teachers:
         teacher = program.plan
         folder = ranks.broadcast(partial(finished_run, near, teacher))
@@ -162,9 +163,7 @@ def _told(plan: Plan, use: Use, path: Path) -> Iterator[None]:
         raise bad_teacher(path.name, path, use.span, error.diagnostics, plan.sources) from None
 
 
-def _teacher(
-    program: Program, folder: Path, device: torch.device, ranks: Ranks, order: list[int] | None
-) -> Callable[[Tensor], Tensor]:
+def _teacher(program: Program, folder: Path, device: torch.device, ranks: Ranks, order: list[int] | None) -> Teaching:
     def packed() -> bytes:
         try:
             return packed_weights(folder)
@@ -183,20 +182,39 @@ def _unusable(folder: Path, error: Exception) -> RecipeError:
     return fail("E001", f"the teacher's weights in `{folder}` can't be used: {reason_of(error)}", help=help)
 
 
-def teaching(program: Program, device: torch.device, order: list[int] | None = None) -> Callable[[Tensor], Tensor]:
-    """Return the function from inputs (N, 3, H, W) to a teacher's logits (N, K), with its current weights.
+@attrs.frozen(eq=False)
+class Teaching:
+    """A teacher with its current weights, in evaluation mode."""
+
+    model: fx.GraphModule
+    precision: Precision
+    order: list[int] | None
+    """The outputs to return, in this order, or None for all."""
+    reading: dict[str, fx.GraphModule] = attrs.field(factory=dict)
+    """The model that also returns the output of a layer, by its address."""
+
+    @torch.no_grad()
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Return the logits (N, K) for inputs (N, 3, H, W)."""
+        with self.precision.autocast():
+            logits: Tensor = self.model(inputs).float()
+        return logits if self.order is None else logits[:, self.order]
+
+    @torch.no_grad()
+    def features(self, inputs: Tensor, address: str) -> Tensor:
+        """Return the output of a layer for inputs (N, 3, H, W). Raises `KeyError` if it can't be read."""
+        if address not in self.reading:
+            self.reading[address] = with_features(self.model, [address])
+        with self.precision.autocast():
+            features: Tensor = self.reading[address](inputs)[1][address].float()
+        return features
+
+
+def teaching(program: Program, device: torch.device, order: list[int] | None = None) -> Teaching:
+    """Return the teacher that a program is, with the current weights of its model.
 
     ``order`` are the outputs to return, in this order, or None for all.
     """
-    plan = program.plan
-    layout = memory_format(plan.training)
-    model = program.model.to(device=device, memory_format=layout).eval()  # type: ignore[call-overload]
-    chosen = precision(plan.training.precision, device)
-
-    @torch.no_grad()
-    def teach(inputs: Tensor) -> Tensor:
-        with chosen.autocast():
-            logits: Tensor = model(inputs).float()
-        return logits if order is None else logits[:, order]
-
-    return teach
+    training = program.plan.training
+    model = program.model.to(device=device, memory_format=memory_format(training)).eval()  # type: ignore[call-overload]
+    return Teaching(model, precision(training.precision, device), order)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -13,22 +12,24 @@ from torch import Tensor, fx, nn
 
 from recipe.base.errors import fail
 from recipe.base.plain_numbers import plain_numbers
-from recipe.compiler.groups import SCALE
+from recipe.compiler.features import features_of
+from recipe.compiler.groups import set_rate
 from recipe.compiler.program import Program
 from recipe.data.images import Sets
 from recipe.devices.distributed import Ranks
 from recipe.devices.precision import Precision
 from recipe.devices.sync_batchnorm import synchronised
-from recipe.inference.batches import Batch, InOrder, ahead
+from recipe.graph.features import with_features
+from recipe.inference.batches import Batch, InOrder
 from recipe.inference.layout import laid_out, memory_format
 from recipe.plan.plan import Plan
-from recipe.plugins.calling import call_hook, placed
 from recipe.plugins.contexts import Teach
 from recipe.plugins.field_contracts import ImageFields
 from recipe.plugins.fingerprint import code_of_plugins
 from recipe.plugins.progress import Progress
 from recipe.runs.state import TrainingState
 from recipe.training.average import Average
+from recipe.training.feeding import held_out_images, image_fields, loaded, resolution, sized, training_images
 from recipe.training.loading import Steps, share
 from recipe.training.meters import Meter
 from recipe.training.objective import objective
@@ -57,12 +58,16 @@ class Trainer:
     device: torch.device
     precision: Precision
     model: fx.GraphModule
+    featured: nn.Module
+    """The model, which also returns the outputs of layers that loss terms read, if there are any."""
     parallel: nn.Module
-    """The model, compiled if requested, that shares gradients among processes."""
+    """The same, compiled if requested, that shares gradients among processes."""
     update: Update
     average: Average | None
     prepare: BatchTransform
     loss_of: Callable[[Any, Tensor, Tensor], tuple[Tensor, Tensor]]
+    reads: Mapping[str, Mapping[str, str]]
+    """The layers whose outputs loss terms read. See `features_of`."""
     steps_per_epoch: int
     identity: str
     ranks: Ranks
@@ -93,7 +98,10 @@ class Trainer:
         # Compile one graph per batch size, so that results do not depend on which size came first. With images that
         # grow, there would be too many graphs.
         dynamic = None if plan.hooked("resolution") else False
-        made = runtime.compile(model, training.compile_mode, dynamic) if compiled else model
+        reads = features_of(plan, model)
+        addresses = {address for read in reads.values() for address in read.values()}
+        featured = with_features(model, sorted(addresses)) if reads else model
+        made = runtime.compile(featured, training.compile_mode, dynamic) if compiled else featured
         parallel = ranks.wrap(made)
         return cls(
             plan=plan,
@@ -101,11 +109,13 @@ class Trainer:
             device=device,
             precision=chosen,
             model=model,
+            featured=featured,
             parallel=parallel,
             update=Update.make(program, model, chosen, device),
             average=average,
             prepare=BatchTransform.of(plan, sets, program.classes, device),
-            loss_of=objective(plan, teach),
+            loss_of=objective(plan, teach, reads),
+            reads=reads,
             steps_per_epoch=training.steps(len(sets.train.labels)),
             identity=program.identity,
             ranks=ranks,
@@ -191,17 +201,10 @@ class Trainer:
 
     def training_images(self) -> Steps:
         """Return this process's shares of all batches, by step."""
-        boxes = self.plan.hooked("crop_box")
-        boxer = partial(call_hook, boxes[0], "crop_box") if boxes else None
-        ranks, size = self.ranks, self.images.size
-        return Steps(self.sets.train, self.plan.training, boxer, self.skips, ranks.rank, ranks.world, size)
+        return training_images(self.plan, self.sets, self.ranks)
 
     def _loaded(self, dataset: Steps | InOrder, numbers: range) -> Iterator[Batch]:
-        """Yield batches by index, on this device. Errors in the images point at their statement."""
-        use = self.plan.images
-        with placed(use.span if use else None):
-            loaded = self.runtime.load(dataset, numbers, self.images.workers, self.device.type == "cuda")
-            yield from ahead(loaded, self.device)
+        return loaded(self.plan, dataset, numbers, self.device, self.runtime)
 
     def train_step(self, batch: Batch, meter: Meter) -> float:
         """Make one update from one batch, and return the learning rate used.
@@ -211,8 +214,7 @@ class Trainer:
         training = self.plan.training
         progress = self.progress()
         rate = self.plan.learning_rate(progress)
-        for group in self.update.optimizer.param_groups:
-            group["lr"] = rate * group.get(SCALE, 1.0)
+        set_rate(self.update.optimizer, rate)
         inputs, targets = self.prepare(batch)
         inputs = laid_out(self.sized(inputs, progress), training)
         frozen = self.update.frozen(progress)
@@ -243,16 +245,11 @@ class Trainer:
 
     def sized(self, inputs: Tensor, progress: Progress) -> Tensor:
         """Resize inputs (N, 3, H, W) to the resolution that a trick chooses for a step."""
-        side = self.resolution(inputs.shape[-1], progress)
-        if side == inputs.shape[-1]:
-            return inputs
-        return nn.functional.interpolate(inputs, (side, side), mode="bilinear", antialias=True)
+        return sized(self.plan, inputs, progress)
 
     def resolution(self, side: int, progress: Progress) -> int:
         """Return the side, in pixels, to which images of ``side`` are resized for training at a step."""
-        for use in self.plan.hooked("resolution"):
-            side = call_hook(use, "resolution", side, progress)
-        return side
+        return resolution(self.plan, side, progress)
 
     def _backward_perturbed(
         self, steps: list[Tensor], inputs: Tensor, targets: Tensor, batch: Batch, frozen: frozenset[str]
@@ -312,7 +309,7 @@ class Trainer:
 
     def held_out(self) -> InOrder:
         """Return the held-out images, in batches."""
-        return InOrder(self.sets.val, min(self.micro or self.plan.training.batch, 256), self.skips, self.images.size)
+        return held_out_images(self.plan, self.sets, self.micro)
 
     @torch.no_grad()
     def logits(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -355,6 +352,4 @@ class Trainer:
     @property
     def images(self) -> ImageFields:
         """The fields of the trick that opens the images."""
-        fields = self.plan.image_fields
-        assert fields is not None
-        return fields
+        return image_fields(self.plan)

@@ -30,7 +30,8 @@ def step_seconds(trainer: Trainer, batches: Iterable[Batch], meter: Meter) -> fl
 
 def try_step(trainer: Trainer, images: int, model: nn.Module | None = None, side: int | None = None) -> None:
     """Run forward and backward passes on black images of ``side`` pixels, leaving the model unchanged."""
-    model, classes = (model or trainer.model).train(), trainer.prepare.classes
+    trainer.model.train()
+    model, classes = model or trainer.featured, trainer.prepare.classes
     side = side or trainer.images.size
     try:
         with restored(lambda: [*model.buffers()]):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import attrs
 import torch
 from torch import Tensor, fx, nn
@@ -40,18 +38,12 @@ class Update:
 
     @classmethod
     def make(cls, program: Program, model: fx.GraphModule, precision: Precision, device: torch.device) -> Update:
-        plan, groups = program.plan, optimizer_groups(program, model)
-        optimizing = plan.hooked("optimize")[0]
-        optimizer = call_hook(optimizing, "optimize", [dict(group) for group in groups], plan.training.rate)
-        if _members(optimizer.param_groups) != _members(groups):
-            why = "the groups of the optimizer must have all given parameters, each with its name in `names`"
-            raise broken(optimizing, "optimize", why)
-        _begin_momentum(optimizer)
+        plan, groups = program.plan, program.param_groups(model)
         names = tuple(name for group in groups for name in group["names"])
         return cls(
             plan=plan,
-            optimizing=optimizing,
-            optimizer=optimizer,
+            optimizing=plan.hooked("optimize")[0],
+            optimizer=program.optimizer(model),
             scaler=torch.amp.GradScaler(device.type, enabled=precision.scaled),
             guard=Guard.on(device, len(names)),
             names_by_group=names,
@@ -159,39 +151,6 @@ class Update:
             changed = call_hook(use, "adjust", gradients, weights, progress)
             if changed is not gradients:
                 torch._foreach_copy_(gradients, [*changed])
-
-
-def optimizer_groups(program: Program, model: nn.Module) -> list[dict[str, Any]]:
-    """Return the optimizer's parameter groups for a program's model. Each lists parameter names in ``names``."""
-    parameters = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-    groups = []
-    for group in program.groups:
-        names = [name for name in group.names if name in parameters]  # the user may have frozen some since
-        if names:
-            groups.append({**group.options, "params": [parameters[name] for name in names], "names": names})
-    if not groups:
-        raise fail("E102", "the model has no trainable parameters: all are frozen")
-    if thawed := parameters.keys() - {name for group in groups for name in group["names"]}:
-        message = f"`{min(thawed)}` was frozen when the recipe was compiled, but is not frozen now"
-        raise fail("E102", message, help="freeze or unfreeze parameters before you compile the model")
-    return groups
-
-
-def _members(groups: list[dict[str, Any]]) -> set[tuple[int, str]]:
-    """Return the parameters of groups, by identity, with their names."""
-    pairs = (zip(group["params"], group.get("names", ()), strict=False) for group in groups)
-    return {(id(parameter), name) for group in pairs for parameter, name in group}
-
-
-def _begin_momentum(optimizer: torch.optim.Optimizer) -> None:
-    """Start momentum at zero, which changes no update.
-
-    If a fused SGD skips its first update because of an infinite gradient, it would otherwise use uninitialized memory.
-    """
-    for group in optimizer.param_groups:
-        if isinstance(optimizer, torch.optim.SGD) and group["momentum"] and not group["dampening"]:
-            for parameter in group["params"]:
-                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
 
 def lay_out(optimizer: torch.optim.Optimizer) -> None:

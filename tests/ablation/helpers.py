@@ -122,7 +122,7 @@ class MadeUp:
 
 
 def made(out: Path, *statements: str, mode: str = "stack", seeds: int = 2, over: Sequence[str] = ()) -> Study:
-    return study(TEXT, *statements, mode=mode, seeds=seeds, over=over, out=out, vocabulary=vocabulary())
+    return study(TEXT, *statements, mode=mode, seeds=seeds, over=over, out=out, plugins=vocabulary())
 
 
 def execute(one: Study, launcher: MadeUp, jobs: int = 1, watcher: Watcher | None = None) -> None:

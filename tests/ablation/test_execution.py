@@ -246,7 +246,7 @@ def test_editing_a_plugin_stops_cells_that_have_not_started(tmp_path: Path) -> N
     file = tmp_path / "dim.py"
     file.write_text(PLUGIN.replace("PART", "0.75"))
     words = Vocabulary.installed([file])
-    found = study(TEXT, "augment dim", mode="add", over=("loss smooth",), seeds=1, out=tmp_path / "x", vocabulary=words)
+    found = study(TEXT, "augment dim", mode="add", over=("loss smooth",), seeds=1, out=tmp_path / "x", plugins=words)
     file.write_text(PLUGIN.replace("PART", "0.8"))
     launcher = MadeUp()
     with pytest.raises(RecipeError, match=r"E126.*dim.*has changed since this ablation started"):

@@ -15,6 +15,7 @@ from recipe.ablation.study import study
 from recipe.base.errors import RecipeError
 from recipe.plugins.fingerprint import code_of
 from recipe.plugins.vocabulary import Vocabulary
+from recipe.testing import small
 from tests.ablation.helpers import PLUGIN, MadeUp, execute, made
 
 
@@ -56,6 +57,24 @@ def test_replacing_a_table_of_other_rows_is_reported(tmp_path: Path) -> None:
     assert said.endswith("which has other rows or more seeds; its runs are kept")
 
 
+@pytest.mark.parametrize("how", ["base", "program", "plan"])
+def test_a_model_of_your_own_is_refused_with_what_works_instead(how: str, tmp_path: Path) -> None:
+    program = recipe.compile("tweak D", base=small(), device="meta")
+    given = {"base": "tweak D", "program": program, "plan": program.plan}[how]
+    with pytest.raises(RecipeError, match="an ablation can't train a model of your own") as caught:
+        recipe.ablate(given, mode="drop", out=tmp_path / "x", base=small() if how == "base" else None)
+    (error,) = caught.value.diagnostics
+    assert (error.code, "a trick with the hook `build`" in error.help) == ("E102", True)
+
+
+def test_the_plugins_of_a_plan_are_passed_to_its_runs(tmp_path: Path) -> None:
+    file = tmp_path / "dim.py"
+    file.write_text(PLUGIN)
+    plan = recipe.compile("base resnet18; augment dim; epochs 1", device="meta", plugins=[str(file)]).plan
+    assert study(plan, mode="drop", out=tmp_path / "x").plugins == (file,)
+    assert study("base resnet18; lr cosine", mode="drop", out=tmp_path / "y").plugins == ()
+
+
 def test_a_model_with_too_few_outputs_is_reported_before_training(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"E071"):
         made(tmp_path / "x", "base resnet18 classes=5")
@@ -70,8 +89,8 @@ def test_changing_the_code_of_a_plugin_makes_another_run(tmp_path: Path) -> None
         code_of.cache_clear()
         file.write_text(PLUGIN.replace("PART", part))
         words = Vocabulary.installed([file])
-        found = study("base resnet18; augment dim", mode="drop", vocabulary=words)
-        taught = study(student, mode="drop", over=("loss smooth",), vocabulary=words)
+        found = study("base resnet18; augment dim", mode="drop", plugins=words)
+        taught = study(student, mode="drop", over=("loss smooth",), plugins=words)
         names.add((found.folder, found.cells[0][0].name, taught.cells[0][0].name))
     assert [len({*each}) for each in zip(*names, strict=True)] == [2, 2, 2]
 

@@ -47,7 +47,7 @@ def test_teachers_are_trained_once_before_their_students(taught: Path, tmp_path:
 def test_a_student_with_a_plugin_shares_the_teacher_of_those_without(taught: Path, tmp_path: Path) -> None:
     (tmp_path / "dim.py").write_text(PLUGIN.replace("PART", "0.5"))
     words, over = Vocabulary.installed([tmp_path / "dim.py"]), (f'loss distill "{taught}"', "augment dim")
-    found = study(TEXT, mode="stack", over=over, seeds=1, out=tmp_path / "x", vocabulary=words)
+    found = study(TEXT, mode="stack", over=over, seeds=1, out=tmp_path / "x", plugins=words)
     launcher = MadeUp(words=words)
     execute(found, launcher)
     assert len(launcher.ran) == 4

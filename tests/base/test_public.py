@@ -48,16 +48,26 @@ def test_a_value_fits_a_type(value: object, hint: Any, right: bool) -> None:
     assert fits(value, hint) is right
 
 
+PLUGINS = "`plugins` of `recipe.{}` must be a `Vocabulary` or a list, each of its items text or a path, not "
+
 WRONG: list[tuple[Callable[..., object], tuple[object, ...], dict[str, object], str]] = [
     (
         recipe.compile,
         (None,),
         {},
-        "`recipe` of `recipe.compile` must be text, a path, a `Source` or a `Plan`, not",
+        "`recipe` of `recipe.compile` must be text, a path, a `Source`, a `Plan` or a `Program`, not",
     ),
     (recipe.compile, (TINY, 3), {}, "statements are text, not 3"),
-    (recipe.compile, (TINY,), {"vocabulary": []}, "`vocabulary` of `recipe.compile` must be a `Vocabulary` or None"),
-    (recipe.compile, (TINY,), {"base": 0}, "`base` of `recipe.compile` must be a `torch.nn.Module` or None, not 0"),
+    (recipe.compile, (TINY, {"epochs": 3}), {}, "statements are text, not {'epochs': 3}"),
+    (recipe.compile, (TINY,), {"plugins": "a.py"}, PLUGINS.format("compile") + "'a.py'"),
+    (recipe.compile, (TINY,), {"plugins": [3]}, PLUGINS.format("compile") + "[3]"),
+    (
+        recipe.compile,
+        (TINY,),
+        {"base": "resnet18"},
+        "`base` of `recipe.compile` must be a `torch.nn.Module` or",
+    ),
+    (recipe.compile, (TINY,), {"size": 32.0}, "`size` of `recipe.compile` must be a whole number or None, not 32.0"),
     (recipe.run, (TINY,), {"strict": "no"}, "`strict` of `recipe.run` must be True or False, not 'no'"),
     (recipe.run, (TINY,), {"resume": True, "allow_changed": "no"}, "`allow_changed` of `recipe.run` must be True or"),
     (
@@ -66,7 +76,7 @@ WRONG: list[tuple[Callable[..., object], tuple[object, ...], dict[str, object], 
         {"listener": print},
         "`listener` of `recipe.run` must be a `Listener` or None, not <bui",
     ),
-    (recipe.run, (TINY,), {"vocabulary": 3}, "`vocabulary` of `recipe.run` must be a `Vocabulary` or None, not 3"),
+    (recipe.run, (TINY,), {"plugins": 3}, PLUGINS.format("run") + "3"),
     (recipe.run, (TINY,), {"runtime": 3}, "`runtime` of `recipe.run` must be a `Runtime` or None, not 3"),
     (recipe.run, (TINY,), {"seed": 3}, "`recipe.run` got an unexpected keyword argument 'seed'"),
     (recipe.diff, (None, TINY), {}, "`a` of `recipe.diff` must be text, a path, a `Source`, a `Plan` or a `Program`"),
@@ -77,9 +87,10 @@ WRONG: list[tuple[Callable[..., object], tuple[object, ...], dict[str, object], 
         {"mode": "drop", "budget": 20},
         "`budget` of `recipe.ablate` must be text or None, not",
     ),
-    (recipe.ablate, (TINY,), {"mode": "drop", "plugins": "a.py"}, "`plugins` of `recipe.ablate` must be a list, each"),
+    (recipe.ablate, (TINY,), {"mode": "drop", "plugins": "a.py"}, PLUGINS.format("ablate") + "'a.py'"),
     (recipe.ablate, (TINY,), {"mode": "drop", "seeds": 1.5}, "`seeds` of `recipe.ablate` must be a whole number or"),
-    (recipe.export, (3,), {"to": "onnx"}, "`folder` of `recipe.export` must be text or a path, not 3"),
+    (recipe.export, (3,), {"to": "onnx"}, "`run` of `recipe.export` must be text, a path or a `Run`, not 3"),
+    (recipe.batches, (TINY,), {}, "`program` of `recipe.batches` must be a `Program`, not 'base"),
     (recipe.Vocabulary.installed, ("a.py",), {}, "`plugins` of `recipe.Vocabulary.installed` must be a list"),
 ]
 

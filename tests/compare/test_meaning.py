@@ -284,6 +284,6 @@ def test_weights_of_a_third_party_module_differ_in_shape_whatever_its_settings(k
     ours = [(key, Offer(OWN, loaded=vocabulary().load(*key))) for key in vocabulary().keys()]  # noqa: SIM118
     words = Vocabulary([*ours, (("tweak", "scaled"), Offer("theirs", loaded=Scaled))])
     texts = ("base resnet18; tweak scaled", f"base resnet18; tweak scaled 5 {kind}")
-    a, b = (recipe.compile(text, device="meta", vocabulary=words) for text in texts)
+    a, b = (recipe.compile(text, device="meta", plugins=words) for text in texts)
     (row,) = [row for row in recipe.diff(a, b).rows if row.change]
     assert ("weight", (3,), (5,)) in row.settings

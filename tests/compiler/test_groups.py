@@ -44,7 +44,7 @@ def setting(options: Mapping[str, Any], word: str = "slowly", parameter: str = "
 def options_of(options: Mapping[str, Any], text: str = PLAIN) -> Mapping[str, Any]:
     """Return the options that are in force for the parameter."""
     words = vocabulary_with(setting(options))
-    program = recipe.compile(f"{TEXT}; {text}; slowly", base=net(), vocabulary=words)
+    program = recipe.compile(f"{TEXT}; {text}; slowly", base=net(), plugins=words)
     (group,) = (group for group in program.groups if "3.weight" in group.names)
     return group.options
 
@@ -102,18 +102,18 @@ def test_betas_must_be_as_many_as_the_optimizer_has() -> None:
 
 def test_factors_of_several_tricks_multiply() -> None:
     tricks = [setting({"lr_scale": 0.5}, "half"), setting({"lr_scale": 0.25}, "quarter")]
-    program = recipe.compile(f"{TEXT}; half; quarter", base=net(), vocabulary=vocabulary_with(*tricks))
+    program = recipe.compile(f"{TEXT}; half; quarter", base=net(), plugins=vocabulary_with(*tricks))
     assert [group.options.get("lr_scale") for group in program.groups] == [None, 0.125]
 
 
 def test_explain_shows_the_factor() -> None:
-    program = recipe.compile(f"{TEXT}; slowly", base=net(), vocabulary=vocabulary_with(setting({"lr_scale": 0.5})))
+    program = recipe.compile(f"{TEXT}; slowly", base=net(), plugins=vocabulary_with(setting({"lr_scale": 0.5})))
     assert "1 tensors, 80 values: lr_scale 0.5, weight_decay 0.0001" in explain(program, "cpu")
 
 
 def trained(words: Vocabulary, text: str, out: Path, **options: Any) -> dict[str, torch.Tensor]:
-    program = recipe.compile(f"{TEXT}; {text}", base=net(), vocabulary=words)
-    run = recipe.run(program, out=out, device="cpu", vocabulary=words, **options)
+    program = recipe.compile(f"{TEXT}; {text}", base=net(), plugins=words)
+    run = recipe.run(program, out=out, device="cpu", plugins=words, **options)
     return {name: tensor.clone() for name, tensor in run.model.state_dict().items()}
 
 

@@ -115,10 +115,10 @@ def test_weights_of_a_replaced_layer_do_not_set_a_layer_of_the_same_name(tmp_pat
     )
     words = Vocabulary.installed([tmp_path / "group.py"])
     text = "classes=10; tweak group"
-    own = recipe.compile(f"base resnet18 {text}", vocabulary=words).model.state_dict()
+    own = recipe.compile(f"base resnet18 {text}", plugins=words).model.state_dict()
     own["bn1.weight"] += 2
     for state, fate in ((own, "loaded"), (trained("base resnet18 classes=10"), "new")):
-        program = recipe.compile(f"base resnet18 {save(state)} {text}", vocabulary=words)
+        program = recipe.compile(f"base resnet18 {save(state)} {text}", plugins=words)
         assert program.fates["bn1.weight"] == fate
         assert program.model.get_parameter("bn1.weight").mean().item() == (3 if fate == "loaded" else 1)
 

@@ -30,6 +30,6 @@ def test_the_smallest_side_is_found_within_an_epoch(epochs: int, side: int) -> N
 
 def test_a_side_within_an_epoch_that_does_not_fit_is_an_error() -> None:
     words = vocabulary_with(Shrink)
-    assert recipe.compile(f"base alexnet; {TEXT.format(epochs=1)}", vocabulary=words, device="meta")
+    assert recipe.compile(f"base alexnet; {TEXT.format(epochs=1)}", plugins=words, device="meta")
     with pytest.raises(RecipeError, match=r"E103.*can't process images of 2×2"):
-        recipe.compile(f"base alexnet; {TEXT.format(epochs=2)}", vocabulary=words, device="meta")
+        recipe.compile(f"base alexnet; {TEXT.format(epochs=2)}", plugins=words, device="meta")

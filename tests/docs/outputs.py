@@ -41,7 +41,7 @@ def failures() -> Iterator[Any]:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "failure.json"
         with mock.patch.dict("os.environ", {failure.VARIABLE: str(path)}):
-            for words in (["run", CONFLICT], ["run", "."]):
+            for words in (["run", CONFLICT], ["run", "lr 1; " * 20_000]):
                 assert command(*words).status == 2
                 yield json.loads(path.read_text("utf-8"))
             text = "base resnet18; data fake size=32 classes=10 images=8; batch 4; epochs 1; lr 1000; init stock"
@@ -131,7 +131,7 @@ def _with_plugin(padding: int = 0) -> dict[str, Any]:
         recipe.run(text, out=weights.parent, device="cpu")
         vocabulary = Vocabulary.installed([plugin])
         out = Path(folder) / "second"
-        recipe.run(text, f'base shufflenet_v2_x0_5 weights="{weights}"; augment dim', out=out, vocabulary=vocabulary)
+        recipe.run(text, f'base shufflenet_v2_x0_5 weights="{weights}"; augment dim', out=out, plugins=vocabulary)
         return _left(out)
 
 

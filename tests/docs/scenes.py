@@ -69,7 +69,7 @@ def used(folder: Path, _: Runs) -> None:
     (folder / "dim.py").write_text(PLUGIN.replace("PART", "0.5"), "utf-8")
     with contextlib.chdir(folder):
         vocabulary = Vocabulary.installed([Path("dim.py")])
-        recipe.run(small, f"{data}; augment dim", out=runs / "dim", device="cpu", vocabulary=vocabulary)
+        recipe.run(small, f"{data}; augment dim", out=runs / "dim", device="cpu", plugins=vocabulary)
     (folder / "dim.py").unlink()
     shutil.rmtree(folder / "digits")
 

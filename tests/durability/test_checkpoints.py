@@ -453,11 +453,11 @@ class Counting(Trick):
 
 def test_optimizer_state_that_belongs_to_no_parameter_is_resumed(tmp_path: Path) -> None:
     words = vocabulary_with(Counting)
-    program = recipe.compile(TEXT, "optimizer counting", base=small(), vocabulary=words)
-    whole = recipe.run(program, out=tmp_path / "whole", device="cpu", vocabulary=words)
+    program = recipe.compile(TEXT, "optimizer counting", base=small(), plugins=words)
+    whole = recipe.run(program, out=tmp_path / "whole", device="cpu", plugins=words)
     with pytest.raises(recipe.Interrupted):
-        recipe.run(program, out=tmp_path / "cut", device="cpu", vocabulary=words, listener=Cut("mid-epoch"))
-    resumed = recipe.run(program, out=tmp_path / "cut", device="cpu", vocabulary=words, resume=True)
+        recipe.run(program, out=tmp_path / "cut", device="cpu", plugins=words, listener=Cut("mid-epoch"))
+    resumed = recipe.run(program, out=tmp_path / "cut", device="cpu", plugins=words, resume=True)
     assert weights_digest(resumed.model) == weights_digest(whole.model)
 
 

@@ -66,9 +66,9 @@ def test_a_training_stops_before_its_weights_change(
     run = Loop.run
     monkeypatch.setattr(Loop, "run", lambda self: (trainers.append(self.trainer), run(self))[1])
     words = vocabulary(at, kind, what)
-    program = recipe.compile(f"{TEXT}; optimizer {optimizer}; loss broken", base=small(), vocabulary=words)
+    program = recipe.compile(f"{TEXT}; optimizer {optimizer}; loss broken", base=small(), plugins=words)
     with pytest.raises(Diverged) as error:
-        recipe.run(program, out=tmp_path / "run", device="cpu", save_every="1", keep=100, vocabulary=words)
+        recipe.run(program, out=tmp_path / "run", device="cpu", save_every="1", keep=100, plugins=words)
     cause = f"the loss is {what}" if kind == "loss" else "the gradient of `conv1.weight`"
     assert f"diverged at step {at}: {cause}" in str(error.value)
     saved = sorted((tmp_path / "run" / "checkpoints").glob("*"))
@@ -92,10 +92,10 @@ def test_a_loss_scaler_absorbs_gradients_that_its_scale_makes_infinite(
 ) -> None:
     words = vocabulary(at, "gradient", float("inf"))
     text = f"{TEXT}; optimizer {optimizer}; loss broken; {adjusted}"
-    program = recipe.compile(text, base=small(), vocabulary=words)
+    program = recipe.compile(text, base=small(), plugins=words)
     heap = [torch.full((100_000,), 7e30) for _ in range(50)]  # garbage in memory, which the optimizer must not use
     del heap
-    run = recipe.run(program, out=tmp_path / "run", device="cpu", vocabulary=words, runtime=SCALED)
+    run = recipe.run(program, out=tmp_path / "run", device="cpu", plugins=words, runtime=SCALED)
     assert run.summary["steps"] == 6
     assert all(value.abs().max() < 100 for value in run.model.parameters())
     state = torch.load(tmp_path / "run" / "checkpoints" / "step-000000006.pt", weights_only=True)
@@ -113,11 +113,9 @@ def test_a_loss_scaler_does_not_absorb_gradients_that_are_infinite_at_any_scale(
 
     words = Vocabulary([(("loss", "broken"), Offer("theirs", loaded=Broken))])
     words._offers |= Vocabulary.installed()._offers
-    program = recipe.compile(
-        f"{TEXT}; epochs 10; loss broken".replace("epochs 2; ", ""), base=small(), vocabulary=words
-    )
+    program = recipe.compile(f"{TEXT}; epochs 10; loss broken".replace("epochs 2; ", ""), base=small(), plugins=words)
     with pytest.raises(Diverged, match="step 18: gradients are infinite even though the loss scale fell below 1"):
-        recipe.run(program, out=tmp_path / "run", device="cpu", vocabulary=words, runtime=SCALED)
+        recipe.run(program, out=tmp_path / "run", device="cpu", plugins=words, runtime=SCALED)
 
 
 def test_the_command_exits_with_3(tmp_path: Path) -> None:

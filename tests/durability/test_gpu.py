@@ -49,9 +49,9 @@ def test_an_interrupted_training_resumes_to_the_bit(tmp_path: Path, format: str,
 @pytest.mark.parametrize("kind", ["loss", "gradient"])
 def test_values_that_are_not_finite_stop_a_training_on_a_gpu(tmp_path: Path, kind: str) -> None:
     words = vocabulary(3, kind, float("nan"))
-    program = recipe.compile(f"{BROKEN}; loss broken", base=small(), vocabulary=words)
+    program = recipe.compile(f"{BROKEN}; loss broken", base=small(), plugins=words)
     with pytest.raises(Diverged, match="diverged at step 3"):
-        recipe.run(program, out=tmp_path / "run", device="cuda", vocabulary=words)
+        recipe.run(program, out=tmp_path / "run", device="cuda", plugins=words)
 
 
 def test_the_micro_batch_that_fits_is_found() -> None:

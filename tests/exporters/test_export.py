@@ -20,7 +20,8 @@ from recipe.exporters import api, safetensors
 from recipe.exporters.source_run import SourceRun
 from recipe.inference.run import Run
 from recipe.plugins.fingerprint import code_of
-from tests.exporters.helpers import FAKE, train
+from recipe.testing import small
+from tests.exporters.helpers import FAKE, images, off, onnx_logits, own_logits, train
 from tests.helpers import command
 from tests.training.helpers import TINY
 
@@ -172,6 +173,44 @@ def test_a_run_of_your_own_model(here: Path) -> None:
     text = "data fake size=32 classes=10 images=24; batch 8; epochs 1; lr 0.05"
     run = recipe.run(recipe.compile(text, base=resnet18(num_classes=10)), out=here / "own", device="cpu")
     refused(run.folder, "E121", "trained a model of your own, which its recipe does not describe")
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run of a model of one's own, whose recipe has an `init`."""
+    text = "tweak D; init zero-gamma; data fake size=32 classes=10 images=8; batch 4; epochs 1; lr 0.05"
+    return recipe.run(recipe.compile(text, base=small()), out=tmp_path_factory.mktemp("own") / "run", device="cpu")
+
+
+def test_a_run_of_your_own_model_is_exported_with_the_model(own: Run, here: Path) -> None:
+    with torch.no_grad():
+        (model := small()).get_parameter("fc.weight").zero_()  # its weights don't matter
+    recipe.export(own, to="safetensors", out="a.safetensors")
+    recipe.export(own.folder, to="safetensors", out="b.safetensors", base=model)
+    assert load_file("a.safetensors").keys() == own.model.state_dict().keys()
+    for name, value in own.model.state_dict().items():
+        assert value.equal(load_file("a.safetensors")[name])
+        assert value.equal(load_file("b.safetensors")[name])
+    with pytest.raises(recipe.RecipeError, match="is not the model of"):
+        recipe.export(own.folder, to="safetensors", out="c.safetensors", base=resnet18(num_classes=10))
+
+
+def test_a_run_of_your_own_model_is_exported_to_onnx(own: Run, here: Path) -> None:
+    recipe.export(own, to="onnx", out="a.onnx")
+    inputs = images(3, 3, 32, 32)
+    assert off(onnx_logits(Path("a.onnx"), inputs), own_logits(own.model, inputs)) < 1e-5
+
+
+def test_a_run_of_your_own_model_is_not_exported_as_source(own: Run, here: Path) -> None:
+    with pytest.raises(recipe.RecipeError, match="it is a model of your own, whose constructor is unknown") as caught:
+        recipe.export(own, to="python", out="a.py")
+    (error,) = caught.value.diagnostics
+    assert (error.code, error.help) == ("E121", "use `--to onnx` or `--to safetensors`, which support any graph")
+
+
+def test_a_model_for_a_run_of_a_stock_model_is_refused(run: Run) -> None:
+    with pytest.raises(recipe.RecipeError, match="but a model was passed as `base=`"):
+        recipe.export(run.folder, to="safetensors", base=small())
 
 
 def test_an_unknown_format(run: Run) -> None:

@@ -117,9 +117,9 @@ class Odd(Trick):
 def test_edits_of_edited_places(tmp_path: Path) -> None:
     words = Vocabulary([(("tweak", "odd"), Offer("theirs", loaded=Odd))])
     words._offers |= Vocabulary.installed()._offers
-    run = train(tmp_path / "odd", text=f"base resnet18; tweak odd; tweak D; {FAKE}", vocabulary=words)
+    run = train(tmp_path / "odd", text=f"base resnet18; tweak odd; tweak D; {FAKE}", plugins=words)
     script = tmp_path / "odd.py"
-    done = recipe.export(run.folder, to="python", out=script, vocabulary=words)
+    done = recipe.export(run.folder, to="python", out=script, plugins=words)
     assert done.difference is not None
     assert done.difference < 1e-5
     x = images(3, 3, 32, 32)

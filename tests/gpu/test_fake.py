@@ -47,7 +47,7 @@ def test_all_stages_of_a_step_are_watched(seen: Mapping[str, Seen]) -> None:
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 def test_a_mistake_is_found_at_its_line(fault: type[Trick]) -> None:
     words = vocabulary_with(fault)
-    program = recipe.compile(BASE, fault.declared.word, base=small(), vocabulary=words)
+    program = recipe.compile(BASE, fault.declared.word, base=small(), plugins=words)
     watch = Watch(True, (*OWN, str(Path(__file__).with_name("faulty.py"))))
     with contextlib.suppress(RecipeError):  # some steps can't continue without values
         step(program, watch=watch)

@@ -33,7 +33,7 @@ def compiled(edit: Edit) -> recipe.Program:
         def rewrite(self, net: Any) -> Any:
             return [Site("conv1", (edit,))]
 
-    return recipe.compile("base resnet18; init stock; odd", device="meta", vocabulary=vocabulary_with(Odd))
+    return recipe.compile("base resnet18; init stock; odd", device="meta", plugins=vocabulary_with(Odd))
 
 
 def layer(kind: str, **arguments: Any) -> tuple[tuple[str, Layer], ...]:

@@ -140,11 +140,11 @@ def test_a_run_made_with_a_plugin_says_which(tmp_path: Path, data: Path) -> None
     (plugin := tmp_path / "still.py").write_text(PLUGIN)
     words = Vocabulary.installed([plugin])
     text = f"{recipe_of(data, epochs=1)}; augment still"
-    run = recipe.run(text, out=tmp_path / "run", device="cpu", vocabulary=words)
+    run = recipe.run(text, out=tmp_path / "run", device="cpu", plugins=words)
     assert f'# plugin "{plugin}" augment still' in (run.folder / "recipe.lock").read_text().split("\n")
     with pytest.raises(RecipeError, match=rf"E021(?s:.*)the run used `augment still` of the file `{plugin}`: name it"):
         recipe.load(run.folder)
-    assert recipe.load(run.folder, vocabulary=words).note == ""
+    assert recipe.load(run.folder, plugins=words).note == ""
     done = command("explain", run.folder)
     assert done.status == 2
     assert "name it with --plugin" in done.stderr

@@ -50,9 +50,9 @@ def test_a_new_verb(tmp_path: Path) -> None:
     words = Vocabulary.installed([block_of("quiet", tmp_path)])
     text = "data fake size=32 classes=10 images=8; batch 4; epochs 1; base resnet18"
     loud, quiet = (
-        recipe.run(f"{text}; quiet {part}", out=tmp_path / part, device="cpu", vocabulary=words) for part in ("0", "10")
+        recipe.run(f"{text}; quiet {part}", out=tmp_path / part, device="cpu", plugins=words) for part in ("0", "10")
     )
-    before = recipe.compile(text, vocabulary=words).model.state_dict()
+    before = recipe.compile(text, plugins=words).model.state_dict()
     kept = [name for name, value in quiet.model.named_parameters() if value.detach().equal(before[name])]
     assert "layer1.0.bn1.weight" not in kept, "it still decays"
     assert not loud.model.fc.weight.equal(quiet.model.fc.weight)
@@ -65,7 +65,7 @@ def test_a_new_verb_that_rewrites(base: str, tmp_path: Path) -> None:
     """Each ReLU of a ResNet has several calls; `tweak C` inserts others."""
     words = Vocabulary.installed([block_of("act", tmp_path)])
     text = f"base {base}; data fake size=32 classes=10 images=8"
-    plain, changed = (recipe.compile(each, vocabulary=words).model for each in (text, f"{text}; act gelu"))
+    plain, changed = (recipe.compile(each, plugins=words).model for each in (text, f"{text}; act gelu"))
     changed.load_state_dict(plain.state_dict())
     for name, module in list(plain.named_modules()):
         if isinstance(module, nn.ReLU):
@@ -80,7 +80,7 @@ def test_one_call_of_several_is_not_substituted(tmp_path: Path) -> None:
     file = block_of("act", tmp_path)
     file.write_text(file.read_text().replace("Substitute(address,", 'Substitute(f"{address}#1",'))
     with pytest.raises(RecipeError) as caught:
-        recipe.compile("base resnet18; act silu", vocabulary=Vocabulary.installed([file]))
+        recipe.compile("base resnet18; act silu", plugins=Vocabulary.installed([file]))
     (error,) = caught.value.diagnostics
     assert (error.code, "is only one of several calls of a module" in error.message) == ("E105", True)
 
@@ -89,7 +89,7 @@ def test_a_trick_that_reports_an_error_or_warns(tmp_path: Path) -> None:
     words = Vocabulary.installed([block_of("augment band", tmp_path)])
     (error,) = diagnostics("base resnet18; augment band 0.5 0.5", words=words)
     assert (error.code, error.span.text) == ("E024", "0.5")  # type: ignore[union-attr]
-    plan = recipe.compile("base resnet18; augment band jitter", device="meta", vocabulary=words).plan
+    plan = recipe.compile("base resnet18; augment band jitter", device="meta", plugins=words).plan
     assert [warning.message for warning in plan.warnings] == ["`augment jitter` changes the brightness too"]
 
 
@@ -102,9 +102,9 @@ def test_tricks_that_make_settings(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("model", "sites"), [("resnet18", 8), ("resnet50", 16)])
 def test_a_rewrite(model: str, sites: int, tmp_path: Path) -> None:
     words = Vocabulary.installed([block_of("tweak calm", tmp_path)])
-    program = recipe.compile(f"base {model}; tweak calm", device="meta", vocabulary=words)
+    program = recipe.compile(f"base {model}; tweak calm", device="meta", plugins=words)
     assert program.sites["tweak calm"] == sites
-    again = recipe.compile("tweak calm", base=program.model, device="meta", vocabulary=words)
+    again = recipe.compile("tweak calm", base=program.model, device="meta", plugins=words)
     assert again.sites["tweak calm"] == 0
-    other = recipe.compile("tweak calm 0.3", base=program.model, device="meta", vocabulary=words)
+    other = recipe.compile("tweak calm 0.3", base=program.model, device="meta", plugins=words)
     assert {str(edit).partition(": ")[2] for edit in other.edits} == {"p 0.1 → 0.3"}

@@ -78,9 +78,9 @@ def told(text: str, trick: str, folder: Path, compiled: bool = False) -> Diagnos
     vocabulary = words(trick, folder)
     with pytest.raises(RecipeError) as caught:
         (
-            recipe.compile(text, device="meta", vocabulary=vocabulary)
+            recipe.compile(text, device="meta", plugins=vocabulary)
             if compiled
-            else recipe.run(text, out=folder / "x", device="cpu", vocabulary=vocabulary)
+            else recipe.run(text, out=folder / "x", device="cpu", plugins=vocabulary)
         )
     (error,) = caught.value.diagnostics
     return error
@@ -188,7 +188,7 @@ def test_failures_in_the_number_of_images(body: str, code: str, said: str, tmp_p
 def test_failures_in_a_model(head: str, said: str, body: str, why: str, tmp_path: Path) -> None:
     vocabulary = words(NET.format(head=head, body=body), tmp_path)
     with pytest.raises(RecipeError) as caught:
-        assert recipe.compile("net small", vocabulary=vocabulary).model
+        assert recipe.compile("net small", plugins=vocabulary).model
     (error,) = caught.value.diagnostics
     assert (error.code, error.span and error.span.text) == ("E080", "net")
     assert f"`net` from {tmp_path / 'focus.py'} is broken: {said}: {why}" in error.message
@@ -200,7 +200,7 @@ def test_weights_that_fit_no_parameter(tmp_path: Path) -> None:
     head = "load_weights(self):\n        return {}\n\n    def meta_weights(self)"
     vocabulary = words(NET.format(head=head, body='import torch; return {"x": torch.empty(1)}'), tmp_path)
     with pytest.raises(RecipeError) as caught:
-        recipe.compile("net small", vocabulary=vocabulary, device="meta")
+        recipe.compile("net small", plugins=vocabulary, device="meta")
     (error,) = caught.value.diagnostics
     assert (error.code, error.span and error.span.text) == ("E102", "net")
 
@@ -208,26 +208,26 @@ def test_weights_that_fit_no_parameter(tmp_path: Path) -> None:
 @pytest.mark.parametrize("head", ["load_weights(self)", "meta_weights(self)"])
 def test_pretrained_weights_need_two_hooks(head: str, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"E080.*needs both `meta_weights` and `load_weights`"):
-        recipe.compile("net small", vocabulary=words(NET.format(head=head, body="return {}"), tmp_path), device="meta")
+        recipe.compile("net small", plugins=words(NET.format(head=head, body="return {}"), tmp_path), device="meta")
 
 
 def test_weights_that_are_not_those_that_were_described(tmp_path: Path) -> None:
     head = "load_weights(self):\n        return {}\n\n    def meta_weights(self)"
     vocabulary = words(NET.format(head=head, body="return self.build(5).to('meta').state_dict()"), tmp_path)
     with pytest.raises(RecipeError, match=r"E001.*has changed since the recipe was compiled"):
-        assert recipe.compile("net small", vocabulary=vocabulary).model
+        assert recipe.compile("net small", plugins=vocabulary).model
 
 
 def test_a_hook_that_returns_no_model(tmp_path: Path) -> None:
     trick = NET.format(head="build(self, classes)", body="pass")
     with pytest.raises(RecipeError, match=r"E080.*build: must return a torch\.nn\.Module, not None"):
-        recipe.compile("net small", vocabulary=words(trick, tmp_path), device="meta")
+        recipe.compile("net small", plugins=words(trick, tmp_path), device="meta")
 
 
 def test_a_hook_that_exits_instead_of_returning_a_model(tmp_path: Path) -> None:
     trick = NET.format(head="build(self, classes)", body="raise SystemExit(0)")
     with pytest.raises(RecipeError, match=r"E080.*build: SystemExit: 0"):
-        recipe.compile("net small", vocabulary=words(trick, tmp_path), device="meta")
+        recipe.compile("net small", plugins=words(trick, tmp_path), device="meta")
 
 
 def test_failures_in_an_export(tmp_path: Path) -> None:

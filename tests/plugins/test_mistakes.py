@@ -67,7 +67,7 @@ def words(text: str, folder: Path) -> Vocabulary:
 def test_mistakes_in_a_rewrite(body: str, code: str, said: str, tmp_path: Path) -> None:
     vocabulary = words(REWRITE.format(body=body), tmp_path)
     with pytest.raises(RecipeError) as caught:
-        recipe.compile("base resnet18; data fake size=32; focus", device="meta", vocabulary=vocabulary)
+        recipe.compile("base resnet18; data fake size=32; focus", device="meta", plugins=vocabulary)
     (error,) = caught.value.diagnostics
     assert error.code == code
     assert said in error.message
@@ -147,7 +147,7 @@ def test_wrong_results_of_hooks(slot: str, head: str, body: str, said: str, tmp_
     vocabulary = words(HOOK.format(slot=slot, head=head, body=body), tmp_path)
     text = "base resnet18; data fake size=32 classes=10 images=8; batch 4; epochs 1; focus"
     with pytest.raises(RecipeError) as caught:
-        recipe.run(text, out=tmp_path / "x", device="cpu", vocabulary=vocabulary)
+        recipe.run(text, out=tmp_path / "x", device="cpu", plugins=vocabulary)
     (error,) = caught.value.diagnostics
     assert (error.code, said in error.message) == ("E080", True), error.message
     assert f"`focus` from {tmp_path / 'focus.py'} is broken: {head.partition('(')[0]}: " in error.message
@@ -166,7 +166,7 @@ def test_tricks_that_together_freeze_all_parameters(tmp_path: Path) -> None:
             "base resnet18; data fake size=32 classes=10 images=8; batch 4; epochs 1; focus; other",
             out=tmp_path / "x",
             device="cpu",
-            vocabulary=words(text + other, tmp_path),
+            plugins=words(text + other, tmp_path),
         )
 
 
@@ -174,7 +174,7 @@ def test_a_plugin_file_may_use_layers_of_a_file_next_to_it(tmp_path: Path) -> No
     layers = "import torch\n\nclass Scale(torch.nn.Module):\n    def forward(self, x):\n        return 2 * x\n"
     (tmp_path / "focus_layers.py").write_text(layers)
     body = 'yield Site(end, (Insert(end, (("x", Layer("focus_layers:Scale")),)),))'
-    program = recipe.compile("base resnet18; focus", vocabulary=words(REWRITE.format(body=body), tmp_path))
+    program = recipe.compile("base resnet18; focus", plugins=words(REWRITE.format(body=body), tmp_path))
     assert type(program.model.x).__name__ == "Scale"
 
 
@@ -187,8 +187,8 @@ def test_a_rewritten_model_counts_as_already_applied(tmp_path: Path) -> None:
         'yield Site(end, () if done else (Insert(end, (("x", Layer("own_layers:Scale")),), after=True),))'
     )
     vocabulary = words(REWRITE.format(body=body), tmp_path)
-    once = recipe.compile("base resnet18; focus", vocabulary=vocabulary)
-    again = recipe.compile("focus", base=once.model, vocabulary=vocabulary)
+    once = recipe.compile("base resnet18; focus", plugins=vocabulary)
+    again = recipe.compile("focus", base=once.model, plugins=vocabulary)
     assert (once.sites, again.sites["focus"]) == ({**once.sites, "focus": 1}, 0)
     assert "focus: already applied at 1 site" in again.notes
 
@@ -196,7 +196,7 @@ def test_a_rewritten_model_counts_as_already_applied(tmp_path: Path) -> None:
 def test_two_sites_with_the_same_address_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"E105.*several sites have the address `layer1.0.bn2`"):
         recipe.compile(
-            "base resnet18; focus", vocabulary=words(REWRITE.format(body="yield Site(end); yield Site(end)"), tmp_path)
+            "base resnet18; focus", plugins=words(REWRITE.format(body="yield Site(end); yield Site(end)"), tmp_path)
         )
 
 
@@ -214,14 +214,14 @@ def test_files_whose_layers_have_the_same_name_are_distinguished_or_rejected(tmp
         RecipeError, match=r"E080.*a/gates.py` and .*b/gates.py` have the same name(.|\n)*rename the one"
     ):
         Vocabulary.installed([one, other])
-    program = recipe.compile("base resnet18; first; third", vocabulary=Vocabulary.installed([one, third]))
+    program = recipe.compile("base resnet18; first; third", plugins=Vocabulary.installed([one, third]))
     assert type(program.model.first) is not type(program.model.third)
 
 
 def test_a_need_that_no_package_registers_is_an_error(tmp_path: Path) -> None:
     text = REWRITE.format(body="yield Site(end)").replace('@trick("focus"', '@trick("focus", needs=("lr warmpu",)')
     with pytest.raises(RecipeError, match=r"E031.*no package registers; `focus` is from(.|\n)*meant `lr warmup`"):
-        recipe.compile("base resnet18; focus", vocabulary=words(text, tmp_path))
+        recipe.compile("base resnet18; focus", plugins=words(text, tmp_path))
 
 
 def test_a_missing_plugin_file(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_check_accepts_the_dataset(plugin: Path) -> None:
 def test_explain_uses_the_dataset(plugin: Path) -> None:
     shown = json.loads(command("explain", TEXT, "--json", "--plugin", plugin).stdout)
     assert "data digits" not in [use["trick"] for use in shown["plan"]["tricks"]]
-    program = recipe.compile(TEXT, device="meta", vocabulary=Vocabulary.installed([plugin]))
+    program = recipe.compile(TEXT, device="meta", plugins=Vocabulary.installed([plugin]))
     assert (program.costs.size, program.classes) == (24, 2)
 
 
@@ -134,7 +134,7 @@ def test_wrong_results_of_fetch_are_reported(
     (tmp_path / "pictures.py").write_text(PICTURES.format(fetch=fetch))
     text = TEXT.replace("pictures", f"pictures workers={workers} on-error={on_error}")
     with pytest.raises(RecipeError) as caught:
-        recipe.run(text, out=tmp_path / "x", device="cpu", vocabulary=Vocabulary.installed([tmp_path / "pictures.py"]))
+        recipe.run(text, out=tmp_path / "x", device="cpu", plugins=Vocabulary.installed([tmp_path / "pictures.py"]))
     (error,) = caught.value.diagnostics
     assert (error.code, error.span and error.span.text) == (code, "pictures")
     assert said in error.message or (on_error == "skip" and code == "E070")

@@ -55,10 +55,10 @@ def test_a_run_with_numbers_of_other_types_is_saved_and_resumes(
     words = vocabulary_with(making(made, factor))
 
     def trained(folder: str, **options: Any) -> Path:
-        program = recipe.compile(f"{TEXT}; odd", base=small(), vocabulary=words)
+        program = recipe.compile(f"{TEXT}; odd", base=small(), plugins=words)
         for name in made:
             assert type(getattr(program.training, name)) in (int, float, str), name
-        recipe.run(program, out=tmp_path / folder, device="cpu", vocabulary=words, **options)
+        recipe.run(program, out=tmp_path / folder, device="cpu", plugins=words, **options)
         return tmp_path / folder
 
     whole = trained("whole")
@@ -105,7 +105,7 @@ def test_defaults_suggestions_and_counts_of_other_types_are_written_as_plain_num
     assert "data odd size=32 workers=0 share=0.3 places=1.5 2.5" in plan.canonical().splitlines()
     assert bind(plan.canonical(), words=words) == plan
     assert "share=0.25" in bind(f"{text}; dialect gluoncv", words=words).canonical()
-    run = recipe.run(text, out=tmp_path / "run", device="cpu", vocabulary=words)
+    run = recipe.run(text, out=tmp_path / "run", device="cpu", plugins=words)
     assert json.loads((run.folder / "preprocessing.json").read_text())["mean"] == [0.5, 0.5, 1.0]
 
 
@@ -124,7 +124,7 @@ class OddTweak(Trick):
 
 
 def test_edits_with_values_of_other_types_are_shown_as_json() -> None:
-    program = recipe.compile("base resnet18; tweak odd", device="meta", vocabulary=vocabulary_with(OddTweak))
+    program = recipe.compile("base resnet18; tweak odd", device="meta", plugins=vocabulary_with(OddTweak))
     edits = json.loads(json.dumps(as_dict(program, "cpu")))["edits"]
     chain = next(edit for edit in edits if edit["trick"] == "tweak odd")["chain"]
     assert [layer["arguments"] for _, layer in chain] == [

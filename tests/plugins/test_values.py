@@ -65,9 +65,7 @@ def failing(hook: str, body: str, folder: Path, text: str = TEXT) -> tuple[Recip
     if slot == "optimizer":
         text = text.replace("optimizer sgd; ", "")
     with pytest.raises(RecipeError) as caught:
-        recipe.run(
-            recipe.compile(text, base=small(), vocabulary=words), out=folder / "run", device="cpu", vocabulary=words
-        )
+        recipe.run(recipe.compile(text, base=small(), plugins=words), out=folder / "run", device="cpu", plugins=words)
     (error,) = caught.value.diagnostics
     assert error.span is not None
     assert error.span.text == "focus"
@@ -183,11 +181,11 @@ def test_a_trick_that_is_given_values_that_are_not_finite_is_not_named(tmp_path:
     head, body = "loss(self, logits, targets)", "return logits.mean()"
     (tmp_path / "focus.py").write_text(HOOK.format(slot="loss", head=head, body=body))
     words = Vocabulary.installed([tmp_path / "focus.py"])
-    program = recipe.compile(f"{TEXT}; clip 1", base=small(), vocabulary=words)
+    program = recipe.compile(f"{TEXT}; clip 1", base=small(), plugins=words)
     with torch.no_grad():
         program.model.get_parameter("conv1.weight").fill_(torch.nan)
     with pytest.raises(Diverged) as caught:
-        recipe.run(program, out=tmp_path / "run", device="cpu", vocabulary=words)
+        recipe.run(program, out=tmp_path / "run", device="cpu", plugins=words)
     (error,) = caught.value.diagnostics
     assert (error.message, error.span) == ("training diverged at step 1: the loss is nan", None)
     assert "try a lower learning rate or a longer warmup" in error.help

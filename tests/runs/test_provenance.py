@@ -259,10 +259,10 @@ def test_an_edited_list_of_a_plugin_is_noticed(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("0,a\n1,b\n" * 8)
     words = vocabulary_with(Listed)
     recipe = f'base shufflenet_v2_x0_5; data listed "{tmp_path / "list.csv"}"; batch 8; epochs 1; lr 0.01'
-    train(tmp_path / "run", text=recipe, vocabulary=words)
+    train(tmp_path / "run", text=recipe, plugins=words)
     (tmp_path / "list.csv").write_text("0,a\n1,B\n" * 8)
     with pytest.raises(RecipeError, match=r"E113.*the file of `data listed path` is different"):
-        train(tmp_path / "run", text=recipe, vocabulary=words, resume=True)
+        train(tmp_path / "run", text=recipe, plugins=words, resume=True)
 
 
 # ---- fingerprints

@@ -243,10 +243,10 @@ def test_the_printed_command_resumes_a_run_with_a_plugin_and_warns_about_changed
         return Vocabulary.installed([file])
 
     def go_on(**options: bool) -> recipe.Run:
-        return recipe.run(TINY, "augment dim", out=out, device="cpu", vocabulary=words(), resume=True, **options)
+        return recipe.run(TINY, "augment dim", out=out, device="cpu", plugins=words(), resume=True, **options)
 
     with pytest.raises(recipe.Interrupted) as caught:
-        recipe.run(TINY, "augment dim", out=out, device="cpu", vocabulary=words(), listener=SendSignal(2))
+        recipe.run(TINY, "augment dim", out=out, device="cpu", plugins=words(), listener=SendSignal(2))
     said = str(caught.value).partition("resume with: ")[2]
     assert shlex.split(said) == ["recipe", "run", f"--resume={out}", "--plugin", str(file), "--device", "cpu"]
     file.write_text(DIM.replace("0.5", "0.25"))
@@ -391,7 +391,7 @@ def test_the_error_names_a_trick_that_fails_while_training(tmp_path: Path) -> No
     with pytest.raises(
         recipe.RecipeError, match="`augment boom` from theirs is broken: augment: ValueError: boom here"
     ):
-        train(tmp_path / "x", "augment boom", vocabulary=words)
+        train(tmp_path / "x", "augment boom", plugins=words)
 
 
 def test_a_teacher_that_cannot_process_the_images_is_reported_before_it_trains(tmp_path: Path) -> None:

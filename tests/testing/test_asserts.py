@@ -24,15 +24,15 @@ def theirs(tmp_path: Path) -> Vocabulary:
 
 def test_the_sites_of_a_rewrite(theirs: Vocabulary) -> None:
     assert assert_rewrites("base resnet50; tweak C D", {"tweak C": 1, "tweak D": 3}).costs.params == 25576264
-    program = assert_rewrites("tweak bounded", {"tweak bounded": 1}, base=small(), vocabulary=theirs)
-    assert assert_rewrites("tweak bounded", program.edits, base=small(), vocabulary=theirs).edits == program.edits
+    program = assert_rewrites("tweak bounded", {"tweak bounded": 1}, base=small(), plugins=theirs)
+    assert assert_rewrites("tweak bounded", program.edits, base=small(), plugins=theirs).edits == program.edits
 
 
 def test_unexpected_sites_fail(theirs: Vocabulary) -> None:
     with pytest.raises(AssertionError, match=r"produces \{'tweak D': 3\}, not \{'tweak D': 4\}"):
         assert_rewrites("base resnet50; tweak D", {"tweak D": 4})
     with pytest.raises(AssertionError, match="produces"):
-        assert_rewrites("tweak bounded", (), base=small(), vocabulary=theirs)
+        assert_rewrites("tweak bounded", (), base=small(), plugins=theirs)
 
 
 def test_an_expected_rejection(theirs: Vocabulary) -> None:

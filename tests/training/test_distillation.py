@@ -184,7 +184,7 @@ def taught(folder: Path, *tricks: type[Trick]) -> list[list[int] | None]:
         return made(program, device, order)
 
     with mock.patch.object(teachers, "teaching", teaching):
-        train(folder / "runs" / "student", text=text, vocabulary=words)
+        train(folder / "runs" / "student", text=text, plugins=words)
     return orders
 
 

@@ -87,12 +87,12 @@ def test_a_trick_gets_the_training_network_at_each_step(tmp_path):
 
     text = "base resnet18; data fake size=32 classes=10 images=8; batch 4; epochs 1; decay 0.1; thaw"
     words = vocabulary_with(Thaw)
-    run = recipe.run(text, out=tmp_path / "run", device="cpu", vocabulary=words)
+    run = recipe.run(text, out=tmp_path / "run", device="cpu", plugins=words)
     assert len(nets) == 3
     assert next(nets[0].graph_module.parameters()).is_meta  # looks whether the trick has an effect
     assert nets[1] is nets[2]
     assert list(nets[1].parameter_names) == names_of(run.model)
-    before = recipe.compile(text, vocabulary=words).model.state_dict()
+    before = recipe.compile(text, plugins=words).model.state_dict()
     still = {name for name, value in run.model.named_parameters() if value.detach().equal(before[name])}
     assert still == {name for name in names_of(run.model) if name.startswith("layer1.0.")}
 

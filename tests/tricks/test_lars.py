@@ -8,7 +8,7 @@ from timm.optim.lars import Lars as Timms
 from torch import nn
 
 import recipe
-from recipe.training.update import optimizer_groups
+from recipe.compiler.groups import optimizer_groups
 from tests.helpers import bind
 
 
@@ -20,7 +20,7 @@ def network():
 
 def made(model, text):
     program = recipe.compile(f"data fake size=8 classes=5; {text}", base=model)
-    groups = optimizer_groups(program, model)
+    groups = optimizer_groups(program.groups, model)
     return program.plan.hooked("optimize")[0].trick.optimize(groups, program.plan.training.rate)
 
 

@@ -5,13 +5,13 @@ from torch import nn
 
 import recipe
 from recipe.base.errors import RecipeError
-from recipe.training.update import optimizer_groups
+from recipe.compiler.groups import optimizer_groups
 
 
 def decays(text):
     """Return the weight decay of each parameter by name, and the model."""
     program = recipe.compile(text, device="meta")
-    groups = optimizer_groups(program, program.model)
+    groups = optimizer_groups(program.groups, program.model)
     assert all(len(group["names"]) == len(group["params"]) for group in groups)
     return {name: group["weight_decay"] for group in groups for name in group["names"]}, program.model
 
@@ -46,7 +46,7 @@ def test_without_no_bias_everything_decays():
 
 def test_each_parameter_is_in_exactly_one_group():
     program = recipe.compile("base resnet50; decay no-bias", device="meta")
-    groups = optimizer_groups(program, program.model)
+    groups = optimizer_groups(program.groups, program.model)
     assert len(groups) == 2
     assert sum(parameter.numel() for group in groups for parameter in group["params"]) == program.costs.params
     assert [len(group["params"]) for group in sorted(groups, key=lambda group: group["weight_decay"])] == [107, 54]
@@ -56,7 +56,7 @@ def test_frozen_parameters_are_in_no_group():
     module = nn.Sequential(nn.Conv2d(3, 4, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
     module[0].weight.requires_grad_(False)
     program = recipe.compile("decay no-bias", base=module)
-    assert {n for group in optimizer_groups(program, program.model) for n in group["names"]} == {
+    assert {n for group in optimizer_groups(program.groups, program.model) for n in group["names"]} == {
         "0.bias",
         "3.weight",
         "3.bias",
@@ -68,10 +68,13 @@ def test_freezing_after_compiling_is_allowed_but_unfreezing_is_an_error():
     module[0].weight.requires_grad_(False)
     program = recipe.compile("decay no-bias", base=module)
     program.model.get_parameter("0.bias").requires_grad_(False)
-    assert {n for group in optimizer_groups(program, program.model) for n in group["names"]} == {"3.weight", "3.bias"}
+    assert {n for group in optimizer_groups(program.groups, program.model) for n in group["names"]} == {
+        "3.weight",
+        "3.bias",
+    }
     program.model.get_parameter("0.weight").requires_grad_(True)
     with pytest.raises(RecipeError, match=r"`0\.weight` was frozen when the recipe was compiled"):
-        optimizer_groups(program, program.model)
+        optimizer_groups(program.groups, program.model)
 
 
 @pytest.mark.parametrize("name", ["vit_b_16", "convnext_tiny", "swin_t"])

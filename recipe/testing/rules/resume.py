@@ -86,7 +86,7 @@ def resume(subject: TrickUnderTest) -> None:
 
     @one_thread()
     def train(out: Path, cut: Cut | None = None, resume: bool = False) -> None:
-        run(program, out=out, device="cpu", listener=cut, resume=resume, vocabulary=bench.vocabulary, runtime=Quick())
+        run(program, out=out, device="cpu", listener=cut, resume=resume, plugins=bench.vocabulary, runtime=Quick())
 
     with bench.place() as out:
         for point, at in POINTS.items():

@@ -1,0 +1,38 @@
+"""HTML that notebooks show in place of an object's text."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from html import escape
+
+from recipe.base.printable import printable, printable_lines
+
+
+def preformatted(text: str) -> str:
+    r"""Return text as HTML that keeps its lines and columns.
+
+    >>> preformatted("a < b\n")
+    '<pre>a &lt; b\n</pre>'
+    """
+    return f"<pre>{escape(printable_lines(text))}</pre>"
+
+
+def table(rows: Iterable[Sequence[object]], right: Collection[int] = ()) -> str:
+    """Return rows as an HTML table, the first one as its heading. ``right`` are the columns of numbers."""
+    first, *rest = rows
+    body = "".join(_row(row, "td", right) for row in rest)
+    return f"<table><thead>{_row(first, 'th', right)}</thead><tbody>{body}</tbody></table>"
+
+
+def paragraphs(lines: Iterable[str]) -> str:
+    """Return each line as a paragraph."""
+    return "".join(f"<p>{escape(printable(line))}</p>" for line in lines)
+
+
+def _row(cells: Sequence[object], tag: str, right: Collection[int]) -> str:
+    sides = ("right" if at in right else "left" for at in range(len(cells)))
+    shown = (
+        f'<{tag} style="text-align: {side}">{escape(printable(cell))}</{tag}>'
+        for cell, side in zip(cells, sides, strict=True)
+    )
+    return f"<tr>{''.join(shown)}</tr>"

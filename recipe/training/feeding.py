@@ -1,0 +1,67 @@
+"""The images of a plan on their way to the model: which ones, in batches, loaded, and resized for a step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from recipe.data.images import Sets
+from recipe.devices.distributed import Ranks
+from recipe.inference.batches import Batch, InOrder, ahead
+from recipe.plan.plan import Plan
+from recipe.plugins.calling import call_hook, placed
+from recipe.plugins.field_contracts import ImageFields
+from recipe.plugins.progress import Progress
+from recipe.training.loading import Steps
+from recipe.training.runtime import Runtime
+
+MOST_HELD_OUT = 256
+"""The largest number of held-out images in a batch."""
+
+
+def image_fields(plan: Plan) -> ImageFields:
+    """Return the fields of the trick that opens the images of a plan."""
+    fields = plan.image_fields
+    assert fields is not None
+    return fields
+
+
+def training_images(plan: Plan, sets: Sets, ranks: Ranks) -> Steps:
+    """Return a process's shares of all training batches, by step."""
+    boxes, fields = plan.hooked("crop_box"), image_fields(plan)
+    boxer = partial(call_hook, boxes[0], "crop_box") if boxes else None
+    return Steps(sets.train, plan.training, boxer, fields.skips, ranks.rank, ranks.world, fields.size)
+
+
+def held_out_images(plan: Plan, sets: Sets, micro: int | None) -> InOrder:
+    """Return the held-out images, in batches. ``micro`` is the number of images that the model processes at a time."""
+    fields = image_fields(plan)
+    return InOrder(sets.val, min(micro or plan.training.batch, MOST_HELD_OUT), fields.skips, fields.size)
+
+
+def loaded(
+    plan: Plan, dataset: Steps | InOrder, numbers: Iterable[int], device: torch.device, runtime: Runtime
+) -> Iterator[Batch]:
+    """Yield batches by index, on a device. Errors in the images point at their statement."""
+    use = plan.images
+    with placed(use.span if use else None):
+        batches = runtime.load(dataset, numbers, image_fields(plan).workers, device.type == "cuda")
+        yield from ahead(batches, device)
+
+
+def resolution(plan: Plan, side: int, progress: Progress) -> int:
+    """Return the side, in pixels, to which images of ``side`` are resized for training at a step."""
+    for use in plan.hooked("resolution"):
+        side = call_hook(use, "resolution", side, progress)
+    return side
+
+
+def sized(plan: Plan, inputs: Tensor, progress: Progress) -> Tensor:
+    """Resize inputs (N, 3, H, W) to the resolution that a trick chooses for a step."""
+    side = resolution(plan, inputs.shape[-1], progress)
+    if side == inputs.shape[-1]:
+        return inputs
+    return nn.functional.interpolate(inputs, (side, side), mode="bilinear", antialias=True)

@@ -1,0 +1,93 @@
+"""A training loop of one's own gets what a run gets: batches, loss, rates and optimizer."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+import recipe
+from recipe.base.errors import RecipeError
+from recipe.testing import small
+from tests.training.helpers import TINY, weights_digest
+
+FAKE = "data fake classes=10 images=24 size=32; batch 8; epochs 2"
+MANY = "augment flip crop mixup 0.4; loss smooth 0.1; decay 0.01 no-bias; lr warmup 1 cosine; resize 0.5"
+
+
+def trained(program: recipe.Program, batches: recipe.Batches, first: int = 0) -> torch.nn.Module:
+    """Train a copy of a program's model in a loop as docs/guides/python.md shows it."""
+    layout = torch.channels_last if program.training.channels_last else torch.contiguous_format
+    model = copy.deepcopy(program.model).to(memory_format=layout)
+    optimizer = program.optimizer(model)
+    for batch in batches.training(first):
+        torch.manual_seed(batch.seed)
+        program.set_lr(optimizer, batch.step, batches.steps_per_epoch)
+        loss = batches.loss(model.train()(batch.images), batch)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return model
+
+
+@pytest.mark.parametrize(
+    "text", [TINY, f"{TINY}; {MANY}", f"base squeezenet1_1; {FAKE}; lr 0.01"], ids=["plain", "many", "dropout"]
+)
+def test_a_loop_of_ones_own_ends_with_the_weights_of_a_run(text: str, tmp_path: Path) -> None:
+    program = recipe.compile(text)
+    run = recipe.run(program, out=tmp_path / "run", device="cpu")
+    batches = recipe.batches(program, device="cpu")
+    assert batches.not_included == ()
+    model = trained(program, batches)
+    assert weights_digest(model.train()) == weights_digest(run.model.train())
+    right, losses = [], []
+    with torch.no_grad():
+        for images, classes in batches.evaluation():
+            logits = model.eval()(images)
+            right.append(logits.argmax(1) == classes)
+            losses.append(cross_entropy(logits, classes, reduction="none"))
+    assert torch.cat(right).double().mean() == run.summary["top1"]
+    assert torch.cat(losses).mean() == pytest.approx(run.summary["loss"], rel=1e-5)
+
+
+def test_a_batch_depends_only_on_its_step() -> None:
+    batches = recipe.batches(recipe.compile(f"{TINY}; augment flip mixup 0.4", device="meta"), device="cpu")
+    assert (batches.steps_per_epoch, batches.steps) == (3, 6)
+    every, later = [*batches.training()], [*batches.training(4, 9)]
+    assert [(batch.step, batch.epoch) for batch in every] == [(step, step // 3) for step in range(6)]
+    assert [batch.step for batch in later] == [4, 5]
+    assert all(one.images.equal(other.images) for one, other in zip(every[4:], later, strict=True))
+    assert (every[0].images.shape, every[0].targets.shape) == ((8, 3, 32, 32), (8, 10))
+    assert repr(batches).startswith("Batches(24 training images, ")
+
+
+def test_what_a_loop_leaves_out_is_named() -> None:
+    program = recipe.compile(TINY, "clip 1; ema 0.9; sam; precision bf16; batch 8 micro 4", device="meta")
+    left_out = recipe.batches(program, device="cpu").not_included
+    assert {*left_out} == {"clip", "ema", "sam", "precision", "batch micro"}
+
+
+def test_a_program_without_images_is_refused() -> None:
+    with pytest.raises(RecipeError, match="names no dataset") as caught:
+        recipe.batches(recipe.compile("lr 0.1", base=small(), size=32))
+    assert caught.value.diagnostics[0].code == "E131"
+
+
+def test_a_teacher_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "teacher.recipe").write_text(TINY)
+    program = recipe.compile(f'{TINY}; loss distill "{tmp_path / "teacher.recipe"}"', device="meta")
+    with pytest.raises(RecipeError, match=r"needs the trained teacher `teacher\.recipe`") as caught:
+        recipe.batches(program)
+    assert caught.value.diagnostics[0].code == "E131"
+
+
+def test_modes_of_the_caller_do_not_matter() -> None:
+    program = recipe.compile(TINY)
+    with torch.inference_mode():
+        (batch,) = recipe.batches(program, device="cpu").training(0, 1)
+        optimizer = program.optimizer()
+    assert not batch.images.is_inference()
+    assert not any(state["momentum_buffer"].is_inference() for state in optimizer.state.values())
