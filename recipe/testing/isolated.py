@@ -11,7 +11,9 @@ import os
 import subprocess
 import sys
 import tempfile
+import traceback
 from collections.abc import Mapping, Sequence
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 
 import attrs
@@ -20,6 +22,7 @@ from recipe.base.errors import RecipeError
 from recipe.base.process import leave
 from recipe.base.source import Source
 from recipe.plan.bind import bind
+from recipe.plugins.fingerprint import PACKAGE
 from recipe.plugins.vocabulary import Vocabulary, key_of
 
 
@@ -28,6 +31,8 @@ class Seen:
     """The side effects of loading a trick and checking a recipe with it."""
 
     torch: bool
+    by: str
+    """The line that imports torch, with its file and number, or empty."""
     printed: str
     digest: str | None
     """The digest of the plan, or None if the recipe does not bind."""
@@ -63,16 +68,39 @@ def look(recipes: Mapping[str, Sequence[str]], plugins: Sequence[Path]) -> dict[
     return seen
 
 
+class _Watch(MetaPathFinder):
+    """Notices which line of a plugin imports torch, directly or through another package. It finds no module itself."""
+
+    by = ""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if name != "torch" or self.by:
+            return
+        frames = [frame for frame in traceback.extract_stack() if _is_plugin(frame.filename)]
+        own = [frame for frame in frames if Path(frame.filename).is_relative_to(Path(frames[0].filename).parent)]
+        if own:
+            self.by = f"`{own[-1].line}` ({os.path.basename(own[-1].filename)}, line {own[-1].lineno})"
+
+
+def _is_plugin(file: str) -> bool:
+    """Whether a file is not one of the package's core, the standard library's or the interpreter's."""
+    place, library = Path(file).resolve(), Path(os.__file__).resolve().parent
+    if not place.is_file() or place.is_relative_to(PACKAGE.resolve()):
+        return False
+    return not place.is_relative_to(library) or "site-packages" in place.parts
+
+
 def main(told: Path, output: Path) -> None:
     plugins, recipes = json.load(sys.stdin)
+    sys.meta_path.insert(0, watch := _Watch())
     seen: dict[str, Seen] = {}
     read = 0
-    words = Vocabulary.installed([Path(path) for path in plugins])
+    words = Vocabulary.installed(plugins)
     for word, texts in recipes.items():
         digest = _digest(words, word, texts)
         sys.stdout.flush()
         printed = output.read_bytes()
-        seen[word] = Seen("torch" in sys.modules, printed[read:].decode(errors="replace"), digest)
+        seen[word] = Seen("torch" in sys.modules, watch.by, printed[read:].decode(errors="replace"), digest)
         read = len(printed)
         if "torch" in sys.modules:
             break

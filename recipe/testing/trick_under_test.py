@@ -25,9 +25,13 @@ COMPANIES: tuple[tuple[str, str], ...] = (
     ("small", "decay 0.5"),
     ("small", "loss smooth 0.1; augment mixup 1"),
     ("small", "dialect torchvision"),
+    ("small", "epochs 25"),
     ("", "base squeezenet1_1; lr 1e-4"),
 )
-"""Networks and further statements to try, in this order, until a trick has an effect."""
+"""Networks and further statements to try, in this order, until a trick has an effect.
+
+The four steps of most test runs end at 75 % of the training. The 50 of the one with more epochs end at 98 %.
+"""
 
 BROKEN = {"E080", "E081", "E105", "E104"}
 """Errors that are always a bug in the trick, not in the recipe."""

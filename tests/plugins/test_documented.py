@@ -14,11 +14,21 @@ from recipe.api import Images
 from recipe.base.errors import RecipeError
 from recipe.plugins.slots import COMBINED, EXCLUSIVE
 from recipe.plugins.vocabulary import Vocabulary
+from recipe.testing import Skipped, Unmet, checks
 from tests.helpers import ROOT, bind, command, diagnostics
 
 TEXT = "\n".join(
     (ROOT / "docs" / page).read_text("utf-8") for page in ("guides/write-a-trick.md", "reference/plugins.md")
 )
+PAGES = ("guides/write-a-trick.md", "guides/test-a-trick.md", "guides/python.md", "reference/plugins.md")
+TRICKS = {
+    found[1]: block
+    for page in PAGES
+    for block in re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs" / page).read_text("utf-8"), re.M | re.S)
+    if (found := re.search(r'^@trick\("([^"]+)"', block, re.M))
+}
+"""The tricks in the documentation, by words. The one in explanation/slots.md does nothing."""
+
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", TEXT, re.M | re.S)
 
 
@@ -34,6 +44,27 @@ def words_of(heading: str) -> list[str]:
     """Return the words in the first column of the table after a heading."""
     table = TEXT.split(heading, 1)[1].split("\n\n", 1)[0]
     return re.findall(r"^\| `([^`]+)` \|", table, re.M)
+
+
+def test_the_tricks_of_the_documentation_are_found() -> None:
+    words = {"quiet", "lr poly", "augment fade", "loss center", "tweak calm", "act", "augment band", "turbo"}
+    assert {*TRICKS} == words | {"tweak small", "base mine"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("word", TRICKS)
+def test_a_trick_of_the_documentation_passes_all_checks(word: str, tmp_path: Path) -> None:
+    file = tmp_path / f"{word.replace(' ', '_')}.py"
+    file.write_text(TRICKS[word])
+    failed = {}
+    for check in checks(file):
+        try:
+            check.run()
+        except Unmet as unmet:
+            failed[str(check)] = str(unmet)
+        except Skipped:
+            continue
+    assert failed == {}
 
 
 def test_all_slots_are_documented() -> None:

@@ -123,6 +123,18 @@ class Plain(Trick):
         return Descent(groups, {"lr": rate})
 """
 
+FLOOR = """
+@trick("lr floor", writes=("lr",))
+class Floor(Trick):
+    '''Scale the learning rate down near the end of the training.'''
+
+    part: float = number(0.1, "factor of the learning rate", minimum=0, maximum=1)
+    start: float = number(0.9, "part of the training before it", minimum=0, below=1)
+
+    def lr_factor(self, progress):
+        return self.part if progress.epoch / progress.epochs >= self.start else 1.0
+"""
+
 SOUND = {
     "augment mirror": FLIP,
     "loss even": PENALTY,
@@ -131,6 +143,7 @@ SOUND = {
     "init narrow": INIT,
     "loss level": LEVEL,
     "optimizer plain": DESCENT,
+    "lr floor": FLOOR,
 }
 
 
@@ -171,6 +184,12 @@ BROKEN = {
     ),
     "it imports torch at the top of its module": Broken(
         "light", "augment mirror", "import torch\n" + FLIP, "imports torch"
+    ),
+    "it imports a name that needs torch": Broken(
+        "light",
+        "augment mirror",
+        "from recipe.api import Net\n" + FLIP,
+        "imports torch, which takes seconds: `from recipe.api import Net` (on_trial_",
     ),
     "it prints": Broken(
         "light",

@@ -62,8 +62,9 @@ def light(subject: TrickUnderTest) -> None:
     """Check that a recipe with the trick can be checked without importing torch or printing to standard output."""
     seen = _seen(subject)
     if seen.torch:
-        help = "import it inside the hooks, and under `if TYPE_CHECKING:` for annotations"
-        raise Unmet(f"checking a recipe with `{subject.word}` imports torch, which takes seconds; {help}")
+        by = f": {seen.by}" if seen.by else ""
+        help = "import what needs torch inside the hooks, and under `if TYPE_CHECKING:` for annotations"
+        raise Unmet(f"checking a recipe with `{subject.word}` imports torch, which takes seconds{by}; {help}")
     if seen.printed.strip():
         printed = seen.printed.strip()
         raise Unmet(f"`{subject.word}` prints to standard output, which is reserved for data: {printed!r}")
