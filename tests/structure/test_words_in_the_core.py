@@ -37,7 +37,6 @@ ALLOWED = [
     ("compiler/groups.py", "lr momentum", "torch's parameter groups"),
     ("compiler/program.py", "total", "output"),
     ("training/own_loop.py", "micro precision", "names of settings"),
-    ("training/request.py", "loss", "measured values"),
     ("training/loop.py training/meters.py", "loss images", "measured values"),
     ("training/reporting.py", "epochs loss lr", "measured values"),
     ("training/engine.py", "step", "a counted value"),
