@@ -12,7 +12,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
-from torchvision.models import resnet18
+from torchvision.models import shufflenet_v2_x0_5
 
 import recipe
 from recipe.base import files
@@ -28,7 +28,7 @@ from tests.training.helpers import TINY
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return train(tmp_path_factory.mktemp("runs") / "full-1a2b", text=f"base resnet18; ema 0.9; {FAKE}")
+    return train(tmp_path_factory.mktemp("runs") / "full-1a2b", text=f"base shufflenet_v2_x0_5; ema 0.9; {FAKE}")
 
 
 @pytest.fixture
@@ -43,11 +43,11 @@ def test_weights_are_exported_with_the_metadata_needed_to_use_them(run: Run, her
     assert done.stderr == "verified: logits equal the run's\n"
     weights = load_file(here / "full-1a2b.safetensors")
     assert all(torch.equal(weights[name], tensor) for name, tensor in run.model.state_dict().items())
-    resnet18(num_classes=10).load_state_dict(weights)
+    shufflenet_v2_x0_5(num_classes=10).load_state_dict(weights)
     with safe_open(here / "full-1a2b.safetensors", framework="pt") as file:
         found = file.metadata()
     assert found.keys() == {"digest", "recipe", "base", "image_size", "mean", "std", "classes"}
-    assert (found["base"], found["image_size"], found["classes"]) == ("resnet18", "32", "10")
+    assert (found["base"], found["image_size"], found["classes"]) == ("shufflenet_v2_x0_5", "32", "10")
     assert json.loads(found["mean"]) == pytest.approx([0.485, 0.458, 0.4076], abs=1e-3)
     assert recipe.compile(found["recipe"], device="meta").plan.digest == found["digest"] == run.summary["digest"]
 
@@ -158,20 +158,20 @@ def test_weights_that_cannot_be_read(copied: Path, content: bytes | None) -> Non
 
 
 def test_weights_of_another_model(copied: Path, tmp_path: Path) -> None:
-    other = train(tmp_path / "other", "base resnet34; epochs 1", text=TINY)
+    other = train(tmp_path / "other", "base squeezenet1_1; epochs 1; lr 1e-4", text=TINY)
     shutil.copy(other.folder / "model.safetensors", copied / "model.safetensors")
     refused(copied, "E120", "model.safetensors` can't be read: ")
 
 
 def test_a_modified_lock(copied: Path) -> None:
     lock = copied / "recipe.lock"
-    lock.write_text(lock.read_text().replace("base resnet18", "base resnet34"))
+    lock.write_text(lock.read_text().replace("base shufflenet_v2_x0_5", "base shufflenet_v2_x1_0"))
     refused(copied, "E120", "has been edited since the run started")
 
 
 def test_a_run_of_your_own_model(here: Path) -> None:
     text = "data fake size=32 classes=10 images=24; batch 8; epochs 1; lr 0.05"
-    run = recipe.run(recipe.compile(text, base=resnet18(num_classes=10)), out=here / "own", device="cpu")
+    run = recipe.run(recipe.compile(text, base=shufflenet_v2_x0_5(num_classes=10)), out=here / "own", device="cpu")
     refused(run.folder, "E121", "trained a model of your own, which its recipe does not describe")
 
 

@@ -59,7 +59,7 @@ FETCH = """import torch
         found = (self.labels[torch.from_numpy(indices)] * 200).to(torch.uint8)
         return found.view(-1, 1, 1, 1).repeat(1, 3, self.size, self.size)"""
 
-TEXT = "base resnet18; pictures; batch 4; epochs 1"
+TEXT = "base squeezenet1_1; pictures; batch 4; epochs 1; lr 1e-4"
 
 
 @pytest.fixture
