@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
+from recipe.ablation import chart
 from recipe.plugins.vocabulary import Vocabulary
 from recipe.training.runtime import Runtime
 from tests import helpers
@@ -73,23 +74,25 @@ def _own_caches(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(tmp_path_factory.mktemp("inductor"))
 
 
-SYNC, DRAW = os.fsync, Runtime.draw
+SYNC, DRAW, CHART = os.fsync, Runtime.draw, chart._draw
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _in_haste() -> Iterator[None]:
-    """Skip syncing files and drawing curves, which take longer than the rest of most tests."""
+    """Skip syncing files and drawing curves and charts, which take longer than the rest of most tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda descriptor: None)
         patch.setattr(Runtime, "draw", lambda self, folder: "")
+        patch.setattr(chart, "_draw", lambda table, folder: None)
         yield
 
 
 @pytest.fixture
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sync files and draw curves, as outside the tests."""
+    """Sync files, and draw curves and charts, as outside the tests."""
     monkeypatch.setattr(os, "fsync", SYNC)
     monkeypatch.setattr(Runtime, "draw", DRAW)
+    monkeypatch.setattr(chart, "_draw", CHART)
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ from recipe.plugins.vocabulary import Vocabulary
 from tests.ablation.helpers import PLUGIN, TABLE, TEXT, MadeUp, execute, made
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_every_cell_is_run_once_and_all_rows_of_a_seed_come_before_the_next(tmp_path: Path) -> None:
     study, launcher = made(tmp_path / "x"), MadeUp()
     execute(study, launcher)
@@ -41,6 +42,7 @@ def test_every_cell_is_run_once_and_all_rows_of_a_seed_come_before_the_next(tmp_
     assert json.loads((tmp_path / "x" / "table.json").read_text())["rows"][0]["cells"][0]["status"] == "finished"
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_the_table_and_its_chart_are_the_same_to_the_byte(tmp_path: Path) -> None:
     study = made(tmp_path / "x")
     execute(study, MadeUp())
@@ -225,6 +227,7 @@ def test_a_stopped_run_is_resumed(tmp_path: Path) -> None:
     assert launcher.ran.count(study.tasks[0].name) == 2
 
 
+@pytest.mark.usefixtures("unhurried")
 @pytest.mark.parametrize("ended", [Interrupted(2, Path(), 1), fail("E126", "a run failed"), OSError("no more memory")])
 def test_an_ablation_that_ends_early_writes_its_table(
     ended: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
