@@ -6,10 +6,13 @@ import argparse
 import contextlib
 import io
 import os
+import random
 import subprocess
 import sys
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 from unittest import mock
 
 import attrs
@@ -52,6 +55,16 @@ Each commit tests different samples, and a failed run can be repeated.
 """
 MORE = number_of("RECIPE_TEST_MORE") or 1
 """A factor for the number of samples: `RECIPE_TEST_MORE`, or else 1."""
+
+
+T = TypeVar("T")
+
+
+def sample(values: Iterable[T], count: int) -> list[T]:
+    """Return ``count`` × `MORE` of some values, or all of them, in their order. Each commit draws others."""
+    given = list(values)
+    chosen = random.Random(SEED).sample(range(len(given)), min(count * MORE, len(given)))
+    return [given[place] for place in sorted(chosen)]
 
 
 def arguments(about: str | None) -> tuple[int, int, Path]:

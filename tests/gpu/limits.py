@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 
 import attrs
@@ -87,11 +87,20 @@ def judged(trick: str, watch: Watch, images: int = BATCH) -> Seen:
     return Seen(trick, dict(watch.launches), (*several, *beyond(trick, watch.launches)))
 
 
-def programs(files: Path) -> Iterator[tuple[str, Program]]:
-    """Yield a program without tricks, then one for each trick of the vocabulary with the statements it needs."""
+def words() -> list[str]:
+    """Return the words of every trick, with an empty text for no tricks, and "together" for many."""
+    return ["", *map(words_of, Vocabulary.installed().keys()), "together"]
+
+
+def programs(files: Path, chosen: Container[str]) -> Iterator[tuple[str, Program]]:
+    """Yield the programs of the chosen `words`, each with the statements that its trick needs."""
     bench = Harness(Vocabulary.installed(), builtins.COMPANY, builtins.values(files))
-    yield "", bench.program(Case((BASE,)))
-    for word in map(words_of, bench.vocabulary.keys()):
+    for word in words():
+        if word not in chosen:
+            continue
+        if word in ("", "together"):
+            yield word, bench.program(Case((BASE, TOGETHER) if word else (BASE,)))
+            continue
         subject = TrickUnderTest(word, bench)
         first = next(subject.cases())
         layers = () if subject.overrides("build", "open") else (BASE,)
@@ -99,13 +108,12 @@ def programs(files: Path) -> Iterator[tuple[str, Program]]:
             word,
             bench.program(Case((*(layers or first.layers), *first.layers[1:], subject.statement()), first.network)),
         )
-    yield "together", bench.program(Case((BASE, TOGETHER)))
 
 
-def watched(files: Path) -> Iterator[Seen]:
-    """Watch a training step with each trick on a fake device."""
+def watched(files: Path, chosen: Container[str]) -> Iterator[Seen]:
+    """Watch a training step with each of the chosen `words` on a fake device."""
     with builtins.unchecked_files():
-        for word, program in programs(files):
+        for word, program in programs(files, chosen):
             yield judged(word, step(program, batch=BATCH))
 
 
@@ -114,7 +122,7 @@ def main() -> int:
     wrong = 0
     with tempfile.TemporaryDirectory() as folder:
         builtins.write_files(Path(folder))
-        for seen in watched(Path(folder)):
+        for seen in watched(Path(folder), words()):
             print(seen, flush=True)
             wrong += bool(seen.found)
     print(f"{wrong} tricks exceed their limits")

@@ -1,4 +1,7 @@
-"""A training step with each trick on a fake device, and the findings for tricks that are wrong on a GPU."""
+"""A training step with each trick on a fake device, and the findings for tricks that are wrong on a GPU.
+
+RECIPE_TEST_MORE=3 watches all tricks, not only a sample.
+"""
 
 from __future__ import annotations
 
@@ -14,27 +17,29 @@ import torch
 import recipe
 from recipe.api import Trick
 from recipe.base.errors import RecipeError
-from recipe.plugins.vocabulary import Vocabulary, words_of
 from recipe.testing import small
 from tests import builtins
 from tests.gpu.fake import OWN, Watch, fake_cuda, step
 from tests.gpu.faulty import FAULTS
-from tests.gpu.limits import BASE, Seen, judged, watched
-from tests.helpers import vocabulary_with
+from tests.gpu.limits import BASE, Seen, judged, watched, words
+from tests.helpers import sample, vocabulary_with
 
 pytestmark = pytest.mark.xdist_group("fake device")
+ALWAYS = ["", "together", "resize", "sam"]
+"""These have all stages of a step."""
+CHOSEN = {*ALWAYS, *sample([word for word in words() if word not in ALWAYS], 20)}
 
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Seen]:
     files = tmp_path_factory.mktemp("files")
     builtins.write_files(files)
-    return {one.trick: one for one in watched(files)}
+    return {one.trick: one for one in watched(files, CHOSEN)}
 
 
 @pytest.mark.slow
 def test_no_trick_mixes_devices_waits_loses_the_layout_or_exceeds_its_launches(seen: Mapping[str, Seen]) -> None:
-    assert {*seen} == {"", "together", *map(words_of, Vocabulary.installed().keys())}
+    assert {*seen} == CHOSEN
     assert not [str(one) for one in seen.values() if one.found]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
@@ -12,6 +11,8 @@ from torch import nn
 
 import recipe
 from recipe.compiler.program import Program
+from recipe.tricks._models import MODELS
+from tests.helpers import sample
 
 
 def shapes(module: nn.Module) -> dict[str, tuple[int, ...]]:
@@ -52,14 +53,18 @@ def outputs(model: nn.Module, inputs: torch.Tensor, training: bool) -> tuple[tor
     return tuple(result) if isinstance(result, tuple) else (result,)
 
 
-def of_one_worker(names: Iterable[str], quick: Sequence[str]) -> list[Any]:
-    """Mark names of models for `parametrize` so that one worker runs all tests of a model and compiles it once.
+QUICK = ("resnet18", "mobilenet_v2", "vgg11")
 
-    All but the ``quick`` ones are marked slow.
+
+def classifiers() -> list[Any]:
+    """Return names of torchvision's classifiers for `parametrize`: the quick ones, and a sample of the others.
+
+    One worker runs all tests of a model and compiles it once. All but the quick ones are marked slow.
     """
+    others = sample([name for name in MODELS if name not in QUICK], 20)
     return [
-        pytest.param(name, marks=[pytest.mark.xdist_group(f"stock {name}"), *[pytest.mark.slow] * (name not in quick)])
-        for name in names
+        pytest.param(name, marks=[pytest.mark.xdist_group(f"stock {name}"), *[pytest.mark.slow] * (name not in QUICK)])
+        for name in (*QUICK, *others)
     ]
 
 

@@ -6,13 +6,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import recipe
 from recipe.graph.shapes import on_meta
-from recipe.tricks._models import MODELS
-from tests.graph.helpers import of_one_worker, stock_program
-
-FEW = ("resnet18", "mobilenet_v2", "vgg11")
+from tests.graph.helpers import classifiers, stock_program
 
 
-@pytest.mark.parametrize("name", of_one_worker(MODELS, FEW))
+@pytest.mark.parametrize("name", classifiers())
 def test_flops_and_parameters_of_every_classifier(name):
     program = stock_program(name)
     stock = on_meta(lambda: program.plan.base.trick.build(None)).eval()

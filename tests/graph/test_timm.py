@@ -1,4 +1,7 @@
-"""timm as an oracle: its `c` and `d` ResNets equal torchvision's with the paper's tweaks. Rewrites of its models."""
+"""timm as an oracle: its `c` and `d` ResNets equal torchvision's with the paper's tweaks. Rewrites of its models.
+
+RECIPE_TEST_MORE=3 tests all models and depths, not only a sample.
+"""
 
 import pytest
 import torch
@@ -8,6 +11,7 @@ import recipe
 from recipe.graph.shapes import on_meta
 from recipe.testing import assert_rewrites
 from tests.graph.helpers import copy_by_name, copy_by_position, images, outputs, randomise
+from tests.helpers import sample
 
 timm = pytest.importorskip("timm")
 
@@ -70,14 +74,14 @@ def test_timm_resnet50_with_tweaks_equals_its_resnet50d():
     assert twin.notes == ("tweak C: already applied at 1 site", "tweak D: already applied at 3 sites")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "name",
-    [
-        "densenet121", "efficientnet_b0", "mobilenetv3_small_050", "resnetv2_50", "resnet18", "seresnet18",
-        "vit_tiny_patch16_224", "swin_tiny_patch4_window7_224", "convnext_atto",
-    ],
+FAMILIES = (
+    "densenet121", "efficientnet_b0", "mobilenetv3_small_050", "resnetv2_50", "resnet18", "seresnet18",
+    "vit_tiny_patch16_224", "swin_tiny_patch4_window7_224", "convnext_atto",
 )  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sample(FAMILIES, 4))
 def test_the_graph_computes_the_same_as_the_timm_model_in_both_modes(name):
     program = recipe.compile(f"base timm:{name}; init stock")
     stock = timm.create_model(name)
@@ -88,7 +92,7 @@ def test_the_graph_computes_the_same_as_the_timm_model_in_both_modes(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("depth", [18, 34, 50, 101, 152])
+@pytest.mark.parametrize("depth", sample((18, 34, 50, 101, 152), 3))
 def test_costs_of_tweaked_networks_match_timm(depth):
     """timm builds ResNet-D independently, and torch counts its FLOPs."""
     theirs = on_meta(lambda: timm.create_model(f"resnet{depth}d")).eval()

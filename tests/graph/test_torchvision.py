@@ -1,4 +1,7 @@
-"""Every torchvision classifier compiles, and a graph without rewrites computes the same as the stock model."""
+"""Every torchvision classifier compiles, and a graph without rewrites computes the same as the stock model.
+
+RECIPE_TEST_MORE=4 tests all of them, not only a sample.
+"""
 
 import pytest
 import torch
@@ -6,14 +9,15 @@ import torchvision
 
 import recipe
 from recipe.tricks._models import MODELS
-from tests.graph.helpers import copy_by_name, images, of_one_worker, outputs, randomise, shapes, stock_program
+from tests.graph.helpers import classifiers, copy_by_name, images, outputs, randomise, shapes, stock_program
+from tests.helpers import sample
 
 
 def test_the_list_of_classifiers_is_complete():
     assert sorted(MODELS) == sorted(torchvision.models.list_models(module=torchvision.models))
 
 
-@pytest.mark.parametrize("name", of_one_worker(MODELS, ("resnet18", "mobilenet_v2", "vgg11")))
+@pytest.mark.parametrize("name", classifiers())
 def test_every_classifier_compiles(name):
     program = stock_program(name)
     assert program.edits == ()
@@ -44,10 +48,12 @@ FAMILIES = {
     "vgg11": 32,
     "vit_b_32": 224,
 }
+OTHERS = [name for name in FAMILIES if name != "resnet18"]
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name != "resnet18")) for name in FAMILIES]
+    "name",
+    ["resnet18", *(pytest.param(name, marks=pytest.mark.slow) for name in sample(OTHERS, 9))],
 )
 def test_an_unchanged_graph_computes_the_same_as_the_stock_model(name):
     size = FAMILIES[name]

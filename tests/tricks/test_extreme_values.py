@@ -1,4 +1,7 @@
-"""The extreme values of each numeric field of each built-in trick change a training, are reported, or are errors."""
+"""The extreme values of each numeric field of each built-in trick change a training, are reported, or are errors.
+
+RECIPE_TEST_MORE=3 tests all of them, not only a sample.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from recipe.base.errors import RecipeError
 from recipe.plugins.fields import Number
 from recipe.testing.models import small
 from recipe.training.setup import prepare
-from tests.helpers import vocabulary
+from tests.helpers import sample, vocabulary
 
 TEXT = "data fake size=32 classes=10 images=16; batch 8; epochs 2; lr 0.05"
 
@@ -50,7 +53,7 @@ def stock(folder: Path) -> dict[str, Tensor]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("word", "statement"), [*extremes()])
+@pytest.mark.parametrize(("word", "statement"), sample(extremes(), 30))
 def test_extreme_values(word: str, statement: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     try:
         program = recipe.compile(TEXT, *statement.split("; "), base=small())
@@ -59,5 +62,6 @@ def test_extreme_values(word: str, statement: str, tmp_path: Path, tmp_path_fact
         return
     before = stock(tmp_path_factory.getbasetemp() / "stock")
     changed = any(not torch.equal(value, before[name]) for name, value in run.model.state_dict().items())
-    _, program = prepare(program.plan, program)
-    assert changed or [warning for warning in program.warnings if warning.code == "W001"]
+    if not changed:
+        _, program = prepare(program.plan, program)
+        assert [warning for warning in program.warnings if warning.code == "W001"]
