@@ -11,7 +11,7 @@ from tests.damage.cases import Bench
 from tests.damage.flips import undetected
 from tests.helpers import MORE, SEED
 
-CASES = 24 * MORE
+CASES = 16 * MORE
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import matplotlib.backends.backend_agg  # imported before forking, to save time
+import matplotlib.figure  # noqa: F401
 import torch
 
 import recipe

@@ -18,8 +18,8 @@ from recipe.testing.models import small
 from recipe.testing.rules.resume import Cut
 from recipe.testing.rules.resume import digest_of as outcome
 from recipe.testing.trick_under_test import TrickUnderTest
-from recipe.training.runtime import Runtime
 from tests import builtins
+from tests.runtimes import Undrawn
 
 __all__ = ["BASE", "POINTS", "WORDS", "Cut", "CutBetweenParts", "cut_and_resume", "outcome", "small", "train"]
 
@@ -48,7 +48,7 @@ class Parts(list[tuple[Tensor, Tensor]]):
             yield part
 
 
-class CutBetweenParts(Runtime):
+class CutBetweenParts(Undrawn):
     """A runtime that interrupts at "mid-accumulation": between the micro-batches of the second step or a later one."""
 
     def __init__(self, cut: Cut) -> None:
