@@ -26,7 +26,7 @@ from recipe.training.reporting import Listener
 from tests.helpers import command, vocabulary, vocabulary_with
 from tests.training.helpers import train
 
-RECIPE = "base shufflenet_v2_x0_5; data folder PATH size=32 workers=0; batch 8; epochs 2; lr 0.01; precision fp32"
+RECIPE = "base timm:test_resnet; data folder PATH size=32 workers=0; batch 8; epochs 2; lr 0.01; precision fp32"
 
 
 class Notes(Listener):
@@ -258,7 +258,7 @@ class Listed(Trick):
 def test_an_edited_list_of_a_plugin_is_noticed(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("0,a\n1,b\n" * 8)
     words = vocabulary_with(Listed)
-    recipe = f'base shufflenet_v2_x0_5; data listed "{tmp_path / "list.csv"}"; batch 8; epochs 1; lr 0.01'
+    recipe = f'base timm:test_resnet; data listed "{tmp_path / "list.csv"}"; batch 8; epochs 1; lr 0.01'
     train(tmp_path / "run", text=recipe, plugins=words)
     (tmp_path / "list.csv").write_text("0,a\n1,B\n" * 8)
     with pytest.raises(RecipeError, match=r"E113.*the file of `data listed path` is different"):

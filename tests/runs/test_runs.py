@@ -290,7 +290,7 @@ def test_an_update_that_breaks_the_weights_is_not_kept(tmp_path: Path) -> None:
 
 
 def test_more_outputs_than_classes_train_with_soft_targets(tmp_path: Path) -> None:
-    text = f"{TINY}; loss smooth; augment mixup".replace("shufflenet_v2_x0_5", "shufflenet_v2_x0_5 classes=20")
+    text = f"{TINY}; loss smooth; augment mixup".replace("timm:test_resnet", "timm:test_resnet classes=20")
     assert train(tmp_path / "run", text=text).summary["steps"] == 6
 
 

@@ -10,7 +10,7 @@ from recipe.testing.harness import weights_digest
 
 __all__ = ["TINY", "train", "weights_digest"]
 
-TINY = "base shufflenet_v2_x0_5; data fake size=32 classes=10 images=24; batch 8; epochs 2; lr 0.01"
+TINY = "base timm:test_resnet; data fake size=32 classes=10 images=24; batch 8; epochs 2; lr 0.01"
 """A training of two epochs with three steps each."""
 
 
