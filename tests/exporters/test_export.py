@@ -192,7 +192,7 @@ def test_a_run_of_your_own_model_is_exported_with_the_model(own: Run, here: Path
         assert value.equal(load_file("a.safetensors")[name])
         assert value.equal(load_file("b.safetensors")[name])
     with pytest.raises(recipe.RecipeError, match="is not the model of"):
-        recipe.export(own.folder, to="safetensors", out="c.safetensors", base=resnet18(num_classes=10))
+        recipe.export(own.folder, to="safetensors", out="c.safetensors", base=small(7))
 
 
 def test_a_run_of_your_own_model_is_exported_to_onnx(own: Run, here: Path) -> None:
