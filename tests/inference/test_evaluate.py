@@ -206,7 +206,7 @@ def test_a_pretrained_model_is_evaluated_as_it_is(trained: Run, data: Path, tmp_
     [
         ("base resnet18; data digits", "the recipe loads no weights"),
         ("base resnet18", "names no dataset"),
-        ("base shufflenet_v2_x0_5 weights={weights}; data fake classes=4 images=8 size=32", "would be random"),
+        ("base timm:test_resnet weights={weights}; data fake classes=4 images=8 size=32", "would be random"),
     ],
 )
 def test_a_model_that_is_not_trained_is_refused(tmp_path: Path, text: str, error: str) -> None:
@@ -241,7 +241,7 @@ def test_it_says_what_was_confused(trained: Run, tmp_path: Path) -> None:
 
 def test_other_outputs_than_classes_have_their_index_as_name(tmp_path: Path) -> None:
     run = recipe.run(
-        TINY.replace("base shufflenet_v2_x0_5", "base shufflenet_v2_x0_5 classes=12"), out=tmp_path / "run"
+        TINY.replace("base timm:test_resnet", "base timm:test_resnet classes=12"), out=tmp_path / "run"
     )
     figures = run.evaluate()
     assert figures.names == tuple(map(str, range(12)))
