@@ -24,10 +24,21 @@ from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import fail
 from recipe.data.folders import FoundImages, class_folders, find_images
 from recipe.graph.edits import Edit, Initialise, Insert, Layer, SetAttribute, Site, Substitute
-from recipe.plugins.contexts import Evidence, LossContext, Preprocessing, SuggestContext
+from recipe.plugins.contexts import EvaluationResult, Evidence, LossContext, Preprocessing, SuggestContext
 from recipe.plugins.declare import trick
 from recipe.plugins.declared import Declared
-from recipe.plugins.fields import REQUIRED, RecipeFile, architecture, choice, integer, number, numbers, path, teacher
+from recipe.plugins.fields import (
+    REQUIRED,
+    RecipeFile,
+    architecture,
+    choice,
+    integer,
+    metric,
+    number,
+    numbers,
+    path,
+    teacher,
+)
 from recipe.plugins.progress import Progress
 from recipe.plugins.settings import Training
 from recipe.plugins.trick import API_VERSION, Trick
@@ -42,12 +53,12 @@ if TYPE_CHECKING:
     from recipe.runs.trained_on import trained_on
 
 __all__ = [
-    "API_VERSION", "REQUIRED", "Block", "Declared", "Diagnostic", "Draws", "Edit", "Evidence", "Files", "Floats",
-    "FoundImages", "Images", "InMemory", "Initialise", "Insert", "Layer", "LossContext", "Net", "PlanView",
-    "Preprocessing", "Progress", "RecipeFile", "SetAttribute", "Sets", "Site", "Substitute", "SuggestContext",
-    "Training", "Trick", "architecture", "choice", "class_folders", "fail", "find_images", "in_memory", "integer",
-    "load_safetensors", "number", "numbers", "on_meta", "path", "safetensors_about", "safetensors_meta", "teacher",
-    "trained_on", "trick",
+    "API_VERSION", "REQUIRED", "Block", "Declared", "Diagnostic", "Draws", "Edit", "EvaluationResult", "Evidence",
+    "Files", "Floats", "FoundImages", "Images", "InMemory", "Initialise", "Insert", "Layer", "LossContext", "Net",
+    "PlanView", "Preprocessing", "Progress", "RecipeFile", "SetAttribute", "Sets", "Site", "Substitute",
+    "SuggestContext", "Training", "Trick", "architecture", "choice", "class_folders", "fail", "find_images",
+    "in_memory", "integer", "load_safetensors", "metric", "number", "numbers", "on_meta", "path",
+    "safetensors_about", "safetensors_meta", "teacher", "trained_on", "trick",
 ]  # fmt: skip
 
 _LAZY = {

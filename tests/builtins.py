@@ -25,6 +25,8 @@ COMPANY = {
     "base": "lr 1e-4",  # networks without normalization diverge at higher rates
     "data digits": "epochs 1; batch 256; precision bf16",  # trains on the whole dataset
     "loss bce threshold": "augment mixup 1",
+    "keep best": "epochs 6; lr 0.1",  # so that the last epoch isn't the best one
+    "patience": "epochs 6; lr 0.1",
 }
 
 # Values for fields whose kind suggests none, or only values that take too long to train with.
@@ -45,6 +47,7 @@ VALUES = {
 
 ELSEWHERE = {
     "base model": "its test weights fit only one model: tests/graph/test_torchvision.py",
+    "keep last": "it is the default: tests/tricks/test_keep_last.py",
     "norm sync": "it has no effect in a single process: tests/durability/test_ranks.py",
     "data folder on-error": "all test images are intact: tests/durability/test_skipped.py",
 }

@@ -54,6 +54,9 @@ E031 missing required trick
 E032 circular ordering
     Tricks declare which tricks they come after. These declarations form a cycle, so the tricks can't be combined until
     their authors fix it.
+E033 unknown metric
+    A run can compare its epochs by `top1`, `balanced` or `loss`, or by a metric of a trick that the recipe states. Run
+    `recipe explain FILE` to see the tricks of a recipe.
 E041 circular include
     The files include each other.
 E042 include outside the folder
@@ -156,6 +159,9 @@ E130 unusable tracker
 E131 not for a loop of your own
     `recipe.batches` needs a program whose recipe names a dataset. It can't open teachers or the features of layers,
     which only `recipe.run` does.
+E132 lost weights
+    The run kept the weights of its best epoch in `model.safetensors`, and this file is missing or damaged. No
+    checkpoint contains them, because later epochs followed. Restore the file, or train again in another folder.
 W001 unusual setting
     You can use the recipe, but a trick reports something unusual in it.
 W002 contradicting evidence

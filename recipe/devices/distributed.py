@@ -106,6 +106,14 @@ class Ranks:
         dist.all_gather_object(values, value, group=self.control)
         return values
 
+    def collect(self, value: T) -> list[T] | None:
+        """Return the values of all processes, ordered by rank, in the first process, and None in the others."""
+        if not self.several:
+            return [value]
+        values: list[Any] | None = [None] * self.world if self.is_main else None
+        dist.gather_object(value, values, group=self.control)
+        return values
+
     def barrier(self) -> None:
         """Wait until all processes have called this."""
         if self.several:

@@ -16,6 +16,7 @@ from recipe.language.ast import Statement, Word
 from recipe.language.overlays import collect
 from recipe.language.recipe_input import override, read, source_from
 from recipe.plan.merge import Merged, merge, suggestions
+from recipe.plan.metrics import check_metrics
 from recipe.plan.ordering import configured, conflicts, solve
 from recipe.plan.plan import Plan
 from recipe.plan.plugin_lines import with_plugin
@@ -109,6 +110,7 @@ class _Binder:
         uses = solve(sound)
         training, makers = configured(uses)
         plan = Plan(layers.dialect, uses, training, makers=makers, sources=tuple(sources), vocabulary=self.vocabulary)
+        check_metrics(plan)
         return _judged(plan)
 
     def _teacher(self, path: Path, word: Word) -> str:

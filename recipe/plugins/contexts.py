@@ -81,6 +81,21 @@ class SuggestContext:
         return tuple(sorted(self.given))
 
 
+@attrs.frozen
+class EvaluationResult:
+    """The results of one evaluation on the held-out images."""
+
+    epoch: float
+    """The length of the training so far, in epochs."""
+    step: int
+    """The number of updates so far."""
+    score: float
+    """The metric that `keep best` compares, or `top1` without it. Higher is better: a lower-is-better metric is
+    negated."""
+    values: Mapping[str, float]
+    """All results by name: ``loss``, ``top1`` and so on, and those of the hook `metrics`."""
+
+
 @attrs.frozen(eq=False)
 class LossContext:
     """The inputs of a loss term."""

@@ -15,11 +15,23 @@ from recipe.base.wording import did_you_mean, listing
 from recipe.language.overlays import DIALECTS
 from recipe.plugins.declared import Declared
 from recipe.plugins.field_contracts import REQUIRED_OF_IMAGES
-from recipe.plugins.fields import REQUIRED, Field, Number, architecture, choice, integer, number, numbers, path, teacher
+from recipe.plugins.fields import (
+    REQUIRED,
+    Field,
+    Number,
+    architecture,
+    choice,
+    integer,
+    metric,
+    number,
+    numbers,
+    path,
+    teacher,
+)
 from recipe.plugins.slots import COMBINED, EXCLUSIVE
 from recipe.plugins.trick import HOOKS, RESERVED, Trick
 
-FIELDS = (number, integer, numbers, choice, path, architecture, teacher)
+FIELDS = (number, integer, numbers, choice, path, architecture, teacher, metric)
 
 WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_:-]*")
 """A verb or a clause: a name in the grammar, without a dot, which separates the two in an entry point."""
@@ -107,6 +119,15 @@ def _check_slots(made: type[Trick]) -> None:
             raise TypeError(f"the hook `{name}` needs `writes=({hook.slots[0]!r},)`".replace("'", '"'))
 
 
+def _check_metrics(made: type[Trick]) -> None:
+    """Raise `TypeError` for a trick that has metrics without their names, or the reverse."""
+    pair = ("metrics", "metric_modes")
+    own = [name for name in pair if getattr(made, name) is not getattr(Trick, name)]
+    if len(own) == 1:
+        (other,) = {*pair} - {*own}
+        raise TypeError(f"the hook `{own[0]}` needs the hook `{other}`")
+
+
 def _check_sizes(made: type[Trick], fields: Iterable[Field]) -> None:
     """Raise `TypeError` for a trick that opens images but lacks the fields for their size and the worker processes."""
     whole = {field.name for field in fields if isinstance(field.kind, Number) and field.kind.whole}
@@ -131,7 +152,7 @@ def _fields(made: type[Any]) -> Iterator[Field]:
 @dataclass_transform(
     frozen_default=True,
     kw_only_default=True,
-    field_specifiers=(number, integer, numbers, choice, path, architecture, teacher),
+    field_specifiers=(number, integer, numbers, choice, path, architecture, teacher, metric),
 )
 def trick(
     word: str,
@@ -166,6 +187,7 @@ def trick(
                 raise TypeError(f"a recipe can't tell two fields apart that are both written `{twice[0]}`")
             made.declared = attrs.evolve(declared, fields=fields)
             _check_slots(made)
+            _check_metrics(made)
         except TypeError as error:
             raise TypeError(f"trick `{word}`: {error}") from None
         return made

@@ -12,6 +12,7 @@ import attrs
 from recipe.base.plain_numbers import plain_numbers
 from recipe.base.wording import did_you_mean, listing
 from recipe.language.ast import UNWRITABLE, Word
+from recipe.plugins.metrics import BUILT_IN
 
 REQUIRED: Any = attrs.NOTHING
 """The default of a field without a default: the recipe must give its value."""
@@ -205,6 +206,27 @@ class Architecture(Choice):
         return super().read(word, reading)
 
 
+@attrs.frozen
+class Metric(Choice):
+    """The name of a metric: one that every evaluation has, or one of a trick, which is looked up later."""
+
+    @property
+    def expects(self) -> str:
+        *first, last = (f"`{word}`" for word in self.words)
+        return f"the name of a metric, such as {', '.join(first)} or {last}"
+
+    def takes_name(self, name: str) -> bool:
+        return True
+
+    def holds(self, value: Any) -> bool:
+        return isinstance(value, str)
+
+    def read(self, word: Word, reading: FieldContext) -> Any:
+        if word.kind != "name":
+            raise InvalidValue("E023", f"takes {self.expects}, not `{word.text}`")
+        return word.text
+
+
 def _absolute(word: Word, reading: FieldContext, expects: str) -> Path:
     """Return the path that a string names, relative to the recipe's folder. Raises `InvalidValue` for anything else."""
     if word.kind != "string":
@@ -346,6 +368,14 @@ def path(default: str | None = REQUIRED, help: str = "", *, name: bool = False, 
 def architecture(help: str = "", *, of: tuple[str, ...], prefixes: tuple[str, ...] = ()) -> Any:
     """Declare a field for a model's name: one of the words in ``of``, or any name with one of the ``prefixes``."""
     return _field(Architecture(prefixes, words=of), REQUIRED, None, help)
+
+
+def metric(default: str = REQUIRED, help: str = "") -> Any:
+    """Declare a field for the name of a metric: ``top1``, ``balanced``, ``loss``, or one of a trick in the recipe.
+
+    If a trick's setting ``keep_by`` is a name that no metric has, the recipe is an error.
+    """
+    return _field(Metric(words=(*BUILT_IN,)), default, None, help)
 
 
 def teacher(help: str = "") -> Any:

@@ -7,12 +7,16 @@ is called at each step also needs sample arguments in `recipe.testing.inputs`; a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import isfinite
 from pkgutil import resolve_name
 from sys import float_info
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
+
+from recipe.plugins.metrics import MODES
 
 if TYPE_CHECKING:
     import torch
@@ -24,6 +28,9 @@ Check = Callable[..., bool]
 
 GRAPH = ("stem", "trunk", "shortcut", "head", "gate", "branch", "downsampling", "activation", "norm", "init")
 """The slots that rewrites write."""
+
+METRIC = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+"""A name of a metric."""
 
 MARK = "__hook__"
 
@@ -158,3 +165,15 @@ def is_boxes(result: Any, draws: Any, heights: Any, widths: Any) -> bool:
 
 def is_side(result: Any, side: int, progress: Any) -> bool:
     return is_count(result) and result <= side
+
+
+def is_modes(result: Any, *arguments: Any) -> bool:
+    """Whether a result maps names of metrics, as a recipe can write them, to their modes."""
+    named = isinstance(result, Mapping) and is_several(str)(result)
+    return named and all(map(METRIC.fullmatch, result)) and all(mode in MODES for mode in result.values())
+
+
+def is_metrics(result: Any, *arguments: Any) -> bool:
+    if not (isinstance(result, Mapping) and is_several(str)(result)):
+        return False
+    return all(type(value) in (int, float) and isfinite(value) for value in result.values())

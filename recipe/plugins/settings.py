@@ -63,6 +63,8 @@ class Training:
     """Whether weights and images are stored with their channels last in memory."""
     compile_mode: Annotated[str | None, COMPILE_MODES] = None
     """The mode of `torch.compile`, or None to train without it."""
+    keep_by: str | None = None
+    """The metric whose best evaluation's weights the run keeps, or None to keep the last weights."""
 
     def steps(self, samples: int) -> int:
         """Return the batches per epoch: full ones, then the rest. A rest of one image joins the batch before it."""

@@ -24,6 +24,7 @@ EXCLUSIVE: Mapping[str, str] = {
     "perturbation": "the point where gradients are computed",
     "dtype": "the precision of the computation",
     "average": "the average of the weights that is evaluated",
+    "kept": "the evaluation whose weights the run keeps",
 }
 """Slots that at most one trick may write."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from recipe.graph.edits import Layer, Site
-from recipe.plugins.contexts import Evidence, LossContext, Preprocessing, SuggestContext
+from recipe.plugins.contexts import EvaluationResult, Evidence, LossContext, Preprocessing, SuggestContext
 from recipe.plugins.declared import Declared
 from recipe.plugins.hooks import (
     GRAPH,
@@ -21,7 +21,9 @@ from recipe.plugins.hooks import (
     is_like_each,
     is_like_first,
     is_loss,
+    is_metrics,
     is_mixed,
+    is_modes,
     is_module,
     is_optimizer,
     is_options,
@@ -89,6 +91,12 @@ class Trick:
     def evidence(self, plan: PlanView) -> Iterable[Evidence]:
         """Return the evidence in published tables for or against this trick in this plan."""
         return ()
+
+    @Hook(when="plan", gives="a mapping from names of metrics to `max` or `min`", check=is_modes, plain=True)
+    def metric_modes(self) -> Mapping[str, str]:
+        """Return the names of the metrics that `metrics` returns, each with ``max`` if higher values are better, or
+        ``min``."""
+        return {}
 
     # ---- the compiler
 
@@ -355,6 +363,27 @@ class Trick:
         The averages start as the initial weights.
         """
         raise NotImplementedError
+
+    # ---- after each evaluation
+
+    @Hook(
+        when="each evaluation", gives="a mapping from names of metrics to finite numbers", check=is_metrics, plain=True
+    )
+    def metrics(self, logits: torch.Tensor, labels: torch.Tensor) -> Mapping[str, float]:
+        """Return metrics of the held-out images, from their logits (N, K) in float32 and labels (N,), on the CPU.
+
+        It is called in the first process only, with the images of all processes. It returns exactly the metrics that
+        `metric_modes` names.
+        """
+        return {}
+
+    @Hook(when="each evaluation", gives="True or False", check=is_a(bool), plain=True)
+    def stop(self, history: Sequence[EvaluationResult]) -> bool:
+        """Return whether the training ends now, from all evaluations so far, the last one last.
+
+        It is called in the first process only, and not after the last epoch.
+        """
+        return False
 
     # ---- export
 

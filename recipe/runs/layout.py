@@ -19,7 +19,7 @@ RUNS = Path("runs")
 
 OWN_FILES = (
     *("recipe.lock", "summary.json", "metrics.jsonl", "environment.json", "model.safetensors", "checkpoints"),
-    *("classes.json", "preprocessing.json", "data.json", "curves.png"),
+    *("classes.json", "preprocessing.json", "data.json", "curves.png", "evaluation.npz"),
 )
 """The files of a run, and the folder of its checkpoints."""
 

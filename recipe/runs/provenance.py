@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
 
@@ -159,6 +160,11 @@ def differences(before: Data, now: Data) -> list[str]:
     if before.files.get(OWN_WEIGHTS) != now.files.get(OWN_WEIGHTS):
         clauses.append(f"the {OWN_WEIGHTS}, from which the training starts, are different")
     return clauses
+
+
+def in_held_out(changes: Iterable[str]) -> bool:
+    """Whether any of the clauses that `differences` returns is about the held-out images."""
+    return any("held-out images" in clause for clause in changes)
 
 
 def changed_classes(before: Classes, now: Classes) -> str:

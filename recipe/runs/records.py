@@ -36,6 +36,25 @@ class Skipped:
 
 
 @attrs.frozen(kw_only=True)
+class Evaluated:
+    """The results of one evaluation, with the point of the training at which it took place."""
+
+    epoch: float = _size()
+    step: int = _count()
+    loss: float
+    top1: float = _fraction()
+    top5: float | None = attrs.field(default=None, validator=optional([ge(0.0), le(1.0)]))
+    balanced: float | None = attrs.field(default=None, validator=optional([ge(0.0), le(1.0)]))
+    metrics: dict[str, float] = attrs.field(factory=dict)
+    """The metrics of tricks."""
+
+
+@attrs.frozen(kw_only=True)
+class BestEvaluated(Evaluated):
+    by: str = attrs.field(validator=min_len(1))
+
+
+@attrs.frozen(kw_only=True)
 class Summary:
     """`summary.json`. docs/reference/json.md describes each field."""
 
@@ -48,6 +67,12 @@ class Summary:
     loss: float
     top1: float = _fraction()
     top5: float | None = attrs.field(default=None, validator=optional([ge(0.0), le(1.0)]))
+    balanced: float | None = attrs.field(default=None, validator=optional([ge(0.0), le(1.0)]))
+    metrics: dict[str, float] = attrs.field(factory=dict)
+    kept: str = attrs.field(default="last", validator=in_(("best", "last")))
+    best: BestEvaluated | None = None
+    last: Evaluated | None = None
+    evaluation_sha256: str | None = attrs.field(default=None, validator=optional(matches_re("[0-9a-f]{64}")))
     skipped: Skipped | None = None
     seconds: float = _size()
     images_per_second: float | None = attrs.field(validator=optional(gt(0.0)))
@@ -112,6 +137,8 @@ class EvaluationLine(Line):
     loss: float
     top1: float = _fraction()
     top5: float | None = attrs.field(default=None, validator=optional([ge(0.0), le(1.0)]))
+    balanced: float | None = attrs.field(default=None, validator=optional([ge(0.0), le(1.0)]))
+    metrics: dict[str, float] = attrs.field(factory=dict)
 
 
 @attrs.frozen(kw_only=True)

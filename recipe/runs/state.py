@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import attrs
 from attrs.validators import and_, deep_iterable, deep_mapping, ge, in_, instance_of, max_len, min_len, optional
 from torch import Tensor
+
+from recipe.base.typed_json import fitted
+from recipe.runs.best import Best
+from recipe.runs.records import Evaluated
 
 VERSION = 2
 """The schema version. Raise it when the fields or their meanings change."""
@@ -23,6 +28,20 @@ def check_version(content: Any) -> None:
     if (version := content.get("version")) != VERSION:
         written = f"format version {version}" if "version" in content else "a format without a version"
         raise OtherVersion(f"has {written}, but this release of recipe reads version {VERSION}")
+
+
+ADDED = frozenset(("evaluations", "best"))
+"""The fields that checkpoints of this version may lack, because they were added later."""
+
+
+def _fits(kind: Any) -> Callable[[Any, Any, Any], None]:
+    """Return a validator for plain values that fit a type, or None."""
+
+    def check(instance: Any, attribute: Any, value: Any) -> None:
+        if value is not None:
+            fitted(value, kind)
+
+    return check
 
 
 _WEIGHTS = deep_mapping(instance_of(str), instance_of(Tensor), instance_of(dict))
@@ -64,6 +83,10 @@ class TrainingState:
     """Images that can't be decoded: part (`training` or `evaluation`), index in that part, and reason."""
     notes: list[str] = attrs.field(factory=list, validator=instance_of(list))
     """Notes for the run's summary."""
+    evaluations: list[dict[str, Any]] | None = attrs.field(default=None, validator=_fits(list[Evaluated]))
+    """The results of all evaluations so far, or None if an earlier release wrote the checkpoint."""
+    best: dict[str, Any] | None = attrs.field(default=None, validator=_fits(Best))
+    """The evaluation whose weights are in `model.safetensors`, if the run keeps the best ones."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain containers and tensors, with the schema version."""
@@ -75,7 +98,7 @@ class TrainingState:
 
         Raises `OtherVersion` for a checkpoint with another schema, and `TypeError` or `ValueError` for anything else.
         """
-        names = {field.name for field in attrs.fields(cls)}
+        names = {field.name for field in attrs.fields(cls)} - (ADDED - content.keys())
         check_version(content)
         if missing := names - content.keys():
             raise OtherVersion(f"has no `{min(missing)}`, which this release of recipe needs")

@@ -172,7 +172,9 @@ def _take_up_finished(loop: Loop, request: Request, data_changes: list[str]) -> 
     if loop.program.module is None and _take_weights(loop.trainer, loop.folder):
         return True
     loop.restore(request.allow_changed, data_changes)
-    return loop.trainer.step == loop.trainer.total_steps
+    if loop.keeping.over:
+        loop.keeping.take(loop.folder)
+    return loop.keeping.over
 
 
 def _take_weights(trainer: Trainer, folder: Path) -> bool:

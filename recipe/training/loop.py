@@ -27,13 +27,13 @@ from recipe.runs.metrics_file import MetricsFile
 from recipe.runs.reader import metrics_of
 from recipe.runs.recipe_lock import changed_words
 from recipe.runs.save_policy import SavePolicy
-from recipe.runs.weights import save_weights
 from recipe.training.diagnosis import NotFiniteInput, cause_of_average, cause_of_step
+from recipe.training.keeping import Keeping
 from recipe.training.meters import Meter
 from recipe.training.micro_batch import fitting_micro, largest_share, settle
 from recipe.training.reporting import Listener
 from recipe.training.resuming import check_owner, check_restart, other_run
-from recipe.training.trainer import Trainer
+from recipe.training.trainer import Evaluation, Trainer
 
 
 @attrs.define(eq=False)
@@ -61,9 +61,13 @@ class Loop:
     """Why images could not be decoded, by part (`training` or `evaluation`) and index in that part."""
     notes: list[str] = attrs.field(factory=list)
     saved: float = attrs.field(factory=time.monotonic)
+    keeping: Keeping = attrs.field(init=False)
+    evaluation: Evaluation | None = None
+    """The last evaluation in this process."""
     _metrics: MetricsFile | None = None
 
     def __attrs_post_init__(self) -> None:
+        self.keeping = Keeping(self.trainer)
         self.meter = Meter.on(self.trainer.device)
         buffers = self.program.model.named_buffers()
         self.masks = frozenset(name for name, value in buffers if not value.isfinite().all())
@@ -71,16 +75,18 @@ class Loop:
     def run(self) -> dict[str, Any]:
         """Train to the end and return the summary. After `Interrupted` or `Diverged`, the last checkpoint is intact."""
         trainer, ranks = self.trainer, self.trainer.ranks
-        began, trained_for, first, result = time.monotonic(), 0.0, trainer.step, {}
+        began, trained_for, first = time.monotonic(), 0.0, trainer.step
         with self.signals.deferred(), self._appending():
             self._choose_micro()
             settle(trainer)
             self.listener.start(self.program, self.folder, trainer.step, trainer.total_steps, trainer.steps_per_epoch)
+            self.keeping.repair(self.folder)
             if not self.epoch_evaluated:  # a signal came first
-                result = self._evaluate()
+                self._evaluate()
+                self.save()
             trainer.model.train()
             since = time.monotonic()
-            for batch in trainer.batches():
+            for batch in () if self.keeping.over else trainer.batches():
                 rate = trainer.train_step(batch, self.meter)
                 if trainer.step == first + 1 and trainer.plan.training.compile_mode:
                     self.listener.note(f"compile: the first step took {time.monotonic() - since:.0f} s")
@@ -91,17 +97,19 @@ class Loop:
                     since = time.monotonic()
                 if ends:
                     self.epoch_evaluated = False
-                    result = self._evaluate()
+                    self._evaluate()
                     since = time.monotonic()
                 number, late = ranks.poll(self.signals.received, self.save_policy.late(self.saved))
-                over = trainer.step == trainer.total_steps
+                over = self.keeping.over
                 if number or late or over or self.save_policy.at(trainer.step, ends):
                     since += self.save()
                 if number and not over:
                     raise self._interrupted(number)
-            result = result or self._evaluate()  # resumed after its last step
+                if over:
+                    break
+            evaluation = self.evaluation or self._evaluate()  # resumed after its last step
             images = (trainer.step - first) / trainer.steps_per_epoch * len(trainer.sets.train.labels)
-            return self._finish(result, time.monotonic() - began, images / trained_for if trained_for else None)
+            return self._finish(evaluation, time.monotonic() - began, images / trained_for if trained_for else None)
 
     @property
     def _log_every(self) -> int:
@@ -156,10 +164,10 @@ class Loop:
         help = f"{kept}; fix the trick or remove it, or try a lower learning rate"
         return Diverged(Diagnostic("E112", f"{message}; {error.message}", error.span, help=help))
 
-    def _evaluate(self) -> dict[str, float]:
+    def _evaluate(self) -> Evaluation:
         """Evaluate and record the result. A signal in the meantime stops the evaluation and saves a checkpoint."""
         trainer = self.trainer
-        evaluation = trainer.evaluate(lambda: bool(self.signals.received))
+        evaluation = trainer.evaluate(lambda: bool(self.signals.received), outputs=self.keeping.over)
         if evaluation is None:
             self.save()
             raise self._interrupted(max(trainer.ranks.gather(self.signals.received)))
@@ -172,8 +180,18 @@ class Loop:
         if not self.epoch_evaluated:  # otherwise reported before the run was killed at the end
             self._record("evaluation", **result)
             self.listener.epoch(trainer.step // trainer.steps_per_epoch, result)
-        self.epoch_evaluated = True
-        return result
+            if self.keeping.keeps_best:
+                self._check_weights()  # before they replace better ones
+            self.keeping.count(result, self.folder)
+        self.epoch_evaluated, self.evaluation = True, evaluation
+        return evaluation
+
+    def _evaluate_again(self) -> Evaluation:
+        """Evaluate the kept weights for the logits of each image. A signal stops the run, which can be resumed."""
+        evaluation = self.trainer.evaluate(lambda: bool(self.signals.received), outputs=True)
+        if evaluation is None:
+            raise self._interrupted(max(self.trainer.ranks.gather(self.signals.received)))
+        return evaluation
 
     def _interrupted(self, number: int) -> Interrupted:
         return Interrupted(number, self.folder, self.trainer.step, self.resume_options())
@@ -196,10 +214,7 @@ class Loop:
         """Save a checkpoint for all processes, if the weights are finite. Return the seconds it took."""
         began, trainer, ranks = time.monotonic(), self.trainer, self.trainer.ranks
         self._finite()
-        values = trainer.model.state_dict().items()
-        broken = [name for name, value in values if name not in self.masks and not value.isfinite().all()]
-        if broken:
-            raise self._diverged(f"training diverged at step {trainer.step}: `{broken[0]}` is not finite")
+        self._check_weights()
         meters = ranks.gather(self.meter.state())
         if ranks.is_main:
             exclusive.check(self.folder)
@@ -211,11 +226,19 @@ class Loop:
                 epoch_evaluated=self.epoch_evaluated,
                 skipped=[[part, index, why] for (part, index), why in self.skipped.items()],
                 notes=self.notes,
+                **self.keeping.state(),
             )
             trainer.runtime.save(self.folder / "checkpoints", state, self.save_policy.keep)
         ranks.barrier()
         self.saved = time.monotonic()
         return self.saved - began
+
+    def _check_weights(self) -> None:
+        """Raise `Diverged` if a weight is not finite."""
+        values = self.trainer.model.state_dict().items()
+        broken = [name for name, value in values if name not in self.masks and not value.isfinite().all()]
+        if broken:
+            raise self._diverged(f"training diverged at step {self.trainer.step}: `{broken[0]}` is not finite")
 
     def restore(self, allow_changed: bool, data_changes: Sequence[str]) -> None:
         """Resume from the last sound checkpoint, or restart from scratch if there is none.
@@ -235,6 +258,7 @@ class Loop:
             if self.folder.exists():
                 why = "none of its checkpoints can be read" if unsound else "it has no checkpoint"
                 self.listener.note(f"{self.folder} restarts from scratch: {why}")
+                self.keeping.adopt(self.folder)
             return
         state = checkpoint.unpack(packed, trainer.device)
         changed = state.digest != trainer.identity
@@ -246,6 +270,7 @@ class Loop:
                 raise
             lines = [line.strip() for line in str(error).splitlines()]
             raise other_run(self.folder, f": {' '.join(lines[:2])}") from error
+        notes += self.keeping.restore(state, self.folder, data_changes)
         self.epoch_evaluated = state.epoch_evaluated or changed
         self.skipped = {} if data_changes else {(part, index): why for part, index, why in state.skipped}
         self.notes = [*state.notes]
@@ -262,7 +287,7 @@ class Loop:
     def _tell_changes(self, step: int, more: list[str]) -> None:
         """Report and record what has changed. A run that is already over under the new recipe is refused (E113)."""
         trainer = self.trainer
-        if trainer.step >= trainer.total_steps:
+        if self.keeping.over:
             message = f"the run in `{self.folder}` is already over under the changed recipe: it has done {step} steps"
             raise fail(
                 "E113", message, help="train for more epochs, or choose another folder with --out; nothing was changed"
@@ -299,25 +324,22 @@ class Loop:
             trainer = self.trainer
             self._metrics.append({"kind": kind, "step": trainer.step, "epoch": trainer.progress().epoch, **values})
 
-    def _finish(self, result: dict[str, float], seconds: float, speed: float | None) -> dict[str, Any]:
+    def _finish(self, evaluation: Evaluation, seconds: float, speed: float | None) -> dict[str, Any]:
         """Write the results of the run. docs/reference/json.md describes each field of the summary."""
         trainer, program, training = self.trainer, self.program, self.trainer.plan.training
         trainer.ranks.broadcast(lambda: exclusive.check(self.folder))
-        weights = trainer.ranks.broadcast(
-            lambda: save_weights(
-                self.folder / "model.safetensors", trainer.eval_model.state_dict(), trainer.plan.digest
-            )
-        )
+        kept = self.keeping.finish(evaluation, self.folder, self._evaluate_again, self.listener.note)
+        self.notes += [note for note in kept.notes if note not in self.notes]
         parts = [part for part, _ in self.skipped]
         skipped = {"skipped": {part: parts.count(part) for part in ("training", "evaluation")}}
         summary = {
             "schema_version": 1,
             "status": "finished",
             "digest": trainer.plan.digest,
-            "weights_sha256": weights,
             "epochs": training.epochs,
             "steps": trainer.step,
-            **result,
+            **kept.result,
+            **kept.fields,
             **(skipped if trainer.skips else {}),
             "seconds": seconds,
             "images_per_second": speed,

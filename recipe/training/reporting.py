@@ -12,6 +12,7 @@ from recipe.base import files
 from recipe.base.pictures import drawn
 from recipe.base.printable import printable
 from recipe.base.wording import format_duration, plural
+from recipe.runs.best import kept_epoch
 from recipe.runs.reader import measured
 
 if TYPE_CHECKING:
@@ -73,9 +74,14 @@ def closing(summary: dict[str, Any]) -> str:
     """Summarize a finished run in one line."""
     top5 = f", top-5 {summary['top5']:.2%}" if "top5" in summary else ""
     speed = f" at {summary['images_per_second']:.0f} images/s" if summary["images_per_second"] else ""
+    best, done = summary.get("best", {}), summary.get("last", {}).get("epoch", summary["epochs"])
+    kept = f" in epoch {best['epoch']:g}, the best by {best['by']}," if summary.get("kept") == "best" else ""
+    length = plural(summary["epochs"], "epoch")
+    if done < summary["epochs"]:
+        length = f"{done:g} of {length}"
     return (
-        f"top-1 {summary['top1']:.2%}{top5}, loss {summary['loss']:.4f} on held-out images "
-        f"after {plural(summary['epochs'], 'epoch')}, {format_duration(summary['seconds'])}{speed}"
+        f"top-1 {summary['top1']:.2%}{top5}, loss {summary['loss']:.4f} on held-out images{kept} "
+        f"after {length}, {format_duration(summary['seconds'])}{speed}"
     )
 
 
@@ -202,14 +208,17 @@ def _curves(folder: Path) -> None:
     }
     figure = Figure(figsize=(12, 3.6), layout="constrained")
     FigureCanvasAgg(figure)
+    kept = kept_epoch(folder)
     for axes, (title, lines_of) in zip(figure.subplots(1, len(curves)), curves.items(), strict=True):
         scale = 100 if "%" in title else 1
         for values, name, style in lines_of:
             axes.plot([line["epoch"] for line in values], [scale * line[name] for line in values], **style)
+        if kept is not None:
+            axes.axvline(kept, color="tab:gray", ls=":", lw=1)
         axes.set(title=title, xlabel="epoch")
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
     first, *_, last = figure.axes
-    first.legend(["training", "held out"])
+    first.legend(["training", "held out"] if kept is None else ["training", "held out", "kept"])
     last.set(ylim=(0, None))
     files.write(folder / "curves.png", lambda file: figure.savefig(file, format="png", dpi=110))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import torch
@@ -27,12 +27,14 @@ from recipe.plugins.contexts import Teach
 from recipe.plugins.field_contracts import ImageFields
 from recipe.plugins.fingerprint import code_of_plugins
 from recipe.plugins.progress import Progress
+from recipe.runs.held_out import HeldOut
 from recipe.runs.state import TrainingState
 from recipe.training.average import Average
 from recipe.training.feeding import held_out_images, image_fields, loaded, resolution, sized, training_images
 from recipe.training.loading import Steps, share
 from recipe.training.meters import Meter
 from recipe.training.objective import objective
+from recipe.training.outputs import Outputs, Recalls, metrics_of
 from recipe.training.runtime import Runtime, compiling, set_seed, step_seed
 from recipe.training.tensors import restored
 from recipe.training.transform import BatchTransform
@@ -43,10 +45,13 @@ from recipe.training.update import Update, lay_out
 class Evaluation:
     """The result of an evaluation: means over the images, and the images that could not be decoded."""
 
-    result: dict[str, float]
-    """`loss`, `top1` and, with more than five classes, `top5`."""
+    result: dict[str, Any]
+    """`loss`, `top1`, `top5` with more than five classes, `balanced` if epochs are compared by it, and `metrics`, those
+    of tricks, if there are any."""
     skipped: tuple[tuple[int, str], ...]
     """Their indices among the held-out images, with the reasons."""
+    outputs: HeldOut | None = None
+    """The logits of each image, in the first process only, if they were asked for."""
 
 
 @attrs.define(eq=False)
@@ -319,13 +324,19 @@ class Trainer:
             return self.eval_model(laid_out(inputs, self.plan.training)).float(), labels
 
     @torch.no_grad()
-    def evaluate(self, stop: Callable[[], bool] = lambda: False) -> Evaluation | None:
-        """Return the mean loss and accuracy over all readable held-out images, or None if stopped."""
+    def evaluate(self, stop: Callable[[], bool] = lambda: False, outputs: bool = False) -> Evaluation | None:
+        """Return the mean loss and accuracy over all readable held-out images, or None if stopped.
+
+        With ``outputs``, also return the logits of each image.
+        """
         self.eval_model.eval()
         images = self.held_out()
         mine = range(self.ranks.rank, len(images), self.ranks.world)
         meter, stopped = Meter.on(self.device, top5=self.sets.classes > 5), False
         skipped: list[tuple[int, str]] = []
+        measured = bool(self.plan.hooked("metrics"))
+        kept = Outputs() if outputs or measured else None
+        recalls = Recalls.on(self.device, self.sets.classes) if self.plan.training.keep_by == "balanced" else None
         for part in self._loaded(images, mine):
             skipped += part.skipped
             stopped = stop()
@@ -335,14 +346,23 @@ class Trainer:
                 continue
             logits, labels = self.logits(part)
             meter.add(nn.functional.cross_entropy(logits, labels), logits, labels)
+            if kept is not None:
+                kept.add(part, logits, labels)
+            if recalls is not None:
+                recalls.add(logits, labels)
         self.model.train()
         gathered = self.ranks.gather((stopped, skipped))
-        result = meter.read(self.ranks)
+        result: dict[str, Any] = meter.read(self.ranks)
         if any(stopped for stopped, _ in gathered):
             return None
         if not meter.fresh:
             raise fail("E070", "no held-out image can be read, so there is nothing to evaluate")
-        return Evaluation(result, tuple(image for _, skipped in gathered for image in skipped))
+        if recalls is not None:
+            result["balanced"] = recalls.balanced(self.ranks)
+        found = kept.gathered(self.plan, self.sets.val, self.ranks) if kept is not None else None
+        if measured:
+            result["metrics"] = self.ranks.broadcast(lambda: metrics_of(self.plan, cast(HeldOut, found)))
+        return Evaluation(result, tuple(image for _, skipped in gathered for image in skipped), found)
 
     @property
     def skips(self) -> bool:

@@ -23,9 +23,10 @@ from recipe.plugins.vocabulary import Vocabulary
 from recipe.runs.environment import LONGEST
 from tests.ablation.helpers import PLUGIN, MadeUp, execute, made
 from tests.compare.helpers import known
+from tests.durability.keeping import Drawn
 from tests.durability.photos import with_broken_images
 from tests.durability.trials import small
-from tests.helpers import command
+from tests.helpers import command, vocabulary_with
 
 CONFLICT = "base resnet18; tweak se; tweak se; lr cosine; lr step 8"
 """A recipe whose errors point at other places too."""
@@ -106,14 +107,16 @@ def tables() -> Iterator[Any]:
 
 @cache
 def _runs() -> tuple[dict[str, Any], ...]:
-    """What runs leave: of ten classes with averaged weights, with broken images, and resumed after the last step."""
+    """What runs leave: with averaged weights, broken images, the best weights by a metric, and resumed at the end."""
     texts = ["data fake size=32 classes=10 images=8; epochs 1; batch 4 micro 2; ema 0.9; tweak D; lr 0.01"]
     with TemporaryDirectory() as folder:
         photos = with_broken_images(Path(folder) / "photos")
         texts.append(f'data folder "{photos}" size=32 workers=0 on-error=skip; epochs 1; batch 4; lr 0.01')
         left = []
-        for place, (text, classes) in enumerate(zip(texts, (10, 2), strict=True)):
-            program, out = recipe.compile(text, base=small(classes)), Path(folder) / str(place)
+        texts.append(f"{texts[0]}; metric drawn; keep best by=balanced")
+        words = vocabulary_with(Drawn)
+        for place, (text, classes) in enumerate(zip(texts, (10, 2, 10), strict=True)):
+            program, out = recipe.compile(text, base=small(classes), vocabulary=words), Path(folder) / str(place)
             for _ in range(2):
                 recipe.run(program, out=out, device="cpu", resume=True)
                 left.append(_left(out))

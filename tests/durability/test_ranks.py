@@ -17,6 +17,8 @@ from torch import nn
 
 from recipe.base.errors import RecipeError
 from recipe.devices.sync_batchnorm import _SynchronisedBatchNorm, synchronised
+from recipe.runs.held_out import read_held_out
+from recipe.runs.reader import read_summary
 from recipe.training.loading import share
 from tests.durability.rank import main
 
@@ -37,13 +39,21 @@ def _port() -> int:
         return int(found.getsockname()[1])
 
 
-def train(world: int, folder: Path, *statements: str, stop: int = 0, model: str = "plain", name: str = "run") -> int:
+def train(
+    world: int,
+    folder: Path,
+    *statements: str,
+    stop: int = 0,
+    model: str = "plain",
+    name: str = "run",
+    text: str = TEXT,
+) -> int:
     """Train in ``world`` processes, each of which records its images in a file. Return the highest exit code."""
     port, processes = _port(), []
     for rank in range(world):
         ranks = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world)}
         address = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
-        given = ({**ranks, **address}, str(folder / name), str(folder / f"seen-{rank}"), stop, model, TEXT, *statements)
+        given = ({**ranks, **address}, str(folder / name), str(folder / f"seen-{rank}"), stop, model, text, *statements)
         processes.append(FORKS.Process(target=main, args=given))
         processes[-1].start()
     end = time.monotonic() + 300
@@ -116,6 +126,29 @@ def test_an_interrupted_training_in_several_processes_resumes_to_the_bit(tmp_pat
     assert (tmp_path / "run" / "model.safetensors").read_bytes() == (
         tmp_path / "whole" / "model.safetensors"
     ).read_bytes()
+
+
+@pytest.mark.slow
+def test_several_processes_agree_on_the_best_epoch_and_the_end(tmp_path: Path) -> None:
+    """Each process evaluates some of the held-out images; the first one has the logits of all."""
+    text = TEXT.replace("epochs 2; lr 0.05", "epochs 6; lr 0.5; batch micro 2; keep best by=loss; patience 2")
+    for world in (1, 2):
+        (tmp_path / str(world)).mkdir()
+        assert train(world, tmp_path / str(world), text=text) == 0
+    folders = [tmp_path / str(world) / "run" for world in (1, 2)]
+    one, two = map(read_summary, folders)
+    assert [one[name] for name in ("steps", "kept")] == [two[name] for name in ("steps", "kept")]
+    assert (one["best"]["epoch"], one["last"]["epoch"]) == (two["best"]["epoch"], two["last"]["epoch"])
+    assert one["best"]["epoch"] < one["last"]["epoch"]
+    alone, shared = map(read_held_out, folders)
+    assert alone.index.tolist() == shared.index.tolist() == list(range(len(alone.label)))
+    assert len(alone.label) > 2, "both processes evaluate some"
+    assert alone.label.tolist() == shared.label.tolist()
+    assert shared.logits == pytest.approx(alone.logits, abs=1e-4)
+    assert train(2, tmp_path / "2", text=text, stop=6, name="cut") == 143
+    assert train(2, tmp_path / "2", text=text, name="cut") == 0
+    for file in ("model.safetensors", "evaluation.npz"):
+        assert (tmp_path / "2" / "cut" / file).read_bytes() == (folders[1] / file).read_bytes()
 
 
 @pytest.mark.slow

@@ -240,9 +240,7 @@ def test_it_says_what_was_confused(trained: Run, tmp_path: Path) -> None:
 
 
 def test_other_outputs_than_classes_have_their_index_as_name(tmp_path: Path) -> None:
-    run = recipe.run(
-        TINY.replace("base timm:test_resnet", "base timm:test_resnet classes=12"), out=tmp_path / "run"
-    )
+    run = recipe.run(TINY.replace("base timm:test_resnet", "base timm:test_resnet classes=12"), out=tmp_path / "run")
     figures = run.evaluate()
     assert figures.names == tuple(map(str, range(12)))
     assert len(run.predict(np.zeros((32, 32, 3), np.uint8))[0].indices) == 12

@@ -65,7 +65,7 @@ def test_a_run_folder_is_complete(tmp_path: Path) -> None:
     names = {path.name for path in run.folder.iterdir()}
     kept = (
         ".lock recipe.lock environment.json classes.json preprocessing.json data.json metrics.jsonl summary.json "
-        "checkpoints curves.png model.safetensors"
+        "checkpoints curves.png model.safetensors evaluation.npz"
     )
     assert names == set(kept.split())
     summary = json.loads((run.folder / "summary.json").read_text())
