@@ -18,7 +18,7 @@ from recipe.ablation.launchers import Launcher, Workers
 from recipe.ablation.stamps import Stamps
 from recipe.ablation.store import Task, check, kept_budgets, prepare
 from recipe.ablation.table import Cell, Line, Table
-from recipe.ablation.variants import Row, of_row, rows_of
+from recipe.ablation.variants import Row, check_choices, laid_off, of_row, rows_of, without
 from recipe.base import files
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import RecipeError, fail
@@ -65,6 +65,8 @@ class Study:
     """Python files that contain tricks."""
     budgets: Mapping[str, Budget] = attrs.field(factory=dict)
     """The planned budgets, by request. They are saved when the ablation runs."""
+    left_out: tuple[str, ...] = ()
+    """The words of the recipe's tricks that no row has, because they choose an epoch by the held-out images."""
 
     @property
     def tasks(self) -> list[Task]:
@@ -83,14 +85,21 @@ class Study:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Warnings from tricks, with their rows, except those from published tables, which the ablation tests."""
+        """Warnings from tricks, with their rows, and what no row has.
+
+        Those from published tables are left out, because the ablation tests them.
+        """
         said: dict[str, list[str]] = {}
         for row in self.rows:
             for warning in row.plan.warnings:
                 if warning.code == "W001":
                     said.setdefault(warning.message, []).append(f"`{row.label}`")
         of = {text: "" if len(where) == len(self.rows) else f" for {', '.join(where)}" for text, where in said.items()}
-        return tuple(f"Warning{of[text]}: {text}." for text in said)
+        warnings = [f"Warning{of[text]}: {text}." for text in said]
+        if self.left_out:
+            words = " and ".join(f"`{word}`" for word in self.left_out)
+            warnings.append(f"Every row is trained without {words}, and compared by its last epoch.")
+        return tuple(warnings)
 
     def table(self) -> Table:
         """Return the table with the results so far."""
@@ -174,7 +183,10 @@ def study(
     plan = resolve(recipe, *statements, plugins=plugins, data=True)
     if plan.model == "module":
         raise _own_model(plan)
+    left_out = laid_off(plan)
+    plan = without(plan, left_out)
     rows = rows_of(plan, mode, over)
+    check_choices(rows)
     programs = _compiled(rows)
     stamps = Stamps.of(programs, workers.local)
     named = digest(
@@ -199,7 +211,7 @@ def study(
     shared = (folder if out is not None else ROOT) / "cells"  # by ablations without --out
     cells = (tuple(_task(shared, row.seeded(seed), seed, row.label, stamps) for seed in chosen) for row in rows)
     outline = Table(f"{name}, {mode}", mode, plan.canonical(), chosen, _lines(rows, programs, mode))
-    return Study(rows, outline, folder, tuple(cells), workers, plan.vocabulary.files, budgets)
+    return Study(rows, outline, folder, tuple(cells), workers, plan.vocabulary.files, budgets, left_out)
 
 
 def _own_model(plan: Plan | None) -> RecipeError:

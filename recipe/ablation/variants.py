@@ -180,5 +180,29 @@ def rows_of(plan: Plan, mode: str, over: Sequence[str]) -> tuple[Row, ...]:
     return tuple(rows)
 
 
+def laid_off(plan: Plan) -> tuple[str, ...]:
+    """Return the words of the stated tricks that choose an epoch by the held-out images, which an ablation leaves out.
+
+    Such a choice favors rows whose accuracy varies more from epoch to epoch.
+    """
+    choosing = [*(plan.makers.get("keep_by", ()) if plan.training.keep_by is not None else ()), *plan.hooked("stop")]
+    return tuple(dict.fromkeys(use.word for use in choosing if use.stated))
+
+
+def without(plan: Plan, words: Sequence[str]) -> Plan:
+    """Return a plan without some of its stated tricks."""
+    if not words:
+        return plan
+    return bind([*plan.sources, _layer(*(f"drop {word}" for word in words))], plan.vocabulary, data=True)
+
+
+def check_choices(rows: Sequence[Row]) -> None:
+    """Raise `RecipeError` (E124) if the tricks to study choose an epoch by the held-out images."""
+    for row in rows:
+        if words := laid_off(row.plan):
+            message = f"`{words[0]}` is not a trick to study: it chooses an epoch by the held-out images"
+            raise fail("E124", message, help="remove it from --over; an ablation compares rows by their last epoch")
+
+
 def of_row(label: str, error: RecipeError) -> list[Diagnostic]:
     return [attrs.evolve(wrong, message=f"row `{label}`: {wrong.message}") for wrong in error.diagnostics]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from recipe.ablation.variants import Row, rows_of
+from recipe.ablation.variants import Row, check_choices, laid_off, rows_of, without
 from recipe.base.errors import RecipeError
 from tests.helpers import bind
 
@@ -150,3 +150,27 @@ def test_add_compares_several_values_of_a_trick() -> None:
     for mode, named in (("stack", ("loss smooth 0.1", "loss smooth 0.3")), ("add", ("tweak D", "tweak D"))):
         with pytest.raises(RecipeError, match=r"E124.*named twice"):
             rows(mode, *named)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", ()),
+        ("keep last", ()),
+        ("keep best by=loss", ("keep best",)),
+        ("patience 1", ("patience",)),
+        ("keep best; patience 1", ("keep best", "patience")),
+    ],
+)
+def test_a_choice_by_the_held_out_images_is_left_out(text: str, words: tuple[str, ...]) -> None:
+    plan = bind(TEXT, f"epochs 9; {text}", data=True)
+    assert laid_off(plan) == words
+    bare = without(plan, words)
+    assert laid_off(bare) == ()
+    assert bare.digest == bind(TEXT, "epochs 9", data=True).digest
+
+
+@pytest.mark.parametrize("over", ["keep best", "patience 1", "tweak C; patience 1"])
+def test_a_choice_by_the_held_out_images_is_no_trick_to_study(over: str) -> None:
+    with pytest.raises(RecipeError, match=r"E124.*is not a trick to study: it chooses an epoch"):
+        check_choices(rows("add", over))

@@ -31,6 +31,17 @@ def test_warnings_of_tricks_name_their_rows(tmp_path: Path) -> None:
     assert study.warnings[0] in study.table().notes()
 
 
+def test_no_row_chooses_its_epoch_by_the_held_out_images(tmp_path: Path) -> None:
+    found = made(tmp_path / "x", "epochs 9; keep best by=loss; patience 2", over=("loss smooth",))
+    said = "Every row is trained without `keep best` and `patience`, and compared by its last epoch."
+    assert found.warnings == (said,)
+    assert said in found.table().notes()
+    plain = made(tmp_path / "x", "epochs 9", over=("loss smooth",))
+    assert [task.name for task in found.tasks] == [task.name for task in plain.tasks]
+    with pytest.raises(RecipeError, match="E124"):
+        made(tmp_path / "x", over=("keep best",))
+
+
 def test_the_default_folder_depends_on_the_recipe_and_not_on_the_seeds(tmp_path: Path) -> None:
     folders = {made(None, seeds=seeds).folder for seeds in (1, 4)}  # type: ignore[arg-type]
     folders |= {made(None, "lr 0.1", seeds=1).folder}  # type: ignore[arg-type]
