@@ -13,8 +13,13 @@ from recipe.base.printable import command_line, path_word, printable
 from recipe.cli.inputs import plugin_option, source_of, stem, tell_changes, vocabulary
 from recipe.language.recipe_input import examples, override
 from recipe.plan.bind import bind
-from recipe.runs.save_policy import EVERY, KEEP, SavePolicy
+from recipe.runs.save_policy import CHECKPOINTS, EVERY, SavePolicy
 from recipe.trackers.tracker import find as find_tracker
+
+
+def _renamed(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        raise click.UsageError("--keep is now called --checkpoints")
 
 
 @click.command("run", short_help="Train a recipe.")
@@ -36,7 +41,14 @@ from recipe.trackers.tracker import find as find_tracker
     show_default=True,
     help="When to save a checkpoint: epoch, 500 (steps), 90s, 15m, 1.5h, or a comma-separated list of these.",
 )
-@click.option("--keep", type=click.IntRange(1, 1000), default=KEEP, show_default=True, help="Checkpoints to keep.")
+@click.option(
+    "--checkpoints",
+    type=click.IntRange(1, 1000),
+    default=CHECKPOINTS,
+    show_default=True,
+    help="Checkpoints to keep.",
+)
+@click.option("--keep", hidden=True, is_flag=False, flag_value="", expose_value=False, callback=_renamed)
 @click.option(
     "--nproc",
     type=click.IntRange(1, 1024),
@@ -60,7 +72,7 @@ def command(
     resume: str | None,
     allow_changed: bool,
     save_every: str,
-    keep: int,
+    checkpoints: int,
     nproc: int | None,
     device: str | None,
     strict: bool,
@@ -87,7 +99,7 @@ def command(
     file, statements, out = _resumed(file, statements, out, resume)
     words = vocabulary(plugins)
     source = source_of(file, words.verbs())
-    policy = SavePolicy.of(save_every, keep)
+    policy = SavePolicy.of(save_every, checkpoints)
     plan = bind([source, *override(statements)], words, data=True)
     if resume is None:  # resuming compares them itself
         tell_changes(source, plan)
@@ -168,7 +180,7 @@ def _arguments(file: str, statements: tuple[str, ...], out: str | None, resume: 
     """Return the arguments for each of several processes: those of this one, with defaults and paths resolved."""
     params = {**click.get_current_context().params, "out": out, "resume": resume}
     given = [f"--{flag.replace('_', '-')}" for flag in ("resume", "allow_changed", "strict") if params[flag]]
-    for option in ("out", "save_every", "keep", "device"):
+    for option in ("out", "save_every", "checkpoints", "device"):
         if params[option] is not None:
             given += [f"--{option.replace('_', '-')}", str(params[option])]
     for option in ("plugin", "tracker"):

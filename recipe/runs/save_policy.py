@@ -13,7 +13,7 @@ from recipe.base.wording import parse_duration
 EVERY = "epoch,10m"
 """Default schedule for saving checkpoints."""
 
-KEEP = 2
+CHECKPOINTS = 2
 """Default number of checkpoints to keep."""
 
 
@@ -24,19 +24,19 @@ class SavePolicy:
     epochs: bool = True
     steps: int | None = None
     seconds: float | None = 600.0
-    keep: int = KEEP
+    checkpoints: int = CHECKPOINTS
 
     @classmethod
-    def of(cls, text: str = EVERY, keep: int = KEEP) -> SavePolicy:
+    def of(cls, text: str = EVERY, checkpoints: int = CHECKPOINTS) -> SavePolicy:
         """Parse a schedule: `epoch`, `500` (steps), `15m`, or several of them separated by commas.
 
         Raises `RecipeError` (E118).
 
         >>> SavePolicy.of("epoch,15m")
-        SavePolicy(epochs=True, steps=None, seconds=900.0, keep=2)
+        SavePolicy(epochs=True, steps=None, seconds=900.0, checkpoints=2)
         """
-        if keep < 1:
-            raise fail("E118", f"a run must keep at least one checkpoint, not {keep}")
+        if checkpoints < 1:
+            raise fail("E118", f"a run must keep at least one checkpoint, not {checkpoints}")
         epochs, steps, seconds = False, None, None
         for word in map(str.strip, text.split(",")):
             if word == "epoch":
@@ -48,7 +48,7 @@ class SavePolicy:
             else:
                 help = "use `epoch`, steps such as `500`, a time such as `15m` or `1h`, or several: `epoch,15m`"
                 raise fail("E118", f"invalid value `{word}` for `--save-every`", help=help)
-        return cls(epochs, steps, seconds, keep)
+        return cls(epochs, steps, seconds, checkpoints)
 
     @property
     def schedule(self) -> str:

@@ -14,7 +14,7 @@ from recipe.inference.run import Run
 from recipe.plan.bind import resolve
 from recipe.plan.plan import Plan
 from recipe.plugins.vocabulary import Vocabulary
-from recipe.runs.save_policy import EVERY, KEEP, SavePolicy
+from recipe.runs.save_policy import CHECKPOINTS, EVERY, SavePolicy
 from recipe.training.engine import train
 from recipe.training.own_loop import Batches, open_batches
 from recipe.training.reporting import Listener
@@ -32,7 +32,7 @@ def run(
     resume: bool = False,
     allow_changed: bool = False,
     save_every: str = EVERY,
-    keep: int = KEEP,
+    checkpoints: int = CHECKPOINTS,
     listener: Listener | None = None,
     plugins: Vocabulary | Sequence[str | Path] = (),
     name: str = "run",
@@ -55,7 +55,7 @@ def run(
         allow_changed: Whether to resume even if the recipe has changed.
         save_every: When to save a checkpoint: ``epoch``, a number of steps such as ``500``, a time such as ``90s``,
             ``15m`` or ``1.5h``, or a comma-separated list of these.
-        keep: How many checkpoints to keep, at least 1.
+        checkpoints: How many checkpoints to keep, at least 1.
         listener: A `recipe.training.reporting.Listener`, which receives the progress. By default, nothing is reported.
         plugins: Paths of Python files with tricks, or the `Vocabulary` to use instead of the installed one.
         name: The first part of the name of a new folder in ``runs``.
@@ -82,7 +82,7 @@ def run(
             strict=strict,
             resume=resume,
             allow_changed=allow_changed,
-            policy=SavePolicy.of(save_every, keep),
+            policy=SavePolicy.of(save_every, checkpoints),
             listener=listener or Listener(),
             name=name,
             runtime=runtime or Runtime(),

@@ -228,7 +228,7 @@ class Loop:
                 notes=self.notes,
                 **self.keeping.state(),
             )
-            trainer.runtime.save(self.folder / "checkpoints", state, self.save_policy.keep)
+            trainer.runtime.save(self.folder / "checkpoints", state, self.save_policy.checkpoints)
         ranks.barrier()
         self.saved = time.monotonic()
         return self.saved - began

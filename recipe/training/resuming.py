@@ -73,6 +73,6 @@ def resume_options(
     default = SavePolicy()
     if policy.schedule != default.schedule:
         options += ["--save-every", policy.schedule]
-    if policy.keep != default.keep:
-        options += ["--keep", str(policy.keep)]
+    if policy.checkpoints != default.checkpoints:
+        options += ["--checkpoints", str(policy.checkpoints)]
     return tuple(options)

@@ -84,7 +84,7 @@ def test_on_the_page_of_a_difference(hostile: Path, folder: Path) -> None:
         ("run", "base resnet18", "--resume", f"{BAD}", "--out", "x"),
         ("run", "--resume", FORGED),
         ("run", f"--{BAD}"),
-        ("run", "base resnet18", "--keep", FORGED),
+        ("run", "base resnet18", "--checkpoints", FORGED),
         ("explain", FORGED),
         ("explain", "base resnet18", f'seed "{BAD}"'),
         ("diff", BAD, FORGED),

@@ -66,7 +66,7 @@ def make(root: Path) -> None:
     done = command("run", RECIPE, "--out", root / "finished", *DEVICE)
     assert done.status == 0, done.stderr
     try:
-        recipe.run(RECIPE, out=root / "stopped", device="cpu", save_every="1", keep=3, listener=_Stopping())
+        recipe.run(RECIPE, out=root / "stopped", device="cpu", save_every="1", checkpoints=3, listener=_Stopping())
     except _Stop:
         pass
     else:

@@ -47,7 +47,7 @@ def _section(command: click.Command, context: click.Context) -> Iterator[str]:
     reason = NOT_RUN.get(str(context.info_name))
     note = f"not run: {reason}" if reason else "dry run"
     yield from (_paragraph(text, note) for text in inspect.cleandoc(command.help or "").split("\n\n"))
-    if options := [param for param in command.params if isinstance(param, click.Option)]:
+    if options := [param for param in command.params if isinstance(param, click.Option) and not param.hidden]:
         yield "| option | meaning | default |\n|---|---|---|"
         yield from (_row(option, context) for option in options)
         yield ""

@@ -111,7 +111,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> recipe.Run:
 def test_a_checkpoint_that_was_tampered_with_runs_nothing_and_is_skipped(
     tmp_path: Path, finished: recipe.Run, name: str
 ) -> None:
-    train(tmp_path / "run", save_every="2", keep=2)
+    train(tmp_path / "run", save_every="2", checkpoints=2)
     flag = str(tmp_path / "ran")
     newest = sorted((tmp_path / "run" / "checkpoints").iterdir())[-1]
     state = torch.load(newest, weights_only=True)
@@ -163,7 +163,7 @@ def test_a_checkpoint_that_the_disk_fails_to_read_is_left_alone(
 def test_a_run_that_goes_back_to_an_earlier_step_keeps_its_checkpoints(tmp_path: Path) -> None:
     """With larger batches an epoch has fewer steps, so new checkpoints can have lower numbers than old ones."""
     train(tmp_path / "run", "epochs 3")
-    run = train(tmp_path / "run", "epochs 6; batch 24", resume=True, allow_changed=True, keep=9)
+    run = train(tmp_path / "run", "epochs 6; batch 24", resume=True, allow_changed=True, checkpoints=9)
     assert run.summary["steps"] == 6
     assert "an epoch now has 1 steps, not 3: the epoch restarts from scratch" in run.summary["notes"]
     assert [path.name for path in sorted((run.folder / "checkpoints").iterdir())] == [
@@ -276,13 +276,13 @@ def test_a_state_is_read_back_unchanged() -> None:
 def test_checkpoints_are_saved_and_kept_as_requested(
     tmp_path: Path, save_every: str, keep: int, steps: list[int]
 ) -> None:
-    run = train(tmp_path / "run", save_every=save_every, keep=keep)
+    run = train(tmp_path / "run", save_every=save_every, checkpoints=keep)
     assert sorted(path.name for path in (run.folder / "checkpoints").iterdir()) == [f"step-{n:09d}.pt" for n in steps]
 
 
 def test_checkpoints_are_saved_by_the_clock_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SavePolicy, "late", lambda self, saved: True)
-    run = train(tmp_path / "run", save_every="1h", keep=9)
+    run = train(tmp_path / "run", save_every="1h", checkpoints=9)
     assert len(list((run.folder / "checkpoints").iterdir())) == 6
 
 
@@ -385,7 +385,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(tmp_path: Path) -> None:
         pytest.skip("mounting is not allowed here")
     try:
         with pytest.raises(RecipeError, match="E111"):
-            train(disk / "run", save_every="1", keep=50)
+            train(disk / "run", save_every="1", checkpoints=50)
         saved = sorted((disk / "run" / "checkpoints").glob("step-*.pt"))
         assert saved
         for path in saved:

@@ -68,7 +68,7 @@ def test_a_training_stops_before_its_weights_change(
     words = vocabulary(at, kind, what)
     program = recipe.compile(f"{TEXT}; optimizer {optimizer}; loss broken", base=small(), plugins=words)
     with pytest.raises(Diverged) as error:
-        recipe.run(program, out=tmp_path / "run", device="cpu", save_every="1", keep=100, plugins=words)
+        recipe.run(program, out=tmp_path / "run", device="cpu", save_every="1", checkpoints=100, plugins=words)
     cause = f"the loss is {what}" if kind == "loss" else "the gradient of `conv1.weight`"
     assert f"diverged at step {at}: {cause}" in str(error.value)
     saved = sorted((tmp_path / "run" / "checkpoints").glob("*"))

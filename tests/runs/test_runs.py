@@ -404,7 +404,7 @@ def test_a_teacher_that_cannot_process_the_images_is_reported_before_it_trains(t
 
 def test_keep_requires_at_least_one_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"E118.*at least one checkpoint, not 0"):
-        train(tmp_path / "run", keep=0)
+        train(tmp_path / "run", checkpoints=0)
 
 
 @pytest.mark.parametrize("resume", [False, True])
@@ -432,7 +432,7 @@ def test_a_dry_run_says_what_resuming_would_do(tmp_path: Path) -> None:
 
     assert "would" not in dry()[1]
     with pytest.raises(Interrupted):
-        train(tmp_path / "run", listener=SendSignal(4), save_every="1", keep=3)
+        train(tmp_path / "run", listener=SendSignal(4), save_every="1", checkpoints=3)
     folder = tmp_path / "run" / "checkpoints"
     assert f"{tmp_path / 'run'} would resume at step 4; nothing was trained" in dry()[1]
     assert dry("lr 0.5")[0] == 2

@@ -113,7 +113,7 @@ def test_only_checkpoints_are_pruned(tmp_path: Path) -> None:
         (folder / name).write_text("precious")
     (folder / "step-000000001.pt").symlink_to(folder / "notes.txt")
     (folder / ".step-000000001.pt.0123abcd").write_text("half")
-    train(tmp_path / "run", resume=True, keep=1)
+    train(tmp_path / "run", resume=True, checkpoints=1)
     kept = {*others, "step-000000006.pt"}
     assert kept <= {path.name for path in folder.iterdir()}
     assert not (folder / ".step-000000001.pt.0123abcd").exists()

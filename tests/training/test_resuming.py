@@ -59,7 +59,7 @@ def test_any_folder_can_be_typed(folder: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("save_every", "keep", "device", "strict", "processes"),
+    ("save_every", "checkpoints", "device", "strict", "processes"),
     [
         ("epoch,10m", 2, None, False, 1),
         ("epoch", 1, "cpu", True, 1),
@@ -70,15 +70,15 @@ def test_any_folder_can_be_typed(folder: str) -> None:
     ],
 )
 def test_every_option_is_kept(
-    save_every: str, keep: int, device: str | None, strict: bool, processes: int, tmp_path: Path
+    save_every: str, checkpoints: int, device: str | None, strict: bool, processes: int, tmp_path: Path
 ) -> None:
     file = tmp_path / "-dim it.py"
     file.write_text(PLUGIN)
-    policy = SavePolicy.of(save_every, keep)
+    policy = SavePolicy.of(save_every, checkpoints)
     uses = bind("base resnet18; augment dim", words=Vocabulary.installed([file])).uses
     options = resume_options(uses, policy, device=device, strict=strict, processes=processes)
     found = typed(str(Interrupted(2, tmp_path, 3, options)).partition("resume with: ")[2])
-    assert SavePolicy.of(found["save_every"], found["keep"]) == policy
+    assert SavePolicy.of(found["save_every"], found["checkpoints"]) == policy
     assert found["device"] == device
     assert found["strict"] == strict
     assert found["nproc"] == (processes if processes > 1 else None)
@@ -103,7 +103,7 @@ def test_the_help_for_a_folder_without_a_run_can_be_typed(folder: str, tmp_path:
 
 @pytest.mark.parametrize("file", ["full", "-x.recipe", "--out", "base resnet18; seed 1", "a\nb", "a b.recipe"])
 def test_each_of_several_processes_gets_the_same_options(file: str) -> None:
-    given = ["--resume=runs/x", "--allow-changed", "--strict", "--save-every=7", "--keep=3", "--nproc=2"]
+    given = ["--resume=runs/x", "--allow-changed", "--strict", "--save-every=7", "--checkpoints=3", "--nproc=2"]
     given += ["--device=cpu", "--plugin=-a.py", "--plugin=b c.py", "--", file, "seed 2", "-1"]
     with command.make_context("run", [*given]):
         made = _arguments(file, ("seed 2", "-1"), "-out", True)
