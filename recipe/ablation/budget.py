@@ -4,38 +4,29 @@ from __future__ import annotations
 
 import bisect
 import heapq
-import itertools
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import attrs
-import torch
 from attrs.validators import ge
 
 from recipe.ablation.launchers import Workers
-from recipe.base.errors import RecipeError, fail
+from recipe.base.errors import fail
 from recipe.base.wording import parse_duration, plural
 from recipe.devices import choice
-from recipe.devices.precision import precision
-from recipe.inference.batches import Batch
 from recipe.plan.plan import Plan
 from recipe.training.engine import told_plainly
-from recipe.training.meters import Meter
-from recipe.training.micro_batch import fitting_micro
+from recipe.training.estimate import measure
 from recipe.training.setup import prepare
-from recipe.training.teachers import named_teachers, teachers_of, teaching
-from recipe.training.trainer import Trainer
-from recipe.training.trial import step_seconds
+from recipe.training.teachers import named_teachers, teachers_of
 
 SEEDS = 3
 """Default number of seeds."""
 
 MOST_SEEDS = 10
-PLACES = 4
-"""Number of points in a run at which steps are timed; some tricks make only part of the steps faster."""
 
 
 @attrs.frozen
@@ -134,41 +125,5 @@ def run_seconds(plan: Plan, device: str | None) -> tuple[float, float]:
     """
     chosen, began = choice.pick(device), time.perf_counter()
     sets, program = prepare(plan)
-    programs = teachers_of(plan, program.classes)
-    teachers = {teacher.plan.digest: teaching(teacher, chosen) for _, teacher in programs}
-    suited = precision(plan.training.precision, chosen).suited(program.narrow)
-    trainer = Trainer.make(program, sets, chosen, suited, teachers)
-    if plan.training.micro_auto:
-        trainer.micro = fitting_micro(trainer)
-    trainer.model.train()
-    meter, taken = Meter.on(chosen), dict[int, float]()
-    until_first = time.perf_counter() - began
-    batches, total = iter(trainer.batches()), trainer.total_steps
-    for place in range(PLACES):
-        step = min(total - 1, int((place + 0.5) / PLACES * total))
-        for _ in range(2):  # the first step allocates memory and selects algorithms for its size
-            seconds = step_seconds(trainer, _next_at(trainer, batches, step), meter)
-            if seconds is not None:
-                taken[place] = seconds
-    training = statistics.fmean(taken.values()) * trainer.steps_per_epoch
-    held_out, shares = trainer.held_out(), list[float]()
-    trainer.eval_model.eval()
-    for place in range(min(3, len(held_out))):
-        began = time.perf_counter()
-        part = held_out[place]
-        if isinstance(part, tuple):  # the error of an image that can't be decoded
-            raise RecipeError(*part)
-        trainer.logits(part)[0].sum().item()
-        shares.append(time.perf_counter() - began)
-    evaluation = statistics.median(shares) * len(held_out)
-    del trainer, batches, teachers
-    if chosen.type == "cuda":
-        torch.cuda.empty_cache()
-    return until_first, training + evaluation
-
-
-def _next_at(trainer: Trainer, batches: Iterator[Batch], step: int) -> Iterator[Batch]:
-    """Yield the next batch, if any, after moving the trainer to the given step."""
-    for batch in itertools.islice(batches, 1):
-        trainer.step = step
-        yield batch
+    timing = measure(program, sets, teachers_of(plan, program.classes), chosen)
+    return timing.ready - began, timing.training(1, plan.training.steps(len(sets.train.labels)))

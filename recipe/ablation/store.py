@@ -22,6 +22,7 @@ from recipe.runs import checkpoints
 from recipe.runs.layout import clear
 from recipe.runs.provenance import Classes, Data, differences, read_provenance
 from recipe.runs.reader import environment_of, measured, summary_of
+from recipe.runs.records import FINISHED
 
 OWN_FILES = ("ablation.json", "table.", "chart.", "cells", "jobs")
 """Prefixes of an ablation's files. Names that start with a dot are left by a process killed while writing."""
@@ -103,6 +104,8 @@ class Task:
     def cell(self) -> Cell:
         """Return the result so far."""
         summary = summary_of(self.run)
+        if summary.get("status") != FINISHED:  # it ended early, so it is resumed
+            summary = {}
         if summary.get("digest") != self.plan.digest or self.is_of_other_data():
             return Cell(self.name, self.seed, "diverged" if self._diverged() else "missing")
         same = {name: summary.get(name) for name in ("top1", "loss", "peak_memory_bytes", "precision")}

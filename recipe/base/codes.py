@@ -121,8 +121,9 @@ E116 folder in use
 E117 another process exited
     One of the processes that train together, or that load images for them, exited early or could not be started. For
     the cause, see its own message or, if it was killed, the system log. Its checkpoints are intact.
-E118 invalid checkpoint schedule
+E118 invalid schedule or time limit
     `--save-every` accepts `epoch`, a number of steps such as `500`, a duration such as `15m`, or several of these.
+    `--max-time` accepts a duration.
 E119 already distributed
     The command is already running under torchrun. `--nproc` would start more processes inside each of them.
 E120 no usable run
@@ -162,6 +163,12 @@ E131 not for a loop of your own
 E132 lost weights
     The run kept the weights of its best epoch in `model.safetensors`, and this file is missing or damaged. No
     checkpoint contains them, because later epochs followed. Restore the file, or train again in another folder.
+E133 teacher that ended early
+    A student learns from a teacher that was trained to its end. This one was asked to end before that. Resume to train
+    both.
+E134 no training to finish
+    `recipe finish` ends a training in progress. Nothing trains in this folder. The help says how to use its run as it
+    is, or how to resume it.
 W001 unusual setting
     You can use the recipe, but a trick reports something unusual in it.
 W002 contradicting evidence

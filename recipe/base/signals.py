@@ -132,9 +132,12 @@ class Signals:
     Outside `deferred`, when there is nothing to save yet, a signal ends the run immediately by raising `Interrupted`.
     """
 
-    def __init__(self, tell: Callable[[str], None] = lambda text: None) -> None:
+    def __init__(
+        self, tell: Callable[[str], None] = lambda text: None, last: Callable[[], None] = lambda: None
+    ) -> None:
+        """``tell`` receives notes. ``last`` is called just before a second signal ends the process."""
         self.folder, self._tell = Path(), tell
-        self._first = FirstSignal(self._stop)
+        self._first = FirstSignal(self._stop, last)
         self._deferring = False
         self._held = contextlib.ExitStack()
         self._handling = False

@@ -22,7 +22,7 @@ from recipe.base.signals import Interrupted, Terminated, asked
 from recipe.base.wording import did_you_mean, first_line, system_reason
 
 GROUPS = {
-    "Train": ("run", "runs", "log"),
+    "Train": ("run", "finish", "runs", "log"),
     "Use what was trained": ("predict", "evaluate", "export"),
     "Find out what matters": ("ablate", "diff"),
     "Write recipes": ("tricks", "explain", "check", "fmt"),

@@ -14,6 +14,7 @@ from recipe.cli.inputs import plugin_option, source_of, stem, tell_changes, voca
 from recipe.language.recipe_input import examples, override
 from recipe.plan.bind import bind
 from recipe.runs.save_policy import CHECKPOINTS, EVERY, SavePolicy
+from recipe.runs.time_limit import TimeLimit
 from recipe.trackers.tracker import find as find_tracker
 
 
@@ -50,6 +51,11 @@ def _renamed(ctx: click.Context, param: click.Parameter, value: str | None) -> N
 )
 @click.option("--keep", hidden=True, is_flag=False, flag_value="", expose_value=False, callback=_renamed)
 @click.option(
+    "--max-time",
+    metavar="TIME",
+    help="End early, with results, this long after the start of the command: 90s, 15m or 1.5h. Default: no limit.",
+)
+@click.option(
     "--nproc",
     type=click.IntRange(1, 1024),
     help="Processes to train in, each on its own GPU or on its share of the CPU cores. Default: 1.",
@@ -61,7 +67,9 @@ def _renamed(ctx: click.Context, param: click.Parameter, value: str | None) -> N
     "--strict", is_flag=True, help="Fail if the device has no fast form of the precision, instead of using another."
 )
 @click.option(
-    "--dry-run", is_flag=True, help="Compile the recipe, open the data, print what would be trained, and exit."
+    "--dry-run",
+    is_flag=True,
+    help="Compile the recipe, open the data, print what would be trained and how long it would take, and exit.",
 )
 @click.option("--log", "trackers", multiple=True, metavar="TRACKER", help="Also log to a tracker. Repeatable.")
 @plugin_option
@@ -73,6 +81,7 @@ def command(
     allow_changed: bool,
     save_every: str,
     checkpoints: int,
+    max_time: str | None,
     nproc: int | None,
     device: str | None,
     strict: bool,
@@ -94,6 +103,7 @@ def command(
 
     With --resume DIR you can leave out FILE; the recipe is then read from the run folder.
     """
+    limit = None if max_time is None else TimeLimit.of(max_time)
     if allow_changed and resume is None:
         raise click.UsageError("--allow-changed requires --resume")
     file, statements, out = _resumed(file, statements, out, resume)
@@ -126,6 +136,7 @@ def command(
         resume=resume is not None,
         allow_changed=allow_changed,
         policy=policy,
+        limit=limit,
         listener=Several(Live() if live else Plain(), logging),
         name=stem(source, "run"),
     )
@@ -180,7 +191,7 @@ def _arguments(file: str, statements: tuple[str, ...], out: str | None, resume: 
     """Return the arguments for each of several processes: those of this one, with defaults and paths resolved."""
     params = {**click.get_current_context().params, "out": out, "resume": resume}
     given = [f"--{flag.replace('_', '-')}" for flag in ("resume", "allow_changed", "strict") if params[flag]]
-    for option in ("out", "save_every", "checkpoints", "device"):
+    for option in ("out", "save_every", "checkpoints", "max_time", "device"):
         if params[option] is not None:
             given += [f"--{option.replace('_', '-')}", str(params[option])]
     for option in ("plugin", "tracker"):

@@ -37,7 +37,7 @@ class Ranks:
     rank: int = 0
     world: int = 1
     control: Any = None
-    _asked: Tensor = attrs.field(factory=lambda: torch.zeros(2, dtype=torch.int32))
+    _asked: Tensor = attrs.field(factory=lambda: torch.zeros(3, dtype=torch.int32))
     _under_way: Any = None
 
     @classmethod
@@ -119,18 +119,20 @@ class Ranks:
         if self.several:
             dist.barrier(group=self.control)
 
-    def poll(self, number: int, save: bool) -> tuple[int, bool]:
-        """Return a signal that any process received, and whether the first process wants a checkpoint.
+    def poll(self, number: int, save: bool, end: int = 0) -> tuple[int, bool, int]:
+        """Return a signal that any process received, and whether the first process wants a checkpoint and an early end.
+
+        The early end is a number other than 0, such as that of its reason.
 
         With several processes, the result is from the previous step, so that no step waits for it. It is the same in
         all of them.
         """
         if not self.several:
-            return number, save
+            return number, save, end
         if self._under_way is not None:
             self._under_way.wait()
-        before = int(self._asked[0]), bool(self._asked[1])
-        self._asked = torch.tensor([number, save and self.is_main], dtype=torch.int32)
+        before = int(self._asked[0]), bool(self._asked[1]), int(self._asked[2])
+        self._asked = torch.tensor([number, save and self.is_main, end * self.is_main], dtype=torch.int32)
         self._under_way = dist.all_reduce(self._asked, dist.ReduceOp.MAX, group=self.control, async_op=True)
         return before
 

@@ -85,13 +85,20 @@ def _keep(path: Path, step: int) -> None:
 
 
 def clean_folder(folder: Path, epoch: float, evaluated: bool) -> None:
-    """Remove what a resumed run produces again: its summary, and the lines of metrics after ``epoch``."""
+    """Remove what a resumed run produces again: its summary, and the lines of metrics after ``epoch``.
+
+    Also removes the lines of an evaluation within an epoch, at an early end, which an uninterrupted run doesn't have.
+    """
     try:
         (folder / "summary.json").unlink(missing_ok=True)
     except OSError as error:
         raise fail("E111", f"`{folder}` can't be written: {system_reason(error)}") from None
     kept = []
     for line in measured(folder):
-        if line["epoch"] < epoch or (line["epoch"] == epoch and (evaluated or line["kind"] != "evaluation")):
+        if line["kind"] == "evaluation" and line["epoch"] == epoch and not evaluated:
+            continue
+        if "evaluation" in (line["kind"], line.get("part")) and line["epoch"] % 1:
+            continue
+        if line["epoch"] <= epoch:
             kept.append(f"{json.dumps(line)}\n")
     files.write_text(folder / "metrics.jsonl", "".join(kept))

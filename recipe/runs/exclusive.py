@@ -20,15 +20,25 @@ from recipe.base.wording import system_reason
 OWNER = re.compile(r"process \d+ on [^\n]*")
 """What a process writes to the lock file. Anything else in it is not ours."""
 
+UNKNOWN = "another process"
+"""The name of a process that holds a lock file with other contents."""
+
+
+def this_process() -> str:
+    """Return the name of this process, as it writes it to the lock file."""
+    return f"process {os.getpid()} on {platform.node()}"
+
 
 def user_of(folder: Path) -> str:
     """Return the process that is training in a folder, or an empty string."""
+    if _is_held(folder):  # don't open the file: closing it again would release the lock
+        return this_process()
     try:
         with files.opened(folder / ".lock") as file:
             try:
                 fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except (BlockingIOError, PermissionError):
-                return _written_in(file) or "another process"
+                return _written_in(file) or UNKNOWN
     except OSError:  # no lock file, so no process holds it
         pass
     return ""
@@ -60,7 +70,7 @@ def hold(folder: Path) -> Iterator[None]:
     The operating system releases the lock when the process ends, for any reason.
     """
     path = folder / ".lock"
-    if _is_held(folder):  # don't open it: closing it again would release the lock
+    if _is_held(folder):  # as above
         raise _in_use(folder, "this process")
     try:
         file = files.opened_to_write(path)
@@ -70,11 +80,11 @@ def hold(folder: Path) -> Iterator[None]:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # not flock, which worker processes would inherit
         except (BlockingIOError, PermissionError):
-            raise _in_use(folder, _written_in(file) or "another process") from None
+            raise _in_use(folder, _written_in(file) or UNKNOWN) from None
         ours = not os.fstat(file.fileno()).st_size or _written_in(file)
         if ours:
             try:
-                _replace(file, f"process {os.getpid()} on {platform.node()}")
+                _replace(file, this_process())
             except OSError as error:
                 raise fail("E111", f"`{path}` can't be written: {system_reason(error)}") from None
         try:

@@ -10,16 +10,17 @@ from recipe.base import files
 from recipe.base.errors import fail
 from recipe.language.recipe_input import LOCK
 from recipe.plan.plan import Plan
-from recipe.runs import checkpoints
+from recipe.runs import checkpoints, requests
 from recipe.runs.reader import summary_of
 from recipe.runs.recipe_lock import changed_words, read_lock
+from recipe.runs.records import FINISHED
 
 RUNS = Path("runs")
 
 
 OWN_FILES = (
     *("recipe.lock", "summary.json", "metrics.jsonl", "environment.json", "model.safetensors", "checkpoints"),
-    *("classes.json", "preprocessing.json", "data.json", "curves.png", "evaluation.npz"),
+    *("classes.json", "preprocessing.json", "data.json", "curves.png", "evaluation.npz", requests.NAME),
 )
 """The files of a run, and the folder of its checkpoints."""
 
@@ -96,8 +97,11 @@ def digest_of(folder: Path, plan: Plan) -> str | None:
 
 
 def is_finished(folder: Path, plan: Plan) -> bool:
-    """Whether a folder has the summary and the weights of a plan."""
-    lock, summarized = read_lock(folder), summary_of(folder).get("digest")
+    """Whether a folder has the summary and the weights of a plan that was trained to its end."""
+    lock, summary = read_lock(folder), summary_of(folder)
+    if summary.get("status") != FINISHED:
+        return False
+    summarized = summary.get("digest")
     stated = summarized if lock is None else lock.digest
     same = (summarized if lock is None else lock.digest_now(plan.vocabulary)) == plan.digest
     return summarized == stated and same and (folder / "model.safetensors").is_file()

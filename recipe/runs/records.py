@@ -10,6 +10,12 @@ from attrs.validators import ge, gt, in_, le, matches_re, min_len, optional
 VERSION = 1
 """Version of these formats."""
 
+FINISHED = "finished"
+"""The status of a run that was trained to its last step."""
+
+ENDED_EARLY = "ended early"
+"""The status of a run that was asked to end before its last step. It has results, but it is not finished."""
+
 
 def _version() -> Any:
     return attrs.field(validator=in_((VERSION,)))
@@ -59,10 +65,11 @@ class Summary:
     """`summary.json`. docs/reference/json.md describes each field."""
 
     schema_version: int = _version()
-    status: str = attrs.field(validator=in_(("finished",)))
+    status: str = attrs.field(validator=in_((FINISHED, ENDED_EARLY)))
     digest: str = attrs.field(validator=min_len(1))
     weights_sha256: str | None = attrs.field(default=None, validator=optional(matches_re("[0-9a-f]{64}")))
-    epochs: int = _count(1)
+    epochs: float = attrs.field(validator=gt(0.0))
+    planned_epochs: int | None = attrs.field(default=None, validator=optional(ge(1)))
     steps: int = _count(1)
     loss: float
     top1: float = _fraction()

@@ -9,6 +9,7 @@ import attrs
 
 from recipe.base.errors import fail
 from recipe.base.wording import parse_duration
+from recipe.runs.time_limit import in_seconds
 
 EVERY = "epoch,10m"
 """Default schedule for saving checkpoints."""
@@ -55,7 +56,7 @@ class SavePolicy:
         """The schedule as `of` reads it: ``epoch,500,600s``."""
         words = ["epoch"] * self.epochs
         words += [] if self.steps is None else [str(self.steps)]
-        words += [] if self.seconds is None else [f"{self.seconds:.9f}".rstrip("0").rstrip(".") + "s"]
+        words += [] if self.seconds is None else [in_seconds(self.seconds)]
         return ",".join(words)
 
     def at(self, step: int, epoch_ends: bool) -> bool:

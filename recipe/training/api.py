@@ -15,6 +15,7 @@ from recipe.plan.bind import resolve
 from recipe.plan.plan import Plan
 from recipe.plugins.vocabulary import Vocabulary
 from recipe.runs.save_policy import CHECKPOINTS, EVERY, SavePolicy
+from recipe.runs.time_limit import TimeLimit
 from recipe.training.engine import train
 from recipe.training.own_loop import Batches, open_batches
 from recipe.training.reporting import Listener
@@ -33,6 +34,7 @@ def run(
     allow_changed: bool = False,
     save_every: str = EVERY,
     checkpoints: int = CHECKPOINTS,
+    max_time: str | None = None,
     listener: Listener | None = None,
     plugins: Vocabulary | Sequence[str | Path] = (),
     name: str = "run",
@@ -56,13 +58,16 @@ def run(
         save_every: When to save a checkpoint: ``epoch``, a number of steps such as ``500``, a time such as ``90s``,
             ``15m`` or ``1.5h``, or a comma-separated list of these.
         checkpoints: How many checkpoints to keep, at least 1.
+        max_time: The time, such as ``90s``, ``15m`` or ``1.5h``, after which the training ends early: it evaluates,
+            and writes its weights and its summary. It counts from this call on, also for a run that is resumed.
         listener: A `recipe.training.reporting.Listener`, which receives the progress. By default, nothing is reported.
         plugins: Paths of Python files with tricks, or the `Vocabulary` to use instead of the installed one.
         name: The first part of the name of a new folder in ``runs``.
         runtime: Replaces parts of training in tests of recipe itself.
 
     Returns:
-        The finished run. If the run to resume has already finished, nothing is trained.
+        The run. Its ``summary["status"]`` is ``finished``, or ``ended early`` if it was asked to end before its last
+        step. If the run to resume has already finished, nothing is trained.
 
     Raises:
         RecipeError: If the recipe can't be trained, or the folder can't be used.
@@ -72,6 +77,7 @@ def run(
     """
     if allow_changed and not resume:
         raise ValueError("allow_changed requires resume=True")
+    limit = None if max_time is None else TimeLimit.of(max_time)
     plan = recipe.plan if isinstance(recipe, Program) else recipe
     return train(
         Request(
@@ -83,6 +89,7 @@ def run(
             resume=resume,
             allow_changed=allow_changed,
             policy=SavePolicy.of(save_every, checkpoints),
+            limit=limit,
             listener=listener or Listener(),
             name=name,
             runtime=runtime or Runtime(),

@@ -32,7 +32,11 @@ from recipe.runs.layout import choose_folder, is_finished, is_untouched
 from recipe.runs.provenance import Provenance, compared
 from recipe.runs.reader import environment_of, summary_of
 from recipe.runs.recipe_lock import check_lock
+from recipe.runs.records import FINISHED
+from recipe.runs.requests import accepted
 from recipe.runs.weights import packed_weights, unpacked
+from recipe.training.early_end import EarlyEnd, unfinished_teacher
+from recipe.training.estimate import estimated
 from recipe.training.loop import Loop
 from recipe.training.objective import objective
 from recipe.training.reporting import Listener, heading
@@ -49,11 +53,11 @@ def train(request: Request) -> Run:
     ranks = Ranks.join(device)
     listener = request.listener if ranks.is_main else Listener()
     request = attrs.evolve(request, listener=listener)
-    with contextlib.ExitStack() as held, Signals(tell=listener.note) as signals, told_plainly(device):
+    with contextlib.ExitStack() as held, Signals(listener.note, listener.stop) as signals, told_plainly(device):
         place = _place(request, device, ranks)
         signals.folder = place.folder
         if place.resumes:
-            ranks.broadcast(lambda: held.enter_context(hold(place.folder)))
+            ranks.broadcast(lambda: _hold(request, place.folder, held))
         decision = _decide(request, place)
         prepared = _prepare(request, place, ranks.world, weights=True)
         place = _suited(place, prepared.program, request.strict)
@@ -68,8 +72,10 @@ def train(request: Request) -> Run:
             device=request.device,
             strict=request.strict,
             processes=ranks.local_world_size,
+            limit=request.limit,
         )
-        loop = Loop(trainer, prepared.program, place.folder, listener, signals, request.policy, options)
+        early_end = EarlyEnd(listener, request.limit)
+        loop = Loop(trainer, prepared.program, place.folder, listener, signals, request.policy, early_end, options)
         if isinstance(decision, Done):
             ranks.broadcast(lambda: _check_code(request, place))
             if _take_up_finished(loop, request, prepared.data_changes):
@@ -142,9 +148,11 @@ def _teach(request: Request, place: Place, prepared: Prepared) -> tuple[Teach, P
     def train_teacher(teacher: Plan, folder: Path) -> None:
         asked = attrs.evolve(request, plan=teacher, compiled=None, out=folder, resume=True, allow_changed=False)
         try:
-            train(asked)
+            summary = train(asked).summary
         except Interrupted as stopped:  # resuming the student resumes its teacher
             raise Interrupted(stopped.number, place.folder, 0) from None
+        if summary["status"] != FINISHED:
+            raise unfinished_teacher(folder, summary["steps"])
 
     near, ranks = place.folder.parent, place.ranks
     own = prepared.provenance
@@ -227,10 +235,16 @@ def _claim(request: Request, place: Place, held: contextlib.ExitStack) -> Path:
     """Create the run folder if needed, and lock it. Return the folder."""
     begun = begin_folder(place.folder, named=request.out is not None or place.resumes)
     if not place.resumes:
-        held.enter_context(hold(begun))
+        _hold(request, begun, held)
         if (begun / LOCK).exists() and not is_untouched(begun):
             raise fail("E116", f"another run has just started in `{begun}`", help="try again")
     return begun
+
+
+def _hold(request: Request, folder: Path, held: contextlib.ExitStack) -> None:
+    """Lock a run folder, and accept requests to end the training there early."""
+    held.enter_context(hold(folder))
+    held.enter_context(accepted(folder, request.listener.note))
 
 
 @contextlib.contextmanager
@@ -254,18 +268,24 @@ def told_plainly(device: torch.device) -> Iterator[None]:
 
 
 def dry(request: Request, processes: int = 1) -> None:
-    """Do everything before training that can fail: device, folder, data, compilation, teachers. Report the result."""
+    """Do everything before training that can fail: device, folder, data, compilation, teachers. Report the result.
+
+    Also reports how long the training would take, as measured by a few steps.
+    """
     device, training = pick(request.device), request.plan.training
     with told_plainly(device):
         place = _place(request, device, Ranks())
         prepared = _prepare(request, place, processes, weights=False)
         place = _suited(place, prepared.program, request.strict)
-        resumed = _resumed(request, place, prepared.program, prepared.data_changes)
+        resumed, step = _resumed(request, place, prepared.program, prepared.data_changes)
         unloaded = prepared.program.try_weights()
     warnings = [f"warning: {warning.message}" for warning in prepared.program.warnings]
     for line in (*heading(prepared.program), unloaded, *warnings, *prepared.sets.notes, place.precision.note):
         if line:
             request.listener.note(line)
+    if step is not None:
+        with told_plainly(device):
+            request.listener.note(_estimated(request, place, prepared, processes, step))
     images, held_out = len(prepared.sets.train.labels), len(prepared.sets.val.labels)
     request.listener.note(
         f"{images} training images, {held_out} held out; {plural(training.epochs, 'epoch')} of "
@@ -274,19 +294,30 @@ def dry(request: Request, processes: int = 1) -> None:
     )
 
 
-def _resumed(request: Request, place: Place, program: Program, data_changes: list[str]) -> str:
-    """Return what a run would do with what is left in its folder. Raises the errors that it would raise."""
+def _estimated(request: Request, place: Place, prepared: Prepared, processes: int, step: int) -> str:
+    if processes > 1:
+        return f"no estimated time: it is measured in one process, not in {processes}"
+    limit = request.limit.seconds if request.limit else None
+    near = place.folder.parent
+    return estimated(prepared.program, prepared.sets, prepared.teachers, place.device, near, step, limit)
+
+
+def _resumed(request: Request, place: Place, program: Program, data_changes: list[str]) -> tuple[str, int | None]:
+    """Return what a run would do with what is left in its folder, and at which step; None if it is finished.
+
+    Raises the errors that the run would raise.
+    """
     decision = _decide(request, place)
     if isinstance(decision, Fresh):
-        return ""
+        return "", 0
     if isinstance(decision, Done):
         _check_code(request, place)
-        return f"{place.folder} has already finished; "
+        return f"{place.folder} has already finished; ", None
     packed, unsound = checkpoints.read(place.folder / "checkpoints", set_aside=False)
     if packed is None:
         check_restart(place.folder, request.plan, data_changes)
-        return f"{place.folder} would restart from scratch; "
+        return f"{place.folder} would restart from scratch; ", 0
     state = checkpoints.unpack(packed, torch.device("cpu"))
     check_owner(state, program.identity, request.plan.uses, place.folder, request.allow_changed)
     damaged = f", since {plural(len(unsound), 'newer checkpoint')} can't be read" if unsound else ""
-    return f"{place.folder} would resume at step {state.step}{damaged}; "
+    return f"{place.folder} would resume at step {state.step}{damaged}; ", state.step

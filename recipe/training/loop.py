@@ -26,12 +26,14 @@ from recipe.runs import exclusive
 from recipe.runs.metrics_file import MetricsFile
 from recipe.runs.reader import metrics_of
 from recipe.runs.recipe_lock import changed_words
+from recipe.runs.records import ENDED_EARLY, FINISHED
 from recipe.runs.save_policy import SavePolicy
 from recipe.training.diagnosis import NotFiniteInput, cause_of_average, cause_of_step
+from recipe.training.early_end import EarlyEnd, announced, how_to_resume
 from recipe.training.keeping import Keeping
 from recipe.training.meters import Meter
 from recipe.training.micro_batch import fitting_micro, largest_share, settle
-from recipe.training.reporting import Listener
+from recipe.training.reporting import Listener, repeat_last_step
 from recipe.training.resuming import check_owner, check_restart, other_run
 from recipe.training.trainer import Evaluation, Trainer
 
@@ -46,7 +48,8 @@ class Loop:
     listener: Listener
     signals: Signals
     save_policy: SavePolicy
-    resume_options: Callable[[], Sequence[str]] = tuple
+    early_end: EarlyEnd = attrs.field(factory=EarlyEnd)
+    resume_options: Callable[[], tuple[str, ...]] = tuple
     """Return the options of the command that resumes this run."""
     epoch_evaluated: bool = True
     """Whether the epoch that ended with the last step has been evaluated."""
@@ -82,6 +85,8 @@ class Loop:
             self.listener.start(self.program, self.folder, trainer.step, trainer.total_steps, trainer.steps_per_epoch)
             self.keeping.repair(self.folder)
             if not self.epoch_evaluated:  # a signal came first
+                if ranks.is_main:
+                    repeat_last_step(self.listener, self.folder, trainer.step)
                 self._evaluate()
                 self.save()
             trainer.model.train()
@@ -98,18 +103,36 @@ class Loop:
                 if ends:
                     self.epoch_evaluated = False
                     self._evaluate()
-                    since = time.monotonic()
-                number, late = ranks.poll(self.signals.received, self.save_policy.late(self.saved))
+                    self.early_end.evaluation, since = time.monotonic() - since, time.monotonic()
+                asked = self.early_end.reason(self.folder) if ranks.is_main else 0
+                number, late, end = ranks.poll(self.signals.received, self.save_policy.late(self.saved), asked)
                 over = self.keeping.over
-                if number or late or over or self.save_policy.at(trainer.step, ends):
-                    since += self.save()
+                if number or late or end or over or self.save_policy.at(trainer.step, ends):
+                    self.early_end.saving = self.save()
+                    since += self.early_end.saving
                 if number and not over:
                     raise self._interrupted(number)
-                if over:
+                if end and not over:
+                    trained_for += time.monotonic() - since
+                    self._end_early(end, ends)
+                if end or over:
                     break
             evaluation = self.evaluation or self._evaluate()  # resumed after its last step
             images = (trainer.step - first) / trainer.steps_per_epoch * len(trainer.sets.train.labels)
             return self._finish(evaluation, time.monotonic() - began, images / trained_for if trained_for else None)
+
+    def _end_early(self, reason: int, evaluated: bool) -> None:
+        """End the training after this step, and evaluate it unless that has just been done.
+
+        What an uninterrupted run doesn't have is neither in the checkpoint nor kept by a run that resumes from it.
+        """
+        trainer = self.trainer
+        note = announced(reason, trainer.step, trainer.total_steps)
+        self.listener.note(note if evaluated else f"{note}; evaluating")
+        if not evaluated:
+            self._evaluate(early=True)
+        self.notes.append(note)
+        self.listener.note(how_to_resume(self.folder, self.resume_options()))
 
     @property
     def _log_every(self) -> int:
@@ -164,10 +187,13 @@ class Loop:
         help = f"{kept}; fix the trick or remove it, or try a lower learning rate"
         return Diverged(Diagnostic("E112", f"{message}; {error.message}", error.span, help=help))
 
-    def _evaluate(self) -> Evaluation:
-        """Evaluate and record the result. A signal in the meantime stops the evaluation and saves a checkpoint."""
+    def _evaluate(self, early: bool = False) -> Evaluation:
+        """Evaluate and record the result. A signal in the meantime stops the evaluation and saves a checkpoint.
+
+        ``early`` means that the training ends within an epoch.
+        """
         trainer = self.trainer
-        evaluation = trainer.evaluate(lambda: bool(self.signals.received), outputs=self.keeping.over)
+        evaluation = trainer.evaluate(lambda: bool(self.signals.received), outputs=early or self.keeping.over)
         if evaluation is None:
             self.save()
             raise self._interrupted(max(trainer.ranks.gather(self.signals.received)))
@@ -177,8 +203,9 @@ class Loop:
             message = f"training diverged at step {trainer.step}: the held-out loss is {float(loss)}"
             raise self._diverged(message, cause_of_average(trainer))
         self._tell_skipped("evaluation", evaluation.skipped)
-        if not self.epoch_evaluated:  # otherwise reported before the run was killed at the end
+        if early or not self.epoch_evaluated:  # otherwise reported before the run was killed at the end
             self._record("evaluation", **result)
+        if not self.epoch_evaluated:
             self.listener.epoch(trainer.step // trainer.steps_per_epoch, result)
             if self.keeping.keeps_best:
                 self._check_weights()  # before they replace better ones
@@ -330,13 +357,14 @@ class Loop:
         trainer.ranks.broadcast(lambda: exclusive.check(self.folder))
         kept = self.keeping.finish(evaluation, self.folder, self._evaluate_again, self.listener.note)
         self.notes += [note for note in kept.notes if note not in self.notes]
-        parts = [part for part, _ in self.skipped]
+        parts, per_epoch = [part for part, _ in self.skipped], trainer.steps_per_epoch
         skipped = {"skipped": {part: parts.count(part) for part in ("training", "evaluation")}}
         summary = {
             "schema_version": 1,
-            "status": "finished",
+            "status": FINISHED if self.keeping.over else ENDED_EARLY,
             "digest": trainer.plan.digest,
-            "epochs": training.epochs,
+            "epochs": trainer.step // per_epoch if trainer.step % per_epoch == 0 else trainer.step / per_epoch,
+            "planned_epochs": training.epochs,
             "steps": trainer.step,
             **kept.result,
             **kept.fields,

@@ -8,12 +8,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+import attrs
+
 from recipe.base import files
 from recipe.base.pictures import drawn
 from recipe.base.printable import printable
 from recipe.base.wording import format_duration, plural
 from recipe.runs.best import kept_epoch
-from recipe.runs.reader import measured
+from recipe.runs.reader import LONGEST, measured
+from recipe.runs.records import FINISHED
+from recipe.training.keys import Keys
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -22,13 +26,29 @@ if TYPE_CHECKING:
 
 
 class Listener:
-    """Receives the progress of a run. This base class ignores it."""
+    """Receives the progress of a run, and may end it early. This base class ignores it."""
 
     def note(self, text: str) -> None: ...
     def start(self, program: Program, folder: Path, step: int, steps: int, steps_per_epoch: int) -> None: ...
     def step(self, step: int, loss: float, top1: float, rate: float, speed: float) -> None: ...
     def epoch(self, number: int, result: dict[str, float]) -> None: ...
     def stop(self) -> None: ...
+
+    def asks_to_finish(self) -> bool:
+        """Whether to end the run early, as `recipe finish` does. Called about ten times a second, between steps."""
+        return False
+
+
+def repeat_last_step(listener: Listener, folder: Path, step: int) -> None:
+    """Report the last step of a run again, which an earlier process has recorded."""
+    for line in reversed(measured(folder, last=LONGEST)):
+        if line["kind"] == "train" and line["step"] == step:
+            listener.step(step, line["loss"], line["top1"], line["lr"], line["images_per_second"])
+            return
+
+
+WIDE = 110
+"""Columns of a terminal that has room for the hint on the key next to the bar."""
 
 
 class Several(Listener):
@@ -71,18 +91,63 @@ def heading(program: Program) -> list[str]:
 
 
 def closing(summary: dict[str, Any]) -> str:
-    """Summarize a finished run in one line."""
+    """Summarize a run that is over in one line."""
     top5 = f", top-5 {summary['top5']:.2%}" if "top5" in summary else ""
     speed = f" at {summary['images_per_second']:.0f} images/s" if summary["images_per_second"] else ""
-    best, done = summary.get("best", {}), summary.get("last", {}).get("epoch", summary["epochs"])
+    best = summary.get("best", {})
     kept = f" in epoch {best['epoch']:g}, the best by {best['by']}," if summary.get("kept") == "best" else ""
-    length = plural(summary["epochs"], "epoch")
-    if done < summary["epochs"]:
-        length = f"{done:g} of {length}"
     return (
         f"top-1 {summary['top1']:.2%}{top5}, loss {summary['loss']:.4f} on held-out images{kept} "
-        f"after {length}, {format_duration(summary['seconds'])}{speed}"
+        f"after {_length(summary)}, {format_duration(summary['seconds'])}{speed}"
     )
+
+
+def _length(summary: dict[str, Any]) -> str:
+    planned = plural(summary.get("planned_epochs", summary["epochs"]), "epoch")
+    if summary["status"] == FINISHED:
+        return planned if summary["epochs"] == summary.get("planned_epochs") else f"{summary['epochs']:g} of {planned}"
+    return f"{plural(summary['steps'], 'step')}, {summary['epochs']:.2f} of {planned} (ended early)"
+
+
+@attrs.define
+class EpochLine:
+    """Makes the line of each epoch. ``total`` and ``per_epoch`` are steps, and ``first`` those done before the start.
+
+    The training loss and top-1 are the means over the epoch, or over the part of it since the run was resumed.
+    """
+
+    total: int
+    per_epoch: int
+    first: int
+    began: float = attrs.field(factory=time.monotonic)
+    _last: int = attrs.field(init=False)
+    _loss: float = 0.0
+    _top1: float = 0.0
+    _steps: int = 0
+    _rest: str = ""
+
+    def __attrs_post_init__(self) -> None:
+        self._last = self.first
+
+    def step(self, step: int, loss: float, top1: float, rate: float, speed: float) -> None:
+        """Take the means of the steps since the last call."""
+        steps = max(1, step - self._last)
+        self._last = step
+        self._loss, self._top1, self._steps = self._loss + steps * loss, self._top1 + steps * top1, self._steps + steps
+        self._rest = f"; lr {rate:.4g}, {speed:.0f} images/s"
+
+    def text(self, number: int, result: dict[str, float]) -> str:
+        """Return the line of an epoch, and begin the next one."""
+        done, trained, left = number * self.per_epoch, "", ""
+        if self._steps:
+            trained = f"training loss {self._loss / self._steps:.4f}, top-1 {self._top1 / self._steps:.2%}; "
+        if done > self.first:
+            seconds = (time.monotonic() - self.began) / (done - self.first) * (self.total - done)
+            left = f", {format_duration(seconds)} left"
+        held_out = f"held-out loss {result['loss']:.4f}, top-1 {result['top1']:.2%}"
+        line = f"epoch {number}/{self.total // self.per_epoch}: {trained}{held_out}{self._rest}{left}"
+        self._loss, self._top1, self._steps, self._rest = 0.0, 0.0, 0, ""
+        return line
 
 
 class Plain(Listener):
@@ -90,9 +155,7 @@ class Plain(Listener):
 
     def __init__(self, file: TextIO | None = None) -> None:
         self.file = file or sys.stderr
-        self.seen: tuple[float, float, float, float] | None = None
-        self.total = self.per_epoch = self.first = 0
-        self.began = time.monotonic()
+        self.line = EpochLine(1, 1, 0)
 
     def _say(self, text: str) -> None:
         print(printable(text), file=self.file, flush=True)
@@ -101,40 +164,34 @@ class Plain(Listener):
         self._say(text)
 
     def start(self, program: Program, folder: Path, step: int, steps: int, steps_per_epoch: int) -> None:
-        self.total, self.per_epoch, self.first, self.began = steps, steps_per_epoch, step, time.monotonic()
+        self.line = EpochLine(steps, steps_per_epoch, step)
         for line in heading(program):
             self._say(line)
         begin = f" from step {step}" if step else ""
         self._say(f"training {steps} steps, {steps_per_epoch} per epoch{begin}; folder {folder}")
 
     def step(self, step: int, loss: float, top1: float, rate: float, speed: float) -> None:
-        self.seen = (loss, top1, rate, speed)
-        if step % 100 == 0 and step % self.per_epoch:
-            self._say(f"step {step}/{self.total}: loss {loss:.4f}, lr {rate:.4g}, {speed:.0f} images/s")
+        self.line.step(step, loss, top1, rate, speed)
+        if step % 100 == 0 and step % self.line.per_epoch:
+            self._say(f"step {step}/{self.line.total}: loss {loss:.4f}, lr {rate:.4g}, {speed:.0f} images/s")
 
     def epoch(self, number: int, result: dict[str, float]) -> None:
-        trained = ""  # the last step was in an earlier process
-        if self.seen:
-            loss, _, rate, speed = self.seen
-            trained = f"training loss {loss:.4f}, lr {rate:.4g}, {speed:.0f} images/s, "
-        done = number * self.per_epoch
-        left = (time.monotonic() - self.began) / max(1, done - self.first) * (self.total - done)
-        self._say(
-            f"epoch {number}/{self.total // self.per_epoch}: top-1 {result['top1']:.2%}, "
-            f"held-out loss {result['loss']:.4f}, "
-            f"{trained}{format_duration(left)} left"
-        )
+        self._say(self.line.text(number, result))
 
 
 class Live(Listener):
-    """A progress display with loss, top-1, learning rate, images/s and time left, for terminals."""
+    """A progress display for terminals: a bar of the current epoch, and a line for each epoch above it.
+
+    The key q ends the run early.
+    """
 
     def __init__(self) -> None:
         from rich.console import Console
 
         self.console = Console(stderr=True)
+        self.keys = Keys(lambda shown: self.console.show_cursor(shown))
         self.bar: Bar | None = None
-        self.per_epoch = 1
+        self.line = EpochLine(1, 1, 0)
         self.top1 = "–"
         self.smooth: float | None = None
 
@@ -149,8 +206,10 @@ class Live(Listener):
 
         for line in heading(program):
             self._say(line)
-        self._say(f"folder {folder}", "dim")
-        self.per_epoch, self.top1, self.smooth = steps_per_epoch, "–", None
+        reads_keys = self.keys.start()
+        self._say(f"folder {folder}{'; press q to end early' * reads_keys}", "dim")
+        self.line, self.top1, self.smooth = EpochLine(steps, steps_per_epoch, step), "–", None
+        hint = [TextColumn("[dim]q: end early")] if reads_keys and self.console.width >= WIDE else []
         self.bar = Progress(
             TextColumn("epoch {task.fields[epoch]}"),
             BarColumn(bar_width=None),
@@ -159,18 +218,21 @@ class Live(Listener):
                 "loss {task.fields[loss]}  top-1 {task.fields[top1]}  lr {task.fields[lr]}  {task.fields[speed]} img/s"
             ),
             TimeRemainingColumn(),
+            *hint,
             console=self.console,
         )
-        self.bar.add_task("train", total=steps, completed=step, epoch=1, loss="–", top1="–", lr="–", speed="–")
+        epoch = min(step, steps - 1) // steps_per_epoch + 1
+        self.bar.add_task("train", total=steps, completed=step, epoch=epoch, loss="–", top1="–", lr="–", speed="–")
         self.bar.start()
 
     def step(self, step: int, loss: float, top1: float, rate: float, speed: float) -> None:
         assert self.bar is not None
+        self.line.step(step, loss, top1, rate, speed)
         self.smooth = loss if self.smooth is None else 0.9 * self.smooth + 0.1 * loss
         self.bar.update(
             self.bar.tasks[0].id,
             completed=step,
-            epoch=(step - 1) // self.per_epoch + 1,
+            epoch=(step - 1) // self.line.per_epoch + 1,
             loss=f"{self.smooth:.3f}",
             top1=self.top1,
             lr=f"{rate:.3g}",
@@ -179,8 +241,13 @@ class Live(Listener):
 
     def epoch(self, number: int, result: dict[str, float]) -> None:
         self.top1 = f"{result['top1']:.2%}"
+        self._say(self.line.text(number, result))
+
+    def asks_to_finish(self) -> bool:
+        return self.keys.pressed("q")
 
     def stop(self) -> None:
+        self.keys.stop()
         if self.bar is not None:
             self.bar.stop()
 

@@ -15,6 +15,7 @@ from recipe.devices.precision import Precision
 from recipe.plan.plan import Plan
 from recipe.runs.provenance import Provenance
 from recipe.runs.save_policy import SavePolicy
+from recipe.runs.time_limit import TimeLimit
 from recipe.training.reporting import Listener
 from recipe.training.runtime import Runtime
 
@@ -31,6 +32,7 @@ class Request:
     resume: bool = False
     allow_changed: bool = False
     policy: SavePolicy = attrs.field(factory=SavePolicy)
+    limit: TimeLimit | None = None
     listener: Listener = attrs.field(factory=Listener)
     name: str = "run"
     runtime: Runtime = attrs.field(factory=Runtime)

@@ -13,6 +13,7 @@ from recipe.plugins.uses import Use
 from recipe.runs.layout import digest_of, is_untouched
 from recipe.runs.save_policy import SavePolicy
 from recipe.runs.state import TrainingState
+from recipe.runs.time_limit import TimeLimit
 from recipe.runs.weights import NAME
 
 
@@ -58,7 +59,13 @@ def check_restart(folder: Path, plan: Plan, data_changes: Sequence[str]) -> None
 
 
 def resume_options(
-    uses: Iterable[Use], policy: SavePolicy, *, device: str | None, strict: bool, processes: int
+    uses: Iterable[Use],
+    policy: SavePolicy,
+    *,
+    device: str | None,
+    strict: bool,
+    processes: int,
+    limit: TimeLimit | None = None,
 ) -> tuple[str, ...]:
     """Return the options of `recipe run` that have the effect of these values, without those that are the default."""
     options = list[str]()
@@ -75,4 +82,6 @@ def resume_options(
         options += ["--save-every", policy.schedule]
     if policy.checkpoints != default.checkpoints:
         options += ["--checkpoints", str(policy.checkpoints)]
+    if limit is not None:
+        options += ["--max-time", limit.text]
     return tuple(options)

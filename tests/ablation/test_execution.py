@@ -362,3 +362,15 @@ def test_another_precision_or_environment_is_noted(tmp_path: Path) -> None:
     ways = "recipe-compiler 0.1.0, torch 2.11.0, Tensor 3000 (cuda), micro-batches of 4; "
     ways += "recipe-compiler 0.1.0, torch 2.11.0, cpu, 2 threads"
     assert f"Runs from different environments may not agree to the last bit: {ways}." in table.to_text()
+
+
+def test_a_cell_that_ended_early_is_resumed(tmp_path: Path) -> None:
+    study, launcher = made(tmp_path / "x", seeds=1), MadeUp()
+    execute(study, launcher)
+    first = study.tasks[0]
+    path = first.run / "summary.json"
+    path.write_text(path.read_text().replace('"finished"', '"ended early"'))
+    assert first.cell().status == "missing"
+    execute(study, launcher)
+    assert launcher.ran.count(first.name) == 2
+    assert first.cell().status == "finished"

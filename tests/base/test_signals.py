@@ -40,7 +40,7 @@ def test_before_a_step_a_signal_ends_the_run_at_once() -> None:
 TWICE = """
 import os, signal, time
 from recipe.base.signals import Signals
-with Signals() as signals, signals.deferred():
+with Signals(last=lambda: print("restored", flush=True)) as signals, signals.deferred():
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep({pause})
     os.kill(os.getpid(), signal.SIGTERM)
@@ -49,7 +49,7 @@ with Signals() as signals, signals.deferred():
 """
 
 
-@pytest.mark.parametrize(("pause", "status", "told"), [("0.0", 0, "went on\n"), ("1.1", 143, "")])
+@pytest.mark.parametrize(("pause", "status", "told"), [("0.0", 0, "went on\n"), ("1.1", 143, "restored\n")])
 def test_a_second_signal_exits_at_once_unless_it_is_the_same_one(pause: str, status: int, told: str) -> None:
     code = TWICE.format(pause=pause)
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

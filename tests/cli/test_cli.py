@@ -392,6 +392,7 @@ def _program(*arguments: str | Path, code: str = "", stdin: str = "") -> subproc
         (["tricks", "augment"], 0),
         (["explain", "E021"], 0),
         (["export", "--help"], 0),
+        (["finish", "no such run"], 2),
         (["--version"], 0),
         (["run", "bach 1; base resnet18"], 2),
         (["explain", "bach 1; base resnet18"], 2),

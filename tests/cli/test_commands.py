@@ -36,7 +36,7 @@ def test_run_reports_substitutions_and_its_folder(tmp_path: Path) -> None:
     done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0
     assert "precision fp16 runs as" in done.stderr
-    assert "epoch 1/1: top-1" in done.stderr
+    assert "epoch 1/1: training loss " in done.stderr
     assert done.stdout.startswith("top-1 ")
     (folder,) = (tmp_path / "runs").iterdir()
     assert f"folder runs/{folder.name}" in done.stdout

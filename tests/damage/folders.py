@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from recipe.ablation import chart, execute, launchers
+from recipe.training import estimate
 from recipe.training.reporting import Listener
 from recipe.training.runtime import Runtime
 from tests.helpers import command
@@ -56,6 +57,7 @@ def in_haste(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(chart, "_draw", lambda table, folder: None)
     patch.setattr(launchers, "here", here)
     patch.setattr(execute, "POLL", 0.0)
+    patch.setattr(estimate, "PATIENCE", 0.0)
 
 
 def make(root: Path) -> None:

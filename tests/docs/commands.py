@@ -21,6 +21,7 @@ codes](run-folder.md#exit-codes) are the same for all commands.
 """
 
 NOT_RUN = {
+    "finish": "nothing is training",
     "test-plugin": "the package is not installed",
     "doctor": "it measures for a while",
 }

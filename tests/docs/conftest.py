@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from recipe.training import estimate
 from tests.docs.shell import SMALL
 from tests.docs.small.digits import PATCHES, Digits
 from tests.helpers import ROOT
@@ -20,6 +21,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name, patch in PATCHES.items():
         monkeypatch.setattr(Digits, name, patch)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(SMALL), str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    monkeypatch.setattr(estimate, "PATIENCE", 0.0)  # dry runs measure as little as they can
     monkeypatch.setenv("COLUMNS", "100")
     for name in ("FORCE_COLOR", "CLICOLOR_FORCE"):
         monkeypatch.delenv(name, raising=False)

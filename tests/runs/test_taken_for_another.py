@@ -17,7 +17,7 @@ from recipe.base.files import write_output
 from recipe.plugins.fingerprint import code_of
 from recipe.plugins.vocabulary import Vocabulary
 from recipe.runs.recipe_lock import lock_text
-from recipe.training.reporting import Plain
+from recipe.training.reporting import EpochLine, Plain
 from tests.helpers import bind, command
 from tests.runs.test_provenance import paint, photos, text
 from tests.training.helpers import TINY, train
@@ -274,12 +274,13 @@ def test_wrong_arguments_are_told_before_training(
 
 def test_an_epoch_without_a_step_in_this_process_shows_no_training_loss(capsys: pytest.CaptureFixture[str]) -> None:
     listener = Plain()
-    listener.total, listener.per_epoch = 6, 3
+    listener.line = EpochLine(total=6, per_epoch=3, first=3)
     listener.epoch(1, {"top1": 0.5, "loss": 1.0})
     assert "training loss" not in capsys.readouterr().err
     listener.step(4, 2.0, 0.5, 0.1, 9.0)
     listener.epoch(2, {"top1": 0.5, "loss": 1.0})
-    assert "training loss 2.0000, lr 0.1, 9 images/s" in capsys.readouterr().err
+    assert "training loss 2.0000, top-1 50.00%; held-out loss 1.0000" in (line := capsys.readouterr().err)
+    assert "; lr 0.1, 9 images/s, 0:00 left" in line
 
 
 def test_runs_with_different_teachers_differ(tmp_path: Path) -> None:

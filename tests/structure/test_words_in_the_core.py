@@ -42,7 +42,7 @@ ALLOWED = [
     ("runs/records.py training/keeping.py", "best last", "values and fields of the summary"),
     ("training/loop.py training/meters.py", "loss images", "measured values"),
     ("training/reporting.py", "epochs loss lr best last by", "measured values"),
-    ("training/engine.py", "step", "a counted value"),
+    ("training/engine.py training/estimate.py training/reporting.py", "step", "a counted value"),
     ("training/loading.py training/transform.py", "crop augment", "streams of random numbers, and hooks"),
     ("training/objective.py", "loss", "the hook"),
     ("compare/api.py compare/model.py compare/text.py", "A B", "the two sides of a comparison"),

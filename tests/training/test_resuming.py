@@ -16,6 +16,7 @@ from recipe.base.signals import Interrupted
 from recipe.cli.run import _arguments, _resumed, command
 from recipe.plugins.vocabulary import Vocabulary
 from recipe.runs.save_policy import SavePolicy
+from recipe.runs.time_limit import TimeLimit
 from recipe.training.resuming import resume_options
 from tests.helpers import ROOT, bind
 
@@ -76,10 +77,11 @@ def test_every_option_is_kept(
     file.write_text(PLUGIN)
     policy = SavePolicy.of(save_every, checkpoints)
     uses = bind("base resnet18; augment dim", words=Vocabulary.installed([file])).uses
-    options = resume_options(uses, policy, device=device, strict=strict, processes=processes)
+    options = resume_options(uses, policy, device=device, strict=strict, processes=processes, limit=TimeLimit(90.0))
     found = typed(str(Interrupted(2, tmp_path, 3, options)).partition("resume with: ")[2])
     assert SavePolicy.of(found["save_every"], found["checkpoints"]) == policy
     assert found["device"] == device
+    assert found["max_time"] == "90s"
     assert found["strict"] == strict
     assert found["nproc"] == (processes if processes > 1 else None)
     assert found["plugins"] == (str(file),)
@@ -103,7 +105,15 @@ def test_the_help_for_a_folder_without_a_run_can_be_typed(folder: str, tmp_path:
 
 @pytest.mark.parametrize("file", ["full", "-x.recipe", "--out", "base resnet18; seed 1", "a\nb", "a b.recipe"])
 def test_each_of_several_processes_gets_the_same_options(file: str) -> None:
-    given = ["--resume=runs/x", "--allow-changed", "--strict", "--save-every=7", "--checkpoints=3", "--nproc=2"]
+    given = [
+        "--resume=runs/x",
+        "--allow-changed",
+        "--strict",
+        "--save-every=7",
+        "--checkpoints=3",
+        "--max-time=2h",
+        "--nproc=2",
+    ]
     given += ["--device=cpu", "--plugin=-a.py", "--plugin=b c.py", "--", file, "seed 2", "-1"]
     with command.make_context("run", [*given]):
         made = _arguments(file, ("seed 2", "-1"), "-out", True)

@@ -1,0 +1,63 @@
+"""End a training well before its last step: because `recipe finish` or the user asks for it, or its time is up."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+
+import attrs
+
+from recipe.base.errors import RecipeError, fail
+from recipe.base.printable import command_line, path_word
+from recipe.runs.requests import is_asked
+from recipe.runs.time_limit import TimeLimit
+from recipe.training.reporting import Listener
+
+REASONS = ("", "`recipe finish` asked for it", "you asked for it", "the time of --max-time is up")
+"""Why a training ends early, by the number that its processes exchange; 0 means that it continues."""
+
+LOOK_EVERY = 0.1
+"""Seconds between two looks for a request."""
+
+
+@attrs.define
+class EarlyEnd:
+    """Decides between two steps, in the first process, whether a training ends early.
+
+    ``evaluation`` and ``saving`` are the seconds that the last evaluation and checkpoint took. Both have to fit into
+    the time limit.
+    """
+
+    listener: Listener = attrs.field(factory=Listener)
+    limit: TimeLimit | None = None
+    evaluation: float = 0.0
+    saving: float = 0.0
+    _looked: float = -math.inf
+
+    def reason(self, folder: Path) -> int:
+        """Return the number of the reason to end the training in a folder now, or 0."""
+        if self.limit is not None and self.limit.left <= self.evaluation + self.saving:
+            return 3
+        now = time.monotonic()
+        if now - self._looked < LOOK_EVERY:
+            return 0
+        self._looked = now
+        return 1 if is_asked(folder) else 2 * self.listener.asks_to_finish()
+
+
+def announced(number: int, step: int, steps: int) -> str:
+    """Return the sentence on a training that ends early after ``step`` of its steps, for a reason's number."""
+    return f"ended early after step {step} of {steps}: {REASONS[number]}"
+
+
+def how_to_resume(folder: Path, options: tuple[str, ...]) -> str:
+    """Return the sentence on how to train a run that ended early to its end. ``options`` are those of the command."""
+    return f"to train to the end: {command_line('recipe', 'run', f'--resume={path_word(folder)}', *options)}"
+
+
+def unfinished_teacher(folder: Path, step: int) -> RecipeError:
+    """Return the error for a teacher that ended early, so that the training of its student can't start."""
+    message = f"the teacher in `{folder}` ended early, after step {step}, but its student needs a finished one"
+    help = "rerun the command to train the teacher to its end, and then the student"
+    return fail("E133", message, help=help)
