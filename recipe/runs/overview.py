@@ -36,7 +36,7 @@ class RunRow:
     name: str
     """Its folder, relative to that of the table."""
     status: str
-    """``finished``, ``training``, ``stopped`` or ``not started``; ``unreadable`` if a file of it is damaged."""
+    """``finished``, ``ended early``, ``training``, ``stopped`` or ``not started``; ``unreadable`` if its lock is damaged."""
     differs: dict[str, str | None]
     """The values of the fields that are not the same in all runs, by trick and field. None if it has no value."""
     epochs: float | None = None

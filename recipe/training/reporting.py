@@ -77,6 +77,9 @@ class Several(Listener):
         for one in self.listeners:
             one.stop()
 
+    def asks_to_finish(self) -> bool:
+        return any(one.asks_to_finish() for one in self.listeners)
+
 
 def heading(program: Program) -> list[str]:
     """Describe what is trained, in a few lines."""

@@ -116,7 +116,7 @@ def _runs() -> tuple[dict[str, Any], ...]:
         texts.append(f"{texts[0]}; metric drawn; keep best by=balanced")
         words = vocabulary_with(Drawn)
         for place, (text, classes) in enumerate(zip(texts, (10, 2, 10), strict=True)):
-            program, out = recipe.compile(text, base=small(classes), vocabulary=words), Path(folder) / str(place)
+            program, out = recipe.compile(text, base=small(classes), plugins=words), Path(folder) / str(place)
             for _ in range(2):
                 recipe.run(program, out=out, device="cpu", resume=True)
                 left.append(_left(out))

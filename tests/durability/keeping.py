@@ -94,7 +94,7 @@ class Recording(Runtime):
 
 def train(out: Path, save_every: str, runtime: Runtime | None = None) -> recipe.Run:
     torch.set_num_threads(1)
-    program = recipe.compile(TEXT, base=small(), vocabulary=vocabulary_with(Drawn))
+    program = recipe.compile(TEXT, base=small(), plugins=vocabulary_with(Drawn))
     return recipe.run(
         program, out=out, device="cpu", resume=True, save_every=save_every, runtime=runtime or Recording()
     )

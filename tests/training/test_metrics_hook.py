@@ -39,7 +39,7 @@ class F1(Trick):
 
 def train(out: Path, *statements: str, tricks: tuple[type[Base], ...] = (F1,), **options: Any) -> recipe.Run:
     words = vocabulary_with(*tricks)
-    return recipe.run(TINY, *statements, out=out, device="cpu", vocabulary=words, **options)
+    return recipe.run(TINY, *statements, out=out, device="cpu", plugins=words, **options)
 
 
 def test_they_stand_in_the_metrics_and_the_summary(tmp_path: Path) -> None:

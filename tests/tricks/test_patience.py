@@ -59,7 +59,8 @@ def test_a_run_ends_early_with_its_reason(tmp_path, text, epochs, kept):
         run = train(tmp_path / "run", text, listener=told)
     summary, early = run.summary, epochs < 5
     assert weights_digest(run.model) == script.weights[kept - 1]
-    assert (summary["status"], summary["steps"], summary["epochs"]) == ("finished", 3 * epochs, 5)
+    assert (summary["status"], summary["steps"], summary["epochs"]) == ("finished", 3 * epochs, epochs)
+    assert summary["planned_epochs"] == 5
     assert (summary["last"]["epoch"], summary["best"]["epoch"]) == (
         epochs,
         2 if kept == 2 or "best" not in text else kept,
