@@ -36,7 +36,7 @@ class RunRow:
     name: str
     """Its folder, relative to that of the table."""
     status: str
-    """``finished``, ``ended early``, ``training``, ``stopped``, ``not started``, or ``unreadable`` for a damaged lock."""
+    """``finished``, ``ended early``, ``training``, ``stopped``, ``not started`` or ``unreadable``."""
     differs: dict[str, str | None]
     """The values of the fields that are not the same in all runs, by trick and field. None if it has no value."""
     epochs: float | None = None
