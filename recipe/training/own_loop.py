@@ -29,10 +29,10 @@ from recipe.training.transform import BatchTransform
 
 T = TypeVar("T")
 
-HOOKS = ("frozen", "perturb", "adjust", "average")
+HOOKS = ("frozen", "perturb", "adjust", "average", "metrics", "stop")
 """The hooks that a run calls outside of what `Batches` and `Program` offer."""
 
-SETTINGS = ("micro", "micro_auto", "synchronised", "precision", "compile_mode")
+SETTINGS = ("micro", "micro_auto", "synchronised", "precision", "compile_mode", "keep_by")
 """The settings that a run follows outside of what `Batches` and `Program` offer, unless they have their defaults."""
 
 
@@ -63,8 +63,8 @@ class Batches:
     device: torch.device
     """The device of the batches."""
     not_included: tuple[str, ...]
-    """The words of the recipe's tricks that act elsewhere in a step, and that a loop of one's own leaves out: those
-    that change gradients, average weights or choose the precision, for example."""
+    """The words of the recipe's tricks that act elsewhere in a training, and that a loop of one's own leaves out: those
+    that change gradients, average weights, choose the precision or end the training, for example."""
     _transform: BatchTransform = attrs.field(repr=False)
     _loss: Any = attrs.field(repr=False)
 
@@ -154,7 +154,7 @@ def open_batches(program: Program, device: str | None) -> Batches:
 
 
 def _elsewhere(plan: Plan) -> tuple[str, ...]:
-    """Return the words of the tricks that act in a step outside of its batch, its loss, its rates and its optimizer."""
+    """Return the words of the tricks that act outside of the batches, the loss, the rates and the optimizer."""
     hooked = [use.word for hook in HOOKS for use in plan.hooked(hook)]
     default = type(plan.training)()
     changed = [name for name in SETTINGS if getattr(plan.training, name) != getattr(default, name)]

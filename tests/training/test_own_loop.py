@@ -65,9 +65,10 @@ def test_a_batch_depends_only_on_its_step() -> None:
 
 
 def test_what_a_loop_leaves_out_is_named() -> None:
-    program = recipe.compile(TINY, "clip 1; ema 0.9; sam; precision bf16; batch 8 micro 4", device="meta")
+    more = "clip 1; ema 0.9; sam; precision bf16; batch 8 micro 4; keep best; patience 1; epochs 4"
+    program = recipe.compile(TINY, more, device="meta")
     left_out = recipe.batches(program, device="cpu").not_included
-    assert {*left_out} == {"clip", "ema", "sam", "precision", "batch micro"}
+    assert {*left_out} == {"clip", "ema", "sam", "precision", "batch micro", "keep best", "patience"}
 
 
 def test_a_program_without_images_is_refused() -> None:
