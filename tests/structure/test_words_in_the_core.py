@@ -41,7 +41,7 @@ ALLOWED = [
     ("runs/held_out.py", "path", "an array of `evaluation.npz`"),
     ("runs/records.py training/keeping.py", "best last", "values and fields of the summary"),
     ("training/loop.py training/meters.py", "loss images", "measured values"),
-    ("training/reporting.py", "epochs loss lr best last by", "measured values"),
+    ("training/reporting.py", "epochs loss lr best by", "measured values"),
     ("training/engine.py training/estimate.py training/reporting.py", "step", "a counted value"),
     ("training/loading.py training/transform.py", "crop augment", "streams of random numbers, and hooks"),
     ("training/objective.py", "loss", "the hook"),
@@ -71,7 +71,7 @@ ALLOWED = [
     ("cli/evaluate.py", "batch", "the option"),
     ("cli/runs.py", "folder", "the argument"),
     ("inference/opened.py", "step", "a counted value"),
-    ("runs/overview.py", "epochs loss", "columns of the table"),
+    ("runs/overview.py", "best epochs loss", "columns of the table"),
     ("cli/run.py", "keep", "the number of checkpoints"),
     ("cli/run.py", "base", "distinguishes a recipe from statements before the vocabulary is loaded"),
 ]
