@@ -47,13 +47,15 @@ def command(
     """
     words = vocabulary(plugins)
     is_run = os.path.isfile(os.path.join(run, "recipe.lock"))
-    plan = None if is_run else bind([source_of(run), *override(statements)], words)
+    source = None if is_run else source_of(run, words.verbs())
+    plan = None if source is None else bind([source, *override(statements)], words)
     if is_run:
         tell_lost(run)
     if nproc is not None:
         from recipe.devices.launch import launch
 
-        click.get_current_context().exit(launch(nproc, _arguments(run, statements)))
+        named = source.text if source is not None and run == "-" else run
+        click.get_current_context().exit(launch(nproc, _arguments(named, statements)))
     from recipe.devices.choice import pick
     from recipe.devices.distributed import Ranks, leave
     from recipe.inference.evaluating import Computing, evaluate_recipe, evaluate_trained
@@ -75,7 +77,8 @@ def command(
         if html is not None:
             write_output(html, evaluation.to_html())
         click.echo(evaluation.to_json() if as_json else evaluation.to_text(), nl=as_json)
-    click.get_current_context().exit(1 if evaluation.skipped else 0)
+    # With several processes, the launcher ends all of them as soon as one fails, so only the first one does.
+    click.get_current_context().exit(1 if evaluation.skipped and computing.ranks.is_main else 0)
 
 
 def _arguments(run: str, statements: tuple[str, ...]) -> list[str]:

@@ -1,4 +1,4 @@
-"""``recipe export``: write the model of a finished run for use without this package."""
+"""``recipe export``: write the model of a run for use without this package."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class _Command(click.Command):
 )
 @plugin_option
 def command(run: str, to: str, out: str | None, deploy: bool, plugins: tuple[str, ...]) -> None:
-    """Export the model of a finished run, for use without this package.
+    """Export the model of a run, for use without this package.
 
     RUN is the run folder. The export must return the same logits as the model of the run, to within 1e-5 of the
     largest one; otherwise nothing is written. Existing files are never overwritten.

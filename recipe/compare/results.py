@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any, Self
@@ -27,11 +28,13 @@ class RunResults:
     epochs: float
     """Epochs trained."""
     top1: float | None
-    """The accuracy on the held-out images, from 0 to 1, in the last evaluation."""
+    """The accuracy on the held-out images, from 0 to 1, of the kept weights, or of the last evaluation if stopped."""
     loss: float | None
-    """The held-out loss in the last evaluation."""
+    """The held-out loss, likewise."""
     seconds: float | None
     """The time that the training took, or None if it was stopped."""
+    kept: float | None
+    """The epoch whose weights were kept, if they are not the last ones."""
     curve: tuple[tuple[float, float, float], ...]
     """The epoch, the accuracy and the held-out loss of each evaluation."""
 
@@ -98,11 +101,12 @@ class Results:
     def mirrored(self) -> Results:
         """Return the results from B to A."""
         paired = self.paired.mirrored() if self.paired else None
-        return Results(self.b, self.a, paired, self.unpaired.translate(str.maketrans("AB", "BA")))
+        return Results(self.b, self.a, paired, self.unpaired)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        return attrs.asdict(self)
+        values: dict[str, Any] = json.loads(json.dumps(attrs.asdict(self)))
+        return values
 
     @property
     def lines(self) -> list[str]:
@@ -144,10 +148,11 @@ def _run_results(folder: Path) -> RunResults | None:
     last = summary or evaluations[-1]
     return RunResults(
         status=summary.get("status", "stopped"),
-        epochs=evaluations[-1]["epoch"] if evaluations else float(summary["epochs"]),
+        epochs=float(summary["epochs"]) if summary else evaluations[-1]["epoch"],
         top1=last["top1"],
         loss=last["loss"],
         seconds=summary.get("seconds"),
+        kept=summary["best"]["epoch"] if summary.get("kept") == "best" else None,
         curve=tuple((line["epoch"], line["top1"], line["loss"]) for line in evaluations),
     )
 
@@ -157,9 +162,11 @@ def _paired(a: Path, b: Path) -> Paired | str:
     made = read_provenance(a), read_provenance(b)
     if made[0] is None or made[1] is None:
         return "an earlier release made one of the runs, without recording its images"
-    own = [(one.data.held_out.images, one.data.held_out.contents) for one in made if one is not None]
-    if own[0] != own[1]:
+    a_on, b_on = (one.data.held_out for one in (made[0], made[1]))
+    if (a_on.images, a_on.contents) != (b_on.images, b_on.contents):
         return "the runs were evaluated on different images"
+    if a_on.labels != b_on.labels:
+        return "the images of the two runs have different labels"
     right_a, right_b = (_right(read_held_out(folder)) for folder in (a, b))
     common = right_a.keys() & right_b.keys()
     if not common:
@@ -179,4 +186,5 @@ def _said(run: RunResults) -> str:
     top1 = "–" if run.top1 is None else f"{run.top1:.2%}"
     loss = "" if run.loss is None else f", loss {run.loss:.4f}"
     time = "" if run.seconds is None else f", {format_duration(run.seconds)}"
-    return f"top-1 {top1}{loss} after {run.epochs:.4g} epochs{time} ({run.status})"
+    best = f" in epoch {run.kept:.4g}, the best," if run.kept is not None else ""
+    return f"top-1 {top1}{loss}{best} after {run.epochs:.4g} epochs{time} ({run.status})"

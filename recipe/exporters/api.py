@@ -1,4 +1,4 @@
-"""`recipe.export`: write the model of a finished run in a form that doesn't depend on this package."""
+"""`recipe.export`: write the model of a run in a form that doesn't depend on this package."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def export(
     base: nn.Module | None = None,
     plugins: Vocabulary | Sequence[str | Path] = (),
 ) -> Exported:
-    """Export the model of a finished run. See docs/guides/export.md.
+    """Export the model of a run. See docs/guides/export.md.
 
     For a fixed random batch, the logits of the export must match those of the run's own model. With ``deploy``, its
     inputs and probabilities for images of several sizes must match those of the run's evaluation.
@@ -84,7 +84,7 @@ def export(
         The written files, and the difference between the logits or, with ``deploy``, the probabilities and inputs.
 
     Raises:
-        RecipeError: If the folder has no finished run, the format can't be used, a file already exists, or the logits
+        RecipeError: If the folder has no usable run, the format can't be used, a file already exists, or the logits
             differ by more than 1e-5 of the largest one. With ``deploy``, if inputs differ by more than one of 255
             shades, probabilities for the same inputs by more than 1e-4, or top labels differ. In all of these cases,
             nothing is written.
@@ -100,7 +100,10 @@ def export(
     if format.suffix == ".py" and path.suffix != ".py":
         raise fail("E111", f"`{path}` is not a valid name for {format.name} source", help="end the name in `.py`")
     _see_free(path)
-    words = plugins if isinstance(plugins, Vocabulary) else Vocabulary.installed(plugins)
+    if isinstance(run, Run) and not plugins:
+        words = run.program.plan.vocabulary
+    else:
+        words = plugins if isinstance(plugins, Vocabulary) else Vocabulary.installed(plugins)
     if isinstance(run, Run) and base is None and run.program.module is not None:
         opened = SourceRun.of(run)
     else:

@@ -1,4 +1,4 @@
-"""A finished run, opened from its folder for export."""
+"""A run, opened from its folder for export."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from recipe.runs.provenance import Classes, Preprocessing
 
 @attrs.frozen(eq=False, slots=False)
 class SourceRun:
-    """A finished run: its program, its trained model in evaluation mode on the CPU, and what it was trained on."""
+    """A run: its program, its trained model in evaluation mode on the CPU, and what it was trained on."""
 
     program: Program
     """The compiled recipe."""

@@ -20,7 +20,7 @@ from recipe.devices.distributed import Ranks
 from recipe.inference.datasets import open_sets, other_classes, preprocessing_of
 from recipe.inference.evaluation import Evaluation
 from recipe.inference.figures import Integers
-from recipe.inference.given import labeled
+from recipe.inference.given import Pictures, labeled
 from recipe.inference.layout import memory_format
 from recipe.inference.trained import Trained
 from recipe.language.recipe_input import override
@@ -177,7 +177,7 @@ def _evaluated(
     logits, indices, skipped = _logits(trained, images, plan.image_fields.skips, computing)
     if not len(logits):
         raise fail("E070", "no image can be read, so there is nothing to evaluate", plan.images.span)
-    names = images.names if hasattr(images, "names") else tuple(map(str, range(len(images.labels))))
+    names = images.names if isinstance(images, Pictures) else tuple(map(str, range(len(images.labels))))
     if wrong := np.flatnonzero(~np.isfinite(logits).all(1)).tolist():
         message = f"the outputs of the model are not finite for {plural(len(wrong), 'image')}, such as"
         raise fail("E129", f"{message} `{names[indices[wrong[0]]]}`", help="train it again with a lower learning rate")

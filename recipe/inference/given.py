@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -95,6 +96,8 @@ def _item(one: Any, name: str) -> Path | Image.Image:
     if isinstance(one, (str, os.PathLike)):
         return Path(one)
     if isinstance(one, Image.Image):
+        with contextlib.suppress(Exception):  # a damaged one is reported when it is fetched
+            one.load()  # worker processes would share the position in its file
         return one
     if not isinstance(one, (np.ndarray, Tensor)):
         raise TypeError(f"an image is a path, a Pillow image, an array or a tensor, not {one!r:.60}")

@@ -21,7 +21,7 @@ def images_named(arguments: Iterable[str], listed: BinaryIO | None) -> tuple[lis
 
     An argument is a file, a folder with images at any depth, a pattern such as ``photos/*.jpg``, or ``-`` for the lines
     of ``listed``, each of which names a file or folder. A file that is named is an image, whatever its ending. In
-    folders, hidden files and those without an image's ending are ignored.
+    folders, hidden files, links to folders and files without an image's ending are ignored.
 
     Raises `RecipeError` (E128) if a path does not exist or names no image.
     """
@@ -61,16 +61,17 @@ def _under(path: str, notes: list[str]) -> list[Path]:
         return [Path(path)]
     images, ignored = list[Path](), 0
     for folder, folders, files in os.walk(path, onerror=_raise):
-        ignored += sum(map(is_hidden, folders))
-        folders[:] = sorted(name for name in folders if not is_hidden(name))
+        passed = [name for name in folders if is_hidden(name) or os.path.islink(os.path.join(folder, name))]
+        ignored += len(passed)
+        folders[:] = sorted({*folders} - {*passed})
         for name in sorted(files):
             if is_hidden(name) or not has_ending(name):
                 ignored += 1
             else:
                 images.append(Path(folder, name))
     if ignored:
-        what = "1 entry that is hidden or has" if ignored == 1 else f"{ignored} entries that are hidden or have"
-        notes.append(f"ignored in `{path}`: {what} no image's ending")
+        what = "1 entry that is" if ignored == 1 else f"{ignored} entries that are"
+        notes.append(f"ignored in `{path}`: {what} hidden, a link to a folder, or without an image's ending")
     if not images:
         raise fail(
             "E128", f"`{path}` has no images", help="images in a folder are found by their endings: .jpg, .png, …"

@@ -80,7 +80,7 @@ class Trained:
         before = self.model.training
         self.model.eval()
         try:
-            with undisturbed(), repeatable(self.device):
+            with undisturbed(), repeatable(self.device), _whole_precision():
                 yield
         finally:
             self.model.train(before)
@@ -100,6 +100,18 @@ class Trained:
         """
         ordered = InOrder(images, batch or self.batch, skip, self.preprocessing.size)
         if workers is None:
-            workers = min(4, cores()) if len(images.labels) > FEW and not images.uniform else 0
+            several = len(images.labels) > FEW and not images.uniform
+            workers = min(4, cores()) if several else 0
         loaded = load(ordered, range(rank, len(ordered), world), workers, self.device.type == "cuda")
         return ahead(loaded, self.device)
+
+
+@contextlib.contextmanager
+def _whole_precision() -> Iterator[None]:
+    """A context in which cuDNN computes in fp32, not in TF32, which keeps only ten bits of the fraction."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before

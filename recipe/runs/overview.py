@@ -44,15 +44,15 @@ class RunRow:
     of_epochs: int | None = None
     """Epochs of the recipe."""
     top1: float | None = None
-    """The accuracy in the last evaluation, from 0 to 1."""
+    """The accuracy of the kept weights, from 0 to 1, or of the last evaluation if the run has no results yet."""
     loss: float | None = None
-    """The held-out loss in the last evaluation."""
+    """The held-out loss, likewise."""
     best: float | None = None
     """The highest accuracy of all evaluations."""
     best_epoch: float | None = None
     """The first epoch with that accuracy."""
     seconds: float | None = None
-    """The time that the training took, without what was lost when it was stopped."""
+    """The time of the training, or of its last part if it was resumed."""
     problem: str = ""
     """Why the run can't be read, or empty."""
 

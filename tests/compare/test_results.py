@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import attrs
 import numpy as np
 import pytest
 from scipy.stats import binom
@@ -13,6 +14,7 @@ from scipy.stats import binom
 import recipe
 from recipe.compare.results import Paired, results_of
 from recipe.runs.held_out import read_held_out
+from recipe.runs.provenance import read_provenance, write_provenance
 from tests.helpers import command
 from tests.training.helpers import train
 
@@ -83,6 +85,17 @@ def test_other_images_are_not_compared_one_by_one(folders: tuple[Path, Path], tm
     assert results is not None
     assert results.paired is None
     assert results.unpaired == "the runs were evaluated on different images"
+
+
+def test_the_same_images_with_other_labels_are_not_compared(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    shutil.copytree(folders[1], tmp_path / "other")
+    made = read_provenance(folders[1])
+    assert made is not None
+    held_out = attrs.evolve(made.data.held_out, labels="0" * 16)
+    write_provenance(tmp_path / "other", attrs.evolve(made, data=attrs.evolve(made.data, held_out=held_out)))
+    results = results_of(folders[0], tmp_path / "other")
+    assert results is not None
+    assert results.unpaired == "the images of the two runs have different labels"
 
 
 def test_damaged_logits_are_reported(folders: tuple[Path, Path], tmp_path: Path) -> None:

@@ -184,13 +184,19 @@ def test_images_that_cannot_be_read_are_counted(trained: Run, data: Path, tmp_pa
         trained.evaluate(f'data folder "{folder}"')
 
 
-def test_three_processes_give_the_same_figures(trained: Run) -> None:
-    one = command("evaluate", trained.folder, "--json", "--batch", "4")
-    assert one.status == 0
-    arguments = ["evaluate", str(trained.folder), "--json", "--batch", "4", "--nproc", "3"]
-    done = subprocess.run([sys.executable, "-m", "recipe", *arguments], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+def test_three_processes_give_the_same_figures(trained: Run, data: Path, tmp_path: Path) -> None:
+    """Also with an image that can't be read, which only the first process reports."""
+    shutil.copytree(data / "val", folder := tmp_path / "set")
+    (folder / "green" / "x.png").write_bytes(b"broken")
+    words = ["evaluate", str(trained.folder), f'data folder "{folder}" on-error=skip', "--json", "--batch", "4"]
+    one = command(*words)
+    assert one.status == 1
+    done = subprocess.run(
+        [sys.executable, "-m", "recipe", *words, "--nproc", "3"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 1, done.stderr
     assert json.loads(done.stdout) == json.loads(one.stdout)
+    assert done.stderr.count("can't be decoded") == 1
 
 
 def test_a_pretrained_model_is_evaluated_as_it_is(trained: Run, data: Path, tmp_path: Path) -> None:

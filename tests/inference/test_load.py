@@ -156,6 +156,7 @@ def test_a_run_made_with_a_plugin_says_which(tmp_path: Path, data: Path) -> None
     with pytest.raises(RecipeError, match=rf"E021(?s:.*)the run used `augment still` of the file `{plugin}`: name it"):
         recipe.load(run.folder)
     assert recipe.load(run.folder, plugins=words).note == ""
+    recipe.export(run, to="safetensors", out=tmp_path / "a.safetensors")  # a run knows its plugins
     done = command("explain", run.folder)
     assert done.status == 2
     assert "name it with --plugin" in done.stderr

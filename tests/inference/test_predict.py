@@ -167,7 +167,7 @@ def test_images_that_cannot_be_read_are_named_and_counted(alone: Run, data: Path
     for form in ("--jsonl", "--csv", ""):
         done = command("predict", alone.folder, folder, *filter(None, [form]))
         assert done.status == 1
-        assert f"ignored in `{folder}`: 2 entries that are hidden or have no image's ending" in done.stderr
+        assert f"ignored in `{folder}`: 2 entries that are hidden, a link to a folder, or without" in done.stderr
         assert done.stderr.count("can't be decoded") == 2
         assert done.stderr.endswith("2 of 7 images can't be read\n")
         assert len(done.stdout.splitlines()) == {"--jsonl": 7, "--csv": 8, "": 5}[form]
@@ -203,3 +203,19 @@ def test_arguments_that_name_no_image(
 def test_more_images_than_a_process_decodes_alone(alone: Run, images: list[Path]) -> None:
     many = images * 6
     assert alone.predict(many, batch=16) == alone.predict(many, batch=16, workers=0)
+
+
+def test_pictures_that_are_opened_but_not_read_can_be_predicted_again(alone: Run, images: list[Path]) -> None:
+    """Worker processes share the position in the files that this process has opened."""
+    opened = [Image.open(path) for path in images]
+    first = alone.predict(opened, batch=4, workers=2)
+    assert alone.predict(opened, batch=4, workers=2) == first
+    assert [attrs_of(one) for one in first] == [attrs_of(one) for one in alone.predict(images, batch=4)]
+
+
+def test_a_linked_folder_is_reported(alone: Run, data: Path, tmp_path: Path) -> None:
+    shutil.copytree(data / "val" / "red", tmp_path / "photos")
+    (tmp_path / "photos" / "more").symlink_to(data / "val" / "blue")
+    done = command("predict", alone.folder, tmp_path / "photos")
+    assert "1 entry that is hidden, a link to a folder, or without an image's ending" in done.stderr
+    assert len(done.stdout.splitlines()) == 5

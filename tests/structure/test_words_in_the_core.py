@@ -52,7 +52,7 @@ ALLOWED = [
         "settings and headings",
     ),
     ("exporters/formats.py", "format", "what the objects of a group are, in messages"),
-    ("compare/results.py", "A B loss epochs", "the two sides of a comparison, and measured values"),
+    ("compare/results.py", "A B best loss epochs", "the two sides of a comparison, and measured values"),
     ("trackers/following.py", "step", "fields of a line of metrics"),
     ("compare/measure.py", "batch classes", "options of a timing, as JSON"),
     (
@@ -72,7 +72,6 @@ ALLOWED = [
     ("cli/runs.py", "folder", "the argument"),
     ("inference/opened.py", "step", "a counted value"),
     ("runs/overview.py", "best epochs loss", "columns of the table"),
-    ("cli/run.py", "keep", "the number of checkpoints"),
     ("cli/run.py", "base", "distinguishes a recipe from statements before the vocabulary is loaded"),
 ]
 """Files, the words of tricks that they may contain (``*``: any), and their meaning there."""
