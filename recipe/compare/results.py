@@ -27,9 +27,9 @@ class RunResults:
     """The ``status`` of its summary, or ``stopped``."""
     epochs: float
     """Epochs trained."""
-    top1: float | None
+    top1: float
     """The accuracy on the held-out images, from 0 to 1, of the kept weights, or of the last evaluation if stopped."""
-    loss: float | None
+    loss: float
     """The held-out loss, likewise."""
     seconds: float | None
     """The time that the training took, or None if it was stopped."""
@@ -183,8 +183,6 @@ def _right(held_out: HeldOut) -> dict[int, bool]:
 
 
 def _said(run: RunResults) -> str:
-    top1 = "–" if run.top1 is None else f"{run.top1:.2%}"
-    loss = "" if run.loss is None else f", loss {run.loss:.4f}"
     time = "" if run.seconds is None else f", {format_duration(run.seconds)}"
     best = f" in epoch {run.kept:.4g}, the best," if run.kept is not None else ""
-    return f"top-1 {top1}{loss}{best} after {run.epochs:.4g} epochs{time} ({run.status})"
+    return f"top-1 {run.top1:.2%}, loss {run.loss:.4f}{best} after {run.epochs:.4g} epochs{time} ({run.status})"

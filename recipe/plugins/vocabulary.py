@@ -13,8 +13,10 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import metadata
+from importlib.machinery import SourceFileLoader
 from math import inf
 from pathlib import Path
+from types import CodeType
 
 import attrs
 
@@ -268,10 +270,19 @@ def _see_apart(files: Iterable[Path]) -> None:
                 raise fail("E080", message, help=f"rename the one that {path} imports")
 
 
+class _Source(SourceFileLoader):
+    """Compiles a file each time. Python's cache takes an edit within a second that keeps the size for no edit."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        code: CodeType = self.source_to_code(self.get_data(path), path)
+        return code
+
+
 def _from_file(path: Path) -> list[tuple[Key, Offer]]:
     """Return the tricks of one plugin file. The user named it, so its code may run."""
     name = f"{PLUGIN}{re.sub(r'[^0-9A-Za-z]', '_', path.stem)}_{digest(str(path.resolve()).encode())[:8]}"
-    spec = importlib.util.spec_from_file_location(name, path)
+    spec = importlib.util.spec_from_file_location(name, path, loader=_Source(name, str(path)))
     assert spec is not None
     assert spec.loader is not None
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)

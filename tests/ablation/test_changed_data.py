@@ -83,4 +83,4 @@ def test_the_command_hands_its_plugins_to_the_cells(tmp_path: Path) -> None:
         words = ("--mode", "drop", "--over", "augment dim", "--seeds", "1", "--dry-run", "--device", "cpu")
         done = command("ablate", TEXT, "augment dim", *words, "--plugin", tmp_path / "dim.py")
     assert done.status == 0, done.stderr
-    assert [*prepared[0].plugins] == [str(tmp_path / "dim.py")]
+    assert [*prepared[0].plugins] == [tmp_path / "dim.py"]

@@ -368,7 +368,7 @@ def test_every_command_has_help(arguments: list[str]) -> None:
 
 
 def test_the_commands_are_listed() -> None:
-    listed = re.findall(r"^  ([\w-]+) ", command("--help").stdout.partition("Train and use:")[2], re.M)
+    listed = re.findall(r"^  ([\w-]+) ", command("--help").stdout.partition("\n\nTrain:")[2], re.M)
     assert listed == [*COMMANDS]
 
 

@@ -38,7 +38,7 @@ def test_two_runs_show_their_results_and_the_paired_comparison(folders: tuple[Pa
     assert paired is not None
     assert (paired.images, paired.both) == (len(right[0]), int((right[0] & right[1]).sum()))
     assert (paired.only_a, paired.only_b) == (int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum()))
-    assert paired.difference == pytest.approx(results.b.top1 - results.a.top1)  # type: ignore[operator]
+    assert paired.difference == pytest.approx(results.b.top1 - results.a.top1)
     assert paired.low <= paired.difference <= paired.high
     mirrored = recipe.diff(*folders).mirrored().results
     assert mirrored == recipe.diff(*reversed(folders)).results

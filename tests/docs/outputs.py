@@ -145,7 +145,7 @@ def _used() -> dict[str, list[Any]]:
         photos, runs = with_broken_images(Path(folder) / "photos"), Path(folder) / "runs"
         ten, two = runs / "ten", runs / "two"
         short = "base shufflenet_v2_x0_5; init stock; batch 16; epochs 1; lr 0.001"
-        recipe.run(short, "data fake size=32 classes=10 images=64", out=ten, device="cpu")
+        recipe.run(short, "data fake size=32 classes=10 images=64", "keep best", out=ten, device="cpu")
         recipe.run(short, f'data folder "{photos}" size=32 workers=0 on-error=skip', out=two, device="cpu")
         others = f'data folder "{photos / "val"}" on-error=skip'
         evaluations = [command("evaluate", *words, "--json", "--device", "cpu") for words in ([ten], [two, others])]
@@ -158,7 +158,10 @@ def _used() -> dict[str, list[Any]]:
             "prediction": [*map(json.loads, predictions)],
             "evaluation": [json.loads(each.stdout) for each in evaluations],
             "runs": [json.loads(command("runs", runs, "--json").stdout)],
-            "diff": [json.loads(command("diff", ten, run, "--json").stdout) for run in (ten, two, runs / "stopped")],
+            "diff": [
+                json.loads(command("diff", *pair, "--json").stdout)
+                for pair in ((ten, ten), (two, ten), (ten, runs / "stopped"), (runs / "stopped", ten))
+            ],
         }
 
 
