@@ -26,12 +26,13 @@ HEAD = ("fc.weight", "fc.bias")
 
 
 def paint(folder: Path, *names: str) -> Path:
+    """Write four images of each class to each part of a folder: noise, because training on plain colors may diverge."""
     for part in ("train", "val"):
         for shade, name in enumerate(names):
             (folder / part / name).mkdir(parents=True, exist_ok=True)
             for number in range(4):
-                pixels = np.full((40, 40, 3), 60 * shade + number, np.uint8)
-                Image.fromarray(pixels).save(folder / part / name / f"{number}.png")
+                noise = np.random.default_rng([shade, number]).integers(0, 60, (40, 40, 3))
+                Image.fromarray((noise + 60 * shade).astype(np.uint8)).save(folder / part / name / f"{number}.png")
     return folder
 
 
