@@ -87,8 +87,9 @@ def _opened(tracker: Tracker, run: TrackedRun) -> Writer:
 def _write(tracker: Tracker, writer: Writer, lines: list[dict[str, Any]]) -> None:
     try:
         for line in lines:
-            numbers = {name: float(value) for name, value in line.items() if isinstance(value, (int, float))}
-            values = {f"{line['kind']}/{name}": value for name, value in numbers.items() if name not in NOT_VALUES}
+            own = {name: value for name, value in line.items() if name not in NOT_VALUES}
+            own |= own.pop("metrics", {})
+            values = _numbers(own, f"{line['kind']}/")
             writer.log(line["step"], {"epoch": line["epoch"], **values})
         writer.flush()
     except Exception as error:
@@ -111,6 +112,16 @@ def _results(folder: Path) -> dict[str, float | str]:
     summary = summary_of(folder)
     if not summary:
         return {"status": "stopped"}
-    numbers = {name: value for name, value in summary.items() if isinstance(value, (int, float))}
-    numbers = {name: float(value) for name, value in numbers.items() if name != "schema_version"}
-    return {"status": summary["status"], **numbers}
+    own = {name: value for name, value in summary.items() if name != "schema_version"}
+    return {"status": summary["status"], **_numbers(own)}
+
+
+def _numbers(values: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+    """Return the numbers among some values, and those of the objects in it with the object's name first."""
+    numbers = dict[str, float]()
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            numbers |= _numbers(value, f"{prefix}{name}/")
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            numbers[f"{prefix}{name}"] = float(value)
+    return numbers

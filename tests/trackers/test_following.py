@@ -17,6 +17,8 @@ import attrs
 import pytest
 
 from recipe.base.errors import RecipeError
+from recipe.base.sealed import write_sealed
+from recipe.runs.reader import summary_of
 from recipe.trackers.following import follow
 from recipe.trackers.tracker import TRACKERS, TrackedRun, Tracker
 from tests.helpers import ROOT, command
@@ -67,7 +69,12 @@ def expected(folder: Path) -> list[tuple[int, dict[str, float]]]:
         (
             line["step"],
             {"epoch": line["epoch"]}
-            | {f"{line['kind']}/{name}": line[name] for name in line if name not in ("kind", "step", "epoch")},
+            | {
+                f"{line['kind']}/{name}": line[name]
+                for name in line
+                if name not in ("kind", "step", "epoch", "metrics")
+            }
+            | {f"evaluation/{name}": value for name, value in line.get("metrics", {}).items()},
         )
         for line in lines
     ]
@@ -83,6 +90,24 @@ def test_a_finished_run_is_logged_with_all_its_numbers(copy: Path) -> None:
     assert memory.results["top1"] == summary["top1"]
     (run,) = memory.runs
     assert (run.name, run.settings) == ("copy", {"lr": "0.01"})
+
+
+def test_metrics_of_plugins_and_the_best_and_last_evaluation_are_logged(copy: Path) -> None:
+    lines = list(map(json.loads, (copy / "metrics.jsonl").read_text().splitlines()))
+    metrics = {"f1": 0.25, "loss_of_f1": 1, "step": 0.75}
+    lines[-1]["metrics"] = metrics
+    (copy / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    summary = summary_of(copy) | {"metrics": metrics}
+    summary["last"]["metrics"] = metrics
+    write_sealed(copy / "summary.json", summary)
+    memory = Memory()
+    follow(copy, memory.tracker(), {})
+    assert memory.logged == expected(copy)
+    assert {f"evaluation/{name}" for name in metrics} < set(memory.logged[-1][1])
+    assert memory.results["metrics/f1"] == memory.results["last/metrics/f1"] == 0.25
+    assert memory.results["best/top1"] == summary["best"]["top1"]
+    assert memory.results["last/loss"] == summary["last"]["loss"]
+    assert "schema_version" not in memory.results
 
 
 def test_a_run_that_is_logged_again_keeps_its_identity_and_logs_nothing_twice(copy: Path) -> None:
