@@ -53,5 +53,5 @@ def command(run: str, to: str, plugins: tuple[str, ...]) -> None:
     except RecipeError as error:
         settings = {}
         click.echo(f"warning: logged without settings: {printable(error.diagnostics[0].message)}", err=True)
-    logged = follow(folder, tracker, settings)
+    logged = follow(folder, tracker, settings, lambda note: click.echo(f"note: {printable(note)}", err=True))
     click.echo(f"{plural(logged, 'line')} logged to {printable(tracker.name)}", err=True)

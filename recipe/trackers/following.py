@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from attrs.validators import ge, instance_of
 
 from recipe.base import files
 from recipe.base.errors import RecipeError, fail
+from recipe.base.identity import digest
 from recipe.base.typed_json import Malformed, fitted, parsed
 from recipe.base.wording import first_line
 from recipe.runs.exclusive import user_of
@@ -28,44 +30,103 @@ NOT_VALUES = ("step", "epoch", "image")
 """The numbers of a line of metrics that are not values of its kind."""
 
 
+SPEED = "images_per_second"
+
+Line = dict[str, Any]
+
+
 @attrs.frozen
 class Place:
     """How far a run has been logged to a tracker: the contents of `.log-TRACKER.json` in its folder."""
 
-    id: str = attrs.field(validator=instance_of(str))
+    id: str = attrs.field(factory=lambda: uuid.uuid4().hex, validator=instance_of(str))
     steps: dict[str, int] = attrs.field(factory=dict)
     """The last step that was logged, by the kind of line."""
+    first: str = ""
+    """A digest of the first training line, with its speed, so that a run of the same recipe has another one."""
+    last: str = ""
+    """A digest of the last training line that was logged, without its speed, which a resumed run doesn't repeat."""
     schema_version: int = attrs.field(default=1, validator=ge(1))
 
+    def after(self, lines: Sequence[Line]) -> Place:
+        """Return the place after some more lines."""
+        place = attrs.evolve(self, steps=self.steps | {line["kind"]: line["step"] for line in lines})
+        if trained := [line for line in lines if line["kind"] == "train"]:
+            place = attrs.evolve(place, first=self.first or _digest(trained[0]), last=_digest(trained[-1], SPEED))
+        return place
 
-def follow(folder: Path, tracker: Tracker, settings: Mapping[str, str | None]) -> int:
+    def is_in(self, lines: Sequence[Line], finished: bool) -> bool | None:
+        """Whether it is a place in these lines of a run, the first ones, or None if more of them are needed to know.
+
+        A run that resumes from an earlier step repeats the lines up to the place. A run of another recipe doesn't.
+        """
+        if not self.first:
+            return True
+        trained = [line for line in lines if line["kind"] == "train"]
+        if trained and _digest(trained[0]) != self.first:
+            return False
+        reached = [line for line in trained if line["step"] >= self.steps.get("train", -1)]
+        return _digest(reached[0], SPEED) == self.last if reached else (False if finished else None)
+
+
+def _digest(line: Line, without: str = "") -> str:
+    content = {name: value for name, value in line.items() if name != without}
+    return digest(json.dumps(content, sort_keys=True).encode())
+
+
+def follow(
+    folder: Path, tracker: Tracker, settings: Mapping[str, str | None], tell: Callable[[str], object] | None = None
+) -> int:
     """Log a run to a tracker until it ends, or as it is if it isn't training. Return the number of lines.
 
     A line that was logged before a signal or a crash, but not yet noted, is logged once more, with the same values.
+    If the run no longer has the lines that were logged, all of its lines are logged as a new run of the tracker, and
+    ``tell`` gets a note.
 
     Raises `RecipeError`: E120 if the folder has no run, E130 if the tracker fails.
     """
     lock = open_lock(folder)
     path = folder / f".log-{tracker.name.lower()}.json"
     place = _read(path)
-    run = TrackedRun(folder, folder.resolve().name, place.id, lock.source.text, settings)
     tail, logged = Tail(folder), 0
-    writer = _opened(tracker, run)
-    steps = {} if tracker.rewrites else place.steps
+    writer: Writer | None = None
+    lines, known = list[Line](), tracker.rewrites  # the lines since the place, once it is known to be in the run
+
+    def opened() -> Writer:
+        return _opened(tracker, TrackedRun(folder, folder.resolve().name, place.id, lock.source.text, settings))
+
+    if tracker.rewrites:
+        place = Place(place.id)
     while True:
         training = bool(user_of(folder))  # before the lines, so that none of the last ones are missed
-        if tail.replaced() and tracker.rewrites:
-            writer, steps = _opened(tracker, run), {}
-        if lines := [line for line in tail.fresh() if line["step"] > steps.get(line["kind"], -1)]:
-            _write(tracker, writer, lines)
-            steps |= {line["kind"]: line["step"] for line in lines}
-            logged += len(lines)
-            files.write_json(path, attrs.asdict(attrs.evolve(place, steps=steps)))
+        if tail.replaced():
+            lines, known = [], tracker.rewrites
+            if tracker.rewrites:
+                writer, place = opened(), Place(place.id)
+        lines += tail.fresh()
+        if not known:
+            found = place.is_in(lines, finished=not training and bool(summary_of(folder)))
+            known = found is not None
+            if found is False:
+                if writer is not None:
+                    _finish(tracker, writer, {"status": "stopped"})
+                writer, place = None, Place()
+                if tell:
+                    tell(f"the run no longer has the lines that were logged to {tracker.name}: logged as a new run")
+        if known:
+            lines = [line for line in lines if line["step"] > place.steps.get(line["kind"], -1)]
+            if lines:
+                writer = writer or opened()
+                _write(tracker, writer, lines)
+                place, logged = place.after(lines), logged + len(lines)
+                files.write_json(path, attrs.asdict(place))
+            lines = []
         if not training:
             break
         time.sleep(PAUSE)
-    files.write_json(path, attrs.asdict(attrs.evolve(place, steps=steps)))
-    _finish(tracker, writer, _results(folder))
+    if known:
+        files.write_json(path, attrs.asdict(place))
+        _finish(tracker, writer or opened(), _results(folder))
     return logged
 
 
@@ -74,7 +135,7 @@ def _read(path: Path) -> Place:
     try:
         return fitted(parsed(files.read(path)), Place)
     except (OSError, Malformed):
-        return Place(uuid.uuid4().hex)
+        return Place()
 
 
 def _opened(tracker: Tracker, run: TrackedRun) -> Writer:

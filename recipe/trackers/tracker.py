@@ -22,7 +22,7 @@ class TrackedRun:
     name: str
     """The name of the folder."""
     id: str
-    """What identifies the run for a tracker that keeps runs elsewhere: the same whenever this folder is logged."""
+    """What identifies the run for a tracker that keeps runs elsewhere: the same whenever this run is logged."""
     recipe: str
     """The text of its recipe.lock."""
     settings: Mapping[str, str | None]

@@ -18,6 +18,7 @@ import pytest
 
 from recipe.base.errors import RecipeError
 from recipe.base.sealed import write_sealed
+from recipe.runs.layout import clear
 from recipe.runs.reader import summary_of
 from recipe.trackers.following import follow
 from recipe.trackers.tracker import TRACKERS, TrackedRun, Tracker
@@ -121,12 +122,86 @@ def test_a_run_that_is_logged_again_keeps_its_identity_and_logs_nothing_twice(co
 def test_a_resumed_run_whose_last_lines_were_removed_is_logged_once(copy: Path) -> None:
     """A training that was killed writes the lines after its checkpoint again, with the same numbers."""
     metrics, whole = copy / "metrics.jsonl", (copy / "metrics.jsonl").read_text().splitlines(keepends=True)
-    memory = Memory()
+    summary = (copy / "summary.json").read_text()
+    (copy / "summary.json").unlink()
+    memory, told = Memory(), list[str]()
     for part in (whole[:6], whole[:4], whole[:5], whole):
         metrics.unlink()
         metrics.write_text("".join(part))
-        follow(copy, memory.tracker(), {})
+        if part == whole:
+            (copy / "summary.json").write_text(summary)
+        follow(copy, memory.tracker(), {}, told.append)
     assert memory.logged == expected(copy)
+    assert len({run.id for run in memory.runs}) == 1
+    assert told == []
+
+
+NEW = "the run no longer has the lines that were logged to Memory: logged as a new run"
+
+
+def test_another_run_in_the_folder_is_logged_as_a_new_one(copy: Path) -> None:
+    """It is that of the same recipe, so its numbers are the same, except for the speed."""
+    memory, told = Memory(), list[str]()
+    follow(copy, memory.tracker(), {}, told.append)
+    lines = list(map(json.loads, (copy / "metrics.jsonl").read_text().splitlines()))
+    for line in lines:
+        if line["kind"] == "train":
+            line["images_per_second"] += 1
+    (copy / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    memory.logged.clear()
+    assert follow(copy, memory.tracker(), {}, told.append) == 8
+    assert memory.logged == expected(copy)
+    assert memory.runs[0].id != memory.runs[1].id
+    assert told == [NEW]
+    assert follow(copy, memory.tracker(), {}, told.append) == 0
+    assert memory.runs[1].id == memory.runs[2].id
+
+
+@pytest.mark.parametrize("steps", [4, 2])
+def test_a_run_that_another_recipe_goes_on_with_is_logged_as_a_new_one(copy: Path, steps: int) -> None:
+    """The second epoch has fewer steps, or as many with other numbers. Its lines were cut after the first one."""
+    memory, told = Memory(), list[str]()
+    follow(copy, memory.tracker(), {}, told.append)
+    first = (copy / "metrics.jsonl").read_text().splitlines(keepends=True)[:4]  # three steps, and an evaluation
+    train, evaluation = (json.loads(line) for line in first[2:])
+    for step in range(4, 3 + steps):
+        first.append(json.dumps(train | {"step": step, "epoch": 1 + (step - 3) / (steps - 1)}) + "\n")
+    first.append(json.dumps(evaluation | {"step": 2 + steps, "epoch": 2.0}) + "\n")
+    (copy / "metrics.jsonl").write_text("".join(first))
+    memory.logged.clear()
+    follow(copy, memory.tracker(), {}, told.append)
+    assert memory.logged == expected(copy)
+    assert told == [NEW]
+    assert memory.results["status"] == "finished"
+
+
+def test_a_run_that_has_not_come_as_far_again_is_left_alone(copy: Path) -> None:
+    memory, told = Memory(), list[str]()
+    follow(copy, memory.tracker(), {}, told.append)
+    (copy / "summary.json").unlink()
+    (copy / "metrics.jsonl").write_text("")
+    assert follow(copy, memory.tracker(), {}, told.append) == 0
+    assert (len(memory.runs), memory.results["status"], told) == (1, "finished", [])
+
+
+def test_an_early_end_that_was_taken_back_goes_on_in_the_same_run(copy: Path) -> None:
+    """A resumed run lacks the evaluation at its early end. That one was logged, and it remains."""
+    metrics, whole = copy / "metrics.jsonl", (copy / "metrics.jsonl").read_text().splitlines(keepends=True)
+    early = json.loads(whole[3]) | {"step": 5, "epoch": 5 / 3}
+    metrics.write_text("".join(whole[:6]) + json.dumps(early) + "\n")
+    memory, told = Memory(), list[str]()
+    follow(copy, memory.tracker(), {}, told.append)
+    metrics.unlink()
+    metrics.write_text("".join(whole))
+    assert follow(copy, memory.tracker(), {}, told.append) == 2
+    assert [entry for entry in memory.logged if entry[1] != memory.logged[6][1]] == expected(copy)
+    assert (told, len({run.id for run in memory.runs})) == ([], 1)
+
+
+def test_clearing_a_folder_forgets_what_was_logged(copy: Path) -> None:
+    follow(copy, Memory().tracker(), {})
+    clear(copy)
+    assert not list(copy.glob(".log-*"))
 
 
 def test_a_tracker_that_rewrites_gets_all_lines_again(copy: Path) -> None:
