@@ -25,6 +25,7 @@ class Trackers(Listener):
     def __init__(self, names: Sequence[str], plugins: Sequence[str]) -> None:
         self.names, self.plugins = [*dict.fromkeys(names)], plugins
         self._processes: list[tuple[str, subprocess.Popen[Any]]] = []
+        self._failed = list[str]()
 
     def start(self, program: Program, folder: Path, step: int, steps: int, steps_per_epoch: int) -> None:
         """Start a process for each tracker. They run at the lowest priority, with one thread."""
@@ -32,20 +33,24 @@ class Trackers(Listener):
             plugins = [word for plugin in self.plugins for word in ("--plugin", plugin)]
             command = [sys.executable, "-P", "-m", "recipe", "log", "--to", name, *plugins, "--", str(folder)]
             environment = {name: value for name, value in os.environ.items() if name not in ("RANK", "LOCAL_RANK")}
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                env={**environment, "OMP_NUM_THREADS": "1"},
-                start_new_session=True,  # a Ctrl-C is meant for the training
-            )
+            try:
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    env={**environment, "OMP_NUM_THREADS": "1"},
+                    start_new_session=True,  # a Ctrl-C is meant for the training
+                )
+            except OSError:  # no memory, or too many processes
+                self._failed.append(name)
+                continue
             with contextlib.suppress(OSError):
                 os.setpriority(os.PRIO_PROCESS, process.pid, 19)
             self._processes.append((name, process))
 
     def wait(self) -> str:
         """Wait a while for the processes, and return a note about those that failed or still run, or an empty text."""
-        until, failed, running = time.monotonic() + GRACE, list[str](), list[str]()
+        until, failed, running = time.monotonic() + GRACE, [*self._failed], list[str]()
         for name, process in self._processes:
             try:
                 if process.wait(max(0.0, until - time.monotonic())):

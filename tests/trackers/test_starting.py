@@ -1,0 +1,28 @@
+"""Trackers that ``recipe run --log`` starts: none of them affects the training."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import recipe
+from recipe.trackers.starting import Trackers
+from tests.training.helpers import TINY
+
+
+def test_a_tracker_that_cannot_be_started_is_reported_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(subprocess, "Popen", refused)
+    trackers = Trackers(["csv", "mlflow"], [])
+    program: Any = recipe.compile(TINY)
+    trackers.start(program, tmp_path, 0, 6, 3)
+    assert trackers.wait() == "logging to `csv`, `mlflow` failed"
