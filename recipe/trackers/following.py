@@ -15,7 +15,7 @@ from attrs.validators import ge, instance_of
 from recipe.base import files
 from recipe.base.errors import RecipeError, fail
 from recipe.base.identity import digest
-from recipe.base.typed_json import Malformed, fitted, parsed
+from recipe.base.typed_json import Malformed, read_json
 from recipe.base.wording import first_line
 from recipe.runs.exclusive import user_of
 from recipe.runs.reader import summary_of
@@ -133,7 +133,7 @@ def follow(
 def _read(path: Path) -> Place:
     """Return how far the run has been logged. A damaged or missing file means: not at all."""
     try:
-        return fitted(parsed(files.read(path)), Place)
+        return read_json(path, Place)
     except (OSError, Malformed):
         return Place()
 

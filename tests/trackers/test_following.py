@@ -18,6 +18,7 @@ import pytest
 
 from recipe.base.errors import RecipeError
 from recipe.base.sealed import write_sealed
+from recipe.base.typed_json import MOST
 from recipe.runs.layout import clear
 from recipe.runs.reader import summary_of
 from recipe.trackers.following import follow
@@ -219,6 +220,14 @@ def test_after_a_failure_the_rest_is_logged(copy: Path) -> None:
     memory.fails = 0
     follow(copy, memory.tracker(), {})
     assert memory.logged == expected(copy)
+
+
+def test_a_note_of_what_was_logged_that_is_too_large_starts_over(copy: Path) -> None:
+    memory = Memory()
+    follow(copy, memory.tracker(), {})
+    with (copy / ".log-memory.json").open("a") as file:
+        file.write(" " * MOST)
+    assert follow(copy, memory.tracker(), {}) == 8
 
 
 def test_a_damaged_note_of_what_was_logged_starts_over(copy: Path) -> None:
