@@ -138,6 +138,7 @@ def command(
         policy=policy,
         limit=limit,
         listener=Several(Live() if live else Plain(), logging),
+        trackers=trackers,
         name=stem(source, "run"),
     )
     if dry_run:

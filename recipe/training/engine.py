@@ -73,6 +73,7 @@ def train(request: Request) -> Run:
             strict=request.strict,
             processes=ranks.local_world_size,
             limit=request.limit,
+            trackers=request.trackers,
         )
         early_end = EarlyEnd(listener, request.limit)
         loop = Loop(trainer, prepared.program, place.folder, listener, signals, request.policy, early_end, options)

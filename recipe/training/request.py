@@ -34,6 +34,8 @@ class Request:
     policy: SavePolicy = attrs.field(factory=SavePolicy)
     limit: TimeLimit | None = None
     listener: Listener = attrs.field(factory=Listener)
+    trackers: tuple[str, ...] = ()
+    """The names of the trackers that the listener logs to, which the command that resumes the run repeats."""
     name: str = "run"
     runtime: Runtime = attrs.field(factory=Runtime)
 

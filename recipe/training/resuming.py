@@ -66,6 +66,7 @@ def resume_options(
     strict: bool,
     processes: int,
     limit: TimeLimit | None = None,
+    trackers: Sequence[str] = (),
 ) -> tuple[str, ...]:
     """Return the options of `recipe run` that have the effect of these values, without those that are the default."""
     options = list[str]()
@@ -84,4 +85,6 @@ def resume_options(
         options += ["--checkpoints", str(policy.checkpoints)]
     if limit is not None:
         options += ["--max-time", limit.text]
+    for tracker in dict.fromkeys(trackers):
+        options += ["--log", tracker]
     return tuple(options)

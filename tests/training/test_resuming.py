@@ -77,11 +77,15 @@ def test_every_option_is_kept(
     file.write_text(PLUGIN)
     policy = SavePolicy.of(save_every, checkpoints)
     uses = bind("base resnet18; augment dim", words=Vocabulary.installed([file])).uses
-    options = resume_options(uses, policy, device=device, strict=strict, processes=processes, limit=TimeLimit(90.0))
+    trackers, limit = ("csv", "-x", "csv"), TimeLimit(90.0)
+    options = resume_options(
+        uses, policy, device=device, strict=strict, processes=processes, limit=limit, trackers=trackers
+    )
     found = typed(str(Interrupted(2, tmp_path, 3, options)).partition("resume with: ")[2])
     assert SavePolicy.of(found["save_every"], found["checkpoints"]) == policy
     assert found["device"] == device
     assert found["max_time"] == "90s"
+    assert found["trackers"] == ("csv", "-x")
     assert found["strict"] == strict
     assert found["nproc"] == (processes if processes > 1 else None)
     assert found["plugins"] == (str(file),)
