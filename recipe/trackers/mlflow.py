@@ -49,6 +49,7 @@ class Session:
         for name, value in results.items():
             if isinstance(value, float):
                 self.client.log_metric(self.id, _key(f"result/{name}"), value)
+        self.client.set_tag(self.id, "recipe_status", results["status"])
         self.client.set_terminated(self.id, "KILLED" if results["status"] == "stopped" else "FINISHED")
 
 

@@ -15,6 +15,8 @@ class Session:
     def __init__(self, run: TrackedRun) -> None:
         import trackio
 
+        self.step: int | None = None
+        """The last step that was logged. None leaves the choice to trackio."""
         self.run: Any = trackio.init(
             project=os.environ.get("TRACKIO_PROJECT", "recipe"),
             name=f"{run.name}-{run.id[:8]}",
@@ -24,12 +26,16 @@ class Session:
         )
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
+        self.step = step
         self.run.log(dict(values), step=step)
 
     def flush(self) -> None:
         """It writes what is logged by itself."""
 
     def finish(self, results: Mapping[str, float | str]) -> None:
+        """Log the results at the last step, since it has no place of its own for them."""
+        values, step = {f"result/{name}": value for name, value in results.items()}, results.get("steps")
+        self.run.log(values, step=self.step if step is None else int(step))
         self.run.finish()
 
 
