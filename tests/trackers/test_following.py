@@ -19,8 +19,10 @@ import pytest
 from recipe.base.errors import RecipeError
 from recipe.base.sealed import write_sealed
 from recipe.base.typed_json import MOST
+from recipe.runs.beginning import clean_folder
 from recipe.runs.layout import clear
 from recipe.runs.reader import summary_of
+from recipe.trackers import following
 from recipe.trackers.following import follow
 from recipe.trackers.tracker import TRACKERS, TrackedRun, Tracker
 from tests.helpers import ROOT, command
@@ -80,6 +82,12 @@ def expected(folder: Path) -> list[tuple[int, dict[str, float]]]:
         )
         for line in lines
     ]
+
+
+def metrics_in_csv(folder: Path) -> list[tuple[float, dict[str, float]]]:
+    with (folder / "metrics.csv").open(newline="") as file:
+        rows = [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+    return [(row.pop("step"), row) for row in rows]
 
 
 def test_a_finished_run_is_logged_with_all_its_numbers(copy: Path) -> None:
@@ -261,9 +269,33 @@ def test_a_stopped_run_says_so(copy: Path) -> None:
 def test_csv_has_the_same_numbers(copy: Path) -> None:
     done = command("log", copy, "--to", "csv")
     assert (done.status, done.stdout, done.stderr) == (0, "", "8 lines logged to CSV\n")
-    with (copy / "metrics.csv").open(newline="") as file:
-        rows = [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
-    assert [(row.pop("step"), row) for row in rows] == expected(copy)
+    assert metrics_in_csv(copy) == expected(copy)
+
+
+def test_csv_follows_a_run_that_is_resumed_after_an_early_end(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its evaluation within an epoch is removed from the file, which another one replaces while it is followed."""
+    metrics, whole = copy / "metrics.jsonl", (copy / "metrics.jsonl").read_text().splitlines(keepends=True)
+    early = json.dumps(json.loads(whole[3]) | {"step": 5, "epoch": 5 / 3}) + "\n"
+    metrics.write_text("".join([*whole[:6], early]))
+    seen = []
+
+    def resumed(seconds: float) -> None:
+        seen.append(metrics_in_csv(copy))
+        if len(seen) == 1:
+            assert seen == [expected(copy)]
+            clean_folder(copy, 5 / 3, evaluated=False)
+            shutil.copy(tmp_path / "summary.json", copy)
+            with metrics.open("a") as file:
+                file.writelines(whole[6:])
+
+    shutil.copy(copy / "summary.json", tmp_path)
+    monkeypatch.setattr(following, "user_of", lambda folder: "process 1" if len(seen) < 1 else "")
+    monkeypatch.setattr(following.time, "sleep", resumed)
+    follow(copy, TRACKERS.find("csv"), {})
+    assert metrics.read_text() == "".join(whole)
+    assert metrics_in_csv(copy) == expected(copy)
 
 
 def test_tensorboard_has_the_same_numbers(copy: Path) -> None:
@@ -293,7 +325,21 @@ def test_mlflow_has_the_same_numbers(copy: Path, tmp_path: Path, monkeypatch: py
     wanted = [(name, step, value) for step, values in expected(copy) for name, value in values.items()]
     assert sorted(found) == sorted(wanted)
     assert made.data.params == {"lr": "0.01"}
-    assert made.info.status == "FINISHED"
+    assert (made.info.status, made.data.tags["recipe_status"]) == ("FINISHED", "finished")
+    assert made.data.metrics["result/top1"] == summary_of(copy)["top1"]
+
+
+def test_mlflow_has_the_status_of_a_run_that_ended_early(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracking = pytest.importorskip("mlflow.tracking")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"file://{tmp_path / 'mlruns'}")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    write_sealed(copy / "summary.json", summary_of(copy) | {"status": "ended early"})
+    follow(copy, TRACKERS.find("mlflow"), {})
+    client = tracking.MlflowClient()
+    (made,) = client.search_runs([client.get_experiment_by_name("recipe").experiment_id])
+    assert made.data.tags["recipe_status"] == "ended early"
 
 
 def _records(path: Path) -> Iterator[bytes]:
@@ -334,7 +380,12 @@ def test_trackio_has_the_same_numbers(copy: Path, tmp_path: Path, monkeypatch: p
         follow(copy, TRACKERS.find("trackio"), {"lr": "0.01"})
     with contextlib.closing(sqlite3.connect(next(tmp_path.glob("trackio/*.db")))) as base:
         rows = base.execute("select step, metrics from metrics order by id").fetchall()
-    assert [(step, json.loads(values)) for step, values in rows] == expected(copy)
+    found = [(step, json.loads(values)) for step, values in rows]
+    assert [row for row in found if "epoch" in row[1]] == expected(copy)
+    results = [row for row in found if "epoch" not in row[1]]
+    assert [step for step, _ in results] == [6, 6]
+    for _, values in results:
+        assert (values["result/status"], values["result/top1"]) == ("finished", summary_of(copy)["top1"])
 
 
 @pytest.mark.parametrize("tracker", ["nothing", "absent"])
@@ -355,9 +406,7 @@ def test_a_training_is_logged_by_another_process_and_ends_with_the_same_bits(run
     arguments = ["run", TINY, "--out", str(tmp_path / "run"), "--device", "cpu", "--log", "csv"]
     done = subprocess.run([sys.executable, "-m", "recipe", *arguments], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    with (tmp_path / "run" / "metrics.csv").open(newline="") as file:
-        rows = [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
-    assert [(row.pop("step"), row) for row in rows] == expected(tmp_path / "run")
+    assert metrics_in_csv(tmp_path / "run") == expected(tmp_path / "run")
     weights = [(folder / "model.safetensors").read_bytes() for folder in (run, tmp_path / "run")]
     assert weights[0] == weights[1]
 
