@@ -175,7 +175,7 @@ class Keeping:
         if recorded is not None and file.best.content == recorded.content:
             return attrs.evolve(recorded, sha256=file.best.sha256)
         lock = read_lock(folder)
-        own = file.digest in (self.trainer.plan.digest, lock.digest if lock else "")
+        own = file.digest in (self.trainer.plan.digest, lock.digest if lock else "") and _at_epoch_end(file.best.epoch)
         newer = file.best.epoch not in {evaluated["epoch"] for evaluated in self.evaluations}
         better = recorded is None or self._score_of(file.best) > self._score_of(recorded)
         return file.best if own and newer and better and file.best.by == self.metric else None
@@ -218,16 +218,16 @@ class Keeping:
             tell(note)
         at_end = chosen = self._at_step(last.result)
         outputs, again = last.outputs, ranks.broadcast(lambda: last.outputs is None)
-        if self.keeps_best:
-            if self.best is None:  # the held-out images have changed since the last epoch
-                self.best = ranks.broadcast(lambda: self._write(at_end, folder))
+        if self.keeps_best and self.best is None and _at_epoch_end(at_end["epoch"]):  # the held-out images have changed
+            self.best = ranks.broadcast(lambda: self._write(at_end, folder))
+        if self.best is not None:
             chosen = _stated(self.best.result)
             if chosen["epoch"] != at_end["epoch"]:
                 self.take(folder)
                 again = True
             self.best = ranks.broadcast(lambda: self._restated(folder))
             weights = self.best.sha256
-        else:
+        else:  # a resumed run doesn't adopt this file, because its header states no evaluation
             state = trainer.eval_model.state_dict()
             weights = ranks.broadcast(lambda: save_weights(folder / NAME, state, trainer.plan.digest))
         if again:
@@ -236,11 +236,11 @@ class Keeping:
             outputs = evaluation.outputs
             notes += _changed(chosen, evaluation.result)
         digest = ranks.broadcast(lambda: _write_outputs(folder, outputs))
-        best = chosen if self.keeps_best else max([*self._comparable(), at_end], key=self._score)
+        best = max([*self._comparable(), at_end], key=self._score) if self.best is None else chosen
         fields = {
             "weights_sha256": weights,
             "evaluation_sha256": digest,
-            "kept": "best" if self.keeps_best else "last",
+            "kept": "last" if self.best is None else "best",
             "best": {**best, "by": self.metric},
             "last": at_end,
         }
@@ -263,6 +263,11 @@ class Keeping:
 def _stated(result: Evaluated) -> dict[str, Any]:
     """Return the results of an evaluation as they were recorded, without those that it doesn't have."""
     return {name: value for name, value in plain(result).items() if value is not None and value != {}}
+
+
+def _at_epoch_end(epoch: float) -> bool:
+    """Whether an evaluation counts for the choice, which one at an early end within an epoch doesn't."""
+    return epoch % 1 == 0
 
 
 def _changed(chosen: dict[str, Any], again: dict[str, Any]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -17,6 +18,8 @@ from recipe.base.signals import Interrupted
 from recipe.runs import checkpoints
 from recipe.runs.best import kept_epoch, read_best
 from recipe.runs.state import TrainingState
+from recipe.runs.weights import packed_weights
+from recipe.training import early_end
 from tests.durability.photos import with_broken_images
 from tests.durability.trials import Cut, outcome, small
 from tests.training.helpers import weights_digest
@@ -204,6 +207,53 @@ def test_keeping_the_best_from_some_epoch_on_is_noted(tmp_path: Path) -> None:
         run = train(tmp_path / "run", "keep best", resume=True, allow_changed=True, listener=told)
     assert "the choice of the best epoch restarts at step 6: earlier weights were not kept" in told.notes
     assert weights_digest(run.model) == script.weights[3]
+
+
+class Ends(Told):
+    """Asks to end early after a step."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__()
+        self.at, self.done = at, 0
+
+    def step(self, step: int, loss: float, top1: float, rate: float, speed: float) -> None:
+        self.done = step
+
+    def asks_to_finish(self) -> bool:
+        return self.done >= self.at
+
+
+@pytest.fixture
+def _looks_at_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(early_end, "LOOK_EVERY", 0.0)
+
+
+@pytest.mark.usefixtures("_looks_at_every_step")
+def test_weights_of_an_early_end_in_the_first_epoch_are_not_adopted(tmp_path: Path) -> None:
+    with scripted(top1=TOP1):
+        whole = train(tmp_path / "whole", "keep best")
+    with scripted(top1=(0.9,) * 5):
+        ended = train(tmp_path / "run", "keep best", listener=Ends(1))
+    assert (ended.summary["status"], ended.summary["kept"]) == ("ended early", "last")
+    assert ended.summary["weights_sha256"] == hashlib.sha256(packed_weights(ended.folder)).hexdigest()
+    assert kept_epoch(ended.folder) is None
+    with scripted(top1=TOP1):
+        run = train(tmp_path / "run", "keep best", resume=True)
+    assert lasting(run) == lasting(whole)
+    assert outcome(run.folder) == outcome(whole.folder)
+
+
+@pytest.mark.usefixtures("_looks_at_every_step")
+def test_weights_of_an_early_end_after_the_choice_restarted_are_not_adopted(tmp_path: Path) -> None:
+    told = Told()
+    with scripted(top1=TOP1) as script:
+        stopped(tmp_path / "run", 8)
+    with scripted(top1=(0.9,) * 5):
+        train(tmp_path / "run", "keep best", resume=True, allow_changed=True, listener=Ends(7))
+    with scripted(top1=TOP1) as script:
+        run = train(tmp_path / "run", "keep best", resume=True, listener=told)
+    assert (run.summary["best"]["epoch"], run.summary["top1"]) == (4, 0.4)
+    assert weights_digest(run.model) == script.weights[1]
 
 
 def test_other_held_out_images_restart_the_choice(tmp_path: Path) -> None:
