@@ -21,6 +21,7 @@ from recipe.runs.provenance import DATA, Provenance, write_provenance
 from recipe.runs.reader import environment_of, measured
 from recipe.runs.recipe_lock import lock_text
 from recipe.runs.records import Environment
+from recipe.runs.weights import NAME
 
 ENVIRONMENT = "environment.json"
 
@@ -82,6 +83,18 @@ def _keep(path: Path, step: int) -> None:
     with contextlib.suppress(OSError):
         if not os.path.lexists(kept):
             os.replace(path, kept)
+
+
+def clean_weights(folder: Path) -> None:
+    """Remove the weights in the folder of a resumed run that doesn't count them.
+
+    Call it before `begin` records changed images: a later process would not notice the change, and would adopt weights
+    that were the best on the earlier images.
+    """
+    try:
+        (folder / NAME).unlink(missing_ok=True)
+    except OSError as error:
+        raise fail("E111", f"`{folder}` can't be written: {system_reason(error)}") from None
 
 
 def clean_folder(folder: Path, epoch: float, evaluated: bool) -> None:

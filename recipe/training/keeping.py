@@ -6,6 +6,7 @@ is killed between the two resumes from an older checkpoint, finds newer weights 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,9 @@ from recipe.runs.records import Evaluated
 from recipe.runs.state import TrainingState
 from recipe.runs.weights import NAME, save_weights, unpacked
 from recipe.training.trainer import Evaluation, Trainer
+
+SAME = 1e-5
+"""The relative difference of two results up to which they are the same: sums can differ in their last bits."""
 
 
 @attrs.frozen
@@ -234,7 +238,7 @@ class Keeping:
             tell(f"evaluating the kept weights of epoch {chosen['epoch']:g} again, to record each image")
             evaluation = evaluate()
             outputs = evaluation.outputs
-            notes += _changed(chosen, evaluation.result)
+            notes += _changed(chosen, evaluation.result, self.metric)
         digest = ranks.broadcast(lambda: _write_outputs(folder, outputs))
         best = max([*self._comparable(), at_end], key=self._score) if self.best is None else chosen
         fields = {
@@ -270,12 +274,23 @@ def _at_epoch_end(epoch: float) -> bool:
     return epoch % 1 == 0
 
 
-def _changed(chosen: dict[str, Any], again: dict[str, Any]) -> list[str]:
-    """Return a note if the kept weights evaluate to another accuracy than before."""
-    before, now = chosen["top1"], again["top1"]
-    if before == now:
-        return []
-    return [f"the kept weights now evaluate to top-1 {now:.2%}, not {before:.2%} as in epoch {chosen['epoch']:g}"]
+def _changed(chosen: dict[str, Any], again: dict[str, Any], metric: str) -> list[str]:
+    """Return a note if the kept weights evaluate to another accuracy, loss or value of a metric than before."""
+    names = dict.fromkeys((DEFAULT, metric, "loss"))
+    pairs = [(name, value_of(chosen, name), value_of(again, name)) for name in names]
+    changes = [
+        f"{_shown(name, now)}, not {_shown(name, before, named=False)}"
+        for name, before, now in pairs
+        if before is not None and now is not None and not math.isclose(before, now, rel_tol=SAME)
+    ]
+    before = f"as in epoch {chosen['epoch']:g}"
+    return [f"the kept weights now evaluate to {'; '.join(changes)} {before}"] if changes else []
+
+
+def _shown(name: str, value: float, named: bool = True) -> str:
+    """Return a value as the notes show it."""
+    text = f"{value:.2%}" if name == DEFAULT else f"{value:.4g}"
+    return f"{'top-1' if name == DEFAULT else name} {text}" if named else text
 
 
 def _write_outputs(folder: Path, outputs: HeldOut | None) -> str:

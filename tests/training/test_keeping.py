@@ -256,7 +256,8 @@ def test_weights_of_an_early_end_after_the_choice_restarted_are_not_adopted(tmp_
     assert weights_digest(run.model) == script.weights[1]
 
 
-def test_other_held_out_images_restart_the_choice(tmp_path: Path) -> None:
+@pytest.mark.parametrize("again", [False, True], ids=["once", "and it is stopped again"])
+def test_other_held_out_images_restart_the_choice(tmp_path: Path, again: bool) -> None:
     photos, told = with_broken_images(tmp_path / "photos"), Told()
     data = f'data folder "{photos}" size=32 workers=0 on-error=skip'
     program = recipe.compile(f"{data}; batch 4; epochs 5; lr 0.01; keep best", base=small(2))
@@ -264,11 +265,17 @@ def test_other_held_out_images_restart_the_choice(tmp_path: Path) -> None:
         with pytest.raises(Stop):
             recipe.run(program, out=tmp_path / "run", device="cpu", listener=StopAt(8))
         Image.new("RGB", (40, 48), "red").save(photos / "val" / "cat" / "0.jpg")
+        if again:
+            with pytest.raises(Stop):
+                recipe.run(
+                    program, out=tmp_path / "run", device="cpu", resume=True, allow_changed=True, listener=StopAt(7)
+                )
+            assert not (tmp_path / "run" / "model.safetensors").exists()
         run = recipe.run(program, out=tmp_path / "run", device="cpu", resume=True, allow_changed=True, listener=told)
     note = "the choice of the best epoch restarts at step 6: the held-out images have changed"
-    assert note in told.notes
+    assert again or note in told.notes
     assert note in run.summary["notes"]
-    assert weights_digest(run.model) == script.weights[3]
+    assert (run.summary["best"]["epoch"], weights_digest(run.model)) == (4, script.weights[3])
 
 
 def test_patience_counts_the_epochs_before_an_interruption(tmp_path: Path) -> None:
@@ -341,6 +348,20 @@ def test_weights_that_evaluate_differently_at_the_end_are_noted(tmp_path: Path) 
         run = train(tmp_path / "run", "keep best", resume=True)
     assert "the kept weights now evaluate to top-1 20.00%, not 40.00% as in epoch 2" in run.summary["notes"]
     assert run.summary["top1"] == 0.4
+
+
+@pytest.mark.parametrize(
+    ("by", "values", "now"),
+    [("loss", (0.5, 0.25, 0.4, 0.3, 0.3), 0.5), ("balanced", (0.1, 0.25, 0.2, 0.2, 0.2), 0.125)],
+)
+def test_another_value_of_the_metric_is_noted(tmp_path: Path, by: str, values: tuple[float, ...], now: float) -> None:
+    """The accuracy stays the same, and the kept weights have the last result as above."""
+    even = {"top1": (0.5,) * 5, "loss": (1.0,) * 5}
+    with scripted(**{**even, by: values}):
+        stopped(tmp_path / "run", 11, f"keep best by={by}")
+    with scripted(**{**even, by: (*values[:-1], now)}):
+        run = train(tmp_path / "run", f"keep best by={by}", resume=True)
+    assert f"the kept weights now evaluate to {by} {now}, not 0.25 as in epoch 2" in run.summary["notes"]
 
 
 def test_the_best_of_broken_weights_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
