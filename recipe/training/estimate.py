@@ -27,7 +27,7 @@ from recipe.training.micro_batch import fitting_micro
 from recipe.training.runtime import Runtime
 from recipe.training.setup import prepare
 from recipe.training.teachers import named_teachers, teachers_of, teaching
-from recipe.training.trainer import Trainer
+from recipe.training.trainer import Trainer, nothing_to_evaluate
 from recipe.training.trial import step_seconds, try_step
 
 PLACES = 4
@@ -144,16 +144,25 @@ def _next_at(trainer: Trainer, batches: Iterator[Batch], step: int) -> Iterator[
 
 
 def _evaluation(trainer: Trainer, images: int, batches: int) -> tuple[float, int]:
-    """Return the seconds of an evaluation, extrapolated from some batches of held-out images, and their number."""
+    """Return the seconds of an evaluation, extrapolated from some batches of held-out images, and their number.
+
+    Raises `RecipeError` (E070) if no held-out image can be decoded.
+    """
     held_out, shares = InOrder(trainer.sets.val, images, trainer.skips, trainer.images.size), list[float]()
     trainer.eval_model.eval()
-    for place in range(min(batches, len(held_out))):
+    for place in range(len(held_out)):
         began = time.perf_counter()
         part = held_out[place]
         if isinstance(part, tuple):  # the error of an image that can't be decoded
             raise RecipeError(*part)
+        if not part.counted:  # none of its images can be decoded
+            continue
         trainer.logits(part)[0].sum().item()
         shares.append(time.perf_counter() - began)
+        if len(shares) == batches:
+            break
+    if not shares:
+        raise nothing_to_evaluate()
     return statistics.median(shares) * len(held_out), len(shares)
 
 

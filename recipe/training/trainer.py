@@ -10,7 +10,7 @@ import attrs
 import torch
 from torch import Tensor, fx, nn
 
-from recipe.base.errors import fail
+from recipe.base.errors import RecipeError, fail
 from recipe.base.plain_numbers import plain_numbers
 from recipe.compiler.features import features_of
 from recipe.compiler.groups import set_rate
@@ -356,7 +356,7 @@ class Trainer:
         if any(stopped for stopped, _ in gathered):
             return None
         if not meter.fresh:
-            raise fail("E070", "no held-out image can be read, so there is nothing to evaluate")
+            raise nothing_to_evaluate()
         if recalls is not None:
             result["balanced"] = recalls.balanced(self.ranks)
         found = kept.gathered(self.plan, self.sets.val, self.ranks) if kept is not None else None
@@ -373,3 +373,8 @@ class Trainer:
     def images(self) -> ImageFields:
         """The fields of the trick that opens the images."""
         return image_fields(self.plan)
+
+
+def nothing_to_evaluate() -> RecipeError:
+    """Return the error for held-out images of which none can be decoded."""
+    return fail("E070", "no held-out image can be read, so there is nothing to evaluate")

@@ -16,6 +16,7 @@ from recipe.training.estimate import Timing, estimated, measure
 from recipe.training.setup import prepare
 from recipe.training.teachers import teachers_of
 from recipe.training.trainer import Trainer
+from tests.durability.photos import with_broken_images
 from tests.helpers import command
 from tests.training.helpers import TINY, train
 
@@ -113,3 +114,21 @@ def test_an_error_of_the_training_is_one_of_the_dry_run(tmp_path: Path) -> None:
     assert (done.status, "error[E103]" in done.stderr) == (2, True)
     with pytest.raises(RecipeError, match="E103"):
         train(tmp_path / "run", "batch 1")
+
+
+@pytest.mark.parametrize("patience", [None, 0.001])
+def test_held_out_images_that_are_skipped_are_not_timed(tmp_path: Path, patience: float | None) -> None:
+    photos = with_broken_images(tmp_path)
+    for name in ("cat/0", "cat/1"):
+        (photos / "val" / f"{name}.jpg").write_bytes(b"")
+    text = (
+        f'base shufflenet_v2_x0_5; data folder "{photos}" size=32 workers=0 on-error=skip; batch 2; epochs 1; lr 0.01'
+    )
+    plan = resolve(text, data=True)
+    sets, program = prepare(plan)
+    timing = measure(program, sets, [], CPU, patience)
+    assert timing.evaluation > 0
+    assert timing.batches == (1 if patience is None else 0)
+    (photos / "val" / "dog" / "0.jpg").write_bytes(b"")
+    with pytest.raises(RecipeError, match=r"E070.*no held-out image can be read"):
+        measure(program, sets, [], CPU)
