@@ -17,6 +17,7 @@ from recipe.base.wording import system_reason
 from recipe.language.recipe_input import LOCK
 from recipe.plan.plan import Plan
 from recipe.runs.environment import differences
+from recipe.runs.held_out import EVALUATION
 from recipe.runs.provenance import DATA, Provenance, write_provenance
 from recipe.runs.reader import environment_of, measured
 from recipe.runs.recipe_lock import lock_text
@@ -24,6 +25,8 @@ from recipe.runs.records import Environment
 from recipe.runs.weights import NAME
 
 ENVIRONMENT = "environment.json"
+
+CURVES = "curves.png"
 
 
 def changes_since(folder: Path, environment: Environment, data_changes: Sequence[str], step: int) -> list[str]:
@@ -85,27 +88,24 @@ def _keep(path: Path, step: int) -> None:
             os.replace(path, kept)
 
 
-def clean_weights(folder: Path) -> None:
-    """Remove the weights in the folder of a resumed run that doesn't count them.
+def clean_results(folder: Path, weights: bool) -> None:
+    """Remove the results in the folder of a resumed run, such as those of an early end. It writes them again at its end.
 
     Call it before `begin` records changed images: a later process would not notice the change, and would adopt weights
-    that were the best on the earlier images.
+    that were the best on the earlier images. ``weights`` removes the weights too.
     """
     try:
-        (folder / NAME).unlink(missing_ok=True)
+        for name in ("summary.json", EVALUATION, CURVES, *([NAME] if weights else [])):
+            (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise fail("E111", f"`{folder}` can't be written: {system_reason(error)}") from None
 
 
-def clean_folder(folder: Path, epoch: float, evaluated: bool) -> None:
-    """Remove what a resumed run produces again: its summary, and the lines of metrics after ``epoch``.
+def clean_metrics(folder: Path, epoch: float, evaluated: bool) -> None:
+    """Remove the lines of metrics that a resumed run writes again: those after ``epoch``.
 
     Also removes the lines of an evaluation within an epoch, at an early end, which an uninterrupted run doesn't have.
     """
-    try:
-        (folder / "summary.json").unlink(missing_ok=True)
-    except OSError as error:
-        raise fail("E111", f"`{folder}` can't be written: {system_reason(error)}") from None
     kept = []
     for line in measured(folder):
         if line["kind"] == "evaluation" and line["epoch"] == epoch and not evaluated:

@@ -25,7 +25,7 @@ from recipe.plan.plan import Plan
 from recipe.plugins.contexts import Teach
 from recipe.plugins.fingerprint import code_by_package
 from recipe.runs import checkpoints
-from recipe.runs.beginning import begin, begin_folder, changes_since, clean_folder, clean_weights
+from recipe.runs.beginning import begin, begin_folder, changes_since, clean_metrics, clean_results
 from recipe.runs.environment import changed_code, plugins_of
 from recipe.runs.exclusive import hold
 from recipe.runs.layout import choose_folder, is_finished, is_untouched
@@ -212,11 +212,11 @@ def _train(request: Request, place: Place, prepared: Prepared, loop: Loop, held:
     if loop.resumed and (notes or loop.recipe_changed):  # before the files that show the changes are replaced
         loop.save()
     folder = loop.folder = loop.signals.folder = place.ranks.broadcast(lambda: _claim(request, place, held))
-    if loop.resumed and loop.keeping.best is None:
-        place.ranks.broadcast(lambda: clean_weights(folder))
+    if place.resumes:  # without a checkpoint, weights are left: nothing else has them
+        place.ranks.broadcast(lambda: clean_results(folder, loop.resumed and loop.keeping.best is None))
     place.ranks.broadcast(lambda: begin(folder, request.plan, now, prepared.provenance, prepared.data_changes, step))
     epoch = loop.trainer.progress().epoch
-    place.ranks.broadcast(lambda: clean_folder(folder, epoch, loop.epoch_evaluated))
+    place.ranks.broadcast(lambda: clean_metrics(folder, epoch, loop.epoch_evaluated))
     warnings = (f"warning: {warning.message}" for warning in loop.program.warnings)
     for note in (*warnings, *loop.trainer.sets.notes, place.precision.note):
         if note:

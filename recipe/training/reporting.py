@@ -14,6 +14,7 @@ from recipe.base import files
 from recipe.base.pictures import drawn
 from recipe.base.printable import printable
 from recipe.base.wording import format_duration, plural
+from recipe.runs.beginning import CURVES
 from recipe.runs.best import kept_epoch
 from recipe.runs.reader import LONGEST, measured
 from recipe.runs.records import FINISHED
@@ -260,7 +261,7 @@ def pictures(folder: Path) -> str:
 
     Return a warning if that fails, or else an empty string.
     """
-    return drawn(partial(_curves, folder), [folder / "curves.png"])
+    return drawn(partial(_curves, folder), [folder / CURVES])
 
 
 def _curves(folder: Path) -> None:
@@ -291,4 +292,4 @@ def _curves(folder: Path) -> None:
     first, *_, last = figure.axes
     first.legend(["training", "held out"] if kept is None else ["training", "held out", "kept"])
     last.set(ylim=(0, None))
-    files.write(folder / "curves.png", lambda file: figure.savefig(file, format="png", dpi=110))
+    files.write(folder / CURVES, lambda file: figure.savefig(file, format="png", dpi=110))

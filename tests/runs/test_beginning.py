@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from recipe.runs.beginning import clean_folder
+from recipe.runs.beginning import clean_metrics, clean_results
 
 MEANS: dict[str, Any] = {"loss": 1.0, "top1": 0.5}
 TRAIN: dict[str, Any] = {"kind": "train", **MEANS, "lr": 0.1, "images_per_second": 1.0}
@@ -35,8 +35,16 @@ LINES = [
 def test_lines_that_are_written_again_and_those_of_an_early_end_are_removed(
     epoch: float, evaluated: bool, kept: list[dict[str, Any]], tmp_path: Path
 ) -> None:
-    (tmp_path / "summary.json").write_text("{}")
     (tmp_path / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in LINES))
-    clean_folder(tmp_path, epoch, evaluated)
-    assert not (tmp_path / "summary.json").exists()
+    clean_metrics(tmp_path, epoch, evaluated)
     assert [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == kept
+
+
+@pytest.mark.parametrize("weights", [False, True])
+def test_the_results_of_an_early_end_are_removed(weights: bool, tmp_path: Path) -> None:
+    names = {"summary.json", "evaluation.npz", "curves.png", "model.safetensors"}
+    for name in (*names, "recipe.lock"):
+        (tmp_path / name).write_text("")
+    clean_results(tmp_path, weights)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"recipe.lock"} | (set() if weights else {"model.safetensors"})

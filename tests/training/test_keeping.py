@@ -256,6 +256,23 @@ def test_weights_of_an_early_end_after_the_choice_restarted_are_not_adopted(tmp_
     assert weights_digest(run.model) == script.weights[1]
 
 
+RESULTS = ("summary.json", "evaluation.npz", "curves.png", "model.safetensors")
+
+
+@pytest.mark.usefixtures("_looks_at_every_step", "unhurried")
+@pytest.mark.parametrize(
+    ("words", "at", "left"),
+    [("keep last", 8, []), ("keep best", 2, []), ("keep best", 8, ["model.safetensors"])],
+)
+def test_a_resumed_run_has_no_results_of_its_early_end(tmp_path: Path, words: str, at: int, left: list[str]) -> None:
+    with scripted(top1=TOP1):
+        run = train(tmp_path / "run", words, listener=Ends(at))
+        assert all((run.folder / name).is_file() for name in RESULTS)
+        with pytest.raises(Stop):
+            train(tmp_path / "run", words, resume=True, listener=StopAt(at + 1))
+    assert [name for name in RESULTS if (run.folder / name).exists()] == left
+
+
 @pytest.mark.parametrize("again", [False, True], ids=["once", "and it is stopped again"])
 def test_other_held_out_images_restart_the_choice(tmp_path: Path, again: bool) -> None:
     photos, told = with_broken_images(tmp_path / "photos"), Told()
