@@ -89,7 +89,7 @@ def _keep(path: Path, step: int) -> None:
 
 
 def clean_results(folder: Path, weights: bool) -> None:
-    """Remove the results in the folder of a resumed run, such as those of an early end. It writes them again at its end.
+    """Remove the results in the folder of a resumed run, such as those of an early end. It writes new ones at its end.
 
     Call it before `begin` records changed images: a later process would not notice the change, and would adopt weights
     that were the best on the earlier images. ``weights`` removes the weights too.

@@ -25,8 +25,8 @@ LOOK_EVERY = 0.1
 class EarlyEnd:
     """Decides between two steps, in the first process, whether a training ends early.
 
-    ``evaluation`` and ``saving`` are the seconds that the last evaluation and checkpoint took. Both have to fit into
-    the time limit.
+    ``evaluation`` and ``saving`` are the seconds that the last evaluation and checkpoint took. Those that follow an
+    early end have to fit into the time limit.
     """
 
     listener: Listener = attrs.field(factory=Listener)
@@ -35,14 +35,24 @@ class EarlyEnd:
     saving: float = 0.0
     _looked: float = -math.inf
 
-    def reason(self, folder: Path) -> int:
-        """Return the number of the reason to end the training in a folder now, or 0."""
-        if self.limit is not None and self.limit.left <= self.evaluation + self.saving:
+    def reason(self, folder: Path, evaluations: int = 1) -> int:
+        """Return the number of the reason to end the training in a folder now, or 0.
+
+        ``evaluations`` is the number of evaluations that follow an early end within an epoch.
+        """
+        if self.limit is not None and self.limit.left <= evaluations * self.evaluation + self.saving:
             return 3
         now = time.monotonic()
         if now - self._looked < LOOK_EVERY:
             return 0
         self._looked = now
+        return self._asked(folder)
+
+    def may_follow(self, folder: Path) -> bool:
+        """Whether the training may end early after the evaluation that is about to start."""
+        return self.limit is not None or bool(self._asked(folder))
+
+    def _asked(self, folder: Path) -> int:
         return 1 if is_asked(folder) else 2 * self.listener.asks_to_finish()
 
 

@@ -67,6 +67,11 @@ class Keeping:
         return self.trainer.step >= self.trainer.total_steps or bool(self.ended_by)
 
     @property
+    def evaluations_left(self) -> int:
+        """How many evaluations follow if the training ends within an epoch: of the last and of the kept weights."""
+        return 1 if self.best is None else 2
+
+    @property
     def keeps_best(self) -> bool:
         return self.trainer.plan.training.keep_by is not None
 

@@ -104,7 +104,7 @@ class Loop:
                     self.epoch_evaluated = False
                     self._evaluate()
                     self.early_end.evaluation, since = time.monotonic() - since, time.monotonic()
-                asked = self.early_end.reason(self.folder) if ranks.is_main else 0
+                asked = self.early_end.reason(self.folder, self.keeping.evaluations_left) if ranks.is_main else 0
                 number, late, end = ranks.poll(self.signals.received, self.save_policy.late(self.saved), asked)
                 over = self.keeping.over
                 if number or late or end or over or self.save_policy.at(trainer.step, ends):
@@ -193,7 +193,8 @@ class Loop:
         ``early`` means that the training ends within an epoch.
         """
         trainer = self.trainer
-        evaluation = trainer.evaluate(lambda: bool(self.signals.received), outputs=early or self.keeping.over)
+        ends = early or self.keeping.over or trainer.ranks.broadcast(lambda: self.early_end.may_follow(self.folder))
+        evaluation = trainer.evaluate(lambda: bool(self.signals.received), outputs=ends)
         if evaluation is None:
             self.save()
             raise self._interrupted(max(trainer.ranks.gather(self.signals.received)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from recipe.testing.rules.resume import digest_of
 from recipe.training import early_end
 from recipe.training.early_end import EarlyEnd
 from recipe.training.reporting import Listener, closing
+from recipe.training.trainer import Trainer
 from tests.helpers import ROOT, command
 from tests.training.helpers import TINY, train
 
@@ -157,8 +159,49 @@ def test_a_training_ends_when_its_time_is_up(whole: str, tmp_path: Path) -> None
 def test_the_time_includes_the_evaluation_and_the_checkpoint(tmp_path: Path) -> None:
     ending = EarlyEnd(Listener(), TimeLimit(100.0), evaluation=60.0, saving=30.0)
     assert ending.reason(tmp_path) == 0
+    assert ending.reason(tmp_path, evaluations=2) == 3
     ending.saving = 41.0
     assert ending.reason(tmp_path) == 3
+
+
+def evaluations(monkeypatch: pytest.MonkeyPatch, seconds: float = 0.0) -> list[int]:
+    """Return the list of the steps at which a training evaluates. Each one takes ``seconds`` on the clock of limits."""
+    steps, evaluate, clock = list[int](), Trainer.evaluate, time.monotonic
+
+    def evaluated(self: Trainer, *arguments: Any, **options: Any) -> Any:
+        steps.append(self.step)
+        return evaluate(self, *arguments, **options)
+
+    monkeypatch.setattr(Trainer, "evaluate", evaluated)
+    monkeypatch.setattr(time, "monotonic", lambda: clock() + seconds * len(steps))
+    return steps
+
+
+@pytest.mark.parametrize(
+    ("words", "limit", "expected"),
+    [
+        ("keep last", 3950, [3, 6, 9]),  # after the third evaluation, there is no time for another one
+        ("keep last", 4950, [3, 6, 9, 12]),
+        ("keep best by=loss", 4950, [3, 6, 9]),  # and another one, of the kept weights
+    ],
+)
+def test_an_epoch_at_whose_end_the_time_is_up_is_evaluated_once(
+    words: str, limit: int, expected: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = evaluations(monkeypatch, 1000.0)
+    run = train(tmp_path / "run", "epochs 9", words, max_time=f"{limit}s")
+    again = [run.summary["steps"]] if run.summary["best"]["step"] != run.summary["steps"] and "best" in words else []
+    assert (run.summary["status"], run.summary["steps"]) == ("ended early", expected[-1])
+    assert steps == expected + again
+    assert 1000.0 * len(steps) < limit
+
+
+def test_a_request_before_the_end_of_an_epoch_needs_one_evaluation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = evaluations(monkeypatch)
+    run = train(tmp_path / "run", listener=Asking(3, requests.ask))
+    assert (run.summary["steps"], steps) == (3, [3])
 
 
 def test_requests_are_looked_for_at_intervals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
