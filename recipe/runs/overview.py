@@ -48,7 +48,7 @@ class RunRow:
     loss: float | None = None
     """The held-out loss, likewise."""
     best: float | None = None
-    """The highest accuracy of all evaluations."""
+    """The highest accuracy of all evaluations after whole epochs, or of the only other one."""
     best_epoch: float | None = None
     """The first epoch with that accuracy."""
     seconds: float | None = None
@@ -139,7 +139,8 @@ def _row(run: Path, name: str, plan: Plan | str, differing: list[str]) -> RunRow
     lines = measured(run)
     evaluations = [line for line in lines if line["kind"] == "evaluation"]
     if evaluations:
-        last, best = evaluations[-1], max(evaluations, key=lambda line: line["top1"])
+        whole = [line for line in evaluations if line["epoch"] % 1 == 0]  # an early end within an epoch doesn't count
+        last, best = evaluations[-1], max(whole or evaluations, key=lambda line: line["top1"])
         row = attrs.evolve(row, top1=last["top1"], loss=last["loss"], best=best["top1"], best_epoch=best["epoch"])
     if lines:
         row = attrs.evolve(row, epochs=lines[-1]["epoch"])

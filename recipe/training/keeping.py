@@ -222,10 +222,10 @@ class Keeping:
             tell: Reports what the run does.
         """
         trainer, ranks = self.trainer, self.trainer.ranks
-        notes = self._ended()
+        at_end = chosen = self._at_step(last.result)
+        notes = [*self._ended(), *self._better(at_end)]
         for note in notes:
             tell(note)
-        at_end = chosen = self._at_step(last.result)
         outputs, again = last.outputs, ranks.broadcast(lambda: last.outputs is None)
         if self.keeps_best and self.best is None and _at_epoch_end(at_end["epoch"]):  # the held-out images have changed
             self.best = ranks.broadcast(lambda: self._write(at_end, folder))
@@ -245,7 +245,7 @@ class Keeping:
             outputs = evaluation.outputs
             notes += _changed(chosen, evaluation.result, self.metric)
         digest = ranks.broadcast(lambda: _write_outputs(folder, outputs))
-        best = max([*self._comparable(), at_end], key=self._score) if self.best is None else chosen
+        best = max(self._comparable() or [at_end], key=self._score) if self.best is None else chosen
         fields = {
             "weights_sha256": weights,
             "evaluation_sha256": digest,
@@ -259,6 +259,16 @@ class Keeping:
     def _ended(self) -> list[str]:
         epoch, epochs = self.trainer.progress().epoch, self.trainer.plan.training.epochs
         return [f"`{self.ended_by}` ended the training after epoch {epoch:g} of {epochs}"] if self.ended_by else []
+
+    def _better(self, at_end: dict[str, Any]) -> list[str]:
+        """Return a note if an early end within an epoch, which doesn't count, evaluates better than the kept epoch."""
+        if self.best is None or _at_epoch_end(at_end["epoch"]) or self._score(at_end) <= self._score_of(self.best):
+            return []
+        value = value_of(at_end, self.metric)
+        assert value is not None
+        kept = f"{_shown(self.metric, self.best.value, named=False)} in the kept epoch {self.best.epoch:g}"
+        better = f"the last evaluation is better, with {_shown(self.metric, value)} instead of {kept}"
+        return [f"{better}, but only whole epochs are compared"]
 
     def _restated(self, folder: Path) -> Best:
         """Return the best evaluation, once its file states the plan's digest, which a changed recipe changes."""

@@ -44,7 +44,7 @@ class Script:
 def scripted(**results: Sequence[float]) -> Iterator[Script]:
     """A context in which the evaluation after each epoch has given results, by name. Others stay as they are.
 
-    The same weights have the same results whenever they are evaluated.
+    The same weights have the same results whenever they are evaluated. An evaluation within an epoch has its results.
     """
     lines = [dict(zip(results, values, strict=True)) for values in zip(*results.values(), strict=True)]
     script, evaluate = Script(lines), Trainer.evaluate
@@ -57,7 +57,7 @@ def scripted(**results: Sequence[float]) -> Iterator[Script]:
         script.evaluations += 1
         key = weights_digest(self.eval_model)
         if key not in epochs:
-            epochs[key] = self.step // self.steps_per_epoch - 1
+            epochs[key] = -(-self.step // self.steps_per_epoch) - 1
             script.weights.append(key)
         return attrs.evolve(done, result={**done.result, **lines[epochs[key]]})
 

@@ -15,8 +15,10 @@ from safetensors.torch import load_file, save_file
 import recipe
 from recipe.base.errors import RecipeError
 from recipe.base.signals import Interrupted
+from recipe.plugins.vocabulary import Vocabulary
 from recipe.runs import checkpoints
 from recipe.runs.best import kept_epoch, read_best
+from recipe.runs.overview import overview
 from recipe.runs.state import TrainingState
 from recipe.runs.weights import packed_weights
 from recipe.training import early_end
@@ -254,6 +256,22 @@ def test_weights_of_an_early_end_after_the_choice_restarted_are_not_adopted(tmp_
         run = train(tmp_path / "run", "keep best", resume=True, listener=told)
     assert (run.summary["best"]["epoch"], run.summary["top1"]) == (4, 0.4)
     assert weights_digest(run.model) == script.weights[1]
+
+
+@pytest.mark.usefixtures("_looks_at_every_step")
+@pytest.mark.parametrize("words", ["keep last", "keep best"])
+def test_an_evaluation_within_an_epoch_never_counts_as_the_best(tmp_path: Path, words: str) -> None:
+    with scripted(top1=(0.1, 0.9, 0.3, 0.3, 0.3)):
+        run = train(tmp_path / "run", words, listener=Ends(5))
+    assert (run.summary["best"]["epoch"], run.summary["best"]["top1"]) == (1, 0.1)
+    assert (run.summary["last"]["step"], run.summary["last"]["top1"]) == (5, 0.9)
+    note = (
+        "the last evaluation is better, with top-1 90.00% instead of 10.00% in the kept epoch 1, "
+        "but only whole epochs are compared"
+    )
+    assert (note in run.summary["notes"]) == (words == "keep best")
+    (row,) = overview(tmp_path, Vocabulary.installed()).rows
+    assert (row.best, row.best_epoch, row.top1) == (0.1, 1.0, run.summary["top1"])
 
 
 RESULTS = ("summary.json", "evaluation.npz", "curves.png", "model.safetensors")
