@@ -62,7 +62,10 @@ def announced(number: int, step: int, steps: int) -> str:
 
 
 def how_to_resume(folder: Path, options: tuple[str, ...]) -> str:
-    """Return the sentence on how to train a run that ended early to its end. ``options`` are those of the command."""
+    """Return the sentence on how to train a run that ended early to its end.
+
+    ``options`` are those of the command, without a time limit, which could end it early again.
+    """
     return f"to train to the end: {command_line('recipe', 'run', f'--resume={path_word(folder)}', *options)}"
 
 

@@ -72,7 +72,6 @@ def train(request: Request) -> Run:
             device=request.device,
             strict=request.strict,
             processes=ranks.local_world_size,
-            limit=request.limit,
             trackers=request.trackers,
         )
         early_end = EarlyEnd(listener, request.limit)

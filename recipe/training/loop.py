@@ -28,6 +28,7 @@ from recipe.runs.reader import metrics_of
 from recipe.runs.recipe_lock import changed_words
 from recipe.runs.records import ENDED_EARLY, FINISHED
 from recipe.runs.save_policy import SavePolicy
+from recipe.runs.time_limit import TimeLimit
 from recipe.training.diagnosis import NotFiniteInput, cause_of_average, cause_of_step
 from recipe.training.early_end import EarlyEnd, announced, how_to_resume
 from recipe.training.keeping import Keeping
@@ -48,9 +49,9 @@ class Loop:
     listener: Listener
     signals: Signals
     save_policy: SavePolicy
-    early_end: EarlyEnd = attrs.field(factory=EarlyEnd)
-    resume_options: Callable[[], tuple[str, ...]] = tuple
-    """Return the options of the command that resumes this run."""
+    early_end: EarlyEnd
+    resume_options: Callable[[TimeLimit | None], tuple[str, ...]]
+    """Return the options of the command that resumes this run, with a time limit."""
     epoch_evaluated: bool = True
     """Whether the epoch that ended with the last step has been evaluated."""
     resumed: bool = False
@@ -132,7 +133,7 @@ class Loop:
         if not evaluated:
             self._evaluate(early=True)
         self.notes.append(note)
-        self.listener.note(how_to_resume(self.folder, self.resume_options()))
+        self.listener.note(how_to_resume(self.folder, self.resume_options(None)))
 
     @property
     def _log_every(self) -> int:
@@ -222,7 +223,7 @@ class Loop:
         return evaluation
 
     def _interrupted(self, number: int) -> Interrupted:
-        return Interrupted(number, self.folder, self.trainer.step, self.resume_options())
+        return Interrupted(number, self.folder, self.trainer.step, self.resume_options(self.early_end.limit))
 
     def _count_skipped(self, batch: Batch) -> None:
         """Report images that could not be decoded, each one once."""

@@ -61,11 +61,11 @@ def check_restart(folder: Path, plan: Plan, data_changes: Sequence[str]) -> None
 def resume_options(
     uses: Iterable[Use],
     policy: SavePolicy,
+    limit: TimeLimit | None = None,
     *,
     device: str | None,
     strict: bool,
     processes: int,
-    limit: TimeLimit | None = None,
     trackers: Sequence[str] = (),
 ) -> tuple[str, ...]:
     """Return the options of `recipe run` that have the effect of these values, without those that are the default."""
