@@ -31,6 +31,8 @@ class EarlyEnd:
 
     listener: Listener = attrs.field(factory=Listener)
     limit: TimeLimit | None = None
+    students: tuple[Path, ...] = ()
+    """The folders in which a request ends the training too."""
     evaluation: float = 0.0
     saving: float = 0.0
     _looked: float = -math.inf
@@ -53,7 +55,7 @@ class EarlyEnd:
         return self.limit is not None or bool(self._asked(folder))
 
     def _asked(self, folder: Path) -> int:
-        return 1 if is_asked(folder) else 2 * self.listener.asks_to_finish()
+        return 1 if any(map(is_asked, (folder, *self.students))) else 2 * self.listener.asks_to_finish()
 
 
 def announced(number: int, step: int, steps: int) -> str:

@@ -74,7 +74,7 @@ def train(request: Request) -> Run:
             processes=ranks.local_world_size,
             trackers=request.trackers,
         )
-        early_end = EarlyEnd(listener, request.limit)
+        early_end = EarlyEnd(listener, request.limit, request.students)
         loop = Loop(trainer, prepared.program, place.folder, listener, signals, request.policy, early_end, options)
         if isinstance(decision, Done):
             ranks.broadcast(lambda: _check_code(request, place))
@@ -146,7 +146,10 @@ def _teach(request: Request, place: Place, prepared: Prepared) -> tuple[Teach, P
     """
 
     def train_teacher(teacher: Plan, folder: Path) -> None:
-        asked = attrs.evolve(request, plan=teacher, compiled=None, out=folder, resume=True, allow_changed=False)
+        students = (*request.students, place.folder) if place.resumes else request.students
+        asked = attrs.evolve(
+            request, plan=teacher, compiled=None, out=folder, resume=True, allow_changed=False, students=students
+        )
         try:
             summary = train(asked).summary
         except Interrupted as stopped:  # resuming the student resumes its teacher

@@ -33,6 +33,8 @@ class Request:
     allow_changed: bool = False
     policy: SavePolicy = attrs.field(factory=SavePolicy)
     limit: TimeLimit | None = None
+    students: tuple[Path, ...] = ()
+    """The folders of the students that wait for this teacher. A request there to end early is meant for it too."""
     listener: Listener = attrs.field(factory=Listener)
     trackers: tuple[str, ...] = ()
     """The names of the trackers that the listener logs to, which the command that resumes the run repeats."""

@@ -234,5 +234,23 @@ def test_a_teacher_that_ended_early_is_trained_to_its_end(tmp_path: Path) -> Non
     assert run.summary["status"] == read_summary(folder)["status"] == "finished"
 
 
+def test_a_request_to_a_student_ends_its_teacher(tmp_path: Path) -> None:
+    """While a teacher trains, its student holds its own folder if it has one."""
+    teacher, student = tmp_path / "teacher.recipe", tmp_path / "runs" / "a"
+    teacher.write_text(TINY)
+    text = f'{TINY}; loss distill "{teacher}"'
+
+    def again(at: int, ask: Callable[[Path], object]) -> recipe.Run:
+        return train(student, text=text, resume=True, listener=Asking(at, ask))
+
+    student.mkdir(parents=True)
+    with pytest.raises(RecipeError, match=r"E133.*teacher-\w+` ended early, after step 2"):
+        again(2, lambda folder: requests.ask(student))
+    (folder,) = (tmp_path / "runs").glob("teacher-*")
+    assert "ended early after step 2 of 6: `recipe finish` asked for it" in read_summary(folder)["notes"]
+    assert not (student / requests.NAME).exists()
+    assert again(0, requests.ask).summary["status"] == "finished"
+
+
 def test_the_pages_name_the_file_of_a_request() -> None:
     assert f"| `{requests.NAME}` |" in (ROOT / "docs/reference/run-folder.md").read_text("utf-8")
