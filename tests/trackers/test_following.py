@@ -19,7 +19,7 @@ import pytest
 from recipe.base.errors import RecipeError
 from recipe.base.sealed import write_sealed
 from recipe.base.typed_json import MOST
-from recipe.runs.beginning import clean_folder
+from recipe.runs.beginning import clean_metrics
 from recipe.runs.layout import clear
 from recipe.runs.reader import summary_of
 from recipe.trackers import following
@@ -285,7 +285,7 @@ def test_csv_follows_a_run_that_is_resumed_after_an_early_end(
         seen.append(metrics_in_csv(copy))
         if len(seen) == 1:
             assert seen == [expected(copy)]
-            clean_folder(copy, 5 / 3, evaluated=False)
+            clean_metrics(copy, 5 / 3, evaluated=False)
             shutil.copy(tmp_path / "summary.json", copy)
             with metrics.open("a") as file:
                 file.writelines(whole[6:])
