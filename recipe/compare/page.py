@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from importlib import resources
 from itertools import groupby
 from typing import Any
 
-import jinja2
-
-from recipe.base.printable import printable_lines
+from recipe.base.pages import page_of
 from recipe.compare.graph import Row
 from recipe.compare.model import KINDS, Difference
 from recipe.compare.text import counted, difference_of, made, measured_lines, shown, training_lines
@@ -19,16 +16,8 @@ from recipe.compiler.summary_text import amount
 
 def render(diff: Difference) -> str:
     """Return the page as HTML. It loads no external files."""
-    source = (resources.files("recipe.compare") / "page.html").read_text("utf-8")
-    template = jinja2.Template(
-        source,
-        autoescape=True,
-        finalize=lambda value: printable_lines(value) if type(value) is str else value,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    page: str = template.render(
+    return page_of(
+        "recipe.compare",
         diff=diff,
         kinds=KINDS,
         amount=amount,
@@ -40,7 +29,6 @@ def render(diff: Difference) -> str:
         facts=_facts,
         made=made,
     )
-    return page
 
 
 def _groups(rows: Iterable[Row]) -> list[dict[str, Any]]:

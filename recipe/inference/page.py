@@ -5,15 +5,13 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterator
-from importlib import resources
 from typing import Any
 
-import jinja2
 import numpy as np
 from PIL import Image
 
 from recipe.base.errors import RecipeError
-from recipe.base.printable import printable_lines
+from recipe.base.pages import page_of
 from recipe.inference.figures import BINS, Bin, Figures
 from recipe.inference.report import listed, percent
 
@@ -26,18 +24,10 @@ MOST_PAIRS = 20
 
 def page(figures: Figures) -> str:
     """Return the page as HTML. It loads no external files."""
-    source = (resources.files("recipe.inference") / "page.html").read_text("utf-8")
-    template = jinja2.Template(
-        source,
-        autoescape=True,
-        finalize=lambda value: printable_lines(value) if type(value) is str else value,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
     known, rest = listed(figures)
     worst = figures.worst()
-    html: str = template.render(
+    return page_of(
+        "recipe.inference",
         figures=figures,
         percent=percent,
         classes=known,
@@ -47,7 +37,6 @@ def page(figures: Figures) -> str:
         bars=[*_bars(figures.calibration)],
         worst=[*zip(worst, _pictures(figures, [one.index for one in worst]), strict=True)],
     )
-    return html
 
 
 def _matrix(figures: Figures) -> list[dict[str, Any]]:

@@ -1,0 +1,25 @@
+"""Self-contained HTML pages, from a template that lies beside the code that fills it in."""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import Any
+
+import jinja2
+
+from recipe.base.printable import printable_lines
+
+
+def page_of(package: str, **values: Any) -> str:
+    """Return the template `page.html` of a package, filled in. Text is escaped and made printable."""
+    source = (resources.files(package) / "page.html").read_text("utf-8")
+    template = jinja2.Template(
+        source,
+        autoescape=True,
+        finalize=lambda value: printable_lines(value) if type(value) is str else value,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    html: str = template.render(**values)
+    return html
