@@ -6,7 +6,7 @@ A request names the process that it is meant for, so that no other training in t
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from recipe.base import files
@@ -26,36 +26,46 @@ def ask(folder: Path) -> str:
     Raises `RecipeError` (E111) if the request can't be written.
     """
     user = exclusive.user_of(folder)
-    if user:
-        files.write_text(folder / NAME, user)
+    if not user:
+        return ""
+    files.write_text(folder / NAME, user)
+    if exclusive.user_of(folder) != user:  # it has ended in the meantime, perhaps before it could remove the request
+        _withdraw(folder, user)
+        return ""
     return user
 
 
 def is_asked(folder: Path) -> bool:
     """Whether this process, which trains in a folder, has been asked to end early."""
-    try:
-        meant_for = files.read(folder / NAME, MOST).decode("utf-8", "replace")
-    except OSError:  # usually because there is none
-        return False
-    return meant_for in (exclusive.this_process(), exclusive.UNKNOWN)
+    return _meant_for(folder) in (exclusive.this_process(), exclusive.UNKNOWN)
 
 
-@contextlib.contextmanager
-def accepted(folder: Path, tell: Callable[[str], None]) -> Iterator[None]:
-    """Accept requests in a folder that this process holds. None of them outlives it.
+def withdraw(folder: Path) -> None:
+    """Remove a request to this process, which no longer trains in a folder.
 
-    A request that an earlier process left is removed and reported.
+    Call it once the folder is released: then no request can follow, since `ask` sees that nobody trains there.
     """
+    _withdraw(folder, exclusive.this_process(), exclusive.UNKNOWN)
+
+
+def drop_stale(folder: Path, tell: Callable[[str], None]) -> None:
+    """Remove and report a request to an earlier process in a folder that this process holds."""
     if (folder / NAME).is_file():
-        _remove(folder)
+        with contextlib.suppress(OSError, RecipeError):
+            exclusive.check(folder)
+            files.remove(folder / NAME)
         tell("`recipe finish` was meant for an earlier process of this run, so it has no effect on this one")
+
+
+def _meant_for(folder: Path) -> str:
+    """Return the process that a request names, or an empty string if there is none."""
     try:
-        yield
-    finally:
-        _remove(folder)
+        return files.read(folder / NAME, MOST).decode("utf-8", "replace")
+    except OSError:  # usually because there is none
+        return ""
 
 
-def _remove(folder: Path) -> None:
-    with contextlib.suppress(OSError, RecipeError):  # a folder that was taken away is no longer ours
-        exclusive.check(folder)
-        files.remove(folder / NAME)
+def _withdraw(folder: Path, *names: str) -> None:
+    if _meant_for(folder) in names:
+        with contextlib.suppress(OSError):
+            files.remove(folder / NAME)

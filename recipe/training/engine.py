@@ -33,7 +33,7 @@ from recipe.runs.provenance import Provenance, compared
 from recipe.runs.reader import environment_of, summary_of
 from recipe.runs.recipe_lock import check_lock
 from recipe.runs.records import FINISHED
-from recipe.runs.requests import accepted
+from recipe.runs.requests import drop_stale, withdraw
 from recipe.runs.weights import packed_weights, unpacked
 from recipe.training.early_end import EarlyEnd, unfinished_teacher
 from recipe.training.estimate import estimated
@@ -248,8 +248,9 @@ def _claim(request: Request, place: Place, held: contextlib.ExitStack) -> Path:
 
 def _hold(request: Request, folder: Path, held: contextlib.ExitStack) -> None:
     """Lock a run folder, and accept requests to end the training there early."""
+    held.callback(withdraw, folder)  # after the lock is released
     held.enter_context(hold(folder))
-    held.enter_context(accepted(folder, request.listener.note))
+    drop_stale(folder, request.listener.note)
 
 
 @contextlib.contextmanager

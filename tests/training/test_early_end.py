@@ -127,7 +127,7 @@ def test_a_request_to_an_earlier_process_does_not_end_a_later_one(tmp_path: Path
         raise KeyboardInterrupt  # as if the process were killed before it reads the request
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(requests, "_remove", lambda folder: None)
+        patch.setattr(requests, "_withdraw", lambda folder, *names: None)
         with pytest.raises(KeyboardInterrupt):
             train(tmp_path / "run", listener=Asking(4, stop), save_every="1")
     assert (tmp_path / "run" / requests.NAME).is_file()
