@@ -1,4 +1,4 @@
-"""Self-contained HTML pages, from a template that lies beside the code that fills it in."""
+"""Self-contained HTML pages, filled in from the template in a package."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def stopping() -> tuple[signal.Signals, ...]:
 
 
 def terminate() -> None:
-    """Raise `Terminated` on SIGTERM and SIGHUP, and `KeyboardInterrupt` on SIGINT. `asked` tells of it afterwards."""
+    """Raise `Terminated` on SIGTERM and SIGHUP, and `KeyboardInterrupt` on SIGINT. `asked` returns the signal."""
     for number in stopping():
         if number != signal.SIGINT or signal.getsignal(number) is signal.default_int_handler:
             signal.signal(number, _terminate)

@@ -222,7 +222,7 @@ class Program:
             factor of the learning rate, which `set_lr` applies and optimizers ignore.
 
         Raises:
-            RecipeError: If it is another model (E102).
+            RecipeError: If the model is not the program's (E102).
         """
         return optimizer_groups(self.groups, self.model if model is None else model)
 

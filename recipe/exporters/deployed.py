@@ -64,7 +64,7 @@ def compared(run: SourceRun, inputs: Tensor, probabilities: Tensor, to: str) -> 
     tops = probabilities.argmax(1)
     behind = own.amax(1) - own.gather(1, tops[:, None])[:, 0]
     if not float(behind.max()) <= (TIE if shades > 0.01 else TOLERANCE):
-        raise _mismatch(f"the top label of the export to {to} is another one, as inputs are off by {shades:.3g} shades")
+        raise _mismatch(f"the top label of the export to {to} differs, since inputs are off by {shades:.3g} shades")
     others = int((tops != own.argmax(1)).sum())
     return Agreement(shades, float((off > 0.01).float().mean()), float((probabilities - own).abs().max()), others)
 

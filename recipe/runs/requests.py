@@ -21,7 +21,7 @@ MOST = 1 << 10
 
 
 def ask(folder: Path) -> str:
-    """Ask the process that trains in a folder to end early. Return its name, or an empty string if there is none.
+    """Ask the process that trains in a folder to end early. Return its name, or an empty string if nothing trains.
 
     Raises `RecipeError` (E111) if the request can't be written.
     """

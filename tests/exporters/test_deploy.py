@@ -436,7 +436,7 @@ def test_another_top_label_is_accepted_only_if_it_is_nearly_as_likely() -> None:
         return deployed.compared(run, lower, model(lower).softmax(1), "python")  # type: ignore[arg-type]
 
     assert found(0.005).other_labels == 1
-    with pytest.raises(recipe.RecipeError, match=r"E122.*the top label of the export to python is another one"):
+    with pytest.raises(recipe.RecipeError, match=r"E122.*the top label of the export to python differs"):
         found(0.5)
 
 
