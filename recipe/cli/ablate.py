@@ -150,8 +150,8 @@ def command(
         table = made.run(watcher)
     except Unfinished as error:
         if error.table is not None:
-            click.echo(shown[form](error.table), nl=False)
+            click.echo(shown[form](error.table), nl=False, color=True)
         raise
-    click.echo(shown[form](table), nl=False)
+    click.echo(shown[form](table), nl=False, color=True)
     if all(cell.status == "diverged" for line in table.lines for cell in line.cells):
         click.get_current_context().exit(3)

@@ -73,7 +73,7 @@ def command(run: str, to: str, out: str | None, deploy: bool, plugins: tuple[str
         click.echo(f"warning: {printable(exported.note)}", err=True)
     click.echo(printable(_verdict(exported)), err=True)
     for path in exported.paths:
-        click.echo(printable(path) if sys.stdout is not None and sys.stdout.isatty() else path)
+        click.echo(printable(path) if sys.stdout is not None and sys.stdout.isatty() else path, color=True)
 
 
 def _verdict(exported: Exported) -> str:

@@ -56,7 +56,7 @@ def command(files: tuple[str, ...], check: bool) -> None:
             continue
         differ = differ or text != source.text
         if file == "-" and not check:
-            click.echo(text, nl=False)
+            click.echo(text, nl=False, color=True)  # click would remove escape sequences from the text
         elif file != "-" and text != source.text:
             if not check:
                 write_output(Path(file).resolve(), text)

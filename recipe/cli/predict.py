@@ -120,4 +120,4 @@ class _Echo:
     """A file that prints."""
 
     def write(self, text: str) -> None:
-        click.echo(text, nl=False)
+        click.echo(text, nl=False, color=True)  # click would remove escape sequences from names

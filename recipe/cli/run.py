@@ -148,13 +148,15 @@ def command(
     from recipe.devices.distributed import leave
 
     leave()
-    if note := logging.wait():
+    reported, note = logging.wait()
+    for line in reported.splitlines():
+        click.echo(printable(line), err=True)
+    if note:
         click.echo(f"warning: {printable(note)}", err=True)
     if os.environ.get("RANK", "0") == "0":
         click.echo(closing(done.summary))
-        click.echo(
-            f"folder {printable(done.folder)}: recipe.lock, summary.json, metrics.jsonl, curves.png, model.safetensors"
-        )
+        files = "recipe.lock, summary.json, metrics.jsonl, evaluation.npz, curves.png, model.safetensors"
+        click.echo(f"folder {printable(done.folder)}: {files}")
 
 
 def _resumed(

@@ -108,9 +108,7 @@ def export(
         opened = SourceRun.of(run)
     else:
         opened = open_run(folder, words, base)
-    if absent := format.absent:
-        help = f"install it with `pip install '{format.install or absent[0]}'`"
-        raise fail("E121", f"exporting to {format.name} requires the package `{absent[0]}`", help=help)
+    format.check_installed(f"exporting to {format.name}", "E121")
     with tempfile.TemporaryDirectory() as scratch:
         draft = Path(scratch) / path.name
         result = _written(format, opened, draft, deploy)

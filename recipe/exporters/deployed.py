@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Sequence
-from pathlib import Path
-
 import attrs
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from recipe.base.errors import RecipeError, fail
-from recipe.data.decode import Array, Pixels, decode
-from recipe.data.images import resize
+from recipe.data.decode import Pixels
 from recipe.exporters.source_run import SourceRun
+from recipe.inference.given import pictures
+from recipe.inference.trained import normalized
 from recipe.runs.provenance import Preprocessing
 
 SHADES = 1
@@ -71,27 +67,7 @@ def compared(run: SourceRun, inputs: Tensor, probabilities: Tensor, to: str) -> 
 
 def evaluated(pixels: Pixels, preprocessing: Preprocessing) -> Tensor:
     """Return the inputs (N, 3, size, size) that the run's evaluation makes of images with these pixels (N, H, W, 3)."""
-    size, crop = preprocessing.size, preprocessing.crop
-    if crop is None:
-        images = resize(torch.from_numpy(pixels).permute(0, 3, 1, 2), size)
-    else:
-        images = torch.from_numpy(np.stack(_decoded(pixels, size, crop))).permute(0, 3, 1, 2)
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (preprocessing.mean, preprocessing.std))
-    return (images / 255 - mean) / std
-
-
-def _decoded(images: Sequence[Pixels] | Pixels, size: int, crop: float) -> list[Pixels]:
-    def box(height: int, width: int) -> Array:
-        side = min(height, width) * crop
-        return np.array([(height - side) / 2, (width - side) / 2, side, side])
-
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "image.png"
-        decoded = []
-        for image in images:
-            Image.fromarray(image).save(file, compress_level=0)
-            decoded.append(decode(file, size, box))
-        return decoded
+    return normalized(pictures(pixels, preprocessing).fetch(np.arange(len(pixels)), None), preprocessing)
 
 
 def _mismatch(message: str) -> RecipeError:

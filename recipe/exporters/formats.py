@@ -6,13 +6,12 @@ All formats, including the built-in ones, register through entry points in the g
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
 
-from recipe.plugins.offers import Offers
+from recipe.plugins.offers import Offer, Offers
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,11 +22,9 @@ GROUP = "recipe.formats"
 
 
 @attrs.frozen
-class Format:
+class Format(Offer):
     """A form in which others can use a run's model. See docs/guides/write-a-format.md."""
 
-    name: str
-    """The name of the format. In lower case, it is the name of the entry point and the value of ``--to``."""
     suffix: str
     """The suffix of the file to write, with its dot: ``.onnx``."""
     help: str
@@ -40,17 +37,6 @@ class Format:
     """A function like ``write`` for ``--deploy``, or None. Its export takes pixels of any size. It returns the inputs
     (M, 3, H, W) of the network and the probabilities (M, K) that the export makes of the images in all batches of
     ``run.pixels``, or the reason why they can't be computed here."""
-    needs: tuple[str, ...] = ()
-    """The names of the modules that ``write`` imports."""
-    install: str = ""
-    """The pip requirement for those modules if it differs from their names."""
-    package: str = ""
-    """The package that provides the format, set when it is loaded."""
-
-    @property
-    def absent(self) -> list[str]:
-        """The required modules that are not installed."""
-        return [name for name in self.needs if find_spec(name) is None]
 
 
 OFFERS = Offers(GROUP, Format, "format", "E121")

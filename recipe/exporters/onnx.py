@@ -107,7 +107,7 @@ FORMAT = Format(
     ".onnx",
     "The network, for any ONNX runtime.",
     write,
-    ("onnx", "onnxscript"),
-    "recipe-compiler[onnx]",
     deploy=deploy,
+    needs=("onnx", "onnxscript"),
+    install="recipe-compiler[onnx]",
 )

@@ -26,6 +26,14 @@ from recipe.devices.choice import is_out_of_memory
 
 Numbers = npt.NDArray[np.int64]
 
+LARGEST = 256
+"""The largest batch for evaluation, unless a caller asks for another one."""
+
+
+def evaluated_at_once(batch: int, micro: int | None) -> int:
+    """Return how many images to evaluate at a time, given the size of the training's batches and micro-batches."""
+    return min(micro or batch, LARGEST)
+
 
 @attrs.frozen(eq=False)
 class Batch:

@@ -13,13 +13,10 @@ from recipe.base.errors import fail
 from recipe.base.public import undisturbed
 from recipe.data.images import Images
 from recipe.devices.choice import cores, is_out_of_memory, repeatable
-from recipe.inference.batches import Batch, InOrder, ahead, load
+from recipe.inference.batches import Batch, InOrder, ahead, evaluated_at_once, load
 from recipe.inference.layout import laid_out
 from recipe.plugins.settings import Training
 from recipe.runs.provenance import Classes, Preprocessing
-
-LARGEST = 256
-"""The largest default batch."""
 
 FEW = 64
 """Up to this many images are decoded in this process, since starting others takes longer."""
@@ -45,7 +42,7 @@ class Trained:
     @property
     def batch(self) -> int:
         """How many images are computed at a time by default."""
-        return min(self.training.micro or self.training.batch, LARGEST)
+        return evaluated_at_once(self.training.batch, self.training.micro)
 
     def name_of(self, index: int) -> str:
         """Return the name of the class of an output, or its index if it has none."""
@@ -53,12 +50,7 @@ class Trained:
 
     def inputs(self, pixels: Tensor) -> Tensor:
         """Return the inputs of the model for uint8 images (N, 3, H, W), on its device."""
-        mean, std = (
-            torch.tensor(values, dtype=torch.float32, device=self.device).view(1, 3, 1, 1)
-            for values in (self.preprocessing.mean, self.preprocessing.std)
-        )
-        images = pixels.to(self.device, non_blocking=True).float().div_(255)
-        return laid_out((images - mean) / std, self.training)
+        return laid_out(normalized(pixels.to(self.device, non_blocking=True), self.preprocessing), self.training)
 
     def logits(self, pixels: Tensor) -> Tensor:
         """Return the logits of uint8 images (N, 3, H, W), on the CPU: float32 (N, K).
@@ -104,6 +96,15 @@ class Trained:
             workers = min(4, cores()) if several else 0
         loaded = load(ordered, range(rank, len(ordered), world), workers, self.device.type == "cuda")
         return ahead(loaded, self.device)
+
+
+def normalized(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:
+    """Return the inputs of a model for uint8 images of its size: float32 (N, 3, H, W), on their device."""
+    mean, std = (
+        torch.tensor(values, dtype=torch.float32, device=pixels.device).view(1, 3, 1, 1)
+        for values in (preprocessing.mean, preprocessing.std)
+    )
+    return (pixels.float().div_(255) - mean) / std
 
 
 @contextlib.contextmanager

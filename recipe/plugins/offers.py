@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from importlib.metadata import EntryPoint
-from typing import Generic, Protocol, TypeVar
+from importlib.util import find_spec
+from typing import Generic, TypeVar
 
 import attrs
 
@@ -14,16 +15,32 @@ from recipe.plugins.entry_points import registered
 from recipe.plugins.vocabulary import importing_plugin
 
 
-class Named(Protocol):
-    """What can be offered: an attrs class with a name and the package that provides it."""
+@attrs.frozen
+class Offer:
+    """What a package registers: the base of `recipe.Format` and `recipe.Tracker`."""
+
+    name: str
+    """Its name. In lower case, it is the name of the entry point and the value of ``--to``."""
+    needs: tuple[str, ...] = attrs.field(default=(), kw_only=True)
+    """The names of the modules that it imports when it is used."""
+    install: str = attrs.field(default="", kw_only=True)
+    """The pip requirement for those modules if it differs from their names."""
+    package: str = attrs.field(default="", kw_only=True)
+    """The package that provides it, set when it is loaded."""
 
     @property
-    def name(self) -> str: ...
-    @property
-    def package(self) -> str: ...
+    def absent(self) -> list[str]:
+        """The required modules that are not installed."""
+        return [name for name in self.needs if find_spec(name) is None]
+
+    def check_installed(self, work: str, code: str) -> None:
+        """Raise a `RecipeError` with this code, which says what ``work`` requires, if a module is not installed."""
+        if absent := self.absent:
+            help = f"install it with `pip install '{self.install or absent[0]}'`"
+            raise fail(code, f"{work} requires the package `{absent[0]}`", help=help)
 
 
-T = TypeVar("T", bound=Named)
+T = TypeVar("T", bound=Offer)
 
 
 @attrs.frozen
@@ -90,4 +107,4 @@ class Offers(Generic[T]):
             raise broken(f"`{name}` is not a recipe.{self.kind.__name__}")
         if loaded.name.lower() != name:
             raise broken(f"it registers `{name}` for a {self.what} named `{loaded.name}`")
-        return attrs.evolve(loaded, package=package)  # type: ignore[misc]
+        return attrs.evolve(loaded, package=package)

@@ -78,7 +78,7 @@ def _named(folder: Path, plan: Plan, resume: bool, allow_changed: bool) -> Path:
 def clear(folder: Path) -> None:
     """Remove a run from its folder. Links, and files that are not those of a run, are left alone."""
     checkpoints.clear(folder / "checkpoints")
-    for own in (*(folder / own for own in OWN_FILES), *folder.glob(".log-*.json")):
+    for own in (*(folder / own for own in OWN_FILES), *folder.glob(".log-*")):
         files.remove(own)
 
 

@@ -42,7 +42,7 @@ class Metrics:
     damaged: int = 0
 
 
-def metrics_of(folder: Path, last: int | None = None) -> Metrics:
+def read_metrics(folder: Path, last: int | None = None) -> Metrics:
     """Return a run's metrics, or those in the ``last`` bytes of the file. A last line without an end is left out."""
     lines, damaged = [], 0
     with contextlib.suppress(OSError), files.opened(folder / "metrics.jsonl") as file:
@@ -77,7 +77,7 @@ def line_of(text: bytes) -> dict[str, Any] | None:
 
 def measured(folder: Path, last: int | None = None) -> list[dict[str, Any]]:
     """Return the lines of a run's `metrics.jsonl`, or those in its ``last`` bytes. Damaged lines are left out."""
-    return metrics_of(folder, last).lines
+    return read_metrics(folder, last).lines
 
 
 def environment_of(folder: Path) -> Environment | None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
 import attrs
 
-from recipe.base.errors import fail
-from recipe.plugins.offers import Offers
+from recipe.plugins.offers import Offer, Offers
 
 
 @attrs.frozen
@@ -43,28 +41,15 @@ class Writer(Protocol):
 
 
 @attrs.frozen
-class Tracker:
+class Tracker(Offer):
     """A place where runs are logged. See docs/guides/track.md."""
 
-    name: str
-    """The name of the tracker. In lower case, it is the name of the entry point and the value of ``--to``."""
     help: str
     """One line about where it logs."""
     open: Callable[[TrackedRun], Writer]
     """Return what logs a run."""
     rewrites: bool = False
     """Whether ``open`` starts from nothing, so that all steps are logged again. Otherwise, only new ones are."""
-    needs: tuple[str, ...] = ()
-    """The names of the modules that ``open`` imports."""
-    install: str = ""
-    """The pip requirement for those modules if it differs from their names."""
-    package: str = ""
-    """The package that provides the tracker, set when it is loaded."""
-
-    @property
-    def absent(self) -> list[str]:
-        """The required modules that are not installed."""
-        return [name for name in self.needs if find_spec(name) is None]
 
 
 TRACKERS = Offers("recipe.trackers", Tracker, "tracker", "E130")
@@ -73,7 +58,5 @@ TRACKERS = Offers("recipe.trackers", Tracker, "tracker", "E130")
 def find(name: str) -> Tracker:
     """Return a tracker by name. Raises `RecipeError` (E130) if it is unknown or a package that it needs is missing."""
     tracker = TRACKERS.find(name)
-    if absent := tracker.absent:
-        help = f"install it with `pip install '{tracker.install or absent[0]}'`"
-        raise fail("E130", f"logging to {tracker.name} requires the package `{absent[0]}`", help=help)
+    tracker.check_installed(f"logging to {tracker.name}", "E130")
     return tracker

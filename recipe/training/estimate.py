@@ -19,7 +19,7 @@ from recipe.base.wording import format_duration, plural
 from recipe.compiler.program import Program
 from recipe.data.images import Sets
 from recipe.devices.precision import precision
-from recipe.inference.batches import Batch, InOrder
+from recipe.inference.batches import Batch, InOrder, evaluated_at_once
 from recipe.plan.plan import Plan
 from recipe.runs.layout import finished_run
 from recipe.training.meters import Meter
@@ -98,7 +98,7 @@ def measure(
                 return Timing(ready, step, _evaluation(trainer, images, 1)[0], images=images)
         end = None if patience is None else ready + patience
         step, steps = _steps(trainer, end)
-        held_out = min(trainer.micro or program.training.batch, 256)
+        held_out = evaluated_at_once(program.training.batch, trainer.micro)
         late = end is not None and time.perf_counter() > end
         evaluation, batches = _evaluation(trainer, held_out, 1 if late else BATCHES)
         return Timing(ready, step, evaluation, steps, batches)

@@ -10,16 +10,13 @@ from torch import Tensor, nn
 
 from recipe.data.images import Sets
 from recipe.devices.distributed import Ranks
-from recipe.inference.batches import Batch, InOrder, ahead
+from recipe.inference.batches import Batch, InOrder, ahead, evaluated_at_once
 from recipe.plan.plan import Plan
 from recipe.plugins.calling import call_hook, placed
 from recipe.plugins.field_contracts import ImageFields
 from recipe.plugins.progress import Progress
 from recipe.training.loading import Steps
 from recipe.training.runtime import Runtime
-
-MOST_HELD_OUT = 256
-"""The largest number of held-out images in a batch."""
 
 
 def image_fields(plan: Plan) -> ImageFields:
@@ -39,7 +36,7 @@ def training_images(plan: Plan, sets: Sets, ranks: Ranks) -> Steps:
 def held_out_images(plan: Plan, sets: Sets, micro: int | None) -> InOrder:
     """Return the held-out images, in batches. ``micro`` is the number of images that the model processes at a time."""
     fields = image_fields(plan)
-    return InOrder(sets.val, min(micro or plan.training.batch, MOST_HELD_OUT), fields.skips, fields.size)
+    return InOrder(sets.val, evaluated_at_once(plan.training.batch, micro), fields.skips, fields.size)
 
 
 def loaded(

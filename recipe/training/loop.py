@@ -24,7 +24,7 @@ from recipe.inference.batches import Batch
 from recipe.runs import checkpoints as checkpoint
 from recipe.runs import exclusive
 from recipe.runs.metrics_file import MetricsFile
-from recipe.runs.reader import metrics_of
+from recipe.runs.reader import read_metrics
 from recipe.runs.recipe_lock import changed_words
 from recipe.runs.records import ENDED_EARLY, FINISHED
 from recipe.runs.save_policy import SavePolicy
@@ -278,7 +278,7 @@ class Loop:
         packed, unsound = ranks.broadcast(lambda: checkpoint.read(self.folder / "checkpoints"))
         for path in unsound:
             self.listener.note(f"a checkpoint can't be read and was renamed to {path}")
-        damaged = ranks.broadcast(lambda: metrics_of(self.folder).damaged)
+        damaged = ranks.broadcast(lambda: read_metrics(self.folder).damaged)
         if damaged:
             said = plural(damaged, "line")
             self.listener.note(f"{said} of {self.folder / 'metrics.jsonl'} can't be read and will be left out")

@@ -139,3 +139,8 @@ def test_of_a_plugin(folder: Path) -> None:
         assert_safe(command(*arguments, "--plugin", "p.py"))
     (folder / "p.py").write_text(f"raise ValueError({BAD + FORGED!r})")
     assert_safe(command("check", "base resnet18", "--plugin", "p.py"))
+
+
+def test_data_for_another_program_is_complete() -> None:
+    found = command("fmt", "-", stdin=TEXT.encode())
+    assert found.stdout.startswith(f"base resnet18  # {BAD}\n")

@@ -282,15 +282,34 @@ def test_the_command_reads_folders_and_names_broken_files(exported: dict[str, Ex
     (tmp_path / "photos" / "notes.txt").write_text("not an image")
     done = alone(exported["center"].script, "photos", "gone.png", "--top", 2, "--csv", cwd=tmp_path)
     rows = list(csv.reader(io.StringIO(done.stdout, newline="")))
-    assert rows[0] == ["image", "label", "probability"]
-    assert [row[0] for row in rows[1:]] == ["photos/a.png"] * 2 + ["photos/more/b.JPG"] * 2
+    assert rows[0] == ["image", "class", "probability", "class_2", "probability_2", "error"]
+    assert [row[0] for row in rows[1:]] == ["photos/a.png", "photos/broken.png", "photos/more/b.JPG", "gone.png"]
+    assert rows[4] == ["gone.png", "", "", "", "", "can't read gone.png: it does not exist"]
     first, second, third = done.stderr.splitlines()
     assert first.startswith("can't read photos/broken.png: ")
     assert second == "can't read gone.png: it does not exist"
     assert third == "2 of 4 images can't be read"
     assert done.returncode == 1
     (ranked,) = runpy.run_path(str(exported["center"].script))["predict"]([tmp_path / "photos" / "a.png"], 2)
-    assert rows[1:3] == [["photos/a.png", label, f"{value:.6f}"] for label, value in ranked]
+    assert rows[1] == ["photos/a.png", *(str(value) for pair in ranked for value in pair), ""]
+
+
+def test_the_command_writes_the_same_table_as_recipe_predict(
+    runs: dict[str, Path], exported: dict[str, Exports], tmp_path: Path
+) -> None:
+    for number in range(3):
+        Image.fromarray(photos(1, 40, 50, number)[0]).save(tmp_path / f"{number}.png")
+    tables = [
+        list(csv.reader(io.StringIO(text, newline="")))
+        for text in (
+            alone(exported["center"].script, tmp_path, "--top", 20, "--csv", cwd=tmp_path).stdout,
+            command("predict", runs["center"], tmp_path, "--top", 20, "--csv", "--batch", 1).stdout,
+        )
+    ]
+    shape = [[value if index % 2 or not index else "" for index, value in enumerate(row)] for row in tables[0]]
+    assert shape == [[value if index % 2 or not index else "" for index, value in enumerate(row)] for row in tables[1]]
+    numbers = [[float(row[index]) for row in table[1:] for index in range(2, 21, 2)] for table in tables]
+    assert numbers[0] == pytest.approx(numbers[1], abs=1e-5)
 
 
 @pytest.fixture

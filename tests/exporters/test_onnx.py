@@ -10,9 +10,9 @@ import pytest
 import torch
 
 import recipe
-from recipe.exporters import formats
 from recipe.exporters import onnx as exporter
 from recipe.inference.run import Run
+from recipe.plugins import offers
 from tests.exporters.helpers import FAKE, images, off, onnx_logits, own_logits, train
 from tests.helpers import command
 
@@ -47,7 +47,7 @@ def test_its_metadata_describes_the_model_and_not_the_machine(run: Run, tmp_path
 
 
 def without(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
-    for module in (exporter, formats):
+    for module in (exporter, offers):
         monkeypatch.setattr(module, "find_spec", lambda name: None if name == missing else find_spec(name))
 
 

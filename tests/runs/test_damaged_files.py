@@ -67,16 +67,16 @@ def test_damaged_lines_of_metrics_are_counted_and_left_out(folder: Path, line: s
     run = train(folder, resume=True, listener=notes)
     assert f"1 line of {path} can't be read and will be left out" in notes.told
     assert len(run.metrics) == len(lines) - 1
-    assert reader.metrics_of(folder).damaged == 0
+    assert reader.read_metrics(folder).damaged == 0
 
 
 def test_a_line_that_was_being_written_is_no_damage(tmp_path: Path) -> None:
     whole = json.dumps(SOUND)
     (tmp_path / "metrics.jsonl").write_text(f"{whole}\n{whole}\n{whole[:20]}")
-    assert reader.metrics_of(tmp_path) == reader.Metrics([SOUND, SOUND])
+    assert reader.read_metrics(tmp_path) == reader.Metrics([SOUND, SOUND])
     assert reader.measured(tmp_path, last=len(whole) + 25) == [SOUND]
     (tmp_path / "metrics.jsonl").write_text(f"{whole}\n{'x' * 200_000}\n{whole}\n")
-    assert reader.metrics_of(tmp_path) == reader.Metrics([SOUND, SOUND], damaged=1)
+    assert reader.read_metrics(tmp_path) == reader.Metrics([SOUND, SOUND], damaged=1)
 
 
 @pytest.mark.parametrize(
