@@ -11,10 +11,15 @@ import platform
 from importlib import metadata
 from pathlib import Path
 
-from tests.benchmarks import decode, startup, training
+from tests.benchmarks import decode, startup, trackers, training
 
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
-SECTIONS = {"startup": startup.section, "decode": decode.section, "training": training.section}
+SECTIONS = {
+    "startup": startup.section,
+    "decode": decode.section,
+    "training": training.section,
+    "trackers": trackers.section,
+}
 
 
 def processor() -> str:

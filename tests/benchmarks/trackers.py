@@ -19,6 +19,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import torch
+
 from recipe.base.identity import digest
 from recipe.devices.choice import cores
 from recipe.runs.reader import read_summary
@@ -95,9 +97,10 @@ def section(epochs: int = 16, rounds: int = 3) -> list[str]:
         "## Trackers",
         "",
         f"`recipe run first 'epochs {epochs}'` with trackers that follow it, alternating with one without; {rounds} "
-        f"round{'s' * (rounds > 1)}. All of them ended with the same weights.",
+        f"round{'s' * (rounds > 1)}, on {cores()} cores, torch {torch.__version__}. All of them ended with the same "
+        "weights.",
         "",
-        "The trackers' processor time is their part of what all cores could do in the time of the training.",
+        "The processor time is the trackers' part of what all cores could do in the time of the training.",
         "",
         "| trackers | seconds of training, median | relative to none, median | lowest to highest | processor time |",
         "|---|---|---|---|---|",
