@@ -70,7 +70,7 @@ class Folder(Trick):
         found = find_images(folder, classes)
         if not found.files:
             raise FileNotFoundError(missing)
-        notes = (missing, f"all images of `{folder}` are held out", *found.notes)
+        notes = (f"all images of `{folder}` are held out: it has no images to train on", *found.notes)
         none = self._images(FoundImages((), (), (), ()))
         return Sets(none, self._files(folder.name, found), len(classes), names=tuple(classes), notes=notes)
 

@@ -12,7 +12,7 @@ from recipe.base.codes import CODES
 from recipe.base.errors import fail
 from recipe.base.wording import did_you_mean
 from recipe.cli.inputs import plugin_option, source_of, tell_changes, vocabulary
-from recipe.language.recipe_input import override
+from recipe.language.recipe_input import LOCK, override
 from recipe.plan.bind import bind
 
 
@@ -33,7 +33,7 @@ def command(
 
     For a recipe, shows every value with its origin, the order of the tricks and why, published evidence, the edits of
     the graph, parameters and costs by stage, and the learning rate over the epochs. Nothing is trained. STATEMENTS
-    override the recipe.
+    override the recipe. For a run folder, also shows how the run ended, what it was trained on, and how good it is.
 
     \b
     What does `full` do to ResNet-50, and what changes with a schedule in steps?
@@ -56,12 +56,15 @@ def command(
     from recipe.compiler.lower import lower
     from recipe.devices.choice import pick
     from recipe.explain.program import as_dict, explain
-    from recipe.runs.recipe_lock import as_recorded
+    from recipe.explain.run import facts_of
+    from recipe.runs.recipe_lock import as_recorded, read_lock
 
     pick(device)
-    plan = plan if statements else as_recorded(plan, source)
+    run = None
+    if source.path is not None and source.path.name == LOCK and not statements and read_lock(source.path.parent):
+        run, plan = facts_of(source.path.parent, plan), as_recorded(plan, source)
     program = lower(plan, device="meta")
-    click.echo(json.dumps(as_dict(program, device), indent=2) if as_json else explain(program, device))
+    click.echo(json.dumps(as_dict(program, device, run), indent=2) if as_json else explain(program, device, run))
 
 
 def _meaning(code: str) -> str:

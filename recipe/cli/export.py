@@ -50,7 +50,8 @@ def command(run: str, to: str, out: str | None, deploy: bool, plugins: tuple[str
     """Export the model of a run, for use without this package.
 
     RUN is the run folder. The export must return the same logits as the model of the run, to within 1e-5 of the
-    largest one; otherwise nothing is written. Existing files are never overwritten.
+    largest one; otherwise nothing is written. ONNX is verified only if onnxruntime is installed. Existing files are
+    never overwritten.
 
     \b
     Write first.onnx:

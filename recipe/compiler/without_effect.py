@@ -135,11 +135,11 @@ def _resolution(use: Use, steps: _Steps, side: int) -> Iterator[Diagnostic]:
 
 
 def _aux_weight(program: Program) -> Iterator[Diagnostic]:
-    """Warn about a stated weight of auxiliary heads if the model has none."""
+    """Warn about a stated weight of auxiliary heads if the model has none. A lock states the default one too."""
     if has_aux_heads(program.structure):
         return
     for use in program.plan.makers.get("aux_weight", ()):
-        if any(origin.kind in ("file", "override") for origin in use.origins.values()):
+        if any(use.values[field.name] != field.default for field in use.declared.fields):
             yield _unused(use, f"`{program.plan.model}` has no auxiliary heads")
 
 

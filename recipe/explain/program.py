@@ -21,14 +21,15 @@ from recipe.compiler.summary_text import amount, plot, training_terms
 from recipe.compiler.without_effect import in_training
 from recipe.devices.choice import pick
 from recipe.devices.precision import precision
+from recipe.explain.run import as_text
 from recipe.graph.edits import Initialise
 from recipe.inference.datasets import open_sets, other_classes
 from recipe.plan.ordering import reasons
 from recipe.plan.plan import Plan
 
 
-def as_dict(program: Program, device: str | None) -> dict[str, Any]:
-    """Explain a compiled recipe as plain JSON values."""
+def as_dict(program: Program, device: str | None, run: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Explain a compiled recipe as plain JSON values. ``run`` has the facts of the run whose recipe it is."""
     costs = program.costs
     return {
         "schema_version": 1,
@@ -51,13 +52,18 @@ def as_dict(program: Program, device: str | None) -> dict[str, Any]:
         },
         "image_size": costs.size,
         "classes": program.classes,
+        **({"run": run} if run else {}),
     }
 
 
-def explain(program: Program, device: str | None) -> str:
-    """Explain a compiled recipe as text. ``device`` decides which precision substitutions it shows."""
+def explain(program: Program, device: str | None, run: dict[str, Any] | None = None) -> str:
+    """Explain a compiled recipe as text. ``device`` decides which precision substitutions it shows.
+
+    ``run`` has the facts of the run whose recipe it is.
+    """
     plan = program.plan
     sections = [
+        as_text(run, program.classes) if run else "",
         _plan(program),
         _order(plan),
         _evidence(plan),

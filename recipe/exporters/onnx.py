@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from recipe.exporters.source_run import SourceRun
 
-ABSENT = "onnxruntime is not installed"
+ABSENT = "onnxruntime is not installed; `pip install onnxruntime`"
 
 
 def write(run: SourceRun, path: Path) -> Tensor | str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,9 @@ from recipe.plan.changes import compare_words
 from recipe.plan.plan import Plan
 from recipe.plugins.field_contracts import SIZE
 from recipe.plugins.fields import RecipeFile
+from recipe.runs.held_out import EVALUATION, read_held_out
 from recipe.runs.provenance import Classes, read_provenance
+from recipe.runs.reader import summary_of
 
 
 @attrs.frozen
@@ -48,9 +51,14 @@ def evaluate_trained(
 ) -> Evaluation:
     """Evaluate the run in a folder on its held-out images, or on those of ``data`` in statements laid over its plan.
 
+    If the held-out images are no longer where the recipe says, the figures are of the outputs that the training
+    recorded for them, and a note says so.
+
     Raises `RecipeError`: E070 if images can't be read, E129 if statements replace anything but the data and the batch,
     or if the images have other classes than the run.
     """
+    if not statements and _moved(plan) and (recorded := _recorded(folder, plan, trained, note)):
+        return recorded
     new = laid_over(plan, statements, trained.preprocessing.size)
     sets = open_sets(new, training=False) if statements else _own(new)
     outputs, notes = matched(sets, trained.classes)
@@ -130,6 +138,39 @@ def matched(sets: Sets, classes: Classes) -> tuple[Integers, list[str]]:
     absent = [name for name in classes.names if name not in present]
     notes = [f"no images of {plural(len(absent), 'class', 'classes')}: {listing(absent)}"]
     return np.array([outputs.get(name, -1) for name in sets.names]), notes if absent else []
+
+
+def _moved(plan: Plan) -> list[str]:
+    """Return the paths that a plan's dataset names and that are not on this machine."""
+    values = plan.images.values.values() if plan.images else ()
+    paths = [value for value in values if isinstance(value, str) and os.path.isabs(value)]
+    return [path for path in paths if not os.path.lexists(path)]
+
+
+def _recorded(folder: Path, plan: Plan, trained: Trained, note: str) -> Evaluation | None:
+    """Return the evaluation that a finished run recorded of its held-out images, or None if it has none.
+
+    Raises `RecipeError` (E120) if it is damaged.
+    """
+    summary = summary_of(folder)
+    if not summary.get("evaluation_sha256"):
+        return None
+    found, notes = read_held_out(folder), [f"`{path}` is not on this machine" for path in _moved(plan)]
+    if found.logits.shape[1] != trained.classes.count:
+        raise fail("E120", f"`{folder / EVALUATION}` is of another number of classes", help="train the run again")
+    told = f"the figures are of the outputs that the training recorded for them, computed in {summary['precision']}"
+    notes[-1] += f", so the held-out images were not read: {told}"
+    assert plan.images is not None
+    return Evaluation(
+        name=str(folder),
+        data=plan.images.statement(),
+        names=tuple(map(trained.name_of, range(trained.classes.count))),
+        images=found.path or tuple(map(str, found.index.tolist())),
+        indices=found.index,
+        labels=found.label,
+        logits=found.logits,
+        notes=(*notes, *([note] if note else [])),
+    )
 
 
 def _own(plan: Plan) -> Sets:

@@ -41,6 +41,8 @@ class ClassResult:
     """The harmonic mean of both, 0 if both are 0. None if the class neither occurs nor is predicted."""
     support: int
     """The number of images of the class."""
+    mistaken_for: str | None = None
+    """The class that most of its other images are predicted to be, the first of several. None if there are none."""
 
 
 @attrs.frozen
@@ -165,8 +167,11 @@ class Figures:
             self.labels, self.predicted, labels=np.arange(len(self.names)), zero_division=np.nan
         )
         rows = zip(self.names, *map(np.ndarray.tolist, columns), strict=True)
+        mistaken: dict[str, str] = {}
+        for one in self.confused():
+            mistaken.setdefault(one.label, one.predicted)
         return tuple(
-            ClassResult(name, _defined(precision), _defined(recall), _defined(f1), int(support))
+            ClassResult(name, _defined(precision), _defined(recall), _defined(f1), int(support), mistaken.get(name))
             for name, precision, recall, f1, support in rows
         )
 

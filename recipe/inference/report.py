@@ -53,9 +53,11 @@ def _parts(figures: Figures) -> Iterator[str]:
         yield "\n".join(f"note: {printable(note)}" for note in figures.notes)
     known, rest = listed(figures)
     classes = [
-        (one.name, percent(one.precision), percent(one.recall), percent(one.f1), str(one.support)) for one in known
+        (one.name, *map(percent, (one.precision, one.recall, one.f1)), str(one.support), one.mistaken_for or "")
+        for one in known
     ]
-    table = columns([("class", "precision", "recall", "F1", "images"), *classes], right={1, 2, 3, 4})
+    heads = ("class", "precision", "recall", "F1", "images", "most often taken for")
+    table = columns([heads, *classes], right={1, 2, 3, 4})
     yield table + (f"\n{rest}" if rest else "")
     if confused := figures.confused(MOST_LINES):
         pairs = [(one.label, one.predicted, str(one.images)) for one in confused]

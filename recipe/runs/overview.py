@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,7 @@ class Overview:
     def to_text(self) -> str:
         """Return the table for a terminal."""
         fields = list(dict.fromkeys(field for row in self.rows for field in row.differs))
-        heads = ["run", "status", "epochs", "top-1", "best", "loss", "time", *fields]
+        heads = ["run", "status", "epochs", "top-1", "best (epoch)", "loss", "time", *fields]
         lines = [[*_cells(row), *(row.differs.get(field) or ABSENT for field in fields)] for row in self.rows]
         table = columns([heads, *lines], right={2, 3, 4, 5, 6})
         problems = [f"{printable(row.name)}: {printable(row.problem)}" for row in self.rows if row.problem]
@@ -98,7 +98,7 @@ def overview(folder: Path, vocabulary: Vocabulary) -> Overview:
         raise fail("E120", f"no runs found in `{folder}`", help="`recipe run` writes them to `runs`, or to its --out")
     plans = {run: _plan(run, vocabulary) for run in folders}
     differing = _differing([plan for plan in plans.values() if isinstance(plan, Plan)])
-    rows = [_row(run, os.path.relpath(run, folder), plan, differing) for run, plan in plans.items()]
+    rows = [row_of(run, os.path.relpath(run, folder), plan, differing) for run, plan in plans.items()]
     return Overview(folder, tuple(rows))
 
 
@@ -126,7 +126,8 @@ def _differing(plans: list[Plan]) -> list[str]:
     return [field for field in fields if len({values.get(field) for values in every}) > 1]
 
 
-def _row(run: Path, name: str, plan: Plan | str, differing: list[str]) -> RunRow:
+def row_of(run: Path, name: str, plan: Plan | str, differing: Sequence[str] = ()) -> RunRow:
+    """Return the row of the run in a folder. ``plan`` is its plan, or why that can't be read."""
     values = values_of(plan) if isinstance(plan, Plan) else {}
     row = RunRow(
         name=name,

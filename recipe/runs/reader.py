@@ -89,7 +89,7 @@ def environment_of(folder: Path) -> Environment | None:
 
 
 def lost_packages(folder: Path) -> list[str]:
-    """Return the packages listed in a run's `environment.json` that are no longer installed."""
+    """Return the packages listed in a run's `environment.json`, as those that it used, that are no longer installed."""
     known = environment_of(folder)
     packages = known.packages if known else {}
     return [f"{name} {version}" for name, version in packages.items() if not _is_installed(name)]

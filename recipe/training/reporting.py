@@ -264,6 +264,10 @@ def pictures(folder: Path) -> str:
     return drawn(partial(_curves, folder), [folder / CURVES])
 
 
+LOG_FROM = 100.0
+"""The ratio of the largest loss to the smallest from which on a figure has a logarithmic axis."""
+
+
 def _curves(folder: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -287,6 +291,9 @@ def _curves(folder: Path) -> None:
         if kept is not None:
             axes.axvline(kept, color="tab:gray", ls=":", lw=1)
         axes.set(title=title, xlabel="epoch")
+        shown = [line[name] for values, name, _ in lines_of for line in values if line[name] > 0]
+        if title == "loss" and shown and max(shown) > LOG_FROM * min(shown):
+            axes.set(yscale="log")
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
     first, *_, last = figure.axes

@@ -79,8 +79,9 @@ def named_files(plan: Plan, digest_of: Callable[[Path], str] = file_digest) -> d
 
 def environment(device: torch.device, chosen: Precision, plan: Plan) -> Environment:
     """Return the environment of a run: versions, the plugins in use with their code, and the device."""
-    own = ["recipe-compiler", "torch", "torchvision", "numpy", "attrs", "lark", "timm"]
-    packages = dict.fromkeys([*own, *sorted({use.declared.package for use in plan.uses})])
+    own = ["recipe-compiler", "torch", "torchvision", "numpy", "attrs", "lark"]
+    others = {use.declared.package for use in plan.uses} | {plan.model.partition(":")[0]} & {"timm"}
+    packages = dict.fromkeys([*own, *sorted(others)])
     described = (
         torch.cuda.get_device_name(device) if device.type == "cuda" else (platform.processor() or platform.machine())
     )

@@ -158,6 +158,10 @@ def _used() -> dict[str, list[Any]]:
             "prediction": [*map(json.loads, predictions)],
             "evaluation": [json.loads(each.stdout) for each in evaluations],
             "runs": [json.loads(command("runs", runs, "--json").stdout)],
+            "explain": [
+                json.loads(command("explain", run, "--json", "--device", "cpu").stdout)
+                for run in (ten, two, runs / "stopped", runs / "fresh")
+            ],
             "diff": [
                 json.loads(command("diff", *pair, "--json").stdout)
                 for pair in ((ten, ten), (two, ten), (ten, runs / "stopped"), (runs / "stopped", ten))
@@ -176,7 +180,7 @@ def _left(folder: Path) -> dict[str, Any]:
 OUTPUTS: dict[str, Callable[[], list[Any]]] = {
     "diagnostics": lambda: [*diagnostics()],
     "failure": lambda: [*failures()],
-    "explain": lambda: [*explanations()],
+    "explain": lambda: [*explanations(), *_used()["explain"]],
     "diff": lambda: [*differences(), *_used()["diff"]],
     "table": lambda: [*tables()],
     "prediction": lambda: _used()["prediction"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,8 @@ from recipe.compiler.program import Program
 from recipe.explain.program import as_dict, explain
 from recipe.explain.tricks import page
 from recipe.plugins.vocabulary import Vocabulary
+from tests.helpers import command
+from tests.training.helpers import train
 
 
 @pytest.fixture(scope="module")
@@ -64,3 +67,21 @@ def test_the_highest_learning_rate_is_found_even_if_it_is_in_force_for_one_step(
     assert f"highest learning rate {highest}," in explain(found, "cpu").replace("\n", ",")
     other = recipe.diff(f"base resnet18; {words}", f"base resnet18; {words.replace('lr ', 'lr 1')}")
     assert f"highest learning rate {highest} → 1{highest}" in other.to_text()
+
+
+def test_a_run_is_explained_with_what_it_was_trained_on(tmp_path: Path) -> None:
+    run = train(tmp_path / "run")
+    done = command("explain", run.folder)
+    images = run.summary["training_images"]
+    assert done.stdout.startswith("run\n  status   finished, ")
+    assert f"\n  images   {images} training images and " in done.stdout
+    assert f"\n  results  top-1 {run.summary['top1']:.2%}, loss {run.summary['loss']:.4f} on" in done.stdout
+    facts = json.loads(command("explain", run.folder, "--json").stdout)["run"]
+    assert (facts["status"], facts["training_images"], facts["top1"]) == ("finished", images, run.summary["top1"])
+    assert "run" not in json.loads(command("explain", run.folder, "seed 3", "--json").stdout)  # another recipe
+
+
+def test_a_default_that_a_lock_states_is_no_word_without_effect(tmp_path: Path) -> None:
+    run = train(tmp_path / "run")
+    assert "loss aux=0.4" in (run.folder / "recipe.lock").read_text()
+    assert "no auxiliary heads" not in command("explain", run.folder).stdout

@@ -69,7 +69,7 @@ def test_without_onnxruntime_it_is_reported_as_not_verified(
     without(monkeypatch, "onnxruntime")
     done = command("export", run.folder, "--to", "onnx", "--out", tmp_path / "x.onnx")
     assert (done.status, done.stdout) == (0, f"{tmp_path / 'x.onnx'}\n")
-    assert done.stderr == "not verified: onnxruntime is not installed\n"
+    assert done.stderr == "not verified: onnxruntime is not installed; `pip install onnxruntime`\n"
 
 
 def test_a_model_that_torch_cannot_export_is_reported(

@@ -40,6 +40,7 @@ def test_figures_computed_by_hand() -> None:
     assert (a.precision, a.recall, a.f1, a.support) == (0.5, 0.5, 0.5, 2)
     assert (b.precision, b.recall, b.f1, b.support) == (1.0, 0.5, pytest.approx(2 / 3), 2)
     assert (c.precision, c.recall, c.f1, c.support) == (0.0, None, 0.0, 0)
+    assert (a.mistaken_for, b.mistaken_for, c.mistaken_for) == ("c", "a", None)
     assert figures.top1 == 0.5
     assert figures.balanced == 0.5
     assert figures.top5 is None
@@ -115,8 +116,33 @@ def test_a_run_is_evaluated_on_its_own_held_out_images(trained: Run) -> None:
     assert figures.loss == pytest.approx(trained.summary["loss"], rel=1e-4)
 
 
-def test_images_that_are_gone_are_an_error_that_asks_for_others(alone: Run) -> None:
-    done = command("evaluate", alone.folder)
+def test_of_images_that_are_gone_the_recorded_outputs_are_evaluated(alone: Run) -> None:
+    figures = alone.evaluate()
+    assert figures.top1 == alone.summary["top1"]
+    assert figures.loss == pytest.approx(alone.summary["loss"], rel=1e-6)
+    assert (len(figures.labels), figures.images[0]) == (15, "val/blue/0.png")
+    (note,) = figures.notes
+    assert note.endswith("so the held-out images were not read: the figures are of the outputs that the training "
+                         "recorded for them, computed in fp32")  # fmt: skip
+    done = command("evaluate", alone.folder, "--html", alone.folder.parent / "page.html")
+    assert (done.status, done.stderr) == (0, "")
+    assert note in done.stdout
+    assert note in (alone.folder.parent / "page.html").read_text()
+
+
+def test_recorded_outputs_that_are_damaged_are_refused(alone: Run, tmp_path: Path) -> None:
+    copy = shutil.copytree(alone.folder, tmp_path / "copy")
+    file = copy / "evaluation.npz"
+    file.write_bytes(file.read_bytes()[:-1])
+    done = command("evaluate", copy)
+    assert (done.status, done.stdout) == (2, "")
+    assert "error[E120]" in done.stderr
+
+
+def test_images_that_are_gone_are_an_error_if_nothing_was_recorded(alone: Run, tmp_path: Path) -> None:
+    copy = shutil.copytree(alone.folder, tmp_path / "copy")
+    (copy / "summary.json").unlink()  # as if it had been stopped
+    done = command("evaluate", copy)
     assert done.status == 2
     assert "error[E070]: `data folder`: the folder" in done.stderr
     assert """= help: name other images: `recipe evaluate RUN 'data folder "PATH"'`""" in done.stderr
