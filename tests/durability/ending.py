@@ -145,7 +145,7 @@ def ended(world: int, kind: str, out: Path, delay: float, report: dict[str, Any]
             return f"wrong: finish has the exit code {asked[0]}"
         if asked == [2]:
             said = out.with_suffix(".finish.log").read_text()
-            if "error[E132]" not in said or "without results" in said:
+            if "error[E134]" not in said or "without results" in said:
                 return f"wrong: finish says {said}"
     report["slowest"] = max(report["slowest"], round(time.monotonic() - sent, 1))
     if codes is None:
