@@ -69,7 +69,7 @@ class Folder(Trick):
         classes = class_folders(folder)
         found = find_images(folder, classes)
         if not found.files:
-            raise FileNotFoundError(missing)
+            raise FileNotFoundError(f"{missing}, and the folders in `{folder}` have no images")
         notes = (f"all images of `{folder}` are held out: it has no images to train on", *found.notes)
         none = self._images(FoundImages((), (), (), ()))
         return Sets(none, self._files(folder.name, found), len(classes), names=tuple(classes), notes=notes)

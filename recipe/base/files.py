@@ -114,11 +114,25 @@ def write_text(path: Path, text: str) -> None:
     write(path, lambda file: file.write(text.encode()))
 
 
+PAGE = b"<!doctype html>"
+"""How a page begins, in lower case."""
+
+
 def write_output(path: Path, text: str) -> None:
     """Write a file that the user named. Raises E111 if a pipe, a device, or a link to one is in its place."""
     if path.exists() and not path.is_file():
         raise fail("E111", f"`{path}` can't be written: it is not a regular file", help="name another file")
     write_text(path, text)
+
+
+def write_page(path: Path, text: str) -> None:
+    """Write a page that the user named. Raises E111 if anything but an earlier page is in its place."""
+    if path.is_file():
+        with path.open("rb") as file:
+            is_page = not (start := file.read(len(PAGE)).lower()) or start == PAGE
+        if not is_page:
+            raise fail("E111", f"`{path}` exists and is not a page", help="name another file with --html")
+    write_output(path, text)
 
 
 def write_json(path: Path, value: Any) -> None:

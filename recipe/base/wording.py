@@ -93,7 +93,9 @@ def columns(rows: Sequence[Sequence[str]], right: Collection[int] = (), indent: 
 
 
 def reason_of(error: BaseException, otherwise: str = "") -> str:
-    """Return the first line of an error's message, or ``otherwise`` if the message is empty."""
+    """Return the first line of an error's message, or ``otherwise`` if it is empty. For the system's, its reason."""
+    if isinstance(error, OSError) and error.strerror:
+        return system_reason(error)
     return (str(error).strip() or otherwise).split("\n")[0]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import attrs
 import click
 
-from recipe.base.files import write_output
+from recipe.base.files import write_page
 from recipe.base.rendering import wants_color
 from recipe.base.source import Source
 from recipe.cli.inputs import plugin_option, source_of, tell_changes, tell_environments, vocabulary
@@ -88,7 +88,7 @@ def command(
 
         difference = attrs.evolve(difference, measured=timed(plan_a, plan_b, device, plugins))
     if html is not None:
-        write_output(html, difference.to_html())
+        write_page(html, difference.to_html())
     if as_json:
         click.echo(difference.to_json())
     else:

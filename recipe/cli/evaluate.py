@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from recipe.base.files import write_output
+from recipe.base.files import write_page
 from recipe.base.printable import printable
 from recipe.base.wording import plural
 from recipe.cli.inputs import plugin_option, source_of, tell_lost, vocabulary
@@ -75,7 +75,7 @@ def command(
         if evaluation.skipped:
             click.echo(f"{plural(len(evaluation.skipped), 'image')} can't be read", err=True)
         if html is not None:
-            write_output(html, evaluation.to_html())
+            write_page(html, evaluation.to_html())
         click.echo(evaluation.to_json() if as_json else evaluation.to_text(), nl=as_json)
     # With several processes, the launcher ends all of them as soon as one fails, so only the first one does.
     click.get_current_context().exit(1 if evaluation.skipped and computing.ranks.is_main else 0)

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 @click.argument("run", metavar="RUN")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGES…")
 @click.option("--top", type=click.IntRange(1), default=1, show_default=True, help="Classes per image.")
-@click.option("--csv", "form", flag_value="csv", help="Print CSV, with a header.")
-@click.option("--jsonl", "form", flag_value="jsonl", help="Print a JSON object per line.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, with a header.")
+@click.option("--jsonl", "as_jsonl", is_flag=True, help="Print a JSON object per line.")
 @click.option(
     "--batch", type=click.IntRange(1), help="Images computed at a time. Default: the run's batch, at most 256."
 )
@@ -35,7 +35,8 @@ def command(
     run: str,
     images: tuple[str, ...],
     top: int,
-    form: str | None,
+    as_csv: bool,
+    as_jsonl: bool,
     batch: int | None,
     device: str | None,
     plugins: tuple[str, ...],
@@ -51,6 +52,8 @@ def command(
     """
     from recipe.inference.listing import images_named
 
+    if as_csv and as_jsonl:
+        raise click.UsageError("--csv and --jsonl exclude each other")
     words = vocabulary(plugins)
     paths, notes = images_named(images, sys.stdin.buffer if sys.stdin is not None else None)
     tell_lost(run)
@@ -60,7 +63,7 @@ def command(
     for note in (*notes, *([f"warning: {opened.note}"] if opened.note else [])):
         click.echo(printable(note), err=True)
     predicted = opened.predicting(paths, top=top, batch=batch, skip=True)
-    write = {"csv": _csv, "jsonl": _jsonl, None: _table}[form]
+    write = _csv if as_csv else _jsonl if as_jsonl else _table
     errors = write(_shown(predicted, len(paths)), paths, min(top, opened.program.classes))
     if errors:
         click.echo(f"{errors} of {plural(len(paths), 'image')} can't be read", err=True)

@@ -91,6 +91,7 @@ def _source(run: SourceRun, surgery: Codegen, command: str = "") -> str:
         ("torchvision.transforms.v2", "functional as F"),
     }
     others |= {("safetensors", "safe_open")} if run.names else set()
+    others |= {("safetensors", "SafetensorError")} if command else set()
     source = environment.get_template("module.py.jinja").render(
         run=run,
         plan=run.program.plan,

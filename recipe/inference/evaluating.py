@@ -84,8 +84,7 @@ def evaluate_recipe(plan: Plan, name: str, device: torch.device, computing: Comp
     model = program.materialise().to(device=device, memory_format=layout).eval()  # type: ignore[call-overload]
     trained = Trained(model, plan.training, Classes(sets.classes, sets.names), preprocessing_of(plan, sets))
     notes = [warning.message for warning in mismatches(program, sets, other)]
-    if sets.names:
-        notes.append("the outputs of the model are matched with the classes of the images by their order")
+    notes.append("the outputs of the model are matched with the classes of the images by their order")
     return _evaluated(name, plan, sets, trained, np.arange(sets.classes), notes, computing)
 
 

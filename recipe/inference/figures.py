@@ -181,7 +181,8 @@ class Figures:
         return confusion_matrix(self.labels, self.predicted, labels=np.arange(len(self.names)))  # type: ignore[no-any-return]
 
     def confused(self, most: int | None = None) -> list[Confusion]:
-        """Return the pairs of classes that are confused, the most frequent first."""
+        """Return the pairs of classes that are confused, the most frequent first. ``most`` limits their number."""
+        _check_count(most)
         wrong = self.confusion * (1 - np.eye(len(self.names), dtype=np.int64))
         pairs = sorted(zip(*map(np.ndarray.tolist, np.nonzero(wrong)), strict=True), key=lambda at: (-wrong[at], at))
         return [Confusion(self.names[row], self.names[column], int(wrong[row, column])) for row, column in pairs[:most]]
@@ -206,7 +207,8 @@ class Figures:
         return float(sum(gaps) / len(self.labels))
 
     def worst(self, most: int = WORST) -> list[Mistake]:
-        """Return the images that are classified incorrectly, those with the highest loss first."""
+        """Return the images that are classified incorrectly, those with the highest loss first, at most ``most``."""
+        _check_count(most)
         wrong = np.flatnonzero(self.predicted != self.labels)
         order = wrong[np.argsort(-self._losses[wrong], kind="stable")][:most]
         return [self._mistake(int(row)) for row in order]
@@ -260,6 +262,11 @@ class Figures:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {printable(self.name)}: top-1 {self.top1:.2%} on {len(self.labels)} images>"
+
+
+def _check_count(most: object) -> None:
+    if most is not None and (type(most) is not int or most < 0):
+        raise ValueError(f"`most` must be a whole number of at least 0, not {most!r:.60}")
 
 
 def _defined(value: float) -> float | None:

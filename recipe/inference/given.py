@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -82,6 +82,8 @@ def labeled(images: Images, preprocessing: Preprocessing) -> Images:
 
 def _each(given: Any) -> Iterator[Any]:
     """Yield one image at a time. An array or tensor of four dimensions is a batch."""
+    if isinstance(given, (bytes, Mapping)):
+        raise TypeError(f"images are paths, Pillow images, arrays or tensors, not {type(given).__name__}")
     if isinstance(given, (str, os.PathLike, Image.Image)):
         yield given
     elif isinstance(given, (np.ndarray, Tensor)):
@@ -96,15 +98,19 @@ def _item(one: Any, name: str) -> Path | Image.Image:
     if isinstance(one, (str, os.PathLike)):
         return Path(one)
     if isinstance(one, Image.Image):
+        if not one.width * one.height:
+            raise ValueError(f"{name} has no pixels: {one.width}×{one.height}")
         with contextlib.suppress(Exception):  # a damaged one is reported when it is fetched
             one.load()  # worker processes would share the position in its file
         return one
     if not isinstance(one, (np.ndarray, Tensor)):
         raise TypeError(f"an image is a path, a Pillow image, an array or a tensor, not {one!r:.60}")
-    array = one.permute(1, 2, 0).cpu().numpy() if isinstance(one, Tensor) and one.ndim == 3 else np.asarray(one)
-    if array.dtype != np.uint8:
+    if one.dtype not in (np.uint8, torch.uint8):
         help = "pass pixels from 0 to 255; for normalized inputs, call the `model` of the run"
-        raise TypeError(f"{name} must be of uint8, not {array.dtype}: {help}")
+        raise TypeError(f"{name} must be of uint8, not {str(one.dtype).removeprefix('torch.')}: {help}")
+    if isinstance(one, Tensor) and one.is_meta:
+        raise TypeError(f"{name} is on the meta device, where it has no pixels")
+    array = one.permute(1, 2, 0).cpu().numpy() if isinstance(one, Tensor) and one.ndim == 3 else np.asarray(one)
     wanted = "(3, H, W)" if isinstance(one, Tensor) else "(H, W, 3) or (H, W)"
     is_gray = array.ndim == 2 and not isinstance(one, Tensor)
     if not (is_gray or (array.ndim == 3 and array.shape[2] == 3)) or not array.size:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from recipe.base.errors import fail
-from recipe.base.wording import system_reason
+from recipe.base.wording import plural, system_reason
 from recipe.data.folders import has_ending, is_hidden
 
 LIST = "-"
@@ -20,10 +21,11 @@ def images_named(arguments: Iterable[str], listed: BinaryIO | None) -> tuple[lis
     """Return the paths of the images that arguments name, each once and in order, and notes on what was ignored.
 
     An argument is a file, a folder with images at any depth, a pattern such as ``photos/*.jpg``, or ``-`` for the lines
-    of ``listed``, each of which names a file or folder. A file that is named is an image, whatever its ending. In
-    folders, hidden files, links to folders and files without an image's ending are ignored.
+    of ``listed``, each of which names a file or folder. A file that is named is an image, whatever its ending, and even
+    if it doesn't exist, since others may. In folders, hidden files, links to folders and files without an image's
+    ending are ignored, as are links to folders within a pattern.
 
-    Raises `RecipeError` (E128) if a path does not exist or names no image.
+    Raises `RecipeError` (E128) if no path exists, or if a folder or pattern names no image.
     """
     paths, notes = dict[Path, None](), list[str]()
     for argument in arguments:
@@ -33,16 +35,34 @@ def images_named(arguments: Iterable[str], listed: BinaryIO | None) -> tuple[lis
         elif os.path.lexists(argument) or not glob.has_magic(argument):
             paths |= dict.fromkeys(_under(argument, notes))
         else:
-            matched = sorted(glob.glob(argument, recursive=True))
-            if not matched:
-                raise fail(
-                    "E128", f"no file matches `{argument}`", help="put patterns in quotes, relative to this folder"
-                )
-            for path in matched:
+            for path in _matched(argument, notes):
                 paths |= dict.fromkeys(_under(path, notes))
     if not paths:
         raise fail("E128", "no image is named", help="name image files or folders")
+    if not any(map(os.path.lexists, paths)):
+        raise fail("E128", f"`{next(iter(paths))}` does not exist", help="name image files or folders")
     return list(paths), notes
+
+
+def _matched(pattern: str, notes: list[str]) -> list[str]:
+    """Return the paths that match a pattern, without those through links to folders, which may lead back."""
+    start = os.path.dirname(re.split(r"[*?[]", pattern, maxsplit=1)[0])
+    every = sorted(glob.glob(pattern, recursive=True))
+    matched = [path for path in every if not _is_linked(path, start)]
+    if not matched:
+        raise fail("E128", f"no file matches `{pattern}`", help="put patterns in quotes, relative to this folder")
+    if linked := len(every) - len(matched):
+        notes.append(f"ignored in `{pattern}`: {plural(linked, 'match', 'matches')} through links to folders")
+    return matched
+
+
+def _is_linked(path: str, start: str) -> bool:
+    """Whether a path below ``start`` is, or leads through, a link to a folder."""
+    while path and len(path) > len(start):
+        if os.path.islink(path) and os.path.isdir(path):
+            return True
+        path = os.path.dirname(path)
+    return False
 
 
 def _lines(listed: BinaryIO | None) -> Iterator[str]:
@@ -56,8 +76,8 @@ def _lines(listed: BinaryIO | None) -> Iterator[str]:
 
 def _under(path: str, notes: list[str]) -> list[Path]:
     if not os.path.isdir(path):
-        if not os.path.lexists(path):
-            raise fail("E128", f"`{path}` does not exist", help="name image files or folders")
+        if not path:
+            raise fail("E128", "an empty path is named", help="name image files or folders")
         return [Path(path)]
     images, ignored = list[Path](), 0
     for folder, folders, files in os.walk(path, onerror=_raise):

@@ -14,7 +14,7 @@ from recipe.base.errors import RecipeError, fail
 from recipe.base.printable import command_line, path_word
 from recipe.base.public import public
 from recipe.base.typed_json import Malformed
-from recipe.base.wording import reason_of
+from recipe.base.wording import listing, reason_of
 from recipe.compiler.lower import lower
 from recipe.devices.choice import pick
 from recipe.inference.datasets import open_sets, preprocessing_of
@@ -83,7 +83,7 @@ def opened(folder: Path, vocabulary: Vocabulary, base: nn.Module | None = None) 
         raise fail("E121", f"`{folder}` trained a model of your own, which its recipe does not describe", help=help)
     if plan.model != "module" and base is not None:
         raise fail("E023", f"`{folder}` trained `{plan.model}`, but a model was passed as `base=`", help="omit it")
-    stopped = None if summary else _last_checkpoint(folder)
+    stopped, damaged = (None, []) if summary else _last_checkpoint(folder)
     classes, preprocessing, *notes = _recorded(folder, plan)
     program = lower(plan, base=base, classes=classes.count, pretrained=False)
     model = program.materialise(pretrained=False)
@@ -93,7 +93,11 @@ def opened(folder: Path, vocabulary: Vocabulary, base: nn.Module | None = None) 
         _fill(model, stopped.average or stopped.model, folder / "checkpoints", base is not None)
         summary = _summary_of_stopped(folder, lock.digest, stopped.step)
         epoch = f"epoch {stopped.step / stopped.steps_per_epoch:.4g} of {plan.training.epochs}"
-        notes.append(f"the run was stopped: its last checkpoint is used, of step {stopped.step} ({epoch})")
+        which = f"its last checkpoint is used, of step {stopped.step} ({epoch})"
+        if damaged:
+            lost = f"{listing(path.name for path in damaged)}, which can't be read"
+            which = f"its checkpoint of step {stopped.step} ({epoch}) is used instead of {lost}"
+        notes.append(f"the run was stopped: {which}")
     made = environment_of(folder)
     if changed := changed_code(made.plugins if made else (), plugins_of(code_by_package(plan.uses))):
         notes.append(f"the model may be another one than was trained: {', '.join(changed)}")
@@ -124,16 +128,19 @@ def _resume(folder: Path) -> str:
     return command_line("recipe", "run", f"--resume={path_word(folder)}")
 
 
-def _last_checkpoint(folder: Path) -> TrainingState:
-    """Return the state of a stopped run. Raises `RecipeError` (E120) if no checkpoint can be read."""
+def _last_checkpoint(folder: Path) -> tuple[TrainingState, list[Path]]:
+    """Return the state of a stopped run, and the later checkpoints that can't be read.
+
+    Raises `RecipeError` (E120) if none can be read.
+    """
     packed, unsound = checkpoints.read(folder / "checkpoints", set_aside=False)
     if packed is None:
         why = "none of its checkpoints can be read" if unsound else "it has no checkpoint"
-        help = f"resume it with `{_resume(folder)}`"
+        help = f"train it from the start with `{_resume(folder)}`"
         raise fail(
             "E120", f"the run in `{folder}` has not finished: it has no complete summary.json, and {why}", help=help
         )
-    return checkpoints.unpack(packed, torch.device("cpu"))
+    return checkpoints.unpack(packed, torch.device("cpu")), unsound
 
 
 def _summary_of_stopped(folder: Path, digest: str, step: int) -> dict[str, Any]:

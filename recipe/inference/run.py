@@ -124,6 +124,8 @@ class Run:
             RecipeError: If the images can't be read (E070), or the model can't be evaluated on them (E129).
         """
         _check(batch=(batch, 1), workers=(workers, 0))
+        if other := [one for one in statements if not isinstance(one, str)]:
+            raise TypeError(f"`statements` must be text, not {other[0]!r:.60}")
         plan = self.program.plan
         return evaluate_trained(self.folder, plan, self.trained, self.note, statements, Computing(batch, workers))
 

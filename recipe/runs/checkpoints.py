@@ -111,13 +111,17 @@ def read(folder: Path, set_aside: bool = True) -> tuple[bytes | None, list[Path]
             ):  # not the checkpoint's fault
                 reason = system_reason(error) if isinstance(error, OSError) else "not enough memory"
                 raise fail("E001", f"the checkpoint `{path}` can't be read: {reason}") from error
-            aside = path.with_name(f"{path.name}.unreadable") if set_aside else path
-            try:
-                path.replace(aside)
-            except OSError as denied:
-                raise fail("E111", f"`{aside}` can't be written: {system_reason(denied)}") from error
-            unsound.append(aside)
+            unsound.append(_set_aside(path) if set_aside else path)
     return None, unsound
+
+
+def _set_aside(path: Path) -> Path:
+    """Rename a damaged checkpoint. Return its new path."""
+    aside = path.with_name(f"{path.name}.unreadable")
+    try:
+        return path.replace(aside)
+    except OSError as error:
+        raise fail("E111", f"`{aside}` can't be written: {system_reason(error)}") from error
 
 
 def unpack(packed: bytes, device: torch.device) -> TrainingState:

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 
+from recipe.base import files
 from recipe.base.errors import RecipeError, fail
 from recipe.base.printable import printable
-from recipe.base.typed_json import Malformed
-from recipe.base.wording import columns, format_duration
+from recipe.base.typed_json import MOST, Malformed, parsed
+from recipe.base.wording import columns, format_duration, plural
 from recipe.language.recipe_input import LOCK
 from recipe.plan.plan import Plan
 from recipe.plan.values import values_of
 from recipe.plugins.vocabulary import Vocabulary
 from recipe.runs.exclusive import user_of
-from recipe.runs.reader import measured, read_summary
+from recipe.runs.provenance import read_provenance
+from recipe.runs.reader import measured, read_metrics, read_summary
 from recipe.runs.recipe_lock import open_lock
 
 SCHEMA_VERSION = 1
 
 ABSENT = "–"
+
+WEIGHTS = "model.safetensors"
 
 SORTS = ("name", "status", "top1", "best", "loss", "epochs", "seconds")
 """What a table can be sorted by. Results are sorted from the best to the worst, the others rise."""
@@ -151,7 +155,36 @@ def row_of(run: Path, name: str, plan: Plan | str, differing: Sequence[str] = ()
     status = (
         row.status or summary.get("status") or ("training" if user_of(run) else "stopped" if lines else "not started")
     )
-    return attrs.evolve(row, status=status, problem=row.problem or problem)
+    return attrs.evolve(row, status=status, problem=row.problem or problem or _damage(run, summary))
+
+
+def _damage(run: Path, summary: Mapping[str, Any]) -> str:
+    """Return why a run that can be read can't be used, or what is damaged in it, or an empty string.
+
+    Weights are only looked at for their length: reading them takes long.
+    """
+    try:
+        read_provenance(run)
+    except RecipeError as error:
+        return error.diagnostics[0].message
+    if summary and not _is_whole(run / WEIGHTS):
+        return f"{WEIGHTS} is missing or damaged"
+    if damaged := read_metrics(run).damaged:
+        return f"{plural(damaged, 'line')} of metrics.jsonl can't be read"
+    return ""
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a safetensors file has the length that its header states."""
+    try:
+        with files.opened(path) as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = parsed(file.read(min(length, MOST)))
+            size = file.seek(0, os.SEEK_END)
+        ends = [about["data_offsets"][1] for name, about in header.items() if name != "__metadata__"]
+        return bool(size == 8 + length + max(ends, default=0))
+    except (OSError, Malformed, AttributeError, KeyError, IndexError, TypeError):
+        return False
 
 
 def _summary(run: Path) -> tuple[dict[str, Any], str]:

@@ -86,8 +86,12 @@ class Batches:
         """Yield the training batches from step ``first`` up to, but not including, step ``last``, or to the end.
 
         Each one depends only on the recipe and the step, so a loop can resume at any step. Raises `RecipeError` if an
-        image can't be read.
+        image can't be read, and `ValueError` if there are no such steps.
         """
+        if type(first) is not int or not 0 <= first <= self.steps:
+            raise ValueError(f"`first` must be a step from 0 to {self.steps}, not {first!r:.60}")
+        if last is not None and (type(last) is not int or last < first):
+            raise ValueError(f"`last` must be a step of at least {first}, not {last!r:.60}")
         images = training_images(self.program.plan, self.sets, Ranks())
         yield from self._each(images, range(first, self.steps if last is None else min(last, self.steps)), self._made)
 
@@ -106,8 +110,16 @@ class Batches:
         """Return the loss of a batch, one number: the recipe's loss, with all terms that tricks add.
 
         ``outputs`` are those of the model for ``batch.images``: logits (N, K), or a tuple of them and those of
-        auxiliary heads.
+        auxiliary heads. Raises `TypeError` or `ValueError` for anything else.
         """
+        if not isinstance(batch, TrainingBatch):
+            raise TypeError(f"`batch` must be a batch of `training`, not {type(batch).__name__}")
+        wanted = (len(batch.images), self.program.classes)
+        for logits in outputs if isinstance(outputs, tuple) else (outputs,):
+            if not isinstance(logits, Tensor):
+                raise TypeError(f"`outputs` must be logits, or a tuple of them, not {type(logits).__name__}")
+            if logits.shape != wanted:
+                raise ValueError(f"`outputs` must be logits of the shape {wanted}, not {(*logits.shape,)}")
         loss: Tensor = self._loss(outputs, batch.targets, batch.images)[0]
         return loss
 

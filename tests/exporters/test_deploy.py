@@ -9,6 +9,7 @@ import json
 import os
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -280,15 +281,20 @@ def test_the_command_reads_folders_and_names_broken_files(exported: dict[str, Ex
         Image.fromarray(photos(1, 40, 50)[0]).save(tmp_path / "photos" / name)
     (tmp_path / "photos" / "broken.png").write_bytes((tmp_path / "photos" / "a.png").read_bytes()[:200])
     (tmp_path / "photos" / "notes.txt").write_text("not an image")
+    (tmp_path / "photos" / "lost.png").symlink_to("nowhere.png")
     done = alone(exported["center"].script, "photos", "gone.png", "--top", 2, "--csv", cwd=tmp_path)
     rows = list(csv.reader(io.StringIO(done.stdout, newline="")))
     assert rows[0] == ["image", "class", "probability", "class_2", "probability_2", "error"]
-    assert [row[0] for row in rows[1:]] == ["photos/a.png", "photos/broken.png", "photos/more/b.JPG", "gone.png"]
-    assert rows[4] == ["gone.png", "", "", "", "", "can't read gone.png: it does not exist"]
-    first, second, third = done.stderr.splitlines()
+    names = ["photos/a.png", "photos/broken.png", "photos/lost.png", "photos/more/b.JPG", "gone.png"]
+    assert [row[0] for row in rows[1:]] == names
+    assert rows[5] == ["gone.png", "", "", "", "", "can't read gone.png: it does not exist"]
+    first, *others = done.stderr.splitlines()
     assert first.startswith("can't read photos/broken.png: ")
-    assert second == "can't read gone.png: it does not exist"
-    assert third == "2 of 4 images can't be read"
+    assert others == [
+        "can't read photos/lost.png: it does not exist",
+        "can't read gone.png: it does not exist",
+        "3 of 5 images can't be read",
+    ]
     assert done.returncode == 1
     (ranked,) = runpy.run_path(str(exported["center"].script))["predict"]([tmp_path / "photos" / "a.png"], 2)
     assert rows[1] == ["photos/a.png", *(str(value) for pair in ranked for value in pair), ""]
@@ -476,3 +482,23 @@ def test_a_deployed_model_that_differs_is_not_written(
     assert (done.status, done.stdout) == (2, "")
     assert f"error[{said}" in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_the_command_reports_what_the_system_refuses(exported: dict[str, Exports], tmp_path: Path) -> None:
+    Image.fromarray(photos(1, 40, 50)[0]).save(tmp_path / "a.png")
+    script = shutil.copy(exported["center"].script, tmp_path / "a.py")
+    weights = tmp_path / "a.weights.safetensors"
+    done = alone(script, "a.png", cwd=tmp_path)  # without its weights
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: ")
+    data = exported["center"].script.with_suffix(".weights.safetensors").read_bytes()
+    weights.write_bytes(data[:-10])
+    done = alone(script, "a.png", cwd=tmp_path)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    weights.write_bytes(data)
+    done = alone(script, "", cwd=tmp_path)
+    assert done.returncode == 2
+    with open("/dev/full", "w") as full:
+        call = [sys.executable, "-I", script, "a.png"]
+        failed = subprocess.run(call, stdout=full, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    assert (failed.returncode, failed.stderr) == (2, "error: [Errno 28] No space left on device\n")

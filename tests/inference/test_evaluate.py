@@ -284,3 +284,28 @@ def test_damaged_weights_are_refused(tmp_path: Path) -> None:
     done = command("evaluate", run.folder)
     assert done.status == 2
     assert "error[E120]" in done.stderr
+
+
+def test_a_page_replaces_nothing_but_a_page(alone: Run, tmp_path: Path) -> None:
+    copy = shutil.copytree(alone.folder, tmp_path / "copy")
+    weights = (copy / "model.safetensors").read_bytes()
+    for words in (("evaluate", copy), ("diff", copy, alone.folder)):
+        done = command(*words, "--html", copy / "model.safetensors")
+        assert done.status == 2
+        assert "error[E111]" in done.stderr
+        assert (copy / "model.safetensors").read_bytes() == weights
+        for _ in range(2):
+            assert command(*words, "--html", tmp_path / "page.html").status in (0, 1)
+
+
+@pytest.mark.parametrize("most", [-1, "x", 1.5])
+def test_a_number_of_lines_that_is_none_is_refused(most: object) -> None:
+    figures = made([0, 1], [[1, 0, 0], [1, 0, 0]])
+    for method in (figures.confused, figures.worst):
+        with pytest.raises(ValueError, match="`most` must be a whole number of at least 0"):
+            method(most)  # type: ignore[arg-type]
+
+
+def test_statements_that_are_not_text_are_refused(alone: Run) -> None:
+    with pytest.raises(TypeError, match="`statements` must be text, not 3"):
+        alone.evaluate(3)  # type: ignore[arg-type]

@@ -182,3 +182,16 @@ def test_a_finished_run_with_a_damaged_summary_is_not_taken_for_a_stopped_one(tm
     (run.folder / "summary.json").write_bytes(content)
     with pytest.raises(RecipeError, match=r"E120.*summary\.json` can't be read(?s:.*)recipe run --resume="):
         recipe.load(run.folder)
+
+
+def test_a_damaged_last_checkpoint_of_a_stopped_run_is_reported(tmp_path: Path) -> None:
+    run = train(tmp_path / "run")
+    (run.folder / "summary.json").unlink()
+    first, last = sorted((run.folder / "checkpoints").iterdir())
+    last.write_bytes(last.read_bytes()[:2000])
+    note = recipe.load(run.folder, device="cpu").note
+    assert f"is used instead of `{last.name}`, which can't be read" in note
+    assert last.is_file()  # nothing is renamed by reading
+    first.write_bytes(b"")
+    with pytest.raises(recipe.RecipeError, match="none of its checkpoints can be read"):
+        recipe.load(run.folder, device="cpu")

@@ -219,3 +219,43 @@ def test_a_linked_folder_is_reported(alone: Run, data: Path, tmp_path: Path) -> 
     done = command("predict", alone.folder, tmp_path / "photos")
     assert "1 entry that is hidden, a link to a folder, or without an image's ending" in done.stderr
     assert len(done.stdout.splitlines()) == 5
+
+
+def test_a_file_that_is_missing_does_not_stop_the_others(alone: Run, images: list[Path], tmp_path: Path) -> None:
+    listed = f"{images[0]}\n{tmp_path / 'gone.png'}\n{images[1]}\n"
+    done = command("predict", alone.folder, "-", "--jsonl", stdin=listed.encode())
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (done.status, [row["image"] for row in rows]) == (1, listed.splitlines())
+    assert ["error" in row for row in rows] == [False, True, False]
+    assert "gone.png" in done.stderr
+    assert "1 of 3 images can't be read" in done.stderr
+
+
+def test_patterns_do_not_follow_links_to_folders(alone: Run, images: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "set" / "a").mkdir(parents=True)
+    shutil.copy(images[0], tmp_path / "set" / "a" / "one.png")
+    (tmp_path / "set" / "a" / "up").symlink_to("..")
+    done = command("predict", alone.folder, tmp_path / "set" / "**" / "*.png")
+    assert (done.status, len(done.stdout.splitlines())) == (0, 1)
+    assert "through links to folders" in done.stderr
+
+
+def test_one_form_of_output_at_a_time(alone: Run, images: list[Path]) -> None:
+    done = command("predict", alone.folder, images[0], "--csv", "--jsonl")
+    assert (done.status, done.stdout) == (2, "")
+    assert "--csv and --jsonl exclude each other" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "error"),
+    [
+        (b"a.png", TypeError, "images are paths, Pillow images, arrays or tensors, not bytes"),
+        ({}, TypeError, "images are paths, Pillow images, arrays or tensors, not dict"),
+        (Image.new("RGB", (0, 0)), ValueError, "image 0 has no pixels"),
+        (torch.zeros(3, 4, 4, requires_grad=True), TypeError, "image 0 must be of uint8, not float32"),
+        (torch.zeros(3, 4, 4, dtype=torch.uint8, device="meta"), TypeError, "image 0 is on the meta device"),
+    ],
+)
+def test_what_is_no_image_is_named(alone: Run, given: object, kind: type[Exception], error: str) -> None:
+    with pytest.raises(kind, match=error):
+        alone.predict(given)  # type: ignore[arg-type]

@@ -102,3 +102,13 @@ def test_a_folder_without_runs(tmp_path: Path, name: str) -> None:
     done = command("runs", tmp_path / name)
     assert done.status == 2
     assert "error[E120]" in done.stderr
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "classes.json", "metrics.jsonl"])
+def test_damage_is_reported(file: str, tmp_path: Path) -> None:
+    run = train(tmp_path / "run").folder
+    data = (run / file).read_bytes()
+    (run / file).write_bytes(b"{}\n" + data if file == "metrics.jsonl" else data[:-9])
+    (row,) = overview(tmp_path, vocabulary()).rows
+    assert row.status == "finished"
+    assert file in row.problem

@@ -92,3 +92,16 @@ def test_modes_of_the_caller_do_not_matter() -> None:
         optimizer = program.optimizer()
     assert not batch.images.is_inference()
     assert not any(state["momentum_buffer"].is_inference() for state in optimizer.state.values())
+
+
+def test_steps_and_outputs_that_do_not_fit_are_refused() -> None:
+    batches = recipe.batches(recipe.compile(TINY, device="meta"), device="cpu")
+    for steps, name in (((-1,), "first"), ((7,), "first"), ((3, 2), "last")):
+        with pytest.raises(ValueError, match=f"`{name}` must be a step"):
+            [*batches.training(*steps)]
+    (batch,) = batches.training(0, 1)
+    with pytest.raises(ValueError, match=r"`outputs` must be logits of the shape \(8, 10\), not \(8, 7\)"):
+        batches.loss(torch.zeros(8, 7), batch)
+    for outputs, given in ((None, batch), (torch.zeros(8, 10), None)):
+        with pytest.raises(TypeError):
+            batches.loss(outputs, given)  # type: ignore[arg-type]
