@@ -71,9 +71,9 @@ class Staged(Trainer):
 class StagedUpdate(Update):
     enter: Enter = attrs.field(kw_only=True)
 
-    def perturbations(self) -> list[Tensor] | None:
+    def perturbations(self, progress: Progress) -> list[Tensor] | None:
         with self.enter("perturb"):
-            return super().perturbations()
+            return super().perturbations(progress)
 
     def _adjust(self, step: int, loss: Tensor, progress: Progress) -> None:
         with self.enter("adjust"):

@@ -94,6 +94,11 @@ def _percents(kind: Number) -> st.SearchStrategy[str]:
 IN_ORDER = {("augment erase", "smallest"): {"maximum": 0.02}, ("augment erase", "largest"): {"minimum": 0.02}}
 """Narrower bounds of fields that must not contradict each other."""
 
+SPANS = st.sampled_from(
+    ["", "", "", " until=1", " from=0.5", " until=90%", " from=0 until=0.1%", " from=1e-3 until=7e1%"]
+)
+"""The spans of a trick that can have one."""
+
 
 @st.composite
 def trick_statements(draw: st.DrawFn, trick: type[Trick], implicit: bool = True) -> str:
@@ -109,7 +114,7 @@ def trick_statements(draw: st.DrawFn, trick: type[Trick], implicit: bool = True)
         text += f" {field.word}={value}" if named else f" {value}"
         is_size = IMAGES in trick.declared.writes and field.name == SIZE  # another number needs its name
         by_place = by_place and not named and not field.kind.many and not is_size
-    return text
+    return text + (draw(SPANS) if trick.declared.spans else "")
 
 
 def _is_made_up(field: Field) -> bool:

@@ -98,7 +98,7 @@ def _stated(plan: Plan) -> dict[str, Use]:
 
 def _short(use: Use) -> str:
     """Return a trick with the values that the recipe states, as written there."""
-    origins = (use.origins[field.name] for field in use.declared.fields)
+    origins = (use.origins[field.name] for field in use.fields)
     return " ".join([use.word, *(each.span.text for each in origins if each.kind in STATED and each.span)])
 
 

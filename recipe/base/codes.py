@@ -30,6 +30,7 @@ E021 unknown word
     The word is neither a clause of this verb nor a value that it accepts. Run `recipe tricks VERB` to list both.
 E022 unknown field
     `name=value` sets a field of the verb or clause before it. Run `recipe tricks VERB NAME` to list its fields.
+    `from=` and `until=` limit a trick to a part of the training, but only one that acts step by step.
 E023 wrong type of value
     The field expects a different kind of value. The message says which.
 E024 value out of range

@@ -192,8 +192,8 @@ def _schedule(program: Program, images: int | None) -> Schedule:
     target = nn.functional.one_hot(torch.zeros(1, dtype=torch.long), classes).float()
     for use in plan.hooked("smooth_targets"):
         target = call_hook(use, "smooth_targets", target)
-    judges = [_term(use) for use in plan.hooked("loss")]
-    terms = judges or ["cross entropy"]
+    terms = [_term(use) + ", cross entropy otherwise" * bool(use.during) for use in plan.hooked("loss")]
+    terms = terms or ["cross entropy"]
     if has_aux_heads(program.structure):
         terms = [*terms, f"{training.aux_weight:g} × {terms[0]} of the auxiliary heads"]
     terms += [_term(use) for use in plan.hooked("loss_term")]
@@ -226,8 +226,8 @@ def _turns(training: Training, per_epoch: int) -> list[int]:
 def _term(use: Use) -> str:
     """Describe a term of the loss. A teacher is identified by its plan, as in the digest, not by its path."""
     parts = [use.word]
-    for field in use.declared.fields:
-        value = getattr(use.trick, field.name)
+    for field in use.fields:
+        value = use.value(field)
         if value is None:
             continue
         shown = f"plan-{value.digest[:8]}" if isinstance(value, RecipeFile) else field.kind.write(value)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import RecipeError
+from recipe.base.wording import plural
 from recipe.compiler.groups import decay_without_effect, options_without_effect
 from recipe.compiler.program import Program
 from recipe.compiler.summary_text import shown_target
@@ -49,6 +50,7 @@ def in_training(program: Program, images: int) -> Iterator[Diagnostic]:
     steps = _Steps(plan, plan.training.steps(images))
     for use in plan.uses:
         if use.stated:
+            yield from _span(use, steps)
             yield from _rates(use, steps)
             with contextlib.suppress(RecipeError):  # it may look at weights, which do not exist yet
                 yield from _frozen(use, steps, program)
@@ -101,6 +103,16 @@ def _batch(plan: Plan, images: int) -> Iterator[Diagnostic]:
     yield Diagnostic("W001", message, span)
 
 
+def _span(use: Use, steps: _Steps) -> Iterator[Diagnostic]:
+    """Warn about a span without any step. If it is outside of the training, the plan already has a warning."""
+    epochs, during = steps.plan.training.epochs, use.during
+    begin, end = (0.0 if moment is None else moment.epoch(epochs) for moment in (during.from_, during.until))
+    within = begin < epochs and (during.until is None or begin < end)
+    if within and not during.steps(steps.per_epoch, epochs):
+        every = plural(epochs * steps.per_epoch, "step")
+        yield _unused(use, f"its span `{during}` has none of the {every} of the training")
+
+
 def _rates(use: Use, steps: _Steps) -> Iterator[Diagnostic]:
     """Warn about a schedule whose factor is always 1, and about each of several values that changes no factor."""
     if not use.trick.overrides("lr_factor"):
@@ -123,9 +135,11 @@ def _rates(use: Use, steps: _Steps) -> Iterator[Diagnostic]:
 
 
 def _frozen(use: Use, steps: _Steps, program: Program) -> Iterator[Diagnostic]:
-    net, hooked = Net(program.structure), use.trick.overrides("frozen")
-    if hooked and not any([*call_hook(use, "frozen", net, progress)] for progress in steps):
-        yield _unused(use, f"it freezes no parameter {steps.where}")
+    if not use.trick.overrides("frozen"):
+        return
+    net, acting = Net(program.structure), [progress for progress in steps if use.during.holds(progress)]
+    if acting and not any([*call_hook(use, "frozen", net, progress)] for progress in acting):
+        yield _unused(use, f"it freezes no parameter {steps.where}{' of its span' * bool(use.during)}")
 
 
 def _resolution(use: Use, steps: _Steps, side: int) -> Iterator[Diagnostic]:
@@ -160,10 +174,13 @@ def _left_out(program: Program) -> Iterator[Diagnostic]:
 
 
 def _targets(program: Program) -> Iterator[Diagnostic]:
-    """Warn about a loss that is the same whatever the classes of the images, and smoothing that it undoes."""
+    """Warn about a loss that is the same whatever the classes of the images, and smoothing that it undoes.
+
+    With spans, they need not act at the same time, so nothing is reported.
+    """
     plan, classes = program.plan, program.classes
     losses, smooths = plan.hooked("loss"), plan.hooked("smooth_targets")
-    if classes < 2 or not (losses or smooths):
+    if classes < 2 or not (losses or smooths) or any(use.during for use in (*losses, *smooths)):
         return
     cross_entropy = nn.functional.cross_entropy
     logits = torch.randn(4, classes, generator=torch.Generator().manual_seed(0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterator
 from typing import Any
 
 import attrs
@@ -108,12 +109,12 @@ def _plan(program: Program) -> str:
     plan, rows = program.plan, []
     for use in plan.uses:
         word = use.word
-        for field in use.declared.fields:
-            value = getattr(use.trick, field.name)
+        for field in use.fields:
+            value = use.value(field)
             shown = "–" if value is None else field.kind.write(value)
-            rows.append((word, field.word, shown, str(use.origins[field.name])))
+            rows.append((word, field.word, shown, use.origin_of(field)))
             word = ""
-        if not use.declared.fields:
+        if not use.fields:
             rows.append((word, "", "", str(use.origin)))
     title = f"plan {plan.digest}, dialect {plan.dialect}; tricks in order of application"
     told = _warnings(program)
@@ -176,6 +177,7 @@ def _training(program: Program, device: str | None) -> str:
     lines = [
         f"{plural(training.epochs, 'epoch')}, batch {training.batch}{parts}{steps}",
         *training_terms(schedule),
+        *_spans(program.plan, schedule.steps_per_epoch),
         f"highest learning rate {schedule.highest:.4g}",
         *plot(schedule).plain.split("\n"),
     ]
@@ -185,6 +187,21 @@ def _training(program: Program, device: str | None) -> str:
         lines.append(f"{len(group.names)} tensors, {count:,} values: {options}")
     note = precision(training.precision, at).suited(program.narrow).note or f"precision {training.precision}"
     return "\n".join(["training", *(f"  {line}".rstrip() for line in lines), f"  on {at}: {note}"])
+
+
+def _spans(plan: Plan, steps_per_epoch: int | None) -> Iterator[str]:
+    """Yield a line for each trick that acts in a part of the training, with its steps if they are known."""
+    epochs = plan.training.epochs
+    for use in plan.uses:
+        during = use.during
+        if not during:
+            continue
+        begin = 0.0 if during.from_ is None else during.from_.epoch(epochs)
+        end = epochs if during.until is None else min(epochs, during.until.epoch(epochs))
+        told = ""
+        if steps_per_epoch and (steps := during.steps(steps_per_epoch, epochs)):
+            told = f" (steps {steps.start + 1:,} to {steps.stop:,} of {steps_per_epoch * epochs:,})"
+        yield f"`{use.word}` acts from epoch {begin:.4g} to {end:.4g} of {epochs}{told}"
 
 
 def _plainly(value: Any) -> str:

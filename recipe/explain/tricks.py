@@ -6,6 +6,7 @@ import inspect
 import re
 from typing import Any
 
+from recipe.plugins.during import SPAN
 from recipe.plugins.fields import Field
 from recipe.plugins.trick import Trick
 
@@ -27,6 +28,8 @@ def page(trick: type[Trick], package: str) -> str:
     for relation in RELATIONS:
         if words := getattr(declared, relation):
             lines.append(f"{relation:<8} {', '.join(words)}")
+    if declared.spans:
+        lines.append(f"span     {', '.join(f'{field.word}=' for field in SPAN)}")
     lines.append(f"package  {package}")
     return "\n".join(lines)
 

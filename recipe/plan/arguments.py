@@ -11,7 +11,9 @@ from recipe.base.source import Span
 from recipe.base.wording import did_you_mean, listing, nearest, plural
 from recipe.language.ast import Item
 from recipe.plan.meant import meant
+from recipe.plan.spans import check_order, refused
 from recipe.plugins.declared import Declared
+from recipe.plugins.during import SPAN, SPAN_WORDS
 from recipe.plugins.field_contracts import SIZE
 from recipe.plugins.fields import Field, FieldContext, InvalidValue
 from recipe.plugins.slots import IMAGES
@@ -37,7 +39,7 @@ def read_arguments(
         if field is None or not field.kind.many or item.name is not None:  # else it takes all that follow
             if named is not None and item.name is None:
                 raise _unnamed(declared, fields, field, named, item, given, vocabulary, reading)
-            field = _field(declared, fields, item, given, vocabulary)
+            field = _field(declared, fields, item, given, vocabulary, reading)
             named = item if item.name is not None or _is_size(declared, field) else None
         try:
             value = field.kind.read(item.value, reading)
@@ -54,11 +56,17 @@ def read_arguments(
     if missing := [field for field in declared.fields if field.required and field.name not in given]:
         message = f"`{declared.word}` needs {missing[0].kind.expects}"
         raise RecipeError(Diagnostic("E025", message, words, help=f"`{declared.syntax}`: {missing[0].help}"))
+    check_order(declared, given)
     return given
 
 
 def _field(
-    declared: Declared, fields: Mapping[str, Field], item: Item, given: Arguments, vocabulary: Vocabulary
+    declared: Declared,
+    fields: Mapping[str, Field],
+    item: Item,
+    given: Arguments,
+    vocabulary: Vocabulary,
+    reading: FieldContext,
 ) -> Field:
     """Return the field that an item sets: the one it names, or the first unset one."""
     word, clauses = declared.word, vocabulary.clauses(declared.verb)
@@ -72,16 +80,32 @@ def _field(
         help = meant(item.value.text, vocabulary, ()) if item.value.kind == "name" else ""
         raise fail("E026", f"unexpected value `{item.value.text}`: `{word}` takes {takes}", item.span, help=help)
     name = item.name.text
-    if name not in fields:
-        help = did_you_mean(name, fields, f"its fields are {listing(fields)}" if fields else "it has no fields")
-        if name in clauses:
-            help = f"`{name}` is a clause of `{declared.verb}`: write `{declared.verb} {name} {item.value.text}`"
-        raise fail("E022", f"`{word}` has no field `{name}`", item.name.span, help=help)
-    field = fields[name]
+    known = {**fields, **{field.word: field for field in SPAN if declared.spans}}
+    known |= {field.formerly: field for field in fields.values() if field.formerly and reading.earlier}
+    if name not in known:
+        raise _unknown_field(declared, item, vocabulary)
+    field = known[name]
     if field.name in given:
         where = given[field.name][1]
         raise fail("E027", f"`{name}` of `{word}` is set twice", item.span, others=((where, "first set here"),))
     return field
+
+
+def _unknown_field(declared: Declared, item: Item, vocabulary: Vocabulary) -> RecipeError:
+    """Return the error for a name that no field has."""
+    assert item.name is not None
+    word, verb, name = declared.word, declared.verb, item.name.text
+    fields = {field.word: field for field in declared.fields}
+    renamed = [field.word for field in declared.fields if field.formerly == name]
+    if name in SPAN_WORDS and not renamed:
+        return refused(word, item, vocabulary)
+    spans = SPAN_WORDS if declared.spans else ()
+    help = did_you_mean(name, [*fields, *spans], f"its fields are {listing(fields)}" if fields else "it has no fields")
+    if name in vocabulary.clauses(verb):
+        help = f"`{name}` is a clause of `{verb}`: write `{verb} {name} {item.value.text}`"
+    if renamed:
+        help = f"it is now called `{renamed[0]}`"
+    return fail("E022", f"`{word}` has no field `{name}`", item.name.span, help=help)
 
 
 def _is_size(declared: Declared, field: Field) -> bool:

@@ -14,13 +14,14 @@ from recipe.base.errors import RecipeError, fail
 from recipe.base.source import Source, Span
 from recipe.language.ast import Statement, Word
 from recipe.language.overlays import collect
-from recipe.language.recipe_input import override, read, source_from
+from recipe.language.recipe_input import LOCK, override, read, source_from
 from recipe.plan.merge import Merged, merge, suggestions
 from recipe.plan.metrics import check_metrics
 from recipe.plan.ordering import configured, conflicts, solve
 from recipe.plan.plan import Plan
 from recipe.plan.plugin_lines import with_plugin
 from recipe.plan.resolve import ResolvedTrick, named
+from recipe.plan.spans import without_effect
 from recipe.plugins.calling import call_hook
 from recipe.plugins.contexts import Evidence
 from recipe.plugins.fields import FieldContext
@@ -92,7 +93,7 @@ class _Binder:
 
         def name(statement: Statement, source: Source) -> list[ResolvedTrick]:
             try:
-                return named(statement, self.vocabulary, FieldContext(source.folder, self._teacher), source)
+                return named(statement, self.vocabulary, self._reading(source), source)
             except RecipeError as error:
                 layers.errors.extend(with_plugin(error.diagnostics, statement, source))
                 return []
@@ -112,6 +113,10 @@ class _Binder:
         plan = Plan(layers.dialect, uses, training, makers=makers, sources=tuple(sources), vocabulary=self.vocabulary)
         check_metrics(plan)
         return _judged(plan)
+
+    def _reading(self, source: Source) -> FieldContext:
+        earlier = source.path is not None and source.path.name == LOCK
+        return FieldContext(source.folder, self._teacher, earlier)
 
     def _teacher(self, path: Path, word: Word) -> str:
         """Return the digest of the plan of a recipe that another recipe names as its teacher."""
@@ -183,7 +188,7 @@ def _judged(plan: Plan) -> Plan:
                 errors += error.diagnostics
     if errors:
         raise RecipeError(*errors)
-    warnings = [Diagnostic("W001", text, use.span) for use, text in found["check"]]
+    warnings = [*without_effect(plan), *(Diagnostic("W001", text, use.span) for use, text in found["check"])]
     evidence: tuple[tuple[Use, Evidence], ...] = tuple(found["evidence"])
     against = [
         Diagnostic("W002", finding.text, use.span, help=f"see {finding.source}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 
 from recipe.plan.plan import Plan
+from recipe.plugins.during import SPAN
 from recipe.plugins.uses import Use
 
 NOTHING = "–"
@@ -67,13 +68,13 @@ def compare_words(a: Plan, b: Plan) -> tuple[WordChange, ...]:
 
 def _values(a: Use, b: Use) -> tuple[ValueChange, ...]:
     changes = []
-    for field in a.declared.fields:
-        before, after = getattr(a.trick, field.name), getattr(b.trick, field.name)
+    for field in (*a.declared.fields, *SPAN):
+        before, after = a.value(field), b.value(field)
         identities = [None if value is None else field.kind.identity(value) for value in (before, after)]
         if identities[0] == identities[1]:
             continue
         old, new = (NOTHING if value is None else field.kind.write(value) for value in (before, after))
-        changes.append(ValueChange(field.word, old, new, str(a.origins[field.name]), str(b.origins[field.name])))
+        changes.append(ValueChange(field.word, old, new, a.origin_of(field), b.origin_of(field)))
     return tuple(changes)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from recipe.base.wording import did_you_mean
+from recipe.plugins.during import SPAN_WORDS
 from recipe.plugins.vocabulary import Vocabulary
 
 LONGEST = 40
@@ -24,6 +25,8 @@ def meant(
 
     ``before`` and ``after`` are what to write around a clause with its verb. ``otherwise`` is returned if nothing fits.
     """
+    if word in SPAN_WORDS:
+        return f"write its value directly after it, as in `{word}=5` for epochs or `{word}=90%` of the training"
     if verbs := sorted(verb for verb, clause in vocabulary.keys() if clause == word):  # noqa: SIM118
         rest = after if len(after) <= LONGEST else ""
         ways = " or ".join(f"`{before}{verb} {word}{rest}`" for verb in verbs[:3])

@@ -120,10 +120,10 @@ class Plan(PlanView):
                     "origin": str(use.origin),
                     "values": {
                         field.word: {
-                            "value": field.kind.identity(getattr(use.trick, field.name)),
-                            "origin": str(use.origins[field.name]),
+                            "value": field.kind.identity(use.value(field)),
+                            "origin": use.origin_of(field),
                         }
-                        for field in use.declared.fields
+                        for field in use.fields
                     },
                 }
                 for use in self.uses

@@ -16,6 +16,7 @@ from recipe.language.ast import Item, Statement, Word
 from recipe.plan.arguments import Arguments, read_arguments, unknown
 from recipe.plan.meant import meant
 from recipe.plugins.declared import OWN, Declared
+from recipe.plugins.during import SPAN, During
 from recipe.plugins.fields import FieldContext, LazyValue
 from recipe.plugins.trick import Trick
 from recipe.plugins.uses import Origin, Use
@@ -67,7 +68,11 @@ class ResolvedTrick:
                 values[field.name] = field.default
                 chosen = self.source.kind == "dialect" and self.declared.clause is not None
                 origins[field.name] = self.origin if chosen else Origin("default", "default")
-        return Use(self.trick(**values), origins, self.origin, self.declared)
+        moments: dict[str, Any] = {}
+        for field in (field for field in SPAN if field.name in self.given):
+            moments[field.name], span = self.given[field.name]
+            origins[field.name] = Origin(self.source.kind, span.place, span)
+        return Use(self.trick(**values), origins, self.origin, self.declared, During(**moments))
 
 
 @attrs.frozen

@@ -14,6 +14,7 @@ import attrs
 from recipe.base.wording import did_you_mean, listing
 from recipe.language.overlays import DIALECTS
 from recipe.plugins.declared import Declared
+from recipe.plugins.during import SPAN_WORDS
 from recipe.plugins.field_contracts import REQUIRED_OF_IMAGES
 from recipe.plugins.fields import (
     REQUIRED,
@@ -29,7 +30,7 @@ from recipe.plugins.fields import (
     teacher,
 )
 from recipe.plugins.slots import COMBINED, EXCLUSIVE
-from recipe.plugins.trick import HOOKS, RESERVED, Trick
+from recipe.plugins.trick import HOOKS, REPORTING, RESERVED, Trick
 
 FIELDS = (number, integer, numbers, choice, path, architecture, teacher, metric)
 
@@ -93,6 +94,9 @@ def _check_field(field: Field) -> None:
         raise TypeError(f"`{field.name}` can't be the name of a field: it is a hook")
     if field.name in RESERVED:
         raise TypeError(f"`{field.name}` can't be the name of a field: it is reserved")
+    if field.word in SPAN_WORDS:
+        words = " and ".join(f"`{word}=`" for word in SPAN_WORDS)
+        raise TypeError(f"`{field.name}` can't be the name of a field: {words} limit a trick to a part of the training")
     if not NAME.fullmatch(field.word):
         raise TypeError(f"`{field.name}` can't be the name of a field: a recipe can't write it")
     for dialect in field.dialects:
@@ -109,6 +113,13 @@ def _check_field(field: Field) -> None:
             raise TypeError(f"`{word}` can't be a word of `{field.name}`: a recipe can't write it")
     if not (isinstance(field.help, str) and field.help):
         raise TypeError(f"`{field.name}` needs a help text")
+
+
+def _acts_by_step(made: type[Trick]) -> bool:
+    """Whether all that a trick does, it does step by step, so that it can be limited to a part of a training."""
+    own = {name for name in HOOKS if getattr(made, name) is not getattr(Trick, name)}
+    acting = {name for name in own if HOOKS[name].spans}
+    return bool(acting) and own <= {*acting, *REPORTING}
 
 
 def _check_slots(made: type[Trick]) -> None:
@@ -185,7 +196,7 @@ def trick(
             _check_sizes(made, fields)
             if twice := [word for word, count in Counter(field.word for field in fields).items() if count > 1]:
                 raise TypeError(f"a recipe can't tell two fields apart that are both written `{twice[0]}`")
-            made.declared = attrs.evolve(declared, fields=fields)
+            made.declared = attrs.evolve(declared, fields=fields, spans=_acts_by_step(made))
             _check_slots(made)
             _check_metrics(made)
         except TypeError as error:

@@ -40,6 +40,8 @@ class Declared:
     """The package or plugin file that offers it."""
     result: bool = True
     """Whether it can change the result of a training, and so counts in a plan's digest."""
+    spans: bool = False
+    """Whether it acts step by step, so that a recipe can limit it to a part of the training."""
 
     @property
     def verb(self) -> str:

@@ -31,6 +31,8 @@ class FieldContext:
 
     folder: Path
     bind: Callable[[Path, Word], str]
+    earlier: bool = False
+    """Whether fields may have their names in earlier releases, as in the lock of a run."""
 
 
 @attrs.frozen
@@ -287,6 +289,8 @@ class Field:
     help: str
     result: bool = True
     """Whether its value can change the result of a training, and so counts in a plan's digest."""
+    formerly: str = ""
+    """An earlier name. Locks may state it, and it stands for the field in digests, so that these stay valid."""
 
     @property
     def required(self) -> bool:
@@ -298,9 +302,11 @@ class Field:
         return self.name.rstrip("_").replace("_", "-")
 
 
-def _field(kind: Kind, default: Any, dialects: dict[str, Any] | None, help: str, result: bool = True) -> Any:
+def _field(
+    kind: Kind, default: Any, dialects: dict[str, Any] | None, help: str, result: bool = True, formerly: str = ""
+) -> Any:
     default, dialects = plain_numbers(default), plain_numbers(dialects or {})
-    return attrs.field(default=default, metadata={"recipe": Field("", kind, default, dialects, help, result)})
+    return attrs.field(default=default, metadata={"recipe": Field("", kind, default, dialects, help, result, formerly)})
 
 
 def number(
@@ -313,12 +319,14 @@ def number(
     below: float | None = None,
     dialects: dict[str, Any] | None = None,
     result: bool = True,
+    formerly: str = "",
 ) -> Any:
     """Declare a field for a real number or a percentage (``10%`` is 0.1).
 
     ``result=False``, here and in the other functions, declares that the value can't change the result of a training.
+    ``formerly`` is the field's name in earlier releases. Existing locks and digests keep it.
     """
-    return _field(Number(minimum, maximum, above, below), default, dialects, help, result)
+    return _field(Number(minimum, maximum, above, below), default, dialects, help, result, formerly)
 
 
 def integer(

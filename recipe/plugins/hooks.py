@@ -44,7 +44,8 @@ class Hook:
     ``when`` is a stage, such as ``compile``, or how often the hook is called during training, such as ``each step``.
     ``gives`` describes its result. A trick with the hook writes one of ``slots``, if there are any. Errors in the hook
     have the ``code``. Exceptions in ``lets`` are about what it reads, not about the trick. ``formerly`` is an old name.
-    With ``plain``, its result has numbers, and `call_hook` makes them plain Python ones before it checks them.
+    With ``plain``, its result has numbers, and `call_hook` makes them plain Python ones before it checks them. With
+    ``spans``, it is called only in the part of a training to which a recipe limits its trick.
     """
 
     when: str
@@ -55,6 +56,7 @@ class Hook:
     lets: tuple[type[Exception], ...] = ()
     formerly: str | None = None
     plain: bool = False
+    spans: bool = False
 
     def __call__(self, stub: F) -> F:
         setattr(stub, MARK, self)

@@ -243,6 +243,7 @@ class Trick:
         check=is_boxes,
         slots=("crop",),
         formerly="box",
+        spans=True,
     )
     def crop_box(self, draws: Draws, heights: Floats, widths: Floats) -> Floats:
         """Return the part of each image to use: (N, 4) of top, left, height and width in pixels."""
@@ -253,6 +254,7 @@ class Trick:
         gives="images of the same shape (N, 3, H, W), dtype and device",
         check=is_like_first,
         slots=("inputs",),
+        spans=True,
     )
     def augment(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
         """Return images (N, 3, H, W), float32 in [0, 1], each changed separately."""
@@ -264,6 +266,7 @@ class Trick:
         check=is_like_first,
         slots=("targets",),
         formerly="soften",
+        spans=True,
     )
     def smooth_targets(self, targets: torch.Tensor) -> torch.Tensor:
         """Return softened target distributions (N, K), each changed separately."""
@@ -274,6 +277,7 @@ class Trick:
         gives="images (N, 3, H, W) and targets (N, K) of the same dtypes and device",
         check=is_mixed,
         slots=("mix",),
+        spans=True,
     )
     def mix(self, images: torch.Tensor, targets: torch.Tensor, draws: Draws) -> tuple[torch.Tensor, torch.Tensor]:
         """Return images (N, 3, H, W) and targets (N, K), mixed. Images 2k and 2k + 1 are partners."""
@@ -290,7 +294,9 @@ class Trick:
         """Return the height and width, in pixels, of a step's images, from 1 to ``side``, their original size."""
         raise NotImplementedError
 
-    @Hook(when="each step", gives="an iterable of parameter names", check=is_several(str), slots=("frozen",))
+    @Hook(
+        when="each step", gives="an iterable of parameter names", check=is_several(str), slots=("frozen",), spans=True
+    )
     def frozen(self, net: Net, progress: Progress) -> Iterable[str]:
         """Return the ``net.parameter_names`` not to train at a step. ``net`` is the model being trained.
 
@@ -306,6 +312,7 @@ class Trick:
         check=is_loss,
         slots=("loss",),
         formerly="judge",
+        spans=True,
     )
     def loss(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Return the loss of logits (N, K) against target distributions (N, K): one number, the mean over the batch.
@@ -320,6 +327,7 @@ class Trick:
         check=is_term,
         slots=("loss terms",),
         formerly="penalise",
+        spans=True,
     )
     def loss_term(self, context: LossContext) -> torch.Tensor:
         """Return a term to add to the loss: one number, the mean over the batch."""
@@ -332,6 +340,7 @@ class Trick:
         gives="an offset for each weight, of its shape, dtype and device",
         check=is_like_each,
         slots=("perturbation",),
+        spans=True,
     )
     def perturb(self, weights: Sequence[torch.Tensor], gradients: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
         """Return offsets from the weights. The update uses the gradients of the same batch at the offset weights."""
@@ -342,6 +351,7 @@ class Trick:
         gives="a tensor for each gradient, of its shape, dtype and device",
         check=is_like_each,
         slots=("grads",),
+        spans=True,
     )
     def adjust(
         self, gradients: Sequence[torch.Tensor], weights: Sequence[torch.Tensor], progress: Progress
@@ -402,6 +412,9 @@ class Trick:
 
 HOOKS: Mapping[str, Hook] = hooks_of(Trick)
 """Every hook of `Trick`, in the order in which they are called."""
+
+REPORTING = ("check", "evidence", "features")
+"""Hooks that change no step, so that a trick which is limited to a part of a training may have them."""
 
 RESERVED = ("declared", "overrides", "api_version")
 """The attributes of a trick other than its hooks and fields."""

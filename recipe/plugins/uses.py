@@ -9,7 +9,10 @@ import attrs
 
 from recipe.base.source import Span
 from recipe.plugins.declared import Declared
+from recipe.plugins.during import ALWAYS, SPAN, SPAN_WORDS, During
 from recipe.plugins.field_contracts import ImageFields
+from recipe.plugins.fields import Field
+from recipe.plugins.progress import Progress
 from recipe.plugins.settings import Training
 from recipe.plugins.trick import Trick
 
@@ -35,6 +38,8 @@ class Use:
     origin: Origin = attrs.field(eq=False)
     declared: Declared = attrs.field(eq=False, repr=False)
     """What the trick declares, with its package and the position of its verb from the plan's vocabulary."""
+    during: During = ALWAYS
+    """The part of the training in which it acts, which `from=` and `until=` set."""
 
     @property
     def word(self) -> str:
@@ -48,6 +53,19 @@ class Use:
     def stated(self) -> bool:
         """Whether the recipe itself has it, not only its dialect."""
         return self.origin.kind in ("file", "override")
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """The fields of the trick, and those of its span that are set."""
+        return (*self.declared.fields, *(field for field in SPAN if self.value(field) is not None))
+
+    def value(self, field: Field) -> Any:
+        """Return the value of a field, which may be one of its span."""
+        return getattr(self.during if field.word in SPAN_WORDS else self.trick, field.name)
+
+    def origin_of(self, field: Field) -> str:
+        """Return the origin of the value of a field, which may be one of its span."""
+        return str(self.origins.get(field.name, "default"))
 
     @property
     def values(self) -> dict[str, Any]:
@@ -65,15 +83,15 @@ class Use:
 
     def identity(self) -> dict[str, Any]:
         """Return the plain JSON values that can change the result of a training, by field, without those of None."""
-        fields = (field for field in self.declared.fields if field.result)
-        values = {field.name: (field.kind, getattr(self.trick, field.name)) for field in fields}
+        fields = (field for field in self.fields if field.result)
+        values = {field.formerly or field.name: (field.kind, self.value(field)) for field in fields}
         return {name: kind.identity(value) for name, (kind, value) in values.items() if value is not None}
 
     def statement(self) -> str:
         """Return this trick as a statement with all values that can be stated, those without a name first."""
         parts, named = [self.word], False
-        for field in self.declared.fields:
-            value = getattr(self.trick, field.name)
+        for field in self.fields:
+            value = self.value(field)
             named = named or value is None or not field.required  # the next value must not take its place
             if value is not None:
                 text = field.kind.write(value)
@@ -113,6 +131,10 @@ class PlanView:
     def hooked(self, hook: str) -> tuple[Use, ...]:
         """Return the uses of tricks that implement a hook, in order."""
         return tuple(use for use in self.uses if use.trick.overrides(hook))
+
+    def acting(self, hook: str, progress: Progress | None) -> tuple[Use, ...]:
+        """Return the uses of tricks that implement a hook and act at a step, in order. None stands for any step."""
+        return tuple(use for use in self.hooked(hook) if progress is None or use.during.holds(progress))
 
     @property
     def images(self) -> Use | None:

@@ -35,6 +35,7 @@ CHECKS: Mapping[str, str] = {
     "batches": "hooks",
     "rates": "hooks",
     "deterministic": "effects",
+    "spans": "spans",
     "resume": "resume",
     "compiles": "network",
     "devices": "hooks",

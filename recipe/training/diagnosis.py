@@ -53,9 +53,9 @@ def _repeat(trainer: Trainer, step: int) -> None:
     for x, y in trainer.runtime.parts(inputs, targets, trainer.micro, trainer.even(batch.total)):
         with trainer.precision.autocast():
             outputs = trainer.featured(x)
-        loss, _ = trainer.loss_of(outputs, y, x)
+        loss, _ = trainer.loss_of(outputs, y, x, progress)
         (loss * (len(x) / len(inputs))).backward()  # type: ignore[no-untyped-call]
-    trainer.update.perturbations()
+    trainer.update.perturbations(progress)
     with torch.no_grad():
         trainer.update.adjust(progress)
 

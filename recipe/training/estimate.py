@@ -124,11 +124,12 @@ def _part_of_step(trainer: Trainer, batch: int, enough: float) -> tuple[int, flo
 def _steps(trainer: Trainer, end: float | None) -> tuple[float, int]:
     """Return the mean seconds of a step, and how many were timed."""
     meter, taken, steps = Meter.on(trainer.device), dict[int, float](), 0
-    batches, total = iter(trainer.batches()), trainer.total_steps
+    total = trainer.total_steps
+    places = [min(total - 1, int((place + 0.5) / PLACES * total)) for place in range(PLACES)]
+    batches = iter(trainer.batches_of([step for step in places for _ in range(2)][:total]))
     for place in range(PLACES):
-        step = min(total - 1, int((place + 0.5) / PLACES * total))
         for _ in range(2):  # the first step allocates memory and selects algorithms for its size
-            seconds = step_seconds(trainer, _next_at(trainer, batches, step), meter)
+            seconds = step_seconds(trainer, _next_at(trainer, batches), meter)
             if seconds is not None:
                 taken[place], steps = seconds, steps + 1
         if end is not None and time.perf_counter() > end:
@@ -136,10 +137,10 @@ def _steps(trainer: Trainer, end: float | None) -> tuple[float, int]:
     return statistics.fmean(taken.values()), steps
 
 
-def _next_at(trainer: Trainer, batches: Iterator[Batch], step: int) -> Iterator[Batch]:
-    """Yield the next batch, if any, after moving the trainer to the given step."""
+def _next_at(trainer: Trainer, batches: Iterator[Batch]) -> Iterator[Batch]:
+    """Yield the next batch, if any, after moving the trainer to its step."""
     for batch in itertools.islice(batches, 1):
-        trainer.step = step
+        trainer.step = batch.step
         yield batch
 
 

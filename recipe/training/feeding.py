@@ -13,6 +13,7 @@ from recipe.devices.distributed import Ranks
 from recipe.inference.batches import Batch, InOrder, ahead, evaluated_at_once
 from recipe.plan.plan import Plan
 from recipe.plugins.calling import call_hook, placed
+from recipe.plugins.during import ALWAYS
 from recipe.plugins.field_contracts import ImageFields
 from recipe.plugins.progress import Progress
 from recipe.training.loading import Steps
@@ -30,7 +31,8 @@ def training_images(plan: Plan, sets: Sets, ranks: Ranks) -> Steps:
     """Return a process's shares of all training batches, by step."""
     boxes, fields = plan.hooked("crop_box"), image_fields(plan)
     boxer = partial(call_hook, boxes[0], "crop_box") if boxes else None
-    return Steps(sets.train, plan.training, boxer, fields.skips, ranks.rank, ranks.world, fields.size)
+    during = boxes[0].during if boxes else ALWAYS
+    return Steps(sets.train, plan.training, boxer, fields.skips, ranks.rank, ranks.world, fields.size, during)
 
 
 def held_out_images(plan: Plan, sets: Sets, micro: int | None) -> InOrder:

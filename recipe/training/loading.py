@@ -12,6 +12,8 @@ from recipe.base.errors import RecipeError
 from recipe.data.draws import Draws, order
 from recipe.data.images import Array, Boxer, Images
 from recipe.inference.batches import Batch, Loaded, Numbers, fetched, unreadable
+from recipe.plugins.during import ALWAYS, During
+from recipe.plugins.progress import Progress
 from recipe.plugins.settings import Training
 
 
@@ -31,7 +33,10 @@ def share(images: int, rank: int, world: int) -> slice:
 
 
 class Steps(Dataset[Loaded]):
-    """The training batches, by step. A pure function of the seed and the step."""
+    """The training batches, by step. A pure function of the seed and the step.
+
+    ``boxer`` chooses the part of each image to use, in the steps that ``during`` holds.
+    """
 
     def __init__(
         self,
@@ -42,9 +47,10 @@ class Steps(Dataset[Loaded]):
         rank: int = 0,
         world: int = 1,
         size: int | None = None,
+        during: During = ALWAYS,
     ) -> None:
         self.images, self.training, self.boxer, self.skip, self.size = images, training, boxer, skip, size
-        self.rank, self.world = rank, world
+        self.rank, self.world, self.during = rank, world, during
         self.samples = len(images.labels)
         self.steps = training.steps(self.samples)
         self.order: tuple[int, Numbers] = (-1, np.empty(0, np.int64))
@@ -78,7 +84,7 @@ class Steps(Dataset[Loaded]):
 
     def _fetch(self, indices: Numbers, epoch: int, step: int) -> Tensor:
         boxer = self.boxer
-        if boxer is None:
+        if boxer is None or not self.during.holds(Progress(step, self.steps, self.training.epochs)):
             return fetched(self.images, indices, self.size)
 
         def box_of(place: int, height: int, width: int) -> Array:

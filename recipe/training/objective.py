@@ -12,6 +12,10 @@ from torch import Tensor
 from recipe.plan.plan import Plan
 from recipe.plugins.calling import call_hook
 from recipe.plugins.contexts import LossContext, Teach
+from recipe.plugins.progress import Progress
+
+Objective = Callable[..., tuple[Tensor, Tensor]]
+"""A function from outputs, targets, inputs and progress to the loss and the logits. See `objective`."""
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
@@ -19,19 +23,21 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     return F.cross_entropy(logits.float(), targets)
 
 
-def objective(
-    plan: Plan, teachers: Teach, reads: Mapping[str, Mapping[str, str]] | None = None
-) -> Callable[[Any, Tensor, Tensor], tuple[Tensor, Tensor]]:
+def objective(plan: Plan, teachers: Teach, reads: Mapping[str, Mapping[str, str]] | None = None) -> Objective:
     """Return the loss of a plan: a function from the model's outputs, targets and inputs to the loss and the logits.
+
+    Its last argument is the progress of the training, which decides which tricks act. By default, all of them do.
 
     ``reads`` are the layers whose outputs loss terms read, as `features_of` returns them. If there are any, the model's
     outputs are those of `with_features`.
     """
-    losses, terms = plan.hooked("loss"), plan.hooked("loss_term")
-    loss_hook = partial(call_hook, losses[0], "loss") if losses else cross_entropy
     aux_weight, reads = plan.training.aux_weight, reads or {}
 
-    def loss_of(outputs: Any, targets: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
+    def loss_of(
+        outputs: Any, targets: Tensor, images: Tensor, progress: Progress | None = None
+    ) -> tuple[Tensor, Tensor]:
+        losses, terms = plan.acting("loss", progress), plan.acting("loss_term", progress)
+        loss_hook = partial(call_hook, losses[0], "loss") if losses else cross_entropy
         features: dict[str, Tensor] = {}
         if reads:
             outputs, features = outputs

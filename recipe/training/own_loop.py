@@ -120,7 +120,7 @@ class Batches:
                 raise TypeError(f"`outputs` must be logits, or a tuple of them, not {type(logits).__name__}")
             if logits.shape != wanted:
                 raise ValueError(f"`outputs` must be logits of the shape {wanted}, not {(*logits.shape,)}")
-        loss: Tensor = self._loss(outputs, batch.targets, batch.images)[0]
+        loss: Tensor = self._loss(outputs, batch.targets, batch.images, self._progress(batch.step))[0]
         return loss
 
     def _each(self, images: Steps | InOrder, numbers: range, make: Callable[[Batch], T]) -> Iterator[T]:
@@ -138,9 +138,12 @@ class Batches:
         inputs, labels = self._transform.plain(batch)
         return laid_out(inputs, self.program.training), labels
 
-    def _made(self, batch: Batch) -> TrainingBatch:
+    def _progress(self, step: int) -> Progress:
         training = self.program.training
-        progress = Progress(batch.step, self.steps_per_epoch, training.epochs, training.warmup)
+        return Progress(step, self.steps_per_epoch, training.epochs, training.warmup)
+
+    def _made(self, batch: Batch) -> TrainingBatch:
+        training, progress = self.program.training, self._progress(batch.step)
         inputs, targets = self._transform(batch)
         inputs = laid_out(sized(self.program.plan, inputs, progress), training)
         return TrainingBatch(inputs, targets, batch.step, batch.epoch, step_seed(training.seed, batch.step, 0))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import attrs
@@ -33,7 +33,7 @@ from recipe.training.average import Average
 from recipe.training.feeding import held_out_images, image_fields, loaded, resolution, sized, training_images
 from recipe.training.loading import Steps, share
 from recipe.training.meters import Meter
-from recipe.training.objective import objective
+from recipe.training.objective import Objective, objective
 from recipe.training.outputs import Outputs, Recalls, metrics_of
 from recipe.training.runtime import Runtime, compiling, set_seed, step_seed
 from recipe.training.tensors import restored
@@ -70,7 +70,7 @@ class Trainer:
     update: Update
     average: Average | None
     prepare: BatchTransform
-    loss_of: Callable[[Any, Tensor, Tensor], tuple[Tensor, Tensor]]
+    loss_of: Objective
     reads: Mapping[str, Mapping[str, str]]
     """The layers whose outputs loss terms read. See `features_of`."""
     steps_per_epoch: int
@@ -202,13 +202,17 @@ class Trainer:
 
     def batches(self) -> Iterator[Batch]:
         """Yield this process's shares of the remaining batches, on its device."""
-        yield from self._loaded(self.training_images(), range(self.step, self.total_steps))
+        yield from self.batches_of(range(self.step, self.total_steps))
+
+    def batches_of(self, steps: Sequence[int]) -> Iterator[Batch]:
+        """Yield this process's shares of the batches of some steps, on its device."""
+        yield from self._loaded(self.training_images(), steps)
 
     def training_images(self) -> Steps:
         """Return this process's shares of all batches, by step."""
         return training_images(self.plan, self.sets, self.ranks)
 
-    def _loaded(self, dataset: Steps | InOrder, numbers: range) -> Iterator[Batch]:
+    def _loaded(self, dataset: Steps | InOrder, numbers: Sequence[int]) -> Iterator[Batch]:
         return loaded(self.plan, dataset, numbers, self.device, self.runtime)
 
     def train_step(self, batch: Batch, meter: Meter) -> float:
@@ -226,7 +230,7 @@ class Trainer:
         if frozen:
             self._require_gradients_but(frozen)
         seen = self._backward(inputs, targets, batch, meter, frozen)
-        if (perturbations := self.update.perturbations()) is not None:
+        if (perturbations := self.update.perturbations(progress)) is not None:
             self.update.guard.look(self.step, seen, () if self.update.scaler.is_enabled() else self.update.gradients)
             seen = self._backward_perturbed(perturbations, inputs, targets, batch, frozen)
         if frozen:
@@ -284,7 +288,7 @@ class Trainer:
                 except ValueError as error:  # batch normalization of a single value
                     help = "use larger batches or larger images"
                     raise fail("E103", f"the model can't train on a batch of {len(x)}: {error}", help=help) from error
-                loss, logits = self.loss_of(outputs, y, x)
+                loss, logits = self.loss_of(outputs, y, x, self.progress())
                 part = len(x) * weight
                 own = loss if part == 1.0 else loss * part
                 with compiling():

@@ -53,7 +53,7 @@ class Update:
 
     def frozen(self, progress: Progress) -> frozenset[str]:
         """Return the names of parameters that are frozen at a step."""
-        uses = self.plan.hooked("frozen")
+        uses = self.plan.acting("frozen", progress)
         if not uses:
             return frozenset()
         frozen, everything = set[str](), {*self.net.parameter_names}
@@ -68,9 +68,9 @@ class Update:
             raise fail("E102", "the model has no trainable parameters: together, the tricks freeze all of them")
         return frozenset(frozen)
 
-    def perturbations(self) -> list[Tensor] | None:
+    def perturbations(self, progress: Progress) -> list[Tensor] | None:
         """Return a trick's offsets from the weights at which to compute the gradients, or None without such a trick."""
-        uses = self.plan.hooked("perturb")
+        uses = self.plan.acting("perturb", progress)
         if not uses:
             return None
         weights, gradients = self._trained()
@@ -129,7 +129,7 @@ class Update:
     @torch.no_grad()
     def _adjust(self, step: int, loss: Tensor, progress: Progress) -> None:
         """Let tricks change the gradients. Non-finite results count like non-finite gradients."""
-        if not self.plan.hooked("adjust"):
+        if not self.plan.acting("adjust", progress):
             return
         scaled = self.scaler.is_enabled()
         if scaled:
@@ -147,7 +147,7 @@ class Update:
     def adjust(self, progress: Progress) -> None:
         """Let tricks change the gradients."""
         weights, gradients = self._trained()
-        for use in self.plan.hooked("adjust"):
+        for use in self.plan.acting("adjust", progress):
             changed = call_hook(use, "adjust", gradients, weights, progress)
             if changed is not gradients:
                 torch._foreach_copy_(gradients, [*changed])

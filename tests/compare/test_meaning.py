@@ -19,7 +19,6 @@ from recipe.plan.changes import compare_words
 from recipe.plan.plan import Plan
 from recipe.plugins.declared import OWN
 from recipe.plugins.fields import Architecture, Choice, Field, FilePath, Number, Numbers
-from recipe.plugins.uses import Use
 from recipe.plugins.vocabulary import Offer, Vocabulary
 from tests.compare.helpers import compared, known
 from tests.helpers import EXAMPLES, MORE, bind, command, vocabulary
@@ -93,7 +92,7 @@ def test_every_changed_value_is_found(statements: list[str], chance: random.Rand
     use, field = chance.choice(places)
     value = changed(field, getattr(use.trick, field.name), chance)
     trick: Trick = attrs.evolve(use.trick, **{field.name: value})  # type: ignore[misc]
-    uses = tuple(Use(trick, use.origins, use.origin, use.declared) if each is use else each for each in plan.uses)
+    uses = tuple(attrs.evolve(use, trick=trick) if each is use else each for each in plan.uses)
     other = attrs.evolve(plan, uses=uses)
     assert (other.digest != plan.digest) == field.result
     (word,) = compare_words(plan, other)

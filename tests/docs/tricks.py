@@ -16,8 +16,10 @@ INTRO = """\
 
 `recipe tricks VERB NAME` prints the entry of one trick, and `recipe tricks` lists all tricks, including those of
 installed plugins. [Slots](../explanation/slots.md) order the tricks and detect conflicts. If the default of a field is
-none, the field has no value unless the recipe sets one.
+none, the field has no value unless the recipe sets one. A [span](language.md#spans) limits a trick to a part of the
+training: `augment mixup 0.2 until=90%`.
 """
+SPAN = " It can have a [span](language.md#spans)."
 LONG = 200
 """The length of a list of words, in characters, that no longer fits into a table."""
 
@@ -67,7 +69,7 @@ def _entry(trick: type[Trick]) -> Iterator[str]:
                 yield f"`{field.word}` is {field.kind.expects}.\n"
     relations = {relation: getattr(declared, relation) for relation in RELATIONS}
     said = [f"{name} {', '.join(f'`{word}`' for word in words)}" for name, words in relations.items() if words]
-    yield f"Slots and order: {'; '.join(said)}.\n"
+    yield f"Slots and order: {'; '.join(said)}.{SPAN * declared.spans}\n"
 
 
 def _row(field: Field) -> str:

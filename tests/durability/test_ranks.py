@@ -88,6 +88,8 @@ def metrics(folder: Path) -> list[dict[str, Any]]:
         "batch micro 2",
         "augment erase trivial; loss bce; optimizer lars; resize 0.8",
         "sam 0.1; clip 0.3; freeze 0.25 0.7; batch micro 2",
+        "augment crop until=1 mixup from=0.5; loss bce until=50%; clip 0.3 from=1; sam 0.1 until=0.5; "
+        "freeze 0 0.5 until=1.3",
     ],
 )
 def test_two_processes_train_like_one(tmp_path: Path, more: str) -> None:
@@ -118,11 +120,18 @@ def test_changing_the_number_of_processes_still_uses_each_image_once_per_epoch(t
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("world", [2, 3])
-def test_an_interrupted_training_in_several_processes_resumes_to_the_bit(tmp_path: Path, world: int) -> None:
-    assert train(world, tmp_path, "ema 0.9", model="small", name="whole") == 0
-    assert train(world, tmp_path, "ema 0.9", model="small", stop=3) == 143
-    assert train(world, tmp_path, "ema 0.9", model="small") == 0
+@pytest.mark.parametrize(
+    ("world", "more"),
+    [
+        (2, "ema 0.9"),
+        (3, "ema 0.9"),
+        (2, "augment mixup until=0.75; clip 0.3 from=0.5; freeze 0 0.9 from=0.75 until=1.3"),
+    ],
+)
+def test_an_interrupted_training_in_several_processes_resumes_to_the_bit(tmp_path: Path, world: int, more: str) -> None:
+    assert train(world, tmp_path, more, model="small", name="whole") == 0
+    assert train(world, tmp_path, more, model="small", stop=3) == 143
+    assert train(world, tmp_path, more, model="small") == 0
     assert (tmp_path / "run" / "model.safetensors").read_bytes() == (
         tmp_path / "whole" / "model.safetensors"
     ).read_bytes()

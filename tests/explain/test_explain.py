@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+import re
 
 import pytest
 
@@ -36,12 +37,31 @@ def test_the_data_is_valid_json_and_names_the_trick_of_each_edit(program: Progra
     )
 
 
+def test_spans_are_shown_with_their_origins_and_steps() -> None:
+    text = "base timm:test_resnet; data fake size=32 classes=10 images=1280; batch 128; epochs 20; "
+    text += "loss bce from=25% until=10 smooth 0.2 until=99.5%; augment mixup until=1.26"
+    found = recipe.compile(text, device="meta")
+    shown = explain(found, "cpu")
+    assert re.search(r"until +10 +<text>:1:\d+\n", shown)
+    assert re.search(r"from +25% +<text>:1:\d+\n", shown)
+    assert "  loss: loss bce reduction=mean from=25% until=10, cross entropy otherwise\n" in shown
+    assert "mixed by augment mixup alpha=0.2 until=1.26\n" in shown
+    assert "  `loss bce` acts from epoch 5 to 10 of 20 (steps 51 to 100 of 200)\n" in shown
+    assert "  `loss smooth` acts from epoch 0 to 19.9 of 20 (steps 1 to 199 of 200)\n" in shown
+    assert "  `augment mixup` acts from epoch 0 to 1.26 of 20 (steps 1 to 13 of 200)\n" in shown
+    tricks = {each["trick"]: each["values"] for each in as_dict(found, "cpu")["plan"]["tricks"]}
+    assert tricks["loss bce"]["from"]["value"] == "25%"
+    assert tricks["loss bce"]["until"]["value"] == 10.0
+
+
 def test_a_page_starts_with_the_syntax_and_lists_every_field(vocabulary: Vocabulary) -> None:
     trick = vocabulary.load("lr", "warmup")
     lines = page(trick, "a-package").splitlines()
     assert lines[0] == trick.declared.syntax
     assert lines[2] == summary_line(trick)
     assert lines[-1] == "package  a-package"
+    assert "span     from=, until=" not in lines
+    assert "span     from=, until=" in page(vocabulary.load("augment", "mixup"), "a-package").splitlines()
     for field in trick.declared.fields:
         assert [line for line in lines if line.startswith(f"  {field.word} ") and field.help in line]
 

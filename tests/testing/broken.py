@@ -19,6 +19,13 @@ CHECK = """    def check(self, plan):
 
 """
 
+ALWAYS = """    def check(self, plan):
+        if plan.find("augment mirror").during:
+            raise ValueError("it must act in the whole training")
+        return ()
+
+"""
+
 FLIP = """
 @trick("augment mirror", writes=("inputs",))
 class Mirror(Trick):
@@ -196,6 +203,9 @@ BROKEN = {
         "augment mirror",
         but(FLIP, "    def augment", CHECK + "    def augment"),
         "prints to standard output",
+    ),
+    "it refuses a span": Broken(
+        "spans", "augment mirror", but(FLIP, "    def augment", ALWAYS + "    def augment"), "can't be trained"
     ),
     "its default differs in each process": Broken(
         "canonical",

@@ -78,21 +78,21 @@ def reversible(subject: TrickUnderTest) -> None:
     if subject.overrides("build"):
         raise Skipped("a recipe can't do without its model")
     help = "keep no state in hooks, and compute results from the arguments alone"
-    bench, bare = subject.bench, _bare(subject)
-    within = bare.over(subject.statement())
-    stock = bench.facts(bare)
-    forth = _difference(bench, bare, stock, within, bench.facts(within, fresh=True))
-    back = _difference(bench, within, bench.facts(within, fresh=True), bare, stock)
+    bench, without = subject.bench, bare(subject)
+    within = without.over(subject.statement())
+    stock = bench.facts(without)
+    forth = _difference(bench, without, stock, within, bench.facts(within, fresh=True))
+    back = _difference(bench, within, bench.facts(within, fresh=True), without, stock)
     if wrong := _unlike(forth.mirrored(), back):
         raise Unmet(f"adding the trick in `{within}` and removing it change different {wrong}; {help}")
     dropped = within.over(f"drop {subject.word}")
-    if bench.plan(dropped).digest != bench.plan(bare).digest:
+    if bench.plan(dropped).digest != bench.plan(without).digest:
         raise Unmet(f"`drop {subject.word}` on top of `{within}` does not restore the plan of a recipe without it")
     if bench.facts(dropped) != stock:
         raise Unmet(f"`drop {subject.word}` on top of `{within}` does not restore the graph without it; {help}")
 
 
-def _bare(subject: TrickUnderTest) -> Case:
+def bare(subject: TrickUnderTest) -> Case:
     """Return the trick's home recipe without the trick, and without the statements that it replaces."""
     case, bench = subject.home, subject.bench
     words = {use.word for use in bench.plan(case).uses if use.origin.kind in ("file", "override")}
