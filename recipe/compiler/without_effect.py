@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import RecipeError
-from recipe.base.wording import plural
 from recipe.compiler.groups import decay_without_effect, options_without_effect
 from recipe.compiler.program import Program
 from recipe.compiler.summary_text import shown_target
@@ -109,8 +108,8 @@ def _span(use: Use, steps: _Steps) -> Iterator[Diagnostic]:
     begin, end = (0.0 if moment is None else moment.epoch(epochs) for moment in (during.from_, during.until))
     within = begin < epochs and (during.until is None or begin < end)
     if within and not during.steps(steps.per_epoch, epochs):
-        every = plural(epochs * steps.per_epoch, "step")
-        yield _unused(use, f"its span `{during}` has none of the {every} of the training")
+        total = epochs * steps.per_epoch
+        yield _unused(use, f"its span `{during}` has none of the {total:,} steps of the training")
 
 
 def _rates(use: Use, steps: _Steps) -> Iterator[Diagnostic]:

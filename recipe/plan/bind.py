@@ -179,6 +179,7 @@ def _judged(plan: Plan) -> Plan:
 
     Raises all that the tricks raise as one `RecipeError`.
     """
+    spans = without_effect(plan)
     errors, found = list[Diagnostic](), dict[str, list[tuple[Use, Any]]](check=[], evidence=[])
     for hook in found:
         for use in plan.hooked(hook):
@@ -188,7 +189,7 @@ def _judged(plan: Plan) -> Plan:
                 errors += error.diagnostics
     if errors:
         raise RecipeError(*errors)
-    warnings = [*without_effect(plan), *(Diagnostic("W001", text, use.span) for use, text in found["check"])]
+    warnings = [*spans, *(Diagnostic("W001", text, use.span) for use, text in found["check"])]
     evidence: tuple[tuple[Use, Evidence], ...] = tuple(found["evidence"])
     against = [
         Diagnostic("W002", finding.text, use.span, help=f"see {finding.source}")

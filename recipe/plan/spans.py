@@ -49,18 +49,19 @@ def check_order(declared: Declared, given: Mapping[str, tuple[Any, Span]]) -> No
         raise fail("E024", message, stop, others=((start, "it starts here"),), help="it must end after it starts")
 
 
-def without_effect(plan: Plan) -> Iterator[Diagnostic]:
-    """Warn about spans that begin or end outside of the training, or that end before they begin."""
-    epochs = plan.training.epochs
+def without_effect(plan: Plan) -> list[Diagnostic]:
+    """Return warnings about spans that begin or end outside of the training, or that end before they begin."""
+    epochs, warnings = plan.training.epochs, list[Diagnostic]()
     training = f"the training has {plural(epochs, 'epoch')}"
     for use in plan.uses:
         begin, end = use.during.from_, use.during.until
         if begin is not None and begin.epoch(epochs) >= epochs:
             message = f"`{use.word}` has no effect: it starts at `{FROM.word}={begin}`, and {training}"
-            yield Diagnostic("W001", message, use.place(FROM.name))
+            warnings.append(Diagnostic("W001", message, use.place(FROM.name)))
         elif begin is not None and end is not None and end.epoch(epochs) <= begin.epoch(epochs):
             why = f"`{UNTIL.word}={end}` is not after `{FROM.word}={begin}`, since {training}"
-            yield Diagnostic("W001", f"`{use.word}` has no effect: {why}", use.place(UNTIL.name))
+            warnings.append(Diagnostic("W001", f"`{use.word}` has no effect: {why}", use.place(UNTIL.name)))
         elif end is not None and end.epoch(epochs) > epochs:
             message = f"`{UNTIL.word}={end}` of `{use.word}` has no effect: {training}"
-            yield Diagnostic("W001", message, use.place(UNTIL.name))
+            warnings.append(Diagnostic("W001", message, use.place(UNTIL.name)))
+    return warnings

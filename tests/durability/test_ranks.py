@@ -88,8 +88,7 @@ def metrics(folder: Path) -> list[dict[str, Any]]:
         "batch micro 2",
         "augment erase trivial; loss bce; optimizer lars; resize 0.8",
         "sam 0.1; clip 0.3; freeze 0.25 0.7; batch micro 2",
-        "augment crop until=1 mixup from=0.5; loss bce until=50%; clip 0.3 from=1; sam 0.1 until=0.5; "
-        "freeze 0 0.5 until=1.3",
+        "loss bce until=50%; clip 0.3 from=1; sam 0.1 until=0.5; freeze 0 0.5 until=1.3; augment erase from=0.75",
     ],
 )
 def test_two_processes_train_like_one(tmp_path: Path, more: str) -> None:
@@ -125,7 +124,7 @@ def test_changing_the_number_of_processes_still_uses_each_image_once_per_epoch(t
     [
         (2, "ema 0.9"),
         (3, "ema 0.9"),
-        (2, "augment mixup until=0.75; clip 0.3 from=0.5; freeze 0 0.9 from=0.75 until=1.3"),
+        (2, "loss bce until=0.75; clip 0.3 from=0.5; freeze 0 0.9 from=0.75 until=1.3"),
     ],
 )
 def test_an_interrupted_training_in_several_processes_resumes_to_the_bit(tmp_path: Path, world: int, more: str) -> None:
