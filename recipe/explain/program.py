@@ -198,9 +198,12 @@ def _spans(plan: Plan, steps_per_epoch: int | None) -> Iterator[str]:
             continue
         begin = 0.0 if during.from_ is None else during.from_.epoch(epochs)
         end = epochs if during.until is None else min(epochs, during.until.epoch(epochs))
-        told = ""
-        if steps_per_epoch and (steps := during.steps(steps_per_epoch, epochs)):
-            told = f" (steps {steps.start + 1:,} to {steps.stop:,} of {steps_per_epoch * epochs:,})"
+        per_epoch = steps_per_epoch or 0
+        steps = during.steps(per_epoch, epochs)
+        if begin >= end or (per_epoch and not steps):
+            yield f"`{use.word}` acts in no step"
+            continue
+        told = f" (steps {steps.start + 1:,} to {steps.stop:,} of {per_epoch * epochs:,})" if steps else ""
         yield f"`{use.word}` acts from epoch {begin:.4g} to {end:.4g} of {epochs}{told}"
 
 

@@ -39,7 +39,9 @@ def test_the_data_is_valid_json_and_names_the_trick_of_each_edit(program: Progra
 
 def test_spans_are_shown_with_their_origins_and_steps() -> None:
     text = "base timm:test_resnet; data fake size=32 classes=10 images=1280; batch 128; epochs 20; "
-    text += "loss bce from=25% until=10 smooth 0.2 until=99.5%; augment mixup until=1.26"
+    text += (
+        "loss bce from=25% until=10 smooth 0.2 until=99.5%; augment mixup until=1.26; clip 1 from=20; sam from=19.95"
+    )
     found = recipe.compile(text, device="meta")
     shown = explain(found, "cpu")
     assert re.search(r"until +10 +<text>:1:\d+\n", shown)
@@ -49,6 +51,8 @@ def test_spans_are_shown_with_their_origins_and_steps() -> None:
     assert "  `loss bce` acts from epoch 5 to 10 of 20 (steps 51 to 100 of 200)\n" in shown
     assert "  `loss smooth` acts from epoch 0 to 19.9 of 20 (steps 1 to 199 of 200)\n" in shown
     assert "  `augment mixup` acts from epoch 0 to 1.26 of 20 (steps 1 to 13 of 200)\n" in shown
+    assert "  `clip` acts in no step\n" in shown
+    assert "  `sam` acts in no step\n" in shown
     tricks = {each["trick"]: each["values"] for each in as_dict(found, "cpu")["plan"]["tricks"]}
     assert tricks["loss bce"]["from"]["value"] == "25%"
     assert tricks["loss bce"]["until"]["value"] == 10.0
