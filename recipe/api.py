@@ -45,28 +45,32 @@ from recipe.plugins.trick import API_VERSION, Trick
 from recipe.plugins.uses import PlanView
 
 if TYPE_CHECKING:
-    from recipe.compiler.weights_file import load_safetensors, safetensors_about, safetensors_meta
+    from recipe.compiler.naming import with_channels
+    from recipe.compiler.weights_file import Weights
     from recipe.data.draws import Draws, Floats
     from recipe.data.images import Files, Images, InMemory, Sets, in_memory
     from recipe.graph.net import Block, Net
     from recipe.graph.shapes import on_meta
+    from recipe.inference.initial_weights import read_weights, weights_about
     from recipe.runs.trained_on import trained_on
 
 __all__ = [
     "API_VERSION", "REQUIRED", "Block", "Declared", "Diagnostic", "Draws", "Edit", "EvaluationResult", "Evidence",
     "Files", "Floats", "FoundImages", "Images", "InMemory", "Initialise", "Insert", "Layer", "LossContext", "Net",
     "PlanView", "Preprocessing", "Progress", "RecipeFile", "SetAttribute", "Sets", "Site", "Substitute",
-    "SuggestContext", "Training", "Trick", "architecture", "choice", "class_folders", "fail", "find_images",
-    "in_memory", "integer", "load_safetensors", "metric", "number", "numbers", "on_meta", "path",
-    "safetensors_about", "safetensors_meta", "teacher", "trained_on", "trick",
+    "SuggestContext", "Training", "Trick", "Weights", "architecture", "choice", "class_folders", "fail", "find_images",
+    "in_memory", "integer", "metric", "number", "numbers", "on_meta", "path", "read_weights", "teacher", "trained_on",
+    "trick", "weights_about", "with_channels",
 ]  # fmt: skip
 
 _LAZY = {
-    "recipe.compiler.weights_file": ("load_safetensors", "safetensors_about", "safetensors_meta"),
+    "recipe.compiler.naming": ("with_channels",),
+    "recipe.compiler.weights_file": ("Weights",),
     "recipe.data.draws": ("Draws", "Floats"),
     "recipe.data.images": ("Files", "Images", "InMemory", "Sets", "in_memory"),
     "recipe.graph.net": ("Block", "Net"),
     "recipe.graph.shapes": ("on_meta",),
+    "recipe.inference.initial_weights": ("read_weights", "weights_about"),
     "recipe.runs.trained_on": ("trained_on",),
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -34,50 +33,76 @@ HALF = (0.5, 0.5, 0.5)
 
 
 def timm_model(name: str, options: Mapping[str, Any]) -> torch.nn.Module:
-    """Build a timm model. Raises `ValueError` if timm is not installed or has no such model."""
+    """Build a timm model. Raises `ValueError` if timm is not installed or has no such model, and `RecipeError` (E023)
+    if it has no such tag."""
+    timm = _timm()
+    architecture, _, tag = name.partition(".")
+    if architecture not in timm.list_models():
+        raise ValueError(f"timm has no model `{architecture}`")
+    if tag and name not in timm.models.get_arch_pretrained_cfgs(architecture):
+        raise _unknown_tag(architecture, tag)
+    model: torch.nn.Module = timm.create_model(name, **options)
+    return model
+
+
+def timm_name(model: str, weights: str) -> str:
+    """Return the name of a timm model with the tag of its weights: ``resnet18.a1_in1k``.
+
+    Args:
+        model: The model as recipes name it, such as ``timm:resnet18`` or ``timm:resnet18.a1_in1k``.
+        weights: A tag, or ``DEFAULT`` for the tag in the name or, without one, for timm's default.
+
+    Raises:
+        RecipeError: If the model has no such weights, or its name has another tag (E023).
+    """
+    name = model.removeprefix("timm:")
+    architecture, _, tag = name.partition(".")
+    if tag and weights not in ("DEFAULT", tag):
+        message = f"`{model}` and `weights={weights}` name different weights"
+        raise fail("E023", message, help=f"write `base timm:{architecture} weights={weights}`")
+    wanted = tag if weights == "DEFAULT" else weights
+    known = _timm().models.get_arch_pretrained_cfgs(architecture)
+    full = f"{architecture}.{wanted}" if wanted else architecture
+    if known and (full not in known if wanted else not timm_config(full)):
+        raise _unknown_tag(architecture, wanted or "DEFAULT")
+    if not timm_config(full):
+        raise fail("E023", f"timm has no pretrained weights `{full}`", help="name a file in quotes")
+    return full
+
+
+def timm_config(name: str) -> Mapping[str, Any]:
+    """Return timm's configuration of the weights of a model, or an empty mapping if it has none."""
+    config = _timm().get_pretrained_cfg(name)
+    return config.to_dict() if config is not None and config.has_weights else {}
+
+
+def _timm() -> Any:
     try:
         import timm
     except ImportError:
         raise ValueError("timm is not installed; install it with `pip install 'recipe-compiler[timm]'`") from None
-    if name not in timm.list_models():
-        raise ValueError(f"timm has no model `{name}`")
-    model: torch.nn.Module = timm.create_model(name, **options)
-    return model
+    return timm
+
+
+def _unknown_tag(architecture: str, tag: str) -> Exception:
+    known = [name.partition(".")[2] for name in _timm().models.get_arch_pretrained_cfgs(architecture)]
+    have = ", ".join(f"`{name}`" for name in sorted(filter(None, known)))
+    help = f"use one of {have}" if have else "name a file in quotes"
+    return fail("E023", f"`timm:{architecture}` has no weights `{tag}`", help=help)
 
 
 def named_weights(model: str, name: str) -> Any:
     """Return torchvision's entry for the weights of a model. Raises `RecipeError` (E023) if there is none."""
     from torchvision.models import get_model_weights
 
-    if model.startswith("timm:") or model == "module":
-        help = "name a safetensors file in quotes"
-        raise fail("E023", f"`weights={name}` only works with torchvision models", help=help)
+    if model == "module":
+        help = "name a file in quotes"
+        raise fail("E023", f"`weights={name}` only works with models of torchvision and timm", help=help)
     known = get_model_weights(model)
     if name != "DEFAULT" and name not in known.__members__:
         have = ", ".join(f"`{name}`" for name in sorted({"DEFAULT", *known.__members__}))
         raise fail("E023", f"`{model}` has no weights `{name}`", help=f"use one of {have}")
     return known[name] if name in known.__members__ else known.DEFAULT
-
-
-def url_of(weights: Any) -> str | None:
-    """Return the URL of torchvision's weights, or None if they have been downloaded before."""
-    import torch
-
-    url: str = weights.url
-    kept = os.path.join(torch.hub.get_dir(), "checkpoints", os.path.basename(url))
-    return None if os.path.isfile(kept) else url
-
-
-def load_named(model: str, name: str) -> Mapping[str, torch.Tensor]:
-    """Return the tensors of torchvision's weights, downloaded if necessary. Raises `RecipeError` (E001)."""
-    from torchvision.models import get_model
-
-    weights = named_weights(model, name)
-    try:  # torchvision itself renames the tensors of some models
-        return get_model(model, weights=weights, progress=False).state_dict()  # type: ignore[no-any-return]
-    except (OSError, RuntimeError) as error:
-        message = f"the weights `{name}` of `{model}` can't be downloaded: {error}"
-        raise fail("E001", message, help="check the network, or name a safetensors file") from error
 
 
 def expected_by(weights: Any) -> Preprocessing:

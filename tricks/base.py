@@ -1,4 +1,4 @@
-"""base MODEL [weights=NAME|FILE] [classes=N]: the stock model that all other tricks modify.
+"""base MODEL [weights=NAME|PATH] [classes=N] [least=P]: the stock model that all other tricks modify.
 
 Supports every torchvision classifier and, with the extra ``timm``, every timm model as ``timm:NAME``.
 """
@@ -9,18 +9,19 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from recipe.api import Layer, Preprocessing, SuggestContext, Trick, architecture, integer, path, trick
+from recipe.api import Layer, Preprocessing, SuggestContext, Trick, architecture, integer, number, path, trick
 from recipe.tricks._models import (
     HALF,
     MODELS,
     OTHER_INPUTS,
     expected_by,
     expected_by_timm,
-    load_named,
     named_weights,
+    timm_config,
     timm_model,
-    url_of,
+    timm_name,
 )
+from recipe.tricks._weights import download, is_named, load, meta_of, unusable
 
 if TYPE_CHECKING:
     import torch
@@ -32,28 +33,39 @@ if TYPE_CHECKING:
 class Base(Trick):
     """Start from a stock model.
 
-    Its weights are randomly initialized (see ``init``) unless ``weights`` names pretrained ones. That is a torchvision
-    name, such as ``IMAGENET1K_V2`` or ``DEFAULT``, downloaded when the model is built, or a safetensors file in quotes,
-    such as the ``model.safetensors`` of a run. Tensors with the same name and shape in the rewritten model are loaded.
-    The others, such as the last layer for a different number of classes, are still randomly initialized. So is a last
-    layer for classes with other names, which the folder of a run or the header of an export states. The run lists both.
-    It is an error if less than 90 % of the model, not counting the last layer, is loaded. ``module`` stands for a model
-    that is passed to ``recipe.compile(…, base=model)``.
+    Its weights are randomly initialized (see ``init``) unless ``weights`` names pretrained ones: a torchvision name
+    such as ``IMAGENET1K_V2``, a tag of timm, ``DEFAULT`` for the default of either, or in quotes a file, the folder of
+    a run, or ``hf_hub:OWNER/NAME``. A file is safetensors, or what ``torch.save`` writes, such as the checkpoint of a
+    trainer. Tensors with the same name and shape in the rewritten model are loaded. The others, such as the last layer
+    for a different number of classes, are still randomly initialized, and so is a last layer for classes with other
+    names, if these are known. The run lists both. It is an error if less than 90 % of the model, not counting the last
+    layer, is loaded; ``least`` sets another limit. ``module`` stands for a model that is passed to
+    ``recipe.compile(…, base=model)``.
     """
 
     model: str = architecture("a torchvision classifier, or `timm:NAME`", of=(*MODELS, "module"), prefixes=("timm:",))
-    weights: str | None = path(None, "pretrained weights: a torchvision name, or a safetensors file", name=True)
+    weights: str | None = path(
+        None,
+        "pretrained weights: a name or tag, or a file, a run folder or `hf_hub:OWNER/NAME` in quotes",
+        name=True,
+        prefixes=("hf_hub:",),
+    )
     classes: int | None = integer(
         None, "number of outputs; if omitted, the number of classes in the dataset", minimum=2, maximum=100_000
     )
+    least: float | None = number(
+        None,
+        "part of the model that the weights must set, without its last layer; 90 % if omitted",
+        minimum=0,
+        maximum=1,
+        result=False,
+    )
 
     def check(self, plan: PlanView) -> Iterable[str]:
-        if self.weights is None or not self._is_file():
-            return
-        if not os.path.lexists(self.weights):
-            yield f"the weights `{self.weights}` do not exist on this machine"
-        elif not os.path.isfile(self.weights):
-            yield f"the weights `{self.weights}` are not a file"
+        if self.least is not None and self.weights is None:
+            yield "`least` has no effect without `weights`"
+        if self._is_file() and self.weights and (why := unusable(self.weights)):
+            yield f"the weights `{self.weights}` {why}"
 
     def suggest(self, context: SuggestContext) -> Mapping[str, Any]:
         """Suggest 299 px for Inception-V3 (He et al., section 2.1)."""
@@ -80,9 +92,8 @@ class Base(Trick):
     def _options(self, classes: int | None) -> dict[str, Any]:
         options: dict[str, Any] = {} if classes is None else {"num_classes": classes}
         if self.model in OTHER_INPUTS:
-            pretrained = self.weights is not None and not self._is_file()
             # Truncated normal initialization takes half a minute, and `init` initializes again anyway.
-            options |= {"init_weights": False, "aux_logits": True, "transform_input": pretrained}
+            options |= {"init_weights": False, "aux_logits": True, "transform_input": is_named(self.weights)}
         return options
 
     def image_size(self) -> int:
@@ -91,32 +102,15 @@ class Base(Trick):
 
     def meta_weights(self) -> Mapping[str, torch.Tensor]:
         """Return every pretrained tensor on the meta device, without downloading them."""
-        if self.weights is None:
-            return {}
-        if self._is_file():
-            from recipe.api import safetensors_meta
-
-            return safetensors_meta(self.weights)
-        from recipe.api import on_meta
-
-        named_weights(self.model, self.weights)
-        return on_meta(lambda: self.build(None)).state_dict()
+        return meta_of(self.model, self.weights, lambda: self.build(None)) if self.weights else {}
 
     def download(self) -> str | None:
-        """Return the URL of torchvision's weights, unless they have been downloaded before."""
-        if self.weights is None or self._is_file():
-            return None
-        return url_of(named_weights(self.model, self.weights))
+        """Return the URL of weights that are not on this machine. It is an error if it can't be reached."""
+        return download(self.model, self.weights) if self.weights else None
 
     def load_weights(self) -> Mapping[str, torch.Tensor]:
         """Return the pretrained tensors."""
-        if self.weights is None:
-            return {}
-        if self._is_file():
-            from recipe.api import load_safetensors
-
-            return load_safetensors(self.weights)
-        return load_named(self.model, self.weights)
+        return load(self.model, self.weights) if self.weights else {}
 
     def preprocessing(self) -> Preprocessing | None:
         """Return torchvision's preprocessing of named weights, or that of the model's published ones for a file.
@@ -125,11 +119,13 @@ class Base(Trick):
         """
         if self.weights is None:
             return None
-        if not self._is_file():
+        if is_named(self.weights) and not self.model.startswith("timm:"):
             return expected_by(named_weights(self.model, self.weights))
-        from recipe.api import on_meta, safetensors_about, trained_on
+        if is_named(self.weights):
+            return expected_by_timm(timm_config(timm_name(self.model, self.weights)))
+        from recipe.api import on_meta, trained_on, weights_about
 
-        header = safetensors_about(self.weights)
+        header = weights_about(self.weights) if self._is_file() else {}
         if "digest" in header:
             return known.inputs if (known := trained_on(self.weights, header)) else None
         if self.model.startswith("timm:"):

@@ -23,6 +23,7 @@ from recipe.base.identity import digest, version_of
 from recipe.base.typed_json import MOST, Malformed, parsed
 from recipe.compiler.summary import ProgramSummary
 from recipe.plan.plan import Plan
+from recipe.plugins.field_contracts import ModelFields
 from recipe.plugins.fingerprint import PACKAGE, code_of, code_of_plugins
 
 KEEP = 256
@@ -54,7 +55,13 @@ def folder() -> Path:
 
 
 def key(plan: Plan) -> str | None:
-    """Return the cache key of a plan, or None if it uses a plugin, whose code may depend on anything."""
+    """Return the cache key of a plan, or None if its summary depends on more than its key can cover.
+
+    That is the code of a plugin, a run folder, or weights that are known only once they are downloaded.
+    """
+    weights = ModelFields.of(plan.base.trick).weights
+    if isinstance(weights, str) and (os.path.isdir(weights) or (":" in weights and not os.path.isabs(weights))):
+        return None
     try:
         parts = outside(plan)
     except (OSError, RecipeError):  # compiling reports it

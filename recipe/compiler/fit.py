@@ -11,11 +11,13 @@ from torch import Tensor
 from recipe.base.errors import RecipeError, fail
 from recipe.base.source import Span
 from recipe.base.wording import plural
+from recipe.compiler.naming import Naming
 from recipe.graph.edits import Edit, Substitute, made_prefixes
 
 FLOATS = ("float64", "float32", "float16", "bfloat16")
-LEAST = 0.9
-"""The part of a model's parameters that weights must set, both of the tensors and of the values. Heads don't count.
+ENOUGH = 0.9
+"""The part of a model's parameters that weights must set unless the recipe states another one, both of the tensors and
+of the values. Heads don't count.
 
 Much of a model fits another of its family: 77 % of a ResNet-34's tensors are those of a ResNet-50 by name and shape.
 """
@@ -44,21 +46,30 @@ class Fit:
     """The tensors in the weights whose name the model does not use, each with the reason."""
     converted: Mapping[str, int]
     """The number of loaded tensors of each type that is converted to that of the model."""
+    found: tuple[str, ...] = ()
+    """Clauses about where in the file the tensors are, and how their names and channels became those of the model."""
+    naming: Naming = attrs.field(factory=Naming)
+    """What to change in the weights before they are loaded."""
+    unknown: str = ""
+    """Why nothing is known of the weights yet, or empty."""
 
     @property
     def strays(self) -> int:
         """The number of unused tensors if they are so many that the weights may be of another model, or else 0."""
         strays = len(self.unused)
-        return strays if strays > (1 - LEAST) * self.total else 0
+        return strays if strays > (1 - ENOUGH) * self.total else 0
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What is loaded and what is not, one line each."""
+        if self.unknown:
+            return (f"weights: `{self.source}` {self.unknown}",)
         loaded, every = self.parameters
         lines = [
             f"{len(self.loaded)} of {plural(self.total, 'tensor')} in `{self.source}` fit and are loaded: "
             f"{loaded} of the model's {plural(every, 'parameter')}"
         ]
+        lines += ["; ".join(self.found)] if self.found else []
         lines += [f"{plural(count, 'tensor')} converted from {kind}" for kind, count in self.converted.items()]
         if self.fresh:
             lines.append(f"{plural(len(self.fresh), 'tensor')} of the model not loaded: {_first(self.fresh)}")
@@ -85,6 +96,8 @@ def fit_of(
     edits: Sequence[Edit],
     parameters: Collection[str],
     withheld: tuple[str, ...] = (),
+    naming: Naming | None = None,
+    notes: tuple[str, ...] = (),
 ) -> Fit:
     """Match weights with a rewritten model by name and shape.
 
@@ -99,7 +112,11 @@ def fit_of(
         edits: The edits that turn the stock model into the rewritten one.
         parameters: The names of the rewritten model's parameters.
         withheld: The beginnings of the names in heads that are not loaded, because the weights are of other classes.
+        naming: What to change in the weights first, if anything.
+        notes: Clauses about where in the file the tensors are.
     """
+    total, naming = len(given), naming or Naming()
+    given, outside = naming.applied(given)
     replaced = tuple(edit for edit in edits if isinstance(edit, Substitute) and _is_stock(edit, given, model, stock))
     barred = made_prefixes(replaced)
     loaded, fresh = list[str](), dict[str, str]()
@@ -116,27 +133,35 @@ def fit_of(
         name: "of a layer that a tweak replaces" if name.startswith(gone) else "not in the model"
         for name in given
         if name not in model
-    }
+    } | dict.fromkeys(outside, "not in the model")
     kinds = [_kind(given[name]) for name in loaded if given[name].dtype != model[name].dtype]
     return Fit(
         source=source,
-        total=len(given),
+        total=total,
         loaded=tuple(loaded),
         parameters=(len({*loaded} & {*parameters}), len({*parameters})),
         fresh=fresh,
         unused=unused,
         converted={kind: kinds.count(kind) for kind in dict.fromkeys(kinds)},
+        found=(*notes, *naming.notes),
+        naming=naming,
     )
 
 
-def check_fit(fit: Fit, given: Tensors, body: Tensors, model: str, span: Span | None) -> None:
+def check_fit(
+    fit: Fit, given: Tensors, body: Tensors, model: str, span: Span | None, least: float | None, field: str = ""
+) -> None:
     """Raise `RecipeError` (E102) if weights set too little of a model.
 
-    ``body`` are the parameters that they should set: those of the stock model, without heads.
+    ``body`` are the parameters that they should set: those of the stock model, without heads. ``least`` is the part of
+    them that is enough, or None for `ENOUGH`. ``field`` is the word with which the recipe states it, for help.
     """
     set_ = [tensor for name, tensor in body.items() if name in fit.loaded]
-    if fit.loaded and (not body or _part(set_, body.values()) >= LEAST):
+    least = ENOUGH if least is None else least
+    part = _part(set_, body.values())
+    if fit.loaded and (not body or part >= least):
         return
+    help = f"name weights of `{model}`"
     if not given:
         message = f"`{fit.source}` contains no tensors"
     elif not fit.loaded:
@@ -144,12 +169,12 @@ def check_fit(fit: Fit, given: Tensors, body: Tensors, model: str, span: Span | 
         message = f"none of the tensors in `{fit.source}` match `{model}`: their names or shapes differ ({example})"
     else:
         missing = {name: fit.fresh[name] for name in body if name in fit.fresh}
-        part = f"{_part(set_, body.values()):.0%}; {LEAST:.0%} are needed"
         message = (
-            f"only {len(set_)} of the {plural(len(body), 'parameter')} of `{model}` are in `{fit.source}` ({part}), "
-            f"not counting the last layer: {_first(missing)}"
+            f"only {len(set_)} of the {plural(len(body), 'parameter')} of `{model}` are in `{fit.source}` "
+            f"({part:.0%}; {least:.0%} are needed), not counting the last layer: {_first(missing)}"
         )
-    raise fail("E102", message, span, help=_help(given, [*body], model))
+        help += f", or set `{field}={int(part * 100)}%` to start from what fits" if field else ""
+    raise fail("E102", message, span, help=help)
 
 
 def changed(source: str, name: str, span: Span | None) -> RecipeError:
@@ -178,14 +203,6 @@ def _part(some: Iterable[Tensor], every: Iterable[Tensor]) -> float:
     counts = [[tensor.numel() for tensor in tensors] for tensors in (some, every)]
     measures: tuple[Callable[[list[int]], int], ...] = (len, sum)
     return min(measure(counts[0]) / max(1, measure(counts[1])) for measure in measures)
-
-
-def _help(given: Tensors, wanted: Sequence[str], model: str) -> str:
-    """Suggest to remove a prefix from the names in the weights if they fit without it."""
-    for prefix in dict.fromkeys(name[: -len(wanted[0])] for name in given if name.endswith(f".{wanted[0]}")):
-        if sum(f"{prefix}{name}" in given for name in wanted) >= LEAST * len(wanted):
-            return f"remove `{_short(prefix)}` from the beginning of the names in the file"
-    return f"name weights of `{model}`, or load what fits into a model of your own, for `recipe.compile(…, base=model)`"
 
 
 def _first(names: Mapping[str, str], most: int = 3) -> str:

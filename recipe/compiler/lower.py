@@ -250,7 +250,10 @@ def _load(rewritten: Rewritten) -> Rewritten:
     traced, steps = rewritten.traced, rewritten.steps
     plan, edits, fit = traced.task.plan, [edit for step in steps for edit in step.edits], None
     if traced.task.module is None and traced.task.pretrained:
-        fit = fit_weights(plan, traced.graph, traced.name, traced.state, edits, traced.task.other_classes)
+        task = traced.task
+        fit = fit_weights(
+            plan, traced.graph, traced.name, traced.state, edits, task.other_classes, task.device != "meta"
+        )
     loaded, made = frozenset(fit.loaded if fit else ()), made_prefixes(edits)
     own = frozenset(name for name in traced.stock if traced.task.module is not None and not name.startswith(made))
     implied = {use.word for use in plan.hooked("rewrite") if use.origin.kind == "dialect"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,12 +14,14 @@ from torch import Tensor, fx, nn
 from recipe.base.errors import RecipeError, fail
 from recipe.compiler.fit import Fit, Tensors, changed, check_fit, fit_of, fits, is_counter
 from recipe.compiler.identity import tensors_of
+from recipe.compiler.naming import naming_of
+from recipe.compiler.weights_file import Weights
 from recipe.graph.apply import EditError, fill, make, parameters
 from recipe.graph.edits import Edit, Initialise, made_prefixes
 from recipe.graph.net import Net
 from recipe.plan.plan import Plan
 from recipe.plugins.calling import broken, call_hook
-from recipe.plugins.field_contracts import WEIGHTS, ModelFields
+from recipe.plugins.field_contracts import LEAST, WEIGHTS, ModelFields
 
 
 def stock_model(plan: Plan, classes: int | None) -> nn.Module:
@@ -33,27 +36,50 @@ def stock_model(plan: Plan, classes: int | None) -> nn.Module:
 
 
 def fit_weights(
-    plan: Plan, model: fx.GraphModule, name: str, stock: Tensors, edits: Sequence[Edit], other_classes: bool
+    plan: Plan,
+    model: fx.GraphModule,
+    name: str,
+    stock: Tensors,
+    edits: Sequence[Edit],
+    other_classes: bool,
+    may_load: bool = False,
 ) -> Fit | None:
-    """Match the weights that `base … weights=` names with the rewritten model. Downloads nothing.
+    """Match the weights that `base … weights=` names with the rewritten model.
 
     Of weights for ``other_classes`` than those of the images, no head is loaded, so that no output changes its meaning.
-    Returns None if the recipe names none. Raises `RecipeError` (E102) if they set too little of the model.
+    Weights that are unknown until they are downloaded are loaded here if ``may_load``. Returns None if the recipe names
+    none. Raises `RecipeError` (E102) if they set too little of the model.
     """
-    base, state = plan.base, model.state_dict()
+    base, state, place = plan.base, model.state_dict(), plan.base.place(WEIGHTS)
     hooks = [hook for hook in ("meta_weights", "load_weights") if base.trick.overrides(hook)]
     if len(hooks) == 1:
         raise broken(base, hooks[0], "a model with pretrained weights needs both `meta_weights` and `load_weights`")
-    given = call_hook(base, "meta_weights", at=base.place(WEIGHTS))
-    source = ModelFields.of(base.trick).weights
+    given = call_hook(base, "meta_weights", at=place)
+    fields = ModelFields.of(base.trick)
+    source = str(fields.weights) if fields.weights is not None else None
     if source is None and not given:
         return None
-    shown = Path(str(source)).name if source else f"the weights of {base.word}"
-    heads = tuple(f"{address}." for address in Net(model).heads)
-    fit = fit_of(shown, given, state, stock, edits, parameters(model), heads if other_classes else ())
+    shown = source or f"the weights of {base.word}"
+    if os.path.isabs(shown):
+        shown = Path(shown).name
+    unknown = given.unknown if isinstance(given, Weights) else ""
+    if unknown and not may_load:
+        every = parameters(model)
+        fresh = {name: "the weights are unknown" for name, tensor in state.items() if not is_counter(tensor)}
+        return Fit(shown, 0, (), (0, len(every)), fresh, {}, {}, unknown=unknown)
+    if unknown:
+        given = call_hook(base, "load_weights", at=place)
+    notes = given.notes if isinstance(given, Weights) else ()
+    net = Net(model)
+    stem = f"{net.stem[0]}.weight" if net.stem and net.stem[1].groups == 1 else ""
+    naming = naming_of(given, {**stock, **state}, stem, shown, place)
+    heads = tuple(f"{address}." for address in net.heads)
+    withheld = heads if other_classes else ()
+    fit = fit_of(shown, given, state, stock, edits, parameters(model), withheld, naming, notes)
     apart = (*made_prefixes(edits), *heads)
     body = {name: state[name] for name in parameters(model) if not name.startswith(apart)}
-    check_fit(fit, given, body, name, base.place(WEIGHTS))
+    field = LEAST if any(field.name == LEAST for field in base.declared.fields) else ""
+    check_fit(fit, given, body, name, place, fields.least, field)
     return fit
 
 
@@ -116,7 +142,9 @@ def _load(plan: Plan, fit: Fit, structure: fx.GraphModule, fresh: Tensors) -> di
     Only a buffer that is infinite in the ``fresh`` model too may be infinite, such as the mask of an attention.
     """
     place, wanted = plan.base.place(WEIGHTS), structure.state_dict()
-    given: Tensors = call_hook(plan.base, "load_weights", at=place)
+    if fit.unknown:
+        raise fail("E001", f"`{fit.source}` {fit.unknown}", place, help="compile the recipe for a device")
+    given, _ = fit.naming.applied(call_hook(plan.base, "load_weights", at=place))
     loaded = {}
     for name in fit.loaded:
         if name not in given and is_counter(wanted[name]):

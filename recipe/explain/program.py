@@ -24,7 +24,8 @@ from recipe.devices.choice import pick
 from recipe.devices.precision import precision
 from recipe.explain.run import as_text
 from recipe.graph.edits import Initialise
-from recipe.inference.datasets import open_sets, other_classes
+from recipe.inference.datasets import open_sets
+from recipe.inference.initial_weights import other_classes
 from recipe.plan.ordering import reasons
 from recipe.plan.plan import Plan
 
@@ -102,7 +103,10 @@ def _told(edit: Any, attribute: Any, value: Any) -> Any:
 def _fit(fit: Fit) -> dict[str, Any]:
     """Describe pretrained weights as plain JSON values."""
     loaded, every = fit.parameters
-    return {**attrs.asdict(fit), "parameters": {"loaded": loaded, "total": every}}
+    counts = {"loaded": loaded, "total": every}
+    left_out = attrs.filters.exclude(attrs.fields(Fit).naming, attrs.fields(Fit).unknown)
+    described = attrs.asdict(fit, filter=left_out)
+    return {**described, "found": [fit.unknown] if fit.unknown else described["found"], "parameters": counts}
 
 
 def _plan(program: Program) -> str:

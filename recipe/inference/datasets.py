@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import os
-
 import attrs
 import torch
 
-from recipe.base.errors import RecipeError, fail
+from recipe.base.errors import fail
 from recipe.base.wording import reason_of
-from recipe.compiler.weights_file import safetensors_about
 from recipe.data.decode import CROP
 from recipe.data.headers import ignored_in
 from recipe.data.images import Files, Sets, unfit
 from recipe.plan.plan import Plan
 from recipe.plugins.calling import broken, call_hook
-from recipe.plugins.field_contracts import ModelFields
-from recipe.runs.provenance import Classes, Preprocessing, changed_classes
-from recipe.runs.trained_on import trained_on
+from recipe.runs.provenance import Preprocessing
 
 
 def open_sets(plan: Plan, training: bool = True) -> Sets:
@@ -62,22 +57,3 @@ def preprocessing_of(plan: Plan, sets: Sets) -> Preprocessing:
     assert fields is not None
     crop = None if sets.val.uniform else CROP
     return Preprocessing(fields.size, crop, tuple(map(float, sets.mean)), tuple(map(float, sets.std)))
-
-
-def other_classes(plan: Plan, sets: Sets) -> str:
-    """Return how the classes that the pretrained weights were trained on differ from those of the images.
-
-    An empty string if they don't, or if the names of either are unknown. Raises `RecipeError` (E001 or E120).
-    """
-    weights = ModelFields.of(plan.base.trick).weights
-    if not isinstance(weights, str) or not os.path.isabs(weights) or not sets.names:
-        return ""
-    try:
-        header = safetensors_about(weights)
-    except RecipeError:  # what loads it reports it, unless a plugin reads another format
-        return ""
-    known = trained_on(weights, header)
-    if known is None or not known.classes:
-        return ""
-    before, now = (Classes(len(names), names) for names in (known.classes, sets.names))
-    return changed_classes(before, now)

@@ -18,10 +18,11 @@ from recipe.compiler.program import Program
 from recipe.data.fingerprint import fingerprint
 from recipe.data.images import Files, Images, Sets
 from recipe.devices.distributed import Ranks
-from recipe.inference.datasets import open_sets, other_classes, preprocessing_of
+from recipe.inference.datasets import open_sets, preprocessing_of
 from recipe.inference.evaluation import Evaluation
 from recipe.inference.figures import Integers
 from recipe.inference.given import Pictures, labeled
+from recipe.inference.initial_weights import other_classes
 from recipe.inference.layout import memory_format
 from recipe.inference.trained import Trained
 from recipe.language.recipe_input import override

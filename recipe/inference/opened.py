@@ -10,27 +10,24 @@ import attrs
 import torch
 from torch import Tensor, nn
 
-from recipe.base.errors import RecipeError, fail
-from recipe.base.printable import command_line, path_word
+from recipe.base.errors import fail
 from recipe.base.public import public
-from recipe.base.typed_json import Malformed
-from recipe.base.wording import listing, reason_of
+from recipe.base.wording import listing
 from recipe.compiler.lower import lower
 from recipe.devices.choice import pick
 from recipe.inference.datasets import open_sets, preprocessing_of
+from recipe.inference.kept import kept_weights, last_checkpoint, run_summary, unreadable
 from recipe.inference.layout import memory_format
 from recipe.inference.run import Run
 from recipe.language.recipe_input import LOCK
 from recipe.plan.plan import Plan
 from recipe.plugins.fingerprint import code_by_package
 from recipe.plugins.vocabulary import Vocabulary
-from recipe.runs import checkpoints
 from recipe.runs.environment import changed_code, plugins_of
 from recipe.runs.provenance import Classes, Preprocessing, read_provenance
-from recipe.runs.reader import environment_of, measured, read_summary
+from recipe.runs.reader import environment_of, measured
 from recipe.runs.recipe_lock import Lock, open_lock
-from recipe.runs.state import TrainingState
-from recipe.runs.weights import NAME, packed_weights, unpacked
+from recipe.runs.weights import NAME
 
 STOPPED = "stopped"
 """The status of a run that has not finished."""
@@ -73,7 +70,7 @@ def load(
 def opened(folder: Path, vocabulary: Vocabulary, base: nn.Module | None = None) -> Run:
     """Open the run in a folder, with its model on the CPU. Raises `RecipeError` (E120, or E121 without a ``base``)."""
     lock = _lock_of(folder)
-    summary = _summary_of(folder)
+    summary = run_summary(folder)
     if summary and summary.get("digest") != lock.digest:
         help = "restore recipe.lock and summary.json from a copy of the run"
         raise fail("E120", f"the summary in `{folder}` belongs to a different recipe than its recipe.lock", help=help)
@@ -83,12 +80,12 @@ def opened(folder: Path, vocabulary: Vocabulary, base: nn.Module | None = None) 
         raise fail("E121", f"`{folder}` trained a model of your own, which its recipe does not describe", help=help)
     if plan.model != "module" and base is not None:
         raise fail("E023", f"`{folder}` trained `{plan.model}`, but a model was passed as `base=`", help="omit it")
-    stopped, damaged = (None, []) if summary else _last_checkpoint(folder)
+    stopped, damaged = (None, []) if summary else last_checkpoint(folder)
     classes, preprocessing, *notes = _recorded(folder, plan)
     program = lower(plan, base=base, classes=classes.count, pretrained=False)
     model = program.materialise(pretrained=False)
     if stopped is None:
-        _fill(model, _weights_of(folder), folder / NAME, base is not None)
+        _fill(model, kept_weights(folder), folder / NAME, base is not None)
     else:
         _fill(model, stopped.average or stopped.model, folder / "checkpoints", base is not None)
         summary = _summary_of_stopped(folder, lock.digest, stopped.step)
@@ -113,36 +110,6 @@ def _lock_of(folder: Path) -> Lock:
     return open_lock(folder)
 
 
-def _summary_of(folder: Path) -> dict[str, Any]:
-    """Return the summary of a run, empty for one that has none. Raises `RecipeError` (E120) if it is damaged."""
-    try:
-        return read_summary(folder)
-    except FileNotFoundError:
-        return {}
-    except (OSError, Malformed) as error:
-        help = f"restore it from a copy, or make it again with `{_resume(folder)}`"
-        raise fail("E120", f"`{folder / 'summary.json'}` can't be read: {reason_of(error)}", help=help) from None
-
-
-def _resume(folder: Path) -> str:
-    return command_line("recipe", "run", f"--resume={path_word(folder)}")
-
-
-def _last_checkpoint(folder: Path) -> tuple[TrainingState, list[Path]]:
-    """Return the state of a stopped run, and the later checkpoints that can't be read.
-
-    Raises `RecipeError` (E120) if none can be read.
-    """
-    packed, unsound = checkpoints.read(folder / "checkpoints", set_aside=False)
-    if packed is None:
-        why = "none of its checkpoints can be read" if unsound else "it has no checkpoint"
-        help = f"train it from the start with `{_resume(folder)}`"
-        raise fail(
-            "E120", f"the run in `{folder}` has not finished: it has no complete summary.json, and {why}", help=help
-        )
-    return checkpoints.unpack(packed, torch.device("cpu")), unsound
-
-
 def _summary_of_stopped(folder: Path, digest: str, step: int) -> dict[str, Any]:
     """Return what is known of a stopped run: its step, and the results of its last evaluation until then."""
     results = [line for line in measured(folder) if line["kind"] == "evaluation" and line["step"] <= step]
@@ -161,13 +128,6 @@ def _recorded(folder: Path, plan: Plan) -> tuple[Classes, Preprocessing, str]:
     return Classes(sets.classes, sets.names), preprocessing_of(plan, sets), note
 
 
-def _weights_of(folder: Path) -> dict[str, Tensor]:
-    try:
-        return unpacked(packed_weights(folder))
-    except (OSError, Malformed) as error:
-        raise _unreadable(folder / NAME, reason_of(error)) from error
-
-
 def _fill(model: nn.Module, weights: dict[str, Tensor], path: Path, own: bool) -> None:
     try:
         model.load_state_dict(weights)
@@ -176,8 +136,4 @@ def _fill(model: nn.Module, weights: dict[str, Tensor], path: Path, own: bool) -
             message = f"`base=` is not the model of `{path.parent}`: its weights don't fit"
             raise fail("E120", message, help="pass the model that you passed to `recipe.compile`") from error
         lines = [line.strip() for line in str(error).splitlines()]
-        raise _unreadable(path, " ".join(lines[:2])) from error
-
-
-def _unreadable(path: Path, why: str) -> RecipeError:
-    return fail("E120", f"`{path}` can't be read: {why}", help="train it again, or restore the file from a copy")
+        raise unreadable(path, " ".join(lines[:2])) from error

@@ -41,6 +41,8 @@ class ModelFields(_Contract):
     """The number of classes that the recipe requests, or None to use that of the images."""
     weights: Any = None
     """The name of its pretrained weights. Errors in the weights point here."""
+    least: float | None = None
+    """The part of the model, without its last layer, that the weights must set, or None for the default."""
 
 
 SIZE = attrs.fields(ImageFields).size.name
@@ -48,6 +50,9 @@ SIZE = attrs.fields(ImageFields).size.name
 
 WEIGHTS = attrs.fields(ModelFields).weights.name
 """The field that names pretrained weights."""
+
+LEAST = attrs.fields(ModelFields).least.name
+"""The field for the part of the model that pretrained weights must set."""
 
 CLASSES = attrs.fields(ModelFields).classes.name
 """The field that requests a number of classes."""

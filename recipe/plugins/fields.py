@@ -243,9 +243,13 @@ def _absolute(word: Word, reading: FieldContext, expects: str) -> Path:
 
 @attrs.frozen
 class FilePath(Kind):
-    """A path, stored as an absolute path. ``name=True`` also accepts a bare name, which is left unchanged."""
+    """A path, stored as an absolute path. ``name=True`` also accepts a bare name, which is left unchanged.
+
+    So is a string with one of the ``prefixes``, such as ``hf_hub:``.
+    """
 
     name: bool = False
+    prefixes: tuple[str, ...] = ()
 
     @property
     def expects(self) -> str:
@@ -255,10 +259,16 @@ class FilePath(Kind):
         return self.name
 
     def read(self, word: Word, reading: FieldContext) -> Any:
-        return word.text if word.kind == "name" and self.name else str(_absolute(word, reading, self.expects))
+        if word.kind == "name" and self.name:
+            return word.text
+        text = str(word.value)
+        if word.kind == "string" and text.startswith(self.prefixes) and not UNWRITABLE.search(text):
+            return text
+        return str(_absolute(word, reading, self.expects))
 
     def write(self, value: Any) -> str:
-        return value if self.name and not Path(value).is_absolute() else quoted(value)
+        bare = self.name and not Path(value).is_absolute() and not value.startswith(self.prefixes)
+        return value if bare else quoted(value)
 
 
 @attrs.frozen
@@ -368,9 +378,19 @@ def choice(
     return _field(Choice(words=of), default, dialects, help, result)
 
 
-def path(default: str | None = REQUIRED, help: str = "", *, name: bool = False, result: bool = True) -> Any:
-    """Declare a field for a quoted path, relative to the recipe's folder, or also a bare name with ``name=True``."""
-    return _field(FilePath(name), default, None, help, result)
+def path(
+    default: str | None = REQUIRED,
+    help: str = "",
+    *,
+    name: bool = False,
+    prefixes: tuple[str, ...] = (),
+    result: bool = True,
+) -> Any:
+    """Declare a field for a quoted path, relative to the recipe's folder, or also a bare name with ``name=True``.
+
+    A string that starts with one of the ``prefixes``, such as ``hf_hub:``, is kept as it is.
+    """
+    return _field(FilePath(name, prefixes), default, None, help, result)
 
 
 def architecture(help: str = "", *, of: tuple[str, ...], prefixes: tuple[str, ...] = ()) -> Any:

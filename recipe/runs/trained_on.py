@@ -10,6 +10,7 @@ import attrs
 from recipe.base.errors import fail
 from recipe.base.typed_json import Malformed, fitted, parsed
 from recipe.plugins.contexts import Preprocessing as Inputs
+from recipe.runs import checkpoints
 from recipe.runs.provenance import Classes, Preprocessing, read_provenance
 from recipe.runs.recipe_lock import read_lock
 from recipe.runs.weights import NAME
@@ -29,27 +30,36 @@ class TrainedOn:
 
 
 def trained_on(path: str, header: Mapping[str, str]) -> TrainedOn | None:
-    """Return what the weights in a safetensors file were trained on, or None if that is unknown.
+    """Return what weights were trained on, or None if that is unknown.
 
     Args:
-        path: The file: the ``model.safetensors`` of a run in its folder, an export, or any other.
-        header: The texts in its header, which `safetensors_about` returns.
+        path: The folder of a run, its ``model.safetensors`` or a checkpoint in it, an export, or any other file.
+        header: The texts that it has about the weights, which `weights_about` returns.
 
     Raises:
         RecipeError: If the header of an export is damaged (E001), or the files of a run next to it are (E120).
     """
     if all(name in header for name in EXPORTED):
         return _exported(path, header)
-    file = Path(path).resolve()  # a link may lead into the folder of a run
-    lock = read_lock(file.parent) if file.name == NAME else None
-    if lock is None or lock.digest != header.get("digest"):
+    folder = _folder_of(Path(path).resolve())  # a link may lead into the folder of a run
+    lock = read_lock(folder) if folder else None
+    if folder is None or lock is None or lock.digest != header.get("digest"):
         return None
-    made = read_provenance(file.parent)
+    made = read_provenance(folder)
     if made is None:
         return None
     crop = made.preprocessing.crop
     inputs = attrs.evolve(_inputs(made.preprocessing), crop=1.0 if crop is None else crop)
     return TrainedOn(inputs, made.classes.names)
+
+
+def _folder_of(path: Path) -> Path | None:
+    """Return the folder of the run that a path may belong to."""
+    if path.is_dir():
+        return path
+    if path.name == NAME:
+        return path.parent
+    return path.parent.parent if checkpoints.NAME.fullmatch(path.name) else None
 
 
 def _exported(path: str, header: Mapping[str, str]) -> TrainedOn:

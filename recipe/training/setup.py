@@ -21,7 +21,8 @@ from recipe.data.fingerprint import fingerprint
 from recipe.data.images import Sets
 from recipe.devices.choice import cores
 from recipe.devices.precision import Precision
-from recipe.inference.datasets import open_sets, other_classes, preprocessing_of
+from recipe.inference.datasets import open_sets, preprocessing_of
+from recipe.inference.initial_weights import file_of_run, other_classes
 from recipe.plan.plan import Plan
 from recipe.plugins.field_contracts import WEIGHTS
 from recipe.plugins.fingerprint import code_by_package
@@ -68,13 +69,19 @@ def provenance_of(plan: Plan, sets: Sets, identity: str) -> Provenance:
 
 
 def named_files(plan: Plan, digest_of: Callable[[Path], str] = file_digest) -> dict[str, str]:
-    """Return the digest of each file that a value of a plan names, by trick and field: ``base weights``."""
-    return {
-        f"{use.word} {field.word}": digest_of(Path(value))
-        for use in plan.uses
-        for field in use.declared.fields
-        if isinstance(value := use.values[field.name], str) and os.path.isabs(value) and not os.path.isdir(value)
-    }
+    """Return the digest of each file that a value of a plan names, by trick and field: ``base weights``.
+
+    Of the folder of a run, it is that of its weights.
+    """
+    found = {}
+    for use in plan.uses:
+        for field in use.declared.fields:
+            value = use.values[field.name]
+            if isinstance(value, str) and os.path.isabs(value):
+                file = file_of_run(Path(value)) if os.path.isdir(value) else Path(value)
+                if file is not None:
+                    found[f"{use.word} {field.word}"] = digest_of(file)
+    return found
 
 
 def environment(device: torch.device, chosen: Precision, plan: Plan) -> Environment:

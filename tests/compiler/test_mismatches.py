@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -90,18 +92,28 @@ def test_an_init_over_loaded_weights_is_reported(files: Path) -> None:
     assert told(f"{text.replace('classes=10', 'classes=4')}; init kaiming") == []  # it sets the last layer
 
 
-@pytest.mark.parametrize(("name", "said"), [("none", "do not exist on this machine"), ("folder-0", "are not a file")])
+@pytest.mark.parametrize(
+    ("name", "said"), [("none", "do not exist on this machine"), ("folder-0", "are a folder without a run")]
+)
 def test_check_reports_weights_that_are_not_a_file(name: str, said: str, files: Path) -> None:
     found = command("check", f'base resnet18 weights="{files}/{name}"; data digits')
     assert (found.status, f"the weights `{files}/{name}` {said}" in found.stdout) == (0, True), found.stdout
 
 
 def test_a_dry_run_downloads_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = list[str]()
+
+    def answers(request: urllib.request.Request, timeout: float) -> io.BytesIO:
+        assert timeout <= 10
+        asked.append(f"{request.get_method()} {request.full_url}")
+        return io.BytesIO()
+
     def downloaded(*_: object, **__: object) -> dict[str, torch.Tensor]:
         return recipe.compile("base squeezenet1_1 classes=1000; init stock").model.state_dict()
 
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr(WeightsEnum, "get_state_dict", downloaded)
+    monkeypatch.setattr(urllib.request, "urlopen", answers)
     text = "base squeezenet1_1 weights=DEFAULT; data fake size=32 classes=10 images=8; batch 4; epochs 1; lr 1e-4"
     said = (
         "weights: not loaded, since a run downloads them first: https://download.pytorch.org/models/squeezenet1_1-b8a5"
@@ -110,6 +122,23 @@ def test_a_dry_run_downloads_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
     (tmp_path / "hub" / "checkpoints" / "squeezenet1_1-b8a52dc0.pth").touch()
     assert "not loaded, since" not in command("run", text, "--dry-run", "--device", "cpu").stderr
+    assert asked == ["HEAD https://download.pytorch.org/models/squeezenet1_1-b8a52dc0.pth"]
+
+
+def test_a_dry_run_reports_weights_that_can_t_be_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise OSError("no route to host")
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(urllib.request, "urlopen", fails)
+    text = "base squeezenet1_1 weights=DEFAULT; data fake size=32 classes=10 images=8; batch 4; epochs 1; lr 1e-4"
+    found = command("run", text, "--dry-run", "--device", "cpu")
+    url = "https://download.pytorch.org/models/squeezenet1_1-b8a52dc0.pth"
+    assert found.status == 2
+    assert f"can't be downloaded from {url}: no route to host" in found.stderr
+    assert f"put it at `{tmp_path}/hub/checkpoints/squeezenet1_1-b8a52dc0.pth` or name it" in found.stderr
+    for words in (["check", text], ["explain", text]):  # these never use the network
+        assert command(*words).status == 0, words
 
 
 @pytest.mark.parametrize("broken", ["missing", "not finite"])

@@ -60,6 +60,7 @@ def explanations() -> Iterator[Any]:
     with TemporaryDirectory() as folder:
         state = recipe.compile("base squeezenet1_1 classes=4; init stock").model.state_dict()
         state |= {"features.0.bias": state["features.0.bias"].half(), "other": state["features.3.squeeze.bias"].clone()}
+        state = {f"module.{name}": tensor for name, tensor in state.items()}
         save_file(state, weights := Path(folder) / "w.safetensors")
         text = f'base squeezenet1_1 weights="{weights}"; data digits'
         yield json.loads(command("explain", text, "--json", "--device", "cpu").stdout)

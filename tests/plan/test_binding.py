@@ -71,7 +71,7 @@ def test_a_statement_with_several_clauses_equals_one_statement_for_each(short: s
 def test_a_base_is_a_torchvision_model_or_any_timm_model(model: str) -> None:
     use = bind(f"base {model}").find("base")
     assert use is not None
-    assert use.values == {"model": model, "weights": None, "classes": None}
+    assert use.values == {"model": model, "weights": None, "classes": None, "least": None}
 
 
 def test_a_path_is_resolved_relative_to_the_recipe(tmp_path: Path) -> None:
@@ -347,7 +347,12 @@ def _with_every_word(vocabulary: Vocabulary) -> list[tuple[str, list[tuple[int, 
                 places.append((len(text), set(words)))
                 text += f"{value} "
             else:
-                sample = {"lr warmup epochs": "5", "lr step epochs": "30", "loss bce threshold": "0.2"}
+                sample = {
+                    "lr warmup epochs": "5",
+                    "lr step epochs": "30",
+                    "loss bce threshold": "0.2",
+                    "base least": "0.5",
+                }
                 given = sample.get(f"{found_trick.declared.word} {field.name}")
                 stated = not field.required and field.default is not None
                 text_of = given or (field.kind.write(field.default) if stated else "8")

@@ -15,9 +15,13 @@ from safetensors.torch import load_file, save_file
 
 import recipe
 from recipe.base.errors import RecipeError
+from recipe.base.identity import file_digest
 from recipe.compiler.program import Program
 from recipe.exporters.api import export
-from recipe.training.setup import prepare
+from recipe.inference.initial_weights import read_weights, weights_about
+from recipe.runs import checkpoints
+from recipe.runs.trained_on import trained_on
+from recipe.training.setup import named_files, prepare
 from tests.helpers import bind, command
 from tests.training.helpers import train
 
@@ -49,8 +53,17 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture(params=["run/model.safetensors", "pets.safetensors", "link.safetensors"])
-def weights(request: pytest.FixtureRequest, root: Path) -> Path:
+@pytest.fixture(scope="module")
+def stopped(root: Path) -> Path:
+    """Return the folder of the run as it is if it stops before its end."""
+    shutil.copytree(root / "run", root / "stopped")
+    for name in ("summary.json", "model.safetensors"):
+        (root / "stopped" / name).unlink()
+    return root / "stopped"
+
+
+@pytest.fixture(params=["run/model.safetensors", "stopped", "pets.safetensors", "link.safetensors"])
+def weights(request: pytest.FixtureRequest, root: Path, stopped: Path) -> Path:
     if request.param.startswith("link") and not (root / request.param).exists():
         (root / request.param).symlink_to(root / "run" / "model.safetensors")
     return root / request.param
@@ -71,7 +84,7 @@ def test_weights_of_other_classes_do_not_set_the_last_layer(root: Path, weights:
     assert told == [f"`{weights.name}` {said}; a run does not load `fc`"]
     assert program.fit
     assert program.fit.fresh == dict.fromkeys(HEAD, "the weights are of other classes")
-    given, found = load_file(weights), program.model.state_dict()
+    given, found = read_weights(str(weights)), program.model.state_dict()
     assert {name for name in given if not torch.equal(given[name], found[name])} == {*HEAD}
     explained = command("explain", text_for(weights, root / "others"))
     assert f"{said}; a run does not load `fc`" in " ".join(explained.stdout.split())
@@ -99,6 +112,21 @@ def test_a_program_with_a_last_layer_of_other_classes_is_refused(root: Path, wei
     with pytest.raises(RecipeError, match=r"E071.*the weights of `fc` are of other classes than those of the images"):
         recipe.run(program, out=tmp_path / "run", device="cpu")
     assert not (tmp_path / "run").exists()
+
+
+def test_the_classes_of_every_form_of_a_run_are_known(root: Path, stopped: Path) -> None:
+    (saved,) = checkpoints.saved_in(stopped / "checkpoints")[-1:]
+    for path in (root / "run", root / "run" / "model.safetensors", stopped, saved):
+        known = trained_on(str(path), weights_about(str(path)))
+        assert known is not None, path
+        assert (known.classes, known.inputs.size) == (("ant", "bee", "cat"), 32)
+
+
+def test_the_file_behind_the_folder_of_a_run_is_part_of_the_data(root: Path, stopped: Path) -> None:
+    """So a run whose initial weights have changed doesn't resume unless asked to."""
+    (saved,) = checkpoints.saved_in(stopped / "checkpoints")[-1:]
+    for folder, file in ((root / "run", root / "run" / "model.safetensors"), (stopped, saved)):
+        assert named_files(bind(text_for(folder, root / "pets"))) == {"base weights": file_digest(file)}
 
 
 def test_other_inputs_than_those_of_the_training_are_reported(root: Path, tmp_path: Path, weights: Path) -> None:

@@ -33,6 +33,7 @@ ALLOWED = [
     ("api.py __init__.py", "compile number path", "names that the public API exports"),
     ("ablation/store.py", "loss precision micro", "JSON of finished runs"),
     ("runs/trained_on.py", "classes", "the header of an export"),
+    ("compiler/state_dict.py", "ema model weights", "names in the checkpoints of other trainers"),
     ("compiler/groups.py", "lr momentum", "torch's parameter groups"),
     ("compiler/program.py", "total", "output"),
     ("training/own_loop.py", "micro precision", "names of settings"),
