@@ -47,6 +47,7 @@ VALUES = {
 
 ELSEWHERE = {
     "base model": "its test weights fit only one model: tests/graph/test_torchvision.py",
+    "base least": "it only rejects weights: tests/compiler/test_anyones_weights.py",
     "keep last": "it is the default: tests/tricks/test_keep_last.py",
     "norm sync": "it has no effect in a single process: tests/durability/test_ranks.py",
     "data folder on-error": "all test images are intact: tests/durability/test_skipped.py",

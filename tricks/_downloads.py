@@ -124,7 +124,7 @@ def file_of(model: str, weights: str) -> UrlFile | HubFile:
             help = "install it with `pip install 'recipe-compiler[timm]'`"
             raise fail("E023", f"`{weights}` needs the package huggingface_hub", help=help)
         return HubFile(f"`{weights}`", repository, revision or None)
-    shown = f"`{weights}` of `{model}`"
+    shown = f"the weights `{weights}` of `{model}`"
     if not model.startswith("timm:"):
         return UrlFile(shown, named_weights(model, weights).url)
     config = timm_config(timm_name(model, weights))

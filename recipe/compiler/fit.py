@@ -173,7 +173,7 @@ def check_fit(
             f"only {len(set_)} of the {plural(len(body), 'parameter')} of `{model}` are in `{fit.source}` "
             f"({part:.0%}; {least:.0%} are needed), not counting the last layer: {_first(missing)}"
         )
-        help += f", or set `{field}={int(part * 100)}%` to start from what fits" if field else ""
+        help += f", or set `{field}={int(part * 100)}%` to start from what fits" if field and part >= 0.01 else ""
     raise fail("E102", message, span, help=help)
 
 

@@ -52,17 +52,17 @@ def state_dict(content: Any) -> StateDict:
     if found := _found(content, ()):
         return found
     if what := _object(content):
-        raise Unsupported(f"is a saved `{what}` object, which only its code can open", SAVE)
+        raise Unsupported(f"is a pickled `{what}` object, not a state dict", SAVE)
     inside = _items(content)
     several = [name for name, value in inside.items() if _tensors(value)]
     if len(several) == 1:
         return StateDict(_tensors(inside[several[0]]), (several[0],))
     if several:
         help = "save one of them as a file of its own"
-        raise Unsupported(f"has several state dicts, and none is named like a model: {listing(several, 4)}", help)
+        raise Unsupported(f"has several state dicts: {listing(several, 4)}", help)
     for name in (*AVERAGES, *NAMES):
         if what := _object(inside.get(name)):
-            raise Unsupported(f"has a saved `{what}` object as `{name}`, which only its code can open", SAVE)
+            raise Unsupported(f"has a pickled `{what}` object as `{name}`, not a state dict", SAVE)
     raise Unsupported("contains no tensors by name", SAVE)
 
 

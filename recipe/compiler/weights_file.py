@@ -87,7 +87,8 @@ def file_about(path: str) -> dict[str, str]:
             with _safe_open(path) as tensors:
                 return dict(tensors.metadata() or {})
         content = _torch_file(file).content
-        digest = content.get("digest") if isinstance(content, Recorded) else None
+        is_ours = isinstance(content, Recorded) and "steps_per_epoch" in content
+        digest = content.get("digest") if is_ours else None
         return {"digest": digest} if isinstance(digest, str) else {}
 
 

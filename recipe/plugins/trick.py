@@ -135,7 +135,8 @@ class Trick:
     def meta_weights(self) -> Mapping[str, torch.Tensor]:
         """Return the pretrained weights that the recipe requests, by name, on the meta device. Downloads nothing.
 
-        Those with the name, the shape and the type of a tensor of the rewritten model are loaded later.
+        Those with the name, the shape and the type of a tensor of the rewritten model are loaded later. `Weights` also
+        have notes about where they are from, or state that they are unknown until they are loaded.
         """
         return {}
 
@@ -205,7 +206,8 @@ class Trick:
     def download(self) -> str | None:
         """Return what `load_weights` downloads first, such as a URL, or None if it doesn't use the network.
 
-        `recipe run --dry-run` loads the weights unless they have to be downloaded.
+        `recipe run --dry-run` loads the weights unless they have to be downloaded. To report that they can't be, raise
+        the error that `fail` returns.
         """
         return None
 

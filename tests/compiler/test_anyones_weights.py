@@ -386,9 +386,15 @@ def test_what_does_not_fit_is_refused(content: State, said: str, tmp_path: Path)
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (made(), "is a saved `timm.models.resnet.ResNet` object, which only its code can open"),
-        ({"model": made(), "ema": None}, "has a saved `timm.models.resnet.ResNet` object as `model`"),
-        ({"teacher": state(), "student": state()}, "has several state dicts"),
+        (
+            made(),
+            "is a pickled `timm.models.resnet.ResNet` object, not a state dict; load it in Python, and save",
+        ),
+        (
+            {"model": made(), "ema": None},
+            "has a pickled `timm.models.resnet.ResNet` object as `model`, not a state dict",
+        ),
+        ({"teacher": state(), "student": state()}, "has several state dicts: `student`, `teacher`"),
         ([*state().values()], "contains no tensors by name"),
         ({"epoch": 3, "model": {}}, "contains no tensors by name"),
         (torch.zeros(3), "contains no tensors by name"),
@@ -437,7 +443,7 @@ def test_nothing_in_a_pickle_is_run(legacy: bool, tmp_path: Path) -> None:
     path = saved({"model": state(), "args": calls}, tmp_path / "w.pth", _use_new_zipfile_serialization=not legacy)
     assert_loaded(compiled(path), state())
     path = saved(calls[0], tmp_path / "w.pth", _use_new_zipfile_serialization=not legacy)
-    assert "object, which only its code can open" in refused(path, code="E001")
+    assert "object, not a state dict" in refused(path, code="E001")
     assert not touched.exists()
 
 

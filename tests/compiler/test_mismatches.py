@@ -136,7 +136,7 @@ def test_a_dry_run_reports_weights_that_can_t_be_reached(tmp_path: Path, monkeyp
     url = "https://download.pytorch.org/models/squeezenet1_1-b8a52dc0.pth"
     assert found.status == 2
     assert f"can't be downloaded from {url}: no route to host" in found.stderr
-    assert f"put it at `{tmp_path}/hub/checkpoints/squeezenet1_1-b8a52dc0.pth` or name it" in found.stderr
+    assert f"put it at `{tmp_path}/hub/checkpoints/squeezenet1_1-b8a52dc0.pth`, or name the file" in found.stderr
     for words in (["check", text], ["explain", text]):  # these never use the network
         assert command(*words).status == 0, words
 

@@ -368,4 +368,4 @@ def test_a_download_that_fails_is_an_error(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(WeightsEnum, "get_state_dict", fails)
     said = rejected("base resnet18 weights=DEFAULT classes=5", "E001")
     assert "the weights `DEFAULT` of `resnet18` can't be downloaded from https://download.pytorch.org/" in said
-    assert "no route to host; download the file elsewhere, and put it at `" in said
+    assert "no route to host; download it elsewhere, and put it at `" in said
