@@ -23,6 +23,9 @@ LONGEST = 1 << 25
 FOLDER = 0x10
 """The bit that marks an entry of an archive as a folder, of which readers return no content."""
 
+OTHER_ORDER = ("was written on a machine with another byte order", "save it on a machine of this kind")
+"""What to say of such a file, and help."""
+
 
 class Unsupported(Exception):
     """A file that is sound, but not one of weights. ``args`` are a clause about the file, and help."""
@@ -77,7 +80,7 @@ def from_zip(file: IO[bytes]) -> TorchFile:
     if entries[pickles[0]].file_size > LONGEST:
         raise Unsupported(*_too_long())
     if f"{root}byteorder" in entries and archive.read(f"{root}byteorder").decode("ascii", "replace") != sys.byteorder:
-        raise Unsupported("was written on a machine with another byte order", "save it on a machine of this kind")
+        raise Unsupported(*OTHER_ORDER)
     content = Recorder(BytesIO(archive.read(pickles[0]))).load()
     return TorchFile(content, lambda storage: bytearray(archive.read(f"{root}data/{storage.key}")))
 
@@ -89,8 +92,10 @@ def from_pickles(file: IO[bytes]) -> TorchFile:
         help = "load it in Python, and save its tensors with `torch.save` or `safetensors.torch.save_file`"
         raise Unsupported("is a pickle that `torch.save` did not write", help)
     try:
-        for _ in ("the version of the protocol", "about the machine"):
-            Recorder(pickled).load()
+        Recorder(pickled).load()  # the version of the protocol
+        machine = Recorder(pickled).load()
+        if machine["little_endian"] != (sys.byteorder == "little"):
+            raise Unsupported(*OTHER_ORDER)
         recorder = Recorder(pickled)
         content, keys = recorder.load(), Recorder(pickled).load()
     except EOFError:

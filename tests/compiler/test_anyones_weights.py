@@ -257,6 +257,22 @@ def test_every_protocol_of_pickle(protocol: int, legacy: bool, tmp_path: Path) -
     assert_loaded(compiled(path), state())
 
 
+@pytest.mark.parametrize("legacy", [False, True])
+def test_another_byte_order_is_refused(legacy: bool, tmp_path: Path) -> None:
+    path = saved(state(), tmp_path / "w.pth", _use_new_zipfile_serialization=not legacy)
+    content = path.read_bytes()
+    if legacy:
+        content = content.replace(b"little_endianq\x02\x88", b"little_endianq\x02\x89", 1)
+    else:
+        with zipfile.ZipFile(path) as archive, zipfile.ZipFile(tmp_path / "b.pth", "w") as other:
+            for name in archive.namelist():
+                other.writestr(name, b"big" if name.endswith("/byteorder") else archive.read(name))
+        content = (tmp_path / "b.pth").read_bytes()
+    assert content != path.read_bytes()
+    path.write_bytes(content)
+    assert "was written on a machine with another byte order" in refused(path, code="E001")
+
+
 def test_files_without_checksums(tmp_path: Path) -> None:
     set_crc32_options(False)
     try:
