@@ -25,6 +25,9 @@ Much of a model fits another of its family: 77 % of a ResNet-34's tensors are th
 OTHER_CLASSES = "the weights are of other classes"
 """The reason why a head that fits is not loaded."""
 
+ELSEWHERE = "of something else than the model"
+"""The reason why a tensor without the prefix of the others is not used, such as one of a loss."""
+
 Tensors = Mapping[str, Tensor]
 
 
@@ -56,8 +59,9 @@ class Fit:
     @property
     def strays(self) -> int:
         """The number of unused tensors if they are so many that the weights may be of another model, or else 0."""
-        strays = len(self.unused)
-        return strays if strays > (1 - ENOUGH) * self.total else 0
+        apart = list(self.unused.values()).count(ELSEWHERE)
+        strays = len(self.unused) - apart
+        return strays if strays > (1 - ENOUGH) * (self.total - apart) else 0
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -133,7 +137,7 @@ def fit_of(
         name: "of a layer that a tweak replaces" if name.startswith(gone) else "not in the model"
         for name in given
         if name not in model
-    } | dict.fromkeys(outside, "not in the model")
+    } | dict.fromkeys(outside, ELSEWHERE)
     kinds = [_kind(given[name]) for name in loaded if given[name].dtype != model[name].dtype]
     return Fit(
         source=source,

@@ -48,12 +48,12 @@ class Naming:
         removed = [f"`{part}`" for part in (*(f"{wrapper}." for wrapper in self.wrappers), self.prefix) if part]
         names = [f"{' and '.join(removed)} removed from names"] if removed else []
         if self.prefix and AVERAGED.search(self.prefix):
-            names.append(f"these are averages, used instead of `{self.instead}…`" if self.instead else "")
+            names.append("these are averages" + (f", used instead of `{self.instead}…`" if self.instead else ""))
         if self.stem and self.channels == GRAY:
             names.append(f"the {RGB} input channels of `{self.stem}` added up for gray images")
         elif self.stem:
             names.append(f"`{self.stem}` for gray images spread over {self.channels} input channels")
-        return tuple(filter(None, names))
+        return tuple(names)
 
     def applied(self, given: Tensors) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Return the tensors by their names in the model, and those of something else by their own names."""

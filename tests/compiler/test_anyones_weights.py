@@ -138,7 +138,7 @@ def test_checkpoints_of_torchvision_s_references(tmp_path: Path) -> None:
     assert_loaded(program, average.module.state_dict())
     assert said_of(program) == "from `model_ema`, the average of `model`; `module.` removed from names"
     assert program.fit
-    assert program.fit.unused == {"n_averaged": "not in the model"}
+    assert program.fit.unused == {"n_averaged": "of something else than the model"}
 
 
 class AttributeDict(dict[str, Any]):
@@ -163,7 +163,7 @@ def test_lightning_s_checkpoints(tmp_path: Path) -> None:
     assert_loaded(program, state())
     assert said_of(program) == "from `state_dict`; `model.` removed from names"
     assert program.fit
-    assert program.fit.unused == dict.fromkeys(("criterion.weight", "metric.total"), "not in the model")
+    assert program.fit.unused == dict.fromkeys(("criterion.weight", "metric.total"), "of something else than the model")
 
 
 def test_averages_next_to_the_model_in_one_state_dict(tmp_path: Path) -> None:
@@ -171,8 +171,17 @@ def test_averages_next_to_the_model_in_one_state_dict(tmp_path: Path) -> None:
     content |= {f"ema_model.module.{name}": tensor for name, tensor in state(2).items()}
     program = compiled(saved({"state_dict": content}, tmp_path / "last.ckpt"))
     assert_loaded(program, state(2))
+    assert program.fit
+    assert (len(program.fit.unused), program.fit.strays) == (92, 0)  # so it isn't reported as another model's
     said = "`ema_model.module.` removed from names; these are averages, used instead of `model.…`"
     assert said_of(program) == f"from `state_dict`; {said}"
+
+
+def test_averages_next_to_a_model_without_a_prefix(tmp_path: Path) -> None:
+    content = {**state(1), **{f"ema.{name}": tensor for name, tensor in state(2).items()}}
+    program = compiled(saved(content, tmp_path / "w.pt"))
+    assert_loaded(program, state(2))
+    assert said_of(program) == "`ema.` removed from names; these are averages"
 
 
 # ---- wrappers of models
