@@ -58,12 +58,12 @@ def test_a_stopped_run(runs: Path) -> None:
     assert state.average is None
     assert_same(program, state.model)
     assert program.fit
-    assert program.fit.found == ("the weights of step 6, from the last checkpoint of a run that was stopped",)
+    assert program.fit.found == ("the weights of step 6, from a checkpoint of a run that was stopped, the last one",)
     program, state = compiled(runs / "averages"), newest(runs / "averages")
     assert state.average
     assert_same(program, state.average)
     assert program.fit
-    assert program.fit.found == ("the averages of step 6, from the last checkpoint of a run that was stopped",)
+    assert program.fit.found == ("the averages of step 6, from a checkpoint of a run that was stopped, the last one",)
 
 
 def test_a_checkpoint_of_a_run(runs: Path) -> None:
