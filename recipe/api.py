@@ -24,12 +24,13 @@ from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import fail
 from recipe.data.folders import FoundImages, class_folders, find_images
 from recipe.graph.edits import Edit, Initialise, Insert, Layer, SetAttribute, Site, Substitute
-from recipe.plugins.contexts import EvaluationResult, Evidence, LossContext, Preprocessing, SuggestContext
+from recipe.plugins.contexts import EvaluationResult, Evidence, LossContext, ParamPlace, Preprocessing, SuggestContext
 from recipe.plugins.declare import trick
 from recipe.plugins.declared import Declared
 from recipe.plugins.fields import (
     REQUIRED,
     RecipeFile,
+    address,
     architecture,
     choice,
     integer,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from recipe.data.draws import Draws, Floats
     from recipe.data.images import Files, Images, InMemory, Sets, in_memory
     from recipe.graph.net import Block, Net
+    from recipe.graph.parts import body_of, up_to
     from recipe.graph.shapes import on_meta
     from recipe.inference.initial_weights import read_weights, weights_about
     from recipe.runs.trained_on import trained_on
@@ -57,10 +59,10 @@ if TYPE_CHECKING:
 __all__ = [
     "API_VERSION", "REQUIRED", "Block", "Declared", "Diagnostic", "Draws", "Edit", "EvaluationResult", "Evidence",
     "Files", "Floats", "FoundImages", "Images", "InMemory", "Initialise", "Insert", "Layer", "LossContext", "Net",
-    "PlanView", "Preprocessing", "Progress", "RecipeFile", "SetAttribute", "Sets", "Site", "Substitute",
-    "SuggestContext", "Training", "Trick", "Weights", "architecture", "choice", "class_folders", "fail", "find_images",
-    "in_memory", "integer", "metric", "number", "numbers", "on_meta", "path", "read_weights", "teacher", "trained_on",
-    "trick", "weights_about", "with_channels",
+    "ParamPlace", "PlanView", "Preprocessing", "Progress", "RecipeFile", "SetAttribute", "Sets", "Site", "Substitute",
+    "SuggestContext", "Training", "Trick", "Weights", "address", "architecture", "body_of", "choice", "class_folders",
+    "fail", "find_images", "in_memory", "integer", "metric", "number", "numbers", "on_meta", "path", "read_weights",
+    "teacher", "trained_on", "trick", "up_to", "weights_about", "with_channels",
 ]  # fmt: skip
 
 _LAZY = {
@@ -69,6 +71,7 @@ _LAZY = {
     "recipe.data.draws": ("Draws", "Floats"),
     "recipe.data.images": ("Files", "Images", "InMemory", "Sets", "in_memory"),
     "recipe.graph.net": ("Block", "Net"),
+    "recipe.graph.parts": ("body_of", "up_to"),
     "recipe.graph.shapes": ("on_meta",),
     "recipe.inference.initial_weights": ("read_weights", "weights_about"),
     "recipe.runs.trained_on": ("trained_on",),

@@ -38,7 +38,7 @@ RUNS: Mapping[str, tuple[str, ...]] = {
     "lars": (SMALL, "optimizer lars"),
     "average": (SMALL, "ema 0.9"),
     "sam": (SMALL, "sam 0.1; clip 0.5"),
-    "freezing": (SMALL, "freeze 0.1 0.7"),
+    "freezing": (SMALL, "freeze gradual 0.1 0.7"),
     "micro batches": (SMALL, "batch 8 micro 3; loss bce"),
     "images": (SMALL, "augment crop flip jitter pca-noise erase mixup cutmix; loss smooth"),
     "trivial": (SMALL, "augment trivial; resize 0.8; decay 1e-3 no-bias"),
@@ -57,6 +57,8 @@ torch.set_num_threads(1)
 import recipe
 if __name__ == "__main__":
     out, first, *texts = sys.argv[1:]
+    if Path("tricks/freeze.py").exists():  # before `freeze` had clauses
+        texts = [text.replace("freeze gradual", "freeze") for text in texts]
     given = Path("examples/full.recipe") if first == "full" else first
     recipe.run(given, *texts, out=out, device="cpu")
 """

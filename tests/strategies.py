@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from recipe.api import Trick
 from recipe.plugins.field_contracts import SIZE
-from recipe.plugins.fields import Architecture, Choice, Field, FilePath, Kind, Number, Numbers, quoted
+from recipe.plugins.fields import Address, Architecture, Choice, Field, FilePath, Kind, Number, Numbers, quoted
 from recipe.plugins.slots import EXCLUSIVE, IMAGES
 from tests.helpers import DIALECTS, vocabulary
 
@@ -70,6 +70,8 @@ def words_for(kind: Kind) -> st.SearchStrategy[str]:
         return st.sampled_from(kind.words) | st.sampled_from([f"{prefix}resnet50d" for prefix in kind.prefixes])
     if isinstance(kind, Choice):
         return st.sampled_from(kind.words)
+    if isinstance(kind, Address):
+        return st.sampled_from(['"layer1"', '"layer2.0"'])
     assert isinstance(kind, FilePath), kind
     paths = st.sampled_from(['"nowhere"', '"a folder/with blanks"', r'"with \"quotes\" and \\"', '"/no/where"'])
     return paths | st.sampled_from(["DEFAULT", "IMAGENET1K_V2"]) if kind.name else paths
@@ -118,7 +120,7 @@ def trick_statements(draw: st.DrawFn, trick: type[Trick], implicit: bool = True)
 
 
 def _is_made_up(field: Field) -> bool:
-    return isinstance(field.kind, (Number, Numbers, Choice, FilePath))
+    return isinstance(field.kind, (Number, Numbers, Choice, FilePath, Address))
 
 
 def all_tricks() -> list[type[Trick]]:

@@ -15,7 +15,7 @@ from recipe.tricks._paper import cumulative
 if TYPE_CHECKING:
     import torch
 
-    from recipe.api import PlanView
+    from recipe.api import ParamPlace, PlanView
 
 
 @trick("decay no-bias", position=130, writes=("groups",))
@@ -29,7 +29,9 @@ class NoBias(Trick):
             # The paper recommends it for larger batches.
             yield Evidence("mixed", found.text, found.table, found.figures)
 
-    def param_options(self, name: str, parameter: torch.Tensor, module: torch.nn.Module) -> Mapping[str, Any]:
+    def param_options(
+        self, name: str, parameter: torch.Tensor, module: torch.nn.Module, place: ParamPlace
+    ) -> Mapping[str, Any]:
         of_norm = "Norm" in type(module).__name__
         if of_norm:
             return {"weight_decay": 0.0} if self.norms == "skip" else {}

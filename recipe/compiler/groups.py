@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from sys import float_info
 from typing import Any
 
+import attrs
 import torch
 from torch import fx, nn
 
@@ -13,8 +14,11 @@ from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import fail
 from recipe.base.wording import listing
 from recipe.compiler.summary import Group
+from recipe.graph.depth import Depths
+from recipe.graph.net import Net
 from recipe.plan.plan import Plan
 from recipe.plugins.calling import broken, call_hook
+from recipe.plugins.contexts import ParamPlace
 from recipe.plugins.uses import Use
 
 SCALE = "lr_scale"
@@ -28,8 +32,10 @@ NOT_BY_GROUP = {"lr", "params", "names", "fused", "foreach", "capturable", "diff
 """Names in a parameter group that no trick sets: the rate, the parameters, and how the optimizer computes."""
 
 
-def groups_of(plan: Plan, graph: fx.GraphModule, without: Use | None = None) -> tuple[Group, ...]:
+def groups_of(plan: Plan, graph: fx.GraphModule, depths: Depths, without: Use | None = None) -> tuple[Group, ...]:
     """Group the trainable parameters by the options that tricks, other than ``without``, set for them.
+
+    ``depths`` are those of the parameters, by name, or empty if unknown. See `recipe.graph.depth`.
 
     If several tricks scale the rate of a parameter, the factors multiply. For other options, the last trick decides.
     Raises `RecipeError` (E080) for an option that has no effect, or a value that the option can't have.
@@ -37,13 +43,15 @@ def groups_of(plan: Plan, graph: fx.GraphModule, without: Use | None = None) -> 
     groups: dict[tuple[tuple[str, Any], ...], list[str]] = {}
     defaults: dict[str, Any] = {}
     uses = [use for use in plan.hooked(HOOK) if use is not without]
+    heads, layers = tuple(f"{head}." for head in Net(graph).heads), len({*depths.values()})
     for name, parameter in graph.named_parameters():
         if not parameter.requires_grad:
             continue
         owner, scale = graph.get_submodule(name.rpartition(".")[0]), 1.0
+        place = ParamPlace(head=name.startswith(heads), depth=depths.get(name), layers=layers)
         options: dict[str, Any] = {DECAY: plan.training.weight_decay}
         for use in uses:
-            told = dict(call_hook(use, HOOK, name, parameter, owner))
+            told = dict(call_hook(use, HOOK, name, parameter, owner, place))
             if not told.keys() <= {SCALE, DECAY}:
                 defaults = defaults or _defaults(plan)
             _check(use, name, told, defaults, plan)
@@ -54,6 +62,12 @@ def groups_of(plan: Plan, graph: fx.GraphModule, without: Use | None = None) -> 
             options[SCALE] = scale
         groups.setdefault(tuple(sorted(options.items())), []).append(name)
     return tuple(Group(dict(options), tuple(names)) for options, names in groups.items())
+
+
+def trained(groups: Iterable[Group], frozen: Collection[str]) -> tuple[Group, ...]:
+    """Return groups without frozen parameters."""
+    left = (attrs.evolve(group, names=tuple(name for name in group.names if name not in frozen)) for group in groups)
+    return tuple(group for group in left if group.names)
 
 
 def optimizer_groups(groups: Sequence[Group], model: nn.Module) -> list[dict[str, Any]]:
@@ -111,10 +125,13 @@ def decay_without_effect(plan: Plan, groups: tuple[Group, ...]) -> Iterator[Diag
         yield Diagnostic("W001", message, optimizer.span, help="write `decay 0` or choose another optimizer")
 
 
-def options_without_effect(plan: Plan, graph: fx.GraphModule, groups: tuple[Group, ...]) -> Iterator[Diagnostic]:
-    """Warn about each stated trick whose options change no parameter."""
+def options_without_effect(
+    plan: Plan, graph: fx.GraphModule, depths: Depths, frozen: Collection[str]
+) -> Iterator[Diagnostic]:
+    """Warn about each stated trick whose options change no parameter, apart from ``frozen`` ones."""
+    groups = trained(groups_of(plan, graph, depths), frozen)
     for use in plan.hooked(HOOK):
-        if use.stated and groups_of(plan, graph, without=use) == groups:
+        if use.stated and trained(groups_of(plan, graph, depths, without=use), frozen) == groups:
             yield Diagnostic("W001", f"`{use.word}` has no effect: it changes the options of no parameter", use.span)
 
 

@@ -14,6 +14,8 @@ from recipe.base.errors import RecipeError, fail
 from recipe.base.wording import plural, summary_line
 from recipe.compiler.features import features_of
 from recipe.compiler.fit import Fit, Tensors
+from recipe.compiler.freezing import freezing_of
+from recipe.compiler.groups import HOOK as OPTIONS
 from recipe.compiler.groups import groups_of
 from recipe.compiler.identity import settings_of
 from recipe.compiler.own_model import compare, copied, lost, see_autocast_kept
@@ -22,6 +24,7 @@ from recipe.compiler.weights import fit_weights, materialise, stock_model
 from recipe.compiler.without_effect import in_model
 from recipe.devices.choice import pick
 from recipe.graph.apply import EditError, Shapes, account, apply, parameters
+from recipe.graph.depth import Depths, depths_after, depths_of
 from recipe.graph.edits import Initialise, Site, made_prefixes
 from recipe.graph.net import Net
 from recipe.graph.shapes import IMAGES, measure, narrow, on_meta, propagate
@@ -82,6 +85,8 @@ class Traced:
     """The parameters of the stock model."""
     state: Tensors
     """The parameters and buffers of the stock model."""
+    depths: Depths
+    """The depths of its parameters. Empty if they are unknown or not needed."""
 
 
 @attrs.frozen
@@ -135,7 +140,8 @@ def _trace(built: Built) -> Traced:
         compare(module, materialise(plan, classes, graph, (), module, None), size, plan.base.span)
     if untraced is not None:
         see_autocast_kept(untraced, graph, plan.base.span)
-    return Traced(built.task, built.name, graph, size, classes, parameters(graph), graph.state_dict())
+    depths = depths_of(built.model, Net(graph)) if plan.hooked(OPTIONS) else {}
+    return Traced(built.task, built.name, graph, size, classes, parameters(graph), graph.state_dict(), depths)
 
 
 def _unfit(error: RecipeError, graph: fx.GraphModule, built: Built) -> RecipeError:
@@ -307,13 +313,16 @@ def _account(rewritten: Rewritten) -> Program:
     module = task.module
     if module is not None and task.device != "meta":
         module = copy.deepcopy(module)  # its weights may change before they are needed
+    depths = depths_after(traced.depths, [edit for step in steps for edit in step.edits], Net(traced.graph))
     program = Program(
         plan=task.plan,
         steps=steps,
         costs=costs,
         classes=traced.classes,
         fates=_fates(traced, steps, rewritten.fit),
-        groups=groups_of(task.plan, traced.graph),
+        groups=groups_of(task.plan, traced.graph, depths),
+        depths=depths,
+        freezing=freezing_of(task.plan, traced.graph),
         structure=traced.graph,
         module=module,
         device=task.device,

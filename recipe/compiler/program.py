@@ -16,11 +16,13 @@ from recipe.base.errors import fail
 from recipe.base.public import public, undisturbed
 from recipe.base.wording import plural
 from recipe.compiler.fit import Fit
-from recipe.compiler.groups import begin_momentum, groups_of, members, optimizer_groups, set_rate
+from recipe.compiler.freezing import Freezing
+from recipe.compiler.groups import begin_momentum, groups_of, members, optimizer_groups, set_rate, trained
 from recipe.compiler.identity import are_equal, changed_part, own_digest
 from recipe.compiler.summary import Group
 from recipe.compiler.weights import materialise
 from recipe.graph.cost import Costs
+from recipe.graph.depth import Depths
 from recipe.graph.edits import Edit, Site
 from recipe.plan.plan import Plan
 from recipe.plugins.calling import broken, call_hook
@@ -73,7 +75,11 @@ class Program:
     """The fate of every parameter of the stock model and the rewritten one: ``kept``, ``reinitialised``, ``new``,
     ``loaded`` or ``dropped``."""
     groups: tuple[Group, ...]
-    """The trainable parameters, grouped by their optimizer options."""
+    """The trainable parameters, grouped by their optimizer options, including those that a run freezes."""
+    depths: Depths
+    """The depth of each parameter, or nothing if unknown or not needed."""
+    freezing: Freezing
+    """What a run freezes."""
     structure: fx.GraphModule
     """The rewritten graph on the meta device, without weights."""
     module: nn.Module | None = None
@@ -155,7 +161,7 @@ class Program:
             raise fail("E102", message, self.plan.base.span, help=help)
         if are_equal(self.model, fresh):
             return self
-        return attrs.evolve(self, altered=True, groups=groups_of(self.plan, self.model))
+        return attrs.evolve(self, altered=True, groups=groups_of(self.plan, self.model, self.depths))
 
     def unchanged_base(self) -> nn.Module | None:
         """Return `module`, to compile the program again. Raises `RecipeError` (E102) if that would lose changes."""
@@ -241,6 +247,13 @@ class Program:
             raise broken(optimizing, "optimize", why)
         begin_momentum(optimizer)
         return optimizer
+
+    @property
+    def groups_in_force(self) -> tuple[Group, ...]:
+        """The parameter groups of a run, and a group of the parameters that are frozen for the entire training."""
+        frozen = self.freezing.throughout.parameters
+        names = tuple(name for group in self.groups for name in group.names if name in frozen)
+        return (*trained(self.groups, frozen), *([Group({"frozen": True}, names)] if names else ()))
 
     def check_classes(self, classes: int) -> None:
         """Raise `RecipeError` (E071) if the model has fewer outputs than there are classes."""

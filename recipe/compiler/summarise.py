@@ -205,7 +205,7 @@ def _schedule(program: Program, images: int | None) -> Schedule:
         steps_per_epoch=steps,
         rates=rates,
         highest=max(*rates, *map(rate, _turns(training, per_epoch))),
-        groups=program.groups,
+        groups=program.groups_in_force,
         targets=(float(target[0, 0]), float(target[0, 1]) if classes > 1 else 0.0),
         mixes=tuple(use.statement() for use in plan.hooked("mix")),
         terms=tuple(terms),

@@ -35,7 +35,8 @@ MOST_STEPS = 2000
 def in_model(program: Program) -> Iterator[Diagnostic]:
     """Warn about words without effect on the model, its parameter groups and its loss."""
     yield from decay_without_effect(program.plan, program.groups)
-    yield from options_without_effect(program.plan, program.structure, program.groups)
+    frozen = program.freezing.throughout.parameters
+    yield from options_without_effect(program.plan, program.structure, program.depths, frozen)
     yield from _aux_weight(program)
     yield from _left_out(program)
     with contextlib.suppress(RecipeError):  # training reports a hook that fails

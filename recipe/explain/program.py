@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import attrs
@@ -47,6 +47,11 @@ def as_dict(program: Program, device: str | None, run: dict[str, Any] | None = N
         "evidence": [{"trick": use.word, **attrs.asdict(evidence)} for use, evidence in program.plan.evidence],
         "sites": program.sites,
         "parameters": dict(program.fates),
+        "groups": [
+            {"options": dict(group.options), "tensors": len(group.names), "values": _values(program, group.names)}
+            for group in program.groups_in_force
+        ],
+        **dict(zip(("trained", "frozen"), _trained(program), strict=True)),
         **({"weights": _fit(program.fit)} if program.fit else {}),
         "costs": {
             name: {"params": cost.params, "macs": cost.macs, "flops": cost.flops, "activations": cost.activations}
@@ -185,10 +190,13 @@ def _training(program: Program, device: str | None) -> str:
         f"highest learning rate {schedule.highest:.4g}",
         *plot(schedule).plain.split("\n"),
     ]
-    for group in program.groups:
-        options = printable(", ".join(f"{name} {_plainly(value)}" for name, value in group.options.items()))
-        count = sum(program.structure.get_parameter(name).numel() for name in group.names)
-        lines.append(f"{len(group.names)} tensors, {count:,} values: {options}")
+    for group in program.groups_in_force:
+        told = (name if value is True else f"{name} {_plainly(value)}" for name, value in group.options.items())
+        values = _values(program, group.names)
+        lines.append(f"{len(group.names)} tensors, {values:,} values: {printable(', '.join(told))}")
+    count, frozen = _trained(program)
+    if frozen:
+        lines.append(f"{count:,} parameters are trained, {frozen:,} are frozen for the entire training")
     note = precision(training.precision, at).suited(program.narrow).note or f"precision {training.precision}"
     return "\n".join(["training", *(f"  {line}".rstrip() for line in lines), f"  on {at}: {note}"])
 
@@ -209,6 +217,17 @@ def _spans(plan: Plan, steps_per_epoch: int | None) -> Iterator[str]:
             continue
         told = f" (steps {steps.start + 1:,} to {steps.stop:,} of {per_epoch * epochs:,})" if steps else ""
         yield f"`{use.word}` acts from epoch {begin:.4g} to {end:.4g} of {epochs}{told}"
+
+
+def _values(program: Program, names: Iterable[str]) -> int:
+    return sum(program.structure.get_parameter(name).numel() for name in names)
+
+
+def _trained(program: Program) -> tuple[int, int]:
+    """Return how many parameters are trained, if only at some steps, and how many are not."""
+    frozen = program.freezing.throughout.parameters
+    count = _values(program, (name for group in program.groups for name in group.names if name not in frozen))
+    return count, program.costs.params - count
 
 
 def _plainly(value: Any) -> str:

@@ -103,9 +103,10 @@ class Plan(PlanView):
         """Sixteen hexadecimal digits that identify the meaning, regardless of origins and formatting.
 
         They cover what can change the result of a training. Values that are None don't count, so that a field that a
-        trick gets later leaves existing digests unchanged.
+        trick gets later leaves existing digests unchanged. So does renaming a trick.
         """
-        uses = [[use.word, use.identity()] for use in self._in_reading_order if use.declared.result]
+        counted = (use for use in self._in_reading_order if use.declared.result)
+        uses = [[use.declared.formerly or use.word, use.identity()] for use in counted]
         return digest(json.dumps(["v2", self.dialect, uses], sort_keys=True).encode())
 
     def to_dict(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from recipe.base.errors import RecipeError, fail
 from recipe.base.source import Source, Span
 from recipe.base.wording import listing
 from recipe.language.ast import Item, Statement, Word
+from recipe.language.recipe_input import LOCK
 from recipe.plan.arguments import Arguments, read_arguments, unknown
 from recipe.plan.meant import meant
 from recipe.plugins.declared import OWN, Declared
@@ -84,8 +85,11 @@ class OpenClause:
     items: list[Item] = attrs.field(factory=list)
 
 
-def opened(statement: Statement, vocabulary: Vocabulary) -> list[OpenClause]:
-    """Return the tricks that a statement names. Raises `RecipeError` for unknown or ambiguous words."""
+def opened(statement: Statement, vocabulary: Vocabulary, *, lock: bool = False) -> list[OpenClause]:
+    """Return the tricks that a statement names. Raises `RecipeError` for unknown or ambiguous words.
+
+    In a ``lock``, a verb alone may stand for a trick that has been renamed since.
+    """
     verb, tricks = statement.verb, list[OpenClause]()
     if verb.text not in vocabulary.verbs():
         otherwise = "run `recipe tricks` to list the vocabulary, or use --plugin to add the tricks of a file"
@@ -97,15 +101,28 @@ def opened(statement: Statement, vocabulary: Vocabulary) -> list[OpenClause]:
             tricks.append(OpenClause(vocabulary.load(verb.text, item.value.text, item.span), item.span))
             continue
         if not tricks:
-            if not vocabulary.has(verb.text):
+            is_name = item.name is None and item.value.kind == "name"  # a misspelled clause
+            clause = None if is_name else vocabulary.renamed(verb.text)
+            if clause is not None and not lock:
+                raise _renamed(statement, clause)
+            if clause is None and not vocabulary.has(verb.text):
                 raise unknown(verb.text, item, vocabulary)
-            tricks.append(OpenClause(vocabulary.load(verb.text, None, verb.span), verb.span))
+            tricks.append(OpenClause(vocabulary.load(verb.text, clause, verb.span), verb.span))
         tricks[-1].items.append(item)
     if not statement.items:
         if not vocabulary.has(verb.text):
+            if clause := vocabulary.renamed(verb.text):
+                raise _renamed(statement, clause)
             raise fail("E025", f"`{verb.text}` needs a clause", verb.span, help=f"add one of {listing(clauses)}")
         tricks.append(OpenClause(vocabulary.load(verb.text, None, verb.span), verb.span))
     return tricks
+
+
+def _renamed(statement: Statement, clause: str) -> RecipeError:
+    """Return the error for a verb without the clause that it needs since its trick was renamed."""
+    verb, rest = statement.verb, statement.span.text[len(statement.verb.text) :]
+    help = f"write `{verb.text} {clause}{rest}` for what `{verb.text}` alone did in earlier releases"
+    return fail("E025", f"`{verb.text}` needs a clause", verb.span, help=help)
 
 
 def _is_clause(verb: Word, tricks: list[OpenClause], item: Item, vocabulary: Vocabulary) -> bool:
@@ -134,7 +151,7 @@ def named(statement: Statement, vocabulary: Vocabulary, reading: FieldContext, s
     """Return the tricks that a statement names, with their values. Raises one `RecipeError` with all errors."""
     errors: list[Diagnostic] = []
     resolved = []
-    for clause in opened(statement, vocabulary):
+    for clause in opened(statement, vocabulary, lock=source.path is not None and source.path.name == LOCK):
         try:
             declared = vocabulary.declared(statement.verb.text, clause.trick.declared.clause)
             given = read_arguments(declared, clause.words, clause.items, vocabulary, reading)

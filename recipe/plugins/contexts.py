@@ -49,6 +49,21 @@ class Evidence:
 
 
 @attrs.frozen(kw_only=True)
+class ParamPlace:
+    """The place of a parameter in the model."""
+
+    head: bool
+    """Whether it is of a layer that computes the logits, or of an auxiliary head."""
+    depth: int | None
+    """The index of its layer in the stock model, from 0 at the input to ``layers - 1`` at the head. None if unknown.
+
+    Layers are those that timm's optimizers use, or the residual blocks. See the guide on fine-tuning. A layer that a
+    trick made has the depth of the layer that it replaced or is next to."""
+    layers: int
+    """The number of layers of the stock model, or 0 if unknown."""
+
+
+@attrs.frozen(kw_only=True)
 class Preprocessing:
     """The inputs that pretrained weights were trained on. What is None is unknown."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from inspect import get_annotations
+from inspect import get_annotations, getattr_static, isfunction, signature
 from math import inf
 from typing import Any, TypeVar, dataclass_transform
 
@@ -20,6 +20,7 @@ from recipe.plugins.fields import (
     REQUIRED,
     Field,
     Number,
+    address,
     architecture,
     choice,
     integer,
@@ -32,7 +33,7 @@ from recipe.plugins.fields import (
 from recipe.plugins.slots import COMBINED, EXCLUSIVE
 from recipe.plugins.trick import HOOKS, REPORTING, RESERVED, Trick
 
-FIELDS = (number, integer, numbers, choice, path, architecture, teacher, metric)
+FIELDS = (number, integer, numbers, choice, path, architecture, teacher, metric, address)
 
 WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_:-]*")
 """A verb or a clause: a name in the grammar, without a dot, which separates the two in an entry point."""
@@ -130,6 +131,20 @@ def _check_slots(made: type[Trick]) -> None:
             raise TypeError(f"the hook `{name}` needs `writes=({hook.slots[0]!r},)`".replace("'", '"'))
 
 
+def _check_arguments(made: type[Trick]) -> None:
+    """Raise `TypeError` for a hook that does not take the arguments that it is called with."""
+    for name in HOOKS:
+        own, stub = getattr_static(made, name), getattr(Trick, name)
+        if own is stub or not isfunction(own):
+            continue
+        wanted = [*signature(stub).parameters]
+        try:
+            signature(own).bind(*wanted)
+        except TypeError:
+            why = f"the hook `{name}` is called with ({', '.join(wanted[1:])}), which it doesn't take"
+            raise TypeError(why) from None
+
+
 def _check_metrics(made: type[Trick]) -> None:
     """Raise `TypeError` for a trick that has metrics without their names, or the reverse."""
     pair = ("metrics", "metric_modes")
@@ -163,7 +178,7 @@ def _fields(made: type[Any]) -> Iterator[Field]:
 @dataclass_transform(
     frozen_default=True,
     kw_only_default=True,
-    field_specifiers=(number, integer, numbers, choice, path, architecture, teacher, metric),
+    field_specifiers=(number, integer, numbers, choice, path, architecture, teacher, metric, address),
 )
 def trick(
     word: str,
@@ -175,16 +190,19 @@ def trick(
     needs: tuple[str, ...] = (),
     excludes: tuple[str, ...] = (),
     result: bool = True,
+    formerly: str | None = None,
 ) -> Callable[[T], T]:
     """Declare a trick: its words (``verb`` or ``verb clause``) and what it reads, writes, follows, needs and excludes.
 
     ``position`` is the place of its verb in the reading order. All tricks of a verb share it. It only applies to
     built-in verbs. The verbs of other packages follow, sorted by name. ``result=False`` declares that the trick can't
-    change the result of a training, so that a plan with it has the same digest as one without.
+    change the result of a training, so that a plan with it has the same digest as one without. ``formerly`` is the verb
+    that alone stood for the trick in earlier releases. Locks may still have it, and it counts in digests.
 
     Raises `TypeError` with the reason if the class is not a valid trick.
     """
-    declared = Declared(word, reads, writes, after, needs, excludes, position=position, result=result)
+    relations = reads, writes, after, needs, excludes
+    declared = Declared(word, *relations, position=position, result=result, formerly=formerly)
 
     def declare(cls: T) -> T:
         try:
@@ -198,6 +216,7 @@ def trick(
                 raise TypeError(f"a recipe can't tell two fields apart that are both written `{twice[0]}`")
             made.declared = attrs.evolve(declared, fields=fields, spans=_acts_by_step(made))
             _check_slots(made)
+            _check_arguments(made)
             _check_metrics(made)
         except TypeError as error:
             raise TypeError(f"trick `{word}`: {error}") from None

@@ -42,6 +42,8 @@ class Declared:
     """Whether it can change the result of a training, and so counts in a plan's digest."""
     spans: bool = False
     """Whether it acts step by step, so that a recipe can limit it to a part of the training."""
+    formerly: str | None = None
+    """The verb that alone stood for it in earlier releases, or None."""
 
     @property
     def verb(self) -> str:

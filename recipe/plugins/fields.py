@@ -272,6 +272,25 @@ class FilePath(Kind):
 
 
 @attrs.frozen
+class Address(Kind):
+    """The address of a module in the model, which is looked up when the recipe is compiled."""
+
+    expects = "the address of a module, in quotes"
+
+    def read(self, word: Word, reading: FieldContext) -> Any:
+        if word.kind != "string":
+            raise InvalidValue("E023", f"takes {self.expects}, not `{word.text}`", f'write `"{word.text}"`')
+        if not word.value:
+            raise InvalidValue("E023", "takes the address of a module, not an empty string")
+        if UNWRITABLE.search(str(word.value)):  # a canonical recipe couldn't state it
+            raise InvalidValue("E023", "takes an address that is plain text on one line")
+        return word.value
+
+    def write(self, value: Any) -> str:
+        return quoted(value)
+
+
+@attrs.frozen
 class Teacher(Kind):
     """The path of another recipe, which is bound with this one."""
 
@@ -391,6 +410,14 @@ def path(
     A string that starts with one of the ``prefixes``, such as ``hf_hub:``, is kept as it is.
     """
     return _field(FilePath(name, prefixes), default, None, help, result)
+
+
+def address(default: str | None = REQUIRED, help: str = "", *, result: bool = True) -> Any:
+    """Declare a field for the address of a module in the model, in quotes: ``"layer3"``.
+
+    A recipe is bound without its model, so the trick itself looks for the module and reports a missing one.
+    """
+    return _field(Address(), default, None, help, result)
 
 
 def architecture(help: str = "", *, of: tuple[str, ...], prefixes: tuple[str, ...] = ()) -> Any:

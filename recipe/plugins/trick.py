@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from recipe.graph.edits import Layer, Site
-from recipe.plugins.contexts import EvaluationResult, Evidence, LossContext, Preprocessing, SuggestContext
+from recipe.plugins.contexts import EvaluationResult, Evidence, LossContext, ParamPlace, Preprocessing, SuggestContext
 from recipe.plugins.declared import Declared
 from recipe.plugins.hooks import (
     GRAPH,
@@ -161,11 +161,14 @@ class Trick:
         formerly="group",
         plain=True,
     )
-    def param_options(self, name: str, parameter: torch.Tensor, module: torch.nn.Module) -> Mapping[str, Any]:
+    def param_options(
+        self, name: str, parameter: torch.Tensor, module: torch.nn.Module, place: ParamPlace
+    ) -> Mapping[str, Any]:
         """Return options for one parameter: ``{"weight_decay": 0.0, "lr_scale": 0.1}``.
 
-        ``lr_scale`` is a factor of the learning rate. Besides ``weight_decay``, it can be any other option of the
-        recipe's optimizer, such as ``momentum``.
+        ``lr_scale`` is a factor of the learning rate; those of several tricks multiply. Besides ``weight_decay``, an
+        option can be any other one of the recipe's optimizer, such as ``momentum``. ``place.depth`` is the depth of
+        the parameter in the stock model, and ``place.head`` whether it belongs to a head.
         """
         return {}
 
@@ -297,12 +300,19 @@ class Trick:
         raise NotImplementedError
 
     @Hook(
-        when="each step", gives="an iterable of parameter names", check=is_several(str), slots=("frozen",), spans=True
+        when="each step",
+        gives="an iterable of names of parameters and addresses of modules",
+        check=is_several(str),
+        slots=("frozen",),
+        spans=True,
     )
     def frozen(self, net: Net, progress: Progress) -> Iterable[str]:
-        """Return the ``net.parameter_names`` not to train at a step. ``net`` is the model being trained.
+        """Return what not to train at a step: any of the ``net.parameter_names``, and addresses of modules.
 
-        Before the training, it is also called with the model on the meta device, to warn if it freezes nothing.
+        A frozen module is in evaluation mode, with all its parameters: it normalizes by its running statistics, which
+        don't change, and drops nothing out. If only its parameters are named, it computes as in training. ``net`` is
+        the model being trained. When the recipe is compiled, the hook is called with the model on the meta device. If
+        it doesn't look at ``progress`` then, what it returns is frozen for the entire training.
         """
         return ()
 

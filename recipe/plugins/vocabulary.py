@@ -169,6 +169,14 @@ class Vocabulary:
         (package,) = self.packages((verb, clause))
         return attrs.evolve(declared, package=package, position=self.position(verb))
 
+    def renamed(self, verb: str) -> str | None:
+        """Return the clause of a trick that a verb alone stood for in earlier releases, or None."""
+        for clause in () if self.has(verb) else sorted(self.clauses(verb)):
+            with contextlib.suppress(RecipeError):  # a broken trick doesn't affect the others of its verb
+                if self.load(verb, clause).declared.formerly == verb:
+                    return clause
+        return None
+
     def is_ours(self, key: Key) -> bool:
         """Whether a trick is built in."""
         return OWN in self.packages(key)

@@ -10,7 +10,7 @@ import attrs
 
 from recipe.base.errors import RecipeError
 from recipe.plugins.declared import Declared
-from recipe.plugins.fields import Architecture, Choice, Field, Number, Numbers, written
+from recipe.plugins.fields import Address, Architecture, Choice, Field, Number, Numbers, quoted, written
 from recipe.plugins.trick import Trick
 from recipe.plugins.uses import Use
 from recipe.plugins.vocabulary import key_of
@@ -41,6 +41,10 @@ LARGEST = 4
 
 PAIRS = 8
 """The maximum number of pairs of values to try per field."""
+
+
+ADDRESSES = ("layer1", "bn1")
+"""Addresses of modules that the test networks have."""
 
 
 @attrs.frozen(eq=False, slots=False)
@@ -194,6 +198,8 @@ def samples(field: Field) -> list[str]:
         values = [*([kind.write(default)] if default else []), *_numbers(kind.each, None)]
     elif isinstance(kind, Number):
         values = _numbers(kind, default)
+    elif isinstance(kind, Address):
+        values = [quoted(address) for address in ADDRESSES]
     else:
         values = []
     return list(dict.fromkeys(values))

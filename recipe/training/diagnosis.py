@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 
 import torch
+from torch import Tensor
 
 from recipe.base.errors import RecipeError, fail
 from recipe.inference.batches import Batch
@@ -49,15 +50,21 @@ def _repeat(trainer: Trainer, step: int) -> None:
     progress = trainer.progress_at(step)
     inputs = laid_out(trainer.sized(inputs, progress), trainer.plan.training)
     trainer.update.forget_gradients()
-    set_seed(step_seed(trainer.plan.training.seed, step, trainer.ranks.rank), trainer.device)
+    with trainer.holding(trainer.freezing.at(progress)):
+        _compute(trainer, progress, batch, inputs, targets)
+    trainer.update.perturbations(progress)
+    with torch.no_grad():
+        trainer.update.adjust(progress)
+
+
+def _compute(trainer: Trainer, progress: Progress, batch: Batch, inputs: Tensor, targets: Tensor) -> None:
+    """Compute the gradients of a step."""
+    set_seed(step_seed(trainer.plan.training.seed, progress.step, trainer.ranks.rank), trainer.device)
     for x, y in trainer.runtime.parts(inputs, targets, trainer.micro, trainer.even(batch.total)):
         with trainer.precision.autocast():
             outputs = trainer.featured(x)
         loss, _ = trainer.loss_of(outputs, y, x, progress)
         (loss * (len(x) / len(inputs))).backward()  # type: ignore[no-untyped-call]
-    trainer.update.perturbations(progress)
-    with torch.no_grad():
-        trainer.update.adjust(progress)
 
 
 def cause_of_average(trainer: Trainer) -> RecipeError | None:

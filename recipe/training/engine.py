@@ -233,7 +233,7 @@ def _train(request: Request, place: Place, prepared: Prepared, loop: Loop, held:
 
 def _run(folder: Path, summary: dict[str, Any], trainer: Trainer, prepared: Prepared) -> Run:
     made = prepared.provenance
-    return Run(folder, summary, trainer.eval_model.eval(), prepared.program, made.classes, made.preprocessing)
+    return Run(folder, summary, trainer.released(), prepared.program, made.classes, made.preprocessing)
 
 
 def _claim(request: Request, place: Place, held: contextlib.ExitStack) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
@@ -13,6 +14,7 @@ from torch import Tensor, fx, nn
 from recipe.base.errors import RecipeError, fail
 from recipe.base.plain_numbers import plain_numbers
 from recipe.compiler.features import features_of
+from recipe.compiler.freezing import Freezing, Frozen, own_modes
 from recipe.compiler.groups import set_rate
 from recipe.compiler.program import Program
 from recipe.data.images import Sets
@@ -67,6 +69,7 @@ class Trainer:
     """The model, which also returns the outputs of layers that loss terms read, if there are any."""
     parallel: nn.Module
     """The same, compiled if requested, that shares gradients among processes."""
+    freezing: Freezing
     update: Update
     average: Average | None
     prepare: BatchTransform
@@ -99,6 +102,11 @@ class Trainer:
         if training.synchronised and ranks.several:
             model = synchronised(model, device)
         average = Average.of(averaged, model, averaging[0]) if averaged is not None else None
+        freezing = program.freezing.of(model)
+        if freezing.throughout.modules or freezing.changing:
+            own_modes(model)
+        for name in freezing.throughout.parameters:  # before the model is compiled and wrapped, which keep that
+            model.get_parameter(name).requires_grad_(False)
         compiled = training.compile_mode is not None
         # Compile one graph per batch size, so that results do not depend on which size came first. With images that
         # grow, there would be too many graphs.
@@ -116,6 +124,7 @@ class Trainer:
             model=model,
             featured=featured,
             parallel=parallel,
+            freezing=freezing,
             update=Update.make(program, model, chosen, device),
             average=average,
             prepare=BatchTransform.of(plan, sets, program.classes, device),
@@ -132,6 +141,12 @@ class Trainer:
     def eval_model(self) -> fx.GraphModule:
         """The model to evaluate and save: the average, if there is one."""
         return self.average.model if self.average else self.model
+
+    def released(self) -> fx.GraphModule:
+        """Return the model to evaluate, with gradients for all parameters that the run froze, for whoever uses it."""
+        for name in self.freezing.throughout.parameters:
+            self.model.get_parameter(name).requires_grad_(True)
+        return self.eval_model.eval()
 
     @property
     def total_steps(self) -> int:
@@ -226,27 +241,43 @@ class Trainer:
         set_rate(self.update.optimizer, rate)
         inputs, targets = self.prepare(batch)
         inputs = laid_out(self.sized(inputs, progress), training)
-        frozen = self.update.frozen(progress)
-        if frozen:
-            self._require_gradients_but(frozen)
-        seen = self._backward(inputs, targets, batch, meter, frozen)
-        if (perturbations := self.update.perturbations(progress)) is not None:
-            self.update.guard.look(self.step, seen, () if self.update.scaler.is_enabled() else self.update.gradients)
-            seen = self._backward_perturbed(perturbations, inputs, targets, batch, frozen)
-        if frozen:
-            self._require_gradients_but(frozenset())
+        frozen = self.freezing.at(progress)
+        with self.holding(frozen):
+            seen = self._backward(inputs, targets, batch, meter, frozen.parameters)
+            if (perturbations := self.update.perturbations(progress)) is not None:
+                scaled = self.update.scaler.is_enabled()
+                self.update.guard.look(self.step, seen, () if scaled else self.update.gradients)
+                seen = self._backward_perturbed(perturbations, inputs, targets, batch, frozen.parameters)
         self.update.make_step(self.step, seen, progress)
-        if not training.synchronised:  # each process has running statistics of its own share
+        if not training.synchronised and self.ranks.several:  # each process has running statistics of its own share
             part = len(batch.indices) / batch.total if batch.counted and batch.total else 0.0
-            self.ranks.average_((tensor for tensor in self.model.buffers() if tensor.is_floating_point()), part)
+            still = {id(tensor) for layer in frozen.layers(self.model) for tensor in layer.buffers()}
+            moved = (tensor for tensor in self.model.buffers() if id(tensor) not in still)
+            self.ranks.average_((tensor for tensor in moved if tensor.is_floating_point()), part)
         if self.average:
             self.average.update(progress)
         self.step += 1
         return rate
 
+    @contextlib.contextmanager
+    def holding(self, frozen: Frozen) -> Iterator[None]:
+        """A context for the forward and backward passes of a step in which something is frozen."""
+        layers = [*frozen.layers(self.model)]
+        for layer in layers:
+            layer.training = False
+        if self.freezing.changing:
+            self._require_gradients_but(frozen.parameters)
+        try:
+            yield
+        finally:
+            for layer in layers:
+                layer.training = True
+            if self.freezing.changing:
+                self._require_gradients_but(frozenset())
+
     def _require_gradients_but(self, frozen: frozenset[str]) -> None:
-        """Compute no gradients for frozen parameters. Does nothing with several processes, which wait for every
-        gradient, or with `compile`, whose graph is fixed."""
+        """Compute no gradients for parameters that are frozen at a step. Does nothing with several processes, which
+        wait for every gradient, or with `compile`, whose graph is fixed."""
         if self.ranks.several or self.plan.training.compile_mode is not None:
             return
         for name, weight in zip(self.update.names_by_group, self.update.weights, strict=True):

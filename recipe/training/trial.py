@@ -34,7 +34,7 @@ def try_step(trainer: Trainer, images: int, model: nn.Module | None = None, side
     model, classes = model or trainer.featured, trainer.prepare.classes
     side = side or trainer.images.size
     try:
-        with restored(lambda: [*model.buffers()]):
+        with restored(lambda: [*model.buffers()]), trainer.holding(trainer.freezing.throughout):
             _forward_and_backward(trainer, model, images, side, classes)
     finally:
         trainer.update.forget_gradients()

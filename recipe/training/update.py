@@ -6,12 +6,10 @@ import attrs
 import torch
 from torch import Tensor, fx, nn
 
-from recipe.base.errors import fail
 from recipe.compiler.program import Program
 from recipe.devices.precision import Precision
-from recipe.graph.net import Net
 from recipe.plan.plan import Plan
-from recipe.plugins.calling import broken, call_hook, fault_of
+from recipe.plugins.calling import call_hook, fault_of
 from recipe.plugins.progress import Progress
 from recipe.plugins.uses import Use
 from recipe.training.meters import Guard
@@ -31,8 +29,6 @@ class Update:
     guard: Guard
     names_by_group: tuple[str, ...]
     """The names of the trainable parameters, in the order of the optimizer's groups."""
-    net: Net
-    """The model as tricks see it, with the same parameters in the order of the network."""
     weights: tuple[nn.Parameter, ...]
     """The parameters, in the order of ``names_by_group``."""
 
@@ -47,26 +43,8 @@ class Update:
             scaler=torch.amp.GradScaler(device.type, enabled=precision.scaled),
             guard=Guard.on(device, len(names)),
             names_by_group=names,
-            net=Net(model),
             weights=tuple(parameter for group in groups for parameter in group["params"]),
         )
-
-    def frozen(self, progress: Progress) -> frozenset[str]:
-        """Return the names of parameters that are frozen at a step."""
-        uses = self.plan.acting("frozen", progress)
-        if not uses:
-            return frozenset()
-        frozen, everything = set[str](), {*self.net.parameter_names}
-        for use in uses:
-            told = {*call_hook(use, "frozen", self.net, progress)}
-            wrong = sorted(told - everything)
-            if wrong or told == everything:
-                why = f"the model has no parameter `{wrong[0]}`" if wrong else "it freezes every parameter"
-                raise broken(use, "frozen", why)
-            frozen |= told
-        if frozen and frozen == everything:
-            raise fail("E102", "the model has no trainable parameters: together, the tricks freeze all of them")
-        return frozenset(frozen)
 
     def perturbations(self, progress: Progress) -> list[Tensor] | None:
         """Return a trick's offsets from the weights at which to compute the gradients, or None without such a trick."""

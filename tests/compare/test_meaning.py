@@ -18,7 +18,8 @@ from recipe.compare.api import Diff
 from recipe.plan.changes import compare_words
 from recipe.plan.plan import Plan
 from recipe.plugins.declared import OWN
-from recipe.plugins.fields import Architecture, Choice, Field, FilePath, Number, Numbers
+from recipe.plugins.fields import Address, Architecture, Choice, Field, FilePath, Number, Numbers
+from recipe.plugins.uses import Use
 from recipe.plugins.vocabulary import Offer, Vocabulary
 from tests.compare.helpers import compared, known
 from tests.helpers import EXAMPLES, MORE, bind, command, vocabulary
@@ -70,6 +71,8 @@ def changed(field: Field, value: object, chance: random.Random) -> object:
         return (*value[:-1], value[-1] + 1)
     if isinstance(kind, FilePath):
         return "/somewhere/else"
+    if isinstance(kind, Address):
+        return "layer3"
     assert isinstance(kind, Number)
     low = kind.minimum if kind.above is None else kind.above
     high = kind.maximum if kind.below is None else kind.below

@@ -35,7 +35,7 @@ def setting(options: Mapping[str, Any], word: str = "slowly", parameter: str = "
     class Slowly(Trick):
         """Set options for one parameter."""
 
-        def param_options(self, name: str, weight: torch.Tensor, module: nn.Module) -> Mapping[str, Any]:
+        def param_options(self, name: str, weight: torch.Tensor, module: nn.Module, place: Any) -> Mapping[str, Any]:
             return options if name == parameter else {}
 
     return Slowly

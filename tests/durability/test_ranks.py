@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from recipe.api import ParamPlace
 from recipe.base.errors import RecipeError
 from recipe.devices.sync_batchnorm import _SynchronisedBatchNorm, synchronised
 from recipe.runs.held_out import read_held_out
@@ -87,8 +88,8 @@ def metrics(folder: Path) -> list[dict[str, Any]]:
         "",
         "batch micro 2",
         "augment erase trivial; loss bce; optimizer lars; resize 0.8",
-        "sam 0.1; clip 0.3; freeze 0.25 0.7; batch micro 2",
-        "loss bce until=50%; clip 0.3 from=1; sam 0.1 until=0.5; freeze 0 0.5 until=1.3; augment erase from=0.75",
+        "loss bce until=50%; clip 0.3 from=1; sam 0.1 until=0.5; freeze gradual 0 0.5 until=1.3; augment erase from=0.75",
+        "sam 0.1; clip 0.3; freeze gradual 0.25 0.7; batch micro 2",
     ],
 )
 def test_two_processes_train_like_one(tmp_path: Path, more: str) -> None:
@@ -124,7 +125,7 @@ def test_changing_the_number_of_processes_still_uses_each_image_once_per_epoch(t
     [
         (2, "ema 0.9"),
         (3, "ema 0.9"),
-        (2, "loss bce until=0.75; clip 0.3 from=0.5; freeze 0 0.9 from=0.75 until=1.3"),
+        (2, "loss bce until=0.75; clip 0.3 from=0.5; freeze gradual 0 0.9 from=0.75 until=1.3"),
     ],
 )
 def test_an_interrupted_training_in_several_processes_resumes_to_the_bit(tmp_path: Path, world: int, more: str) -> None:
@@ -185,7 +186,8 @@ def test_synchronizing_keeps_the_parameter_groups() -> None:
 
     trick = NoBias(norms="decay")
     model = synchronised(nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4)), torch.device("cpu"))
-    assert trick.param_options("1.weight", model[1].weight, model[1]) == {}  # type: ignore[index,arg-type]
+    place = ParamPlace(head=False, depth=None, layers=0)
+    assert trick.param_options("1.weight", model[1].weight, model[1], place) == {}  # type: ignore[index,arg-type]
 
 
 def test_synchronized_norms_of_one_process_match_torch(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ SETS = (
     "sam",
     "clip 0.5",
     "sam; clip 0.5; ema 0.9",
-    "freeze 0.0 0.9",
+    "freeze gradual 0.0 0.9",
     "loss smooth 0.1",
     "loss bce threshold=0.2; augment mixup",
     "ema 0.99",

@@ -8,7 +8,7 @@ import recipe
 from recipe.api import Insert, Layer, SetAttribute, Substitute
 from recipe.graph.apply import EditError, apply
 from recipe.testing import assert_rejects, assert_rewrites
-from recipe.tricks.freeze import first_layers
+from recipe.tricks.freeze_gradual import first_layers
 from tests.graph.helpers import images, outputs
 
 # The number of blocks in each of the four stages, and of convolutions in a block.

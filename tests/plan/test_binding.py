@@ -356,7 +356,7 @@ def _with_every_word(vocabulary: Vocabulary) -> list[tuple[str, list[tuple[int, 
                 given = sample.get(f"{found_trick.declared.word} {field.name}")
                 stated = not field.required and field.default is not None
                 text_of = given or (field.kind.write(field.default) if stated else "8")
-                text += (quoted("x") if "path" in field.kind.expects else text_of) + " "
+                text += (quoted("x") if "quotes" in field.kind.expects else text_of) + " "
         found.append((text.strip(), places))
     for word, rest, valid in (("dialect", "gluoncv", set(DIALECTS)), ("drop", "augment", verbs - set(DIRECTIVES))):
         found.append((f"{word} {rest}", [(0, verbs), (len(word) + 1, valid)]))

@@ -105,7 +105,7 @@ def told(text: str, trick: str, folder: Path, compiled: bool = False) -> Diagnos
         ),
         ("inputs", "augment(self, images, draws)", "raise SystemExit(0)", "SystemExit: 0"),
         ("inputs", "augment(self, images, draws)", "raise ValueError", "ValueError: no message"),
-        ("groups", "param_options(self, name, parameter, module)", 'return {"betas": [0.9]}', "TypeError: unhashable"),
+        ("groups", "param_options(self, *arguments)", 'return {"betas": [0.9]}', "TypeError: unhashable"),
         ("run", "check(self, plan)", "raise SystemExit(0)", "SystemExit: 0"),
         ("run", "check(self, plan)", "raise BaseException('odd')", "BaseException: odd"),
         (

@@ -130,7 +130,7 @@ def test_mistakes_in_a_rewrite(body: str, code: str, said: str, tmp_path: Path) 
         ),
         (
             "groups",
-            "param_options(self, name, parameter, module)",
+            "param_options(self, name, parameter, module, place)",
             "pass",
             "must return a mapping from options to values, not None",
         ),

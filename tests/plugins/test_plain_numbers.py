@@ -34,7 +34,7 @@ def making(made: Mapping[str, Any], factor: Any) -> type[Trick]:
         def lr_factor(self, progress: Progress) -> Any:
             return factor
 
-        def param_options(self, name: str, parameter: torch.Tensor, module: nn.Module) -> Mapping[str, Any]:
+        def param_options(self, name: str, parameter: torch.Tensor, module: nn.Module, place: Any) -> Mapping[str, Any]:
             return {"lr_scale": Fraction(1, 2), "momentum": np.float32(0.5)}
 
     return Odd

@@ -64,7 +64,7 @@ ALLOWED = [
     ),
     ("devices/precision.py explain/program.py", "precision", "the setting, in a message"),
     ("ablation/budget.py ablation/progress.py ablation/table.py cli/ablate.py", "seed", "the name of seeds"),
-    ("graph/net.py", "norm", "a kind of layer"),
+    ("graph/net.py", "norm head", "a kind of layer, and a stage"),
     ("language/ast.py plugins/fields.py plugins/during.py", "number", "a kind of word of the grammar"),
     ("plugins/calling.py", "compile", "the time when a hook is called"),
     ("cli/predict.py inference/report.py", "images probability", "output"),

@@ -37,8 +37,16 @@ def told(text: str, *statements: str) -> list[str]:
         ("batch micro 16", "nothing is split", "batch micro 8"),
         ("decay 0 no-bias", "`decay no-bias` has no effect: it changes the options of no", "decay no-bias"),
         ("ema 0", "nothing is averaged", "ema 0.1"),
-        ("freeze level=0.001", "`freeze` has no effect: it freezes no parameter at any step", "freeze level=0.1"),
-        ("freeze 0.99", "`freeze` has no effect: it freezes no parameter at any step", "freeze 0.5"),
+        (
+            "freeze gradual level=0.001",
+            "`freeze gradual` has no effect: it freezes no parameter at any step",
+            "freeze gradual level=0.1",
+        ),
+        (
+            "freeze gradual 0.99",
+            "`freeze gradual` has no effect: it freezes no parameter at any step",
+            "freeze gradual 0.5",
+        ),
         ("loss aux=0.9", "`loss` has no effect: `timm:test_efficientnet` has no auxiliary heads", "loss"),
         ("loss smooth 0", "`loss smooth` has no effect: the loss is the same without it", "loss smooth 0.01"),
         ("loss smooth; loss bce threshold=0.5", "`loss smooth` has no effect", "loss smooth; loss bce"),

@@ -104,9 +104,12 @@ def _mixed(result: Any, given: Arguments, before: Arguments) -> None:
 
 
 def _frozen(names: Any, given: Arguments, before: Arguments) -> None:
-    parameters = [*before[0].parameter_names]
-    if not {*names} < {*parameters}:
-        raise _Wrong(f"freezes {[*names]} of {parameters}; return some of these parameters, but not all")
+    net, addresses = before[0], tuple(f"{name}." for name in names)
+    parameters = [*net.parameter_names]
+    known = {*parameters, *(address for address, _ in net.graph_module.named_modules() if address)}
+    if not {*names} <= known or all(f"{name}.".startswith(addresses) for name in parameters):
+        help = "return some of these parameters, or addresses of modules, but not all"
+        raise _Wrong(f"freezes {[*names]} of {parameters}; {help}")
 
 
 def _loss(loss: Tensor, logits: Tensor, what: str) -> None:

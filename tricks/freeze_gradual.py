@@ -1,4 +1,4 @@
-"""freeze [START] [LEVEL]: stop training earlier layers before later ones.
+"""freeze gradual [START] [LEVEL]: stop training earlier layers before later ones.
 
 Brock et al. 2017 (FreezeOut), with the schedule of Composer's layer freezing: once the fraction START of the training
 is done, the fraction of frozen layers rises linearly from 0, and reaches LEVEL at the end. The backward pass skips
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from recipe.api import Net
 
 
-@trick("freeze", position=140, writes=("frozen",))
-class Freeze(Trick):
+@trick("freeze gradual", position=140, writes=("frozen",), formerly="freeze")
+class Gradual(Trick):
     """Freeze more and more layers during training, from the first on, to save gradients. The last one never freezes."""
 
     start: float = number(0.5, "fraction of the training before layers start to freeze", minimum=0, below=1)
