@@ -90,7 +90,8 @@ E081 ambiguous word
     that already has a meaning in the language, which takes precedence.
 E101 no site for the trick
     The model has no place where the trick applies: `tweak C` needs a 7×7 convolution at the input, `tweak D` a strided
-    1×1 convolution in a shortcut, and `init zero-gamma` residual blocks that end in a normalization layer.
+    1×1 convolution in a shortcut, `init zero-gamma` residual blocks that end in a normalization layer, and `freeze to`
+    the address of a module that runs before the last layer.
 E102 unusable model
     The model can't be built, can't be traced by torch.fx, or does not return logits, or its weights are those of
     another model.

@@ -57,8 +57,8 @@ class ParamPlace:
     depth: int | None
     """The index of its layer in the stock model, from 0 at the input to ``layers - 1`` at the head. None if unknown.
 
-    Layers are those that timm's optimizers use, or the residual blocks. See the guide on fine-tuning. A layer that a
-    trick made has the depth of the layer that it replaced or is next to."""
+    A model with timm's method ``group_matcher`` states its layers. Those of any other model are its residual blocks or,
+    if it has none, its modules. A layer that a trick made has the depth of the layer that it replaced or is next to."""
     layers: int
     """The number of layers of the stock model, or 0 if unknown."""
 

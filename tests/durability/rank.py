@@ -40,6 +40,20 @@ def norms() -> nn.Module:
     return found
 
 
+def warm() -> nn.Module:
+    """Return the same network with running statistics, as after a training."""
+    found = norms()
+    torch.manual_seed(1)
+    for layer in found.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            nn.init.normal_(layer.running_mean)  # type: ignore[arg-type]
+            nn.init.uniform_(layer.running_var, 0.5, 2)  # type: ignore[arg-type]
+    return found
+
+
+MODELS = {"plain": plain, "norms": norms, "warm": warm, "small": small}
+
+
 class Stop(Listener):
     """Stop the first process after a step."""
 
@@ -62,13 +76,14 @@ def main(environment: dict[str, str], out: str, record: str, stop: int, model: s
             inputs, _ = self.prepare(batch)
             images = [hashlib.sha256(one.contiguous().numpy().tobytes()).hexdigest()[:16] for one in inputs]
             if batch.counted:
-                seen = {"step": self.step, "indices": batch.indices.tolist(), "images": images}
+                asking = [name for name, each in self.model.named_parameters() if each.requires_grad]
+                seen = {"step": self.step, "indices": batch.indices.tolist(), "images": images, "trained": asking}
                 file.write(json.dumps(seen) + "\n")
                 file.flush()
             return step(self, batch, meter)
 
         Trainer.train_step = recorded  # type: ignore[method-assign]
-        program = recipe.compile("; ".join(statements), base={"plain": plain, "norms": norms, "small": small}[model]())
+        program = recipe.compile("; ".join(statements), base=MODELS[model]())
         try:
             recipe.run(program, out=out, device="cpu", resume=True, listener=Stop(stop), runtime=Undrawn())
         except Interrupted as stopped:

@@ -21,7 +21,7 @@ from recipe.devices.sync_batchnorm import _SynchronisedBatchNorm, synchronised
 from recipe.runs.held_out import read_held_out
 from recipe.runs.reader import read_summary
 from recipe.training.loading import share
-from tests.durability.rank import main
+from tests.durability.rank import main, warm
 
 TEXT = (
     "data fake size=32 classes=10 images=26; batch 8; epochs 2; lr 0.05; "
@@ -103,6 +103,31 @@ def test_two_processes_train_like_one(tmp_path: Path, more: str) -> None:
     weights = [load_file(tmp_path / str(world) / "run" / "model.safetensors") for world in (1, 2)]
     for name, tensor in weights[0].items():
         torch.testing.assert_close(weights[1][name], tensor, atol=1e-5, rtol=0)
+
+
+@pytest.mark.slow
+def test_frozen_norms_make_two_processes_train_like_one(tmp_path: Path) -> None:
+    """Normalization by running statistics doesn't depend on how a batch is shared out, and keeps them to the bit.
+
+    Shares of four and three images would round the statistics if they were averaged.
+    """
+    text, words = TEXT.replace("batch 8", "batch 7"), ("ema 0.9; freeze norms", 'freeze to "conv1"')
+    for world in (1, 2):
+        (tmp_path / str(world)).mkdir()
+        assert train(world, tmp_path / str(world), *words, model="warm", text=text) == 0
+    weights = [load_file(tmp_path / str(world) / "run" / "model.safetensors") for world in (1, 2)]
+    before = warm().state_dict()
+    frozen = {name for name in before if name.startswith("conv1.") or "running" in name or "num_batches" in name}
+    for name, tensor in before.items():
+        assert torch.equal(weights[1][name], tensor) == (name in frozen or ".bn" in f".{name}" or "sample.1" in name)
+        torch.testing.assert_close(weights[1][name], weights[0][name], atol=1e-5, rtol=0)
+    lines = [json.loads(line) for line in (tmp_path / "2" / "seen-1").read_text().splitlines()]
+    assert not any({"conv1.weight", "bn1.weight", "bn1.bias"} & {*line["trained"]} for line in lines)
+    assert all("fc.weight" in line["trained"] for line in lines)
+    assert train(2, tmp_path / "2", *words, model="warm", text=text, stop=3, name="cut") == 143
+    assert train(2, tmp_path / "2", *words, model="warm", text=text, name="cut") == 0
+    files = [(tmp_path / "2" / name / "model.safetensors").read_bytes() for name in ("run", "cut")]
+    assert files[0] == files[1]
 
 
 @pytest.mark.slow
