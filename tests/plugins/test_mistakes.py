@@ -134,7 +134,12 @@ def test_mistakes_in_a_rewrite(body: str, code: str, said: str, tmp_path: Path) 
             "pass",
             "must return a mapping from options to values, not None",
         ),
-        ("frozen", "frozen(self, net, progress)", "pass", "must return an iterable of parameter names, not None"),
+        (
+            "frozen",
+            "frozen(self, net, progress)",
+            "pass",
+            "must return an iterable of names of parameters and addresses of modules, not None",
+        ),
         (
             "resolution",
             "resolution(self, side, progress)",
