@@ -9,9 +9,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from recipe.api import Progress, Trick, fail, trick
+from recipe.tricks._frozen import without_weights
 
 if TYPE_CHECKING:
-    from recipe.api import Net
+    from recipe.api import Net, PlanView
 
 
 @trick("freeze body", position=140, writes=("frozen",))
@@ -22,6 +23,9 @@ class Body(Trick):
     don't change, and drops nothing out. Dropout between it and the last layer stays on. What is frozen for the entire
     training asks for no gradients, so a step takes less time and memory.
     """
+
+    def check(self, plan: PlanView) -> Iterable[str]:
+        return without_weights(plan)
 
     def frozen(self, net: Net, progress: Progress) -> Iterable[str]:
         from recipe.api import body_of

@@ -10,9 +10,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from recipe.api import Progress, Trick, fail, trick
+from recipe.tricks._frozen import without_weights
 
 if TYPE_CHECKING:
-    from recipe.api import Net
+    from recipe.api import Net, PlanView
 
 
 @trick("freeze norms", position=140, writes=("frozen",))
@@ -22,6 +23,9 @@ class Norms(Trick):
     This keeps the statistics of pretrained weights if batches are too small to estimate new ones. Models with layer
     normalization have no running statistics, and are refused.
     """
+
+    def check(self, plan: PlanView) -> Iterable[str]:
+        return without_weights(plan)
 
     def frozen(self, net: Net, progress: Progress) -> Iterable[str]:
         from torch.nn.modules.batchnorm import _BatchNorm

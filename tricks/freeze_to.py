@@ -9,9 +9,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from recipe.api import Progress, Trick, address, fail, trick
+from recipe.tricks._frozen import without_weights
 
 if TYPE_CHECKING:
-    from recipe.api import Net
+    from recipe.api import Net, PlanView
 
 
 @trick("freeze to", position=140, writes=("frozen",))
@@ -24,6 +25,9 @@ class To(Trick):
     """
 
     layer: str = address(help="address of the last module that is frozen")
+
+    def check(self, plan: PlanView) -> Iterable[str]:
+        return without_weights(plan)
 
     def frozen(self, net: Net, progress: Progress) -> Iterable[str]:
         from recipe.api import up_to

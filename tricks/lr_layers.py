@@ -33,6 +33,8 @@ class Layers(Trick):
     ) -> Mapping[str, Any]:
         if place.depth is None:
             help = "the layers of a model are its residual blocks or the modules of its sequences; "
-            help += "a model of your own can state them with a method `group_matcher`, as timm's models do"
+            help += (
+                "with timm installed, a model of your own can state them with a method `group_matcher`, as timm's do"
+            )
             raise fail("E101", "`lr layers` can't tell the layers of the model apart", help=help)
         return {"lr_scale": self.decay ** (place.layers - 1 - place.depth)}

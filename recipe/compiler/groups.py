@@ -43,7 +43,7 @@ def groups_of(plan: Plan, graph: fx.GraphModule, depths: Depths, without: Use | 
     groups: dict[tuple[tuple[str, Any], ...], list[str]] = {}
     defaults: dict[str, Any] = {}
     uses = [use for use in plan.hooked(HOOK) if use is not without]
-    heads, layers = tuple(f"{head}." for head in Net(graph).heads), len({*depths.values()})
+    heads, layers = tuple(f"{head}." for head in Net(graph).heads), max(depths.values(), default=-1) + 1
     for name, parameter in graph.named_parameters():
         if not parameter.requires_grad:
             continue

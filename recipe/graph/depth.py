@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from torch import nn
 
 from recipe.base.errors import fail
+from recipe.base.wording import reason_of
 from recipe.graph.edits import Edit, Insert, Substitute
 from recipe.graph.net import Net, owner
 
@@ -33,10 +34,10 @@ def depths_of(model: nn.Module, net: Net) -> Depths:
     each module is a layer, and so is each module of a sequence; a normalization belongs to the layer before it.
     ``net`` is the graph of the model, not yet rewritten.
     """
-    for depths in (_stated(model), _found(model, net)):
-        if len({*depths.values()}) >= FEWEST:
-            return depths
-    return {}
+    stated = _stated(model)
+    if stated is None:
+        return {}
+    return next((each for each in (stated, _found(model, net)) if len({*each.values()}) >= FEWEST), {})
 
 
 def depths_after(depths: Depths, edits: Iterable[Edit], net: Net) -> Depths:
@@ -63,16 +64,18 @@ def depths_after(depths: Depths, edits: Iterable[Edit], net: Net) -> Depths:
     return after
 
 
-def _stated(model: nn.Module) -> Depths:
-    """Return the depths by the layers that a model itself states, as timm's optimizers use them."""
+def _stated(model: nn.Module) -> Depths | None:
+    """Return the depths by the layers that a model itself states, as timm's optimizers use them. None without timm."""
     if not callable(matcher := getattr(model, "group_matcher", None)):
         return {}
     try:
         from timm.models import group_parameters
+
+        depths: Depths = group_parameters(model, matcher(coarse=False), reverse=True)
     except ImportError:
-        help = "install it with `pip install 'recipe-compiler[timm]'`"
-        raise fail("E102", "the model has a `group_matcher`, which needs timm", help=help) from None
-    depths: Depths = group_parameters(model, matcher(coarse=False), reverse=True)
+        return None
+    except Exception as error:  # a model's own code may raise anything
+        raise fail("E102", f"the model's `group_matcher` fails: {reason_of(error)}") from error
     return depths
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from unittest import mock
 
@@ -156,6 +157,24 @@ def test_a_model_states_its_layers_as_those_of_timm_do() -> None:
     found = depths(Stated(), 32)
     assert [found[f"parts.{place}.0.weight"] for place in range(4)] == [1, 2, 3, 4]
     assert (found["stem.weight"], found["fc.weight"], found["scale"]) == (0, 5, 5)
+
+
+def test_a_model_whose_statement_fails_is_reported() -> None:
+    class Stated(Wrapped):
+        def group_matcher(self, coarse: bool = False) -> dict[str, str]:
+            return {"stem": "("}
+
+    with pytest.raises(recipe.RecipeError, match=r"E102.*the model's `group_matcher` fails: missing \)"):
+        depths(Stated(), 32)
+
+
+def test_layers_that_a_model_states_need_timm(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stated(Wrapped):
+        def group_matcher(self, coarse: bool = False) -> dict[str, str]:
+            return {"stem": "stem", "parts": r"parts\.(\d+)"}
+
+    monkeypatch.setitem(sys.modules, "timm.models", None)
+    assert depths(Stated(), 32) == {}
 
 
 def test_layers_that_cannot_be_told_apart_are_refused() -> None:

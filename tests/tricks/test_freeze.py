@@ -133,6 +133,15 @@ def test_errors(text: str, code: str, said: str) -> None:
     assert said in f"{error.message} {error.help}"
 
 
+@pytest.mark.parametrize("words", ["freeze body", 'freeze to "layer1"', "freeze norms"])
+def test_freezing_random_weights_is_reported(words: str) -> None:
+    said = "what it freezes has random weights: `base` names no pretrained ones with `weights=`"
+    assert [warning.message for warning in bind(f"base resnet18; {words}").warnings] == [said]
+    assert not bind(f"base resnet18 weights=DEFAULT; {words}").warnings
+    assert not bind(f"base module; {words}").warnings
+    assert not bind("base resnet18; freeze gradual").warnings
+
+
 def test_clauses_combine() -> None:
     trained, modules = frozen('freeze to "layer1" norms', small())
     assert {name for name in trained if "bn" in name or "downsample.1" in name} == set()
