@@ -62,7 +62,7 @@ error[E023]: `lr` takes a number above 0 and at most 1000, not `nan`
   |
 3 | lr nan
   |    ^^^
-  = help: the clauses of `lr` are `cosine`, `per`, `step`, `warmup`
+  = help: the clauses of `lr` are `cosine`, `head`, `layers`, `per`, `step`, `warmup`
 
 1 recipe checked: 2 errors, 0 warnings
 """
@@ -106,7 +106,7 @@ def test_check_prints_json(bad: Path, good: Path) -> None:
                 "message": "`lr` takes a number above 0 and at most 1000, not `nan`",
                 "place": {"file": str(bad), "line": 3, "column": 4, "text": "nan"},
                 "others": [],
-                "help": "the clauses of `lr` are `cosine`, `per`, `step`, `warmup`",
+                "help": "the clauses of `lr` are `cosine`, `head`, `layers`, `per`, `step`, `warmup`",
             },
         ],
     }
@@ -118,7 +118,7 @@ def test_check_prints_workflow_commands(bad: Path, good: Path, tmp_path: Path) -
     assert lines == [
         f"::error file={bad},line=2,col=1,title=E020::unknown verb `bach`%0Ahelp: did you mean `batch`?",
         f"::error file={bad},line=3,col=4,title=E023::`lr` takes a number above 0 and at most 1000, not `nan`"
-        "%0Ahelp: the clauses of `lr` are `cosine`, `per`, `step`, `warmup`",
+        "%0Ahelp: the clauses of `lr` are `cosine`, `head`, `layers`, `per`, `step`, `warmup`",
     ]
     assert command("check", good, "--format=github").stdout == ""
     odd = tmp_path / "a,b:100%.recipe"
@@ -275,7 +275,7 @@ def test_tricks_has_a_page_for_every_trick(vocabulary: Vocabulary) -> None:
     [
         (["bach"], "E020", "did you mean `batch`?"),
         (["lr", "cosin"], "E021", "did you mean `cosine`?"),
-        (["lr", "qqqq"], "E021", "`cosine`, `per`, `step`, `warmup`"),
+        (["lr", "qqqq"], "E021", "`cosine`, `head`, `layers`, `per`, `step`, `warmup`"),
         (["include", "x"], "E021", ""),
     ],
 )
