@@ -11,6 +11,7 @@ from recipe.base.errors import RecipeError, fail
 from recipe.inference.batches import Batch
 from recipe.inference.layout import laid_out
 from recipe.plugins.finite import NotFinite, are_finite, checking_values
+from recipe.plugins.progress import Progress
 from recipe.training.runtime import set_seed, step_seed
 from recipe.training.trainer import Trainer
 

@@ -19,7 +19,6 @@ from recipe.plan.changes import compare_words
 from recipe.plan.plan import Plan
 from recipe.plugins.declared import OWN
 from recipe.plugins.fields import Address, Architecture, Choice, Field, FilePath, Number, Numbers
-from recipe.plugins.uses import Use
 from recipe.plugins.vocabulary import Offer, Vocabulary
 from tests.compare.helpers import compared, known
 from tests.helpers import EXAMPLES, MORE, bind, command, vocabulary

@@ -88,7 +88,7 @@ def metrics(folder: Path) -> list[dict[str, Any]]:
         "",
         "batch micro 2",
         "augment erase trivial; loss bce; optimizer lars; resize 0.8",
-        "loss bce until=50%; clip 0.3 from=1; sam 0.1 until=0.5; freeze gradual 0 0.5 until=1.3; augment erase from=0.75",
+        "loss bce until=50%; clip 0.3 from=1; sam until=0.5; freeze gradual 0 0.5 until=1.3; augment erase from=0.75",
         "sam 0.1; clip 0.3; freeze gradual 0.25 0.7; batch micro 2",
     ],
 )
