@@ -41,7 +41,7 @@ from recipe.plugins.fields import (
     teacher,
 )
 from recipe.plugins.progress import Progress
-from recipe.plugins.settings import Training
+from recipe.plugins.settings import INTERPOLATIONS, VIEWS, Training
 from recipe.plugins.trick import API_VERSION, Trick
 from recipe.plugins.uses import PlanView
 
@@ -54,15 +54,16 @@ if TYPE_CHECKING:
     from recipe.graph.parts import body_of, up_to
     from recipe.graph.shapes import on_meta
     from recipe.inference.initial_weights import read_weights, weights_about
-    from recipe.runs.trained_on import trained_on
+    from recipe.runs.trained_on import recorded_inputs, trained_on
 
 __all__ = [
-    "API_VERSION", "REQUIRED", "Block", "Declared", "Diagnostic", "Draws", "Edit", "EvaluationResult", "Evidence",
-    "Files", "Floats", "FoundImages", "Images", "InMemory", "Initialise", "Insert", "Layer", "LossContext", "Net",
-    "ParamPlace", "PlanView", "Preprocessing", "Progress", "RecipeFile", "SetAttribute", "Sets", "Site", "Substitute",
-    "SuggestContext", "Training", "Trick", "Weights", "address", "architecture", "body_of", "choice", "class_folders",
-    "fail", "find_images", "in_memory", "integer", "metric", "number", "numbers", "on_meta", "path", "read_weights",
-    "teacher", "trained_on", "trick", "up_to", "weights_about", "with_channels",
+    "API_VERSION", "INTERPOLATIONS", "REQUIRED", "VIEWS", "Block", "Declared", "Diagnostic", "Draws", "Edit",
+    "EvaluationResult", "Evidence", "Files", "Floats", "FoundImages", "Images", "InMemory", "Initialise", "Insert",
+    "Layer", "LossContext", "Net", "ParamPlace", "PlanView", "Preprocessing", "Progress", "RecipeFile", "SetAttribute",
+    "Sets", "Site", "Substitute", "SuggestContext", "Training", "Trick", "Weights", "address", "architecture",
+    "body_of", "choice", "class_folders", "fail", "find_images", "in_memory", "integer", "metric", "number", "numbers",
+    "on_meta", "path", "read_weights", "recorded_inputs", "teacher", "trained_on", "trick", "up_to", "weights_about",
+    "with_channels",
 ]  # fmt: skip
 
 _LAZY = {
@@ -74,7 +75,7 @@ _LAZY = {
     "recipe.graph.parts": ("body_of", "up_to"),
     "recipe.graph.shapes": ("on_meta",),
     "recipe.inference.initial_weights": ("read_weights", "weights_about"),
-    "recipe.runs.trained_on": ("trained_on",),
+    "recipe.runs.trained_on": ("recorded_inputs", "trained_on"),
 }
 
 

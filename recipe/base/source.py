@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import attrs
+
+LOCK = re.compile(r"# plan (?:v[0-9]+ )?[0-9a-f]{16}\n")
+"""The first line of the lock of a run."""
 
 MAX_BYTES = 64 * 1024  # maximum size of a recipe file
 
@@ -16,8 +20,13 @@ class Source:
     name: str
     text: str
     folder: Path  # base for relative paths in the text
-    kind: str = "file"  # "file", "override" or "dialect"
+    kind: str = "file"  # "file", "override", "suggestion" or "dialect"
     path: Path | None = None  # resolved path of the file, if it was read from one
+
+    @property
+    def is_lock(self) -> bool:
+        """Whether it is the lock of a run, which states every value that was suggested or left out."""
+        return LOCK.match(self.text) is not None
 
     def line(self, number: int) -> str:
         """Return the text of a line without its line ending. Lines are numbered from 1."""

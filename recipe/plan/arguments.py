@@ -36,7 +36,8 @@ def read_arguments(
     field: Field | None = None
     named: Item | None = None
     for item in items:
-        if field is None or not field.kind.many or item.name is not None:  # else it takes all that follow
+        before = () if field is None else given.get(field.name, ((), item.span))[0]
+        if field is None or item.name is not None or not field.kind.takes_more(before):
             if named is not None and item.name is None:
                 raise _unnamed(declared, fields, field, named, item, given, vocabulary, reading)
             field = _field(declared, fields, item, given, vocabulary, reading)
@@ -49,10 +50,17 @@ def read_arguments(
             given[field.name] = (value, item.span)
             continue
         before, span = given.get(field.name, ((), item.span))
-        if before and value <= before[-1]:
+        if before and not field.kind.may_follow(value, before[-1]):
             message = f"`{declared.word}` takes increasing numbers, and {item.value.text} is not an increase"
             raise fail("E024", message, item.span)
         given[field.name] = ((*before, value), span.to(item.span))
+    for field in fields.values():
+        if field.kind.many and field.name in given and not field.kind.holds(given[field.name][0]):
+            values, span = given[field.name]
+            message = (
+                f"`{field.word}` of `{declared.word}` takes {field.kind.expects}, not {plural(len(values), 'value')}"
+            )
+            raise fail("E025", message, span, help=f"{field.word}: {field.help}")
     if missing := [field for field in declared.fields if field.required and field.name not in given]:
         message = f"`{declared.word}` needs {missing[0].kind.expects}"
         raise RecipeError(Diagnostic("E025", message, words, help=f"`{declared.syntax}`: {missing[0].help}"))
@@ -71,7 +79,11 @@ def _field(
     """Return the field that an item sets: the one it names, or the first unset one."""
     word, clauses = declared.word, vocabulary.clauses(declared.verb)
     if item.name is None:
-        free = [field for field in fields.values() if field.name not in given or field.kind.many]
+        free = [
+            field
+            for field in fields.values()
+            if field.name not in given or (field.kind.many and field.kind.takes_more(given[field.name][0]))
+        ]
         if free:
             return free[0]
         if item.value.kind == "name" and clauses:
@@ -131,7 +143,8 @@ def _unnamed(
         if other.name not in given and _reads(other, item, reading)
     ]
     square = "images are square, so " * _is_size(declared, field)
-    otherwise = f"{square}`{field.word}` takes one value ({field.help})"
+    takes = field.kind.expects if field.kind.many else "one value"
+    otherwise = f"{square}`{field.word}` takes {takes} ({field.help})"
     if ways:
         otherwise += f"; if another field is meant, write {' or '.join(ways)}"
     if word.kind == "name" and not ways:

@@ -5,6 +5,7 @@ Later layers replace and drop what earlier layers state. The dialect is below al
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -104,7 +105,8 @@ def _drop(drop: Statement, merged: Merged, vocabulary: Vocabulary, errors: list[
 def suggestions(merged: Merged, vocabulary: Vocabulary, dialect: str, errors: list[Diagnostic]) -> Suggestions:
     """Return the values that tricks suggest. Invalid suggestions are added to ``errors`` as errors in those tricks.
 
-    Nor may two tricks suggest different values for a field that the recipe leaves open, unless they conflict anyway.
+    Nor may two tricks suggest different values for a field that the recipe leaves open, unless they conflict anyway. A
+    suggestion for a trick that is declared as ``implied`` adds it to ``merged``. In the lock of a run, nothing is open.
     """
     suggested: dict[tuple[Key, str], tuple[Any, str]] = {}
     makers: dict[tuple[Key, str], ResolvedTrick] = {}
@@ -122,11 +124,13 @@ def suggestions(merged: Merged, vocabulary: Vocabulary, dialect: str, errors: li
             errors += error.diagnostics
             continue
         for name, value in values.items():
+            if not resolved.source.is_lock:
+                _add_implied(str(name), by, resolved, merged, vocabulary)
             try:
                 for key, field in _meant(str(name), merged, vocabulary):
                     if not field.kind.holds(value):
                         raise InvalidValue("E080", f"it takes {field.kind.expects}")
-                    if field.name in merged[key].given:
+                    if field.name in merged[key].given or (resolved.source.is_lock and merged[key].source.is_lock):
                         continue
                     other, first = suggested.setdefault((key, field.name), (value, by))
                     maker = makers.setdefault((key, field.name), resolved)
@@ -137,6 +141,18 @@ def suggestions(merged: Merged, vocabulary: Vocabulary, dialect: str, errors: li
                 message = f"{by} from {use.declared.package} suggests {value!r} for `{name}`: {wrong.message}"
                 errors.append(Diagnostic(wrong.code, message, use.span, help=wrong.help))
     return suggested
+
+
+def _add_implied(name: str, by: str, maker: ResolvedTrick, merged: Merged, vocabulary: Vocabulary) -> None:
+    """Add the trick of a suggestion to a recipe that doesn't state it, if it declares that a suggestion does so."""
+    key = key_of(name.rpartition(" ")[0])
+    if key in merged or not vocabulary.has(*key):
+        return
+    with contextlib.suppress(RecipeError):  # a broken trick only affects recipes that state it
+        trick, declared = vocabulary.load(*key), vocabulary.declared(*key)
+        if declared.implied:
+            source = Source(f"suggested by {by}", declared.word, maker.source.folder, "suggestion")
+            merged[key] = ResolvedTrick(trick, declared, maker.words, {}, source)
 
 
 def _given(resolved: ResolvedTrick) -> Mapping[str, Any]:

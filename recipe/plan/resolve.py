@@ -45,6 +45,8 @@ class ResolvedTrick:
     def origin(self) -> Origin:
         if self.source.kind == "dialect":
             return Origin("dialect", self.source.name)
+        if self.source.kind == "suggestion":
+            return Origin("suggestion", self.source.name)
         return Origin(self.source.kind, self.words.place, self.words)
 
     def fill(self, dialect: str, suggestions: Suggestions) -> Use:

@@ -73,8 +73,9 @@ class Preprocessing:
     """The standard deviation of each channel, for pixels in [0, 1]."""
     size: int | None = attrs.field(default=None, converter=plain_numbers)
     """The height and width of the images, in pixels."""
-    crop: float | None = attrs.field(default=None, converter=plain_numbers)
-    """The part of the short side that evaluation keeps."""
+    crop: float | str | None = attrs.field(default=None, converter=plain_numbers)
+    """The part of the short side that evaluation keeps, or ``whole`` for all of the image, whatever its aspect ratio.
+    """
     interpolation: str | None = None
     """How images are resized, such as ``bilinear``."""
 

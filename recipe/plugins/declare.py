@@ -191,6 +191,7 @@ def trick(
     excludes: tuple[str, ...] = (),
     result: bool = True,
     formerly: str | None = None,
+    implied: bool = False,
 ) -> Callable[[T], T]:
     """Declare a trick: its words (``verb`` or ``verb clause``) and what it reads, writes, follows, needs and excludes.
 
@@ -198,11 +199,13 @@ def trick(
     built-in verbs. The verbs of other packages follow, sorted by name. ``result=False`` declares that the trick can't
     change the result of a training, so that a plan with it has the same digest as one without. ``formerly`` is the verb
     that alone stood for the trick in earlier releases. Locks may still have it, and it counts in digests.
+    ``implied=True`` declares that its defaults change nothing, and that a suggestion for one of its fields adds it to a
+    recipe.
 
     Raises `TypeError` with the reason if the class is not a valid trick.
     """
     relations = reads, writes, after, needs, excludes
-    declared = Declared(word, *relations, position=position, result=result, formerly=formerly)
+    declared = Declared(word, *relations, position=position, result=result, formerly=formerly, implied=implied)
 
     def declare(cls: T) -> T:
         try:

@@ -44,6 +44,8 @@ class Declared:
     """Whether it acts step by step, so that a recipe can limit it to a part of the training."""
     formerly: str | None = None
     """The verb that alone stood for it in earlier releases, or None."""
+    implied: bool = False
+    """Whether a suggestion for one of its fields adds it to a recipe that doesn't state it."""
 
     @property
     def verb(self) -> str:

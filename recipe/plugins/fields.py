@@ -70,6 +70,14 @@ class Kind:
         """What the field takes, for messages: `a number of at least 0`."""
         raise NotImplementedError
 
+    def takes_more(self, values: tuple[Any, ...]) -> bool:
+        """Whether a field that has these values takes the next one, too."""
+        return self.many
+
+    def may_follow(self, value: Any, before: Any) -> bool:
+        """Whether a value may come directly after another one of the same field."""
+        return True
+
     def read(self, word: Word, reading: FieldContext) -> Any:
         raise NotImplementedError
 
@@ -150,24 +158,35 @@ class Number(Kind):
 
 @attrs.frozen
 class Numbers(Kind):
-    """One or more numbers in increasing order."""
+    """One or more numbers in increasing order, or a given ``count`` of numbers in any order."""
 
     many: ClassVar[bool] = True
     each: Number
+    count: int | None = None
 
     @property
     def expects(self) -> str:
+        if self.count is not None:
+            return f"{self.count} numbers, each {self.each.expects}"
         return f"increasing numbers, each {self.each.expects}"
+
+    def takes_more(self, values: tuple[Any, ...]) -> bool:
+        return self.count is None or len(values) < self.count
+
+    def may_follow(self, value: Any, before: Any) -> bool:
+        return self.count is not None or value > before
 
     def holds(self, value: Any) -> bool:
         numbers = isinstance(value, tuple) and len(value) > 0 and all(map(self.each.holds, value))
+        if self.count is not None:
+            return numbers and len(value) == self.count
         return numbers and [*value] == sorted({*value})
 
     def read(self, word: Word, reading: FieldContext) -> Any:
         return self.each.read(word, reading)
 
     def identity(self, value: Any) -> Any:
-        return [self.each.identity(number) for number in value]
+        return None if value is None else [self.each.identity(number) for number in value]
 
     def write(self, value: Any) -> str:
         return " ".join(self.each.write(number) for number in value)
@@ -339,23 +358,24 @@ def _field(
 
 
 def number(
-    default: float | None = REQUIRED,
+    default: float | str | None = REQUIRED,
     help: str = "",
     *,
     minimum: float = -math.inf,
     maximum: float = math.inf,
     above: float | None = None,
     below: float | None = None,
+    words: tuple[str, ...] = (),
     dialects: dict[str, Any] | None = None,
     result: bool = True,
     formerly: str = "",
 ) -> Any:
-    """Declare a field for a real number or a percentage (``10%`` is 0.1).
+    """Declare a field for a real number or a percentage (``10%`` is 0.1), or one of ``words``.
 
     ``result=False``, here and in the other functions, declares that the value can't change the result of a training.
     ``formerly`` is the field's name in earlier releases. Existing locks and digests keep it.
     """
-    return _field(Number(minimum, maximum, above, below), default, dialects, help, result, formerly)
+    return _field(Number(minimum, maximum, above, below, words=words), default, dialects, help, result, formerly)
 
 
 def integer(
@@ -376,13 +396,18 @@ def numbers(
     default: Any = REQUIRED,
     help: str = "",
     *,
+    count: int | None = None,
+    minimum: float = -math.inf,
     above: float | None = None,
     maximum: float = math.inf,
     result: bool = True,
 ) -> Any:
-    """Declare a field for one or more increasing numbers: ``step 30 60 90``."""
-    default = default if default is REQUIRED else tuple(default)
-    return _field(Numbers(Number(above=above, maximum=maximum)), default, None, help, result)
+    """Declare a field for one or more increasing numbers: ``step 30 60 90``.
+
+    With ``count``, it takes that many numbers, in any order: ``mean=0.485 0.456 0.406``.
+    """
+    default = default if default is REQUIRED or default is None else tuple(default)
+    return _field(Numbers(Number(minimum, maximum, above), count), default, None, help, result)
 
 
 def choice(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from sys import float_info
-from types import NoneType
+from types import NoneType, UnionType
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import attrs
@@ -25,6 +25,15 @@ class Range:
             f" and of at most {self.maximum:,}" if self.maximum < float_info.max else ""
         )
 
+
+Channels = tuple[float, float, float]
+"""A number for each of the three channels of images."""
+
+INTERPOLATIONS = ("bilinear", "bicubic")
+"""How images are resized."""
+
+VIEWS = ("single", "flip", "five-crop", "ten-crop")
+"""The views of an image whose predictions an evaluation averages."""
 
 PRECISIONS = ("fp32", "fp16", "bf16")
 COMPILE_MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
@@ -65,6 +74,22 @@ class Training:
     """The mode of `torch.compile`, or None to train without it."""
     keep_by: str | None = None
     """The metric whose best evaluation's weights the run keeps, or None to keep the last weights."""
+    mean: Annotated[Channels | None, Range(0, 1)] = None
+    """The mean of each channel of the images, which is subtracted from it, or None for that of the dataset."""
+    std: Annotated[Channels | None, Range(1e-4, 1)] = None
+    """The deviation of each channel of the images, which it is divided by, or None for that of the dataset."""
+    interpolation: Annotated[str, INTERPOLATIONS] = "bilinear"
+    """How images are resized."""
+    evaluation_size: Annotated[int | None, Range(1)] = None
+    """The height and width of the images for evaluation, in pixels, or None for those of the training."""
+    evaluation_crop: Annotated[float | None, Range(0, 1)] = None
+    """The part of the short side that evaluation keeps, or None for the default of the dataset."""
+    evaluation_whole: bool = False
+    """Whether evaluation resizes the whole image, even if that changes its aspect ratio."""
+    evaluation_interpolation: Annotated[str | None, INTERPOLATIONS] = None
+    """How images are resized for evaluation, or None to resize them as for training."""
+    evaluation_views: Annotated[str | None, VIEWS] = None
+    """The views of each image whose predictions evaluation averages, or None for a single one."""
 
     def steps(self, samples: int) -> int:
         """Return the batches per epoch: full ones, then the rest. A rest of one image joins the batch before it."""
@@ -77,11 +102,12 @@ class Training:
         return slice(start, samples if step == self.steps(samples) - 1 else start + self.batch)
 
 
-_ACCEPTED: Mapping[type, tuple[Any, str]] = {
+_ACCEPTED: Mapping[Any, tuple[Any, str]] = {
     bool: (bool, "True or False"),
     int: (int, "a whole number"),
     float: ((int, float), "a number"),
     str: (str, "a string"),
+    Channels: (tuple, "a tuple of three numbers"),
 }
 
 
@@ -89,7 +115,7 @@ _ACCEPTED: Mapping[type, tuple[Any, str]] = {
 class SettingKind:
     """The type of a setting's value, which may be None if it is ``optional``, and which values are ``among`` them."""
 
-    type: type
+    type: Any
     optional: bool = False
     among: Range | tuple[str, ...] | None = None
 
@@ -97,13 +123,14 @@ class SettingKind:
     def of(cls, hint: Any) -> SettingKind:
         """Return the kind for a type such as ``int`` or ``Annotated[int | None, Range(1)]``."""
         hint, among = get_args(hint) if get_origin(hint) is Annotated else (hint, None)
-        types = {*(get_args(hint) or (hint,))}
+        types = {*get_args(hint)} if get_origin(hint) is UnionType else {hint}
         (kind,) = types - {NoneType}
         return cls(kind, NoneType in types, among)
 
     @property
     def expects(self) -> str:
-        what = _ACCEPTED[self.type][1] + (str(self.among) if isinstance(self.among, Range) else "")
+        each = ", each" if self.type == Channels else ""
+        what = _ACCEPTED[self.type][1] + (f"{each}{self.among}" if isinstance(self.among, Range) else "")
         if isinstance(self.among, tuple):
             what = f"one of {', '.join(map(repr, self.among))}"
         return what + (" or None" if self.optional else "")
@@ -112,6 +139,9 @@ class SettingKind:
         """Whether a value is of this kind. True and False are not numbers."""
         if value is None:
             return self.optional
+        if self.type == Channels:
+            each = SettingKind(float, among=self.among)
+            return isinstance(value, tuple) and len(value) == 3 and all(map(each.holds, value))
         fits = isinstance(value, _ACCEPTED[self.type][0]) and isinstance(value, bool) == (self.type is bool)
         return fits and (self.among is None or value in self.among)
 

@@ -195,7 +195,9 @@ def samples(field: Field) -> list[str]:
     if isinstance(kind, Choice) and not isinstance(kind, Architecture):
         values = [default, *kind.words] if default in kind.words else [*kind.words]
     elif isinstance(kind, Numbers):
-        values = [*([kind.write(default)] if default else []), *_numbers(kind.each, None)]
+        each = _numbers(kind.each, None)
+        several = each if kind.count is None else [" ".join([value] * kind.count) for value in each]
+        values = [*([kind.write(default)] if default else []), *several]
     elif isinstance(kind, Number):
         values = _numbers(kind, default)
     elif isinstance(kind, Address):

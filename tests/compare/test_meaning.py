@@ -67,6 +67,8 @@ def changed(field: Field, value: object, chance: random.Random) -> object:
         return chance.choice([word for word in kind.words if word != value])
     if isinstance(kind, Numbers):
         assert isinstance(value, tuple)
+        if kind.count is not None:
+            return (*value[:-1], value[-1] / 2 if value[-1] > 0 else 0.5)
         return (*value[:-1], value[-1] + 1)
     if isinstance(kind, FilePath):
         return "/somewhere/else"

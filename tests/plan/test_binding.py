@@ -343,7 +343,7 @@ def _with_every_word(vocabulary: Vocabulary) -> list[tuple[str, list[tuple[int, 
             text += f"{field.word}="
             if isinstance(field.kind, Choice):
                 words = sorted(field.kind.words)
-                value = words[len(words) // 2] if field.required else field.default
+                value = words[len(words) // 2] if field.required or field.default is None else field.default
                 places.append((len(text), set(words)))
                 text += f"{value} "
             else:
@@ -352,6 +352,9 @@ def _with_every_word(vocabulary: Vocabulary) -> list[tuple[str, list[tuple[int, 
                     "lr step epochs": "30",
                     "loss bce threshold": "0.2",
                     "base least": "0.5",
+                    "input mean": "0.5 0.4 0.3",
+                    "input std": "0.2 0.2 0.2",
+                    "evaluation crop": "0.9",
                 }
                 given = sample.get(f"{found_trick.declared.word} {field.name}")
                 stated = not field.required and field.default is not None
