@@ -108,6 +108,10 @@ def export(
         opened = SourceRun.of(run)
     else:
         opened = open_run(folder, words, base)
+    views = opened.preprocessing.views
+    if deploy and views != "single":
+        message = f"the run's evaluation averages the predictions of several views (`{views}`), which no export does"
+        raise fail("E121", message, help="leave out --deploy to export the network alone")
     format.check_installed(f"exporting to {format.name}", "E121")
     with tempfile.TemporaryDirectory() as scratch:
         draft = Path(scratch) / path.name

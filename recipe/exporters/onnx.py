@@ -46,7 +46,10 @@ def deploy(run: SourceRun, path: Path) -> tuple[Tensor, Tensor] | str:
     with _told(run):
         proto = _exported(run)
         onnx_pixels.deploy(proto, run.preprocessing, run.program.classes, run.names)
-        for key, value in onnx_pixels.metadata(run.preprocessing).items():
+        described = onnx_pixels.metadata(run.preprocessing)
+        for prop in proto.metadata_props:
+            prop.value = described.pop(prop.key, prop.value)
+        for key, value in described.items():
             proto.metadata_props.add(key=key, value=value)
         content: bytes = proto.SerializeToString()
     path.write_bytes(content)

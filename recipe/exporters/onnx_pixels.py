@@ -9,7 +9,7 @@ antialiasing can't do that: in onnxruntime 1.32, it differs by up to 15 of 255 s
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
@@ -102,7 +102,7 @@ def metadata(preprocessing: Preprocessing) -> dict[str, str]:
     return {
         "pixels": "uint8 (N, H, W, 3), RGB, of any height and width",
         "crop": json.dumps(preprocessing.crop),
-        "interpolation": "bilinear, antialiased",
+        "interpolation": f"{preprocessing.interpolation}, antialiased",
     }
 
 
@@ -122,68 +122,83 @@ def _preprocessed(preprocessing: Preprocessing) -> Nodes:
     nodes, size = Nodes("pixels"), preprocessing.size
     shape = nodes("Shape", "pixels")
     sides = [nodes("Gather", shape, axis) for axis in (1, 2)]
+    filter = FILTERS[preprocessing.interpolation]
     if preprocessing.crop is None:
-        resized = _whole(nodes, sides, size)
+        resized = _whole(nodes, sides, size, filter)
     else:
-        resized = _center(nodes, sides, size, preprocessing.crop)
+        resized = _center(nodes, sides, size, preprocessing.crop, filter)
     mean, std = (np.asarray(values, np.float32).reshape(3, 1, 1) for values in (preprocessing.mean, preprocessing.std))
     unit = nodes("Div", resized, np.float32(255))
     nodes("Div", nodes("Sub", unit, mean), std, output="images")
     return nodes
 
 
-def _whole(nodes: Nodes, sides: Sequence[str], size: int) -> str:
+def _whole(nodes: Nodes, sides: Sequence[str], size: int, filter: Filter) -> str:
     """Resize the whole image as torch does in float32, and round it: (N, 3, size, size)."""
     kind, weights = np.float32, []
     for side in sides:
         places, length = _places(nodes, 0, side, kind), _number(nodes, side, kind)
-        weights.append(_weights(nodes, _shares(nodes, places, kind(0), length, size, kind)))
+        weights.append(_weights(nodes, _shares(nodes, places, kind(0), length, size, filter, kind)))
     rows, columns = weights
     narrow = nodes("MatMul", _planes(nodes, "pixels"), nodes("Transpose", columns))
-    return nodes("Round", nodes("MatMul", rows, narrow))
+    rounded = nodes("Round", nodes("MatMul", rows, narrow))
+    return _clipped(nodes, rounded) if filter.overshoots else rounded
 
 
-def _center(nodes: Nodes, sides: Sequence[str], size: int, crop: float) -> str:
+def _center(nodes: Nodes, sides: Sequence[str], size: int, crop: float, filter: Filter) -> str:
     """Resize the centered square as Pillow or torch does in integers: (N, 3, size, size), of whole float32."""
     short = nodes("Min", *sides)
     length = nodes("Mul", _number(nodes, short), crop)
     lows = [nodes("Div", nodes("Sub", _number(nodes, side), length), 2.0) for side in sides]
     boxes = [(low, nodes("Add", low, length)) for low in lows]
-    fractions = [nodes("Sub", edge, nodes("Floor", edge)) for box in boxes for edge in box]
-    whole = nodes("Equal", nodes("Sum", *fractions), 0.0)
+    whole = None
+    if filter.cuts:
+        fractions = [nodes("Sub", edge, nodes("Floor", edge)) for box in boxes for edge in box]
+        whole = nodes("Equal", nodes("Sum", *fractions), 0.0)
     # The weights of pixels beyond the square of the short side, and of what its edges reach, are 0.
-    reach = nodes("Add", nodes("Div", short, size), 2)
+    reach = nodes("Add", nodes("Mul", nodes("Add", nodes("Div", short, size), 1), filter.support), 1)
     starts = [nodes("Max", nodes("Sub", nodes("Div", nodes("Sub", side, short), 2), reach), 0) for side in sides]
     stops = [nodes("Sub", side, start) for side, start in zip(sides, starts, strict=True)]
     ends = [nodes("Concat", *(nodes("Unsqueeze", end, [0]) for end in those), axis=0) for those in (starts, stops)]
     planes = _planes(nodes, nodes("Slice", "pixels", *ends, [1, 2]))
     rows, columns = (
-        _integers(nodes, _places(nodes, start, stop), box, size, whole)
+        _integers(nodes, _places(nodes, start, stop), box, size, whole, filter)
         for start, stop, box in zip(starts, stops, boxes, strict=True)
     )
     if not ROWS_FIRST:
-        return _resized(nodes, planes, rows, columns, rows_first=False)
+        return _resized(nodes, planes, rows, columns, filter, rows_first=False)
     shrunk = [nodes("Sub", side, size) for side in sides]
     least = nodes("Max", nodes("Mul", shrunk[1], 2), 0)
-    tall = nodes("And", nodes("Greater", shrunk[0], least), nodes("Not", whole))
+    tall = nodes("Greater", shrunk[0], least)
+    if whole is not None:
+        tall = nodes("And", tall, nodes("Not", whole))
     branches = {}
     for name, rows_first in (("then_branch", True), ("else_branch", False)):
         branch = Nodes(name)
-        output = _resized(branch, planes, rows, columns, rows_first)
+        output = _resized(branch, planes, rows, columns, filter, rows_first)
         branches[name] = branch.graph(name, [], helper.make_tensor_value_info(output, TensorProto.FLOAT, None))
     return nodes("If", tall, **branches)
 
 
-def _resized(nodes: Nodes, planes: str, rows: tuple[str, str], columns: tuple[str, str], rows_first: bool) -> str:
+def _resized(
+    nodes: Nodes, planes: str, rows: tuple[str, str], columns: tuple[str, str], filter: Filter, rows_first: bool
+) -> str:
     """Resize planes (N, 3, H, W) by the weights of their rows and columns, each with its unit: (N, 3, size, size)."""
 
     def by_rows(planes: str) -> str:
-        return _rounded(nodes, nodes("MatMul", rows[0], planes), rows[1], 2)
+        return clipped(_rounded(nodes, nodes("MatMul", rows[0], planes), rows[1], 2))
 
     def by_columns(planes: str) -> str:
-        return _rounded(nodes, nodes("MatMul", planes, nodes("Transpose", columns[0])), columns[1], 3)
+        return clipped(_rounded(nodes, nodes("MatMul", planes, nodes("Transpose", columns[0])), columns[1], 3))
+
+    def clipped(shades: str) -> str:
+        return _clipped(nodes, shades) if filter.overshoots else shades
 
     return by_columns(by_rows(planes)) if rows_first else by_rows(by_columns(planes))
+
+
+def _clipped(nodes: Nodes, shades: str) -> str:
+    return nodes("Clip", shades, np.float32(0), np.float32(255))
 
 
 def _number(nodes: Nodes, value: str, kind: Kind = np.float64) -> str:
@@ -201,8 +216,16 @@ def _places(nodes: Nodes, start: str | int, stop: str, kind: Kind = np.float64) 
     return _number(nodes, nodes("Range", start, stop, 1), kind)
 
 
-def _shares(nodes: Nodes, places: str, low: str | Constant, length: str, size: int, kind: Kind = np.float64) -> str:
-    """Return the triangle over pixels of which each resized pixel of a box is made: (size, places), of this kind.
+def _shares(
+    nodes: Nodes,
+    places: str,
+    low: str | Constant,
+    length: str,
+    size: int,
+    filter: Filter,
+    kind: Kind = np.float64,
+) -> str:
+    """Return the shares of the pixels of which each resized pixel of a box is made: (size, places), of this kind.
 
     The operations are those of torch and Pillow, in their order.
     """
@@ -210,7 +233,40 @@ def _shares(nodes: Nodes, places: str, low: str | Constant, length: str, size: i
     middles = nodes("Add", low, nodes("Mul", scale, (np.arange(size).reshape(size, 1) + 0.5).astype(kind)))
     distances = nodes("Add", nodes("Sub", places, middles), kind(0.5))
     shrink = nodes("Div", kind(1), nodes("Max", scale, kind(1)))
-    return nodes("Max", nodes("Sub", kind(1), nodes("Abs", nodes("Mul", distances, shrink))), kind(0))
+    return filter.shares(nodes, nodes("Abs", nodes("Mul", distances, shrink)), kind)
+
+
+def _triangle(nodes: Nodes, x: str, kind: Kind) -> str:
+    """Return the shares of pixels at distances ``x`` for bilinear interpolation."""
+    return nodes("Max", nodes("Sub", kind(1), x), kind(0))
+
+
+def _cubic(nodes: Nodes, x: str, kind: Kind) -> str:
+    """Return the shares of pixels at distances ``x`` for bicubic interpolation, with a = -0.5."""
+    a = -0.5
+    near = nodes("Sub", nodes("Mul", x, kind(a + 2)), kind(a + 3))
+    near = nodes("Add", nodes("Mul", nodes("Mul", near, x), x), kind(1))
+    far = nodes("Add", nodes("Mul", nodes("Sub", x, kind(5)), x), kind(8))
+    far = nodes("Mul", nodes("Sub", nodes("Mul", far, x), kind(4)), kind(a))
+    beyond = nodes("Where", nodes("Less", x, kind(2)), far, kind(0))
+    return nodes("Where", nodes("Less", x, kind(1)), near, beyond)
+
+
+@attrs.frozen
+class Filter:
+    """How pixels are weighted when images are resized."""
+
+    shares: Callable[[Nodes, str, Kind], str]
+    support: int
+    """The distance from which on pixels don't count, in resized pixels."""
+    overshoots: bool
+    """Whether some weights are negative, so that sums may be outside of 0 to 255."""
+    cuts: bool
+    """Whether a box of whole pixels is resized without its neighbors, by torch."""
+
+
+FILTERS = {"bilinear": Filter(_triangle, 1, False, True), "bicubic": Filter(_cubic, 2, True, False)}
+"""The filter of each interpolation."""
 
 
 def _weights(nodes: Nodes, shares: str) -> str:
@@ -218,21 +274,27 @@ def _weights(nodes: Nodes, shares: str) -> str:
     return nodes("Div", shares, nodes("ReduceSum", shares, [1]))
 
 
-def _integers(nodes: Nodes, places: str, box: tuple[str, str], size: int, whole: str) -> tuple[str, str]:
+def _integers(
+    nodes: Nodes, places: str, box: tuple[str, str], size: int, whole: str | None, filter: Filter
+) -> tuple[str, str]:
     """Return the integer weights along an axis: float32 (2 × size, places), the multiples of `HALF`, then the rest.
 
     Also returns what stands for 1 in them: float64 ().
     """
     edges = [_number(nodes, edge, np.float32) for edge in box]  # as Pillow keeps them
     low, high, length = (_number(nodes, edge) for edge in (*edges, nodes("Sub", edges[1], edges[0])))
-    # A box of whole pixels is resized without its neighbors.
-    outside = nodes("Or", nodes("Less", places, low), nodes("GreaterOrEqual", places, high))
-    shares = nodes("Where", nodes("And", outside, whole), 0.0, _shares(nodes, places, low, length, size))
-    weights = _weights(nodes, shares)
+    shares = _shares(nodes, places, low, length, size, filter)
     powers = 2.0 ** np.arange(BITS + 1)
-    largest = nodes("ReduceMax", weights, keepdims=0)
-    fit = nodes("Cast", nodes("Less", nodes("Mul", largest, powers[1:]), 2.0**15 - 0.5), to=TensorProto.INT64)
-    bits = nodes("Where", whole, nodes("ReduceSum", fit, keepdims=0), BITS)
+    bits: str | int = BITS
+    if whole is None:
+        weights = _weights(nodes, shares)
+    else:
+        # A box of whole pixels is resized without its neighbors.
+        outside = nodes("Or", nodes("Less", places, low), nodes("GreaterOrEqual", places, high))
+        weights = _weights(nodes, nodes("Where", nodes("And", outside, whole), 0.0, shares))
+        largest = nodes("ReduceMax", weights, keepdims=0)
+        fit = nodes("Cast", nodes("Less", nodes("Mul", largest, powers[1:]), 2.0**15 - 0.5), to=TensorProto.INT64)
+        bits = nodes("Where", whole, nodes("ReduceSum", fit, keepdims=0), BITS)
     unit = nodes("Gather", powers, bits)
     integers = nodes("Floor", nodes("Add", nodes("Mul", weights, unit), 0.5))
     multiples = nodes("Floor", nodes("Div", integers, HALF))

@@ -50,8 +50,8 @@ class SourceRun:
 
     @property
     def size(self) -> int:
-        """Height and width of an input, in pixels."""
-        return self.program.costs.size
+        """Height and width of an input in evaluation, in pixels."""
+        return self.preprocessing.size
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -68,6 +68,9 @@ class SourceRun:
             "image_size": str(self.size),
             "mean": json.dumps(self.preprocessing.mean),
             "std": json.dumps(self.preprocessing.std),
+            "crop": json.dumps(self.preprocessing.crop),
+            "interpolation": self.preprocessing.interpolation,
+            "views": self.preprocessing.views,
             "classes": str(self.program.classes),
         }
         return about | ({"class_names": json.dumps(self.names)} if self.names else {})

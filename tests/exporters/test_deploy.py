@@ -25,8 +25,10 @@ import pytest
 import torch
 from onnx import helper
 from PIL import Image
+from safetensors import safe_open
 
 import recipe
+from recipe.base.errors import RecipeError
 from recipe.base.sealed import write_sealed
 from recipe.data.decode import VECTORS, Pixels, decode
 from recipe.data.images import resize
@@ -35,6 +37,7 @@ from recipe.exporters import python as exporter
 from recipe.exporters.source_run import SourceRun, open_run
 from recipe.plugins.vocabulary import Vocabulary
 from recipe.runs.provenance import CLASSES, PREPROCESSING, Preprocessing, read_provenance
+from recipe.runs.trained_on import recorded_inputs
 from tests.exporters.helpers import train
 from tests.helpers import Outcome, command
 
@@ -156,6 +159,66 @@ def test_the_graph_makes_the_inputs_of_evaluation(size: int, crop: float | None,
             assert off.max() < 1.01, (height, width)
             different = max(different, (off > 0.01).mean())
     assert different <= (0.01 if crop is None else 0 if VECTORS else 0.5)
+
+
+@pytest.mark.parametrize("size", [24, 96])
+@pytest.mark.parametrize("crop", [None, 224 / 256, 1.0])
+def test_bicubic_pixels_become_the_inputs_of_the_runs_evaluation(size: int, crop: float | None) -> None:
+    preprocessing = Preprocessing(size, crop, (0.0,) * 3, (1.0,) * 3, "bicubic")
+    different = 0.0
+    for height, width in SIZES:
+        for pixels in (photos(2, height, width), np.full((1, height, width, 3), 255, np.uint8)):
+            own = deployed.evaluated(pixels, preprocessing).numpy()
+            off = np.abs(preprocessed(preprocessing, pixels) - own) * 255
+            assert off.max() < 1.01, (height, width)
+            different = max(different, (off > 0.01).mean())
+    assert different <= (0.01 if crop is None else 1e-3)
+
+
+@pytest.fixture(scope="module")
+def bicubic(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that evaluates images of another size than it was trained with, with bicubic interpolation."""
+    words = "input mean=0.4 0.5 0.6 std=0.25 0.25 0.5 interpolation=bicubic; evaluation size=40 crop=80%"
+    text = f"{LEARNT.replace('epochs 6', 'epochs 1')}; {words}"
+    return train(tmp_path_factory.mktemp("bicubic") / "run", text=text).folder
+
+
+@pytest.mark.parametrize("to", ["onnx", "python", "safetensors"])
+def test_exports_have_the_inputs_of_the_evaluation(bicubic: Path, to: str, tmp_path: Path) -> None:
+    """Exporting verifies the inputs and the probabilities of a deployed export, and the logits of any other."""
+    file = tmp_path / {"onnx": "a.onnx", "python": "a.py", "safetensors": "a.safetensors"}[to]
+    done = recipe.export(bicubic, to=to, out=file)
+    assert done.difference is not None
+    assert done.difference < 1e-5
+    if to == "safetensors":
+        with safe_open(file, framework="pt") as opened:
+            about = opened.metadata()
+        assert (about["image_size"], about["crop"], about["interpolation"]) == ("40", "0.8", "bicubic")
+        inputs = recorded_inputs(str(file))
+        assert inputs is not None
+        assert (inputs.mean, inputs.crop, inputs.interpolation) == ((0.4, 0.5, 0.6), 0.8, "bicubic")
+        return
+    deployed_file = tmp_path / f"b{file.suffix}"
+    done = recipe.export(bicubic, to=to, out=deployed_file, deploy=True)
+    assert done.shades is not None
+    assert done.shades < 1.01
+    if to == "python":
+        run, image = recipe.load(bicubic, device="cpu"), photos(1, 75, 50)[0]
+        Image.fromarray(image).save(tmp_path / "a.png")
+        for script in (file, deployed_file):
+            inputs = runpy.run_path(str(script))["preprocess"](Image.open(tmp_path / "a.png"))
+            assert (inputs - run.preprocess(tmp_path / "a.png")).abs().max() < 1e-6
+    else:
+        properties = {prop.key: prop.value for prop in onnx.load(deployed_file).metadata_props}
+        assert (properties["crop"], properties["interpolation"]) == ("0.8", "bicubic, antialiased")
+
+
+def test_an_export_of_several_views_is_refused(tmp_path: Path) -> None:
+    run = train(tmp_path / "run", "evaluation views=flip")
+    with pytest.raises(RecipeError, match=r"E121.*averages the predictions of several views \(`flip`\)"):
+        recipe.export(run.folder, to="python", out=tmp_path / "a.py", deploy=True)
+    recipe.export(run.folder, to="python", out=tmp_path / "a.py")
+    assert "averages the predictions of several views (flip); this is the first one" in (tmp_path / "a.py").read_text()
 
 
 def test_resizing_rows_first_changes_inputs_by_at_most_a_shade(monkeypatch: pytest.MonkeyPatch) -> None:
