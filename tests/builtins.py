@@ -25,6 +25,7 @@ COMPANY = {
     "base": "lr 1e-4",  # networks without normalization diverge at higher rates
     "data digits": "epochs 1; batch 256; precision bf16",  # trains on the whole dataset
     "loss bce threshold": "augment mixup 1",
+    "input interpolation": "augment crop",
     "keep best": "epochs 6; lr 0.1",  # so that the last epoch isn't the best one
     "patience": "epochs 6; lr 0.1",
 }
@@ -49,6 +50,9 @@ VALUES = {
 ELSEWHERE = {
     "base model": "its test weights fit only one model: tests/graph/test_torchvision.py",
     "base least": "it only rejects weights: tests/compiler/test_anyones_weights.py",
+    "evaluation": "its defaults change nothing: tests/inference/test_evaluation_words.py",
+    "evaluation interpolation": "the images are not resized: tests/inference/test_evaluation_words.py",
+    "input": "its defaults change nothing: tests/tricks/test_input_evaluation.py",
     "keep last": "it is the default: tests/tricks/test_keep_last.py",
     "norm sync": "it has no effect in a single process: tests/durability/test_ranks.py",
     "data folder on-error": "all test images are intact: tests/durability/test_skipped.py",

@@ -1,11 +1,11 @@
-"""The models of torchvision and timm, their pretrained weights, and the inputs that weights expect."""
+"""The models of torchvision and timm, and their pretrained weights."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from recipe.api import Preprocessing, fail
+from recipe.api import fail
 
 if TYPE_CHECKING:
     import torch
@@ -28,8 +28,6 @@ MODELS = tuple(
 
 OTHER_INPUTS = ("inception_v3", "googlenet")
 """The models whose weights torchvision takes from TensorFlow. They expect images of mean and deviation 0.5."""
-
-HALF = (0.5, 0.5, 0.5)
 
 
 def timm_model(name: str, options: Mapping[str, Any]) -> torch.nn.Module:
@@ -105,24 +103,3 @@ def named_weights(model: str, name: str) -> Any:
     return known[name] if name in known.__members__ else known.DEFAULT
 
 
-def expected_by(weights: Any) -> Preprocessing:
-    """Return the inputs that torchvision's weights expect."""
-    preset = weights.transforms()
-    return Preprocessing(
-        mean=tuple(preset.mean),
-        std=tuple(preset.std),
-        size=preset.crop_size[0],
-        crop=preset.crop_size[0] / preset.resize_size[0],
-        interpolation=preset.interpolation.value,
-    )
-
-
-def expected_by_timm(config: Mapping[str, Any]) -> Preprocessing:
-    """Return the inputs that timm's configuration of a model states."""
-    return Preprocessing(
-        mean=config.get("mean"),
-        std=config.get("std"),
-        size=(config.get("input_size") or (None,))[-1],
-        crop=config.get("crop_pct"),
-        interpolation=config.get("interpolation"),
-    )

@@ -10,17 +10,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from recipe.api import Layer, Preprocessing, SuggestContext, Trick, architecture, integer, number, path, trick
-from recipe.tricks._models import (
-    HALF,
-    MODELS,
-    OTHER_INPUTS,
-    expected_by,
-    expected_by_timm,
-    named_weights,
-    timm_config,
-    timm_model,
-    timm_name,
-)
+from recipe.tricks._inputs import expected_by, expected_by_file, expected_by_timm, known_inputs, suggested
+from recipe.tricks._models import MODELS, OTHER_INPUTS, named_weights, timm_config, timm_model, timm_name
 from recipe.tricks._weights import download, is_named, load, meta_of, unusable
 
 if TYPE_CHECKING:
@@ -39,7 +30,8 @@ class Base(Trick):
     trainer. Tensors with the same name and shape in the rewritten model are loaded. The others, such as the last layer
     for a different number of classes, are still randomly initialized, and so is a last layer for classes with other
     names, if these are known. The run lists both. It is an error if less than 90 % of the model, not counting the last
-    layer, is loaded; ``least`` sets another limit. ``module`` stands for a model that is passed to
+    layer, is loaded; ``least`` sets another limit. Weights suggest the inputs that they expect: the size of images,
+    `input` and `evaluation`. ``module`` stands for a model that is passed to
     ``recipe.compile(…, base=model)``.
     """
 
@@ -68,8 +60,10 @@ class Base(Trick):
             yield f"the weights `{self.weights}` {why}"
 
     def suggest(self, context: SuggestContext) -> Mapping[str, Any]:
-        """Suggest 299 px for Inception-V3 (He et al., section 2.1)."""
-        return {"data size": self.image_size()} if self.model == "inception_v3" else {}
+        """Suggest the inputs that pretrained weights expect, or 299 px for Inception-V3 (He et al., section 2.1)."""
+        sizes = {"data size": self.image_size()} if self.model == "inception_v3" else {}
+        inputs = known_inputs(self.model, self.weights, self._is_file())
+        return sizes if inputs is None else {**sizes, **suggested(inputs, context.words)}
 
     def build(self, classes: int | None) -> torch.nn.Module:
         """Build the model with this number of outputs."""
@@ -123,14 +117,7 @@ class Base(Trick):
             return expected_by(named_weights(self.model, self.weights))
         if is_named(self.weights):
             return expected_by_timm(timm_config(timm_name(self.model, self.weights)))
-        from recipe.api import on_meta, trained_on, weights_about
-
-        header = weights_about(self.weights) if self._is_file() else {}
-        if "digest" in header:
-            return known.inputs if (known := trained_on(self.weights, header)) else None
-        if self.model.startswith("timm:"):
-            return expected_by_timm(getattr(on_meta(lambda: self.build(None)), "pretrained_cfg", {}))
-        return Preprocessing(mean=HALF, std=HALF) if self.model in OTHER_INPUTS else None
+        return expected_by_file(self.model, self.weights, lambda: self.build(None))
 
     def _is_file(self) -> bool:
         return self.weights is not None and os.path.isabs(self.weights)

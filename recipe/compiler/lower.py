@@ -293,14 +293,16 @@ def smallest(plan: Plan, side: int) -> int:
 
 
 def _resize(rewritten: Rewritten) -> Rewritten:
-    """Check that the images also fit at the smallest size to which a trick resizes them."""
+    """Check that the images also fit at the smallest size to which a trick resizes them, and at that of evaluation."""
     traced = rewritten.traced
     small, found = smallest(traced.task.plan, traced.size), narrow(traced.graph)
-    if small < traced.size:
-        try:
-            propagate(traced.graph, small, traced.name)
+    others = {small, traced.task.plan.training.evaluation_size or traced.size} - {traced.size}
+    try:
+        for side in sorted(others):
+            propagate(traced.graph, side, traced.name)
             found = found or narrow(traced.graph)
-        finally:
+    finally:
+        if others:
             propagate(traced.graph, traced.size, traced.name)
     return attrs.evolve(rewritten, narrow=found)
 

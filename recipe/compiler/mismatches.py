@@ -12,7 +12,6 @@ from recipe.base.wording import listing, plural
 from recipe.compiler.fit import OTHER_CLASSES
 from recipe.compiler.program import Program
 from recipe.compiler.without_effect import in_model, in_training
-from recipe.data.decode import CROP
 from recipe.data.images import Files, InMemory, Sets
 from recipe.graph.net import Net
 from recipe.plugins.calling import call_hook
@@ -68,19 +67,26 @@ def heads_that_fit(program: Program) -> tuple[str, ...]:
 
 def _fed(program: Program, sets: Sets) -> Preprocessing:
     """Return how a run preprocesses its images for evaluation, as far as it is known."""
-    known = isinstance(sets.val, (Files, InMemory))
+    stated, crop = program.training, None
+    if isinstance(sets.val, Files):
+        crop = "whole" if sets.val.crop is None else sets.val.crop
+    elif isinstance(sets.val, InMemory):
+        crop = stated.evaluation_crop or 1.0
+    interpolation = stated.evaluation_interpolation or stated.interpolation
     return Preprocessing(
         mean=sets.mean,
         std=sets.std,
         size=program.costs.size,
-        crop=CROP if isinstance(sets.val, Files) else 1.0 if known else None,
-        interpolation="bilinear" if known else None,
+        crop=crop,
+        interpolation=None if crop is None else interpolation,
     )
 
 
 def _unlike(expected: Preprocessing, fed: Preprocessing) -> Iterator[str]:
     for field in attrs.fields(Preprocessing):
         wanted, given = getattr(expected, field.name), getattr(fed, field.name)
+        if given == 1.0 and wanted == "whole":  # images in memory are whole
+            continue
         if wanted is not None and given is not None and not _close(wanted, given):
             yield f"{field.name} {_shown(wanted)}, not {_shown(given)}"
 

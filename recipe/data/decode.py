@@ -34,12 +34,18 @@ Box = Callable[[int, int], Sequence[float] | Array]
 CROP = 224 / 256
 """The side of the centered square that evaluation uses, as a fraction of the short side (He et al., section 2.1)."""
 
+RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+"""Pillow's name of each interpolation."""
+
 VECTORS = torch.backends.cpu.get_cpu_capability().startswith("AVX")
 """Whether torch resizes uint8 with vector instructions. Without them, it is slower than Pillow."""
 
 
-def decode(path: Path, size: int, box: Box | None) -> Pixels:
-    """Decode a box of an image, by default its center, and resize it to uint8 (size, size, 3), bilinear, antialiased.
+def decode(path: Path, size: int, box: Box | None, interpolation: str = "bilinear", neighbors: bool = False) -> Pixels:
+    """Decode a box of an image, by default its center, and resize it to uint8 (size, size, 3), antialiased.
+
+    ``neighbors`` is whether the pixels next to a box count at its edges, as if the whole image had been resized. For
+    bilinear interpolation, they only count for a box whose edges are not whole pixels.
 
     Decodes a JPEG at 1/2, 1/4 or 1/8 of its size if the box still has at least size × size pixels. Ignores
     transparency, and the EXIF orientation of all formats but TIFF. Raises `RecipeError` (E070), which names the file,
@@ -57,17 +63,17 @@ def decode(path: Path, size: int, box: Box | None) -> Pixels:
                 rgb = to_rgb(image)
             # Only now is the size certain: older versions of Pillow turn a TIFF by its orientation when they load it.
             area = np.asarray(box(rgb.height, rgb.width), np.float64)
-    return _resize(rgb, area / scale, size)
+    return _resize(rgb, area / scale, size, interpolation, neighbors)
 
 
-def fitted(image: Image.Image, size: int, box: Box, name: str) -> Pixels:
-    """Resize a box of an image that Pillow has opened, as `decode` does with a file: uint8 (size, size, 3).
+def fitted(image: Image.Image, size: int, box: Box, name: str, interpolation: str = "bilinear") -> Pixels:
+    """Resize a box of an image that Pillow has opened, as evaluation does with a file: uint8 (size, size, 3).
 
     Raises `RecipeError` (E070), which calls the image ``name``, if its pixels can't be read or have no known meaning.
     """
     with _faults_of(name):
         rgb = to_rgb(image)
-    return _resize(rgb, np.asarray(box(rgb.height, rgb.width), np.float64), size)
+    return _resize(rgb, np.asarray(box(rgb.height, rgb.width), np.float64), size, interpolation, neighbors=True)
 
 
 def whole(image: Path | Image.Image, name: str) -> Pixels:
@@ -149,16 +155,18 @@ def _draft(image: Image.Image, box: Array, size: int) -> int:
     return scale if drafted else 1
 
 
-def _resize(image: Image.Image, box: Array, size: int) -> Pixels:
+def _resize(image: Image.Image, box: Array, size: int, interpolation: str, neighbors: bool) -> Pixels:
     """Resize a box of an RGB image to (size, size, 3). Raises `ValueError` if the box is outside the image."""
+    filter = RESAMPLING[interpolation]
     top, left, height, width = box.tolist()
     edges = (left, top, left + width, top + height)
     within = 0 <= left < edges[2] <= image.width and 0 <= top < edges[3] <= image.height
-    if not within or any(edge % 1 for edge in edges):  # a crop has only whole pixels
-        return np.array(image.resize((size, size), Image.Resampling.BILINEAR, box=edges))
+    plain = interpolation == "bilinear"
+    if not within or any(edge % 1 for edge in edges) or (neighbors and not plain):  # a crop has only whole pixels
+        return np.array(image.resize((size, size), filter, box=edges))
     cropped = image.crop(edges)  # without its neighbors, which Pillow would use at the edges of a box
-    if not VECTORS:
-        return np.array(cropped.resize((size, size), Image.Resampling.BILINEAR))
+    if not (VECTORS and plain):
+        return np.array(cropped.resize((size, size), filter))
     part = torch.from_numpy(np.array(cropped)).permute(2, 0, 1)[None]
     resized = F.interpolate(part, (size, size), mode="bilinear", antialias=True)
     return resized[0].permute(1, 2, 0).numpy()

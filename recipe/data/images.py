@@ -13,12 +13,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 
 from recipe.base.plain_numbers import plain_numbers
 from recipe.base.wording import plural
-from recipe.data.decode import decode
+from recipe.data.decode import CROP, decode, whole
 from recipe.data.draws import Draws
+from recipe.data.views import boxes_of, crops_of
 
 Array = npt.NDArray[np.float64]
 Boxer = Callable[[Draws, Array, Array], Array]
@@ -82,9 +84,15 @@ class InMemory:
     """The class indices: int64 (N,)."""
     uniform: bool = True
     """Whether all images have the same size and are cropped on the device."""
+    crops: int = 1
+    """The number of crops of each image, which follow one another in ``pixels``."""
+    original: Tensor | None = attrs.field(default=None, repr=False)
+    """The images before they were resized, uint8 (N, 3, H, W), or None if they weren't."""
 
     def fetch(self, indices: npt.NDArray[np.int64], boxer: Callable[[int, int, int], Array] | None) -> Tensor:
-        """Return the images with these indices: uint8 (N, 3, H, W). Ignores ``boxer``."""
+        """Return the images with these indices: uint8 (N × crops, 3, H, W). Ignores ``boxer``."""
+        if self.crops > 1:
+            indices = (indices[:, None] * self.crops + np.arange(self.crops)).reshape(-1)
         return self.pixels[torch.from_numpy(indices)]
 
 
@@ -100,17 +108,35 @@ class Files:
     """The height and width of the images that `fetch` returns, in pixels."""
     uniform: bool = False
     """Whether all images have the same size and are cropped on the device."""
+    crop: float | None = CROP
+    """Without a box, the side of the centered square, as a part of the short side, or None for the whole image."""
+    interpolation: str = "bilinear"
+    """How the images are resized."""
+    views: str = "single"
+    """Without a box, which views of each image are returned, one after another. See `recipe.data.views`."""
+
+    @property
+    def crops(self) -> int:
+        """The number of crops of each image that `fetch` returns without a box."""
+        return crops_of(self.views)
 
     def fetch(self, indices: npt.NDArray[np.int64], boxer: Callable[[int, int, int], Array] | None) -> Tensor:
-        """Return the images with these indices: uint8 (N, 3, size, size). ``boxer`` is as in `Images.fetch`."""
-        boxes = (None if boxer is None else partial(boxer, position) for position in range(len(indices)))
-        pixels = (decode(self.paths[index], self.size, box) for index, box in zip(indices, boxes, strict=True))
+        """Return the images with these indices: uint8 (N × crops, 3, size, size). ``boxer`` is as in `Images.fetch`."""
+        if boxer is None and self.crop is None:
+            return torch.cat([squashed(self.paths[index], self.size, self.interpolation) for index in indices])
+        pixels, seen = [], () if self.crop is None else boxes_of(self.views, self.crop)
+        for position, index in enumerate(indices):
+            for box in seen if boxer is None else (partial(boxer, position),):
+                pixels.append(decode(self.paths[index], self.size, box, self.interpolation, neighbors=boxer is None))
         return torch.stack([torch.from_numpy(image).permute(2, 0, 1) for image in pixels])
 
 
 def in_memory(train: InMemory, val: InMemory, classes: int, size: int) -> Sets:
     """Resize images in memory to size × size pixels and return them with the training images' mean and deviation."""
-    resized = [attrs.evolve(part, pixels=resize(part.pixels, size)) for part in (train, val)]
+    resized = [
+        attrs.evolve(part, pixels=pixels, original=None if pixels is part.pixels else part.pixels)
+        for part, pixels in ((part, resize(part.pixels, size)) for part in (train, val))
+    ]
     total, squares, count = torch.zeros(3).double(), torch.zeros(3).double(), 0
     for part in torch.split(resized[0].pixels, 1024):
         values = part.double() / 255
@@ -181,19 +207,35 @@ def _unfit_scale(sets: Sets) -> str | None:
     return None
 
 
-def resize(pixels: Tensor, size: int) -> Tensor:
-    """Resize uint8 images (N, 3, H, W) to size × size pixels, bilinear."""
+def one_view(images: Files | InMemory) -> Files | InMemory:
+    """Return images of which `fetch` returns only the centered crop of each."""
+    if isinstance(images, Files):
+        return attrs.evolve(images, views="single")
+    return attrs.evolve(images, pixels=images.pixels[:: images.crops], crops=1)
+
+
+def squashed(image: Path | Image.Image, size: int, interpolation: str, name: str = "") -> Tensor:
+    """Resize a whole image, whatever its aspect ratio, as images in memory are: uint8 (1, 3, size, size)."""
+    pixels = torch.from_numpy(whole(image, name or str(image)))
+    return resize(pixels.permute(2, 0, 1)[None], size, interpolation)
+
+
+def resize(pixels: Tensor, size: int, interpolation: str = "bilinear") -> Tensor:
+    """Resize uint8 images (N, 3, H, W) to size × size pixels."""
     if pixels.shape[-2:] == (size, size):
         return pixels
     parts = [
-        F.interpolate(part.float(), (size, size), mode="bilinear", antialias=True).round().clamp(0, 255).byte()
+        F.interpolate(part.float(), (size, size), mode=interpolation, antialias=True).round().clamp(0, 255).byte()
         for part in torch.split(pixels, 4096)
     ]
     return torch.cat(parts)
 
 
-def crop(images: Tensor, boxes: Array) -> Tensor:
-    """Crop images (N, C, H, W) to boxes (N, 4) of top, left, height and width in pixels, and scale them to H × W."""
+def crop(images: Tensor, boxes: Array, interpolation: str = "bilinear") -> Tensor:
+    """Crop images (N, C, H, W) in [0, 1] to boxes (N, 4), and scale them to H × W.
+
+    A box is its top, left, height and width in pixels.
+    """
     corners, sides = np.split(boxes.astype(np.float32), 2, 1)
     whole = np.array(images.shape[-2:], np.float32)
     scale, middle = sides / whole, (2 * corners + sides) / whole - 1
@@ -201,4 +243,5 @@ def crop(images: Tensor, boxes: Array) -> Tensor:
     theta[:, (1, 0), (1, 0)], theta[:, (1, 0), 2] = scale, middle
     placed = torch.from_numpy(theta).to(images, non_blocking=True)
     grid = F.affine_grid(placed, list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+    scaled = F.grid_sample(images, grid, mode=interpolation, padding_mode="reflection", align_corners=False)
+    return scaled if interpolation == "bilinear" else scaled.clamp_(0, 1)  # cubics overshoot

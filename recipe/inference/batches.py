@@ -22,6 +22,7 @@ from recipe.base.errors import RecipeError, fail
 from recipe.base.signals import ignore
 from recipe.base.wording import first_line, plural, system_reason
 from recipe.data.images import Array, Images
+from recipe.data.views import crops_of
 from recipe.devices.choice import is_out_of_memory
 
 Numbers = npt.NDArray[np.int64]
@@ -30,9 +31,9 @@ LARGEST = 256
 """The largest batch for evaluation, unless a caller asks for another one."""
 
 
-def evaluated_at_once(batch: int, micro: int | None) -> int:
+def evaluated_at_once(batch: int, micro: int | None, views: str = "single") -> int:
     """Return how many images to evaluate at a time, given the size of the training's batches and micro-batches."""
-    return min(micro or batch, LARGEST)
+    return max(1, min(micro or batch, LARGEST) // crops_of(views))
 
 
 @attrs.frozen(eq=False)
@@ -73,7 +74,7 @@ Loaded = Batch | tuple[Diagnostic, ...]
 def fetched(
     images: Images, indices: Numbers, size: int | None = None, boxer: Callable[[int, int, int], Array] | None = None
 ) -> Tensor:
-    """Fetch images by index: uint8 (N, 3, H, W), with sides of ``size`` pixels if given.
+    """Fetch images by index: uint8 (N, 3, H, W), with sides of ``size`` pixels if given, or several crops of each.
 
     Raises `RecipeError` for images that can't be read (E070), and for a dataset that violates `Images` (E080).
     """
@@ -90,12 +91,13 @@ def fetched(
             message = f"there is too little memory to load {plural(len(indices), 'image')} at once"
             raise fail("E115", message, help="use smaller batches, smaller images or fewer `workers`") from error
         raise fail("E080", f"{name} is broken: {first_line(error)}") from error
-    wanted, sides = (torch.uint8, (len(indices), 3)), "H, W" if size is None else f"{size}, {size}"
+    count = len(indices) * getattr(images, "crops", 1)
+    wanted, sides = (torch.uint8, (count, 3)), "H, W" if size is None else f"{size}, {size}"
     alike = isinstance(pixels, Tensor) and pixels.ndim == 4 and (pixels.dtype, pixels.shape[:2]) == wanted
     if alike and (size is None or pixels.shape[2:] == (size, size)):
         return pixels  # type: ignore[no-any-return]
     given = f"{pixels.dtype} {(*pixels.shape,)}" if isinstance(pixels, Tensor) else f"a {type(pixels).__name__}"
-    raise fail("E080", f"{name} is broken: it returns {given}, not torch.uint8 ({len(indices)}, 3, {sides})")
+    raise fail("E080", f"{name} is broken: it returns {given}, not torch.uint8 ({count}, 3, {sides})")
 
 
 def unreadable(error: RecipeError) -> str:

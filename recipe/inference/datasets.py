@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import attrs
 import torch
+from PIL import Image
+from torch import Tensor
 
 from recipe.base.errors import fail
 from recipe.base.wording import reason_of
-from recipe.data.decode import CROP
+from recipe.data.decode import CROP, fitted
 from recipe.data.headers import ignored_in
-from recipe.data.images import Files, Sets, unfit
+from recipe.data.images import Files, Images, InMemory, Sets, resize, unfit
+from recipe.data.views import boxes_of, crops_of
 from recipe.plan.plan import Plan
 from recipe.plugins.calling import broken, call_hook
 from recipe.runs.provenance import Preprocessing
 
+EVALUATION = ("evaluation_size", "evaluation_crop", "evaluation_whole", "evaluation_interpolation", "evaluation_views")
+"""The training settings that state how images are evaluated."""
 
-def open_sets(plan: Plan, training: bool = True) -> Sets:
-    """Open a plan's images. Raises `RecipeError` (E070) if they are missing or unfit for training.
 
-    Without ``training``, only the held-out ones have to be there.
+def open_sets(plan: Plan, training: bool = True, evaluated: Preprocessing | None = None) -> Sets:
+    """Open a plan's images, resized, cropped and normalized as it states.
+
+    Without ``training``, only the held-out ones have to be there. ``evaluated`` is how these are preprocessed, or None
+    for what the plan states. Raises `RecipeError` (E070) if images are missing, unfit for training, or loaded by a
+    trick's own code in another size than the evaluation's.
     """
     use = plan.images
     assert use is not None
@@ -48,12 +56,78 @@ def open_sets(plan: Plan, training: bool = True) -> Sets:
             raise fail("E070", f"`{use.word}`: {label} is not a class from 0 to {most}", use.span)
     files = {part: images.paths for part, images in parts.items() if isinstance(images, Files)}
     ignored = [note for part, paths in files.items() for note in ignored_in(paths, part)]
-    return attrs.evolve(sets, notes=(*sets.notes, *ignored))
+    stated = plan.training
+    sets = attrs.evolve(sets, mean=stated.mean or sets.mean, std=stated.std or sets.std)
+    train = _resized(sets.train, stated.interpolation)
+    val = _evaluated(sets.val, evaluated or preprocessing_of(plan, sets), plan)
+    return attrs.evolve(sets, train=train, val=val, notes=(*sets.notes, *ignored))
 
 
 def preprocessing_of(plan: Plan, sets: Sets) -> Preprocessing:
     """Return how a plan's images become inputs in evaluation."""
-    fields = plan.image_fields
+    fields, stated = plan.image_fields, plan.training
     assert fields is not None
-    crop = None if sets.val.uniform else CROP
-    return Preprocessing(fields.size, crop, tuple(map(float, sets.mean)), tuple(map(float, sets.std)))
+    crop = stated.evaluation_crop or (None if stated.evaluation_whole or sets.val.uniform else CROP)
+    return Preprocessing(
+        stated.evaluation_size or fields.size,
+        crop,
+        tuple(map(float, sets.mean)),
+        tuple(map(float, sets.std)),
+        stated.evaluation_interpolation or stated.interpolation,
+        stated.evaluation_views or "single",
+    )
+
+
+def _resized(images: Images, interpolation: str) -> Images:
+    """Return training images that are resized with another interpolation than bilinear, if it isn't."""
+    if isinstance(images, Files):
+        return attrs.evolve(images, interpolation=interpolation)
+    if not isinstance(images, InMemory):
+        return images
+    pixels = images.pixels
+    if interpolation != "bilinear" and images.original is not None:
+        pixels = resize(images.original, pixels.shape[-1], interpolation)
+    return attrs.evolve(images, pixels=pixels, original=None)
+
+
+def _evaluated(images: Images, made: Preprocessing, plan: Plan) -> Images:
+    """Return held-out images that are preprocessed like this. Those in memory are only cropped if the plan states it.
+
+    Raises `RecipeError`: E023 for several crops of whole images, E070 for images that are loaded by a trick's own code,
+    in another size.
+    """
+    assert plan.images is not None
+    assert plan.image_fields is not None
+    maker = next((use for name in EVALUATION for use in plan.makers.get(name, ())), plan.images)
+    whole = made.crop is None or not (isinstance(images, Files) or plan.training.evaluation_crop)
+    if whole and crops_of(made.views) > 1:
+        message = f"`{made.views}` needs a crop, but the images of `{plan.images.word}` are evaluated whole"
+        raise fail("E023", message, maker.span, help=f"state one, such as `{maker.word} crop=90% views={made.views}`")
+    if isinstance(images, Files):
+        crop, views = made.crop, made.views
+        return attrs.evolve(images, size=made.size, crop=crop, interpolation=made.interpolation, views=views)
+    if isinstance(images, InMemory):
+        original = images.pixels if images.original is None else images.original
+        if plan.training.evaluation_crop:
+            return attrs.evolve(images, pixels=_cropped(original, made), crops=crops_of(made.views), original=None)
+        plain = (made.size, made.interpolation) == (images.pixels.shape[-1], "bilinear")
+        pixels = images.pixels if plain else resize(original, made.size, made.interpolation)
+        return attrs.evolve(images, pixels=pixels, original=None)
+    stated = plan.training
+    changed = stated.evaluation_crop or stated.evaluation_whole or crops_of(made.views) > 1
+    if changed or made.size != plan.image_fields.size:
+        message = f"`{plan.images.word}` loads its images itself, so evaluation can't change their size or their crop"
+        raise fail("E070", message, maker.span, help=f"remove `size` and `crop` from `{maker.word}`")
+    return images
+
+
+def _cropped(pixels: Tensor, made: Preprocessing) -> Tensor:
+    """Crop and resize images in memory as `recipe.data.decode` does with files: uint8 (N × crops, 3, size, size)."""
+    assert made.crop is not None
+    boxes, images = boxes_of(made.views, made.crop), pixels.permute(0, 2, 3, 1).contiguous().numpy()
+    each = (
+        fitted(Image.fromarray(image), made.size, box, "an image", made.interpolation)
+        for image in images
+        for box in boxes
+    )
+    return torch.stack([torch.from_numpy(image).permute(2, 0, 1) for image in each])

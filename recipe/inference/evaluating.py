@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from recipe.compiler.program import Program
 from recipe.data.fingerprint import fingerprint
 from recipe.data.images import Files, Images, Sets
 from recipe.devices.distributed import Ranks
-from recipe.inference.datasets import open_sets, preprocessing_of
+from recipe.graph.shapes import propagate
+from recipe.inference.datasets import EVALUATION, open_sets, preprocessing_of
 from recipe.inference.evaluation import Evaluation
 from recipe.inference.figures import Integers
 from recipe.inference.given import Pictures, labeled
@@ -29,10 +31,13 @@ from recipe.language.recipe_input import override
 from recipe.plan.bind import bind
 from recipe.plan.changes import compare_words
 from recipe.plan.plan import Plan
+from recipe.plugins.calling import call_hook
 from recipe.plugins.field_contracts import SIZE
 from recipe.plugins.fields import RecipeFile
-from recipe.runs.held_out import EVALUATION, read_held_out
-from recipe.runs.provenance import Classes, read_provenance
+from recipe.plugins.settings import Training
+from recipe.plugins.uses import Use
+from recipe.runs import held_out
+from recipe.runs.provenance import Classes, Preprocessing, read_provenance
 from recipe.runs.reader import summary_of
 
 
@@ -55,17 +60,22 @@ def evaluate_trained(
     If the held-out images are no longer where the recipe says, the figures are of the outputs that the training
     recorded for them, and a note says so.
 
-    Raises `RecipeError`: E070 if images can't be read, E129 if statements replace anything but the data and the batch,
-    or if the images have other classes than the run.
+    Raises `RecipeError`: E070 if images can't be read, E103 if the model can't process images of a stated size, E129 if
+    statements replace anything but the data, the batch and how images are evaluated, or if the images have other
+    classes than the run.
     """
     if not statements and _moved(plan) and (recorded := _recorded(folder, plan, trained, note)):
         return recorded
-    new = laid_over(plan, statements, trained.preprocessing.size)
-    sets = open_sets(new, training=False) if statements else _own(new)
+    new = laid_over(plan, statements)
+    made = attrs.evolve(trained.preprocessing, **_stated(new))
+    if made.size != trained.preprocessing.size:
+        propagate(copy.deepcopy(trained.model).to("meta"), made.size, plan.model)
+    sets = open_sets(new, training=False, evaluated=made) if statements else _own(new, made)
     outputs, notes = matched(sets, trained.classes)
     notes += [] if statements else _changes(folder, sets)
-    notes += [*_uncropped(sets.val, trained.preprocessing.crop), *([note] if note else [])]
-    trained = attrs.evolve(trained, training=new.training)
+    whole = made.crop is not None and not new.training.evaluation_crop
+    notes += [*_uncropped(sets.val, made.crop if whole else None), *([note] if note else [])]
+    trained = attrs.evolve(trained, training=new.training, preprocessing=made)
     return _evaluated(str(folder), new, sets, trained, outputs, notes, computing)
 
 
@@ -89,22 +99,26 @@ def evaluate_recipe(plan: Plan, name: str, device: torch.device, computing: Comp
     return _evaluated(name, plan, sets, trained, np.arange(sets.classes), notes, computing)
 
 
-def laid_over(plan: Plan, statements: tuple[str, ...], size: int) -> Plan:
-    """Return a run's plan with statements laid over it, which may replace its data and its batch.
+def laid_over(plan: Plan, statements: tuple[str, ...]) -> Plan:
+    """Return a run's plan with statements laid over it, which may replace its data, its batch and its evaluation.
 
-    The images keep the size that the run was trained on. Raises `RecipeError` (E129) for anything else.
+    The images keep the size that the run was trained on, unless the evaluation states another one. Raises `RecipeError`
+    (E129) for anything else.
     """
     if not statements:
         return plan
+    assert plan.image_fields is not None
+    size = plan.image_fields.size
     values = (value for use in plan.uses for value in use.values.values())
     teachers = {Path(value.path): value.digest for value in values if isinstance(value, RecipeFile)}
     over = override(statements)
     new = bind([*plan.sources, *over], plan.vocabulary, teachers=teachers)
-    allowed = {use.word for one in (plan, new) for use in (one.images, *one.makers["batch"]) if use is not None}
+    replaceable = (use for one in (plan, new) for use in (one.images, *one.makers["batch"], *_evaluating(one)))
+    allowed = {use.word for use in replaceable if use is not None}
     replaced = [change.word for change in compare_words(plan, new) if change.word not in allowed]
     if replaced:
         message = f"{listing(replaced)} can't be replaced in an evaluation: the model is trained already"
-        raise fail("E129", message, help="only the data and the batch can be")
+        raise fail("E129", message, help="only the data, the batch and the evaluation can be")
     use = new.images
     if use is None:
         raise fail("E129", "the statements drop the dataset", help="name another one, such as `data folder`")
@@ -112,10 +126,33 @@ def laid_over(plan: Plan, statements: tuple[str, ...], size: int) -> Plan:
         return new
     if use.origins[SIZE].kind == "override":
         message = f"the run was trained on images of {size} pixels, not {use.values[SIZE]}"
-        raise fail("E129", message, use.place(SIZE), help=f"leave `{SIZE}=` out")
+        help = f"leave `{SIZE}=` out, or state it as `evaluation {SIZE}=…`"
+        raise fail("E129", message, use.place(SIZE), help=help)
     trick: Any = use.trick
     resized = attrs.evolve(use, trick=attrs.evolve(trick, **{SIZE: size}))
     return attrs.evolve(new, uses=tuple(resized if one is use else one for one in new.uses))
+
+
+def _evaluating(plan: Plan) -> list[Use]:
+    """Return the tricks that state how images are evaluated."""
+    return [*{use.word: use for name in EVALUATION for use in plan.makers.get(name, ())}.values()]
+
+
+def _stated(new: Plan) -> dict[str, Any]:
+    """Return what statements that are laid over a run state about its evaluation, as parts of its preprocessing.
+
+    All that they leave out stays as in the run, whatever it would be in a new recipe.
+    """
+    made = dict[str, Any]()
+    for use in _evaluating(new):
+        fields = (field for field in use.declared.fields if not field.required)
+        rest = {field.name: field.default for field in fields if use.origins[field.name].kind != "override"}
+        alone = attrs.evolve(use, trick=type(use.trick)(**(use.values | rest)))
+        made |= call_hook(alone, "configure", Training())
+    stated = {name.removeprefix("evaluation_"): made[name] for name in EVALUATION if made.get(name)}
+    if stated.pop("whole", False):
+        stated["crop"] = None
+    return stated
 
 
 def matched(sets: Sets, classes: Classes) -> tuple[Integers, list[str]]:
@@ -155,9 +192,9 @@ def _recorded(folder: Path, plan: Plan, trained: Trained, note: str) -> Evaluati
     summary = summary_of(folder)
     if not summary.get("evaluation_sha256"):
         return None
-    found, notes = read_held_out(folder), [f"`{path}` is not on this machine" for path in _moved(plan)]
+    found, notes = held_out.read_held_out(folder), [f"`{path}` is not on this machine" for path in _moved(plan)]
     if found.logits.shape[1] != trained.classes.count:
-        raise fail("E120", f"`{folder / EVALUATION}` is of another number of classes", help="train the run again")
+        raise fail("E120", f"`{folder / held_out.EVALUATION}` is of another number of classes", help="train the run again")
     told = f"the figures are of the outputs that the training recorded for them, computed in {summary['precision']}"
     notes[-1] += f", so the held-out images were not read: {told}"
     assert plan.images is not None
@@ -173,10 +210,10 @@ def _recorded(folder: Path, plan: Plan, trained: Trained, note: str) -> Evaluati
     )
 
 
-def _own(plan: Plan) -> Sets:
+def _own(plan: Plan, made: Preprocessing) -> Sets:
     """Return the images that a run states. Raises `RecipeError` (E070), with help if they are not on this machine."""
     try:
-        return open_sets(plan, training=False)
+        return open_sets(plan, training=False, evaluated=made)
     except RecipeError as error:
         help = """name other images: `recipe evaluate RUN 'data folder "PATH"'`"""
         raise RecipeError(*(attrs.evolve(one, help=one.help or help) for one in error.diagnostics)) from error

@@ -15,8 +15,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from recipe.data.decode import Box, centre, decode, fitted, whole
-from recipe.data.images import Array, Files, Images, resize
+from recipe.data.decode import Box, decode, fitted
+from recipe.data.images import Array, Files, Images, squashed
+from recipe.data.views import boxes_of
 from recipe.inference.batches import Numbers
 from recipe.runs.provenance import Preprocessing
 
@@ -34,29 +35,34 @@ class Pictures:
     labels: Tensor
     """The class indices: int64 (N,). Zeros if they are unknown."""
     size: int
-    box: Box | None
-    """The part of each image that is used, or None for the whole image."""
+    boxes: tuple[Box, ...] | None
+    """The parts of each image that are used, or None for the whole image."""
+    interpolation: str = "bilinear"
+    """How the images are resized."""
     uniform: bool = False
 
+    @property
+    def crops(self) -> int:
+        """The number of crops of each image."""
+        return 1 if self.boxes is None else len(self.boxes)
+
     def fetch(self, indices: Numbers, boxer: Callable[[int, int, int], Array] | None) -> Tensor:
-        """Return the images with these indices: uint8 (N, 3, size, size). Ignores ``boxer``."""
+        """Return the images with these indices: uint8 (N × crops, 3, size, size). Ignores ``boxer``."""
         return torch.cat([self._image(int(index)) for index in indices])
 
     def _image(self, index: int) -> Tensor:
-        """Return an image as a batch of one, with the same bits as the run's evaluation computes."""
+        """Return the crops of an image, with the same bits as the run's evaluation computes."""
         item, name = self.items[index], self.names[index]
-        if self.box is None:  # as images in memory are resized
-            return resize(torch.from_numpy(whole(item, name)).permute(2, 0, 1)[None], self.size)
-        if isinstance(item, Path):
-            pixels = decode(item, self.size, self.box)
-        else:
-            pixels = fitted(item, self.size, self.box, name)
-        return torch.from_numpy(pixels).permute(2, 0, 1)[None]
-
-
-def box_of(preprocessing: Preprocessing) -> Box | None:
-    """Return the box of an image that a run's evaluation uses, or None for the whole image."""
-    return None if preprocessing.crop is None else partial(centre, crop=preprocessing.crop)
+        if self.boxes is None:
+            return squashed(item, self.size, self.interpolation, name)
+        parts = []
+        for box in self.boxes:
+            if isinstance(item, Path):
+                pixels = decode(item, self.size, box, self.interpolation, neighbors=True)
+            else:
+                pixels = fitted(item, self.size, box, name, self.interpolation)
+            parts.append(torch.from_numpy(pixels).permute(2, 0, 1))
+        return torch.stack(parts)
 
 
 def pictures(given: Given | Iterable[Given], preprocessing: Preprocessing) -> Pictures:
@@ -69,7 +75,7 @@ def pictures(given: Given | Iterable[Given], preprocessing: Preprocessing) -> Pi
         names.append(str(one) if isinstance(one, (str, os.PathLike)) else f"image {number}")
         items.append(_item(one, names[-1]))
     labels = torch.zeros(len(items), dtype=torch.int64)
-    return Pictures(tuple(items), tuple(names), labels, preprocessing.size, box_of(preprocessing))
+    return _pictures(tuple(items), tuple(names), labels, preprocessing)
 
 
 def labeled(images: Images, preprocessing: Preprocessing) -> Images:
@@ -77,7 +83,14 @@ def labeled(images: Images, preprocessing: Preprocessing) -> Images:
     if not isinstance(images, Files):
         return images
     names = tuple(map(str, images.paths))
-    return Pictures(images.paths, names, images.labels, preprocessing.size, box_of(preprocessing))
+    return _pictures(images.paths, names, images.labels, preprocessing)
+
+
+def _pictures(
+    items: tuple[Path | Image.Image, ...], names: tuple[str, ...], labels: Tensor, made: Preprocessing
+) -> Pictures:
+    boxes = None if made.crop is None else boxes_of(made.views, made.crop)
+    return Pictures(items, names, labels, made.size, boxes, made.interpolation)
 
 
 def _each(given: Any) -> Iterator[Any]:

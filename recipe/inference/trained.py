@@ -12,6 +12,7 @@ from torch import Tensor, fx
 from recipe.base.errors import fail
 from recipe.base.public import undisturbed
 from recipe.data.images import Images
+from recipe.data.views import averaged
 from recipe.devices.choice import cores, is_out_of_memory, repeatable
 from recipe.inference.batches import Batch, InOrder, ahead, evaluated_at_once, load
 from recipe.inference.layout import laid_out
@@ -42,7 +43,7 @@ class Trained:
     @property
     def batch(self) -> int:
         """How many images are computed at a time by default."""
-        return evaluated_at_once(self.training.batch, self.training.micro)
+        return evaluated_at_once(self.training.batch, self.training.micro, self.preprocessing.views)
 
     def name_of(self, index: int) -> str:
         """Return the name of the class of an output, or its index if it has none."""
@@ -53,13 +54,14 @@ class Trained:
         return laid_out(normalized(pixels.to(self.device, non_blocking=True), self.preprocessing), self.training)
 
     def logits(self, pixels: Tensor) -> Tensor:
-        """Return the logits of uint8 images (N, 3, H, W), on the CPU: float32 (N, K).
+        """Return the logits of uint8 images (N × crops, 3, H, W), on the CPU: float32 (N, K).
 
-        Raises `RecipeError` (E115) if the device has too little memory for the batch.
+        With several views, they are the logarithms of the mean of the probabilities. Raises `RecipeError` (E115) if the
+        device has too little memory for the batch.
         """
         try:
             with torch.inference_mode():
-                return self.model(self.inputs(pixels)).float().cpu()  # type: ignore[no-any-return]
+                return averaged(self.model, self.inputs(pixels), self.preprocessing.views).cpu()
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise

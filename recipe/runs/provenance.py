@@ -17,6 +17,7 @@ from recipe.base.source import Span
 from recipe.base.typed_json import Malformed
 from recipe.base.wording import listing, system_reason
 from recipe.data.fingerprint import Fingerprint
+from recipe.plugins.settings import INTERPOLATIONS, VIEWS
 
 SCHEMA_VERSION = 1
 VERSION = attrs.field(default=SCHEMA_VERSION, validator=in_((SCHEMA_VERSION,)), kw_only=True)
@@ -48,7 +49,12 @@ class Preprocessing:
     """The mean of each channel, which is subtracted, for pixels in [0, 1]."""
     std: tuple[float, ...] = attrs.field(validator=and_(min_len(3), max_len(3), deep_iterable(attrs.validators.gt(0))))
     """The standard deviation of each channel, which is divided by, for pixels in [0, 1]."""
-    schema_version: int = VERSION
+    interpolation: str = attrs.field(default="bilinear", validator=in_(INTERPOLATIONS))
+    """How images are resized."""
+    views: str = attrs.field(default="single", validator=in_(VIEWS))
+    """The views of each image whose predictions are averaged."""
+    schema_version: int = attrs.field(default=2, validator=in_((1, 2)), kw_only=True)
+    """The version of the format. The first one had neither interpolation nor views."""
 
 
 @attrs.frozen

@@ -1,16 +1,19 @@
-"""What a file of weights was trained on, as the folder of its run or the header of an export states it."""
+"""What a file of weights was trained on, as the folder of its run or the header of an export states it.
+
+Needs no torch.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
 
-from recipe.base.errors import fail
-from recipe.base.typed_json import Malformed, fitted, parsed
+from recipe.base.errors import RecipeError, fail
+from recipe.base.typed_json import MOST, Malformed, fitted, parsed
 from recipe.plugins.contexts import Preprocessing as Inputs
-from recipe.runs import checkpoints
 from recipe.runs.provenance import Classes, Preprocessing, read_provenance
 from recipe.runs.recipe_lock import read_lock
 from recipe.runs.weights import NAME
@@ -48,9 +51,38 @@ def trained_on(path: str, header: Mapping[str, str]) -> TrainedOn | None:
     made = read_provenance(folder)
     if made is None:
         return None
-    crop = made.preprocessing.crop
-    inputs = attrs.evolve(_inputs(made.preprocessing), crop=1.0 if crop is None else crop)
-    return TrainedOn(inputs, made.classes.names)
+    return TrainedOn(_inputs(made.preprocessing), made.classes.names)
+
+
+def recorded_inputs(path: str) -> Inputs | None:
+    """Return the inputs that weights were trained on, or None if no run or export wrote them.
+
+    They are empty for a run whose folder is elsewhere. Reads only the header of the file, and JSON next to it. What is
+    wrong with them is reported when they are loaded.
+
+    Args:
+        path: A safetensors file, or the folder of a run.
+    """
+    file = Path(path) / NAME if os.path.isdir(path) else Path(path)
+    try:
+        header = _header(file)
+        known = trained_on(str(file), header)
+    except (OSError, ValueError, RecipeError):
+        return None
+    if known is not None:
+        return known.inputs
+    return Inputs() if "digest" in header else None
+
+
+def _header(path: Path) -> dict[str, str]:
+    """Return the texts in the header of a safetensors file. Raises `OSError` or `ValueError`."""
+    if not path.is_file():  # opening a pipe would wait forever
+        raise FileNotFoundError(path)
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = parsed(file.read(size)) if size <= MOST else None
+    texts = header.get("__metadata__") if isinstance(header, dict) else None
+    return texts if isinstance(texts, dict) and all(isinstance(text, str) for text in texts.values()) else {}
 
 
 def _folder_of(path: Path) -> Path | None:
@@ -59,7 +91,7 @@ def _folder_of(path: Path) -> Path | None:
         return path
     if path.name == NAME:
         return path.parent
-    return path.parent.parent if checkpoints.NAME.fullmatch(path.name) else None
+    return path.parent.parent if path.parent.name == "checkpoints" else None
 
 
 def _exported(path: str, header: Mapping[str, str]) -> TrainedOn:
@@ -67,15 +99,21 @@ def _exported(path: str, header: Mapping[str, str]) -> TrainedOn:
         size, mean, std, count, names = (
             parsed(header.get(name, "[]").encode()) for name in ("image_size", "mean", "std", "classes", "class_names")
         )
-        preprocessing = fitted({"size": size, "crop": None, "mean": mean, "std": std}, Preprocessing)
+        content = {"size": size, "crop": None, "mean": mean, "std": std}
+        if "interpolation" in header:  # earlier releases stated neither it nor the crop
+            crop = parsed(header.get("crop", "null").encode())
+            content |= {"interpolation": header["interpolation"], "crop": crop}
+        preprocessing = fitted(content, Preprocessing)
         classes = fitted({"count": count, "names": names}, Classes)
         if names and len(names) != count:
             raise Malformed(f"names {len(names)} of {count} classes")
     except Malformed as error:
         message = f"the header of `{Path(path).name}` {error}"
         raise fail("E001", message, help="export the run again") from None
-    return TrainedOn(_inputs(preprocessing), classes.names)
+    inputs = _inputs(preprocessing)
+    return TrainedOn(inputs if "interpolation" in header else attrs.evolve(inputs, crop=None), classes.names)
 
 
 def _inputs(made: Preprocessing) -> Inputs:
-    return Inputs(mean=made.mean, std=made.std, size=made.size, interpolation="bilinear")
+    crop = "whole" if made.crop is None else made.crop
+    return Inputs(mean=made.mean, std=made.std, size=made.size, crop=crop, interpolation=made.interpolation)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from recipe.base import files
 from recipe.base.typed_json import Malformed
 from recipe.runs.reader import read_summary
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 NAME = "model.safetensors"
 

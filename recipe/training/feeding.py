@@ -38,7 +38,8 @@ def training_images(plan: Plan, sets: Sets, ranks: Ranks) -> Steps:
 def held_out_images(plan: Plan, sets: Sets, micro: int | None) -> InOrder:
     """Return the held-out images, in batches. ``micro`` is the number of images that the model processes at a time."""
     fields = image_fields(plan)
-    return InOrder(sets.val, evaluated_at_once(plan.training.batch, micro), fields.skips, fields.size)
+    size, views = plan.training.evaluation_size or fields.size, plan.training.evaluation_views or "single"
+    return InOrder(sets.val, evaluated_at_once(plan.training.batch, micro, views), fields.skips, size)
 
 
 def loaded(

@@ -12,7 +12,7 @@ from torch import Tensor
 from recipe.base.errors import fail
 from recipe.base.public import undisturbed
 from recipe.compiler.program import Program
-from recipe.data.images import Sets
+from recipe.data.images import Files, InMemory, Sets, one_view
 from recipe.devices.choice import pick
 from recipe.devices.distributed import Ranks
 from recipe.inference.batches import Batch, InOrder
@@ -32,7 +32,7 @@ T = TypeVar("T")
 HOOKS = ("frozen", "perturb", "adjust", "average", "metrics", "stop")
 """The hooks that a run calls outside of what `Batches` and `Program` offer."""
 
-SETTINGS = ("micro", "micro_auto", "synchronised", "precision", "compile_mode", "keep_by")
+SETTINGS = ("micro", "micro_auto", "synchronised", "precision", "compile_mode", "keep_by", "evaluation_views")
 """The settings that a run follows outside of what `Batches` and `Program` offer, unless they have their defaults."""
 
 
@@ -164,6 +164,8 @@ def open_batches(program: Program, device: str | None) -> Batches:
         raise fail("E131", message, reads[0].span, help="train it with `recipe.run`, or drop it")
     chosen = pick(device)
     sets, fitting = prepare(plan, program)
+    if isinstance(sets.val, (Files, InMemory)):
+        sets = attrs.evolve(sets, val=one_view(sets.val))
     transform = BatchTransform.of(plan, sets, fitting.classes, chosen)
     return Batches(fitting, sets, chosen, _elsewhere(plan), transform, objective(plan, {}))
 

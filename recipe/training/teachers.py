@@ -31,7 +31,7 @@ from recipe.plugins.fingerprint import code_by_package
 from recipe.plugins.uses import Use
 from recipe.runs.environment import changed_code, plugins_of
 from recipe.runs.layout import default_folder, finished_run
-from recipe.runs.provenance import Provenance, changed_classes, differences, read_provenance
+from recipe.runs.provenance import Preprocessing, Provenance, changed_classes, differences, read_provenance
 from recipe.runs.reader import environment_of, summary_of
 from recipe.runs.weights import packed_weights, unpacked
 from recipe.training.reporting import Listener
@@ -77,7 +77,8 @@ def find_teachers(
             )
         provenance = ranks.broadcast(partial(read_provenance, folder))
         order = _order(names, provenance.classes.names, path.name, plan) if provenance else None
-        teach[teacher.digest] = _teacher(program, folder, device, ranks, order)
+        rescaled = _rescaled(plan, own.preprocessing, teacher, provenance.preprocessing if provenance else None)
+        teach[teacher.digest] = attrs.evolve(_teacher(program, folder, device, ranks, order), rescaled=rescaled)
         summary = ranks.broadcast(partial(summary_of, folder))
         weights[f"teacher {path.name}"] = str(summary.get("weights_sha256"))[:16]
     return teach, weights
@@ -105,6 +106,21 @@ def _changes(teacher: Plan, folder: Path, student: Plan, own: Provenance) -> lis
 
 def _identity(images: Use) -> tuple[str, dict[str, object]]:
     return images.word, images.identity()
+
+
+def _rescaled(
+    plan: Plan, own: Preprocessing, teacher: Plan, its: Preprocessing | None
+) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """Return the factor and the offset that make a teacher's inputs of the student's, or None if they are the same.
+
+    Only what a recipe states is taken into account: without it, each has the mean and deviation of the same images.
+    """
+    stated = any(part is not None for one in (plan, teacher) for part in (one.training.mean, one.training.std))
+    if its is None or not stated or (own.mean, own.std) == (its.mean, its.std):
+        return None
+    channels = [*zip(own.mean, own.std, its.mean, its.std, strict=True)]
+    factors = tuple(std / other for _, std, _, other in channels)
+    return factors, tuple((mean - its_mean) / its_std for mean, _, its_mean, its_std in channels)
 
 
 def _order(names: tuple[str, ...], taught: tuple[str, ...], file: str, plan: Plan) -> list[int] | None:
@@ -192,12 +208,20 @@ class Teaching:
     """The outputs to return, in this order, or None for all."""
     reading: dict[str, fx.GraphModule] = attrs.field(factory=dict)
     """The model that also returns the output of a layer, by its address."""
+    rescaled: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    """The factor and the offset, by channel, that make its inputs of the student's, if these differ."""
+
+    def _seen(self, inputs: Tensor) -> Tensor:
+        if self.rescaled is None:
+            return inputs
+        factor, offset = (inputs.new_tensor(values).view(1, -1, 1, 1) for values in self.rescaled)
+        return inputs * factor + offset
 
     @torch.no_grad()
     def __call__(self, inputs: Tensor) -> Tensor:
         """Return the logits (N, K) for inputs (N, 3, H, W)."""
         with self.precision.autocast():
-            logits: Tensor = self.model(inputs).float()
+            logits: Tensor = self.model(self._seen(inputs)).float()
         return logits if self.order is None else logits[:, self.order]
 
     @torch.no_grad()
@@ -206,7 +230,7 @@ class Teaching:
         if address not in self.reading:
             self.reading[address] = with_features(self.model, [address])
         with self.precision.autocast():
-            features: Tensor = self.reading[address](inputs)[1][address].float()
+            features: Tensor = self.reading[address](self._seen(inputs))[1][address].float()
         return features
 
 

@@ -18,6 +18,7 @@ from recipe.compiler.freezing import Freezing, Frozen, own_modes
 from recipe.compiler.groups import set_rate
 from recipe.compiler.program import Program
 from recipe.data.images import Sets
+from recipe.data.views import averaged
 from recipe.devices.distributed import Ranks
 from recipe.devices.precision import Precision
 from recipe.devices.sync_batchnorm import synchronised
@@ -355,8 +356,10 @@ class Trainer:
     def logits(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the evaluated model's logits (N, K) for a batch of held-out images, and their class indices (N,)."""
         inputs, labels = self.prepare.plain(batch)
+        training = self.plan.training
         with self.precision.autocast():
-            return self.eval_model(laid_out(inputs, self.plan.training)).float(), labels
+            inputs = laid_out(inputs, training)
+            return averaged(self.eval_model, inputs, training.evaluation_views or "single"), labels
 
     @torch.no_grad()
     def evaluate(self, stop: Callable[[], bool] = lambda: False, outputs: bool = False) -> Evaluation | None:

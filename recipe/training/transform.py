@@ -29,6 +29,8 @@ class BatchTransform:
     device: torch.device
     mean: Tensor
     std: Tensor
+    interpolation: str = "bilinear"
+    """How crops are scaled to the size of the images."""
 
     @classmethod
     def of(cls, plan: Plan, sets: Sets, classes: int, device: torch.device) -> BatchTransform:
@@ -36,7 +38,7 @@ class BatchTransform:
         mean, std = (
             torch.tensor(values, dtype=torch.float32).view(1, 3, 1, 1).to(device) for values in (sets.mean, sets.std)
         )
-        return cls(plan, sets, classes, device, mean, std)
+        return cls(plan, sets, classes, device, mean, std, plan.training.interpolation)
 
     def _acting(self, step: int) -> Iterator[tuple[Use, ...]]:
         """Yield the tricks that act at a step, for each of these hooks."""
@@ -63,7 +65,7 @@ class BatchTransform:
         if crop_boxes and self.sets.train.uniform:
             sides = [np.full(len(images), float(side)) for side in images.shape[-2:]]
             boxes = call_hook(crop_boxes[0], "crop_box", draws.of("crop"), *sides)
-            images = crop(images, boxes)
+            images = crop(images, boxes, self.interpolation)
         for use in augments:
             images = call_hook(use, "augment", images, draws.of(use.word))
         images = self.normalised(images)

@@ -47,6 +47,9 @@ def test_inputs_that_pretrained_weights_do_not_expect_are_reported(files: Path) 
         "std 0.5 0.5 0.5, not 0.229 0.224 0.225; crop 0.9, not 0.875; interpolation bicubic, not bilinear"
     )
     text = f'{vit}; data folder "{files}/folder-0" workers=0; batch 4; epochs 1; lr 1e-3; precision fp32'
+    assert told(text) == []
+    text += "; input mean=0.485 0.458 0.408 std=0.229 0.224 0.225 interpolation=bilinear"
+    text += "; evaluation crop=87.5% interpolation=bilinear"
     assert told(text) == [expected]
     for words in (["explain", text], ["run", text, "--dry-run", "--device", "cpu"]):
         found = command(*words)
@@ -68,7 +71,8 @@ def test_weights_of_torchvision_tell_what_they_expect(files: Path) -> None:
 def test_weights_from_tensorflow_expect_other_inputs(files: Path) -> None:
     save_file(recipe.compile("base googlenet classes=10; init stock").model.state_dict(), files / "google.safetensors")
     (said,) = told(
-        f'base googlenet weights="{files}/google.safetensors"; data fake size=64 classes=10 images=8; batch 4'
+        f'base googlenet weights="{files}/google.safetensors"; data fake size=64 classes=10 images=8; batch 4; '
+        "input mean=0.485 0.458 0.408 std=0.2 0.2 0.2"
     )
     assert "mean 0.5 0.5 0.5, not 0.485 0.458 0.408; std 0.5 0.5 0.5, not " in said
 

@@ -206,3 +206,25 @@ def test_the_logits_of_a_teacher_are_reordered() -> None:
     inputs = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     plain, turned = (teachers.teaching(program, torch.device("cpu"), order)(inputs) for order in (None, [2, 0, 1]))
     assert torch.equal(turned, plain[:, [2, 0, 1]])
+
+
+def test_a_teacher_sees_images_with_its_own_mean_and_deviation(tmp_path: Path) -> None:
+    """The same images, which the student's recipe normalizes in another way."""
+    path = write_teacher(tmp_path, "input mean=0.5 0.4 0.3 std=0.25 0.25 0.5")
+    text = f'base shufflenet_v2_x0_5; data fake size=32 classes=10 images=24; batch 8; epochs 1; loss distill "{path}"'
+    text += "; input mean=0.1 0.2 0.3 std=0.5 0.25 0.25"
+    seen, call = list[teachers.Teaching](), teachers.Teaching.__call__
+
+    def kept(self: teachers.Teaching, inputs: torch.Tensor) -> torch.Tensor:
+        seen.append(self)
+        return call(self, inputs)
+
+    with mock.patch.object(teachers.Teaching, "__call__", kept):
+        train(tmp_path / "run", text=text)
+    pixels = torch.rand(2, 3, 32, 32)
+    own, its = (
+        (pixels - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
+        for mean, std in (((0.1, 0.2, 0.3), (0.5, 0.25, 0.25)), ((0.5, 0.4, 0.3), (0.25, 0.25, 0.5)))
+    )
+    assert torch.allclose(seen[0]._seen(own), its, atol=1e-5)
+    assert not torch.allclose(own, its, atol=0.1)
