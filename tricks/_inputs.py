@@ -105,7 +105,7 @@ def suggested(inputs: Preprocessing, words: Collection[str]) -> Mapping[str, Any
 
 
 def expected_by_file(model: str, path: str, build: Callable[[], torch.nn.Module]) -> Preprocessing | None:
-    """Return the inputs of a run for its folder, its file or its export, or else those of the model's published weights.
+    """Return the inputs of a run for its folder, file or export, or else those of the model's published weights.
 
     ``path`` may also name a repository, whose files are not read here. ``build`` builds the model.
     """

@@ -101,5 +101,3 @@ def named_weights(model: str, name: str) -> Any:
         have = ", ".join(f"`{name}`" for name in sorted({"DEFAULT", *known.__members__}))
         raise fail("E023", f"`{model}` has no weights `{name}`", help=f"use one of {have}")
     return known[name] if name in known.__members__ else known.DEFAULT
-
-

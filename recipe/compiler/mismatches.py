@@ -18,6 +18,8 @@ from recipe.plugins.calling import call_hook
 from recipe.plugins.contexts import Preprocessing
 from recipe.plugins.field_contracts import CLASSES, WEIGHTS
 
+INTERPOLATION = "interpolation"
+
 CLOSE = 0.01
 """The difference from which on numbers are reported. Sources round ImageNet's mean differently."""
 
@@ -39,6 +41,14 @@ def mismatches(program: Program, sets: Sets, other_classes: str = "") -> tuple[D
             told.append(
                 Diagnostic("W001", f"`{step.word}` has no effect: the weights that it sets are loaded", use.span)
             )
+    for setting, part in (("interpolation", sets.train), ("evaluation_interpolation", sets.val)):
+        for use in plan.makers.get(setting, ()):
+            stated = use.origins[INTERPOLATION].kind in ("file", "override")
+            if stated and plan.images and not isinstance(part, (Files, InMemory)):
+                message = (
+                    f"the interpolation of `{use.word}` has no effect: `{plan.images.word}` loads its images itself"
+                )
+                told.append(Diagnostic("W001", message, use.place(INTERPOLATION)))
     if program.classes > sets.classes:
         message = f"the model has {program.classes} outputs, but the dataset has only {sets.classes} classes"
         told.append(Diagnostic("W001", message, plan.base.place(CLASSES)))

@@ -194,7 +194,9 @@ def _recorded(folder: Path, plan: Plan, trained: Trained, note: str) -> Evaluati
         return None
     found, notes = held_out.read_held_out(folder), [f"`{path}` is not on this machine" for path in _moved(plan)]
     if found.logits.shape[1] != trained.classes.count:
-        raise fail("E120", f"`{folder / held_out.EVALUATION}` is of another number of classes", help="train the run again")
+        raise fail(
+            "E120", f"`{folder / held_out.EVALUATION}` is of another number of classes", help="train the run again"
+        )
     told = f"the figures are of the outputs that the training recorded for them, computed in {summary['precision']}"
     notes[-1] += f", so the held-out images were not read: {told}"
     assert plan.images is not None

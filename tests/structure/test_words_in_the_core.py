@@ -78,7 +78,11 @@ ALLOWED = [
     ("plugins/calling.py", "compile", "the time when a hook is called"),
     ("cli/predict.py inference/report.py", "images probability", "output"),
     ("inference/report.py", "classes loss precision", "measured values"),
-    ("inference/evaluating.py", "batch classes crop precision", "settings, parts of the preprocessing, a noun, a field"),
+    (
+        "inference/evaluating.py",
+        "batch classes crop precision",
+        "settings, parts of the preprocessing, a noun, a field",
+    ),
     ("explain/run.py", "best classes epochs images loss", "fields of the summary, and headings"),
     ("cli/evaluate.py", "batch", "the option"),
     ("cli/runs.py", "folder", "the argument"),

@@ -63,6 +63,8 @@ def findings(found: list[Check]) -> dict[str, str]:
 def test_a_mistake_fails_only_its_check(name: str, made: dict[str, list[Check]]) -> None:
     checks = [check for check in made[name] if name in WHOLE or check.name == BROKEN[name].check]
     told = findings(checks)
+    if BROKEN[name].check == "deterministic":
+        told.pop("spans", None)  # two trainings differ then, whatever the span
     assert [*told] == [BROKEN[name].check], told
     assert BROKEN[name].said in told[BROKEN[name].check]
 
