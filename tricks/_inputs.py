@@ -8,7 +8,7 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from recipe.api import Preprocessing, recorded_inputs
+from recipe.api import Preprocessing
 from recipe.tricks._models import OTHER_INPUTS
 
 if TYPE_CHECKING:
@@ -84,6 +84,8 @@ def known_inputs(model: str, weights: str | None, is_file: bool) -> Preprocessin
         return None
     if not is_file:
         return published(model, weights)
+    from recipe.api import recorded_inputs
+
     if (known := recorded_inputs(weights)) is not None:
         return known
     if model.startswith("timm:"):

@@ -66,6 +66,8 @@ def changed(field: Field, value: object, chance: random.Random) -> object:
     if isinstance(kind, Choice):
         return chance.choice([word for word in kind.words if word != value])
     if isinstance(kind, Numbers):
+        if value is None:
+            return (0.25,) * (kind.count or 1)
         assert isinstance(value, tuple)
         if kind.count is not None:
             return (*value[:-1], value[-1] / 2 if value[-1] > 0 else 0.5)

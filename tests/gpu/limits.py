@@ -47,6 +47,7 @@ MORE: Mapping[str, Mapping[str, int]] = {
     "loss bce": {"loss": 3},
     "loss distill": {"loss": 83},  # the teacher's network
     "loss smooth": {"prepare": 6, **SOFT},
+    "lr head": {"optimizer": 1},
     "optimizer adamw": {"optimizer": 2},
     "optimizer lars": {"optimizer": 18},
     "resize": {"resize": 1},

@@ -104,7 +104,7 @@ def test_a_compiled_training_resumes_with_identical_bits_at_a_smaller_last_batch
     ("statements", "graphs", "dynamic"),
     [
         (
-            "batch 8; freeze gradual 0 from=0.4 until=1; loss bce until=0.5 smooth from=1; sam from=1.5; clip until=1",
+            "batch 8; freeze gradual 0 from=0.4 until=1; loss bce until=0.5 smooth from=1; sam from=1.5; ema",
             1,
             False,
         ),
