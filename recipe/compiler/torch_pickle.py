@@ -55,8 +55,8 @@ class Recorded(dict[Any, Any]):
         return self is other
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        """Record an item. Other keys than names and numbers are left out: to hash one could take any time."""
-        if isinstance(key, (str, int)):
+        """Record an item. Other keys than names are left out: to hash one could take any time, and nothing reads it."""
+        if isinstance(key, str):
             super().__setitem__(key, value)
 
     def __call__(self, *arguments: Any, **options: Any) -> Recorded:

@@ -112,8 +112,8 @@ class Run:
         """Evaluate the model on the run's held-out images, or on others. It computes in fp32, like exports of it.
 
         Args:
-            statements: Statements that replace the data or the batch, such as ``'data folder "photos"'``. The classes
-                of the images are matched with those of the run by name.
+            statements: Statements that replace the data, the batch or the evaluation, such as ``'data folder
+                "photos"'``. The classes of the images are matched with those of the run by name.
             batch: How many images to compute at a time. Defaults to the training's batch or micro-batch, at most 256.
             workers: The number of processes that decode images; 0 uses this one. Defaults to at most 4.
 
@@ -131,6 +131,9 @@ class Run:
 
     def preprocess(self, images: Given | Iterable[Given]) -> Tensor:
         """Return the inputs of the model for images, as in `predict`: float32 (N, 3, size, size), on the CPU.
+
+        With `views=five-crop` or `ten-crop`, each image has five inputs, one after the other. Mirrored views are not
+        included.
 
         Raises `RecipeError` (E070) if an image can't be read, and `TypeError` or `ValueError` if it isn't one.
         """

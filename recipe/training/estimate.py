@@ -98,7 +98,8 @@ def measure(
                 return Timing(ready, step, _evaluation(trainer, images, 1)[0], images=images)
         end = None if patience is None else ready + patience
         step, steps = _steps(trainer, end)
-        held_out = evaluated_at_once(program.training.batch, trainer.micro)
+        views = program.training.evaluation_views or "single"
+        held_out = evaluated_at_once(program.training.batch, trainer.micro, views)
         late = end is not None and time.perf_counter() > end
         evaluation, batches = _evaluation(trainer, held_out, 1 if late else BATCHES)
         return Timing(ready, step, evaluation, steps, batches)
@@ -149,7 +150,8 @@ def _evaluation(trainer: Trainer, images: int, batches: int) -> tuple[float, int
 
     Raises `RecipeError` (E070) if no held-out image can be decoded.
     """
-    held_out, shares = InOrder(trainer.sets.val, images, trainer.skips, trainer.images.size), list[float]()
+    size = trainer.plan.training.evaluation_size or trainer.images.size
+    held_out, shares = InOrder(trainer.sets.val, images, trainer.skips, size), list[float]()
     trainer.eval_model.eval()
     for place in range(len(held_out)):
         began = time.perf_counter()

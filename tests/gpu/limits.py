@@ -48,6 +48,7 @@ MORE: Mapping[str, Mapping[str, int]] = {
     "loss distill": {"loss": 83},  # the teacher's network
     "loss smooth": {"prepare": 6, **SOFT},
     "lr head": {"optimizer": 1},
+    "lr layers": {"optimizer": 3},  # one for each group
     "optimizer adamw": {"optimizer": 2},
     "optimizer lars": {"optimizer": 18},
     "resize": {"resize": 1},
