@@ -198,6 +198,8 @@ class Live(Listener):
         self.line = EpochLine(1, 1, 0)
         self.top1 = "–"
         self.smooth: float | None = None
+        self.asked = False
+        """Whether the key has been typed, since more than one look may follow."""
 
     def _say(self, text: str, style: str = "") -> None:
         self.console.print(printable(text), markup=False, highlight=False, emoji=False, style=style)
@@ -248,7 +250,8 @@ class Live(Listener):
         self._say(self.line.text(number, result))
 
     def asks_to_finish(self) -> bool:
-        return self.keys.pressed("q")
+        self.asked = self.asked or self.keys.pressed("q")
+        return self.asked
 
     def stop(self) -> None:
         self.keys.stop()

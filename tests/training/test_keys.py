@@ -18,7 +18,9 @@ from typing import Any
 import attrs
 import pytest
 
+from recipe.training.early_end import EarlyEnd
 from recipe.training.keys import Keys
+from recipe.training.reporting import Live
 from tests.helpers import ROOT
 from tests.training.helpers import TINY
 
@@ -214,3 +216,14 @@ def test_q_in_the_live_display_ends_a_training_early(by: str, tmp_path: Path) ->
             assert shown.end() == 143
         assert shown.mode == before
         assert (tmp_path / "run" / "summary.json").exists() == (by == "q")
+
+
+def test_a_key_that_one_look_has_seen_is_still_seen_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = Live()
+    typed = iter([True, False, False])
+    monkeypatch.setattr(Keys, "pressed", lambda keys, key: next(typed))
+    ends = EarlyEnd(live)
+    assert ends.may_follow(tmp_path)  # at the end of an epoch
+    assert ends.reason(tmp_path) == 2
