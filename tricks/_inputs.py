@@ -82,8 +82,8 @@ def known_inputs(model: str, weights: str | None, is_file: bool) -> Preprocessin
     """Return the inputs that pretrained weights expect, as far as that is known without importing torch."""
     if weights is None:
         return None
-    if not is_file:
-        return published(model, weights)
+    if not is_file:  # a repository's own configuration is unknown before it is downloaded
+        return published(model, None if weights.startswith("hf_hub:") else weights)
     from recipe.api import recorded_inputs
 
     if (known := recorded_inputs(weights)) is not None:

@@ -23,7 +23,7 @@ from recipe.plan.plan import Plan
 from recipe.runs.recipe_lock import lock_text
 from recipe.training.setup import prepare
 from recipe.training.transform import BatchTransform
-from recipe.tricks._inputs import published
+from recipe.tricks._inputs import known_inputs, published
 from tests.helpers import bind, command, diagnostics, vocabulary_with
 from tests.tricks.pretrained import FILE, timm_inputs, torchvision_inputs
 
@@ -256,3 +256,9 @@ def test_published_inputs_are_plain_values() -> None:
     assert published("timm:vit_tiny_patch16_224", None) == Preprocessing(
         mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), size=224, crop=0.9, interpolation="bicubic"
     )
+
+
+def test_a_repository_is_fed_like_the_weights_that_the_tag_names() -> None:
+    tagged = known_inputs("timm:vit_small_patch16_224.dino", "hf_hub:owner/name", is_file=False)
+    assert tagged is not None
+    assert tagged.mean == pytest.approx((0.485, 0.456, 0.406))
