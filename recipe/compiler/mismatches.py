@@ -43,7 +43,7 @@ def mismatches(program: Program, sets: Sets, other_classes: str = "") -> tuple[D
             )
     for setting, part in (("interpolation", sets.train), ("evaluation_interpolation", sets.val)):
         for use in plan.makers.get(setting, ()):
-            stated = use.origins[INTERPOLATION].kind in ("file", "override")
+            stated = use.origins[INTERPOLATION].kind in ("file", "override", "suggestion")
             if stated and plan.images and not isinstance(part, (Files, InMemory)):
                 message = (
                     f"the interpolation of `{use.word}` has no effect: `{plan.images.word}` loads its images itself"

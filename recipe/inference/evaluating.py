@@ -119,6 +119,9 @@ def laid_over(plan: Plan, statements: tuple[str, ...]) -> Plan:
     if replaced:
         message = f"{listing(replaced)} can't be replaced in an evaluation: the model is trained already"
         raise fail("E129", message, help="only the data, the batch and the evaluation can be")
+    if (stated := _evaluating(plan)) and not _evaluating(new):
+        message = f"`{stated[0].word}` can't be dropped: images are evaluated as the run states"
+        raise fail("E129", message, help=f"state other values, such as `{stated[0].word} crop=90%`")
     use = new.images
     if use is None:
         raise fail("E129", "the statements drop the dataset", help="name another one, such as `data folder`")

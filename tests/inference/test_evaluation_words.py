@@ -121,3 +121,8 @@ def test_pretrained_weights_are_evaluated_without_training(run: Run, data: Path)
     assert found.status == 0, found.stderr
     assert json.loads(found.stdout)["top1"] == pytest.approx(run.evaluate().top1)
     assert "other inputs" not in found.stdout + found.stderr
+
+
+def test_how_a_run_evaluates_cannot_be_dropped(run: Run) -> None:
+    with pytest.raises(RecipeError, match=r"E129.*`evaluation` can't be dropped"):
+        run.evaluate("drop evaluation")
