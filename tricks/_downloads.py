@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import urllib.request
 from importlib.util import find_spec
@@ -17,6 +18,9 @@ HUB = "hf_hub:"
 
 FILES = ("model.safetensors", "pytorch_model.bin")
 """The names that the file with the weights may have in a repository, in order of preference."""
+
+CONFIG = "config.json"
+"""The name of the file with timm's configuration of a model in a repository."""
 
 SECONDS = 10
 """How long to wait for an answer from the network."""
@@ -87,9 +91,12 @@ class HubFile:
             return path
         url, name = self._found()  # without its retries, a download fails at once if there is no network
         try:
-            return hf_hub_download(self.repository, name, revision=self.revision)
+            path = hf_hub_download(self.repository, name, revision=self.revision)
         except Exception as error:  # of several libraries
             raise self._failed(url, error) from error
+        with contextlib.suppress(Exception):  # a repository need not have a configuration
+            hf_hub_download(self.repository, CONFIG, revision=self.revision)
+        return path
 
     def _found(self) -> tuple[str, str]:
         from huggingface_hub import get_hf_file_metadata, hf_hub_url
@@ -114,16 +121,26 @@ class HubFile:
         return _failed(self.weights, url, error, help)
 
 
+def repository_config(weights: str) -> str | None:
+    """Return the path of a repository's configuration in the cache, or None if it is not there."""
+    return _in_repository(weights, (CONFIG,)).cached()
+
+
+def _in_repository(weights: str, names: tuple[str, ...] = FILES) -> HubFile:
+    """Return a file of a repository. Raises `RecipeError` (E023) if its name is malformed."""
+    repository, _, revision = weights.removeprefix(HUB).partition("@")
+    if repository.count("/") != 1 or not all(repository.split("/")):
+        raise fail("E023", f"`{weights}` doesn't name a repository", help=f'write `weights="{HUB}OWNER/NAME"`')
+    if find_spec("huggingface_hub") is None:
+        help = "install it with `pip install 'recipe-compiler[timm]'`"
+        raise fail("E023", f"`{weights}` needs the package huggingface_hub", help=help)
+    return HubFile(f"`{weights}`", repository, revision or None, names)
+
+
 def file_of(model: str, weights: str) -> UrlFile | HubFile:
     """Return the file of named weights or of a repository. Raises `RecipeError` (E023) if there is none."""
     if weights.startswith(HUB):
-        repository, _, revision = weights.removeprefix(HUB).partition("@")
-        if repository.count("/") != 1 or not all(repository.split("/")):
-            raise fail("E023", f"`{weights}` doesn't name a repository", help=f'write `weights="{HUB}OWNER/NAME"`')
-        if find_spec("huggingface_hub") is None:
-            help = "install it with `pip install 'recipe-compiler[timm]'`"
-            raise fail("E023", f"`{weights}` needs the package huggingface_hub", help=help)
-        return HubFile(f"`{weights}`", repository, revision or None)
+        return _in_repository(weights)
     shown = f"the weights `{weights}` of `{model}`"
     if not model.startswith("timm:"):
         return UrlFile(shown, named_weights(model, weights).url)

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
+
+import attrs
 
 from recipe.api import Preprocessing
+from recipe.tricks._downloads import HUB, repository_config
 from recipe.tricks._models import OTHER_INPUTS
-
-if TYPE_CHECKING:
-    import torch
 
 HALF = (0.5, 0.5, 0.5)
 
 
-def expected_by(weights: Any) -> Preprocessing:
-    """Return the inputs that torchvision's weights expect."""
+def expected_by(model: str, weights: Any) -> Preprocessing:
+    """Return the inputs that torchvision's weights of a model expect.
+
+    For Inception-V3 and GoogLeNet, torchvision's own transforms normalize with ImageNet's mean and deviation, and its
+    pretrained models then normalize again. We build these models without the second step, and state both as one.
+    """
     preset = weights.transforms()
     return Preprocessing(
-        mean=tuple(preset.mean),
-        std=tuple(preset.std),
+        mean=HALF if model in OTHER_INPUTS else tuple(preset.mean),
+        std=HALF if model in OTHER_INPUTS else tuple(preset.std),
         size=preset.crop_size[0],
         crop=preset.crop_size[0] / preset.resize_size[0],
         interpolation=preset.interpolation.value,
@@ -78,19 +84,40 @@ def published(model: str, name: str | None) -> Preprocessing | None:
     return known.get(f"{stem}.{name}") or known.get(stem)
 
 
-def known_inputs(model: str, weights: str | None, is_file: bool) -> Preprocessing | None:
-    """Return the inputs that pretrained weights expect, as far as that is known without importing torch."""
+def known_inputs(model: str, weights: str | None, downloaded: bool = False) -> Preprocessing | None:
+    """Return the inputs that pretrained weights expect, or None if they are unknown. Needs no torch.
+
+    These are the inputs that a run or an export recorded, or else the published ones of the named weights or of the
+    model. Once a repository is ``downloaded``, its own configuration comes first. Otherwise it is not looked at, so
+    that a recipe means the same before and after the download.
+    """
     if weights is None:
         return None
-    if not is_file:  # a repository's own configuration is unknown before it is downloaded
-        return published(model, None if weights.startswith("hf_hub:") else weights)
-    from recipe.api import recorded_inputs
+    known = None
+    if os.path.isabs(weights):
+        from recipe.api import recorded_inputs
 
-    if (known := recorded_inputs(weights)) is not None:
+        known = recorded_inputs(weights)
+    elif not weights.startswith(HUB):
+        return published(model, weights)
+    elif downloaded:
+        known = _of_repository(weights)
+    if known is not None:
         return known
-    if model.startswith("timm:"):
-        return published(model, None)
-    return Preprocessing(mean=HALF, std=HALF) if model in OTHER_INPUTS else None
+    usual = published(model, None)
+    # What states nothing may have been trained on images of another size, so that this is only suggested.
+    return attrs.evolve(usual, size=None, crop=None) if usual and downloaded else usual
+
+
+def _of_repository(weights: str) -> Preprocessing | None:
+    """Return the inputs that timm's configuration in a repository states, or None for one of another library."""
+    path = repository_config(weights)
+    try:
+        config = json.loads(Path(path).read_bytes()) if path else {}
+        config = config.get("pretrained_cfg") or config
+        return expected_by_timm(config) if config.get("mean") else None
+    except (OSError, ValueError, TypeError, AttributeError):
+        return None
 
 
 def suggested(inputs: Preprocessing, words: Collection[str]) -> Mapping[str, Any]:
@@ -100,22 +127,8 @@ def suggested(inputs: Preprocessing, words: Collection[str]) -> Mapping[str, Any
         "input mean": inputs.mean,
         "input std": inputs.std,
         "input interpolation": inputs.interpolation,
-        "evaluation interpolation": inputs.interpolation,
+        "evaluation interpolation": inputs.evaluation_interpolation or inputs.interpolation,
+        "evaluation size": inputs.evaluation_size,
         "evaluation crop": inputs.crop if "data folder" in words else None,
     }
     return {name: value for name, value in values.items() if value is not None}
-
-
-def expected_by_file(model: str, path: str, build: Callable[[], torch.nn.Module]) -> Preprocessing | None:
-    """Return the inputs of a run for its folder, file or export, or else those of the model's published weights.
-
-    ``path`` may also name a repository, whose files are not read here. ``build`` builds the model.
-    """
-    from recipe.api import on_meta, trained_on, weights_about
-
-    header = weights_about(path) if os.path.isabs(path) else {}
-    if "digest" in header:
-        return known.inputs if (known := trained_on(path, header)) else None
-    if model.startswith("timm:"):
-        return expected_by_timm(getattr(on_meta(build), "pretrained_cfg", {}))
-    return Preprocessing(mean=HALF, std=HALF) if model in OTHER_INPUTS else None

@@ -9,8 +9,8 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from recipe.api import Layer, Preprocessing, SuggestContext, Trick, architecture, integer, number, path, trick
-from recipe.tricks._inputs import expected_by, expected_by_file, expected_by_timm, known_inputs, suggested
+from recipe.api import Layer, Preprocessing, SuggestContext, Trick, architecture, fail, integer, number, path, trick
+from recipe.tricks._inputs import HALF, expected_by, expected_by_timm, known_inputs, suggested
 from recipe.tricks._models import MODELS, OTHER_INPUTS, named_weights, timm_config, timm_model, timm_name
 from recipe.tricks._weights import download, is_named, load, meta_of, unusable
 
@@ -56,13 +56,18 @@ class Base(Trick):
     def check(self, plan: PlanView) -> Iterable[str]:
         if self.least is not None and self.weights is None:
             yield "`least` has no effect without `weights`"
+        if self.model in OTHER_INPUTS and is_named(self.weights) and plan.training.mean != HALF:
+            # A lock of an earlier release states other inputs, which the model normalized again.
+            values = " ".join(map(str, HALF))
+            message = f"the weights `{self.weights}` of `{self.model}` need images of mean and deviation 0.5"
+            raise fail("E023", message, help=f"state `input mean={values} std={values}`")
         if self._is_file() and self.weights and (why := unusable(self.weights)):
             yield f"the weights `{self.weights}` {why}"
 
     def suggest(self, context: SuggestContext) -> Mapping[str, Any]:
         """Suggest the inputs that pretrained weights expect, or 299 px for Inception-V3 (He et al., section 2.1)."""
         sizes = {"data size": self.image_size()} if self.model == "inception_v3" else {}
-        inputs = known_inputs(self.model, self.weights, self._is_file())
+        inputs = known_inputs(self.model, self.weights)
         return sizes if inputs is None else {**sizes, **suggested(inputs, context.words)}
 
     def build(self, classes: int | None) -> torch.nn.Module:
@@ -87,7 +92,7 @@ class Base(Trick):
         options: dict[str, Any] = {} if classes is None else {"num_classes": classes}
         if self.model in OTHER_INPUTS:
             # Truncated normal initialization takes half a minute, and `init` initializes again anyway.
-            options |= {"init_weights": False, "aux_logits": True, "transform_input": is_named(self.weights)}
+            options |= {"init_weights": False, "aux_logits": True, "transform_input": False}
         return options
 
     def image_size(self) -> int:
@@ -107,17 +112,12 @@ class Base(Trick):
         return load(self.model, self.weights) if self.weights else {}
 
     def preprocessing(self) -> Preprocessing | None:
-        """Return torchvision's preprocessing of named weights, or that of the model's published ones for a file.
-
-        For the file of a run in its folder or of an export, it is that of the run.
-        """
-        if self.weights is None:
-            return None
-        if is_named(self.weights) and not self.model.startswith("timm:"):
-            return expected_by(named_weights(self.model, self.weights))
-        if is_named(self.weights):
+        """Return the preprocessing that the libraries state for named weights, or what is known of a file."""
+        if self.weights is None or not is_named(self.weights):
+            return known_inputs(self.model, self.weights, downloaded=True)
+        if self.model.startswith("timm:"):
             return expected_by_timm(timm_config(timm_name(self.model, self.weights)))
-        return expected_by_file(self.model, self.weights, lambda: self.build(None))
+        return expected_by(self.model, named_weights(self.model, self.weights))
 
     def _is_file(self) -> bool:
         return self.weights is not None and os.path.isabs(self.weights)

@@ -60,6 +60,12 @@ def mismatches(program: Program, sets: Sets, other_classes: str = "") -> tuple[D
         message = f"`{program.fit.source}` was trained on other classes than those of the images: {other_classes}"
         told.append(Diagnostic("W001", f"{message}; a run does not load {listing(heads)}", plan.base.place(WEIGHTS)))
     expected = call_hook(plan.base, "preprocessing", at=plan.base.place(WEIGHTS)) if program.fit else None
+    if expected is not None:
+        expected = attrs.evolve(
+            expected,
+            evaluation_size=expected.evaluation_size or expected.size,
+            evaluation_interpolation=expected.evaluation_interpolation or expected.interpolation,
+        )
     if expected and program.fit and (unlike := [*_unlike(expected, _fed(program, sets))]):
         message = f"`{program.fit.source}` was trained on other inputs than this run feeds it: {'; '.join(unlike)}"
         told.append(Diagnostic("W001", message, plan.base.place(WEIGHTS)))
@@ -82,23 +88,28 @@ def _fed(program: Program, sets: Sets) -> Preprocessing:
         crop = "whole" if sets.val.crop is None else sets.val.crop
     elif isinstance(sets.val, InMemory):
         crop = stated.evaluation_crop or 1.0
-    interpolation = stated.evaluation_interpolation or stated.interpolation
+    size = program.costs.size
     return Preprocessing(
         mean=sets.mean,
         std=sets.std,
-        size=program.costs.size,
+        size=size,
         crop=crop,
-        interpolation=None if crop is None else interpolation,
+        interpolation=None if crop is None else stated.interpolation,
+        evaluation_size=stated.evaluation_size or size,
+        evaluation_interpolation=None if crop is None else stated.evaluation_interpolation or stated.interpolation,
     )
 
 
 def _unlike(expected: Preprocessing, fed: Preprocessing) -> Iterator[str]:
     for field in attrs.fields(Preprocessing):
         wanted, given = getattr(expected, field.name), getattr(fed, field.name)
+        trained = field.name.removeprefix("evaluation_")
+        if trained != field.name and (wanted, given) == (getattr(expected, trained), getattr(fed, trained)):
+            continue  # reported already, as that of training
         if given == 1.0 and wanted == "whole":  # images in memory are whole
             continue
         if wanted is not None and given is not None and not _close(wanted, given):
-            yield f"{field.name} {_shown(wanted)}, not {_shown(given)}"
+            yield f"{field.name.replace('_', ' ')} {_shown(wanted)}, not {_shown(given)}"
 
 
 def _close(one: object, other: object) -> bool:

@@ -75,6 +75,8 @@ def preprocessing_of(plan: Plan, sets: Sets) -> Preprocessing:
         tuple(map(float, sets.std)),
         stated.evaluation_interpolation or stated.interpolation,
         stated.evaluation_views or "single",
+        training_size=fields.size,
+        training_interpolation=stated.interpolation,
     )
 
 

@@ -72,12 +72,16 @@ class Preprocessing:
     std: tuple[float, ...] | None = attrs.field(default=None, converter=plain_numbers)
     """The standard deviation of each channel, for pixels in [0, 1]."""
     size: int | None = attrs.field(default=None, converter=plain_numbers)
-    """The height and width of the images, in pixels."""
+    """The height and width of the images in training, in pixels."""
     crop: float | str | None = attrs.field(default=None, converter=plain_numbers)
     """The part of the short side that evaluation keeps, or ``whole`` for all of the image, whatever its aspect ratio.
     """
     interpolation: str | None = None
-    """How images are resized, such as ``bilinear``."""
+    """How images are resized in training, such as ``bilinear``."""
+    evaluation_size: int | None = attrs.field(default=None, converter=plain_numbers)
+    """The height and width of the images in evaluation, in pixels, if that is another one."""
+    evaluation_interpolation: str | None = None
+    """How images are resized in evaluation, if that is another way."""
 
 
 @attrs.frozen

@@ -53,8 +53,14 @@ class Preprocessing:
     """How images are resized."""
     views: str = attrs.field(default="single", validator=in_(VIEWS))
     """The views of each image whose predictions are averaged."""
-    schema_version: int = attrs.field(default=2, validator=in_((1, 2)), kw_only=True)
-    """The version of the format. The first one had neither interpolation nor views."""
+    training_size: int | None = attrs.field(default=None, validator=optional(ge(1)), kw_only=True)
+    """Height and width of an input in training, in pixels, or None if unknown."""
+    training_interpolation: str | None = attrs.field(
+        default=None, validator=optional(in_(INTERPOLATIONS)), kw_only=True
+    )
+    """How images are resized in training, or None if unknown."""
+    schema_version: int = attrs.field(default=3, validator=in_((1, 2, 3)), kw_only=True)
+    """The version of the format. The first one had neither interpolation nor views, the second nothing of training."""
 
 
 @attrs.frozen

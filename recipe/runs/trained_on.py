@@ -5,7 +5,6 @@ Needs no torch.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -57,21 +56,29 @@ def trained_on(path: str, header: Mapping[str, str]) -> TrainedOn | None:
 def recorded_inputs(path: str) -> Inputs | None:
     """Return the inputs that weights were trained on, or None if no run or export wrote them.
 
-    They are empty for a run whose folder is elsewhere. Reads only the header of the file, and JSON next to it. What is
-    wrong with them is reported when they are loaded.
+    They are empty for a run whose folder is elsewhere. Reads only the header of a safetensors file, and the lock and
+    JSON next to the weights. What is wrong with them is reported when they are loaded.
 
     Args:
-        path: A safetensors file, or the folder of a run.
+        path: A file of weights, a checkpoint of a run, or the folder of a run, finished or stopped.
     """
-    file = Path(path) / NAME if os.path.isdir(path) else Path(path)
     try:
-        header = _header(file)
-        known = trained_on(str(file), header)
-    except (OSError, ValueError, RecipeError):
+        header = _stated(Path(path))
+        known = trained_on(path, header)
+    except (OSError, RuntimeError, ValueError, RecipeError):  # links in a circle are a RuntimeError
         return None
     if known is not None:
         return known.inputs
     return Inputs() if "digest" in header else None
+
+
+def _stated(path: Path) -> dict[str, str]:
+    """Return the texts about weights: the digest of the run that a folder or a checkpoint belongs to, or a header."""
+    folder = _folder_of(path.resolve())
+    if folder is not None and path.name != NAME:
+        lock = read_lock(folder)
+        return {"digest": lock.digest} if lock else {}
+    return _header(path)
 
 
 def _header(path: Path) -> dict[str, str]:
@@ -115,5 +122,13 @@ def _exported(path: str, header: Mapping[str, str]) -> TrainedOn:
 
 
 def _inputs(made: Preprocessing) -> Inputs:
-    crop = "whole" if made.crop is None else made.crop
-    return Inputs(mean=made.mean, std=made.std, size=made.size, crop=crop, interpolation=made.interpolation)
+    size, interpolation = made.training_size or made.size, made.training_interpolation or made.interpolation
+    return Inputs(
+        mean=made.mean,
+        std=made.std,
+        size=size,
+        crop="whole" if made.crop is None else made.crop,
+        interpolation=interpolation,
+        evaluation_size=None if made.size == size else made.size,
+        evaluation_interpolation=None if made.interpolation == interpolation else made.interpolation,
+    )

@@ -69,11 +69,13 @@ def test_a_loaded_run_is_the_same(run: Run) -> None:
 def test_the_folder_states_them(run: Run) -> None:
     stated = json.loads((run.folder / "preprocessing.json").read_text())
     assert (stated["size"], stated["crop"], stated["interpolation"]) == (40, 0.8, "bicubic")
-    assert (stated["views"], stated["mean"], stated["schema_version"]) == ("ten-crop", [0.4, 0.5, 0.6], 2)
+    assert (stated["views"], stated["mean"], stated["schema_version"]) == ("ten-crop", [0.4, 0.5, 0.6], 3)
+    assert (stated["training_size"], stated["training_interpolation"]) == (32, "bicubic")
     inputs = recorded_inputs(str(run.folder))
     assert inputs == recorded_inputs(str(run.folder / "model.safetensors"))
     assert inputs is not None
-    assert (inputs.size, inputs.crop, inputs.std, inputs.interpolation) == (40, 0.8, (0.25, 0.25, 0.5), "bicubic")
+    assert (inputs.size, inputs.evaluation_size) == (32, 40)
+    assert (inputs.crop, inputs.std, inputs.interpolation) == (0.8, (0.25, 0.25, 0.5), "bicubic")
 
 
 def test_weights_of_a_run_suggest_its_inputs(run: Run, data: Path) -> None:
@@ -82,7 +84,7 @@ def test_weights_of_a_run_suggest_its_inputs(run: Run, data: Path) -> None:
     assert plan.training.mean == (0.4, 0.5, 0.6)
     assert (plan.training.evaluation_crop, plan.training.interpolation) == (0.8, "bicubic")
     assert plan.image_fields is not None
-    assert plan.image_fields.size == 40
+    assert (plan.image_fields.size, plan.training.evaluation_size) == (32, 40)
 
 
 @pytest.mark.parametrize(

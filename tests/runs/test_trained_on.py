@@ -20,7 +20,7 @@ from recipe.compiler.program import Program
 from recipe.exporters.api import export
 from recipe.inference.initial_weights import read_weights, weights_about
 from recipe.runs import checkpoints
-from recipe.runs.trained_on import trained_on
+from recipe.runs.trained_on import recorded_inputs, trained_on
 from recipe.training.setup import named_files, prepare
 from tests.helpers import bind, command
 from tests.training.helpers import train
@@ -120,6 +120,7 @@ def test_the_classes_of_every_form_of_a_run_are_known(root: Path, stopped: Path)
         known = trained_on(str(path), weights_about(str(path)))
         assert known is not None, path
         assert (known.classes, known.inputs.size) == (("ant", "bee", "cat"), 32)
+        assert recorded_inputs(str(path)) == known.inputs, path
 
 
 def test_the_file_behind_the_folder_of_a_run_is_part_of_the_data(root: Path, stopped: Path) -> None:

@@ -33,7 +33,7 @@ def torchvision_inputs() -> Iterator[tuple[str, str, Preprocessing]]:
     for model in MODELS:
         known = get_model_weights(model)
         for name in sorted(known.__members__, key=lambda name: known[name] is not known.DEFAULT):
-            yield model, name, expected_by(known[name])
+            yield model, name, expected_by(model, known[name])
 
 
 def timm_inputs() -> Iterator[tuple[str, str, Preprocessing]]:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+import torchvision
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -230,10 +231,41 @@ def test_whole_images_are_squashed(tmp_path: Path) -> None:
 def test_stated_values_that_the_weights_do_not_expect_are_reported(tmp_path: Path) -> None:
     save_file(timm.create_model("test_resnet").state_dict(), tmp_path / "w.safetensors")
     text = f'base timm:test_resnet weights="{tmp_path}/w.safetensors"; {DATA}; batch 4; epochs 1; lr 1e-3'
-    assert [warning.message for warning in prepare(bind(text))[1].warnings] != []  # size 32, not 160
+    assert not prepare(bind(text))[1].warnings  # it may have been trained on images of 32 pixels
     (warning,) = prepare(bind(f"{text}; input mean=0.1 0.1 0.1 interpolation=bicubic"))[1].warnings
     assert "mean 0.5 0.5 0.5, not 0.1 0.1 0.1" in warning.message
-    assert "interpolation bilinear, not bicubic" not in warning.message  # evaluation keeps that of the weights
+    assert "; interpolation bilinear, not bicubic" in warning.message
+    assert "evaluation interpolation" not in warning.message  # it keeps that of the weights
+
+
+@pytest.mark.parametrize("model", ["resnet18", "timm:test_resnet"])
+def test_a_file_that_states_nothing_suggests_the_published_inputs(model: str, tmp_path: Path) -> None:
+    file = tmp_path / "w.safetensors"
+    save_file(recipe.compile(f"base {model} classes=1000").model.state_dict(), file)
+    by_file, by_name = (bind(f"base {model} weights={weights}; data fake") for weights in (f'"{file}"', "DEFAULT"))
+    for setting in ("mean", "std", "interpolation", "evaluation_interpolation"):
+        assert getattr(by_file.training, setting) == getattr(by_name.training, setting)
+    assert by_file.training.mean is not None
+    assert by_file.image_fields == by_name.image_fields
+
+
+@pytest.mark.parametrize("model", ["inception_v3", "googlenet"])
+def test_inputs_are_normalized_once(model: str) -> None:
+    """torchvision's own models normalize twice if they are pretrained. The result is the same."""
+    image = torch.rand(1, 3, 139, 139)
+    stock = torchvision.models.get_model(model, weights=None, init_weights=True, transform_input=True).eval()
+    ours = recipe.compile(f"base {model} classes=1000; data fake size=139").model.eval()
+    ours.load_state_dict(stock.state_dict())
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    with torch.no_grad():
+        expected, found = stock((image - mean) / std), ours((image - 0.5) / 0.5)
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
+    assert bind(f"base {model} weights=DEFAULT; data fake").training.mean == (0.5, 0.5, 0.5)
+
+
+def test_a_lock_whose_model_normalized_again_is_refused() -> None:
+    with pytest.raises(RecipeError, match=r"E023.*need images of mean and deviation 0.5"):
+        bind("base inception_v3 weights=DEFAULT; data fake; input mean=0.485 0.456 0.406 std=0.229 0.224 0.225")
 
 
 def test_a_size_that_the_model_does_not_accept_is_an_error() -> None:
@@ -259,6 +291,6 @@ def test_published_inputs_are_plain_values() -> None:
 
 
 def test_a_repository_is_fed_like_the_weights_that_the_tag_names() -> None:
-    tagged = known_inputs("timm:vit_small_patch16_224.dino", "hf_hub:owner/name", is_file=False)
+    tagged = known_inputs("timm:vit_small_patch16_224.dino", "hf_hub:owner/name")
     assert tagged is not None
     assert tagged.mean == pytest.approx((0.485, 0.456, 0.406))

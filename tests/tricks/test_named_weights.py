@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from recipe.base.errors import RecipeError
 from recipe.compiler.program import Program
 from recipe.plan.bind import resolve
 from recipe.testing import assert_rejects
+from recipe.training.setup import prepare
 from tests.helpers import command
 
 MODEL = "base timm:test_resnet"
@@ -187,3 +189,16 @@ def test_a_recipe_keeps_the_name_of_a_repository() -> None:
 def test_least_without_weights_is_reported() -> None:
     found = command("check", f"{MODEL} least=50%")
     assert "`least` has no effect without `weights`" in found.stdout
+
+
+def test_a_repository_that_states_other_inputs_is_reported(keep: Keep, cache: Path) -> None:
+    """It is unknown before the download, so a recipe means the same before and after it."""
+    keep("owner/name", 10)
+    text = f'{MODEL} weights="hf_hub:owner/name"; {IMAGES}'
+    before = resolve(text)
+    assert not prepare(before)[1].warnings
+    config = {"pretrained_cfg": {"mean": [0.1, 0.2, 0.3], "std": [0.5, 0.5, 0.5], "input_size": [3, 32, 32]}}
+    (cache / "models--owner--name" / "snapshots" / "abc" / "config.json").write_text(json.dumps(config))
+    assert resolve(text).digest == before.digest
+    (warning,) = prepare(resolve(text))[1].warnings
+    assert "`hf_hub:owner/name` was trained on other inputs than this run feeds it: mean 0.1 0.2 0.3" in warning.message
