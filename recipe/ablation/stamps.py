@@ -10,7 +10,8 @@ import attrs
 
 from recipe.base.identity import digest, file_digest
 from recipe.compiler.program import Program
-from recipe.data.fingerprint import Fingerprint, fingerprint
+from recipe.data.fingerprint import Fingerprint
+from recipe.data.fingerprinting import fingerprint
 from recipe.inference.datasets import open_sets
 from recipe.plan.plan import Plan
 from recipe.plugins.fingerprint import code_of_plugins

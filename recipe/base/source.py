@@ -7,8 +7,8 @@ from pathlib import Path
 
 import attrs
 
-LOCK = re.compile(r"# plan (?:v[0-9]+ )?[0-9a-f]{16}\n")
-"""The first line of the lock of a run."""
+LOCK = re.compile(r"# plan (?:(v[0-9]+) )?([0-9a-f]{16})\n")
+"""The first line of the lock of a run: the version of its digest, if it has one, and the digest of its plan."""
 
 MAX_BYTES = 64 * 1024  # maximum size of a recipe file
 

@@ -9,8 +9,8 @@ import attrs
 from torch import fx, nn
 
 from recipe.base.errors import RecipeError, fail
+from recipe.graph.calls import MODE, by_mode
 from recipe.graph.net import Net, module_stack
-from recipe.graph.trace import MODE, by_mode
 from recipe.plan.plan import Plan
 from recipe.plugins.calling import broken, call_hook
 from recipe.plugins.progress import Progress

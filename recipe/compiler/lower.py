@@ -24,11 +24,12 @@ from recipe.compiler.weights import fit_weights, materialise, stock_model
 from recipe.compiler.without_effect import in_model
 from recipe.devices.choice import pick
 from recipe.graph.apply import EditError, Shapes, account, apply, parameters
+from recipe.graph.calls import outputs
 from recipe.graph.depth import Depths, depths_after, depths_of
 from recipe.graph.edits import Initialise, Site, made_prefixes
 from recipe.graph.net import Net
 from recipe.graph.shapes import IMAGES, measure, narrow, on_meta, propagate
-from recipe.graph.trace import RETURNS, outputs, trace
+from recipe.graph.trace import RETURNS, trace
 from recipe.language.overlays import module_statement
 from recipe.plan.plan import Plan
 from recipe.plugins.calling import broken, call_hook

@@ -49,7 +49,7 @@ class StateDict:
 
 def state_dict(content: Any) -> StateDict:
     """Return the state dict in the content of a `TorchFile`. Raises `Unsupported` if there is none."""
-    if found := _found(content, ()):
+    if found := _found(content, (), set()):
         return found
     if what := _object(content):
         raise Unsupported(f"is a pickled `{what}` object, not a state dict", SAVE)
@@ -66,14 +66,20 @@ def state_dict(content: Any) -> StateDict:
     raise Unsupported("contains no tensors by name", SAVE)
 
 
-def _found(content: Any, place: tuple[str, ...]) -> StateDict | None:
-    """Return the state dict under a name that trainers use, averaged weights first, or else the content itself."""
+def _found(content: Any, place: tuple[str, ...], seen: set[int]) -> StateDict | None:
+    """Return the state dict under a name that trainers use, averaged weights first, or else the content itself.
+
+    ``seen`` has the identities of what was looked at, since a pickle may contain one object many times, or itself.
+    """
+    if id(content) in seen:
+        return None
+    seen.add(id(content))
     inside = _items(content)
     if len(place) < DEPTH:
         named = (name for name in NAMES if name in inside)
-        weights = next((found for name in named if (found := _found(inside[name], (*place, name)))), None)
+        weights = next((found for name in named if (found := _found(inside[name], (*place, name), seen))), None)
         averages = (name for name in AVERAGES if name in inside)
-        average = next((found for name in averages if (found := _found(inside[name], (*place, name)))), None)
+        average = next((found for name in averages if (found := _found(inside[name], (*place, name), seen))), None)
         if average and weights and len(average.tensors) > len(weights.tensors) / 2:  # not only a step and a decay
             return attrs.evolve(average, instead=weights.place[len(place)])
         if weights or average:

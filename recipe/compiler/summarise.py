@@ -12,10 +12,10 @@ from torch import fx, nn
 
 from recipe.compiler.program import Program
 from recipe.compiler.summary import CURVE, Node, ProgramSummary, Schedule, Tensor
+from recipe.graph.calls import has_aux_heads
 from recipe.graph.cost import Cost
 from recipe.graph.edits import Insert, SetAttribute, Substitute
 from recipe.graph.net import Net, owner
-from recipe.graph.trace import has_aux_heads
 from recipe.plugins.calling import call_hook
 from recipe.plugins.fields import RecipeFile
 from recipe.plugins.progress import Progress

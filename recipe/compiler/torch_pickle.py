@@ -26,6 +26,12 @@ MOST = 1 << 60
 
 DIMENSIONS = 16
 
+MOST_OBJECTS = 2_000_000
+"""The most containers and calls in a pickle: a byte of it may make an object that takes hundreds in memory."""
+
+MOST_CLASSES = 10_000
+"""The most classes and functions that a pickle may name."""
+
 
 class Damaged(Exception):
     """The pickle isn't one that torch.save writes."""
@@ -164,6 +170,24 @@ def _name_of(value: Any) -> str:
     return value.name if isinstance(value, type) and issubclass(value, Recorded) else ""
 
 
+MAKING = (
+    pickle.EMPTY_DICT, pickle.DICT, pickle.EMPTY_LIST, pickle.LIST, pickle.EMPTY_SET, pickle.FROZENSET, pickle.TUPLE,
+    pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3, pickle.REDUCE, pickle.NEWOBJ, pickle.NEWOBJ_EX, pickle.OBJ,
+    pickle.INST,
+)  # fmt: skip
+"""The codes that make an object which takes more memory than its bytes in the pickle."""
+
+
+def _counted(load: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Return the function for a code that also counts the object that it makes."""
+
+    def counting(self: Recorder) -> None:
+        self.count()
+        load(self)
+
+    return counting
+
+
 class Recorder(pickle._Unpickler):
     """An unpickler that imports nothing and calls nothing of the pickle.
 
@@ -177,12 +201,15 @@ class Recorder(pickle._Unpickler):
     def __init__(self, file: BytesIO) -> None:
         super().__init__(file, encoding="latin1")
         self.storages: dict[str, Storage] = {}
+        self._objects = 0
         self._classes: dict[str, type[Recorded]] = {}
 
     def find_class(self, module: str, name: str) -> type[Recorded]:
         """Return a class that records its calls."""
         whole = f"{module}.{name}"
         if whole not in self._classes:
+            if len(self._classes) >= MOST_CLASSES:
+                raise Damaged(f"more than {MOST_CLASSES:,} classes")
             self._classes[whole] = type("Recorded", (Recorded,), {"name": whole})
         return self._classes[whole]
 
@@ -201,6 +228,12 @@ class Recorder(pickle._Unpickler):
     def get_extension(self, code: int) -> NoReturn:
         """Refuse an entry of the process's own registry."""
         raise Damaged("an extension")
+
+    def count(self) -> None:
+        """Count an object. Raises `Damaged` if there are too many."""
+        self._objects += 1
+        if self._objects > MOST_OBJECTS:
+            raise Damaged(f"more than {MOST_OBJECTS:,} objects")
 
     def _load_items(self) -> None:
         self.append(Recorded())
@@ -222,3 +255,6 @@ class Recorder(pickle._Unpickler):
     dispatch[pickle.DICT[0]] = _load_pairs
     dispatch[pickle.FROZENSET[0]] = _load_set
     dispatch[pickle.BYTEARRAY8[0]] = _refuse
+
+
+Recorder.dispatch.update({code: _counted(Recorder.dispatch[code]) for (code,) in MAKING})

@@ -14,9 +14,9 @@ from recipe.base.errors import RecipeError
 from recipe.compiler.groups import decay_without_effect, options_without_effect
 from recipe.compiler.program import Program
 from recipe.compiler.summary_text import shown_target
+from recipe.graph.calls import has_aux_heads
 from recipe.graph.edits import Initialise
 from recipe.graph.net import Net
-from recipe.graph.trace import has_aux_heads
 from recipe.plan.plan import Plan
 from recipe.plugins.calling import call_hook
 from recipe.plugins.fields import Numbers

@@ -1,36 +1,8 @@
-"""Fingerprints of images, labels and files: whether a run meets the data again that it was trained on.
-
-Reading a fingerprint needs no torch.
-"""
+"""What identifies a dataset: whether a run meets the data again that it was trained on. Needs no torch."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 import attrs
-import numpy as np
-
-from recipe.base.identity import UNREADABLE, digest, file_digest
-
-if TYPE_CHECKING:
-    from recipe.data.images import Images, InMemory
-
-MOST_BYTES = 1 << 30
-"""The largest set, in bytes of pixels or of files, whose images are all looked at."""
-
-MOST_FILES = 20_000
-"""The largest set of files that are all looked at."""
-
-SAMPLE = 4096
-"""The number of images to look at in a larger set, evenly spaced."""
-
-FETCHED = 64
-"""The number of images to look at in a set that has its own way to fetch them, which may be slow."""
 
 
 @attrs.frozen
@@ -45,70 +17,3 @@ class Fingerprint:
     """A digest of the images that were looked at, with the paths of all files relative to their common folder."""
     sampled: int
     """The number of images that were looked at."""
-
-
-def fingerprint(images: Images) -> Fingerprint:
-    """Return the fingerprint of a set of images.
-
-    All images of a set of at most 1 GiB and 20,000 files are looked at, and an evenly spaced sample of a larger one. A
-    set of another class than `InMemory` and `Files` is looked at through `fetch`, without a box.
-    """
-    from recipe.data.images import Files, InMemory
-
-    labels = images.labels.cpu().numpy()
-    if isinstance(images, InMemory):
-        contents, sampled = _of_pixels(images)
-    elif isinstance(images, Files):
-        contents, sampled = _of_files(images.paths)
-    else:
-        contents, sampled = _of_fetched(images)
-    return Fingerprint(len(labels), digest(labels.tobytes()), contents, sampled)
-
-
-def _sample(count: int, most: int) -> list[int]:
-    """Return at most ``most`` of ``count`` indices, evenly spaced."""
-    return list(range(count)) if count <= most else np.linspace(0, count - 1, most).round().astype(int).tolist()
-
-
-def _of_pixels(images: InMemory) -> tuple[str, int]:
-    whole = images.pixels.numel() <= MOST_BYTES
-    chosen = _sample(len(images.pixels), len(images.pixels) if whole else SAMPLE)
-    seen = hashlib.sha256(str(tuple(images.pixels.shape)).encode())
-    for start in range(0, len(chosen), 1024):
-        seen.update(images.pixels[chosen[start : start + 1024]].cpu().contiguous().numpy().data)
-    return seen.hexdigest()[:16], len(chosen)
-
-
-def _of_files(paths: tuple[Path, ...]) -> tuple[str, int]:
-    """Read files in threads, since each one waits for the disk. A file that can't be read has a digest of its own."""
-    chosen = [paths[index] for index in _sample(len(paths), len(paths) if len(paths) <= MOST_FILES else SAMPLE)]
-    with ThreadPoolExecutor(8) as threads:
-        if len(chosen) > SAMPLE and sum(threads.map(_size, chosen)) > MOST_BYTES:
-            chosen = [chosen[index] for index in _sample(len(chosen), SAMPLE)]
-        digests = [*threads.map(file_digest, chosen)]
-    common = os.path.commonpath([path.parent for path in paths])
-    names = "\0".join(os.path.relpath(path, common) for path in paths)
-    return _of_parts([names, *digests]), len(chosen)
-
-
-def _of_fetched(images: Images) -> tuple[str, int]:
-    parts = []
-    chosen = _sample(len(images.labels), FETCHED)
-    for index in chosen:
-        try:
-            fetched = images.fetch(np.array([index]), None)
-            parts.append(f"{tuple(fetched.shape)} {digest(fetched.cpu().contiguous().numpy().tobytes())}")
-        except (Exception, SystemExit):  # training reports or skips it
-            parts.append(UNREADABLE)
-    return _of_parts(parts), len(chosen)
-
-
-def _of_parts(parts: Iterable[str]) -> str:
-    return digest("\n".join(parts).encode("utf-8", "surrogateescape"))
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0

@@ -20,6 +20,7 @@ from recipe.base.plain_numbers import plain_numbers
 from recipe.base.wording import plural
 from recipe.data.decode import CROP, decode, whole
 from recipe.data.draws import Draws
+from recipe.data.fingerprint import Fingerprint
 from recipe.data.views import boxes_of, crops_of
 
 Array = npt.NDArray[np.float64]
@@ -88,6 +89,8 @@ class InMemory:
     """The number of crops of each image, which follow one another in ``pixels``."""
     original: Tensor | None = attrs.field(default=None, repr=False)
     """The images before they were resized, uint8 (N, 3, H, W), or None if they weren't."""
+    fingerprint: Fingerprint | None = attrs.field(default=None, repr=False)
+    """That of the images as the dataset has them, if a recipe's `input` or `evaluation` has changed these."""
 
     def fetch(self, indices: npt.NDArray[np.int64], boxer: Callable[[int, int, int], Array] | None) -> Tensor:
         """Return the images with these indices: uint8 (N × crops, 3, H, W). Ignores ``boxer``."""

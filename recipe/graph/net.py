@@ -12,6 +12,7 @@ import torch
 from torch import fx, nn
 
 from recipe.base.wording import did_you_mean
+from recipe.graph.calls import only_in_training
 
 ADDITIONS = (operator.add, operator.iadd, torch.add, "add", "add_")
 PRODUCTS = (operator.mul, torch.mul, "mul", "mul_")
@@ -212,16 +213,12 @@ class Net:
         """The addresses of the layers that compute the logits, and of auxiliary heads."""
         layers = [node for node in self.nodes if isinstance(self.module(node), LINEAR)]
         before = upstream(layers[-1]) - {layers[-1]} if layers else set()
-        whole = (str(node.target) for node in self.nodes if node.op == "get_attr")
-        aux = (address for address in whole if isinstance(self._held(address), nn.Module))
-        return (*(str(node.target) for node in layers if node not in before), *aux)
+        return (*(str(node.target) for node in layers if node not in before), *self.auxiliary_heads)
 
-    def _held(self, address: str) -> object:
-        """Return the module, parameter or buffer at an address."""
-        held: object = self.graph_module
-        for part in address.split("."):
-            held = getattr(held, part)
-        return held
+    @property
+    def auxiliary_heads(self) -> tuple[str, ...]:
+        """The addresses of the modules that only compute something in training."""
+        return tuple(str(node.all_input_nodes[0].target) for node in self.nodes if node.target is only_in_training)
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from torch import fx, nn
 
 from recipe.base.wording import did_you_mean
+from recipe.graph.calls import MODE, by_mode
 from recipe.graph.net import Net, module_stack
-from recipe.graph.trace import MODE, by_mode, only_in_training
 
 
 def body_of(net: Net) -> tuple[str, ...]:
@@ -37,8 +37,7 @@ def up_to(net: Net, address: str) -> tuple[str, ...]:
     if not inside:
         known = {part for node in nodes for part in _around(node) if not part.endswith(MODE)}
         raise KeyError(f"the model runs no module at `{address}`{did_you_mean(address, known, before='; ')}")
-    aux = [str(node.all_input_nodes[0].target) for node in nodes if node.target is only_in_training]
-    return _covering(net, {*nodes[: inside[-1] + 1]}, aux)
+    return _covering(net, {*nodes[: inside[-1] + 1]}, net.auxiliary_heads)
 
 
 def _holds(net: Net, node: fx.Node) -> bool:

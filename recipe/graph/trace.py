@@ -15,35 +15,15 @@ from torch import fx, nn
 
 from recipe.base.errors import RecipeError, fail
 from recipe.base.wording import reason_of
+from recipe.graph.calls import MODE, by_mode, only_in_training, outputs
 from recipe.graph.net import module_stack, upstream
 
-MODE = "mode_"
 NUMBERS = (bool, int, float)
 RETURNS = "return logits (N, classes), or a tuple of them and the logits of auxiliary heads"
 NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
 DEPTHS = ("StochasticDepth", "DropPath")  # torchvision's and timm's; as whole modules, their rates can be set
 LIBRARIES = ("torchvision", "timm")
 """Libraries whose normalizations stay whole modules, since the class shows what the parameters are."""
-
-
-def only_in_training(module: nn.Module, *inputs: torch.Tensor) -> Any:
-    """Return the output of an auxiliary head in training; in evaluation, skip it and return None."""
-    return module(*inputs) if module.training else None
-
-
-def has_aux_heads(graph: nn.Module) -> bool:
-    """Whether a traced model has auxiliary heads."""
-    return isinstance(graph, fx.GraphModule) and any(node.target is only_in_training for node in graph.graph.nodes)
-
-
-def outputs(logits: torch.Tensor, *aux: torch.Tensor | None) -> Any:
-    """Return the logits in evaluation, and a tuple of them and the auxiliary heads' logits in training."""
-    return logits if aux[0] is None else (logits, *aux)
-
-
-def by_mode(mode: nn.Module, training: Any, evaluation: Any) -> Any:
-    """Choose a value by mode, for calls that depend on it, such as `F.dropout(x, p, self.training)`."""
-    return training if mode.training else evaluation
 
 
 def _is_norm(module: nn.Module) -> bool:

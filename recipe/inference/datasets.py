@@ -10,6 +10,7 @@ from torch import Tensor
 from recipe.base.errors import fail
 from recipe.base.wording import reason_of
 from recipe.data.decode import CROP, fitted
+from recipe.data.fingerprinting import fingerprint
 from recipe.data.headers import ignored_in
 from recipe.data.images import Files, Images, InMemory, Sets, resize, unfit
 from recipe.data.views import boxes_of, crops_of
@@ -89,7 +90,13 @@ def _resized(images: Images, interpolation: str) -> Images:
     pixels = images.pixels
     if interpolation != "bilinear" and images.original is not None:
         pixels = resize(images.original, pixels.shape[-1], interpolation)
-    return attrs.evolve(images, pixels=pixels, original=None)
+    return _changed(images, pixels)
+
+
+def _changed(images: InMemory, pixels: Tensor, crops: int = 1) -> InMemory:
+    """Return images in memory with other pixels, and the fingerprint of those that they had."""
+    known = images.fingerprint if pixels is images.pixels else fingerprint(images)
+    return attrs.evolve(images, pixels=pixels, crops=crops, original=None, fingerprint=known)
 
 
 def _evaluated(images: Images, made: Preprocessing, plan: Plan) -> Images:
@@ -111,10 +118,10 @@ def _evaluated(images: Images, made: Preprocessing, plan: Plan) -> Images:
     if isinstance(images, InMemory):
         original = images.pixels if images.original is None else images.original
         if plan.training.evaluation_crop:
-            return attrs.evolve(images, pixels=_cropped(original, made), crops=crops_of(made.views), original=None)
+            return _changed(images, _cropped(original, made), crops_of(made.views))
         plain = (made.size, made.interpolation) == (images.pixels.shape[-1], "bilinear")
         pixels = images.pixels if plain else resize(original, made.size, made.interpolation)
-        return attrs.evolve(images, pixels=pixels, original=None)
+        return _changed(images, pixels)
     stated = plan.training
     changed = stated.evaluation_crop or stated.evaluation_whole or crops_of(made.views) > 1
     if changed or made.size != plan.image_fields.size:

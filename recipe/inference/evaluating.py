@@ -16,7 +16,7 @@ from recipe.base.wording import listing, plural
 from recipe.compiler.lower import lower
 from recipe.compiler.mismatches import mismatches
 from recipe.compiler.program import Program
-from recipe.data.fingerprint import fingerprint
+from recipe.data.fingerprinting import fingerprint
 from recipe.data.images import Files, Images, Sets
 from recipe.devices.distributed import Ranks
 from recipe.graph.shapes import propagate
@@ -68,6 +68,8 @@ def evaluate_trained(
         return recorded
     new = laid_over(plan, statements)
     made = attrs.evolve(trained.preprocessing, **_stated(new))
+    if plan.training.evaluation_crop and made.crop == trained.preprocessing.crop:  # also of images in memory
+        new = attrs.evolve(new, training=attrs.evolve(new.training, evaluation_crop=made.crop))
     if made.size != trained.preprocessing.size:
         propagate(copy.deepcopy(trained.model).to("meta"), made.size, plan.model)
     sets = open_sets(new, training=False, evaluated=made) if statements else _own(new, made)

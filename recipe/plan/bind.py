@@ -14,7 +14,7 @@ from recipe.base.errors import RecipeError, fail
 from recipe.base.source import Source, Span
 from recipe.language.ast import Statement, Word
 from recipe.language.overlays import collect
-from recipe.language.recipe_input import LOCK, override, read, source_from
+from recipe.language.recipe_input import override, read, source_from
 from recipe.plan.merge import Merged, merge, suggestions
 from recipe.plan.metrics import check_metrics
 from recipe.plan.ordering import configured, conflicts, solve
@@ -110,13 +110,20 @@ class _Binder:
             raise RecipeError(*dict.fromkeys(errors))
         uses = solve(sound)
         training, makers = configured(uses)
-        plan = Plan(layers.dialect, uses, training, makers=makers, sources=tuple(sources), vocabulary=self.vocabulary)
+        plan = Plan(
+            layers.dialect,
+            uses,
+            training,
+            makers=makers,
+            barred=tuple(sorted(map(words_of, merged.barred))),
+            sources=tuple(sources),
+            vocabulary=self.vocabulary,
+        )
         check_metrics(plan)
         return _judged(plan)
 
     def _reading(self, source: Source) -> FieldContext:
-        earlier = source.path is not None and source.path.name == LOCK
-        return FieldContext(source.folder, self._teacher, earlier)
+        return FieldContext(source.folder, self._teacher, source.is_lock)
 
     def _teacher(self, path: Path, word: Word) -> str:
         """Return the digest of the plan of a recipe that another recipe names as its teacher."""

@@ -25,7 +25,15 @@ from recipe.plugins.slots import EXCLUSIVE, IMAGES
 from recipe.plugins.trick import Trick
 from recipe.plugins.vocabulary import DIRECTIVES, Key, Vocabulary, key_of, words_of
 
-Merged = dict[Key, ResolvedTrick]
+
+class Merged(dict[Key, ResolvedTrick]):
+    """The tricks of a recipe by verb and clause."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.barred: set[Key] = set()
+        """The tricks that no suggestion may add, since the recipe drops them."""
+
 
 Name = Callable[[Statement, Source], list[ResolvedTrick]]
 """Return the tricks that a statement of a source names, or none if it has errors, which are collected elsewhere."""
@@ -36,14 +44,15 @@ def merge(layers: Layers, vocabulary: Vocabulary, name: Name, *, data: bool) -> 
 
     ``data`` adds the embedded dataset if no layer names one, as a run does.
     """
-    merged: Merged = {}
+    merged = Merged()
     for layer in layers.layers:
         for drop in layer.drops:
             _drop(drop, merged, vocabulary, layers.errors)
         here = _said(layer, name, layers.errors)
         for key in [key for key in merged if any(_replaces(new, merged[key]) for new in here.values())]:
             del merged[key]
-        merged |= here
+        merged.update(here)
+        merged.barred -= here.keys()
     _imply(dialect_recipe(layers.dialect), merged, name)
     if data:
         _imply(images_recipe(), merged, name)
@@ -52,7 +61,7 @@ def merge(layers: Layers, vocabulary: Vocabulary, name: Name, *, data: bool) -> 
 
 def _said(layer: Layer, name: Name, errors: list[Diagnostic]) -> Merged:
     """Return the tricks that one layer states, each once."""
-    here: Merged = {}
+    here = Merged()
     for statement in layer.statements:
         for new in name(statement, layer.source):
             if new.key in here:
@@ -88,7 +97,10 @@ def _drop(drop: Statement, merged: Merged, vocabulary: Vocabulary, errors: list[
     keys = [key for key in merged if key[0] == verb and clause in (None, key[1])]
     for key in keys:
         del merged[key]
-    if keys:
+    known = [*vocabulary.keys()]
+    suggested = [key for key in known if key[0] == verb and clause in (None, key[1]) and _is_implied(key, vocabulary)]
+    merged.barred.update(suggested)
+    if keys or suggested:
         return
     if verb not in vocabulary.verbs() - set(DIRECTIVES):
         help = meant(verb, vocabulary, vocabulary.verbs() - set(DIRECTIVES), before="drop ")
@@ -109,6 +121,8 @@ def suggestions(merged: Merged, vocabulary: Vocabulary, dialect: str, errors: li
     suggestion for a trick that is declared as ``implied`` adds it to ``merged``. In the lock of a run, nothing is open.
     """
     suggested: dict[tuple[Key, str], tuple[Any, str]] = {}
+    if all(resolved.source.is_lock for resolved in merged.values() if resolved.source.kind != "dialect"):
+        return suggested
     makers: dict[tuple[Key, str], ResolvedTrick] = {}
     stated = (resolved for resolved in merged.values() if resolved.source.kind != "dialect")
     given = {resolved.declared.word: _given(resolved) for resolved in stated}
@@ -146,13 +160,17 @@ def suggestions(merged: Merged, vocabulary: Vocabulary, dialect: str, errors: li
 def _add_implied(name: str, by: str, maker: ResolvedTrick, merged: Merged, vocabulary: Vocabulary) -> None:
     """Add the trick of a suggestion to a recipe that doesn't state it, if it declares that a suggestion does so."""
     key = key_of(name.rpartition(" ")[0])
-    if key in merged or not vocabulary.has(*key):
-        return
-    with contextlib.suppress(RecipeError):  # a broken trick only affects recipes that state it
+    if key not in merged and key not in merged.barred and _is_implied(key, vocabulary):
         trick, declared = vocabulary.load(*key), vocabulary.declared(*key)
-        if declared.implied:
-            source = Source(f"suggested by {by}", declared.word, maker.source.folder, "suggestion")
-            merged[key] = ResolvedTrick(trick, declared, maker.words, {}, source)
+        source = Source(f"suggested by {by}", declared.word, maker.source.folder, "suggestion")
+        merged[key] = ResolvedTrick(trick, declared, maker.words, {}, source)
+
+
+def _is_implied(key: Key, vocabulary: Vocabulary) -> bool:
+    """Whether a suggestion may add a trick to a recipe."""
+    with contextlib.suppress(RecipeError):  # a broken trick only affects recipes that state it
+        return vocabulary.has(*key) and vocabulary.declared(*key).implied
+    return False
 
 
 def _given(resolved: ResolvedTrick) -> Mapping[str, Any]:

@@ -42,6 +42,8 @@ class Plan(PlanView):
     """The sources that the plan was bound from."""
     vocabulary: Vocabulary = attrs.field(eq=False, repr=False)
     """The vocabulary that it was bound against."""
+    barred: tuple[str, ...] = ()
+    """The words of the tricks that the recipe drops, so that no suggestion adds them."""
     counted: Mapping[str, int] = attrs.field(factory=dict, eq=False, repr=False)
     """For the plan of a run: the numbers of classes and training images that it recorded, by hook."""
 
@@ -95,7 +97,8 @@ class Plan(PlanView):
 
     def canonical(self) -> str:
         """Return the canonical recipe: every value explicit, one statement per line. It binds to an equal plan."""
-        lines = [f"dialect {self.dialect}", *(use.statement() for use in self._in_reading_order)]
+        drops = (f"drop {word}" for word in self.barred)
+        lines = [f"dialect {self.dialect}", *drops, *(use.statement() for use in self._in_reading_order)]
         return "".join(f"{line}\n" for line in lines)
 
     @cached_property

@@ -13,7 +13,6 @@ from recipe.base.errors import RecipeError, fail
 from recipe.base.source import Source, Span
 from recipe.base.wording import listing
 from recipe.language.ast import Item, Statement, Word
-from recipe.language.recipe_input import LOCK
 from recipe.plan.arguments import Arguments, read_arguments, unknown
 from recipe.plan.meant import meant
 from recipe.plugins.declared import OWN, Declared
@@ -153,7 +152,7 @@ def named(statement: Statement, vocabulary: Vocabulary, reading: FieldContext, s
     """Return the tricks that a statement names, with their values. Raises one `RecipeError` with all errors."""
     errors: list[Diagnostic] = []
     resolved = []
-    for clause in opened(statement, vocabulary, lock=source.path is not None and source.path.name == LOCK):
+    for clause in opened(statement, vocabulary, lock=source.is_lock):
         try:
             declared = vocabulary.declared(statement.verb.text, clause.trick.declared.clause)
             given = read_arguments(declared, clause.words, clause.items, vocabulary, reading)

@@ -218,6 +218,9 @@ def trick(
             if twice := [word for word, count in Counter(field.word for field in fields).items() if count > 1]:
                 raise TypeError(f"a recipe can't tell two fields apart that are both written `{twice[0]}`")
             made.declared = attrs.evolve(declared, fields=fields, spans=_acts_by_step(made))
+            if made.declared.spans and (former := [field for field in fields if field.formerly in SPAN_WORDS]):
+                word_ = former[0].formerly
+                raise TypeError(f"`{word_}` can't be a former name of `{former[0].name}`: here, it limits the trick")
             _check_slots(made)
             _check_arguments(made)
             _check_metrics(made)

@@ -9,6 +9,7 @@ import attrs
 
 from recipe.base.errors import RecipeError, fail
 from recipe.base.identity import digest
+from recipe.base.source import LOCK as FIRST
 from recipe.base.source import MAX_BYTES, Source
 from recipe.language.ast import unquoted
 from recipe.language.parser import parse
@@ -25,7 +26,6 @@ VERSION = "v2"
 """The version of plan digests. A lock of an earlier release states no version, no teachers, and no digest of its text.
 """
 
-PLAN = re.compile(rf"# plan (?:({VERSION}) )?([0-9a-f]{{16}})")
 TEXT = re.compile(r"# text ([0-9a-f]{16})")
 TEACHER = re.compile(r'# teacher ([0-9a-f]{16}) (".*")')
 
@@ -65,9 +65,9 @@ def read_lock(folder: Path) -> Lock | None:
         source = read(folder / LOCK)
     except RecipeError:
         return None
-    first, _, rest = source.text.partition("\n")
-    if (known := PLAN.fullmatch(first)) is None:
+    if (known := FIRST.match(source.text)) is None or known[1] not in (None, VERSION):
         return None
+    rest = source.text[known.end() :]
     second, _, body = rest.partition("\n")
     text = TEXT.fullmatch(second)
     old = known[1] is None

@@ -17,7 +17,7 @@ from recipe.compiler.lower import lower
 from recipe.compiler.mismatches import heads_that_fit, mismatches
 from recipe.compiler.program import Program
 from recipe.compiler.without_effect import in_processes
-from recipe.data.fingerprint import fingerprint
+from recipe.data.fingerprinting import fingerprint
 from recipe.data.images import Sets
 from recipe.devices.choice import cores
 from recipe.devices.precision import Precision

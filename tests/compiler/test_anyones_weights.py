@@ -30,6 +30,7 @@ import recipe
 from recipe.base.errors import RecipeError
 from recipe.compiler.naming import with_channels
 from recipe.compiler.program import Program
+from recipe.compiler.state_dict import AVERAGES, NAMES
 
 State = dict[str, torch.Tensor]
 
@@ -498,6 +499,10 @@ HOSTILE = {
     "a memo of any length": b"\x80\x02}r\xff\xff\xff\x7f.",
     "a string of any length": b"\x80\x02X\xff\xff\xff\x7fabc.",
     "bytes of any length": b"\x80\x05\x96" + struct.pack("<Q", 1 << 40) + b".",
+    "more classes than any model has": b"\x80\x02}" + b"".join(b"cm\nC%d\n0" % i for i in range(10_001)) + b".",
+    "more dictionaries than any model has": b"\x80\x02]" + b"}0" * 2_000_001 + b".",
+    "more lists than any model has": b"\x80\x02}" + b"]0" * 2_000_001 + b".",
+    "more calls than any model has": b"\x80\x02}cm\nC\n" + b")R" * 2_000_001 + b"0.",
     "an extension": b"\x80\x02\x82\x01.",
     "an end too early": b"\x80\x02}",
     "a stack that is empty": b"\x80\x02.",
@@ -510,6 +515,18 @@ HOSTILE = {
     "a storage beyond its values": _tensor(1 << 40, 0, (1 << 40,), (1,)),
     "a tensor of many dimensions": _tensor(2, 0, (1,) * 100, (1,) * 100),
 }
+
+
+def test_a_checkpoint_that_contains_itself(tmp_path: Path) -> None:
+    """Each object is looked at once, so that a hundred names for it take no longer than one."""
+    inner: dict[str, Any] = {"model": {}, "epoch": 3}
+    names = (*AVERAGES, *NAMES)
+    outer: dict[str, Any] = {name: dict.fromkeys(names, inner) for name in names}
+    outer["self"] = inner["state_dict"] = outer
+    with pytest.raises(RecipeError, match=r"E001.*contains no tensors by name"):
+        compiled(saved(outer, tmp_path / "w.pth"))
+    inner["model"] = state()
+    assert_loaded(compiled(saved(outer, tmp_path / "w.pth")), state())
 
 
 @pytest.mark.parametrize("what", HOSTILE)

@@ -128,3 +128,11 @@ def test_pretrained_weights_are_evaluated_without_training(run: Run, data: Path)
 def test_how_a_run_evaluates_cannot_be_dropped(run: Run) -> None:
     with pytest.raises(RecipeError, match=r"E129.*`evaluation` can't be dropped"):
         run.evaluate("drop evaluation")
+
+
+def test_views_laid_over_a_run_on_images_in_memory_keep_its_crop(tmp_path: Path) -> None:
+    text = "base timm:test_resnet; data digits size=32; batch 256; epochs 1; lr 1e-3; evaluation crop=80%"
+    run = recipe.run(text, out=tmp_path / "run", device="cpu")
+    both = run.evaluate("evaluation crop=80% views=flip")
+    assert np.array_equal(run.evaluate("evaluation views=flip").logits, both.logits)
+    assert not np.array_equal(run.evaluate().logits, both.logits)

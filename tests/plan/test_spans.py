@@ -209,6 +209,20 @@ def test_no_field_can_have_the_name_of_a_span(name: str) -> None:
         trick("mine")(type("Mine", (Trick,), members))
 
 
+def test_the_name_of_a_span_is_no_former_name_of_a_field_of_a_trick_that_can_have_one() -> None:
+    def crop_box(self: Trick, draws: object, heights: object, widths: object) -> object:
+        return None
+
+    members = {
+        "__doc__": "Do something.",
+        "__annotations__": {"end": float},
+        "end": number(1.0, "it", formerly="until"),
+    }
+    trick("mine")(type("Mine", (Trick,), dict(members)))
+    with pytest.raises(TypeError, match="`until` can't be a former name of `end`: here, it limits the trick"):
+        trick("mine")(type("Mine", (Trick,), {**members, "crop_box": crop_box}))
+
+
 # ---- errors
 
 ABLE = "`from=` and `until=` are for tricks that act step by step: `augment`, `clip`, "
@@ -329,7 +343,7 @@ def test_rows_of_an_ablation_show_spans(mode: str) -> None:
 
 
 def test_the_lock_of_an_earlier_release_states_the_earlier_name_of_a_field(tmp_path: Path) -> None:
-    text = bind("base resnet18; resize 0.4 full=0.7").canonical().replace("full=0.7", "until=0.7")
+    text = lock_text(bind("base resnet18; resize 0.4 full=0.7")).replace("full=0.7", "until=0.7")
     lock = Source(LOCK, text, tmp_path, path=tmp_path / LOCK)
     found = recipe.plan.bind.bind([lock], vocabulary())
     assert found.digest == WITHOUT["base resnet18; resize start=0.4 full=0.7 step=4"]

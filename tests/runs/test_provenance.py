@@ -18,8 +18,8 @@ from recipe.api import Files, InMemory, Sets, Trick, integer, path, trick
 from recipe.base import files
 from recipe.base.errors import RecipeError
 from recipe.base.sealed import write_sealed
-from recipe.data import fingerprint as fingerprints
-from recipe.data.fingerprint import fingerprint
+from recipe.data import fingerprinting as fingerprints
+from recipe.data.fingerprinting import fingerprint
 from recipe.exporters.source_run import open_run
 from recipe.runs.provenance import read_provenance
 from recipe.training.reporting import Listener

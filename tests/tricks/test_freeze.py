@@ -311,6 +311,7 @@ def test_dropout_by_function_follows_the_module_around_it() -> None:
         features = graph.part.norm(graph.part.conv(x)).mean((2, 3))
         assert torch.equal(one, graph.fc(nn.functional.dropout(features, 0.5)))
     assert zeros < 1
+    assert Net(graph).heads == ("fc",)
 
 
 @trick("thaw", writes=("frozen",))
@@ -501,7 +502,7 @@ def test_a_lock_with_the_former_word_means_the_same(tmp_path: Path) -> None:
 
 
 def test_only_a_lock_may_have_the_former_word(tmp_path: Path) -> None:
-    (tmp_path / "old.recipe").write_text(OLD)
+    (tmp_path / "old.recipe").write_text("".join(line for line in OLD.splitlines(True) if line[0] != "#"))
     with pytest.raises(RecipeError, match=r"E025(?s:.*)write `freeze gradual start=0.25 level=0.7`"):
         bind(tmp_path / "old.recipe")
 

@@ -18,12 +18,15 @@ from safetensors.torch import save_file
 import recipe
 from recipe.api import Preprocessing, Trick, integer, trick
 from recipe.base.errors import RecipeError
+from recipe.data.fingerprinting import fingerprint
 from recipe.data.images import Files, InMemory
 from recipe.inference.datasets import open_sets, preprocessing_of
+from recipe.plan.bind import resolve
 from recipe.plan.plan import Plan
 from recipe.runs.recipe_lock import lock_text
 from recipe.training.setup import prepare
 from recipe.training.transform import BatchTransform
+from recipe.tricks import base
 from recipe.tricks._inputs import known_inputs, published
 from tests.helpers import bind, command, diagnostics, vocabulary_with
 from tests.tricks.pretrained import FILE, timm_inputs, torchvision_inputs
@@ -252,9 +255,9 @@ def test_a_file_that_states_nothing_suggests_the_published_inputs(model: str, tm
 @pytest.mark.parametrize("model", ["inception_v3", "googlenet"])
 def test_inputs_are_normalized_once(model: str) -> None:
     """torchvision's own models normalize twice if they are pretrained. The result is the same."""
-    image = torch.rand(1, 3, 139, 139)
+    image = torch.rand(1, 3, 299, 299)
     stock = torchvision.models.get_model(model, weights=None, init_weights=True, transform_input=True).eval()
-    ours = recipe.compile(f"base {model} classes=1000; data fake size=139").model.eval()
+    ours = recipe.compile(f"base {model} classes=1000; data fake size=299").model.eval()
     ours.load_state_dict(stock.state_dict())
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
     with torch.no_grad():
@@ -282,6 +285,43 @@ def test_five_crops_of_whole_images_are_an_error() -> None:
 def test_diff_shows_them() -> None:
     found = command("diff", f"base resnet18; {DATA}", f"base resnet18; {DATA}; {STATED}")
     assert "input mean=0.5 0.25 0.125 std=0.5 0.5 0.25 interpolation=bicubic" in found.stdout
+
+
+def test_a_recipe_can_refuse_the_suggested_words() -> None:
+    text = "base timm:vit_tiny_patch16_224 weights=DEFAULT; data fake size=224"
+    for plan in (bind(f"{text}; drop input"), bind(text, "drop input")):
+        assert (plan.find("input"), plan.training.mean) == (None, None)
+        assert plan.find("evaluation") is not None
+        assert bind(plan.canonical()) == plan
+    again = bind(f"{text}; drop input", "input mean=0.1 0.1 0.1")
+    assert (again.training.mean, again.barred) == ((0.1, 0.1, 0.1), ())
+    assert bind("base resnet18; drop input; drop evaluation").digest == bind("base resnet18").digest
+
+
+def test_a_lock_suggests_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """So to open a run reads no weights."""
+    lock = lock_text(bind("base timm:vit_tiny_patch16_224 weights=DEFAULT; data fake size=224"))
+    (tmp_path / "recipe.lock").write_text(lock)
+
+    def read(*_: object) -> None:
+        raise AssertionError("suggest is called")
+
+    before = resolve(tmp_path / "recipe.lock")
+    monkeypatch.setattr(base, "known_inputs", read)
+    assert resolve(tmp_path / "recipe.lock") == before
+    with pytest.raises(RecipeError, match="suggest is called"):
+        resolve(tmp_path / "recipe.lock", "data fake size=64")
+
+
+def test_fingerprints_are_of_the_images_that_the_dataset_has() -> None:
+    """Not of the inputs that a recipe makes of them, which are no other data."""
+    text = "base timm:test_resnet; data digits size=32"
+    found = {
+        tuple(map(fingerprint, (sets.train, sets.val)))
+        for words in ("", "input interpolation=bicubic", "evaluation size=24 crop=90% views=flip interpolation=bicubic")
+        for sets in (open_sets(bind(f"{text}; {words}")),)
+    }
+    assert len(found) == 1
 
 
 def test_published_inputs_are_plain_values() -> None:
