@@ -197,8 +197,17 @@ def _training(program: Program, device: str | None) -> str:
     count, frozen = _trained(program)
     if frozen:
         lines.append(f"{count:,} parameters are trained, {frozen:,} are frozen for the entire training")
+    for use in program.freezing.changing:
+        lines.append(f"`{use.word}` freezes at some steps, {_saving(training.compile_mode is not None)}")
     note = precision(training.precision, at).suited(program.narrow).note or f"precision {training.precision}"
     return "\n".join(["training", *(f"  {line}".rstrip() for line in lines), f"  on {at}: {note}"])
+
+
+def _saving(compiled: bool) -> str:
+    """Describe whether freezing at some steps saves time, which `Trainer.holding` decides."""
+    if compiled:
+        return "which saves no time: with `compile`, all gradients are computed"
+    return "which saves time in one process; several processes compute all gradients"
 
 
 def _spans(plan: Plan, steps_per_epoch: int | None) -> Iterator[str]:

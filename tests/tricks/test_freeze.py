@@ -407,6 +407,17 @@ def test_explain_shows_how_much_is_trained() -> None:
     assert sum(group["values"] for group in told["groups"]) == total
 
 
+def test_explain_shows_whether_freezing_at_some_steps_saves_time() -> None:
+    text = f"{DATA}; {TEXT}; freeze body until=1"
+    shown = explain(recipe.compile(text, base=small(), device="meta"), "cpu")
+    assert "`freeze body` freezes at some steps, which saves time in one process; several processes compute" in shown
+    shown = explain(recipe.compile(f"{text}; compile", base=small(), device="meta"), "cpu")
+    assert "`freeze body` freezes at some steps, which saves no time: with `compile`, all gradients are" in shown
+    assert "at some steps" not in explain(
+        recipe.compile(f"{DATA}; {TEXT}; freeze body", base=small(), device="meta"), "cpu"
+    )
+
+
 def test_diff_shows_what_is_frozen() -> None:
     text = f"base resnet18; {DATA}; {TEXT}"
     diff = recipe.diff(text, f"{text}; freeze body")
