@@ -29,7 +29,6 @@ from recipe.plugins.declare import trick
 from recipe.plugins.declared import Declared
 from recipe.plugins.fields import (
     REQUIRED,
-    RecipeFile,
     address,
     architecture,
     choice,
@@ -40,6 +39,7 @@ from recipe.plugins.fields import (
     path,
     teacher,
 )
+from recipe.plugins.kinds import RecipeFile
 from recipe.plugins.progress import Progress
 from recipe.plugins.settings import INTERPOLATIONS, VIEWS, Training
 from recipe.plugins.trick import API_VERSION, Trick

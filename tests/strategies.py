@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from recipe.api import Trick
 from recipe.plugins.field_contracts import SIZE
-from recipe.plugins.fields import Address, Architecture, Choice, Field, FilePath, Kind, Number, Numbers, quoted
+from recipe.plugins.fields import Field
+from recipe.plugins.kinds import Address, Architecture, Choice, FilePath, Kind, Number, Numbers, quoted
 from recipe.plugins.slots import EXCLUSIVE, IMAGES
 from tests.helpers import DIALECTS, vocabulary
 

@@ -17,7 +17,7 @@ from recipe.graph.cost import Cost
 from recipe.graph.edits import Insert, SetAttribute, Substitute
 from recipe.graph.net import Net, owner
 from recipe.plugins.calling import call_hook
-from recipe.plugins.fields import RecipeFile
+from recipe.plugins.kinds import RecipeFile
 from recipe.plugins.progress import Progress
 from recipe.plugins.settings import Training
 from recipe.plugins.uses import Use

@@ -19,7 +19,7 @@ from recipe.graph.edits import Initialise
 from recipe.graph.net import Net
 from recipe.plan.plan import Plan
 from recipe.plugins.calling import call_hook
-from recipe.plugins.fields import Numbers
+from recipe.plugins.kinds import Numbers
 from recipe.plugins.progress import Progress
 from recipe.plugins.settings import Training
 from recipe.plugins.slots import BATCH_SIZE, LAYERS

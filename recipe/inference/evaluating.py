@@ -33,7 +33,7 @@ from recipe.plan.changes import compare_words
 from recipe.plan.plan import Plan
 from recipe.plugins.calling import call_hook
 from recipe.plugins.field_contracts import SIZE
-from recipe.plugins.fields import RecipeFile
+from recipe.plugins.kinds import RecipeFile
 from recipe.plugins.settings import Training
 from recipe.plugins.uses import Use
 from recipe.runs import held_out

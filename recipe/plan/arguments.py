@@ -15,7 +15,8 @@ from recipe.plan.spans import check_order, refused
 from recipe.plugins.declared import Declared
 from recipe.plugins.during import SPAN, SPAN_WORDS
 from recipe.plugins.field_contracts import SIZE
-from recipe.plugins.fields import Field, FieldContext, InvalidValue
+from recipe.plugins.fields import Field
+from recipe.plugins.kinds import FieldContext, InvalidValue
 from recipe.plugins.slots import IMAGES
 from recipe.plugins.vocabulary import Vocabulary
 

@@ -24,7 +24,7 @@ from recipe.plan.resolve import ResolvedTrick, named
 from recipe.plan.spans import without_effect
 from recipe.plugins.calling import call_hook
 from recipe.plugins.contexts import Evidence
-from recipe.plugins.fields import FieldContext
+from recipe.plugins.kinds import FieldContext
 from recipe.plugins.uses import Use
 from recipe.plugins.vocabulary import Vocabulary, words_of
 

@@ -20,7 +20,8 @@ from recipe.plan.meant import meant
 from recipe.plan.resolve import ResolvedTrick, Suggestions
 from recipe.plugins.calling import call_hook
 from recipe.plugins.contexts import SuggestContext
-from recipe.plugins.fields import Field, InvalidValue, LazyValue
+from recipe.plugins.fields import Field
+from recipe.plugins.kinds import InvalidValue, LazyValue
 from recipe.plugins.slots import EXCLUSIVE, IMAGES
 from recipe.plugins.trick import Trick
 from recipe.plugins.vocabulary import DIRECTIVES, Key, Vocabulary, key_of, words_of

@@ -17,7 +17,7 @@ from recipe.plan.arguments import Arguments, read_arguments, unknown
 from recipe.plan.meant import meant
 from recipe.plugins.declared import OWN, Declared
 from recipe.plugins.during import SPAN, During
-from recipe.plugins.fields import FieldContext, LazyValue
+from recipe.plugins.kinds import FieldContext, LazyValue
 from recipe.plugins.trick import Trick
 from recipe.plugins.uses import Origin, Use
 from recipe.plugins.vocabulary import Key, Vocabulary

@@ -19,7 +19,6 @@ from recipe.plugins.field_contracts import REQUIRED_OF_IMAGES
 from recipe.plugins.fields import (
     REQUIRED,
     Field,
-    Number,
     address,
     architecture,
     choice,
@@ -30,6 +29,7 @@ from recipe.plugins.fields import (
     path,
     teacher,
 )
+from recipe.plugins.kinds import Number
 from recipe.plugins.slots import COMBINED, EXCLUSIVE
 from recipe.plugins.trick import HOOKS, REPORTING, RESERVED, Trick
 

@@ -9,7 +9,8 @@ from typing import Any
 import attrs
 
 from recipe.language.ast import Word
-from recipe.plugins.fields import Field, FieldContext, InvalidValue, Kind, Number, written
+from recipe.plugins.fields import Field
+from recipe.plugins.kinds import FieldContext, InvalidValue, Kind, Number, written
 from recipe.plugins.progress import Progress
 
 LONGEST = 100_000

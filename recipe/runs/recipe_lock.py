@@ -18,7 +18,7 @@ from recipe.plan.bind import bind
 from recipe.plan.changes import SIGNS, compare_words
 from recipe.plan.plan import Plan
 from recipe.plugins.declared import OWN
-from recipe.plugins.fields import RecipeFile, quoted
+from recipe.plugins.kinds import RecipeFile, quoted
 from recipe.plugins.vocabulary import Vocabulary
 from recipe.runs.provenance import read_provenance
 

@@ -10,7 +10,8 @@ import attrs
 
 from recipe.base.errors import RecipeError
 from recipe.plugins.declared import Declared
-from recipe.plugins.fields import Address, Architecture, Choice, Field, Number, Numbers, quoted, written
+from recipe.plugins.fields import Field
+from recipe.plugins.kinds import Address, Architecture, Choice, Number, Numbers, quoted, written
 from recipe.plugins.trick import Trick
 from recipe.plugins.uses import Use
 from recipe.plugins.vocabulary import key_of

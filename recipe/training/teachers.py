@@ -26,8 +26,8 @@ from recipe.language.recipe_input import read
 from recipe.plan.bind import bad_teacher, bind
 from recipe.plan.plan import Plan
 from recipe.plugins.contexts import Teach, Teacher
-from recipe.plugins.fields import RecipeFile
 from recipe.plugins.fingerprint import code_by_package
+from recipe.plugins.kinds import RecipeFile
 from recipe.plugins.uses import Use
 from recipe.runs.environment import changed_code, plugins_of
 from recipe.runs.layout import default_folder, finished_run

@@ -18,7 +18,8 @@ from recipe.compare.api import Diff
 from recipe.plan.changes import compare_words
 from recipe.plan.plan import Plan
 from recipe.plugins.declared import OWN
-from recipe.plugins.fields import Address, Architecture, Choice, Field, FilePath, Number, Numbers
+from recipe.plugins.fields import Field
+from recipe.plugins.kinds import Address, Architecture, Choice, FilePath, Number, Numbers
 from recipe.plugins.vocabulary import Offer, Vocabulary
 from tests.compare.helpers import compared, known
 from tests.helpers import EXAMPLES, MORE, bind, command, vocabulary

@@ -10,7 +10,7 @@ import pytest
 
 from recipe.api import PlanView, SuggestContext, Training, Trick, fail, integer, number, numbers, trick
 from recipe.language.overlays import DIALECTS
-from recipe.plugins.fields import Choice, quoted
+from recipe.plugins.kinds import Choice, quoted
 from recipe.plugins.vocabulary import DIRECTIVES, Vocabulary
 from tests.helpers import bind, diagnostics, errors, vocabulary_with
 from tests.strategies import all_tricks

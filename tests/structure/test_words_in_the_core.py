@@ -74,7 +74,7 @@ ALLOWED = [
     ("devices/precision.py explain/program.py", "precision", "the setting, in a message"),
     ("ablation/budget.py ablation/progress.py ablation/table.py cli/ablate.py", "seed", "the name of seeds"),
     ("graph/net.py", "norm head", "a kind of layer, and a stage"),
-    ("language/ast.py plugins/fields.py plugins/during.py", "number", "a kind of word of the grammar"),
+    ("language/ast.py plugins/fields.py plugins/kinds.py plugins/during.py", "number", "a kind of word of the grammar"),
     ("plugins/calling.py", "compile", "the time when a hook is called"),
     ("cli/predict.py inference/report.py", "images probability", "output"),
     ("inference/report.py", "classes loss precision", "measured values"),

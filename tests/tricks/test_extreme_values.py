@@ -15,7 +15,7 @@ from torch import Tensor
 
 import recipe
 from recipe.base.errors import RecipeError
-from recipe.plugins.fields import Number
+from recipe.plugins.kinds import Number
 from recipe.testing.models import small
 from recipe.training.setup import prepare
 from tests.helpers import sample, vocabulary

@@ -10,7 +10,7 @@ from recipe.base.errors import RecipeError
 from recipe.base.wording import did_you_mean, summary_line
 from recipe.explain.program import as_dict
 from recipe.explain.tricks import page
-from recipe.plugins.fields import FilePath
+from recipe.plugins.kinds import FilePath
 from recipe.plugins.slots import EXCLUSIVE
 from recipe.plugins.trick import HOOKS, Trick
 from recipe.plugins.vocabulary import key_of, words_of
