@@ -17,7 +17,7 @@ from recipe.api import Insert, Layer, SetAttribute, Site, Trick, number, trick
 if TYPE_CHECKING:
     from torch import fx, nn
 
-    from recipe.api import Block, Net
+    from recipe.api import Block, Edit, Net
 
 RATES = {"StochasticDepth": "p", "DropPath": "drop_prob"}
 """The equivalent modules in torchvision and timm, and the names of their rates."""
@@ -33,18 +33,19 @@ class StochasticDepth(Trick):
         ends: dict[str, tuple[Block, fx.Node]] = {}
         for block in net.blocks:
             end = next(node for node in block.add.all_input_nodes if node in block.trunk)
-            # A transformer layer has two trunks that share one module, so it counts once.
+            # The two trunks of a transformer layer may share one module.
             ends[str(end.target) if _setting(net.module(end)) else net.address(end)] = block, end
-        for place, (address, (block, end)) in enumerate(ends.items(), 1):
-            rate, module = linear(self.rate, place, len(ends)), net.module(end)
+        # A layer with two trunks, as in transformers, counts once: both have the same rate, as in timm.
+        layers = list(dict.fromkeys(block.where for block, _ in ends.values()))
+        edits: dict[str, list[Edit]] = {where: [] for where in layers}
+        for address, (block, end) in ends.items():
+            rate, module = linear(self.rate, layers.index(block.where) + 1, len(layers)), net.module(end)
             layer = Layer("torchvision.ops:StochasticDepth", {"p": rate, "mode": "row"})
             if not (name := _setting(module)):
-                edit = Insert(address, ((f"{address.replace('#', '_')}_depth", layer),), after=True)
-                yield Site(block.where, (edit,))
-            elif math.isclose(stock := getattr(module, name), rate):
-                yield Site(block.where)
-            else:
-                yield Site(block.where, (SetAttribute(address, name, stock, rate),))
+                edits[block.where].append(Insert(address, ((f"{address.replace('#', '_')}_depth", layer),), after=True))
+            elif not math.isclose(stock := getattr(module, name), rate):
+                edits[block.where].append(SetAttribute(address, name, stock, rate))
+        return [Site(where, tuple(each)) for where, each in edits.items()]
 
 
 def _setting(module: nn.Module | None) -> str:

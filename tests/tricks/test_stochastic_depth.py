@@ -95,3 +95,11 @@ def test_modules_derived_from_torchvision_are_set():
     model.layer1.bn3 = torch.nn.Sequential(model.layer1.bn3, Derived(0.3, "row"))
     program = recipe.compile("tweak stochastic-depth 0.5", base=model, device="meta")
     assert str(program.edits[0]) == "layer1.bn3.1: p 0.3 → 0.25"
+
+
+def test_both_trunks_of_a_layer_of_timms_transformers_get_its_rate():
+    from timm.models.vision_transformer import VisionTransformer
+
+    model = VisionTransformer(img_size=224, patch_size=56, embed_dim=32, depth=3, num_heads=2)
+    program = assert_rewrites("tweak stochastic-depth 0.6", {"tweak stochastic-depth": 3}, base=model)
+    assert rates(program.model) == pytest.approx([0.2, 0.2, 0.4, 0.4, 0.6, 0.6])
