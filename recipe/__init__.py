@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from recipe.inference.evaluation import Evaluation
     from recipe.inference.opened import load
     from recipe.inference.predictions import Prediction
+    from recipe.inference.pretrained import PretrainedModel, pretrained
     from recipe.inference.run import Run
     from recipe.plan.plan import Plan
     from recipe.plugins.vocabulary import Vocabulary
@@ -38,8 +39,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Batches", "Diagnostic", "Diff", "Diverged", "Evaluation", "Exported", "Format", "Interrupted", "Plan",
-    "Prediction", "Program", "RecipeError", "Run", "SourceRun", "Table", "TrackedRun", "Tracker", "TrainingBatch",
-    "Unfinished", "Vocabulary", "__version__", "ablate", "batches", "compile", "diff", "export", "load", "run",
+    "Prediction", "PretrainedModel", "Program", "RecipeError", "Run", "SourceRun", "Table", "TrackedRun", "Tracker",
+    "TrainingBatch", "Unfinished", "Vocabulary", "__version__", "ablate", "batches", "compile", "diff", "export",
+    "load", "pretrained", "run",
 ]  # fmt: skip
 
 _LAZY = {
@@ -58,6 +60,7 @@ _LAZY = {
     "recipe.inference.evaluation": ("Evaluation",),
     "recipe.inference.opened": ("load",),
     "recipe.inference.predictions": ("Prediction",),
+    "recipe.inference.pretrained": ("PretrainedModel", "pretrained"),
     "recipe.inference.run": ("Run",),
     "recipe.plan.plan": ("Plan",),
     "recipe.plugins.vocabulary": ("Vocabulary",),

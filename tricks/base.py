@@ -6,10 +6,11 @@ Supports every torchvision classifier and, with the extra ``timm``, every timm m
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from recipe.api import Layer, Preprocessing, SuggestContext, Trick, architecture, fail, integer, number, path, trick
+from recipe.tricks._classes import published_classes
 from recipe.tricks._inputs import HALF, expected_by, expected_by_timm, known_inputs, suggested
 from recipe.tricks._models import MODELS, OTHER_INPUTS, named_weights, timm_config, timm_model, timm_name
 from recipe.tricks._weights import download, is_named, load, meta_of, unusable
@@ -110,6 +111,10 @@ class Base(Trick):
     def load_weights(self) -> Mapping[str, torch.Tensor]:
         """Return the pretrained tensors."""
         return load(self.model, self.weights) if self.weights else {}
+
+    def class_names(self) -> Sequence[Sequence[str]]:
+        """Return the names of the classes of published weights. Those of a file are taken for the model's."""
+        return published_classes(self.model, self.weights, self._is_file())
 
     def preprocessing(self) -> Preprocessing | None:
         """Return the preprocessing that the libraries state for named weights, or what is known of a file."""

@@ -153,9 +153,10 @@ E127 invalid budget
 E128 no images to classify
     A path does not exist, a pattern matches no file, a folder has no images, or no image is named. In a folder and its
     subfolders, images are found by their endings.
-E129 evaluation not possible
+E129 evaluation or prediction not possible
     Over a run, statements may replace only the data and the batch. Its classes must include all classes of the images.
-    A recipe needs a dataset, and pretrained weights for the whole model. The outputs of the model must be finite.
+    A recipe needs pretrained weights for the whole model, whose classes are matched with those of the images by name,
+    and a dataset to evaluate on. The outputs of the model must be finite.
 E130 unusable tracker
     The tracker is unknown, a package that it needs is missing, or it failed. A training is not affected: log the run
     again with `recipe log`.

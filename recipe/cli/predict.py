@@ -1,10 +1,11 @@
-"""``recipe predict``: classify images with the model of a run."""
+"""``recipe predict``: classify images with the model of a run, or the pretrained model of a recipe."""
 
 from __future__ import annotations
 
 import contextlib
 import csv
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -14,14 +15,18 @@ import click
 
 from recipe.base.printable import printable
 from recipe.base.wording import plural
-from recipe.cli.inputs import plugin_option, tell_lost, vocabulary
+from recipe.cli.inputs import plugin_option, source_of, tell_lost, vocabulary
+from recipe.plan.bind import bind
 
 if TYPE_CHECKING:
     from recipe.inference.predictions import Prediction
+    from recipe.inference.pretrained import PretrainedModel
+    from recipe.inference.run import Run
+    from recipe.plugins.vocabulary import Vocabulary
 
 
-@click.command("predict", short_help="Classify images with a run's model.")
-@click.argument("run", metavar="RUN")
+@click.command("predict", short_help="Classify images with a trained model.")
+@click.argument("run", metavar="RUN|RECIPE")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGES…")
 @click.option("--top", type=click.IntRange(1), default=1, show_default=True, help="Classes per image.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, with a header.")
@@ -41,26 +46,30 @@ def command(
     device: str | None,
     plugins: tuple[str, ...],
 ) -> None:
-    """Classify images with the model of a run.
+    """Classify images with the model of a run, or with pretrained weights.
 
-    RUN is the run folder, which is all that is needed. IMAGES are files, folders, patterns in quotes, or `-` for a list
-    of paths on standard input. Images that can't be read are named, and the exit status is then 1.
+    RUN is the run folder, which is all that is needed. RECIPE is a recipe whose model has pretrained weights, which is
+    used as it is. IMAGES are files, folders, patterns in quotes, or `-` for a list of paths on standard input. Images
+    that can't be read are named, and the exit status is then 1.
 
     \b
     The three most likely classes of each image in a folder, as JSON:
         recipe predict runs/first photos --top 3 --jsonl
+
+    \b
+    The five most likely classes of an image, by published weights:
+        recipe predict 'base resnet50 weights=DEFAULT' cat.jpg --top 5
     """
     from recipe.inference.listing import images_named
 
     if as_csv and as_jsonl:
         raise click.UsageError("--csv and --jsonl exclude each other")
+    if run == "-" and "-" in images:
+        raise click.UsageError("`-` can stand for the recipe or for a list of images, but not for both")
     words = vocabulary(plugins)
     paths, notes = images_named(images, sys.stdin.buffer if sys.stdin is not None else None)
-    tell_lost(run)
-    from recipe.inference.opened import load
-
-    opened = load(run, device=device, plugins=words)
-    for note in (*notes, *([f"warning: {opened.note}"] if opened.note else [])):
+    opened, told = _opened(run, device, words)
+    for note in (*notes, *told):
         click.echo(printable(note), err=True)
     predicted = opened.predicting(paths, top=top, batch=batch, skip=True)
     write = _csv if as_csv else _jsonl if as_jsonl else _table
@@ -68,6 +77,21 @@ def command(
     if errors:
         click.echo(f"{errors} of {plural(len(paths), 'image')} can't be read", err=True)
     click.get_current_context().exit(1 if errors else 0)
+
+
+def _opened(run: str, device: str | None, words: Vocabulary) -> tuple[Run | PretrainedModel, list[str]]:
+    """Return the model of a run folder or a recipe, and what to tell about it."""
+    if os.path.isdir(run):
+        tell_lost(run)
+        from recipe.inference.opened import load
+
+        opened = load(run, device=device, plugins=words)
+        return opened, [f"warning: {opened.note}"] if opened.note else []
+    plan = bind([source_of(run, words.verbs())], words)
+    from recipe.inference.pretrained import pretrained
+
+    found = pretrained(plan, device=device)
+    return found, [f"note: {note}" for note in found.notes]
 
 
 def _shown(predicted: Iterable[Prediction], total: int) -> Iterator[Prediction]:

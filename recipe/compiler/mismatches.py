@@ -24,10 +24,13 @@ CLOSE = 0.01
 """The difference from which on numbers are reported. Sources round ImageNet's mean differently."""
 
 
-def mismatches(program: Program, sets: Sets, other_classes: str = "") -> tuple[Diagnostic, ...]:
+def mismatches(
+    program: Program, sets: Sets, other_classes: str = "", *, evaluated: bool = False
+) -> tuple[Diagnostic, ...]:
     """Return warnings about words without effect, outputs without a class, and what the weights don't expect.
 
-    ``other_classes`` describes how the weights' classes differ from the dataset's, or is empty.
+    ``other_classes`` describes how the weights' classes differ from the dataset's, or is empty. A model that is only
+    ``evaluated`` may have outputs without a class.
     """
     plan, images = program.plan, len(sets.train.labels)
     told = [*in_model(program), *in_training(program, images)]
@@ -49,7 +52,7 @@ def mismatches(program: Program, sets: Sets, other_classes: str = "") -> tuple[D
                     f"the interpolation of `{use.word}` has no effect: `{plan.images.word}` loads its images itself"
                 )
                 told.append(Diagnostic("W001", message, use.place(INTERPOLATION)))
-    if program.classes > sets.classes:
+    if program.classes > sets.classes and not evaluated:
         message = f"the model has {program.classes} outputs, but the dataset has only {sets.classes} classes"
         told.append(Diagnostic("W001", message, plan.base.place(CLASSES)))
     if program.fit and program.fit.strays:

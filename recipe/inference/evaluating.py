@@ -13,9 +13,7 @@ import torch
 
 from recipe.base.errors import RecipeError, fail
 from recipe.base.wording import listing, plural
-from recipe.compiler.lower import lower
 from recipe.compiler.mismatches import mismatches
-from recipe.compiler.program import Program
 from recipe.data.fingerprinting import fingerprint
 from recipe.data.images import Files, Images, Sets
 from recipe.devices.distributed import Ranks
@@ -24,8 +22,8 @@ from recipe.inference.datasets import EVALUATION, open_sets, preprocessing_of
 from recipe.inference.evaluation import Evaluation
 from recipe.inference.figures import Integers
 from recipe.inference.given import Pictures, labeled
-from recipe.inference.initial_weights import other_classes
 from recipe.inference.layout import memory_format
+from recipe.inference.pretrained_outputs import Pretrained, joined, pretrained_of
 from recipe.inference.trained import Trained
 from recipe.language.recipe_input import override
 from recipe.plan.bind import bind
@@ -84,21 +82,25 @@ def evaluate_trained(
 def evaluate_recipe(plan: Plan, name: str, device: torch.device, computing: Computing) -> Evaluation:
     """Evaluate the pretrained model of a recipe on its held-out images, without training.
 
-    Raises `RecipeError` (E129) if the recipe doesn't load weights for the whole model.
+    The classes of the images are matched with those of the weights by name, if both are known. Raises `RecipeError`
+    (E129) if the recipe doesn't load weights for the whole model, or if the model has no output for a class.
     """
     if plan.images is None:
         raise fail("E129", "the recipe names no dataset to evaluate on", help='add one: `data folder "photos"`')
     sets = open_sets(plan, training=False)
-    other = other_classes(plan, sets)
-    program = lower(plan, classes=sets.classes, other_classes=bool(other))
-    _check_weights(program, other)
-    program.check_classes(sets.classes)
-    layout = memory_format(plan.training)
+    found = pretrained_of(plan, sets)
+    outputs, notes = joined(sets, found)
+    trained = placed(found, device, preprocessing_of(plan, sets))
+    notes = [*(warning.message for warning in mismatches(found.program, sets, evaluated=True)), *notes]
+    return _evaluated(name, plan, sets, trained, outputs, notes, computing)
+
+
+def placed(found: Pretrained, device: torch.device, preprocessing: Preprocessing) -> Trained:
+    """Return a pretrained model with its weights on a device."""
+    program = found.program
+    layout = memory_format(program.training)
     model = program.materialise().to(device=device, memory_format=layout).eval()  # type: ignore[call-overload]
-    trained = Trained(model, plan.training, Classes(sets.classes, sets.names), preprocessing_of(plan, sets))
-    notes = [warning.message for warning in mismatches(program, sets, other)]
-    notes.append("the outputs of the model are matched with the classes of the images by their order")
-    return _evaluated(name, plan, sets, trained, np.arange(sets.classes), notes, computing)
+    return Trained(model, program.training, found.classes, preprocessing)
 
 
 def laid_over(plan: Plan, statements: tuple[str, ...]) -> Plan:
@@ -224,18 +226,6 @@ def _own(plan: Plan, made: Preprocessing) -> Sets:
     except RecipeError as error:
         help = """name other images: `recipe evaluate RUN 'data folder "PATH"'`"""
         raise RecipeError(*(attrs.evolve(one, help=one.help or help) for one in error.diagnostics)) from error
-
-
-def _check_weights(program: Program, other: str) -> None:
-    """Raise `RecipeError` (E129) if a part of a recipe's model has no pretrained weights."""
-    base = program.plan.base
-    if program.fit is None:
-        message = "the recipe loads no weights: its model is not trained"
-        raise fail("E129", message, base.span, help="name weights with `weights=`, or the folder of a run")
-    if program.fit.fresh:
-        message = f"the weights do not cover the whole model: {listing(program.fit.fresh, 4)} would be random"
-        why = f"they are of other classes than the images: {other}" if other else "train it first: `recipe run`"
-        raise fail("E129", message, base.span, help=why)
 
 
 def _changes(folder: Path, sets: Sets) -> list[str]:

@@ -100,6 +100,11 @@ def is_several(kind: type) -> Check:
     return check
 
 
+def is_names(result: Any, *arguments: Any) -> bool:
+    """Whether a result is a sequence of the names of each class, of which each has at least one."""
+    return isinstance(result, Sequence) and all(bool(each) and is_several(str)(each) for each in result)
+
+
 def is_count(result: Any, *arguments: Any) -> bool:
     return type(result) is int and result > 0
 

@@ -25,6 +25,7 @@ from recipe.plugins.hooks import (
     is_mixed,
     is_modes,
     is_module,
+    is_names,
     is_optimizer,
     is_options,
     is_sets,
@@ -147,6 +148,15 @@ class Trick:
         A run that feeds others warns about it.
         """
         return None
+
+    @Hook(when="compile", gives="a sequence of sequences of names", check=is_names, slots=("base",))
+    def class_names(self) -> Sequence[Sequence[str]]:
+        """Return the names of each class of the pretrained weights, in the order of the outputs, or nothing if unknown.
+
+        The first name of a class is shown. A dataset may call the class by any of them. It isn't called for the weights
+        of a run or an export, which state their classes.
+        """
+        return ()
 
     @Hook(when="compile", gives="an iterable of Site", check=is_several(Site), slots=GRAPH, code="E105")
     def rewrite(self, net: Net) -> Iterable[Site]:

@@ -83,6 +83,7 @@ ALLOWED = [
         "batch classes crop precision",
         "settings, parts of the preprocessing, a noun, a field",
     ),
+    ("inference/pretrained_outputs.py", "classes", "a noun"),
     ("compiler/mismatches.py", "interpolation", "a setting, and a noun in a message"),
     ("explain/run.py", "best classes epochs images loss", "fields of the summary, and headings"),
     ("cli/evaluate.py", "batch", "the option"),

@@ -1,4 +1,6 @@
-"""Write the inputs of published weights to `tricks/_pretrained.txt`, from the installed torchvision and timm.
+"""Write the inputs of published weights to `tricks/_pretrained.txt`, and ImageNet's classes to `tricks/_imagenet.txt`.
+
+Both are from the installed torchvision and timm.
 
 python -m tests.tricks.pretrained
 """
@@ -13,6 +15,13 @@ from typing import Any
 from recipe.api import Preprocessing
 
 FILE = Path(__file__).parents[2] / "tricks" / "_pretrained.txt"
+
+CLASSES = FILE.with_name("_imagenet.txt")
+
+CLASSES_HEAD = """\
+# The WordNet identifiers of ImageNet's 1,000 classes (ILSVRC 2012), in the order of the outputs of models.
+# Written by `python -m tests.tricks.pretrained` from timm.
+"""
 
 HEAD = """\
 # The inputs that published weights expect, so that a recipe can be bound without importing torch.
@@ -69,6 +78,14 @@ def table() -> str:
     return "\n".join(parts)
 
 
+def classes() -> str:
+    """Return the content of the file of ImageNet's classes."""
+    from timm.data.imagenet_info import ImageNetInfo
+
+    info: Any = ImageNetInfo()
+    return CLASSES_HEAD + "".join(f"{wnid}\n" for wnid in info.label_names())
+
+
 def written(inputs: Preprocessing) -> str:
     """Return the first line of a block."""
     groups = (inputs.mean, inputs.std, (inputs.size,), (inputs.crop,), (inputs.interpolation,))
@@ -76,5 +93,6 @@ def written(inputs: Preprocessing) -> str:
 
 
 if __name__ == "__main__":
-    FILE.write_text(table())
-    print(f"{FILE}: {FILE.stat().st_size:,} bytes")
+    for file, content in ((FILE, table()), (CLASSES, classes())):
+        file.write_text(content)
+        print(f"{file}: {file.stat().st_size:,} bytes")

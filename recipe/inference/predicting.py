@@ -1,0 +1,111 @@
+"""Predictions of a model for images that a caller passes, which a run and a pretrained model share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from recipe.base.public import undisturbed
+from recipe.inference.given import Given, Pictures, pictures
+from recipe.inference.predictions import Prediction
+from recipe.inference.trained import Trained
+
+
+class Predicting:
+    """What a model of a run and a pretrained model do with images."""
+
+    if TYPE_CHECKING:
+
+        @property
+        def trained(self) -> Trained:
+            """The model with what its inputs and outputs mean."""
+
+    def predict(
+        self,
+        images: Given | Iterable[Given],
+        *,
+        top: int | None = None,
+        batch: int | None = None,
+        workers: int | None = None,
+        skip: bool = False,
+    ) -> list[Prediction]:
+        """Predict the classes of images.
+
+        Images are preprocessed as in an evaluation. The model computes in fp32, like exports of it.
+
+        Args:
+            images: One image or several: paths, Pillow images, arrays (H, W, 3) or (H, W), or tensors (3, H, W), both
+                of uint8. An array or tensor with a fourth dimension in front is a batch.
+            top: The number of classes to return for each image, the most likely first. Defaults to all.
+            batch: How many images to compute at a time. Defaults to the training's batch or micro-batch, at most 256.
+            workers: The number of processes that decode images; 0 uses this one. Defaults to at most 4, depending on
+                the cores and the number of images.
+            skip: Whether images that can't be read get a prediction with an `error`, instead of raising it.
+
+        Returns:
+            A prediction for each image, in order.
+
+        Raises:
+            RecipeError: If an image can't be read (E070), or there is too little memory for the batch (E115).
+            TypeError, ValueError: If something is not an image, or an argument has a wrong type or value.
+        """
+        return [*self.predicting(images, top=top, batch=batch, workers=workers, skip=skip)]
+
+    def predicting(
+        self,
+        images: Given | Iterable[Given],
+        *,
+        top: int | None = None,
+        batch: int | None = None,
+        workers: int | None = None,
+        skip: bool = False,
+    ) -> Iterator[Prediction]:
+        """Yield predictions as they are made. The arguments are those of `predict`."""
+        check_counts(top=(top, 1), batch=(batch, 1), workers=(workers, 0))
+        return _predictions(self.trained, pictures(images, self.trained.preprocessing), top, batch, workers, skip)
+
+    def preprocess(self, images: Given | Iterable[Given]) -> Tensor:
+        """Return the inputs of the model for images, as in `predict`: float32 (N, 3, size, size), on the CPU.
+
+        With `views=five-crop` or `ten-crop`, each image has five inputs, one after the other. Mirrored views are not
+        included.
+
+        Raises `RecipeError` (E070) if an image can't be read, and `TypeError` or `ValueError` if it isn't one.
+        """
+        given = pictures(images, self.trained.preprocessing)
+        size, count = given.size, len(given.items)
+        with undisturbed():
+            pixels = given.fetch(torch.arange(count).numpy(), None) if count else torch.empty(0, 3, size, size)
+            return self.trained.inputs(pixels).cpu()
+
+
+def check_counts(**arguments: tuple[Any, int]) -> None:
+    """Raise `ValueError` for an argument that is neither None nor a whole number of at least its minimum."""
+    for name, (value, least) in arguments.items():
+        if value is not None and (type(value) is not int or value < least):
+            raise ValueError(f"`{name}` must be a whole number of at least {least}, not {value!r:.60}")
+
+
+def _predictions(
+    trained: Trained, images: Pictures, top: int | None, batch: int | None, workers: int | None, skip: bool
+) -> Iterator[Prediction]:
+    batches = trained.batches(images, batch, workers, skip)
+    while True:
+        with trained.evaluating():  # only while this computes: a caller may do anything between two predictions
+            part = next(batches, None)
+            if part is None:
+                return
+            probabilities = trained.logits(part.images).softmax(1) if part.counted else torch.empty(0, 0)
+        order = probabilities.argsort(dim=1, descending=True, stable=True)[:, :top]
+        rows = dict(zip(part.indices.tolist(), zip(probabilities, order, strict=True), strict=True))
+        skipped = dict(part.skipped)
+        for index in sorted({*rows, *skipped}):
+            if index in skipped:
+                yield Prediction(images.names[index], error=skipped[index])
+                continue
+            row, best = rows[index]
+            classes = tuple(map(trained.name_of, best.tolist()))
+            yield Prediction(images.names[index], classes, tuple(row[best].tolist()), tuple(best.tolist()))

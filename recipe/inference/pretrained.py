@@ -1,0 +1,140 @@
+"""`recipe.pretrained`: use the pretrained model of a recipe as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import attrs
+import torch
+from torch import fx
+
+from recipe.base.public import public
+from recipe.base.source import Source
+from recipe.compiler.program import Program
+from recipe.data.decode import CROP
+from recipe.data.images import IMAGENET_MEAN, IMAGENET_STD
+from recipe.devices.choice import pick
+from recipe.inference.datasets import open_sets, preprocessing_of
+from recipe.inference.evaluating import Computing, evaluate_recipe, placed
+from recipe.inference.evaluation import Evaluation
+from recipe.inference.predicting import Predicting, check_counts
+from recipe.inference.pretrained_outputs import pretrained_of
+from recipe.inference.trained import Trained
+from recipe.plan.bind import resolve
+from recipe.plan.plan import Plan
+from recipe.plugins.calling import call_hook
+from recipe.plugins.contexts import Preprocessing as Inputs
+from recipe.plugins.field_contracts import WEIGHTS
+from recipe.plugins.vocabulary import Vocabulary
+from recipe.runs.provenance import Classes, Preprocessing
+
+
+@attrs.frozen(eq=False, slots=False, repr=False)
+class PretrainedModel(Predicting):
+    """The pretrained model of a recipe: ready to be used, without training."""
+
+    program: Program
+    """The compiled recipe."""
+    trained: Trained
+    """The model with what its inputs and outputs mean."""
+    notes: tuple[str, ...] = ()
+    """What is not certain about its inputs and classes, a sentence each."""
+
+    @property
+    def model(self) -> fx.GraphModule:
+        """The model, in evaluation mode."""
+        return self.trained.model
+
+    @property
+    def classes(self) -> Classes:
+        """The number of its outputs, and the names of their classes if they are known."""
+        return self.trained.classes
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How images become its inputs."""
+        return self.trained.preprocessing
+
+    def evaluate(self, *statements: str, batch: int | None = None, workers: int | None = None) -> Evaluation:
+        """Evaluate the model on the held-out images of its recipe.
+
+        Args:
+            statements: Statements that override the recipe, such as ``'data folder "photos"'``.
+            batch: How many images to compute at a time. Defaults to the recipe's batch or micro-batch, at most 256.
+            workers: The number of processes that decode images; 0 uses this one. Defaults to at most 4.
+
+        Returns:
+            The figures, with reports of them. The classes of the images are matched with those of the weights by name.
+
+        Raises:
+            RecipeError: If the images can't be read (E070), or the model can't be evaluated on them (E129).
+        """
+        check_counts(batch=(batch, 1), workers=(workers, 0))
+        plan = resolve(self.program.plan, *statements)
+        return evaluate_recipe(plan, plan.model, self.trained.device, Computing(batch, workers))
+
+    def __repr__(self) -> str:
+        return f"<PretrainedModel {self.program.plan.base.statement()}: {self.classes.count} classes>"
+
+
+@public()
+def pretrained(
+    recipe: str | Path | Source | Plan,
+    *statements: str,
+    device: str | torch.device | None = None,
+    plugins: Vocabulary | Sequence[str | Path] = (),
+) -> PretrainedModel:
+    """Load the pretrained model of a recipe, to predict with it, to evaluate it, or to use it.
+
+    Nothing is trained. Images are preprocessed as the recipe evaluates them; without a dataset, as the weights expect.
+
+    Args:
+        recipe: The text of a recipe, the path of a recipe, the name of a shipped example, or a `Plan`.
+        statements: Statements that override the recipe.
+        device: The device of the model, such as ``cpu`` or ``cuda:1``. Defaults to the first CUDA device, or the CPU.
+        plugins: Paths of Python files with tricks, or the `Vocabulary` to use instead of the installed one.
+
+    Returns:
+        The model.
+
+    Raises:
+        RecipeError: If the recipe is invalid, its weights can't be loaded, or they don't cover the whole model (E129).
+        TypeError: If an argument has the wrong type.
+    """
+    chosen = pick(None if device is None else str(device))
+    plan = resolve(recipe, *statements, plugins=plugins)
+    if plan.images is not None:
+        sets = open_sets(plan, training=False)
+        found, inputs, notes = pretrained_of(plan, sets), preprocessing_of(plan, sets), list[str]()
+    else:
+        inputs, notes = expected_inputs(plan)
+        found = pretrained_of(plan, None, inputs.size)
+    if found.outputs.note:
+        notes.append(found.outputs.note)
+    if not found.outputs.names:
+        notes.append("the names of the classes are unknown: they are the numbers of the outputs, from 0")
+    return PretrainedModel(found.program, placed(found, chosen, inputs), tuple(notes))
+
+
+def expected_inputs(plan: Plan) -> tuple[Preprocessing, list[str]]:
+    """Return how images become inputs for a recipe without a dataset: as it states, or as its weights expect.
+
+    Also returns a note if either is unknown.
+    """
+    expected = call_hook(plan.base, "preprocessing", at=plan.base.place(WEIGHTS)) or Inputs()
+    stated, notes = plan.training, []
+    mean, std = stated.mean or expected.mean, stated.std or expected.std
+    if mean is None or std is None:
+        notes.append("the inputs that the weights expect are unknown: the mean and deviation are those of ImageNet")
+    crop = stated.evaluation_crop or (expected.crop if isinstance(expected.crop, float) else CROP)
+    whole = stated.evaluation_whole or (not stated.evaluation_crop and expected.crop == "whole")
+    made = Preprocessing(
+        stated.evaluation_size or expected.size or call_hook(plan.base, "image_size"),
+        None if whole else crop,
+        mean or IMAGENET_MEAN,
+        std or IMAGENET_STD,
+        stated.evaluation_interpolation or expected.interpolation or stated.interpolation,
+        stated.evaluation_views or "single",
+    )
+    return made, notes
