@@ -105,8 +105,7 @@ def known_inputs(model: str, weights: str | None, downloaded: bool = False) -> P
     if known is not None:
         return known
     usual = published(model, None)
-    # What states nothing may have been trained on images of another size, so that this is only suggested.
-    return attrs.evolve(usual, size=None, crop=None) if usual and downloaded else usual
+    return usual and attrs.evolve(usual, assumed=True)
 
 
 def _of_repository(weights: str) -> Preprocessing | None:

@@ -64,6 +64,8 @@ def mismatches(
         told.append(Diagnostic("W001", f"{message}; a run does not load {listing(heads)}", plan.base.place(WEIGHTS)))
     expected = call_hook(plan.base, "preprocessing", at=plan.base.place(WEIGHTS)) if program.fit else None
     if expected is not None:
+        if expected.assumed:  # the weights may have been trained on images of another size
+            expected = attrs.evolve(expected, size=None, crop=None)
         expected = attrs.evolve(
             expected,
             evaluation_size=expected.evaluation_size or expected.size,
@@ -111,7 +113,7 @@ def _unlike(expected: Preprocessing, fed: Preprocessing) -> Iterator[str]:
             continue  # reported already, as that of training
         if given == 1.0 and wanted == "whole":  # images in memory are whole
             continue
-        if wanted is not None and given is not None and not _close(wanted, given):
+        if field.name != "assumed" and wanted is not None and given is not None and not _close(wanted, given):
             yield f"{field.name.replace('_', ' ')} {_shown(wanted)}, not {_shown(given)}"
 
 

@@ -130,11 +130,14 @@ def expected_inputs(plan: Plan) -> tuple[Preprocessing, list[str]]:
     crop = stated.evaluation_crop or (expected.crop if isinstance(expected.crop, float) else CROP)
     whole = stated.evaluation_whole or (not stated.evaluation_crop and expected.crop == "whole")
     made = Preprocessing(
-        stated.evaluation_size or expected.size or call_hook(plan.base, "image_size"),
+        stated.evaluation_size or expected.evaluation_size or expected.size or call_hook(plan.base, "image_size"),
         None if whole else crop,
         mean or IMAGENET_MEAN,
         std or IMAGENET_STD,
-        stated.evaluation_interpolation or expected.interpolation or stated.interpolation,
+        stated.evaluation_interpolation
+        or expected.evaluation_interpolation
+        or expected.interpolation
+        or stated.interpolation,
         stated.evaluation_views or "single",
     )
     return made, notes

@@ -82,6 +82,8 @@ class Preprocessing:
     """The height and width of the images in evaluation, in pixels, if that is another one."""
     evaluation_interpolation: str | None = None
     """How images are resized in evaluation, if that is another way."""
+    assumed: bool = False
+    """Whether these are the inputs of other weights of the model, since nothing states those of the weights."""
 
 
 @attrs.frozen

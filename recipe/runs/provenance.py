@@ -53,10 +53,10 @@ class Preprocessing:
     """How images are resized."""
     views: str = attrs.field(default="single", validator=in_(VIEWS))
     """The views of each image whose predictions are averaged."""
-    training_size: int | None = attrs.field(default=None, validator=optional(ge(1)), kw_only=True)
+    training_size: int | None = attrs.field(default=None, validator=optional(ge(1)), kw_only=True, eq=False)
     """Height and width of an input in training, in pixels, or None if unknown."""
     training_interpolation: str | None = attrs.field(
-        default=None, validator=optional(in_(INTERPOLATIONS)), kw_only=True
+        default=None, validator=optional(in_(INTERPOLATIONS)), kw_only=True, eq=False
     )
     """How images are resized in training, or None if unknown."""
     schema_version: int = attrs.field(default=3, validator=in_((1, 2, 3)), kw_only=True)
