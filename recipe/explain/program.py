@@ -14,7 +14,8 @@ from recipe.base.printable import printable, printable_lines
 from recipe.base.rendering import render
 from recipe.base.wording import columns, plural
 from recipe.compiler.fit import Fit
-from recipe.compiler.mismatches import mismatches
+from recipe.compiler.lower import lower
+from recipe.compiler.mismatches import heads_that_fit, mismatches
 from recipe.compiler.program import Program
 from recipe.compiler.summarise import describe
 from recipe.compiler.summary import BYTES
@@ -32,11 +33,12 @@ from recipe.plan.plan import Plan
 
 def as_dict(program: Program, device: str | None, run: dict[str, Any] | None = None) -> dict[str, Any]:
     """Explain a compiled recipe as plain JSON values. ``run`` has the facts of the run whose recipe it is."""
+    program, warnings = _as_trained(program)
     costs = program.costs
     return {
         "schema_version": 1,
         "plan": program.plan.to_dict(),
-        "warnings": [warning.message for warning in _warnings(program)],
+        "warnings": [warning.message for warning in warnings],
         "precision": precision(program.training.precision, pick(device)).suited(program.narrow).name,
         "edits": [
             {"trick": step.word, "kind": type(edit).__name__, **attrs.asdict(edit, value_serializer=_told)}
@@ -68,10 +70,11 @@ def explain(program: Program, device: str | None, run: dict[str, Any] | None = N
 
     ``run`` has the facts of the run whose recipe it is.
     """
+    program, warnings = _as_trained(program)
     plan = program.plan
     sections = [
         as_text(run, program.classes) if run else "",
-        _plan(program),
+        _plan(plan, warnings),
         _order(plan),
         _evidence(plan),
         _rewrites(program),
@@ -82,18 +85,24 @@ def explain(program: Program, device: str | None, run: dict[str, Any] | None = N
     return "\n\n".join(filter(None, sections))
 
 
-def _warnings(program: Program) -> tuple[Diagnostic, ...]:
-    """Return the warnings about the plan, and those that need its images if they can be opened here."""
+def _as_trained(program: Program) -> tuple[Program, tuple[Diagnostic, ...]]:
+    """Return a program as a run trains it, and the warnings about it, if its images can be opened here.
+
+    A run does not load the last layer of weights for other classes than those of its images.
+    """
     plan = program.plan
     if plan.images is None or not (program.fit or plan.asked_classes):
         images = plan.count("count_images")
-        return (*program.warnings, *(in_training(program, images) if images else ()))
+        return program, (*program.warnings, *(in_training(program, images) if images else ()))
     try:
         sets = open_sets(plan)
-        return (*plan.warnings, *mismatches(program, sets, other_classes(plan, sets)))
+        other = other_classes(plan, sets)
+        if other and heads_that_fit(program):
+            program = lower(plan, device="meta", classes=program.classes, other_classes=True)
+        return program, (*plan.warnings, *mismatches(program, sets, other))
     except RecipeError as error:
         why = f"whether the images suit the model is unknown: {error.diagnostics[0].message}"
-        return (*program.warnings, Diagnostic("W001", why, plan.images.span))
+        return program, (*program.warnings, Diagnostic("W001", why, plan.images.span))
 
 
 def _told(edit: Any, attribute: Any, value: Any) -> Any:
@@ -114,8 +123,8 @@ def _fit(fit: Fit) -> dict[str, Any]:
     return {**described, "found": [fit.unknown] if fit.unknown else described["found"], "parameters": counts}
 
 
-def _plan(program: Program) -> str:
-    plan, rows = program.plan, []
+def _plan(plan: Plan, told: tuple[Diagnostic, ...]) -> str:
+    rows = []
     for use in plan.uses:
         word = use.word
         for field in use.fields:
@@ -126,7 +135,6 @@ def _plan(program: Program) -> str:
         if not use.fields:
             rows.append((word, "", "", str(use.origin)))
     title = f"plan {plan.digest}, dialect {plan.dialect}; tricks in order of application"
-    told = _warnings(program)
     warnings = f"\n\n{render(told)}" if told else ""
     return f"{title}\n{columns(rows, indent=2)}{warnings}"
 

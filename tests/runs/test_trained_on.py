@@ -88,6 +88,10 @@ def test_weights_of_other_classes_do_not_set_the_last_layer(root: Path, weights:
     assert {name for name in given if not torch.equal(given[name], found[name])} == {*HEAD}
     explained = command("explain", text_for(weights, root / "others"))
     assert f"{said}; a run does not load `fc`" in " ".join(explained.stdout.split())
+    assert "2 tensors of the model not loaded: `fc.weight`" in " ".join(explained.stdout.split())
+    data = json.loads(command("explain", "--json", text_for(weights, root / "others")).stdout)
+    assert data["weights"]["fresh"] == program.fit.fresh
+    assert {data["parameters"][name] for name in HEAD} == {program.fates[name] for name in HEAD} == {"reinitialised"}
 
 
 def test_weights_of_the_same_classes_set_every_layer(root: Path, weights: Path) -> None:
