@@ -12,11 +12,14 @@ from typing import Any
 
 import attrs
 
-from recipe.api import Preprocessing
+from recipe.api import INTERPOLATIONS, Preprocessing
 from recipe.tricks._downloads import HUB, repository_config
 from recipe.tricks._models import OTHER_INPUTS
 
 HALF = (0.5, 0.5, 0.5)
+
+SQUASHED, BORDERED = "of the squashed image", "of the image in a border"
+"""The crops of timm that a recipe can't state."""
 
 
 def expected_by(model: str, weights: Any) -> Preprocessing:
@@ -38,18 +41,30 @@ def expected_by(model: str, weights: Any) -> Preprocessing:
 def expected_by_timm(config: Mapping[str, Any]) -> Preprocessing:
     """Return the inputs that timm's configuration of a model states.
 
-    For a crop that a recipe can't state, it is the closest one: timm can also squash an image and then crop it, or add
-    a border. For a size that is not square, it is none.
+    A crop that a recipe can't state is a text: timm can also squash an image and then crop it, fit all of it in a
+    border, or crop more than there is. A size that is not square is none.
     """
     _, *sides = config.get("input_size") or (None,)
-    crop = min(config.get("crop_pct") or 0.875, 1.0)
     return Preprocessing(
         mean=config.get("mean"),
         std=config.get("std"),
         size=sides[0] if len({*sides}) == 1 else None,
-        crop="whole" if (crop, config.get("crop_mode")) == (1.0, "squash") else crop,
+        crop=_crop(config.get("crop_pct") or 0.875, config.get("crop_mode")),
         interpolation=config.get("interpolation"),
     )
+
+
+def _crop(part: float, mode: str | None) -> float | str:
+    if mode == "squash":
+        return "whole" if part == 1 else f"{part} {SQUASHED}"
+    return f"{part} {BORDERED}" if mode == "border" or part > 1 else part
+
+
+def closest(crop: float | str | None) -> float | str | None:
+    """Return the value of `evaluation crop` that is closest to the crop that weights expect."""
+    if isinstance(crop, str) and crop != "whole":
+        return min(float(crop.split()[0]), 1.0)
+    return crop
 
 
 @cache
@@ -62,12 +77,12 @@ def _published() -> Mapping[str, Preprocessing]:
             found |= dict.fromkeys(line.split(), inputs)
             continue
         mean, std, *rest = (part.split() for part in line.split(" | "))
-        size, crop, interpolation = (value for (value,) in rest)
+        size, crop, interpolation = map(" ".join, rest)
         inputs = Preprocessing(
             mean=tuple(map(float, mean)),
             std=tuple(map(float, std)),
             size=None if size == "-" else int(size),
-            crop=crop if crop == "whole" else float(crop),
+            crop=float(crop) if crop.replace(".", "").isdigit() else crop,
             interpolation=interpolation,
         )
     return found
@@ -120,14 +135,22 @@ def _of_repository(weights: str) -> Preprocessing | None:
 
 
 def suggested(inputs: Preprocessing, words: Collection[str]) -> Mapping[str, Any]:
-    """Return the suggestions of values for these inputs. Of the datasets, only `data folder` crops for evaluation."""
+    """Return the suggestions of values for these inputs. Of the datasets, only `data folder` crops for evaluation.
+
+    For a crop that a recipe can't state, the closest one is suggested, and for an interpolation, none. A run reports
+    that the weights expect another one.
+    """
+    training, evaluation = (
+        name if name in INTERPOLATIONS else None
+        for name in (inputs.interpolation, inputs.evaluation_interpolation or inputs.interpolation)
+    )
     values = {
         "data size": inputs.size,
         "input mean": inputs.mean,
         "input std": inputs.std,
-        "input interpolation": inputs.interpolation,
-        "evaluation interpolation": inputs.evaluation_interpolation or inputs.interpolation,
+        "input interpolation": training,
+        "evaluation interpolation": evaluation,
         "evaluation size": inputs.evaluation_size,
-        "evaluation crop": inputs.crop if "data folder" in words else None,
+        "evaluation crop": closest(inputs.crop) if "data folder" in words else None,
     }
     return {name: value for name, value in values.items() if value is not None}

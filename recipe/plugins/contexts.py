@@ -75,7 +75,7 @@ class Preprocessing:
     """The height and width of the images in training, in pixels."""
     crop: float | str | None = attrs.field(default=None, converter=plain_numbers)
     """The part of the short side that evaluation keeps, or ``whole`` for all of the image, whatever its aspect ratio.
-    """
+    Another text describes a crop that a recipe can't state."""
     interpolation: str | None = None
     """How images are resized in training, such as ``bilinear``."""
     evaluation_size: int | None = attrs.field(default=None, converter=plain_numbers)

@@ -27,7 +27,7 @@ from recipe.runs.recipe_lock import lock_text
 from recipe.training.setup import prepare
 from recipe.training.transform import BatchTransform
 from recipe.tricks import base
-from recipe.tricks._inputs import known_inputs, published
+from recipe.tricks._inputs import known_inputs, published, suggested
 from tests.helpers import bind, command, diagnostics, vocabulary_with
 from tests.tricks.pretrained import FILE, timm_inputs, torchvision_inputs
 
@@ -334,3 +334,26 @@ def test_a_repository_is_fed_like_the_weights_that_the_tag_names() -> None:
     tagged = known_inputs("timm:vit_small_patch16_224.dino", "hf_hub:owner/name")
     assert tagged is not None
     assert tagged.mean == pytest.approx((0.485, 0.456, 0.406))
+
+
+@pytest.mark.parametrize(
+    ("model", "expected", "crop"),
+    [
+        ("timm:dm_nfnet_f0", "0.9 of the squashed image", 0.9),
+        ("timm:volo_d5_512", "1.15 of the image in a border", 1.0),
+        ("timm:coat_lite_medium_384", "whole", "whole"),
+    ],
+)
+def test_the_closest_crop_is_suggested_for_one_that_a_recipe_can_t_state(
+    model: str, expected: str, crop: float | str
+) -> None:
+    known = published(model, None)
+    assert known is not None
+    assert known.crop == expected
+    assert values(bind(f'base {model} weights=DEFAULT; data folder "x"'), "evaluation")["crop"] == crop
+
+
+def test_an_interpolation_that_a_recipe_can_t_state_is_not_suggested() -> None:
+    told = suggested(Preprocessing(interpolation="lanczos", evaluation_interpolation="bicubic"), ())
+    assert told == {"evaluation interpolation": "bicubic"}
+    assert suggested(Preprocessing(interpolation="nearest"), ()) == {}

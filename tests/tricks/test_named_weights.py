@@ -202,3 +202,26 @@ def test_a_repository_that_states_other_inputs_is_reported(keep: Keep, cache: Pa
     assert resolve(text).digest == before.digest
     (warning,) = prepare(resolve(text))[1].warnings
     assert "`hf_hub:owner/name` was trained on other inputs than this run feeds it: mean 0.1 0.2 0.3" in warning.message
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"crop_mode": "squash", "crop_pct": 0.9}, "crop 0.9 of the squashed image, not 1"),
+        ({"crop_mode": "border", "crop_pct": 1.0}, "crop 1.0 of the image in a border, not 1"),
+        ({"crop_mode": "center", "crop_pct": 1.15}, "crop 1.15 of the image in a border, not 1"),
+        ({"crop_mode": "squash", "crop_pct": 1.0}, ""),
+        ({"crop_pct": 1.0, "interpolation": "lanczos"}, "interpolation lanczos, not bicubic"),
+    ],
+)
+def test_what_a_recipe_can_t_state_of_a_repository_is_reported(
+    config: dict[str, object], said: str, keep: Keep, cache: Path
+) -> None:
+    keep("owner/name", 10)
+    config = {"mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic"} | config
+    (cache / "models--owner--name" / "snapshots" / "abc" / "config.json").write_text(json.dumps(config))
+    images = "data digits size=32; batch 512; epochs 1; lr 1e-4; input mean=0.5 0.5 0.5 std=0.5 0.5 0.5"
+    images += " interpolation=bicubic; evaluation interpolation=bicubic"
+    _, program = prepare(resolve(f'{MODEL} weights="hf_hub:owner/name"; {images}'))
+    told = [warning.message.partition("feeds it: ")[2] for warning in program.warnings]
+    assert told == ([said] if said else [])
