@@ -114,6 +114,7 @@ SCENES: dict[str, Callable[[Path, Runs], None]] = {
     "docs/guides/ablate.md": mine,
     "docs/guides/compare.md": compared,
     "docs/guides/export.md": exported,
+    "docs/guides/from-timm.md": photos,
     "docs/guides/own-images.md": photos,
     "docs/guides/use.md": used,
     "docs/reference/commands.md": commands,
