@@ -55,10 +55,6 @@ def command(
     \b
     The three most likely classes of each image in a folder, as JSON:
         recipe predict runs/first photos --top 3 --jsonl
-
-    \b
-    The five most likely classes of an image, by published weights:
-        recipe predict 'base resnet50 weights=DEFAULT' cat.jpg --top 5
     """
     from recipe.inference.listing import images_named
 
