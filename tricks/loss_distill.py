@@ -1,4 +1,4 @@
-"""loss distill TEACHER: knowledge distillation from another recipe's model.
+"""loss distill TEACHER: knowledge distillation from another model.
 
 He et al. 2019, section 5.3 (Hinton et al. 2015): ℓ(p, softmax(z)) + T² · ℓ(softmax(r / T), softmax(z / T)), with the
 student's logits z, the teacher's r, and T = 20. GluonCV weights each of the two by one half.
@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 
 @trick("loss distill", position=150, reads=("targets", "mix"), writes=("loss terms",))
 class Distill(Trick):
-    """Learn from the softened predictions of a teacher, the model of another recipe.
+    """Learn from the softened predictions of a teacher, another model.
 
-    If there is no finished run of the teacher, it is trained first.
+    A teacher is a recipe, the folder of a run, or the text of a recipe. A run is used as it is, and so is a recipe that
+    states only a model with pretrained weights. Any other recipe is trained first if there is no finished run of it.
     """
 
-    teacher: RecipeFile = teacher("recipe of the teacher")
+    teacher: RecipeFile = teacher("recipe or run of the teacher")
     temperature: float = number(20.0, "temperature T of both distributions", above=0, maximum=1000)
     weight: float = number(1.0, "weight of the loss on the labels", minimum=0, maximum=100, dialects={"gluoncv": 0.5})
     soft_weight: float = number(

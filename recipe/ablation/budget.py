@@ -97,7 +97,7 @@ def planned(
     tell(f"timing {len(plans)} rows to fit the budget of {budget}")
     with told_plainly(choice.pick(workers.device)):
         times = {plan.digest: run_seconds(plan, workers.device) for plan in plans}
-        named = (teacher for plan in plans for _, _, teacher in named_teachers(plan))
+        named = (teacher.plan for plan in plans for teacher in named_teachers(plan) if teacher.is_trained)
         teachers = {teacher.digest: teacher for teacher in named}
         first = {digest: run_seconds(plan, workers.device) for digest, plan in teachers.items()}
     startup = startup_seconds() + statistics.fmean(until for until, _ in times.values())

@@ -13,6 +13,7 @@ from recipe.compiler.program import Program
 from recipe.data.fingerprint import Fingerprint
 from recipe.data.fingerprinting import fingerprint
 from recipe.inference.datasets import open_sets
+from recipe.inference.initial_weights import file_of_run
 from recipe.plan.plan import Plan
 from recipe.plugins.fingerprint import code_of_plugins
 from recipe.runs.provenance import Classes, Data
@@ -59,8 +60,12 @@ class Stamps:
         code = sorted(code_of_plugins(plan.uses).values())
         images = [attrs.asdict(part) for part in self.images.get(_named(plan), ())]
         yield json.dumps([images, named_files(plan, self._digest), code], sort_keys=True)
-        for _, _, teacher in named_teachers(plan):
-            yield from self._parts(teacher)
+        for named in named_teachers(plan):
+            if named.is_run:
+                weights = file_of_run(Path(named.file.path))
+                yield "" if weights is None else self._digest(weights)
+            else:
+                yield from self._parts(named.plan)
 
     def _digest(self, path: Path) -> str:
         if path not in self._files:

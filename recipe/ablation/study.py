@@ -324,8 +324,9 @@ def _lines(rows: Sequence[Row], programs: Sequence[Program], mode: str) -> tuple
 def _task(folder: Path, plan: Plan, seed: int, label: str, stamps: Stamps) -> Task:
     """Create a cell, together with the runs of its teachers."""
     teachers = (
-        _task(folder, teacher, teacher.training.seed, f"teacher {path.name}", stamps)
-        for _, path, teacher in named_teachers(plan)
+        _task(folder, named.plan, named.plan.training.seed, f"teacher {named.name}", stamps)
+        for named in named_teachers(plan)
+        if named.is_trained
     )
     return Task(folder, plan, seed, label, stamps.stamp(plan), tuple(teachers), stamps.data(plan))
 

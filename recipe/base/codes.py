@@ -82,7 +82,8 @@ E070 no images
 E071 too few outputs
     The model has fewer outputs than the dataset has classes.
 E072 mismatched teacher
-    The teacher and the student must have the same classes, which are joined by their names.
+    The teacher and the student must have the same number of classes, which are joined by their names if both are
+    named.
 E080 broken plugin
     The package that registers the word is broken. You can still use the rest of the vocabulary.
 E081 ambiguous word

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +24,10 @@ from recipe.plan.plan import Plan
 from recipe.plan.plugin_lines import with_plugin
 from recipe.plan.resolve import ResolvedTrick, named
 from recipe.plan.spans import without_effect
+from recipe.plan.untrained import digest_of_run, is_pretrained, text_of
 from recipe.plugins.calling import call_hook
 from recipe.plugins.contexts import Evidence
-from recipe.plugins.kinds import FieldContext
+from recipe.plugins.kinds import FieldContext, RecipeFile
 from recipe.plugins.uses import Use
 from recipe.plugins.vocabulary import Vocabulary, words_of
 
@@ -85,8 +88,11 @@ class _Binder:
     """The files from the requested recipe to this one, each the teacher of the one before it."""
     stated: Mapping[Path, str] | None = None
     """The digests of teachers that are not read, or None to read them."""
-    teachers: dict[Path, str | None] = attrs.field(factory=dict)
-    """Digests of the teachers bound so far, or None for one with errors. Each is read and reported once."""
+    teachers: dict[tuple[Path, str], Plan | None] = attrs.field(factory=dict)
+    """The plans of the teachers bound so far, by path and text, or None for one with errors.
+
+    Each is read and reported once.
+    """
 
     def bind(self, sources: Sequence[Source], *, data: bool) -> Plan:
         layers = collect(sources)
@@ -123,33 +129,45 @@ class _Binder:
         return _judged(plan)
 
     def _reading(self, source: Source) -> FieldContext:
-        return FieldContext(source.folder, self._teacher, source.is_lock)
+        return FieldContext(source.folder, partial(self._teacher, source.folder), source.is_lock)
 
-    def _teacher(self, path: Path, word: Word) -> str:
-        """Return the digest of the plan of a recipe that another recipe names as its teacher."""
+    def _teacher(self, folder: Path, named: str, word: Word) -> RecipeFile:
+        """Return the recipe or the run that another recipe names as its teacher: an absolute path, or a text.
+
+        Paths in a text are relative to ``folder``.
+        """
         if self.stated is not None:
-            return self.stated.get(path, "")
+            return RecipeFile(named, self.stated.get(Path(named), ""))
+        is_text = not os.path.isabs(named)
+        if not is_text and os.path.isfile(os.path.join(named, LOCK)):
+            return RecipeFile(named, digest_of_run(Path(named), word))
         try:
-            path = path.resolve()
+            path = folder / "<teacher>" if is_text else Path(named).resolve()
         except (OSError, RuntimeError):
             message = f"`{word.value}` can't be resolved: its symbolic links form a loop"
             raise fail("E001", message, word.span) from None
-        if path in self.trail:
+        if path in self.trail and not is_text:
             raise fail("E061", f"`{path.name}` is its own teacher", word.span)
         if len(self.trail) > MAX_TEACHERS:
             raise fail("E043", f"teachers are nested more than {MAX_TEACHERS} deep", word.span)
         errors: Sequence[Diagnostic] = ()
-        if path not in self.teachers:
-            source = read(path, str(word.value), word.span)
-            self.teachers[path] = None
+        key = (path, named if is_text else "")
+        if key not in self.teachers:
+            source = Source("<teacher>", named, folder) if is_text else read(path, str(word.value), word.span)
+            self.teachers[key] = None
             try:
-                self.teachers[path] = attrs.evolve(self, trail=(*self.trail, path)).bind([source], data=True).digest
+                self.teachers[key] = attrs.evolve(self, trail=(*self.trail, path))._taught(source)
             except RecipeError as error:
                 errors = error.diagnostics
-        digest = self.teachers[path]
-        if digest is None:
+        plan = self.teachers[key]
+        if plan is None:
             raise bad_teacher(str(word.value), path, word.span, errors, self.asked)
-        return digest
+        return RecipeFile(text_of(plan) if is_text else named, plan.digest)
+
+    def _taught(self, source: Source) -> Plan:
+        """Return the plan of a teacher: with the embedded images if it names none and is trained."""
+        plan = self.bind([source], data=True)
+        return self.bind([source], data=False) if is_pretrained(plan) else plan
 
 
 def bad_teacher(
@@ -204,3 +222,9 @@ def _judged(plan: Plan) -> Plan:
         if finding.verdict == "against"
     ]
     return attrs.evolve(plan, warnings=(*warnings, *against), evidence=evidence)
+
+
+def teacher_plan(source: Source, vocabulary: Vocabulary) -> Plan:
+    """Return the plan of a teacher's recipe, with the embedded images if it names none, unless it is not trained."""
+    trail = (source.path,) if source.path else ()
+    return _Binder(vocabulary, (source,), trail)._taught(source)

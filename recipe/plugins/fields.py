@@ -148,5 +148,5 @@ def metric(default: str = REQUIRED, help: str = "") -> Any:
 
 
 def teacher(help: str = "") -> Any:
-    """Declare a field for the path of another recipe, which is bound and checked with this one."""
+    """Declare a field for another recipe, which is bound and checked with this one, or for a run, in quotes."""
     return _field(Teacher(), REQUIRED, None, help)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,6 +14,7 @@ import attrs
 from recipe.base.plain_numbers import plain_numbers
 from recipe.base.wording import did_you_mean, listing
 from recipe.language.ast import UNWRITABLE, Word
+from recipe.language.recipe_input import SUFFIX
 
 
 class InvalidValue(Exception):
@@ -26,19 +29,24 @@ class FieldContext:
     """What a field needs to read a word: the folder that paths are relative to, and a way to bind another recipe."""
 
     folder: Path
-    bind: Callable[[Path, Word], str]
+    bind: Callable[[str, Word], RecipeFile]
     earlier: bool = False
     """Whether fields may have their names in earlier releases, as in the lock of a run."""
 
 
 @attrs.frozen
 class RecipeFile:
-    """Another recipe, named by a path."""
+    """Another recipe, named by a path or written as text, or a run."""
 
     path: str
-    """The absolute path of the recipe."""
+    """The absolute path of the recipe or of the folder of the run, or the text of the recipe."""
     digest: str
-    """The digest of its plan, which also represents it in the digest of the plan that names it."""
+    """The digest of its plan or its run, which also represents it in the digest of the plan that names it."""
+
+    @property
+    def name(self) -> str:
+        """What to call it in messages: the name of its file or folder, or its text."""
+        return Path(self.path).name if os.path.isabs(self.path) else self.path
 
 
 @attrs.frozen
@@ -307,13 +315,16 @@ class Address(Kind):
 
 @attrs.frozen
 class Teacher(Kind):
-    """The path of another recipe, which is bound with this one."""
+    """Another recipe, which is bound with this one: its path or its text, or the folder of a run."""
 
-    expects = "the path of a recipe, in quotes"
+    expects = "the path of a recipe or of a run's folder, or the text of a recipe, in quotes"
 
     def read(self, word: Word, reading: FieldContext) -> Any:
-        path = _absolute(word, reading, self.expects)
-        return LazyValue(lambda: RecipeFile(str(path), reading.bind(path, word)))
+        named, text = str(_absolute(word, reading, self.expects)), str(word.value)
+        is_path = os.path.isabs(text) or text.endswith(SUFFIX) or os.path.exists(named)
+        if not is_path and re.search(r"[;\s]", text.strip()):
+            named = text
+        return LazyValue(lambda: reading.bind(named, word))
 
     def write(self, value: Any) -> str:
         return quoted(value.path)

@@ -37,6 +37,7 @@ from recipe.runs.requests import drop_stale, withdraw
 from recipe.runs.weights import packed_weights, unpacked
 from recipe.training.early_end import EarlyEnd, unfinished_teacher
 from recipe.training.estimate import estimated
+from recipe.training.given_teachers import NamedTeacher, filled
 from recipe.training.loop import Loop
 from recipe.training.objective import objective
 from recipe.training.reporting import Listener, heading
@@ -119,11 +120,11 @@ def _prepare(request: Request, place: Place, processes: int, *, weights: bool) -
     Raises `RecipeError` (E113) if the images are not those of the run to resume.
     """
 
-    def opened() -> tuple[Sets, Program, list[tuple[Path, Program]]]:
+    def opened() -> tuple[Sets, Program, list[tuple[NamedTeacher, Program]]]:
         sets, program = prepare(request.plan, request.compiled, processes)
         if weights:
             program.model  # noqa: B018 - built on first access
-        return sets, program, teachers_of(request.plan, program.classes)
+        return sets, program, teachers_of(request.plan, program.classes, sets.names)
 
     sets, program, teachers = place.ranks.run_on_all(opened)
     identity = program.identity
@@ -285,6 +286,12 @@ def dry(request: Request, processes: int = 1) -> None:
         place = _suited(place, prepared.program, request.strict)
         resumed, step = _resumed(request, place, prepared.program, prepared.data_changes)
         unloaded = prepared.program.try_weights()
+        for named, program in prepared.teachers:
+            if named.is_run:
+                request.listener.note(f"teacher {named.name}: {filled(named, program, Ranks())[1]}")
+            elif not named.is_trained:
+                told = program.try_weights() or "its pretrained weights are used as they are, without training it"
+                request.listener.note(f"teacher {named.name}: {told}")
     warnings = [f"warning: {warning.message}" for warning in prepared.program.warnings]
     for line in (*heading(prepared.program), unloaded, *warnings, *prepared.sets.notes, place.precision.note):
         if line:

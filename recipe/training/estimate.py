@@ -22,6 +22,7 @@ from recipe.devices.precision import precision
 from recipe.inference.batches import Batch, InOrder, evaluated_at_once
 from recipe.plan.plan import Plan
 from recipe.runs.layout import finished_run
+from recipe.training.given_teachers import NamedTeacher, size_of
 from recipe.training.meters import Meter
 from recipe.training.micro_batch import fitting_micro
 from recipe.training.runtime import Runtime
@@ -72,7 +73,7 @@ class Uncompiled(Runtime):
 def measure(
     program: Program,
     sets: Sets,
-    teachers: Iterable[tuple[Path, Program]],
+    teachers: Iterable[tuple[NamedTeacher, Program]],
     device: torch.device,
     patience: float | None = None,
     runtime: Runtime | None = None,
@@ -82,7 +83,7 @@ def measure(
     With ``patience``, measure no more after these seconds; on a CPU, extrapolate from fewer images at a time if two
     whole steps would take longer. Frees GPU memory afterwards.
     """
-    taught = {teacher.plan.digest: teaching(teacher, device) for _, teacher in teachers}
+    taught = {named.file.digest: teaching(teacher, device, size=size_of(named, teacher)) for named, teacher in teachers}
     suited = precision(program.training.precision, device).suited(program.narrow)
     trainer = Trainer.make(program, sets, device, suited, taught, runtime=runtime)
     if program.training.micro_auto:
@@ -172,7 +173,7 @@ def _evaluation(trainer: Trainer, images: int, batches: int) -> tuple[float, int
 def estimated(
     program: Program,
     sets: Sets,
-    teachers: Iterable[tuple[Path, Program]],
+    teachers: Iterable[tuple[NamedTeacher, Program]],
     device: torch.device,
     near: Path,
     step: int = 0,
@@ -213,8 +214,9 @@ def _without_weights(program: Program) -> Program:
 def _teachers_seconds(plan: Plan, near: Path, timed: partial[Timing]) -> float:
     """Return the seconds to train the teachers of a plan, and theirs, that have no finished run."""
     seconds = 0.0
-    for _, _, teacher in named_teachers(plan):
-        if finished_run(near, teacher) is None:
+    for named in named_teachers(plan):
+        teacher = named.plan
+        if named.is_trained and finished_run(near, teacher) is None:
             sets, program = prepare(teacher)
             programs = [(path, _without_weights(each)) for path, each in teachers_of(teacher, program.classes)]
             timing = timed(_without_weights(program), sets, programs)

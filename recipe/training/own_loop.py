@@ -156,8 +156,8 @@ def open_batches(program: Program, device: str | None) -> Batches:
         help = "name one, such as `data digits`, in `recipe.compile`"
         raise fail("E131", "the program has no images: its recipe names no dataset", help=help)
     if teachers := named_teachers(plan):
-        use, path, _ = teachers[0]
-        message = f"`{use.word}` needs the trained teacher `{path.name}`, which only a run opens or trains"
+        use = teachers[0].use
+        message = f"`{use.word}` needs the trained teacher `{teachers[0].name}`, which only a run opens or trains"
         raise fail("E131", message, use.span, help="train it with `recipe.run`, or drop it and use your own teacher")
     if reads := plan.hooked("features"):
         message = f"`{reads[0].word}` reads the outputs of layers, which only a run collects"

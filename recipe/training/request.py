@@ -16,6 +16,7 @@ from recipe.plan.plan import Plan
 from recipe.runs.provenance import Provenance
 from recipe.runs.save_policy import SavePolicy
 from recipe.runs.time_limit import TimeLimit
+from recipe.training.given_teachers import NamedTeacher
 from recipe.training.reporting import Listener
 from recipe.training.runtime import Runtime
 
@@ -56,11 +57,11 @@ class Place:
 
 @attrs.frozen(eq=False)
 class Prepared:
-    """What to train: the images, the program that fits them, and the path and program of each teacher."""
+    """What to train: the images, the program that fits them, and each teacher with its program."""
 
     sets: Sets
     program: Program
-    teachers: list[tuple[Path, Program]]
+    teachers: list[tuple[NamedTeacher, Program]]
     provenance: Provenance
     """What identifies the images, their classes, and the files that the recipe names."""
     data_changes: list[str] = attrs.field(factory=list)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
 import attrs
 import torch
+import torch.nn.functional as F
 from torch import Tensor, fx
 
 from recipe.base.errors import RecipeError, fail
@@ -22,8 +24,8 @@ from recipe.graph.features import with_features
 from recipe.graph.shapes import propagate
 from recipe.inference.datasets import open_sets
 from recipe.inference.layout import memory_format
-from recipe.language.recipe_input import read
-from recipe.plan.bind import bad_teacher, bind
+from recipe.inference.pretrained import expected_inputs
+from recipe.plan.bind import bad_teacher
 from recipe.plan.plan import Plan
 from recipe.plugins.contexts import Teach, Teacher
 from recipe.plugins.fingerprint import code_by_package
@@ -34,6 +36,15 @@ from recipe.runs.layout import default_folder, finished_run
 from recipe.runs.provenance import Preprocessing, Provenance, changed_classes, differences, read_provenance
 from recipe.runs.reader import environment_of, summary_of
 from recipe.runs.weights import packed_weights, unpacked
+from recipe.training.given_teachers import (
+    NamedTeacher,
+    compiled,
+    filled,
+    inputs_of,
+    named_teacher,
+    order_of,
+    weights_digest,
+)
 from recipe.training.reporting import Listener
 from recipe.training.setup import named_files, provenance_of
 
@@ -41,7 +52,7 @@ from recipe.training.setup import named_files, provenance_of
 def find_teachers(
     plan: Plan,
     own: Provenance,
-    teachers: Iterable[tuple[Path, Program]],
+    teachers: Iterable[tuple[NamedTeacher, Program]],
     near: Path,
     device: torch.device,
     train: Callable[[Plan, Path], object],
@@ -57,30 +68,39 @@ def find_teachers(
     """
     names, weights = own.classes.names, dict[str, str]()
     teach: dict[str, Teacher] = {}
-    for path, program in teachers:
+    for named, program in teachers:
+        if not named.is_trained:
+            model, told = filled(named, program, ranks)
+            order, notes = order_of(named, names, program.classes)
+            found = _given(named, program, own.preprocessing, device, order)
+            told = "; ".join([told, *notes, *_about_inputs(named, found, own.preprocessing)])
+            listener.note(f"teacher {named.name}: {told}")
+            teach[named.file.digest] = found
+            weights[f"teacher {named.name}"] = ranks.broadcast(partial(weights_digest, model))
+            continue
         teacher = program.plan
         folder = ranks.broadcast(partial(finished_run, near, teacher))
         if folder is None:
-            listener.note(f"teacher {path.name}: no finished run in {near}, training it first")
-            folder = ranks.broadcast(partial(default_folder, near, path.stem, teacher, resume=True))
+            listener.note(f"teacher {named.name}: no finished run in {near}, training it first")
+            folder = ranks.broadcast(partial(default_folder, near, named.stem, teacher, resume=True))
             train(teacher, folder)
         else:
             changes = ranks.broadcast(partial(_changes, teacher, folder, plan, own))
             if changes:
                 message = f"the teacher in `{folder}` was trained on other data or by other code: {'; '.join(changes)}"
                 raise fail("E072", message, help=f"remove the folder {folder} to train the teacher again")
-            listener.note(f"teacher {path.name}: using the finished run {folder}")
+            listener.note(f"teacher {named.name}: using the finished run {folder}")
         seen, images = teacher.images, plan.images
         if seen and images and seen.statement() != images.statement():
             listener.note(
-                f"teacher {path.name} was trained on `{seen.statement()}`, but sees the student's images here"
+                f"teacher {named.name} was trained on `{seen.statement()}`, but sees the student's images here"
             )
         provenance = ranks.broadcast(partial(read_provenance, folder))
-        order = _order(names, provenance.classes.names, path.name, plan) if provenance else None
+        order = _order(names, provenance.classes.names, named) if provenance else None
         rescaled = _rescaled(plan, own.preprocessing, teacher, provenance.preprocessing if provenance else None)
         teach[teacher.digest] = attrs.evolve(_teacher(program, folder, device, ranks, order), rescaled=rescaled)
         summary = ranks.broadcast(partial(summary_of, folder))
-        weights[f"teacher {path.name}"] = str(summary.get("weights_sha256"))[:16]
+        weights[f"teacher {named.name}"] = str(summary.get("weights_sha256"))[:16]
     return teach, weights
 
 
@@ -118,65 +138,94 @@ def _rescaled(
     stated = any(part is not None for one in (plan, teacher) for part in (one.training.mean, one.training.std))
     if its is None or not stated or (own.mean, own.std) == (its.mean, its.std):
         return None
+    return _factors(own, its)
+
+
+def _factors(own: Preprocessing, its: Preprocessing) -> tuple[tuple[float, ...], tuple[float, ...]]:
     channels = [*zip(own.mean, own.std, its.mean, its.std, strict=True)]
     factors = tuple(std / other for _, std, _, other in channels)
     return factors, tuple((mean - its_mean) / its_std for mean, _, its_mean, its_std in channels)
 
 
-def _order(names: tuple[str, ...], taught: tuple[str, ...], file: str, plan: Plan) -> list[int] | None:
+def _given(
+    named: NamedTeacher, program: Program, own: Preprocessing, device: torch.device, order: list[int] | None
+) -> Teaching:
+    """Return a teacher that is not trained here, which sees the student's images in its own size and normalization."""
+    its = inputs_of(named)
+    rescaled = None if (own.mean, own.std) == (its.mean, its.std) else _factors(own, its)
+    return attrs.evolve(teaching(program, device, order, its.size), rescaled=rescaled)
+
+
+def _about_inputs(named: NamedTeacher, found: Teaching, own: Preprocessing) -> Iterator[str]:
+    """Yield clauses on how the inputs of a teacher that is not trained here differ from the student's."""
+    if found.size != own.size:
+        yield f"it sees images of {found.size} pixels, resized from the student's"
+    if found.rescaled is not None:
+        yield "it sees them with its own mean and deviation"
+    if not named.is_run:
+        yield from expected_inputs(named.plan)[1]
+
+
+def _order(names: tuple[str, ...], taught: tuple[str, ...], named: NamedTeacher) -> list[int] | None:
     """Return the position of each of the student's classes in the teacher's outputs, or None if they are the same."""
     if not names or not taught or names == taught:
         return None
-    use = next(use for use, path, _ in named_teachers(plan) if path.name == file)
     if {*names} != {*taught}:
         other = f"{listing({*taught} - {*names}, 3)} instead of {listing({*names} - {*taught}, 3)}"
         help = "train the teacher on the same classes"
-        raise fail("E072", f"the teacher `{file}` was trained on other classes: {other}", use.span, help=help)
+        raise fail(
+            "E072", f"the teacher `{named.name}` was trained on other classes: {other}", named.use.span, help=help
+        )
     return [taught.index(name) for name in names]
 
 
-def teachers_of(plan: Plan, classes: int) -> list[tuple[Path, Program]]:
-    """Return the path and program of each teacher that a plan names.
+def teachers_of(plan: Plan, classes: int, names: tuple[str, ...] = ()) -> list[tuple[NamedTeacher, Program]]:
+    """Return each teacher that a plan names, with its program.
 
-    Raises `RecipeError` (E072) if a teacher has another number of classes than the student.
+    ``names`` are the student's classes, if they are known. Raises `RecipeError` (E072) if a teacher has another number
+    of classes than the student, or one that is not trained here has other classes.
     """
     programs = []
-    for use, path, teacher in named_teachers(plan):
-        with _told(plan, use, path):
-            program = lower(teacher)
+    for named in named_teachers(plan):
+        use, teacher = named.use, named.plan
+        with _told(plan, use, named.file):
+            program = lower(teacher) if named.is_trained else compiled(named)
         if program.classes != classes:
-            message = f"the teacher `{path.name}` has {program.classes} classes, but the student has {classes}"
+            message = f"the teacher `{named.name}` has {program.classes} classes, but the student has {classes}"
             raise fail("E072", message, use.span)
+        programs.append((named, program))
+        if not named.is_trained:  # it sees images of its own size
+            order_of(named, names, classes)
+            continue
         assert plan.image_fields is not None
         size = plan.image_fields.size
         try:
             for side in {smallest(plan, size), size}:
-                propagate(program.structure, side, path.name)
+                propagate(program.structure, side, named.name)
         except RecipeError as error:  # report it now, not after hours of training
             raise RecipeError(*(attrs.evolve(d, span=use.span) for d in error.diagnostics)) from None
-        programs.append((path, program))
     return programs
 
 
-def named_teachers(plan: Plan) -> list[tuple[Use, Path, Plan]]:
-    """Return the teachers that a plan names: the trick that does, the path of the recipe, and its plan."""
+def named_teachers(plan: Plan) -> list[NamedTeacher]:
+    """Return the teachers that a plan names."""
     teachers = []
     for use in plan.uses:
         for value in use.values.values():
             if isinstance(value, RecipeFile):
-                path = Path(value.path)
-                with _told(plan, use, path):
-                    teachers.append((use, path, bind([read(path)], plan.vocabulary, data=True)))
+                with _told(plan, use, value):
+                    teachers.append(named_teacher(use, value, plan.vocabulary))
     return teachers
 
 
 @contextlib.contextmanager
-def _told(plan: Plan, use: Use, path: Path) -> Iterator[None]:
+def _told(plan: Plan, use: Use, file: RecipeFile) -> Iterator[None]:
     """Report a teacher's errors as errors in a file that a recipe names."""
     try:
         yield
     except RecipeError as error:
-        raise bad_teacher(path.name, path, use.span, error.diagnostics, plan.sources) from None
+        path = Path(file.path) if os.path.isabs(file.path) else plan.sources[0].folder  # a text is the recipe's own
+        raise bad_teacher(file.name, path, use.span, error.diagnostics, plan.sources) from None
 
 
 def _teacher(program: Program, folder: Path, device: torch.device, ranks: Ranks, order: list[int] | None) -> Teaching:
@@ -211,7 +260,13 @@ class Teaching:
     rescaled: tuple[tuple[float, ...], tuple[float, ...]] | None = None
     """The factor and the offset, by channel, that make its inputs of the student's, if these differ."""
 
+    size: int | None = None
+    """The height and width to which its inputs are resized, or None for those of the student."""
+
     def _seen(self, inputs: Tensor) -> Tensor:
+        if self.size is not None and inputs.shape[-1] != self.size:
+            sides = (self.size, self.size)
+            inputs = F.interpolate(inputs, sides, mode="bilinear", antialias=True)
         if self.rescaled is None:
             return inputs
         factor, offset = (inputs.new_tensor(values).view(1, -1, 1, 1) for values in self.rescaled)
@@ -234,11 +289,14 @@ class Teaching:
         return features
 
 
-def teaching(program: Program, device: torch.device, order: list[int] | None = None) -> Teaching:
+def teaching(
+    program: Program, device: torch.device, order: list[int] | None = None, size: int | None = None
+) -> Teaching:
     """Return the teacher that a program is, with the current weights of its model.
 
-    ``order`` are the outputs to return, in this order, or None for all.
+    ``order`` are the outputs to return, in this order, or None for all. ``size`` is the height and width to which its
+    inputs are resized, or None for those of the student.
     """
     training = program.plan.training
     model = program.model.to(device=device, memory_format=memory_format(training)).eval()  # type: ignore[call-overload]
-    return Teaching(model, precision(training.precision, device), order)
+    return Teaching(model, precision(training.precision, device), order, size=size)

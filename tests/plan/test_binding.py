@@ -139,7 +139,7 @@ def test_a_path_is_resolved_relative_to_the_recipe(tmp_path: Path) -> None:
         ("data folder imagenet", "E023", "imagenet", 'write `"imagenet"`'),
         ("data folder 3", "E023", "3", "a path in quotes"),
         ('data folder ""', "E023", '""', "not an empty string"),
-        ("loss distill teacher", "E023", "teacher", "the path of a recipe, in quotes"),
+        ("loss distill teacher", "E023", "teacher", "the path of a recipe or of a run's folder"),
         ('loss distill ""', "E023", '""', "not an empty string"),
         # Text that no file can hold, but that Python code can hand over.
         ('loss distill "a\0"', "E023", '"a\0"', "plain text on one line"),
