@@ -16,7 +16,7 @@ from recipe.base.errors import RecipeError, fail
 from recipe.base.source import Source, Span
 from recipe.language.ast import Statement, Word
 from recipe.language.overlays import collect
-from recipe.language.recipe_input import override, read, source_from
+from recipe.language.recipe_input import LOCK, override, read, source_from
 from recipe.plan.merge import Merged, merge, suggestions
 from recipe.plan.metrics import check_metrics
 from recipe.plan.ordering import configured, conflicts, solve
