@@ -45,15 +45,15 @@ class Freezing:
     """The model as tricks see it. Its ``parameter_names`` include those that are frozen for the entire training."""
     throughout: Frozen
     """What is frozen for the entire training."""
-    changing: tuple[Use, ...]
-    """The tricks whose choice may change with the progress of the training."""
+    changing: tuple[tuple[Use, Frozen | None], ...]
+    """The tricks that freeze something at some steps: always the same, or None if it may change with the progress."""
 
     def at(self, progress: Progress) -> Frozen:
         """Return what is frozen at a step. Raises `RecipeError` if that is everything (E102), or by a broken trick."""
         frozen = self.throughout
-        for use in self.changing:
+        for use, same in self.changing:
             if use.during.holds(progress):
-                frozen |= frozen_by(use, self.net, progress)
+                frozen |= frozen_by(use, self.net, progress) if same is None else same
         return _but_not_all(frozen, self.net)
 
     def of(self, model: fx.GraphModule) -> Freezing:
@@ -70,7 +70,7 @@ def freezing_of(plan: Plan, structure: fx.GraphModule) -> Freezing:
     arguments, and weights on the meta device have no values. A trick that is broken here is called again in training.
     Raises `RecipeError` for an error that a trick itself reports, such as a module that the model doesn't have.
     """
-    net, throughout, changing = Net(structure), Frozen(), list[Use]()
+    net, throughout, changing = Net(structure), Frozen(), list[tuple[Use, Frozen | None]]()
     for use in plan.hooked(HOOK):
         progress = _Watched(Progress(0, 1, plan.training.epochs, plan.training.warmup))
         try:
@@ -78,10 +78,12 @@ def freezing_of(plan: Plan, structure: fx.GraphModule) -> Freezing:
         except RecipeError as error:
             if any(problem.code != "E080" for problem in error.diagnostics):
                 raise
-            changing.append(use)
+            changing.append((use, None))
             continue
-        if progress.looked_at or use.during:
-            changing.append(use)
+        if progress.looked_at:
+            changing.append((use, None))
+        elif use.during:
+            changing.append((use, frozen))
         else:
             throughout |= frozen
     return Freezing(net, _but_not_all(throughout, net), tuple(changing))

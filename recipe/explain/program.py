@@ -205,7 +205,7 @@ def _training(program: Program, device: str | None) -> str:
     count, frozen = _trained(program)
     if frozen:
         lines.append(f"{count:,} parameters are trained, {frozen:,} are frozen for the entire training")
-    for use in program.freezing.changing:
+    for use, _ in program.freezing.changing:
         lines.append(f"`{use.word}` freezes at some steps, {_saving(training.compile_mode is not None)}")
     note = precision(training.precision, at).suited(program.narrow).note or f"precision {training.precision}"
     return "\n".join(["training", *(f"  {line}".rstrip() for line in lines), f"  on {at}: {note}"])

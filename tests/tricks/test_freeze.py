@@ -14,10 +14,8 @@ from torch import Tensor, nn
 import recipe
 from recipe import RecipeError
 from recipe.api import Progress, Trick, trick
-from recipe.compiler.freezing import own_modes
 from recipe.explain.program import as_dict, explain
 from recipe.graph.net import Net
-from recipe.graph.trace import trace
 from recipe.runs.recipe_lock import read_lock
 from recipe.testing.models import Aided, Small
 from recipe.training.runtime import Runtime, step_seed
@@ -273,47 +271,6 @@ def test_a_compiled_model_asks_for_no_gradients_of_what_is_frozen(tmp_path: Path
 # ---- modules that are frozen for some of the time
 
 
-class Functional(nn.Module):
-    """Dropout by function in the body and in the head."""
-
-    class Part(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.conv, self.norm = nn.Conv2d(3, 8, 3, 2), nn.BatchNorm2d(8)
-
-        def forward(self, x: Tensor) -> Tensor:
-            return nn.functional.dropout(self.norm(self.conv(x)), 0.5, self.training)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.part, self.fc = self.Part(), nn.Linear(8, 10)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.fc(nn.functional.dropout(self.part(x).mean((2, 3)), 0.5, self.training))
-
-
-def test_dropout_by_function_follows_the_module_around_it() -> None:
-    graph = trace(Functional(), "model")
-    before, x = copy.deepcopy(graph), torch.rand(64, 3, 8, 8)
-    own_modes(graph)
-    for mode in (True, False):
-        outputs = []
-        for model in (graph, before):
-            torch.manual_seed(0)
-            outputs.append(model.train(mode)(x))
-        assert torch.equal(*outputs)
-    graph.train().part.eval()
-    with torch.no_grad():
-        zeros = (graph(x) == graph.fc.bias).float().mean()
-        torch.manual_seed(0)
-        one = graph(x)
-        torch.manual_seed(0)
-        features = graph.part.norm(graph.part.conv(x)).mean((2, 3))
-        assert torch.equal(one, graph.fc(nn.functional.dropout(features, 0.5)))
-    assert zeros < 1
-    assert Net(graph).heads == ("fc",)
-
-
 @trick("thaw", writes=("frozen",))
 class Thaw(Trick):
     """Freeze all but the last layer in the first epoch."""
@@ -457,7 +414,7 @@ def test_a_trick_that_looks_at_weights_is_asked_at_each_step(tmp_path: Path) -> 
     """Weights on the meta device have no values, so what depends on them is never frozen for the entire training."""
     hold = made(lambda net, progress: ["conv1.weight"] if float(net.graph_module.conv1.weight.detach().sum()) else [])
     program = recipe.compile(f"{DATA}; {TEXT}; hold", base=small(), plugins=vocabulary_with(hold))
-    assert [use.word for use in program.freezing.changing] == ["hold"]
+    assert [use.word for use, _ in program.freezing.changing] == ["hold"]
     before = program.model.state_dict()["conv1.weight"].clone()
     run = recipe.run(program, out=tmp_path / "run", device="cpu")
     assert torch.equal(run.model.state_dict()["conv1.weight"], before)
