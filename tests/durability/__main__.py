@@ -1,8 +1,9 @@
 """Run all durability checks, of which CI runs a sample: python -m tests.durability [SEED]
 
-They interrupt every trick at six points, with and without workers, kill a training 200 times, kill one that keeps its
-best weights 100 times around its writes, send 50 signals to two processes, and end trainings in one process and in two
-early, 50 times in each of three ways. Each check prints one line of JSON. The exit code is 1 if any of them fails.
+They interrupt every trick at six points, with and without workers, interrupt tricks around their spans and trainings
+that freeze, kill a training 200 times, kill one that keeps its best weights 100 times around its writes, send 50
+signals to two processes, and end trainings in one process and in two early, 50 times in each of three ways. Each check
+prints one line of JSON. The exit code is 1 if any of them fails.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 
-FIGURES = {"matrix": 0, "killing": 200, "keeping": 100, "signalling": 50, "ending": 50}
+FIGURES = {"matrix": 0, "spans": 0, "killing": 200, "keeping": 100, "signalling": 50, "ending": 50}
 
 
 def main() -> None:

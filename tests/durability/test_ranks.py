@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-import socket
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -21,6 +18,7 @@ from recipe.devices.sync_batchnorm import _SynchronisedBatchNorm, synchronised
 from recipe.runs.held_out import read_held_out
 from recipe.runs.reader import read_summary
 from recipe.training.loading import share
+from tests.durability.processes import together
 from tests.durability.rank import main, warm
 
 TEXT = (
@@ -28,16 +26,6 @@ TEXT = (
     "augment crop flip jitter pca-noise mixup cutmix; loss smooth; seed 3"
 )
 """An epoch has three whole batches and one of two images."""
-
-
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["tests.durability.rank"])  # so that processes start with everything imported
-
-
-def _port() -> int:
-    with socket.socket() as found:
-        found.bind(("localhost", 0))
-        return int(found.getsockname()[1])
 
 
 def train(
@@ -50,22 +38,11 @@ def train(
     text: str = TEXT,
 ) -> int:
     """Train in ``world`` processes, each of which records its images in a file. Return the highest exit code."""
-    port, processes = _port(), []
-    for rank in range(world):
-        ranks = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world)}
-        address = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
-        given = ({**ranks, **address}, str(folder / name), str(folder / f"seen-{rank}"), stop, model, text, *statements)
-        processes.append(FORKS.Process(target=main, args=given))
-        processes[-1].start()
-    end = time.monotonic() + 300
-    try:
-        for process in processes:
-            process.join(max(0, end - time.monotonic()))
-        assert all(process.exitcode is not None for process in processes), "a process hangs"
-    finally:
-        for process in processes:
-            process.kill()
-    return max(abs(process.exitcode) for process in processes)
+
+    def given(rank: int) -> tuple[Any, ...]:
+        return (str(folder / name), str(folder / f"seen-{rank}"), stop, model, text, *statements)
+
+    return together(world, main, given)
 
 
 def seen(folder: Path) -> dict[int, list[tuple[int, str]]]:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.helpers import ROOT, SEED
 
-SAMPLES = {"matrix": 8, "killing": 6, "keeping": 3, "signalling": 1, "ending": 1}
+SAMPLES = {"matrix": 8, "spans": 6, "killing": 6, "keeping": 3, "signalling": 1, "ending": 1}
 
 
 @pytest.mark.slow

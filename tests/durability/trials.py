@@ -65,10 +65,14 @@ class CutBetweenParts(Undrawn):
         return cut
 
 
-def program_of(word: str, workers: int, files: Path) -> Program:
-    """Compile the base recipe with a trick added."""
-    bench = Harness(Vocabulary.installed(), builtins.COMPANY, builtins.values(files))
-    loading = f"workers={workers}"
+def bench_of(files: Path) -> Harness:
+    """Return a harness for the built-in tricks, with the files that some of them read."""
+    return Harness(Vocabulary.installed(), builtins.COMPANY, builtins.values(files))
+
+
+def program_of(word: str, workers: int, files: Path, more: str = "") -> Program:
+    """Compile the base recipe with a trick added, and with more after it, such as its span."""
+    bench, loading = bench_of(files), f"workers={workers}"
     case = Case((BASE.replace(DATA, f"{DATA} {loading}"),))
     if word == HALF:
         return bench.program(case.over("precision fp16"))
@@ -76,7 +80,7 @@ def program_of(word: str, workers: int, files: Path) -> Program:
     first = next(subject.cases())
     company = (*first.layers[1:], "epochs 2")
     statement = f"{subject.statement()} {loading}" if subject.overrides("open") else subject.statement()
-    return bench.program(Case((*case.layers, *company, statement), first.network))
+    return bench.program(Case((*case.layers, *company, f"{statement} {more}"), first.network))
 
 
 class Trial(CutBetweenParts):
