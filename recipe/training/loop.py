@@ -37,6 +37,7 @@ from recipe.training.micro_batch import fitting_micro, largest_share, settle
 from recipe.training.reporting import Listener, repeat_last_step
 from recipe.training.resuming import check_owner, check_restart, other_run
 from recipe.training.trainer import Evaluation, Trainer
+from recipe.training.trainer_state import restore, state_of
 
 
 @attrs.define(eq=False)
@@ -250,7 +251,7 @@ class Loop:
             if self._metrics is not None:
                 self._metrics.sync()  # the lines of the saved steps
             state = attrs.evolve(
-                trainer.state(),
+                state_of(trainer),
                 meters=meters,
                 epoch_evaluated=self.epoch_evaluated,
                 skipped=[[part, index, why] for (part, index), why in self.skipped.items()],
@@ -293,7 +294,7 @@ class Loop:
         changed = state.digest != trainer.identity
         edited = check_owner(state, trainer.identity, trainer.plan.uses, self.folder, allow_changed)
         try:
-            notes = [*edited, *trainer.restore(state, changed)]
+            notes = [*edited, *restore(trainer, state, changed)]
         except (RuntimeError, ValueError) as error:  # the shapes of its tensors or groups are others
             if is_out_of_memory(error):
                 raise

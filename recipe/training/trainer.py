@@ -1,4 +1,4 @@
-"""The state of a run and how one step changes it: learning rate, parameter groups, average, evaluation."""
+"""A training, and how one step changes it: learning rate, parameter groups, average, evaluation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, fx, nn
 
 from recipe.base.errors import RecipeError, fail
-from recipe.base.plain_numbers import plain_numbers
 from recipe.compiler.features import features_of
 from recipe.compiler.freezing import Freezing, Frozen, own_modes
 from recipe.compiler.groups import set_rate
@@ -28,10 +27,8 @@ from recipe.inference.layout import laid_out, memory_format
 from recipe.plan.plan import Plan
 from recipe.plugins.contexts import Teach
 from recipe.plugins.field_contracts import ImageFields
-from recipe.plugins.fingerprint import code_of_plugins
 from recipe.plugins.progress import Progress
 from recipe.runs.held_out import HeldOut
-from recipe.runs.state import TrainingState
 from recipe.training.average import Average
 from recipe.training.feeding import held_out_images, image_fields, loaded, resolution, sized, training_images
 from recipe.training.loading import Steps, share
@@ -41,7 +38,7 @@ from recipe.training.outputs import Outputs, Recalls, metrics_of
 from recipe.training.runtime import Runtime, compiling, set_seed, step_seed
 from recipe.training.tensors import restored
 from recipe.training.transform import BatchTransform
-from recipe.training.update import Update, lay_out
+from recipe.training.update import Update
 
 
 @attrs.frozen
@@ -159,62 +156,6 @@ class Trainer:
     def progress_at(self, step: int) -> Progress:
         training = self.plan.training
         return Progress(step, self.steps_per_epoch, training.epochs, training.warmup)
-
-    def state(self) -> TrainingState:
-        """Return what a step changes, and what a resumed run must match. The loop adds its own counts."""
-        return TrainingState(
-            digest=self.identity,
-            plugins=code_of_plugins(self.plan.uses),
-            step=self.step,
-            steps_per_epoch=self.steps_per_epoch,
-            training_images=len(self.sets.train.labels),
-            micro=self.micro,
-            model=self.model.state_dict(),
-            optimizer=plain_numbers(self.update.optimizer.state_dict()),
-            optimizer_kind=type(self.update.optimizer).__name__,
-            scaler=self.update.scaler.state_dict(),
-            average=self.average.model.state_dict() if self.average else None,
-        )
-
-    def restore(self, state: TrainingState, changed: bool = False) -> list[str]:
-        """Restore a state. If the recipe has changed, restore what fits and return notes on the rest."""
-        notes = []
-        self.model.load_state_dict(state.model)
-        if changed and state.optimizer_kind != type(self.update.optimizer).__name__:
-            notes.append(f"the optimizer restarts from scratch: its state is from {state.optimizer_kind}")
-        else:
-            self._restore_optimizer(state.optimizer, changed, notes)
-        if state.scaler and self.update.scaler.is_enabled():  # empty if the run started without fp16
-            self.update.scaler.load_state_dict(state.scaler)
-        if self.average:
-            self.average.model.load_state_dict(state.average or state.model)
-        self.step = state.step
-        images = len(self.sets.train.labels)
-        if state.steps_per_epoch != self.steps_per_epoch or state.training_images != images:
-            self.step = state.step // state.steps_per_epoch * self.steps_per_epoch
-            now = f"there are now {images} training images, not {state.training_images}"
-            if state.training_images == images:
-                now = f"an epoch now has {self.steps_per_epoch} steps, not {state.steps_per_epoch}"
-            notes.append(f"{now}: the epoch restarts from scratch")
-        if state.micro and self.plan.training.micro_auto:
-            self.micro = state.micro
-        return notes
-
-    def _restore_optimizer(self, state: dict[str, Any], changed: bool, notes: list[str]) -> None:
-        if changed and [group["names"] for group in state["param_groups"]] != [
-            group["names"] for group in self.update.optimizer.param_groups
-        ]:
-            notes.append("the optimizer restarts from scratch: its parameter groups have changed")
-            return
-        options = [
-            {name: value for name, value in group.items() if name != "params"}
-            for group in self.update.optimizer.param_groups
-        ]
-        self.update.optimizer.load_state_dict(state)
-        lay_out(self.update.optimizer)
-        if changed:
-            for group, mine in zip(self.update.optimizer.param_groups, options, strict=True):
-                group.update(mine)
 
     def batches(self) -> Iterator[Batch]:
         """Yield this process's shares of the remaining batches, on its device."""

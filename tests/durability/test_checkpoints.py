@@ -29,9 +29,11 @@ from recipe.devices.precision import precision
 from recipe.runs import checkpoints as checkpoint
 from recipe.runs.save_policy import SavePolicy
 from recipe.runs.state import VERSION, TrainingState
+from recipe.training import loop
 from recipe.training.reporting import Listener
 from recipe.training.setup import prepare
 from recipe.training.trainer import Trainer
+from recipe.training.trainer_state import restore, state_of
 from tests.durability.trials import Cut, small
 from tests.helpers import ROOT, command, vocabulary_with
 from tests.training.helpers import TINY, weights_digest
@@ -192,7 +194,7 @@ def test_a_mistake_of_our_own_is_not_taken_for_another_recipe(
     def fails(trainer: Trainer, state: TrainingState, changed: bool = False) -> list[str]:
         raise error
 
-    monkeypatch.setattr(Trainer, "restore", fails)
+    monkeypatch.setattr(loop, "restore", fails)
     with pytest.raises(type(error)):
         train(tmp_path / "run", resume=True)
 
@@ -260,7 +262,7 @@ def test_the_schema_of_a_checkpoint_changes_only_with_its_version() -> None:
 
 
 def test_a_state_is_read_back_unchanged() -> None:
-    state = trainer_of().state()
+    state = state_of(trainer_of())
     meters = [{"loss": 0.5, "correct": 1, "images": 2}]
     content = {**state.to_dict(), "meters": meters}
     again = TrainingState.from_dict(content).to_dict()
@@ -428,7 +430,7 @@ def test_the_state_of_the_optimizer_stays_with_its_weights_in_another_layout(
     newest = sorted((tmp_path / "run" / "checkpoints").iterdir())[-1]
     saved = torch.load(newest, weights_only=True)
     trainer = trainer_of(statements.format(after))
-    trainer.restore(TrainingState.from_dict(saved), changed=True)
+    restore(trainer, TrainingState.from_dict(saved), changed=True)
     weights = trainer.update.optimizer.param_groups[0]["params"]
     kept = {name for state in trainer.update.optimizer.state.values() for name in state}
     assert kept > {"exp_avg", "exp_avg_sq"} if optimizer == "adamw" else kept == {"momentum_buffer"}
@@ -474,7 +476,7 @@ def test_a_file_is_synced_before_it_replaces_another(tmp_path: Path, monkeypatch
     replace = os.replace
     monkeypatch.setattr(os, "fsync", lambda descriptor: done.append("folder" if _is_folder(descriptor) else "file"))
     monkeypatch.setattr(os, "replace", lambda *names: (done.append("rename"), replace(*names)))
-    state = trainer_of().state()
+    state = state_of(trainer_of())
     done.clear()
     checkpoint.save(tmp_path, state, keep=1)
     assert done == ["file", "rename", "folder"]
