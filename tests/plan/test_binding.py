@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from recipe.api import PlanView, SuggestContext, Training, Trick, fail, integer, number, numbers, trick
+from recipe.api import PlanView, Training, Trick, fail, number, numbers, trick
 from recipe.language.overlays import DIALECTS
-from recipe.plugins.kinds import Choice, quoted
-from recipe.plugins.vocabulary import DIRECTIVES, Vocabulary
 from tests.helpers import bind, diagnostics, errors, vocabulary_with
-from tests.strategies import all_tricks
 
 
 @pytest.mark.parametrize(
@@ -321,99 +317,6 @@ def test_statements_override_suggestions_dialects_and_defaults() -> None:
     assert (default.training.epochs, default.training.batch, default.training.rate) == (120, 256, 0.1)
 
 
-# ---- typos
-
-
-def _with_every_word(vocabulary: Vocabulary) -> list[tuple[str, list[tuple[int, set[str]]]]]:
-    """Return valid recipes, each with the words to mistype: their positions, and what else would be valid there."""
-    verbs = vocabulary.verbs()
-    found = []
-    for found_trick in all_tricks():
-        verb, clause = found_trick.declared.verb, found_trick.declared.clause
-        text, places = "", []
-
-        places.append((0, verbs))
-        text += f"{verb} "
-        if clause is not None:
-            places.append((len(text), vocabulary.clauses(verb)))
-            text += f"{clause} "
-        names = {field.word for field in found_trick.declared.fields}
-        for field in found_trick.declared.fields:
-            places.append((len(text), names))
-            text += f"{field.word}="
-            if isinstance(field.kind, Choice):
-                words = sorted(field.kind.words)
-                value = words[len(words) // 2] if field.required or field.default is None else field.default
-                places.append((len(text), set(words)))
-                text += f"{value} "
-            else:
-                sample = {
-                    "lr warmup epochs": "5",
-                    "lr step epochs": "30",
-                    "loss bce threshold": "0.2",
-                    "base least": "0.5",
-                    "input mean": "0.5 0.4 0.3",
-                    "input std": "0.2 0.2 0.2",
-                    "evaluation crop": "0.9",
-                }
-                given = sample.get(f"{found_trick.declared.word} {field.name}")
-                stated = not field.required and field.default is not None
-                text_of = given or (field.kind.write(field.default) if stated else "8")
-                text += (quoted("x") if "quotes" in field.kind.expects else text_of) + " "
-        found.append((text.strip(), places))
-    for word, rest, valid in (("dialect", "gluoncv", set(DIALECTS)), ("drop", "augment", verbs - set(DIRECTIVES))):
-        found.append((f"{word} {rest}", [(0, verbs), (len(word) + 1, valid)]))
-    return found
-
-
-def _mistyped(word: str, chance: random.Random) -> str:
-    """Return a word with one letter deleted, inserted, replaced or swapped with the next."""
-    place, letter = chance.randrange(len(word)), chance.choice("abcdefghijklmnopqrstuvwxyz")
-    return {
-        "delete": word[:place] + word[place + 1 :],
-        "insert": word[:place] + letter + word[place:],
-        "replace": word[:place] + letter + word[place + 1 :],
-        "transpose": word[:place] + word[place : place + 2][::-1] + word[place + 2 :],
-    }[chance.choice(["delete", "insert", "replace", "transpose"])]
-
-
-def test_typos_are_rejected_and_the_right_word_is_suggested(vocabulary: Vocabulary) -> None:
-    """All of 200 typos in verbs, clauses, fields and choices are rejected, 9 in 10 with the right word."""
-    chance = random.Random(2019)
-    recipes = _with_every_word(vocabulary)
-    base, below = "base resnet50\n", "base resnet50; augment flip"
-    tried, accepted, unhelped = 0, [], []
-    while tried < 200:
-        text, places = chance.choice(recipes)
-        start, valid = chance.choice(places)
-        end = next(i for i in range(start, len(text) + 1) if i == len(text) or text[i] in " =")
-        word = text[start:end]
-        wrong = _mistyped(word, chance)
-        if wrong in valid or not wrong[:1].isalpha():
-            continue
-        tried += 1
-        typo = text[:start] + wrong + text[end:]
-        if text.startswith("drop"):
-            found = diagnostics(below, typo)
-        else:
-            found = diagnostics(typo if text.startswith("base") else base + typo)
-        if not any(error.span is not None and error.span.text == wrong for error in found):
-            accepted.append(typo)
-        if not any(f"`{word}`" in error.help for error in found):
-            unhelped.append((typo, word, [error.help for error in found]))
-    assert not accepted
-    told = f"the right word is suggested for {tried - len(unhelped)} of {tried} typos, but not for {unhelped}"
-    assert len(unhelped) <= tried // 10, told
-
-
-def test_the_recipes_with_every_word_bind(vocabulary: Vocabulary) -> None:
-    for text, _ in _with_every_word(vocabulary):
-        if text.startswith("drop"):
-            assert errors("base resnet50; augment flip", text) == [], text
-        else:
-            assert errors(text if text.startswith("base") else f"base resnet50\n{text}") == [], text
-
-
 def test_a_field_of_several_values_takes_all_that_follow_its_name() -> None:
     @trick("many", writes=("run",))
     class Many(Trick):
@@ -485,143 +388,6 @@ def test_fields_that_contradict_each_other_are_rejected(statement: str, said: st
     (error,) = diagnostics(f"base resnet18; {statement}", folder=tmp_path)
     assert error.code == "E024"
     assert said in error.message
-
-
-def hint(name: str, value: object) -> type[Trick]:
-    """Return a trick that suggests a value."""
-
-    @trick("hint", writes=("run",))
-    class Hint(Trick):
-        """Suggest something."""
-
-        def suggest(self, context: SuggestContext) -> dict[str, object]:
-            return {name: value}
-
-    return Hint
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "said", "help"),
-    [
-        ("batch total", -5, "it takes a whole number of at least 1", ""),
-        ("epochs count", 2.0, "it takes a whole number", ""),
-        ("lr rate", "fast", "it takes a number", ""),
-        ("epoch count", 2, "unknown trick `epoch`", "did you mean `epochs count`?"),
-        ("lr sweep rate", 0.1, "unknown trick `lr sweep`", "did you mean `lr step rate`?"),
-        ("epochs cuont", 2, "`epochs` has no field `cuont`", "did you mean `epochs count`?"),
-        ("data on-error", "skip", "`data digits` has no field `on-error`", "its fields are `size`, `workers`"),
-        ("count", 2, "it names no trick", 'name a suggestion by trick and field, as in "lr warmup epochs"'),
-    ],
-)
-def test_an_invalid_suggestion_is_an_error_in_its_trick(name: str, value: object, said: str, help: str) -> None:
-    words = vocabulary_with(hint(name, value))
-    (error,) = diagnostics("base resnet18; data digits; hint", words=words)
-    assert (error.code, error.help) == ("E080", help)
-    package = words.packages(("hint", None))[0]
-    assert error.message.startswith(f"`hint` from {package} suggests {value!r} for `{name}`: {said}"), error.message
-    assert error.span is not None
-    assert error.span.text == "hint"
-
-
-def test_suggestions_that_differ_are_an_error_of_the_later_trick() -> None:
-    @trick("other", writes=("run",))
-    class Other(Trick):
-        """Suggest something else."""
-
-        def suggest(self, context: SuggestContext) -> dict[str, object]:
-            return {"epochs count": 7}
-
-    words = vocabulary_with(hint("epochs count", 3), Other)
-    (error,) = diagnostics("base resnet18; hint; other", words=words)
-    assert (error.code, error.span and error.span.text) == ("E080", "other")
-    assert error.message.endswith("suggests 7 for `epochs count`: `hint` suggests 3")
-    assert errors("base resnet18; hint; other; epochs 2", words=words) == [], "a stated value needs no suggestion"
-    same = vocabulary_with(hint("epochs count", 7), Other)
-    assert bind("base resnet18; hint; other", words=same).training.epochs == 7
-    assert errors("base resnet18; data digits; data fake") == ["E030"], "what conflicts is reported once"
-
-
-def test_a_suggestion_may_depend_on_the_statements(tmp_path: Path) -> None:
-    seen = []
-
-    @trick("hint", writes=("run",))
-    class Hint(Trick):
-        """Suggest longer trainings for larger batches."""
-
-        def suggest(self, context: SuggestContext) -> dict[str, object]:
-            seen.append(context)
-            return {"epochs count": context.given.get("batch", {}).get("total", 64)}
-
-    words = vocabulary_with(Hint)
-    (tmp_path / "teacher.recipe").write_text("base resnet18")
-    (tmp_path / "mine.recipe").write_text(
-        'dialect gluoncv\nbatch 100\nhint\nbase resnet18\ndata folder "x" on-error=skip\n'
-        'lr warmup 5 cosine\nloss distill "teacher.recipe" temperature=2\n'
-    )
-    assert bind(tmp_path / "mine.recipe", words=words).training.epochs == 100
-    (context,) = seen
-    assert context.dialect == "gluoncv"
-    assert context.words == (
-        "base", "batch", "data folder", "hint", "loss distill", "lr cosine", "lr warmup",
-    )  # fmt: skip
-    assert context.given["batch"] == {"total": 100}
-    assert {**context.given["data folder"], "path": "x"} == {"path": "x", "on-error": "skip"}
-    assert context.given["lr warmup"] == {"epochs": 5}
-    assert context.given["lr cosine"] == {}
-    assert context.given["loss distill"] == {"temperature": 2}, "teachers are read later"
-    assert bind("base resnet18; hint", words=words).training.epochs == 64
-
-
-def test_a_suggestion_cannot_change_the_statements() -> None:
-    @trick("hint", writes=("run",))
-    class Hint(Trick):
-        """Change a stated value."""
-
-        def suggest(self, context: SuggestContext) -> dict[str, object]:
-            context.given["batch"]["total"] = 8  # type: ignore[index]
-            return {}
-
-    (error,) = diagnostics("base resnet18; batch 4; hint", words=vocabulary_with(Hint))
-    assert (error.code, "does not support item assignment" in error.message) == ("E080", True)
-
-
-def test_a_suggestion_applies_only_to_the_trick_that_it_names() -> None:
-    @trick("lr sweep", writes=("lr",))
-    class Sweep(Trick):
-        """Sweep the learning rate."""
-
-        rate: float = number(7.0, "of the sweep")
-
-    plan = bind("base resnet18; data digits; lr sweep", words=vocabulary_with(Sweep))
-    assert plan.find("lr").values["rate"] == 0.05  # type: ignore[union-attr]
-    assert plan.find("lr sweep").values["rate"] == 7  # type: ignore[union-attr]
-
-
-def test_a_suggestion_names_a_field_as_in_a_recipe() -> None:
-    words = vocabulary_with(hint("data folder on-error", "skip"))
-    plan = bind('base resnet18; data folder "x"; hint', words=words)
-    assert plan.find("data folder").values["on_error"] == "skip"  # type: ignore[union-attr]
-    assert str(plan.find("data folder").origins["on_error"]) == "suggested by `hint`"  # type: ignore[union-attr]
-    assert errors("base resnet18; hint", words=words) == [], (
-        "a suggestion for a trick that is not in the recipe is ignored"
-    )
-
-
-@pytest.mark.parametrize("data", ["folder", "cifar10", "fashion-mnist", "fake", "mine"])
-def test_a_suggestion_for_a_verb_without_a_trick_applies_to_each_of_its_clauses(data: str) -> None:
-    @trick("data mine", writes=("data",))
-    class Mine(Trick):
-        """Images of mine."""
-
-        size: int = integer(100, "height and width")
-        workers: int = integer(0, "processes")
-
-        def open(self) -> Any:
-            raise NotImplementedError
-
-    path = "" if data in ("fake", "mine") else '"x"'
-    plan = bind(f"base inception_v3; data {data} {path}", words=vocabulary_with(Mine))
-    assert plan.find(f"data {data}").values["size"] == 299  # type: ignore[union-attr]
 
 
 def test_a_trick_of_the_same_slot_overrides_what_a_dialect_implies() -> None:
