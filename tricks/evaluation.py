@@ -23,7 +23,7 @@ class Evaluation(Trick):
 
     With `crop=95%`, the centered square of 95 % of the short side is resized to the size. With `crop=whole`, all of the
     image is, even if that changes its aspect ratio. Without it, `data folder` crops 224/256, and images that are held
-    in memory are whole.
+    in memory are whole. Training images that no trick crops have the same crop.
 
     With views, the probabilities that the model gives to several views of an image are averaged. `flip` adds the mirror
     image. `five-crop` takes the crop at the four corners and the center of the image, and `ten-crop` adds their mirror

@@ -72,7 +72,8 @@ def mismatches(
             evaluation_interpolation=expected.evaluation_interpolation or expected.interpolation,
         )
     if expected and program.fit and (unlike := [*_unlike(expected, _fed(program, sets))]):
-        message = f"`{program.fit.source}` was trained on other inputs than this run feeds it: {'; '.join(unlike)}"
+        was = "may have been" if expected.assumed else "was"
+        message = f"`{program.fit.source}` {was} trained on other inputs than this run feeds it: {'; '.join(unlike)}"
         told.append(Diagnostic("W001", message, plan.base.place(WEIGHTS)))
     return tuple(told)
 

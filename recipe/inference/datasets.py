@@ -59,7 +59,7 @@ def open_sets(plan: Plan, training: bool = True, evaluated: Preprocessing | None
     ignored = [note for part, paths in files.items() for note in ignored_in(paths, part)]
     stated = plan.training
     sets = attrs.evolve(sets, mean=stated.mean or sets.mean, std=stated.std or sets.std)
-    train = _resized(sets.train, stated.interpolation)
+    train = _trained_on(sets.train, preprocessing_of(plan, sets), plan)
     val = _evaluated(sets.val, evaluated or preprocessing_of(plan, sets), plan)
     return attrs.evolve(sets, train=train, val=val, notes=(*sets.notes, *ignored))
 
@@ -81,15 +81,19 @@ def preprocessing_of(plan: Plan, sets: Sets) -> Preprocessing:
     )
 
 
-def _resized(images: Images, interpolation: str) -> Images:
-    """Return training images that are resized with another interpolation than bilinear, if it isn't."""
+def _trained_on(images: Images, made: Preprocessing, plan: Plan) -> Images:
+    """Return training images that are resized as a plan states. Where no trick crops them, evaluation's crop does."""
+    interpolation = plan.training.interpolation
     if isinstance(images, Files):
-        return attrs.evolve(images, interpolation=interpolation)
+        return attrs.evolve(images, crop=made.crop, interpolation=interpolation)
     if not isinstance(images, InMemory):
         return images
-    pixels = images.pixels
-    if interpolation != "bilinear" and images.original is not None:
-        pixels = resize(images.original, pixels.shape[-1], interpolation)
+    pixels, side = images.pixels, images.pixels.shape[-1]
+    original = pixels if images.original is None else images.original
+    if plan.training.evaluation_crop and not plan.hooked("crop_box"):
+        pixels = _cropped(original, attrs.evolve(made, size=side, interpolation=interpolation, views="single"))
+    elif interpolation != "bilinear":
+        pixels = resize(original, side, interpolation)
     return _changed(images, pixels)
 
 

@@ -42,7 +42,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_inputs_that_pretrained_weights_do_not_expect_are_reported(files: Path) -> None:
     vit = f'base {VIT} weights="{files}/vit.safetensors"'
     expected = (
-        "`vit.safetensors` was trained on other inputs than this run feeds it: "
+        "`vit.safetensors` may have been trained on other inputs than this run feeds it: "
         "mean 0.5 0.5 0.5, not 0.485 0.458 0.408; "
         "std 0.5 0.5 0.5, not 0.229 0.224 0.225; interpolation bicubic, not bilinear"
     )

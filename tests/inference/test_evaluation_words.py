@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import attrs
 import numpy as np
 import pytest
 import torch
@@ -12,9 +13,11 @@ from PIL import Image
 
 import recipe
 from recipe.base.errors import RecipeError
+from recipe.data.images import Files
+from recipe.inference.datasets import open_sets
 from recipe.inference.run import Run
 from recipe.runs.trained_on import recorded_inputs
-from tests.helpers import command
+from tests.helpers import bind, command
 from tests.inference.helpers import photos
 
 WORDS = "input mean=0.4 0.5 0.6 std=0.25 0.25 0.5 interpolation=bicubic; evaluation size=40 crop=80% views=ten-crop"
@@ -136,3 +139,24 @@ def test_views_laid_over_a_run_on_images_in_memory_keep_its_crop(tmp_path: Path)
     both = run.evaluate("evaluation crop=80% views=flip")
     assert np.array_equal(run.evaluate("evaluation views=flip").logits, both.logits)
     assert not np.array_equal(run.evaluate().logits, both.logits)
+
+
+@pytest.mark.parametrize("crop", ["100%", "60%", "whole"])
+def test_training_images_that_no_trick_crops_are_seen_as_in_evaluation(data: Path, crop: str) -> None:
+    base = f'base timm:test_resnet; data folder "{data}" size=32; evaluation crop={crop}'
+    sets, plain = (open_sets(bind(text)) for text in (base, base.partition("; evaluation")[0]))
+    assert isinstance(sets.train, Files)
+    assert isinstance(sets.val, Files)
+    first = np.arange(1)
+    seen = attrs.evolve(sets.val, paths=sets.train.paths).fetch(first, None)
+    assert torch.equal(sets.train.fetch(first, None), seen)
+    assert not torch.equal(plain.train.fetch(first, None), seen)
+
+
+def test_so_are_those_in_memory() -> None:
+    text = "base timm:test_resnet; data digits size=32; evaluation crop=50%"
+    sets, cropped, whole = (open_sets(bind(words)) for words in (text, f"{text}; augment crop", text[:-21]))
+    first = np.arange(1)
+    assert not torch.equal(sets.train.fetch(first, None), whole.train.fetch(first, None))
+    assert torch.equal(cropped.train.fetch(first, None), whole.train.fetch(first, None))
+    assert cropped.val.fetch(first, None).shape == (1, 3, 32, 32)
