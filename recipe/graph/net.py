@@ -192,10 +192,13 @@ class Net:
 
     @property
     def stem(self) -> tuple[str, nn.Conv2d] | None:
-        """Address and module of the convolution at the input, or None if there isn't exactly one."""
+        """Address and module of the convolution at the input, or None if there isn't exactly one.
+
+        What only reads the input's shape or type doesn't count.
+        """
         node = next((node for node in self.nodes if node.op == "placeholder"), None)
-        while node is not None and len(node.users) == 1:
-            (node,) = node.users
+        while node is not None and len(users := [user for user in node.users if not _is_shape(user)]) == 1:
+            (node,) = users
             if isinstance(module := self.module(node), nn.Conv2d):
                 return self.address(node), module
         return None
@@ -316,3 +319,10 @@ def upstream(node: fx.Node) -> set[fx.Node]:
             reached.add(current)
             waiting += current.all_input_nodes
     return reached
+
+
+def _is_shape(node: fx.Node) -> bool:
+    """Whether a node reads the shape or type of its input, not its values, as vision transformers do with images."""
+    if node.op == "call_method":
+        return node.target in ("size", "dim")
+    return node.target is getattr and node.args[1] in ("shape", "ndim", "dtype", "device")

@@ -344,6 +344,17 @@ def test_gray_weights_in_a_model_for_rgb(tmp_path: Path) -> None:
         torch.testing.assert_close(program.model.eval()(images.repeat(1, 3, 1, 1)), gray(images))
 
 
+def test_gray_weights_in_a_vision_transformer_for_rgb(tmp_path: Path) -> None:
+    name = "vit_tiny_patch16_224"
+    gray = timm.create_model(name, in_chans=1, num_classes=10).eval()
+    path = saved(gray.state_dict(), tmp_path / "w.pth")
+    program = compiled(path, base=f"base timm:{name} classes=10")
+    assert said_of(program) == "`patch_embed.proj.weight` for gray images spread over 3 input channels"
+    images = torch.rand(1, 1, 224, 224)
+    with torch.no_grad():
+        torch.testing.assert_close(program.model.eval()(images.repeat(1, 3, 1, 1)), gray(images))
+
+
 @pytest.mark.parametrize("kind", [torch.float32, torch.float16])
 def test_channels_are_those_of_timm(kind: torch.dtype) -> None:
     torch.manual_seed(0)
