@@ -53,8 +53,8 @@ if TYPE_CHECKING:
     from recipe.graph.net import Block, Net
     from recipe.graph.parts import body_of, up_to
     from recipe.graph.shapes import on_meta
-    from recipe.inference.initial_weights import read_weights, weights_about
-    from recipe.runs.trained_on import recorded_inputs, trained_on
+    from recipe.inference.initial_weights import read_weights
+    from recipe.runs.trained_on import recorded_inputs
 
 __all__ = [
     "API_VERSION", "INTERPOLATIONS", "REQUIRED", "VIEWS", "Block", "Declared", "Diagnostic", "Draws", "Edit",
@@ -62,7 +62,7 @@ __all__ = [
     "Layer", "LossContext", "Net", "ParamPlace", "PlanView", "Preprocessing", "Progress", "RecipeFile", "SetAttribute",
     "Sets", "Site", "Substitute", "SuggestContext", "Training", "Trick", "Weights", "address", "architecture",
     "body_of", "choice", "class_folders", "fail", "find_images", "in_memory", "integer", "metric", "number", "numbers",
-    "on_meta", "path", "read_weights", "recorded_inputs", "teacher", "trained_on", "trick", "up_to", "weights_about",
+    "on_meta", "path", "read_weights", "recorded_inputs", "teacher", "trick", "up_to",
     "with_channels",
 ]  # fmt: skip
 
@@ -74,8 +74,8 @@ _LAZY = {
     "recipe.graph.net": ("Block", "Net"),
     "recipe.graph.parts": ("body_of", "up_to"),
     "recipe.graph.shapes": ("on_meta",),
-    "recipe.inference.initial_weights": ("read_weights", "weights_about"),
-    "recipe.runs.trained_on": ("recorded_inputs", "trained_on"),
+    "recipe.inference.initial_weights": ("read_weights",),
+    "recipe.runs.trained_on": ("recorded_inputs",),
 }
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from recipe.base.errors import fail
 from recipe.base.identity import digest
+from recipe.base.source import LOCK as FIRST
 from recipe.language.ast import Word
 from recipe.language.recipe_input import LOCK, read
 from recipe.plan.plan import Plan
@@ -39,8 +40,8 @@ def digest_of_run(folder: Path, word: Word) -> str:
 
     Its weights are not read here. Raises `RecipeError` (E060) if the lock states no digest.
     """
-    found = re.match(r"# plan (?:v\d+ )?([0-9a-f]{16})\n", read(folder / LOCK, span=word.span).text)
+    found = FIRST.match(read(folder / LOCK, span=word.span).text)
     if found is None:
         message = f"the teacher `{word.value}` is a folder whose {LOCK} states no digest"
         raise fail("E060", message, word.span, help="name the folder of a run, which `recipe run` made")
-    return digest(f"run {found[1]}".encode())
+    return digest(f"run {found[2]}".encode())
