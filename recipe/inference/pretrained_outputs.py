@@ -133,16 +133,17 @@ def joined_by_name(names: Sequence[str], outputs: Sequence[Sequence[str]]) -> di
     """Return the index of the output that each name stands for, or None for a name that no output has.
 
     The first name of an output has precedence over the other names of another one. Case, spaces, hyphens and
-    underscores don't matter. Raises `RecipeError` (E129) if a name stands for several outputs, or two names for one.
+    underscores only matter if there are outputs that differ in nothing else, such as `A` and `a`. Raises `RecipeError` (E129) if a name stands for several outputs, or two names for one.
     """
-    first, every = defaultdict[str, set[int]](set), defaultdict[str, set[int]](set)
+    exact, first, every = (defaultdict[str, set[int]](set) for _ in range(3))
     for index, known in enumerate(outputs):
+        exact[known[0]].add(index)
         first[_plain(known[0])].add(index)
         for name in known:
             every[_plain(name)].add(index)
     places, named = dict[str, int | None](), dict[int, str]()
     for name in names:
-        found = first.get(_plain(name)) or every.get(_plain(name)) or set()
+        found = exact.get(name) or first.get(_plain(name)) or every.get(_plain(name)) or set()
         if len(found) > 1:
             several = listing([outputs[index][-1 if len(outputs[index]) == 1 else 1] for index in sorted(found)])
             raise fail(

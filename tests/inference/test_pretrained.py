@@ -99,6 +99,13 @@ def test_names_of_several_outputs_and_several_names_of_one_are_refused() -> None
         joined_by_name(["lift", "n2"], outputs)
 
 
+def test_names_that_differ_in_case_alone_are_told_apart() -> None:
+    letters = [("a",), ("A",), ("b",), ("-",), ("_",)]
+    assert joined_by_name(["-", "A", "_", "a", "B"], letters) == {"-": 3, "A": 1, "_": 4, "a": 0, "B": 2}
+    with pytest.raises(RecipeError, match=r"E129.*`-a` stands for several outputs: `-A`, `_a`"):
+        joined_by_name(["-a"], [("-A",), ("_a",)])
+
+
 def test_a_model_whose_head_is_not_loaded_is_refused(base: str) -> None:
     with pytest.raises(RecipeError, match=r"E129.*would be random"):
         recipe.pretrained(f"{base} classes=7", device="cpu")
