@@ -31,8 +31,9 @@ def text_of(plan: Plan) -> str:
     """Return the text of a recipe on one line, with absolute paths, which binds to the same plan."""
     if not is_pretrained(plan):
         return "; ".join(plan.canonical().splitlines())
+    drops = [f"drop {word}" for word in plan.barred]
     stated = [use.statement() for use in plan.uses if use.stated]
-    return "; ".join([f"dialect {plan.dialect}", *stated])
+    return "; ".join([f"dialect {plan.dialect}", *drops, *stated])
 
 
 def digest_of_run(folder: Path, word: Word) -> str:

@@ -11,12 +11,13 @@ from safetensors.torch import load_file, save_file
 
 import recipe
 from recipe.base.errors import RecipeError
+from recipe.base.source import Source
 from recipe.data.fingerprint import Fingerprint
 from recipe.devices.distributed import Ranks
 from recipe.language.recipe_input import read
 from recipe.plan.bind import bind, resolve
 from recipe.runs.provenance import Classes, Data, Preprocessing, Provenance, read_provenance
-from recipe.training.teachers import find_teachers, teachers_of
+from recipe.training.teachers import find_teachers, named_teachers, teachers_of
 from tests.helpers import command
 from tests.inference.helpers import paint, recipe_of
 from tests.training.helpers import train
@@ -89,6 +90,15 @@ def test_pretrained_weights_are_never_trained(weights: Path, tmp_path: Path) -> 
         assert bind([read(made.folder / "recipe.lock")], data=True).digest == made.summary["digest"]
     one, other = (load_file(tmp_path / name / "student" / "model.safetensors") for name in ("text", "file"))
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("drops", ["drop input", "drop input; drop evaluation"])
+def test_the_text_of_a_teacher_keeps_what_it_drops(drops: str, weights: Path) -> None:
+    plan = bind([Source("text", student(f'base timm:test_resnet classes=10 weights="{weights}"; {drops}'), Path.cwd())])
+    (named,) = named_teachers(plan)
+    assert named.plan.digest == named.file.digest
+    assert named.plan.training.mean is None
+    assert bind([Source("lock", plan.canonical(), Path.cwd())]).digest == plan.digest
 
 
 def test_the_teacher_sees_its_own_size_and_normalization(weights: Path) -> None:
