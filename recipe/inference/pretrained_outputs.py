@@ -133,7 +133,8 @@ def joined_by_name(names: Sequence[str], outputs: Sequence[Sequence[str]]) -> di
     """Return the index of the output that each name stands for, or None for a name that no output has.
 
     The first name of an output has precedence over the other names of another one. Case, spaces, hyphens and
-    underscores only matter if there are outputs that differ in nothing else, such as `A` and `a`. Raises `RecipeError` (E129) if a name stands for several outputs, or two names for one.
+    underscores only matter if outputs differ in nothing else, such as `A` and `a`. Raises `RecipeError` (E129) if a
+    name stands for several outputs, or two names for one.
     """
     exact, first, every = (defaultdict[str, set[int]](set) for _ in range(3))
     for index, known in enumerate(outputs):
