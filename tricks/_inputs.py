@@ -60,13 +60,6 @@ def _crop(part: float, mode: str | None) -> float | str:
     return f"{part} {BORDERED}" if mode == "border" or part > 1 else part
 
 
-def closest(crop: float | str | None) -> float | str | None:
-    """Return the value of `evaluation crop` that is closest to the crop that weights expect."""
-    if isinstance(crop, str) and crop != "whole":
-        return min(float(crop.split()[0]), 1.0)
-    return crop
-
-
 @cache
 def _published() -> Mapping[str, Preprocessing]:
     """Return the inputs of published weights, by model, or by model and weights where these differ."""
@@ -151,6 +144,6 @@ def suggested(inputs: Preprocessing, words: Collection[str]) -> Mapping[str, Any
         "input interpolation": training,
         "evaluation interpolation": evaluation,
         "evaluation size": inputs.evaluation_size,
-        "evaluation crop": closest(inputs.crop) if "data folder" in words else None,
+        "evaluation crop": inputs.closest_crop if "data folder" in words else None,
     }
     return {name: value for name, value in values.items() if value is not None}

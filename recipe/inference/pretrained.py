@@ -127,11 +127,14 @@ def expected_inputs(plan: Plan) -> tuple[Preprocessing, list[str]]:
     mean, std = stated.mean or expected.mean, stated.std or expected.std
     if mean is None or std is None:
         notes.append("the inputs that the weights expect are unknown: the mean and deviation are those of ImageNet")
-    crop = stated.evaluation_crop or (expected.crop if isinstance(expected.crop, float) else CROP)
-    whole = stated.evaluation_whole or (not stated.evaluation_crop and expected.crop == "whole")
+    crop = stated.evaluation_crop or ("whole" if stated.evaluation_whole else None)
+    if crop is None and expected.crop != expected.closest_crop:
+        why = f"the weights expect a crop of {expected.crop}, which a recipe can't state"
+        notes.append(f"{why}: the closest one is used")
+    crop = crop or expected.closest_crop or CROP
     made = Preprocessing(
         stated.evaluation_size or expected.evaluation_size or expected.size or call_hook(plan.base, "image_size"),
-        None if whole else crop,
+        None if isinstance(crop, str) else float(crop),
         mean or IMAGENET_MEAN,
         std or IMAGENET_STD,
         stated.evaluation_interpolation

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -75,7 +76,7 @@ class Preprocessing:
     """The height and width of the images in training, in pixels."""
     crop: float | str | None = attrs.field(default=None, converter=plain_numbers)
     """The part of the short side that evaluation keeps, or ``whole`` for all of the image, whatever its aspect ratio.
-    Another text describes a crop that a recipe can't state."""
+    Another text describes a crop that a recipe can't state, and begins with the part: ``0.9 of the squashed image``."""
     interpolation: str | None = None
     """How images are resized in training, such as ``bilinear``."""
     evaluation_size: int | None = attrs.field(default=None, converter=plain_numbers)
@@ -84,6 +85,14 @@ class Preprocessing:
     """How images are resized in evaluation, if that is another way."""
     assumed: bool = False
     """Whether these are the inputs of other weights of the model, since nothing states those of the weights."""
+
+    @property
+    def closest_crop(self) -> float | str | None:
+        """The crop that a recipe can state and that is closest to these: a part, ``whole``, or None if unknown."""
+        if isinstance(self.crop, str) and self.crop != "whole":
+            part = re.match(r"\d+(\.\d+)?", self.crop)
+            return min(float(part[0]), 1.0) if part else None
+        return self.crop
 
 
 @attrs.frozen

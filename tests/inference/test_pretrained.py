@@ -16,8 +16,10 @@ from torchvision.models import ResNet50_Weights
 
 import recipe
 from recipe.base.errors import RecipeError
+from recipe.inference.pretrained import expected_inputs
 from recipe.inference.pretrained_outputs import joined_by_name
 from recipe.inference.run import Run
+from recipe.plan.bind import resolve
 from recipe.tricks._classes import published_classes
 from tests.helpers import command
 from tests.inference.helpers import paint
@@ -104,6 +106,18 @@ def test_names_that_differ_in_case_alone_are_told_apart() -> None:
     assert joined_by_name(["-", "A", "_", "a", "B"], letters) == {"-": 3, "A": 1, "_": 4, "a": 0, "B": 2}
     with pytest.raises(RecipeError, match=r"E129.*`-a` stands for several outputs: `-A`, `_a`"):
         joined_by_name(["-a"], [("-A",), ("_a",)])
+
+
+def test_a_crop_that_a_recipe_can_t_state_is_the_closest_one_with_and_without_a_dataset(tmp_path: Path) -> None:
+    text = "base timm:dm_nfnet_f0 weights=DEFAULT"
+    made, notes = expected_inputs(resolve(text))
+    assert made.crop == resolve(text, f'data folder "{tmp_path}"').training.evaluation_crop == 0.9
+    assert notes == [
+        "the weights expect a crop of 0.9 of the squashed image, which a recipe can't state: the closest one is used"
+    ]
+    for stated, crop in {"crop=80%": 0.8, "crop=100%": 1.0, "crop=whole": None}.items():
+        made, notes = expected_inputs(resolve(text, f"evaluation {stated}"))
+        assert (made.crop, notes) == (crop, [])
 
 
 def test_a_model_whose_head_is_not_loaded_is_refused(base: str) -> None:
