@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -46,12 +46,16 @@ def expected_by_timm(config: Mapping[str, Any]) -> Preprocessing:
     """
     _, *sides = config.get("input_size") or (None,)
     return Preprocessing(
-        mean=config.get("mean"),
-        std=config.get("std"),
+        mean=_channels(config.get("mean")),
+        std=_channels(config.get("std")),
         size=sides[0] if len({*sides}) == 1 else None,
         crop=_crop(config.get("crop_pct") or 0.875, config.get("crop_mode")),
         interpolation=config.get("interpolation"),
     )
+
+
+def _channels(values: Sequence[float] | None) -> tuple[float, ...] | None:
+    return None if values is None else tuple(map(float, values))  # in JSON, it is a list
 
 
 def _crop(part: float, mode: str | None) -> float | str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import attrs
 import torch
@@ -19,13 +20,15 @@ from recipe.inference.datasets import open_sets, preprocessing_of
 from recipe.inference.evaluating import Computing, evaluate_recipe, placed
 from recipe.inference.evaluation import Evaluation
 from recipe.inference.predicting import Predicting, check_counts
-from recipe.inference.pretrained_outputs import pretrained_of
+from recipe.inference.pretrained_outputs import Pretrained, pretrained_of
 from recipe.inference.trained import Trained
 from recipe.plan.bind import resolve
 from recipe.plan.plan import Plan
+from recipe.plan.untrained import INPUTS
 from recipe.plugins.calling import call_hook
 from recipe.plugins.contexts import Preprocessing as Inputs
 from recipe.plugins.field_contracts import WEIGHTS
+from recipe.plugins.settings import INTERPOLATIONS, Training
 from recipe.plugins.vocabulary import Vocabulary
 from recipe.runs.provenance import Classes, Preprocessing
 
@@ -108,13 +111,22 @@ def pretrained(
         sets = open_sets(plan, training=False)
         found, inputs, notes = pretrained_of(plan, sets), preprocessing_of(plan, sets), list[str]()
     else:
-        inputs, notes = expected_inputs(plan)
-        found = pretrained_of(plan, None, inputs.size)
+        found, inputs, notes = without_dataset(plan)
     if found.outputs.note:
         notes.append(found.outputs.note)
     if not found.outputs.names:
         notes.append("the names of the classes are unknown: they are the numbers of the outputs, from 0")
     return PretrainedModel(found.program, placed(found, chosen, inputs), tuple(notes))
+
+
+def without_dataset(plan: Plan) -> tuple[Pretrained, Preprocessing, list[str]]:
+    """Compile the pretrained model of a recipe without a dataset, and return it with what `expected_inputs` does."""
+    inputs, notes = expected_inputs(plan)
+    found = pretrained_of(plan, None, inputs.size)
+    now, notes = expected_inputs(plan)  # a repository states its inputs once it is downloaded
+    if now.size != inputs.size:
+        found = pretrained_of(plan, None, now.size)
+    return found, now, notes
 
 
 def expected_inputs(plan: Plan) -> tuple[Preprocessing, list[str]]:
@@ -123,7 +135,7 @@ def expected_inputs(plan: Plan) -> tuple[Preprocessing, list[str]]:
     Also returns a note if either is unknown.
     """
     expected = call_hook(plan.base, "preprocessing", at=plan.base.place(WEIGHTS)) or Inputs()
-    stated, notes = plan.training, []
+    stated, notes = _without_suggestions(plan), list[str]()
     mean, std = stated.mean or expected.mean, stated.std or expected.std
     if mean is None or std is None:
         notes.append("the inputs that the weights expect are unknown: the mean and deviation are those of ImageNet")
@@ -132,15 +144,30 @@ def expected_inputs(plan: Plan) -> tuple[Preprocessing, list[str]]:
         why = f"the weights expect a crop of {expected.crop}, which a recipe can't state"
         notes.append(f"{why}: the closest one is used")
     crop = crop or expected.closest_crop or CROP
+    wanted = expected.evaluation_interpolation or expected.interpolation
+    if wanted not in (None, *INTERPOLATIONS) and not stated.evaluation_interpolation:
+        notes.append(f"the weights expect {wanted} interpolation, which a recipe can't state")
+        wanted = None
     made = Preprocessing(
         stated.evaluation_size or expected.evaluation_size or expected.size or call_hook(plan.base, "image_size"),
         None if isinstance(crop, str) else float(crop),
         mean or IMAGENET_MEAN,
         std or IMAGENET_STD,
-        stated.evaluation_interpolation
-        or expected.evaluation_interpolation
-        or expected.interpolation
-        or stated.interpolation,
+        stated.evaluation_interpolation or wanted or stated.interpolation,
         stated.evaluation_views or "single",
     )
     return made, notes
+
+
+def _without_suggestions(plan: Plan) -> Training:
+    """Return the settings of a plan without the inputs that are only suggested.
+
+    These are not those of a repository whose own configuration became known later.
+    """
+    suggested, usual = dict[str, Any](), Training()
+    for setting, uses in plan.makers.items():
+        field = "crop" if setting == "evaluation_whole" else setting.removeprefix("evaluation_")
+        origins = [use.origins[field].kind for use in uses if field in use.origins]
+        if INPUTS.fullmatch(setting) and origins == ["suggestion"] * len(uses):
+            suggested[setting] = getattr(usual, setting)
+    return attrs.evolve(plan.training, **suggested)

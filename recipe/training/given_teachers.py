@@ -17,8 +17,8 @@ from recipe.compiler.lower import lower
 from recipe.compiler.program import Program
 from recipe.devices.distributed import Ranks
 from recipe.inference.kept import kept_weights, last_checkpoint, run_summary
-from recipe.inference.pretrained import expected_inputs
-from recipe.inference.pretrained_outputs import joined_by_name, known_outputs, pretrained_of
+from recipe.inference.pretrained import expected_inputs, without_dataset
+from recipe.inference.pretrained_outputs import joined_by_name, known_outputs
 from recipe.language.recipe_input import LOCK, read
 from recipe.plan.bind import teacher_plan
 from recipe.plan.plan import Plan
@@ -74,8 +74,7 @@ def compiled(teacher: NamedTeacher) -> Program:
     """Compile a teacher that is not trained, without its weights. Raises `RecipeError`."""
     if teacher.is_run:
         return lower(teacher.plan, classes=_recorded(teacher)[0].count, pretrained=False)
-    inputs, _ = expected_inputs(teacher.plan)
-    return pretrained_of(teacher.plan, None, inputs.size).program
+    return without_dataset(teacher.plan)[0].program
 
 
 def size_of(teacher: NamedTeacher, program: Program) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import huggingface_hub
 import pytest
@@ -17,6 +18,8 @@ from safetensors.torch import save_file
 import recipe
 from recipe.base.errors import RecipeError
 from recipe.compiler.program import Program
+from recipe.inference.pretrained import expected_inputs, without_dataset
+from recipe.inference.pretrained_outputs import pretrained_of
 from recipe.plan.bind import resolve
 from recipe.testing import assert_rejects
 from recipe.training.setup import prepare
@@ -225,3 +228,42 @@ def test_what_a_recipe_can_t_state_of_a_repository_is_reported(
     _, program = prepare(resolve(f'{MODEL} weights="hf_hub:owner/name"; {images}'))
     told = [warning.message.partition("feeds it: ")[2] for warning in program.warnings]
     assert told == ([said] if said else [])
+
+
+def test_without_a_dataset_images_become_inputs_as_the_repository_states_from_the_first_time_on(
+    keep: Keep, cache: Path
+) -> None:
+    """Until the download, the recipe has the inputs of the model's published weights, which are others."""
+    keep("owner/name", 10)
+    path = cache / "models--owner--name" / "snapshots" / "abc" / "config.json"
+    plan = resolve(f'{MODEL} classes=10 weights="hf_hub:owner/name"')
+    config = {"mean": [0.1, 0.2, 0.3], "std": [0.4] * 3, "input_size": [3, 32, 32], "crop_pct": 1.0}
+    path.write_text(json.dumps(config | {"interpolation": "bicubic"}))
+    _, made, notes = without_dataset(plan)
+    assert (made.size, made.crop, made.interpolation, notes) == (32, 1.0, "bicubic", [])
+    assert (made.mean, made.std) == ((0.1, 0.2, 0.3), (0.4, 0.4, 0.4))
+    made, _ = expected_inputs(resolve(plan, "input mean=0.5 0.5 0.5"))
+    assert (made.mean, made.std) == ((0.5, 0.5, 0.5), (0.4, 0.4, 0.4))
+    path.write_text(json.dumps(config | {"interpolation": "lanczos"}))
+    made, notes = expected_inputs(plan)
+    assert (made.interpolation, notes) == (
+        "bilinear",
+        ["the weights expect lanczos interpolation, which a recipe can't state"],
+    )
+
+
+def test_the_inputs_of_a_repository_are_looked_at_after_its_download(
+    keep: Keep, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep("owner/name", 10)
+    folder = cache / "models--owner--name" / "snapshots" / "abc"
+    lowered = pretrained_of
+
+    def downloading(*arguments: Any) -> Any:
+        config = {"mean": [0.1] * 3, "std": [0.4] * 3, "input_size": [3, 32, 32]}
+        (folder / "config.json").write_text(json.dumps(config))
+        return lowered(*arguments)
+
+    monkeypatch.setattr("recipe.inference.pretrained.pretrained_of", downloading)
+    found, made, _ = without_dataset(resolve(f'{MODEL} classes=10 weights="hf_hub:owner/name"'))
+    assert (made.size, made.mean, found.program.costs.size) == (32, (0.1, 0.1, 0.1), 32)
