@@ -8,7 +8,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from recipe.tricks._downloads import HUB
+from recipe.tricks._hub import HUB
 from recipe.tricks._models import named_weights, timm_config, timm_name
 
 OWNER = f"{HUB}timm/"

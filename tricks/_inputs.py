@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Collection, Mapping, Sequence
-from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import attrs
 
 from recipe.api import INTERPOLATIONS, Preprocessing
-from recipe.tricks._downloads import HUB, repository_config
+from recipe.tricks._hub import HUB, repository_config
 from recipe.tricks._models import OTHER_INPUTS
+from recipe.tricks._published import published
 
 HALF = (0.5, 0.5, 0.5)
 
@@ -62,38 +61,6 @@ def _crop(part: float, mode: str | None) -> float | str:
     if mode == "squash":
         return "whole" if part == 1 else f"{part} {SQUASHED}"
     return f"{part} {BORDERED}" if mode == "border" or part > 1 else part
-
-
-@cache
-def _published() -> Mapping[str, Preprocessing]:
-    """Return the inputs of published weights, by model, or by model and weights where these differ."""
-    lines = (resources.files("recipe.tricks") / "_pretrained.txt").read_text("utf-8").splitlines()
-    found, inputs = dict[str, Preprocessing](), Preprocessing()
-    for line in (line for line in lines if line and not line.startswith("#")):
-        if line.startswith(" "):
-            found |= dict.fromkeys(line.split(), inputs)
-            continue
-        mean, std, *rest = (part.split() for part in line.split(" | "))
-        size, crop, interpolation = map(" ".join, rest)
-        inputs = Preprocessing(
-            mean=tuple(map(float, mean)),
-            std=tuple(map(float, std)),
-            size=None if size == "-" else int(size),
-            crop=float(crop) if crop.replace(".", "").isdigit() else crop,
-            interpolation=interpolation,
-        )
-    return found
-
-
-def published(model: str, name: str | None) -> Preprocessing | None:
-    """Return the inputs of the weights of a model with this name, or of its default ones, or None if unknown.
-
-    Needs neither torch nor timm: the table is written from them by `python -m tests.tricks.pretrained`.
-    """
-    known = _published()
-    stem, _, tag = model.partition(".") if model.startswith("timm:") else (model, "", "")
-    name = tag if name in (None, "DEFAULT") else name
-    return known.get(f"{stem}.{name}") or known.get(stem)
 
 
 def known_inputs(model: str, weights: str | None, downloaded: bool = False) -> Preprocessing | None:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from recipe.api import fail
-from recipe.tricks._downloads import HUB, HubFile, UrlFile, file_of
+from recipe.tricks._downloads import UrlFile, file_of
+from recipe.tricks._hub import HUB, HubFile
 from recipe.tricks._models import named_weights, timm_model, timm_name
 
 if TYPE_CHECKING:

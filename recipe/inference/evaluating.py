@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import attrs
 import numpy as np
 import torch
+from torch import fx
 
 from recipe.base.errors import RecipeError, fail
 from recipe.base.wording import listing, plural
@@ -79,18 +81,22 @@ def evaluate_trained(
     return _evaluated(str(folder), new, sets, trained, outputs, notes, computing)
 
 
-def evaluate_recipe(plan: Plan, name: str, device: torch.device, computing: Computing) -> Evaluation:
+def evaluate_recipe(
+    plan: Plan, name: str, device: torch.device, computing: Computing, model: fx.GraphModule | None = None
+) -> Evaluation:
     """Evaluate the pretrained model of a recipe on its held-out images, without training.
 
-    The classes of the images are matched with those of the weights by name, if both are known. Raises `RecipeError`
-    (E129) if the recipe doesn't load weights for the whole model, or if the model has no output for a class.
+    The classes of the images are matched with those of the weights by name, if both are known. ``model`` is the model,
+    if it is loaded already. Raises `RecipeError` (E129) if the recipe doesn't load weights for the whole model, or if
+    the model has no output for a class.
     """
     if plan.images is None:
         raise fail("E129", "the recipe names no dataset to evaluate on", help='add one: `data folder "photos"`')
     sets = open_sets(plan, training=False)
     found = pretrained_of(plan, sets)
     outputs, notes = joined(sets, found)
-    trained = placed(found, device, preprocessing_of(plan, sets))
+    made = preprocessing_of(plan, sets)
+    trained = placed(found, device, made) if model is None else Trained(model, plan.training, found.classes, made)
     notes = [*(warning.message for warning in mismatches(found.program, sets, evaluated=True)), *notes]
     return _evaluated(name, plan, sets, trained, outputs, notes, computing)
 
@@ -117,12 +123,7 @@ def laid_over(plan: Plan, statements: tuple[str, ...]) -> Plan:
     teachers = {Path(value.path): value.digest for value in values if isinstance(value, RecipeFile)}
     over = override(statements)
     new = bind([*plan.sources, *over], plan.vocabulary, teachers=teachers)
-    replaceable = (use for one in (plan, new) for use in (one.images, *one.makers["batch"], *_evaluating(one)))
-    allowed = {use.word for use in replaceable if use is not None}
-    replaced = [change.word for change in compare_words(plan, new) if change.word not in allowed]
-    if replaced:
-        message = f"{listing(replaced)} can't be replaced in an evaluation: the model is trained already"
-        raise fail("E129", message, help="only the data, the batch and the evaluation can be")
+    check_replaced(plan, new)
     if (stated := _evaluating(plan)) and not _evaluating(new):
         message = f"`{stated[0].word}` can't be dropped: images are evaluated as the run states"
         raise fail("E129", message, help=f"state other values, such as `{stated[0].word} crop=90%`")
@@ -138,6 +139,19 @@ def laid_over(plan: Plan, statements: tuple[str, ...]) -> Plan:
     trick: Any = use.trick
     resized = attrs.evolve(use, trick=attrs.evolve(trick, **{SIZE: size}))
     return attrs.evolve(new, uses=tuple(resized if one is use else one for one in new.uses))
+
+
+def check_replaced(plan: Plan, new: Plan, also: Collection[str] = ()) -> None:
+    """Raise `RecipeError` (E129) if a plan differs in anything but its data, its batch and how images are evaluated.
+
+    ``also`` are the words of other tricks that may differ.
+    """
+    replaceable = (use for one in (plan, new) for use in (one.images, *one.makers["batch"], *_evaluating(one)))
+    allowed = {*also, *(use.word for use in replaceable if use is not None)}
+    replaced = [change.word for change in compare_words(plan, new) if change.word not in allowed]
+    if replaced:
+        message = f"{listing(replaced)} can't be replaced in an evaluation: the model is trained already"
+        raise fail("E129", message, help="only the data, the batch and the evaluation can be")
 
 
 def _evaluating(plan: Plan) -> list[Use]:

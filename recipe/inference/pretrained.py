@@ -17,7 +17,7 @@ from recipe.data.decode import CROP
 from recipe.data.images import IMAGENET_MEAN, IMAGENET_STD
 from recipe.devices.choice import pick
 from recipe.inference.datasets import open_sets, preprocessing_of
-from recipe.inference.evaluating import Computing, evaluate_recipe, placed
+from recipe.inference.evaluating import Computing, check_replaced, evaluate_recipe, placed
 from recipe.inference.evaluation import Evaluation
 from recipe.inference.predicting import Predicting, check_counts
 from recipe.inference.pretrained_outputs import Pretrained, pretrained_of
@@ -63,7 +63,8 @@ class PretrainedModel(Predicting):
         """Evaluate the model on the held-out images of its recipe.
 
         Args:
-            statements: Statements that override the recipe, such as ``'data folder "photos"'``.
+            statements: Statements that replace the data, the batch, or how images become inputs, such as ``'data folder
+                "photos"'``.
             batch: How many images to compute at a time. Defaults to the recipe's batch or micro-batch, at most 256.
             workers: The number of processes that decode images; 0 uses this one. Defaults to at most 4.
 
@@ -74,8 +75,17 @@ class PretrainedModel(Predicting):
             RecipeError: If the images can't be read (E070), or the model can't be evaluated on them (E129).
         """
         check_counts(batch=(batch, 1), workers=(workers, 0))
-        plan = resolve(self.program.plan, *statements)
-        return evaluate_recipe(plan, plan.model, self.trained.device, Computing(batch, workers))
+        plan = self.program.plan
+        new = resolve(plan, *statements)
+        inputs = {
+            use.word
+            for one in (plan, new)
+            for name, made in one.makers.items()
+            if INPUTS.fullmatch(name)
+            for use in made
+        }
+        check_replaced(plan, new, inputs)
+        return evaluate_recipe(new, plan.model, self.trained.device, Computing(batch, workers), self.model)
 
     def __repr__(self) -> str:
         return f"<PretrainedModel {self.program.plan.base.statement()}: {self.classes.count} classes>"
@@ -137,6 +147,8 @@ def expected_inputs(plan: Plan) -> tuple[Preprocessing, list[str]]:
     expected = call_hook(plan.base, "preprocessing", at=plan.base.place(WEIGHTS)) or Inputs()
     stated, notes = _without_suggestions(plan), list[str]()
     mean, std = stated.mean or expected.mean, stated.std or expected.std
+    if expected.assumed and not (stated.mean and stated.std):
+        notes.append("nothing states the inputs of the weights: they are taken to be those of the published weights")
     if mean is None or std is None:
         notes.append("the inputs that the weights expect are unknown: the mean and deviation are those of ImageNet")
     crop = stated.evaluation_crop or ("whole" if stated.evaluation_whole else None)

@@ -50,6 +50,11 @@ class NamedTeacher:
         return self.file.name
 
     @property
+    def key(self) -> str:
+        """What identifies it among the files that a run names: two teachers may have the same name."""
+        return f"teacher {self.file.path}"
+
+    @property
     def stem(self) -> str:
         """How the name of the folder begins in which it is trained."""
         return Path(self.file.path).stem if os.path.isabs(self.file.path) else "teacher"
@@ -90,8 +95,8 @@ def inputs_of(teacher: NamedTeacher) -> Preprocessing:
 def order_of(teacher: NamedTeacher, names: tuple[str, ...], count: int) -> tuple[list[int] | None, list[str]]:
     """Return the outputs of a teacher for the student's classes, in order, or None if they are the same, and notes.
 
-    The classes are joined by name if both are named. ``count`` is their number, which is the same for both. Raises
-    `RecipeError` (E072) if the names don't match.
+    The classes are joined by name if both are named. ``count`` is their number, which is the same for both. If both
+    name as many of them, the others stay in order. Raises `RecipeError` (E072) if the names don't match.
     """
     if teacher.is_run:
         outputs: tuple[tuple[str, ...], ...] = tuple((name,) for name in _recorded(teacher)[0].names)
@@ -114,7 +119,14 @@ def order_of(teacher: NamedTeacher, names: tuple[str, ...], count: int) -> tuple
         message = f"the teacher `{teacher.name}` has no output for the class `{unknown[0]}` of the student"
         more = f", nor for {len(unknown) - 1} more" if len(unknown) > 1 else ""
         raise fail("E072", message + more, teacher.use.span, help="use a teacher that was trained on the same classes")
+    if len(names) < count and len(outputs) != len(names):
+        message = (
+            f"the teacher `{teacher.name}` names {len(outputs)} outputs, "
+            f"but only {len(names)} of the student's {count} outputs have a name"
+        )
+        raise fail("E072", message, teacher.use.span, help="use a teacher that was trained on the same classes")
     order = [place for name in names if (place := places[name]) is not None]
+    order += range(len(names), count)  # named by neither
     return (None if order == [*range(count)] else order), notes
 
 

@@ -76,7 +76,7 @@ def find_teachers(
             told = "; ".join([told, *notes, *_about_inputs(named, found, own.preprocessing)])
             listener.note(f"teacher {named.name}: {told}")
             teach[named.file.digest] = found
-            weights[f"teacher {named.name}"] = ranks.broadcast(partial(weights_digest, model))
+            weights[named.key] = ranks.broadcast(partial(weights_digest, model))
             continue
         teacher = program.plan
         folder = ranks.broadcast(partial(finished_run, near, teacher))
@@ -96,11 +96,11 @@ def find_teachers(
                 f"teacher {named.name} was trained on `{seen.statement()}`, but sees the student's images here"
             )
         provenance = ranks.broadcast(partial(read_provenance, folder))
-        order = _order(names, provenance.classes.names, named) if provenance else None
+        order = _order(names, provenance.classes.names, named, program.classes) if provenance else None
         rescaled = _rescaled(plan, own.preprocessing, teacher, provenance.preprocessing if provenance else None)
         teach[teacher.digest] = attrs.evolve(_teacher(program, folder, device, ranks, order), rescaled=rescaled)
         summary = ranks.broadcast(partial(summary_of, folder))
-        weights[f"teacher {named.name}"] = str(summary.get("weights_sha256"))[:16]
+        weights[named.key] = str(summary.get("weights_sha256"))[:16]
     return teach, weights
 
 
@@ -166,8 +166,11 @@ def _about_inputs(named: NamedTeacher, found: Teaching, own: Preprocessing) -> I
         yield from expected_inputs(named.plan)[1]
 
 
-def _order(names: tuple[str, ...], taught: tuple[str, ...], named: NamedTeacher) -> list[int] | None:
-    """Return the position of each of the student's classes in the teacher's outputs, or None if they are the same."""
+def _order(names: tuple[str, ...], taught: tuple[str, ...], named: NamedTeacher, count: int) -> list[int] | None:
+    """Return the position of each of the student's outputs in the teacher's, or None if they are the same.
+
+    ``count`` is the number of outputs. Those without a name stay in order.
+    """
     if not names or not taught or names == taught:
         return None
     if {*names} != {*taught}:
@@ -176,7 +179,7 @@ def _order(names: tuple[str, ...], taught: tuple[str, ...], named: NamedTeacher)
         raise fail(
             "E072", f"the teacher `{named.name}` was trained on other classes: {other}", named.use.span, help=help
         )
-    return [taught.index(name) for name in names]
+    return [*(taught.index(name) for name in names), *range(len(names), count)]
 
 
 def teachers_of(plan: Plan, classes: int, names: tuple[str, ...] = ()) -> list[tuple[NamedTeacher, Program]]:
@@ -192,7 +195,8 @@ def teachers_of(plan: Plan, classes: int, names: tuple[str, ...] = ()) -> list[t
             program = lower(teacher) if named.is_trained else compiled(named)
         if program.classes != classes:
             message = f"the teacher `{named.name}` has {program.classes} classes, but the student has {classes}"
-            raise fail("E072", message, use.span)
+            help = "train the teacher on the classes of the student, and name its run or recipe"
+            raise fail("E072", message, use.span, help=help)
         programs.append((named, program))
         if not named.is_trained:  # it sees images of its own size
             order_of(named, names, classes)

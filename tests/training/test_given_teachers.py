@@ -17,6 +17,7 @@ from recipe.devices.distributed import Ranks
 from recipe.language.recipe_input import read
 from recipe.plan.bind import bind, resolve
 from recipe.runs.provenance import Classes, Data, Preprocessing, Provenance, read_provenance
+from recipe.training.given_teachers import order_of
 from recipe.training.teachers import find_teachers, named_teachers, teachers_of
 from tests.helpers import command
 from tests.inference.helpers import paint, recipe_of
@@ -132,6 +133,23 @@ def test_other_classes_are_refused_by_name(weights: Path, tmp_path: Path) -> Non
     wide = f'base timm:test_resnet classes=10 weights="{weights}"'.replace('"', '\\"')
     done = command("run", f'{recipe_of(tmp_path / "photos")}; loss distill "{wide}"', "--dry-run", "--device", "cpu")
     assert "has 10 classes, but the student has 3" in done.stderr
+    assert "help: train the teacher on the classes of the student" in done.stderr
+
+
+def test_outputs_without_a_name_stay_in_order(tmp_path: Path) -> None:
+    for part in ("train", "val"):
+        for seed, name in enumerate(("blue", "green", "red")):
+            paint(tmp_path / "photos" / part / name, name, 3, seed)
+    text = recipe_of(tmp_path / "photos", epochs=1).replace("base squeezenet1_1", "base timm:test_resnet classes=5")
+    run = recipe.run(text, out=tmp_path / "run", device="cpu")
+    plan = resolve(f'{text}; loss distill "{run.folder}"')
+    ((named, _),) = teachers_of(plan, 5, ("blue", "green", "red"))
+    assert order_of(named, ("blue", "green", "red"), 5) == (None, [])
+    assert order_of(named, ("red", "blue", "green"), 5) == ([2, 0, 1, 3, 4], [])
+    with pytest.raises(RecipeError, match=r"names 3 outputs, but only 2 of the student's 5 outputs have a name"):
+        teachers_of(plan, 5, ("blue", "green"))
+    made = recipe.run(f'{text}; loss distill "{run.folder}"', out=tmp_path / "s", device="cpu")
+    assert made.summary["status"] == "finished"
 
 
 def test_check_reports_a_teacher_that_does_not_exist_and_takes_those_that_do(weights: Path, tmp_path: Path) -> None:

@@ -27,7 +27,8 @@ from recipe.runs.recipe_lock import lock_text
 from recipe.training.setup import prepare
 from recipe.training.transform import BatchTransform
 from recipe.tricks import base
-from recipe.tricks._inputs import known_inputs, published, suggested
+from recipe.tricks._inputs import known_inputs, suggested
+from recipe.tricks._published import published
 from tests.helpers import bind, command, diagnostics, vocabulary_with
 from tests.tricks.pretrained import FILE, timm_inputs, torchvision_inputs
 
