@@ -7,7 +7,8 @@ import urllib.request
 
 import attrs
 
-from recipe.tricks._hub import SECONDS, failed
+from recipe.tricks._hub import FILES, HUB, SECONDS, HubFile, failed, in_repository
+from recipe.tricks._models import named_weights, timm_config, timm_name
 
 
 @attrs.frozen
@@ -41,3 +42,18 @@ class UrlFile:
         """Return the error (E001) for a file that can't be downloaded."""
         help = f'download it elsewhere, and put it at `{self.place}`, or name the file: `weights="PATH"`'
         return failed(self.weights, self.url, error, help)
+
+
+def file_of(model: str, weights: str) -> UrlFile | HubFile:
+    """Return the file of named weights or of a repository. Raises `RecipeError` (E023) if there is none."""
+    if weights.startswith(HUB):
+        return in_repository(weights)
+    shown = f"the weights `{weights}` of `{model}`"
+    if not model.startswith("timm:"):
+        return UrlFile(shown, named_weights(model, weights).url)
+    config = timm_config(timm_name(model, weights))
+    if named := config.get("hf_hub_id"):
+        repository, _, revision = named.partition("@")
+        own = config.get("hf_hub_filename")
+        return HubFile(shown, repository, revision or None, (own,) if own else FILES)
+    return UrlFile(shown, config["url"])

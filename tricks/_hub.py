@@ -102,45 +102,6 @@ def in_repository(weights: str, names: tuple[str, ...] = FILES) -> HubFile:
     return HubFile(f"`{weights}`", repository, revision or None, names)
 
 
-def failed(self, url: str, error: Exception) -> Exception:
-    from huggingface_hub import constants
-
-    folder = os.path.join(constants.HF_HUB_CACHE, f"models--{self.repository.replace('/', '--')}")
-    help = f'it was looked for in `{folder}`; download it elsewhere, and name the file: `weights="PATH"`'
-    return _failed(self.weights, url, error, help)
-
-
-def repository_config(weights: str) -> str | None:
-    """Return the path of a repository's configuration in the cache, or None if it is not there."""
-    return _in_repository(weights, (CONFIG,)).cached()
-
-
-def _in_repository(weights: str, names: tuple[str, ...] = FILES) -> HubFile:
-    """Return a file of a repository. Raises `RecipeError` (E023) if its name is malformed."""
-    repository, _, revision = weights.removeprefix(HUB).partition("@")
-    if repository.count("/") != 1 or not all(repository.split("/")):
-        raise fail("E023", f"`{weights}` doesn't name a repository", help=f'write `weights="{HUB}OWNER/NAME"`')
-    if find_spec("huggingface_hub") is None:
-        help = "install it with `pip install 'recipe-compiler[timm]'`"
-        raise fail("E023", f"`{weights}` needs the package huggingface_hub", help=help)
-    return HubFile(f"`{weights}`", repository, revision or None, names)
-
-
-def file_of(model: str, weights: str) -> UrlFile | HubFile:
-    """Return the file of named weights or of a repository. Raises `RecipeError` (E023) if there is none."""
-    if weights.startswith(HUB):
-        return _in_repository(weights)
-    shown = f"the weights `{weights}` of `{model}`"
-    if not model.startswith("timm:"):
-        return UrlFile(shown, named_weights(model, weights).url)
-    config = timm_config(timm_name(model, weights))
-    if named := config.get("hf_hub_id"):
-        repository, _, revision = named.partition("@")
-        own = config.get("hf_hub_filename")
-        return HubFile(shown, repository, revision or None, (own,) if own else FILES)
-    return UrlFile(shown, config["url"])
-
-
 def failed(weights: str, url: str, error: Exception, help: str) -> Exception:
     """Return the error (E001) for weights that can't be downloaded."""
     reason = next(iter(str(error).strip().splitlines()), type(error).__name__)

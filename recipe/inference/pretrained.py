@@ -22,7 +22,8 @@ from recipe.inference.evaluation import Evaluation
 from recipe.inference.predicting import Predicting, check_counts
 from recipe.inference.pretrained_outputs import Pretrained, pretrained_of
 from recipe.inference.trained import Trained
-from recipe.plan.bind import resolve
+from recipe.language.recipe_input import override
+from recipe.plan.bind import bind, resolve
 from recipe.plan.plan import Plan
 from recipe.plan.untrained import INPUTS
 from recipe.plugins.calling import call_hook
@@ -76,7 +77,7 @@ class PretrainedModel(Predicting):
         """
         check_counts(batch=(batch, 1), workers=(workers, 0))
         plan = self.program.plan
-        new = resolve(plan, *statements)
+        new = bind([*plan.sources, *override(statements)], plan.vocabulary)
         inputs = {
             use.word
             for one in (plan, new)

@@ -63,6 +63,7 @@ def test_classes_have_their_published_names(base: str, tmp_path: Path) -> None:
     assert [one.indices[0] for one in predicted] == best.tolist()
     assert [one.label for one in predicted] == [CATEGORIES[index] for index in best.tolist()]
     assert found.notes == (
+        "nothing states the inputs of the weights: they are taken to be those of the published weights",
         "the file of weights names no classes: they are taken to be those of the model's published weights",
     )
     done = command("predict", base, *map(str, images), "--device", "cpu")
@@ -151,7 +152,7 @@ def test_classes_without_known_names_are_numbers(tmp_path: Path) -> None:
     )
     paint(tmp_path, "red", 1, 0)
     assert {*found.predict(tmp_path / "0.png")[0].classes} == {*"01234"}
-    assert found.notes == ("the names of the classes are unknown: they are the numbers of the outputs, from 0",)
+    assert found.notes[-1] == "the names of the classes are unknown: they are the numbers of the outputs, from 0"
 
 
 def test_the_names_are_those_of_torchvision_and_timm() -> None:
@@ -164,3 +165,20 @@ def test_the_names_are_those_of_torchvision_and_timm() -> None:
     assert len({name for name, *_ in big}) == len(big) == 21841
     assert [wnid for _, wnid, *_ in big] == ImageNetInfo("imagenet-22k").label_names()  # type: ignore[no-untyped-call]
     assert published_classes("timm:resnet18", "hf_hub:someone/flowers", is_file=False) == ()
+
+
+def test_only_the_data_and_its_inputs_can_be_replaced(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    save_file(timm.create_model("test_resnet", num_classes=10).state_dict(), tmp_path / "ten.safetensors")
+    weights = f'base timm:test_resnet classes=10 weights="{tmp_path / "ten.safetensors"}"'
+    found = recipe.pretrained(f"{weights}; data fake classes=10 images=16 size=32", device="cpu")
+    for words in ("augment flip", "epochs 3", "base resnet18"):
+        with pytest.raises(RecipeError, match=r"E129.*can't be replaced in an evaluation"):
+            found.evaluate(words)
+    with pytest.raises(RecipeError, match=r"E129.*names no dataset"):
+        found.evaluate("drop data")
+    assert found.evaluate("batch 16").logits.any()
+    with torch.no_grad():
+        for weight in found.model.parameters():
+            weight.zero_()
+    assert not found.evaluate().logits.any()  # of the model as it is, not compiled again

@@ -43,6 +43,7 @@ ALLOWED = [
     ("compiler/own_model.py", "evaluation", "a mode of a model, in messages"),
     ("data/images.py", "mean std", "parts of `Sets`"),
     ("graph/net.py", "size", "a method of tensors"),
+    ("inference/pretrained.py", "crop", "the field of `configure`'s setting `evaluation_whole`"),
     ("plugins/settings.py data/views.py", "flip", "a value of a setting"),
     ("compiler/groups.py", "lr momentum", "torch's parameter groups"),
     ("compiler/program.py", "total", "output"),

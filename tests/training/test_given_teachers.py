@@ -56,7 +56,7 @@ def test_a_run_is_used_as_it_is(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["a"]  # nothing else was trained
     provenance = read_provenance(made.folder)
     assert provenance is not None
-    before_weights = provenance.data.files["teacher teacher"]
+    before_weights = provenance.data.files[f"teacher {run}"]
     assert len(before_weights) == 16
     lock = (made.folder / "recipe.lock").read_text()
     assert f'"{run}"' in lock.splitlines()[2]

@@ -18,8 +18,8 @@ from safetensors.torch import save_file
 import recipe
 from recipe.base.errors import RecipeError
 from recipe.compiler.program import Program
+from recipe.inference import pretrained
 from recipe.inference.pretrained import expected_inputs, without_dataset
-from recipe.inference.pretrained_outputs import pretrained_of
 from recipe.plan.bind import resolve
 from recipe.testing import assert_rejects
 from recipe.training.setup import prepare
@@ -257,13 +257,13 @@ def test_the_inputs_of_a_repository_are_looked_at_after_its_download(
 ) -> None:
     keep("owner/name", 10)
     folder = cache / "models--owner--name" / "snapshots" / "abc"
-    lowered = pretrained_of
+    lowered = pretrained.pretrained_of
 
     def downloading(*arguments: Any) -> Any:
         config = {"mean": [0.1] * 3, "std": [0.4] * 3, "input_size": [3, 32, 32]}
         (folder / "config.json").write_text(json.dumps(config))
         return lowered(*arguments)
 
-    monkeypatch.setattr("recipe.inference.pretrained.pretrained_of", downloading)
+    monkeypatch.setattr(pretrained, "pretrained_of", downloading)
     found, made, _ = without_dataset(resolve(f'{MODEL} classes=10 weights="hf_hub:owner/name"'))
     assert (made.size, made.mean, found.program.costs.size) == (32, (0.1, 0.1, 0.1), 32)
