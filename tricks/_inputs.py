@@ -41,7 +41,7 @@ def expected_by_timm(config: Mapping[str, Any]) -> Preprocessing:
     """Return the inputs that timm's configuration of a model states.
 
     A crop that a recipe can't state is a text: timm can also squash an image and then crop it, fit all of it in a
-    border, or crop more than there is. A size that is not square is none.
+    border, or crop more than there is. The size is None unless it is square.
     """
     _, *sides = config.get("input_size") or (None,)
     return Preprocessing(

@@ -80,9 +80,9 @@ class Preprocessing:
     interpolation: str | None = None
     """How images are resized in training, such as ``bilinear``."""
     evaluation_size: int | None = attrs.field(default=None, converter=plain_numbers)
-    """The height and width of the images in evaluation, in pixels, if that is another one."""
+    """The height and width of the images in evaluation, in pixels, if they differ from those in training."""
     evaluation_interpolation: str | None = None
-    """How images are resized in evaluation, if that is another way."""
+    """How images are resized in evaluation, if that differs from training."""
     assumed: bool = False
     """Whether these are the inputs of other weights of the model, since nothing states those of the weights."""
 

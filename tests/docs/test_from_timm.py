@@ -36,7 +36,8 @@ def test_the_words_of_a_row_are_accepted(flags: str, words: str, tmp_path: Path,
     (tmp_path / "FILE").touch()
     base = "" if words.startswith("base") else "base timm:resnet50"
     data = "" if words.startswith("data") else 'data folder "photos"'
-    bind(f"{words}\n{base}\n{data}")
+    plan = bind(f"{words}\n{base}\n{data}")
+    assert {use.declared.verb for use in plan.uses if use.stated} >= {words.split()[0]}
 
 
 def test_the_rates_are_those_of_timm_but_for_one_step_of_the_warmup():
