@@ -20,6 +20,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from recipe.base.channels import GRAY, RGB, to_channels
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import fail
 from recipe.data.folders import FoundImages, class_folders, find_images
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from recipe.compiler.weights_file import Weights
     from recipe.data.draws import Draws, Floats
     from recipe.data.images import Files, Images, InMemory, Sets, in_memory
+    from recipe.graph.convolution import convolution_like
     from recipe.graph.net import Block, Net
     from recipe.graph.parts import body_of, up_to
     from recipe.graph.shapes import on_meta
@@ -57,12 +59,63 @@ if TYPE_CHECKING:
     from recipe.runs.trained_on import recorded_inputs
 
 __all__ = [
-    "API_VERSION", "INTERPOLATIONS", "REQUIRED", "VIEWS", "Block", "Declared", "Diagnostic", "Draws", "Edit",
-    "EvaluationResult", "Evidence", "Files", "Floats", "FoundImages", "Images", "InMemory", "Initialise", "Insert",
-    "Layer", "LossContext", "Net", "ParamPlace", "PlanView", "Preprocessing", "Progress", "RecipeFile", "SetAttribute",
-    "Sets", "Site", "Substitute", "SuggestContext", "Training", "Trick", "Weights", "address", "architecture",
-    "body_of", "choice", "class_folders", "fail", "find_images", "in_memory", "integer", "metric", "number", "numbers",
-    "on_meta", "path", "read_weights", "recorded_inputs", "teacher", "trick", "up_to",
+    "API_VERSION",
+    "GRAY",
+    "INTERPOLATIONS",
+    "REQUIRED",
+    "RGB",
+    "VIEWS",
+    "Block",
+    "Declared",
+    "Diagnostic",
+    "Draws",
+    "Edit",
+    "EvaluationResult",
+    "Evidence",
+    "Files",
+    "Floats",
+    "FoundImages",
+    "Images",
+    "InMemory",
+    "Initialise",
+    "Insert",
+    "Layer",
+    "LossContext",
+    "Net",
+    "ParamPlace",
+    "PlanView",
+    "Preprocessing",
+    "Progress",
+    "RecipeFile",
+    "SetAttribute",
+    "Sets",
+    "Site",
+    "Substitute",
+    "SuggestContext",
+    "Training",
+    "Trick",
+    "Weights",
+    "address",
+    "architecture",
+    "body_of",
+    "choice",
+    "class_folders",
+    "convolution_like",
+    "fail",
+    "find_images",
+    "in_memory",
+    "integer",
+    "metric",
+    "number",
+    "numbers",
+    "on_meta",
+    "path",
+    "read_weights",
+    "recorded_inputs",
+    "teacher",
+    "to_channels",
+    "trick",
+    "up_to",
     "with_channels",
 ]  # fmt: skip
 
@@ -71,6 +124,7 @@ _LAZY = {
     "recipe.compiler.weights_file": ("Weights",),
     "recipe.data.draws": ("Draws", "Floats"),
     "recipe.data.images": ("Files", "Images", "InMemory", "Sets", "in_memory"),
+    "recipe.graph.convolution": ("convolution_like",),
     "recipe.graph.net": ("Block", "Net"),
     "recipe.graph.parts": ("body_of", "up_to"),
     "recipe.graph.shapes": ("on_meta",),

@@ -65,9 +65,9 @@ def words_for(kind: Kind) -> st.SearchStrategy[str]:
     if isinstance(kind, Number):
         return _numbers(kind).map(lambda value: str(value) if kind.whole else repr(value)) | _percents(kind)
     if isinstance(kind, Numbers):
-        if kind.count is not None:
-            several = st.lists(_numbers(kind.each), min_size=kind.count, max_size=kind.count)
-            return several.map(lambda values: " ".join(map(repr, values)))
+        if kind.counts:
+            several = (st.lists(_numbers(kind.each), min_size=count, max_size=count) for count in kind.counts)
+            return st.one_of(several).map(lambda values: " ".join(map(repr, values)))
         few = st.lists(_numbers(kind.each), min_size=1, max_size=4, unique=True)
         return few.map(lambda values: " ".join(map(repr, sorted(values))))
     if isinstance(kind, Architecture):

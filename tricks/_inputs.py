@@ -10,12 +10,13 @@ from typing import Any
 
 import attrs
 
-from recipe.api import INTERPOLATIONS, Preprocessing
+from recipe.api import GRAY, INTERPOLATIONS, RGB, Preprocessing, to_channels
 from recipe.tricks._hub import HUB, repository_config
 from recipe.tricks._models import OTHER_INPUTS
 from recipe.tricks._published import published
 
-HALF = (0.5, 0.5, 0.5)
+HALF = 0.5
+"""The mean and deviation of each channel with which Inception-V3 and GoogLeNet were trained."""
 
 SQUASHED, BORDERED = "of the squashed image", "of the image in a border"
 """The crops of timm that a recipe can't state."""
@@ -29,8 +30,8 @@ def expected_by(model: str, weights: Any) -> Preprocessing:
     """
     preset = weights.transforms()
     return Preprocessing(
-        mean=HALF if model in OTHER_INPUTS else tuple(preset.mean),
-        std=HALF if model in OTHER_INPUTS else tuple(preset.std),
+        mean=(HALF,) * RGB if model in OTHER_INPUTS else tuple(preset.mean),
+        std=(HALF,) * RGB if model in OTHER_INPUTS else tuple(preset.std),
         size=preset.crop_size[0],
         crop=preset.crop_size[0] / preset.resize_size[0],
         interpolation=preset.interpolation.value,
@@ -43,18 +44,21 @@ def expected_by_timm(config: Mapping[str, Any]) -> Preprocessing:
     A crop that a recipe can't state is a text: timm can also squash an image and then crop it, fit all of it in a
     border, or crop more than there is. The size is None unless it is square.
     """
-    _, *sides = config.get("input_size") or (None,)
+    channels, *sides = config.get("input_size") or (None,)
     return Preprocessing(
-        mean=_channels(config.get("mean")),
-        std=_channels(config.get("std")),
+        mean=_of_channels(config.get("mean"), channels),
+        std=_of_channels(config.get("std"), channels),
         size=sides[0] if len({*sides}) == 1 else None,
         crop=_crop(config.get("crop_pct") or 0.875, config.get("crop_mode")),
         interpolation=config.get("interpolation"),
     )
 
 
-def _channels(values: Sequence[float] | None) -> tuple[float, ...] | None:
-    return None if values is None else tuple(map(float, values))  # in JSON, it is a list
+def _of_channels(values: Sequence[float] | None, channels: int | None) -> tuple[float, ...] | None:
+    """Return a number of each channel, or None for images that are neither gray nor RGB."""
+    if values is None or channels not in (GRAY, RGB, None) or len(values) not in (GRAY, RGB):
+        return None
+    return to_channels([*map(float, values)], channels or len(values))
 
 
 def _crop(part: float, mode: str | None) -> float | str:
@@ -102,7 +106,7 @@ def suggested(inputs: Preprocessing, words: Collection[str]) -> Mapping[str, Any
     """Return the suggestions of values for these inputs. Of the datasets, only `data folder` crops for evaluation.
 
     For a crop that a recipe can't state, the closest one is suggested, and for an interpolation, none. A run reports
-    that the weights expect another one.
+    that the weights expect another one. Weights for gray images suggest a model for them.
     """
     training, evaluation = (
         name if name in INTERPOLATIONS else None
@@ -113,6 +117,7 @@ def suggested(inputs: Preprocessing, words: Collection[str]) -> Mapping[str, Any
         "input mean": inputs.mean,
         "input std": inputs.std,
         "input interpolation": training,
+        "input channels": GRAY if inputs.mean is not None and len(inputs.mean) == GRAY else None,
         "evaluation interpolation": evaluation,
         "evaluation size": inputs.evaluation_size,
         "evaluation crop": inputs.closest_crop if "data folder" in words else None,

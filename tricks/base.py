@@ -57,11 +57,10 @@ class Base(Trick):
     def check(self, plan: PlanView) -> Iterable[str]:
         if self.least is not None and self.weights is None:
             yield "`least` has no effect without `weights`"
-        if self.model in OTHER_INPUTS and is_named(self.weights) and plan.training.mean != HALF:
+        if self.model in OTHER_INPUTS and is_named(self.weights) and {*(plan.training.mean or ())} != {HALF}:
             # A lock of an earlier release states other inputs, which the model normalized again.
-            values = " ".join(map(str, HALF))
             message = f"the weights `{self.weights}` of `{self.model}` need images of mean and deviation 0.5"
-            raise fail("E023", message, help=f"state `input mean={values} std={values}`")
+            raise fail("E023", message, help=f"state `input mean={HALF} std={HALF}`")
         if self._is_file() and self.weights and (why := unusable(self.weights)):
             yield f"the weights `{self.weights}` {why}"
 

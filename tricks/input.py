@@ -1,4 +1,4 @@
-"""input [mean=M M M] [std=S S S] [interpolation=NAME]: how images become inputs of the model.
+"""input [mean=M M M] [std=S S S] [interpolation=NAME] [channels=1|3]: how images become inputs of the model.
 
 Pixels, from 0 to 1, are normalized as (pixel − mean) / std, per channel. Pretrained weights suggest the values that
 they were trained with.
@@ -6,12 +6,29 @@ they were trained with.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
-from recipe.api import INTERPOLATIONS, Training, Trick, choice, numbers, trick
+from recipe.api import (
+    INTERPOLATIONS,
+    RGB,
+    Site,
+    Substitute,
+    Training,
+    Trick,
+    choice,
+    convolution_like,
+    fail,
+    integer,
+    numbers,
+    to_channels,
+    trick,
+)
 
-Channels = tuple[float, float, float]
+if TYPE_CHECKING:
+    from recipe.api import Net, PlanView
+
+Channels = tuple[float, ...]
 
 
 @trick("input", position=42, implied=True)
@@ -21,26 +38,54 @@ class Input(Trick):
     That holds for training and evaluation. The trick is part of a recipe if the recipe states it, or if pretrained
     weights suggest its values. Without it, images have the mean and deviation of their dataset.
 
+    With ``channels=1``, the model takes gray images: its first convolution is replaced by one with a single input
+    channel, and weights for three are added up. Images are augmented in color, and then become gray as the sum of
+    0.299 red, 0.587 green and 0.114 blue, and so do a mean and a deviation of three channels.
+
     Interpolation is antialiased, except where a random crop of images that are held in memory is scaled up to their own
     size on the training device.
     """
 
     mean: Channels | None = numbers(
         None,
-        "mean of the red, green and blue channel, for pixels from 0 to 1; if omitted, that of the dataset",
-        count=3,
+        "mean of the red, green and blue channel, or of all, for pixels from 0 to 1; if omitted, that of the dataset",
+        count=(1, 3),
         minimum=0,
         maximum=1,
     )
     std: Channels | None = numbers(
         None,
-        "standard deviation of the three channels; if omitted, that of the dataset",
-        count=3,
+        "standard deviation of the three channels, or of all; if omitted, that of the dataset",
+        count=(1, 3),
         minimum=1e-4,
         maximum=1,
     )
     interpolation: str = choice("bilinear", "how images are resized", of=INTERPOLATIONS)
+    channels: int | None = integer(
+        None, "channels of the model's inputs: 3, or 1 for gray images; 3 if omitted", minimum=1, maximum=3
+    )
+
+    def check(self, plan: PlanView) -> Iterable[str]:
+        if self.channels == 2:
+            raise fail("E023", "images have 1 or 3 channels, not 2", help="write `channels=1` for gray images")
+        return ()
 
     def configure(self, training: Training) -> Mapping[str, Any]:
+        channels = self.channels or RGB
         stated = {name: value for name, value in (("mean", self.mean), ("std", self.std)) if value is not None}
-        return {**stated, "interpolation": self.interpolation}
+        scale = {name: to_channels(value, channels) for name, value in stated.items()}
+        return {**scale, "interpolation": self.interpolation, "channels": channels}
+
+    def rewrite(self, net: Net) -> Iterable[Site] | None:
+        if self.channels is None:
+            return None
+        if net.stem is None:
+            return ()
+        address, convolution = net.stem
+        if convolution.in_channels == self.channels:
+            return (Site(address),)
+        layer = convolution_like(convolution, self.channels)
+        if layer is None:
+            message = f"`{address}`, a {type(convolution).__name__}, can't be made for images of another channel count"
+            raise fail("E101", message, help="remove `channels`: the model then takes gray images in RGB")
+        return (Site(address, (Substitute(address, ((address, layer),)),)),)

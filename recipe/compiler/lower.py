@@ -10,6 +10,7 @@ import attrs
 import torch
 from torch import fx, nn
 
+from recipe.base.channels import GRAY, RGB
 from recipe.base.errors import RecipeError, fail
 from recipe.base.wording import plural, summary_line
 from recipe.compiler.features import features_of
@@ -35,9 +36,6 @@ from recipe.plan.plan import Plan
 from recipe.plugins.calling import broken, call_hook
 from recipe.plugins.progress import Progress
 from recipe.plugins.uses import Use
-
-CHANNELS = 3
-"""The channels of every image."""
 
 STEPS_LOOKED_AT = 2000
 """The largest number of steps at which to check the image size that a trick chooses."""
@@ -146,16 +144,14 @@ def _trace(built: Built) -> Traced:
 
 
 def _unfit(error: RecipeError, graph: fx.GraphModule, built: Built) -> RecipeError:
-    """Return the error for images that a model can't process (E103), or for a model of other images than RGB ones."""
+    """Return the error for images that a model can't process (E103), or for one of neither gray nor RGB images."""
     (problem,), plan = error.diagnostics, built.task.plan
     if problem.code != "E103":
         return error
     stem = Net(graph).stem
-    if stem is not None and stem[1].in_channels != CHANNELS:
-        channels = stem[1].in_channels
-        message = f"`{stem[0]}` of `{built.name}` takes {plural(channels, 'channel')}, but images have {CHANNELS} (RGB)"
-        help = f"let it take {CHANNELS} channels"
-        help += "; for gray images, start the model's forward with `x = x.mean(1, keepdim=True)`" * (channels == 1)
+    if stem is not None and stem[1].in_channels not in (GRAY, RGB):
+        message = f"`{stem[0]}` of `{built.name}` takes {plural(stem[1].in_channels, 'channel')}"
+        help = f"let it take {RGB} channels, or {GRAY} for gray images: no more are supported"
         return fail("E102", message, plan.base.span, help=help)
     if plan.images is None:
         help = "pass another `size=` to `recipe.compile`, or name a dataset; some models accept only one size"
@@ -187,6 +183,8 @@ def _rewrite(traced: Traced) -> Rewritten:
     graph, name, steps = traced.graph, traced.name, list[Step]()
     for use in traced.task.plan.hooked("rewrite"):
         sites = _sites(graph, use)
+        if sites is None:
+            continue
         if not sites:
             raise fail(
                 "E101",
@@ -204,7 +202,19 @@ def _rewrite(traced: Traced) -> Rewritten:
             _still_fits(traced, use)
         account(use.word, before, parameters(graph), step.edits)
         steps.append(step)
+    _in_channels(traced)
     return Rewritten(traced, tuple(steps))
+
+
+def _in_channels(traced: Traced) -> None:
+    """Check that the model takes images in the channels that the recipe states. Raises `RecipeError` (E102)."""
+    plan, net = traced.task.plan, Net(traced.graph)
+    wanted = plan.training.channels
+    if net.stem is not None and net.channels != wanted:
+        message = (
+            f"`{net.stem[0]}` of `{traced.name}` takes {plural(net.channels, 'channel')}, but images have {wanted}"
+        )
+        raise fail("E102", message, plan.base.span, help=f"state `input channels={net.channels}`")
 
 
 def _still_fits(traced: Traced, use: Use) -> None:
@@ -223,10 +233,14 @@ def _still_fits(traced: Traced, use: Use) -> None:
         raise RecipeError(*its) from error
 
 
-def _sites(graph: fx.GraphModule, use: Use) -> tuple[Site, ...]:
-    """Return the sites that a trick finds. A hook that changes the graph itself is reported as an error."""
+def _sites(graph: fx.GraphModule, use: Use) -> tuple[Site, ...] | None:
+    """Return the sites that a trick finds, or None if it asks for no change.
+
+    A hook that changes the graph itself is reported as an error.
+    """
     before = _fingerprint(graph)
-    sites = tuple(call_hook(use, "rewrite", Net(graph)))
+    found = call_hook(use, "rewrite", Net(graph))
+    sites = tuple(found or ())
     if changed := [address for address, what in _fingerprint(graph).items() if before.get(address) != what]:
         help = "return edits instead, so that they can be reported, compared and exported"
         raise broken(use, "rewrite", f"it changes `{changed[0]}` directly", help=help)
@@ -235,7 +249,7 @@ def _sites(graph: fx.GraphModule, use: Use) -> tuple[Site, ...]:
         raise broken(
             use, "rewrite", f"several sites have the address `{twice[0]}`", help="give each site its own address"
         )
-    return sites
+    return None if found is None else sites
 
 
 def _fingerprint(graph: fx.GraphModule) -> dict[str, object]:

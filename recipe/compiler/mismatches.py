@@ -7,6 +7,7 @@ from numbers import Real
 
 import attrs
 
+from recipe.base.channels import to_channels
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.wording import listing, plural
 from recipe.compiler.fit import OTHER_CLASSES
@@ -66,8 +67,11 @@ def mismatches(
     if expected is not None:
         if expected.assumed:  # the weights may have been trained on images of another size
             expected = attrs.evolve(expected, size=None, crop=None)
+        mean, std = (each and to_channels(each, program.training.channels) for each in (expected.mean, expected.std))
         expected = attrs.evolve(
             expected,
+            mean=mean,
+            std=std,
             evaluation_size=expected.evaluation_size or expected.size,
             evaluation_interpolation=expected.evaluation_interpolation or expected.interpolation,
         )

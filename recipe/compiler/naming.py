@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 import attrs
 from torch import Tensor
 
+from recipe.base.channels import GRAY, RGB
 from recipe.base.errors import RecipeError, fail
 from recipe.base.source import Span
 from recipe.base.wording import plural
@@ -21,8 +22,6 @@ AVERAGED = re.compile(r"(^|[._])ema([._]|$)|averaged")
 
 DEPTH = 8
 """The largest number of components of a prefix."""
-
-GRAY, RGB = 1, 3
 
 Tensors = Mapping[str, Tensor]
 

@@ -15,6 +15,7 @@ from recipe.base.errors import fail
 from recipe.base.source import Span
 from recipe.base.wording import reason_of
 from recipe.compiler.identity import HOOKS, gradient_hooks, settings_of
+from recipe.graph.net import Net
 from recipe.graph.trace import trace
 
 SIDE = 64
@@ -125,7 +126,7 @@ def compare(module: nn.Module, graph: fx.GraphModule, size: int, span: Span | No
 
 def _results(model: nn.Module, graph: fx.GraphModule, side: int, device: torch.device) -> dict[str, list[Tensor]]:
     """Run a model. Its ``graph`` names the parameters and buffers to look at: those that its outputs depend on."""
-    images = torch.rand(IMAGES, 3, side, side, generator=torch.Generator().manual_seed(0)).to(device)
+    images = torch.rand(IMAGES, Net(graph).channels, side, side, generator=torch.Generator().manual_seed(0)).to(device)
     values = dict[str, list[Tensor]]()
     with _seeded(device):
         outputs = _tensors(model.train()(images))

@@ -39,7 +39,7 @@ class Agreement:
 
 
 def compared(run: SourceRun, inputs: Tensor, probabilities: Tensor, to: str) -> Agreement:
-    """Compare inputs (M, 3, size, size) and probabilities (M, K) for `SourceRun.pixels` with those of the run.
+    """Compare inputs (M, C, size, size) and probabilities (M, K) for `SourceRun.pixels` with those of the run.
 
     Raises `RecipeError` (E122) if they differ by more than is allowed.
     """
@@ -50,7 +50,7 @@ def compared(run: SourceRun, inputs: Tensor, probabilities: Tensor, to: str) -> 
         raise _mismatch(f"the inputs and probabilities of the export to {to} are of the shapes {shapes}")
     with torch.inference_mode():
         own, same = (run.model(images).softmax(1) for images in (own_inputs, inputs))
-    std = torch.tensor(run.preprocessing.std).view(3, 1, 1)
+    std = torch.tensor(run.preprocessing.std).view(-1, 1, 1)
     off = (inputs - own_inputs).abs() * std * 255
     shades = float(off.max())
     if not shades <= SHADES + 0.01:  # also true for NaN
@@ -66,7 +66,7 @@ def compared(run: SourceRun, inputs: Tensor, probabilities: Tensor, to: str) -> 
 
 
 def evaluated(pixels: Pixels, preprocessing: Preprocessing) -> Tensor:
-    """Return the inputs (N, 3, size, size) that the run's evaluation makes of images with these pixels (N, H, W, 3)."""
+    """Return the inputs (N, C, size, size) that the run's evaluation makes of images with these pixels (N, H, W, 3)."""
     return normalized(pictures(pixels, preprocessing).fetch(np.arange(len(pixels)), None), preprocessing)
 
 

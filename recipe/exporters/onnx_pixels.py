@@ -19,6 +19,7 @@ import onnx
 import PIL
 from onnx import TensorProto, helper, numpy_helper
 
+from recipe.base.channels import GRAY, LUMA
 from recipe.runs.provenance import Preprocessing
 
 TOP = 5
@@ -108,7 +109,9 @@ def metadata(preprocessing: Preprocessing) -> dict[str, str]:
 
 def preprocessing_alone(preprocessing: Preprocessing, network: onnx.ModelProto) -> onnx.ModelProto:
     """Return a model of only the nodes that turn ``pixels`` into the ``images`` of a deployed network."""
-    images = helper.make_tensor_value_info("images", TensorProto.FLOAT, ["N", 3, *[preprocessing.size] * 2])
+    images = helper.make_tensor_value_info(
+        "images", TensorProto.FLOAT, ["N", len(preprocessing.mean), *[preprocessing.size] * 2]
+    )
     graph = _preprocessed(preprocessing).graph("preprocessing", [_pixels()], images)
     return helper.make_model(graph, opset_imports=network.opset_import, ir_version=network.ir_version)
 
@@ -127,8 +130,10 @@ def _preprocessed(preprocessing: Preprocessing) -> Nodes:
         resized = _whole(nodes, sides, size, filter)
     else:
         resized = _center(nodes, sides, size, preprocessing.crop, filter)
-    mean, std = (np.asarray(values, np.float32).reshape(3, 1, 1) for values in (preprocessing.mean, preprocessing.std))
+    mean, std = (np.asarray(values, np.float32).reshape(-1, 1, 1) for values in (preprocessing.mean, preprocessing.std))
     unit = nodes("Div", resized, np.float32(255))
+    if len(preprocessing.mean) == GRAY:
+        unit = nodes("ReduceSum", nodes("Mul", unit, np.asarray(LUMA, np.float32).reshape(-1, 1, 1)), [1])
     nodes("Div", nodes("Sub", unit, mean), std, output="images")
     return nodes
 

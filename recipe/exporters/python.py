@@ -9,7 +9,7 @@ import contextlib
 import itertools
 import runpy
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,6 +75,7 @@ def _told(run: SourceRun) -> Iterator[None]:
 def _source(run: SourceRun, surgery: Codegen, command: str = "") -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+    from recipe.base.channels import LUMA
     from recipe.data.formats import FORMATS
     from recipe.exporters.codegen import WIDTH, laid_out
 
@@ -104,8 +105,16 @@ def _source(run: SourceRun, surgery: Codegen, command: str = "") -> str:
         width=WIDTH,
         command=printable(command),
         formats=FORMATS,
+        luma=LUMA,
+        shown=_shown,
     )
     return source.rstrip("\n") + "\n"
+
+
+def _shown(values: Sequence[float]) -> str:
+    """Return numbers with four digits, in parentheses if they are several."""
+    text = ", ".join(f"{value:.4g}" for value in values)
+    return text if len(values) == 1 else f"({text})"
 
 
 FORMAT = Format("Python", ".py", "Plain PyTorch source, with the weights in a second file.", write, deploy=deploy)

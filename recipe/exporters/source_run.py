@@ -77,8 +77,10 @@ class SourceRun:
 
     @cached_property
     def images(self) -> Tensor:
-        """Four random inputs, the same in every export: (4, 3, size, size)."""
-        return torch.randn(4, 3, self.size, self.size, generator=torch.Generator().manual_seed(0))
+        """Four random inputs, the same in every export: (4, C, size, size)."""
+        return torch.randn(
+            4, len(self.preprocessing.mean), self.size, self.size, generator=torch.Generator().manual_seed(0)
+        )
 
     @cached_property
     def pixels(self) -> tuple[Pixels, ...]:

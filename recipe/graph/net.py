@@ -11,6 +11,7 @@ import attrs
 import torch
 from torch import fx, nn
 
+from recipe.base.channels import GRAY, RGB
 from recipe.base.wording import did_you_mean
 from recipe.graph.calls import only_in_training
 
@@ -202,6 +203,11 @@ class Net:
             if isinstance(module := self.module(node), nn.Conv2d):
                 return self.address(node), module
         return None
+
+    @property
+    def channels(self) -> int:
+        """The channels of the images that the model takes: 1 if its stem takes gray images, or else 3."""
+        return GRAY if self.stem is not None and self.stem[1].in_channels == GRAY else RGB
 
     @property
     def classifier(self) -> tuple[str, nn.Linear] | None:

@@ -90,7 +90,7 @@ class _Shapes(_Meta):
 
 
 def propagate(graph_module: fx.GraphModule, size: int, name: str) -> Any:
-    """Run a graph on the meta device with `IMAGES` images of size × size pixels.
+    """Run a graph on the meta device with `IMAGES` images of size × size pixels, in the channels of `Net.channels`.
 
     It stores each node's output shape, and whether the node is a convolution as in `narrow`.
 
@@ -99,7 +99,7 @@ def propagate(graph_module: fx.GraphModule, size: int, name: str) -> Any:
     shapes = _Shapes(graph_module)
     try:
         with torch.no_grad():
-            return shapes.run(torch.empty(IMAGES, 3, size, size, device="meta"))
+            return shapes.run(torch.empty(IMAGES, Net(graph_module).channels, size, size, device="meta"))
     except Exception as error:  # a layer may raise anything
         reason = reason_of(error).rstrip(".")
         at = f"at `{Net(graph_module).address(shapes.at)}`, " if shapes.at else ""
@@ -132,7 +132,7 @@ def measure(graph_module: fx.GraphModule, size: int) -> Costs:
     training = graph_module.training
     graph_module.eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        _Costs(graph_module, counter).run(torch.empty(1, 3, size, size, device="meta"))
+        _Costs(graph_module, counter).run(torch.empty(1, Net(graph_module).channels, size, size, device="meta"))
     graph_module.train(training)
     costs: dict[str, Cost] = {}
     for node, stage in Net(graph_module).stages.items():

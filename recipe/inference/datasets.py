@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from recipe.base.channels import to_channels
 from recipe.base.errors import fail
 from recipe.base.wording import reason_of
 from recipe.data.decode import CROP, fitted
@@ -58,7 +59,8 @@ def open_sets(plan: Plan, training: bool = True, evaluated: Preprocessing | None
     files = {part: images.paths for part, images in parts.items() if isinstance(images, Files)}
     ignored = [note for part, paths in files.items() for note in ignored_in(paths, part)]
     stated = plan.training
-    sets = attrs.evolve(sets, mean=stated.mean or sets.mean, std=stated.std or sets.std)
+    mean, std = (to_channels(each, stated.channels) for each in (stated.mean or sets.mean, stated.std or sets.std))
+    sets = attrs.evolve(sets, mean=mean, std=std)
     train = _trained_on(sets.train, preprocessing_of(plan, sets), plan)
     val = _evaluated(sets.val, evaluated or preprocessing_of(plan, sets), plan)
     return attrs.evolve(sets, train=train, val=val, notes=(*sets.notes, *ignored))

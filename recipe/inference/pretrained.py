@@ -10,8 +10,11 @@ import attrs
 import torch
 from torch import fx
 
+from recipe.base.channels import to_channels
+from recipe.base.errors import fail
 from recipe.base.public import public
 from recipe.base.source import Source
+from recipe.base.wording import plural
 from recipe.compiler.program import Program
 from recipe.data.decode import CROP
 from recipe.data.images import IMAGENET_MEAN, IMAGENET_STD
@@ -86,6 +89,9 @@ class PretrainedModel(Predicting):
             for use in made
         }
         check_replaced(plan, new, inputs)
+        if new.training.channels != plan.training.channels:
+            message = f"the model takes images of {plural(plan.training.channels, 'channel')}"
+            raise fail("E129", message, help="load a model of its own for other channels")
         return evaluate_recipe(new, plan.model, self.trained.device, Computing(batch, workers), self.model)
 
     def __repr__(self) -> str:
@@ -164,8 +170,8 @@ def expected_inputs(plan: Plan) -> tuple[Preprocessing, list[str]]:
     made = Preprocessing(
         stated.evaluation_size or expected.evaluation_size or expected.size or call_hook(plan.base, "image_size"),
         None if isinstance(crop, str) else float(crop),
-        mean or IMAGENET_MEAN,
-        std or IMAGENET_STD,
+        to_channels(mean or IMAGENET_MEAN, stated.channels),
+        to_channels(std or IMAGENET_STD, stated.channels),
         stated.evaluation_interpolation or wanted or stated.interpolation,
         stated.evaluation_views or "single",
     )

@@ -12,6 +12,7 @@ from torch import Tensor, fx
 from recipe.base.errors import fail
 from recipe.base.public import undisturbed
 from recipe.data.images import Images
+from recipe.data.normalization import Normalization
 from recipe.data.views import averaged
 from recipe.devices.choice import cores, is_out_of_memory, repeatable
 from recipe.inference.batches import Batch, InOrder, ahead, evaluated_at_once, load
@@ -101,12 +102,8 @@ class Trained:
 
 
 def normalized(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:
-    """Return the inputs of a model for uint8 images of its size: float32 (N, 3, H, W), on their device."""
-    mean, std = (
-        torch.tensor(values, dtype=torch.float32, device=pixels.device).view(1, 3, 1, 1)
-        for values in (preprocessing.mean, preprocessing.std)
-    )
-    return (pixels.float().div_(255) - mean) / std
+    """Return the inputs of a model for uint8 images (N, 3, H, W) of its size: float32 (N, C, H, W), on their device."""
+    return Normalization.of(preprocessing.mean, preprocessing.std, pixels.device)(pixels.float().div_(255))
 
 
 @contextlib.contextmanager

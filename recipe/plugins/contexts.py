@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import attrs
 
+from recipe.base.channels import GRAY, RGB
 from recipe.base.plain_numbers import plain_numbers
 
 if TYPE_CHECKING:
@@ -64,13 +65,18 @@ class ParamPlace:
     """The number of layers of the stock model, or 0 if unknown."""
 
 
+def _of_channels(instance: Any, attribute: Any, values: tuple[float, ...] | None) -> None:
+    if values is not None and len(values) not in (GRAY, RGB):
+        raise ValueError(f"`{attribute.name}` must have three numbers, or one for gray images")
+
+
 @attrs.frozen(kw_only=True)
 class Preprocessing:
     """The inputs that pretrained weights were trained on. What is None is unknown."""
 
-    mean: tuple[float, ...] | None = attrs.field(default=None, converter=plain_numbers)
-    """The mean of each channel, for pixels in [0, 1]."""
-    std: tuple[float, ...] | None = attrs.field(default=None, converter=plain_numbers)
+    mean: tuple[float, ...] | None = attrs.field(default=None, converter=plain_numbers, validator=_of_channels)
+    """The mean of each channel, for pixels in [0, 1]: of three, or of gray alone."""
+    std: tuple[float, ...] | None = attrs.field(default=None, converter=plain_numbers, validator=_of_channels)
     """The standard deviation of each channel, for pixels in [0, 1]."""
     size: int | None = attrs.field(default=None, converter=plain_numbers)
     """The height and width of the images in training, in pixels."""

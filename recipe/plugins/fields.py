@@ -85,7 +85,7 @@ def numbers(
     default: Any = REQUIRED,
     help: str = "",
     *,
-    count: int | None = None,
+    count: int | tuple[int, ...] | None = None,
     minimum: float = -math.inf,
     above: float | None = None,
     maximum: float = math.inf,
@@ -93,10 +93,11 @@ def numbers(
 ) -> Any:
     """Declare a field for one or more increasing numbers: ``step 30 60 90``.
 
-    With ``count``, it takes that many numbers, in any order: ``mean=0.485 0.456 0.406``.
+    With ``count``, it takes that many numbers, or one of several counts, in any order: ``mean=0.485 0.456 0.406``.
     """
     default = default if default is REQUIRED or default is None else tuple(default)
-    return _field(Numbers(Number(minimum, maximum, above), count), default, None, help, result)
+    counts = () if count is None else (count,) if isinstance(count, int) else count
+    return _field(Numbers(Number(minimum, maximum, above), counts), default, None, help, result)
 
 
 def choice(

@@ -100,6 +100,11 @@ def is_several(kind: type) -> Check:
     return check
 
 
+def is_several_or_none(kind: type) -> Check:
+    """Return a check for None or an iterable of values of a type, other than a string."""
+    return lambda result, *arguments: result is None or is_several(kind)(result)
+
+
 def is_names(result: Any, *arguments: Any) -> bool:
     """Whether a result is a sequence of the names of each class, of which each has at least one."""
     return isinstance(result, Sequence) and all(bool(each) and is_several(str)(each) for each in result)

@@ -162,28 +162,28 @@ class Number(Kind):
 
 @attrs.frozen
 class Numbers(Kind):
-    """One or more numbers in increasing order, or a given ``count`` of numbers in any order."""
+    """One or more numbers in increasing order, or one of the given ``counts`` of numbers in any order."""
 
     many: ClassVar[bool] = True
     each: Number
-    count: int | None = None
+    counts: tuple[int, ...] = ()
 
     @property
     def expects(self) -> str:
-        if self.count is not None:
-            return f"{self.count} numbers, each {self.each.expects}"
+        if self.counts:
+            return f"{' or '.join(map(str, self.counts))} numbers, each {self.each.expects}"
         return f"increasing numbers, each {self.each.expects}"
 
     def takes_more(self, values: tuple[Any, ...]) -> bool:
-        return self.count is None or len(values) < self.count
+        return not self.counts or len(values) < max(self.counts)
 
     def may_follow(self, value: Any, before: Any) -> bool:
-        return self.count is not None or value > before
+        return bool(self.counts) or value > before
 
     def holds(self, value: Any) -> bool:
         numbers = isinstance(value, tuple) and len(value) > 0 and all(map(self.each.holds, value))
-        if self.count is not None:
-            return numbers and len(value) == self.count
+        if self.counts:
+            return numbers and len(value) in self.counts
         return numbers and [*value] == sorted({*value})
 
     def read(self, word: Word, reading: FieldContext) -> Any:

@@ -9,6 +9,8 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import attrs
 
+from recipe.base.channels import GRAY, RGB
+
 
 @attrs.frozen
 class Range:
@@ -26,8 +28,8 @@ class Range:
         )
 
 
-Channels = tuple[float, float, float]
-"""A number for each of the three channels of images."""
+Channels = tuple[float, ...]
+"""A number for each channel of images: three, or one of gray images."""
 
 INTERPOLATIONS = ("bilinear", "bicubic")
 """How images are resized."""
@@ -74,6 +76,8 @@ class Training:
     """The mode of `torch.compile`, or None to train without it."""
     keep_by: str | None = None
     """The metric whose best evaluation's weights the run keeps, or None to keep the last weights."""
+    channels: Annotated[int, Range(GRAY, RGB)] = RGB
+    """The channels of the model's inputs: 1 for gray images, 3 for RGB."""
     mean: Annotated[Channels | None, Range(0, 1)] = None
     """The mean of each channel of the images, which is subtracted from it, or None for that of the dataset."""
     std: Annotated[Channels | None, Range(1e-4, 1)] = None
@@ -107,7 +111,7 @@ _ACCEPTED: Mapping[Any, tuple[Any, str]] = {
     int: (int, "a whole number"),
     float: ((int, float), "a number"),
     str: (str, "a string"),
-    Channels: (tuple, "a tuple of three numbers"),
+    Channels: (tuple, "a tuple of three numbers, or of one for gray images"),
 }
 
 
@@ -141,7 +145,7 @@ class SettingKind:
             return self.optional
         if self.type == Channels:
             each = SettingKind(float, among=self.among)
-            return isinstance(value, tuple) and len(value) == 3 and all(map(each.holds, value))
+            return isinstance(value, tuple) and len(value) in (GRAY, RGB) and all(map(each.holds, value))
         fits = isinstance(value, _ACCEPTED[self.type][0]) and isinstance(value, bool) == (self.type is bool)
         return fits and (self.among is None or value in self.among)
 

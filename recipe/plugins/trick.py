@@ -30,6 +30,7 @@ from recipe.plugins.hooks import (
     is_options,
     is_sets,
     is_several,
+    is_several_or_none,
     is_side,
     is_tensor,
     is_term,
@@ -158,9 +159,12 @@ class Trick:
         """
         return ()
 
-    @Hook(when="compile", gives="an iterable of Site", check=is_several(Site), slots=GRAPH, code="E105")
-    def rewrite(self, net: Net) -> Iterable[Site]:
-        """Return a `Site` for each place in the network that the trick changes, with the edits that it needs."""
+    @Hook(when="compile", gives="an iterable of Site or None", check=is_several_or_none(Site), slots=GRAPH, code="E105")
+    def rewrite(self, net: Net) -> Iterable[Site] | None:
+        """Return a `Site` for each place in the network that the trick changes, with the edits that it needs.
+
+        None says that its values ask for no change. Without a site, a statement is an error.
+        """
         return ()
 
     @Hook(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import attrs
-from attrs.validators import and_, deep_iterable, ge, gt, in_, le, max_len, min_len, optional
+from attrs.validators import and_, deep_iterable, ge, gt, in_, le, optional
 
+from recipe.base.channels import GRAY, RGB
 from recipe.base.errors import RecipeError, fail
 from recipe.base.identity import UNREADABLE
 from recipe.base.sealed import read_sealed, write_sealed
@@ -45,9 +46,9 @@ class Preprocessing:
     """Height and width of an input, in pixels."""
     crop: float | None = attrs.field(validator=optional(and_(gt(0), le(1))))
     """The side of the centered square that is resized, as a fraction of the short side, or None for the whole image."""
-    mean: tuple[float, ...] = attrs.field(validator=and_(min_len(3), max_len(3)))
-    """The mean of each channel, which is subtracted, for pixels in [0, 1]."""
-    std: tuple[float, ...] = attrs.field(validator=and_(min_len(3), max_len(3), deep_iterable(attrs.validators.gt(0))))
+    mean: tuple[float, ...] = attrs.field()
+    """The mean of each channel, which is subtracted, for pixels in [0, 1]: of three, or of gray alone."""
+    std: tuple[float, ...] = attrs.field(validator=deep_iterable(gt(0)))
     """The standard deviation of each channel, which is divided by, for pixels in [0, 1]."""
     interpolation: str = attrs.field(default="bilinear", validator=in_(INTERPOLATIONS))
     """How images are resized."""
@@ -61,6 +62,12 @@ class Preprocessing:
     """How images are resized in training, or None if unknown."""
     schema_version: int = attrs.field(default=3, validator=in_((1, 2, 3)), kw_only=True)
     """The version of the format. The first one had neither interpolation nor views, the second nothing of training."""
+
+    @mean.validator
+    @std.validator
+    def _check_channels(self, attribute: Any, values: tuple[float, ...]) -> None:
+        if len(values) not in (GRAY, RGB) or len(values) != len(self.mean):
+            raise ValueError(f"`{attribute.name}` must have three numbers, or one for gray images")
 
 
 @attrs.frozen

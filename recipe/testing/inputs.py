@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from recipe.base.channels import RGB
 from recipe.data.draws import Draws, Floats
 from recipe.plugins.contexts import LossContext, Teach
 from recipe.plugins.progress import Progress
@@ -28,9 +29,9 @@ def _seed(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def images(count: int, side: int) -> Tensor:
-    """Return images (N, 3, side, side) in [0, 1]."""
-    return torch.rand(count, 3, side, side, generator=_seed(side))
+def images(count: int, side: int, channels: int = RGB) -> Tensor:
+    """Return images (N, C, side, side) in [0, 1]."""
+    return torch.rand(count, channels, side, side, generator=_seed(side))
 
 
 def logits(count: int) -> Tensor:

@@ -197,7 +197,7 @@ def samples(field: Field) -> list[str]:
         values = [default, *kind.words] if default in kind.words else [*kind.words]
     elif isinstance(kind, Numbers):
         each = _numbers(kind.each, None)
-        several = each if kind.count is None else [" ".join([value] * kind.count) for value in each]
+        several = [" ".join([value] * count) for count in kind.counts or (1,) for value in each]
         values = [*([kind.write(default)] if default else []), *several]
     elif isinstance(kind, Number):
         values = _numbers(kind, default)

@@ -101,7 +101,7 @@ def _at_a_time(trainer: Trainer) -> int:
 def _try(trainer: Trainer, images: int, share: int) -> None:
     """Try a step, with room for a whole batch of inputs and two optimizer values per weight."""
     size = trainer.images.size
-    held = [torch.empty(share, 3, size, size, device=trainer.device)]
+    held = [torch.empty(share, trainer.plan.training.channels, size, size, device=trainer.device)]
     held += [torch.empty_like(parameter) for parameter in trainer.model.parameters() for _ in range(2)]
     try_step(trainer, images)
     del held

@@ -15,7 +15,7 @@ from torch import Tensor, fx
 
 from recipe.base.errors import RecipeError, fail
 from recipe.base.typed_json import Malformed
-from recipe.base.wording import listing, reason_of
+from recipe.base.wording import listing, plural, reason_of
 from recipe.compiler.lower import lower, smallest
 from recipe.compiler.program import Program
 from recipe.devices.distributed import Ranks
@@ -197,6 +197,12 @@ def teachers_of(plan: Plan, classes: int, names: tuple[str, ...] = ()) -> list[t
             message = f"the teacher `{named.name}` has {program.classes} classes, but the student has {classes}"
             help = "train the teacher on the classes of the student, and name its run or recipe"
             raise fail("E072", message, use.span, help=help)
+        theirs, ours = program.training.channels, plan.training.channels
+        if theirs != ours:
+            message = (
+                f"the teacher `{named.name}` takes images of {plural(theirs, 'channel')}, but the student of {ours}"
+            )
+            raise fail("E072", message, use.span, help=f"let both take the same: state `input channels={theirs}`")
         programs.append((named, program))
         if not named.is_trained:  # it sees images of its own size
             order_of(named, names, classes)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from recipe.data.draws import Draws
 from recipe.data.images import Sets, crop
+from recipe.data.normalization import Normalization
 from recipe.inference.batches import Batch
 from recipe.plan.plan import Plan
 from recipe.plugins.calling import call_hook
@@ -27,28 +28,22 @@ class BatchTransform:
     sets: Sets
     classes: int
     device: torch.device
-    mean: Tensor
-    std: Tensor
+    normalised: Normalization
+    """Normalizes images in [0, 1] to inputs."""
     interpolation: str = "bilinear"
     """How crops are scaled to the size of the images."""
 
     @classmethod
     def of(cls, plan: Plan, sets: Sets, classes: int, device: torch.device) -> BatchTransform:
         """Return the transform for a model with ``classes`` outputs."""
-        mean, std = (
-            torch.tensor(values, dtype=torch.float32).view(1, 3, 1, 1).to(device) for values in (sets.mean, sets.std)
-        )
-        return cls(plan, sets, classes, device, mean, std, plan.training.interpolation)
+        normalised = Normalization.of(sets.mean, sets.std, device)
+        return cls(plan, sets, classes, device, normalised, plan.training.interpolation)
 
     def _acting(self, step: int) -> Iterator[tuple[Use, ...]]:
         """Yield the tricks that act at a step, for each of these hooks."""
         training = self.plan.training
         progress = Progress(step, training.steps(len(self.sets.train.labels)), training.epochs, training.warmup)
         return (self.plan.acting(hook, progress) for hook in ("crop_box", "augment", "smooth_targets", "mix"))
-
-    def normalised(self, images: Tensor) -> Tensor:
-        """Normalize images in [0, 1] to inputs of mean 0 and standard deviation 1."""
-        return (images - self.mean) / self.std
 
     def plain(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return inputs and class indices for evaluation."""
@@ -57,7 +52,7 @@ class BatchTransform:
 
     @torch.no_grad()
     def __call__(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return inputs (N, 3, H, W) and targets, class indices (N,) or distributions (N, K), for training."""
+        """Return inputs (N, C, H, W) and targets, class indices (N,) or distributions (N, K), for training."""
         crop_boxes, augments, smooths, mixes = self._acting(batch.step)
         draws = Draws(self.plan.training.seed, batch.epoch, batch.indices, batch.step)
         images = batch.images.to(self.device, non_blocking=True).float().div_(255)

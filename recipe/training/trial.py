@@ -41,7 +41,8 @@ def try_step(trainer: Trainer, images: int, model: nn.Module | None = None, side
 
 
 def _forward_and_backward(trainer: Trainer, model: nn.Module, images: int, side: int, classes: int) -> None:
-    inputs = laid_out(torch.zeros(images, 3, side, side, device=trainer.device), trainer.plan.training)
+    training = trainer.plan.training
+    inputs = laid_out(torch.zeros(images, training.channels, side, side, device=trainer.device), training)
     targets = torch.full((images, classes), 1 / classes, device=trainer.device)
     with compiling(), trainer.precision.autocast():
         outputs = model(inputs)

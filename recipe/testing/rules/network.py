@@ -32,14 +32,14 @@ def no_op(subject: TrickUnderTest) -> None:
     use = program.plan.find(word)
     assert use is not None
     before = describe(program)
-    edits = [edit for site in call_hook(use, "rewrite", Net(program.structure)) for edit in site.edits]
+    edits = [edit for site in call_hook(use, "rewrite", Net(program.structure)) or () for edit in site.edits]
     if describe(program) != before:
         raise Unmet(f"`{word}` modifies the graph directly; yield edits from `rewrite` instead")
     if more := [edit for edit in edits if not (isinstance(edit, Initialise) and edit in program.edits)]:
         help = "yield a site without edits from `rewrite` if there is nothing left to do"
         raise Unmet(f"`{word}` is not idempotent: on its own result it would do “{more[0]}” again; {help}")
     try:
-        sites = [*call_hook(use, "rewrite", traced("bare", program.costs.size))]
+        sites = [*(call_hook(use, "rewrite", traced("bare", program.costs.size)) or ())]
     except RecipeError as error:
         said = error.diagnostics[0].message
         raise Unmet(f"`{word}` fails on a network without convolutions; yield no site instead: {said}") from error
@@ -99,7 +99,10 @@ def _shapes(program: Program, side: int, training: bool) -> list[tuple[int, ...]
     """Return the shapes of a network's outputs, or the reason why it fails."""
     try:
         with torch.no_grad():
-            return [tuple(output.shape) for output in _outputs(program.model.train(training), images(4, side))]
+            return [
+                tuple(output.shape)
+                for output in _outputs(program.model.train(training), images(4, side, program.training.channels))
+            ]
     except (RuntimeError, ValueError, AssertionError, TypeError) as error:
         return reason_of(error)
 
@@ -114,7 +117,7 @@ def compiles(subject: TrickUnderTest) -> None:
     program = subject.bench.program(subject.within)
     if program.model.code == subject.bench.program(subject.home).model.code:
         raise Skipped("it sets initial weights and leaves the graph unchanged")
-    batch = images(4, program.costs.size)
+    batch = images(4, program.costs.size, program.training.channels)
     for training, mode in ((True, "training"), (False, "evaluation")):
         model = program.model.train(training)
         expected = _outputs(copy.deepcopy(model), batch)
