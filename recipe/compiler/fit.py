@@ -55,6 +55,8 @@ class Fit:
     """What to change in the weights before they are loaded."""
     unknown: str = ""
     """Why nothing is known of the weights yet, or empty."""
+    outputs: int | None = None
+    """The number of outputs of the model that the weights are of, or None if they have no last layer."""
 
     @property
     def strays(self) -> int:
@@ -99,7 +101,8 @@ def fit_of(
     stock: Tensors,
     edits: Sequence[Edit],
     parameters: Collection[str],
-    withheld: tuple[str, ...] = (),
+    heads: Sequence[str] = (),
+    other_classes: bool = False,
     naming: Naming | None = None,
     notes: tuple[str, ...] = (),
 ) -> Fit:
@@ -115,7 +118,8 @@ def fit_of(
         stock: The tensors of the stock model.
         edits: The edits that turn the stock model into the rewritten one.
         parameters: The names of the rewritten model's parameters.
-        withheld: The beginnings of the names in heads that are not loaded, because the weights are of other classes.
+        heads: The addresses of the layers that compute the logits, and of auxiliary heads.
+        other_classes: Whether the weights are of other classes than those of the images, so that no head is loaded.
         naming: What to change in the weights first, if anything.
         notes: Clauses about where in the file the tensors are.
     """
@@ -123,6 +127,7 @@ def fit_of(
     given, outside = naming.applied(given)
     replaced = tuple(edit for edit in edits if isinstance(edit, Substitute) and _is_stock(edit, given, model, stock))
     barred = made_prefixes(replaced)
+    withheld = tuple(f"{address}." for address in heads) if other_classes else ()
     loaded, fresh = list[str](), dict[str, str]()
     for name, wanted in model.items():
         if name in given and fits(given[name], wanted) and not name.startswith(barred):
@@ -149,6 +154,7 @@ def fit_of(
         converted={kind: kinds.count(kind) for kind in dict.fromkeys(kinds)},
         found=(*notes, *naming.notes),
         naming=naming,
+        outputs=_outputs(given, heads),
     )
 
 
@@ -185,6 +191,13 @@ def changed(source: str, name: str, span: Span | None) -> RecipeError:
     """Return the error for weights whose tensors differ from those that the recipe was compiled with."""
     message = f"`{source}` has changed since the recipe was compiled: `{_short(name)}` no longer fits"
     return fail("E001", message, span, help="run the command again once nothing writes to the file")
+
+
+def _outputs(given: Tensors, heads: Iterable[str]) -> int | None:
+    """Return the number of outputs that the heads have in weights, or None if it is unknown."""
+    names = (f"{address}.{name}" for address in heads for name in ("weight", "bias"))
+    sizes = {given[name].shape[0] for name in names if name in given and given[name].ndim}
+    return sizes.pop() if len(sizes) == 1 else None
 
 
 def _is_stock(edit: Substitute, given: Tensors, model: Tensors, stock: Tensors) -> bool:

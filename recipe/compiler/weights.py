@@ -73,10 +73,8 @@ def fit_weights(
     net = Net(model)
     stem = f"{net.stem[0]}.weight" if net.stem and net.stem[1].groups == 1 else ""
     naming = naming_of(given, {**stock, **state}, stem, shown, place)
-    heads = tuple(f"{address}." for address in net.heads)
-    withheld = heads if other_classes else ()
-    fit = fit_of(shown, given, state, stock, edits, parameters(model), withheld, naming, notes)
-    apart = (*made_prefixes(edits), *heads)
+    fit = fit_of(shown, given, state, stock, edits, parameters(model), net.heads, other_classes, naming, notes)
+    apart = (*made_prefixes(edits), *(f"{address}." for address in net.heads))
     body = {name: state[name] for name in parameters(model) if not name.startswith(apart)}
     field = LEAST if any(field.name == LEAST for field in base.declared.fields) else ""
     check_fit(fit, given, body, name, place, fields.least, field)

@@ -118,7 +118,8 @@ def _fit(fit: Fit) -> dict[str, Any]:
     """Describe pretrained weights as plain JSON values."""
     loaded, every = fit.parameters
     counts = {"loaded": loaded, "total": every}
-    left_out = attrs.filters.exclude(attrs.fields(Fit).naming, attrs.fields(Fit).unknown)
+    fields = attrs.fields(Fit)
+    left_out = attrs.filters.exclude(fields.naming, fields.unknown, fields.outputs)
     described = attrs.asdict(fit, filter=left_out)
     return {**described, "found": [fit.unknown] if fit.unknown else described["found"], "parameters": counts}
 

@@ -97,6 +97,8 @@ def evaluate_recipe(
     outputs, notes = joined(sets, found)
     made = preprocessing_of(plan, sets)
     trained = placed(found, device, made) if model is None else Trained(model, plan.training, found.classes, made)
+    if not found.outputs.names:  # matched by order
+        trained = attrs.evolve(trained, classes=Classes(sets.classes, sets.names))
     notes = [*(warning.message for warning in mismatches(found.program, sets, evaluated=True)), *notes]
     return _evaluated(name, plan, sets, trained, outputs, notes, computing)
 

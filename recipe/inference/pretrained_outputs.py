@@ -75,20 +75,19 @@ def known_outputs(plan: Plan) -> Outputs:
 def pretrained_of(plan: Plan, sets: Sets | None, size: int | None = None) -> Pretrained:
     """Compile a recipe whose pretrained model is used as it is.
 
-    ``sets`` are its images, if they are open, and ``size`` the height and width of images for a plan without a dataset.
-    Raises `RecipeError` (E129) if its weights don't cover the whole model.
+    The model has as many outputs as its weights, unless the recipe states another number. ``sets`` are its images, if
+    they are open, and ``size`` the height and width of images for a plan without a dataset. Raises `RecipeError` (E129)
+    if its weights don't cover the whole model.
     """
-    outputs = known_outputs(plan)
-    if outputs.names:
-        program = lower(plan, classes=len(outputs.names), size=size)
-        if program.classes == len(outputs.names) and (program.fit and not program.fit.fresh):
-            return Pretrained(program, outputs)
-    program = lower(plan, classes=sets.classes if sets else None, size=size)
-    _check_weights(program, outputs)
-    return Pretrained(program, Outputs(()))
+    outputs, present = known_outputs(plan), sets.classes if sets else None
+    program = lower(plan, classes=len(outputs.names) or present, size=size)
+    if program.fit and program.fit.fresh and not plan.asked_classes:
+        program = lower(plan, classes=program.fit.outputs or present, size=size)
+    _check_weights(program)
+    return Pretrained(program, outputs if len(outputs.names) == program.classes else Outputs(()))
 
 
-def _check_weights(program: Program, outputs: Outputs) -> None:
+def _check_weights(program: Program) -> None:
     """Raise `RecipeError` (E129) if a part of a recipe's model has no pretrained weights."""
     base, fit = program.plan.base, program.fit
     if fit is None:
@@ -97,9 +96,10 @@ def _check_weights(program: Program, outputs: Outputs) -> None:
     if not fit.fresh:
         return
     message = f"the weights do not cover the whole model: {listing(fit.fresh, 4)} would be random"
-    other = plural(program.classes, "output"), plural(len(outputs.names), "class", "classes")
-    why = f"the model has {other[0]}, and the weights are of {other[1]}" if outputs.names else ""
-    raise fail("E129", message, base.span, help=why or "train it first: `recipe run`")
+    help = "train it first: `recipe run`"
+    if fit.outputs not in (None, program.classes):
+        help = f"the model has {plural(program.classes, 'output')}, and the weights are of {fit.outputs}"
+    raise fail("E129", message, base.span, help=help)
 
 
 def joined(sets: Sets, found: Pretrained) -> tuple[Integers, list[str]]:

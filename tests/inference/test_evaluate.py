@@ -238,7 +238,7 @@ def test_a_pretrained_model_is_evaluated_as_it_is(trained: Run, data: Path, tmp_
     [
         ("base resnet18; data digits", "the recipe loads no weights"),
         ("base resnet18", "names no dataset"),
-        ("base timm:test_resnet weights={weights}; data fake classes=4 images=8 size=32", "would be random"),
+        ("base timm:test_resnet weights={weights}; data fake classes=4 images=8 size=32", "the model has 10 outputs"),
     ],
 )
 def test_a_model_that_is_not_trained_is_refused(tmp_path: Path, text: str, error: str) -> None:

@@ -155,6 +155,34 @@ def test_classes_without_known_names_are_numbers(tmp_path: Path) -> None:
     assert found.notes[-1] == "the names of the classes are unknown: they are the numbers of the outputs, from 0"
 
 
+@pytest.mark.parametrize("stated", ["", " classes=5"])
+def test_the_model_has_the_outputs_of_its_weights(stated: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    save_file(timm.create_model("test_resnet", num_classes=5).state_dict(), tmp_path / "five.safetensors")
+    text = f'base timm:test_resnet{stated} weights="{tmp_path / "five.safetensors"}"'
+    found = recipe.pretrained(text, device="cpu")
+    assert (found.classes.count, found.classes.names) == (5, ())
+    with pytest.raises(RecipeError, match=r"E129.*the images have 2 classes, but the model has 5 outputs"):
+        found.evaluate(folder(tmp_path / "photos", "red", "green"))
+
+
+def test_outputs_that_are_matched_by_order_have_the_names_of_the_images(tmp_path: Path) -> None:
+    save_file(timm.create_model("test_resnet", num_classes=2).state_dict(), tmp_path / "two.safetensors")
+    images = folder(tmp_path / "photos", "red", "green")
+    found = recipe.pretrained(f'base timm:test_resnet weights="{tmp_path / "two.safetensors"}"', device="cpu")
+    evaluation = found.evaluate(images)
+    assert evaluation.names == ("green", "red")
+    assert evaluation.notes[-1].startswith("the weights don't name their classes")
+
+
+def test_other_outputs_than_those_of_the_weights_are_refused_with_both_numbers(tmp_path: Path) -> None:
+    save_file(timm.create_model("test_resnet", num_classes=5).state_dict(), tmp_path / "five.safetensors")
+    text = f'base timm:test_resnet classes=4 weights="{tmp_path / "five.safetensors"}"'
+    with pytest.raises(RecipeError) as caught:
+        recipe.pretrained(text, device="cpu")
+    assert caught.value.diagnostics[0].help == "the model has 4 outputs, and the weights are of 5"
+
+
 def test_the_names_are_those_of_torchvision_and_timm() -> None:
     assert CLASSES.read_text() == classes()
     for model in ("resnet18", "timm:resnet18"):

@@ -79,10 +79,10 @@ def test_a_stopped_run_is_used_from_its_last_checkpoint(tmp_path: Path) -> None:
 
 def test_pretrained_weights_are_never_trained(weights: Path, tmp_path: Path) -> None:
     for name, given in {
-        "text": f'base timm:test_resnet classes=10 weights="{weights}"',
+        "text": f'base timm:test_resnet weights="{weights}"',
         "file": str(tmp_path / "pretrained.recipe"),
     }.items():
-        (tmp_path / "pretrained.recipe").write_text(f'base timm:test_resnet classes=10 weights="{weights}"\n')
+        (tmp_path / "pretrained.recipe").write_text(f'base timm:test_resnet weights="{weights}"\n')
         notes = Notes()
         made = train(tmp_path / name / "student", text=student(given), listener=notes)
         assert any("using its pretrained weights as they are, without training it" in note for note in notes.notes)
