@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -93,6 +93,9 @@ class Provenance:
     data: Data
 
 
+IMAGES = "images"
+"""The images, among the places in a recipe where data is named."""
+
 OWN_WEIGHTS = "own model or weights"
 """The name, among the files, of a model or weights that were passed from Python."""
 
@@ -140,10 +143,11 @@ def _damaged(path: Path, why: str) -> RecipeError:
     return fail("E120", f"`{path}` {why}", help=help)
 
 
-def compared(folder: Path, provenance: Provenance, allow_changed: bool, span: Span | None) -> list[str]:
+def compared(folder: Path, provenance: Provenance, allow_changed: bool, places: Mapping[str, Span | None]) -> list[str]:
     """Compare today's data with that of the run to resume in a folder. Return what has changed, a clause each.
 
-    Raises `RecipeError` (E113) if anything has changed unless ``allow_changed``, and if the classes have changed.
+    ``places`` are those in the recipe where the images (`IMAGES`) and each file are named. Raises `RecipeError` (E113)
+    if anything has changed unless ``allow_changed``, and if the classes have changed.
     """
     before = read_provenance(folder)
     if before is None:
@@ -151,34 +155,38 @@ def compared(folder: Path, provenance: Provenance, allow_changed: bool, span: Sp
     if changed := changed_classes(before.classes, provenance.classes):
         help = "restore the classes, so that labels keep their meaning, or start a new run in another folder with --out"
         message = f"the classes are not those that the run in `{folder}` was trained on: {changed}"
-        raise fail("E113", message, span, help=help)
-    changes = differences(before.data, provenance.data)
+        raise fail("E113", message, places.get(IMAGES), help=help)
+    changes = [*_differing(before.data, provenance.data)]
+    clauses = [clause for _, clause in changes]
     if changes and not allow_changed:
-        if before.data.files.get(OWN_WEIGHTS) != provenance.data.files.get(OWN_WEIGHTS):
-            message = f"`{folder}` contains a run of another recipe or model: {changes[-1]}"
-            raise fail("E113", message, span, help="choose another folder with --out")
-        message = f"the data has changed since the run in `{folder}` started: {'; '.join(changes)}"
+        if changes[-1][0] == OWN_WEIGHTS:
+            message = f"`{folder}` contains a run of another recipe or model: {clauses[-1]}"
+            raise fail("E113", message, help="choose another folder with --out")
+        message = f"the data has changed since the run in `{folder}` started: {'; '.join(clauses)}"
         help = "restore it, resume anyway with --allow-changed, or choose another folder with --out"
-        raise fail("E113", message, span, help=help)
-    return changes
+        raise fail("E113", message, next((places[what] for what, _ in changes if what in places), None), help=help)
+    return clauses
 
 
 def differences(before: Data, now: Data) -> list[str]:
     """Return what has changed in the images and files since a run started, a clause each."""
-    clauses = []
+    return [clause for _, clause in _differing(before, now)]
+
+
+def _differing(before: Data, now: Data) -> Iterator[tuple[str, str]]:
+    """Yield `IMAGES` or the name of a file for each change, with a clause about it."""
     for part, was, is_ in (("training", before.training, now.training), ("held-out", before.held_out, now.held_out)):
         if was.images != is_.images:
-            clauses.append(f"there are {is_.images} {part} images instead of {was.images}")
+            yield IMAGES, f"there are {is_.images} {part} images instead of {was.images}"
         elif was.labels != is_.labels:
-            clauses.append(f"the labels of the {part} images are different")
+            yield IMAGES, f"the labels of the {part} images are different"
         elif was.contents != is_.contents:
-            clauses.append(f"the {part} images are different")
+            yield IMAGES, f"the {part} images are different"
     for name in sorted(before.files.keys() & now.files.keys() - {OWN_WEIGHTS}):
         if now.files[name] not in (before.files[name], UNREADABLE):  # what needs the file reports it
-            clauses.append(f"the file of `{name}` is different")
+            yield name, f"the file of `{name}` is different"
     if before.files.get(OWN_WEIGHTS) != now.files.get(OWN_WEIGHTS):
-        clauses.append(f"the {OWN_WEIGHTS}, from which the training starts, are different")
-    return clauses
+        yield OWN_WEIGHTS, f"the {OWN_WEIGHTS}, from which the training starts, are different"
 
 
 def in_held_out(changes: Iterable[str]) -> bool:

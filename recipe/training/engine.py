@@ -37,14 +37,14 @@ from recipe.runs.requests import drop_stale, withdraw
 from recipe.runs.weights import packed_weights, unpacked
 from recipe.training.early_end import EarlyEnd, unfinished_teacher
 from recipe.training.estimate import estimated
-from recipe.training.given_teachers import NamedTeacher, filled
+from recipe.training.given_teachers import NamedTeacher
 from recipe.training.loop import Loop
 from recipe.training.objective import objective
 from recipe.training.reporting import Listener, heading
 from recipe.training.request import Done, Fresh, Place, Prepared, Request, Resume
 from recipe.training.resuming import check_owner, check_restart, resume_options
-from recipe.training.setup import environment, prepare, provenance_of
-from recipe.training.teachers import find_teachers, teachers_of
+from recipe.training.setup import environment, named_places, prepare, provenance_of
+from recipe.training.teachers import find_teachers, teachers_of, try_teachers
 from recipe.training.trainer import Trainer
 
 
@@ -134,10 +134,10 @@ def _prepare(request: Request, place: Place, processes: int, *, weights: bool) -
 
 def _identified(request: Request, place: Place, sets: Sets, identity: str) -> tuple[Provenance, list[str]]:
     """Return the provenance of the run, and what has changed in the data of the run to resume."""
-    provenance, images = provenance_of(request.plan, sets, identity), request.plan.images
+    provenance = provenance_of(request.plan, sets, identity)
     if not place.resumes or is_untouched(place.folder):  # a start that was killed may have left some of its files
         return provenance, []
-    return provenance, compared(place.folder, provenance, request.allow_changed, images.span if images else None)
+    return provenance, compared(place.folder, provenance, request.allow_changed, named_places(request.plan))
 
 
 def _teach(request: Request, place: Place, prepared: Prepared) -> tuple[Teach, Prepared]:
@@ -158,16 +158,30 @@ def _teach(request: Request, place: Place, prepared: Prepared) -> tuple[Teach, P
         if summary["status"] != FINISHED:
             raise unfinished_teacher(folder, summary["steps"])
 
-    near, ranks = place.folder.parent, place.ranks
-    own = prepared.provenance
     teach, weights = find_teachers(
-        request.plan, own, prepared.teachers, near, place.device, train_teacher, request.listener, ranks
+        request.plan,
+        prepared.provenance,
+        prepared.teachers,
+        place.folder.parent,
+        place.device,
+        train_teacher,
+        request.listener,
+        place.ranks,
     )
+    return teach, _with_teachers(request, place, prepared, weights)
+
+
+def _with_teachers(request: Request, place: Place, prepared: Prepared, weights: dict[str, str]) -> Prepared:
+    """Return the provenance with the weights of teachers. ``weights`` are their digests, by name.
+
+    Raises `RecipeError` (E113) if they are not those of the run to resume.
+    """
+    own, changes = prepared.provenance, prepared.data_changes
     own = attrs.evolve(own, data=attrs.evolve(own.data, files={**own.data.files, **weights}))
-    changes = prepared.data_changes
     if weights and place.resumes and not is_untouched(place.folder):
-        changes = ranks.broadcast(lambda: compared(place.folder, own, request.allow_changed, None))
-    return teach, attrs.evolve(prepared, provenance=own, data_changes=changes)
+        places = named_places(request.plan) | {named.key: named.use.span for named, _ in prepared.teachers}
+        changes = place.ranks.broadcast(lambda: compared(place.folder, own, request.allow_changed, places))
+    return attrs.evolve(prepared, provenance=own, data_changes=changes)
 
 
 def _check_code(request: Request, place: Place) -> None:
@@ -284,14 +298,13 @@ def dry(request: Request, processes: int = 1) -> None:
         place = _place(request, device, Ranks())
         prepared = _prepare(request, place, processes, weights=False)
         place = _suited(place, prepared.program, request.strict)
-        resumed, step = _resumed(request, place, prepared.program, prepared.data_changes)
         unloaded = prepared.program.try_weights()
-        for named, program in prepared.teachers:
-            if named.is_run:
-                request.listener.note(f"teacher {named.name}: {filled(named, program, Ranks())[1]}")
-            elif not named.is_trained:
-                told = program.try_weights() or "its pretrained weights are used as they are, without training it"
-                request.listener.note(f"teacher {named.name}: {told}")
+        weights = try_teachers(
+            request.plan, prepared.provenance, prepared.teachers, place.folder.parent, request.listener
+        )
+        if not isinstance(_decide(request, place), Done):
+            prepared = _with_teachers(request, place, prepared, weights)
+        resumed, step = _resumed(request, place, prepared.program, prepared.data_changes)
     warnings = [f"warning: {warning.message}" for warning in prepared.program.warnings]
     for line in (*heading(prepared.program), unloaded, *warnings, *prepared.sets.notes, place.precision.note):
         if line:

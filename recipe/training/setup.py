@@ -12,6 +12,7 @@ import torch
 
 from recipe.base.errors import fail
 from recipe.base.identity import file_digest, version_of
+from recipe.base.source import Span
 from recipe.base.wording import listing
 from recipe.compiler.lower import lower
 from recipe.compiler.mismatches import heads_that_fit, mismatches
@@ -27,7 +28,7 @@ from recipe.plan.plan import Plan
 from recipe.plugins.field_contracts import WEIGHTS
 from recipe.plugins.fingerprint import code_by_package
 from recipe.runs.environment import plugins_of
-from recipe.runs.provenance import OWN_WEIGHTS, Classes, Data, Provenance
+from recipe.runs.provenance import IMAGES, OWN_WEIGHTS, Classes, Data, Provenance
 from recipe.runs.records import Environment
 
 
@@ -82,6 +83,14 @@ def named_files(plan: Plan, digest_of: Callable[[Path], str] = file_digest) -> d
                 if file is not None:
                     found[f"{use.word} {field.word}"] = digest_of(file)
     return found
+
+
+def named_places(plan: Plan) -> dict[str, Span | None]:
+    """Return the place of the images in a recipe, and that of each value that may name a file, by trick and field."""
+    places = {IMAGES: plan.images.span} if plan.images else {}
+    for use in plan.uses:
+        places |= {f"{use.word} {field.word}": use.place(field.name) for field in use.declared.fields}
+    return places
 
 
 def environment(device: torch.device, chosen: Precision, plan: Plan) -> Environment:

@@ -79,16 +79,12 @@ def find_teachers(
             weights[named.key] = ranks.broadcast(partial(weights_digest, model))
             continue
         teacher = program.plan
-        folder = ranks.broadcast(partial(finished_run, near, teacher))
+        folder = ranks.broadcast(partial(_finished, teacher, near, plan, own))
         if folder is None:
             listener.note(f"teacher {named.name}: no finished run in {near}, training it first")
             folder = ranks.broadcast(partial(default_folder, near, named.stem, teacher, resume=True))
             train(teacher, folder)
         else:
-            changes = ranks.broadcast(partial(_changes, teacher, folder, plan, own))
-            if changes:
-                message = f"the teacher in `{folder}` was trained on other data or by other code: {'; '.join(changes)}"
-                raise fail("E072", message, help=f"remove the folder {folder} to train the teacher again")
             listener.note(f"teacher {named.name}: using the finished run {folder}")
         seen, images = teacher.images, plan.images
         if seen and images and seen.statement() != images.statement():
@@ -99,9 +95,47 @@ def find_teachers(
         order = _order(names, provenance.classes.names, named, program.classes) if provenance else None
         rescaled = _rescaled(plan, own.preprocessing, teacher, provenance.preprocessing if provenance else None)
         teach[teacher.digest] = attrs.evolve(_teacher(program, folder, device, ranks, order), rescaled=rescaled)
-        summary = ranks.broadcast(partial(summary_of, folder))
-        weights[named.key] = str(summary.get("weights_sha256"))[:16]
+        weights[named.key] = ranks.broadcast(partial(_kept_digest, folder))
     return teach, weights
+
+
+def try_teachers(
+    plan: Plan, own: Provenance, teachers: Iterable[tuple[NamedTeacher, Program]], near: Path, listener: Listener
+) -> dict[str, str]:
+    """Load the weights of the teachers that need no training, as a dry run does. Return a digest of each, by name.
+
+    The arguments are those of `find_teachers`. Weights that have to be downloaded have no digest yet. Raises
+    `RecipeError` if they can't be used, or if a finished run of a teacher can't.
+    """
+    weights = dict[str, str]()
+    for named, program in teachers:
+        if named.is_trained:
+            folder = _finished(program.plan, near, plan, own)
+            if folder is not None:
+                weights[named.key] = _kept_digest(folder)
+            continue
+        told = "" if named.is_run else program.try_weights()
+        if not told:
+            model, told = filled(named, program, Ranks())
+            weights[named.key] = weights_digest(model)
+        listener.note(f"teacher {named.name}: {told}")
+    return weights
+
+
+def _kept_digest(folder: Path) -> str:
+    return str(summary_of(folder).get("weights_sha256"))[:16]
+
+
+def _finished(teacher: Plan, near: Path, student: Plan, own: Provenance) -> Path | None:
+    """Return the folder of the finished run of a teacher, or None if there is none.
+
+    Raises `RecipeError` (E072) if it was trained on data or by code that have changed since.
+    """
+    folder = finished_run(near, teacher)
+    if folder is not None and (changes := _changes(teacher, folder, student, own)):
+        message = f"the teacher in `{folder}` was trained on other data or by other code: {'; '.join(changes)}"
+        raise fail("E072", message, help=f"remove the folder {folder} to train the teacher again")
+    return folder
 
 
 def _changes(teacher: Plan, folder: Path, student: Plan, own: Provenance) -> list[str]:

@@ -261,8 +261,11 @@ def test_an_edited_list_of_a_plugin_is_noticed(tmp_path: Path) -> None:
     recipe = f'base timm:test_resnet; data listed "{tmp_path / "list.csv"}"; batch 8; epochs 1; lr 0.01'
     train(tmp_path / "run", text=recipe, plugins=words)
     (tmp_path / "list.csv").write_text("0,a\n1,B\n" * 8)
-    with pytest.raises(RecipeError, match=r"E113.*the file of `data listed path` is different"):
+    with pytest.raises(RecipeError, match=r"E113.*the file of `data listed path` is different") as caught:
         train(tmp_path / "run", text=recipe, plugins=words, resume=True)
+    span = caught.value.diagnostics[0].span
+    assert span is not None
+    assert span.source.text[span.start : span.end] == f'"{tmp_path / "list.csv"}"'
 
 
 # ---- fingerprints

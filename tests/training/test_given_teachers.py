@@ -93,6 +93,22 @@ def test_pretrained_weights_are_never_trained(weights: Path, tmp_path: Path) -> 
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+@pytest.mark.parametrize("option", ["--strict", "--dry-run"])
+def test_other_weights_of_a_teacher_are_refused_before_a_run_resumes(
+    option: str, weights: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "teacher.safetensors"
+    save_file(load_file(weights), file)
+    text = student(f'base timm:test_resnet weights="{file}"')
+    made = train(tmp_path / "student", text=text)
+    (made.folder / "summary.json").unlink()  # as if it was stopped after its last checkpoint
+    save_file({name: tensor + 1 for name, tensor in load_file(weights).items()}, file)
+    done = command("run", text, "--resume", str(made.folder), "--device", "cpu", option)
+    assert done.status == 2
+    assert "error[E113]: the data has changed since the run" in done.stderr
+    assert f'the file of `teacher dialect paper; base timm:test_resnet weights="{file}"` is different' in done.stderr
+
+
 @pytest.mark.parametrize("drops", ["drop input", "drop input; drop evaluation"])
 def test_the_text_of_a_teacher_keeps_what_it_drops(drops: str, weights: Path) -> None:
     plan = bind([Source("text", student(f'base timm:test_resnet classes=10 weights="{weights}"; {drops}'), Path.cwd())])
