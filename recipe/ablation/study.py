@@ -30,7 +30,9 @@ from recipe.compiler.lower import lower
 from recipe.compiler.program import Program
 from recipe.plan.bind import resolve
 from recipe.plan.plan import Plan
+from recipe.plugins.field_contracts import ModelFields
 from recipe.plugins.vocabulary import Vocabulary
+from recipe.training.given_teachers import compiled
 from recipe.training.teachers import named_teachers, teachers_of
 
 ROOT = Path("ablations")
@@ -211,7 +213,10 @@ def study(
     shared = (folder if out is not None else ROOT) / "cells"  # by ablations without --out
     cells = (tuple(_task(shared, row.seeded(seed), seed, row.label, stamps) for seed in chosen) for row in rows)
     outline = Table(f"{name}, {mode}", mode, plan.canonical(), chosen, _lines(rows, programs, mode))
-    return Study(rows, outline, folder, tuple(cells), workers, plan.vocabulary.files, budgets, left_out)
+    made = Study(rows, outline, folder, tuple(cells), workers, plan.vocabulary.files, budgets, left_out)
+    if workers.local:
+        _check_weights([task.plan for task in made.tasks if task.cell().status == "missing"])
+    return made
 
 
 def _own_model(plan: Plan | None) -> RecipeError:
@@ -303,6 +308,20 @@ def _compiled(rows: Sequence[Row]) -> list[Program]:
     if errors:
         raise RecipeError(*dict.fromkeys(errors))
     return programs
+
+
+def _check_weights(plans: Sequence[Plan]) -> None:
+    """Load all pretrained weights that some plans or their teachers name. Raises `RecipeError` if they can't be loaded.
+
+    Weights that are to be downloaded are only looked for.
+    """
+    pretrained = {plan.base.statement(): plan for plan in plans if ModelFields.of(plan.base.trick).weights is not None}
+    for plan in pretrained.values():
+        lower(plan, device="meta").try_weights()
+    given = {named.file.path: named for plan in plans for named in named_teachers(plan) if not named.is_trained}
+    for named in given.values():
+        if not named.is_run:
+            compiled(named).try_weights()
 
 
 def _lines(rows: Sequence[Row], programs: Sequence[Program], mode: str) -> tuple[Line, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -181,6 +182,21 @@ def test_all_rows_are_compiled_before_training(tmp_path: Path) -> None:
 def test_missing_images_are_reported_before_training(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="E070"):
         made(tmp_path / "x", over=("loss smooth", 'data folder "/nowhere/at/all"'), mode="add")
+
+
+@pytest.mark.parametrize("role", ["student", "teacher"])
+def test_weights_that_can_t_be_loaded_are_reported_before_training(role: str, tmp_path: Path) -> None:
+    weights = tmp_path / "w.safetensors"
+    state = recipe.compile("base timm:test_resnet classes=10", device="cpu").model.state_dict()
+    state["fc.bias"].fill_(torch.nan)
+    save_file(state, weights)
+    base = f'base timm:test_resnet weights="{weights}"'
+    text = f"{base}; data fake size=32 classes=10 images=16; batch 8; epochs 1; loss smooth"
+    if role == "teacher":
+        quoted = base.replace('"', '\\"')
+        text = f'{text.replace(base, "base timm:test_resnet")}; loss distill "{quoted}"'
+    with pytest.raises(RecipeError, match=r"E001.*not finite"):
+        study(text, mode="drop", over="loss smooth", seeds=1, out=tmp_path / "x")
 
 
 def test_an_overridden_trick_is_noted(tmp_path: Path) -> None:
