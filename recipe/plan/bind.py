@@ -121,6 +121,7 @@ class _Binder:
             uses,
             training,
             makers=makers,
+            warnings=tuple(merged.warnings),
             barred=tuple(sorted(map(words_of, merged.barred))),
             sources=tuple(sources),
             vocabulary=self.vocabulary,
@@ -200,7 +201,7 @@ def _fill(merged: Merged, vocabulary: Vocabulary, dialect: str, errors: list[Dia
 
 
 def _judged(plan: Plan) -> Plan:
-    """Return the plan with the warnings of its tricks and the published evidence about them.
+    """Return the plan with the warnings of its spans and tricks, too, and the published evidence about its tricks.
 
     Raises all that the tricks raise as one `RecipeError`.
     """
@@ -214,7 +215,7 @@ def _judged(plan: Plan) -> Plan:
                 errors += error.diagnostics
     if errors:
         raise RecipeError(*errors)
-    warnings = [*spans, *(Diagnostic("W001", text, use.span) for use, text in found["check"])]
+    warnings = [*plan.warnings, *spans, *(Diagnostic("W001", text, use.span) for use, text in found["check"])]
     evidence: tuple[tuple[Use, Evidence], ...] = tuple(found["evidence"])
     against = [
         Diagnostic("W002", finding.text, use.span, help=f"see {finding.source}")

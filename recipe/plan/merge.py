@@ -12,7 +12,7 @@ from typing import Any
 
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import RecipeError
-from recipe.base.source import Source
+from recipe.base.source import Source, Span
 from recipe.base.wording import did_you_mean, listing
 from recipe.language.ast import Recipe, Statement
 from recipe.language.overlays import Layer, Layers, dialect_recipe, images_recipe
@@ -32,8 +32,16 @@ class Merged(dict[Key, ResolvedTrick]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.barred: set[Key] = set()
-        """The tricks that no suggestion may add, since the recipe drops them."""
+        self.barred: dict[Key, Span] = {}
+        """The tricks that no suggestion may add, and the ``drop`` of each."""
+        self.idle: dict[Span, str] = {}
+        """The ``drop`` statements without effect, and why."""
+
+    @property
+    def warnings(self) -> list[Diagnostic]:
+        """A warning for each ``drop`` without effect, except those of a lock, for which nothing is suggested."""
+        idle = [(drop, why) for drop, why in self.idle.items() if not drop.source.is_lock]
+        return [Diagnostic("W001", f"`{drop.text}` has no effect: {why}", drop, help="remove it") for drop, why in idle]
 
 
 Name = Callable[[Statement, Source], list[ResolvedTrick]]
@@ -47,13 +55,18 @@ def merge(layers: Layers, vocabulary: Vocabulary, name: Name, *, data: bool) -> 
     """
     merged = Merged()
     for layer in layers.layers:
-        for drop in layer.drops:
-            _drop(drop, merged, vocabulary, layers.errors)
+        for statement in layer.drops:
+            _drop(statement, merged, vocabulary, layers.errors)
         here = _said(layer, name, layers.errors)
         for key in [key for key in merged if any(_replaces(new, merged[key]) for new in here.values())]:
             del merged[key]
         merged.update(here)
-        merged.barred -= here.keys()
+        for key in here.keys() & merged.barred.keys():
+            drop = merged.barred.pop(key)
+            if drop.source is not layer.source:
+                merged.idle.pop(drop, None)
+            elif drop in merged.idle:
+                merged.idle[drop] = f"the same layer states `{words_of(key)}`"
     _imply(dialect_recipe(layers.dialect), merged, name)
     if data:
         _imply(images_recipe(), merged, name)
@@ -100,7 +113,11 @@ def _drop(drop: Statement, merged: Merged, vocabulary: Vocabulary, errors: list[
         del merged[key]
     known = [*vocabulary.keys()]
     suggested = [key for key in known if key[0] == verb and clause in (None, key[1]) and _is_implied(key, vocabulary)]
-    merged.barred.update(suggested)
+    if suggested and not keys:
+        dropped = merged.barred.keys() >= {*suggested}
+        why = "no layer below states it and nothing suggests it"
+        merged.idle[drop.span] = "it is dropped already" if dropped else why
+    merged.barred = {**dict.fromkeys(suggested, drop.span), **merged.barred}
     if keys or suggested:
         return
     if verb not in vocabulary.verbs() - set(DIRECTIVES):
@@ -161,7 +178,9 @@ def suggestions(merged: Merged, vocabulary: Vocabulary, dialect: str, errors: li
 def _add_implied(name: str, by: str, maker: ResolvedTrick, merged: Merged, vocabulary: Vocabulary) -> None:
     """Add the trick of a suggestion to a recipe that doesn't state it, if it declares that a suggestion does so."""
     key = key_of(name.rpartition(" ")[0])
-    if key not in merged and key not in merged.barred and _is_implied(key, vocabulary):
+    if key in merged.barred:
+        merged.idle.pop(merged.barred[key], None)
+    elif key not in merged and _is_implied(key, vocabulary):
         trick, declared = vocabulary.load(*key), vocabulary.declared(*key)
         source = Source(f"suggested by {by}", declared.word, maker.source.folder, "suggestion")
         merged[key] = ResolvedTrick(trick, declared, maker.words, {}, source)

@@ -299,6 +299,35 @@ def test_a_recipe_can_refuse_the_suggested_words() -> None:
     assert bind("base resnet18; drop input; drop evaluation").digest == bind("base resnet18").digest
 
 
+@pytest.mark.parametrize(
+    ("layers", "expected"),
+    [
+        (["base resnet18; drop input"], ["effect: no layer below states it and nothing suggests it"]),
+        (["base resnet18; drop evaluation", "drop input"], ["`drop evaluation` has no", "`drop input` has no effect"]),
+        (["base resnet18", "drop input; input std=1 1 1"], ["effect: the same layer states `input`"]),
+        (["base resnet18 weights=DEFAULT; drop input", "drop input"], ["`drop input` has no effect: it is dropped"]),
+        (["base resnet18 weights=DEFAULT; drop input; drop evaluation"], []),
+        (["base resnet18; input std=1 1 1", "drop input"], []),
+        (["base resnet18; drop input", "input std=1 1 1"], []),
+        (["base resnet18; input std=1 1 1", "drop input; input mean=0 0 0"], []),
+    ],
+)
+def test_a_drop_without_effect_is_reported(layers: list[str], expected: list[str]) -> None:
+    plan = bind(*layers)
+    assert len(plan.warnings) == len(expected)
+    for warning, message in zip(plan.warnings, expected, strict=True):
+        assert (warning.code, message in warning.message) == ("W001", True)
+        assert warning.span is not None
+        assert warning.message.startswith(f"`{warning.span.text}`")
+
+
+def test_the_drops_of_a_lock_are_not_reported(tmp_path: Path) -> None:
+    (tmp_path / "recipe.lock").write_text(lock_text(bind("base resnet18 weights=DEFAULT; data fake; drop input")))
+    for statements in ((), ("data fake size=64",)):
+        plan = resolve(tmp_path / "recipe.lock", *statements)
+        assert (plan.barred, plan.warnings) == (("input",), ())
+
+
 def test_a_lock_suggests_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """So to open a run reads no weights."""
     lock = lock_text(bind("base timm:vit_tiny_patch16_224 weights=DEFAULT; data fake size=224"))
