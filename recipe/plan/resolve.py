@@ -105,24 +105,24 @@ def opened(statement: Statement, vocabulary: Vocabulary, *, lock: bool = False) 
             is_name = item.name is None and item.value.kind == "name"  # a misspelled clause
             clause = None if is_name else vocabulary.renamed(verb.text)
             if clause is not None and not lock:
-                raise _renamed(statement, clause)
+                raise _without_clause(statement, vocabulary)
             if clause is None and not vocabulary.has(verb.text):
                 raise unknown(verb.text, item, vocabulary)
             tricks.append(OpenClause(vocabulary.load(verb.text, clause, verb.span), verb.span))
         tricks[-1].items.append(item)
     if not statement.items:
         if not vocabulary.has(verb.text):
-            if clause := vocabulary.renamed(verb.text):
-                raise _renamed(statement, clause)
-            raise fail("E025", f"`{verb.text}` needs a clause", verb.span, help=f"add one of {listing(clauses)}")
+            raise _without_clause(statement, vocabulary)
         tricks.append(OpenClause(vocabulary.load(verb.text, None, verb.span), verb.span))
     return tricks
 
 
-def _renamed(statement: Statement, clause: str) -> RecipeError:
-    """Return the error for a verb without the clause that it needs since its trick was renamed."""
+def _without_clause(statement: Statement, vocabulary: Vocabulary) -> RecipeError:
+    """Return the error for a verb without the clause that it needs, perhaps only since its trick was renamed."""
     verb, rest = statement.verb, statement.span.text[len(statement.verb.text) :]
-    help = f"write `{verb.text} {clause}{rest}` for what `{verb.text}` alone did in earlier releases"
+    help = f"add one of {listing(vocabulary.clauses(verb.text))}"
+    if clause := vocabulary.renamed(verb.text):
+        help += f"; what `{verb.text}{rest}` did in earlier releases is now `{verb.text} {clause}{rest}`"
     return fail("E025", f"`{verb.text}` needs a clause", verb.span, help=help)
 
 

@@ -100,6 +100,7 @@ def test_a_stated_trick_that_changes_nothing_has_no_row() -> None:
         ("stack", ("tweak D", "tweak Q"), "`tweak` does not accept `Q`"),
         ("stack", ("tweak C D", "tweak D"), "`tweak D` is named twice"),
         ("stack", ("",), "an argument of --over is empty"),
+        ("stack", ("freeze",), "add one of `body`, `gradual`, `norms`, `to`"),
         ("stack", ("seed 3",), "`seed` is not a trick to study"),
         ("add", ("drop tweak D",), "`drop` is not a trick to study"),
         ("add", ("augment erase smallest=2",), "takes a number above 0"),
@@ -110,7 +111,8 @@ def test_a_stated_trick_that_changes_nothing_has_no_row() -> None:
 def test_invalid_arguments_are_rejected(mode: str, over: tuple[str, ...], said: str) -> None:
     with pytest.raises(RecipeError) as caught:
         rows(mode, *over)
-    assert said in str(caught.value)
+    (error,) = caught.value.diagnostics
+    assert said in f"{error.message}; {error.help}"
 
 
 def test_all_errors_are_reported_at_once() -> None:

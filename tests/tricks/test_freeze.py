@@ -117,9 +117,13 @@ def test_frozen_norms_are_those_with_running_statistics() -> None:
         ("base resnet18; freeze to layer3", "E023", "takes the address of a module, in quotes, not `layer3`"),
         ('base resnet18; freeze to ""', "E023", "takes the address of a module, not an empty string"),
         ("base resnet18; freeze to", "E025", "`freeze to` needs the address of a module"),
-        ("base resnet18; freeze", "E025", "write `freeze gradual` for what `freeze` alone did"),
-        ("base resnet18; freeze 0.5 0.9", "E025", "write `freeze gradual 0.5 0.9` for what `freeze` alone did"),
-        ("base resnet18; freeze start=0.5", "E025", "write `freeze gradual start=0.5` for what `freeze` alone did"),
+        ("base resnet18; freeze", "E025", "add one of `body`, `gradual`, `norms`, `to`"),
+        (
+            "base resnet18; freeze 0.5 0.9",
+            "E025",
+            "`freeze 0.5 0.9` did in earlier releases is now `freeze gradual 0.5 0.9`",
+        ),
+        ("base resnet18; freeze start=0.5", "E025", "in earlier releases is now `freeze gradual start=0.5`"),
         ("base resnet18; freeze boddy", "E021", "did you mean `body`?"),
     ],
 )
@@ -392,7 +396,7 @@ def test_a_lock_with_the_former_word_means_the_same(tmp_path: Path) -> None:
 
 def test_only_a_lock_may_have_the_former_word(tmp_path: Path) -> None:
     (tmp_path / "old.recipe").write_text("".join(line for line in OLD.splitlines(True) if line[0] != "#"))
-    with pytest.raises(RecipeError, match=r"E025(?s:.*)write `freeze gradual start=0.25 level=0.7`"):
+    with pytest.raises(RecipeError, match=r"E025(?s:.*)now `freeze gradual start=0.25 level=0.7`"):
         bind(tmp_path / "old.recipe")
 
 
