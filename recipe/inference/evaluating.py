@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +25,15 @@ from recipe.inference.figures import Integers
 from recipe.inference.given import Pictures, labeled
 from recipe.inference.layout import memory_format
 from recipe.inference.pretrained_outputs import Pretrained, joined, pretrained_of
+from recipe.inference.replaced import check_pretrained, check_replaced, evaluating, untrained, warned
 from recipe.inference.trained import Trained
 from recipe.language.recipe_input import override
 from recipe.plan.bind import bind
-from recipe.plan.changes import compare_words
 from recipe.plan.plan import Plan
 from recipe.plugins.calling import call_hook
 from recipe.plugins.field_contracts import SIZE
 from recipe.plugins.kinds import RecipeFile
 from recipe.plugins.settings import Training
-from recipe.plugins.uses import Use
 from recipe.runs import held_out
 from recipe.runs.provenance import Classes, Preprocessing, read_provenance
 from recipe.runs.reader import summary_of
@@ -74,7 +72,8 @@ def evaluate_trained(
         propagate(copy.deepcopy(trained.model).to("meta"), made.size, plan.model)
     sets = open_sets(new, training=False, evaluated=made) if statements else _own(new, made)
     outputs, notes = matched(sets, trained.classes)
-    notes += [] if statements else _changes(folder, sets)
+    over = [warning for warning in new.warnings if warning.span and warning.span.source.kind == "override"]
+    notes += [warning.message for warning in over] if statements else _changes(folder, sets)
     whole = made.crop is not None and not new.training.evaluation_crop
     notes += [*_uncropped(sets.val, made.crop if whole else None), *([note] if note else [])]
     trained = attrs.evolve(trained, training=new.training, preprocessing=made)
@@ -87,11 +86,13 @@ def evaluate_recipe(
     """Evaluate the pretrained model of a recipe on its held-out images, without training.
 
     The classes of the images are matched with those of the weights by name, if both are known. ``model`` is the model,
-    if it is loaded already. Raises `RecipeError` (E129) if the recipe doesn't load weights for the whole model, or if
-    the model has no output for a class.
+    if it is loaded already. Raises `RecipeError` (E129) if the recipe doesn't load weights for the whole model, if the
+    model has no output for a class, or if statements on top of the recipe only change how it would be trained.
     """
     if plan.images is None:
         raise fail("E129", "the recipe names no dataset to evaluate on", help='add one: `data folder "photos"`')
+    if model is None:
+        check_pretrained(plan)
     sets = open_sets(plan, training=False)
     found = pretrained_of(plan, sets)
     outputs, notes = joined(sets, found)
@@ -99,7 +100,8 @@ def evaluate_recipe(
     trained = placed(found, device, made) if model is None else Trained(model, plan.training, found.classes, made)
     if not found.outputs.names:  # matched by order
         trained = attrs.evolve(trained, classes=Classes(sets.classes, sets.names))
-    notes = [*(warning.message for warning in mismatches(found.program, sets, evaluated=True)), *notes]
+    unlike = [warning.message for warning in mismatches(found.program, sets, evaluated=True)]
+    notes = [*warned(plan), *unlike, *untrained(plan), *notes]
     return _evaluated(name, plan, sets, trained, outputs, notes, computing)
 
 
@@ -126,7 +128,7 @@ def laid_over(plan: Plan, statements: tuple[str, ...]) -> Plan:
     over = override(statements)
     new = bind([*plan.sources, *over], plan.vocabulary, teachers=teachers)
     check_replaced(plan, new)
-    if (stated := _evaluating(plan)) and not _evaluating(new):
+    if (stated := evaluating(plan)) and not evaluating(new):
         message = f"`{stated[0].word}` can't be dropped: images are evaluated as the run states"
         raise fail("E129", message, help=f"state other values, such as `{stated[0].word} crop=90%`")
     use = new.images
@@ -143,31 +145,13 @@ def laid_over(plan: Plan, statements: tuple[str, ...]) -> Plan:
     return attrs.evolve(new, uses=tuple(resized if one is use else one for one in new.uses))
 
 
-def check_replaced(plan: Plan, new: Plan, also: Collection[str] = ()) -> None:
-    """Raise `RecipeError` (E129) if a plan differs in anything but its data, its batch and how images are evaluated.
-
-    ``also`` are the words of other tricks that may differ.
-    """
-    replaceable = (use for one in (plan, new) for use in (one.images, *one.makers["batch"], *_evaluating(one)))
-    allowed = {*also, *(use.word for use in replaceable if use is not None)}
-    replaced = [change.word for change in compare_words(plan, new) if change.word not in allowed]
-    if replaced:
-        message = f"{listing(replaced)} can't be replaced in an evaluation: the model is trained already"
-        raise fail("E129", message, help="only the data, the batch and the evaluation can be")
-
-
-def _evaluating(plan: Plan) -> list[Use]:
-    """Return the tricks that state how images are evaluated."""
-    return [*{use.word: use for name in EVALUATION for use in plan.makers.get(name, ())}.values()]
-
-
 def _stated(new: Plan) -> dict[str, Any]:
     """Return what statements that are laid over a run state about its evaluation, as parts of its preprocessing.
 
     All that they leave out stays as in the run, whatever it would be in a new recipe.
     """
     made = dict[str, Any]()
-    for use in _evaluating(new):
+    for use in evaluating(new):
         fields = (field for field in use.declared.fields if not field.required)
         rest = {field.name: field.default for field in fields if use.origins[field.name].kind != "override"}
         alone = attrs.evolve(use, trick=type(use.trick)(**(use.values | rest)))

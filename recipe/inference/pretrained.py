@@ -20,10 +20,11 @@ from recipe.data.decode import CROP
 from recipe.data.images import IMAGENET_MEAN, IMAGENET_STD
 from recipe.devices.choice import pick
 from recipe.inference.datasets import open_sets, preprocessing_of
-from recipe.inference.evaluating import Computing, check_replaced, evaluate_recipe, placed
+from recipe.inference.evaluating import Computing, evaluate_recipe, placed
 from recipe.inference.evaluation import Evaluation
 from recipe.inference.predicting import Predicting, check_counts
 from recipe.inference.pretrained_outputs import Pretrained, pretrained_of
+from recipe.inference.replaced import check_pretrained, check_replaced, inputs_of, untrained
 from recipe.inference.trained import Trained
 from recipe.language.recipe_input import override
 from recipe.plan.bind import bind, resolve
@@ -46,7 +47,7 @@ class PretrainedModel(Predicting):
     trained: Trained
     """The model with what its inputs and outputs mean."""
     notes: tuple[str, ...] = ()
-    """What is not certain about its inputs and classes, a sentence each."""
+    """What is not certain about its inputs and classes, and which words have no effect, a sentence each."""
 
     @property
     def model(self) -> fx.GraphModule:
@@ -81,14 +82,7 @@ class PretrainedModel(Predicting):
         check_counts(batch=(batch, 1), workers=(workers, 0))
         plan = self.program.plan
         new = bind([*plan.sources, *override(statements)], plan.vocabulary)
-        inputs = {
-            use.word
-            for one in (plan, new)
-            for name, made in one.makers.items()
-            if INPUTS.fullmatch(name)
-            for use in made
-        }
-        check_replaced(plan, new, inputs)
+        check_replaced(plan, new, inputs_of(plan) | inputs_of(new))
         if new.training.channels != plan.training.channels:
             message = f"the model takes images of {plural(plan.training.channels, 'channel')}"
             raise fail("E129", message, help="load a model of its own for other channels")
@@ -119,11 +113,14 @@ def pretrained(
         The model.
 
     Raises:
-        RecipeError: If the recipe is invalid, its weights can't be loaded, or they don't cover the whole model (E129).
+        RecipeError: If the recipe is invalid, its weights can't be loaded, they don't cover the whole model (E129), or
+            the statements only change how it would be trained (E129).
         TypeError: If an argument has the wrong type.
     """
     chosen = pick(None if device is None else str(device))
     plan = resolve(recipe, *statements, plugins=plugins)
+    if statements:
+        check_pretrained(plan)
     if plan.images is not None:
         sets = open_sets(plan, training=False)
         found, inputs, notes = pretrained_of(plan, sets), preprocessing_of(plan, sets), list[str]()
@@ -133,6 +130,7 @@ def pretrained(
         notes.append(found.outputs.note)
     if not found.outputs.names:
         notes.append("the names of the classes are unknown: they are the numbers of the outputs, from 0")
+    notes += untrained(plan)
     return PretrainedModel(found.program, placed(found, chosen, inputs), tuple(notes))
 
 

@@ -195,17 +195,71 @@ def test_the_names_are_those_of_torchvision_and_timm() -> None:
     assert published_classes("timm:resnet18", "hf_hub:someone/flowers", is_file=False) == ()
 
 
-def test_only_the_data_and_its_inputs_can_be_replaced(tmp_path: Path) -> None:
+@pytest.fixture
+def ten(tmp_path: Path) -> str:
+    """A recipe with a file of weights for 10 classes."""
     torch.manual_seed(0)
     save_file(timm.create_model("test_resnet", num_classes=10).state_dict(), tmp_path / "ten.safetensors")
-    weights = f'base timm:test_resnet classes=10 weights="{tmp_path / "ten.safetensors"}"'
-    found = recipe.pretrained(f"{weights}; data fake classes=10 images=16 size=32", device="cpu")
+    return f'base timm:test_resnet classes=10 weights="{tmp_path / "ten.safetensors"}"'
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("epochs 3", "`epochs`"),
+        ("epochs 3; lr 0.3", "`epochs`, `lr`"),
+        ("drop augment", "`augment flip`"),
+        ("dialect torchvision", "`dialect`"),
+    ],
+)
+def test_statements_about_a_training_are_refused(ten: str, statement: str, words: str) -> None:
+    text = f"{ten}; data fake classes=10 images=16 size=32; augment flip; epochs 2; loss smooth 0.1 over=all"
+    done = command("evaluate", text, statement, "--device", "cpu")
+    assert f"error[E129]: {words} can't be replaced here" in done.stderr
+    with pytest.raises(RecipeError, match=f"E129.*{words} can't be replaced here"):
+        recipe.pretrained(text, statement, device="cpu")
+
+
+def test_a_recipe_that_its_statements_complete_is_evaluated(ten: str, tmp_path: Path) -> None:
+    (tmp_path / "data.recipe").write_text("data fake classes=10 images=16 size=32")
+    done = command("evaluate", str(tmp_path / "data.recipe"), ten, "--device", "cpu")
+    assert done.status == 0, done.stderr
+    done = command("evaluate", str(tmp_path / "data.recipe"), f"{ten}; ema", "--device", "cpu")
+    assert "error[E129]: `ema` can't be replaced here" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "statement", ["data digits size=32", "batch 4; batch micro 2", "input std=1 1 1", "layout contiguous"]
+)
+def test_what_has_a_part_in_an_evaluation_can_be_replaced(ten: str, statement: str) -> None:
+    done = command("evaluate", f"{ten}; data fake classes=10 images=16 size=32", statement, "--device", "cpu")
+    assert done.status == 0, done.stderr
+    assert "no effect" not in done.stdout
+
+
+def test_words_of_a_recipe_that_have_no_part_are_noted(ten: str) -> None:
+    text = f"{ten}; data fake classes=10 images=16 size=32; epochs 3; ema; batch 4; layout contiguous"
+    said = "nothing is trained, so these words have no effect: `ema`, `epochs`"
+    assert said in recipe.pretrained(text, device="cpu").notes
+    assert said in command("evaluate", text, "--device", "cpu").stdout
+
+
+def test_a_drop_without_effect_is_noted(ten: str, trained: Run) -> None:
+    said = "`drop evaluation` has no effect: no layer below states it and nothing suggests it"
+    text = f"{ten}; data fake classes=10 images=16 size=32; drop evaluation; drop evaluation"
+    assert "it is dropped already" in command("evaluate", text, "--device", "cpu").stdout
+    assert said in trained.evaluate("drop evaluation").notes
+
+
+def test_only_the_data_and_its_inputs_can_be_replaced(ten: str) -> None:
+    found = recipe.pretrained(f"{ten}; data fake classes=10 images=16 size=32", device="cpu")
     for words in ("augment flip", "epochs 3", "base resnet18"):
         with pytest.raises(RecipeError, match=r"E129.*can't be replaced in an evaluation"):
             found.evaluate(words)
     with pytest.raises(RecipeError, match=r"E129.*names no dataset"):
         found.evaluate("drop data")
     assert found.evaluate("batch 16").logits.any()
+    assert len(found.evaluate("data digits size=32").logits) == 355  # it also suggests words of a training
     with torch.no_grad():
         for weight in found.model.parameters():
             weight.zero_()

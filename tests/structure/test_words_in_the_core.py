@@ -82,7 +82,7 @@ ALLOWED = [
     ("inference/report.py", "classes loss precision", "measured values"),
     (
         "inference/evaluating.py",
-        "batch classes crop precision",
+        "classes crop precision",
         "settings, parts of the preprocessing, a noun, a field",
     ),
     ("inference/pretrained_outputs.py", "classes", "a noun"),
