@@ -7,8 +7,8 @@ from pathlib import Path
 
 from recipe.base.errors import fail
 from recipe.base.identity import digest
-from recipe.base.source import LOCK as FIRST
 from recipe.language.ast import Word
+from recipe.language.lock_header import read_header
 from recipe.language.recipe_input import LOCK, read
 from recipe.plan.plan import Plan
 from recipe.plugins.field_contracts import ModelFields
@@ -39,10 +39,13 @@ def text_of(plan: Plan) -> str:
 def digest_of_run(folder: Path, word: Word) -> str:
     """Return digits that identify a run as a teacher, by the digest in its lock.
 
-    Its weights are not read here. Raises `RecipeError` (E060) if the lock states no digest.
+    Its weights are not read here. Raises `RecipeError`: E060 if the lock states no digest, E120 if it has been edited.
     """
-    found = FIRST.match(read(folder / LOCK, span=word.span).text)
-    if found is None:
+    header = read_header(read(folder / LOCK, span=word.span).text)
+    if header is None:
         message = f"the teacher `{word.value}` is a folder whose {LOCK} states no digest"
         raise fail("E060", message, word.span, help="name the folder of a run, which `recipe run` made")
-    return digest(f"run {found[2]}".encode())
+    if header.edited:
+        message = f"the {LOCK} of the teacher `{word.value}` has been edited since its run started"
+        raise fail("E120", message, word.span, help=f"restore {LOCK}, or name the changed recipe as a file to train it")
+    return digest(f"run {header.digest}".encode())

@@ -8,10 +8,9 @@ from pathlib import Path
 import attrs
 
 from recipe.base.errors import RecipeError, fail
-from recipe.base.identity import digest
-from recipe.base.source import LOCK as FIRST
 from recipe.base.source import MAX_BYTES, Source
 from recipe.language.ast import unquoted
+from recipe.language.lock_header import read_header, with_header
 from recipe.language.parser import parse
 from recipe.language.recipe_input import LOCK, read
 from recipe.plan.bind import bind
@@ -22,11 +21,6 @@ from recipe.plugins.kinds import RecipeFile, quoted
 from recipe.plugins.vocabulary import Vocabulary
 from recipe.runs.provenance import read_provenance
 
-VERSION = "v2"
-"""The version of plan digests. A lock of an earlier release states no version, no teachers, and no digest of its text.
-"""
-
-TEXT = re.compile(r"# text ([0-9a-f]{16})")
 TEACHER = re.compile(r'# teacher ([0-9a-f]{16}) (".*")')
 
 
@@ -65,16 +59,12 @@ def read_lock(folder: Path) -> Lock | None:
         source = read(folder / LOCK)
     except RecipeError:
         return None
-    if (known := FIRST.match(source.text)) is None or known[1] not in (None, VERSION):
+    header = read_header(source.text)
+    if header is None:
         return None
-    rest = source.text[known.end() :]
-    second, _, body = rest.partition("\n")
-    text = TEXT.fullmatch(second)
-    old = known[1] is None
-    lines = filter(None, map(TEACHER.fullmatch, body.split("\n")))
+    lines = filter(None, map(TEACHER.fullmatch, header.body.split("\n")))
     teachers = {Path(unquoted(line[2])): line[1] for line in lines}
-    edited = not old and (text is None or text[1] != digest(body.encode()))
-    return Lock(source, known[2], old, edited, teachers)
+    return Lock(source, header.digest, header.old, header.edited, teachers)
 
 
 def plan_of(source: Source, vocabulary: Vocabulary) -> Plan | None:
@@ -158,7 +148,7 @@ def lock_text(plan: Plan) -> str:
     theirs = (use for use in plan.uses if use.declared.package != OWN)
     plugins = (f"# plugin {quoted(use.declared.package)} {use.word}\n" for use in theirs)
     body = "".join([*teachers, *plugins, plan.canonical()])
-    return f"# plan {VERSION} {plan.digest}\n# text {digest(body.encode())}\n{body}"
+    return with_header(plan.digest, body)
 
 
 def _teachers(plan: Plan) -> list[RecipeFile]:

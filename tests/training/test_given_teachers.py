@@ -17,6 +17,7 @@ from recipe.devices.distributed import Ranks
 from recipe.language.recipe_input import read
 from recipe.plan.bind import bind, resolve
 from recipe.runs.provenance import Classes, Data, Preprocessing, Provenance, read_provenance
+from recipe.runs.recipe_lock import lock_text
 from recipe.training.given_teachers import order_of
 from recipe.training.teachers import find_teachers, named_teachers, teachers_of
 from tests.helpers import command
@@ -176,3 +177,23 @@ def test_check_reports_a_teacher_that_does_not_exist_and_takes_those_that_do(wei
     assert "nothing` does not exist" in command("check", str(good)).stdout
     good.write_text(student("base timm:test_resnet wieghts=DEFAULT"))
     assert "error[E060]" in command("check", str(good)).stdout
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "code"),
+    [
+        ("epochs count=1", "epochs count=2", "E120"),
+        ("# text ", "# texts ", "E120"),
+        ("# plan v2", "# plan v9", "E060"),
+        ("", "", ""),
+    ],
+)
+def test_check_reports_a_teacher_whose_lock_is_not_that_of_its_run(
+    tmp_path: Path, before: str, after: str, code: str
+) -> None:
+    lock = tmp_path / "run" / "recipe.lock"
+    lock.parent.mkdir()
+    lock.write_text(lock_text(resolve(f"base timm:test_resnet; {DATA}")).replace(before, after))
+    (tmp_path / "student.recipe").write_text(student("run"))
+    done = command("check", str(tmp_path / "student.recipe"))
+    assert (f"error[{code}]" in done.stdout, done.status) == ((True, 2) if code else (False, 0))
