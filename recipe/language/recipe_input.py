@@ -78,13 +78,23 @@ def source_from(recipe: str | Path | Source, verbs: Collection[str] = ()) -> Sou
         return read(Path(name), name)
     if name in shipped:
         return read(shipped[name], name)
-    is_path = text is None or (text.endswith(SUFFIX) and not re.search("[;\n]", text))
+    is_path = text is None or names_file(text)
     if not is_path and (not text or text in verbs or re.search(r"[;\s]", text)):
         return decode(name.encode("utf-8", "surrogatepass"), "<text>", Path.cwd())
     names = [example for example in shipped if not example.endswith(SUFFIX)]
     otherwise = f"shipped examples are {listing([example for example in names if '/' not in example], 4)}"
     help = did_you_mean(name, names, otherwise, form="the example `{}`".format)
     raise fail("E001", f"file or example not found: `{name}`", help=help)
+
+
+def names_file(text: str) -> bool:
+    """Whether a text names a file or a folder, even one that doesn't exist, rather than being a recipe.
+
+    That is so for one that ends in ``.recipe``, or whose first word has a path separator, which no verb has.
+    """
+    first = re.match(r"[^\s\"#]*", text.strip())
+    separated = first is not None and any(mark in first[0] for mark in ("/", os.sep))
+    return not re.search("[;\n]", text) and (separated or text.endswith(SUFFIX))
 
 
 def override(statements: tuple[str, ...]) -> list[Source]:

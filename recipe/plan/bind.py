@@ -31,6 +31,9 @@ from recipe.plugins.kinds import FieldContext, RecipeFile
 from recipe.plugins.uses import Use
 from recipe.plugins.vocabulary import Vocabulary, words_of
 
+TEXT = "<teacher>"
+"""The name of a teacher that is stated as the text of a recipe."""
+
 MAX_TEACHERS = 4
 """How many levels deep teachers may have teachers of their own."""
 
@@ -143,7 +146,7 @@ class _Binder:
         if not is_text and os.path.isfile(os.path.join(named, LOCK)):
             return RecipeFile(named, digest_of_run(Path(named), word))
         try:
-            path = folder / "<teacher>" if is_text else Path(named).resolve()
+            path = folder / TEXT if is_text else Path(named).resolve()
         except (OSError, RuntimeError):
             message = f"`{word.value}` can't be resolved: its symbolic links form a loop"
             raise fail("E001", message, word.span) from None
@@ -154,7 +157,7 @@ class _Binder:
         errors: Sequence[Diagnostic] = ()
         key = (path, named if is_text else "")
         if key not in self.teachers:
-            source = Source("<teacher>", named, folder) if is_text else read(path, str(word.value), word.span)
+            source = Source(TEXT, named, folder) if is_text else read(path, str(word.value), word.span)
             self.teachers[key] = None
             try:
                 self.teachers[key] = attrs.evolve(self, trail=(*self.trail, path))._taught(source)
@@ -179,7 +182,9 @@ def bad_teacher(
     A recipe may name any file as its teacher, and checking an untrusted recipe must not disclose local files. For a
     file outside the recipe's folder tree, only the codes of its errors are reported, and none of its contents.
     """
-    error = Diagnostic("E060", f"the teacher `{name}` has errors", span)
+    is_text = path.name == TEXT
+    help = "no file or folder has this name, so it is read as the text of a recipe" if is_text else ""
+    error = Diagnostic("E060", f"the teacher `{name}` has errors", span, help=help)
     if not errors or any(path.resolve().is_relative_to(source.folder.resolve()) for source in asked):
         return RecipeError(error, *errors)
     counts = Counter(problem.code for problem in errors)

@@ -14,7 +14,7 @@ import attrs
 from recipe.base.plain_numbers import plain_numbers
 from recipe.base.wording import did_you_mean, listing
 from recipe.language.ast import UNWRITABLE, Word
-from recipe.language.recipe_input import SUFFIX
+from recipe.language.recipe_input import names_file
 
 
 class InvalidValue(Exception):
@@ -321,7 +321,7 @@ class Teacher(Kind):
 
     def read(self, word: Word, reading: FieldContext) -> Any:
         named, text = str(_absolute(word, reading, self.expects)), str(word.value)
-        is_path = os.path.isabs(text) or text.endswith(SUFFIX) or os.path.exists(named)
+        is_path = os.path.isabs(text) or names_file(text) or os.path.exists(named)
         if not is_path and re.search(r"[;\s]", text.strip()):
             named = text
         return LazyValue(lambda: reading.bind(named, word))

@@ -57,7 +57,9 @@ def test_a_single_verb_is_text() -> None:
     assert resolve("", below=module_source()).model == "module"
 
 
-@pytest.mark.parametrize("name", ["ful", "fulll.recipe", "runs/fulll", Path("fulll"), "my other.recipe", "-"])
+@pytest.mark.parametrize(
+    "name", ["ful", "fulll.recipe", "runs/fulll", Path("fulll"), "my other.recipe", "runs/my other", "-"]
+)
 def test_an_unknown_name_is_not_taken_for_text(name: str | Path) -> None:
     with pytest.raises(RecipeError) as caught:
         resolve(name)

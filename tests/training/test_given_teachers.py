@@ -197,3 +197,23 @@ def test_check_reports_a_teacher_whose_lock_is_not_that_of_its_run(
     (tmp_path / "student.recipe").write_text(student("run"))
     done = command("check", str(tmp_path / "student.recipe"))
     assert (f"error[{code}]" in done.stdout, done.status) == ((True, 2) if code else (False, 0))
+
+
+@pytest.mark.parametrize(
+    ("teacher", "code", "said"),
+    [
+        ("runs/my teacher", "E001", "`runs/my teacher` does not exist"),
+        ("./my teacher", "E001", "`./my teacher` does not exist"),
+        ("my teacher", "E060", "no file or folder has this name, so it is read as the text of a recipe"),
+        ("runs/teacher; epochs 3", "E060", "no file or folder has this name, so it is read as the text of a recipe"),
+    ],
+)
+def test_a_missing_teacher_is_not_only_reported_as_a_recipe_with_mistakes(teacher: str, code: str, said: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        resolve(student(teacher))
+    error = caught.value.diagnostics[0]
+    assert (error.code, said in (error.message, error.help)) == (code, True)
+
+
+def test_a_text_with_paths_in_quotes_is_a_recipe(weights: Path) -> None:
+    assert resolve(student(f'base timm:test_resnet weights="{weights}"')).digest
