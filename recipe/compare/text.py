@@ -15,8 +15,8 @@ from rich.text import Text
 from recipe.base.printable import printable
 from recipe.base.wording import plural
 from recipe.compare.graph import Row
-from recipe.compare.model import KINDS, Difference
-from recipe.compiler.summary import Node
+from recipe.compare.model import KINDS, Difference, GroupChange
+from recipe.compiler.summary import FROZEN, Node
 from recipe.compiler.summary_text import amount, listed_terms, plot, shown_target
 from recipe.plan.changes import SIGNS
 
@@ -247,14 +247,28 @@ def training_lines(diff: Difference) -> list[str]:
     highest = [facts.schedule.highest for facts in (diff.a, diff.b)]
     if diff.rates_differ and highest[0] != highest[1]:
         lines.append(f"highest learning rate {highest[0]:.4g} → {highest[1]:.4g}")
-    for group in diff.groups:
-        options = ", ".join(
-            f"{name} {shown(group.before.get(name, '–'))} → {shown(group.after.get(name, '–'))}"
-            for name in sorted({*group.before, *group.after})
-            if group.before.get(name) != group.after.get(name)
-        )
-        lines.append(f"{len(group.names)} parameters: {options}   {_few(group.names)}")
+    lines += [f"{_regrouped(group)}   {_few(group.names)}" for group in diff.groups]
     return lines
+
+
+def _regrouped(group: GroupChange) -> str:
+    """Return how many parameters have other options, and which. Frozen ones have none."""
+    before, after = group.before, group.after
+    if FROZEN in after:
+        changes = ["trained → frozen"]
+    elif FROZEN in before:
+        changes = ["frozen → trained", *(f"{name} {_option(value)}" for name, value in sorted(after.items()))]
+    else:
+        changes = [
+            f"{name} {_option(before.get(name, '–'))} → {_option(after.get(name, '–'))}"
+            for name in sorted({*before, *after})
+            if before.get(name) != after.get(name)
+        ]
+    return f"{plural(len(group.names), 'parameter')}: {', '.join(changes)}"
+
+
+def _option(value: Any) -> str:
+    return shown(value) if not isinstance(value, bool) else "on" if value else "off"
 
 
 WRITTEN: Mapping[str, tuple[str, Callable[[Any], str]]] = {

@@ -19,7 +19,7 @@ from recipe.compiler.fit import Fit
 from recipe.compiler.freezing import Freezing
 from recipe.compiler.groups import begin_momentum, groups_of, members, optimizer_groups, set_rate, trained
 from recipe.compiler.identity import are_equal, changed_part, own_digest
-from recipe.compiler.summary import Group
+from recipe.compiler.summary import FROZEN, Group
 from recipe.compiler.weights import materialise
 from recipe.graph.cost import Costs
 from recipe.graph.depth import Depths
@@ -253,7 +253,7 @@ class Program:
         """The parameter groups of a run, and a group of the parameters that are frozen for the entire training."""
         frozen = self.freezing.throughout.parameters
         names = tuple(name for group in self.groups for name in group.names if name in frozen)
-        return (*trained(self.groups, frozen), *([Group({"frozen": True}, names)] if names else ()))
+        return (*trained(self.groups, frozen), *([Group({FROZEN: True}, names)] if names else ()))
 
     def check_classes(self, classes: int) -> None:
         """Raise `RecipeError` (E071) if the model has fewer outputs than there are classes."""

@@ -19,6 +19,9 @@ CURVE = 121
 BYTES = {"fp32": 4, "fp16": 2, "bf16": 2}
 """Bytes per number in each precision."""
 
+FROZEN = "frozen"
+"""The option of the group of parameters that are frozen for the entire training."""
+
 
 @attrs.frozen
 class Node:

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 import recipe
 from recipe.api import Insert, Layer, Net, Site, Trick, choice, integer, trick
 from recipe.compare.api import Diff
+from recipe.compare.model import GroupChange
+from recipe.compare.text import _regrouped
 from recipe.plan.changes import compare_words
 from recipe.plan.plan import Plan
 from recipe.plugins.declared import OWN
@@ -121,6 +123,8 @@ def test_every_changed_value_is_found(statements: list[str], chance: random.Rand
         ),
         ("augment mixup 0.2", "mixed by nothing → augment mixup alpha=0.2"),
         ("decay no-bias", "41 parameters: weight_decay 0.0001 → 0"),
+        ("freeze body", "60 parameters: trained → frozen   conv1.weight"),
+        ('freeze to "layer1"', "15 parameters: trained → frozen   conv1.weight"),
         ("data digits", "images unknown until opened → 1,442"),
         ("lr cosine", "learning rate: a for A"),
         ("seed 7", "~ seed number 0 → 7   default → <test>:2:6"),
@@ -129,6 +133,17 @@ def test_every_changed_value_is_found(statements: list[str], chance: random.Rand
 )
 def test_changes_in_training_are_shown(over: str, said: str) -> None:
     assert said in compared("base resnet18", f"base resnet18\n{over}").to_text(200).replace("<text>", "<test>")
+
+
+def test_parameters_that_are_no_longer_frozen_are_shown_with_their_options() -> None:
+    found = compared("base resnet18; freeze body; decay no-bias", "base resnet18; decay no-bias").to_text(200)
+    assert "~ 20 parameters: frozen → trained, weight_decay 0.0001   conv1.weight" in found
+    assert "~ 40 parameters: frozen → trained, weight_decay 0   bn1.weight" in found
+
+
+def test_a_single_parameter_and_a_switch_are_written_in_words() -> None:
+    change = GroupChange({"nesterov": True}, {"nesterov": False, "lr_scale": 2.0}, ("fc.bias",))
+    assert _regrouped(change) == "1 parameter: lr_scale – → 2, nesterov on → off"
 
 
 def test_a_teacher_is_a_term_of_the_loss(tmp_path: Path) -> None:
