@@ -44,6 +44,7 @@ VALUES = {
     "data fake images": ("16", "24"),
     "data fashion-mnist images": ("10", "14"),
     "epochs count": ("2", "1"),
+    "input channels": ("1", "3"),
     "lr head factor": ("10", "2"),
 }
 

@@ -17,7 +17,6 @@ from recipe.api import (
     Training,
     Trick,
     choice,
-    convolution_like,
     fail,
     integer,
     numbers,
@@ -81,6 +80,8 @@ class Input(Trick):
             return None
         if net.stem is None:
             return ()
+        from recipe.api import convolution_like
+
         address, convolution = net.stem
         if convolution.in_channels == self.channels:
             return (Site(address),)
