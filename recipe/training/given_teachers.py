@@ -46,8 +46,8 @@ class NamedTeacher:
 
     @property
     def name(self) -> str:
-        """What to call it in messages."""
-        return self.file.name
+        """What to call it in messages: the name of its file or folder, or the model of a text."""
+        return self.file.name if os.path.isabs(self.file.path) else self.plan.base.statement()
 
     @property
     def key(self) -> str:

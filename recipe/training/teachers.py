@@ -225,7 +225,7 @@ def teachers_of(plan: Plan, classes: int, names: tuple[str, ...] = ()) -> list[t
     programs = []
     for named in named_teachers(plan):
         use, teacher = named.use, named.plan
-        with _told(plan, use, named.file):
+        with _told(plan, use, named.file, named.name):
             program = lower(teacher) if named.is_trained else compiled(named)
         if program.classes != classes:
             message = f"the teacher `{named.name}` has {program.classes} classes, but the student has {classes}"
@@ -257,19 +257,19 @@ def named_teachers(plan: Plan) -> list[NamedTeacher]:
     for use in plan.uses:
         for value in use.values.values():
             if isinstance(value, RecipeFile):
-                with _told(plan, use, value):
+                with _told(plan, use, value, value.name):
                     teachers.append(named_teacher(use, value, plan.vocabulary))
     return teachers
 
 
 @contextlib.contextmanager
-def _told(plan: Plan, use: Use, file: RecipeFile) -> Iterator[None]:
+def _told(plan: Plan, use: Use, file: RecipeFile, name: str) -> Iterator[None]:
     """Report a teacher's errors as errors in a file that a recipe names."""
     try:
         yield
     except RecipeError as error:
         path = Path(file.path) if os.path.isabs(file.path) else plan.sources[0].folder  # a text is the recipe's own
-        raise bad_teacher(file.name, path, use.span, error.diagnostics, plan.sources) from None
+        raise bad_teacher(name, path, use.span, error.diagnostics, plan.sources) from None
 
 
 def _teacher(program: Program, folder: Path, device: torch.device, ranks: Ranks, order: list[int] | None) -> Teaching:

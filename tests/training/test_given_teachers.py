@@ -86,7 +86,9 @@ def test_pretrained_weights_are_never_trained(weights: Path, tmp_path: Path) -> 
         (tmp_path / "pretrained.recipe").write_text(f'base timm:test_resnet weights="{weights}"\n')
         notes = Notes()
         made = train(tmp_path / name / "student", text=student(given), listener=notes)
-        assert any("using its pretrained weights as they are, without training it" in note for note in notes.notes)
+        called = f'base timm:test_resnet weights="{weights}"' if name == "text" else "pretrained.recipe"
+        told = f"teacher {called}: using its pretrained weights as they are, without training it"
+        assert any(note.startswith(told) for note in notes.notes)
         assert any("it sees images of 160 pixels, resized from the student's" in note for note in notes.notes)
         assert [path.name for path in (tmp_path / name).iterdir()] == ["student"]
         assert bind([read(made.folder / "recipe.lock")], data=True).digest == made.summary["digest"]
