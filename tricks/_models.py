@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from recipe.api import fail
@@ -84,9 +84,16 @@ def _timm() -> Any:
 
 def _unknown_tag(architecture: str, tag: str) -> Exception:
     known = [name.partition(".")[2] for name in _timm().models.get_arch_pretrained_cfgs(architecture)]
-    have = ", ".join(f"`{name}`" for name in sorted(filter(None, known)))
-    help = f"use one of {have}" if have else "name a file in quotes"
-    return fail("E023", f"`timm:{architecture}` has no weights `{tag}`", help=help)
+    return _no_weights(f"timm:{architecture}", tag, filter(None, known))
+
+
+def _no_weights(model: str, name: str, known: Iterable[str]) -> Exception:
+    """Return the error (E023) for a model that has no weights of this name."""
+    help = f'write `weights="{name}"` for a file' if "." in name else "name a file in quotes"
+    if names := [f"`{each}`" for each in sorted({*known})]:
+        default = ["`DEFAULT`"] if name != "DEFAULT" else []
+        help = f"use one of {', '.join([*default, *names])}, or {help}"
+    return fail("E023", f"`{model}` has no weights `{name}`", help=help)
 
 
 def named_weights(model: str, name: str) -> Any:
@@ -98,6 +105,5 @@ def named_weights(model: str, name: str) -> Any:
         raise fail("E023", f"`weights={name}` only works with models of torchvision and timm", help=help)
     known = get_model_weights(model)
     if name != "DEFAULT" and name not in known.__members__:
-        have = ", ".join(f"`{name}`" for name in sorted({"DEFAULT", *known.__members__}))
-        raise fail("E023", f"`{model}` has no weights `{name}`", help=f"use one of {have}")
+        raise _no_weights(model, name, {*known.__members__} - {"DEFAULT"})
     return known[name] if name in known.__members__ else known.DEFAULT

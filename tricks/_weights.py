@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,7 @@ def meta_of(model: str, weights: str, build: Callable[[], torch.nn.Module]) -> M
     from recipe.api import Weights, on_meta, read_weights
 
     if os.path.isabs(weights):
+        _check_path(weights)
         return read_weights(weights, meta=True)
     if weights.startswith(HUB):
         if path := file_of(model, weights).cached():
@@ -47,6 +49,26 @@ def meta_of(model: str, weights: str, build: Callable[[], torch.nn.Module]) -> M
         return on_meta(lambda: timm_model(name, {})).state_dict()
     named_weights(model, weights)
     return on_meta(build).state_dict()
+
+
+def _check_path(path: str) -> None:
+    """Raise `RecipeError` (E001) for a path of weights that doesn't exist, with what to write instead."""
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        raise fail("E001", f"file not found: `{path}`", help=_instead_of(path)) from None
+    except OSError:  # reading the file reports it
+        return
+
+
+def _instead_of(path: str) -> str:
+    if "hf-hub:" in path:
+        return f'write `weights="{HUB}OWNER/NAME"` for a repository'
+    if re.search("https?:/", path):
+        return "download the file, and name it: no address is opened"
+    if "/~" in path:
+        return "write the whole path: `~` is not expanded"
+    return "a relative path begins at the folder of the recipe or, on the command line, at the working directory"
 
 
 def load(model: str, weights: str) -> Mapping[str, torch.Tensor]:

@@ -93,8 +93,8 @@ class Provenance:
     data: Data
 
 
-IMAGES = "images"
-"""The images, among the places in a recipe where data is named."""
+IMAGES = "the images"
+"""What stands for the images among the places where a recipe names data, next to the names of files."""
 
 OWN_WEIGHTS = "own model or weights"
 """The name, among the files, of a model or weights that were passed from Python."""

@@ -91,7 +91,31 @@ def test_a_tag_in_a_name_without_weights_names_the_architecture() -> None:
 def test_unknown_tags_are_errors_with_the_known_ones(words: str) -> None:
     told = assert_rejects(f"base {words}", "E023")
     assert told.message == "`timm:resnet18` has no weights `a9`"
-    assert "use one of `a1_in1k`, `a2_in1k`," in told.help
+    assert told.help.startswith("use one of `DEFAULT`, `a1_in1k`, `a2_in1k`,")
+    assert told.help.endswith(", or name a file in quotes")
+
+
+@pytest.mark.parametrize("model", ["timm:resnet18", "resnet18"])
+def test_a_file_without_quotes_gets_them(model: str) -> None:
+    told = assert_rejects(f"base {model} weights=last.pth.tar", "E023")
+    assert told.message == f"`{model}` has no weights `last.pth.tar`"
+    assert told.help.startswith("use one of `DEFAULT`, ")
+    assert told.help.endswith(', or write `weights="last.pth.tar"` for a file')
+
+
+@pytest.mark.parametrize(
+    ("path", "help"),
+    [
+        ("hf-hub:timm/resnet18.a1_in1k", 'write `weights="hf_hub:OWNER/NAME"` for a repository'),
+        ("https://example.org/resnet18.pth", "download the file, and name it: no address is opened"),
+        ("~/resnet18.pth", "write the whole path: `~` is not expanded"),
+        ("nowhere.pth", "a relative path begins at the folder of the recipe"),
+    ],
+)
+def test_what_is_no_file_here_gets_help(path: str, help: str) -> None:
+    told = assert_rejects(f'base timm:resnet18 weights="{path}"', "E001")
+    assert told.message.startswith("file not found: ")
+    assert told.help.startswith(help)
 
 
 def test_two_tags_are_an_error() -> None:
