@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 Channels = tuple[float, ...]
 
 
-@trick("input", position=42, implied=True)
+@trick("input", position=42, writes=("run", "channels"), implied=True)
 class Input(Trick):
     """Normalize images with this mean and deviation, and resize them with this interpolation.
 

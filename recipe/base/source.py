@@ -7,7 +7,7 @@ from pathlib import Path
 
 import attrs
 
-LOCK = re.compile(r"# plan (?:(v[0-9]+) )?([0-9a-f]{16})\n")
+LOCK_LINE = re.compile(r"# plan (?:(v[0-9]+) )?([0-9a-f]{16})\n")
 """The first line of the lock of a run: the version of its digest, if it has one, and the digest of its plan."""
 
 MAX_BYTES = 64 * 1024  # maximum size of a recipe file
@@ -26,7 +26,7 @@ class Source:
     @property
     def is_lock(self) -> bool:
         """Whether it is the lock of a run, which states every value that was suggested or left out."""
-        return LOCK.match(self.text) is not None
+        return LOCK_LINE.match(self.text) is not None
 
     def line(self, number: int) -> str:
         """Return the text of a line without its line ending. Lines are numbered from 1."""

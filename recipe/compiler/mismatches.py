@@ -10,7 +10,7 @@ import attrs
 from recipe.base.channels import to_channels
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.wording import listing, plural
-from recipe.compiler.fit import OTHER_CLASSES
+from recipe.compiler.fit import OTHER_CLASSES, Fit
 from recipe.compiler.program import Program
 from recipe.compiler.without_effect import in_model, in_training
 from recipe.data.images import Files, InMemory, Sets
@@ -33,53 +33,63 @@ def mismatches(
     ``other_classes`` describes how the weights' classes differ from the dataset's, or is empty. A model that is only
     ``evaluated`` may have outputs without a class.
     """
-    plan, images = program.plan, len(sets.train.labels)
-    told = [*in_model(program), *in_training(program, images)]
-    for hook, found in (("count_images", images), ("count_classes", sets.classes)):
+    plan = program.plan
+    told = [*in_model(program), *in_training(program, len(sets.train.labels)), *_idle(program, sets)]
+    for hook, found in (("count_images", len(sets.train.labels)), ("count_classes", sets.classes)):
         if plan.images and (counted := plan.count(hook)) not in (None, found):
             message = f"`{hook}` of `{plan.images.word}` returns {counted}, but `open` returns {found}"
             told.append(Diagnostic("W001", message, plan.images.span))
+    if program.classes > sets.classes and not evaluated:
+        message = f"the model has {program.classes} outputs, but the dataset has only {sets.classes} classes"
+        told.append(Diagnostic("W001", message, plan.base.place(CLASSES)))
+    if program.fit:
+        told += (
+            Diagnostic("W001", f"`{program.fit.source}` {clause}", plan.base.place(WEIGHTS))
+            for clause in _about_weights(program, program.fit, sets, other_classes)
+        )
+    return tuple(told)
+
+
+def _idle(program: Program, sets: Sets) -> Iterator[Diagnostic]:
+    """Yield warnings about stated values that weights or a dataset leave without effect."""
+    plan = program.plan
     for step in program.steps:
         use = plan.find(step.word)
         if not step.sites and use and use.stated:
-            told.append(
-                Diagnostic("W001", f"`{step.word}` has no effect: the weights that it sets are loaded", use.span)
-            )
+            yield Diagnostic("W001", f"`{step.word}` has no effect: the weights that it sets are loaded", use.span)
     for setting, part in (("interpolation", sets.train), ("evaluation_interpolation", sets.val)):
         for use in plan.makers.get(setting, ()):
             stated = use.origins[INTERPOLATION].kind in ("file", "override", "suggestion")
             if stated and plan.images and not isinstance(part, (Files, InMemory)):
-                message = (
-                    f"the interpolation of `{use.word}` has no effect: `{plan.images.word}` loads its images itself"
-                )
-                told.append(Diagnostic("W001", message, use.place(INTERPOLATION)))
-    if program.classes > sets.classes and not evaluated:
-        message = f"the model has {program.classes} outputs, but the dataset has only {sets.classes} classes"
-        told.append(Diagnostic("W001", message, plan.base.place(CLASSES)))
-    if program.fit and program.fit.strays:
-        tensors = plural(program.fit.strays, "tensor")
-        message = f"`{program.fit.source}` may be of another model: `{plan.model}` has no place for {tensors} of it"
-        told.append(Diagnostic("W001", message, plan.base.place(WEIGHTS)))
-    if other_classes and program.fit and (heads := heads_that_fit(program)):
-        message = f"`{program.fit.source}` was trained on other classes than those of the images: {other_classes}"
-        told.append(Diagnostic("W001", f"{message}; a run does not load {listing(heads)}", plan.base.place(WEIGHTS)))
-    expected = call_hook(plan.base, "preprocessing", at=plan.base.place(WEIGHTS)) if program.fit else None
-    if expected is not None:
-        if expected.assumed:  # the weights may have been trained on images of another size
-            expected = attrs.evolve(expected, size=None, crop=None)
-        mean, std = (each and to_channels(each, program.training.channels) for each in (expected.mean, expected.std))
-        expected = attrs.evolve(
-            expected,
-            mean=mean,
-            std=std,
-            evaluation_size=expected.evaluation_size or expected.size,
-            evaluation_interpolation=expected.evaluation_interpolation or expected.interpolation,
-        )
-    if expected and program.fit and (unlike := [*_unlike(expected, _fed(program, sets))]):
+                why = f"`{plan.images.word}` loads its images itself"
+                message = f"the interpolation of `{use.word}` has no effect: {why}"
+                yield Diagnostic("W001", message, use.place(INTERPOLATION))
+
+
+def _about_weights(program: Program, fit: Fit, sets: Sets, other_classes: str) -> Iterator[str]:
+    """Yield clauses about how pretrained weights differ from the model, the classes of the images, and their inputs."""
+    plan = program.plan
+    if fit.strays:
+        yield f"may be of another model: `{plan.model}` has no place for {plural(fit.strays, 'tensor')} of it"
+    if other_classes and (heads := heads_that_fit(program)):
+        differ = f"was trained on other classes than those of the images: {other_classes}"
+        yield f"{differ}; a run does not load {listing(heads)}"
+    expected = call_hook(plan.base, "preprocessing", at=plan.base.place(WEIGHTS))
+    if expected is None:
+        return
+    if expected.assumed:  # the weights may have been trained on images of another size
+        expected = attrs.evolve(expected, size=None, crop=None)
+    mean, std = (each and to_channels(each, program.training.channels) for each in (expected.mean, expected.std))
+    expected = attrs.evolve(
+        expected,
+        mean=mean,
+        std=std,
+        evaluation_size=expected.evaluation_size or expected.size,
+        evaluation_interpolation=expected.evaluation_interpolation or expected.interpolation,
+    )
+    if unlike := [*_unlike(expected, _fed(program, sets))]:
         was = "may have been" if expected.assumed else "was"
-        message = f"`{program.fit.source}` {was} trained on other inputs than this run feeds it: {'; '.join(unlike)}"
-        told.append(Diagnostic("W001", message, plan.base.place(WEIGHTS)))
-    return tuple(told)
+        yield f"{was} trained on other inputs than this run feeds it: {'; '.join(unlike)}"
 
 
 def heads_that_fit(program: Program) -> tuple[str, ...]:

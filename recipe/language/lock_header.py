@@ -7,7 +7,7 @@ import re
 import attrs
 
 from recipe.base.identity import digest
-from recipe.base.source import LOCK
+from recipe.base.source import LOCK_LINE
 
 VERSION = "v2"
 """The version of plan digests. A lock of an earlier release states no version, no teachers, and no digest of its text.
@@ -32,7 +32,7 @@ class LockHeader:
 
 def read_header(text: str) -> LockHeader | None:
     """Return the header of a lock, or None if a text states no digest of a plan that this release knows."""
-    known = LOCK.match(text)
+    known = LOCK_LINE.match(text)
     if known is None or known[1] not in (None, VERSION):
         return None
     first, _, body = text[known.end() :].partition("\n")

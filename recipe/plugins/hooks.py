@@ -26,7 +26,19 @@ if TYPE_CHECKING:
 Check = Callable[..., bool]
 """Whether a hook may return a result, given the result and the hook's arguments."""
 
-GRAPH = ("stem", "trunk", "shortcut", "head", "gate", "branch", "downsampling", "activation", "norm", "init")
+GRAPH = (
+    "channels",
+    "stem",
+    "trunk",
+    "shortcut",
+    "head",
+    "gate",
+    "branch",
+    "downsampling",
+    "activation",
+    "norm",
+    "init",
+)
 """The slots that rewrites write."""
 
 METRIC = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")

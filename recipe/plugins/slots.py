@@ -29,6 +29,7 @@ EXCLUSIVE: Mapping[str, str] = {
 """Slots that at most one trick may write."""
 
 COMBINED: Mapping[str, str] = {
+    "channels": "the channels of the images that the network takes",
     "inputs": "each image separately, in the order that the tricks declare",
     "targets": "the target distribution, before images are mixed",
     "mix": "images and targets together; with several tricks, one is drawn for each batch",
