@@ -20,7 +20,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from recipe.base.channels import GRAY, RGB, to_channels
+from recipe.base.channels import to_channels
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import fail
 from recipe.data.folders import FoundImages, class_folders, find_images
@@ -59,64 +59,13 @@ if TYPE_CHECKING:
     from recipe.runs.trained_on import recorded_inputs
 
 __all__ = [
-    "API_VERSION",
-    "GRAY",
-    "INTERPOLATIONS",
-    "REQUIRED",
-    "RGB",
-    "VIEWS",
-    "Block",
-    "Declared",
-    "Diagnostic",
-    "Draws",
-    "Edit",
-    "EvaluationResult",
-    "Evidence",
-    "Files",
-    "Floats",
-    "FoundImages",
-    "Images",
-    "InMemory",
-    "Initialise",
-    "Insert",
-    "Layer",
-    "LossContext",
-    "Net",
-    "ParamPlace",
-    "PlanView",
-    "Preprocessing",
-    "Progress",
-    "RecipeFile",
-    "SetAttribute",
-    "Sets",
-    "Site",
-    "Substitute",
-    "SuggestContext",
-    "Training",
-    "Trick",
-    "Weights",
-    "address",
-    "architecture",
-    "body_of",
-    "choice",
-    "class_folders",
-    "convolution_like",
-    "fail",
-    "find_images",
-    "in_memory",
-    "integer",
-    "metric",
-    "number",
-    "numbers",
-    "on_meta",
-    "path",
-    "read_weights",
-    "recorded_inputs",
-    "teacher",
-    "to_channels",
-    "trick",
-    "up_to",
-    "with_channels",
+    "API_VERSION", "INTERPOLATIONS", "REQUIRED", "VIEWS", "Block", "Declared", "Diagnostic", "Draws", "Edit",
+    "EvaluationResult", "Evidence", "Files", "Floats", "FoundImages", "Images", "InMemory", "Initialise", "Insert",
+    "Layer", "LossContext", "Net", "ParamPlace", "PlanView", "Preprocessing", "Progress", "RecipeFile", "SetAttribute",
+    "Sets", "Site", "Substitute", "SuggestContext", "Training", "Trick", "Weights", "address", "architecture",
+    "body_of", "choice", "class_folders", "convolution_like", "fail", "find_images", "in_memory", "integer", "metric",
+    "number", "numbers", "on_meta", "path", "read_weights", "recorded_inputs", "teacher", "to_channels", "trick",
+    "up_to", "with_channels",
 ]  # fmt: skip
 
 _LAZY = {

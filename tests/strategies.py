@@ -83,6 +83,8 @@ def words_for(kind: Kind) -> st.SearchStrategy[str]:
 
 def _numbers(kind: Number) -> st.SearchStrategy[float]:
     least, most = max(kind.minimum, -1e6), min(kind.maximum, 1e6)
+    if kind.of:
+        return st.sampled_from(kind.of)
     if kind.whole:
         return st.integers(int(least), int(most))
     least = least if kind.above is None else max(least, kind.above)

@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from recipe.api import GRAY, INTERPOLATIONS, RGB, Preprocessing, to_channels
+from recipe.api import INTERPOLATIONS, Preprocessing, to_channels
 from recipe.tricks._hub import HUB, repository_config
 from recipe.tricks._models import OTHER_INPUTS
 from recipe.tricks._published import published
@@ -30,8 +30,8 @@ def expected_by(model: str, weights: Any) -> Preprocessing:
     """
     preset = weights.transforms()
     return Preprocessing(
-        mean=(HALF,) * RGB if model in OTHER_INPUTS else tuple(preset.mean),
-        std=(HALF,) * RGB if model in OTHER_INPUTS else tuple(preset.std),
+        mean=(HALF,) * 3 if model in OTHER_INPUTS else tuple(preset.mean),
+        std=(HALF,) * 3 if model in OTHER_INPUTS else tuple(preset.std),
         size=preset.crop_size[0],
         crop=preset.crop_size[0] / preset.resize_size[0],
         interpolation=preset.interpolation.value,
@@ -56,7 +56,7 @@ def expected_by_timm(config: Mapping[str, Any]) -> Preprocessing:
 
 def _of_channels(values: Sequence[float] | None, channels: int | None) -> tuple[float, ...] | None:
     """Return a number of each channel, or None for images that are neither gray nor RGB."""
-    if values is None or channels not in (GRAY, RGB, None) or len(values) not in (GRAY, RGB):
+    if values is None or channels not in (1, 3, None) or len(values) not in (1, 3):
         return None
     return to_channels([*map(float, values)], channels or len(values))
 
@@ -117,7 +117,7 @@ def suggested(inputs: Preprocessing, words: Collection[str]) -> Mapping[str, Any
         "input mean": inputs.mean,
         "input std": inputs.std,
         "input interpolation": training,
-        "input channels": GRAY if inputs.mean is not None and len(inputs.mean) == GRAY else None,
+        "input channels": 1 if inputs.mean is not None and len(inputs.mean) == 1 else None,
         "evaluation interpolation": evaluation,
         "evaluation size": inputs.evaluation_size,
         "evaluation crop": inputs.closest_crop if "data folder" in words else None,

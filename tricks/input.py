@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from recipe.api import (
     INTERPOLATIONS,
-    RGB,
     Site,
     Substitute,
     Training,
@@ -25,7 +24,7 @@ from recipe.api import (
 )
 
 if TYPE_CHECKING:
-    from recipe.api import Net, PlanView
+    from recipe.api import Net
 
 Channels = tuple[float, ...]
 
@@ -61,16 +60,11 @@ class Input(Trick):
     )
     interpolation: str = choice("bilinear", "how images are resized", of=INTERPOLATIONS)
     channels: int | None = integer(
-        None, "channels of the model's inputs: 3, or 1 for gray images; 3 if omitted", minimum=1, maximum=3
+        None, "channels of the model's inputs: 3, or 1 for gray images; 3 if omitted", of=(1, 3)
     )
 
-    def check(self, plan: PlanView) -> Iterable[str]:
-        if self.channels == 2:
-            raise fail("E023", "images have 1 or 3 channels, not 2", help="write `channels=1` for gray images")
-        return ()
-
     def configure(self, training: Training) -> Mapping[str, Any]:
-        channels = self.channels or RGB
+        channels = self.channels or 3
         stated = {name: value for name, value in (("mean", self.mean), ("std", self.std)) if value is not None}
         scale = {name: to_channels(value, channels) for name, value in stated.items()}
         return {**scale, "interpolation": self.interpolation, "channels": channels}

@@ -73,12 +73,15 @@ def integer(
     *,
     minimum: float = -math.inf,
     maximum: float = 1e15,
+    of: tuple[int, ...] = (),
     words: tuple[str, ...] = (),
     dialects: dict[str, Any] | None = None,
     result: bool = True,
 ) -> Any:
-    """Declare a field for a whole number, or one of ``words``."""
-    return _field(Number(minimum, maximum, whole=True, words=words), default, dialects, help, result)
+    """Declare a field for a whole number, perhaps only for those in ``of``, or one of ``words``."""
+    if of:
+        minimum, maximum = min(of), max(of)
+    return _field(Number(minimum, maximum, whole=True, of=of, words=words), default, dialects, help, result)
 
 
 def numbers(

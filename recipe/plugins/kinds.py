@@ -117,10 +117,14 @@ class Number(Kind):
     above: float | None = attrs.field(default=None, converter=plain_numbers)
     below: float | None = attrs.field(default=None, converter=plain_numbers)
     whole: bool = False
+    of: tuple[int, ...] = ()
+    """The only numbers that it accepts, if not empty."""
 
     @property
     def expects(self) -> str:
         """What the field takes, for messages: `a number of at least 0 or `auto``."""
+        if self.of:
+            return " or ".join([*map(str, self.of), *(f"`{word}`" for word in self.words)])
         limits = {"above": self.above, "of at least": self.minimum, "below": self.below, "of at most": self.maximum}
         bounds = [f"{what} {written(at)}" for what, at in limits.items() if at is not None and math.isfinite(at)]
         bounded = " and ".join(bounds).replace("and of at", "and at")
@@ -142,7 +146,7 @@ class Number(Kind):
         return int(value) if self.whole else value + 0.0  # -0 is 0
 
     def _within(self, value: float) -> bool:
-        inside = self.minimum <= value <= self.maximum
+        inside = self.minimum <= value <= self.maximum and (not self.of or value in self.of)
         return inside and (self.above is None or value > self.above) and (self.below is None or value < self.below)
 
     def holds(self, value: Any) -> bool:

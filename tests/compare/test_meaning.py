@@ -70,9 +70,9 @@ def changed(field: Field, value: object, chance: random.Random) -> object:
         return chance.choice([word for word in kind.words if word != value])
     if isinstance(kind, Numbers):
         if value is None:
-            return (0.25,) * (kind.count or 1)
+            return (0.25,) * max(kind.counts, default=1)
         assert isinstance(value, tuple)
-        if kind.count is not None:
+        if kind.counts:
             return (*value[:-1], value[-1] / 2 if value[-1] > 0 else 0.5)
         return (*value[:-1], value[-1] + 1)
     if isinstance(kind, FilePath):
@@ -80,6 +80,8 @@ def changed(field: Field, value: object, chance: random.Random) -> object:
     if isinstance(kind, Address):
         return "layer3"
     assert isinstance(kind, Number)
+    if kind.of:
+        return next(other for other in kind.of if other != value)
     low = kind.minimum if kind.above is None else kind.above
     high = kind.maximum if kind.below is None else kind.below
     low, high = max(low, -1e3), min(high, 1e3)

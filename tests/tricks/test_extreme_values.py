@@ -28,6 +28,7 @@ WITHIN = {"lr step": "lr step 1", "loss bce": "loss smooth; loss bce"}
 ELSEWHERE = (
     "base", "data", "epochs", "seed", "compile",  # what is trained, and how fast
     "loss distill",  # needs a teacher: tests/tricks/test_distill.py
+    "input",  # three channels are what most models take anyway: tests/tricks/test_input_channels.py
     "evaluation",  # it changes no training: tests/inference/test_evaluation_words.py
     "clip",  # whether a gradient exceeds the norm is unknown before the training
 )  # fmt: skip

@@ -160,8 +160,8 @@ def test_a_recipe_without_channels_keeps_its_digest() -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("input channels=2", "E023 images have 1 or 3 channels, not 2"),
-        ("input channels=4", "E024 `channels` of `input` takes a whole number of at least 1 and at most 3, not `4`"),
+        ("input channels=2", "E024 `channels` of `input` takes 1 or 3, not `2`"),
+        ("input channels=4", "E024 `channels` of `input` takes 1 or 3, not `4`"),
         ("input mean=0.1 0.2", "E025 `mean` of `input` takes 1 or 3 numbers"),
         ("input mean=0.1 0.2 0.3 0.4", "E026 unexpected value `0.4`"),
     ],

@@ -59,9 +59,9 @@ def test_three_numbers_may_be_in_any_order() -> None:
         (
             "input mean=0.5 0.5",
             "E025",
-            "`mean` of `input` takes 3 numbers, each a number of at least 0 and at most 1, not",
+            "`mean` of `input` takes 1 or 3 numbers, each a number of at least 0 and at most 1, not",
         ),
-        ("input mean=0.5", "E025", "not 1 value"),
+        ("input channels=2", "E024", "`channels` of `input` takes 1 or 3, not `2`"),
         ("input mean=0.5 0.5 0.5 0.5", "E026", "unexpected value `0.5`"),
         ("input mean=123 117 104", "E024", "at most 1, not `123`"),
         ("input std=0 0 0", "E024", "of at least 0.0001"),
