@@ -89,14 +89,17 @@ class InMemory:
     """The number of crops of each image, which follow one another in ``pixels``."""
     original: Tensor | None = attrs.field(default=None, repr=False)
     """The images before they were resized, uint8 (N, 3, H, W), or None if they weren't."""
+    unboxed: Tensor | None = attrs.field(default=None, repr=False)
+    """The images to return without a box, uint8 (N, 3, H, W), or None for ``pixels``."""
     fingerprint: Fingerprint | None = attrs.field(default=None, repr=False)
     """That of the images as the dataset has them, if a recipe's `input` or `evaluation` has changed these."""
 
     def fetch(self, indices: npt.NDArray[np.int64], boxer: Callable[[int, int, int], Array] | None) -> Tensor:
-        """Return the images with these indices: uint8 (N × crops, 3, H, W). Ignores ``boxer``."""
+        """Return the images with these indices: uint8 (N × crops, 3, H, W). Their boxes are cropped on the device."""
         if self.crops > 1:
             indices = (indices[:, None] * self.crops + np.arange(self.crops)).reshape(-1)
-        return self.pixels[torch.from_numpy(indices)]
+        pixels = self.pixels if boxer is not None or self.unboxed is None else self.unboxed
+        return pixels[torch.from_numpy(indices)]
 
 
 @attrs.frozen(eq=False)

@@ -84,7 +84,7 @@ def preprocessing_of(plan: Plan, sets: Sets) -> Preprocessing:
 
 
 def _trained_on(images: Images, made: Preprocessing, plan: Plan) -> Images:
-    """Return training images that are resized as a plan states. Where no trick crops them, evaluation's crop does."""
+    """Return training images that are resized as a plan states. Where and when no trick crops, evaluation does."""
     interpolation = plan.training.interpolation
     if isinstance(images, Files):
         return attrs.evolve(images, crop=made.crop, interpolation=interpolation)
@@ -92,11 +92,13 @@ def _trained_on(images: Images, made: Preprocessing, plan: Plan) -> Images:
         return images
     pixels, side = images.pixels, images.pixels.shape[-1]
     original = pixels if images.original is None else images.original
-    if plan.training.evaluation_crop and not plan.hooked("crop_box"):
-        pixels = _cropped(original, attrs.evolve(made, size=side, interpolation=interpolation, views="single"))
-    elif interpolation != "bilinear":
+    if interpolation != "bilinear":
         pixels = resize(original, side, interpolation)
-    return _changed(images, pixels)
+    croppers = plan.hooked("crop_box")
+    if not plan.training.evaluation_crop or (croppers and not croppers[0].during):
+        return _changed(images, pixels)
+    cropped = _cropped(original, attrs.evolve(made, size=side, interpolation=interpolation, views="single"))
+    return attrs.evolve(_changed(images, pixels), unboxed=cropped) if croppers else _changed(images, cropped)
 
 
 def _changed(images: InMemory, pixels: Tensor, crops: int = 1) -> InMemory:

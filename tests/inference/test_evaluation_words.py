@@ -14,9 +14,11 @@ from PIL import Image
 import recipe
 from recipe.base.errors import RecipeError
 from recipe.data.images import Files
+from recipe.devices.distributed import Ranks
 from recipe.inference.datasets import open_sets
 from recipe.inference.run import Run
 from recipe.runs.trained_on import recorded_inputs
+from recipe.training.feeding import training_images
 from tests.helpers import bind, command
 from tests.inference.helpers import photos
 
@@ -160,3 +162,12 @@ def test_so_are_those_in_memory() -> None:
     assert not torch.equal(sets.train.fetch(first, None), whole.train.fetch(first, None))
     assert torch.equal(cropped.train.fetch(first, None), whole.train.fetch(first, None))
     assert cropped.val.fetch(first, None).shape == (1, 3, 32, 32)
+
+
+def test_so_are_those_in_memory_in_the_steps_outside_of_a_span() -> None:
+    text = "base timm:test_resnet; data digits size=32; evaluation crop=50%; batch 500; epochs 2"
+    without, spanned = (bind(words) for words in (text, f"{text}; augment crop until=1"))
+    absent, outside = (training_images(plan, open_sets(plan), Ranks()) for plan in (without, spanned))
+    per_epoch = outside.steps
+    assert not torch.equal(outside[0].images, absent[0].images)
+    assert torch.equal(outside[per_epoch].images, absent[per_epoch].images)
