@@ -27,7 +27,7 @@ class Micro(Trick):
 
     def check(self, plan: PlanView) -> Iterable[str]:
         if not isinstance(self.images, str) and self.images >= plan.training.batch:
-            yield f"nothing is split: a batch has {plan.training.batch} images"
+            yield f"nothing is split: the batch size is {plan.training.batch}"
 
     def configure(self, training: Training) -> Mapping[str, Any]:
         if isinstance(self.images, str):

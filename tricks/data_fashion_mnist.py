@@ -68,7 +68,7 @@ def _first(part: InMemory, images: int) -> InMemory:
         wanted = images // 10 + (label < images % 10)
         found = torch.nonzero(part.labels == label)[:wanted, 0]
         if len(found) < wanted:
-            raise ValueError(f"class {label} has {len(found)} training images, but {wanted} are needed")
+            raise ValueError(f"too few training images of class {label}: {len(found)} instead of {wanted}")
         chosen.append(found)
     order = torch.cat(chosen).sort().values
     return InMemory(part.pixels[order], part.labels[order])
@@ -83,7 +83,8 @@ def _read(folder: Path, part: str) -> InMemory:
     pixels = torch.from_numpy(_idx(folder, f"{part}-images-idx3-ubyte", (MOST, SIDE, SIDE)))
     labels = torch.from_numpy(_idx(folder, f"{part}-labels-idx1-ubyte", (MOST,))).long()
     if len(labels) != len(pixels):
-        raise ValueError(f"`{folder}` has {len(pixels)} images but {len(labels)} labels for `{part}`")
+        counts = f"{len(pixels)} and {len(labels)}"
+        raise ValueError(f"the numbers of images and labels for `{part}` in `{folder}` differ: {counts}")
     return InMemory(pixels[:, None].expand(-1, 3, -1, -1).contiguous(), labels)
 
 

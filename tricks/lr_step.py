@@ -25,7 +25,7 @@ class Step(Trick):
         by_epoch = training.rate_per_epoch and training.warmup <= last
         late = [epoch for epoch in self.epochs if epoch >= training.epochs or (by_epoch and epoch > last)]
         if late:
-            ends = f"the training of {training.epochs} epochs ends before the step at {listed(late)}"
+            ends = f"with `epochs {training.epochs}`, the training ends before the step at {listed(late)}"
             yield f"{ends}, since the rate changes only between epochs" if late[0] < training.epochs else ends
         for epoch in self.epochs:
             if by_epoch and epoch not in late and epoch > training.warmup and epoch != math.ceil(epoch):

@@ -31,8 +31,8 @@ class Warmup(Trick):
     def check(self, plan: PlanView) -> Iterable[str]:
         if self.epochs >= plan.training.epochs:
             yield (
-                f"the warmup of {self.epochs:g} epochs covers the entire training of {plan.training.epochs}: "
-                "the learning rate only rises"
+                f"the warmup until epoch {self.epochs:g} covers the entire training, which ends at epoch "
+                f"{plan.training.epochs}: the learning rate only rises"
             )
 
     def lr_factor(self, progress: Progress) -> float:

@@ -26,7 +26,7 @@ class Patience(Trick):
 
     def check(self, plan: PlanView) -> Iterable[str]:
         if self.epochs >= plan.training.epochs - 1:
-            yield f"it never ends a training of {plan.training.epochs} epochs early"
+            yield f"it never ends the training before epoch {plan.training.epochs}, its last"
 
     def stop(self, history: Sequence[EvaluationResult]) -> bool:
         return since_best([one.score for one in history]) >= self.epochs

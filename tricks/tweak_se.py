@@ -43,6 +43,6 @@ class SqueezeExcitation(Trick):
             channels, squeezed = block.bottleneck
             if squeezed == self._squeezed(channels):
                 return Site(block.where)
-            has = f"squeezes {channels} channels to {squeezed}, not to {self._squeezed(channels)}"
+            has = f"squeezes channels from {channels} to {squeezed}, not to {self._squeezed(channels)}"
         message = f"`{block.where}` already has a gate, which {has}"
         raise fail("E024", message, help="remove `tweak se` to keep the model's own gates")

@@ -78,7 +78,7 @@ def fit(
     least = taken(seeds or 2, 1)
     enough = f"about {least:.0f} s for one epoch of each row with {plural(seeds or 2, 'seed')}"
     help = f"allow {enough}, or study fewer tricks with --over"
-    raise fail("E127", f"the budget of {budget:.0f} s is too short for {len(epochs_of)} rows", help=help)
+    raise fail("E127", f"the budget of {budget:.0f} s is too short for {plural(len(epochs_of), 'row')}", help=help)
 
 
 def planned(
@@ -94,7 +94,7 @@ def planned(
         tell(f"using the earlier plan: {plural(before.seeds, 'seed')}, {plural(before.epochs, 'epoch')}")
         return before
     seconds = seconds_of(budget)
-    tell(f"timing {len(plans)} rows to fit the budget of {budget}")
+    tell(f"timing {plural(len(plans), 'row')} to fit the budget of {budget}")
     with told_plainly(choice.pick(workers.device)):
         times = {plan.digest: run_seconds(plan, workers.device) for plan in plans}
         named = (teacher.plan for plan in plans for teacher in named_teachers(plan) if teacher.is_trained)

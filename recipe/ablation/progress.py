@@ -16,7 +16,7 @@ from recipe.ablation.execute import Watcher
 from recipe.ablation.store import Task
 from recipe.ablation.table import Cell
 from recipe.base.printable import printable
-from recipe.base.wording import format_duration
+from recipe.base.wording import format_duration, plural
 
 
 @attrs.define
@@ -36,7 +36,8 @@ class Plain(Watcher):
     def begin(self, tasks: Sequence[Task], done: int) -> None:
         self.total, self.done, self.first, self.began = len(tasks), done, done, time.monotonic()
         if done:
-            Plain.note(self, f"{done} of {len(tasks)} runs are already done")
+            be = "is" if done == 1 else "are"
+            Plain.note(self, f"{done} of {plural(len(tasks), 'run')} {be} already done")
 
     def end(self, task: Task, cell: Cell) -> None:
         self.done += 1
@@ -77,7 +78,7 @@ class Live(Plain):
 
     def _table(self, running: Mapping[str, Task]) -> Table:
         left = f", {self.left}" if self.done > self.first else ""
-        table = Table(title=f"{self.done} of {self.total} runs{left}", title_justify="left", box=None)
+        table = Table(title=f"{self.done} of {plural(self.total, 'run')}{left}", title_justify="left", box=None)
         table.add_column("")
         for task in self.grid[0][1]:
             table.add_column(f"seed {task.seed}", justify="right")

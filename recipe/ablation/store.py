@@ -16,7 +16,7 @@ from recipe.ablation.table import Cell
 from recipe.base import files
 from recipe.base.errors import RecipeError, fail
 from recipe.base.typed_json import Malformed, read_json
-from recipe.base.wording import system_reason
+from recipe.base.wording import plural, system_reason
 from recipe.plan.plan import Plan
 from recipe.runs import checkpoints
 from recipe.runs.layout import clear
@@ -196,6 +196,8 @@ def _made_with(folder: Path, summary: Mapping[str, Any]) -> str:
         return ""
     packages = [f"{name} {known.packages[name]}" for name in MADE_BY]
     device = summary["device"].partition(":")[0]
-    where = f"{known.device_name} ({device})" if device != "cpu" else f"{device}, {known.threads} threads"
+    where = f"{known.device_name} ({device})"
+    if device == "cpu":
+        where = f"{device}, {plural(known.threads, 'thread')}" if known.threads else device
     micro = [f"micro-batches of {summary['micro']}"] if summary["micro"] else []
     return ", ".join([*packages, where, *micro])

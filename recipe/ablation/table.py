@@ -226,7 +226,7 @@ class Table:
             interval = f"{_signed(change.low)} to {_signed(change.high)}"
             said = ["within noise", *said] if change.within_noise else said
         if change.seeds < len(line.results):  # the other row lacks some seeds
-            said.append(f"difference over {change.seeds} of {len(line.cells)} seeds")
+            said.append(f"difference over {change.seeds} of {plural(len(line.cells), 'seed')}")
         return top1, _signed(change.mean), interval, "; ".join(said)
 
     def notes(self) -> list[str]:

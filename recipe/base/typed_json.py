@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin
 import attrs
 
 from recipe.base import files
+from recipe.base.wording import plural
 
 if TYPE_CHECKING:
     from cattrs import Converter
@@ -112,7 +113,7 @@ def _converter() -> Converter:
         of, origin = get_args(kind), get_origin(kind)
         kinds = of if origin is tuple and of[-1] is not ... else of[:1] * len(value)
         if len(value) != len(kinds):
-            raise TypeError(f"it has {len(value)} values instead of {len(kinds)}")
+            raise TypeError(f"it has {plural(len(value), 'value')} instead of {len(kinds)}")
         parts = (converter.structure(each, own) for each, own in zip(value, kinds, strict=True))
         return [*parts] if origin is list else (*parts,)
 

@@ -44,9 +44,16 @@ def listing(words: Iterable[str], most: int = 12) -> str:
     return shown + (f" and {len(words) - most} more" if len(words) > most else "")
 
 
-def plural(number: int, what: str, several: str = "") -> str:
-    """Return a number with its noun: ``1 epoch``, ``2 epochs``. ``several`` is the plural if it doesn't end in -s."""
-    return f"{number} {what if number == 1 else several or f'{what}s'}"
+def plural(number: float, what: str, several: str = "", form: str = "") -> str:
+    """Return a number with its noun: ``1 epoch``, ``2 epochs``.
+
+    ``several`` is the plural if it ends in neither -s nor, after an s, in -es. ``form`` is how to format the number.
+
+    >>> plural(1, "class"), plural(2000, "class", form=",")
+    ('1 class', '2,000 classes')
+    """
+    several = several or (f"{what}es" if what.endswith("s") else f"{what}s")
+    return f"{number:{form}} {what if number == 1 else several}"
 
 
 def parse_duration(text: str) -> float | None:

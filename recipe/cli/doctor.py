@@ -13,6 +13,7 @@ import click
 from recipe.base.errors import fail
 from recipe.base.identity import version_of
 from recipe.base.printable import printable
+from recipe.base.wording import plural
 from recipe.cli.inputs import loaded, vocabulary
 from recipe.exporters.formats import installed
 from recipe.trackers.tracker import TRACKERS
@@ -47,7 +48,7 @@ def command() -> None:
     except Exception as error:  # a damaged third-party package can raise anything
         raise fail("E110", f"torch can't be imported: {type(error).__name__}: {error}") from error
     held = f" ({BF16} is {cpu_bf16()})" if os.environ.get(BF16) else ""
-    _device(torch.device("cpu"), f"cpu: {cores()} cores, {torch.get_num_threads()} threads{held}")
+    _device(torch.device("cpu"), f"cpu: {plural(cores(), 'core')}, {plural(torch.get_num_threads(), 'thread')}{held}")
     for index in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(index)
         title = f"cuda:{index}: {properties.name}, {properties.total_memory / 2**30:.0f} GiB"

@@ -10,7 +10,7 @@ from typing import Any, Self
 import attrs
 
 from recipe.base.errors import RecipeError
-from recipe.base.wording import format_duration
+from recipe.base.wording import format_duration, plural
 from recipe.runs.held_out import HeldOut, read_held_out
 from recipe.runs.provenance import read_provenance
 from recipe.runs.reader import measured, summary_of
@@ -120,7 +120,8 @@ class Results:
             return f"the images are not compared one by one: {self.unpaired}"
         pair = self.paired
         return (
-            f"of {pair.images} held-out images, only A is right on {pair.only_a}, and only B on {pair.only_b}: "
+            f"of {plural(pair.images, 'held-out image')}, "
+            f"only A is right on {pair.only_a}, and only B on {pair.only_b}: "
             f"{100 * pair.difference:+.2f} points, from {100 * pair.low:+.2f} to {100 * pair.high:+.2f} "
             f"(95 % interval over images), p = {pair.p:.2g} (exact McNemar test); other seeds may differ more"
         )
@@ -185,4 +186,5 @@ def _right(held_out: HeldOut) -> dict[int, bool]:
 def _said(run: RunResults) -> str:
     time = "" if run.seconds is None else f", {format_duration(run.seconds)}"
     best = f" in epoch {run.kept:.4g}, the best," if run.kept is not None else ""
-    return f"top-1 {run.top1:.2%}, loss {run.loss:.4f}{best} after {run.epochs:.4g} epochs{time} ({run.status})"
+    length = plural(run.epochs, "epoch", form=".4g")
+    return f"top-1 {run.top1:.2%}, loss {run.loss:.4f}{best} after {length}{time} ({run.status})"

@@ -221,9 +221,9 @@ def _weights(diff: Difference) -> list[RenderableType]:
     weights = diff.weights
     total = len(weights.kept) + len(weights.reshaped) + len(weights.lost)
     if weights.loads_entirely:
-        return [f"a checkpoint of A loads entirely: {total} of {total} tensors"] if diff.graph else []
+        return [f"a checkpoint of A loads entirely: {total} of {plural(total, 'tensor')}"] if diff.graph else []
     lines = (_line(change, f"{len(names)} {what}: ", _few(names)) for change, what, names in weights.changes)
-    return [f"{len(weights.kept)} of {total} tensors load from a checkpoint of A", *lines]
+    return [f"{len(weights.kept)} of {plural(total, 'tensor')} load from a checkpoint of A", *lines]
 
 
 def _few(names: Sequence[str]) -> str:
@@ -291,5 +291,6 @@ def measured_lines(diff: Difference) -> list[str]:
         f"images/s       {a['images_per_second']:,.0f} → {b['images_per_second']:,.0f}",
         f"peak memory    {a['peak_bytes'] / 1e9:.2f} GB → {b['peak_bytes'] / 1e9:.2f} GB, "
         f"B / A {b['peak_bytes'] / a['peak_bytes']:.3f}",
-        f"on {times['device']}, batches of {times['batch']} made-up images, {times['rounds']} alternating rounds",
+        f"on {times['device']}, batches of {plural(times['batch'], 'made-up image')}, "
+        f"{plural(times['rounds'], 'alternating round')}",
     ]

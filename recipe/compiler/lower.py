@@ -226,7 +226,7 @@ def _still_fits(traced: Traced, use: Use) -> None:
     try:
         logits = _logits(traced.graph, traced.size, name)
         if logits != traced.classes:
-            raise fail("E105", f"`{name}` returns {logits} logits instead of {traced.classes}")
+            raise fail("E105", f"`{name}` returns {plural(logits, 'logit')} instead of {traced.classes}")
     except RecipeError as error:
         help = f"the images fit without `{use.word}` from {use.declared.package}: remove it, or set a larger `size=`"
         its = (attrs.evolve(d, span=use.span, help=help if d.code == "E103" else d.help) for d in error.diagnostics)

@@ -40,7 +40,7 @@ def mismatches(
             message = f"`{hook}` of `{plan.images.word}` returns {counted}, but `open` returns {found}"
             told.append(Diagnostic("W001", message, plan.images.span))
     if program.classes > sets.classes and not evaluated:
-        message = f"the model has {program.classes} outputs, but the dataset has only {sets.classes} classes"
+        message = f"the model has {program.classes} outputs, but the dataset has only {plural(sets.classes, 'class')}"
         told.append(Diagnostic("W001", message, plan.base.place(CLASSES)))
     if program.fit:
         told += (

@@ -201,7 +201,7 @@ class Program:
                 raise ValueError("`steps_per_epoch` is needed: the number of training images is not known")
             steps_per_epoch = self.training.steps(images)
         if step < 0 or steps_per_epoch < 1:
-            raise ValueError(f"there is no step {step} in epochs of {steps_per_epoch} steps")
+            raise ValueError(f"there is no step {step} in epochs of {plural(steps_per_epoch, 'step')}")
         training = self.training
         return self.plan.learning_rate(Progress(step, steps_per_epoch, training.epochs, training.warmup))
 
@@ -258,7 +258,7 @@ class Program:
     def check_classes(self, classes: int) -> None:
         """Raise `RecipeError` (E071) if the model has fewer outputs than there are classes."""
         if self.classes < classes:
-            message = f"the model has {self.classes} outputs, but the dataset has {classes} classes"
+            message = f"the model has {plural(self.classes, 'output')}, but the dataset has {classes} classes"
             raise fail("E071", message, self.plan.base.span)
 
     def try_weights(self) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
+from recipe.base.wording import plural
 from recipe.compiler.summary import Schedule
 
 
@@ -57,5 +58,5 @@ def plot(a: Schedule, b: Schedule | None = None, width: int = 64, height: int = 
             text.append(letter, {"a": "cyan", "b": "magenta", "=": "bold"}.get(letter, ""))
         text.append("\n")
     text.append(f"{'':>{margin}} └{'─' * width}\n")
-    text.append(f"{'':>{margin}}  0{'1 epoch' if epochs == 1 else f'{epochs} epochs':>{width - 1}}")
+    text.append(f"{'':>{margin}}  0{plural(epochs, 'epoch'):>{width - 1}}")
     return text

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import RecipeError
+from recipe.base.wording import plural
 from recipe.compiler.groups import decay_without_effect, options_without_effect
 from recipe.compiler.program import Program
 from recipe.compiler.summary_text import shown_target
@@ -110,7 +111,7 @@ def _span(use: Use, steps: _Steps) -> Iterator[Diagnostic]:
     within = begin < epochs and (during.until is None or begin < end)
     if within and not during.steps(steps.per_epoch, epochs):
         total = epochs * steps.per_epoch
-        yield _unused(use, f"its span `{during}` has none of the {total:,} steps of the training")
+        yield _unused(use, f"its span `{during}` has none of the {plural(total, 'step', form=',')} of the training")
 
 
 def _rates(use: Use, steps: _Steps) -> Iterator[Diagnostic]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import attrs
 
-from recipe.base.wording import listing
+from recipe.base.wording import listing, plural
 from recipe.data.formats import ENDINGS
 
 HIDDEN = ("__MACOSX",)
@@ -91,7 +91,8 @@ def find_images(folder: Path, classes: Sequence[str]) -> FoundImages:
     missing = [name for label, name in enumerate(classes) if label not in present]
     notes = [*seen.told("ignored", seen.ignored), *seen.told("unusual", seen.unusual)]
     if missing:
-        notes.append(f"`{folder}` has no images of {len(missing)} of {len(classes)} classes: {listing(missing)}")
+        count = f"{len(missing)} of {plural(len(classes), 'class')}"
+        notes.append(f"`{folder}` has no images of {count}: {listing(missing)}")
     return FoundImages(tuple(files), tuple(labels), tuple(empty), tuple(notes))
 
 

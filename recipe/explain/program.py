@@ -170,7 +170,7 @@ def _parameters(program: Program) -> str:
     rows = []
     for fate in ("kept", "loaded", "reinitialised", "new", "dropped"):
         if names := [name for name in program.fates if program.fates[name] == fate]:
-            count = f"{sum(sizes.get(name, 0) for name in names):,} values" if fate != "dropped" else ""
+            count = plural(sum(sizes.get(name, 0) for name in names), "value", form=",") if fate != "dropped" else ""
             first = ", ".join(names[:2]) + (" …" if len(names) > 2 else "")
             rows.append((fate, plural(len(names), "tensor"), count, first))
     notes = "".join(f"\n  {note}" for note in (program.fit.notes if program.fit else ()))
@@ -183,13 +183,13 @@ def _costs(program: Program) -> str:
     for stage, cost in [*costs.stages.items(), ("overall", costs.total)]:
         counts = [f"{count:,}" for count in (cost.params, cost.macs, cost.flops, cost.activations)]
         rows.append((stage, *counts, amount("activation_bytes", cost.activations * number)))
-    title = f"forward cost per image ({costs.size}×{costs.size}, {program.classes} classes)"
+    title = f"forward cost per image ({costs.size}×{costs.size}, {plural(program.classes, 'class')})"
     return f"{title}\n{columns(rows, range(1, 6), indent=2)}"
 
 
 def _training(program: Program, device: str | None) -> str:
     training, schedule, at = program.training, describe(program).schedule, pick(device)
-    steps = f", {schedule.steps_per_epoch} steps per epoch" if schedule.steps_per_epoch else ""
+    steps = f", {plural(schedule.steps_per_epoch, 'step')} per epoch" if schedule.steps_per_epoch else ""
     parts = f" in micro-batches of {training.micro}" if training.micro else ""
     parts += " in the largest micro-batches that fit" if training.micro_auto else ""
     lines = [
@@ -201,8 +201,8 @@ def _training(program: Program, device: str | None) -> str:
     ]
     for group in program.groups_in_force:
         told = (name if value is True else f"{name} {_plainly(value)}" for name, value in group.options.items())
-        values = _values(program, group.names)
-        lines.append(f"{len(group.names)} tensors, {values:,} values: {printable(', '.join(told))}")
+        values = plural(_values(program, group.names), "value", form=",")
+        lines.append(f"{plural(len(group.names), 'tensor')}, {values}: {printable(', '.join(told))}")
     count, frozen = _trained(program)
     if frozen:
         lines.append(f"{count:,} parameters are trained, {frozen:,} are frozen for the entire training")

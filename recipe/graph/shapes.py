@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from recipe.base.errors import fail
-from recipe.base.wording import reason_of
+from recipe.base.wording import plural, reason_of
 from recipe.graph.cost import Cost, Costs
 from recipe.graph.net import LINEAR, Net
 
@@ -56,7 +56,9 @@ class _Meta(fx.Interpreter):
         if isinstance(module, nn.BatchNorm2d) and args and args[0].ndim == 4:
             # Batch normalization expands to a dozen operations, which take longer than all the rest.
             if args[0].shape[1] != module.num_features:
-                raise ValueError(f"{target} expects {module.num_features} channels but gets {args[0].shape[1]}")
+                raise ValueError(
+                    f"{target} expects {plural(module.num_features, 'channel')} but gets {args[0].shape[1]}"
+                )
             return torch.empty_like(args[0])
         return super().call_module(target, args, kwargs)
 

@@ -169,7 +169,7 @@ def matched(sets: Sets, classes: Classes) -> tuple[Integers, list[str]]:
     """
     if not sets.names or not classes.names:
         if sets.classes != classes.count:
-            count = plural(sets.classes, "class", "classes")
+            count = plural(sets.classes, "class")
             raise fail("E129", f"the images have {count}, but the model was trained on {classes.count}")
         unnamed = "the images" if classes.names else "the run"
         notes = [f"{unnamed} don't name their classes, so they are matched by their order"]
@@ -180,7 +180,7 @@ def matched(sets: Sets, classes: Classes) -> tuple[Integers, list[str]]:
         message = f"the model was not trained on the class{'es' * (len(unknown) > 1)} {listing(unknown)} of the images"
         raise fail("E129", message, help=f"its classes are {listing(classes.names)}; rename or remove the others")
     absent = [name for name in classes.names if name not in present]
-    notes = [f"no images of {plural(len(absent), 'class', 'classes')}: {listing(absent)}"]
+    notes = [f"no images of {plural(len(absent), 'class')}: {listing(absent)}"]
     return np.array([outputs.get(name, -1) for name in sets.names]), notes if absent else []
 
 

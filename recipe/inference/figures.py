@@ -13,6 +13,7 @@ import numpy.typing as npt
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from recipe.base.printable import printable
+from recipe.base.wording import plural
 from recipe.data.images import Images
 
 SCHEMA_VERSION = 1
@@ -261,7 +262,8 @@ class Figures:
         return json.dumps(self.to_dict(), indent=2, allow_nan=False)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {printable(self.name)}: top-1 {self.top1:.2%} on {len(self.labels)} images>"
+        found = f"top-1 {self.top1:.2%} on {plural(len(self.labels), 'image')}"
+        return f"<{type(self).__name__} of {printable(self.name)}: {found}>"
 
 
 def _check_count(most: object) -> None:

@@ -89,7 +89,7 @@ class PretrainedModel(Predicting):
         return evaluate_recipe(new, plan.model, self.trained.device, Computing(batch, workers), self.model)
 
     def __repr__(self) -> str:
-        return f"<PretrainedModel {self.program.plan.base.statement()}: {self.classes.count} classes>"
+        return f"<PretrainedModel {self.program.plan.base.statement()}: {plural(self.classes.count, 'class')}>"
 
 
 @public()

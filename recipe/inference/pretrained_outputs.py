@@ -110,7 +110,7 @@ def joined(sets: Sets, found: Pretrained) -> tuple[Integers, list[str]]:
     names, note = found.outputs.names, found.outputs.note
     if not names or not sets.names:
         if sets.classes != found.program.classes:
-            count, has = plural(sets.classes, "class", "classes"), plural(found.program.classes, "output")
+            count, has = plural(sets.classes, "class"), plural(found.program.classes, "output")
             raise fail("E129", f"the images have {count}, but the model has {has}")
         unnamed = "the images don't" if names else "the weights don't"
         told = f"{unnamed} name their classes: the outputs of the model are matched with those of the images by order"
@@ -125,7 +125,7 @@ def joined(sets: Sets, found: Pretrained) -> tuple[Integers, list[str]]:
     absent = [name for index, (name, *_) in enumerate(names) if index not in taken]
     notes = [note] if note else []
     if absent:
-        notes.append(f"no images of {plural(len(absent), 'class', 'classes')}: {listing(absent, 4)}")
+        notes.append(f"no images of {plural(len(absent), 'class')}: {listing(absent, 4)}")
     return np.array([-1 if places[name] is None else places[name] for name in sets.names]), notes
 
 

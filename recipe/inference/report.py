@@ -29,9 +29,9 @@ def listed(figures: Figures) -> tuple[list[ClassResult], str]:
     """Return the classes to list, those that neither occur nor are predicted left out, and a note on the others."""
     known = [one for one in figures.classes if one.f1 is not None]
     left = len(figures.classes) - len(known)
-    notes = [f"{plural(left, 'class', 'classes')} without images and predictions"] if left else []
+    notes = [f"{plural(left, 'class')} without images and predictions"] if left else []
     if len(known) > MOST_CLASSES:
-        notes.append(f"{len(known) - MOST_CLASSES} classes with a higher F1")
+        notes.append(f"{plural(len(known) - MOST_CLASSES, 'class')} with a higher F1")
         known = sorted(known, key=lambda one: one.f1 or 0.0)[:MOST_CLASSES]
     return known, f"not listed: {' and '.join(notes)}" if notes else ""
 

@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 from torch import fx
 
+from recipe.base.wording import plural
 from recipe.compiler.program import Program
 from recipe.inference.evaluating import Computing, evaluate_trained
 from recipe.inference.evaluation import Evaluation
@@ -83,4 +84,5 @@ class Run(Predicting):
 
     def __repr__(self) -> str:
         top1 = f", top-1 {self.summary['top1']:.2%}" if "top1" in self.summary else ""
-        return f"<Run {self.folder}: {self.program.plan.model}, {self.classes.count} classes, {self.status}{top1}>"
+        classes = plural(self.classes.count, "class")
+        return f"<Run {self.folder}: {self.program.plan.model}, {classes}, {self.status}{top1}>"

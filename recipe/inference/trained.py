@@ -11,6 +11,7 @@ from torch import Tensor, fx
 
 from recipe.base.errors import fail
 from recipe.base.public import undisturbed
+from recipe.base.wording import plural
 from recipe.data.images import Images
 from recipe.data.normalization import Normalization
 from recipe.data.views import averaged
@@ -66,7 +67,7 @@ class Trained:
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
-            message = f"`{self.device}` has too little memory for a batch of {len(pixels)} images"
+            message = f"`{self.device}` has too little memory for a batch of {plural(len(pixels), 'image')}"
             raise fail("E115", message, help="use smaller batches") from error
 
     @contextlib.contextmanager

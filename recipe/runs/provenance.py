@@ -16,7 +16,7 @@ from recipe.base.identity import UNREADABLE
 from recipe.base.sealed import read_sealed, write_sealed
 from recipe.base.source import Span
 from recipe.base.typed_json import Malformed
-from recipe.base.wording import listing, system_reason
+from recipe.base.wording import listing, plural, system_reason
 from recipe.data.fingerprint import Fingerprint
 from recipe.plugins.settings import INTERPOLATIONS, VIEWS
 
@@ -125,7 +125,7 @@ def read_provenance(folder: Path) -> Provenance | None:
         _read(folder / DATA, Data),
     )
     if parts[0].names and len(parts[0].names) != parts[0].count:
-        raise _damaged(folder / CLASSES, f"names {len(parts[0].names)} of {parts[0].count} classes")
+        raise _damaged(folder / CLASSES, f"names {len(parts[0].names)} of {plural(parts[0].count, 'class')}")
     return Provenance(*parts)
 
 
@@ -177,7 +177,8 @@ def _differing(before: Data, now: Data) -> Iterator[tuple[str, str]]:
     """Yield `IMAGES` or the name of a file for each change, with a clause about it."""
     for part, was, is_ in (("training", before.training, now.training), ("held-out", before.held_out, now.held_out)):
         if was.images != is_.images:
-            yield IMAGES, f"there are {is_.images} {part} images instead of {was.images}"
+            be = "is" if is_.images == 1 else "are"
+            yield IMAGES, f"there {be} {plural(is_.images, f'{part} image')} instead of {was.images}"
         elif was.labels != is_.labels:
             yield IMAGES, f"the labels of the {part} images are different"
         elif was.contents != is_.contents:

@@ -12,6 +12,7 @@ import attrs
 
 from recipe.base.errors import RecipeError, fail
 from recipe.base.typed_json import MOST, Malformed, fitted, parsed
+from recipe.base.wording import plural
 from recipe.plugins.contexts import Preprocessing as Inputs
 from recipe.runs.provenance import Classes, Preprocessing, read_provenance
 from recipe.runs.recipe_lock import read_lock
@@ -113,7 +114,7 @@ def _exported(path: str, header: Mapping[str, str]) -> TrainedOn:
         preprocessing = fitted(content, Preprocessing)
         classes = fitted({"count": count, "names": names}, Classes)
         if names and len(names) != count:
-            raise Malformed(f"names {len(names)} of {count} classes")
+            raise Malformed(f"names {len(names)} of {plural(count, 'class')}")
     except Malformed as error:
         message = f"the header of `{Path(path).name}` {error}"
         raise fail("E001", message, help="export the run again") from None

@@ -9,6 +9,7 @@ from torch import nn
 
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import RecipeError
+from recipe.base.wording import plural
 from recipe.compiler.api import compile
 from recipe.compiler.program import Program
 from recipe.graph.edits import Edit
@@ -46,7 +47,7 @@ def assert_rewrites(
     if actual != expected:
         raise AssertionError(f"`{text}` produces {actual}, not {expected}")
     if (not program.edits) != (sum(program.sites.values()) == 0):
-        raise AssertionError(f"`{text}` reports {program.sites} sites for {len(program.edits)} edits")
+        raise AssertionError(f"`{text}` reports the sites {program.sites} for {plural(len(program.edits), 'edit')}")
     return program
 
 

@@ -314,7 +314,7 @@ def dry(request: Request, processes: int = 1) -> None:
             request.listener.note(_estimated(request, place, prepared, processes, step))
     images, held_out = len(prepared.sets.train.labels), len(prepared.sets.val.labels)
     request.listener.note(
-        f"{images} training images, {held_out} held out; {plural(training.epochs, 'epoch')} of "
+        f"{plural(images, 'training image')}, {held_out} held out; {plural(training.epochs, 'epoch')} of "
         f"{plural(training.steps(images), 'step')} on "
         f"{device}{f', in {processes} processes' if processes > 1 else ''}; {resumed}nothing was trained"
     )

@@ -192,7 +192,7 @@ def estimated(
     own = timing.training(epochs, total - step)
     first = _teachers_seconds(program.plan, near, timed)
     each = f"{timing.step:.2g} s" if timing.step < 10 else f"{timing.step:.0f} s"
-    how = f"{timing.images} images at a time, since a step takes {each}"
+    how = f"{plural(timing.images, 'image')} at a time, since a step takes {each}"
     if timing.steps:
         batches = "a batch" if timing.batches == 1 else f"{timing.batches} batches"
         how = f"{plural(timing.steps, 'step')} of {each} and {batches} of evaluation"

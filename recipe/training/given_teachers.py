@@ -121,8 +121,8 @@ def order_of(teacher: NamedTeacher, names: tuple[str, ...], count: int) -> tuple
         raise fail("E072", message + more, teacher.use.span, help="use a teacher that was trained on the same classes")
     if len(names) < count and len(outputs) != len(names):
         message = (
-            f"the teacher `{teacher.name}` names {len(outputs)} outputs, "
-            f"but only {len(names)} of the student's {count} outputs have a name"
+            f"the teacher `{teacher.name}` names {plural(len(outputs), 'output')}, "
+            f"but the student has names for only {len(names)} of {plural(count, 'output')}"
         )
         raise fail("E072", message, teacher.use.span, help="use a teacher that was trained on the same classes")
     order = [place for name in names if (place := places[name]) is not None]

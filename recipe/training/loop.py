@@ -147,8 +147,9 @@ class Loop:
         if trainer.micro is None:
             trainer.micro = min(trainer.ranks.gather(fitting_micro(trainer)))
         share = largest_share(trainer)
-        fits = "a whole batch fits" if trainer.micro >= share else f"{trainer.micro} images fit at a time"
-        over = f"batch normalization averages over {min(share, trainer.micro)} images"
+        part = "1 image fits" if trainer.micro == 1 else f"{trainer.micro} images fit"
+        fits = "a whole batch fits" if trainer.micro >= share else f"{part} at a time"
+        over = f"batch normalization averages over {plural(min(share, trainer.micro), 'image')}"
         note = f"{trainer.plan.maker('micro_auto')} auto: {fits}; {over}"
         if note not in self.notes:
             self.notes.append(note)
@@ -318,7 +319,8 @@ class Loop:
         """Report and record what has changed. A run that is already over under the new recipe is refused (E113)."""
         trainer = self.trainer
         if self.keeping.over:
-            message = f"the run in `{self.folder}` is already over under the changed recipe: it has done {step} steps"
+            over = "is already over under the changed recipe"
+            message = f"the run in `{self.folder}` {over}: it has done {plural(step, 'step')}"
             raise fail(
                 "E113", message, help="train for more epochs, or choose another folder with --out; nothing was changed"
             )

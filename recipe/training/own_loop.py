@@ -11,6 +11,7 @@ from torch import Tensor
 
 from recipe.base.errors import fail
 from recipe.base.public import undisturbed
+from recipe.base.wording import plural
 from recipe.compiler.program import Program
 from recipe.data.images import Files, InMemory, Sets, one_view
 from recipe.devices.choice import pick
@@ -69,8 +70,8 @@ class Batches:
     _loss: Any = attrs.field(repr=False)
 
     def __repr__(self) -> str:
-        images = f"{len(self.sets.train.labels)} training images, {len(self.sets.val.labels)} held out"
-        return f"Batches({images}; {self.steps} steps of {self.program.training.batch} on {self.device})"
+        images = f"{plural(len(self.sets.train.labels), 'training image')}, {len(self.sets.val.labels)} held out"
+        return f"Batches({images}; {plural(self.steps, 'step')} of {self.program.training.batch} on {self.device})"
 
     @property
     def steps_per_epoch(self) -> int:

@@ -88,7 +88,7 @@ def heading(program: Program) -> list[str]:
     where = f"{data.word}, " if data else ""
     lines = [
         f"{program.plan.model}: {costs.params:,} params, {costs.macs / 1e9:.3g} G MACs at {costs.size}×{costs.size}; "
-        f"{where}{program.classes} classes"
+        f"{where}{plural(program.classes, 'class')}"
     ]
     lines += program.fit.notes if program.fit else ()
     return lines + [step.note for step in program.layer_steps]
@@ -172,7 +172,7 @@ class Plain(Listener):
         for line in heading(program):
             self._say(line)
         begin = f" from step {step}" if step else ""
-        self._say(f"training {steps} steps, {steps_per_epoch} per epoch{begin}; folder {folder}")
+        self._say(f"training {plural(steps, 'step')}, {steps_per_epoch} per epoch{begin}; folder {folder}")
 
     def step(self, step: int, loss: float, top1: float, rate: float, speed: float) -> None:
         self.line.step(step, loss, top1, rate, speed)

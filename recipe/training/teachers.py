@@ -228,7 +228,8 @@ def teachers_of(plan: Plan, classes: int, names: tuple[str, ...] = ()) -> list[t
         with _told(plan, use, named.file, named.name):
             program = lower(teacher) if named.is_trained else compiled(named)
         if program.classes != classes:
-            message = f"the teacher `{named.name}` has {program.classes} classes, but the student has {classes}"
+            count = plural(program.classes, "class")
+            message = f"the teacher `{named.name}` has {count}, but the student has {classes}"
             help = "train the teacher on the classes of the student, and name its run or recipe"
             raise fail("E072", message, use.span, help=help)
         theirs, ours = program.training.channels, plan.training.channels

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from recipe.base.plain_numbers import plain_numbers
+from recipe.base.wording import plural
 from recipe.plugins.fingerprint import code_of_plugins
 from recipe.runs.state import TrainingState
 from recipe.training.trainer import Trainer
@@ -46,7 +47,7 @@ def restore(trainer: Trainer, state: TrainingState, changed: bool = False) -> li
         trainer.step = state.step // state.steps_per_epoch * trainer.steps_per_epoch
         now = f"there are now {images} training images, not {state.training_images}"
         if state.training_images == images:
-            now = f"an epoch now has {trainer.steps_per_epoch} steps, not {state.steps_per_epoch}"
+            now = f"an epoch now has {plural(trainer.steps_per_epoch, 'step')}, not {state.steps_per_epoch}"
         notes.append(f"{now}: the epoch restarts from scratch")
     if state.micro and trainer.plan.training.micro_auto:
         trainer.micro = state.micro

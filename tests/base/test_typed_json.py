@@ -60,7 +60,7 @@ def test_values_are_read_back_unchanged() -> None:
         ({"parts": [{"share": 2}]}, "'share' must be <= 1: 2"),
         ({"by_name": []}, "has a wrong `by_name`: it is not an object"),
         ({"by_name": {"x": "1"}}, "has a wrong `by_name`: it is not a number"),
-        ({"pair": [1]}, "has a wrong `pair`: it has 1 values instead of 2"),
+        ({"pair": [1]}, "has a wrong `pair`: it has 1 value instead of 2"),
         ({"maybe": "x"}, "has a wrong `maybe`: it is not a whole number or null"),
         ({"maybe": False}, "has a wrong `maybe`: it is not a whole number or null"),
     ],

@@ -74,7 +74,7 @@ def test_check_shows_warnings_and_passes(tmp_path: Path) -> None:
     file.write_text("base resnet50; epochs 3; lr warmup 5")
     found = command("check", file)
     assert found.status == 0
-    assert "warning[W001]: the warmup of 5 epochs covers the entire training" in found.stdout
+    assert "warning[W001]: the warmup until epoch 5 covers the entire training" in found.stdout
     assert found.stdout.endswith("1 recipe checked: 0 errors, 1 warning\n")
 
 

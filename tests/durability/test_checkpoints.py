@@ -167,7 +167,7 @@ def test_a_run_that_goes_back_to_an_earlier_step_keeps_its_checkpoints(tmp_path:
     train(tmp_path / "run", "epochs 3")
     run = train(tmp_path / "run", "epochs 6; batch 24", resume=True, allow_changed=True, checkpoints=9)
     assert run.summary["steps"] == 6
-    assert "an epoch now has 1 steps, not 3: the epoch restarts from scratch" in run.summary["notes"]
+    assert "an epoch now has 1 step, not 3: the epoch restarts from scratch" in run.summary["notes"]
     assert [path.name for path in sorted((run.folder / "checkpoints").iterdir())] == [
         f"step-{step:09d}.pt" for step in (3, 4, 5, 6)
     ]

@@ -25,8 +25,8 @@ OUTSIDE = {
 }
 """Folders that are not part of the core."""
 
-NAMESPACES = {"hook", "call_hook", "hooked", "overrides", "broken", "maker", "Hook"}
-"""Functions that take names of hooks, slots or settings, some of which are also words of tricks."""
+NAMESPACES = {"hook", "call_hook", "hooked", "overrides", "broken", "maker", "Hook", "plural"}
+"""Functions that take names of hooks, slots or settings, or nouns, some of which are also words of tricks."""
 
 ALLOWED = [
     ("plugins/slots.py plugins/hooks.py", "*", "names of slots"),
@@ -79,13 +79,8 @@ ALLOWED = [
     ("language/ast.py plugins/fields.py plugins/kinds.py plugins/during.py", "number", "a kind of word of the grammar"),
     ("plugins/calling.py", "compile", "the time when a hook is called"),
     ("cli/predict.py inference/report.py", "images probability", "output"),
-    ("inference/report.py", "classes loss precision", "measured values"),
-    (
-        "inference/evaluating.py",
-        "classes crop precision",
-        "settings, parts of the preprocessing, a noun, a field",
-    ),
-    ("inference/pretrained_outputs.py", "classes", "a noun"),
+    ("inference/report.py", "loss precision", "measured values"),
+    ("inference/evaluating.py", "crop precision", "parts of the preprocessing, a field"),
     ("compiler/mismatches.py", "interpolation", "a setting, and a noun in a message"),
     ("explain/run.py", "best classes epochs images loss", "fields of the summary, and headings"),
     ("cli/evaluate.py", "batch", "the option"),
@@ -110,7 +105,7 @@ def _words() -> tuple[set[str], set[str]]:
 
 
 def _excused(tree: ast.AST) -> Iterator[ast.AST]:
-    """Yield strings that are docstrings, keys of dictionary literals, or names of hooks, slots or settings."""
+    """Yield strings that are docstrings, keys of dictionary literals, names of hooks, slots or settings, or nouns."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Expr):
             yield node.value

@@ -165,7 +165,7 @@ def test_outputs_without_a_name_stay_in_order(tmp_path: Path) -> None:
     ((named, _),) = teachers_of(plan, 5, ("blue", "green", "red"))
     assert order_of(named, ("blue", "green", "red"), 5) == (None, [])
     assert order_of(named, ("red", "blue", "green"), 5) == ([2, 0, 1, 3, 4], [])
-    with pytest.raises(RecipeError, match=r"names 3 outputs, but only 2 of the student's 5 outputs have a name"):
+    with pytest.raises(RecipeError, match=r"names 3 outputs, but the student has names for only 2 of 5 outputs"):
         teachers_of(plan, 5, ("blue", "green"))
     made = recipe.run(f'{text}; loss distill "{run.folder}"', out=tmp_path / "s", device="cpu")
     assert made.summary["status"] == "finished"

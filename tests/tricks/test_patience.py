@@ -39,7 +39,7 @@ def test_it_stops_after_that_many_epochs_without_a_better_one(scores, stops):
 @pytest.mark.parametrize(("epochs", "patience", "warns"), [(5, 3, False), (5, 4, True), (1, 1, True), (3, 1, False)])
 def test_patience_that_never_ends_the_training_is_a_warning(epochs, patience, warns):
     found = bind(f"base resnet18; epochs {epochs}; patience {patience}").warnings
-    expected = [f"it never ends a training of {epochs} epochs early"] if warns else []
+    expected = [f"it never ends the training before epoch {epochs}, its last"] if warns else []
     assert [warning.message for warning in found] == expected
 
 

@@ -66,11 +66,11 @@ def test_a_trunk_with_such_a_gate_counts_as_already_applied(base, reduction):
         (
             "mobilenet_v3_small",
             4,
-            "`features.5.block` already has a gate, which squeezes 240 channels to 64, not",
+            "`features.5.block` already has a gate, which squeezes channels from 240 to 64, not",
         ),
-        ("timm:seresnet50", 8, "squeezes 256 channels to 16, not to 32"),
-        ("efficientnet_b0", 16, "squeezes 144 channels to 6, not to 9"),
-        ("regnet_y_400mf", 16, "squeezes 48 channels to 8, not to 3"),
+        ("timm:seresnet50", 8, "squeezes channels from 256 to 16, not to 32"),
+        ("efficientnet_b0", 16, "squeezes channels from 144 to 6, not to 9"),
+        ("regnet_y_400mf", 16, "squeezes channels from 48 to 8, not to 3"),
     ],
 )
 def test_a_gate_with_another_reduction_is_rejected(base, reduction, has):
