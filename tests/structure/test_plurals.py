@@ -37,7 +37,7 @@ ALLOWED = {
     "recipe/explain/program.py: count": "the numbers of a layer",
     "recipe/plugins/calling.py: len(result)": "one and two are listed",
     "recipe/plugins/calling.py: use.declared.package": "a name",
-    "recipe/plugins/kinds.py: self.count": "of a tuple",
+    "recipe/plugins/kinds.py: ' or '.join(map(str, self.counts))": "of a tuple",
     "recipe/runs/provenance.py: part": "a name",
     "recipe/testing/rules/hooks.py: what": "a name",
     "recipe/training/trainer_state.py: images": "a training has at least two",
