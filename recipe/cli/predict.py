@@ -13,15 +13,19 @@ from typing import TYPE_CHECKING
 
 import click
 
+from recipe.base.diagnostics import Diagnostic
+from recipe.base.errors import RecipeError
 from recipe.base.printable import printable
 from recipe.base.wording import plural
 from recipe.cli.inputs import plugin_option, source_of, tell_lost, vocabulary
 from recipe.plan.bind import bind
+from recipe.runs.recipe_lock import open_lock
 
 if TYPE_CHECKING:
     from recipe.inference.predictions import Prediction
     from recipe.inference.pretrained import PretrainedModel
     from recipe.inference.run import Run
+    from recipe.plan.plan import Plan
     from recipe.plugins.vocabulary import Vocabulary
 
 
@@ -63,27 +67,46 @@ def command(
     if run == "-" and "-" in images:
         raise click.UsageError("`-` can stand for the recipe or for a list of images, but not for both")
     words = vocabulary(plugins)
-    paths, notes = images_named(images, sys.stdin.buffer if sys.stdin is not None else None)
-    opened, told = _opened(run, device, words)
+    errors = list[Diagnostic]()
+    try:
+        plan = _plan(run, words)
+    except RecipeError as error:
+        errors += error.diagnostics
+    try:
+        paths, notes = images_named(images, sys.stdin.buffer if sys.stdin is not None else None)
+    except RecipeError as error:
+        errors += error.diagnostics
+    if errors:
+        raise RecipeError(*errors)
+    opened, told = _opened(run, plan, device, words)
     for note in (*notes, *told):
         click.echo(printable(note), err=True)
     predicted = opened.predicting(paths, top=top, batch=batch, skip=True)
     write = _csv if as_csv else _jsonl if as_jsonl else _table
-    errors = write(_shown(predicted, len(paths)), paths, min(top, opened.program.classes))
-    if errors:
-        click.echo(f"{errors} of {plural(len(paths), 'image')} can't be read", err=True)
-    click.get_current_context().exit(1 if errors else 0)
+    unread = write(_shown(predicted, len(paths)), paths, min(top, opened.program.classes))
+    if unread:
+        click.echo(f"{unread} of {plural(len(paths), 'image')} can't be read", err=True)
+    click.get_current_context().exit(1 if unread else 0)
 
 
-def _opened(run: str, device: str | None, words: Vocabulary) -> tuple[Run | PretrainedModel, list[str]]:
-    """Return the model of a run folder or a recipe, and what to tell about it."""
-    if os.path.isdir(run):
+def _plan(run: str, words: Vocabulary) -> Plan | None:
+    """Return the plan of a recipe, or None for a run folder. Raises `RecipeError` for what is neither."""
+    if not os.path.isdir(run):
+        return bind([source_of(run, words.verbs())], words)
+    open_lock(Path(run))
+    return None
+
+
+def _opened(
+    run: str, plan: Plan | None, device: str | None, words: Vocabulary
+) -> tuple[Run | PretrainedModel, list[str]]:
+    """Return the model of a run folder, or of the plan of a recipe, and what to tell about it."""
+    if plan is None:
         tell_lost(run)
         from recipe.inference.opened import load
 
         opened = load(run, device=device, plugins=words)
         return opened, [f"warning: {opened.note}"] if opened.note else []
-    plan = bind([source_of(run, words.verbs())], words)
     from recipe.inference.pretrained import pretrained
 
     found = pretrained(plan, device=device)

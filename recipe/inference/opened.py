@@ -19,14 +19,13 @@ from recipe.inference.datasets import open_sets, preprocessing_of
 from recipe.inference.kept import kept_weights, last_checkpoint, run_summary, unreadable
 from recipe.inference.layout import memory_format
 from recipe.inference.run import Run
-from recipe.language.recipe_input import LOCK
 from recipe.plan.plan import Plan
 from recipe.plugins.fingerprint import code_by_package
 from recipe.plugins.vocabulary import Vocabulary
 from recipe.runs.environment import changed_code, plugins_of
 from recipe.runs.provenance import Classes, Preprocessing, read_provenance
 from recipe.runs.reader import environment_of, measured
-from recipe.runs.recipe_lock import Lock, open_lock
+from recipe.runs.recipe_lock import open_lock
 from recipe.runs.weights import NAME
 
 STOPPED = "stopped"
@@ -69,7 +68,7 @@ def load(
 
 def opened(folder: Path, vocabulary: Vocabulary, base: nn.Module | None = None) -> Run:
     """Open the run in a folder, with its model on the CPU. Raises `RecipeError` (E120, or E121 without a ``base``)."""
-    lock = _lock_of(folder)
+    lock = open_lock(folder)
     summary = run_summary(folder)
     if summary and summary.get("digest") != lock.digest:
         help = "restore recipe.lock and summary.json from a copy of the run"
@@ -99,15 +98,6 @@ def opened(folder: Path, vocabulary: Vocabulary, base: nn.Module | None = None) 
     if changed := changed_code(made.plugins if made else (), plugins_of(code_by_package(plan.uses))):
         notes.append(f"the model may be another one than was trained: {', '.join(changed)}")
     return Run(folder, summary, model.eval(), program, classes, preprocessing, "; ".join(filter(None, notes)))
-
-
-def _lock_of(folder: Path) -> Lock:
-    help = "name the folder that `recipe run` printed"
-    if not folder.exists():
-        raise fail("E120", f"the folder `{folder}` does not exist", help=help)
-    if not (folder / LOCK).is_file():
-        raise fail("E120", f"`{folder}` is not a run folder: it has no recipe.lock", help=help)
-    return open_lock(folder)
 
 
 def _summary_of_stopped(folder: Path, digest: str, step: int) -> dict[str, Any]:

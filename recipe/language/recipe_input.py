@@ -84,7 +84,7 @@ def source_from(recipe: str | Path | Source, verbs: Collection[str] = ()) -> Sou
     names = [example for example in shipped if not example.endswith(SUFFIX)]
     otherwise = f"shipped examples are {listing([example for example in names if '/' not in example], 4)}"
     help = did_you_mean(name, names, otherwise, form="the example `{}`".format)
-    raise fail("E001", f"file or example not found: `{name}`", help=help)
+    raise fail("E001", f"file, run folder or example not found: `{name}`", help=help)
 
 
 def names_file(text: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -100,6 +101,11 @@ def _lock_of(source: Source) -> Lock | None:
 
 def open_lock(folder: Path) -> Lock:
     """Return the lock of a run to open. Raises `RecipeError` (E120) if it is missing, unreadable or edited."""
+    where = "name the folder that `recipe run` printed"
+    if not os.path.exists(folder):
+        raise fail("E120", f"the folder `{folder}` does not exist", help=where)
+    if not os.path.isfile(folder / LOCK):
+        raise fail("E120", f"`{folder}` is not a run folder: it has no {LOCK}", help=where)
     lock = read_lock(folder)
     if lock is None:
         read(folder / LOCK)  # reports why it can't be read

@@ -200,6 +200,25 @@ def test_arguments_that_name_no_image(
     assert f"error[E128]: {error}" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("run", "error"),
+    [
+        ("missing", "error[E001]: file, run folder or example not found: `missing`"),
+        ("empty", "error[E120]: `empty` is not a run folder: it has no recipe.lock"),
+        ("base resnet999", "error[E021]"),
+    ],
+)
+def test_a_missing_run_is_reported_with_the_images_that_are_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: str, error: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    done = command("predict", run, "image.jpg")
+    assert (done.status, done.stdout) == (2, "")
+    assert error in done.stderr
+    assert "error[E128]: `image.jpg` does not exist" in done.stderr
+
+
 def test_more_images_than_a_process_decodes_alone(alone: Run, images: list[Path]) -> None:
     many = images * 6
     assert alone.predict(many, batch=16) == alone.predict(many, batch=16, workers=0)

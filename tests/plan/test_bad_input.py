@@ -111,7 +111,7 @@ def test_standard_input_is_checked_in_the_same_way(content: bytes) -> None:
 
 
 def test_paths_that_are_not_recipe_files(tmp_path: Path) -> None:
-    assert "file or example not found" in assert_refused(tmp_path / "none.recipe", "E001")
+    assert "file, run folder or example not found" in assert_refused(tmp_path / "none.recipe", "E001")
     assert "is a folder, not a recipe file" in assert_refused(tmp_path, "E001")
     (tmp_path / "loop").symlink_to("loop")
     assert_refused(tmp_path / "loop", "E001")

@@ -64,7 +64,7 @@ def test_an_unknown_name_is_not_taken_for_text(name: str | Path) -> None:
     with pytest.raises(RecipeError) as caught:
         resolve(name)
     (error,) = caught.value.diagnostics
-    assert (error.code, error.message) == ("E001", f"file or example not found: `{name}`")
+    assert (error.code, error.message) == ("E001", f"file, run folder or example not found: `{name}`")
     assert "example" in error.help
 
 
