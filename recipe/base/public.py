@@ -20,6 +20,9 @@ from recipe.base.turns import turn
 P = ParamSpec("P")
 T = TypeVar("T")
 
+OUT = "out"
+"""The argument that names what a function writes."""
+
 WORDS = {
     "bool": "True or False",
     "int": "a whole number",
@@ -75,13 +78,15 @@ def _hints(function: Callable[..., Any], lazy: Mapping[str, str]) -> dict[str, A
 
 
 def check(function: str, given: inspect.BoundArguments, hints: Mapping[str, Any]) -> None:
-    """Raise `TypeError` for the first argument that is not of its type."""
+    """Raise `TypeError` for the first argument that is not of its type, or `ValueError` if no file has its name."""
     for name, value in given.arguments.items():
         several = given.signature.parameters[name].kind is inspect.Parameter.VAR_POSITIONAL
         for one in value if several else (value,):
             if not fits(one, hints.get(name, object)):
                 takes = "statements are" if several else f"`{name}` of `{function}` must be"
                 raise TypeError(f"{takes} {_said(hints[name])}, not {one!r:.60}")
+        if name == OUT and "\0" in str(value):
+            raise ValueError(f"`{name}` of `{function}` must be a path, which has no null character, not {value!r:.60}")
 
 
 def fits(value: object, hint: Any) -> bool:

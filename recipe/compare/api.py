@@ -43,7 +43,12 @@ class Diff(Difference):
         return notebook.preformatted(self.to_text())
 
     def to_text(self, width: int = 100, color: bool = False) -> str:
-        """Return the difference as text for a terminal that is ``width`` columns wide."""
+        """Return the difference as text for a terminal that is ``width`` columns wide, at least 40.
+
+        Raises `ValueError` if that is not a whole number of at least 1.
+        """
+        if type(width) is not int or width < 1:
+            raise ValueError(f"`width` must be a whole number of at least 1, not {width!r:.60}")
         return text.render(self, width, color)
 
     def to_html(self) -> str:

@@ -240,3 +240,17 @@ def test_fp32_is_in_force_within_autocast() -> None:
     layer, inputs = torch.nn.Linear(4, 4), torch.ones(1, 4)
     with torch.autocast("cpu", torch.bfloat16), precision("fp32", torch.device("cpu")).autocast():
         assert layer(inputs).dtype is torch.float32
+
+
+def test_a_path_to_write_has_no_null_character() -> None:
+    text = "base timm:test_resnet; data fake size=32 classes=10 images=8"
+    with pytest.raises(ValueError, match=r"`out` of `recipe.run` must be a path, which has no null character"):
+        recipe.run(text, out="a\0", device="cpu")
+    with pytest.raises(ValueError, match=r"`out` of `recipe.ablate` must be a path"):
+        recipe.ablate(text, mode="stack", out=Path("a\0"))
+
+
+@pytest.mark.parametrize("width", ["x", True, 0, -5, 1.5])
+def test_the_width_of_a_difference_is_a_whole_number(width: Any) -> None:
+    with pytest.raises(ValueError, match="`width` must be a whole number of at least 1, not"):
+        recipe.diff("base resnet18", "base resnet18; epochs 3").to_text(width=width)
