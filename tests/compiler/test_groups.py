@@ -108,7 +108,7 @@ def test_factors_of_several_tricks_multiply() -> None:
 
 def test_explain_shows_the_factor() -> None:
     program = recipe.compile(f"{TEXT}; slowly", base=net(), plugins=vocabulary_with(setting({"lr_scale": 0.5})))
-    assert "1 tensors, 80 values: lr_scale 0.5, weight_decay 0.0001" in explain(program, "cpu")
+    assert "1 tensor, 80 values: lr_scale 0.5, weight_decay 0.0001" in explain(program, "cpu")
 
 
 def trained(words: Vocabulary, text: str, out: Path, **options: Any) -> dict[str, torch.Tensor]:

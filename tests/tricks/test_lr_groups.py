@@ -85,7 +85,7 @@ def test_explain_shows_the_factor_and_the_decay_of_each_group() -> None:
     lines = [line.strip() for line in explain(program, "cpu").split("\n") if " values: " in line]
     assert lines[0] == "1 tensor, 1,176 values: lr_scale 0.125, weight_decay 0.001"
     assert lines[1] == "2 tensors, 16 values: lr_scale 0.125, weight_decay 0"
-    assert lines[-2:] == ["1 tensors, 160 values: weight_decay 0.001", "1 tensors, 10 values: weight_decay 0"]
+    assert lines[-2:] == ["1 tensor, 160 values: weight_decay 0.001", "1 tensor, 10 values: weight_decay 0"]
 
 
 def test_a_loop_of_ones_own_gets_the_rates() -> None:
