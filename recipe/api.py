@@ -49,7 +49,7 @@ from recipe.plugins.uses import PlanView
 if TYPE_CHECKING:
     from recipe.compiler.naming import with_channels
     from recipe.compiler.weights_file import Weights
-    from recipe.data.draws import Draws, Floats
+    from recipe.data.draws import Draws, Floats, Indices
     from recipe.data.images import Files, Images, InMemory, Sets, in_memory
     from recipe.graph.convolution import convolution_like
     from recipe.graph.net import Block, Net
@@ -60,18 +60,18 @@ if TYPE_CHECKING:
 
 __all__ = [
     "API_VERSION", "INTERPOLATIONS", "REQUIRED", "VIEWS", "Block", "Declared", "Diagnostic", "Draws", "Edit",
-    "EvaluationResult", "Evidence", "Files", "Floats", "FoundImages", "Images", "InMemory", "Initialise", "Insert",
-    "Layer", "LossContext", "Net", "ParamPlace", "PlanView", "Preprocessing", "Progress", "RecipeFile", "SetAttribute",
-    "Sets", "Site", "Substitute", "SuggestContext", "Training", "Trick", "Weights", "address", "architecture",
-    "body_of", "choice", "class_folders", "convolution_like", "fail", "find_images", "in_memory", "integer", "metric",
-    "number", "numbers", "on_meta", "path", "read_weights", "recorded_inputs", "teacher", "to_channels", "trick",
-    "up_to", "with_channels",
+    "EvaluationResult", "Evidence", "Files", "Floats", "FoundImages", "Images", "InMemory", "Indices", "Initialise",
+    "Insert", "Layer", "LossContext", "Net", "ParamPlace", "PlanView", "Preprocessing", "Progress", "RecipeFile",
+    "SetAttribute", "Sets", "Site", "Substitute", "SuggestContext", "Training", "Trick", "Weights", "address",
+    "architecture", "body_of", "choice", "class_folders", "convolution_like", "fail", "find_images", "in_memory",
+    "integer", "metric", "number", "numbers", "on_meta", "path", "read_weights", "recorded_inputs", "teacher",
+    "to_channels", "trick", "up_to", "with_channels",
 ]  # fmt: skip
 
 _LAZY = {
     "recipe.compiler.naming": ("with_channels",),
     "recipe.compiler.weights_file": ("Weights",),
-    "recipe.data.draws": ("Draws", "Floats"),
+    "recipe.data.draws": ("Draws", "Floats", "Indices"),
     "recipe.data.images": ("Files", "Images", "InMemory", "Sets", "in_memory"),
     "recipe.graph.convolution": ("convolution_like",),
     "recipe.graph.net": ("Block", "Net"),

@@ -1,8 +1,8 @@
 """Stateless randomness: every draw is a pure function of its purpose.
 
-A draw is a hash of (seed, stream, epoch, image, column), so an augmented image does not depend on worker processes,
-other tricks, the device, or where a run was resumed. The hash is the finalizer of SplitMix64 (Steele, Lea and Flood
-2014), applied once per part of the key.
+A draw is a hash of (seed, stream, epoch, image, column), where a second occurrence of an image in an epoch counts as
+another image. So an augmented image does not depend on worker processes, other tricks, the device, or where a run was
+resumed. The hash is the finalizer of SplitMix64 (Steele, Lea and Flood 2014), applied once per part of the key.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 """An array of float64 numbers."""
+Indices = npt.NDArray[np.int64]
+"""An array of int64 indices or counts."""
 Integers = npt.NDArray[np.uint64]
 
 
@@ -49,9 +51,28 @@ def hashed(*key: Any) -> Integers:
     return state
 
 
-def order(seed: int, epoch: int, samples: int) -> npt.NDArray[np.int64]:
+def order(seed: int, epoch: int, samples: int) -> Indices:
     """Return the order in which an epoch visits its samples, a random permutation."""
     return np.argsort(hashed(seed, zlib.crc32(b"order"), epoch, np.arange(samples)), kind="stable")
+
+
+def occurrences(order: Indices) -> Indices:
+    """Return how often the image at each place of an order came before in it: int64 (N,).
+
+    >>> occurrences(np.array([4, 7, 4, 4, 7]))
+    array([0, 0, 1, 2, 1])
+    """
+    by_image = np.argsort(order, kind="stable")
+    images = order[by_image]
+    starts = np.flatnonzero(np.concatenate([[True], images[1:] != images[:-1]])) if len(images) else by_image
+    counts = np.arange(len(order)) - np.repeat(starts, np.diff(np.append(starts, len(order))))
+    before = np.empty(len(order), np.int64)
+    before[by_image] = counts
+    return before
+
+
+AGAIN = 1 << 40
+"""What is added to the index of an image in the key of its draws, for each time that it came before in an epoch."""
 
 
 @attrs.frozen
@@ -66,16 +87,18 @@ class Draws:
     """The seed of the recipe."""
     epoch: int
     """The index of the epoch, from 0."""
-    indices: npt.NDArray[np.int64]
+    indices: Indices
     """The index in the dataset of each image of the batch: int64 (N,)."""
     step: int
     """The index of the batch, counted from 0 since the start of the training."""
     stream: str = ""
     """The purpose of the draws: the words of the trick, such as ``"augment flip"``."""
+    occurrences: Indices | None = None
+    """How often each image came before in the epoch: int64 (N,). None if none did. Each time has draws of its own."""
 
     def of(self, stream: str) -> Draws:
         """Return the draws of another trick, named by its words, for the same batch."""
-        return Draws(self.seed, self.epoch, self.indices, self.step, stream)
+        return attrs.evolve(self, stream=stream)
 
     def named(self, name: str) -> Draws:
         """Return draws of the same trick for another purpose, independent of its other draws."""
@@ -84,7 +107,8 @@ class Draws:
 
     def uniform(self, columns: int = 1) -> Floats:
         """Return uniform draws from [0, 1): float64 (N, columns)."""
-        key = hashed(self.seed, zlib.crc32(self.stream.encode()), self.epoch, self.indices[:, None], np.arange(columns))
+        images = self.indices if self.occurrences is None else self.indices + AGAIN * self.occurrences
+        key = hashed(self.seed, zlib.crc32(self.stream.encode()), self.epoch, images[:, None], np.arange(columns))
         return (key >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
     def normal(self, columns: int = 1) -> Floats:

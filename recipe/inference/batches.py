@@ -52,6 +52,8 @@ class Batch:
     total: int = 0
     counted: bool = True
     skipped: tuple[tuple[int, str], ...] = ()
+    occurrences: Numbers | None = None
+    """In training, how often each image came before in its epoch. None if none did."""
 
     def pin_memory(self) -> Batch:
         return attrs.evolve(self, images=self.images.pin_memory(), labels=self.labels.pin_memory())

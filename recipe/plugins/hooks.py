@@ -187,6 +187,22 @@ def is_boxes(result: Any, draws: Any, heights: Any, widths: Any) -> bool:
     return bool(np.isfinite(result).all() and (result[:, 2:] > 0).all())
 
 
+def is_order(result: Any, labels: Any, draws: Any) -> bool:
+    """Whether a result is as many indices of images as there are labels."""
+    import numpy as np
+
+    integers = isinstance(result, np.ndarray) and result.dtype == np.int64 and result.shape == (len(labels),)
+    return bool(integers and (result >= 0).all() and (result < len(labels)).all())
+
+
+def is_class_weights(result: Any, counts: Any) -> bool:
+    """Whether a result is a finite number of at least 0 for each class, not all of them 0."""
+    import numpy as np
+
+    numbers = isinstance(result, np.ndarray) and result.shape == (len(counts),) and result.dtype.kind in "fiu"
+    return bool(numbers and np.isfinite(result).all() and (result >= 0).all() and (result > 0).any())
+
+
 def is_side(result: Any, side: int, progress: Any) -> bool:
     return is_count(result) and result <= side
 

@@ -12,6 +12,7 @@ EXCLUSIVE: Mapping[str, str] = {
     "init": "the initial weights of convolutions and fully connected layers",
     "norm": "the initial values of a block's last normalization",
     "data": "the images",
+    "order": "the images of each epoch, and their order",
     "crop": "the part of each image that is used",
     "schedule": "the decay of the learning rate",
     "optimizer": "the update rule",

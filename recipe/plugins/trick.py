@@ -15,6 +15,7 @@ from recipe.plugins.hooks import (
     is_a,
     is_boxes,
     is_by_name,
+    is_class_weights,
     is_count,
     is_count_or_none,
     is_factor,
@@ -28,6 +29,7 @@ from recipe.plugins.hooks import (
     is_names,
     is_optimizer,
     is_options,
+    is_order,
     is_sets,
     is_several,
     is_several_or_none,
@@ -41,7 +43,7 @@ from recipe.plugins.settings import Training
 if TYPE_CHECKING:
     import torch
 
-    from recipe.data.draws import Draws, Floats
+    from recipe.data.draws import Draws, Floats, Indices
     from recipe.data.images import Sets
     from recipe.graph.net import Net
 
@@ -242,7 +244,30 @@ class Trick:
         """
         raise NotImplementedError
 
+    @Hook(when="train", gives="a number of at least 0 for each class (K,)", check=is_class_weights, slots=("loss",))
+    def class_weights(self, counts: Indices) -> Floats:
+        """Return the weight of each class in the cross entropy: (K,), for the number of training images of each one.
+
+        The weight of class k multiplies the part of the loss that belongs to it in a target, and losses are then
+        averaged over the batch. Losses on held-out images are not weighted.
+        """
+        raise NotImplementedError
+
     # ---- each step: the batch
+
+    @Hook(
+        when="each epoch",
+        gives="as many indices of images as there are, int64 (N,)",
+        check=is_order,
+        slots=("order",),
+    )
+    def epoch_order(self, labels: Indices, draws: Draws) -> Indices:
+        """Return the images of an epoch in the order in which they are used: indices from 0, int64 (N,).
+
+        An image may occur several times, or not at all. ``labels`` are the classes of all N training images, and
+        ``draws`` has a row for each. A second occurrence in an epoch is augmented with other draws than the first.
+        """
+        raise NotImplementedError
 
     @Hook(
         when="each step",

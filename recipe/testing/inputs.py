@@ -135,6 +135,7 @@ class Batch:
 
 
 ARGUMENTS: Mapping[str, Callable[[Batch], tuple[Any, ...]]] = {
+    "epoch_order": lambda batch: (np.arange(batch.count) % 3, batch.draws("order")),
     "crop_box": lambda batch: (batch.draws("crop"), *batch.sizes),
     "augment": lambda batch: (batch.images, batch.draws(batch.word)),
     "smooth_targets": lambda batch: (batch.targets,),

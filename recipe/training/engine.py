@@ -83,7 +83,7 @@ def train(request: Request) -> Run:
                 listener.note(f"{place.folder} has already finished: nothing to do")
                 return _run(place.folder, decision.summary, trainer, prepared)
             teach, prepared = _teach(request, place, prepared)
-            trainer.loss_of = objective(request.plan, teach, trainer.reads)
+            trainer.loss_of = objective(request.plan, teach, trainer.reads, trainer.weights)
         elif isinstance(decision, Resume):
             loop.restore(request.allow_changed, prepared.data_changes)
         return _train(request, place, prepared, loop, held)

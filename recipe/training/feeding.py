@@ -8,6 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from recipe.data.draws import Draws, Indices
 from recipe.data.images import Sets
 from recipe.devices.distributed import Ranks
 from recipe.inference.batches import Batch, InOrder, ahead, evaluated_at_once
@@ -16,6 +17,7 @@ from recipe.plugins.calling import call_hook, placed
 from recipe.plugins.during import ALWAYS
 from recipe.plugins.field_contracts import ImageFields
 from recipe.plugins.progress import Progress
+from recipe.plugins.uses import Use
 from recipe.training.loading import Steps
 from recipe.training.runtime import Runtime
 
@@ -32,7 +34,13 @@ def training_images(plan: Plan, sets: Sets, ranks: Ranks) -> Steps:
     boxes, fields = plan.hooked("crop_box"), image_fields(plan)
     boxer = partial(call_hook, boxes[0], "crop_box") if boxes else None
     during = boxes[0].during if boxes else ALWAYS
-    return Steps(sets.train, plan.training, boxer, fields.skips, ranks.rank, ranks.world, fields.size, during)
+    chooser = next((partial(_chosen, use) for use in plan.hooked("epoch_order")), None)
+    return Steps(sets.train, plan.training, boxer, fields.skips, ranks.rank, ranks.world, fields.size, during, chooser)
+
+
+def _chosen(use: Use, labels: Indices, draws: Draws) -> Indices:
+    order: Indices = call_hook(use, "epoch_order", labels, draws.of(use.word))
+    return order
 
 
 def held_out_images(plan: Plan, sets: Sets, micro: int | None) -> InOrder:

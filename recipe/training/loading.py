@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -9,7 +11,7 @@ from torch.utils.data import Dataset
 
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import RecipeError
-from recipe.data.draws import Draws, order
+from recipe.data.draws import Draws, occurrences, order
 from recipe.data.images import Array, Boxer, Images
 from recipe.inference.batches import Batch, Loaded, Numbers, fetched, unreadable
 from recipe.plugins.during import ALWAYS, During
@@ -35,7 +37,8 @@ def share(images: int, rank: int, world: int) -> slice:
 class Steps(Dataset[Loaded]):
     """The training batches, by step. A pure function of the seed and the step.
 
-    ``boxer`` chooses the part of each image to use, in the steps that ``during`` holds.
+    ``boxer`` chooses the part of each image to use, in the steps that ``during`` holds. ``chooser`` chooses the images
+    of an epoch and their order, instead of each image once in random order.
     """
 
     def __init__(
@@ -48,12 +51,14 @@ class Steps(Dataset[Loaded]):
         world: int = 1,
         size: int | None = None,
         during: During = ALWAYS,
+        chooser: Callable[[Numbers, Draws], Numbers] | None = None,
     ) -> None:
         self.images, self.training, self.boxer, self.skip, self.size = images, training, boxer, skip, size
         self.rank, self.world, self.during = rank, world, during
         self.samples = len(images.labels)
         self.steps = training.steps(self.samples)
-        self.order: tuple[int, Numbers] = (-1, np.empty(0, np.int64))
+        self.chooser = chooser
+        self.order: tuple[int, Numbers, Numbers | None] = (-1, np.empty(0, np.int64), None)
 
     def __getitem__(self, step: int) -> Loaded:
         try:
@@ -63,58 +68,77 @@ class Steps(Dataset[Loaded]):
 
     def numbers(self, step: int) -> Numbers:
         """Return the dataset indices of the images in the whole batch of a step."""
+        return self._epoch(step)[0]
+
+    def _epoch(self, step: int) -> tuple[Numbers, Numbers | None]:
+        """Return the dataset indices of the images in a whole batch, and how often each came before in its epoch."""
         epoch, position = divmod(step, self.steps)
         if self.order[0] != epoch:
-            self.order = (epoch, order(self.training.seed, epoch, self.samples))
-        return self.order[1][self.training.images(position, self.samples)]
+            if self.chooser is None:
+                self.order = (epoch, order(self.training.seed, epoch, self.samples), None)
+            else:
+                every = np.arange(self.samples)
+                draws = Draws(self.training.seed, epoch, every, epoch * self.steps)
+                chosen = self.chooser(self.images.labels.numpy(), draws)
+                self.order = (epoch, chosen, occurrences(chosen))
+        part = self.training.images(position, self.samples)
+        return self.order[1][part], None if self.order[2] is None else self.order[2][part]
 
     def _batch(self, step: int) -> Batch:
-        whole, epoch = self.numbers(step), step // self.steps
+        (whole, before), epoch = self._epoch(step), step // self.steps
         places = np.arange(len(whole))[share(len(whole), self.rank, self.world)]
         counted = len(places) > 0
         if not counted:  # the other processes wait for this one's gradients, which are zero
             places = np.arange(min(2, len(whole)))
-        indices, skipped = whole[places], dict[int, str]()
+        skipped = dict[int, str]()
         if self.skip:
-            pixels, indices, skipped = self._sound(places, whole, epoch, step)
+            pixels, places, skipped = self._sound(places, whole, before, epoch, step)
         else:
-            pixels = self._fetch(indices, epoch, step)
+            pixels = self._fetch(whole[places], None if before is None else before[places], epoch, step)
+        indices, before = whole[places], None if before is None else before[places]
         labels, told = self.images.labels[torch.from_numpy(indices)], tuple(sorted(skipped.items()))
-        return Batch(pixels, labels, indices, epoch, step, len(whole), counted, told)
+        return Batch(pixels, labels, indices, epoch, step, len(whole), counted, told, before)
 
-    def _fetch(self, indices: Numbers, epoch: int, step: int) -> Tensor:
+    def _fetch(self, indices: Numbers, before: Numbers | None, epoch: int, step: int) -> Tensor:
         boxer = self.boxer
         if boxer is None or not self.during.holds(Progress(step, self.steps, self.training.epochs)):
             return fetched(self.images, indices, self.size)
 
         def box_of(place: int, height: int, width: int) -> Array:
-            draws = Draws(self.training.seed, epoch, indices[place : place + 1], step, "crop")
+            one = slice(place, place + 1)
+            again = None if before is None else before[one]
+            draws = Draws(self.training.seed, epoch, indices[one], step, "crop", again)
             box: Array = boxer(draws, np.array([float(height)]), np.array([float(width)]))[0]
             return box
 
         return fetched(self.images, indices, self.size, box_of)
 
-    def _sound(self, places: Numbers, whole: Numbers, epoch: int, step: int) -> tuple[Tensor, Numbers, dict[int, str]]:
+    def _sound(
+        self, places: Numbers, whole: Numbers, before: Numbers | None, epoch: int, step: int
+    ) -> tuple[Tensor, Numbers, dict[int, str]]:
         """Return the images at some places of a batch, replacing each one that can't be decoded by the next that can.
+
+        Also returns the places where the images are, and which ones are skipped.
 
         The partner is tried first, then the images that follow, whichever process they belong to. The contents of a
         batch therefore do not depend on how it is shared.
         """
         skipped: dict[int, str] = {}
-        pixels, indices = [], []
+        pixels, found = [], []
         for place in places:
             following = [place, place ^ 1, *((place + ahead) % len(whole) for ahead in range(1, len(whole)))]
             for candidate in (at for at in following if at < len(whole)):
-                index = whole[candidate : candidate + 1]
-                if int(index[0]) in skipped:
+                one = slice(candidate, candidate + 1)
+                index = int(whole[candidate])
+                if index in skipped:
                     continue
                 try:
-                    pixels.append(self._fetch(index, epoch, step))
+                    pixels.append(self._fetch(whole[one], None if before is None else before[one], epoch, step))
                 except RecipeError as error:
-                    skipped[int(index[0])] = unreadable(error)
+                    skipped[index] = unreadable(error)
                     continue
-                indices.append(index)
+                found.append(candidate)
                 break
             else:
                 raise RecipeError(Diagnostic("E070", "no image in a batch can be decoded"))
-        return torch.cat(pixels), np.concatenate(indices), skipped
+        return torch.cat(pixels), np.array(found), skipped

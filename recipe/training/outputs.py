@@ -50,6 +50,16 @@ def _paths(plan: Plan, images: Images) -> tuple[str, ...] | None:
     return relative_paths(images.paths, next(named, None))
 
 
+EVEN = 1.5
+"""Up to this factor between the numbers of images of two classes, accuracy and balanced accuracy say the same."""
+
+
+def uneven(labels: Tensor) -> bool:
+    """Whether some class has clearly more images than another, not counting classes without images."""
+    counts = torch.bincount(labels)
+    return bool(counts.max() > EVEN * counts[counts > 0].min())
+
+
 @attrs.define(eq=False)
 class Recalls:
     """Counts by class that stay on the device: how many images there are, and how many are classified correctly."""

@@ -22,7 +22,7 @@ from recipe.plan.plan import Plan
 from recipe.plugins.progress import Progress
 from recipe.training.feeding import held_out_images, loaded, sized, training_images
 from recipe.training.loading import Steps
-from recipe.training.objective import objective
+from recipe.training.objective import class_weights, objective
 from recipe.training.runtime import Runtime, step_seed
 from recipe.training.setup import prepare
 from recipe.training.teachers import named_teachers
@@ -168,7 +168,9 @@ def open_batches(program: Program, device: str | None) -> Batches:
     if isinstance(sets.val, (Files, InMemory)):
         sets = attrs.evolve(sets, val=one_view(sets.val))
     transform = BatchTransform.of(plan, sets, fitting.classes, chosen)
-    return Batches(fitting, sets, chosen, _elsewhere(plan), transform, objective(plan, {}))
+    weights = class_weights(plan, sets.train.labels, fitting.classes, chosen)
+    loss = objective(plan, {}, weights=weights)
+    return Batches(fitting, sets, chosen, _elsewhere(plan), transform, loss)
 
 
 def _elsewhere(plan: Plan) -> tuple[str, ...]:

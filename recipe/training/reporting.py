@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -101,9 +102,14 @@ def closing(summary: dict[str, Any]) -> str:
     best = summary.get("best", {})
     kept = f" in epoch {best['epoch']:g}, the best by {best['by']}," if summary.get("kept") == "best" else ""
     return (
-        f"top-1 {summary['top1']:.2%}{top5}, loss {summary['loss']:.4f} on held-out images{kept} "
+        f"top-1 {summary['top1']:.2%}{_balanced(summary)}{top5}, loss {summary['loss']:.4f} on held-out images{kept} "
         f"after {_length(summary)}, {format_duration(summary['seconds'])}{speed}"
     )
+
+
+def _balanced(result: Mapping[str, Any]) -> str:
+    """Return the balanced accuracy in parentheses, if it is known."""
+    return f" (balanced {result['balanced']:.2%})" if result.get("balanced") is not None else ""
 
 
 def _length(summary: dict[str, Any]) -> str:
@@ -148,7 +154,7 @@ class EpochLine:
         if done > self.first:
             seconds = (time.monotonic() - self.began) / (done - self.first) * (self.total - done)
             left = f", {format_duration(seconds)} left"
-        held_out = f"held-out loss {result['loss']:.4f}, top-1 {result['top1']:.2%}"
+        held_out = f"held-out loss {result['loss']:.4f}, top-1 {result['top1']:.2%}{_balanced(result)}"
         line = f"epoch {number}/{self.total // self.per_epoch}: {trained}{held_out}{self._rest}{left}"
         self._loss, self._top1, self._steps, self._rest = 0.0, 0.0, 0, ""
         return line

@@ -33,8 +33,8 @@ from recipe.training.average import Average
 from recipe.training.feeding import held_out_images, image_fields, loaded, resolution, sized, training_images
 from recipe.training.loading import Steps, share
 from recipe.training.meters import Meter
-from recipe.training.objective import Objective, objective
-from recipe.training.outputs import Outputs, Recalls, metrics_of
+from recipe.training.objective import Objective, class_weights, objective
+from recipe.training.outputs import Outputs, Recalls, metrics_of, uneven
 from recipe.training.runtime import Runtime, compiling, set_seed, step_seed
 from recipe.training.tensors import restored
 from recipe.training.transform import BatchTransform
@@ -46,8 +46,8 @@ class Evaluation:
     """The result of an evaluation: means over the images, and the images that could not be decoded."""
 
     result: dict[str, Any]
-    """`loss`, `top1`, `top5` with more than five classes, `balanced` if epochs are compared by it, and `metrics`, those
-    of tricks, if there are any."""
+    """`loss`, `top1`, `top5` with more than five classes, `balanced` if epochs are compared by it or classes are
+    `uneven`, and `metrics`, those of tricks, if there are any."""
     skipped: tuple[tuple[int, str], ...]
     """Their indices among the held-out images, with the reasons."""
     outputs: HeldOut | None = None
@@ -72,6 +72,8 @@ class Trainer:
     average: Average | None
     prepare: BatchTransform
     loss_of: Objective
+    weights: Tensor | None
+    """The weight of each class in the cross entropy: (K,). None if all are alike."""
     reads: Mapping[str, Mapping[str, str]]
     """The layers whose outputs loss terms read. See `features_of`."""
     steps_per_epoch: int
@@ -114,6 +116,7 @@ class Trainer:
         featured = with_features(model, sorted(addresses)) if reads else model
         made = runtime.compile(featured, training.compile_mode, dynamic) if compiled else featured
         parallel = ranks.wrap(made)
+        weights = class_weights(plan, sets.train.labels, program.classes, device)
         return cls(
             plan=plan,
             sets=sets,
@@ -126,7 +129,8 @@ class Trainer:
             update=Update.make(program, model, chosen, device),
             average=average,
             prepare=BatchTransform.of(plan, sets, program.classes, device),
-            loss_of=objective(plan, teach, reads),
+            loss_of=objective(plan, teach, reads, weights),
+            weights=weights,
             reads=reads,
             steps_per_epoch=training.steps(len(sets.train.labels)),
             identity=program.identity,
@@ -315,7 +319,8 @@ class Trainer:
         skipped: list[tuple[int, str]] = []
         measured = bool(self.plan.hooked("metrics"))
         kept = Outputs() if outputs or measured else None
-        recalls = Recalls.on(self.device, self.sets.classes) if self.plan.training.keep_by == "balanced" else None
+        balanced = self.plan.training.keep_by == "balanced" or uneven(self.sets.val.labels)
+        recalls = Recalls.on(self.device, self.sets.classes) if balanced else None
         for part in self._loaded(images, mine):
             skipped += part.skipped
             stopped = stop()

@@ -54,7 +54,7 @@ class BatchTransform:
     def __call__(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return inputs (N, C, H, W) and targets, class indices (N,) or distributions (N, K), for training."""
         crop_boxes, augments, smooths, mixes = self._acting(batch.step)
-        draws = Draws(self.plan.training.seed, batch.epoch, batch.indices, batch.step)
+        draws = Draws(self.plan.training.seed, batch.epoch, batch.indices, batch.step, occurrences=batch.occurrences)
         images = batch.images.to(self.device, non_blocking=True).float().div_(255)
         targets = batch.labels.to(self.device, non_blocking=True)
         if crop_boxes and self.sets.train.uniform:

@@ -107,9 +107,9 @@ def test_a_field_may_have_the_old_name_of_a_hook() -> None:
 
 
 def test_the_kit_tries_exactly_the_hooks_of_a_step() -> None:
-    stepping = {name for name, hook in HOOKS.items() if hook.when in ("each step", "each batch")}
+    stepping = {name for name, hook in HOOKS.items() if hook.when in ("each step", "each batch", "each epoch")}
     assert {*ARGUMENTS} == {*TRIALS} == stepping
-    assert {*DEVICE_HOOKS} == stepping - {"lr_factor", "crop_box", "resolution", "frozen"}, (
+    assert {*DEVICE_HOOKS} == stepping - {"lr_factor", "epoch_order", "crop_box", "resolution", "frozen"}, (
         "these hooks take no tensors"
     )
 

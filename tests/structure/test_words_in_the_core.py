@@ -54,6 +54,7 @@ ALLOWED = [
     ("runs/records.py training/keeping.py", "best last", "values and fields of the summary"),
     ("training/loop.py training/meters.py", "loss images", "measured values"),
     ("training/keeping.py", "loss", "a measured value"),
+    ("training/reporting.py training/trainer.py", "balanced", "a measured value"),
     ("training/reporting.py", "epochs loss lr best by", "measured values"),
     ("training/engine.py training/estimate.py training/reporting.py", "step", "a counted value"),
     ("training/loading.py training/transform.py", "crop augment", "streams of random numbers, and hooks"),

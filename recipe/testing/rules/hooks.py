@@ -141,6 +141,7 @@ _LOSSES = {"scale": (1.0, 30.0), **_MIXED, "differentiable": (True,)}
 _PROGRESS = {"progress": PROGRESS}
 
 TRIALS: Mapping[str, tuple[Mapping[str, Sequence[Any]], Judge]] = {
+    "epoch_order": ({"count": (1, 64)}, lambda *_: None),
     "crop_box": ({"count": (4,)}, _boxes),
     "augment": ({**_COUNTS, "side": (32, 23)}, lambda result, given, before: _like(result, before[0], "images")),
     "smooth_targets": (_MIXED, lambda result, given, before: _distributions(result, before[0])),
