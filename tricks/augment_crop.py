@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 ATTEMPTS = 10
 
 
-@trick("augment crop", position=50, writes=("crop",))
+@trick(
+    "augment crop",
+    position=50,
+    writes=("crop",),
+    known_as=("random-resized-crop", "rrc", "random-crop", "inception-crop", "train-crop"),
+)
 class Crop(Trick):
     """Train on a random crop of each image, with random area and aspect ratio, scaled to the input size."""
 

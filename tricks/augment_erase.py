@@ -28,6 +28,8 @@ ATTEMPTS = 10
     reads=("crop",),
     writes=("inputs",),
     after=("augment trivial", "augment jitter", "augment pca-noise"),
+    known_as=("random-erasing", "random-erase", "erasing", "reprob"),
+    similar_to=("cutout",),
 )
 class Erase(Trick):
     """Fill a random box in some images, so that the network can't rely on a single part of the image."""

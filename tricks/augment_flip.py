@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     from recipe.api import Draws, PlanView
 
 
-@trick("augment flip", position=50, writes=("inputs",))
+@trick(
+    "augment flip",
+    position=50,
+    writes=("inputs",),
+    known_as=("hflip", "horizontal-flip", "random-horizontal-flip", "fliplr", "mirror"),
+    similar_to=("vflip", "vertical-flip"),
+)
 class Flip(Trick):
     """Mirror each image horizontally with some probability."""
 

@@ -22,7 +22,14 @@ LUMA = (0.2989, 0.587, 0.114)
 NOT_PAPER = {"gluoncv": 0.0, "torchvision": 0.0}
 
 
-@trick("augment jitter", position=50, reads=("crop",), writes=("inputs",), after=("augment trivial",))
+@trick(
+    "augment jitter",
+    position=50,
+    reads=("crop",),
+    writes=("inputs",),
+    after=("augment trivial",),
+    known_as=("color-jitter", "colour-jitter"),
+)
 class Jitter(Trick):
     """Change the brightness, contrast, saturation and hue of each image by random amounts, in this order."""
 

@@ -22,7 +22,12 @@ EIGENVECTORS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836
 
 
 @trick(
-    "augment pca-noise", position=50, reads=("crop",), writes=("inputs",), after=("augment jitter", "augment trivial")
+    "augment pca-noise",
+    position=50,
+    reads=("crop",),
+    writes=("inputs",),
+    after=("augment jitter", "augment trivial"),
+    known_as=("pca", "pca-lighting", "lighting", "alexnet-noise"),
 )
 class PcaNoise(Trick):
     """Add a random color along the principal components of natural images to each image."""

@@ -15,7 +15,24 @@ if TYPE_CHECKING:
     from recipe.api import Draws
 
 
-@trick("augment trivial", position=50, reads=("crop",), writes=("inputs",))
+@trick(
+    "augment trivial",
+    position=50,
+    reads=("crop",),
+    writes=("inputs",),
+    known_as=("trivial-augment", "trivialaugmentwide", "ta-wide"),
+    similar_to=(
+        "aa",
+        "autoaugment",
+        "randaugment",
+        "augmix",
+        "rotate",
+        "rotation",
+        "random-rotation",
+        "affine",
+        "shear",
+    ),
+)
 class Trivial(Trick):
     """Apply one of 14 equally likely operations to each image, with a random strength."""
 

@@ -21,7 +21,19 @@ if TYPE_CHECKING:
     from recipe.api import PlanView
 
 
-@trick("base", position=10, writes=("base",))
+@trick(
+    "base",
+    position=10,
+    writes=("base",),
+    known_as={
+        "model": "",
+        "arch": "",
+        "architecture": "",
+        "network": "",
+        "pretrained": "weights=DEFAULT",
+        "num-classes": "classes=",
+    },
+)
 class Base(Trick):
     """Start from a stock model.
 

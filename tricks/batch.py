@@ -8,7 +8,7 @@ from typing import Any
 from recipe.api import Training, Trick, integer, trick
 
 
-@trick("batch", position=70, writes=("batch",))
+@trick("batch", position=70, writes=("batch",), known_as=("batch-size", "bs", "total-batch-size", "global-batch-size"))
 class Batch(Trick):
     """Set the number of images per update, over all devices and micro-batches."""
 

@@ -14,7 +14,21 @@ if TYPE_CHECKING:
     from recipe.api import PlanView
 
 
-@trick("batch micro", position=70)
+@trick(
+    "batch micro",
+    position=70,
+    known_as=("micro-batch", "micro-batch-size"),
+    similar_to=(
+        "grad-accum",
+        "grad-accum-steps",
+        "gradient-accumulation",
+        "gradient-accumulation-steps",
+        "grad-accumulation",
+        "accumulate",
+        "accumulate-grad-batches",
+        "accumulation-steps",
+    ),
+)
 class Micro(Trick):
     """Split each batch into micro-batches of limited size, for batches that don't fit in device memory.
 

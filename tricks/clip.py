@@ -12,7 +12,23 @@ if TYPE_CHECKING:
     import torch
 
 
-@trick("clip", position=110, writes=("grads",))
+@trick(
+    "clip",
+    position=110,
+    writes=("grads",),
+    known_as=(
+        "clip-grad",
+        "grad-clip",
+        "clip-grad-norm",
+        "gradient-clipping",
+        "gradient-clip",
+        "grad-norm",
+        "max-grad-norm",
+        "gradient-clip-val",
+        "clipping",
+    ),
+    similar_to=("agc",),
+)
 class Clip(Trick):
     """Scale the gradients down if their joint norm over all weights exceeds NORM."""
 

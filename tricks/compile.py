@@ -14,7 +14,7 @@ CAPTURED = ("reduce-overhead", "max-autotune")
 """Modes that replay CUDA graphs on a GPU. Each replay overwrites the gradients of the previous one."""
 
 
-@trick("compile", position=180)
+@trick("compile", position=180, known_as=("torch-compile", "inductor"), similar_to=("torchscript", "jit"))
 class Compile(Trick):
     """Compile the rewritten model with torch.compile. Requires a C++ compiler, and slows down the first batches.
 

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recipe.api import SuggestContext, Trick, integer, path, trick
+from recipe.tricks._image_names import OF_IMAGES
 
 if TYPE_CHECKING:
     from recipe.api import InMemory, Sets
 
 
-@trick("data cifar10", position=40, writes=("data",))
+@trick("data cifar10", position=40, writes=("data",), known_as=OF_IMAGES, similar_to=("cifar100",))
 class Cifar10(Trick):
     """Train on the training images of CIFAR-10 and evaluate on its 10,000 test images."""
 

@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from recipe.api import SuggestContext, Trick, integer, trick
+from recipe.tricks._image_names import OF_IMAGES
 
 if TYPE_CHECKING:
     from recipe.api import Sets
 
 
-@trick("data digits", position=40, writes=("data",))
+@trick("data digits", position=40, writes=("data",), known_as=OF_IMAGES, similar_to=("mnist",))
 class Digits(Trick):
     """Train on 1,442 handwritten digits that come with scikit-learn, and evaluate on the other 355.
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from recipe.api import Trick, integer, trick
+from recipe.tricks._image_names import OF_IMAGES
 
 if TYPE_CHECKING:
     from recipe.api import Sets
 
 
-@trick("data fake", position=40, writes=("data",))
+@trick("data fake", position=40, writes=("data",), known_as=OF_IMAGES)
 class Fake(Trick):
     """Train on random pixels with random labels, the same in every run."""
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recipe.api import SuggestContext, Trick, integer, path, trick
+from recipe.tricks._image_names import OF_IMAGES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,7 +24,7 @@ MOST, SIDE = 60_000, 28
 """The largest number of images in a part, and their height and width in pixels."""
 
 
-@trick("data fashion-mnist", position=40, writes=("data",))
+@trick("data fashion-mnist", position=40, writes=("data",), known_as=OF_IMAGES, similar_to=("mnist",))
 class FashionMnist(Trick):
     """Train on the training images of Fashion-MNIST and evaluate on its 10,000 test images."""
 

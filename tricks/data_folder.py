@@ -15,12 +15,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recipe.api import Trick, choice, class_folders, find_images, integer, path, trick
+from recipe.tricks._image_names import OF_IMAGES
 
 if TYPE_CHECKING:
     from recipe.api import Files, FoundImages, PlanView, Sets
 
 
-@trick("data folder", position=40, writes=("data",))
+@trick(
+    "data folder",
+    position=40,
+    writes=("data",),
+    known_as={"image-folder": "", "imagenet": "", "data-dir": "", "data-path": "", "dataset-folder": "", **OF_IMAGES},
+)
 class Folder(Trick):
     """Train on the images in PATH/train, which has a folder for each class, and evaluate on those in PATH/val.
 

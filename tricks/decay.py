@@ -8,7 +8,7 @@ from typing import Any
 from recipe.api import Training, Trick, number, trick
 
 
-@trick("decay", position=130)
+@trick("decay", position=130, known_as=("weight-decay", "wd", "l2-regularization", "l2-penalty"))
 class Decay(Trick):
     """Set the weight decay, the rate at which parameters shrink toward zero."""
 

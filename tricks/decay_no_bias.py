@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     from recipe.api import ParamPlace, PlanView
 
 
-@trick("decay no-bias", position=130, writes=("groups",))
+@trick(
+    "decay no-bias",
+    position=130,
+    writes=("groups",),
+    known_as=("no-bias-decay", "no-weight-decay-bias", "bias-weight-decay", "filter-bias-and-bn"),
+)
 class NoBias(Trick):
     """Exempt biases and the parameters of normalization layers from weight decay."""
 

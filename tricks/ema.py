@@ -13,7 +13,21 @@ if TYPE_CHECKING:
     from recipe.api import PlanView
 
 
-@trick("ema", position=200, writes=("average",))
+@trick(
+    "ema",
+    position=200,
+    writes=("average",),
+    known_as=(
+        "model-ema",
+        "weight-ema",
+        "exponential-moving-average",
+        "moving-average",
+        "weight-averaging",
+        "polyak",
+        "polyak-averaging",
+    ),
+    similar_to=("swa", "stochastic-weight-averaging", "lookahead"),
+)
 class Ema(Trick):
     """Maintain a moving average of the weights and running statistics, which is evaluated and saved as the model.
 

@@ -8,7 +8,12 @@ from typing import Any
 from recipe.api import Training, Trick, integer, trick
 
 
-@trick("epochs", position=80)
+@trick(
+    "epochs",
+    position=80,
+    known_as=("num-epochs", "n-epochs", "max-epochs", "num-train-epochs", "total-epochs"),
+    similar_to=("iterations", "max-steps", "steps"),
+)
 class Epochs(Trick):
     """Set the number of passes over the training images."""
 

@@ -13,7 +13,20 @@ from typing import Any
 from recipe.api import INTERPOLATIONS, VIEWS, Training, Trick, choice, integer, number, trick
 
 
-@trick("evaluation", position=45, implied=True)
+@trick(
+    "evaluation",
+    position=45,
+    implied=True,
+    known_as={
+        "crop-pct": "crop=",
+        "test-crop": "crop=",
+        "center-crop": "crop=",
+        "val-crop-size": "size=",
+        "test-input-size": "size=",
+        "test-time-augmentation": "views=flip",
+        "tta": "views=flip",
+    },
+)
 class Evaluation(Trick):
     """Evaluate images of this size, after this crop.
 

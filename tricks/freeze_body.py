@@ -15,7 +15,20 @@ if TYPE_CHECKING:
     from recipe.api import Net, PlanView
 
 
-@trick("freeze body", position=140, writes=("frozen",))
+@trick(
+    "freeze body",
+    position=140,
+    writes=("frozen",),
+    known_as=(
+        "freeze-backbone",
+        "backbone-freeze",
+        "linear-probe",
+        "linear-probing",
+        "feature-extractor",
+        "freeze-encoder",
+        "frozen-backbone",
+    ),
+)
 class Body(Trick):
     """Freeze all but the heads: the last layer, which computes the logits, and those of auxiliary heads.
 

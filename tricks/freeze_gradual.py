@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from recipe.api import Net
 
 
-@trick("freeze gradual", position=140, writes=("frozen",), formerly="freeze")
+@trick("freeze gradual", position=140, writes=("frozen",), formerly="freeze", known_as=("freezeout", "layer-freezing"))
 class Gradual(Trick):
     """Freeze more and more layers during training, from the first on, to save gradients. The last one never freezes."""
 

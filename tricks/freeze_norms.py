@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from recipe.api import Net, PlanView
 
 
-@trick("freeze norms", position=140, writes=("frozen",))
+@trick(
+    "freeze norms",
+    position=140,
+    writes=("frozen",),
+    known_as=("freeze-bn", "frozen-bn", "freeze-batchnorm", "frozen-batchnorm"),
+)
 class Norms(Trick):
     """Freeze all batch normalization: it uses its running statistics, which don't change, and its gamma and beta.
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from recipe.api import Net, PlanView
 
 
-@trick("freeze to", position=140, writes=("frozen",))
+@trick("freeze to", position=140, writes=("frozen",), known_as=("freeze-layers", "freeze-until", "freeze-at"))
 class To(Trick):
     """Freeze all layers up to and including a module, in the order in which they run.
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     position=30,
     reads=("stem", "trunk", "shortcut", "gate", "downsampling", "branch", "head", "activation"),
     writes=("init",),
+    known_as=("he", "he-init", "kaiming-normal", "msra"),
 )
 class Kaiming(Trick):
     """Draw the weights of convolution and fully connected layers from Kaiming's normal distribution."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     position=30,
     reads=("stem", "trunk", "shortcut", "gate", "downsampling", "branch", "head", "activation"),
     writes=("init",),
+    known_as=("glorot", "xavier-uniform", "glorot-uniform"),
 )
 class Xavier(Trick):
     """Draw the weights of convolution and fully connected layers from Xavier's uniform distribution."""

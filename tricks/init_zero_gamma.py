@@ -16,7 +16,13 @@ if TYPE_CHECKING:
     from recipe.api import Evidence, Net, PlanView
 
 
-@trick("init zero-gamma", position=30, reads=("init", "trunk", "shortcut", "gate", "branch"), writes=("norm",))
+@trick(
+    "init zero-gamma",
+    position=30,
+    reads=("init", "trunk", "shortcut", "gate", "branch"),
+    writes=("norm",),
+    known_as=("zero-init-residual", "zero-init", "zero-init-last"),
+)
 class ZeroGamma(Trick):
     """Initialize gamma to 0 in the last normalization layer of each residual block's trunk."""
 

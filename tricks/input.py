@@ -29,7 +29,13 @@ if TYPE_CHECKING:
 Channels = tuple[float, ...]
 
 
-@trick("input", position=42, writes=("run", "channels"), implied=True)
+@trick(
+    "input",
+    position=42,
+    writes=("run", "channels"),
+    implied=True,
+    known_as=("normalize", "normalization", "preprocessing", "grayscale"),
+)
 class Input(Trick):
     """Normalize images with this mean and deviation, and resize them with this interpolation.
 

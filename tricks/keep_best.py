@@ -14,7 +14,19 @@ if TYPE_CHECKING:
     from recipe.api import PlanView
 
 
-@trick("keep best", position=203, writes=("kept",))
+@trick(
+    "keep best",
+    position=203,
+    writes=("kept",),
+    known_as=(
+        "save-best",
+        "best-checkpoint",
+        "checkpoint-best",
+        "save-best-only",
+        "load-best-model-at-end",
+        "best-model",
+    ),
+)
 class Best(Trick):
     """Keep the weights of the epoch with the best evaluation: the earliest one, if several are equally good.
 

@@ -8,7 +8,7 @@ from typing import Any
 from recipe.api import Training, Trick, choice, trick
 
 
-@trick("layout", position=170)
+@trick("layout", position=170, known_as={"memory-format": "", "nhwc": "channels-last", "nchw": "contiguous"})
 class Layout(Trick):
     """Choose the memory layout. Channels-last is faster on CPUs and on GPUs with tensor cores."""
 

@@ -8,7 +8,7 @@ from typing import Any
 from recipe.api import Training, Trick, number, trick
 
 
-@trick("loss", position=150)
+@trick("loss", position=150, known_as=("ce", "cross-entropy", "crossentropy-loss", "softmax-loss", "criterion", "nll"))
 class Loss(Trick):
     """Minimize the cross entropy between the predicted and the target distribution."""
 

@@ -17,7 +17,13 @@ if TYPE_CHECKING:
     from recipe.api import PlanView
 
 
-@trick("loss bce", position=150, reads=("targets", "mix"), writes=("loss",))
+@trick(
+    "loss bce",
+    position=150,
+    reads=("targets", "mix"),
+    writes=("loss",),
+    known_as=("bce-loss", "binary-cross-entropy", "bce-with-logits", "sigmoid-loss"),
+)
 class BinaryCrossEntropy(Trick):
     """Minimize the binary cross entropy of each class, treating every class as a separate yes-or-no question."""
 

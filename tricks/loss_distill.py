@@ -18,7 +18,13 @@ if TYPE_CHECKING:
     from recipe.api import Evidence, LossContext, PlanView
 
 
-@trick("loss distill", position=150, reads=("targets", "mix"), writes=("loss terms",))
+@trick(
+    "loss distill",
+    position=150,
+    reads=("targets", "mix"),
+    writes=("loss terms",),
+    known_as=("distillation", "knowledge-distillation", "kd", "kd-loss", "teacher", "teacher-model"),
+)
 class Distill(Trick):
     """Learn from the softened predictions of a teacher, another model.
 

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     from recipe.api import Evidence, PlanView
 
 
-@trick("loss smooth", position=150, writes=("targets",))
+@trick(
+    "loss smooth",
+    position=150,
+    writes=("targets",),
+    known_as=("label-smoothing", "smoothing", "label-smooth", "smooth-labels"),
+)
 class Smooth(Trick):
     """Take some of the probability of the true class and spread it over other classes."""
 

@@ -11,7 +11,11 @@ if TYPE_CHECKING:
     from recipe.api import PlanView
 
 
-@trick("lr", position=120)
+@trick(
+    "lr",
+    position=120,
+    known_as=("learning-rate", "base-lr", "lr0", "eta", "sched", "scheduler", "schedule", "lr-scheduler"),
+)
 class Rate(Trick):
     """Set the base learning rate, and whether the schedule updates it every batch or every epoch."""
 

@@ -17,7 +17,13 @@ if TYPE_CHECKING:
     from recipe.api import Evidence, PlanView
 
 
-@trick("lr cosine", position=120, writes=("schedule",))
+@trick(
+    "lr cosine",
+    position=120,
+    writes=("schedule",),
+    known_as=("cosine-annealing", "cosine-decay", "cosine-lr", "cosineannealinglr", "cosine-schedule"),
+    similar_to=("one-cycle", "onecyclelr", "poly", "polynomial", "linear-decay", "warm-restarts", "sgdr"),
+)
 class Cosine(Trick):
     """Decay the learning rate along half a cosine, from the end of the warmup to the end of the training."""
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from recipe.api import ParamPlace
 
 
-@trick("lr head", position=120, writes=("groups",))
+@trick("lr head", position=120, writes=("groups",), known_as=("head-lr", "classifier-lr", "head-learning-rate"))
 class Head(Trick):
     """Multiply the learning rate of the last layer, and of auxiliary heads, by a factor: `lr 0.01 head 10`.
 

@@ -18,7 +18,13 @@ if TYPE_CHECKING:
     from recipe.api import ParamPlace
 
 
-@trick("lr layers", position=120, writes=("groups",))
+@trick(
+    "lr layers",
+    position=120,
+    writes=("groups",),
+    known_as=("layer-decay", "layerwise-decay", "layerwise-lr-decay", "llrd"),
+    similar_to=("discriminative-lr",),
+)
 class Layers(Trick):
     """Lower the learning rate of earlier layers: multiply it by DECAY for each layer between them and the last one.
 

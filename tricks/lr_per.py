@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     from recipe.api import PlanView
 
 
-@trick("lr per", position=120, reads=("batch",), writes=("lr",), after=("lr",))
+@trick(
+    "lr per",
+    position=120,
+    reads=("batch",),
+    writes=("lr",),
+    after=("lr",),
+    known_as=("linear-scaling", "lr-scaling", "lr-base-size", "scale-lr"),
+)
 class Per(Trick):
     """Scale the learning rate linearly with the batch size, relative to the batch size of the base rate."""
 

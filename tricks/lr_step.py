@@ -12,7 +12,21 @@ if TYPE_CHECKING:
     from recipe.api import PlanView
 
 
-@trick("lr step", position=120, writes=("schedule",))
+@trick(
+    "lr step",
+    position=120,
+    writes=("schedule",),
+    known_as=(
+        "multistep",
+        "multisteplr",
+        "milestones",
+        "decay-milestones",
+        "steplr",
+        "step-decay",
+        "lr-steps",
+        "decay-epochs",
+    ),
+)
 class Step(Trick):
     """Multiply the learning rate by a factor at each of the given epochs."""
 

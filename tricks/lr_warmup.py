@@ -16,7 +16,13 @@ if TYPE_CHECKING:
     from recipe.api import Evidence, PlanView
 
 
-@trick("lr warmup", position=120, writes=("lr",))
+@trick(
+    "lr warmup",
+    position=120,
+    writes=("lr",),
+    known_as=("warmup-epochs", "linear-warmup", "gradual-warmup", "lr-warmup-epochs"),
+    similar_to=("warmup-steps", "warmup-ratio"),
+)
 class Warmup(Trick):
     """Raise the learning rate linearly from zero over the first epochs, batch by batch."""
 

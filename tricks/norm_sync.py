@@ -8,7 +8,7 @@ from typing import Any
 from recipe.api import Training, Trick, trick
 
 
-@trick("norm sync", position=190, writes=("run",))
+@trick("norm sync", position=190, writes=("run",), known_as=("sync-bn", "sync-batchnorm", "synchronized-batchnorm"))
 class Sync(Trick):
     """Normalize by the statistics of the whole batch across processes, which helps if each process has few images.
 

@@ -10,7 +10,13 @@ if TYPE_CHECKING:
     import torch
 
 
-@trick("optimizer adamw", position=90, writes=("optimizer",))
+@trick(
+    "optimizer adamw",
+    position=90,
+    writes=("optimizer",),
+    known_as=("fused-adamw",),
+    similar_to=("adam", "adamax", "nadam", "radam", "lion", "adafactor", "adagrad", "rmsprop", "adabelief", "adan"),
+)
 class AdamW(Trick):
     """Update with AdamW. The default learning rate of 0.1 doesn't suit it, so set your own, such as `lr 1e-3`."""
 

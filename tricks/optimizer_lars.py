@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
 
-@trick("optimizer lars", position=90, writes=("optimizer",))
+@trick("optimizer lars", position=90, writes=("optimizer",), similar_to=("lamb",))
 class Lars(Trick):
     """Update with LARS, for very large batches. The default learning rate of 0.1 doesn't suit it, so try `lr 10`."""
 

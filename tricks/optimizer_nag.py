@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import torch
 
 
-@trick("optimizer nag", position=90, writes=("optimizer",))
+@trick("optimizer nag", position=90, writes=("optimizer",), known_as=("nesterov", "sgd-nesterov", "nesterov-momentum"))
 class Nag(Trick):
     """Update with stochastic gradient descent with Nesterov momentum."""
 

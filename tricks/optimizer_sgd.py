@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import torch
 
 
-@trick("optimizer sgd", position=90, writes=("optimizer",))
+@trick("optimizer sgd", position=90, writes=("optimizer",), known_as=("sgd-momentum",))
 class Sgd(Trick):
     """Update with stochastic gradient descent with momentum."""
 

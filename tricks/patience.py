@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from recipe.api import PlanView
 
 
-@trick("patience", position=206)
+@trick(
+    "patience", position=206, known_as=("early-stopping", "early-stop", "early-stopping-patience", "patience-epochs")
+)
 class Patience(Trick):
     """End the training early if it no longer improves.
 

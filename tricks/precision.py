@@ -16,7 +16,22 @@ if TYPE_CHECKING:
     from recipe.api import Evidence, PlanView
 
 
-@trick("precision", position=160, writes=("dtype",))
+@trick(
+    "precision",
+    position=160,
+    writes=("dtype",),
+    known_as={
+        "amp": "fp16",
+        "mixed-precision": "fp16",
+        "autocast": "fp16",
+        "half": "fp16",
+        "float16": "fp16",
+        "bfloat16": "bf16",
+        "float32": "fp32",
+        "dtype": "",
+        "amp-dtype": "",
+    },
+)
 class Precision(Trick):
     """Choose the precision of the forward and backward pass. A device that lacks it reports what it uses instead."""
 

@@ -10,7 +10,12 @@ from __future__ import annotations
 from recipe.api import Progress, Trick, integer, number, trick
 
 
-@trick("resize", position=60, writes=("resolution",))
+@trick(
+    "resize",
+    position=60,
+    writes=("resolution",),
+    known_as=("progressive-resizing", "progressive-learning", "progressive-resize"),
+)
 class Resize(Trick):
     """Train on small images first, which is faster, and gradually increase them to full size."""
 

@@ -16,7 +16,13 @@ if TYPE_CHECKING:
     import torch
 
 
-@trick("sam", position=100, writes=("perturbation",))
+@trick(
+    "sam",
+    position=100,
+    writes=("perturbation",),
+    known_as=("sharpness-aware", "sharpness-aware-minimization"),
+    similar_to=("asam", "gsam"),
+)
 class Sam(Trick):
     """Find weights whose whole neighborhood has a low loss, using gradients at the worst point nearby."""
 

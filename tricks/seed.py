@@ -8,7 +8,7 @@ from typing import Any
 from recipe.api import Training, Trick, integer, trick
 
 
-@trick("seed", position=210)
+@trick("seed", position=210, known_as=("random-seed", "random-state", "manual-seed"))
 class Seed(Trick):
     """Set the seed for initial weights, the order of images, and all augmentations."""
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from recipe.api import Net, PlanView
 
 
-@trick("tweak A", position=20, writes=("trunk",))
+@trick("tweak A", position=20, writes=("trunk",), known_as=("resnet-a",))
 class TweakA(Trick):
     """Move the stride of each downsampling residual block to the first convolution of its trunk."""
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from recipe.api import Evidence, Net, PlanView
 
 
-@trick("tweak B", position=20, writes=("trunk",))
+@trick("tweak B", position=20, writes=("trunk",), known_as=("resnet-b",))
 class TweakB(Trick):
     """Move the stride of each downsampling residual block to the first convolution of its trunk larger than 1×1."""
 

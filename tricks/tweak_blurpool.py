@@ -22,7 +22,13 @@ BLUR = {"kernel_size": 2, "stride": 1, "padding": 1, "count_include_pad": False}
 POOL = {"kernel_size": 2, "stride": 2}
 
 
-@trick("tweak blurpool", position=20, reads=("stem", "trunk", "shortcut", "gate"), writes=("downsampling",))
+@trick(
+    "tweak blurpool",
+    position=20,
+    reads=("stem", "trunk", "shortcut", "gate"),
+    writes=("downsampling",),
+    known_as=("anti-aliasing", "aa-layer"),
+)
 class Blurpool(Trick):
     """Blur before each downsampling step: max pooling, and the trunks and shortcuts of residual blocks."""
 

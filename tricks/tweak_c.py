@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from recipe.api import Evidence, Net, PlanView
 
 
-@trick("tweak C", position=20, writes=("stem",))
+@trick("tweak C", position=20, writes=("stem",), known_as=("deep-stem", "resnet-c"))
 class TweakC(Trick):
     """Replace the 7×7 convolution with stride 2 in the stem with three 3×3 convolutions."""
 

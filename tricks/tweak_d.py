@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from recipe.api import Net, PlanView
 
 
-@trick("tweak D", position=20, writes=("shortcut",))
+@trick("tweak D", position=20, writes=("shortcut",), known_as=("avg-down", "resnet-d"))
 class TweakD(Trick):
     """Pool before the 1×1 convolution in the shortcut of each downsampling residual block, instead of striding."""
 

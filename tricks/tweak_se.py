@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from recipe.api import Block, Net
 
 
-@trick("tweak se", position=20, reads=("trunk",), writes=("gate",))
+@trick(
+    "tweak se",
+    position=20,
+    reads=("trunk",),
+    writes=("gate",),
+    known_as=("squeeze-excitation", "squeeze-and-excitation", "se-block", "senet"),
+    similar_to=("eca", "cbam"),
+)
 class SqueezeExcitation(Trick):
     """Scale the channels of each residual block's trunk, after its last normalization, based on the whole image."""
 

@@ -23,7 +23,14 @@ RATES = {"StochasticDepth": "p", "DropPath": "drop_prob"}
 """The equivalent modules in torchvision and timm, and the names of their rates."""
 
 
-@trick("tweak stochastic-depth", position=20, reads=("trunk", "gate", "downsampling"), writes=("branch",))
+@trick(
+    "tweak stochastic-depth",
+    position=20,
+    reads=("trunk", "gate", "downsampling"),
+    writes=("branch",),
+    known_as=("drop-path", "drop-path-rate", "drop-connect"),
+    similar_to=("dropout", "drop-rate", "dropblock", "shake-drop"),
+)
 class StochasticDepth(Trick):
     """Skip the trunk of each residual block for random images in a batch, more often in later blocks."""
 

@@ -11,11 +11,35 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from recipe.base.printable import printable
 
 
+def edits(word: str, other: str) -> int:
+    """Return how many letters are inserted, deleted, replaced or swapped with the next one between two words.
+
+    >>> edits("warmpu", "warmup"), edits("drop", "dropout")
+    (1, 3)
+    """
+    older: list[int] = []
+    before = list(range(len(other) + 1))
+    for i, letter in enumerate(word, 1):
+        row = [i]
+        for j, letter_of_other in enumerate(other, 1):
+            row.append(min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (letter != letter_of_other)))
+            if i > 1 and j > 1 and letter == other[j - 2] and word[i - 2] == letter_of_other:
+                row[j] = min(row[j], older[j - 2] + 1)
+        older, before = before, row
+    return before[-1]
+
+
 def nearest(word: str, candidates: Iterable[str]) -> str | None:
-    """Return the candidate whose spelling is closest to ``word``, or None if none is close."""
+    """Return the candidate whose spelling is closest to ``word``, or None if none is close.
+
+    One edit per three letters is close, and so is the start of a word. A word with more after it is another word:
+    ``dropout`` isn't ``drop``.
+    """
     lower = {candidate.lower(): candidate for candidate in sorted(candidates, reverse=True)}
-    matches = difflib.get_close_matches(word.lower(), sorted(lower), n=1, cutoff=0.7)
-    return lower[matches[0]] if matches else None
+    matches = difflib.get_close_matches(word.lower(), sorted(lower), n=3, cutoff=0.6)
+    most = max(1, len(word) // 3)
+    close = (match for match in matches if edits(word.lower(), match) <= most or match.startswith(word.lower()))
+    return next((lower[match] for match in close), None)
 
 
 def did_you_mean(

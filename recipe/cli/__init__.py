@@ -19,7 +19,7 @@ from recipe.base.printable import printable
 from recipe.base.process import ReaderLeft, staying
 from recipe.base.rendering import render, wants_color
 from recipe.base.signals import Interrupted, Terminated, asked
-from recipe.base.wording import did_you_mean, first_line, system_reason
+from recipe.base.wording import first_line, system_reason
 
 GROUPS = {
     "Train": ("run", "finish", "runs", "log"),
@@ -40,7 +40,10 @@ class _Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
-            ctx.fail(f"unknown command `{cmd_name}`{did_you_mean(cmd_name, COMMANDS, before='; ')}")
+            from recipe.cli.intended import command_for
+
+            help = command_for(cmd_name, COMMANDS)
+            ctx.fail(f"unknown command `{cmd_name}`" + (f"; {help}" if help else ""))
         command: click.Command = importlib.import_module(f"recipe.cli.{cmd_name.replace('-', '_')}").command
         return command
 
@@ -126,6 +129,10 @@ def main() -> NoReturn:
             status = cli.main(standalone_mode=False)
             sys.stdout.flush()
     except click.ClickException as error:
+        if isinstance(error, click.NoSuchOption):
+            from recipe.cli.intended import option_for
+
+            error = option_for(error, sys.argv[1:])
         vars(error).update(message=printable(error.message))
         with contextlib.suppress(ReaderLeft):
             error.show(sys.stderr)

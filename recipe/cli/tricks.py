@@ -43,6 +43,7 @@ def command(verb: str | None, name: str | None, plugins: tuple[str, ...]) -> Non
             words,
             clauses,
             f"its clauses are {listing(clauses)}" if clauses else "it has no clauses",
+            verb=verb,
             before="recipe tricks ",
         )
         raise fail("E021", f"`{verb}` has no clause `{name}`", help=help)

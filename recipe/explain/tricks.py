@@ -28,6 +28,10 @@ def page(trick: type[Trick], package: str) -> str:
     for relation in RELATIONS:
         if words := getattr(declared, relation):
             lines.append(f"{relation:<8} {', '.join(words)}")
+    if declared.known_as:
+        lines.append(f"known as {', '.join(declared.known_as)}")
+    if declared.similar_to:
+        lines.append(f"similar  {', '.join(declared.similar_to)}")
     if declared.spans:
         lines.append(f"span     {', '.join(f'{field.word}=' for field in SPAN)}")
     lines.append(f"package  {package}")

@@ -12,6 +12,7 @@ from recipe.base.wording import did_you_mean, listing, nearest, plural
 from recipe.language.ast import Item
 from recipe.plan.meant import meant
 from recipe.plan.spans import check_order, refused
+from recipe.plan.unsupported import plain
 from recipe.plugins.declared import Declared
 from recipe.plugins.during import SPAN, SPAN_WORDS
 from recipe.plugins.field_contracts import SIZE
@@ -113,7 +114,13 @@ def _unknown_field(declared: Declared, item: Item, vocabulary: Vocabulary) -> Re
     if name in SPAN_WORDS and not renamed:
         return refused(word, item, vocabulary)
     spans = SPAN_WORDS if declared.spans else ()
-    help = did_you_mean(name, [*fields, *spans], f"its fields are {listing(fields)}" if fields else "it has no fields")
+    otherwise = f"its fields are {listing(fields)}" if fields else "it has no fields"
+    known = {plain(other): rest for other, rest in declared.known_as.items() if "=" in rest}
+    known |= {plain(field): f"{field}=" for field in fields}
+    if (rest := known.get(plain(name))) is not None:
+        help = f"for `{name}`, write `{rest}{item.value.text if rest.endswith('=') else ''}`"
+    elif not (help := did_you_mean(name, [*fields, *spans])):
+        help = meant(name, vocabulary, (), otherwise, after=f" {item.value.text}")
     if name in vocabulary.clauses(verb):
         help = f"`{name}` is a clause of `{verb}`: write `{verb} {name} {item.value.text}`"
     if renamed:
@@ -148,8 +155,8 @@ def _unnamed(
     otherwise = f"{square}`{field.word}` takes {takes} ({field.help})"
     if ways:
         otherwise += f"; if another field is meant, write {' or '.join(ways)}"
-    if word.kind == "name" and not ways:
-        otherwise = meant(text, vocabulary, vocabulary.clauses(declared.verb), otherwise)
+    if word.kind == "name" and not ways and text not in fields:
+        otherwise = meant(text, vocabulary, vocabulary.clauses(declared.verb), otherwise, verb=declared.verb)
     message = f"unexpected value `{text}`: after `{named.span.text}`, each value needs a field's name"
     return fail("E026", message, item.span, help=otherwise)
 
@@ -179,7 +186,7 @@ def _unfit(
                 return fail("E023", message, name.span, help=f"did you mean `{other.word}={name.text}`?")
         if not field.kind.words and not nearest(name.text, clauses):
             listed = f"the clauses of `{declared.verb}` are {listing(clauses)}" if clauses else ""
-            help = unfit.help or meant(name.text, vocabulary, (), listed)
+            help = unfit.help or meant(name.text, vocabulary, (), listed, verb=declared.verb)
             return fail("E023", f"`{word}` {unfit.message}", name.span, help=help)
         return unknown(declared.verb, item, vocabulary, field)
     subject = f"`{word}`" if item.name is None else f"`{item.name.text}` of `{word}`"
@@ -192,11 +199,12 @@ def unknown(verb: str, item: Item, vocabulary: Vocabulary, field: Field | None =
     clauses = vocabulary.clauses(verb)
     if item.name is not None:
         name = item.name.text
-        help = f"put a clause before the field: {listing(clauses)}" if clauses else ""
+        otherwise = f"put a clause before the field: {listing(clauses)}" if clauses else ""
+        help = meant(name, vocabulary, (), otherwise, after=f" {item.value.text}")
         if name in clauses:
             help = f"`{name}` is a clause of `{verb}`: write `{verb} {name} {item.value.text}`"
         return fail("E022", f"`{verb}` has no field `{name}`", item.name.span, help=help)
     words = {*clauses, *(field.kind.words if field else ())}
     otherwise = f"`{verb}` accepts {listing(words)}" if words else ""
-    help = meant(item.value.text, vocabulary, words, otherwise)
+    help = meant(item.value.text, vocabulary, words, otherwise, verb=verb)
     return fail("E021", f"`{verb}` does not accept `{item.value.text}`", item.span, help=help)

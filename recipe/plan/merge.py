@@ -124,7 +124,7 @@ def _drop(drop: Statement, merged: Merged, vocabulary: Vocabulary, errors: list[
         help = meant(verb, vocabulary, vocabulary.verbs() - set(DIRECTIVES), before="drop ")
         errors.append(Diagnostic("E020", f"unknown verb `{verb}`", items[0].span, help=help))
     elif clause is not None and clause not in vocabulary.clauses(verb):
-        help = meant(clause, vocabulary, vocabulary.clauses(verb), before="drop ")
+        help = meant(clause, vocabulary, vocabulary.clauses(verb), verb=verb, before="drop ")
         errors.append(Diagnostic("E021", f"`{verb}` has no clause `{clause}`", items[1].span, help=help))
     else:
         help = f"the layers below state {listing(map(words_of, merged))}" if merged else "there is no layer below"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from inspect import get_annotations, getattr_static, isfunction, signature
 from math import inf
 from typing import Any, TypeVar, dataclass_transform
@@ -49,10 +49,15 @@ def _check_class(cls: type[Trick], declared: Declared) -> None:
     words = declared.word.split() if isinstance(declared.word, str) else []
     if len(words) not in (1, 2) or not all(map(WORD.fullmatch, words)):
         raise TypeError("a trick's words must be a verb, or a verb and a clause, as a recipe writes them")
-    for name in ("reads", "writes", "after", "needs", "excludes"):
+    for name in ("reads", "writes", "after", "needs", "excludes", "similar_to"):
         related = getattr(declared, name)
         if not (isinstance(related, tuple) and all(isinstance(word, str) for word in related)):
             raise TypeError(f'{name}= takes a tuple, such as ("clip",), not {related!r}')
+    names = declared.known_as
+    if not all(isinstance(name, str) and WORD.fullmatch(name) for name in (*names, *declared.similar_to)):
+        raise TypeError("known_as= and similar_to= take names as a recipe could write them")
+    if not all(isinstance(rest, str) for rest in names.values()):
+        raise TypeError("known_as= takes a tuple of names, or a mapping from names to what a recipe writes")
     slots = (*EXCLUSIVE, *COMBINED)
     for slot in (*declared.reads, *declared.writes):
         if slot not in slots:
@@ -192,6 +197,8 @@ def trick(
     result: bool = True,
     formerly: str | None = None,
     implied: bool = False,
+    known_as: Mapping[str, str] | tuple[str, ...] = (),
+    similar_to: tuple[str, ...] = (),
 ) -> Callable[[T], T]:
     """Declare a trick: its words (``verb`` or ``verb clause``) and what it reads, writes, follows, needs and excludes.
 
@@ -202,10 +209,24 @@ def trick(
     ``implied=True`` declares that its defaults change nothing, and that a suggestion for one of its fields adds it to a
     recipe.
 
+    ``known_as`` has other names that people use for the trick, which `recipe tricks --search` finds and errors explain.
+    In a mapping, each name has what a recipe writes after the trick's words: ``{"amp": "fp16"}``. A value that follows
+    the name follows an equal sign at the end: ``{"crop-pct": "crop="}``. ``similar_to`` has names of tricks that don't
+    exist, and that this one can stand in for.
+
     Raises `TypeError` with the reason if the class is not a valid trick.
     """
     relations = reads, writes, after, needs, excludes
-    declared = Declared(word, *relations, position=position, result=result, formerly=formerly, implied=implied)
+    declared = Declared(
+        word,
+        *relations,
+        position=position,
+        result=result,
+        formerly=formerly,
+        implied=implied,
+        known_as=known_as,
+        similar_to=similar_to,
+    )
 
     def declare(cls: T) -> T:
         try:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import inf
 
 import attrs
 
 from recipe.plugins.fields import Field
 from recipe.plugins.slots import INITIAL_VALUES
+
+
+def _named(names: Mapping[str, str] | tuple[str, ...]) -> Mapping[str, str]:
+    return names if isinstance(names, Mapping) else dict.fromkeys(names, "")
+
 
 OWN = "recipe-compiler"
 """The package whose words no other package can take, so that installing a package never changes what a recipe means."""
@@ -46,6 +52,10 @@ class Declared:
     """The verb that alone stood for it in earlier releases, or None."""
     implied: bool = False
     """Whether a suggestion for one of its fields adds it to a recipe that doesn't state it."""
+    known_as: Mapping[str, str] = attrs.field(factory=dict, converter=_named)
+    """Other names that people use for it, each with what a recipe writes after its words: ``{"amp": "fp16"}``."""
+    similar_to: tuple[str, ...] = ()
+    """Names of tricks that don't exist, and that it can stand in for."""
 
     @property
     def verb(self) -> str:

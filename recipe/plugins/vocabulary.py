@@ -169,6 +169,14 @@ class Vocabulary:
         (package,) = self.packages((verb, clause))
         return attrs.evolve(declared, package=package, position=self.position(verb))
 
+    def all_declared(self) -> list[Declared]:
+        """Return what all tricks declare, in reading order. Tricks that can't be used are left out."""
+        found = []
+        for key in self.keys():
+            with contextlib.suppress(RecipeError):
+                found.append(self.declared(*key))
+        return sorted(found, key=lambda declared: declared.reading_key)
+
     def renamed(self, verb: str) -> str | None:
         """Return the clause of a trick that a verb alone stood for in earlier releases, or None."""
         for clause in () if self.has(verb) else sorted(self.clauses(verb)):

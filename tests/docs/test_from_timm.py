@@ -9,7 +9,9 @@ import pytest
 import torch
 
 import recipe
+from recipe.plan.meant import meant
 from recipe.plugins.calling import call_hook
+from recipe.plugins.vocabulary import Vocabulary
 from tests.helpers import ROOT, bind
 
 timm = pytest.importorskip("timm")
@@ -38,6 +40,20 @@ def test_the_words_of_a_row_are_accepted(flags: str, words: str, tmp_path: Path,
     data = "" if words.startswith("data") else 'data folder "photos"'
     plan = bind(f"{words}\n{base}\n{data}")
     assert {use.declared.verb for use in plan.uses if use.stated} >= {words.split()[0]}
+
+
+@pytest.mark.parametrize(("flags", "words"), ROWS)
+def test_a_flag_in_a_recipe_gets_a_help_that_agrees_with_the_page(flags: str, words: str, vocabulary: Vocabulary):
+    verbs = {statement.split()[0] for statement in words.split("; ")}
+    for flag in re.findall("--([a-z-]+)", flags):
+        help = meant(flag, vocabulary, vocabulary.verbs())
+        assert not help or any(f"`{verb}" in help for verb in verbs) or flag in vocabulary.verbs(), (flag, help)
+
+
+def test_most_flags_of_the_page_get_a_help(vocabulary: Vocabulary):
+    flags = {flag for given, _ in ROWS for flag in re.findall("--([a-z-]+)", given)}
+    helped = [flag for flag in flags if meant(flag, vocabulary, vocabulary.verbs())]
+    assert len(helped) > 0.6 * len(flags)
 
 
 def test_the_rates_are_those_of_timm_but_for_one_step_of_the_warmup():

@@ -99,7 +99,7 @@ def test_a_path_is_resolved_relative_to_the_recipe(tmp_path: Path) -> None:
         ("base timm:", "E021", "timm:", ""),
         ("precision fp8", "E021", "fp8", "`bf16`, `fp16`, `fp32`"),
         ("loss smooth over=other", "E021", "other", "did you mean `others`?"),
-        ("optimizer adam", "E021", "adam", "did you mean `adamw`?"),
+        ("optimizer adam", "E021", "adam", "the most similar trick is `optimizer adamw`"),
         ("data imagenet", "E021", "imagenet", ""),
         ("dialect pytorch", "E021", "pytorch", "choose one of `gluoncv`, `paper`, `torchvision`"),
         ("dialect jax", "E021", "jax", "`gluoncv`, `paper`, `torchvision`"),
@@ -117,7 +117,7 @@ def test_a_path_is_resolved_relative_to_the_recipe(tmp_path: Path) -> None:
         # Fields.
         ("lr warmup=5", "E022", "warmup", "write `lr warmup 5`"),
         ("augment mixup=0.2", "E022", "mixup", "write `augment mixup 0.2`"),
-        ("augment area=0.5", "E022", "area", "`crop`"),
+        ("augment area=0.5", "E022", "area", "write `augment crop area=0.5`"),
         ("augment crop aera=0.5", "E022", "aera", "did you mean `area`?"),
         ("augment crop qq=0.5", "E022", "qq", "`area`, `aspect`"),
         ("init zero-gamma x=1", "E022", "x", "it has no fields"),

@@ -85,6 +85,7 @@ ALLOWED = [
     ("compiler/mismatches.py", "interpolation", "a setting, and a noun in a message"),
     ("explain/run.py", "best classes epochs images loss", "fields of the summary, and headings"),
     ("cli/evaluate.py", "batch", "the option"),
+    ("cli/intended.py", "format", "another name of a command"),
     ("cli/runs.py", "folder", "the argument"),
     ("inference/opened.py", "step", "a counted value"),
     ("runs/overview.py", "best epochs loss", "columns of the table"),

@@ -1,0 +1,55 @@
+"""Commands and options that don't exist, but that people expect: the answer names what to type instead."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from recipe.cli import COMMANDS
+from recipe.cli.intended import OTHER_NAMES, command_for
+
+
+@pytest.mark.parametrize(
+    ("name", "help"),
+    [
+        ("train", "use `recipe run`"),
+        ("eval", "use `recipe evaluate`"),
+        ("test", "use `recipe evaluate`"),
+        ("rnu", "did you mean `run`?"),
+        ("first", "to train a recipe, use `recipe run first`"),
+        ("my.recipe", "to train a recipe, use `recipe run my.recipe`"),
+        ("base resnet18; epochs 1", "to train a recipe, use `recipe run 'base resnet18; epochs 1'`"),
+        ("qqqqqqq", ""),
+    ],
+)
+def test_an_unknown_command_gets_the_one_of_the_same_meaning(name: str, help: str) -> None:
+    assert command_for(name, COMMANDS) == help
+
+
+def test_other_names_of_commands_are_no_commands() -> None:
+    names = [name for names in OTHER_NAMES.values() for name in names.split()]
+    assert {*OTHER_NAMES} <= {*COMMANDS}
+    assert not {*names} & {*COMMANDS}
+    assert len({*names}) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("run first --lr 0.1", "no such option: --lr; options don't change a recipe: add the statement 'lr 0.1'"),
+        ("run --epochs=3 first", "add the statement 'epochs 3'"),
+        ("run first --fp16", "add the statement 'precision fp16'"),
+        ("run first --opt adamw", "add the statement 'optimizer adamw'"),
+        ("explain first --batch-size 64", "add the statement 'batch 64'"),
+        ("run first --dropout 0.5", "no such option: --dropout; the most similar trick is `tweak stochastic-depth`"),
+        ("run first --devic cpu", "no such option: --devic; did you mean --device?"),
+        ("run first --foo", "no such option: --foo\n"),
+        ("predict x --lr 0.1", "no such option: --lr\n"),
+    ],
+)
+def test_an_option_that_is_a_word_of_recipes_gets_its_statement(words: str, said: str) -> None:
+    done = subprocess.run([sys.executable, "-m", "recipe", *words.split()], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert said in done.stderr
