@@ -25,7 +25,8 @@ E011 invalid word
 E012 unterminated or invalid string
     A string must be closed with `"` on the same line. Inside it, only `\"` and `\\` are valid escapes.
 E020 unknown verb
-    The first word of a statement must be a verb. Run `recipe tricks` to list the installed ones.
+    The first word of a statement must be a verb. Run `recipe tricks` to list the installed ones, or
+    `recipe tricks --search WORDS` to find them by the names that they have elsewhere.
 E021 unknown word
     The word is neither a clause of this verb nor a value that it accepts. Run `recipe tricks VERB` to list both.
 E022 unknown field
