@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 
 import click
 
@@ -123,11 +122,10 @@ def command(
 
     from recipe.trackers.starting import Trackers
     from recipe.training.engine import dry, train
-    from recipe.training.reporting import Live, Plain, Several, closing
+    from recipe.training.reporting import Plain, Several, closing, default_listener
     from recipe.training.request import Request
 
     logging = Trackers(trackers, plugins)
-    live = sys.stderr is not None and sys.stderr.isatty() and not dry_run and "LOCAL_RANK" not in os.environ
     request = Request(
         plan=plan,
         out=out,
@@ -137,7 +135,7 @@ def command(
         allow_changed=allow_changed,
         policy=policy,
         limit=limit,
-        listener=Several(Live() if live else Plain(), logging),
+        listener=Several(Plain() if dry_run else default_listener(keys=True), logging),
         trackers=trackers,
         name=stem(source, "run"),
     )

@@ -33,6 +33,7 @@ from recipe.runs.state import TrainingState
 from recipe.testing.isolated import Seen, layered
 from recipe.testing.models import network
 from recipe.training.api import run
+from recipe.training.reporting import Listener
 from recipe.training.runtime import Runtime
 
 SETTINGS = "batch 8; epochs 2; lr 0.05"
@@ -193,7 +194,7 @@ class Harness:
         asked = program.training.precision
         with self.place() as out:
             try:
-                done = run(program, out=out, device="cpu", plugins=self.vocabulary, runtime=quick)
+                done = run(program, out=out, device="cpu", listener=Listener(), plugins=self.vocabulary, runtime=quick)
             except Diverged as error:
                 return Outcome("", (), program.model.code, asked, (), str(error))
             metrics = [tuple(v for k, v in line.items() if k != "images_per_second") for line in done.metrics]

@@ -18,7 +18,7 @@ from recipe.runs.save_policy import CHECKPOINTS, EVERY, SavePolicy
 from recipe.runs.time_limit import TimeLimit
 from recipe.training.engine import train
 from recipe.training.own_loop import Batches, open_batches
-from recipe.training.reporting import Listener
+from recipe.training.reporting import Listener, default_listener
 from recipe.training.request import Request
 from recipe.training.runtime import Runtime
 
@@ -60,7 +60,9 @@ def run(
         checkpoints: How many checkpoints to keep, at least 1.
         max_time: The time, such as ``90s``, ``15m`` or ``1.5h``, after which the training ends early: it evaluates,
             and writes its weights and its summary. It counts from this call on, also for a run that is resumed.
-        listener: A `recipe.training.reporting.Listener`, which receives the progress. By default, nothing is reported.
+        listener: A `recipe.training.reporting.Listener`, which receives the progress. By default, it is
+            shown on standard error: as a live display on a terminal, and in lines elsewhere, such as in a notebook.
+            A plain `Listener()` shows nothing.
         plugins: Paths of Python files with tricks, or the `Vocabulary` to use instead of the installed one.
         name: The first part of the name of a new folder in ``runs``.
         runtime: Replaces parts of training in tests of recipe itself.
@@ -90,7 +92,7 @@ def run(
             allow_changed=allow_changed,
             policy=SavePolicy.of(save_every, checkpoints),
             limit=limit,
-            listener=listener or Listener(),
+            listener=default_listener(keys=False) if listener is None else listener,
             name=name,
             runtime=runtime or Runtime(),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -192,14 +193,15 @@ class Plain(Listener):
 class Live(Listener):
     """A progress display for terminals: a bar of the current epoch, and a line for each epoch above it.
 
-    The key q ends the run early.
+    The key q ends the run early, unless keys are not to be read.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, keys: bool = True) -> None:
         from rich.console import Console
 
         self.console = Console(stderr=True)
         self.keys = Keys(lambda shown: self.console.show_cursor(shown))
+        self.reads_keys = keys
         self.bar: Bar | None = None
         self.line = EpochLine(1, 1, 0)
         self.top1 = "–"
@@ -218,7 +220,7 @@ class Live(Listener):
 
         for line in heading(program):
             self._say(line)
-        reads_keys = self.keys.start()
+        reads_keys = self.reads_keys and self.keys.start()
         self._say(f"folder {folder}{'; press q to end early' * reads_keys}", "dim")
         self.line, self.top1, self.smooth = EpochLine(steps, steps_per_epoch, step), "–", None
         hint = [TextColumn("[dim]q: end early")] if reads_keys and self.console.width >= WIDE else []
@@ -263,6 +265,15 @@ class Live(Listener):
         self.keys.stop()
         if self.bar is not None:
             self.bar.stop()
+
+
+def default_listener(*, keys: bool) -> Listener:
+    """Return a live display if standard error is a terminal, or else a listener that prints lines, as for a notebook.
+
+    ``keys`` are read from the terminal of a command, but not from that of somebody's program.
+    """
+    on_terminal = sys.stderr is not None and sys.stderr.isatty() and "LOCAL_RANK" not in os.environ
+    return Live(keys=keys) if on_terminal else Plain()
 
 
 def pictures(folder: Path) -> str:
