@@ -37,7 +37,7 @@ class Micro(Trick):
     the previous micro-batch.
     """
 
-    images: int | str = integer(help="images per micro-batch", minimum=2, words=("auto",))
+    images: int | str = integer(help="images per micro-batch", minimum=2, words=("auto",), example="32")
 
     def check(self, plan: PlanView) -> Iterable[str]:
         if not isinstance(self.images, str) and self.images >= plan.training.batch:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 class Clip(Trick):
     """Scale the gradients down if their joint norm over all weights exceeds NORM."""
 
-    norm: float = number(help="largest allowed norm", above=0)
+    norm: float = number(help="largest allowed norm", above=0, example="1")
 
     def adjust(
         self, gradients: Sequence[torch.Tensor], weights: Sequence[torch.Tensor], progress: Progress

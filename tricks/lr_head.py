@@ -20,7 +20,7 @@ class Head(Trick):
     Factors multiply, so with ``lr layers`` the last layer has FACTOR times the base rate, too.
     """
 
-    factor: float = number(help="factor of the learning rate of the last layer", above=0, maximum=1e6)
+    factor: float = number(help="factor of the learning rate of the last layer", above=0, maximum=1e6, example="10")
 
     def param_options(
         self, name: str, parameter: torch.Tensor, module: torch.nn.Module, place: ParamPlace

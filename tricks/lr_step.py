@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 class Step(Trick):
     """Multiply the learning rate by a factor at each of the given epochs."""
 
-    epochs: tuple[float, ...] = numbers(help="epochs at which the rate changes, counted from the start", above=0)
+    epochs: tuple[float, ...] = numbers(
+        help="epochs at which the rate changes, counted from the start", above=0, example="30 60"
+    )
     by: float = number(0.1, "factor at each epoch", above=0, below=1)
 
     def check(self, plan: PlanView) -> Iterable[str]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class Warmup(Trick):
     """Raise the learning rate linearly from zero over the first epochs, batch by batch."""
 
-    epochs: float = number(help="length of the warmup, in epochs", minimum=0, maximum=100_000)
+    epochs: float = number(help="length of the warmup, in epochs", minimum=0, maximum=100_000, example="5")
 
     def evidence(self, plan: PlanView) -> Iterable[Evidence]:
         return cumulative(plan, "linear scaling", "warmup") if plan.find("lr per") else ()

@@ -24,7 +24,7 @@ class Patience(Trick):
     still counts on all epochs.
     """
 
-    epochs: int = integer(help="epochs without a better evaluation", minimum=1)
+    epochs: int = integer(help="epochs without a better evaluation", minimum=1, example="5")
 
     def check(self, plan: PlanView) -> Iterable[str]:
         if self.epochs >= plan.training.epochs - 1:

@@ -15,7 +15,12 @@ if TYPE_CHECKING:
     from recipe.api import Draws, Indices, PlanView
 
 
-@trick("sample balanced", position=44, writes=("order",))
+@trick(
+    "sample balanced",
+    position=44,
+    writes=("order",),
+    known_as=("oversample", "oversampling", "class balance", "weighted sampler"),
+)
 class Balanced(Trick):
     """Let each class have the same share of the images of an epoch, or a share that is closer to the same.
 

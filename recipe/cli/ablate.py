@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from recipe.base.wording import columns, plural
-from recipe.cli.inputs import plugin_option, source_of, stem, tell_changes, vocabulary
+from recipe.cli.inputs import check_quoted, plugin_option, source_of, stem, tell_changes, vocabulary
 
 FORMATS = ("text", "csv", "json", "markdown")
 
@@ -113,6 +113,7 @@ def command(
     if dry_run and form != "text":
         raise click.UsageError("--dry-run prints no table, so --format can't be used with it")
     words = vocabulary(plugins)
+    check_quoted(file, statements, words.verbs())
     source = source_of(file, words.verbs())
     from recipe.ablation.execute import Unfinished
     from recipe.ablation.launchers import Workers

@@ -10,7 +10,7 @@ import click
 from recipe.base.files import write_page
 from recipe.base.printable import printable
 from recipe.base.wording import plural
-from recipe.cli.inputs import plugin_option, source_of, tell_lost, vocabulary
+from recipe.cli.inputs import check_quoted, plugin_option, source_of, tell_lost, vocabulary
 from recipe.language.recipe_input import override
 from recipe.plan.bind import bind
 
@@ -46,6 +46,7 @@ def command(
         recipe evaluate runs/photos 'data folder "new"' --html report.html
     """
     words = vocabulary(plugins)
+    check_quoted(run, statements, words.verbs())
     is_run = os.path.isfile(os.path.join(run, "recipe.lock"))
     source = None if is_run else source_of(run, words.verbs())
     plan = None if source is None else bind([source, *override(statements)], words)

@@ -11,7 +11,7 @@ import click
 from recipe.base.codes import CODES
 from recipe.base.errors import fail
 from recipe.base.wording import did_you_mean
-from recipe.cli.inputs import plugin_option, source_of, tell_changes, vocabulary
+from recipe.cli.inputs import check_quoted, plugin_option, source_of, tell_changes, vocabulary
 from recipe.language.recipe_input import LOCK, override
 from recipe.plan.bind import bind
 
@@ -50,6 +50,7 @@ def command(
         click.echo(_meaning(what.upper()))
         return
     words = vocabulary(plugins)
+    check_quoted(what, statements, words.verbs())
     source = source_of(what, words.verbs())
     plan = bind([source, *override(statements)], words, data=True)
     tell_changes(source, plan)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import click
 
 from recipe.base.errors import RecipeError, fail
-from recipe.base.printable import printable
+from recipe.base.printable import command_line, printable
 from recipe.base.rendering import render
 from recipe.base.source import MAX_BYTES, Source
 from recipe.language.recipe_input import LOCK, decode, source_from
@@ -35,6 +35,27 @@ def source_of(file: str, verbs: Collection[str] = ()) -> Source:
     if source.path is not None and source.path.name == LOCK and os.path.isdir(file):
         tell_lost(file)
     return source
+
+
+def check_quoted(file: str, statements: Sequence[str], verbs: Collection[str]) -> None:
+    """Raise `click.UsageError` if a statement on the command line lacks its quotes: ``recipe run FILE epochs 3``.
+
+    Without them, each of its words is a statement. Two of a single word, such as ``compile ema``, are fine.
+    """
+    words = [file, *statements] if file in verbs else [*statements]
+    groups, alone = list[list[str]](), False
+    for word in words:
+        first = word.split(maxsplit=1)[0] if word.split() else ""
+        is_part = alone and first not in verbs and (first == word or not first[:1].isalpha())
+        alone = is_part or first == word
+        if is_part:
+            groups[-1].append(f'"{word}"' if re.search(r"[/\\~]", word) and not re.search('["=]', word) else word)
+        else:
+            groups.append([word])
+    if any(len(group) > 1 for group in groups):
+        named = [] if file in verbs else [file]
+        typed = command_line("recipe", str(click.get_current_context().info_name), *named, *map(" ".join, groups))
+        raise click.UsageError(f"put each statement in quotes: {typed}")
 
 
 def check_names(files: Iterable[str]) -> None:

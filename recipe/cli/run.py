@@ -9,7 +9,7 @@ import click
 
 from recipe.base.errors import fail
 from recipe.base.printable import command_line, path_word, printable
-from recipe.cli.inputs import plugin_option, source_of, stem, tell_changes, vocabulary
+from recipe.cli.inputs import check_quoted, plugin_option, source_of, stem, tell_changes, vocabulary
 from recipe.language.recipe_input import examples, override
 from recipe.plan.bind import bind
 from recipe.runs.save_policy import CHECKPOINTS, EVERY, SavePolicy
@@ -107,6 +107,7 @@ def command(
         raise click.UsageError("--allow-changed requires --resume")
     file, statements, out = _resumed(file, statements, out, resume)
     words = vocabulary(plugins)
+    check_quoted(file, statements, words.verbs())
     source = source_of(file, words.verbs())
     policy = SavePolicy.of(save_every, checkpoints)
     plan = bind([source, *override(statements)], words, data=True)

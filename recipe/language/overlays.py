@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -132,7 +133,7 @@ def _include(statement: Statement, source: Source, root: Path, trail: tuple[Path
     if word.kind != "string" or not word.value or UNWRITABLE.search(str(word.value)):
         raise fail("E023", f"`include` takes a path in quotes, not `{word.text}`", word.span)
     try:
-        path = (source.folder / str(word.value)).resolve()
+        path = (source.folder / os.path.expanduser(str(word.value))).resolve()
     except (OSError, RuntimeError):  # circular symbolic links
         raise fail("E001", f"`{word.value}` can't be resolved: circular symbolic links", word.span) from None
     if not path.is_relative_to(root):

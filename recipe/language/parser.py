@@ -104,9 +104,12 @@ def _explain(error: lark.UnexpectedInput, source: Source) -> Diagnostic:
     if re.match(r"[1-9]\d*[x×X*]\d+$", word):
         help = "a field takes one number at a time, and images are square: write `224`, not `224x224`"
         return diagnostic("E011", f"`{shown}` is not a number", length, help)
-    if word.endswith(","):
+    if "," in word and not re.search(r"[/\\~]", word):
         help = "separate items by spaces, without commas"
-        return diagnostic("E011", f"`{shown}` is not a valid word", length, help)
+        if re.match(r"[+-]?\d*,\d", word):
+            help += ", and write decimals with a point: `0.1`"
+        what = "a number" if re.fullmatch(r"[+-]?\d[\d.,]*\d", word) else "a valid word"
+        return diagnostic("E011", f"`{shown}` is not {what}", length, help)
     if re.match(r"[+-]?\.?\d", word):
         help = "write numbers as `0.1`, `1e-4` or `10%`, and put quotes around a word that starts with a digit"
         return diagnostic("E011", f"`{shown}` is not a number", length, help)

@@ -65,7 +65,10 @@ def read_arguments(
             raise fail("E025", message, span, help=f"{field.word}: {field.help}")
     if missing := [field for field in declared.fields if field.required and field.name not in given]:
         message = f"`{declared.word}` needs {missing[0].kind.expects}"
-        raise RecipeError(Diagnostic("E025", message, words, help=f"`{declared.syntax}`: {missing[0].help}"))
+        help = f"`{declared.syntax}`: {missing[0].help}"
+        if missing[0].example:
+            help += f"; for example, `{declared.word} {missing[0].example}`"
+        raise RecipeError(Diagnostic("E025", message, words, help=help))
     check_order(declared, given)
     return given
 

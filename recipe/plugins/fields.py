@@ -28,6 +28,8 @@ class Field:
     """Whether its value can change the result of a training, and so counts in a plan's digest."""
     formerly: str = ""
     """An earlier name. Locks may state it, and it stands for the field in digests, so that these stay valid."""
+    example: str = ""
+    """A value as a recipe writes it, for the error about a required field without one."""
 
     @property
     def required(self) -> bool:
@@ -40,10 +42,17 @@ class Field:
 
 
 def _field(
-    kind: Kind, default: Any, dialects: dict[str, Any] | None, help: str, result: bool = True, formerly: str = ""
+    kind: Kind,
+    default: Any,
+    dialects: dict[str, Any] | None,
+    help: str,
+    result: bool = True,
+    formerly: str = "",
+    example: str = "",
 ) -> Any:
     default, dialects = plain_numbers(default), plain_numbers(dialects or {})
-    return attrs.field(default=default, metadata={"recipe": Field("", kind, default, dialects, help, result, formerly)})
+    field = Field("", kind, default, dialects, help, result, formerly, example)
+    return attrs.field(default=default, metadata={"recipe": field})
 
 
 def number(
@@ -58,13 +67,16 @@ def number(
     dialects: dict[str, Any] | None = None,
     result: bool = True,
     formerly: str = "",
+    example: str = "",
 ) -> Any:
     """Declare a field for a real number or a percentage (``10%`` is 0.1), or one of ``words``.
 
     ``result=False``, here and in the other functions, declares that the value can't change the result of a training.
-    ``formerly`` is the field's name in earlier releases. Existing locks and digests keep it.
+    ``formerly`` is the field's name in earlier releases. Existing locks and digests keep it. ``example`` is a value
+    for a required field, as a recipe writes it, which the error about a missing value shows.
     """
-    return _field(Number(minimum, maximum, above, below, words=words), default, dialects, help, result, formerly)
+    kind = Number(minimum, maximum, above, below, words=words)
+    return _field(kind, default, dialects, help, result, formerly, example)
 
 
 def integer(
@@ -77,11 +89,13 @@ def integer(
     words: tuple[str, ...] = (),
     dialects: dict[str, Any] | None = None,
     result: bool = True,
+    example: str = "",
 ) -> Any:
     """Declare a field for a whole number, perhaps only for those in ``of``, or one of ``words``."""
     if of:
         minimum, maximum = min(of), max(of)
-    return _field(Number(minimum, maximum, whole=True, of=of, words=words), default, dialects, help, result)
+    kind = Number(minimum, maximum, whole=True, of=of, words=words)
+    return _field(kind, default, dialects, help, result, example=example)
 
 
 def numbers(
@@ -93,6 +107,7 @@ def numbers(
     above: float | None = None,
     maximum: float = math.inf,
     result: bool = True,
+    example: str = "",
 ) -> Any:
     """Declare a field for one or more increasing numbers: ``step 30 60 90``.
 
@@ -100,7 +115,7 @@ def numbers(
     """
     default = default if default is REQUIRED or default is None else tuple(default)
     counts = () if count is None else (count,) if isinstance(count, int) else count
-    return _field(Numbers(Number(minimum, maximum, above), counts), default, None, help, result)
+    return _field(Numbers(Number(minimum, maximum, above), counts), default, None, help, result, example=example)
 
 
 def choice(

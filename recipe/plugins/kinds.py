@@ -256,11 +256,21 @@ class Metric(Choice):
         return word.text
 
 
+def _expanded(word: Word) -> str:
+    """Return a path with the user's home folder instead of ``~``, as shells do. Raises `InvalidValue` without one."""
+    text = str(word.value)
+    found = os.path.expanduser(text) if text.startswith("~") else text
+    if found == text and text.startswith("~"):
+        help = 'write its path, or `"./~…"` for a folder of that name'
+        raise InvalidValue("E023", f"takes a path, and there is no home folder for `{text.split('/')[0]}`", help)
+    return found
+
+
 def _absolute(word: Word, reading: FieldContext, expects: str) -> Path:
     """Return the path that a string names, relative to the recipe's folder. Raises `InvalidValue` for anything else."""
     if word.kind != "string":
         raise InvalidValue("E023", f"takes {expects}, not `{word.text}`", f'write `"{word.text}"`')
-    path = (reading.folder / str(word.value)).absolute()
+    path = (reading.folder / _expanded(word)).absolute()
     if not word.value:
         raise InvalidValue("E023", "takes a path, not an empty string")
     if UNWRITABLE.search(str(path)):  # a canonical recipe couldn't state it
@@ -324,7 +334,8 @@ class Teacher(Kind):
     expects = "the path of a recipe or of a run's folder, or the text of a recipe, in quotes"
 
     def read(self, word: Word, reading: FieldContext) -> Any:
-        named, text = str(_absolute(word, reading, self.expects)), str(word.value)
+        named = str(_absolute(word, reading, self.expects))
+        text = _expanded(word)
         is_path = os.path.isabs(text) or names_file(text) or os.path.exists(named)
         if not is_path and re.search(r"[;\s]", text.strip()):
             named = text

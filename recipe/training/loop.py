@@ -84,8 +84,8 @@ class Loop:
         with self.signals.deferred(), self._appending():
             self._choose_micro()
             settle(trainer)
-            images, held_out = (len(part.labels) for part in (trainer.sets.train, trainer.sets.val))
-            self.listener.note(f"{plural(images, 'training image')}, {held_out} held out")
+            training = plural(len(trainer.sets.train.labels), "training image")
+            self.listener.note(f"{training}, {len(trainer.sets.val.labels)} held out")
             self.listener.start(self.program, self.folder, trainer.step, trainer.total_steps, trainer.steps_per_epoch)
             self.keeping.repair(self.folder)
             if not self.epoch_evaluated:  # a signal came first

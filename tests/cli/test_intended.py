@@ -5,10 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import click
 import pytest
 
 from recipe.cli import COMMANDS
+from recipe.cli.inputs import check_quoted
 from recipe.cli.intended import OTHER_NAMES, command_for
+from tests.helpers import command
 
 
 @pytest.mark.parametrize(
@@ -33,6 +36,31 @@ def test_other_names_of_commands_are_no_commands() -> None:
     assert {*OTHER_NAMES} <= {*COMMANDS}
     assert not {*names} & {*COMMANDS}
     assert len({*names}) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("words", "typed"),
+    [
+        (["explain", "first", "epochs", "3"], "recipe explain first 'epochs 3'"),
+        (["run", "first", "epochs", "3", "batch", "64"], "recipe run first 'epochs 3' 'batch 64'"),
+        (["run", "first", "lr", "0.1", "cosine", "compile"], "recipe run first 'lr 0.1 cosine' compile"),
+        (["run", "first", "data", "folder", "a/b"], "recipe run first 'data folder \"a/b\"'"),
+        (["run", "base", "resnet18"], "recipe run 'base resnet18'"),
+        (["run", "base resnet18", "epochs", "1"], "recipe run 'base resnet18' 'epochs 1'"),
+        (["evaluate", "x", "batch", "8"], "recipe evaluate x 'batch 8'"),
+        (["ablate", "first", "--mode", "drop", "epochs", "1"], "recipe ablate first 'epochs 1'"),
+    ],
+)
+def test_a_statement_without_quotes_gets_the_command_to_type(words: list[str], typed: str) -> None:
+    done = command(*words)
+    assert done.status == 2
+    assert f"put each statement in quotes: {typed}\n" in done.stderr
+
+
+@pytest.mark.parametrize("statements", [["epochs"], ["ema", "compile"], ["epochs 3", "lbel 1"], ["epochs 3; batch 8"]])
+def test_statements_of_one_word_need_no_quotes(statements: list[str]) -> None:
+    with click.Context(click.Command("recipe")):
+        check_quoted("first", statements, {"epochs", "ema", "compile", "batch"})
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from recipe.plan.unsupported import UNSUPPORTED, plain, unsupported
+from recipe.plugins.kinds import Number, Numbers
 from recipe.plugins.vocabulary import Vocabulary
-from tests.helpers import diagnostics
+from tests.helpers import bind, diagnostics, errors
 from tests.strategies import all_tricks
 
 
@@ -87,6 +90,43 @@ def test_a_word_without_a_counterpart_gets_no_wrong_suggestion(word: str) -> Non
 def test_what_is_not_supported_is_reported_where_it_is_asked_for(text: str, help: str) -> None:
     (error,) = diagnostics("base mobilenet_v2", text)
     assert help in error.help
+
+
+@pytest.mark.parametrize(
+    ("text", "help"),
+    [
+        ("lr warmup cosine", "; for example, `lr warmup 5`"),
+        ("lr step", "; for example, `lr step 30 60`"),
+        ("patience", "; for example, `patience 5`"),
+        ("lr 0.1, warmup 5", "separate items by spaces, without commas"),
+        ("lr 0.1,warmup 5", "separate items by spaces, without commas"),
+        ("lr 0,1", "write decimals with a point: `0.1`"),
+        ('data folder "~nobody-here/photos"', 'write its path, or `"./~…"` for a folder of that name'),
+    ],
+)
+def test_a_value_that_is_missing_or_written_otherwise_is_explained(text: str, help: str) -> None:
+    (error,) = diagnostics("base mobilenet_v2", text)
+    assert error.help.endswith(help)
+
+
+def test_every_required_number_has_an_example_that_binds() -> None:
+    for found in all_tricks():
+        for field in found.declared.fields:
+            if field.required and isinstance(field.kind, (Number, Numbers)):
+                assert errors("base mobilenet_v2", f"{found.declared.word} {field.example}") == [], field
+
+
+def test_a_path_in_the_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "teacher.recipe").write_text("base resnet18")
+    plan = bind('base resnet18 weights="~/w.pth"; data folder "~/photos"; loss distill "~/teacher.recipe"')
+    values = {use.word: use.trick for use in plan.uses}
+    assert values["base"].weights == str(tmp_path / "w.pth")
+    assert values["data folder"].path == str(tmp_path / "photos")
+    assert values["loss distill"].teacher.path == str(tmp_path / "teacher.recipe")
+    assert bind('base resnet18; data folder "./~"').uses
+    (error,) = diagnostics('base resnet18; include "~/teacher.recipe"')
+    assert error.code == "E042", "includes stay in the recipe's folder"
 
 
 def test_other_names_are_no_words_of_the_vocabulary(vocabulary: Vocabulary) -> None:
