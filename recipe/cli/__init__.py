@@ -31,6 +31,8 @@ GROUPS = {
 }
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 """The system's errors for files that can't be written, which may lack a file name."""
+COMPLETE = "_RECIPE_COMPLETE"
+"""The environment variable with which a shell asks for completions, or for the script that asks for them."""
 COMMANDS = tuple(name for names in GROUPS.values() for name in names)
 
 
@@ -118,6 +120,13 @@ def _failed(error: BaseException) -> NoReturn:
     _stop(70, f"internal error: {printable(first_line(error))}\n  {hint}")  # sysexits' EX_SOFTWARE
 
 
+def _answered() -> int:
+    """Answer a shell that asks for completions, and return the exit code."""
+    from recipe.cli.completion import answer
+
+    return answer(cli, COMPLETE)
+
+
 def main() -> NoReturn:
     """Run the command line. Exit: 0 success, 1 findings, 2 bad recipe or usage, 3 diverged, 128 + n for signal n."""
     try:
@@ -126,7 +135,7 @@ def main() -> NoReturn:
         _stop(2, str(fail("E001", "the working directory no longer exists", help="change to a directory that exists")))
     try:
         with staying():
-            status = cli.main(standalone_mode=False)
+            status = _answered() if COMPLETE in os.environ else cli.main(standalone_mode=False)
             sys.stdout.flush()
     except click.ClickException as error:
         if isinstance(error, click.NoSuchOption):

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from recipe.base.wording import columns, plural
+from recipe.cli import completion
 from recipe.cli.inputs import check_quoted, plugin_option, source_of, stem, tell_changes, vocabulary
 
 FORMATS = ("text", "csv", "json", "markdown")
@@ -25,7 +26,7 @@ class _Command(click.Command):
                 break
             if word == "--over":
                 taking = True
-                if at + 1 == len(args) or args[at + 1].startswith("--"):
+                if not ctx.resilient_parsing and (at + 1 == len(args) or args[at + 1].startswith("--")):
                     ctx.fail('--over needs at least one trick: --over "tweak D" "augment mixup"')
             elif word.startswith("--over="):
                 taking = False  # this one alone
@@ -39,8 +40,8 @@ class _Command(click.Command):
 
 
 @click.command("ablate", cls=_Command, short_help="Measure which tricks of a recipe matter.")
-@click.argument("file", metavar="FILE")
-@click.argument("statements", nargs=-1, metavar="[STATEMENTS]…")
+@click.argument("file", metavar="FILE", shell_complete=completion.recipes)
+@click.argument("statements", nargs=-1, metavar="[STATEMENTS]…", shell_complete=completion.statements)
 @click.option(
     "--mode",
     type=click.Choice(["stack", "drop", "add"]),
@@ -53,6 +54,7 @@ class _Command(click.Command):
     multiple=True,
     metavar="STATEMENTS…",
     help="The tricks to study, one row each. Default: every trick that the recipe states.",
+    shell_complete=completion.statements,
 )
 @click.option(
     "--budget", metavar="TIME", help="Choose seeds and epochs to fit into a time: 90s, 20m or 2h. Default: no limit."

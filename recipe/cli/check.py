@@ -11,12 +11,13 @@ from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import RecipeError
 from recipe.base.rendering import render, to_github, to_json, wants_color
 from recipe.base.wording import plural
+from recipe.cli import completion
 from recipe.cli.inputs import check_names, plugin_option, source_of, vocabulary
 from recipe.plan.bind import bind
 
 
 @click.command("check", short_help="Show all errors and warnings of recipes.")
-@click.argument("files", nargs=-1, required=True, metavar="FILE…")
+@click.argument("files", nargs=-1, required=True, metavar="FILE…", shell_complete=completion.recipes)
 @click.option(
     "--format",
     "form",

@@ -13,6 +13,7 @@ import click
 from recipe.base.files import write_page
 from recipe.base.rendering import wants_color
 from recipe.base.source import Source
+from recipe.cli import completion
 from recipe.cli.inputs import plugin_option, source_of, tell_changes, tell_environments, vocabulary
 from recipe.compare.api import diff
 from recipe.compare.results import results_of
@@ -22,7 +23,9 @@ from recipe.runs.recipe_lock import plan_of
 
 
 @click.command("diff", short_help="Compare two recipes.")
-@click.argument("sides", nargs=-1, required=True, metavar="A [+ STATEMENTS] [B [+ STATEMENTS]]")
+@click.argument(
+    "sides", nargs=-1, required=True, metavar="A [+ STATEMENTS] [B [+ STATEMENTS]]", shell_complete=completion.sides
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; docs/reference/json.md lists the fields.")
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Also write a self-contained HTML page.")
 @click.option("--exit-code", is_flag=True, help="Exit with 1 if the recipes differ.")

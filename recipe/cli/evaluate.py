@@ -10,14 +10,15 @@ import click
 from recipe.base.files import write_page
 from recipe.base.printable import printable
 from recipe.base.wording import plural
+from recipe.cli import completion
 from recipe.cli.inputs import check_quoted, plugin_option, source_of, tell_lost, vocabulary
 from recipe.language.recipe_input import override
 from recipe.plan.bind import bind
 
 
 @click.command("evaluate", short_help="Measure how well a run classifies images.")
-@click.argument("run", metavar="RUN|RECIPE")
-@click.argument("statements", nargs=-1, metavar="[STATEMENTS]…")
+@click.argument("run", metavar="RUN|RECIPE", shell_complete=completion.recipes)
+@click.argument("statements", nargs=-1, metavar="[STATEMENTS]…", shell_complete=completion.statements)
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Also write a self-contained HTML page.")
 @click.option(

@@ -11,14 +11,15 @@ import click
 from recipe.base.codes import CODES
 from recipe.base.errors import fail
 from recipe.base.wording import did_you_mean
+from recipe.cli import completion
 from recipe.cli.inputs import check_quoted, plugin_option, source_of, tell_changes, vocabulary
 from recipe.language.recipe_input import LOCK, override
 from recipe.plan.bind import bind
 
 
 @click.command("explain", short_help="Explain a recipe, or the code of an error.")
-@click.argument("what", metavar="FILE|CODE")
-@click.argument("statements", nargs=-1, metavar="[STATEMENTS]…")
+@click.argument("what", metavar="FILE|CODE", shell_complete=completion.recipes)
+@click.argument("statements", nargs=-1, metavar="[STATEMENTS]…", shell_complete=completion.statements)
 @click.option(
     "--device",
     metavar="DEVICE",

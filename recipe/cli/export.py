@@ -9,6 +9,7 @@ import click
 
 from recipe.base.printable import printable
 from recipe.base.wording import plural
+from recipe.cli import completion
 from recipe.cli.inputs import plugin_option, tell_broken, tell_lost, vocabulary
 
 if TYPE_CHECKING:
@@ -33,8 +34,10 @@ class _Command(click.Command):
 
 
 @click.command("export", cls=_Command, short_help="Export a run's model as safetensors, ONNX or PyTorch source.")
-@click.argument("run", metavar="RUN")
-@click.option("--to", metavar="FORMAT", required=True, help="One of the formats below.")
+@click.argument("run", metavar="RUN", shell_complete=completion.runs)
+@click.option(
+    "--to", metavar="FORMAT", required=True, help="One of the formats below.", shell_complete=completion.formats
+)
 @click.option(
     "--out",
     metavar="PATH",

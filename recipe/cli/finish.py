@@ -9,6 +9,7 @@ import click
 
 from recipe.base.errors import RecipeError, fail
 from recipe.base.printable import command_line, path_word, printable
+from recipe.cli import completion
 from recipe.language.recipe_input import LOCK
 from recipe.runs.exclusive import user_of
 from recipe.runs.reader import summary_of
@@ -20,7 +21,7 @@ POLL = 0.2
 
 
 @click.command("finish", short_help="End a training in progress early, with its results.")
-@click.argument("run", metavar="RUN")
+@click.argument("run", metavar="RUN", shell_complete=completion.runs)
 @click.option("--wait", is_flag=True, help="Wait until the training is over, and print its results.")
 def command(run: str, wait: bool) -> None:
     """End a training in progress early, with its results.

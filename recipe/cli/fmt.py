@@ -13,13 +13,14 @@ from recipe.base.errors import RecipeError, fail
 from recipe.base.files import write_output
 from recipe.base.printable import printable
 from recipe.base.source import MAX_BYTES
+from recipe.cli import completion
 from recipe.cli.inputs import check_names, source_of
 from recipe.language.formatter import layout, plain
 from recipe.language.parser import parse
 
 
 @click.command("fmt", short_help="Rewrite recipes in the canonical layout.")
-@click.argument("files", nargs=-1, required=True, metavar="FILE…")
+@click.argument("files", nargs=-1, required=True, metavar="FILE…", shell_complete=completion.recipes)
 @click.option("--check", is_flag=True, help="Change no file; exit with 1 if a file would be changed.")
 def command(files: tuple[str, ...], check: bool) -> None:
     """Rewrite recipes in the canonical layout.

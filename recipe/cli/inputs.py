@@ -14,6 +14,7 @@ from recipe.base.errors import RecipeError, fail
 from recipe.base.printable import command_line, printable
 from recipe.base.rendering import render
 from recipe.base.source import MAX_BYTES, Source
+from recipe.cli import completion
 from recipe.language.recipe_input import LOCK, decode, source_from
 from recipe.plan.plan import Plan
 from recipe.plugins.trick import Trick
@@ -138,5 +139,10 @@ def stem(source: Source, otherwise: str) -> str:
 
 
 plugin_option = click.option(
-    "--plugin", "plugins", multiple=True, metavar="FILE.py", help="Also load tricks from a Python file. Repeatable."
+    "--plugin",
+    "plugins",
+    multiple=True,
+    metavar="FILE.py",
+    help="Also load tricks from a Python file. Repeatable.",
+    shell_complete=completion.files,
 )

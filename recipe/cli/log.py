@@ -9,6 +9,7 @@ import click
 from recipe.base.errors import RecipeError
 from recipe.base.printable import printable
 from recipe.base.wording import plural
+from recipe.cli import completion
 from recipe.cli.inputs import plugin_option, tell_broken, vocabulary
 
 
@@ -29,8 +30,10 @@ class _Command(click.Command):
 
 
 @click.command("log", cls=_Command, short_help="Log a run to an experiment tracker.")
-@click.argument("run", metavar="RUN")
-@click.option("--to", metavar="TRACKER", required=True, help="One of the trackers below.")
+@click.argument("run", metavar="RUN", shell_complete=completion.runs)
+@click.option(
+    "--to", metavar="TRACKER", required=True, help="One of the trackers below.", shell_complete=completion.trackers
+)
 @plugin_option
 def command(run: str, to: str, plugins: tuple[str, ...]) -> None:
     """Log a run from its folder to an experiment tracker, and follow it as long as it trains.

@@ -17,6 +17,7 @@ from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import RecipeError
 from recipe.base.printable import printable
 from recipe.base.wording import plural
+from recipe.cli import completion
 from recipe.cli.inputs import plugin_option, source_of, tell_lost, vocabulary
 from recipe.plan.bind import bind
 from recipe.runs.recipe_lock import open_lock
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 
 
 @click.command("predict", short_help="Classify images with a trained model.")
-@click.argument("run", metavar="RUN|RECIPE")
-@click.argument("images", nargs=-1, required=True, metavar="IMAGES…")
+@click.argument("run", metavar="RUN|RECIPE", shell_complete=completion.recipes)
+@click.argument("images", nargs=-1, required=True, metavar="IMAGES…", shell_complete=completion.files)
 @click.option("--top", type=click.IntRange(1), default=1, show_default=True, help="Classes per image.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, with a header.")
 @click.option("--jsonl", "as_jsonl", is_flag=True, help="Print a JSON object per line.")

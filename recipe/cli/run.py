@@ -9,6 +9,7 @@ import click
 
 from recipe.base.errors import fail
 from recipe.base.printable import command_line, path_word, printable
+from recipe.cli import completion
 from recipe.cli.inputs import check_quoted, plugin_option, source_of, stem, tell_changes, vocabulary
 from recipe.language.recipe_input import examples, override
 from recipe.plan.bind import bind
@@ -23,14 +24,15 @@ def _renamed(ctx: click.Context, param: click.Parameter, value: str | None) -> N
 
 
 @click.command("run", short_help="Train a recipe.")
-@click.argument("file", metavar="[FILE]", required=False)
-@click.argument("statements", nargs=-1, metavar="[STATEMENTS]…")
+@click.argument("file", metavar="[FILE]", required=False, shell_complete=completion.recipes)
+@click.argument("statements", nargs=-1, metavar="[STATEMENTS]…", shell_complete=completion.statements)
 @click.option("--out", type=click.Path(file_okay=False), help="The run folder. Default: a new folder in ./runs.")
 @click.option(
     "--resume",
     is_flag=False,
     flag_value="",
     metavar="[DIR]",
+    shell_complete=completion.runs,
     help="Resume from the last checkpoint in DIR, or of the last run of this recipe; without one, start a new run.",
 )
 @click.option("--allow-changed", is_flag=True, help="With --resume: resume even though the recipe has changed.")
@@ -70,7 +72,14 @@ def _renamed(ctx: click.Context, param: click.Parameter, value: str | None) -> N
     is_flag=True,
     help="Compile the recipe, open the data, print what would be trained and how long it would take, and exit.",
 )
-@click.option("--log", "trackers", multiple=True, metavar="TRACKER", help="Also log to a tracker. Repeatable.")
+@click.option(
+    "--log",
+    "trackers",
+    multiple=True,
+    metavar="TRACKER",
+    help="Also log to a tracker. Repeatable.",
+    shell_complete=completion.trackers,
+)
 @plugin_option
 def command(
     file: str | None,

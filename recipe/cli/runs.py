@@ -7,12 +7,13 @@ from pathlib import Path
 
 import click
 
+from recipe.cli import completion
 from recipe.cli.inputs import plugin_option, vocabulary
 from recipe.runs.overview import SORTS, overview
 
 
 @click.command("runs", short_help="List runs, what differs between them, and their results.")
-@click.argument("folder", metavar="[FOLDER]", default="runs")
+@click.argument("folder", metavar="[FOLDER]", default="runs", shell_complete=completion.folders)
 @click.option("--sort", type=click.Choice(SORTS), default="name", show_default=True, help="The column to sort by.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @plugin_option

@@ -12,6 +12,7 @@ import click
 from recipe.base.errors import fail
 from recipe.base.printable import printable_lines
 from recipe.base.wording import plural
+from recipe.cli import completion
 
 
 def _named(context: click.Context, option: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
@@ -37,7 +38,7 @@ def _two(text: str) -> tuple[str, str]:
 
 
 @click.command("test-plugin", short_help="Check the tricks of a package or file.")
-@click.argument("package", metavar="NAME|FILE.py")
+@click.argument("package", metavar="NAME|FILE.py", shell_complete=completion.files)
 @click.option("--only", multiple=True, metavar="CHECK", help="Run only this check. Default: all checks. Repeatable.")
 @_said(
     "--company",

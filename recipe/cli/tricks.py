@@ -9,6 +9,7 @@ import click
 from recipe.base.errors import fail
 from recipe.base.printable import printable, printable_lines
 from recipe.base.wording import listing, summary_line
+from recipe.cli import completion
 from recipe.cli.inputs import loaded, plugin_option, tell_broken, vocabulary
 from recipe.explain.search import search
 from recipe.explain.tricks import page
@@ -19,8 +20,8 @@ from recipe.plugins.vocabulary import DIRECTIVES, Key, Vocabulary, words_of
 
 
 @click.command("tricks", short_help="List the tricks, or describe one.")
-@click.argument("verb", required=False)
-@click.argument("name", required=False)
+@click.argument("verb", required=False, shell_complete=completion.tricks)
+@click.argument("name", required=False, shell_complete=completion.tricks)
 @click.option("--search", "query", metavar="WORDS", help="List the tricks that match all of these words, best first.")
 @plugin_option
 def command(verb: str | None, name: str | None, query: str | None, plugins: tuple[str, ...]) -> None:

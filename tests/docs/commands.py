@@ -18,6 +18,20 @@ INTRO = """\
 
 `recipe COMMAND --help` prints the help of a command, and `recipe --version` the version. [Exit
 codes](run-folder.md#exit-codes) are the same for all commands.
+
+## Completion
+
+With Tab, a shell completes commands and options, shipped examples, run folders, the names of tricks, and words inside a
+quoted statement: `recipe run first 'lr 0.1 war` becomes `recipe run first 'lr 0.1 warmup'`. To enable it, add the line
+of your shell to the file:
+
+| shell | file | line |
+|---|---|---|
+| bash (4.4 or later) | `~/.bashrc` | `eval "$(_RECIPE_COMPLETE=bash_source recipe)"` |
+| zsh | `~/.zshrc`, after `compinit` | `eval "$(_RECIPE_COMPLETE=zsh_source recipe)"` |
+| fish | `~/.config/fish/completions/recipe.fish` | `_RECIPE_COMPLETE=fish_source recipe \\| source` |
+
+The line runs `recipe` whenever a shell starts. To avoid that, write its output to a file once, and source the file.
 """
 
 NOT_RUN = {
