@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from recipe.api import Floats, Indices, PlanView
 
 
-@trick("loss weights", position=150, writes=("loss",), known_as=("class weights", "imbalance", "effective number"))
+@trick("loss weights", position=150, writes=("loss",), known_as=("class-weights", "imbalance", "effective-number"))
 class Weights(Trick):
     """Weight the cross entropy of each class by how rare it is in training.
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     "sample balanced",
     position=44,
     writes=("order",),
-    known_as=("oversample", "oversampling", "class balance", "weighted sampler"),
+    known_as=("oversample", "oversampling", "class-balance", "weighted-sampler"),
 )
 class Balanced(Trick):
     """Let each class have the same share of the images of an epoch, or a share that is closer to the same.
