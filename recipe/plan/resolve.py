@@ -60,6 +60,9 @@ class ResolvedTrick:
                 value, span = self.given[field.name]
                 values[field.name] = value.make() if isinstance(value, LazyValue) else value
                 origins[field.name] = Origin(self.source.kind, span.place, span)
+            elif self.source.is_lock and field.before is not None:
+                values[field.name] = field.before
+                origins[field.name] = Origin("default", "as before the field existed")
             elif (self.key, field.name) in suggestions:
                 values[field.name], by = suggestions[self.key, field.name]
                 origins[field.name] = Origin("suggestion", f"suggested by {by}")

@@ -27,13 +27,15 @@ from recipe.plugins.fields import (
     number,
     numbers,
     path,
+    share_or_path,
     teacher,
+    text,
 )
 from recipe.plugins.kinds import Number
 from recipe.plugins.slots import COMBINED, EXCLUSIVE
 from recipe.plugins.trick import HOOKS, REPORTING, RESERVED, Trick
 
-FIELDS = (number, integer, numbers, choice, path, architecture, teacher, metric, address)
+FIELDS = (number, integer, numbers, choice, path, architecture, teacher, metric, address, share_or_path, text)
 
 WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_:-]*")
 """A verb or a clause: a name in the grammar, without a dot, which separates the two in an entry point."""
@@ -109,7 +111,7 @@ def _check_field(field: Field) -> None:
         if dialect not in DIALECTS:
             known = listing(DIALECTS)
             raise TypeError(f"`{field.name}` has a default for the unknown dialect `{dialect}`: use one of {known}")
-    for value in (field.default, *field.dialects.values()):
+    for value in (field.default, field.before, *field.dialects.values()):
         if value not in (REQUIRED, None) and not field.kind.holds(value):
             raise TypeError(f"the default of `{field.name}` must be {field.kind.expects}, not {value!r}")
     if not isinstance(field.kind.words, tuple) or len({*field.kind.words}) < len(field.kind.words):
@@ -183,7 +185,19 @@ def _fields(made: type[Any]) -> Iterator[Field]:
 @dataclass_transform(
     frozen_default=True,
     kw_only_default=True,
-    field_specifiers=(number, integer, numbers, choice, path, architecture, teacher, metric, address),
+    field_specifiers=(
+        number,
+        integer,
+        numbers,
+        choice,
+        path,
+        architecture,
+        teacher,
+        metric,
+        address,
+        share_or_path,
+        text,
+    ),
 )
 def trick(
     word: str,

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import attrs
 
 from recipe.base.plain_numbers import plain_numbers
-from recipe.plugins.kinds import Address, Architecture, Choice, FilePath, Kind, Metric, Number, Numbers, Teacher
+from recipe.plugins.kinds import (
+    Address,
+    Architecture,
+    Choice,
+    FilePath,
+    Kind,
+    Metric,
+    Number,
+    Numbers,
+    ShareOrPath,
+    Teacher,
+    Text,
+)
 from recipe.plugins.metrics import BUILT_IN
 
 REQUIRED: Any = attrs.NOTHING
@@ -30,6 +43,8 @@ class Field:
     """An earlier name. Locks may state it, and it stands for the field in digests, so that these stay valid."""
     example: str = ""
     """A value as a recipe writes it, for the error about a required field without one."""
+    before: Any = None
+    """Its value in the locks that were written before the field existed. It does not count in digests."""
 
     @property
     def required(self) -> bool:
@@ -49,9 +64,10 @@ def _field(
     result: bool = True,
     formerly: str = "",
     example: str = "",
+    before: Any = None,
 ) -> Any:
     default, dialects = plain_numbers(default), plain_numbers(dialects or {})
-    field = Field("", kind, default, dialects, help, result, formerly, example)
+    field = Field("", kind, default, dialects, help, result, formerly, example, before)
     return attrs.field(default=default, metadata={"recipe": field})
 
 
@@ -90,12 +106,17 @@ def integer(
     dialects: dict[str, Any] | None = None,
     result: bool = True,
     example: str = "",
+    before: int | str | None = None,
 ) -> Any:
-    """Declare a field for a whole number, perhaps only for those in ``of``, or one of ``words``."""
+    """Declare a field for a whole number, perhaps only for those in ``of``, or one of ``words``.
+
+    ``before``, here and in `choice`, is for a field that is added to an existing trick: its value in the locks that
+    were written before. A field with this value does not count in digests, so that these stay valid.
+    """
     if of:
         minimum, maximum = min(of), max(of)
     kind = Number(minimum, maximum, whole=True, of=of, words=words)
-    return _field(kind, default, dialects, help, result, example=example)
+    return _field(kind, default, dialects, help, result, example=example, before=before)
 
 
 def numbers(
@@ -125,9 +146,10 @@ def choice(
     of: tuple[str, ...],
     dialects: dict[str, Any] | None = None,
     result: bool = True,
+    before: str | None = None,
 ) -> Any:
     """Declare a field for one of the words in ``of``."""
-    return _field(Choice(words=of), default, dialects, help, result)
+    return _field(Choice(words=of), default, dialects, help, result, before=before)
 
 
 def path(
@@ -143,6 +165,21 @@ def path(
     A string that starts with one of the ``prefixes``, such as ``hf_hub:``, is kept as it is.
     """
     return _field(FilePath(name, prefixes), default, None, help, result)
+
+
+def share_or_path(default: float | str | None = REQUIRED, help: str = "", *, result: bool = True) -> Any:
+    """Declare a field for a percentage above 0 and below 100 (``20%`` is 0.2), or a quoted path."""
+    return _field(ShareOrPath(), default, None, help, result)
+
+
+def text(
+    default: str | None = REQUIRED, help: str = "", *, what: str, check: Callable[[str], object] | None = None
+) -> Any:
+    """Declare a field for a text in quotes.
+
+    ``what`` says what it is, for messages, and ``check`` raises `ValueError` for a text that does not fit.
+    """
+    return _field(Text(what, check), default, None, help)
 
 
 def address(default: str | None = REQUIRED, help: str = "", *, result: bool = True) -> Any:

@@ -309,22 +309,65 @@ class FilePath(Kind):
 
 
 @attrs.frozen
-class Address(Kind):
-    """The address of a module in the model, which is looked up when the recipe is compiled."""
+class ShareOrPath(FilePath):
+    """A part of a whole, such as ``20%``, stored as a number, or a path."""
 
-    expects = "the address of a module, in quotes"
+    share: ClassVar[Number] = Number(above=0, below=1)
+
+    @property
+    def expects(self) -> str:
+        return "a percentage above 0 and below 100, or a path in quotes"
+
+    def read(self, word: Word, reading: FieldContext) -> Any:
+        if word.kind not in ("number", "percent"):
+            return super().read(word, reading)
+        try:
+            return self.share.read(word, reading)
+        except InvalidValue as error:
+            raise InvalidValue(error.code, f"takes {self.expects}, not `{word.text}`") from None
+
+    def holds(self, value: Any) -> bool:
+        return isinstance(value, str) or self.share.holds(value)
+
+    def write(self, value: Any) -> str:
+        return super().write(value) if isinstance(value, str) else self.share.write(value)
+
+
+@attrs.frozen
+class Text(Kind):
+    """A text in quotes. ``what`` says what it is: `the address of a module`."""
+
+    what: str
+    check: Callable[[str], object] | None = None
+    """Raises `ValueError` for a text that does not fit."""
+
+    @property
+    def expects(self) -> str:
+        return f"{self.what}, in quotes"
 
     def read(self, word: Word, reading: FieldContext) -> Any:
         if word.kind != "string":
             raise InvalidValue("E023", f"takes {self.expects}, not `{word.text}`", f'write `"{word.text}"`')
         if not word.value:
-            raise InvalidValue("E023", "takes the address of a module, not an empty string")
+            raise InvalidValue("E023", f"takes {self.what}, not an empty string")
         if UNWRITABLE.search(str(word.value)):  # a canonical recipe couldn't state it
-            raise InvalidValue("E023", "takes an address that is plain text on one line")
+            raise InvalidValue("E023", f"takes {self.what}, as plain text on one line")
+        if self.check is not None:
+            try:
+                self.check(str(word.value))
+            except ValueError as error:
+                raise InvalidValue("E023", f"does not take `{word.value}`: {error}") from None
         return word.value
 
     def write(self, value: Any) -> str:
         return quoted(value)
+
+
+@attrs.frozen
+class Address(Text):
+    """The address of a module in the model, which is looked up when the recipe is compiled."""
+
+    what: str = "the address of a module"
 
 
 @attrs.frozen

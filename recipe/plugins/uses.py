@@ -82,10 +82,16 @@ class Use:
         return (origin and origin.span) or self.span
 
     def identity(self) -> dict[str, Any]:
-        """Return the plain JSON values that can change the result of a training, by field, without those of None."""
-        fields = (field for field in self.fields if field.result)
-        values = {field.formerly or field.name: (field.kind, self.value(field)) for field in fields}
-        return {name: kind.identity(value) for name, (kind, value) in values.items() if value is not None}
+        """Return the plain JSON values that can change the result of a training, by field.
+
+        A field does not count if its value is None, or the one that stands for the time before the field existed.
+        """
+        values = ((field, self.value(field)) for field in self.fields if field.result)
+        return {
+            field.formerly or field.name: field.kind.identity(value)
+            for field, value in values
+            if value is not None and value != field.before
+        }
 
     def statement(self) -> str:
         """Return this trick as a statement with all values that can be stated, those without a name first."""
