@@ -23,7 +23,9 @@ from typing import TYPE_CHECKING, Any
 from recipe.base.channels import to_channels
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import fail
-from recipe.data.folders import FoundImages, class_folders, find_images
+from recipe.data.folders import SUBFOLDERS, FoundImages, class_folders, find_images
+from recipe.data.layout import FolderLayout, FolderParts
+from recipe.data.splits import group_pattern
 from recipe.graph.edits import Edit, Initialise, Insert, Layer, SetAttribute, Site, Substitute
 from recipe.plugins.contexts import EvaluationResult, Evidence, LossContext, ParamPlace, Preprocessing, SuggestContext
 from recipe.plugins.declare import trick
@@ -38,7 +40,9 @@ from recipe.plugins.fields import (
     number,
     numbers,
     path,
+    share_or_path,
     teacher,
+    text,
 )
 from recipe.plugins.kinds import RecipeFile
 from recipe.plugins.progress import Progress
@@ -59,13 +63,14 @@ if TYPE_CHECKING:
     from recipe.runs.trained_on import recorded_inputs
 
 __all__ = [
-    "API_VERSION", "INTERPOLATIONS", "REQUIRED", "VIEWS", "Block", "Declared", "Diagnostic", "Draws", "Edit",
-    "EvaluationResult", "Evidence", "Files", "Floats", "FoundImages", "Images", "InMemory", "Indices", "Initialise",
-    "Insert", "Layer", "LossContext", "Net", "ParamPlace", "PlanView", "Preprocessing", "Progress", "RecipeFile",
-    "SetAttribute", "Sets", "Site", "Substitute", "SuggestContext", "Training", "Trick", "Weights", "address",
-    "architecture", "body_of", "choice", "class_folders", "convolution_like", "fail", "find_images", "in_memory",
-    "integer", "metric", "number", "numbers", "on_meta", "path", "read_weights", "recorded_inputs", "teacher",
-    "to_channels", "trick", "up_to", "with_channels",
+    "API_VERSION", "INTERPOLATIONS", "REQUIRED", "SUBFOLDERS", "VIEWS", "Block", "Declared", "Diagnostic", "Draws",
+    "Edit", "EvaluationResult", "Evidence", "Files", "Floats", "FolderLayout", "FolderParts", "FoundImages", "Images",
+    "InMemory", "Indices", "Initialise", "Insert", "Layer", "LossContext", "Net", "ParamPlace", "PlanView",
+    "Preprocessing", "Progress", "RecipeFile", "SetAttribute", "Sets", "Site", "Substitute", "SuggestContext",
+    "Training", "Trick", "Weights", "address", "architecture", "body_of", "choice", "class_folders", "convolution_like",
+    "fail", "find_images", "group_pattern", "in_memory", "integer", "metric", "number", "numbers", "on_meta", "path",
+    "read_weights", "recorded_inputs", "share_or_path", "teacher", "text", "to_channels", "trick", "up_to",
+    "with_channels",
 ]  # fmt: skip
 
 _LAZY = {

@@ -39,6 +39,7 @@ VALUES = {
     "data fashion-mnist size": ("32", "40"),
     "data cifar10 size": ("32", "40"),
     "data folder size": ("32", "40"),
+    "data folder val": ("50%", "75%"),
     "data fake size": ("32", "40"),
     "data fake classes": ("10", "12"),
     "data fake images": ("16", "24"),
@@ -56,6 +57,10 @@ ELSEWHERE = {
     "input": "its defaults change nothing: tests/tricks/test_input_evaluation.py",
     "keep last": "it is the default: tests/tricks/test_keep_last.py",
     "norm sync": "it has no effect in a single process: tests/durability/test_ranks.py",
+    "data folder train": "the folder of PATH is used: tests/data/test_layout.py",
+    "data folder test": "only a test at the end looks at them: tests/training/test_test_set.py",
+    "data folder group": "no images belong together: tests/data/test_layout.py",
+    "data folder subfolders": "there are no subfolders: tests/data/test_layout.py",
     "data folder on-error": "all test images are intact: tests/durability/test_skipped.py",
 }
 

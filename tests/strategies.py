@@ -8,7 +8,18 @@ from hypothesis import strategies as st
 from recipe.api import Trick
 from recipe.plugins.field_contracts import SIZE
 from recipe.plugins.fields import Field
-from recipe.plugins.kinds import Address, Architecture, Choice, FilePath, Kind, Number, Numbers, quoted
+from recipe.plugins.kinds import (
+    Address,
+    Architecture,
+    Choice,
+    FilePath,
+    Kind,
+    Number,
+    Numbers,
+    ShareOrPath,
+    Text,
+    quoted,
+)
 from recipe.plugins.slots import EXCLUSIVE, IMAGES
 from tests.helpers import DIALECTS, vocabulary
 
@@ -76,6 +87,10 @@ def words_for(kind: Kind) -> st.SearchStrategy[str]:
         return st.sampled_from(kind.words)
     if isinstance(kind, Address):
         return st.sampled_from(['"layer1"', '"layer2.0"'])
+    if isinstance(kind, Text):
+        return st.sampled_from(['"{}_*"', '"*/{}-*.png"'])
+    if isinstance(kind, ShareOrPath):
+        return st.sampled_from(["20%", "0.125", '"nowhere"'])
     assert isinstance(kind, FilePath), kind
     paths = st.sampled_from(['"nowhere"', '"a folder/with blanks"', r'"with \"quotes\" and \\"', '"/no/where"'])
     return paths | st.sampled_from(["DEFAULT", "IMAGENET1K_V2"]) if kind.name else paths
@@ -99,6 +114,9 @@ def _percents(kind: Number) -> st.SearchStrategy[str]:
     return st.nothing() if kind.whole or not fitting else st.sampled_from(fitting)
 
 
+NEEDED = {("data folder", "path")}
+"""Fields that have a default, but can only be left out if another one is stated."""
+
 IN_ORDER = {("augment erase", "smallest"): {"maximum": 0.02}, ("augment erase", "largest"): {"minimum": 0.02}}
 """Narrower bounds of fields that must not contradict each other."""
 
@@ -113,7 +131,8 @@ def trick_statements(draw: st.DrawFn, trick: type[Trick], implicit: bool = True)
     """Draw a statement of a trick. With ``implicit``, fields that have a default may be left out."""
     text, by_place = trick.declared.word, True
     for field in trick.declared.fields:
-        if not field.required and implicit and draw(st.booleans()):
+        needed = field.required or (trick.declared.word, field.name) in NEEDED
+        if not needed and implicit and draw(st.booleans()):
             by_place = False
             continue
         bounds = IN_ORDER.get((trick.declared.word, field.word), {})
@@ -126,7 +145,7 @@ def trick_statements(draw: st.DrawFn, trick: type[Trick], implicit: bool = True)
 
 
 def _is_made_up(field: Field) -> bool:
-    return isinstance(field.kind, (Number, Numbers, Choice, FilePath, Address))
+    return isinstance(field.kind, (Number, Numbers, Choice, FilePath, Text))
 
 
 def all_tricks() -> list[type[Trick]]:

@@ -1,7 +1,16 @@
-"""data folder PATH: images in folders, laid out like ImageNet: PATH/train/CLASS/IMAGE and PATH/val/CLASS/IMAGE.
+"""data folder PATH: images in folders of classes, such as PATH/train/CLASS/IMAGE and PATH/val/CLASS/IMAGE.
+
+The folders of the training, held-out and test images may have any of their usual names: `train` or `training`, `val`,
+`valid` or `validation`, `test` or `testing`. If PATH has none of them, it has the class folders itself. Without any
+held-out images, 20 % of the training images are held out.
+
+Which ones follows from a hash of their class and name, so images that are added or removed later move no others. The
+last image of a class stays in training.
 
 Images are the files that end in .jpg, .jpeg, .jpe, .jfif, .png, .bmp, .gif, .webp, .tif, .tiff, .ppm, .pgm, .pbm, .pnm
 or .avif. Everything that is ignored is reported before training.
+
+Test images are evaluated once, at the end of a training. Nothing else looks at them.
 
 In evaluation, the short side is resized to 256 and the center of 224 is cropped (He et al. 2019, section 2.1). Other
 sizes keep this ratio.
@@ -11,10 +20,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recipe.api import Trick, choice, class_folders, find_images, integer, path, trick
+from recipe.api import SUBFOLDERS, FolderLayout, Trick, choice, fail, group_pattern, integer, share_or_path, text, trick
+from recipe.api import path as folder
 from recipe.tricks._image_names import OF_IMAGES
 
 if TYPE_CHECKING:
@@ -28,74 +37,101 @@ if TYPE_CHECKING:
     known_as={"image-folder": "", "imagenet": "", "data-dir": "", "data-path": "", "dataset-folder": "", **OF_IMAGES},
 )
 class Folder(Trick):
-    """Train on the images in PATH/train, which has a folder for each class, and evaluate on those in PATH/val.
+    """Train on images in folders of classes, and evaluate on those that are held out.
 
-    An evaluation needs no images to train on: PATH can also be a folder with a folder for each class.
+    An evaluation needs no images to train on. A model that was trained on other images is evaluated on all images of a
+    PATH that has none to hold out.
 
     With `on-error=skip`, an image that can't be decoded is reported and skipped. In training, its neighbor in the batch
     replaces it, so that batches keep their size.
     """
 
-    path: str = path(help="folder that contains `train` and `val`")
+    path: str | None = folder(None, "folder that contains those of the parts, or those of the classes")
     size: int = integer(224, "height and width of the network's input, in pixels", minimum=8, maximum=1024)
     workers: int = integer(
         4, "processes that decode images; 0 uses the main process", minimum=0, maximum=256, result=False
     )
     on_error: str = choice("fail", "what to do if an image can't be decoded", of=("fail", "skip"))
+    train: str | None = folder(
+        None,
+        "folder of the training images, which has a folder for each class",
+        unset="the folder of training images in PATH, or PATH",
+    )
+    val: float | str | None = share_or_path(
+        None,
+        "part of the training images to hold out, such as `10%`, or the folder of the held-out images",
+        unset="the folder of held-out images in PATH, or 20 % of the training images",
+    )
+    test: float | str | None = share_or_path(
+        None,
+        "part of the training images to use only for a test at the end, or the folder of the test images",
+        unset="the folder of test images in PATH, if it has one",
+    )
+    group: str | None = text(
+        None,
+        'what to keep on one side of a split, by the paths in a class folder: "{}_*" keeps images together whose names '
+        'start alike up to the first `_`, "{}/*" those in a subfolder',
+        what="a pattern of paths",
+        check=group_pattern,
+    )
+    split_seed: int = integer(0, "another number splits the images in another way", minimum=0, before=0)
+    subfolders: str = choice(
+        "join",
+        "images in subfolders of a class: `join` takes them as images of the class, `classes` makes each folder with "
+        "images a class, `skip` ignores them",
+        of=SUBFOLDERS,
+        before="skip",
+    )
 
     def check(self, plan: PlanView) -> Iterable[str]:
-        if not os.path.isdir(self.path):  # unlike Path.is_dir, it accepts names that are too long
-            yield f"the folder `{self.path}` does not exist on this machine"
+        parts = (self.val, self.test)
+        folders = [value for value in (self.path, self.train, *parts) if isinstance(value, str)]
+        shares = [value for value in parts if isinstance(value, float)]
+        if not folders or (shares and self.path is None and self.train is None):
+            raise fail("E025", "`data folder` needs a folder of images", help='write a path: `data folder "photos"`')
+        if sum(shares) >= 1:
+            help = "state smaller parts, such as `val=10% test=10%`"
+            raise fail("E024", "`val` and `test` are all of the images, so there are none to train on", help=help)
+        for name in folders:
+            if not os.path.isdir(name):  # unlike Path.is_dir, it accepts names that are too long
+                yield f"the folder `{name}` does not exist on this machine"
 
     def open(self) -> Sets:
         from recipe.api import Sets
 
-        root = Path(self.path)
-        if not os.path.isdir(root / "train"):
-            return self._held_out(root / "val" if os.path.isdir(root / "val") else root)
-        classes = class_folders(root / "train")
-        held_out = class_folders(root / "val")
-        if unknown := sorted(set(held_out) - set(classes)):
-            raise FileNotFoundError(f"the class `{unknown[0]}` of `{self.path}/val` has no folder in `train`")
-        found = [find_images(root / part, classes) for part in ("train", "val")]
-        train, val = (self._files(part, images) for part, images in zip(("train", "val"), found, strict=True))
-        notes = tuple(note for images in found for note in images.notes)
-        if lacking := sorted({*range(len(classes))} - {*found[0].labels}):
-            where = f"{self.path}/train/{classes[lacking[0]]}"
-            raise FileNotFoundError("; ".join((f"no images found in `{where}`", *found[0].notes)))
-        return Sets(train, val, len(classes), names=tuple(classes), notes=notes)
+        parts = self._layout().parts()
+        test, external = (None if part is None else self._files(part) for part in (parts.test, parts.external))
+        return Sets(
+            self._files(parts.train),
+            self._files(parts.val),
+            len(parts.classes),
+            names=parts.classes,
+            notes=parts.notes,
+            test=test,
+            external=external,
+        )
 
-    def _held_out(self, folder: Path) -> Sets:
-        """Return the images in a folder of classes, of which none are for training."""
-        from recipe.api import FoundImages, Sets
+    def _layout(self) -> FolderLayout:
+        return FolderLayout(
+            path=self.path,
+            train=self.train,
+            val=self.val,
+            test=self.test,
+            seed=self.split_seed,
+            group=self.group,
+            subfolders=self.subfolders,
+        )
 
-        missing = f"the folder `{self.path}/train` does not exist"
-        if not os.path.isdir(self.path):
-            raise FileNotFoundError(missing)
-        classes = class_folders(folder)
-        found = find_images(folder, classes)
-        if not found.files:
-            raise FileNotFoundError(f"{missing}, and the folders in `{folder}` have no images")
-        notes = (f"all images of `{folder}` are held out: it has no images to train on", *found.notes)
-        none = self._images(FoundImages((), (), (), ()))
-        return Sets(none, self._files(folder.name, found), len(classes), names=tuple(classes), notes=notes)
-
-    def _files(self, part: str, found: FoundImages) -> Files:
-        if not found.files:
-            raise FileNotFoundError("; ".join((f"no images found in `{self.path}/{part}`", *found.notes)))
-        if found.empty and self.on_error == "fail":
-            more = f", like {len(found.empty) - 1} more" if len(found.empty) > 1 else ""
-            raise ValueError(f"the image `{found.empty[0]}` is an empty file{more}")
-        return self._images(found)
-
-    def _images(self, found: FoundImages) -> Files:
+    def _files(self, found: FoundImages) -> Files:
         import torch
 
         from recipe.api import Files
 
+        if found.empty and self.on_error == "fail":
+            more = f", like {len(found.empty) - 1} more" if len(found.empty) > 1 else ""
+            raise ValueError(f"the image `{found.empty[0]}` is an empty file{more}")
         return Files(found.files, torch.tensor(found.labels, dtype=torch.int64), self.size)
 
     def count_classes(self) -> int | None:
         """Return the number of classes if the folder exists on this machine."""
-        train = Path(self.path) / "train"
-        return len(class_folders(train)) if os.path.isdir(train) else None
+        return self._layout().count_classes()

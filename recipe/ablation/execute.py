@@ -127,7 +127,7 @@ class Execution:
             self._failed(task, error.diagnostics[-1].message, error.diagnostics[-1].help)
             return
         command = [sys.executable, "-P", "-m", "recipe", "run", str(task.file("recipe").absolute())]
-        command += ["--resume", str(task.run.absolute()), "--checkpoints", "1"]
+        command += ["--resume", str(task.run.absolute()), "--checkpoints", "1", "--skip-test"]
         command += ["--device", device] if device else []
         for plugin in self.plugins:
             command += ["--plugin", plugin]

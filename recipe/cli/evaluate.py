@@ -19,6 +19,13 @@ from recipe.plan.bind import bind
 @click.command("evaluate", short_help="Measure how well a run classifies images.")
 @click.argument("run", metavar="RUN|RECIPE", shell_complete=completion.recipes)
 @click.argument("statements", nargs=-1, metavar="[STATEMENTS]…", shell_complete=completion.statements)
+@click.option(
+    "--on",
+    type=click.Choice(["val", "test"]),
+    default="val",
+    show_default=True,
+    help="The images to evaluate: val, those that are held out, or test.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Also write a self-contained HTML page.")
 @click.option(
@@ -30,6 +37,7 @@ from recipe.plan.bind import bind
 def command(
     run: str,
     statements: tuple[str, ...],
+    on: str,
     as_json: bool,
     html: Path | None,
     batch: int | None,
@@ -67,9 +75,10 @@ def command(
     computing = Computing(batch, ranks=Ranks.join(chosen))
     if plan is None:
         made = load(run, device=chosen, plugins=words)
-        evaluation = evaluate_trained(made.folder, made.program.plan, made.trained, made.note, statements, computing)
+        own = (made.folder, made.program.plan, made.trained, made.note)
+        evaluation = evaluate_trained(*own, statements, computing, on)
     else:
-        evaluation = evaluate_recipe(plan, run, chosen, computing)
+        evaluation = evaluate_recipe(plan, run, chosen, computing, on=on)
     leave()
     if computing.ranks.is_main:
         for why in evaluation.skipped:
@@ -87,7 +96,7 @@ def _arguments(run: str, statements: tuple[str, ...]) -> list[str]:
     """Return the arguments for each of several processes: those of this one."""
     params = click.get_current_context().params
     given = ["--json"] if params["as_json"] else []
-    for option in ("html", "batch", "device"):
+    for option in ("on", "html", "batch", "device"):
         if params[option] is not None:
             given += [f"--{option}", str(params[option])]
     for plugin in params["plugins"]:

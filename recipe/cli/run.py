@@ -56,6 +56,7 @@ def _renamed(ctx: click.Context, param: click.Parameter, value: str | None) -> N
     metavar="TIME",
     help="End early, with results, this long after the start of the command: 90s, 15m or 1.5h. Default: no limit.",
 )
+@click.option("--skip-test", is_flag=True, help="Don't evaluate the test images at the end, if there are any.")
 @click.option(
     "--nproc",
     type=click.IntRange(1, 1024),
@@ -90,6 +91,7 @@ def command(
     save_every: str,
     checkpoints: int,
     max_time: str | None,
+    skip_test: bool,
     nproc: int | None,
     device: str | None,
     strict: bool,
@@ -145,6 +147,7 @@ def command(
         allow_changed=allow_changed,
         policy=policy,
         limit=limit,
+        test=not skip_test,
         listener=Several(Plain() if dry_run else default_listener(keys=True), logging),
         trackers=trackers,
         name=stem(source, "run"),
@@ -201,7 +204,9 @@ def _only_statements(file: str) -> bool:
 def _arguments(file: str, statements: tuple[str, ...], out: str | None, resume: bool) -> list[str]:
     """Return the arguments for each of several processes: those of this one, with defaults and paths resolved."""
     params = {**click.get_current_context().params, "out": out, "resume": resume}
-    given = [f"--{flag.replace('_', '-')}" for flag in ("resume", "allow_changed", "strict") if params[flag]]
+    given = [
+        f"--{flag.replace('_', '-')}" for flag in ("resume", "allow_changed", "strict", "skip_test") if params[flag]
+    ]
     for option in ("out", "save_every", "checkpoints", "max_time", "device"):
         if params[option] is not None:
             given += [f"--{option.replace('_', '-')}", str(params[option])]

@@ -25,6 +25,7 @@ ENDING = ("file without an image's ending", "files without an image's ending")
 HID = ("hidden file or folder", "hidden files or folders")
 LINKED = ("link to a folder", "links to folders")
 NAMED = ("folder named like an image", "folders named like images")
+OUTSIDE = ("image in a folder that is no class", "images in folders that are no classes")
 PIPE = ("pipe or device", "pipes or devices")
 """The kinds of what is ignored."""
 
@@ -34,6 +35,11 @@ ALIKE = (
 )
 ELSEWHERE = ("link to an image elsewhere", "links to images elsewhere")
 """The kinds of what is unusual."""
+
+
+SUBFOLDERS = ("join", "classes", "skip")
+"""What to do with images in subfolders of a class: take them as images of the class, make each folder with images a
+class, or ignore them."""
 
 
 @attrs.frozen
@@ -49,39 +55,71 @@ class FoundImages:
     notes: tuple[str, ...]
     """What was ignored and what is unusual, for `Sets.notes`."""
 
+    def only(self, indices: Sequence[int]) -> FoundImages:
+        """Return the images with these indices, without notes."""
+        files = tuple(self.files[index] for index in indices)
+        own = {*files} if self.empty else set[Path]()
+        empty = tuple(path for path in self.empty if path in own)
+        return FoundImages(files, tuple(self.labels[index] for index in indices), empty, ())
 
-def class_folders(folder: Path) -> list[str]:
+
+def class_folders(folder: Path, subfolders: str = "skip") -> list[str]:
     """Return the names of the folders in a folder, sorted, without hidden ones.
 
-    Raises `OSError` if the folder is missing, can't be read, or has no folders.
+    With ``subfolders="classes"``, return the paths of all folders below it that contain images directly, as
+    ``animals/cat``. Raises `OSError` if the folder is missing, can't be read, or has no such folders.
     """
     if not os.path.isdir(folder):  # unlike Path.is_dir, it accepts names that are too long
         raise FileNotFoundError(f"the folder `{folder}` does not exist")
-    found = [entry.name for entry in _entries(folder) if entry.is_dir() and not is_hidden(entry.name)]
+    found = _folders_in(folder)
+    if subfolders == "classes":
+        found = [name for name in _folders_below(folder) if any(map(_is_image, _entries(folder / name)))]
     if not found:
         raise FileNotFoundError(f"no class folders found in `{folder}`")
-    return found
+    return sorted(found)
 
 
-def find_images(folder: Path, classes: Sequence[str]) -> FoundImages:
+def _folders_in(folder: Path) -> list[str]:
+    return [entry.name for entry in _entries(folder) if entry.is_dir() and not is_hidden(entry.name)]
+
+
+def _folders_below(root: Path) -> Iterator[str]:
+    """Yield the paths in ``root`` of all folders below it. Only those directly in it may be links."""
+    left = _folders_in(root)
+    while left:
+        name = left.pop()
+        yield name
+        inside = (entry for entry in _entries(root / name) if entry.is_dir(follow_symlinks=False))
+        left += [f"{name}/{entry.name}" for entry in inside if not is_hidden(entry.name)]
+
+
+def _is_image(entry: os.DirEntry[str]) -> bool:
+    return has_ending(entry.name) and not is_hidden(entry.name) and not entry.is_dir()
+
+
+def find_images(folder: Path, classes: Sequence[str], subfolders: str = "skip") -> FoundImages:
     """Find the images of each class in the folder of its name, which may be missing.
 
-    A file is an image if its ending is that of a format that can be read. Images in subfolders are ignored, as are
-    hidden files, pipes, and files outside of the class folders; the notes count them. The notes also name the classes
-    without images. Raises `OSError` if a folder can't be read.
+    A file is an image if its ending is that of a format that can be read. ``subfolders`` is one of `SUBFOLDERS`. Hidden
+    files, pipes, and files outside of the class folders are ignored; the notes count what is ignored. The notes also
+    name the classes without images. Raises `OSError` if a folder can't be read.
     """
-    seen = _Seen(folder)
+    seen = _Seen(folder, subfolders)
     files, labels, empty = list[Path](), list[int](), list[Path]()
     _look_beside(seen, classes)
+    if subfolders == "classes":
+        _look_between(seen, classes)
     for label, name in enumerate(classes):
         if not os.path.isdir(folder / name):
             continue
-        elsewhere, names = seen.is_elsewhere(folder / name), []
+        elsewhere, names, skipped = seen.is_elsewhere(folder / name), [], len(str(folder / name)) + 1
         for entry in _images_in(folder / name, seen):
             path = Path(entry.path)
             files.append(path)
             labels.append(label)
-            names.append(entry.name)
+            names.append(entry.path[skipped:])
+            if os.sep in names[-1]:
+                seen.note(DEEPER, entry.path)
             if not entry.stat().st_size:
                 empty.append(path)
             if elsewhere or (entry.is_symlink() and seen.is_elsewhere(path)):
@@ -101,6 +139,7 @@ class _Seen:
     """What a search through one folder of classes ignores, and what is unusual in it: how often, and an example."""
 
     root: Path
+    subfolders: str
     ignored: dict[Kind, tuple[int, str]] = attrs.field(factory=dict)
     unusual: dict[Kind, tuple[int, str]] = attrs.field(factory=dict)
 
@@ -138,13 +177,20 @@ def _look_beside(seen: _Seen, classes: Sequence[str]) -> None:
     _compare(classes, seen.root, seen)
 
 
+def _look_between(seen: _Seen, classes: Sequence[str]) -> None:
+    """Report what is in the folders that are no classes, since no images are directly in them."""
+    for name in sorted({*_folders_below(seen.root)} - {*classes}):
+        for entry in _images_in(seen.root / name, seen):
+            seen.ignore(OUTSIDE, entry.path)
+
+
 def _images_in(folder: Path, seen: _Seen) -> Iterator[os.DirEntry[str]]:
     """Yield the images in a class folder by name, and report everything else in it."""
     for entry in _entries(folder):
         if is_hidden(entry.name):
             seen.ignore(HID, entry.path)
         elif entry.is_dir():
-            _look_deeper(entry, seen)
+            yield from _look_deeper(entry, seen)
         elif not has_ending(entry.name):
             seen.ignore(ENDING, entry.path)
         elif entry.is_file():
@@ -153,21 +199,28 @@ def _images_in(folder: Path, seen: _Seen) -> Iterator[os.DirEntry[str]]:
             seen.ignore(PIPE if os.path.exists(entry.path) else BROKEN, entry.path)
 
 
-def _look_deeper(subfolder: os.DirEntry[str], seen: _Seen) -> None:
-    """Report the images in a subfolder of a class."""
+def _look_deeper(subfolder: os.DirEntry[str], seen: _Seen) -> Iterator[os.DirEntry[str]]:
+    """Yield the images in a subfolder of a class if they are taken, and report what is not."""
     if subfolder.is_symlink():  # it may lead back to where it is
         seen.ignore(LINKED, subfolder.path)
-        return
-    first, number = "", 0
-    for path, folders, names in os.walk(subfolder.path, onerror=_raise):
+    elif seen.subfolders == "join":
+        inside = [*_images_in(Path(subfolder.path), seen)]
+        yield from inside
+        if not inside and has_ending(subfolder.name):
+            seen.ignore(NAMED, subfolder.path)
+    elif seen.subfolders == "skip":
+        images = [*_images_below(subfolder.path)]
+        if images:
+            seen.ignore(DEEPER, images[0], len(images))
+        elif has_ending(subfolder.name):
+            seen.ignore(NAMED, subfolder.path)
+
+
+def _images_below(folder: str) -> Iterator[str]:
+    """Yield the paths of the images in a folder and in its subfolders, in order."""
+    for path, folders, names in os.walk(folder, onerror=_raise):
         folders.sort()
-        images = sorted(name for name in names if has_ending(name) and not is_hidden(name))
-        first = first or (os.path.join(path, images[0]) if images else "")
-        number += len(images)
-    if number:
-        seen.ignore(DEEPER, first, number)
-    elif has_ending(subfolder.name):
-        seen.ignore(NAMED, subfolder.path)
+        yield from (os.path.join(path, name) for name in sorted(names) if has_ending(name) and not is_hidden(name))
 
 
 def _compare(names: Iterable[str], folder: Path, seen: _Seen) -> None:

@@ -61,7 +61,12 @@ class Sets:
     val: Images
     """The images to evaluate on during training."""
     test: Images | None = attrs.field(default=None, kw_only=True)
-    """Reserved for future splits. Nothing reads it yet."""
+    """The images to evaluate on only once, at the end of training, or None."""
+    external: Images | None = attrs.field(default=None, kw_only=True)
+    """The images that a model which was trained on others is evaluated on, or None for those of ``val``.
+
+    For a dataset without held-out images of its own, from which ``val`` is only split off, these are all images.
+    """
     classes: int = attrs.field(converter=plain_numbers)
     """The number of classes."""
     mean: tuple[float, ...] = attrs.field(default=IMAGENET_MEAN, converter=plain_numbers)
@@ -156,8 +161,7 @@ def in_memory(train: InMemory, val: InMemory, classes: int, size: int) -> Sets:
 def unfit(sets: Sets, size: int) -> str | None:
     """Return what is wrong with the sets that a trick with this ``size`` returned, or None if they are valid."""
     parts: dict[str, Any] = {"train": sets.train, "val": sets.val}
-    if sets.test is not None:
-        parts["test"] = sets.test
+    parts |= {name: part for name in ("test", "external") if (part := getattr(sets, name)) is not None}
     wrong = (_unfit_part(f"`Sets.{name}`", part, size) for name, part in parts.items())
     return next(filter(None, wrong), None) or _unfit_classes(sets) or _unfit_scale(sets)
 

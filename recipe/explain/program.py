@@ -131,7 +131,8 @@ def _plan(plan: Plan, told: tuple[Diagnostic, ...]) -> str:
         for field in use.fields:
             value = use.value(field)
             shown = "–" if value is None else field.kind.write(value)
-            rows.append((word, field.word, shown, use.origin_of(field)))
+            unset = f": {field.unset}" if value is None and field.unset else ""
+            rows.append((word, field.word, shown, f"{use.origin_of(field)}{unset}"))
             word = ""
         if not use.fields:
             rows.append((word, "", "", str(use.origin)))

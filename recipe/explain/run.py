@@ -19,6 +19,7 @@ def facts_of(folder: Path, plan: Plan) -> dict[str, Any]:
     Raises `RecipeError` (E120) if a file that describes its classes or images is damaged.
     """
     row, summary, made = row_of(folder, folder.name, plan), summary_of(folder), read_provenance(folder)
+    tested = summary.get("test")
     return {
         "status": row.status,
         "epochs": row.epochs,
@@ -29,6 +30,7 @@ def facts_of(folder: Path, plan: Plan) -> dict[str, Any]:
         "loss": row.loss,
         "training_images": made.data.training.images if made else None,
         "held_out_images": made.data.held_out.images if made else None,
+        "test": {name: tested[name] for name in ("images", "top1", "loss")} if tested else None,
         "class_names": list(made.classes.names) if made else None,
     }
 
@@ -47,4 +49,6 @@ def as_text(facts: dict[str, Any], classes: int) -> str:
     rows.append(("classes", f"{classes}: {names}"))
     if facts["top1"] is not None:
         rows.append(("results", f"top-1 {facts['top1']:.2%}, loss {facts['loss']:.4f} on the held-out images"))
+    if test := facts["test"]:
+        rows.append(("test", f"top-1 {test['top1']:.2%}, loss {test['loss']:.4f} on {plural(test['images'], 'image')}"))
     return f"run\n{columns(rows, indent=2)}"

@@ -50,7 +50,7 @@ def texts(trick: type[Trick]) -> list[str]:
 
 def defaults(field: Field) -> dict[str, str]:
     """Return the default of a field as text, under an empty name, and those of other dialects under their names."""
-    default = "none" if field.default is None else _readable(field, field.default)
+    default = (field.unset or "none") if field.default is None else _readable(field, field.default)
     return {"": default, **{dialect: _readable(field, value) for dialect, value in field.dialects.items()}}
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from recipe.base.channels import to_channels
 from recipe.base.errors import fail
-from recipe.base.wording import reason_of
+from recipe.base.wording import plural, reason_of
 from recipe.data.decode import CROP, fitted
 from recipe.data.fingerprinting import fingerprint
 from recipe.data.headers import ignored_in
@@ -17,18 +17,29 @@ from recipe.data.images import Files, Images, InMemory, Sets, resize, unfit
 from recipe.data.views import boxes_of, crops_of
 from recipe.plan.plan import Plan
 from recipe.plugins.calling import broken, call_hook
+from recipe.plugins.uses import Use
 from recipe.runs.provenance import Preprocessing
 
 EVALUATION = ("evaluation_size", "evaluation_crop", "evaluation_whole", "evaluation_interpolation", "evaluation_views")
 """The training settings that state how images are evaluated."""
 
 
-def open_sets(plan: Plan, training: bool = True, evaluated: Preprocessing | None = None) -> Sets:
+def open_sets(
+    plan: Plan,
+    training: bool = True,
+    evaluated: Preprocessing | None = None,
+    *,
+    on: str = "val",
+    external: bool = False,
+) -> Sets:
     """Open a plan's images, resized, cropped and normalized as it states.
 
     Without ``training``, only the held-out ones have to be there. ``evaluated`` is how these are preprocessed, or None
-    for what the plan states. Raises `RecipeError` (E070) if images are missing, unfit for training, or loaded by a
-    trick's own code in another size than the evaluation's.
+    for what the plan states. ``on`` is which ones to evaluate on, as ``val`` of what this returns: those that are held
+    out (``val``) or those of the test (``test``). If ``external``, they are for a model that was trained elsewhere.
+
+    Raises `RecipeError`: E070 if images are missing, unfit for training, or loaded by a trick's own code in another
+    size than the evaluation's, and E129 if there are no test images to evaluate on.
     """
     use = plan.images
     assert use is not None
@@ -44,13 +55,15 @@ def open_sets(plan: Plan, training: bool = True, evaluated: Preprocessing | None
     assert plan.image_fields is not None
     if why := unfit(sets, plan.image_fields.size):
         raise broken(use, "open", why)
+    sets = _evaluated_on(sets, use, on, external)
     if training and len(sets.train.labels) < 2:
         raise fail("E070", "; ".join((f"`{use.word}` has fewer than two images to train on", *sets.notes)), use.span)
     if not len(sets.val.labels):
-        raise fail("E070", f"`{use.word}` has no held-out images to evaluate on", use.span)
+        why = "; ".join((f"`{use.word}` has no held-out images to evaluate on", *sets.notes))
+        raise fail("E070", why, use.span)
     if training and sets.classes < 2:
         raise fail("E070", f"`{use.word}` has fewer than two classes", use.span)
-    parts = {"training": sets.train, "held-out": sets.val}
+    parts = {"training": sets.train, "held-out": sets.val} | ({"test": sets.test} if sets.test is not None else {})
     for part, images in parts.items():
         if len(beyond := torch.nonzero((images.labels < 0) | (images.labels >= sets.classes))):
             first, most = int(beyond[0]), sets.classes - 1
@@ -62,8 +75,23 @@ def open_sets(plan: Plan, training: bool = True, evaluated: Preprocessing | None
     mean, std = (to_channels(each, stated.channels) for each in (stated.mean or sets.mean, stated.std or sets.std))
     sets = attrs.evolve(sets, mean=mean, std=std)
     train = _trained_on(sets.train, preprocessing_of(plan, sets), plan)
-    val = _evaluated(sets.val, evaluated or preprocessing_of(plan, sets), plan)
-    return attrs.evolve(sets, train=train, val=val, notes=(*sets.notes, *ignored))
+    made = evaluated or preprocessing_of(plan, sets)
+    val = _evaluated(sets.val, made, plan)
+    test = None if sets.test is None else _evaluated(sets.test, made, plan)
+    return attrs.evolve(sets, train=train, val=val, test=test, notes=(*sets.notes, *ignored))
+
+
+def _evaluated_on(sets: Sets, use: Use, on: str, external: bool) -> Sets:
+    """Return sets whose ``val`` are the images to evaluate on, with a note if that is not what they are."""
+    if on == "test":
+        if sets.test is None:
+            raise fail("E129", f"`{use.word}` has no test images", use.span, help="evaluate the held-out images")
+        return attrs.evolve(sets, val=sets.test, test=None, notes=(*sets.notes, "evaluated on the test images"))
+    if external and sets.external is not None:
+        count = plural(len(sets.external.labels), "image")
+        note = f"evaluated on {count} instead of the held-out ones, since the model was trained elsewhere"
+        return attrs.evolve(sets, val=sets.external, test=None, notes=(*sets.notes, note))
+    return sets
 
 
 def preprocessing_of(plan: Plan, sets: Sets) -> Preprocessing:

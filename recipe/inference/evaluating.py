@@ -31,12 +31,13 @@ from recipe.language.recipe_input import override
 from recipe.plan.bind import bind
 from recipe.plan.plan import Plan
 from recipe.plugins.calling import call_hook
-from recipe.plugins.field_contracts import SIZE
+from recipe.plugins.field_contracts import SIZE, WEIGHTS
 from recipe.plugins.kinds import RecipeFile
 from recipe.plugins.settings import Training
 from recipe.runs import held_out
 from recipe.runs.provenance import Classes, Preprocessing, read_provenance
 from recipe.runs.reader import summary_of
+from recipe.runs.recipe_lock import open_lock
 
 
 @attrs.frozen
@@ -51,18 +52,24 @@ class Computing:
 
 
 def evaluate_trained(
-    folder: Path, plan: Plan, trained: Trained, note: str, statements: tuple[str, ...], computing: Computing
+    folder: Path,
+    plan: Plan,
+    trained: Trained,
+    note: str,
+    statements: tuple[str, ...],
+    computing: Computing,
+    on: str = "val",
 ) -> Evaluation:
     """Evaluate the run in a folder on its held-out images, or on those of ``data`` in statements laid over its plan.
 
-    If the held-out images are no longer where the recipe says, the figures are of the outputs that the training
-    recorded for them, and a note says so.
+    ``on`` is ``test`` for the test images instead of the held-out ones. If the held-out images are no longer where the
+    recipe says, the figures are of the outputs that the training recorded for them, and a note says so.
 
     Raises `RecipeError`: E070 if images can't be read, E103 if the model can't process images of a stated size, E129 if
     statements replace anything but the data, the batch and how images are evaluated, or if the images have other
     classes than the run.
     """
-    if not statements and _moved(plan) and (recorded := _recorded(folder, plan, trained, note)):
+    if on == "val" and not statements and _moved(plan) and (recorded := _recorded(folder, plan, trained, note)):
         return recorded
     new = laid_over(plan, statements)
     made = attrs.evolve(trained.preprocessing, **_stated(new))
@@ -70,10 +77,10 @@ def evaluate_trained(
         new = attrs.evolve(new, training=attrs.evolve(new.training, evaluation_crop=made.crop))
     if made.size != trained.preprocessing.size:
         propagate(copy.deepcopy(trained.model).to("meta"), made.size, plan.model)
-    sets = open_sets(new, training=False, evaluated=made) if statements else _own(new, made)
+    sets, seen = _others(plan, new, made, on) if statements else (_own(new, made, on), [])
     outputs, notes = matched(sets, trained.classes)
     over = [warning for warning in new.warnings if warning.span and warning.span.source.kind == "override"]
-    notes += [warning.message for warning in over] if statements else _changes(folder, sets)
+    notes += [*seen, *(warning.message for warning in over)] if statements else _changes(folder, sets, on)
     whole = made.crop is not None and not new.training.evaluation_crop
     notes += [*_uncropped(sets.val, made.crop if whole else None), *([note] if note else [])]
     trained = attrs.evolve(trained, training=new.training, preprocessing=made)
@@ -81,19 +88,30 @@ def evaluate_trained(
 
 
 def evaluate_recipe(
-    plan: Plan, name: str, device: torch.device, computing: Computing, model: fx.GraphModule | None = None
+    plan: Plan,
+    name: str,
+    device: torch.device,
+    computing: Computing,
+    model: fx.GraphModule | None = None,
+    on: str = "val",
 ) -> Evaluation:
     """Evaluate the pretrained model of a recipe on its held-out images, without training.
 
-    The classes of the images are matched with those of the weights by name, if both are known. ``model`` is the model,
-    if it is loaded already. Raises `RecipeError` (E129) if the recipe doesn't load weights for the whole model, if the
-    model has no output for a class, or if statements on top of the recipe only change how it would be trained.
+    These are all images if the recipe leaves open which ones are held out, unless the weights are those of a run that
+    was trained on some of them. ``on`` is ``test`` for the test images instead of the held-out ones. The classes of the
+    images are matched with those of the weights by name, if both are known. ``model`` is the model, if it is loaded
+    already. Raises `RecipeError` (E129) if the recipe doesn't load weights for the whole model, if the model has no
+    output for a class, or if statements on top of the recipe only change how it would be trained.
     """
     if plan.images is None:
         raise fail("E129", "the recipe names no dataset to evaluate on", help='add one: `data folder "photos"`')
     if model is None:
         check_pretrained(plan)
-    sets = open_sets(plan, training=False)
+    run, seen = _run_of(plan), list[str]()
+    if run is None:
+        sets = open_sets(plan, training=False, on=on, external=True)
+    else:
+        sets, seen = _others(run, plan, None, on)
     found = pretrained_of(plan, sets)
     outputs, notes = joined(sets, found)
     made = preprocessing_of(plan, sets)
@@ -101,7 +119,7 @@ def evaluate_recipe(
     if not found.outputs.names:  # matched by order
         trained = attrs.evolve(trained, classes=Classes(sets.classes, sets.names))
     unlike = [warning.message for warning in mismatches(found.program, sets, evaluated=True)]
-    notes = [*warned(plan), *unlike, *untrained(plan), *notes]
+    notes = [*warned(plan), *unlike, *untrained(plan), *notes, *seen]
     return _evaluated(name, plan, sets, trained, outputs, notes, computing)
 
 
@@ -111,6 +129,12 @@ def placed(found: Pretrained, device: torch.device, preprocessing: Preprocessing
     layout = memory_format(program.training)
     model = program.materialise().to(device=device, memory_format=layout).eval()  # type: ignore[call-overload]
     return Trained(model, program.training, found.classes, preprocessing)
+
+
+def check_part(on: object) -> None:
+    """Raise `ValueError` if a part of a dataset is not one to evaluate on."""
+    if on not in ("val", "test"):
+        raise ValueError(f"`on` must be `val` or `test`, not {on!r:.60}")
 
 
 def laid_over(plan: Plan, statements: tuple[str, ...]) -> Plan:
@@ -219,22 +243,59 @@ def _recorded(folder: Path, plan: Plan, trained: Trained, note: str) -> Evaluati
     )
 
 
-def _own(plan: Plan, made: Preprocessing) -> Sets:
+def _run_of(plan: Plan) -> Plan | None:
+    """Return the plan of the run whose weights a recipe loads, or None if they are others."""
+    weights = plan.base.values.get(WEIGHTS)
+    if not isinstance(weights, str) or not os.path.isabs(weights):
+        return None
+    try:
+        run = open_lock(Path(weights) if os.path.isdir(weights) else Path(weights).parent).plan(plan.vocabulary)
+    except (OSError, RecipeError):  # no run, or one that this machine can't open
+        return None
+    return run if run.images is not None else None
+
+
+def _others(plan: Plan, new: Plan, made: Preprocessing | None, on: str) -> tuple[Sets, list[str]]:
+    """Return the images that another plan than that of a run names, and a note if the run was trained on some of them.
+
+    If it leaves open what is held out, it is all images, unless the run was trained on some of them.
+    """
+    assert plan.images is not None
+    assert new.images is not None
+    other = plan.images.identity() != new.images.identity()
+    sets = open_sets(new, training=False, evaluated=made, on=on, external=other)
+    if not other or not isinstance(sets.val, Files) or _moved(plan):
+        return sets, []
+    try:
+        train = open_sets(plan, training=False).train
+    except RecipeError:  # they are no longer as they were
+        return sets, []
+    trained = {*train.paths} if isinstance(train, Files) else set[Path]()
+    if sets.external is not None and not trained.isdisjoint(sets.val.paths):
+        sets = open_sets(new, training=False, evaluated=made, on=on)
+    assert isinstance(sets.val, Files)
+    seen = len(trained.intersection(sets.val.paths))
+    return sets, [f"the run was trained on {seen} of these {plural(len(sets.val.paths), 'image')}"] if seen else []
+
+
+def _own(plan: Plan, made: Preprocessing, on: str) -> Sets:
     """Return the images that a run states. Raises `RecipeError` (E070), with help if they are not on this machine."""
     try:
-        return open_sets(plan, training=False, evaluated=made)
+        return open_sets(plan, training=False, evaluated=made, on=on)
     except RecipeError as error:
         help = """name other images: `recipe evaluate RUN 'data folder "PATH"'`"""
         raise RecipeError(*(attrs.evolve(one, help=one.help or help) for one in error.diagnostics)) from error
 
 
-def _changes(folder: Path, sets: Sets) -> list[str]:
-    """Return whether a run's held-out images are others than when it was trained."""
+def _changes(folder: Path, sets: Sets, on: str) -> list[str]:
+    """Return whether a run's held-out images, or those of its test, are others than when it was trained."""
     made = read_provenance(folder)
     if made is None:
         return ["an earlier release made this run without recording its images: they may have changed"]
-    now = fingerprint(sets.val)
-    return [] if now == made.data.held_out else ["the held-out images are not those that the run was evaluated on"]
+    before = made.data.test if on == "test" else made.data.held_out
+    if before is None or fingerprint(sets.val) == before:
+        return []
+    return [f"the {'test' if on == 'test' else 'held-out'} images are not those that the run was evaluated on"]
 
 
 def _uncropped(images: Images, crop: float | None) -> list[str]:

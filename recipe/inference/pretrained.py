@@ -20,7 +20,7 @@ from recipe.data.decode import CROP
 from recipe.data.images import IMAGENET_MEAN, IMAGENET_STD
 from recipe.devices.choice import pick
 from recipe.inference.datasets import open_sets, preprocessing_of
-from recipe.inference.evaluating import Computing, evaluate_recipe, placed
+from recipe.inference.evaluating import Computing, check_part, evaluate_recipe, placed
 from recipe.inference.evaluation import Evaluation
 from recipe.inference.predicting import Predicting, check_counts
 from recipe.inference.pretrained_outputs import Pretrained, pretrained_of
@@ -64,12 +64,15 @@ class PretrainedModel(Predicting):
         """How images become its inputs."""
         return self.trained.preprocessing
 
-    def evaluate(self, *statements: str, batch: int | None = None, workers: int | None = None) -> Evaluation:
+    def evaluate(
+        self, *statements: str, on: str = "val", batch: int | None = None, workers: int | None = None
+    ) -> Evaluation:
         """Evaluate the model on the held-out images of its recipe.
 
         Args:
             statements: Statements that replace the data, the batch, or how images become inputs, such as ``'data folder
                 "photos"'``.
+            on: Which images of the dataset: ``val``, those that are held out, or ``test``.
             batch: How many images to compute at a time. Defaults to the recipe's batch or micro-batch, at most 256.
             workers: The number of processes that decode images; 0 uses this one. Defaults to at most 4.
 
@@ -78,15 +81,17 @@ class PretrainedModel(Predicting):
 
         Raises:
             RecipeError: If the images can't be read (E070), or the model can't be evaluated on them (E129).
+            ValueError: If ``on`` is another word.
         """
         check_counts(batch=(batch, 1), workers=(workers, 0))
+        check_part(on)
         plan = self.program.plan
         new = bind([*plan.sources, *override(statements)], plan.vocabulary)
         check_replaced(plan, new, inputs_of(plan) | inputs_of(new))
         if new.training.channels != plan.training.channels:
             message = f"the model takes images of {plural(plan.training.channels, 'channel')}"
             raise fail("E129", message, help="load a model of its own for other channels")
-        return evaluate_recipe(new, plan.model, self.trained.device, Computing(batch, workers), self.model)
+        return evaluate_recipe(new, plan.model, self.trained.device, Computing(batch, workers), self.model, on)
 
     def __repr__(self) -> str:
         return f"<PretrainedModel {self.program.plan.base.statement()}: {plural(self.classes.count, 'class')}>"
@@ -122,7 +127,7 @@ def pretrained(
     if statements:
         check_pretrained(plan)
     if plan.images is not None:
-        sets = open_sets(plan, training=False)
+        sets = open_sets(plan, training=False, external=True)
         found, inputs, notes = pretrained_of(plan, sets), preprocessing_of(plan, sets), list[str]()
     else:
         found, inputs, notes = without_dataset(plan)

@@ -11,7 +11,7 @@ from torch import fx
 
 from recipe.base.wording import plural
 from recipe.compiler.program import Program
-from recipe.inference.evaluating import Computing, evaluate_trained
+from recipe.inference.evaluating import Computing, check_part, evaluate_trained
 from recipe.inference.evaluation import Evaluation
 from recipe.inference.predicting import Predicting, check_counts
 from recipe.inference.trained import Trained
@@ -61,12 +61,15 @@ class Run(Predicting):
         """The model with what its inputs and outputs mean."""
         return Trained(self.model, self.program.training, self.classes, self.preprocessing)
 
-    def evaluate(self, *statements: str, batch: int | None = None, workers: int | None = None) -> Evaluation:
+    def evaluate(
+        self, *statements: str, on: str = "val", batch: int | None = None, workers: int | None = None
+    ) -> Evaluation:
         """Evaluate the model on the run's held-out images, or on others. It computes in fp32, like exports of it.
 
         Args:
             statements: Statements that replace the data, the batch or the evaluation, such as ``'data folder
                 "photos"'``. The classes of the images are matched with those of the run by name.
+            on: Which images of the dataset: ``val``, those that are held out, or ``test``.
             batch: How many images to compute at a time. Defaults to the training's batch or micro-batch, at most 256.
             workers: The number of processes that decode images; 0 uses this one. Defaults to at most 4.
 
@@ -75,12 +78,14 @@ class Run(Predicting):
 
         Raises:
             RecipeError: If the images can't be read (E070), or the model can't be evaluated on them (E129).
+            ValueError: If ``on`` is another word.
         """
         check_counts(batch=(batch, 1), workers=(workers, 0))
+        check_part(on)
         if other := [one for one in statements if not isinstance(one, str)]:
             raise TypeError(f"`statements` must be text, not {other[0]!r:.60}")
         plan = self.program.plan
-        return evaluate_trained(self.folder, plan, self.trained, self.note, statements, Computing(batch, workers))
+        return evaluate_trained(self.folder, plan, self.trained, self.note, statements, Computing(batch, workers), on)
 
     def __repr__(self) -> str:
         top1 = f", top-1 {self.summary['top1']:.2%}" if "top1" in self.summary else ""

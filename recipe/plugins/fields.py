@@ -45,6 +45,8 @@ class Field:
     """A value as a recipe writes it, for the error about a required field without one."""
     before: Any = None
     """Its value in the locks that were written before the field existed. It does not count in digests."""
+    unset: str = ""
+    """What happens without a value, if the default is None."""
 
     @property
     def required(self) -> bool:
@@ -65,9 +67,10 @@ def _field(
     formerly: str = "",
     example: str = "",
     before: Any = None,
+    unset: str = "",
 ) -> Any:
     default, dialects = plain_numbers(default), plain_numbers(dialects or {})
-    field = Field("", kind, default, dialects, help, result, formerly, example, before)
+    field = Field("", kind, default, dialects, help, result, formerly, example, before, unset)
     return attrs.field(default=default, metadata={"recipe": field})
 
 
@@ -159,17 +162,21 @@ def path(
     name: bool = False,
     prefixes: tuple[str, ...] = (),
     result: bool = True,
+    unset: str = "",
 ) -> Any:
     """Declare a field for a quoted path, relative to the recipe's folder, or also a bare name with ``name=True``.
 
-    A string that starts with one of the ``prefixes``, such as ``hf_hub:``, is kept as it is.
+    A string that starts with one of the ``prefixes``, such as ``hf_hub:``, is kept as it is. ``unset``, here and in
+    `share_or_path`, says what happens without a value, if the default is None.
     """
-    return _field(FilePath(name, prefixes), default, None, help, result)
+    return _field(FilePath(name, prefixes), default, None, help, result, unset=unset)
 
 
-def share_or_path(default: float | str | None = REQUIRED, help: str = "", *, result: bool = True) -> Any:
+def share_or_path(
+    default: float | str | None = REQUIRED, help: str = "", *, result: bool = True, unset: str = ""
+) -> Any:
     """Declare a field for a percentage above 0 and below 100 (``20%`` is 0.2), or a quoted path."""
-    return _field(ShareOrPath(), default, None, help, result)
+    return _field(ShareOrPath(), default, None, help, result, unset=unset)
 
 
 def text(

@@ -102,7 +102,7 @@ def clean_results(folder: Path, weights: bool) -> None:
 
 
 def clean_metrics(folder: Path, epoch: float, evaluated: bool) -> None:
-    """Remove the lines of metrics that a resumed run writes again: those after ``epoch``.
+    """Remove the lines of metrics that a resumed run writes again: those after ``epoch``, and those of a test.
 
     Also removes the lines of an evaluation within an epoch, at an early end, which an uninterrupted run doesn't have.
     """
@@ -111,6 +111,8 @@ def clean_metrics(folder: Path, epoch: float, evaluated: bool) -> None:
         if line["kind"] == "evaluation" and line["epoch"] == epoch and not evaluated:
             continue
         if "evaluation" in (line["kind"], line.get("part")) and line["epoch"] % 1:
+            continue
+        if "test" in (line["kind"], line.get("part")):
             continue
         if line["epoch"] <= epoch:
             kept.append(f"{json.dumps(line)}\n")

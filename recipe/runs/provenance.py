@@ -81,6 +81,8 @@ class Data:
 
     Also those of the weights of its teachers, and of a model or weights that were passed from Python.
     """
+    test: Fingerprint | None = None
+    """Not written if there are no test images."""
     schema_version: int = VERSION
 
 
@@ -109,7 +111,10 @@ def write_provenance(folder: Path, provenance: Provenance) -> None:
         (PREPROCESSING, provenance.preprocessing),
         (DATA, provenance.data),
     ):
-        write_sealed(folder / file, attrs.asdict(part))
+        fields = attrs.asdict(part)
+        if part is provenance.data and provenance.data.test is None:
+            del fields["test"]
+        write_sealed(folder / file, fields)
 
 
 def read_provenance(folder: Path) -> Provenance | None:
@@ -175,7 +180,10 @@ def differences(before: Data, now: Data) -> list[str]:
 
 def _differing(before: Data, now: Data) -> Iterator[tuple[str, str]]:
     """Yield `IMAGES` or the name of a file for each change, with a clause about it."""
-    for part, was, is_ in (("training", before.training, now.training), ("held-out", before.held_out, now.held_out)):
+    parts = {"training": (before.training, now.training), "held-out": (before.held_out, now.held_out)}
+    if before.test is not None and now.test is not None:
+        parts["test"] = before.test, now.test
+    for part, (was, is_) in parts.items():
         if was.images != is_.images:
             be = "is" if is_.images == 1 else "are"
             yield IMAGES, f"there {be} {plural(is_.images, f'{part} image')} instead of {was.images}"

@@ -39,6 +39,7 @@ class Skipped:
 
     training: int = _count()
     evaluation: int = _count()
+    test: int = attrs.field(default=0, validator=ge(0))
 
 
 @attrs.frozen(kw_only=True)
@@ -61,6 +62,18 @@ class BestEvaluated(Evaluated):
 
 
 @attrs.frozen(kw_only=True)
+class Tested:
+    """The results of the kept weights on the test images."""
+
+    images: int = _count(1)
+    loss: float
+    top1: float = _fraction()
+    top5: float | None = attrs.field(default=None, validator=optional([ge(0.0), le(1.0)]))
+    balanced: float | None = attrs.field(default=None, validator=optional([ge(0.0), le(1.0)]))
+    metrics: dict[str, float] = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True)
 class Summary:
     """`summary.json`. docs/reference/json.md describes each field."""
 
@@ -79,6 +92,7 @@ class Summary:
     kept: str = attrs.field(default="last", validator=in_(("best", "last")))
     best: BestEvaluated | None = None
     last: Evaluated | None = None
+    test: Tested | None = None
     evaluation_sha256: str | None = attrs.field(default=None, validator=optional(matches_re("[0-9a-f]{64}")))
     skipped: Skipped | None = None
     seconds: float = _size()
@@ -150,10 +164,15 @@ class EvaluationLine(Line):
 
 @attrs.frozen(kw_only=True)
 class SkippedLine(Line):
-    part: str = attrs.field(validator=in_(("training", "evaluation")))
+    part: str = attrs.field(validator=in_(("training", "evaluation", "test")))
     image: int = _count()
     why: str
 
 
-LINES: dict[str, type[Line]] = {"train": TrainLine, "evaluation": EvaluationLine, "skipped": SkippedLine}
+LINES: dict[str, type[Line]] = {
+    "train": TrainLine,
+    "evaluation": EvaluationLine,
+    "test": EvaluationLine,
+    "skipped": SkippedLine,
+}
 """What a line of each kind must be."""

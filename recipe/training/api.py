@@ -35,6 +35,7 @@ def run(
     save_every: str = EVERY,
     checkpoints: int = CHECKPOINTS,
     max_time: str | None = None,
+    test: bool = True,
     listener: Listener | None = None,
     plugins: Vocabulary | Sequence[str | Path] = (),
     name: str = "run",
@@ -60,6 +61,7 @@ def run(
         checkpoints: How many checkpoints to keep, at least 1.
         max_time: The time, such as ``90s``, ``15m`` or ``1.5h``, after which the training ends early: it evaluates,
             and writes its weights and its summary. It counts from this call on, also for a run that is resumed.
+        test: Whether to evaluate the test images at the end, if the dataset has any.
         listener: A `recipe.training.reporting.Listener`, which receives the progress. By default, it is
             shown on standard error: as a live display on a terminal, and in lines elsewhere, such as in a notebook.
             A plain `Listener()` shows nothing.
@@ -92,6 +94,7 @@ def run(
             allow_changed=allow_changed,
             policy=SavePolicy.of(save_every, checkpoints),
             limit=limit,
+            test=test,
             listener=default_listener(keys=False) if listener is None else listener,
             name=name,
             runtime=runtime or Runtime(),

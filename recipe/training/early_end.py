@@ -37,10 +37,10 @@ class EarlyEnd:
     saving: float = 0.0
     _looked: float = -math.inf
 
-    def reason(self, folder: Path, evaluations: int = 1) -> int:
+    def reason(self, folder: Path, evaluations: float = 1.0) -> int:
         """Return the number of the reason to end the training in a folder now, or 0.
 
-        ``evaluations`` is the number of evaluations that follow an early end within an epoch.
+        ``evaluations`` is the number of evaluations that follow an early end within an epoch, in terms of the last one.
         """
         if self.limit is not None and self.limit.left <= evaluations * self.evaluation + self.saving:
             return 3

@@ -74,6 +74,7 @@ def train(request: Request) -> Run:
             strict=request.strict,
             processes=ranks.local_world_size,
             trackers=request.trackers,
+            test=request.test,
         )
         early_end = EarlyEnd(listener, request.limit, request.students)
         loop = Loop(trainer, prepared.program, place.folder, listener, signals, request.policy, early_end, options)
@@ -129,6 +130,7 @@ def _prepare(request: Request, place: Place, processes: int, *, weights: bool) -
     sets, program, teachers = place.ranks.run_on_all(opened)
     identity = program.identity
     provenance, changes = place.ranks.broadcast(lambda: _identified(request, place, sets, identity))
+    sets = sets if request.test else attrs.evolve(sets, test=None)
     return Prepared(sets, program, teachers, provenance, changes)
 
 
@@ -312,9 +314,11 @@ def dry(request: Request, processes: int = 1) -> None:
     if step is not None:
         with told_plainly(device):
             request.listener.note(_estimated(request, place, prepared, processes, step))
-    images, held_out = len(prepared.sets.train.labels), len(prepared.sets.val.labels)
+    sets = prepared.sets
+    images, test = len(sets.train.labels), "" if sets.test is None else f", {len(sets.test.labels)} for a test"
     request.listener.note(
-        f"{plural(images, 'training image')}, {held_out} held out; {plural(training.epochs, 'epoch')} of "
+        f"{plural(images, 'training image')}, {len(sets.val.labels)} held out{test}; "
+        f"{plural(training.epochs, 'epoch')} of "
         f"{plural(training.steps(images), 'step')} on "
         f"{device}{f', in {processes} processes' if processes > 1 else ''}; {resumed}nothing was trained"
     )

@@ -58,8 +58,8 @@ class Timing:
     images: int = 0
     """Images at a time that the times are extrapolated from, or 0."""
 
-    def training(self, epochs: int, steps: int) -> float:
-        """Return the seconds of a training that still has these steps and evaluations after epochs."""
+    def training(self, epochs: float, steps: int) -> float:
+        """Return the seconds of a training that still has these steps and evaluations."""
         return steps * self.step + epochs * self.evaluation
 
 
@@ -189,7 +189,8 @@ def estimated(
     training = program.training
     per_epoch = training.steps(len(sets.train.labels))
     total, epochs = training.epochs * per_epoch, training.epochs - step // per_epoch
-    own = timing.training(epochs, total - step)
+    test = 0.0 if sets.test is None else len(sets.test.labels) / len(sets.val.labels)
+    own = timing.training(epochs + test, total - step)
     first = _teachers_seconds(program.plan, near, timed)
     each = f"{timing.step:.2g} s" if timing.step < 10 else f"{timing.step:.0f} s"
     how = f"{plural(timing.images, 'image')} at a time, since a step takes {each}"

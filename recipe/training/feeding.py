@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from recipe.data.draws import Draws, Indices
-from recipe.data.images import Sets
+from recipe.data.images import Images, Sets
 from recipe.devices.distributed import Ranks
 from recipe.inference.batches import Batch, InOrder, ahead, evaluated_at_once
 from recipe.plan.plan import Plan
@@ -43,11 +43,11 @@ def _chosen(use: Use, labels: Indices, draws: Draws) -> Indices:
     return order
 
 
-def held_out_images(plan: Plan, sets: Sets, micro: int | None) -> InOrder:
-    """Return the held-out images, in batches. ``micro`` is the number of images that the model processes at a time."""
+def evaluated_images(plan: Plan, images: Images, micro: int | None) -> InOrder:
+    """Return images to evaluate, in batches. ``micro`` is the number of images that the model processes at a time."""
     fields = image_fields(plan)
     size, views = plan.training.evaluation_size or fields.size, plan.training.evaluation_views or "single"
-    return InOrder(sets.val, evaluated_at_once(plan.training.batch, micro, views), fields.skips, size)
+    return InOrder(images, evaluated_at_once(plan.training.batch, micro, views), fields.skips, size)
 
 
 def loaded(

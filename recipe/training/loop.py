@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -19,14 +20,13 @@ from recipe.base.signals import Interrupted, Signals
 from recipe.base.source import MAX_BYTES
 from recipe.base.wording import plural
 from recipe.compiler.program import Program
-from recipe.devices.choice import is_out_of_memory, peak_memory
+from recipe.devices.choice import is_out_of_memory
 from recipe.inference.batches import Batch
 from recipe.runs import checkpoints as checkpoint
 from recipe.runs import exclusive
 from recipe.runs.metrics_file import MetricsFile
 from recipe.runs.reader import read_metrics
 from recipe.runs.recipe_lock import changed_words
-from recipe.runs.records import ENDED_EARLY, FINISHED
 from recipe.runs.save_policy import SavePolicy
 from recipe.runs.time_limit import TimeLimit
 from recipe.training.diagnosis import NotFiniteInput, cause_of_average, cause_of_step
@@ -36,6 +36,7 @@ from recipe.training.meters import Meter
 from recipe.training.micro_batch import fitting_micro, largest_share, settle
 from recipe.training.reporting import Listener, repeat_last_step
 from recipe.training.resuming import check_owner, check_restart, other_run
+from recipe.training.summary import summarized
 from recipe.training.trainer import Evaluation, Trainer
 from recipe.training.trainer_state import restore, state_of
 
@@ -63,7 +64,7 @@ class Loop:
     masks: frozenset[str] = attrs.field(init=False)
     """The buffers that are not finite from the start, such as the mask of an attention."""
     skipped: dict[tuple[str, int], str] = attrs.field(factory=dict)
-    """Why images could not be decoded, by part (`training` or `evaluation`) and index in that part."""
+    """Why images could not be decoded, by part (`training`, `evaluation` or `test`) and index in that part."""
     notes: list[str] = attrs.field(factory=list)
     saved: float = attrs.field(factory=time.monotonic)
     keeping: Keeping = attrs.field(init=False)
@@ -108,7 +109,7 @@ class Loop:
                     self.epoch_evaluated = False
                     self._evaluate()
                     self.early_end.evaluation, since = time.monotonic() - since, time.monotonic()
-                asked = self.early_end.reason(self.folder, self.keeping.evaluations_left) if ranks.is_main else 0
+                asked = self.early_end.reason(self.folder, self._evaluations_left) if ranks.is_main else 0
                 number, late, end = ranks.poll(self.signals.received, self.save_policy.late(self.saved), asked)
                 over = self.keeping.over
                 if number or late or end or over or self.save_policy.at(trainer.step, ends):
@@ -137,6 +138,13 @@ class Loop:
             self._evaluate(early=True)
         self.notes.append(note)
         self.listener.note(how_to_resume(self.folder, self.resume_options(None)))
+
+    @property
+    def _evaluations_left(self) -> float:
+        """How many evaluations of the held-out images take as long as those that follow an early end."""
+        sets = self.trainer.sets
+        test = 0.0 if sets.test is None else len(sets.test.labels) / len(sets.val.labels)
+        return self.keeping.evaluations_left + test
 
     @property
     def _log_every(self) -> int:
@@ -358,36 +366,30 @@ class Loop:
             trainer = self.trainer
             self._metrics.append({"kind": kind, "step": trainer.step, "epoch": trainer.progress().epoch, **values})
 
+    def _test(self) -> Evaluation | None:
+        """Evaluate the kept weights on the test images, if there are any, and record the result."""
+        trainer, images = self.trainer, self.trainer.sets.test
+        if images is None:
+            return None
+        self.listener.note(f"evaluating the kept weights on {plural(len(images.labels), 'test image')}")
+        evaluation = trainer.evaluate(lambda: bool(self.signals.received), images=images)
+        if evaluation is None:
+            raise self._interrupted(max(trainer.ranks.gather(self.signals.received)))
+        if not math.isfinite(evaluation.result["loss"]):
+            raise self._diverged("the loss on the test images is not finite")
+        self._tell_skipped("test", evaluation.skipped)
+        self._record("test", **evaluation.result)
+        return evaluation
+
     def _finish(self, evaluation: Evaluation, seconds: float, speed: float | None) -> dict[str, Any]:
-        """Write the results of the run. docs/reference/json.md describes each field of the summary."""
-        trainer, program, training = self.trainer, self.program, self.trainer.plan.training
+        """Write the results of the run."""
+        trainer, over = self.trainer, self.keeping.over
         trainer.ranks.broadcast(lambda: exclusive.check(self.folder))
         kept = self.keeping.finish(evaluation, self.folder, self._evaluate_again, self.listener.note)
         self.notes += [note for note in kept.notes if note not in self.notes]
-        parts, per_epoch = [part for part, _ in self.skipped], trainer.steps_per_epoch
-        skipped = {"skipped": {part: parts.count(part) for part in ("training", "evaluation")}}
-        summary = {
-            "schema_version": 1,
-            "status": FINISHED if self.keeping.over else ENDED_EARLY,
-            "digest": trainer.plan.digest,
-            "epochs": trainer.step // per_epoch if trainer.step % per_epoch == 0 else trainer.step / per_epoch,
-            "planned_epochs": training.epochs,
-            "steps": trainer.step,
-            **kept.result,
-            **kept.fields,
-            **(skipped if trainer.skips else {}),
-            "seconds": seconds,
-            "images_per_second": speed,
-            "training_images": len(trainer.sets.train.labels),
-            "peak_memory_bytes": peak_memory(trainer.device),
-            "params": program.costs.params,
-            "macs": program.costs.macs,
-            "precision": trainer.precision.name,
-            "device": str(trainer.device),
-            "processes": trainer.ranks.world,
-            "micro": trainer.micro,
-            "notes": [n for n in (*program.notes, *trainer.sets.notes, trainer.precision.note, *self.notes) if n],
-        }
+        tested = self._test()
+        skipped = [part for part, _ in self.skipped]
+        summary = summarized(trainer, self.program, over, kept, tested, skipped, seconds, speed, self.notes)
         if trainer.ranks.is_main:
             if problem := trainer.runtime.draw(self.folder):
                 self.listener.note(problem)

@@ -20,7 +20,7 @@ from recipe.inference.batches import Batch, InOrder
 from recipe.inference.layout import laid_out
 from recipe.plan.plan import Plan
 from recipe.plugins.progress import Progress
-from recipe.training.feeding import held_out_images, loaded, sized, training_images
+from recipe.training.feeding import evaluated_images, loaded, sized, training_images
 from recipe.training.loading import Steps
 from recipe.training.objective import class_weights, objective
 from recipe.training.runtime import Runtime, step_seed
@@ -102,7 +102,7 @@ class Batches:
         Raises `RecipeError` if an image can't be read.
         """
         plan = self.program.plan
-        images = held_out_images(plan, self.sets, plan.training.micro)
+        images = evaluated_images(plan, self.sets.val, plan.training.micro)
         for inputs, labels in self._each(images, range(len(images)), self._plain):
             if len(labels):  # otherwise, none of its images can be decoded
                 yield inputs, labels

@@ -100,11 +100,13 @@ def closing(summary: dict[str, Any]) -> str:
     """Summarize a run that is over in one line."""
     top5 = f", top-5 {summary['top5']:.2%}" if "top5" in summary else ""
     speed = f" at {summary['images_per_second']:.0f} images/s" if summary["images_per_second"] else ""
+    test = summary.get("test")
+    tested = f"; top-1 {test['top1']:.2%}, loss {test['loss']:.4f} on test images" if test else ""
     best = summary.get("best", {})
     kept = f" in epoch {best['epoch']:g}, the best by {best['by']}," if summary.get("kept") == "best" else ""
     return (
         f"top-1 {summary['top1']:.2%}{_balanced(summary)}{top5}, loss {summary['loss']:.4f} on held-out images{kept} "
-        f"after {_length(summary)}, {format_duration(summary['seconds'])}{speed}"
+        f"after {_length(summary)}, {format_duration(summary['seconds'])}{speed}{tested}"
     )
 
 

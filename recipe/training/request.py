@@ -34,6 +34,8 @@ class Request:
     allow_changed: bool = False
     policy: SavePolicy = attrs.field(factory=SavePolicy)
     limit: TimeLimit | None = None
+    test: bool = True
+    """Whether to evaluate the test images at the end."""
     students: tuple[Path, ...] = ()
     """The folders of the students that wait for this teacher. A request there to end early is meant for it too."""
     listener: Listener = attrs.field(factory=Listener)

@@ -67,6 +67,7 @@ def resume_options(
     strict: bool,
     processes: int,
     trackers: Sequence[str] = (),
+    test: bool = True,
 ) -> tuple[str, ...]:
     """Return the options of `recipe run` that have the effect of these values, without those that are the default."""
     options = list[str]()
@@ -78,6 +79,8 @@ def resume_options(
         options += ["--device", device]
     if strict:
         options += ["--strict"]
+    if not test:
+        options += ["--skip-test"]
     default = SavePolicy()
     if policy.schedule != default.schedule:
         options += ["--save-every", policy.schedule]

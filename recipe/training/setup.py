@@ -65,7 +65,8 @@ def provenance_of(plan: Plan, sets: Sets, identity: str) -> Provenance:
     ``identity`` is that of the program, which differs from the plan's digest if it has weights of its own.
     """
     files = named_files(plan) | ({OWN_WEIGHTS: identity} if identity != plan.digest else {})
-    data = Data(fingerprint(sets.train), fingerprint(sets.val), files)
+    test = None if sets.test is None else fingerprint(sets.test)
+    data = Data(fingerprint(sets.train), fingerprint(sets.val), files, test)
     return Provenance(Classes(sets.classes, sets.names), preprocessing_of(plan, sets), data)
 
 

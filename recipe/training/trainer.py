@@ -16,7 +16,7 @@ from recipe.compiler.features import features_of
 from recipe.compiler.freezing import Freezing, Frozen, own_modes
 from recipe.compiler.groups import set_rate
 from recipe.compiler.program import Program
-from recipe.data.images import Sets
+from recipe.data.images import Images, Sets
 from recipe.data.views import averaged
 from recipe.devices.distributed import Ranks
 from recipe.devices.precision import Precision
@@ -30,7 +30,7 @@ from recipe.plugins.field_contracts import ImageFields
 from recipe.plugins.progress import Progress
 from recipe.runs.held_out import HeldOut
 from recipe.training.average import Average
-from recipe.training.feeding import held_out_images, image_fields, loaded, resolution, sized, training_images
+from recipe.training.feeding import evaluated_images, image_fields, loaded, resolution, sized, training_images
 from recipe.training.loading import Steps, share
 from recipe.training.meters import Meter
 from recipe.training.objective import Objective, class_weights, objective
@@ -293,10 +293,6 @@ class Trainer:
         mine = self.update.guard.read(self.update.names_by_group)
         return min((cause for cause in self.ranks.gather(mine) if cause is not None), default=None)
 
-    def held_out(self) -> InOrder:
-        """Return the held-out images, in batches."""
-        return held_out_images(self.plan, self.sets, self.micro)
-
     @torch.no_grad()
     def logits(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the evaluated model's logits (N, K) for a batch of held-out images, and their class indices (N,)."""
@@ -307,21 +303,24 @@ class Trainer:
             return averaged(self.eval_model, inputs, training.evaluation_views or "single"), labels
 
     @torch.no_grad()
-    def evaluate(self, stop: Callable[[], bool] = lambda: False, outputs: bool = False) -> Evaluation | None:
-        """Return the mean loss and accuracy over all readable held-out images, or None if stopped.
+    def evaluate(
+        self, stop: Callable[[], bool] = lambda: False, outputs: bool = False, images: Images | None = None
+    ) -> Evaluation | None:
+        """Return the mean loss and accuracy over all readable images, the held-out ones by default, or None if stopped.
 
         With ``outputs``, also return the logits of each image.
         """
         self.eval_model.eval()
-        images = self.held_out()
-        mine = range(self.ranks.rank, len(images), self.ranks.world)
+        images = self.sets.val if images is None else images
+        batches = evaluated_images(self.plan, images, self.micro)
+        mine = range(self.ranks.rank, len(batches), self.ranks.world)
         meter, stopped = Meter.on(self.device, top5=self.sets.classes > 5), False
         skipped: list[tuple[int, str]] = []
         measured = bool(self.plan.hooked("metrics"))
         kept = Outputs() if outputs or measured else None
-        balanced = self.plan.training.keep_by == "balanced" or uneven(self.sets.val.labels)
+        balanced = self.plan.training.keep_by == "balanced" or uneven(images.labels)
         recalls = Recalls.on(self.device, self.sets.classes) if balanced else None
-        for part in self._loaded(images, mine):
+        for part in self._loaded(batches, mine):
             skipped += part.skipped
             stopped = stop()
             if stopped:
@@ -343,7 +342,7 @@ class Trainer:
             raise nothing_to_evaluate()
         if recalls is not None:
             result["balanced"] = recalls.balanced(self.ranks)
-        found = kept.gathered(self.plan, self.sets.val, self.ranks) if kept is not None else None
+        found = kept.gathered(self.plan, images, self.ranks) if kept is not None else None
         if measured:
             result["metrics"] = self.ranks.broadcast(lambda: metrics_of(self.plan, cast(HeldOut, found)))
         return Evaluation(result, tuple(image for _, skipped in gathered for image in skipped), found)

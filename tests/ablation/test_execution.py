@@ -278,6 +278,7 @@ def test_jobs_share_the_cores_and_alternate_between_devices(tmp_path: Path) -> N
     assert [command[command.index("--device") + 1] for command in launcher.commands[:2]] == ["cuda:0", "cuda:1"]
     assert launcher.environments[0]["OMP_NUM_THREADS"] == "4"
     assert launcher.commands[0][-2:] == ["--plugin", "/a/plugin.py"]
+    assert all("--skip-test" in command for command in launcher.commands)  # the test chooses no row
 
 
 @pytest.mark.parametrize(("jobs", "user", "threads"), [(1, None, None), (2, None, "4"), (2, "3", None)])

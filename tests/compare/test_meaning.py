@@ -21,7 +21,7 @@ from recipe.plan.changes import compare_words
 from recipe.plan.plan import Plan
 from recipe.plugins.declared import OWN
 from recipe.plugins.fields import Field
-from recipe.plugins.kinds import Address, Architecture, Choice, FilePath, Number, Numbers
+from recipe.plugins.kinds import Address, Architecture, Choice, FilePath, Number, Numbers, Text
 from recipe.plugins.vocabulary import Offer, Vocabulary
 from tests.compare.helpers import compared, known
 from tests.helpers import EXAMPLES, MORE, bind, command, vocabulary
@@ -79,6 +79,8 @@ def changed(field: Field, value: object, chance: random.Random) -> object:
         return "/somewhere/else"
     if isinstance(kind, Address):
         return "layer3"
+    if isinstance(kind, Text):
+        return "{}/*"
     assert isinstance(kind, Number)
     if kind.of:
         return next(other for other in kind.of if other != value)

@@ -22,6 +22,7 @@ from recipe.plan.bind import bind
 from recipe.plugins.settings import Training
 from recipe.training.loading import Steps
 from recipe.tricks.data_fake import Fake
+from tests.inference.helpers import paint
 from tests.training.helpers import train, weights_digest
 
 
@@ -208,13 +209,13 @@ def test_training_on_a_folder_is_the_same_with_and_without_workers(noisy: Path, 
     [
         (lambda root: None, "does not exist"),
         (lambda root: (root / "train").mkdir(parents=True), "no class folders found in"),
-        (lambda root: (root / "train" / "cat").mkdir(parents=True), "does not exist"),
+        (lambda root: (root / "train" / "cat").mkdir(parents=True), "no images found in"),
         (
             lambda root: [(root / part / "cat").mkdir(parents=True) for part in ("train", "val")],
             "no images found in",
         ),
         (
-            lambda root: [(root / part).mkdir(parents=True) for part in ("train/cat", "val/dog")],
+            lambda root: [paint(root / name, "red", 1, 0) for name in ("train/cat", "val/dog")],
             "the class `dog` of",
         ),
     ],

@@ -27,6 +27,7 @@ from tests.durability.keeping import Drawn
 from tests.durability.photos import with_broken_images
 from tests.durability.trials import small
 from tests.helpers import command, vocabulary_with
+from tests.inference.helpers import paint
 
 CONFLICT = "base resnet18; tweak se; tweak se; lr cosine; lr step 8"
 """A recipe whose errors point at other places too."""
@@ -108,15 +109,21 @@ def tables() -> Iterator[Any]:
 
 @cache
 def _runs() -> tuple[dict[str, Any], ...]:
-    """What runs leave: with averaged weights, broken images, the best weights by a metric, and resumed at the end."""
+    """What runs leave: with averaged weights, broken images, the best weights by a metric, a test, and resumed at the
+    end."""
     texts = ["data fake size=32 classes=10 images=8; epochs 1; batch 4 micro 2; ema 0.9; tweak D; lr 0.01"]
     with TemporaryDirectory() as folder:
         photos = with_broken_images(Path(folder) / "photos")
         texts.append(f'data folder "{photos}" size=32 workers=0 on-error=skip; epochs 1; batch 4; lr 0.01')
         left = []
         texts.append(f"{texts[0]}; metric drawn; keep best by=balanced")
+        for name in map(str, range(10)):
+            paint(Path(folder) / "ten" / name, "red", 6, int(name))
+        data = f'data folder "{Path(folder) / "ten"}" size=32 workers=0 on-error=skip val=30% test=30%'
+        texts.append(f"{data}; epochs 1; batch 4; lr 0.01; metric drawn; keep best by=balanced")
+        texts.append(texts[1].replace("on-error=skip", "on-error=skip test=40%"))
         words = vocabulary_with(Drawn)
-        for place, (text, classes) in enumerate(zip(texts, (10, 2, 10), strict=True)):
+        for place, (text, classes) in enumerate(zip(texts, (10, 2, 10, 10, 2), strict=True)):
             program, out = recipe.compile(text, base=small(classes), plugins=words), Path(folder) / str(place)
             for _ in range(2):
                 recipe.run(program, out=out, device="cpu", resume=True)
@@ -147,7 +154,8 @@ def _used() -> dict[str, list[Any]]:
         ten, two = runs / "ten", runs / "two"
         short = "base shufflenet_v2_x0_5; init stock; batch 16; epochs 1; lr 0.001"
         recipe.run(short, "data fake size=32 classes=10 images=64", "keep best", out=ten, device="cpu")
-        recipe.run(short, f'data folder "{photos}" size=32 workers=0 on-error=skip', out=two, device="cpu")
+        data = f'data folder "{photos}" size=32 workers=0 on-error=skip test=40%'
+        recipe.run(short, data, out=two, device="cpu")
         others = f'data folder "{photos / "val"}" on-error=skip'
         evaluations = [command("evaluate", *words, "--json", "--device", "cpu") for words in ([ten], [two, others])]
         predictions = command("predict", two, photos / "val", "--jsonl", "--device", "cpu").stdout.splitlines()

@@ -77,7 +77,7 @@ def _row(field: Field) -> str:
     default = "required"
     if not field.required:
         default = "; ".join(
-            f"{dialect + ': ' if dialect else ''}{value if value == 'none' else f'`{value}`'}"
+            f"{dialect + ': ' if dialect else ''}{value if value in ('none', field.unset) else f'`{value}`'}"
             for dialect, value in defaults(field).items()
         )
     return row((f"`{field.word}`", field.help, values, default))

@@ -162,7 +162,7 @@ def test_a_path_is_resolved_relative_to_the_recipe(tmp_path: Path) -> None:
         ("lr warmup", "E025", "warmup", "needs a number"),
         ("lr warmup cosine", "E025", "warmup", "needs a number"),
         ("lr step", "E025", "step", "increasing numbers"),
-        ("data folder", "E025", "folder", "a path in quotes"),
+        ("data folder", "E025", "folder", 'write a path: `data folder "photos"`'),
         ("loss distill", "E025", "distill", "the path of a recipe"),
         ("include", "E025", "include", 'include "other.recipe"'),
         ("drop", "E025", "drop", "`drop VERB NAME`"),

@@ -53,7 +53,7 @@ def test_canonical_text() -> None:
         "base inception_v3",
         "tweak C",
         "init xavier gain=1",
-        'data folder "/data/x" size=299 workers=4 on-error=fail',
+        'data folder path="/data/x" size=299 workers=4 on-error=fail split-seed=0 subfolders=join',
         "augment mixup alpha=0.2",
         "batch total=256",
         "epochs count=120",

@@ -43,11 +43,12 @@ def _with_every_word(vocabulary: Vocabulary) -> list[tuple[str, list[tuple[int, 
                     "input mean": "0.5 0.4 0.3",
                     "input std": "0.2 0.2 0.2",
                     "evaluation crop": "0.9",
+                    "data folder group": '"{}_*"',
                 }
                 given = sample.get(f"{found_trick.declared.word} {field.name}")
                 stated = not field.required and field.default is not None
-                text_of = given or (field.kind.write(field.default) if stated else "8")
-                text += (quoted("x") if "quotes" in field.kind.expects else text_of) + " "
+                text_of = field.kind.write(field.default) if stated else "8"
+                text += (given or (quoted("x") if "quotes" in field.kind.expects else text_of)) + " "
         found.append((text.strip(), places))
     for word, rest, valid in (("dialect", "gluoncv", set(DIALECTS)), ("drop", "augment", verbs - set(DIRECTIVES))):
         found.append((f"{word} {rest}", [(0, verbs), (len(word) + 1, valid)]))

@@ -35,11 +35,19 @@ ALLOWED = [
     ("compiler/state_dict.py", "ema model weights", "names in the checkpoints of other trainers"),
     ("runs/trained_on.py", "classes mean std crop interpolation", "the header of an export"),
     (
-        "compare/results.py inference/opened.py runs/beginning.py runs/overview.py runs/records.py training/keeping.py "
-        "training/loop.py training/reporting.py",
-        "evaluation",
-        "a kind of line in `metrics.jsonl`",
+        "ablation/store.py compare/results.py inference/opened.py runs/beginning.py runs/overview.py runs/records.py "
+        "trackers/following.py training/keeping.py training/loop.py training/reporting.py training/summary.py",
+        "evaluation train test",
+        "kinds of lines in `metrics.jsonl`, and a part of the summary",
     ),
+    (
+        "cli/evaluate.py data/images.py data/layout.py data/splits.py inference/datasets.py inference/evaluating.py "
+        "inference/pretrained.py inference/run.py runs/provenance.py",
+        "train val test",
+        "the parts of a dataset",
+    ),
+    ("data/layout.py", "group split-seed", "what a split has, in messages"),
+    ("data/folders.py", "classes", "a value of a setting"),
     ("compiler/own_model.py", "evaluation", "a mode of a model, in messages"),
     ("data/images.py", "mean std", "parts of `Sets`"),
     ("graph/net.py", "size", "a method of tensors"),
@@ -83,7 +91,7 @@ ALLOWED = [
     ("inference/report.py", "loss precision", "measured values"),
     ("inference/evaluating.py", "crop precision", "parts of the preprocessing, a field"),
     ("compiler/mismatches.py", "interpolation", "a setting, and a noun in a message"),
-    ("explain/run.py", "best classes epochs images loss", "fields of the summary, and headings"),
+    ("explain/run.py", "best classes epochs images loss test", "fields of the summary, and headings"),
     ("cli/evaluate.py", "batch", "the option"),
     ("cli/intended.py", "format", "another name of a command"),
     ("cli/runs.py", "folder", "the argument"),

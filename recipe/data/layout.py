@@ -1,0 +1,189 @@
+"""The parts of a dataset in folders: which images are for training, which are held out, and which are for a test.
+
+Needs no torch.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import permutations
+from pathlib import Path
+
+import attrs
+
+from recipe.base.wording import listing
+from recipe.data.folders import FoundImages, class_folders, find_images, is_hidden
+from recipe.data.splits import Split, folder_of
+
+SHARE = 0.2
+"""The part of the images that is held out if nothing is stated and no folder has held-out images."""
+
+CALLED = {"train": "training images", "val": "held-out images", "test": "test images"}
+
+
+@attrs.frozen
+class FolderParts:
+    """The images of each part, and their classes."""
+
+    classes: tuple[str, ...]
+    """The names of the classes."""
+    train: FoundImages
+    """The images to train on."""
+    val: FoundImages
+    """The images to evaluate on during training."""
+    test: FoundImages | None
+    """The images for a test at the end, or None."""
+    external: FoundImages | None
+    """What a model that was trained elsewhere is evaluated on, or None for ``val``."""
+    notes: tuple[str, ...]
+    """What was split off, what was ignored and what is unusual, for `Sets.notes`."""
+
+
+@attrs.frozen(kw_only=True)
+class FolderLayout:
+    """What a recipe states about the folders of a dataset."""
+
+    path: str | None
+    """The folder that has those of the parts by their usual names, or else those of the classes."""
+    train: str | None
+    """The folder of the training images, if it isn't in ``path``."""
+    val: float | str | None
+    """The share of the training images to hold out, or the folder of the held-out images."""
+    test: float | str | None
+    """The share of the training images to use for a test, or the folder of the test images."""
+    seed: int
+    """Another seed splits the images in another way."""
+    group: str | None
+    """The pattern of paths whose `{}` names what stays on one side of a split. See `Split`."""
+    subfolders: str
+    """What to do with images in subfolders of a class. See `SUBFOLDERS`."""
+
+    def count_classes(self) -> int | None:
+        """Return the number of classes of the training images, or None without a folder of them on this machine.
+
+        Raises `ValueError` if the folders are ambiguous or contain one another.
+        """
+        try:
+            train = self._located().folders.get("train")
+            return None if train is None else len(class_folders(train, self.subfolders))
+        except OSError:
+            return None
+
+    def parts(self) -> FolderParts:
+        """Find the images of each part.
+
+        Raises `OSError` if a folder can't be read or lacks images, and `ValueError` if the folders are ambiguous or
+        contain one another, or if images can't be split as stated.
+        """
+        located = self._located()
+        if "train" not in located.folders:
+            return self._without_training(located)
+        train, shares = located.folders["train"], located.shares
+        for word, value in (("group", self.group), ("split-seed", self.seed)):
+            if value and not shares:
+                raise ValueError(f"`{word}` has no effect, since no images are split off: remove it")
+        classes = class_folders(train, self.subfolders)
+        whole = self._found(train, classes)
+        split = Split(**shares, seed=self.seed, group=self.group)
+        drawn = split.divide(train, classes, whole) if shares else {"train": whole}
+        found, notes = dict[str, FoundImages](), [*located.notes, *whole.notes]
+        for part in ("val", "test"):
+            if part in shares:
+                found[part] = drawn[part]
+                notes += _split_off(part, located, drawn[part], whole, classes)
+            elif part in located.folders:
+                try:
+                    found[part] = self._held_out(located.folders[part], classes, train)
+                    notes += found[part].notes
+                except FileNotFoundError as error:
+                    if part == "val" or self.test is not None:
+                        raise
+                    notes.append(f"`{located.folders[part]}` is not used: {error}")
+        if lacking := sorted({*range(len(classes))} - {*drawn["train"].labels}):
+            raise FileNotFoundError("; ".join((f"no images found in `{train / classes[lacking[0]]}`", *whole.notes)))
+        test = found.get("test")
+        external = (test or whole) if located.assumed else None
+        return FolderParts(tuple(classes), drawn["train"], found["val"], test, external, tuple(notes))
+
+    def _located(self) -> _Located:
+        given = {"train": self.train, "val": self.val, "test": self.test}
+        shares = {part: value for part, value in given.items() if isinstance(value, float)}
+        root, inside = None if self.path is None else Path(self.path), dict[str, Path]()
+        if root is not None:
+            if not os.path.isdir(root):  # unlike Path.is_dir, it accepts names that are too long
+                raise FileNotFoundError(f"the folder `{root}` does not exist")
+            inside = {part: folder for part in given if (folder := folder_of(root, part))} or {"train": root}
+        stated = {part: inside.get(part) if value is None else value for part, value in given.items()}
+        folders = {part: Path(value) for part, value in stated.items() if isinstance(value, (str, Path))}
+        _check_apart(folders)
+        notes = () if root is None or root in folders.values() else _unused(root, folders.values())
+        assumed = "train" in folders and "val" not in {*folders, *shares}
+        return _Located(folders, shares | {"val": SHARE} if assumed else shares, assumed, tuple(notes))
+
+    def _without_training(self, located: _Located) -> FolderParts:
+        """Return the images of a dataset that has none to train on, all of them held out."""
+        folder = located.folders.get("val") or located.folders.get("test")
+        if located.shares or folder is None:
+            raise ValueError("there are no training images to split: name their folder with `train=`")
+        classes = class_folders(folder, self.subfolders)
+        found = self._found(folder, classes)
+        notes = (*located.notes, f"all images of `{folder}` are held out: there are none to train on", *found.notes)
+        return FolderParts(tuple(classes), FoundImages((), (), (), ()), found, None, None, notes)
+
+    def _held_out(self, folder: Path, classes: Sequence[str], train: Path) -> FoundImages:
+        if unknown := sorted({*class_folders(folder, self.subfolders)} - {*classes}):
+            raise FileNotFoundError(f"the class `{unknown[0]}` of `{folder}` has no folder in `{train}`")
+        return self._found(folder, classes)
+
+    def _found(self, folder: Path, classes: Sequence[str]) -> FoundImages:
+        found = find_images(folder, classes, self.subfolders)
+        if not found.files:
+            raise FileNotFoundError("; ".join((f"no images found in `{folder}`", *found.notes)))
+        return found
+
+
+@attrs.frozen
+class _Located:
+    """Where the images of each part are: in a folder, or a share of the training images."""
+
+    folders: dict[str, Path]
+    shares: dict[str, float]
+    assumed: bool
+    """Whether the share to hold out is the default."""
+    notes: tuple[str, ...]
+
+
+def _unused(root: Path, used: Iterable[Path]) -> Iterator[str]:
+    """Yield a note on what is in a folder besides those of the parts."""
+    real = {os.path.realpath(folder) for folder in used}
+    names = [name for name in os.listdir(root) if not is_hidden(name)]
+    if names := [name for name in names if os.path.realpath(root / name) not in real]:
+        yield f"ignored in `{root}`: {listing(names, 3)}"
+
+
+def _check_apart(folders: dict[str, Path]) -> None:
+    real = {part: os.path.realpath(folder) for part, folder in folders.items()}
+    for (part, outer), (other, inner) in permutations(real.items(), 2):
+        if os.path.splitdrive(outer)[0] == os.path.splitdrive(inner)[0] and os.path.commonpath((outer, inner)) == outer:
+            where = "are in the same folder as" if inner == outer else "are inside the folder of"
+            raise ValueError(f"the {CALLED[other]} in `{folders[other]}` {where} the {CALLED[part]}")
+
+
+def _split_off(
+    part: str, located: _Located, drawn: FoundImages, whole: FoundImages, classes: Sequence[str]
+) -> Iterator[str]:
+    """Yield notes on a part that is split off. Raises `ValueError` if it is stated and has no images."""
+    share, train = f"{100 * located.shares[part]:.4g} %", located.folders["train"]
+    if not drawn.files and not (part == "val" and located.assumed):
+        why = f"{share} of the {len(whole.files)} images in `{train}` is none of them"
+        raise ValueError(
+            f"no {CALLED[part]}: {why}; state a larger part, such as `{part}=50%`, or another `split-seed`"
+        )
+    why = ", since no others are stated" if part == "val" and located.assumed else ""
+    yield f"{CALLED[part]}: {len(drawn.files)} of the {len(whole.files)} in `{train}`, {share} by their names{why}"
+    present = {*drawn.labels}
+    if not present:
+        yield f"state a larger part, such as `{part}=50%`"
+    elif missing := [name for label, name in enumerate(classes) if label not in present]:
+        yield f"the {CALLED[part]} have none of {len(missing)} of {len(classes)} classes: {listing(missing)}"
