@@ -12,7 +12,7 @@ from pathlib import Path
 
 import attrs
 
-from recipe.base.wording import listing
+from recipe.base.wording import listing, plural
 from recipe.data.folders import FoundImages, class_folders, find_images, is_hidden
 from recipe.data.splits import Split, folder_of
 
@@ -176,7 +176,7 @@ def _split_off(
     """Yield notes on a part that is split off. Raises `ValueError` if it is stated and has no images."""
     share, train = f"{100 * located.shares[part]:.4g} %", located.folders["train"]
     if not drawn.files and not (part == "val" and located.assumed):
-        why = f"{share} of the {len(whole.files)} images in `{train}` is none of them"
+        why = f"{share} of {plural(len(whole.files), 'image')} in `{train}` is none of them"
         raise ValueError(
             f"no {CALLED[part]}: {why}; state a larger part, such as `{part}=50%`, or another `split-seed`"
         )
@@ -186,4 +186,4 @@ def _split_off(
     if not present:
         yield f"state a larger part, such as `{part}=50%`"
     elif missing := [name for label, name in enumerate(classes) if label not in present]:
-        yield f"the {CALLED[part]} have none of {len(missing)} of {len(classes)} classes: {listing(missing)}"
+        yield f"the {CALLED[part]} have none of {len(missing)} of {plural(len(classes), 'class')}: {listing(missing)}"

@@ -61,6 +61,8 @@ def open_sets(
     if not len(sets.val.labels):
         why = "; ".join((f"`{use.word}` has no held-out images to evaluate on", *sets.notes))
         raise fail("E070", why, use.span)
+    if sets.test is not None and not len(sets.test.labels):
+        raise fail("E070", f"`{use.word}` has no images in its test", use.span)
     if training and sets.classes < 2:
         raise fail("E070", f"`{use.word}` has fewer than two classes", use.span)
     parts = {"training": sets.train, "held-out": sets.val} | ({"test": sets.test} if sets.test is not None else {})

@@ -243,7 +243,7 @@ def split(tmp_path: Path, *, train: str = "train", val: str = "val") -> None:
             "class `owl` of .*t` has no folder in .*train",
         ),
         (lambda root: flat(root), {"val": 0.2, "group": "{{}}_*"}, "the group pattern `{}_.` does not match `0.png`"),
-        (lambda root: flat(root, 1), {"val": 0.001}, "no held-out images: 0.1 % of the 2 .*; state a larger"),
+        (lambda root: flat(root, 1), {"val": 0.001}, "no held-out images: 0.1 % of 2 .*; state a larger"),
         (lambda root: flat(root / "val"), {"val": 0.2}, "there are no training images to split"),
     ],
 )  # fmt: skip

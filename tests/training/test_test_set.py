@@ -9,17 +9,20 @@ import signal
 from pathlib import Path
 
 import pytest
+import torch
 
 import recipe
+from recipe.api import InMemory, Sets, Trick, integer, trick
 from recipe.base.errors import RecipeError
 from recipe.base.signals import Interrupted
+from recipe.inference.datasets import open_sets
 from recipe.inference.run import Run
 from recipe.plan.bind import resolve
 from recipe.training import early_end
 from recipe.training.engine import Request, dry
 from recipe.training.reporting import Listener, closing
 from recipe.training.trainer import Trainer
-from tests.helpers import command
+from tests.helpers import bind, command, vocabulary_with
 from tests.inference.helpers import COLORS, paint
 
 TEXT = 'base timm:test_resnet; data folder "{}" size=32 workers=0 {}; batch 8; epochs 2; lr 0.01; keep best'
@@ -163,6 +166,25 @@ def test_a_loss_that_is_not_finite_is_an_error(colors: Path, tmp_path: Path, mon
     monkeypatch.setattr(Trainer, "evaluate", broken)
     with pytest.raises(RecipeError, match=r"E112.*the loss on the test images is not finite"):
         train(colors, tmp_path / "run", "epochs 1")
+
+
+@trick("data untested", writes=("data",))
+class Untested(Trick):
+    """A dataset whose test has no images."""
+
+    size: int = integer(32, "height and width of the images")
+    workers: int = integer(0, "processes that load batches", result=False)
+
+    def open(self) -> Sets:
+        pixels, labels = torch.zeros(8, 3, self.size, self.size, dtype=torch.uint8), torch.arange(8) % 2
+        images, none = InMemory(pixels, labels), InMemory(pixels[:0], labels[:0])
+        return Sets(images, images, 2, test=none)
+
+
+def test_a_test_needs_images() -> None:
+    words = vocabulary_with(Untested)
+    with pytest.raises(RecipeError, match=r"E070.*`data untested` has no images in its test"):
+        open_sets(bind("base resnet18; data untested", words=words))
 
 
 # ---- other images than before
