@@ -33,15 +33,17 @@ if TYPE_CHECKING:
     from recipe.inference.run import Run
     from recipe.plan.plan import Plan
     from recipe.plugins.vocabulary import Vocabulary
+    from recipe.showing.api import show
+    from recipe.showing.sheet import Sheet
     from recipe.trackers.tracker import TrackedRun, Tracker
     from recipe.training.api import batches, run
     from recipe.training.own_loop import Batches, TrainingBatch
 
 __all__ = [
     "Batches", "Diagnostic", "Diff", "Diverged", "Evaluation", "Exported", "Format", "Interrupted", "Plan",
-    "Prediction", "PretrainedModel", "Program", "RecipeError", "Run", "SourceRun", "Table", "TrackedRun", "Tracker",
-    "TrainingBatch", "Unfinished", "Vocabulary", "__version__", "ablate", "batches", "compile", "diff", "export",
-    "load", "pretrained", "run",
+    "Prediction", "PretrainedModel", "Program", "RecipeError", "Run", "Sheet", "SourceRun", "Table", "TrackedRun",
+    "Tracker", "TrainingBatch", "Unfinished", "Vocabulary", "__version__", "ablate", "batches", "compile", "diff",
+    "export", "load", "pretrained", "run", "show",
 ]  # fmt: skip
 
 _LAZY = {
@@ -64,6 +66,8 @@ _LAZY = {
     "recipe.inference.run": ("Run",),
     "recipe.plan.plan": ("Plan",),
     "recipe.plugins.vocabulary": ("Vocabulary",),
+    "recipe.showing.api": ("show",),
+    "recipe.showing.sheet": ("Sheet",),
     "recipe.trackers.tracker": ("TrackedRun", "Tracker"),
     "recipe.training.api": ("batches", "run"),
     "recipe.training.own_loop": ("Batches", "TrainingBatch"),

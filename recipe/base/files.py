@@ -110,6 +110,12 @@ def write(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def see_free(path: Path) -> None:
+    """Raise `RecipeError` (E111) if there is something at a path that a command is to write."""
+    if path.exists() or path.is_symlink():
+        raise fail("E111", f"`{path}` already exists", help="choose another file with --out")
+
+
 def write_text(path: Path, text: str) -> None:
     write(path, lambda file: file.write(text.encode()))
 

@@ -25,7 +25,7 @@ GROUPS = {
     "Train": ("run", "finish", "runs", "log"),
     "Use what was trained": ("predict", "evaluate", "export"),
     "Find out what matters": ("ablate", "diff"),
-    "Write recipes": ("tricks", "explain", "check", "fmt"),
+    "Write recipes": ("tricks", "show", "explain", "check", "fmt"),
     "Write tricks": ("new", "test-plugin"),
     "Look at this machine": ("doctor",),
 }

@@ -257,9 +257,7 @@ class Program:
 
     def check_classes(self, classes: int) -> None:
         """Raise `RecipeError` (E071) if the model has fewer outputs than there are classes."""
-        if self.classes < classes:
-            message = f"the model has {plural(self.classes, 'output')}, but the dataset has {classes} classes"
-            raise fail("E071", message, self.plan.base.span)
+        check_outputs(self.plan, self.classes, classes)
 
     def try_weights(self) -> str:
         """Load the pretrained weights, if there are any, which shows whether they can be loaded.
@@ -279,3 +277,10 @@ class Program:
         fit = self.fit if pretrained else None
         with undisturbed():
             return materialise(self.plan, self.classes, self.structure, self.edits, self.module, fit)
+
+
+def check_outputs(plan: Plan, outputs: int, classes: int) -> None:
+    """Raise `RecipeError` (E071) if the model of a plan has fewer outputs than there are classes."""
+    if outputs < classes:
+        message = f"the model has {plural(outputs, 'output')}, but the dataset has {classes} classes"
+        raise fail("E071", message, plan.base.span)

@@ -21,6 +21,9 @@ FLIPPED = ("flip", "ten-crop")
 CORNERS = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0))
 """The place of each corner crop: the parts of the space above it and on its left."""
 
+PLACES = ("top left", "top right", "bottom left", "bottom right")
+"""Their names."""
+
 
 def crops_of(views: str) -> int:
     """Return the number of crops of each image that the loader makes for these views."""
@@ -36,6 +39,28 @@ def boxes_of(views: str, crop: float) -> tuple[Box, ...]:
 def _corner(height: int, width: int, crop: float, place: tuple[float, float]) -> Array:
     side = min(height, width) * crop
     return np.array([(height - side) * place[0], (width - side) * place[1], side, side])
+
+
+def names_of(views: str) -> tuple[str, ...]:
+    """Return what each view of an image shows, in the order in which `seen` returns them: one view has no name.
+
+    >>> names_of("flip")
+    ('', 'mirrored')
+    """
+    crops = ("center", *PLACES) if views in FIVE else ("",)
+    if views not in FLIPPED:
+        return crops
+    return tuple(name for crop in crops for name in (crop, f"{crop}, mirrored".removeprefix(", ")))
+
+
+def seen(inputs: Tensor, views: str) -> Tensor:
+    """Return all views of each image whose predictions `averaged` averages: (N, V, 3, H, W).
+
+    ``inputs`` are the crops of each image, one after another: (N × C, 3, H, W).
+    """
+    if views in FLIPPED:
+        inputs = torch.stack((inputs, inputs.flip(3)), 1).flatten(0, 1)
+    return inputs.reshape(-1, len(names_of(views)), *inputs.shape[1:])
 
 
 def averaged(model: Callable[[Tensor], Tensor], inputs: Tensor, views: str) -> Tensor:

@@ -99,7 +99,7 @@ def export(
     path = _default(folder, format.suffix) if out is None else Path(out)
     if format.suffix == ".py" and path.suffix != ".py":
         raise fail("E111", f"`{path}` is not a valid name for {format.name} source", help="end the name in `.py`")
-    _see_free(path)
+    files.see_free(path)
     if isinstance(run, Run) and not plugins:
         words = run.program.plan.vocabulary
     else:
@@ -131,11 +131,6 @@ def _default(folder: Path, suffix: str) -> Path:
         if not name.isidentifier() or keyword.iskeyword(name) or name in taken:
             name = f"model_{name}"
     return Path(name + suffix)
-
-
-def _see_free(path: Path) -> None:
-    if path.exists() or path.is_symlink():
-        raise fail("E111", f"`{path}` already exists", help="choose another file with --out")
 
 
 def _written(format: Format, run: SourceRun, draft: Path, deploy: bool) -> Written:
@@ -176,7 +171,7 @@ def _publish(drafts: list[Path], folder: Path) -> tuple[Path, ...]:
     """Write all files or none, the first one last, so that source never exists without its weights."""
     paths = tuple(folder / draft.name for draft in drafts)
     for path in paths:
-        _see_free(path)
+        files.see_free(path)
     begun: list[Path] = []
     try:
         for draft, path in reversed([*zip(drafts, paths, strict=True)]):

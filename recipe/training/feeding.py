@@ -12,6 +12,7 @@ from recipe.data.draws import Draws, Indices
 from recipe.data.images import Images, Sets
 from recipe.devices.distributed import Ranks
 from recipe.inference.batches import Batch, InOrder, ahead, evaluated_at_once
+from recipe.inference.layout import laid_out
 from recipe.plan.plan import Plan
 from recipe.plugins.calling import call_hook, placed
 from recipe.plugins.during import ALWAYS
@@ -20,6 +21,7 @@ from recipe.plugins.progress import Progress
 from recipe.plugins.uses import Use
 from recipe.training.loading import Steps
 from recipe.training.runtime import Runtime
+from recipe.training.transform import BatchTransform
 
 
 def image_fields(plan: Plan) -> ImageFields:
@@ -58,6 +60,12 @@ def loaded(
     with placed(use.span if use else None):
         batches = runtime.load(dataset, numbers, image_fields(plan).workers, device.type == "cuda")
         yield from ahead(batches, device)
+
+
+def training_inputs(plan: Plan, transform: BatchTransform, batch: Batch, progress: Progress) -> tuple[Tensor, Tensor]:
+    """Return what the model gets of a training batch at a step: inputs (N, 3, H, W), and targets (N,) or (N, K)."""
+    inputs, targets = transform(batch)
+    return laid_out(sized(plan, inputs, progress), plan.training), targets
 
 
 def resolution(plan: Plan, side: int, progress: Progress) -> int:

@@ -20,7 +20,7 @@ from recipe.inference.batches import Batch, InOrder
 from recipe.inference.layout import laid_out
 from recipe.plan.plan import Plan
 from recipe.plugins.progress import Progress
-from recipe.training.feeding import evaluated_images, loaded, sized, training_images
+from recipe.training.feeding import evaluated_images, loaded, training_images, training_inputs
 from recipe.training.loading import Steps
 from recipe.training.objective import class_weights, objective
 from recipe.training.runtime import Runtime, step_seed
@@ -144,10 +144,9 @@ class Batches:
         return Progress(step, self.steps_per_epoch, training.epochs, training.warmup)
 
     def _made(self, batch: Batch) -> TrainingBatch:
-        training, progress = self.program.training, self._progress(batch.step)
-        inputs, targets = self._transform(batch)
-        inputs = laid_out(sized(self.program.plan, inputs, progress), training)
-        return TrainingBatch(inputs, targets, batch.step, batch.epoch, step_seed(training.seed, batch.step, 0))
+        inputs, targets = training_inputs(self.program.plan, self._transform, batch, self._progress(batch.step))
+        seed = step_seed(self.program.training.seed, batch.step, 0)
+        return TrainingBatch(inputs, targets, batch.step, batch.epoch, seed)
 
 
 def open_batches(program: Program, device: str | None) -> Batches:

@@ -48,6 +48,8 @@ ALLOWED = [
     ),
     ("data/layout.py", "group split-seed", "what a split has, in messages"),
     ("data/folders.py", "classes", "a value of a setting"),
+    ("cli/show.py showing/api.py showing/sheet.py", "evaluation", "a part of a sheet"),
+    ("showing/drawing.py", "to", "between two sizes"),
     ("compiler/own_model.py", "evaluation", "a mode of a model, in messages"),
     ("data/images.py", "mean std", "parts of `Sets`"),
     ("graph/net.py", "size", "a method of tensors"),

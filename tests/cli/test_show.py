@@ -1,0 +1,88 @@
+"""`recipe show`, as users type it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import recipe
+from tests.helpers import command
+from tests.showing.helpers import TINY, folder
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Change to an empty folder and return it."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_sheet_is_named_after_the_recipe_and_never_overwritten(here: Path) -> None:
+    Path("mine.recipe").write_text(TINY)
+    done = command("show", "mine.recipe", "batch 4; augment flip", "--images", "6", "--epoch", "2")
+    assert (done.status, done.stdout) == (0, "mine.png\n")
+    assert done.stderr == "6 training images of epoch 2; 3 evaluation images\n"
+    sheet = recipe.show("mine.recipe", "batch 4; augment flip", images=6, epoch=2)
+    assert Path("mine.png").read_bytes() == sheet._repr_png_()
+    again = command("show", "mine.recipe")
+    assert again.status == 2
+    assert again.stderr.startswith("error[E111]: `mine.png` already exists\n  = help: choose another file with --out")
+    assert command("show", TINY, "--split=evaluation").stdout == "sheet.png\n"
+    assert sorted(path.name for path in here.iterdir()) == ["mine.png", "mine.recipe", "sheet.png"]
+
+
+def test_a_run_is_shown(here: Path) -> None:
+    run = here / "runs" / "tiny"
+    run.mkdir(parents=True)
+    (run / "recipe.lock").write_text(recipe.compile(TINY, device="meta").plan.canonical())
+    assert command("show", run, "--images=2").stdout == "tiny.png\n"
+
+
+def test_what_was_passed_over_is_reported(here: Path) -> None:
+    root = folder(here / "photos", "cat", "dog")
+    (root / "train" / "notes.txt").write_text("")
+    (root / "val" / "dog" / "1.png").write_bytes(b"damaged")
+    text = 'base resnet18; data folder "photos" size=32 on-error=skip; batch 1; augment mixup'
+    done = command("show", text, "--out", "a.png")
+    assert done.stderr.splitlines() == [
+        "warning: nothing is mixed: a batch has only one image",
+        f"ignored in `{root}/train`: 1 file outside of the class folders, such as `notes.txt`",
+        f"held-out image 3 is skipped: the image `{root}/val/dog/1.png` can't be decoded: its content is damaged, or "
+        "in none of the formats JPEG, PNG, BMP, GIF, WEBP, TIFF, PPM and AVIF",
+        "8 training images of epoch 1; 3 evaluation images",
+    ]
+    assert done.stdout == "a.png\n"
+
+
+def test_views_are_counted(here: Path) -> None:
+    root = folder(here / "photos", "cat", "dog")
+    text = f'base resnet18; data folder "{root}" size=32; evaluation views=five-crop'
+    done = command("show", text, "--split", "evaluation", "--out", "a.png", "--images", "11")
+    assert done.stderr == "2 evaluation images, 5 views each\n"
+    with Image.open("a.png") as image:
+        assert image.format == "PNG"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((TINY, "--epoch=3"), "error[E024]: there is no epoch 3 to show: the recipe trains for 2"),
+        ((TINY, "--epoch=0"), "error[E024]: there is no epoch 0 to show"),
+        ((TINY, "--images=0"), "0 is not in the range 1<=x<=1000"),
+        ((TINY, "--split=test"), "'test' is not one of 'training', 'evaluation', 'both'"),
+        ((TINY, "--out=a.jpg"), "error[E111]: `a.jpg` is not a valid name for a PNG file"),
+        ((TINY, "--out=gone/a.png"), "error[E111]: `gone/a.png` can't be written: no such file or directory"),
+        (("base resnet18; data folder \"photos\"",), "error[E070]: `data folder`: the folder"),
+        (("base resnet18; data folder \"empty\"",), "error[E070]: `data folder`: no class folders found in"),
+        (("gone.recipe",), "error[E001]: file or example not found: `gone.recipe`"),
+        (("base resnet18; augmnt flip",), "error[E020]: unknown verb"),
+    ],
+)  # fmt: skip
+def test_what_cant_be_shown_is_refused(arguments: tuple[str, ...], message: str, here: Path) -> None:
+    (here / "empty" / "train").mkdir(parents=True)
+    done = command("show", *arguments)
+    assert (done.status, done.stdout) == (2, "")
+    assert message in done.stderr
+    assert [path.name for path in here.iterdir()] == ["empty"]
