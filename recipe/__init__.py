@@ -33,17 +33,18 @@ if TYPE_CHECKING:
     from recipe.inference.run import Run
     from recipe.plan.plan import Plan
     from recipe.plugins.vocabulary import Vocabulary
-    from recipe.showing.api import show
+    from recipe.showing.api import show, show_data
+    from recipe.showing.report import DataReport
     from recipe.showing.sheet import Sheet
     from recipe.trackers.tracker import TrackedRun, Tracker
     from recipe.training.api import batches, run
     from recipe.training.own_loop import Batches, TrainingBatch
 
 __all__ = [
-    "Batches", "Diagnostic", "Diff", "Diverged", "Evaluation", "Exported", "Format", "Interrupted", "Plan",
-    "Prediction", "PretrainedModel", "Program", "RecipeError", "Run", "Sheet", "SourceRun", "Table", "TrackedRun",
-    "Tracker", "TrainingBatch", "Unfinished", "Vocabulary", "__version__", "ablate", "batches", "compile", "diff",
-    "export", "load", "pretrained", "run", "show",
+    "Batches", "DataReport", "Diagnostic", "Diff", "Diverged", "Evaluation", "Exported", "Format", "Interrupted",
+    "Plan", "Prediction", "PretrainedModel", "Program", "RecipeError", "Run", "Sheet", "SourceRun", "Table",
+    "TrackedRun", "Tracker", "TrainingBatch", "Unfinished", "Vocabulary", "__version__", "ablate", "batches", "compile",
+    "diff", "export", "load", "pretrained", "run", "show", "show_data",
 ]  # fmt: skip
 
 _LAZY = {
@@ -66,7 +67,8 @@ _LAZY = {
     "recipe.inference.run": ("Run",),
     "recipe.plan.plan": ("Plan",),
     "recipe.plugins.vocabulary": ("Vocabulary",),
-    "recipe.showing.api": ("show",),
+    "recipe.showing.api": ("show", "show_data"),
+    "recipe.showing.report": ("DataReport",),
     "recipe.showing.sheet": ("Sheet",),
     "recipe.trackers.tracker": ("TrackedRun", "Tracker"),
     "recipe.training.api": ("batches", "run"),

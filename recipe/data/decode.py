@@ -55,11 +55,11 @@ def decode(path: Path, size: int, box: Box | None, interpolation: str = "bilinea
     with open_image(path) as image:
         if image.format in ("JPEG", "MPO"):
             area = np.asarray(box(image.height, image.width), np.float64)
-            with _faults_of(path):
+            with faults_of(path):
                 scale = _draft(image, area, size)
                 rgb = to_rgb(image)
         else:
-            with _faults_of(path):
+            with faults_of(path):
                 rgb = to_rgb(image)
             # Only now is the size certain: older versions of Pillow turn a TIFF by its orientation when they load it.
             area = np.asarray(box(rgb.height, rgb.width), np.float64)
@@ -71,7 +71,7 @@ def fitted(image: Image.Image, size: int, box: Box, name: str, interpolation: st
 
     Raises `RecipeError` (E070), which calls the image ``name``, if its pixels can't be read or have no known meaning.
     """
-    with _faults_of(name):
+    with faults_of(name):
         rgb = to_rgb(image)
     return _resize(rgb, np.asarray(box(rgb.height, rgb.width), np.float64), size, interpolation, neighbors=True)
 
@@ -83,7 +83,7 @@ def whole(image: Path | Image.Image, name: str) -> Pixels:
     """
     with contextlib.ExitStack() as held:
         opened = held.enter_context(open_image(image)) if isinstance(image, Path) else image
-        with _faults_of(name):
+        with faults_of(name):
             return np.array(to_rgb(opened))
 
 
@@ -91,7 +91,7 @@ def whole(image: Path | Image.Image, name: str) -> Pixels:
 def open_image(path: Path) -> Iterator[ImageFile]:
     """Open an image and read its header. Raises `RecipeError` (E070), which names the file, if that isn't possible."""
     with contextlib.ExitStack() as held:
-        with _faults_of(path) as told:
+        with faults_of(path) as told:
             image = Image.open(held.enter_context(opened(path)), formats=formats())
             _refuse_damaged_tags(image, told)
         with image:
@@ -112,7 +112,7 @@ def formats() -> tuple[str, ...]:
 
 
 @contextmanager
-def _faults_of(path: Path | str) -> Iterator[list[warnings.WarningMessage]]:
+def faults_of(path: Path | str) -> Iterator[list[warnings.WarningMessage]]:
     """Turn whatever opening and decoding an image raises into a `RecipeError` that names the file.
 
     Decoders of damaged files raise almost any exception. Yields the warnings, which aren't shown.

@@ -29,6 +29,13 @@ PREMULTIPLIED = {"La": "LA", "RGBa": "RGBA"}
 UNBOUNDED = {"F": "floats", "I": "integers of 32 bits or with a sign"}
 """The modes whose range no format states."""
 
+KINDS = {
+    **dict.fromkeys(("1", "L", "LA", "La", "I"), "gray"),
+    **dict.fromkeys(("RGB", "RGBA", "RGBX", "RGBa"), "RGB"),
+    **dict.fromkeys(("P", "PA"), "palette"),
+}
+"""What the channels of some modes are."""
+
 FAINT = "its {}-bit values are all below {}, which is {}; convert it to 8 bits"
 
 BITS, COMPRESSION, PHOTOMETRIC, PLANES, COLOR_MAP, SAMPLE_FORMAT = 258, 259, 262, 284, 320, 339
@@ -37,22 +44,40 @@ BITS, COMPRESSION, PHOTOMETRIC, PLANES, COLOR_MAP, SAMPLE_FORMAT = 258, 259, 262
 
 def to_rgb(image: Image.Image) -> Image.Image:
     """Return an image in RGB. Raises `ValueError` if its pixels are refused, or whatever its decoder raises."""
-    if isinstance(image, TiffImageFile):
-        _mute_libtiff()
-        if why := _misread(image):
-            raise ValueError(f"{why}; convert it to 8-bit RGB")
+    if why := refused(image):
+        raise ValueError(why)
     if bits := _deep(image):
         return _scaled(image, bits).convert("RGB")
     if image.mode in PREMULTIPLIED:
         return image.convert(PREMULTIPLIED[image.mode]).convert("RGB")
-    if image.mode not in CONVERTED:
-        kind = UNBOUNDED.get(image.mode, "of a kind")
-        raise ValueError(f"its pixels are {kind} (mode {image.mode}), without a stated range; convert it to 8 bits")
     least = _least_of_colors(image)
     image.load()
     if least is not None:
         _refuse_faint(image, *least)
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def refused(image: Image.Image) -> str | None:
+    """Return why the pixels of an image are refused, as far as its header shows, or None. Doesn't load them."""
+    if isinstance(image, TiffImageFile):
+        _mute_libtiff()
+        if why := _misread(image):
+            return f"{why}; convert it to 8-bit RGB"
+    if _deep(image) or image.mode in PREMULTIPLIED or image.mode in CONVERTED:
+        return None
+    kind = UNBOUNDED.get(image.mode, "of a kind")
+    return f"its pixels are {kind} (mode {image.mode}), without a stated range; convert it to 8 bits"
+
+
+def bits_of(image: Image.Image) -> int:
+    """Return the bits of each channel of an image that isn't loaded: 12 or 16, or 8 for all others."""
+    return _deep(image) or (16 if _least_of_colors(image) else 8)
+
+
+def kind_of(image: Image.Image) -> str:
+    """Return the kind of an image's channels, without transparency: ``gray``, ``RGB``, ``palette`` or another mode."""
+    mode = image.mode.split(";")[0]
+    return KINDS.get(mode, mode)
 
 
 def _deep(image: Image.Image) -> int | None:

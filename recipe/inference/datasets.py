@@ -17,6 +17,7 @@ from recipe.data.images import Files, Images, InMemory, Sets, resize, unfit
 from recipe.data.views import boxes_of, crops_of
 from recipe.plan.plan import Plan
 from recipe.plugins.calling import broken, call_hook
+from recipe.plugins.field_contracts import ImageFields
 from recipe.plugins.uses import Use
 from recipe.runs.provenance import Preprocessing
 
@@ -43,35 +44,9 @@ def open_sets(
     """
     use = plan.images
     assert use is not None
-    try:
-        sets: Sets = call_hook(use, "open")
-    except (MemoryError, RuntimeError) as error:
-        reason = reason_of(error, "not enough memory")
-        raise fail("E070", f"`{use.word}` can't be read: {reason}", use.span) from error
-    except (OSError, ValueError) as error:
-        named = isinstance(error, OSError) and error.strerror
-        reason = f"{error.strerror}: {error.filename}".lower() if named else str(error)  # type: ignore[union-attr]
-        raise fail("E070", f"`{use.word}`: {reason}", use.span) from error
-    assert plan.image_fields is not None
-    if why := unfit(sets, plan.image_fields.size):
-        raise broken(use, "open", why)
-    sets = _evaluated_on(sets, use, on, external)
-    if training and len(sets.train.labels) < 2:
-        raise fail("E070", "; ".join((f"`{use.word}` has fewer than two images to train on", *sets.notes)), use.span)
-    if not len(sets.val.labels):
-        why = "; ".join((f"`{use.word}` has no held-out images to evaluate on", *sets.notes))
-        raise fail("E070", why, use.span)
-    if sets.test is not None and not len(sets.test.labels):
-        raise fail("E070", f"`{use.word}` has no images in its test", use.span)
-    if training and sets.classes < 2:
-        raise fail("E070", f"`{use.word}` has fewer than two classes", use.span)
-    parts = {"training": sets.train, "held-out": sets.val} | ({"test": sets.test} if sets.test is not None else {})
-    for part, images in parts.items():
-        if len(beyond := torch.nonzero((images.labels < 0) | (images.labels >= sets.classes))):
-            first, most = int(beyond[0]), sets.classes - 1
-            label = f"the label {int(images.labels[first])} of the {part} image {first}"
-            raise fail("E070", f"`{use.word}`: {label} is not a class from 0 to {most}", use.span)
-    files = {part: images.paths for part, images in parts.items() if isinstance(images, Files)}
+    sets = _evaluated_on(read_sets(use), use, on, external)
+    check_sets(sets, use, training)
+    files = {part: images.paths for part, images in parts_of(sets).items() if isinstance(images, Files)}
     ignored = [note for part, paths in files.items() for note in ignored_in(paths, part)]
     stated = plan.training
     mean, std = (to_channels(each, stated.channels) for each in (stated.mean or sets.mean, stated.std or sets.std))
@@ -81,6 +56,27 @@ def open_sets(
     val = _evaluated(sets.val, made, plan)
     test = None if sets.test is None else _evaluated(sets.test, made, plan)
     return attrs.evolve(sets, train=train, val=val, test=test, notes=(*sets.notes, *ignored))
+
+
+def parts_of(sets: Sets) -> dict[str, Images]:
+    """Return the parts of a dataset by what messages call them."""
+    return {"training": sets.train, "held-out": sets.val} | ({"test": sets.test} if sets.test is not None else {})
+
+
+def read_sets(use: Use) -> Sets:
+    """Return the images of a trick that opens them, as it returns them. Raises `RecipeError` (E070)."""
+    try:
+        sets: Sets = call_hook(use, "open")
+    except (MemoryError, RuntimeError) as error:
+        reason = reason_of(error, "not enough memory")
+        raise fail("E070", f"`{use.word}` can't be read: {reason}", use.span) from error
+    except (OSError, ValueError) as error:
+        named = isinstance(error, OSError) and error.strerror
+        reason = f"{error.strerror}: {error.filename}".lower() if named else str(error)  # type: ignore[union-attr]
+        raise fail("E070", f"`{use.word}`: {reason}", use.span) from error
+    if why := unfit(sets, ImageFields.of(use.trick).size):
+        raise broken(use, "open", why)
+    return sets
 
 
 def _evaluated_on(sets: Sets, use: Use, on: str, external: bool) -> Sets:
@@ -94,6 +90,24 @@ def _evaluated_on(sets: Sets, use: Use, on: str, external: bool) -> Sets:
         note = f"evaluated on {count} instead of the held-out ones, since the model was trained elsewhere"
         return attrs.evolve(sets, val=sets.external, test=None, notes=(*sets.notes, note))
     return sets
+
+
+def check_sets(sets: Sets, use: Use, training: bool) -> None:
+    """Raise `RecipeError` (E070) if a trick's images can't be evaluated on, or with ``training``, trained on."""
+    if training and len(sets.train.labels) < 2:
+        raise fail("E070", "; ".join((f"`{use.word}` has fewer than two images to train on", *sets.notes)), use.span)
+    if not len(sets.val.labels):
+        why = "; ".join((f"`{use.word}` has no held-out images to evaluate on", *sets.notes))
+        raise fail("E070", why, use.span)
+    if sets.test is not None and not len(sets.test.labels):
+        raise fail("E070", f"`{use.word}` has no images in its test", use.span)
+    if training and sets.classes < 2:
+        raise fail("E070", f"`{use.word}` has fewer than two classes", use.span)
+    for part, images in parts_of(sets).items():
+        if len(beyond := torch.nonzero((images.labels < 0) | (images.labels >= sets.classes))):
+            first, most = int(beyond[0]), sets.classes - 1
+            label = f"the label {int(images.labels[first])} of the {part} image {first}"
+            raise fail("E070", f"`{use.word}`: {label} is not a class from 0 to {most}", use.span)
 
 
 def preprocessing_of(plan: Plan, sets: Sets) -> Preprocessing:

@@ -30,7 +30,7 @@ class ImageFields(_Contract):
     @property
     def skips(self) -> bool:
         """Whether images that can't be read are skipped."""
-        return self.on_error == "skip"
+        return self.on_error == SKIP
 
 
 @attrs.frozen(kw_only=True)
@@ -44,6 +44,9 @@ class ModelFields(_Contract):
     least: float | None = None
     """The part of the model, without its last layer, that the weights must set, or None for the default."""
 
+
+ON_ERROR, SKIP = attrs.fields(ImageFields).on_error.name, "skip"
+"""The field for images that can't be read, and its value to skip them."""
 
 SIZE = attrs.fields(ImageFields).size.name
 """The field that is both the height and the width of images."""

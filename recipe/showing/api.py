@@ -1,4 +1,4 @@
-"""`recipe.show`: a sheet of images as the network sees them."""
+"""`recipe.show`: a sheet of images as the network sees them; `recipe.show_data`: a look at a dataset."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from recipe.inference.datasets import open_sets
 from recipe.plan.bind import resolve
 from recipe.plan.plan import Plan
 from recipe.plugins.vocabulary import Vocabulary
+from recipe.runs.time_limit import TimeLimit
+from recipe.showing.looking import look
+from recipe.showing.report import DataReport
 from recipe.showing.sheet import Sheet
 from recipe.showing.tiles import Feed
 
@@ -21,6 +24,9 @@ SPLITS = ("training", "evaluation", "both")
 """Which images a sheet can have."""
 IMAGES, MOST = 32, 1000
 """The number of images of each kind on a sheet: the default and the largest."""
+
+MAX_TIME = "60s"
+"""How long a look at a dataset may take by default."""
 
 
 @public()
@@ -75,3 +81,34 @@ def show(
     skipped = (f"{part} image {index} is skipped: {why}" for (part, index), why in sorted(feed.skipped.items()))
     views = len(names_of(plan.training.evaluation_views or "single"))
     return Sheet(tuple(training), tuple(evaluation), epoch, names, (*sets.notes, *skipped), views)
+
+
+@public()
+def show_data(
+    recipe: str | Path | Source | Plan | Program,
+    *statements: str,
+    max_time: str = MAX_TIME,
+    plugins: Vocabulary | Sequence[str | Path] = (),
+) -> DataReport:
+    """Look at the images of a recipe before training: how many there are, their sizes, and what is wrong with them.
+
+    The headers of files are read, but no image is decoded. Files of the same size are compared by their contents.
+
+    Args:
+        recipe: The text of a recipe, the path of a recipe or a run folder, the name of a shipped example, a `Plan`, or
+            a `Program`.
+        statements: Statements that override the recipe.
+        max_time: The time, such as ``90s``, ``15m`` or ``1.5h``, after which no more files are read. The report states
+            how many were.
+        plugins: Paths of Python files with tricks, or the `Vocabulary` to use instead of the installed one.
+
+    Returns:
+        The report.
+
+    Raises:
+        RecipeError: If the recipe is invalid, its images can't be found (E070), or the time is invalid (E118).
+        TypeError: If an argument has the wrong type.
+    """
+    limit = TimeLimit.of(max_time)
+    given = recipe.plan if isinstance(recipe, Program) else recipe
+    return look(resolve(given, *statements, plugins=plugins, data=True), limit.seconds)

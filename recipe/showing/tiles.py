@@ -112,7 +112,7 @@ class Feed:
 
     def pixels(self, inputs: Tensor) -> list[Pixels]:
         """Undo the normalization of inputs (N, C, H, W): uint8 (H, W, C) for each. Values out of range are clipped."""
-        images = inputs.float() * self.transform.std + self.transform.mean
+        images = inputs.float() * self.transform.normalised.std + self.transform.normalised.mean
         return [*(images * 255).round().clamp(0, 255).byte().permute(0, 2, 3, 1).contiguous().numpy()]
 
     def name_of(self, label: int) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 import recipe
+from tests.docs.schemas import validate
 from tests.helpers import command
-from tests.showing.helpers import TINY, folder
+from tests.showing.helpers import TINY, folder, wrong
 
 
 @pytest.fixture
@@ -86,3 +88,42 @@ def test_what_cant_be_shown_is_refused(arguments: tuple[str, ...], message: str,
     assert (done.status, done.stdout) == (2, "")
     assert message in done.stderr
     assert [path.name for path in here.iterdir()] == ["empty"]
+
+
+def test_a_dataset_is_looked_at(here: Path) -> None:
+    folder(here / "photos", "cat", "dog")
+    done = command("show", "--data", "first", 'data folder "photos" size=40')
+    assert (done.status, done.stderr) == (0, "")
+    assert done.stdout == recipe.show_data("first", 'data folder "photos" size=40').to_text() + "\n"
+    assert done.stdout.endswith("findings: none\n")
+    assert [path.name for path in here.iterdir()] == ["photos"]
+
+
+def test_findings_are_an_exit_code(here: Path) -> None:
+    wrong(here / "photos")
+    text = 'base resnet18; data folder "photos" size=40'
+    done = command("show", "--data", text, "--json", "--max-time", "1m")
+    assert (done.status, done.stderr) == (1, "")
+    found = json.loads(done.stdout)
+    validate("show", found)
+    assert len(found["findings"]) == 4
+    assert command("show", "--data", text).status == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--json",), "--json requires --data"),
+        (("--max-time=9s",), "--max-time requires --data"),
+        (("--data", "--out=a.png"), "--out has no effect with --data"),
+        (("--data", "--images=32"), "--images has no effect with --data"),
+        (("--data", "--epoch=1"), "--epoch has no effect with --data"),
+        (("--data", "--split=both"), "--split has no effect with --data"),
+        (("--data", "--max-time=soon"), "error[E118]: invalid value `soon` for `--max-time`"),
+    ],
+)
+def test_options_without_effect_are_refused(options: tuple[str, ...], message: str, here: Path) -> None:
+    done = command("show", TINY, *options)
+    assert (done.status, done.stdout) == (2, "")
+    assert message in done.stderr
+    assert not list(here.iterdir())

@@ -21,6 +21,7 @@ from recipe.compare import measure as measuring
 from recipe.compare.api import Diff
 from recipe.plugins.vocabulary import Vocabulary
 from recipe.runs.environment import LONGEST
+from recipe.showing.api import show_data
 from tests.ablation.helpers import PLUGIN, MadeUp, execute, made
 from tests.compare.helpers import known
 from tests.durability.keeping import Drawn
@@ -28,6 +29,7 @@ from tests.durability.photos import with_broken_images
 from tests.durability.trials import small
 from tests.helpers import command, vocabulary_with
 from tests.inference.helpers import paint
+from tests.showing.helpers import Own, wrong
 
 CONFLICT = "base resnet18; tweak se; tweak se; lr cosine; lr step 8"
 """A recipe whose errors point at other places too."""
@@ -105,6 +107,13 @@ def tables() -> Iterator[Any]:
         yield json.loads(single.table().to_json())
         execute(single, MadeUp())
         yield json.loads(single.table().to_json())
+
+
+def looks() -> Iterator[Any]:
+    """Looks at a dataset with everything that can be wrong, and at one that is loaded by code of its own."""
+    with TemporaryDirectory() as folder:
+        yield show_data(f'base resnet18; data folder "{wrong(Path(folder))}" size=32').to_dict()
+        yield show_data("base resnet18; data own", plugins=vocabulary_with(Own)).to_dict()
 
 
 @cache
@@ -195,6 +204,7 @@ OUTPUTS: dict[str, Callable[[], list[Any]]] = {
     "prediction": lambda: _used()["prediction"],
     "evaluation": lambda: _used()["evaluation"],
     "runs": lambda: _used()["runs"],
+    "show": lambda: [*looks()],
     "summary": lambda: [left["summary"] for left in _runs()],
     "metrics": lambda: [line for left in _runs() for line in left["metrics"]],
     "environment": lambda: [left["environment"] for left in (*_runs(), _with_plugin(), _with_plugin(LONGEST))],

@@ -24,6 +24,7 @@ NAMES = (
     "prediction",
     "evaluation",
     "runs",
+    "show",
     "summary",
     "metrics",
     "environment",

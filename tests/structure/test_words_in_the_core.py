@@ -50,6 +50,8 @@ ALLOWED = [
     ("data/folders.py", "classes", "a value of a setting"),
     ("cli/show.py showing/api.py showing/sheet.py", "evaluation", "a part of a sheet"),
     ("showing/drawing.py", "to", "between two sizes"),
+    ("cli/show.py", "images", "an option"),
+    ("showing/report.py", "images classes smallest largest", "fields of its JSON"),
     ("compiler/own_model.py", "evaluation", "a mode of a model, in messages"),
     ("data/images.py", "mean std", "parts of `Sets`"),
     ("graph/net.py", "size", "a method of tensors"),
