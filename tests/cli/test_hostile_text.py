@@ -51,6 +51,8 @@ def hostile(folder: Path) -> Path:
         ("explain", "FILE", f"seed 1 # {BAD}"),
         ("diff", "FILE", "+", "seed 1", "--color=never"),
         ("diff", "FILE", "FILE", "--color=never"),
+        ("show", "FILE", "--images=4", "--out=a.png"),
+        ("show", "FILE", "--data"),
         ("run", "FILE", "--dry-run", "--device=cpu"),
         ("ablate", "FILE", "--mode=drop", "--over", "lr warmup 1", "--dry-run"),
         ("fmt", "--check", "FILE"),
