@@ -28,13 +28,15 @@ if TYPE_CHECKING:
 
 Channels = tuple[float, ...]
 
+OF_CHANNELS = ("grayscale", "channels", "in-chans", "in-channels", "input-channels", "num-channels")
+
 
 @trick(
     "input",
     position=42,
     writes=("run", "channels"),
     implied=True,
-    known_as=("normalize", "normalization", "preprocessing", "grayscale"),
+    known_as={"normalize": "", "normalization": "", "preprocessing": "", **dict.fromkeys(OF_CHANNELS, "channels=1")},
 )
 class Input(Trick):
     """Normalize images with this mean and deviation, and resize them with this interpolation.

@@ -17,8 +17,8 @@ UNSUPPORTED = {
         detection detect object-detection detector bbox bounding-boxes coco yolo segmentation segment
         semantic-segmentation instance-segmentation mask masks dice dice-loss iou giou keypoints pose
     """,
-    "images have three channels; other numbers of channels are not supported": """
-        channels in-chans in-channels input-channels num-channels grayscale multispectral rgba
+    "images have three channels, or one for gray images; more channels are not supported": """
+        multispectral hyperspectral rgba rgbd
     """,
     "images are square: their height and width can't differ": """
         height width img-height img-width image-height image-width aspect-ratio rectangular

@@ -52,7 +52,7 @@ from tests.strategies import all_tricks
         ("lr steps", "`lr steps` is called `lr step` here"),
         ("optimizer adam", "there is no `adam`; the most similar trick is `optimizer adamw`"),
         ("augment random-erasing", "`random-erasing` is called `augment erase` here"),
-        ("loss focal", "the clauses of `loss` are `bce`, `distill`, `smooth`"),
+        ("loss focal", "the clauses of `loss` are `bce`, `distill`, `smooth`, `weights`"),
         ("optimizer adamw weight_decay=0.05", "for `weight_decay`, write `decay 0.05`"),
         ("optimizer sgd lr=0.1", "`lr` is a verb: write `lr 0.1`"),
         ("data digits num_workers=4", "for `num_workers`, write `workers=4`"),

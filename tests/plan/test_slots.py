@@ -187,7 +187,7 @@ def test_built_in_tricks_refer_to_existing_slots_and_tricks() -> None:
 
 
 READING_ORDER = (
-    "base tweak init data input evaluation augment resize batch epochs optimizer sam clip lr decay "
+    "base tweak init data input sample evaluation augment resize batch epochs optimizer sam clip lr decay "
     "freeze loss precision layout compile norm ema keep patience seed"
 ).split()
 

@@ -49,6 +49,7 @@ ALLOWED = [
     ("data/layout.py", "group split-seed", "what a split has, in messages"),
     ("data/folders.py", "classes", "a value of a setting"),
     ("cli/show.py showing/api.py showing/sheet.py", "evaluation", "a part of a sheet"),
+    ("showing/report.py", "channels", "a heading"),
     ("showing/drawing.py", "to", "between two sizes"),
     ("cli/show.py", "images", "an option"),
     ("showing/report.py", "images classes smallest largest", "fields of its JSON"),
