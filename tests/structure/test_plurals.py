@@ -42,6 +42,7 @@ ALLOWED = {
     "recipe/plugins/kinds.py: ' or '.join(map(str, self.counts))": "of a tuple",
     "recipe/runs/provenance.py: part": "a name",
     "recipe/showing/report.py: first.name": "a name",
+    "recipe/showing/report.py: part.name": "a name",
     "recipe/testing/rules/hooks.py: what": "a name",
     "recipe/training/trainer_state.py: images": "a training has at least two",
     "tricks/data_fashion_mnist.py: ' × '.join(map(str, most))": "a limit",
