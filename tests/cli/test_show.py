@@ -78,7 +78,7 @@ def test_views_are_counted(here: Path) -> None:
         ((TINY, "--out=gone/a.png"), "error[E111]: `gone/a.png` can't be written: no such file or directory"),
         (("base resnet18; data folder \"photos\"",), "error[E070]: `data folder`: the folder"),
         (("base resnet18; data folder \"empty\"",), "error[E070]: `data folder`: no class folders found in"),
-        (("gone.recipe",), "error[E001]: file or example not found: `gone.recipe`"),
+        (("gone.recipe",), "error[E001]: file, run folder or example not found: `gone.recipe`"),
         (("base resnet18; augmnt flip",), "error[E020]: unknown verb"),
     ],
 )  # fmt: skip

@@ -148,7 +148,7 @@ def test_a_program_and_a_run_are_shown(tmp_path: Path) -> None:
         ("", {"split": "test"}, ValueError, "`split` must be one of 'training', 'evaluation', 'both'"),
         ("", {"images": True}, TypeError, "`images` of `recipe.show` must be a whole number"),
         ("base timm:test_resnet classes=9", {}, RecipeError, "the model has 9 outputs, but the dataset has 10 classes"),
-        ('data folder "nowhere"', {}, RecipeError, "the folder `.*/nowhere/train` does not exist"),
+        ('data folder "nowhere"', {}, RecipeError, "the folder `.*/nowhere` does not exist"),
     ],
 )
 def test_what_cant_be_shown_is_refused(
