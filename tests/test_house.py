@@ -11,7 +11,7 @@ import pytest
 from tests.helpers import ROOT
 
 PACKAGES = {path.parent.name for path in (ROOT / "recipe").glob("*/__init__.py")}
-ACROSS = {"benchmarks", "damage", "docs", "durability", "goldens", "gpu", "planted", "structure"}
+ACROSS = {"benchmarks", "damage", "docs", "durability", "goldens", "gpu", "planted", "structure", "two_words"}
 """Test folders that cover more than one package."""
 UNTESTED = {"grammar", "examples"}
 """Packages that contain only data, which the tests of the language and the compiler read."""

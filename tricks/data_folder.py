@@ -3,7 +3,6 @@
 The folders of the training, held-out and test images may have any of their usual names: `train` or `training`, `val`,
 `valid` or `validation`, `test` or `testing`. If PATH has none of them, it has the class folders itself. Without any
 held-out images, 20 % of the training images are held out.
-
 Which ones follows from a hash of their class and name, so images that are added or removed later move no others. The
 last image of a class stays in training.
 
@@ -19,15 +18,16 @@ sizes keep this ratio.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from recipe.api import SUBFOLDERS, FolderLayout, Trick, choice, fail, group_pattern, integer, share_or_path, text, trick
 from recipe.api import path as folder
 from recipe.tricks._image_names import OF_IMAGES
+from recipe.tricks._suggested import suggested_by
 
 if TYPE_CHECKING:
-    from recipe.api import Files, FoundImages, PlanView, Sets
+    from recipe.api import Files, FoundImages, PlanView, Sets, SuggestContext
 
 
 @trick(
@@ -82,6 +82,9 @@ class Folder(Trick):
         of=SUBFOLDERS,
         before="skip",
     )
+
+    def suggest(self, context: SuggestContext) -> Mapping[str, Any]:
+        return suggested_by(self._layout().first_images, context)
 
     def check(self, plan: PlanView) -> Iterable[str]:
         parts = (self.val, self.test)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     "lr cosine",
     position=120,
     writes=("schedule",),
+    implied=True,
     known_as=("cosine-annealing", "cosine-decay", "cosine-lr", "cosineannealinglr", "cosine-schedule"),
     similar_to=("one-cycle", "onecyclelr", "poly", "polynomial", "linear-decay", "warm-restarts", "sgdr"),
 )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     "lr warmup",
     position=120,
     writes=("lr",),
+    implied=True,
     known_as=("warmup-epochs", "linear-warmup", "gradual-warmup", "lr-warmup-epochs"),
     similar_to=("warmup-steps", "warmup-ratio"),
 )

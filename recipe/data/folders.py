@@ -97,6 +97,18 @@ def _is_image(entry: os.DirEntry[str]) -> bool:
     return has_ending(entry.name) and not is_hidden(entry.name) and not entry.is_dir()
 
 
+def first_images(folder: Path, most: int) -> list[str]:
+    """Return the paths of up to ``most`` images in the folders of a folder, however deep, in no particular order."""
+    found, left = list[str](), [os.path.join(folder, name) for name in _folders_in(folder)]
+    while left and len(found) < most:
+        for entry in _entries(Path(left.pop())):
+            if _is_image(entry):
+                found.append(entry.path)
+            elif entry.is_dir(follow_symlinks=False) and not is_hidden(entry.name):
+                left.append(entry.path)
+    return found[:most]
+
+
 def find_images(folder: Path, classes: Sequence[str], subfolders: str = "skip") -> FoundImages:
     """Find the images of each class in the folder of its name, which may be missing.
 

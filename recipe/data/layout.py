@@ -13,7 +13,7 @@ from pathlib import Path
 import attrs
 
 from recipe.base.wording import listing, plural
-from recipe.data.folders import FoundImages, class_folders, find_images, is_hidden
+from recipe.data.folders import FoundImages, class_folders, find_images, first_images, is_hidden
 from recipe.data.splits import Split, folder_of
 
 SHARE = 0.2
@@ -69,6 +69,14 @@ class FolderLayout:
             return None if train is None else len(class_folders(train, self.subfolders))
         except OSError:
             return None
+
+    def first_images(self, most: int) -> list[str]:
+        """Return the paths of up to ``most`` images to train on or to split, or none if they aren't on this machine."""
+        try:
+            train = self._located().folders.get("train")
+            return [] if train is None else first_images(train, most)
+        except (OSError, ValueError):
+            return []
 
     def parts(self) -> FolderParts:
         """Find the images of each part.

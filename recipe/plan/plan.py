@@ -42,7 +42,7 @@ class Plan(PlanView):
     """The sources that the plan was bound from."""
     vocabulary: Vocabulary = attrs.field(eq=False, repr=False)
     """The vocabulary that it was bound against."""
-    barred: tuple[str, ...] = ()
+    barred: tuple[str, ...] = attrs.field(default=(), eq=False)
     """The words of the tricks that the recipe drops, so that no suggestion adds them."""
     counted: Mapping[str, int] = attrs.field(factory=dict, eq=False, repr=False)
     """For the plan of a run: the numbers of classes and training images that it recorded, by hook."""

@@ -220,8 +220,7 @@ def trick(
     built-in verbs. The verbs of other packages follow, sorted by name. ``result=False`` declares that the trick can't
     change the result of a training, so that a plan with it has the same digest as one without. ``formerly`` is the verb
     that alone stood for the trick in earlier releases. Locks may still have it, and it counts in digests.
-    ``implied=True`` declares that its defaults change nothing, and that a suggestion for one of its fields adds it to a
-    recipe.
+    ``implied=True`` declares that a suggestion for one of its fields adds it to a recipe.
 
     ``known_as`` has other names that people use for the trick, which `recipe tricks --search` finds and errors explain.
     In a mapping, each name has what a recipe writes after the trick's words: ``{"amp": "fp16"}``. A value that follows

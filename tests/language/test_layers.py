@@ -203,7 +203,7 @@ def test_includes_that_double_at_each_level_are_limited_in_number(tmp_path: Path
     [
         ("", "drop augment mixup", "E044", "no layer below states `augment mixup`"),
         ("augment flip", "drop augment mixup", "E044", "`augment flip`"),
-        ("", "drop lr", "E044", "no layer below states `lr`"),
+        ("", "drop ema", "E044", "no layer below states `ema`"),
         ("augment mixup", "drop augment mixp", "E021", "did you mean `mixup`?"),
         ("augment mixup", "drop agment mixup", "E020", "did you mean `augment`?"),
         ("augment mixup", "drop include", "E020", "unknown verb `include`"),

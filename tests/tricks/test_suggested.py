@@ -1,0 +1,131 @@
+"""What a folder of images suggests for its training, and where it gives way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from recipe.api import SuggestContext
+from recipe.plan.plan import Plan
+from recipe.runs.recipe_lock import lock_text
+from recipe.tricks._suggested import MOST, RANGES, suggested_by
+from tests.helpers import bind
+
+
+def images(folder: Path, count: int, side: int) -> Path:
+    for number in range(count):
+        path = folder / "photos" / ("cat", "dog")[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (side, side + 9)).save(path)
+    return folder / "photos"
+
+
+def suggested(count: int, **given: dict[str, Any]) -> dict[str, Any]:
+    context = SuggestContext("paper", MappingProxyType({"data folder": {"size": 32}, **given}))
+    return dict(suggested_by(lambda most: ["nowhere.png"] * min(count, most), context))
+
+
+def values(plan: Plan) -> dict[str, Any]:
+    return {
+        f"{use.word} {name}": value
+        for use in plan.uses
+        for name, value in use.values.items()
+        if use.origins[name].kind == "suggestion"
+    }
+
+
+def test_a_small_folder_suggests_values_that_fit_one_another(tmp_path: Path) -> None:
+    folder = images(tmp_path, 40, 24)
+    plan = bind(f'base resnet18; data folder "{folder}"')
+    assert values(plan) == {
+        "data folder size": 64,
+        "batch total": 16,
+        "epochs count": 60,
+        "lr rate": 0.0063,
+        "lr warmup epochs": 3,
+        "lr cosine floor": 0,
+    }
+    origins = {origin for use in plan.uses for origin in use.origins.values() if origin.kind == "suggestion"}
+    assert {str(origin) for origin in origins} == {"suggested by `data folder`"}
+
+
+@pytest.mark.parametrize("count", [40, 1_000, 1_001, 10_000, 10_001, MOST])
+def test_every_training_has_enough_updates(count: int) -> None:
+    found = suggested(count)
+    assert found["epochs count"] * (count // found["batch total"]) >= 100
+    assert found["lr rate"] == pytest.approx(0.1 * found["batch total"] / 256, rel=0.02)
+
+
+def test_some_images_more_change_nothing_within_a_range() -> None:
+    assert suggested(2) == suggested(999) == suggested(1_000) != suggested(1_001) == suggested(10_000)
+    assert len({*map(str, RANGES.values())}) == len(RANGES)
+
+
+def test_nothing_is_suggested_without_images_or_for_very_many() -> None:
+    assert suggested(0) == suggested(MOST + 1) == {}
+
+
+def test_what_the_recipe_states_is_taken_into_account(tmp_path: Path) -> None:
+    assert suggested(500, batch={"total": 64})["lr rate"] == 0.025
+    assert {"lr rate", "lr warmup epochs", "lr cosine floor"}.isdisjoint(suggested(500, lr={"rate": 0.1}))
+    assert {"lr rate", "lr warmup epochs", "lr cosine floor"}.isdisjoint(
+        suggested(500, **{"lr step": {"epochs": (3.0,)}})
+    )
+    assert "lr rate" not in suggested(500, **{"optimizer lars": {}})
+    assert suggested(500, **{"optimizer adamw": {}})["lr rate"] == 0.00025
+    tuned = suggested(500, base={"model": "resnet50", "weights": "DEFAULT"})
+    assert (tuned["epochs count"], tuned["lr rate"]) == (20, 0.0013)
+    assert suggested(500, batch={}, epochs={}, lr={}) == {}
+    text = f'base resnet18; data folder "{images(tmp_path, 20, 24)}"'
+    assert values(bind(f"{text} size=48; epochs 3; batch 8; lr 0.1")) == {}
+    dropped = bind(f"{text}; drop lr cosine")
+    assert "lr cosine floor" not in values(dropped)
+
+
+@pytest.mark.parametrize(
+    ("model", "side", "size"),
+    [
+        ("resnet18", 24, 64),
+        ("resnet18", 64, 64),
+        ("mobilenet_v3_small", 65, 96),
+        ("timm:convnext_atto", 150, 160),
+        ("resnet18", 193, 224),
+        ("vit_b_16", 24, 224),
+        ("timm:vit_tiny_patch16_224", 24, 224),
+        ("inception_v3", 24, 299),
+    ],
+)
+def test_the_size_follows_the_images_if_the_model_takes_any(model: str, side: int, size: int, tmp_path: Path) -> None:
+    plan = bind(f'base {model}; data folder "{images(tmp_path, 4, side)}"')
+    assert plan.image_fields is not None
+    assert plan.image_fields.size == size
+
+
+def test_pretrained_weights_decide_the_size(tmp_path: Path) -> None:
+    plan = bind(f'base resnet18 weights=DEFAULT; data folder "{images(tmp_path, 4, 24)}"')
+    assert plan.image_fields is not None
+    assert plan.image_fields.size == 224
+
+
+def test_broken_images_and_missing_folders_are_left_to_the_run(tmp_path: Path) -> None:
+    folder = images(tmp_path, 4, 24)
+    for path in folder.rglob("*.png"):
+        path.write_bytes(b"")
+    assert values(bind(f'base resnet18; data folder "{folder}"'))["batch total"] == 16
+    assert values(bind(f'base resnet18; data folder "{tmp_path / "nowhere"}"')) == {}
+
+
+def test_a_lock_keeps_what_was_suggested(tmp_path: Path) -> None:
+    folder = images(tmp_path, 20, 24)
+    plan = bind(f'base resnet18; data folder "{folder}"')
+    lock = tmp_path / "recipe.lock"
+    lock.write_text(lock_text(plan))
+    images(tmp_path, 1_100, 8)
+    again = bind(lock)
+    assert values(again) == {}
+    assert again.digest == plan.digest
+    assert (again.training.batch, again.training.epochs) == (16, 60)

@@ -1,0 +1,90 @@
+"""What a folder of images suggests for its training, so that few images get enough updates at a rate that fits.
+
+The values are for ranges of the number of images, so that some more or fewer change nothing. They were compared on the
+datasets of `python -m tests.two_words`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from recipe.api import SuggestContext
+
+MOST = 100_000
+"""From this number of images on, nothing is suggested: the defaults are for large datasets."""
+
+SAMPLE = 32
+"""The number of images whose size is looked at."""
+
+SIZES = (64, 96, 128, 160, 192)
+"""The sizes that are suggested for images that are smaller than the default."""
+
+ANY_SIZE = re.compile(
+    r"(timm:)?(tf_|wide_|test_)?(resnet|resnext|resnest|seresnet|seresnext|convnext|efficientnet|mobilenet|regnet|"
+    r"densenet|shufflenet|mnasnet)"
+)
+"""The models that take images of any of these sizes."""
+
+
+@attrs.frozen
+class Fitting:
+    """What fits datasets of some size."""
+
+    batch: int
+    epochs: int
+    pretrained_epochs: int
+    warmup: int
+
+
+RANGES = {1_000: Fitting(16, 60, 20, 3), 10_000: Fitting(64, 30, 10, 2), MOST: Fitting(128, 30, 10, 2)}
+"""What fits up to this number of images."""
+
+RATES = {"sgd": (0.1 / 256, 0.02 / 256), "adamw": (1e-3 / 64, 2e-4 / 64)}
+"""The learning rates per image of a batch of each kind of optimizer, from scratch and from pretrained weights."""
+
+
+def suggested_by(first_images: Callable[[int], Sequence[str]], context: SuggestContext) -> Mapping[str, Any]:
+    """Return what images suggest for the fields that a recipe leaves open.
+
+    Args:
+        first_images: Returns the paths of up to a number of images.
+        context: What the recipe states.
+    """
+    verbs = {word.partition(" ")[0] for word in context.words}
+    pretrained = context.given.get("base", {}).get("weights") is not None
+    if verbs >= {"batch", "epochs", "lr"}:
+        return {}
+    sized = pretrained or "size" in context.given.get("data folder", {})
+    images = first_images(MOST + 1)
+    fitting = next((values for most, values in RANGES.items() if len(images) <= most), None)
+    if not images or fitting is None:
+        return {}
+    batch = context.given.get("batch", {}).get("total", fitting.batch)
+    epochs = fitting.pretrained_epochs if pretrained else fitting.epochs
+    values: dict[str, Any] = {"batch total": fitting.batch, "epochs count": epochs}
+    optimizer = next((word.partition(" ")[2] for word in context.words if word.startswith("optimizer ")), "sgd")
+    if "lr" not in verbs and optimizer in ("sgd", "nag", "adamw"):
+        rate = RATES["adamw" if optimizer == "adamw" else "sgd"][pretrained] * batch
+        values |= {"lr rate": float(f"{rate:.2g}"), "lr warmup epochs": fitting.warmup, "lr cosine floor": 0}
+    if not sized and ANY_SIZE.match(str(context.given.get("base", {}).get("model", ""))) and (size := _size(images)):
+        values["data folder size"] = size
+    return values
+
+
+def _size(images: Sequence[str]) -> int | None:
+    """Return the smallest size that keeps the shorter sides of most images, or None for the default."""
+    from PIL import Image
+
+    sides = []
+    for path in images[:: -(-len(images) // SAMPLE)]:
+        try:
+            with Image.open(path) as image:
+                sides.append(min(image.size))
+        except Exception:  # a broken image is reported when it is read
+            continue
+    typical = sorted(sides)[len(sides) // 2] if sides else SIZES[-1] + 1
+    return next((size for size in SIZES if size >= typical), None)
