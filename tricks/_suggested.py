@@ -1,7 +1,7 @@
 """What a folder of images suggests for its training, so that few images get enough updates at a rate that fits.
 
-The values are for ranges of the number of images, so that some more or fewer change nothing. They were compared on the
-datasets of `python -m tests.two_words`.
+Batch, epochs and rate are for ranges of the number of images, so that some more or fewer change nothing.
+`python -m tests.two_words` compares them with the defaults.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import attrs
 from recipe.api import SuggestContext
 
 MOST = 100_000
-"""From this number of images on, nothing is suggested: the defaults are for large datasets."""
+"""The largest number of images with suggestions. The defaults are for larger datasets."""
 
 SAMPLE = 32
 """The number of images whose size is looked at."""
@@ -56,9 +56,9 @@ def suggested_by(first_images: Callable[[int], Sequence[str]], context: SuggestC
     """
     verbs = {word.partition(" ")[0] for word in context.words}
     pretrained = context.given.get("base", {}).get("weights") is not None
-    if verbs >= {"batch", "epochs", "lr"}:
-        return {}
     sized = pretrained or "size" in context.given.get("data folder", {})
+    if sized and verbs >= {"batch", "epochs"} and "rate" in context.given.get("lr", {}):
+        return {}
     images = first_images(MOST + 1)
     fitting = next((values for most, values in RANGES.items() if len(images) <= most), None)
     if not images or fitting is None:
@@ -66,10 +66,12 @@ def suggested_by(first_images: Callable[[int], Sequence[str]], context: SuggestC
     batch = context.given.get("batch", {}).get("total", fitting.batch)
     epochs = fitting.pretrained_epochs if pretrained else fitting.epochs
     values: dict[str, Any] = {"batch total": fitting.batch, "epochs count": epochs}
+    epochs = context.given.get("epochs", {}).get("count", epochs)
     optimizer = next((word.partition(" ")[2] for word in context.words if word.startswith("optimizer ")), "sgd")
-    if "lr" not in verbs and optimizer in ("sgd", "nag", "adamw"):
-        rate = RATES["adamw" if optimizer == "adamw" else "sgd"][pretrained] * batch
-        values |= {"lr rate": float(f"{rate:.2g}"), "lr warmup epochs": fitting.warmup, "lr cosine floor": 0}
+    if optimizer in ("sgd", "nag", "adamw") and "lr per" not in context.words:
+        values["lr rate"] = float(f"{RATES['adamw' if optimizer == 'adamw' else 'sgd'][pretrained] * batch:.2g}")
+        if "lr" not in verbs:
+            values |= {"lr warmup epochs": min(fitting.warmup, epochs / 5), "lr cosine floor": 0}
     if not sized and ANY_SIZE.match(str(context.given.get("base", {}).get("model", ""))) and (size := _size(images)):
         values["data folder size"] = size
     return values

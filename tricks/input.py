@@ -80,15 +80,18 @@ class Input(Trick):
     def rewrite(self, net: Net) -> Iterable[Site] | None:
         if self.channels is None:
             return None
-        if net.stem is None:
-            return ()
         from recipe.api import convolution_like
 
+        if net.stem is None and net.channels == self.channels:
+            return None
+        if net.stem is None:
+            message = "the first layer of the model isn't a single convolution, so it can't be made for gray images"
+            raise fail("E101", message, help="remove `channels`: the model then takes gray images in RGB")
         address, convolution = net.stem
         if convolution.in_channels == self.channels:
             return (Site(address),)
         layer = convolution_like(convolution, self.channels)
         if layer is None:
-            message = f"`{address}`, a {type(convolution).__name__}, can't be made for images of another channel count"
+            message = f"`{address}`, a {type(convolution).__name__}, can't be made for other channels"
             raise fail("E101", message, help="remove `channels`: the model then takes gray images in RGB")
         return (Site(address, (Substitute(address, ((address, layer),)),)),)

@@ -30,6 +30,8 @@ class Weights(Trick):
     def check(self, plan: PlanView) -> Iterable[str]:
         if self.beta == 0:
             yield "nothing is weighted: with a beta of 0, all classes count alike"
+        elif balanced := plan.hooked("epoch_order"):
+            yield f"rare classes count twice: `{balanced[0].word}` also changes how often their images are used"
 
     def class_weights(self, counts: Indices) -> Floats:
         import numpy as np

@@ -71,7 +71,8 @@ class Naming:
 def with_channels(weight: Tensor, channels: int) -> Tensor:
     """Return the weight of a first convolution for gray images (1 channel) instead of RGB, or the reverse.
 
-    An image whose three channels are equal gets the same output as its gray version.
+    An image whose three channels are equal gets the same output as its gray version, unless the layer normalizes its
+    weights, as those of BiT do.
 
     Args:
         weight: The weight (O, I, H, W) of a convolution without groups.

@@ -23,6 +23,16 @@ def convolution_like(convolution: nn.Conv2d, channels: int) -> Layer | None:
     """
     if convolution.groups != 1:
         return None
+    try:
+        with torch.device("meta"):
+            made = make(_layer(convolution, convolution.in_channels))
+    except EditError:
+        return None
+    return _layer(convolution, channels) if _settings(made) == _settings(convolution) else None
+
+
+def _layer(convolution: nn.Conv2d, channels: int) -> Layer:
+    """Return the layer that is made with the settings of a convolution, as far as it tells them."""
     arguments = dict[str, Any]()
     for name, parameter in [*inspect.signature(type(convolution).__init__).parameters.items()][1:]:
         if name in ("in_channels", "in_channel"):  # timm's StdConv2d has the second
@@ -35,19 +45,12 @@ def convolution_like(convolution: nn.Conv2d, channels: int) -> Layer | None:
                 arguments[name] = value
     kind = type(convolution)
     own = kind.__module__.startswith("torch.nn.")
-    layer = Layer(kind.__name__ if own else f"{kind.__module__}:{kind.__qualname__}", arguments)
-    try:
-        with torch.device("meta"):
-            made = make(layer)
-    except EditError:
-        return None
-    return layer if _settings(made) == {**_settings(convolution), "in_channels": channels} else None
+    return Layer(kind.__name__ if own else f"{kind.__module__}:{kind.__qualname__}", arguments)
 
 
 def _settings(layer: nn.Module) -> dict[str, object]:
-    """Return what a layer was made with, and the shapes of its parameters but for their input channels."""
+    """Return what a layer was made with, and the shapes of its parameters."""
     plain = (bool, int, float, str, tuple, type(None))
     settings = {name: value for name, value in vars(layer).items() if name[0] != "_" and isinstance(value, plain)}
     settings.pop("training")
-    shapes = {name: (*one.shape[:1], *one.shape[2:]) for name, one in layer.named_parameters()}
-    return {**settings, "kind": type(layer), "parameters": shapes}
+    return {**settings, "kind": type(layer), "shapes": {name: one.shape for name, one in layer.named_parameters()}}

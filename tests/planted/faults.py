@@ -70,8 +70,8 @@ FAULTS = (
     Fault(
         "identical augmentations in each epoch",
         "recipe/data/draws.py",
-        "key = hashed(self.seed, zlib.crc32(self.stream.encode()), self.epoch, self.indices",
-        "key = hashed(self.seed, zlib.crc32(self.stream.encode()), 0, self.indices",
+        "key = hashed(self.seed, zlib.crc32(self.stream.encode()), self.epoch, images",
+        "key = hashed(self.seed, zlib.crc32(self.stream.encode()), 0, images",
         "tests/tricks",
     ),
     Fault(

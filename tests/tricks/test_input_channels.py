@@ -145,6 +145,18 @@ def test_the_deep_stem_takes_gray_images() -> None:
     assert str(edit).startswith("conv1.0: replaced by conv1.0 Conv2d(in_channels=1, out_channels=32, ")
 
 
+def test_models_without_a_single_first_convolution_stay_in_color() -> None:
+    text = "base timm:repvgg_a0; data fake size=224; input channels="
+    assert recipe.compile(f"{text}3", device="meta").training.channels == 3
+    assert "the first layer of the model isn't a single convolution" in compile_error(f"{text}1")
+
+
+def test_a_layer_that_does_not_tell_how_it_was_made_is_refused() -> None:
+    assert "`stem.conv`, a ScaledStdConv2d, can't be made for other channels" in compile_error(
+        "base timm:nf_resnet26; data fake size=64; input channels=1"
+    )
+
+
 def test_a_mean_of_three_channels_is_that_of_gray_images() -> None:
     training = bind("base resnet18; input channels=1 mean=0.485 0.456 0.406 std=0.2").training
     assert training.mean == to_channels((0.485, 0.456, 0.406), 1)

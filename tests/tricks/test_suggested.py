@@ -71,17 +71,21 @@ def test_nothing_is_suggested_without_images_or_for_very_many() -> None:
 
 def test_what_the_recipe_states_is_taken_into_account(tmp_path: Path) -> None:
     assert suggested(500, batch={"total": 64})["lr rate"] == 0.025
-    assert {"lr rate", "lr warmup epochs", "lr cosine floor"}.isdisjoint(suggested(500, lr={"rate": 0.1}))
-    assert {"lr rate", "lr warmup epochs", "lr cosine floor"}.isdisjoint(
-        suggested(500, **{"lr step": {"epochs": (3.0,)}})
-    )
+    rest = {"batch total", "epochs count"}
+    assert suggested(500, lr={"rate": 0.1}).keys() - {"lr rate"} == rest  # a stated rate is kept anyway
+    assert suggested(500, **{"lr head": {"factor": 10.0}}).keys() == {*rest, "lr rate"}
+    assert suggested(500, **{"lr per": {"images": 256}}).keys() == rest
+    assert suggested(500, epochs={"count": 3})["lr warmup epochs"] == 0.6
+    assert suggested(500, epochs={"count": 300})["lr warmup epochs"] == 3
     assert "lr rate" not in suggested(500, **{"optimizer lars": {}})
     assert suggested(500, **{"optimizer adamw": {}})["lr rate"] == 0.00025
     tuned = suggested(500, base={"model": "resnet50", "weights": "DEFAULT"})
     assert (tuned["epochs count"], tuned["lr rate"]) == (20, 0.0013)
-    assert suggested(500, batch={}, epochs={}, lr={}) == {}
+    assert suggested(500, batch={}, epochs={}, lr={"rate": 0.1}) == {}
     text = f'base resnet18; data folder "{images(tmp_path, 20, 24)}"'
     assert values(bind(f"{text} size=48; epochs 3; batch 8; lr 0.1")) == {}
+    assert values(bind(f"{text}; epochs 3; batch 8; lr 0.1")) == {"data folder size": 64}
+    assert bind(f"{text} size=48; lr head 10").training.rate == 0.0063
     dropped = bind(f"{text}; drop lr cosine")
     assert "lr cosine floor" not in values(dropped)
 

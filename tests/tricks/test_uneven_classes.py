@@ -184,6 +184,11 @@ def test_another_loss_can_not_be_weighted_so() -> None:
     assert found.code == "E030"
 
 
+def test_both_ways_together_are_reported() -> None:
+    (found,) = bind("base resnet18; loss weights; sample balanced").warnings
+    assert found.message.startswith("rare classes count twice: `sample balanced`")
+
+
 # ---- balanced accuracy
 
 
