@@ -132,7 +132,7 @@ def test_a_plugin_can_end_the_training(tmp_path: Path) -> None:
     def stop(self: Base, history: Any) -> bool:
         (first,) = history
         assert (first.epoch, first.step, first.score) == (1.0, 3, first.values["top1"])
-        assert {*first.values} == {"loss", "top1", "top5", "f1", "error"}
+        assert {*first.values} == {"loss", "top1", "top5", "balanced", "f1", "error"}
         return True
 
     halt = trick("halt")(type("Halt", (Trick,), {"__doc__": "End it.", "stop": stop}))

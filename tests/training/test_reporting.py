@@ -68,8 +68,8 @@ def test_curves_that_cannot_be_drawn_take_no_result_with_them(
 
 
 EPOCH = (
-    r"^epoch (\d)/2: training loss (\d\.\d{4}), top-1 (\d+\.\d\d)%; held-out loss \d\.\d{4}, top-1 \d+\.\d\d%; "
-    r"lr 0\.01, \d+ images/s, \d:\d\d left$"
+    r"^epoch (\d)/2: training loss (\d\.\d{4}), top-1 (\d+\.\d\d)%; held-out loss \d\.\d{4}, top-1 \d+\.\d\d%"
+    r"( \(balanced \d+\.\d\d%\))?; lr 0\.01, \d+ images/s, \d:\d\d left$"
 )
 
 

@@ -305,7 +305,7 @@ def test_diff_shows_what_is_frozen() -> None:
     diff = recipe.diff(text, f"{text}; freeze body")
     (group,) = diff.groups
     assert (dict(group.before), dict(group.after), len(group.names)) == ({"weight_decay": 0.1}, {"frozen": True}, 60)
-    assert "60 parameters: frozen" in diff.to_text()
+    assert "60 parameters: trained → frozen" in diff.to_text()
 
 
 def test_options_of_frozen_parameters_have_no_effect() -> None:
