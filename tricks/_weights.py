@@ -66,8 +66,6 @@ def _instead_of(path: str) -> str:
         return f'write `weights="{HUB}OWNER/NAME"` for a repository'
     if re.search("https?:/", path):
         return "download the file, and name it: no address is opened"
-    if "/~" in path:
-        return "write the whole path: `~` is not expanded"
     return "a relative path begins at the folder of the recipe or, on the command line, at the working directory"
 
 
