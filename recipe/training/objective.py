@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -32,7 +33,7 @@ def cross_entropy(logits: Tensor, targets: Tensor, weights: Tensor | None = None
 def class_weights(plan: Plan, labels: Tensor, classes: int, device: torch.device) -> Tensor | None:
     """Return the weight of each class in the cross entropy, float32 (K,), or None if no trick states them."""
     for use in plan.hooked("class_weights"):
-        counts = torch.bincount(labels, minlength=classes).numpy()
+        counts = np.bincount(labels.numpy(), minlength=classes)
         return torch.from_numpy(call_hook(use, "class_weights", counts)).float().to(device)
     return None
 
