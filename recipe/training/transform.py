@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from recipe.base.channels import to_channels
 from recipe.data.draws import Draws
 from recipe.data.images import Sets, crop
 from recipe.data.normalization import Normalization
@@ -36,7 +37,8 @@ class BatchTransform:
     @classmethod
     def of(cls, plan: Plan, sets: Sets, classes: int, device: torch.device) -> BatchTransform:
         """Return the transform for a model with ``classes`` outputs."""
-        normalised = Normalization.of(sets.mean, sets.std, device)
+        mean, std = (to_channels(each, plan.training.channels) for each in (sets.mean, sets.std))
+        normalised = Normalization.of(mean, std, device)
         return cls(plan, sets, classes, device, normalised, plan.training.interpolation)
 
     def _acting(self, step: int) -> Iterator[tuple[Use, ...]]:
