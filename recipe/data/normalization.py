@@ -37,4 +37,5 @@ class Normalization:
 
 def gray(images: Tensor) -> Tensor:
     """Return the gray versions (N, 1, H, W) of RGB images (N, 3, H, W)."""
-    return (images * images.new_tensor(LUMA).view(1, -1, 1, 1)).sum(1, keepdim=True)
+    red, green, blue = (images[:, channel : channel + 1] * part for channel, part in enumerate(LUMA))
+    return red + green + blue

@@ -47,6 +47,8 @@ MORE: Mapping[str, Mapping[str, int]] = {
     "loss bce": {"loss": 3},
     "loss distill": {"loss": 83},  # the teacher's network
     "loss smooth": {"prepare": 6, **SOFT},
+    "loss weights": {"loss": 8},
+    "input": {"prepare": 5},  # gray images
     "lr head": {"optimizer": 1},
     "lr layers": {"optimizer": 3},  # one for each group
     "optimizer adamw": {"optimizer": 2},
