@@ -84,9 +84,8 @@ class Input(Trick):
 
         if net.stem is None and net.channels == self.channels:
             return None
-        if net.stem is None:
-            message = "the first layer of the model isn't a single convolution, so it can't be made for gray images"
-            raise fail("E101", message, help="remove `channels`: the model then takes gray images in RGB")
+        if net.stem is None:  # the first layer isn't a single convolution
+            return ()
         address, convolution = net.stem
         if convolution.in_channels == self.channels:
             return (Site(address),)

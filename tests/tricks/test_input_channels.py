@@ -148,7 +148,7 @@ def test_the_deep_stem_takes_gray_images() -> None:
 def test_models_without_a_single_first_convolution_stay_in_color() -> None:
     text = "base timm:repvgg_a0; data fake size=224; input channels="
     assert recipe.compile(f"{text}3", device="meta").training.channels == 3
-    assert "the first layer of the model isn't a single convolution" in compile_error(f"{text}1")
+    assert compile_error(f"{text}1").startswith("E101 `input` has no site in `timm:repvgg_a0`")
 
 
 def test_a_layer_that_does_not_tell_how_it_was_made_is_refused() -> None:
