@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from recipe.base.channels import to_channels
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import fail
-from recipe.data.folders import SUBFOLDERS, FoundImages, class_folders, find_images
+from recipe.data.folders import SUBFOLDERS, FoundImages, class_folders, find_images, shorter_side
 from recipe.data.layout import FolderLayout, FolderParts
 from recipe.data.splits import group_pattern
 from recipe.graph.edits import Edit, Initialise, Insert, Layer, SetAttribute, Site, Substitute
@@ -69,8 +69,8 @@ __all__ = [
     "Preprocessing", "Progress", "RecipeFile", "SetAttribute", "Sets", "Site", "Substitute", "SuggestContext",
     "Training", "Trick", "Weights", "address", "architecture", "body_of", "choice", "class_folders", "convolution_like",
     "fail", "find_images", "group_pattern", "in_memory", "integer", "metric", "number", "numbers", "on_meta", "path",
-    "read_weights", "recorded_inputs", "share_or_path", "teacher", "text", "to_channels", "trick", "up_to",
-    "with_channels",
+    "read_weights", "recorded_inputs", "share_or_path", "shorter_side", "teacher", "text", "to_channels", "trick",
+    "up_to", "with_channels",
 ]  # fmt: skip
 
 _LAZY = {

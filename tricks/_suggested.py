@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from recipe.api import SuggestContext
+from recipe.api import SuggestContext, shorter_side
 
 MOST = 100_000
 """The largest number of images with suggestions. The defaults are for larger datasets."""
@@ -79,14 +79,6 @@ def suggested_by(first_images: Callable[[int], Sequence[str]], context: SuggestC
 
 def _size(images: Sequence[str]) -> int | None:
     """Return the smallest size that keeps the shorter sides of most images, or None for the default."""
-    from PIL import Image
-
-    sides = []
-    for path in images[:: -(-len(images) // SAMPLE)]:
-        try:
-            with Image.open(path) as image:
-                sides.append(min(image.size))
-        except Exception:  # a broken image is reported when it is read
-            continue
+    sides = [side for path in images[:: -(-len(images) // SAMPLE)] if (side := shorter_side(path)) is not None]
     typical = sorted(sides)[len(sides) // 2] if sides else SIZES[-1] + 1
     return next((size for size in SIZES if size >= typical), None)

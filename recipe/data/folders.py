@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import unicodedata
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import attrs
 
 from recipe.base.wording import listing, plural
-from recipe.data.formats import ENDINGS
+from recipe.data.formats import ENDINGS, FORMATS
 
 HIDDEN = ("__MACOSX",)
 """Hidden folders whose names don't start with a dot."""
@@ -98,15 +99,29 @@ def _is_image(entry: os.DirEntry[str]) -> bool:
 
 
 def first_images(folder: Path, most: int) -> list[str]:
-    """Return the paths of up to ``most`` images in the folders of a folder, however deep, in no particular order."""
+    """Return the paths of up to ``most`` images in the folders of a folder, however deep, sorted."""
     found, left = list[str](), [os.path.join(folder, name) for name in _folders_in(folder)]
     while left and len(found) < most:
         for entry in _entries(Path(left.pop())):
             if _is_image(entry):
-                found.append(entry.path)
+                if entry.is_file():  # opening a pipe would wait
+                    found.append(entry.path)
             elif entry.is_dir(follow_symlinks=False) and not is_hidden(entry.name):
                 left.append(entry.path)
-    return found[:most]
+    return sorted(found)[:most]
+
+
+def shorter_side(path: str) -> int | None:
+    """Return the shorter side of an image by its header, in pixels, or None if it can't be read."""
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path, formats=[*FORMATS]) as image:
+                return min(image.size)
+    except Exception:  # it is reported when it is read
+        return None
 
 
 def find_images(folder: Path, classes: Sequence[str], subfolders: str = "skip") -> FoundImages:

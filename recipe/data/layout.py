@@ -184,7 +184,7 @@ def _split_off(
     """Yield notes on a part that is split off. Raises `ValueError` if it is stated and has no images."""
     share, train = f"{100 * located.shares[part]:.4g} %", located.folders["train"]
     if not drawn.files and not (part == "val" and located.assumed):
-        why = f"{share} of {plural(len(whole.files), 'image')} in `{train}` is none of them"
+        why = f"{share} of {plural(len(whole.files), 'image')} in `{train}` has none"
         raise ValueError(
             f"no {CALLED[part]}: {why}; state a larger part, such as `{part}=50%`, or another `split-seed`"
         )

@@ -81,7 +81,7 @@ class PretrainedModel(Predicting):
 
         Raises:
             RecipeError: If the images can't be read (E070), or the model can't be evaluated on them (E129).
-            ValueError: If ``on`` is another word.
+            ValueError: If ``on`` is neither of them.
         """
         check_counts(batch=(batch, 1), workers=(workers, 0))
         check_part(on)

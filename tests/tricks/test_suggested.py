@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 
 from recipe.api import SuggestContext
+from recipe.data.folders import first_images
 from recipe.plan.plan import Plan
 from recipe.runs.recipe_lock import lock_text
 from recipe.tricks._suggested import MOST, RANGES, suggested_by
@@ -121,6 +123,14 @@ def test_broken_images_and_missing_folders_are_left_to_the_run(tmp_path: Path) -
         path.write_bytes(b"")
     assert values(bind(f'base resnet18; data folder "{folder}"'))["batch total"] == 16
     assert values(bind(f'base resnet18; data folder "{tmp_path / "nowhere"}"')) == {}
+
+
+def test_a_pipe_named_like_an_image_is_not_opened(tmp_path: Path) -> None:
+    folder = images(tmp_path, 4, 24)
+    os.mkfifo(folder / "cat" / "pipe.jpg")
+    (folder / "dog" / "fake.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0")
+    assert values(bind(f'base resnet18; data folder "{folder}"'))["data folder size"] == 64
+    assert first_images(folder, 9) == sorted(map(str, [*folder.rglob("*.png")]))
 
 
 def test_a_lock_keeps_what_was_suggested(tmp_path: Path) -> None:
