@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import attrs
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import RecipeError
@@ -39,6 +40,7 @@ def in_model(program: Program) -> Iterator[Diagnostic]:
     frozen = program.freezing.throughout.parameters
     yield from options_without_effect(program.plan, program.structure, program.depths, frozen)
     yield from _aux_weight(program)
+    yield from _statistics(program)
     yield from _left_out(program)
     with contextlib.suppress(RecipeError):  # training reports a hook that fails
         yield from _targets(program)
@@ -156,6 +158,14 @@ def _aux_weight(program: Program) -> Iterator[Diagnostic]:
     for use in program.plan.makers.get("aux_weight", ()):
         if any(use.values[field.name] != field.default for field in use.declared.fields):
             yield _unused(use, f"`{program.plan.model}` has no auxiliary heads")
+
+
+def _statistics(program: Program) -> Iterator[Diagnostic]:
+    """Warn about statistics of batch normalization that are stated for a model without any."""
+    if not any(isinstance(module, _BatchNorm) for module in program.structure.modules()):
+        for use in program.plan.makers.get("statistics_images", ()):
+            if use.stated:
+                yield _unused(use, "the model has no batch normalization")
 
 
 def _left_out(program: Program) -> Iterator[Diagnostic]:

@@ -56,6 +56,9 @@ class Training:
     """Whether to find the largest micro-batch that fits in the device's memory."""
     synchronised: bool = False
     """Whether batch normalization computes its statistics across all processes."""
+    statistics_images: Annotated[int | None, Range(2)] = None
+    """How many training images, at most those of an epoch, an evaluation computes the statistics of batch normalization
+    from, or None for the running statistics of the training."""
     seed: Annotated[int, Range(0, 2**31 - 1)] = 0
     """The seed of initial weights, the order of images, and all random draws."""
     rate: Annotated[float, Range(0)] = 0.1

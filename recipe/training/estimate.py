@@ -167,7 +167,9 @@ def _evaluation(trainer: Trainer, images: int, batches: int) -> tuple[float, int
             break
     if not shares:
         raise nothing_to_evaluate()
-    return statistics.median(shares) * len(held_out), len(shares)
+    asked = trainer.plan.training.statistics_images or 0
+    renewed = min(asked, len(trainer.sets.train.labels))  # they take about as long as that many held-out images
+    return statistics.median(shares) * (len(held_out) + renewed / images), len(shares)
 
 
 def estimated(

@@ -36,6 +36,7 @@ from recipe.training.meters import Meter
 from recipe.training.micro_batch import fitting_micro, largest_share, settle
 from recipe.training.reporting import Listener, repeat_last_step
 from recipe.training.resuming import check_owner, check_restart, other_run
+from recipe.training.running_statistics import renew
 from recipe.training.summary import summarized
 from recipe.training.trainer import Evaluation, Trainer
 from recipe.training.trainer_state import restore, state_of
@@ -207,6 +208,8 @@ class Loop:
         """
         trainer = self.trainer
         ends = early or self.keeping.over or trainer.ranks.broadcast(lambda: self.early_end.may_follow(self.folder))
+        if early or not self.epoch_evaluated:
+            renew(trainer, lambda: bool(self.signals.received))
         evaluation = trainer.evaluate(lambda: bool(self.signals.received), outputs=ends)
         if evaluation is None:
             self.save()

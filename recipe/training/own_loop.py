@@ -33,7 +33,16 @@ T = TypeVar("T")
 HOOKS = ("frozen", "perturb", "adjust", "average", "metrics", "stop")
 """The hooks that a run calls outside of what `Batches` and `Program` offer."""
 
-SETTINGS = ("micro", "micro_auto", "synchronised", "precision", "compile_mode", "keep_by", "evaluation_views")
+SETTINGS = (
+    "micro",
+    "micro_auto",
+    "synchronised",
+    "statistics_images",
+    "precision",
+    "compile_mode",
+    "keep_by",
+    "evaluation_views",
+)
 """The settings that a run follows outside of what `Batches` and `Program` offer, unless they have their defaults."""
 
 
