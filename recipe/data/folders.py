@@ -98,6 +98,17 @@ def _is_image(entry: os.DirEntry[str]) -> bool:
     return has_ending(entry.name) and not is_hidden(entry.name) and not entry.is_dir()
 
 
+def has_images(folder: Path) -> bool:
+    """Whether a folder contains images directly."""
+    with os.scandir(folder) as entries:
+        return any(map(_is_image, entries))
+
+
+def has_class_folders(folder: Path) -> bool:
+    """Whether a folder contains folders that aren't hidden."""
+    return bool(_folders_in(folder))
+
+
 def first_images(folder: Path, most: int) -> list[str]:
     """Return the paths of up to ``most`` images in the folders of a folder, however deep, sorted."""
     found, left = list[str](), [os.path.join(folder, name) for name in _folders_in(folder)]

@@ -6,20 +6,19 @@ Needs no torch.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import permutations
 from pathlib import Path
 
 import attrs
 
 from recipe.base.wording import listing, plural
-from recipe.data.folders import FoundImages, class_folders, find_images, first_images, is_hidden
-from recipe.data.splits import Split, folder_of
+from recipe.data.folders import FoundImages, class_folders, find_images, first_images
+from recipe.data.part_folders import CALLED, named_parts, passed_over
+from recipe.data.splits import Split
 
 SHARE = 0.2
 """The part of the images that is held out if nothing is stated and no folder has held-out images."""
-
-CALLED = {"train": "training images", "val": "held-out images", "test": "test images"}
 
 
 @attrs.frozen
@@ -91,7 +90,7 @@ class FolderLayout:
         for word, value in (("group", self.group), ("split-seed", self.seed)):
             if value and not shares:
                 raise ValueError(f"`{word}` has no effect, since no images are split off: remove it")
-        classes = class_folders(train, self.subfolders)
+        classes = self._classes(located, "train")
         whole = self._found(train, classes)
         split = Split(**shares, seed=self.seed, group=self.group)
         drawn = split.divide(train, classes, whole) if shares else {"train": whole}
@@ -102,7 +101,7 @@ class FolderLayout:
                 notes += _split_off(part, located, drawn[part], whole, classes)
             elif part in located.folders:
                 try:
-                    found[part] = self._held_out(located.folders[part], classes, train)
+                    found[part] = self._held_out(located, part, classes)
                     notes += found[part].notes
                 except FileNotFoundError as error:
                     if part == "val" or self.test is not None:
@@ -117,30 +116,40 @@ class FolderLayout:
     def _located(self) -> _Located:
         given = {"train": self.train, "val": self.val, "test": self.test}
         shares = {part: value for part, value in given.items() if isinstance(value, float)}
-        root, inside = None if self.path is None else Path(self.path), dict[str, Path]()
-        if root is not None:
+        folders = {part: Path(value) for part, value in given.items() if isinstance(value, str)}
+        by_name, notes = dict[str, Path](), list[str]()
+        if self.path is not None:
+            root = Path(self.path)
             if not os.path.isdir(root):  # unlike Path.is_dir, it accepts names that are too long
                 raise FileNotFoundError(f"the folder `{root}` does not exist")
-            inside = {part: folder for part in given if (folder := folder_of(root, part))} or {"train": root}
-        stated = {part: inside.get(part) if value is None else value for part, value in given.items()}
-        folders = {part: Path(value) for part, value in stated.items() if isinstance(value, (str, Path))}
+            named = named_parts(root, {*folders, *shares})
+            found = {part: folder for part, folder in (named or {"train": root}).items() if given[part] is None}
+            folders, by_name = found | folders, found if named else {}
+            notes += [] if root in folders.values() else passed_over(root, by_name, folders.values())
         _check_apart(folders)
-        notes = () if root is None or root in folders.values() else _unused(root, folders.values())
         assumed = "train" in folders and "val" not in {*folders, *shares}
-        return _Located(folders, shares | {"val": SHARE} if assumed else shares, assumed, tuple(notes))
+        return _Located(folders, shares | {"val": SHARE} if assumed else shares, assumed, by_name, tuple(notes))
 
     def _without_training(self, located: _Located) -> FolderParts:
         """Return the images of a dataset that has none to train on, all of them held out."""
-        folder = located.folders.get("val") or located.folders.get("test")
-        if located.shares or folder is None:
+        part = "val" if "val" in located.folders else "test"
+        if located.shares or part not in located.folders:
             raise ValueError("there are no training images to split: name their folder with `train=`")
-        classes = class_folders(folder, self.subfolders)
+        folder, classes = located.folders[part], self._classes(located, part)
         found = self._found(folder, classes)
         notes = (*located.notes, f"all images of `{folder}` are held out: there are none to train on", *found.notes)
         return FolderParts(tuple(classes), FoundImages((), (), (), ()), found, None, None, notes)
 
-    def _held_out(self, folder: Path, classes: Sequence[str], train: Path) -> FoundImages:
-        if unknown := sorted({*class_folders(folder, self.subfolders)} - {*classes}):
+    def _classes(self, located: _Located, part: str) -> list[str]:
+        try:
+            return class_folders(located.folders[part], self.subfolders)
+        except FileNotFoundError as error:
+            why = f", which by its name has the {CALLED[part]}" if part in located.by_name else ""
+            raise FileNotFoundError(f"{error}{why}") from error
+
+    def _held_out(self, located: _Located, part: str, classes: Sequence[str]) -> FoundImages:
+        folder, train = located.folders[part], located.folders["train"]
+        if unknown := sorted({*self._classes(located, part)} - {*classes}):
             raise FileNotFoundError(f"the class `{unknown[0]}` of `{folder}` has no folder in `{train}`")
         return self._found(folder, classes)
 
@@ -159,15 +168,9 @@ class _Located:
     shares: dict[str, float]
     assumed: bool
     """Whether the share to hold out is the default."""
+    by_name: dict[str, Path]
+    """The folders that were found by their usual names."""
     notes: tuple[str, ...]
-
-
-def _unused(root: Path, used: Iterable[Path]) -> Iterator[str]:
-    """Yield a note on what is in a folder besides those of the parts."""
-    real = {os.path.realpath(folder) for folder in used}
-    names = [name for name in os.listdir(root) if not is_hidden(name)]
-    if names := [name for name in names if os.path.realpath(root / name) not in real]:
-        yield f"ignored in `{root}`: {listing(names, 3)}"
 
 
 def _check_apart(folders: dict[str, Path]) -> None:

@@ -20,13 +20,6 @@ from recipe.data.folders import FoundImages
 
 PARTS = ("train", "val", "test")
 
-NAMES = {
-    "train": ("train", "training"),
-    "val": ("val", "valid", "validation"),
-    "test": ("test", "testing"),
-}
-"""The usual names of the folder of each part."""
-
 MOST_WILDCARDS = 4
 """The most `*` in a group pattern."""
 
@@ -108,15 +101,3 @@ def group_pattern(pattern: str) -> re.Pattern[str]:
     parts = [f"{wildcards[mark]}{re.escape(literal)}" for mark, literal in zip(rest[::2], rest[1::2], strict=True)]
     # Atomic groups keep the time linear. They lose no match: a later wildcard takes what an earlier one leaves.
     return re.compile("".join([re.escape(first), *(f"(?>{part})" for part in parts[:-1]), parts[-1]]), re.DOTALL)
-
-
-def folder_of(root: Path, part: str) -> Path | None:
-    """Return the folder of a part in ``root`` by its usual names, in upper or lower case, or None.
-
-    Raises `ValueError` if there are several.
-    """
-    found = sorted(name for name in os.listdir(root) if name.lower() in NAMES[part] and os.path.isdir(root / name))
-    if len(found) > 1:
-        names = " and ".join(f"`{name}`" for name in found)
-        raise ValueError(f"`{root}` has several folders of {part} images, {names}: name one with `{part}=`")
-    return root / found[0] if found else None

@@ -144,7 +144,9 @@ def test_a_test_folder_without_classes_is_not_used(tmp_path: Path) -> None:
     flat(tmp_path / "train"), flat(tmp_path / "val"), write(tmp_path, "test/1.png")
     found = parts(tmp_path)
     assert found.test is None
-    assert found.notes == (f"`{tmp_path / 'test'}` is not used: no class folders found in `{tmp_path / 'test'}`",)
+    test = tmp_path / "test"
+    why = f"no class folders found in `{test}`, which by its name has the test images"
+    assert found.notes == (f"`{test}` is not used: {why}",)
     with pytest.raises(FileNotFoundError, match="no class folders found in"):
         parts(tmp_path, test=str(tmp_path / "test"))
 
@@ -235,7 +237,7 @@ def split(tmp_path: Path, *, train: str = "train", val: str = "val") -> None:
         (lambda root: split(root), {"test": "{}/val"}, "the test images in .*val` are in the same folder as the held"),
         (lambda root: split(root), {"group": "{{}}_*"}, "`group` has no effect, since no images are split off"),
         (lambda root: split(root), {"seed": 3}, "`split-seed` has no effect, since no images are split off"),
-        (lambda root: [split(root), flat(root / "valid")], {}, "several folders of val images, `val` and `valid`"),
+        (lambda root: [split(root), flat(root / "valid")], {}, "several folders of held-out images, `val` and `valid`"),
         (lambda root: [split(root), write(root, "val/owl/1.png")], {}, "`owl` of .*val` has no folder in .*train"),
         (
             lambda root: [split(root), write(root, "t/owl/1.png")],

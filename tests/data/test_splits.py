@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from recipe.data.folders import FoundImages
-from recipe.data.splits import PARTS, Split, folder_of, group_pattern, position
+from recipe.data.splits import PARTS, Split, group_pattern, position
 
 ROOT = Path("/photos")
 CLASSES = ("café", "dog")
@@ -172,21 +172,3 @@ def test_a_path_that_the_pattern_does_not_match_is_an_error() -> None:
     said = r"the group pattern `\{\}_\*` does not match `b.png` in the folder of the class `café`"
     with pytest.raises(ValueError, match=said):
         Split(val=0.3, group="{}_*").divide(ROOT, CLASSES, found(["a_1.png", "b.png"]))
-
-
-# ---- the folders of the parts
-
-
-def test_a_folder_is_found_by_its_usual_names(tmp_path: Path) -> None:
-    assert folder_of(tmp_path, "val") is None
-    (tmp_path / "Valid").mkdir()
-    assert folder_of(tmp_path, "val") == tmp_path / "Valid"
-    (tmp_path / "test").write_text("no folder")
-    assert folder_of(tmp_path, "test") is None
-
-
-def test_two_folders_for_one_part_are_an_error(tmp_path: Path) -> None:
-    for name in ("valid", "val"):
-        (tmp_path / name).mkdir()
-    with pytest.raises(ValueError, match="several folders of val images, `val` and `valid`: name one with `val=`"):
-        folder_of(tmp_path, "val")
