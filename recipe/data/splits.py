@@ -72,7 +72,9 @@ class Split:
                 yield (match[1],)
             else:
                 where = f"`{name}` in the folder of the class `{classes[label]}`"
-                raise ValueError(f"the group pattern `{self.group}` does not match {where}")
+                inside = "/" in name and "/" not in str(self.group)
+                skip = "; write `subfolders=skip` to ignore images in subfolders of a class" if inside else ""
+                raise ValueError(f"the group pattern `{self.group}` does not match {where}{skip}")
 
 
 def position(seed: int, *parts: str) -> float:

@@ -172,3 +172,11 @@ def test_a_path_that_the_pattern_does_not_match_is_an_error() -> None:
     said = r"the group pattern `\{\}_\*` does not match `b.png` in the folder of the class `café`"
     with pytest.raises(ValueError, match=said):
         Split(val=0.3, group="{}_*").divide(ROOT, CLASSES, found(["a_1.png", "b.png"]))
+
+
+def test_an_image_in_a_subfolder_that_the_pattern_does_not_match_can_be_ignored() -> None:
+    said = r"does not match `wild/a_2.png` in .*; write `subfolders=skip` to ignore images in subfolders of a class"
+    with pytest.raises(ValueError, match=said):
+        Split(val=0.3, group="{}_*").divide(ROOT, CLASSES, found(["a_1.png", "wild/a_2.png"]))
+    with pytest.raises(ValueError, match=r"in the folder of the class `café`$"):
+        Split(val=0.3, group="{}/*").divide(ROOT, CLASSES, found(["wild/a_1.png", "a_2.png"]))
