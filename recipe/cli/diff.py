@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import sys
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import attrs
 import click
 
 from recipe.base.files import write_page
+from recipe.base.printable import command_line
 from recipe.base.rendering import wants_color
 from recipe.base.source import Source
 from recipe.cli import completion
-from recipe.cli.inputs import plugin_option, source_of, tell_changes, tell_environments, vocabulary
+from recipe.cli.inputs import joined_statements, plugin_option, source_of, tell_changes, tell_environments, vocabulary
 from recipe.compare.api import diff
 from recipe.compare.results import results_of
-from recipe.language.recipe_input import LOCK, override
+from recipe.language.recipe_input import LOCK, examples, names_file, override
 from recipe.plan.bind import bind
 from recipe.runs.recipe_lock import plan_of
 
@@ -72,8 +75,8 @@ def command(
     """
     if device is not None and not measure:
         raise click.UsageError("--device requires --measure")
-    (file_a, over_a), (file_b, over_b) = _sides(sides)
     words = vocabulary(plugins)
+    (file_a, over_a), (file_b, over_b) = _sides(sides, words.verbs())
     source_a = source_of(file_a, words.verbs())
     source_b = source_a if file_b == file_a else source_of(file_b, words.verbs())
     plan_a = (None if over_a else plan_of(source_a, words)) or bind([source_a, *override(over_a)], words)
@@ -106,8 +109,9 @@ def _run_folder(source: Source, over: tuple[str, ...]) -> Path | None:
     return source.path.parent if source.path is not None and source.path.name == LOCK and not over else None
 
 
-def _sides(words: tuple[str, ...]) -> list[tuple[str, tuple[str, ...]]]:
+def _sides(words: tuple[str, ...], verbs: Collection[str]) -> list[tuple[str, tuple[str, ...]]]:
     """Return the two recipes, each with the statements that override it."""
+    _check_quoted(words, verbs)
     sides: list[tuple[str, tuple[str, ...]]] = []
     rest = iter(words)
     for word in rest:
@@ -123,6 +127,39 @@ def _sides(words: tuple[str, ...]) -> list[tuple[str, tuple[str, ...]]]:
     if len(sides) != 2:
         raise click.UsageError(f'diff takes two recipes, or one recipe and `+ "STATEMENTS"`, not {len(sides)}')
     return sides
+
+
+def _check_quoted(words: Sequence[str], verbs: Collection[str]) -> None:
+    """Raise `click.UsageError` if a statement lacks its quotes or the `+` before it: ``recipe diff A B epochs 3``."""
+    sides, joined, follows, bare = list[list[str]](), list[str](), False, False
+    for word in words:
+        if follows:
+            sides[-1].append(word)
+        elif word == "+":
+            follows = bool(sides)
+            continue
+        elif not sides or _names_recipe(word) or not (word in verbs or _begun(sides[-1])):
+            sides.append([word])
+        else:
+            bare = True
+            sides[-1].append(word)
+        follows = False
+    for side in sides:
+        statements = joined_statements(side[1:], verbs)
+        joined += [side[0], *(part for statement in statements for part in ("+", statement))]
+    if bare and len(sides) <= 2:
+        typed = command_line("recipe", "diff", *joined)
+        raise click.UsageError(f"put `+` before each statement, and quotes around it: {typed}")
+
+
+def _begun(side: Sequence[str]) -> bool:
+    """Whether the last word of a recipe and its statements may be the first one of a statement without quotes."""
+    return len(side) > 1 and len(side[-1].split()) == 1
+
+
+def _names_recipe(word: str) -> bool:
+    """Whether a word is the name or the text of a recipe, also next to statements without quotes."""
+    return word == "-" or os.path.exists(word) or word in examples() or names_file(word) or len(word.split()) > 1
 
 
 def _name(file: str, statements: tuple[str, ...]) -> str:

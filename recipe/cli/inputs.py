@@ -44,19 +44,26 @@ def check_quoted(file: str, statements: Sequence[str], verbs: Collection[str]) -
     Without them, each of its words is a statement. Two of a single word, such as ``compile ema``, are fine.
     """
     words = [file, *statements] if file in verbs else [*statements]
+    joined = joined_statements(words, verbs)
+    if len(joined) < len(words):
+        named = [] if file in verbs else [file]
+        typed = command_line("recipe", str(click.get_current_context().info_name), *named, *joined)
+        raise click.UsageError(f"put each statement in quotes: {typed}")
+
+
+def joined_statements(words: Sequence[str], verbs: Collection[str]) -> list[str]:
+    """Return the statements of a command line. Words without quotes, such as ``epochs 3``, are joined to statements."""
     groups, alone = list[list[str]](), False
     for word in words:
         first = word.split(maxsplit=1)[0] if word.split() else ""
-        is_part = alone and first not in verbs and (first == word or not first[:1].isalpha())
+        dropped = alone and groups[-1] == ["drop"]
+        is_part = dropped or (alone and first not in verbs and (first == word or not first[:1].isalpha()))
         alone = is_part or first == word
         if is_part:
             groups[-1].append(f'"{word}"' if re.search(r"[/\\~]", word) and not re.search('["=]', word) else word)
         else:
             groups.append([word])
-    if any(len(group) > 1 for group in groups):
-        named = [] if file in verbs else [file]
-        typed = command_line("recipe", str(click.get_current_context().info_name), *named, *map(" ".join, groups))
-        raise click.UsageError(f"put each statement in quotes: {typed}")
+    return [*map(" ".join, groups)]
 
 
 def check_names(files: Iterable[str]) -> None:

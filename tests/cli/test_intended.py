@@ -45,6 +45,7 @@ def test_other_names_of_commands_are_no_commands() -> None:
         (["run", "first", "epochs", "3", "batch", "64"], "recipe run first 'epochs 3' 'batch 64'"),
         (["run", "first", "lr", "0.1", "cosine", "compile"], "recipe run first 'lr 0.1 cosine' compile"),
         (["run", "first", "data", "folder", "a/b"], "recipe run first 'data folder \"a/b\"'"),
+        (["run", "first", "drop", "tweak", "D"], "recipe run first 'drop tweak D'"),
         (["run", "base", "resnet18"], "recipe run 'base resnet18'"),
         (["run", "base resnet18", "epochs", "1"], "recipe run 'base resnet18' 'epochs 1'"),
         (["evaluate", "x", "batch", "8"], "recipe evaluate x 'batch 8'"),
@@ -55,6 +56,27 @@ def test_a_statement_without_quotes_gets_the_command_to_type(words: list[str], t
     done = command(*words)
     assert done.status == 2
     assert f"put each statement in quotes: {typed}\n" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "typed"),
+    [
+        (["first", "full", "epochs", "3"], "first full + 'epochs 3'"),
+        (["first", "epochs", "3", "full"], "first + 'epochs 3' full"),
+        (["first", "+", "epochs", "3"], "first + 'epochs 3'"),
+        (["first", "drop", "tweak", "D"], "first + 'drop tweak D'"),
+        (["first", "+", "epochs 3", "full", "lr", "0.1", "ema"], "first + 'epochs 3' full + 'lr 0.1' + ema"),
+    ],
+)
+def test_a_statement_of_a_comparison_without_quotes_gets_the_command_to_type(words: list[str], typed: str) -> None:
+    done = command("diff", *words)
+    assert done.status == 2
+    assert f"put `+` before each statement, and quotes around it: recipe diff {typed}\n" in done.stderr
+
+
+@pytest.mark.parametrize("words", [["first", "ful"], ["first", "+", "epochs 3", "ful"], ["fir", "full"]])
+def test_a_recipe_that_a_comparison_does_not_find_is_no_statement(words: list[str]) -> None:
+    assert "file, run folder or example not found" in command("diff", *words).stderr
 
 
 @pytest.mark.parametrize("statements", [["epochs"], ["ema", "compile"], ["epochs 3", "lbel 1"], ["epochs 3; batch 8"]])
