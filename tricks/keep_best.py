@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     ),
 )
 class Best(Trick):
-    """Keep the weights of the epoch with the best evaluation: the earliest one, if several are equally good.
+    """Keep the weights of the epoch with the best evaluation.
+
+    If several are equally good, the one with the lowest loss is kept, and of these the earliest one.
 
     The metric is `top1`, `balanced` (the mean, over the classes of the held-out images, of the fraction that is
     classified correctly), `loss`, or one that another trick computes. The choice itself uses the held-out images, so

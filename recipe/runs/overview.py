@@ -145,7 +145,7 @@ def row_of(run: Path, name: str, plan: Plan | str, differing: Sequence[str] = ()
     evaluations = [line for line in lines if line["kind"] == "evaluation"]
     if evaluations:
         whole = [line for line in evaluations if line["epoch"] % 1 == 0]  # an early end within an epoch doesn't count
-        last, best = evaluations[-1], max(whole or evaluations, key=lambda line: line["top1"])
+        last, best = evaluations[-1], max(whole or evaluations, key=lambda line: (line["top1"], -line["loss"]))
         row = attrs.evolve(row, top1=last["top1"], loss=last["loss"], best=best["top1"], best_epoch=best["epoch"])
     if lines:
         row = attrs.evolve(row, epochs=lines[-1]["epoch"])

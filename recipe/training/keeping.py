@@ -89,7 +89,7 @@ class Keeping:
         trainer = self.trainer
         evaluated = self._at_step(result)
         self.evaluations.append(evaluated)
-        if self.keeps_best and (self.best is None or self._score(evaluated) > self._score_of(self.best)):
+        if self.keeps_best and (self.best is None or self._rank(evaluated) > self._rank_of(self.best)):
             self.best = trainer.ranks.broadcast(lambda: self._write(evaluated, folder))
         self._decide()
 
@@ -108,6 +108,13 @@ class Keeping:
 
     def _score_of(self, best: Best) -> float:
         return best.value if self.modes[self.metric] == "max" else -best.value
+
+    def _rank(self, evaluated: dict[str, Any]) -> tuple[float, float]:
+        """Return what to compare evaluations by: the score, and if it is the same, the negated loss."""
+        return self._score(evaluated), -evaluated["loss"]
+
+    def _rank_of(self, best: Best) -> tuple[float, float]:
+        return self._score_of(best), -best.result.loss
 
     def _decide(self) -> None:
         """Decide, for all processes, whether the evaluations so far end the training."""
@@ -186,7 +193,7 @@ class Keeping:
         lock = read_lock(folder)
         own = file.digest in (self.trainer.plan.digest, lock.digest if lock else "") and _at_epoch_end(file.best.epoch)
         newer = file.best.epoch not in {evaluated["epoch"] for evaluated in self.evaluations}
-        better = recorded is None or self._score_of(file.best) > self._score_of(recorded)
+        better = recorded is None or self._rank_of(file.best) > self._rank_of(recorded)
         return file.best if own and newer and better and file.best.by == self.metric else None
 
     # ---- the end of a run
@@ -245,7 +252,7 @@ class Keeping:
             outputs = evaluation.outputs
             notes += _changed(chosen, evaluation.result, self.metric)
         digest = ranks.broadcast(lambda: _write_outputs(folder, outputs))
-        best = max(self._comparable() or [at_end], key=self._score) if self.best is None else chosen
+        best = max(self._comparable() or [at_end], key=self._rank) if self.best is None else chosen
         fields = {
             "weights_sha256": weights,
             "evaluation_sha256": digest,

@@ -61,8 +61,8 @@ def test_a_single_epoch_is_a_warning():
     assert warning.message == "the training has only one epoch, so the best one is the last one"
 
 
-@pytest.mark.parametrize(("by", "best"), [("top1", 2), ("loss", 4)])
-def test_the_earliest_of_the_best_epochs_is_kept(tmp_path, by, best):
+@pytest.mark.parametrize(("by", "best"), [("top1", 4), ("loss", 4)])
+def test_the_best_epoch_is_kept_and_of_equally_good_ones_that_with_the_lowest_loss(tmp_path, by, best):
     with scripted(top1=TOP1, loss=LOSS) as script:
         run = train(tmp_path / "run", f"keep best by={by}")
     assert weights_digest(run.model) == script.weights[best - 1]
@@ -78,6 +78,13 @@ def test_the_earliest_of_the_best_epochs_is_kept(tmp_path, by, best):
     assert (run.summary["epochs"], run.summary["steps"]) == (5, 15)
     lines = [line for line in run.metrics if line["kind"] == "evaluation"]
     assert [line["top1"] for line in lines] == [*TOP1]
+
+
+@pytest.mark.parametrize("words", ["keep best", "keep best by=balanced", "keep last"])
+def test_of_epochs_with_the_same_results_the_earliest_is_the_best(tmp_path, words):
+    values = (0.1, 0.4, 0.4, 0.4, 0.2)
+    with scripted(top1=values, balanced=values, loss=(2.0, 1.5, 1.2, 1.2, 1.0)):
+        assert train(tmp_path / "run", words).summary["best"]["epoch"] == 3
 
 
 def test_the_closing_line_states_the_epoch(tmp_path):
