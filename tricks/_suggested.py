@@ -7,12 +7,12 @@ Batch, epochs and rate are for ranges of the number of images, so that some more
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
 
-from recipe.api import SuggestContext, shorter_side
+from recipe.api import PlanView, SuggestContext, shorter_side
 
 MOST = 100_000
 """The largest number of images with suggestions. The defaults are for larger datasets."""
@@ -46,6 +46,13 @@ RANGES = {1_000: Fitting(16, 60, 20, 3), 10_000: Fitting(64, 30, 10, 2), MOST: F
 RATES = {"sgd": (0.1 / 256, 0.02 / 256), "adamw": (1e-3 / 64, 2e-4 / 64)}
 """The learning rates per image of a batch of each kind of optimizer, from scratch and from pretrained weights."""
 
+LARGEST = {"sgd": (512, 8192), "adamw": (128, 256)}
+"""The largest batch with which the rate still grows, without and with a warmup, for each kind of optimizer.
+
+Goyal et al. 2017 (figure 1) find that linear scaling with a warmup holds up to 8,192 for SGD. The others are a
+judgment: without a warmup, 0.2 for SGD, and rates that published recipes have for AdamW.
+"""
+
 
 def suggested_by(first_images: Callable[[int], Sequence[str]], context: SuggestContext) -> Mapping[str, Any]:
     """Return what images suggest for the fields that a recipe leaves open.
@@ -69,12 +76,31 @@ def suggested_by(first_images: Callable[[int], Sequence[str]], context: SuggestC
     epochs = context.given.get("epochs", {}).get("count", epochs)
     optimizer = next((word.partition(" ")[2] for word in context.words if word.startswith("optimizer ")), "sgd")
     if optimizer in ("sgd", "nag", "adamw") and "lr per" not in context.words:
-        values["lr rate"] = float(f"{RATES['adamw' if optimizer == 'adamw' else 'sgd'][pretrained] * batch:.2g}")
+        warm = "lr" not in verbs or "lr warmup" in context.words
+        values["lr rate"] = _rate("adamw" if optimizer == "adamw" else "sgd", pretrained, batch, warm)
         if "lr" not in verbs:
             values |= {"lr warmup epochs": min(fitting.warmup, epochs / 5), "lr cosine floor": 0}
     if not sized and ANY_SIZE.match(str(context.given.get("base", {}).get("model", ""))) and (size := _size(images)):
         values["data folder size"] = size
     return values
+
+
+def bounded(plan: PlanView) -> Iterator[str]:
+    """Yield a warning if the learning rate is suggested for a smaller batch than that of the plan."""
+    lr, optimizer = plan.use("lr"), plan.use("optimizer")
+    if lr is None or "rate" not in lr.origins or lr.origins["rate"].kind != "suggestion":
+        return
+    kind = "adamw" if optimizer is not None and optimizer.word == "optimizer adamw" else "sgd"
+    pretrained, warm = plan.base.values.get("weights") is not None, plan.find("lr warmup") is not None
+    most = LARGEST[kind][warm]
+    if plan.training.batch > most and lr.values["rate"] == _rate(kind, pretrained, most, warm):
+        cold = "" if warm else " if there is no `lr warmup`"
+        yield f"the suggested learning rate is that of a batch of {most:,}, the largest one that it grows with{cold}"
+
+
+def _rate(kind: str, pretrained: bool, batch: int, warm: bool) -> float:
+    """Return the rate for a batch, which grows with it up to a limit."""
+    return float(f"{RATES[kind][pretrained] * min(batch, LARGEST[kind][warm]):.2g}")
 
 
 def _size(images: Sequence[str]) -> int | None:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from recipe.api import SUBFOLDERS, FolderLayout, Trick, choice, fail, group_pattern, integer, share_or_path, text, trick
 from recipe.api import path as folder
 from recipe.tricks._image_names import OF_IMAGES
-from recipe.tricks._suggested import suggested_by
+from recipe.tricks._suggested import bounded, suggested_by
 
 if TYPE_CHECKING:
     from recipe.api import Files, FoundImages, PlanView, Sets, SuggestContext
@@ -95,9 +95,9 @@ class Folder(Trick):
         if sum(shares) >= 1:
             help = "state smaller parts, such as `val=10% test=10%`"
             raise fail("E024", "`val` and `test` are all of the images, so there are none to train on", help=help)
-        for name in folders:
-            if not os.path.isdir(name):  # unlike Path.is_dir, it accepts names that are too long
-                yield f"the folder `{name}` does not exist on this machine"
+        for name in (name for name in folders if not os.path.isdir(name)):  # Path.is_dir refuses very long names
+            yield f"the folder `{name}` does not exist on this machine"
+        yield from bounded(plan)
 
     def open(self) -> Sets:
         from recipe.api import Sets

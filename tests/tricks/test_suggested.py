@@ -93,6 +93,27 @@ def test_what_the_recipe_states_is_taken_into_account(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "rate", "batch"),
+    [
+        ("batch 8192", 3.2, ""),
+        ("batch 100000", 3.2, "8,192"),
+        ("batch 512; lr cosine", 0.2, ""),
+        ("batch 100000; lr cosine", 0.2, "512"),
+        ("batch 100000; lr warmup 5", 3.2, "8,192"),
+        ("batch 100000; optimizer adamw", 0.004, "256"),
+        ("batch 128; optimizer adamw; lr cosine", 0.002, ""),
+        ("batch 100000; lr 5", 5.0, ""),
+    ],
+)
+def test_a_suggested_rate_has_a_limit_that_is_said(tmp_path: Path, words: str, rate: float, batch: str) -> None:
+    plan = bind(f'base resnet18; data folder "{images(tmp_path, 4, 24)}"; {words}')
+    assert plan.training.rate == rate
+    said = [warning.message for warning in plan.warnings if "suggested learning rate" in warning.message]
+    assert len(said) == bool(batch)
+    assert all(f"is that of a batch of {batch}," in message for message in said)
+
+
+@pytest.mark.parametrize(
     ("model", "side", "size"),
     [
         ("resnet18", 24, 64),
