@@ -1,7 +1,9 @@
 """loss distill TEACHER: knowledge distillation from another model.
 
 He et al. 2019, section 5.3 (Hinton et al. 2015): ℓ(p, softmax(z)) + T² · ℓ(softmax(r / T), softmax(z / T)), with the
-student's logits z, the teacher's r, and T = 20. GluonCV weights each of the two by one half.
+student's logits z, the teacher's r, and T = 20. GluonCV weights each of the two by one half. The second
+term is reported without the entropy of the teacher's predictions, which is up to T² · ln(K) for K classes and has no
+gradient.
 """
 
 from __future__ import annotations
@@ -58,8 +60,13 @@ class Distill(Trick):
 
 
 def distillation(student: torch.Tensor, teacher: torch.Tensor, temperature: float) -> torch.Tensor:
-    """Return T² times the mean cross entropy of the softened distributions, given the logits (N, K) of both models."""
+    """Return T² times the mean divergence of the softened distributions, given the logits (N, K) of both models.
+
+    It is 0 if both are the same. Its gradient is that of their cross entropy.
+    """
+    import torch
     import torch.nn.functional as F
 
     soft = F.softmax(teacher.float() / temperature, dim=1)
-    return F.cross_entropy(student.float() / temperature, soft) * temperature**2
+    entropy = torch.special.entr(soft).sum() / len(soft)
+    return (F.cross_entropy(student.float() / temperature, soft) - entropy) * temperature**2

@@ -45,7 +45,7 @@ MORE: Mapping[str, Mapping[str, int]] = {
     "decay no-bias": {"optimizer": 1},
     "ema": {"average": 2},
     "loss bce": {"loss": 3},
-    "loss distill": {"loss": 83},  # the teacher's network
+    "loss distill": {"loss": 87},  # the teacher's network
     "loss smooth": {"prepare": 6, **SOFT},
     "loss weights": {"loss": 8},
     "input": {"prepare": 5},  # gray images
