@@ -31,6 +31,13 @@ class Frozen:
     def __or__(self, other: Frozen) -> Frozen:
         return Frozen(self.parameters | other.parameters, self.modules | other.modules)
 
+    def covers(self, other: Frozen) -> bool:
+        """Whether another one freezes nothing more."""
+        around = (*(f"{address}." for address in self.modules),)
+        return other.parameters <= self.parameters and all(
+            f"{address}.".startswith(around) for address in other.modules
+        )
+
     def layers(self, model: nn.Module) -> Iterator[nn.Module]:
         """Yield the modules that are in evaluation mode, with those in them."""
         for address in self.modules:
@@ -47,6 +54,8 @@ class Freezing:
     """What is frozen for the entire training."""
     changing: tuple[tuple[Use, Frozen | None], ...]
     """The tricks that freeze something at some steps: always the same, or None if it may change with the progress."""
+    each: tuple[tuple[Use, Frozen | None], ...]
+    """What each trick freezes, as in ``changing``."""
 
     def at(self, progress: Progress) -> Frozen:
         """Return what is frozen at a step. Raises `RecipeError` if that is everything (E102), or by a broken trick."""
@@ -70,7 +79,7 @@ def freezing_of(plan: Plan, structure: fx.GraphModule) -> Freezing:
     arguments, and weights on the meta device have no values. A trick that is broken here is called again in training.
     Raises `RecipeError` for an error that a trick itself reports, such as a module that the model doesn't have.
     """
-    net, throughout, changing = Net(structure), Frozen(), list[tuple[Use, Frozen | None]]()
+    net, each = Net(structure), list[tuple[Use, Frozen | None]]()
     for use in plan.hooked(HOOK):
         progress = _Watched(Progress(0, 1, plan.training.epochs, plan.training.warmup))
         try:
@@ -78,15 +87,16 @@ def freezing_of(plan: Plan, structure: fx.GraphModule) -> Freezing:
         except RecipeError as error:
             if any(problem.code != "E080" for problem in error.diagnostics):
                 raise
-            changing.append((use, None))
+            each.append((use, None))
             continue
-        if progress.looked_at:
-            changing.append((use, None))
-        elif use.during:
-            changing.append((use, frozen))
+        each.append((use, None if progress.looked_at else frozen))
+    throughout, changing = Frozen(), list[tuple[Use, Frozen | None]]()
+    for use, same in each:
+        if same is None or use.during:
+            changing.append((use, same))
         else:
-            throughout |= frozen
-    return Freezing(net, _but_not_all(throughout, net), tuple(changing))
+            throughout |= same
+    return Freezing(net, _but_not_all(throughout, net), tuple(changing), tuple(each))
 
 
 def frozen_by(use: Use, net: Net, progress: Any) -> Frozen:

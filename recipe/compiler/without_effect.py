@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import RecipeError
 from recipe.base.wording import plural
+from recipe.compiler.freezing import frozen_by
 from recipe.compiler.groups import decay_without_effect, options_without_effect
 from recipe.compiler.program import Program
 from recipe.compiler.summary_text import shown_target
@@ -21,6 +22,7 @@ from recipe.graph.edits import Initialise
 from recipe.graph.net import Net
 from recipe.plan.plan import Plan
 from recipe.plugins.calling import call_hook
+from recipe.plugins.during import ALWAYS
 from recipe.plugins.kinds import Numbers
 from recipe.plugins.progress import Progress
 from recipe.plugins.settings import Training
@@ -42,6 +44,7 @@ def in_model(program: Program) -> Iterator[Diagnostic]:
     yield from _aux_weight(program)
     yield from _statistics(program)
     yield from _left_out(program)
+    yield from _frozen_anyway(program)
     with contextlib.suppress(RecipeError):  # training reports a hook that fails
         yield from _targets(program)
 
@@ -143,6 +146,29 @@ def _frozen(use: Use, steps: _Steps, program: Program) -> Iterator[Diagnostic]:
     net, acting = Net(program.structure), [progress for progress in steps if use.during.holds(progress)]
     if acting and not any([*call_hook(use, "frozen", net, progress)] for progress in acting):
         yield _unused(use, f"it freezes no parameter {steps.where}{' of its span' * bool(use.during)}")
+        return
+    each = dict(program.freezing.each)
+    if acting and each.get(use) is None:
+        for other, same in each.items():
+            if (
+                same is not None
+                and not other.during
+                and all(same.covers(frozen_by(use, net, progress)) for progress in acting)
+            ):
+                yield _unused(use, f"`{other.word}` freezes all of that already")
+                return
+
+
+def _frozen_anyway(program: Program) -> Iterator[Diagnostic]:
+    """Warn about tricks that always freeze the same part of the model, all of which another one freezes."""
+    each = [(use, same) for use, same in program.freezing.each if same is not None]
+    for index, (use, same) in enumerate(each):
+        for at, (other, more) in enumerate(each):
+            longer = other.during in (ALWAYS, use.during)
+            alike = same.covers(more) and other.during == use.during  # then the first one is enough
+            if at != index and use.stated and longer and more.covers(same) and not (alike and index < at):
+                yield _unused(use, f"`{other.word}` freezes all of that already")
+                break
 
 
 def _resolution(use: Use, steps: _Steps, side: int) -> Iterator[Diagnostic]:

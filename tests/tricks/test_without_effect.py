@@ -78,6 +78,26 @@ def test_words_without_effect(statements: str, said: str, with_effect: str) -> N
     assert told(TRAINED, *filter(None, with_effect.split("; "))) == []
 
 
+@pytest.mark.parametrize(
+    ("statements", "needless", "other"),
+    [
+        ("freeze body; freeze norms", "norms", "body"),
+        ('freeze body; freeze to "bn1"', "to", "body"),
+        ("freeze body until=2; freeze norms until=2", "norms", "body"),
+        ("freeze body; freeze norms until=3", "norms", "body"),
+        ("freeze body; freeze gradual", "gradual", "body"),
+        ("freeze body until=2; freeze norms until=3", "", ""),
+        ('freeze to "bn1"; freeze norms', "", ""),
+        ('freeze to "bn1"; freeze gradual', "", ""),
+        ("freeze body until=2; freeze gradual", "", ""),
+    ],
+)
+def test_freezing_what_is_frozen_anyway(statements: str, needless: str, other: str) -> None:
+    found = [message for message in told(TRAINED, *statements.split("; ")) if "has no effect" in message]
+    said = f"`freeze {needless}` has no effect: `freeze {other}` freezes all of that already"
+    assert found == ([said] if needless else [])
+
+
 def test_a_batch_larger_than_the_data_is_reported_with_the_rate() -> None:
     (found,) = told(f"{BASE}; epochs 1; batch 4096; lr 0.1 per 256")
     assert found == (
