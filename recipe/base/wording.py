@@ -5,8 +5,10 @@ from __future__ import annotations
 import difflib
 import inspect
 import io
+import os
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
+from pathlib import Path
 
 from recipe.base.printable import printable
 
@@ -66,6 +68,16 @@ def listing(words: Iterable[str], most: int = 12) -> str:
     words = sorted(words)
     shown = ", ".join(f"`{word}`" for word in words[:most])
     return shown + (f" and {len(words) - most} more" if len(words) > most else "")
+
+
+def shown_path(path: str | os.PathLike[str]) -> str:
+    """Return a path relative to the working directory if it is inside of it, and else the absolute path.
+
+    >>> shown_path(os.path.abspath("runs/a")), shown_path("/no/where")
+    ('runs/a', '/no/where')
+    """
+    absolute, here = Path(os.path.abspath(path)), Path(os.path.abspath("."))
+    return str(absolute.relative_to(here) if absolute.is_relative_to(here) else absolute)
 
 
 def plural(number: float, what: str, several: str = "", form: str = "") -> str:

@@ -6,12 +6,12 @@ import copy
 import hashlib
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor, fx, nn
 
 from recipe.base.errors import RecipeError, fail
+from recipe.base.wording import shown_path
 from recipe.compiler.fit import Fit, Tensors, changed, check_fit, fit_of, fits, is_counter
 from recipe.compiler.identity import tensors_of
 from recipe.compiler.naming import naming_of
@@ -61,7 +61,7 @@ def fit_weights(
         return None
     shown = source or f"the weights of {base.word}"
     if os.path.isabs(shown):
-        shown = Path(shown).name
+        shown = shown_path(shown)
     unknown = given.unknown if isinstance(given, Weights) else ""
     if unknown and not may_load:
         every = parameters(model)

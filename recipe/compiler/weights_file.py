@@ -7,9 +7,7 @@ read is an error (E001).
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import IO, Any
 
 import attrs
@@ -18,7 +16,7 @@ from torch import Tensor
 
 from recipe.base import files
 from recipe.base.errors import RecipeError, fail
-from recipe.base.wording import system_reason
+from recipe.base.wording import shown_path, system_reason
 from recipe.compiler.state_dict import state_dict
 from recipe.compiler.torch_file import TorchFile, Unsupported, from_pickles, from_zip
 from recipe.compiler.torch_pickle import Recorded
@@ -95,7 +93,7 @@ def file_about(path: str) -> dict[str, str]:
 @contextlib.contextmanager
 def _opened(path: str) -> Iterator[IO[bytes]]:
     """Open a file. Raises `RecipeError` (E001) for whatever is wrong with it, also within the context."""
-    name = Path(path).name
+    name = shown_path(path)
     try:
         with files.opened(path) as file:
             yield file
@@ -153,7 +151,7 @@ def _safetensors(path: str) -> dict[str, Tensor]:
 def _meta(path: str, part: Any) -> Tensor:
     kind = part.get_dtype()
     if kind not in DTYPES:
-        raise fail("E001", f"`{Path(path).name}` has tensors of the type {kind}", help="convert them to F32")
+        raise fail("E001", f"`{shown_path(path)}` has tensors of the type {kind}", help="convert them to F32")
     return torch.empty(part.get_shape(), dtype=getattr(torch, DTYPES[kind]), device="meta")
 
 
@@ -167,4 +165,4 @@ def _safe_open(path: str) -> Iterator[Any]:
     except RecipeError:
         raise
     except (OSError, SafetensorError, ValueError, RuntimeError, TypeError):
-        raise fail("E001", f"`{os.path.basename(path)}` is not a safetensors file", help=READS) from None
+        raise fail("E001", f"`{shown_path(path)}` is not a safetensors file", help=READS) from None

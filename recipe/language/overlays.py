@@ -12,7 +12,7 @@ import attrs
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import RecipeError, fail
 from recipe.base.source import Source, Span
-from recipe.base.wording import did_you_mean, listing
+from recipe.base.wording import did_you_mean, listing, shown_path
 from recipe.language.ast import UNWRITABLE, Item, Recipe, Statement
 from recipe.language.parser import parse
 from recipe.language.recipe_input import read
@@ -144,8 +144,7 @@ def _include(statement: Statement, source: Source, root: Path, trail: tuple[Path
         raise fail("E041", f"circular include: {names}", word.span)
     if len(trail) > MAX_INCLUDES:
         raise fail("E043", f"includes are nested more than {MAX_INCLUDES} deep", word.span)
-    shown = str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
-    return read(path, shown, word.span)
+    return read(path, shown_path(path), word.span)
 
 
 def _check_drop(statement: Statement) -> None:

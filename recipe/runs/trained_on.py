@@ -12,7 +12,7 @@ import attrs
 
 from recipe.base.errors import RecipeError, fail
 from recipe.base.typed_json import MOST, Malformed, fitted, parsed
-from recipe.base.wording import plural
+from recipe.base.wording import plural, shown_path
 from recipe.plugins.contexts import Preprocessing as Inputs
 from recipe.runs.provenance import Classes, Preprocessing, read_provenance
 from recipe.runs.recipe_lock import read_lock
@@ -116,7 +116,7 @@ def _exported(path: str, header: Mapping[str, str]) -> TrainedOn:
         if names and len(names) != count:
             raise Malformed(f"names {len(names)} of {plural(count, 'class')}")
     except Malformed as error:
-        message = f"the header of `{Path(path).name}` {error}"
+        message = f"the header of `{shown_path(path)}` {error}"
         raise fail("E001", message, help="export the run again") from None
     inputs = _inputs(preprocessing)
     return TrainedOn(inputs if "interpolation" in header else attrs.evolve(inputs, crop=None), classes.names)

@@ -370,7 +370,7 @@ def test_channels_are_those_of_timm(kind: torch.dtype) -> None:
 @pytest.mark.parametrize("channels", [2, 4])
 def test_other_channels_are_refused(channels: int, tmp_path: Path) -> None:
     said = refused(saved(made(in_chans=channels).state_dict(), tmp_path / "w.pth"))
-    assert f"`conv1.0.weight` in `w.pth` takes {channels} channels, but that of the model takes 3" in said
+    assert f"`conv1.0.weight` in `{tmp_path}/w.pth` takes {channels} channels, but that of the model takes 3" in said
 
 
 def test_what_a_tweak_made_is_loaded(tmp_path: Path) -> None:
@@ -399,9 +399,9 @@ def test_weights_of_another_model_are_refused_with_counts(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ({"a.weight": torch.zeros(2)}, "none of the tensors in `w.pth` match"),
+        ({"a.weight": torch.zeros(2)}, "none of the tensors in .*w.pth` match"),
         ({name: tensor.to(torch.int8) for name, tensor in state().items()}, "none of the tensors|only .* of the"),
-        ({name: tensor[None] for name, tensor in state().items()}, "none of the tensors in `w.pth` match"),
+        ({name: tensor[None] for name, tensor in state().items()}, "none of the tensors in .*w.pth` match"),
         (
             {f"{part}.{name}": tensor for part in ("query", "key") for name, tensor in state().items()},
             "has weights of several models, whose names begin with `key.` and `query.`|`query.` and `key.`",

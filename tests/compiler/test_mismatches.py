@@ -42,7 +42,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_inputs_that_pretrained_weights_do_not_expect_are_reported(files: Path) -> None:
     vit = f'base {VIT} weights="{files}/vit.safetensors"'
     expected = (
-        "`vit.safetensors` may have been trained on other inputs than this run feeds it: "
+        f"`{files}/vit.safetensors` may have been trained on other inputs than this run feeds it: "
         "mean 0.5 0.5 0.5, not 0.485 0.458 0.408; "
         "std 0.5 0.5 0.5, not 0.229 0.224 0.225; interpolation bicubic, not bilinear"
     )
@@ -54,7 +54,9 @@ def test_inputs_that_pretrained_weights_do_not_expect_are_reported(files: Path) 
     for words in (["explain", text], ["run", text, "--dry-run", "--device", "cpu"]):
         found = command(*words)
         assert expected in found.stdout + found.stderr, words
-        assert "150 of 152 tensors in `vit.safetensors` fit and are loaded" in found.stdout + found.stderr, words
+        assert f"150 of 152 tensors in `{files}/vit.safetensors` fit and are loaded" in found.stdout + found.stderr, (
+            words
+        )
     assert told(text.replace(f' weights="{files}/vit.safetensors"', "")) == []
 
 

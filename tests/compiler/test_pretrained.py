@@ -41,7 +41,9 @@ def trained(text: str) -> State:
 
 
 @pytest.fixture
-def save(tmp_path: Path) -> Save:
+def save(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Save:
+    monkeypatch.chdir(tmp_path)  # messages then have the name of the file alone
+
     def saved(state: State) -> str:
         save_file({name: tensor.contiguous() for name, tensor in state.items()}, tmp_path / "w.safetensors")
         return f'weights="{tmp_path}/w.safetensors"'
@@ -282,7 +284,7 @@ def test_a_damaged_or_hostile_file_is_an_error(content: bytes, tmp_path: Path) -
     (tmp_path / "w.safetensors").write_bytes(content)
     told = assert_rejects(f'base resnet18 weights="{tmp_path}/w.safetensors"', "E001")
     whats = ("is empty", "is not a safetensors file", "is damaged, or not a file of weights")
-    assert told.message in {f"`w.safetensors` {what}" for what in whats}
+    assert told.message in {f"`{tmp_path}/w.safetensors` {what}" for what in whats}
 
 
 @pytest.mark.parametrize(
@@ -309,7 +311,7 @@ def test_anything_but_a_regular_file_is_an_error(name: str, said: str, tmp_path:
 def test_types_that_torch_lacks_are_an_error(tmp_path: Path) -> None:
     (tmp_path / "w.safetensors").write_bytes(_header({"a": _tensor("F4", offsets=(0, 1))}, bytes(1)))
     told = assert_rejects(f'base resnet18 weights="{tmp_path}/w.safetensors"', "E001")
-    assert told.message == "`w.safetensors` has tensors of the type F4"
+    assert told.message == f"`{tmp_path}/w.safetensors` has tensors of the type F4"
 
 
 @pytest.mark.parametrize("change", ["shape", "name", "kind", "gone"])

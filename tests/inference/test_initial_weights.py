@@ -50,7 +50,13 @@ def assert_same(program: recipe.Program, weights: dict[str, torch.Tensor]) -> No
 def test_a_finished_run(runs: Path) -> None:
     program = compiled(runs / "finished")
     assert_same(program, recipe.load(runs / "finished", device="cpu").model.state_dict())
-    assert program.notes[0].startswith("weights: 92 of 92 tensors in `finished` fit and are loaded")
+    assert program.notes[0].startswith(f"weights: 92 of 92 tensors in `{runs / 'finished'}` fit and are loaded")
+
+
+def test_a_run_is_shown_as_it_is_named_in_its_folder(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(runs.parent)
+    program = compiled(Path(runs.name, "finished"))
+    assert program.notes[0].startswith(f"weights: 92 of 92 tensors in `{runs.name}/finished` fit and are loaded")
 
 
 def test_a_stopped_run(runs: Path) -> None:
@@ -80,7 +86,7 @@ def test_a_run_starts_from_another(runs: Path, tmp_path: Path) -> None:
     text = TINY.replace("test_resnet", f'test_resnet weights="{runs / "finished"}"')
     found = command("run", text, "--out", tmp_path / "next", "--device", "cpu")
     assert found.status == 0, found.stderr
-    assert "weights: 92 of 92 tensors in `finished` fit and are loaded" in found.stderr
+    assert f"weights: 92 of 92 tensors in `{runs / 'finished'}` fit and are loaded" in found.stderr
     shutil.copytree(runs / "finished", tmp_path / "finished")
     text = text.replace(str(runs / "finished"), str(tmp_path / "finished"))
     for words in (["run", text, "--dry-run", "--device", "cpu"], ["explain", text]):

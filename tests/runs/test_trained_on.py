@@ -81,7 +81,7 @@ def prepared(weights: Path, images: Path, size: int = 32, more: str = "") -> tup
 def test_weights_of_other_classes_do_not_set_the_last_layer(root: Path, weights: Path) -> None:
     program, told = prepared(weights, root / "others")
     said = "was trained on other classes than those of the images: `cat` is missing and `0cat` is new"
-    assert told == [f"`{weights.name}` {said}; a run does not load `fc`"]
+    assert told == [f"`{weights}` {said}; a run does not load `fc`"]
     assert program.fit
     assert program.fit.fresh == dict.fromkeys(HEAD, "the weights are of other classes")
     given, found = read_weights(str(weights)), program.model.state_dict()
@@ -136,7 +136,7 @@ def test_the_file_behind_the_folder_of_a_run_is_part_of_the_data(root: Path, sto
 
 def test_other_inputs_than_those_of_the_training_are_reported(root: Path, tmp_path: Path, weights: Path) -> None:
     assert prepared(weights, root / "pets", size=64)[1] == [
-        f"`{weights.name}` was trained on other inputs than this run feeds it: size 32, not 64"
+        f"`{weights}` was trained on other inputs than this run feeds it: size 32, not 64"
     ]
     with safe_open(root / "pets.safetensors", framework="pt") as file:
         header = file.metadata()
@@ -163,5 +163,5 @@ def test_a_damaged_header_of_an_export_is_reported(
     with safe_open(root / "pets.safetensors", framework="pt") as file:
         header = file.metadata()
     save_file(load_file(root / "pets.safetensors"), tmp_path / "x.safetensors", {**header, **changed})
-    with pytest.raises(RecipeError, match=f"E001.*the header of `x.safetensors` {said}"):
+    with pytest.raises(RecipeError, match=f"E001.*the header of `.*x.safetensors` {said}"):
         prepared(tmp_path / "x.safetensors", root / "pets")
