@@ -78,6 +78,7 @@ class Input(Trick):
         return {**scale, "interpolation": self.interpolation, "channels": channels}
 
     def rewrite(self, net: Net) -> Iterable[Site] | None:
+        """Replace the first convolution by one for images of this many channels."""
         if self.channels is None:
             return None
         from recipe.api import convolution_like

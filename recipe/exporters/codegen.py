@@ -105,7 +105,8 @@ class Codegen:
             use = program.plan.find(step.word)
             assert use is not None
             with _told(use):
-                self._step(step, summary_line(type(use.trick)))
+                own = summary_line(type(use.trick).rewrite) if use.trick.overrides("rewrite") else ""
+                self._step(step, own or summary_line(type(use.trick)))
 
     def place(self, address: str) -> str:
         """Return the place in the exported module tree of the module or tensor at an address of the graph."""

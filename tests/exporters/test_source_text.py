@@ -47,3 +47,11 @@ def test_the_recipe_in_the_docstring_is_text(tmp_path: Path) -> None:
     lines = [line for line in about.split("\n") if "loss distill" in line]
     assert len(lines) == 1
     assert r"\x1b[31m\u202e\u2028\x0c\\" in lines[0]
+
+
+def test_a_comment_says_what_is_done_to_the_network() -> None:
+    """The summary of `input` is about images, most of whose settings change no layer."""
+    text = "base resnet18; tweak C; input channels=1; data fake size=32 classes=10 images=8"
+    lines = Codegen(recipe.compile(text, device="meta")).lines
+    assert "    # input: Replace the first convolution by one for images of this many channels." in lines
+    assert any(line.startswith("    # tweak C: Replace the 7×7 convolution") for line in lines), lines
