@@ -78,20 +78,23 @@ class Input(Trick):
         return {**scale, "interpolation": self.interpolation, "channels": channels}
 
     def rewrite(self, net: Net) -> Iterable[Site] | None:
-        """Replace the first convolution by one for images of this many channels."""
+        """Replace the single convolution on the image by one with this many input channels."""
         if self.channels is None:
             return None
         from recipe.api import convolution_like
 
-        if net.stem is None and net.channels == self.channels:
+        takes = None if net.stem is None else net.stem[1].in_channels
+        if takes not in (1, 3) and net.channels == self.channels:
             return None
         if net.stem is None:  # the first layer isn't a single convolution
             return ()
         address, convolution = net.stem
-        if convolution.in_channels == self.channels:
+        if takes == self.channels:
             return (Site(address),)
+        what, help = f"`{address}`, a {type(convolution).__name__},", "remove `channels`: gray images are then RGB"
+        if takes not in (1, 3):
+            raise fail("E101", f"{what} takes {takes} channels, not the image itself", help=help)
         layer = convolution_like(convolution, self.channels)
         if layer is None:
-            message = f"`{address}`, a {type(convolution).__name__}, can't be made for other channels"
-            raise fail("E101", message, help="remove `channels`: the model then takes gray images in RGB")
+            raise fail("E101", f"{what} can't be made for other channels", help=help)
         return (Site(address, (Substitute(address, ((address, layer),)),)),)

@@ -12,7 +12,7 @@ from torch import fx, nn
 
 from recipe.base.channels import GRAY, RGB
 from recipe.base.errors import RecipeError, fail
-from recipe.base.wording import plural, summary_line
+from recipe.base.wording import plural
 from recipe.compiler.features import features_of
 from recipe.compiler.fit import Fit, Tensors
 from recipe.compiler.freezing import freezing_of
@@ -190,7 +190,7 @@ def _rewrite(traced: Traced) -> Rewritten:
                 "E101",
                 f"`{use.word}` has no site in `{name}`",
                 use.span,
-                help=f"{summary_line(type(use.trick))} `{name}` has no matching layers.",
+                help=f"{use.rewriting} `{name}` has no matching layers.",
             )
         step, before = Step(use.word, sites), parameters(graph)
         try:

@@ -17,7 +17,6 @@ import attrs
 
 from recipe.base.errors import fail
 from recipe.base.printable import python_string
-from recipe.base.wording import summary_line
 from recipe.compiler.program import Program, Step
 from recipe.compiler.weights import stock_model
 from recipe.graph.edits import Initialise, Insert, Layer, SetAttribute, Site, Substitute
@@ -105,8 +104,7 @@ class Codegen:
             use = program.plan.find(step.word)
             assert use is not None
             with _told(use):
-                own = summary_line(type(use.trick).rewrite) if use.trick.overrides("rewrite") else ""
-                self._step(step, own or summary_line(type(use.trick)))
+                self._step(step, use.rewriting)
 
     def place(self, address: str) -> str:
         """Return the place in the exported module tree of the module or tensor at an address of the graph."""

@@ -165,8 +165,8 @@ class Trick:
     def rewrite(self, net: Net) -> Iterable[Site] | None:
         """Return a `Site` for each place in the network that the trick changes, with the edits that it needs.
 
-        None says that its values ask for no change. Without a site, a statement is an error. In exports of source, the
-        summary of this method describes the edits, or that of the trick if it has none.
+        None says that its values ask for no change. Without a site, a statement is an error. The summary of this
+        method, or that of the trick if it has none, describes the edits, in this error and in exports of source.
         """
         return ()
 

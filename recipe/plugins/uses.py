@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from recipe.base.source import Span
+from recipe.base.wording import summary_line
 from recipe.plugins.declared import Declared
 from recipe.plugins.during import ALWAYS, SPAN, SPAN_WORDS, During
 from recipe.plugins.field_contracts import ImageFields
@@ -92,6 +93,12 @@ class Use:
             for field, value in values
             if value is not None and value != field.before
         }
+
+    @property
+    def rewriting(self) -> str:
+        """What the trick does to a network, in a sentence: the summary of its hook `rewrite`, or else its own."""
+        hook = type(self.trick).rewrite if self.trick.overrides("rewrite") else None
+        return (hook and summary_line(hook)) or summary_line(type(self.trick))
 
     def statement(self) -> str:
         """Return this trick as a statement with all values that can be stated, those without a name first."""

@@ -53,5 +53,5 @@ def test_a_comment_says_what_is_done_to_the_network() -> None:
     """The summary of `input` is about images, most of whose settings change no layer."""
     text = "base resnet18; tweak C; input channels=1; data fake size=32 classes=10 images=8"
     lines = Codegen(recipe.compile(text, device="meta")).lines
-    assert "    # input: Replace the first convolution by one for images of this many channels." in lines
+    assert "    # input: Replace the single convolution on the image by one with this many input channels." in lines
     assert any(line.startswith("    # tweak C: Replace the 7×7 convolution") for line in lines), lines

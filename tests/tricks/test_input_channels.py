@@ -148,7 +148,16 @@ def test_the_deep_stem_takes_gray_images() -> None:
 def test_models_without_a_single_first_convolution_stay_in_color() -> None:
     text = "base timm:repvgg_a0; data fake size=224; input channels="
     assert recipe.compile(f"{text}3", device="meta").training.channels == 3
-    assert compile_error(f"{text}1").startswith("E101 `input` has no site in `timm:repvgg_a0`")
+    assert compile_error(f"{text}1") == (
+        "E101 `input` has no site in `timm:repvgg_a0`; Replace the single convolution on the image by one with this "
+        "many input channels. `timm:repvgg_a0` has no matching layers."
+    )
+
+
+def test_a_first_convolution_that_is_not_on_the_image_is_refused() -> None:
+    text = "base timm:tresnet_m; data fake size=64; input channels="
+    assert "input" not in {step.word for step in recipe.compile(f"{text}3", device="meta").steps}
+    assert "E101 `body.conv1.conv`, a Conv2d, takes 48 channels, not the image itself" in compile_error(f"{text}1")
 
 
 def test_a_layer_that_does_not_tell_how_it_was_made_is_refused() -> None:
