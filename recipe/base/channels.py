@@ -28,3 +28,9 @@ def to_channels(values: Sequence[float], channels: int) -> tuple[float, ...]:
     if channels == GRAY:
         return (math.fsum(part * value for part, value in zip(LUMA, values, strict=True)),)
     return tuple(values)
+
+
+def adaptable(have: Sequence[int], want: Sequence[int]) -> bool:
+    """Whether the weight of a first convolution of one shape, for gray or RGB images, can become one of another."""
+    alike = len(have) == len(want) == 4 and (have[0], *have[2:]) == (want[0], *want[2:])
+    return alike and {have[1], want[1]} == {GRAY, RGB}

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import attrs
 
+from recipe.base.channels import adaptable
 from recipe.compare.graph import Row, align
 from recipe.compare.results import Results
 from recipe.compiler.summary import BYTES, ProgramSummary
@@ -37,19 +38,22 @@ class Weights:
     """What B can load from a checkpoint of A, tensor by tensor."""
 
     kept: tuple[str, ...]
+    adapted: tuple[str, ...]
+    """The weight of a first convolution for gray instead of RGB images, or the reverse, which is loaded adapted."""
     reshaped: tuple[str, ...]
     lost: tuple[str, ...]
     new: tuple[str, ...]
 
     @property
     def loads_entirely(self) -> bool:
-        """Whether B loads the whole checkpoint: all names and shapes are the same."""
+        """Whether B loads the whole checkpoint: all names and shapes are the same, or can be adapted."""
         return not (self.reshaped or self.lost or self.new)
 
     @property
     def changes(self) -> list[tuple[str, str, tuple[str, ...]]]:
-        """Tensors that do not load: the kind of change, a description, and their names."""
+        """Tensors that do not load as they are: the kind of change, a description, and their names."""
         changes = [
+            ("changed", "adapted to the input channels of B", self.adapted),
             ("changed", "with a different shape in B", self.reshaped),
             ("removed", "missing from B", self.lost),
             ("added", "new in B", self.new),
@@ -134,12 +138,16 @@ class Difference:
 
     @cached_property
     def weights(self) -> Weights:
-        """The names of the tensors of A that B keeps, reshapes or loses, and of those that are new in B."""
+        """The names of the tensors of A that B keeps, adapts, reshapes or loses, and of those that are new in B."""
         mine, theirs = ({tensor.name: tensor for tensor in facts.tensors} for facts in (self.a, self.b))
-        common = [name for name in mine if name in theirs]
+        kept = [name for name in mine if name in theirs and mine[name].shape == theirs[name].shape]
+        others = [name for name in mine if name in theirs and mine[name].shape != theirs[name].shape]
+        stem = self.b.stem if self.b.stem == self.a.stem else ""
+        adapted = [name for name in others if name == stem and adaptable(mine[name].shape, theirs[name].shape)]
         return Weights(
-            kept=tuple(name for name in common if mine[name].shape == theirs[name].shape),
-            reshaped=tuple(name for name in common if mine[name].shape != theirs[name].shape),
+            kept=tuple(kept),
+            adapted=tuple(adapted),
+            reshaped=tuple(name for name in others if name not in adapted),
             lost=tuple(name for name in mine if name not in theirs),
             new=tuple(name for name in theirs if name not in mine),
         )

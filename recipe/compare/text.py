@@ -219,11 +219,14 @@ def _costs(diff: Difference, width: int) -> list[RenderableType]:
 
 def _weights(diff: Difference) -> list[RenderableType]:
     weights = diff.weights
-    total = len(weights.kept) + len(weights.reshaped) + len(weights.lost)
-    if weights.loads_entirely:
-        return [f"a checkpoint of A loads entirely: {total} of {plural(total, 'tensor')}"] if diff.graph else []
+    loaded = len(weights.kept) + len(weights.adapted)
+    total = loaded + len(weights.reshaped) + len(weights.lost)
+    if weights.loads_entirely and not diff.graph:
+        return []
     lines = (_line(change, f"{len(names)} {what}: ", _few(names)) for change, what, names in weights.changes)
-    return [f"{len(weights.kept)} of {plural(total, 'tensor')} load from a checkpoint of A", *lines]
+    if weights.loads_entirely:
+        return [f"a checkpoint of A loads entirely: {total} of {plural(total, 'tensor')}", *lines]
+    return [f"{loaded} of {plural(total, 'tensor')} load from a checkpoint of A", *lines]
 
 
 def _few(names: Sequence[str]) -> str:

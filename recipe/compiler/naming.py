@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 import attrs
 from torch import Tensor
 
-from recipe.base.channels import GRAY, RGB
+from recipe.base.channels import GRAY, RGB, adaptable
 from recipe.base.errors import RecipeError, fail
 from recipe.base.source import Span
 from recipe.base.wording import plural
@@ -115,7 +115,7 @@ def naming_of(given: Tensors, wanted: Tensors, stem: str, source: str, span: Spa
     have, want = inside[stem].shape, wanted[stem].shape
     if len(have) != 4 or len(want) != 4 or have == want or (have[0], *have[2:]) != (want[0], *want[2:]):
         return naming
-    if {have[1], want[1]} != {GRAY, RGB}:
+    if not adaptable(have, want):
         message = f"`{stem}` in `{source}` takes {plural(have[1], 'channel')}, but that of the model takes {want[1]}"
         help = f"name weights for images of {plural(want[1], 'channel')}, or remove `{stem}` from the file"
         raise fail("E102", message, span, help=help)

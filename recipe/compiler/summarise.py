@@ -46,6 +46,7 @@ def describe(program: Program) -> ProgramSummary:
             edit.address: step.word for step in program.steps for edit in step.edits if isinstance(edit, Substitute)
         },
         schedule=_schedule(program, program.plan.count("count_images")),
+        stem=Net(program.structure).stem_weight,
     )
 
 

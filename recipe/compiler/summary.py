@@ -101,6 +101,8 @@ class ProgramSummary:
     replaced: Mapping[str, str]
     """For each stock operation that was replaced, the trick that replaced it."""
     schedule: Schedule
+    stem: str = ""
+    """The weight of the first convolution, whose input channels weights may be adapted to, or empty without one."""
 
     @property
     def total(self) -> Cost:

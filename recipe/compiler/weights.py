@@ -71,8 +71,7 @@ def fit_weights(
         given = call_hook(base, "load_weights", at=place)
     notes = given.notes if isinstance(given, Weights) else ()
     net = Net(model)
-    stem = f"{net.stem[0]}.weight" if net.stem and net.stem[1].groups == 1 else ""
-    naming = naming_of(given, {**stock, **state}, stem, shown, place)
+    naming = naming_of(given, {**stock, **state}, net.stem_weight, shown, place)
     fit = fit_of(shown, given, state, stock, edits, parameters(model), net.heads, other_classes, naming, notes)
     apart = (*made_prefixes(edits), *(f"{address}." for address in net.heads))
     body = {name: state[name] for name in parameters(model) if not name.startswith(apart)}

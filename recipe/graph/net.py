@@ -205,6 +205,11 @@ class Net:
         return None
 
     @property
+    def stem_weight(self) -> str:
+        """The name of the weight of the stem, whose input channels may be added up, or empty without one."""
+        return f"{self.stem[0]}.weight" if self.stem and self.stem[1].groups == 1 else ""
+
+    @property
     def channels(self) -> int:
         """The channels of the images that the model takes: 1 if its stem takes gray images, or else 3."""
         return GRAY if self.stem is not None and self.stem[1].in_channels == GRAY else RGB

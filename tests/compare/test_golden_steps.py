@@ -82,3 +82,15 @@ def test_d_alone_loads_every_checkpoint_of_a() -> None:
     found = compared("base resnet50; tweak A", "base resnet50; tweak A D")
     assert found.weights.loads_entirely
     assert "a checkpoint of A loads entirely: 320 of 320 tensors" in found.to_text()
+
+
+def test_a_stem_for_gray_images_loads_adapted() -> None:
+    """Its weights for three channels are added up when they are loaded, and those for one are spread."""
+    color, gray = "base resnet18; data fake size=32 classes=4 images=8", "; input channels=1"
+    for a, b in ((color, color + gray), (color + gray, color)):
+        weights = compared(a, b).weights
+        assert (weights.adapted, weights.reshaped) == (("conv1.weight",), ())
+        assert weights.loads_entirely
+        assert "a checkpoint of A loads entirely: 122 of 122 tensors" in compared(a, b).to_text(100, False)
+    deeper = compared(color, f"{color}{gray}; tweak C").weights
+    assert (deeper.adapted, deeper.lost) == ((), ("conv1.weight",))
