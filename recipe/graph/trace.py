@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import linecache
+import os
 import random
-from collections.abc import Iterator
+import sys
+import traceback
+from collections.abc import Callable, Iterator
 from functools import partial
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -22,6 +27,8 @@ NUMBERS = (bool, int, float)
 RETURNS = "return logits (N, classes), or a tuple of them and the logits of auxiliary heads"
 NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
 DEPTHS = ("StochasticDepth", "DropPath")  # torchvision's and timm's; as whole modules, their rates can be set
+RESIZING = ("resample_abs_pos_embed", "resample_abs_pos_embed_nhwc")
+"""Functions of timm that fit the positions of a model for images of any size to those that it is given."""
 LIBRARIES = ("torchvision", "timm")
 """Libraries whose normalizations stay whole modules, since the class shows what the parameters are."""
 
@@ -40,7 +47,7 @@ class _Tracer(fx.Tracer):
     proxy_buffer_attributes = True  # otherwise, values computed from a buffer become constants
 
     def __init__(self, name: str, leaves: frozenset[str]) -> None:
-        super().__init__()
+        super().__init__(autowrap_functions=_whole_functions())
         self.name, self.leaves, self.modes = name, leaves, _modes()
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
@@ -59,6 +66,13 @@ class _Tracer(fx.Tracer):
                 help = "a graph runs in one mode; use `.detach()` to stop gradients, or `requires_grad_(False)`"
                 raise fail("E102", f"`{self.name}` changes the {mode} of torch in its forward{where}", help=help)
         return super().create_node(*arguments, **options)
+
+
+def _whole_functions() -> tuple[Callable[..., Any], ...]:
+    """Return the functions that are kept whole, because they branch on shapes."""
+    layers = sys.modules.get("timm.layers")
+    found = (getattr(layers, name, None) for name in RESIZING)
+    return tuple(function for function in found if function is not None)
 
 
 def _modes() -> dict[str, object]:
@@ -94,8 +108,8 @@ def _trace(module: nn.Module, name: str, leaves: frozenset[str]) -> fx.Graph:
     except RecipeError:
         raise
     except Exception as error:
-        reason = reason_of(error).rstrip(".")
-        help = "remove branches on tensor values or shapes from its forward; a graph can't represent them"
+        reason = f"{reason_of(error).rstrip('.')}{_line_of(error, module)}"
+        help = "change the line or use another model: a graph can't represent branches on tensor values or shapes"
         raise fail("E102", f"`{name}` can't be traced into a graph: {reason}", help=help) from error
     _see_unassigned(module, name)
     if any(node.op == "get_attr" and str(node.target).startswith("_tensor_constant") for node in graph.nodes):
@@ -104,6 +118,24 @@ def _trace(module: nn.Module, name: str, leaves: frozenset[str]) -> fx.Graph:
     for extra in [node for node in graph.nodes if node.op == "placeholder"][1:]:
         _forget(graph, extra, name)
     return graph
+
+
+def _line_of(error: BaseException, module: nn.Module) -> str:
+    """Return the line of a model's code that raised an error, and the module around it, as a suffix for a message."""
+    addresses = {id(part): address for address, part in module.named_modules()}
+    outside = [(frame, line) for frame, line in traceback.walk_tb(error.__traceback__) if not _is_torch(frame)]
+    if not outside or outside[-1][0].f_code.co_filename == __file__:
+        return ""
+    frame, number = outside[-1]
+    file = frame.f_code.co_filename
+    around = [addresses.get(id(frame.f_locals.get("self")), "") for frame, _ in outside]
+    inside = f" in `{found}`" if (found := next(filter(None, reversed(around)), "")) else ""
+    code = linecache.getline(file, number).strip()
+    return f"{inside}, at {f'`{code}` ' if code else ''}({os.path.basename(file)}, line {number})"
+
+
+def _is_torch(frame: FrameType) -> bool:
+    return os.path.dirname(torch.__file__) in frame.f_code.co_filename
 
 
 def _see_unassigned(module: nn.Module, name: str) -> None:

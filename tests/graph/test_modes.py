@@ -69,6 +69,31 @@ def test_a_model_whose_own_forward_depends_on_the_mode_is_rejected() -> None:
         recipe.compile("base module", base=Root(Swapped()))
 
 
+class Branching(Block):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x) if x.sum() > 0 else self.conv(-x)
+
+
+class Reading(Block):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(F.interpolate(x, size=int(x.mean())))
+
+
+@pytest.mark.parametrize(
+    ("kind", "line"),
+    [
+        (Branching, "return self.conv(x) if x.sum() > 0 else self.conv(-x)"),
+        (Reading, "return self.conv(F.interpolate(x, size=int(x.mean())))"),
+    ],
+)
+def test_the_line_that_cannot_be_traced_is_named_with_its_module(kind: type[Block], line: str) -> None:
+    with pytest.raises(RecipeError) as error:
+        recipe.compile("base module", base=Holder(kind()))
+    (found,) = error.value.diagnostics
+    assert found.code == "E102"
+    assert f" in `block`, at `{line}` (test_modes.py, line " in found.message
+
+
 def test_a_tensor_that_is_neither_parameter_nor_buffer_is_rejected() -> None:
     class Constant(Holder):
         def forward(self, x: Tensor) -> Tensor:

@@ -91,6 +91,14 @@ def test_the_graph_computes_the_same_as_the_timm_model_in_both_modes(name):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
 
 
+def test_a_model_that_fits_its_positions_to_the_image_takes_any_size():
+    stock = timm.create_model("test_vit").eval()
+    model = recipe.compile("base timm:test_vit; init stock").model.eval()
+    copy_by_name(model, stock)
+    for size in (32, 96, 160):
+        torch.testing.assert_close(model(images(2, size)), stock(images(2, size)), rtol=0, atol=0)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("depth", sample((18, 34, 50, 101, 152), 3))
 def test_costs_of_tweaked_networks_match_timm(depth):
