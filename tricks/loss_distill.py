@@ -68,5 +68,6 @@ def distillation(student: torch.Tensor, teacher: torch.Tensor, temperature: floa
     import torch.nn.functional as F
 
     soft = F.softmax(teacher.float() / temperature, dim=1)
-    entropy = torch.special.entr(soft).sum() / len(soft)
-    return (F.cross_entropy(student.float() / temperature, soft) - entropy) * temperature**2
+    entropy: torch.Tensor = torch.special.entr(soft).sum() / len(soft)
+    divergence = F.cross_entropy(student.float() / temperature, soft) - entropy
+    return divergence * temperature**2

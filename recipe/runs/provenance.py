@@ -173,6 +173,17 @@ def compared(folder: Path, provenance: Provenance, allow_changed: bool, places: 
     return clauses
 
 
+def with_lost_files(folder: Path, provenance: Provenance) -> Provenance:
+    """Return a provenance in which files that can't be read have the digests that the run in a folder recorded."""
+    before = read_provenance(folder)
+    recorded = before.data.files if before else {}
+    files = {
+        name: recorded.get(name, digest) if digest == UNREADABLE else digest
+        for name, digest in provenance.data.files.items()
+    }
+    return attrs.evolve(provenance, data=attrs.evolve(provenance.data, files=files))
+
+
 def differences(before: Data, now: Data) -> list[str]:
     """Return what has changed in the images and files since a run started, a clause each."""
     return [clause for _, clause in _differing(before, now)]

@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 import torch
 
-from recipe.base.errors import fail
+from recipe.base.errors import RecipeError, fail
 from recipe.base.signals import Interrupted, Signals
 from recipe.base.typed_json import Malformed
 from recipe.base.wording import first_line, plural
@@ -29,7 +29,7 @@ from recipe.runs.beginning import begin, begin_folder, changes_since, clean_metr
 from recipe.runs.environment import changed_code, plugins_of
 from recipe.runs.exclusive import hold
 from recipe.runs.layout import choose_folder, is_finished, is_untouched
-from recipe.runs.provenance import Provenance, compared
+from recipe.runs.provenance import Provenance, compared, with_lost_files
 from recipe.runs.reader import environment_of, summary_of
 from recipe.runs.recipe_lock import check_lock
 from recipe.runs.records import FINISHED
@@ -80,13 +80,14 @@ def train(request: Request) -> Run:
         loop = Loop(trainer, prepared.program, place.folder, listener, signals, request.policy, early_end, options)
         if isinstance(decision, Done):
             ranks.broadcast(lambda: _check_code(request, place))
-            if _take_up_finished(loop, request, prepared.data_changes):
+            if _take_up_finished(loop, request, place, prepared):
                 listener.note(f"{place.folder} has already finished: nothing to do")
                 return _run(place.folder, decision.summary, trainer, prepared)
             teach, prepared = _teach(request, place, prepared)
             trainer.loss_of = objective(request.plan, teach, trainer.reads, trainer.weights)
         elif isinstance(decision, Resume):
             loop.restore(request.allow_changed, prepared.data_changes)
+            _check_resumed(place, prepared.lost, loop.resumed)
         return _train(request, place, prepared, loop, held)
 
 
@@ -116,22 +117,54 @@ def _decide(request: Request, place: Place) -> Fresh | Resume | Done:
 
 
 def _prepare(request: Request, place: Place, processes: int, *, weights: bool) -> Prepared:
-    """Open the images, and compile the program and its teachers. ``weights`` creates the initial weights too.
+    """Open the images, and compile the program and its teachers.
+
+    ``weights`` creates the initial weights too. Otherwise, they are only tried.
 
     Raises `RecipeError` (E113) if the images are not those of the run to resume.
     """
 
-    def opened() -> tuple[Sets, Program, list[tuple[NamedTeacher, Program]]]:
-        sets, program = prepare(request.plan, request.compiled, processes)
-        if weights:
-            program.model  # noqa: B018 - built on first access
-        return sets, program, teachers_of(request.plan, program.classes, sets.names)
+    def opened() -> tuple[Sets, Program, list[tuple[NamedTeacher, Program]], str, RecipeError | None]:
+        sets, program, note, lost = _compiled(request, place, processes, weights)
+        return sets, program, teachers_of(request.plan, program.classes, sets.names), note, lost
 
-    sets, program, teachers = place.ranks.run_on_all(opened)
+    sets, program, teachers, note, lost = place.ranks.run_on_all(opened)
     identity = program.identity
     provenance, changes = place.ranks.broadcast(lambda: _identified(request, place, sets, identity))
     sets = sets if request.test else attrs.evolve(sets, test=None)
-    return Prepared(sets, program, teachers, provenance, changes)
+    return Prepared(sets, program, teachers, provenance, changes, lost, note)
+
+
+def _compiled(
+    request: Request, place: Place, processes: int, weights: bool
+) -> tuple[Sets, Program, str, RecipeError | None]:
+    """Return the images, the program, and a note on its initial weights.
+
+    A run that resumes has its weights in a checkpoint. If the initial ones can't be loaded, they are left out, and the
+    error is returned too.
+    """
+    try:
+        sets, program = prepare(request.plan, request.compiled, processes)
+        if not weights:
+            return sets, program, program.try_weights(), None
+        program.model  # noqa: B018 - built on first access
+    except RecipeError as error:
+        (problem, *_) = error.diagnostics
+        if not place.resumes or request.compiled is not None or problem.code not in ("E001", "E120"):
+            raise
+        sets, program = prepare(request.plan, None, processes, pretrained=False)
+        return sets, program, f"the initial weights are not needed to resume: {problem.message}", error
+    return sets, program, "", None
+
+
+def _check_resumed(place: Place, lost: RecipeError | None, resumed: bool) -> None:
+    """Raise ``lost`` if the initial weights are needed, since no checkpoint could be read."""
+
+    def check() -> None:
+        if lost is not None and not resumed:
+            raise lost
+
+    place.ranks.run_on_all(check)
 
 
 def _identified(request: Request, place: Place, sets: Sets, identity: str) -> tuple[Provenance, list[str]]:
@@ -139,6 +172,7 @@ def _identified(request: Request, place: Place, sets: Sets, identity: str) -> tu
     provenance = provenance_of(request.plan, sets, identity)
     if not place.resumes or is_untouched(place.folder):  # a start that was killed may have left some of its files
         return provenance, []
+    provenance = with_lost_files(place.folder, provenance)
     return provenance, compared(place.folder, provenance, request.allow_changed, named_places(request.plan))
 
 
@@ -195,11 +229,12 @@ def _check_code(request: Request, place: Place) -> None:
         raise fail("E113", message, help="resume anyway with --allow-changed, or choose another folder with --out")
 
 
-def _take_up_finished(loop: Loop, request: Request, data_changes: list[str]) -> bool:
+def _take_up_finished(loop: Loop, request: Request, place: Place, prepared: Prepared) -> bool:
     """Restore a run that its summary reports as finished. Return whether nothing is left to train."""
     if loop.program.module is None and _take_weights(loop.trainer, loop.folder):
         return True
-    loop.restore(request.allow_changed, data_changes)
+    loop.restore(request.allow_changed, prepared.data_changes)
+    _check_resumed(place, prepared.lost, loop.resumed)
     if loop.keeping.over:
         loop.keeping.take(loop.folder)
     return loop.keeping.over
@@ -237,7 +272,7 @@ def _train(request: Request, place: Place, prepared: Prepared, loop: Loop, held:
     epoch = loop.trainer.progress().epoch
     place.ranks.broadcast(lambda: clean_metrics(folder, epoch, loop.epoch_evaluated))
     warnings = (f"warning: {warning.message}" for warning in loop.program.warnings)
-    for note in (*warnings, *loop.trainer.sets.notes, place.precision.note):
+    for note in (prepared.note, *warnings, *loop.trainer.sets.notes, place.precision.note):
         if note:
             listener.note(note)
     try:
@@ -300,15 +335,14 @@ def dry(request: Request, processes: int = 1) -> None:
         place = _place(request, device, Ranks())
         prepared = _prepare(request, place, processes, weights=False)
         place = _suited(place, prepared.program, request.strict)
-        unloaded = prepared.program.try_weights()
         weights = try_teachers(
             request.plan, prepared.provenance, prepared.teachers, place.folder.parent, request.listener
         )
         if not isinstance(_decide(request, place), Done):
             prepared = _with_teachers(request, place, prepared, weights)
-        resumed, step = _resumed(request, place, prepared.program, prepared.data_changes)
+        resumed, step = _resumed(request, place, prepared)
     warnings = [f"warning: {warning.message}" for warning in prepared.program.warnings]
-    for line in (*heading(prepared.program), unloaded, *warnings, *prepared.sets.notes, place.precision.note):
+    for line in (*heading(prepared.program), prepared.note, *warnings, *prepared.sets.notes, place.precision.note):
         if line:
             request.listener.note(line)
     if step is not None:
@@ -332,7 +366,7 @@ def _estimated(request: Request, place: Place, prepared: Prepared, processes: in
     return estimated(prepared.program, prepared.sets, prepared.teachers, place.device, near, step, limit)
 
 
-def _resumed(request: Request, place: Place, program: Program, data_changes: list[str]) -> tuple[str, int | None]:
+def _resumed(request: Request, place: Place, prepared: Prepared) -> tuple[str, int | None]:
     """Return what a run would do with what is left in its folder, and at which step; None if it is finished.
 
     Raises the errors that the run would raise.
@@ -345,9 +379,10 @@ def _resumed(request: Request, place: Place, program: Program, data_changes: lis
         return f"{place.folder} has already finished; ", None
     packed, unsound = checkpoints.read(place.folder / "checkpoints", set_aside=False)
     if packed is None:
-        check_restart(place.folder, request.plan, data_changes)
+        check_restart(place.folder, request.plan, prepared.data_changes)
+        _check_resumed(place, prepared.lost, resumed=False)
         return f"{place.folder} would restart from scratch; ", 0
     state = checkpoints.unpack(packed, torch.device("cpu"))
-    check_owner(state, program.identity, request.plan.uses, place.folder, request.allow_changed)
+    check_owner(state, prepared.program.identity, request.plan.uses, place.folder, request.allow_changed)
     damaged = f", since {plural(len(unsound), 'newer checkpoint')} can't be read" if unsound else ""
     return f"{place.folder} would resume at step {state.step}{damaged}; ", state.step

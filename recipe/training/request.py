@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 import torch
 
+from recipe.base.errors import RecipeError
 from recipe.compiler.program import Program
 from recipe.data.images import Sets
 from recipe.devices.distributed import Ranks
@@ -68,6 +69,10 @@ class Prepared:
     """What identifies the images, their classes, and the files that the recipe names."""
     data_changes: list[str] = attrs.field(factory=list)
     """What has changed in the data since the run to resume started."""
+    lost: RecipeError | None = None
+    """Why the initial weights can't be loaded, which a run that resumes from a checkpoint doesn't need."""
+    note: str = ""
+    """A note about the initial weights, or empty."""
 
 
 @attrs.frozen

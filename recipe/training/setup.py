@@ -32,12 +32,15 @@ from recipe.runs.provenance import IMAGES, OWN_WEIGHTS, Classes, Data, Provenanc
 from recipe.runs.records import Environment
 
 
-def prepare(plan: Plan, compiled: Program | None = None, processes: int = 1) -> tuple[Sets, Program]:
+def prepare(
+    plan: Plan, compiled: Program | None = None, processes: int = 1, pretrained: bool = True
+) -> tuple[Sets, Program]:
     """Return a plan's images and a program that fits them. Raises `RecipeError` (E071) if they don't match.
 
     Its warnings are those about a training in this number of processes.
 
-    A program compiled from this exact plan is used as is: training starts from its model's weights.
+    A program compiled from this exact plan is used as is: training starts from its model's weights. Without
+    ``pretrained``, the weights that the plan names are not looked at, since the model gets others.
     """
     sets = open_sets(plan)
     other = other_classes(plan, sets)
@@ -53,7 +56,7 @@ def prepare(plan: Plan, compiled: Program | None = None, processes: int = 1) -> 
             help = "name the dataset, and everything else, in `recipe.compile`, then change the model"
             raise fail("E102", message, help=help)
         base = compiled.module if compiled else None
-        program = lower(plan, base=base, classes=sets.classes, other_classes=bool(other))
+        program = lower(plan, base=base, classes=sets.classes, other_classes=bool(other), pretrained=pretrained)
     program.check_classes(sets.classes)
     told = (*mismatches(program, sets, other), *in_processes(program, processes))
     return sets, attrs.evolve(program, mismatches=told)

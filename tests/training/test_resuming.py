@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,12 +14,15 @@ import pytest
 
 from recipe.base.errors import RecipeError
 from recipe.base.signals import Interrupted
-from recipe.cli.run import _arguments, _resumed, command
+from recipe.cli.run import _arguments, _resumed
+from recipe.cli.run import command as run_command
 from recipe.plugins.vocabulary import Vocabulary
+from recipe.runs.checkpoints import saved_in
 from recipe.runs.save_policy import SavePolicy
 from recipe.runs.time_limit import TimeLimit
 from recipe.training.resuming import resume_options
-from tests.helpers import ROOT, bind
+from tests.helpers import ROOT, bind, command
+from tests.training.helpers import TINY, train
 
 PLUGIN = '''"""augment dim"""
 from recipe.api import Trick, trick
@@ -44,8 +48,8 @@ def typed(line: str) -> dict[str, Any]:
 
 
 def parsed(arguments: list[str]) -> dict[str, Any]:
-    with click.Context(command) as parent:
-        return dict(command.make_context("run", [*arguments], parent).params)
+    with click.Context(run_command) as parent:
+        return dict(run_command.make_context("run", [*arguments], parent).params)
 
 
 FOLDERS = [
@@ -119,7 +123,7 @@ def test_each_of_several_processes_gets_the_same_options(file: str) -> None:
         "--nproc=2",
     ]
     given += ["--device=cpu", "--plugin=-a.py", "--plugin=b c.py", "--", file, "seed 2", "-1"]
-    with command.make_context("run", [*given]):
+    with run_command.make_context("run", [*given]):
         made = _arguments(file, ("seed 2", "-1"), "-out", True)
     found, before = parsed(made[1:]), parsed(given)
     assert made[0] == "run"
@@ -135,3 +139,41 @@ def test_the_next_steps_of_a_new_package_can_be_typed(folder: str, tmp_path: Pat
     )  # fmt: skip
     line = found.stdout.splitlines()[-1].removeprefix("next: ").partition(" && ")[0]
     assert subprocess.run(["bash", "-c", f"{line} && ls"], cwd=tmp_path, capture_output=True, text=True).returncode == 0
+
+
+@pytest.fixture(scope="module")
+def fine_tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a finished run whose initial weights are gone."""
+    root = tmp_path_factory.mktemp("fine-tuned")
+    train(root / "first")
+    train(root / "run", text=TINY.replace("test_resnet", f'test_resnet weights="{root / "first"}"'))
+    shutil.rmtree(root / "first")
+    return root / "run"
+
+
+def stopped(run: Path, folder: Path, *, checkpoint: bool = True) -> Path:
+    """Return a copy of a run that was stopped after its first epoch, or before its first checkpoint."""
+    shutil.copytree(run, folder)
+    saved = saved_in(folder / "checkpoints")
+    for file in (folder / "summary.json", folder / "model.safetensors", *(saved[-1:] if checkpoint else saved)):
+        file.unlink()
+    return folder
+
+
+def test_a_run_resumes_without_its_initial_weights_with_the_same_bits(fine_tuned: Path, tmp_path: Path) -> None:
+    folder = stopped(fine_tuned, tmp_path / "run")
+    dry = command("run", "--resume", folder, "--dry-run", "--device", "cpu")
+    assert "the initial weights are not needed to resume: file not found" in dry.stderr
+    assert "would resume at step 3" in dry.stderr
+    assert command("run", "--resume", folder, "--device", "cpu").status == 0
+    for name in ("model.safetensors", "data.json"):
+        assert (folder / name).read_bytes() == (fine_tuned / name).read_bytes()
+    again = command("run", "--resume", folder, "--device", "cpu")
+    assert (again.status, "has already finished" in again.stderr) == (0, True)
+
+
+def test_without_a_checkpoint_the_initial_weights_are_needed(fine_tuned: Path, tmp_path: Path) -> None:
+    folder = stopped(fine_tuned, tmp_path / "run", checkpoint=False)
+    for words in (["--dry-run"], []):
+        done = command("run", "--resume", folder, *words, "--device", "cpu")
+        assert (done.status, "error[E001]: file not found" in done.stderr) == (2, True)
