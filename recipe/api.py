@@ -24,8 +24,11 @@ from recipe.base.channels import to_channels
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import fail
 from recipe.data.folders import SUBFOLDERS, FoundImages, class_folders, find_images, shorter_side
-from recipe.data.layout import FolderLayout, FolderParts
+from recipe.data.layout import FolderLayout
+from recipe.data.listed import ListLayout
+from recipe.data.parts import FileParts
 from recipe.data.splits import group_pattern
+from recipe.data.table import Columns
 from recipe.graph.edits import Edit, Initialise, Insert, Layer, SetAttribute, Site, Substitute
 from recipe.plugins.contexts import EvaluationResult, Evidence, LossContext, ParamPlace, Preprocessing, SuggestContext
 from recipe.plugins.declare import trick
@@ -63,14 +66,14 @@ if TYPE_CHECKING:
     from recipe.runs.trained_on import recorded_inputs
 
 __all__ = [
-    "API_VERSION", "INTERPOLATIONS", "REQUIRED", "SUBFOLDERS", "VIEWS", "Block", "Declared", "Diagnostic", "Draws",
-    "Edit", "EvaluationResult", "Evidence", "Files", "Floats", "FolderLayout", "FolderParts", "FoundImages", "Images",
-    "InMemory", "Indices", "Initialise", "Insert", "Layer", "LossContext", "Net", "ParamPlace", "PlanView",
-    "Preprocessing", "Progress", "RecipeFile", "SetAttribute", "Sets", "Site", "Substitute", "SuggestContext",
-    "Training", "Trick", "Weights", "address", "architecture", "body_of", "choice", "class_folders", "convolution_like",
-    "fail", "find_images", "group_pattern", "in_memory", "integer", "metric", "number", "numbers", "on_meta", "path",
-    "read_weights", "recorded_inputs", "share_or_path", "shorter_side", "teacher", "text", "to_channels", "trick",
-    "up_to", "with_channels",
+    "API_VERSION", "INTERPOLATIONS", "REQUIRED", "SUBFOLDERS", "VIEWS", "Block", "Columns", "Declared", "Diagnostic",
+    "Draws", "Edit", "EvaluationResult", "Evidence", "FileParts", "Files", "Floats", "FolderLayout", "FoundImages",
+    "Images", "InMemory", "Indices", "Initialise", "Insert", "Layer", "ListLayout", "LossContext", "Net", "ParamPlace",
+    "PlanView", "Preprocessing", "Progress", "RecipeFile", "SetAttribute", "Sets", "Site", "Substitute",
+    "SuggestContext", "Training", "Trick", "Weights", "address", "architecture", "body_of", "choice", "class_folders",
+    "convolution_like", "fail", "find_images", "group_pattern", "in_memory", "integer", "metric", "number", "numbers",
+    "on_meta", "path", "read_weights", "recorded_inputs", "share_or_path", "shorter_side", "teacher", "text",
+    "to_channels", "trick", "up_to", "with_channels",
 ]  # fmt: skip
 
 _LAZY = {

@@ -40,6 +40,8 @@ VALUES = {
     "data cifar10 size": ("32", "40"),
     "data folder size": ("32", "40"),
     "data folder val": ("50%", "75%"),
+    "data list size": ("32", "40"),
+    "data list val": ("50%", "75%"),
     "data fake size": ("32", "40"),
     "data fake classes": ("10", "12"),
     "data fake images": ("16", "24"),
@@ -62,6 +64,13 @@ ELSEWHERE = {
     "data folder group": "no images belong together: tests/data/test_layout.py",
     "data folder subfolders": "there are no subfolders: tests/data/test_layout.py",
     "data folder on-error": "all test images are intact: tests/durability/test_skipped.py",
+    "data list folder": "the folder of the list is used: tests/data/test_lists.py",
+    "data list image": "its usual name is used: tests/data/test_lists.py",
+    "data list label": "its usual name is used: tests/data/test_lists.py",
+    "data list split": "the list has no such column: tests/data/test_lists.py",
+    "data list test": "only a test at the end looks at them: tests/training/test_test_set.py",
+    "data list group": "no images belong together: tests/data/test_lists.py",
+    "data list on-error": "all test images are intact: tests/durability/test_skipped.py",
 }
 
 
@@ -72,6 +81,7 @@ def values(files: Path) -> Mapping[str, tuple[str, str]]:
         "data cifar10 path": "cifar10-{}",
         "data fashion-mnist path": "fashion-mnist-{}",
         "data folder path": "folder-{}",
+        "data list path": "list-{}.csv",
         "loss distill teacher": "teacher-{}.recipe",
     }
     two = {name: [f'"{files / stem.format(number)}"' for number in (0, 1)] for name, stem in paths.items()}
@@ -84,6 +94,13 @@ def _write_folder(root: Path, shade: int) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         pixels = np.random.default_rng([shade, number, name == "cat"]).integers(0, 256, (40, 48, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(path)
+
+
+def _write_list(path: Path, folder: Path) -> None:
+    """Write a list of the training images of a folder."""
+    images = sorted((folder / "train").rglob("*.jpg"))
+    lines = [f"{image.relative_to(path.parent)},{image.parent.name}" for image in images]
+    path.write_text("\n".join(("image,label", *lines)))
 
 
 def _write_fashion(root: Path, shade: int) -> None:
@@ -116,6 +133,7 @@ def write_files(root: Path) -> None:
     """Write two of everything that a field may name by path: ``folder-0``, ``folder-1`` and so on."""
     for number in (0, 1):
         _write_folder(root / f"folder-{number}", number)
+        _write_list(root / f"list-{number}.csv", root / f"folder-{number}")
         _write_fashion(root / f"fashion-mnist-{number}", number)
         _write_cifar(root / f"cifar10-{number}", number)
         (root / f"teacher-{number}.recipe").write_text(

@@ -114,7 +114,7 @@ def _percents(kind: Number) -> st.SearchStrategy[str]:
     return st.nothing() if kind.whole or not fitting else st.sampled_from(fitting)
 
 
-NEEDED = {("data folder", "path")}
+NEEDED = {("data folder", "path"), ("data list", "path")}
 """Fields that have a default, but can only be left out if another one is stated."""
 
 IN_ORDER = {("augment erase", "smallest"): {"maximum": 0.02}, ("augment erase", "largest"): {"minimum": 0.02}}

@@ -18,6 +18,9 @@ from recipe.tricks._published import published
 HALF = 0.5
 """The mean and deviation of each channel with which Inception-V3 and GoogLeNet were trained."""
 
+OF_FILES = frozenset({"data folder", "data list"})
+"""The datasets of image files of any size."""
+
 SQUASHED, BORDERED = "of the squashed image", "of the image in a border"
 """The crops of timm that a recipe can't state."""
 
@@ -103,7 +106,7 @@ def _of_repository(weights: str) -> Preprocessing | None:
 
 
 def suggested(inputs: Preprocessing, words: Collection[str]) -> Mapping[str, Any]:
-    """Return the suggestions of values for these inputs. Of the datasets, only `data folder` crops for evaluation.
+    """Return the suggestions of values for these inputs. Of the datasets, only those of files crop for evaluation.
 
     For a crop that a recipe can't state, the closest one is suggested, and for an interpolation, none. A run reports
     that the weights expect another one. Weights for gray images suggest a model for them.
@@ -120,6 +123,6 @@ def suggested(inputs: Preprocessing, words: Collection[str]) -> Mapping[str, Any
         "input channels": 1 if inputs.mean is not None and len(inputs.mean) == 1 else None,
         "evaluation interpolation": evaluation,
         "evaluation size": inputs.evaluation_size,
-        "evaluation crop": inputs.closest_crop if "data folder" in words else None,
+        "evaluation crop": inputs.closest_crop if OF_FILES.intersection(words) else None,
     }
     return {name: value for name, value in values.items() if value is not None}

@@ -1,4 +1,4 @@
-"""What a folder of images suggests for its training, so that few images get enough updates at a rate that fits.
+"""What a dataset of your own suggests for its training, so that few images get enough updates at a rate that fits.
 
 Batch, epochs and rate are for ranges of the number of images, so that some more or fewer change nothing.
 `python -m tests.two_words` compares them with the defaults.
@@ -54,22 +54,36 @@ judgment: without a warmup, 0.2 for SGD, and rates that published recipes have f
 """
 
 
-def suggested_by(first_images: Callable[[int], Sequence[str]], context: SuggestContext) -> Mapping[str, Any]:
-    """Return what images suggest for the fields that a recipe leaves open.
+def suggested_by(word: str, first_images: Callable[[int], Sequence[str]], context: SuggestContext) -> Mapping[str, Any]:
+    """Return what image files suggest for the fields that a recipe leaves open.
 
     Args:
+        word: The words of the trick that opens the images.
         first_images: Returns the paths of up to a number of images.
         context: What the recipe states.
     """
-    verbs = {word.partition(" ")[0] for word in context.words}
-    pretrained = context.given.get("base", {}).get("weights") is not None
-    sized = pretrained or "size" in context.given.get("data folder", {})
-    if sized and verbs >= {"batch", "epochs"} and "rate" in context.given.get("lr", {}):
+    if _is_complete(word, context):
         return {}
     images = first_images(MOST + 1)
-    fitting = next((values for most, values in RANGES.items() if len(images) <= most), None)
-    if not images or fitting is None:
+    return suggested_for(word, len(images), context, lambda: _size(images))
+
+
+def suggested_for(
+    word: str, images: int, context: SuggestContext, size: Callable[[], int | None] = lambda: None
+) -> Mapping[str, Any]:
+    """Return what a number of images suggests for the fields that a recipe leaves open.
+
+    Args:
+        word: The words of the trick that opens the images.
+        images: The number of images to train on or to split.
+        context: What the recipe states.
+        size: Returns the size that fits the images, or None for the default.
+    """
+    fitting = next((values for most, values in RANGES.items() if images <= most), None)
+    if not images or fitting is None or _is_complete(word, context):
         return {}
+    verbs = {word.partition(" ")[0] for word in context.words}
+    pretrained = _is_pretrained(context)
     batch = context.given.get("batch", {}).get("total", fitting.batch)
     epochs = fitting.pretrained_epochs if pretrained else fitting.epochs
     values: dict[str, Any] = {"batch total": fitting.batch, "epochs count": epochs}
@@ -80,8 +94,9 @@ def suggested_by(first_images: Callable[[int], Sequence[str]], context: SuggestC
         values["lr rate"] = _rate("adamw" if optimizer == "adamw" else "sgd", pretrained, batch, warm)
         if "lr" not in verbs:
             values |= {"lr warmup epochs": min(fitting.warmup, epochs / 5), "lr cosine floor": 0}
-    if not sized and ANY_SIZE.match(str(context.given.get("base", {}).get("model", ""))) and (size := _size(images)):
-        values["data folder size"] = size
+    takes_any = ANY_SIZE.match(str(context.given.get("base", {}).get("model", "")))
+    if takes_any and not _is_sized(word, context) and (fits := size()):
+        values[f"{word} size"] = fits
     return values
 
 
@@ -101,6 +116,21 @@ def bounded(plan: PlanView) -> Iterator[str]:
 def _rate(kind: str, pretrained: bool, batch: int, warm: bool) -> float:
     """Return the rate for a batch, which grows with it up to a limit."""
     return float(f"{RATES[kind][pretrained] * min(batch, LARGEST[kind][warm]):.2g}")
+
+
+def _is_pretrained(context: SuggestContext) -> bool:
+    return context.given.get("base", {}).get("weights") is not None
+
+
+def _is_sized(word: str, context: SuggestContext) -> bool:
+    return _is_pretrained(context) or "size" in context.given.get(word, {})
+
+
+def _is_complete(word: str, context: SuggestContext) -> bool:
+    """Whether a recipe leaves nothing open for which something is suggested."""
+    verbs = {word.partition(" ")[0] for word in context.words}
+    stated = verbs >= {"batch", "epochs"} and "rate" in context.given.get("lr", {})
+    return stated and _is_sized(word, context)
 
 
 def _size(images: Sequence[str]) -> int | None:

@@ -23,11 +23,12 @@ from typing import TYPE_CHECKING, Any
 
 from recipe.api import SUBFOLDERS, FolderLayout, Trick, choice, fail, group_pattern, integer, share_or_path, text, trick
 from recipe.api import path as folder
+from recipe.tricks._files import check_shares, sets_of
 from recipe.tricks._image_names import OF_IMAGES
 from recipe.tricks._suggested import bounded, suggested_by
 
 if TYPE_CHECKING:
-    from recipe.api import Files, FoundImages, PlanView, Sets, SuggestContext
+    from recipe.api import PlanView, Sets, SuggestContext
 
 
 @trick(
@@ -84,7 +85,7 @@ class Folder(Trick):
     )
 
     def suggest(self, context: SuggestContext) -> Mapping[str, Any]:
-        return suggested_by(self._layout().first_images, context)
+        return suggested_by("data folder", self._layout().first_images, context)
 
     def check(self, plan: PlanView) -> Iterable[str]:
         parts = (self.val, self.test)
@@ -92,27 +93,13 @@ class Folder(Trick):
         shares = [value for value in parts if isinstance(value, float)]
         if not folders or (shares and self.path is None and self.train is None):
             raise fail("E025", "`data folder` needs a folder of images", help='write a path: `data folder "photos"`')
-        if sum(shares) >= 1:
-            help = "state smaller parts, such as `val=10% test=10%`"
-            raise fail("E024", "`val` and `test` are all of the images, so there are none to train on", help=help)
+        check_shares(*parts)
         for name in (name for name in folders if not os.path.isdir(name)):  # Path.is_dir refuses very long names
             yield f"the folder `{name}` does not exist on this machine"
         yield from bounded(plan)
 
     def open(self) -> Sets:
-        from recipe.api import Sets
-
-        parts = self._layout().parts()
-        test, external = (None if part is None else self._files(part) for part in (parts.test, parts.external))
-        return Sets(
-            self._files(parts.train),
-            self._files(parts.val),
-            len(parts.classes),
-            names=parts.classes,
-            notes=parts.notes,
-            test=test,
-            external=external,
-        )
+        return sets_of(self._layout().parts(), self.size, self.on_error)
 
     def _layout(self) -> FolderLayout:
         return FolderLayout(
@@ -124,16 +111,6 @@ class Folder(Trick):
             group=self.group,
             subfolders=self.subfolders,
         )
-
-    def _files(self, found: FoundImages) -> Files:
-        import torch
-
-        from recipe.api import Files
-
-        if found.empty and self.on_error == "fail":
-            more = f", like {len(found.empty) - 1} more" if len(found.empty) > 1 else ""
-            raise ValueError(f"the image `{found.empty[0]}` is an empty file{more}")
-        return Files(found.files, torch.tensor(found.labels, dtype=torch.int64), self.size)
 
     def count_classes(self) -> int | None:
         """Return the number of classes if the folder exists on this machine."""

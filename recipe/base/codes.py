@@ -79,7 +79,7 @@ E061 teacher of itself
     A recipe can't be its own teacher, directly or through other recipes.
 E070 no images
     The dataset is missing, empty, or not in the format that the clause reads, or an image can't be decoded. To skip
-    such images, set `on-error=skip` in `data folder`.
+    such images, set `on-error=skip` in `data folder` or `data list`.
 E071 too few outputs
     The model has fewer outputs than the dataset has classes.
 E072 mismatched teacher

@@ -6,37 +6,18 @@ Needs no torch.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import permutations
 from pathlib import Path
 
 import attrs
 
-from recipe.base.wording import listing, plural
 from recipe.data.folders import FoundImages, class_folders, find_images, first_images
-from recipe.data.part_folders import CALLED, named_parts, passed_over
+from recipe.data.part_folders import named_parts, passed_over
+from recipe.data.parts import CALLED, SHARE, FileParts, Labeled
 from recipe.data.splits import Split
 
-SHARE = 0.2
-"""The part of the images that is held out if nothing is stated and no folder has held-out images."""
-
-
-@attrs.frozen
-class FolderParts:
-    """The images of each part, and their classes."""
-
-    classes: tuple[str, ...]
-    """The names of the classes."""
-    train: FoundImages
-    """The images to train on."""
-    val: FoundImages
-    """The images to evaluate on during training."""
-    test: FoundImages | None
-    """The images for a test at the end, or None."""
-    external: FoundImages | None
-    """What a model that was trained elsewhere is evaluated on, or None for ``val``."""
-    notes: tuple[str, ...]
-    """What was split off, what was ignored and what is unusual, for `Sets.notes`."""
+SKIP = "; write `subfolders=skip` to ignore images in subfolders of a class"
 
 
 @attrs.frozen(kw_only=True)
@@ -77,7 +58,7 @@ class FolderLayout:
         except (OSError, ValueError):
             return []
 
-    def parts(self) -> FolderParts:
+    def parts(self) -> FileParts:
         """Find the images of each part.
 
         Raises `OSError` if a folder can't be read or lacks images, and `ValueError` if the folders are ambiguous or
@@ -87,19 +68,15 @@ class FolderLayout:
         if "train" not in located.folders:
             return self._without_training(located)
         train, shares = located.folders["train"], located.shares
-        for word, value in (("group", self.group), ("split-seed", self.seed)):
-            if value and not shares:
-                raise ValueError(f"`{word}` has no effect, since no images are split off: remove it")
         classes = self._classes(located, "train")
         whole = self._found(train, classes)
-        split = Split(**shares, seed=self.seed, group=self.group)
-        drawn = split.divide(train, classes, whole) if shares else {"train": whole}
-        found, notes = dict[str, FoundImages](), [*located.notes, *whole.notes]
+        names = _names(train, classes, whole)
+        labeled = Labeled(classes=classes, labels=whole.labels, names=names, where=str(train))
+        drawn = labeled.drawn(Split(**shares, seed=self.seed, group=self.group, help=SKIP), located.assumed)
+        found = {part: whole.only(indices) for part, indices in drawn.parts.items()}
+        notes = [*located.notes, *whole.notes, *drawn.notes]
         for part in ("val", "test"):
-            if part in shares:
-                found[part] = drawn[part]
-                notes += _split_off(part, located, drawn[part], whole, classes)
-            elif part in located.folders:
+            if part not in shares and part in located.folders:
                 try:
                     found[part] = self._held_out(located, part, classes)
                     notes += found[part].notes
@@ -107,11 +84,11 @@ class FolderLayout:
                     if part == "val" or self.test is not None:
                         raise
                     notes.append(f"`{located.folders[part]}` is not used: {error}")
-        if lacking := sorted({*range(len(classes))} - {*drawn["train"].labels}):
+        if lacking := sorted({*range(len(classes))} - {*found["train"].labels}):
             raise FileNotFoundError("; ".join((f"no images found in `{train / classes[lacking[0]]}`", *whole.notes)))
         test = found.get("test")
         external = (test or whole) if located.assumed else None
-        return FolderParts(tuple(classes), drawn["train"], found["val"], test, external, tuple(notes))
+        return FileParts(tuple(classes), found["train"], found["val"], test, external, tuple(notes))
 
     def _located(self) -> _Located:
         given = {"train": self.train, "val": self.val, "test": self.test}
@@ -130,7 +107,7 @@ class FolderLayout:
         assumed = "train" in folders and "val" not in {*folders, *shares}
         return _Located(folders, shares | {"val": SHARE} if assumed else shares, assumed, by_name, tuple(notes))
 
-    def _without_training(self, located: _Located) -> FolderParts:
+    def _without_training(self, located: _Located) -> FileParts:
         """Return the images of a dataset that has none to train on, all of them held out."""
         part = "val" if "val" in located.folders else "test"
         if located.shares or part not in located.folders:
@@ -138,7 +115,7 @@ class FolderLayout:
         folder, classes = located.folders[part], self._classes(located, part)
         found = self._found(folder, classes)
         notes = (*located.notes, f"all images of `{folder}` are held out: there are none to train on", *found.notes)
-        return FolderParts(tuple(classes), FoundImages((), (), (), ()), found, None, None, notes)
+        return FileParts(tuple(classes), FoundImages((), (), (), ()), found, None, None, notes)
 
     def _classes(self, located: _Located, part: str) -> list[str]:
         try:
@@ -181,20 +158,8 @@ def _check_apart(folders: dict[str, Path]) -> None:
             raise ValueError(f"the {CALLED[other]} in `{folders[other]}` {where} the {CALLED[part]}")
 
 
-def _split_off(
-    part: str, located: _Located, drawn: FoundImages, whole: FoundImages, classes: Sequence[str]
-) -> Iterator[str]:
-    """Yield notes on a part that is split off. Raises `ValueError` if it is stated and has no images."""
-    share, train = f"{100 * located.shares[part]:.4g} %", located.folders["train"]
-    if not drawn.files and not (part == "val" and located.assumed):
-        why = f"{share} of {plural(len(whole.files), 'image')} in `{train}` has none"
-        raise ValueError(
-            f"no {CALLED[part]}: {why}; state a larger part, such as `{part}=50%`, or another `split-seed`"
-        )
-    why = ", since no others are stated" if part == "val" and located.assumed else ""
-    yield f"{CALLED[part]}: {len(drawn.files)} of the {len(whole.files)} in `{train}`, {share} by their names{why}"
-    present = {*drawn.labels}
-    if not present:
-        yield f"state a larger part, such as `{part}=50%`"
-    elif missing := [name for label, name in enumerate(classes) if label not in present]:
-        yield f"the {CALLED[part]} have none of {len(missing)} of {plural(len(classes), 'class')}: {listing(missing)}"
+def _names(root: Path, classes: Sequence[str], found: FoundImages) -> list[str]:
+    """Return the path of each image in the folder of its class, with `/` between folders."""
+    starts = [len(os.fspath(root / name)) + 1 for name in classes]
+    each = zip(found.files, found.labels, strict=True)
+    return [os.fspath(path)[starts[label] :].replace(os.sep, "/") for path, label in each]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from recipe.base.wording import listing
 from recipe.data.folders import has_class_folders, has_images, is_hidden
+from recipe.data.parts import CALLED
 
 NAMES = {
     "train": ("train", "training"),
@@ -15,8 +16,6 @@ NAMES = {
     "test": ("test", "testing"),
 }
 """The usual names of the folder of each part, in upper or lower case."""
-
-CALLED = {"train": "training images", "val": "held-out images", "test": "test images"}
 
 
 def named_parts(root: Path, stated: Collection[str] = ()) -> dict[str, Path]:

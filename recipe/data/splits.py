@@ -1,22 +1,19 @@
-"""Decide which images of a folder are held out, by their names alone. Needs no torch.
+"""Decide which images of a dataset are held out, by their names alone. Needs no torch.
 
-An image's part follows from a hash of its class and its path in the folder of the class. So images that are added or
-removed move no others between the parts, and the parts are the same on another machine.
+An image's part follows from a hash of its class and its name, such as its path in the folder of the class. So images
+that are added or removed move no others between the parts, and the parts are the same on another machine.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import attrs
 
 from recipe.base.wording import plural
-from recipe.data.folders import FoundImages
 
 PARTS = ("train", "val", "test")
 
@@ -29,7 +26,7 @@ Key = tuple[str, ...]
 
 @attrs.frozen
 class Split:
-    """How the images of one folder are divided."""
+    """How images are divided."""
 
     val: float = 0.0
     """The expected share of the images to evaluate on during training."""
@@ -39,42 +36,50 @@ class Split:
     """Another seed divides the images in another way."""
     group: str | None = None
     """The pattern of paths whose `{}` names what has to stay together, or None if each image stands alone."""
+    help: str = ""
+    """What to add to the error about an image in a subfolder that the pattern doesn't match."""
 
-    def divide(self, root: Path, classes: Sequence[str], found: FoundImages) -> dict[str, FoundImages]:
-        """Return the images of each part, of those that were found in the class folders of ``root``.
+    def divide(
+        self, classes: Sequence[str], labels: Sequence[int], names: Sequence[str], groups: Sequence[str] = ()
+    ) -> dict[str, list[int]]:
+        """Return the indices of the images of each part.
 
         Where all images of a class would be held out, the last one by its hash stays in training, with its group.
-        Raises `ValueError` if the group pattern does not match the path of an image.
+        Raises `ValueError` if the group pattern does not match a name.
+
+        Args:
+            classes: The names of the classes.
+            labels: The class index of each image.
+            names: The name of each image: another one for every image of a class, with ``/`` between folders.
+            groups: What each image belongs to, or empty if only the pattern says so.
         """
-        keys = [*self._keys(root, classes, found)]
+        keys = [(group,) for group in groups] if groups else [*self._keys(classes, labels, names)]
         at = {key: position(self.seed, *key) for key in {*keys}}
         part = {key: self._part_at(where) for key, where in at.items()}
-        of_class: dict[int, set[Key]] = {label: set() for label in found.labels}
-        for label, key in zip(found.labels, keys, strict=True):
+        of_class: dict[int, set[Key]] = {label: set() for label in labels}
+        for label, key in zip(labels, keys, strict=True):
             of_class[label].add(key)
         kept = [max(own, key=at.__getitem__) for own in of_class.values() if all(part[key] != "train" for key in own)]
         part |= dict.fromkeys(kept, "train")
-        return {name: found.only([n for n, key in enumerate(keys) if part[key] == name]) for name in PARTS}
+        return {name: [n for n, key in enumerate(keys) if part[key] == name] for name in PARTS}
 
     def _part_at(self, where: float) -> str:
         """Return the part at a position. Another share for ``val`` moves no image into or out of ``test``."""
         return "test" if where < self.test else "val" if where < self.test + self.val else "train"
 
-    def _keys(self, root: Path, classes: Sequence[str], found: FoundImages) -> Iterator[Key]:
-        """Yield the class of each image and its path in the class folder, or its group."""
+    def _keys(self, classes: Sequence[str], labels: Sequence[int], names: Sequence[str]) -> Iterator[Key]:
+        """Yield the class of each image and its name, or its group."""
         pattern = None if self.group is None else group_pattern(self.group)
-        starts = [len(os.fspath(root / name)) + 1 for name in classes]
-        for path, label in zip(found.files, found.labels, strict=True):
-            name = _normalized(os.fspath(path)[starts[label] :].replace(os.sep, "/"))
+        for label, name in zip(labels, map(_normalized, names), strict=True):
             if pattern is None:
                 yield classes[label], name
             elif match := pattern.fullmatch(name):
                 yield (match[1],)
             else:
-                where = f"`{name}` in the folder of the class `{classes[label]}`"
+                where = f"`{name}` of the class `{classes[label]}`"
                 inside = "/" in name and "/" not in str(self.group)
-                skip = "; write `subfolders=skip` to ignore images in subfolders of a class" if inside else ""
-                raise ValueError(f"the group pattern `{self.group}` does not match {where}{skip}")
+                help = self.help if inside else ""
+                raise ValueError(f"the group pattern `{self.group}` does not match {where}{help}")
 
 
 def position(seed: int, *parts: str) -> float:

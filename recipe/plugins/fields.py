@@ -167,7 +167,7 @@ def path(
     """Declare a field for a quoted path, relative to the recipe's folder, or also a bare name with ``name=True``.
 
     A string that starts with one of the ``prefixes``, such as ``hf_hub:``, is kept as it is. ``unset``, here and in
-    `share_or_path`, says what happens without a value, if the default is None.
+    `share_or_path` and `text`, says what happens without a value, if the default is None.
     """
     return _field(FilePath(name, prefixes), default, None, help, result, unset=unset)
 
@@ -180,13 +180,18 @@ def share_or_path(
 
 
 def text(
-    default: str | None = REQUIRED, help: str = "", *, what: str, check: Callable[[str], object] | None = None
+    default: str | None = REQUIRED,
+    help: str = "",
+    *,
+    what: str,
+    check: Callable[[str], object] | None = None,
+    unset: str = "",
 ) -> Any:
     """Declare a field for a text in quotes.
 
     ``what`` says what it is, for messages, and ``check`` raises `ValueError` for a text that does not fit.
     """
-    return _field(Text(what, check), default, None, help)
+    return _field(Text(what, check), default, None, help, unset=unset)
 
 
 def address(default: str | None = REQUIRED, help: str = "", *, result: bool = True) -> Any:

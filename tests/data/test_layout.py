@@ -12,7 +12,8 @@ import pytest
 import recipe
 from recipe.base.errors import RecipeError
 from recipe.base.source import Source
-from recipe.data.layout import FolderLayout, FolderParts
+from recipe.data.layout import FolderLayout
+from recipe.data.parts import FileParts
 from recipe.plan.bind import bind as bind_sources
 from recipe.plan.bind import resolve
 from recipe.training.engine import Request, dry
@@ -29,7 +30,7 @@ def write(root: Path, *names: str) -> Path:
     return root
 
 
-def parts(path: Path | None, **stated: object) -> FolderParts:
+def parts(path: Path | None, **stated: object) -> FileParts:
     """Return the parts of a folder. ``stated`` are other fields than their defaults."""
     fields = dict.fromkeys(("train", "val", "test", "group")) | {"seed": 0, "subfolders": "join"} | stated
     return FolderLayout(path=None if path is None else str(path), **fields).parts()  # type: ignore[arg-type]

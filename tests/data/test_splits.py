@@ -5,28 +5,27 @@ from __future__ import annotations
 import random
 import unicodedata
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 
-from recipe.data.folders import FoundImages
 from recipe.data.splits import PARTS, Split, group_pattern, position
 
-ROOT = Path("/photos")
 CLASSES = ("café", "dog")
 NAMES = [f"{number}.jpg" for number in range(10_000)]
 
 
-def found(names: Sequence[str], labels: Sequence[int] = (), classes: Sequence[str] = CLASSES) -> FoundImages:
-    labels = labels or [0] * len(names)
-    paths = tuple(ROOT / classes[label] / name for label, name in zip(labels, names, strict=True))
-    return FoundImages(paths, tuple(labels), (), ())
+def divide(
+    split: Split, names: Sequence[str], labels: Sequence[int] = (), classes: Sequence[str] = CLASSES
+) -> dict[str, list[str]]:
+    """Return the names of the images of each part, by default of those of the first class."""
+    divided = split.divide(classes, labels or [0] * len(names), names)
+    return {part: [names[index] for index in indices] for part, indices in divided.items()}
 
 
 def parts(split: Split, names: Sequence[str]) -> dict[str, str]:
     """Return the part of each image of the first class by its name."""
-    divided = split.divide(ROOT, CLASSES, found(names))
-    return {path.name: part for part in PARTS for path in divided[part].files}
+    divided = divide(split, names)
+    return {name: part for part in PARTS for name in divided[part]}
 
 
 def form(text: str, name: str) -> str:
@@ -42,8 +41,7 @@ def test_a_position_is_that_of_a_known_hash() -> None:
 
 
 def test_the_shares_are_those_asked_for() -> None:
-    divided = Split(val=0.2, test=0.1).divide(ROOT, CLASSES, found(NAMES))
-    counts = {part: len(images.files) for part, images in divided.items()}
+    counts = {part: len(images) for part, images in divide(Split(val=0.2, test=0.1), NAMES).items()}
     assert sum(counts.values()) == 10_000
     assert counts["val"] == pytest.approx(2000, abs=4 * 40)  # four standard deviations
     assert counts["test"] == pytest.approx(1000, abs=4 * 30)
@@ -70,19 +68,17 @@ def test_unicode_forms_make_no_difference(group: str | None) -> None:
     classes = [form(name, "NFD") for name in CLASSES]
     assert other != names
     split = Split(val=0.5, group=group)
-    one = split.divide(ROOT, CLASSES, found(names))["val"].files
-    decomposed = Split(val=0.5, group=group and form(group, "NFD")).divide(ROOT, classes, found(other, (), classes))
-    assert [path.name for path in one] == [form(path.name, "NFC") for path in decomposed["val"].files]
+    one = divide(split, names)["val"]
+    decomposed = divide(Split(val=0.5, group=group and form(group, "NFD")), other, (), classes)
+    assert one == [form(name, "NFC") for name in decomposed["val"]]
     assert 0 < len(one) < 50
 
 
 def test_the_class_and_the_seed_count() -> None:
     names = NAMES[:50]
     assert parts(Split(val=0.5), names) != parts(Split(val=0.5, seed=1), names)
-    dogs = Split(val=0.5).divide(ROOT, CLASSES, found(names, [1] * 50))
-    assert {path.name for path in dogs["val"].files} != {
-        name for name, part in parts(Split(val=0.5), names).items() if part == "val"
-    }
+    dogs = divide(Split(val=0.5), names, [1] * 50)
+    assert dogs["val"] != divide(Split(val=0.5), names)["val"]
 
 
 def test_another_share_to_hold_out_moves_no_image_of_the_test() -> None:
@@ -109,22 +105,14 @@ def test_the_last_image_of_a_class_stays_in_training() -> None:
     assert kept == max(names, key=lambda name: position(0, "café", name))
 
 
-def test_empty_files_stay_with_their_part() -> None:
-    images = found(NAMES[:40])
-    some = FoundImages(images.files, images.labels, images.files[::2], ())
-    divided = Split(val=0.5).divide(ROOT, CLASSES, some)
-    for part in divided.values():
-        assert part.empty == tuple(path for path in part.files if path in some.empty)
-
-
 # ---- groups
 
 
 def test_groups_stay_together_across_classes() -> None:
     names = [f"p{patient}_{number}.png" for patient in range(40) for number in range(4)]
     labels = [number % 2 for number in range(len(names))]
-    divided = Split(val=0.3, group="{}_*").divide(ROOT, CLASSES, found(names, labels))
-    sides = {part: {path.name.split("_")[0] for path in images.files} for part, images in divided.items()}
+    divided = divide(Split(val=0.3, group="{}_*"), names, labels)
+    sides = {part: {name.split("_")[0] for name in images} for part, images in divided.items()}
     assert sides["train"] | sides["val"] == {f"p{patient}" for patient in range(40)}
     assert not sides["train"] & sides["val"]
     assert len(sides["val"]) > 3
@@ -132,8 +120,8 @@ def test_groups_stay_together_across_classes() -> None:
 
 def test_a_group_that_a_class_needs_in_training_stays_whole() -> None:
     names, labels = ["a_1.png", "a_2.png", "b_1.png", "c_1.png"], [0, 1, 1, 1]
-    divided = Split(val=0.999999, group="{}_*").divide(ROOT, CLASSES, found(names, labels))
-    sides = {part: {path.name[0] for path in images.files} for part, images in divided.items()}
+    divided = divide(Split(val=0.999999, group="{}_*"), names, labels)
+    sides = {part: {name[0] for name in images} for part, images in divided.items()}
     assert "a" in sides["train"]
     assert not sides["train"] & sides["val"]
 
@@ -169,14 +157,27 @@ def test_patterns_that_are_refused(pattern: str) -> None:
 
 
 def test_a_path_that_the_pattern_does_not_match_is_an_error() -> None:
-    said = r"the group pattern `\{\}_\*` does not match `b.png` in the folder of the class `café`"
+    said = r"the group pattern `\{\}_\*` does not match `b.png` of the class `café`"
     with pytest.raises(ValueError, match=said):
-        Split(val=0.3, group="{}_*").divide(ROOT, CLASSES, found(["a_1.png", "b.png"]))
+        divide(Split(val=0.3, group="{}_*"), ["a_1.png", "b.png"])
+
+
+def test_stated_groups_stay_together_whatever_the_names() -> None:
+    names = [f"{number}.png" for number in range(160)]
+    groups = [f"p{number % 40}" for number in range(160)]
+    divided = Split(val=0.3).divide(CLASSES, [number % 2 for number in range(160)], names, groups)
+    sides = {part: {groups[index] for index in indices} for part, indices in divided.items()}
+    assert sides["train"] | sides["val"] == {*groups}
+    assert not sides["train"] & sides["val"]
+    by_pattern = divide(
+        Split(val=0.3, group="{}_*"), [f"{group}_{name}" for group, name in zip(groups, names, strict=True)]
+    )
+    assert {name.split("_")[0] for name in by_pattern["val"]} == sides["val"]
 
 
 def test_an_image_in_a_subfolder_that_the_pattern_does_not_match_can_be_ignored() -> None:
-    said = r"does not match `wild/a_2.png` in .*; write `subfolders=skip` to ignore images in subfolders of a class"
+    said = r"does not match `wild/a_2.png` of the class `café`; write `subfolders=skip`$"
     with pytest.raises(ValueError, match=said):
-        Split(val=0.3, group="{}_*").divide(ROOT, CLASSES, found(["a_1.png", "wild/a_2.png"]))
-    with pytest.raises(ValueError, match=r"in the folder of the class `café`$"):
-        Split(val=0.3, group="{}/*").divide(ROOT, CLASSES, found(["wild/a_1.png", "a_2.png"]))
+        divide(Split(val=0.3, group="{}_*", help="; write `subfolders=skip`"), ["a_1.png", "wild/a_2.png"])
+    with pytest.raises(ValueError, match=r"of the class `café`$"):
+        divide(Split(val=0.3, group="{}/*"), ["wild/a_1.png", "a_2.png"])

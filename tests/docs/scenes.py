@@ -115,6 +115,7 @@ SCENES: dict[str, Callable[[Path, Runs], None]] = {
     "docs/guides/compare.md": compared,
     "docs/guides/export.md": exported,
     "docs/guides/from-timm.md": photos,
+    "docs/guides/other-datasets.md": photos,
     "docs/guides/own-images.md": photos,
     "docs/guides/use.md": used,
     "docs/reference/commands.md": commands,

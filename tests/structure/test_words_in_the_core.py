@@ -41,12 +41,16 @@ ALLOWED = [
         "kinds of lines in `metrics.jsonl`, and a part of the summary",
     ),
     (
-        "cli/evaluate.py data/images.py data/layout.py data/splits.py inference/datasets.py inference/evaluating.py "
-        "inference/pretrained.py inference/run.py runs/provenance.py",
+        "cli/evaluate.py data/images.py data/layout.py data/listed.py data/parts.py data/splits.py "
+        "inference/datasets.py inference/evaluating.py inference/pretrained.py inference/run.py runs/provenance.py",
         "train val test",
         "the parts of a dataset",
     ),
-    ("data/layout.py", "group split-seed", "what a split has, in messages"),
+    ("data/parts.py", "group split-seed", "what a split has, in messages"),
+    ("data/table.py", "image label path", "columns of a list"),
+    ("cli/predict.py compare/graph.py compiler/summarise.py trackers/following.py", "image", "nouns, and output"),
+    ("ablation/table.py exporters/onnx_pixels.py runs/held_out.py", "label", "nouns, and parts of files"),
+    ("cli/show.py", "split", "an option"),
     ("data/folders.py", "classes", "a value of a setting"),
     ("cli/show.py showing/api.py showing/sheet.py", "evaluation", "a part of a sheet"),
     ("showing/report.py", "channels", "a heading"),

@@ -28,7 +28,7 @@ def images(folder: Path, count: int, side: int) -> Path:
 
 def suggested(count: int, **given: dict[str, Any]) -> dict[str, Any]:
     context = SuggestContext("paper", MappingProxyType({"data folder": {"size": 32}, **given}))
-    return dict(suggested_by(lambda most: ["nowhere.png"] * min(count, most), context))
+    return dict(suggested_by("data folder", lambda most: ["nowhere.png"] * min(count, most), context))
 
 
 def values(plan: Plan) -> dict[str, Any]:

@@ -1,0 +1,160 @@
+"""The parts of a dataset in a list of paths and labels. Needs no torch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import attrs
+
+from recipe.base.errors import RecipeError
+from recipe.base.wording import listing, plural, system_reason
+from recipe.data.folders import FoundImages, has_ending
+from recipe.data.parts import CALLED, SHARE, FileParts, Labeled
+from recipe.data.rows import Listed, Rows, check_known, in_order
+from recipe.data.splits import PARTS, Split
+from recipe.data.table import Columns, Problems, Table, read_table
+
+
+@attrs.frozen(kw_only=True)
+class ListLayout:
+    """What a recipe states about a list of images."""
+
+    path: str | None
+    """The list of all images, or of those to train on."""
+    folder: str | None
+    """The folder that the paths in lists are relative to, or None for that of each list."""
+    val: float | str | None
+    """The share of the training images to hold out, or the list of the held-out images."""
+    test: float | str | None
+    """The share of the training images to use for a test, or the list of the test images."""
+    columns: Columns
+    """The names of the columns, as far as they are stated. That of groups is None for a pattern."""
+    seed: int
+    """Another seed splits the images in another way."""
+    group: str | None
+    """The pattern of paths whose `{}` names what stays on one side of a split, or None. See `Split`."""
+
+    def count_classes(self) -> int | None:
+        """Return the number of classes of the training images, or None without the list on this machine.
+
+        Raises `RecipeError` (E070) if it is no list or lacks a column.
+        """
+        try:
+            rows = () if self.path is None else read_table(self.path, self.columns, Problems()).rows
+        except OSError:
+            return None
+        return len({row.label for row in rows if row.part in ("", "train")}) or None
+
+    def first_images(self, most: int) -> list[str]:
+        """Return the paths of up to ``most`` images to train on or to split, or none if they aren't on this machine."""
+        if self.path is None:
+            return []
+        try:
+            rows = read_table(self.path, self.columns, Problems(), most).rows
+        except (OSError, RecipeError):  # they are reported when the images are opened
+            return []
+        found, root = Rows(), self._root(self.path)
+        paths = (os.path.normpath(os.path.join(root, row.image)) for row in rows if row.part in ("", "train"))
+        return [path if has_ending(path) else found.completed(path) for path in paths]
+
+    def doubts(self) -> Iterator[str]:
+        """Yield what is wrong with the lists, as far as their first lines show it."""
+        for part, path in self._lists().items():
+            try:
+                read_table(path, self._columns_of(part), Problems(), 0)
+            except OSError as error:
+                yield f"the list `{path}` can't be read on this machine: {system_reason(error)}"
+            except RecipeError as error:
+                yield from (one.message for one in error.diagnostics)
+
+    def parts(self) -> FileParts:
+        """Find the images of each part.
+
+        Raises `OSError` if a list can't be read, `ValueError` if the images can't be split as stated, and `RecipeError`
+        (E070) with all that is wrong with the lists.
+        """
+        rows, notes = Rows(), list[str]()
+        for part, path in self._lists().items():
+            table = read_table(path, self._columns_of(part), rows.problems)
+            notes += table.notes
+            if part == "train":
+                table, unused = self._used(table)
+                notes += unused
+            rows.add(table, self._root(path), part)
+        notes += rows.finished()
+        listed = {part: rows.of(part) for part in PARTS}
+        shares = {part: share for part, share in (("val", self.val), ("test", self.test)) if isinstance(share, float)}
+        if not listed["train"]:
+            return _without_training(listed, shares, notes)
+        if assumed := not listed["val"] and "val" not in shares:
+            shares["val"] = SHARE
+        classes = in_order(image.label for image in listed["train"])
+        held = [part for part in ("val", "test") if listed[part]]
+        check_known(classes, (image for part in held for image in listed[part]))
+        found = {part: _found(listed[part], classes) for part in held}
+        whole = _found(listed["train"], classes)
+        labeled = Labeled(
+            classes=classes,
+            labels=whole.labels,
+            names=[image.name for image in listed["train"]],
+            where=str(self.path),
+            groups=[image.group for image in listed["train"]] if self.columns.group else (),
+        )
+        drawn = labeled.drawn(Split(**shares, seed=self.seed, group=self.group), assumed)
+        found |= {part: whole.only(indices) for part, indices in drawn.parts.items()}
+        for part in held:
+            notes += _lacking(CALLED[part], found[part], classes)
+        test = found.get("test")
+        external = (test or whole) if assumed else None
+        return FileParts(classes, found["train"], found["val"], test, external, (*notes, *drawn.notes))
+
+    def _used(self, table: Table) -> tuple[Table, list[str]]:
+        """Return the main list without the images of the parts that the recipe states itself, and notes on these."""
+        stated = [part for part in ("val", "test") if getattr(self, part) is not None]
+        counts = {part: sum(row.part == part for row in table.rows) for part in stated}
+        notes = [
+            f"{plural(count, 'image', form=',')} of `{table.path}` not used: {CALLED[part]}, since `{part}=` is stated"
+            for part, count in counts.items()
+            if count
+        ]
+        return attrs.evolve(table, rows=tuple(row for row in table.rows if row.part not in stated)), notes
+
+    def _lists(self) -> dict[str, str]:
+        """Return the list of each part that has one."""
+        given = {"train": self.path, "val": self.val, "test": self.test}
+        return {part: path for part, path in given.items() if isinstance(path, str)}
+
+    def _columns_of(self, part: str) -> Columns:
+        """Return the columns of the list of a part. Only the main one says which images are for what."""
+        return self.columns if part == "train" else attrs.evolve(self.columns, split=None, group=None)
+
+    def _root(self, path: str) -> str:
+        return self.folder or os.path.dirname(path)
+
+
+def _without_training(listed: dict[str, list[Listed]], shares: dict[str, float], notes: Sequence[str]) -> FileParts:
+    """Return the images of lists that have none to train on, all of them held out."""
+    part = next((part for part in ("val", "test") if listed[part]), None)
+    if shares or part is None:
+        raise ValueError("there are no training images")
+    images = listed[part]
+    classes = in_order(image.label for image in images)
+    found, none = _found(images, classes), FoundImages((), (), (), ())
+    note = f"all images of `{images[0].list}` are held out: there are none to train on"
+    return FileParts(classes, none, found, None, None, (*notes, note))
+
+
+def _found(images: Sequence[Listed], classes: Sequence[str]) -> FoundImages:
+    label_of = {name: label for label, name in enumerate(classes)}
+    files = tuple(Path(image.path) for image in images)
+    empty = tuple(path for path, image in zip(files, images, strict=True) if image.empty)
+    return FoundImages(files, tuple(label_of[image.label] for image in images), empty, ())
+
+
+def _lacking(called: str, found: FoundImages, classes: Sequence[str]) -> Iterator[str]:
+    """Yield a note on the classes of which a part has no images."""
+    present = {*found.labels}
+    if missing := [name for label, name in enumerate(classes) if label not in present]:
+        yield f"the {called} have none of {len(missing)} of {plural(len(classes), 'class')}: {listing(missing)}"

@@ -1,0 +1,107 @@
+"""The parts of a dataset of image files, and what is split off from the training images. Needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import attrs
+
+from recipe.base.wording import listing, plural
+from recipe.data.folders import FoundImages
+from recipe.data.splits import Split
+
+SHARE = 0.2
+"""The part of the images that is held out if nothing is stated and the dataset has no held-out images."""
+
+CALLED = {"train": "training images", "val": "held-out images", "test": "test images"}
+
+
+@attrs.frozen
+class FileParts:
+    """The images of each part of a dataset, and their classes."""
+
+    classes: tuple[str, ...]
+    """The names of the classes."""
+    train: FoundImages
+    """The images to train on."""
+    val: FoundImages
+    """The images to evaluate on during training."""
+    test: FoundImages | None
+    """The images for a test at the end, or None."""
+    external: FoundImages | None
+    """What a model that was trained elsewhere is evaluated on, or None for ``val``."""
+    notes: tuple[str, ...]
+    """What was split off, what was ignored and what is unusual, for `Sets.notes`."""
+
+
+@attrs.frozen
+class Drawn:
+    """The images of each part, by their indices, and what to report about the parts that were split off."""
+
+    parts: dict[str, list[int]]
+    notes: tuple[str, ...]
+
+
+@attrs.frozen(kw_only=True)
+class Labeled:
+    """The training images of a dataset, before others are split off."""
+
+    classes: Sequence[str]
+    """The names of the classes."""
+    labels: Sequence[int]
+    """The class index of each image."""
+    names: Sequence[str]
+    """The name of each image, which decides on its part. See `Split.divide`."""
+    where: str
+    """Where the images are, for messages, such as a folder."""
+    groups: Sequence[str] = ()
+    """What each image belongs to, or empty if only the pattern of the split says so."""
+    by: str = "by their names"
+    """What decides on the part of an image, for messages."""
+
+    def drawn(self, split: Split, assumed: bool) -> Drawn:
+        """Split these images.
+
+        Raises `ValueError` if a stated part has no images, if the group pattern does not match a name, or if a group
+        or a seed is stated although nothing is split off.
+
+        Args:
+            split: How to divide them.
+            assumed: Whether the share to hold out is the default.
+        """
+        shares = {"val": split.val, "test": split.test}
+        shares = {part: share for part, share in shares.items() if share}
+        grouped = split.group is not None or bool(self.groups)
+        for word, stated in (("group", grouped), ("split-seed", split.seed != 0)):
+            if stated and not shares:
+                raise ValueError(f"`{word}` has no effect, since no images are split off: remove it")
+        if not shares:
+            return Drawn({"train": [*range(len(self.labels))]}, ())
+        parts = split.divide(self.classes, self.labels, self.names, self.groups)
+        drawn = {part: parts[part] for part in ("train", *shares)}
+        return Drawn(
+            drawn,
+            tuple(
+                note
+                for part, share in shares.items()
+                for note in self._split_off(part, share, drawn[part], assumed and part == "val")
+            ),
+        )
+
+    def _split_off(self, part: str, share: float, chosen: Sequence[int], assumed: bool) -> Iterator[str]:
+        """Yield notes on a part that is split off. Raises `ValueError` if it is stated and has no images."""
+        percentage = f"{100 * share:.4g} %"
+        if not chosen and not assumed:
+            why = f"{percentage} of {plural(len(self.labels), 'image')} in `{self.where}` has none"
+            raise ValueError(
+                f"no {CALLED[part]}: {why}; state a larger part, such as `{part}=50%`, or another `split-seed`"
+            )
+        why = ", since no others are stated" if assumed else ""
+        some = f"{len(chosen)} of the {len(self.labels)} in `{self.where}`"
+        yield f"{CALLED[part]}: {some}, {percentage} {self.by}{why}"
+        present = {self.labels[index] for index in chosen}
+        if not present:
+            yield f"state a larger part, such as `{part}=50%`"
+        elif missing := [name for label, name in enumerate(self.classes) if label not in present]:
+            some = f"{len(missing)} of {plural(len(self.classes), 'class')}"
+            yield f"the {CALLED[part]} have none of {some}: {listing(missing)}"
