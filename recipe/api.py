@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from recipe.base.channels import to_channels
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import fail
+from recipe.data.appearance import BACKGROUNDS, ORIENTATIONS
 from recipe.data.folders import SUBFOLDERS, FoundImages, class_folders, find_images, shorter_side
 from recipe.data.layout import FolderLayout
 from recipe.data.listed import ListLayout
@@ -66,14 +67,14 @@ if TYPE_CHECKING:
     from recipe.runs.trained_on import recorded_inputs
 
 __all__ = [
-    "API_VERSION", "INTERPOLATIONS", "REQUIRED", "SUBFOLDERS", "VIEWS", "Block", "Columns", "Declared", "Diagnostic",
-    "Draws", "Edit", "EvaluationResult", "Evidence", "FileParts", "Files", "Floats", "FolderLayout", "FoundImages",
-    "Images", "InMemory", "Indices", "Initialise", "Insert", "Layer", "ListLayout", "LossContext", "Net", "ParamPlace",
-    "PlanView", "Preprocessing", "Progress", "RecipeFile", "SetAttribute", "Sets", "Site", "Substitute",
-    "SuggestContext", "Training", "Trick", "Weights", "address", "architecture", "body_of", "choice", "class_folders",
-    "convolution_like", "fail", "find_images", "group_pattern", "in_memory", "integer", "metric", "number", "numbers",
-    "on_meta", "path", "read_weights", "recorded_inputs", "share_or_path", "shorter_side", "teacher", "text",
-    "to_channels", "trick", "up_to", "with_channels",
+    "API_VERSION", "BACKGROUNDS", "INTERPOLATIONS", "ORIENTATIONS", "REQUIRED", "SUBFOLDERS", "VIEWS", "Block",
+    "Columns", "Declared", "Diagnostic", "Draws", "Edit", "EvaluationResult", "Evidence", "FileParts", "Files",
+    "Floats", "FolderLayout", "FoundImages", "Images", "InMemory", "Indices", "Initialise", "Insert", "Layer",
+    "ListLayout", "LossContext", "Net", "ParamPlace", "PlanView", "Preprocessing", "Progress", "RecipeFile",
+    "SetAttribute", "Sets", "Site", "Substitute", "SuggestContext", "Training", "Trick", "Weights", "address",
+    "architecture", "body_of", "choice", "class_folders", "convolution_like", "fail", "find_images", "group_pattern",
+    "in_memory", "integer", "metric", "number", "numbers", "on_meta", "path", "read_weights", "recorded_inputs",
+    "share_or_path", "shorter_side", "teacher", "text", "to_channels", "trick", "up_to", "with_channels",
 ]  # fmt: skip
 
 _LAZY = {

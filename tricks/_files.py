@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from recipe.api import fail
+from recipe.api import BACKGROUNDS, ORIENTATIONS, choice, fail
 
 if TYPE_CHECKING:
-    from recipe.api import FileParts, Files, FoundImages, Sets
+    from recipe.api import FileParts, Sets
+
+
+def orientation() -> Any:
+    """Return the field for whether images are turned."""
+    help = "whether images are turned by their EXIF orientation, or are as `stored`; TIFF files are always turned"
+    return choice("exif", help, of=ORIENTATIONS, before="stored")
+
+
+def background() -> Any:
+    """Return the field for what is behind transparent pixels."""
+    help = "what is behind transparent pixels; if `ignored`, their hidden colors become visible"
+    return choice("white", help, of=BACKGROUNDS, before="ignored")
 
 
 def check_shares(*parts: float | str | None) -> None:
@@ -17,28 +29,11 @@ def check_shares(*parts: float | str | None) -> None:
         raise fail("E024", "`val` and `test` are all of the images, so there are none to train on", help=help)
 
 
-def sets_of(parts: FileParts, size: int, on_error: str) -> Sets:
-    """Return the images of all parts. Raises `ValueError` for an empty file, unless such images are skipped."""
-    from recipe.api import Sets
+def sets_of(parts: FileParts, size: int) -> Sets:
+    """Return the images of all parts."""
+    from recipe.api import Files, Sets
 
-    test, external = (None if part is None else _files(part, size, on_error) for part in (parts.test, parts.external))
-    return Sets(
-        _files(parts.train, size, on_error),
-        _files(parts.val, size, on_error),
-        len(parts.classes),
-        names=parts.classes,
-        notes=parts.notes,
-        test=test,
-        external=external,
-    )
-
-
-def _files(found: FoundImages, size: int, on_error: str) -> Files:
-    import torch
-
-    from recipe.api import Files
-
-    if found.empty and on_error == "fail":
-        more = f", like {len(found.empty) - 1} more" if len(found.empty) > 1 else ""
-        raise ValueError(f"the image `{found.empty[0]}` is an empty file{more}")
-    return Files(found.files, torch.tensor(found.labels, dtype=torch.int64), size)
+    train, val = (Files.of(part, size) for part in (parts.train, parts.val))
+    test, external = (None if part is None else Files.of(part, size) for part in (parts.test, parts.external))
+    names = parts.classes
+    return Sets(train, val, len(names), names=names, notes=parts.notes, test=test, external=external)

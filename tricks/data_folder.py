@@ -2,9 +2,8 @@
 
 The folders of the training, held-out and test images may have any of their usual names: `train` or `training`, `val`,
 `valid` or `validation`, `test` or `testing`. If PATH has none of them, it has the class folders itself. Without any
-held-out images, 20 % of the training images are held out.
-Which ones follows from a hash of their class and name, so images that are added or removed later move no others. The
-last image of a class stays in training.
+held-out images, 20 % of the training images are held out. Which ones follows from a hash of their class and name, so
+images that are added or removed later move no others. The last image of a class stays in training.
 
 Images are the files that end in .jpg, .jpeg, .jpe, .jfif, .png, .bmp, .gif, .webp, .tif, .tiff, .ppm, .pgm, .pbm, .pnm
 or .avif. Everything that is ignored is reported before training.
@@ -23,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from recipe.api import SUBFOLDERS, FolderLayout, Trick, choice, fail, group_pattern, integer, share_or_path, text, trick
 from recipe.api import path as folder
-from recipe.tricks._files import check_shares, sets_of
+from recipe.tricks._files import background, check_shares, orientation, sets_of
 from recipe.tricks._image_names import OF_IMAGES
 from recipe.tricks._suggested import bounded, suggested_by
 
@@ -83,9 +82,11 @@ class Folder(Trick):
         of=SUBFOLDERS,
         before="skip",
     )
+    orientation: str = orientation()
+    background: str = background()
 
     def suggest(self, context: SuggestContext) -> Mapping[str, Any]:
-        return suggested_by("data folder", self._layout().first_images, context)
+        return suggested_by("data folder", FolderLayout.of(self).first_images, context)
 
     def check(self, plan: PlanView) -> Iterable[str]:
         parts = (self.val, self.test)
@@ -99,19 +100,8 @@ class Folder(Trick):
         yield from bounded(plan)
 
     def open(self) -> Sets:
-        return sets_of(self._layout().parts(), self.size, self.on_error)
-
-    def _layout(self) -> FolderLayout:
-        return FolderLayout(
-            path=self.path,
-            train=self.train,
-            val=self.val,
-            test=self.test,
-            seed=self.split_seed,
-            group=self.group,
-            subfolders=self.subfolders,
-        )
+        return sets_of(FolderLayout.of(self).parts(), self.size)
 
     def count_classes(self) -> int | None:
         """Return the number of classes if the folder exists on this machine."""
-        return self._layout().count_classes()
+        return FolderLayout.of(self).count_classes()

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from recipe.api import Columns, ListLayout, Trick, choice, fail, group_pattern, integer, share_or_path, text, trick
 from recipe.api import path as file
-from recipe.tricks._files import check_shares, sets_of
+from recipe.tricks._files import background, check_shares, orientation, sets_of
 from recipe.tricks._image_names import OF_IMAGES
 from recipe.tricks._suggested import bounded, suggested_by
 
@@ -90,6 +90,8 @@ class List(Trick):
         check=_column_or_pattern,
     )
     split_seed: int = integer(0, "another number splits the images in another way", minimum=0, before=0)
+    orientation: str = orientation()
+    background: str = background()
 
     def suggest(self, context: SuggestContext) -> Mapping[str, Any]:
         return suggested_by("data list", self._layout().first_images, context)
@@ -103,7 +105,7 @@ class List(Trick):
         yield from self._layout().doubts()
 
     def open(self) -> Sets:
-        return sets_of(self._layout().parts(), self.size, self.on_error)
+        return sets_of(self._layout().parts(), self.size)
 
     def _layout(self) -> ListLayout:
         pattern = self.group if self.group is not None and "{}" in self.group else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -21,8 +22,10 @@ from PIL.ImageFile import ImageFile
 from recipe.base.errors import fail
 from recipe.base.files import opened
 from recipe.base.wording import first_line, reason_of, system_reason
+from recipe.data.appearance import EXIF, VIEWED, Appearance
 from recipe.data.formats import FORMATS
 from recipe.data.modes import to_rgb
+from recipe.data.turning import turn_of
 
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # what Pillow logs about damaged files, it raises too
 
@@ -34,6 +37,9 @@ Box = Callable[[int, int], Sequence[float] | Array]
 CROP = 224 / 256
 """The side of the centered square that evaluation uses, as a fraction of the short side (He et al., section 2.1)."""
 
+CANNOT = " can't be decoded: "
+"""What is between the name of an image and the reason in the message of an error."""
+
 RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 """Pillow's name of each interpolation."""
 
@@ -41,42 +47,61 @@ VECTORS = torch.backends.cpu.get_cpu_capability().startswith("AVX")
 """Whether torch resizes uint8 with vector instructions. Without them, it is slower than Pillow."""
 
 
-def decode(path: Path, size: int, box: Box | None, interpolation: str = "bilinear", neighbors: bool = False) -> Pixels:
+def decode(
+    path: Path,
+    size: int,
+    box: Box | None,
+    interpolation: str = "bilinear",
+    neighbors: bool = False,
+    appearance: Appearance = VIEWED,
+) -> Pixels:
     """Decode a box of an image, by default its center, and resize it to uint8 (size, size, 3), antialiased.
 
     ``neighbors`` is whether the pixels next to a box count at its edges, as if the whole image had been resized. For
     bilinear interpolation, they only count for a box whose edges are not whole pixels.
 
-    Decodes a JPEG at 1/2, 1/4 or 1/8 of its size if the box still has at least size × size pixels. Ignores
-    transparency, and the EXIF orientation of all formats but TIFF. Raises `RecipeError` (E070), which names the file,
-    if it can't be decoded, or if its pixels have no meaning that is known, as described in `recipe.data.modes`.
+    The box is one of the upright image. Decodes a JPEG at 1/2, 1/4 or 1/8 of its size if the box still has at least
+    size × size pixels. Raises `RecipeError` (E070), which names the file, if it can't be decoded, or if its pixels have
+    no meaning that is known, as described in `recipe.data.modes`.
     """
-    scale, box = 1, box or centre
+    box = box or centre
     with open_image(path) as image:
         if image.format in ("JPEG", "MPO"):
-            area = np.asarray(box(image.height, image.width), np.float64)
+            turn = turn_of(image) if appearance.orientation == EXIF else None
+            sides = turn.sides(image.height, image.width) if turn else (image.height, image.width)
+            area = np.asarray(box(*sides), np.float64)
             with faults_of(path):
                 scale = _draft(image, area, size)
-                rgb = to_rgb(image)
+                rgb = to_rgb(image, appearance)
+            area /= scale
+            if turn:  # what a size is rounded up by stays where it was
+                area[:2] += (turn.top * (rgb.height - sides[0] / scale), turn.left * (rgb.width - sides[1] / scale))
         else:
             with faults_of(path):
-                rgb = to_rgb(image)
+                rgb = to_rgb(image, appearance)
             # Only now is the size certain: older versions of Pillow turn a TIFF by its orientation when they load it.
             area = np.asarray(box(rgb.height, rgb.width), np.float64)
-    return _resize(rgb, area / scale, size, interpolation, neighbors)
+    return _resize(rgb, area, size, interpolation, neighbors)
 
 
-def fitted(image: Image.Image, size: int, box: Box, name: str, interpolation: str = "bilinear") -> Pixels:
+def fitted(
+    image: Image.Image,
+    size: int,
+    box: Box,
+    name: str,
+    interpolation: str = "bilinear",
+    appearance: Appearance = VIEWED,
+) -> Pixels:
     """Resize a box of an image that Pillow has opened, as evaluation does with a file: uint8 (size, size, 3).
 
     Raises `RecipeError` (E070), which calls the image ``name``, if its pixels can't be read or have no known meaning.
     """
     with faults_of(name):
-        rgb = to_rgb(image)
+        rgb = to_rgb(image, appearance)
     return _resize(rgb, np.asarray(box(rgb.height, rgb.width), np.float64), size, interpolation, neighbors=True)
 
 
-def whole(image: Path | Image.Image, name: str) -> Pixels:
+def whole(image: Path | Image.Image, name: str, appearance: Appearance = VIEWED) -> Pixels:
     """Return the pixels of an image file, or of an image that Pillow has opened: uint8 (H, W, 3).
 
     Raises `RecipeError` (E070), which calls the image ``name``, if they can't be read or have no known meaning.
@@ -84,7 +109,7 @@ def whole(image: Path | Image.Image, name: str) -> Pixels:
     with contextlib.ExitStack() as held:
         opened = held.enter_context(open_image(image)) if isinstance(image, Path) else image
         with faults_of(name):
-            return np.array(to_rgb(opened))
+            return np.array(to_rgb(opened, appearance))
 
 
 @contextmanager
@@ -92,7 +117,10 @@ def open_image(path: Path) -> Iterator[ImageFile]:
     """Open an image and read its header. Raises `RecipeError` (E070), which names the file, if that isn't possible."""
     with contextlib.ExitStack() as held:
         with faults_of(path) as told:
-            image = Image.open(held.enter_context(opened(path)), formats=formats())
+            file = held.enter_context(opened(path))
+            if not os.fstat(file.fileno()).st_size:
+                raise ValueError("the file is empty")
+            image = Image.open(file, formats=formats())
             _refuse_damaged_tags(image, told)
         with image:
             yield image
@@ -122,7 +150,7 @@ def faults_of(path: Path | str) -> Iterator[list[warnings.WarningMessage]]:
         try:
             yield told
         except Exception as error:
-            raise fail("E070", f"the image `{path}` can't be decoded: {_reason(error)}") from None
+            raise fail("E070", f"the image `{path}`{CANNOT}{_reason(error)}") from None
 
 
 def _refuse_damaged_tags(image: Image.Image, told: list[warnings.WarningMessage]) -> None:

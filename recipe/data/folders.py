@@ -51,17 +51,18 @@ class FoundImages:
     """The path of each image."""
     labels: tuple[int, ...]
     """The class index of each image."""
-    empty: tuple[Path, ...]
-    """Those of the files that have no content."""
     notes: tuple[str, ...]
     """What was ignored and what is unusual, for `Sets.notes`."""
 
     def only(self, indices: Sequence[int]) -> FoundImages:
         """Return the images with these indices, without notes."""
         files = tuple(self.files[index] for index in indices)
-        own = {*files} if self.empty else set[Path]()
-        empty = tuple(path for path in self.empty if path in own)
-        return FoundImages(files, tuple(self.labels[index] for index in indices), empty, ())
+        return FoundImages(files, tuple(self.labels[index] for index in indices), ())
+
+    @property
+    def empty(self) -> tuple[Path, ...]:
+        """Those of the files that have no content."""
+        return tuple(path for path in self.files if not path.stat().st_size)
 
 
 def class_folders(folder: Path, subfolders: str = "skip") -> list[str]:
@@ -143,7 +144,7 @@ def find_images(folder: Path, classes: Sequence[str], subfolders: str = "skip") 
     name the classes without images. Raises `OSError` if a folder can't be read.
     """
     seen = _Seen(folder, subfolders)
-    files, labels, empty = list[Path](), list[int](), list[Path]()
+    files, labels = list[Path](), list[int]()
     _look_beside(seen, classes)
     if subfolders == "classes":
         _look_between(seen, classes)
@@ -158,8 +159,6 @@ def find_images(folder: Path, classes: Sequence[str], subfolders: str = "skip") 
             names.append(entry.path[skipped:])
             if os.sep in names[-1]:
                 seen.note(DEEPER, entry.path)
-            if not entry.stat().st_size:
-                empty.append(path)
             if elsewhere or (entry.is_symlink() and seen.is_elsewhere(path)):
                 seen.note(ELSEWHERE, entry.path)
         _compare(names, folder / name, seen)
@@ -169,7 +168,7 @@ def find_images(folder: Path, classes: Sequence[str], subfolders: str = "skip") 
     if missing:
         count = f"{len(missing)} of {plural(len(classes), 'class')}"
         notes.append(f"`{folder}` has no images of {count}: {listing(missing)}")
-    return FoundImages(tuple(files), tuple(labels), tuple(empty), tuple(notes))
+    return FoundImages(tuple(files), tuple(labels), tuple(notes))
 
 
 @attrs.define

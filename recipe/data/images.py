@@ -18,9 +18,11 @@ from torch import Tensor
 
 from recipe.base.plain_numbers import plain_numbers
 from recipe.base.wording import plural
+from recipe.data.appearance import VIEWED, Appearance
 from recipe.data.decode import CROP, decode, whole
 from recipe.data.draws import Draws
 from recipe.data.fingerprint import Fingerprint
+from recipe.data.folders import FoundImages
 from recipe.data.views import boxes_of, crops_of
 
 Array = npt.NDArray[np.float64]
@@ -125,6 +127,13 @@ class Files:
     """How the images are resized."""
     views: str = "single"
     """Without a box, which views of each image are returned, one after another. See `recipe.data.views`."""
+    appearance: Appearance = VIEWED
+    """How the images look before they are cropped."""
+
+    @classmethod
+    def of(cls, found: FoundImages, size: int) -> Files:
+        """Return the images that were found in folders."""
+        return cls(found.files, torch.tensor(found.labels, dtype=torch.int64), size)
 
     @property
     def crops(self) -> int:
@@ -134,11 +143,19 @@ class Files:
     def fetch(self, indices: npt.NDArray[np.int64], boxer: Callable[[int, int, int], Array] | None) -> Tensor:
         """Return the images with these indices: uint8 (N × crops, 3, size, size). ``boxer`` is as in `Images.fetch`."""
         if boxer is None and self.crop is None:
-            return torch.cat([squashed(self.paths[index], self.size, self.interpolation) for index in indices])
+            squash = partial(squashed, size=self.size, interpolation=self.interpolation, appearance=self.appearance)
+            return torch.cat([squash(self.paths[index]) for index in indices])
+        read = partial(
+            decode,
+            size=self.size,
+            interpolation=self.interpolation,
+            neighbors=boxer is None,
+            appearance=self.appearance,
+        )
         pixels, seen = [], () if self.crop is None else boxes_of(self.views, self.crop)
         for position, index in enumerate(indices):
             for box in seen if boxer is None else (partial(boxer, position),):
-                pixels.append(decode(self.paths[index], self.size, box, self.interpolation, neighbors=boxer is None))
+                pixels.append(read(self.paths[index], box=box))
         return torch.stack([torch.from_numpy(image).permute(2, 0, 1) for image in pixels])
 
 
@@ -224,9 +241,11 @@ def one_view(images: Files | InMemory) -> Files | InMemory:
     return attrs.evolve(images, pixels=images.pixels[:: images.crops], crops=1)
 
 
-def squashed(image: Path | Image.Image, size: int, interpolation: str, name: str = "") -> Tensor:
+def squashed(
+    image: Path | Image.Image, size: int, interpolation: str, name: str = "", appearance: Appearance = VIEWED
+) -> Tensor:
     """Resize a whole image, whatever its aspect ratio, as images in memory are: uint8 (1, 3, size, size)."""
-    pixels = torch.from_numpy(whole(image, name or str(image)))
+    pixels = torch.from_numpy(whole(image, name or str(image), appearance))
     return resize(pixels.permute(2, 0, 1)[None], size, interpolation)
 
 

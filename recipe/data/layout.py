@@ -9,6 +9,7 @@ import os
 from collections.abc import Sequence
 from itertools import permutations
 from pathlib import Path
+from typing import Any
 
 import attrs
 
@@ -38,6 +39,12 @@ class FolderLayout:
     """The pattern of paths whose `{}` names what stays on one side of a split. See `Split`."""
     subfolders: str
     """What to do with images in subfolders of a class. See `SUBFOLDERS`."""
+
+    @classmethod
+    def of(cls, stated: Any) -> FolderLayout:
+        """Return what a trick states in fields of these names, the seed in ``split_seed``."""
+        names = (field.name for field in attrs.fields(cls) if field.name != "seed")
+        return cls(seed=stated.split_seed, **{name: getattr(stated, name) for name in names})
 
     def count_classes(self) -> int | None:
         """Return the number of classes of the training images, or None without a folder of them on this machine.
@@ -115,7 +122,7 @@ class FolderLayout:
         folder, classes = located.folders[part], self._classes(located, part)
         found = self._found(folder, classes)
         notes = (*located.notes, f"all images of `{folder}` are held out: there are none to train on", *found.notes)
-        return FileParts(tuple(classes), FoundImages((), (), (), ()), found, None, None, notes)
+        return FileParts(tuple(classes), FoundImages((), (), ()), found, None, None, notes)
 
     def _classes(self, located: _Located, part: str) -> list[str]:
         try:

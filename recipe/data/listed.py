@@ -141,7 +141,7 @@ def _without_training(listed: dict[str, list[Listed]], shares: dict[str, float],
         raise ValueError("there are no training images")
     images = listed[part]
     classes = in_order(image.label for image in images)
-    found, none = _found(images, classes), FoundImages((), (), (), ())
+    found, none = _found(images, classes), FoundImages((), (), ())
     note = f"all images of `{images[0].list}` are held out: there are none to train on"
     return FileParts(classes, none, found, None, None, (*notes, note))
 
@@ -149,8 +149,7 @@ def _without_training(listed: dict[str, list[Listed]], shares: dict[str, float],
 def _found(images: Sequence[Listed], classes: Sequence[str]) -> FoundImages:
     label_of = {name: label for label, name in enumerate(classes)}
     files = tuple(Path(image.path) for image in images)
-    empty = tuple(path for path, image in zip(files, images, strict=True) if image.empty)
-    return FoundImages(files, tuple(label_of[image.label] for image in images), empty, ())
+    return FoundImages(files, tuple(label_of[image.label] for image in images), ())
 
 
 def _lacking(called: str, found: FoundImages, classes: Sequence[str]) -> Iterator[str]:

@@ -1,7 +1,9 @@
 """Turn the pixels of an opened image into 8-bit RGB by what its format says they mean, or refuse them.
 
 - Shades and colors of up to 16 bits are scaled from their whole range: 0 to 65535 becomes 0 to 255.
-- Palettes, CMYK, YCbCr and LAB are converted to RGB. Transparency is ignored.
+- Palettes, CMYK, YCbCr and LAB are converted to RGB.
+- Transparent pixels are mixed with a background, or their hidden colors are taken.
+- An image is turned by its EXIF orientation, or not.
 - Floats, integers of 32 bits and signed integers are refused, because no format says which values are black and white.
 - 16-bit shades and colors that would all be black, or white in CMYK, are refused: their range is probably 0 to 255.
 - TIFF files are refused if Pillow reads their pixels otherwise than the tags describe them.
@@ -20,11 +22,17 @@ from PIL import Image, _imaging
 from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
+from recipe.data.appearance import EXIF, IGNORED, SHADES, Appearance
+from recipe.data.turning import turn_of
+
 CONVERTED = frozenset(("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB"))
 """The modes that Pillow converts to RGB by their meaning."""
 
 PREMULTIPLIED = {"La": "LA", "RGBa": "RGBA"}
 """The modes whose colors are multiplied by their opacity, with the modes that undo it."""
+
+TRANSPARENT = ("LA", "La", "PA", "RGBA", "RGBa")
+"""The modes with an alpha channel."""
 
 UNBOUNDED = {"F": "floats", "I": "integers of 32 bits or with a sign"}
 """The modes whose range no format states."""
@@ -42,19 +50,52 @@ BITS, COMPRESSION, PHOTOMETRIC, PLANES, COLOR_MAP, SAMPLE_FORMAT = 258, 259, 262
 """Tags of TIFF, by number."""
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Return an image in RGB. Raises `ValueError` if its pixels are refused, or whatever its decoder raises."""
+def to_rgb(image: Image.Image, appearance: Appearance) -> Image.Image:
+    """Return an image in RGB, of this appearance.
+
+    Raises `ValueError` if its pixels are refused, or whatever its decoder raises.
+    """
+    rgb = _colors(image, appearance.background)
+    turn = turn_of(image) if appearance.orientation == EXIF else None
+    return rgb.transpose(turn.method) if turn else rgb
+
+
+def _colors(image: Image.Image, background: str) -> Image.Image:
+    """Return an image in RGB on a background."""
     if why := refused(image):
         raise ValueError(why)
     if bits := _deep(image):
-        return _scaled(image, bits).convert("RGB")
+        return _on(background, *_scaled(image, bits))
     if image.mode in PREMULTIPLIED:
-        return image.convert(PREMULTIPLIED[image.mode]).convert("RGB")
-    least = _least_of_colors(image)
+        image = image.convert(PREMULTIPLIED[image.mode])
+    least, step = _least_of_colors(image), _step(image)
     image.load()
     if least is not None:
         _refuse_faint(image, *least)
-    return image if image.mode == "RGB" else image.convert("RGB")
+    if background == IGNORED or not is_transparent(image):
+        return image if image.mode == "RGB" else image.convert("RGB")
+    hidden = image.info.get("transparency")
+    if image.mode in ("1", "L") and isinstance(hidden, int):
+        gray = image.convert("L")
+        return _on(background, gray, gray.point([0 if shade == hidden * step else 255 for shade in range(256)]))
+    if image.mode == "RGB" and least is not None:
+        raise ValueError("one of its colors of 16 bits is transparent, which is not supported; convert it to 8 bits")
+    seen = image.convert("RGBA")
+    return _on(background, seen, seen.getchannel(3))
+
+
+def _on(background: str, image: Image.Image, opacity: Image.Image | None) -> Image.Image:
+    """Return an image in RGB, mixed with a background where its opacity is below 255."""
+    if background == IGNORED or opacity is None:
+        return image.convert("RGB")
+    mixed = Image.new("RGB", image.size, (SHADES[background],) * 3)
+    mixed.paste(image, mask=opacity)
+    return mixed
+
+
+def is_transparent(image: Image.Image) -> bool:
+    """Whether an image may have transparent pixels, by its header."""
+    return image.mode in TRANSPARENT or "transparency" in image.info
 
 
 def refused(image: Image.Image) -> str | None:
@@ -87,13 +128,21 @@ def _deep(image: Image.Image) -> int | None:
     return 16 if image.mode == "I" and image.format in ("PNG", "PPM") else None
 
 
-def _scaled(image: Image.Image, bits: int) -> Image.Image:
-    """Return a gray image of more than 8 bits with the highest 8 of them."""
+def _step(image: Image.Image) -> int:
+    """Return what a step between stored shades of a PNG file becomes in 8 bits. Only one that isn't loaded says."""
+    stored = image.tile[0][3] if image.format == "PNG" and isinstance(image, ImageFile) and image.tile else None
+    return {"1": 255, "L;2": 85, "L;4": 17}.get(str(stored), 255 if image.mode == "1" else 1)
+
+
+def _scaled(image: Image.Image, bits: int) -> tuple[Image.Image, Image.Image | None]:
+    """Return a gray image of more than 8 bits with the highest 8 of them, and its opacity if a shade is transparent."""
     shades = np.asarray(image)
     black = 2 ** (bits - 8)
     if 0 < shades.max() < black:
         raise ValueError(FAINT.format(bits, black, "black"))
-    return Image.fromarray((shades >> (bits - 8)).astype(np.uint8))
+    hidden = image.info.get("transparency")
+    opacity = Image.fromarray(np.where(shades == hidden, 0, 255).astype(np.uint8)) if isinstance(hidden, int) else None
+    return Image.fromarray((shades >> (bits - 8)).astype(np.uint8)), opacity
 
 
 def _least_of_colors(image: Image.Image) -> tuple[int, int] | None:

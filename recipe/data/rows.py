@@ -35,8 +35,6 @@ class Listed:
     label: str
     group: str
     part: str
-    empty: bool
-    """Whether the file has no content."""
     list: str
     """The path of the list that has it."""
     line: int
@@ -65,8 +63,7 @@ class Rows:
             if (path := self._file(table.path, row, root)) is None:
                 continue
             name = os.path.relpath(path, root).replace(os.sep, "/")
-            empty = not os.path.getsize(path)
-            image = Listed(path, name, row.label, row.group, row.part or part, empty, table.path, row.line)
+            image = Listed(path, name, row.label, row.group, row.part or part, table.path, row.line)
             before = self.found.setdefault(path, image)
             if before is not image:
                 self._compare(before, image)

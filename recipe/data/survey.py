@@ -20,6 +20,7 @@ import numpy as np
 from recipe.base.errors import RecipeError
 from recipe.base.files import opened
 from recipe.base.identity import UNREADABLE, file_digest
+from recipe.data.appearance import Appearance
 from recipe.data.draws import order
 from recipe.data.headers import Header, header_of
 from recipe.data.images import InMemory
@@ -57,13 +58,13 @@ class Alike:
     """The number of images that were compared with all others."""
 
 
-def headers(paths: Sequence[Path], until: float) -> Headers:
-    """Read the headers of files, in a random order, until a time on the monotonic clock."""
+def headers(paths: Sequence[Path], appearance: Appearance, until: float) -> Headers:
+    """Read the headers of images of this appearance, in a random order, until a time on the monotonic clock."""
     read, unreadable = dict[int, Header](), dict[int, str]()
     order_of = order(0, 0, len(paths)).tolist()
     for position, _ in _in_threads(lambda position: _warm(paths[position]), order_of, until):
         try:
-            read[position] = header_of(paths[position])
+            read[position] = header_of(paths[position], appearance)
         except RecipeError as error:
             unreadable[position] = error.diagnostics[0].message
     return Headers(dict(sorted(read.items())), dict(sorted(unreadable.items())))

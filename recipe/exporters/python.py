@@ -76,7 +76,9 @@ def _source(run: SourceRun, surgery: Codegen, command: str = "") -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     from recipe.base.channels import LUMA
+    from recipe.data.appearance import SHADES
     from recipe.data.formats import FORMATS
+    from recipe.data.turning import TURNS
     from recipe.exporters.codegen import WIDTH, laid_out
 
     environment = Environment(
@@ -106,6 +108,8 @@ def _source(run: SourceRun, surgery: Codegen, command: str = "") -> str:
         command=printable(command),
         formats=FORMATS,
         luma=LUMA,
+        shades=SHADES,
+        turns=TURNS,
         shown=_shown,
     )
     return source.rstrip("\n") + "\n"

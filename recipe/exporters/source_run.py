@@ -71,6 +71,8 @@ class SourceRun:
             "crop": json.dumps(self.preprocessing.crop),
             "interpolation": self.preprocessing.interpolation,
             "views": self.preprocessing.views,
+            "orientation": self.preprocessing.orientation,
+            "background": self.preprocessing.background,
             "classes": str(self.program.classes),
         }
         return about | ({"class_names": json.dumps(self.names)} if self.names else {})

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import attrs
 import torch
 from PIL import Image
 from torch import Tensor
 
 from recipe.base.channels import to_channels
-from recipe.base.errors import fail
+from recipe.base.errors import RecipeError, fail
 from recipe.base.wording import plural, reason_of
 from recipe.data.decode import CROP, fitted
 from recipe.data.fingerprinting import fingerprint
-from recipe.data.headers import ignored_in
+from recipe.data.headers import noticed_in
 from recipe.data.images import Files, Images, InMemory, Sets, resize, unfit
 from recipe.data.views import boxes_of, crops_of
 from recipe.plan.plan import Plan
-from recipe.plugins.calling import broken, call_hook
-from recipe.plugins.field_contracts import ImageFields
+from recipe.plugins.calling import broken, call_hook, placed
+from recipe.plugins.field_contracts import ON_ERROR, SKIP, ImageFields
 from recipe.plugins.uses import Use
 from recipe.runs.provenance import Preprocessing
 
@@ -46,8 +49,6 @@ def open_sets(
     assert use is not None
     sets = _evaluated_on(read_sets(use), use, on, external)
     check_sets(sets, use, training)
-    files = {part: images.paths for part, images in parts_of(sets).items() if isinstance(images, Files)}
-    ignored = [note for part, paths in files.items() for note in ignored_in(paths, part)]
     stated = plan.training
     mean, std = (to_channels(each, stated.channels) for each in (stated.mean or sets.mean, stated.std or sets.std))
     sets = attrs.evolve(sets, mean=mean, std=std)
@@ -55,7 +56,10 @@ def open_sets(
     made = evaluated or preprocessing_of(plan, sets)
     val = _evaluated(sets.val, made, plan)
     test = None if sets.test is None else _evaluated(sets.test, made, plan)
-    return attrs.evolve(sets, train=train, val=val, test=test, notes=(*sets.notes, *ignored))
+    sets = attrs.evolve(sets, train=train, val=val, test=test)
+    files = {part: images for part, images in parts_of(sets).items() if isinstance(images, Files)}
+    noticed = [note for part, each in files.items() for note in noticed_in(each.paths, part, each.appearance)]
+    return attrs.evolve(sets, notes=(*sets.notes, *noticed))
 
 
 def parts_of(sets: Sets) -> dict[str, Images]:
@@ -77,6 +81,28 @@ def read_sets(use: Use) -> Sets:
     if why := unfit(sets, ImageFields.of(use.trick).size):
         raise broken(use, "open", why)
     return sets
+
+
+def what_to_do(use: Use) -> str:
+    """Return what to do about images that can't be read, which a trick opens."""
+    field = next((field for field in use.declared.fields if field.name == ON_ERROR), None)
+    return "repair or remove them" + (f", or skip them with `{field.word}={SKIP}` in `{use.word}`" if field else "")
+
+
+@contextmanager
+def explained(plan: Plan) -> Iterator[None]:
+    """A context in which errors about images point at their statement, and say what to do about broken ones."""
+    use = plan.images
+    assert use is not None
+    with placed(use.span):
+        try:
+            yield
+        except RecipeError as error:
+            told = (
+                attrs.evolve(one, help=one.help or what_to_do(use)) if one.code == "E070" else one
+                for one in error.diagnostics
+            )
+            raise type(error)(*told) from error
 
 
 def _evaluated_on(sets: Sets, use: Use, on: str, external: bool) -> Sets:
@@ -122,6 +148,8 @@ def preprocessing_of(plan: Plan, sets: Sets) -> Preprocessing:
         tuple(map(float, sets.std)),
         stated.evaluation_interpolation or stated.interpolation,
         stated.evaluation_views or "single",
+        orientation=fields.orientation,
+        background=fields.background,
         training_size=fields.size,
         training_interpolation=stated.interpolation,
     )
@@ -131,7 +159,7 @@ def _trained_on(images: Images, made: Preprocessing, plan: Plan) -> Images:
     """Return training images that are resized as a plan states. Where and when no trick crops, evaluation does."""
     interpolation = plan.training.interpolation
     if isinstance(images, Files):
-        return attrs.evolve(images, crop=made.crop, interpolation=interpolation)
+        return attrs.evolve(images, crop=made.crop, interpolation=interpolation, appearance=made.appearance)
     if not isinstance(images, InMemory):
         return images
     pixels, side = images.pixels, images.pixels.shape[-1]
@@ -165,8 +193,14 @@ def _evaluated(images: Images, made: Preprocessing, plan: Plan) -> Images:
         message = f"`{made.views}` needs a crop, but the images of `{plan.images.word}` are evaluated whole"
         raise fail("E023", message, maker.span, help=f"state one, such as `{maker.word} crop=90% views={made.views}`")
     if isinstance(images, Files):
-        crop, views = made.crop, made.views
-        return attrs.evolve(images, size=made.size, crop=crop, interpolation=made.interpolation, views=views)
+        return attrs.evolve(
+            images,
+            size=made.size,
+            crop=made.crop,
+            interpolation=made.interpolation,
+            views=made.views,
+            appearance=made.appearance,
+        )
     if isinstance(images, InMemory):
         original = images.pixels if images.original is None else images.original
         if plan.training.evaluation_crop:

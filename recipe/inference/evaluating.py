@@ -19,7 +19,7 @@ from recipe.data.fingerprinting import fingerprint
 from recipe.data.images import Files, Images, Sets
 from recipe.devices.distributed import Ranks
 from recipe.graph.shapes import propagate
-from recipe.inference.datasets import EVALUATION, open_sets, preprocessing_of
+from recipe.inference.datasets import EVALUATION, explained, open_sets, preprocessing_of
 from recipe.inference.evaluation import Evaluation
 from recipe.inference.figures import Integers
 from recipe.inference.given import Pictures, labeled
@@ -31,7 +31,7 @@ from recipe.language.recipe_input import override
 from recipe.plan.bind import bind
 from recipe.plan.plan import Plan
 from recipe.plugins.calling import call_hook
-from recipe.plugins.field_contracts import SIZE, WEIGHTS
+from recipe.plugins.field_contracts import APPEARANCE, SIZE, WEIGHTS
 from recipe.plugins.kinds import RecipeFile
 from recipe.plugins.settings import Training
 from recipe.runs import held_out
@@ -140,13 +140,13 @@ def check_part(on: object) -> None:
 def laid_over(plan: Plan, statements: tuple[str, ...]) -> Plan:
     """Return a run's plan with statements laid over it, which may replace its data, its batch and its evaluation.
 
-    The images keep the size that the run was trained on, unless the evaluation states another one. Raises `RecipeError`
-    (E129) for anything else.
+    The images keep the size and the appearance that the run was trained on, unless the evaluation states another size.
+    Raises `RecipeError` (E129) for anything else.
     """
     if not statements:
         return plan
-    assert plan.image_fields is not None
-    size = plan.image_fields.size
+    kept = plan.image_fields
+    assert kept is not None
     values = (value for use in plan.uses for value in use.values.values())
     teachers = {Path(value.path): value.digest for value in values if isinstance(value, RecipeFile)}
     over = override(statements)
@@ -158,15 +158,22 @@ def laid_over(plan: Plan, statements: tuple[str, ...]) -> Plan:
     use = new.images
     if use is None:
         raise fail("E129", "the statements drop the dataset", help="name another one, such as `data folder`")
-    if use.values[SIZE] == size:
+    changed = {}
+    for name in (SIZE, *APPEARANCE):
+        value, own = use.values.get(name), getattr(kept, name)
+        if value in (own, None):
+            continue
+        if use.origins[name].kind == "override":
+            help, trained = f"leave `{name}=` out", f"`{name}={own}`, not `{name}={value}`"
+            if name == SIZE:
+                help, trained = f"{help}, or state it as `evaluation {SIZE}=…`", f"images of {own} pixels, not {value}"
+            raise fail("E129", f"the run was trained on {trained}", use.place(name), help=help)
+        changed[name] = own
+    if not changed:
         return new
-    if use.origins[SIZE].kind == "override":
-        message = f"the run was trained on images of {size} pixels, not {use.values[SIZE]}"
-        help = f"leave `{SIZE}=` out, or state it as `evaluation {SIZE}=…`"
-        raise fail("E129", message, use.place(SIZE), help=help)
     trick: Any = use.trick
-    resized = attrs.evolve(use, trick=attrs.evolve(trick, **{SIZE: size}))
-    return attrs.evolve(new, uses=tuple(resized if one is use else one for one in new.uses))
+    kept_so = attrs.evolve(use, trick=attrs.evolve(trick, **changed))
+    return attrs.evolve(new, uses=tuple(kept_so if one is use else one for one in new.uses))
 
 
 def _stated(new: Plan) -> dict[str, Any]:
@@ -310,7 +317,8 @@ def _evaluated(
     assert plan.images is not None
     assert plan.image_fields is not None
     images = labeled(sets.val, trained.preprocessing)
-    logits, indices, skipped = _logits(trained, images, plan.image_fields.skips, computing)
+    with explained(plan):
+        logits, indices, skipped = _logits(trained, images, plan.image_fields.skips, computing)
     if not len(logits):
         raise fail("E070", "no image can be read, so there is nothing to evaluate", plan.images.span)
     names = images.names if isinstance(images, Pictures) else tuple(map(str, range(len(images.labels))))

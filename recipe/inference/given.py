@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from recipe.data.appearance import VIEWED, Appearance
 from recipe.data.decode import Box, decode, fitted
 from recipe.data.images import Array, Files, Images, squashed
 from recipe.data.views import boxes_of
@@ -38,6 +39,8 @@ class Pictures:
     """The parts of each image that are used, or None for the whole image."""
     interpolation: str = "bilinear"
     """How the images are resized."""
+    appearance: Appearance = VIEWED
+    """How the images look before they are cropped."""
     uniform: bool = False
 
     @property
@@ -53,13 +56,13 @@ class Pictures:
         """Return the crops of an image, with the same bits as the run's evaluation computes."""
         item, name = self.items[index], self.names[index]
         if self.boxes is None:
-            return squashed(item, self.size, self.interpolation, name)
+            return squashed(item, self.size, self.interpolation, name, self.appearance)
         parts = []
         for box in self.boxes:
             if isinstance(item, Path):
-                pixels = decode(item, self.size, box, self.interpolation, neighbors=True)
+                pixels = decode(item, self.size, box, self.interpolation, True, self.appearance)
             else:
-                pixels = fitted(item, self.size, box, name, self.interpolation)
+                pixels = fitted(item, self.size, box, name, self.interpolation, self.appearance)
             parts.append(torch.from_numpy(pixels).permute(2, 0, 1))
         return torch.stack(parts)
 
@@ -89,7 +92,7 @@ def _pictures(
     items: tuple[Path | Image.Image, ...], names: tuple[str, ...], labels: Tensor, made: Preprocessing
 ) -> Pictures:
     boxes = None if made.crop is None else boxes_of(made.views, made.crop)
-    return Pictures(items, names, labels, made.size, boxes, made.interpolation)
+    return Pictures(items, names, labels, made.size, boxes, made.interpolation, made.appearance)
 
 
 def _each(given: Any) -> Iterator[Any]:

@@ -16,6 +16,7 @@ from recipe.base.public import public
 from recipe.base.source import Source
 from recipe.base.wording import plural
 from recipe.compiler.program import Program
+from recipe.data.appearance import VIEWED
 from recipe.data.decode import CROP
 from recipe.data.images import IMAGENET_MEAN, IMAGENET_STD
 from recipe.devices.choice import pick
@@ -177,6 +178,8 @@ def expected_inputs(plan: Plan) -> tuple[Preprocessing, list[str]]:
         to_channels(std or IMAGENET_STD, stated.channels),
         stated.evaluation_interpolation or wanted or stated.interpolation,
         stated.evaluation_views or "single",
+        orientation=VIEWED.orientation,
+        background=VIEWED.background,
     )
     return made, notes
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from inspect import get_annotations, getattr_static, isfunction, signature
 from math import inf
 from typing import Any, TypeVar, dataclass_transform
@@ -15,7 +15,7 @@ from recipe.base.wording import did_you_mean, listing
 from recipe.language.overlays import DIALECTS
 from recipe.plugins.declared import Declared
 from recipe.plugins.during import SPAN_WORDS
-from recipe.plugins.field_contracts import REQUIRED_OF_IMAGES
+from recipe.plugins.field_contracts import APPEARANCE, REQUIRED_OF_IMAGES
 from recipe.plugins.fields import (
     REQUIRED,
     Field,
@@ -161,12 +161,16 @@ def _check_metrics(made: type[Trick]) -> None:
         raise TypeError(f"the hook `{own[0]}` needs the hook `{other}`")
 
 
-def _check_sizes(made: type[Trick], fields: Iterable[Field]) -> None:
-    """Raise `TypeError` for a trick that opens images but lacks the fields for their size and the worker processes."""
+def _check_images(made: type[Trick], fields: Sequence[Field]) -> None:
+    """Raise `TypeError` for a trick that opens images and lacks a field for them, or has one of another meaning."""
     whole = {field.name for field in fields if isinstance(field.kind, Number) and field.kind.whole}
     for name in REQUIRED_OF_IMAGES:
         if made.open is not Trick.open and name not in whole:
             raise TypeError(f"it opens images, so it needs the field `{name}: int = integer(…)`")
+    for field in fields if made.open is not Trick.open else ():
+        known = APPEARANCE.get(field.name)
+        if known is not None and not {*field.kind.words} <= {*known}:
+            raise TypeError(f"`{field.name}` of a trick that opens images takes some of {listing(known)}")
 
 
 def _own_fields(cls: type) -> Iterator[str]:
@@ -248,7 +252,7 @@ def trick(
             fields = tuple(_fields(made))
             for field in fields:
                 _check_field(field)
-            _check_sizes(made, fields)
+            _check_images(made, fields)
             if twice := [word for word, count in Counter(field.word for field in fields).items() if count > 1]:
                 raise TypeError(f"a recipe can't tell two fields apart that are both written `{twice[0]}`")
             made.declared = attrs.evolve(declared, fields=fields, spans=_acts_by_step(made))

@@ -6,6 +6,8 @@ from typing import Any, Self
 
 import attrs
 
+from recipe.data.appearance import BACKGROUNDS, ORIENTATIONS, VIEWED, Appearance
+
 
 @attrs.frozen
 class _Contract:
@@ -27,6 +29,16 @@ class ImageFields(_Contract):
     on_error: str = "fail"
     """What to do about an image that can't be read."""
 
+    orientation: str = VIEWED.orientation
+    """Whether images are turned by their EXIF orientation: one of `ORIENTATIONS`."""
+    background: str = VIEWED.background
+    """What is behind transparent pixels: one of `BACKGROUNDS`."""
+
+    @property
+    def appearance(self) -> Appearance:
+        """How images look before they are cropped."""
+        return Appearance(self.orientation, self.background)
+
     @property
     def skips(self) -> bool:
         """Whether images that can't be read are skipped."""
@@ -47,6 +59,9 @@ class ModelFields(_Contract):
 
 ON_ERROR, SKIP = attrs.fields(ImageFields).on_error.name, "skip"
 """The field for images that can't be read, and its value to skip them."""
+
+APPEARANCE = {"orientation": ORIENTATIONS, "background": BACKGROUNDS}
+"""The fields for how images look before they are cropped, with the words that they may take."""
 
 SIZE = attrs.fields(ImageFields).size.name
 """The field that is both the height and the width of images."""

@@ -17,6 +17,7 @@ from recipe.base.sealed import read_sealed, write_sealed
 from recipe.base.source import Span
 from recipe.base.typed_json import Malformed
 from recipe.base.wording import listing, plural, system_reason
+from recipe.data.appearance import AS_STORED, BACKGROUNDS, ORIENTATIONS, Appearance
 from recipe.data.fingerprint import Fingerprint
 from recipe.plugins.settings import INTERPOLATIONS, VIEWS
 
@@ -60,8 +61,20 @@ class Preprocessing:
         default=None, validator=optional(in_(INTERPOLATIONS)), kw_only=True, eq=False
     )
     """How images are resized in training, or None if unknown."""
-    schema_version: int = attrs.field(default=3, validator=in_((1, 2, 3)), kw_only=True)
-    """The version of the format. The first one had neither interpolation nor views, the second nothing of training."""
+    orientation: str = attrs.field(default=AS_STORED.orientation, validator=in_(ORIENTATIONS), kw_only=True)
+    """Whether images are turned by their EXIF orientation."""
+    background: str = attrs.field(default=AS_STORED.background, validator=in_(BACKGROUNDS), kw_only=True)
+    """What is behind transparent pixels."""
+    schema_version: int = attrs.field(default=4, validator=in_((1, 2, 3, 4)), kw_only=True)
+    """The version of the format.
+
+    The first one had neither interpolation nor views, the second nothing of training, the third no appearance.
+    """
+
+    @property
+    def appearance(self) -> Appearance:
+        """How images look before they are cropped."""
+        return Appearance(self.orientation, self.background)
 
     @mean.validator
     @std.validator

@@ -17,7 +17,7 @@ from recipe.data.images import Files, Images, InMemory, Sets
 from recipe.data.survey import Alike, headers, same_files, same_pixels
 from recipe.inference.datasets import check_sets, read_sets
 from recipe.plan.plan import Plan
-from recipe.plugins.field_contracts import ON_ERROR, SKIP
+from recipe.plugins.field_contracts import ON_ERROR, SKIP, ImageFields
 from recipe.plugins.uses import Use
 from recipe.showing.report import DataReport, Duplicates, Group, Member, Part, Pixels, Sizes, Unreadable
 
@@ -30,7 +30,7 @@ def look(plan: Plan, seconds: float) -> DataReport:
     sets = read_sets(_lenient(plan.images))
     check_sets(sets, plan.images, training=False)
     labeled = _Labeled.of(sets)
-    seen, unreadable = _seen(labeled, fields.size, time.monotonic() + (until - time.monotonic()) / 2)
+    seen, unreadable = _seen(labeled, fields, time.monotonic() + (until - time.monotonic()) / 2)
     return DataReport(
         plan.images.statement(),
         fields.size,
@@ -97,17 +97,17 @@ class _Labeled:
         return tuple(members)
 
 
-def _seen(labeled: _Labeled, size: int, until: float) -> tuple[Pixels, tuple[Unreadable, ...]]:
+def _seen(labeled: _Labeled, fields: ImageFields, until: float) -> tuple[Pixels, tuple[Unreadable, ...]]:
     """Return the sizes and channels of images, and the images that can't be read."""
     total = sum(len(part.labels) for part in labeled.parts.values())
     if parts := labeled.in_memory:
         each = [(_header(part.pixels if part.original is None else part.original), len(part.labels)) for part in parts]
-        return _of_headers(each, total, total, size), ()
+        return _of_headers(each, total, total, fields), ()
     paths = labeled.paths
-    found = headers(paths, until)
+    found = headers(paths, fields.appearance, until)
     counted = [(header, 1) for header in found.read.values()]
     broken = zip(labeled.members([*found.unreadable]), found.unreadable.values(), strict=True)
-    return _of_headers(counted, found.count, total, size), tuple(Unreadable(*each) for each in broken)
+    return _of_headers(counted, found.count, total, fields), tuple(Unreadable(*each) for each in broken)
 
 
 def _header(pixels: Tensor) -> Header:
@@ -116,7 +116,7 @@ def _header(pixels: Tensor) -> Header:
     return Header(width, height, "gray" if channels == 1 else "RGB", 8, turned=False, transparent=False)
 
 
-def _of_headers(counted: Sequence[tuple[Header, int]], looked_at: int, total: int, size: int) -> Pixels:
+def _of_headers(counted: Sequence[tuple[Header, int]], looked_at: int, total: int, fields: ImageFields) -> Pixels:
     """Sum up headers, each of some number of images."""
     sizes, kinds = Counter[tuple[int, int]](), Counter[str]()
     turned = transparent = deep = 0
@@ -130,9 +130,11 @@ def _of_headers(counted: Sequence[tuple[Header, int]], looked_at: int, total: in
     if +sizes:
         by_area = sorted(+sizes, key=lambda each: (each[0] * each[1], each))
         (frequent, number), *_ = sizes.most_common(1)
-        smaller = sum(count for sides, count in sizes.items() if min(sides) < size)
+        smaller = sum(count for sides, count in sizes.items() if min(sides) < fields.size)
         of_sizes = Sizes(by_area[0], by_area[-1], frequent, number, smaller)
-    return Pixels(looked_at, total, of_sizes, dict((+kinds).most_common()), transparent, deep, turned)
+    return Pixels(
+        looked_at, total, of_sizes, dict((+kinds).most_common()), transparent, deep, turned, fields.appearance
+    )
 
 
 def _duplicates(labeled: _Labeled, until: float) -> Duplicates | None:

@@ -11,6 +11,7 @@ import attrs
 
 from recipe.base.printable import printable
 from recipe.base.wording import columns, plural
+from recipe.data.appearance import IGNORED, STORED, Appearance
 
 SCHEMA_VERSION = 1
 FEW = 5
@@ -76,11 +77,13 @@ class Pixels:
     kinds: Mapping[str, int]
     """The number of images by their channels: ``RGB``, ``gray``, ``palette`` or another mode of Pillow."""
     transparent: int
-    """The number of images with transparency, which is ignored."""
+    """The number of images that may have transparent pixels."""
     deep: int
     """The number of images with more than 8 bits per channel."""
     turned: int
-    """The number of images with an EXIF orientation that is ignored."""
+    """The number of images whose EXIF orientation isn't upright. Those of TIFF don't count."""
+    appearance: Appearance
+    """Whether they are turned, and what is behind transparent pixels."""
 
 
 @attrs.frozen
@@ -277,9 +280,11 @@ class DataReport:
             yield f"shorter side below {self.size}", f"{sizes.smaller:,} of {pixels.looked_at:,}"
         if pixels.kinds:
             yield "channels", ", ".join(f"{kind} {count:,}" for kind, count in pixels.kinds.items())
+        look = pixels.appearance
+        on = "ignored" if look.background == IGNORED else f"on {look.background}"
         for name, count in (
-            ("with transparency, ignored", pixels.transparent),
-            ("with an EXIF orientation, ignored", pixels.turned),
+            (f"with transparency, {on}", pixels.transparent),
+            (f"with an EXIF orientation, {'ignored' if look.orientation == STORED else 'turned'}", pixels.turned),
             ("with more than 8 bits", pixels.deep),
         ):
             if count:

@@ -25,6 +25,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from recipe.base.errors import RecipeError
+from recipe.data.appearance import AS_STORED, VIEWED, Appearance
 from recipe.data.decode import decode, formats
 from tests.data.writers import Values, bmp, netpbm, pfm, png, tiff
 
@@ -38,13 +39,14 @@ SIDE, WIDTH = 24, 31
 class Odd:
     """An image file, the pixels (SIDE, SIDE, 3) that it means, and how far decoded ones may be from them.
 
-    ``right`` is None if the file must be refused.
+    ``right`` is None if the file must be refused. ``ignored`` are the pixels without transparency, if they are others.
     """
 
     name: str
     data: bytes
     right: Pixels | None
     near: float = 1.0
+    ignored: Pixels | None = None
 
 
 def draw(draws: np.random.Generator, bits: int, channels: int) -> Values:
@@ -59,6 +61,12 @@ def shown(values: Values, most: int) -> Pixels:
     return np.broadcast_to(scaled, (*scaled.shape[:2], 3))[:, :SIDE]
 
 
+def seen(colors: Pixels, opacity: npt.NDArray[Any], most: int) -> Pixels:
+    """Return colors (SIDE, SIDE, 3) on white. Opacities (H, W, 1) are from 0 to ``most``."""
+    part = opacity[:, :SIDE].astype(np.float64) / most
+    return np.floor(colors * part + 255 * (1 - part) + 0.5).astype(np.uint8)
+
+
 def inked(values: Values, most: int) -> Pixels:
     """Return amounts of cyan, magenta, yellow and black ink (H, W, 4) as 8-bit RGB."""
     light = 1 - values.astype(np.float64) / most
@@ -70,18 +78,27 @@ def of_png(draws: np.random.Generator) -> Iterator[Odd]:
         most = 2**bits - 1
         gray = draw(draws, bits, 1)
         yield Odd(f"png-gray{bits}", png(gray, 0, bits), shown(gray, most))
-        yield Odd(f"png-gray{bits}-trns", png(gray, 0, bits, [(b"tRNS", b"\0\1")]), shown(gray, most))
+        hidden, plain = int(gray[1, 2, 0]), shown(gray, most)
+        key = (b"tRNS", hidden.to_bytes(2, "big"))
+        yield Odd(f"png-gray{bits}-trns", png(gray, 0, bits, [key]), seen(plain, gray != hidden, 1), 1, plain)
         if bits >= 8:
             for kind, channels in ((2, 3), (4, 2), (6, 4)):
                 values = draw(draws, bits, channels)
-                right = shown(values[:, :, : channels - (kind > 2)], most)
-                yield Odd(f"png-kind{kind}-{bits}", png(values, kind, bits), right)
+                plain = shown(values[:, :, : channels - (kind > 2)], most)
+                right = seen(plain, values[:, :, -1:], most) if kind > 2 else plain
+                yield Odd(f"png-kind{kind}-{bits}", png(values, kind, bits), right, 2 if bits > 8 else 1, plain)
+                if kind == 2:
+                    key = (b"tRNS", values[3, 4].astype(">u2").tobytes())
+                    opacity = (values != values[3, 4]).any(2, keepdims=True)
+                    colors = seen(plain, opacity, 1) if bits == 8 else None
+                    yield Odd(f"png-rgb{bits}-trns", png(values, 2, bits, [key]), colors, 1, plain)
         if bits <= 8:
             palette = draws.integers(0, 256, (2**bits, 3), dtype=np.uint8)
             plte, right = (b"PLTE", palette.tobytes()), shown(palette[gray[:, :, 0].astype(int)], 255)
             yield Odd(f"png-palette{bits}", png(gray, 3, bits, [plte]), right)
-            seen = (b"tRNS", bytes(range(2**bits)))
-            yield Odd(f"png-palette{bits}-trns", png(gray, 3, bits, [plte, seen]), right)
+            opacity = draws.integers(0, 256, 2**bits, dtype=np.uint8)
+            trns, mixed = (b"tRNS", opacity.tobytes()), seen(right, opacity[gray.astype(int)], 255)
+            yield Odd(f"png-palette{bits}-trns", png(gray, 3, bits, [plte, trns]), mixed, 1, right)
     yield Odd("png-gray16-of-8", png(gray % 256, 0, 16), None)
     yield Odd("png-rgb16-of-8", png(values[:, :, :3] % 256, 2, 16), None)
     yield Odd("png-gray16-black", png(gray * 0, 0, 16), shown(gray * 0, 1))
@@ -103,10 +120,14 @@ def of_layout(draws: np.random.Generator, **layout: Any) -> Iterator[Odd]:
     planar, big = layout["planar"], layout["order"] == ">"
     label = f"{'-big' * big}{'-zip' * layout['deflate']}{'-planar' * planar}-{layout['tile']}-{layout['rows']}"
 
-    def odd(name: str, right: Pixels | None, values: Values, *arguments: int, **more: Any) -> Odd:
-        near = 2.0 if name == "cmyk16" else 1.0  # rounded twice
+    def odd(
+        name: str, right: Pixels | None, values: Values, *arguments: int, ignored: Pixels | None = None, **more: Any
+    ) -> Odd:
+        near = 2.0 if name in ("cmyk16", "rgb16-extra2") else 1.0  # rounded twice
         file = tiff(values, *arguments, **layout, **more)
-        return Odd(f"tiff-{name}{label}", file, None if planar and name != "rgb8" else right, near)
+        if planar and name != "rgb8":
+            right = ignored = None
+        return Odd(f"tiff-{name}{label}", file, right, near, ignored)
 
     for bits in (1, 2, 4, 8, 12, 16):
         most, gray = 2**bits - 1, draw(draws, bits, 1)
@@ -125,14 +146,16 @@ def of_layout(draws: np.random.Generator, **layout: Any) -> Iterator[Odd]:
         most = 2**bits - 1
         rgb, four, two = draw(draws, bits, 3), draw(draws, bits, 4), draw(draws, bits, 2)
         yield odd(f"rgb{bits}", shown(rgb, most), rgb, 2, bits)
-        for extra in (0, 2):
-            yield odd(f"rgb{bits}-extra{extra}", shown(four[:, :, :3], most), four, 2, bits, extra=[extra])
+        plain = shown(four[:, :, :3], most)
+        yield odd(f"rgb{bits}-extra0", plain, four, 2, bits, extra=[0])
+        yield odd(f"rgb{bits}-extra2", seen(plain, four[:, :, 3:], most), four, 2, bits, extra=[2], ignored=plain)
         four[:, :, 3] = most
         yield odd(f"rgb{bits}-multiplied", shown(four[:, :, :3], most), four, 2, bits, extra=[1])
         four = draw(draws, bits, 4)
         yield odd(f"cmyk{bits}", inked(four, most), four, 5, bits)
         if bits == 8:
-            yield odd("gray8-alpha", shown(two[:, :, :1], most), two, 1, 8, extra=[2])
+            plain = shown(two[:, :, :1], most)
+            yield odd("gray8-alpha", seen(plain, two[:, :, 1:], most), two, 1, 8, extra=[2], ignored=plain)
         signed = draw(draws, bits, 1)
         yield odd(f"signed{bits}", None, signed, 1, bits, sample_format=2)
     yield odd("ycbcr", None, draw(draws, 8, 3), 6, tags={530: (3, [1, 1])})
@@ -182,7 +205,8 @@ def of_pillow(draws: np.random.Generator) -> Iterator[Odd]:
         yield Odd(f"{name}-cmyk", saved(rgb, "JPEG", "CMYK", quality=95, **options), shown(rgb, 255), 8)
     yield Odd("webp", saved(exact, "WEBP", lossless=True), shown(exact, 255))
     alpha = np.concatenate([exact, np.full((SIDE, WIDTH, 1), 9, np.uint8)], -1)
-    yield Odd("webp-alpha", saved(alpha, "WEBP", "RGBA", lossless=True, exact=True), shown(exact, 255))
+    right = seen(shown(exact, 255), alpha[:, :, 3:], 255)
+    yield Odd("webp-alpha", saved(alpha, "WEBP", "RGBA", lossless=True, exact=True), right, 1, shown(exact, 255))
     gray = np.repeat(rgb[:, :, :1], 3, 2)
     yield Odd("gif", saved(gray[:, :, 0], "GIF", "L"), shown(gray, 255))
     for compression in ("tiff_lzw", "packbits", "tiff_adobe_deflate", "group4"):
@@ -262,7 +286,8 @@ def faults(odds: list[Odd], folder: Path, strict: bool = True) -> list[str]:
             path.write_bytes(odd.data)
             _programs.clear()
             with _printed(output):
-                fault = _fault(odd, path, strict)
+                faulty = (_fault(odd, path, strict, appearance) for appearance in (VIEWED, AS_STORED))
+                fault = next(filter(None, faulty), None)
             output.seek(0)
             printed = output.read()
             output.seek(0)
@@ -273,23 +298,26 @@ def faults(odds: list[Odd], folder: Path, strict: bool = True) -> list[str]:
     return wrong
 
 
-def _fault(odd: Odd, path: Path, strict: bool) -> str | None:
+def _box(height: int, width: int) -> tuple[int, int, int, int]:
+    return (0, 0, SIDE, SIDE) if width >= SIDE <= height else (0, 0, 1, 1)
+
+
+def _fault(odd: Odd, path: Path, strict: bool, appearance: Appearance) -> str | None:
+    right = odd.right if odd.ignored is None or appearance == VIEWED else odd.ignored
     try:
-        pixels = decode(
-            path, SIDE, lambda height, width: (0, 0, SIDE, SIDE) if width >= SIDE <= height else (0, 0, 1, 1)
-        )
+        pixels = decode(path, SIDE, _box, appearance=appearance)
     except RecipeError as error:
         (found,) = error.diagnostics
         if found.code != "E070" or f"`{path}`" not in found.message:
             return f"the file is not named: {found.code} {found.message}"
-        return f"refused: {found.message}" if strict and odd.right is not None else None
+        return f"refused: {found.message}" if strict and right is not None else None
     except BaseException as error:
         return f"{type(error).__name__}: {error}"
     if odd.near > 255:  # changed at random
         return None
-    if odd.right is None:
+    if right is None:
         return "accepted"
-    far = float(np.abs(pixels.astype(float) - odd.right).max())
+    far = float(np.abs(pixels.astype(float) - right).max())
     return f"pixels differ by {far}" if far > odd.near else None
 
 

@@ -17,7 +17,6 @@ from sklearn.datasets import load_sample_image
 from recipe.base.errors import RecipeError
 from recipe.data.decode import _draft, centre, decode
 from recipe.tricks.augment_crop import random_boxes
-from tests.data.writers import tiff
 
 SIZE = 64
 
@@ -107,16 +106,6 @@ def test_a_box_keeps_enough_pixels(tmp_path: Path, width: int, height: int, size
         assert part[1] + part[3] <= image.width
 
 
-def test_a_box_gets_the_height_and_width_as_stored(tmp_path: Path) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6  # rotated by 90°, which Pillow ignores by default
-    photo(120, 90).save(tmp_path / "turned.jpg", exif=exif)
-    seen = []
-    decode(tmp_path / "turned.jpg", SIZE, lambda height, width: seen.append((height, width)) or (0, 0, height, width))
-    assert seen == [(90, 120)]
-    assert np.array_equal(decode(tmp_path / "turned.jpg", SIZE, None), reference(tmp_path / "turned.jpg", SIZE))
-
-
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": "4:4:4"}, {"restart_marker_rows": 1}])
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 def test_all_kinds_of_jpeg(tmp_path: Path, mode: str, options: dict) -> None:
@@ -127,26 +116,6 @@ def test_all_kinds_of_jpeg(tmp_path: Path, mode: str, options: dict) -> None:
 def test_a_jpeg_in_rgb(tmp_path: Path) -> None:
     photo(150, 110).save(tmp_path / "photo.jpg", keep_rgb=True)
     assert np.array_equal(decode(tmp_path / "photo.jpg", SIZE, None), reference(tmp_path / "photo.jpg", SIZE))
-
-
-@pytest.mark.parametrize("deflate", [False, True])
-@pytest.mark.parametrize(
-    ("orientation", "upright"),
-    [
-        (1, lambda v: v),
-        (3, lambda v: v[::-1, ::-1]),
-        (6, lambda v: v.transpose(1, 0, 2)[:, ::-1]),
-        (8, lambda v: v.transpose(1, 0, 2)[::-1]),
-    ],
-)
-def test_a_tiff_is_turned_by_its_orientation(tmp_path: Path, orientation: int, upright, deflate: bool) -> None:
-    values = np.random.default_rng(0).integers(0, 256, (10, 30, 3), dtype=np.uint8)
-    path = tmp_path / "turned.tif"
-    path.write_bytes(tiff(values, 2, deflate=deflate, tags={0x112: (3, [orientation])}))
-    seen = []
-    pixels = decode(path, 8, lambda height, width: seen.append((height, width)) or (height - 8, width - 8, 8, 8))
-    assert seen == [upright(values).shape[:2]]
-    assert np.array_equal(pixels, upright(values)[-8:, -8:])
 
 
 FORMATS = [

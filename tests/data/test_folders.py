@@ -186,14 +186,6 @@ def test_a_class_without_training_images_says_what_is_in_its_folder(photos: Path
         sets_of(photos, "subfolders=skip")
 
 
-def test_empty_files_are_reported_before_training_unless_they_are_skipped(photos: Path) -> None:
-    write(photos / "train" / "dog" / "5.png", b"")
-    write(photos / "train" / "dog" / "6.png", b"")
-    with pytest.raises(RecipeError, match=r"E070.*`.*/train/dog/5.png` is an empty file, like 1 more"):
-        sets_of(photos)
-    assert len(sets_of(photos, "on-error=skip").train.labels) == 6
-
-
 def test_the_notes_are_printed_before_training_and_kept(photos: Path, tmp_path: Path) -> None:
     write(photos / "train" / "cat" / "notes.txt")
     (note,) = sets_of(photos).notes

@@ -306,7 +306,7 @@ def test_whatever_moves_an_image_changes_the_digest() -> None:
 
 
 def test_a_lock_from_before_keeps_its_digest_and_skips_subfolders() -> None:
-    plan = bind('base resnet18; data folder "x" subfolders=skip')
+    plan = bind('base resnet18; data folder "x" subfolders=skip orientation=stored background=ignored')
     assert plan.images is not None
     assert {*plan.images.identity()} == {"path", "size", "on_error"}  # as before there were other fields
     lock = Source("recipe.lock", f'# plan v2 {plan.digest}\nbase resnet18; data folder "x"', Path.cwd())

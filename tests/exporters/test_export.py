@@ -46,7 +46,7 @@ def test_weights_are_exported_with_the_metadata_needed_to_use_them(run: Run, her
     shufflenet_v2_x0_5(num_classes=10).load_state_dict(weights)
     with safe_open(here / "full-1a2b.safetensors", framework="pt") as file:
         found = file.metadata()
-    inputs = {"image_size", "mean", "std", "crop", "interpolation", "views"}
+    inputs = {"image_size", "mean", "std", "crop", "interpolation", "views", "orientation", "background"}
     assert found.keys() == {"digest", "recipe", "base", "classes", *inputs}
     assert (found["base"], found["image_size"], found["classes"]) == ("shufflenet_v2_x0_5", "32", "10")
     assert json.loads(found["mean"]) == pytest.approx([0.485, 0.458, 0.4076], abs=1e-3)

@@ -21,6 +21,7 @@ import recipe
 from recipe.api import Insert, Layer, Net, SetAttribute, Site, Substitute, Trick, trick
 from recipe.base.errors import RecipeError
 from recipe.compiler.program import Program, Step
+from recipe.data.appearance import AS_STORED
 from recipe.data.decode import decode, formats
 from recipe.exporters.codegen import Codegen
 from recipe.inference.datasets import open_sets
@@ -169,8 +170,14 @@ def test_source_of_a_different_model_is_not_written(
 # ---- images
 
 
+def oriented(orientation: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    return exif
+
+
 def folder_of_images(root: Path) -> Path:
-    """Write images of several sizes and modes, in two classes."""
+    """Write images of several sizes, modes and orientations, some of them transparent, in two classes."""
     random = np.random.default_rng(0)
     for part in ("train", "val"):
         for name in ("a cat", "a dog"):
@@ -178,6 +185,8 @@ def folder_of_images(root: Path) -> Path:
             for number, shape in enumerate([(40, 57, 3), (91, 64, 3), (50, 50)]):
                 pixels = random.integers(0, 256, shape, dtype=np.uint8)
                 Image.fromarray(pixels).save(root / part / name / f"{number}.png")
+            seen = Image.fromarray(random.integers(0, 256, (47, 61, 4), dtype=np.uint8))
+            seen.save(root / part / name / "seen.png", exif=oriented(6))
             deep = random.integers(0, 65536, (45, 60), dtype=np.uint16)
             Image.fromarray(deep).save(root / part / name / "deep.png")
     return root
@@ -252,18 +261,34 @@ def test_preprocess_gives_the_right_pixels_of_odd_files_or_refuses_them(
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png"])
+@pytest.mark.parametrize("orientation", [1, 3, 5, 6])
 @pytest.mark.parametrize("shape", [(48, 64), (128, 160), (131, 700), (600, 800), (601, 1200)])
 def test_preprocess_decodes_and_crops_as_a_run_does(
-    photos: tuple[Path, Path, str], name: str, shape: tuple[int, int], tmp_path: Path
+    photos: tuple[Path, Path, str], name: str, orientation: int, shape: tuple[int, int], tmp_path: Path
 ) -> None:
     """Large JPEG files are decoded at a fraction of their size, and boxes of whole pixels have no neighbors."""
     exported, draws = runpy.run_path(str(photos[1])), np.random.default_rng(1)
-    Image.fromarray(draws.integers(0, 256, (*shape, 3), dtype=np.uint8)).save(tmp_path / name)
+    pixels = draws.integers(0, 256, (*shape, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / name, exif=oriented(orientation))
     expected = torch.from_numpy(decode(tmp_path / name, 32, None)).permute(2, 0, 1)
     with Image.open(tmp_path / name) as image:
         inputs = exported["preprocess"](image)[0]
     mean, std = (torch.tensor(exported[of]).view(3, 1, 1) for of in ("MEAN", "STD"))
     assert ((inputs * std + mean) * 255 - expected).abs().max() < 0.01
+
+
+def test_preprocess_ignores_what_a_run_ignores(photos: tuple[Path, Path, str], tmp_path: Path) -> None:
+    run = train(
+        tmp_path / "run", text=photos[2].replace("workers=0", "workers=0 orientation=stored background=ignored")
+    )
+    recipe.export(run.folder, to="python", out=tmp_path / "stored.py")
+    exported, path = runpy.run_path(str(tmp_path / "stored.py")), photos[0] / "val" / "a cat" / "seen.png"
+    mean, std = (torch.tensor(exported[of]).view(3, 1, 1) for of in ("MEAN", "STD"))
+    with Image.open(path) as image:
+        inputs = exported["preprocess"](image)[0]
+    expected = torch.from_numpy(decode(path, 32, None, neighbors=True, appearance=AS_STORED)).permute(2, 0, 1)
+    assert ((inputs * std + mean) * 255 - expected).abs().max() < 0.01
+    assert torch.allclose(run.preprocess(path)[0], inputs, atol=1e-6)
 
 
 def test_preprocess_does_not_crop_images_of_one_size(tmp_path: Path) -> None:

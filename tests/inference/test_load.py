@@ -14,6 +14,7 @@ from torch import nn
 import recipe
 from recipe.base.errors import RecipeError
 from recipe.base.signals import Interrupted
+from recipe.data.appearance import AS_STORED
 from recipe.inference.run import Run
 from recipe.plugins.vocabulary import Vocabulary
 from recipe.runs import checkpoints
@@ -133,6 +134,28 @@ def test_a_run_of_an_earlier_release_is_used_as_it_is(name: str, lacks: str) -> 
     assert figures.top1 == pytest.approx(opened.summary["top1"])
     assert (lacks in figures.notes) == bool(lacks)
     assert opened.classes.count == 10
+
+
+def test_a_run_of_images_as_they_are_stored_is_used_as_it_is() -> None:
+    """Its images have EXIF orientations and transparency, which were ignored when it was trained."""
+    goldens = Path(__file__).parents[1] / "goldens"
+    opened = recipe.load(goldens / "runs" / "images-v3", device="cpu")
+    assert opened.preprocessing.appearance == AS_STORED
+    names = ("day/0.png", "day/2.jpg", "night/1.png")
+    found = [each.probabilities[0] for each in opened.predict([goldens / "images" / "val" / name for name in names])]
+    assert found == pytest.approx([0.66358, 0.71207, 0.53745], abs=1e-4)
+    data = f'data folder "{goldens / "images"}"'
+    figures = opened.evaluate(data)
+    assert (figures.top1, figures.loss) == pytest.approx((0.5, 0.56424), abs=1e-4)
+    assert sum("which is ignored" in note for note in figures.notes) == 4
+    with pytest.raises(RecipeError, match=r"E129.*was trained on `orientation=stored`, not `orientation=exif`"):
+        opened.evaluate(f"{data} orientation=exif")
+    plan = recipe.compile(opened.folder / "recipe.lock", device="meta").plan
+    assert plan.digest == opened.digest == "dc53c1ddc1367186"
+    assert plan.images is not None
+    assert plan.images.origin_of(next(field for field in plan.images.fields if field.name == "orientation")) == (
+        "as before the field existed"
+    )
 
 
 PLUGIN = """

@@ -46,7 +46,7 @@ ALLOWED = [
         "train val test",
         "the parts of a dataset",
     ),
-    ("data/parts.py", "group split-seed", "what a split has, in messages"),
+    ("data/layout.py data/parts.py", "group split-seed seed", "what a split has, in messages"),
     ("data/table.py", "image label path", "columns of a list"),
     ("cli/predict.py compare/graph.py compiler/summarise.py trackers/following.py", "image", "nouns, and output"),
     ("ablation/table.py exporters/onnx_pixels.py runs/held_out.py", "label", "nouns, and parts of files"),
