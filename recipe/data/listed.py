@@ -102,7 +102,7 @@ class ListLayout:
             where=str(self.path),
             groups=[image.group for image in listed["train"]] if self.columns.group else (),
         )
-        drawn = labeled.drawn(Split(**shares, seed=self.seed, group=self.group), assumed)
+        drawn = labeled.drawn(Split(shares.get("val", 0.0), shares.get("test", 0.0), self.seed, self.group), assumed)
         found |= {part: whole.only(indices) for part, indices in drawn.parts.items()}
         for part in held:
             notes += _lacking(CALLED[part], found[part], classes)

@@ -35,6 +35,7 @@ from recipe.runs.recipe_lock import check_lock
 from recipe.runs.records import FINISHED
 from recipe.runs.requests import drop_stale, withdraw
 from recipe.runs.weights import packed_weights, unpacked
+from recipe.training.broken_images import look_for_broken
 from recipe.training.early_end import EarlyEnd, unfinished_teacher
 from recipe.training.estimate import estimated
 from recipe.training.given_teachers import NamedTeacher
@@ -64,6 +65,7 @@ def train(request: Request) -> Run:
         place = _suited(place, prepared.program, request.strict)
         teach: Teach = {}
         if not isinstance(decision, Done):
+            prepared = _looked_at(request, place, prepared)
             teach, prepared = _teach(request, place, prepared)
         trainer = Trainer.make(prepared.program, prepared.sets, device, place.precision, teach, ranks, request.runtime)
         options = partial(
@@ -165,6 +167,12 @@ def _check_resumed(place: Place, lost: RecipeError | None, resumed: bool) -> Non
             raise lost
 
     place.ranks.run_on_all(check)
+
+
+def _looked_at(request: Request, place: Place, prepared: Prepared) -> Prepared:
+    """Add notes on broken images, or raise `RecipeError` (E070) if the recipe doesn't skip them."""
+    notes = place.ranks.broadcast(lambda: look_for_broken(request.plan, prepared.sets))
+    return attrs.evolve(prepared, sets=attrs.evolve(prepared.sets, notes=(*prepared.sets.notes, *notes)))
 
 
 def _identified(request: Request, place: Place, sets: Sets, identity: str) -> tuple[Provenance, list[str]]:
@@ -339,6 +347,7 @@ def dry(request: Request, processes: int = 1) -> None:
             request.plan, prepared.provenance, prepared.teachers, place.folder.parent, request.listener
         )
         if not isinstance(_decide(request, place), Done):
+            prepared = _looked_at(request, place, prepared)
             prepared = _with_teachers(request, place, prepared, weights)
         resumed, step = _resumed(request, place, prepared)
     warnings = [f"warning: {warning.message}" for warning in prepared.program.warnings]

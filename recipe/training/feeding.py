@@ -12,9 +12,10 @@ from recipe.data.draws import Draws, Indices
 from recipe.data.images import Images, Sets
 from recipe.devices.distributed import Ranks
 from recipe.inference.batches import Batch, InOrder, ahead, evaluated_at_once
+from recipe.inference.datasets import explained
 from recipe.inference.layout import laid_out
 from recipe.plan.plan import Plan
-from recipe.plugins.calling import call_hook, placed
+from recipe.plugins.calling import call_hook
 from recipe.plugins.during import ALWAYS
 from recipe.plugins.field_contracts import ImageFields
 from recipe.plugins.progress import Progress
@@ -55,9 +56,8 @@ def evaluated_images(plan: Plan, images: Images, micro: int | None) -> InOrder:
 def loaded(
     plan: Plan, dataset: Steps | InOrder, numbers: Iterable[int], device: torch.device, runtime: Runtime
 ) -> Iterator[Batch]:
-    """Yield batches by index, on a device. Errors in the images point at their statement."""
-    use = plan.images
-    with placed(use.span if use else None):
+    """Yield batches by index, on a device. Errors in the images say what to do about them."""
+    with explained(plan):
         batches = runtime.load(dataset, numbers, image_fields(plan).workers, device.type == "cuda")
         yield from ahead(batches, device)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 
 import numpy as np
 import torch
@@ -92,10 +93,10 @@ class Steps(Dataset[Loaded]):
             places = np.arange(min(2, len(whole)))
         skipped = dict[int, str]()
         if self.skip:
-            pixels, places, skipped = self._sound(places, whole, before, epoch, step)
+            pixels, indices, before, skipped = self._sound(places, step)
         else:
-            pixels = self._fetch(whole[places], None if before is None else before[places], epoch, step)
-        indices, before = whole[places], None if before is None else before[places]
+            indices, before = whole[places], None if before is None else before[places]
+            pixels = self._fetch(indices, before, epoch, step)
         labels, told = self.images.labels[torch.from_numpy(indices)], tuple(sorted(skipped.items()))
         return Batch(pixels, labels, indices, epoch, step, len(whole), counted, told, before)
 
@@ -113,32 +114,32 @@ class Steps(Dataset[Loaded]):
 
         return fetched(self.images, indices, self.size, box_of)
 
-    def _sound(
-        self, places: Numbers, whole: Numbers, before: Numbers | None, epoch: int, step: int
-    ) -> tuple[Tensor, Numbers, dict[int, str]]:
+    def _sound(self, places: Numbers, step: int) -> tuple[Tensor, Numbers, Numbers | None, dict[int, str]]:
         """Return the images at some places of a batch, replacing each one that can't be decoded by the next that can.
 
-        Also returns the places where the images are, and which ones are skipped.
+        Also returns the indices of the images, how often each came before in its epoch, and which ones are skipped.
 
-        The partner is tried first, then the images that follow, whichever process they belong to. The contents of a
-        batch therefore do not depend on how it is shared.
+        The partner is tried first, then the images that follow in the batch, whichever process they belong to, and then
+        those that follow in the epoch. The contents of a batch therefore do not depend on how it is shared.
         """
-        skipped: dict[int, str] = {}
-        pixels, found = [], []
+        epoch, position = divmod(step, self.steps)
+        part, (_, every, before) = self.training.images(position, self.samples), self.order
+        count, others = part.stop - part.start, [*range(part.stop, len(every)), *range(part.start)]
+        skipped, pixels, found = dict[int, str](), list[Tensor](), list[int]()
         for place in places:
-            following = [place, place ^ 1, *((place + ahead) % len(whole) for ahead in range(1, len(whole)))]
-            for candidate in (at for at in following if at < len(whole)):
+            following = [place, place ^ 1, *((place + ahead) % count for ahead in range(1, count))]
+            for candidate in chain((part.start + at for at in following if at < count), others):
                 one = slice(candidate, candidate + 1)
-                index = int(whole[candidate])
+                index = int(every[candidate])
                 if index in skipped:
                     continue
                 try:
-                    pixels.append(self._fetch(whole[one], None if before is None else before[one], epoch, step))
+                    pixels.append(self._fetch(every[one], None if before is None else before[one], epoch, step))
                 except RecipeError as error:
                     skipped[index] = unreadable(error)
                     continue
                 found.append(candidate)
                 break
             else:
-                raise RecipeError(Diagnostic("E070", "no image in a batch can be decoded"))
-        return torch.cat(pixels), np.array(found), skipped
+                raise RecipeError(Diagnostic("E070", "no training image can be read"))
+        return torch.cat(pixels), every[found], None if before is None else before[found], skipped

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -85,6 +86,17 @@ def test_batches_are_the_same_however_they_are_shared_out(folder: Path) -> None:
         assert not {1, 4, 6} & {int(index) for part in one for index in part.indices}
 
 
+def test_a_batch_of_broken_images_is_replaced_by_others_of_its_epoch(folder: Path) -> None:
+    plan = bind([source_from(f'base resnet18; data folder "{folder}" size=32 on-error=skip')], data=True)
+    images, order = open_sets(plan).train, np.array([1, 4, 0, 2, 6, 3, 5, 7, 8, 9, 10, 11])  # 1, 4 and 6 are broken
+    steps = Steps(images, Training(batch=2), None, True, chooser=lambda labels, draws: order)
+    batches = list(load(steps, range(4), 0, False))
+    assert [batch.indices.tolist() for batch in batches] == [[0, 0], [0, 2], [3, 3], [5, 7]]
+    assert dict(batches[0].skipped).keys() == {1, 4}
+    last = Steps(images, Training(batch=2), None, True, chooser=lambda labels, draws: order[::-1])
+    assert next(load(last, [5], 0, False)).indices.tolist() == [11, 11]
+
+
 def test_a_dataset_without_a_readable_image_is_reported(tmp_path: Path, folder: Path) -> None:
     for part in ("train", "val"):
         for name in ("cat", "dog"):
@@ -92,5 +104,5 @@ def test_a_dataset_without_a_readable_image_is_reported(tmp_path: Path, folder: 
             path.mkdir(parents=True)
             for number in range(2):
                 (path / f"{number}.jpg").write_bytes(b"no image")
-    with pytest.raises(RecipeError, match=r"E070.*no image in a batch"):
+    with pytest.raises(RecipeError, match=r"E070.*no training image can be read"):
         train(tmp_path / "photos", tmp_path / "run")
