@@ -33,7 +33,6 @@ ALLOWED = {
     "recipe/compiler/program.py: classes": "more than the model has",
     "recipe/compiler/program.py: step": "the number of a step",
     "recipe/compiler/without_effect.py: images": "a training has at least two",
-    "recipe/data/splits.py: part": "a name",
     "recipe/devices/precision.py: self.asked": "a name",
     "recipe/explain/program.py: count": "the numbers of a layer",
     "recipe/inference/evaluating.py: 'test' if on == 'test' else 'held-out'": "no number",
