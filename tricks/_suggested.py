@@ -30,6 +30,10 @@ ANY_SIZE = re.compile(
 """The models that take images of any of these sizes."""
 
 
+ADAPTIVE = re.compile(r"(timm:)?(convnext|vit|deit|swin|maxvit|beit|cait|xcit|eva|mixer|resmlp|gmlp|poolformer|coat)")
+"""The models that were published with AdamW. SGD trains them slowly."""
+
+
 @attrs.frozen
 class Fitting:
     """What fits datasets of some size."""
@@ -38,20 +42,58 @@ class Fitting:
     epochs: int
     pretrained_epochs: int
     warmup: int
+    statistics: int | None
+    """How many images the statistics of batch normalization need, if there are few updates."""
 
 
-RANGES = {1_000: Fitting(16, 60, 20, 3), 10_000: Fitting(64, 30, 10, 2), MOST: Fitting(128, 30, 10, 2)}
+RANGES = {
+    1_000: Fitting(16, 40, 20, 3, 1000),
+    10_000: Fitting(64, 30, 10, 2, 1000),
+    MOST: Fitting(128, 30, 10, 2, None),
+}
 """What fits up to this number of images."""
 
-RATES = {"sgd": (0.1 / 256, 0.02 / 256), "adamw": (1e-3 / 64, 2e-4 / 64)}
-"""The learning rates per image of a batch of each kind of optimizer, from scratch and from pretrained weights."""
+AREA = 0.35
+"""The smallest area of crops. Those of ImageNet, down to 0.08, miss too much of small images."""
 
-LARGEST = {"sgd": (512, 8192), "adamw": (128, 256)}
-"""The largest batch with which the rate still grows, without and with a warmup, for each kind of optimizer.
+SMOOTHING = 0.1
+"""The label smoothing, which keeps a network from being too sure of images that it hasn't seen."""
 
-Goyal et al. 2017 (figure 1) find that linear scaling with a warmup holds up to 8,192 for SGD. The others are a
-judgment: without a warmup, 0.2 for SGD, and rates that published recipes have for AdamW.
-"""
+BETA1 = 0.9
+"""The default of AdamW. A suggestion for one of its fields adds it to a recipe."""
+
+DECAY = 0.05
+"""The weight decay for AdamW, which multiplies it by the learning rate (Liu et al. 2022, ConvNeXt, table 5)."""
+
+
+@attrs.frozen
+class Rate:
+    """The learning rates of a kind of optimizer, and how they grow with the batch."""
+
+    scratch: float
+    """For a batch of 64, from initial weights."""
+    pretrained: float
+    """For a batch of 64, from pretrained weights."""
+    power: float
+    """The power of the batch with which they grow."""
+    largest: tuple[int, int]
+    """The largest batch with which they grow, without and with a warmup."""
+
+    def of(self, batch: int, pretrained: bool, warm: bool) -> float:
+        """Return the rate for a batch."""
+        rate = self.pretrained if pretrained else self.scratch
+        return float(f"{rate * (min(batch, self.largest[warm]) / 64) ** self.power:.2g}")
+
+
+SGD = Rate(0.025, 0.005, 1, (512, 8192))
+"""Goyal et al. 2017 (figure 1): linear scaling from 0.1 for 256 images holds up to 8,192 with a warmup. The rest is a
+judgment."""
+
+ADAMW = Rate(1e-3, 2e-4, 0.5, (128, 1024))
+"""Malladi et al. 2022: rates of Adam grow with the square root of the batch. The rest is a judgment."""
+
+KINDS = {"sgd": SGD, "nag": SGD, "adamw": ADAMW}
+"""The optimizers with suggested rates."""
 
 
 def suggested_by(word: str, first_images: Callable[[int], Sequence[str]], context: SuggestContext) -> Mapping[str, Any]:
@@ -82,20 +124,31 @@ def suggested_for(
     fitting = next((values for most, values in RANGES.items() if images <= most), None)
     if not images or fitting is None or _is_complete(word, context):
         return {}
-    verbs = {word.partition(" ")[0] for word in context.words}
+    verbs, model = _verbs(context), str(context.given.get("base", {}).get("model", ""))
     pretrained = _is_pretrained(context)
-    batch = context.given.get("batch", {}).get("total", fitting.batch)
     epochs = fitting.pretrained_epochs if pretrained else fitting.epochs
     values: dict[str, Any] = {"batch total": fitting.batch, "epochs count": epochs}
-    epochs = context.given.get("epochs", {}).get("count", epochs)
-    optimizer = next((word.partition(" ")[2] for word in context.words if word.startswith("optimizer ")), "sgd")
-    if optimizer in ("sgd", "nag", "adamw") and "lr per" not in context.words:
-        warm = "lr" not in verbs or "lr warmup" in context.words
-        values["lr rate"] = _rate("adamw" if optimizer == "adamw" else "sgd", pretrained, batch, warm)
+    if fitting.statistics:
+        values["norm precise images"] = fitting.statistics
+    if "augment" not in verbs:
+        values["augment crop area"] = AREA
+    if "loss" not in verbs:
+        values["loss smooth epsilon"] = SMOOTHING
+    optimizer = next((word.partition(" ")[2] for word in context.words if word.startswith("optimizer ")), "")
+    rates_open = "rate" not in context.given.get("lr", {}) and "lr per" not in context.words
+    if not optimizer and rates_open and ADAPTIVE.match(model):
+        optimizer = "adamw"
+        values["optimizer adamw beta1"] = BETA1
+    if optimizer == "adamw":
+        values["decay rate"] = DECAY
+    kind = KINDS.get(optimizer or "sgd")
+    if kind is not None and rates_open:
+        batch = context.given.get("batch", {}).get("total", fitting.batch)
+        values["lr rate"] = kind.of(batch, pretrained, "lr" not in verbs or "lr warmup" in context.words)
         if "lr" not in verbs:
+            epochs = context.given.get("epochs", {}).get("count", epochs)
             values |= {"lr warmup epochs": min(fitting.warmup, epochs / 5), "lr cosine floor": 0}
-    takes_any = ANY_SIZE.match(str(context.given.get("base", {}).get("model", "")))
-    if takes_any and not _is_sized(word, context) and (fits := size()):
+    if ANY_SIZE.match(model) and not _is_sized(word, context) and (fits := size()):
         values[f"{word} size"] = fits
     return values
 
@@ -105,17 +158,16 @@ def bounded(plan: PlanView) -> Iterator[str]:
     lr, optimizer = plan.use("lr"), plan.use("optimizer")
     if lr is None or "rate" not in lr.origins or lr.origins["rate"].kind != "suggestion":
         return
-    kind = "adamw" if optimizer is not None and optimizer.word == "optimizer adamw" else "sgd"
+    kind = ADAMW if optimizer is not None and optimizer.word == "optimizer adamw" else SGD
     pretrained, warm = plan.base.values.get("weights") is not None, plan.find("lr warmup") is not None
-    most = LARGEST[kind][warm]
-    if plan.training.batch > most and lr.values["rate"] == _rate(kind, pretrained, most, warm):
+    most = kind.largest[warm]
+    if plan.training.batch > most and lr.values["rate"] == kind.of(most, pretrained, warm):
         cold = "" if warm else " if there is no `lr warmup`"
         yield f"the suggested learning rate is that of a batch of {most:,}, the largest one that it grows with{cold}"
 
 
-def _rate(kind: str, pretrained: bool, batch: int, warm: bool) -> float:
-    """Return the rate for a batch, which grows with it up to a limit."""
-    return float(f"{RATES[kind][pretrained] * min(batch, LARGEST[kind][warm]):.2g}")
+def _verbs(context: SuggestContext) -> set[str]:
+    return {word.partition(" ")[0] for word in context.words}
 
 
 def _is_pretrained(context: SuggestContext) -> bool:
@@ -128,9 +180,8 @@ def _is_sized(word: str, context: SuggestContext) -> bool:
 
 def _is_complete(word: str, context: SuggestContext) -> bool:
     """Whether a recipe leaves nothing open for which something is suggested."""
-    verbs = {word.partition(" ")[0] for word in context.words}
-    stated = verbs >= {"batch", "epochs"} and "rate" in context.given.get("lr", {})
-    return stated and _is_sized(word, context)
+    stated = _verbs(context) >= {"batch", "epochs", "augment", "loss", "norm", "decay"}
+    return stated and "rate" in context.given.get("lr", {}) and _is_sized(word, context)
 
 
 def _size(images: Sequence[str]) -> int | None:

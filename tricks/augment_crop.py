@@ -22,6 +22,7 @@ ATTEMPTS = 10
     "augment crop",
     position=50,
     writes=("crop",),
+    implied=True,
     known_as=("random-resized-crop", "rrc", "random-crop", "inception-crop", "train-crop"),
 )
 class Crop(Trick):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     "loss smooth",
     position=150,
     writes=("targets",),
+    implied=True,
     known_as=("label-smoothing", "smoothing", "label-smooth", "smooth-labels"),
 )
 class Smooth(Trick):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     "optimizer adamw",
     position=90,
     writes=("optimizer",),
+    implied=True,
     known_as=("fused-adamw",),
     similar_to=("adam", "adamax", "nadam", "radam", "lion", "adafactor", "adagrad", "rmsprop", "adabelief", "adan"),
 )

@@ -176,14 +176,22 @@ def suggestions(merged: Merged, vocabulary: Vocabulary, dialect: str, errors: li
 
 
 def _add_implied(name: str, by: str, maker: ResolvedTrick, merged: Merged, vocabulary: Vocabulary) -> None:
-    """Add the trick of a suggestion to a recipe that doesn't state it, if it declares that a suggestion does so."""
+    """Add the trick of a suggestion to a recipe that doesn't state it, if it declares that a suggestion does so.
+
+    It replaces what the dialect has in its exclusive slot, and gives way to what the recipe states there.
+    """
     key = key_of(name.rpartition(" ")[0])
     if key in merged.barred:
         merged.idle.pop(merged.barred[key], None)
     elif key not in merged and _is_implied(key, vocabulary):
         trick, declared = vocabulary.load(*key), vocabulary.declared(*key)
         source = Source(f"suggested by {by}", declared.word, maker.source.folder, "suggestion")
-        merged[key] = ResolvedTrick(trick, declared, maker.words, {}, source)
+        new = ResolvedTrick(trick, declared, maker.words, {}, source)
+        rivals = [other for other, resolved in merged.items() if _decides_alike(resolved, new)]
+        if all(merged[other].source.kind == "dialect" for other in rivals):
+            for other in rivals:
+                del merged[other]
+            merged[key] = new
 
 
 def _is_implied(key: Key, vocabulary: Vocabulary) -> bool:

@@ -81,7 +81,7 @@ def assert_refused(file: Path | str, *codes: str, stdin: bytes = b"") -> str:
         (BASE + b"tweak A B", "2:9", ["E030"]),
         (BASE + b"lr cosine step 30", "2:11", ["E030"]),
         (b"tweak C", "1:1", ["E050"]),
-        (BASE + b"drop augment", "2:1", ["E044"]),
+        (BASE + b"drop tweak", "2:1", ["E044"]),
         # Files.
         (BASE + b'include "none.recipe"', "2:9", ["E001"]),
         (BASE + b'include "."', "2:9", ["E001"]),

@@ -53,7 +53,8 @@ def test_canonical_text() -> None:
         "base inception_v3",
         "tweak C",
         "init xavier gain=1",
-        'data folder path="/data/x" size=299 workers=4 on-error=fail split-seed=0 subfolders=join orientation=exif background=white',
+        'data folder path="/data/x" size=299 workers=4 on-error=fail split-seed=0 subfolders=join orientation=exif '
+        "background=white",
         "augment mixup alpha=0.2",
         "batch total=256",
         "epochs count=120",

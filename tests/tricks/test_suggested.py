@@ -46,7 +46,10 @@ def test_a_small_folder_suggests_values_that_fit_one_another(tmp_path: Path) -> 
     assert values(plan) == {
         "data folder size": 64,
         "batch total": 16,
-        "epochs count": 60,
+        "epochs count": 40,
+        "augment crop area": 0.35,
+        "loss smooth epsilon": 0.1,
+        "norm precise images": 1000,
         "lr rate": 0.0063,
         "lr warmup epochs": 3,
         "lr cosine floor": 0,
@@ -55,7 +58,7 @@ def test_a_small_folder_suggests_values_that_fit_one_another(tmp_path: Path) -> 
     assert {str(origin) for origin in origins} == {"suggested by `data folder`"}
 
 
-@pytest.mark.parametrize("count", [40, 1_000, 1_001, 10_000, 10_001, MOST])
+@pytest.mark.parametrize("count", [48, 1_000, 1_001, 10_000, 10_001, MOST])
 def test_every_training_has_enough_updates(count: int) -> None:
     found = suggested(count)
     assert found["epochs count"] * (count // found["batch total"]) >= 100
@@ -73,20 +76,24 @@ def test_nothing_is_suggested_without_images_or_for_very_many() -> None:
 
 def test_what_the_recipe_states_is_taken_into_account(tmp_path: Path) -> None:
     assert suggested(500, batch={"total": 64})["lr rate"] == 0.025
-    rest = {"batch total", "epochs count"}
+    rest = {"batch total", "epochs count", "augment crop area", "loss smooth epsilon", "norm precise images"}
     assert suggested(500, lr={"rate": 0.1}).keys() - {"lr rate"} == rest  # a stated rate is kept anyway
     assert suggested(500, **{"lr head": {"factor": 10.0}}).keys() == {*rest, "lr rate"}
     assert suggested(500, **{"lr per": {"images": 256}}).keys() == rest
     assert suggested(500, epochs={"count": 3})["lr warmup epochs"] == 0.6
     assert suggested(500, epochs={"count": 300})["lr warmup epochs"] == 3
     assert "lr rate" not in suggested(500, **{"optimizer lars": {}})
-    assert suggested(500, **{"optimizer adamw": {}})["lr rate"] == 0.00025
+    assert suggested(500, **{"optimizer adamw": {}})["lr rate"] == 0.0005
     tuned = suggested(500, base={"model": "resnet50", "weights": "DEFAULT"})
     assert (tuned["epochs count"], tuned["lr rate"]) == (20, 0.0013)
-    assert suggested(500, batch={}, epochs={}, lr={"rate": 0.1}) == {}
+    assert "augment crop area" not in suggested(500, **{"augment flip": {}})
+    assert "loss smooth epsilon" not in suggested(500, **{"loss bce": {}})
+    stated = {"augment flip": {}, "loss bce": {}, "norm sync": {}, "decay": {}}
+    assert suggested(500, batch={}, epochs={}, lr={"rate": 0.1}, **stated) == {}
     text = f'base resnet18; data folder "{images(tmp_path, 20, 24)}"'
-    assert values(bind(f"{text} size=48; epochs 3; batch 8; lr 0.1")) == {}
-    assert values(bind(f"{text}; epochs 3; batch 8; lr 0.1")) == {"data folder size": 64}
+    rest = "epochs 3; batch 8; lr 0.1; augment flip; loss aux=0; norm precise 500; decay 0"
+    assert values(bind(f"{text} size=48; {rest}")) == {}
+    assert values(bind(f"{text}; {rest}")) == {"data folder size": 64}
     assert bind(f"{text} size=48; lr head 10").training.rate == 0.0063
     dropped = bind(f"{text}; drop lr cosine")
     assert "lr cosine floor" not in values(dropped)
@@ -100,8 +107,8 @@ def test_what_the_recipe_states_is_taken_into_account(tmp_path: Path) -> None:
         ("batch 512; lr cosine", 0.2, ""),
         ("batch 100000; lr cosine", 0.2, "512"),
         ("batch 100000; lr warmup 5", 3.2, "8,192"),
-        ("batch 100000; optimizer adamw", 0.004, "256"),
-        ("batch 128; optimizer adamw; lr cosine", 0.002, ""),
+        ("batch 100000; optimizer adamw", 0.004, "1,024"),
+        ("batch 128; optimizer adamw; lr cosine", 0.0014, ""),
         ("batch 100000; lr 5", 5.0, ""),
     ],
 )
@@ -130,6 +137,23 @@ def test_the_size_follows_the_images_if_the_model_takes_any(model: str, side: in
     plan = bind(f'base {model}; data folder "{images(tmp_path, 4, side)}"')
     assert plan.image_fields is not None
     assert plan.image_fields.size == size
+
+
+def test_models_that_were_published_with_adamw_are_trained_with_it(tmp_path: Path) -> None:
+    folder = images(tmp_path, 40, 24)
+
+    def optimizer(text: str) -> tuple[str, float, float]:
+        plan = bind(f'{text}; data folder "{folder}"')
+        (use,) = (use for use in plan.uses if use.word.startswith("optimizer"))
+        return use.word, plan.training.rate, plan.training.weight_decay
+
+    assert optimizer("base timm:convnext_atto") == ("optimizer adamw", 0.0005, 0.05)
+    assert optimizer("base vit_b_16 weights=DEFAULT") == ("optimizer adamw", 0.0001, 0.05)
+    assert optimizer("base resnet18") == ("optimizer nag", 0.0063, 1e-4)
+    assert optimizer("base resnet18; optimizer adamw") == ("optimizer adamw", 0.0005, 0.05)
+    assert optimizer("base timm:convnext_atto; optimizer sgd") == ("optimizer sgd", 0.0063, 1e-4)
+    assert optimizer("base timm:convnext_atto; drop optimizer adamw")[0] == "optimizer nag"
+    assert optimizer("base timm:convnext_atto; lr 0.1") == ("optimizer nag", 0.1, 1e-4)
 
 
 def test_pretrained_weights_decide_the_size(tmp_path: Path) -> None:
@@ -163,4 +187,4 @@ def test_a_lock_keeps_what_was_suggested(tmp_path: Path) -> None:
     again = bind(lock)
     assert values(again) == {}
     assert again.digest == plan.digest
-    assert (again.training.batch, again.training.epochs) == (16, 60)
+    assert (again.training.batch, again.training.epochs) == (16, 40)
