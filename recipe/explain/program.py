@@ -23,6 +23,8 @@ from recipe.compiler.summary_text import amount, plot, training_terms
 from recipe.compiler.without_effect import in_training
 from recipe.devices.choice import pick
 from recipe.devices.precision import precision
+from recipe.explain.balance import as_text as balance_text
+from recipe.explain.balance import balance_of, is_balanced
 from recipe.explain.run import as_text
 from recipe.graph.edits import Initialise
 from recipe.inference.datasets import open_sets
@@ -33,7 +35,7 @@ from recipe.plan.plan import Plan
 
 def as_dict(program: Program, device: str | None, run: dict[str, Any] | None = None) -> dict[str, Any]:
     """Explain a compiled recipe as plain JSON values. ``run`` has the facts of the run whose recipe it is."""
-    program, warnings = _as_trained(program)
+    program, warnings, balance = _as_trained(program)
     costs = program.costs
     return {
         "schema_version": 1,
@@ -61,6 +63,7 @@ def as_dict(program: Program, device: str | None, run: dict[str, Any] | None = N
         },
         "image_size": costs.size,
         "classes": program.classes,
+        **({"balance": balance} if balance else {}),
         **({"run": run} if run else {}),
     }
 
@@ -70,7 +73,7 @@ def explain(program: Program, device: str | None, run: dict[str, Any] | None = N
 
     ``run`` has the facts of the run whose recipe it is.
     """
-    program, warnings = _as_trained(program)
+    program, warnings, balance = _as_trained(program)
     plan = program.plan
     sections = [
         as_text(run, program.classes) if run else "",
@@ -81,28 +84,31 @@ def explain(program: Program, device: str | None, run: dict[str, Any] | None = N
         _parameters(program),
         _costs(program),
         _training(program, device),
+        balance_text(balance) if balance else "",
     ]
     return "\n\n".join(filter(None, sections))
 
 
-def _as_trained(program: Program) -> tuple[Program, tuple[Diagnostic, ...]]:
+def _as_trained(program: Program) -> tuple[Program, tuple[Diagnostic, ...], dict[str, Any] | None]:
     """Return a program as a run trains it, and the warnings about it, if its images can be opened here.
 
-    A run does not load the last layer of weights for other classes than those of its images.
+    If tricks treat classes differently, also return how, as `balance_of` does. A run does not load the last layer of
+    weights for other classes than those of its images.
     """
     plan = program.plan
-    if plan.images is None or not (program.fit or plan.asked_classes):
+    if plan.images is None or not (program.fit or plan.asked_classes or is_balanced(plan)):
         images = plan.count("count_images")
-        return program, (*program.warnings, *(in_training(program, images) if images else ()))
+        return program, (*program.warnings, *(in_training(program, images) if images else ())), None
     try:
         sets = open_sets(plan)
         other = other_classes(plan, sets)
         if other and heads_that_fit(program):
             program = lower(plan, device="meta", classes=program.classes, other_classes=True)
-        return program, (*plan.warnings, *mismatches(program, sets, other))
+        balance = balance_of(plan, sets) if is_balanced(plan) else None
+        return program, (*plan.warnings, *mismatches(program, sets, other)), balance
     except RecipeError as error:
         why = f"whether the images suit the model is unknown: {error.diagnostics[0].message}"
-        return program, (*program.warnings, Diagnostic("W001", why, plan.images.span))
+        return program, (*program.warnings, Diagnostic("W001", why, plan.images.span)), None
 
 
 def _told(edit: Any, attribute: Any, value: Any) -> Any:
