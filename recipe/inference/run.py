@@ -14,6 +14,7 @@ from recipe.compiler.program import Program
 from recipe.inference.evaluating import Computing, check_part, evaluate_trained
 from recipe.inference.evaluation import Evaluation
 from recipe.inference.predicting import Predicting, check_counts
+from recipe.inference.run_html import html_of
 from recipe.inference.trained import Trained
 from recipe.runs.provenance import Classes, Preprocessing
 from recipe.runs.reader import measured
@@ -86,6 +87,10 @@ class Run(Predicting):
             raise TypeError(f"`statements` must be text, not {other[0]!r:.60}")
         plan = self.program.plan
         return evaluate_trained(self.folder, plan, self.trained, self.note, statements, Computing(batch, workers), on)
+
+    def _repr_html_(self) -> str:
+        """Return what notebooks show: the results as a table, and the curves."""
+        return html_of(self)
 
     def __repr__(self) -> str:
         top1 = f", top-1 {self.summary['top1']:.2%}" if "top1" in self.summary else ""
