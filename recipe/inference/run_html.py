@@ -93,7 +93,7 @@ def _figure(title: str, curves: Sequence[tuple[str, Points]], logarithmic: bool 
     return (
         f'<svg width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{title}">'
         f'<g font-size="11" fill="currentColor"><text x="{EDGE}" y="11">{heading}</text>'
-        f'<text x="{WIDTH - EDGE}" y="{HEIGHT - 4}" text-anchor="end">{last:.4g} epochs</text></g>{lines}</svg>'
+        f'<text x="{WIDTH - EDGE}" y="{HEIGHT - 4}" text-anchor="end">{plural(last, "epoch", form=".4g")}</text></g>{lines}</svg>'
     )
 
 

@@ -34,6 +34,7 @@ ALLOWED = {
     "recipe/compiler/program.py: step": "the number of a step",
     "recipe/compiler/without_effect.py: images": "a training has at least two",
     "recipe/devices/precision.py: self.asked": "a name",
+    "recipe/explain/balance.py: balance['images']": "a training has at least two",
     "recipe/explain/program.py: count": "the numbers of a layer",
     "recipe/inference/evaluating.py: 'test' if on == 'test' else 'held-out'": "no number",
     "recipe/plugins/calling.py: len(result)": "one and two are listed",
@@ -46,6 +47,7 @@ ALLOWED = {
     "recipe/training/trainer_state.py: images": "a training has at least two",
     "tricks/data_fashion_mnist.py: ' × '.join(map(str, most))": "a limit",
     "tricks/data_fashion_mnist.py: 'more' if wrong > 0 else 'fewer'": "no number",
+    "tricks/input.py: takes": "neither 1 nor 3",
 }
 """Values before such a noun that are no numbers, or never one, and why."""
 
