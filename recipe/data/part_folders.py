@@ -43,8 +43,8 @@ def _refuse_classes(root: Path, named: Collection[Path]) -> None:
     if named and (classes := _like_classes(root)):
         raise ValueError(
             f"{listing(map(str, named))} may have the images of a part, or those of a class, as {listing(classes, 3)} "
-            f"do: write `data folder train={_quoted(root)}` if all of these are classes, or else put the classes of "
-            "each part in its folder"
+            f"do: if all of these are classes, write `train={_quoted(root)}` instead of the path; or else put the "
+            "classes of each part in its folder"
         )
 
 
@@ -59,7 +59,7 @@ def passed_over(root: Path, taken: dict[str, Path], used: Iterable[Path]) -> Ite
         yield f"ignored in `{root}`: {listing(names, 3)}"
     if taken and _like_classes(root):
         roles = ", ".join(f"`{path.name}` for the folder of the {CALLED[part]}" for part, path in taken.items())
-        yield f"taken by name: {roles}; if these are classes, write `data folder train={_quoted(root)}`"
+        yield f"taken by name: {roles}; if these are classes, write `train={_quoted(root)}` instead of the path"
 
 
 def _like_classes(root: Path) -> list[str]:

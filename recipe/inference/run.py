@@ -90,7 +90,7 @@ class Run(Predicting):
 
     def _repr_html_(self) -> str:
         """Return what notebooks show: the results as a table, and the curves."""
-        return html_of(self)
+        return html_of(self.summary, self.metrics, self.program, self.classes.count, self.folder)
 
     def __repr__(self) -> str:
         top1 = f", top-1 {self.summary['top1']:.2%}" if "top1" in self.summary else ""

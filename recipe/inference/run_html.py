@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from recipe.base import notebook
 from recipe.base.wording import format_duration, plural
-
-if TYPE_CHECKING:
-    from recipe.inference.run import Run
+from recipe.compiler.program import Program
 
 Points = Sequence[tuple[float, float]]
 """Epochs, each with a value."""
@@ -25,23 +24,32 @@ WIDE = 100
 """The factor between two losses from which on their axis is logarithmic."""
 
 
-def html_of(run: Run) -> str:
-    """Return a run as HTML. It has the colors of the page around it, and all text is escaped."""
-    lines = run.metrics
+def html_of(
+    summary: dict[str, Any], lines: Sequence[dict[str, Any]], program: Program, classes: int, folder: Path
+) -> str:
+    """Return a run as HTML. It has the colors of the page around it, and all text is escaped.
+
+    Args:
+        summary: What `summary.json` has, or what is known of a run that was stopped.
+        lines: The lines of `metrics.jsonl`.
+        program: The compiled recipe.
+        classes: The number of classes that the run was trained on.
+        folder: The run folder.
+    """
     trained, evaluated = ([line for line in lines if line["kind"] == kind] for kind in ("train", "evaluation"))
     losses = [("training", _points(trained, "loss")), ("held-out", _points(evaluated, "loss"))]
     figures = _figure("loss", losses, logarithmic=True)
     figures += _figure("held-out top-1", [("", _points(evaluated, "top1"))], percent=True)
-    return notebook.table(_rows(run, lines)) + (f"<div>{figures}</div>" if figures else "")
+    rows = [*_rows(summary, lines, program), ("classes", str(classes)), ("folder", str(folder))]
+    return notebook.table(rows) + (f"<div>{figures}</div>" if figures else "")
 
 
-def _rows(run: Run, lines: Sequence[dict[str, Any]]) -> Iterable[tuple[str, str]]:
-    """Yield what is known of a run, with its recipe as the heading."""
-    summary, program = run.summary, run.program
+def _rows(summary: dict[str, Any], lines: Sequence[dict[str, Any]], program: Program) -> Iterable[tuple[str, str]]:
+    """Yield what is known of a run, with its model as the heading."""
     tricks = [step.word for step in program.layer_steps if step.changed]
     yield "run", " + ".join([program.plan.model, *tricks])
-    yield "plan", run.digest
-    yield "status", run.status
+    yield "plan", str(summary["digest"])
+    yield "status", str(summary["status"])
     if "top1" in summary:
         kept = f" (epoch {summary['best']['epoch']:g}, the best one)" if summary.get("kept") == "best" else ""
         yield "top-1", f"{summary['top1']:.2%}{kept}"
@@ -53,10 +61,8 @@ def _rows(run: Run, lines: Sequence[dict[str, Any]]) -> Iterable[tuple[str, str]
         yield "test", f"top-1 {test['top1']:.2%}, loss {test['loss']:.4f}"
     done = summary.get("epochs", lines[-1]["epoch"] if lines else 0)
     yield "epochs", f"{done:.4g} of {program.plan.training.epochs}"
-    yield "classes", plural(run.classes.count, "class")
     if "seconds" in summary:
         yield "time", format_duration(summary["seconds"])
-    yield "folder", str(run.folder)
 
 
 def _points(lines: Sequence[dict[str, Any]], name: str) -> Points:
@@ -87,13 +93,13 @@ def _figure(title: str, curves: Sequence[tuple[str, Points]], logarithmic: bool 
             f'<polyline points="{" ".join(places)}" fill="none" stroke="currentColor" stroke-width="1.5" '
             f'opacity="{opacity}"><title>{name or title}</title></polyline>'
         )
-    shown = "{:.1%}" if percent else "{:.4g}"
+    epochs, shown = plural(last, "epoch", form=".4g"), "{:.1%}" if percent else "{:.4g}"
     heading = f"{title}: {shown.format(low)} to {shown.format(high)}{', logarithmic' if logarithmic else ''}"
     heading += f"; {curves[0][0]} in gray" if len(curves) > 1 else ""
     return (
         f'<svg width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{title}">'
         f'<g font-size="11" fill="currentColor"><text x="{EDGE}" y="11">{heading}</text>'
-        f'<text x="{WIDTH - EDGE}" y="{HEIGHT - 4}" text-anchor="end">{plural(last, "epoch", form=".4g")}</text></g>{lines}</svg>'
+        f'<text x="{WIDTH - EDGE}" y="{HEIGHT - 4}" text-anchor="end">{epochs}</text></g>{lines}</svg>'
     )
 
 

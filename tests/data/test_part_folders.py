@@ -32,7 +32,7 @@ def test_a_class_named_like_a_part_is_refused_with_what_to_write(tmp_path: Path,
     write(flat(tmp_path), f"{name}/1.png", f"{name}/2.png")
     with pytest.raises(ValueError, match=f"{name}` may have the images of a part, or .* as `cat`, `dog` do") as error:
         parts(tmp_path)
-    assert f'write `data folder train="{tmp_path}"`' in str(error.value)
+    assert f'write `train="{tmp_path}"` instead of the path' in str(error.value)
     assert parts(None, train=str(tmp_path)).classes == tuple(sorted(("cat", "dog", name)))
 
 
@@ -48,7 +48,7 @@ def test_a_part_next_to_folders_like_classes_is_said(tmp_path: Path) -> None:
     assert parts(tmp_path).notes[:2] == (
         f"ignored in `{tmp_path}`: `cat`, `dog`",
         "taken by name: `train` for the folder of the training images; if these are classes, write "
-        f'`data folder train="{tmp_path}"`',
+        f'`train="{tmp_path}"` instead of the path',
     )
 
 

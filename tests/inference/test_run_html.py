@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
-from types import SimpleNamespace
 
 import attrs
 
@@ -20,8 +19,7 @@ def text_of(html: str) -> str:
 
 def of_metrics(run: Run, lines: list[dict[str, object]]) -> str:
     """Return what is shown of a run with other metrics."""
-    names = ("summary", "program", "digest", "status", "classes", "folder")
-    return html_of(SimpleNamespace(metrics=lines, **{name: getattr(run, name) for name in names}))  # type: ignore[arg-type]
+    return html_of(run.summary, lines, run.program, run.classes.count, run.folder)
 
 
 def line(kind: str, epoch: float, loss: float, top1: float = 0.5) -> dict[str, object]:

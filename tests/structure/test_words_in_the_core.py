@@ -55,6 +55,12 @@ ALLOWED = [
     ("data/folders.py", "classes", "a value of a setting"),
     ("cli/show.py showing/api.py showing/sheet.py", "evaluation", "a part of a sheet"),
     ("showing/report.py", "channels", "a heading"),
+    ("explain/balance.py", "classes images", "fields of its data, and a heading"),
+    (
+        "inference/run_html.py",
+        "balanced best classes epochs evaluation folder loss test train",
+        "rows of the table, measured values, and kinds of lines in `metrics.jsonl`",
+    ),
     ("showing/drawing.py", "to", "between two sizes"),
     ("cli/show.py", "images", "an option"),
     ("showing/report.py", "images classes smallest largest", "fields of its JSON"),
