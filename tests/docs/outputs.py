@@ -58,7 +58,8 @@ def failures() -> Iterator[Any]:
 
 def explanations() -> Iterator[Any]:
     rewritten = "base resnet50; tweak C D se; init zero-gamma; lr warmup 5 cosine; epochs 5"
-    for text in (rewritten, "base resnet18; lr step 3 6; data digits; dialect gluoncv"):
+    digits = "base resnet18; lr step 3 6; data digits; dialect gluoncv"
+    for text in (rewritten, digits, f"{digits}; loss weights", f"{digits}; sample balanced"):
         yield json.loads(command("explain", text, "--json", "--device", "cpu").stdout)
     with TemporaryDirectory() as folder:
         state = recipe.compile("base squeezenet1_1 classes=4; init stock").model.state_dict()
@@ -85,6 +86,7 @@ def differences() -> Iterator[Any]:
         ("base resnet18", "base resnet50; tweak C D; decay no-bias; dialect torchvision; batch 512"),
         ("base resnet18; tweak A; augment mixup; loss smooth", "base resnet18 classes=9; tweak blurpool; data digits"),
         ("base vgg11", "base vgg13; augment mixup"),
+        ("base resnet18; data digits", "base resnet18; data digits; input channels=1"),
     ]
     for a, b in pairs:
         yield json.loads(command("diff", a, b, "--json").stdout)
