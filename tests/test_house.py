@@ -11,7 +11,9 @@ import pytest
 from tests.helpers import ROOT
 
 PACKAGES = {path.parent.name for path in (ROOT / "recipe").glob("*/__init__.py")}
-ACROSS = {"benchmarks", "damage", "docs", "durability", "goldens", "gpu", "planted", "structure", "two_words"}
+ACROSS = {
+    "benchmarks", "damage", "docs", "durability", "goldens", "gpu", "odd_files", "planted", "structure", "two_words",
+}  # fmt: skip
 """Test folders that cover more than one package."""
 UNTESTED = {"grammar", "examples"}
 """Packages that contain only data, which the tests of the language and the compiler read."""

@@ -82,7 +82,7 @@ def class_folders(folder: Path, subfolders: str = "skip") -> list[str]:
 
 
 def _folders_in(folder: Path) -> list[str]:
-    return [entry.name for entry in _entries(folder) if entry.is_dir() and not is_hidden(entry.name)]
+    return [entry.name for entry in _entries(folder) if _leads_to_folder(entry) and not is_hidden(entry.name)]
 
 
 def _folders_below(root: Path) -> Iterator[str]:
@@ -96,7 +96,7 @@ def _folders_below(root: Path) -> Iterator[str]:
 
 
 def _is_image(entry: os.DirEntry[str]) -> bool:
-    return has_ending(entry.name) and not is_hidden(entry.name) and not entry.is_dir()
+    return has_ending(entry.name) and not is_hidden(entry.name) and not _leads_to_folder(entry)
 
 
 def has_images(folder: Path) -> bool:
@@ -116,7 +116,7 @@ def first_images(folder: Path, most: int) -> list[str]:
     while left and len(found) < most:
         for entry in _entries(Path(left.pop())):
             if _is_image(entry):
-                if entry.is_file():  # opening a pipe would wait
+                if _leads_to_file(entry):  # opening a pipe would wait
                     found.append(entry.path)
             elif entry.is_dir(follow_symlinks=False) and not is_hidden(entry.name):
                 left.append(entry.path)
@@ -209,7 +209,7 @@ def _look_beside(seen: _Seen, classes: Sequence[str]) -> None:
     for entry in _entries(seen.root):
         if is_hidden(entry.name):
             seen.ignore(HID, entry.path)
-        elif not entry.is_dir():
+        elif not _leads_to_folder(entry):
             seen.ignore(BESIDE, entry.path)
     _compare(classes, seen.root, seen)
 
@@ -226,11 +226,11 @@ def _images_in(folder: Path, seen: _Seen) -> Iterator[os.DirEntry[str]]:
     for entry in _entries(folder):
         if is_hidden(entry.name):
             seen.ignore(HID, entry.path)
-        elif entry.is_dir():
+        elif _leads_to_folder(entry):
             yield from _look_deeper(entry, seen)
         elif not has_ending(entry.name):
             seen.ignore(ENDING, entry.path)
-        elif entry.is_file():
+        elif _leads_to_file(entry):
             yield entry
         else:
             seen.ignore(PIPE if os.path.exists(entry.path) else BROKEN, entry.path)
@@ -272,6 +272,22 @@ def _compare(names: Iterable[str], folder: Path, seen: _Seen) -> None:
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
     with os.scandir(folder) as entries:
         return sorted(entries, key=lambda entry: entry.name)
+
+
+def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder or a link to one. A link to itself, or to what can't be looked at, is not."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _leads_to_file(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a regular file or a link to one."""
+    try:
+        return entry.is_file()
+    except OSError:
+        return False
 
 
 def is_hidden(name: str) -> bool:

@@ -20,9 +20,11 @@ from typing import Any
 import numpy as np
 from PIL import Image, _imaging
 from PIL.ImageFile import ImageFile
+from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from recipe.data.appearance import EXIF, IGNORED, SHADES, Appearance
+from recipe.data.checksums import verify_png
 from recipe.data.turning import turn_of
 
 CONVERTED = frozenset(("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB"))
@@ -64,6 +66,8 @@ def _colors(image: Image.Image, background: str) -> Image.Image:
     """Return an image in RGB on a background."""
     if why := refused(image):
         raise ValueError(why)
+    if isinstance(image, PngImageFile) and image.tile and image.fp is not None:  # it isn't loaded
+        verify_png(image.fp)
     if bits := _deep(image):
         return _on(background, *_scaled(image, bits))
     if image.mode in PREMULTIPLIED:

@@ -13,11 +13,11 @@ import io
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import attrs
 import numpy as np
@@ -249,25 +249,38 @@ _programs: list[str] = []
 _watched = False
 
 
-def _watch() -> None:
-    """Record every program that this process starts from here on."""
+@contextmanager
+def started() -> Iterator[list[str]]:
+    """A context that yields a list of the programs that this process starts in it."""
     global _watched
     if not _watched:
         _watched = True
         events = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty")
         sys.addaudithook(lambda event, arguments: _programs.append(f"{event} {arguments}") if event in events else None)
+    _programs.clear()
+    yield _programs
 
 
 @contextmanager
-def _printed(file: io.BufferedRandom) -> Iterator[None]:
-    """Write whatever reaches file descriptors 1 and 2 to a file."""
+def printed(file: IO[bytes]) -> Iterator[Callable[[], bytes]]:
+    """A context in which whatever reaches file descriptors 1 and 2 goes to a file.
+
+    Yields a function that returns it afterwards.
+    """
+
+    def said() -> bytes:
+        file.seek(0)
+        return file.read()
+
+    file.seek(0)
+    file.truncate()
     sys.stdout.flush()
     sys.stderr.flush()
     kept = [os.dup(number) for number in (1, 2)]
     try:
         for number in (1, 2):
             os.dup2(file.fileno(), number)
-        yield
+        yield said
         sys.stdout.flush()
         sys.stderr.flush()
     finally:
@@ -278,23 +291,17 @@ def _printed(file: io.BufferedRandom) -> Iterator[None]:
 
 def faults(odds: list[Odd], folder: Path, strict: bool = True) -> list[str]:
     """Decode files and return what was wrong. If ``strict``, those with right pixels must not be refused."""
-    _watch()
     wrong = []
     path = folder / "odd.jpg"  # the name doesn't matter
     with tempfile.TemporaryFile() as output:
         for odd in odds:
             path.write_bytes(odd.data)
-            _programs.clear()
-            with _printed(output):
+            with printed(output) as said, started() as programs:
                 faulty = (_fault(odd, path, strict, appearance) for appearance in (VIEWED, AS_STORED))
                 fault = next(filter(None, faulty), None)
-            output.seek(0)
-            printed = output.read()
-            output.seek(0)
-            output.truncate()
             wrong += [f"{odd.name}: {fault}"] if fault else []
-            wrong += [f"{odd.name}: printed {printed[:200]!r}"] if printed else []
-            wrong += [f"{odd.name}: started {_programs}"] if _programs else []
+            wrong += [f"{odd.name}: printed {text[:200]!r}"] if (text := said()) else []
+            wrong += [f"{odd.name}: started {programs}"] if programs else []
     return wrong
 
 

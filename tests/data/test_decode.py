@@ -15,8 +15,9 @@ from PIL.JpegImagePlugin import JpegImageFile
 from sklearn.datasets import load_sample_image
 
 from recipe.base.errors import RecipeError
-from recipe.data.decode import _draft, centre, decode
+from recipe.data.decode import _draft, centre, decode, fitted
 from recipe.tricks.augment_crop import random_boxes
+from tests.data.writers import png
 
 SIZE = 64
 
@@ -251,3 +252,26 @@ def test_a_box_outside_the_image_is_an_error_of_the_caller(jpeg: Path, box: tupl
 
 def test_the_function_can_be_sent_to_workers() -> None:
     assert pickle.loads(pickle.dumps(decode)) is decode
+
+
+def test_damaged_pixels_of_a_png_file_are_refused(tmp_path: Path) -> None:
+    """Pillow doesn't compare the checksum of what it decodes."""
+    values = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    data = bytearray(png(values, 2))
+    data[len(data) // 2] ^= 1
+    (tmp_path / "a.png").write_bytes(data)
+    assert refusal(tmp_path / "a.png").endswith("its pixels are damaged: their checksum is wrong")
+    (tmp_path / "a.png").write_bytes(data[:-40])
+    assert "truncated" in refusal(tmp_path / "a.png")
+
+
+def test_the_checksum_of_a_png_file_that_others_opened_is_verified(tmp_path: Path) -> None:
+    data = bytearray(png(np.full((64, 64, 3), 9, np.uint8), 2))
+    data[-14] ^= 1  # of its checksum
+    (tmp_path / "a.png").write_bytes(data)
+    box = (0, 0, 8, 8)
+    with Image.open(tmp_path / "a.png") as image, pytest.raises(RecipeError, match=r"image 0.*checksum is wrong"):
+        fitted(image, 8, lambda height, width: box, "image 0")
+    with Image.open(tmp_path / "a.png") as image:
+        image.load()
+        assert fitted(image, 8, lambda height, width: box, "image 0").max() == 9

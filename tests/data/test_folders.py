@@ -126,6 +126,14 @@ def test_links_and_what_is_no_file(photos: Path, tmp_path: Path) -> None:
     )
 
 
+def test_a_link_to_itself_is_ignored(photos: Path) -> None:
+    for name in ("train/cat/loop.png", "train/loop"):
+        (photos / name).symlink_to(Path(name).name)
+    kinds = "1 broken link, such as `cat/loop.png`; 1 file outside of the class folders, such as `loop`"
+    assert {*found(photos)[1][0].partition(": ")[2].split("; ")} == {*kinds.split("; ")}
+    assert found(photos)[0] == 4
+
+
 def test_a_class_folder_may_be_a_link(photos: Path, tmp_path: Path) -> None:
     (photos / "train" / "dog").rename(tmp_path / "dogs")
     (photos / "train" / "dog").symlink_to(tmp_path / "dogs")
