@@ -83,6 +83,7 @@ def judged(root: Path, files: Iterable[Made]) -> Judged:
             one = where[str(path)]
             with printed(output):
                 others = read(path, one.orientation) if one.expected in (RIGHT, EITHER) else []
+                others += read(path, 1)[:1] if one.expected == EITHER else []  # its orientation may be damaged
             compared += bool(others)
             with printed(output) as said, started() as programs:
                 became, why = _judge(one, path, others)

@@ -123,7 +123,7 @@ def of_modes(draws: Draws) -> Iterator[Made]:
                 continue  # Pillow makes other values of them
             unbounded = mode == "F" or (mode == "I" and kind == "TIFF")
             expected = NAMED if unbounded or (mode == "YCbCr" and kind == "TIFF") else RIGHT
-            near = 16.0 if mode == "LAB" else 8.0 if kind in LOSSY or mode in ("CMYK", "YCbCr") else 2.0
+            near = 24.0 if mode == "LAB" else 8.0 if kind in LOSSY or mode in ("CMYK", "YCbCr") else 2.0
             changed = (mode in ("P", "PA", "1") and kind != "PNG") or (mode in SEEN and kind in ("PPM", "BMP"))
             known = None if changed or (kind == "GIF" and mode not in ("L", "1")) else truth
             elsewhere = kind != "TIFF" or mode not in (*SEEN, "LAB")  # of which OpenCV makes other colors
