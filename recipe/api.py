@@ -24,11 +24,13 @@ from recipe.base.channels import to_channels
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import fail
 from recipe.data.appearance import BACKGROUNDS, ORIENTATIONS
+from recipe.data.encoded import Encoded, ImageSource
 from recipe.data.folders import SUBFOLDERS, FoundImages, class_folders, find_images, shorter_side
 from recipe.data.layout import FolderLayout
 from recipe.data.listed import ListLayout
-from recipe.data.parts import FileParts
-from recipe.data.splits import group_pattern
+from recipe.data.parts import Division, FileParts, Labeled, divided
+from recipe.data.rows import sorted_classes
+from recipe.data.splits import group_pattern, part_named
 from recipe.data.table import Columns
 from recipe.graph.edits import Edit, Initialise, Insert, Layer, SetAttribute, Site, Substitute
 from recipe.plugins.contexts import EvaluationResult, Evidence, LossContext, ParamPlace, Preprocessing, SuggestContext
@@ -45,6 +47,7 @@ from recipe.plugins.fields import (
     numbers,
     path,
     share_or_path,
+    share_or_text,
     teacher,
     text,
 )
@@ -68,13 +71,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "API_VERSION", "BACKGROUNDS", "INTERPOLATIONS", "ORIENTATIONS", "REQUIRED", "SUBFOLDERS", "VIEWS", "Block",
-    "Columns", "Declared", "Diagnostic", "Draws", "Edit", "EvaluationResult", "Evidence", "FileParts", "Files",
-    "Floats", "FolderLayout", "FoundImages", "Images", "InMemory", "Indices", "Initialise", "Insert", "Layer",
-    "ListLayout", "LossContext", "Net", "ParamPlace", "PlanView", "Preprocessing", "Progress", "RecipeFile",
-    "SetAttribute", "Sets", "Site", "Substitute", "SuggestContext", "Training", "Trick", "Weights", "address",
-    "architecture", "body_of", "choice", "class_folders", "convolution_like", "fail", "find_images", "group_pattern",
-    "in_memory", "integer", "metric", "number", "numbers", "on_meta", "path", "read_weights", "recorded_inputs",
-    "share_or_path", "shorter_side", "teacher", "text", "to_channels", "trick", "up_to", "with_channels",
+    "Columns", "Declared", "Diagnostic", "Division", "Draws", "Edit", "Encoded", "EvaluationResult", "Evidence",
+    "FileParts", "Files", "Floats", "FolderLayout", "FoundImages", "ImageSource", "Images", "InMemory", "Indices",
+    "Initialise", "Insert", "Labeled", "Layer", "ListLayout", "LossContext", "Net", "ParamPlace", "PlanView",
+    "Preprocessing", "Progress", "RecipeFile", "SetAttribute", "Sets", "Site", "Substitute", "SuggestContext",
+    "Training", "Trick", "Weights", "address", "architecture", "body_of", "choice", "class_folders", "convolution_like",
+    "divided", "fail", "find_images", "group_pattern", "in_memory", "integer", "metric", "number", "numbers", "on_meta",
+    "part_named", "path", "read_weights", "recorded_inputs", "share_or_path", "share_or_text", "shorter_side",
+    "sorted_classes", "teacher", "text", "to_channels", "trick", "up_to", "with_channels",
 ]  # fmt: skip
 
 _LAZY = {

@@ -40,6 +40,8 @@ VALUES = {
     "data cifar10 size": ("32", "40"),
     "data folder size": ("32", "40"),
     "data folder val": ("50%", "75%"),
+    "data hf size": ("32", "40"),
+    "data hf val": ("50%", "75%"),
     "data list size": ("32", "40"),
     "data list val": ("50%", "75%"),
     "data fake size": ("32", "40"),
@@ -64,6 +66,14 @@ ELSEWHERE = {
     "data folder group": "no images belong together: tests/data/test_layout.py",
     "data folder subfolders": "there are no subfolders: tests/data/test_layout.py",
     "data folder on-error": "all test images are intact: tests/durability/test_skipped.py",
+    "data hf repository": "it would be downloaded: tests/tricks/test_hf.py",
+    "data hf config": "the dataset has only one: tests/tricks/test_hf.py",
+    "data hf image": "there is one such column: tests/tricks/test_hf.py",
+    "data hf label": "there is one such column: tests/tricks/test_hf.py",
+    "data hf train": "there is one split: tests/tricks/test_hf.py",
+    "data hf test": "only a test at the end looks at them: tests/training/test_test_set.py",
+    "data hf group": "no images belong together: tests/tricks/test_hf.py",
+    "data hf on-error": "all test images are intact: tests/durability/test_skipped.py",
     "data list folder": "the folder of the list is used: tests/data/test_lists.py",
     "data list image": "its usual name is used: tests/data/test_lists.py",
     "data list label": "its usual name is used: tests/data/test_lists.py",
@@ -81,6 +91,7 @@ def values(files: Path) -> Mapping[str, tuple[str, str]]:
         "data cifar10 path": "cifar10-{}",
         "data fashion-mnist path": "fashion-mnist-{}",
         "data folder path": "folder-{}",
+        "data hf folder": "rows-{}",
         "data list path": "list-{}.csv",
         "loss distill teacher": "teacher-{}.recipe",
     }
@@ -101,6 +112,19 @@ def _write_list(path: Path, folder: Path) -> None:
     images = sorted((folder / "train").rglob("*.jpg"))
     lines = [f"{image.relative_to(path.parent)},{image.parent.name}" for image in images]
     path.write_text("\n".join(("image,label", *lines)))
+
+
+def _write_rows(folder: Path, images: Path) -> None:
+    """Write a Parquet file with the training images of a folder."""
+    from datasets import Dataset, Features, Value
+    from datasets import Image as Images
+
+    files = sorted((images / "train").rglob("*.jpg"))
+    cells = [{"bytes": file.read_bytes(), "path": f"{file.parent.name}-{file.name}"} for file in files]
+    columns = {"image": cells, "label": [file.parent.name for file in files]}
+    features = Features({"image": Images(), "label": Value("string")})
+    folder.mkdir()
+    Dataset.from_dict(columns, features=features).to_parquet(folder / "train.parquet")
 
 
 def _write_fashion(root: Path, shade: int) -> None:
@@ -133,6 +157,7 @@ def write_files(root: Path) -> None:
     """Write two of everything that a field may name by path: ``folder-0``, ``folder-1`` and so on."""
     for number in (0, 1):
         _write_folder(root / f"folder-{number}", number)
+        _write_rows(root / f"rows-{number}", root / f"folder-{number}")
         _write_list(root / f"list-{number}.csv", root / f"folder-{number}")
         _write_fashion(root / f"fashion-mnist-{number}", number)
         _write_cifar(root / f"cifar10-{number}", number)

@@ -72,6 +72,9 @@ def _own_caches(tmp_path_factory: pytest.TempPathFactory) -> None:
     """
     os.environ["RECIPE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(tmp_path_factory.mktemp("inductor"))
+    os.environ["HF_DATASETS_CACHE"] = str(tmp_path_factory.mktemp("datasets"))
+    if loaded := sys.modules.get("datasets"):  # it has read the variable
+        loaded.config.HF_DATASETS_CACHE = Path(os.environ["HF_DATASETS_CACHE"])
 
 
 SYNC, DRAW, CHART = os.fsync, Runtime.draw, chart._draw

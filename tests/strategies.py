@@ -17,6 +17,7 @@ from recipe.plugins.kinds import (
     Number,
     Numbers,
     ShareOrPath,
+    ShareOrText,
     Text,
     quoted,
 )
@@ -87,6 +88,8 @@ def words_for(kind: Kind) -> st.SearchStrategy[str]:
         return st.sampled_from(kind.words)
     if isinstance(kind, Address):
         return st.sampled_from(['"layer1"', '"layer2.0"'])
+    if isinstance(kind, ShareOrText):
+        return st.sampled_from(["20%", "0.125", '"validation"'])
     if isinstance(kind, Text):
         return st.sampled_from(['"{}_*"', '"*/{}-*.png"'])
     if isinstance(kind, ShareOrPath):
@@ -114,8 +117,14 @@ def _percents(kind: Number) -> st.SearchStrategy[str]:
     return st.nothing() if kind.whole or not fitting else st.sampled_from(fitting)
 
 
-NEEDED = {("data folder", "path"), ("data list", "path")}
+NEEDED = {("data folder", "path"), ("data hf", "repository"), ("data list", "path")}
 """Fields that have a default, but can only be left out if another one is stated."""
+
+INSTEAD = {("data hf", "folder")}
+"""Fields that are stated instead of a needed one."""
+
+NAMES = {("data hf", "repository"): '"someone/birds"'}
+"""Values of fields whose texts have a form of their own."""
 
 IN_ORDER = {("augment erase", "smallest"): {"maximum": 0.02}, ("augment erase", "largest"): {"minimum": 0.02}}
 """Narrower bounds of fields that must not contradict each other."""
@@ -132,11 +141,12 @@ def trick_statements(draw: st.DrawFn, trick: type[Trick], implicit: bool = True)
     text, by_place = trick.declared.word, True
     for field in trick.declared.fields:
         needed = field.required or (trick.declared.word, field.name) in NEEDED
-        if not needed and implicit and draw(st.booleans()):
+        place = trick.declared.word, field.name
+        if place in INSTEAD or (not needed and implicit and draw(st.booleans())):
             by_place = False
             continue
         bounds = IN_ORDER.get((trick.declared.word, field.word), {})
-        value = draw(words_for(attrs.evolve(field.kind, **bounds)))
+        value = NAMES.get(place) or draw(words_for(attrs.evolve(field.kind, **bounds)))
         named = not by_place or (not field.required and draw(st.booleans()))
         text += f" {field.word}={value}" if named else f" {value}"
         is_size = IMAGES in trick.declared.writes and field.name == SIZE  # another number needs its name

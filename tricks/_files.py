@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from recipe.api import BACKGROUNDS, ORIENTATIONS, choice, fail
 
 if TYPE_CHECKING:
-    from recipe.api import FileParts, Sets
+    from recipe.api import Division, FileParts, ImageSource, Labeled, Sets
 
 
 def orientation() -> Any:
@@ -37,3 +38,32 @@ def sets_of(parts: FileParts, size: int) -> Sets:
     test, external = (None if part is None else Files.of(part, size) for part in (parts.test, parts.external))
     names = parts.classes
     return Sets(train, val, len(names), names=names, notes=parts.notes, test=test, external=external)
+
+
+def divided_sets(
+    division: Division,
+    labeled: Mapping[str, Labeled],
+    images: Mapping[str, Sequence[ImageSource]],
+    classes: Sequence[str],
+    size: int,
+    notes: Sequence[str],
+) -> Sets:
+    """Return the images of a dataset that is divided, by the part of the dataset that has them."""
+    import torch
+
+    from recipe.api import Files, Sets
+
+    def files(chosen: tuple[str, Sequence[int]] | None) -> Files:
+        part, indices = chosen or ("", ())
+        labels = torch.tensor([labeled[part].labels[index] for index in indices], dtype=torch.int64)
+        return Files(tuple(images[part][index] for index in indices), labels, size)
+
+    return Sets(
+        files(division.train),
+        files(division.val),
+        len(classes),
+        names=tuple(classes),
+        notes=(*notes, *division.notes),
+        test=None if division.test is None else files(division.test),
+        external=None if division.external is None else files(division.external),
+    )

@@ -18,7 +18,7 @@ from recipe.tricks._published import published
 HALF = 0.5
 """The mean and deviation of each channel with which Inception-V3 and GoogLeNet were trained."""
 
-OF_FILES = frozenset({"data folder", "data list"})
+OF_FILES = frozenset({"data folder", "data hf", "data list"})
 """The datasets of image files of any size."""
 
 SQUASHED, BORDERED = "of the squashed image", "of the image in a border"

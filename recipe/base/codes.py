@@ -81,7 +81,7 @@ E070 no images, or broken ones
     The dataset is missing, empty, or not in the format that the clause reads, or images can't be read: they are
     damaged, empty, in no format that is read, or have pixels without a known meaning. A run looks at the headers of all
     images before it trains, and names the broken ones. Repair or remove them, or skip them with `on-error=skip` in
-    `data folder` or `data list`. `recipe show --data` names all of them.
+    the statement that names the dataset. `recipe show --data` names all of them.
 E071 too few outputs
     The model has fewer outputs than the dataset has classes.
 E072 mismatched teacher

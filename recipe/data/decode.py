@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +19,9 @@ from PIL import Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
 from recipe.base.errors import fail
-from recipe.base.files import opened
 from recipe.base.wording import first_line, reason_of, system_reason
 from recipe.data.appearance import EXIF, VIEWED, Appearance
+from recipe.data.encoded import ImageSource, opened_image
 from recipe.data.formats import FORMATS
 from recipe.data.modes import to_rgb
 from recipe.data.turning import turn_of
@@ -48,7 +47,7 @@ VECTORS = torch.backends.cpu.get_cpu_capability().startswith("AVX")
 
 
 def decode(
-    path: Path,
+    path: ImageSource,
     size: int,
     box: Box | None,
     interpolation: str = "bilinear",
@@ -101,25 +100,26 @@ def fitted(
     return _resize(rgb, np.asarray(box(rgb.height, rgb.width), np.float64), size, interpolation, neighbors=True)
 
 
-def whole(image: Path | Image.Image, name: str, appearance: Appearance = VIEWED) -> Pixels:
+def whole(image: ImageSource | Image.Image, name: str, appearance: Appearance = VIEWED) -> Pixels:
     """Return the pixels of an image file, or of an image that Pillow has opened: uint8 (H, W, 3).
 
     Raises `RecipeError` (E070), which calls the image ``name``, if they can't be read or have no known meaning.
     """
     with contextlib.ExitStack() as held:
-        opened = held.enter_context(open_image(image)) if isinstance(image, Path) else image
+        opened = image if isinstance(image, Image.Image) else held.enter_context(open_image(image))
         with faults_of(name):
             return np.array(to_rgb(opened, appearance))
 
 
 @contextmanager
-def open_image(path: Path) -> Iterator[ImageFile]:
+def open_image(path: ImageSource) -> Iterator[ImageFile]:
     """Open an image and read its header. Raises `RecipeError` (E070), which names the file, if that isn't possible."""
     with contextlib.ExitStack() as held:
         with faults_of(path) as told:
-            file = held.enter_context(opened(path))
-            if not os.fstat(file.fileno()).st_size:
+            file = held.enter_context(opened_image(path))
+            if not file.seek(0, os.SEEK_END):
                 raise ValueError("the file is empty")
+            file.seek(0)
             image = Image.open(file, formats=formats())
             _refuse_damaged_tags(image, told)
         with image:
@@ -140,7 +140,7 @@ def formats() -> tuple[str, ...]:
 
 
 @contextmanager
-def faults_of(path: Path | str) -> Iterator[list[warnings.WarningMessage]]:
+def faults_of(path: ImageSource | str) -> Iterator[list[warnings.WarningMessage]]:
     """Turn whatever opening and decoding an image raises into a `RecipeError` that names the file.
 
     Decoders of damaged files raise almost any exception. Yields the warnings, which aren't shown.

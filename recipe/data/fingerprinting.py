@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
-from recipe.base.identity import UNREADABLE, digest, file_digest
+from recipe.base.identity import UNREADABLE, digest
+from recipe.data.encoded import Encoded, ImageSource, bytes_in, image_digest
 from recipe.data.fingerprint import Fingerprint
 from recipe.data.images import Files, Images, InMemory
 
@@ -59,16 +60,21 @@ def _of_pixels(images: InMemory) -> tuple[str, int]:
     return seen.hexdigest()[:16], len(chosen)
 
 
-def _of_files(paths: tuple[Path, ...]) -> tuple[str, int]:
+def _of_files(paths: tuple[ImageSource, ...]) -> tuple[str, int]:
     """Read files in threads, since each one waits for the disk. A file that can't be read has a digest of its own."""
     chosen = [paths[index] for index in _sample(len(paths), len(paths) if len(paths) <= MOST_FILES else SAMPLE)]
     with ThreadPoolExecutor(8) as threads:
         if len(chosen) > SAMPLE and sum(threads.map(_size, chosen)) > MOST_BYTES:
             chosen = [chosen[index] for index in _sample(len(chosen), SAMPLE)]
-        digests = [*threads.map(file_digest, chosen)]
-    common = os.path.commonpath([path.parent for path in paths])
-    names = "\0".join(os.path.relpath(path, common) for path in paths)
-    return _of_parts([names, *digests]), len(chosen)
+        digests = [*threads.map(image_digest, chosen)]
+    return _of_parts(["\0".join(_names(paths)), *digests]), len(chosen)
+
+
+def _names(paths: tuple[ImageSource, ...]) -> Iterator[str]:
+    """Yield the names of images, which for files are their paths relative to their common folder."""
+    parents = [path.parent for path in paths if isinstance(path, Path)]
+    common = os.path.commonpath(parents) if parents else ""
+    yield from (path.name if isinstance(path, Encoded) else os.path.relpath(path, common) for path in paths)
 
 
 def _of_fetched(images: Images) -> tuple[str, int]:
@@ -87,8 +93,8 @@ def _of_parts(parts: Iterable[str]) -> str:
     return digest("\n".join(parts).encode("utf-8", "surrogateescape"))
 
 
-def _size(path: Path) -> int:
+def _size(path: ImageSource) -> int:
     try:
-        return path.stat().st_size
+        return bytes_in(path)
     except OSError:
         return 0

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import attrs
 
 from recipe.base.wording import plural
 from recipe.data.appearance import IGNORED, STORED, Appearance
 from recipe.data.decode import faults_of, open_image
+from recipe.data.encoded import ImageSource
 from recipe.data.modes import bits_of, is_transparent, kind_of, refused
 from recipe.data.turning import turn_of
 
@@ -17,7 +17,7 @@ LOOKED_AT = 100
 """The number of images of which the header is read, evenly spread, so that a large dataset opens quickly."""
 
 
-def noticed_in(paths: Sequence[Path], part: str, appearance: Appearance) -> Iterator[str]:
+def noticed_in(paths: Sequence[ImageSource], part: str, appearance: Appearance) -> Iterator[str]:
     """Yield notes on transparency, and on an EXIF orientation that is ignored, if some images have them.
 
     ``part`` is what the images are for, such as ``training``. Images that can't be opened are left to `decode`.
@@ -56,7 +56,7 @@ class Header:
     """Whether it may have transparent pixels."""
 
 
-def header_of(path: Path, appearance: Appearance) -> Header:
+def header_of(path: ImageSource, appearance: Appearance) -> Header:
     """Read the header of an image of this appearance.
 
     Raises `RecipeError` (E070) if it shows that the image can't be decoded.
@@ -72,7 +72,7 @@ def header_of(path: Path, appearance: Appearance) -> Header:
         return Header(width, height, kind, bits, turn is not None, is_transparent(image))
 
 
-def _marks_of(path: Path) -> tuple[bool, bool]:
+def _marks_of(path: ImageSource) -> tuple[bool, bool]:
     """Return whether an image has an orientation that isn't upright, and whether it may have transparent pixels."""
     try:
         with open_image(path) as image:

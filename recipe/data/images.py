@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
 
 import attrs
@@ -21,6 +20,7 @@ from recipe.base.wording import plural
 from recipe.data.appearance import VIEWED, Appearance
 from recipe.data.decode import CROP, decode, whole
 from recipe.data.draws import Draws
+from recipe.data.encoded import ImageSource
 from recipe.data.fingerprint import Fingerprint
 from recipe.data.folders import FoundImages
 from recipe.data.views import boxes_of, crops_of
@@ -113,8 +113,8 @@ class InMemory:
 class Files:
     """Image files that are decoded when fetched, cropped to their box or by default to their center, and resized."""
 
-    paths: tuple[Path, ...]
-    """The path of each image."""
+    paths: tuple[ImageSource, ...]
+    """The path of each image, or what it is in a larger file."""
     labels: Tensor
     """The class indices: int64 (N,)."""
     size: int
@@ -242,7 +242,7 @@ def one_view(images: Files | InMemory) -> Files | InMemory:
 
 
 def squashed(
-    image: Path | Image.Image, size: int, interpolation: str, name: str = "", appearance: Appearance = VIEWED
+    image: ImageSource | Image.Image, size: int, interpolation: str, name: str = "", appearance: Appearance = VIEWED
 ) -> Tensor:
     """Resize a whole image, whatever its aspect ratio, as images in memory are: uint8 (1, 3, size, size)."""
     pixels = torch.from_numpy(whole(image, name or str(image), appearance))

@@ -78,7 +78,7 @@ class FolderLayout:
         classes = self._classes(located, "train")
         whole = self._found(train, classes)
         names = _names(train, classes, whole)
-        labeled = Labeled(classes=classes, labels=whole.labels, names=names, where=str(train))
+        labeled = Labeled(classes=classes, labels=whole.labels, names=names, where=f"`{train}`")
         drawn = labeled.drawn(Split(**shares, seed=self.seed, group=self.group, help=SKIP), located.assumed)
         found = {part: whole.only(indices) for part, indices in drawn.parts.items()}
         notes = [*located.notes, *whole.notes, *drawn.notes]

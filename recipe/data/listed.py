@@ -9,11 +9,11 @@ from pathlib import Path
 import attrs
 
 from recipe.base.errors import RecipeError
-from recipe.base.wording import listing, plural, system_reason
+from recipe.base.wording import plural, system_reason
 from recipe.data.folders import FoundImages, has_ending
-from recipe.data.parts import CALLED, SHARE, FileParts, Labeled
-from recipe.data.rows import Listed, Rows, check_known, in_order
-from recipe.data.splits import PARTS, Split
+from recipe.data.parts import CALLED, FileParts, Labeled, divided
+from recipe.data.rows import Listed, Rows, check_known, sorted_classes
+from recipe.data.splits import PARTS
 from recipe.data.table import Columns, Problems, Table, read_table
 
 
@@ -84,42 +84,29 @@ class ListLayout:
                 notes += unused
             rows.add(table, self._root(path), part)
         notes += rows.finished()
-        listed = {part: rows.of(part) for part in PARTS}
+        listed = {part: images for part in PARTS if (images := rows.of(part))}
+        of_classes = listed.get("train") or [image for images in listed.values() for image in images]
+        classes = sorted_classes(image.label for image in of_classes)
+        check_known(classes, (image for images in listed.values() for image in images))
+        found = {part: _found(images, classes) for part, images in listed.items()}
+        labeled = {
+            part: Labeled(
+                classes=classes,
+                labels=found[part].labels,
+                names=[image.name for image in images],
+                where=f"`{self._lists().get(part) or images[0].list}`",
+                groups=[image.group for image in images] if self.columns.group else (),
+            )
+            for part, images in listed.items()
+        }
         shares = {part: share for part, share in (("val", self.val), ("test", self.test)) if isinstance(share, float)}
-        if not listed["train"]:
-            return _without_training(listed, shares, notes)
-        if assumed := not listed["val"] and "val" not in shares:
-            shares["val"] = SHARE
-        classes = in_order(image.label for image in listed["train"])
-        held = [part for part in ("val", "test") if listed[part]]
-        check_known(classes, (image for part in held for image in listed[part]))
-        found = {part: _found(listed[part], classes) for part in held}
-        whole = _found(listed["train"], classes)
-        labeled = Labeled(
-            classes=classes,
-            labels=whole.labels,
-            names=[image.name for image in listed["train"]],
-            where=str(self.path),
-            groups=[image.group for image in listed["train"]] if self.columns.group else (),
+        division = divided(labeled, shares, self.seed, self.group)
+        train, val, test, external = (
+            None if chosen is None else found[chosen[0]].only(chosen[1])
+            for chosen in (division.train, division.val, division.test, division.external)
         )
-        drawn = labeled.drawn(Split(shares.get("val", 0.0), shares.get("test", 0.0), self.seed, self.group), assumed)
-        found |= {part: whole.only(indices) for part, indices in drawn.parts.items()}
-        for part in held:
-            notes += _lacking(CALLED[part], found[part], classes)
-        test = found.get("test")
-        external = (test or whole) if assumed else None
-        return FileParts(classes, found["train"], found["val"], test, external, (*notes, *drawn.notes))
-
-    def _used(self, table: Table) -> tuple[Table, list[str]]:
-        """Return the main list without the images of the parts that the recipe states itself, and notes on these."""
-        stated = [part for part in ("val", "test") if getattr(self, part) is not None]
-        counts = {part: sum(row.part == part for row in table.rows) for part in stated}
-        notes = [
-            f"{plural(count, 'image', form=',')} of `{table.path}` not used: {CALLED[part]}, since `{part}=` is stated"
-            for part, count in counts.items()
-            if count
-        ]
-        return attrs.evolve(table, rows=tuple(row for row in table.rows if row.part not in stated)), notes
+        none = FoundImages((), (), ())
+        return FileParts(classes, train or none, val or none, test, external, (*notes, *division.notes))
 
     def _lists(self) -> dict[str, str]:
         """Return the list of each part that has one."""
@@ -133,27 +120,19 @@ class ListLayout:
     def _root(self, path: str) -> str:
         return self.folder or os.path.dirname(path)
 
-
-def _without_training(listed: dict[str, list[Listed]], shares: dict[str, float], notes: Sequence[str]) -> FileParts:
-    """Return the images of lists that have none to train on, all of them held out."""
-    part = next((part for part in ("val", "test") if listed[part]), None)
-    if shares or part is None:
-        raise ValueError("there are no training images")
-    images = listed[part]
-    classes = in_order(image.label for image in images)
-    found, none = _found(images, classes), FoundImages((), (), ())
-    note = f"all images of `{images[0].list}` are held out: there are none to train on"
-    return FileParts(classes, none, found, None, None, (*notes, note))
+    def _used(self, table: Table) -> tuple[Table, list[str]]:
+        """Return the main list without the images of the parts that the recipe states itself, and notes on these."""
+        stated = [part for part in ("val", "test") if getattr(self, part) is not None]
+        counts = {part: sum(row.part == part for row in table.rows) for part in stated}
+        notes = [
+            f"{plural(count, 'image', form=',')} of `{table.path}` not used: {CALLED[part]}, since `{part}=` is stated"
+            for part, count in counts.items()
+            if count
+        ]
+        return attrs.evolve(table, rows=tuple(row for row in table.rows if row.part not in stated)), notes
 
 
 def _found(images: Sequence[Listed], classes: Sequence[str]) -> FoundImages:
     label_of = {name: label for label, name in enumerate(classes)}
     files = tuple(Path(image.path) for image in images)
     return FoundImages(files, tuple(label_of[image.label] for image in images), ())
-
-
-def _lacking(called: str, found: FoundImages, classes: Sequence[str]) -> Iterator[str]:
-    """Yield a note on the classes of which a part has no images."""
-    present = {*found.labels}
-    if missing := [name for label, name in enumerate(classes) if label not in present]:
-        yield f"the {called} have none of {len(missing)} of {plural(len(classes), 'class')}: {listing(missing)}"

@@ -9,13 +9,7 @@ from pathlib import Path
 from recipe.base.wording import listing
 from recipe.data.folders import has_class_folders, has_images, is_hidden
 from recipe.data.parts import CALLED
-
-NAMES = {
-    "train": ("train", "training"),
-    "val": ("val", "valid", "validation"),
-    "test": ("test", "testing"),
-}
-"""The usual names of the folder of each part, in upper or lower case."""
+from recipe.data.splits import NAMES
 
 
 def named_parts(root: Path, stated: Collection[str] = ()) -> dict[str, Path]:

@@ -1,8 +1,8 @@
-"""The parts of a dataset of image files, and what is split off from the training images. Needs no torch."""
+"""The parts of a dataset, and what is split off from its training images. Needs no torch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 
@@ -44,7 +44,7 @@ class Drawn:
 
 @attrs.frozen(kw_only=True)
 class Labeled:
-    """The training images of a dataset, before others are split off."""
+    """Some images of a dataset, such as those to train on before others are split off."""
 
     classes: Sequence[str]
     """The names of the classes."""
@@ -53,11 +53,18 @@ class Labeled:
     names: Sequence[str]
     """The name of each image, which decides on its part. See `Split.divide`."""
     where: str
-    """Where the images are, for messages, such as a folder."""
+    """Where the images are, for messages, such as a folder in backticks."""
     groups: Sequence[str] = ()
     """What each image belongs to, or empty if only the pattern of the split says so."""
     by: str = "by their names"
     """What decides on the part of an image, for messages."""
+
+    def lacking(self, part: str, chosen: Sequence[int]) -> Iterator[str]:
+        """Yield a note on the classes of which none of the chosen images is."""
+        present = {self.labels[index] for index in chosen}
+        if missing := [name for label, name in enumerate(self.classes) if label not in present]:
+            some = f"{len(missing)} of {plural(len(self.classes), 'class')}"
+            yield f"the {CALLED[part]} have none of {some}: {listing(missing)}"
 
     def drawn(self, split: Split, assumed: bool) -> Drawn:
         """Split these images.
@@ -92,16 +99,74 @@ class Labeled:
         """Yield notes on a part that is split off. Raises `ValueError` if it is stated and has no images."""
         percentage = f"{100 * share:.4g} %"
         if not chosen and not assumed:
-            why = f"{percentage} of {plural(len(self.labels), 'image')} in `{self.where}` has none"
+            why = f"{percentage} of {plural(len(self.labels), 'image')} in {self.where} has none"
             raise ValueError(
                 f"no {CALLED[part]}: {why}; state a larger part, such as `{part}=50%`, or another `split-seed`"
             )
         why = ", since no others are stated" if assumed else ""
-        some = f"{len(chosen)} of the {len(self.labels)} in `{self.where}`"
+        some = f"{len(chosen)} of the {len(self.labels)} in {self.where}"
         yield f"{CALLED[part]}: {some}, {percentage} {self.by}{why}"
-        present = {self.labels[index] for index in chosen}
-        if not present:
+        if chosen:
+            yield from self.lacking(part, chosen)
+        else:
             yield f"state a larger part, such as `{part}=50%`"
-        elif missing := [name for label, name in enumerate(self.classes) if label not in present]:
-            some = f"{len(missing)} of {plural(len(self.classes), 'class')}"
-            yield f"the {CALLED[part]} have none of {some}: {listing(missing)}"
+
+
+Chosen = tuple[str, Sequence[int]]
+"""Some images: the part of the dataset that has them, and their indices there."""
+
+
+@attrs.frozen
+class Division:
+    """Which images of a dataset are for what."""
+
+    train: Chosen | None
+    """The images to train on, or None if the dataset has none."""
+    val: Chosen
+    """The images to evaluate on during training."""
+    test: Chosen | None
+    """The images for a test at the end, or None."""
+    external: Chosen | None
+    """What a model that was trained elsewhere is evaluated on, or None for ``val``."""
+    notes: tuple[str, ...]
+    """What was split off, and what is not used."""
+
+
+def divided(
+    parts: Mapping[str, Labeled], shares: Mapping[str, float], seed: int = 0, group: str | None = None
+) -> Division:
+    """Decide which images of a dataset are for what. If none are held out, 20 % of the training images are.
+
+    Raises `ValueError` if the images can't be split as stated, or if there are none.
+
+    Args:
+        parts: The images that the dataset has for ``train``, ``val`` and ``test``, as far as it has some.
+        shares: The shares of the training images to use for ``val`` and ``test``, as far as they are stated.
+        seed: Another seed splits the images in another way.
+        group: The pattern of names whose `{}` names what stays on one side of a split. See `Split`.
+    """
+    own = {part: labeled for part, labeled in parts.items() if labeled.labels and part not in shares}
+    notes = [
+        f"{plural(len(labeled.labels), 'image', form=',')} of {labeled.where} not used: {CALLED[part]}, since "
+        f"`{part}=` is stated"
+        for part, labeled in parts.items()
+        if part in shares and labeled.labels
+    ]
+    chosen: dict[str, Chosen] = {part: (part, range(len(labeled.labels))) for part, labeled in own.items()}
+    if "train" not in own:
+        held_out = chosen.get("val") or chosen.get("test")
+        if shares or held_out is None:
+            raise ValueError("there are no training images")
+        notes.append(f"all images of {own[held_out[0]].where} are held out: there are none to train on")
+        return Division(None, held_out, None, None, tuple(notes))
+    for part in ("val", "test"):
+        if part in own:
+            notes += own[part].lacking(part, chosen[part][1])
+    assumed = "val" not in {*own, *shares}
+    whole = chosen["train"]
+    val = SHARE if assumed else shares.get("val", 0.0)
+    drawn = own["train"].drawn(Split(val=val, test=shares.get("test", 0.0), seed=seed, group=group), assumed)
+    chosen |= {part: ("train", indices) for part, indices in drawn.parts.items()}
+    test = chosen.get("test")
+    external = (test or whole) if assumed else None
+    return Division(chosen["train"], chosen["val"], test, external, (*notes, *drawn.notes))

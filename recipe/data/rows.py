@@ -189,10 +189,10 @@ def _several(labels: Iterable[str]) -> set[str]:
     return found
 
 
-def in_order(labels: Iterable[str]) -> tuple[str, ...]:
+def sorted_classes(labels: Iterable[str]) -> tuple[str, ...]:
     """Return the labels, each once, sorted: by their values if all are whole numbers.
 
-    >>> in_order(["10", "9", "10"]), in_order(["10", "9", "ten"])
+    >>> sorted_classes(["10", "9", "10"]), sorted_classes(["10", "9", "ten"])
     (('9', '10'), ('10', '9', 'ten'))
     """
     each = {*labels}

@@ -17,6 +17,19 @@ from recipe.base.wording import plural
 
 PARTS = ("train", "val", "test")
 
+NAMES = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation"),
+    "test": ("test", "testing"),
+}
+"""The usual names of the folder of each part."""
+
+
+def part_named(name: str) -> str:
+    """Return the part whose usual name this is, in upper or lower case: ``train``, ``val`` or ``test``, or empty."""
+    return next((part for part, names in NAMES.items() if name.lower() in names), "")
+
+
 MOST_WILDCARDS = 4
 """The most `*` in a group pattern."""
 

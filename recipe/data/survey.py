@@ -7,21 +7,19 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TypeVar
 
 import attrs
 import numpy as np
 
 from recipe.base.errors import RecipeError
-from recipe.base.files import opened
-from recipe.base.identity import UNREADABLE, file_digest
+from recipe.base.identity import UNREADABLE
 from recipe.data.appearance import Appearance
 from recipe.data.draws import order
+from recipe.data.encoded import ImageSource, bytes_in, image_digest, opened_image
 from recipe.data.headers import Header, header_of
 from recipe.data.images import InMemory
 
@@ -58,7 +56,7 @@ class Alike:
     """The number of images that were compared with all others."""
 
 
-def headers(paths: Sequence[Path], appearance: Appearance, until: float) -> Headers:
+def headers(paths: Sequence[ImageSource], appearance: Appearance, until: float) -> Headers:
     """Read the headers of images of this appearance, in a random order, until a time on the monotonic clock."""
     read, unreadable = dict[int, Header](), dict[int, str]()
     order_of = order(0, 0, len(paths)).tolist()
@@ -70,7 +68,7 @@ def headers(paths: Sequence[Path], appearance: Appearance, until: float) -> Head
     return Headers(dict(sorted(read.items())), dict(sorted(unreadable.items())))
 
 
-def same_files(paths: Sequence[Path], until: float) -> Alike:
+def same_files(paths: Sequence[ImageSource], until: float) -> Alike:
     """Find files with the same contents until a time on the monotonic clock. Only those of the same size are read."""
     sizes = dict[int, list[int]]()
     seen = 0
@@ -80,7 +78,7 @@ def same_files(paths: Sequence[Path], until: float) -> Alike:
             sizes.setdefault(size, []).append(position)
     doubtful = [position for positions in sizes.values() if len(positions) > 1 for position in positions]
     alike, read = dict[str, list[int]](), 0
-    for position, digest in _in_threads(lambda position: file_digest(paths[position]), doubtful, until):
+    for position, digest in _in_threads(lambda position: image_digest(paths[position]), doubtful, until):
         read += 1
         if digest != UNREADABLE:
             alike.setdefault(digest, []).append(position)
@@ -123,15 +121,15 @@ def _in_threads(do: Callable[[int], T], positions: Sequence[int], until: float) 
                 yield each
 
 
-def _warm(path: Path) -> None:
+def _warm(path: ImageSource) -> None:
     """Read the beginning of a file, so that the system has it in memory. `header_of` reports what is wrong with it."""
-    with contextlib.suppress(OSError), opened(path) as file:
+    with contextlib.suppress(OSError), opened_image(path) as file:
         file.read(HEAD)
 
 
-def _size(path: Path) -> int:
+def _size(path: ImageSource) -> int:
     """Return the size of a file, or -1 if it has none."""
     try:
-        return os.stat(path).st_size
+        return bytes_in(path)
     except OSError:
         return -1

@@ -18,7 +18,7 @@ from recipe.base.errors import RecipeError, fail
 from recipe.base.files import opened
 from recipe.base.wording import did_you_mean, listing, plural
 from recipe.data.folders import has_ending
-from recipe.data.part_folders import NAMES
+from recipe.data.splits import part_named
 
 IMAGE = (
     "image", "path", "image path", "img path", "file path", "filepath", "file", "file name", "filename", "image name",
@@ -227,7 +227,6 @@ def _plain(name: str) -> str:
 
 def _rows(path: str, lines: Iterable[Line], places: _Places, problems: Problems) -> Iterator[Row]:
     """Yield the images of all lines, and collect the lines that have none."""
-    known = {name: part for part, usual in NAMES.items() for name in usual}
     for number, cells in lines:
         if len(cells) != places.width:
             problems.add(path, f"with another number of cells than {places.width}", f"line {number} ({len(cells)})")
@@ -235,7 +234,7 @@ def _rows(path: str, lines: Iterable[Line], places: _Places, problems: Problems)
         image, label = cells[places.image], cells[places.label]
         split = "" if places.split is None else cells[places.split]
         group = "" if places.group is None else cells[places.group]
-        part = known.get(split.casefold(), "")
+        part = part_named(split)
         if places.split is not None and not part:
             where = f"line {number} (`{split}`)" if split else f"line {number} (empty)"
             problems.add(path, "whose part is not `train`, `val` or `test`", where)

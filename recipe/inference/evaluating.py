@@ -15,6 +15,7 @@ from torch import fx
 from recipe.base.errors import RecipeError, fail
 from recipe.base.wording import listing, plural
 from recipe.compiler.mismatches import mismatches
+from recipe.data.encoded import ImageSource
 from recipe.data.fingerprinting import fingerprint
 from recipe.data.images import Files, Images, Sets
 from recipe.devices.distributed import Ranks
@@ -277,7 +278,7 @@ def _others(plan: Plan, new: Plan, made: Preprocessing | None, on: str) -> tuple
         train = open_sets(plan, training=False).train
     except RecipeError:  # they are no longer as they were
         return sets, []
-    trained = {*train.paths} if isinstance(train, Files) else set[Path]()
+    trained = {*train.paths} if isinstance(train, Files) else set[ImageSource]()
     if sets.external is not None and not trained.isdisjoint(sets.val.paths):
         sets = open_sets(new, training=False, evaluated=made, on=on)
     assert isinstance(sets.val, Files)

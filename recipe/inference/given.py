@@ -16,6 +16,7 @@ from torch import Tensor
 
 from recipe.data.appearance import VIEWED, Appearance
 from recipe.data.decode import Box, decode, fitted
+from recipe.data.encoded import ImageSource
 from recipe.data.images import Array, Files, Images, squashed
 from recipe.data.views import boxes_of
 from recipe.inference.batches import Numbers
@@ -29,7 +30,7 @@ Given: TypeAlias = "str | Path | Image.Image | np.ndarray[Any, Any] | Tensor"
 class Pictures:
     """Image files and images in memory, of any size, which are cropped to one box and resized when fetched."""
 
-    items: tuple[Path | Image.Image, ...]
+    items: tuple[ImageSource | Image.Image, ...]
     names: tuple[str, ...]
     """What to call each image in messages: its path, or ``image 0`` and so on."""
     labels: Tensor
@@ -59,10 +60,10 @@ class Pictures:
             return squashed(item, self.size, self.interpolation, name, self.appearance)
         parts = []
         for box in self.boxes:
-            if isinstance(item, Path):
-                pixels = decode(item, self.size, box, self.interpolation, True, self.appearance)
-            else:
+            if isinstance(item, Image.Image):
                 pixels = fitted(item, self.size, box, name, self.interpolation, self.appearance)
+            else:
+                pixels = decode(item, self.size, box, self.interpolation, True, self.appearance)
             parts.append(torch.from_numpy(pixels).permute(2, 0, 1))
         return torch.stack(parts)
 
@@ -89,7 +90,7 @@ def labeled(images: Images, preprocessing: Preprocessing) -> Images:
 
 
 def _pictures(
-    items: tuple[Path | Image.Image, ...], names: tuple[str, ...], labels: Tensor, made: Preprocessing
+    items: tuple[ImageSource | Image.Image, ...], names: tuple[str, ...], labels: Tensor, made: Preprocessing
 ) -> Pictures:
     boxes = None if made.crop is None else boxes_of(made.views, made.crop)
     return Pictures(items, names, labels, made.size, boxes, made.interpolation, made.appearance)

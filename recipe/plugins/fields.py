@@ -19,6 +19,7 @@ from recipe.plugins.kinds import (
     Number,
     Numbers,
     ShareOrPath,
+    ShareOrText,
     Teacher,
     Text,
 )
@@ -167,7 +168,7 @@ def path(
     """Declare a field for a quoted path, relative to the recipe's folder, or also a bare name with ``name=True``.
 
     A string that starts with one of the ``prefixes``, such as ``hf_hub:``, is kept as it is. ``unset``, here and in
-    `share_or_path` and `text`, says what happens without a value, if the default is None.
+    `share_or_path`, `share_or_text` and `text`, says what happens without a value, if the default is None.
     """
     return _field(FilePath(name, prefixes), default, None, help, result, unset=unset)
 
@@ -177,6 +178,16 @@ def share_or_path(
 ) -> Any:
     """Declare a field for a percentage above 0 and below 100 (``20%`` is 0.2), or a quoted path."""
     return _field(ShareOrPath(), default, None, help, result, unset=unset)
+
+
+def share_or_text(
+    default: float | str | None = REQUIRED, help: str = "", *, what: str, result: bool = True, unset: str = ""
+) -> Any:
+    """Declare a field for a percentage above 0 and below 100 (``20%`` is 0.2), or a text in quotes.
+
+    ``what`` says what the text is, for messages.
+    """
+    return _field(ShareOrText(what), default, None, help, result, unset=unset)
 
 
 def text(

@@ -312,25 +312,33 @@ class FilePath(Kind):
 class ShareOrPath(FilePath):
     """A part of a whole, such as ``20%``, stored as a number, or a path."""
 
-    share: ClassVar[Number] = Number(above=0, below=1)
-
     @property
     def expects(self) -> str:
         return "a percentage above 0 and below 100, or a path in quotes"
 
     def read(self, word: Word, reading: FieldContext) -> Any:
-        if word.kind not in ("number", "percent"):
-            return super().read(word, reading)
-        try:
-            return self.share.read(word, reading)
-        except InvalidValue as error:
-            raise InvalidValue(error.code, f"takes {self.expects}, not `{word.text}`") from None
+        return _share(word, reading, self.expects) if _is_number(word) else super().read(word, reading)
 
     def holds(self, value: Any) -> bool:
-        return isinstance(value, str) or self.share.holds(value)
+        return isinstance(value, str) or SHARE.holds(value)
 
     def write(self, value: Any) -> str:
-        return super().write(value) if isinstance(value, str) else self.share.write(value)
+        return super().write(value) if isinstance(value, str) else SHARE.write(value)
+
+
+SHARE = Number(above=0, below=1)
+"""A part of a whole."""
+
+
+def _is_number(word: Word) -> bool:
+    return word.kind in ("number", "percent")
+
+
+def _share(word: Word, reading: FieldContext, expects: str) -> float:
+    try:
+        return float(SHARE.read(word, reading))
+    except InvalidValue as error:
+        raise InvalidValue(error.code, f"takes {expects}, not `{word.text}`") from None
 
 
 @attrs.frozen
@@ -361,6 +369,24 @@ class Text(Kind):
 
     def write(self, value: Any) -> str:
         return quoted(value)
+
+
+@attrs.frozen
+class ShareOrText(Text):
+    """A part of a whole, such as ``20%``, stored as a number, or a text in quotes."""
+
+    @property
+    def expects(self) -> str:
+        return f"a percentage above 0 and below 100, or {self.what}, in quotes"
+
+    def read(self, word: Word, reading: FieldContext) -> Any:
+        return _share(word, reading, self.expects) if _is_number(word) else super().read(word, reading)
+
+    def holds(self, value: Any) -> bool:
+        return isinstance(value, str) or SHARE.holds(value)
+
+    def write(self, value: Any) -> str:
+        return super().write(value) if isinstance(value, str) else SHARE.write(value)
 
 
 @attrs.frozen

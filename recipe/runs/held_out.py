@@ -21,6 +21,7 @@ from recipe.base import files
 from recipe.base.errors import RecipeError, fail
 from recipe.base.typed_json import Malformed
 from recipe.base.wording import system_reason
+from recipe.data.encoded import Encoded, ImageSource
 from recipe.runs.reader import read_summary
 
 EVALUATION = "evaluation.npz"
@@ -87,16 +88,20 @@ def read_held_out(folder: Path) -> HeldOut:
         raise _damaged(path, f"is not the evaluation of a run: {error}") from None
 
 
-def relative_paths(paths: tuple[Path, ...], root: str | None) -> tuple[str, ...]:
+def relative_paths(images: tuple[ImageSource, ...], root: str | None) -> tuple[str, ...]:
     """Return paths relative to a folder that contains all of them, or else to their common folder.
 
-    The parts of each are separated by ``/``.
+    The parts of each are separated by ``/``. Images in larger files have names instead.
     """
-    parents = {os.path.abspath(path.parent) for path in paths}
-    common = os.path.commonpath(parents)
-    within = root is not None and os.path.commonpath([common, os.path.abspath(root)]) == os.path.abspath(root)
+    parents = {os.path.abspath(image.parent) for image in images if isinstance(image, Path)}
+    common = os.path.commonpath(parents) if parents else ""
+    within = (
+        parents and root is not None and os.path.commonpath([common, os.path.abspath(root)]) == os.path.abspath(root)
+    )
     start = root if within else common
-    return tuple(Path(os.path.relpath(path, start)).as_posix() for path in paths)
+    return tuple(
+        image.name if isinstance(image, Encoded) else Path(os.path.relpath(image, start)).as_posix() for image in images
+    )
 
 
 def _because(error: Exception, reason: str) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import attrs
 import torch
 from torch import Tensor
 
+from recipe.data.encoded import ImageSource
 from recipe.data.headers import Header
 from recipe.data.images import Files, Images, InMemory, Sets
 from recipe.data.survey import Alike, headers, same_files, same_pixels
@@ -68,7 +68,7 @@ class _Labeled:
         return self.names[label] if label < len(self.names) else str(label)
 
     @property
-    def paths(self) -> list[Path]:
+    def paths(self) -> list[ImageSource]:
         """The paths of all images, or an empty list if some are not read from files."""
         every = [part.paths for part in self.parts.values() if isinstance(part, Files)]
         return [path for paths in every for path in paths] if len(every) == len(self.parts) else []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 import attrs
 import numpy as np
@@ -13,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from recipe.data.encoded import ImageSource
 from recipe.data.images import Files, Images, Sets
 from recipe.data.views import names_of, seen
 from recipe.devices.distributed import Ranks
@@ -40,8 +40,8 @@ class Tile:
     """The names of the one or two classes with the largest shares in its target, with these shares."""
     index: int
     """Its index in its part of the dataset. If it is mixed with another one, that of the first."""
-    path: Path | None = None
-    """The file with this index, or None if the images are not read from files."""
+    path: ImageSource | None = None
+    """The file with this index, or what it is in a larger file, or None if the images are not read from files."""
     step: int | None = None
     """The step of the training that it is for, counted from 0, or None for an evaluation image."""
     view: str = ""

@@ -11,7 +11,18 @@ import attrs
 from recipe.base.errors import RecipeError
 from recipe.plugins.declared import Declared
 from recipe.plugins.fields import Field
-from recipe.plugins.kinds import Address, Architecture, Choice, Number, Numbers, ShareOrPath, quoted, written
+from recipe.plugins.kinds import (
+    SHARE,
+    Address,
+    Architecture,
+    Choice,
+    Number,
+    Numbers,
+    ShareOrPath,
+    ShareOrText,
+    quoted,
+    written,
+)
 from recipe.plugins.trick import Trick
 from recipe.plugins.uses import Use
 from recipe.plugins.vocabulary import key_of
@@ -201,8 +212,8 @@ def samples(field: Field) -> list[str]:
         values = [*([kind.write(default)] if default else []), *several]
     elif isinstance(kind, Number):
         values = _numbers(kind, default)
-    elif isinstance(kind, ShareOrPath):
-        values = _numbers(kind.share, None)
+    elif isinstance(kind, (ShareOrPath, ShareOrText)):
+        values = _numbers(SHARE, None)
     elif isinstance(kind, Address):
         values = [quoted(address) for address in ADDRESSES]
     else:

@@ -10,7 +10,7 @@ import recipe
 from recipe.base.errors import RecipeError
 from recipe.data.listed import ListLayout
 from recipe.data.parts import FileParts
-from recipe.data.rows import in_order
+from recipe.data.rows import sorted_classes
 from recipe.data.splits import Split
 from recipe.data.table import Columns
 from recipe.showing.api import show_data
@@ -103,9 +103,9 @@ def test_columns_are_stated_or_have_usual_names(root: Path) -> None:
 
 
 def test_classes_are_sorted_by_value_if_they_are_numbers() -> None:
-    assert in_order(["10", "9", "-1"]) == ("-1", "9", "10")
-    assert in_order(["2.0", "10.0"]) == ("2.0", "10.0")
-    assert in_order(["10", "9", "a"]) == ("10", "9", "a")
+    assert sorted_classes(["10", "9", "-1"]) == ("-1", "9", "10")
+    assert sorted_classes(["2.0", "10.0"]) == ("2.0", "10.0")
+    assert sorted_classes(["10", "9", "a"]) == ("10", "9", "a")
 
 
 # ---- parts

@@ -8,7 +8,7 @@ from recipe.language.overlays import DIALECTS
 from recipe.plugins.kinds import Choice, quoted
 from recipe.plugins.vocabulary import DIRECTIVES, Vocabulary
 from tests.helpers import diagnostics, errors
-from tests.strategies import all_tricks
+from tests.strategies import INSTEAD, NAMES, all_tricks
 
 
 def _with_every_word(vocabulary: Vocabulary) -> list[tuple[str, list[tuple[int, set[str]]]]]:
@@ -26,6 +26,8 @@ def _with_every_word(vocabulary: Vocabulary) -> list[tuple[str, list[tuple[int, 
             text += f"{clause} "
         names = {field.word for field in found_trick.declared.fields}
         for field in found_trick.declared.fields:
+            if (found_trick.declared.word, field.name) in INSTEAD:
+                continue
             places.append((len(text), names))
             text += f"{field.word}="
             if isinstance(field.kind, Choice):
@@ -46,6 +48,7 @@ def _with_every_word(vocabulary: Vocabulary) -> list[tuple[str, list[tuple[int, 
                     "data folder group": '"{}_*"',
                 }
                 given = sample.get(f"{found_trick.declared.word} {field.name}")
+                given = given or NAMES.get((found_trick.declared.word, field.name))
                 stated = not field.required and field.default is not None
                 text_of = field.kind.write(field.default) if stated else "8"
                 text += (given or (quoted("x") if "quotes" in field.kind.expects else text_of)) + " "
