@@ -43,6 +43,8 @@ VALUES = {
     "data hf size": ("32", "40"),
     "data hf val": ("50%", "75%"),
     "data list size": ("32", "40"),
+    "data torchvision size": ("32", "40"),
+    "data torchvision val": ("50%", "75%"),
     "data list val": ("50%", "75%"),
     "data fake size": ("32", "40"),
     "data fake classes": ("10", "12"),
@@ -81,6 +83,11 @@ ELSEWHERE = {
     "data list test": "only a test at the end looks at them: tests/training/test_test_set.py",
     "data list group": "no images belong together: tests/data/test_lists.py",
     "data list on-error": "all test images are intact: tests/durability/test_skipped.py",
+    "data torchvision on-error": "its images are in memory: tests/durability/test_skipped.py",
+    "data torchvision download": "no files are missing: tests/tricks/test_torchvision.py",
+    "data torchvision variant": "the dataset has none: tests/tricks/test_torchvision.py",
+    "data torchvision test": "only a test at the end looks at them: tests/training/test_test_set.py",
+    "data torchvision group": "the images have no names: tests/data/test_layout.py",
 }
 
 
@@ -96,6 +103,8 @@ def values(files: Path) -> Mapping[str, tuple[str, str]]:
         "loss distill teacher": "teacher-{}.recipe",
     }
     two = {name: [f'"{files / stem.format(number)}"' for number in (0, 1)] for name, stem in paths.items()}
+    named = [f'{name} root="{files / "torchvision"}"' for name in ("MNIST", "KMNIST")]
+    two["data torchvision dataset"] = named
     return VALUES | {name: (one, other) for name, (one, other) in two.items()}
 
 
@@ -116,7 +125,7 @@ def _write_list(path: Path, folder: Path) -> None:
 
 def _write_rows(folder: Path, images: Path) -> None:
     """Write a Parquet file with the training images of a folder."""
-    from datasets import Dataset, Features, Value
+    from datasets import Dataset, Features, Value, disable_progress_bars
     from datasets import Image as Images
 
     files = sorted((images / "train").rglob("*.jpg"))
@@ -124,17 +133,19 @@ def _write_rows(folder: Path, images: Path) -> None:
     columns = {"image": cells, "label": [file.parent.name for file in files]}
     features = Features({"image": Images(), "label": Value("string")})
     folder.mkdir()
+    disable_progress_bars()
     Dataset.from_dict(columns, features=features).to_parquet(folder / "train.parquet")
 
 
-def _write_fashion(root: Path, shade: int) -> None:
+def _write_fashion(root: Path, shade: int, packed: bool = True) -> None:
     root.mkdir(parents=True)
     generator = np.random.default_rng(shade)
     for part in ("train", "t10k"):
         pixels = generator.integers(0, 256, (16, 28, 28), dtype=np.uint8)
         labels = np.arange(16, dtype=np.uint8) % 10
         images = struct.pack(">4B3I", 0, 0, 8, 3, *pixels.shape) + pixels.tobytes()
-        (root / f"{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(images))
+        file = root / f"{part}-images-idx3-ubyte"
+        file.with_name(f"{file.name}.gz").write_bytes(gzip.compress(images)) if packed else file.write_bytes(images)
         (root / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">4BI", 0, 0, 8, 1, 16) + labels.tobytes())
 
 
@@ -160,6 +171,7 @@ def write_files(root: Path) -> None:
         _write_rows(root / f"rows-{number}", root / f"folder-{number}")
         _write_list(root / f"list-{number}.csv", root / f"folder-{number}")
         _write_fashion(root / f"fashion-mnist-{number}", number)
+        _write_fashion(root / "torchvision" / ("MNIST", "KMNIST")[number] / "raw", number, packed=False)
         _write_cifar(root / f"cifar10-{number}", number)
         (root / f"teacher-{number}.recipe").write_text(
             f"base squeezenet1_1\n{DATA}\nbatch 4\nepochs 4\nlr 1e-3\nseed {number}\n"

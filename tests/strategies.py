@@ -123,8 +123,14 @@ NEEDED = {("data folder", "path"), ("data hf", "repository"), ("data list", "pat
 INSTEAD = {("data hf", "folder")}
 """Fields that are stated instead of a needed one."""
 
-NAMES = {("data hf", "repository"): '"someone/birds"'}
-"""Values of fields whose texts have a form of their own."""
+NAMES = {
+    ("data hf", "repository"): '"someone/birds"',
+    ("data torchvision", "dataset"): "EMNIST",
+    ("data torchvision", "variant"): '"letters"',
+    ("data torchvision", "val"): '"test"',
+    ("data torchvision", "test"): "10%",
+}
+"""Values of fields that not all others fit, or whose texts have a form of their own."""
 
 IN_ORDER = {("augment erase", "smallest"): {"maximum": 0.02}, ("augment erase", "largest"): {"minimum": 0.02}}
 """Narrower bounds of fields that must not contradict each other."""

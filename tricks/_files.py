@@ -67,3 +67,33 @@ def divided_sets(
         test=None if division.test is None else files(division.test),
         external=None if division.external is None else files(division.external),
     )
+
+
+def divided_arrays(
+    division: Division,
+    labeled: Mapping[str, Labeled],
+    pixels: Mapping[str, Any],
+    classes: Sequence[str],
+    size: int,
+    notes: Sequence[str],
+) -> Sets:
+    """Return the images of a dataset that is divided, from those in memory of each of its parts, resized."""
+    import torch
+
+    from recipe.api import InMemory, in_memory
+
+    def images(chosen: tuple[str, Sequence[int]]) -> InMemory:
+        part, indices = chosen
+        return InMemory(pixels[part][indices], torch.tensor(labeled[part].labels, dtype=torch.int64)[indices])
+
+    val = images(division.val)
+    return in_memory(
+        InMemory(val.pixels[:0], val.labels[:0]) if division.train is None else images(division.train),
+        val,
+        len(classes),
+        size,
+        test=None if division.test is None else images(division.test),
+        external=None if division.external is None else images(division.external),
+        names=tuple(classes),
+        notes=(*notes, *division.notes),
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,13 @@ from recipe.api import INTERPOLATIONS, Preprocessing, to_channels
 from recipe.tricks._hub import HUB, repository_config
 from recipe.tricks._models import OTHER_INPUTS
 from recipe.tricks._published import published
+from recipe.tricks._torchvision_table import TABLE
 
 HALF = 0.5
 """The mean and deviation of each channel with which Inception-V3 and GoogLeNet were trained."""
 
-OF_FILES = frozenset({"data folder", "data hf", "data list"})
-"""The datasets of image files of any size."""
+OF_FILES = ("data folder", "data hf", "data list")
+"""The datasets of image files of any size. Some of those of torchvision are others."""
 
 SQUASHED, BORDERED = "of the squashed image", "of the image in a border"
 """The crops of timm that a recipe can't state."""
@@ -105,7 +106,7 @@ def _of_repository(weights: str) -> Preprocessing | None:
         return None
 
 
-def suggested(inputs: Preprocessing, words: Collection[str]) -> Mapping[str, Any]:
+def suggested(inputs: Preprocessing, given: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
     """Return the suggestions of values for these inputs. Of the datasets, only those of files crop for evaluation.
 
     For a crop that a recipe can't state, the closest one is suggested, and for an interpolation, none. A run reports
@@ -123,6 +124,12 @@ def suggested(inputs: Preprocessing, words: Collection[str]) -> Mapping[str, Any
         "input channels": 1 if inputs.mean is not None and len(inputs.mean) == 1 else None,
         "evaluation interpolation": evaluation,
         "evaluation size": inputs.evaluation_size,
-        "evaluation crop": inputs.closest_crop if OF_FILES.intersection(words) else None,
+        "evaluation crop": inputs.closest_crop if _has_files(given) else None,
     }
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _has_files(given: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether the images of a recipe are files of any size, by what it states about its dataset."""
+    entry = TABLE.get(given.get("data torchvision", {}).get("dataset", ""))
+    return any(word in given for word in OF_FILES) or (entry is not None and entry.side is None)

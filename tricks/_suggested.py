@@ -148,7 +148,7 @@ def suggested_for(
         if "lr" not in verbs:
             epochs = context.given.get("epochs", {}).get("count", epochs)
             values |= {"lr warmup epochs": min(fitting.warmup, epochs / 5), "lr cosine floor": 0}
-    if ANY_SIZE.match(model) and not _is_sized(word, context) and (fits := size()):
+    if takes_any_size(word, context) and (fits := size()):
         values[f"{word} size"] = fits
     return values
 
@@ -168,6 +168,11 @@ def bounded(plan: PlanView) -> Iterator[str]:
 
 def _verbs(context: SuggestContext) -> set[str]:
     return {word.partition(" ")[0] for word in context.words}
+
+
+def takes_any_size(word: str, context: SuggestContext) -> bool:
+    """Whether a recipe leaves the size of its images open, and its model takes any."""
+    return bool(ANY_SIZE.match(str(context.given.get("base", {}).get("model", "")))) and not _is_sized(word, context)
 
 
 def _is_pretrained(context: SuggestContext) -> bool:

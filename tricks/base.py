@@ -80,7 +80,7 @@ class Base(Trick):
         """Suggest the inputs that pretrained weights expect, or 299 px for Inception-V3 (He et al., section 2.1)."""
         sizes = {"data size": self.image_size()} if self.model == "inception_v3" else {}
         inputs = known_inputs(self.model, self.weights)
-        return sizes if inputs is None else {**sizes, **suggested(inputs, context.words)}
+        return sizes if inputs is None else {**sizes, **suggested(inputs, context.given)}
 
     def build(self, classes: int | None) -> torch.nn.Module:
         """Build the model with this number of outputs."""

@@ -159,20 +159,45 @@ class Files:
         return torch.stack([torch.from_numpy(image).permute(2, 0, 1) for image in pixels])
 
 
-def in_memory(train: InMemory, val: InMemory, classes: int, size: int) -> Sets:
-    """Resize images in memory to size × size pixels and return them with the training images' mean and deviation."""
-    resized = [
-        attrs.evolve(part, pixels=pixels, original=None if pixels is part.pixels else part.pixels)
-        for part, pixels in ((part, resize(part.pixels, size)) for part in (train, val))
-    ]
+def in_memory(
+    train: InMemory,
+    val: InMemory,
+    classes: int,
+    size: int,
+    *,
+    test: InMemory | None = None,
+    external: InMemory | None = None,
+    names: tuple[str, ...] = (),
+    notes: tuple[str, ...] = (),
+) -> Sets:
+    """Resize images in memory to size × size pixels and return them with the training images' mean and deviation.
+
+    Without training images, these are those of ``val``. The other arguments are as in `Sets`.
+    """
+    resized = {
+        name: attrs.evolve(part, pixels=pixels, original=None if pixels is part.pixels else part.pixels)
+        for name, part in {"train": train, "val": val, "test": test, "external": external}.items()
+        if part is not None
+        for pixels in (resize(part.pixels, size),)
+    }
     total, squares, count = torch.zeros(3).double(), torch.zeros(3).double(), 0
-    for part in torch.split(resized[0].pixels, 1024):
+    for part in torch.split(resized["train" if len(train.labels) else "val"].pixels, 1024):
         values = part.double() / 255
         total, squares = total + values.sum((0, 2, 3)), squares + values.square().sum((0, 2, 3))
         count += values[:, 0].numel()
     mean = total / count
     std = (squares / count - mean.square()).clamp_min(1e-6).sqrt()
-    return Sets(resized[0], resized[1], classes, tuple(mean.tolist()), tuple(std.tolist()))
+    return Sets(
+        resized["train"],
+        resized["val"],
+        test=resized.get("test"),
+        external=resized.get("external"),
+        classes=classes,
+        mean=tuple(mean.tolist()),
+        std=tuple(std.tolist()),
+        names=names,
+        notes=notes,
+    )
 
 
 def unfit(sets: Sets, size: int) -> str | None:

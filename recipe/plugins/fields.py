@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
@@ -149,11 +149,13 @@ def choice(
     *,
     of: tuple[str, ...],
     dialects: dict[str, Any] | None = None,
+    refused: Mapping[str, str] | None = None,
     result: bool = True,
     before: str | None = None,
 ) -> Any:
-    """Declare a field for one of the words in ``of``."""
-    return _field(Choice(words=of), default, dialects, help, result, before=before)
+    """Declare a field for one of the words in ``of``. ``refused`` has reasons for not accepting some others."""
+    kind = Choice(words=of, refused=refused or {})
+    return _field(kind, default, dialects, help, result, before=before)
 
 
 def path(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -202,6 +202,10 @@ class Numbers(Kind):
 
 @attrs.frozen
 class Choice(Kind):
+    """One of some words. ``refused`` has reasons for not accepting others that people know."""
+
+    refused: Mapping[str, str] = attrs.field(factory=dict, kw_only=True)
+
     @property
     def expects(self) -> str:
         return "one of " + ", ".join(f"`{word}`" for word in self.words)
@@ -209,8 +213,13 @@ class Choice(Kind):
     def holds(self, value: Any) -> bool:
         return value in self.words
 
+    def takes_name(self, name: str) -> bool:
+        return self.knows(name) or name in self.refused
+
     def read(self, word: Word, reading: FieldContext) -> Any:
         known = f"use one of {listing(self.words)}"
+        if word.kind == "name" and word.text in self.refused:
+            raise InvalidValue("E021", f"does not accept `{word.text}`: {self.refused[word.text]}")
         if word.kind != "name":
             raise InvalidValue("E023", f"takes a word, not `{word.text}`", known)
         if word.text not in self.words:

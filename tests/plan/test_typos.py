@@ -33,6 +33,7 @@ def _with_every_word(vocabulary: Vocabulary) -> list[tuple[str, list[tuple[int, 
             if isinstance(field.kind, Choice):
                 words = sorted(field.kind.words)
                 value = words[len(words) // 2] if field.required or field.default is None else field.default
+                value = NAMES.get((found_trick.declared.word, field.name), value)
                 places.append((len(text), set(words)))
                 text += f"{value} "
             else:
@@ -46,6 +47,7 @@ def _with_every_word(vocabulary: Vocabulary) -> list[tuple[str, list[tuple[int, 
                     "input std": "0.2 0.2 0.2",
                     "evaluation crop": "0.9",
                     "data folder group": '"{}_*"',
+                    "data torchvision group": '"{}_*"',
                 }
                 given = sample.get(f"{found_trick.declared.word} {field.name}")
                 given = given or NAMES.get((found_trick.declared.word, field.name))

@@ -52,6 +52,12 @@ ALLOWED = [
     ("cli/predict.py compare/graph.py compiler/summarise.py trackers/following.py", "image", "nouns, and output"),
     ("ablation/table.py exporters/onnx_pixels.py runs/held_out.py", "label", "nouns, and parts of files"),
     ("cli/show.py", "split", "an option"),
+    (
+        "cli/doctor.py compiler/cache.py compiler/identity.py exporters/api.py exporters/codegen.py graph/trace.py "
+        "language/overlays.py training/setup.py",
+        "torchvision",
+        "the package, and a dialect",
+    ),
     ("data/folders.py", "classes", "a value of a setting"),
     ("cli/show.py showing/api.py showing/sheet.py", "evaluation", "a part of a sheet"),
     ("showing/report.py", "channels", "a heading"),

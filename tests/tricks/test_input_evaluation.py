@@ -384,7 +384,22 @@ def test_the_closest_crop_is_suggested_for_one_that_a_recipe_can_t_state(
     assert values(bind(f'base {model} weights=DEFAULT; data folder "x"'), "evaluation")["crop"] == crop
 
 
+@pytest.mark.parametrize(
+    ("data", "crops"),
+    [
+        ('list "x"', True),
+        ('hf "someone/birds"', True),
+        ("torchvision OxfordIIITPet", True),
+        ("torchvision MNIST", False),
+        ("digits", False),
+    ],
+)
+def test_a_crop_is_suggested_for_datasets_of_files(data: str, crops: bool) -> None:
+    plan = bind(f"base timm:resnet18.a1_in1k weights=DEFAULT; data {data}")
+    assert (plan.training.evaluation_crop == 0.95) is crops
+
+
 def test_an_interpolation_that_a_recipe_can_t_state_is_not_suggested() -> None:
-    told = suggested(Preprocessing(interpolation="lanczos", evaluation_interpolation="bicubic"), ())
+    told = suggested(Preprocessing(interpolation="lanczos", evaluation_interpolation="bicubic"), {})
     assert told == {"evaluation interpolation": "bicubic"}
-    assert suggested(Preprocessing(interpolation="nearest"), ()) == {}
+    assert suggested(Preprocessing(interpolation="nearest"), {}) == {}
