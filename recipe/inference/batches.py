@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import multiprocessing
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 import attrs
@@ -145,16 +148,35 @@ def load(dataset: Dataset[Loaded], steps: Iterable[int], workers: int, pin: bool
     """Yield batches by index, made by ``workers`` worker processes. Raises their errors, and E117 if one is lost."""
     loader = partial(DataLoader, batch_size=None, num_workers=workers, pin_memory=pin, worker_init_fn=_undisturbed)
     batches = _start(lambda: iter(loader(dataset, sampler=steps)))
-    while True:
-        try:
-            loaded = next(batches)
-        except StopIteration:
-            return
-        except (RuntimeError, OSError, EOFError) as error:
-            raise _lost(error, batches) or error from None
-        if not isinstance(loaded, Batch):
-            raise RecipeError(*loaded)
-        yield loaded
+    with _ended_at_exit(_workers(batches)):
+        while True:
+            try:
+                loaded = next(batches)
+            except StopIteration:
+                return
+            except (RuntimeError, OSError, EOFError) as error:
+                raise _lost(error, batches) or error from None
+            if not isinstance(loaded, Batch):
+                raise RecipeError(*loaded)
+            yield loaded
+
+
+@contextlib.contextmanager
+def _ended_at_exit(workers: Iterable[BaseProcess]) -> Iterator[None]:
+    """A context in which workers end if Python exits. It would wait for them forever, since they ignore SIGTERM.
+
+    A caller may hold batches that it doesn't take, such as those of a training that an exception ended.
+    """
+
+    def end() -> None:
+        for worker in workers:
+            worker.kill()
+
+    atexit.register(end)  # called before torch's, which was registered when the workers were started
+    try:
+        yield
+    finally:
+        atexit.unregister(end)
 
 
 def _start(make: Callable[[], Iterator[Loaded]]) -> Iterator[Loaded]:
@@ -175,9 +197,15 @@ def _start(make: Callable[[], Iterator[Loaded]]) -> Iterator[Loaded]:
             signal.signal(signal.SIGCHLD, handler)
 
 
+def _workers(batches: Iterator[Loaded]) -> Sequence[BaseProcess]:
+    """Return the worker processes of a loader."""
+    workers: Sequence[BaseProcess] = getattr(batches, "_workers", ())
+    return workers
+
+
 def _lost(error: Exception, batches: Iterator[Loaded]) -> RecipeError | None:
     """Return E117 if an error means that a worker process was lost, or None if the error was raised in a worker."""
-    workers = getattr(batches, "_workers", ())
+    workers = _workers(batches)
     if not workers or "in DataLoader worker process" in str(error):
         return None
     if "Too many open files" in str(error):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, TypeVar
 
 import attrs
 import torch
 from torch import Tensor
 
+from recipe.base.closing import closed_at_exit
 from recipe.base.errors import fail
 from recipe.base.public import undisturbed
 from recipe.base.wording import plural
@@ -134,7 +135,13 @@ class Batches:
         return loss
 
     def _each(self, images: Steps | InOrder, numbers: range, make: Callable[[Batch], T]) -> Iterator[T]:
-        """Load batches by index, and yield what ``make`` returns for each. The caller's modes of torch don't matter."""
+        """Load batches by index, and yield what ``make`` returns for each. The caller's modes of torch don't matter.
+
+        What the caller doesn't take is not loaded, also if Python exits before.
+        """
+        return closed_at_exit(self._made_by(make, images, numbers))
+
+    def _made_by(self, make: Callable[[Batch], T], images: Steps | InOrder, numbers: range) -> Generator[T]:
         batches = loaded(self.program.plan, images, numbers, self.device, Runtime())
         while True:
             with undisturbed():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -105,3 +107,17 @@ def test_steps_and_outputs_that_do_not_fit_are_refused() -> None:
     for outputs, given in ((None, batch), (torch.zeros(8, 10), None)):
         with pytest.raises(TypeError):
             batches.loss(outputs, given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_python_exits_although_a_caller_leaves_batches(workers: int) -> None:
+    """Worker processes ignore SIGTERM, so Python waited for them forever."""
+    code = f"""if True:
+        import recipe
+        batches = recipe.batches(recipe.compile("{TINY}", "data fake workers={workers}"), device="cpu")
+        training, evaluation = batches.training(), batches.evaluation()
+        next(training), next(evaluation)
+        kept = recipe.batches(recipe.compile("{TINY}"), device="cpu").training()
+    """
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (ended.returncode, ended.stderr) == (0, "")
