@@ -2,8 +2,9 @@
 
 Run it from the root of a clone. Each commit is installed in its own environment, which shares all other packages with
 this one, and runs the same recipes with one thread. The plans of all examples and of 1,000 generated recipes are
-compared by their digests and canonical texts, diffs by their JSON, and trainings by their weights, to the bit. Each
-result that differs is printed on a line. The exit code is 1 if there are any.
+compared by their digests and canonical texts, diffs by their JSON, and trainings by their weights, to the bit. So are
+trainings on a folder of images, which this code repeats from the locks of the other one. Each result that differs is
+printed on a line. The exit code is 1 if there are any.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import numpy as np
 from hypothesis import HealthCheck, Phase, given, seed, settings
+from PIL import Image
 
 from tests.strategies import meaningful
 
@@ -59,9 +62,17 @@ if __name__ == "__main__":
     out, first, *texts = sys.argv[1:]
     if Path("tricks/freeze.py").exists():  # before `freeze` had clauses
         texts = [text.replace("freeze gradual", "freeze") for text in texts]
-    given = Path("examples/full.recipe") if first == "full" else first
+    given = Path("examples/full.recipe") if first == "full" else Path(first) if first.endswith(".lock") else first
     recipe.run(given, *texts, out=out, device="cpu")
 """
+LOCKED: Mapping[str, str] = {
+    "plain": 'base resnet18; data folder "{photos}" size=32 workers=0; batch 4; epochs 2; lr 0.05',
+    "augmented": 'base resnet18; data folder "{photos}" size=32; batch 8; epochs 2; lr 0.05; augment crop flip mixup; '
+    "optimizer adamw; loss smooth",
+    "mobile": 'base mobilenet_v3_small; data folder "{photos}" size=64 workers=0; batch 4; epochs 1; lr 0.01; ema 0.9',
+}
+"""The recipes of trainings on a folder, which are repeated from their locks."""
+
 LONGEST = 600
 """The time limit of a training, in seconds."""
 
@@ -161,21 +172,52 @@ def ended(side: Side, folder: Path) -> dict[str, Ended]:
             script.write_text(TRAIN)
             launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
             command = [side.python, *launch, str(script), *words]
-        try:
-            done = subprocess.run(
-                command, cwd=side.tree, env=side.environment(), capture_output=True, text=True, timeout=LONGEST
-            )
-        except subprocess.TimeoutExpired:
-            endings[name] = Ended(error=f"took more than {LONGEST} s")
-            continue
-        if done.returncode:
-            lines = done.stderr.strip().splitlines() or ["failed"]
-            endings[name] = Ended(
-                error=next((line for line in lines if "error[" in line or "Error" in line), lines[-1])
-            )
-        else:
-            endings[name] = Ended(hashlib.sha256((out / "model.safetensors").read_bytes()).hexdigest()[:16])
+        endings[name] = _ended(side, command, out)
     return endings
+
+
+def _ended(side: Side, command: list[str], out: Path) -> Ended:
+    """Train into a folder, and return the result."""
+    try:
+        done = subprocess.run(
+            command, cwd=side.tree, env=side.environment(), capture_output=True, text=True, timeout=LONGEST
+        )
+    except subprocess.TimeoutExpired:
+        return Ended(error=f"took more than {LONGEST} s")
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or ["failed"]
+        return Ended(error=next((line for line in lines if "error[" in line or "Error" in line), lines[-1]))
+    return Ended(hashlib.sha256((out / "model.safetensors").read_bytes()).hexdigest()[:16])
+
+
+def from_locks(side: Side, folder: Path) -> dict[str, Ended]:
+    """Train every recipe in `LOCKED`, the second side from the locks of the first, and return the results."""
+    photos, first = folder.parent / "photos", folder.with_name("locks-0")
+    if not photos.exists():
+        _write_photos(photos)
+    endings = {}
+    for name, text in LOCKED.items():
+        given = text.replace("{photos}", str(photos)) if folder == first else str(first / name / "recipe.lock")
+        out = folder / name
+        endings[name] = _ended(side, [side.python, "-P", "-c", TRAIN, str(out), given], out)
+    return endings
+
+
+def _write_photos(folder: Path) -> None:
+    """Write images that look otherwise if their orientation, transparency or subfolder counts."""
+    draws = np.random.default_rng(0)
+    for part, count in (("train", 16), ("val", 6)):
+        for label in ("cat", "dog"):
+            for number in range(count):
+                pixels = draws.integers(0, 256, (40, 56, 4), dtype=np.uint8)
+                place = folder / part / label / ("inside" if number % 5 == 4 else "")
+                place.mkdir(parents=True, exist_ok=True)
+                image, exif = Image.fromarray(pixels), Image.Exif()
+                exif[0x112] = 1 + number % 8
+                if number % 2:
+                    image.save(place / f"{number}.png")
+                else:
+                    image.convert("RGB").save(place / f"{number}.jpg", exif=exif)
 
 
 def made_up(number: int) -> list[str]:
@@ -226,6 +268,7 @@ PARTS: Mapping[str, Callable[[Side, Path], Mapping[str, Any]]] = {
     "plans": plans,
     "differences": differences,
     "trainings": ended,
+    "locks": from_locks,
 }
 
 
