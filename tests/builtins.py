@@ -109,11 +109,15 @@ def values(files: Path) -> Mapping[str, tuple[str, str]]:
 
 
 def _write_folder(root: Path, shade: int) -> None:
+    """Images of two classes. They are turned by 90°, and some are transparent."""
+    exif = Image.Exif()
+    exif[0x112] = 6
     for part, name, number in itertools.product(("train", "val"), ("cat", "dog"), range(4)):
-        path = root / part / name / f"{number}.jpg"
+        path = root / part / name / f"{number}.{'png' if number == 0 else 'jpg'}"
         path.parent.mkdir(parents=True, exist_ok=True)
-        pixels = np.random.default_rng([shade, number, name == "cat"]).integers(0, 256, (40, 48, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(path)
+        shape = (40, 48, 4 if number == 0 else 3)
+        pixels = np.random.default_rng([shade, number, name == "cat"]).integers(0, 256, shape, dtype=np.uint8)
+        Image.fromarray(pixels).save(path, exif=exif)
 
 
 def _write_list(path: Path, folder: Path) -> None:

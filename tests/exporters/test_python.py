@@ -333,6 +333,6 @@ def test_the_docstring_of_the_source_describes_the_model(photos: tuple[Path, Pat
     text = script.read_text()
     about = inspect.cleandoc(runpy.run_path(str(script))["__doc__"])
     assert about.startswith("shufflenet_v2_x0_5, trained by this recipe (plan ")
-    assert f'    data folder path="{root}" size=32 workers=0 on-error=fail split-seed=0 subfolders=join\n' in about
+    assert f'    data folder path="{root}" size=32 workers=0 on-error=fail split-seed=0 subfolders=join ' in about
     assert "The center of the image, 224/256 of its short side, is resized to 32 × 32 pixels" in about
     assert "import recipe" not in text

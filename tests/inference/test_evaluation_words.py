@@ -74,7 +74,8 @@ def test_a_loaded_run_is_the_same(run: Run) -> None:
 def test_the_folder_states_them(run: Run) -> None:
     stated = json.loads((run.folder / "preprocessing.json").read_text())
     assert (stated["size"], stated["crop"], stated["interpolation"]) == (40, 0.8, "bicubic")
-    assert (stated["views"], stated["mean"], stated["schema_version"]) == ("ten-crop", [0.4, 0.5, 0.6], 3)
+    assert (stated["views"], stated["mean"], stated["schema_version"]) == ("ten-crop", [0.4, 0.5, 0.6], 4)
+    assert (stated["orientation"], stated["background"]) == ("exif", "white")
     assert (stated["training_size"], stated["training_interpolation"]) == (32, "bicubic")
     inputs = recorded_inputs(str(run.folder))
     assert inputs == recorded_inputs(str(run.folder / "model.safetensors"))
