@@ -118,7 +118,8 @@ def test_a_run_folder_of_every_format_opens(name: str, tmp_path: Path, monkeypat
     monkeypatch.chdir(tmp_path)
     folder = shutil.copytree(GOLDENS / name, tmp_path / name)
     run = open_run(folder, vocabulary())
-    assert (run.base, run.size, run.classes.count) == ("timm:test_efficientnet", 32, 10)
+    assert (run.base, run.size) == ("timm:test_efficientnet", 32)
+    assert run.classes.count == (2 if name == "images-v3" else 10)
     done = command("export", folder, "--to", "safetensors")
     assert (done.status, done.stdout) == (0, f"{name}.safetensors\n"), done.stderr
     assert ("without recording its classes" in done.stderr) == (name == "plan-v1")
