@@ -59,10 +59,12 @@ class Rows:
 
     def add(self, table: Table, root: str, part: str) -> None:
         """Find the files of a list. ``part`` is that of the rows whose part no column states."""
+        inside = os.path.join(os.path.normpath(root), "")
         for row in table.rows:
             if (path := self._file(table.path, row, root)) is None:
                 continue
-            name = os.path.relpath(path, root).replace(os.sep, "/")
+            name = path[len(inside) :] if path.startswith(inside) else os.path.relpath(path, root)
+            name = name.replace(os.sep, "/")
             image = Listed(path, name, row.label, row.group, row.part or part, table.path, row.line)
             before = self.found.setdefault(path, image)
             if before is not image:
@@ -83,10 +85,10 @@ class Rows:
         yield from self._alike()
 
     def _file(self, path: str, row: Row, root: str) -> str | None:
-        """Return the path of the image in a row, or None if there is no such file. The list may lack its ending."""
+        """Return the path of the file of a row, whose ending may be missing there, or None without one."""
         file = os.path.normpath(os.path.join(root, row.image))
         place = f"line {row.line} (`{row.image}`)"
-        if (mode := _mode(file)) is None and not has_ending(file):
+        if (found := _status(file)) is None and not has_ending(file):
             names = self.named(file)
             if len(names) > 1:
                 several = f"line {row.line} ({listing(names)})"
@@ -94,13 +96,13 @@ class Rows:
                 return None
             if names:
                 file = os.path.join(os.path.dirname(file), names[0])
-                mode = _mode(file)
+                found = _status(file)
                 self.told.setdefault("without an ending in the list", []).append(f"`{row.image}` for `{names[0]}`")
-        if mode is not None and stat.S_ISREG(mode):
+        if found is not None and stat.S_ISREG(found.st_mode):
             return file
         if ADDRESS.match(row.image):
             self.problems.add(path, "with a URL", place, "download the images, and list their paths")
-        elif mode is None:
+        elif found is None:
             help = f"paths are relative to `{root}`; to name another folder, add `folder=`"
             self.problems.add(path, "whose file is missing", place, help)
         else:
@@ -161,10 +163,10 @@ class Rows:
                 yield f"labels that differ only in case or Unicode form: `{other}` and `{label}`"
 
 
-def _mode(path: str) -> int | None:
-    """Return the kind of a file, or None if there is none with this name."""
+def _status(path: str) -> os.stat_result | None:
+    """Return what the system says about a file, or None if there is none with this name."""
     try:
-        return os.stat(path).st_mode
+        return os.stat(path)
     except (OSError, ValueError):
         return None
 
