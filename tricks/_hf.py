@@ -13,9 +13,6 @@ import attrs
 
 from recipe.api import fail
 
-SECONDS = 10
-"""How long to wait for an answer from the network."""
-
 SAVED = ("dataset_dict.json", "state.json")
 """A file of each kind of folder that `save_to_disk` writes."""
 
@@ -65,89 +62,37 @@ def opened(name: str | None, folder: str | None, config: str | None) -> Opened:
     if not is_installed():
         raise fail("E070", "datasets of Hugging Face need the package `datasets`", help=INSTALL)
     if name is not None:
-        return _of_hub(name, config)
+        from recipe.tricks._hf_hub import of_hub
+
+        return of_hub(name, config)
     assert folder is not None
     if not os.path.isdir(folder):
         raise FileNotFoundError(f"the folder `{folder}` does not exist")
-    with _failing(f"`{folder}`"), _no_bars():
+    with failing(f"`{folder}`"), _no_bars():
         if any(os.path.isfile(os.path.join(folder, name)) for name in SAVED):
             from datasets import load_from_disk
 
-            return Opened(folder, _splits(load_from_disk(folder)))
+            return Opened(folder, splits_of(load_from_disk(folder)))
         from datasets import load_dataset
 
-        return Opened(folder, _splits(load_dataset(folder, config)))
+        return Opened(folder, splits_of(load_dataset(folder, config)))
 
 
-def _of_hub(name: str, config: str | None) -> Opened:
-    from datasets import load_dataset
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
-
-    repository, _, revision = name.partition("@")
-    try:
-        commit = HfApi().dataset_info(repository, revision=revision or None, timeout=SECONDS).sha
-    except (GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError) as error:
-        help = "check its name; if it is private or gated, log in with `hf auth login`"
-        reason = str(error).strip().splitlines()[-1]
-        raise fail("E070", f"the Hugging Face Hub does not give access to `{name}`: {reason}", help=help) from error
-    except Exception as error:  # of several libraries: there is no network
-        return _of_cache(name, config, error)
-    with _failing(f"`{name}`"):
-        found = _splits(load_dataset(repository, config, revision=commit))
-    notes = () if revision else (f"`{name}` is at revision {commit}: to keep it, write `{name}@{commit}`",)
-    return Opened(name, found, notes)
-
-
-def _of_cache(name: str, config: str | None, error: Exception) -> Opened:
-    """Open a dataset that was downloaded before. Raises `RecipeError` (E070) if it is another revision, or none."""
-    import datasets
-    from huggingface_hub import constants
-
-    repository, _, revision = name.partition("@")
-    switches: tuple[Any, ...] = (datasets.config, constants)
-    before = [switch.HF_HUB_OFFLINE for switch in switches]
-    reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-    help = (
-        f"it was looked for in `{datasets.config.HF_DATASETS_CACHE}`; download its files elsewhere, "
-        'and name their folder: `data hf folder="PATH"`'
-    )
-    try:
-        for switch in switches:  # otherwise it would ask the Hub again, for half a minute
-            switch.HF_HUB_OFFLINE = True
-        found = _splits(datasets.load_dataset(repository, config))
-    except Exception as missing:
-        message = f"`{name}` has not been downloaded, and the Hugging Face Hub can't be reached: {reason}"
-        if isinstance(missing, ValueError):
-            message, help = f"`{name}` can't be opened: {_line(missing)}", ""
-        raise fail("E070", message, help=help) from error
-    finally:
-        for switch, value in zip(switches, before, strict=True):
-            switch.HF_HUB_OFFLINE = value
-    commits = {
-        os.path.basename(os.path.dirname(file["filename"])) for each in found.values() for file in each.cache_files
-    }
-    if revision and commits != {revision}:
-        has = " and ".join(f"`{commit}`" for commit in sorted(commits))
-        message = f"the revision `{revision}` of `{repository}` has not been downloaded, only {has}"
-        raise fail("E070", f"{message}, and the Hugging Face Hub can't be reached: {reason}", help=help)
-    return Opened(name, found, (f"`{name}` is what was downloaded before: the Hugging Face Hub can't be reached",))
-
-
-def _splits(found: Any) -> dict[str, Any]:
+def splits_of(found: Any) -> dict[str, Any]:
+    """Return the splits of what the library returns, which may be a single one."""
     return dict(found) if isinstance(found, dict) else {str(found.split or "train"): found}
 
 
 @contextmanager
-def _failing(name: str) -> Iterator[None]:
+def failing(name: str) -> Iterator[None]:
     """Report whatever the library raises, which may be of any of several libraries."""
     try:
         yield
     except Exception as error:
-        raise fail("E070", f"{name} can't be opened as a dataset of Hugging Face: {_line(error)}") from error
+        raise fail("E070", f"{name} can't be opened as a dataset of Hugging Face: {line_of(error)}") from error
 
 
-def _line(error: BaseException) -> str:
+def line_of(error: BaseException) -> str:
     """Return the first line of the error that caused another."""
     while error.__cause__ is not None:
         error = error.__cause__

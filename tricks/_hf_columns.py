@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from recipe.api import Encoded, Labeled, fail, part_named, sorted_classes
+from recipe.api import Encoded, Labeled, fail, sorted_classes
 from recipe.tricks._hf import ImageColumn, Opened
+from recipe.tricks._hf_features import image_column, label_column, splits_for, unclear
 
 if TYPE_CHECKING:
     from recipe.api import ImageSource
-
-LABELS = ("label", "labels", "class", "category", "target")
-"""The usual names of the column of labels, for columns that don't list their classes."""
 
 SHOWN = 5
 """The number of rows that an error names."""
@@ -46,12 +44,12 @@ class Columns:
 
 def columns_of(dataset: Opened, stated: Stated, folder: str | None) -> Columns:
     """Find the images of a dataset and their labels. Raises `RecipeError` (E070) if they aren't clear or some lack."""
-    used = _splits(dataset, stated.splits)
+    used = splits_for(dataset, stated.splits)
     features = next(iter(dataset.splits.values())).features
-    image = _image_column(dataset.name, features, stated.image)
-    label = _label_column(dataset.name, features, stated.label)
+    image = image_column(dataset.name, features, stated.image)
+    label = label_column(dataset.name, features, stated.label)
     if stated.group is not None and stated.group not in features:
-        raise _unclear(dataset.name, f"has no column `{stated.group}`", features)
+        raise unclear(dataset.name, f"has no column `{stated.group}`", features)
     notes = [f"`{dataset.name}`: images in the column `{image}`, labels in `{label}`"]
     if unused := sorted({*dataset.splits} - {*used.values()}):
         notes.append(f"`{dataset.name}`: splits that are not used: {', '.join(f'`{name}`' for name in unused)}")
@@ -81,70 +79,6 @@ def columns_of(dataset: Opened, stated: Stated, folder: str | None) -> Columns:
             by="by their names" if named else "by their row numbers",
         )
     return Columns(classes, labeled, images, tuple(notes))
-
-
-def _splits(dataset: Opened, stated: Mapping[str, str]) -> dict[str, str]:
-    """Return the split for each part: the stated ones, or else those with the usual names, or the only one."""
-    has = ", ".join(f"`{name}`" for name in dataset.splits)
-    for part, split in stated.items():
-        if split not in dataset.splits:
-            raise fail("E070", f"`{dataset.name}` has no split `{split}` for `{part}=`", help=f"it has {has}")
-    used = dict(stated)
-    for part in ("train", "val", "test"):
-        found = [name for name in dataset.splits if part_named(name) == part and name not in used.values()]
-        if part not in used and len(found) > 1:
-            raise fail("E070", f"`{dataset.name}` has several splits for `{part}=`", help=f"state one of {has}")
-        if part not in used and found:
-            used[part] = found[0]
-    if not used and len(dataset.splits) == 1:
-        used["train"] = next(iter(dataset.splits))
-    if not used:
-        raise fail("E070", f"`{dataset.name}` has no split with a usual name", help=f"state one as `train=`: {has}")
-    return used
-
-
-def _image_column(dataset: str, features: Mapping[str, Any], stated: str | None) -> str:
-    from datasets import Image
-
-    if stated is not None and stated not in features:
-        raise _unclear(dataset, f"has no column `{stated}`", features)
-    if stated is not None:
-        kind = features[stated]
-        if not (isinstance(kind, Image) or getattr(kind, "dtype", "") in ("binary", "large_binary")):
-            raise _unclear(dataset, f"has no images in the column `{stated}`", features)
-        return stated
-    found = [name for name, kind in features.items() if isinstance(kind, Image)]
-    if len(found) != 1:
-        why = "has several columns of images" if found else "has no column of images"
-        raise _unclear(dataset, why, features, "image")
-    return found[0]
-
-
-def _label_column(dataset: str, features: Mapping[str, Any], stated: str | None) -> str:
-    from datasets import ClassLabel, Value
-
-    if stated is not None and stated not in features:
-        raise _unclear(dataset, f"has no column `{stated}`", features)
-    usual = next((name for name in LABELS if name in features), None)
-    found = [name for name, kind in features.items() if isinstance(kind, ClassLabel)]
-    name = stated or (usual if usual in found or not found else found[0] if len(found) == 1 else None)
-    if name is None:
-        raise _unclear(
-            dataset, "has several columns of classes" if found else "has no column of labels", features, "label"
-        )
-    kind = features[name]
-    if not isinstance(kind, (ClassLabel, Value)):
-        help = "training with several labels per image is not supported"
-        raise fail("E070", f"`{dataset}` has more than one label per image in the column `{name}`", help=help)
-    if isinstance(kind, Value) and kind.dtype.startswith(("float", "double", "decimal")):
-        help = "regression is not supported"
-        raise fail("E070", f"`{dataset}` has numbers that are not classes in the column `{name}`", help=help)
-    return name
-
-
-def _unclear(dataset: str, why: str, features: Mapping[str, Any], word: str = "") -> Exception:
-    has = ", ".join(f"`{name}`" for name in features)
-    return fail("E070", f"`{dataset}` {why}", help=f"state one as `{word}=`: {has}" if word else f"it has {has}")
 
 
 def _texts(rows: Any, column: str, names: Sequence[str] | None) -> list[str]:

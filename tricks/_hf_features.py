@@ -1,0 +1,79 @@
+"""Which splits and columns of a dataset of Hugging Face have the images and labels of each part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from recipe.api import fail, part_named
+from recipe.tricks._hf import Opened
+
+LABELS = ("label", "labels", "class", "category", "target")
+"""The usual names of the column of labels, for columns that don't list their classes."""
+
+
+def splits_for(dataset: Opened, stated: Mapping[str, str]) -> dict[str, str]:
+    """Return the split for each part: the stated ones, or else those with the usual names, or the only one."""
+    has = ", ".join(f"`{name}`" for name in dataset.splits)
+    for part, split in stated.items():
+        if split not in dataset.splits:
+            raise fail("E070", f"`{dataset.name}` has no split `{split}` for `{part}=`", help=f"it has {has}")
+    used = dict(stated)
+    for part in ("train", "val", "test"):
+        found = [name for name in dataset.splits if part_named(name) == part and name not in used.values()]
+        if part not in used and len(found) > 1:
+            raise fail("E070", f"`{dataset.name}` has several splits for `{part}=`", help=f"state one of {has}")
+        if part not in used and found:
+            used[part] = found[0]
+    if not used and len(dataset.splits) == 1:
+        used["train"] = next(iter(dataset.splits))
+    if not used:
+        raise fail("E070", f"`{dataset.name}` has no split with a usual name", help=f"state one as `train=`: {has}")
+    return used
+
+
+def image_column(dataset: str, features: Mapping[str, Any], stated: str | None) -> str:
+    """Return the column of images: the stated one, or the only one. Raises `RecipeError` (E070)."""
+    from datasets import Image
+
+    if stated is not None and stated not in features:
+        raise unclear(dataset, f"has no column `{stated}`", features)
+    if stated is not None:
+        kind = features[stated]
+        if not (isinstance(kind, Image) or getattr(kind, "dtype", "") in ("binary", "large_binary")):
+            raise unclear(dataset, f"has no images in the column `{stated}`", features)
+        return stated
+    found = [name for name, kind in features.items() if isinstance(kind, Image)]
+    if len(found) != 1:
+        why = "has several columns of images" if found else "has no column of images"
+        raise unclear(dataset, why, features, "image")
+    return found[0]
+
+
+def label_column(dataset: str, features: Mapping[str, Any], stated: str | None) -> str:
+    """Return the column of labels: the stated one, that of classes, or one with a usual name. Raises `RecipeError`."""
+    from datasets import ClassLabel, Value
+
+    if stated is not None and stated not in features:
+        raise unclear(dataset, f"has no column `{stated}`", features)
+    usual = next((name for name in LABELS if name in features), None)
+    found = [name for name, kind in features.items() if isinstance(kind, ClassLabel)]
+    name = stated or (usual if usual in found or not found else found[0] if len(found) == 1 else None)
+    if name is None:
+        raise unclear(
+            dataset, "has several columns of classes" if found else "has no column of labels", features, "label"
+        )
+    kind = features[name]
+    if not isinstance(kind, (ClassLabel, Value)):
+        help = "training with several labels per image is not supported"
+        raise fail("E070", f"`{dataset}` has more than one label per image in the column `{name}`", help=help)
+    if isinstance(kind, Value) and kind.dtype.startswith(("float", "double", "decimal")):
+        help = "regression is not supported"
+        raise fail("E070", f"`{dataset}` has numbers that are not classes in the column `{name}`", help=help)
+    return name
+
+
+def unclear(dataset: str, why: str, features: Mapping[str, Any], word: str = "") -> Exception:
+    """Return the error (E070) about the columns of a dataset. ``word`` is the field that would choose one."""
+    has = ", ".join(f"`{name}`" for name in features)
+    return fail("E070", f"`{dataset}` {why}", help=f"state one as `{word}=`: {has}" if word else f"it has {has}")
