@@ -1,7 +1,7 @@
 """norm precise: compute the running statistics of batch normalization anew before each evaluation.
 
-Wu and Johnson 2021 ("Rethinking 'Batch' in BatchNorm", section 3) find that 1,000 to 10,000 images are enough. As
-torch.optim.swa_utils.update_bn does, this averages the statistics of batches.
+Wu and Johnson 2021 ("Rethinking 'Batch' in BatchNorm", section 3) find that 1,000 to 10,000 images are enough, and that
+the variance has to be that of all of them, not the mean of those of batches.
 """
 
 from __future__ import annotations

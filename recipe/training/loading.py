@@ -124,11 +124,12 @@ class Steps(Dataset[Loaded]):
         """
         epoch, position = divmod(step, self.steps)
         part, (_, every, before) = self.training.images(position, self.samples), self.order
-        count, others = part.stop - part.start, [*range(part.stop, len(every)), *range(part.start)]
+        count = part.stop - part.start
         skipped, pixels, found = dict[int, str](), list[Tensor](), list[int]()
         for place in places:
             following = [place, place ^ 1, *((place + ahead) % count for ahead in range(1, count))]
-            for candidate in chain((part.start + at for at in following if at < count), others):
+            within = (part.start + at for at in following if at < count)
+            for candidate in chain(within, range(part.stop, len(every)), range(part.start)):
                 one = slice(candidate, candidate + 1)
                 index = int(every[candidate])
                 if index in skipped:

@@ -98,9 +98,9 @@ class Trainer:
         plan, training, ranks = program.plan, program.training, ranks or Ranks()
         model = copy.deepcopy(program.model).to(device=device, memory_format=memory_format(training))  # type: ignore[call-overload]
         averaging = plan.hooked("average")
-        averaged = copy.deepcopy(model) if averaging else None
         if training.synchronised and ranks.several:
             model = synchronised(model, device)
+        averaged = copy.deepcopy(model) if averaging else None
         average = Average.of(averaged, model, averaging[0]) if averaged is not None else None
         freezing = program.freezing.of(model)
         if freezing.throughout.modules or freezing.changing:
