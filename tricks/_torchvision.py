@@ -5,16 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
 from recipe.api import Labeled, fail
 from recipe.tricks._torchvision_parts import Part, in_arrays, in_files, names_of
 from recipe.tricks._torchvision_table import TABLE, Entry
-
-if TYPE_CHECKING:
-    pass
 
 
 def default_root() -> str:
