@@ -7,28 +7,17 @@ Batch, epochs and rate are for ranges of the number of images, so that some more
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
 
-from recipe.api import PlanView, SuggestContext, shorter_side
+from recipe.api import SuggestContext
+from recipe.tricks._suggested_rates import KINDS
+from recipe.tricks._suggested_sizes import ANY_SIZE, size_of
 
 MOST = 100_000
 """The largest number of images with suggestions. The defaults are for larger datasets."""
-
-SAMPLE = 32
-"""The number of images whose size is looked at."""
-
-SIZES = (64, 96, 128, 160, 192)
-"""The sizes that are suggested for images that are smaller than the default."""
-
-ANY_SIZE = re.compile(
-    r"(timm:)?(tf_|wide_|test_)?(resnet|resnext|resnest|seresnet|seresnext|convnext|efficientnet|mobilenet|regnet|"
-    r"densenet|shufflenet|mnasnet)"
-)
-"""The models that take images of any of these sizes."""
-
 
 ADAPTIVE = re.compile(r"(timm:)?(convnext|vit|deit|swin|maxvit|beit|cait|xcit|eva|mixer|resmlp|gmlp|poolformer|coat)")
 """The models that were published with AdamW. SGD trains them slowly."""
@@ -66,36 +55,6 @@ DECAY = 0.05
 """The weight decay for AdamW, which multiplies it by the learning rate (Liu et al. 2022, ConvNeXt, table 5)."""
 
 
-@attrs.frozen
-class Rate:
-    """The learning rates of a kind of optimizer, and how they grow with the batch."""
-
-    scratch: float
-    """For a batch of 64, from initial weights."""
-    pretrained: float
-    """For a batch of 64, from pretrained weights."""
-    power: float
-    """The power of the batch with which they grow."""
-    largest: tuple[int, int]
-    """The largest batch with which they grow, without and with a warmup."""
-
-    def of(self, batch: int, pretrained: bool, warm: bool) -> float:
-        """Return the rate for a batch."""
-        rate = self.pretrained if pretrained else self.scratch
-        return float(f"{rate * (min(batch, self.largest[warm]) / 64) ** self.power:.2g}")
-
-
-SGD = Rate(0.025, 0.005, 1, (512, 8192))
-"""Goyal et al. 2017 (figure 1): linear scaling from 0.1 for 256 images holds up to 8,192 with a warmup. The rest is a
-judgment."""
-
-ADAMW = Rate(1e-3, 2e-4, 0.5, (128, 1024))
-"""Malladi et al. 2022: rates of Adam grow with the square root of the batch. The rest is a judgment."""
-
-KINDS = {"sgd": SGD, "nag": SGD, "adamw": ADAMW}
-"""The optimizers with suggested rates."""
-
-
 def suggested_by(word: str, first_images: Callable[[int], Sequence[str]], context: SuggestContext) -> Mapping[str, Any]:
     """Return what image files suggest for the fields that a recipe leaves open.
 
@@ -107,7 +66,7 @@ def suggested_by(word: str, first_images: Callable[[int], Sequence[str]], contex
     if _is_complete(word, context):
         return {}
     images = first_images(MOST + 1)
-    return suggested_for(word, len(images), context, lambda: _size(images))
+    return suggested_for(word, len(images), context, lambda: size_of(images))
 
 
 def suggested_for(
@@ -153,19 +112,6 @@ def suggested_for(
     return values
 
 
-def bounded(plan: PlanView) -> Iterator[str]:
-    """Yield a warning if the learning rate is suggested for a smaller batch than that of the plan."""
-    lr, optimizer = plan.use("lr"), plan.use("optimizer")
-    if lr is None or "rate" not in lr.origins or lr.origins["rate"].kind != "suggestion":
-        return
-    kind = ADAMW if optimizer is not None and optimizer.word == "optimizer adamw" else SGD
-    pretrained, warm = plan.base.values.get("weights") is not None, plan.find("lr warmup") is not None
-    most = kind.largest[warm]
-    if plan.training.batch > most and lr.values["rate"] == kind.of(most, pretrained, warm):
-        cold = "" if warm else " if there is no `lr warmup`"
-        yield f"the suggested learning rate is that of a batch of {most:,}, the largest one that it grows with{cold}"
-
-
 def _verbs(context: SuggestContext) -> set[str]:
     return {word.partition(" ")[0] for word in context.words}
 
@@ -187,10 +133,3 @@ def _is_complete(word: str, context: SuggestContext) -> bool:
     """Whether a recipe leaves nothing open for which something is suggested."""
     stated = _verbs(context) >= {"batch", "epochs", "augment", "loss", "norm", "decay"}
     return stated and "rate" in context.given.get("lr", {}) and _is_sized(word, context)
-
-
-def _size(images: Sequence[str]) -> int | None:
-    """Return the smallest size that keeps the shorter sides of most images, or None for the default."""
-    sides = [side for path in images[:: -(-len(images) // SAMPLE)] if (side := shorter_side(path)) is not None]
-    typical = sorted(sides)[len(sides) // 2] if sides else SIZES[-1] + 1
-    return next((size for size in SIZES if size >= typical), None)

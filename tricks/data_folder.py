@@ -24,7 +24,8 @@ from recipe.api import SUBFOLDERS, FolderLayout, Trick, choice, fail, group_patt
 from recipe.api import path as folder
 from recipe.tricks._files import background, check_shares, orientation, sets_of
 from recipe.tricks._image_names import OF_IMAGES
-from recipe.tricks._suggested import bounded, suggested_by
+from recipe.tricks._suggested import suggested_by
+from recipe.tricks._suggested_rates import bounded
 
 if TYPE_CHECKING:
     from recipe.api import PlanView, Sets, SuggestContext

@@ -23,7 +23,8 @@ from recipe.api import path as folder_path
 from recipe.tricks._files import background, check_shares, divided_sets, orientation
 from recipe.tricks._hf import INSTALL, is_installed, opened, rows_in
 from recipe.tricks._image_names import OF_IMAGES
-from recipe.tricks._suggested import MOST, bounded, suggested_for
+from recipe.tricks._suggested import MOST, suggested_for
+from recipe.tricks._suggested_rates import bounded
 
 if TYPE_CHECKING:
     from recipe.api import PlanView, Sets, SuggestContext

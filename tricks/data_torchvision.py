@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 from recipe.api import Trick, choice, divided, fail, group_pattern, integer, path, share_or_text, text, trick
 from recipe.tricks._files import check_shares, divided_arrays, divided_sets
 from recipe.tricks._image_names import OF_IMAGES
-from recipe.tricks._suggested import bounded, suggested_for, takes_any_size
+from recipe.tricks._suggested import suggested_for, takes_any_size
+from recipe.tricks._suggested_rates import bounded
 from recipe.tricks._torchvision_table import REFUSED, TABLE, Entry
 
 if TYPE_CHECKING:

@@ -157,7 +157,7 @@ def test_parts_have_the_usual_names(tmp_path: Path) -> None:
     DatasetDict(splits).save_to_disk(tmp_path / "saved")
     saved = opened(f'data hf folder="{tmp_path / "saved"}" train="test" val="train" test="validation"')
     assert torch.equal(pixels(saved.train), pixels(sets.test))
-    assert values(bind(f'base resnet18; data hf folder="{tmp_path / "saved"}"'))["epochs count"] == 60
+    assert values(bind(f'base resnet18; data hf folder="{tmp_path / "saved"}"'))["batch total"] == 16
 
 
 @pytest.mark.parametrize("named", [False, True])
