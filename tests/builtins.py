@@ -122,7 +122,7 @@ def _write_folder(root: Path, shade: int) -> None:
 
 def _write_list(path: Path, folder: Path) -> None:
     """Write a list of the training images of a folder."""
-    images = sorted((folder / "train").rglob("*.jpg"))
+    images = sorted((folder / "train").rglob("*.*"))
     lines = [f"{image.relative_to(path.parent)},{image.parent.name}" for image in images]
     path.write_text("\n".join(("image,label", *lines)))
 
@@ -132,7 +132,7 @@ def _write_rows(folder: Path, images: Path) -> None:
     from datasets import Dataset, Features, Value, disable_progress_bars
     from datasets import Image as Images
 
-    files = sorted((images / "train").rglob("*.jpg"))
+    files = sorted((images / "train").rglob("*.*"))
     cells = [{"bytes": file.read_bytes(), "path": f"{file.parent.name}-{file.name}"} for file in files]
     columns = {"image": cells, "label": [file.parent.name for file in files]}
     features = Features({"image": Images(), "label": Value("string")})
