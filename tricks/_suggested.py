@@ -83,7 +83,15 @@ def suggested_for(
     fitting = next((values for most, values in RANGES.items() if images <= most), None)
     if not images or fitting is None or _is_complete(word, context):
         return {}
-    verbs, model = _verbs(context), str(context.given.get("base", {}).get("model", ""))
+    values = {} if context.continues_lock else _for_training(fitting, context)
+    if takes_any_size(word, context) and (fits := size()):
+        values[f"{word} size"] = fits
+    return values
+
+
+def _for_training(fitting: Fitting, context: SuggestContext) -> dict[str, Any]:
+    """Return what fits a dataset, apart from the size of its images."""
+    verbs, model = context.verbs, str(context.given.get("base", {}).get("model", ""))
     pretrained = _is_pretrained(context)
     epochs = fitting.pretrained_epochs if pretrained else fitting.epochs
     values: dict[str, Any] = {"batch total": fitting.batch, "epochs count": epochs}
@@ -95,7 +103,7 @@ def suggested_for(
         values["loss smooth epsilon"] = SMOOTHING
     optimizer = next((word.partition(" ")[2] for word in context.words if word.startswith("optimizer ")), "")
     rates_open = "rate" not in context.given.get("lr", {}) and "lr per" not in context.words
-    if not optimizer and rates_open and ADAPTIVE.match(model):
+    if not optimizer and rates_open and ADAPTIVE.match(model) and "optimizer adamw" not in context.dropped:
         optimizer = "adamw"
         values["optimizer adamw beta1"] = BETA1
     if optimizer == "adamw":
@@ -105,15 +113,9 @@ def suggested_for(
         batch = context.given.get("batch", {}).get("total", fitting.batch)
         values["lr rate"] = kind.of(batch, pretrained, "lr" not in verbs or "lr warmup" in context.words)
         if "lr" not in verbs:
-            epochs = context.given.get("epochs", {}).get("count", epochs)
-            values |= {"lr warmup epochs": min(fitting.warmup, epochs / 5), "lr cosine floor": 0}
-    if takes_any_size(word, context) and (fits := size()):
-        values[f"{word} size"] = fits
+            fifth = context.given.get("epochs", {}).get("count", epochs) / 5
+            values |= {"lr warmup epochs": min(fitting.warmup, fifth), "lr cosine floor": 0}
     return values
-
-
-def _verbs(context: SuggestContext) -> set[str]:
-    return {word.partition(" ")[0] for word in context.words}
 
 
 def takes_any_size(word: str, context: SuggestContext) -> bool:
@@ -131,5 +133,5 @@ def _is_sized(word: str, context: SuggestContext) -> bool:
 
 def _is_complete(word: str, context: SuggestContext) -> bool:
     """Whether a recipe leaves nothing open for which something is suggested."""
-    stated = _verbs(context) >= {"batch", "epochs", "augment", "loss", "norm", "decay"}
+    stated = context.verbs >= {"batch", "epochs", "augment", "loss", "norm", "decay"}
     return stated and "rate" in context.given.get("lr", {}) and _is_sized(word, context)

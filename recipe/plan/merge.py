@@ -144,7 +144,8 @@ def suggestions(merged: Merged, vocabulary: Vocabulary, dialect: str, errors: li
     makers: dict[tuple[Key, str], ResolvedTrick] = {}
     stated = (resolved for resolved in merged.values() if resolved.source.kind != "dialect")
     given = {resolved.declared.word: _given(resolved) for resolved in stated}
-    context = SuggestContext(dialect, MappingProxyType(given))
+    continues_lock = any(resolved.source.is_lock for resolved in merged.values())
+    context = SuggestContext(dialect, MappingProxyType(given), frozenset(map(words_of, merged.barred)), continues_lock)
     for resolved in sorted(merged.values(), key=lambda resolved: resolved.declared.word):
         if resolved.trick.suggest is Trick.suggest:
             continue

@@ -111,11 +111,20 @@ class SuggestContext:
     """The values that the recipe gives to each trick that it states, by the trick's words and the field's name as
     recipes write it: ``{"data folder": {"on-error": "skip"}}``. It does not include values that a dialect implies,
     or teachers, which are read later."""
+    dropped: frozenset[str] = frozenset()
+    """The words of the tricks that the recipe drops, so that suggestions for them are ignored."""
+    continues_lock: bool = False
+    """Whether the recipe changes the lock of a run, which already states what was suggested to the run."""
 
     @property
     def words(self) -> tuple[str, ...]:
         """The words of the tricks that the recipe states, sorted."""
         return tuple(sorted(self.given))
+
+    @property
+    def verbs(self) -> frozenset[str]:
+        """The verbs of these words."""
+        return frozenset(word.partition(" ")[0] for word in self.given)
 
 
 @attrs.frozen

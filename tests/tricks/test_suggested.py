@@ -152,7 +152,7 @@ def test_models_that_were_published_with_adamw_are_trained_with_it(tmp_path: Pat
     assert optimizer("base resnet18") == ("optimizer nag", 0.0063, 1e-4)
     assert optimizer("base resnet18; optimizer adamw") == ("optimizer adamw", 0.0005, 0.05)
     assert optimizer("base timm:convnext_atto; optimizer sgd") == ("optimizer sgd", 0.0063, 1e-4)
-    assert optimizer("base timm:convnext_atto; drop optimizer adamw")[0] == "optimizer nag"
+    assert optimizer("base timm:convnext_atto; drop optimizer adamw") == ("optimizer nag", 0.0063, 1e-4)
     assert optimizer("base timm:convnext_atto; lr 0.1") == ("optimizer nag", 0.1, 1e-4)
 
 
@@ -188,3 +188,15 @@ def test_a_lock_keeps_what_was_suggested(tmp_path: Path) -> None:
     assert values(again) == {}
     assert again.digest == plan.digest
     assert (again.training.batch, again.training.epochs) == (16, 40)
+
+
+def test_another_dataset_adds_nothing_to_a_lock(tmp_path: Path) -> None:
+    folder, lock = images(tmp_path, 20, 24), tmp_path / "recipe.lock"
+    before = bind(f'base resnet18; data folder "{folder}"; drop augment crop; drop norm precise')
+    lock.write_text(lock_text(before))
+    folder.rename(tmp_path / "moved")
+    again = bind(lock, f'data folder "{tmp_path / "moved"}"')
+    assert values(again) == {"data folder size": 64}
+    assert {use.word for use in again.uses} == {use.word for use in before.uses}
+    weights = bind(lock, f'data folder "{tmp_path / "moved"}"; base resnet18 weights=DEFAULT')
+    assert weights.find("input") is not None, "weights need their inputs"
