@@ -12,7 +12,7 @@ import attrs
 
 from recipe.api import Encoded, Labeled, fail, sorted_classes
 from recipe.tricks._hf import ImageColumn, Opened
-from recipe.tricks._hf_features import image_column, label_column, splits_for, unclear
+from recipe.tricks._hf_features import check_label, image_column, label_column, splits_for, unclear
 
 if TYPE_CHECKING:
     from recipe.api import ImageSource
@@ -44,49 +44,59 @@ class Columns:
 
 def columns_of(dataset: Opened, stated: Stated, folder: str | None) -> Columns:
     """Find the images of a dataset and their labels. Raises `RecipeError` (E070) if they aren't clear or some lack."""
-    used = splits_for(dataset, stated.splits)
-    features = next(iter(dataset.splits.values())).features
-    image = image_column(dataset.name, features, stated.image)
-    label = label_column(dataset.name, features, stated.label)
+    name, used = dataset.name, splits_for(dataset, stated.splits)
+    main = next(used[part] for part in ("train", "val", "test") if part in used)
+    features = dataset.splits[main].features
+    image = image_column(name, features, stated.image)
+    label = label_column(name, features, stated.label)
     if stated.group is not None and stated.group not in features:
-        raise unclear(dataset.name, f"has no column `{stated.group}`", features)
-    notes = [f"`{dataset.name}`: images in the column `{image}`, labels in `{label}`"]
+        raise unclear(name, f"has no column `{stated.group}`", features)
+    notes = [f"`{name}`: images in the column `{image}`, labels in `{label}`"]
     if unused := sorted({*dataset.splits} - {*used.values()}):
-        notes.append(f"`{dataset.name}`: splits that are not used: {', '.join(f'`{name}`' for name in unused)}")
-    names = getattr(features[label], "names", None)
-    texts = {part: _texts(dataset.splits[split], label, names) for part, split in used.items()}
-    if "test" not in stated.splits and "test" in used and not any(texts["test"]):
-        notes.append(f"`{dataset.name}`: the split `{used['test']}` is not used, since it has no labels")
-        del used["test"], texts["test"]
-    _check(dataset.name, used, texts, "without a label")
-    classes = tuple(names or sorted_classes(texts.get("train") or chain.from_iterable(texts.values())))
-    number_of = {name: number for number, name in enumerate(classes)}
+        notes.append(f"`{name}`: splits that are not used: {', '.join(f'`{split}`' for split in unused)}")
+    if "test" not in stated.splits and "test" in used and not _is_labeled(dataset.splits[used["test"]], label):
+        notes.append(f"`{name}`: the split `{used['test']}` is not used, since it has no labels")
+        del used["test"]
+    texts = {part: _texts(name, split, dataset.splits[split], label) for part, split in used.items()}
+    _check(name, used, texts, "without a label")
+    classes = tuple(
+        getattr(features[label], "names", None)
+        or sorted_classes(texts.get("train") or chain.from_iterable(texts.values()))
+    )
+    number_of = {text: number for number, text in enumerate(classes)}
     known = {part: [text if text in number_of else "" for text in each] for part, each in texts.items()}
-    _check(dataset.name, used, known, "with a label that no training image has")
+    unknown = sorted({*chain.from_iterable(texts.values())} - {*classes})
+    _check(name, used, known, f"of classes that the split `{main}` lacks, such as `{''.join(unknown[:1])}`,")
     labeled: dict[str, Labeled] = {}
     images: dict[str, Sequence[ImageSource]] = {}
     for part, split in used.items():
         rows = dataset.splits[split]
-        images[part], own = _images(dataset.name, split, rows, image, folder)
+        images[part], own = _images(name, split, rows, image, folder)
         labels = [number_of[text] for text in texts[part]]
         named = all(own) and len({*zip(labels, own, strict=True)}) == len(own)
         labeled[part] = Labeled(
             classes=classes,
             labels=labels,
             names=own if named else [*map(str, range(len(labels)))],
-            where=f"`{split}` of `{dataset.name}`",
+            where=f"`{split}` of `{name}`",
             groups=[] if stated.group is None else [*map(str, _values(rows, stated.group))],
             by="by their names" if named else "by their row numbers",
         )
     return Columns(classes, labeled, images, tuple(notes))
 
 
-def _texts(rows: Any, column: str, names: Sequence[str] | None) -> list[str]:
-    """Return the label of each row, or an empty text if it has none."""
-    values = _values(rows, column)
+def _is_labeled(rows: Any, column: str) -> bool:
+    """Whether any image of a split has a label. In a column of classes, -1 is none."""
+    return column in rows.features and any(value is not None and value != -1 for value in _values(rows, column))
+
+
+def _texts(dataset: str, split: str, rows: Any, column: str) -> list[str]:
+    """Return the label of each row by the classes of its own split, or an empty text if it has none."""
+    check_label(dataset, split, rows.features, column)
+    values, names = _values(rows, column), getattr(rows.features[column], "names", None)
     if names is None:
         return ["" if value is None else str(value).strip() for value in values]
-    return ["" if value is None or value < 0 else names[value] for value in values]
+    return ["" if value is None or value not in range(len(names)) else names[value] for value in values]
 
 
 def _check(dataset: str, used: Mapping[str, str], texts: Mapping[str, Sequence[str]], what: str) -> None:

@@ -52,7 +52,7 @@ def image_column(dataset: str, features: Mapping[str, Any], stated: str | None) 
 
 def label_column(dataset: str, features: Mapping[str, Any], stated: str | None) -> str:
     """Return the column of labels: the stated one, that of classes, or one with a usual name. Raises `RecipeError`."""
-    from datasets import ClassLabel, Value
+    from datasets import ClassLabel
 
     if stated is not None and stated not in features:
         raise unclear(dataset, f"has no column `{stated}`", features)
@@ -63,14 +63,22 @@ def label_column(dataset: str, features: Mapping[str, Any], stated: str | None) 
         raise unclear(
             dataset, "has several columns of classes" if found else "has no column of labels", features, "label"
         )
-    kind = features[name]
+    return name
+
+
+def check_label(dataset: str, split: str, features: Mapping[str, Any], column: str) -> None:
+    """Raise `RecipeError` (E070) unless a split has one class for each image in a column."""
+    from datasets import ClassLabel, Value
+
+    kind, where = features.get(column), f"in the column `{column}` of the split `{split}`"
+    if kind is None:
+        raise unclear(dataset, f"has no column `{column}` in the split `{split}`", features)
     if not isinstance(kind, (ClassLabel, Value)):
         help = "training with several labels per image is not supported"
-        raise fail("E070", f"`{dataset}` has more than one label per image in the column `{name}`", help=help)
+        raise fail("E070", f"`{dataset}` has more than one label per image {where}", help=help)
     if isinstance(kind, Value) and kind.dtype.startswith(("float", "double", "decimal")):
         help = "regression is not supported"
-        raise fail("E070", f"`{dataset}` has numbers that are not classes in the column `{name}`", help=help)
-    return name
+        raise fail("E070", f"`{dataset}` has numbers that are not classes {where}", help=help)
 
 
 def unclear(dataset: str, why: str, features: Mapping[str, Any], word: str = "") -> Exception:

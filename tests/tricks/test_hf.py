@@ -206,6 +206,47 @@ def test_a_test_without_labels_is_not_used(tmp_path: Path) -> None:
     )
 
 
+NAMED = {"label": ClassLabel(names=["cat", "dog"])}
+
+
+@pytest.mark.parametrize(
+    ("kind", "labels", "expected"),
+    [
+        (ClassLabel(names=["dog", "cat"]), [0, 1, 0], [1, 0, 1]),
+        (ClassLabel(names=["owl", "dog", "cat"]), [1, 2, 1], [1, 0, 1]),
+        (Value("string"), ["dog", "cat", "dog"], [1, 0, 1]),
+    ],
+)
+def test_each_split_has_class_names_of_its_own(
+    tmp_path: Path, kind: Any, labels: list[Any], expected: list[int]
+) -> None:
+    train = rows(range(6), NAMED, label=[0, 1] * 3)
+    DatasetDict({"train": train, "test": rows(range(3), {"label": kind}, label=labels)}).save_to_disk(tmp_path / "a")
+    sets = opened(f'data hf folder="{tmp_path / "a"}"')
+    assert sets.test is not None
+    assert (sets.names, sets.test.labels.tolist()) == (("cat", "dog"), expected)
+
+
+@pytest.mark.parametrize(
+    ("kind", "labels"), [(ClassLabel(names=["cat", "dog", "owl"]), [0, 2, 2]), (Value("string"), ["cat", "owl", "owl"])]
+)
+def test_a_class_that_training_lacks_is_named(tmp_path: Path, kind: Any, labels: list[Any]) -> None:
+    train = rows(range(6), NAMED, label=[0, 1] * 3)
+    DatasetDict({"train": train, "test": rows(range(3), {"label": kind}, label=labels)}).save_to_disk(tmp_path / "a")
+    why = "has images of classes that the split `train` lacks, such as `owl`, in the split `test`, 2 of 3: row 1, 2"
+    assert why in said(f'data hf folder="{tmp_path / "a"}"')
+
+
+def test_a_split_without_the_column_of_labels(tmp_path: Path) -> None:
+    splits = {"train": rows(range(6)), "validation": rows(range(3)), "test": rows(range(3)).remove_columns("label")}
+    DatasetDict(splits).save_to_disk(tmp_path / "a")
+    sets = opened(f'data hf folder="{tmp_path / "a"}"')
+    assert sets.test is None
+    assert f"`{tmp_path / 'a'}`: the split `test` is not used, since it has no labels" in sets.notes
+    why = "has no column `label` in the split `test`; it has `image`"
+    assert why in said(f'data hf folder="{tmp_path / "a"}" test="test"')
+
+
 # ---- what is refused
 
 
