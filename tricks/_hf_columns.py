@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -13,6 +12,7 @@ import attrs
 from recipe.api import Encoded, Labeled, fail, sorted_classes
 from recipe.tricks._hf import ImageColumn, Opened
 from recipe.tricks._hf_features import check_label, image_column, label_column, splits_for, unclear
+from recipe.tricks._hf_names import names_of
 
 if TYPE_CHECKING:
     from recipe.api import ImageSource
@@ -129,9 +129,8 @@ def _images(
     without = compute.struct_field(cells, "bytes").is_null().to_pylist()
     there = ["" if empty and not path else "image" for empty, path in zip(without, paths, strict=True)]
     _check(dataset, {"": split}, {"": there}, "without content")
-    names = [os.path.relpath(path, folder) if folder and os.path.isabs(path) else path for path in paths]
-    names = [name.replace(os.sep, "/") for name in names]
     if all(without):
-        return tuple(map(Path, paths)), names
+        return tuple(map(Path, paths)), names_of(paths, folder)
     reader = ImageColumn(encoded, column)
-    return tuple(Encoded(dataset, f"{split}/{number}", number, reader) for number in range(len(paths))), names
+    every = (Encoded(dataset, f"{split}/{number}", number, reader) for number in range(len(paths)))
+    return tuple(every), names_of(paths, folder)

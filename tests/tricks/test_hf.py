@@ -22,6 +22,7 @@ from recipe.data.splits import Split
 from recipe.inference.datasets import open_sets
 from recipe.showing.api import show_data
 from recipe.tricks import _hf
+from recipe.tricks._hf_names import names_of
 from tests.helpers import bind
 from tests.tricks.test_suggested import values
 
@@ -176,6 +177,32 @@ def test_20_percent_are_held_out_by_the_hash_of_class_and_name(tmp_path: Path, n
     )
 
 
+def test_names_are_the_same_on_every_machine(tmp_path: Path) -> None:
+    for number in range(60):
+        path = tmp_path / "photos" / "train" / CLASSES[number % 2] / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encoded(number))
+    (tmp_path / "link").symlink_to(tmp_path / "photos")
+    sets = [opened(f'data hf folder="{tmp_path / name}"') for name in ("photos", "link")]
+    sides = [{path.name for path in each.val.paths} for each in sets]  # type: ignore[attr-defined]
+    assert sides[0] == sides[1]
+    assert all(any("20 % by their names" in note for note in each.notes) for each in sets)
+    assert names_of([str(tmp_path / "elsewhere" / "1.jpg")], str(tmp_path / "link")) == [""]
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("{home}/hub/datasets--o--n/snapshots/0123/train/cat/1.jpg", "train/cat/1.jpg"),
+        ("{home}/datasets/downloads/extracted/{home}/train/cat/1.jpg", ""),
+        ("zip://train/cat/1.jpg::{home}/train.zip", ""),
+        ("1.jpg", "1.jpg"),
+    ],
+)
+def test_names_of_the_hub_are_those_in_the_repository(path: str, name: str) -> None:
+    assert names_of([path.format(home=home) for home in ("/home/ann", "/mnt/bob")], None) == [name, name]
+
+
 def test_a_column_keeps_groups_on_one_side(tmp_path: Path) -> None:
     patients = [f"p{number // 4}" for number in range(60)]
     train = rows(range(60), {"patient": Value("string")}, patient=patients)
@@ -293,6 +320,8 @@ def test_a_folder_without_a_dataset(tmp_path: Path) -> None:
             "E023",
             "a percentage above 0 and below 100, or the name of a split, in quotes",
         ),
+        ('data hf "a/b" train="all" val="all"', "E024", "the split `all` is stated for `train=` and `val=`"),
+        ('data hf "a/b" val="test" test="test"', "E024", "the split `test` is stated for `val=` and `test=`"),
         ('data hf "a/b" val=120%', "E024", "a percentage above 0 and below 100"),
     ],
 )
