@@ -30,6 +30,15 @@ def check_shares(*parts: float | str | None) -> None:
         raise fail("E024", "`val` and `test` are all of the images, so there are none to train on", help=help)
 
 
+def check_apart(**splits: float | str | None) -> None:
+    """Raise `RecipeError` (E024) if a split is stated for two parts."""
+    first = dict[str, str]()
+    for part, split in splits.items():
+        if isinstance(split, str) and first.setdefault(split, part) != part:
+            both = f"`{first[split]}=` and `{part}=`"
+            raise fail("E024", f"the split `{split}` is stated for {both}", help="state another split for one of them")
+
+
 def sets_of(parts: FileParts, size: int) -> Sets:
     """Return the images of all parts."""
     from recipe.api import Files, Sets

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from recipe.api import FolderLayout, Trick, choice, divided, fail, group_pattern, integer, share_or_text, text, trick
 from recipe.api import path as folder_path
-from recipe.tricks._files import background, check_shares, divided_sets, orientation
+from recipe.tricks._files import background, check_apart, check_shares, divided_sets, orientation
 from recipe.tricks._hf import INSTALL, is_installed, opened, rows_in
 from recipe.tricks._image_names import OF_IMAGES
 from recipe.tricks._suggested import MOST, suggested_for
@@ -103,6 +103,7 @@ class HuggingFace(Trick):
             help = 'write a name, `data hf "OWNER/NAME"`, or a folder, `data hf folder="PATH"`'
             raise fail("E025", "`data hf` needs either a name or a folder", help=help)
         check_shares(self.val, self.test)
+        check_apart(train=self.train, val=self.val, test=self.test)
         yield from bounded(plan)
         if not is_installed():
             yield f"the package `datasets` is not installed: {INSTALL}"

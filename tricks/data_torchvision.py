@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from recipe.api import Trick, choice, divided, fail, group_pattern, integer, path, share_or_text, text, trick
-from recipe.tricks._files import check_shares, divided_arrays, divided_sets
+from recipe.tricks._files import check_apart, check_shares, divided_arrays, divided_sets
 from recipe.tricks._image_names import OF_IMAGES
 from recipe.tricks._suggested import suggested_for, takes_any_size
 from recipe.tricks._suggested_rates import bounded
@@ -83,6 +83,7 @@ class Torchvision(Trick):
     def check(self, plan: PlanView) -> Iterable[str]:
         entry = TABLE[self.dataset]
         check_shares(self.val, self.test)
+        check_apart(val=self.val, test=self.test)
         for word, split in (("val", self.val), ("test", self.test)):
             if isinstance(split, str) and split not in entry.splits:
                 has = ", ".join(f"`{name}`" for name in entry.splits)

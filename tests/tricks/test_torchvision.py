@@ -295,6 +295,7 @@ def test_splits_of_different_classes_are_refused(tmp_path: Path) -> None:
         ('EMNIST variant="capitals"', "`EMNIST` has no variant `capitals`; its variants: `balanced`, `byclass`"),
         ('MNIST variant="x"', "`MNIST` has no variant `x`; its variants: none"),
         ('MNIST val="validation"', "`MNIST` has no split `validation` for `val=`; it has `train`, `test`"),
+        ('MNIST val="test" test="test"', "the split `test` is stated for `val=` and `test=`"),
         ("MNIST val=50% test=50%", "so there are none to train on"),
         ('MNIST root="nowhere"', "nowhere`: there is no such folder; add `download=true`"),
         ('FER2013 root="nowhere"', "put them there as torchvision's documentation of `FER2013` describes"),
