@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from recipe.api import Encoded, Labeled, fail, sorted_classes
+from recipe.api import Encoded, Labeled, sorted_classes
 from recipe.tricks._hf import ImageColumn, Opened
-from recipe.tricks._hf_features import check_label, image_column, label_column, splits_for, unclear
+from recipe.tricks._hf_features import image_column, label_column, splits_for, unclear
 from recipe.tricks._hf_names import names_of
+from recipe.tricks._hf_values import check_rows, groups_of, is_labeled, texts_of
 
 if TYPE_CHECKING:
     from recipe.api import ImageSource
-
-SHOWN = 5
-"""The number of rows that an error names."""
 
 
 @attrs.frozen(kw_only=True)
@@ -54,11 +52,11 @@ def columns_of(dataset: Opened, stated: Stated, folder: str | None) -> Columns:
     notes = [f"`{name}`: images in the column `{image}`, labels in `{label}`"]
     if unused := sorted({*dataset.splits} - {*used.values()}):
         notes.append(f"`{name}`: splits that are not used: {', '.join(f'`{split}`' for split in unused)}")
-    if "test" not in stated.splits and "test" in used and not _is_labeled(dataset.splits[used["test"]], label):
+    if "test" not in stated.splits and "test" in used and not is_labeled(dataset.splits[used["test"]], label):
         notes.append(f"`{name}`: the split `{used['test']}` is not used, since it has no labels")
         del used["test"]
-    texts = {part: _texts(name, split, dataset.splits[split], label) for part, split in used.items()}
-    _check(name, used, texts, "without a label")
+    texts = {part: texts_of(name, split, dataset.splits[split], label) for part, split in used.items()}
+    check_rows(name, used, texts, "without a label")
     classes = tuple(
         getattr(features[label], "names", None)
         or sorted_classes(texts.get("train") or chain.from_iterable(texts.values()))
@@ -66,7 +64,9 @@ def columns_of(dataset: Opened, stated: Stated, folder: str | None) -> Columns:
     number_of = {text: number for number, text in enumerate(classes)}
     known = {part: [text if text in number_of else "" for text in each] for part, each in texts.items()}
     unknown = sorted({*chain.from_iterable(texts.values())} - {*classes})
-    _check(name, used, known, f"of classes that the split `{main}` lacks, such as `{''.join(unknown[:1])}`,")
+    check_rows(name, used, known, f"of classes that the split `{main}` lacks, such as `{''.join(unknown[:1])}`,")
+    groups = {part: groups_of(dataset.splits[split], stated.group) for part, split in used.items()}
+    check_rows(name, used, groups, "without a group")
     labeled: dict[str, Labeled] = {}
     images: dict[str, Sequence[ImageSource]] = {}
     for part, split in used.items():
@@ -79,38 +79,10 @@ def columns_of(dataset: Opened, stated: Stated, folder: str | None) -> Columns:
             labels=labels,
             names=own if named else [*map(str, range(len(labels)))],
             where=f"`{split}` of `{name}`",
-            groups=[] if stated.group is None else [*map(str, _values(rows, stated.group))],
+            groups=groups[part],
             by="by their names" if named else "by their row numbers",
         )
     return Columns(classes, labeled, images, tuple(notes))
-
-
-def _is_labeled(rows: Any, column: str) -> bool:
-    """Whether any image of a split has a label. In a column of classes, -1 is none."""
-    return column in rows.features and any(value is not None and value != -1 for value in _values(rows, column))
-
-
-def _texts(dataset: str, split: str, rows: Any, column: str) -> list[str]:
-    """Return the label of each row by the classes of its own split, or an empty text if it has none."""
-    check_label(dataset, split, rows.features, column)
-    values, names = _values(rows, column), getattr(rows.features[column], "names", None)
-    if names is None:
-        return ["" if value is None else str(value).strip() for value in values]
-    return ["" if value is None or value not in range(len(names)) else names[value] for value in values]
-
-
-def _check(dataset: str, used: Mapping[str, str], texts: Mapping[str, Sequence[str]], what: str) -> None:
-    """Raise `RecipeError` (E070) if rows have an empty text."""
-    for part, each in texts.items():
-        if lacking := [number for number, text in enumerate(each) if not text]:
-            some = ", ".join(map(str, lacking[:SHOWN])) + (", …" if len(lacking) > SHOWN else "")
-            where = f"`{dataset}` has images {what} in the split `{used[part]}`"
-            raise fail("E070", f"{where}, {len(lacking):,} of {len(each):,}: row {some}")
-
-
-def _values(rows: Any, column: str) -> list[Any]:
-    table: Any = rows.select_columns([column]).with_format("arrow")[:]
-    return list(table.column(column).to_pylist())
 
 
 def _images(
@@ -128,7 +100,7 @@ def _images(
     paths = [path or "" for path in compute.struct_field(cells, "path").to_pylist()]
     without = compute.struct_field(cells, "bytes").is_null().to_pylist()
     there = ["" if empty and not path else "image" for empty, path in zip(without, paths, strict=True)]
-    _check(dataset, {"": split}, {"": there}, "without content")
+    check_rows(dataset, {"": split}, {"": there}, "without content")
     if all(without):
         return tuple(map(Path, paths)), names_of(paths, folder)
     reader = ImageColumn(encoded, column)

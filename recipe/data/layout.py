@@ -15,8 +15,8 @@ import attrs
 
 from recipe.data.folders import FoundImages, class_folders, find_images, first_images
 from recipe.data.part_folders import named_parts, passed_over
-from recipe.data.parts import CALLED, SHARE, FileParts, Labeled
-from recipe.data.splits import Split
+from recipe.data.parts import CALLED, SHARE, FileParts, Labeled, shared_groups
+from recipe.data.splits import Split, groups_of
 
 SKIP = "; write `subfolders=skip` to ignore images in subfolders of a class"
 
@@ -82,17 +82,20 @@ class FolderLayout:
         drawn = labeled.drawn(Split(**shares, seed=self.seed, group=self.group, help=SKIP), located.assumed)
         found = {part: whole.only(indices) for part, indices in drawn.parts.items()}
         notes = [*located.notes, *whole.notes, *drawn.notes]
+        groups = {part: [labeled.grouped(self.group)[at] for at in indices] for part, indices in drawn.parts.items()}
         for part in ("val", "test"):
             if part not in shares and part in located.folders:
                 try:
                     found[part] = self._held_out(located, part, classes)
                     notes += found[part].notes
+                    groups[part] = groups_of(_names(located.folders[part], classes, found[part]), self.group)
                 except FileNotFoundError as error:
                     if part == "val" or self.test is not None:
                         raise
                     notes.append(f"`{located.folders[part]}` is not used: {error}")
         if lacking := sorted({*range(len(classes))} - {*found["train"].labels}):
             raise FileNotFoundError("; ".join((f"no images found in `{train / classes[lacking[0]]}`", *whole.notes)))
+        notes += shared_groups(groups) if self.group is not None else ()
         test = found.get("test")
         external = (test or whole) if located.assumed else None
         return FileParts(tuple(classes), found["train"], found["val"], test, external, tuple(notes))

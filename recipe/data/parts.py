@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import combinations
 
 import attrs
 
 from recipe.base.wording import listing, plural
 from recipe.data.folders import FoundImages
-from recipe.data.splits import Split
+from recipe.data.splits import Split, groups_of
 
 SHARE = 0.2
 """The part of the images that is held out if nothing is stated and the dataset has no held-out images."""
@@ -69,8 +70,8 @@ class Labeled:
     def drawn(self, split: Split, assumed: bool) -> Drawn:
         """Split these images.
 
-        Raises `ValueError` if a stated part has no images, if the group pattern does not match a name, or if a group
-        or a seed is stated although nothing is split off.
+        Raises `ValueError` if a stated part has no images, if the group pattern does not match a name, or if a seed is
+        stated although nothing is split off.
 
         Args:
             split: How to divide them.
@@ -78,12 +79,11 @@ class Labeled:
         """
         shares = {"val": split.val, "test": split.test}
         shares = {part: share for part, share in shares.items() if share}
-        grouped = split.group is not None or bool(self.groups)
-        for word, stated in (("group", grouped), ("split-seed", split.seed != 0)):
-            if stated and not shares:
-                raise ValueError(f"`{word}` has no effect, since no images are split off: remove it")
         if not shares:
+            if split.seed:
+                raise ValueError("`split-seed` has no effect, since no images are split off: remove it")
             return Drawn({"train": [*range(len(self.labels))]}, ())
+        by = "by their groups" if split.group is not None or self.groups else self.by
         parts = split.divide(self.classes, self.labels, self.names, self.groups)
         drawn = {part: parts[part] for part in ("train", *shares)}
         return Drawn(
@@ -91,11 +91,15 @@ class Labeled:
             tuple(
                 note
                 for part, share in shares.items()
-                for note in self._split_off(part, share, drawn[part], assumed and part == "val")
+                for note in self._split_off(part, share, by, drawn[part], assumed and part == "val")
             ),
         )
 
-    def _split_off(self, part: str, share: float, chosen: Sequence[int], assumed: bool) -> Iterator[str]:
+    def grouped(self, pattern: str | None) -> list[str]:
+        """Return the group of each image, or an empty text if it has none."""
+        return [*self.groups] or groups_of(self.names, pattern)
+
+    def _split_off(self, part: str, share: float, by: str, chosen: Sequence[int], assumed: bool) -> Iterator[str]:
         """Yield notes on a part that is split off. Raises `ValueError` if it is stated and has no images."""
         percentage = f"{100 * share:.4g} %"
         if not chosen and not assumed:
@@ -105,11 +109,26 @@ class Labeled:
             )
         why = ", since no others are stated" if assumed else ""
         some = f"{len(chosen)} of the {len(self.labels)} in {self.where}"
-        yield f"{CALLED[part]}: {some}, {percentage} {self.by}{why}"
+        yield f"{CALLED[part]}: {some}, {percentage} {by}{why}"
         if chosen:
             yield from self.lacking(part, chosen)
         else:
             yield f"state a larger part, such as `{part}=50%`"
+
+
+def shared_groups(groups: Mapping[str, Iterable[str]]) -> Iterator[str]:
+    """Yield notes on groups that are in several parts, which happens if a dataset has the parts already.
+
+    Args:
+        groups: The groups of the images of each part, with empty texts for images without one.
+    """
+    each = {part: {*names} - {""} for part, names in groups.items()}
+    for part, other in combinations(each, 2):
+        if both := sorted(each[part] & each[other]):
+            where = f"in both the {CALLED[part]} and the {CALLED[other]}"
+            yield f"{plural(len(both), 'group')} {where}, so results may look too good: {listing(both, 3)}"
+    if len(each) > 1:
+        yield from (f"the {CALLED[part]} have no groups to compare" for part, names in each.items() if not names)
 
 
 Chosen = tuple[str, Sequence[int]]
@@ -169,4 +188,7 @@ def divided(
     chosen |= {part: ("train", indices) for part, indices in drawn.parts.items()}
     test = chosen.get("test")
     external = (test or whole) if assumed else None
+    if group is not None or any(labeled.groups for labeled in own.values()):
+        every = {part: labeled.grouped(group) for part, labeled in own.items()}
+        notes += shared_groups({part: [every[of][at] for at in indices] for part, (of, indices) in chosen.items()})
     return Division(chosen["train"], chosen["val"], test, external, (*notes, *drawn.notes))

@@ -95,6 +95,13 @@ class Split:
                 raise ValueError(f"the group pattern `{self.group}` does not match {where}{help}")
 
 
+def groups_of(names: Sequence[str], group: str | None) -> list[str]:
+    """Return what a group pattern finds in each name, or an empty text where it does not match."""
+    pattern = None if group is None else group_pattern(group)
+    matches = (None if pattern is None else pattern.fullmatch(_normalized(name)) for name in names)
+    return ["" if match is None else match[1] for match in matches]
+
+
 def position(seed: int, *parts: str) -> float:
     """Return a number in [0, 1) that depends only on a seed and some texts, whatever their Unicode form."""
     texts = (str(seed), *map(_normalized, parts))

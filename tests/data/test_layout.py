@@ -222,6 +222,20 @@ def test_a_subfolder_keeps_its_images_together_if_it_is_a_group(tmp_path: Path) 
 # ---- what is refused
 
 
+def test_groups_in_several_parts_are_reported(tmp_path: Path) -> None:
+    write(tmp_path, *(f"train/{name}/p{number}_1.png" for name in ("cat", "dog") for number in range(9)))
+    write(tmp_path, *(f"val/{name}/{number}_2.png" for name in ("cat", "dog") for number in ("p1", "p2", "q3")))
+    note = "2 groups in both the training images and the held-out images, so results may look too good: `p1`, `p2`"
+    assert parts(tmp_path, group="{}_*").notes == (note,)
+    split_off = parts(tmp_path, group="{}_*", test=0.4).notes
+    assert any("40 % by their groups" in one for one in split_off)
+    assert not any("training images and the test images" in one for one in split_off)
+    assert parts(tmp_path, group="{}-*").notes == (
+        "the training images have no groups to compare",
+        "the held-out images have no groups to compare",
+    )
+
+
 def split(tmp_path: Path, *, train: str = "train", val: str = "val") -> None:
     flat(tmp_path / train), flat(tmp_path / val)
 
@@ -236,7 +250,6 @@ def split(tmp_path: Path, *, train: str = "train", val: str = "val") -> None:
         (lambda root: flat(root), {"train": "{}", "val": "{}"}, "the held-out images in .* are in the same folder as"),
         (lambda root: split(root), {"val": "{}/../link"}, "the held-out images in .*link` are in the same folder as"),
         (lambda root: split(root), {"test": "{}/val"}, "the test images in .*val` are in the same folder as the held"),
-        (lambda root: split(root), {"group": "{{}}_*"}, "`group` has no effect, since no images are split off"),
         (lambda root: split(root), {"seed": 3}, "`split-seed` has no effect, since no images are split off"),
         (lambda root: [split(root), flat(root / "valid")], {}, "several folders of held-out images, `val` and `valid`"),
         (lambda root: [split(root), write(root, "val/owl/1.png")], {}, "`owl` of .*val` has no folder in .*train"),

@@ -187,6 +187,22 @@ def test_groups_stay_on_one_side(tmp_path: Path, stated: dict[str, str]) -> None
             parts(path, **stated)
 
 
+def test_groups_in_several_parts_are_reported(tmp_path: Path) -> None:
+    columns = Columns(split="set", group="patient")
+    layout = ListLayout(path=str(many(tmp_path)), folder=None, val=None, test=None, columns=columns, seed=0, group=None)
+    part_of = {f"{number}": ("train", "train", "val", "test")[number // 2 % 4] for number in range(40)}
+    groups = {
+        part: {int(name) // 3 for name, own in part_of.items() if own == part} for part in ("train", "val", "test")
+    }
+    both = len(groups["train"] & groups["val"])
+    assert 0 < both < len(groups["train"])
+    notes = layout.parts().notes
+    assert any(
+        note.startswith(f"{both} groups in both the training images and the held-out images, so") for note in notes
+    )
+    assert any("in both the held-out images and the test images" in note for note in notes)
+
+
 # ---- what is refused
 
 

@@ -211,6 +211,18 @@ def test_a_column_keeps_groups_on_one_side(tmp_path: Path) -> None:
     sides = [{patients[path.index] for path in part.paths} for part in (sets.train, sets.val, sets.test)]  # type: ignore[attr-defined]
     assert sum(map(len, sides)) == len(set.union(*sides)) == 15
     assert all(sides)
+    assert any("20 % by their groups" in note for note in sets.notes)
+
+
+def test_groups_in_several_parts_are_reported(tmp_path: Path) -> None:
+    kind = {"patient": Value("string")}
+    train = rows(range(6), kind, patient=["p1", "p1", "p2", "p2", "p3", "p3"])
+    splits = {"train": train, "validation": rows(range(3), kind, patient=["p1", "p4", "p4"]), "test": rows(range(3))}
+    DatasetDict(splits).save_to_disk(tmp_path / "a")
+    assert opened(f'data hf folder="{tmp_path / "a"}" group="patient"').notes[-2:] == (
+        "1 group in both the training images and the held-out images, so results may look too good: `p1`",
+        "the test images have no groups to compare",
+    )
 
 
 def test_labels_may_be_texts_or_numbers(tmp_path: Path) -> None:
@@ -291,6 +303,12 @@ TWO = {name: ClassLabel(names=["x", "y"]) for name in "ab"}
         ({"label": Value("float32")}, {"label": [0.5] * 6}, "", "has numbers that are not classes in"),
         ({}, {"label": [0, 1, None, 2, 0, 1]}, "", "has images without a label in the split `train`, 1 of 6: row 2"),
         ({}, {}, 'group="patient"', "has no column `patient`"),
+        (
+            {"patient": Value("string")},
+            {"patient": ["p1", None, "p2", "", "p2", "p2"]},
+            'group="patient"',
+            "has images without a group in the split `train`, 2 of 6: row 1, 3",
+        ),
         ({}, {}, 'val="validation"', "has no split `validation` for `val=`; it has `train`"),
     ],
 )  # fmt: skip
