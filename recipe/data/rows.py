@@ -50,12 +50,14 @@ class Rows:
     """The images of one or more lists."""
 
     found: dict[str, Listed] = attrs.field(factory=dict)
-    """The images by their paths."""
+    """The images by their real paths."""
     problems: Problems = attrs.field(factory=Problems)
     told: dict[str, list[str]] = attrs.field(factory=dict)
     """The places in the lists by what is unusual there."""
     endings: dict[str, dict[str, list[str]]] = attrs.field(factory=dict)
     """The names of the images in a folder, by these names without their endings."""
+    folders: dict[str, str] = attrs.field(factory=dict)
+    """The real paths of folders."""
 
     def add(self, table: Table, root: str, part: str) -> None:
         """Find the files of a list. ``part`` is that of the rows whose part no column states."""
@@ -66,7 +68,7 @@ class Rows:
             name = path[len(inside) :] if path.startswith(inside) else os.path.relpath(path, root)
             name = name.replace(os.sep, "/")
             image = Listed(path, name, row.label, row.group, row.part or part, table.path, row.line)
-            before = self.found.setdefault(path, image)
+            before = self.found.setdefault(self._real(path), image)
             if before is not image:
                 self._compare(before, image)
             elif name.startswith("../"):
@@ -109,6 +111,15 @@ class Rows:
             self.problems.add(path, "with something that is not a file", place)
         return None
 
+    def _real(self, path: str) -> str:
+        """Return the path of a file without links. Each folder is looked up once."""
+        if os.path.islink(path):
+            return os.path.realpath(path)
+        folder, name = os.path.split(path)
+        if folder not in self.folders:
+            self.folders[folder] = os.path.realpath(folder)
+        return os.path.join(self.folders[folder], name)
+
     def named(self, path: str) -> list[str]:
         """Return the names of the images in a folder whose path without the ending is this one."""
         folder, stem = os.path.split(path)
@@ -127,6 +138,8 @@ class Rows:
     def _compare(self, before: Listed, again: Listed) -> None:
         """Note or refuse an image that is in the lists twice."""
         what, path = f"`{again.name}`", again.list
+        if again.path != before.path:
+            what += f", the same file as `{before.name}`,"
         if before.label != again.label:
             two = f"line {again.line} ({what} is `{again.label}`, but `{before.label}` in {before.place(path)})"
             self.problems.add(path, "with another label for the same image", two, ONE_LABEL)

@@ -287,6 +287,22 @@ def test_no_image_is_in_two_parts_and_no_label_is_only_held_out(root: Path) -> N
         listed(root / "a.csv", 'image,label\n"sub/c, d.JPG",cat\nmy b.png,dog\n', val=str(root / "val.csv"))
 
 
+def test_a_link_is_the_image_that_it_links_to(root: Path) -> None:
+    (root / "link.jpg").symlink_to(root / "a.jpg")
+    (root / "linked").symlink_to(root / "sub")
+    lines = ["image,label,part", "a.jpg,cat,train", '"sub/c, d.JPG",dog,train']
+    both = [*lines, "link.jpg,cat,val", '"linked/c, d.JPG",dog,val']
+    (said,) = errors(root / "a.csv", "\n".join(both), split="part")
+    assert said.startswith(
+        "has 2 lines with one of the held-out images that is also in another part: line 4 (`link.jpg`"
+    )
+    assert (
+        "line 5 (`linked/c, d.JPG`, the same file as `sub/c, d.JPG`, is one of the training images in line 3)" in said
+    )
+    (said,) = errors(root / "a.csv", "\n".join([*lines, "link.jpg,dog,train"]), split="part")
+    assert "line 4 (`link.jpg`, the same file as `a.jpg`, is `dog`, but `cat` in line 2)" in said
+
+
 def test_what_is_unusual_is_reported(root: Path) -> None:
     (root / "lists").mkdir()
     text = "image,label\n../a.jpg,cat\n../my b.png,Cat\n../a.jpg,cat\n"
