@@ -319,6 +319,12 @@ def test_what_is_refused(
     assert message in said(f'data hf folder="{folder}" {words}')
 
 
+def test_a_saved_dataset_has_no_configurations(tmp_path: Path) -> None:
+    DatasetDict({"train": rows(range(6))}).save_to_disk(tmp_path / "a")
+    why = "was written by `save_to_disk`, so it has no configurations; remove `config=`"
+    assert why in said(f'data hf folder="{tmp_path / "a"}" config="small"')
+
+
 def test_a_folder_without_a_dataset(tmp_path: Path) -> None:
     (tmp_path / "notes.md").write_text("nothing")
     (tmp_path / "empty").mkdir()
