@@ -13,15 +13,13 @@ import attrs
 from recipe.base.wording import listing, plural
 from recipe.data.folders import has_ending
 from recipe.data.parts import CALLED
+from recipe.data.several_labels import several
 from recipe.data.table import Problems, Row, Table
 
 NUMBER = re.compile(r"[+-]?\d{1,15}(\.0+)?", re.ASCII)
 """A label that is a whole number. Some programs write `1.0` for 1."""
 
 ADDRESS = re.compile(r"\w+://")
-SEPARATORS = ("|", ";", ",", " ")
-"""What separates the labels of a cell, if it has several."""
-
 ONE_LABEL = "state one label for each image: training with several labels per image is not supported"
 
 
@@ -84,7 +82,7 @@ class Rows:
         self.problems.check()
         for what, some in self.told.items():
             yield f"{plural(len(some), 'image', form=',')} {what}, such as {some[0]}"
-        yield from self._alike()
+        yield from self._doubtful()
 
     def _file(self, path: str, row: Row, root: str) -> str | None:
         """Return the path of the file of a row, whose ending may be missing there, or None without one."""
@@ -157,7 +155,7 @@ class Rows:
         for one in self.found.values():
             if one.label:
                 first.setdefault(one.label, one)
-        for label in sorted(_several(first), key=lambda label: first[label].line):
+        for label in sorted(several(first).certain, key=lambda label: first[label].line):
             one = first[label]
             self.problems.add(one.list, "with several labels", f"line {one.line} (`{label}`)", ONE_LABEL)
         values = dict[float, str]()
@@ -168,10 +166,12 @@ class Rows:
                 help = "write each number in one way"
                 self.problems.add(one.list, "with another text for the same number", two, help)
 
-    def _alike(self) -> Iterator[str]:
-        """Yield notes on labels that look the same."""
-        folded = dict[str, str]()
-        for label in sorted({one.label for one in self.found.values()}):
+    def _doubtful(self) -> Iterator[str]:
+        """Yield notes on labels that may be several, or that look the same."""
+        labels, folded = {one.label for one in self.found.values()}, dict[str, str]()
+        if possible := several(labels).possible:
+            yield f"taken as one label each, though their words are labels, too: {listing(possible, 3)}"
+        for label in sorted(labels):
             if (other := folded.setdefault(unicodedata.normalize("NFC", label).casefold(), label)) != label:
                 yield f"labels that differ only in case or Unicode form: `{other}` and `{label}`"
 
@@ -182,26 +182,6 @@ def _status(path: str) -> os.stat_result | None:
         return os.stat(path)
     except (OSError, ValueError):
         return None
-
-
-def _several(labels: Iterable[str]) -> set[str]:
-    """Return the labels that consist of several ones.
-
-    A text is that if it is a list in brackets, or if each of its parts between separators is also a label or a part of
-    another one. Between blanks, each part has to be a label, because names have blanks.
-    """
-    labels = {*labels}
-    found = {label for label in labels if label.startswith("[") and label.endswith("]")}
-    for separator in SEPARATORS:
-        split = {label: {part.strip() for part in label.split(separator)} for label in labels if separator in label}
-        times = dict[str, int]()
-        for parts in split.values():
-            for part in parts:
-                times[part] = times.get(part, 0) + 1
-        for label, parts in split.items():
-            if all(part in labels or (separator != " " and times[part] > 1) for part in parts):
-                found.add(label)
-    return found
 
 
 def sorted_classes(labels: Iterable[str]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from recipe.base.errors import RecipeError
 from recipe.data.listed import ListLayout
 from recipe.data.parts import FileParts
 from recipe.data.rows import sorted_classes
+from recipe.data.several_labels import several
 from recipe.data.splits import Split
 from recipe.data.table import Columns
 from recipe.showing.api import show_data
@@ -234,7 +235,8 @@ def test_only_some_of_many_lines_are_named(tmp_path: Path) -> None:
     ("labels", "wrong"),
     [
         (("cat|dog", "dog|owl", "owl|cat"), 3),
-        (("cat", "dog", "cat dog"), 1),
+        (("cat", "dog", "cat dog"), 0),
+        (("salt", "pepper", "salt, pepper"), 0),
         (("['cat', 'dog']", "owl", "cat"), 1),
         (("golden retriever", "black cat", "cat"), 0),
         (("crane, bird", "tench, Tinca tinca", "owl"), 0),
@@ -285,6 +287,33 @@ def test_no_image_is_in_two_parts_and_no_label_is_only_held_out(root: Path) -> N
     (root / "val.csv").write_text("image,label\na.jpg,owl\n")
     with pytest.raises(RecipeError, match="1 line with a label that no training image has"):
         listed(root / "a.csv", 'image,label\n"sub/c, d.JPG",cat\nmy b.png,dog\n', val=str(root / "val.csv"))
+
+
+@pytest.mark.parametrize(
+    ("labels", "certain", "possible"),
+    [
+        ("a b / b a", "", ""),
+        ("a,b / b,a", "a,b / b,a", ""),
+        ("a / b / a,b / a,b,c", "a,b / a,b,c", ""),
+        ("a / b / c / a|b / b|c / a|c", "a|b / b|c / a|c", ""),
+        ("apple pie / apple / pie / bread", "", "apple pie"),
+        ("sea lion / sea / lion", "", "sea lion"),
+        ("Acer rubrum, leaf / Acer rubrum, bark / Quercus alba, leaf", "", ""),
+        ("Tomato; healthy / Tomato; blight / Potato; healthy", "", ""),
+        ("red / red;blue", "", ""),
+        ("polecat, fitch / skunk, polecat, wood pussy / missile / projectile, missile", "", ""),
+        ("New York, New York / New York, Albany / Albany", "", ""),
+        ("Acer, leaf / Acer, rubrum, leaf / Acer, rubrum, bark / Acer, bark", "", ""),
+    ],
+)
+def test_several_labels_are_refused_only_if_they_are_combined_freely(labels: str, certain: str, possible: str) -> None:
+    found = several(labels.split(" / "))
+    assert (found.certain, found.possible) == tuple({*filter(None, text.split(" / "))} for text in (certain, possible))
+
+
+def test_a_label_that_may_be_several_is_reported(root: Path) -> None:
+    (root / "a.csv").write_text('image,label\na.jpg,apple pie\nmy b.png,pie\n"sub/c, d.JPG",apple\n')
+    assert "taken as one label each, though their words are labels, too: `apple pie`" in parts(root / "a.csv").notes
 
 
 def test_a_link_is_the_image_that_it_links_to(root: Path) -> None:
