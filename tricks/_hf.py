@@ -12,9 +12,7 @@ from typing import Any
 import attrs
 
 from recipe.api import fail
-
-SAVED = ("dataset_dict.json", "state.json")
-"""A file of each kind of folder that `save_to_disk` writes."""
+from recipe.tricks._hf_saved import is_saved, splits_in
 
 INSTALL = "install it with `pip install 'recipe-compiler[hf]'`"
 
@@ -68,14 +66,13 @@ def opened(name: str | None, folder: str | None, config: str | None) -> Opened:
     assert folder is not None
     if not os.path.isdir(folder):
         raise FileNotFoundError(f"the folder `{folder}` does not exist")
-    saved = any(os.path.isfile(os.path.join(folder, name)) for name in SAVED)
-    if saved and config is not None:
+    if (saved := is_saved(folder)) and config is not None:
         help = "remove `config=`, or name another folder"
         raise fail("E070", f"`{folder}` was written by `save_to_disk`, so it has no configurations", help=help)
     with failing(f"`{folder}`"), _no_bars():
-        from datasets import load_dataset, load_from_disk
+        from datasets import load_dataset
 
-        return Opened(folder, splits_of(load_from_disk(folder) if saved else load_dataset(folder, config)))
+        return Opened(folder, splits_in(folder) if saved else splits_of(load_dataset(folder, config)))
 
 
 def splits_of(found: Any) -> dict[str, Any]:

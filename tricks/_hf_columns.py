@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,8 @@ class Stated:
 
     splits: Mapping[str, str]
     """The splits for ``train``, ``val`` and ``test``, as far as they are stated."""
+    shared: Collection[str]
+    """The parts for which a share of the training images is stated."""
     image: str | None
     label: str | None
     group: str | None
@@ -42,7 +44,7 @@ class Columns:
 
 def columns_of(dataset: Opened, stated: Stated, folder: str | None) -> Columns:
     """Find the images of a dataset and their labels. Raises `RecipeError` (E070) if they aren't clear or some lack."""
-    name, used = dataset.name, splits_for(dataset, stated.splits)
+    name, used = dataset.name, splits_for(dataset, stated.splits, stated.shared)
     main = next(used[part] for part in ("train", "val", "test") if part in used)
     features = dataset.splits[main].features
     image = image_column(name, features, stated.image)
@@ -50,7 +52,9 @@ def columns_of(dataset: Opened, stated: Stated, folder: str | None) -> Columns:
     if stated.group is not None and stated.group not in features:
         raise unclear(name, f"has no column `{stated.group}`", features)
     notes = [f"`{name}`: images in the column `{image}`, labels in `{label}`"]
-    if unused := sorted({*dataset.splits} - {*used.values()}):
+    empty = {split for split, rows in dataset.splits.items() if not len(rows)}
+    notes += [f"`{name}`: the split `{split}` is not used, since it has no images" for split in sorted(empty)]
+    if unused := sorted({*dataset.splits} - empty - {*used.values()}):
         notes.append(f"`{name}`: splits that are not used: {', '.join(f'`{split}`' for split in unused)}")
     if "test" not in stated.splits and "test" in used and not is_labeled(dataset.splits[used["test"]], label):
         notes.append(f"`{name}`: the split `{used['test']}` is not used, since it has no labels")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from recipe.api import fail, part_named
@@ -12,21 +12,31 @@ LABELS = ("label", "labels", "class", "category", "target")
 """The usual names of the column of labels, for columns that don't list their classes."""
 
 
-def splits_for(dataset: Opened, stated: Mapping[str, str]) -> dict[str, str]:
-    """Return the split for each part: the stated ones, or else those with the usual names, or the only one."""
+def splits_for(dataset: Opened, stated: Mapping[str, str], shared: Collection[str] = ()) -> dict[str, str]:
+    """Return the split for each part: the stated ones, or else those with the usual names, or the only one.
+
+    Raises `RecipeError` (E070) if that is unclear, or a stated one is missing or empty. ``shared`` are the parts that
+    are split off, so that it doesn't matter if the dataset has several splits for one of them.
+    """
     has = ", ".join(f"`{name}`" for name in dataset.splits)
     for part, split in stated.items():
         if split not in dataset.splits:
             raise fail("E070", f"`{dataset.name}` has no split `{split}` for `{part}=`", help=f"it has {has}")
-    used = dict(stated)
+        if not len(dataset.splits[split]):
+            raise fail("E070", f"`{dataset.name}` has no images in the split `{split}` for `{part}=`")
+    used, splits = dict(stated), [name for name, rows in dataset.splits.items() if len(rows)]
+    if not splits:
+        raise fail("E070", f"`{dataset.name}` has no images")
     for part in ("train", "val", "test"):
-        found = [name for name in dataset.splits if part_named(name) == part and name not in used.values()]
-        if part not in used and len(found) > 1:
+        found = [name for name in splits if part_named(name) == part and name not in used.values()]
+        if part in used or (part in shared and len(found) > 1):
+            continue
+        if len(found) > 1:
             raise fail("E070", f"`{dataset.name}` has several splits for `{part}=`", help=f"state one of {has}")
-        if part not in used and found:
+        if found:
             used[part] = found[0]
-    if not used and len(dataset.splits) == 1:
-        used["train"] = next(iter(dataset.splits))
+    if not used and len(splits) == 1:
+        used["train"] = splits[0]
     if not used:
         raise fail("E070", f"`{dataset.name}` has no split with a usual name", help=f"state one as `train=`: {has}")
     return used

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from recipe.api import fail
@@ -29,6 +31,8 @@ def of_hub(name: str, config: str | None) -> Opened:
         return _of_cache(name, config, error)
     with failing(f"`{name}`"):
         found = splits_of(load_dataset(repository, config, revision=commit))
+    if revision and commit:
+        _remember(repository, revision, commit)
     notes = () if revision else (f"`{name}` is at revision {commit}: to keep it, write `{name}@{commit}`",)
     return Opened(name, found, notes)
 
@@ -61,8 +65,32 @@ def _of_cache(name: str, config: str | None, error: Exception) -> Opened:
     commits = {
         os.path.basename(os.path.dirname(file["filename"])) for each in found.values() for file in each.cache_files
     }
-    if revision and commits != {revision}:
+    if revision and commits != {_remembered(repository, revision)}:
         has = " and ".join(f"`{commit}`" for commit in sorted(commits))
         message = f"the revision `{revision}` of `{repository}` has not been downloaded, only {has}"
         raise fail("E070", f"{message}, and the Hugging Face Hub can't be reached: {reason}", help=help)
     return Opened(name, found, (f"`{name}` is what was downloaded before: the Hugging Face Hub can't be reached",))
+
+
+def _remember(repository: str, revision: str, commit: str) -> None:
+    """Write which commit a branch or tag is, where the Hub's library has this. It does not, if it is given a commit."""
+    file = _file(repository, revision)
+    with suppress(OSError):  # the cache may be read-only; then it is not known without a network
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(commit)
+
+
+def _remembered(repository: str, revision: str) -> str:
+    """Return the commit of a branch or tag when it was last downloaded, or the revision, which may be a commit."""
+    try:
+        return _file(repository, revision).read_text().strip()
+    except OSError:
+        return revision
+
+
+def _file(repository: str, revision: str) -> Path:
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    folder = repo_folder_name(repo_id=repository, repo_type="dataset")
+    return Path(constants.HF_HUB_CACHE, folder, "refs", revision)

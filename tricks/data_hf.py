@@ -117,7 +117,8 @@ class HuggingFace(Trick):
         pattern = self.group if self.group is not None and "{}" in self.group else None
         splits = {part: name for part, name in parts.items() if isinstance(name, str)}
         shares = {part: share for part, share in parts.items() if isinstance(share, float)}
-        stated = Stated(splits=splits, image=self.image, label=self.label, group=None if pattern else self.group)
+        group = None if pattern else self.group
+        stated = Stated(splits=splits, shared=shares, image=self.image, label=self.label, group=group)
         dataset = opened(self.repository, self.folder, self.config)
         columns = columns_of(dataset, stated, self.folder)
         division = divided(columns.labeled, shares, self.split_seed, pattern)

@@ -36,6 +36,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     """Use an empty cache for each test, and no progress bars."""
     folder = tmp_path_factory.mktemp("hf")
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", folder)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(folder / "hub"))
     datasets.disable_progress_bars()
     return folder
 
@@ -286,6 +287,25 @@ def test_a_split_without_the_column_of_labels(tmp_path: Path) -> None:
     assert why in said(f'data hf folder="{tmp_path / "a"}" test="test"')
 
 
+def test_empty_splits_are_not_used(tmp_path: Path) -> None:
+    none = rows(range(1)).select([])
+    DatasetDict({"train": rows(range(6)), "test": none}).save_to_disk(tmp_path / "a")
+    sets = opened(f'data hf folder="{tmp_path / "a"}"')
+    assert sets.test is None
+    assert f"`{tmp_path / 'a'}`: the split `test` is not used, since it has no images" in sets.notes
+    assert "has no images in the split `test` for `test=`" in said(f'data hf folder="{tmp_path / "a"}" test="test"')
+    DatasetDict({"train": none}).save_to_disk(tmp_path / "b")
+    assert said(f'data hf folder="{tmp_path / "b"}"').startswith(f"`{tmp_path / 'b'}` has no images; ")
+
+
+def test_a_share_needs_none_of_several_splits(tmp_path: Path) -> None:
+    DatasetDict({name: rows(range(9)) for name in ("train", "valid", "validation")}).save_to_disk(tmp_path / "a")
+    assert "has several splits for `val=`" in said(f'data hf folder="{tmp_path / "a"}"')
+    sets = opened(f'data hf folder="{tmp_path / "a"}" val=30%')
+    assert len(sets.train.labels) + len(sets.val.labels) == 9
+    assert f"`{tmp_path / 'a'}`: splits that are not used: `valid`, `validation`" in sets.notes
+
+
 # ---- what is refused
 
 
@@ -402,6 +422,21 @@ def test_what_was_downloaded_needs_no_network(tmp_path: Path, cache: Path) -> No
     assert len(opened(f'data hf "someone/birds@{COMMIT}" val=50%').train.labels) == len(sets.train.labels)
     other = said('data hf "someone/birds@main" val=50%')
     assert f"the revision `main` of `someone/birds` has not been downloaded, only `{COMMIT}`" in other
+
+
+@pytest.mark.usefixtures("offline")
+def test_a_branch_or_tag_that_was_downloaded_needs_no_network(tmp_path: Path, cache: Path) -> None:
+    downloaded(tmp_path, cache)
+    with (
+        mock.patch.object(huggingface_hub.HfApi, "dataset_info", return_value=mock.Mock(sha=COMMIT)),
+        mock.patch.object(datasets, "load_dataset", return_value=datasets.DatasetDict(train=rows(range(6)))),
+    ):
+        opened('data hf "someone/birds@v1" val=50%')
+    assert (cache / "hub" / "datasets--someone--birds" / "refs" / "v1").read_text() == COMMIT
+    assert len(opened('data hf "someone/birds@v1" val=50%').train.labels) > 0
+    assert f"the revision `v2` of `someone/birds` has not been downloaded, only `{COMMIT}`" in said(
+        'data hf "someone/birds@v2" val=50%'
+    )
 
 
 def test_the_revision_of_the_hub_is_reported_and_used(tmp_path: Path) -> None:
