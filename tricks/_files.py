@@ -96,13 +96,18 @@ def divided_arrays(
         return InMemory(pixels[part][indices], torch.tensor(labeled[part].labels, dtype=torch.int64)[indices])
 
     val = images(division.val)
+    test = None if division.test is None else images(division.test)
+    if division.external is None or division.external is division.test:
+        external = None if division.external is None else test
+    else:
+        external = images(division.external)
     return in_memory(
         InMemory(val.pixels[:0], val.labels[:0]) if division.train is None else images(division.train),
         val,
         len(classes),
         size,
-        test=None if division.test is None else images(division.test),
-        external=None if division.external is None else images(division.external),
+        test=test,
+        external=external,
         names=tuple(classes),
         notes=(*notes, *division.notes),
     )

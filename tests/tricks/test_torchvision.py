@@ -92,6 +92,7 @@ def test_the_pixels_of_arrays_are_those_of_torchvision(name: str, tmp_path: Path
         assert np.array_equal(sets.test.pixels[number].permute(1, 2, 0), np.asarray(image.convert("RGB")))
         assert (int(sets.test.labels[number]), sets.names[label]) == (label, theirs.classes[label])
     assert len(sets.train.labels) + len(sets.val.labels) == 40
+    assert sets.external is sets.test  # in memory only once
     whole = opened(f'{name} root="{tmp_path}" size=28 val="test"')
     assert torch.equal(whole.val.pixels, sets.test.pixels)  # type: ignore[attr-defined]
     assert (len(whole.train.labels), whole.test) == (40, None)
