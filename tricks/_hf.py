@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import metadata
@@ -11,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from recipe.api import fail
+from recipe.api import fail, part_named
 from recipe.tricks._hf_saved import is_saved, splits_in
 
 INSTALL = "install it with `pip install 'recipe-compiler[hf]'`"
@@ -129,5 +130,6 @@ def rows_in(folder: str) -> int:
 
 
 def _trains(name: str) -> bool:
-    """Whether the name of a file or a split is not that of images to evaluate on."""
-    return not any(part in name.lower() for part in ("val", "test", "dev", "eval"))
+    """Whether the path of a file is not that of images to evaluate on, by the last word in it that names a part."""
+    parts = [part for word in re.split(r"[\W\d_]+", name) if (part := part_named(word))]
+    return parts[-1:] in ([], ["train"])

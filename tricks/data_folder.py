@@ -1,9 +1,10 @@
 """data folder PATH: images in folders of classes, such as PATH/train/CLASS/IMAGE and PATH/val/CLASS/IMAGE.
 
 The folders of the training, held-out and test images may have any of their usual names: `train` or `training`, `val`,
-`valid` or `validation`, `test` or `testing`. If PATH has none of them, it has the class folders itself. Without any
-held-out images, 20 % of the training images are held out. Which ones follows from a hash of their class and name, so
-images that are added or removed later move no others. The last image of a class stays in training.
+`valid`, `validation` or `dev`, `test`, `testing`, `eval` or `evaluation`. If PATH has none of them, it has the class
+folders itself. Without any held-out images, 20 % of the training images are held out. Which ones follows from a hash of
+their class and name, so images that are added or removed later move no others. The last image of a class stays in
+training.
 
 Images are the files that end in .jpg, .jpeg, .jpe, .jfif, .png, .bmp, .gif, .webp, .tif, .tiff, .ppm, .pgm, .pbm, .pnm
 or .avif. Everything that is ignored is reported before training.

@@ -19,10 +19,10 @@ PARTS = ("train", "val", "test")
 
 NAMES = {
     "train": ("train", "training"),
-    "val": ("val", "valid", "validation"),
-    "test": ("test", "testing"),
+    "val": ("val", "valid", "validation", "dev"),
+    "test": ("test", "testing", "eval", "evaluation"),
 }
-"""The usual names of the folder of each part."""
+"""The usual names of each part, of its folder or split: those that Hugging Face's library knows."""
 
 
 def part_named(name: str) -> str:

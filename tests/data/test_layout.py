@@ -49,7 +49,13 @@ def flat(root: Path, count: int = 20) -> Path:
 
 
 @pytest.mark.parametrize(
-    "folders", [("train", "val", "test"), ("training", "valid", "testing"), ("Train", "Validation", "Test")]
+    "folders",
+    [
+        ("train", "val", "test"),
+        ("training", "valid", "testing"),
+        ("Train", "Validation", "Test"),
+        ("train", "dev", "eval"),
+    ],
 )
 def test_the_usual_names_of_the_parts(tmp_path: Path, folders: tuple[str, str, str]) -> None:
     write(tmp_path, *(f"{part}/{name}/1.png" for part in folders for name in ("cat", "dog")))

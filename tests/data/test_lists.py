@@ -262,7 +262,7 @@ def test_several_labels_in_a_cell(root: Path, labels: tuple[str, ...], wrong: in
         ("image,label,label\na.jpg,cat,cat\n", {"label": "label"}, "has several columns `label`"),
         ("a.jpg,cat,1\n", {}, "does not say which column is what: it begins with 3 cells, `1`, `a.jpg`, `cat`"),
         ("a.jpg,cat\n", {"label": "breed"}, "has no column `breed`: it begins with the image `a.jpg`"),
-        ("image,label,set\na.jpg,cat,dev\n", {"split": "set"}, "line whose part is not `train`, `val` or `test`: line"),
+        ("image,label,set\na.jpg,cat,all\n", {"split": "set"}, "line whose part is not `train`, `val` or `test`: line"),
         ('image,label\n"a.jpg"x,cat\n', {}, "is not a list of images: "),
         ("image,label\na.jpg,1\nmy b.png,01\n", {}, "text for the same number: line 2 (`1`, but `01` in line 3)"),
     ],

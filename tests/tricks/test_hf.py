@@ -156,6 +156,15 @@ def test_parts_have_the_usual_names(tmp_path: Path) -> None:
     assert sets.test is not None
     assert [len(part.labels) for part in (sets.train, sets.val, sets.test)] == [6, 3, 3]
     assert sets.external is None
+    (tmp_path / "other").mkdir()
+    for name, split in zip(("train", "dev", "evaluation"), splits.values(), strict=True):
+        split.to_parquet(tmp_path / "other" / f"{name}.parquet")
+    DatasetDict(train=splits["train"], dev=splits["validation"], eval=splits["test"]).save_to_disk(tmp_path / "named")
+    for folder in ("other", "named"):
+        again = opened(f'data hf folder="{tmp_path / folder}"')
+        assert again.test is not None
+        assert torch.equal(pixels(again.val), pixels(sets.val))
+        assert torch.equal(pixels(again.test), pixels(sets.test))
     DatasetDict(splits).save_to_disk(tmp_path / "saved")
     saved = opened(f'data hf folder="{tmp_path / "saved"}" train="test" val="train" test="validation"')
     assert torch.equal(pixels(saved.train), pixels(sets.test))
@@ -450,6 +459,23 @@ def test_the_revision_of_the_hub_is_reported_and_used(tmp_path: Path) -> None:
     assert [call.kwargs["revision"] for call in asked.call_args_list] == [None, "v1"]
     assert loaded.call_args_list[0] == mock.call("someone/birds", "small", revision=COMMIT)
     assert notes[0] == f"`someone/birds` is at revision {COMMIT}: to keep it, write `someone/birds@{COMMIT}`"
+
+
+@pytest.mark.parametrize(
+    ("file", "trains"),
+    [
+        ("latest/train-00000-of-00001.parquet", True),
+        ("contest/developer/interval.parquet", True),
+        ("data/dev-00000.parquet", False),
+        ("data/my_test.parquet", False),
+        ("eval2.parquet", False),
+        ("test_set/train/0.parquet", True),
+    ],
+)
+def test_suggestions_count_the_files_of_training_images(tmp_path: Path, file: str, trains: bool) -> None:
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    rows(range(3)).to_parquet(tmp_path / file)
+    assert _hf.rows_in(str(tmp_path)) == 3 * trains
 
 
 def test_suggestions_for_a_dataset_of_the_hub_never_change() -> None:
