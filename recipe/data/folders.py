@@ -59,11 +59,6 @@ class FoundImages:
         files = tuple(self.files[index] for index in indices)
         return FoundImages(files, tuple(self.labels[index] for index in indices), ())
 
-    @property
-    def empty(self) -> tuple[Path, ...]:
-        """Those of the files that have no content."""
-        return tuple(path for path in self.files if not path.stat().st_size)
-
 
 def class_folders(folder: Path, subfolders: str = "skip") -> list[str]:
     """Return the names of the folders in a folder, sorted, without hidden ones.
