@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from recipe.api import BACKGROUNDS, ORIENTATIONS, choice, fail
 
 if TYPE_CHECKING:
-    from recipe.api import Division, FileParts, ImageSource, Labeled, Sets
+    from recipe.api import Division, FileParts, ImageSource, Labeled, PlanView, Sets
 
 
 def orientation() -> Any:
@@ -37,6 +37,14 @@ def check_apart(**splits: float | str | None) -> None:
         if isinstance(split, str) and first.setdefault(split, part) != part:
             both = f"`{first[split]}=` and `{part}=`"
             raise fail("E024", f"the split `{split}` is stated for {both}", help="state another split for one of them")
+
+
+def stated(plan: PlanView, word: str, *fields: str) -> Iterator[str]:
+    """Yield the names of those fields of a trick that the recipe states."""
+    use = plan.find(word)
+    for field in fields if use is not None else ():
+        if use is not None and use.origins[field].kind in ("file", "override"):
+            yield field.replace("_", "-")
 
 
 def sets_of(parts: FileParts, size: int) -> Sets:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from recipe.api import Trick, choice, divided, fail, group_pattern, integer, path, share_or_text, text, trick
-from recipe.tricks._files import check_apart, check_shares, divided_arrays, divided_sets
+from recipe.tricks._files import check_apart, check_shares, divided_arrays, divided_sets, stated
 from recipe.tricks._image_names import OF_IMAGES
 from recipe.tricks._suggested import suggested_for, takes_any_size
 from recipe.tricks._suggested_rates import bounded
@@ -91,7 +91,12 @@ class Torchvision(Trick):
         if self.variant is not None and self.variant not in map(str, entry.variants):
             has = ", ".join(f"`{name}`" for name in entry.variants) or "none"
             raise fail("E024", f"`{self.dataset}` has no variant `{self.variant}`", help=f"its variants: {has}")
-        return bounded(plan)
+        if entry.side is not None and self.group is not None:
+            raise fail("E024", f"`{self.dataset}` has no names of files for `group=`: it is read into memory")
+        yield from bounded(plan)
+        if entry.side is not None:
+            for word in stated(plan, "data torchvision", "workers", "on_error"):
+                yield f"`{word}=` has no effect: `{self.dataset}` is read into memory"
 
     def open(self) -> Sets:
         from recipe.tricks._torchvision import default_root, labeled, read

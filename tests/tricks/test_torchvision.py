@@ -297,6 +297,7 @@ def test_splits_of_different_classes_are_refused(tmp_path: Path) -> None:
         ('MNIST variant="x"', "`MNIST` has no variant `x`; its variants: none"),
         ('MNIST val="validation"', "`MNIST` has no split `validation` for `val=`; it has `train`, `test`"),
         ('MNIST val="test" test="test"', "the split `test` is stated for `val=` and `test=`"),
+        ('MNIST group="{}_*"', "`MNIST` has no names of files for `group=`: it is read into memory"),
         ("MNIST val=50% test=50%", "so there are none to train on"),
         ('MNIST root="nowhere"', "nowhere`: there is no such folder; add `download=true`"),
         ('FER2013 root="nowhere"', "put them there as torchvision's documentation of `FER2013` describes"),
@@ -304,6 +305,16 @@ def test_splits_of_different_classes_are_refused(tmp_path: Path) -> None:
 )
 def test_what_is_refused(data: str, message: str) -> None:
     assert message in said(data)
+
+
+def test_fields_for_files_have_no_effect_on_images_in_memory() -> None:
+    found = bind("base resnet18; data torchvision MNIST size=32 workers=0 on-error=skip").warnings
+    assert [one.message for one in found] == [
+        "`workers=` has no effect: `MNIST` is read into memory",
+        "`on-error=` has no effect: `MNIST` is read into memory",
+    ]
+    assert not bind("base resnet18; data torchvision MNIST").warnings
+    assert not bind('base resnet18; data torchvision DTD workers=0 group="{}_*"').warnings
 
 
 def test_only_missing_files_are_downloaded_and_only_if_stated(tmp_path: Path) -> None:
