@@ -1,50 +1,12 @@
-"""What the tricks that read image files have in common."""
+"""The sets of images that are in files, or in parts of a dataset."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from recipe.api import BACKGROUNDS, ORIENTATIONS, choice, fail
-
 if TYPE_CHECKING:
-    from recipe.api import Division, FileParts, ImageSource, Labeled, PlanView, Sets
-
-
-def orientation() -> Any:
-    """Return the field for whether images are turned."""
-    help = "whether images are turned by their EXIF orientation, or are as `stored`; TIFF files are always turned"
-    return choice("exif", help, of=ORIENTATIONS, before="stored")
-
-
-def background() -> Any:
-    """Return the field for what is behind transparent pixels."""
-    help = "what is behind transparent pixels; if `ignored`, their hidden colors become visible"
-    return choice("white", help, of=BACKGROUNDS, before="ignored")
-
-
-def check_shares(*parts: float | str | None) -> None:
-    """Raise `RecipeError` (E024) if nothing would be left to train on."""
-    if sum(part for part in parts if isinstance(part, float)) >= 1:
-        help = "state smaller parts, such as `val=10% test=10%`"
-        raise fail("E024", "`val` and `test` are all of the images, so there are none to train on", help=help)
-
-
-def check_apart(**splits: float | str | None) -> None:
-    """Raise `RecipeError` (E024) if a split is stated for two parts."""
-    first = dict[str, str]()
-    for part, split in splits.items():
-        if isinstance(split, str) and first.setdefault(split, part) != part:
-            both = f"`{first[split]}=` and `{part}=`"
-            raise fail("E024", f"the split `{split}` is stated for {both}", help="state another split for one of them")
-
-
-def stated(plan: PlanView, word: str, *fields: str) -> Iterator[str]:
-    """Yield the names of those fields of a trick that the recipe states."""
-    use = plan.find(word)
-    for field in fields if use is not None else ():
-        if use is not None and use.origins[field].kind in ("file", "override"):
-            yield field.replace("_", "-")
+    from recipe.api import Division, FileParts, ImageSource, Labeled, Sets
 
 
 def sets_of(parts: FileParts, size: int) -> Sets:

@@ -21,9 +21,10 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from recipe.api import SUBFOLDERS, FolderLayout, Trick, choice, fail, group_pattern, integer, share_or_path, text, trick
+from recipe.api import SUBFOLDERS, FolderLayout, Trick, choice, fail, group_pattern, share_or_path, text, trick
 from recipe.api import path as folder
-from recipe.tricks._files import background, check_shares, orientation, sets_of
+from recipe.tricks._files import sets_of
+from recipe.tricks._image_fields import background, check_shares, on_error, orientation, size, split_seed, workers
 from recipe.tricks._image_names import OF_IMAGES
 from recipe.tricks._suggested import suggested_by
 from recipe.tricks._suggested_rates import bounded
@@ -49,11 +50,9 @@ class Folder(Trick):
     """
 
     path: str | None = folder(None, "folder that contains those of the parts, or those of the classes")
-    size: int = integer(224, "height and width of the network's input, in pixels", minimum=8, maximum=1024)
-    workers: int = integer(
-        4, "processes that decode images; 0 uses the main process", minimum=0, maximum=256, result=False
-    )
-    on_error: str = choice("fail", "what to do if an image can't be decoded", of=("fail", "skip"))
+    size: int = size()
+    workers: int = workers()
+    on_error: str = on_error()
     train: str | None = folder(
         None,
         "folder of the training images, which has a folder for each class",
@@ -76,7 +75,7 @@ class Folder(Trick):
         what="a pattern of paths",
         check=group_pattern,
     )
-    split_seed: int = integer(0, "another number splits the images in another way", minimum=0, before=0)
+    split_seed: int = split_seed()
     subfolders: str = choice(
         "join",
         "images in subfolders of a class: `join` takes them as images of the class, `classes` makes each folder with "

@@ -18,10 +18,23 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from recipe.api import FolderLayout, Trick, choice, divided, fail, group_pattern, integer, share_or_text, text, trick
+from recipe.api import FolderLayout, Trick, divided, fail, share_or_text, text, trick
 from recipe.api import path as folder_path
-from recipe.tricks._files import background, check_apart, check_shares, divided_sets, orientation
+from recipe.tricks._files import divided_sets
 from recipe.tricks._hf import INSTALL, is_installed, opened, rows_in
+from recipe.tricks._image_fields import (
+    COLUMN,
+    SPLIT,
+    background,
+    check_apart,
+    check_shares,
+    column_or_pattern,
+    on_error,
+    orientation,
+    size,
+    split_seed,
+    workers,
+)
 from recipe.tricks._image_names import OF_IMAGES
 from recipe.tricks._suggested import MOST, suggested_for
 from recipe.tricks._suggested_rates import bounded
@@ -32,18 +45,10 @@ if TYPE_CHECKING:
 ON_HUB = 10_000
 """The number of images that a dataset of the Hub is taken to have for suggestions, whether it is downloaded or not."""
 
-COLUMN = "the name of a column"
-SPLIT = "the name of a split"
-
 
 def _repository(text: str) -> None:
     if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?(@[\w./-]+)?", text, re.ASCII) or text.startswith("."):
         raise ValueError('a dataset is "OWNER/NAME", and a folder is `folder="PATH"`')
-
-
-def _column_or_pattern(text: str) -> None:
-    if "{}" in text:
-        group_pattern(text)
 
 
 @trick(
@@ -62,11 +67,9 @@ class HuggingFace(Trick):
     repository: str | None = text(None, "name on the Hub", what="the name of a dataset", check=_repository)
     folder: str | None = folder_path(None, "folder of a dataset, instead of a name")
     config: str | None = text(None, "configuration of the dataset, if it has several", what="a name")
-    size: int = integer(224, "height and width of the network's input, in pixels", minimum=8, maximum=1024)
-    workers: int = integer(
-        4, "processes that decode images; 0 uses the main process", minimum=0, maximum=256, result=False
-    )
-    on_error: str = choice("fail", "what to do if an image can't be decoded", of=("fail", "skip"))
+    size: int = size()
+    workers: int = workers()
+    on_error: str = on_error()
     image: str | None = text(None, "column of the images", what=COLUMN, unset="the only column of images")
     label: str | None = text(
         None, "column of the labels", what=COLUMN, unset="the column of classes, or one with a usual name"
@@ -88,9 +91,9 @@ class HuggingFace(Trick):
         None,
         "what to keep on one side of a split: a column, or a pattern of the names of files as in `data folder`",
         what=f"{COLUMN} or a pattern of names",
-        check=_column_or_pattern,
+        check=column_or_pattern,
     )
-    split_seed: int = integer(0, "another number splits the images in another way", minimum=0, before=0)
+    split_seed: int = split_seed()
     orientation: str = orientation()
     background: str = background()
 

@@ -17,22 +17,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from recipe.api import Columns, ListLayout, Trick, choice, fail, group_pattern, integer, share_or_path, text, trick
+from recipe.api import Columns, ListLayout, Trick, fail, share_or_path, text, trick
 from recipe.api import path as file
-from recipe.tricks._files import background, check_shares, orientation, sets_of
+from recipe.tricks._files import sets_of
+from recipe.tricks._image_fields import (
+    COLUMN,
+    background,
+    check_shares,
+    column_or_pattern,
+    on_error,
+    orientation,
+    size,
+    split_seed,
+    workers,
+)
 from recipe.tricks._image_names import OF_IMAGES
 from recipe.tricks._suggested import suggested_by
 from recipe.tricks._suggested_rates import bounded
 
 if TYPE_CHECKING:
     from recipe.api import PlanView, Sets, SuggestContext
-
-COLUMN = "the name of a column"
-
-
-def _column_or_pattern(text: str) -> None:
-    if "{}" in text:
-        group_pattern(text)
 
 
 @trick(
@@ -50,11 +54,9 @@ class List(Trick):
 
     path: str | None = file(None, "list of all images, or of those to train on")
     folder: str | None = file(None, "folder that the paths in lists are relative to", unset="the folder of each list")
-    size: int = integer(224, "height and width of the network's input, in pixels", minimum=8, maximum=1024)
-    workers: int = integer(
-        4, "processes that decode images; 0 uses the main process", minimum=0, maximum=256, result=False
-    )
-    on_error: str = choice("fail", "what to do if an image can't be decoded", of=("fail", "skip"))
+    size: int = size()
+    workers: int = workers()
+    on_error: str = on_error()
     image: str | None = text(
         None,
         "column of the images",
@@ -88,9 +90,9 @@ class List(Trick):
         "what to keep on one side of a split: a column, such as that of the patients, or a pattern of paths as in "
         "`data folder`",
         what=f"{COLUMN} or a pattern of paths",
-        check=_column_or_pattern,
+        check=column_or_pattern,
     )
-    split_seed: int = integer(0, "another number splits the images in another way", minimum=0, before=0)
+    split_seed: int = split_seed()
     orientation: str = orientation()
     background: str = background()
 

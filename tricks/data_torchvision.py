@@ -15,8 +15,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from recipe.api import Trick, choice, divided, fail, group_pattern, integer, path, share_or_text, text, trick
-from recipe.tricks._files import check_apart, check_shares, divided_arrays, divided_sets, stated
+from recipe.api import Trick, choice, divided, fail, group_pattern, path, share_or_text, text, trick
+from recipe.tricks._files import divided_arrays, divided_sets
+from recipe.tricks._image_fields import SPLIT, check_apart, check_shares, on_error, size, split_seed, stated, workers
 from recipe.tricks._image_names import OF_IMAGES
 from recipe.tricks._suggested import suggested_for, takes_any_size
 from recipe.tricks._suggested_rates import bounded
@@ -24,8 +25,6 @@ from recipe.tricks._torchvision_table import REFUSED, TABLE, Entry
 
 if TYPE_CHECKING:
     from recipe.api import PlanView, Sets, SuggestContext
-
-SPLIT = "the name of a split"
 
 
 @trick(
@@ -45,11 +44,9 @@ class Torchvision(Trick):
     root: str | None = path(
         None, "folder of the files, as in torchvision", result=False, unset="`datasets` in torch's cache"
     )
-    size: int = integer(224, "height and width of the network's input, in pixels", minimum=8, maximum=1024)
-    workers: int = integer(
-        4, "processes that decode images; 0 uses the main process", minimum=0, maximum=256, result=False
-    )
-    on_error: str = choice("fail", "what to do if an image can't be decoded", of=("fail", "skip"))
+    size: int = size()
+    workers: int = workers()
+    on_error: str = on_error()
     variant: str | None = text(
         None, 'variant of the dataset, such as "letters" of EMNIST', what="a name", unset="the dataset's usual one"
     )
@@ -71,7 +68,7 @@ class Torchvision(Trick):
         what="a pattern of paths",
         check=group_pattern,
     )
-    split_seed: int = integer(0, "another number splits the images in another way", minimum=0, before=0)
+    split_seed: int = split_seed()
     download_: str = choice("false", "whether to download missing files", of=("false", "true"), result=False)
 
     def suggest(self, context: SuggestContext) -> Mapping[str, Any]:
