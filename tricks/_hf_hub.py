@@ -15,7 +15,14 @@ SECONDS = 10
 
 
 def of_hub(name: str, config: str | None) -> Opened:
-    """Open a dataset of the Hub, which is downloaded if necessary. Raises `RecipeError` (E070)."""
+    """Open a dataset of the Hub, which is downloaded if necessary.
+
+    Raises `RecipeError` (E070), also if there is a folder of that name, which the library would open instead.
+    """
+    repository = name.partition("@")[0]
+    if os.path.exists(repository):
+        help = f'for the folder, write `data hf folder="{repository}"`; for the Hub, run from another folder'
+        raise fail("E070", f"`{repository}` may be a dataset of the Hub, or the folder of that name here", help=help)
     from datasets import load_dataset
     from huggingface_hub import HfApi
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError

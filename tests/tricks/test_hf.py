@@ -496,3 +496,13 @@ def test_a_run_resumes_and_is_evaluated_on_the_same_images(tmp_path: Path) -> No
     shutil.rmtree(folder)
     kept = recipe.load(tmp_path / "run").evaluate()
     assert [image.partition(": ")[2] for image in evaluation.images] == [*kept.images]
+
+
+@pytest.mark.usefixtures("offline")
+def test_a_folder_is_not_taken_for_a_dataset_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library prefers a folder of that name in the working directory."""
+    (tmp_path / "someone" / "shapes").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RecipeError, match="or the folder of that name here") as raised:
+        opened('data hf "someone/shapes"')
+    assert 'write `data hf folder="someone/shapes"`' in str(raised.value)
