@@ -172,14 +172,17 @@ def in_memory(
 ) -> Sets:
     """Resize images in memory to size × size pixels and return them with the training images' mean and deviation.
 
-    Without training images, these are those of ``val``. The other arguments are as in `Sets`.
+    Without training images, these are those of ``val``. The other arguments are as in `Sets`. A set that is given twice
+    is resized once.
     """
-    resized = {
-        name: attrs.evolve(part, pixels=pixels, original=None if pixels is part.pixels else part.pixels)
-        for name, part in {"train": train, "val": val, "test": test, "external": external}.items()
+    parts = {"train": train, "val": val, "test": test, "external": external}
+    each = {
+        id(part): attrs.evolve(part, pixels=pixels, original=None if pixels is part.pixels else part.pixels)
+        for part in parts.values()
         if part is not None
         for pixels in (resize(part.pixels, size),)
     }
+    resized = {name: each[id(part)] for name, part in parts.items() if part is not None}
     total, squares, count = torch.zeros(3).double(), torch.zeros(3).double(), 0
     for part in torch.split(resized["train" if len(train.labels) else "val"].pixels, 1024):
         values = part.double() / 255
