@@ -35,6 +35,7 @@ from recipe.runs.recipe_lock import check_lock
 from recipe.runs.records import FINISHED
 from recipe.runs.requests import drop_stale, withdraw
 from recipe.runs.weights import packed_weights, unpacked
+from recipe.training.alike import check_alike
 from recipe.training.broken_images import look_for_broken
 from recipe.training.early_end import EarlyEnd, unfinished_teacher
 from recipe.training.estimate import estimated
@@ -131,6 +132,7 @@ def _prepare(request: Request, place: Place, processes: int, *, weights: bool) -
         return sets, program, teachers_of(request.plan, program.classes, sets.names), note, lost
 
     sets, program, teachers, note, lost = place.ranks.run_on_all(opened)
+    check_alike(place.ranks, sets, request.plan.images.span if request.plan.images else None)
     identity = program.identity
     provenance, changes = place.ranks.broadcast(lambda: _identified(request, place, sets, identity))
     sets = sets if request.test else attrs.evolve(sets, test=None)
