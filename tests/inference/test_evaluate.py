@@ -100,7 +100,7 @@ def test_figures_equal_an_independent_path(trained: Run, tmp_path: Path, counts:
     figures = trained.evaluate(f'data folder "{tmp_path / "set"}"')
     assert np.abs(figures.logits - outputs.numpy()).max() < 1e-4
     assert figures.labels.tolist() == labels.tolist()
-    assert figures.top1 == float((outputs.argmax(1) == labels).float().mean())
+    assert figures.top1 == float((outputs.argmax(1) == labels).double().mean())
     assert figures.loss == pytest.approx(float(torch.nn.functional.cross_entropy(outputs, labels)), abs=1e-5)
     absent = [
         f"no images of 1 class: `{name}`" for name, count in zip(("blue", "green"), counts, strict=False) if not count
