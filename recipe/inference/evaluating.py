@@ -40,6 +40,11 @@ from recipe.runs.provenance import Classes, Preprocessing, read_provenance
 from recipe.runs.reader import summary_of
 from recipe.runs.recipe_lock import open_lock
 
+Seen = frozenset[ImageSource]
+"""The images that a run was trained on, as far as they are files."""
+
+NONE_SEEN: Seen = frozenset()
+
 
 @attrs.frozen
 class Computing:
@@ -78,14 +83,14 @@ def evaluate_trained(
         new = attrs.evolve(new, training=attrs.evolve(new.training, evaluation_crop=made.crop))
     if made.size != trained.preprocessing.size:
         propagate(copy.deepcopy(trained.model).to("meta"), made.size, plan.model)
-    sets, seen = _others(plan, new, made, on) if statements else (_own(new, made, on), [])
+    sets, seen = _others(plan, new, made, on) if statements else (_own(new, made, on), NONE_SEEN)
     outputs, notes = matched(sets, trained.classes)
     over = [warning for warning in new.warnings if warning.span and warning.span.source.kind == "override"]
-    notes += [*seen, *(warning.message for warning in over)] if statements else _changes(folder, sets, on)
+    notes += [warning.message for warning in over] if statements else _changes(folder, sets, on)
     whole = made.crop is not None and not new.training.evaluation_crop
     notes += [*_uncropped(sets.val, made.crop if whole else None), *([note] if note else [])]
     trained = attrs.evolve(trained, training=new.training, preprocessing=made)
-    return _evaluated(str(folder), new, sets, trained, outputs, notes, computing)
+    return _evaluated(str(folder), new, sets, trained, outputs, notes, computing, seen)
 
 
 def evaluate_recipe(
@@ -108,7 +113,7 @@ def evaluate_recipe(
         raise fail("E129", "the recipe names no dataset to evaluate on", help='add one: `data folder "photos"`')
     if model is None:
         check_pretrained(plan)
-    run, seen = _run_of(plan), list[str]()
+    run, seen = _run_of(plan), NONE_SEEN
     if run is None:
         sets = open_sets(plan, training=False, on=on, external=True)
     else:
@@ -120,8 +125,8 @@ def evaluate_recipe(
     if not found.outputs.names:  # matched by order
         trained = attrs.evolve(trained, classes=Classes(sets.classes, sets.names))
     unlike = [warning.message for warning in mismatches(found.program, sets, evaluated=True)]
-    notes = [*warned(plan), *unlike, *untrained(plan), *notes, *seen]
-    return _evaluated(name, plan, sets, trained, outputs, notes, computing)
+    notes = [*warned(plan), *unlike, *untrained(plan), *notes]
+    return _evaluated(name, plan, sets, trained, outputs, notes, computing, seen)
 
 
 def placed(found: Pretrained, device: torch.device, preprocessing: Preprocessing) -> Trained:
@@ -263,8 +268,8 @@ def _run_of(plan: Plan) -> Plan | None:
     return run if run.images is not None else None
 
 
-def _others(plan: Plan, new: Plan, made: Preprocessing | None, on: str) -> tuple[Sets, list[str]]:
-    """Return the images that another plan than that of a run names, and a note if the run was trained on some of them.
+def _others(plan: Plan, new: Plan, made: Preprocessing | None, on: str) -> tuple[Sets, Seen]:
+    """Return the images that another plan than that of a run names, and those that the run was trained on.
 
     If it leaves open what is held out, it is all images, unless the run was trained on some of them.
     """
@@ -273,17 +278,15 @@ def _others(plan: Plan, new: Plan, made: Preprocessing | None, on: str) -> tuple
     other = plan.images.identity() != new.images.identity()
     sets = open_sets(new, training=False, evaluated=made, on=on, external=other)
     if not other or not isinstance(sets.val, Files) or _moved(plan):
-        return sets, []
+        return sets, NONE_SEEN
     try:
         train = open_sets(plan, training=False).train
     except RecipeError:  # they are no longer as they were
-        return sets, []
-    trained = {*train.paths} if isinstance(train, Files) else set[ImageSource]()
+        return sets, NONE_SEEN
+    trained = frozenset(train.paths) if isinstance(train, Files) else NONE_SEEN
     if sets.external is not None and not trained.isdisjoint(sets.val.paths):
         sets = open_sets(new, training=False, evaluated=made, on=on)
-    assert isinstance(sets.val, Files)
-    seen = len(trained.intersection(sets.val.paths))
-    return sets, [f"the run was trained on {seen} of these {plural(len(sets.val.paths), 'image')}"] if seen else []
+    return sets, trained
 
 
 def _own(plan: Plan, made: Preprocessing, on: str) -> Sets:
@@ -313,7 +316,14 @@ def _uncropped(images: Images, crop: float | None) -> list[str]:
 
 
 def _evaluated(
-    name: str, plan: Plan, sets: Sets, trained: Trained, outputs: Integers, notes: list[str], computing: Computing
+    name: str,
+    plan: Plan,
+    sets: Sets,
+    trained: Trained,
+    outputs: Integers,
+    notes: list[str],
+    computing: Computing,
+    seen: Seen,
 ) -> Evaluation:
     assert plan.images is not None
     assert plan.image_fields is not None
@@ -337,6 +347,9 @@ def _evaluated(
         skipped=tuple(skipped),
         notes=(*sets.notes, *notes),
         source=images,
+        seen=np.array([sets.val.paths[index] in seen for index in indices.tolist()])
+        if seen and isinstance(sets.val, Files)
+        else None,
     )
 
 

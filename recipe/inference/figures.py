@@ -119,6 +119,8 @@ class Figures:
     """What should be known about the figures."""
     source: Images | None = None
     """The images, for pictures of them in a report."""
+    seen: npt.NDArray[np.bool_] | None = None
+    """Whether the run was trained on each image: bool (N,). None if it was trained on none of them."""
 
     @cached_property
     def probabilities(self) -> Floats:
@@ -137,6 +139,29 @@ class Figures:
     def top1(self) -> float:
         """The part of the images whose class is predicted."""
         return float((self.predicted == self.labels).mean())
+
+    @property
+    def trained_on(self) -> int:
+        """The number of these images that the run was trained on."""
+        return 0 if self.seen is None else int(self.seen.sum())
+
+    @property
+    def top1_unseen(self) -> float | None:
+        """The part of the images that the run was not trained on whose class is predicted, or None without any."""
+        right = (self.predicted == self.labels)[slice(None) if self.seen is None else ~self.seen]
+        return float(right.mean()) if len(right) else None
+
+    @property
+    def warning(self) -> str:
+        """What the figures are worth if the run was trained on some of the images, or nothing."""
+        if not self.trained_on:
+            return ""
+        every = plural(len(self.labels), "image")
+        if self.top1_unseen is None:
+            return f"the run was trained on all of these {every}, so the figures say nothing about new images"
+        others = len(self.labels) - self.trained_on
+        told = f"top-1 of the other{f' {others}' * (others > 1)} is {self.top1_unseen:.2%}"
+        return f"the run was trained on {self.trained_on} of these {every}, so the figures are too high; {told}"
 
     @property
     def top5(self) -> float | None:
@@ -240,7 +265,9 @@ class Figures:
             "name": self.name,
             "data": self.data,
             "images": len(self.labels),
+            "trained_on": self.trained_on,
             "top1": self.top1,
+            "top1_unseen": self.top1_unseen,
             "top5": self.top5,
             "balanced": self.balanced,
             "loss": self.loss,

@@ -38,6 +38,8 @@ def listed(figures: Figures) -> tuple[list[ClassResult], str]:
 
 def _parts(figures: Figures) -> Iterator[str]:
     yield f"{printable(figures.name)} on {printable(figures.data)}"
+    if figures.warning:
+        yield f"warning: {figures.warning}"
     top5 = [("top-5", percent(figures.top5))] if figures.top5 is not None else []
     skipped = f", {len(figures.skipped)} more can't be read" if figures.skipped else ""
     rows = [

@@ -228,13 +228,21 @@ def test_other_images_are_all_evaluated_unless_the_run_was_trained_on_them(
     assert other.notes[-1].startswith("evaluated on 36 images instead of the held-out ones")
     own = run.evaluate(f'data folder "{colors}"')
     assert len(own.labels) < 36
-    assert not any("trained on" in note for note in own.notes)  # 20 % are a part of the 30 % of its test
+    assert not own.trained_on  # 20 % are a part of the 30 % of its test
     most = run.evaluate(f'data folder "{colors}" val=90%')
     trained = {str(path) for path in colors.rglob("*.png")}
     trained -= {*run.evaluate().images, *run.evaluate(on="test").images}
     assert len(trained) == run.summary["training_images"]
     seen = len(trained & {*most.images})
-    assert f"the run was trained on {seen} of these {len(most.images)} images" in most.notes
+    assert most.trained_on == seen
+    others = [at for at, image in enumerate(most.images) if image not in trained]
+    right = sum(most.predicted[at] == most.labels[at] for at in others)
+    assert most.top1_unseen == right / len(others)
+    _, warning, table, *_ = most.to_text().split("\n\n")
+    assert warning.startswith(f"warning: the run was trained on {seen} of these {len(most.images)} images, so the")
+    assert warning.endswith(f"top-1 of the other {len(others)} is {right / len(others):.2%}")
+    assert table.startswith("images ")
+    assert warning.partition(": ")[2] in most.to_html()
 
 
 def test_the_weights_of_a_run_are_evaluated_on_what_is_held_out(run: Run, colors: Path) -> None:
