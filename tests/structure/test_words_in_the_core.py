@@ -48,7 +48,6 @@ ALLOWED = [
         "the parts of a dataset",
     ),
     ("data/layout.py", "seed", "what a split has, by name"),
-    ("data/parts.py", "split-seed", "what a split has, in messages"),
     ("data/splits.py", "evaluation", "a usual name of a part"),
     ("data/table.py", "image label path", "columns of a list"),
     ("cli/predict.py compare/graph.py compiler/summarise.py trackers/following.py", "image", "nouns, and output"),
