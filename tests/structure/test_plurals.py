@@ -49,7 +49,6 @@ ALLOWED = {
     "tricks/data_fashion_mnist.py: ' × '.join(map(str, most))": "a limit",
     "tricks/input.py: takes": "the channels of a layer",
     "tricks/data_fashion_mnist.py: 'more' if wrong > 0 else 'fewer'": "no number",
-    "tricks/input.py: takes": "neither 1 nor 3",
 }
 """Values before such a noun that are no numbers, or never one, and why."""
 
