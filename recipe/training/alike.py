@@ -22,4 +22,5 @@ def check_alike(ranks: Ranks, sets: Sets, span: Span | None) -> None:
     first, *others = ranks.gather({part: glance(images) for part, images in parts_of(sets).items()})
     for rank, seen in enumerate(others, 1):
         if other := next((part for part in (first | seen) if first.get(part) != seen.get(part)), None):
-            raise fail("E070", f"process {rank} has other {other} images than the first one", span, help=HELP)
+            message = f"process {rank} and the first one have different images: the {other} ones"
+            raise fail("E070", message, span, help=HELP)
