@@ -14,6 +14,7 @@ from recipe.ablation.launchers import Handle, Launcher
 from recipe.ablation.store import Ending, Task
 from recipe.ablation.table import Cell, Table
 from recipe.base import failure, files
+from recipe.base.caller import is_command
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import RecipeError, fail
 from recipe.base.signals import STOPPING, FirstSignal, Interrupted, handled
@@ -74,7 +75,7 @@ class Execution:
 
     def __attrs_post_init__(self) -> None:
         told = "stopping after the running cells have saved; send a second signal to exit now and leave them running"
-        self.interrupt = FirstSignal(lambda _: self.watcher.note(told), self.watcher.stop)  # to restore the cursor
+        self.interrupt = FirstSignal(lambda _: self.watcher.note(told), self._leave)
 
     def run(self, tasks: Sequence[Task]) -> None:
         """Run the tasks that have no result yet. Raises `Interrupted`, and `Unfinished` (E126) with all failures.
@@ -99,12 +100,18 @@ class Execution:
                 self._stop()
                 self.watcher.stop()
         if number := self.interrupt.received:
-            stopped = Interrupted(number, self.folder, 0)
-            name = signal.Signals(number).name
-            stopped.args = (f"stopped by {name}; rerun the command to resume the ablation in {self.folder}",)
-            raise stopped
+            raise self._interrupted(number)
         if self.failures:
             raise Unfinished(*self.failures)
+
+    def _leave(self, number: int) -> Interrupted:
+        self.watcher.stop()  # to restore the cursor
+        return self._interrupted(number)
+
+    def _interrupted(self, number: int) -> Interrupted:
+        again = "rerun the command" if is_command() else "call `recipe.ablate` again"
+        message = f"stopped by {signal.Signals(number).name}; {again} to resume the ablation in {self.folder}"
+        return Interrupted(number, self.folder, 0, message=message)
 
     def _start(self) -> None:
         for turn in [*self.waiting]:

@@ -13,10 +13,8 @@ from collections.abc import Iterator
 from typing import Any, NoReturn, TextIO
 
 from recipe.base.errors import RecipeError, fail
-from recipe.base.signals import stopping
+from recipe.base.signals import exit_now, stopping
 from recipe.base.wording import system_reason
-
-_exit = os._exit
 
 
 class ReaderLeft(BaseException):
@@ -99,7 +97,7 @@ def staying() -> Iterator[None]:
 
     def end(status: int) -> NoReturn:
         if os.getpid() != process:  # a child process ends itself like this
-            _exit(status)
+            exit_now(status)
         raise SystemExit(status)
 
     before, os._exit = os._exit, end
@@ -115,7 +113,7 @@ def leave(status: int) -> NoReturn:
     Everything has been done and written, so a signal doesn't change the exit code.
     """
     for number in stopping():
-        signal.signal(number, lambda *_: _exit(status))
+        signal.signal(number, lambda *_: exit_now(status))
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -131,4 +129,4 @@ def leave(status: int) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(RecipeError, ReaderLeft):
             stream.flush()
-    _exit(status)  # not by Python's own end, which restores the system's handlers: a signal would change the exit code
+    exit_now(status)  # Python's own end restores the system's handlers: a signal would change the exit code

@@ -14,13 +14,17 @@ from typing import Any
 
 import attrs
 
-from recipe.base.printable import command_line, path_word
+from recipe.base.caller import is_command, option, resuming
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """The signals that ask a run to stop. A terminal that is closed sends SIGHUP."""
 
 TWICE = 1.0
 """Seconds within which a repeated signal counts as the same one, sent to a process and forwarded by its launcher."""
+
+
+exit_now = os._exit
+"""The system's own end of a process. While code of plugins runs, `os._exit` is another function."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -35,22 +39,38 @@ class Terminated(KeyboardInterrupt):
 class Interrupted(BaseException):
     """Raised if a signal stops a run or an ablation. Like `KeyboardInterrupt`, it is not an `Exception`.
 
-    If training has begun, the message names the command that resumes the run.
+    If training has begun, the message names the command or the call that resumes the run.
     """
 
-    def __init__(self, number: int, folder: Path, step: int, options: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        number: int,
+        folder: Path,
+        step: int,
+        options: Sequence[str] = (),
+        *,
+        written: bool = True,
+        message: str = "",
+    ) -> None:
+        """``options`` are those of the command that resumes the run. ``written`` is whether there may be files of it.
+
+        ``message`` replaces the usual one.
+        """
         self.number = number
         """The number of the signal."""
         self.folder = folder
         """The folder of the run or the ablation."""
         self.step = step
         """The number of completed steps, or 0 if the signal arrived before the first step."""
-        name, command = signal.Signals(number).name, ["recipe", "run", f"--resume={path_word(folder)}", *options]
+        name = signal.Signals(number).name
+        kept = f"existing checkpoints, including teachers', are kept: rerun with {option('--resume')}"
         super().__init__(
-            f"stopped at step {step} by {name}; resume with: {command_line(*command)}"
-            if step
-            else f"stopped by {name} before the first step; existing checkpoints, including teachers', are kept: "
-            "rerun with --resume"
+            message
+            or (
+                f"stopped at step {step} by {name}; resume with: {resuming(folder, options)}"
+                if step
+                else f"stopped by {name} before the first step; {kept if written else 'nothing was written'}"
+            )
         )
 
 
@@ -105,14 +125,16 @@ def handled(handler: Any) -> Iterator[bool]:
 
 @attrs.define
 class FirstSignal:
-    """A handler that records the first signal; a second one ends the process immediately.
+    """A handler that records the first signal. A second one ends the process of a command immediately.
 
-    ``received`` is the number of the first signal, or 0. ``then`` is called with that number, and ``last`` just
-    before the process ends.
+    A program in Python or a notebook keeps its process: there, the second signal raises an error.
+
+    ``received`` is the number of the first signal, or 0. ``then`` is called with that number, and ``last`` with that
+    of the second, just before the end. It returns the error.
     """
 
     then: Callable[[int], None]
-    last: Callable[[], None] = lambda: None
+    last: Callable[[int], Interrupted]
     received: int = 0
     since: float = 0.0
 
@@ -122,8 +144,10 @@ class FirstSignal:
             self.received, self.since = number, now
             self.then(number)
         elif now - self.since > TWICE:
-            self.last()
-            os._exit(128 + number)
+            stopped = self.last(number)
+            if not is_command():
+                raise stopped
+            exit_now(128 + number)
 
 
 class Signals:
@@ -135,9 +159,13 @@ class Signals:
     def __init__(
         self, tell: Callable[[str], None] = lambda text: None, last: Callable[[], None] = lambda: None
     ) -> None:
-        """``tell`` receives notes. ``last`` is called just before a second signal ends the process."""
-        self.folder, self._tell = Path(), tell
-        self._first = FirstSignal(self._stop, last)
+        """``tell`` receives notes. ``last`` is called just before a second signal ends the process or the run."""
+        self.folder = Path()
+        """The folder of the run, once it is known."""
+        self.written = False
+        """Whether there may be files of this run or its teachers."""
+        self._tell, self._last = tell, last
+        self._first = FirstSignal(self._stop, self._end)
         self._deferring = False
         self._held = contextlib.ExitStack()
         self._handling = False
@@ -154,7 +182,7 @@ class Signals:
         self._handling = self._held.enter_context(handled(self._first))
         if number := asked():
             self._held.close()
-            raise Interrupted(number, self.folder, 0)
+            raise Interrupted(number, self.folder, 0, written=self.written)
         return self
 
     @contextlib.contextmanager
@@ -170,7 +198,14 @@ class Signals:
         if self._deferring:
             self._tell("stopping after this step with a checkpoint; send a second signal to quit without one")
         else:
-            raise Interrupted(number, self.folder, 0)
+            raise Interrupted(number, self.folder, 0, written=self.written)
+
+    def _end(self, number: int) -> Interrupted:
+        self._last()
+        stopped = Interrupted(number, self.folder, 0, message="stopped without a checkpoint")
+        if is_command():
+            self._tell(str(stopped))
+        return stopped
 
     def __exit__(self, kind: object, *_: object) -> None:
         self._held.close()

@@ -14,6 +14,7 @@ from typing import NoReturn
 import click
 
 from recipe.base import failure
+from recipe.base.caller import commanding
 from recipe.base.errors import Diverged, RecipeError, fail
 from recipe.base.printable import printable
 from recipe.base.process import ReaderLeft, staying
@@ -134,7 +135,7 @@ def main() -> NoReturn:
     except OSError:
         _stop(2, str(fail("E001", "the working directory no longer exists", help="change to a directory that exists")))
     try:
-        with staying():
+        with commanding(), staying():
             status = _answered() if COMPLETE in os.environ else cli.main(standalone_mode=False)
             sys.stdout.flush()
     except click.ClickException as error:

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from recipe.base.caller import resuming
 from recipe.base.errors import RecipeError, fail
-from recipe.base.printable import command_line, path_word
 from recipe.base.typed_json import Malformed
 from recipe.base.wording import reason_of
 from recipe.runs import checkpoints
@@ -25,7 +25,7 @@ def run_summary(folder: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, Malformed) as error:
-        help = f"restore it from a copy, or make it again with `{_resume(folder)}`"
+        help = f"restore it from a copy, or make it again with `{resuming(folder)}`"
         raise fail("E120", f"`{folder / 'summary.json'}` can't be read: {reason_of(error)}", help=help) from None
 
 
@@ -37,7 +37,7 @@ def last_checkpoint(folder: Path) -> tuple[TrainingState, list[Path]]:
     packed, unsound = checkpoints.read(folder / "checkpoints", set_aside=False)
     if packed is None:
         why = "none of its checkpoints can be read" if unsound else "it has no checkpoint"
-        help = f"train it from the start with `{_resume(folder)}`"
+        help = f"train it from the start with `{resuming(folder)}`"
         raise fail(
             "E120", f"the run in `{folder}` has not finished: it has no complete summary.json, and {why}", help=help
         )
@@ -55,7 +55,3 @@ def kept_weights(folder: Path) -> dict[str, Tensor]:
 def unreadable(path: Path, why: str) -> RecipeError:
     """Return the error (E120) for weights of a run that can't be used."""
     return fail("E120", f"`{path}` can't be read: {why}", help="train it again, or restore the file from a copy")
-
-
-def _resume(folder: Path) -> str:
-    return command_line("recipe", "run", f"--resume={path_word(folder)}")

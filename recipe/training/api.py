@@ -77,7 +77,8 @@ def run(
         RecipeError: If the recipe can't be trained, or the folder can't be used.
         TypeError, ValueError: If an argument has the wrong type, or has no effect without another one.
         Diverged: If the loss or a gradient is no longer finite.
-        Interrupted: After SIGINT, SIGTERM or SIGHUP. A checkpoint is saved first if training has begun.
+        Interrupted: After SIGINT, SIGTERM or SIGHUP. A checkpoint is saved first if training has begun. After a second
+            signal, it isn't, and the error is raised immediately.
     """
     if allow_changed and not resume:
         raise ValueError("allow_changed requires resume=True")

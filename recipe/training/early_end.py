@@ -8,8 +8,8 @@ from pathlib import Path
 
 import attrs
 
+from recipe.base.caller import resuming
 from recipe.base.errors import RecipeError, fail
-from recipe.base.printable import command_line, path_word
 from recipe.runs.requests import is_asked
 from recipe.runs.time_limit import TimeLimit
 from recipe.training.reporting import Listener
@@ -68,7 +68,7 @@ def how_to_resume(folder: Path, options: tuple[str, ...]) -> str:
 
     ``options`` are those of the command, without a time limit, which could end it early again.
     """
-    return f"to train to the end: {command_line('recipe', 'run', f'--resume={path_word(folder)}', *options)}"
+    return f"to train to the end: {resuming(folder, options)}"
 
 
 def unfinished_teacher(folder: Path, step: int) -> RecipeError:

@@ -58,11 +58,12 @@ def train(request: Request) -> Run:
     request = attrs.evolve(request, listener=listener)
     with contextlib.ExitStack() as held, Signals(listener.note, listener.stop) as signals, told_plainly(device):
         place = _place(request, device, ranks)
-        signals.folder = place.folder
+        signals.folder, signals.written = place.folder, place.resumes
         if place.resumes:
             ranks.broadcast(lambda: _hold(request, place.folder, held))
         decision = _decide(request, place)
         prepared = _prepare(request, place, ranks.world, weights=True)
+        signals.written |= bool(prepared.teachers)
         place = _suited(place, prepared.program, request.strict)
         teach: Teach = {}
         if not isinstance(decision, Done):
@@ -276,6 +277,7 @@ def _train(request: Request, place: Place, prepared: Prepared, loop: Loop, held:
     if loop.resumed and (notes or loop.recipe_changed):  # before the files that show the changes are replaced
         loop.save()
     folder = loop.folder = loop.signals.folder = place.ranks.broadcast(lambda: _claim(request, place, held))
+    loop.signals.written = True
     if place.resumes:  # without a checkpoint, weights are left: nothing else has them
         place.ranks.broadcast(lambda: clean_results(folder, loop.resumed and loop.keeping.best is None))
     place.ranks.broadcast(lambda: begin(folder, request.plan, now, prepared.provenance, prepared.data_changes, step))

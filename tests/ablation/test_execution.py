@@ -20,6 +20,7 @@ from recipe.ablation.launchers import Workers
 from recipe.ablation.store import prepare
 from recipe.ablation.study import study
 from recipe.base import signals
+from recipe.base.caller import commanding
 from recipe.base.errors import RecipeError, fail
 from recipe.base.signals import Interrupted
 from recipe.devices import choice
@@ -184,7 +185,7 @@ def test_a_signal_stops_the_runs_and_explains_how_to_resume(tmp_path: Path, numb
             if running in under_way:
                 os.kill(os.getpid(), number)
 
-    with pytest.raises(Interrupted, match="rerun the command to resume the ablation") as caught:
+    with pytest.raises(Interrupted, match="again to resume the ablation") as caught:
         execute(study, launcher, watcher=Impatient())
     assert caught.value.number == number
     assert launcher.handles[-1].stopped
@@ -203,15 +204,18 @@ def test_a_second_signal_exits_at_once_and_restores_the_terminal(
         def stop(self) -> None:
             ended.append("stopped")
 
-    monkeypatch.setattr(signals.os, "_exit", ended.append)
+    monkeypatch.setattr(signals, "exit_now", ended.append)
     study = made(tmp_path / "x")
     one = execution.Execution(study.folder, MadeUp(), 1, (None,), None, (), Display())
     one.interrupt(signal.SIGINT)
     one.interrupt(signal.SIGINT)
     assert ended == [], "a signal that comes so soon counts as the same one"
     one.interrupt.since -= 2
-    one.interrupt(signal.SIGTERM)
+    with commanding():
+        one.interrupt(signal.SIGTERM)
     assert ended == ["stopped", 143]
+    with pytest.raises(Interrupted, match="again to resume the ablation in"):  # in a notebook
+        one.interrupt(signal.SIGTERM)
 
 
 def test_an_internal_error_of_a_cell_is_reported(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from recipe.base.caller import commanding
+from recipe.base.process import staying
 from recipe.base.signals import STOPPING, Interrupted, Signals
 from tests.helpers import ROOT, command
 
@@ -37,10 +39,36 @@ def test_before_a_step_a_signal_ends_the_run_at_once() -> None:
     assert stopped.value.number == signal.SIGINT
 
 
+def test_a_signal_before_anything_is_written_says_so() -> None:
+    with pytest.raises(Interrupted) as stopped, Signals():
+        os.kill(os.getpid(), signal.SIGINT)
+    assert str(stopped.value) == "stopped by SIGINT before the first step; nothing was written"
+    with pytest.raises(Interrupted) as stopped, Signals() as signals:
+        _written(signals)
+    assert "existing checkpoints, including teachers', are kept: rerun with `resume=True`" in str(stopped.value)
+
+
+def _written(signals: Signals) -> None:
+    """Simulate a run that has created its folder when a signal arrives."""
+    signals.written = True
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def _interrupted_twice(signals: Signals) -> None:
+    """Simulate a long step with two signals, within code of a plugin."""
+    with staying(), signals.deferred():
+        os.kill(os.getpid(), signal.SIGINT)
+        signals._first.since -= 2
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
 TWICE = """
 import os, signal, time
+from recipe.base.caller import commanding
+from recipe.base.process import staying
 from recipe.base.signals import Signals
-with Signals(last=lambda: print("restored", flush=True)) as signals, signals.deferred():
+last = lambda: print("restored", flush=True)
+with {caller}, staying(), Signals(lambda text: print(text, flush=True), last) as signals, signals.deferred():
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep({pause})
     os.kill(os.getpid(), signal.SIGTERM)
@@ -49,11 +77,27 @@ with Signals(last=lambda: print("restored", flush=True)) as signals, signals.def
 """
 
 
-@pytest.mark.parametrize(("pause", "status", "told"), [("0.0", 0, "went on\n"), ("1.1", 143, "restored\n")])
-def test_a_second_signal_exits_at_once_unless_it_is_the_same_one(pause: str, status: int, told: str) -> None:
-    code = TWICE.format(pause=pause)
+FIRST = "stopping after this step with a checkpoint; send a second signal to quit without one"
+
+
+@pytest.mark.parametrize(
+    ("pause", "status", "told"),
+    [("0.0", 0, ["went on"]), ("1.1", 143, ["restored", "stopped without a checkpoint"])],
+)
+def test_a_second_signal_exits_at_once_unless_it_is_the_same_one(pause: str, status: int, told: list[str]) -> None:
+    """Even within code of a plugin, in which `os._exit` is an error of the plugin."""
+    code = TWICE.format(pause=pause, caller="commanding()")
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert (found.returncode, found.stdout) == (status, told)
+    assert (found.returncode, found.stdout.splitlines(), found.stderr) == (status, [FIRST, *told], "")
+
+
+def test_in_python_a_second_signal_ends_the_run_and_not_the_process() -> None:
+    notes: list[str] = []
+    with pytest.raises(Interrupted) as stopped, Signals(notes.append, lambda: notes.append("restored")) as signals:
+        _interrupted_twice(signals)
+    assert (stopped.value.number, str(stopped.value)) == (signal.SIGTERM, "stopped without a checkpoint")
+    assert notes == [FIRST, "restored"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -80,7 +124,8 @@ def test_a_process_that_waits_for_a_missing_one_can_be_stopped(number: signal.Si
 
 @pytest.mark.parametrize("folder", ["-x", "--strict", "runs/first", "a b", "/tmp/-x"])
 def test_the_command_to_resume_can_be_typed(folder: str) -> None:
-    words = shlex.split(str(Interrupted(signal.SIGINT, Path(folder), 3)).partition("resume with: ")[2])
+    with commanding():
+        words = shlex.split(str(Interrupted(signal.SIGINT, Path(folder), 3)).partition("resume with: ")[2])
     done = command(*words[1:])
     assert done.status == 2
     assert f"error[E113]: no run found in `{'./' * folder.startswith('-')}{folder}`" in done.stderr

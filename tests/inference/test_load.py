@@ -86,7 +86,7 @@ def test_a_run_without_a_checkpoint_says_how_to_resume_it(tmp_path: Path) -> Non
     run = train(tmp_path / "run")
     (run.folder / "summary.json").unlink()
     shutil.rmtree(run.folder / "checkpoints")
-    with pytest.raises(RecipeError, match=r"E120.*has no checkpoint(?s:.*)recipe run --resume="):
+    with pytest.raises(RecipeError, match=r"E120.*has no checkpoint(?s:.*)recipe\.run\(.*, resume=True\)"):
         recipe.load(run.folder)
 
 
@@ -203,7 +203,7 @@ def test_a_copy_of_a_run_needs_none_of_its_data(tmp_path: Path) -> None:
 def test_a_finished_run_with_a_damaged_summary_is_not_taken_for_a_stopped_one(tmp_path: Path, content: bytes) -> None:
     run = train(tmp_path / "run")
     (run.folder / "summary.json").write_bytes(content)
-    with pytest.raises(RecipeError, match=r"E120.*summary\.json` can't be read(?s:.*)recipe run --resume="):
+    with pytest.raises(RecipeError, match=r"E120.*summary\.json` can't be read(?s:.*)recipe\.run\(.*, resume=True\)"):
         recipe.load(run.folder)
 
 

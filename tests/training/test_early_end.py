@@ -76,7 +76,7 @@ def test_a_run_that_ends_early_has_results_and_resumes_to_the_same_bits(step: in
     said = f"ended early after step {step} of 6: `recipe finish` asked for it"
     assert said in summary["notes"]
     assert said + ("; evaluating" if step % 3 else "") in asking.notes
-    assert f"to train to the end: recipe run --resume={run.folder} --device cpu" in asking.notes
+    assert f'to train to the end: recipe.run("{run.folder}", resume=True, device="cpu")' in asking.notes
     assert asking.epochs == [1] * (step >= 3), "the evaluation of a part of an epoch is not one of the epoch"
     evaluations = [line for line in lines_of(run.folder) if line["kind"] == "evaluation"]
     assert [line["step"] for line in evaluations] == sorted({3, step} & {*range(step + 1)})
@@ -150,7 +150,9 @@ def test_a_training_ends_when_its_time_is_up(whole: str, tmp_path: Path) -> None
     run = train(tmp_path / "run", "ema 0.9", listener=asking, max_time="0.001s")
     assert (run.summary["status"], run.summary["steps"]) == ("ended early", 1), "at least one step is done"
     assert "ended early after step 1 of 6: the time of --max-time is up" in run.summary["notes"]
-    assert f"to train to the end: recipe run --resume={run.folder} --device cpu" in asking.notes, "without the limit"
+    assert f'to train to the end: recipe.run("{run.folder}", resume=True, device="cpu")' in asking.notes, (
+        "without the limit"
+    )
     again = train(tmp_path / "run", "ema 0.9", resume=True, max_time="0.001s")
     assert again.summary["steps"] == 2, "the time starts again"
     assert digest_of(train(tmp_path / "run", "ema 0.9", resume=True, max_time="1h").folder) == whole

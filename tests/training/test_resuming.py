@@ -12,6 +12,7 @@ from typing import Any
 import click
 import pytest
 
+from recipe.base.caller import commanding
 from recipe.base.errors import RecipeError
 from recipe.base.signals import Interrupted
 from recipe.cli.run import _arguments, _resumed
@@ -59,7 +60,8 @@ FOLDERS = [
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_any_folder_can_be_typed(folder: str) -> None:
-    said = str(Interrupted(15, Path(folder), 3))
+    with commanding():
+        said = str(Interrupted(15, Path(folder), 3))
     assert Path(typed(said.partition("resume with: ")[2])["resume"]) == Path(folder)
 
 
@@ -85,7 +87,9 @@ def test_every_option_is_kept(
     options = resume_options(
         uses, policy, device=device, strict=strict, processes=processes, limit=limit, trackers=trackers
     )
-    found = typed(str(Interrupted(2, tmp_path, 3, options)).partition("resume with: ")[2])
+    with commanding():
+        said = str(Interrupted(2, tmp_path, 3, options))
+    found = typed(said.partition("resume with: ")[2])
     assert SavePolicy.of(found["save_every"], found["checkpoints"]) == policy
     assert found["device"] == device
     assert found["max_time"] == "90s"

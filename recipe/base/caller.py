@@ -1,0 +1,79 @@
+"""Who called this package, the command line or a program in Python, and what a message asks that caller to do."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+
+from recipe.base.printable import command_line, path_word, python_string
+
+_commands = 0
+
+SWITCHES = {
+    "--allow-changed": "allow_changed=True",
+    "--resume": "resume=True",
+    "--skip-test": "test=False",
+    "--strict": "strict=True",
+}
+"""Options of commands without a value, with the arguments of functions that mean the same."""
+COMMAND_ONLY = ("--log", "--nproc")
+"""Options of `recipe run` that `recipe.run` has no argument for."""
+
+
+@contextlib.contextmanager
+def commanding() -> Iterator[None]:
+    """A context in which a command of the command line is the caller."""
+    global _commands
+    _commands += 1
+    try:
+        yield
+    finally:
+        _commands -= 1
+
+
+def is_command() -> bool:
+    """Whether a command is the caller, rather than a program in Python or a notebook."""
+    return _commands > 0
+
+
+def option(name: str) -> str:
+    """Return an option of a command as its caller writes it. In Python, it is an argument.
+
+    >>> option("--out"), option("--allow-changed")
+    ('`out=`', '`allow_changed=True`')
+    """
+    if is_command():
+        return name
+    return f"`{SWITCHES.get(name) or _argument(name) + '='}`"
+
+
+def resuming(folder: str | os.PathLike[str], options: Sequence[str] = ()) -> str:
+    """Return the command that resumes the run in a folder, or the call of `recipe.run` in Python.
+
+    Args:
+        folder: The run folder.
+        options: The other options of the command.
+
+    >>> resuming("runs/x", ["--strict", "--device", "cpu"])
+    'recipe.run("runs/x", resume=True, strict=True, device="cpu")'
+    """
+    if is_command():
+        return command_line("recipe", "run", f"--resume={path_word(folder)}", *options)
+    words, plugins, rest = [python_string(os.fspath(folder)), SWITCHES["--resume"]], list[str](), iter(options)
+    for name in rest:
+        if name in SWITCHES:
+            words.append(SWITCHES[name])
+        elif name == "--plugin":
+            plugins.append(python_string(next(rest)))
+        elif name in COMMAND_ONLY:
+            next(rest)
+        else:
+            value = next(rest)
+            words.append(f"{_argument(name)}={value if name == '--checkpoints' else python_string(value)}")
+    words += [f"plugins=[{', '.join(plugins)}]"] if plugins else []
+    return f"recipe.run({', '.join(words)})"
+
+
+def _argument(option: str) -> str:
+    return option.removeprefix("--").replace("-", "_")
