@@ -11,7 +11,7 @@ from recipe.base.errors import fail
 from recipe.base.printable import command_line, path_word, printable
 from recipe.cli import completion
 from recipe.cli.inputs import check_quoted, plugin_option, source_of, stem, tell_changes, vocabulary
-from recipe.language.recipe_input import examples, override
+from recipe.language.recipe_input import examples, is_run, override
 from recipe.plan.bind import bind
 from recipe.runs.save_policy import CHECKPOINTS, EVERY, SavePolicy
 from recipe.runs.time_limit import TimeLimit
@@ -177,7 +177,7 @@ def _resumed(
     if resume:
         if out is not None:
             raise click.UsageError("--resume DIR and --out both name the run folder; use only one of them")
-        if not os.path.isfile(os.path.join(resume, "recipe.lock")):
+        if not is_run(resume):
             if file is None:
                 option = command_line(f"--resume={path_word(resume)}")
                 help = f"name a recipe to start a run there: recipe run FILE {option}"
@@ -189,7 +189,7 @@ def _resumed(
         return file, statements, resume
     if file is None:
         raise click.UsageError("name a recipe (`recipe run full`) or a run (`recipe run --resume runs/first`)")
-    if resume == "" and out is None and os.path.isfile(os.path.join(file, "recipe.lock")):
+    if resume == "" and out is None and is_run(file):
         out = file
     return file, statements, out
 

@@ -70,8 +70,8 @@ def source_from(recipe: str | Path | Source, verbs: Collection[str] = ()) -> Sou
     if not isinstance(recipe, (str, Path)):  # callers without a type checker
         raise TypeError(f"a recipe must be text, a path, a Plan or a Program, not {type(recipe).__name__}")
     name, shipped = str(recipe), examples()
-    if os.path.isfile(lock := os.path.join(name, LOCK)):  # a run folder
-        return read(Path(lock), lock)
+    if is_run(name):
+        return read(Path(name, LOCK), os.path.join(name, LOCK))
     text = name.strip() if isinstance(recipe, str) else None
     known = name in shipped or text in verbs
     if text != "" and os.path.exists(name) and not (known and os.path.isdir(name)):  # unlike Path's, it takes any text
@@ -85,6 +85,11 @@ def source_from(recipe: str | Path | Source, verbs: Collection[str] = ()) -> Sou
     otherwise = f"shipped examples are {listing([example for example in names if '/' not in example], 4)}"
     help = did_you_mean(name, names, otherwise, form="the example `{}`".format)
     raise fail("E001", f"file, run folder or example not found: `{name}`", help=help)
+
+
+def is_run(recipe: object) -> bool:
+    """Whether a recipe argument names a run folder, whose recipe is its lock."""
+    return isinstance(recipe, (str, Path)) and os.path.isfile(os.path.join(recipe, LOCK))
 
 
 def names_file(text: str) -> bool:

@@ -11,6 +11,7 @@ from recipe.base.public import public
 from recipe.base.source import Source
 from recipe.compiler.program import Program
 from recipe.inference.run import Run
+from recipe.language.recipe_input import is_run
 from recipe.plan.bind import resolve
 from recipe.plan.plan import Plan
 from recipe.plugins.vocabulary import Vocabulary
@@ -51,10 +52,12 @@ def run(
             a `Program`. Training a program starts from the weights of its ``model``, unless statements override it, or
             it was compiled for the meta device or without a dataset.
         statements: Statements that override the recipe.
-        out: The run folder. Defaults to a new folder in ``runs``.
+        out: The run folder. Defaults to a new folder in ``runs`` or, with ``resume``, to the run folder that ``recipe``
+            names, if it names one, and to the last run of this recipe in ``runs``.
         device: The device, such as ``cpu`` or ``cuda:1``. Defaults to the first CUDA device, or the CPU.
         strict: Whether to fail if the device has no fast form of the recipe's precision, instead of using another one.
-        resume: Whether to resume from the last checkpoint in the folder. Without a run to resume, a new one starts.
+        resume: Whether to resume from the folder's last checkpoint, as in ``recipe.run("runs/mine", resume=True)``.
+            Without a run to resume, a new one starts.
         allow_changed: Whether to resume even if the recipe has changed.
         save_every: When to save a checkpoint: ``epoch``, a number of steps such as ``500``, a time such as ``90s``,
             ``15m`` or ``1.5h``, or a comma-separated list of these.
@@ -84,6 +87,8 @@ def run(
         raise ValueError("allow_changed requires resume=True")
     limit = None if max_time is None else TimeLimit.of(max_time)
     plan = recipe.plan if isinstance(recipe, Program) else recipe
+    if resume and out is None and isinstance(recipe, (str, Path)) and is_run(recipe):
+        out = recipe
     return train(
         Request(
             plan=resolve(plan, *statements, plugins=plugins, data=True),

@@ -12,6 +12,7 @@ from typing import Any
 import click
 import pytest
 
+import recipe
 from recipe.base.caller import commanding
 from recipe.base.errors import RecipeError
 from recipe.base.signals import Interrupted
@@ -63,6 +64,18 @@ def test_any_folder_can_be_typed(folder: str) -> None:
     with commanding():
         said = str(Interrupted(15, Path(folder), 3))
     assert Path(typed(said.partition("resume with: ")[2])["resume"]) == Path(folder)
+
+
+def test_a_run_folder_is_resumed_in_python_as_by_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As typed after `resume with:`."""
+    monkeypatch.chdir(tmp_path)
+    ended = train(Path("runs/nb"), max_time="0.001s")
+    assert ended.summary["status"] == "ended early"
+    for given in ("runs/nb", Path("runs/nb")):
+        resumed = recipe.run(given, resume=True, device="cpu")
+        assert (resumed.folder, resumed.summary["status"]) == (Path("runs/nb"), "finished")
+    assert os.listdir("runs") == ["nb"]
+    assert recipe.run("runs/nb", device="cpu", out="runs/other").folder == Path("runs/other"), "without resume"
 
 
 @pytest.mark.parametrize(
