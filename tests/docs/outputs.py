@@ -168,7 +168,11 @@ def _used() -> dict[str, list[Any]]:
         data = f'data folder "{photos}" size=32 workers=0 on-error=skip test=40%'
         recipe.run(short, data, out=two, device="cpu")
         others = f'data folder "{photos / "val"}" on-error=skip'
-        evaluations = [command("evaluate", *words, "--json", "--device", "cpu") for words in ([ten], [two, others])]
+        seen = Path(folder) / "seen"
+        recipe.run(short, data.replace(" test=40%", ""), out=seen, device="cpu")
+        turned = f'data folder train="{photos / "val"}" val="{photos / "train"}" on-error=skip'
+        on = ([ten], [two, others], [seen, turned])
+        evaluations = [command("evaluate", *words, "--json", "--device", "cpu") for words in on]
         predictions = command("predict", two, photos / "val", "--jsonl", "--device", "cpu").stdout.splitlines()
         (shutil.copytree(two, runs / "stopped") / "summary.json").unlink()
         for name, text in {"fresh": (ten / "recipe.lock").read_text("utf-8"), "unreadable": "base"}.items():
