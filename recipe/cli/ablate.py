@@ -115,7 +115,7 @@ def command(
     if dry_run and form != "text":
         raise click.UsageError("--dry-run prints no table, so --format can't be used with it")
     words = vocabulary(plugins)
-    check_quoted(file, statements, words.verbs())
+    check_quoted(file, statements, words)
     source = source_of(file, words.verbs())
     from recipe.ablation.execute import Unfinished
     from recipe.ablation.launchers import Workers

@@ -55,7 +55,7 @@ def command(
         recipe evaluate runs/photos 'data folder "new"' --html report.html
     """
     words = vocabulary(plugins)
-    check_quoted(run, statements, words.verbs())
+    check_quoted(run, statements, words)
     is_run = os.path.isfile(os.path.join(run, "recipe.lock"))
     source = None if is_run else source_of(run, words.verbs())
     plan = None if source is None else bind([source, *override(statements)], words)

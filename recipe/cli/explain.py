@@ -51,7 +51,7 @@ def command(
         click.echo(_meaning(what.upper()))
         return
     words = vocabulary(plugins)
-    check_quoted(what, statements, words.verbs())
+    check_quoted(what, statements, words)
     source = source_of(what, words.verbs())
     plan = bind([source, *override(statements)], words, data=True)
     tell_changes(source, plan)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
@@ -38,23 +39,45 @@ def source_of(file: str, verbs: Collection[str] = ()) -> Source:
     return source
 
 
-def check_quoted(file: str, statements: Sequence[str], verbs: Collection[str]) -> None:
+def check_quoted(file: str, statements: Sequence[str], vocabulary: Vocabulary) -> None:
     """Raise `click.UsageError` if a statement on the command line lacks its quotes: ``recipe run FILE epochs 3``.
 
-    Without them, each of its words is a statement. Two of a single word, such as ``compile ema``, are fine.
+    Without them, each of its words is a statement. Two of a single word, such as ``compile ema``, are fine. Paths are
+    put in quotes, too. The statements of a recipe without a file are a single text.
     """
+    verbs = vocabulary.verbs()
     words = [file, *statements] if file in verbs else [*statements]
     joined = joined_statements(words, verbs)
-    if len(joined) < len(words):
-        named = [] if file in verbs else [file]
-        typed = command_line("recipe", str(click.get_current_context().info_name), *named, *joined)
-        raise click.UsageError(f"put each statement in quotes: {typed}")
+    if len(joined) == len(words):
+        return
+    typed = [with_quoted_paths(statement, vocabulary) for statement in joined]
+    typed = ["; ".join(typed)] if file in verbs else [file, *typed]
+    what = "the recipe" if file in verbs else "each statement"
+    command = command_line("recipe", str(click.get_current_context().info_name), *typed)
+    raise click.UsageError(f"put {what} in quotes: {command}")
+
+
+def with_quoted_paths(statement: str, vocabulary: Vocabulary) -> str:
+    """Return a statement with quotes around the words of which a trick only takes a path in quotes."""
+    verb, *words = statement.split(" ")
+    clause, position, written = None, 0, [verb]
+    for word in words:
+        if word in vocabulary.clauses(verb):
+            clause, position = word, 0
+        elif "=" not in word and '"' not in word:
+            with contextlib.suppress(RecipeError, KeyError):
+                kinds = [field.kind for field in vocabulary.declared(verb, clause).fields[position:]]
+                if word[:1].isalpha() and kinds and kinds[0].expects.endswith("in quotes"):
+                    word = word if kinds[0].takes_name(word) else f'"{word}"'
+            position += 1
+        written.append(word)
+    return " ".join(written)
 
 
 def joined_statements(words: Sequence[str], verbs: Collection[str]) -> list[str]:
     """Return the statements of a command line. Words without quotes, such as ``epochs 3``, are joined to statements."""
     groups, alone = list[list[str]](), False
-    for word in words:
+    for word in (word.rstrip(",;") if len(word.split()) == 1 else word for word in words):
         first = word.split(maxsplit=1)[0] if word.split() else ""
         dropped = alone and groups[-1] == ["drop"]
         is_part = dropped or (alone and first not in verbs and (first == word or not first[:1].isalpha()))

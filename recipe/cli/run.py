@@ -118,7 +118,7 @@ def command(
         raise click.UsageError("--allow-changed requires --resume")
     file, statements, out = _resumed(file, statements, out, resume)
     words = vocabulary(plugins)
-    check_quoted(file, statements, words.verbs())
+    check_quoted(file, statements, words)
     source = source_of(file, words.verbs())
     policy = SavePolicy.of(save_every, checkpoints)
     plan = bind([source, *override(statements)], words, data=True)

@@ -105,7 +105,7 @@ def _explain(error: lark.UnexpectedInput, source: Source) -> Diagnostic:
         help = "a field takes one number at a time, and images are square: write `224`, not `224x224`"
         return diagnostic("E011", f"`{shown}` is not a number", length, help)
     if "," in word and not re.search(r"[/\\~]", word):
-        help = "separate items by spaces, without commas"
+        help = "separate items by spaces and statements by `;`, without commas"
         if re.match(r"[+-]?\d*,\d", word):
             help += ", and write decimals with a point: `0.1`"
         what = "a number" if re.fullmatch(r"[+-]?\d[\d.,]*\d", word) else "a valid word"

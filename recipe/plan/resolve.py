@@ -15,6 +15,7 @@ from recipe.base.wording import listing
 from recipe.language.ast import Item, Statement, Word
 from recipe.plan.arguments import Arguments, read_arguments, unknown
 from recipe.plan.meant import meant
+from recipe.plan.separating import check_separated
 from recipe.plugins.declared import OWN, Declared
 from recipe.plugins.during import SPAN, During
 from recipe.plugins.kinds import FieldContext, LazyValue
@@ -99,6 +100,8 @@ def opened(statement: Statement, vocabulary: Vocabulary, *, lock: bool = False) 
         otherwise = "run `recipe tricks` to list the vocabulary, or use --plugin to add the tricks of a file"
         help = meant(verb.text, vocabulary, vocabulary.verbs(), otherwise, after=statement.span.text[len(verb.text) :])
         raise fail("E020", f"unknown verb `{verb.text}`", verb.span, help=help)
+    if not lock:  # it states which field each value is of
+        check_separated(statement, vocabulary)
     clauses = vocabulary.clauses(verb.text)
     for item in statement.items:
         if item.value.text in clauses and _is_clause(verb, tricks, item, vocabulary):
