@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from recipe.base.wording import did_you_mean
 from recipe.plan.meanings import Meanings, meanings, spelled_like
-from recipe.plan.unsupported import unsupported
+from recipe.plan.unsupported import plain, unsupported
 from recipe.plugins.during import SPAN_WORDS
 from recipe.plugins.vocabulary import Vocabulary
 
@@ -39,8 +39,8 @@ def meant(
         text = f"{before}{word}" if before else f"{word}{after}" * bool(after)
         return f"`{word}` is a verb: write {f'`{text}`' if text else 'it at the start of a statement'}"
     candidates = [*candidates]
-    if word.lower() in map(str.lower, candidates):
-        return did_you_mean(word, candidates)
+    if same := next((one for one in candidates if plain(one) == plain(word)), None):
+        return f"did you mean `{same}`?"
     found = (meanings(f"{verb} {word}", vocabulary) if verb else None) or meanings(word, vocabulary, after)
     if found is not None and found.how == "name":
         return _told(found, before)
@@ -70,7 +70,7 @@ def _told(found: Meanings, before: str) -> str:
     listed = f"{tricks[0]}, {tricks[1]} and others" if len(tricks) > 2 else " and ".join(tricks)
     text = f"{before}{found.tricks[0]}" if before else found.statement
     write = f": write `{text}`" if text != found.tricks[0] else ""
-    if found.how == "spelling":
+    if found.how == "spelling" or (found.how == "value" and found.said not in text.split()):  # spelled otherwise
         return f"did you mean `{text}`?"
     if found.how == "similar":
         write = write if before else ""

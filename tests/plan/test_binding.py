@@ -95,6 +95,8 @@ def test_a_path_is_resolved_relative_to_the_recipe(tmp_path: Path) -> None:
         ("lr wramup 5", "E021", "wramup", "did you mean `warmup`?"),
         ("tweak Q", "E021", "Q", "`A`, `B`, `C`, `D`"),
         ("base resnet5", "E021", "resnet5", "did you mean `resnet50`?"),
+        ("base resnet-18", "E021", "resnet-18", "did you mean `resnet18`?"),
+        ("resnet-18", "E020", "resnet-18", "did you mean `base resnet18`?"),
         ("base ResNet50", "E021", "ResNet50", "did you mean `resnet50`?"),
         ("base timm:", "E021", "timm:", ""),
         ("precision fp8", "E021", "fp8", "`bf16`, `fp16`, `fp32`"),
