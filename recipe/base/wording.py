@@ -63,6 +63,21 @@ def did_you_mean(
     return otherwise if near is None else f"{before}did you mean {form(near)}?"
 
 
+def near_file(path: str | os.PathLike[str]) -> str:
+    """Return help for a file or folder that doesn't exist: the names next to it that are spelled or end like it.
+
+    It is empty if there are none.
+    """
+    folder, name = os.path.split(os.path.abspath(path))
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return ""
+    ending = os.path.splitext(name)[1].lower()
+    alike = [one for one in names if ending and one.lower().endswith(ending) and not one.startswith(".")]
+    return did_you_mean(name, names, f"`{folder}` has {listing(alike, 4)}" if alike else "")
+
+
 def listing(words: Iterable[str], most: int = 12) -> str:
     """Return the sorted words in backticks; if some are left out, end with their number."""
     words = sorted(words)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import attrs
 
-from recipe.base.wording import listing, plural
+from recipe.base.wording import listing, near_file, plural
 from recipe.data.formats import ENDINGS, FORMATS
 
 HIDDEN = ("__MACOSX",)
@@ -60,6 +60,14 @@ class FoundImages:
         return FoundImages(files, tuple(self.labels[index] for index in indices), ())
 
 
+def missing_folder(folder: Path) -> FileNotFoundError:
+    """Return the error for a folder that doesn't exist. Its note, if it has one, is what to do."""
+    error = FileNotFoundError(f"the folder `{folder}` does not exist")
+    if near := near_file(folder):
+        error.add_note(near)
+    return error
+
+
 def class_folders(folder: Path, subfolders: str = "skip") -> list[str]:
     """Return the names of the folders in a folder, sorted, without hidden ones.
 
@@ -67,7 +75,7 @@ def class_folders(folder: Path, subfolders: str = "skip") -> list[str]:
     ``animals/cat``. Raises `OSError` if the folder is missing, can't be read, or has no such folders.
     """
     if not os.path.isdir(folder):  # unlike Path.is_dir, it accepts names that are too long
-        raise FileNotFoundError(f"the folder `{folder}` does not exist")
+        raise missing_folder(folder)
     found = _folders_in(folder)
     if subfolders == "classes":
         found = [name for name in _folders_below(folder) if any(map(_is_image, _entries(folder / name)))]

@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 
-from recipe.data.folders import FoundImages, class_folders, find_images, first_images
+from recipe.data.folders import FoundImages, class_folders, find_images, first_images, missing_folder
 from recipe.data.part_folders import named_parts, passed_over
 from recipe.data.parts import CALLED, SHARE, FileParts, Labeled, shared_groups
 from recipe.data.splits import Split, groups_of
@@ -108,7 +108,7 @@ class FolderLayout:
         if self.path is not None:
             root = Path(self.path)
             if not os.path.isdir(root):  # unlike Path.is_dir, it accepts names that are too long
-                raise FileNotFoundError(f"the folder `{root}` does not exist")
+                raise missing_folder(root)
             named = named_parts(root, {*folders, *shares})
             found = {part: folder for part, folder in (named or {"train": root}).items() if given[part] is None}
             folders, by_name = found | folders, found if named else {}

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from recipe.base.channels import to_channels
 from recipe.base.errors import RecipeError, fail
-from recipe.base.wording import plural, reason_of
+from recipe.base.wording import near_file, plural, reason_of
 from recipe.data.decode import CROP, fitted
 from recipe.data.fingerprinting import fingerprint
 from recipe.data.headers import noticed_in
@@ -76,8 +76,11 @@ def read_sets(use: Use) -> Sets:
         raise fail("E070", f"`{use.word}` can't be read: {reason}", use.span) from error
     except (OSError, ValueError) as error:
         named = isinstance(error, OSError) and error.strerror
-        reason = f"{error.strerror}: {error.filename}".lower() if named else str(error)  # type: ignore[union-attr]
-        raise fail("E070", f"`{use.word}`: {reason}", use.span) from error
+        reason = f"{error.strerror.lower()}: {error.filename}" if named else str(error)  # type: ignore[union-attr]
+        help = "; ".join(getattr(error, "__notes__", ()))
+        if isinstance(error, FileNotFoundError) and error.filename:
+            help = near_file(error.filename)
+        raise fail("E070", f"`{use.word}`: {reason}", use.span, help=help) from error
     if why := unfit(sets, ImageFields.of(use.trick).size):
         raise broken(use, "open", why)
     return sets

@@ -12,6 +12,11 @@ UNWRITABLE = re.compile("[\0\r\n\ud800-\udfff]")
 """Characters that a recipe file can't express but other text may contain."""
 
 
+def quoted(text: str) -> str:
+    """Return a text as a string in quotes."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
 def unquoted(text: str) -> str:
     """Return the value of a string in quotes."""
     return re.sub(r"\\(.)", r"\1", text[1:-1])

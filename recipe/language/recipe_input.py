@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Collection
@@ -11,8 +12,10 @@ from pathlib import Path
 import attrs
 
 from recipe.base.errors import fail
+from recipe.base.printable import command_line
 from recipe.base.source import MAX_BYTES, Source, Span
 from recipe.base.wording import did_you_mean, listing, system_reason
+from recipe.language.ast import quoted
 
 LOCK = "recipe.lock"
 """The file in a run folder that holds its recipe."""
@@ -31,12 +34,21 @@ def read(path: Path, name: str | None = None, span: Span | None = None) -> Sourc
     except FileNotFoundError:
         raise fail("E001", f"`{shown}` does not exist", span) from None
     except IsADirectoryError:
-        help = f"a run folder has a {LOCK}" if span is None else ""
+        help = _about_folder(path, shown) if span is None else ""
         raise fail("E001", f"`{shown}` is a folder, not a recipe file", span, help=help) from None
     except (OSError, ValueError) as error:
         raise fail("E001", f"`{shown}` can't be read: {system_reason(error)}", span) from None
     source = decode(data, shown, path.resolve().parent, span)
     return attrs.evolve(source, path=path.resolve())
+
+
+def _about_folder(path: Path, shown: str) -> str:
+    """Return what to write instead of a folder that is no run: a recipe for its images if it has folders of them."""
+    with contextlib.suppress(OSError):
+        if any(each.is_dir() and not each.name.startswith(".") for each in path.iterdir()):
+            recipe = f"base resnet18; data folder {quoted(shown)}"
+            return f"to train on the images in its folders, use `{command_line('recipe', 'run', recipe)}`"
+    return f"a run folder has a {LOCK}"
 
 
 def decode(data: bytes, name: str, folder: Path, span: Span | None = None) -> Source:

@@ -13,7 +13,7 @@ import attrs
 
 from recipe.base.plain_numbers import plain_numbers
 from recipe.base.wording import did_you_mean, listing
-from recipe.language.ast import UNWRITABLE, Word
+from recipe.language.ast import UNWRITABLE, Word, quoted
 from recipe.language.recipe_input import names_file
 
 
@@ -54,10 +54,6 @@ class LazyValue:
     """A value that is computed only when it is used, so that dropped statements open no files."""
 
     make: Callable[[], Any]
-
-
-def quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 @attrs.frozen

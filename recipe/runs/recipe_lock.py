@@ -10,7 +10,7 @@ import attrs
 
 from recipe.base.errors import RecipeError, fail
 from recipe.base.source import MAX_BYTES, Source
-from recipe.language.ast import unquoted
+from recipe.language.ast import quoted, unquoted
 from recipe.language.lock_header import read_header, with_header
 from recipe.language.parser import parse
 from recipe.language.recipe_input import LOCK, read
@@ -18,7 +18,7 @@ from recipe.plan.bind import bind
 from recipe.plan.changes import SIGNS, compare_words
 from recipe.plan.plan import Plan
 from recipe.plugins.declared import OWN
-from recipe.plugins.kinds import RecipeFile, quoted
+from recipe.plugins.kinds import RecipeFile
 from recipe.plugins.vocabulary import Vocabulary
 from recipe.runs.provenance import read_provenance
 

@@ -394,6 +394,22 @@ def test_warnings_about_a_list_need_none_of_its_images(tmp_path: Path) -> None:
     ]
 
 
+def test_a_list_that_is_missing_gets_the_names_next_to_it(tmp_path: Path) -> None:
+    def help_of(name: str) -> str:
+        with pytest.raises(
+            RecipeError, match=f"E070.*`data list`: no such file or directory: .*/Lists/{name}"
+        ) as error:
+            recipe.run("base timm:test_resnet", f'data list "{folder / name}"')
+        return error.value.diagnostics[0].help
+
+    folder = tmp_path / "Lists"
+    assert help_of("label.csv") == ""
+    write(folder, "labels.csv", "train.txt")
+    assert help_of("label.csv") == "did you mean `labels.csv`?"
+    assert help_of("all.csv") == f"`{folder}` has `labels.csv`"
+    assert help_of("all.tsv") == ""
+
+
 def test_a_run_resumes_and_is_evaluated_on_the_same_images(colors: Path, tmp_path: Path) -> None:
     data = f'data list "{colors}" folder="{colors.parent / "images"}" size=32 workers=0 test=20%'
     text = f"base timm:test_resnet; {data}; batch 8; epochs 2; lr 1e-3"

@@ -48,8 +48,14 @@ def test_a_folder_does_not_hide_an_example_or_a_verb(tmp_path: Path, monkeypatch
         (tmp_path / name).mkdir()
     assert resolve("full").sources[0].kind == "file"
     assert resolve("sam", below=module_source()).find("sam") is not None
-    with pytest.raises(RecipeError, match="`other` is a folder, not a recipe file"):
+    with pytest.raises(RecipeError, match="`other` is a folder, not a recipe file") as error:
         resolve("other")
+    assert error.value.diagnostics[0].help == "a run folder has a recipe.lock"
+    (tmp_path / "other" / "cats").mkdir()
+    with pytest.raises(RecipeError, match="`other` is a folder, not a recipe file") as error:
+        resolve("other")
+    told = "to train on the images in its folders, use `recipe run 'base resnet18; data folder \"other\"'`"
+    assert error.value.diagnostics[0].help == told
 
 
 def test_a_single_verb_is_text() -> None:
