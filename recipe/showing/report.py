@@ -16,6 +16,8 @@ from recipe.data.appearance import IGNORED, STORED, Appearance
 SCHEMA_VERSION = 1
 FEW = 5
 """The number of classes, images or groups that the text names."""
+MOST_UNREADABLE = 50
+"""The number of images that can't be read that the text names."""
 
 
 @attrs.frozen
@@ -170,8 +172,8 @@ class DataReport:
             if part.name != "training" and part.missing and part.images:
                 yield f"{self._few(part.missing)} without {part.name} images"
         if self.unreadable:
-            more = f", and {len(self.unreadable) - 1} more" if len(self.unreadable) > 1 else ""
-            yield f"{plural(len(self.unreadable), 'image')} can't be read: {self.unreadable[0].reason}{more}"
+            such = "" if len(self.unreadable) == 1 else ", the first one"
+            yield f"{plural(len(self.unreadable), 'image')} can't be read{such}: {self.unreadable[0].reason}"
         groups = self.duplicates.groups if self.duplicates else ()
         across = [group for group in groups if group.across]
         differing = [group for group in groups if group.differing]
@@ -257,7 +259,14 @@ class DataReport:
         found = "".join(f"\n  {printable(each)}" for each in self.findings)
         notes = "".join(f"\n{printable(note)}" for note in self.notes)
         ends = f"\n\nfindings:{found}" if found else "\n\nfindings: none"
-        return f"{printable(self.data)}\n\n{table}\n\n{below}{notes and chr(10)}{notes}{ends}"
+        broken = "".join(f"\n  {printable(each)}" for each in self._unreadable())
+        broken = broken and f"\n\nimages that can't be read:{broken}"
+        return f"{printable(self.data)}\n\n{table}\n\n{below}{notes and chr(10)}{notes}{broken}{ends}"
+
+    def _unreadable(self) -> Iterator[str]:
+        yield from (each.reason for each in self.unreadable[:MOST_UNREADABLE])
+        if len(self.unreadable) > MOST_UNREADABLE:
+            yield f"and {len(self.unreadable) - MOST_UNREADABLE:,} more"
 
     def _facts(self) -> Iterator[tuple[str, str]]:
         first = self.parts[0] if self.parts[0].images else self.parts[1]

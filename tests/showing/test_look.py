@@ -15,6 +15,7 @@ from recipe.api import InMemory, Trick, integer, trick
 from recipe.base.errors import RecipeError
 from recipe.data.images import Sets
 from tests.helpers import vocabulary_with
+from tests.inference.helpers import paint
 from tests.showing.helpers import Own, folder, wrong
 
 
@@ -42,12 +43,26 @@ def test_a_sound_folder(tmp_path: Path) -> None:
     assert repr(report).endswith("8 training, 4 held-out; 0 findings)")
 
 
+def test_up_to_fifty_images_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        paint(tmp_path / name, "red", 3, 0)
+    for number in range(53):
+        (tmp_path / "cat" / f"b{number:02}.png").touch()
+    _, _, broken = of(tmp_path).to_text().partition("images that can't be read:\n")
+    lines = broken.partition("\n\nfindings:")[0].splitlines()
+    assert len(lines) == 51
+    assert {line.partition("/cat/")[2] for line in lines[:50]} <= {
+        f"b{number:02}.png` can't be decoded: the file is empty" for number in range(53)
+    }
+    assert lines[50] == "  and 3 more"
+
+
 def test_what_is_wrong_is_found(tmp_path: Path) -> None:
     report = of(wrong(tmp_path))
     train, val = tmp_path / "train", tmp_path / "val"
     assert report.findings == (
         "1 class (`owl`) without held-out images",
-        f"2 images can't be read: the image `{train}/dog/0.png` can't be decoded: the file is empty, and 1 more",
+        f"2 images can't be read, the first one: the image `{train}/dog/0.png` can't be decoded: the file is empty",
         f"1 image occurs in several parts, such as `{train}/cat/0.png` (training, `cat`) and `{val}/cat/copy.png` "
         "(held-out, `cat`)",
         f"1 image occurs with different classes, such as `{train}/cat/1.png` (training, `cat`) and "
