@@ -9,6 +9,7 @@ from functools import cached_property
 import attrs
 
 from recipe.base.errors import RecipeError
+from recipe.language.ast import quoted
 from recipe.plugins.declared import Declared
 from recipe.plugins.fields import Field
 from recipe.plugins.kinds import (
@@ -20,7 +21,6 @@ from recipe.plugins.kinds import (
     Numbers,
     ShareOrPath,
     ShareOrText,
-    quoted,
     written,
 )
 from recipe.plugins.trick import Trick
