@@ -48,6 +48,8 @@ def _with_every_word(vocabulary: Vocabulary) -> list[tuple[str, list[tuple[int, 
                     "evaluation crop": "0.9",
                     "data folder group": '"{}_*"',
                     "data torchvision group": '"{}_*"',
+                    "data hf val": '"y"',
+                    "data hf test": '"z"',
                 }
                 given = sample.get(f"{found_trick.declared.word} {field.name}")
                 given = given or NAMES.get((found_trick.declared.word, field.name))

@@ -44,7 +44,6 @@ ALLOWED = {
     "recipe/showing/report.py: first.name": "a name",
     "recipe/showing/report.py: part.name": "a name",
     "recipe/testing/rules/hooks.py: what": "a name",
-    "recipe/training/alike.py: other": "the name of a part",
     "recipe/training/trainer_state.py: images": "a training has at least two",
     "tricks/data_fashion_mnist.py: ' × '.join(map(str, most))": "a limit",
     "tricks/input.py: takes": "the channels of a layer",
