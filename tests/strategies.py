@@ -120,8 +120,8 @@ def _percents(kind: Number) -> st.SearchStrategy[str]:
 NEEDED = {("data folder", "path"), ("data hf", "repository"), ("data list", "path")}
 """Fields that have a default, but can only be left out if another one is stated."""
 
-INSTEAD = {("data hf", "folder")}
-"""Fields that are stated instead of a needed one."""
+INSTEAD = {("data hf", "folder"), ("data torchvision", "group")}
+"""Fields that are stated instead of a needed one, or that only some datasets take."""
 
 NAMES = {
     ("data hf", "repository"): '"someone/birds"',
