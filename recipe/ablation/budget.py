@@ -14,6 +14,7 @@ import attrs
 from attrs.validators import ge
 
 from recipe.ablation.launchers import Workers
+from recipe.base.caller import option
 from recipe.base.errors import fail
 from recipe.base.wording import parse_duration, plural
 from recipe.devices import choice
@@ -77,7 +78,7 @@ def fit(
             return Budget(most, length, taken(most, length))
     least = taken(seeds or 2, 1)
     enough = f"about {least:.0f} s for one epoch of each row with {plural(seeds or 2, 'seed')}"
-    help = f"allow {enough}, or study fewer tricks with --over"
+    help = f"allow {enough}, or study fewer tricks with {option('--over')}"
     raise fail("E127", f"the budget of {budget:.0f} s is too short for {plural(len(epochs_of), 'row')}", help=help)
 
 

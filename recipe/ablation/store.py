@@ -14,6 +14,7 @@ import attrs
 from recipe.ablation.budget import Budget
 from recipe.ablation.table import Cell
 from recipe.base import files
+from recipe.base.caller import another_folder
 from recipe.base.errors import RecipeError, fail
 from recipe.base.typed_json import Malformed, read_json
 from recipe.base.wording import plural, system_reason
@@ -151,7 +152,7 @@ def check(folder: Path) -> None:
         raise fail("E111", f"`{folder}` can't be read: {system_reason(error)}") from None
     if others:
         message = f"`{folder}` already contains other files, such as `{sorted(others)[0]}`"
-        raise fail("E113", message, help="choose another folder with --out")
+        raise fail("E113", message, help=another_folder())
 
 
 def kept_budgets(folder: Path) -> dict[str, Budget]:

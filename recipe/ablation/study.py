@@ -20,6 +20,7 @@ from recipe.ablation.store import Task, check, kept_budgets, prepare
 from recipe.ablation.table import Cell, Line, Table
 from recipe.ablation.variants import Row, check_choices, laid_off, of_row, rows_of, without
 from recipe.base import files
+from recipe.base.caller import option
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import RecipeError, fail
 from recipe.base.identity import digest
@@ -179,7 +180,7 @@ def study(
     if seeds is not None and seeds < 1:
         raise fail("E124", f"an ablation needs at least one seed, not {seeds}")
     if out is not None and not str(out).strip():
-        raise fail("E113", "the name of the ablation's folder is empty", help="name a folder with --out")
+        raise fail("E113", "the name of the ablation's folder is empty", help=f"name a folder with {option('--out')}")
     workers = workers or Workers()
     over = (over,) if isinstance(over, str) else over
     plan = resolve(recipe, *statements, plugins=plugins, data=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 import attrs
 
 from recipe.ablation.table import AGAINST
+from recipe.base.caller import is_command, named, option
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import RecipeError, fail
 from recipe.base.source import Source
@@ -88,8 +89,12 @@ def _units(plan: Plan, mode: str, over: Sequence[str]) -> tuple[Unit, ...]:
     units = tuple(Unit(_short(use), (use.word,), (use.statement(),)) for use in stated)
     kept = tuple(unit for unit in units if _matters(plan, units, unit))
     if not kept:
-        raise fail("E124", "the recipe states no tricks to study", help='name some: --over "tweak D" "augment mixup"')
+        raise fail("E124", "the recipe states no tricks to study", help=f"name some: {_example()}")
     return kept
+
+
+def _example() -> str:
+    return '--over "tweak D" "augment mixup"' if is_command() else '`over=["tweak D", "augment mixup"]`'
 
 
 def _stated(plan: Plan) -> dict[str, Use]:
@@ -120,13 +125,13 @@ def _named(plan: Plan, text: str) -> Unit:
         for said in opened(statement, vocabulary):
             word = said.trick.declared.word
             if word == plan.maker("seed"):
-                help = "set the number of seeds with --seeds"
+                help = f"set the number of seeds with {option('--seeds')}"
                 raise fail("E124", f"`{word}` is not a trick to study", said.words, help=help)
             words.append(word)
             use, given = plan.find(word), " ".join([word, *(item.span.text for item in said.items)])
             statements.append(use.statement() if use and not said.items else given)
     if not words:
-        raise fail("E124", "an argument of --over is empty", help='name tricks: --over "tweak D" "augment mixup"')
+        raise fail("E124", f"an argument of {named('--over')} is empty", help=f"name tricks: {_example()}")
     return Unit(" ".join(text.split()), tuple(words), tuple(statements))
 
 
@@ -201,7 +206,8 @@ def check_choices(rows: Sequence[Row]) -> None:
     for row in rows:
         if words := laid_off(row.plan):
             message = f"`{words[0]}` is not a trick to study: it chooses an epoch by the held-out images"
-            raise fail("E124", message, help="remove it from --over; an ablation compares rows by their last epoch")
+            help = f"remove it from {option('--over')}; an ablation compares rows by their last epoch"
+            raise fail("E124", message, help=help)
 
 
 def of_row(label: str, error: RecipeError) -> list[Diagnostic]:

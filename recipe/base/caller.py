@@ -17,6 +17,8 @@ SWITCHES = {
     "--strict": "strict=True",
 }
 """Options of commands without a value, with the arguments of functions that mean the same."""
+ARGUMENTS = {"--plugin": "plugins="}
+"""Options with a value whose arguments have another name."""
 COMMAND_ONLY = ("--log", "--nproc")
 """Options of `recipe run` that `recipe.run` has no argument for."""
 
@@ -45,7 +47,25 @@ def option(name: str) -> str:
     """
     if is_command():
         return name
-    return f"`{SWITCHES.get(name) or _argument(name) + '='}`"
+    return f"`{SWITCHES.get(name) or ARGUMENTS.get(name) or _argument(name) + '='}`"
+
+
+def named(name: str) -> str:
+    """Return the name of an option, or in Python that of its argument, for a message about its value.
+
+    >>> named("--max-time")
+    '`max_time`'
+    """
+    return f"`{name if is_command() else _argument(name)}`"
+
+
+def another_folder() -> str:
+    """Return what to do if a folder can't be used.
+
+    >>> another_folder()
+    'choose another folder with `out=`'
+    """
+    return f"choose another folder with {option('--out')}"
 
 
 def resuming(folder: str | os.PathLike[str], options: Sequence[str] = ()) -> str:

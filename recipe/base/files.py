@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
+from recipe.base.caller import is_command
 from recipe.base.errors import fail
 from recipe.base.wording import system_reason
 
@@ -113,7 +114,7 @@ def write(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
 def see_free(path: Path) -> None:
     """Raise `RecipeError` (E111) if there is something at a path that a command is to write."""
     if path.exists() or path.is_symlink():
-        raise fail("E111", f"`{path}` already exists", help="choose another file with --out")
+        raise fail("E111", f"`{path}` already exists", help=f"choose another file{' with --out' * is_command()}")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -21,6 +21,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from recipe.base.caller import option
 from recipe.base.errors import RecipeError, fail
 from recipe.base.signals import Terminated, asked, handled
 from recipe.devices.choice import world_size
@@ -178,7 +179,7 @@ def peer_failure(error: BaseException) -> RecipeError | None:
     words = ("Connection closed by peer", "Connection reset", "Broken pipe", "recvBytes", "remote process exited")
     if not (isinstance(error, RuntimeError) and dist.is_initialized() and any(word in str(error) for word in words)):
         return None
-    help = "see its own message, or the system log if it was killed; resume with --resume"
+    help = f"see its own message, or the system log if it was killed; resume with {option('--resume')}"
     return fail("E117", "another process of this run exited; the last checkpoint is intact", help=help)
 
 

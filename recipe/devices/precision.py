@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 import torch
 
+from recipe.base.caller import option
 from recipe.base.errors import fail
 from recipe.base.wording import listing
 
@@ -95,7 +96,7 @@ def precision(asked: str, device: torch.device, strict: bool = False) -> Precisi
 
 def _checked(chosen: Precision, strict: bool) -> Precision:
     if strict and chosen.note:
-        help = "remove --strict, or choose a precision that the device supports"
+        help = f"remove {option('--strict')}, or choose a precision that the device supports"
         message = f"`precision {chosen.asked}` is unavailable on `{chosen.device}`: {chosen.reason}"
         raise fail("E110", message, help=help)
     return chosen

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from recipe.base.caller import option
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import RecipeError, fail
 from recipe.base.signals import ignore
@@ -69,8 +70,6 @@ class Batch:
             labels=self.labels.to(device, non_blocking=True),
         )
 
-
-LOST = "if memory or shared memory ran out, use fewer `workers`; resume with --resume"
 
 Loaded = Batch | tuple[Diagnostic, ...]
 """What a worker sends: a batch, or its errors as diagnostics, because `RecipeError` does not survive the transfer."""
@@ -208,11 +207,12 @@ def _lost(error: Exception, batches: Iterator[Loaded]) -> RecipeError | None:
     workers = _workers(batches)
     if not workers or "in DataLoader worker process" in str(error):
         return None
+    help = f"if memory or shared memory ran out, use fewer `workers`; resume with {option('--resume')}"
     if "Too many open files" in str(error):
-        return fail("E117", "the processes that load images can't be reached: too many open files", help=LOST)
+        return fail("E117", "the processes that load images can't be reached: too many open files", help=help)
     statuses = [worker.exitcode for worker in workers if worker.exitcode]
     how = f"was killed by {signal.Signals(-statuses[0]).name}" if statuses and statuses[0] < 0 else "exited"
-    return fail("E117", f"a process that loads images {how}; the last checkpoint is intact", help=LOST)
+    return fail("E117", f"a process that loads images {how}; the last checkpoint is intact", help=help)
 
 
 def _undisturbed(worker: int) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import attrs
 
+from recipe.base.caller import option
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.source import Source
 from recipe.language.ast import Statement, unquoted
@@ -27,6 +28,6 @@ def _help(text: str, source: Source) -> str:
         if f"{words} ".startswith(f"{line[2]} "):
             name = unquoted(line[1])
             if name.endswith(".py"):
-                return f"the run used `{line[2]}` of the file `{name}`: name it with --plugin"
+                return f"the run used `{line[2]}` of the file `{name}`: name it with {option('--plugin')}"
             return f"the run used `{line[2]}` of the package `{name}`: install it"
     return ""

@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 
+from recipe.base.caller import option
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import RecipeError, fail
 from recipe.base.source import Source, Span
@@ -97,7 +98,9 @@ def opened(statement: Statement, vocabulary: Vocabulary, *, lock: bool = False) 
     """
     verb, tricks = statement.verb, list[OpenClause]()
     if verb.text not in vocabulary.verbs():
-        otherwise = "run `recipe tricks` to list the vocabulary, or use --plugin to add the tricks of a file"
+        otherwise = (
+            f"run `recipe tricks` to list the vocabulary, or use {option('--plugin')} to add the tricks of a file"
+        )
         help = meant(verb.text, vocabulary, vocabulary.verbs(), otherwise, after=statement.span.text[len(verb.text) :])
         raise fail("E020", f"unknown verb `{verb.text}`", verb.span, help=help)
     if not lock:  # it states which field each value is of

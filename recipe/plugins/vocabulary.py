@@ -20,6 +20,7 @@ from types import CodeType
 
 import attrs
 
+from recipe.base.caller import is_command
 from recipe.base.errors import RecipeError, fail
 from recipe.base.identity import digest
 from recipe.base.public import public
@@ -156,7 +157,8 @@ class Vocabulary:
             if len(offers) > 1:
                 names = " and ".join(sorted(offer.package for offer in offers))
                 file = next((offer.package for offer in offers if not offer.entry), None)
-                help = "uninstall one of them" if file is None else f"remove --plugin {file}, or rename its trick"
+                given = f"--plugin {file}" if is_command() else f"`{file}` from `plugins=`"
+                help = "uninstall one of them" if file is None else f"remove {given}, or rename its trick"
                 raise fail("E081", f"`{word}` is registered by {names}", span, help=help)
             self._loaded[key] = self._import(word, offers[0], span)
         return self._loaded[key]

@@ -19,6 +19,7 @@ from typing import NoReturn
 import torch
 
 from recipe.base import files
+from recipe.base.caller import another_folder
 from recipe.base.errors import fail
 from recipe.base.wording import system_reason
 from recipe.runs.state import OtherVersion, TrainingState, check_version
@@ -94,7 +95,7 @@ def read(folder: Path, set_aside: bool = True) -> tuple[bytes | None, list[Path]
     read again. A checkpoint with another schema version is refused (E113) and left in place.
     """
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        help = "put a folder of its own in its place, or choose another folder with --out"
+        help = f"put a folder of its own in its place, or {another_folder()}"
         raise fail("E111", f"`{folder}` is a link or a file instead of a folder", help=help)
     unsound: list[Path] = []
     for path in reversed(saved_in(folder)):
@@ -103,7 +104,7 @@ def read(folder: Path, set_aside: bool = True) -> tuple[bytes | None, list[Path]
             unpack(packed, torch.device("cpu"))
             return packed, unsound
         except OtherVersion as error:
-            help = "resume with the release that wrote it, or choose another folder with --out"
+            help = f"resume with the release that wrote it, or {another_folder()}"
             raise fail("E113", f"the checkpoint `{path}` {error}", help=help) from error
         except Exception as error:  # whatever is wrong, the previous one may be sound
             if isinstance(error, (OSError, MemoryError)) or "can't allocate" in str(

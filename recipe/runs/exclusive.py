@@ -14,6 +14,7 @@ from typing import IO
 import attrs
 
 from recipe.base import files
+from recipe.base.caller import another_folder, option
 from recipe.base.errors import fail
 from recipe.base.wording import system_reason
 
@@ -119,13 +120,14 @@ def _is_held(folder: Path) -> bool:
 
 
 def _in_use(folder: Path, owner: str) -> Exception:
-    help = "wait until it ends, or choose another folder with --out"
+    help = f"wait until it ends, or {another_folder()}"
     return fail("E116", f"`{folder}` is in use by another run ({owner})", help=help)
 
 
 def _gone(folder: Path) -> Exception:
     message = f"`{folder}` can't be written: the folder or its .lock was removed or replaced during the training"
-    return fail("E111", message, help="resume with --resume from the checkpoints that are left, or train again")
+    help = f"resume with {option('--resume')} from the checkpoints that are left, or train again"
+    return fail("E111", message, help=help)
 
 
 def _written_in(file: IO[bytes]) -> str:

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recipe.base import files
+from recipe.base.caller import resuming
 from recipe.base.errors import RecipeError, fail
 from recipe.base.typed_json import Malformed
 from recipe.base.wording import system_reason
@@ -71,7 +72,7 @@ def read_held_out(folder: Path) -> HeldOut:
     except (OSError, Malformed) as error:
         reason = system_reason(error) if isinstance(error, OSError) else str(error)
         message = f"`{folder}` has no finished run: `summary.json` {_because(error, reason)}"
-        raise fail("E120", message, help="resume it with `recipe run --resume`") from None
+        raise fail("E120", message, help=f"resume it with `{resuming(folder)}`") from None
     path = folder / EVALUATION
     if expected is None:
         raise fail("E120", f"the run in `{folder}` did not record its evaluation", help="train it again")

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from recipe.base import files
+from recipe.base.caller import another_folder, option
 from recipe.base.errors import fail
 from recipe.language.recipe_input import LOCK
 from recipe.plan.plan import Plan
@@ -34,10 +35,11 @@ def choose_folder(out: str | Path | None, name: str, plan: Plan, resume: bool, a
     """
     if out is not None:
         if not str(out).strip():
-            raise fail("E113", "the run folder has no name", help="set one with --out")
+            raise fail("E113", "the run folder has no name", help=f"set one with {option('--out')}")
         return _named(Path(out), plan, resume, allow_changed)
     if Path(name).name != name:
-        raise fail("E113", f"`{name}` is not the first part of a folder's name", help="set the folder with --out")
+        help = f"set the folder with {option('--out')}"
+        raise fail("E113", f"`{name}` is not the first part of a folder's name", help=help)
     return default_folder(RUNS, name, plan, resume)
 
 
@@ -62,15 +64,16 @@ def _named(folder: Path, plan: Plan, resume: bool, allow_changed: bool) -> Path:
     """Return the folder that the user named, if a run can start or resume there."""
     if len(os.fsencode(folder.name)) > 255:
         message = "the name of the run folder is longer than file systems allow"
-        raise fail("E113", message, help="choose another folder with --out")
+        raise fail("E113", message, help=another_folder())
     begun, saved = (folder / LOCK).exists(), (folder / "checkpoints").exists()
     taken = [own for own in OWN_FILES if (folder / own).exists()]
     if taken and not (resume and (begun or saved)) and not is_untouched(folder):  # a checkpoint names its own recipe
         what = "a run" if begun or saved else f"a file `{taken[0]}`"
-        help = f"{'resume it with --resume, or ' if begun or saved else ''}choose another folder with --out"
+        help = another_folder()
+        help = f"resume it with {option('--resume')}, or {help}" if begun or saved else help
         raise fail("E113", f"`{folder}` already contains {what}", help=help)
     if begun and digest_of(folder, plan) != plan.digest and not (allow_changed or is_untouched(folder)):
-        help = "choose another folder with --out, or resume anyway with --allow-changed"
+        help = f"{another_folder()}, or resume anyway with {option('--allow-changed')}"
         raise fail("E113", f"`{folder}` contains a run of another recipe{changed_words(folder, plan)}", help=help)
     return folder
 

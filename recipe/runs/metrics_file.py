@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from recipe.base import files
+from recipe.base.caller import option
 from recipe.base.errors import fail
 from recipe.base.wording import system_reason
 from recipe.runs import exclusive
@@ -48,6 +49,6 @@ class MetricsFile:
         try:
             yield
         except OSError as error:
-            help = "free some disk space, then resume from the last checkpoint with --resume"
+            help = f"free some disk space, then resume from the last checkpoint with {option('--resume')}"
             message = f"`{self.folder / 'metrics.jsonl'}` can't be written: {system_reason(error)}"
             raise fail("E111", message, help=help) from None

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import attrs
 from attrs.validators import and_, deep_iterable, ge, gt, in_, le, optional
 
+from recipe.base.caller import another_folder, option
 from recipe.base.channels import GRAY, RGB
 from recipe.base.errors import RecipeError, fail
 from recipe.base.identity import UNREADABLE
@@ -171,7 +172,7 @@ def compared(folder: Path, provenance: Provenance, allow_changed: bool, places: 
     if before is None:
         return []
     if changed := changed_classes(before.classes, provenance.classes):
-        help = "restore the classes, so that labels keep their meaning, or start a new run in another folder with --out"
+        help = f"restore the classes, so that labels keep their meaning, or {another_folder()}"
         message = f"the classes are not those that the run in `{folder}` was trained on: {changed}"
         raise fail("E113", message, places.get(IMAGES), help=help)
     changes = [*_differing(before.data, provenance.data)]
@@ -179,9 +180,9 @@ def compared(folder: Path, provenance: Provenance, allow_changed: bool, places: 
     if changes and not allow_changed:
         if changes[-1][0] == OWN_WEIGHTS:
             message = f"`{folder}` contains a run of another recipe or model: {clauses[-1]}"
-            raise fail("E113", message, help="choose another folder with --out")
+            raise fail("E113", message, help=another_folder())
         message = f"the data has changed since the run in `{folder}` started: {'; '.join(clauses)}"
-        help = "restore it, resume anyway with --allow-changed, or choose another folder with --out"
+        help = f"restore it, resume anyway with {option('--allow-changed')}, or {another_folder()}"
         raise fail("E113", message, next((places[what] for what, _ in changes if what in places), None), help=help)
     return clauses
 

@@ -7,6 +7,7 @@ import time
 
 import attrs
 
+from recipe.base.caller import named
 from recipe.base.errors import fail
 from recipe.base.wording import parse_duration
 from recipe.runs.time_limit import in_seconds
@@ -48,7 +49,7 @@ class SavePolicy:
                 seconds = duration
             else:
                 help = "use `epoch`, steps such as `500`, a time such as `15m` or `1h`, or several: `epoch,15m`"
-                raise fail("E118", f"invalid value `{word}` for `--save-every`", help=help)
+                raise fail("E118", f"invalid value `{word}` for {named('--save-every')}", help=help)
         return cls(epochs, steps, seconds, checkpoints)
 
     @property

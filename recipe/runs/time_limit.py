@@ -6,6 +6,7 @@ import time
 
 import attrs
 
+from recipe.base.caller import named
 from recipe.base.errors import fail
 from recipe.base.wording import parse_duration
 
@@ -22,9 +23,8 @@ class TimeLimit:
         """Parse a duration such as ``90s``, ``15m`` or ``1.5h``; the time starts now. Raises `RecipeError` (E118)."""
         seconds = parse_duration(text)
         if seconds is None:
-            raise fail(
-                "E118", f"invalid value `{text}` for `--max-time`", help="use a time such as `90s`, `15m` or `2h`"
-            )
+            help = "use a time such as `90s`, `15m` or `2h`"
+            raise fail("E118", f"invalid value `{text}` for {named('--max-time')}", help=help)
         return cls(seconds)
 
     @property

@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 import torch
 
+from recipe.base.caller import another_folder, option
 from recipe.base.errors import RecipeError, fail
 from recipe.base.signals import Interrupted, Signals
 from recipe.base.typed_json import Malformed
@@ -237,7 +238,8 @@ def _check_code(request: Request, place: Place) -> None:
     changed = changed_code(made.plugins if made else (), plugins_of(code_by_package(request.plan.uses)))
     if changed and not request.allow_changed:
         message = f"this differs from the run in `{place.folder}`: {', '.join(changed)}"
-        raise fail("E113", message, help="resume anyway with --allow-changed, or choose another folder with --out")
+        help = f"resume anyway with {option('--allow-changed')}, or {another_folder()}"
+        raise fail("E113", message, help=help)
 
 
 def _take_up_finished(loop: Loop, request: Request, place: Place, prepared: Prepared) -> bool:

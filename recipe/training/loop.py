@@ -13,6 +13,7 @@ import attrs
 import torch
 
 from recipe.base import files
+from recipe.base.caller import another_folder
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import Diverged, RecipeError, fail
 from recipe.base.sealed import write_sealed
@@ -334,9 +335,8 @@ class Loop:
         if self.keeping.over:
             over = "is already over under the changed recipe"
             message = f"the run in `{self.folder}` {over}: it has done {plural(step, 'step')}"
-            raise fail(
-                "E113", message, help="train for more epochs, or choose another folder with --out; nothing was changed"
-            )
+            help = f"train for more epochs, or {another_folder()}; nothing was changed"
+            raise fail("E113", message, help=help)
         words = trainer.ranks.broadcast(lambda: changed_words(self.folder, trainer.plan))
         notes = [f"the recipe has changed from step {step} on{words}", *more]
         self.notes += notes

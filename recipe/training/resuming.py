@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from recipe.base.caller import another_folder, option
 from recipe.base.errors import RecipeError, fail
 from recipe.plan.plan import Plan
 from recipe.plugins.fingerprint import code_of_plugins, plugin_files
@@ -20,7 +21,7 @@ from recipe.runs.weights import NAME
 def other_run(folder: Path, reason: str = "") -> RecipeError:
     """Return the error for a folder with a run of another recipe."""
     message = f"`{folder}` contains a run of another recipe or model{reason}"
-    return fail("E113", message, help="choose another folder with --out")
+    return fail("E113", message, help=another_folder())
 
 
 def check_owner(
@@ -37,7 +38,8 @@ def check_owner(
     edited = [f"`{word}` from {packages[word]}" for word, code in now.items() if before.get(word, code) != code]
     if edited and not (allow_changed or changed):
         message = f"the code of {', '.join(edited)} has changed since the run in `{folder}` was started"
-        raise fail("E113", message, help="resume anyway with --allow-changed, or choose another folder with --out")
+        help = f"resume anyway with {option('--allow-changed')}, or {another_folder()}"
+        raise fail("E113", message, help=help)
     if changed and not allow_changed:
         raise other_run(folder)
     return [f"the code of {', '.join(edited)} has changed since the run was started"] if edited else []
@@ -55,7 +57,7 @@ def check_restart(folder: Path, plan: Plan, data_changes: Sequence[str]) -> None
         return
     message = f"the run in `{folder}` has no checkpoint to resume from, and restarting it with changes would replace it"
     weights = f"; a run there can start from the weights in `{folder / NAME}`" if trained else ""
-    raise fail("E113", message, help=f"choose another folder with --out{weights}")
+    raise fail("E113", message, help=f"{another_folder()}{weights}")
 
 
 def resume_options(

@@ -99,7 +99,7 @@ def test_a_stated_trick_that_changes_nothing_has_no_row() -> None:
     [
         ("stack", ("tweak D", "tweak Q"), "`tweak` does not accept `Q`"),
         ("stack", ("tweak C D", "tweak D"), "`tweak D` is named twice"),
-        ("stack", ("",), "an argument of --over is empty"),
+        ("stack", ("",), "an argument of `over` is empty"),
         ("stack", ("freeze",), "add one of `body`, `gradual`, `norms`, `to`"),
         ("stack", ("seed 3",), "`seed` is not a trick to study"),
         ("add", ("drop tweak D",), "`drop` is not a trick to study"),

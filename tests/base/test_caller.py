@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from recipe.base.caller import commanding, is_command, option, resuming
+from recipe.base.caller import another_folder, commanding, is_command, named, option, resuming
 
 OPTIONS = [
     "--plugin",
@@ -24,7 +24,10 @@ OPTIONS = [
 def test_an_option_is_an_argument_in_python() -> None:
     with commanding():
         assert (is_command(), option("--out"), option("--strict")) == (True, "--out", "--strict")
+        assert (named("--max-time"), another_folder()) == ("`--max-time`", "choose another folder with --out")
     assert not is_command()
+    assert (option("--plugin"), named("--max-time")) == ("`plugins=`", "`max_time`")
+    assert another_folder() == "choose another folder with `out=`"
     assert [*map(option, ("--max-time", "--strict", "--resume"))] == ["`max_time=`", "`strict=True`", "`resume=True`"]
 
 

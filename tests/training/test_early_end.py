@@ -218,7 +218,7 @@ def test_requests_are_looked_for_at_intervals(tmp_path: Path, monkeypatch: pytes
 
 @pytest.mark.parametrize("text", ["", "0s", "2", "soon", "-1h"])
 def test_an_invalid_time_is_an_error(text: str, tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"E118.*`--max-time`"):
+    with pytest.raises(RecipeError, match=r"E118.*`max_time`"):
         train(tmp_path / "run", max_time=text)
     assert not (tmp_path / "run").exists()
 
