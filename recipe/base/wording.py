@@ -144,7 +144,7 @@ def columns(rows: Sequence[Sequence[str]], right: Collection[int] = (), indent: 
         grid.add_column(justify="right" if number in right else "left", no_wrap=True)
     for row in rows:
         grid.add_row(*(Text(printable(cell)) for cell in row))
-    console = Console(file=io.StringIO(), width=1 << 20, color_system=None, legacy_windows=False)
+    console = Console(file=io.StringIO(), width=1 << 20, color_system=None, legacy_windows=False, force_jupyter=False)
     with console.capture() as capture:
         console.print(Padding.indent(grid, indent), soft_wrap=False)
     return "\n".join(line.rstrip() for line in capture.get().rstrip("\n").split("\n"))

@@ -41,6 +41,7 @@ def render(diff: Difference, width: int, color: bool) -> str:
         markup=False,
         emoji=False,
         legacy_windows=False,
+        force_jupyter=False,  # in a notebook, it would display the text instead of returning it
     )
     console.print(
         Text.assemble(("A ", "bold cyan"), printable(diff.name_a), "\n", ("B ", "bold magenta"), printable(diff.name_b))

@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 
+from recipe.base import notebook
 from recipe.base.printable import printable
 from recipe.base.wording import columns, plural
 from recipe.data.appearance import IGNORED, STORED, Appearance
@@ -302,6 +303,10 @@ class DataReport:
             groups, compared = self.duplicates.groups, self.duplicates.compared
             cut = "" if compared == pixels.of else f"; {compared:,} of {pixels.of:,} compared, since the time was over"
             yield "images that occur twice or more", f"{len(groups):,}{cut}"
+
+    def _repr_html_(self) -> str:
+        """Return what notebooks show: the report as text."""
+        return notebook.preformatted(self.to_text())
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{part.images} {part.name}" for part in self.parts)

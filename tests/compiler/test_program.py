@@ -175,6 +175,15 @@ def test_notebooks_show_tables() -> None:
     assert "<a>" not in difference._repr_html_()
 
 
+def test_a_notebook_gets_the_same_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """rich detects notebooks, and would display the text itself."""
+    difference = recipe.diff("base resnet18", "base resnet18; tweak D")
+    text = difference.to_text()
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    assert difference.to_text() == text
+    assert "+ tweak D" in difference._repr_html_()
+
+
 def test_the_public_names_are_listed() -> None:
     assert dir(recipe) == sorted(recipe.__all__)
     assert vocabulary().files == ()

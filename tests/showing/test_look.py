@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,14 @@ from tests.showing.helpers import Own, folder, wrong
 
 def of(root: Path, more: str = "", **options: str) -> recipe.DataReport:
     return recipe.show_data(f'base resnet18; data folder "{root}" size=40 {more}', **options)
+
+
+def test_a_notebook_shows_the_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = of(folder(tmp_path, "<cat>", "dog"))
+    text = report.to_text()
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    assert report.to_text() == text
+    assert report._repr_html_() == f"<pre>{escape(text)}</pre>"
 
 
 def test_a_sound_folder(tmp_path: Path) -> None:
