@@ -20,6 +20,7 @@ from recipe.data.encoded import ImageSource
 from recipe.data.images import Array, Files, Images, squashed
 from recipe.data.views import boxes_of
 from recipe.inference.batches import Numbers
+from recipe.inference.listing import images_under
 from recipe.runs.provenance import Preprocessing
 
 Given: TypeAlias = "str | Path | Image.Image | np.ndarray[Any, Any] | Tensor"
@@ -97,15 +98,18 @@ def _pictures(
 
 
 def _each(given: Any) -> Iterator[Any]:
-    """Yield one image at a time. An array or tensor of four dimensions is a batch."""
+    """Yield one image at a time. A folder has its images, and an array or tensor of four dimensions is a batch."""
     if isinstance(given, (bytes, Mapping)):
         raise TypeError(f"images are paths, Pillow images, arrays or tensors, not {type(given).__name__}")
-    if isinstance(given, (str, os.PathLike, Image.Image)):
+    if isinstance(given, (str, os.PathLike)):
+        yield from images_under(os.fspath(given), []) if os.path.isdir(given) else (given,)
+    elif isinstance(given, Image.Image):
         yield given
     elif isinstance(given, (np.ndarray, Tensor)):
         yield from given if given.ndim == 4 else (given,)
     elif isinstance(given, Iterable):
-        yield from given
+        for one in given:
+            yield from _each(one) if isinstance(one, (str, os.PathLike)) else (one,)
     else:
         yield given
 

@@ -31,12 +31,12 @@ def images_named(arguments: Iterable[str], listed: BinaryIO | None) -> tuple[lis
     for argument in arguments:
         if argument == LIST:
             for path in _lines(listed):
-                paths |= dict.fromkeys(_under(path, notes))
+                paths |= dict.fromkeys(images_under(path, notes))
         elif os.path.lexists(argument) or not glob.has_magic(argument):
-            paths |= dict.fromkeys(_under(argument, notes))
+            paths |= dict.fromkeys(images_under(argument, notes))
         else:
             for path in _matched(argument, notes):
-                paths |= dict.fromkeys(_under(path, notes))
+                paths |= dict.fromkeys(images_under(path, notes))
     if not paths:
         raise fail("E128", "no image is named", help="name image files or folders")
     if not any(map(os.path.lexists, paths)):
@@ -74,7 +74,8 @@ def _lines(listed: BinaryIO | None) -> Iterator[str]:
             yield path
 
 
-def _under(path: str, notes: list[str]) -> list[Path]:
+def images_under(path: str, notes: list[str]) -> list[Path]:
+    """Return a file, or the images in a folder, as `images_named` finds them. Adds a note on what was ignored there."""
     if not os.path.isdir(path):
         if not path:
             raise fail("E128", "an empty path is named", help="name image files or folders")

@@ -38,7 +38,8 @@ class Predicting:
 
         Args:
             images: One image or several: paths, Pillow images, arrays (H, W, 3) or (H, W), or tensors (3, H, W), both
-                of uint8. An array or tensor with a fourth dimension in front is a batch.
+                of uint8. An array or tensor with a fourth dimension in front is a batch. A path may be that of a
+                folder, which has the images that `recipe predict` finds there.
             top: The number of classes to return for each image, the most likely first. Defaults to all.
             batch: How many images to compute at a time. Defaults to the training's batch or micro-batch, at most 256.
             workers: The number of processes that decode images; 0 uses this one. Defaults to at most 4, depending on
@@ -49,7 +50,8 @@ class Predicting:
             A prediction for each image, in order.
 
         Raises:
-            RecipeError: If an image can't be read (E070), or there is too little memory for the batch (E115).
+            RecipeError: If an image can't be read (E070), a folder has no images (E128), or there is too little memory
+                for the batch (E115).
             TypeError, ValueError: If something is not an image, or an argument has a wrong type or value.
         """
         return [*self.predicting(images, top=top, batch=batch, workers=workers, skip=skip)]

@@ -52,6 +52,19 @@ def test_paths_pictures_arrays_and_tensors_give_the_same(trained: Run, images: l
     assert trained.predict([]) == []
 
 
+def test_a_folder_has_the_images_that_the_command_finds(trained: Run, images: list[Path], tmp_path: Path) -> None:
+    folder = images[0].parent
+    inside = [str(path) for path in images if path.parent == folder]
+    expected = [(one.image, *attrs_of(one)) for one in trained.predict(inside)]
+    for given in (folder, str(folder), [folder]):
+        assert [(one.image, *attrs_of(one)) for one in trained.predict(given)] == expected
+    mixed = trained.predict([images[-1], folder])
+    assert [one.image for one in mixed] == [str(images[-1]), *inside]
+    assert len(trained.preprocess(folder.parent)) == len(images)
+    with pytest.raises(RecipeError, match=r"E128.*has no images"):
+        trained.predict(tmp_path)
+
+
 def attrs_of(one: recipe.Prediction) -> tuple[object, ...]:
     return one.classes, one.probabilities, one.indices
 
