@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,7 @@ from recipe.base.errors import fail
 from recipe.base.wording import first_line, reason_of, system_reason
 from recipe.data.appearance import EXIF, VIEWED, Appearance
 from recipe.data.encoded import ImageSource, opened_image
-from recipe.data.formats import FORMATS
+from recipe.data.formats import FORMATS, HEAD, NOT_READ, format_in
 from recipe.data.modes import to_rgb
 from recipe.data.turning import turn_of
 
@@ -120,10 +121,21 @@ def open_image(path: ImageSource) -> Iterator[ImageFile]:
             if not file.seek(0, os.SEEK_END):
                 raise ValueError("the file is empty")
             file.seek(0)
-            image = Image.open(file, formats=formats())
+            image = _identified(file)
             _refuse_damaged_tags(image, told)
         with image:
             yield image
+
+
+def _identified(file: IO[bytes]) -> ImageFile:
+    """Open an image file. Raises `ValueError` for one in another format that is known by how it begins."""
+    try:
+        return Image.open(file, formats=formats())
+    except UnidentifiedImageError:
+        file.seek(0)
+        if (other := format_in(file.read(HEAD))) and other not in formats():
+            raise ValueError(f"its content is {other}, {NOT_READ} it to JPEG or PNG") from None
+        raise
 
 
 def centre(height: int, width: int, crop: float = CROP) -> Array:
@@ -164,6 +176,12 @@ def _refuse_damaged_tags(image: Image.Image, told: list[warnings.WarningMessage]
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, Image.DecompressionBombError):
+        numbers = [f"{int(number):,}" for number in re.findall("[0-9]+", str(error))]
+        has, most = f" {numbers[0]}" if numbers else "", 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        return (
+            f"it has{has} pixels, more than the {most:,} that are decoded, since it may fill the memory: scale it down"
+        )
     if isinstance(error, UnidentifiedImageError):
         *some, last = formats()
         return f"its content is damaged, or in none of the formats {', '.join(some)} and {last}"

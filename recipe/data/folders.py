@@ -11,7 +11,7 @@ from pathlib import Path
 import attrs
 
 from recipe.base.wording import listing, near_file, plural
-from recipe.data.formats import ENDINGS, FORMATS
+from recipe.data.formats import ENDINGS, FORMATS, NOT_READ, other_format
 
 HIDDEN = ("__MACOSX",)
 """Hidden folders whose names don't start with a dot."""
@@ -192,12 +192,15 @@ class _Seen:
         self.unusual[kind] = before + 1, first
 
     def told(self, how: str, kinds: dict[Kind, tuple[int, str]]) -> Iterator[str]:
-        """Yield a note on one of the two, if there is anything."""
-        parts = (
-            f"{number} {kind[number > 1]}, such as `{os.path.relpath(example, self.root)}`"
-            for kind, (number, example) in kinds.items()
-        )
-        if kinds:
+        """Yield a note on one of the two, if there is anything, and before it one for each format that is not read."""
+        parts = list[str]()
+        for kind, (number, example) in kinds.items():
+            part = f"{number} {kind[number > 1]}, such as `{os.path.relpath(example, self.root)}`"
+            if " in the format " in kind[0]:
+                yield f"{how} in `{self.root}`: {part}, {NOT_READ} {'it' if number == 1 else 'them'} to JPEG or PNG"
+            else:
+                parts.append(part)
+        if parts:
             yield f"{how} in `{self.root}`: {'; '.join(parts)}"
 
     def is_elsewhere(self, path: Path) -> bool:
@@ -231,6 +234,8 @@ def _images_in(folder: Path, seen: _Seen) -> Iterator[os.DirEntry[str]]:
             seen.ignore(HID, entry.path)
         elif _leads_to_folder(entry):
             yield from _look_deeper(entry, seen)
+        elif other := other_format(entry.name):
+            seen.ignore((f"image in the format {other}", f"images in the format {other}"), entry.path)
         elif not has_ending(entry.name):
             seen.ignore(ENDING, entry.path)
         elif _leads_to_file(entry):

@@ -13,6 +13,7 @@ from recipe.base import notebook
 from recipe.base.printable import printable
 from recipe.base.wording import columns, plural
 from recipe.data.appearance import IGNORED, STORED, Appearance
+from recipe.data.formats import NOT_READ
 
 SCHEMA_VERSION = 1
 FEW = 5
@@ -172,6 +173,7 @@ class DataReport:
         for part in self.parts:
             if part.name != "training" and part.missing and part.images:
                 yield f"{self._few(part.missing)} without {part.name} images"
+        yield from (note for note in self.notes if NOT_READ in note)
         if self.unreadable:
             such = "" if len(self.unreadable) == 1 else ", the first one"
             yield f"{plural(len(self.unreadable), 'image')} can't be read{such}: {self.unreadable[0].reason}"
@@ -258,7 +260,7 @@ class DataReport:
         facts = [*self._facts()]
         below = columns([(f"{name}:", text) for name, text in facts], indent=2)
         found = "".join(f"\n  {printable(each)}" for each in self.findings)
-        notes = "".join(f"\n{printable(note)}" for note in self.notes)
+        notes = "".join(f"\n{printable(note)}" for note in self.notes if NOT_READ not in note)
         ends = f"\n\nfindings:{found}" if found else "\n\nfindings: none"
         broken = "".join(f"\n  {printable(each)}" for each in self._unreadable())
         broken = broken and f"\n\nimages that can't be read:{broken}"

@@ -232,6 +232,25 @@ def test_a_huge_image_is_decoded_at_an_eighth(tmp_path: Path) -> None:
     assert decode(tmp_path / "huge.jpg", 224, None).shape == (224, 224, 3)
 
 
+@pytest.mark.parametrize(
+    ("head", "name"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
+        (b"8BPS\0\x01", "Photoshop"),
+        (b"<!DOCTYPE html>\n<html>", "HTML"),
+        (bytes(128) + b"DICM", "DICOM"),
+    ],
+)
+def test_content_in_a_format_that_is_not_read_is_named(tmp_path: Path, head: bytes, name: str) -> None:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(head + bytes(300))
+    said = f"E070.*photo.jpg` can't be decoded: its content is {name}, which is not read: convert it to JPEG or PNG"
+    with pytest.raises(RecipeError, match=said):
+        decode(path, SIZE, None)
+
+
 @pytest.mark.parametrize("ending", ["jpg", "png"])
 def test_an_image_of_too_many_pixels_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
     path = tmp_path / f"bomb.{ending}"
@@ -239,7 +258,8 @@ def test_an_image_of_too_many_pixels_is_rejected(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 9_000)  # Pillow refuses twice that number
     assert decode(path, SIZE, None).shape == (SIZE, SIZE, 3)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 4_000)
-    assert str(path) in refusal(path)
+    said = f"`{path}` can't be decoded: it has 10,000 pixels, more than the 8,000 that are decoded"
+    assert said in refusal(path)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
     assert decode(path, SIZE, None).shape == (SIZE, SIZE, 3)
 

@@ -79,7 +79,8 @@ IGNORED = {
     "cat/x.jpg/y.jpg": "1 image in a subfolder of a class, such as `cat/x.jpg/y.jpg`",
     "cat/notes.txt": "1 file without an image's ending, such as `cat/notes.txt`",
     "cat/n0001": "1 file without an image's ending, such as `cat/n0001`",
-    "cat/photo.heic": "1 file without an image's ending, such as `cat/photo.heic`",
+    "cat/0.HEIC": "1 image in the format HEIC, such as `cat/0.HEIC`, which is not read: convert it to JPEG or PNG",
+    "cat/1.nef": "1 image in the format camera raw, such as `cat/1.nef`, which is not read: convert it to JPEG or PNG",
     "cat/._0.png": "1 hidden file or folder, such as `cat/._0.png`",
     "cat/.thumbs/0.png": "1 hidden file or folder, such as `cat/.thumbs`",
     "__MACOSX/cat/._0.png": "1 hidden file or folder, such as `__MACOSX`",
@@ -92,6 +93,19 @@ IGNORED = {
 def test_what_is_ignored_is_counted_with_an_example(photos: Path, name: str) -> None:
     write(photos / "train" / name)
     assert found(photos) == (4, [f"ignored in `photos/train`: {IGNORED[name]}"])
+
+
+def test_each_format_that_is_not_read_has_a_note_of_its_own(photos: Path) -> None:
+    for name in ("a.heic", "b.heif", "c.txt", "d.jxl"):
+        write(photos / "train" / "cat" / name)
+    ignored = "ignored in `photos/train`: "
+    count, notes = found(photos)
+    assert count == 4
+    assert [note.removeprefix(ignored) for note in notes] == [
+        "2 images in the format HEIC, such as `cat/a.heic`, which is not read: convert them to JPEG or PNG",
+        "1 image in the format JPEG XL, such as `cat/d.jxl`, which is not read: convert it to JPEG or PNG",
+        "1 file without an image's ending, such as `cat/c.txt`",
+    ]
 
 
 def test_several_are_counted_by_kind(photos: Path) -> None:

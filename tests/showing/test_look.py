@@ -52,6 +52,17 @@ def test_a_sound_folder(tmp_path: Path) -> None:
     assert repr(report).endswith("8 training, 4 held-out; 0 findings)")
 
 
+def test_images_in_a_format_that_is_not_read_are_a_finding(tmp_path: Path) -> None:
+    for seed, name in enumerate(("cat", "dog")):
+        paint(tmp_path / name, "red", 20, seed)
+    (tmp_path / "cat" / "photo.heic").touch()
+    report = of(tmp_path)
+    (finding,) = report.findings
+    assert finding in report.notes
+    assert "1 image in the format HEIC, such as `cat/photo.heic`" in finding
+    assert report.to_text().count(finding) == 1
+
+
 def test_up_to_fifty_images_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     for name in ("cat", "dog"):
         paint(tmp_path / name, "red", 3, 0)
