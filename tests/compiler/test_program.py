@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import rich.console
 import torch
 from torch import nn
 
@@ -179,7 +180,7 @@ def test_a_notebook_gets_the_same_text(monkeypatch: pytest.MonkeyPatch) -> None:
     """rich detects notebooks, and would display the text itself."""
     difference = recipe.diff("base resnet18", "base resnet18; tweak D")
     text = difference.to_text()
-    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    monkeypatch.setattr(rich.console, "_is_jupyter", lambda: True)
     assert difference.to_text() == text
     assert "+ tweak D" in difference._repr_html_()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rich.console
 import torch
 from PIL import Image, ImageFile
 
@@ -27,7 +28,7 @@ def of(root: Path, more: str = "", **options: str) -> recipe.DataReport:
 def test_a_notebook_shows_the_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     report = of(folder(tmp_path, "<cat>", "dog"))
     text = report.to_text()
-    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    monkeypatch.setattr(rich.console, "_is_jupyter", lambda: True)
     assert report.to_text() == text
     assert report._repr_html_() == f"<pre>{escape(text)}</pre>"
 
