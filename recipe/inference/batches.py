@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import multiprocessing
 import signal
 import threading
 import warnings
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from multiprocessing.process import BaseProcess
@@ -147,35 +147,32 @@ def load(dataset: Dataset[Loaded], steps: Iterable[int], workers: int, pin: bool
     """Yield batches by index, made by ``workers`` worker processes. Raises their errors, and E117 if one is lost."""
     loader = partial(DataLoader, batch_size=None, num_workers=workers, pin_memory=pin, worker_init_fn=_undisturbed)
     batches = _start(lambda: iter(loader(dataset, sampler=steps)))
-    with _ended_at_exit(_workers(batches)):
-        while True:
-            try:
-                loaded = next(batches)
-            except StopIteration:
-                return
-            except (RuntimeError, OSError, EOFError) as error:
-                raise _lost(error, batches) or error from None
-            if not isinstance(loaded, Batch):
-                raise RecipeError(*loaded)
-            yield loaded
+    _end_at_exit(batches)
+    while True:
+        try:
+            loaded = next(batches)
+        except StopIteration:
+            return
+        except (RuntimeError, OSError, EOFError) as error:
+            raise _lost(error, batches) or error from None
+        if not isinstance(loaded, Batch):
+            raise RecipeError(*loaded)
+        yield loaded
 
 
-@contextlib.contextmanager
-def _ended_at_exit(workers: Iterable[BaseProcess]) -> Iterator[None]:
-    """A context in which workers end if Python exits. It would wait for them forever, since they ignore SIGTERM.
+def _end_at_exit(batches: Iterator[Loaded]) -> None:
+    """End the workers of a loader if Python exits first. It would wait for them forever, since they ignore SIGTERM.
 
-    A caller may hold batches that it doesn't take, such as those of a training that an exception ended.
+    A caller may hold batches that it doesn't take, or the traceback of an exception that refers to them.
     """
+    workers = _workers(batches)
 
     def end() -> None:
         for worker in workers:
             worker.kill()
 
     atexit.register(end)  # called before torch's, which was registered when the workers were started
-    try:
-        yield
-    finally:
-        atexit.unregister(end)
+    weakref.finalize(batches, atexit.unregister, end).atexit = False
 
 
 def _start(make: Callable[[], Iterator[Loaded]]) -> Iterator[Loaded]:

@@ -109,15 +109,35 @@ def test_steps_and_outputs_that_do_not_fit_are_refused() -> None:
             batches.loss(outputs, given)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_python_exits_although_a_caller_leaves_batches(workers: int) -> None:
+LEFT = f"""if True:
+    batches = recipe.batches(recipe.compile("{TINY}", "data fake workers=2"), device="cpu")
+    training, evaluation = batches.training(), batches.evaluation()
+    next(training), next(evaluation)
+    kept = recipe.batches(recipe.compile("{TINY}"), device="cpu").training()
+"""
+FAILED = """if True:
+    import torch
+    from recipe.inference.batches import load
+    from tests.training.test_lost_workers import Odd
+    from recipe.plugins.settings import Training
+    from recipe.training.loading import Steps
+    def fail():
+        raise ValueError
+    images = Odd(torch.zeros(16, 3, 8, 8, dtype=torch.uint8), torch.zeros(16, dtype=torch.long), what=fail)
+    kept = []
+    try:
+        for batch in load(Steps(images, Training(batch=4), None), range(4), 2, False):
+            pass
+    except recipe.RecipeError as error:
+        kept.append(error)
+    assert kept
+"""
+
+
+@pytest.mark.parametrize("code", [LEFT, LEFT.replace("workers=2", "workers=0"), FAILED], ids=["two", "none", "failed"])
+def test_python_exits_although_a_caller_keeps_batches_or_an_error(code: str) -> None:
     """Worker processes ignore SIGTERM, so Python waited for them forever."""
-    code = f"""if True:
-        import recipe
-        batches = recipe.batches(recipe.compile("{TINY}", "data fake workers={workers}"), device="cpu")
-        training, evaluation = batches.training(), batches.evaluation()
-        next(training), next(evaluation)
-        kept = recipe.batches(recipe.compile("{TINY}"), device="cpu").training()
-    """
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    ended = subprocess.run(
+        [sys.executable, "-c", f"import recipe\n{code}"], capture_output=True, text=True, timeout=120
+    )
     assert (ended.returncode, ended.stderr) == (0, "")
