@@ -80,7 +80,9 @@ def class_folders(folder: Path, subfolders: str = "skip") -> list[str]:
     if subfolders == "classes":
         found = [name for name in _folders_below(folder) if any(map(_is_image, _entries(folder / name)))]
     if not found:
-        raise FileNotFoundError(f"no class folders found in `{folder}`")
+        error = FileNotFoundError(f"no class folders found in `{folder}`")
+        error.add_note("put the images of each class in a folder of their own in it, which has the name of the class")
+        raise error
     return sorted(found)
 
 
@@ -165,13 +167,16 @@ def find_images(folder: Path, classes: Sequence[str], subfolders: str = "skip") 
             if elsewhere or (entry.is_symlink() and seen.is_elsewhere(path)):
                 seen.note(ELSEWHERE, entry.path)
         _compare(names, folder / name, seen)
-    present = set(labels)
-    missing = [name for label, name in enumerate(classes) if label not in present]
     notes = [*seen.told("ignored", seen.ignored), *seen.told("unusual", seen.unusual)]
-    if missing:
-        count = f"{len(missing)} of {plural(len(classes), 'class')}"
-        notes.append(f"`{folder}` has no images of {count}: {listing(missing)}")
-    return FoundImages(tuple(files), tuple(labels), tuple(notes))
+    return FoundImages(tuple(files), tuple(labels), (*notes, *without_images(folder, classes, labels)))
+
+
+def without_images(folder: Path, classes: Sequence[str], labels: Iterable[int]) -> list[str]:
+    """Return a note on the classes of which a folder has no images, if there are any. ``labels`` are those it has."""
+    present = {*labels}
+    missing = [name for label, name in enumerate(classes) if label not in present]
+    count = f"{len(missing)} of {plural(len(classes), 'class')}"
+    return [f"`{folder}` has no images of {count}: {listing(missing)}"] if missing else []
 
 
 @attrs.define

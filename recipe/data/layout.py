@@ -13,7 +13,8 @@ from typing import Any
 
 import attrs
 
-from recipe.data.folders import FoundImages, class_folders, find_images, first_images, missing_folder
+from recipe.base.wording import listing
+from recipe.data.folders import FoundImages, class_folders, find_images, first_images, missing_folder, without_images
 from recipe.data.part_folders import named_parts, passed_over
 from recipe.data.parts import CALLED, SHARE, FileParts, Labeled, shared_groups
 from recipe.data.splits import Split, groups_of
@@ -93,8 +94,8 @@ class FolderLayout:
                     if part == "val" or self.test is not None:
                         raise
                     notes.append(f"`{located.folders[part]}` is not used: {error}")
-        if lacking := sorted({*range(len(classes))} - {*found["train"].labels}):
-            raise FileNotFoundError("; ".join((f"no images found in `{train / classes[lacking[0]]}`", *whole.notes)))
+        if {*range(len(classes))} - {*found["train"].labels}:
+            raise _empty(train, classes, whole)
         notes += shared_groups(groups) if self.group is not None else ()
         test = found.get("test")
         external = (test or whole) if located.assumed else None
@@ -132,7 +133,9 @@ class FolderLayout:
             return class_folders(located.folders[part], self.subfolders)
         except FileNotFoundError as error:
             why = f", which by its name has the {CALLED[part]}" if part in located.by_name else ""
-            raise FileNotFoundError(f"{error}{why}") from error
+            told = FileNotFoundError(f"{error}{why}")
+            told.__notes__ = [*getattr(error, "__notes__", ())]
+            raise told from error
 
     def _held_out(self, located: _Located, part: str, classes: Sequence[str]) -> FoundImages:
         folder, train = located.folders[part], located.folders["train"]
@@ -143,8 +146,19 @@ class FolderLayout:
     def _found(self, folder: Path, classes: Sequence[str]) -> FoundImages:
         found = find_images(folder, classes, self.subfolders)
         if not found.files:
-            raise FileNotFoundError("; ".join((f"no images found in `{folder}`", *found.notes)))
+            raise _empty(folder, classes, found)
         return found
+
+
+def _empty(folder: Path, classes: Sequence[str], found: FoundImages) -> FileNotFoundError:
+    """Return the error for classes without images, with what was ignored in their folder. Its note is what to do."""
+    empty = [str(folder / name) for label, name in enumerate(classes) if label not in {*found.labels}]
+    others = (note for note in found.notes if note not in without_images(folder, classes, found.labels))
+    where = listing(empty) if found.files else f"`{folder}`"
+    error = FileNotFoundError("; ".join((f"no images found in {where}", *others)))
+    removed = ", or remove a folder that is no class"
+    error.add_note(f"put the images of each class in its folder{removed * bool(found.files)}")
+    return error
 
 
 @attrs.frozen

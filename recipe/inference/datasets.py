@@ -131,7 +131,9 @@ def check_sets(sets: Sets, use: Use, training: bool) -> None:
     if sets.test is not None and not len(sets.test.labels):
         raise fail("E070", f"`{use.word}` has no images in its test", use.span)
     if training and sets.classes < 2:
-        raise fail("E070", f"`{use.word}` has fewer than two classes", use.span)
+        only = f": only `{sets.names[0]}`" if sets.names else ""
+        help = "a classifier needs images of at least two classes: add those of another one"
+        raise fail("E070", f"`{use.word}` has fewer than two classes{only}", use.span, help=help)
     for part, images in parts_of(sets).items():
         if len(beyond := torch.nonzero((images.labels < 0) | (images.labels >= sets.classes))):
             first, most = int(beyond[0]), sets.classes - 1

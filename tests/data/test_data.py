@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -248,8 +249,29 @@ def test_hidden_folders_are_ignored_and_empty_ones_are_rejected(folder: Path) ->
     (folder / "train" / ".cache").mkdir()
     assert sets_of(f'data folder "{folder}"').classes == 2
     (folder / "train" / "green").mkdir()
-    with pytest.raises(RecipeError, match=r"no images found in .*green"):
+    with pytest.raises(RecipeError) as error:
         sets_of(f'data folder "{folder}"')
+    (diagnostic,) = error.value.diagnostics
+    said = f"`data folder`: no images found in `{folder}/train/green`; ignored in `{folder}/train`: "
+    assert diagnostic.message.startswith(said)
+    assert "has no images of" not in diagnostic.message
+    assert diagnostic.help == "put the images of each class in its folder, or remove a folder that is no class"
+
+
+def test_what_to_do_about_a_folder_without_classes_or_with_one(folder: Path, tmp_path: Path) -> None:
+    def help_of(path: Path) -> str:
+        with pytest.raises(RecipeError) as error:
+            sets_of(f'data folder "{path}"')
+        return error.value.diagnostics[0].help
+
+    named = "in a folder of their own in it, which has the name of the class"
+    flat = next((folder / "train").iterdir())
+    assert help_of(flat) == f"put the images of each class {named}"
+    shutil.copytree(flat, tmp_path / "one" / "only")
+    assert help_of(tmp_path / "one") == "a classifier needs images of at least two classes: add those of another one"
+    (tmp_path / "none" / "cat").mkdir(parents=True)
+    assert help_of(tmp_path / "none") == "put the images of each class in its folder"
+    assert help_of(tmp_path / "on") == "did you mean `one`?"
 
 
 @pytest.mark.parametrize(
