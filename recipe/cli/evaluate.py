@@ -9,7 +9,6 @@ import click
 
 from recipe.base.files import write_page
 from recipe.base.printable import printable
-from recipe.base.wording import plural
 from recipe.cli import completion
 from recipe.cli.inputs import check_quoted, plugin_option, source_of, tell_lost, vocabulary
 from recipe.language.recipe_input import override
@@ -82,14 +81,10 @@ def command(
     leave()
     if computing.ranks.is_main:
         for why in evaluation.skipped:
-            click.echo(f"error: {printable(why)}", err=True)
-        if evaluation.skipped:
-            click.echo(f"{plural(len(evaluation.skipped), 'image')} can't be read", err=True)
+            click.echo(f"note: skipped: {printable(why)}", err=True)
         if html is not None:
             write_page(html, evaluation.to_html())
         click.echo(evaluation.to_json() if as_json else evaluation.to_text(), nl=as_json)
-    # With several processes, the launcher ends all of them as soon as one fails, so only the first one does.
-    click.get_current_context().exit(1 if evaluation.skipped and computing.ranks.is_main else 0)
 
 
 def _arguments(run: str, statements: tuple[str, ...]) -> list[str]:

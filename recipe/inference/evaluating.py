@@ -32,7 +32,7 @@ from recipe.language.recipe_input import override
 from recipe.plan.bind import bind
 from recipe.plan.plan import Plan
 from recipe.plugins.calling import call_hook
-from recipe.plugins.field_contracts import APPEARANCE, SIZE, WEIGHTS
+from recipe.plugins.field_contracts import APPEARANCE, ON_ERROR, SIZE, SKIP, WEIGHTS
 from recipe.plugins.kinds import RecipeFile
 from recipe.plugins.settings import Training
 from recipe.runs import held_out
@@ -175,6 +175,8 @@ def laid_over(plan: Plan, statements: tuple[str, ...]) -> Plan:
                 help, trained = f"{help}, or state it as `evaluation {SIZE}=…`", f"images of {own} pixels, not {value}"
             raise fail("E129", f"the run was trained on {trained}", use.place(name), help=help)
         changed[name] = own
+    if kept.skips and ON_ERROR in use.values and use.origins[ON_ERROR].kind != "override":
+        changed[ON_ERROR] = SKIP
     if not changed:
         return new
     trick: Any = use.trick

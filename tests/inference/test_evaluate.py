@@ -202,12 +202,25 @@ def test_images_that_cannot_be_read_are_counted(trained: Run, data: Path, tmp_pa
     (folder / "red" / "x.png").write_bytes(b"broken")
     statement = f'data folder "{folder}" on-error=skip'
     done = command("evaluate", trained.folder, statement, "--json")
-    assert done.status == 1
-    assert "1 image can't be read" in done.stderr
+    assert done.status == 0
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("note: skipped: the image `")
     figures = json.loads(done.stdout)
     assert (figures["images"], len(figures["skipped"])) == (15, 1)
     with pytest.raises(RecipeError, match="E070"):
         trained.evaluate(f'data folder "{folder}"')
+
+
+def test_a_run_that_skips_images_skips_them_in_its_evaluation(tmp_path: Path) -> None:
+    folder = photos(tmp_path / "photos", 4, 2)
+    (folder / "val" / "red" / "x.png").write_bytes(b"broken")
+    text = f'base timm:test_resnet; data folder "{folder}" size=32 workers=0 on-error=skip; batch 4; epochs 1; lr 0.01'
+    run = recipe.run(text, out=tmp_path / "run", device="cpu")
+    for statements in ([], [f'data folder "{folder}"']):
+        figures = run.evaluate(*statements)
+        assert (len(figures.labels), len(figures.skipped)) == (6, 1)
+    with pytest.raises(RecipeError, match="E070"):
+        run.evaluate(f'data folder "{folder}" on-error=fail')
 
 
 def test_three_processes_give_the_same_figures(trained: Run, data: Path, tmp_path: Path) -> None:
