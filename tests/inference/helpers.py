@@ -15,7 +15,10 @@ from recipe.inference.run import Run
 
 COLORS = {"blue": (30, 40, 220), "green": (20, 200, 50), "red": (210, 30, 40)}
 
-TEXT = "base squeezenet1_1; data folder {path} size=32 workers=0; batch 4; epochs {epochs}; optimizer adamw; lr 5e-4"
+TEXT = (
+    "base squeezenet1_1; data folder {path} size=32 workers=0; batch 4; epochs {epochs}; optimizer adamw; lr 5e-4; "
+    "decay 1e-4; drop augment crop; drop loss smooth; drop norm precise"
+)
 
 
 def paint(folder: Path, name: str, count: int, seed: int, sides: tuple[int, int] = (36, 60)) -> None:
