@@ -123,7 +123,7 @@ NEEDED = {("data folder", "path"), ("data hf", "repository"), ("data list", "pat
 INSTEAD = {("data hf", "folder"), ("data torchvision", "group")}
 """Fields that are stated instead of a needed one, or that only some datasets take."""
 
-NAMES = {
+STATED = {
     ("data hf", "repository"): '"someone/birds"',
     ("data torchvision", "dataset"): "EMNIST",
     ("data torchvision", "variant"): '"letters"',
@@ -152,7 +152,7 @@ def trick_statements(draw: st.DrawFn, trick: type[Trick], implicit: bool = True)
             by_place = False
             continue
         bounds = IN_ORDER.get((trick.declared.word, field.word), {})
-        value = NAMES.get(place) or draw(words_for(attrs.evolve(field.kind, **bounds)))
+        value = STATED.get(place) or draw(words_for(attrs.evolve(field.kind, **bounds)))
         named = not by_place or (not field.required and draw(st.booleans()))
         text += f" {field.word}={value}" if named else f" {value}"
         is_size = IMAGES in trick.declared.writes and field.name == SIZE  # another number needs its name

@@ -8,7 +8,7 @@ from recipe.language.overlays import DIALECTS
 from recipe.plugins.kinds import Choice, quoted
 from recipe.plugins.vocabulary import DIRECTIVES, Vocabulary
 from tests.helpers import diagnostics, errors
-from tests.strategies import INSTEAD, NAMES, all_tricks
+from tests.strategies import INSTEAD, STATED, all_tricks
 
 
 def _with_every_word(vocabulary: Vocabulary) -> list[tuple[str, list[tuple[int, set[str]]]]]:
@@ -33,7 +33,7 @@ def _with_every_word(vocabulary: Vocabulary) -> list[tuple[str, list[tuple[int, 
             if isinstance(field.kind, Choice):
                 words = sorted(field.kind.words)
                 value = words[len(words) // 2] if field.required or field.default is None else field.default
-                value = NAMES.get((found_trick.declared.word, field.name), value)
+                value = STATED.get((found_trick.declared.word, field.name), value)
                 places.append((len(text), set(words)))
                 text += f"{value} "
             else:
@@ -52,7 +52,7 @@ def _with_every_word(vocabulary: Vocabulary) -> list[tuple[str, list[tuple[int, 
                     "data hf test": '"z"',
                 }
                 given = sample.get(f"{found_trick.declared.word} {field.name}")
-                given = given or NAMES.get((found_trick.declared.word, field.name))
+                given = given or STATED.get((found_trick.declared.word, field.name))
                 stated = not field.required and field.default is not None
                 text_of = field.kind.write(field.default) if stated else "8"
                 text += (given or (quoted("x") if "quotes" in field.kind.expects else text_of)) + " "
