@@ -229,11 +229,11 @@ def test_three_processes_give_the_same_figures(trained: Run, data: Path, tmp_pat
     (folder / "green" / "x.png").write_bytes(b"broken")
     words = ["evaluate", str(trained.folder), f'data folder "{folder}" on-error=skip', "--json", "--batch", "4"]
     one = command(*words)
-    assert one.status == 1
+    assert one.status == 0, one.stderr
     done = subprocess.run(
         [sys.executable, "-m", "recipe", *words, "--nproc", "3"], cwd=ROOT, capture_output=True, text=True
     )
-    assert done.returncode == 1, done.stderr
+    assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == json.loads(one.stdout)
     assert done.stderr.count("can't be decoded") == 1
 

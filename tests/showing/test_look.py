@@ -207,7 +207,7 @@ def test_a_folder_with_only_held_out_images(tmp_path: Path) -> None:
     ("text", "options", "message"),
     [
         ('base resnet18; data folder "nowhere"', {}, "the folder `.*nowhere` does not exist"),
-        ("first", {"max_time": "soon"}, "invalid value `soon` for `--max-time`"),
+        ("first", {"max_time": "soon"}, "invalid value `soon` for `max_time`"),
         ("base resnet18; dta digits", {}, "unknown verb"),
     ],
 )
