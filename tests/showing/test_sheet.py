@@ -41,7 +41,8 @@ def test_training_tiles_are_the_batches_of_a_training(more: str, epoch: int) -> 
 
 def test_images_of_files_are_cropped_and_named(tmp_path: Path) -> None:
     root = folder(tmp_path, "cat", "dog", "owl")
-    text = f'base timm:test_resnet; data folder "{root}" size=32 workers=2; augment crop; batch 5; epochs 1; drop loss smooth'
+    text = f'base timm:test_resnet; data folder "{root}" size=32 workers=2; augment crop; batch 5; epochs 1'
+    text += "; drop loss smooth"
     batches = recipe.batches(recipe.compile(text, device="meta"), device="cpu")
     sheet = recipe.show(text, images=100)
     trained = [*batches.training()]
