@@ -55,7 +55,7 @@ def test_patience_that_never_ends_the_training_is_a_warning(epochs, patience, wa
 )
 def test_a_run_ends_early_with_its_reason(tmp_path, text, epochs, kept):
     told = Told()
-    with scripted(top1=TOP1, loss=(1.0, 1.0, 0.5, 0.5, 0.5)) as script:
+    with scripted(top1=TOP1, loss=(1.0,) * 5) as script:
         run = train(tmp_path / "run", text, listener=told)
     summary, early = run.summary, epochs < 5
     assert weights_digest(run.model) == script.weights[kept - 1]
