@@ -31,6 +31,8 @@ BARE = {"prepare": 4, "loss": 3, "backward": 11, "metrics": 6, "guard": 21, "opt
 
 SOFT = {"loss": 3, "metrics": 1}
 """Additional launches if targets are distributions."""
+OWN = {"prepare": 9, **SOFT}
+"""Additional launches for images of one's own, which suggest smoothing."""
 MORE: Mapping[str, Mapping[str, int]] = {
     "augment crop": {"prepare": 19},
     "augment cutmix": {"prepare": 50, **SOFT},
@@ -42,6 +44,10 @@ MORE: Mapping[str, Mapping[str, int]] = {
     "augment trivial": {"prepare": 125},  # torchvision augments one image at a time
     "batch micro": {"loss": 9, "backward": 40, "metrics": 18},  # four parts
     "clip": {"adjust": 18, "guard": 24},
+    "data folder": OWN,
+    "data hf": OWN,
+    "data list": OWN,
+    "data torchvision": OWN,
     "decay no-bias": {"optimizer": 1},
     "ema": {"average": 2},
     "loss bce": {"loss": 3},
