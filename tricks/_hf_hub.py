@@ -45,7 +45,7 @@ def of_hub(name: str, config: str | None) -> Opened:
 
 
 def _of_cache(name: str, config: str | None, error: Exception) -> Opened:
-    """Open a dataset that was downloaded before. Raises `RecipeError` (E070) if it is another revision, or none."""
+    """Open a dataset that was downloaded before. Raises `RecipeError` (E070) if that was another revision, or if nothing was."""
     import datasets
     from huggingface_hub import constants
 

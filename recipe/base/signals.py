@@ -24,7 +24,7 @@ TWICE = 1.0
 
 
 exit_now = os._exit
-"""The system's own end of a process. While code of plugins runs, `os._exit` is another function."""
+"""The original `os._exit`. While plugins run, that name stands for another function."""
 
 
 class Terminated(KeyboardInterrupt):

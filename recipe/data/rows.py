@@ -177,7 +177,7 @@ class Rows:
 
 
 def _status(path: str) -> os.stat_result | None:
-    """Return what the system says about a file, or None if there is none with this name."""
+    """Return the status of a file, or None if it does not exist."""
     try:
         return os.stat(path)
     except (OSError, ValueError):
@@ -195,7 +195,7 @@ def sorted_classes(labels: Iterable[str]) -> tuple[str, ...]:
 
 
 def check_known(classes: Iterable[str], images: Iterable[Listed]) -> None:
-    """Raise `RecipeError` (E070) with the images whose label is none of the classes to train on."""
+    """Raise `RecipeError` (E070) for images whose class has no training images."""
     known, problems = {*classes}, Problems()
     for one in images:
         if one.label not in known:
