@@ -45,7 +45,10 @@ def of_hub(name: str, config: str | None) -> Opened:
 
 
 def _of_cache(name: str, config: str | None, error: Exception) -> Opened:
-    """Open a dataset that was downloaded before. Raises `RecipeError` (E070) if that was another revision, or if nothing was."""
+    """Open a dataset that was downloaded before.
+
+    Raises `RecipeError` (E070) if only another revision was downloaded, or nothing.
+    """
     import datasets
     from huggingface_hub import constants
 
