@@ -25,7 +25,10 @@ MODEL = "tf_efficientnet_lite0"
 PARTS = {"train": ("train", 40), "val": ("t10k", 100)}
 """The files of each part, and how many images of each class to take."""
 
-COMMON = "batch 32; epochs 12; optimizer adamw; decay 0.05 no-bias; augment crop area=50% flip; loss smooth"
+COMMON = (
+    "batch 32; epochs 12; optimizer adamw; decay 0.05 no-bias; augment crop area=50% flip; loss smooth; "
+    "drop norm precise"
+)
 WAYS = {
     "from scratch": ("", "lr 2e-3 warmup 2 cosine"),
     "the head alone": ("weights", "freeze body; lr 1e-2 warmup 1 cosine"),

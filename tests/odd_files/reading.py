@@ -12,7 +12,7 @@ from recipe.data.decode import formats
 from tests.odd_files.making import RIGHT, Made, Pixels, upright
 
 AVAILABLE = find_spec("cv2") is not None
-"""Whether OpenCV is installed: `pip install opencv-python-headless`."""
+"""Whether OpenCV is installed, as with the extra `benchmarks`."""
 
 
 def available(one: Made) -> bool:
