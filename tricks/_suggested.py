@@ -36,6 +36,7 @@ class Fitting:
 
 
 RANGES = {
+    100: Fitting(16, 80, 40, 5, 1000),
     1_000: Fitting(16, 40, 20, 3, 1000),
     10_000: Fitting(64, 30, 10, 2, 1000),
     MOST: Fitting(128, 30, 10, 2, None),
