@@ -91,7 +91,13 @@ def _opened(name: str, entry: Entry, arguments: Mapping[str, Any], root: str, do
 
 
 def _missing(name: str, entry: Entry, root: str, why: str) -> Exception:
+    from torchvision import datasets
+
     help = "add `download=true` to download them there, or name another folder with `root=`"
+    if hasattr(getattr(datasets, name), "resources"):  # those of the MNIST family
+        help += f" that has them in `{name}/raw`"
+    if entry.other_trick:
+        help += f"; `{entry.other_trick}` reads the same files from any folder"
     if entry.by_hand:
         help = f"put them there as torchvision's documentation of `{name}` describes: they can't be downloaded"
     return fail("E070", f"the files of `{name}` are missing or damaged in `{root}`: {why}", help=help)

@@ -31,6 +31,8 @@ class Entry:
     """Its values, the default first."""
     by_hand: bool = False
     """Whether torchvision can't download it."""
+    other_trick: str = ""
+    """The words of a trick that reads the same files."""
 
 
 def _of(*parts: str, **others: str) -> Mapping[str, Mapping[str, str]]:
@@ -42,7 +44,7 @@ def _small(images: int, side: int = 28, classes: int = 10, **more: Any) -> Entry
 
 
 TABLE: Mapping[str, Entry] = {
-    "CIFAR10": _small(50_000, 32),
+    "CIFAR10": _small(50_000, 32, other_trick="data cifar10"),
     "CIFAR100": _small(50_000, 32, 100),
     "CLEVRClassification": Entry(splits=_of("train", "val", "test"), images=70_000),
     "Caltech101": Entry(splits=WHOLE, images=8_677, classes=101),
@@ -66,7 +68,7 @@ TABLE: Mapping[str, Entry] = {
         variant="annotation_level",
         variants=("variant", "family", "manufacturer"),
     ),
-    "FashionMNIST": _small(60_000),
+    "FashionMNIST": _small(60_000, other_trick="data fashion-mnist"),
     "Flowers102": Entry(splits=_of("train", "val", "test"), images=1_020, classes=102),
     "Food101": Entry(splits=_of("train", "test"), images=75_750, classes=101),
     "GTSRB": Entry(splits=_of("train", "test"), images=26_640, classes=43),

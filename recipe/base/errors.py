@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import traceback
+
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.rendering import render
 from recipe.base.source import Span
@@ -17,6 +20,12 @@ class RecipeError(Exception):
 
     def __str__(self) -> str:
         return render(self.diagnostics)
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython and notebooks show: the errors, or the traceback if RECIPE_DEBUG is 1."""
+        if os.environ.get("RECIPE_DEBUG") == "1":
+            return traceback.format_exception(self)
+        return str(self).splitlines()
 
 
 class Diverged(RecipeError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -66,11 +67,20 @@ def read_arguments(
     if missing := [field for field in declared.fields if field.required and field.name not in given]:
         message = f"`{declared.word}` needs {missing[0].kind.expects}"
         help = f"`{declared.syntax}`: {missing[0].help}"
-        if missing[0].example:
+        if meant_value := _meant_value(missing[0], words):
+            message = f"`{declared.word}` needs a value for `{missing[0].word}`"
+            help = f"did you mean `{meant_value}`?"
+        elif missing[0].example:
             help += f"; for example, `{declared.word} {missing[0].example}`"
         raise RecipeError(Diagnostic("E025", message, words, help=help))
     check_order(declared, given)
     return given
+
+
+def _meant_value(field: Field, words: Span) -> str:
+    """Return the value of a field that the clause after a trick's words resembles, or an empty string."""
+    following = re.match(r"\s+([\w-]+)", words.source.text[words.end :])
+    return next((word for word in field.kind.words if following and plain(word) == plain(following[1])), "")
 
 
 def _field(

@@ -336,6 +336,26 @@ def test_only_missing_files_are_downloaded_and_only_if_stated(tmp_path: Path) ->
     assert asked == [(True, False), (True, False), (True, True)]
 
 
+def test_errors_about_missing_files_say_where_they_can_be(tmp_path: Path) -> None:
+    where = "or name another folder with `root=` that has them in"
+    fashion = said(f'FashionMNIST root="{tmp_path}"')
+    assert fashion.endswith(f"{where} `FashionMNIST/raw`; `data fashion-mnist` reads the same files from any folder")
+    assert said(f'MNIST root="{tmp_path / "none"}"').endswith(
+        f"there is no such folder; add `download=true` to download them there, {where} `MNIST/raw`"
+    )
+    assert said(f'CIFAR10 root="{tmp_path}"').endswith("`data cifar10` reads the same files from any folder")
+
+
+def test_a_name_that_is_also_a_trick_is_recognized() -> None:
+    with pytest.raises(RecipeError) as error:
+        bind("base resnet18; data torchvision fashion-mnist")
+    first, _ = error.value.diagnostics
+    assert (first.message, first.help) == (
+        "`data torchvision` needs a value for `dataset`",
+        "did you mean `FashionMNIST`?",
+    )
+
+
 def test_the_default_folder_is_next_to_the_weights_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TORCH_HOME", raising=False)
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
