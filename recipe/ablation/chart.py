@@ -34,14 +34,17 @@ def _draw(table: Table, folder: Path) -> None:
         if line.mean is not None:
             accuracy.plot([100 * line.mean], [at], "|", ms=14, mew=2, c="tab:blue")
         if (gain := table.difference(line)) is not None:
-            color = "0.6" if gain.within_noise or gain.low is None else "tab:green" if gain.mean > 0 else "tab:red"
-            if gain.low is not None and gain.high is not None:
-                change.plot([100 * gain.low, 100 * gain.high], [at, at], lw=2, c=color)
+            color = "0.6" if gain.within_noise is not False else "tab:green" if gain.mean > 0 else "tab:red"
+            for interval, width in ((gain.interval, 1.5), (gain.single, 4)):
+                if interval is not None:
+                    change.plot([100 * interval.low, 100 * interval.high], [at, at], lw=width, c=color)
             change.plot([100 * gain.mean], [at], "o", ms=5, c=color)
     change.axvline(0, lw=1, c="0.3")
     accuracy.set(xlabel="top-1 (%): seeds and mean", yticks=range(len(table.lines)))
     accuracy.set_yticklabels([_label(line.label) for line in table.lines], parse_math=False)
-    change.set(xlabel=f"difference from {AGAINST[table.mode]} (points)")
+    change.set(
+        xlabel=f"difference from {AGAINST[table.mode]} (points),\n95% intervals of all rows together, and of each alone"
+    )
     accuracy.invert_yaxis()
     for axes in (accuracy, change):
         axes.grid(axis="x", alpha=0.25)

@@ -11,8 +11,9 @@ from pathlib import Path
 import attrs
 
 from recipe.ablation.launchers import Handle, Launcher
+from recipe.ablation.results import Cell
 from recipe.ablation.store import Ending, Task
-from recipe.ablation.table import Cell, Table
+from recipe.ablation.table import Table
 from recipe.base import failure, files
 from recipe.base.caller import is_command
 from recipe.base.diagnostics import Diagnostic

@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from recipe.ablation.execute import Watcher
+from recipe.ablation.results import Cell
 from recipe.ablation.store import Task
-from recipe.ablation.table import Cell
 from recipe.base.printable import printable
 from recipe.base.wording import format_duration, plural
 

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import numpy as np
+import numpy.typing as npt
 
 from recipe.ablation.budget import Budget
-from recipe.ablation.table import Cell
+from recipe.ablation.results import Cell
 from recipe.base import files
 from recipe.base.caller import another_folder
 from recipe.base.errors import RecipeError, fail
@@ -20,6 +22,7 @@ from recipe.base.typed_json import Malformed, read_json
 from recipe.base.wording import plural, system_reason
 from recipe.plan.plan import Plan
 from recipe.runs import checkpoints
+from recipe.runs.held_out import read_held_out
 from recipe.runs.layout import clear
 from recipe.runs.provenance import Classes, Data, differences, read_provenance
 from recipe.runs.reader import environment_of, measured, summary_of
@@ -112,6 +115,15 @@ class Task:
         same = {name: summary.get(name) for name in ("top1", "loss", "peak_memory_bytes", "precision")}
         seconds, made_with = _epoch_seconds(self.run, summary), _made_with(self.run, summary)
         return Cell(self.name, self.seed, "finished", seconds_per_epoch=seconds, made_with=made_with, **same)
+
+    def correct(self) -> npt.NDArray[np.bool_] | None:
+        """Return which held-out images its finished run classifies correctly, or None if that isn't known."""
+        try:
+            held_out = read_held_out(self.run)
+        except RecipeError:
+            return None
+        correct: npt.NDArray[np.bool_] = held_out.logits.argmax(1) == held_out.label
+        return correct
 
     def is_of_other_data(self) -> bool:
         """Whether the run was started on other data than the ablation: images or files changed in the meantime."""

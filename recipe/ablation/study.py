@@ -9,15 +9,18 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import attrs
+import numpy as np
+import numpy.typing as npt
 from torch import nn
 
 from recipe.ablation import chart
 from recipe.ablation.budget import SEEDS, Budget, planned
 from recipe.ablation.execute import Execution, Unfinished, Watcher
 from recipe.ablation.launchers import Launcher, Workers
+from recipe.ablation.results import Cell, Line
 from recipe.ablation.stamps import Stamps
 from recipe.ablation.store import Task, check, kept_budgets, prepare
-from recipe.ablation.table import Cell, Line, Table
+from recipe.ablation.table import Table
 from recipe.ablation.variants import Row, check_choices, laid_off, of_row, rows_of, without
 from recipe.base import files
 from recipe.base.caller import option
@@ -114,7 +117,9 @@ class Study:
         data = dict.fromkeys(use.statement() for row in self.rows if (use := row.plan.images))
         batches = sorted({row.plan.training.batch for row in self.rows})
         about = f"{' or '.join(data)}; {self.epochs}, batch {' or '.join(map(str, batches))}."
-        return attrs.evolve(self.outline, lines=tuple(lines), about=(about, *self.warnings))
+        return attrs.evolve(
+            self.outline, lines=tuple(lines), about=(about, *self.warnings), correct=_correct(self.tasks, lines)
+        )
 
     def replaced(self) -> list[str]:
         """Return a note if the folder holds a table that would be overwritten and is not part of this one."""
@@ -339,6 +344,14 @@ def _lines(rows: Sequence[Row], programs: Sequence[Program], mode: str) -> tuple
         costs = program.costs
         lines.append(Line(row.label, row.reference, statements, costs.params, costs.macs, note=note))
     return tuple(lines)
+
+
+def _correct(tasks: Sequence[Task], lines: Sequence[Line]) -> dict[str, npt.NDArray[np.bool_]]:
+    """Return which held-out images each finished cell classifies correctly, if all evaluated as many."""
+    finished = {cell.name for line in lines for cell in line.cells if cell.status == "finished"}
+    found = {task.name: task.correct() for task in tasks if task.name in finished}
+    known = {name: correct for name, correct in found.items() if correct is not None}
+    return known if len({len(correct) for correct in known.values()}) == 1 else {}
 
 
 def _task(folder: Path, plan: Plan, seed: int, label: str, stamps: Stamps) -> Task:

@@ -1,156 +1,45 @@
-"""The table of an ablation, as text and data: means, differences with intervals, and costs. No torch."""
+"""The table of an ablation, as text and data: means, differences with intervals, and costs. Needs no torch."""
 
 from __future__ import annotations
 
-import bisect
 import csv
 import io
 import json
-import math
-import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import attrs
+import numpy as np
+import numpy.typing as npt
 
+from recipe.ablation.analysis import MOST_SEEDS, Analysis
+from recipe.ablation.results import CONFIDENCE, Cell, Contrast, Estimate, Interval, Line
 from recipe.base import notebook
 from recipe.base.printable import markdown, printable
 from recipe.base.wording import columns, plural
 
-CONFIDENCE = 0.95
-
 RESOLVED = 0.005
 """The difference in top-1 that an ablation should be able to resolve: half a point."""
-
-MOST_SEEDS = 10_000
 
 AGAINST = {"stack": "row above", "drop": "full recipe", "add": "baseline"}
 """What a row is compared with in each mode."""
 
+COLUMNS = (
+    "",
+    "top-1",
+    "difference",
+    f"{CONFIDENCE:.0%} interval",
+    "own interval",
+    "± images",
+    "",
+    "MACs",
+    "params",
+    "s/epoch",
+    "memory",
+)
 
-@attrs.frozen
-class Cell:
-    """The result of a recipe under one seed. ``status`` is ``finished``, ``diverged`` or ``missing``.
-
-    ``name`` is the name of its run folder in ``cells``.
-    """
-
-    name: str
-    seed: int
-    status: str = "missing"
-    top1: float | None = None
-    loss: float | None = None
-    seconds_per_epoch: float | None = None
-    peak_memory_bytes: int | None = None
-    precision: str | None = None
-    """The precision of the computation, which may differ from the recipe's."""
-    made_with: str = ""
-    """Versions, device and so on, in words."""
-
-
-@attrs.frozen
-class Difference:
-    """The mean difference in top-1, paired by seed, and its confidence interval if there are enough seeds."""
-
-    mean: float
-    low: float | None = None
-    high: float | None = None
-    seeds: int = 1
-    """Number of seeds that both rows have."""
-
-    @property
-    def within_noise(self) -> bool | None:
-        """Whether the interval contains zero; None if there is no interval."""
-        return None if self.low is None or self.high is None else self.low <= 0 <= self.high
-
-
-def differences(values: Sequence[float | None], reference: Sequence[float | None]) -> list[float]:
-    """Return the difference under each seed that both rows have."""
-    return [a - b for a, b in zip(values, reference, strict=True) if a is not None and b is not None]
-
-
-def difference(values: Sequence[float | None], reference: Sequence[float | None]) -> Difference | None:
-    """Return the difference between two rows over the N seeds that both have; Student's t has N - 1 degrees of freedom.
-
-    If every seed differs by the same amount, there is no interval: the measure is too coarse to show its noise.
-
-    >>> difference([0.9, 0.92, 0.94], [0.9, 0.9, 0.9]).within_noise
-    True
-    """
-    by_seed = differences(values, reference)
-    if not by_seed:
-        return None
-    mean = statistics.fmean(by_seed)
-    if max(by_seed) - min(by_seed) < 1e-9:
-        return Difference(mean, seeds=len(by_seed))
-    half = _half(statistics.stdev(by_seed), len(by_seed))
-    return Difference(mean, mean - half, mean + half, len(by_seed))
-
-
-def _half(deviation: float, seeds: int) -> float:
-    """Return half the width of an interval, given the sample standard deviation of the differences."""
-    from scipy.stats import t
-
-    return float(t.ppf((1 + CONFIDENCE) / 2, seeds - 1)) * deviation / math.sqrt(seeds)
-
-
-def seeds_for(half: float, deviation: float) -> int:
-    """Return how many seeds an interval of ± ``half`` takes if differences have the given standard deviation.
-
-    >>> seeds_for(0.01, 0.01), seeds_for(0.005, 0.01)
-    (7, 18)
-    """
-    return bisect.bisect_left(range(MOST_SEEDS), -half, 2, key=lambda seeds: -_half(deviation, seeds))
-
-
-@attrs.frozen
-class Line:
-    """A row of the table. ``reference`` is the index of the row to compare with; ``note`` lists anything unusual."""
-
-    label: str
-    reference: int | None
-    statements: tuple[str, ...]
-    params: int
-    macs: int
-    cells: tuple[Cell, ...] = ()
-    note: str = ""
-
-    @property
-    def values(self) -> list[float | None]:
-        """Top-1 under each seed, from 0 to 1."""
-        return [cell.top1 for cell in self.cells]
-
-    @property
-    def results(self) -> list[float]:
-        return _known(self.values)
-
-    @property
-    def mean(self) -> float | None:
-        return statistics.fmean(self.results) if self.results else None
-
-    @property
-    def deviation(self) -> float | None:
-        """The sample standard deviation."""
-        return statistics.stdev(self.results) if len(self.results) > 1 else None
-
-    @property
-    def seconds_per_epoch(self) -> float | None:
-        seconds = _known(cell.seconds_per_epoch for cell in self.cells)
-        return statistics.median(seconds) if seconds else None
-
-    @property
-    def peak_memory_bytes(self) -> float | None:
-        peaks = _known(cell.peak_memory_bytes for cell in self.cells)
-        return statistics.median(peaks) if peaks else None
-
-
-def _known(values: Iterable[float | None]) -> list[float]:
-    return [value for value in values if value is not None]
-
-
-COLUMNS = ("", "top-1", "difference", f"{CONFIDENCE:.0%} interval", "", "MACs", "params", "s/epoch", "memory")
-
-WORDS = (0, 4)
+WORDS = (0, 6)
 """Indices of the columns that contain words. The others contain numbers."""
 
 
@@ -171,6 +60,8 @@ class Table:
     top-1 (0 to 1)."""
     about: tuple[str, ...] = ()
     """Sentences about the dataset, the length of the runs, and warnings."""
+    correct: Mapping[str, npt.NDArray[np.bool_]] = attrs.field(factory=dict, repr=False, eq=False)
+    """Which held-out images each run classified correctly, by the name of its cell, where that is known."""
 
     def __repr__(self) -> str:
         finished = sum(cell.status == "finished" for line in self.lines for cell in line.cells)
@@ -183,17 +74,21 @@ class Table:
         title, notes = notebook.paragraphs([self.title]), notebook.paragraphs(self.notes())
         return title + notebook.table([COLUMNS, *self.cells()], numbers) + notes
 
-    def difference(self, line: Line) -> Difference | None:
-        """Return the difference between a row and the row it is compared with."""
-        return None if line.reference is None else difference(line.values, self.lines[line.reference].values)
+    @cached_property
+    def analysis(self) -> Analysis:
+        """What the results of all rows together say about each difference."""
+        unit = np.eye(len(self.lines))
+        contrasts = (
+            Contrast(line.label, tuple((unit[at] - unit[line.reference]).tolist()))
+            for at, line in enumerate(self.lines)
+            if line.reference is not None
+        )
+        return Analysis(self.lines, tuple(contrasts), self.correct)
 
-    def _needed(self) -> int | None:
-        """Return how many seeds resolve `RESOLVED` at the spread of all rows, or None if no more are needed."""
-        pairs = [(line, self.lines[line.reference]) for line in self.lines if line.reference is not None]
-        by_row = [differences(line.values, reference.values) for line, reference in pairs]
-        spreads = [statistics.variance(by_seed) for by_seed in by_row if len(by_seed) > 1]
-        needed = seeds_for(RESOLVED, math.sqrt(statistics.fmean(spreads))) if any(spreads) else 0
-        return needed if needed > len(self.seeds) else None
+    def difference(self, line: Line) -> Estimate | None:
+        """Return the difference between a row and the row it is compared with, or None if it isn't known."""
+        compared = [each for each in self.lines if each.reference is not None]
+        return self.analysis.estimates[compared.index(line)] if line in compared else None
 
     def cells(self) -> list[tuple[str, ...]]:
         """Return the table as text, one tuple per row, without the heading."""
@@ -209,7 +104,7 @@ class Table:
             for line in self.lines
         ]
 
-    def _results(self, line: Line) -> tuple[str, str, str, str]:
+    def _results(self, line: Line) -> tuple[str, ...]:
         top1 = "–" if line.mean is None else f"{100 * line.mean:.2f}"
         if line.deviation is not None:
             top1 += f" ± {100 * line.deviation:.2f}"
@@ -220,14 +115,12 @@ class Table:
         if change is None:
             if line.results and line.reference is not None:
                 said.append(f"no seeds in common with `{self.lines[line.reference].label}`")
-            return top1, "", "", "; ".join(said)
-        interval = ""
-        if change.low is not None and change.high is not None:
-            interval = f"{_signed(change.low)} to {_signed(change.high)}"
-            said = ["within noise", *said] if change.within_noise else said
+            return top1, "", "", "", "", "; ".join(said)
+        said = ["within noise", *said] if change.within_noise else said
         if change.seeds < len(line.results):  # the other row lacks some seeds
             said.append(f"difference over {change.seeds} of {plural(len(line.cells), 'seed')}")
-        return top1, _signed(change.mean), interval, "; ".join(said)
+        images = "" if change.images is None else f"{100 * change.images:.2f}"
+        return top1, _signed(change.mean), _ends(change.interval), _ends(change.own), images, "; ".join(said)
 
     def notes(self) -> list[str]:
         """Return sentences that explain the figures."""
@@ -236,24 +129,38 @@ class Table:
             f"Top-1 is on held-out images, in percent: mean ± sample standard deviation over {seeds}. "
             f"The difference is from the {AGAINST[self.mode]}, in percentage points."
         ]
-        if len(self.seeds) > 1:
-            lines.append(
-                f"The interval is a {CONFIDENCE:.0%} Student's t interval of the per-seed differences. It is not "
-                "corrected for the number of rows. Within noise: the interval contains zero."
-            )
-            if any(change.low is None for change in map(self.difference, self.lines) if change):
-                lines.append("A row with one finished seed, or the same difference under each seed, has no interval.")
-            if needed := self._needed():
-                more = f"about {needed}" if needed < MOST_SEEDS else "more"
-                lines.append(
-                    f"Given the spread across seeds, intervals of ±{100 * RESOLVED:g} points take {more} seeds."
-                )
-        else:
-            lines.append("One seed says nothing about noise, so there is no interval.")
+        lines += (
+            self._about_intervals()
+            if len(self.seeds) > 1
+            else ["One seed says nothing about noise, so there is no interval."]
+        )
         made = sorted({cell.made_with for line in self.lines for cell in line.cells if cell.made_with})
         if len(made) > 1:
             lines.append(f"Runs from different environments may not agree to the last bit: {'; '.join(made)}.")
         return [*lines, *self.about]
+
+    def _about_intervals(self) -> list[str]:
+        """Return sentences that explain the intervals."""
+        estimates = [estimate for estimate in self.analysis.estimates if estimate is not None]
+        lines = [
+            f"The {CONFIDENCE:.0%} intervals hold for all rows together. They use the noise of all rows, "
+            f"{plural(self.analysis.freedom, 'degree')} of freedom. Within noise: the interval contains zero. The own "
+            "interval is Student's t interval of the row's differences under each seed alone."
+        ]
+        if self.analysis.is_uneven:
+            lines.append("Some rows are noisier than others, which the intervals take into account.")
+        if any(estimate.interval is None for estimate in estimates):
+            lines.append("Without noise that can be measured, a row has no interval.")
+        if any(estimate.images is not None for estimate in estimates):
+            lines.append(
+                "± images is how far a difference may be from that on all images of the same kind, since the held-out "
+                f"images are a sample ({CONFIDENCE:.0%}). The intervals don't include it."
+            )
+        needed = self.analysis.seeds_for(RESOLVED)
+        if needed is not None and needed > len(self.seeds):
+            more = f"about {needed}" if needed < MOST_SEEDS else "more"
+            lines.append(f"Intervals of ±{100 * RESOLVED:g} points take {more} seeds.")
+        return lines
 
     def to_text(self) -> str:
         """Return the table as plain text for a terminal."""
@@ -296,12 +203,13 @@ class Table:
             }
             lines.append(data)
         return {
-            "schema_version": 1,
+            "schema_version": 2,
             "title": self.title,
             "mode": self.mode,
             "recipe": self.recipe,
             "seeds": list(self.seeds),
             "confidence": CONFIDENCE,
+            "freedom": self.analysis.freedom,
             "rows": lines,
             "notes": self.notes(),
         }
@@ -316,6 +224,10 @@ def _amount(count: int) -> str:
         if count >= 0.9995 * size:  # three digits round up to this unit
             return f"{count / size:.3g} {unit}"
     return str(count)
+
+
+def _ends(interval: Interval | None) -> str:
+    return "" if interval is None else f"{_signed(interval.low)} to {_signed(interval.high)}"
 
 
 def _signed(value: float) -> str:

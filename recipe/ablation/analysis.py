@@ -1,0 +1,124 @@
+"""What the results of all rows together say about each trick. Needs no torch."""
+
+from __future__ import annotations
+
+import bisect
+import math
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from recipe.ablation.estimates import Fit
+from recipe.ablation.joint import single
+from recipe.ablation.results import CONFIDENCE, Contrast, Estimate, Interval, Line, own_interval
+
+MOST_SEEDS = 1_000
+
+UNEVEN = 0.2
+"""The weight of equal variances, which is 0.5 without evidence, below which some rows are called noisier."""
+
+Array = npt.NDArray[np.float64]
+
+
+@attrs.frozen(eq=False)
+class Analysis:
+    """The estimates of contrasts between rows."""
+
+    lines: tuple[Line, ...]
+    contrasts: tuple[Contrast, ...]
+    correct: Mapping[str, npt.NDArray[np.bool_]]
+    """Which held-out images each run classified correctly, by the name of its cell, where that is known."""
+
+    @cached_property
+    def estimates(self) -> tuple[Estimate | None, ...]:
+        """The estimate of each contrast, or None where the results don't determine it."""
+        return tuple(self._estimated())
+
+    @property
+    def freedom(self) -> int:
+        """The degrees of freedom of the noise of all rows."""
+        return self._fit.geometry.freedom
+
+    @cached_property
+    def is_uneven(self) -> bool:
+        """Whether some rows seem noisier than others."""
+        return self._fit.variance is not None and bool(self._fit.weights[0] < UNEVEN)
+
+    def seeds_for(self, half: float) -> int | None:
+        """Return how many seeds make all intervals as narrow as ± ``half``, or None if nothing is known about noise."""
+        weights = self._fit.contrasts
+        if not len(weights) or self._fit.variance is None:
+            return None
+        lengths = np.linalg.norm(weights, axis=1)
+        scaled = weights / lengths[:, None]
+
+        def width(seeds: int) -> float:
+            from scipy.special import stdtrit
+
+            freedom = (weights.shape[1] - 1) * (seeds - 1)
+            confidence = single(CONFIDENCE, scaled @ scaled.T, freedom)
+            variance = self._fit.variance or 0
+            return float(stdtrit(freedom, (1 + confidence) / 2) * lengths.max() * math.sqrt(variance / seeds))
+
+        return bisect.bisect_left(range(MOST_SEEDS), -half, 2, key=lambda seeds: -width(seeds))
+
+    def _estimated(self) -> Iterator[Estimate | None]:
+        fit = self._fit
+        joint = np.full(len(fit.contrasts), np.nan)
+        if fit.geometry.freedom:
+            joint = fit.halves(single(CONFIDENCE, fit.geometry.correlation, fit.geometry.freedom))
+        found = zip(fit.values, joint, fit.halves(CONFIDENCE), self._images(), strict=True)
+        for contrast, weights in zip(self.contrasts, self._weights, strict=True):
+            by_seed = self._by_seed(contrast)
+            if not weights.any():  # its rows are the same runs
+                yield Estimate(0.0, seeds=len(by_seed)) if by_seed else None
+                continue
+            mean, of_all, alone, images = map(float, next(found))
+            if math.isnan(mean):
+                yield None
+                continue
+            intervals = Interval.around(mean, of_all), Interval.around(mean, alone), own_interval(by_seed)
+            yield Estimate(mean, *intervals, None if math.isnan(images) else images, len(by_seed))
+
+    @cached_property
+    def _rows(self) -> tuple[tuple[str, ...], ...]:
+        """The names of the cells of each distinct row."""
+        return tuple(dict.fromkeys(tuple(cell.name for cell in line.cells) for line in self.lines))
+
+    @cached_property
+    def _weights(self) -> Array:
+        """The weight of each distinct row in each contrast."""
+        names = [tuple(cell.name for cell in line.cells) for line in self.lines]
+        of_row = np.array([[float(name == row) for row in self._rows] for name in names])
+        weights: Array = np.array([contrast.weights for contrast in self.contrasts]).reshape(-1, len(names)) @ of_row
+        return weights
+
+    @cached_property
+    def _fit(self) -> Fit:
+        top1 = {cell.name: cell.top1 for line in self.lines for cell in line.cells}
+        results = np.array([[top1[name] for name in row] for row in self._rows], float)
+        return Fit(results.reshape(len(self._rows), -1), self._weights[self._weights.any(1)])
+
+    def _by_seed(self, contrast: Contrast) -> list[float]:
+        """Return a contrast under each seed for which all of its rows have results."""
+        used = [(weight, line.values) for weight, line in zip(contrast.weights, self.lines, strict=True) if weight]
+        seeds = range(max((len(values) for _, values in used), default=0))
+        parts = ([(weight, values[at]) for weight, values in used] for at in seeds)
+        known = ([(weight, value) for weight, value in part if value is not None] for part in parts)
+        return [math.fsum(weight * value for weight, value in part) for part in known if len(part) == len(used)]
+
+    def _images(self) -> Array:
+        """Return half the normal interval of each estimate over other held-out images, NaN where that isn't known."""
+        fit = self._fit
+        finished = [self._rows[row][seed] for row, seed in np.argwhere(~np.isnan(fit.results))]
+        if not finished or not all(name in self.correct for name in finished):
+            return np.full(len(fit.contrasts), np.nan)
+        from scipy.special import ndtri
+
+        by_image = fit.geometry.weights @ np.stack([self.correct[name] for name in finished]).astype(float)
+        factor = float(ndtri((1 + CONFIDENCE) / 2)) / math.sqrt(by_image.shape[1])
+        halves: Array = factor * by_image.std(1, ddof=1)
+        return halves

@@ -1,0 +1,104 @@
+"""Estimates from all rows together, compared with what scipy computes for the cases that it knows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from recipe.ablation.estimates import Fit
+from recipe.ablation.joint import single
+
+ADD = np.hstack([-np.ones((4, 1)), np.eye(4)])
+"""Four rows, each compared with the first one."""
+
+
+def results(rows: int = 5, seeds: int = 3, spread: float = 1.0) -> np.ndarray:
+    draws = np.random.default_rng(rows * seeds)
+    noise = draws.normal(0, 1, (rows, seeds)) * np.geomspace(1, spread, rows)[:, None]
+    return noise + draws.normal(0, 3, seeds) + np.arange(rows)[:, None]
+
+
+def test_two_rows_have_the_interval_of_a_paired_t_test() -> None:
+    values = results(2, 4)
+    fit = Fit(values, np.array([[-1.0, 1.0]]))
+    low, high = stats.ttest_rel(values[1], values[0]).confidence_interval(0.95)
+    assert fit.values[0] == pytest.approx((low + high) / 2)
+    assert fit.halves(0.95)[0] == pytest.approx((high - low) / 2)
+
+
+def test_rows_share_their_noise_and_seeds_are_blocks() -> None:
+    values = results()
+    fit = Fit(values, ADD)
+    residuals = values - values.mean(0) - values.mean(1, keepdims=True) + values.mean()
+    assert fit.geometry.freedom == 8
+    assert fit.variance == pytest.approx((residuals**2).sum() / 8)
+    assert fit.values == pytest.approx(values.mean(1)[1:] - values.mean(1)[0])
+    shifted = Fit(values + np.array([5.0, -2, 0]), ADD)
+    assert shifted.halves(0.95) == pytest.approx(fit.halves(0.95))
+
+
+def test_with_equal_variances_the_interval_is_nearly_that_of_the_pooled_variance() -> None:
+    fit = Fit(results(40, 6), np.hstack([-np.ones((39, 1)), np.eye(39)]))
+    assert fit.variance is not None
+    pooled = stats.t.ppf(0.975, fit.geometry.freedom) * np.sqrt(2 * fit.variance / 6)
+    assert fit.weights[0] > 0.6
+    assert fit.halves(0.95) == pytest.approx(np.full(39, pooled), rel=0.1)
+
+
+def test_noisier_rows_have_wider_intervals() -> None:
+    fit = Fit(results(12, 12, spread=8), np.hstack([-np.ones((11, 1)), np.eye(11)]))
+    halves = fit.halves(0.95)
+    assert fit.weights[0] < 0.01
+    assert halves[-1] > 3 * halves[0]
+
+
+def test_missing_results_are_left_out() -> None:
+    values = results()
+    values[2, 0] = np.nan
+    fit = Fit(values, ADD)
+    assert fit.geometry.freedom == 7
+    others = values[:, 1:]
+    shift = values[[0, 1, 3, 4], 0].mean() - others[[0, 1, 3, 4]].mean()  # what the rest says about the first seed
+    assert fit.values[0] == pytest.approx(values[1].mean() - values[0].mean())
+    assert fit.values[1] == pytest.approx(others[2].mean() - (values[0].sum() - shift) / 3)
+    assert fit.halves(0.95)[1] > fit.halves(0.95)[0]
+
+
+def test_a_contrast_that_the_results_do_not_determine_is_nan() -> None:
+    values = results()
+    values[1] = np.nan
+    fit = Fit(values, ADD)
+    assert np.isnan(fit.values).tolist() == np.isnan(fit.halves(0.95)).tolist() == [True, False, False, False]
+    apart = np.array([[1.0, np.nan], [np.nan, 2.0]])  # nothing tells the row from the seed
+    assert np.isnan(Fit(apart, np.array([[-1.0, 1.0]])).values).all()
+
+
+def test_there_is_no_interval_without_noise() -> None:
+    for values in (np.ones((5, 3)), results(5, 1)):
+        fit = Fit(values, ADD)
+        assert fit.variance is None
+        assert np.isnan(fit.halves(0.95)).all()
+        assert not np.isnan(fit.values).any()
+
+
+@pytest.mark.parametrize("freedom", [4, 16])
+@pytest.mark.parametrize("correlation", [0.0, 0.5, 0.9])
+def test_the_confidence_of_each_is_that_of_a_multivariate_t(correlation: float, freedom: int) -> None:
+    shape = np.full((5, 5), correlation) + (1 - correlation) * np.eye(5)
+    confidence = single(0.95, shape, freedom)
+    limit = np.full(5, stats.t.ppf((1 + confidence) / 2, freedom))
+    together = stats.multivariate_t(shape=shape, df=freedom, seed=0).cdf(limit, lower_limit=-limit)
+    assert together == pytest.approx(0.95, abs=0.0015)
+    assert 0.95 < confidence < 1 - 0.05 / 5 + 0.001
+
+
+def test_a_single_estimate_and_equal_ones_need_no_more_than_one() -> None:
+    assert single(0.95, np.ones((1, 1)), 5) == 0.95
+    assert single(0.95, np.ones((3, 3)), 5) == pytest.approx(0.95, abs=0.001)
+
+
+def test_stack_needs_less_than_the_bound_of_bonferroni() -> None:
+    rows = Fit(results(9), np.eye(8, 9, 1) - np.eye(8, 9))
+    assert rows.geometry.correlation[0, 1] == pytest.approx(-0.5)
+    assert 0.95 < single(0.95, rows.geometry.correlation, 16) < 1 - 0.05 / 8
