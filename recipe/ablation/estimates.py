@@ -69,7 +69,7 @@ class Geometry:
         return found
 
 
-@lru_cache(64)
+@lru_cache(8)
 def _geometry(observed: bytes, shape: tuple[int, int], contrasts: bytes) -> Geometry:
     rows, seeds = np.nonzero(np.frombuffer(observed, np.bool_).reshape(shape))
     model = np.hstack([np.eye(shape[0])[rows], np.eye(shape[1])[seeds]])

@@ -1,0 +1,38 @@
+"""How often intervals hold in simulated tables: a part of `python -m tests.intervals`, with the same limits."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from recipe.ablation.joint import single
+from tests.helpers import ROOT
+from tests.intervals import Kind, coverage
+
+
+@pytest.mark.parametrize("mode", ["stack", "add"])
+def test_intervals_hold_as_often_as_they_say(mode: str) -> None:
+    found = coverage(Kind(mode, 8, 3), 250)
+    assert 0.935 < found.single < 0.965
+    assert 0.93 < found.own < 0.97
+    assert found.together > 0.92
+    assert found.false_alarms < 0.08
+
+
+@pytest.mark.parametrize("mode", ["stack", "add"])
+def test_intervals_hold_if_some_rows_are_noisier(mode: str) -> None:
+    found = coverage(Kind(mode, 8, 3, uneven=True), 250)
+    assert found.single > 0.92
+    assert found.together > 0.87
+
+
+def test_the_half_widths_of_the_documentation() -> None:
+    weights = np.eye(8, 9, 1) - np.eye(8, 9)
+    text = (ROOT / "docs" / "explanation" / "confidence.md").read_text()
+    for seeds in (2, 3, 5, 10, 20):
+        freedom, error = 8 * (seeds - 1), np.sqrt(2 / seeds)
+        together = single(0.95, weights @ weights.T / 2, freedom)
+        levels = (0.95, seeds - 1), (0.95, freedom), (together, freedom)
+        halves = [error * stats.t.ppf((1 + level) / 2, degrees) for level, degrees in levels]
+        assert f"| {seeds} | {' | '.join(f'{half:.2f}' for half in halves)} |" in text
