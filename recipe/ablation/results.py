@@ -116,6 +116,16 @@ class Estimate:
         """Whether the interval contains zero; None if there is no interval."""
         return None if self.interval is None else self.interval.has_zero
 
+    def verdict(self, removed: bool = False) -> str:
+        """Return ``helps``, ``hurts``, ``within noise``, or nothing if there is no interval.
+
+        Args:
+            removed: Whether the estimate is the difference that the removal of the trick makes.
+        """
+        if self.within_noise is None:
+            return ""
+        return "within noise" if self.within_noise else "helps" if (self.mean > 0) != removed else "hurts"
+
 
 def known(values: Iterable[float | None]) -> list[float]:
     return [value for value in values if value is not None]

@@ -116,6 +116,11 @@ class Task:
         seconds, made_with = _epoch_seconds(self.run, summary), _made_with(self.run, summary)
         return Cell(self.name, self.seed, "finished", seconds_per_epoch=seconds, made_with=made_with, **same)
 
+    def curve(self) -> tuple[tuple[float, float], ...]:
+        """Return the epochs at which its run was evaluated, and the top-1 on held-out images."""
+        lines = (line for line in measured(self.run) if line["kind"] == "evaluation")
+        return tuple((float(line["epoch"]), float(line["top1"])) for line in lines)
+
     def correct(self) -> npt.NDArray[np.bool_] | None:
         """Return which held-out images its finished run classifies correctly, or None if that isn't known."""
         try:

@@ -107,8 +107,8 @@ class Study:
             warnings.append(f"Every row is trained without {words}, and compared by its last epoch.")
         return tuple(warnings)
 
-    def table(self) -> Table:
-        """Return the table with the results so far."""
+    def table(self, images: bool = True) -> Table:
+        """Return the table with the results so far. ``images``: with the uncertainty of the held-out images."""
         lines = []
         for row, line, tasks in zip(self.rows, self.outline.lines, self.cells, strict=True):
             cells = tuple(task.cell() for task in tasks)
@@ -117,8 +117,11 @@ class Study:
         data = dict.fromkeys(use.statement() for row in self.rows if (use := row.plan.images))
         batches = sorted({row.plan.training.batch for row in self.rows})
         about = f"{' or '.join(data)}; {self.epochs}, batch {' or '.join(map(str, batches))}."
+        finished = {cell.name for line in lines for cell in line.cells if cell.status == "finished"}
+        done = [task for task in self.tasks if task.name in finished]
+        curves, correct = {task.name: task.curve() for task in done}, _correct(done) if images else {}
         return attrs.evolve(
-            self.outline, lines=tuple(lines), about=(about, *self.warnings), correct=_correct(self.tasks, lines)
+            self.outline, lines=tuple(lines), about=(about, *self.warnings), correct=correct, curves=curves
         )
 
     def replaced(self) -> list[str]:
@@ -133,12 +136,12 @@ class Study:
         said = f"replacing the table in {self.folder}, which has other rows or more seeds; its runs are kept"
         return [] if part else [said]
 
-    def write(self, tell: Callable[[str], None] = lambda text: None) -> Table:
+    def write(self, tell: Callable[[str], None] = lambda text: None, images: bool = True) -> Table:
         """Write the table as Markdown, CSV and JSON, draw its chart, and return the table.
 
-        If the chart can't be drawn, ``tell`` gets a warning.
+        If the chart can't be drawn, ``tell`` gets a warning. ``images`` is that of `table`.
         """
-        table, folder = self.table(), self.folder
+        table, folder = self.table(images), self.folder
         files.write_text(folder / "table.md", table.to_markdown())
         files.write_text(folder / "table.csv", table.to_csv())
         files.write_text(folder / "table.json", table.to_json())
@@ -163,7 +166,7 @@ class Study:
             raise
         except BaseException:
             with contextlib.suppress(Exception):  # report the first error, not one from writing
-                self.write()  # the results so far
+                self.write(images=False)  # the results so far, without reading all evaluations
             raise
         return self.write(watcher.note)
 
@@ -346,10 +349,9 @@ def _lines(rows: Sequence[Row], programs: Sequence[Program], mode: str) -> tuple
     return tuple(lines)
 
 
-def _correct(tasks: Sequence[Task], lines: Sequence[Line]) -> dict[str, npt.NDArray[np.bool_]]:
+def _correct(tasks: Sequence[Task]) -> dict[str, npt.NDArray[np.bool_]]:
     """Return which held-out images each finished cell classifies correctly, if all evaluated as many."""
-    finished = {cell.name for line in lines for cell in line.cells if cell.status == "finished"}
-    found = {task.name: task.correct() for task in tasks if task.name in finished}
+    found = {task.name: task.correct() for task in tasks}
     known = {name: correct for name, correct in found.items() if correct is not None}
     return known if len({len(correct) for correct in known.values()}) == 1 else {}
 

@@ -13,14 +13,13 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from recipe.ablation.analysis import MOST_SEEDS, Analysis
+from recipe.ablation.analysis import Analysis
+from recipe.ablation.answer import RESOLVED, answered
+from recipe.ablation.page import Curves, Page
 from recipe.ablation.results import CONFIDENCE, Cell, Contrast, Estimate, Interval, Line
 from recipe.base import notebook
 from recipe.base.printable import markdown, printable
 from recipe.base.wording import columns, plural
-
-RESOLVED = 0.005
-"""The difference in top-1 that an ablation should be able to resolve: half a point."""
 
 AGAINST = {"stack": "row above", "drop": "full recipe", "add": "baseline"}
 """What a row is compared with in each mode."""
@@ -62,6 +61,8 @@ class Table:
     """Sentences about the dataset, the length of the runs, and warnings."""
     correct: Mapping[str, npt.NDArray[np.bool_]] = attrs.field(factory=dict, repr=False, eq=False)
     """Which held-out images each run classified correctly, by the name of its cell, where that is known."""
+    curves: Curves = attrs.field(factory=dict, repr=False, eq=False)
+    """The epochs at which each run was evaluated and its held-out top-1, by the name of its cell."""
 
     def __repr__(self) -> str:
         finished = sum(cell.status == "finished" for line in self.lines for cell in line.cells)
@@ -71,7 +72,7 @@ class Table:
     def _repr_html_(self) -> str:
         """Return what notebooks show: the table and its notes."""
         numbers = [at for at in range(len(COLUMNS)) if at not in WORDS]
-        title, notes = notebook.paragraphs([self.title]), notebook.paragraphs(self.notes())
+        title, notes = notebook.paragraphs([self.title, self.answer]), notebook.paragraphs(self.notes())
         return title + notebook.table([COLUMNS, *self.cells()], numbers) + notes
 
     @cached_property
@@ -84,6 +85,15 @@ class Table:
             if line.reference is not None
         )
         return Analysis(self.lines, tuple(contrasts), self.correct)
+
+    @property
+    def answer(self) -> str:
+        """Which tricks help, which hurt, and what it takes to know more, in a few sentences."""
+        tricks = [line.label.removeprefix("+ ").removeprefix("− ") for line in self.lines if line.reference is not None]
+        estimates = self.analysis.estimates
+        verdicts = [None if each is None else each.verdict(self.mode == "drop") for each in estimates]
+        needed = self.analysis.seeds_for(RESOLVED)
+        return answered([*zip(tricks, verdicts, strict=True)], len(self.seeds), needed, len(self.lines))
 
     def difference(self, line: Line) -> Estimate | None:
         """Return the difference between a row and the row it is compared with, or None if it isn't known."""
@@ -156,24 +166,51 @@ class Table:
                 "± images is how far a difference may be from that on all images of the same kind, since the held-out "
                 f"images are a sample ({CONFIDENCE:.0%}). The intervals don't include it."
             )
-        needed = self.analysis.seeds_for(RESOLVED)
-        if needed is not None and needed > len(self.seeds):
-            more = f"about {needed}" if needed < MOST_SEEDS else "more"
-            lines.append(f"Intervals of ±{100 * RESOLVED:g} points take {more} seeds.")
         return lines
 
     def to_text(self) -> str:
         """Return the table as plain text for a terminal."""
         numbers = [at for at in range(len(COLUMNS)) if at not in WORDS]
         title, notes = printable(self.title), map(printable, self.notes())
-        return "\n".join([title, "", columns([COLUMNS, *self.cells()], numbers), "", *notes]) + "\n"
+        return (
+            "\n".join([title, "", printable(self.answer), "", columns([COLUMNS, *self.cells()], numbers), "", *notes])
+            + "\n"
+        )
 
     def to_markdown(self) -> str:
         """Return the table as Markdown, in which labels and notes are plain text."""
         sides = ["---" if at in WORDS else "---:" for at in range(len(COLUMNS))]
         rows = [COLUMNS, tuple(sides), *self.cells()]
         table = [f"| {' | '.join(map(markdown, row))} |" for row in rows]
-        return "\n".join([f"**{markdown(self.title)}**", "", *table, "", " ".join(map(markdown, self.notes()))]) + "\n"
+        return (
+            "\n".join(
+                [
+                    f"**{markdown(self.title)}**",
+                    "",
+                    markdown(self.answer),
+                    "",
+                    *table,
+                    "",
+                    " ".join(map(markdown, self.notes())),
+                ]
+            )
+            + "\n"
+        )
+
+    def to_html(self, command: str = "") -> str:
+        """Return the table as a self-contained page. ``command`` is the command that made it, to be shown there."""
+        return Page(
+            title=self.title,
+            answer=self.answer,
+            lines=self.lines,
+            estimates=self.analysis.estimates,
+            removed=self.mode == "drop",
+            against=AGAINST[self.mode],
+            notes=self.notes(),
+            recipe=self.recipe,
+            curves=self.curves,
+            command=command,
+        ).to_html()
 
     def to_csv(self) -> str:
         """Return the table as CSV, with a line for each row and seed. Top-1 is from 0 to 1."""
@@ -210,6 +247,7 @@ class Table:
             "seeds": list(self.seeds),
             "confidence": CONFIDENCE,
             "freedom": self.analysis.freedom,
+            "answer": self.answer,
             "rows": lines,
             "notes": self.notes(),
         }

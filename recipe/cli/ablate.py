@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
 
+from recipe.base.errors import fail
+from recipe.base.files import write_page
 from recipe.base.wording import columns, plural
 from recipe.cli import completion
 from recipe.cli.inputs import check_quoted, plugin_option, source_of, stem, tell_changes, vocabulary
@@ -83,6 +87,7 @@ class _Command(click.Command):
 @click.option(
     "--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="How to print the table."
 )
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Also write a self-contained HTML page.")
 @click.option("--dry-run", is_flag=True, help="Compile every row, print what would be trained, and exit.")
 @plugin_option
 def command(
@@ -93,6 +98,7 @@ def command(
     launcher_options: tuple[str, ...],
     device: str | None,
     form: str,
+    html: Path | None,
     dry_run: bool,
     plugins: tuple[str, ...],
     **options: Any,
@@ -112,8 +118,11 @@ def command(
     """
     if wrong := next((option for option in launcher_options if "=" not in option), None):
         raise click.UsageError(f"--launcher-option takes NAME=VALUE, not `{wrong}`")
-    if dry_run and form != "text":
-        raise click.UsageError("--dry-run prints no table, so --format can't be used with it")
+    if dry_run and (form != "text" or html is not None):
+        option = "--format" if html is None else "--html"
+        raise click.UsageError(f"--dry-run prints no table, so {option} can't be used with it")
+    if html is not None and not html.absolute().parent.is_dir():
+        raise fail("E111", f"`{html}` can't be written: there is no folder `{html.parent}`")
     words = vocabulary(plugins)
     check_quoted(file, statements, words)
     source = source_of(file, words.verbs())
@@ -149,12 +158,18 @@ def command(
         grid = [(row.label, cells) for row, cells in zip(made.rows, made.cells, strict=True)]
         watcher = Live(grid=grid)
     shown = {"text": Table.to_text, "csv": Table.to_csv, "json": Table.to_json, "markdown": Table.to_markdown}
+
+    def show(table: Table) -> None:
+        click.echo(shown[form](table), nl=False, color=True)
+        if html is not None:
+            write_page(html, table.to_html(shlex.join(["recipe", *sys.argv[1:]])))
+
     try:
         table = made.run(watcher)
     except Unfinished as error:
         if error.table is not None:
-            click.echo(shown[form](error.table), nl=False, color=True)
+            show(error.table)
         raise
-    click.echo(shown[form](table), nl=False, color=True)
+    show(table)
     if all(cell.status == "diverged" for line in table.lines for cell in line.cells):
         click.get_current_context().exit(3)

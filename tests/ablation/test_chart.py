@@ -38,7 +38,7 @@ def test_any_label_is_drawn_as_it_is(tmp_path: Path) -> None:
 def test_any_label_is_one_cell_of_each_table(label: str) -> None:
     shown = table(line("baseline", B), line(label, A, 0, note=label), line("other", [None] * 4, 1))
     rows = shown.to_markdown().split("\n")
-    assert [row.replace("\\|", "").count("|") for row in rows[2:7]] == [12] * 5
+    assert [row.replace("\\|", "").count("|") for row in rows[4:9]] == [12] * 5
     for unsafe in ("<script>", "\x1b", "\u202e", "\udcff"):
         assert unsafe not in shown.to_markdown().replace("\\<", "")
         assert unsafe not in shown.to_text().replace("<script>", "")

@@ -26,19 +26,22 @@ def test_an_ablation_from_the_command_line_and_from_python(tmp_path: Path) -> No
     words = ["--mode", "add", "--seeds", "1", "--out", str(out), "--device", "cpu"]
     found = command("ablate", SMALL, "epochs 1; batch 16", *words)
     assert found.status == 0, found.stderr
-    assert [line.split("  ")[0] for line in found.stdout.splitlines()[3:5]] == ["baseline", "+ loss smooth"]
+    assert [line.split("  ")[0] for line in found.stdout.splitlines()[5:7]] == ["baseline", "+ loss smooth"]
     assert "2 rows, 1 seed: 2 runs of 1 epoch;" in found.stderr
     assert "2/2: + loss smooth, seed 0: top-1" in found.stderr
     assert sorted((*TABLE, "ablation.json")) == sorted(path.name for path in out.iterdir() if path.is_file())
     ET.parse(out / "chart.svg")
     assert (out / "chart.png").read_bytes().startswith(b"\x89PNG")
-    again = command("ablate", SMALL, "epochs 1; batch 16", *words, "--format", "json")
+    page = tmp_path / "page.html"
+    again = command("ablate", SMALL, "epochs 1; batch 16", *words, "--format", "json", "--html", str(page))
     assert again.status == 0
     assert "2 of 2 runs are already done" in again.stderr
     data = json.loads(again.stdout)
     validate("table", data)
     assert data["rows"][0]["peak_memory_bytes"] > 2**27
     assert data["rows"][0]["seconds_per_epoch"] > 0
+    assert data["rows"][1]["difference"]["images"] >= 0
+    assert "<td>+ loss smooth</td>" in page.read_text()
     table = recipe.ablate(SMALL, "epochs 1; batch 16", mode="add", seeds=1, out=out, device="cpu")
     assert table.to_dict()["rows"] == data["rows"]
     one = recipe.run(SMALL, "epochs 1; batch 16; drop loss smooth", out=tmp_path / "run", device="cpu")

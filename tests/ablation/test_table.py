@@ -98,7 +98,7 @@ def test_the_seeds_needed_follow_from_the_noise_of_all_rows() -> None:
     shown = table(line("baseline", base), line("+ x", one, 0), line("+ y", other, 0), mode="add")
     needed = shown.analysis.seeds_for(0.005)
     assert needed is not None
-    assert f"Intervals of ±0.5 points take about {needed} seeds" in shown.to_text()
+    assert shown.answer.endswith(f"takes about {3 * (needed - 3)} more runs ({needed} seeds).")
     residuals = np.array([base, one, other])
     residuals = residuals - residuals.mean(0) - residuals.mean(1, keepdims=True) + residuals.mean()
     deviation = np.sqrt(2 * (residuals**2).sum() / 4)
@@ -110,7 +110,7 @@ def test_the_seeds_needed_follow_from_the_noise_of_all_rows() -> None:
         halves.append(stats.t.ppf((1 + confidence) / 2, freedom) * deviation / np.sqrt(seeds))
     assert halves[1] <= 0.005 < halves[0]
     enough = table(line("baseline", base), line("+ y", other, 0))
-    assert "take about" not in enough.to_text()
+    assert "more run" not in enough.answer
 
 
 def test_one_seed_has_no_interval_and_is_not_called_noise() -> None:

@@ -1,0 +1,153 @@
+"""The table of an ablation as one self-contained page."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from recipe.ablation.results import Estimate, Interval, Line
+from recipe.base.pages import page_of
+
+Curves = Mapping[str, tuple[tuple[float, float], ...]]
+"""The epochs at which each run was evaluated and its held-out top-1, by the name of its cell."""
+
+MARGIN = 0.04
+"""The part of a picture that is left free at each side."""
+
+
+@attrs.frozen(kw_only=True)
+class Page:
+    """What the page shows."""
+
+    title: str
+    answer: str
+    lines: tuple[Line, ...]
+    estimates: tuple[Estimate | None, ...]
+    """The estimate of each line that has a reference, in their order."""
+    removed: bool
+    """Whether a line lacks its trick, which its reference has."""
+    against: str
+    """What they are compared with, in words."""
+    notes: Sequence[str]
+    recipe: str
+    curves: Curves
+    command: str = ""
+    """The command that made the table, if any."""
+
+    def to_html(self) -> str:
+        """Return the page as HTML. It loads no external files."""
+        compared = [(line, self.lines[line.reference]) for line in self.lines if line.reference is not None]
+        scale = _scale(self.estimates)
+        pairs = zip(compared, self.estimates, strict=True)
+        rows = [_row(line, reference, estimate, scale, self.removed) for (line, reference), estimate in pairs]
+        curves = (_curves(self.curves, line, reference) for line, reference in compared)
+        return page_of(
+            "recipe.ablation",
+            page=self,
+            rows=rows,
+            zero=scale(0.0),
+            pictures=[curve for curve in curves if curve],
+            costs=_costs(rows),
+            made=sorted({cell.made_with for line in self.lines for cell in line.cells if cell.made_with}),
+        )
+
+
+class _Scale:
+    """Turns values into percent of a picture's width."""
+
+    def __init__(self, values: Sequence[float]) -> None:
+        low, high = min(values, default=0.0), max(values, default=0.0)
+        room = MARGIN * ((high - low) or 1.0)
+        self.low, self.width = low - room, (high - low) + 2 * room
+
+    def __call__(self, value: float) -> float:
+        return 100 * (value - self.low) / self.width
+
+
+def _scale(estimates: Sequence[Estimate | None]) -> _Scale:
+    known = [estimate for estimate in estimates if estimate is not None]
+    intervals = [interval for each in known if (interval := each.interval) is not None]
+    ends = [end for interval in intervals for end in (interval.low, interval.high)]
+    return _Scale([0.0, *ends, *(each.mean for each in known)])
+
+
+def _row(line: Line, reference: Line, estimate: Estimate | None, scale: _Scale, removed: bool) -> dict[str, Any]:
+    """Return what the page shows of a trick."""
+    return {
+        "line": line,
+        "estimate": estimate,
+        "verdict": "" if estimate is None else estimate.verdict(removed),
+        "bars": [*_bars(estimate, scale)],
+        "at": None if estimate is None else scale(estimate.mean),
+        "seconds": _ratio(line.seconds_per_epoch, reference.seconds_per_epoch),
+        "macs": _ratio(line.macs, reference.macs),
+    }
+
+
+def _bars(estimate: Estimate | None, scale: _Scale) -> Iterator[tuple[str, float, float]]:
+    """Yield the kind, left end and width of each interval, in percent of the picture."""
+    intervals: tuple[tuple[str, Interval | None], ...]
+    intervals = () if estimate is None else (("together", estimate.interval), ("single", estimate.single))
+    for kind, interval in intervals:
+        if interval is not None:
+            yield kind, scale(interval.low), scale(interval.high) - scale(interval.low)
+
+
+def _ratio(value: float | None, reference: float | None) -> float | None:
+    """Return how much more a value is than another, as a fraction."""
+    return None if value is None or not reference else value / reference - 1
+
+
+def _costs(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """Return the points of gain against training time, in percent of a picture, or None if no time is known."""
+    points = [row for row in rows if row["estimate"] is not None and row["seconds"] is not None]
+    if not points:
+        return None
+    across, up = (
+        _Scale([0.0, *(row["seconds"] for row in points)]),
+        _Scale([0.0, *(row["estimate"].mean for row in points)]),
+    )
+    marks = [
+        {**row, "x": across(row["seconds"]), "y": 100 - up(row["estimate"].mean), "number": number}
+        for number, row in enumerate(points, 1)
+    ]
+    most, longest = max(row["estimate"].mean for row in points), max(row["seconds"] for row in points)
+    return {"points": marks, "x": across(0.0), "y": 100 - up(0.0), "most": most, "longest": longest}
+
+
+def _curves(curves: Curves, line: Line, reference: Line) -> dict[str, Any] | None:
+    """Return the held-out top-1 of a row and of that which it is compared with by epoch, as paths in a picture."""
+    both = [_by_epoch(curves, each) for each in (reference, line)]
+    if not all(len(each) > 1 for each in both):
+        return None
+    values = [value for each in both for epoch in each.values() for value in epoch]
+    across, up = _Scale([epoch for each in both for epoch in each]), _Scale(values)
+
+    def path(points: Sequence[tuple[float, float]]) -> str:
+        return " ".join(f"{across(epoch):.2f},{100 - up(value):.2f}" for epoch, value in points)
+
+    drawn = []
+    for kind, each in zip(("reference", "with"), both, strict=True):
+        lowest, highest = ([(epoch, pick(values)) for epoch, values in each.items()] for pick in (min, max))
+        means = [(epoch, statistics.fmean(values)) for epoch, values in each.items()]
+        drawn.append((kind, path(means), path([*lowest, *reversed(highest)])))
+    return {
+        "label": line.label,
+        "paths": drawn,
+        "low": min(values),
+        "high": max(values),
+        "epochs": max(max(each) for each in both),
+    }
+
+
+def _by_epoch(curves: Curves, line: Line) -> dict[float, list[float]]:
+    """Return the held-out top-1 of each finished run of a row, by epoch."""
+    found: dict[float, list[float]] = {}
+    for cell in line.cells:
+        if cell.status == "finished":
+            for epoch, top1 in curves.get(cell.name, ()):
+                found.setdefault(epoch, []).append(top1)
+    return dict(sorted(found.items()))
