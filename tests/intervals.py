@@ -4,14 +4,16 @@ Draws tables with known effects, and prints how often each kind of interval cont
 alone, its own interval, and those for all rows together, all at once. For the last column, nothing helps: it is the
 part of the tables that say that something does.
 
-A result is the accuracy of its row, plus a shift of its seed, plus normal noise, with a standard deviation of half a
-point or, where it differs between rows, from half a point to two points, evenly spaced on a logarithmic scale and
-in random order.
+A result is the accuracy of its row, plus a shift of its seed, plus normal noise with a standard deviation of half a
+point. Unless rows are equally noisy, either their deviations are evenly spaced from half a point to two points on a
+logarithmic scale, in random order, or only the first row has two points. In tables of related rows, half of the variance
+of the noise is common to the rows of the first half, and to those of the second half.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Iterator
 
 import attrs
@@ -25,6 +27,15 @@ NOISE, SHIFT, MOST = 0.005, 0.01, 4.0
 """The standard deviations of noise and of the seeds' shifts, and the largest noise, as a multiple of the smallest."""
 
 
+NOISES = {
+    "equal": "equally noisy",
+    "spread": f"deviations up to {MOST:g}:1",
+    "first": f"the first row {MOST:g} times as noisy",
+    "related": "related rows",
+}
+"""How the rows differ in their noise, in words."""
+
+
 @attrs.frozen
 class Kind:
     """A kind of tables."""
@@ -32,18 +43,20 @@ class Kind:
     mode: str
     tricks: int
     seeds: int
-    uneven: bool = False
+    noise: str = "equal"
 
     def __str__(self) -> str:
-        spread = f"deviations up to {MOST:g}:1" if self.uneven else "equal deviations"
-        return f"{self.mode}, {self.tricks} tricks, {self.seeds} seeds, {spread}"
+        return f"{self.mode}, {self.tricks} tricks, {self.seeds} seeds, {NOISES[self.noise]}"
 
 
-KINDS = tuple(
-    Kind(mode, tricks, seeds, uneven)
-    for uneven in (False, True)
-    for mode in ("stack", "add")
-    for tricks, seeds in ((8, 3), (8, 2), (4, 3), (15, 5))
+KINDS = (
+    *(
+        Kind(mode, tricks, seeds, noise)
+        for noise in ("equal", "spread")
+        for mode in ("stack", "add")
+        for tricks, seeds in ((8, 3), (8, 2), (4, 3), (15, 5))
+    ),
+    *(Kind(mode, 8, 3, noise) for noise in ("first", "related") for mode in ("stack", "add")),
 )
 """The tables that are drawn. Those of `drop` differ from those of `add` by a sign alone."""
 
@@ -63,14 +76,25 @@ class Coverage:
 
 def drawn(kind: Kind, count: int, seed: int = 0) -> Iterator[tuple[Table, npt.NDArray[np.float64]]]:
     """Yield tables in which nothing helps, as noise alone, and true effects to add to them."""
-    draws = np.random.default_rng([seed, kind.tricks, kind.seeds, kind.uneven, kind.mode == "add"])
-    rows = kind.tricks + 1
-    deviations = NOISE * np.geomspace(1, MOST if kind.uneven else 1, rows)
+    rows, order = kind.tricks + 1, [*NOISES].index(kind.noise)
+    draws = np.random.default_rng([seed, kind.tricks, kind.seeds, order, kind.mode == "add"])
     references = [at if kind.mode == "stack" else 0 for at in range(kind.tricks)]
     for _ in range(count):
-        noise = draws.normal(0, 1, (rows, kind.seeds)) * draws.permutation(deviations)[:, None]
-        values = 0.8 + draws.normal(0, SHIFT, kind.seeds) + noise
+        values = 0.8 + draws.normal(0, SHIFT, kind.seeds) + _noise(kind, rows, draws)
         yield _table(kind, references, values), draws.normal(0, 0.02, kind.tricks)
+
+
+def _noise(kind: Kind, rows: int, draws: np.random.Generator) -> npt.NDArray[np.float64]:
+    """Return the noise of each row under each seed."""
+    noise = NOISE * draws.normal(0, 1, (rows, kind.seeds))
+    if kind.noise == "spread":
+        noise *= draws.permutation(np.geomspace(1, MOST, rows))[:, None]
+    elif kind.noise == "first":
+        noise[0] *= MOST
+    elif kind.noise == "related":
+        common = NOISE * draws.normal(0, 1, (2, kind.seeds))
+        noise = (noise + common[np.arange(rows) * 2 // rows]) / math.sqrt(2)
+    return noise
 
 
 def _table(kind: Kind, references: list[int], values: npt.NDArray[np.float64]) -> Table:

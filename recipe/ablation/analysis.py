@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recipe.ablation.estimates import Fit
-from recipe.ablation.joint import single
+from recipe.ablation.joint import level_of_each
 from recipe.ablation.results import CONFIDENCE, Contrast, Estimate, Interval, Line, own_interval
 
 MOST_SEEDS = 1_000
@@ -48,7 +48,10 @@ class Analysis:
         return self._fit.variance is not None and bool(self._fit.weights[0] < UNEVEN)
 
     def seeds_for(self, half: float) -> int | None:
-        """Return how many seeds make all intervals as narrow as ± ``half``, or None if nothing is known about noise."""
+        """Return how many seeds make all intervals as narrow as ± ``half``, at most `MOST_SEEDS`.
+
+        Returns None if nothing is known about the noise. All rows are taken to be equally noisy.
+        """
         weights = self._fit.contrasts
         if not len(weights) or self._fit.variance is None:
             return None
@@ -59,7 +62,7 @@ class Analysis:
             from scipy.special import stdtrit
 
             freedom = (weights.shape[1] - 1) * (seeds - 1)
-            confidence = single(CONFIDENCE, scaled @ scaled.T, freedom)
+            confidence = level_of_each(CONFIDENCE, scaled @ scaled.T, freedom)
             variance = self._fit.variance or 0
             return float(stdtrit(freedom, (1 + confidence) / 2) * lengths.max() * math.sqrt(variance / seeds))
 
@@ -69,7 +72,7 @@ class Analysis:
         fit = self._fit
         joint = np.full(len(fit.contrasts), np.nan)
         if fit.geometry.freedom:
-            joint = fit.halves(single(CONFIDENCE, fit.geometry.correlation, fit.geometry.freedom))
+            joint = fit.halves(level_of_each(CONFIDENCE, fit.geometry.correlation, fit.geometry.freedom))
         found = zip(fit.values, joint, fit.halves(CONFIDENCE), self._images(), strict=True)
         for contrast, weights in zip(self.contrasts, self._weights, strict=True):
             by_seed = self._by_seed(contrast)
@@ -82,6 +85,11 @@ class Analysis:
                 continue
             intervals = Interval.around(mean, of_all), Interval.around(mean, alone), own_interval(by_seed)
             yield Estimate(mean, *intervals, None if math.isnan(images) else images, len(by_seed))
+
+    @property
+    def rows(self) -> int:
+        """The number of rows with different runs."""
+        return len(self._rows)
 
     @cached_property
     def _rows(self) -> tuple[tuple[str, ...], ...]:
@@ -100,7 +108,9 @@ class Analysis:
     def _fit(self) -> Fit:
         top1 = {cell.name: cell.top1 for line in self.lines for cell in line.cells}
         results = np.array([[top1[name] for name in row] for row in self._rows], float)
-        return Fit(results.reshape(len(self._rows), -1), self._weights[self._weights.any(1)])
+        step = 1 / max((len(correct) for correct in self.correct.values()), default=1)
+        weights = self._weights[self._weights.any(1)]
+        return Fit(results.reshape(len(self._rows), -1), weights, step if self.correct else 0.0)
 
     def _by_seed(self, contrast: Contrast) -> list[float]:
         """Return a contrast under each seed for which all of its rows have results."""
@@ -114,11 +124,12 @@ class Analysis:
         """Return half the normal interval of each estimate over other held-out images, NaN where that isn't known."""
         fit = self._fit
         finished = [self._rows[row][seed] for row, seed in np.argwhere(~np.isnan(fit.results))]
-        if not finished or not all(name in self.correct for name in finished):
+        images = min((len(self.correct.get(name, ())) for name in finished), default=0)
+        if images < 2:
             return np.full(len(fit.contrasts), np.nan)
         from scipy.special import ndtri
 
         by_image = fit.geometry.weights @ np.stack([self.correct[name] for name in finished]).astype(float)
-        factor = float(ndtri((1 + CONFIDENCE) / 2)) / math.sqrt(by_image.shape[1])
+        factor = float(ndtri((1 + CONFIDENCE) / 2)) / math.sqrt(images)
         halves: Array = factor * by_image.std(1, ddof=1)
         return halves

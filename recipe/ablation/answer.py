@@ -1,9 +1,10 @@
-"""The answer of an ablation in a few sentences: which tricks help, which hurt, and what it takes to know more."""
+"""The answer of an ablation in a few sentences: which tricks help, which hurt, and how many runs would tell more."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from recipe.ablation.analysis import MOST_SEEDS
 from recipe.base.wording import plural
 
 RESOLVED = 0.005
@@ -17,23 +18,26 @@ def answered(verdicts: Sequence[tuple[str, str | None]], seeds: int, needed: int
     """Return the sentences.
 
     Args:
-        verdicts: The tricks and the verdicts of their estimates, or None for one that the results don't determine.
+        verdicts: The tricks and the verdicts of their estimates: empty for one that has no interval, None for one that
+            the results don't determine.
         seeds: The number of seeds.
         needed: How many seeds would make all intervals as narrow as ± `RESOLVED`, or None if that isn't known.
         rows: The number of rows, each of which is trained under each seed.
     """
-    known = [verdict for _, verdict in verdicts if verdict is not None]
-    if not known:
+    if all(verdict is None for _, verdict in verdicts):
         return "Too few runs have finished to tell what any trick does."
-    if not any(known):
-        return "These runs don't show any noise, so they can't tell which tricks help. More seeds or images may."
+    if not any(verdict for _, verdict in verdicts):
+        return "Nothing is known about noise, so no trick can be told from it. That takes at least two seeds."
     told = [_told(verdicts, "helps", "help"), _told(verdicts, "hurts", "hurt")]
     sentences = [f"Of {plural(len(verdicts), 'trick')}, {told[0]}, and {told[1]}."]
-    if unknown := sum(verdict not in ("helps", "hurts") for _, verdict in verdicts):
-        sentences.append(f"{'One' if unknown == 1 else unknown} can't be told from noise.")
+    rest = (("within noise", "can't be told from noise"), ("", "made no difference"), (None, "lack finished runs"))
+    for verdict, what in rest:
+        if count := sum(other == verdict for _, other in verdicts):
+            sentences.append(f"{count} {what}.")
     if needed is not None and needed > seeds:
-        runs = plural((needed - seeds) * rows, "more run")
-        sentences.append(f"To tell effects of ±{100 * RESOLVED:g} points takes about {runs} ({needed} seeds).")
+        runs = f"about {plural((needed - seeds) * rows, 'more run')} ({needed} seeds)"
+        runs = runs if needed < MOST_SEEDS else f"more than {MOST_SEEDS:,} seeds"
+        sentences.append(f"To narrow all intervals to ±{100 * RESOLVED:g} points takes {runs}.")
     return " ".join(sentences)
 
 

@@ -10,6 +10,8 @@ from recipe.base import files
 from recipe.base.pictures import drawn
 from recipe.base.printable import printable
 
+COLORS = {"helps": "tab:green", "hurts": "tab:red"}
+
 LONGEST = 48
 """The most characters of a label in the chart."""
 
@@ -34,7 +36,7 @@ def _draw(table: Table, folder: Path) -> None:
         if line.mean is not None:
             accuracy.plot([100 * line.mean], [at], "|", ms=14, mew=2, c="tab:blue")
         if (gain := table.difference(line)) is not None:
-            color = "0.6" if gain.within_noise is not False else "tab:green" if gain.mean > 0 else "tab:red"
+            color = COLORS.get(gain.verdict(table.mode == "drop"), "0.6")
             for interval, width in ((gain.interval, 1.5), (gain.single, 4)):
                 if interval is not None:
                     change.plot([100 * interval.low, 100 * interval.high], [at, at], lw=width, c=color)

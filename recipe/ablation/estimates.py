@@ -3,11 +3,11 @@
 Each run is modeled as the accuracy of its row, plus a shift of its seed that all rows share, plus noise. The noise of
 all rows is estimated together, so that three seeds of nine rows give 16 degrees of freedom instead of 2 for each row.
 
-Some rows may be noisier than others, and few seeds can't tell how much. So each interval averages over several answers:
+Some rows may be noisier than others, and few seeds can't tell how much. So each interval averages over hypotheses:
 equal variances, with half of the weight before any evidence, and variances that vary around a common one with a scaled
 inverse chi-squared distribution of few to many degrees of freedom, as in Smyth 2004 ("Linear models and empirical Bayes
 methods for assessing differential expression in microarray experiments"). The weights follow from how likely each
-answer makes the observed variances.
+hypothesis makes the observed variances.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SIMILARITY = (32.0, 16.0, 8.0, 4.0, 2.0, 1.0)
 """The degrees of freedom with which the variances of rows may vary around a common one. Few: they differ much."""
 
 SMALLEST = 1e-6
-"""The smallest variance of a row, as a part of the common one. Few results can agree by chance."""
+"""The smallest variance of a row, as a part of the common one. Few results may be equal by chance."""
 
 
 @attrs.frozen(eq=False)
@@ -82,11 +82,11 @@ def _geometry(observed: bytes, shape: tuple[int, int], contrasts: bytes) -> Geom
 
 
 @attrs.frozen
-class _Answer:
+class _Hypothesis:
     """How much the variances of rows may differ, and what would follow."""
 
     likelihood: float
-    """The logarithm of the likelihood of the observed variances, apart from what all answers share."""
+    """The logarithm of the likelihood of the observed variances, apart from what all hypotheses share."""
     errors: Array
     """The standard error of each contrast: (K,)."""
     freedom: Array
@@ -101,6 +101,8 @@ class Fit:
     """(R, S). NaN where there is none."""
     contrasts: Array
     """(K, R). Each one sums to zero."""
+    step: float = 0.0
+    """The difference that one image makes. Rounding to it is noise too, so no row has less."""
 
     @cached_property
     def geometry(self) -> Geometry:
@@ -120,8 +122,8 @@ class Fit:
 
     @cached_property
     def weights(self) -> Array:
-        """The weight of each answer, first that of equal variances. They sum to 1."""
-        likelihoods = np.array([answer.likelihood for answer in self._answers])
+        """The weight of each hypothesis, first that of equal variances. They sum to 1."""
+        likelihoods = np.array([each.likelihood for each in self._hypotheses])
         before = np.array([len(SIMILARITY), *(1.0 for _ in SIMILARITY)])[: len(likelihoods)]
         found: Array = before * np.exp(likelihoods - likelihoods.max())
         found /= found.sum()
@@ -133,8 +135,8 @@ class Fit:
             return np.full(len(self.contrasts), np.nan)
         from scipy.special import stdtr, stdtrit
 
-        errors = np.stack([answer.errors for answer in self._answers])
-        freedom = np.stack([answer.freedom for answer in self._answers])
+        errors = np.stack([each.errors for each in self._hypotheses])
+        freedom = np.stack([each.freedom for each in self._hypotheses])
         each = stdtrit(freedom, (1 + confidence) / 2) * errors
         low, high = each.min(0), each.max(0)
         for _ in range(40):
@@ -155,32 +157,32 @@ class Fit:
         return found
 
     @cached_property
-    def _answers(self) -> tuple[_Answer, ...]:
+    def _hypotheses(self) -> tuple[_Hypothesis, ...]:
         equal = self._equal()
         few = np.count_nonzero(self.geometry.row_freedom) < 3  # two rows have the same residuals
         return (equal,) if few else (equal, *map(self._similar, SIMILARITY))
 
     @cached_property
-    def _own(self) -> tuple[Array, Array]:
+    def _row_variances(self) -> tuple[Array, Array]:
         """The variances of the rows that have any, and half their degrees of freedom."""
         freedom = self.geometry.row_freedom
-        known, smallest = freedom > 0, SMALLEST * (self.variance or 0)
+        known, smallest = freedom > 0, max(SMALLEST * (self.variance or 0), self.step**2 / 12)
         return np.maximum(self._squares[known] / freedom[known], smallest), freedom[known] / 2
 
-    def _equal(self) -> _Answer:
+    def _equal(self) -> _Hypothesis:
         """All rows have the same variance."""
         from scipy.special import gammaln
 
-        (own, half), variance, geometry = self._own, self.variance or 0.0, self.geometry
+        (own, half), variance, geometry = self._row_variances, self.variance or 0.0, self.geometry
         likelihood = half * np.log(half * own / variance) - half * own / variance - gammaln(half) - np.log(own)
         errors = np.sqrt(variance * geometry.uses.sum(1))
-        return _Answer(float(likelihood.sum()), errors, np.full(len(errors), float(geometry.freedom)))
+        return _Hypothesis(float(likelihood.sum()), errors, np.full(len(errors), float(geometry.freedom)))
 
-    def _similar(self, similarity: float) -> _Answer:
+    def _similar(self, similarity: float) -> _Hypothesis:
         """The variances vary around a common one, with some degrees of freedom."""
         from scipy.special import betaln, digamma
 
-        (own, half), geometry, rest = self._own, self.geometry, similarity / 2
+        (own, half), geometry, rest = self._row_variances, self.geometry, similarity / 2
         logarithms = np.log(own) - digamma(half) + np.log(half)
         common = float(np.exp(logarithms.mean() + digamma(rest) - np.log(rest)))
         ratio = half * own / (rest * common)
@@ -189,4 +191,4 @@ class Fit:
         parts = geometry.uses * (similarity * common + self._squares) / freedom
         total = parts.sum(1)
         satterthwaite = total**2 / (parts**2 @ (1 / np.minimum(freedom, geometry.freedom)))
-        return _Answer(float(likelihood.sum()), np.sqrt(total), np.minimum(satterthwaite, geometry.freedom))
+        return _Hypothesis(float(likelihood.sum()), np.sqrt(total), np.minimum(satterthwaite, geometry.freedom))

@@ -11,8 +11,8 @@ POINTS = 2**15
 """How many points approximate the distribution, which leaves an error of about 0.0005 in the confidence."""
 
 
-def single(confidence: float, correlation: npt.NDArray[np.float64], freedom: int) -> float:
-    """Return the confidence of each of K intervals that hold together with some confidence.
+def level_of_each(confidence: float, correlation: npt.NDArray[np.float64], freedom: int) -> float:
+    """Return the confidence that each of K intervals needs, so that all hold together with some confidence.
 
     The K estimates have a multivariate t distribution (Hothorn, Bretz and Westfall 2008, "Simultaneous inference in
     general parametric models"). Correlated estimates need less than independent ones do.
@@ -23,11 +23,11 @@ def single(confidence: float, correlation: npt.NDArray[np.float64], freedom: int
         freedom: The degrees of freedom of the estimate of the noise.
     """
     size = len(correlation)
-    return confidence if size < 2 else _single(confidence, np.round(correlation, 6).tobytes(), size, freedom)
+    return confidence if size < 2 else _level(confidence, np.round(correlation, 6).tobytes(), size, freedom)
 
 
 @lru_cache(256)
-def _single(confidence: float, correlation: bytes, size: int, freedom: int) -> float:
+def _level(confidence: float, correlation: bytes, size: int, freedom: int) -> float:
     from scipy import special
 
     largest = _largest(correlation, size, freedom)

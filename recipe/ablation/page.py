@@ -76,14 +76,16 @@ def _scale(estimates: Sequence[Estimate | None]) -> _Scale:
 
 def _row(line: Line, reference: Line, estimate: Estimate | None, scale: _Scale, removed: bool) -> dict[str, Any]:
     """Return what the page shows of a trick."""
+    with_trick, without = (reference, line) if removed else (line, reference)
     return {
         "line": line,
         "estimate": estimate,
         "verdict": "" if estimate is None else estimate.verdict(removed),
         "bars": [*_bars(estimate, scale)],
         "at": None if estimate is None else scale(estimate.mean),
-        "seconds": _ratio(line.seconds_per_epoch, reference.seconds_per_epoch),
-        "macs": _ratio(line.macs, reference.macs),
+        "gain": None if estimate is None else -estimate.mean if removed else estimate.mean,
+        "seconds": _ratio(with_trick.seconds_per_epoch, without.seconds_per_epoch),
+        "macs": _ratio(with_trick.macs, without.macs),
     }
 
 
@@ -108,18 +110,19 @@ def _costs(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
         return None
     across, up = (
         _Scale([0.0, *(row["seconds"] for row in points)]),
-        _Scale([0.0, *(row["estimate"].mean for row in points)]),
+        _Scale([0.0, *(row["gain"] for row in points)]),
     )
     marks = [
-        {**row, "x": across(row["seconds"]), "y": 100 - up(row["estimate"].mean), "number": number}
+        {**row, "x": across(row["seconds"]), "y": 100 - up(row["gain"]), "number": number}
         for number, row in enumerate(points, 1)
     ]
-    most, longest = max(row["estimate"].mean for row in points), max(row["seconds"] for row in points)
-    return {"points": marks, "x": across(0.0), "y": 100 - up(0.0), "most": most, "longest": longest}
+    gains, seconds = [0.0, *(row["gain"] for row in points)], [0.0, *(row["seconds"] for row in points)]
+    ends = {"least": min(gains), "most": max(gains), "shortest": min(seconds), "longest": max(seconds)}
+    return {"points": marks, "x": across(0.0), "y": 100 - up(0.0), **ends}
 
 
 def _curves(curves: Curves, line: Line, reference: Line) -> dict[str, Any] | None:
-    """Return the held-out top-1 of a row and of that which it is compared with by epoch, as paths in a picture."""
+    """Return the held-out top-1 of a row and its reference by epoch, as paths in a picture."""
     both = [_by_epoch(curves, each) for each in (reference, line)]
     if not all(len(each) > 1 for each in both):
         return None

@@ -106,8 +106,8 @@ class Estimate:
     own: Interval | None = None
     """Student's t interval of the differences under each seed, with nothing but their own spread."""
     images: float | None = None
-    """How far the mean may be from that on other images of the same kind: half of a normal interval, in addition to the
-    variation between seeds that the intervals are about."""
+    """How far the mean may be from that on all images of the same kind, at most: half of a normal interval. It is not
+    part of the other intervals, which are about the variation between seeds."""
     seeds: int = 0
     """The number of seeds under which all compared rows have results."""
 

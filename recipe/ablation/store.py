@@ -18,6 +18,7 @@ from recipe.ablation.results import Cell
 from recipe.base import files
 from recipe.base.caller import another_folder
 from recipe.base.errors import RecipeError, fail
+from recipe.base.identity import digest
 from recipe.base.typed_json import Malformed, read_json
 from recipe.base.wording import plural, system_reason
 from recipe.plan.plan import Plan
@@ -121,14 +122,14 @@ class Task:
         lines = (line for line in measured(self.run) if line["kind"] == "evaluation")
         return tuple((float(line["epoch"]), float(line["top1"])) for line in lines)
 
-    def correct(self) -> npt.NDArray[np.bool_] | None:
-        """Return which held-out images its finished run classifies correctly, or None if that isn't known."""
+    def correct(self) -> tuple[str, npt.NDArray[np.bool_]] | None:
+        """Return a digest of the held-out images and which ones its finished run classifies correctly, if known."""
         try:
             held_out = read_held_out(self.run)
         except RecipeError:
             return None
-        correct: npt.NDArray[np.bool_] = held_out.logits.argmax(1) == held_out.label
-        return correct
+        images = (held_out.index.tobytes(), held_out.label.tobytes(), repr(held_out.path).encode())
+        return digest(b"".join(images)), held_out.logits.argmax(1) == held_out.label
 
     def is_of_other_data(self) -> bool:
         """Whether the run was started on other data than the ablation: images or files changed in the meantime."""

@@ -139,7 +139,7 @@ class Study:
     def write(self, tell: Callable[[str], None] = lambda text: None, images: bool = True) -> Table:
         """Write the table as Markdown, CSV and JSON, draw its chart, and return the table.
 
-        If the chart can't be drawn, ``tell`` gets a warning. ``images`` is that of `table`.
+        If the chart can't be drawn, ``tell`` gets a warning. See `table` for ``images``.
         """
         table, folder = self.table(images), self.folder
         files.write_text(folder / "table.md", table.to_markdown())
@@ -350,10 +350,11 @@ def _lines(rows: Sequence[Row], programs: Sequence[Program], mode: str) -> tuple
 
 
 def _correct(tasks: Sequence[Task]) -> dict[str, npt.NDArray[np.bool_]]:
-    """Return which held-out images each finished cell classifies correctly, if all evaluated as many."""
+    """Return which held-out images each finished cell classifies correctly, if all were evaluated on the same ones."""
     found = {task.name: task.correct() for task in tasks}
     known = {name: correct for name, correct in found.items() if correct is not None}
-    return known if len({len(correct) for correct in known.values()}) == 1 else {}
+    same = len({images for images, _ in known.values()}) == 1
+    return {name: correct for name, (_, correct) in known.items()} if same else {}
 
 
 def _task(folder: Path, plan: Plan, seed: int, label: str, stamps: Stamps) -> Task:

@@ -88,12 +88,12 @@ class Table:
 
     @property
     def answer(self) -> str:
-        """Which tricks help, which hurt, and what it takes to know more, in a few sentences."""
+        """Which tricks help, which hurt, and how many runs would tell more, in a few sentences."""
         tricks = [line.label.removeprefix("+ ").removeprefix("− ") for line in self.lines if line.reference is not None]
         estimates = self.analysis.estimates
         verdicts = [None if each is None else each.verdict(self.mode == "drop") for each in estimates]
         needed = self.analysis.seeds_for(RESOLVED)
-        return answered([*zip(tricks, verdicts, strict=True)], len(self.seeds), needed, len(self.lines))
+        return answered([*zip(tricks, verdicts, strict=True)], len(self.seeds), needed, self.analysis.rows)
 
     def difference(self, line: Line) -> Estimate | None:
         """Return the difference between a row and the row it is compared with, or None if it isn't known."""
@@ -118,19 +118,23 @@ class Table:
         top1 = "–" if line.mean is None else f"{100 * line.mean:.2f}"
         if line.deviation is not None:
             top1 += f" ± {100 * line.deviation:.2f}"
-        said = [line.note] if line.note else []
-        states = [cell.status for cell in line.cells]
-        said += [f"{states.count(s)} of {len(states)} {s}" for s in ("diverged", "missing") if s in states]
-        change = self.difference(line)
+        change, said = self.difference(line), self._said(line)
         if change is None:
-            if line.results and line.reference is not None:
-                said.append(f"no seeds in common with `{self.lines[line.reference].label}`")
             return top1, "", "", "", "", "; ".join(said)
         said = ["within noise", *said] if change.within_noise else said
-        if change.seeds < len(line.results):  # the other row lacks some seeds
-            said.append(f"difference over {change.seeds} of {plural(len(line.cells), 'seed')}")
         images = "" if change.images is None else f"{100 * change.images:.2f}"
         return top1, _signed(change.mean), _ends(change.interval), _ends(change.own), images, "; ".join(said)
+
+    def _said(self, line: Line) -> list[str]:
+        """Return what is unusual about a row."""
+        said, change = [line.note] if line.note else [], self.difference(line)
+        states = [cell.status for cell in line.cells]
+        said += [f"{states.count(s)} of {len(states)} {s}" for s in ("diverged", "missing") if s in states]
+        if change is not None and change.seeds < len(line.results):  # the other row lacks some seeds
+            said.append(f"own interval over {change.seeds} of {plural(len(line.cells), 'seed')}")
+        elif change is None and line.results and line.reference is not None:
+            said.append(f"no seeds in common with `{self.lines[line.reference].label}`")
+        return said
 
     def notes(self) -> list[str]:
         """Return sentences that explain the figures."""
@@ -153,18 +157,20 @@ class Table:
         """Return sentences that explain the intervals."""
         estimates = [estimate for estimate in self.analysis.estimates if estimate is not None]
         lines = [
-            f"The {CONFIDENCE:.0%} intervals hold for all rows together. They use the noise of all rows, "
-            f"{plural(self.analysis.freedom, 'degree')} of freedom. Within noise: the interval contains zero. The own "
-            "interval is Student's t interval of the row's differences under each seed alone."
+            f"The {CONFIDENCE:.0%} intervals hold for all rows together, if all are about equally noisy. They use the "
+            f"noise of all rows, {plural(self.analysis.freedom, 'degree')} of freedom. Within noise: the interval "
+            "contains zero. The own interval is Student's t interval of the row's differences under each seed alone."
         ]
+        if not self.analysis.freedom:
+            lines = ["Too few runs have finished to tell anything about noise, so there is no interval."]
         if self.analysis.is_uneven:
-            lines.append("Some rows are noisier than others, which the intervals take into account.")
-        if any(estimate.interval is None for estimate in estimates):
-            lines.append("Without noise that can be measured, a row has no interval.")
+            lines.append("Some rows seem noisier than others. The intervals allow for that in part.")
+        if self.analysis.freedom and all(estimate.interval is None for estimate in estimates):
+            lines.append("No noise was measured, so no row has an interval.")
         if any(estimate.images is not None for estimate in estimates):
             lines.append(
-                "± images is how far a difference may be from that on all images of the same kind, since the held-out "
-                f"images are a sample ({CONFIDENCE:.0%}). The intervals don't include it."
+                "± images is how far a difference may be from that on all images of the same kind, at most, since the "
+                f"held-out images are a sample ({CONFIDENCE:.0%}). The intervals don't include it."
             )
         return lines
 
@@ -202,7 +208,7 @@ class Table:
         return Page(
             title=self.title,
             answer=self.answer,
-            lines=self.lines,
+            lines=tuple(attrs.evolve(line, note="; ".join(self._said(line))) for line in self.lines),
             estimates=self.analysis.estimates,
             removed=self.mode == "drop",
             against=AGAINST[self.mode],

@@ -134,12 +134,19 @@ def write_output(path: Path, text: str) -> None:
 
 def write_page(path: Path, text: str) -> None:
     """Write a page that the user named. Raises E111 if anything but an earlier page is in its place."""
+    check_page(path)
+    write_output(path, text)
+
+
+def check_page(path: Path) -> None:
+    """Raise E111 if a page can't be written to a path, because there is no folder or something else is in its place."""
+    if not path.absolute().parent.is_dir():
+        raise fail("E111", f"`{path}` can't be written: there is no folder `{path.parent}`")
     if path.is_file():
         with path.open("rb") as file:
             is_page = not (start := file.read(len(PAGE)).lower()) or start == PAGE
         if not is_page:
             raise fail("E111", f"`{path}` exists and is not a page", help="name another file with --html")
-    write_output(path, text)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from recipe.base.errors import fail
-from recipe.base.files import write_page
+from recipe.base.errors import RecipeError, fail
+from recipe.base.files import check_page, write_page
 from recipe.base.wording import columns, plural
 from recipe.cli import completion
 from recipe.cli.inputs import check_quoted, plugin_option, source_of, stem, tell_changes, vocabulary
@@ -121,8 +121,6 @@ def command(
     if dry_run and (form != "text" or html is not None):
         option = "--format" if html is None else "--html"
         raise click.UsageError(f"--dry-run prints no table, so {option} can't be used with it")
-    if html is not None and not html.absolute().parent.is_dir():
-        raise fail("E111", f"`{html}` can't be written: there is no folder `{html.parent}`")
     words = vocabulary(plugins)
     check_quoted(file, statements, words)
     source = source_of(file, words.verbs())
@@ -137,6 +135,11 @@ def command(
     options |= {"workers": workers, "plugins": words}
     options |= {"name": stem(source, "ablation"), "tell": plain.note}
     made = study(source, *statements, **options)
+    if html is not None and made.folder.resolve() in html.resolve().parents:
+        help = "name a file in another folder"
+        raise fail("E111", f"`{html}` can't be written: it would be in the folder of the ablation", help=help)
+    if html is not None:
+        check_page(html)
     tell_changes(source, made.rows[0].plan)
     for said in (*made.warnings, *made.replaced()):
         plain.note(said)
@@ -168,7 +171,10 @@ def command(
         table = made.run(watcher)
     except Unfinished as error:
         if error.table is not None:
-            show(error.table)
+            try:
+                show(error.table)
+            except RecipeError as problem:  # the failed runs are more important
+                plain.note(f"warning: {problem.diagnostics[-1].message}")
         raise
     show(table)
     if all(cell.status == "diverged" for line in table.lines for cell in line.cells):

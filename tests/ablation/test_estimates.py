@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from recipe.ablation.estimates import Fit
-from recipe.ablation.joint import single
+from recipe.ablation.joint import level_of_each
 
 ADD = np.hstack([-np.ones((4, 1)), np.eye(4)])
 """Four rows, each compared with the first one."""
@@ -86,7 +86,7 @@ def test_there_is_no_interval_without_noise() -> None:
 @pytest.mark.parametrize("correlation", [0.0, 0.5, 0.9])
 def test_the_confidence_of_each_is_that_of_a_multivariate_t(correlation: float, freedom: int) -> None:
     shape = np.full((5, 5), correlation) + (1 - correlation) * np.eye(5)
-    confidence = single(0.95, shape, freedom)
+    confidence = level_of_each(0.95, shape, freedom)
     limit = np.full(5, stats.t.ppf((1 + confidence) / 2, freedom))
     together = stats.multivariate_t(shape=shape, df=freedom, seed=0).cdf(limit, lower_limit=-limit)
     assert together == pytest.approx(0.95, abs=0.0015)
@@ -94,11 +94,11 @@ def test_the_confidence_of_each_is_that_of_a_multivariate_t(correlation: float, 
 
 
 def test_a_single_estimate_and_equal_ones_need_no_more_than_one() -> None:
-    assert single(0.95, np.ones((1, 1)), 5) == 0.95
-    assert single(0.95, np.ones((3, 3)), 5) == pytest.approx(0.95, abs=0.001)
+    assert level_of_each(0.95, np.ones((1, 1)), 5) == 0.95
+    assert level_of_each(0.95, np.ones((3, 3)), 5) == pytest.approx(0.95, abs=0.001)
 
 
 def test_stack_needs_less_than_the_bound_of_bonferroni() -> None:
     rows = Fit(results(9), np.eye(8, 9, 1) - np.eye(8, 9))
     assert rows.geometry.correlation[0, 1] == pytest.approx(-0.5)
-    assert 0.95 < single(0.95, rows.geometry.correlation, 16) < 1 - 0.05 / 8
+    assert 0.95 < level_of_each(0.95, rows.geometry.correlation, 16) < 1 - 0.05 / 8

@@ -24,10 +24,13 @@ def three(mode: str) -> Table:
     ("verdicts", "said"),
     [
         ({"a": "helps", "b": "helps", "c": "hurts"}, "Of 3 tricks, 2 help (a, b), and 1 hurts (c)."),
-        ({"a": "helps", "b": "within noise"}, "Of 2 tricks, 1 helps (a), and none hurt. One can't be told from noise."),
-        ({"a": "within noise", "b": None, "c": "hurts"}, "and 1 hurts (c). 2 can't be told from noise."),
+        ({"a": "helps", "b": "within noise"}, "Of 2 tricks, 1 helps (a), and none hurt. 1 can't be told from noise."),
+        (
+            {"a": "within noise", "b": None, "c": "hurts", "d": ""},
+            "and 1 hurts (c). 1 can't be told from noise. 1 made no difference. 1 lack finished runs.",
+        ),
         ({"a": None}, "Too few runs have finished to tell what any trick does."),
-        ({"a": ""}, "These runs don't show any noise"),
+        ({"a": "", "b": None}, "Nothing is known about noise, so no trick can be told from it."),
         (dict.fromkeys("abcdefg", "helps"), "Of 7 tricks, 7 help, and none hurt."),
     ],
 )
@@ -37,7 +40,8 @@ def test_the_answer_names_what_helps_and_hurts(verdicts: dict[str, str | None], 
 
 def test_the_answer_says_how_many_more_runs_tell_small_effects() -> None:
     found = answered([("a", "helps")], 3, 10, 9)
-    assert found.endswith("To tell effects of ±0.5 points takes about 63 more runs (10 seeds).")
+    assert found.endswith("To narrow all intervals to ±0.5 points takes about 63 more runs (10 seeds).")
+    assert answered([("a", "helps")], 3, 1_000, 9).endswith("takes more than 1,000 seeds.")
 
 
 @pytest.mark.parametrize(
@@ -59,7 +63,23 @@ def test_the_page_shows_each_trick_with_its_verdict() -> None:
     widths = [float(width) for width in re.findall(r'class="(?:together|single)" style="left:.*?;width:(.*?)%"', page)]
     assert len(widths) == 4
     assert widths[0] > widths[1] > 0
-    assert all(0 <= float(left) <= 100 for left in re.findall(r"left:([-\d.]+)%", page))
+    places = [float(left) for left in re.findall(r"left:([-\d.]+)%", page)]
+    assert len(places) > 8
+    assert all(0 <= place <= 100 for place in places)
+
+
+@pytest.mark.parametrize(("mode", "gain", "time"), [("add", "+9.93", "+10"), ("drop", "−9.93", "−9")])
+def test_gains_and_costs_are_those_of_having_the_trick(mode: str, gain: str, time: str) -> None:
+    base, more = line("baseline", BASE), line("+ x", MORE, 0)
+    cells = tuple(attrs.evolve(cell, seconds_per_epoch=1.1 * (cell.seconds_per_epoch or 0)) for cell in more.cells)
+    page = table(base, attrs.evolve(more, cells=cells), mode=mode).to_html()
+    assert f'title="+ x: {gain} points, {time} % training time"' in page
+
+
+def test_the_page_says_what_is_unusual_about_a_row() -> None:
+    page = table(line("baseline", BASE), line("+ x", [None, *MORE[1:]], 0), line("+ y", [None] * 4, 0)).to_html()
+    assert "<td>1 of 4 diverged</td>" in page
+    assert "<td>4 of 4 diverged</td>" in page
 
 
 def test_the_page_draws_learning_curves_where_they_are_known() -> None:

@@ -14,7 +14,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
-from recipe.ablation.joint import single
+from recipe.ablation.joint import level_of_each
 from recipe.ablation.results import Cell, Estimate, Line
 from recipe.ablation.table import Table
 
@@ -72,7 +72,7 @@ def test_without_any_noise_there_is_no_interval(a: list[float], b: list[float]) 
     assert (found.interval, found.single, found.own, found.within_noise) == (None, None, None, None)
     shown = table(line("baseline", b), line("+ x", a, 0))
     assert shown.cells()[1][3:5] == ("", "")
-    assert "a row has no interval." in shown.to_text()
+    assert "no row has an interval." in shown.to_text()
 
 
 def test_a_row_without_noise_of_its_own_has_the_interval_of_all_rows() -> None:
@@ -106,7 +106,7 @@ def test_the_seeds_needed_follow_from_the_noise_of_all_rows() -> None:
     halves = []
     for seeds in (needed - 1, needed):
         freedom = 2 * (seeds - 1)
-        confidence = single(0.95, correlation, freedom)
+        confidence = level_of_each(0.95, correlation, freedom)
         halves.append(stats.t.ppf((1 + confidence) / 2, freedom) * deviation / np.sqrt(seeds))
     assert halves[1] <= 0.005 < halves[0]
     enough = table(line("baseline", base), line("+ y", other, 0))
@@ -153,7 +153,7 @@ def test_the_cells_of_a_row() -> None:
     assert x[5:7] == ("", "within noise")  # among the noise of all rows
     assert shown.cells()[2][6] == "within noise; already applied; 1 of 4 diverged"
     lame = table(line("baseline", [0.9, None, 0.8]), line("+ x", [0.9, 0.9, 0.9], 0))
-    assert lame.cells()[1][6] == "within noise; difference over 2 of 3 seeds"
+    assert lame.cells()[1][6] == "within noise; own interval over 2 of 3 seeds"
 
 
 def test_all_formats_contain_the_same_values() -> None:
