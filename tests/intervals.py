@@ -6,8 +6,8 @@ part of the tables that say that something does.
 
 A result is the accuracy of its row, plus a shift of its seed, plus normal noise with a standard deviation of half a
 point. Unless rows are equally noisy, either their deviations are evenly spaced from half a point to two points on a
-logarithmic scale, in random order, or only the first row has two points. In tables of related rows, half of the variance
-of the noise is common to the rows of the first half, and to those of the second half.
+logarithmic scale, in random order, or only the first row has two points. In tables of related rows, half of the
+variance of the noise is common to the rows of the first half, and to those of the second half.
 """
 
 from __future__ import annotations
