@@ -75,7 +75,8 @@ def _geometry(observed: bytes, shape: tuple[int, int], contrasts: bytes) -> Geom
     model = np.hstack([np.eye(shape[0])[rows], np.eye(shape[1])[seeds]])
     inverse = np.linalg.pinv(model)
     of_rows = np.frombuffer(contrasts).reshape(-1, shape[0])
-    wanted = np.hstack([of_rows, np.zeros((len(of_rows), shape[1]))])
+    seen = np.bincount(seeds, minlength=shape[1]) > 0
+    wanted = np.hstack([of_rows, np.outer(of_rows.sum(1), seen / max(1, seen.sum()))])
     weights = wanted @ inverse
     weights[~np.isclose(weights @ model, wanted, atol=1e-6).all(1)] = np.nan
     return Geometry(weights, np.eye(len(rows)) - model @ inverse, model[:, : shape[0]])
@@ -100,7 +101,7 @@ class Fit:
     results: Array
     """(R, S). NaN where there is none."""
     contrasts: Array
-    """(K, R). Each one sums to zero."""
+    """(K, R). Each one sums to zero, or to 1 for a mean over the seeds."""
     step: float = 0.0
     """The difference that one image makes. Rounding to it is noise too, so no row has less."""
 

@@ -19,18 +19,50 @@ MARGIN = 0.04
 
 
 @attrs.frozen(kw_only=True)
+class Entry:
+    """What the page shows of a trick."""
+
+    label: str
+    estimate: Estimate | None
+    verdict: str
+    gain: float | None
+    """What having the trick changes in the top-1."""
+    top1: float | None = None
+    seconds: float | None = None
+    """What having it adds to the seconds per epoch, as a fraction."""
+    macs: float | None = None
+    """What having it adds to the MACs, as a fraction."""
+    note: str = ""
+    pair: tuple[Line, Line] | None = None
+    """Its row and the one that it is compared with."""
+
+    @classmethod
+    def of(cls, line: Line, reference: Line, estimate: Estimate | None, removed: bool, note: str) -> Entry:
+        """Return what is shown of a row. ``removed``: whether it lacks a trick that its reference has."""
+        with_trick, without = (reference, line) if removed else (line, reference)
+        return cls(
+            label=line.label,
+            estimate=estimate,
+            verdict="" if estimate is None else estimate.verdict(removed),
+            gain=None if estimate is None else -estimate.mean if removed else estimate.mean,
+            top1=line.mean,
+            seconds=_ratio(with_trick.seconds_per_epoch, without.seconds_per_epoch),
+            macs=_ratio(with_trick.macs, without.macs),
+            note=note,
+            pair=(line, reference),
+        )
+
+
+@attrs.frozen(kw_only=True)
 class Page:
     """What the page shows."""
 
     title: str
     answer: str
-    lines: tuple[Line, ...]
-    estimates: tuple[Estimate | None, ...]
-    """The estimate of each line that has a reference, in their order."""
-    removed: bool
-    """Whether a line lacks its trick, which its reference has."""
+    entries: Sequence[Entry]
     against: str
-    """What they are compared with, in words."""
+    """What the tricks are compared with, in words."""
+    lines: tuple[Line, ...]
     notes: Sequence[str]
     recipe: str
     curves: Curves
@@ -39,18 +71,15 @@ class Page:
 
     def to_html(self) -> str:
         """Return the page as HTML. It loads no external files."""
-        compared = [(line, self.lines[line.reference]) for line in self.lines if line.reference is not None]
-        scale = _scale(self.estimates)
-        pairs = zip(compared, self.estimates, strict=True)
-        rows = [_row(line, reference, estimate, scale, self.removed) for (line, reference), estimate in pairs]
-        curves = (_curves(self.curves, line, reference) for line, reference in compared)
+        scale = _scale([entry.estimate for entry in self.entries])
+        pictures = (_curves(self.curves, *entry.pair) for entry in self.entries if entry.pair is not None)
         return page_of(
             "recipe.ablation",
             page=self,
-            rows=rows,
+            rows=[(entry, *_drawn(entry.estimate, scale)) for entry in self.entries],
             zero=scale(0.0),
-            pictures=[curve for curve in curves if curve],
-            costs=_costs(rows),
+            pictures=[picture for picture in pictures if picture],
+            costs=_costs(self.entries),
             made=sorted({cell.made_with for line in self.lines for cell in line.cells if cell.made_with}),
         )
 
@@ -74,19 +103,9 @@ def _scale(estimates: Sequence[Estimate | None]) -> _Scale:
     return _Scale([0.0, *ends, *(each.mean for each in known)])
 
 
-def _row(line: Line, reference: Line, estimate: Estimate | None, scale: _Scale, removed: bool) -> dict[str, Any]:
-    """Return what the page shows of a trick."""
-    with_trick, without = (reference, line) if removed else (line, reference)
-    return {
-        "line": line,
-        "estimate": estimate,
-        "verdict": "" if estimate is None else estimate.verdict(removed),
-        "bars": [*_bars(estimate, scale)],
-        "at": None if estimate is None else scale(estimate.mean),
-        "gain": None if estimate is None else -estimate.mean if removed else estimate.mean,
-        "seconds": _ratio(with_trick.seconds_per_epoch, without.seconds_per_epoch),
-        "macs": _ratio(with_trick.macs, without.macs),
-    }
+def _drawn(estimate: Estimate | None, scale: _Scale) -> tuple[list[tuple[str, float, float]], float | None]:
+    """Return the bars of an estimate's intervals, and the place of its mean, in percent of the picture."""
+    return [*_bars(estimate, scale)], None if estimate is None else scale(estimate.mean)
 
 
 def _bars(estimate: Estimate | None, scale: _Scale) -> Iterator[tuple[str, float, float]]:
@@ -103,22 +122,23 @@ def _ratio(value: float | None, reference: float | None) -> float | None:
     return None if value is None or not reference else value / reference - 1
 
 
-def _costs(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+def _costs(entries: Sequence[Entry]) -> dict[str, Any] | None:
     """Return the points of gain against training time, in percent of a picture, or None if no time is known."""
-    points = [row for row in rows if row["estimate"] is not None and row["seconds"] is not None]
+    known = [(entry, entry.gain, entry.seconds) for entry in entries]
+    points = [(entry, gain, seconds) for entry, gain, seconds in known if gain is not None and seconds is not None]
     if not points:
         return None
-    across, up = (
-        _Scale([0.0, *(row["seconds"] for row in points)]),
-        _Scale([0.0, *(row["gain"] for row in points)]),
-    )
-    marks = [
-        {**row, "x": across(row["seconds"]), "y": 100 - up(row["gain"]), "number": number}
-        for number, row in enumerate(points, 1)
-    ]
-    gains, seconds = [0.0, *(row["gain"] for row in points)], [0.0, *(row["seconds"] for row in points)]
-    ends = {"least": min(gains), "most": max(gains), "shortest": min(seconds), "longest": max(seconds)}
-    return {"points": marks, "x": across(0.0), "y": 100 - up(0.0), **ends}
+    gains, times = [0.0, *(gain for _, gain, _ in points)], [0.0, *(seconds for _, _, seconds in points)]
+    across, up = _Scale(times), _Scale(gains)
+    return {
+        "points": [(entry, across(seconds), 100 - up(gain)) for entry, gain, seconds in points],
+        "x": across(0.0),
+        "y": 100 - up(0.0),
+        "least": min(gains),
+        "most": max(gains),
+        "shortest": min(times),
+        "longest": max(times),
+    }
 
 
 def _curves(curves: Curves, line: Line, reference: Line) -> dict[str, Any] | None:

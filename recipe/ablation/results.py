@@ -153,4 +153,4 @@ class Contrast:
 
     label: str
     weights: tuple[float, ...]
-    """The weight of each row. They sum to zero."""
+    """The weight of each row. They sum to zero, or to 1 for a mean over the seeds."""

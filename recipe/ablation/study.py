@@ -9,35 +9,33 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import attrs
-import numpy as np
-import numpy.typing as npt
 from torch import nn
 
 from recipe.ablation import chart
 from recipe.ablation.budget import SEEDS, Budget, planned
+from recipe.ablation.checks import check_numbers, check_weights, compile_rows, own_model
+from recipe.ablation.combinations import Screen, screened
 from recipe.ablation.execute import Execution, Unfinished, Watcher
 from recipe.ablation.launchers import Launcher, Workers
-from recipe.ablation.results import Cell, Line
+from recipe.ablation.lines import correct_in, lines_of, substituted
+from recipe.ablation.results import Line
+from recipe.ablation.screening import Screening
 from recipe.ablation.stamps import Stamps
 from recipe.ablation.store import Task, check, kept_budgets, prepare
 from recipe.ablation.table import Table
-from recipe.ablation.variants import Row, check_choices, laid_off, of_row, rows_of, without
+from recipe.ablation.variants import Row, check_choices, laid_off, rows_of, without
 from recipe.base import files
 from recipe.base.caller import option
-from recipe.base.diagnostics import Diagnostic
-from recipe.base.errors import RecipeError, fail
+from recipe.base.errors import fail
 from recipe.base.identity import digest
 from recipe.base.public import public
 from recipe.base.source import Source
 from recipe.base.typed_json import Malformed, read_json
-from recipe.compiler.lower import lower
 from recipe.compiler.program import Program
 from recipe.plan.bind import resolve
 from recipe.plan.plan import Plan
-from recipe.plugins.field_contracts import ModelFields
 from recipe.plugins.vocabulary import Vocabulary
-from recipe.training.given_teachers import compiled
-from recipe.training.teachers import named_teachers, teachers_of
+from recipe.training.teachers import named_teachers
 
 ROOT = Path("ablations")
 
@@ -112,14 +110,14 @@ class Study:
         lines = []
         for row, line, tasks in zip(self.rows, self.outline.lines, self.cells, strict=True):
             cells = tuple(task.cell() for task in tasks)
-            note = "; ".join(filter(None, (line.note, _substituted(row.plan.training.precision, cells))))
+            note = "; ".join(filter(None, (line.note, substituted(row.plan.training.precision, cells))))
             lines.append(attrs.evolve(line, cells=cells, note=note))
         data = dict.fromkeys(use.statement() for row in self.rows if (use := row.plan.images))
         batches = sorted({row.plan.training.batch for row in self.rows})
         about = f"{' or '.join(data)}; {self.epochs}, batch {' or '.join(map(str, batches))}."
         finished = {cell.name for line in lines for cell in line.cells if cell.status == "finished"}
         done = [task for task in self.tasks if task.name in finished]
-        curves, correct = {task.name: task.curve() for task in done}, _correct(done) if images else {}
+        curves, correct = {task.name: task.curve() for task in done}, correct_in(done) if images else {}
         return attrs.evolve(
             self.outline, lines=tuple(lines), about=(about, *self.warnings), correct=correct, curves=curves
         )
@@ -177,6 +175,8 @@ def study(
     mode: str,
     over: str | Sequence[str] = (),
     seeds: int | None = None,
+    resolution: int | None = None,
+    runs: int | None = None,
     budget: str | None = None,
     out: str | Path | None = None,
     workers: Workers | None = None,
@@ -185,27 +185,27 @@ def study(
     tell: Callable[[str], None] = lambda text: None,
 ) -> Study:
     """Prepare an ablation: bind and compile every row, choose the seeds, and name the cells. Raises `RecipeError`."""
-    if seeds is not None and seeds < 1:
-        raise fail("E124", f"an ablation needs at least one seed, not {seeds}")
+    check_numbers(mode, seeds, resolution, runs, budget)
     if out is not None and not str(out).strip():
         raise fail("E113", "the name of the ablation's folder is empty", help=f"name a folder with {option('--out')}")
     workers = workers or Workers()
     over = (over,) if isinstance(over, str) else over
     plan = resolve(recipe, *statements, plugins=plugins, data=True)
     if plan.model == "module":
-        raise _own_model(plan)
+        raise own_model(plan)
     left_out = laid_off(plan)
     plan = without(plan, left_out)
-    rows = rows_of(plan, mode, over)
+    screen = screened(plan, over, resolution, runs) if mode == "screen" else None
+    rows = screen.rows if screen else rows_of(plan, mode, over)
     check_choices(rows)
-    programs = _compiled(rows)
+    programs = compile_rows(rows)
     stamps = Stamps.of(programs, workers.local)
     named = digest(
         json.dumps([mode, *(row.plan.digest for row in rows), *(stamps.stamp(row.plan) for row in rows)]).encode()
     )
     folder = Path(out) if out is not None else ROOT / f"{name}-{mode}-{named[:8]}"
     check(folder)
-    count, budgets = seeds or SEEDS, dict[str, Budget]()
+    count, budgets = seeds or (screen.seeds if screen else SEEDS), dict[str, Budget]()
     if budget is not None:
         maker = plan.maker("epochs")
         if any(word == maker for row in rows for unit in row.on for word in unit.words):
@@ -217,22 +217,33 @@ def study(
         count, epochs = budgets[asked].seeds, budgets[asked].epochs
         if epochs != plan.training.epochs:
             plan = resolve(plan, f"{maker} {epochs}", data=True)
-            rows = rows_of(plan, mode, over)
+            screen = screened(plan, over, resolution) if screen else None
+            rows = screen.rows if screen else rows_of(plan, mode, over)
     chosen = tuple(range(plan.training.seed, plan.training.seed + count))
     shared = (folder if out is not None else ROOT) / "cells"  # by ablations without --out
     cells = (tuple(_task(shared, row.seeded(seed), seed, row.label, stamps) for seed in chosen) for row in rows)
-    outline = Table(f"{name}, {mode}", mode, plan.canonical(), chosen, _lines(rows, programs, mode))
+    outline = _outline(name, mode, plan, chosen, lines_of(rows, programs, mode), screen)
     made = Study(rows, outline, folder, tuple(cells), workers, plan.vocabulary.files, budgets, left_out)
     if workers.local:
-        _check_weights([task.plan for task in made.tasks if task.cell().status == "missing"])
+        check_weights([task.plan for task in made.tasks if task.cell().status == "missing"])
     return made
 
 
-def _own_model(plan: Plan | None) -> RecipeError:
-    """Return the error for an ablation of a model of one's own."""
-    message = "an ablation can't train a model of your own: its runs are other processes, which get only the recipe"
-    help = "name the model in a plugin, by a trick with the hook `build`: docs/guides/python.md shows one"
-    return fail("E102", message, plan.base.span if plan else None, help=help)
+def _outline(
+    name: str, mode: str, plan: Plan, seeds: tuple[int, ...], lines: tuple[Line, ...], screen: Screen | None
+) -> Table:
+    """Return the table before any training."""
+    common = (f"{name}, {mode}", mode, plan.canonical(), seeds, lines)
+    if screen is None:
+        return Table(*common)
+    return Screening(
+        *common,
+        units=screen.units,
+        design=screen.design,
+        replaced=screen.replaced,
+        lost=screen.lost,
+        statements=screen.combinations.statements,
+    )
 
 
 @public()
@@ -242,6 +253,8 @@ def ablate(
     mode: str,
     over: str | Sequence[str] = (),
     seeds: int | None = None,
+    resolution: int | None = None,
+    runs: int | None = None,
     budget: str | None = None,
     out: str | Path | None = None,
     device: str | None = None,
@@ -260,11 +273,15 @@ def ablate(
         recipe: The text of a recipe, the path of a recipe or a run folder, the name of a shipped example, a `Plan`, or
             a `Program`, which counts as its plan.
         statements: Statements that override the recipe in every row.
-        mode: ``stack`` adds each trick on top of the previous ones, ``drop`` removes one at a time, and ``add`` adds
-            one at a time.
+        mode: ``stack`` adds each trick on top of the previous ones, ``drop`` removes one at a time, ``add`` adds one
+            at a time, and ``screen`` trains a few combinations from which the effect of each trick follows.
         over: The tricks to study, one row each. Each item is one or more statements. Defaults to every trick that the
             recipe states.
-        seeds: Seeds per row, at least 1. Defaults to 3, or to the 2 to 10 that fit the budget.
+        seeds: Seeds per row, at least 1. Defaults to 3, to 2 with ``screen``, or to the 2 to 10 that fit the budget.
+        resolution: Of a screening: 4 keeps effects apart from interactions of two tricks, and 3 takes about half as
+            many runs. Defaults to 4.
+        runs: The most runs of a screening. The seeds are as many as fit, at least 2. If too few fit, the resolution is
+            3. Not together with ``seeds`` or ``budget``. Defaults to no limit.
         budget: The time to fit seeds and epochs into: ``90s``, ``20m`` or ``2h``. Defaults to no limit.
         out: The ablation folder. Defaults to a folder in ``ablations``.
         device: The device, such as ``cpu`` or ``cuda:1``. Defaults to all CUDA devices in turn, or the CPU.
@@ -276,7 +293,8 @@ def ablate(
         base: Not supported, since each run is another process. Name a model of your own in a plugin.
 
     Returns:
-        The table, which is also written to the folder as Markdown, CSV, JSON and a chart.
+        The table, which is also written to the folder as Markdown, CSV, JSON and a chart. That of a screening is a
+            `Table` with ``effects``, ``interactions`` and ``best``.
 
     Raises:
         RecipeError: If a row is invalid or an argument can't be used, before any training starts, or for a model of
@@ -286,7 +304,7 @@ def ablate(
         Interrupted: After SIGINT, SIGTERM or SIGHUP.
     """
     if base is not None:
-        raise _own_model(None)
+        raise own_model(None)
     if isinstance(recipe, Program):
         recipe.unchanged_base()
         recipe = recipe.plan
@@ -297,64 +315,14 @@ def ablate(
         mode=mode,
         over=over,
         seeds=seeds,
+        resolution=resolution,
+        runs=runs,
         budget=budget,
         out=out,
         workers=workers,
         plugins=plugins,
     )
     return made.run()
-
-
-def _compiled(rows: Sequence[Row]) -> list[Program]:
-    """Compile every row on the meta device and check its teachers. Raises `RecipeError` with the errors of all rows."""
-    programs, errors = [], list[Diagnostic]()
-    for row in rows:
-        try:
-            programs.append(lower(row.plan, device="meta"))
-            teachers_of(row.plan, programs[-1].classes)
-        except RecipeError as error:
-            errors += of_row(row.label, error)
-    if errors:
-        raise RecipeError(*dict.fromkeys(errors))
-    return programs
-
-
-def _check_weights(plans: Sequence[Plan]) -> None:
-    """Load all pretrained weights that some plans or their teachers name. Raises `RecipeError` if they can't be loaded.
-
-    Weights that are to be downloaded are only looked for.
-    """
-    pretrained = {plan.base.statement(): plan for plan in plans if ModelFields.of(plan.base.trick).weights is not None}
-    for plan in pretrained.values():
-        lower(plan, device="meta").try_weights()
-    given = {named.file.path: named for plan in plans for named in named_teachers(plan) if not named.is_trained}
-    for named in given.values():
-        if not named.is_run:
-            compiled(named).try_weights()
-
-
-def _lines(rows: Sequence[Row], programs: Sequence[Program], mode: str) -> tuple[Line, ...]:
-    """Return the rows of the table, with the costs of each and a note on anything unusual."""
-    lines = []
-    for row, program in zip(rows, programs, strict=True):
-        words, statements = (row.unit.words, row.unit.statements) if row.unit else ((), ())
-        same = row.reference is not None and rows[row.reference].plan.digest == row.plan.digest
-        looked_at = programs[0] if mode == "drop" else program  # the program in which the trick is on
-        steps = [step for step in looked_at.steps if step.word in words]
-        already = bool(steps) and not any(step.edits for step in steps)
-        said = ["same recipe"] if same else ["already applied"] if already else []
-        note = "; ".join([*said, *(f"`{word}` overridden" for word in row.gave_way)])
-        costs = program.costs
-        lines.append(Line(row.label, row.reference, statements, costs.params, costs.macs, note=note))
-    return tuple(lines)
-
-
-def _correct(tasks: Sequence[Task]) -> dict[str, npt.NDArray[np.bool_]]:
-    """Return which held-out images each finished cell classifies correctly, if all were evaluated on the same ones."""
-    found = {task.name: task.correct() for task in tasks}
-    known = {name: correct for name, correct in found.items() if correct is not None}
-    same = len({images for images, _ in known.values()}) == 1
-    return {name: correct for name, (_, correct) in known.items()} if same else {}
 
 
 def _task(folder: Path, plan: Plan, seed: int, label: str, stamps: Stamps) -> Task:
@@ -371,10 +339,3 @@ def _teachers(tasks: Sequence[Task]) -> list[Task]:
     """Return the teachers of some cells, each after its own teachers."""
     below = [teacher for task in tasks for teacher in task.teachers]
     return [taught for teacher in below for taught in (*_teachers([teacher]), teacher)]
-
-
-def _substituted(asked: str, cells: Sequence[Cell]) -> str:
-    """Return a note on cells that were computed in a different precision than the recipe asks for."""
-    others = [cell.precision for cell in cells if cell.precision not in (None, asked)]
-    some = "" if len(others) == len(cells) else f"{len(others)} of {len(cells)} "
-    return f"{some}in {others[0]} instead of {asked}" if others else ""

@@ -15,14 +15,16 @@ import numpy.typing as npt
 
 from recipe.ablation.analysis import Analysis
 from recipe.ablation.answer import RESOLVED, answered
-from recipe.ablation.page import Curves, Page
+from recipe.ablation.page import Curves, Entry, Page
 from recipe.ablation.results import CONFIDENCE, Cell, Contrast, Estimate, Interval, Line
 from recipe.base import notebook
 from recipe.base.printable import markdown, printable
 from recipe.base.wording import columns, plural
 
 AGAINST = {"stack": "row above", "drop": "full recipe", "add": "baseline"}
-"""What a row is compared with in each mode."""
+"""What a row is compared with in each mode that compares rows."""
+
+MODES = (*AGAINST, "screen")
 
 COLUMNS = (
     "",
@@ -49,7 +51,7 @@ class Table:
     title: str
     """The name of the ablation and its mode."""
     mode: str
-    """``stack``, ``drop`` or ``add``."""
+    """``stack``, ``drop``, ``add`` or ``screen``."""
     recipe: str
     """The canonical text of the studied recipe."""
     seeds: tuple[int, ...]
@@ -71,9 +73,18 @@ class Table:
 
     def _repr_html_(self) -> str:
         """Return what notebooks show: the table and its notes."""
-        numbers = [at for at in range(len(COLUMNS)) if at not in WORDS]
         title, notes = notebook.paragraphs([self.title, self.answer]), notebook.paragraphs(self.notes())
-        return title + notebook.table([COLUMNS, *self.cells()], numbers) + notes
+        return title + notebook.table([self.columns, *self.cells()], self._numbers) + notes
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The headings of the columns."""
+        return COLUMNS
+
+    @property
+    def _numbers(self) -> list[int]:
+        """The indices of the columns that contain numbers."""
+        return [at for at in range(len(COLUMNS)) if at not in WORDS]
 
     @cached_property
     def analysis(self) -> Analysis:
@@ -89,11 +100,15 @@ class Table:
     @property
     def answer(self) -> str:
         """Which tricks help, which hurt, and how many runs would tell more, in a few sentences."""
+        needed = self.analysis.seeds_for(RESOLVED)
+        return answered(self._verdicts(), len(self.seeds), needed, self.analysis.rows)
+
+    def _verdicts(self) -> list[tuple[str, str | None]]:
+        """Return the verdict of each trick, or None for one that the results don't determine."""
         tricks = [line.label.removeprefix("+ ").removeprefix("− ") for line in self.lines if line.reference is not None]
         estimates = self.analysis.estimates
         verdicts = [None if each is None else each.verdict(self.mode == "drop") for each in estimates]
-        needed = self.analysis.seeds_for(RESOLVED)
-        return answered([*zip(tricks, verdicts, strict=True)], len(self.seeds), needed, self.analysis.rows)
+        return [*zip(tricks, verdicts, strict=True)]
 
     def difference(self, line: Line) -> Estimate | None:
         """Return the difference between a row and the row it is compared with, or None if it isn't known."""
@@ -123,7 +138,7 @@ class Table:
             return top1, "", "", "", "", "; ".join(said)
         said = ["within noise", *said] if change.within_noise else said
         images = "" if change.images is None else f"{100 * change.images:.2f}"
-        return top1, _signed(change.mean), _ends(change.interval), _ends(change.own), images, "; ".join(said)
+        return top1, signed(change.mean), ends(change.interval), ends(change.own), images, "; ".join(said)
 
     def _said(self, line: Line) -> list[str]:
         """Return what is unusual about a row."""
@@ -143,50 +158,47 @@ class Table:
             f"Top-1 is on held-out images, in percent: mean ± sample standard deviation over {seeds}. "
             f"The difference is from the {AGAINST[self.mode]}, in percentage points."
         ]
-        lines += (
-            self._about_intervals()
-            if len(self.seeds) > 1
-            else ["One seed says nothing about noise, so there is no interval."]
-        )
-        made = sorted({cell.made_with for line in self.lines for cell in line.cells if cell.made_with})
-        if len(made) > 1:
-            lines.append(f"Runs from different environments may not agree to the last bit: {'; '.join(made)}.")
-        return [*lines, *self.about]
+        lines += self._about_intervals("row", "difference")
+        return [*lines, *self._about_environments(), *self.about]
 
-    def _about_intervals(self) -> list[str]:
-        """Return sentences that explain the intervals."""
+    def _about_environments(self) -> list[str]:
+        made = sorted({cell.made_with for line in self.lines for cell in line.cells if cell.made_with})
+        same = f"Runs from different environments may not agree to the last bit: {'; '.join(made)}."
+        return [same] if len(made) > 1 else []
+
+    def _about_intervals(self, one: str, estimate_of: str) -> list[str]:
+        """Return sentences that explain the intervals, which are those of differences of rows or effects of tricks."""
+        if len(self.seeds) < 2:
+            return ["One seed says nothing about noise, so there is no interval."]
         estimates = [estimate for estimate in self.analysis.estimates if estimate is not None]
         lines = [
-            f"The {CONFIDENCE:.0%} intervals hold for all rows together, if all are about equally noisy. They use the "
-            f"noise of all rows, {plural(self.analysis.freedom, 'degree')} of freedom. Within noise: the interval "
-            "contains zero. The own interval is Student's t interval of the row's differences under each seed alone."
+            f"The {CONFIDENCE:.0%} intervals hold for all {one}s together, if all rows are about equally noisy. They "
+            f"use the noise of all rows, {plural(self.analysis.freedom, 'degree')} of freedom. Within noise: the "
+            f"interval contains zero. The own interval is Student's t interval of the {estimate_of}s under each seed."
         ]
         if not self.analysis.freedom:
             lines = ["Too few runs have finished to tell anything about noise, so there is no interval."]
         if self.analysis.is_uneven:
             lines.append("Some rows seem noisier than others. The intervals allow for that in part.")
         if self.analysis.freedom and all(estimate.interval is None for estimate in estimates):
-            lines.append("No noise was measured, so no row has an interval.")
+            lines.append(f"No noise was measured, so no {one} has an interval.")
         if any(estimate.images is not None for estimate in estimates):
             lines.append(
-                "± images is how far a difference may be from that on all images of the same kind, at most, since the "
-                f"held-out images are a sample ({CONFIDENCE:.0%}). The intervals don't include it."
+                f"± images is how far {estimate_of}s may be from those on all images of the same kind, at most, since "
+                f"the held-out images are a sample ({CONFIDENCE:.0%}). The intervals don't include it."
             )
         return lines
 
     def to_text(self) -> str:
         """Return the table as plain text for a terminal."""
-        numbers = [at for at in range(len(COLUMNS)) if at not in WORDS]
         title, notes = printable(self.title), map(printable, self.notes())
-        return (
-            "\n".join([title, "", printable(self.answer), "", columns([COLUMNS, *self.cells()], numbers), "", *notes])
-            + "\n"
-        )
+        rows = columns([self.columns, *self.cells()], self._numbers)
+        return "\n".join([title, "", printable(self.answer), "", rows, "", *notes]) + "\n"
 
     def to_markdown(self) -> str:
         """Return the table as Markdown, in which labels and notes are plain text."""
-        sides = ["---" if at in WORDS else "---:" for at in range(len(COLUMNS))]
-        rows = [COLUMNS, tuple(sides), *self.cells()]
+        sides = ["---:" if at in self._numbers else "---" for at in range(len(self.columns))]
+        rows = [self.columns, tuple(sides), *self.cells()]
         table = [f"| {' | '.join(map(markdown, row))} |" for row in rows]
         return (
             "\n".join(
@@ -208,26 +220,46 @@ class Table:
         return Page(
             title=self.title,
             answer=self.answer,
-            lines=tuple(attrs.evolve(line, note="; ".join(self._said(line))) for line in self.lines),
-            estimates=self.analysis.estimates,
-            removed=self.mode == "drop",
-            against=AGAINST[self.mode],
+            entries=self._entries(),
+            against=self._against,
+            lines=self.lines,
             notes=self.notes(),
             recipe=self.recipe,
             curves=self.curves,
             command=command,
         ).to_html()
 
+    @property
+    def _against(self) -> str:
+        return AGAINST[self.mode]
+
+    def _entries(self) -> list[Entry]:
+        """Return what a page shows of each trick."""
+        compared = [(line, self.lines[line.reference]) for line in self.lines if line.reference is not None]
+        return [
+            Entry.of(line, reference, self.difference(line), self.mode == "drop", "; ".join(self._said(line)))
+            for line, reference in compared
+        ]
+
     def to_csv(self) -> str:
         """Return the table as CSV, with a line for each row and seed. Top-1 is from 0 to 1."""
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(("row", "label", *(field.name for field in attrs.fields(Cell)), "params", "macs"))
+        names = ("row", "label", *(field.name for field in attrs.fields(Cell)), "params", "macs", *self._more_columns())
+        writer.writerow(list(map(printable, names)))
         for at, line in enumerate(self.lines):
             for cell in line.cells:
-                values = (at, line.label, *attrs.astuple(cell), line.params, line.macs)
+                values = (at, line.label, *attrs.astuple(cell), line.params, line.macs, *self._more_values(at))
                 writer.writerow([printable(value) if isinstance(value, str) else value for value in values])
         return out.getvalue()
+
+    def _more_columns(self) -> tuple[str, ...]:
+        """The names of further columns of the CSV."""
+        return ()
+
+    def _more_values(self, row: int) -> tuple[int, ...]:
+        """The values of a row in the further columns."""
+        return ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the table as plain JSON values. Top-1 is from 0 to 1."""
@@ -270,9 +302,11 @@ def _amount(count: int) -> str:
     return str(count)
 
 
-def _ends(interval: Interval | None) -> str:
-    return "" if interval is None else f"{_signed(interval.low)} to {_signed(interval.high)}"
+def ends(interval: Interval | None) -> str:
+    """Return the ends of an interval in points, or nothing."""
+    return "" if interval is None else f"{signed(interval.low)} to {signed(interval.high)}"
 
 
-def _signed(value: float) -> str:
+def signed(value: float) -> str:
+    """Return a difference in points."""
     return f"{100 * value:+.2f}".replace("-", "−")

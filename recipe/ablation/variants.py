@@ -8,7 +8,7 @@ from pathlib import Path
 
 import attrs
 
-from recipe.ablation.table import AGAINST
+from recipe.ablation.table import AGAINST, MODES
 from recipe.base.caller import is_command, named, option
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import RecipeError, fail
@@ -53,14 +53,15 @@ class Row:
         return [word for unit in self.on for word in unit.words if self.plan.find(word) is None]
 
     def seeded(self, seed: int) -> Plan:
-        return bind([*self.sources, _layer(f"{self.plan.maker('seed')} {seed}")], self.plan.vocabulary, data=True)
+        return bind([*self.sources, layer(f"{self.plan.maker('seed')} {seed}")], self.plan.vocabulary, data=True)
 
 
-def _layer(*statements: str) -> Source:
+def layer(*statements: str) -> Source:
+    """Return statements as a layer over a recipe."""
     return Source("<ablation>", "\n".join(statements), Path.cwd(), "override")
 
 
-def _units(plan: Plan, mode: str, over: Sequence[str]) -> tuple[Unit, ...]:
+def units_of(plan: Plan, mode: str, over: Sequence[str]) -> tuple[Unit, ...]:
     """Return the units that ``over`` names, or every trick that the recipe itself states.
 
     A word belongs to one unit only, except with ``add``, which can compare several values of a trick.
@@ -79,7 +80,7 @@ def _units(plan: Plan, mode: str, over: Sequence[str]) -> tuple[Unit, ...]:
             help = "" if mode == "add" else "name each trick once, or use `add` to compare several values of a trick"
             raise fail("E124", f"`{twice[0]}` is named twice", help=help)
         return tuple(named)
-    layers = [(layer.source.name, layer.source.text) for layer in collect(plan.sources).layers]  # lowest first
+    layers = [(each.source.name, each.source.text) for each in collect(plan.sources).layers]  # lowest first
 
     def place(use: Use) -> tuple[int, int]:
         assert use.span is not None
@@ -135,7 +136,7 @@ def _named(plan: Plan, text: str) -> Unit:
     return Unit(" ".join(text.split()), tuple(words), tuple(statements))
 
 
-def _sources(plan: Plan, units: Sequence[Unit], on: Sequence[Unit]) -> tuple[Source, ...]:
+def sources_of(plan: Plan, units: Sequence[Unit], on: Sequence[Unit]) -> tuple[Source, ...]:
     """Return the recipe's sources with layers that drop every unit and turn some on again, one layer each.
 
     A setting is not dropped. When it is off, it keeps the recipe's value.
@@ -146,13 +147,13 @@ def _sources(plan: Plan, units: Sequence[Unit], on: Sequence[Unit]) -> tuple[Sou
     off = [f"drop {word}" for word in present if word in verbs or word.split()[0] not in verbs]
     others = (use for use in stated.values() if use.declared.verb in verbs and use.declared.clause)
     off += [use.statement() for use in others if use.word not in words]
-    return (*plan.sources, *([_layer(*off)] if off else []), *(_layer(*unit.statements) for unit in on))
+    return (*plan.sources, *([layer(*off)] if off else []), *(layer(*unit.statements) for unit in on))
 
 
 def _matters(plan: Plan, units: Sequence[Unit], unit: Unit) -> bool:
     """Whether the recipe changes without a unit."""
     try:
-        rest = bind(_sources(plan, units, [u for u in units if u is not unit]), plan.vocabulary, data=True)
+        rest = bind(sources_of(plan, units, [u for u in units if u is not unit]), plan.vocabulary, data=True)
         return rest.digest != plan.digest
     except RecipeError:  # the row is invalid; the mode decides whether it is needed
         return True
@@ -165,8 +166,8 @@ def rows_of(plan: Plan, mode: str, over: Sequence[str]) -> tuple[Row, ...]:
     full recipe and compares with that. ``add`` adds each unit to the baseline and compares with that.
     """
     if mode not in AGAINST:
-        raise fail("E124", f"unknown mode `{mode}`", help=f"choose from {listing(AGAINST)}")
-    units = _units(plan, mode, over)
+        raise fail("E124", f"unknown mode `{mode}`", help=f"choose from {listing(MODES)}")
+    units = units_of(plan, mode, over)
     first, sign = ("full recipe", "−") if mode == "drop" else ("baseline", "+")
     wanted: list[tuple[str, tuple[Unit, ...], int | None, Unit | None]]
     wanted = [(first, units if mode == "drop" else (), None, None)]
@@ -175,7 +176,7 @@ def rows_of(plan: Plan, mode: str, over: Sequence[str]) -> tuple[Row, ...]:
         wanted.append((f"{sign} {unit.label}", on, at if mode == "stack" else 0, unit))
     rows, errors = [], list[Diagnostic]()
     for label, on, reference, turned in wanted:
-        sources = _sources(plan, units, on)
+        sources = sources_of(plan, units, on)
         try:
             rows.append(Row(label, sources, bind(sources, plan.vocabulary, data=True), reference, turned, on))
         except RecipeError as error:
@@ -198,7 +199,7 @@ def without(plan: Plan, words: Sequence[str]) -> Plan:
     """Return a plan without some of its stated tricks."""
     if not words:
         return plan
-    return bind([*plan.sources, _layer(*(f"drop {word}" for word in words))], plan.vocabulary, data=True)
+    return bind([*plan.sources, layer(*(f"drop {word}" for word in words))], plan.vocabulary, data=True)
 
 
 def check_choices(rows: Sequence[Row]) -> None:

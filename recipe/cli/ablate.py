@@ -16,6 +16,7 @@ from recipe.cli import completion
 from recipe.cli.inputs import check_quoted, plugin_option, source_of, stem, tell_changes, vocabulary
 
 FORMATS = ("text", "csv", "json", "markdown")
+"""How to print the table, by the methods of `Table`."""
 
 
 class _Command(click.Command):
@@ -48,11 +49,27 @@ class _Command(click.Command):
 @click.argument("statements", nargs=-1, metavar="[STATEMENTS]…", shell_complete=completion.statements)
 @click.option(
     "--mode",
-    type=click.Choice(["stack", "drop", "add"]),
+    type=click.Choice(["stack", "drop", "add", "screen"]),
     required=True,
-    help="stack: add each trick on top of the previous ones. drop: remove one at a time. add: add one at a time.",
+    help="stack: add each trick on top of the previous ones. drop: remove one at a time. add: add one at a time. "
+    "screen: train a few combinations from which the effect of each trick follows.",
 )
-@click.option("--seeds", type=click.IntRange(1, 1000), help="Seeds per row. Default: 3, or 2 to 10 with --budget.")
+@click.option(
+    "--seeds",
+    type=click.IntRange(1, 1000),
+    help="Seeds per row. Default: 3, or 2 with --mode screen, or 2 to 10 with --budget.",
+)
+@click.option(
+    "--resolution",
+    type=click.Choice(["3", "4"]),
+    help="With --mode screen. 4: keep effects apart from interactions of two tricks. 3: train about half as many "
+    "combinations. Default: 4, or 3 if --runs is too small.",
+)
+@click.option(
+    "--runs",
+    type=click.IntRange(1, 100_000),
+    help="With --mode screen: the most runs, without those of teachers. Chooses the seeds. Default: no limit.",
+)
 @click.option(
     "--over",
     multiple=True,
@@ -101,17 +118,23 @@ def command(
     html: Path | None,
     dry_run: bool,
     plugins: tuple[str, ...],
+    resolution: str | None,
     **options: Any,
 ) -> None:
     """Measure which tricks of a recipe matter.
 
     Trains the recipe with its tricks stacked, dropped or added one at a time, each row under several seeds. Prints
     accuracies, the difference that each trick makes with its 95% confidence interval, and costs. STATEMENTS override
-    the recipe in every row.
+    the recipe in every row. With --mode screen, each row is a combination of tricks, and every run tells about every
+    trick.
 
     \b
     Do `tweak D` and mixup help in a training of 8 epochs?
         recipe ablate full "epochs 8" --mode drop --over "tweak D" "augment mixup"
+
+    \b
+    Which tricks of a recipe help, in at most 32 runs?
+        recipe ablate full "epochs 8" --mode screen --runs 32
 
     All rows are compiled before any training starts. Rerun the command to resume an interrupted ablation. Rerun it
     with more --seeds to train only the new ones.
@@ -132,7 +155,7 @@ def command(
 
     plain = Plain()
     workers = Workers(device, jobs, launcher, dict(option.split("=", 1) for option in launcher_options))
-    options |= {"workers": workers, "plugins": words}
+    options |= {"workers": workers, "plugins": words, "resolution": int(resolution) if resolution else None}
     options |= {"name": stem(source, "ablation"), "tell": plain.note}
     made = study(source, *statements, **options)
     if html is not None and made.folder.resolve() in html.resolve().parents:
@@ -160,10 +183,9 @@ def command(
     if sys.stderr is not None and sys.stderr.isatty():
         grid = [(row.label, cells) for row, cells in zip(made.rows, made.cells, strict=True)]
         watcher = Live(grid=grid)
-    shown = {"text": Table.to_text, "csv": Table.to_csv, "json": Table.to_json, "markdown": Table.to_markdown}
 
     def show(table: Table) -> None:
-        click.echo(shown[form](table), nl=False, color=True)
+        click.echo(getattr(table, f"to_{form}")(), nl=False, color=True)
         if html is not None:
             write_page(html, table.to_html(shlex.join(["recipe", *sys.argv[1:]])))
 

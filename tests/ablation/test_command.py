@@ -92,6 +92,16 @@ def test_interruptions_change_nothing(tmp_path: Path) -> None:
         (["--mode", "add", "--device", "cuda:77", "--dry-run"], "error[E110]"),
         (["--mode", "add", "--launcher-option", "x=1", "--dry-run"], "has no option `x`"),
         ([], "--mode"),
+        (["--mode", "add", "--resolution", "3"], "error[E124]: `--resolution` is for the mode `screen`, not `add`"),
+        (["--mode", "stack", "--runs", "20"], "error[E124]: `--runs` is for the mode `screen`, not `stack`"),
+        (
+            ["--mode", "screen", "--runs", "20", "--seeds", "2"],
+            "`--runs` and `--seeds` both choose the number of seeds",
+        ),
+        (["--mode", "screen", "--runs", "20", "--budget", "1h"], "`--runs` and `--budget` both choose"),
+        (["--mode", "screen", "--runs", "7"], "error[E127]: 7 runs can't screen 3 tricks"),
+        (["--mode", "screen", "--resolution", "5"], "--resolution"),
+        (["--mode", "screen", "--over", "tweak D"], "error[E124]: a screening compares at least two tricks"),
     ],
 )
 def test_invalid_arguments_are_reported(words: list[str], said: str, tmp_path: Path) -> None:
@@ -110,6 +120,15 @@ def test_a_dry_run_shows_the_rows_and_trains_nothing(tmp_path: Path) -> None:
         "baseline", "+ lr cosine", "+ tweak D", "+ loss smooth",
     ]  # fmt: skip
     assert not (tmp_path / "x").exists()
+
+
+def test_a_dry_run_of_a_screening_shows_the_combinations(tmp_path: Path) -> None:
+    found = command("ablate", TEXT, "--mode", "screen", "--runs", "13", "--out", tmp_path / "x", "--dry-run")
+    assert found.status == 0, found.stderr
+    assert {line.split("  ")[0][3:] for line in found.stdout.splitlines()} == {
+        "none", "lr cosine, tweak D", "lr cosine, loss smooth", "tweak D, loss smooth",
+    }  # fmt: skip
+    assert "4 rows, 3 seeds: 12 runs of 2 epochs" in found.stderr
 
 
 @pytest.mark.parametrize(

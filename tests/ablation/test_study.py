@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import recipe
+from recipe.ablation.screening import Screening
 from recipe.ablation.study import study
 from recipe.base.errors import RecipeError
 from recipe.plugins.fingerprint import code_of
@@ -23,6 +25,25 @@ from tests.ablation.helpers import PLUGIN, MadeUp, execute, made
 def test_dropping_a_trick_that_was_already_applied_is_noted(tmp_path: Path) -> None:
     study = made(tmp_path / "x", "tweak B", mode="drop", over=("tweak B", "loss smooth"))
     assert [line.note for line in study.outline.lines] == ["", "already applied", ""]
+
+
+def test_a_screening_trains_the_combinations_and_tells_the_effects(tmp_path: Path) -> None:
+    study = made(tmp_path / "x", mode="screen", over=("tweak B", "loss smooth", "lr cosine"))
+    launcher = MadeUp()
+    table = study.run(launcher=launcher)
+    assert len({*launcher.ran}) == len(launcher.ran) == 16
+    assert isinstance(table, Screening)
+    by_label = {effect.label: effect for effect in table.effects}
+    top1 = [line.mean or 0 for line in table.lines]
+    on = ["loss smooth" in line.label for line in table.lines]
+    halves = [[value for value, is_on in zip(top1, on, strict=True) if is_on == half] for half in (True, False)]
+    assert by_label["loss smooth"].estimate is not None
+    assert by_label["loss smooth"].estimate.mean == pytest.approx(fmean(halves[0]) - fmean(halves[1]))
+    assert "In 4 combinations: `tweak B` already applied." in table.notes()
+    assert table.to_json() == (tmp_path / "x" / "table.json").read_text()
+    again = made(tmp_path / "x", mode="screen", over=("tweak B", "loss smooth", "lr cosine"))
+    assert {task.cell().status for task in again.tasks} == {"finished"}
+    assert again.table().to_json() == table.to_json()
 
 
 def test_warnings_of_tricks_name_their_rows(tmp_path: Path) -> None:

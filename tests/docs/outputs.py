@@ -12,6 +12,7 @@ from typing import Any
 from unittest import mock
 
 import attrs
+import numpy as np
 from safetensors.torch import save_file
 
 import recipe
@@ -23,6 +24,8 @@ from recipe.plugins.vocabulary import Vocabulary
 from recipe.runs.environment import LONGEST
 from recipe.showing.api import show_data
 from tests.ablation.helpers import PLUGIN, MadeUp, execute, made
+from tests.ablation.test_screening import TRICKS, result
+from tests.ablation.test_screening import table as screening
 from tests.compare.helpers import known
 from tests.durability.keeping import Drawn
 from tests.durability.photos import with_broken_images
@@ -108,7 +111,21 @@ def tables() -> Iterator[Any]:
         single = made(Path(folder) / "one", mode="drop", over=("tweak D",), seeds=1)
         yield json.loads(single.table().to_json())
         execute(single, MadeUp())
-        yield json.loads(single.table().to_json())
+        table = single.table()
+        correct = {cell.name: np.arange(50) % 7 < 3 for line in table.lines for cell in line.cells}
+        yield json.loads(attrs.evolve(table, correct=correct).to_json())
+    yield from screenings()
+
+
+def screenings() -> Iterator[Any]:
+    """Tables of screenings: with images, aliases and a lost row; with one seed and replaced combinations; and empty."""
+    found = result({0: 0.03, 1: 0.02}, {(0, 1): -0.06})
+    whole = screening(found, *TRICKS[:4])
+    correct = {cell.name: np.arange(50) % 7 < 3 + cell.seed for line in whole.lines for cell in line.cells}
+    yield json.loads(attrs.evolve(whole, correct=correct).to_json())
+    yield json.loads(screening(lambda on, row, seed: found(on, row, seed) if row else None, resolution=3).to_json())
+    yield json.loads(screening(found, "lr step 1", "lr cosine", "ema 0.9", seeds=1).to_json())
+    yield json.loads(screening(lambda on, row, seed: None, *TRICKS[:3]).to_json())
 
 
 def looks() -> Iterator[Any]:

@@ -1,0 +1,256 @@
+"""What the runs of a screening say about each trick, about pairs of tricks, and about the best combination.
+
+Needs no torch.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from functools import cached_property
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from recipe.ablation.analysis import Analysis
+from recipe.ablation.combinations import Choice
+from recipe.ablation.designs import Array, Design, Group, Levels
+from recipe.ablation.estimates import Fit, Geometry
+from recipe.ablation.results import Contrast, Estimate, Line
+from recipe.ablation.variants import Unit
+
+MOST_TRICKS = 14
+"""The most tricks of which all combinations are predicted. Of more, only those near the best sum of effects are."""
+
+
+@attrs.frozen
+class Alias:
+    """An interaction of two tricks that is part of an effect, and how much of it: from -1 to 1."""
+
+    tricks: tuple[str, str]
+    share: float
+
+
+@attrs.frozen
+class Effect:
+    """How much a trick changes the top-1, averaged over the other tricks on and off."""
+
+    label: str
+    statements: tuple[str, ...]
+    estimate: Estimate | None
+    """None if the results don't determine it."""
+    inflation: float | None
+    """Its standard error, as a multiple of that in the orthogonal design with all results."""
+    aliases: tuple[Alias, ...]
+    runs: tuple[int, int]
+    """The finished runs with the trick and without it."""
+
+    @property
+    def verdict(self) -> str:
+        """``helps``, ``hurts``, ``within noise``, or nothing if there is no interval."""
+        return "" if self.estimate is None else self.estimate.verdict()
+
+
+@attrs.frozen
+class Interaction:
+    """How much more a trick changes the top-1 with another one than without it."""
+
+    pairs: tuple[tuple[str, str], ...]
+    """The pairs that can't be told apart. The estimate is that of the first, if the others don't interact."""
+    signs: tuple[int, ...]
+    """1 for a pair whose interaction adds to the estimate, -1 for one that is subtracted."""
+    estimate: Estimate
+
+    @property
+    def stands_out(self) -> bool:
+        return self.estimate.within_noise is False
+
+
+@attrs.frozen
+class Best:
+    """The combination of which the model predicts the highest top-1."""
+
+    labels: tuple[str, ...]
+    statements: tuple[str, ...]
+    """What to lay over the recipe to get it."""
+    estimate: Estimate
+    """The predicted top-1."""
+    gain: Estimate
+    """The predicted difference from the recipe with none of the tricks."""
+    row: int | None
+    """The index of the row that it is, if it was tried."""
+
+
+@attrs.frozen(eq=False)
+class Effects:
+    """The effects of K tricks on the top-1 of N rows."""
+
+    units: tuple[Unit, ...]
+    design: Design
+    lines: tuple[Line, ...]
+    correct: Mapping[str, npt.NDArray[np.bool_]]
+    statements: Callable[[Choice], tuple[str, ...] | None]
+    """What to lay over the recipe to get a combination, or None if it isn't possible."""
+
+    @cached_property
+    def known(self) -> Levels:
+        """Which rows have results: (N,)."""
+        return np.array([bool(line.results) for line in self.lines])
+
+    @cached_property
+    def found(self) -> Design:
+        """The design of the rows that have results."""
+        return self.design.kept(self.known)
+
+    @cached_property
+    def analysis(self) -> Analysis:
+        """The estimates of the effects that the results determine."""
+        determined = [at for at in range(len(self.units)) if at not in self.found.undetermined]
+        return self._analysis([(self.units[at].label, self.found.contrasts[at]) for at in determined])
+
+    @cached_property
+    def all(self) -> tuple[Effect, ...]:
+        """The effect of each trick, in the order of the tricks."""
+        estimates, inflations = iter(self.analysis.estimates), iter(self._inflations())
+        return tuple(
+            Effect(
+                unit.label,
+                unit.statements,
+                None if at in self.found.undetermined else next(estimates),
+                None if at in self.found.undetermined else next(inflations),
+                self._aliases(at),
+                self._runs(at),
+            )
+            for at, unit in enumerate(self.units)
+        )
+
+    @property
+    def by_size(self) -> list[Effect]:
+        """The effects, the largest first, whatever their sign."""
+        return sorted(self.all, key=lambda effect: -abs(effect.estimate.mean) if effect.estimate else 1)
+
+    @cached_property
+    def interactions(self) -> tuple[Interaction, ...]:
+        """The interactions of two tricks that the results tell, the largest first. Their intervals hold together."""
+        return tuple(interaction for _, interaction in self._interactions)
+
+    @cached_property
+    def best(self) -> Best | None:
+        """The best possible combination by the effects and the interactions that stand out, or None if not all are
+        known.
+
+        Of pairs that can't be told apart, the one whose tricks have the largest effects is taken to interact.
+        """
+        if any(effect.estimate is None for effect in self.all):
+            return None
+        terms = self._terms()
+        candidates = self._candidates()
+        predicted = self._model(candidates, terms)[:, 1:] @ self._coefficients(terms)
+        for at in np.argsort(-predicted, kind="stable"):
+            on: Choice = tuple(candidates[at].tolist())
+            if (statements := self.statements(on)) is not None:
+                return self._best(on, statements, terms)
+        return None
+
+    def _best(self, on: Choice, statements: tuple[str, ...], terms: list[int]) -> Best | None:
+        both = np.array([on, [False] * len(on)])
+        best, none = self._model(both, terms) @ np.linalg.pinv(self._model(self.found.levels, terms))
+        top1 = self._analysis([("", best)]).estimates[0]
+        if top1 is None:
+            return None
+        gain = self._analysis([("", best - none)]).estimates[0] if any(on) else Estimate(0.0, seeds=top1.seeds)
+        if gain is None:
+            return None
+        same = np.flatnonzero((self.design.levels == both[0]).all(1))
+        labels = tuple(unit.label for unit, is_on in zip(self.units, on, strict=True) if is_on)
+        return Best(labels, statements, top1, gain, int(same[0]) if len(same) else None)
+
+    @cached_property
+    def _results(self) -> Array:
+        """The top-1 of each row under each seed, NaN where there is none."""
+        return np.array([line.values for line in self.lines], np.float64)
+
+    @cached_property
+    def _interactions(self) -> list[tuple[Group, Interaction]]:
+        groups = self.found.groups
+        if not groups:
+            return []
+        estimates = self._analysis([("", group.weights) for group in groups]).estimates
+        found = [
+            (group, Interaction(*self._named(group), estimate))
+            for group, estimate in zip(groups, estimates, strict=True)
+            if estimate is not None
+        ]
+        return sorted(found, key=lambda each: -abs(each[1].estimate.mean))
+
+    def _named(self, group: Group) -> tuple[tuple[tuple[str, str], ...], tuple[int, ...]]:
+        named = tuple((self.units[a].label, self.units[b].label) for a, b in group.pairs)
+        return named, tuple(1 if factor > 0 else -1 for factor in group.factors)
+
+    def _terms(self) -> list[int]:
+        """Return the pair to predict with for each group that stands out, as indices of pairs."""
+        sizes = [abs(effect.estimate.mean) if effect.estimate else 0.0 for effect in self.all]
+        terms = list[int]()
+        for group, interaction in self._interactions:
+            if interaction.stands_out:
+                likely = max(group.pairs, key=lambda pair: sizes[pair[0]] + sizes[pair[1]])
+                more = [*terms, self.found.pairs.index(likely)]
+                model = self._model(self.found.levels, more)
+                if np.linalg.matrix_rank(model) == model.shape[1]:
+                    terms = more
+        return terms
+
+    def _model(self, levels: Levels, terms: list[int]) -> Array:
+        """Return the model of main effects and the interactions of some pairs, for some combinations."""
+        constant = np.ones((len(levels), 1))
+        return np.hstack([constant, levels.astype(float), self.design.interactions(levels)[:, terms]])
+
+    def _coefficients(self, terms: list[int]) -> Array:
+        """Return the coefficients of the model but for its constant."""
+        weights = np.zeros((len(self.units) + len(terms), len(self.lines)))
+        weights[:, self.known] = np.linalg.pinv(self._model(self.found.levels, terms))[1:]
+        return Fit(self._results, weights).values
+
+    def _candidates(self) -> Levels:
+        """Return the combinations to predict: all, or those within three changes of the best sum of effects."""
+        count = len(self.units)
+        if count <= MOST_TRICKS:
+            return np.array([*itertools.product((False, True), repeat=count)])
+        best = np.array([effect.estimate is not None and effect.estimate.mean > 0 for effect in self.all])
+        changes = (each for size in range(4) for each in itertools.combinations(range(count), size))
+        changed = [np.isin(np.arange(count), each) for each in changes]
+        return best ^ np.array(changed)
+
+    def _analysis(self, contrasts: list[tuple[str, Array]]) -> Analysis:
+        """Return the estimates of contrasts, with weights for the rows that have results."""
+
+        def spread(weights: Array) -> tuple[float, ...]:
+            whole = np.zeros(len(self.lines))
+            whole[self.known] = weights
+            return tuple(whole.tolist())
+
+        named = tuple(Contrast(label, spread(weights)) for label, weights in contrasts)
+        return Analysis(self.lines, named, self.correct)
+
+    def _inflations(self) -> list[float | None]:
+        """Return the inflation of each determined effect."""
+        if not (contrasts := self.analysis.contrasts):
+            return []
+        weights = np.array([contrast.weights for contrast in contrasts])
+        observed = ~np.isnan(self._results)
+        lengths = np.linalg.norm(Geometry.of(observed, weights).weights, axis=1)
+        ratios = lengths / np.sqrt(4 / (self.design.size * observed.shape[1]))
+        return [None if np.isnan(ratio) else round(float(ratio), 6) for ratio in ratios]
+
+    def _aliases(self, at: int) -> tuple[Alias, ...]:
+        if at in self.found.undetermined:
+            return ()
+        named = ((self.units[a].label, self.units[b].label) for a, b in self.found.pairs)
+        shares = zip(named, self.found.aliases[at], strict=True)
+        return tuple(Alias(pair, round(float(share), 6)) for pair, share in shares if share)
+
+    def _runs(self, at: int) -> tuple[int, int]:
+        counts = [len(line.results) for line in self.lines]
+        on = sum(count for count, is_on in zip(counts, self.design.levels[:, at], strict=True) if is_on)
+        return on, sum(counts) - on

@@ -1,0 +1,260 @@
+"""The table of a screening, as text and data: the effect of each trick, interactions, and the best combination.
+
+Needs no torch.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import attrs
+
+from recipe.ablation.analysis import Analysis
+from recipe.ablation.combinations import Choice, label_of
+from recipe.ablation.designs import Design
+from recipe.ablation.effects import Best, Effect, Effects, Interaction
+from recipe.ablation.page import Entry
+from recipe.ablation.results import CONFIDENCE, Estimate
+from recipe.ablation.table import Table, ends, signed
+from recipe.ablation.variants import Unit
+from recipe.base.wording import plural
+
+COLUMNS = (
+    "",
+    "effect",
+    f"{CONFIDENCE:.0%} interval",
+    "own interval",
+    "± images",
+    "",
+    "runs with",
+    "runs without",
+)
+
+WORDS = (0, 5)
+"""Indices of the columns that contain words. The others contain numbers."""
+
+WORTH_SAYING = 1.05
+"""How much wider than in the full design an interval is before a note reports it."""
+
+
+@attrs.frozen
+class Screening(Table):
+    """The table of a screening. Its ``lines`` are combinations of tricks, and its cells are the effects of tricks."""
+
+    units: tuple[Unit, ...] = attrs.field(kw_only=True, repr=False)
+    design: Design = attrs.field(kw_only=True, repr=False, eq=False)
+    """Which tricks are on in each row."""
+    replaced: tuple[Choice, ...] = attrs.field(kw_only=True, default=(), repr=False)
+    """The combinations of the full design that are not possible."""
+    lost: int = attrs.field(kw_only=True, default=0, repr=False)
+    """How many of them no other combination replaces."""
+    statements: Callable[[Choice], tuple[str, ...] | None] = attrs.field(kw_only=True, repr=False, eq=False)
+    """What to lay over the recipe to get a combination, or None if it isn't possible."""
+
+    @cached_property
+    def found(self) -> Effects:
+        """What the runs say about each trick and each pair of tricks."""
+        return Effects(self.units, self.design, self.lines, self.correct, self.statements)
+
+    @property
+    def effects(self) -> tuple[Effect, ...]:
+        """The effect of each trick, in the order of the tricks."""
+        return self.found.all
+
+    @property
+    def interactions(self) -> tuple[Interaction, ...]:
+        """The interactions of two tricks, the largest first."""
+        return self.found.interactions
+
+    @property
+    def best(self) -> Best | None:
+        """The combination with the highest predicted top-1, or None if not all effects are known."""
+        return self.found.best
+
+    @property
+    def analysis(self) -> Analysis:
+        """What the results of all rows together say about each effect."""
+        return self.found.analysis
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The headings of the columns."""
+        return COLUMNS
+
+    @property
+    def _numbers(self) -> list[int]:
+        return [at for at in range(len(COLUMNS)) if at not in WORDS]
+
+    def cells(self) -> list[tuple[str, ...]]:
+        """Return the effects as text, one tuple per trick, the largest first, without the heading."""
+        return [(effect.label, *_estimated(effect), *map(str, effect.runs)) for effect in self.found.by_size]
+
+    def notes(self) -> list[str]:
+        """Return sentences that explain the figures."""
+        seeds = f"{plural(len(self.seeds), 'seed')} ({', '.join(map(str, self.seeds))})"
+        return [
+            "An effect is the mean top-1 on held-out images with the trick minus that without it, in percentage "
+            f"points, averaged over the other tricks on and off: {plural(len(self.lines), 'combination')}, {seeds}.",
+            *map(_interacting, (each for each in self.interactions if each.stands_out)),
+            *self._about_best(),
+            *self._about_intervals("trick", "effect"),
+            *self._about_design(),
+            *self._about_environments(),
+            *self.about,
+        ]
+
+    def _about_best(self) -> list[str]:
+        if (best := self.best) is None:
+            return []
+        tried = "not tried" if best.row is None else f"tried as `{self.lines[best.row].label}`"
+        top1 = f"top-1 {100 * best.estimate.mean:.2f}"
+        if (around := best.estimate.single) is not None:
+            top1 += f" ({100 * around.low:.2f} to {100 * around.high:.2f})"
+        if not best.labels:
+            return [f"Best predicted combination: none of the tricks, {top1}, {tried}."]
+        gain = f"{signed(best.gain.mean)} points"
+        if best.gain.single is not None:
+            gain += f" ({ends(best.gain.single)})"
+        lines = [
+            f"Best predicted combination: {', '.join(best.labels)}. Predicted {top1}, {gain} from none of the tricks; "
+            f"{tried}."
+        ]
+        noise = [each.label for each in self.effects if each.label in best.labels and each.verdict == "within noise"]
+        if noise:
+            lines[0] += f" It includes what is within noise: {', '.join(noise)}."
+        return [*lines, f"To get it, override the recipe with: {'; '.join(best.statements) or 'nothing'}."]
+
+    def _about_design(self) -> list[str]:
+        """Return what the design is, and what lost rows cost."""
+        lines = [f"Design: {self.design.name}."]
+        if self.design.resolution == 3:
+            lines.append("An effect includes interactions of other tricks, which `table.json` names as its aliases.")
+        if self.replaced:
+            names = [f"`{label_of(self.units, on)}`" for on in self.replaced]
+            lines.append(
+                f"{plural(len(names), 'combination')} of the design, such as {names[0]}, can't be trained, because "
+                "tricks need, exclude or override each other; the nearest possible ones take their place"
+                + (f", except for {self.lost} that nothing new can replace." if self.lost else ".")
+            )
+        said = Counter(note for line in self.lines if line.note for note in line.note.split("; "))
+        lines += [f"In {plural(count, 'combination')}: {note}." for note, count in said.items()]
+        for line in self.lines:
+            states = [cell.status for cell in line.cells]
+            if "diverged" in states:
+                count = states.count("diverged")
+                lines.append(f"{count} of {plural(len(states), 'run')} of `{line.label}` diverged.")
+        empty = [f"`{line.label}`" for line in self.lines if not line.results]
+        if empty and len(empty) < len(self.lines):
+            lines.append(f"Effects are estimated without the rows that have no results: {', '.join(empty)}.")
+        wide = [each for each in self.effects if each.inflation is not None and each.inflation > WORTH_SAYING]
+        if wide:
+            named = ", ".join(f"{each.label} {each.inflation:.2f}" for each in wide)
+            lines.append(f"Standard errors as multiples of those in the full design: {named}.")
+        return lines
+
+    @property
+    def _against(self) -> str:
+        return "combinations without the trick"
+
+    def _verdicts(self) -> list[tuple[str, str | None]]:
+        return [(effect.label, None if effect.estimate is None else effect.verdict) for effect in self.effects]
+
+    def _entries(self) -> list[Entry]:
+        return [
+            Entry(
+                label=effect.label,
+                estimate=effect.estimate,
+                verdict=effect.verdict,
+                gain=None if effect.estimate is None else effect.estimate.mean,
+                note="can't be told from the results" if effect.estimate is None else "",
+            )
+            for effect in self.found.by_size
+        ]
+
+    def _more_columns(self) -> tuple[str, ...]:
+        return tuple(unit.label for unit in self.units)
+
+    def _more_values(self, row: int) -> tuple[int, ...]:
+        return tuple(map(int, self.design.levels[row]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the table as plain JSON values. Top-1 is from 0 to 1."""
+        best = self.best
+        return super().to_dict() | {
+            "effects": [_effect(effect) for effect in self.effects],
+            "interactions": [
+                {
+                    "pairs": [
+                        {"tricks": list(pair), "sign": sign} for pair, sign in zip(each.pairs, each.signs, strict=True)
+                    ],
+                    "stands_out": each.stands_out,
+                    **attrs.asdict(each.estimate),
+                }
+                for each in self.interactions
+            ],
+            "design": {
+                "name": self.design.name,
+                "resolution": self.design.resolution,
+                "tricks": [unit.label for unit in self.units],
+                "levels": [[int(is_on) for is_on in row] for row in self.design.levels.tolist()],
+                "replaced": [[int(is_on) for is_on in row] for row in self.replaced],
+            },
+            "best": best
+            and {
+                "tricks": list(best.labels),
+                "statements": list(best.statements),
+                "row": best.row,
+                "top1": best.estimate.mean,
+                "interval": _ends(best.estimate),
+                "gain": best.gain.mean,
+                "gain_interval": _ends(best.gain),
+            },
+        }
+
+
+def _estimated(effect: Effect) -> tuple[str, ...]:
+    found = effect.estimate
+    if found is None:
+        return "–", "", "", "", "can't be told from the results"
+    images = "" if found.images is None else f"{100 * found.images:.2f}"
+    return signed(found.mean), ends(found.interval), ends(found.own), images, effect.verdict
+
+
+def _interacting(interaction: Interaction) -> str:
+    """Return a sentence about an interaction."""
+    (a, b), *others = interaction.pairs
+    found = interaction.estimate
+    size = f"{100 * abs(found.mean):.2f} points {'higher' if found.mean > 0 else 'lower'}"
+    said = f"Interaction: with {b}, the effect of {a} is {size} than without ({ends(found.interval)})"
+    if others:
+        negative = [f"the opposite of {x} with {y}" for (x, y), sign in _signed_pairs(interaction) if sign < 0]
+        positive = [f"{x} with {y}" for (x, y), sign in _signed_pairs(interaction) if sign > 0]
+        said += f"; this can't be told from {' or '.join([*positive, *negative])}"
+    return f"{said}."
+
+
+def _signed_pairs(interaction: Interaction) -> list[tuple[tuple[str, str], int]]:
+    return list(zip(interaction.pairs, interaction.signs, strict=True))[1:]
+
+
+def _effect(effect: Effect) -> dict[str, Any]:
+    found = attrs.asdict(effect.estimate) if effect.estimate else dict.fromkeys(_NAMES)
+    return {
+        "label": effect.label,
+        "statements": list(effect.statements),
+        **found,
+        "verdict": effect.verdict,
+        "inflation": effect.inflation,
+        "aliases": [{"tricks": list(alias.tricks), "share": alias.share} for alias in effect.aliases],
+        "runs": {"on": effect.runs[0], "off": effect.runs[1]},
+    }
+
+
+_NAMES = [field.name for field in attrs.fields(Estimate)]
+
+
+def _ends(estimate: Estimate) -> dict[str, float] | None:
+    return attrs.asdict(estimate.single) if estimate.single else None
