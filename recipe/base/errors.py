@@ -10,6 +10,13 @@ from recipe.base.rendering import render
 from recipe.base.source import Span
 
 
+def shown_in_notebook(error: BaseException) -> list[str]:
+    """Return the lines that IPython and notebooks show: the message, or the traceback if RECIPE_DEBUG is 1."""
+    if os.environ.get("RECIPE_DEBUG") == "1":
+        return traceback.format_exception(error)
+    return str(error).splitlines()
+
+
 class RecipeError(Exception):
     """An error in a recipe or its use. On the command line: exit code 2."""
 
@@ -22,10 +29,8 @@ class RecipeError(Exception):
         return render(self.diagnostics)
 
     def _render_traceback_(self) -> list[str]:
-        """Return what IPython and notebooks show: the errors, or the traceback if RECIPE_DEBUG is 1."""
-        if os.environ.get("RECIPE_DEBUG") == "1":
-            return traceback.format_exception(self)
-        return str(self).splitlines()
+        """Return what IPython and notebooks show."""
+        return shown_in_notebook(self)
 
 
 class Diverged(RecipeError):

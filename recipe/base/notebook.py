@@ -17,6 +17,11 @@ def preformatted(text: str) -> str:
     return f"<pre>{escape(printable_lines(text))}</pre>"
 
 
+def framed(page: str) -> str:
+    """Return a whole page as HTML that keeps its styles to itself."""
+    return f'<iframe srcdoc="{escape(page)}" style="width: 100%; height: 40rem; border: 0"></iframe>'
+
+
 def table(rows: Iterable[Sequence[object]], right: Collection[int] = ()) -> str:
     """Return rows as an HTML table, the first one as its heading. ``right`` are the columns of numbers."""
     first, *rest = rows

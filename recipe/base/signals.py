@@ -15,6 +15,7 @@ from typing import Any
 import attrs
 
 from recipe.base.caller import is_command, option, resuming
+from recipe.base.errors import shown_in_notebook
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """The signals that ask a run to stop. A terminal that is closed sends SIGHUP."""
@@ -72,6 +73,10 @@ class Interrupted(BaseException):
                 else f"stopped by {name} before the first step; {kept if written else 'nothing was written'}"
             )
         )
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython and notebooks show."""
+        return shown_in_notebook(self)
 
 
 def stopping() -> tuple[signal.Signals, ...]:

@@ -102,6 +102,8 @@ def _failed(error: BaseException) -> NoReturn:
     if (number := asked()) and not isinstance(error, RecipeError):  # it interrupted an import, which then failed
         _stop(128 + number)
     failed, told = error, True
+    if isinstance(error, SystemExit) and isinstance(error.__context__, BrokenPipeError):  # rich exits then
+        _stop(141)
     if isinstance(error, SystemExit):  # commands end with `Context.exit`
         why = f"code outside of `recipe` tried to end the process: {first_line(error)}"
         failed = fail("E080", why, help="remove the call of `exit` from the plugin, model or layer that this ran")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import attrs
 
+from recipe.base import notebook
 from recipe.inference.figures import Figures
 from recipe.inference.page import page
 from recipe.inference.report import text
@@ -22,4 +23,5 @@ class Evaluation(Figures):
         return page(self)
 
     def _repr_html_(self) -> str:
-        return self.to_html()
+        """Return what notebooks show: the page, apart from the notebook's own styles."""
+        return notebook.framed(self.to_html())

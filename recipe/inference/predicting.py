@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import torch
 from torch import Tensor
 
+from recipe.base.errors import RecipeError
 from recipe.base.public import undisturbed
 from recipe.inference.given import Given, Pictures, pictures
 from recipe.inference.predictions import Prediction
@@ -91,13 +93,24 @@ def check_counts(**arguments: tuple[Any, int]) -> None:
             raise ValueError(f"`{name}` must be a whole number of at least {least}, not {value!r:.60}")
 
 
+def _skippable(error: RecipeError) -> RecipeError:
+    """Return an error with what to do about an image that can't be read, if it says nothing else."""
+    help = "with `skip=True`, such an image gets a prediction with an `error`, and the others their classes"
+    return RecipeError(
+        *(each if each.help or each.code != "E070" else attrs.evolve(each, help=help) for each in error.diagnostics)
+    )
+
+
 def _predictions(
     trained: Trained, images: Pictures, top: int | None, batch: int | None, workers: int | None, skip: bool
 ) -> Iterator[Prediction]:
     batches = trained.batches(images, batch, workers, skip)
     while True:
         with trained.evaluating():  # only while this computes: a caller may do anything between two predictions
-            part = next(batches, None)
+            try:
+                part = next(batches, None)
+            except RecipeError as error:
+                raise _skippable(error) from None
             if part is None:
                 return
             probabilities = trained.logits(part.images).softmax(1) if part.counted else torch.empty(0, 0)

@@ -215,7 +215,6 @@ def test_no_trick_helps_in_most_tables_without_effects() -> None:
     assert wrong <= 12, "5 are expected"
 
 
-@pytest.mark.usefixtures("unhurried")
 def test_the_answer_and_the_page_are_about_the_effects() -> None:
     shown = table(result({0: 0.03, 2: -0.03}), *TRICKS[:4])
     assert shown.answer.startswith("Of 4 tricks, 1 helps (tweak D), and 1 hurts (ema 0.9). 2 can't be told from noise.")
@@ -229,6 +228,7 @@ def test_the_answer_and_the_page_are_about_the_effects() -> None:
     }
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_the_chart_shows_every_effect_and_names_those_that_stand_out_twice(tmp_path: Path) -> None:
     shown, empty = table(result({0: 0.03, 1: -0.02})), tmp_path / "empty"
     empty.mkdir()

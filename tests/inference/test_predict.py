@@ -133,6 +133,8 @@ def test_an_image_that_cannot_be_read_is_an_error_unless_it_is_skipped(
     (broken := tmp_path / "broken.png").write_bytes(images[0].read_bytes()[:60])
     with pytest.raises(RecipeError, match=r"E070.*broken\.png"):
         trained.predict([images[0], broken])
+    with pytest.raises(RecipeError, match=r"can't be decoded[\s\S]*with `skip=True`"):
+        trained.predict([images[0], broken])
     good, bad = trained.predict([images[0], broken], skip=True)
     assert good.label == "blue"
     assert "broken.png` can't be decoded" in bad.error
