@@ -122,7 +122,7 @@ def test_a_failed_cell_is_reported_at_the_end_and_stops_only_its_row(tmp_path: P
         execute(study, launcher)
     later = study.cells[2][1].name
     assert launcher.ran == [task.name for task in study.tasks if task.name != later], "the row's next seed is not tried"
-    assert "2 of 2 missing" in study.table().cells()[2][4]
+    assert "2 of 2 missing" in study.table().cells()[2][6]
     again = MadeUp()
     execute(study, again)
     assert again.ran == [failing, later]
