@@ -161,8 +161,8 @@ FAULTS = (
     Fault(
         "a difference of rows with the wrong sign",
         "recipe/ablation/table.py",
-        "difference(line.values, self.lines[line.reference].values)",
-        "difference(self.lines[line.reference].values, line.values)",
+        "unit[at] - unit[line.reference]",
+        "unit[line.reference] - unit[at]",
         "tests/ablation",
     ),
     Fault(
