@@ -35,7 +35,7 @@ def answered(verdicts: Sequence[tuple[str, str | None]], seeds: int, needed: int
         if count := sum(other == verdict for _, other in verdicts):
             sentences.append(f"{count} {what}.")
     if needed is not None and needed > seeds:
-        runs = f"about {plural((needed - seeds) * rows, 'more run')} ({needed} seeds)"
+        runs = f"about {plural((needed - seeds) * rows, 'more run')} ({plural(needed, 'seed')})"
         runs = runs if needed < MOST_SEEDS else f"more than {MOST_SEEDS:,} seeds"
         sentences.append(f"To narrow all intervals to ±{100 * RESOLVED:g} points takes {runs}.")
     return " ".join(sentences)
