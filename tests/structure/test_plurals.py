@@ -23,7 +23,6 @@ CONSTANT = re.compile(r"[A-Z_]+( - 1)?")
 
 ALLOWED = {
     "recipe/ablation/study.py: seeds or 'fitting'": "it identifies a budget in a file",
-    "recipe/ablation/table.py: more": "more than there are",
     "recipe/base/files.py: most": "a limit",
     "recipe/compare/text.py: diff.imageless": "a name",
     "recipe/compare/text.py: len(rows)": "of a block with several",
