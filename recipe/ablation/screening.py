@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 
@@ -44,6 +44,9 @@ WORTH_SAYING = 1.05
 class Screening(Table):
     """The table of a screening. Its ``lines`` are combinations of tricks, and its cells are the effects of tricks."""
 
+    columns: ClassVar[tuple[str, ...]] = COLUMNS
+    _words: ClassVar[tuple[int, ...]] = WORDS
+
     units: tuple[Unit, ...] = attrs.field(kw_only=True, repr=False)
     design: Design = attrs.field(kw_only=True, repr=False, eq=False)
     """Which tricks are on in each row."""
@@ -78,15 +81,6 @@ class Screening(Table):
     def analysis(self) -> Analysis:
         """What the results of all rows together say about each effect."""
         return self.found.analysis
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The headings of the columns."""
-        return COLUMNS
-
-    @property
-    def _numbers(self) -> list[int]:
-        return [at for at in range(len(COLUMNS)) if at not in WORDS]
 
     def cells(self) -> list[tuple[str, ...]]:
         """Return the effects as text, one tuple per trick, the largest first, without the heading."""

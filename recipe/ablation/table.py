@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 import numpy as np
@@ -76,15 +76,14 @@ class Table:
         title, notes = notebook.paragraphs([self.title, self.answer]), notebook.paragraphs(self.notes())
         return title + notebook.table([self.columns, *self.cells()], self._numbers) + notes
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The headings of the columns."""
-        return COLUMNS
+    columns: ClassVar[tuple[str, ...]] = COLUMNS
+    """The headings of the columns."""
+    _words: ClassVar[tuple[int, ...]] = WORDS
 
     @property
     def _numbers(self) -> list[int]:
         """The indices of the columns that contain numbers."""
-        return [at for at in range(len(COLUMNS)) if at not in WORDS]
+        return [at for at in range(len(self.columns)) if at not in self._words]
 
     @cached_property
     def analysis(self) -> Analysis:
