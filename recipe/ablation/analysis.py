@@ -17,9 +17,6 @@ from recipe.ablation.results import CONFIDENCE, Contrast, Estimate, Interval, Li
 
 MOST_SEEDS = 1_000
 
-UNEVEN = 0.2
-"""The weight of equal variances, which is 0.5 without evidence, below which some rows are called noisier."""
-
 Array = npt.NDArray[np.float64]
 
 
@@ -31,6 +28,8 @@ class Analysis:
     contrasts: tuple[Contrast, ...]
     correct: Mapping[str, npt.NDArray[np.bool_]]
     """Which held-out images each run classified correctly, by the name of its cell, where that is known."""
+    confidence: float = CONFIDENCE
+    """The confidence of the intervals."""
 
     @cached_property
     def estimates(self) -> tuple[Estimate | None, ...]:
@@ -42,10 +41,10 @@ class Analysis:
         """The degrees of freedom of the noise of all rows."""
         return self._fit.geometry.freedom
 
-    @cached_property
+    @property
     def is_uneven(self) -> bool:
         """Whether some rows seem noisier than others."""
-        return self._fit.variance is not None and bool(self._fit.weights[0] < UNEVEN)
+        return self._fit.is_uneven
 
     def seeds_for(self, half: float) -> int | None:
         """Return how many seeds make all intervals as narrow as ± ``half``, at most `MOST_SEEDS`.
@@ -72,8 +71,8 @@ class Analysis:
         fit = self._fit
         joint = np.full(len(fit.contrasts), np.nan)
         if fit.geometry.freedom:
-            joint = fit.halves(level_of_each(CONFIDENCE, fit.geometry.correlation, fit.geometry.freedom))
-        found = zip(fit.values, joint, fit.halves(CONFIDENCE), self._images(), strict=True)
+            joint = fit.halves(level_of_each(self.confidence, fit.geometry.correlation, fit.geometry.freedom))
+        found = zip(fit.values, joint, fit.halves(self.confidence), self._images(), strict=True)
         for contrast, weights in zip(self.contrasts, self._weights, strict=True):
             by_seed = self._by_seed(contrast)
             if not weights.any():  # its rows are the same runs
@@ -83,8 +82,13 @@ class Analysis:
             if math.isnan(mean):
                 yield None
                 continue
-            intervals = Interval.around(mean, of_all), Interval.around(mean, alone), own_interval(by_seed)
+            own = own_interval(by_seed, self.confidence)
+            intervals = Interval.around(mean, of_all), Interval.around(mean, alone), own
             yield Estimate(mean, *intervals, None if math.isnan(images) else images, len(by_seed))
+
+    def compares(self, contrast: Contrast) -> bool:
+        """Whether a contrast is about rows with different runs."""
+        return bool(self._weights[self.contrasts.index(contrast)].any())
 
     @property
     def rows(self) -> int:

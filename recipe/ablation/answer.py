@@ -14,14 +14,15 @@ MOST_NAMED = 6
 """Up to this many tricks are named in a sentence."""
 
 
-def answered(verdicts: Sequence[tuple[str, str | None]], seeds: int, needed: int | None, rows: int) -> str:
+def answered(verdicts: Sequence[tuple[str, str | None]], seeds: int, half: float, needed: int | None, rows: int) -> str:
     """Return the sentences.
 
     Args:
         verdicts: The tricks and the verdicts of their estimates: empty for one that has no interval, None for one that
             the results don't determine.
         seeds: The number of seeds.
-        needed: How many seeds would make all intervals as narrow as ± `RESOLVED`, or None if that isn't known.
+        half: How narrow all intervals should be.
+        needed: How many seeds would make them ± ``half``, or None if that isn't known.
         rows: The number of rows, each of which is trained under each seed.
     """
     if all(verdict is None for _, verdict in verdicts):
@@ -37,7 +38,7 @@ def answered(verdicts: Sequence[tuple[str, str | None]], seeds: int, needed: int
     if needed is not None and needed > seeds:
         runs = f"about {plural((needed - seeds) * rows, 'more run')} ({plural(needed, 'seed')})"
         runs = runs if needed < MOST_SEEDS else f"more than {MOST_SEEDS:,} seeds"
-        sentences.append(f"To narrow all intervals to ±{100 * RESOLVED:g} points takes {runs}.")
+        sentences.append(f"To narrow all intervals to ±{100 * half:g} points takes {runs}.")
     return " ".join(sentences)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from recipe.ablation.variants import Row, of_row
-from recipe.base.caller import named
+from recipe.base.caller import named, option
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import RecipeError, fail
 from recipe.compiler.lower import lower
@@ -16,14 +16,24 @@ from recipe.training.given_teachers import compiled
 from recipe.training.teachers import named_teachers, teachers_of
 
 
-def check_numbers(mode: str, seeds: int | None, resolution: int | None, runs: int | None, budget: str | None) -> None:
+def check_numbers(
+    mode: str,
+    seeds: int | None,
+    resolution: int | None,
+    runs: int | None,
+    until: float | None,
+    budget: str | None,
+) -> None:
     """Raise `RecipeError` (E124) if some options can't be used, or not together."""
     if seeds is not None and seeds < 1:
         raise fail("E124", f"an ablation needs at least one seed, not {seeds}")
-    if mode != "screen":
-        for name, value in (("--resolution", resolution), ("--runs", runs)):
-            if value is not None:
-                raise fail("E124", f"{named(name)} is for the mode `screen`, not `{mode}`", help="leave it out")
+    if mode != "screen" and resolution is not None:
+        raise fail("E124", f"{named('--resolution')} is for the mode `screen`, not `{mode}`", help="leave it out")
+    if mode != "screen" and runs is not None and until is None:
+        message = f"{named('--runs')} is for the mode `screen`, or together with {named('--until')}"
+        raise fail("E124", message, help=f"set the number of seeds with {option('--seeds')}")
+    if until is not None and not 0 < until < 100:
+        raise fail("E124", f"{named('--until')} takes percentage points, such as 0.5, not {until:g}")
     if resolution not in (None, 3, 4):
         raise fail("E124", f"a screening has resolution 3 or 4, not {resolution}")
     if runs is not None and (seeds is not None or budget is not None):

@@ -17,7 +17,7 @@ from recipe.ablation.analysis import Analysis
 from recipe.ablation.combinations import Choice
 from recipe.ablation.designs import Array, Design, Group, Levels
 from recipe.ablation.estimates import Fit, Geometry
-from recipe.ablation.results import Contrast, Estimate, Line
+from recipe.ablation.results import CONFIDENCE, Contrast, Estimate, Line
 from recipe.ablation.variants import Unit
 
 MOST_TRICKS = 14
@@ -92,6 +92,8 @@ class Effects:
     correct: Mapping[str, npt.NDArray[np.bool_]]
     statements: Callable[[Choice], tuple[str, ...] | None]
     """What to lay over the recipe to get a combination, or None if it isn't possible."""
+    confidence: float = CONFIDENCE
+    """The confidence of the intervals."""
 
     @cached_property
     def known(self) -> Levels:
@@ -231,7 +233,7 @@ class Effects:
             return tuple(whole.tolist())
 
         named = tuple(Contrast(label, spread(weights)) for label, weights in contrasts)
-        return Analysis(self.lines, named, self.correct)
+        return Analysis(self.lines, named, self.correct, self.confidence)
 
     def _inflations(self) -> list[float | None]:
         """Return the inflation of each determined effect."""

@@ -7,7 +7,8 @@ Some rows may be noisier than others, and few seeds can't tell how much. So each
 equal variances, with half of the weight before any evidence, and variances that vary around a common one with a scaled
 inverse chi-squared distribution of few to many degrees of freedom, as in Smyth 2004 ("Linear models and empirical Bayes
 methods for assessing differential expression in microarray experiments"). The weights follow from how likely each
-hypothesis makes the observed variances.
+hypothesis makes the observed variances. Unless equal variances have become unlikely, no interval is narrower than with
+those.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ Array = npt.NDArray[np.float64]
 
 SIMILARITY = (32.0, 16.0, 8.0, 4.0, 2.0, 1.0)
 """The degrees of freedom with which the variances of rows may vary around a common one. Few: they differ much."""
+
+UNEVEN = 0.2
+"""The weight of equal variances, which is 0.5 without evidence, below which some rows are called noisier."""
 
 SMALLEST = 1e-6
 """The smallest variance of a row, as a part of the common one. Few results may be equal by chance."""
@@ -130,8 +134,17 @@ class Fit:
         found /= found.sum()
         return found
 
+    @property
+    def is_uneven(self) -> bool:
+        """Whether some rows seem noisier than others."""
+        return self.variance is not None and bool(self.weights[0] < UNEVEN)
+
     def halves(self, confidence: float) -> Array:
-        """Return half the width of the interval of each contrast: (K,). NaN if it has none."""
+        """Return half the width of the interval of each contrast: (K,). NaN if it has none.
+
+        Unless the variances are uneven, it is never narrower than with equal ones. So intervals hold as often as they
+        say if the variances are equal.
+        """
         if self.variance is None:
             return np.full(len(self.contrasts), np.nan)
         from scipy.special import stdtr, stdtrit
@@ -145,7 +158,7 @@ class Fit:
             too_low = self.weights @ (2 * stdtr(freedom, middle / errors) - 1) < confidence
             low, high = np.where(too_low, middle, low), np.where(too_low, high, middle)
         found: Array = (low + high) / 2
-        return found
+        return found if self.is_uneven else np.maximum(found, each[0])
 
     @cached_property
     def _values(self) -> Array:

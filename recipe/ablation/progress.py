@@ -80,10 +80,11 @@ class Live(Plain):
         left = f", {self.left}" if self.done > self.first else ""
         table = Table(title=f"{self.done} of {plural(self.total, 'run')}{left}", title_justify="left", box=None)
         table.add_column("")
-        for task in self.grid[0][1]:
+        seeds = max(at for _, tasks in self.grid for at, task in enumerate(tasks, 1) if task.name in self.cells)
+        for task in self.grid[0][1][:seeds]:
             table.add_column(f"seed {task.seed}", justify="right")
         for label, tasks in self.grid:
-            table.add_row(Text(printable(label)), *(self._shown(task, running) for task in tasks))
+            table.add_row(Text(printable(label)), *(self._shown(task, running) for task in tasks[:seeds]))
         for task in running.values():
             if task.label.startswith("teacher "):
                 table.add_row(Text(printable(task.label)), self._shown(task, running))

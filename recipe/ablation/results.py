@@ -13,9 +13,10 @@ CONFIDENCE = 0.95
 
 @attrs.frozen
 class Cell:
-    """The result of a recipe under one seed. ``status`` is ``finished``, ``diverged`` or ``missing``.
+    """The result of a recipe under one seed. ``status`` is ``finished``, ``diverged``, ``missing`` or ``left``.
 
-    ``name`` is the name of its run folder in ``cells``.
+    One that is left is not trained, because its row has enough seeds. ``name`` is the name of its run folder in
+    ``cells``.
     """
 
     name: str
@@ -131,7 +132,7 @@ def known(values: Iterable[float | None]) -> list[float]:
     return [value for value in values if value is not None]
 
 
-def own_interval(by_seed: Sequence[float]) -> Interval | None:
+def own_interval(by_seed: Sequence[float], confidence: float = CONFIDENCE) -> Interval | None:
     """Return Student's t interval of the mean of N values, with N - 1 degrees of freedom.
 
     There is none for a single value, or if all are the same: the measure is too coarse to show its noise.
@@ -143,7 +144,7 @@ def own_interval(by_seed: Sequence[float]) -> Interval | None:
         return None
     from scipy.stats import t
 
-    half = float(t.ppf((1 + CONFIDENCE) / 2, len(by_seed) - 1)) * statistics.stdev(by_seed) / math.sqrt(len(by_seed))
+    half = float(t.ppf((1 + confidence) / 2, len(by_seed) - 1)) * statistics.stdev(by_seed) / math.sqrt(len(by_seed))
     return Interval.around(statistics.fmean(by_seed), half)
 
 

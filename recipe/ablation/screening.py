@@ -60,7 +60,7 @@ class Screening(Table):
     @cached_property
     def found(self) -> Effects:
         """What the runs say about each trick and each pair of tricks."""
-        return Effects(self.units, self.design, self.lines, self.correct, self.statements)
+        return Effects(self.units, self.design, self.lines, self.correct, self.statements, self._confidence)
 
     @property
     def effects(self) -> tuple[Effect, ...]:
@@ -88,10 +88,11 @@ class Screening(Table):
 
     def notes(self) -> list[str]:
         """Return sentences that explain the figures."""
-        seeds = f"{plural(len(self.seeds), 'seed')} ({', '.join(map(str, self.seeds))})"
         return [
             "An effect is the mean top-1 on held-out images with the trick minus that without it, in percentage "
-            f"points, averaged over the other tricks on and off: {plural(len(self.lines), 'combination')}, {seeds}.",
+            f"points, averaged over the other tricks on and off: {plural(len(self.lines), 'combination')}, "
+            f"{self._seeds}.",
+            *self._about_looks(),
             *map(_interacting, (each for each in self.interactions if each.stands_out)),
             *self._about_best(),
             *self._about_intervals("trick", "effect"),

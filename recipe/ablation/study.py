@@ -14,11 +14,13 @@ from torch import nn
 from recipe.ablation import chart
 from recipe.ablation.budget import SEEDS, Budget, planned
 from recipe.ablation.checks import check_numbers, check_weights, compile_rows, own_model
+from recipe.ablation.combinations import SEEDS as SCREENED
 from recipe.ablation.combinations import Screen, screened
 from recipe.ablation.execute import Execution, Unfinished, Watcher
 from recipe.ablation.launchers import Launcher, Workers
 from recipe.ablation.lines import correct_in, lines_of, substituted
-from recipe.ablation.results import Line
+from recipe.ablation.looks import Look, Until, most_seeds
+from recipe.ablation.results import Cell, Line
 from recipe.ablation.screening import Screening
 from recipe.ablation.stamps import Stamps
 from recipe.ablation.store import Task, check, kept_budgets, prepare
@@ -31,6 +33,7 @@ from recipe.base.identity import digest
 from recipe.base.public import public
 from recipe.base.source import Source
 from recipe.base.typed_json import Malformed, read_json
+from recipe.base.wording import plural
 from recipe.compiler.program import Program
 from recipe.plan.bind import resolve
 from recipe.plan.plan import Plan
@@ -67,15 +70,37 @@ class Study:
     workers: Workers
     plugins: tuple[Path, ...] = ()
     """Python files that contain tricks."""
+    until: Until | None = None
+    """What decides how many of the seeds are used. None for all."""
     budgets: Mapping[str, Budget] = attrs.field(factory=dict)
     """The planned budgets, by request. They are saved when the ablation runs."""
     left_out: tuple[str, ...] = ()
     """The words of the recipe's tricks that no row has, because they choose an epoch by the held-out images."""
 
     @property
+    def look(self) -> Look | None:
+        """With `until`, the look that the results so far lead to."""
+        look = self.until.begin(len(self.rows)) if self.until else None
+        while look is not None and (following := self._after(look)) is not None:
+            look = following
+        return look
+
+    def _after(self, look: Look) -> Look | None:
+        table = self._table(look)
+        if any(cell.status == "missing" for line in table.lines for cell in line.cells):
+            return None
+        return look.after(table.analysis, table.mode == "drop")
+
+    @property
     def tasks(self) -> list[Task]:
-        """All distinct runs: teachers first, then every row under the first seed, then under the second, and so on."""
-        cells = [cell for of_seed in zip(*self.cells, strict=True) for cell in of_seed]
+        """All distinct runs up to the look that the results so far lead to, in their order."""
+        return self._tasks(self.look)
+
+    def _tasks(self, look: Look | None) -> list[Task]:
+        """Return the runs of a look: teachers first, then all rows under the first seed, then the second, and so on."""
+        seeds = look.seeds if look else [len(self.outline.seeds)] * len(self.rows)
+        of_rows = [*zip(self.cells, seeds, strict=True)]
+        cells = [cells[at] for at in range(max(seeds)) for cells, count in of_rows if at < count]
         tasks: dict[str, Task] = {}
         for task in (*_teachers(cells), *cells):
             tasks.setdefault(task.name, task)
@@ -107,19 +132,30 @@ class Study:
 
     def table(self, images: bool = True) -> Table:
         """Return the table with the results so far. ``images``: with the uncertainty of the held-out images."""
+        return self._table(self.look, images)
+
+    def _table(self, look: Look | None, images: bool = True) -> Table:
+        """Return the table at some look."""
+        seeds = look.seeds if look else [len(self.outline.seeds)] * len(self.rows)
         lines = []
-        for row, line, tasks in zip(self.rows, self.outline.lines, self.cells, strict=True):
-            cells = tuple(task.cell() for task in tasks)
-            note = "; ".join(filter(None, (line.note, substituted(row.plan.training.precision, cells))))
-            lines.append(attrs.evolve(line, cells=cells, note=note))
+        for row, line, tasks, count in zip(self.rows, self.outline.lines, self.cells, seeds, strict=True):
+            used = tuple(task.cell() for task in tasks[:count])
+            left = (Cell(task.name, task.seed, "left") for task in tasks[count : max(seeds)])
+            note = "; ".join(filter(None, (line.note, substituted(row.plan.training.precision, used))))
+            lines.append(attrs.evolve(line, cells=(*used, *left), note=note))
         data = dict.fromkeys(use.statement() for row in self.rows if (use := row.plan.images))
         batches = sorted({row.plan.training.batch for row in self.rows})
         about = f"{' or '.join(data)}; {self.epochs}, batch {' or '.join(map(str, batches))}."
         finished = {cell.name for line in lines for cell in line.cells if cell.status == "finished"}
-        done = [task for task in self.tasks if task.name in finished]
-        curves, correct = {task.name: task.curve() for task in done}, correct_in(done) if images else {}
+        done = [task for task in self._tasks(look) if task.name in finished]
         return attrs.evolve(
-            self.outline, lines=tuple(lines), about=(about, *self.warnings), correct=correct, curves=curves
+            self.outline,
+            seeds=self.outline.seeds[: max(seeds)],
+            lines=tuple(lines),
+            about=(about, *self.warnings),
+            correct=correct_in(done) if images else {},
+            curves={task.name: task.curve() for task in done},
+            look=look,
         )
 
     def replaced(self) -> list[str]:
@@ -158,7 +194,15 @@ class Study:
         prepare(self.folder, self.cells[0][0].folder, self.budgets)
         devices, threads = workers.devices, workers.threads
         try:
-            Execution(self.folder, launcher, workers.jobs, devices, threads, plugins, watcher).run(self.tasks)
+            look = self.look
+            while True:
+                tasks = self._tasks(look)
+                Execution(self.folder, launcher, workers.jobs, devices, threads, plugins, watcher).run(tasks)
+                if look is None or (following := self._after(look)) is None:
+                    break
+                unsettled, seeds = len(self._table(look).unsettled), max(following.seeds)
+                watcher.note(f"look {look.number}: {plural(unsettled, 'trick')} to settle, with up to {seeds} seeds")
+                look = following
         except Unfinished as error:
             error.table = self.write(watcher.note)
             raise
@@ -177,6 +221,7 @@ def study(
     seeds: int | None = None,
     resolution: int | None = None,
     runs: int | None = None,
+    until: float | None = None,
     budget: str | None = None,
     out: str | Path | None = None,
     workers: Workers | None = None,
@@ -185,7 +230,7 @@ def study(
     tell: Callable[[str], None] = lambda text: None,
 ) -> Study:
     """Prepare an ablation: bind and compile every row, choose the seeds, and name the cells. Raises `RecipeError`."""
-    check_numbers(mode, seeds, resolution, runs, budget)
+    check_numbers(mode, seeds, resolution, runs, until, budget)
     if out is not None and not str(out).strip():
         raise fail("E113", "the name of the ablation's folder is empty", help=f"name a folder with {option('--out')}")
     workers = workers or Workers()
@@ -206,6 +251,8 @@ def study(
     folder = Path(out) if out is not None else ROOT / f"{name}-{mode}-{named[:8]}"
     check(folder)
     count, budgets = seeds or (screen.seeds if screen else SEEDS), dict[str, Budget]()
+    if until is not None:
+        count = most_seeds(len(rows), seeds, runs)
     if budget is not None:
         maker = plan.maker("epochs")
         if any(word == maker for row in rows for unit in row.on for word in unit.words):
@@ -223,7 +270,9 @@ def study(
     shared = (folder if out is not None else ROOT) / "cells"  # by ablations without --out
     cells = (tuple(_task(shared, row.seeded(seed), seed, row.label, stamps) for seed in chosen) for row in rows)
     outline = _outline(name, mode, plan, chosen, lines_of(rows, programs, mode), screen)
-    made = Study(rows, outline, folder, tuple(cells), workers, plan.vocabulary.files, budgets, left_out)
+    first = min(SCREENED if screen else SEEDS, count)
+    stop = Until(until / 100, first, count) if until is not None else None
+    made = Study(rows, outline, folder, tuple(cells), workers, plan.vocabulary.files, stop, budgets, left_out)
     if workers.local:
         check_weights([task.plan for task in made.tasks if task.cell().status == "missing"])
     return made
@@ -255,6 +304,7 @@ def ablate(
     seeds: int | None = None,
     resolution: int | None = None,
     runs: int | None = None,
+    until: float | None = None,
     budget: str | None = None,
     out: str | Path | None = None,
     device: str | None = None,
@@ -277,11 +327,16 @@ def ablate(
             at a time, and ``screen`` trains a few combinations from which the effect of each trick follows.
         over: The tricks to study, one row each. Each item is one or more statements. Defaults to every trick that the
             recipe states.
-        seeds: Seeds per row, at least 1. Defaults to 3, to 2 with ``screen``, or to the 2 to 10 that fit the budget.
+        seeds: Seeds per row, at least 1. With ``until``, the most. Defaults to 3, to 2 with ``screen``, to the 2 to 10
+            that fit the budget, or with ``until`` to at most 20.
         resolution: Of a screening: 4 keeps effects apart from interactions of two tricks, and 3 takes about half as
             many runs. Defaults to 4.
-        runs: The most runs of a screening. The seeds are as many as fit, at least 2. If too few fit, the resolution is
-            3. Not together with ``seeds`` or ``budget``. Defaults to no limit.
+        runs: The most runs of a screening, or of any mode with ``until``. The seeds are as many as fit, at least 2. If
+            too few fit, the resolution of a screening is 3. Not together with ``seeds`` or ``budget``. Defaults to no
+            limit.
+        until: How narrow every interval should be: ± so many percentage points. Seeds are added to the rows that need
+            them until each interval is that narrow, its trick can't gain that much, or no more seeds or runs are
+            allowed. Defaults to a fixed number of seeds.
         budget: The time to fit seeds and epochs into: ``90s``, ``20m`` or ``2h``. Defaults to no limit.
         out: The ablation folder. Defaults to a folder in ``ablations``.
         device: The device, such as ``cpu`` or ``cuda:1``. Defaults to all CUDA devices in turn, or the CPU.
@@ -317,6 +372,7 @@ def ablate(
         seeds=seeds,
         resolution=resolution,
         runs=runs,
+        until=until,
         budget=budget,
         out=out,
         workers=workers,

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from recipe.ablation.analysis import Analysis
 from recipe.ablation.answer import RESOLVED, answered
+from recipe.ablation.looks import Look
 from recipe.ablation.page import Curves, Entry, Page
 from recipe.ablation.results import CONFIDENCE, Cell, Contrast, Estimate, Interval, Line
 from recipe.base import notebook
@@ -66,9 +67,12 @@ class Table:
     curves: Curves = attrs.field(factory=dict, repr=False, eq=False)
     """The epochs at which each run was evaluated and its held-out top-1, by the name of its cell."""
 
+    look: Look | None = attrs.field(default=None, repr=False)
+    """With ``until``, the look that the seeds so far belong to."""
+
     def __repr__(self) -> str:
-        finished = sum(cell.status == "finished" for line in self.lines for cell in line.cells)
-        runs = f"{finished} of {plural(len(self.lines) * len(self.seeds), 'run')} finished"
+        states = [cell.status for line in self.lines for cell in line.cells if cell.status != "left"]
+        runs = f"{states.count('finished')} of {plural(len(states), 'run')} finished"
         return f"Table({printable(self.title)}: {plural(len(self.lines), 'row')}, {runs})"
 
     def _repr_html_(self) -> str:
@@ -94,13 +98,39 @@ class Table:
             for at, line in enumerate(self.lines)
             if line.reference is not None
         )
-        return Analysis(self.lines, tuple(contrasts), self.correct)
+        return Analysis(self.lines, tuple(contrasts), self.correct, self._confidence)
+
+    @property
+    def _confidence(self) -> float:
+        """The confidence of each interval at its look."""
+        return self.look.confidence if self.look else CONFIDENCE
+
+    @cached_property
+    def unsettled(self) -> tuple[str, ...]:
+        """With ``until``, the tricks whose intervals are not yet as narrow as wished, if they may gain as much."""
+        if self.look is None:
+            return ()
+        return tuple(contrast.label for contrast, _ in self.look.unsettled(self.analysis, self.mode == "drop"))
 
     @property
     def answer(self) -> str:
         """Which tricks help, which hurt, and how many runs would tell more, in a few sentences."""
-        needed = self.analysis.seeds_for(RESOLVED)
-        return answered(self._verdicts(), len(self.seeds), needed, self.analysis.rows)
+        half = self.look.until.half if self.look else RESOLVED
+        needed = self.analysis.seeds_for(half) if self.look is None or self.unsettled else None
+        said = answered(self._verdicts(), len(self.seeds), half, needed, self.analysis.rows)
+        return f"{said} {self._settled}".strip()
+
+    @property
+    def _settled(self) -> str:
+        """With ``until``, whether the intervals are as narrow as wished, in a sentence."""
+        if self.look is None or not self.analysis.estimates:
+            return ""
+        points = f"±{100 * self.look.until.half:g} points"
+        if not self.unsettled:
+            return f"Every trick is settled: its interval is {points} or narrower, or it can't gain that much."
+        until = "no more seeds were allowed" if self.look.is_last else "the ablation isn't finished"
+        count = len(self.unsettled)
+        return f"{plural(count, 'trick')} {'is' if count == 1 else 'are'} not settled to {points}: {until}."
 
     def _verdicts(self) -> list[tuple[str, str | None]]:
         """Return the verdict of each trick, or None for one that the results don't determine."""
@@ -142,23 +172,43 @@ class Table:
     def _said(self, line: Line) -> list[str]:
         """Return what is unusual about a row."""
         said, change = [line.note] if line.note else [], self.difference(line)
-        states = [cell.status for cell in line.cells]
+        states = [cell.status for cell in line.cells if cell.status != "left"]
+        if len(states) < len(line.cells):
+            said.append(f"{len(states)} of {plural(len(line.cells), 'seed')} needed")
         said += [f"{states.count(s)} of {len(states)} {s}" for s in ("diverged", "missing") if s in states]
         if change is not None and change.seeds < len(line.results):  # the other row lacks some seeds
-            said.append(f"own interval over {change.seeds} of {plural(len(line.cells), 'seed')}")
+            said.append(f"own interval over {change.seeds} of {plural(len(states), 'seed')}")
         elif change is None and line.results and line.reference is not None:
             said.append(f"no seeds in common with `{self.lines[line.reference].label}`")
         return said
 
     def notes(self) -> list[str]:
         """Return sentences that explain the figures."""
-        seeds = f"{plural(len(self.seeds), 'seed')} ({', '.join(map(str, self.seeds))})"
         lines = [
-            f"Top-1 is on held-out images, in percent: mean ± sample standard deviation over {seeds}. "
-            f"The difference is from the {AGAINST[self.mode]}, in percentage points."
+            f"Top-1 is on held-out images, in percent: mean ± sample standard deviation over {self._seeds}. "
+            f"The difference is from the {AGAINST[self.mode]}, in percentage points.",
+            *self._about_looks(),
         ]
         lines += self._about_intervals("row", "difference")
         return [*lines, *self._about_environments(), *self.about]
+
+    @property
+    def _seeds(self) -> str:
+        """The number of seeds and which they are, in words."""
+        counts = {sum(cell.status != "left" for cell in line.cells) for line in self.lines}
+        fewest = f"{min(counts)} to " if len(counts) > 1 else ""
+        return f"{fewest}{plural(len(self.seeds), 'seed')} ({', '.join(map(str, self.seeds))})"
+
+    def _about_looks(self) -> list[str]:
+        """Return what was wanted of the seeds, and what the looks at the results cost."""
+        if (look := self.look) is None:
+            return []
+        points, most = f"±{100 * look.until.half:g} points", plural(look.until.most, "seed")
+        return [
+            f"Seeds are added until every interval is {points} or narrower, or its trick can't gain that much, with at "
+            f"most {most}. This is look {look.number} at the results. Its intervals have a confidence of "
+            f"{100 * look.confidence:.4g} %, so that those of all looks hold together with {100 * CONFIDENCE:g} %."
+        ]
 
     def _about_environments(self) -> list[str]:
         made = sorted({cell.made_with for line in self.lines for cell in line.cells if cell.made_with})
@@ -283,6 +333,15 @@ class Table:
             "recipe": self.recipe,
             "seeds": list(self.seeds),
             "confidence": CONFIDENCE,
+            "until": self.look
+            and {
+                "half": self.look.until.half,
+                "most_seeds": self.look.until.most,
+                "look": self.look.number,
+                "confidence": self.look.confidence,
+                "is_last": self.look.is_last,
+                "unsettled": list(self.unsettled),
+            },
             "freedom": self.analysis.freedom,
             "answer": self.answer,
             "rows": lines,

@@ -57,7 +57,8 @@ class _Command(click.Command):
 @click.option(
     "--seeds",
     type=click.IntRange(1, 1000),
-    help="Seeds per row. Default: 3, or 2 with --mode screen, or 2 to 10 with --budget.",
+    help="Seeds per row, or the most with --until. Default: 3, 2 with --mode screen, 2 to 10 with --budget, or 20 with "
+    "--until.",
 )
 @click.option(
     "--resolution",
@@ -68,7 +69,15 @@ class _Command(click.Command):
 @click.option(
     "--runs",
     type=click.IntRange(1, 100_000),
-    help="With --mode screen: the most runs, without those of teachers. Chooses the seeds. Default: no limit.",
+    help="With --mode screen or --until: the most runs, without those of teachers. Chooses the seeds. Default: no "
+    "limit.",
+)
+@click.option(
+    "--until",
+    type=float,
+    metavar="POINTS",
+    help="Add seeds where they are needed until every interval is ± so many points or narrower. Default: a fixed "
+    "number of seeds.",
 )
 @click.option(
     "--over",
@@ -136,6 +145,10 @@ def command(
     Which tricks of a recipe help, in at most 32 runs?
         recipe ablate full "epochs 8" --mode screen --runs 32
 
+    
+    The same, with as many seeds as it takes to tell to half a point?
+        recipe ablate full "epochs 8" --mode screen --until 0.5
+
     All rows are compiled before any training starts. Rerun the command to resume an interrupted ablation. Rerun it
     with more --seeds to train only the new ones.
     """
@@ -167,17 +180,19 @@ def command(
     for said in (*made.warnings, *made.replaced()):
         plain.note(said)
     lines, seeds_run = made.outline.lines, plural(len(made.outline.seeds), "seed")
-    runs = plural(len(made.tasks), "run")
-    plain.note(f"{plural(len(lines), 'row')}, {seeds_run}: {runs} of {made.epochs}; folder {made.folder}")
+    runs, rows, so_far = plural(len(made.tasks), "run"), plural(len(lines), "row"), ""
+    if made.until:
+        seeds_run, so_far = f"{made.until.first} to {seeds_run}", " so far"
+    plain.note(f"{rows}, {seeds_run}: {runs}{so_far} of {made.epochs}; folder {made.folder}")
     if dry_run:
         there = [task.cell().status != "missing" for task in made.tasks]
         if any(there):
             plain.note(f"{sum(there)} of {runs} already done")
-        rows = [
+        costs = [
             (line.label, f"{line.params:,} params", f"{line.macs / 1e6:,.1f} M MACs", line.note)
             for line in made.outline.lines
         ]
-        click.echo(columns(rows, right=(1, 2)))
+        click.echo(columns(costs, right=(1, 2)))
         return
     watcher = plain
     if sys.stderr is not None and sys.stderr.isatty():

@@ -8,7 +8,8 @@ from scipy import stats
 
 from recipe.ablation.joint import level_of_each
 from tests.helpers import ROOT
-from tests.intervals import Kind, coverage
+from tests.intervals.coverage import coverage
+from tests.intervals.simulated import Kind
 
 
 @pytest.mark.parametrize("mode", ["stack", "add"])
@@ -26,6 +27,15 @@ def test_intervals_of_rows_that_differ_in_their_noise_hold_almost_as_often(mode:
     found = coverage(Kind(mode, 8, 3, "spread"), 250)
     assert 0.92 < found.single < 0.97
     assert 0.03 < found.false_alarms < 0.13
+
+
+@pytest.mark.parametrize("kind", [Kind("stack", 8, 20, until=1.0), Kind("screen", 8, 20, until=0.35)])
+def test_intervals_hold_although_seeds_are_added_until_they_are_narrow(kind: Kind) -> None:
+    found = coverage(kind, 60)
+    assert found.single > 0.95
+    assert found.together > 0.93
+    assert found.false_alarms < 0.07
+    assert kind.rows * 3 < found.runs < kind.rows * 15
 
 
 def test_the_half_widths_of_the_documentation() -> None:

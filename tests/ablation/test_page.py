@@ -35,13 +35,13 @@ def three(mode: str) -> Table:
     ],
 )
 def test_the_answer_names_what_helps_and_hurts(verdicts: dict[str, str | None], said: str) -> None:
-    assert said in answered([*verdicts.items()], 3, 3, 4)
+    assert said in answered([*verdicts.items()], 3, 0.005, 3, 4)
 
 
 def test_the_answer_says_how_many_more_runs_tell_small_effects() -> None:
-    found = answered([("a", "helps")], 3, 10, 9)
+    found = answered([("a", "helps")], 3, 0.005, 10, 9)
     assert found.endswith("To narrow all intervals to ±0.5 points takes about 63 more runs (10 seeds).")
-    assert answered([("a", "helps")], 3, 1_000, 9).endswith("takes more than 1,000 seeds.")
+    assert answered([("a", "helps")], 3, 0.005, 1_000, 9).endswith("takes more than 1,000 seeds.")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""How often the intervals of an ablation hold, and how many runs each mode needs, in simulated tables."""

@@ -1,0 +1,120 @@
+"""Simulated ablations with known effects.
+
+A result is the accuracy of its row, plus a shift of its seed, plus normal noise with a standard deviation of half a
+point. Unless rows are equally noisy, either their deviations are evenly spaced from half a point to two points on a
+logarithmic scale, in random order, or only the first row has two points. In tables of related rows, half of the
+variance of the noise is common to the rows of the first half, and to those of the second half.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import cached_property
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from recipe.ablation.analysis import Analysis
+from recipe.ablation.combinations import SEEDS as SCREENED
+from recipe.ablation.designs import screening
+from recipe.ablation.looks import Look, Until
+from recipe.ablation.results import Cell, Contrast, Line
+
+Array = npt.NDArray[np.float64]
+
+NOISE, SHIFT, MOST = 0.005, 0.01, 4.0
+"""The standard deviations of noise and of the seeds' shifts, and the largest noise, as a multiple of the smallest."""
+
+NOISES = {
+    "equal": "equally noisy",
+    "spread": f"deviations up to {MOST:g}:1",
+    "first": f"the first row {MOST:g} times as noisy",
+    "related": "related rows",
+}
+"""How the rows differ in their noise, in words."""
+
+FIRST = 3
+"""The seeds at the first look, but for a screening."""
+
+
+@attrs.frozen
+class Kind:
+    """A kind of tables. With ``until`` (points), ``seeds`` is the most that it allows."""
+
+    mode: str
+    tricks: int
+    seeds: int
+    noise: str = "equal"
+    until: float | None = None
+
+    def __str__(self) -> str:
+        seeds = f"{self.seeds} seeds" if self.until is None else f"until ±{self.until:g}"
+        return f"{self.mode}, {self.tricks} tricks, {seeds}, {NOISES[self.noise]}"
+
+    @property
+    def rows(self) -> int:
+        return len(self.levels)
+
+    @cached_property
+    def levels(self) -> npt.NDArray[np.bool_]:
+        """Which tricks are on in each row: (rows, tricks)."""
+        if self.mode == "screen":
+            return screening(self.tricks).levels
+        if self.mode == "stack":
+            return np.tri(self.tricks + 1, self.tricks, -1, dtype=bool)
+        return np.vstack([np.zeros(self.tricks, bool), np.eye(self.tricks, dtype=bool)])
+
+    @cached_property
+    def contrasts(self) -> tuple[Contrast, ...]:
+        """What is estimated for each trick."""
+        if self.mode == "screen":
+            weights = screening(self.tricks).contrasts
+        else:
+            unit = np.eye(self.rows)
+            weights = unit[1:] - (unit[:-1] if self.mode == "stack" else unit[0])
+        return tuple(Contrast(f"trick {at}", tuple(each)) for at, each in enumerate(weights.tolist()))
+
+    def drawn(self, count: int, seed: int = 0) -> Iterator[tuple[Array, Array]]:
+        """Yield results in which nothing helps, (rows, seeds), and effects of tricks to add to them."""
+        order = [*NOISES].index(self.noise)
+        draws = np.random.default_rng([seed, self.tricks, self.seeds, order, len(self.mode)])
+        for _ in range(count):
+            yield 0.8 + draws.normal(0, SHIFT, self.seeds) + self._noise(draws), draws.normal(0, 0.02, self.tricks)
+
+    def _noise(self, draws: np.random.Generator) -> Array:
+        """Return the noise of each row under each seed."""
+        noise = NOISE * draws.normal(0, 1, (self.rows, self.seeds))
+        if self.noise == "spread":
+            noise *= draws.permutation(np.geomspace(1, MOST, self.rows))[:, None]
+        elif self.noise == "first":
+            noise[0] *= MOST
+        elif self.noise == "related":
+            common = NOISE * draws.normal(0, 1, (2, self.seeds))
+            noise = (noise + common[np.arange(self.rows) * 2 // self.rows]) / math.sqrt(2)
+        return noise
+
+    def with_effects(self, results: Array, effects: Array) -> Array:
+        """Return results to whose rows the effects of their tricks are added."""
+        return results + (self.levels @ effects)[:, None]
+
+    def analysed(self, results: Array) -> tuple[Analysis, int]:
+        """Return what an ablation says about results, and how many of them it used."""
+        if self.until is None:
+            return self._analysis(results, None), results.size
+        look = Until(self.until / 100, SCREENED if self.mode == "screen" else FIRST, self.seeds).begin(self.rows)
+        while True:
+            analysis = self._analysis(results, look)
+            if (following := look.after(analysis, removed=False)) is None:
+                return analysis, sum(look.seeds)
+            look = following
+
+    def _analysis(self, results: Array, look: Look | None) -> Analysis:
+        seeds = look.seeds if look else (results.shape[1],) * len(results)
+        lines = []
+        for at, (row, count) in enumerate(zip(results.tolist(), seeds, strict=True)):
+            cells = [Cell(f"{at}/{seed}", seed, "finished", top1) for seed, top1 in enumerate(row[:count])]
+            cells += [Cell(f"{at}/{seed}", seed, "left") for seed in range(count, max(seeds))]
+            lines.append(Line(f"row {at}", None, (), 1, 1, tuple(cells)))
+        return Analysis(tuple(lines), self.contrasts, {}, *([look.confidence] if look else []))
