@@ -14,8 +14,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from recipe.ablation.api import ablate
     from recipe.ablation.execute import Unfinished
-    from recipe.ablation.study import ablate
     from recipe.ablation.table import Table
     from recipe.base.diagnostics import Diagnostic
     from recipe.base.errors import Diverged, RecipeError
@@ -48,7 +48,7 @@ __all__ = [
 ]  # fmt: skip
 
 _LAZY = {
-    "recipe.ablation.study": ("ablate",),
+    "recipe.ablation.api": ("ablate",),
     "recipe.ablation.execute": ("Unfinished",),
     "recipe.ablation.table": ("Table",),
     "recipe.base.diagnostics": ("Diagnostic",),

@@ -42,6 +42,18 @@ def check_numbers(
         raise fail("E124", message, help="use one of them")
 
 
+def check_confirmation(mode: str, confirm: bool, short: str | None, budget: str | None) -> None:
+    """Raise `RecipeError` (E124) if a confirmation can't be used."""
+    for name, value in (("--confirm", confirm), ("--short", short is not None)):
+        if value and mode != "screen":
+            raise fail("E124", f"{named(name)} is for the mode `screen`, not `{mode}`", help="leave it out")
+    if short is not None and not short.strip():
+        raise fail("E124", f"{named('--short')} is empty", help=f'name statements: {option("--short")} "epochs 2"')
+    if short is not None and budget is not None:
+        message = f"{named('--short')} and {named('--budget')} both shorten the runs"
+        raise fail("E124", message, help="use one of them")
+
+
 def own_model(plan: Plan | None) -> RecipeError:
     """Return the error for an ablation of a model of one's own."""
     message = "an ablation can't train a model of your own: its runs are other processes, which get only the recipe"

@@ -71,6 +71,8 @@ class Interaction:
 class Best:
     """The combination of which the model predicts the highest top-1."""
 
+    on: Choice
+    """Which tricks are on."""
     labels: tuple[str, ...]
     statements: tuple[str, ...]
     """What to lay over the recipe to get it."""
@@ -155,6 +157,13 @@ class Effects:
                 return self._best(on, statements, terms)
         return None
 
+    def predicted(self, levels: Levels) -> Array:
+        """Return the predicted top-1 of some combinations, as a mean over the seeds."""
+        terms = self._terms()
+        weights = np.zeros((len(levels), len(self.lines)))
+        weights[:, self.known] = self._model(levels, terms) @ np.linalg.pinv(self._model(self.found.levels, terms))
+        return Fit(self._results, weights).values
+
     def _best(self, on: Choice, statements: tuple[str, ...], terms: list[int]) -> Best | None:
         both = np.array([on, [False] * len(on)])
         best, none = self._model(both, terms) @ np.linalg.pinv(self._model(self.found.levels, terms))
@@ -166,7 +175,7 @@ class Effects:
             return None
         same = np.flatnonzero((self.design.levels == both[0]).all(1))
         labels = tuple(unit.label for unit, is_on in zip(self.units, on, strict=True) if is_on)
-        return Best(labels, statements, top1, gain, int(same[0]) if len(same) else None)
+        return Best(on, labels, statements, top1, gain, int(same[0]) if len(same) else None)
 
     @cached_property
     def _results(self) -> Array:

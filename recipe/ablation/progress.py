@@ -59,7 +59,7 @@ class Live(Plain):
 
     def begin(self, tasks: Sequence[Task], done: int) -> None:
         super().begin(tasks, done)
-        self.cells = {task.name: task.cell() for task in tasks}
+        self.cells |= {task.name: task.cell() for task in tasks}
         self.display = Display(self._table({}), console=Console(stderr=True), refresh_per_second=4, transient=True)
         self.display.start()
 
@@ -83,10 +83,11 @@ class Live(Plain):
         seeds = max(at for _, tasks in self.grid for at, task in enumerate(tasks, 1) if task.name in self.cells)
         for task in self.grid[0][1][:seeds]:
             table.add_column(f"seed {task.seed}", justify="right")
+        listed = {task.name for _, tasks in self.grid for task in tasks}
         for label, tasks in self.grid:
             table.add_row(Text(printable(label)), *(self._shown(task, running) for task in tasks[:seeds]))
         for task in running.values():
-            if task.label.startswith("teacher "):
+            if task.name not in listed:
                 table.add_row(Text(printable(task.label)), self._shown(task, running))
         return table
 

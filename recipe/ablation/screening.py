@@ -14,10 +14,11 @@ import attrs
 
 from recipe.ablation.analysis import Analysis
 from recipe.ablation.combinations import Choice, label_of
+from recipe.ablation.confirmation import Confirmation
 from recipe.ablation.designs import Design
 from recipe.ablation.effects import Best, Effect, Effects, Interaction
 from recipe.ablation.page import Entry
-from recipe.ablation.results import CONFIDENCE, Estimate
+from recipe.ablation.results import CONFIDENCE, Estimate, Line
 from recipe.ablation.table import Table, ends, signed
 from recipe.ablation.variants import Unit
 from recipe.base.wording import plural
@@ -56,6 +57,10 @@ class Screening(Table):
     """How many of them no other combination replaces."""
     statements: Callable[[Choice], tuple[str, ...] | None] = attrs.field(kw_only=True, repr=False, eq=False)
     """What to lay over the recipe to get a combination, or None if it isn't possible."""
+    short: str = attrs.field(kw_only=True, default="")
+    """The statements that only the runs of the screening have, to be shorter than those of the confirmation."""
+    confirmation: Confirmation | None = attrs.field(kw_only=True, default=None, repr=False)
+    """The best combination under new seeds, if that was asked for and the screening has finished."""
 
     @cached_property
     def found(self) -> Effects:
@@ -95,6 +100,7 @@ class Screening(Table):
             *self._about_looks(),
             *map(_interacting, (each for each in self.interactions if each.stands_out)),
             *self._about_best(),
+            *self._about_confirmation(),
             *self._about_intervals("trick", "effect"),
             *self._about_design(),
             *self._about_environments(),
@@ -121,6 +127,28 @@ class Screening(Table):
         if noise:
             lines[0] += f" It includes what is within noise: {', '.join(noise)}."
         return [*lines, f"To get it, override the recipe with: {'; '.join(best.statements) or 'nothing'}."]
+
+    def _about_confirmation(self) -> list[str]:
+        """Return what the confirmation measured."""
+        if (found := self.confirmation) is None:
+            return []
+        none, best = found.lines[:2]
+        seeds = ", ".join(str(cell.seed) for cell in best.cells)
+        if (gain := found.gain) is None:
+            return [f"The best combination is not confirmed yet: its runs with new seeds ({seeds}) are missing."]
+        measured = f"{signed(gain.mean)} points" + (f" ({ends(gain.single)})" if gain.single else "")
+        said = f"Confirmed with new seeds ({seeds}): {measured} from none of the tricks, predicted "
+        said += f"{signed(found.best.gain.mean)}. Top-1 {_measured(best)} instead of {_measured(none)}."
+        if found.is_confirmed is False:
+            said += " The two gains differ by more than their noise explains."
+        lines = [said]
+        if self.short:
+            pairs = zip(found.lines, found.predicted, strict=True)
+            ranked = ", ".join(f"`{line.label}` {_measured(line)} ({100 * top1:.2f})" for line, top1 in pairs)
+            lines.append(f"The confirmation is without `{self.short}`, which only the screening has.")
+            if (rank := found.rank_correlation) is not None:
+                lines.append(f"Top-1 at full length, and as predicted: {ranked}. Their rank correlation is {rank:.2f}.")
+        return lines
 
     def _about_design(self) -> list[str]:
         """Return what the design is, and what lost rows cost."""
@@ -169,11 +197,16 @@ class Screening(Table):
             for effect in self.found.by_size
         ]
 
+    def _csv_lines(self) -> list[tuple[str, Line]]:
+        more = self.confirmation.lines if self.confirmation else ()
+        return [*super()._csv_lines(), *((f"confirmation: {line.label}", line) for line in more)]
+
     def _more_columns(self) -> tuple[str, ...]:
         return tuple(unit.label for unit in self.units)
 
     def _more_values(self, row: int) -> tuple[int, ...]:
-        return tuple(map(int, self.design.levels[row]))
+        levels = [*self.design.levels.tolist(), *(self.confirmation.on if self.confirmation else ())]
+        return tuple(map(int, levels[row]))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the table as plain JSON values. Top-1 is from 0 to 1."""
@@ -207,6 +240,7 @@ class Screening(Table):
                 "gain": best.gain.mean,
                 "gain_interval": _ends(best.gain),
             },
+            "confirmation": self.confirmation and self.confirmation.to_dict(),
         }
 
 
@@ -216,6 +250,13 @@ def _estimated(effect: Effect) -> tuple[str, ...]:
         return "–", "", "", "", "can't be told from the results"
     images = "" if found.images is None else f"{100 * found.images:.2f}"
     return signed(found.mean), ends(found.interval), ends(found.own), images, effect.verdict
+
+
+def _measured(line: Line) -> str:
+    """Return the measured top-1 of a row."""
+    if line.mean is None:
+        return "unknown"
+    return f"{100 * line.mean:.2f}" + ("" if line.deviation is None else f" ± {100 * line.deviation:.2f}")
 
 
 def _interacting(interaction: Interaction) -> str:

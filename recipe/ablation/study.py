@@ -1,4 +1,4 @@
-"""Prepare and run an ablation: compile its rows, name its cells, train them, and write the table (`recipe.ablate`)."""
+"""Prepare and run an ablation: compile its rows, name its cells, train them, and write the table."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import attrs
-from torch import nn
 
 from recipe.ablation import chart
 from recipe.ablation.budget import SEEDS, Budget, planned
-from recipe.ablation.checks import check_numbers, check_weights, compile_rows, own_model
+from recipe.ablation.checks import check_confirmation, check_numbers, check_weights, compile_rows, own_model
 from recipe.ablation.combinations import SEEDS as SCREENED
-from recipe.ablation.combinations import Screen, screened
+from recipe.ablation.combinations import Combinations, Screen, screened
+from recipe.ablation.confirming import SEEDS as CONFIRMED
+from recipe.ablation.confirming import Confirming
 from recipe.ablation.execute import Execution, Unfinished, Watcher
 from recipe.ablation.launchers import Launcher, Workers
 from recipe.ablation.lines import correct_in, lines_of, substituted
@@ -25,20 +26,18 @@ from recipe.ablation.screening import Screening
 from recipe.ablation.stamps import Stamps
 from recipe.ablation.store import Task, check, kept_budgets, prepare
 from recipe.ablation.table import Table
-from recipe.ablation.variants import Row, check_choices, laid_off, rows_of, without
+from recipe.ablation.tasks import in_order, task_of
+from recipe.ablation.variants import Row, check_choices, laid_off, rows_of, units_of, without
 from recipe.base import files
 from recipe.base.caller import option
 from recipe.base.errors import fail
 from recipe.base.identity import digest
-from recipe.base.public import public
 from recipe.base.source import Source
 from recipe.base.typed_json import Malformed, read_json
 from recipe.base.wording import plural
-from recipe.compiler.program import Program
 from recipe.plan.bind import resolve
 from recipe.plan.plan import Plan
 from recipe.plugins.vocabulary import Vocabulary
-from recipe.training.teachers import named_teachers
 
 ROOT = Path("ablations")
 
@@ -72,6 +71,8 @@ class Study:
     """Python files that contain tricks."""
     until: Until | None = None
     """What decides how many of the seeds are used. None for all."""
+    confirming: Confirming | None = attrs.field(default=None, repr=False)
+    """How the best combination of a screening is confirmed. None if it isn't."""
     budgets: Mapping[str, Budget] = attrs.field(factory=dict)
     """The planned budgets, by request. They are saved when the ablation runs."""
     left_out: tuple[str, ...] = ()
@@ -87,7 +88,7 @@ class Study:
 
     def _after(self, look: Look) -> Look | None:
         table = self._table(look)
-        if any(cell.status == "missing" for line in table.lines for cell in line.cells):
+        if _is_unfinished(table):
             return None
         return look.after(table.analysis, table.mode == "drop")
 
@@ -97,14 +98,9 @@ class Study:
         return self._tasks(self.look)
 
     def _tasks(self, look: Look | None) -> list[Task]:
-        """Return the runs of a look: teachers first, then all rows under the first seed, then the second, and so on."""
+        """Return the runs of a look, in their order."""
         seeds = look.seeds if look else [len(self.outline.seeds)] * len(self.rows)
-        of_rows = [*zip(self.cells, seeds, strict=True)]
-        cells = [cells[at] for at in range(max(seeds)) for cells, count in of_rows if at < count]
-        tasks: dict[str, Task] = {}
-        for task in (*_teachers(cells), *cells):
-            tasks.setdefault(task.name, task)
-        return list(tasks.values())
+        return in_order([cells[:count] for cells, count in zip(self.cells, seeds, strict=True)])
 
     @property
     def epochs(self) -> str:
@@ -132,7 +128,10 @@ class Study:
 
     def table(self, images: bool = True) -> Table:
         """Return the table with the results so far. ``images``: with the uncertainty of the held-out images."""
-        return self._table(self.look, images)
+        table = self._table(self.look, images)
+        if self.confirming is None or not isinstance(table, Screening) or _is_unfinished(table):
+            return table
+        return attrs.evolve(table, confirmation=self.confirming.confirmation(table))
 
     def _table(self, look: Look | None, images: bool = True) -> Table:
         """Return the table at some look."""
@@ -193,16 +192,22 @@ class Study:
         launcher, watcher = launcher or workers.launched_from(self.folder), watcher or Watcher()
         prepare(self.folder, self.cells[0][0].folder, self.budgets)
         devices, threads = workers.devices, workers.threads
+
+        def execute(tasks: list[Task]) -> None:
+            Execution(self.folder, launcher, workers.jobs, devices, threads, plugins, watcher).run(tasks)
+
         try:
             look = self.look
             while True:
-                tasks = self._tasks(look)
-                Execution(self.folder, launcher, workers.jobs, devices, threads, plugins, watcher).run(tasks)
+                execute(self._tasks(look))
                 if look is None or (following := self._after(look)) is None:
                     break
-                unsettled, seeds = len(self._table(look).unsettled), max(following.seeds)
-                watcher.note(f"look {look.number}: {plural(unsettled, 'trick')} to settle, with up to {seeds} seeds")
+                unsettled, seeds = len(self._table(look).unsettled), plural(max(following.seeds), "seed")
+                watcher.note(f"look {look.number}: {plural(unsettled, 'trick')} to settle, with up to {seeds}")
                 look = following
+            if self.confirming is not None and isinstance(table := self._table(look), Screening):
+                watcher.note("the best combination is trained under new seeds")
+                execute(self.confirming.tasks(table))
         except Unfinished as error:
             error.table = self.write(watcher.note)
             raise
@@ -222,6 +227,8 @@ def study(
     resolution: int | None = None,
     runs: int | None = None,
     until: float | None = None,
+    confirm: bool = False,
+    short: str | None = None,
     budget: str | None = None,
     out: str | Path | None = None,
     workers: Workers | None = None,
@@ -231,6 +238,7 @@ def study(
 ) -> Study:
     """Prepare an ablation: bind and compile every row, choose the seeds, and name the cells. Raises `RecipeError`."""
     check_numbers(mode, seeds, resolution, runs, until, budget)
+    check_confirmation(mode, confirm, short, budget)
     if out is not None and not str(out).strip():
         raise fail("E113", "the name of the ablation's folder is empty", help=f"name a folder with {option('--out')}")
     workers = workers or Workers()
@@ -239,7 +247,9 @@ def study(
     if plan.model == "module":
         raise own_model(plan)
     left_out = laid_off(plan)
-    plan = without(plan, left_out)
+    plan = whole = without(plan, left_out)
+    if short is not None:
+        plan = resolve(plan, short, data=True)
     screen = screened(plan, over, resolution, runs) if mode == "screen" else None
     rows = screen.rows if screen else rows_of(plan, mode, over)
     check_choices(rows)
@@ -268,18 +278,30 @@ def study(
             rows = screen.rows if screen else rows_of(plan, mode, over)
     chosen = tuple(range(plan.training.seed, plan.training.seed + count))
     shared = (folder if out is not None else ROOT) / "cells"  # by ablations without --out
-    cells = (tuple(_task(shared, row.seeded(seed), seed, row.label, stamps) for seed in chosen) for row in rows)
-    outline = _outline(name, mode, plan, chosen, lines_of(rows, programs, mode), screen)
+    cells = (tuple(task_of(shared, row.seeded(seed), seed, row.label, stamps) for seed in chosen) for row in rows)
+    outline = _outline(name, mode, plan, chosen, lines_of(rows, programs, mode), screen, short or "")
+    confirming = None
+    if screen and (confirm or short):
+        again = plan if short is None else whole
+        fresh = tuple(range(chosen[-1] + 1, chosen[-1] + 1 + CONFIRMED))
+        units = screen.units if short is None else units_of(whole, mode, over)
+        confirming = Confirming(Combinations(again, units), fresh, shared, short is not None, workers.local)
     first = min(SCREENED if screen else SEEDS, count)
     stop = Until(until / 100, first, count) if until is not None else None
-    made = Study(rows, outline, folder, tuple(cells), workers, plan.vocabulary.files, stop, budgets, left_out)
+    made = Study(
+        rows, outline, folder, tuple(cells), workers, plan.vocabulary.files, stop, confirming, budgets, left_out
+    )
     if workers.local:
         check_weights([task.plan for task in made.tasks if task.cell().status == "missing"])
     return made
 
 
+def _is_unfinished(table: Table) -> bool:
+    return any(cell.status == "missing" for line in table.lines for cell in line.cells)
+
+
 def _outline(
-    name: str, mode: str, plan: Plan, seeds: tuple[int, ...], lines: tuple[Line, ...], screen: Screen | None
+    name: str, mode: str, plan: Plan, seeds: tuple[int, ...], lines: tuple[Line, ...], screen: Screen | None, short: str
 ) -> Table:
     """Return the table before any training."""
     common = (f"{name}, {mode}", mode, plan.canonical(), seeds, lines)
@@ -292,106 +314,5 @@ def _outline(
         replaced=screen.replaced,
         lost=screen.lost,
         statements=screen.combinations.statements,
+        short=short,
     )
-
-
-@public()
-def ablate(
-    recipe: str | Path | Source | Plan | Program,
-    *statements: str,
-    mode: str,
-    over: str | Sequence[str] = (),
-    seeds: int | None = None,
-    resolution: int | None = None,
-    runs: int | None = None,
-    until: float | None = None,
-    budget: str | None = None,
-    out: str | Path | None = None,
-    device: str | None = None,
-    jobs: int = 1,
-    launcher: str = "local",
-    options: Mapping[str, str] | None = None,
-    plugins: Vocabulary | Sequence[str | Path] = (),
-    base: nn.Module | None = None,
-) -> Table:
-    """Train variants of a recipe under several seeds, and compare them in a table.
-
-    All rows are compiled before any training starts. Call it again with the same arguments to resume an interrupted
-    ablation. Runs that the folder already contains are not repeated.
-
-    Args:
-        recipe: The text of a recipe, the path of a recipe or a run folder, the name of a shipped example, a `Plan`, or
-            a `Program`, which counts as its plan.
-        statements: Statements that override the recipe in every row.
-        mode: ``stack`` adds each trick on top of the previous ones, ``drop`` removes one at a time, ``add`` adds one
-            at a time, and ``screen`` trains a few combinations from which the effect of each trick follows.
-        over: The tricks to study, one row each. Each item is one or more statements. Defaults to every trick that the
-            recipe states.
-        seeds: Seeds per row, at least 1. With ``until``, the most. Defaults to 3, to 2 with ``screen``, to the 2 to 10
-            that fit the budget, or with ``until`` to at most 20.
-        resolution: Of a screening: 4 keeps effects apart from interactions of two tricks, and 3 takes about half as
-            many runs. Defaults to 4.
-        runs: The most runs of a screening, or of any mode with ``until``. The seeds are as many as fit, at least 2. If
-            too few fit, the resolution of a screening is 3. Not together with ``seeds`` or ``budget``. Defaults to no
-            limit.
-        until: How narrow every interval should be: ± so many percentage points. Seeds are added to the rows that need
-            them until each interval is that narrow, its trick can't gain that much, or no more seeds or runs are
-            allowed. Defaults to a fixed number of seeds.
-        budget: The time to fit seeds and epochs into: ``90s``, ``20m`` or ``2h``. Defaults to no limit.
-        out: The ablation folder. Defaults to a folder in ``ablations``.
-        device: The device, such as ``cpu`` or ``cuda:1``. Defaults to all CUDA devices in turn, or the CPU.
-        jobs: How many runs to train at a time.
-        launcher: Where to train: ``local``, ``slurm`` or ``ray``.
-        options: Options of the slurm or ray launcher: ``{"timeout_min": "120"}`` (minutes).
-        plugins: Paths of Python files with tricks, or the `Vocabulary` to use instead of the installed one. Each run
-            loads the files of both.
-        base: Not supported, since each run is another process. Name a model of your own in a plugin.
-
-    Returns:
-        The table, which is also written to the folder as Markdown, CSV, JSON and a chart. That of a screening is a
-            `Table` with ``effects``, ``interactions`` and ``best``.
-
-    Raises:
-        RecipeError: If a row is invalid or an argument can't be used, before any training starts, or for a model of
-            your own (E102).
-        TypeError: If an argument has the wrong type.
-        Unfinished: If some runs fail, once the others are done. Its ``table`` has their results.
-        Interrupted: After SIGINT, SIGTERM or SIGHUP.
-    """
-    if base is not None:
-        raise own_model(None)
-    if isinstance(recipe, Program):
-        recipe.unchanged_base()
-        recipe = recipe.plan
-    workers = Workers(device, jobs, launcher, options or {})
-    made = study(
-        recipe,
-        *statements,
-        mode=mode,
-        over=over,
-        seeds=seeds,
-        resolution=resolution,
-        runs=runs,
-        until=until,
-        budget=budget,
-        out=out,
-        workers=workers,
-        plugins=plugins,
-    )
-    return made.run()
-
-
-def _task(folder: Path, plan: Plan, seed: int, label: str, stamps: Stamps) -> Task:
-    """Create a cell, together with the runs of its teachers."""
-    teachers = (
-        _task(folder, named.plan, named.plan.training.seed, f"teacher {named.name}", stamps)
-        for named in named_teachers(plan)
-        if named.is_trained
-    )
-    return Task(folder, plan, seed, label, stamps.stamp(plan), tuple(teachers), stamps.data(plan))
-
-
-def _teachers(tasks: Sequence[Task]) -> list[Task]:
-    """Return the teachers of some cells, each after its own teachers."""
-    below = [teacher for task in tasks for teacher in task.teachers]
-    return [taught for teacher in below for taught in (*_teachers([teacher]), teacher)]

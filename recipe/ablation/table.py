@@ -296,11 +296,15 @@ class Table:
         writer = csv.writer(out, lineterminator="\n")
         names = ("row", "label", *(field.name for field in attrs.fields(Cell)), "params", "macs", *self._more_columns())
         writer.writerow(list(map(printable, names)))
-        for at, line in enumerate(self.lines):
+        for at, (label, line) in enumerate(self._csv_lines()):
             for cell in line.cells:
-                values = (at, line.label, *attrs.astuple(cell), line.params, line.macs, *self._more_values(at))
+                values = (at, label, *attrs.astuple(cell), line.params, line.macs, *self._more_values(at))
                 writer.writerow([printable(value) if isinstance(value, str) else value for value in values])
         return out.getvalue()
+
+    def _csv_lines(self) -> list[tuple[str, Line]]:
+        """The rows of the CSV, with their labels."""
+        return [(line.label, line) for line in self.lines]
 
     def _more_columns(self) -> tuple[str, ...]:
         """The names of further columns of the CSV."""

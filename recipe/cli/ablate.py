@@ -80,6 +80,18 @@ class _Command(click.Command):
     "number of seeds.",
 )
 @click.option(
+    "--confirm",
+    is_flag=True,
+    help="With --mode screen: train the best combination, and none of the tricks, again under three new seeds.",
+)
+@click.option(
+    "--short",
+    metavar="STATEMENTS",
+    help='With --mode screen: statements that only shorten the screening, such as "epochs 2". The best combination is '
+    "confirmed without them. Default: none.",
+    shell_complete=completion.statements,
+)
+@click.option(
     "--over",
     multiple=True,
     metavar="STATEMENTS…",

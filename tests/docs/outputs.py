@@ -17,6 +17,10 @@ from safetensors.torch import save_file
 
 import recipe
 from recipe.ablation import execute as execution
+from recipe.ablation.confirmation import Confirmation
+from recipe.ablation.looks import Until
+from recipe.ablation.results import Cell
+from recipe.ablation.screening import Screening
 from recipe.base import failure
 from recipe.compare import measure as measuring
 from recipe.compare.api import Diff
@@ -126,6 +130,37 @@ def screenings() -> Iterator[Any]:
     yield json.loads(screening(lambda on, row, seed: found(on, row, seed) if row else None, resolution=3).to_json())
     yield json.loads(screening(found, "lr step 1", "lr cosine", "ema 0.9", seeds=1).to_json())
     yield json.loads(screening(lambda on, row, seed: None, *TRICKS[:3]).to_json())
+    yield from confirmations(attrs.evolve(whole, correct=correct))
+
+
+def confirmations(whole: Screening) -> Iterator[Any]:
+    """Screenings with a confirmation: all of it, one seed after a short screening, and nothing yet."""
+    assert whole.best is not None
+    draws = np.random.default_rng(0)
+    all_of_it, seed, nothing = (
+        tuple(
+            attrs.evolve(
+                line,
+                statements=("tweak D",),
+                cells=tuple(
+                    Cell(f"{at}/{seed}", seed, "finished", float(draws.uniform()), 0.5, 1.0, 2**30, "fp32", "torch")
+                    if done
+                    else Cell(f"{at}/{seed}", seed)
+                    for seed in range(2, 4)
+                    if done != 1 or seed == 2
+                ),
+            )
+            for at, line in enumerate(whole.lines[:3])
+        )
+        for done in (2, 1, 0)
+    )
+    on = tuple(map(tuple, whole.design.levels[:3].tolist()))
+    correct = {**whole.correct, **{cell.name: np.arange(50) % 7 < 4 for line in all_of_it for cell in line.cells}}
+    for lines, screened in ((all_of_it, whole.lines), (seed, ()), (nothing, whole.lines)):
+        confirmation = Confirmation(on, lines, (0.1, 0.2, 0.3), whole.best, screened, correct if screened else {})
+        yield json.loads(attrs.evolve(whole, confirmation=confirmation).to_json())
+    look = Until(0.001, 2, 20).begin(len(whole.lines))
+    yield json.loads(attrs.evolve(whole, look=look).to_json())
 
 
 def looks() -> Iterator[Any]:

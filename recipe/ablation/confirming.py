@@ -1,0 +1,96 @@
+"""Train the best combination of a screening again, under new seeds and perhaps at full length."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import attrs
+import numpy as np
+
+from recipe.ablation.checks import compile_rows
+from recipe.ablation.combinations import Choice, Combinations, label_of
+from recipe.ablation.confirmation import Confirmation
+from recipe.ablation.lines import correct_in, lines_of
+from recipe.ablation.results import Line
+from recipe.ablation.screening import Screening
+from recipe.ablation.stamps import Stamps
+from recipe.ablation.store import Task
+from recipe.ablation.tasks import in_order, task_of
+from recipe.ablation.variants import Row
+
+SEEDS = 3
+"""How many new seeds confirm a prediction."""
+
+MORE = 2
+"""How many further combinations show whether short runs rank combinations like long ones."""
+
+
+@attrs.define(eq=False)
+class Confirming:
+    """The confirmation of a screening, as far as it is known before its results."""
+
+    combinations: Combinations
+    """The combinations of the recipe, without what shortens the screening."""
+    seeds: tuple[int, ...]
+    """Seeds that the screening doesn't have."""
+    folder: Path
+    """The folder of all cells."""
+    is_short: bool
+    """Whether the runs of the screening are shorter."""
+    local: bool
+    """Whether the runs are trained on this machine."""
+    _prepared: dict[tuple[Choice, ...], tuple[tuple[Line, tuple[Task, ...]], ...]] = attrs.field(factory=dict)
+
+    def tasks(self, table: Screening) -> list[Task]:
+        """Return the runs that the results of a screening ask for. Raises `RecipeError` if they aren't possible."""
+        return in_order([tasks for _, tasks in self._rows(self._chosen(table))])
+
+    def confirmation(self, table: Screening) -> Confirmation | None:
+        """Return the results so far, or None if there is nothing to confirm."""
+        if (best := table.best) is None or not (chosen := self._chosen(table)):
+            return None
+        prepared = self._rows(chosen)
+        lines = tuple(attrs.evolve(line, cells=tuple(task.cell() for task in tasks)) for line, tasks in prepared)
+        correct = {} if self.is_short else {**table.correct}
+        if self.is_short or correct:
+            correct |= correct_in([task for _, tasks in prepared for task in tasks if task.cell().status == "finished"])
+        predicted = tuple(table.found.predicted(np.array(chosen)).tolist())
+        return Confirmation(chosen, lines, predicted, best, () if self.is_short else table.lines, correct)
+
+    def _chosen(self, table: Screening) -> tuple[Choice, ...]:
+        """Return none of the tricks, the best combination, and after short runs some of those in between."""
+        best = table.best
+        none = (False,) * len(table.units)
+        if best is None or best.on == none:
+            return ()
+        if not self.is_short:
+            return none, best.on
+        others = [on for on in map(tuple, table.design.levels.tolist()) if on not in (none, best.on)]
+        others = [on for on in others if self.combinations.find(on) is not None]
+        if not others:
+            return none, best.on
+        order = np.argsort(table.found.predicted(np.array(others)), kind="stable")
+        places = dict.fromkeys(round((at + 1) * (len(order) - 1) / (MORE + 1)) for at in range(MORE))
+        return none, best.on, *(others[order[place]] for place in places)
+
+    def _rows(self, chosen: tuple[Choice, ...]) -> tuple[tuple[Line, tuple[Task, ...]], ...]:
+        """Return the rows of some combinations, without results, and their runs."""
+        if chosen not in self._prepared:
+            self._prepared[chosen] = tuple(self._prepare(chosen))
+        return self._prepared[chosen]
+
+    def _prepare(self, chosen: tuple[Choice, ...]) -> list[tuple[Line, tuple[Task, ...]]]:
+        rows = [self._row(on) for on in chosen]
+        programs = compile_rows(rows)
+        stamps = Stamps.of(programs, self.local)
+        tasks = (
+            tuple(task_of(self.folder, row.seeded(seed), seed, f"confirm {row.label}", stamps) for seed in self.seeds)
+            for row in rows
+        )
+        return [*zip(lines_of(rows, programs, "screen"), tasks, strict=True)]
+
+    def _row(self, on: Choice) -> Row:
+        found = self.combinations.find(on)
+        if found is None:
+            raise self.combinations.errors(on) or AssertionError("a chosen combination is possible")
+        return attrs.evolve(found[0], label=label_of(self.combinations.units, on))

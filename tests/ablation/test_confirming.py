@@ -1,0 +1,149 @@
+"""A screening's best combination under new seeds, and at full length after a shorter screening."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import attrs
+import numpy as np
+import pytest
+
+from recipe.ablation.launchers import Handle
+from recipe.ablation.screening import Screening
+from recipe.ablation.study import Study, study
+from recipe.base.errors import RecipeError
+from tests.ablation.helpers import TEXT, MadeUp
+from tests.helpers import vocabulary
+
+GAINS = {"tweak D": 0.05, "loss smooth": -0.03, "lr cosine": 0.02}
+
+
+@attrs.define
+class Known(MadeUp):
+    """A launcher with known effects of the tricks, and little noise. Longer runs gain twice as much."""
+
+    def __call__(self, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> Handle:
+        handle = super().__call__(command, log, environment)
+        folder = Path(command[command.index("--resume") + 1])
+        text = Path(command[command.index("run") + 1]).read_text()
+        gain = sum(size for trick, size in GAINS.items() if re.search(rf"^ *{trick}\b", text, re.M))
+        noise = np.random.default_rng(int(folder.name, 16)).normal()
+        self.write(folder, 0.5 + gain * (1 if re.search(r"epochs count=1$", text, re.M) else 2) + 0.001 * noise)
+        return handle
+
+
+def screening(out: Path, **options: object) -> Study:
+    return study(TEXT, mode="screen", out=out, plugins=vocabulary(), **options)  # type: ignore[arg-type]
+
+
+def run(out: Path, launcher: MadeUp | None = None, **options: object) -> Screening:
+    table = screening(out, **options).run(launcher=launcher or Known())
+    assert isinstance(table, Screening)
+    return table
+
+
+def test_the_best_combination_is_trained_under_new_seeds(tmp_path: Path) -> None:
+    launcher = Known()
+    table = run(tmp_path / "out", launcher, confirm=True)
+    found = table.confirmation
+    assert found is not None
+    assert [line.label for line in found.lines] == ["none", "lr cosine, tweak D"]
+    assert [[cell.seed for cell in line.cells] for line in found.lines] == [[2, 3, 4]] * 2
+    assert len(launcher.ran) == 8 * 2 + 2 * 3
+    assert found.predicted == pytest.approx((0.5, 0.64), abs=0.003)
+    measured = [np.mean(line.results) for line in found.lines]
+    assert found.gain is not None
+    assert found.gain.mean == pytest.approx(measured[1] - measured[0])
+    assert found.gain.single is not None
+    assert found.is_confirmed
+    text = table.to_text()
+    assert "Confirmed with new seeds (2, 3, 4): +14." in text
+    assert " points (+13." in text
+    assert f"Top-1 {100 * measured[1]:.2f} ± " in text
+    again = Known()
+    assert run(tmp_path / "out", again, confirm=True) == table
+    assert again.ran == []
+
+
+def test_the_noise_of_the_screening_counts_for_the_confirmation(tmp_path: Path) -> None:
+    found = run(tmp_path / "out", confirm=True).confirmation
+    assert found is not None
+    assert found.gain is not None
+    assert found.gain.single is not None
+    alone = attrs.evolve(found, screened=()).gain
+    assert alone is not None
+    assert alone.mean == pytest.approx(found.gain.mean)
+    assert alone.single is not None
+    assert alone.single != found.gain.single
+
+
+def test_a_gain_that_the_new_seeds_do_not_show_is_said(tmp_path: Path) -> None:
+    table = run(tmp_path / "out", confirm=True)
+    assert table.confirmation is not None
+    none, best = table.confirmation.lines
+    cells = tuple(attrs.evolve(cell, top1=(cell.top1 or 0) - 0.1) for cell in best.cells)
+    lower = attrs.evolve(table.confirmation, lines=(none, attrs.evolve(best, cells=cells)))
+    shown = attrs.evolve(table, confirmation=lower)
+    assert not lower.is_confirmed
+    assert "The two gains differ by more than their noise explains." in shown.to_text()
+
+
+def test_a_short_screening_is_confirmed_at_full_length(tmp_path: Path) -> None:
+    made, launcher = screening(tmp_path / "out", short="epochs 1"), Known()
+    assert made.epochs == "1 epoch"
+    table = made.run(launcher=launcher)
+    assert isinstance(table, Screening)
+    found = table.confirmation
+    assert found is not None
+    assert len(found.lines) == 4
+    assert found.screened == ()
+    texts = [path.read_text() for path in (tmp_path / "out" / "cells").rglob("*.recipe")]
+    assert sum(bool(re.search(r"epochs count=1$", text, re.M)) for text in texts) == 16
+    assert sum(bool(re.search(r"epochs count=2$", text, re.M)) for text in texts) == 12
+    assert found.rank_correlation == pytest.approx(1.0)
+    assert found.gain is not None
+    assert found.gain.mean == pytest.approx(0.14, abs=0.003)
+    assert table.best is not None
+    assert table.best.gain.mean == pytest.approx(0.07, abs=0.003)
+    text = table.to_text()
+    assert "The confirmation is without `epochs 1`, which only the screening has." in text
+    assert "Their rank correlation is 1.00." in text
+    assert "1 epoch, batch 8." in text
+
+
+def test_the_confirmation_is_in_the_files(tmp_path: Path) -> None:
+    table = run(tmp_path / "out", confirm=True)
+    data = json.loads((tmp_path / "out" / "table.json").read_text())["confirmation"]
+    assert data == json.loads(json.dumps(table.confirmation.to_dict()))  # type: ignore[union-attr]
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "out" / "table.csv").read_text())))
+    assert len(rows) == 8 * 2 + 2 * 3
+    assert rows[-1]["label"] == "confirmation: lr cosine, tweak D"
+    assert [rows[-1][trick] for trick in GAINS] == ["1", "0", "1"]
+
+
+def test_there_is_nothing_to_confirm_if_no_trick_helps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(GAINS, "tweak D", -0.05)
+    monkeypatch.setitem(GAINS, "lr cosine", -0.05)
+    table = run(tmp_path / "out", confirm=True)
+    assert table.confirmation is None
+    assert "Best predicted combination: none of the tricks" in table.to_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"mode": "add", "confirm": True}, "`confirm` is for the mode `screen`, not `add`"),
+        ({"mode": "add", "short": "epochs 1"}, "`short` is for the mode `screen`"),
+        ({"mode": "screen", "short": " "}, "`short` is empty"),
+        ({"mode": "screen", "short": "epochs 1", "budget": "2h"}, "`short` and `budget` both shorten the runs"),
+        ({"mode": "screen", "short": "epochs none"}, "epochs none"),
+    ],
+)
+def test_what_can_t_be_used_is_refused(options: dict[str, object], said: str, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=said):
+        study(TEXT, out=tmp_path / "out", plugins=vocabulary(), **options)  # type: ignore[arg-type]
