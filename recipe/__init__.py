@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from recipe.exporters.source_run import SourceRun
     from recipe.inference.evaluation import Evaluation
     from recipe.inference.opened import load
-    from recipe.inference.predictions import Prediction
+    from recipe.inference.predictions import Prediction, Predictions
     from recipe.inference.pretrained import PretrainedModel, pretrained
     from recipe.inference.run import Run
     from recipe.plan.plan import Plan
@@ -42,9 +42,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Batches", "DataReport", "Diagnostic", "Diff", "Diverged", "Evaluation", "Exported", "Format", "Interrupted",
-    "Plan", "Prediction", "PretrainedModel", "Program", "RecipeError", "Run", "Sheet", "SourceRun", "Table",
-    "TrackedRun", "Tracker", "TrainingBatch", "Unfinished", "Vocabulary", "__version__", "ablate", "batches", "compile",
-    "diff", "export", "load", "pretrained", "run", "show", "show_data",
+    "Plan", "Prediction", "Predictions", "PretrainedModel", "Program", "RecipeError", "Run", "Sheet", "SourceRun",
+    "Table", "TrackedRun", "Tracker", "TrainingBatch", "Unfinished", "Vocabulary", "__version__", "ablate",
+    "batches", "compile", "diff", "export", "load", "pretrained", "run", "show", "show_data",
 ]  # fmt: skip
 
 _LAZY = {
@@ -62,7 +62,7 @@ _LAZY = {
     "recipe.exporters.source_run": ("SourceRun",),
     "recipe.inference.evaluation": ("Evaluation",),
     "recipe.inference.opened": ("load",),
-    "recipe.inference.predictions": ("Prediction",),
+    "recipe.inference.predictions": ("Prediction", "Predictions"),
     "recipe.inference.pretrained": ("PretrainedModel", "pretrained"),
     "recipe.inference.run": ("Run",),
     "recipe.plan.plan": ("Plan",),

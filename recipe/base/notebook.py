@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from html import escape
 
@@ -30,8 +31,17 @@ def table(rows: Iterable[Sequence[object]], right: Collection[int] = ()) -> str:
 
 
 def paragraphs(lines: Iterable[str]) -> str:
-    """Return each line as a paragraph."""
-    return "".join(f"<p>{escape(printable(line))}</p>" for line in lines)
+    """Return each line as a paragraph, with what is in backticks as code."""
+    return "".join(f"<p>{marked(line)}</p>" for line in lines)
+
+
+def marked(line: str) -> str:
+    """Return the text of a message as HTML, on one line, with what is in backticks as code.
+
+    >>> marked("`a<b` is not `c`")
+    '<code>a&lt;b</code> is not <code>c</code>'
+    """
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(printable(line)))
 
 
 def _row(cells: Sequence[object], tag: str, right: Collection[int]) -> str:

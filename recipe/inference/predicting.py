@@ -12,7 +12,7 @@ from torch import Tensor
 from recipe.base.errors import RecipeError
 from recipe.base.public import undisturbed
 from recipe.inference.given import Given, Pictures, pictures
-from recipe.inference.predictions import Prediction
+from recipe.inference.predictions import Prediction, Predictions
 from recipe.inference.trained import Trained
 
 
@@ -33,7 +33,7 @@ class Predicting:
         batch: int | None = None,
         workers: int | None = None,
         skip: bool = False,
-    ) -> list[Prediction]:
+    ) -> Predictions:
         """Predict the classes of images.
 
         Images are preprocessed as in an evaluation. The model computes in fp32, like exports of it.
@@ -49,14 +49,14 @@ class Predicting:
             skip: Whether images that can't be read get a prediction with an `error`, instead of raising it.
 
         Returns:
-            A prediction for each image, in order.
+            A list with a prediction for each image, in order. A notebook shows it as a table.
 
         Raises:
             RecipeError: If an image can't be read (E070), a folder has no images (E128), or there is too little memory
                 for the batch (E115).
             TypeError, ValueError: If something is not an image, or an argument has a wrong type or value.
         """
-        return [*self.predicting(images, top=top, batch=batch, workers=workers, skip=skip)]
+        return Predictions(self.predicting(images, top=top, batch=batch, workers=workers, skip=skip))
 
     def predicting(
         self,
