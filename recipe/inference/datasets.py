@@ -27,6 +27,9 @@ from recipe.runs.provenance import Preprocessing
 EVALUATION = ("evaluation_size", "evaluation_crop", "evaluation_whole", "evaluation_interpolation", "evaluation_views")
 """The training settings that state how images are evaluated."""
 
+EVALUATED_ON = "evaluated on"
+"""How a note begins that says which images are evaluated instead of the held-out ones."""
+
 
 def open_sets(
     plan: Plan,
@@ -57,7 +60,8 @@ def open_sets(
     val = _evaluated(sets.val, made, plan)
     test = None if sets.test is None else _evaluated(sets.test, made, plan)
     sets = attrs.evolve(sets, train=train, val=val, test=test)
-    files = {part: images for part, images in parts_of(sets).items() if isinstance(images, Files)}
+    parts = parts_of(sets) if training else {"held-out": val}
+    files = {part: images for part, images in parts.items() if isinstance(images, Files)}
     noticed = [note for part, each in files.items() for note in noticed_in(each.paths, part, each.appearance)]
     return attrs.evolve(sets, notes=(*sets.notes, *noticed))
 
@@ -113,10 +117,10 @@ def _evaluated_on(sets: Sets, use: Use, on: str, external: bool) -> Sets:
     if on == "test":
         if sets.test is None:
             raise fail("E129", f"`{use.word}` has no test images", use.span, help="evaluate the held-out images")
-        return attrs.evolve(sets, val=sets.test, test=None, notes=(*sets.notes, "evaluated on the test images"))
+        return attrs.evolve(sets, val=sets.test, test=None, notes=(*sets.notes, f"{EVALUATED_ON} the test images"))
     if external and sets.external is not None:
         count = plural(len(sets.external.labels), "image")
-        note = f"evaluated on {count} instead of the held-out ones, since the model was trained elsewhere"
+        note = f"{EVALUATED_ON} {count} instead of the held-out ones, since the model was trained elsewhere"
         return attrs.evolve(sets, val=sets.external, test=None, notes=(*sets.notes, note))
     return sets
 

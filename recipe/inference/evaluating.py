@@ -20,7 +20,7 @@ from recipe.data.fingerprinting import fingerprint
 from recipe.data.images import Files, Images, Sets
 from recipe.devices.distributed import Ranks
 from recipe.graph.shapes import propagate
-from recipe.inference.datasets import EVALUATION, explained, open_sets, preprocessing_of
+from recipe.inference.datasets import EVALUATED_ON, EVALUATION, explained, open_sets, preprocessing_of
 from recipe.inference.evaluation import Evaluation
 from recipe.inference.figures import Integers
 from recipe.inference.given import Pictures, labeled
@@ -338,6 +338,7 @@ def _evaluated(
     if wrong := np.flatnonzero(~np.isfinite(logits).all(1)).tolist():
         message = f"the outputs of the model are not finite for {plural(len(wrong), 'image')}, such as"
         raise fail("E129", f"{message} `{names[indices[wrong[0]]]}`", help="train it again with a lower learning rate")
+    chosen = [note for note in sets.notes if note.startswith(EVALUATED_ON)]
     return Evaluation(
         name=name,
         data=plan.images.statement(),
@@ -347,7 +348,8 @@ def _evaluated(
         labels=outputs[images.labels.numpy()[indices]],
         logits=logits,
         skipped=tuple(skipped),
-        notes=(*sets.notes, *notes),
+        notes=(*chosen, *notes),
+        data_notes=tuple(note for note in sets.notes if note not in chosen),
         source=images,
         seen=np.array([sets.val.paths[index] in seen for index in indices.tolist()])
         if seen and isinstance(sets.val, Files)

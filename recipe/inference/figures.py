@@ -117,6 +117,8 @@ class Figures:
     """Why images that can't be read were left out."""
     notes: tuple[str, ...] = ()
     """What should be known about the figures."""
+    data_notes: tuple[str, ...] = ()
+    """What was passed over in the dataset, and what is unusual."""
     source: Images | None = None
     """The images, for pictures of them in a report."""
     seen: npt.NDArray[np.bool_] | None = None
@@ -277,7 +279,7 @@ class Figures:
             "calibration": [attrs.asdict(one) for one in self.calibration],
             "worst": [attrs.asdict(one) for one in self.worst()],
             "skipped": [*self.skipped],
-            "notes": [*self.notes],
+            "notes": [*self.notes, *self.data_notes],
         }
 
     def _right(self) -> list[Confusion]:

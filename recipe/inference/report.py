@@ -51,8 +51,8 @@ def _parts(figures: Figures) -> Iterator[str]:
         ("calibration error", f"{percent(figures.ece)} (ECE)"),
     ]
     yield columns(rows)
-    if figures.notes:
-        yield "\n".join(f"note: {printable(note)}" for note in figures.notes)
+    if notes := (*figures.notes, *figures.data_notes):
+        yield "\n".join(f"note: {printable(note)}" for note in notes)
     known, rest = listed(figures)
     classes = [
         (one.name, *map(percent, (one.precision, one.recall, one.f1)), str(one.support), one.mistaken_for or "")

@@ -9,14 +9,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import attrs
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 from torchvision.datasets import ImageFolder
 
 import recipe
 from recipe.base.errors import RecipeError
+from recipe.base.notebook import marked
 from recipe.inference.evaluation import Evaluation
 from recipe.inference.run import Run
 from tests.helpers import ROOT, command
@@ -127,7 +130,25 @@ def test_of_images_that_are_gone_the_recorded_outputs_are_evaluated(alone: Run) 
     done = command("evaluate", alone.folder, "--html", alone.folder.parent / "page.html")
     assert (done.status, done.stderr) == (0, "")
     assert note in done.stdout
-    assert note in (alone.folder.parent / "page.html").read_text()
+    assert marked(note) in (alone.folder.parent / "page.html").read_text()
+
+
+def test_the_page_has_notes_on_the_dataset_at_its_end_and_code_as_code() -> None:
+    figures = attrs.evolve(made([0, 1], [[1, 0, 0], [1, 0, 0]]), notes=("see `a<b`",), data_notes=("ignored in `x y`",))
+    page, text = figures.to_html(), figures.to_text()
+    assert page.index("<code>a&lt;b</code>") < page.index("<h2>Classes</h2>") < page.index("<code>x y</code>")
+    assert "`" not in page
+    assert "note: see `a<b`\nnote: ignored in `x y`" in text
+    assert figures.to_dict()["notes"] == ["see `a<b`", "ignored in `x y`"]
+
+
+def test_notes_are_about_the_images_that_are_evaluated(data: Path, trained: Run, tmp_path: Path) -> None:
+    shutil.copytree(data, tmp_path / "photos")
+    for part in ("train", "val"):
+        Image.new("RGBA", (40, 40), (0, 0, 0, 0)).save(tmp_path / "photos" / part / "red" / "clear.png")
+    figures = trained.evaluate(f'data folder "{tmp_path / "photos"}"', workers=0)
+    assert not [note for note in figures.notes if "transparency" in note]
+    assert [note.partition("has")[0] for note in figures.data_notes] == ["1 of 16 held-out images "]
 
 
 def test_recorded_outputs_that_are_damaged_are_refused(alone: Run, tmp_path: Path) -> None:
