@@ -35,6 +35,11 @@ def paragraphs(lines: Iterable[str]) -> str:
     return "".join(f"<p>{marked(line)}</p>" for line in lines)
 
 
+def blocks(lines: Iterable[str]) -> str:
+    """Return lines one below the other, without space between them, with what is in backticks as code."""
+    return "".join(f"<div>{marked(line)}</div>" for line in lines)
+
+
 def marked(line: str) -> str:
     """Return the text of a message as HTML, on one line, with what is in backticks as code.
 

@@ -11,6 +11,7 @@ import click
 
 from recipe.base.errors import RecipeError, fail
 from recipe.base.files import check_page, write_page
+from recipe.base.terminal import redraws
 from recipe.base.wording import columns, plural
 from recipe.cli import completion
 from recipe.cli.inputs import check_quoted, plugin_option, source_of, stem, tell_changes, vocabulary
@@ -207,7 +208,7 @@ def command(
         click.echo(columns(costs, right=(1, 2)))
         return
     watcher = plain
-    if sys.stderr is not None and sys.stderr.isatty():
+    if redraws(sys.stderr):
         grid = [(row.label, cells) for row, cells in zip(made.rows, made.cells, strict=True)]
         watcher = Live(grid=grid)
 

@@ -16,6 +16,7 @@ import click
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import RecipeError
 from recipe.base.printable import printable
+from recipe.base.terminal import redraws
 from recipe.base.wording import plural
 from recipe.cli import completion
 from recipe.cli.inputs import plugin_option, source_of, tell_lost, vocabulary
@@ -118,7 +119,7 @@ def _shown(predicted: Iterable[Prediction], total: int) -> Iterator[Prediction]:
     """Yield predictions, report those that failed, and show the progress if standard error is a terminal."""
     with contextlib.ExitStack() as held:
         advance: Callable[[], object] = lambda: None  # noqa: E731
-        if sys.stderr is not None and sys.stderr.isatty() and not sys.stdout.isatty():
+        if redraws(sys.stderr) and not sys.stdout.isatty():
             from rich.console import Console
             from rich.progress import Progress
 

@@ -133,8 +133,9 @@ def command(
         click.get_current_context().exit(launch(nproc, given))
 
     from recipe.trackers.starting import Trackers
+    from recipe.training.displays import default_listener
     from recipe.training.engine import dry, train
-    from recipe.training.reporting import Plain, Several, closing, default_listener
+    from recipe.training.reporting import Plain, Several, closing
     from recipe.training.request import Request
 
     logging = Trackers(trackers, plugins)

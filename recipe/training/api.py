@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,9 +18,10 @@ from recipe.plan.plan import Plan
 from recipe.plugins.vocabulary import Vocabulary
 from recipe.runs.save_policy import CHECKPOINTS, EVERY, SavePolicy
 from recipe.runs.time_limit import TimeLimit
+from recipe.training.displays import default_listener
 from recipe.training.engine import train
 from recipe.training.own_loop import Batches, open_batches
-from recipe.training.reporting import Listener, default_listener
+from recipe.training.reporting import Listener, closing
 from recipe.training.request import Request
 from recipe.training.runtime import Runtime
 
@@ -66,8 +68,9 @@ def run(
             and writes its weights and its summary. It counts from this call on, also for a run that is resumed.
         test: Whether to evaluate the test images at the end, if the dataset has any.
         listener: A `recipe.training.reporting.Listener`, which receives the progress. By default, it is
-            shown on standard error: as a live display on a terminal, and in lines elsewhere, such as in a notebook.
-            A plain `Listener()` shows nothing.
+            shown, with the result at the end: in the output of a notebook's cell, with a line that is updated in
+            place, or else on standard error, as a live display on a terminal and in lines elsewhere. A plain
+            `Listener()` shows nothing.
         plugins: Paths of Python files with tricks, or the `Vocabulary` to use instead of the installed one.
         name: The first part of the name of a new folder in ``runs``.
         runtime: Replaces parts of training in tests of recipe itself.
@@ -89,7 +92,8 @@ def run(
     plan = recipe.plan if isinstance(recipe, Program) else recipe
     if resume and out is None and isinstance(recipe, (str, Path)) and is_run(recipe):
         out = recipe
-    return train(
+    shown = default_listener(keys=False) if listener is None else listener
+    done = train(
         Request(
             plan=resolve(plan, *statements, plugins=plugins, data=True),
             compiled=recipe if isinstance(recipe, Program) else None,
@@ -101,11 +105,14 @@ def run(
             policy=SavePolicy.of(save_every, checkpoints),
             limit=limit,
             test=test,
-            listener=default_listener(keys=False) if listener is None else listener,
+            listener=shown,
             name=name,
             runtime=runtime or Runtime(),
         )
     )
+    if listener is None and os.environ.get("RANK", "0") == "0":
+        shown.note(f"{closing(done.summary)}; folder {done.folder}")
+    return done
 
 
 @public()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
+import attrs
+
 from recipe.base.errors import fail
 from recipe.base.wording import plural
 from recipe.data.decode import CANNOT
@@ -20,8 +22,18 @@ NAMED = 5
 """The number of images that are named."""
 
 
-def look_for_broken(plan: Plan, sets: Sets, seconds: float = SECONDS) -> list[str]:
-    """Return notes on image files that are skipped, as far as their headers show, and on those that weren't looked at.
+@attrs.frozen
+class Look:
+    """What a look at the headers of image files found."""
+
+    notes: tuple[str, ...] = ()
+    """Notes on those that are skipped, and on those that weren't looked at."""
+    named: frozenset[str] = frozenset()
+    """Why images are skipped which the notes name, as a training reports it when it skips them."""
+
+
+def look_for_broken(plan: Plan, sets: Sets, seconds: float = SECONDS) -> Look:
+    """Look for image files that can't be read, as far as their headers show.
 
     Raises `RecipeError` (E070) if images can't be read and the plan doesn't skip them.
     """
@@ -37,10 +49,12 @@ def look_for_broken(plan: Plan, sets: Sets, seconds: float = SECONDS) -> list[st
         message, named = f"{len(broken):,} of {looked} can't be read", _named(broken)
         if not fields.skips:
             raise fail("E070", f"{message}: {named}", use.span, help=what_to_do(use))
-        return [f"{message} and {'is' if len(broken) == 1 else 'are'} skipped: {named}"]
+        note = f"{message} and {'is' if len(broken) == 1 else 'are'} skipped: {named}"
+        return Look((note,), frozenset([*found.unreadable.values()][:NAMED]))
     if found.count < len(paths):
-        return [f"the headers of {found.count:,} of {every} were looked at, in {seconds:g} s: none of these is broken"]
-    return []
+        note = f"the headers of {found.count:,} of {every} were looked at, in {seconds:g} s: none of these is broken"
+        return Look((note,))
+    return Look()
 
 
 def _named(broken: Mapping[str, str]) -> str:

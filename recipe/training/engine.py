@@ -82,7 +82,7 @@ def train(request: Request) -> Run:
             test=request.test,
         )
         early_end = EarlyEnd(listener, request.limit, request.students)
-        loop = Loop(trainer, prepared.program, place.folder, listener, signals, request.policy, early_end, options)
+        loop = Loop(trainer, prepared, place.folder, listener, signals, request.policy, early_end, options)
         if isinstance(decision, Done):
             ranks.broadcast(lambda: _check_code(request, place))
             if _take_up_finished(loop, request, place, prepared):
@@ -175,8 +175,9 @@ def _check_resumed(place: Place, lost: RecipeError | None, resumed: bool) -> Non
 
 def _looked_at(request: Request, place: Place, prepared: Prepared) -> Prepared:
     """Add notes on broken images, or raise `RecipeError` (E070) if the recipe doesn't skip them."""
-    notes = place.ranks.broadcast(lambda: look_for_broken(request.plan, prepared.sets))
-    return attrs.evolve(prepared, sets=attrs.evolve(prepared.sets, notes=(*prepared.sets.notes, *notes)))
+    look = place.ranks.broadcast(lambda: look_for_broken(request.plan, prepared.sets))
+    sets = attrs.evolve(prepared.sets, notes=(*prepared.sets.notes, *look.notes))
+    return attrs.evolve(prepared, sets=sets, named=look.named)
 
 
 def _identified(request: Request, place: Place, sets: Sets, identity: str) -> tuple[Provenance, list[str]]:
@@ -244,7 +245,7 @@ def _check_code(request: Request, place: Place) -> None:
 
 def _take_up_finished(loop: Loop, request: Request, place: Place, prepared: Prepared) -> bool:
     """Restore a run that its summary reports as finished. Return whether nothing is left to train."""
-    if loop.program.module is None and _take_weights(loop.trainer, loop.folder):
+    if prepared.program.module is None and _take_weights(loop.trainer, loop.folder):
         return True
     loop.restore(request.allow_changed, prepared.data_changes)
     _check_resumed(place, prepared.lost, loop.resumed)
@@ -285,7 +286,7 @@ def _train(request: Request, place: Place, prepared: Prepared, loop: Loop, held:
     place.ranks.broadcast(lambda: begin(folder, request.plan, now, prepared.provenance, prepared.data_changes, step))
     epoch = loop.trainer.progress().epoch
     place.ranks.broadcast(lambda: clean_metrics(folder, epoch, loop.epoch_evaluated))
-    warnings = (f"warning: {warning.message}" for warning in loop.program.warnings)
+    warnings = (f"warning: {warning.message}" for warning in prepared.program.warnings)
     for note in (prepared.note, *warnings, *loop.trainer.sets.notes, place.precision.note):
         if note:
             listener.note(note)

@@ -20,7 +20,6 @@ from recipe.base.sealed import write_sealed
 from recipe.base.signals import Interrupted, Signals
 from recipe.base.source import MAX_BYTES
 from recipe.base.wording import plural
-from recipe.compiler.program import Program
 from recipe.devices.choice import is_out_of_memory
 from recipe.inference.batches import Batch
 from recipe.runs import checkpoints as checkpoint
@@ -36,6 +35,7 @@ from recipe.training.keeping import Keeping
 from recipe.training.meters import Meter
 from recipe.training.micro_batch import fitting_micro, largest_share, settle
 from recipe.training.reporting import Listener, repeat_last_step
+from recipe.training.request import Prepared
 from recipe.training.resuming import check_owner, check_restart, other_run
 from recipe.training.running_statistics import renew
 from recipe.training.summary import summarized
@@ -48,7 +48,7 @@ class Loop:
     """A run in progress in its folder: what it trains, what it has reported so far, and when it saves."""
 
     trainer: Trainer
-    program: Program
+    prepared: Prepared
     folder: Path
     listener: Listener
     signals: Signals
@@ -77,7 +77,7 @@ class Loop:
     def __attrs_post_init__(self) -> None:
         self.keeping = Keeping(self.trainer)
         self.meter = Meter.on(self.trainer.device)
-        buffers = self.program.model.named_buffers()
+        buffers = self.prepared.program.model.named_buffers()
         self.masks = frozenset(name for name, value in buffers if not value.isfinite().all())
 
     def run(self) -> dict[str, Any]:
@@ -89,7 +89,9 @@ class Loop:
             settle(trainer)
             training = plural(len(trainer.sets.train.labels), "training image")
             self.listener.note(f"{training}, {len(trainer.sets.val.labels)} held out")
-            self.listener.start(self.program, self.folder, trainer.step, trainer.total_steps, trainer.steps_per_epoch)
+            self.listener.start(
+                self.prepared.program, self.folder, trainer.step, trainer.total_steps, trainer.steps_per_epoch
+            )
             self.keeping.repair(self.folder)
             if not self.epoch_evaluated:  # a signal came first
                 if ranks.is_main:
@@ -252,7 +254,8 @@ class Loop:
         for index, why in skipped:
             if (part, index) not in self.skipped:
                 self.skipped[part, index] = why
-                self.listener.note(f"skipped: {why}")
+                if why not in self.prepared.named:
+                    self.listener.note(f"skipped: {why}")
                 self._record("skipped", part=part, image=index, why=why)
 
     def save(self) -> float:
@@ -392,7 +395,7 @@ class Loop:
         self.notes += [note for note in kept.notes if note not in self.notes]
         tested = self._test()
         skipped = [part for part, _ in self.skipped]
-        summary = summarized(trainer, self.program, over, kept, tested, skipped, seconds, speed, self.notes)
+        summary = summarized(trainer, self.prepared.program, over, kept, tested, skipped, seconds, speed, self.notes)
         if trainer.ranks.is_main:
             if problem := trainer.runtime.draw(self.folder):
                 self.listener.note(problem)

@@ -1,8 +1,7 @@
-"""Report the progress of a run: a live display on a terminal, plain lines elsewhere, and plots of the curves."""
+"""Report the progress of a run: a live display on a terminal, plain lines in a log, and plots of the curves."""
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Mapping
@@ -84,6 +83,12 @@ class Several(Listener):
         return any(one.asks_to_finish() for one in self.listeners)
 
 
+def beginning(program: Program, folder: Path, step: int, steps: int, steps_per_epoch: int) -> list[str]:
+    """Describe what is trained and how long, in a few lines."""
+    begin = f" from step {step}" if step else ""
+    return [*heading(program), f"training {plural(steps, 'step')}, {steps_per_epoch} per epoch{begin}; folder {folder}"]
+
+
 def heading(program: Program) -> list[str]:
     """Describe what is trained, in a few lines."""
     costs, data = program.costs, program.plan.images
@@ -151,16 +156,31 @@ class EpochLine:
 
     def text(self, number: int, result: dict[str, float]) -> str:
         """Return the line of an epoch, and begin the next one."""
-        done, trained, left = number * self.per_epoch, "", ""
-        if self._steps:
-            trained = f"training loss {self._loss / self._steps:.4f}, top-1 {self._top1 / self._steps:.2%}; "
-        if done > self.first:
-            seconds = (time.monotonic() - self.began) / (done - self.first) * (self.total - done)
-            left = f", {format_duration(seconds)} left"
         held_out = f"held-out loss {result['loss']:.4f}, top-1 {result['top1']:.2%}{_balanced(result)}"
-        line = f"epoch {number}/{self.total // self.per_epoch}: {trained}{held_out}{self._rest}{left}"
+        rest = f"{self._rest}{self._left(number * self.per_epoch)}"
+        line = f"epoch {number}/{self.total // self.per_epoch}: {self._trained}{held_out}{rest}"
         self._loss, self._top1, self._steps, self._rest = 0.0, 0.0, 0, ""
         return line
+
+    def so_far(self) -> str:
+        """Return the line of the epoch in progress."""
+        number = (self._last - 1) // self.per_epoch + 1
+        step = self._last - (number - 1) * self.per_epoch
+        where = f"epoch {number}/{self.total // self.per_epoch}, step {step}/{self.per_epoch}"
+        return f"{where}: {self._trained.removesuffix('; ')}{self._rest}{self._left(self._last)}"
+
+    @property
+    def _trained(self) -> str:
+        if not self._steps:
+            return ""
+        return f"training loss {self._loss / self._steps:.4f}, top-1 {self._top1 / self._steps:.2%}; "
+
+    def _left(self, done: int) -> str:
+        """Return the time that is left after this many steps, if it is known."""
+        if done <= self.first:
+            return ""
+        seconds = (time.monotonic() - self.began) / (done - self.first) * (self.total - done)
+        return f", {format_duration(seconds)} left"
 
 
 class Plain(Listener):
@@ -178,10 +198,8 @@ class Plain(Listener):
 
     def start(self, program: Program, folder: Path, step: int, steps: int, steps_per_epoch: int) -> None:
         self.line = EpochLine(steps, steps_per_epoch, step)
-        for line in heading(program):
+        for line in beginning(program, folder, step, steps, steps_per_epoch):
             self._say(line)
-        begin = f" from step {step}" if step else ""
-        self._say(f"training {plural(steps, 'step')}, {steps_per_epoch} per epoch{begin}; folder {folder}")
 
     def step(self, step: int, loss: float, top1: float, rate: float, speed: float) -> None:
         self.line.step(step, loss, top1, rate, speed)
@@ -267,15 +285,6 @@ class Live(Listener):
         self.keys.stop()
         if self.bar is not None:
             self.bar.stop()
-
-
-def default_listener(*, keys: bool) -> Listener:
-    """Return a live display if standard error is a terminal, or else a listener that prints lines, as for a notebook.
-
-    ``keys`` are read from the terminal of a command, but not from that of somebody's program.
-    """
-    on_terminal = sys.stderr is not None and sys.stderr.isatty() and "LOCAL_RANK" not in os.environ
-    return Live(keys=keys) if on_terminal else Plain()
 
 
 def pictures(folder: Path) -> str:

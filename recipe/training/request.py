@@ -73,6 +73,8 @@ class Prepared:
     """Why the initial weights can't be loaded, which a run that resumes from a checkpoint doesn't need."""
     note: str = ""
     """A note about the initial weights, or empty."""
+    named: frozenset[str] = frozenset()
+    """Why images are skipped that notes name already."""
 
 
 @attrs.frozen

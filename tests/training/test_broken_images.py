@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from recipe.data.images import Files
 from recipe.inference.datasets import open_sets
 from recipe.plan.bind import resolve
 from recipe.plan.plan import Plan
-from recipe.training.broken_images import look_for_broken
+from recipe.training.broken_images import Look, look_for_broken
 from recipe.training.engine import dry
 from recipe.training.reporting import Listener
 from recipe.training.request import Request
@@ -91,11 +92,23 @@ def test_skipped_images_are_a_note(photos: Path, tmp_path: Path) -> None:
     assert [one for one in told.notes if one.startswith(note)]
 
 
+def test_each_skipped_image_is_named_once(photos: Path, tmp_path: Path) -> None:
+    spoil(photos, *(f"train/{name}/{number}.jpg" for name in ("cat", "dog") for number in range(1, 4)))
+    (photos / "val/cat/0.jpg").write_bytes((photos / "val/cat/0.jpg").read_bytes()[:-400])  # its header is fine
+    told = Told()
+    text = TEXT.format(photos, "on-error=skip")
+    run = recipe.run(text, "epochs 2", out=tmp_path / "run", device="cpu", listener=told)
+    assert run.summary["skipped"] == {"training": 6, "evaluation": 1}
+    paths = re.findall(r"`(\S+\.jpg)`", "\n".join(told.notes))
+    assert len(paths) == len({*paths}) == 7
+    assert len([line for line in run.metrics if line["kind"] == "skipped"]) == 7
+
+
 def test_the_look_ends_in_time_and_says_so(photos: Path) -> None:
     plan = plan_of(photos)
     sets = open_sets(plan)
-    assert look_for_broken(plan, sets) == []
-    (note,) = look_for_broken(plan, sets, -1)
+    assert look_for_broken(plan, sets) == Look()
+    (note,) = look_for_broken(plan, sets, -1).notes
     assert note == "the headers of 0 of 16 images were looked at, in -1 s: none of these is broken"
 
 
@@ -113,4 +126,4 @@ def test_images_in_memory_have_no_headers() -> None:
     plan = resolve("base resnet18; data digits")
     sets = open_sets(plan)
     assert not isinstance(sets.train, Files)
-    assert look_for_broken(plan, sets) == []
+    assert look_for_broken(plan, sets) == Look()

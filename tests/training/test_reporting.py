@@ -6,9 +6,7 @@ import io
 import os
 import re
 import signal
-import sys
 from pathlib import Path
-from unittest import mock
 
 import pytest
 from rich.console import Console
@@ -17,7 +15,7 @@ import recipe
 from recipe.ablation import progress
 from recipe.base.signals import Interrupted
 from recipe.training import reporting
-from recipe.training.reporting import EpochLine, Listener, Live, Plain, default_listener, pictures
+from recipe.training.reporting import EpochLine, Listener, Live, Plain, pictures
 from tests.base.test_printable import HOSTILE
 from tests.training.helpers import TINY, train
 
@@ -90,27 +88,6 @@ def test_each_epoch_leaves_a_line(kind: type[Listener], tmp_path: Path) -> None:
         own = steps[3 * epoch : 3 * epoch + 3]
         assert float(line[2]) == pytest.approx(sum(step["loss"] for step in own) / 3, abs=1e-4)
         assert float(line[3]) == pytest.approx(100 * sum(step["top1"] for step in own) / 3, abs=1e-2)
-
-
-def test_a_training_in_python_shows_its_progress(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    recipe.run(TINY, "epochs 1", out=tmp_path / "shown", device="cpu")
-    shown = capsys.readouterr()
-    assert shown.out == ""
-    assert "24 training images, 3 held out\n" in shown.err
-    assert re.search("^epoch 1/1: training loss ", shown.err, re.M)
-    recipe.run(TINY, "epochs 1", out=tmp_path / "silent", device="cpu", listener=Listener())
-    assert capsys.readouterr() == ("", "")
-
-
-def test_on_a_terminal_a_program_has_a_live_display_that_reads_no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stderr", mock.Mock(isatty=lambda: True))
-    monkeypatch.setattr(sys, "stdin", None)
-    shown = default_listener(keys=False)
-    assert isinstance(shown, Live)
-    assert not shown.reads_keys
-    assert isinstance(default_listener(keys=True), Live)
-    monkeypatch.setenv("LOCAL_RANK", "0")
-    assert isinstance(default_listener(keys=True), Plain), "several processes write to this terminal"
 
 
 class Kill(Plain):
