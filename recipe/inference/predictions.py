@@ -40,18 +40,18 @@ class Prediction:
     @property
     def label(self) -> str:
         """The most likely class. Raises `ValueError` if the image was skipped, since it can't be read."""
-        self._check_read("label")
+        self._check_read()
         return self.classes[0]
 
     @property
     def probability(self) -> float:
         """The probability of the most likely class. Raises `ValueError` if the image was skipped."""
-        self._check_read("probability")
+        self._check_read()
         return self.probabilities[0]
 
-    def _check_read(self, what: str) -> None:
+    def _check_read(self) -> None:
         if self.error:
-            raise ValueError(f"a skipped image has no {what}: {self.error}; skipped images have an `error`")
+            raise ValueError(f"a skipped image has no classes, only an `error`: {self.error}")
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values: `image`, and either `error`, or `classes` and `probabilities`."""

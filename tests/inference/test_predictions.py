@@ -73,5 +73,5 @@ def test_it_is_a_list_whose_parts_show_themselves_too() -> None:
 
 def test_a_skipped_image_has_no_label() -> None:
     for what in ("label", "probability"):
-        with pytest.raises(ValueError, match=rf"a skipped image has no {what}: the image `c\.png` .* have an `error`"):
+        with pytest.raises(ValueError, match=r"a skipped image has no classes, only an `error`: the image `c\.png` "):
             getattr(BROKEN, what)

@@ -52,6 +52,7 @@ ALLOWED = [
     ("data/table.py", "image label path", "columns of a list"),
     ("cli/predict.py compare/graph.py compiler/summarise.py trackers/following.py", "image", "nouns, and output"),
     ("ablation/table.py exporters/onnx_pixels.py runs/held_out.py", "label", "nouns, and parts of files"),
+    ("inference/predictions.py", "image probability", "columns of a table"),
     ("cli/show.py", "split", "an option"),
     (
         "cli/doctor.py compiler/cache.py compiler/identity.py exporters/api.py exporters/codegen.py graph/trace.py "
