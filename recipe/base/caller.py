@@ -68,6 +68,18 @@ def another_folder() -> str:
     return f"choose another folder with {option('--out')}"
 
 
+def opening(folder: str | os.PathLike[str]) -> str:
+    """Return how to use the run in a folder: commands, or the call of `recipe.load` in Python.
+
+    >>> opening("runs/x")
+    'open it with `recipe.load("runs/x")`'
+    """
+    if is_command():
+        predict, evaluate = (command_line("recipe", name, path_word(folder)) for name in ("predict", "evaluate"))
+        return f"use it with `{predict} IMAGES` or `{evaluate}`"
+    return f"open it with `recipe.load({python_string(os.fspath(folder))})`"
+
+
 def resuming(folder: str | os.PathLike[str], options: Sequence[str] = ()) -> str:
     """Return the command that resumes the run in a folder, or the call of `recipe.run` in Python.
 

@@ -7,14 +7,14 @@ import os
 from pathlib import Path
 
 from recipe.base import files
-from recipe.base.caller import another_folder, option
-from recipe.base.errors import fail
+from recipe.base.caller import another_folder, opening, option
+from recipe.base.errors import RecipeError, fail
 from recipe.language.recipe_input import LOCK
 from recipe.plan.plan import Plan
 from recipe.runs import checkpoints, requests
 from recipe.runs.reader import summary_of
 from recipe.runs.recipe_lock import changed_words, read_lock
-from recipe.runs.records import FINISHED
+from recipe.runs.records import ENDED_EARLY, FINISHED
 
 RUNS = Path("runs")
 
@@ -68,14 +68,24 @@ def _named(folder: Path, plan: Plan, resume: bool, allow_changed: bool) -> Path:
     begun, saved = (folder / LOCK).exists(), (folder / "checkpoints").exists()
     taken = [own for own in OWN_FILES if (folder / own).exists()]
     if taken and not (resume and (begun or saved)) and not is_untouched(folder):  # a checkpoint names its own recipe
-        what = "a run" if begun or saved else f"a file `{taken[0]}`"
-        help = another_folder()
-        help = f"resume it with {option('--resume')}, or {help}" if begun or saved else help
-        raise fail("E113", f"`{folder}` already contains {what}", help=help)
+        raise _taken(folder, plan, None if begun or saved else taken[0])
     if begun and digest_of(folder, plan) != plan.digest and not (allow_changed or is_untouched(folder)):
         help = f"{another_folder()}, or resume anyway with {option('--allow-changed')}"
         raise fail("E113", f"`{folder}` contains a run of another recipe{changed_words(folder, plan)}", help=help)
     return folder
+
+
+def _taken(folder: Path, plan: Plan, file: str | None) -> RecipeError:
+    """Return the error for a folder with a ``file``, or a run, which a new run can't replace."""
+    if file is not None:
+        return fail("E113", f"`{folder}` already contains a file `{file}`", help=another_folder())
+    status, resume = summary_of(folder).get("status"), f"resume it with {option('--resume')}"
+    what, help = {
+        FINISHED: ("a finished run", opening(folder)),
+        ENDED_EARLY: ("a run that ended early", f"{opening(folder)}, {resume}"),
+    }.get(str(status), ("a run", resume))
+    other = " of another recipe" if status == FINISHED and digest_of(folder, plan) not in (None, plan.digest) else ""
+    return fail("E113", f"`{folder}` already contains {what}{other}", help=f"{help}, or {another_folder()}")
 
 
 def clear(folder: Path) -> None:

@@ -27,6 +27,7 @@ from recipe.plugins.contexts import Teach
 from recipe.plugins.fingerprint import code_by_package
 from recipe.runs import checkpoints
 from recipe.runs.beginning import begin, begin_folder, changes_since, clean_metrics, clean_results
+from recipe.runs.earlier import note_on_earlier
 from recipe.runs.environment import changed_code, plugins_of
 from recipe.runs.exclusive import hold
 from recipe.runs.layout import choose_folder, is_finished, is_untouched
@@ -63,6 +64,7 @@ def train(request: Request) -> Run:
         if place.resumes:
             ranks.broadcast(lambda: _hold(request, place.folder, held))
         decision = _decide(request, place)
+        _tell_earlier(request, place)
         prepared = _prepare(request, place, ranks.world, weights=True)
         signals.written |= bool(prepared.teachers)
         place = _suited(place, prepared.program, request.strict)
@@ -106,6 +108,14 @@ def _place(request: Request, device: torch.device, ranks: Ranks) -> Place:
     )
     resumes = request.resume and ranks.broadcast(folder.exists)
     return Place(device, precision, ranks, folder, resumes)
+
+
+def _tell_earlier(request: Request, place: Place) -> None:
+    """Report an earlier run of this recipe, since the folder of this one has been chosen by default."""
+    own_model = request.compiled is not None and request.compiled.module is not None  # no recipe describes it
+    new = request.out is None and not place.resumes and not own_model
+    if new and place.ranks.is_main and (note := note_on_earlier(place.folder.parent, request.plan)):
+        request.listener.note(note)
 
 
 def _suited(place: Place, program: Program, strict: bool) -> Place:
@@ -348,6 +358,7 @@ def dry(request: Request, processes: int = 1) -> None:
     device, training = pick(request.device), request.plan.training
     with told_plainly(device):
         place = _place(request, device, Ranks())
+        _tell_earlier(request, place)
         prepared = _prepare(request, place, processes, weights=False)
         place = _suited(place, prepared.program, request.strict)
         weights = try_teachers(

@@ -148,7 +148,7 @@ def test_a_run_is_never_overwritten(tmp_path: Path) -> None:
 def test_a_run_without_its_lock_can_be_resumed(tmp_path: Path) -> None:
     run = train(tmp_path / "run", "epochs 1")
     (run.folder / "recipe.lock").unlink()
-    with pytest.raises(RecipeError, match=r"E113.*already contains a run"):
+    with pytest.raises(RecipeError, match=r"E113.*already contains a finished run\n"):
         train(tmp_path / "run", "epochs 1")
     with pytest.raises(RecipeError, match=r"E113.*another recipe"):
         train(tmp_path / "run", "epochs 1; lr 0.3", resume=True)
