@@ -116,6 +116,14 @@ class Labeled:
             yield f"state a larger part, such as `{part}=50%`"
 
 
+def split_off(notes: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield what messages call the parts that notes report as split off, and the field with the share of each."""
+    notes = [*notes]
+    yield from (
+        (called, part) for part, called in CALLED.items() if any(note.startswith(f"{called}: ") for note in notes)
+    )
+
+
 def shared_groups(groups: Mapping[str, Iterable[str]]) -> Iterator[str]:
     """Yield notes on groups that are in several parts, which happens if a dataset has the parts already.
 

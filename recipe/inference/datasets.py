@@ -93,7 +93,8 @@ def read_sets(use: Use) -> Sets:
 def what_to_do(use: Use) -> str:
     """Return what to do about images that can't be read, which a trick opens."""
     field = next((field for field in use.declared.fields if field.name == ON_ERROR), None)
-    return "repair or remove them" + (f", or skip them with `{field.word}={SKIP}` in `{use.word}`" if field else "")
+    skip = f", or skip them with `{field.word}={SKIP}` in `{use.word}`" if field else ""
+    return "repair or remove them" + ("" if ImageFields.of(use.trick).skips else skip)
 
 
 @contextmanager

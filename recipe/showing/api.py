@@ -78,7 +78,11 @@ def show(
     training = feed.training(epoch - 1, images) if split != "evaluation" else []
     evaluation = feed.evaluation(images) if split != "training" else []
     names = tuple(map(feed.name_of, range(feed.transform.classes)))
-    skipped = (f"{part} image {index} is skipped: {why}" for (part, index), why in sorted(feed.skipped.items()))
+    replaced = {("training", tile.replaces) for tile in training}
+    skipped = (
+        f"{part} image {index} is skipped{', and another one is in its place' * ((part, index) in replaced)}: {why}"
+        for (part, index), why in sorted(feed.skipped.items())
+    )
     views = len(names_of(plan.training.evaluation_views or "single"))
     return Sheet(tuple(training), tuple(evaluation), epoch, names, (*sets.notes, *skipped), views)
 

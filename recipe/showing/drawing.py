@@ -26,6 +26,8 @@ LINE = 17
 """The height of a line of text, in pixels."""
 LONGEST = 500
 """The number of letters after which a name is cut before it is measured."""
+REPLACEMENT = "replacement"
+"""The text under an image that is trained on in place of a skipped one."""
 INK, FAINT, PAPER = (20, 20, 20), (110, 110, 110), (255, 255, 255)
 
 
@@ -116,7 +118,8 @@ def _caption(tile: Tile, width: int) -> list[tuple[str, tuple[int, int, int]]]:
         if rest := others(tile):
             lines.append(_fitted(*rest, width))
     told = [(line, INK) for line in lines]
-    return [*told, (_fitted(tile.view, "", width), FAINT)] if tile.view else told
+    below = tile.view or (REPLACEMENT if tile.replaces is not None else "")
+    return [*told, (_fitted(below, "", width), FAINT)] if below else told
 
 
 def others(tile: Tile) -> tuple[str, str] | None:

@@ -15,7 +15,7 @@ from recipe.data.encoded import ImageSource
 from recipe.data.headers import Header
 from recipe.data.images import Files, Images, InMemory, Sets
 from recipe.data.survey import Alike, headers, same_files, same_pixels
-from recipe.inference.datasets import check_sets, read_sets
+from recipe.inference.datasets import check_sets, read_sets, what_to_do
 from recipe.plan.plan import Plan
 from recipe.plugins.field_contracts import ON_ERROR, SKIP, ImageFields
 from recipe.plugins.uses import Use
@@ -40,6 +40,8 @@ def look(plan: Plan, seconds: float) -> DataReport:
         unreadable,
         _duplicates(labeled, until),
         sets.notes,
+        fields.skips,
+        what_to_do(plan.images),
     )
 
 

@@ -14,6 +14,7 @@ from recipe.base.printable import printable
 from recipe.base.wording import columns, plural
 from recipe.data.appearance import IGNORED, STORED, Appearance
 from recipe.data.formats import NOT_READ
+from recipe.data.parts import split_off
 
 SCHEMA_VERSION = 1
 FEW = 5
@@ -163,30 +164,44 @@ class DataReport:
     """Images with the same contents, or None if a trick's own code loads the images."""
     notes: tuple[str, ...]
     """What was passed over in the dataset, and what is unusual."""
+    skips: bool = False
+    """Whether a training skips images that can't be read."""
+    what_to_do: str = "repair or remove them"
+    """What to do about images that can't be read."""
 
     @property
     def findings(self) -> tuple[str, ...]:
-        """What is probably wrong, a sentence each: empty if nothing is."""
+        """What is probably wrong and what to do about it, a sentence each: empty if nothing is."""
         return tuple(self._findings())
 
     def _findings(self) -> Iterator[str]:
+        shares = dict(split_off(self.notes))
         for part in self.parts:
             if part.name != "training" and part.missing and part.images:
-                yield f"{self._few(part.missing)} without {part.name} images"
+                called = f"{part.name} images"
+                help = "add some"
+                if share := shares.get(called):
+                    help += f", split off more with a larger `{share}=`, or others with another `split-seed=`"
+                yield f"{self._few(part.missing)} without {called}: {help}"
         yield from (note for note in self.notes if NOT_READ in note)
         if self.unreadable:
             such = "" if len(self.unreadable) == 1 else ", the first one"
-            yield f"{plural(len(self.unreadable), 'image')} can't be read{such}: {self.unreadable[0].reason}"
+            skipped = f" and {'is' if len(self.unreadable) == 1 else 'are'} skipped" if self.skips else ""
+            broken = f"{plural(len(self.unreadable), 'image')} can't be read{skipped}"
+            yield f"{broken}{such}: {self.unreadable[0].reason}; {self.what_to_do}"
         groups = self.duplicates.groups if self.duplicates else ()
         across = [group for group in groups if group.across]
         differing = [group for group in groups if group.differing]
-        for found, what in ((across, "in several parts"), (differing, "with different classes")):
+        for found, what, help in (
+            (across, "in several parts", "keep each in one part"),
+            (differing, "with different classes", "keep each in its class"),
+        ):
             if found:
                 count = plural(len(found), "image occurs", "images occur")
                 one, *others = found[0].images
                 other = next((each for each in others if (each.part, each.label) != (one.part, one.label)), others[0])
                 said = f"{one} ({one.part}, `{one.label}`) and {other} ({other.part}, `{other.label}`)"
-                yield f"{count} {what}, such as {said}"
+                yield f"{count} {what}, such as {said}; {help}"
 
     def _few(self, labels: list[int]) -> str:
         names = ", ".join(f"`{self.classes[label]}`" for label in labels[:FEW])

@@ -11,6 +11,7 @@ from PIL import Image
 
 from recipe.base import files
 from recipe.base.errors import fail
+from recipe.base.wording import plural
 from recipe.showing.drawing import Section, draw
 from recipe.showing.tiles import Tile
 
@@ -39,7 +40,9 @@ class Sheet:
         if self.training:
             steps = sorted({tile.step + 1 for tile in self.training if tile.step is not None})
             which = f"step {steps[0]}" if len(steps) == 1 else f"steps {steps[0]} to {steps[-1]}"
-            sections.append(Section(f"training: epoch {self.epoch}, {which}", self.training))
+            instead = sum(tile.replaces is not None for tile in self.training)
+            told = f", {plural(instead, 'image')} in place of skipped ones" if instead else ""
+            sections.append(Section(f"training: epoch {self.epoch}, {which}{told}", self.training))
         if self.evaluation:
             views = f", {self.views} views of each image" if self.views > 1 else ""
             sections.append(Section(f"evaluation{views}", self.evaluation, self.views))

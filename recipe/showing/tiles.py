@@ -46,6 +46,8 @@ class Tile:
     """The step of the training that it is for, counted from 0, or None for an evaluation image."""
     view: str = ""
     """Which view of the image it is, such as ``top left``, or empty if evaluation uses a single one."""
+    replaces: int | None = None
+    """The index of the skipped image in whose place it is trained on, or None if it is in a place of its own."""
 
 
 class InProcess(Runtime):
@@ -83,8 +85,11 @@ class Feed:
             progress = Progress(batch.step, per_epoch, training.epochs, training.warmup)
             inputs, targets = training_inputs(self.plan, self.transform, batch, progress)
             self.skipped.update({("training", index): why for index, why in batch.skipped})
-            for pixels, target, index in zip(self.pixels(inputs), self._whole(targets), batch.indices, strict=True):
-                tiles.append(self._tile(pixels, target, int(index), self.sets.train, batch.step))
+            asked = images.numbers(batch.step).tolist()
+            made = zip(self.pixels(inputs), self._whole(targets), batch.indices.tolist(), asked, strict=True)
+            for pixels, target, index, wanted in made:
+                tile = self._tile(pixels, target, index, self.sets.train, batch.step)
+                tiles.append(tile if index == wanted else attrs.evolve(tile, replaces=wanted))
             if len(tiles) >= count:
                 break
         return tiles[:count]

@@ -82,12 +82,13 @@ def test_what_is_wrong_is_found(tmp_path: Path) -> None:
     report = of(wrong(tmp_path))
     train, val = tmp_path / "train", tmp_path / "val"
     assert report.findings == (
-        "1 class (`owl`) without held-out images",
-        f"2 images can't be read, the first one: the image `{train}/dog/0.png` can't be decoded: the file is empty",
+        "1 class (`owl`) without held-out images: add some",
+        f"2 images can't be read, the first one: the image `{train}/dog/0.png` can't be decoded: the file is empty; "
+        "repair or remove them, or skip them with `on-error=skip` in `data folder`",
         f"1 image occurs in several parts, such as `{train}/cat/0.png` (training, `cat`) and `{val}/cat/copy.png` "
-        "(held-out, `cat`)",
+        "(held-out, `cat`); keep each in one part",
         f"1 image occurs with different classes, such as `{train}/cat/1.png` (training, `cat`) and "
-        f"`{train}/dog/copy.png` (training, `dog`)",
+        f"`{train}/dog/copy.png` (training, `dog`); keep each in its class",
     )
     found = report.to_dict()
     assert [part["classes"] for part in found["parts"]] == [
@@ -115,6 +116,19 @@ def test_what_is_wrong_is_found(tmp_path: Path) -> None:
     assert "  smallest training classes:         `cat` 4, `dog` 5, `owl` 8\n" in text
     assert "  shorter side below 40:             2 of 22\n" in text
     assert all(f"\n  {finding}" in text for finding in report.findings)
+
+
+def test_a_finding_says_what_fits_the_recipe(tmp_path: Path) -> None:
+    for name, count in (("cat", 20), ("dog", 1)):
+        paint(tmp_path / name, "red", count, count)
+    (tmp_path / "cat" / "broken.png").touch()
+    lacking, broken = of(tmp_path, "val=30% on-error=skip").findings
+    assert lacking == (
+        "1 class (`dog`) without held-out images: "
+        "add some, split off more with a larger `val=`, or others with another `split-seed=`"
+    )
+    assert broken.startswith("1 image can't be read and is skipped: the image ")
+    assert broken.endswith("; repair or remove them")
 
 
 def test_names_are_printable(tmp_path: Path) -> None:
@@ -168,11 +182,11 @@ class Pixels(Trick):
 def test_images_in_memory() -> None:
     report = recipe.show_data("base resnet18; data pixels", plugins=vocabulary_with(Pixels))
     assert report.findings == (
-        "1 class (`0`) without held-out images",
+        "1 class (`0`) without held-out images: add some",
         "1 image occurs in several parts, such as training image 0 (training, `0`) and held-out image 0 "
-        "(held-out, `1`)",
+        "(held-out, `1`); keep each in one part",
         "1 image occurs with different classes, such as training image 0 (training, `0`) and held-out image 0 "
-        "(held-out, `1`)",
+        "(held-out, `1`); keep each in its class",
     )
     assert report.pixels.kinds == {"RGB": 5}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ import recipe
 from recipe.base.errors import RecipeError
 from recipe.data.images import InMemory, Sets
 from recipe.plan.bind import resolve
-from recipe.showing.drawing import GAP, HEADING, MARGIN
+from recipe.showing import drawing
+from recipe.showing.drawing import GAP, HEADING, MARGIN, draw
 from recipe.showing.tiles import Feed
 from tests.helpers import bind
 from tests.showing.helpers import TINY, folder, pixels_of
@@ -122,7 +124,18 @@ def test_images_that_cant_be_read_are_skipped_as_in_a_training(tmp_path: Path) -
     assert all(np.array_equal(tile.pixels, each) for tile, each in zip(sheet.training, pixels, strict=True))
     assert len(sheet.evaluation) == 3
     told = [note for note in sheet.notes if "is skipped" in note]
-    assert [note.split(":")[0] for note in told] == ["held-out image 0 is skipped", "training image 0 is skipped"]
+    assert [note.split(":")[0] for note in told] == [
+        "held-out image 0 is skipped",
+        "training image 0 is skipped, and another one is in its place",
+    ]
+    (instead,) = [tile for tile in sheet.training if tile.replaces is not None]
+    assert (instead.replaces, [tile.index for tile in sheet.training].count(instead.index)) == (0, 2)
+    with mock.patch("recipe.showing.sheet.draw", side_effect=draw) as drawn:
+        assert sheet.image.width
+    (sections,) = drawn.call_args.args
+    assert sections[0].heading == "training: epoch 1, step 1, 1 image in place of skipped ones"
+    marked = [tile for tile in sheet.training if drawing._caption(tile, 128)[-1][0] == "replacement"]
+    assert marked == [instead]
 
 
 def sheet_part() -> InMemory:
