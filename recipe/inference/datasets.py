@@ -77,14 +77,14 @@ def read_sets(use: Use) -> Sets:
         sets: Sets = call_hook(use, "open")
     except (MemoryError, RuntimeError) as error:
         reason = reason_of(error, "not enough memory")
-        raise fail("E070", f"`{use.word}` can't be read: {reason}", use.span) from error
+        raise fail("E070", f"`{use.word}` can't be read: {reason}", use.source) from error
     except (OSError, ValueError) as error:
         named = isinstance(error, OSError) and error.strerror
         reason = f"{error.strerror.lower()}: {error.filename}" if named else str(error)  # type: ignore[union-attr]
         help = "; ".join(getattr(error, "__notes__", ()))
         if isinstance(error, FileNotFoundError) and error.filename:
             help = near_file(error.filename)
-        raise fail("E070", f"`{use.word}`: {reason}", use.span, help=help) from error
+        raise fail("E070", f"`{use.word}`: {reason}", use.named_in(reason) or use.source, help=help) from error
     if why := unfit(sets, ImageFields.of(use.trick).size):
         raise broken(use, "open", why)
     return sets
@@ -102,7 +102,7 @@ def explained(plan: Plan) -> Iterator[None]:
     """A context in which errors about images point at their statement, and say what to do about broken ones."""
     use = plan.images
     assert use is not None
-    with placed(use.span):
+    with placed(use):
         try:
             yield
         except RecipeError as error:
@@ -117,7 +117,7 @@ def _evaluated_on(sets: Sets, use: Use, on: str, external: bool) -> Sets:
     """Return sets whose ``val`` are the images to evaluate on, with a note if that is not what they are."""
     if on == "test":
         if sets.test is None:
-            raise fail("E129", f"`{use.word}` has no test images", use.span, help="evaluate the held-out images")
+            raise fail("E129", f"`{use.word}` has no test images", use.source, help="evaluate the held-out images")
         return attrs.evolve(sets, val=sets.test, test=None, notes=(*sets.notes, f"{EVALUATED_ON} the test images"))
     if external and sets.external is not None:
         count = plural(len(sets.external.labels), "image")
@@ -129,21 +129,21 @@ def _evaluated_on(sets: Sets, use: Use, on: str, external: bool) -> Sets:
 def check_sets(sets: Sets, use: Use, training: bool) -> None:
     """Raise `RecipeError` (E070) if a trick's images can't be evaluated on, or with ``training``, trained on."""
     if training and len(sets.train.labels) < 2:
-        raise fail("E070", "; ".join((f"`{use.word}` has fewer than two images to train on", *sets.notes)), use.span)
+        raise fail("E070", "; ".join((f"`{use.word}` has fewer than two images to train on", *sets.notes)), use.source)
     if not len(sets.val.labels):
         why = "; ".join((f"`{use.word}` has no held-out images to evaluate on", *sets.notes))
-        raise fail("E070", why, use.span)
+        raise fail("E070", why, use.source)
     if sets.test is not None and not len(sets.test.labels):
-        raise fail("E070", f"`{use.word}` has no images in its test", use.span)
+        raise fail("E070", f"`{use.word}` has no images in its test", use.source)
     if training and sets.classes < 2:
         only = f": only `{sets.names[0]}`" if sets.names else ""
         help = "a classifier needs images of at least two classes: add those of another one"
-        raise fail("E070", f"`{use.word}` has fewer than two classes{only}", use.span, help=help)
+        raise fail("E070", f"`{use.word}` has fewer than two classes{only}", use.source, help=help)
     for part, images in parts_of(sets).items():
         if len(beyond := torch.nonzero((images.labels < 0) | (images.labels >= sets.classes))):
             first, most = int(beyond[0]), sets.classes - 1
             label = f"the label {int(images.labels[first])} of the {part} image {first}"
-            raise fail("E070", f"`{use.word}`: {label} is not a class from 0 to {most}", use.span)
+            raise fail("E070", f"`{use.word}`: {label} is not a class from 0 to {most}", use.source)
 
 
 def preprocessing_of(plan: Plan, sets: Sets) -> Preprocessing:

@@ -333,7 +333,7 @@ def _evaluated(
     with explained(plan):
         logits, indices, skipped = _logits(trained, images, plan.image_fields.skips, computing)
     if not len(logits):
-        raise fail("E070", "no image can be read, so there is nothing to evaluate", plan.images.span)
+        raise fail("E070", "no image can be read, so there is nothing to evaluate", plan.images.source)
     names = images.names if isinstance(images, Pictures) else tuple(map(str, range(len(images.labels))))
     if wrong := np.flatnonzero(~np.isfinite(logits).all(1)).tolist():
         message = f"the outputs of the model are not finite for {plural(len(wrong), 'image')}, such as"

@@ -220,7 +220,11 @@ def _judged(plan: Plan) -> Plan:
                 errors += error.diagnostics
     if errors:
         raise RecipeError(*errors)
-    warnings = [*plan.warnings, *spans, *(Diagnostic("W001", text, use.span) for use, text in found["check"])]
+    warnings = [
+        *plan.warnings,
+        *spans,
+        *(Diagnostic("W001", text, use.named_in(text) or use.span) for use, text in found["check"]),
+    ]
     evidence: tuple[tuple[Use, Evidence], ...] = tuple(found["evidence"])
     against = [
         Diagnostic("W002", finding.text, use.span, help=f"see {finding.source}")

@@ -74,7 +74,8 @@ class Plan(PlanView):
         try:
             return call_hook(self.images, hook)  # type: ignore[no-any-return]
         except (OSError, ValueError) as error:
-            raise fail("E070", f"`{self.images.word}`: {error}", self.images.span) from error
+            at = self.images.named_in(str(error)) or self.images.source
+            raise fail("E070", f"`{self.images.word}`: {error}", at) from error
 
     def in_force(self, progress: Progress) -> Progress:
         """Return the progress that the learning rate at a step depends on: an earlier one if it changes by epoch."""

@@ -29,7 +29,8 @@ def call_hook(use: Use, hook: str, *arguments: Any, at: Span | None = None) -> A
     """Call a trick's hook and return its result. A failure or an invalid result is reported as an error in the trick.
 
     Errors point at ``at`` in the recipe, or at the trick's words by default, including those that the trick raises
-    itself. Raises `RecipeError`, or one of the exceptions in `Hook.lets`, which are about what the hook reads.
+    itself. Of these, an error that names a path which the recipe states for the trick points at that path. Raises
+    `RecipeError`, or one of the exceptions in `Hook.lets`, which are about what the hook reads.
     """
     about = HOOKS[hook]
     finite = MODE.checks and are_finite(arguments)
@@ -61,7 +62,7 @@ class fault_of(contextlib.AbstractContextManager[None]):
         if error is None:
             return
         if isinstance(error, RecipeError):
-            raise _placed(error, self.at or self.use.span) from error
+            raise _placed(error, self.use, self.at or self.use.span) from error
         about = HOOKS.get(self.what)
         lets = about.lets if about else ()
         if isinstance(error, (*lets, KeyboardInterrupt, Interrupted, ReaderLeft)):  # the last three aren't errors
@@ -74,16 +75,18 @@ class fault_of(contextlib.AbstractContextManager[None]):
 
 
 @contextlib.contextmanager
-def placed(span: Span | None) -> Iterator[None]:
-    """A context in which errors without a span in the recipe get this one."""
+def placed(use: Use) -> Iterator[None]:
+    """A context in which errors without a span in the recipe get that of the path they name, or else of the source."""
     try:
         yield
     except RecipeError as error:
-        raise _placed(error, span) from error
+        raise _placed(error, use, use.source) from error
 
 
-def _placed(error: RecipeError, span: Span | None) -> RecipeError:
-    return type(error)(*(attrs.evolve(problem, span=problem.span or span) for problem in error.diagnostics))
+def _placed(error: RecipeError, use: Use, span: Span | None) -> RecipeError:
+    """Return an error whose parts without a span point at the path of a trick that they name, or else at a span."""
+    diagnostics = error.diagnostics
+    return type(error)(*(attrs.evolve(one, span=one.span or use.named_in(one.message) or span) for one in diagnostics))
 
 
 def broken(use: Use, what: str, why: str, *, at: Span | None = None, help: str = "") -> RecipeError:

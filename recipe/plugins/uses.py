@@ -13,6 +13,7 @@ from recipe.plugins.declared import Declared
 from recipe.plugins.during import ALWAYS, SPAN, SPAN_WORDS, During
 from recipe.plugins.field_contracts import ImageFields
 from recipe.plugins.fields import Field
+from recipe.plugins.kinds import FilePath
 from recipe.plugins.progress import Progress
 from recipe.plugins.settings import Training
 from recipe.plugins.trick import Trick
@@ -81,6 +82,23 @@ class Use:
         """Return the span in the recipe that gives a field its value, or the span of the trick's words."""
         origin = self.origins.get(field)
         return (origin and origin.span) or self.span
+
+    def named_in(self, message: str) -> Span | None:
+        """Return the span of the path that a message names, among those that the recipe states, or None."""
+        named = {path: span for path, span in self._paths.items() if path in message}
+        return named[max(named, key=len)] if named else None
+
+    @property
+    def source(self) -> Span | None:
+        """The span of the first path that the recipe states for the trick, or the span of the trick's words."""
+        return next(iter(self._paths.values()), self.span)
+
+    @property
+    def _paths(self) -> dict[str, Span]:
+        """The paths that the recipe states, with their spans."""
+        fields = (field for field in self.declared.fields if isinstance(field.kind, FilePath))
+        stated = ((self.value(field), self.origins.get(field.name)) for field in fields)
+        return {value: at.span for value, at in stated if isinstance(value, str) and at is not None and at.span}
 
     def identity(self) -> dict[str, Any]:
         """Return the plain JSON values that can change the result of a training, by field.

@@ -48,7 +48,7 @@ def look_for_broken(plan: Plan, sets: Sets, seconds: float = SECONDS) -> Look:
         broken = {str(paths[at]): why.partition(CANNOT)[2] for at, why in found.unreadable.items()}
         message, named = f"{len(broken):,} of {looked} can't be read", _named(broken)
         if not fields.skips:
-            raise fail("E070", f"{message}: {named}", use.span, help=what_to_do(use))
+            raise fail("E070", f"{message}: {named}", use.named_in(named) or use.source, help=what_to_do(use))
         note = f"{message} and {'is' if len(broken) == 1 else 'are'} skipped: {named}"
         return Look((note,), frozenset([*found.unreadable.values()][:NAMED]))
     if found.count < len(paths):

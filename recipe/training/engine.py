@@ -144,7 +144,7 @@ def _prepare(request: Request, place: Place, processes: int, *, weights: bool) -
         return sets, program, teachers_of(request.plan, program.classes, sets.names), note, lost
 
     sets, program, teachers, note, lost = place.ranks.run_on_all(opened)
-    check_alike(place.ranks, sets, request.plan.images.span if request.plan.images else None)
+    check_alike(place.ranks, sets, request.plan.images.source if request.plan.images else None)
     identity = program.identity
     provenance, changes = place.ranks.broadcast(lambda: _identified(request, place, sets, identity))
     sets = sets if request.test else attrs.evolve(sets, test=None)

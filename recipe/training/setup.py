@@ -91,7 +91,7 @@ def named_files(plan: Plan, digest_of: Callable[[Path], str] = file_digest) -> d
 
 def named_places(plan: Plan) -> dict[str, Span | None]:
     """Return the place of the images in a recipe, and that of each value that may name a file, by trick and field."""
-    places = {IMAGES: plan.images.span} if plan.images else {}
+    places = {IMAGES: plan.images.source} if plan.images else {}
     for use in plan.uses:
         places |= {f"{use.word} {field.word}": use.place(field.name) for field in use.declared.fields}
     return places

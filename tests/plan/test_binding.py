@@ -262,10 +262,10 @@ def test_a_recipe_needs_a_base(text: str) -> None:
     assert error.span is not None
 
 
-def test_warnings_point_at_the_statement() -> None:
+def test_warnings_point_at_the_statement_or_at_the_path_that_they_name() -> None:
     plan = bind('base resnet50; epochs 4; lr warmup 5 step 3 9; data folder "not here"')
     found = {(warning.code, warning.span.text): warning.message for warning in plan.warnings}
-    assert set(found) == {("W001", "warmup"), ("W001", "step"), ("W001", "folder")}
+    assert set(found) == {("W001", "warmup"), ("W001", "step"), ("W001", '"not here"')}
     assert "ends before the step at 9" in found["W001", "step"]
 
 

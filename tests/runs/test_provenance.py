@@ -211,7 +211,8 @@ def test_images_that_are_skipped_are_forgotten_once_the_data_has_changed(photos:
     again = train(first.folder, "epochs 4", text=skipping, resume=True, allow_changed=True, listener=notes)
     assert again.summary["skipped"] == {"training": 2, "evaluation": 0}
     for name in ("0.png", "0b.png"):
-        assert any(note.startswith("skipped: ") and f"train/cat/{name}" in note for note in notes.notes), notes.notes
+        assert any("skipped: " in note and f"train/cat/{name}" in note for note in notes.notes), notes.notes
+        assert any(line["kind"] == "skipped" and f"train/cat/{name}" in line["why"] for line in again.metrics)
 
 
 def test_images_that_moved_are_the_same(photos: Path, tmp_path: Path) -> None:

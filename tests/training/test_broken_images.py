@@ -66,7 +66,7 @@ def test_all_parts_are_looked_at_before_training(photos: Path, tmp_path: Path) -
     )
     assert found.help == "repair or remove them, or skip them with `on-error=skip` in `data folder`"
     assert found.span is not None
-    assert found.span.text == "folder"
+    assert found.span.text == f'"{photos}"'
     assert not (tmp_path / "run").exists()
 
 
