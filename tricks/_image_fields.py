@@ -36,16 +36,16 @@ def split_seed() -> Any:
     return integer(0, "another number splits the images in another way", minimum=0, before=0)
 
 
-def orientation() -> Any:
-    """Return the field for whether images are turned."""
+def orientation(before: str = "stored") -> Any:
+    """Return the field for whether images are turned. ``before`` is what the trick did before it had this field."""
     help = "whether images are turned by their EXIF orientation, or are as `stored`; TIFF files are always turned"
-    return choice("exif", help, of=ORIENTATIONS, before="stored")
+    return choice("exif", help, of=ORIENTATIONS, before=before)
 
 
-def background() -> Any:
-    """Return the field for what is behind transparent pixels."""
+def background(before: str = "ignored") -> Any:
+    """Return the field for what is behind transparent pixels. ``before`` is as for `orientation`."""
     help = "what is behind transparent pixels; if `ignored`, their hidden colors become visible"
-    return choice("white", help, of=BACKGROUNDS, before="ignored")
+    return choice("white", help, of=BACKGROUNDS, before=before)
 
 
 def column_or_pattern(text: str) -> None:

@@ -17,7 +17,18 @@ from typing import TYPE_CHECKING, Any
 
 from recipe.api import Trick, choice, divided, fail, group_pattern, path, share_or_text, text, trick
 from recipe.tricks._files import divided_arrays, divided_sets
-from recipe.tricks._image_fields import SPLIT, check_apart, check_shares, on_error, size, split_seed, stated, workers
+from recipe.tricks._image_fields import (
+    SPLIT,
+    background,
+    check_apart,
+    check_shares,
+    on_error,
+    orientation,
+    size,
+    split_seed,
+    stated,
+    workers,
+)
 from recipe.tricks._image_names import OF_IMAGES
 from recipe.tricks._suggested import suggested_for, takes_any_size
 from recipe.tricks._suggested_rates import bounded
@@ -69,6 +80,8 @@ class Torchvision(Trick):
         check=group_pattern,
     )
     split_seed: int = split_seed()
+    orientation: str = orientation(before="exif")
+    background: str = background(before="white")
     download_: str = choice("false", "whether to download missing files", of=("false", "true"), result=False)
 
     def suggest(self, context: SuggestContext) -> Mapping[str, Any]:
@@ -92,7 +105,7 @@ class Torchvision(Trick):
             raise fail("E024", f"`{self.dataset}` has no names of files for `group=`: it is read into memory")
         yield from bounded(plan)
         if entry.side is not None:
-            for word in stated(plan, "data torchvision", "workers", "on_error"):
+            for word in stated(plan, "data torchvision", "workers", "on_error", "orientation", "background"):
                 yield f"`{word}=` has no effect: `{self.dataset}` is read into memory"
 
     def open(self) -> Sets:

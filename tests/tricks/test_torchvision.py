@@ -18,8 +18,9 @@ from torchvision import datasets
 
 import recipe
 from recipe.base.errors import RecipeError
+from recipe.data.appearance import Appearance
 from recipe.data.images import Files, InMemory, Sets
-from recipe.inference.datasets import read_sets
+from recipe.inference.datasets import open_sets, read_sets
 from recipe.tricks import _torchvision
 from recipe.tricks._torchvision_table import REFUSED, TABLE
 from tests.helpers import bind
@@ -308,13 +309,34 @@ def test_what_is_refused(data: str, message: str) -> None:
 
 
 def test_fields_for_files_have_no_effect_on_images_in_memory() -> None:
-    found = bind("base resnet18; data torchvision MNIST size=32 workers=0 on-error=skip").warnings
+    found = bind("base resnet18; data torchvision MNIST size=32 workers=0 on-error=skip background=black").warnings
     assert [one.message for one in found] == [
         "`workers=` has no effect: `MNIST` is read into memory",
         "`on-error=` has no effect: `MNIST` is read into memory",
+        "`background=` has no effect: `MNIST` is read into memory",
     ]
     assert not bind("base resnet18; data torchvision MNIST").warnings
     assert not bind('base resnet18; data torchvision DTD workers=0 group="{}_*"').warnings
+
+
+def test_images_in_files_are_turned_and_shown_on_a_background_as_stated(tmp_path: Path) -> None:
+    dtd(tmp_path)
+    data = f'DTD root="{tmp_path}" size=32'
+    for words, expected in (
+        ("", Appearance("exif", "white")),
+        ("orientation=stored background=black", Appearance("stored", "black")),
+    ):
+        sets = open_sets(bind(f"base resnet18; data torchvision {data} {words}"))
+        assert isinstance(sets.train, Files)
+        assert isinstance(sets.val, Files)
+        assert (sets.train.appearance, sets.val.appearance) == (expected, expected)
+
+
+def test_the_default_appearance_leaves_digests_as_they_were() -> None:
+    for words, counted in (("", set()), ("orientation=stored background=black", {"orientation", "background"})):
+        images = bind(f"base resnet18; data torchvision DTD {words}").images
+        assert images is not None
+        assert {"orientation", "background"} & images.identity().keys() == counted
 
 
 def test_only_missing_files_are_downloaded_and_only_if_stated(tmp_path: Path) -> None:
