@@ -16,6 +16,7 @@ from recipe.base.errors import RecipeError
 from recipe.data.images import InMemory, Sets
 from recipe.plan.bind import resolve
 from recipe.showing import drawing
+from recipe.showing import sheet as sheet_module
 from recipe.showing.drawing import GAP, HEADING, MARGIN, draw
 from recipe.showing.tiles import Feed
 from tests.helpers import bind
@@ -130,7 +131,7 @@ def test_images_that_cant_be_read_are_skipped_as_in_a_training(tmp_path: Path) -
     ]
     (instead,) = [tile for tile in sheet.training if tile.replaces is not None]
     assert (instead.replaces, [tile.index for tile in sheet.training].count(instead.index)) == (0, 2)
-    with mock.patch("recipe.showing.sheet.draw", side_effect=draw) as drawn:
+    with mock.patch.object(sheet_module, "draw", side_effect=draw) as drawn:
         assert sheet.image.width
     (sections,) = drawn.call_args.args
     assert sections[0].heading == "training: epoch 1, step 1, 1 image in place of skipped ones"
