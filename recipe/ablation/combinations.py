@@ -81,6 +81,15 @@ class Combinations:
             return error
         return None
 
+    def why_not(self, on: Choice) -> str:
+        """Return why a combination isn't a row, in words."""
+        if (error := self.errors(on)) is not None:
+            return error.diagnostics[0].message
+        if (found := self.find(on)) is None:
+            return "another trick overrides a part of a trick"
+        off = [unit.label for unit, asked, is_on in zip(self.units, on, found[1], strict=True) if asked and not is_on]
+        return f"another trick overrides {listing(off)}" if off else "it is the same recipe as another combination"
+
     def near(self, wanted: Choice) -> Iterator[list[Choice]]:
         """Yield the other combinations, in lists of those that differ from one in equally many tricks."""
         for count in range(1, len(wanted) + 1):
@@ -98,6 +107,17 @@ class Combinations:
         return row, tuple(is_on and not all(part) for is_on, part in zip(on, parts, strict=True))
 
 
+@attrs.frozen
+class Replaced:
+    """A combination of the full design that is no row."""
+
+    on: Choice
+    row: int | None
+    """The index of the row that takes its place, or None if nothing new could."""
+    why: str
+    """Why it isn't possible, in words."""
+
+
 @attrs.frozen(eq=False)
 class Screen:
     """The rows of a screening, and its design with the tricks that are on in each."""
@@ -105,10 +125,8 @@ class Screen:
     rows: tuple[Row, ...]
     design: Design
     combinations: Combinations
-    replaced: tuple[Choice, ...]
+    replaced: tuple[Replaced, ...]
     """The combinations of the design that other ones took the place of."""
-    lost: int
-    """How many of them nothing could replace."""
     seeds: int
     """How many seeds the rows have by default."""
 
@@ -161,8 +179,12 @@ def _screen(combinations: Combinations, design: Design) -> Screen:
     rows = tuple(
         attrs.evolve(row, label=f"{at}: {label_of(combinations.units, on)}") for at, (row, on) in enumerate(kept, 1)
     )
-    replaced = tuple(on for on, got in zip(wanted, found, strict=True) if got is None or got[1] != on)
-    return Screen(rows, actual, combinations, replaced, len(wanted) - len(kept), SEEDS)
+    place, replaced = itertools.count(), list[Replaced]()
+    for on, got in zip(wanted, found, strict=True):
+        taken_by = None if got is None else next(place)
+        if got is None or got[1] != on:
+            replaced.append(Replaced(on, taken_by, combinations.why_not(on)))
+    return Screen(rows, actual, combinations, tuple(replaced), SEEDS)
 
 
 def _replacement(

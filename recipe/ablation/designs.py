@@ -34,6 +34,12 @@ class Group:
     weights: Array
     """The contrast of the rows that estimates the interaction of the first pair, if the others have none: (N,)."""
 
+    def led_by(self, at: int) -> Group:
+        """Return the group with one of its pairs first."""
+        order = [at, *(other for other in range(len(self.pairs)) if other != at)]
+        factors = tuple(self.factors[each] / self.factors[at] for each in order)
+        return Group(tuple(self.pairs[each] for each in order), factors, self.weights / self.factors[at])
+
 
 @attrs.frozen(eq=False)
 class Design:
@@ -56,16 +62,36 @@ class Design:
     @cached_property
     def contrasts(self) -> Array:
         """The weights of the rows in the effect of each trick: (K, N). NaN for one that the rows don't determine."""
-        inverse = np.asarray(np.linalg.pinv(self.model)[1:], np.float64)
-        inverse[self.undetermined] = np.nan
-        return inverse
+        return weights_of(np.eye(self.model.shape[1])[1:], self.model)
+
+    @cached_property
+    def averages(self) -> Array:
+        """The weights of the rows in the mean without each trick and with it, averaged over the other tricks on and
+        off: (2, K, N). NaN for one that the rows don't determine."""
+        count = self.levels.shape[1]
+        others = np.hstack([np.ones((count, 1)), (1 - np.eye(count)) / 2])
+        having = np.hstack([np.zeros((count, 1)), np.eye(count)])
+        return np.array([weights_of(others, self.model), weights_of(others + having, self.model)])
+
+    def means(self, pair: Pair) -> Array:
+        """Return the weights of the rows in the means of two tricks, averaged over the other tricks on and off.
+
+        The model has the interaction of the two besides the effects of tricks. The means are those with neither, with
+        the first, with the second, and with both: (4, N). NaN for one that the rows don't determine.
+        """
+        wanted = np.full((4, self.levels.shape[1] + 2), 0.5)
+        wanted[:, 0], wanted[:, pair[0] + 1], wanted[:, pair[1] + 1] = 1, (0, 1, 0, 1), (0, 0, 1, 1)
+        wanted[:, -1] = (0.25, -0.25, -0.25, 0.25)
+        column = self.interactions(self.levels)[:, [self.pairs.index(pair)]]
+        return weights_of(wanted, np.hstack([self.model, column]))
 
     @cached_property
     def undetermined(self) -> list[int]:
         """The tricks whose effects the rows don't determine."""
-        projection = np.linalg.pinv(self.model) @ self.model
-        wanted = np.eye(len(projection))
-        return [at for at in range(len(wanted) - 1) if not np.allclose(projection[at + 1], wanted[at + 1], atol=ZERO)]
+        if not len(self.levels):
+            return [*range(self.levels.shape[1])]
+        found: list[int] = np.flatnonzero(np.isnan(self.contrasts).any(1)).tolist()
+        return found
 
     @property
     def pairs(self) -> list[Pair]:
@@ -133,6 +159,21 @@ def screening(tricks: int, resolution: int = 4) -> Design:
         found, kind = np.vstack([-half, half]), "folded-over Plackett-Burman design"
     name = f"{kind} of {len(found)} combinations, resolution {resolution}"
     return Design(found > 0, resolution, name, len(found))
+
+
+def weights_of(wanted: Array, model: Array) -> Array:
+    """Return the weights of N rows in sums of coefficients of a linear model: (W, N).
+
+    Args:
+        wanted: The coefficients: (W, P).
+        model: The model of the rows: (N, P).
+
+    Returns:
+        The weights of least squares, NaN for a sum that the rows don't determine.
+    """
+    weights: Array = wanted @ np.linalg.pinv(model)
+    weights[~np.isclose(weights @ model, wanted, atol=ZERO).all(1)] = np.nan
+    return weights
 
 
 def _hadamard(least: int) -> Array:

@@ -45,11 +45,19 @@ class Effect:
     aliases: tuple[Alias, ...]
     runs: tuple[int, int]
     """The finished runs with the trick and without it."""
+    seconds: float | None = None
+    """What it adds to the seconds per epoch, as a fraction, averaged over the other tricks on and off."""
+    macs: float | None = None
+    """What it adds to the MACs, as a fraction, averaged over the other tricks on and off."""
 
     @property
     def verdict(self) -> str:
         """``helps``, ``hurts``, ``within noise``, or nothing if there is no interval."""
         return "" if self.estimate is None else self.estimate.verdict()
+
+    @property
+    def stands_out(self) -> bool:
+        return self.estimate is not None and self.estimate.within_noise is False
 
 
 @attrs.frozen
@@ -57,14 +65,28 @@ class Interaction:
     """How much more a trick changes the top-1 with another one than without it."""
 
     pairs: tuple[tuple[str, str], ...]
-    """The pairs that can't be told apart. The estimate is that of the first, if the others don't interact."""
+    """The pairs that can't be told apart, first the one whose tricks have the largest effects. The estimate is that of
+    the first, if the others don't interact."""
     signs: tuple[int, ...]
     """1 for a pair whose interaction adds to the estimate, -1 for one that is subtracted."""
     estimate: Estimate
+    means: tuple[Estimate, ...] | None
+    """The top-1 with neither trick of the first pair, with the first trick, with the second, and with both, averaged
+    over the other tricks on and off. None if the results don't determine it."""
 
     @property
     def stands_out(self) -> bool:
         return self.estimate.within_noise is False
+
+
+@attrs.frozen
+class HalfNormal:
+    """The sizes of effects next to those that noise alone would have."""
+
+    points: tuple[tuple[Effect, float], ...]
+    """The effects that are known, the smallest first, and the quantile of each in a half-normal distribution."""
+    slope: float | None
+    """The size per quantile of the effects within noise, or None if there are none."""
 
 
 @attrs.frozen
@@ -117,6 +139,7 @@ class Effects:
     def all(self) -> tuple[Effect, ...]:
         """The effect of each trick, in the order of the tricks."""
         estimates, inflations = iter(self.analysis.estimates), iter(self._inflations())
+        seconds, macs = self._added()
         return tuple(
             Effect(
                 unit.label,
@@ -125,9 +148,40 @@ class Effects:
                 None if at in self.found.undetermined else next(inflations),
                 self._aliases(at),
                 self._runs(at),
+                seconds[at],
+                macs[at],
             )
             for at, unit in enumerate(self.units)
         )
+
+    @cached_property
+    def half_normal(self) -> HalfNormal:
+        """What a half-normal plot shows of the effects."""
+        from scipy.special import ndtri
+
+        found = [effect for effect in reversed(self.by_size) if effect.estimate]
+        expected = ndtri(0.5 + 0.5 * (np.arange(len(found)) + 0.5) / max(1, len(found))).tolist()
+        points = tuple(zip(found, expected, strict=True))
+        noise = np.array([(abs(e.estimate.mean), x) for e, x in points if e.estimate and not e.stands_out])
+        return HalfNormal(
+            points, float(noise[:, 0] @ noise[:, 1] / (noise[:, 1] @ noise[:, 1])) if len(noise) else None
+        )
+
+    def averages(self, values: Array) -> Array:
+        """Return the means of values of the rows without each trick and with it, averaged over the other tricks on and
+        off: (V, 2, K). NaN for one that the values don't determine.
+
+        Args:
+            values: V values of each row, NaN where there is none: (V, N).
+        """
+        means = np.full((len(values), 2, len(self.units)), np.nan)
+        patterns, pattern_of = np.unique(~np.isnan(values), axis=0, return_inverse=True)
+        for at, there in enumerate(patterns):
+            if there.any():
+                same = pattern_of.ravel() == at
+                weights = self.design.kept(there).averages
+                means[same] = np.einsum("skn,vn->vsk", weights, values[same][:, there])
+        return means
 
     @property
     def by_size(self) -> list[Effect]:
@@ -184,16 +238,28 @@ class Effects:
 
     @cached_property
     def _interactions(self) -> list[tuple[Group, Interaction]]:
-        groups = self.found.groups
-        if not groups:
+        if not self.found.groups:
             return []
+        sizes = [abs(effect.estimate.mean) if effect.estimate else 0.0 for effect in self.all]
+        likely = [[sizes[a] + sizes[b] for a, b in group.pairs] for group in self.found.groups]
+        groups = [
+            group.led_by(max(range(len(of)), key=of.__getitem__))
+            for group, of in zip(self.found.groups, likely, strict=True)
+        ]
         estimates = self._analysis([("", group.weights) for group in groups]).estimates
         found = [
-            (group, Interaction(*self._named(group), estimate))
+            (group, Interaction(*self._named(group), estimate, self._means(group)))
             for group, estimate in zip(groups, estimates, strict=True)
             if estimate is not None
         ]
         return sorted(found, key=lambda each: -abs(each[1].estimate.mean))
+
+    def _means(self, group: Group) -> tuple[Estimate, ...] | None:
+        weights = self.found.means(group.pairs[0])
+        if np.isnan(weights).any():
+            return None
+        estimates = self._analysis([("", each) for each in weights]).estimates
+        return tuple(each for each in estimates if each is not None) if None not in estimates else None
 
     def _named(self, group: Group) -> tuple[tuple[tuple[str, str], ...], tuple[int, ...]]:
         named = tuple((self.units[a].label, self.units[b].label) for a, b in group.pairs)
@@ -201,12 +267,10 @@ class Effects:
 
     def _terms(self) -> list[int]:
         """Return the pair to predict with for each group that stands out, as indices of pairs."""
-        sizes = [abs(effect.estimate.mean) if effect.estimate else 0.0 for effect in self.all]
         terms = list[int]()
         for group, interaction in self._interactions:
             if interaction.stands_out:
-                likely = max(group.pairs, key=lambda pair: sizes[pair[0]] + sizes[pair[1]])
-                more = [*terms, self.found.pairs.index(likely)]
+                more = [*terms, self.found.pairs.index(group.pairs[0])]
                 model = self._model(self.found.levels, more)
                 if np.linalg.matrix_rank(model) == model.shape[1]:
                     terms = more
@@ -260,6 +324,15 @@ class Effects:
         named = ((self.units[a].label, self.units[b].label) for a, b in self.found.pairs)
         shares = zip(named, self.found.aliases[at], strict=True)
         return tuple(Alias(pair, round(float(share), 6)) for pair, share in shares if share)
+
+    def _added(self) -> tuple[list[float | None], list[float | None]]:
+        """Return what each trick adds to the seconds per epoch and to the MACs, as fractions."""
+        costs = np.array([[line.seconds_per_epoch for line in self.lines], [line.macs for line in self.lines]])
+        seconds, macs = (
+            [round(having / without - 1, 6) if without > 0 else None for without, having in means.T.tolist()]
+            for means in self.averages(costs.astype(np.float64))
+        )
+        return seconds, macs
 
     def _runs(self, at: int) -> tuple[int, int]:
         counts = [len(line.results) for line in self.lines]

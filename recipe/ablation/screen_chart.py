@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from recipe.ablation.effects import Effect
+from recipe.ablation.effects import Effect, HalfNormal
 from recipe.ablation.results import CONFIDENCE
 from recipe.ablation.screening import Screening
 from recipe.base.printable import printable
@@ -30,7 +28,7 @@ def figure(table: Screening) -> Figure:
     drawn = Figure(figsize=(11, max(3.6, 1.3 + 0.36 * len(effects))), layout="constrained")
     pareto, normal = drawn.subplots(1, 2, width_ratios=[3, 2])
     _pareto(pareto, effects)
-    _half_normal(normal, effects)
+    _half_normal(normal, table.found.half_normal)
     for axes in (pareto, normal):
         axes.spines[["top", "right"]].set_visible(False)
     return drawn
@@ -57,27 +55,22 @@ def _pareto(axes: Axes, effects: list[Effect]) -> None:
     axes.grid(axis="x", alpha=0.25)
 
 
-def _half_normal(axes: Axes, effects: list[Effect]) -> None:
+def _half_normal(axes: Axes, plot: HalfNormal) -> None:
     """Draw the sizes of the effects against quantiles of noise, with the labels of those that are not within noise.
 
     The line goes through those that are.
     """
-    from scipy.special import ndtri
-
-    found = [(effect.label, effect.estimate) for effect in reversed(effects) if effect.estimate is not None]
-    expected = ndtri(0.5 + 0.5 * (np.arange(len(found)) + 0.5) / max(1, len(found)))
-    for at, (label, estimate) in enumerate(found):
-        size = 100 * abs(estimate.mean)
-        axes.plot([expected[at]], [size], "o", ms=5, c=color_of(estimate.verdict()))
-        if estimate.within_noise is False:
-            is_right = expected[at] > expected[-1] / 2
+    last = plot.points[-1][1] if plot.points else 0.0
+    for effect, expected in plot.points:
+        size = 100 * abs(effect.estimate.mean if effect.estimate else 0)
+        axes.plot([expected], [size], "o", ms=5, c=color_of(effect.verdict))
+        if effect.stands_out:
+            is_right = expected > last / 2
             side: dict[str, Any] = {"xytext": (-6, 3), "ha": "right"} if is_right else {"xytext": (6, -8), "ha": "left"}
-            text, place = shortened(label, LONGEST_IN_PLOT), (expected[at], size)
-            axes.annotate(text, place, textcoords="offset points", parse_math=False, **side)
-    noise = [abs(estimate.mean) for _, estimate in found if estimate.within_noise is not False]
-    if noise and any(noise):
-        slope = float(expected[: len(noise)] @ noise / (expected[: len(noise)] @ expected[: len(noise)]))
-        axes.plot([0, expected[-1]], [0, 100 * slope * expected[-1]], lw=1, ls="--", c="0.6")
+            text = shortened(effect.label, LONGEST_IN_PLOT)
+            axes.annotate(text, (expected, size), textcoords="offset points", parse_math=False, **side)
+    if plot.slope:
+        axes.plot([0, last], [0, 100 * plot.slope * last], lw=1, ls="--", c="0.6")
     axes.set(xlabel="half-normal quantile", ylabel="size of the effect (points)")
     axes.set_xlim(left=0)
     axes.set_ylim(bottom=0)

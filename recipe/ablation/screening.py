@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import attrs
 
 from recipe.ablation.analysis import Analysis
-from recipe.ablation.combinations import Choice, label_of
+from recipe.ablation.combinations import Choice, Replaced, label_of
 from recipe.ablation.confirmation import Confirmation
 from recipe.ablation.designs import Design
 from recipe.ablation.effects import Best, Effect, Effects, Interaction
@@ -51,10 +51,8 @@ class Screening(Table):
     units: tuple[Unit, ...] = attrs.field(kw_only=True, repr=False)
     design: Design = attrs.field(kw_only=True, repr=False, eq=False)
     """Which tricks are on in each row."""
-    replaced: tuple[Choice, ...] = attrs.field(kw_only=True, default=(), repr=False)
+    replaced: tuple[Replaced, ...] = attrs.field(kw_only=True, default=(), repr=False)
     """The combinations of the full design that are not possible."""
-    lost: int = attrs.field(kw_only=True, default=0, repr=False)
-    """How many of them no other combination replaces."""
     statements: Callable[[Choice], tuple[str, ...] | None] = attrs.field(kw_only=True, repr=False, eq=False)
     """What to lay over the recipe to get a combination, or None if it isn't possible."""
     short: str = attrs.field(kw_only=True, default="")
@@ -156,11 +154,12 @@ class Screening(Table):
         if self.design.resolution == 3:
             lines.append("An effect includes interactions of other tricks, which `table.json` names as its aliases.")
         if self.replaced:
-            names = [f"`{label_of(self.units, on)}`" for on in self.replaced]
+            lost = sum(each.row is None for each in self.replaced)
             lines.append(
-                f"{plural(len(names), 'combination')} of the design, such as {names[0]}, can't be trained, because "
+                f"{plural(len(self.replaced), 'combination')} of the design, such as "
+                f"`{label_of(self.units, self.replaced[0].on)}`, can't be trained, because "
                 "tricks need, exclude or override each other; the nearest possible ones take their place"
-                + (f", except for {self.lost} that nothing new can replace." if self.lost else ".")
+                + (f", except for {lost} that nothing new can replace." if lost else ".")
             )
         said = Counter(note for line in self.lines if line.note for note in line.note.split("; "))
         lines += [f"In {plural(count, 'combination')}: {note}." for note, count in said.items()]
@@ -220,6 +219,7 @@ class Screening(Table):
                     ],
                     "stands_out": each.stands_out,
                     **attrs.asdict(each.estimate),
+                    "means": each.means and [mean.mean for mean in each.means],
                 }
                 for each in self.interactions
             ],
@@ -228,7 +228,10 @@ class Screening(Table):
                 "resolution": self.design.resolution,
                 "tricks": [unit.label for unit in self.units],
                 "levels": [[int(is_on) for is_on in row] for row in self.design.levels.tolist()],
-                "replaced": [[int(is_on) for is_on in row] for row in self.replaced],
+                "replaced": [
+                    {"levels": [int(is_on) for is_on in each.on], "row": each.row, "why": each.why}
+                    for each in self.replaced
+                ],
             },
             "best": best
             and {
@@ -286,6 +289,7 @@ def _effect(effect: Effect) -> dict[str, Any]:
         "inflation": effect.inflation,
         "aliases": [{"tricks": list(alias.tricks), "share": alias.share} for alias in effect.aliases],
         "runs": {"on": effect.runs[0], "off": effect.runs[1]},
+        "added": {"seconds_per_epoch": effect.seconds, "macs": effect.macs},
     }
 
 

@@ -312,7 +312,6 @@ def _outline(
         units=screen.units,
         design=screen.design,
         replaced=screen.replaced,
-        lost=screen.lost,
         statements=screen.combinations.statements,
         short=short,
     )

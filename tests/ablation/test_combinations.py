@@ -38,7 +38,7 @@ def test_each_row_is_a_combination_of_the_design() -> None:
         on = [row.plan.find(unit.words[0]) is not None for unit in found.units]
         assert on == levels.tolist()
     assert found.rows[4].plan.digest == bind(TEXT, data=True).digest
-    assert (found.replaced, found.lost, found.seeds) == ((), 0, 2)
+    assert (found.replaced, found.seeds) == ((), 2)
 
 
 def test_a_trick_that_another_one_overrides_is_off() -> None:
@@ -79,7 +79,15 @@ def test_a_refused_combination_is_replaced_by_the_nearest_possible_one() -> None
     assert len(found.replaced) == 8, "of 16, those with a trick without the one it needs, or with one it excludes"
     assert found.design.undetermined == []
     rows = found.design.levels.tolist()
-    assert all(min(sum(a != b for a, b in zip(on, row, strict=True)) for row in rows) <= 2 for on in found.replaced)
+    assert all(
+        min(sum(a != b for a, b in zip(each.on, row, strict=True)) for row in rows) <= 2 for each in found.replaced
+    )
+    whys = {each.why for each in found.replaced}
+    assert whys == {
+        "`dim more` needs `dim`",
+        "`dim less` needs `dim`",
+        "`dim more` and `dim less` conflict: one excludes the other",
+    }
 
 
 def test_tricks_that_need_each_other_are_one_trick() -> None:
@@ -94,13 +102,13 @@ def test_tricks_that_need_each_other_are_one_trick() -> None:
     assert '"dim; dim more"' in str(caught.value)
     found = screened(plan, ("dim; dim more", "loss smooth"))
     assert found.rows[-1].plan.find("dim more")
-    assert found.lost == 0
+    assert not found.replaced
 
 
 def test_two_tricks_that_exclude_each_other_have_three_combinations() -> None:
     found = screen("tweak A", "tweak B")
     assert sorted(found.design.levels.tolist()) == [[False, False], [False, True], [True, False]]
-    assert found.lost == 1
+    assert [each.row for each in found.replaced] == [None]
     assert np.isfinite(found.design.contrasts).all()
 
 

@@ -57,6 +57,36 @@ def test_contrasts_recover_the_effects_of_any_design(tricks: int, resolution: in
     assert design.contrasts @ (7 + design.levels @ effects) == pytest.approx(effects)
 
 
+@pytest.mark.parametrize("lost", [0, 2])
+def test_averages_are_over_the_other_tricks_on_and_off(lost: int) -> None:
+    design = screening(6)
+    design = design.kept(np.arange(len(design.levels)) >= lost)
+    effects = np.arange(1.0, 7)
+    results = 7 + design.levels @ effects
+    without, having = design.averages @ results
+    assert without == pytest.approx(7 + (effects.sum() - effects) / 2)
+    assert having - without == pytest.approx(effects)
+
+
+def test_the_four_means_of_two_tricks_are_those_of_their_rows() -> None:
+    design = screening(4)
+    results = np.random.default_rng(0).normal(size=len(design.levels))
+    a, b = design.levels[:, 1], design.levels[:, 3]
+    expected = [results[(a == on) & (b == other)].mean() for other in (False, True) for on in (False, True)]
+    assert design.means((1, 3)) @ results == pytest.approx(expected)
+    neither, one, other, both = design.means((1, 3))
+    assert both - one - other + neither == pytest.approx(design.groups[design.pairs.index((0, 2))].led_by(1).weights)
+
+
+def test_what_rows_do_not_determine_has_no_averages() -> None:
+    levels = screening(4).levels
+    always = Design(levels[levels[:, 0]], 4, "", 8)
+    known = ~np.isnan(always.averages).any(2)
+    assert known.tolist() == [[False] * 4, [True, False, False, False]], "only the mean with the first trick is"
+    assert np.isnan(always.means((1, 2))).all()
+    assert always.kept(np.zeros(4, bool)).undetermined == [0, 1, 2, 3]
+
+
 def test_a_group_estimates_how_much_more_a_trick_does_with_another_one() -> None:
     design = screening(8)
     pairs = [pair for group in design.groups for pair in group.pairs]

@@ -50,11 +50,14 @@ def table(of: Result, *tricks: str, seeds: int = 2, resolution: int = 4, screen:
         cells = []
         for seed in range(seeds):
             top1 = of(on, at, seed)
-            cells.append(Cell(f"{at}/{seed}", seed, "diverged" if top1 is None else "finished", top1))
+            diverged = top1 is None
+            seconds = None if diverged else 20.0 + on[0]
+            status = "diverged" if diverged else "finished"
+            cells.append(Cell(f"{at}/{seed}", seed, status, top1, seconds_per_epoch=seconds))
         lines.append(Line(row.label, None, (), 1, 1, tuple(cells)))
     return Screening(
         "a title", "screen", "base resnet18\n", tuple(range(seeds)), tuple(lines), units=screen.units,
-        design=screen.design, replaced=screen.replaced, lost=screen.lost, statements=screen.combinations.statements,
+        design=screen.design, replaced=screen.replaced, statements=screen.combinations.statements,
     )  # fmt: skip
 
 
@@ -91,6 +94,34 @@ def test_an_interaction_that_stands_out_is_named_with_all_pairs_that_could_be_it
     assert " points higher than without (+" in text
     assert "this can't be told from ema 0.9 with augment mixup." in text
     assert "Interaction" not in table(result({0: 0.03})).to_text()
+
+
+def test_of_pairs_that_can_not_be_told_apart_the_one_with_the_largest_effects_is_first() -> None:
+    first = table(result({1: 0.03, 3: -0.03}, {(1, 3): -0.02}), *TRICKS[:4]).interactions[0]
+    assert first.pairs == (("loss smooth", "augment mixup"), ("tweak D", "ema 0.9"))
+    assert first.estimate.mean == pytest.approx(-0.02, abs=0.004)
+    assert first.means is not None
+    expected = [0.805, 0.835, 0.775, 0.785]
+    assert [mean.mean for mean in first.means] == pytest.approx(expected, abs=0.003)
+
+
+def test_costs_are_averages_over_the_other_tricks() -> None:
+    shown = table(result({}), *TRICKS[:4])
+    levels = shown.design.levels
+    lines = [
+        attrs.evolve(
+            line,
+            macs=100 + 10 * int(on[0]),
+            cells=tuple(attrs.evolve(cell, seconds_per_epoch=4.0 + on[1] - 2 * on[2]) for cell in line.cells),
+        )
+        for line, on in zip(shown.lines, levels.tolist(), strict=True)
+    ]
+    lines[3] = attrs.evolve(
+        lines[3], cells=tuple(attrs.evolve(cell, seconds_per_epoch=None) for cell in lines[3].cells)
+    )
+    effects = attrs.evolve(shown, lines=tuple(lines)).effects
+    assert [effect.macs for effect in effects] == pytest.approx([0.1, 0, 0, 0])
+    assert [effect.seconds for effect in effects] == pytest.approx([0, 4 / 3 - 1, 2.5 / 4.5 - 1, 0], abs=1e-5)
 
 
 def test_the_best_combination_has_every_trick_that_helps() -> None:
@@ -138,6 +169,12 @@ def test_the_best_combination_is_possible() -> None:
     text = shown.to_text()
     assert "2 combinations of the design, such as `lr cosine, lr step 1" in text
     assert "Standard errors as multiples of those in the full design: lr cosine 1." in text
+    assert [(each.on[:2], each.why) for each in shown.replaced] == [
+        ((True, True), "another trick overrides `lr cosine`")
+    ] * 2
+    for each in shown.replaced:
+        assert each.row is not None
+        assert shown.design.levels[each.row].tolist() != [*each.on]
 
 
 def test_what_diverged_is_named_with_what_it_costs() -> None:

@@ -122,13 +122,16 @@ def tables() -> Iterator[Any]:
 
 
 def screenings() -> Iterator[Any]:
-    """Tables of screenings: with images, aliases and a lost row; with one seed and replaced combinations; and empty."""
+    """Tables of screenings: with images, aliases and a lost row; with one seed and lost combinations; with replaced
+    combinations; with a trick without results; and empty."""
     found = result({0: 0.03, 1: 0.02}, {(0, 1): -0.06})
     whole = screening(found, *TRICKS[:4])
     correct = {cell.name: np.arange(50) % 7 < 3 + cell.seed for line in whole.lines for cell in line.cells}
     yield json.loads(attrs.evolve(whole, correct=correct).to_json())
     yield json.loads(screening(lambda on, row, seed: found(on, row, seed) if row else None, resolution=3).to_json())
     yield json.loads(screening(found, "lr step 1", "lr cosine", "ema 0.9", seeds=1).to_json())
+    yield json.loads(screening(found, "lr step 1", "lr cosine", "ema 0.9", "tweak D").to_json())
+    yield json.loads(screening(lambda on, row, seed: None if on[0] else found(on, row, seed), *TRICKS[:3]).to_json())
     yield json.loads(screening(lambda on, row, seed: None, *TRICKS[:3]).to_json())
     yield from confirmations(attrs.evolve(whole, correct=correct))
 
