@@ -46,6 +46,12 @@ class Analysis:
         """Whether some rows seem noisier than others."""
         return self._fit.is_uneven
 
+    @property
+    def widest(self) -> float | None:
+        """Half the width of the widest interval, or None if there is none."""
+        intervals = [estimate.interval for estimate in self.estimates if estimate is not None]
+        return max((interval.half for interval in intervals if interval is not None), default=None)
+
     def seeds_for(self, half: float) -> int | None:
         """Return how many seeds make all intervals as narrow as ± ``half``, at most `MOST_SEEDS`.
 

@@ -4,14 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from recipe.ablation.analysis import MOST_SEEDS
+import attrs
+
+from recipe.ablation.analysis import MOST_SEEDS, Analysis
 from recipe.base.wording import plural
 
 RESOLVED = 0.005
 """The difference in top-1 that an ablation should be able to resolve: half a point."""
 
+SURER = (0.01, 0.005, 0.0025)
+"""The half-widths of intervals of which a page says what they take."""
+
 MOST_NAMED = 6
 """Up to this many tricks are named in a sentence."""
+
+
+@attrs.frozen
+class Surer:
+    """What it takes to make all intervals as narrow as ± ``half``."""
+
+    half: float
+    seeds: int | None
+    """The number of seeds, or None for more than `MOST_SEEDS`."""
+    runs: int
+    """How many more runs that is. 0 if the intervals are as narrow."""
+
+
+def surer(analysis: Analysis, seeds: int) -> list[Surer]:
+    """Return what narrower intervals take, or nothing if that isn't known.
+
+    Args:
+        analysis: The estimates with the intervals.
+        seeds: The number of seeds so far.
+    """
+    found = list[Surer]()
+    for half in SURER:
+        if (needed := analysis.seeds_for(half)) is not None and analysis.widest is not None:
+            needed = seeds if analysis.widest <= half else max(needed, seeds + 1)
+            found.append(Surer(half, needed if needed < MOST_SEEDS else None, (needed - seeds) * analysis.rows))
+    return found
 
 
 def answered(verdicts: Sequence[tuple[str, str | None]], seeds: int, half: float, needed: int | None, rows: int) -> str:

@@ -19,6 +19,7 @@ from recipe.ablation.designs import Array, Design, Group, Levels
 from recipe.ablation.estimates import Fit, Geometry
 from recipe.ablation.results import CONFIDENCE, Contrast, Estimate, Line
 from recipe.ablation.variants import Unit
+from recipe.ablation.words import ends
 
 MOST_TRICKS = 14
 """The most tricks of which all combinations are predicted. Of more, only those near the best sum of effects are."""
@@ -30,6 +31,10 @@ class Alias:
 
     tricks: tuple[str, str]
     share: float
+
+    @property
+    def size(self) -> float:
+        return abs(self.share)
 
 
 @attrs.frozen
@@ -78,6 +83,18 @@ class Interaction:
     def stands_out(self) -> bool:
         return self.estimate.within_noise is False
 
+    @property
+    def said(self) -> str:
+        """It as a sentence, in lower case."""
+        (a, b), *_ = self.pairs
+        size = f"{100 * abs(self.estimate.mean):.2f} points {'higher' if self.estimate.mean > 0 else 'lower'}"
+        said = f"with {b}, the effect of {a} is {size} than without ({ends(self.estimate.interval)})"
+        others = [*zip(self.pairs, self.signs, strict=True)][1:]
+        positive = [f"{x} with {y}" for (x, y), sign in others if sign > 0]
+        negative = [f"the opposite of {x} with {y}" for (x, y), sign in others if sign < 0]
+        alike = f"; this can't be told from {' or '.join([*positive, *negative])}" if others else ""
+        return f"{said}{alike}."
+
 
 @attrs.frozen
 class HalfNormal:
@@ -86,7 +103,7 @@ class HalfNormal:
     points: tuple[tuple[Effect, float], ...]
     """The effects that are known, the smallest first, and the quantile of each in a half-normal distribution."""
     slope: float | None
-    """The size per quantile of the effects within noise, or None if there are none."""
+    """The size per quantile of the effects within noise, or None if none is known to be."""
 
 
 @attrs.frozen
@@ -162,7 +179,7 @@ class Effects:
         found = [effect for effect in reversed(self.by_size) if effect.estimate]
         expected = ndtri(0.5 + 0.5 * (np.arange(len(found)) + 0.5) / max(1, len(found))).tolist()
         points = tuple(zip(found, expected, strict=True))
-        noise = np.array([(abs(e.estimate.mean), x) for e, x in points if e.estimate and not e.stands_out])
+        noise = np.array([(abs(e.estimate.mean), x) for e, x in points if e.estimate and e.estimate.within_noise])
         return HalfNormal(
             points, float(noise[:, 0] @ noise[:, 1] / (noise[:, 1] @ noise[:, 1])) if len(noise) else None
         )
@@ -329,7 +346,10 @@ class Effects:
         """Return what each trick adds to the seconds per epoch and to the MACs, as fractions."""
         costs = np.array([[line.seconds_per_epoch for line in self.lines], [line.macs for line in self.lines]])
         seconds, macs = (
-            [round(having / without - 1, 6) if without > 0 else None for without, having in means.T.tolist()]
+            [
+                round(having / without - 1, 6) if without > 0 and having >= 0 else None
+                for without, having in means.T.tolist()
+            ]
             for means in self.averages(costs.astype(np.float64))
         )
         return seconds, macs

@@ -8,14 +8,31 @@ from typing import Any
 
 import attrs
 
+from recipe.ablation import words
+from recipe.ablation.answer import Surer
 from recipe.ablation.results import Estimate, Interval, Line
 from recipe.base.pages import page_of
+from recipe.base.wording import plural
 
 Curves = Mapping[str, tuple[tuple[float, float], ...]]
 """The epochs at which each run was evaluated and its held-out top-1, by the name of its cell."""
 
+ByEpoch = Mapping[float, Sequence[float]]
+"""The held-out top-1 under each seed, by epoch."""
+
 MARGIN = 0.04
 """The part of a picture that is left free at each side."""
+
+NEAR = (3.0, 8.0)
+"""How near points with numbers may be, across and up, in percent of a picture."""
+
+METHODS = (
+    "intervals that hold together: Hothorn, Bretz and Westfall 2008, “Simultaneous inference in general parametric "
+    "models”",
+    "noise of several rows: Smyth 2004, “Linear models and empirical Bayes methods for assessing differential "
+    "expression in microarray experiments”",
+)
+"""The sources of the statistics."""
 
 
 @attrs.frozen(kw_only=True)
@@ -33,11 +50,15 @@ class Entry:
     macs: float | None = None
     """What having it adds to the MACs, as a fraction."""
     note: str = ""
-    pair: tuple[Line, Line] | None = None
-    """Its row and the one that it is compared with."""
+    runs: tuple[int, int] | None = None
+    """The finished runs with it and without it, if they are those of several rows."""
+    learning: tuple[ByEpoch, ByEpoch] = ({}, {})
+    """The learning curves of what it is compared with, and its own."""
 
     @classmethod
-    def of(cls, line: Line, reference: Line, estimate: Estimate | None, removed: bool, note: str) -> Entry:
+    def of(
+        cls, line: Line, reference: Line, estimate: Estimate | None, removed: bool, note: str, curves: Curves
+    ) -> Entry:
         """Return what is shown of a row. ``removed``: whether it lacks a trick that its reference has."""
         with_trick, without = (reference, line) if removed else (line, reference)
         return cls(
@@ -49,7 +70,7 @@ class Entry:
             seconds=_ratio(with_trick.seconds_per_epoch, without.seconds_per_epoch),
             macs=_ratio(with_trick.macs, without.macs),
             note=note,
-            pair=(line, reference),
+            learning=(_by_epoch(curves, reference), _by_epoch(curves, line)),
         )
 
 
@@ -62,29 +83,43 @@ class Page:
     entries: Sequence[Entry]
     against: str
     """What the tricks are compared with, in words."""
+    change: str = "difference"
+    """What an estimate is called."""
     lines: tuple[Line, ...]
     notes: Sequence[str]
     recipe: str
-    curves: Curves
+    widest: float | None
+    """Half the width of the widest interval."""
+    surer: Sequence[Surer]
     command: str = ""
     """The command that made the table, if any."""
+    methods: tuple[str, ...] = METHODS
+    """What to cite besides the measurement."""
+    template: str = "page.html"
+    more: Mapping[str, Any] = attrs.field(factory=dict)
+    """What the template needs besides the `values` of every page."""
 
     def to_html(self) -> str:
         """Return the page as HTML. It loads no external files."""
-        scale = _scale([entry.estimate for entry in self.entries])
-        pictures = (_curves(self.curves, *entry.pair) for entry in self.entries if entry.pair is not None)
-        return page_of(
-            "recipe.ablation",
-            page=self,
-            rows=[(entry, *_drawn(entry.estimate, scale)) for entry in self.entries],
-            zero=scale(0.0),
-            pictures=[picture for picture in pictures if picture],
-            costs=_costs(self.entries),
-            made=sorted({cell.made_with for line in self.lines for cell in line.cells if cell.made_with}),
-        )
+        return page_of("recipe.ablation", self.template, **self.values(), **self.more)
+
+    def values(self) -> dict[str, Any]:
+        """Return what every template is filled in with."""
+        bars, zero = drawn([entry.estimate for entry in self.entries])
+        pictures = (_curves(entry) for entry in self.entries)
+        return {
+            "page": self,
+            "words": words,
+            "plural": plural,
+            "rows": list(zip(self.entries, bars, strict=True)),
+            "zero": zero,
+            "pictures": [picture for picture in pictures if picture],
+            "costs": _costs(self.entries),
+            "made": sorted({cell.made_with for line in self.lines for cell in line.cells if cell.made_with}),
+        }
 
 
-class _Scale:
+class Scale:
     """Turns values into percent of a picture's width."""
 
     def __init__(self, values: Sequence[float]) -> None:
@@ -96,20 +131,26 @@ class _Scale:
         return 100 * (value - self.low) / self.width
 
 
-def _scale(estimates: Sequence[Estimate | None]) -> _Scale:
+@attrs.frozen
+class Bars:
+    """A picture of an estimate. All places are in percent of its width."""
+
+    intervals: list[tuple[str, float, float]]
+    """The kind, left end and width of each interval."""
+    mean: float | None
+
+
+def drawn(estimates: Sequence[Estimate | None]) -> tuple[list[Bars], float]:
+    """Return pictures of estimates on the same scale, and the place of zero."""
     known = [estimate for estimate in estimates if estimate is not None]
     intervals = [interval for each in known if (interval := each.interval) is not None]
     ends = [end for interval in intervals for end in (interval.low, interval.high)]
-    return _Scale([0.0, *ends, *(each.mean for each in known)])
+    scale = Scale([0.0, *ends, *(each.mean for each in known)])
+    bars = [Bars([*_bars(each, scale)], None if each is None else scale(each.mean)) for each in estimates]
+    return bars, scale(0.0)
 
 
-def _drawn(estimate: Estimate | None, scale: _Scale) -> tuple[list[tuple[str, float, float]], float | None]:
-    """Return the bars of an estimate's intervals, and the place of its mean, in percent of the picture."""
-    return [*_bars(estimate, scale)], None if estimate is None else scale(estimate.mean)
-
-
-def _bars(estimate: Estimate | None, scale: _Scale) -> Iterator[tuple[str, float, float]]:
-    """Yield the kind, left end and width of each interval, in percent of the picture."""
+def _bars(estimate: Estimate | None, scale: Scale) -> Iterator[tuple[str, float, float]]:
     intervals: tuple[tuple[str, Interval | None], ...]
     intervals = () if estimate is None else (("together", estimate.interval), ("single", estimate.single))
     for kind, interval in intervals:
@@ -124,14 +165,17 @@ def _ratio(value: float | None, reference: float | None) -> float | None:
 
 def _costs(entries: Sequence[Entry]) -> dict[str, Any] | None:
     """Return the points of gain against training time, in percent of a picture, or None if no time is known."""
-    known = [(entry, entry.gain, entry.seconds) for entry in entries]
-    points = [(entry, gain, seconds) for entry, gain, seconds in known if gain is not None and seconds is not None]
+    points = [
+        (at, entry, entry.gain, entry.seconds)
+        for at, entry in enumerate(entries, 1)
+        if entry.gain is not None and entry.seconds is not None
+    ]
     if not points:
         return None
-    gains, times = [0.0, *(gain for _, gain, _ in points)], [0.0, *(seconds for _, _, seconds in points)]
-    across, up = _Scale(times), _Scale(gains)
+    gains, times = [0.0, *(gain for _, _, gain, _ in points)], [0.0, *(time for _, _, _, time in points)]
+    across, up = Scale(times), Scale(gains)
     return {
-        "points": [(entry, across(seconds), 100 - up(gain)) for entry, gain, seconds in points],
+        "points": _placed([(at, entry, across(time), 100 - up(gain)) for at, entry, gain, time in points]),
         "x": across(0.0),
         "y": 100 - up(0.0),
         "least": min(gains),
@@ -141,32 +185,43 @@ def _costs(entries: Sequence[Entry]) -> dict[str, Any] | None:
     }
 
 
-def _curves(curves: Curves, line: Line, reference: Line) -> dict[str, Any] | None:
-    """Return the held-out top-1 of a row and its reference by epoch, as paths in a picture."""
-    both = [_by_epoch(curves, each) for each in (reference, line)]
-    if not all(len(each) > 1 for each in both):
+def _placed(points: Sequence[tuple[int, Entry, float, float]]) -> list[tuple[int, Entry, float, float, bool]]:
+    """Return points with whether each is small, since another one with a number would cover it."""
+    numbered = list[tuple[float, float]]()
+    small = set[int]()
+    for at, _, x, y in sorted(points, key=lambda point: point[1].verdict not in ("helps", "hurts")):
+        if any(abs(x - other[0]) < NEAR[0] and abs(y - other[1]) < NEAR[1] for other in numbered):
+            small.add(at)
+        else:
+            numbered.append((x, y))
+    return [(*point, point[0] in small) for point in points]
+
+
+def _curves(entry: Entry) -> dict[str, Any] | None:
+    """Return the held-out top-1 of a trick and what it is compared with by epoch, as paths in a picture."""
+    if not all(len(each) > 1 for each in entry.learning):
         return None
-    values = [value for each in both for epoch in each.values() for value in epoch]
-    across, up = _Scale([epoch for each in both for epoch in each]), _Scale(values)
+    values = [value for each in entry.learning for epoch in each.values() for value in epoch]
+    across, up = Scale([epoch for each in entry.learning for epoch in each]), Scale(values)
 
     def path(points: Sequence[tuple[float, float]]) -> str:
         return " ".join(f"{across(epoch):.2f},{100 - up(value):.2f}" for epoch, value in points)
 
-    drawn = []
-    for kind, each in zip(("reference", "with"), both, strict=True):
+    paths = []
+    for kind, each in zip(("reference", "with"), entry.learning, strict=True):
         lowest, highest = ([(epoch, pick(values)) for epoch, values in each.items()] for pick in (min, max))
         means = [(epoch, statistics.fmean(values)) for epoch, values in each.items()]
-        drawn.append((kind, path(means), path([*lowest, *reversed(highest)])))
+        paths.append((kind, path(means), path([*lowest, *reversed(highest)])))
     return {
-        "label": line.label,
-        "paths": drawn,
+        "label": entry.label,
+        "paths": paths,
         "low": min(values),
         "high": max(values),
-        "epochs": max(max(each) for each in both),
+        "epochs": max(max(each) for each in entry.learning),
     }
 
 
-def _by_epoch(curves: Curves, line: Line) -> dict[float, list[float]]:
+def _by_epoch(curves: Curves, line: Line) -> ByEpoch:
     """Return the held-out top-1 of each finished run of a row, by epoch."""
     found: dict[float, list[float]] = {}
     for cell in line.cells:

@@ -17,10 +17,13 @@ from recipe.ablation.combinations import Choice, Replaced, label_of
 from recipe.ablation.confirmation import Confirmation
 from recipe.ablation.designs import Design
 from recipe.ablation.effects import Best, Effect, Effects, Interaction
-from recipe.ablation.page import Entry
+from recipe.ablation.page import METHODS as PAGE_METHODS
+from recipe.ablation.page import Entry, Page
 from recipe.ablation.results import CONFIDENCE, Estimate, Line
-from recipe.ablation.table import Table, ends, signed
+from recipe.ablation.screening_page import MEANS, METHODS, TEMPLATE, learning, parts
+from recipe.ablation.table import Table
 from recipe.ablation.variants import Unit
+from recipe.ablation.words import between, ends, percent, signed
 from recipe.base.wording import plural
 
 COLUMNS = (
@@ -92,26 +95,33 @@ class Screening(Table):
     def notes(self) -> list[str]:
         """Return sentences that explain the figures."""
         return [
-            "An effect is the mean top-1 on held-out images with the trick minus that without it, in percentage "
-            f"points, averaged over the other tricks on and off: {plural(len(self.lines), 'combination')}, "
-            f"{self._seeds}.",
+            self._about_effects(),
             *self._about_looks(),
-            *map(_interacting, (each for each in self.interactions if each.stands_out)),
+            *(f"Interaction: {each.said}" for each in self.interactions if each.stands_out),
             *self._about_best(),
             *self._about_confirmation(),
             *self._about_intervals("trick", "effect"),
             *self._about_design(),
+            *(["`table.json` names the interactions in an effect as its aliases."] if self._is_aliased else []),
+            *self._about_rows(),
             *self._about_environments(),
             *self.about,
         ]
+
+    def _about_effects(self) -> str:
+        return (
+            "An effect is the mean top-1 on held-out images with the trick minus that without it, in percentage "
+            f"points, averaged over the other tricks on and off: {plural(len(self.lines), 'combination')}, "
+            f"{self._seeds}."
+        )
 
     def _about_best(self) -> list[str]:
         if (best := self.best) is None:
             return []
         tried = "not tried" if best.row is None else f"tried as `{self.lines[best.row].label}`"
-        top1 = f"top-1 {100 * best.estimate.mean:.2f}"
-        if (around := best.estimate.single) is not None:
-            top1 += f" ({100 * around.low:.2f} to {100 * around.high:.2f})"
+        top1 = f"top-1 {percent(best.estimate.mean)}"
+        if best.estimate.single is not None:
+            top1 += f" ({between(best.estimate.single)})"
         if not best.labels:
             return [f"Best predicted combination: none of the tricks, {top1}, {tried}."]
         gain = f"{signed(best.gain.mean)} points"
@@ -150,9 +160,9 @@ class Screening(Table):
 
     def _about_design(self) -> list[str]:
         """Return what the design is, and what lost rows cost."""
-        lines = [f"Design: {self.design.name}."]
-        if self.design.resolution == 3:
-            lines.append("An effect includes interactions of other tricks, which `table.json` names as its aliases.")
+        lines = [f"Design: {self.design.name}. {MEANS[self.design.resolution]}"]
+        if self.design.resolution == 4 and self._is_aliased:
+            lines.append("Combinations that are replaced or have no results add parts of some.")
         if self.replaced:
             lost = sum(each.row is None for each in self.replaced)
             lines.append(
@@ -161,13 +171,6 @@ class Screening(Table):
                 "tricks need, exclude or override each other; the nearest possible ones take their place"
                 + (f", except for {lost} that nothing new can replace." if lost else ".")
             )
-        said = Counter(note for line in self.lines if line.note for note in line.note.split("; "))
-        lines += [f"In {plural(count, 'combination')}: {note}." for note, count in said.items()]
-        for line in self.lines:
-            states = [cell.status for cell in line.cells]
-            if "diverged" in states:
-                count = states.count("diverged")
-                lines.append(f"{count} of {plural(len(states), 'run')} of `{line.label}` diverged.")
         empty = [f"`{line.label}`" for line in self.lines if not line.results]
         if empty and len(empty) < len(self.lines):
             lines.append(f"Effects are estimated without the rows that have no results: {', '.join(empty)}.")
@@ -178,20 +181,59 @@ class Screening(Table):
         return lines
 
     @property
-    def _against(self) -> str:
-        return "combinations without the trick"
+    def _is_aliased(self) -> bool:
+        return any(effect.aliases for effect in self.effects)
+
+    def _about_rows(self) -> list[str]:
+        """Return what is unusual about rows."""
+        said = Counter(note for line in self.lines if line.note for note in line.note.split("; "))
+        lines = [f"In {plural(count, 'combination')}: {note}." for note, count in said.items()]
+        for line in self.lines:
+            states = [cell.status for cell in line.cells]
+            if "diverged" in states:
+                count = states.count("diverged")
+                lines.append(f"{count} of {plural(len(states), 'run')} of `{line.label}` diverged.")
+        return lines
 
     def _verdicts(self) -> list[tuple[str, str | None]]:
         return [(effect.label, None if effect.estimate is None else effect.verdict) for effect in self.effects]
 
+    def _page(self, command: str) -> Page:
+        intervals = self._about_intervals("trick", "effect")
+        return attrs.evolve(
+            super()._page(command),
+            change="effect",
+            notes=[self._about_effects(), *self._about_looks(), *intervals, *self._about_environments(), *self.about],
+            methods=(METHODS[self.design.resolution], *PAGE_METHODS),
+            template=TEMPLATE,
+            more={
+                **parts(
+                    self.found,
+                    self.replaced,
+                    ["; ".join(self._said(line)) for line in self.lines],
+                    self._about_design(),
+                ),
+                "confirmed": self._about_confirmation(),
+            },
+        )
+
+    @property
+    def _against(self) -> str:
+        return "without the trick"
+
     def _entries(self) -> list[Entry]:
+        curves = dict(zip((unit.label for unit in self.units), learning(self.found, self.curves), strict=True))
         return [
             Entry(
                 label=effect.label,
                 estimate=effect.estimate,
                 verdict=effect.verdict,
                 gain=None if effect.estimate is None else effect.estimate.mean,
+                seconds=effect.seconds,
+                macs=effect.macs,
                 note="can't be told from the results" if effect.estimate is None else "",
+                runs=effect.runs,
+                learning=curves[effect.label],
             )
             for effect in self.found.by_size
         ]
@@ -257,26 +299,7 @@ def _estimated(effect: Effect) -> tuple[str, ...]:
 
 def _measured(line: Line) -> str:
     """Return the measured top-1 of a row."""
-    if line.mean is None:
-        return "unknown"
-    return f"{100 * line.mean:.2f}" + ("" if line.deviation is None else f" ± {100 * line.deviation:.2f}")
-
-
-def _interacting(interaction: Interaction) -> str:
-    """Return a sentence about an interaction."""
-    (a, b), *others = interaction.pairs
-    found = interaction.estimate
-    size = f"{100 * abs(found.mean):.2f} points {'higher' if found.mean > 0 else 'lower'}"
-    said = f"Interaction: with {b}, the effect of {a} is {size} than without ({ends(found.interval)})"
-    if others:
-        negative = [f"the opposite of {x} with {y}" for (x, y), sign in _signed_pairs(interaction) if sign < 0]
-        positive = [f"{x} with {y}" for (x, y), sign in _signed_pairs(interaction) if sign > 0]
-        said += f"; this can't be told from {' or '.join([*positive, *negative])}"
-    return f"{said}."
-
-
-def _signed_pairs(interaction: Interaction) -> list[tuple[tuple[str, str], int]]:
-    return list(zip(interaction.pairs, interaction.signs, strict=True))[1:]
+    return percent(line.mean) + ("" if line.deviation is None else f" ± {100 * line.deviation:.2f}")
 
 
 def _effect(effect: Effect) -> dict[str, Any]:

@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from recipe.ablation.analysis import Analysis
-from recipe.ablation.answer import RESOLVED, answered
+from recipe.ablation.answer import RESOLVED, answered, surer
 from recipe.ablation.looks import Look
 from recipe.ablation.page import Curves, Entry, Page
-from recipe.ablation.results import CONFIDENCE, Cell, Contrast, Estimate, Interval, Line
+from recipe.ablation.results import CONFIDENCE, Cell, Contrast, Estimate, Line
+from recipe.ablation.words import ends, percent, signed
 from recipe.base import notebook
 from recipe.base.printable import markdown, printable
 from recipe.base.wording import columns, plural
@@ -159,7 +160,7 @@ class Table:
         ]
 
     def _results(self, line: Line) -> tuple[str, ...]:
-        top1 = "–" if line.mean is None else f"{100 * line.mean:.2f}"
+        top1 = percent(line.mean)
         if line.deviation is not None:
             top1 += f" ± {100 * line.deviation:.2f}"
         change, said = self.difference(line), self._said(line)
@@ -266,6 +267,9 @@ class Table:
 
     def to_html(self, command: str = "") -> str:
         """Return the table as a self-contained page. ``command`` is the command that made it, to be shown there."""
+        return self._page(command).to_html()
+
+    def _page(self, command: str) -> Page:
         return Page(
             title=self.title,
             answer=self.answer,
@@ -274,19 +278,23 @@ class Table:
             lines=self.lines,
             notes=self.notes(),
             recipe=self.recipe,
-            curves=self.curves,
+            widest=self.analysis.widest,
+            surer=surer(self.analysis, len(self.seeds)),
             command=command,
-        ).to_html()
+        )
 
     @property
     def _against(self) -> str:
-        return AGAINST[self.mode]
+        """What a page compares the tricks with."""
+        return f"the {AGAINST[self.mode]}"
 
     def _entries(self) -> list[Entry]:
         """Return what a page shows of each trick."""
         compared = [(line, self.lines[line.reference]) for line in self.lines if line.reference is not None]
         return [
-            Entry.of(line, reference, self.difference(line), self.mode == "drop", "; ".join(self._said(line)))
+            Entry.of(
+                line, reference, self.difference(line), self.mode == "drop", "; ".join(self._said(line)), self.curves
+            )
             for line, reference in compared
         ]
 
@@ -362,13 +370,3 @@ def _amount(count: int) -> str:
         if count >= 0.9995 * size:  # three digits round up to this unit
             return f"{count / size:.3g} {unit}"
     return str(count)
-
-
-def ends(interval: Interval | None) -> str:
-    """Return the ends of an interval in points, or nothing."""
-    return "" if interval is None else f"{signed(interval.low)} to {signed(interval.high)}"
-
-
-def signed(value: float) -> str:
-    """Return a difference in points."""
-    return f"{100 * value:+.2f}".replace("-", "−")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from unittest import mock
 
 import attrs
 import pytest
 
-from recipe.ablation.answer import answered
+from recipe.ablation.answer import answered, surer
 from recipe.ablation.table import Table
 from tests.ablation.test_chart import LABELS
 from tests.ablation.test_table import line, table
@@ -57,7 +58,8 @@ def test_a_trick_whose_removal_gains_hurts(mode: str, said: str) -> None:
 
 def test_the_page_shows_each_trick_with_its_verdict() -> None:
     page = three("add").to_html("recipe ablate 'x y'")
-    assert re.findall(r'<tr class="(.*?)"><td>(.*?)</td>', page) == [("helps", "+ x"), ("within noise", "+ y")]
+    rows = re.findall(r'<tr class="(.*?)"><td data-value="(.*?)"><i class="at">(.*?)</i>', page)
+    assert rows == [("helps", "+ x", "1"), ("within noise", "+ y", "2")]
     assert "recipe ablate &#39;x y&#39;" in page
     assert not re.findall(r"https?:|src=|@import", page)
     widths = [float(width) for width in re.findall(r'class="(?:together|single)" style="left:.*?;width:(.*?)%"', page)]
@@ -78,8 +80,8 @@ def test_gains_and_costs_are_those_of_having_the_trick(mode: str, gain: str, tim
 
 def test_the_page_says_what_is_unusual_about_a_row() -> None:
     page = table(line("baseline", BASE), line("+ x", [None, *MORE[1:]], 0), line("+ y", [None] * 4, 0)).to_html()
-    assert "<td>1 of 4 diverged</td>" in page
-    assert "<td>4 of 4 diverged</td>" in page
+    assert '<td class="note">1 of 4 diverged</td>' in page
+    assert '<td class="note">4 of 4 diverged</td>' in page
 
 
 def test_the_page_draws_learning_curves_where_they_are_known() -> None:
@@ -89,6 +91,40 @@ def test_the_page_draws_learning_curves_where_they_are_known() -> None:
     page = attrs.evolve(shown, curves=curves).to_html()
     assert page.count("<polyline") == page.count("<polygon") == 4
     assert "50.0 to 92.2 %" in page
+
+
+def test_the_page_says_what_narrower_intervals_take() -> None:
+    shown = three("add")
+    rows = re.findall(
+        r'<td class="number">± (.*?) points</td><td class="number">(.*?)</td><td class="number">(.*?)</td>',
+        shown.to_html(),
+    )
+    assert shown.analysis.widest is not None
+    assert 0.0025 < shown.analysis.widest < 0.005
+    assert rows[:2] == [("1.00", "4", "reached"), ("0.50", "4", "reached")]
+    needed = shown.analysis.seeds_for(0.0025)
+    assert needed is not None
+    assert needed > 4
+    assert rows[2] == ("0.25", str(needed), f"about {3 * (needed - 4)}")
+    assert (
+        "One seed says nothing about noise. Repeat" in table(line("baseline", [0.8]), line("+ x", [0.9], 0)).to_html()
+    )
+
+
+def test_intervals_that_are_too_wide_take_at_least_one_more_seed() -> None:
+    shown = three("add")
+    with mock.patch.object(type(shown.analysis), "seeds_for", return_value=2):
+        assert [(each.seeds, each.runs) for each in surer(shown.analysis, 4)] == [(4, 0), (4, 0), (5, 3)]
+
+
+def test_tricks_at_the_same_place_have_one_number() -> None:
+    rows = [line("baseline", BASE), line("+ y", NOISE, 0), line("+ x", MORE, 0), line("+ z", [*NOISE[:3], 0.823], 0)]
+    page = table(*rows, mode="add").to_html()
+    assert re.findall(r'<b class="(.*?)".*?>(\d*)</b>', page) == [
+        ("within noise", "1"),
+        ("helps", "2"),
+        ("within noise small", ""),
+    ]
 
 
 @pytest.mark.parametrize("label", LABELS)
