@@ -137,9 +137,15 @@ class Analysis:
         images = min((len(self.correct.get(name, ())) for name in finished), default=0)
         if images < 2:
             return np.full(len(fit.contrasts), np.nan)
-        from scipy.special import ndtri
+        return halves_over_images(
+            fit.geometry.weights @ np.stack([self.correct[name] for name in finished]).astype(float)
+        )
 
-        by_image = fit.geometry.weights @ np.stack([self.correct[name] for name in finished]).astype(float)
-        factor = float(ndtri((1 + CONFIDENCE) / 2)) / math.sqrt(images)
-        halves: Array = factor * by_image.std(1, ddof=1)
-        return halves
+
+def halves_over_images(by_image: Array) -> Array:
+    """Return half the normal intervals of means over other images of the same kind, from values per image: (…, N)."""
+    from scipy.special import ndtri
+
+    factor = float(ndtri((1 + CONFIDENCE) / 2)) / math.sqrt(by_image.shape[-1])
+    halves: Array = factor * by_image.std(-1, ddof=1)
+    return halves

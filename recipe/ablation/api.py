@@ -31,6 +31,8 @@ def ablate(
     confirm: bool = False,
     short: str | None = None,
     budget: str | None = None,
+    holdout: str | float | None = None,
+    test: bool = True,
     out: str | Path | None = None,
     device: str | None = None,
     jobs: int = 1,
@@ -67,6 +69,9 @@ def ablate(
         short: Statements that shorten the runs of a screening, such as ``epochs 2``. The best combination, none of the
             tricks, and up to two in between are then confirmed without them.
         budget: The time to fit seeds and epochs into: ``90s``, ``20m`` or ``2h``. Defaults to no limit.
+        holdout: The share of the held-out images to leave out of the table, ``20%`` or 0.2, from 1% to 50%. The best
+            row is reported on them. Can be given to a finished ablation, too. Defaults to none.
+        test: Whether to evaluate the best row on the test images once all runs have finished, if the recipe has any.
         out: The ablation folder. Defaults to a folder in ``ablations``.
         device: The device, such as ``cpu`` or ``cuda:1``. Defaults to all CUDA devices in turn, or the CPU.
         jobs: How many runs to train at a time.
@@ -105,6 +110,8 @@ def ablate(
         confirm=confirm,
         short=short,
         budget=budget,
+        holdout=holdout,
+        test=test,
         out=out,
         workers=workers,
         plugins=plugins,

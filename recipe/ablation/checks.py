@@ -42,7 +42,9 @@ def check_numbers(
         raise fail("E124", message, help="use one of them")
 
 
-def check_confirmation(mode: str, confirm: bool, short: str | None, budget: str | None) -> None:
+def check_confirmation(
+    mode: str, confirm: bool, short: str | None, budget: str | None, holdout: str | float | None
+) -> None:
     """Raise `RecipeError` (E124) if a confirmation can't be used."""
     for name, value in (("--confirm", confirm), ("--short", short is not None)):
         if value and mode != "screen":
@@ -52,6 +54,9 @@ def check_confirmation(mode: str, confirm: bool, short: str | None, budget: str 
     if short is not None and budget is not None:
         message = f"{named('--short')} and {named('--budget')} both shorten the runs"
         raise fail("E124", message, help="use one of them")
+    if holdout is not None and (confirm or short is not None):
+        message = f"{named('--holdout')} and {named('--confirm' if confirm else '--short')} both check the best row"
+        raise fail("E124", message, help="use one of them: other images, or other seeds")
 
 
 def own_model(plan: Plan | None) -> RecipeError:

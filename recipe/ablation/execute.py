@@ -101,18 +101,13 @@ class Execution:
                 self._stop()
                 self.watcher.stop()
         if number := self.interrupt.received:
-            raise self._interrupted(number)
+            raise interrupted(number, self.folder)
         if self.failures:
             raise Unfinished(*self.failures)
 
     def _leave(self, number: int) -> Interrupted:
         self.watcher.stop()  # to restore the cursor
-        return self._interrupted(number)
-
-    def _interrupted(self, number: int) -> Interrupted:
-        again = "rerun the command" if is_command() else "call `recipe.ablate` again"
-        message = f"stopped by {signal.Signals(number).name}; {again} to resume the ablation in {self.folder}"
-        return Interrupted(number, self.folder, 0, message=message)
+        return interrupted(number, self.folder)
 
     def _start(self) -> None:
         for turn in [*self.waiting]:
@@ -217,6 +212,13 @@ class Execution:
             handle.terminate()
         while any(handle.poll() is None for handle in handles):
             time.sleep(POLL)
+
+
+def interrupted(number: int, folder: Path) -> Interrupted:
+    """Return what is raised when a signal stops the ablation in a folder."""
+    again = "rerun the command" if is_command() else "call `recipe.ablate` again"
+    message = f"stopped by {signal.Signals(number).name}; {again} to resume the ablation in {folder}"
+    return Interrupted(number, folder, 0, message=message)
 
 
 def _last_lines(log: Path) -> list[str]:

@@ -88,6 +88,11 @@ class Screening(Table):
         """What the results of all rows together say about each effect."""
         return self.found.analysis
 
+    def compared_with(self, row: int) -> int | None:
+        """Return the index of the combination with none of the tricks, unless it is this one or was not tried."""
+        none = next((at for at, levels in enumerate(self.design.levels.tolist()) if not any(levels)), None)
+        return None if none == row else none
+
     def cells(self) -> list[tuple[str, ...]]:
         """Return the effects as text, one tuple per trick, the largest first, without the heading."""
         return [(effect.label, *_estimated(effect), *map(str, effect.runs)) for effect in self.found.by_size]

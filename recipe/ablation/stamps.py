@@ -26,6 +26,8 @@ class Stamps:
     """The images of an ablation, by the identity of the trick that opens them."""
 
     images: dict[str, tuple[Classes, Fingerprint, Fingerprint]]
+    tests: dict[str, Fingerprint] = attrs.field(factory=dict)
+    """The test images, where there are any. Runs don't depend on them."""
     _files: dict[Path, str] = attrs.field(factory=dict, repr=False)
     """The digests of files read so far."""
 
@@ -36,14 +38,17 @@ class Stamps:
         Unless training is ``local``, the images may be on other machines: only plugins and files are stamped.
         """
         images: dict[str, tuple[Classes, Fingerprint, Fingerprint]] = {}
+        tests = dict[str, Fingerprint]()
         for program in programs if local else ():
             named = _named(program.plan)
             if named not in images:
                 sets = open_sets(program.plan)
                 classes = Classes(sets.classes, sets.names)
                 images[named] = classes, fingerprint(sets.train), fingerprint(sets.val)
+                if sets.test is not None:
+                    tests[named] = fingerprint(sets.test)
             program.check_classes(images[named][0].count)
-        return cls(images)
+        return cls(images, tests)
 
     def stamp(self, plan: Plan) -> str:
         """Return eight digits for what a plan's digest omits: images, files and plugins, and those of its teachers."""
@@ -54,7 +59,7 @@ class Stamps:
         if (images := self.images.get(_named(plan))) is None:
             return None
         classes, training, held_out = images
-        return classes, Data(training, held_out, named_files(plan, self._digest))
+        return classes, Data(training, held_out, named_files(plan, self._digest), self.tests.get(_named(plan)))
 
     def _parts(self, plan: Plan) -> Iterator[str]:
         code = sorted(code_of_plugins(plan.uses).values())

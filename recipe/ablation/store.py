@@ -18,9 +18,9 @@ from recipe.ablation.results import Cell
 from recipe.base import files
 from recipe.base.caller import another_folder
 from recipe.base.errors import RecipeError, fail
-from recipe.base.identity import digest
 from recipe.base.typed_json import Malformed, read_json
 from recipe.base.wording import plural, system_reason
+from recipe.data.fingerprint import Fingerprint
 from recipe.plan.plan import Plan
 from recipe.runs import checkpoints
 from recipe.runs.held_out import read_held_out
@@ -29,7 +29,7 @@ from recipe.runs.provenance import Classes, Data, differences, read_provenance
 from recipe.runs.reader import environment_of, measured, summary_of
 from recipe.runs.records import FINISHED
 
-OWN_FILES = ("ablation.json", "table.", "chart.", "cells", "jobs")
+OWN_FILES = ("ablation.json", "table.", "chart.", "test.json", "cells", "jobs")
 """Prefixes of an ablation's files. Names that start with a dot are left by a process killed while writing."""
 
 
@@ -128,11 +128,26 @@ class Task:
             held_out = read_held_out(self.run)
         except RecipeError:
             return None
-        images = (held_out.index.tobytes(), held_out.label.tobytes(), repr(held_out.path).encode())
-        return digest(b"".join(images)), held_out.logits.argmax(1) == held_out.label
+        return held_out.images, held_out.correct
+
+    @property
+    def test(self) -> Fingerprint | None:
+        """The images for a test, or None if there are none.
+
+        If the data is unknown on this machine, those that its run recorded, if it has begun.
+        """
+        if self.data is not None:
+            return self.data[1].test
+        with contextlib.suppress(RecipeError):
+            if made := read_provenance(self.run):
+                return made.data.test
+        return None
 
     def is_of_other_data(self) -> bool:
-        """Whether the run was started on other data than the ablation: images or files changed in the meantime."""
+        """Whether the run was started on other data than the ablation: images or files changed in the meantime.
+
+        Those of a test don't count, because the run doesn't see them.
+        """
         try:
             made = read_provenance(self.run)
         except RecipeError:
@@ -140,7 +155,7 @@ class Task:
         if made is None or self.data is None:
             return False
         classes, data = self.data
-        return made.classes != classes or bool(differences(made.data, data))
+        return made.classes != classes or bool(differences(made.data, attrs.evolve(data, test=None)))
 
     def _diverged(self) -> bool:
         try:

@@ -17,7 +17,9 @@ from recipe.ablation.combinations import SEEDS as SCREENED
 from recipe.ablation.combinations import Combinations, Screen, screened
 from recipe.ablation.confirming import SEEDS as CONFIRMED
 from recipe.ablation.confirming import Confirming
-from recipe.ablation.execute import Execution, Unfinished, Watcher
+from recipe.ablation.execute import Execution, Unfinished, Watcher, interrupted
+from recipe.ablation.final import evaluate, kept_results, tested
+from recipe.ablation.holdout import check_holdout, held_back, share_of
 from recipe.ablation.launchers import Launcher, Workers
 from recipe.ablation.lines import correct_in, lines_of, substituted
 from recipe.ablation.looks import Look, Until, most_seeds
@@ -32,6 +34,7 @@ from recipe.base import files
 from recipe.base.caller import option
 from recipe.base.errors import fail
 from recipe.base.identity import digest
+from recipe.base.signals import handled
 from recipe.base.source import Source
 from recipe.base.typed_json import Malformed, read_json
 from recipe.base.wording import plural
@@ -77,6 +80,12 @@ class Study:
     """The planned budgets, by request. They are saved when the ablation runs."""
     left_out: tuple[str, ...] = ()
     """The words of the recipe's tricks that no row has, because they choose an epoch by the held-out images."""
+    holdout: float | None = None
+    """The share of the held-out images that the table leaves out, to report its best row on them."""
+    test: bool = True
+    """Whether to evaluate the best row on the test images, if there are any."""
+    untested: str = ""
+    """Why that isn't possible."""
 
     @property
     def look(self) -> Look | None:
@@ -129,6 +138,8 @@ class Study:
     def table(self, images: bool = True) -> Table:
         """Return the table with the results so far. ``images``: with the uncertainty of the held-out images."""
         table = self._table(self.look, images)
+        if self.test:
+            table = tested(table, self.cells, self.folder, self.untested)
         if self.confirming is None or not isinstance(table, Screening) or _is_unfinished(table):
             return table
         return attrs.evolve(table, confirmation=self.confirming.confirmation(table))
@@ -147,15 +158,14 @@ class Study:
         about = f"{' or '.join(data)}; {self.epochs}, batch {' or '.join(map(str, batches))}."
         finished = {cell.name for line in lines for cell in line.cells if cell.status == "finished"}
         done = [task for task in self._tasks(look) if task.name in finished]
-        return attrs.evolve(
-            self.outline,
-            seeds=self.outline.seeds[: max(seeds)],
-            lines=tuple(lines),
-            about=(about, *self.warnings),
-            correct=correct_in(done) if images else {},
-            curves={task.name: task.curve() for task in done},
-            look=look,
+        seeds_used = self.outline.seeds[: max(seeds)]
+        table = attrs.evolve(
+            self.outline, seeds=seeds_used, lines=tuple(lines), about=(about, *self.warnings), look=look
         )
+        if self.holdout is not None:
+            return held_back(table, done, self.holdout)
+        curves, correct = {task.name: task.curve() for task in done}, correct_in(done) if images else {}
+        return attrs.evolve(table, correct=correct, curves=curves)
 
     def replaced(self) -> list[str]:
         """Return a note if the folder holds a table that would be overwritten and is not part of this one."""
@@ -190,6 +200,8 @@ class Study:
         """
         workers, plugins = self.workers, tuple(map(os.path.abspath, self.plugins))
         launcher, watcher = launcher or workers.launched_from(self.folder), watcher or Watcher()
+        if self.test:
+            kept_results(self.folder)  # to report damage now
         prepare(self.folder, self.cells[0][0].folder, self.budgets)
         devices, threads = workers.devices, workers.threads
 
@@ -208,6 +220,7 @@ class Study:
             if self.confirming is not None and isinstance(table := self._table(look), Screening):
                 watcher.note("the best combination is trained under new seeds")
                 execute(self.confirming.tasks(table))
+            made = self._evaluated(watcher) if self.test else self
         except Unfinished as error:
             error.table = self.write(watcher.note)
             raise
@@ -215,7 +228,18 @@ class Study:
             with contextlib.suppress(Exception):  # report the first error, not one from writing
                 self.write(images=False)  # the results so far, without reading all evaluations
             raise
-        return self.write(watcher.note)
+        return made.write(watcher.note)
+
+    def _evaluated(self, watcher: Watcher) -> Study:
+        """Evaluate the best row on the test images, if there are any and it has not been."""
+
+        def stop(number: int, frame: object) -> None:
+            raise interrupted(number, self.folder)
+
+        device = self.workers.devices[0] if self.workers.local else None
+        with handled(stop):
+            why = evaluate(self.table(images=False), self.cells, self.folder, device, watcher.note)
+        return attrs.evolve(self, untested=why)
 
 
 def study(
@@ -230,6 +254,8 @@ def study(
     confirm: bool = False,
     short: str | None = None,
     budget: str | None = None,
+    holdout: str | float | None = None,
+    test: bool = True,
     out: str | Path | None = None,
     workers: Workers | None = None,
     plugins: Vocabulary | Sequence[str | Path] = (),
@@ -238,7 +264,8 @@ def study(
 ) -> Study:
     """Prepare an ablation: bind and compile every row, choose the seeds, and name the cells. Raises `RecipeError`."""
     check_numbers(mode, seeds, resolution, runs, until, budget)
-    check_confirmation(mode, confirm, short, budget)
+    check_confirmation(mode, confirm, short, budget, holdout)
+    share = share_of(holdout)
     if out is not None and not str(out).strip():
         raise fail("E113", "the name of the ablation's folder is empty", help=f"name a folder with {option('--out')}")
     workers = workers or Workers()
@@ -291,6 +318,8 @@ def study(
     made = Study(
         rows, outline, folder, tuple(cells), workers, plan.vocabulary.files, stop, confirming, budgets, left_out
     )
+    made = attrs.evolve(made, holdout=share, test=test and share is None)
+    check_holdout(share, [task for row in made.cells for task in row])
     if workers.local:
         check_weights([task.plan for task in made.tasks if task.cell().status == "missing"])
     return made

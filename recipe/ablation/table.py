@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from recipe.ablation.analysis import Analysis
 from recipe.ablation.answer import RESOLVED, answered, surer
+from recipe.ablation.chosen import Report
 from recipe.ablation.looks import Look
 from recipe.ablation.page import Curves, Entry, Page
 from recipe.ablation.results import CONFIDENCE, Cell, Contrast, Estimate, Line
@@ -67,6 +68,8 @@ class Table:
     """Which held-out images each run classified correctly, by the name of its cell, where that is known."""
     curves: Curves = attrs.field(factory=dict, repr=False, eq=False)
     """The epochs at which each run was evaluated and its held-out top-1, by the name of its cell."""
+    report: Report | None = attrs.field(default=None, repr=False)
+    """How good the best row is on images that had no part in its choice, if there are any."""
 
     look: Look | None = attrs.field(default=None, repr=False)
     """With ``until``, the look that the seeds so far belong to."""
@@ -115,11 +118,12 @@ class Table:
 
     @property
     def answer(self) -> str:
-        """Which tricks help, which hurt, and how many runs would tell more, in a few sentences."""
+        """Which tricks help, which hurt, how many runs would tell more, and how the best row does on other images."""
         half = self.look.until.half if self.look else RESOLVED
         needed = self.analysis.seeds_for(half) if self.look is None or self.unsettled else None
         said = answered(self._verdicts(), len(self.seeds), half, needed, self.analysis.rows)
-        return f"{said} {self._settled}".strip()
+        report = self.report.sentence if self.report else ""
+        return " ".join(filter(None, (said, self._settled, report)))
 
     @property
     def _settled(self) -> str:
@@ -144,6 +148,10 @@ class Table:
         """Return the difference between a row and the row it is compared with, or None if it isn't known."""
         compared = [each for each in self.lines if each.reference is not None]
         return self.analysis.estimates[compared.index(line)] if line in compared else None
+
+    def compared_with(self, row: int) -> int | None:
+        """Return the index of the row that a row is compared with, if any."""
+        return self.lines[row].reference
 
     def cells(self) -> list[tuple[str, ...]]:
         """Return the table as text, one tuple per row, without the heading."""
@@ -357,6 +365,7 @@ class Table:
             "freedom": self.analysis.freedom,
             "answer": self.answer,
             "rows": lines,
+            "holdout": self.report and self.report.to_dict(),
             "notes": self.notes(),
         }
 

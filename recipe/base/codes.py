@@ -145,7 +145,8 @@ E123 package can't be created
     The name is not valid for pip, its words are already in use, or the folder already exists. Nothing was written.
 E124 nothing to study
     An ablation turns tricks on and off: the ones that the recipe states, or the ones that you name with `--over`,
-    each once. Its modes are `stack`, `drop` and `add`.
+    each once. Its modes are `stack`, `drop`, `add` and `screen`. `--holdout` needs runs that recorded their results for
+    each image, all on the same ones, enough held-out images, and a recipe without images for a test.
 E125 unusable launcher
     The scheduler is unavailable, does not support the option, or needs a package that is not installed.
 E126 failed run in an ablation

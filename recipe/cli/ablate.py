@@ -102,6 +102,13 @@ class _Command(click.Command):
 @click.option(
     "--budget", metavar="TIME", help="Choose seeds and epochs to fit into a time: 90s, 20m or 2h. Default: no limit."
 )
+@click.option(
+    "--holdout",
+    metavar="SHARE",
+    help="Leave a share of the held-out images, from 1% to 50%, out of the table, and report the best row on them. "
+    "Default: none.",
+)
+@click.option("--skip-test", is_flag=True, help="Don't evaluate the best row on the test images, if there are any.")
 @click.option("--out", type=click.Path(file_okay=False), help="The ablation folder. Default: a folder in ./ablations.")
 @click.option("--jobs", type=click.IntRange(1, 1024), default=1, show_default=True, help="Runs to train at a time.")
 @click.option(
@@ -141,6 +148,7 @@ def command(
     dry_run: bool,
     plugins: tuple[str, ...],
     resolution: str | None,
+    skip_test: bool,
     **options: Any,
 ) -> None:
     """Measure which tricks of a recipe matter.
@@ -182,7 +190,7 @@ def command(
     plain = Plain()
     workers = Workers(device, jobs, launcher, dict(option.split("=", 1) for option in launcher_options))
     options |= {"workers": workers, "plugins": words, "resolution": int(resolution) if resolution else None}
-    options |= {"name": stem(source, "ablation"), "tell": plain.note}
+    options |= {"name": stem(source, "ablation"), "tell": plain.note, "test": not skip_test}
     made = study(source, *statements, **options)
     if html is not None and made.folder.resolve() in html.resolve().parents:
         help = "name a file in another folder"

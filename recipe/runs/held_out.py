@@ -20,6 +20,7 @@ import numpy.typing as npt
 from recipe.base import files
 from recipe.base.caller import resuming
 from recipe.base.errors import RecipeError, fail
+from recipe.base.identity import digest
 from recipe.base.typed_json import Malformed
 from recipe.base.wording import system_reason
 from recipe.data.encoded import Encoded, ImageSource
@@ -40,6 +41,30 @@ class HeldOut:
     """The logits of each image: (N, K)."""
     path: tuple[str, ...] | None = None
     """The path of each image, relative to the folder of the data, or None if the images are not in files."""
+
+    @property
+    def images(self) -> str:
+        """A digest of which images these are, and of their labels."""
+        return digest(b"".join((self.index.tobytes(), self.label.tobytes(), repr(self.path).encode())))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What identifies each image: its path, or its position among the held-out images."""
+        return tuple(map(str, self.index.tolist())) if self.path is None else self.path
+
+    @property
+    def correct(self) -> npt.NDArray[np.bool_]:
+        """Whether each image is classified correctly: (N,)."""
+        right: npt.NDArray[np.bool_] = self.logits.argmax(1) == self.label
+        return right
+
+    @property
+    def losses(self) -> npt.NDArray[np.float64]:
+        """The cross-entropy of each image, in nats: (N,)."""
+        logits = self.logits.astype(np.float64)
+        shifted = logits - logits.max(1, keepdims=True)
+        own: npt.NDArray[np.float64] = shifted[np.arange(len(self.label)), self.label]
+        return np.log(np.exp(shifted).sum(1)) - own  # type: ignore[no-any-return]
 
 
 def write_held_out(folder: Path, held_out: HeldOut) -> str:
@@ -89,17 +114,15 @@ def read_held_out(folder: Path) -> HeldOut:
         raise _damaged(path, f"is not the evaluation of a run: {error}") from None
 
 
-def relative_paths(images: tuple[ImageSource, ...], root: str | None) -> tuple[str, ...]:
-    """Return paths relative to a folder that contains all of them, or else to their common folder.
+def relative_paths(images: tuple[ImageSource, ...], *roots: str) -> tuple[str, ...]:
+    """Return paths relative to the first of some folders that contains all of them, or else to their common folder.
 
     The parts of each are separated by ``/``. Images in larger files have names instead.
     """
     parents = {os.path.abspath(image.parent) for image in images if isinstance(image, Path)}
     common = os.path.commonpath(parents) if parents else ""
-    within = (
-        parents and root is not None and os.path.commonpath([common, os.path.abspath(root)]) == os.path.abspath(root)
-    )
-    start = root if within else common
+    within = (root for root in map(os.path.abspath, roots) if parents and os.path.commonpath([common, root]) == root)
+    start = next(within, common)
     return tuple(
         image.name if isinstance(image, Encoded) else Path(os.path.relpath(image, start)).as_posix() for image in images
     )

@@ -42,12 +42,12 @@ class Outputs:
 
 
 def _paths(plan: Plan, images: Images) -> tuple[str, ...] | None:
-    """Return the paths of images in files, relative to the folder that their trick names, if there is one."""
+    """Return the paths of images in files, relative to the folder with all of them that their trick names, if any."""
     if not isinstance(images, Files):
         return None
     values = plan.images.values.values() if plan.images else ()
     named = (value for value in values if isinstance(value, str) and os.path.isabs(value) and os.path.isdir(value))
-    return relative_paths(images.paths, next(named, None))
+    return relative_paths(images.paths, *named)
 
 
 EVEN = 1.5

@@ -141,6 +141,7 @@ def test_there_is_nothing_to_confirm_if_no_trick_helps(tmp_path: Path, monkeypat
         ({"mode": "add", "short": "epochs 1"}, "`short` is for the mode `screen`"),
         ({"mode": "screen", "short": " "}, "`short` is empty"),
         ({"mode": "screen", "short": "epochs 1", "budget": "2h"}, "`short` and `budget` both shorten the runs"),
+        ({"mode": "screen", "confirm": True, "holdout": 0.2}, "`holdout` and `confirm` both check the best row"),
         ({"mode": "screen", "short": "epochs none"}, "epochs none"),
     ],
 )

@@ -17,9 +17,10 @@ from safetensors.torch import save_file
 
 import recipe
 from recipe.ablation import execute as execution
+from recipe.ablation.chosen import Chosen, Report
 from recipe.ablation.confirmation import Confirmation
 from recipe.ablation.looks import Until
-from recipe.ablation.results import Cell
+from recipe.ablation.results import Cell, Estimate, Interval
 from recipe.ablation.screening import Screening
 from recipe.base import failure
 from recipe.compare import measure as measuring
@@ -118,6 +119,16 @@ def tables() -> Iterator[Any]:
         table = single.table()
         correct = {cell.name: np.arange(50) % 7 < 3 for line in table.lines for cell in line.cells}
         yield json.loads(attrs.evolve(table, correct=correct).to_json())
+        right = Chosen(1, "− tweak D", 0.75, None, None, 1, 0, "full recipe", Estimate(0.0, seeds=1))
+        whole = Chosen(0, "full recipe", 0.75, 0.01, 0.1, 2)
+        varied = attrs.evolve(right, difference=Estimate(0.1, Interval(0.0, 0.2), images=0.1, seeds=2))
+        for report in (
+            Report("held-out", 0.2),
+            Report("held-out", 0.2, 40, 10, None, right),
+            Report("test", None, None, 10, 1, whole),
+            Report("test", None, 50, 10, 2, varied),
+        ):
+            yield json.loads(attrs.evolve(table, report=report).to_json())
     yield from screenings()
 
 

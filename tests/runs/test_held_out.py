@@ -72,7 +72,9 @@ def test_what_is_written_is_read_back(folder: Path, path: tuple[str, ...] | None
 def test_paths_are_relative_to_the_data_or_else_to_their_common_folder() -> None:
     paths = (Path("/data/val/cat/1.jpg"), Path("/data/val/dog/2.jpg"))
     assert relative_paths(paths, "/data") == ("val/cat/1.jpg", "val/dog/2.jpg")
-    assert relative_paths(paths, None) == relative_paths(paths, "/other") == ("cat/1.jpg", "dog/2.jpg")
+    assert relative_paths(paths, "/data/train", "/data") == ("val/cat/1.jpg", "val/dog/2.jpg")
+    assert relative_paths(paths) == relative_paths(paths, "/other") == ("cat/1.jpg", "dog/2.jpg")
+    assert relative_paths(paths[:1], "/data/train", "/data/val") == ("cat/1.jpg",), "as with images of other classes"
 
 
 def refused(folder: Path, why: str) -> None:

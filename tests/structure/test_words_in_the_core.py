@@ -41,9 +41,9 @@ ALLOWED = [
         "kinds of lines in `metrics.jsonl`, and a part of the summary",
     ),
     (
-        "cli/evaluate.py data/images.py data/layout.py data/listed.py data/parts.py data/part_folders.py "
-        "data/splits.py inference/datasets.py inference/evaluating.py inference/pretrained.py inference/run.py "
-        "runs/provenance.py",
+        "ablation/chosen.py ablation/final.py cli/evaluate.py data/images.py data/layout.py data/listed.py "
+        "data/parts.py data/part_folders.py data/splits.py inference/datasets.py inference/evaluating.py "
+        "inference/pretrained.py inference/run.py runs/provenance.py",
         "train val test",
         "the parts of a dataset",
     ),

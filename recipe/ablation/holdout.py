@@ -1,0 +1,140 @@
+"""`--holdout`: keep a part of the held-out images out of a table, and report its best row on them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from recipe.ablation.chosen import Report, best_row, is_complete, results_on
+from recipe.ablation.results import Cell
+from recipe.ablation.store import Task
+from recipe.ablation.table import Table
+from recipe.base.caller import named, option
+from recipe.base.errors import RecipeError, fail
+from recipe.base.wording import plural
+from recipe.data.splits import position
+from recipe.runs.held_out import HeldOut, read_held_out
+from recipe.runs.reader import summary_of
+
+LEAST_SHARE, MOST_SHARE = 0.01, 0.5
+
+FEWEST = 20
+"""The fewest images that are kept back."""
+
+SALT = "holdout"
+"""Makes the part of an image independent of the one that it has in the dataset."""
+
+
+def share_of(given: str | float | None) -> float | None:
+    """Return a share, such as ``20%`` or ``0.2``, as a fraction. Raises `RecipeError` (E124)."""
+    if given is None:
+        return None
+    text = str(given).strip()
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,18})?)(%?)", text)
+    share = float(Decimal(found[1]) / (100 if found[2] else 1)) if found else 0.0
+    if not LEAST_SHARE <= share <= MOST_SHARE:
+        message = f"{named('--holdout')} is a share from 1% to 50% of the held-out images, not `{text:.60}`"
+        raise fail("E124", message, help="write it as `20%`")
+    return share
+
+
+def check_holdout(share: float | None, tasks: Sequence[Task]) -> None:
+    """Raise `RecipeError` (E124) if a share of the held-out images can't be kept back, as far as that is known."""
+    if share is None:
+        return
+    for task in tasks:
+        if task.test is not None:
+            raise _tested(task)
+        if task.data is not None and share * (count := task.data[1].held_out.images) < FEWEST:
+            raise _too_few(f"about {share * count:.0f}", count)
+        summary = summary_of(task.run)
+        if task.cell().status == "finished" and summary.get("evaluation_sha256") is None:
+            raise _unknown(task, f"the run in `{task.run}` did not record its evaluation")
+
+
+def held_back(table: Table, tasks: Sequence[Task], share: float) -> Table:
+    """Return a table of the images that aren't kept back, with a report on its best row on those that are.
+
+    Args:
+        table: The table of all held-out images.
+        tasks: Its finished runs.
+        share: The share of the images to keep back.
+
+    Raises:
+        RecipeError: E124 if a run has no results per image or has images for a test, the runs were evaluated on
+            different images, or too few are kept back.
+    """
+    if not tasks:
+        return attrs.evolve(table, report=Report("held-out", share))
+    known = {task.name: _held_out(task) for task in tasks}
+    first = known[tasks[0].name]
+    for task in tasks:
+        if task.test is not None:
+            raise _tested(task)
+        if known[task.name].images != first.images:
+            rows = f"`{tasks[0].label}`, seed {tasks[0].seed}, and `{task.label}`, seed {task.seed}"
+            help = f"leave {option('--holdout')} out, or leave out what changes the images"
+            raise fail("E124", f"{rows}, were evaluated on different images", help=help)
+    back = is_kept_back(first, share)
+    count, every = int(back.sum()), len(back)
+    if count < FEWEST:
+        raise _too_few(str(count), every)
+    lines = tuple(
+        attrs.evolve(line, cells=tuple(_without(cell, known, back) for cell in line.cells)) for line in table.lines
+    )
+    report, row = Report("held-out", share, every - count, count), best_row(lines)
+    told = f"The table and the choice of the best row use {every - count:,} of {plural(every, 'held-out image')}. "
+    told += f"The other {count:,}, which a hash of their names decides, are kept back to report on that row"
+    if row is None or not is_complete(lines):
+        told += " once no run is missing" if not is_complete(lines) else ", but all runs diverged"
+    else:
+        correct = {name: one.correct[back] for name, one in known.items()}
+        report = attrs.evolve(report, chosen=results_on(lines, correct, row, table.compared_with(row)))
+    about = (f"{told}.", *report.notes(len(table.seeds)), *table.about)
+    correct = {name: one.correct[~back] for name, one in known.items()}
+    return attrs.evolve(table, lines=lines, about=about, correct=correct, curves={}, report=report)
+
+
+def is_kept_back(held_out: HeldOut, share: float) -> npt.NDArray[np.bool_]:
+    """Return whether each image is kept back: (N,).
+
+    It follows from a hash of what identifies the image alone. So other images, seeds and rows don't change it, and
+    those that a smaller share keeps back are among those of a larger one.
+    """
+    return np.array([position(0, SALT, name) < share for name in held_out.names], np.bool_)
+
+
+def _without(cell: Cell, known: Mapping[str, HeldOut], back: npt.NDArray[np.bool_]) -> Cell:
+    """Return a cell with its results on the images that aren't kept back."""
+    if (held_out := known.get(cell.name)) is None:
+        return cell
+    return attrs.evolve(cell, top1=float(held_out.correct[~back].mean()), loss=float(held_out.losses[~back].mean()))
+
+
+def _held_out(task: Task) -> HeldOut:
+    try:
+        return read_held_out(task.run)
+    except RecipeError as error:
+        raise _unknown(task, error.diagnostics[-1].message) from None
+
+
+def _tested(task: Task) -> RecipeError:
+    help = f"leave {option('--holdout')} out: the best row is evaluated on the test images"
+    return fail("E124", f"`{task.label}` has images for a test already", help=help)
+
+
+def _unknown(task: Task, why: str) -> RecipeError:
+    message = f"{named('--holdout')} needs the results of `{task.label}`, seed {task.seed}, for each image, but {why}"
+    help = f"leave {option('--holdout')} out, or delete the run to train it again"
+    return fail("E124", message, help=help)
+
+
+def _too_few(count: str, of: int) -> RecipeError:
+    message = f"{named('--holdout')} would keep back {count} of {plural(of, 'held-out image')}; {FEWEST} are the fewest"
+    help = "keep back a larger share, or hold out more images"
+    return fail("E124", message, help=help)
