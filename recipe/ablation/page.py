@@ -185,16 +185,17 @@ def _costs(entries: Sequence[Entry]) -> dict[str, Any] | None:
     }
 
 
-def _placed(points: Sequence[tuple[int, Entry, float, float]]) -> list[tuple[int, Entry, float, float, bool]]:
-    """Return points with whether each is small, since another one with a number would cover it."""
-    numbered = list[tuple[float, float]]()
-    small = set[int]()
+def _placed(points: Sequence[tuple[int, Entry, float, float]]) -> list[tuple[int, Entry, float, float, int | None]]:
+    """Return points, each with the number of the one that it is next to if there is no room for its own."""
+    numbered = dict[int, tuple[float, float]]()
+    near = dict[int, int]()
     for at, _, x, y in sorted(points, key=lambda point: point[1].verdict not in ("helps", "hurts")):
-        if any(abs(x - other[0]) < NEAR[0] and abs(y - other[1]) < NEAR[1] for other in numbered):
-            small.add(at)
+        close = (other for other, (a, b) in numbered.items() if abs(x - a) < NEAR[0] and abs(y - b) < NEAR[1])
+        if (other := next(close, None)) is None:
+            numbered[at] = (x, y)
         else:
-            numbered.append((x, y))
-    return [(*point, point[0] in small) for point in points]
+            near[at] = other
+    return [(*point, near.get(point[0])) for point in points]
 
 
 def _curves(entry: Entry) -> dict[str, Any] | None:

@@ -125,6 +125,7 @@ def test_tricks_at_the_same_place_have_one_number() -> None:
         ("helps", "2"),
         ("within noise small", ""),
     ]
+    assert "2: + x, 3: + z (next to 1)." in page
 
 
 @pytest.mark.parametrize("label", LABELS)
