@@ -12,7 +12,8 @@ from tests.helpers import ROOT
 
 PACKAGES = {path.parent.name for path in (ROOT / "recipe").glob("*/__init__.py")}
 ACROSS = {
-    "benchmarks", "damage", "docs", "durability", "goldens", "gpu", "odd_files", "planted", "structure", "two_words",
+    "benchmarks", "damage", "docs", "durability", "goldens", "gpu", "intervals", "odd_files", "planted",
+    "structure", "two_words",
 }  # fmt: skip
 """Test folders that cover more than one package."""
 UNTESTED = {"grammar", "examples"}
