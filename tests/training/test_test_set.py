@@ -209,7 +209,7 @@ def test_the_command_evaluates_them_too(run: Run) -> None:
     assert done.status == 0, done.stderr
     figures = json.loads(done.stdout)
     assert figures["images"] == run.summary["test"]["images"]
-    assert figures["notes"][-1] == "evaluated on the test images"
+    assert figures["notes"][0] == "evaluated on the test images"
 
 
 def test_without_them_there_is_no_evaluation_on_them(run: Run) -> None:
