@@ -229,7 +229,7 @@ def test_an_invalid_folder_is_rejected(tmp_path: Path, make, said: str) -> None:
     assert diagnostic.code == "E070"
     assert said in diagnostic.message
     assert diagnostic.span is not None
-    assert diagnostic.span.text == "folder"
+    assert diagnostic.span.text == f'"{tmp_path / "images"}"'
 
 
 @pytest.mark.parametrize("workers", [0, 2])
