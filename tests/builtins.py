@@ -84,6 +84,8 @@ ELSEWHERE = {
     "data list group": "no images belong together: tests/data/test_lists.py",
     "data list on-error": "all test images are intact: tests/durability/test_skipped.py",
     "data torchvision on-error": "its images are in memory: tests/durability/test_skipped.py",
+    "data torchvision orientation": "its images are in memory: tests/tricks/test_torchvision.py",
+    "data torchvision background": "its images are in memory: tests/tricks/test_torchvision.py",
     "data torchvision download": "no files are missing: tests/tricks/test_torchvision.py",
     "data torchvision variant": "the dataset has none: tests/tricks/test_torchvision.py",
     "data torchvision test": "only a test at the end looks at them: tests/training/test_test_set.py",
