@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from recipe.ablation.api import ablate
-    from recipe.ablation.execute import Unfinished
-    from recipe.ablation.table import Table
+    from recipe.ablation.cells.execute import Unfinished
+    from recipe.ablation.report.table import Table
     from recipe.base.diagnostics import Diagnostic
     from recipe.base.errors import Diverged, RecipeError
     from recipe.base.signals import Interrupted
@@ -49,8 +49,8 @@ __all__ = [
 
 _LAZY = {
     "recipe.ablation.api": ("ablate",),
-    "recipe.ablation.execute": ("Unfinished",),
-    "recipe.ablation.table": ("Table",),
+    "recipe.ablation.cells.execute": ("Unfinished",),
+    "recipe.ablation.report.table": ("Table",),
     "recipe.base.diagnostics": ("Diagnostic",),
     "recipe.base.errors": ("Diverged", "RecipeError"),
     "recipe.base.signals": ("Interrupted",),

@@ -12,7 +12,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
-from recipe.ablation import chart
+from recipe.ablation.report import chart
 from recipe.plugins.vocabulary import Vocabulary
 from recipe.training.runtime import Runtime
 from tests import helpers

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from torch import nn
 
+from recipe.ablation.cells.launchers import Workers
 from recipe.ablation.checks import own_model
-from recipe.ablation.launchers import Workers
+from recipe.ablation.report.table import Table
 from recipe.ablation.study import study
-from recipe.ablation.table import Table
 from recipe.base.public import public
 from recipe.base.source import Source
 from recipe.compiler.program import Program

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from recipe.ablation.variants import Row, of_row
+from recipe.ablation.rows.variants import Row, of_row
 from recipe.base.caller import named, option
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import RecipeError, fail

@@ -7,16 +7,16 @@ from pathlib import Path
 import attrs
 import numpy as np
 
+from recipe.ablation.cells.stamps import Stamps
+from recipe.ablation.cells.store import Task
+from recipe.ablation.cells.tasks import in_order, task_of
 from recipe.ablation.checks import compile_rows
-from recipe.ablation.combinations import Choice, Combinations, label_of
-from recipe.ablation.confirmation import Confirmation
 from recipe.ablation.lines import correct_in, lines_of
-from recipe.ablation.results import Line
-from recipe.ablation.screening import Screening
-from recipe.ablation.stamps import Stamps
-from recipe.ablation.store import Task
-from recipe.ablation.tasks import in_order, task_of
-from recipe.ablation.variants import Row
+from recipe.ablation.report.confirmation import Confirmation
+from recipe.ablation.report.screening import Screening
+from recipe.ablation.rows.combinations import Choice, Combinations, label_of
+from recipe.ablation.rows.variants import Row
+from recipe.ablation.statistics.results import Line
 
 SEEDS = 3
 """How many new seeds confirm a prediction."""

@@ -12,9 +12,9 @@ import attrs
 import numpy as np
 from attrs.validators import in_, matches_re, min_len
 
-from recipe.ablation.chosen import Report, best_row, is_complete, results_on
-from recipe.ablation.store import Task
-from recipe.ablation.table import Table
+from recipe.ablation.cells.store import Task
+from recipe.ablation.report.chosen import Report, best_row, is_complete, results_on
+from recipe.ablation.report.table import Table
 from recipe.base.errors import RecipeError, fail
 from recipe.base.identity import digest
 from recipe.base.sealed import read_sealed, write_sealed

@@ -10,10 +10,10 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from recipe.ablation.chosen import Report, best_row, is_complete, results_on
-from recipe.ablation.results import Cell
-from recipe.ablation.store import Task
-from recipe.ablation.table import Table
+from recipe.ablation.cells.store import Task
+from recipe.ablation.report.chosen import Report, best_row, is_complete, results_on
+from recipe.ablation.report.table import Table
+from recipe.ablation.statistics.results import Cell
 from recipe.base.caller import named, option
 from recipe.base.errors import RecipeError, fail
 from recipe.base.wording import plural

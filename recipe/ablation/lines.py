@@ -7,9 +7,9 @@ from collections.abc import Collection, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from recipe.ablation.results import Cell, Line
-from recipe.ablation.store import Task
-from recipe.ablation.variants import Row
+from recipe.ablation.cells.store import Task
+from recipe.ablation.rows.variants import Row
+from recipe.ablation.statistics.results import Cell, Line
 from recipe.compiler.program import Program
 
 

@@ -10,26 +10,26 @@ from pathlib import Path
 
 import attrs
 
-from recipe.ablation import chart
-from recipe.ablation.budget import SEEDS, Budget, planned
+from recipe.ablation.cells.budget import SEEDS, Budget, planned
+from recipe.ablation.cells.execute import Execution, Unfinished, Watcher, interrupted
+from recipe.ablation.cells.launchers import Launcher, Workers
+from recipe.ablation.cells.stamps import Stamps
+from recipe.ablation.cells.store import Task, check, kept_budgets, prepare
+from recipe.ablation.cells.tasks import in_order, task_of
 from recipe.ablation.checks import check_confirmation, check_numbers, check_weights, compile_rows, own_model
-from recipe.ablation.combinations import SEEDS as SCREENED
-from recipe.ablation.combinations import Combinations, Screen, screened
 from recipe.ablation.confirming import SEEDS as CONFIRMED
 from recipe.ablation.confirming import Confirming
-from recipe.ablation.execute import Execution, Unfinished, Watcher, interrupted
 from recipe.ablation.final import evaluate, kept_results, tested
 from recipe.ablation.holdout import check_holdout, held_back, share_of
-from recipe.ablation.launchers import Launcher, Workers
 from recipe.ablation.lines import correct_in, lines_of, substituted
-from recipe.ablation.looks import Look, Until, most_seeds
-from recipe.ablation.results import Cell, Line
-from recipe.ablation.screening import Screening
-from recipe.ablation.stamps import Stamps
-from recipe.ablation.store import Task, check, kept_budgets, prepare
-from recipe.ablation.table import Table
-from recipe.ablation.tasks import in_order, task_of
-from recipe.ablation.variants import Row, check_choices, laid_off, rows_of, units_of, without
+from recipe.ablation.report import chart
+from recipe.ablation.report.screening import Screening
+from recipe.ablation.report.table import Table
+from recipe.ablation.rows.combinations import SEEDS as SCREENED
+from recipe.ablation.rows.combinations import Combinations, Screen, screened
+from recipe.ablation.rows.variants import Row, check_choices, laid_off, rows_of, units_of, without
+from recipe.ablation.statistics.looks import Look, Until, most_seeds
+from recipe.ablation.statistics.results import Cell, Line
 from recipe.base import files
 from recipe.base.caller import option
 from recipe.base.errors import fail

@@ -181,11 +181,11 @@ def command(
     words = vocabulary(plugins)
     check_quoted(file, statements, words)
     source = source_of(file, words.verbs())
-    from recipe.ablation.execute import Unfinished
-    from recipe.ablation.launchers import Workers
-    from recipe.ablation.progress import Live, Plain
+    from recipe.ablation.cells.execute import Unfinished
+    from recipe.ablation.cells.launchers import Workers
+    from recipe.ablation.cells.progress import Live, Plain
+    from recipe.ablation.report.table import Table
     from recipe.ablation.study import study
-    from recipe.ablation.table import Table
 
     plain = Plain()
     workers = Workers(device, jobs, launcher, dict(option.split("=", 1) for option in launcher_options))

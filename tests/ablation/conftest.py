@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from recipe.ablation import execute as execution
+from recipe.ablation.cells import execute as execution
 
 
 @pytest.fixture(autouse=True)

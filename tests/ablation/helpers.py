@@ -8,9 +8,9 @@ from pathlib import Path
 
 import attrs
 
-from recipe.ablation.execute import Execution, Watcher
-from recipe.ablation.launchers import Handle
-from recipe.ablation.store import prepare
+from recipe.ablation.cells.execute import Execution, Watcher
+from recipe.ablation.cells.launchers import Handle
+from recipe.ablation.cells.store import prepare
 from recipe.ablation.study import Study, study
 from recipe.base import failure, files
 from recipe.base.source import Source

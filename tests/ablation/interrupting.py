@@ -17,7 +17,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from recipe.ablation.execute import STOPPED
+from recipe.ablation.cells.execute import STOPPED
 from recipe.base.signals import STOPPING
 from tests.helpers import arguments
 

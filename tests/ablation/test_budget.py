@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 import recipe
 import recipe.training.engine  # imported before its dependencies are patched
-from recipe.ablation import budget as api
-from recipe.ablation.budget import MOST_SEEDS, Budget, fit, seconds_of
-from recipe.ablation.launchers import Workers
+from recipe.ablation.cells import budget as api
+from recipe.ablation.cells.budget import MOST_SEEDS, Budget, fit, seconds_of
+from recipe.ablation.cells.launchers import Workers
 from recipe.ablation.study import study
 from recipe.base.errors import RecipeError
 from recipe.devices import choice

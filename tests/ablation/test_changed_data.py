@@ -10,9 +10,9 @@ import attrs
 import pytest
 
 from recipe.ablation import study as studies
-from recipe.ablation.execute import Unfinished
-from recipe.ablation.launchers import Handle
-from recipe.ablation.store import Task
+from recipe.ablation.cells.execute import Unfinished
+from recipe.ablation.cells.launchers import Handle
+from recipe.ablation.cells.store import Task
 from recipe.runs.provenance import Classes, Data, Preprocessing, Provenance, read_provenance, write_provenance
 from tests.ablation.helpers import PLUGIN, TEXT, MadeUp, execute, made
 from tests.helpers import command

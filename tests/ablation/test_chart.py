@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from recipe.ablation import chart
+from recipe.ablation.report import chart
 from tests.ablation.helpers import TABLE, MadeUp, made
 from tests.ablation.test_table import A, B, line, table
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recipe.ablation.combinations import Screen, screened
+from recipe.ablation.rows.combinations import Screen, screened
 from recipe.api import Trick, trick
 from recipe.base.errors import RecipeError
 from recipe.base.source import Source

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import recipe
-from recipe.ablation import budget, launchers
+from recipe.ablation.cells import budget, launchers
 from tests.ablation.helpers import TABLE, TEXT
 from tests.ablation.interrupting import main, told
 from tests.damage.folders import here

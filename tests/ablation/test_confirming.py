@@ -13,8 +13,8 @@ import attrs
 import numpy as np
 import pytest
 
-from recipe.ablation.launchers import Handle
-from recipe.ablation.screening import Screening
+from recipe.ablation.cells.launchers import Handle
+from recipe.ablation.report.screening import Screening
 from recipe.ablation.study import Study, study
 from recipe.base.errors import RecipeError
 from tests.ablation.helpers import TEXT, MadeUp

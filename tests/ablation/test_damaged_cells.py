@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from recipe.ablation.store import kept_budgets, prepare
+from recipe.ablation.cells.store import kept_budgets, prepare
 from recipe.ablation.study import Study
 from recipe.base.errors import RecipeError
 from tests.ablation.helpers import MadeUp, execute, made

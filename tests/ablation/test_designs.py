@@ -8,7 +8,7 @@ import attrs
 import numpy as np
 import pytest
 
-from recipe.ablation.designs import Design, screening
+from recipe.ablation.statistics.designs import Design, screening
 
 FEW, MANY = [2, 3, 4, 5, 7, 8, 11, 12, 16, 20], [24, 25, 27, 28, 36]
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from recipe.ablation.estimates import Fit
-from recipe.ablation.joint import level_of_each
+from recipe.ablation.statistics.estimates import Fit
+from recipe.ablation.statistics.joint import level_of_each
 
 ADD = np.hstack([-np.ones((4, 1)), np.eye(4)])
 """Four rows, each compared with the first one."""

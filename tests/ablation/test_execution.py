@@ -14,10 +14,10 @@ import attrs
 import pytest
 
 import recipe
-from recipe.ablation import execute as execution
-from recipe.ablation.execute import Watcher
-from recipe.ablation.launchers import Workers
-from recipe.ablation.store import prepare
+from recipe.ablation.cells import execute as execution
+from recipe.ablation.cells.execute import Watcher
+from recipe.ablation.cells.launchers import Workers
+from recipe.ablation.cells.store import prepare
 from recipe.ablation.study import study
 from recipe.base import signals
 from recipe.base.caller import commanding

@@ -14,11 +14,12 @@ import attrs
 import pytest
 
 import recipe
-from recipe.ablation import final, launchers
-from recipe.ablation.execute import Unfinished
+from recipe.ablation import final
+from recipe.ablation.cells import launchers
+from recipe.ablation.cells.execute import Unfinished
 from recipe.ablation.final import FILE, kept_results
+from recipe.ablation.report.table import Table
 from recipe.ablation.study import Study, study
-from recipe.ablation.table import Table
 from recipe.base.errors import RecipeError
 from recipe.base.signals import Interrupted
 from tests.ablation.helpers import MadeUp

@@ -14,10 +14,10 @@ import pytest
 from scipy import stats
 
 import recipe
-from recipe.ablation import launchers
-from recipe.ablation.chosen import results_on
-from recipe.ablation.execute import Unfinished
+from recipe.ablation.cells import launchers
+from recipe.ablation.cells.execute import Unfinished
 from recipe.ablation.holdout import check_holdout, is_kept_back, share_of
+from recipe.ablation.report.chosen import results_on
 from recipe.ablation.study import Study
 from recipe.base import files
 from recipe.base.errors import RecipeError

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from recipe.ablation.joint import level_of_each
+from recipe.ablation.statistics.joint import level_of_each
 from tests.helpers import ROOT
 from tests.intervals.coverage import coverage
 from tests.intervals.simulated import Kind

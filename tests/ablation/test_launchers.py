@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from recipe.ablation.launchers import Workers, _number, call, with_ray, with_slurm
+from recipe.ablation.cells.launchers import Workers, _number, call, with_ray, with_slurm
 from recipe.base.errors import RecipeError
 
 
@@ -64,7 +64,7 @@ def test_ray_runs_commands_returns_their_exit_codes_and_lets_them_save(tmp_path:
 
 ENDING = """
 import signal, sys, time
-from recipe.ablation.launchers import call
+from recipe.ablation.cells.launchers import call
 
 class Over(RuntimeError): ...
 

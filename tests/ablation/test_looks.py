@@ -13,10 +13,10 @@ import attrs
 import numpy as np
 import pytest
 
-from recipe.ablation.analysis import Analysis
-from recipe.ablation.launchers import Handle
-from recipe.ablation.looks import Look, Until
-from recipe.ablation.results import Cell, Contrast, Line
+from recipe.ablation.cells.launchers import Handle
+from recipe.ablation.statistics.analysis import Analysis
+from recipe.ablation.statistics.looks import Look, Until
+from recipe.ablation.statistics.results import Cell, Contrast, Line
 from recipe.ablation.study import Study, study
 from recipe.base.errors import RecipeError
 from recipe.base.signals import Interrupted

@@ -8,8 +8,8 @@ from unittest import mock
 import attrs
 import pytest
 
-from recipe.ablation.answer import answered, surer
-from recipe.ablation.table import Table
+from recipe.ablation.report.answer import answered, surer
+from recipe.ablation.report.table import Table
 from tests.ablation.test_chart import LABELS
 from tests.ablation.test_table import line, table
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from recipe.ablation.variants import Row, check_choices, laid_off, rows_of, without
+from recipe.ablation.rows.variants import Row, check_choices, laid_off, rows_of, without
 from recipe.base.errors import RecipeError
 from tests.helpers import bind
 

@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from recipe.ablation import chart
-from recipe.ablation.combinations import Screen, screened
-from recipe.ablation.estimates import Fit
-from recipe.ablation.results import Cell, Line
-from recipe.ablation.screening import Screening
+from recipe.ablation.report import chart
+from recipe.ablation.report.screening import Screening
+from recipe.ablation.rows.combinations import Screen, screened
+from recipe.ablation.statistics.estimates import Fit
+from recipe.ablation.statistics.results import Cell, Line
 from tests.helpers import bind
 
 TEXT = "base resnet18; batch 8; epochs 2; lr 0.1; tweak D; loss smooth"

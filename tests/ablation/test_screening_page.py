@@ -9,8 +9,8 @@ import attrs
 import numpy as np
 import pytest
 
-from recipe.ablation.screening import Screening
-from recipe.ablation.screening_page import combinations, half_normal, learning, means_of, ticks
+from recipe.ablation.report.screening import Screening
+from recipe.ablation.report.screening_page import combinations, half_normal, learning, means_of, ticks
 from tests.ablation.test_chart import LABELS
 from tests.ablation.test_screening import TRICKS, result, table
 

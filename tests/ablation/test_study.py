@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import recipe
-from recipe.ablation.screening import Screening
+from recipe.ablation.report.screening import Screening
 from recipe.ablation.study import study
 from recipe.base.errors import RecipeError
 from recipe.plugins.fingerprint import code_of

@@ -14,9 +14,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
-from recipe.ablation.joint import level_of_each
-from recipe.ablation.results import Cell, Estimate, Line
-from recipe.ablation.table import Table
+from recipe.ablation.report.table import Table
+from recipe.ablation.statistics.joint import level_of_each
+from recipe.ablation.statistics.results import Cell, Estimate, Line
 
 A, B = [0.92, 0.93, 0.92, 0.94], [0.90, 0.90, 0.91, 0.91]
 

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import pytest
 
-from recipe.ablation.execute import Watcher
+from recipe.ablation.cells.execute import Watcher
 from recipe.ablation.study import study
 from recipe.base.errors import RecipeError
 from recipe.plugins.vocabulary import Vocabulary

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from recipe.ablation import chart, execute, launchers
+from recipe.ablation.cells import execute, launchers
+from recipe.ablation.report import chart
 from recipe.training import estimate
 from recipe.training.reporting import Listener
 from recipe.training.runtime import Runtime

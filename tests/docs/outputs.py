@@ -16,12 +16,12 @@ import numpy as np
 from safetensors.torch import save_file
 
 import recipe
-from recipe.ablation import execute as execution
-from recipe.ablation.chosen import Chosen, Report
-from recipe.ablation.confirmation import Confirmation
-from recipe.ablation.looks import Until
-from recipe.ablation.results import Cell, Estimate, Interval
-from recipe.ablation.screening import Screening
+from recipe.ablation.cells import execute as execution
+from recipe.ablation.report.chosen import Chosen, Report
+from recipe.ablation.report.confirmation import Confirmation
+from recipe.ablation.report.screening import Screening
+from recipe.ablation.statistics.looks import Until
+from recipe.ablation.statistics.results import Cell, Estimate, Interval
 from recipe.base import failure
 from recipe.compare import measure as measuring
 from recipe.compare.api import Diff

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from recipe.ablation.estimates import Fit
+from recipe.ablation.statistics.estimates import Fit
 from tests.helpers import ROOT
 from tests.intervals.simulated import Array, Kind
 

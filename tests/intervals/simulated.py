@@ -16,11 +16,11 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from recipe.ablation.analysis import Analysis
-from recipe.ablation.combinations import SEEDS as SCREENED
-from recipe.ablation.designs import screening
-from recipe.ablation.looks import Look, Until
-from recipe.ablation.results import Cell, Contrast, Line
+from recipe.ablation.rows.combinations import SEEDS as SCREENED
+from recipe.ablation.statistics.analysis import Analysis
+from recipe.ablation.statistics.designs import screening
+from recipe.ablation.statistics.looks import Look, Until
+from recipe.ablation.statistics.results import Cell, Contrast, Line
 
 Array = npt.NDArray[np.float64]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import recipe.plan.bind
-from recipe.ablation.variants import rows_of
+from recipe.ablation.rows.variants import rows_of
 from recipe.api import Trick, integer, number, trick
 from recipe.base.source import Source
 from recipe.language.formatter import layout

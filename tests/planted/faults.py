@@ -160,14 +160,14 @@ FAULTS = (
     ),
     Fault(
         "a difference of rows with the wrong sign",
-        "recipe/ablation/table.py",
+        "recipe/ablation/report/table.py",
         "unit[at] - unit[line.reference]",
         "unit[line.reference] - unit[at]",
         "tests/ablation",
     ),
     Fault(
         "an ablation that reuses the run of another recipe",
-        "recipe/ablation/store.py",
+        "recipe/ablation/cells/store.py",
         'if summary.get("digest") != self.plan.digest or self.is_of_other_data():',
         "if not summary:",
         "tests/ablation",

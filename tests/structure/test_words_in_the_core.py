@@ -31,17 +31,17 @@ NAMESPACES = {"hook", "call_hook", "hooked", "overrides", "broken", "maker", "Ho
 ALLOWED = [
     ("plugins/slots.py plugins/hooks.py", "*", "names of slots"),
     ("api.py __init__.py", "compile number path", "names that the public API exports"),
-    ("ablation/store.py", "loss precision micro", "JSON of finished runs"),
+    ("ablation/cells/store.py", "loss precision micro", "JSON of finished runs"),
     ("compiler/state_dict.py", "ema model weights", "names in the checkpoints of other trainers"),
     ("runs/trained_on.py", "classes mean std crop interpolation", "the header of an export"),
     (
-        "ablation/store.py compare/results.py inference/opened.py runs/beginning.py runs/overview.py runs/records.py "
+        "ablation/cells/store.py compare/results.py inference/opened.py runs/beginning.py runs/overview.py runs/records.py "
         "trackers/following.py training/keeping.py training/loop.py training/reporting.py training/summary.py",
         "evaluation train test",
         "kinds of lines in `metrics.jsonl`, and a part of the summary",
     ),
     (
-        "ablation/chosen.py ablation/final.py cli/evaluate.py data/images.py data/layout.py data/listed.py "
+        "ablation/report/chosen.py ablation/final.py cli/evaluate.py data/images.py data/layout.py data/listed.py "
         "data/parts.py data/part_folders.py data/splits.py inference/datasets.py inference/evaluating.py "
         "inference/pretrained.py inference/run.py runs/provenance.py",
         "train val test",
@@ -51,7 +51,7 @@ ALLOWED = [
     ("data/splits.py", "evaluation", "a usual name of a part"),
     ("data/table.py", "image label path", "columns of a list"),
     ("cli/predict.py compare/graph.py compiler/summarise.py trackers/following.py", "image", "nouns, and output"),
-    ("ablation/table.py exporters/onnx_pixels.py runs/held_out.py", "label", "nouns, and parts of files"),
+    ("ablation/report/table.py exporters/onnx_pixels.py runs/held_out.py", "label", "nouns, and parts of files"),
     ("inference/predictions.py", "image probability", "columns of a table"),
     ("cli/show.py", "split", "an option"),
     (
@@ -107,7 +107,11 @@ ALLOWED = [
         "output",
     ),
     ("devices/precision.py explain/program.py", "precision", "the setting, in a message"),
-    ("ablation/budget.py ablation/progress.py ablation/table.py cli/ablate.py", "seed", "the name of seeds"),
+    (
+        "ablation/cells/budget.py ablation/cells/progress.py ablation/report/table.py cli/ablate.py",
+        "seed",
+        "the name of seeds",
+    ),
     ("graph/net.py", "norm head", "a kind of layer, and a stage"),
     ("language/ast.py plugins/fields.py plugins/kinds.py plugins/during.py", "number", "a kind of word of the grammar"),
     ("plugins/calling.py", "compile", "the time when a hook is called"),

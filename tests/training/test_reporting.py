@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 import recipe
-from recipe.ablation import progress
+from recipe.ablation.cells import progress
 from recipe.base.signals import Interrupted
 from recipe.training import reporting
 from recipe.training.reporting import EpochLine, Listener, Live, Plain, pictures

@@ -13,8 +13,8 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from recipe.ablation.budget import Budget
-from recipe.ablation.results import Cell
+from recipe.ablation.cells.budget import Budget
+from recipe.ablation.statistics.results import Cell
 from recipe.base import files
 from recipe.base.caller import another_folder
 from recipe.base.errors import RecipeError, fail

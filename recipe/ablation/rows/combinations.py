@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 import attrs
 import numpy as np
 
-from recipe.ablation.designs import Design, screening
-from recipe.ablation.variants import Row, Unit, layer, sources_of, units_of
+from recipe.ablation.rows.variants import Row, Unit, layer, sources_of, units_of
+from recipe.ablation.statistics.designs import Design, screening
 from recipe.base.caller import option
 from recipe.base.errors import RecipeError, fail
 from recipe.base.wording import listing, plural

@@ -9,10 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recipe.ablation import screen_chart
-from recipe.ablation.screen_chart import color_of, shortened
-from recipe.ablation.screening import Screening
-from recipe.ablation.table import AGAINST, Table
+from recipe.ablation.report import screen_chart
+from recipe.ablation.report.screen_chart import color_of, shortened
+from recipe.ablation.report.screening import Screening
+from recipe.ablation.report.table import Table
+from recipe.ablation.rows.variants import AGAINST
 from recipe.base import files
 from recipe.base.pictures import drawn
 

@@ -10,9 +10,9 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from recipe.ablation.analysis import Analysis, halves_over_images
-from recipe.ablation.results import CONFIDENCE, Contrast, Estimate, Line
-from recipe.ablation.words import ends, signed
+from recipe.ablation.report.words import ends, signed
+from recipe.ablation.statistics.analysis import Analysis, halves_over_images
+from recipe.ablation.statistics.results import CONFIDENCE, Contrast, Estimate, Line
 from recipe.base.wording import plural
 
 Correct = Mapping[str, npt.NDArray[np.bool_]]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from recipe.ablation.effects import Effect, HalfNormal
-from recipe.ablation.results import CONFIDENCE
-from recipe.ablation.screening import Screening
+from recipe.ablation.report.effects import Effect, HalfNormal
+from recipe.ablation.report.screening import Screening
+from recipe.ablation.statistics.results import CONFIDENCE
 from recipe.base.printable import printable
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import attrs
 
-from recipe.ablation.table import AGAINST, MODES
 from recipe.base.caller import is_command, named, option
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import RecipeError, fail
@@ -22,6 +21,11 @@ from recipe.plan.resolve import opened
 from recipe.plugins.slots import SETTINGS
 from recipe.plugins.uses import Use
 from recipe.plugins.vocabulary import DIRECTIVES, Vocabulary
+
+AGAINST = {"stack": "row above", "drop": "full recipe", "add": "baseline"}
+"""What a row is compared with in each mode that compares rows."""
+
+MODES = (*AGAINST, "screen")
 
 STATED = ("file", "override")
 """Origins of values that the recipe itself states."""

@@ -13,13 +13,13 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from recipe.ablation.analysis import Analysis
-from recipe.ablation.combinations import Choice
-from recipe.ablation.designs import Array, Design, Group, Levels
-from recipe.ablation.estimates import Fit, Geometry
-from recipe.ablation.results import CONFIDENCE, Contrast, Estimate, Line
-from recipe.ablation.variants import Unit
-from recipe.ablation.words import ends
+from recipe.ablation.report.words import ends
+from recipe.ablation.rows.combinations import Choice
+from recipe.ablation.rows.variants import Unit
+from recipe.ablation.statistics.analysis import Analysis
+from recipe.ablation.statistics.designs import Array, Design, Group, Levels
+from recipe.ablation.statistics.estimates import Fit, Geometry
+from recipe.ablation.statistics.results import CONFIDENCE, Contrast, Estimate, Line
 
 MOST_TRICKS = 14
 """The most tricks of which all combinations are predicted. Of more, only those near the best sum of effects are."""

@@ -12,18 +12,18 @@ from typing import Any, ClassVar
 
 import attrs
 
-from recipe.ablation.analysis import Analysis
-from recipe.ablation.combinations import Choice, Replaced, label_of
-from recipe.ablation.confirmation import Confirmation
-from recipe.ablation.designs import Design
-from recipe.ablation.effects import Best, Effect, Effects, Interaction
-from recipe.ablation.page import METHODS as PAGE_METHODS
-from recipe.ablation.page import Entry, Page
-from recipe.ablation.results import CONFIDENCE, Estimate, Line
-from recipe.ablation.screening_page import MEANS, METHODS, TEMPLATE, learning, parts
-from recipe.ablation.table import Table
-from recipe.ablation.variants import Unit
-from recipe.ablation.words import between, ends, percent, signed
+from recipe.ablation.report.confirmation import Confirmation
+from recipe.ablation.report.effects import Best, Effect, Effects, Interaction
+from recipe.ablation.report.page import METHODS as PAGE_METHODS
+from recipe.ablation.report.page import Entry, Page
+from recipe.ablation.report.screening_page import MEANS, METHODS, TEMPLATE, learning, parts
+from recipe.ablation.report.table import Table
+from recipe.ablation.report.words import between, ends, percent, signed
+from recipe.ablation.rows.combinations import Choice, Replaced, label_of
+from recipe.ablation.rows.variants import Unit
+from recipe.ablation.statistics.analysis import Analysis
+from recipe.ablation.statistics.designs import Design
+from recipe.ablation.statistics.results import CONFIDENCE, Estimate, Line
 from recipe.base.wording import plural
 
 COLUMNS = (

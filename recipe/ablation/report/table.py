@@ -13,21 +13,17 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from recipe.ablation.analysis import Analysis
-from recipe.ablation.answer import RESOLVED, answered, surer
-from recipe.ablation.chosen import Report
-from recipe.ablation.looks import Look
-from recipe.ablation.page import Curves, Entry, Page
-from recipe.ablation.results import CONFIDENCE, Cell, Contrast, Estimate, Line
-from recipe.ablation.words import ends, percent, signed
+from recipe.ablation.report.answer import RESOLVED, answered, surer
+from recipe.ablation.report.chosen import Report
+from recipe.ablation.report.page import Curves, Entry, Page
+from recipe.ablation.report.words import ends, percent, signed
+from recipe.ablation.rows.variants import AGAINST
+from recipe.ablation.statistics.analysis import Analysis
+from recipe.ablation.statistics.looks import Look
+from recipe.ablation.statistics.results import CONFIDENCE, Cell, Contrast, Estimate, Line
 from recipe.base import notebook
 from recipe.base.printable import markdown, printable
 from recipe.base.wording import columns, plural
-
-AGAINST = {"stack": "row above", "drop": "full recipe", "add": "baseline"}
-"""What a row is compared with in each mode that compares rows."""
-
-MODES = (*AGAINST, "screen")
 
 COLUMNS = (
     "",

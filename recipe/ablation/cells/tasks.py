@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from recipe.ablation.stamps import Stamps
-from recipe.ablation.store import Task
+from recipe.ablation.cells.stamps import Stamps
+from recipe.ablation.cells.store import Task
 from recipe.plan.plan import Plan
 from recipe.training.teachers import named_teachers
 

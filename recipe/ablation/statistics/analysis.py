@@ -11,9 +11,9 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from recipe.ablation.estimates import Fit
-from recipe.ablation.joint import level_of_each
-from recipe.ablation.results import CONFIDENCE, Contrast, Estimate, Interval, Line, own_interval
+from recipe.ablation.statistics.estimates import Fit
+from recipe.ablation.statistics.joint import level_of_each
+from recipe.ablation.statistics.results import CONFIDENCE, Contrast, Estimate, Interval, Line, own_interval
 
 MOST_SEEDS = 1_000
 

@@ -11,10 +11,10 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from recipe.ablation.analysis import Analysis
-from recipe.ablation.combinations import Choice
-from recipe.ablation.effects import Best
-from recipe.ablation.results import Cell, Contrast, Estimate, Line
+from recipe.ablation.report.effects import Best
+from recipe.ablation.rows.combinations import Choice
+from recipe.ablation.statistics.analysis import Analysis
+from recipe.ablation.statistics.results import Cell, Contrast, Estimate, Line
 
 
 @attrs.frozen

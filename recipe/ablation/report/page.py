@@ -8,9 +8,9 @@ from typing import Any
 
 import attrs
 
-from recipe.ablation import words
-from recipe.ablation.answer import Surer
-from recipe.ablation.results import Estimate, Interval, Line
+from recipe.ablation.report import words
+from recipe.ablation.report.answer import Surer
+from recipe.ablation.statistics.results import Estimate, Interval, Line
 from recipe.base.pages import page_of
 from recipe.base.wording import plural
 
@@ -101,7 +101,7 @@ class Page:
 
     def to_html(self) -> str:
         """Return the page as HTML. It loads no external files."""
-        return page_of("recipe.ablation", self.template, **self.values(), **self.more)
+        return page_of("recipe.ablation.report", self.template, **self.values(), **self.more)
 
     def values(self) -> dict[str, Any]:
         """Return what every template is filled in with."""

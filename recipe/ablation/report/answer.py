@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from recipe.ablation.analysis import MOST_SEEDS, Analysis
+from recipe.ablation.statistics.analysis import MOST_SEEDS, Analysis
 from recipe.base.wording import plural
 
 RESOLVED = 0.005

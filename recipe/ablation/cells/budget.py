@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import attrs
 from attrs.validators import ge
 
-from recipe.ablation.launchers import Workers
+from recipe.ablation.cells.launchers import Workers
 from recipe.base.caller import option
 from recipe.base.errors import fail
 from recipe.base.wording import parse_duration, plural

@@ -12,9 +12,9 @@ from rich.live import Live as Display
 from rich.table import Table
 from rich.text import Text
 
-from recipe.ablation.execute import Watcher
-from recipe.ablation.results import Cell
-from recipe.ablation.store import Task
+from recipe.ablation.cells.execute import Watcher
+from recipe.ablation.cells.store import Task
+from recipe.ablation.statistics.results import Cell
 from recipe.base.printable import printable
 from recipe.base.wording import format_duration, plural
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import attrs
 
-from recipe.ablation.launchers import Handle, Launcher
-from recipe.ablation.results import Cell
-from recipe.ablation.store import Ending, Task
-from recipe.ablation.table import Table
+from recipe.ablation.cells.launchers import Handle, Launcher
+from recipe.ablation.cells.store import Ending, Task
+from recipe.ablation.report.table import Table
+from recipe.ablation.statistics.results import Cell
 from recipe.base import failure, files
 from recipe.base.caller import is_command
 from recipe.base.diagnostics import Diagnostic

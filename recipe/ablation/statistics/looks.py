@@ -14,8 +14,8 @@ import math
 
 import attrs
 
-from recipe.ablation.analysis import Analysis
-from recipe.ablation.results import CONFIDENCE, Contrast, Estimate
+from recipe.ablation.statistics.analysis import Analysis
+from recipe.ablation.statistics.results import CONFIDENCE, Contrast, Estimate
 from recipe.base.caller import option
 from recipe.base.errors import fail
 from recipe.base.wording import plural

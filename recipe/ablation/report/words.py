@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from recipe.ablation.results import Interval
+from recipe.ablation.statistics.results import Interval
 
 
 def signed(value: float) -> str:

@@ -9,10 +9,10 @@ from typing import Any
 import attrs
 import numpy as np
 
-from recipe.ablation.combinations import Replaced, label_of
-from recipe.ablation.effects import Effects, HalfNormal
-from recipe.ablation.page import ByEpoch, Curves, drawn
-from recipe.ablation.results import Estimate
+from recipe.ablation.report.effects import Effects, HalfNormal
+from recipe.ablation.report.page import ByEpoch, Curves, drawn
+from recipe.ablation.rows.combinations import Replaced, label_of
+from recipe.ablation.statistics.results import Estimate
 
 TEMPLATE = "screening.html"
 

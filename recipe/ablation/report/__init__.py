@@ -1,0 +1,1 @@
+"""The results of an ablation as a table, text, page and chart."""

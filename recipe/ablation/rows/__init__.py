@@ -1,0 +1,1 @@
+"""The rows of an ablation: which tricks each has, in each mode."""

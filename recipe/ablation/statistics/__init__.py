@@ -1,0 +1,1 @@
+"""Differences between rows and effects of tricks, with their uncertainty: numbers in, numbers out."""
