@@ -35,8 +35,8 @@ ALLOWED = [
     ("compiler/state_dict.py", "ema model weights", "names in the checkpoints of other trainers"),
     ("runs/trained_on.py", "classes mean std crop interpolation", "the header of an export"),
     (
-        "ablation/cells/store.py compare/results.py inference/opened.py runs/beginning.py runs/overview.py runs/records.py "
-        "trackers/following.py training/keeping.py training/loop.py training/reporting.py training/summary.py",
+        "ablation/cells/store.py compare/results.py inference/opened.py runs/beginning.py runs/overview.py "
+        "runs/records.py trackers/following.py training/keeping.py training/loop.py training/reporting.py training/summary.py",
         "evaluation train test",
         "kinds of lines in `metrics.jsonl`, and a part of the summary",
     ),
