@@ -36,7 +36,8 @@ ALLOWED = [
     ("runs/trained_on.py", "classes mean std crop interpolation", "the header of an export"),
     (
         "ablation/cells/store.py compare/results.py inference/opened.py runs/beginning.py runs/overview.py "
-        "runs/records.py trackers/following.py training/keeping.py training/loop.py training/reporting.py training/summary.py",
+        "runs/records.py trackers/following.py training/keeping.py training/loop.py training/reporting.py "
+        "training/summary.py",
         "evaluation train test",
         "kinds of lines in `metrics.jsonl`, and a part of the summary",
     ),
