@@ -41,6 +41,11 @@ class Confirming:
     """Whether the runs are trained on this machine."""
     _prepared: dict[tuple[Choice, ...], tuple[tuple[Line, tuple[Task, ...]], ...]] = attrs.field(factory=dict)
 
+    @property
+    def runs(self) -> int:
+        """The most runs that it may need, without those of teachers."""
+        return len(self.seeds) * (2 + MORE * self.is_short)
+
     def tasks(self, table: Screening) -> list[Task]:
         """Return the runs that the results of a screening ask for. Raises `RecipeError` if they aren't possible."""
         return in_order([tasks for _, tasks in self._rows(self._chosen(table))])

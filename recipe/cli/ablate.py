@@ -204,7 +204,8 @@ def command(
     runs, rows, so_far = plural(len(made.tasks), "run"), plural(len(lines), "row"), ""
     if made.until:
         seeds_run, so_far = f"{made.until.first} to {seeds_run}", " so far"
-    plain.note(f"{rows}, {seeds_run}: {runs}{so_far} of {made.epochs}; folder {made.folder}")
+    again = f", and up to {plural(made.confirming.runs, 'run')} to confirm" if made.confirming else ""
+    plain.note(f"{rows}, {seeds_run}: {runs}{so_far} of {made.epochs}{again}; folder {made.folder}")
     if dry_run:
         there = [task.cell().status != "missing" for task in made.tasks]
         if any(there):

@@ -1,7 +1,7 @@
 """Interrupt or kill an ablation at random times, and resume it each time.
 
-python -m tests.ablation.interrupting TRIALS SEED FOLDER prints one line of JSON: the exit codes, and whether the table
-is the same as that of an uninterrupted ablation, except for measured times and memory.
+python -m tests.ablation.interrupting TRIALS SEED FOLDER prints one line of JSON for each kind of ablation: the exit codes,
+and whether the table is the same as that of an uninterrupted ablation, except for measured times and memory.
 """
 
 from __future__ import annotations
@@ -24,13 +24,20 @@ from tests.helpers import arguments
 TEXT = "base shufflenet_v2_x0_5; data fake size=32 classes=10 images={images}; batch 8; epochs 2; lr 0.01; ema 0.9"
 TRICK = "; loss smooth"
 ENDS = (-signal.SIGKILL, *STOPPED)
-MEASURED = ("seconds_per_epoch", "peak_memory_bytes")
+MEASURED = ("seconds_per_epoch", "peak_memory_bytes", "added")
+KINDS = {
+    "fixed": ("--mode", "add", "--seeds", "2"),
+    "until": ("--mode", "add", "--until", "6", "--seeds", "6"),
+    "screen": ("--mode", "screen", "--confirm"),
+}
+"""The kinds of ablations, by their options."""
+FEW = ("--mode", "add", "--seeds", "1")
+"""The options of an ablation of two runs."""
 
 
-def start(out: Path, images: int, few: bool) -> subprocess.Popen[bytes]:
-    text = TEXT.format(images=images) + ("" if few else TRICK)
-    command = [sys.executable, "-m", "recipe", "ablate", text]
-    command += ["--mode", "add", "--seeds", "1" if few else "2", "--device", "cpu"]
+def start(out: Path, images: int, options: tuple[str, ...]) -> subprocess.Popen[bytes]:
+    text = TEXT.format(images=images) + (TRICK if options != FEW else "")
+    command = [sys.executable, "-m", "recipe", "ablate", text, *options, "--device", "cpu"]
     return subprocess.Popen([*command, "--out", str(out)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
@@ -45,19 +52,16 @@ def told(out: Path) -> Any:
     return plain(json.loads((out / "table.json").read_text()))
 
 
-def main(times: int, seed: int, folder: Path, images: int = 96, few: bool = False) -> dict[str, Any]:
-    """Interrupt an ablation ``times`` times. The last round runs to its end and is compared too.
-
-    The ablation has two runs with ``few``, and six without.
-    """
+def main(times: int, seed: int, folder: Path, images: int = 96, options: tuple[str, ...] = FEW) -> dict[str, Any]:
+    """Interrupt an ablation ``times`` times. The last round runs to its end and is compared too."""
     chance, whole, out = random.Random(seed), folder / "whole", folder / "interrupted"
     began = time.monotonic()
-    _, text = start(whole, images, few).communicate(timeout=1200)
+    _, text = start(whole, images, options).communicate(timeout=1200)
     assert (whole / "table.json").is_file(), text.decode()
     length = time.monotonic() - began
     report: dict[str, Any] = {"interrupted": 0, "finished": 0, "ended": Counter(), "wrong": []}
     while True:
-        process = start(out, images, few)
+        process = start(out, images, options)
         left = times - report["interrupted"]
         try:
             _, text = process.communicate(timeout=chance.uniform(1, 1.2 * length / times) if left else 1200)
@@ -79,4 +83,6 @@ def main(times: int, seed: int, folder: Path, images: int = 96, few: bool = Fals
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(*arguments(__doc__))))
+    trials, seed, folder = arguments(__doc__)
+    for name, options in KINDS.items():
+        print(json.dumps({"kind": name} | main(trials, seed, folder / name, options=options)), flush=True)

@@ -69,8 +69,8 @@ def test_a_budget_makes_a_plan_and_keeps_it(tmp_path: Path, monkeypatch: pytest.
 
 @pytest.mark.slow
 def test_interruptions_change_nothing(tmp_path: Path) -> None:
-    """Interrupt once. `python -m tests.ablation.interrupting 10 0 FOLDER` interrupts a larger ablation ten times."""
-    report = main(1, SEED, tmp_path, images=24, few=True)
+    """Interrupt once. `python -m tests.ablation.interrupting 10 0 FOLDER` interrupts larger ablations of each kind ten times."""
+    report = main(1, SEED, tmp_path, images=24)
     assert report["wrong"] == [], f"seed {SEED}"
     assert report["interrupted"] == 1
     assert told(tmp_path / "whole")["rows"][0]["cells"][0]["status"] == "finished"
@@ -93,12 +93,19 @@ def test_interruptions_change_nothing(tmp_path: Path) -> None:
         (["--mode", "add", "--launcher-option", "x=1", "--dry-run"], "has no option `x`"),
         ([], "--mode"),
         (["--mode", "add", "--resolution", "3"], "error[E124]: `--resolution` is for the mode `screen`, not `add`"),
-        (["--mode", "stack", "--runs", "20"], "error[E124]: `--runs` is for the mode `screen`, not `stack`"),
+        (
+            ["--mode", "stack", "--runs", "20"],
+            "error[E124]: `--runs` is for the mode `screen`, or together with `--until`",
+        ),
         (
             ["--mode", "screen", "--runs", "20", "--seeds", "2"],
             "`--runs` and `--seeds` both choose the number of seeds",
         ),
         (["--mode", "screen", "--runs", "20", "--budget", "1h"], "`--runs` and `--budget` both choose"),
+        (["--mode", "stack", "--until", "0"], "error[E124]: `--until` takes percentage points, such as 0.5, not 0"),
+        (["--mode", "stack", "--until", "0.5", "--seeds", "1"], "error[E127]: one seed can't show noise"),
+        (["--mode", "add", "--confirm"], "error[E124]: `--confirm` is for the mode `screen`, not `add`"),
+        (["--mode", "screen", "--short", "epochs none"], "error["),
         (["--mode", "screen", "--runs", "7"], "error[E127]: 7 runs can't screen 3 tricks"),
         (["--mode", "screen", "--resolution", "5"], "--resolution"),
         (["--mode", "screen", "--over", "tweak D"], "error[E124]: a screening compares at least two tricks"),

@@ -48,8 +48,11 @@ def run(out: Path, launcher: MadeUp | None = None, **options: object) -> Screeni
 
 
 def test_the_best_combination_is_trained_under_new_seeds(tmp_path: Path) -> None:
-    launcher = Known()
-    table = run(tmp_path / "out", launcher, confirm=True)
+    launcher, made = Known(), screening(tmp_path / "out", confirm=True)
+    assert made.confirming is not None
+    assert made.confirming.runs == 6
+    table = made.run(launcher=launcher)
+    assert isinstance(table, Screening)
     found = table.confirmation
     assert found is not None
     assert [line.label for line in found.lines] == ["none", "lr cosine, tweak D"]
@@ -96,6 +99,8 @@ def test_a_gain_that_the_new_seeds_do_not_show_is_said(tmp_path: Path) -> None:
 def test_a_short_screening_is_confirmed_at_full_length(tmp_path: Path) -> None:
     made, launcher = screening(tmp_path / "out", short="epochs 1"), Known()
     assert made.epochs == "1 epoch"
+    assert made.confirming is not None
+    assert made.confirming.runs == 12
     table = made.run(launcher=launcher)
     assert isinstance(table, Screening)
     found = table.confirmation
