@@ -1,7 +1,7 @@
 """Interrupt or kill an ablation at random times, and resume it each time.
 
-python -m tests.ablation.interrupting TRIALS SEED FOLDER prints one line of JSON for each kind of ablation: the exit codes,
-and whether the table is the same as that of an uninterrupted ablation, except for measured times and memory.
+python -m tests.ablation.interrupting TRIALS SEED FOLDER prints one line of JSON for each kind of ablation: the exit
+codes, and whether the table is the same as that of an uninterrupted ablation, except for measured times and memory.
 """
 
 from __future__ import annotations
