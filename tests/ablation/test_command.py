@@ -69,7 +69,7 @@ def test_a_budget_makes_a_plan_and_keeps_it(tmp_path: Path, monkeypatch: pytest.
 
 @pytest.mark.slow
 def test_interruptions_change_nothing(tmp_path: Path) -> None:
-    """Interrupt once. `python -m tests.ablation.interrupting 10 0 FOLDER` interrupts larger ones of each kind ten times."""
+    """Interrupt once. `python -m tests.ablation.interrupting 10 0 FOLDER` interrupts larger ones ten times."""
     report = main(1, SEED, tmp_path, images=24)
     assert report["wrong"] == [], f"seed {SEED}"
     assert report["interrupted"] == 1
