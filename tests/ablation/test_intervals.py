@@ -9,6 +9,7 @@ from scipy import stats
 from recipe.ablation.statistics.joint import level_of_each
 from tests.helpers import ROOT
 from tests.intervals.coverage import coverage
+from tests.intervals.runs import mean_half, needed
 from tests.intervals.simulated import Kind
 
 
@@ -36,6 +37,15 @@ def test_intervals_hold_although_seeds_are_added_until_they_are_narrow(kind: Kin
     assert found.together > 0.93
     assert found.false_alarms < 0.07
     assert kind.rows * 3 < found.runs < kind.rows * 15
+
+
+def test_a_screening_of_eight_tricks_takes_a_quarter_of_the_runs() -> None:
+    measured = np.random.default_rng(0).normal(0, 0.006, 400)
+    screen = needed("screen", 8, 0.005, measured)
+    half = mean_half(screen, measured)
+    stack = needed("stack", 8, half, measured)
+    assert mean_half(stack, measured) <= half <= 0.005
+    assert screen.rows * screen.seeds <= stack.rows * stack.seeds / 4
 
 
 def test_the_half_widths_of_the_documentation() -> None:
