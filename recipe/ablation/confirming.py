@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
@@ -15,8 +16,11 @@ from recipe.ablation.lines import correct_in, lines_of
 from recipe.ablation.report.confirmation import Confirmation
 from recipe.ablation.report.screening import Screening
 from recipe.ablation.rows.combinations import Choice, Combinations, label_of
-from recipe.ablation.rows.variants import Row
+from recipe.ablation.rows.variants import Row, Unit, of_row, units_of
 from recipe.ablation.statistics.results import Line
+from recipe.base.caller import named, option
+from recipe.base.errors import RecipeError, fail
+from recipe.plan.plan import Plan
 
 SEEDS = 3
 """How many new seeds confirm a prediction."""
@@ -45,6 +49,16 @@ class Confirming:
     def runs(self) -> int:
         """The most runs that it may need, without those of teachers."""
         return len(self.seeds) * (2 + MORE * self.is_short)
+
+    def check(self) -> None:
+        """Raise `RecipeError` if none of the tricks can't be trained, at the length of the confirmation."""
+        none = (False,) * len(self.combinations.units)
+        try:
+            row = self._row(none)
+        except RecipeError as error:
+            raise RecipeError(*of_row("none", error)) from None
+        if self.is_short:  # otherwise, the rows of the screening have these images
+            Stamps.of(compile_rows([row]), self.local)
 
     def tasks(self, table: Screening) -> list[Task]:
         """Return the runs that the results of a screening ask for. Raises `RecipeError` if they aren't possible."""
@@ -99,3 +113,16 @@ class Confirming:
         if found is None:
             raise self.combinations.errors(on) or AssertionError("a chosen combination is possible")
         return attrs.evolve(found[0], label=label_of(self.combinations.units, on))
+
+
+def at_full_length(units: Sequence[Unit], whole: Plan, over: Sequence[str]) -> Combinations:
+    """Return the combinations of the tricks of a shorter screening, in their order, as the whole recipe states them.
+
+    Raises `RecipeError` (E124) if what shortens the screening adds or drops some of the tricks.
+    """
+    known = {unit.words: unit for unit in units_of(whole, "screen", over)}
+    if others := {unit.words for unit in units} ^ known.keys():
+        word = " and ".join(min(others))
+        message = f"{named('--short')} adds or drops `{word}`, which is a trick to study"
+        raise fail("E124", message, help=f"state it in the recipe, or name the tricks with {option('--over')}")
+    return Combinations(whole, tuple(known[unit.words] for unit in units))

@@ -18,7 +18,7 @@ from recipe.ablation.cells.store import Task, check, kept_budgets, prepare
 from recipe.ablation.cells.tasks import in_order, task_of
 from recipe.ablation.checks import check_confirmation, check_numbers, check_weights, compile_rows, own_model
 from recipe.ablation.confirming import SEEDS as CONFIRMED
-from recipe.ablation.confirming import Confirming
+from recipe.ablation.confirming import Confirming, at_full_length
 from recipe.ablation.final import evaluate, kept_results, tested
 from recipe.ablation.holdout import check_holdout, held_back, share_of
 from recipe.ablation.lines import correct_in, lines_of, substituted
@@ -26,13 +26,13 @@ from recipe.ablation.report import chart
 from recipe.ablation.report.screening import Screening
 from recipe.ablation.report.table import Table
 from recipe.ablation.rows.combinations import SEEDS as SCREENED
-from recipe.ablation.rows.combinations import Combinations, Screen, screened
-from recipe.ablation.rows.variants import Row, check_choices, laid_off, rows_of, units_of, without
+from recipe.ablation.rows.combinations import Screen, screened
+from recipe.ablation.rows.variants import Row, check_choices, laid_off, rows_of, without
 from recipe.ablation.statistics.looks import Look, Until, most_seeds
 from recipe.ablation.statistics.results import Cell, Line
 from recipe.base import files
 from recipe.base.caller import option
-from recipe.base.errors import fail
+from recipe.base.errors import RecipeError, fail
 from recipe.base.identity import digest
 from recipe.base.signals import handled
 from recipe.base.source import Source
@@ -142,7 +142,9 @@ class Study:
             table = tested(table, self.cells, self.folder, self.untested)
         if self.confirming is None or not isinstance(table, Screening) or _is_unfinished(table):
             return table
-        return attrs.evolve(table, confirmation=self.confirming.confirmation(table))
+        with contextlib.suppress(RecipeError):  # `run` reports why the best combination can't be trained
+            return attrs.evolve(table, confirmation=self.confirming.confirmation(table))
+        return table
 
     def _table(self, look: Look | None, images: bool = True) -> Table:
         """Return the table at some look."""
@@ -306,13 +308,13 @@ def study(
     chosen = tuple(range(plan.training.seed, plan.training.seed + count))
     shared = (folder if out is not None else ROOT) / "cells"  # by ablations without --out
     cells = (tuple(task_of(shared, row.seeded(seed), seed, row.label, stamps) for seed in chosen) for row in rows)
-    outline = _outline(name, mode, plan, chosen, lines_of(rows, programs, mode), screen, short or "")
-    confirming = None
-    if screen and (confirm or short):
-        again = plan if short is None else whole
+    outline, confirming = _outline(name, mode, plan, chosen, lines_of(rows, programs, mode), screen), None
+    if screen and isinstance(outline, Screening) and (confirm or short):
         fresh = tuple(range(chosen[-1] + 1, chosen[-1] + 1 + CONFIRMED))
-        units = screen.units if short is None else units_of(whole, mode, over)
-        confirming = Confirming(Combinations(again, units), fresh, shared, short is not None, workers.local)
+        again = screen.combinations if short is None else at_full_length(screen.units, whole, over)
+        confirming = Confirming(again, fresh, shared, short is not None, workers.local)
+        confirming.check()
+        outline = attrs.evolve(outline, statements=again.statements, short=short or "")
     first = min(SCREENED if screen else SEEDS, count)
     stop = Until(until / 100, first, count) if until is not None else None
     made = Study(
@@ -330,7 +332,7 @@ def _is_unfinished(table: Table) -> bool:
 
 
 def _outline(
-    name: str, mode: str, plan: Plan, seeds: tuple[int, ...], lines: tuple[Line, ...], screen: Screen | None, short: str
+    name: str, mode: str, plan: Plan, seeds: tuple[int, ...], lines: tuple[Line, ...], screen: Screen | None
 ) -> Table:
     """Return the table before any training."""
     common = (f"{name}, {mode}", mode, plan.canonical(), seeds, lines)
@@ -342,5 +344,4 @@ def _outline(
         design=screen.design,
         replaced=screen.replaced,
         statements=screen.combinations.statements,
-        short=short,
     )

@@ -13,10 +13,12 @@ import attrs
 import numpy as np
 import pytest
 
+from recipe.ablation import confirming
 from recipe.ablation.cells.launchers import Handle
 from recipe.ablation.report.screening import Screening
 from recipe.ablation.study import Study, study
-from recipe.base.errors import RecipeError
+from recipe.base.errors import RecipeError, fail
+from recipe.compiler.program import Program
 from tests.ablation.helpers import TEXT, MadeUp
 from tests.helpers import vocabulary
 
@@ -121,6 +123,17 @@ def test_a_short_screening_is_confirmed_at_full_length(tmp_path: Path) -> None:
     assert "1 epoch, batch 8." in text
 
 
+def test_tricks_that_the_short_runs_restate_keep_their_places(tmp_path: Path) -> None:
+    table = run(tmp_path / "out", short="epochs 1; lr 0.1 cosine")
+    assert [unit.label for unit in table.units] == ["tweak D", "loss smooth", "lr cosine"], "the restated one is last"
+    found = table.confirmation
+    assert found is not None
+    assert found.lines[1].label == "tweak D, lr cosine"
+    assert found.rank_correlation == pytest.approx(1.0)
+    assert found.gain is not None
+    assert found.gain.mean == pytest.approx(0.14, abs=0.003)
+
+
 def test_the_confirmation_is_in_the_files(tmp_path: Path) -> None:
     table = run(tmp_path / "out", confirm=True)
     data = json.loads((tmp_path / "out" / "table.json").read_text())["confirmation"]
@@ -139,6 +152,29 @@ def test_there_is_nothing_to_confirm_if_no_trick_helps(tmp_path: Path, monkeypat
     assert "Best predicted combination: none of the tricks" in table.to_text()
 
 
+def test_the_confirmation_is_checked_before_any_training(tmp_path: Path) -> None:
+    short = "epochs 1; data fake size=32 classes=10 images=48"
+    text = TEXT.replace("data fake size=32 classes=10 images=48", 'data folder "missing" size=32')
+    with pytest.raises(RecipeError, match="missing` does not exist"):
+        study(text, mode="screen", out=tmp_path / "out", plugins=vocabulary(), short=short)
+
+
+def test_a_combination_that_can_not_be_confirmed_leaves_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = screening(tmp_path / "out", confirm=True)
+
+    def broken(_: object) -> list[Program]:
+        raise fail("E102", "it doesn't compile")
+
+    monkeypatch.setattr(confirming, "compile_rows", broken)
+    with pytest.raises(RecipeError, match="it doesn't compile"):
+        made.run(launcher=Known())
+    data = json.loads((tmp_path / "out" / "table.json").read_text())
+    assert data["best"]["tricks"] == ["lr cosine", "tweak D"]
+    assert data["confirmation"] is None
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -148,6 +184,8 @@ def test_there_is_nothing_to_confirm_if_no_trick_helps(tmp_path: Path, monkeypat
         ({"mode": "screen", "short": "epochs 1", "budget": "2h"}, "`short` and `budget` both shorten the runs"),
         ({"mode": "screen", "confirm": True, "holdout": 0.2}, "`holdout` and `confirm` both check the best row"),
         ({"mode": "screen", "short": "epochs none"}, "epochs none"),
+        ({"mode": "screen", "short": "epochs 1; augment erase"}, "`short` adds or drops `augment erase`, which is a"),
+        ({"mode": "screen", "short": "epochs 1; drop loss smooth"}, "`short` adds or drops `loss smooth`, which is a"),
     ],
 )
 def test_what_can_t_be_used_is_refused(options: dict[str, object], said: str, tmp_path: Path) -> None:
