@@ -111,6 +111,12 @@ class Study:
         seeds = look.seeds if look else [len(self.outline.seeds)] * len(self.rows)
         return in_order([cells[:count] for cells, count in zip(self.cells, seeds, strict=True)])
 
+    def _to_confirm(self, look: Look | None) -> list[Task]:
+        """Return the runs that confirm the best combination of a screening after its last look, if any."""
+        if self.confirming is None or not isinstance(table := self._table(look), Screening):
+            return []
+        return self.confirming.tasks(table)
+
     @property
     def epochs(self) -> str:
         """The length of its runs, in words."""
@@ -219,9 +225,9 @@ class Study:
                 unsettled, seeds = len(self._table(look).unsettled), plural(max(following.seeds), "seed")
                 watcher.note(f"look {look.number}: {plural(unsettled, 'trick')} to settle, with up to {seeds}")
                 look = following
-            if self.confirming is not None and isinstance(table := self._table(look), Screening):
+            if again := self._to_confirm(look):
                 watcher.note("the best combination is trained under new seeds")
-                execute(self.confirming.tasks(table))
+                execute(again)
             made = self._evaluated(watcher) if self.test else self
         except Unfinished as error:
             error.table = self.write(watcher.note)

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 from recipe.ablation import confirming
+from recipe.ablation.cells.execute import Unfinished, Watcher
 from recipe.ablation.cells.launchers import Handle
 from recipe.ablation.report.screening import Screening
 from recipe.ablation.study import Study, study
@@ -31,12 +33,24 @@ class Known(MadeUp):
 
     def __call__(self, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> Handle:
         handle = super().__call__(command, log, environment)
+        if handle.poll() != 0:
+            return handle
         folder = Path(command[command.index("--resume") + 1])
         text = Path(command[command.index("run") + 1]).read_text()
         gain = sum(size for trick, size in GAINS.items() if re.search(rf"^ *{trick}\b", text, re.M))
         noise = np.random.default_rng(int(folder.name, 16)).normal()
         self.write(folder, 0.5 + gain * (1 if re.search(r"epochs count=1$", text, re.M) else 2) + 0.001 * noise)
         return handle
+
+
+@attrs.define
+class Noted(Watcher):
+    """A watcher that keeps the notes."""
+
+    notes: list[str] = attrs.field(factory=list)
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
 
 
 def screening(out: Path, **options: object) -> Study:
@@ -67,7 +81,7 @@ def test_the_best_combination_is_trained_under_new_seeds(tmp_path: Path) -> None
     assert found.gain.single is not None
     assert found.is_confirmed
     text = table.to_text()
-    assert "Confirmed with new seeds (2, 3, 4): +14." in text
+    assert "Measured with new seeds (2, 3, 4): +14." in text
     assert " points (+13." in text
     assert f"Top-1 {100 * measured[1]:.2f} ± " in text
     again = Known()
@@ -85,6 +99,30 @@ def test_the_noise_of_the_screening_counts_for_the_confirmation(tmp_path: Path) 
     assert alone.mean == pytest.approx(found.gain.mean)
     assert alone.single is not None
     assert alone.single != found.gain.single
+
+
+def test_runs_that_a_confirmation_lacks_are_named(tmp_path: Path) -> None:
+    made = screening(tmp_path / "out", confirm=True)
+    table = made.run(launcher=Known())
+    assert isinstance(table, Screening)
+    assert made.confirming is not None
+    again = made.confirming.tasks(table)
+    best = [task for task in again if task.label != "confirm none"]
+    for task in again:
+        shutil.rmtree(task.run)
+    with pytest.raises(Unfinished) as caught:
+        made.run(launcher=Known({best[1].name: (1, "broken")}))
+    shown = caught.value.table
+    assert shown is not None
+    assert "Measured with new seeds (2, 3, 4): +14." in shown.to_text()
+    assert "2 of 3 runs of `lr cosine, tweak D` missing so far." in shown.notes()
+    text = made.run(launcher=Known({task.name: (3, "diverged") for task in best[1:]})).to_text()
+    assert "2 of 3 runs of `lr cosine, tweak D` diverged." in text
+    shutil.rmtree(best[0].run)
+    text = made.run(launcher=Known({best[0].name: (3, "diverged")})).to_text()
+    assert "The best combination has not been measured with new seeds (2, 3, 4)." in text
+    assert "3 of 3 runs of `lr cosine, tweak D` diverged." in text
+    assert "missing" not in text
 
 
 def test_a_gain_that_the_new_seeds_do_not_show_is_said(tmp_path: Path) -> None:
@@ -147,8 +185,11 @@ def test_the_confirmation_is_in_the_files(tmp_path: Path) -> None:
 def test_there_is_nothing_to_confirm_if_no_trick_helps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(GAINS, "tweak D", -0.05)
     monkeypatch.setitem(GAINS, "lr cosine", -0.05)
-    table = run(tmp_path / "out", confirm=True)
+    watcher = Noted()
+    table = screening(tmp_path / "out", confirm=True).run(watcher, Known())
+    assert isinstance(table, Screening)
     assert table.confirmation is None
+    assert watcher.notes == []
     assert "Best predicted combination: none of the tricks" in table.to_text()
 
 

@@ -6,7 +6,7 @@ Needs no torch.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -146,15 +146,16 @@ class Screening(Table):
         if (found := self.confirmation) is None:
             return []
         none, best = found.lines[:2]
-        seeds = ", ".join(str(cell.seed) for cell in best.cells)
+        seeds = f"new seeds ({', '.join(str(cell.seed) for cell in best.cells)})"
+        lines = _lacking("diverged", "diverged", found.lines) + _lacking("missing", "missing so far", found.lines)
         if (gain := found.gain) is None:
-            return [f"The best combination is not confirmed yet: its runs with new seeds ({seeds}) are missing."]
+            return [f"The best combination has not been measured with {seeds}.", *lines]
         measured = f"{signed(gain.mean)} points" + (f" ({ends(gain.single)})" if gain.single else "")
-        said = f"Confirmed with new seeds ({seeds}): {measured} from none of the tricks, predicted "
+        said = f"Measured with {seeds}: {measured} from none of the tricks, predicted "
         said += f"{signed(found.best.gain.mean)}. Top-1 {_measured(best)} instead of {_measured(none)}."
         if found.is_confirmed is False:
             said += " The two gains differ by more than their noise explains."
-        lines = [said]
+        lines = [said, *lines]
         if self.short:
             pairs = zip(found.lines, found.predicted, strict=True)
             ranked = ", ".join(f"`{line.label}` {_measured(line)} ({100 * top1:.2f})" for line, top1 in pairs)
@@ -193,12 +194,7 @@ class Screening(Table):
         """Return what is unusual about rows."""
         said = Counter(note for line in self.lines if line.note for note in line.note.split("; "))
         lines = [f"In {plural(count, 'combination')}: {note}." for note, count in said.items()]
-        for line in self.lines:
-            states = [cell.status for cell in line.cells]
-            if "diverged" in states:
-                count = states.count("diverged")
-                lines.append(f"{count} of {plural(len(states), 'run')} of `{line.label}` diverged.")
-        return lines
+        return [*lines, *_lacking("diverged", "diverged", self.lines)]
 
     def _verdicts(self) -> list[tuple[str, str | None]]:
         return [(effect.label, None if effect.estimate is None else effect.verdict) for effect in self.effects]
@@ -305,6 +301,13 @@ def _estimated(effect: Effect) -> tuple[str, ...]:
 def _measured(line: Line) -> str:
     """Return the measured top-1 of a row."""
     return percent(line.mean) + ("" if line.deviation is None else f" ± {100 * line.deviation:.2f}")
+
+
+def _lacking(status: str, said: str, lines: Sequence[Line]) -> list[str]:
+    """Return how many runs of each row have a status, ``said`` in words, unless none has."""
+    states = {line.label: [cell.status for cell in line.cells if cell.status != "left"] for line in lines}
+    counts = ((label, each.count(status), len(each)) for label, each in states.items())
+    return [f"{count} of {plural(of, 'run')} of `{label}` {said}." for label, count, of in counts if count]
 
 
 def _effect(effect: Effect) -> dict[str, Any]:
