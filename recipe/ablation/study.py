@@ -23,6 +23,7 @@ from recipe.ablation.final import evaluate, kept_results, tested
 from recipe.ablation.holdout import check_holdout, held_back, share_of
 from recipe.ablation.lines import correct_in, lines_of, substituted
 from recipe.ablation.report import chart
+from recipe.ablation.report.chosen import is_complete
 from recipe.ablation.report.screening import Screening
 from recipe.ablation.report.table import Table
 from recipe.ablation.rows.combinations import SEEDS as SCREENED
@@ -97,7 +98,7 @@ class Study:
 
     def _after(self, look: Look) -> Look | None:
         table = self._table(look)
-        if _is_unfinished(table):
+        if not is_complete(table.lines):
             return None
         return look.after(table.analysis, table.mode == "drop")
 
@@ -146,7 +147,7 @@ class Study:
         table = self._table(self.look, images)
         if self.test:
             table = tested(table, self.cells, self.folder, self.untested)
-        if self.confirming is None or not isinstance(table, Screening) or _is_unfinished(table):
+        if self.confirming is None or not isinstance(table, Screening) or not is_complete(table.lines):
             return table
         with contextlib.suppress(RecipeError):  # `run` reports why the best combination can't be trained
             return attrs.evolve(table, confirmation=self.confirming.confirmation(table))
@@ -331,10 +332,6 @@ def study(
     if workers.local:
         check_weights([task.plan for task in made.tasks if task.cell().status == "missing"])
     return made
-
-
-def _is_unfinished(table: Table) -> bool:
-    return any(cell.status == "missing" for line in table.lines for cell in line.cells)
 
 
 def _outline(

@@ -13,6 +13,7 @@ import attrs
 import numpy as np
 import pytest
 
+from recipe.ablation.cells.execute import Unfinished
 from recipe.ablation.cells.launchers import Handle
 from recipe.ablation.statistics.analysis import Analysis
 from recipe.ablation.statistics.looks import Look, Until
@@ -35,6 +36,8 @@ class Noisy(MadeUp):
 
     def __call__(self, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> Handle:
         handle = super().__call__(command, log, environment)
+        if handle.poll() != 0:
+            return handle
         folder = Path(command[command.index("--resume") + 1])
         self.write(folder, 0.8 + 0.005 * np.random.default_rng(int(folder.name, 16)).normal())
         if len(self.ran) == self.stop_after:
@@ -165,6 +168,34 @@ def test_with_a_limit_what_is_not_settled_is_said(tmp_path: Path) -> None:
     assert [len(line.cells) for line in table.lines] == [4, 4, 4, 4]
     assert "3 tricks are not settled to ±0.1 points: no more seeds were allowed." in table.answer
     assert "To narrow all intervals to ±0.1 points takes about" in table.answer
+
+
+def test_rows_without_results_are_not_called_settled(tmp_path: Path) -> None:
+    made = made_up(tmp_path / "out", "add", until=0.6)
+    with pytest.raises(Unfinished) as caught:
+        made.run(launcher=Noisy({task.name: (1, "broken") for row in made.cells[1:] for task in row}))
+    assert caught.value.table is not None
+    assert caught.value.table.answer == "Too few runs have finished to tell what any trick does."
+    with pytest.raises(Unfinished) as caught:
+        made.run(launcher=Noisy({made.cells[1][0].name: (1, "broken")}))
+    assert caught.value.table is not None
+    assert "1 has no finished runs. " in caught.value.table.answer
+    assert "Runs are missing, so it isn't known yet whether every trick is settled" in caught.value.table.answer
+    shown = made.run(launcher=Noisy({task.name: (3, "diverged") for task in made.cells[1]}))
+    assert "Every trick with finished runs is settled: its interval is ±0.6 points or narrower" in shown.answer
+
+
+def test_more_runs_are_counted_from_the_seeds_that_each_row_has() -> None:
+    look = attrs.evolve(Until(0.004, 3, 60).begin(3), seeds=(8, 8, 3))
+    found = analysis(noise(rows=3), look)
+    assert (found.runs_for(10), found.runs_for(8), found.runs_for(2)) == (2 + 2 + 7, 5, 0)
+    same = attrs.evolve(found, lines=(*found.lines, attrs.evolve(found.lines[2], label="the same")))
+    assert same.runs_for(10) == 2 + 2 + 7
+
+
+def test_the_page_says_what_narrower_intervals_take(tmp_path: Path) -> None:
+    page = made_up(tmp_path / "out", "add", until=0.6).run(launcher=Noisy()).to_html()
+    assert 'a lower <code class="option">--until</code> and at least that many <code class="option">--seeds' in page
 
 
 @pytest.mark.slow

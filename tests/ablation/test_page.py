@@ -28,7 +28,7 @@ def three(mode: str) -> Table:
         ({"a": "helps", "b": "within noise"}, "Of 2 tricks, 1 helps (a), and none hurt. 1 can't be told from noise."),
         (
             {"a": "within noise", "b": None, "c": "hurts", "d": ""},
-            "and 1 hurts (c). 1 can't be told from noise. 1 made no difference. 1 lack finished runs.",
+            "and 1 hurts (c). 1 can't be told from noise. 1 made no difference. 1 has no finished runs.",
         ),
         ({"a": None}, "Too few runs have finished to tell what any trick does."),
         ({"a": "", "b": None}, "Nothing is known about noise, so no trick can be told from it."),
@@ -40,7 +40,7 @@ def test_the_answer_names_what_helps_and_hurts(verdicts: dict[str, str | None], 
 
 
 def test_the_answer_says_how_many_more_runs_tell_small_effects() -> None:
-    found = answered([("a", "helps")], 3, 0.005, 10, 9)
+    found = answered([("a", "helps")], 3, 0.005, 10, 63)
     assert found.endswith("To narrow all intervals to ±0.5 points takes about 63 more runs (10 seeds).")
     assert answered([("a", "helps")], 3, 0.005, 1_000, 9).endswith("takes more than 1,000 seeds.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import attrs
@@ -40,12 +41,13 @@ def surer(analysis: Analysis, seeds: int) -> list[Surer]:
     found = list[Surer]()
     for half in SURER:
         if (needed := analysis.seeds_for(half)) is not None and analysis.widest is not None:
-            needed = seeds if analysis.widest <= half else max(needed, seeds + 1)
-            found.append(Surer(half, needed if needed < MOST_SEEDS else None, (needed - seeds) * analysis.rows))
+            needed = seeds if (reached := analysis.widest <= half) else max(needed, seeds + 1)
+            runs = 0 if reached else analysis.runs_for(needed)
+            found.append(Surer(half, needed if needed < MOST_SEEDS else None, runs))
     return found
 
 
-def answered(verdicts: Sequence[tuple[str, str | None]], seeds: int, half: float, needed: int | None, rows: int) -> str:
+def answered(verdicts: Sequence[tuple[str, str | None]], seeds: int, half: float, needed: int | None, more: int) -> str:
     """Return the sentences.
 
     Args:
@@ -54,7 +56,7 @@ def answered(verdicts: Sequence[tuple[str, str | None]], seeds: int, half: float
         seeds: The number of seeds.
         half: How narrow all intervals should be.
         needed: How many seeds would make them ± ``half``, or None if that isn't known.
-        rows: The number of rows, each of which is trained under each seed.
+        more: How many more runs that is.
     """
     if all(verdict is None for _, verdict in verdicts):
         return "Too few runs have finished to tell what any trick does."
@@ -62,12 +64,15 @@ def answered(verdicts: Sequence[tuple[str, str | None]], seeds: int, half: float
         return "Nothing is known about noise, so no trick can be told from it. That takes at least two seeds."
     told = [_told(verdicts, "helps", "help"), _told(verdicts, "hurts", "hurt")]
     sentences = [f"Of {plural(len(verdicts), 'trick')}, {told[0]}, and {told[1]}."]
-    rest = (("within noise", "can't be told from noise"), ("", "made no difference"), (None, "lack finished runs"))
-    for verdict, what in rest:
-        if count := sum(other == verdict for _, other in verdicts):
-            sentences.append(f"{count} {what}.")
+    counts = Counter(verdict for _, verdict in verdicts)
+    rest = {
+        "within noise": "can't be told from noise",
+        "": "made no difference",
+        None: f"{'has' if counts[None] == 1 else 'have'} no finished runs",
+    }
+    sentences += [f"{counts[verdict]} {what}." for verdict, what in rest.items() if counts[verdict]]
     if needed is not None and needed > seeds:
-        runs = f"about {plural((needed - seeds) * rows, 'more run')} ({plural(needed, 'seed')})"
+        runs = f"about {plural(more, 'more run')} ({plural(needed, 'seed')})"
         runs = runs if needed < MOST_SEEDS else f"more than {MOST_SEEDS:,} seeds"
         sentences.append(f"To narrow all intervals to ±{100 * half:g} points takes {runs}.")
     return " ".join(sentences)

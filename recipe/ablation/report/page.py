@@ -91,6 +91,8 @@ class Page:
     widest: float | None
     """Half the width of the widest interval."""
     surer: Sequence[Surer]
+    has_looks: bool = False
+    """Whether looks at the results decide how many seeds each row has."""
     command: str = ""
     """The command that made the table, if any."""
     methods: tuple[str, ...] = METHODS

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recipe.ablation.report.answer import RESOLVED, answered, surer
-from recipe.ablation.report.chosen import Report
+from recipe.ablation.report.chosen import Report, is_complete
 from recipe.ablation.report.page import Curves, Entry, Page
 from recipe.ablation.report.words import ends, percent, signed
 from recipe.ablation.rows.variants import AGAINST
@@ -117,21 +117,25 @@ class Table:
         """Which tricks help, which hurt, how many runs would tell more, and how the best row does on other images."""
         half = self.look.until.half if self.look else RESOLVED
         needed = self.analysis.seeds_for(half) if self.look is None or self.unsettled else None
-        said = answered(self._verdicts(), len(self.seeds), half, needed, self.analysis.rows)
+        more = 0 if needed is None else self.analysis.runs_for(needed)
+        said = answered(self._verdicts(), len(self.seeds), half, needed, more)
         report = self.report.sentence if self.report else ""
         return " ".join(filter(None, (said, self._settled, report)))
 
     @property
     def _settled(self) -> str:
         """With ``until``, whether the intervals are as narrow as wished, in a sentence."""
-        if self.look is None or not self.analysis.estimates:
+        known = [verdict for _, verdict in self._verdicts() if verdict is not None]
+        if self.look is None or not known:
             return ""
-        points = f"±{100 * self.look.until.half:g} points"
-        if not self.unsettled:
-            return f"Every trick is settled: its interval is {points} or narrower, or it can't gain that much."
-        until = "no more seeds were allowed" if self.look.is_last else "the ablation isn't finished"
-        count = len(self.unsettled)
-        return f"{plural(count, 'trick')} {'is' if count == 1 else 'are'} not settled to {points}: {until}."
+        points, count = f"±{100 * self.look.until.half:g} points", len(self.unsettled)
+        if not is_complete(self.lines):
+            return f"Runs are missing, so it isn't known yet whether every trick is settled to {points}."
+        if count:
+            are = "is" if count == 1 else "are"
+            return f"{plural(count, 'trick')} {are} not settled to {points}: no more seeds were allowed."
+        every = "Every trick" if len(known) == len(self._verdicts()) else "Every trick with finished runs"
+        return f"{every} is settled: its interval is {points} or narrower, or it can't gain that much."
 
     def _verdicts(self) -> list[tuple[str, str | None]]:
         """Return the verdict of each trick, or None for one that the results don't determine."""
@@ -284,6 +288,7 @@ class Table:
             recipe=self.recipe,
             widest=self.analysis.widest,
             surer=surer(self.analysis, len(self.seeds)),
+            has_looks=self.look is not None,
             command=command,
         )
 

@@ -96,10 +96,11 @@ class Analysis:
         """Whether a contrast is about rows with different runs."""
         return bool(self._weights[self.contrasts.index(contrast)].any())
 
-    @property
-    def rows(self) -> int:
-        """The number of rows with different runs."""
-        return len(self._rows)
+    def runs_for(self, seeds: int) -> int:
+        """Return how many more runs it takes until each row has some number of seeds. Rows may share their runs."""
+        rows = {tuple(cell.name for cell in line.cells): line.cells for line in self.lines}
+        used = (sum(cell.status != "left" for cell in cells) for cells in rows.values())
+        return sum(max(0, seeds - count) for count in used)
 
     @cached_property
     def _rows(self) -> tuple[tuple[str, ...], ...]:
