@@ -166,7 +166,7 @@ def command(
     Which tricks of a recipe help, in at most 32 runs?
         recipe ablate full "epochs 8" --mode screen --runs 32
 
-    
+    \b
     The same, with as many seeds as it takes to tell to half a point?
         recipe ablate full "epochs 8" --mode screen --until 0.5
 
