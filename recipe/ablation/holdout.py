@@ -47,9 +47,12 @@ def check_holdout(share: float | None, tasks: Sequence[Task]) -> None:
     """Raise `RecipeError` (E124) if a share of the held-out images can't be kept back, as far as that is known."""
     if share is None:
         return
+    first = tasks[0]
     for task in tasks:
         if task.test is not None:
             raise _tested(task)
+        if _labels(task) != _labels(first):
+            raise _other_images(first, task)
         if task.data is not None and share * (count := task.data[1].held_out.images) < FEWEST:
             raise _too_few(f"about {share * count:.0f}", count)
         summary = summary_of(task.run)
@@ -77,9 +80,7 @@ def held_back(table: Table, tasks: Sequence[Task], share: float) -> Table:
         if task.test is not None:
             raise _tested(task)
         if known[task.name].images != first.images:
-            rows = f"`{tasks[0].label}`, seed {tasks[0].seed}, and `{task.label}`, seed {task.seed}"
-            help = f"leave {option('--holdout')} out, or leave out what changes the images"
-            raise fail("E124", f"{rows}, were evaluated on different images", help=help)
+            raise _other_images(tasks[0], task)
     back = is_kept_back(first, share)
     count, every = int(back.sum()), len(back)
     if count < FEWEST:
@@ -126,6 +127,17 @@ def _held_out(task: Task) -> HeldOut:
 def _tested(task: Task) -> RecipeError:
     help = f"leave {option('--holdout')} out: the best row is evaluated on the test images"
     return fail("E124", f"`{task.label}` has images for a test already", help=help)
+
+
+def _labels(task: Task) -> tuple[int, str] | None:
+    """Return the number of held-out images and their labels, or None if they are unknown on this machine."""
+    return None if task.data is None else (task.data[1].held_out.images, task.data[1].held_out.labels)
+
+
+def _other_images(one: Task, other: Task) -> RecipeError:
+    rows = f"`{one.label}`, seed {one.seed}, and `{other.label}`, seed {other.seed}"
+    help = f"leave {option('--holdout')} out, or leave out what changes the images"
+    return fail("E124", f"{rows}, are evaluated on different images", help=help)
 
 
 def _unknown(task: Task, why: str) -> RecipeError:

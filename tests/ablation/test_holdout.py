@@ -215,7 +215,7 @@ def test_what_has_no_results_per_image_is_an_error(tmp_path: Path) -> None:
         study.table()
     summary = read_summary(task.run) | {"evaluation_sha256": write_held_out(task.run, outputs("other", 190))}
     files.write_json(task.run / "summary.json", summary)
-    with pytest.raises(RecipeError, match=r"E124.*`baseline`, seed 0, and `\+ .*, were evaluated on different images"):
+    with pytest.raises(RecipeError, match=r"E124.*`baseline`, seed 0, and `\+ .*, are evaluated on different images"):
         study.table()
     del summary["evaluation_sha256"]
     files.write_json(task.run / "summary.json", summary)
@@ -232,6 +232,15 @@ def test_too_few_images_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"E124.*would keep back about 12 of 60 held-out images"):
         recipe.ablate(few, mode="add", out=tmp_path / "y", holdout="20%")
     assert not (tmp_path / "y").exists(), "before any training"
+
+
+def test_rows_with_other_images_are_an_error_before_any_training(tmp_path: Path) -> None:
+    over = ["loss smooth", "data fake size=32 classes=10 images=1600"]
+    with pytest.raises(
+        RecipeError, match=r"E124.*`baseline`, seed 0, and `\+ data .*, are evaluated on different images"
+    ):
+        recipe.ablate(REAL, mode="add", over=over, out=tmp_path / "x", holdout="20%")
+    assert not (tmp_path / "x").exists()
 
 
 def test_a_recipe_with_test_images_is_an_error(tmp_path: Path) -> None:
