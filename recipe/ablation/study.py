@@ -304,9 +304,10 @@ def study(
         if any(word == maker for row in rows for unit in row.on for word in unit.words):
             raise fail("E127", f"`{maker}` is studied, but --budget sets it", help=f"omit --budget or `{maker}`")
         by = f"{workers.jobs} at a time, {workers.launcher}, {workers.device or 'any device'}"
-        asked = f"{named}: {budget}, {seeds or 'fitting'} seeds, {by}"
+        confirming_runs = 2 * CONFIRMED if confirm else 0
+        asked = f"{named}: {budget}, {seeds or 'fitting'} seeds, {by}" + f", {confirming_runs} to confirm" * confirm
         before, plans = kept_budgets(folder).get(asked), [row.plan for row in rows]
-        budgets[asked] = planned(plans, budget, seeds, workers, before, tell)
+        budgets[asked] = planned(plans, budget, seeds, workers, confirming_runs, before, tell)
         count, epochs = budgets[asked].seeds, budgets[asked].epochs
         if epochs != plan.training.epochs:
             plan = resolve(plan, f"{maker} {epochs}", data=True)

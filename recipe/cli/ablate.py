@@ -70,8 +70,8 @@ class _Command(click.Command):
 @click.option(
     "--runs",
     type=click.IntRange(1, 100_000),
-    help="With --mode screen or --until: the most runs, without those of teachers. Chooses the seeds. Default: no "
-    "limit.",
+    help="With --mode screen or --until: the most runs, without those of teachers and of --confirm. Chooses the seeds. "
+    "Default: no limit.",
 )
 @click.option(
     "--until",

@@ -66,6 +66,29 @@ def test_training_teachers_counts() -> None:
     assert fit(30, 0, [1, 1], 5, 3, 1, before=6).epochs == 4
 
 
+def test_runs_that_confirm_count(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert fit(30, 0, [1, 2], 5, 3, 1).epochs == 3
+    assert fit(30, 0, [1, 2], 5, 3, 1, confirming=2).epochs == 2
+    timed(monkeypatch)
+    said = list[str]()
+
+    def most(confirm: bool) -> int:
+        text, over = "base resnet18; epochs 1", ["loss smooth", "tweak D"]
+        found = study(
+            text, mode="screen", over=over, budget="62s", confirm=confirm, out=tmp_path / "x", tell=said.append
+        )
+        return len(found.outline.seeds)
+
+    assert (most(confirm=False), most(confirm=True)) == (7, 6)
+    assert said[-1] == "planned: 6 seeds, 1 epoch; 30 runs, about 1.0 min"
+
+
+def timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each run take two seconds, of which one is that of its only epoch."""
+    monkeypatch.setattr(api, "startup_seconds", lambda: 0.0)
+    monkeypatch.setattr(api, "run_seconds", lambda plan, device: (1.0, 1.0))
+
+
 @pytest.mark.parametrize("text", ["", "20", "0m", "m", "-5m", "20 minutes", "1e3s", "nan"])
 def test_invalid_budgets_are_rejected(text: str) -> None:
     with pytest.raises(RecipeError, match="E127"):
@@ -82,14 +105,13 @@ def test_runs_are_planned_in_parallel_if_each_has_a_device(
     asked: list[int] = []
 
     def fitting(
-        budget: float, startup: float, rows: list[float], epochs: int, seeds: int | None, side: int, before: float
+        budget: float, startup: float, rows: list[float], epochs: int, seeds: int | None, side: int, *more: float
     ) -> Budget:
         asked.append(side)
         return Budget(3, epochs, 1.0)
 
     monkeypatch.setattr(api, "fit", fitting)
-    monkeypatch.setattr(api, "startup_seconds", lambda: 1.0)
-    monkeypatch.setattr(api, "run_seconds", lambda plan, device: (1.0, 1.0))
+    timed(monkeypatch)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     monkeypatch.setattr(choice, "pick", lambda device: None)
     workers = Workers(None, jobs, launcher, {"timeout_min": "60"} if launcher == "slurm" else {})

@@ -55,18 +55,20 @@ def fit(
     seeds: int | None,
     parallel: int,
     before: float = 0.0,
+    confirming: int = 0,
 ) -> Budget:
     """Return the seeds and epochs that fit into a budget. Raises `RecipeError` (E127) if none do.
 
     All times are in seconds: ``epochs_of`` per epoch of each row, ``startup`` per run on top of its epochs, ``before``
-    for training teachers first. ``parallel`` runs execute at once. A given number of ``seeds`` is kept. Otherwise there
+    for training teachers first. ``confirming`` further runs may be as long as the longest. ``parallel`` runs execute at
+    once. A given number of ``seeds`` is kept. Otherwise there
     are three seeds, up to ten if all of the recipe's epochs fit, or two if three leave no time for a single epoch.
     """
 
     def taken(count: int, length: int) -> float:
         """Return when the last run ends; each run starts as soon as an earlier one has ended."""
         ends = [before] * parallel
-        for each in [*epochs_of] * count:
+        for each in [*[*epochs_of] * count, *[max(epochs_of)] * confirming]:
             heapq.heapreplace(ends, ends[0] + startup + length * each)
         return max(ends)
 
@@ -87,10 +89,14 @@ def planned(
     budget: str,
     seeds: int | None,
     workers: Workers,
+    confirming: int,
     before: Budget | None,
     tell: Callable[[str], None],
 ) -> Budget:
-    """Return the seeds and epochs that fit into a budget. Reuses an earlier plan, or else times each row."""
+    """Return the seeds and epochs that fit into a budget. Reuses an earlier plan, or else times each row.
+
+    ``confirming`` is the number of runs that confirm a screening.
+    """
     if before is not None:
         tell(f"using the earlier plan: {plural(before.seeds, 'seed')}, {plural(before.epochs, 'epoch')}")
         return before
@@ -104,9 +110,9 @@ def planned(
     startup = startup_seconds() + statistics.fmean(until for until, _ in times.values())
     trained = sum(startup + teachers[digest].training.epochs * epoch for digest, (_, epoch) in first.items())
     each, epochs = [epoch for _, epoch in times.values()], plans[0].training.epochs
-    fitting = fit(seconds, startup, each, epochs, seeds, workers.parallel, trained)
+    fitting = fit(seconds, startup, each, epochs, seeds, workers.parallel, trained, confirming)
     fewer = f" (the recipe has {epochs})" if fitting.epochs < epochs else ""
-    runs = plural(len(times) * fitting.seeds + len(teachers), "run")
+    runs = plural(len(times) * fitting.seeds + len(teachers) + confirming, "run")
     length = f"{plural(fitting.seeds, 'seed')}, {plural(fitting.epochs, 'epoch')}{fewer}"
     tell(f"planned: {length}; {runs}, about {fitting.seconds / 60:.1f} min")
     return fitting
