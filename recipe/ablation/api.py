@@ -72,6 +72,7 @@ def ablate(
         holdout: The share of the held-out images to leave out of the table, ``20%`` or 0.2, from 1% to 50%. The best
             row is reported on them. Can be given to a finished ablation, too. Defaults to none.
         test: Whether to evaluate the best row on the test images once all runs have finished, if the recipe has any.
+            Not done with ``short``.
         out: The ablation folder. Defaults to a folder in ``ablations``.
         device: The device, such as ``cpu`` or ``cuda:1``. Defaults to all CUDA devices in turn, or the CPU.
         jobs: How many runs to train at a time.

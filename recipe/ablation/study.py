@@ -247,7 +247,7 @@ class Study:
 
         device = self.workers.devices[0] if self.workers.local else None
         with handled(stop):
-            why = evaluate(self.table(images=False), self.cells, self.folder, device, watcher.note)
+            why = evaluate(self._table(self.look, images=False), self.cells, self.folder, device, watcher.note)
         return attrs.evolve(self, untested=why)
 
 
@@ -328,7 +328,7 @@ def study(
     made = Study(
         rows, outline, folder, tuple(cells), workers, plan.vocabulary.files, stop, confirming, budgets, left_out
     )
-    made = attrs.evolve(made, holdout=share, test=test and share is None)
+    made = attrs.evolve(made, holdout=share, test=test and share is None and short is None)
     check_holdout(share, [task for row in made.cells for task in row])
     if workers.local:
         check_weights([task.plan for task in made.tasks if task.cell().status == "missing"])

@@ -89,7 +89,7 @@ class _Command(click.Command):
     "--short",
     metavar="STATEMENTS",
     help='With --mode screen: statements that only shorten the screening, such as "epochs 2". The best combination is '
-    "confirmed without them. Default: none.",
+    "confirmed without them, and no run is evaluated on test images. Default: none.",
     shell_complete=completion.statements,
 )
 @click.option(

@@ -172,6 +172,18 @@ def test_tricks_that_the_short_runs_restate_keep_their_places(tmp_path: Path) ->
     assert found.gain.mean == pytest.approx(0.14, abs=0.003)
 
 
+def test_equal_results_have_no_rank_correlation(tmp_path: Path) -> None:
+    found = run(tmp_path / "out", short="epochs 1").confirmation
+    assert found is not None
+    alike = [attrs.evolve(line, cells=[attrs.evolve(cell, top1=0.5) for cell in line.cells]) for line in found.lines]
+    assert attrs.evolve(found, lines=alike).rank_correlation is None
+
+
+def test_short_runs_are_not_evaluated_on_test_images(tmp_path: Path) -> None:
+    assert screening(tmp_path / "out", confirm=True).test
+    assert not screening(tmp_path / "out", short="epochs 1").test
+
+
 def test_the_confirmation_is_in_the_files(tmp_path: Path) -> None:
     table = run(tmp_path / "out", confirm=True)
     data = json.loads((tmp_path / "out" / "table.json").read_text())["confirmation"]

@@ -59,14 +59,14 @@ class Confirmation:
 
     @cached_property
     def rank_correlation(self) -> float | None:
-        """Spearman's rank correlation of the predicted and the measured top-1, if at least three are known."""
+        """Spearman's rank correlation of the predicted and the measured top-1, if at least three are known and not all
+        of them are the same."""
         pairs = [(top1, line.mean) for top1, line in zip(self.predicted, self.lines, strict=True) if line.results]
-        if len(pairs) < 3:
+        if len(pairs) < 3 or any(len({*values}) == 1 for values in zip(*pairs, strict=True)):
             return None
         from scipy.stats import spearmanr
 
-        found = float(spearmanr(*zip(*pairs, strict=True)).statistic)
-        return None if math.isnan(found) else found
+        return float(spearmanr(*zip(*pairs, strict=True)).statistic)
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain JSON values. Top-1 is from 0 to 1."""
