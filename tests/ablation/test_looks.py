@@ -128,6 +128,12 @@ def test_no_more_seeds_than_allowed() -> None:
     assert (only.seeds, only.is_last, only.confidence) == ((2,) * ROWS, True, pytest.approx(0.95))
 
 
+def test_no_look_sees_the_same_results_as_the_one_before() -> None:
+    found = looks(noise(51), Until(0.006, 3, 8))
+    assert [each.seeds for each in found] == [(3,) * ROWS, (7, 8, 8, 8, 8)]
+    assert found[-1].unsettled(analysis(noise(51), found[-1]), removed=False), "but no more seeds are allowed"
+
+
 def test_rows_with_the_same_runs_stay_together() -> None:
     values = noise(rows=3)
     look = Until(0.004, 3, 60).begin(3)

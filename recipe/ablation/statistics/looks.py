@@ -107,6 +107,8 @@ class Look:
             count = self._seeds_to_settle(analysis, estimate, min(seeds[row] for row in rows))
             wanted |= {row: max(count, wanted[row]) for row in rows}
             told.update(rows)
+        if wanted == seeds:  # another look at the same results would only have wider intervals
+            return None
         is_last = all(wanted[row] >= self.until.most for row in told)
         return self.until.look(self.number + 1, tuple(wanted[row] for row in names), is_last)
 
