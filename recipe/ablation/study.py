@@ -56,6 +56,7 @@ class Before:
     """What matters of an earlier `table.json`."""
 
     title: str
+    recipe: str
     rows: tuple[BeforeRow, ...]
     seeds: tuple[int, ...]
 
@@ -182,11 +183,11 @@ class Study:
             before = read_json(self.folder / "table.json", Before)
         except (OSError, Malformed):
             return []
-        labels = [row.label for row in before.rows]
-        same = (before.title, labels) == (self.outline.title, [row.label for row in self.rows])
+        then = before.title, before.recipe, [row.label for row in before.rows]
+        same = then == (self.outline.title, self.outline.recipe, [row.label for row in self.rows])
         part = same and {*before.seeds} <= {*self.outline.seeds}
-        said = f"replacing the table in {self.folder}, which has other rows or more seeds; its runs are kept"
-        return [] if part else [said]
+        what = "is of another recipe, or has other rows or more seeds"
+        return [] if part else [f"replacing the table in {self.folder}, which {what}; its runs are kept"]
 
     def write(self, tell: Callable[[str], None] = lambda text: None, images: bool = True) -> Table:
         """Write the table as Markdown, CSV and JSON, draw its chart, and return the table.

@@ -203,7 +203,8 @@ def command(
     lines, seeds_run = made.outline.lines, plural(len(made.outline.seeds), "seed")
     runs, rows, so_far = plural(len(made.tasks), "run"), plural(len(lines), "row"), ""
     if made.until:
-        seeds_run, so_far = f"{made.until.first} to {seeds_run}", " so far"
+        fewest = f"{made.until.first} to " if made.until.first < made.until.most else ""
+        seeds_run, so_far = f"{fewest}{seeds_run}", " so far" * bool(fewest)
     again = f", and up to {plural(made.confirming.runs, 'run')} to confirm" if made.confirming else ""
     plain.note(f"{rows}, {seeds_run}: {runs}{so_far} of {made.epochs}{again}; folder {made.folder}")
     if dry_run:

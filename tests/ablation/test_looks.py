@@ -22,7 +22,7 @@ from recipe.ablation.study import Study, study
 from recipe.base.errors import RecipeError
 from recipe.base.signals import Interrupted
 from tests.ablation.helpers import TEXT, MadeUp
-from tests.helpers import vocabulary
+from tests.helpers import command, vocabulary
 
 ROWS = 5
 
@@ -202,6 +202,12 @@ def test_more_runs_are_counted_from_the_seeds_that_each_row_has() -> None:
 def test_the_page_says_what_narrower_intervals_take(tmp_path: Path) -> None:
     page = made_up(tmp_path / "out", "add", until=0.6).run(launcher=Noisy()).to_html()
     assert 'a lower <code class="option">--until</code> and at least that many <code class="option">--seeds' in page
+
+
+@pytest.mark.parametrize(("most", "said"), [(3, "3 seeds: 12 runs"), (5, "3 to 5 seeds: 12 runs so far")])
+def test_the_command_says_how_many_seeds_each_row_may_get(most: int, said: str, tmp_path: Path) -> None:
+    words = ("--mode", "add", "--until", "0.5", "--seeds", most, "--out", tmp_path / "x", "--dry-run")
+    assert f"4 rows, {said} of 2 epochs;" in command("ablate", TEXT, *words).stderr
 
 
 @pytest.mark.slow

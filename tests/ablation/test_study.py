@@ -87,7 +87,8 @@ def test_replacing_a_table_of_other_rows_is_reported(tmp_path: Path) -> None:
     study.write()
     assert study.replaced() == made(tmp_path / "x", seeds=2).replaced() == []
     (said,) = made(tmp_path / "x", over=("tweak D",), seeds=2).replaced()
-    assert said.endswith("which has other rows or more seeds; its runs are kept")
+    assert said.endswith("which is of another recipe, or has other rows or more seeds; its runs are kept")
+    assert made(tmp_path / "x", "epochs 1", seeds=1).replaced() == [said], "the labels of the rows are the same"
 
 
 @pytest.mark.parametrize("how", ["base", "program", "plan"])
