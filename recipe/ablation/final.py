@@ -103,7 +103,7 @@ def tested(table: Table, cells: Cells, folder: Path, problem: str) -> Table:
         looks=len(kept.looks),
         chosen=results_on(table.lines, correct, row, compared if same else None),
     )
-    about = (*report.notes(len(table.seeds)), _about_looks(len(kept.looks)), *table.about)
+    about = (*report.notes(table.lines), _about_looks(len(kept.looks)), *table.about)
     return attrs.evolve(table, about=about, report=report)
 
 

@@ -96,7 +96,7 @@ def held_back(table: Table, tasks: Sequence[Task], share: float) -> Table:
     else:
         correct = {name: one.correct[back] for name, one in known.items()}
         report = attrs.evolve(report, chosen=results_on(lines, correct, row, table.compared_with(row)))
-    about = (f"{told}.", *report.notes(len(table.seeds)), *table.about)
+    about = (f"{told}.", *report.notes(lines), *table.about)
     correct = {name: one.correct[~back] for name, one in known.items()}
     return attrs.evolve(table, lines=lines, about=about, correct=correct, curves={}, report=report)
 

@@ -17,7 +17,7 @@ import recipe
 from recipe.ablation.cells import launchers
 from recipe.ablation.cells.execute import Unfinished
 from recipe.ablation.holdout import check_holdout, is_kept_back, share_of
-from recipe.ablation.report.chosen import results_on
+from recipe.ablation.report.chosen import Report, results_on
 from recipe.ablation.study import Study
 from recipe.base import files
 from recipe.base.errors import RecipeError
@@ -113,6 +113,16 @@ def test_a_difference_of_two_rows_has_the_interval_of_a_paired_t_test() -> None:
     base, other = ([correct[cell.name].mean() for cell in row.cells] for row in rows)
     expected = stats.ttest_rel(other, base).confidence_interval(0.95)
     assert [found.interval.low, found.interval.high] == pytest.approx([expected.low, expected.high])
+
+
+def test_a_row_that_needed_fewer_seeds_lacks_none() -> None:
+    row = line("baseline", [0.5] * 3)
+    row = attrs.evolve(row, cells=(*row.cells[:2], attrs.evolve(row.cells[2], status="left", top1=None)))
+    correct = {cell.name: np.arange(100) < 70 for cell in row.cells[:2]}
+    report = Report("held-out", chosen=results_on([row], correct, 0, None))
+    assert report.notes([row])[0].startswith(
+        "The top-1 of the best row on the images kept back is a mean over 2 seeds,"
+    )
 
 
 def test_an_image_never_changes_its_part() -> None:

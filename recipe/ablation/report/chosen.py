@@ -71,10 +71,11 @@ class Report:
             said += f", {signed(chosen.difference.mean)} points from `{chosen.against}`"
         return f"{said}."
 
-    def notes(self, of: int) -> list[str]:
-        """Return sentences about the images and the uncertainty. ``of`` is the number of seeds."""
+    def notes(self, lines: Sequence[Line]) -> list[str]:
+        """Return sentences about the images and the uncertainty. ``lines`` are the rows of the table."""
         if (chosen := self.chosen) is None:
             return []
+        of = sum(cell.status != "left" for cell in lines[chosen.row].cells)
         finished = plural(of, "seed") if chosen.seeds == of else f"{chosen.seeds} of {plural(of, 'seed')}"
         kind = "test images" if self.part == "test" else "images kept back"
         mean = "a mean over" if chosen.seeds > 1 else "that of"

@@ -80,7 +80,7 @@ class Look:
     confidence: float
     """The confidence of its intervals."""
     is_last: bool
-    """Whether no more seeds are allowed afterwards."""
+    """Whether no more seeds are allowed afterwards, so that it takes all that is left of the error."""
 
     def unsettled(self, analysis: Analysis, removed: bool) -> list[tuple[Contrast, Estimate]]:
         """Return the contrasts between different runs that need more seeds, with their estimates."""
