@@ -16,9 +16,10 @@ from tests.intervals import coverage, runs
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--tables", type=int, default=10_000, metavar="N", help="tables of each kind")
+    parser.add_argument("--only", default="", metavar="TEXT", help="the kinds whose description contains a text")
     parser.add_argument("--runs", action="store_true", help="print how many runs each mode needs")
     given = parser.parse_args()
     if given.runs:
         runs.table()
     else:
-        coverage.table(given.tables)
+        coverage.table(given.tables, given.only)
