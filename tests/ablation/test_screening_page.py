@@ -139,6 +139,10 @@ def test_the_design_says_what_diverged() -> None:
     assert (rows[2]["mean"], rows[2]["runs"], rows[2]["notes"]) == (None, (0, 2), "2 of 2 diverged")
     assert (rows[4]["runs"], rows[4]["notes"]) == ((1, 2), "1 of 2 diverged")
     assert "2 of 2 diverged" in sections(shown)["The design"]
+    left = [(*row.cells, attrs.evolve(row.cells[0], name="left", status="left", top1=None)) for row in shown.lines]
+    lines = tuple(attrs.evolve(row, cells=cells) for row, cells in zip(shown.lines, left, strict=True))
+    rows = combinations(attrs.evolve(shown, lines=lines).found, (), [""] * len(lines))
+    assert [row["runs"] for row in rows[2:5]] == [(0, 2), (2, 2), (1, 2)], "one that is left is no run"
 
 
 def test_with_resolution_3_the_page_lists_what_effects_include() -> None:

@@ -75,7 +75,7 @@ class Report:
         """Return sentences about the images and the uncertainty. ``lines`` are the rows of the table."""
         if (chosen := self.chosen) is None:
             return []
-        of = sum(cell.status != "left" for cell in lines[chosen.row].cells)
+        of = len(lines[chosen.row].needed)
         finished = plural(of, "seed") if chosen.seeds == of else f"{chosen.seeds} of {plural(of, 'seed')}"
         kind = "test images" if self.part == "test" else "images kept back"
         mean = "a mean over" if chosen.seeds > 1 else "that of"

@@ -305,9 +305,8 @@ def _measured(line: Line) -> str:
 
 def _lacking(status: str, said: str, lines: Sequence[Line]) -> list[str]:
     """Return how many runs of each row have a status, ``said`` in words, unless none has."""
-    states = {line.label: [cell.status for cell in line.cells if cell.status != "left"] for line in lines}
-    counts = ((label, each.count(status), len(each)) for label, each in states.items())
-    return [f"{count} of {plural(of, 'run')} of `{label}` {said}." for label, count, of in counts if count]
+    counts = ((line, sum(cell.status == status for cell in line.cells)) for line in lines)
+    return [f"{n} of {plural(len(line.needed), 'run')} of `{line.label}` {said}." for line, n in counts if n]
 
 
 def _effect(effect: Effect) -> dict[str, Any]:

@@ -147,7 +147,7 @@ def combinations(found: Effects, replaced: Sequence[Replaced], about: Sequence[s
         row = {
             "levels": list(zip(levels, wanted, strict=True)),
             "mean": line.mean,
-            "runs": (len(line.results), len(line.cells)),
+            "runs": (len(line.results), len(line.needed)),
             "notes": "; ".join(filter(None, (about[at], why))),
             "is_best": found.best is not None and found.best.row == at,
         }

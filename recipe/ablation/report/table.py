@@ -71,7 +71,7 @@ class Table:
     """With ``until``, the look that the seeds so far belong to."""
 
     def __repr__(self) -> str:
-        states = [cell.status for line in self.lines for cell in line.cells if cell.status != "left"]
+        states = [cell.status for line in self.lines for cell in line.needed]
         runs = f"{states.count('finished')} of {plural(len(states), 'run')} finished"
         return f"Table({printable(self.title)}: {plural(len(self.lines), 'row')}, {runs})"
 
@@ -181,7 +181,7 @@ class Table:
     def _said(self, line: Line) -> list[str]:
         """Return what is unusual about a row."""
         said, change = [line.note] if line.note else [], self.difference(line)
-        states = [cell.status for cell in line.cells if cell.status != "left"]
+        states = [cell.status for cell in line.needed]
         if len(states) < len(line.cells):
             said.append(f"{len(states)} of {plural(len(line.cells), 'seed')} needed")
         said += [f"{states.count(s)} of {len(states)} {s}" for s in ("diverged", "missing") if s in states]
@@ -204,7 +204,7 @@ class Table:
     @property
     def _seeds(self) -> str:
         """The number of seeds and which they are, in words."""
-        counts = {sum(cell.status != "left" for cell in line.cells) for line in self.lines}
+        counts = {len(line.needed) for line in self.lines}
         fewest = f"{min(counts)} to " if len(counts) > 1 else ""
         return f"{fewest}{plural(len(self.seeds), 'seed')} ({', '.join(map(str, self.seeds))})"
 

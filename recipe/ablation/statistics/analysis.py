@@ -98,9 +98,8 @@ class Analysis:
 
     def runs_for(self, seeds: int) -> int:
         """Return how many more runs it takes until each row has some number of seeds. Rows may share their runs."""
-        rows = {tuple(cell.name for cell in line.cells): line.cells for line in self.lines}
-        used = (sum(cell.status != "left" for cell in cells) for cells in rows.values())
-        return sum(max(0, seeds - count) for count in used)
+        used = {tuple(cell.name for cell in line.cells): len(line.needed) for line in self.lines}
+        return sum(max(0, seeds - count) for count in used.values())
 
     @cached_property
     def _rows(self) -> tuple[tuple[str, ...], ...]:

@@ -45,6 +45,11 @@ class Line:
     note: str = ""
 
     @property
+    def needed(self) -> tuple[Cell, ...]:
+        """The cells without those that are left."""
+        return tuple(cell for cell in self.cells if cell.status != "left")
+
+    @property
     def values(self) -> list[float | None]:
         """Top-1 under each seed, from 0 to 1."""
         return [cell.top1 for cell in self.cells]
