@@ -55,6 +55,7 @@ class Confirming:
         none = (False,) * len(self.combinations.units)
         try:
             row = self._row(none)
+            row.seeded(self.seeds[-1])  # the largest one
         except RecipeError as error:
             raise RecipeError(*of_row("none", error)) from None
         if self.is_short:  # otherwise, the rows of the screening have these images
@@ -124,5 +125,5 @@ def at_full_length(units: Sequence[Unit], whole: Plan, over: Sequence[str]) -> C
     if others := {unit.words for unit in units} ^ known.keys():
         word = " and ".join(min(others))
         message = f"{named('--short')} adds or drops `{word}`, which is a trick to study"
-        raise fail("E124", message, help=f"state it in the recipe, or name the tricks with {option('--over')}")
+        raise fail("E124", message, help=f"name the tricks to study with {option('--over')}")
     return Combinations(whole, tuple(known[unit.words] for unit in units))

@@ -210,6 +210,8 @@ def test_the_confirmation_is_checked_before_any_training(tmp_path: Path) -> None
     text = TEXT.replace("data fake size=32 classes=10 images=48", 'data folder "missing" size=32')
     with pytest.raises(RecipeError, match="missing` does not exist"):
         study(text, mode="screen", out=tmp_path / "out", plugins=vocabulary(), short=short)
+    with pytest.raises(RecipeError, match="row `none`: `seed` takes a whole number"):
+        study(TEXT, "seed 2147483645", mode="screen", out=tmp_path / "out", plugins=vocabulary(), confirm=True)
 
 
 def test_a_combination_that_can_not_be_confirmed_leaves_the_table(
