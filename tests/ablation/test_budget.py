@@ -69,6 +69,8 @@ def test_training_teachers_counts() -> None:
 def test_runs_that_confirm_count(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert fit(30, 0, [1, 2], 5, 3, 1).epochs == 3
     assert fit(30, 0, [1, 2], 5, 3, 1, confirming=2).epochs == 2
+    with pytest.raises(RecipeError, match="about 10 s for one epoch of each row with 2 seeds and 2 runs to confirm"):
+        fit(5, 0, [1, 2], 5, None, 1, confirming=2)
     timed(monkeypatch)
     said = list[str]()
 

@@ -80,6 +80,7 @@ def fit(
             return Budget(most, length, taken(most, length))
     least = taken(seeds or 2, 1)
     enough = f"about {least:.0f} s for one epoch of each row with {plural(seeds or 2, 'seed')}"
+    enough += f" and {plural(confirming, 'run')} to confirm" * bool(confirming)
     help = f"allow {enough}, or study fewer tricks with {option('--over')}"
     raise fail("E127", f"the budget of {budget:.0f} s is too short for {plural(len(epochs_of), 'row')}", help=help)
 
