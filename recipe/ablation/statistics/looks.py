@@ -2,7 +2,7 @@
 
 Whoever looks at intervals until they are as wished is wrong more often than in 5 % of cases. So the looks share the
 5 %: the first one takes a quarter of it, the second one a half, and each further one a half of what is left. A look
-after which no more seeds are allowed takes all that is left. Since the parts sum to the whole, the intervals of all
+after which no row may get more seeds takes all that is left. Since the parts sum to the whole, the intervals of all
 looks hold together with the stated confidence (Bonferroni's inequality), wherever the looks end.
 
 What happens after a look follows from the results alone, so an interrupted ablation takes the same looks again.
@@ -28,9 +28,6 @@ AIM = 0.95
 
 MOST_SEEDS = 20
 """The default of the most seeds of a row."""
-
-Row = tuple[str, ...]
-"""A row, by the names of its cells."""
 
 
 @attrs.frozen
@@ -80,7 +77,7 @@ class Look:
     confidence: float
     """The confidence of its intervals."""
     is_last: bool
-    """Whether no more seeds are allowed afterwards, so that it takes all that is left of the error."""
+    """Whether no row may get more seeds afterwards, so that it takes all that is left of the error."""
 
     def unsettled(self, analysis: Analysis, removed: bool) -> list[tuple[Contrast, Estimate]]:
         """Return the contrasts between different runs that need more seeds, with their estimates."""
@@ -101,15 +98,14 @@ class Look:
             return None
         names = [tuple(cell.name for cell in line.cells) for line in analysis.lines]
         seeds = dict(zip(names, self.seeds, strict=True))  # rows with the same recipe have the same runs
-        wanted, told = dict(seeds), set[Row]()
+        wanted = dict(seeds)
         for contrast, estimate in unsettled:
             rows = [name for name, weight in zip(names, contrast.weights, strict=True) if weight]
             count = self._seeds_to_settle(analysis, estimate, min(seeds[row] for row in rows))
             wanted |= {row: max(count, wanted[row]) for row in rows}
-            told.update(rows)
         if wanted == seeds:  # another look at the same results would only have wider intervals
             return None
-        is_last = all(wanted[row] >= self.until.most for row in told)
+        is_last = all(count >= self.until.most for count in wanted.values())
         return self.until.look(self.number + 1, tuple(wanted[row] for row in names), is_last)
 
     def _seeds_to_settle(self, analysis: Analysis, estimate: Estimate, now: int) -> int:
