@@ -228,7 +228,8 @@ class Study:
                 watcher.note(f"look {look.number}: {plural(unsettled, 'trick')} to settle, with up to {seeds}")
                 look = following
             if again := self._to_confirm(look):
-                watcher.note("the best combination is trained under new seeds")
+                if any(task.cell().status == "missing" for task in again):
+                    watcher.note("the best combination is trained under new seeds")
                 execute(again)
             made = self._evaluated(watcher) if self.test else self
         except Unfinished as error:
