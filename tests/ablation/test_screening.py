@@ -279,3 +279,23 @@ def test_the_chart_shows_every_effect_and_names_those_that_stand_out_twice(tmp_p
     first = (tmp_path / "chart.svg").read_bytes()
     chart.write(shown, tmp_path)
     assert (tmp_path / "chart.svg").read_bytes() == first
+
+
+def test_a_trick_that_makes_runs_less_noisy_is_named() -> None:
+    def of(on: list[bool], row: int, seed: int) -> float:
+        return float(0.8 + np.random.default_rng([row, seed]).normal() * (0.001 if on[1] else 0.01))
+
+    shown = table(of, seeds=3)
+    (found,) = shown.found.noise
+    assert found.label == "loss smooth"
+    assert found.on == pytest.approx(0.001, rel=0.5)
+    assert found.off == pytest.approx(0.01, rel=0.3)
+    assert f"Runs without loss smooth are noisier: {100 * found.off:.2f} points instead of " in shown.to_text()
+    assert table(result({0: 0.03})).found.noise == ()
+    assert table(lambda on, row, seed: 0.5).found.noise == ()
+
+
+def test_the_answer_names_tricks_whose_effects_depend_on_each_other() -> None:
+    shown = table(result({0: 0.03, 1: 0.02}, {(0, 1): 0.04}), *TRICKS[:4])
+    assert "The effects of tweak D and loss smooth seem to depend on each other." in shown.answer
+    assert "depend on each other" not in table(result({0: 0.03})).answer

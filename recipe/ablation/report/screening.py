@@ -106,12 +106,18 @@ class Screening(Table):
             *self._about_best(),
             *self._about_confirmation(),
             *self._about_intervals("trick", "effect"),
+            *(each.said for each in self.found.noise),
             *self._about_design(),
             *(["`table.json` names the interactions in an effect as its aliases."] if self._is_aliased else []),
             *self._about_rows(),
             *self._about_environments(),
             *self.about,
         ]
+
+    @property
+    def _more_answer(self) -> str:
+        pairs = [" and ".join(each.pairs[0]) for each in self.interactions if each.stands_out]
+        return f"The effects of {', and of '.join(pairs)} seem to depend on each other." if pairs else ""
 
     def _about_effects(self) -> str:
         return (
@@ -152,7 +158,8 @@ class Screening(Table):
             return [f"The best combination has not been measured with {seeds}.", *lines]
         measured = f"{signed(gain.mean)} points" + (f" ({ends(gain.single)})" if gain.single else "")
         said = f"Measured with {seeds}: {measured} from none of the tricks, predicted "
-        said += f"{signed(found.best.gain.mean)}. Top-1 {_measured(best)} instead of {_measured(none)}."
+        said += f"{signed(found.best.gain.mean)}. Top-1 {_measured(best)} instead of {_measured(none)}"
+        said += " (mean ± sample standard deviation)." if best.deviation is not None else "."
         if found.is_confirmed is False:
             said += " The two gains differ by more than their noise explains."
         lines = [said, *lines]
@@ -200,7 +207,7 @@ class Screening(Table):
         return [(effect.label, None if effect.estimate is None else effect.verdict) for effect in self.effects]
 
     def _page(self, command: str) -> Page:
-        intervals = self._about_intervals("trick", "effect")
+        intervals = [*self._about_intervals("trick", "effect"), *(each.said for each in self.found.noise)]
         return attrs.evolve(
             super()._page(command),
             change="effect",
@@ -214,6 +221,7 @@ class Screening(Table):
                     ["; ".join(self._said(line)) for line in self.lines],
                     self._about_design(),
                 ),
+                "confirmation": self.confirmation,
                 "confirmed": self._about_confirmation(),
             },
         )

@@ -120,7 +120,12 @@ class Table:
         more = 0 if needed is None else self.analysis.runs_for(needed)
         said = answered(self._verdicts(), len(self.seeds), half, needed, more)
         report = self.report.sentence if self.report else ""
-        return " ".join(filter(None, (said, self._settled, report)))
+        return " ".join(filter(None, (said, self._more_answer, self._settled, report)))
+
+    @property
+    def _more_answer(self) -> str:
+        """What else the answer says, after the verdicts."""
+        return ""
 
     @property
     def _settled(self) -> str:

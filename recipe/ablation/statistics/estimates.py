@@ -122,7 +122,7 @@ class Fit:
     @cached_property
     def variance(self) -> float | None:
         """The variance of the noise, if all rows have the same, or None if nothing is known about it."""
-        total = float(self._squares.sum())
+        total = float(self.squares.sum())
         return total / self.geometry.freedom if self.geometry.freedom and total > 1e-12 else None
 
     @cached_property
@@ -165,7 +165,7 @@ class Fit:
         return self.results[~np.isnan(self.results)]
 
     @cached_property
-    def _squares(self) -> Array:
+    def squares(self) -> Array:
         """The sum of the squared residuals of each row: (R,)."""
         found: Array = (self.geometry.residuals @ self._values) ** 2 @ self.geometry.of_row
         return found
@@ -181,7 +181,7 @@ class Fit:
         """The variances of the rows that have any, and half their degrees of freedom."""
         freedom = self.geometry.row_freedom
         known, smallest = freedom > 0, max(SMALLEST * (self.variance or 0), self.step**2 / 12)
-        return np.maximum(self._squares[known] / freedom[known], smallest), freedom[known] / 2
+        return np.maximum(self.squares[known] / freedom[known], smallest), freedom[known] / 2
 
     def _equal(self) -> _Hypothesis:
         """All rows have the same variance."""
@@ -202,7 +202,7 @@ class Fit:
         ratio = half * own / (rest * common)
         likelihood = half * np.log(ratio) - (half + rest) * np.log1p(ratio) - betaln(half, rest) - np.log(own)
         freedom = similarity + geometry.row_freedom
-        parts = geometry.uses * (similarity * common + self._squares) / freedom
+        parts = geometry.uses * (similarity * common + self.squares) / freedom
         total = parts.sum(1)
         satterthwaite = total**2 / (parts**2 @ (1 / np.minimum(freedom, geometry.freedom)))
         return _Hypothesis(float(likelihood.sum()), np.sqrt(total), np.minimum(satterthwaite, geometry.freedom))
