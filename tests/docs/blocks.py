@@ -4,6 +4,7 @@ A comment directly before a block says how:
 
 - ``<!-- not run: REASON -->``: the block is not checked.
 - ``<!-- dry run -->``: `--dry-run` is added to every `recipe run` and `recipe ablate` of the block.
+- ``<!-- sample -->``: the block is what the command before it prints, with other numbers.
 - ``<!-- file: NAME -->``: the block is written to this file, which later blocks can use. Python is not run then.
 
 All blocks of a page share a temporary folder; its Python blocks share a namespace too.
@@ -29,10 +30,10 @@ from recipe.language.recipe_input import read
 from recipe.plan.bind import bind
 from recipe.plugins.vocabulary import Vocabulary
 from tests.docs.markdown import Block, blocks
-from tests.docs.scripts import commands, difference
+from tests.docs.scripts import commands, difference, sampled
 from tests.docs.shell import Shell
 
-NOTES = {"not run", "dry run", "file"}
+NOTES = {"not run", "dry run", "file", "sample"}
 TESTED = "test command"  # in README.md alone; CI runs it as it is written
 FRAGMENT = {"E050"}
 """The codes of errors that a recipe without a model has."""
@@ -50,6 +51,8 @@ class Page:
     text: str
     shell: Shell
     module: types.ModuleType = attrs.field(init=False)
+    printed: str = ""
+    """The output of the last command."""
 
     def __attrs_post_init__(self) -> None:
         self.module = types.ModuleType(f"page_{re.sub(r'[^a-z0-9]', '_', self.name.lower())}")
@@ -106,11 +109,18 @@ class Page:
             if block.note("dry run") is not None:
                 text = re.sub(r"\brecipe +(run|ablate)\b", r"recipe \1 --dry-run", text)
             status, output = self.shell.run(text)
+            self.printed = output
             where = f"{self.name}:{command.line}: `{command.text}`"
             if any(command.expected) and (differs := difference(command.expected, output)):
                 raise Broken(f"{where} prints something else:\n{differs}")
             if status and not any(line.startswith("error") for line in command.expected):
                 raise Broken(f"{where} exits with {status}:\n{output}")
+
+    def _text(self, block: Block) -> None:
+        if block.note("sample") is None:
+            return
+        if differs := difference(sampled(block.text), "\n".join(sampled(self.printed))):
+            raise Broken(f"{self.name}:{block.line}: the command prints something else:\n{differs}")
 
     def _recipe(self, block: Block) -> None:
         file, folder = block.note("file"), self.shell.folder
@@ -132,7 +142,7 @@ CHECKS: dict[str, Callable[[Page, Block], object]] = {
     "python": Page._python,
     "recipe": Page._recipe,
     "sh": Page._commands,
-    "text": lambda _, block: None,
+    "text": Page._text,
     "toml": lambda _, block: tomllib.loads(block.text),
 }
 """How a block of each language is checked."""

@@ -12,6 +12,8 @@ import attrs
 SPECIAL = re.compile(r"[*?$`<>|&;()~]")
 """Characters that a shell expands outside of quotes."""
 
+NUMBER = re.compile(r"\d+(?:[.,:]\d+)*(?:e[-+]\d+)?")
+
 
 @attrs.frozen
 class Command:
@@ -82,6 +84,16 @@ def simple(text: str) -> bool:
     """Whether no shell is needed to split a command into words."""
     bare = re.sub(r"'[^']*'", "", text)
     return not SPECIAL.search(re.sub(r'"[^"]*"', "", bare)) and not re.search(r'"[^"]*[$`][^"]*"', bare)
+
+
+def sampled(text: str) -> tuple[str, ...]:
+    """Return the lines of an output without what depends on the data: numbers, blanks, lines of numbers, and warnings.
+
+    >>> sampled("class  images\\n8          34\\nlr 2.591e-05, 0:30 left\\n")
+    ('class images', 'lr N, N left')
+    """
+    lines = (" ".join(line.split()) for line in text.splitlines() if not line.startswith("warning: "))
+    return tuple(NUMBER.sub("N", line) for line in lines if re.search(r"[^\W\d]|…", NUMBER.sub("", line)))
 
 
 def difference(expected: tuple[str, ...], actual: str) -> str:

@@ -47,6 +47,7 @@ SOUND = {
     ),
     "few digits elsewhere": fence("console", f"$ python -c '{COUNTED}'\n64"),
     "not run": fence("sh", "false", "not run: it needs a network"),
+    "a sample": fence("sh", "echo epoch 1/4: loss 0.25; echo 1 2%") + fence("text", "epoch 3/4: loss  7", "sample"),
     "recipes": fence("recipe", "base resnet18", "file: low.recipe") + fence("recipe", 'include "low.recipe"\nlr 1'),
     "a fragment": fence("recipe", "lr 0.1 warmup 5"),
     "data": fence("json", '{"a": 1}') + fence("toml", "a = 1") + fence("ini", "[a]\nb = 1") + fence("", "anything"),
@@ -58,6 +59,9 @@ BROKEN = {
     "page.md:2: ZeroDivisionError": fence("python", "1 / 0"),
     "page.md:2: UserWarning": fence("python", "import warnings\nwarnings.warn('no', stacklevel=1)"),
     "page.md:4: `echo a` prints something else": fence("console", "$ echo b\n$ echo a\nb"),
+    "page.md:6: the command prints something else": (
+        fence("sh", "echo loss 1, lr 2") + fence("text", "lr 2, loss 1", "sample")
+    ),
     "page.md:2: AssertionError": fence("python", "def test_one():\n    assert False"),
     "page.md:2: JSONDecodeError": fence("json", "{a: 1}"),
     "page.md:2: RecipeError": fence("recipe", WRONG),
