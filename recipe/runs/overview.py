@@ -86,7 +86,7 @@ class Overview:
     def to_text(self) -> str:
         """Return the table for a terminal."""
         fields = list(dict.fromkeys(field for row in self.rows for field in row.differs))
-        heads = ["run", "status", "epochs", "top-1", "best (epoch)", "loss", "time", *fields]
+        heads = ["run", "status", "epochs done", "top-1", "best (epoch)", "loss", "time", *fields]
         lines = [[*_cells(row), *(row.differs.get(field) or ABSENT for field in fields)] for row in self.rows]
         table = columns([heads, *lines], right={2, 3, 4, 5, 6})
         problems = [f"{printable(row.name)}: {printable(row.problem)}" for row in self.rows if row.problem]

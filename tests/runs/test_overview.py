@@ -48,7 +48,7 @@ def test_the_table_and_its_json(folder: Path) -> None:
     done = command("runs", folder)
     assert done.status == 0
     heads, *lines = done.stdout.splitlines()
-    assert heads.split() == "run status epochs top-1 best (epoch) loss time epochs lr ema".split()
+    assert heads.split() == "run status epochs done top-1 best (epoch) loss time epochs lr ema".split()
     assert len(lines) == 4
     done = command("runs", folder, "--json")
     assert json.loads(done.stdout) == overview(folder, vocabulary()).to_dict()
