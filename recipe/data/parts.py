@@ -65,7 +65,7 @@ class Labeled:
         present = {self.labels[index] for index in chosen}
         if missing := [name for label, name in enumerate(self.classes) if label not in present]:
             some = f"{len(missing)} of {plural(len(self.classes), 'class')}"
-            yield f"the {CALLED[part]} have none of {some}: {listing(missing)}"
+            yield f"no {CALLED[part]} of {some}: {listing(missing)}"
 
     def drawn(self, split: Split, assumed: bool) -> Drawn:
         """Split these images.

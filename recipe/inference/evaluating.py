@@ -25,7 +25,7 @@ from recipe.inference.evaluation import Evaluation
 from recipe.inference.figures import Integers
 from recipe.inference.given import Pictures, labeled
 from recipe.inference.layout import memory_format
-from recipe.inference.pretrained_outputs import Pretrained, joined, pretrained_of
+from recipe.inference.pretrained_outputs import Pretrained, joined, lacked, pretrained_of
 from recipe.inference.replaced import check_pretrained, check_replaced, evaluating, untrained, warned
 from recipe.inference.trained import Trained
 from recipe.language.recipe_input import override
@@ -218,9 +218,8 @@ def matched(sets: Sets, classes: Classes) -> tuple[Integers, list[str]]:
     if unknown := present - outputs.keys():
         message = f"the model was not trained on the class{'es' * (len(unknown) > 1)} {listing(unknown)} of the images"
         raise fail("E129", message, help=f"its classes are {listing(classes.names)}; rename or remove the others")
-    absent = [name for name in classes.names if name not in present]
-    notes = [f"no images of {plural(len(absent), 'class')}: {listing(absent)}"]
-    return np.array([outputs.get(name, -1) for name in sets.names]), notes if absent else []
+    absent = outputs.keys() - {*sets.names}
+    return np.array([outputs.get(name, -1) for name in sets.names]), lacked(absent, len(outputs))
 
 
 def _moved(plan: Plan) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import attrs
 import numpy as np
@@ -121,12 +121,18 @@ def joined(sets: Sets, found: Pretrained) -> tuple[Integers, list[str]]:
         message = f"the model has no output for the class{'es' * (len(unknown) > 1)} {listing(unknown)} of the images"
         help = f"name folders like its classes, which are {listing(found.outputs.shown, 3)}"
         raise fail("E129", message, help=f"{help}, or by their WordNet identifiers" * (len(names[0]) > 1) or help)
-    taken = {place for name, place in places.items() if name in present}
-    absent = [name for index, (name, *_) in enumerate(names) if index not in taken]
-    notes = [note] if note else []
-    if absent:
-        notes.append(f"no images of {plural(len(absent), 'class')}: {listing(absent, 4)}")
+    absent = [name for index, (name, *_) in enumerate(names) if index not in {*places.values()}]
+    notes = [*([note] if note else []), *lacked(absent, len(names), 4)]
     return np.array([-1 if places[name] is None else places[name] for name in sets.names]), notes
+
+
+def lacked(absent: Collection[str], classes: int, most: int = 12) -> list[str]:
+    """Return a note on the classes of a model that a dataset doesn't have, naming at most ``most``, if there are any.
+
+    The dataset has notes of its own on classes that it has, but no images of.
+    """
+    some = f"{len(absent)} of the model's {plural(classes, 'class')}"
+    return [f"the dataset doesn't have {some}: {listing(absent, most)}"] if absent else []
 
 
 def joined_by_name(names: Sequence[str], outputs: Sequence[Sequence[str]]) -> dict[str, int | None]:

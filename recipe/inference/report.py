@@ -64,5 +64,9 @@ def _parts(figures: Figures) -> Iterator[str]:
     if confused := figures.confused(MOST_LINES):
         pairs = [(one.label, one.predicted, str(one.images)) for one in confused]
         yield columns([("most confused", "predicted as", "images"), *pairs], right={2})
-        errors = [(one.image, one.label, one.predicted, percent(one.probability)) for one in figures.worst(MOST_LINES)]
-        yield columns([("worst errors", "class", "predicted as", "probability"), *errors], right={3})
+        errors = [
+            (one.image, one.label, percent(one.probability_of_label), one.predicted, percent(one.probability))
+            for one in figures.worst(MOST_LINES)
+        ]
+        named = ("worst errors", "class", "probability", "predicted as", "probability")  # by the first probability
+        yield columns([named, *errors], right={2, 4})

@@ -160,7 +160,7 @@ def test_a_test_folder_without_classes_is_not_used(tmp_path: Path) -> None:
 
 def test_classes_without_held_out_images_are_named(tmp_path: Path) -> None:
     write(flat(tmp_path), "owl/1.png")
-    assert parts(tmp_path).notes[-1] == "the held-out images have none of 1 of 3 classes: `owl`"
+    assert parts(tmp_path).notes[-1] == "no held-out images of 1 of 3 classes: `owl`"
     flat(tmp_path / "apart"), write(tmp_path / "apart", "owl/1.png"), flat(tmp_path / "other")
     notes = parts(None, train=str(tmp_path / "apart"), val=str(tmp_path / "other")).notes
     assert notes == (f"`{tmp_path / 'other'}` has no images of 1 of 3 classes: `owl`",)

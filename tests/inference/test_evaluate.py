@@ -106,9 +106,32 @@ def test_figures_equal_an_independent_path(trained: Run, tmp_path: Path, counts:
     assert figures.top1 == float((outputs.argmax(1) == labels).double().mean())
     assert figures.loss == pytest.approx(float(torch.nn.functional.cross_entropy(outputs, labels)), abs=1e-5)
     absent = [
-        f"no images of 1 class: `{name}`" for name, count in zip(("blue", "green"), counts, strict=False) if not count
+        f"the dataset doesn't have 1 of the model's 3 classes: `{name}`"
+        for name, count in zip(("blue", "green"), counts, strict=False)
+        if not count
     ]
-    assert set(absent) <= {*figures.notes}
+    assert absent == [note for note in figures.notes if "dataset" in note]
+
+
+def test_a_class_without_held_out_images_is_named_once(trained: Run, tmp_path: Path) -> None:
+    for name, count in (("blue", 6), ("green", 6), ("red", 6)):
+        paint(tmp_path / "set" / "train" / name, name, count, 7)
+        paint(tmp_path / "set" / "val" / name, name, count * (name != "green"), 8)
+    (tmp_path / "set" / "val" / "green").mkdir(exist_ok=True)
+    figures = trained.evaluate(f'data folder "{tmp_path / "set"}"')
+    said = [note for note in (*figures.notes, *figures.data_notes) if "green" in note]
+    assert said == [f"`{tmp_path / 'set' / 'val'}` has no images of 1 of 3 classes: `green`"]
+
+
+def test_errors_are_in_the_order_of_the_probability_of_their_class() -> None:
+    figures = made([0, 1], [[0, 1, 5], [4, 1, 0]])
+    *_, errors = figures.to_text().rstrip("\n").split("\n\n")
+    heads, first, second = (line.split() for line in errors.split("\n"))
+    assert heads == "worst errors class probability predicted as probability".split()
+    assert first[1:] == ["a", "0.66%", "c", "97.56%"]
+    assert second[1:] == ["b", "4.66%", "a", "93.62%"]
+    assert "Not listed: " not in figures.to_html()
+    assert "Not listed: 1 class without images and predictions." in made([0], [[1, 0]], "ab").to_html()
 
 
 def test_a_run_is_evaluated_on_its_own_held_out_images(trained: Run) -> None:

@@ -79,7 +79,7 @@ def test_a_subset_of_the_classes_is_joined_by_name(base: str, tmp_path: Path, na
     parts = [Path(image).parent.name.lower() for image in found.images]
     assert found.labels.tolist() == [expected[part] for part in parts]
     assert found.logits.shape == (4, 1000)
-    assert any(note.startswith("no images of 998 classes") for note in found.notes)
+    assert any(note.startswith("the dataset doesn't have 998 of the model's 1000 classes: ") for note in found.notes)
 
 
 def test_classes_without_an_output_are_refused(base: str, tmp_path: Path) -> None:
