@@ -104,7 +104,7 @@ def heading(program: Program) -> list[str]:
 def closing(summary: dict[str, Any]) -> str:
     """Summarize a run that is over in one line."""
     top5 = f", top-5 {summary['top5']:.2%}" if "top5" in summary else ""
-    speed = f" at {summary['images_per_second']:.0f} images/s" if summary["images_per_second"] else ""
+    speed = f", {summary['images_per_second']:.0f} images/s in training" if summary["images_per_second"] else ""
     test = summary.get("test")
     tested = f"; top-1 {test['top1']:.2%}, loss {test['loss']:.4f} on test images" if test else ""
     best = summary.get("best", {})
@@ -131,7 +131,8 @@ def _length(summary: dict[str, Any]) -> str:
 class EpochLine:
     """Makes the line of each epoch. ``total`` and ``per_epoch`` are steps, and ``first`` those done before the start.
 
-    The training loss and top-1 are the means over the epoch, or over the part of it since the run was resumed.
+    The training loss, top-1 and images per second are those of the steps of the epoch, or of the part of it since the
+    run was resumed. The time that is left is extrapolated from all the time so far, and so includes evaluation.
     """
 
     total: int
@@ -142,7 +143,9 @@ class EpochLine:
     _loss: float = 0.0
     _top1: float = 0.0
     _steps: int = 0
-    _rest: str = ""
+    _durations: float = 0.0
+    """The time of the steps of the epoch, as that of an image."""
+    _rate: float = 0.0
 
     def __attrs_post_init__(self) -> None:
         self._last = self.first
@@ -152,14 +155,15 @@ class EpochLine:
         steps = max(1, step - self._last)
         self._last = step
         self._loss, self._top1, self._steps = self._loss + steps * loss, self._top1 + steps * top1, self._steps + steps
-        self._rest = f"; lr {rate:.4g}, {speed:.0f} images/s"
+        self._durations, self._rate = self._durations + steps / max(speed, 1e-9), rate
 
     def text(self, number: int, result: dict[str, float]) -> str:
         """Return the line of an epoch, and begin the next one."""
         held_out = f"held-out loss {result['loss']:.4f}, top-1 {result['top1']:.2%}{_balanced(result)}"
-        rest = f"{self._rest}{self._left(number * self.per_epoch)}"
+        left = self._left(number * self.per_epoch)
+        rest = f"{self._rest}{left}{' with evaluation' if left else ''}"
         line = f"epoch {number}/{self.total // self.per_epoch}: {self._trained}{held_out}{rest}"
-        self._loss, self._top1, self._steps, self._rest = 0.0, 0.0, 0, ""
+        self._loss, self._top1, self._steps, self._durations = 0.0, 0.0, 0, 0.0
         return line
 
     def so_far(self) -> str:
@@ -175,9 +179,13 @@ class EpochLine:
             return ""
         return f"training loss {self._loss / self._steps:.4f}, top-1 {self._top1 / self._steps:.2%}; "
 
+    @property
+    def _rest(self) -> str:
+        return f"; lr {self._rate:.4g}, {self._steps / self._durations:.0f} images/s in training" if self._steps else ""
+
     def _left(self, done: int) -> str:
-        """Return the time that is left after this many steps, if it is known."""
-        if done <= self.first:
+        """Return the time that is left after this many steps, if it is known and there are more."""
+        if not self.first < done < self.total:
             return ""
         seconds = (time.monotonic() - self.began) / (done - self.first) * (self.total - done)
         return f", {format_duration(seconds)} left"

@@ -67,7 +67,7 @@ def test_curves_that_cannot_be_drawn_take_no_result_with_them(
 
 EPOCH = (
     r"^epoch (\d)/2: training loss (\d\.\d{4}), top-1 (\d+\.\d\d)%; held-out loss \d\.\d{4}, top-1 \d+\.\d\d%"
-    r"( \(balanced \d+\.\d\d%\))?; lr 0\.01, \d+ images/s, \d:\d\d left$"
+    r"( \(balanced \d+\.\d\d%\))?; lr 0\.01, (\d+) images/s in training(, \d:\d\d left with evaluation)?$"
 )
 
 
@@ -88,6 +88,8 @@ def test_each_epoch_leaves_a_line(kind: type[Listener], tmp_path: Path) -> None:
         own = steps[3 * epoch : 3 * epoch + 3]
         assert float(line[2]) == pytest.approx(sum(step["loss"] for step in own) / 3, abs=1e-4)
         assert float(line[3]) == pytest.approx(100 * sum(step["top1"] for step in own) / 3, abs=1e-2)
+        assert float(line[5]) == pytest.approx(3 / sum(1 / step["images_per_second"] for step in own), abs=0.51)
+        assert bool(line[6]) == (epoch == 0), "nothing is left after the last epoch"
 
 
 class Kill(Plain):
@@ -112,7 +114,7 @@ def test_a_run_stopped_in_the_last_step_of_an_epoch_reports_its_numbers(kind: ty
     (line,) = (line for line in out.getvalue().splitlines() if line.startswith("epoch 1/2: "))
     before = run.metrics[2]
     assert f"training loss {before['loss']:.4f}, top-1 {before['top1']:.2%}; held-out" in line
-    assert line.rstrip().endswith(f"; lr 0.01, {before['images_per_second']:.0f} images/s"), "nothing was timed yet"
+    assert line.rstrip().endswith(f"; lr 0.01, {before['images_per_second']:.0f} images/s in training"), "nothing was timed yet"
 
 
 def test_the_time_left_counts_from_the_step_of_the_resume(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,11 +123,13 @@ def test_the_time_left_counts_from_the_step_of_the_resume(monkeypatch: pytest.Mo
     line.step(60, 1.0, 0.5, 0.1, 80.0)
     assert line.text(6, {"loss": 2.0, "top1": 0.25}) == (
         "epoch 6/10: training loss 1.0000, top-1 50.00%; held-out loss 2.0000, top-1 25.00%; "
-        "lr 0.1, 80 images/s, 2:00 left"
+        "lr 0.1, 80 images/s in training, 2:00 left with evaluation"
     )
     line.step(61, 1.0, 0.0, 0.1, 80.0)
-    line.step(70, 2.0, 1.0, 0.1, 80.0)
-    assert "training loss 1.9000, top-1 90.00%" in line.text(7, {"loss": 2.0, "top1": 0.25})
+    line.step(70, 2.0, 1.0, 0.1, 40.0)
+    said = line.text(7, {"loss": 2.0, "top1": 0.25})
+    assert "training loss 1.9000, top-1 90.00%" in said
+    assert ", 42 images/s in training" in said, "10 steps took as long as 1 / 80 + 9 / 40 images"
 
 
 def test_the_live_display_of_a_resumed_run_starts_in_its_epoch(tmp_path: Path) -> None:
