@@ -95,6 +95,18 @@ def shown_path(path: str | os.PathLike[str]) -> str:
     return str(absolute.relative_to(here) if absolute.is_relative_to(here) else absolute)
 
 
+def with_near_paths(text: str) -> str:
+    """Return a message whose absolute paths are relative to the working directory if they are inside of it.
+
+    Data keeps absolute paths, which still hold in another directory. They are shortened where a message is shown.
+
+    >>> with_near_paths(f"`{os.path.abspath('photos/a b')}` is empty")
+    '`photos/a b` is empty'
+    """
+    here = os.path.join(os.path.abspath("."), "")
+    return re.sub(rf"(?<![^\s`\"'(=]){re.escape(here)}(?=[^\s`\"')])", "", text) if len(here) > 1 else text
+
+
 def plural(number: float, what: str, several: str = "", form: str = "") -> str:
     """Return a number with its noun: ``1 epoch``, ``2 epochs``.
 

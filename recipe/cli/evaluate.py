@@ -9,6 +9,7 @@ import click
 
 from recipe.base.files import write_page
 from recipe.base.printable import printable
+from recipe.base.wording import with_near_paths
 from recipe.cli import completion
 from recipe.cli.inputs import check_quoted, plugin_option, source_of, tell_lost, vocabulary
 from recipe.language.recipe_input import override
@@ -81,7 +82,7 @@ def command(
     leave()
     if computing.ranks.is_main:
         for why in evaluation.skipped:
-            click.echo(f"note: skipped: {printable(why)}", err=True)
+            click.echo(f"note: skipped: {printable(with_near_paths(why))}", err=True)
         if html is not None:
             write_page(html, evaluation.to_html())
         click.echo(evaluation.to_json() if as_json else evaluation.to_text(), nl=as_json)

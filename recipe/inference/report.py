@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from recipe.base.printable import printable
-from recipe.base.wording import columns, plural
+from recipe.base.wording import columns, plural, with_near_paths
 from recipe.inference.figures import ClassResult, Figures
 
 MOST_CLASSES = 30
@@ -37,7 +37,7 @@ def listed(figures: Figures) -> tuple[list[ClassResult], str]:
 
 
 def _parts(figures: Figures) -> Iterator[str]:
-    yield f"{printable(figures.name)} on {printable(figures.data)}"
+    yield f"{printable(figures.name)} on {printable(with_near_paths(figures.data))}"
     if figures.warning:
         yield f"warning: {figures.warning}"
     top5 = [("top-5", percent(figures.top5))] if figures.top5 is not None else []
@@ -52,7 +52,7 @@ def _parts(figures: Figures) -> Iterator[str]:
     ]
     yield columns(rows)
     if notes := (*figures.notes, *figures.data_notes):
-        yield "\n".join(f"note: {printable(note)}" for note in notes)
+        yield "\n".join(f"note: {printable(with_near_paths(note))}" for note in notes)
     known, rest = listed(figures)
     classes = [
         (one.name, *map(percent, (one.precision, one.recall, one.f1)), str(one.support), one.mistaken_for or "")
@@ -65,7 +65,13 @@ def _parts(figures: Figures) -> Iterator[str]:
         pairs = [(one.label, one.predicted, str(one.images)) for one in confused]
         yield columns([("most confused", "predicted as", "images"), *pairs], right={2})
         errors = [
-            (one.image, one.label, percent(one.probability_of_label), one.predicted, percent(one.probability))
+            (
+                with_near_paths(one.image),
+                one.label,
+                percent(one.probability_of_label),
+                one.predicted,
+                percent(one.probability),
+            )
             for one in figures.worst(MOST_LINES)
         ]
         named = ("worst errors", "class", "probability", "predicted as", "probability")  # by the first probability

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recipe.base.terminal import CellOutput, is_kernel, redraws
+from recipe.base.wording import with_near_paths
 from recipe.training.reporting import EpochLine, Listener, Live, Plain, beginning
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Cell(Listener):
         self.shown = 0.0
 
     def note(self, text: str) -> None:
-        self.lines.append(text)
+        self.lines.append(with_near_paths(text))
         self._show(soon=bool(self.current))
 
     def start(self, program: Program, folder: Path, step: int, steps: int, steps_per_epoch: int) -> None:

@@ -14,7 +14,7 @@ import attrs
 from recipe.base import files
 from recipe.base.pictures import drawn
 from recipe.base.printable import printable
-from recipe.base.wording import format_duration, plural
+from recipe.base.wording import format_duration, plural, with_near_paths
 from recipe.runs.beginning import CURVES
 from recipe.runs.best import kept_epoch
 from recipe.runs.reader import LONGEST, measured
@@ -199,7 +199,7 @@ class Plain(Listener):
         self.line = EpochLine(1, 1, 0)
 
     def _say(self, text: str) -> None:
-        print(printable(text), file=self.file, flush=True)
+        print(printable(with_near_paths(text)), file=self.file, flush=True)
 
     def note(self, text: str) -> None:
         self._say(text)
@@ -238,7 +238,7 @@ class Live(Listener):
         """Whether the key has been typed, since more than one look may follow."""
 
     def _say(self, text: str, style: str = "") -> None:
-        self.console.print(printable(text), markup=False, highlight=False, emoji=False, style=style)
+        self.console.print(printable(with_near_paths(text)), markup=False, highlight=False, emoji=False, style=style)
 
     def note(self, text: str) -> None:
         self._say(text, "yellow")

@@ -165,6 +165,22 @@ def test_the_page_has_notes_on_the_dataset_at_its_end_and_code_as_code() -> None
     assert figures.to_dict()["notes"] == ["see `a<b`", "ignored in `x y`"]
 
 
+def test_the_text_has_paths_that_are_relative_to_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    figures = attrs.evolve(
+        made([0], [[0, 1]], "ab"), data=f'data folder "{tmp_path}/p"', images=(f"{tmp_path}/p/a/1.png",),
+        notes=(f"ignored in `{tmp_path}/p`: 1 file",),
+    )  # fmt: skip
+    text = figures.to_text()
+    assert str(tmp_path) not in text
+    assert 'on data folder "p"' in text
+    assert "note: ignored in `p`: 1 file" in text
+    assert "\np/a/1.png     a  " in text
+    assert figures.to_dict()["notes"] == [f"ignored in `{tmp_path}/p`: 1 file"]
+
+
 def test_notes_are_about_the_images_that_are_evaluated(data: Path, trained: Run, tmp_path: Path) -> None:
     shutil.copytree(data, tmp_path / "photos")
     for part in ("train", "val"):

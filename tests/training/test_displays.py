@@ -73,7 +73,9 @@ def test_one_line_of_a_cell_is_updated_in_place(tmp_path: Path, monkeypatch: pyt
         *("epoch 1/2, step 1/3", "epoch 1/2, step 2/3", "epoch 1/2, step 3/3", "epoch 1/2"),
         *("epoch 2/2, step 1/3", "epoch 2/2, step 2/3", "epoch 2/2, step 3/3", "epoch 2/2"),
     ]
-    assert re.search(r"training loss [\d.]+, top-1 [\d.]+%; lr 0\.01, \d+ images/s in training, \d:\d\d left$", shown[0])
+    assert re.search(
+        r"training loss [\d.]+, top-1 [\d.]+%; lr 0\.01, \d+ images/s in training, \d:\d\d left$", shown[0]
+    )
     assert re.search(r"left; held-out top-1 [\d.]+% after epoch 1$", shown[4])
     assert "held-out loss" in shown[-1]
 

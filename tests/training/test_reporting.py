@@ -39,6 +39,15 @@ def test_a_note_is_one_printable_line(listener: type[Listener]) -> None:
     assert ":smile: [red]x[/red]" in said
 
 
+@pytest.mark.parametrize("listener", [Plain, Live])
+def test_a_note_has_paths_that_are_relative_to_the_working_directory(
+    listener: type[Listener], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = said_by(listener, f"ignored in `{tmp_path}/a b`: see {tmp_path}/c, `{tmp_path}2/d` and `{tmp_path}`")
+    assert said.rstrip() == f"ignored in `a b`: see c, `{tmp_path}2/d` and `{tmp_path}`"
+
+
 def test_a_note_of_an_ablation_is_one_printable_line(capsys: pytest.CaptureFixture[str]) -> None:
     progress.Plain().note(HOSTILE)
     said = capsys.readouterr().err
@@ -114,7 +123,9 @@ def test_a_run_stopped_in_the_last_step_of_an_epoch_reports_its_numbers(kind: ty
     (line,) = (line for line in out.getvalue().splitlines() if line.startswith("epoch 1/2: "))
     before = run.metrics[2]
     assert f"training loss {before['loss']:.4f}, top-1 {before['top1']:.2%}; held-out" in line
-    assert line.rstrip().endswith(f"; lr 0.01, {before['images_per_second']:.0f} images/s in training"), "nothing was timed yet"
+    assert line.rstrip().endswith(f"; lr 0.01, {before['images_per_second']:.0f} images/s in training"), (
+        "nothing was timed yet"
+    )
 
 
 def test_the_time_left_counts_from_the_step_of_the_resume(monkeypatch: pytest.MonkeyPatch) -> None:
