@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from recipe.base.printable import printable
-from recipe.base.wording import plural
+from recipe.base.wording import plural, with_near_paths
 from recipe.cli.inputs import plugin_option, source_of, stem, tell_changes, vocabulary
 from recipe.language.recipe_input import override
 from recipe.plan.bind import bind
@@ -75,9 +75,9 @@ def command(
         recipe show full 'data folder "photos"; seed 1' --epoch 16 --out late.png
 
     With --data, prints how many images each part and class has, their sizes and channels, what was passed over, and
-    what is probably wrong: classes without held-out images, images that can't be read, and images that occur in
-    several parts or with different classes. The headers of files are read, but no image is decoded. Exits with 1 if
-    something is wrong.
+    what is probably wrong: classes without held-out images, images that can't be read unless the recipe skips them,
+    and images that occur in several parts or with different classes. The headers of files are read, but no image is
+    decoded. Exits with 1 if something is wrong.
 
     \b
     Are my images ready?
@@ -102,7 +102,7 @@ def command(
     sheet = show(plan, images=images, epoch=epoch, split=split)
     sheet.save(path)
     for line in (*(f"warning: {warning.message}" for warning in plan.warnings), *sheet.notes):
-        click.echo(printable(line), err=True)
+        click.echo(printable(with_near_paths(line)), err=True)
     click.echo(_shown(sheet), err=True)
     click.echo(printable(path) if sys.stdout is not None and sys.stdout.isatty() else path, color=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from statistics import median
 from typing import Any
@@ -11,7 +12,7 @@ import attrs
 
 from recipe.base import notebook
 from recipe.base.printable import printable
-from recipe.base.wording import columns, plural
+from recipe.base.wording import columns, plural, with_near_paths
 from recipe.data.appearance import IGNORED, STORED, Appearance
 from recipe.data.formats import NOT_READ
 from recipe.data.parts import split_off
@@ -184,10 +185,9 @@ class DataReport:
                     help += f", split off more with a larger `{share}=`, or others with another `split-seed=`"
                 yield f"{self._few(part.missing)} without {called}: {help}"
         yield from (note for note in self.notes if NOT_READ in note)
-        if self.unreadable:
+        if self.unreadable and not self.skips:
             such = "" if len(self.unreadable) == 1 else ", the first one"
-            skipped = f" and {'is' if len(self.unreadable) == 1 else 'are'} skipped" if self.skips else ""
-            broken = f"{plural(len(self.unreadable), 'image')} can't be read{skipped}"
+            broken = f"{plural(len(self.unreadable), 'image')} can't be read"
             yield f"{broken}{such}: {self.unreadable[0].reason}; {self.what_to_do}"
         groups = self.duplicates.groups if self.duplicates else ()
         across = [group for group in groups if group.across]
@@ -266,20 +266,26 @@ class DataReport:
         rows: list[tuple[str, ...]] = [
             ("part", "images", "classes", "fewest of a class", "median", "most", "most / fewest")
         ]
+        broken = Counter(each.member.part for each in self.unreadable)
         for part in self.parts:
             balance = "" if part.balance is None else f"{part.balance:.1f}"
             numbers = (part.images, len(self.classes) - len(part.missing), min(part.per_class))
             middle = f"{median(part.per_class):,g}"
             rows.append((part.name, *(f"{n:,}" for n in numbers), middle, f"{max(part.per_class):,}", balance))
-        table = columns(rows, right=range(1, 7), indent=2)
+        if broken:
+            unreadable = ["of which can't be read", *(f"{broken[part.name]:,}" for part in self.parts)]
+            rows = [(*row[:2], count, *row[2:]) for row, count in zip(rows, unreadable, strict=True)]
+        table = columns(rows, right=range(1, 8), indent=2)
         facts = [*self._facts()]
         below = columns([(f"{name}:", text) for name, text in facts], indent=2)
         found = "".join(f"\n  {printable(each)}" for each in self.findings)
         notes = "".join(f"\n{printable(note)}" for note in self.notes if NOT_READ not in note)
         ends = f"\n\nfindings:{found}" if found else "\n\nfindings: none"
-        broken = "".join(f"\n  {printable(each)}" for each in self._unreadable())
-        broken = broken and f"\n\nimages that can't be read:{broken}"
-        return f"{printable(self.data)}\n\n{table}\n\n{below}{notes and chr(10)}{notes}{broken}{ends}"
+        reasons = "".join(f"\n  {printable(each)}" for each in self._unreadable())
+        skipped = " and are skipped" if self.skips else ""
+        reasons = reasons and f"\n\nimages that can't be read{skipped}:{reasons}"
+        text = f"{printable(self.data)}\n\n{table}\n\n{below}{notes and chr(10)}{notes}{reasons}{ends}"
+        return with_near_paths(text)
 
     def _unreadable(self) -> Iterator[str]:
         yield from (each.reason for each in self.unreadable[:MOST_UNREADABLE])

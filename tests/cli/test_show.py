@@ -50,8 +50,8 @@ def test_what_was_passed_over_is_reported(here: Path) -> None:
     done = command("show", text, "--out", "a.png")
     assert done.stderr.splitlines() == [
         "warning: nothing is mixed: a batch has only one image",
-        f"ignored in `{root}/train`: 1 file outside of the class folders, such as `notes.txt`",
-        f"held-out image 3 is skipped: the image `{root}/val/dog/1.png` can't be decoded: its content is damaged, or "
+        "ignored in `photos/train`: 1 file outside of the class folders, such as `notes.txt`",
+        "held-out image 3 is skipped: the image `photos/val/dog/1.png` can't be decoded: its content is damaged, or "
         "in none of the formats JPEG, PNG, BMP, GIF, WEBP, TIFF, PPM and AVIF",
         "8 training images of epoch 1; 3 evaluation images",
     ]
@@ -107,7 +107,20 @@ def test_findings_are_an_exit_code(here: Path) -> None:
     found = json.loads(done.stdout)
     validate("show", found)
     assert len(found["findings"]) == 4
+    assert any(f"the image `{here}/photos/train/dog/0.png`" in each for each in found["findings"]), "data is absolute"
+    done = command("show", "--data", text)
+    assert done.status == 1
+    assert "the image `photos/train/dog/0.png`" in done.stdout
+    assert str(here) not in done.stdout
+
+
+def test_images_that_the_recipe_skips_are_no_finding(here: Path) -> None:
+    root = folder(here / "photos", "cat", "dog")
+    (root / "train" / "dog" / "0.png").write_bytes(b"")
+    text = 'base resnet18; data folder "photos" size=40'
     assert command("show", "--data", text).status == 1
+    done = command("show", "--data", f"{text} on-error=skip")
+    assert (done.status, done.stdout.splitlines()[-1]) == (0, "findings: none")
 
 
 @pytest.mark.parametrize(

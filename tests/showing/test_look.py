@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from html import escape
 from pathlib import Path
@@ -122,13 +123,16 @@ def test_a_finding_says_what_fits_the_recipe(tmp_path: Path) -> None:
     for name, count in (("cat", 20), ("dog", 1)):
         paint(tmp_path / name, "red", count, count)
     (tmp_path / "cat" / "broken.png").touch()
-    lacking, broken = of(tmp_path, "val=30% on-error=skip").findings
+    report = of(tmp_path, "val=30% on-error=skip")
+    (lacking,) = report.findings
     assert lacking == (
         "1 class (`dog`) without held-out images: "
         "add some, split off more with a larger `val=`, or others with another `split-seed=`"
     )
-    assert broken.startswith("1 image can't be read and is skipped: the image ")
-    assert broken.endswith("; repair or remove them")
+    head, training, held_out = (re.split(" {2,}", line.strip()) for line in report.to_text().split("\n")[2:5])
+    assert head[1:3] == ["images", "of which can't be read"]
+    assert (int(training[1]) + int(held_out[1]), int(training[2]) + int(held_out[2])) == (22, 1)
+    assert f"\n\nimages that can't be read and are skipped:\n  the image `{tmp_path}/cat/broken" in report.to_text()
 
 
 def test_names_are_printable(tmp_path: Path) -> None:
