@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Collection, Iterable, Sequence
 from html import escape
@@ -21,6 +22,15 @@ def preformatted(text: str) -> str:
 def framed(page: str) -> str:
     """Return a whole page as HTML that keeps its styles to itself."""
     return f'<iframe srcdoc="{escape(page)}" style="width: 100%; height: 40rem; border: 0"></iframe>'
+
+
+def data_url(png: bytes) -> str:
+    """Return a PNG picture as an address that holds the picture itself.
+
+    >>> data_url(b"not a picture")
+    'data:image/png;base64,bm90IGEgcGljdHVyZQ=='
+    """
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
 def table(rows: Iterable[Sequence[object]], right: Collection[int] = ()) -> str:

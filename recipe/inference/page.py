@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from recipe.base.errors import RecipeError
+from recipe.base.notebook import data_url
 from recipe.base.pages import page_of
 from recipe.inference.figures import BINS, Bin, Figures
 from recipe.inference.report import listed, percent
@@ -75,5 +75,5 @@ def _pictures(figures: Figures, indices: list[int]) -> Iterator[str]:
                 continue
             packed = io.BytesIO()
             Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(packed, "PNG")
-            url = f"data:image/png;base64,{base64.b64encode(packed.getvalue()).decode()}"
+            url = data_url(packed.getvalue())
         yield url

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import io
 from functools import cached_property
+from html import escape
 from pathlib import Path
 
 import attrs
 from PIL import Image
 
-from recipe.base import files
+from recipe.base import files, notebook
 from recipe.base.errors import fail
-from recipe.base.wording import plural
+from recipe.base.wording import plural, with_near_paths
 from recipe.showing.drawing import Section, draw
 from recipe.showing.tiles import Tile
 
 
 @attrs.frozen(eq=False, slots=False, repr=False)
 class Sheet:
-    """Images as the network sees them, with their targets. A notebook shows it as a picture."""
+    """Images as the network sees them, with their targets. A notebook shows it as a picture, with its notes."""
 
     training: tuple[Tile, ...]
     """The training images, in the order in which they are trained on."""
@@ -60,6 +61,11 @@ class Sheet:
         content = io.BytesIO()
         self.image.save(content, format="PNG")
         return content.getvalue()
+
+    def _repr_html_(self) -> str:
+        """Return what notebooks show: the picture, and the notes below it."""
+        picture = f'<img src="{notebook.data_url(self._repr_png_())}" alt="{escape(repr(self))}">'
+        return picture + notebook.blocks(map(with_near_paths, self.notes))
 
     def __repr__(self) -> str:
         return f"Sheet({len(self.training)} training tiles of epoch {self.epoch}, {len(self.evaluation)} of evaluation)"

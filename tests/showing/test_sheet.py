@@ -137,6 +137,10 @@ def test_images_that_cant_be_read_are_skipped_as_in_a_training(tmp_path: Path) -
     assert sections[0].heading == "training: epoch 1, step 1, 1 image in place of skipped ones"
     marked = [tile for tile in sheet.training if drawing._caption(tile, 128)[-1][0] == "replacement"]
     assert marked == [instead]
+    html = sheet._repr_html_()
+    assert html.startswith('<img src="data:image/png;base64,')
+    assert f"<div>held-out image 0 is skipped: the image <code>{root}/val/cat/0.png</code> can&#x27;t be" in html
+    assert "<div>training image 0 is skipped, and another one is in its place: " in html
 
 
 def sheet_part() -> InMemory:
