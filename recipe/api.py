@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from recipe.base.channels import to_channels
 from recipe.base.diagnostics import Diagnostic
 from recipe.base.errors import fail
+from recipe.base.wording import how_to_install
 from recipe.data.appearance import BACKGROUNDS, ORIENTATIONS
 from recipe.data.encoded import Encoded, ImageSource
 from recipe.data.folders import SUBFOLDERS, FoundImages, class_folders, find_images, shorter_side
@@ -76,9 +77,9 @@ __all__ = [
     "Initialise", "Insert", "Labeled", "Layer", "ListLayout", "LossContext", "Net", "ParamPlace", "PlanView",
     "Preprocessing", "Progress", "RecipeFile", "SetAttribute", "Sets", "Site", "Substitute", "SuggestContext",
     "Training", "Trick", "Weights", "address", "architecture", "body_of", "choice", "class_folders", "convolution_like",
-    "divided", "fail", "find_images", "group_pattern", "in_memory", "integer", "metric", "number", "numbers", "on_meta",
-    "part_named", "path", "read_weights", "recorded_inputs", "share_or_path", "share_or_text", "shorter_side",
-    "sorted_classes", "teacher", "text", "to_channels", "trick", "up_to", "with_channels",
+    "divided", "fail", "find_images", "group_pattern", "how_to_install", "in_memory", "integer", "metric", "number",
+    "numbers", "on_meta", "part_named", "path", "read_weights", "recorded_inputs", "share_or_path", "share_or_text",
+    "shorter_side", "sorted_classes", "teacher", "text", "to_channels", "trick", "up_to", "with_channels",
 ]  # fmt: skip
 
 _LAZY = {

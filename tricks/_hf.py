@@ -12,10 +12,10 @@ from typing import Any
 
 import attrs
 
-from recipe.api import fail, part_named
+from recipe.api import fail, how_to_install, part_named
 from recipe.tricks._hf_saved import is_saved, splits_in
 
-INSTALL = "install it with `pip install 'recipe-compiler[hf]'`"
+INSTALL = how_to_install("recipe-compiler[hf]")
 
 
 @attrs.frozen

@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from recipe.api import fail
+from recipe.api import fail, how_to_install
 
 HUB = "hf_hub:"
 """The prefix of a repository of the Hugging Face Hub."""
@@ -97,7 +97,7 @@ def in_repository(weights: str, names: tuple[str, ...] = FILES) -> HubFile:
     if repository.count("/") != 1 or not all(repository.split("/")):
         raise fail("E023", f"`{weights}` doesn't name a repository", help=f'write `weights="{HUB}OWNER/NAME"`')
     if find_spec("huggingface_hub") is None:
-        help = "install it with `pip install 'recipe-compiler[timm]'`"
+        help = how_to_install("recipe-compiler[timm]")
         raise fail("E023", f"`{weights}` needs the package huggingface_hub", help=help)
     return HubFile(f"`{weights}`", repository, revision or None, names)
 

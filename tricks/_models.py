@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from recipe.api import fail
+from recipe.api import fail, how_to_install
 
 if TYPE_CHECKING:
     import torch
@@ -78,7 +78,7 @@ def _timm() -> Any:
     try:
         import timm
     except ImportError:
-        raise ValueError("timm is not installed; install it with `pip install 'recipe-compiler[timm]'`") from None
+        raise ValueError(f"timm is not installed; {how_to_install('recipe-compiler[timm]')}") from None
     return timm
 
 

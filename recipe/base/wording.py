@@ -107,6 +107,24 @@ def with_near_paths(text: str) -> str:
     return re.sub(rf"(?<![^\s`\"'(=]){re.escape(here)}(?=[^\s`\"')])", "", text) if len(here) > 1 else text
 
 
+def how_to_install(requirement: str) -> str:
+    """Return help for an error about a package that is missing.
+
+    Args:
+        requirement: What pip installs, such as ``recipe-compiler[onnx]`` for an extra of this package.
+
+    Returns:
+        The help, which for an extra also names the command for a clone.
+
+    >>> print(how_to_install("recipe-compiler[onnx]"))
+    install it with `pip install '.[onnx]'` in the clone of recipe, or `pip install 'recipe-compiler[onnx]'` without one
+    """
+    command = f"`pip install '{requirement}'`"
+    extra = requirement.removeprefix("recipe-compiler")
+    cloned = "" if extra == requirement else f"`pip install '.{extra}'` in the clone of recipe, or "
+    return f"install it with {cloned}{command}{' without one' * bool(cloned)}"
+
+
 def plural(number: float, what: str, several: str = "", form: str = "") -> str:
     """Return a number with its noun: ``1 epoch``, ``2 epochs``.
 

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 import attrs
 
 from recipe.base.errors import RecipeError, fail
-from recipe.base.wording import listing
+from recipe.base.wording import how_to_install, listing
 from recipe.plugins.declared import OWN
 from recipe.plugins.entry_points import registered
 from recipe.plugins.vocabulary import importing_plugin
@@ -36,7 +36,7 @@ class Offer:
     def check_installed(self, work: str, code: str) -> None:
         """Raise a `RecipeError` with this code, which says what ``work`` requires, if a module is not installed."""
         if absent := self.absent:
-            help = f"install it with `pip install '{self.install or absent[0]}'`"
+            help = how_to_install(self.install or absent[0])
             raise fail(code, f"{work} requires the package `{absent[0]}`", help=help)
 
 

@@ -59,7 +59,7 @@ def test_a_missing_package_is_reported_with_its_extra(
     done = command("export", run.folder, "--to", "onnx", "--out", tmp_path / "x.onnx")
     assert (done.status, done.stdout) == (2, "")
     assert f"error[E121]: exporting to ONNX requires the package `{missing}`" in done.stderr
-    assert "recipe-compiler[onnx]" in done.stderr
+    assert "`pip install '.[onnx]'` in the clone of recipe, or `pip install 'recipe-compiler[onnx]'`" in done.stderr
     assert not list(tmp_path.iterdir())
 
 

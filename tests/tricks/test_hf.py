@@ -387,7 +387,7 @@ def test_what_a_recipe_cannot_state(statement: str, code: str, message: str) -> 
 
 def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_hf, "is_installed", lambda: False)
-    assert "need the package `datasets`; install it with `pip install 'recipe-compiler[hf]'`" in said('data hf "a/b"')
+    assert "need the package `datasets`; install it with `pip install '.[hf]'` in the clone" in said('data hf "a/b"')
 
 
 # ---- the Hub

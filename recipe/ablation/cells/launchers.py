@@ -17,7 +17,7 @@ import attrs
 from recipe.base import files
 from recipe.base.errors import fail
 from recipe.base.printable import printable
-from recipe.base.wording import listing, reason_of
+from recipe.base.wording import how_to_install, listing, reason_of
 
 PACKAGES = {"local": None, "slurm": "submitit", "ray": "ray"}
 
@@ -67,7 +67,7 @@ class Workers:
             try:
                 importlib.import_module(package)
             except ImportError:
-                help = f"install it with `pip install 'recipe-compiler[{name}]'`"
+                help = how_to_install(f"recipe-compiler[{name}]")
                 message = f"the launcher `{name}` needs the package `{package}`, which is not installed"
                 raise fail("E125", message, help=help) from None
         else:
