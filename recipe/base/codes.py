@@ -114,10 +114,10 @@ E111 file can't be written
 E112 training diverged
     The loss or a gradient is no longer finite. Lower the learning rate, lengthen the warmup, or use `lr … per 256`. If
     a hook of a trick returned the first such value, the error names it.
-E113 folder of another run
+E113 folder of another run, or with other files
     A run never overwrites another one. Choose another folder, or resume the run with `--resume`. A run whose recipe,
     images or files have changed resumes only with `--allow-changed`. A run whose classes have changed, or a checkpoint
-    of another format version, can't be resumed.
+    of another format version, can't be resumed. A folder with other files, such as a dataset, is never used for a run.
 E114 torch compilation failed
     On a CPU, `compile` needs a C++ compiler. Install one, or remove `compile` from the recipe.
 E115 out of memory

@@ -7,8 +7,9 @@ import os
 from pathlib import Path
 
 from recipe.base import files
-from recipe.base.caller import another_folder, opening, option
+from recipe.base.caller import another_folder, is_command, opening, option
 from recipe.base.errors import RecipeError, fail
+from recipe.base.wording import system_reason
 from recipe.language.recipe_input import LOCK
 from recipe.plan.plan import Plan
 from recipe.runs import checkpoints, requests
@@ -30,8 +31,8 @@ def choose_folder(out: str | Path | None, name: str, plan: Plan, resume: bool, a
     """Return the folder for a new run, or the folder of the run to resume.
 
     A run is never overwritten. Without ``resume``, the default name gets a number if it is taken, and a folder named
-    by the user is refused (E113) if it contains a file of a run that has begun to train. With ``resume``, a folder with
-    a run of another recipe is refused unless ``allow_changed``.
+    by the user is refused (E113) if it contains a run that has begun to train. With ``resume``, a folder with a run of
+    another recipe is refused unless ``allow_changed``. A folder that contains other files and no run is always refused.
     """
     if out is not None:
         if not str(out).strip():
@@ -66,32 +67,52 @@ def _named(folder: Path, plan: Plan, resume: bool, allow_changed: bool) -> Path:
         message = "the name of the run folder is longer than file systems allow"
         raise fail("E113", message, help=another_folder())
     begun, saved = (folder / LOCK).exists(), (folder / "checkpoints").exists()
-    taken = [own for own in OWN_FILES if (folder / own).exists()]
-    if taken and not (resume and (begun or saved)) and not is_untouched(folder):  # a checkpoint names its own recipe
-        raise _taken(folder, plan, None if begun or saved else taken[0])
+    if not (begun or saved):
+        check_others(folder)
+    elif not resume and not is_untouched(folder):  # a checkpoint names its own recipe
+        raise _taken(folder, plan)
     if begun and digest_of(folder, plan) != plan.digest and not (allow_changed or is_untouched(folder)):
         help = f"{another_folder()}, or resume anyway with {option('--allow-changed')}"
         raise fail("E113", f"`{folder}` contains a run of another recipe{changed_words(folder, plan)}", help=help)
     return folder
 
 
-def _taken(folder: Path, plan: Plan, file: str | None) -> RecipeError:
-    """Return the error for a folder with a ``file``, or a run, which a new run can't replace."""
-    if file is not None:
-        return fail("E113", f"`{folder}` already contains a file `{file}`", help=another_folder())
+def check_others(folder: Path, own: tuple[str, ...] = ()) -> None:
+    """Raise `RecipeError` (E113) if a folder contains anything but hidden files and names with the prefixes ``own``."""
+    try:
+        others = [path.name for path in folder.iterdir() if not path.name.startswith((*own, "."))]
+    except (FileNotFoundError, NotADirectoryError):  # creating the folder reports the latter
+        return
+    except OSError as error:
+        raise fail("E111", f"`{folder}` can't be read: {system_reason(error)}") from None
+    if others:
+        message = f"`{folder}` already contains other files, such as `{sorted(others)[0]}`"
+        raise fail("E113", message, help=another_folder())
+
+
+def _taken(folder: Path, plan: Plan) -> RecipeError:
+    """Return the error for a folder with a run, which a new run can't replace."""
     status, resume = summary_of(folder).get("status"), f"resume it with {option('--resume')}"
     what, help = {
         FINISHED: ("a finished run", opening(folder)),
         ENDED_EARLY: ("a run that ended early", f"{opening(folder)}, {resume}"),
     }.get(str(status), ("a run", resume))
-    other = " of another recipe" if status == FINISHED and digest_of(folder, plan) not in (None, plan.digest) else ""
-    return fail("E113", f"`{folder}` already contains {what}{other}", help=f"{help}, or {another_folder()}")
+    if status == FINISHED and digest_of(folder, plan) not in (None, plan.digest):
+        what += " of another recipe"
+    elif status == FINISHED:
+        help += f", add {option('--resume')} {'to keep it' if is_command() else 'to get it from this call'}"
+    return fail("E113", f"`{folder}` already contains {what}", help=f"{help}, or {another_folder()}")
 
 
 def clear(folder: Path) -> None:
-    """Remove a run from its folder. Links, and files that are not those of a run, are left alone."""
+    """Remove a run from its folder, so that another run of the same recipe can start there.
+
+    Its `recipe.lock` is kept, if it can be read, because it shows that the folder is that of a run. Links, and files
+    that are not those of a run, are left alone.
+    """
     checkpoints.clear(folder / "checkpoints")
-    for own in (*(folder / own for own in OWN_FILES), *folder.glob(".log-*")):
+    kept = {LOCK} if read_lock(folder) is not None else set[str]()
+    for own in (*(folder / own for own in OWN_FILES if own not in kept), *folder.glob(".log-*")):
         files.remove(own)
 
 

@@ -13,7 +13,9 @@ from recipe.ablation import study as studies
 from recipe.ablation.cells.execute import Unfinished
 from recipe.ablation.cells.launchers import Handle
 from recipe.ablation.cells.store import Task
+from recipe.runs.layout import choose_folder
 from recipe.runs.provenance import Classes, Data, Preprocessing, Provenance, read_provenance, write_provenance
+from recipe.runs.recipe_lock import lock_text
 from tests.ablation.helpers import PLUGIN, TEXT, MadeUp, execute, made
 from tests.helpers import command
 
@@ -64,10 +66,12 @@ def test_what_is_left_of_a_run_on_other_data_is_removed_before_it_is_trained_aga
     write(task.run, task.data, "0" * 16)
     (task.run / "metrics.jsonl").write_text("")
     (task.run / "notes.txt").write_text("mine")
+    (task.run / "recipe.lock").write_text(lock_text(task.plan))
     assert task.is_of_other_data()
     task.prepare()
     assert read_provenance(task.run) is None
-    assert [path.name for path in task.run.iterdir()] == ["notes.txt"]
+    assert {path.name for path in task.run.iterdir()} == {"notes.txt", "recipe.lock"}
+    assert choose_folder(task.run, "x", task.plan, resume=True) == task.run
 
 
 def test_the_command_hands_its_plugins_to_the_cells(tmp_path: Path) -> None:

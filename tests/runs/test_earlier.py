@@ -88,16 +88,20 @@ def test_a_folder_that_has_a_run_says_what_to_do_with_it(tmp_path: Path) -> None
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     train(whole, text=ONE)
     train(cut, text=ONE, listener=Told(end_at=2))
-    opened = f'open it with `recipe.load("{whole}")`, or choose another folder with `out=`'
-    assert refused(whole) == (f"`{whole}` already contains a finished run", opened)
-    assert refused(whole, "seed 1") == (f"`{whole}` already contains a finished run of another recipe", opened)
+    opened, other = f'open it with `recipe.load("{whole}")`', "or choose another folder with `out=`"
+    again = f"{opened}, add `resume=True` to get it from this call, {other}"
+    assert refused(whole) == (f"`{whole}` already contains a finished run", again)
+    assert refused(whole, "seed 1") == (
+        f"`{whole}` already contains a finished run of another recipe",
+        f"{opened}, {other}",
+    )
     assert refused(cut) == (
         f"`{cut}` already contains a run that ended early",
         f'open it with `recipe.load("{cut}")`, resume it with `resume=True`, or choose another folder with `out=`',
     )
     with commanding():
         used = f"use it with `recipe predict {whole} IMAGES` or `recipe evaluate {whole}`"
-        assert refused(whole)[1] == f"{used}, or choose another folder with --out"
+        assert refused(whole)[1] == f"{used}, add --resume to keep it, or choose another folder with --out"
     (whole / "summary.json").unlink()
     assert refused(whole) == (
         f"`{whole}` already contains a run",

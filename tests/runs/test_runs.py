@@ -179,7 +179,7 @@ def test_resuming_a_finished_run_does_not_change_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["metrics.jsonl", "summary.json", "model.safetensors"])
 def test_a_foreign_file_is_not_overwritten(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("precious")
-    with pytest.raises(RecipeError, match=f"E113.*already contains a file `{name}`"):
+    with pytest.raises(RecipeError, match=f"E113.*already contains other files, such as `{name}`"):
         train(tmp_path, "epochs 1")
     assert (tmp_path / name).read_text() == "precious"
 

@@ -13,7 +13,8 @@ from recipe.base.errors import RecipeError
 from recipe.runs import checkpoints
 from recipe.runs.exclusive import check, hold, user_of
 from recipe.training.reporting import Listener
-from tests.training.helpers import train, weights_digest
+from tests.helpers import command
+from tests.training.helpers import TINY, train, weights_digest
 
 TAKEN: dict[str, Callable[[Path], object]] = {
     "removed": shutil.rmtree,
@@ -131,3 +132,39 @@ def test_metrics_that_are_a_link_are_not_appended_to(tmp_path: Path) -> None:
     (folder / "metrics.jsonl").symlink_to(victim)
     train(folder, resume=True)
     assert victim.read_text() == "precious"
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_folder_with_files_of_others_is_refused_and_left_alone(tmp_path: Path, resume: bool) -> None:
+    photos = tmp_path / "photos"
+    (photos / "cats").mkdir(parents=True)
+    for name in ("cats/1.jpg", ".DS_Store"):
+        (photos / name).write_text("precious")
+    before = sorted(photos.rglob("*"))
+    with pytest.raises(RecipeError) as caught:
+        train(photos, "epochs 1", resume=resume)
+    (found,) = caught.value.diagnostics
+    assert (found.code, found.message) == ("E113", f"`{photos}` already contains other files, such as `cats`")
+    assert found.help == "choose another folder with `out=`"
+    assert sorted(photos.rglob("*")) == before
+
+
+def test_a_dry_run_refuses_a_folder_with_files_of_others(tmp_path: Path) -> None:
+    (tmp_path / "cat.jpg").write_text("precious")
+    done = command("run", TINY, "--device", "cpu", "--dry-run", "--out", tmp_path)
+    assert done.status == 2
+    assert "other files, such as `cat.jpg`" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["cat.jpg"]
+
+
+def test_a_run_starts_in_an_empty_folder_and_resumes_beside_files_of_others(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / ".DS_Store").touch()
+    with pytest.raises(RecipeError, match="E111"):
+        train(folder, listener=Take(4, folder, TAKEN["without its lock"]))
+    for name in ("notes.txt", "events.out.tfevents.1"):
+        (folder / name).write_text("mine")
+    resumed = train(folder, resume=True)
+    assert weights_digest(resumed.model) == weights_digest(train(tmp_path / "whole").model)
+    assert (folder / "notes.txt").read_text() == "mine"

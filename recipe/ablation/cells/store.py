@@ -16,7 +16,6 @@ import numpy.typing as npt
 from recipe.ablation.cells.budget import Budget
 from recipe.ablation.statistics.results import Cell
 from recipe.base import files
-from recipe.base.caller import another_folder
 from recipe.base.errors import RecipeError, fail
 from recipe.base.typed_json import Malformed, read_json
 from recipe.base.wording import plural, system_reason
@@ -24,7 +23,7 @@ from recipe.data.fingerprint import Fingerprint
 from recipe.plan.plan import Plan
 from recipe.runs import checkpoints
 from recipe.runs.held_out import read_held_out
-from recipe.runs.layout import clear
+from recipe.runs.layout import check_others, clear
 from recipe.runs.provenance import Classes, Data, differences, read_provenance
 from recipe.runs.reader import environment_of, measured, summary_of
 from recipe.runs.records import FINISHED
@@ -177,15 +176,7 @@ class Task:
 
 def check(folder: Path) -> None:
     """Raise `RecipeError` (E113) if an ablation's folder contains anything else."""
-    try:
-        others = [path.name for path in folder.iterdir() if not path.name.startswith((*OWN_FILES, "."))]
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise fail("E111", f"`{folder}` can't be read: {system_reason(error)}") from None
-    if others:
-        message = f"`{folder}` already contains other files, such as `{sorted(others)[0]}`"
-        raise fail("E113", message, help=another_folder())
+    check_others(folder, OWN_FILES)
 
 
 def kept_budgets(folder: Path) -> dict[str, Budget]:
