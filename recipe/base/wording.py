@@ -34,14 +34,19 @@ def edits(word: str, other: str) -> int:
 def nearest(word: str, candidates: Iterable[str]) -> str | None:
     """Return the candidate whose spelling is closest to ``word``, or None if none is close.
 
-    One edit per three letters is close, and so is the start of a word. A word with more after it is another word:
-    ``dropout`` isn't ``drop``.
+    One edit per three letters of the longer word is close, and so is the start of a word. A word with more after it is
+    another word: ``dropout`` isn't ``drop``.
+
+    >>> nearest("fotos", ["photos", "runs"]), nearest("dropout", ["drop"])
+    ('photos', None)
     """
     lower = {candidate.lower(): candidate for candidate in sorted(candidates, reverse=True)}
     matches = difflib.get_close_matches(word.lower(), sorted(lower), n=3, cutoff=0.6)
-    most = max(1, len(word) // 3)
-    close = (match for match in matches if edits(word.lower(), match) <= most or match.startswith(word.lower()))
-    return next((lower[match] for match in close), None)
+    for match in matches:
+        most = max(1, len(word) // 3, len(match) // 3)
+        if edits(word.lower(), match) <= most or match.startswith(word.lower()):
+            return lower[match]
+    return None
 
 
 def did_you_mean(
@@ -66,7 +71,7 @@ def did_you_mean(
 def near_file(path: str | os.PathLike[str]) -> str:
     """Return help for a file or folder that doesn't exist: the names next to it that are spelled or end like it.
 
-    It is empty if there are none.
+    It is empty if there are none. A relative path is answered with one.
     """
     folder, name = os.path.split(os.path.abspath(path))
     try:
@@ -75,7 +80,9 @@ def near_file(path: str | os.PathLike[str]) -> str:
         return ""
     ending = os.path.splitext(name)[1].lower()
     alike = [one for one in names if ending and one.lower().endswith(ending) and not one.startswith(".")]
-    return did_you_mean(name, names, f"`{folder}` has {listing(alike, 4)}" if alike else "")
+    start = "" if os.path.isabs(path) else os.path.dirname(path)
+    otherwise = f"`{folder}` has {listing(alike, 4)}" if alike else ""
+    return did_you_mean(name, names, otherwise, form=lambda near: f"`{os.path.join(start, near)}`")
 
 
 def listing(words: Iterable[str], most: int = 12) -> str:

@@ -20,7 +20,7 @@ from recipe.data.encoded import ImageSource
 from recipe.data.images import Array, Files, Images, squashed
 from recipe.data.views import boxes_of
 from recipe.inference.batches import Numbers
-from recipe.inference.listing import images_under
+from recipe.inference.listing import check_exist, images_under
 from recipe.runs.provenance import Preprocessing
 
 Given: TypeAlias = "str | Path | Image.Image | np.ndarray[Any, Any] | Tensor"
@@ -72,12 +72,15 @@ class Pictures:
 def pictures(given: Given | Iterable[Given], preprocessing: Preprocessing) -> Pictures:
     """Return the images that a caller passes, to be fetched as a run's evaluation does.
 
-    Raises `TypeError` or `ValueError` for what is not an image.
+    Raises `TypeError` or `ValueError` for what is not an image, and `RecipeError` (E128) for paths if none exists.
     """
     items, names = list[Path | Image.Image](), list[str]()
     for number, one in enumerate(_each(given)):
         names.append(str(one) if isinstance(one, (str, os.PathLike)) else f"image {number}")
         items.append(_item(one, names[-1]))
+    paths = [item for item in items if isinstance(item, Path)]
+    if len(paths) == len(items):
+        check_exist(paths)
     labels = torch.zeros(len(items), dtype=torch.int64)
     return _pictures(tuple(items), tuple(names), labels, preprocessing)
 
@@ -102,7 +105,8 @@ def _each(given: Any) -> Iterator[Any]:
     if isinstance(given, (bytes, Mapping)):
         raise TypeError(f"images are paths, Pillow images, arrays or tensors, not {type(given).__name__}")
     if isinstance(given, (str, os.PathLike)):
-        yield from images_under(os.fspath(given), []) if os.path.isdir(given) else (given,)
+        path = os.fspath(given)
+        yield from images_under(path, []) if os.path.isdir(path) or not path else (given,)
     elif isinstance(given, Image.Image):
         yield given
     elif isinstance(given, (np.ndarray, Tensor)):

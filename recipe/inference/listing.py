@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from recipe.base.errors import fail
-from recipe.base.wording import plural, system_reason
+from recipe.base.wording import near_file, plural, system_reason
 from recipe.data.folders import has_ending, is_hidden
 
 LIST = "-"
@@ -39,9 +39,16 @@ def images_named(arguments: Iterable[str], listed: BinaryIO | None) -> tuple[lis
                 paths |= dict.fromkeys(images_under(path, notes))
     if not paths:
         raise fail("E128", "no image is named", help="name image files or folders")
-    if not any(map(os.path.lexists, paths)):
-        raise fail("E128", f"`{next(iter(paths))}` does not exist", help="name image files or folders")
+    check_exist(paths)
     return list(paths), notes
+
+
+def check_exist(paths: Iterable[str | Path]) -> None:
+    """Raise `RecipeError` (E128) if none of the paths exists, as with a mistyped one. Others are then left to be read."""
+    paths = list(paths)
+    if paths and not any(map(os.path.lexists, paths)):
+        help = near_file(paths[0]) or "name image files or folders"
+        raise fail("E128", f"`{paths[0]}` does not exist", help=help)
 
 
 def _matched(pattern: str, notes: list[str]) -> list[str]:

@@ -46,14 +46,15 @@ class Predicting:
             batch: How many images to compute at a time. Defaults to the training's batch or micro-batch, at most 256.
             workers: The number of processes that decode images; 0 uses this one. Defaults to at most 4, depending on
                 the cores and the number of images.
-            skip: Whether images that can't be read get a prediction with an `error`, instead of raising it.
+            skip: Whether images that can't be read get a prediction with an `error`, instead of raising it. If none of
+                the paths exists, that is always an error, because they are mistyped.
 
         Returns:
             A list with a prediction for each image, in order. A notebook shows it as a table.
 
         Raises:
-            RecipeError: If an image can't be read (E070), a folder has no images (E128), or there is too little memory
-                for the batch (E115).
+            RecipeError: If an image can't be read (E070), no path exists or a folder has no images (E128), or there is
+                too little memory for the batch (E115).
             TypeError, ValueError: If something is not an image, or an argument has a wrong type or value.
         """
         return Predictions(self.predicting(images, top=top, batch=batch, workers=workers, skip=skip))
@@ -77,7 +78,8 @@ class Predicting:
         With `views=five-crop` or `ten-crop`, each image has five inputs, one after the other. Mirrored views are not
         included.
 
-        Raises `RecipeError` (E070) if an image can't be read, and `TypeError` or `ValueError` if it isn't one.
+        Raises `RecipeError` if an image can't be read (E070) or no path exists (E128), and `TypeError` or `ValueError`
+        if something isn't an image.
         """
         given = pictures(images, self.trained.preprocessing)
         size, count = given.size, len(given.items)

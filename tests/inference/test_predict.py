@@ -142,6 +142,32 @@ def test_an_image_that_cannot_be_read_is_an_error_unless_it_is_skipped(
         _ = bad.label
 
 
+@pytest.mark.parametrize("skip", [True, False])
+@pytest.mark.parametrize("given", ["fotos", Path("fotos"), ["fotos", "other"]])
+def test_a_path_that_does_not_exist_is_never_skipped(
+    trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, skip: bool, given: str | Path | list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(RecipeError) as caught:
+        trained.predict(given, skip=skip)
+    (found,) = caught.value.diagnostics
+    assert (found.code, found.message) == ("E128", "`fotos` does not exist")
+    assert found.help == "did you mean `photos`?"
+    with pytest.raises(RecipeError, match=r"E128.*an empty path"):
+        trained.predict("", skip=skip)
+
+
+def test_a_missing_image_among_others_is_skipped_as_on_the_command_line(
+    trained: Run, alone: Run, images: list[Path], tmp_path: Path
+) -> None:
+    good, missing = trained.predict([images[0], tmp_path / "gone.png"], skip=True)
+    assert (good.error, "gone.png" in missing.error) == ("", True)
+    done = command("predict", alone.folder, images[0], tmp_path / "gone.png")
+    assert (done.status, len(done.stdout.splitlines())) == (1, 1)
+    assert "1 of 2 images can't be read" in done.stderr
+
+
 def test_the_model_stays_in_the_callers_mode(trained: Run, images: list[Path]) -> None:
     trained.model.train()
     try:
