@@ -9,6 +9,7 @@ import click
 
 from recipe.base.errors import RecipeError, fail
 from recipe.base.printable import command_line, path_word, printable
+from recipe.base.wording import near_file
 from recipe.cli import completion
 from recipe.language.recipe_input import LOCK
 from recipe.runs.exclusive import user_of
@@ -53,7 +54,8 @@ def command(run: str, wait: bool) -> None:
 def _nothing_to_finish(folder: Path) -> RecipeError:
     """Return the error for a folder in which nothing trains."""
     if not folder.exists():
-        return fail("E134", f"the folder `{folder}` does not exist", help="name the folder that `recipe run` printed")
+        help = near_file(folder) or "name the folder that `recipe run` printed"
+        return fail("E134", f"the folder `{folder}` does not exist", help=help)
     summary = summary_of(folder)
     if not summary and not (folder / LOCK).is_file():
         help = "name the folder that `recipe run` printed"

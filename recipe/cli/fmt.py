@@ -13,6 +13,7 @@ from recipe.base.errors import RecipeError, fail
 from recipe.base.files import write_output
 from recipe.base.printable import printable
 from recipe.base.source import MAX_BYTES
+from recipe.base.wording import near_file
 from recipe.cli import completion
 from recipe.cli.inputs import check_names, source_of
 from recipe.language.formatter import layout, plain
@@ -39,7 +40,7 @@ def command(files: tuple[str, ...], check: bool) -> None:
     for file in files:
         try:
             if file != "-" and not os.path.exists(file):
-                raise fail("E001", f"file not found: `{file}`")
+                raise fail("E001", f"file not found: `{file}`", help=near_file(file))
             if os.path.isdir(file):
                 help = "name a file; the recipe.lock of a run must not be changed"
                 raise fail("E001", f"`{file}` is a folder", help=help)

@@ -16,7 +16,8 @@ from recipe.base.printable import command_line, printable
 from recipe.base.rendering import render
 from recipe.base.source import MAX_BYTES, Source
 from recipe.cli import completion
-from recipe.language.recipe_input import LOCK, decode, source_from
+from recipe.language.ast import quoted
+from recipe.language.recipe_input import LOCK, decode, is_run, source_from
 from recipe.plan.plan import Plan
 from recipe.plugins.trick import Trick
 from recipe.plugins.vocabulary import Key, Vocabulary
@@ -40,7 +41,9 @@ def source_of(file: str, verbs: Collection[str] = ()) -> Source:
 
 
 def check_quoted(file: str, statements: Sequence[str], vocabulary: Vocabulary) -> None:
-    """Raise `click.UsageError` if a statement on the command line lacks its quotes: ``recipe run FILE epochs 3``.
+    """Raise an error for what is no statement on the command line: one without its quotes, or a folder of images.
+
+    A statement without its quotes, as in ``recipe run FILE epochs 3``, is a `click.UsageError`, a folder E020.
 
     Without them, each of its words is a statement. Two of a single word, such as ``compile ema``, are fine. Paths are
     put in quotes, too. The statements of a recipe without a file are a single text.
@@ -49,6 +52,11 @@ def check_quoted(file: str, statements: Sequence[str], vocabulary: Vocabulary) -
     words = [file, *statements] if file in verbs else [*statements]
     joined = joined_statements(words, verbs)
     if len(joined) == len(words):
+        for statement in statements:
+            if statement not in verbs and os.path.isdir(statement):
+                data = command_line(f"data folder {quoted(statement)}")
+                help = "" if is_run(statement) else f"to use the images in it, write {data}"
+                raise fail("E020", f"`{statement}` is a folder, not a statement", help=help)
         return
     typed = [with_quoted_paths(statement, vocabulary) for statement in joined]
     typed = ["; ".join(typed)] if file in verbs else [file, *typed]

@@ -9,6 +9,7 @@ import click
 
 from recipe.base.errors import fail
 from recipe.base.printable import command_line, path_word, printable
+from recipe.base.wording import near_file
 from recipe.cli import completion
 from recipe.cli.inputs import check_quoted, plugin_option, source_of, stem, tell_changes, vocabulary
 from recipe.language.recipe_input import examples, is_run, override
@@ -181,7 +182,8 @@ def _resumed(
         if not is_run(resume):
             if file is None:
                 option = command_line(f"--resume={path_word(resume)}")
-                help = f"name a recipe to start a run there: recipe run FILE {option}"
+                help = near_file(resume) if not os.path.lexists(resume) else ""
+                help = help or f"name a recipe to start a run there: recipe run FILE {option}"
                 raise fail("E113", f"no run found in `{resume}`", help=help)
         elif file is None:
             file = resume

@@ -10,7 +10,7 @@ import click
 
 from recipe.base.printable import printable
 from recipe.base.wording import plural, with_near_paths
-from recipe.cli.inputs import plugin_option, source_of, stem, tell_changes, vocabulary
+from recipe.cli.inputs import check_quoted, plugin_option, source_of, stem, tell_changes, vocabulary
 from recipe.language.recipe_input import override
 from recipe.plan.bind import bind
 
@@ -85,6 +85,7 @@ def command(
     """
     _check(data, as_json, max_time)
     words = vocabulary(plugins)
+    check_quoted(file, statements, words)
     source = source_of(file, words.verbs())
     plan = bind([source, *override(statements)], words, data=True)
     tell_changes(source, plan)

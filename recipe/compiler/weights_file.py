@@ -16,7 +16,7 @@ from torch import Tensor
 
 from recipe.base import files
 from recipe.base.errors import RecipeError, fail
-from recipe.base.wording import shown_path, system_reason
+from recipe.base.wording import near_file, shown_path, system_reason
 from recipe.compiler.state_dict import state_dict
 from recipe.compiler.torch_file import TorchFile, Unsupported, from_pickles, from_zip
 from recipe.compiler.torch_pickle import Recorded
@@ -100,7 +100,7 @@ def _opened(path: str) -> Iterator[IO[bytes]]:
     except RecipeError:
         raise
     except FileNotFoundError:
-        raise fail("E001", f"file not found: `{path}`") from None
+        raise fail("E001", f"file not found: `{path}`", help=near_file(path)) from None
     except IsADirectoryError:
         help = "name the folder of a run, or a file of weights"
         raise fail("E001", f"`{path}` is a folder without a run", help=help) from None

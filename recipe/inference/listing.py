@@ -44,7 +44,7 @@ def images_named(arguments: Iterable[str], listed: BinaryIO | None) -> tuple[lis
 
 
 def check_exist(paths: Iterable[str | Path]) -> None:
-    """Raise `RecipeError` (E128) if none of the paths exists, as with a mistyped one. Others are then left to be read."""
+    """Raise `RecipeError` (E128) if none of the paths exists. Reading reports those that are missing among others."""
     paths = list(paths)
     if paths and not any(map(os.path.lexists, paths)):
         help = near_file(paths[0]) or "name image files or folders"

@@ -14,7 +14,7 @@ import attrs
 from recipe.base.errors import fail
 from recipe.base.printable import command_line
 from recipe.base.source import MAX_BYTES, Source, Span
-from recipe.base.wording import did_you_mean, listing, system_reason
+from recipe.base.wording import did_you_mean, listing, near_file, system_reason
 from recipe.language.ast import quoted
 
 LOCK = "recipe.lock"
@@ -32,7 +32,7 @@ def read(path: Path, name: str | None = None, span: Span | None = None) -> Sourc
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise fail("E001", f"`{shown}` does not exist", span) from None
+        raise fail("E001", f"`{shown}` does not exist", span, help=near_file(path)) from None
     except IsADirectoryError:
         help = _about_folder(path, shown) if span is None else ""
         raise fail("E001", f"`{shown}` is a folder, not a recipe file", span, help=help) from None
@@ -47,7 +47,7 @@ def _about_folder(path: Path, shown: str) -> str:
     with contextlib.suppress(OSError):
         if any(each.is_dir() and not each.name.startswith(".") for each in path.iterdir()):
             recipe = f"base resnet18; data folder {quoted(shown)}"
-            return f"to train on the images in its folders, use `{command_line('recipe', 'run', recipe)}`"
+            return f"to use the images in its folders, write a recipe instead: {command_line(recipe)}"
     return f"a run folder has a {LOCK}"
 
 
@@ -94,8 +94,9 @@ def source_from(recipe: str | Path | Source, verbs: Collection[str] = ()) -> Sou
     if not is_path and (not text or text in verbs or re.search(r"[;\s]", text)):
         return decode(name.encode("utf-8", "surrogatepass"), "<text>", Path.cwd())
     names = [example for example in shipped if not example.endswith(SUFFIX)]
+    near = near_file(name) if is_path else ""
     otherwise = f"shipped examples are {listing([example for example in names if '/' not in example], 4)}"
-    help = did_you_mean(name, names, otherwise, form="the example `{}`".format)
+    help = near or did_you_mean(name, names, otherwise, form="the example `{}`".format)
     raise fail("E001", f"file, run folder or example not found: `{name}`", help=help)
 
 

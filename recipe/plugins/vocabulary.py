@@ -26,7 +26,7 @@ from recipe.base.identity import digest
 from recipe.base.public import public
 from recipe.base.signals import Interrupted
 from recipe.base.source import Span
-from recipe.base.wording import first_line, system_reason
+from recipe.base.wording import first_line, near_file, system_reason
 from recipe.plugins.declared import OWN, Declared
 from recipe.plugins.entry_points import Refused, registered
 from recipe.plugins.sandbox import ImportTimeout, importing
@@ -263,7 +263,7 @@ def _resolved(path: Path) -> Path:
     try:
         found = path.resolve(strict=True)
     except FileNotFoundError:
-        raise fail("E080", f"file not found: `{path}`") from None
+        raise fail("E080", f"file not found: `{path}`", help=near_file(path)) from None
     except (OSError, RuntimeError, ValueError) as error:  # a link to itself is a RuntimeError before Python 3.13
         loop = isinstance(error, RuntimeError)
         reason = "its symbolic links form a loop" if loop else system_reason(error)

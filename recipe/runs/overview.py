@@ -13,7 +13,7 @@ from recipe.base import files
 from recipe.base.errors import RecipeError, fail
 from recipe.base.printable import printable
 from recipe.base.typed_json import MOST, Malformed, parsed
-from recipe.base.wording import columns, format_duration, plural
+from recipe.base.wording import columns, format_duration, near_file, plural
 from recipe.language.recipe_input import LOCK
 from recipe.plan.plan import Plan
 from recipe.plan.values import values_of
@@ -96,7 +96,7 @@ class Overview:
 def overview(folder: Path, vocabulary: Vocabulary) -> Overview:
     """Return the runs in a folder and its subfolders. Raises `RecipeError` (E120) if there are none."""
     if not folder.is_dir():
-        raise fail("E120", f"the folder `{folder}` does not exist", help="name a folder with runs")
+        raise fail("E120", f"the folder `{folder}` does not exist", help=near_file(folder) or "name a folder with runs")
     folders = sorted(_runs_in(folder))
     if not folders:
         raise fail("E120", f"no runs found in `{folder}`", help="`recipe run` writes them to `runs`, or to its --out")

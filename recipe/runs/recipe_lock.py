@@ -10,6 +10,7 @@ import attrs
 
 from recipe.base.errors import RecipeError, fail
 from recipe.base.source import MAX_BYTES, Source
+from recipe.base.wording import near_file
 from recipe.language.ast import quoted, unquoted
 from recipe.language.lock_header import read_header, with_header
 from recipe.language.parser import parse
@@ -103,7 +104,7 @@ def open_lock(folder: Path) -> Lock:
     """Return the lock of a run to open. Raises `RecipeError` (E120) if it is missing, unreadable or edited."""
     where = "name the folder that `recipe run` printed"
     if not os.path.exists(folder):
-        raise fail("E120", f"the folder `{folder}` does not exist", help=where)
+        raise fail("E120", f"the folder `{folder}` does not exist", help=near_file(folder) or where)
     if not os.path.isfile(folder / LOCK):
         raise fail("E120", f"`{folder}` is not a run folder: it has no {LOCK}", help=where)
     lock = read_lock(folder)

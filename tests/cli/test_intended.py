@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -119,3 +120,46 @@ def test_an_option_that_is_a_word_of_recipes_gets_its_statement(words: str, said
     done = subprocess.run([sys.executable, "-m", "recipe", *words.split()], capture_output=True, text=True)
     assert done.returncode == 2
     assert said in done.stderr
+
+
+def test_a_folder_is_no_statement(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("new photos", "runs/a"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "runs" / "a" / "recipe.lock").touch()
+    for command_name in ("run", "evaluate", "explain", "show"):
+        done = command(command_name, "full", "new photos")
+        assert done.status == 2
+        assert "error[E020]: `new photos` is a folder, not a statement" in done.stderr
+        assert "help: to use the images in it, write 'data folder \"new photos\"'" in done.stderr
+    assert "help" not in command("evaluate", "full", "runs/a").stderr
+
+
+def test_a_path_that_does_not_exist_is_answered_with_one_next_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("runs/photos/x.png", "runs/photos/dim.py", "runs/photos/first.recipe"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    for words, near in (
+        (("predict", "runs/phots", "runs/photos/x.png"), "runs/photos"),
+        (("evaluate", "runs/fotos"), "runs/photos"),
+        (("run", "runs/photos/frist.recipe"), "runs/photos/first.recipe"),
+        (("run", "full", "--plugin", "runs/photos/din.py"), "runs/photos/dim.py"),
+        (("run", "--resume=runs/phots"), "runs/photos"),
+        (("fmt", "runs/photos/firs.recipe"), "runs/photos/first.recipe"),
+        (("finish", "runs/photo"), "runs/photos"),
+        (("runs", "rusn"), "runs"),
+    ):
+        assert f"did you mean `{near}`?" in command(*words).stderr, words
+
+
+def test_a_folder_in_place_of_a_recipe_is_answered_with_a_recipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos" / "cat").mkdir(parents=True)
+    for words in (("run", "photos"), ("show", "photos", "--data"), ("explain", "photos")):
+        help = "write a recipe instead: 'base resnet18; data folder \"photos\"'\n"
+        assert help in command(*words).stderr

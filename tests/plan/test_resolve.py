@@ -54,7 +54,7 @@ def test_a_folder_does_not_hide_an_example_or_a_verb(tmp_path: Path, monkeypatch
     (tmp_path / "other" / "cats").mkdir()
     with pytest.raises(RecipeError, match="`other` is a folder, not a recipe file") as error:
         resolve("other")
-    told = "to train on the images in its folders, use `recipe run 'base resnet18; data folder \"other\"'`"
+    told = "to use the images in its folders, write a recipe instead: 'base resnet18; data folder \"other\"'"
     assert error.value.diagnostics[0].help == told
 
 
