@@ -16,7 +16,7 @@ def sets_of(parts: FileParts, size: int) -> Sets:
     train, val = (Files.of(part, size) for part in (parts.train, parts.val))
     test, external = (None if part is None else Files.of(part, size) for part in (parts.test, parts.external))
     names = parts.classes
-    return Sets(train, val, len(names), names=names, notes=parts.notes, test=test, external=external)
+    return Sets(train, val, len(names), names=names, notes=parts.notes, test=test, external=external, fault=parts.fault)
 
 
 def divided_sets(

@@ -75,9 +75,9 @@ def command(
         recipe show full 'data folder "photos"; seed 1' --epoch 16 --out late.png
 
     With --data, prints how many images each part and class has, their sizes and channels, what was passed over, and
-    what is probably wrong: classes without held-out images, images that can't be read unless the recipe skips them,
-    and images that occur in several parts or with different classes. The headers of files are read, but no image is
-    decoded. Exits with 1 if something is wrong.
+    what is probably wrong: too few classes or images, classes without images, images that can't be read unless the
+    recipe skips them, and images that occur in several parts or with different classes. The headers of files are read,
+    but no image is decoded. Exits with 1 if something is wrong.
 
     \b
     Are my images ready?

@@ -80,8 +80,10 @@ def class_folders(folder: Path, subfolders: str = "skip") -> list[str]:
     if subfolders == "classes":
         found = [name for name in _folders_below(folder) if any(map(_is_image, _entries(folder / name)))]
     if not found:
-        error = FileNotFoundError(f"no class folders found in `{folder}`")
-        error.add_note("put the images of each class in a folder of their own in it, which has the name of the class")
+        only = "images but " if has_images(folder) else ""
+        error = FileNotFoundError(f"{only}no class folders found in `{folder}`")
+        layout = os.path.join(folder, "CLASS", "IMAGE.jpg")
+        error.add_note(f"put the images of each class in a folder with the name of the class: `{layout}`")
         raise error
     return sorted(found)
 

@@ -80,6 +80,8 @@ class Sets:
     notes: tuple[str, ...] = attrs.field(default=(), converter=plain_numbers)
     """What the user should know about the images, such as those that were ignored: printed before training, and in the
     ``notes`` of `summary.json`."""
+    fault: OSError | None = attrs.field(default=None, kw_only=True)
+    """Why they can't be used, with what to do as its note. A look at the dataset reports it next to all else."""
 
 
 @attrs.frozen(eq=False)

@@ -94,12 +94,12 @@ class FolderLayout:
                     if part == "val" or self.test is not None:
                         raise
                     notes.append(f"`{located.folders[part]}` is not used: {error}")
-        if {*range(len(classes))} - {*found["train"].labels}:
-            raise _empty(train, classes, whole)
+        lacks = {*range(len(classes))} - {*found["train"].labels}
         notes += shared_groups(groups) if self.group is not None else ()
+        fault = _empty(train, classes, whole) if lacks else None
         test = found.get("test")
         external = (test or whole) if located.assumed else None
-        return FileParts(tuple(classes), found["train"], found["val"], test, external, tuple(notes))
+        return FileParts(tuple(classes), found["train"], found["val"], test, external, tuple(notes), fault)
 
     def _located(self) -> _Located:
         given = {"train": self.train, "val": self.val, "test": self.test}

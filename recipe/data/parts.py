@@ -33,6 +33,8 @@ class FileParts:
     """What a model that was trained elsewhere is evaluated on, or None for ``val``."""
     notes: tuple[str, ...]
     """What was split off, what was ignored and what is unusual, for `Sets.notes`."""
+    fault: OSError | None = None
+    """Why these images can't be used, for `Sets.fault`."""
 
 
 @attrs.frozen

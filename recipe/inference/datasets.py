@@ -71,10 +71,15 @@ def parts_of(sets: Sets) -> dict[str, Images]:
     return {"training": sets.train, "held-out": sets.val} | ({"test": sets.test} if sets.test is not None else {})
 
 
-def read_sets(use: Use) -> Sets:
-    """Return the images of a trick that opens them, as it returns them. Raises `RecipeError` (E070)."""
+def read_sets(use: Use, *, faulty: bool = False) -> Sets:
+    """Return the images of a trick that opens them, as it returns them.
+
+    Raises `RecipeError` (E070), also for their fault unless ``faulty``.
+    """
     try:
         sets: Sets = call_hook(use, "open")
+        if isinstance(sets, Sets) and sets.fault is not None and not faulty:
+            raise sets.fault
     except (MemoryError, RuntimeError) as error:
         reason = reason_of(error, "not enough memory")
         raise fail("E070", f"`{use.word}` can't be read: {reason}", use.source) from error
@@ -128,17 +133,42 @@ def _evaluated_on(sets: Sets, use: Use, on: str, external: bool) -> Sets:
 
 def check_sets(sets: Sets, use: Use, training: bool) -> None:
     """Raise `RecipeError` (E070) if a trick's images can't be evaluated on, or with ``training``, trained on."""
-    if training and len(sets.train.labels) < 2:
-        raise fail("E070", "; ".join((f"`{use.word}` has fewer than two images to train on", *sets.notes)), use.source)
-    if not len(sets.val.labels):
-        why = "; ".join((f"`{use.word}` has no held-out images to evaluate on", *sets.notes))
-        raise fail("E070", why, use.source)
-    if sets.test is not None and not len(sets.test.labels):
-        raise fail("E070", f"`{use.word}` has no images in its test", use.source)
+    for lack in lacking(sets, use, training):
+        message = "; ".join((lack.message, *(note for note in sets.notes if lack.told(note))))
+        raise fail("E070", message, use.source, help=lack.help)
+    check_labels(sets, use)
+
+
+@attrs.frozen
+class Lack:
+    """What a dataset has too few of, and what to do."""
+
+    message: str
+    help: str = ""
+    only_ignored: bool = False
+    """Whether only what was ignored may be the cause, not how the images are split."""
+
+    def told(self, note: str) -> bool:
+        """Whether a note on the dataset may tell the cause."""
+        return not self.only_ignored or note.startswith("ignored in ")
+
+
+def lacking(sets: Sets, use: Use, training: bool) -> Iterator[Lack]:
+    """Yield what a trick's images have too few of to be evaluated on or, with ``training``, to be trained on."""
     if training and sets.classes < 2:
         only = f": only `{sets.names[0]}`" if sets.names else ""
         help = "a classifier needs images of at least two classes: add those of another one"
-        raise fail("E070", f"`{use.word}` has fewer than two classes{only}", use.source, help=help)
+        yield Lack(f"`{use.word}` has fewer than two classes{only}", help, only_ignored=True)
+    if training and len(sets.train.labels) < 2:
+        yield Lack(f"`{use.word}` has fewer than two images to train on")
+    if not len(sets.val.labels):
+        yield Lack(f"`{use.word}` has no held-out images to evaluate on")
+    if sets.test is not None and not len(sets.test.labels):
+        yield Lack(f"`{use.word}` has no images in its test", only_ignored=True)
+
+
+def check_labels(sets: Sets, use: Use) -> None:
+    """Raise `RecipeError` (E070) if a trick's images have labels that are no classes."""
     for part, images in parts_of(sets).items():
         if len(beyond := torch.nonzero((images.labels < 0) | (images.labels >= sets.classes))):
             first, most = int(beyond[0]), sets.classes - 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -15,7 +15,7 @@ from recipe.data.encoded import ImageSource
 from recipe.data.headers import Header
 from recipe.data.images import Files, Images, InMemory, Sets
 from recipe.data.survey import Alike, headers, same_files, same_pixels
-from recipe.inference.datasets import check_sets, read_sets, what_to_do
+from recipe.inference.datasets import check_labels, lacking, read_sets, what_to_do
 from recipe.plan.plan import Plan
 from recipe.plugins.field_contracts import ON_ERROR, SKIP, ImageFields
 from recipe.plugins.uses import Use
@@ -27,8 +27,8 @@ def look(plan: Plan, seconds: float) -> DataReport:
     until, fields = time.monotonic() + seconds, plan.image_fields
     assert plan.images is not None
     assert fields is not None
-    sets = read_sets(_lenient(plan.images))
-    check_sets(sets, plan.images, training=False)
+    sets = read_sets(_lenient(plan.images), faulty=True)
+    check_labels(sets, plan.images)
     labeled = _Labeled.of(sets)
     seen, unreadable = _seen(labeled, fields, time.monotonic() + (until - time.monotonic()) / 2)
     return DataReport(
@@ -42,7 +42,16 @@ def look(plan: Plan, seconds: float) -> DataReport:
         sets.notes,
         fields.skips,
         what_to_do(plan.images),
+        tuple(_unfit(sets, plan.images)),
     )
+
+
+def _unfit(sets: Sets, use: Use) -> Iterator[str]:
+    """Yield why a training refuses a dataset. One that only has held-out images isn't trained on."""
+    if sets.fault is not None:
+        yield "; ".join((str(sets.fault), *getattr(sets.fault, "__notes__", ())))
+    for lack in lacking(sets, use, training=bool(len(sets.train.labels))):
+        yield "; ".join(filter(None, (lack.message, lack.help)))
 
 
 def _lenient(use: Use) -> Use:

@@ -169,6 +169,8 @@ class DataReport:
     """Whether a training skips images that can't be read."""
     what_to_do: str = "repair or remove them"
     """What to do about images that can't be read."""
+    unfit: tuple[str, ...] = ()
+    """Why a training refuses the dataset, and what to do."""
 
     @property
     def findings(self) -> tuple[str, ...]:
@@ -176,14 +178,17 @@ class DataReport:
         return tuple(self._findings())
 
     def _findings(self) -> Iterator[str]:
+        yield from self.unfit
         shares = dict(split_off(self.notes))
-        for part in self.parts:
-            if part.name != "training" and part.missing and part.images:
+        untrained = {*self.parts[0].missing} if self.parts[0].images else set[int]()
+        for part in self.parts[1:]:
+            missing = [label for label in part.missing if label not in untrained]
+            if missing and part.images:
                 called = f"{part.name} images"
                 help = "add some"
                 if share := shares.get(called):
                     help += f", split off more with a larger `{share}=`, or others with another `split-seed=`"
-                yield f"{self._few(part.missing)} without {called}: {help}"
+                yield f"{self._few(missing)} without {called}: {help}"
         yield from (note for note in self.notes if NOT_READ in note)
         if self.unreadable and not self.skips:
             such = "" if len(self.unreadable) == 1 else ", the first one"

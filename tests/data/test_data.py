@@ -264,11 +264,20 @@ def test_what_to_do_about_a_folder_without_classes_or_with_one(folder: Path, tmp
             sets_of(f'data folder "{path}"')
         return error.value.diagnostics[0].help
 
-    named = "in a folder of their own in it, which has the name of the class"
     flat = next((folder / "train").iterdir())
-    assert help_of(flat) == f"put the images of each class {named}"
+    assert (
+        help_of(flat)
+        == f"put the images of each class in a folder with the name of the class: `{flat}/CLASS/IMAGE.jpg`"
+    )
     shutil.copytree(flat, tmp_path / "one" / "only")
     assert help_of(tmp_path / "one") == "a classifier needs images of at least two classes: add those of another one"
+    shutil.copytree(flat, tmp_path / "stray")
+    shutil.copytree(flat, tmp_path / "stray" / "old")
+    with pytest.raises(RecipeError, match=r"fewer than two classes: only `old`; ignored in .* outside of the") as error:
+        sets_of(f'data folder "{tmp_path / "stray"}"')
+    assert "val=50%" not in str(error.value)
+    with pytest.raises(RecipeError, match=f"images but no class folders found in `{flat}`"):
+        sets_of(f'data folder "{flat}"')
     (tmp_path / "none" / "cat").mkdir(parents=True)
     assert help_of(tmp_path / "none") == "put the images of each class in its folder"
     assert help_of(tmp_path / "on") == "did you mean `one`?"

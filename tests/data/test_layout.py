@@ -152,7 +152,7 @@ def test_a_test_folder_without_classes_is_not_used(tmp_path: Path) -> None:
     found = parts(tmp_path)
     assert found.test is None
     test = tmp_path / "test"
-    why = f"no class folders found in `{test}`, which by its name has the test images"
+    why = f"images but no class folders found in `{test}`, which by its name has the test images"
     assert found.notes == (f"`{test}` is not used: {why}",)
     with pytest.raises(FileNotFoundError, match="no class folders found in"):
         parts(tmp_path, test=str(tmp_path / "test"))

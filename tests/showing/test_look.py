@@ -232,3 +232,37 @@ def test_a_folder_with_only_held_out_images(tmp_path: Path) -> None:
 def test_what_cant_be_looked_at_is_refused(text: str, options: dict[str, str], message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         recipe.show_data(text, **options)
+
+
+def test_a_single_class_is_a_finding(tmp_path: Path) -> None:
+    root = folder(tmp_path, "cat")
+    why = "`data folder` has fewer than two classes: only `cat`; a classifier needs images of at least two classes: "
+    assert of(root).findings == (f"{why}add those of another one",)
+    assert of(root).to_dict()["parts"][0]["images"] == 4
+
+
+def test_classes_without_training_images_are_a_finding_next_to_all_else(tmp_path: Path) -> None:
+    root = folder(tmp_path, "cat", "dog")
+    (root / "train" / "owl").mkdir()
+    shutil.copy(root / "train" / "cat" / "0.png", root / "val" / "cat" / "copy.png")
+    report = of(root)
+    empty, across = report.findings
+    help = "put the images of each class in its folder, or remove a folder that is no class"
+    assert empty == f"no images found in `{root / 'train' / 'owl'}`; {help}"
+    assert across.startswith("1 image occurs in several parts")
+    assert [(part.name, part.per_class) for part in report.parts] == [("training", (4, 4, 0)), ("held-out", (3, 2, 0))]
+    assert "training" in report.to_text()
+
+
+def test_a_dataset_without_held_out_images_is_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    for name in ("1.png", "old/2.png"):
+        Image.new("RGB", (40, 40), (len(name), 0, 0)).save(tmp_path / name)
+    report = of(tmp_path)
+    assert [each.split("; ")[0] for each in report.findings] == [
+        "`data folder` has fewer than two classes: only `old`",
+        "`data folder` has fewer than two images to train on",
+        "`data folder` has no held-out images to evaluate on",
+    ]
+    assert [part.images for part in report.parts] == [1, 0]
+    assert "1 file outside of the class folders" in report.to_text()
