@@ -18,6 +18,7 @@ from recipe.base.source import MAX_BYTES, Source
 from recipe.cli import completion
 from recipe.language.ast import quoted
 from recipe.language.recipe_input import LOCK, decode, is_run, source_from
+from recipe.plan.meanings import meanings
 from recipe.plan.plan import Plan
 from recipe.plugins.trick import Trick
 from recipe.plugins.vocabulary import Key, Vocabulary
@@ -54,8 +55,9 @@ def check_quoted(file: str, statements: Sequence[str], vocabulary: Vocabulary) -
     if len(joined) == len(words):
         for statement in statements:
             if statement not in verbs and os.path.isdir(statement):
-                data = command_line(f"data folder {quoted(statement)}")
-                help = "" if is_run(statement) else f"to use the images in it, write {data}"
+                opens = meanings("image-folder", vocabulary)  # the trick declares that it is known as this
+                data = command_line(f"{opens.tricks[0]} {quoted(statement)}") if opens else ""
+                help = f"to use the images in it, write {data}" if data and not is_run(statement) else ""
                 raise fail("E020", f"`{statement}` is a folder, not a statement", help=help)
         return
     typed = [with_quoted_paths(statement, vocabulary) for statement in joined]
