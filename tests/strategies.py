@@ -125,6 +125,9 @@ INSTEAD = {("data hf", "folder"), ("data torchvision", "group")}
 
 STATED = {
     ("data hf", "repository"): '"someone/birds"',
+    ("data hf", "train"): '"train"',
+    ("data hf", "val"): '"validation"',
+    ("data hf", "test"): '"test"',
     ("data torchvision", "dataset"): "EMNIST",
     ("data torchvision", "variant"): '"letters"',
     ("data torchvision", "val"): '"test"',

@@ -147,7 +147,7 @@ def test_a_run_of_images_as_they_are_stored_is_used_as_it_is() -> None:
     data = f'data folder "{goldens / "images"}"'
     figures = opened.evaluate(data)
     assert (figures.top1, figures.loss) == pytest.approx((0.5, 0.56424), abs=1e-4)
-    assert sum("which is ignored" in note for note in figures.notes) == 4
+    assert sum("which is ignored" in note for note in figures.data_notes) == 2
     with pytest.raises(RecipeError, match=r"E129.*was trained on `orientation=stored`, not `orientation=exif`"):
         opened.evaluate(f"{data} orientation=exif")
     plan = recipe.compile(opened.folder / "recipe.lock", device="meta").plan

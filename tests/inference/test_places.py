@@ -29,7 +29,7 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         ('data folder "absent"', '"absent"', "does not exist"),
         ('data folder "none"', '"none"', "no class folders"),
-        ('data folder "one" workers=0', '"one"', "no held-out images"),
+        ('data folder "one" workers=0', '"one"', "fewer than two classes"),
         ('data folder "one" val="uno"', '"one"', "fewer than two classes"),
         ('data folder "two" val="absent"', 'val="absent"', "does not exist"),
         ('data folder train="two" val="none"', 'val="none"', "no class folders"),

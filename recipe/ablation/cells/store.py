@@ -16,6 +16,7 @@ import numpy.typing as npt
 from recipe.ablation.cells.budget import Budget
 from recipe.ablation.statistics.results import Cell
 from recipe.base import files
+from recipe.base.caller import another_folder
 from recipe.base.errors import RecipeError, fail
 from recipe.base.typed_json import Malformed, read_json
 from recipe.base.wording import plural, system_reason
@@ -175,7 +176,9 @@ class Task:
 
 
 def check(folder: Path) -> None:
-    """Raise `RecipeError` (E113) if an ablation's folder contains anything else."""
+    """Raise `RecipeError` if an ablation's folder contains anything else (E113) or is no folder (E111)."""
+    if folder.exists() and not folder.is_dir():
+        raise fail("E111", f"`{folder}` can't be written: it is a file", help=another_folder())
     check_others(folder, OWN_FILES)
 
 
