@@ -61,7 +61,7 @@ def ablate(
         runs: The most runs of a screening, or of any mode with ``until``, without those of teachers and of a
             confirmation. The seeds are as many as fit, at least 2. If too few fit, the resolution of a screening is 3.
             Not together with ``seeds`` or ``budget``. Defaults to no limit.
-        until: How narrow every interval should be: ± so many percentage points. Seeds are added to the rows that need
+        until: How narrow every interval should be, as ± percentage points. Seeds are added to the rows that need
             them until each interval is that narrow, its trick can't gain that much, or no more seeds or runs are
             allowed. Defaults to a fixed number of seeds.
         confirm: Whether the best combination of a screening, and none of the tricks, are trained again under three new

@@ -77,8 +77,7 @@ class _Command(click.Command):
     "--until",
     type=float,
     metavar="POINTS",
-    help="Add seeds where they are needed until every interval is ± so many points or narrower. Default: a fixed "
-    "number of seeds.",
+    help="Add seeds where they are needed until no interval is wider than ± POINTS. Default: a fixed number of seeds.",
 )
 @click.option(
     "--confirm",
