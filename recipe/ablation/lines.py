@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from recipe.ablation.cells.store import Task
-from recipe.ablation.rows.variants import Row
+from recipe.ablation.rows.variants import Row, Unit
 from recipe.ablation.statistics.results import Cell, Line
+from recipe.base.wording import summary_line
 from recipe.compiler.program import Program
+from recipe.plugins.vocabulary import Vocabulary, key_of
 
 
 def lines_of(rows: Sequence[Row], programs: Sequence[Program], mode: str) -> tuple[Line, ...]:
@@ -26,9 +28,14 @@ def lines_of(rows: Sequence[Row], programs: Sequence[Program], mode: str) -> tup
             statements = tuple(statement for unit in row.on for statement in unit.statements)
             said = [f"`{unit.label}` already applied" for unit in row.on if is_applied(program, unit.words)]
         note = "; ".join([*said, *(f"`{word}` overridden" for word in row.gave_way)])
-        costs = program.costs
-        lines.append(Line(row.label, row.reference, statements, costs.params, costs.macs, note=note))
+        costs, epochs = program.costs, row.plan.training.epochs
+        lines.append(Line(row.label, row.reference, statements, costs.params, costs.macs, note=note, epochs=epochs))
     return tuple(lines)
+
+
+def meanings_of(units: Iterable[Unit], words: Vocabulary) -> dict[str, str]:
+    """Return what each of some tricks does, in a sentence from its docstring, by its label."""
+    return {unit.label: " ".join(summary_line(words.load(*key_of(word))) for word in unit.words) for unit in units}
 
 
 def correct_in(tasks: Sequence[Task]) -> dict[str, npt.NDArray[np.bool_]]:

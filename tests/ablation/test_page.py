@@ -9,7 +9,9 @@ import attrs
 import pytest
 
 from recipe.ablation.report.answer import answered, surer
+from recipe.ablation.report.page import ticks
 from recipe.ablation.report.table import Table
+from recipe.base.wording import format_duration
 from tests.ablation.test_chart import LABELS
 from tests.ablation.test_table import line, table
 
@@ -115,6 +117,39 @@ def test_intervals_that_are_too_wide_take_at_least_one_more_seed() -> None:
     shown = three("add")
     with mock.patch.object(type(shown.analysis), "seeds_for", return_value=2):
         assert [(each.seeds, each.runs) for each in surer(shown.analysis, 4)] == [(4, 0), (4, 0), (5, 3)]
+
+
+def test_the_page_says_how_long_more_runs_take() -> None:
+    rows = [attrs.evolve(each, epochs=3) for each in three("add").lines]
+    shown = attrs.evolve(three("add"), lines=tuple(rows))
+    assert [row.seconds for row in rows] == [3 * 11.5] * 3
+    needed = shown.analysis.seeds_for(0.0025)
+    assert needed is not None
+    seconds = 3 * (needed - 4) * 34.5
+    assert shown.analysis.seconds_for(needed) == pytest.approx(seconds)
+    assert f'<td class="number">{format_duration(seconds)}</td>' in shown.to_html()
+    assert "training time</th>" not in three("add").to_html()
+
+
+def test_axes_have_round_numbers() -> None:
+    assert ticks(0, 0.07) == [0, 0.02, 0.04, 0.06]
+    assert ticks(0, 1.86) == [0, 0.5, 1, 1.5]
+    assert ticks(-0.013, 0.0726) == [0, 0.05]
+    assert ticks(-0.07, -0.01) == [-0.06, -0.04, -0.02]
+    assert ticks(0, 0) == [0]
+
+
+def test_the_picture_of_gains_has_ticks() -> None:
+    base, more = line("baseline", BASE), line("+ x", MORE, 0)
+    cells = tuple(attrs.evolve(cell, seconds_per_epoch=1.1 * (cell.seconds_per_epoch or 0)) for cell in more.cells)
+    page = table(base, attrs.evolve(more, cells=cells), mode="add").to_html()
+    assert re.findall(r"<small.*?>(.*?)</small>", page) == ["+5 %", "+10 %", "+5"]
+
+
+def test_the_page_says_what_the_tricks_do() -> None:
+    assert "What the tricks do" not in three("add").to_html()
+    page = attrs.evolve(three("add"), meanings={"x": "Use `x` & more."}).to_html()
+    assert "<dt>x</dt><dd>Use <code>x</code> &amp; more.</dd>" in page
 
 
 def test_tricks_at_the_same_place_have_one_number() -> None:

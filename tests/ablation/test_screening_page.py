@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from recipe.ablation.report.screening import Screening
-from recipe.ablation.report.screening_page import combinations, half_normal, learning, means_of, ticks
+from recipe.ablation.report.screening_page import combinations, half_normal, learning, means_of
 from tests.ablation.test_chart import LABELS
 from tests.ablation.test_screening import TRICKS, result, table
 
@@ -111,12 +111,6 @@ def test_the_half_normal_plot_has_the_effects_with_their_numbers_in_the_table() 
     unknown = table(CLEAR, seeds=1)
     assert unknown.found.half_normal.slope is None, "with one seed, nothing is known to be noise"
     assert "near a straight line through zero" in unknown.to_html()
-
-
-def test_axes_have_round_numbers() -> None:
-    assert ticks(0.07) == [0, 0.02, 0.04, 0.06]
-    assert ticks(1.86) == [0, 0.5, 1, 1.5]
-    assert ticks(0.01) == [0, 0.005, 0.01]
 
 
 def test_the_design_says_what_was_replaced_and_why() -> None:

@@ -18,6 +18,8 @@ KINDS = (
     *(Kind(mode, 8, 3, noise) for noise in ("first", "related") for mode in ("stack", "add")),
     *(Kind(mode, 8, 20, noise, 0.75) for noise in ("equal", "spread") for mode in ("stack", "add")),
     *(Kind("screen", 8, 20, noise, 0.3) for noise in ("equal", "spread")),
+    *(Kind(mode, tricks, 2, "calmed") for mode in ("screen", "kept") for tricks in (8, 15)),
+    Kind("kept", 8, 2),
 )
 """The tables that are drawn. Those of `drop` differ from those of `add` by a sign alone."""
 
@@ -43,9 +45,11 @@ def coverage(kind: Kind, count: int) -> Coverage:
     halves, runs = [], []
     for empty, effects in kind.drawn(count):
         analysis, used = kind.analysed(kind.with_effects(empty, effects))
+        if analysis is None:
+            continue
         runs.append(used)
         of_all = []
-        for estimate, truth in zip(analysis.estimates, effects, strict=True):
+        for estimate, truth in zip(analysis.estimates, kind.estimated(effects), strict=True):
             assert estimate is not None
             for name, interval in (("single", estimate.single), ("own", estimate.own)):
                 # two seeds may have the same difference to the last digit, and then there is no own interval
@@ -59,6 +63,7 @@ def coverage(kind: Kind, count: int) -> Coverage:
             held["silent"].append(held["together"][-1])
         else:
             nothing, _ = kind.analysed(empty)
+            assert nothing is not None
             held["silent"].append(all(each is not None and each.within_noise for each in nothing.estimates))
     parts = {name: float(np.mean(values)) for name, values in held.items()}
     means = float(np.mean(halves)), float(np.mean(runs))

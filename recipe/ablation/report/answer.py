@@ -29,6 +29,8 @@ class Surer:
     """The number of seeds, or None for more than `MOST_SEEDS`."""
     runs: int
     """How many more runs that is. 0 if the intervals are as narrow."""
+    seconds: float | None
+    """How long their epochs take, one run after the other, or None if that isn't known."""
 
 
 def surer(analysis: Analysis, seeds: int) -> list[Surer]:
@@ -43,7 +45,9 @@ def surer(analysis: Analysis, seeds: int) -> list[Surer]:
         if (needed := analysis.seeds_for(half)) is not None and analysis.widest is not None:
             needed = seeds if (reached := analysis.widest <= half) else max(needed, seeds + 1)
             runs = 0 if reached else analysis.runs_for(needed)
-            found.append(Surer(half, needed if needed < MOST_SEEDS else None, runs))
+            known = runs and needed < MOST_SEEDS
+            seconds = analysis.seconds_for(needed) if known else None
+            found.append(Surer(half, needed if needed < MOST_SEEDS else None, runs, seconds))
     return found
 
 
@@ -62,8 +66,7 @@ def answered(verdicts: Sequence[tuple[str, str | None]], seeds: int, half: float
         return "Too few runs have finished to tell what any trick does."
     if not any(verdict for _, verdict in verdicts):
         return "Nothing is known about noise, so no trick can be told from it. That takes at least two seeds."
-    told = [_told(verdicts, "helps", "help"), _told(verdicts, "hurts", "hurt")]
-    sentences = [f"Of {plural(len(verdicts), 'trick')}, {told[0]}, and {told[1]}."]
+    sentences = [f"Of {plural(len(verdicts), 'trick')}, {told(verdicts)}."]
     counts = Counter(verdict for _, verdict in verdicts)
     rest = {
         "within noise": "can't be told from noise",
@@ -78,7 +81,12 @@ def answered(verdicts: Sequence[tuple[str, str | None]], seeds: int, half: float
     return " ".join(sentences)
 
 
-def _told(verdicts: Sequence[tuple[str, str | None]], singular: str, several: str) -> str:
+def told(verdicts: Sequence[tuple[str, str | None]]) -> str:
+    """Return which tricks help and which hurt, in words."""
+    return f"{_named(verdicts, 'helps', 'help')}, and {_named(verdicts, 'hurts', 'hurt')}"
+
+
+def _named(verdicts: Sequence[tuple[str, str | None]], singular: str, several: str) -> str:
     labels = [label for label, verdict in verdicts if verdict == singular]
     names = f" ({', '.join(labels)})" if 0 < len(labels) <= MOST_NAMED else ""
     return f"{len(labels) or 'none'} {singular if len(labels) == 1 else several}{names}"

@@ -11,7 +11,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from recipe.ablation.report.effects import Best
+from recipe.ablation.report.findings import Best
 from recipe.ablation.rows.combinations import Choice
 from recipe.ablation.statistics.analysis import Analysis
 from recipe.ablation.statistics.results import Cell, Contrast, Estimate, Line

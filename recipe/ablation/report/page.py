@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -12,7 +13,7 @@ from recipe.ablation.report import words
 from recipe.ablation.report.answer import Surer
 from recipe.ablation.statistics.results import Estimate, Interval, Line
 from recipe.base.pages import page_of
-from recipe.base.wording import plural
+from recipe.base.wording import format_duration, plural
 
 Curves = Mapping[str, tuple[tuple[float, float], ...]]
 """The epochs at which each run was evaluated and its held-out top-1, by the name of its cell."""
@@ -25,6 +26,9 @@ MARGIN = 0.04
 
 NEAR = (3.0, 8.0)
 """How near points with numbers may be, across and up, in percent of a picture."""
+
+STEPS = 4
+"""The most steps of an axis."""
 
 METHODS = (
     "intervals that hold together: Hothorn, Bretz and Westfall 2008, “Simultaneous inference in general parametric "
@@ -86,11 +90,15 @@ class Page:
     change: str = "difference"
     """What an estimate is called."""
     lines: tuple[Line, ...]
+    runs: Sequence[tuple[str, Line]]
+    """All rows whose runs are listed, each with its label."""
     notes: Sequence[str]
     recipe: str
     widest: float | None
     """Half the width of the widest interval."""
     surer: Sequence[Surer]
+    meanings: Mapping[str, str] = attrs.field(factory=dict)
+    """What each trick does, in a sentence, by its label."""
     has_looks: bool = False
     """Whether looks at the results decide how many seeds each row has."""
     command: str = ""
@@ -113,6 +121,7 @@ class Page:
             "page": self,
             "words": words,
             "plural": plural,
+            "duration": format_duration,
             "rows": list(zip(self.entries, bars, strict=True)),
             "zero": zero,
             "pictures": [picture for picture in pictures if picture],
@@ -180,11 +189,22 @@ def _costs(entries: Sequence[Entry]) -> dict[str, Any] | None:
         "points": _placed([(at, entry, across(time), 100 - up(gain)) for at, entry, gain, time in points]),
         "x": across(0.0),
         "y": 100 - up(0.0),
-        "least": min(gains),
-        "most": max(gains),
-        "shortest": min(times),
-        "longest": max(times),
+        "across": [(words.added(tick), across(tick)) for tick in ticks(min(times), max(times)) if tick],
+        "up": [(words.points(tick), 100 - up(tick)) for tick in ticks(min(gains), max(gains)) if tick],
     }
+
+
+def ticks(low: float, high: float) -> list[float]:
+    """Return round numbers between two, which may be one.
+
+    >>> ticks(0, 0.07), ticks(-0.01, 0.02)
+    ([0.0, 0.02, 0.04, 0.06], [-0.01, 0.0, 0.01, 0.02])
+    """
+    least = (high - low) / STEPS or 1.0
+    power = 10.0 ** math.floor(math.log10(least))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [round(step * at, 9) + 0.0 for at in range(first, last + 1)]
 
 
 def _placed(points: Sequence[tuple[int, Entry, float, float]]) -> list[tuple[int, Entry, float, float, int | None]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from recipe.ablation.report.effects import Effect, HalfNormal
+from recipe.ablation.report.findings import Effect, HalfNormal
 from recipe.ablation.report.screening import Screening
 from recipe.ablation.statistics.results import CONFIDENCE
 from recipe.base.printable import printable

@@ -12,11 +12,14 @@ from typing import Any, ClassVar
 
 import attrs
 
+from recipe.ablation.report.answer import RESOLVED, told
 from recipe.ablation.report.confirmation import Confirmation
-from recipe.ablation.report.effects import Best, Effect, Effects, Interaction
+from recipe.ablation.report.effects import Effects
+from recipe.ablation.report.findings import Best, Effect, Interaction
+from recipe.ablation.report.kept import Kept, kept
 from recipe.ablation.report.page import METHODS as PAGE_METHODS
 from recipe.ablation.report.page import Entry, Page
-from recipe.ablation.report.screening_page import MEANS, METHODS, TEMPLATE, learning, parts
+from recipe.ablation.report.screening_page import MEANS, METHODS, TEMPLATE, entries, parts
 from recipe.ablation.report.table import Table
 from recipe.ablation.report.words import between, ends, percent, signed
 from recipe.ablation.rows.combinations import Choice, Replaced, label_of
@@ -39,6 +42,9 @@ COLUMNS = (
 
 WORDS = (0, 5)
 """Indices of the columns that contain words. The others contain numbers."""
+
+KEPT = ("label", "mean", "interval", "single", "own", "images", "seeds", "verdict", "aliases", "runs")
+"""What is in JSON about an effect next to a trick that is kept."""
 
 WORTH_SAYING = 1.05
 """How much wider than in the full design an interval is before a note reports it."""
@@ -68,6 +74,11 @@ class Screening(Table):
         """What the runs say about each trick and each pair of tricks."""
         return Effects(self.units, self.design, self.lines, self.correct, self.statements, self._confidence)
 
+    @cached_property
+    def kept(self) -> Kept | None:
+        """The effects of the other tricks next to one that helps and makes runs less noisy, or None if none does."""
+        return kept(self.found)
+
     @property
     def effects(self) -> tuple[Effect, ...]:
         """The effect of each trick, in the order of the tricks."""
@@ -95,7 +106,12 @@ class Screening(Table):
 
     def cells(self) -> list[tuple[str, ...]]:
         """Return the effects as text, one tuple per trick, the largest first, without the heading."""
-        return [(effect.label, *_estimated(effect), *map(str, effect.runs)) for effect in self.found.by_size]
+        return _cells(self.found)
+
+    def parts(self) -> list[list[tuple[str, ...]]]:
+        """Return the table of effects, and one of those next to a trick that is kept, if any."""
+        more = [[(self.kept.where, *self.columns[1:]), *_cells(self.kept.found)]] if self.kept else []
+        return [*super().parts(), *more]
 
     def notes(self) -> list[str]:
         """Return sentences that explain the figures."""
@@ -107,6 +123,7 @@ class Screening(Table):
             *self._about_confirmation(),
             *self._about_intervals("trick", "effect"),
             *(each.said for each in self.found.noise),
+            *self._about_kept(),
             *self._about_design(),
             *(["`table.json` names the interactions in an effect as its aliases."] if self._is_aliased else []),
             *self._about_rows(),
@@ -117,7 +134,21 @@ class Screening(Table):
     @property
     def _more_answer(self) -> str:
         pairs = [" and ".join(each.pairs[0]) for each in self.interactions if each.stands_out]
-        return f"The effects of {', and of '.join(pairs)} seem to depend on each other." if pairs else ""
+        depend = f"The effects of {', and of '.join(pairs)} seem to depend on each other." if pairs else ""
+        return " ".join(filter(None, (depend, self._about_others)))
+
+    @property
+    def _about_others(self) -> str:
+        """What the runs with a trick that is kept say about the others."""
+        if (kept := self.kept) is None:
+            return ""
+        verdicts = [(effect.label, effect.verdict) for effect in kept.found.by_size]
+        said = f"Runs {kept.where} are less noisy. In those, {told(verdicts)}."
+        half = self.look.until.half if self.look else RESOLVED
+        seeds, runs = self.analysis.seeds_for(half), kept.runs_for(half)
+        if seeds is not None and runs is not None and runs < self.analysis.runs_for(seeds):
+            said += f" A screening of those {kept.where}, to ±{100 * half:g} points, would take about {runs} runs."
+        return said
 
     def _about_effects(self) -> str:
         return (
@@ -125,6 +156,17 @@ class Screening(Table):
             f"points, averaged over the other tricks on and off: {plural(len(self.lines), 'combination')}, "
             f"{self._seeds}."
         )
+
+    def _about_kept(self) -> list[str]:
+        if (kept := self.kept) is None:
+            return []
+        others, freedom = plural(len(kept.found.units), "other trick"), kept.found.analysis.freedom
+        return [
+            f"The effects {kept.where} are from {plural(kept.runs, 'run')}, and may include interactions of two "
+            f"tricks. Their {CONFIDENCE:.0%} intervals hold for the {others} together, and use the noise of those "
+            f"runs, {plural(freedom, 'degree')} of freedom. To screen the other tricks {kept.where}, override the "
+            f"recipe with {'; '.join(kept.statements) or 'nothing'}, and study only them."
+        ]
 
     def _about_best(self) -> list[str]:
         if (best := self.best) is None:
@@ -220,9 +262,11 @@ class Screening(Table):
                     self.replaced,
                     ["; ".join(self._said(line)) for line in self.lines],
                     self._about_design(),
+                    self.kept,
                 ),
                 "confirmation": self.confirmation,
                 "confirmed": self._about_confirmation(),
+                "about_kept": self._about_kept(),
             },
         )
 
@@ -231,25 +275,11 @@ class Screening(Table):
         return "without the trick"
 
     def _entries(self) -> list[Entry]:
-        curves = dict(zip((unit.label for unit in self.units), learning(self.found, self.curves), strict=True))
-        return [
-            Entry(
-                label=effect.label,
-                estimate=effect.estimate,
-                verdict=effect.verdict,
-                gain=None if effect.estimate is None else effect.estimate.mean,
-                seconds=effect.seconds,
-                macs=effect.macs,
-                note="can't be told from the results" if effect.estimate is None else "",
-                runs=effect.runs,
-                learning=curves[effect.label],
-            )
-            for effect in self.found.by_size
-        ]
+        return entries(self.found, self.curves)
 
-    def _csv_lines(self) -> list[tuple[str, Line]]:
+    def _all_runs(self) -> list[tuple[str, Line]]:
         more = self.confirmation.lines if self.confirmation else ()
-        return [*super()._csv_lines(), *((f"confirmation: {line.label}", line) for line in more)]
+        return [*super()._all_runs(), *((f"confirmation: {line.label}", line) for line in more)]
 
     def _more_columns(self) -> tuple[str, ...]:
         return tuple(unit.label for unit in self.units)
@@ -294,8 +324,19 @@ class Screening(Table):
                 "gain": best.gain.mean,
                 "gain_interval": _ends(best.gain),
             },
+            "kept": self.kept
+            and {
+                "trick": self.kept.label,
+                "is_on": self.kept.on,
+                "freedom": self.kept.found.analysis.freedom,
+                "effects": [{name: _effect(each)[name] for name in KEPT} for each in self.kept.found.all],
+            },
             "confirmation": self.confirmation and self.confirmation.to_dict(),
         }
+
+
+def _cells(found: Effects) -> list[tuple[str, ...]]:
+    return [(effect.label, *_estimated(effect), *map(str, effect.runs)) for effect in found.by_size]
 
 
 def _estimated(effect: Effect) -> tuple[str, ...]:

@@ -9,8 +9,10 @@ from typing import Any
 import attrs
 import numpy as np
 
-from recipe.ablation.report.effects import Effects, HalfNormal
-from recipe.ablation.report.page import ByEpoch, Curves, drawn
+from recipe.ablation.report.effects import Effects
+from recipe.ablation.report.findings import HalfNormal
+from recipe.ablation.report.kept import Kept
+from recipe.ablation.report.page import ByEpoch, Curves, Entry, drawn, ticks
 from recipe.ablation.rows.combinations import Replaced, label_of
 from recipe.ablation.statistics.results import Estimate
 
@@ -26,9 +28,6 @@ MEANS = {
     4: "In a design of resolution 4, no effect includes an interaction of two tricks.",
 }
 """What the resolution of the full design means."""
-
-TICKS = 4
-"""The most steps of an axis."""
 
 
 @attrs.frozen
@@ -51,7 +50,11 @@ NEAR = 11.0
 
 
 def parts(
-    found: Effects, replaced: Sequence[Replaced], about_rows: Sequence[str], about_design: Sequence[str]
+    found: Effects,
+    replaced: Sequence[Replaced],
+    about_rows: Sequence[str],
+    about_design: Sequence[str],
+    kept: Kept | None = None,
 ) -> dict[str, Any]:
     """Return what the template of a screening needs.
 
@@ -60,7 +63,10 @@ def parts(
         replaced: The combinations of the full design that are not possible.
         about_rows: What is unusual about each row.
         about_design: Sentences about the design.
+        kept: What the runs with a trick say about the others.
     """
+    others = entries(kept.found, {}) if kept else []
+    others_bars, others_zero = drawn([entry.estimate for entry in others])
     interactions = sorted(found.interactions, key=lambda each: not each.stands_out)
     bars, zero = drawn([each.estimate for each in interactions])
     return {
@@ -77,7 +83,29 @@ def parts(
         "has_changes": any(each.row is not None for each in replaced),
         "lost": [(label_of(found.units, each.on), each.why) for each in replaced if each.row is None],
         "about_design": about_design,
+        "kept": kept,
+        "others": list(zip(others, others_bars, strict=True)),
+        "others_zero": others_zero,
     }
+
+
+def entries(found: Effects, curves: Curves) -> list[Entry]:
+    """Return what the page shows of each trick, the one with the largest effect first."""
+    by_trick = dict(zip((unit.label for unit in found.units), learning(found, curves), strict=True))
+    return [
+        Entry(
+            label=effect.label,
+            estimate=effect.estimate,
+            verdict=effect.verdict,
+            gain=None if effect.estimate is None else effect.estimate.mean,
+            seconds=effect.seconds,
+            macs=effect.macs,
+            note="can't be told from the results" if effect.estimate is None else "",
+            runs=effect.runs,
+            learning=by_trick[effect.label],
+        )
+        for effect in found.by_size
+    ]
 
 
 def half_normal(plot: HalfNormal, order: Sequence[str]) -> dict[str, Any]:
@@ -99,8 +127,8 @@ def half_normal(plot: HalfNormal, order: Sequence[str]) -> dict[str, Any]:
     return {
         "points": points,
         "line": None if plot.slope is None else (across(end), up(plot.slope * end)),
-        "x": [(f"{tick:g}", across(tick)) for tick in ticks(longest)],
-        "y": [(f"{100 * tick:g}", up(tick)) for tick in ticks(largest)],
+        "x": [(f"{tick:g}", across(tick)) for tick in ticks(0, longest)],
+        "y": [(f"{100 * tick:g}", up(tick)) for tick in ticks(0, largest)],
     }
 
 
@@ -176,18 +204,6 @@ def learning(found: Effects, curves: Curves) -> list[tuple[ByEpoch, ByEpoch]]:
         return {epoch: seen.tolist() for epoch, each in by_epoch.items() if len(seen := each[~np.isnan(each)])}
 
     return [(curve(trick, 0), curve(trick, 1)) for trick in range(len(found.units))]
-
-
-def ticks(most: float) -> list[float]:
-    """Return round numbers from zero to at most ``most``.
-
-    >>> ticks(0.07)
-    [0.0, 0.02, 0.04, 0.06]
-    """
-    least = most / TICKS
-    power = 10.0 ** math.floor(math.log10(least))
-    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least)
-    return [round(step * at, 9) for at in range(int(most / step + 1e-9) + 1)]
 
 
 def _place(share: float, start: float, end: float) -> float:

@@ -67,6 +67,8 @@ class Table:
     report: Report | None = attrs.field(default=None, repr=False)
     """How good the best row is on images that had no part in its choice, if there are any."""
 
+    meanings: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    """What each trick does, in a sentence, by its label."""
     look: Look | None = attrs.field(default=None, repr=False)
     """With ``until``, the look that the seeds so far belong to."""
 
@@ -78,7 +80,7 @@ class Table:
     def _repr_html_(self) -> str:
         """Return what notebooks show: the table and its notes."""
         title, notes = notebook.paragraphs([self.title, self.answer]), notebook.paragraphs(self.notes())
-        return title + notebook.table([self.columns, *self.cells()], self._numbers) + notes
+        return title + "".join(notebook.table(rows, self._numbers) for rows in self.parts()) + notes
 
     columns: ClassVar[tuple[str, ...]] = COLUMNS
     """The headings of the columns."""
@@ -157,6 +159,10 @@ class Table:
     def compared_with(self, row: int) -> int | None:
         """Return the index of the row that a row is compared with, if any."""
         return self.lines[row].reference
+
+    def parts(self) -> list[list[tuple[str, ...]]]:
+        """Return all tables of the ablation as text, each with its heading. They have the same columns."""
+        return [[self.columns, *self.cells()]]
 
     def cells(self) -> list[tuple[str, ...]]:
         """Return the table as text, one tuple per row, without the heading."""
@@ -255,14 +261,17 @@ class Table:
     def to_text(self) -> str:
         """Return the table as plain text for a terminal."""
         title, notes = printable(self.title), map(printable, self.notes())
-        rows = columns([self.columns, *self.cells()], self._numbers)
-        return "\n".join([title, "", printable(self.answer), "", rows, "", *notes]) + "\n"
+        tables = (line for rows in self.parts() for line in (columns(rows, self._numbers), ""))
+        return "\n".join([title, "", printable(self.answer), "", *tables, *notes]) + "\n"
 
     def to_markdown(self) -> str:
         """Return the table as Markdown, in which labels and notes are plain text."""
         sides = ["---:" if at in self._numbers else "---" for at in range(len(self.columns))]
-        rows = [self.columns, tuple(sides), *self.cells()]
-        table = [f"| {' | '.join(map(markdown, row))} |" for row in rows]
+        tables = (
+            line
+            for heading, *rows in self.parts()
+            for line in (*(f"| {' | '.join(map(markdown, row))} |" for row in (heading, sides, *rows)), "")
+        )
         return (
             "\n".join(
                 [
@@ -270,8 +279,7 @@ class Table:
                     "",
                     markdown(self.answer),
                     "",
-                    *table,
-                    "",
+                    *tables,
                     " ".join(map(markdown, self.notes())),
                 ]
             )
@@ -289,6 +297,8 @@ class Table:
             entries=self._entries(),
             against=self._against,
             lines=self.lines,
+            runs=self._all_runs(),
+            meanings=self.meanings,
             notes=self.notes(),
             recipe=self.recipe,
             widest=self.analysis.widest,
@@ -318,14 +328,14 @@ class Table:
         writer = csv.writer(out, lineterminator="\n")
         names = ("row", "label", *(field.name for field in attrs.fields(Cell)), "params", "macs", *self._more_columns())
         writer.writerow(list(map(printable, names)))
-        for at, (label, line) in enumerate(self._csv_lines()):
+        for at, (label, line) in enumerate(self._all_runs()):
             for cell in line.cells:
                 values = (at, label, *attrs.astuple(cell), line.params, line.macs, *self._more_values(at))
                 writer.writerow([printable(value) if isinstance(value, str) else value for value in values])
         return out.getvalue()
 
-    def _csv_lines(self) -> list[tuple[str, Line]]:
-        """The rows of the CSV, with their labels."""
+    def _all_runs(self) -> list[tuple[str, Line]]:
+        """All rows that have runs, with their labels."""
         return [(line.label, line) for line in self.lines]
 
     def _more_columns(self) -> tuple[str, ...]:

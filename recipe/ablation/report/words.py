@@ -14,6 +14,15 @@ def signed(value: float) -> str:
     return f"{100 * value:+.2f}".replace("-", "−")
 
 
+def points(value: float) -> str:
+    """Return a difference in points without digits that are zero.
+
+    >>> points(-0.015), points(0.02)
+    ('−1.5', '+2')
+    """
+    return f"{round(100 * value, 6):+g}".replace("-", "−")
+
+
 def ends(interval: Interval | None) -> str:
     """Return the ends of an interval of a difference in points, or nothing."""
     return "" if interval is None else f"{signed(interval.low)} to {signed(interval.high)}"

@@ -42,6 +42,11 @@ class Analysis:
         return self._fit.geometry.freedom
 
     @property
+    def variance(self) -> float | None:
+        """The variance of the noise, if all rows have the same, or None if nothing is known about it."""
+        return self._fit.variance
+
+    @property
     def is_uneven(self) -> bool:
         """Whether some rows seem noisier than others."""
         return self._fit.is_uneven
@@ -57,21 +62,9 @@ class Analysis:
 
         Returns None if nothing is known about the noise. All rows are taken to be equally noisy.
         """
-        weights = self._fit.contrasts
-        if not len(weights) or self._fit.variance is None:
+        if not len(self._fit.contrasts) or self.variance is None:
             return None
-        lengths = np.linalg.norm(weights, axis=1)
-        scaled = weights / lengths[:, None]
-
-        def width(seeds: int) -> float:
-            from scipy.special import stdtrit
-
-            freedom = (weights.shape[1] - 1) * (seeds - 1)
-            confidence = level_of_each(CONFIDENCE, scaled @ scaled.T, freedom)
-            variance = self._fit.variance or 0
-            return float(stdtrit(freedom, (1 + confidence) / 2) * lengths.max() * math.sqrt(variance / seeds))
-
-        return bisect.bisect_left(range(MOST_SEEDS), -half, 2, key=lambda seeds: -width(seeds))
+        return seeds_needed(self._fit.contrasts, self.variance, half)
 
     def _estimated(self) -> Iterator[Estimate | None]:
         fit = self._fit
@@ -98,8 +91,18 @@ class Analysis:
 
     def runs_for(self, seeds: int) -> int:
         """Return how many more runs it takes until each row has some number of seeds. Rows may share their runs."""
-        used = {tuple(cell.name for cell in line.cells): len(line.needed) for line in self.lines}
-        return sum(max(0, seeds - count) for count in used.values())
+        return sum(max(0, seeds - len(line.needed)) for line in self._distinct)
+
+    def seconds_for(self, seeds: int) -> float | None:
+        """Return how long the epochs of those runs take, one after the other, or None if that isn't known."""
+        more = [(max(0, seeds - len(line.needed)), line) for line in self._distinct]
+        known = [count * line.seconds for count, line in more if line.seconds is not None]
+        return math.fsum(known) if len(known) == len(more) else None
+
+    @property
+    def _distinct(self) -> list[Line]:
+        """The rows without those that have the same runs as another one."""
+        return [*{tuple(cell.name for cell in line.cells): line for line in self.lines}.values()]
 
     @cached_property
     def _rows(self) -> tuple[tuple[str, ...], ...]:
@@ -140,6 +143,27 @@ class Analysis:
         return halves_over_images(
             fit.geometry.weights @ np.stack([self.correct[name] for name in finished]).astype(float)
         )
+
+
+def seeds_needed(contrasts: Array, variance: float, half: float) -> int:
+    """Return how many seeds make the intervals of all contrasts as narrow as ± ``half``: 2 to `MOST_SEEDS`.
+
+    Args:
+        contrasts: K contrasts of R rows that have all seeds, (K, R).
+        variance: The variance of the noise of each row.
+        half: Half the width of the widest interval. All hold together.
+    """
+    from scipy.special import stdtrit
+
+    lengths = np.linalg.norm(contrasts, axis=1)
+    scaled = contrasts / lengths[:, None]
+
+    def width(seeds: int) -> float:
+        freedom = (contrasts.shape[1] - 1) * (seeds - 1)
+        confidence = level_of_each(CONFIDENCE, scaled @ scaled.T, freedom)
+        return float(stdtrit(freedom, (1 + confidence) / 2) * lengths.max() * math.sqrt(variance / seeds))
+
+    return bisect.bisect_left(range(MOST_SEEDS), -half, 2, key=lambda seeds: -width(seeds))
 
 
 def halves_over_images(by_image: Array) -> Array:

@@ -43,6 +43,13 @@ class Line:
     macs: int
     cells: tuple[Cell, ...] = ()
     note: str = ""
+    epochs: int | None = None
+    """The length of a run, if known."""
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the epochs of a run take, or None if that isn't known."""
+        return None if self.epochs is None or self.seconds_per_epoch is None else self.epochs * self.seconds_per_epoch
 
     @property
     def needed(self) -> tuple[Cell, ...]:

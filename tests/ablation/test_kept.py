@@ -1,0 +1,116 @@
+"""The effects of tricks next to one that helps and makes runs less noisy."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from recipe.ablation.statistics.estimates import Fit
+from tests.ablation.test_screening import TRICKS, Result, table
+from tests.intervals.coverage import coverage
+from tests.intervals.simulated import Kind
+
+
+def calmed(effects: dict[int, float], by: int = 1, when_on: bool = True) -> Result:
+    """Return made-up results that are twenty times as noisy unless one trick is on, or off."""
+
+    def of(on: list[bool], row: int, seed: int) -> float:
+        noise = 0.001 if on[by] == when_on else 0.02
+        top1 = 0.7 + sum(change for trick, change in effects.items() if on[trick])
+        return float(top1 + np.random.default_rng([row, seed, 7]).normal() * noise)
+
+    return of
+
+
+def test_the_runs_with_a_trick_that_helps_and_calms_tell_about_the_others() -> None:
+    shown = table(calmed({1: 0.1, 0: 0.01}), seeds=3)
+    assert shown.kept is not None
+    assert (shown.kept.label, shown.kept.on, shown.kept.where) == (TRICKS[1], True, f"with {TRICKS[1]}")
+    on = shown.design.levels[:, 1]
+    results = np.array([line.values for line in shown.lines], float)[on]
+    levels = shown.design.levels[on][:, [0, 2, 3, 4]]
+    effects = {effect.label: effect for effect in shown.kept.found.all}
+    assert [*effects] == [TRICKS[at] for at in (0, 2, 3, 4)]
+    assert shown.kept.runs == results.size
+    for label, having in zip(effects, levels.T, strict=True):
+        estimate = effects[label].estimate
+        assert estimate is not None
+        assert estimate.mean == pytest.approx(results[having].mean() - results[~having].mean())
+    of_all = shown.found.all[0].estimate
+    found = effects[TRICKS[0]].estimate
+    assert of_all is not None
+    assert found is not None
+    assert of_all.interval is not None
+    assert found.interval is not None
+    assert found.interval.half < of_all.interval.half / 3
+    assert effects[TRICKS[0]].verdict == "helps"
+    assert of_all.interval.half > 0.01
+    variance = Fit(results, shown.kept.found.design.contrasts).variance
+    assert shown.kept.found.analysis.variance == pytest.approx(variance)
+
+
+def test_a_trick_that_hurts_is_kept_off() -> None:
+    shown = table(calmed({1: -0.1, 0: 0.01}, when_on=False), seeds=3)
+    assert shown.kept is not None
+    assert (shown.kept.on, shown.kept.where) == (False, f"without {TRICKS[1]}")
+    assert shown.kept.statements == shown.statements((False,) * 5)
+
+
+def test_nothing_is_kept_that_makes_runs_noisier_or_does_not_help() -> None:
+    assert table(calmed({1: 0.1}, when_on=False), seeds=3).kept is None
+    assert table(calmed({1: -0.1}), seeds=3).kept is None
+    assert table(calmed({0: 0.1}), seeds=3).kept is None
+    assert table(calmed({1: 0.1}), seeds=1).kept is None
+
+
+def test_runs_that_do_not_tell_all_other_effects_are_no_screening_of_them() -> None:
+    calm = calmed({1: 0.1})
+
+    def of(on: list[bool], row: int, seed: int) -> float | None:
+        return None if on[1] and on[0] else calm(on, row, seed)
+
+    shown = table(of, seeds=4)
+    assert any(each.label == TRICKS[1] for each in shown.found.noise)
+    assert shown.kept is None
+
+
+def test_effects_next_to_a_kept_trick_name_their_aliases() -> None:
+    shown = table(calmed({1: 0.1}), seeds=3)
+    assert shown.kept is not None
+    assert any(effect.aliases for effect in shown.kept.found.all)
+    assert not any(effect.aliases for effect in shown.effects)
+    assert any("may include interactions of two tricks" in note for note in shown.notes())
+
+
+def test_every_format_has_both_tables() -> None:
+    shown = table(calmed({1: 0.1, 0: 0.01}), seeds=3)
+    heading = f"with {TRICKS[1]}"
+    effects, others = shown.parts()
+    assert [row[0] for row in effects][1:] == [effect.label for effect in shown.found.by_size]
+    assert others[0] == (heading, *effects[0][1:])
+    assert len(others) == 5
+    assert any(line.startswith(heading) for line in shown.to_text().splitlines())
+    assert f"| {heading} |" in shown.to_markdown()
+    assert f"The effects of the others {heading}" in shown.to_html()
+    assert shown._repr_html_().count("<table") == 2
+    kept = json.loads(shown.to_json())["kept"]
+    assert (kept["trick"], kept["is_on"]) == (TRICKS[1], True)
+    assert [each["label"] for each in kept["effects"]] == [TRICKS[at] for at in (0, 2, 3, 4)]
+    assert json.loads(table(calmed({}), seeds=3).to_json())["kept"] is None
+
+
+def test_the_answer_says_what_a_screening_with_it_would_take() -> None:
+    shown = table(calmed({1: 0.1, 0: 0.01}), seeds=3)
+    assert shown.kept is not None
+    assert shown.kept.runs_for(0.005) == 16
+    said = f"Runs with {TRICKS[1]} are less noisy. In those, 1 helps ({TRICKS[0]}), and none hurt."
+    assert f"{said} A screening of those with {TRICKS[1]}, to ±0.5 points, would take about 16 runs." in shown.answer
+
+
+def test_the_intervals_next_to_a_kept_trick_hold() -> None:
+    found = coverage(Kind("kept", 8, 2, "calmed"), 150)
+    assert found.runs == 16
+    assert found.single > 0.9
+    assert found.together > 0.87
