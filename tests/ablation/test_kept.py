@@ -106,7 +106,9 @@ def test_the_answer_says_what_a_screening_with_it_would_take() -> None:
     assert shown.kept is not None
     assert shown.kept.runs_for(0.005) == 16
     said = f"Runs with {TRICKS[1]} are less noisy. In those, 1 helps ({TRICKS[0]}), and none hurt."
-    assert f"{said} A screening of those with {TRICKS[1]}, to ±0.5 points, would take about 16 runs." in shown.answer
+    assert (
+        f"{said} A screening of the others with {TRICKS[1]}, to ±0.5 points, would take about 16 runs." in shown.answer
+    )
 
 
 def test_the_intervals_next_to_a_kept_trick_hold() -> None:

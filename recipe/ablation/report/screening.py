@@ -5,24 +5,32 @@ Needs no torch.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, ClassVar
 
 import attrs
 
-from recipe.ablation.report.answer import RESOLVED, told
+from recipe.ablation.report.answer import RESOLVED
 from recipe.ablation.report.confirmation import Confirmation
 from recipe.ablation.report.effects import Effects
 from recipe.ablation.report.findings import Best, Effect, Interaction
 from recipe.ablation.report.kept import Kept, kept
 from recipe.ablation.report.page import METHODS as PAGE_METHODS
 from recipe.ablation.report.page import Entry, Page
-from recipe.ablation.report.screening_page import MEANS, METHODS, TEMPLATE, entries, parts
+from recipe.ablation.report.screening_notes import (
+    about_best,
+    about_confirmation,
+    about_design,
+    about_kept,
+    about_rows,
+    answer_about,
+    is_aliased,
+)
+from recipe.ablation.report.screening_page import METHODS, TEMPLATE, entries, parts
 from recipe.ablation.report.table import Table
-from recipe.ablation.report.words import between, ends, percent, signed
-from recipe.ablation.rows.combinations import Choice, Replaced, label_of
+from recipe.ablation.report.words import ends, signed
+from recipe.ablation.rows.combinations import Choice, Replaced
 from recipe.ablation.rows.variants import Unit
 from recipe.ablation.statistics.analysis import Analysis
 from recipe.ablation.statistics.designs import Design
@@ -45,9 +53,6 @@ WORDS = (0, 5)
 
 KEPT = ("label", "mean", "interval", "single", "own", "images", "seeds", "verdict", "aliases", "runs")
 """What is in JSON about an effect next to a trick that is kept."""
-
-WORTH_SAYING = 1.05
-"""How much wider than in the full design an interval is before a note reports it."""
 
 
 @attrs.frozen
@@ -119,14 +124,14 @@ class Screening(Table):
             self._about_effects(),
             *self._about_looks(),
             *(f"Interaction: {each.said}" for each in self.interactions if each.stands_out),
-            *self._about_best(),
-            *self._about_confirmation(),
+            *about_best(self.found),
+            *self._confirmed,
             *self._about_intervals("trick", "effect"),
             *(each.said for each in self.found.noise),
-            *self._about_kept(),
-            *self._about_design(),
-            *(["`table.json` names the interactions in an effect as its aliases."] if self._is_aliased else []),
-            *self._about_rows(),
+            *([about_kept(self.kept)] if self.kept else []),
+            *about_design(self.found, self.replaced),
+            *(["`table.json` names the interactions in an effect as its aliases."] if is_aliased(self.found) else []),
+            *about_rows(self.found),
             *self._about_environments(),
             *self.about,
         ]
@@ -135,20 +140,16 @@ class Screening(Table):
     def _more_answer(self) -> str:
         pairs = [" and ".join(each.pairs[0]) for each in self.interactions if each.stands_out]
         depend = f"The effects of {', and of '.join(pairs)} seem to depend on each other." if pairs else ""
-        return " ".join(filter(None, (depend, self._about_others)))
+        if self.kept is None:
+            return depend
+        half = self.look.until.half if self.look else RESOLVED
+        seeds = self.analysis.seeds_for(half)
+        more = None if seeds is None else self.analysis.runs_for(seeds)
+        return " ".join(filter(None, (depend, answer_about(self.kept, half, more))))
 
     @property
-    def _about_others(self) -> str:
-        """What the runs with a trick that is kept say about the others."""
-        if (kept := self.kept) is None:
-            return ""
-        verdicts = [(effect.label, effect.verdict) for effect in kept.found.by_size]
-        said = f"Runs {kept.where} are less noisy. In those, {told(verdicts)}."
-        half = self.look.until.half if self.look else RESOLVED
-        seeds, runs = self.analysis.seeds_for(half), kept.runs_for(half)
-        if seeds is not None and runs is not None and runs < self.analysis.runs_for(seeds):
-            said += f" A screening of those {kept.where}, to ±{100 * half:g} points, would take about {runs} runs."
-        return said
+    def _confirmed(self) -> list[str]:
+        return about_confirmation(self.confirmation, self.short) if self.confirmation else []
 
     def _about_effects(self) -> str:
         return (
@@ -156,94 +157,6 @@ class Screening(Table):
             f"points, averaged over the other tricks on and off: {plural(len(self.lines), 'combination')}, "
             f"{self._seeds}."
         )
-
-    def _about_kept(self) -> list[str]:
-        if (kept := self.kept) is None:
-            return []
-        others, freedom = plural(len(kept.found.units), "other trick"), kept.found.analysis.freedom
-        return [
-            f"The effects {kept.where} are from {plural(kept.runs, 'run')}, and may include interactions of two "
-            f"tricks. Their {CONFIDENCE:.0%} intervals hold for the {others} together, and use the noise of those "
-            f"runs, {plural(freedom, 'degree')} of freedom. To screen the other tricks {kept.where}, override the "
-            f"recipe with {'; '.join(kept.statements) or 'nothing'}, and study only them."
-        ]
-
-    def _about_best(self) -> list[str]:
-        if (best := self.best) is None:
-            return []
-        tried = "not tried" if best.row is None else f"tried as `{self.lines[best.row].label}`"
-        top1 = f"top-1 {percent(best.estimate.mean)}"
-        if best.estimate.single is not None:
-            top1 += f" ({between(best.estimate.single)})"
-        if not best.labels:
-            return [f"Best predicted combination: none of the tricks, {top1}, {tried}."]
-        gain = f"{signed(best.gain.mean)} points"
-        if best.gain.single is not None:
-            gain += f" ({ends(best.gain.single)})"
-        lines = [
-            f"Best predicted combination: {', '.join(best.labels)}. Predicted {top1}, {gain} from none of the tricks; "
-            f"{tried}."
-        ]
-        noise = [each.label for each in self.effects if each.label in best.labels and each.verdict == "within noise"]
-        if noise:
-            lines[0] += f" It includes what is within noise: {', '.join(noise)}."
-        return [*lines, f"To get it, override the recipe with: {'; '.join(best.statements) or 'nothing'}."]
-
-    def _about_confirmation(self) -> list[str]:
-        """Return what the confirmation measured."""
-        if (found := self.confirmation) is None:
-            return []
-        none, best = found.lines[:2]
-        seeds = f"new seeds ({', '.join(str(cell.seed) for cell in best.cells)})"
-        lines = _lacking("diverged", "diverged", found.lines) + _lacking("missing", "missing so far", found.lines)
-        if (gain := found.gain) is None:
-            return [f"The best combination has not been measured with {seeds}.", *lines]
-        measured = f"{signed(gain.mean)} points" + (f" ({ends(gain.single)})" if gain.single else "")
-        said = f"Measured with {seeds}: {measured} from none of the tricks, predicted "
-        said += f"{signed(found.best.gain.mean)}. Top-1 {_measured(best)} instead of {_measured(none)}"
-        said += " (mean ± sample standard deviation)." if best.deviation is not None else "."
-        if found.is_confirmed is False:
-            said += " The two gains differ by more than their noise explains."
-        lines = [said, *lines]
-        if self.short:
-            pairs = zip(found.lines, found.predicted, strict=True)
-            ranked = ", ".join(f"`{line.label}` {_measured(line)} ({100 * top1:.2f})" for line, top1 in pairs)
-            lines.append(f"The confirmation is without `{self.short}`, which only the screening has.")
-            if (rank := found.rank_correlation) is not None:
-                lines.append(f"Top-1 at full length, and as predicted: {ranked}. Their rank correlation is {rank:.2f}.")
-        return lines
-
-    def _about_design(self) -> list[str]:
-        """Return what the design is, and what lost rows cost."""
-        lines = [f"Design: {self.design.name}. {MEANS[self.design.resolution]}"]
-        if self.design.resolution == 4 and self._is_aliased:
-            lines.append("Combinations that are replaced or have no results add parts of some.")
-        if self.replaced:
-            lost = sum(each.row is None for each in self.replaced)
-            lines.append(
-                f"{plural(len(self.replaced), 'combination')} of the design, such as "
-                f"`{label_of(self.units, self.replaced[0].on)}`, can't be trained, because "
-                "tricks need, exclude or override each other; the nearest possible ones take their place"
-                + (f", except for {lost} that nothing new can replace." if lost else ".")
-            )
-        empty = [f"`{line.label}`" for line in self.lines if not line.results]
-        if empty and len(empty) < len(self.lines):
-            lines.append(f"Effects are estimated without the rows that have no results: {', '.join(empty)}.")
-        wide = [each for each in self.effects if each.inflation is not None and each.inflation > WORTH_SAYING]
-        if wide:
-            named = ", ".join(f"{each.label} {each.inflation:.2f}" for each in wide)
-            lines.append(f"Standard errors as multiples of those in the full design: {named}.")
-        return lines
-
-    @property
-    def _is_aliased(self) -> bool:
-        return any(effect.aliases for effect in self.effects)
-
-    def _about_rows(self) -> list[str]:
-        """Return what is unusual about rows."""
-        said = Counter(note for line in self.lines if line.note for note in line.note.split("; "))
-        lines = [f"In {plural(count, 'combination')}: {note}." for note, count in said.items()]
-        return [*lines, *_lacking("diverged", "diverged", self.lines)]
 
     def _verdicts(self) -> list[tuple[str, str | None]]:
         return [(effect.label, None if effect.estimate is None else effect.verdict) for effect in self.effects]
@@ -261,12 +174,12 @@ class Screening(Table):
                     self.found,
                     self.replaced,
                     ["; ".join(self._said(line)) for line in self.lines],
-                    self._about_design(),
+                    about_design(self.found, self.replaced),
                     self.kept,
                 ),
                 "confirmation": self.confirmation,
-                "confirmed": self._about_confirmation(),
-                "about_kept": self._about_kept(),
+                "confirmed": self._confirmed,
+                "about_kept": about_kept(self.kept) if self.kept else "",
             },
         )
 
@@ -345,17 +258,6 @@ def _estimated(effect: Effect) -> tuple[str, ...]:
         return "–", "", "", "", "can't be told from the results"
     images = "" if found.images is None else f"{100 * found.images:.2f}"
     return signed(found.mean), ends(found.interval), ends(found.own), images, effect.verdict
-
-
-def _measured(line: Line) -> str:
-    """Return the measured top-1 of a row."""
-    return percent(line.mean) + ("" if line.deviation is None else f" ± {100 * line.deviation:.2f}")
-
-
-def _lacking(status: str, said: str, lines: Sequence[Line]) -> list[str]:
-    """Return how many runs of each row have a status, ``said`` in words, unless none has."""
-    counts = ((line, sum(cell.status == status for cell in line.cells)) for line in lines)
-    return [f"{n} of {plural(len(line.needed), 'run')} of `{line.label}` {said}." for line, n in counts if n]
 
 
 def _effect(effect: Effect) -> dict[str, Any]:

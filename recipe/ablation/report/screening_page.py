@@ -23,12 +23,6 @@ BOX = "Box and Wilson 1951, “On the experimental attainment of optimum conditi
 METHODS = {3: PLACKETT, 4: f"{PLACKETT}, folded over as in {BOX}"}
 """The source of the design, by its resolution."""
 
-MEANS = {
-    3: "In a design of resolution 3, the effect of a trick may include interactions of other tricks.",
-    4: "In a design of resolution 4, no effect includes an interaction of two tricks.",
-}
-"""What the resolution of the full design means."""
-
 
 @attrs.frozen
 class Frame:
