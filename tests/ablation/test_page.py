@@ -134,7 +134,7 @@ def test_the_page_says_how_long_more_runs_take() -> None:
 def test_axes_have_round_numbers() -> None:
     assert ticks(0, 0.07) == [0, 0.02, 0.04, 0.06]
     assert ticks(0, 1.86) == [0, 0.5, 1, 1.5]
-    assert ticks(-0.013, 0.0726) == [0, 0.05]
+    assert ticks(-0.013, 0.0726) == [0, 0.02, 0.04, 0.06]
     assert ticks(-0.07, -0.01) == [-0.06, -0.04, -0.02]
     assert ticks(0, 0) == [0]
 
@@ -143,7 +143,7 @@ def test_the_picture_of_gains_has_ticks() -> None:
     base, more = line("baseline", BASE), line("+ x", MORE, 0)
     cells = tuple(attrs.evolve(cell, seconds_per_epoch=1.1 * (cell.seconds_per_epoch or 0)) for cell in more.cells)
     page = table(base, attrs.evolve(more, cells=cells), mode="add").to_html()
-    assert re.findall(r"<small.*?>(.*?)</small>", page) == ["+5 %", "+10 %", "+5"]
+    assert re.findall(r"<small.*?>(.*?)</small>", page) == ["+5 %", "+10 %", "+2", "+4", "+6", "+8"]
 
 
 def test_the_page_says_what_the_tricks_do() -> None:

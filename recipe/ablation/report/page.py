@@ -27,7 +27,7 @@ MARGIN = 0.04
 NEAR = (3.0, 8.0)
 """How near points with numbers may be, across and up, in percent of a picture."""
 
-STEPS = 4
+STEPS = 5
 """The most steps of an axis."""
 
 METHODS = (

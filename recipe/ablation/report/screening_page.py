@@ -59,7 +59,7 @@ def parts(
         about_design: Sentences about the design.
         kept: What the runs with a trick say about the others.
     """
-    others = entries(kept.found, {}) if kept else []
+    others = [attrs.evolve(each, seconds=None, macs=None) for each in entries(kept.found, {})] if kept else []
     others_bars, others_zero = drawn([entry.estimate for entry in others])
     interactions = sorted(found.interactions, key=lambda each: not each.stands_out)
     bars, zero = drawn([each.estimate for each in interactions])
