@@ -38,6 +38,26 @@ def test_rows_share_their_noise_and_seeds_are_blocks() -> None:
     assert shifted.halves(0.95) == pytest.approx(fit.halves(0.95))
 
 
+def test_a_contrast_of_all_rows_has_the_freedom_of_their_mean_variance() -> None:
+    signs = np.resize([-1.0, 1.0], 8)
+    values = np.random.default_rng(1).normal(0, 1, (8, 3)) * np.repeat([20.0, 1.0], 4)[:, None]
+    fit = Fit(values, np.stack([signs / 4, np.eye(8)[0] - np.eye(8)[1]]))
+    assert fit.geometry.is_balanced.tolist() == [True, False]
+    squares = (values - values.mean(0) - values.mean(1, keepdims=True) + values.mean()) ** 2
+    freedom = squares.sum() ** 2 / (squares.sum(1) ** 2 / (14 / 8 + 2)).sum()
+    assert 3 < freedom < 10
+    assert fit.geometry.freedom == 14
+    expected = stats.t.ppf(0.975, freedom) * np.sqrt(squares.sum() / 14 * 8 / 16 / 3)
+    assert fit.halves(0.95)[0] == pytest.approx(expected, rel=1e-3)
+
+
+def test_a_contrast_of_all_rows_never_has_more_freedom_than_there_is() -> None:
+    values = np.stack([results(8, 3).mean(0) + np.array([at, -at, 0]) for at in np.resize([-1.0, 1.0], 8)])
+    fit = Fit(values, np.resize([-0.25, 0.25], 8)[None])
+    assert fit.variance is not None
+    assert fit.halves(0.95)[0] >= stats.t.ppf(0.975, 14) * np.sqrt(fit.variance * 8 / 16 / 3) * (1 - 1e-9)
+
+
 def test_with_equal_variances_the_interval_is_nearly_that_of_the_pooled_variance() -> None:
     fit = Fit(results(40, 6), np.hstack([-np.ones((39, 1)), np.eye(39)]))
     assert fit.variance is not None

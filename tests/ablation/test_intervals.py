@@ -30,6 +30,13 @@ def test_intervals_of_rows_that_differ_in_their_noise_hold_almost_as_often(mode:
     assert 0.03 < found.false_alarms < 0.13
 
 
+@pytest.mark.parametrize("noise", ["equal", "spread", "calmed"])
+def test_intervals_of_a_screening_hold_however_uneven_its_rows_are(noise: str) -> None:
+    found = coverage(Kind("screen", 8, 2, noise), 250)
+    assert 0.925 < found.single < 0.97
+    assert found.false_alarms < 0.1
+
+
 @pytest.mark.parametrize("kind", [Kind("stack", 8, 20, until=1.0), Kind("screen", 8, 20, until=0.35)])
 def test_intervals_hold_although_seeds_are_added_until_they_are_narrow(kind: Kind) -> None:
     found = coverage(kind, 60)

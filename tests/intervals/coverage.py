@@ -37,6 +37,8 @@ class Coverage:
     """The mean half-width of single intervals."""
     runs: float
     """The mean number of runs."""
+    shown: float
+    """The part of the tables that have these intervals."""
 
 
 def coverage(kind: Kind, count: int) -> Coverage:
@@ -67,16 +69,16 @@ def coverage(kind: Kind, count: int) -> Coverage:
             held["silent"].append(all(each is not None and each.within_noise for each in nothing.estimates))
     parts = {name: float(np.mean(values)) for name, values in held.items()}
     means = float(np.mean(halves)), float(np.mean(runs))
-    return Coverage(parts["single"], parts["own"], parts["together"], 1 - parts["silent"], *means)
+    return Coverage(parts["single"], parts["own"], parts["together"], 1 - parts["silent"], *means, len(runs) / count)
 
 
 def table(count: int, only: str) -> None:
     """Print the table for all kinds whose description contains a text."""
     print(f"{count:,} tables of each kind; intervals of 95 %\n")
-    print("| tables | runs | alone | half-width | own | all together | false alarms |")
-    print("|---|---:|---:|---:|---:|---:|---:|")
+    print("| tables | runs | alone | half-width | own | all together | false alarms | shown |")
+    print("|---|---:|---:|---:|---:|---:|---:|---:|")
     for kind in (kind for kind in KINDS if only in str(kind)):
         found = coverage(kind, count)
         cells = [f"{found.runs:.0f}", f"{100 * found.single:.1f} %", f"{100 * found.half:.2f}"]
-        cells += [f"{100 * each:.1f} %" for each in (found.own, found.together, found.false_alarms)]
+        cells += [f"{100 * each:.1f} %" for each in (found.own, found.together, found.false_alarms, found.shown)]
         print(f"| {kind} | {' | '.join(cells)} |", flush=True)

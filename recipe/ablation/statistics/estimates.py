@@ -65,6 +65,12 @@ class Geometry:
         return found
 
     @cached_property
+    def is_balanced(self) -> npt.NDArray[np.bool_]:
+        """Whether each contrast uses all rows alike: (K,)."""
+        found: npt.NDArray[np.bool_] = np.ptp(self.uses, axis=1) < 1e-6 * self.uses.max(1)
+        return found
+
+    @cached_property
     def correlation(self) -> Array:
         """The correlation of the contrasts that are determined, if all results have the same variance."""
         weights = self.weights[~np.isnan(self.weights).any(1)]
@@ -143,7 +149,9 @@ class Fit:
         """Return half the width of the interval of each contrast: (K,). NaN if it has none.
 
         Unless the variances are uneven, it is never narrower than with equal ones. So intervals hold as often as they
-        say if the variances are equal.
+        say if the variances are equal. A contrast that uses all rows alike needs only their mean variance, whose
+        estimate is unbiased however uneven they are. So its interval is never narrower than with that estimate and its
+        effective degrees of freedom.
         """
         if self.variance is None:
             return np.full(len(self.contrasts), np.nan)
@@ -158,7 +166,20 @@ class Fit:
             too_low = self.weights @ (2 * stdtr(freedom, middle / errors) - 1) < confidence
             low, high = np.where(too_low, middle, low), np.where(too_low, high, middle)
         found: Array = (low + high) / 2
-        return found if self.is_uneven else np.maximum(found, each[0])
+        found = found if self.is_uneven else np.maximum(found, each[0])
+        robust = stdtrit(self._effective_freedom, (1 + confidence) / 2) * errors[0]
+        return np.where(self.geometry.is_balanced, np.maximum(robust, found), found)
+
+    @cached_property
+    def _effective_freedom(self) -> float:
+        """The degrees of freedom of the mean variance of all rows, however much their variances differ.
+
+        This is Satterthwaite's formula with unbiased estimates of squared variances, at most that of equal variances.
+        """
+        freedom = self.geometry.row_freedom
+        squares = self.squares[freedom > 0]
+        within = float((squares**2 / (freedom[freedom > 0] + 2)).sum())
+        return min(float(self.geometry.freedom), float(squares.sum()) ** 2 / within)
 
     @cached_property
     def _values(self) -> Array:
