@@ -9,11 +9,13 @@ from torch import nn
 
 from recipe.ablation.cells.launchers import Workers
 from recipe.ablation.checks import own_model
+from recipe.ablation.preparing import study
 from recipe.ablation.report.table import Table
-from recipe.ablation.study import study
+from recipe.ablation.request import Request
 from recipe.base.public import public
 from recipe.base.source import Source
 from recipe.compiler.program import Program
+from recipe.plan.bind import resolve
 from recipe.plan.plan import Plan
 from recipe.plugins.vocabulary import Vocabulary
 
@@ -98,10 +100,7 @@ def ablate(
     if isinstance(recipe, Program):
         recipe.unchanged_base()
         recipe = recipe.plan
-    workers = Workers(device, jobs, launcher, options or {})
-    made = study(
-        recipe,
-        *statements,
+    request = Request(
         mode=mode,
         over=over,
         seeds=seeds,
@@ -114,7 +113,6 @@ def ablate(
         holdout=holdout,
         test=test,
         out=out,
-        workers=workers,
-        plugins=plugins,
+        workers=Workers(device, jobs, launcher, options or {}),
     )
-    return made.run()
+    return study(resolve(recipe, *statements, plugins=plugins, data=True), request).run()

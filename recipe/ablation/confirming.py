@@ -10,9 +10,9 @@ import numpy as np
 
 from recipe.ablation.cells.stamps import Stamps
 from recipe.ablation.cells.store import Task
-from recipe.ablation.cells.tasks import in_order, task_of
+from recipe.ablation.cells.tasks import cells_of, correct_in, in_order
 from recipe.ablation.checks import compile_rows
-from recipe.ablation.lines import correct_in, lines_of
+from recipe.ablation.lines import lines_of
 from recipe.ablation.report.confirmation import Confirmation
 from recipe.ablation.report.screening import Screening
 from recipe.ablation.rows.combinations import Choice, Combinations, label_of
@@ -22,7 +22,7 @@ from recipe.base.caller import named, option
 from recipe.base.errors import RecipeError, fail
 from recipe.plan.plan import Plan
 
-SEEDS = 3
+NEW_SEEDS = 3
 """How many new seeds confirm a prediction."""
 
 MORE = 2
@@ -50,11 +50,15 @@ class Confirming:
         """The most runs that it may need, without those of teachers."""
         return len(self.seeds) * (2 + MORE * self.is_short)
 
+    @property
+    def _none(self) -> Choice:
+        """The combination with none of the tricks."""
+        return (False,) * len(self.combinations.units)
+
     def check(self) -> None:
         """Raise `RecipeError` if none of the tricks can't be trained, at the length of the confirmation."""
-        none = (False,) * len(self.combinations.units)
         try:
-            row = self._row(none)
+            row = self._row(self._none)
             row.seeded(self.seeds[-1])  # the largest one
         except RecipeError as error:
             raise RecipeError(*of_row("none", error)) from None
@@ -79,8 +83,7 @@ class Confirming:
 
     def _chosen(self, table: Screening) -> tuple[Choice, ...]:
         """Return none of the tricks, the best combination, and after short runs some of those in between."""
-        best = table.best
-        none = (False,) * len(table.units)
+        best, none = table.best, self._none
         if best is None or best.on == none:
             return ()
         if not self.is_short:
@@ -96,18 +99,12 @@ class Confirming:
     def _rows(self, chosen: tuple[Choice, ...]) -> tuple[tuple[Line, tuple[Task, ...]], ...]:
         """Return the rows of some combinations, without results, and their runs."""
         if chosen not in self._prepared:
-            self._prepared[chosen] = tuple(self._prepare(chosen))
+            rows = [self._row(on) for on in chosen]
+            programs = compile_rows(rows)
+            named = [attrs.evolve(row, label=f"confirm {row.label}") for row in rows]
+            cells = cells_of(named, self.seeds, self.folder, Stamps.of(programs, self.local))
+            self._prepared[chosen] = tuple(zip(lines_of(rows, programs, "screen"), cells, strict=True))
         return self._prepared[chosen]
-
-    def _prepare(self, chosen: tuple[Choice, ...]) -> list[tuple[Line, tuple[Task, ...]]]:
-        rows = [self._row(on) for on in chosen]
-        programs = compile_rows(rows)
-        stamps = Stamps.of(programs, self.local)
-        tasks = (
-            tuple(task_of(self.folder, row.seeded(seed), seed, f"confirm {row.label}", stamps) for seed in self.seeds)
-            for row in rows
-        )
-        return [*zip(lines_of(rows, programs, "screen"), tasks, strict=True)]
 
     def _row(self, on: Choice) -> Row:
         found = self.combinations.find(on)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 
 import attrs
 import numpy as np
@@ -13,7 +11,7 @@ import numpy.typing as npt
 from recipe.ablation.cells.store import Task
 from recipe.ablation.report.chosen import Report, best_row, is_complete, results_on
 from recipe.ablation.report.table import Table
-from recipe.ablation.statistics.results import Cell
+from recipe.ablation.statistics.results import Cell, Line
 from recipe.base.caller import named, option
 from recipe.base.errors import RecipeError, fail
 from recipe.base.wording import plural
@@ -21,26 +19,11 @@ from recipe.data.splits import position
 from recipe.runs.held_out import HeldOut, read_held_out
 from recipe.runs.reader import summary_of
 
-LEAST_SHARE, MOST_SHARE = 0.01, 0.5
-
 FEWEST = 20
 """The fewest images that are kept back."""
 
 SALT = "holdout"
 """Makes the part of an image independent of the one that it has in the dataset."""
-
-
-def share_of(given: str | float | None) -> float | None:
-    """Return a share, such as ``20%`` or ``0.2``, as a fraction. Raises `RecipeError` (E124)."""
-    if given is None:
-        return None
-    text = str(given).strip()
-    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,18})?)(%?)", text)
-    share = float(Decimal(found[1]) / (100 if found[2] else 1)) if found else 0.0
-    if not LEAST_SHARE <= share <= MOST_SHARE:
-        message = f"{named('--holdout')} is a share from 1% to 50% of the held-out images, not `{text:.60}`"
-        raise fail("E124", message, help="write it as `20%`")
-    return share
 
 
 def check_holdout(share: float | None, tasks: Sequence[Task]) -> None:
@@ -74,31 +57,29 @@ def held_back(table: Table, tasks: Sequence[Task], share: float) -> Table:
     """
     if not tasks:
         return attrs.evolve(table, report=Report("held-out", share))
-    known = {task.name: _held_out(task) for task in tasks}
-    first = known[tasks[0].name]
-    for task in tasks:
-        if task.test is not None:
-            raise _tested(task)
-        if known[task.name].images != first.images:
-            raise _other_images(tasks[0], task)
-    back = is_kept_back(first, share)
+    known = _evaluations(tasks)
+    back = is_kept_back(known[tasks[0].name], share)
     count, every = int(back.sum()), len(back)
     if count < FEWEST:
         raise _too_few(str(count), every)
     lines = tuple(
         attrs.evolve(line, cells=tuple(_without(cell, known, back) for cell in line.cells)) for line in table.lines
     )
+    correct, kept_back = ({name: one.correct[part] for name, one in known.items()} for part in (~back, back))
     report, row = Report("held-out", share, every - count, count), best_row(lines)
-    told = f"The table and the choice of the best row use {every - count:,} of {plural(every, 'held-out image')}. "
-    told += f"The other {count:,}, which a hash of their names decides, are kept back to report on that row"
-    if row is None or not is_complete(lines):
-        told += " once no run is missing" if not is_complete(lines) else ", but all runs diverged"
-    else:
-        correct = {name: one.correct[back] for name, one in known.items()}
-        report = attrs.evolve(report, chosen=results_on(lines, correct, row, table.compared_with(row)))
-    about = (f"{told}.", *report.notes(lines), *table.about)
-    correct = {name: one.correct[~back] for name, one in known.items()}
+    if row is not None and is_complete(lines):
+        report = attrs.evolve(report, chosen=results_on(lines, kept_back, row, table.compared_with(row)))
+    about = (_about_parts(every - count, count, lines), *report.notes(lines), *table.about)
     return attrs.evolve(table, lines=lines, about=about, correct=correct, curves={}, report=report)
+
+
+def _about_parts(used: int, kept: int, lines: Sequence[Line]) -> str:
+    """Return a sentence about the images of the table and of the report."""
+    said = f"The table and the choice of the best row use {used:,} of {plural(used + kept, 'held-out image')}. "
+    said += f"The other {kept:,}, which a hash of their names decides, are kept back to report on that row"
+    if not is_complete(lines):
+        return f"{said} once no run is missing."
+    return f"{said}, but all runs diverged." if best_row(lines) is None else f"{said}."
 
 
 def is_kept_back(held_out: HeldOut, share: float) -> npt.NDArray[np.bool_]:
@@ -115,6 +96,17 @@ def _without(cell: Cell, known: Mapping[str, HeldOut], back: npt.NDArray[np.bool
     if (held_out := known.get(cell.name)) is None:
         return cell
     return attrs.evolve(cell, top1=float(held_out.correct[~back].mean()), loss=float(held_out.losses[~back].mean()))
+
+
+def _evaluations(tasks: Sequence[Task]) -> dict[str, HeldOut]:
+    """Return what finished runs computed for the held-out images, by name. Raises `RecipeError` (E124)."""
+    known = {task.name: _held_out(task) for task in tasks}
+    for task in tasks:
+        if task.test is not None:
+            raise _tested(task)
+        if known[task.name].images != known[tasks[0].name].images:
+            raise _other_images(tasks[0], task)
+    return known
 
 
 def _held_out(task: Task) -> HeldOut:

@@ -15,6 +15,7 @@ from recipe.base.terminal import redraws
 from recipe.base.wording import columns, plural
 from recipe.cli import completion
 from recipe.cli.inputs import check_quoted, plugin_option, source_of, stem, tell_changes, vocabulary
+from recipe.plan.bind import resolve
 
 FORMATS = ("text", "csv", "json", "markdown")
 """How to print the table, by the methods of `Table`."""
@@ -183,21 +184,27 @@ def command(
     from recipe.ablation.cells.execute import Unfinished
     from recipe.ablation.cells.launchers import Workers
     from recipe.ablation.cells.progress import Live, Plain
+    from recipe.ablation.earlier import replaced
+    from recipe.ablation.preparing import study
     from recipe.ablation.report.table import Table
-    from recipe.ablation.study import study
+    from recipe.ablation.request import Request
 
     plain = Plain()
-    workers = Workers(device, jobs, launcher, dict(option.split("=", 1) for option in launcher_options))
-    options |= {"workers": workers, "plugins": words, "resolution": int(resolution) if resolution else None}
-    options |= {"name": stem(source, "ablation"), "tell": plain.note, "test": not skip_test}
-    made = study(source, *statements, **options)
+    request = Request(
+        **options,
+        resolution=int(resolution) if resolution else None,
+        test=not skip_test,
+        workers=Workers(device, jobs, launcher, dict(option.split("=", 1) for option in launcher_options)),
+        name=stem(source, "ablation"),
+    )
+    made = study(resolve(source, *statements, plugins=words, data=True), request, plain.note)
     if html is not None and made.folder.resolve() in html.resolve().parents:
         help = "name a file in another folder"
         raise fail("E111", f"`{html}` can't be written: it would be in the folder of the ablation", help=help)
     if html is not None:
         check_page(html)
     tell_changes(source, made.rows[0].plan)
-    for said in (*made.warnings, *made.replaced()):
+    for said in (*made.warnings, *replaced(made.outline, made.folder)):
         plain.note(said)
     lines, seeds_run = made.outline.lines, plural(len(made.outline.seeds), "seed")
     runs, rows, so_far = plural(len(made.tasks), "run"), plural(len(lines), "row"), ""

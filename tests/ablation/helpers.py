@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import attrs
 
 from recipe.ablation.cells.execute import Execution, Watcher
 from recipe.ablation.cells.launchers import Handle
 from recipe.ablation.cells.store import prepare
-from recipe.ablation.study import Study, study
+from recipe.ablation.preparing import study as prepared
+from recipe.ablation.request import Request
+from recipe.ablation.study import Study
 from recipe.base import failure, files
 from recipe.base.source import Source
-from recipe.plan.bind import bind
+from recipe.plan.bind import bind, resolve
+from recipe.plan.plan import Plan
 from recipe.plugins.vocabulary import Vocabulary
 from tests.helpers import vocabulary
 
@@ -119,6 +123,18 @@ class MadeUp:
             for epoch, speed in speeds
         ]
         (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def study(
+    recipe: str | Path | Plan,
+    *statements: str,
+    plugins: Vocabulary | Sequence[Path] = (),
+    tell: Callable[[str], None] = lambda text: None,
+    **options: Any,
+) -> Study:
+    """Prepare an ablation as `recipe.ablate` does. ``options`` are those of a `Request`."""
+    request = Request(**options)
+    return prepared(resolve(recipe, *statements, plugins=plugins, data=True), request, tell)
 
 
 def made(out: Path, *statements: str, mode: str = "stack", seeds: int = 2, over: Sequence[str] = ()) -> Study:

@@ -14,9 +14,9 @@ import recipe.training.engine  # imported before its dependencies are patched
 from recipe.ablation.cells import budget as api
 from recipe.ablation.cells.budget import MOST_SEEDS, Budget, fit, seconds_of
 from recipe.ablation.cells.launchers import Workers
-from recipe.ablation.study import study
 from recipe.base.errors import RecipeError
 from recipe.devices import choice
+from tests.ablation.helpers import study
 
 ROWS = st.lists(st.floats(0.1, 100), min_size=2, max_size=8)
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from unittest import mock
 
 import attrs
 import pytest
 
-from recipe.ablation import study as studies
+from recipe.ablation import preparing
 from recipe.ablation.cells.execute import Unfinished
 from recipe.ablation.cells.launchers import Handle
 from recipe.ablation.cells.store import Task
+from recipe.ablation.request import Request
+from recipe.ablation.study import Study
+from recipe.plan.plan import Plan
 from recipe.runs.layout import choose_folder
 from recipe.runs.provenance import Classes, Data, Preprocessing, Provenance, read_provenance, write_provenance
 from recipe.runs.recipe_lock import lock_text
@@ -77,13 +80,13 @@ def test_what_is_left_of_a_run_on_other_data_is_removed_before_it_is_trained_aga
 def test_the_command_hands_its_plugins_to_the_cells(tmp_path: Path) -> None:
     (tmp_path / "dim.py").write_text(PLUGIN.replace("PART", "0.5"))
     prepared = []
-    original = studies.study
+    original = preparing.study
 
-    def study(*arguments: object, **options: object) -> studies.Study:
-        prepared.append(original(*arguments, **options))  # type: ignore[arg-type]
+    def study(plan: Plan, request: Request, tell: Callable[[str], None]) -> Study:
+        prepared.append(original(plan, request, tell))
         return prepared[-1]
 
-    with mock.patch.object(studies, "study", study):
+    with mock.patch.object(preparing, "study", study):
         words = ("--mode", "drop", "--over", "augment dim", "--seeds", "1", "--dry-run", "--device", "cpu")
         done = command("ablate", TEXT, "augment dim", *words, "--plugin", tmp_path / "dim.py")
     assert done.status == 0, done.stderr

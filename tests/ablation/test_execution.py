@@ -18,14 +18,13 @@ from recipe.ablation.cells import execute as execution
 from recipe.ablation.cells.execute import Watcher
 from recipe.ablation.cells.launchers import Workers
 from recipe.ablation.cells.store import prepare
-from recipe.ablation.study import study
 from recipe.base import signals
 from recipe.base.caller import commanding
 from recipe.base.errors import RecipeError, fail
 from recipe.base.signals import Interrupted
 from recipe.devices import choice
 from recipe.plugins.vocabulary import Vocabulary
-from tests.ablation.helpers import PLUGIN, TABLE, TEXT, MadeUp, execute, made
+from tests.ablation.helpers import PLUGIN, TABLE, TEXT, MadeUp, execute, made, study
 
 
 @pytest.mark.usefixtures("unhurried")

@@ -19,10 +19,10 @@ from recipe.ablation.cells import launchers
 from recipe.ablation.cells.execute import Unfinished
 from recipe.ablation.final import FILE, kept_results
 from recipe.ablation.report.table import Table
-from recipe.ablation.study import Study, study
+from recipe.ablation.study import Study
 from recipe.base.errors import RecipeError
 from recipe.base.signals import Interrupted
-from tests.ablation.helpers import MadeUp
+from tests.ablation.helpers import MadeUp, study
 from tests.damage.folders import here
 from tests.docs.schemas import validate
 from tests.helpers import command, vocabulary

@@ -16,7 +16,7 @@ from scipy import stats
 import recipe
 from recipe.ablation.cells import launchers
 from recipe.ablation.cells.execute import Unfinished
-from recipe.ablation.holdout import check_holdout, is_kept_back, share_of
+from recipe.ablation.holdout import check_holdout, is_kept_back
 from recipe.ablation.report.chosen import Report, results_on
 from recipe.ablation.study import Study
 from recipe.base import files
@@ -66,7 +66,8 @@ class Recorded(MadeUp):
 
 def ablation(out: Path, mode: str = "stack", seeds: int = 3, over: Sequence[str] = (), share: float = SHARE) -> Study:
     data = f"data fake size=32 classes=10 images={8 * IMAGES}"  # of which an eighth is held out
-    return attrs.evolve(made(out, data, mode=mode, seeds=seeds, over=over), holdout=share)
+    study = made(out, data, mode=mode, seeds=seeds, over=over)
+    return attrs.evolve(study, request=attrs.evolve(study.request, holdout=share))
 
 
 @pytest.mark.parametrize("paths", [True, False])
@@ -200,20 +201,6 @@ def test_diverged_runs_are_left_out_and_named(tmp_path: Path) -> None:
     shown = nothing.run(launcher=Recorded({task.name: (3, "diverged") for task in nothing.tasks}))
     assert shown.report is not None
     assert shown.report.chosen is None
-
-
-@pytest.mark.parametrize(
-    ("given", "share"),
-    [("20%", 0.2), ("0.2", 0.2), (0.2, 0.2), (" 7% ", 0.07), ("1%", 0.01), ("50%", 0.5), (None, None)],
-)
-def test_a_share_is_a_percentage_or_a_fraction(given: str | float | None, share: float | None) -> None:
-    assert share_of(given) == share
-
-
-@pytest.mark.parametrize("given", ["0.9%", "51%", "20", "much", "", "-20%", "20%%", float("nan"), 0.6, "1e-1"])
-def test_other_shares_are_errors(given: str | float) -> None:
-    with pytest.raises(RecipeError, match=r"E124.*`holdout` is a share from 1% to 50%"):
-        share_of(given)
 
 
 def test_what_has_no_results_per_image_is_an_error(tmp_path: Path) -> None:

@@ -18,10 +18,10 @@ from recipe.ablation.cells.launchers import Handle
 from recipe.ablation.statistics.analysis import Analysis
 from recipe.ablation.statistics.looks import Look, Until
 from recipe.ablation.statistics.results import Cell, Contrast, Line
-from recipe.ablation.study import Study, study
+from recipe.ablation.study import Study
 from recipe.base.errors import RecipeError
 from recipe.base.signals import Interrupted
-from tests.ablation.helpers import TEXT, MadeUp
+from tests.ablation.helpers import TEXT, MadeUp, study
 from tests.helpers import command, vocabulary
 
 ROWS = 5
@@ -46,7 +46,7 @@ class Noisy(MadeUp):
 
 
 def made_up(out: Path, mode: str, **options: float) -> Study:
-    return study(TEXT, mode=mode, out=out, plugins=vocabulary(), **options)  # type: ignore[arg-type]
+    return study(TEXT, mode=mode, out=out, plugins=vocabulary(), **options)
 
 
 def analysis(values: np.ndarray, look: Look, against: str = "above") -> Analysis:
@@ -228,11 +228,8 @@ def test_interruptions_change_nothing(mode: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"until": 0.0}, "`until` takes percentage points, such as 0.5, not 0"),
-        ({"until": float("nan")}, "not nan"),
         ({"until": 0.5, "seeds": 1}, "one seed can't show noise"),
         ({"until": 0.5, "runs": 4}, "4 runs can't show noise in 4 rows"),
-        ({"runs": 4}, "`runs` is for the mode `screen`, or together with `until`"),
     ],
 )
 def test_what_can_t_be_used_is_refused(options: dict[str, float], said: str, tmp_path: Path) -> None:

@@ -9,10 +9,9 @@ import attrs
 import pytest
 
 from recipe.ablation.cells.execute import Watcher
-from recipe.ablation.study import study
 from recipe.base.errors import RecipeError
 from recipe.plugins.vocabulary import Vocabulary
-from tests.ablation.helpers import PLUGIN, TEXT, MadeUp, execute, made
+from tests.ablation.helpers import PLUGIN, TEXT, MadeUp, execute, made, study
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ CONSTANT = re.compile(r"[A-Z_]+( - 1)?")
 """A limit, which is never one."""
 
 ALLOWED = {
-    "recipe/ablation/study.py: seeds or 'fitting'": "it identifies a budget in a file",
+    "recipe/ablation/preparing.py: request.seeds or 'fitting'": "it identifies a budget in a file",
     "recipe/base/files.py: most": "a limit",
     "recipe/compare/text.py: diff.imageless": "a name",
     "recipe/compare/text.py: len(rows)": "of a block with several",

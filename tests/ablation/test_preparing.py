@@ -14,12 +14,11 @@ from safetensors.torch import save_file
 
 import recipe
 from recipe.ablation.report.screening import Screening
-from recipe.ablation.study import study
 from recipe.base.errors import RecipeError
 from recipe.plugins.fingerprint import code_of
 from recipe.plugins.vocabulary import Vocabulary
 from recipe.testing import small
-from tests.ablation.helpers import PLUGIN, MadeUp, execute, made
+from tests.ablation.helpers import PLUGIN, MadeUp, execute, made, study
 
 
 def test_dropping_a_trick_that_was_already_applied_is_noted(tmp_path: Path) -> None:
@@ -79,16 +78,6 @@ def test_a_folder_of_other_files_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "y" / "letter.txt").rename(tmp_path / "letter.txt")
     (tmp_path / "y" / "ablation.json").write_text("[")
     execute(made(tmp_path / "y"), MadeUp())
-
-
-def test_replacing_a_table_of_other_rows_is_reported(tmp_path: Path) -> None:
-    study = made(tmp_path / "x", seeds=1)
-    execute(study, MadeUp())
-    study.write()
-    assert study.replaced() == made(tmp_path / "x", seeds=2).replaced() == []
-    (said,) = made(tmp_path / "x", over=("tweak D",), seeds=2).replaced()
-    assert said.endswith("which is of another recipe, or has other rows or more seeds; its runs are kept")
-    assert made(tmp_path / "x", "epochs 1", seeds=1).replaced() == [said], "the labels of the rows are the same"
 
 
 @pytest.mark.parametrize("how", ["base", "program", "plan"])
@@ -227,5 +216,5 @@ def test_an_overridden_trick_is_noted(tmp_path: Path) -> None:
 
 
 def test_a_budget_conflicts_with_a_study_of_epochs(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"E127.*`epochs` is studied"):
+    with pytest.raises(RecipeError, match=r"E127.*`epochs` is studied, but `budget=` sets it"):
         study("base resnet18; loss smooth", mode="add", over=("epochs 3",), budget="1h", out=tmp_path / "x")
