@@ -31,11 +31,13 @@ Cells = Sequence[Sequence[Task]]
 
 
 @attrs.frozen
-class Look:
-    """A report on the test images: the label of the best row, and the runs that it and its reference had."""
+class Subject:
+    """What a report on the test images is about."""
 
     label: str
+    """The label of the best row."""
     runs: list[str]
+    """The names of its finished cells, and of those of the row that it is compared with."""
 
 
 @attrs.frozen
@@ -56,10 +58,33 @@ class Outcome:
 class Kept:
     """The contents of `test.json`."""
 
-    looks: list[Look] = attrs.field(validator=min_len(1))
+    looks: list[Subject] = attrs.field(validator=min_len(1))
+    """The subjects of all reports so far."""
     runs: dict[str, Outcome]
     """By the name of the cell."""
     schema_version: int = attrs.field(default=1, validator=in_((1,)))
+
+    def knows(self, task: Task) -> bool:
+        """Whether the results of a run are there, with its weights and on the test images of today."""
+        outcome = self.runs.get(task.name)
+        return outcome is not None and (outcome.weights, outcome.data) == (_weights(task), _data(task))
+
+
+@attrs.frozen
+class Wanted:
+    """The report that a table without missing runs asks for."""
+
+    row: int
+    """The index of the best row."""
+    reference: int | None
+    """The index of the row that it is compared with, if any."""
+    subject: Subject
+    tasks: tuple[Task, ...]
+    """The runs of the subject."""
+
+    def is_in(self, kept: Kept | None) -> bool:
+        """Whether the report has been made, and its results are there."""
+        return kept is not None and self.subject in kept.looks and all(map(kept.knows, self.tasks))
 
 
 def kept_results(folder: Path) -> Kept | None:
@@ -82,28 +107,17 @@ def tested(table: Table, cells: Cells, folder: Path, problem: str) -> Table:
 
     Otherwise, a note gives the reason, which is ``problem`` unless runs are missing.
     """
-    row = best_row(table.lines)
-    if row is None or not is_complete(table.lines):
+    wanted = _wanted(table, cells)
+    if wanted is None:
         has_test = not is_complete(table.lines) and any(task.test is not None for of_row in cells for task in of_row)
         told = ["The best row is evaluated on the test images once no run is missing."] if has_test else []
         return attrs.evolve(table, about=(*told, *table.about))
-    kept, compared = kept_results(folder), table.compared_with(row)
-    look, tasks = _look(table, cells, row)
-    if kept is None or look not in kept.looks or not all(_is_known(task, kept) for task in tasks):
+    kept = kept_results(folder)
+    if kept is None or not wanted.is_in(kept):
         told = [f"The best row has not been evaluated on the test images: {problem}."] if problem else []
         return attrs.evolve(table, about=(*told, *table.about))
-    correct = {name: np.array([*kept.runs[name].correct]) == "1" for name in look.runs}
-    first = kept.runs[next(cell.name for cell in table.lines[row].cells if cell.name in correct)]
-    same = all(kept.runs[name].images == first.images for name in look.runs)
-    held_out = {len(each) for each in table.correct.values()}
-    report = Report(
-        "test",
-        chosen_by=held_out.pop() if len(held_out) == 1 else None,
-        reported_on=len(first.correct),
-        looks=len(kept.looks),
-        chosen=results_on(table.lines, correct, row, compared if same else None),
-    )
-    about = (*report.notes(table.lines), _about_looks(len(kept.looks)), *table.about)
+    report = _report(table, wanted, kept)
+    about = (*report.notes(table.lines), _about_reports(len(kept.looks)), *table.about)
     return attrs.evolve(table, about=about, report=report)
 
 
@@ -119,39 +133,51 @@ def evaluate(table: Table, cells: Cells, folder: Path, device: str | None, tell:
     Raises:
         RecipeError: E111 if the results can't be written, E120 if earlier ones are damaged.
     """
-    row = best_row(table.lines)
-    if row is None or not is_complete(table.lines):
+    wanted = _wanted(table, cells)
+    if wanted is None:
         return ""
-    kept, (look, tasks) = kept_results(folder), _look(table, cells, row)
-    if all(task.test is None for task in tasks):
+    kept = kept_results(folder)
+    if wanted.is_in(kept) or all(task.test is None for task in wanted.tasks):
         return ""
-    known = {task.name: kept.runs[task.name] for task in tasks if _is_known(task, kept)} if kept else {}
-    if kept is not None and look in kept.looks and len(known) == len(tasks):
-        return ""
+    looks, runs = (kept.looks, kept.runs) if kept else ([], {})
+    missing = [task for task in wanted.tasks if kept is None or not kept.knows(task)]
     try:
-        if missing := [task for task in tasks if task.name not in known]:
-            tell(f"evaluating {plural(len(missing), 'run')} on the test images, for the best row: {look.label}")
-        known |= {task.name: _outcome(task, device) for task in missing}
+        if missing:
+            count = plural(len(missing), "run")
+            tell(f"evaluating {count} on the test images, for the best row: {wanted.subject.label}")
+        new = {task.name: _outcome(task, device) for task in missing}
     except RecipeError as error:
         return error.diagnostics[-1].message
-    new = Kept([*(kept.looks if kept else ()), look], {**(kept.runs if kept else {}), **known})
-    write_sealed(folder / FILE, attrs.asdict(new))
+    write_sealed(folder / FILE, attrs.asdict(Kept([*looks, wanted.subject], {**runs, **new})))
     return ""
 
 
-def _look(table: Table, cells: Cells, row: int) -> tuple[Look, list[Task]]:
-    """Return the report that the best row needs, and its finished runs and those of the row it is compared with."""
+def _wanted(table: Table, cells: Cells) -> Wanted | None:
+    """Return the report that a table asks for, or None if runs are missing or none has a result."""
+    row = best_row(table.lines)
+    if row is None or not is_complete(table.lines):
+        return None
     reference = table.compared_with(row)
     rows = [row] if reference is None else [row, reference]
     finished = {cell.name for at in rows for cell in table.lines[at].cells if cell.status == "finished"}
     tasks = {task.name: task for at in rows for task in cells[at] if task.name in finished}
-    return Look(table.lines[row].label, sorted(tasks)), [*tasks.values()]
+    return Wanted(row, reference, Subject(table.lines[row].label, sorted(tasks)), tuple(tasks.values()))
 
 
-def _is_known(task: Task, kept: Kept) -> bool:
-    """Whether the results of a run are there, with its weights and on the test images of today."""
-    outcome = kept.runs.get(task.name)
-    return outcome is not None and (outcome.weights, outcome.data) == (_weights(task), _data(task))
+def _report(table: Table, wanted: Wanted, kept: Kept) -> Report:
+    """Return the report that is wanted, from the results that are kept."""
+    outcomes = {name: kept.runs[name] for name in wanted.subject.runs}
+    correct = {name: np.array([*outcome.correct]) == "1" for name, outcome in outcomes.items()}
+    first = outcomes[next(cell.name for cell in table.lines[wanted.row].cells if cell.name in outcomes)]
+    same = all(outcome.images == first.images for outcome in outcomes.values())
+    held_out = {len(each) for each in table.correct.values()}
+    return Report(
+        "test",
+        chosen_by=held_out.pop() if len(held_out) == 1 else None,
+        reported_on=len(first.correct),
+        looks=len(kept.looks),
+        chosen=results_on(table.lines, correct, wanted.row, wanted.reference if same else None),
+    )
 
 
 def _outcome(task: Task, device: str | None) -> Outcome:
@@ -174,7 +200,7 @@ def _data(task: Task) -> str:
     return "" if task.test is None else digest(repr(attrs.astuple(task.test)).encode())
 
 
-def _about_looks(count: int) -> str:
+def _about_reports(count: int) -> str:
     if count == 1:
         return "This is the first report on the test images in this folder."
     return (
