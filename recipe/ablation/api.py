@@ -73,8 +73,8 @@ def ablate(
         budget: The time to fit seeds and epochs into: ``90s``, ``20m`` or ``2h``. Defaults to no limit.
         holdout: The share of the held-out images to leave out of the table, ``20%`` or 0.2, from 1% to 50%. The best
             row is reported on them. Can be given to a finished ablation, too. Defaults to none.
-        test: Whether to evaluate the best row on the test images once all runs have finished, if the recipe has any.
-            Not done with ``short``.
+        test: Whether to evaluate the best row, or the combination that is confirmed, on the test images once all runs
+            have finished, if the recipe has any.
         out: The ablation folder. Defaults to a folder in ``ablations``.
         device: The device, such as ``cpu`` or ``cuda:1``. Defaults to all CUDA devices in turn, or the CPU.
         jobs: How many runs to train at a time.

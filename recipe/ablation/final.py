@@ -1,11 +1,11 @@
-"""The report on the best row of a finished ablation on the test images, which no run has seen.
+"""The report on the test images, which no run has seen: how good the best row or combination of an ablation is.
 
 The folder's `test.json` has its results, so that the images are evaluated once for each choice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import attrs
@@ -14,7 +14,9 @@ from attrs.validators import in_, matches_re, min_len
 
 from recipe.ablation.cells.store import Task
 from recipe.ablation.report.chosen import Report, best_row, is_complete, results_on
+from recipe.ablation.report.screening import Screening
 from recipe.ablation.report.table import Table
+from recipe.ablation.statistics.results import Line
 from recipe.base.errors import RecipeError, fail
 from recipe.base.identity import digest
 from recipe.base.sealed import read_sealed, write_sealed
@@ -26,16 +28,13 @@ from recipe.runs.reader import summary_of
 
 FILE = "test.json"
 
-Cells = Sequence[Sequence[Task]]
-"""The cells of each row, one per seed."""
-
 
 @attrs.frozen
 class Subject:
     """What a report on the test images is about."""
 
     label: str
-    """The label of the best row."""
+    """The label of the best row, or of the combination that was confirmed."""
     runs: list[str]
     """The names of its finished cells, and of those of the row that it is compared with."""
 
@@ -74,8 +73,12 @@ class Kept:
 class Wanted:
     """The report that a table without missing runs asks for."""
 
+    kind: str
+    """What is best: a ``row`` or a ``combination``."""
+    lines: tuple[Line, ...]
+    """The rows of the table, or of the confirmation."""
     row: int
-    """The index of the best row."""
+    """The index of the best one."""
     reference: int | None
     """The index of the row that it is compared with, if any."""
     subject: Subject
@@ -102,27 +105,34 @@ def kept_results(folder: Path) -> Kept | None:
         raise fail("E120", f"`{folder / FILE}` {why}", help=help) from None
 
 
-def tested(table: Table, cells: Cells, folder: Path, problem: str) -> Table:
-    """Return a table with the report on the test images, if its best row has been evaluated on them.
+def tested(table: Table, tasks: Iterable[Task], folder: Path, problem: str) -> Table:
+    """Return a table with the report on the test images, if what is best has been evaluated on them.
 
     Otherwise, a note gives the reason, which is ``problem`` unless runs are missing.
+
+    Args:
+        table: The table, with the confirmation of a screening.
+        tasks: The runs of both.
+        folder: The folder of the ablation.
+        problem: Why the evaluation isn't possible, or an empty text.
     """
-    wanted = _wanted(table, cells)
+    wanted = _wanted(table, tasks := [*tasks])
     if wanted is None:
-        has_test = not is_complete(table.lines) and any(task.test is not None for of_row in cells for task in of_row)
-        told = ["The best row is evaluated on the test images once no run is missing."] if has_test else []
+        has_test = not _is_complete(table) and any(task.test is not None for task in tasks)
+        told = ["The test images are used once no run is missing."] if has_test else []
         return attrs.evolve(table, about=(*told, *table.about))
     kept = kept_results(folder)
     if kept is None or not wanted.is_in(kept):
-        told = [f"The best row has not been evaluated on the test images: {problem}."] if problem else []
+        said = f"The best {wanted.kind} has not been evaluated on the test images: {problem}."
+        told = [said] if problem else []
         return attrs.evolve(table, about=(*told, *table.about))
     report = _report(table, wanted, kept)
-    about = (*report.notes(table.lines), _about_reports(len(kept.looks)), *table.about)
+    about = (*report.notes(wanted.lines), _about_reports(len(kept.looks)), *table.about)
     return attrs.evolve(table, about=about, report=report)
 
 
-def evaluate(table: Table, cells: Cells, folder: Path, device: str | None, tell: Callable[[str], None]) -> str:
-    """Evaluate the best row and the one that it is compared with on the test images, and keep the results.
+def evaluate(table: Table, tasks: Iterable[Task], folder: Path, device: str | None, tell: Callable[[str], None]) -> str:
+    """Evaluate what is best and what it is compared with on the test images, and keep the results.
 
     Does nothing if there are no test images, runs are missing, or the results are there already. They are written when
     all are known.
@@ -133,7 +143,7 @@ def evaluate(table: Table, cells: Cells, folder: Path, device: str | None, tell:
     Raises:
         RecipeError: E111 if the results can't be written, E120 if earlier ones are damaged.
     """
-    wanted = _wanted(table, cells)
+    wanted = _wanted(table, tasks)
     if wanted is None:
         return ""
     kept = kept_results(folder)
@@ -144,7 +154,7 @@ def evaluate(table: Table, cells: Cells, folder: Path, device: str | None, tell:
     try:
         if missing:
             count = plural(len(missing), "run")
-            tell(f"evaluating {count} on the test images, for the best row: {wanted.subject.label}")
+            tell(f"evaluating {count} on the test images, for the best {wanted.kind}: {wanted.subject.label}")
         new = {task.name: _outcome(task, device) for task in missing}
     except RecipeError as error:
         return error.diagnostics[-1].message
@@ -152,23 +162,45 @@ def evaluate(table: Table, cells: Cells, folder: Path, device: str | None, tell:
     return ""
 
 
-def _wanted(table: Table, cells: Cells) -> Wanted | None:
-    """Return the report that a table asks for, or None if runs are missing or none has a result."""
-    row = best_row(table.lines)
-    if row is None or not is_complete(table.lines):
+def _wanted(table: Table, tasks: Iterable[Task]) -> Wanted | None:
+    """Return the report that a table asks for, or None if runs are missing, or none has a result.
+
+    It is about the combination that was confirmed, if any, and otherwise about the best row. Rows of a short screening
+    are never evaluated.
+    """
+    if not _is_complete(table):
         return None
-    reference = table.compared_with(row)
-    rows = [row] if reference is None else [row, reference]
-    finished = {cell.name for at in rows for cell in table.lines[at].cells if cell.status == "finished"}
-    tasks = {task.name: task for at in rows for task in cells[at] if task.name in finished}
-    return Wanted(row, reference, Subject(table.lines[row].label, sorted(tasks)), tuple(tasks.values()))
+    if isinstance(table, Screening) and table.confirmation is not None:
+        return _report_on("combination", table.confirmation.lines[:2], 1, 0, tasks)
+    row = best_row(table.lines)
+    if row is None or (isinstance(table, Screening) and table.short):
+        return None
+    return _report_on("row", table.lines, row, table.compared_with(row), tasks)
+
+
+def _report_on(
+    kind: str, lines: tuple[Line, ...], row: int, reference: int | None, tasks: Iterable[Task]
+) -> Wanted | None:
+    """Return the report on a row, compared with another one, or None if it has no result."""
+    if not lines[row].results:
+        return None
+    used = [row] if reference is None else [row, reference]
+    finished = {cell.name for at in used for cell in lines[at].cells if cell.status == "finished"}
+    found = {task.name: task for task in tasks if task.name in finished}
+    return Wanted(kind, lines, row, reference, Subject(lines[row].label, sorted(found)), tuple(found.values()))
+
+
+def _is_complete(table: Table) -> bool:
+    """Whether no run is missing, including those of a confirmation."""
+    more = table.confirmation.lines if isinstance(table, Screening) and table.confirmation else ()
+    return is_complete((*table.lines, *more))
 
 
 def _report(table: Table, wanted: Wanted, kept: Kept) -> Report:
     """Return the report that is wanted, from the results that are kept."""
     outcomes = {name: kept.runs[name] for name in wanted.subject.runs}
     correct = {name: np.array([*outcome.correct]) == "1" for name, outcome in outcomes.items()}
-    first = outcomes[next(cell.name for cell in table.lines[wanted.row].cells if cell.name in outcomes)]
+    first = outcomes[next(cell.name for cell in wanted.lines[wanted.row].cells if cell.name in outcomes)]
     same = all(outcome.images == first.images for outcome in outcomes.values())
     held_out = {len(each) for each in table.correct.values()}
     return Report(
@@ -176,7 +208,8 @@ def _report(table: Table, wanted: Wanted, kept: Kept) -> Report:
         chosen_by=held_out.pop() if len(held_out) == 1 else None,
         reported_on=len(first.correct),
         looks=len(kept.looks),
-        chosen=results_on(table.lines, correct, wanted.row, wanted.reference if same else None),
+        chosen=results_on(wanted.lines, correct, wanted.row, wanted.reference if same else None),
+        subject=wanted.kind,
     )
 
 

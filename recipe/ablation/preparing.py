@@ -14,7 +14,7 @@ from recipe.ablation.cells.tasks import cells_of
 from recipe.ablation.checks import check_weights, compile_rows, own_model
 from recipe.ablation.confirming import NEW_SEEDS, Confirming, at_full_length
 from recipe.ablation.holdout import check_holdout
-from recipe.ablation.lines import lines_of
+from recipe.ablation.lines import lines_of, meanings_of
 from recipe.ablation.report.screening import Screening
 from recipe.ablation.report.table import Table
 from recipe.ablation.request import Request
@@ -136,10 +136,13 @@ class Comparison:
         """Return the table before any training."""
         request, screen = self.request, self.screen
         common = (f"{request.name}, {request.mode}", request.mode, self.plan.canonical(), seeds, lines)
+        units = screen.units if screen else [row.unit for row in self.rows if row.unit]
+        meanings = meanings_of(units, self.plan.vocabulary)
         if screen is None or self.combinations is None:
-            return Table(*common)
+            return Table(*common, meanings=meanings)
         return Screening(
             *common,
+            meanings=meanings,
             units=screen.units,
             design=screen.design,
             replaced=screen.replaced,

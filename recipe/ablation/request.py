@@ -120,8 +120,8 @@ class Request:
 
     @property
     def evaluates_test(self) -> bool:
-        """Whether the best row is evaluated on the test images, if there are any."""
-        return self.test and self.holdout is None and self.short is None
+        """Whether the best row or combination is evaluated on the test images, if there are any."""
+        return self.test and self.holdout is None
 
     @property
     def cells(self) -> Path:

@@ -52,7 +52,7 @@ class Study:
     left_out: tuple[str, ...] = ()
     """The words of the recipe's tricks that no row has, because they choose an epoch by the held-out images."""
     untested: str = ""
-    """Why the best row can't be evaluated on the test images."""
+    """Why what is best can't be evaluated on the test images."""
 
     @property
     def plugins(self) -> tuple[Path, ...]:
@@ -126,14 +126,23 @@ class Study:
 
     def table(self, images: bool = True) -> Table:
         """Return the table with the results so far. ``images``: with the uncertainty of the held-out images."""
-        table = self._table(self.look, images)
-        if self.request.evaluates_test:
-            table = tested(table, self.cells, self.folder, self.untested)
+        table = self._confirmed(self._table(self.look, images))
+        return tested(table, self._all(table), self.folder, self.untested) if self.request.evaluates_test else table
+
+    def _confirmed(self, table: Table) -> Table:
+        """Return a table with what its confirmation has measured so far, if it has one."""
         if self.confirming is None or not isinstance(table, Screening) or not is_complete(table.lines):
             return table
         with contextlib.suppress(RecipeError):  # `run` reports why the best combination can't be trained
             return attrs.evolve(table, confirmation=self.confirming.confirmation(table))
         return table
+
+    def _all(self, table: Table) -> list[Task]:
+        """Return all runs of a table and of its confirmation."""
+        tasks = [task for row in self.cells for task in row]
+        if self.confirming is not None and isinstance(table, Screening) and table.confirmation is not None:
+            tasks += self.confirming.tasks(table)
+        return tasks
 
     def _table(self, look: Look | None, images: bool = True) -> Table:
         """Return the table at a look."""
@@ -209,7 +218,7 @@ class Study:
             execution.run(again)
 
     def _evaluate(self, tell: Callable[[str], None]) -> str:
-        """Evaluate the best row on the test images, if asked for. Return why that isn't possible, or an empty text."""
+        """Evaluate what is best on the test images, if asked for. Return why that isn't possible, or an empty text."""
         if not self.request.evaluates_test:
             return ""
 
@@ -218,4 +227,5 @@ class Study:
 
         device = self.request.workers.devices[0] if self.request.workers.local else None
         with handled(stop):
-            return evaluate(self._table(self.look, images=False), self.cells, self.folder, device, tell)
+            table = self._confirmed(self._table(self.look, images=False))
+            return evaluate(table, self._all(table), self.folder, device, tell)

@@ -89,7 +89,7 @@ class _Command(click.Command):
     "--short",
     metavar="STATEMENTS",
     help='With --mode screen: statements that only shorten the screening, such as "epochs 2". The best combination is '
-    "confirmed without them, and no run is evaluated on test images. Default: none.",
+    "confirmed without them. Default: none.",
     shell_complete=completion.statements,
 )
 @click.option(
@@ -108,7 +108,7 @@ class _Command(click.Command):
     help="Leave a share of the held-out images, from 1% to 50%, out of the table, and report the best row on them. "
     "Default: none.",
 )
-@click.option("--skip-test", is_flag=True, help="Don't evaluate the best row on the test images, if there are any.")
+@click.option("--skip-test", is_flag=True, help="Don't evaluate what is best on the test images, if there are any.")
 @click.option("--out", type=click.Path(file_okay=False), help="The ablation folder. Default: a folder in ./ablations.")
 @click.option("--jobs", type=click.IntRange(1, 1024), default=1, show_default=True, help="Runs to train at a time.")
 @click.option(

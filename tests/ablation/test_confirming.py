@@ -7,6 +7,7 @@ import io
 import json
 import re
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,15 +15,18 @@ import attrs
 import numpy as np
 import pytest
 
-from recipe.ablation import confirming
+from recipe.ablation import confirming, final
 from recipe.ablation.cells.execute import Unfinished, Watcher
 from recipe.ablation.cells.launchers import Handle
+from recipe.ablation.cells.store import Task
+from recipe.ablation.final import Outcome
 from recipe.ablation.report.screening import Screening
 from recipe.ablation.study import Study
 from recipe.base.errors import RecipeError, fail
 from recipe.compiler.program import Program
 from tests.ablation.helpers import TEXT, MadeUp, study
 from tests.helpers import vocabulary
+from tests.inference.helpers import paint
 
 GAINS = {"tweak D": 0.05, "loss smooth": -0.03, "lr cosine": 0.02}
 
@@ -179,9 +183,70 @@ def test_equal_results_have_no_rank_correlation(tmp_path: Path) -> None:
     assert attrs.evolve(found, lines=alike).rank_correlation is None
 
 
-def test_short_runs_are_not_evaluated_on_test_images(tmp_path: Path) -> None:
-    assert screening(tmp_path / "out", confirm=True).request.evaluates_test
-    assert not screening(tmp_path / "out", short="epochs 1").request.evaluates_test
+@pytest.fixture
+def evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the runs that are evaluated on test images. Ablations have some, of which runs get three right."""
+    for part, count in (("train", 8), ("val", 4), ("test", 6)):
+        for label, name in enumerate(("blue", "red")):
+            paint(tmp_path / "photos" / part / name, name, count, label)
+    monkeypatch.setattr(
+        sys.modules[__name__],
+        "TEXT",
+        TEXT.replace("data fake size=32 classes=10 images=48", f'data folder "{tmp_path / "photos"}" size=32'),
+    )
+    names = list[str]()
+
+    def outcome(task: Task, device: str | None) -> Outcome:
+        names.append(task.name)
+        right = 3 + task.seed % 2
+        return Outcome(final._weights(task), final._data(task), "x", "1" * right + "0" * (12 - right))
+
+    monkeypatch.setattr(final, "_outcome", outcome)
+    return names
+
+
+@pytest.mark.parametrize("options", [{"confirm": True}, {"short": "epochs 1"}])
+def test_the_test_images_are_for_the_confirmed_combination(
+    options: Mapping[str, object], tmp_path: Path, evaluated: list[str]
+) -> None:
+    table = run(tmp_path / "out", **options)
+    assert table.confirmation is not None
+    assert table.report is not None
+    assert table.report.chosen is not None
+    best = [cell.name for line in table.confirmation.lines[:2] for cell in line.cells]
+    assert sorted(evaluated) == sorted(best)
+    chosen = table.report.chosen
+    assert (table.report.subject, chosen.label, chosen.against) == ("combination", "lr cosine, tweak D", "none")
+    assert (chosen.row, chosen.reference, chosen.seeds) == (1, 0, 3)
+    assert chosen.top1 == pytest.approx((3 + 4 + 3) / 36)
+    assert "On the 12 test images, the best combination, `lr cosine, tweak D`, has top-1" in table.answer
+    again = run(tmp_path / "out", **options)
+    assert again.to_json() == table.to_json()
+    assert len(evaluated) == 6
+
+
+def test_short_runs_are_not_evaluated_on_test_images(
+    tmp_path: Path, evaluated: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(confirming, "NEW_SEEDS", 1)
+    for trick in GAINS:
+        monkeypatch.setitem(GAINS, trick, -0.05)
+    table = run(tmp_path / "out", short="epochs 1")
+    assert table.confirmation is None
+    assert (table.report, evaluated) == (None, [])
+    whole = run(tmp_path / "other", confirm=True)
+    assert whole.report is not None
+    assert whole.report.subject == "row"
+
+
+def test_nothing_is_evaluated_before_the_confirmation(tmp_path: Path, evaluated: list[str]) -> None:
+    found = run(tmp_path / "other", confirm=True, test=False).confirmation
+    assert found is not None
+    with pytest.raises(Unfinished) as caught:
+        run(tmp_path / "out", Known({found.lines[0].cells[0].name: (1, "broken")}), confirm=True)
+    assert caught.value.table is not None
+    assert "The test images are used once no run is missing." in caught.value.table.notes()
+    assert evaluated == []
 
 
 def test_the_confirmation_is_in_the_files(tmp_path: Path) -> None:

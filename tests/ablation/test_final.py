@@ -189,7 +189,7 @@ def test_what_can_not_be_evaluated_is_named(photos: Path, folder: Path, loaded: 
 
 def test_nothing_is_evaluated_while_runs_are_missing(photos: Path, tmp_path: Path, loaded: list[Path]) -> None:
     study = prepared(photos, tmp_path / "x")
-    said = "The best row is evaluated on the test images once no run is missing."
+    said = "The test images are used once no run is missing."
     with pytest.raises(Unfinished) as caught:
         study.run(launcher=MadeUp({study.tasks[-1].name: (1, "broken")}))
     assert isinstance(caught.value.table, Table)

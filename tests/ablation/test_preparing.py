@@ -15,10 +15,12 @@ from safetensors.torch import save_file
 import recipe
 from recipe.ablation.report.screening import Screening
 from recipe.base.errors import RecipeError
+from recipe.base.wording import summary_line
 from recipe.plugins.fingerprint import code_of
 from recipe.plugins.vocabulary import Vocabulary
 from recipe.testing import small
 from tests.ablation.helpers import PLUGIN, MadeUp, execute, made, study
+from tests.helpers import vocabulary
 
 
 def test_dropping_a_trick_that_was_already_applied_is_noted(tmp_path: Path) -> None:
@@ -43,6 +45,14 @@ def test_a_screening_trains_the_combinations_and_tells_the_effects(tmp_path: Pat
     again = made(tmp_path / "x", mode="screen", over=("tweak B", "loss smooth", "lr cosine"))
     assert {task.cell().status for task in again.tasks} == {"finished"}
     assert again.table().to_json() == table.to_json()
+
+
+@pytest.mark.parametrize("mode", ["stack", "drop", "add", "screen"])
+def test_every_trick_has_a_sentence_about_what_it_does(mode: str, tmp_path: Path) -> None:
+    meanings = made(tmp_path, mode=mode, seeds=1, over=("tweak C D", "loss smooth")).outline.meanings
+    assert [*meanings] == ["tweak C D", "loss smooth"]
+    sentences = [summary_line(vocabulary().load("tweak", letter)) for letter in "CD"]
+    assert meanings["tweak C D"] == " ".join(sentences)
 
 
 def test_warnings_of_tricks_name_their_rows(tmp_path: Path) -> None:

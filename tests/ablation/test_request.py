@@ -91,11 +91,10 @@ def test_one_trick_can_be_named_without_a_list() -> None:
     assert Request(mode="add", over=["tweak D", "lr cosine"]).over == ("tweak D", "lr cosine")
 
 
-def test_a_short_screening_is_confirmed_and_not_evaluated_on_test_images() -> None:
-    assert Request(mode="screen").evaluates_test
-    assert Request(mode="screen", confirm=True).evaluates_test
-    short = Request(mode="screen", short="epochs 2")
-    assert (short.confirms, short.evaluates_test) == (True, False)
+def test_a_short_screening_is_confirmed() -> None:
+    assert not Request(mode="screen").confirms
+    assert Request(mode="screen", confirm=True).confirms
+    assert Request(mode="screen", short="epochs 2").confirms
 
 
 def test_ablations_without_a_named_folder_share_their_cells() -> None:

@@ -59,6 +59,8 @@ class Report:
     """How many reports on the test images there have been in the folder."""
     chosen: Chosen | None = None
     """None while results are missing."""
+    subject: str = "row"
+    """What was chosen: a ``row`` of the table, or the ``combination`` that a screening predicts to be the best."""
 
     @property
     def sentence(self) -> str:
@@ -66,20 +68,20 @@ class Report:
         if (chosen := self.chosen) is None:
             return ""
         where = f"the {plural(self.reported_on or 0, f'{self.part} image')}{' kept back' * (self.part != 'test')}"
-        said = f"On {where}, the best row, `{chosen.label}`, has top-1 {100 * chosen.top1:.2f}"
+        said = f"On {where}, the best {self.subject}, `{chosen.label}`, has top-1 {100 * chosen.top1:.2f}"
         if chosen.difference is not None:
             said += f", {signed(chosen.difference.mean)} points from `{chosen.against}`"
         return f"{said}."
 
     def notes(self, lines: Sequence[Line]) -> list[str]:
-        """Return sentences about the images and the uncertainty. ``lines`` are the rows of the table."""
+        """Return sentences about the images and the uncertainty. ``lines`` are the rows of which one was chosen."""
         if (chosen := self.chosen) is None:
             return []
         of = len(lines[chosen.row].needed)
         finished = plural(of, "seed") if chosen.seeds == of else f"{chosen.seeds} of {plural(of, 'seed')}"
         kind = "test images" if self.part == "test" else "images kept back"
         mean = "a mean over" if chosen.seeds > 1 else "that of"
-        said = f"The top-1 of the best row on the {kind} is {mean} {finished}"
+        said = f"The top-1 of the best {self.subject} on the {kind} is {mean} {finished}"
         if chosen.deviation is not None:
             said += f", with a sample standard deviation of {100 * chosen.deviation:.2f} points"
         return [f"{said}.", *self._about_difference(chosen), *self._about_images(chosen)]
