@@ -75,10 +75,16 @@ def coverage(kind: Kind, count: int) -> Coverage:
 def table(count: int, only: str) -> None:
     """Print the table for all kinds whose description contains a text."""
     print(f"{count:,} tables of each kind; intervals of 95 %\n")
-    print("| tables | runs | alone | half-width | own | all together | false alarms | shown |")
-    print("|---|---:|---:|---:|---:|---:|---:|---:|")
+    print("| tables | runs | alone | half-width | own | all together | false alarms |")
+    print("|---|---:|---:|---:|---:|---:|---:|")
+    rarely = dict[str, float]()
     for kind in (kind for kind in KINDS if only in str(kind)):
         found = coverage(kind, count)
         cells = [f"{found.runs:.0f}", f"{100 * found.single:.1f} %", f"{100 * found.half:.2f}"]
-        cells += [f"{100 * each:.1f} %" for each in (found.own, found.together, found.false_alarms, found.shown)]
+        cells += [f"{100 * each:.1f} %" for each in (found.own, found.together, found.false_alarms)]
         print(f"| {kind} | {' | '.join(cells)} |", flush=True)
+        if found.shown < 1:
+            rarely[str(kind)] = found.shown
+    if rarely:
+        print("\nNot all tables have these intervals:")
+        print("\n".join(f"- {kind}: {100 * shown:.1f} %" for kind, shown in rarely.items()))

@@ -9,6 +9,10 @@ inverse chi-squared distribution of few to many degrees of freedom, as in Smyth 
 methods for assessing differential expression in microarray experiments"). The weights follow from how likely each
 hypothesis makes the observed variances. Unless equal variances have become unlikely, no interval is narrower than with
 those.
+
+The effects of a screening use all rows alike, so the mean variance of the rows is all that they need. Its estimate is
+unbiased, and only has fewer degrees of freedom if some rows are noisier (Satterthwaite 1946, "An approximate
+distribution of estimates of variance components").
 """
 
 from __future__ import annotations
