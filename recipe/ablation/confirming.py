@@ -78,7 +78,7 @@ class Confirming:
         correct = {} if self.is_short else {**table.correct}
         if self.is_short or correct:
             correct |= correct_in([task for _, tasks in prepared for task in tasks if task.cell().status == "finished"])
-        predicted = tuple(table.found.predicted(np.array(chosen)).tolist())
+        predicted = tuple(table.predicted(np.array(chosen)).tolist())
         return Confirmation(chosen, lines, predicted, best, () if self.is_short else table.lines, correct)
 
     def _chosen(self, table: Screening) -> tuple[Choice, ...]:
@@ -92,7 +92,7 @@ class Confirming:
         others = [on for on in others if self.combinations.find(on) is not None]
         if not others:
             return none, best.on
-        order = np.argsort(table.found.predicted(np.array(others)), kind="stable")
+        order = np.argsort(table.predicted(np.array(others)), kind="stable")
         places = dict.fromkeys(round((at + 1) * (len(order) - 1) / (MORE + 1)) for at in range(MORE))
         return none, best.on, *(others[order[place]] for place in places)
 

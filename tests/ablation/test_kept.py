@@ -65,6 +65,69 @@ def test_nothing_is_kept_that_makes_runs_noisier_or_does_not_help() -> None:
     assert table(calmed({1: 0.1}), seeds=1).kept is None
 
 
+def test_the_noise_of_few_runs_is_not_trusted() -> None:
+    of = calmed({1: 0.1})
+    assert table(of, *TRICKS[:4]).found.noise != ()
+    assert table(of, *TRICKS[:4]).kept is None
+    shown = table(of, *TRICKS[:4], seeds=3)
+    assert shown.kept is not None
+    assert shown.kept.found.analysis.freedom == 6
+
+
+def test_the_best_combination_is_that_next_to_the_kept_trick() -> None:
+    shown = table(calmed({1: 0.1, 0: 0.01, 2: -0.01, 3: 0.005}), seeds=3)
+    kept, best = shown.kept, shown.best
+    assert kept is not None
+    assert best is not None
+    assert best is kept.best
+    assert (best.on[:4], best.labels[:2]) == ((True, True, False, True), TRICKS[:2])
+    assert best.statements == shown.statements(best.on)
+    assert best.estimate.mean == pytest.approx(0.815, abs=0.003)
+    assert kept.rest.top1_of((False,) * 4) is not None
+    none = kept.rest.top1_of((False,) * 4)
+    assert none is not None
+    assert best.gain.mean == pytest.approx(best.estimate.mean - none.mean)
+    assert best.gain.single is not None
+    assert best.estimate.single is not None
+    assert none.single is not None
+    assert best.gain.single.half == pytest.approx(np.hypot(best.estimate.single.half, none.single.half))
+    assert none.single.half > 5 * best.estimate.single.half
+    both = np.array([best.on, (False,) * 5])
+    assert shown.predicted(both) == pytest.approx([best.estimate.mean, none.mean])
+    assert shown.found.predicted(both) != pytest.approx([best.estimate.mean, none.mean])
+    assert f"Best predicted combination by the runs with {TRICKS[1]}: " in shown.to_text()
+
+
+def test_a_combination_that_keeps_a_trick_off_gains_within_those_runs() -> None:
+    shown = table(calmed({1: -0.1, 0: 0.01}, when_on=False), seeds=3)
+    assert shown.kept is not None
+    assert shown.best is not None
+    assert not shown.best.on[1]
+    assert shown.best.on[0]
+    within = shown.kept.found.best
+    assert within is not None
+    assert (shown.best.gain, shown.best.estimate) == (within.gain, within.estimate)
+
+
+def test_the_whole_screening_predicts_if_the_noisy_runs_do_not() -> None:
+    calm = calmed({1: 0.1, 0: 0.01})
+    shown = table(lambda on, row, seed: calm(on, row, seed) if on[1] or not on[0] else None, seeds=3)
+    assert shown.kept is not None
+    assert shown.kept.best is None
+    assert shown.best is not None
+    assert shown.best is shown.found.best
+
+
+def test_a_trick_that_fades_next_to_the_kept_one_is_named() -> None:
+    def of(on: list[bool], row: int, seed: int) -> float:
+        noise = np.random.default_rng([row, seed, 7]).normal() * (0.0005 if on[1] else 0.01)
+        return float(0.7 + 0.1 * on[1] + 0.08 * (on[0] and not on[1]) + noise)
+
+    shown = table(of, seeds=3)
+    assert shown.kept is not None
+    assert f"There, {TRICKS[0]} can't be told from noise." in shown.answer
+
+
 def test_runs_that_do_not_tell_all_other_effects_are_no_screening_of_them() -> None:
     calm = calmed({1: 0.1})
 
@@ -81,7 +144,8 @@ def test_effects_next_to_a_kept_trick_name_their_aliases() -> None:
     assert shown.kept is not None
     assert any(effect.aliases for effect in shown.kept.found.all)
     assert not any(effect.aliases for effect in shown.effects)
-    assert any("may include interactions of two tricks" in note for note in shown.notes())
+    said = "With half of the combinations, they can't be told from interactions of two of the 4 other tricks."
+    assert any(said in note for note in shown.notes())
 
 
 def test_every_format_has_both_tables() -> None:

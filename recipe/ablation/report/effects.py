@@ -6,6 +6,7 @@ Needs no torch.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Mapping
 from functools import cached_property
 
@@ -117,16 +118,15 @@ class Effects:
         """The tricks with which runs are clearly noisier or less noisy: an F test of each, at 5 % for all together."""
         from scipy.special import fdtr, fdtrc
 
-        fit = Fit(self._results, np.eye(len(self.lines)))
-        squares, freedom, found = fit.squares, fit.geometry.row_freedom, []
+        found = []
         for unit, levels in zip(self.units, self.design.levels.T, strict=True):
-            on, off = ((squares[rows].sum(), freedom[rows].sum()) for rows in (levels, ~levels))
-            if min(*on, *off) < 1e-9:
+            on, off = (Fit(self._results[rows], np.empty((0, rows.sum()))) for rows in (levels, ~levels))
+            if on.variance is None or off.variance is None:
                 continue
-            ratio, degrees = (on[0] / on[1]) / (off[0] / off[1]), (on[1], off[1])
+            degrees, ratio = (on.geometry.freedom, off.geometry.freedom), on.variance / off.variance
             chance = 2 * min(fdtr(*degrees, ratio), fdtrc(*degrees, ratio))
             if chance * len(self.units) < 1 - self.confidence:
-                found.append(Noise(unit.label, *(float(np.sqrt(total / count)) for total, count in (on, off))))
+                found.append(Noise(unit.label, math.sqrt(on.variance), math.sqrt(off.variance)))
         return tuple(found)
 
     @cached_property
@@ -154,6 +154,12 @@ class Effects:
         weights[:, self.known] = self._model(levels, terms) @ np.linalg.pinv(self._model(self.found.levels, terms))
         return Fit(self._results, weights).values
 
+    def top1_of(self, on: Choice) -> Estimate | None:
+        """Return the predicted top-1 of a combination, as a mean over the seeds, or None if it isn't known."""
+        terms = self._terms()
+        weights = self._model(np.array([on]), terms) @ np.linalg.pinv(self._model(self.found.levels, terms))
+        return self._analysis([("", weights[0])]).estimates[0]
+
     def _best(self, on: Choice, statements: tuple[str, ...], terms: list[int]) -> Best | None:
         both = np.array([on, [False] * len(on)])
         best, none = self._model(both, terms) @ np.linalg.pinv(self._model(self.found.levels, terms))
@@ -163,7 +169,11 @@ class Effects:
         gain = self._analysis([("", best - none)]).estimates[0] if any(on) else Estimate(0.0, seeds=top1.seeds)
         if gain is None:
             return None
-        same = np.flatnonzero((self.design.levels == both[0]).all(1))
+        return self.named(on, statements, top1, gain)
+
+    def named(self, on: Choice, statements: tuple[str, ...], top1: Estimate, gain: Estimate) -> Best:
+        """Return a combination with the labels of its tricks, and its row if it was tried."""
+        same = np.flatnonzero((self.design.levels == np.array(on)).all(1))
         labels = tuple(unit.label for unit, is_on in zip(self.units, on, strict=True) if is_on)
         return Best(on, labels, statements, top1, gain, int(same[0]) if len(same) else None)
 

@@ -33,7 +33,7 @@ from recipe.ablation.report.words import ends, signed
 from recipe.ablation.rows.combinations import Choice, Replaced
 from recipe.ablation.rows.variants import Unit
 from recipe.ablation.statistics.analysis import Analysis
-from recipe.ablation.statistics.designs import Design
+from recipe.ablation.statistics.designs import Array, Design, Levels
 from recipe.ablation.statistics.results import CONFIDENCE, Estimate, Line
 from recipe.base.wording import plural
 
@@ -96,8 +96,20 @@ class Screening(Table):
 
     @property
     def best(self) -> Best | None:
-        """The combination with the highest predicted top-1, or None if not all effects are known."""
-        return self.found.best
+        """The combination with the highest predicted top-1, or None if not all effects are known.
+
+        Next to a trick that is kept, it is predicted by the runs that are like that.
+        """
+        return self.kept.best if self._predicts and self.kept else self.found.best
+
+    def predicted(self, levels: Levels) -> Array:
+        """Return the predicted top-1 of some combinations of K tricks, from 0 to 1: (N, K) to (N,)."""
+        return self.kept.predicted(levels) if self._predicts and self.kept else self.found.predicted(levels)
+
+    @property
+    def _predicts(self) -> bool:
+        """Whether the runs with a trick that is kept, and those without it, predict combinations."""
+        return self.kept is not None and self.kept.best is not None
 
     @property
     def analysis(self) -> Analysis:
@@ -124,7 +136,7 @@ class Screening(Table):
             self._about_effects(),
             *self._about_looks(),
             *(f"Interaction: {each.said}" for each in self.interactions if each.stands_out),
-            *about_best(self.found),
+            *about_best(self.found, self.best, self.kept),
             *self._confirmed,
             *self._about_intervals("trick", "effect"),
             *(each.said for each in self.found.noise),
@@ -176,6 +188,7 @@ class Screening(Table):
                     ["; ".join(self._said(line)) for line in self.lines],
                     about_design(self.found, self.replaced),
                     self.kept,
+                    self.best,
                 ),
                 "confirmation": self.confirmation,
                 "confirmed": self._confirmed,

@@ -8,11 +8,14 @@ from collections.abc import Sequence
 from recipe.ablation.report.answer import told
 from recipe.ablation.report.confirmation import Confirmation
 from recipe.ablation.report.effects import Effects
+from recipe.ablation.report.findings import Best
 from recipe.ablation.report.kept import Kept
 from recipe.ablation.report.words import between, ends, percent, signed
 from recipe.ablation.rows.combinations import Replaced, label_of
 from recipe.ablation.statistics.results import CONFIDENCE, Line
 from recipe.base.wording import plural
+
+NOISE = "within noise"
 
 WORTH_SAYING = 1.05
 """How much wider than in the full design an interval is before a note reports it."""
@@ -32,8 +35,10 @@ def answer_about(kept: Kept, half: float, more: int | None) -> str:
         half: How narrow all intervals should be.
         more: How many more runs of the whole screening make them so, or None if that isn't known.
     """
-    verdicts = [(effect.label, effect.verdict) for effect in kept.found.by_size]
-    said, runs = f"Runs {kept.where} are less noisy. In those, {told(verdicts)}.", kept.runs_for(half)
+    verdicts = {effect.label: effect.verdict for effect in kept.found.by_size}
+    said, runs = f"Runs {kept.where} are less noisy. In those, {told([*verdicts.items()])}", kept.runs_for(half)
+    faded = [each.label for each in kept.whole.by_size if each.stands_out and verdicts.get(each.label) == NOISE]
+    said += f". There, {', '.join(faded)} can't be told from noise." if faded else "."
     if more is not None and runs is not None and runs < more:
         said += f" A screening of the others {kept.where}, to ±{100 * half:g} points, would take about {runs} runs."
     return said
@@ -43,16 +48,16 @@ def about_kept(kept: Kept) -> str:
     """Return what the effects next to a trick that is kept are."""
     others, freedom = plural(len(kept.found.units), "other trick"), kept.found.analysis.freedom
     return (
-        f"The effects {kept.where} are from {plural(kept.runs, 'run')}, and may include interactions of two "
-        f"tricks. Their {CONFIDENCE:.0%} intervals hold for the {others} together, and use the noise of those "
-        f"runs, {plural(freedom, 'degree')} of freedom. To screen the other tricks {kept.where}, override the "
-        f"recipe with {'; '.join(kept.statements) or 'nothing'}, and study only them."
+        f"The effects {kept.where} are from {plural(kept.runs, 'run')}. With half of the combinations, they can't be "
+        f"told from interactions of two of the {others}. Their {CONFIDENCE:.0%} intervals hold for these tricks "
+        f"together, and use the noise of those runs, {plural(freedom, 'degree')} of freedom. To screen these tricks "
+        f"{kept.where}, override the recipe with `{'; '.join(kept.statements) or 'nothing'}`, and study only them."
     )
 
 
-def about_best(found: Effects) -> list[str]:
+def about_best(found: Effects, best: Best | None, kept: Kept | None) -> list[str]:
     """Return what the best combination is, and how to get it."""
-    if (best := found.best) is None:
+    if best is None:
         return []
     tried = "not tried" if best.row is None else f"tried as `{found.lines[best.row].label}`"
     top1 = f"top-1 {percent(best.estimate.mean)}"
@@ -63,11 +68,13 @@ def about_best(found: Effects) -> list[str]:
     gain = f"{signed(best.gain.mean)} points"
     if best.gain.single is not None:
         gain += f" ({ends(best.gain.single)})"
+    by = f" by the runs {kept.where}" if kept and kept.best is best else ""
     lines = [
-        f"Best predicted combination: {', '.join(best.labels)}. Predicted {top1}, {gain} from none of the tricks; "
+        f"Best predicted combination{by}: {', '.join(best.labels)}. Predicted {top1}, {gain} from none of the tricks; "
         f"{tried}."
     ]
-    noise = [each.label for each in found.all if each.label in best.labels and each.verdict == "within noise"]
+    effects = {each.label: each for each in (*found.all, *(kept.found.all if kept else ()))}
+    noise = [each.label for each in effects.values() if each.label in best.labels and each.verdict == NOISE]
     if noise:
         lines[0] += f" It includes what is within noise: {', '.join(noise)}."
     return [*lines, f"To get it, override the recipe with: {'; '.join(best.statements) or 'nothing'}."]
@@ -80,7 +87,8 @@ def about_confirmation(found: Confirmation, short: str) -> list[str]:
     lines = lacking("diverged", "diverged", found.lines) + lacking("missing", "missing so far", found.lines)
     if (gain := found.gain) is None:
         return [f"The best combination has not been measured with {seeds}.", *lines]
-    measured = f"{signed(gain.mean)} points" + (f" ({ends(gain.single)})" if gain.single else "")
+    noise = "" if short else ", with the noise of the screening too"
+    measured = f"{signed(gain.mean)} points" + (f" ({ends(gain.single)}{noise})" if gain.single else "")
     said = f"Measured with {seeds}: {measured} from none of the tricks, predicted "
     said += f"{signed(found.best.gain.mean)}. Top-1 {_measured(best)} instead of {_measured(none)}"
     said += " (mean ± sample standard deviation)." if best.deviation is not None else "."

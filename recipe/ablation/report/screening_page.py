@@ -9,8 +9,9 @@ from typing import Any
 import attrs
 import numpy as np
 
+from recipe.ablation.report.answer import SURER
 from recipe.ablation.report.effects import Effects
-from recipe.ablation.report.findings import HalfNormal
+from recipe.ablation.report.findings import Best, HalfNormal
 from recipe.ablation.report.kept import Kept
 from recipe.ablation.report.page import ByEpoch, Curves, Entry, drawn, ticks
 from recipe.ablation.rows.combinations import Replaced, label_of
@@ -49,6 +50,7 @@ def parts(
     about_rows: Sequence[str],
     about_design: Sequence[str],
     kept: Kept | None = None,
+    best: Best | None = None,
 ) -> dict[str, Any]:
     """Return what the template of a screening needs.
 
@@ -58,7 +60,9 @@ def parts(
         about_rows: What is unusual about each row.
         about_design: Sentences about the design.
         kept: What the runs with a trick say about the others.
+        best: The best combination, if it is known.
     """
+    listed = {each.label: each for each in (*found.by_size, *(kept.found.by_size if kept else ()))}
     others = [attrs.evolve(each, seconds=None, macs=None) for each in entries(kept.found, {})] if kept else []
     others_bars, others_zero = drawn([entry.estimate for entry in others])
     interactions = sorted(found.interactions, key=lambda each: not each.stands_out)
@@ -66,18 +70,20 @@ def parts(
     return {
         "found": found,
         "effects": found.by_size,
-        "best": found.best,
+        "best": best,
+        "listed": list(listed.values()),
         "frame": HALF_NORMAL,
         "half_normal": half_normal(found.half_normal, [effect.label for effect in found.by_size]),
         "interactions": list(zip(interactions, bars, strict=True)),
         "interactions_zero": zero,
         "small": MEANS_OF_TWO,
         "plots": [(each, means_of(each.means)) for each in interactions if each.stands_out and each.means],
-        "combinations": combinations(found, replaced, about_rows),
+        "combinations": combinations(found, replaced, about_rows, best),
         "has_changes": any(each.row is not None for each in replaced),
         "lost": [(label_of(found.units, each.on), each.why) for each in replaced if each.row is None],
         "about_design": about_design,
         "kept": kept,
+        "kept_surer": [(half, kept.runs_for(half)) for half in SURER] if kept else [],
         "others": list(zip(others, others_bars, strict=True)),
         "others_zero": others_zero,
     }
@@ -157,7 +163,9 @@ def means_of(means: tuple[Estimate, ...]) -> list[dict[str, Any]]:
     return [{"kind": kind, "points": [points[at], points[at + 2]]} for at, kind in enumerate(("reference", "with"))]
 
 
-def combinations(found: Effects, replaced: Sequence[Replaced], about: Sequence[str]) -> list[dict[str, Any]]:
+def combinations(
+    found: Effects, replaced: Sequence[Replaced], about: Sequence[str], best: Best | None = None
+) -> list[dict[str, Any]]:
     """Return the rows of the design, each with its results and what is unusual about it.
 
     Each level is whether a trick is on, and whether it is in the full design.
@@ -171,7 +179,7 @@ def combinations(found: Effects, replaced: Sequence[Replaced], about: Sequence[s
             "mean": line.mean,
             "runs": (len(line.results), len(line.needed)),
             "notes": "; ".join(filter(None, (about[at], why))),
-            "is_best": found.best is not None and found.best.row == at,
+            "is_best": best is not None and best.row == at,
         }
         rows.append(row)
     return rows

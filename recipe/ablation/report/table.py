@@ -240,14 +240,16 @@ class Table:
         if len(self.seeds) < 2:
             return ["One seed says nothing about noise, so there is no interval."]
         estimates = [estimate for estimate in self.analysis.estimates if estimate is not None]
+        equally = "" if self.analysis.is_balanced else ", if all rows are about equally noisy"
         lines = [
-            f"The {CONFIDENCE:.0%} intervals hold for all {one}s together, if all rows are about equally noisy. They "
-            f"use the noise of all rows, {plural(self.analysis.freedom, 'degree')} of freedom. Within noise: the "
-            f"interval contains zero. The own interval is Student's t interval of the {estimate_of}s under each seed."
+            f"The {CONFIDENCE:.0%} intervals hold for all {one}s together{equally}. They use the noise of all rows, "
+            f"{plural(self.analysis.freedom, 'degree')} of freedom. Within noise: the interval contains zero. The own "
+            f"interval is Student's t interval of the {estimate_of} under each seed, and knows nothing but its "
+            f"{plural(len(self.seeds), 'value')}."
         ]
         if not self.analysis.freedom:
             lines = ["Too few runs have finished to tell anything about noise, so there is no interval."]
-        if self.analysis.is_uneven:
+        if self.analysis.is_uneven and not self.analysis.is_balanced:
             lines.append("Some rows seem noisier than others. The intervals allow for that in part.")
         if self.analysis.freedom and all(estimate.interval is None for estimate in estimates):
             lines.append(f"No noise was measured, so no {one} has an interval.")

@@ -6,12 +6,14 @@ from recipe.ablation.statistics.results import Interval
 
 
 def signed(value: float) -> str:
-    """Return a difference in points.
+    """Return a difference in points, with a third digit if two would not show its sign.
 
-    >>> signed(-0.0123)
-    '−1.23'
+    >>> signed(-0.0123), signed(-0.00003), signed(0.0)
+    ('−1.23', '−0.003', '+0.00')
     """
-    return f"{100 * value:+.2f}".replace("-", "−")
+    points = 100 * value
+    digits = 3 if 0.0005 <= abs(points) < 0.005 else 2
+    return f"{round(points, digits) + 0.0:+.{digits}f}".replace("-", "−")
 
 
 def points(value: float) -> str:

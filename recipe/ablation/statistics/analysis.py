@@ -52,6 +52,11 @@ class Analysis:
         return self._fit.is_uneven
 
     @property
+    def is_balanced(self) -> bool:
+        """Whether each contrast uses all rows alike, so that its interval holds however noisy each row is."""
+        return bool(self._fit.geometry.is_balanced.all())
+
+    @property
     def widest(self) -> float | None:
         """Half the width of the widest interval, or None if there is none."""
         intervals = [estimate.interval for estimate in self.estimates if estimate is not None]
