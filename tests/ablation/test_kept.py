@@ -128,6 +128,20 @@ def test_a_trick_that_fades_next_to_the_kept_one_is_named() -> None:
     assert f"There, {TRICKS[0]} can't be told from noise." in shown.answer
 
 
+def test_runs_without_any_noise_are_no_screening_of_the_others() -> None:
+    calm = calmed({})
+    shown = table(lambda on, row, seed: 1.0 if on[1] else calm(on, row, seed), seeds=3)
+    assert shown.kept is None
+    assert "In those" not in shown.answer
+
+
+def test_a_single_other_trick_is_no_screening() -> None:
+    shown = table(calmed({1: 0.1}), *TRICKS[:2], seeds=20)
+    assert (shown.effects[1].verdict, [each.label for each in shown.found.noise]) == ("helps", [TRICKS[1]])
+    assert shown.kept is None
+    assert "screen" not in shown.answer.lower()
+
+
 def test_runs_that_do_not_tell_all_other_effects_are_no_screening_of_them() -> None:
     calm = calmed({1: 0.1})
 

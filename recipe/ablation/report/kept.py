@@ -69,7 +69,7 @@ class Kept:
 
         Returns None if it takes too many.
         """
-        design, variance = screening(max(2, len(self.found.units))), self.found.analysis.variance
+        design, variance = screening(len(self.found.units)), self.found.analysis.variance
         seeds = MOST_SEEDS if variance is None else seeds_needed(design.contrasts, variance, half)
         return seeds * len(design.levels) if seeds < MOST_SEEDS else None
 
@@ -101,9 +101,11 @@ class Kept:
 def kept(found: Effects) -> Kept | None:
     """Return what follows if a trick is kept on because it helps, or off because it hurts, and runs are less noisy so.
 
-    Of several such tricks, it is that with the largest effect. Returns None if there is none, or if its runs don't
-    determine the effects of the others.
+    Of several such tricks, it is that with the largest effect. Returns None if there is none, if its runs don't determine
+    the effects of the others or show no noise, or if there is only one other trick, which is no screening.
     """
+    if len(found.units) < 3:
+        return None
     noise = {each.label: each for each in found.noise}
     for effect in found.by_size:
         if effect.stands_out and (differs := noise.get(effect.label)) is not None:
