@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
+from recipe.ablation.rows.combinations import Combinations, screened
+from recipe.ablation.rows.variants import units_of
 from recipe.ablation.statistics.estimates import Fit
-from tests.ablation.test_screening import TRICKS, Result, table
+from recipe.plan.bind import resolve
+from tests.ablation.test_screening import TEXT, TRICKS, Result, table
+from tests.helpers import bind
 from tests.intervals.coverage import coverage
 from tests.intervals.simulated import Kind
 
@@ -55,7 +61,35 @@ def test_a_trick_that_hurts_is_kept_off() -> None:
     shown = table(calmed({1: -0.1, 0: 0.01}, when_on=False), seeds=3)
     assert shown.kept is not None
     assert (shown.kept.on, shown.kept.where) == (False, f"without {TRICKS[1]}")
-    assert shown.kept.statements == shown.statements((False,) * 5)
+    assert shown.kept.statements == ("drop loss smooth",)
+
+
+@pytest.mark.parametrize(
+    ("over", "on", "off"),
+    [
+        (("tweak D", "loss smooth", "ema 0.9"), "", "drop tweak D"),
+        (("ema 0.9", "loss smooth", "tweak D"), "ema 0.9", ""),
+        (("batch 16", "loss smooth", "tweak D"), "batch 16", ""),
+        (("tweak D", "batch 16", "loss smooth", "ema 0.9"), "", "drop tweak D"),
+        (("tweak D; loss smooth", "lr cosine", "ema 0.9"), "", "drop tweak D; drop loss smooth"),
+    ],
+)
+def test_the_statements_of_a_kept_trick_leave_the_others_their_values(over: Sequence[str], on: str, off: str) -> None:
+    plan = bind(f"{TEXT} 0.3", data=True)
+    screen = screened(plan, over)
+    for is_on, expected in ((True, on), (False, off)):
+        shown = table(calmed({0: 0.2 if is_on else -0.2}, 0, is_on), screen=screen, seeds=4)
+        assert shown.kept is not None
+        assert "; ".join(shown.kept.statements) == expected
+        override = f"override the recipe with {expected}, and " * bool(expected)
+        assert any(f"To screen the other tricks {shown.kept.where}, {override}study only" in n for n in shown.notes())
+        alone = resolve(plan, *shown.kept.statements, data=True)
+        others = Combinations(alone, units_of(alone, "screen", over[1:]))
+        for choice in itertools.product((False, True), repeat=len(over) - 1):
+            found, whole = others.find(choice), screen.combinations.find((is_on, *choice))
+            assert found is not None
+            assert whole is not None
+            assert found[0].plan.digest == whole[0].plan.digest
 
 
 def test_nothing_is_kept_that_makes_runs_noisier_or_does_not_help() -> None:

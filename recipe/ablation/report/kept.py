@@ -50,8 +50,10 @@ class Kept:
 
     @property
     def statements(self) -> tuple[str, ...]:
-        """What to lay over the recipe to keep it, with none of the other tricks."""
-        return self.found.statements((False,) * len(self.found.units)) or ()
+        """What to lay over the recipe to keep it. The other tricks stay as they are, so that they keep their values."""
+        others = {f"drop {word}" for unit in self.found.units for word in unit.words}
+        alone = self.found.statements((False,) * len(self.found.units)) or ()
+        return tuple(statement for statement in alone if statement not in others)
 
     @property
     def runs(self) -> int:
@@ -101,8 +103,8 @@ class Kept:
 def kept(found: Effects) -> Kept | None:
     """Return what follows if a trick is kept on because it helps, or off because it hurts, and runs are less noisy so.
 
-    Of several such tricks, it is that with the largest effect. Returns None if there is none, if its runs don't determine
-    the effects of the others or show no noise, or if there is only one other trick, which is no screening.
+    Of several such tricks, it is that with the largest effect. Returns None if there is none, if its runs don't
+    determine the effects of the others or show no noise, or if there is only one other trick, which is no screening.
     """
     if len(found.units) < 3:
         return None

@@ -47,11 +47,12 @@ def answer_about(kept: Kept, half: float, more: int | None) -> str:
 def about_kept(kept: Kept) -> str:
     """Return what the effects next to a trick that is kept are."""
     others, freedom = plural(len(kept.found.units), "other trick"), kept.found.analysis.freedom
+    override = f"override the recipe with `{'; '.join(kept.statements)}`, and " if kept.statements else ""
     return (
         f"The effects {kept.where} are from {plural(kept.runs, 'run')}. With half of the combinations, they can't be "
         f"told from interactions of two of the {others}. Their {CONFIDENCE:.0%} intervals hold for these tricks "
         f"together, and use the noise of those runs, {plural(freedom, 'degree')} of freedom. To screen these tricks "
-        f"{kept.where}, override the recipe with `{'; '.join(kept.statements) or 'nothing'}`, and study only them."
+        f"{kept.where}, {override}study only them."
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import attrs
 import numpy as np
 
-from recipe.ablation.rows.variants import Row, Unit, layer, sources_of, units_of
+from recipe.ablation.rows.variants import Row, Unit, is_trick, layer, sources_of, units_of
 from recipe.ablation.statistics.designs import Design, screening
 from recipe.base.caller import option
 from recipe.base.errors import RecipeError, fail
@@ -57,10 +57,12 @@ class Combinations:
         found = self.find(on)
         if found is None or found[1] != on:
             return None
-        row, stated = found[0], {use.word: use.statement() for use in self.plan.uses if use.stated}
-        chosen = [(unit, text) for unit in row.on for text in unit.statements]
-        off = [word for at, unit in enumerate(self.units) if not on[at] for word in unit.words if word in stated]
-        brief = (*(f"drop {word}" for word in off), *(text for _, text in chosen if text not in stated.values()))
+        row, stated = found[0], {use.word: use for use in self.plan.uses if use.stated}
+        chosen = [text for unit in row.on for text in unit.statements]
+        off = [word for at, unit in enumerate(self.units) if not on[at] for word in unit.words]
+        drops = [f"drop {word}" for word in off if word in stated and is_trick(stated[word])]
+        texts = {use.statement() for use in stated.values()}
+        brief = (*drops, *(text for text in chosen if text not in texts))
         try:
             if bind([*self.plan.sources, layer(*brief)], self.plan.vocabulary, data=True).digest == row.plan.digest:
                 return brief

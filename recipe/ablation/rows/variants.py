@@ -90,7 +90,7 @@ def units_of(plan: Plan, mode: str, over: Sequence[str]) -> tuple[Unit, ...]:
         assert use.span is not None
         return layers.index((use.span.source.name, use.span.source.text)), use.span.start
 
-    stated = sorted((use for use in _stated(plan).values() if _is_trick(use)), key=place)
+    stated = sorted((use for use in _stated(plan).values() if is_trick(use)), key=place)
     units = tuple(Unit(_short(use), (use.word,), (use.statement(),)) for use in stated)
     kept = tuple(unit for unit in units if _matters(plan, units, unit))
     if not kept:
@@ -112,7 +112,7 @@ def _short(use: Use) -> str:
     return " ".join([use.word, *(each.span.text for each in origins if each.kind in STATED and each.span)])
 
 
-def _is_trick(use: Use) -> bool:
+def is_trick(use: Use) -> bool:
     """Whether a use is more than a setting. An ablation changes settings only if they are named."""
     return not set(use.declared.writes) <= SETTINGS
 
@@ -146,7 +146,7 @@ def sources_of(plan: Plan, units: Sequence[Unit], on: Sequence[Unit]) -> tuple[S
     A setting is not dropped. When it is off, it keeps the recipe's value.
     """
     words, stated = dict.fromkeys(word for unit in units for word in unit.words), _stated(plan)
-    present = [word for word in words if word in stated and _is_trick(stated[word])]
+    present = [word for word in words if word in stated and is_trick(stated[word])]
     verbs = [word for word in present if " " not in word]  # dropping a verb drops its clauses too
     off = [f"drop {word}" for word in present if word in verbs or word.split()[0] not in verbs]
     others = (use for use in stated.values() if use.declared.verb in verbs and use.declared.clause)
