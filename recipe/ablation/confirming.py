@@ -16,11 +16,12 @@ from recipe.ablation.lines import lines_of
 from recipe.ablation.report.confirmation import Confirmation
 from recipe.ablation.report.screening import Screening
 from recipe.ablation.rows.combinations import Choice, Combinations, label_of
-from recipe.ablation.rows.variants import Row, Unit, of_row, units_of
+from recipe.ablation.rows.variants import Row, of_row, units_of
 from recipe.ablation.statistics.results import Line
 from recipe.base.caller import named, option
 from recipe.base.errors import RecipeError, fail
 from recipe.plan.plan import Plan
+from recipe.plugins.uses import Use
 
 NEW_SEEDS = 3
 """How many new seeds confirm a prediction."""
@@ -113,14 +114,25 @@ class Confirming:
         return attrs.evolve(found[0], label=label_of(self.combinations.units, on))
 
 
-def at_full_length(units: Sequence[Unit], whole: Plan, over: Sequence[str]) -> Combinations:
+def at_full_length(short: Combinations, whole: Plan, over: Sequence[str]) -> Combinations:
     """Return the combinations of the tricks of a shorter screening, in their order, as the whole recipe states them.
 
-    Raises `RecipeError` (E124) if what shortens the screening adds or drops some of the tricks.
+    Raises `RecipeError` (E124) if what shortens the screening adds, drops or changes some of the tricks.
     """
     known = {unit.words: unit for unit in units_of(whole, "screen", over)}
-    if others := {unit.words for unit in units} ^ known.keys():
+    if others := {unit.words for unit in short.units} ^ known.keys():
         word = " and ".join(min(others))
         message = f"{named('--short')} adds or drops `{word}`, which is a trick to study"
         raise fail("E124", message, help=f"name the tricks to study with {option('--over')}")
-    return Combinations(whole, tuple(known[unit.words] for unit in units))
+    for word in (word for unit in short.units for word in unit.words):
+        if _is_restated(short.plan.find(word), whole.find(word)):
+            message = f"{named('--short')} changes `{word}`, which is a trick to study"
+            raise fail("E124", message, help=f"leave it out of {option('--short')} or of {option('--over')}")
+    return Combinations(whole, tuple(known[unit.words] for unit in short.units))
+
+
+def _is_restated(short: Use | None, whole: Use | None) -> bool:
+    """Whether the statements that shorten a screening give a trick other values, add it or drop it."""
+    if short is None or whole is None:
+        return short is not whole
+    return short.span != whole.span and short.statement() != whole.statement()

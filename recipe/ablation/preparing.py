@@ -101,7 +101,7 @@ class Comparison:
         check_choices(screen.rows)
         if request.short is None:
             return cls(request, plan, screen.rows, screen, screen.combinations)
-        return cls(request, plan, screen.rows, screen, at_full_length(screen.units, whole, request.over))
+        return cls(request, plan, screen.rows, screen, at_full_length(screen.combinations, whole, request.over))
 
     def lasting(self, epochs: int) -> Comparison:
         """Return the comparison with another number of epochs."""

@@ -301,9 +301,26 @@ def test_a_combination_that_can_not_be_confirmed_leaves_the_table(
         ("epochs none", "epochs none"),
         ("epochs 1; augment erase", "`short` adds or drops `augment erase`, which is a"),
         ("epochs 1; drop loss smooth", "`short` adds or drops `loss smooth`, which is a"),
+        ("epochs 1; loss smooth 0.4", "`short` changes `loss smooth`, which is a trick to study"),
         ("epochs 1; keep best", "`keep best` is not a trick to study"),
     ],
 )
 def test_statements_that_can_t_shorten_a_screening_are_refused(short: str, said: str, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=said):
         screening(tmp_path / "out", short=short)
+
+
+@pytest.mark.parametrize(
+    ("short", "over", "word"),
+    [
+        ("epochs 1", ("epochs 3", "tweak D", "lr cosine"), "epochs"),
+        ("epochs 1; batch 4", ("tweak D", "batch 16"), "batch"),
+        ("epochs 1; drop loss smooth", ("tweak D", "loss smooth"), "loss smooth"),
+        ("epochs 1; ema 0.5", ("tweak D", "ema 0.9"), "ema"),
+    ],
+)
+def test_short_runs_have_the_studied_tricks_as_they_are(
+    short: str, over: Sequence[str], word: str, tmp_path: Path
+) -> None:
+    with pytest.raises(RecipeError, match=f"`short` changes `{word}`, which is a trick to study"):
+        screening(tmp_path / "out", short=short, over=over)
