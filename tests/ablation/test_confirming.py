@@ -124,7 +124,7 @@ def test_runs_that_a_confirmation_lacks_are_named(tmp_path: Path) -> None:
     assert "2 of 3 runs of `lr cosine, tweak D` diverged." in text
     shutil.rmtree(best[0].run)
     text = made.run(launcher=Known({best[0].name: (3, "diverged")})).to_text()
-    assert "The best combination has not been measured with new seeds (2, 3, 4)." in text
+    assert "The gain of the best combination has not been measured with new seeds (2, 3, 4)." in text
     assert "3 of 3 runs of `lr cosine, tweak D` diverged." in text
     assert "missing" not in text
 

@@ -87,7 +87,7 @@ def about_confirmation(found: Confirmation, short: str) -> list[str]:
     seeds = f"new seeds ({', '.join(str(cell.seed) for cell in best.cells)})"
     lines = lacking("diverged", "diverged", found.lines) + lacking("missing", "missing so far", found.lines)
     if (gain := found.gain) is None:
-        return [f"The best combination has not been measured with {seeds}.", *lines]
+        return [f"The gain of the best combination has not been measured with {seeds}.", *lines]
     noise = "" if short else ", with the noise of the screening too"
     measured = f"{signed(gain.mean)} points" + (f" ({ends(gain.single)}{noise})" if gain.single else "")
     said = f"Measured with {seeds}: {measured} from none of the tricks, predicted "
