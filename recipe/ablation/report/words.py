@@ -8,7 +8,7 @@ from recipe.ablation.statistics.results import Interval
 def signed(value: float) -> str:
     """Return a difference in points, with a third digit if two would not show its sign.
 
-    >>> signed(-0.0123), signed(-0.00003), signed(0.0)
+    >>> signed(-0.0123), signed(-0.00003), signed(-1e-17)
     ('−1.23', '−0.003', '+0.00')
     """
     points = 100 * value
