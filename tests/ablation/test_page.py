@@ -129,6 +129,11 @@ def test_the_page_says_how_long_more_runs_take() -> None:
     assert shown.analysis.seconds_for(needed) == pytest.approx(seconds)
     assert f'<td class="number">{format_duration(seconds)}</td>' in shown.to_html()
     assert "training time</th>" not in three("add").to_html()
+    fewer = attrs.evolve(rows[1], cells=tuple(attrs.evolve(cell, status="left") for cell in rows[1].cells))
+    untimed = attrs.evolve(rows[2], epochs=None)
+    known = attrs.evolve(shown, lines=(rows[0], fewer, untimed)).analysis
+    assert known.seconds_for(4) == pytest.approx(4 * 34.5), "rows that need no runs don't count"
+    assert known.seconds_for(5) is None
 
 
 def test_axes_have_round_numbers() -> None:

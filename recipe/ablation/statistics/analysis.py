@@ -100,8 +100,8 @@ class Analysis:
 
     def seconds_for(self, seeds: int) -> float | None:
         """Return how long the epochs of those runs take, one after the other, or None if that isn't known."""
-        more = [(max(0, seeds - len(line.needed)), line) for line in self._distinct]
-        known = [count * line.seconds for count, line in more if line.seconds is not None]
+        more = [(count, line.seconds) for line in self._distinct if (count := seeds - len(line.needed)) > 0]
+        known = [count * each for count, each in more if each is not None]
         return math.fsum(known) if len(known) == len(more) else None
 
     @property
