@@ -58,6 +58,16 @@ def test_a_contrast_of_all_rows_never_has_more_freedom_than_there_is() -> None:
     assert fit.halves(0.95)[0] >= stats.t.ppf(0.975, 14) * np.sqrt(fit.variance * 8 / 16 / 3) * (1 - 1e-9)
 
 
+@pytest.mark.parametrize(("rows", "seeds"), [(32, 64), (9, 200), (16, 100)])
+def test_many_runs_determine_every_contrast(rows: int, seeds: int) -> None:
+    signs = np.resize([-1.0, 1.0], rows)
+    values = np.random.default_rng(0).normal(0, 1, (rows, seeds))
+    fit = Fit(values, np.stack([2 * signs / rows, np.eye(rows)[0] - np.eye(rows)[1]]))
+    assert fit.values == pytest.approx([2 * (signs @ values.mean(1)) / rows, values[0].mean() - values[1].mean()])
+    assert fit.geometry.freedom == (rows - 1) * (seeds - 1)
+    assert fit.halves(0.95)[0] == pytest.approx(2 * 1.96 / np.sqrt(rows * seeds), rel=0.05)
+
+
 def test_with_equal_variances_the_interval_is_nearly_that_of_the_pooled_variance() -> None:
     fit = Fit(results(40, 6), np.hstack([-np.ones((39, 1)), np.eye(39)]))
     assert fit.variance is not None

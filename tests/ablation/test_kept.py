@@ -81,8 +81,8 @@ def test_the_statements_of_a_kept_trick_leave_the_others_their_values(over: Sequ
         shown = table(calmed({0: 0.2 if is_on else -0.2}, 0, is_on), screen=screen, seeds=4)
         assert shown.kept is not None
         assert "; ".join(shown.kept.statements) == expected
-        override = f"override the recipe with {expected}, and " * bool(expected)
-        assert any(f"To screen the other tricks {shown.kept.where}, {override}study only" in n for n in shown.notes())
+        override = f"override the recipe with `{expected}`, and " * bool(expected)
+        assert any(f"To screen these tricks {shown.kept.where}, {override}study only" in n for n in shown.notes())
         alone = resolve(plan, *shown.kept.statements, data=True)
         others = Combinations(alone, units_of(alone, "screen", over[1:]))
         for choice in itertools.product((False, True), repeat=len(over) - 1):

@@ -20,6 +20,7 @@ from recipe.ablation.rows.variants import Unit
 from recipe.ablation.statistics.analysis import Analysis
 from recipe.ablation.statistics.designs import Array, Design, Group, Levels
 from recipe.ablation.statistics.estimates import Fit, Geometry
+from recipe.ablation.statistics.linear import inverse_of
 from recipe.ablation.statistics.results import CONFIDENCE, Contrast, Estimate, Line
 
 MOST_TRICKS = 14
@@ -151,18 +152,18 @@ class Effects:
         """Return the predicted top-1 of some combinations, as a mean over the seeds."""
         terms = self._terms()
         weights = np.zeros((len(levels), len(self.lines)))
-        weights[:, self.known] = self._model(levels, terms) @ np.linalg.pinv(self._model(self.found.levels, terms))
+        weights[:, self.known] = self._model(levels, terms) @ inverse_of(self._model(self.found.levels, terms))
         return Fit(self._results, weights).values
 
     def top1_of(self, on: Choice) -> Estimate | None:
         """Return the predicted top-1 of a combination, as a mean over the seeds, or None if it isn't known."""
         terms = self._terms()
-        weights = self._model(np.array([on]), terms) @ np.linalg.pinv(self._model(self.found.levels, terms))
+        weights = self._model(np.array([on]), terms) @ inverse_of(self._model(self.found.levels, terms))
         return self._analysis([("", weights[0])]).estimates[0]
 
     def _best(self, on: Choice, statements: tuple[str, ...], terms: list[int]) -> Best | None:
         both = np.array([on, [False] * len(on)])
-        best, none = self._model(both, terms) @ np.linalg.pinv(self._model(self.found.levels, terms))
+        best, none = self._model(both, terms) @ inverse_of(self._model(self.found.levels, terms))
         top1 = self._analysis([("", best)]).estimates[0]
         if top1 is None:
             return None
@@ -230,7 +231,7 @@ class Effects:
     def _coefficients(self, terms: list[int]) -> Array:
         """Return the coefficients of the model but for its constant."""
         weights = np.zeros((len(self.units) + len(terms), len(self.lines)))
-        weights[:, self.known] = np.linalg.pinv(self._model(self.found.levels, terms))[1:]
+        weights[:, self.known] = inverse_of(self._model(self.found.levels, terms))[1:]
         return Fit(self._results, weights).values
 
     def _candidates(self) -> Levels:

@@ -16,6 +16,8 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from recipe.ablation.statistics.linear import inverse_of
+
 Array = npt.NDArray[np.float64]
 Levels = npt.NDArray[np.bool_]
 Pair = tuple[int, int]
@@ -119,7 +121,7 @@ class Design:
     def groups(self) -> tuple[Group, ...]:
         """The interactions of two tricks, grouped. Those that effects of tricks already explain are left out."""
         columns = self.interactions(self.levels)
-        rest = (columns - self.model @ np.linalg.pinv(self.model) @ columns).T
+        rest = (columns - self.model @ inverse_of(self.model) @ columns).T
         groups: list[tuple[Array, list[Pair], list[float]]] = []
         for pair, column in zip(self.pairs, rest, strict=True):
             length = np.linalg.norm(column)
@@ -171,7 +173,7 @@ def weights_of(wanted: Array, model: Array) -> Array:
     Returns:
         The weights of least squares, NaN for a sum that the rows don't determine.
     """
-    weights: Array = wanted @ np.linalg.pinv(model)
+    weights: Array = wanted @ inverse_of(model)
     weights[~np.isclose(weights @ model, wanted, atol=ZERO).all(1)] = np.nan
     return weights
 

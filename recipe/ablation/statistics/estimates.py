@@ -23,6 +23,8 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from recipe.ablation.statistics.linear import inverse_of
+
 Array = npt.NDArray[np.float64]
 
 SIMILARITY = (32.0, 16.0, 8.0, 4.0, 2.0, 1.0)
@@ -87,7 +89,7 @@ class Geometry:
 def _geometry(observed: bytes, shape: tuple[int, int], contrasts: bytes) -> Geometry:
     rows, seeds = np.nonzero(np.frombuffer(observed, np.bool_).reshape(shape))
     model = np.hstack([np.eye(shape[0])[rows], np.eye(shape[1])[seeds]])
-    inverse = np.linalg.pinv(model)
+    inverse = inverse_of(model)
     of_rows = np.frombuffer(contrasts).reshape(-1, shape[0])
     seen = np.bincount(seeds, minlength=shape[1]) > 0
     wanted = np.hstack([of_rows, np.outer(of_rows.sum(1), seen / max(1, seen.sum()))])
