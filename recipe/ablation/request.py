@@ -91,8 +91,7 @@ class Request:
         if self.short is not None:
             self._check_mode("--short")
             if not self.short.strip():
-                help = f'name statements: {option("--short")} "epochs 2"'
-                raise fail("E124", f"{named('--short')} is empty", help=help)
+                raise fail("E124", f"{named('--short')} is empty", help="name statements, such as `epochs 2`")
             if self.budget is not None:
                 raise _both("--short", "--budget", "shorten the runs")
         if self.holdout is not None and self.confirms:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from recipe.ablation.cells.launchers import Workers, _number, call, with_ray, with_slurm
+from recipe.base.caller import commanding
 from recipe.base.errors import RecipeError
 
 
@@ -98,6 +99,15 @@ def test_a_job_near_its_time_limit_saves_first(tmp_path: Path) -> None:
 def test_invalid_launchers_are_rejected(name: str, options: dict[str, str], said: str) -> None:
     with pytest.raises(RecipeError, match=said):
         Workers(launcher=name, options=options)
+
+
+def test_a_time_limit_is_asked_for_as_the_caller_writes_it() -> None:
+    with pytest.raises(RecipeError) as caught:
+        Workers(launcher="slurm")
+    assert 'such as `options={"timeout_min": "120"}`' in caught.value.diagnostics[0].help
+    with commanding(), pytest.raises(RecipeError) as caught:
+        Workers(launcher="slurm")
+    assert "such as --launcher-option timeout_min=120" in caught.value.diagnostics[0].help
 
 
 @pytest.mark.parametrize(("name", "package"), [("slurm", "submitit"), ("ray", "ray")])

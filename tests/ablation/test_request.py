@@ -36,7 +36,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ),
     ({"mode": "add", "confirm": True}, "`--confirm` is for the mode `screen`, not `add`", "leave it out"),
     ({"mode": "add", "short": "epochs 1"}, "`--short` is for the mode `screen`, not `add`", "leave it out"),
-    ({"mode": "screen", "short": " "}, "`--short` is empty", 'name statements: --short "epochs 2"'),
+    ({"mode": "screen", "short": " "}, "`--short` is empty", "name statements, such as `epochs 2`"),
     (
         {"mode": "screen", "short": "epochs 1", "budget": "2h"},
         "`--short` and `--budget` both shorten the runs",

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import attrs
 
 from recipe.base import files
+from recipe.base.caller import is_command
 from recipe.base.errors import fail
 from recipe.base.printable import printable
 from recipe.base.wording import how_to_install, listing, reason_of
@@ -61,7 +62,8 @@ class Workers:
         if self.local and options:
             raise fail("E125", f"the launcher `local` has no option `{next(iter(options))}`")
         if name == "slurm" and not options.keys() & {"timeout_min", "slurm_time"}:
-            help = "set one, such as --launcher-option timeout_min=120; unfinished runs resume in another job"
+            how = "--launcher-option timeout_min=120" if is_command() else '`options={"timeout_min": "120"}`'
+            help = f"set one, such as {how}; unfinished runs resume in another job"
             raise fail("E125", "the launcher `slurm` needs a time limit, or runs end after five minutes", help=help)
         if package := PACKAGES[name]:
             try:
