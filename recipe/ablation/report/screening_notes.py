@@ -40,7 +40,8 @@ def answer_about(kept: Kept, half: float, more: int | None) -> str:
     faded = [each.label for each in kept.whole.by_size if each.stands_out and verdicts.get(each.label) == NOISE]
     said += f". There, {', '.join(faded)} can't be told from noise." if faded else "."
     if more is not None and runs is not None and runs < more:
-        said += f" A screening of the others {kept.where}, to ±{100 * half:g} points, would take about {runs} runs."
+        to = f"to ±{100 * half:g} points"
+        said += f" A screening of the others {kept.where}, {to}, would take about {plural(runs, 'run')}."
     return said
 
 
