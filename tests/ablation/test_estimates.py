@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from recipe.ablation.statistics.designs import screening
 from recipe.ablation.statistics.estimates import Fit
 from recipe.ablation.statistics.joint import level_of_each
 
@@ -49,6 +50,22 @@ def test_a_contrast_of_all_rows_has_the_freedom_of_their_mean_variance() -> None
     assert fit.geometry.freedom == 14
     expected = stats.t.ppf(0.975, freedom) * np.sqrt(squares.sum() / 14 * 8 / 16 / 3)
     assert fit.halves(0.95)[0] == pytest.approx(expected, rel=1e-3)
+
+
+def test_a_missing_run_hardly_changes_the_freedom_of_a_contrast_of_all_rows() -> None:
+    contrasts = screening(8).contrasts
+    values = np.random.default_rng(1).normal(0, 1, (16, 2)) * np.repeat([4.0, 1.0], 8)[:, None]
+    whole, values[5, 1] = Fit(values.copy(), contrasts), np.nan
+    fit = Fit(values, contrasts)
+    assert fit.geometry.is_balanced.all()
+    assert whole.variance is not None
+    assert fit.variance is not None
+    factors = [
+        each.halves(0.95) / np.sqrt(each.variance * each.geometry.uses.sum(1))  # type: ignore[operator]
+        for each in (whole, fit)
+    ]
+    assert factors[1] == pytest.approx(factors[0], rel=0.03)
+    assert not Fit(values, np.eye(15, 16, 1) - np.eye(15, 16)).geometry.is_balanced.any()
 
 
 def test_a_contrast_of_all_rows_never_has_more_freedom_than_there_is() -> None:

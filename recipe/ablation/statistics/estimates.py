@@ -33,6 +33,11 @@ SIMILARITY = (32.0, 16.0, 8.0, 4.0, 2.0, 1.0)
 UNEVEN = 0.2
 """The weight of equal variances, which is 0.5 without evidence, below which some rows are called noisier."""
 
+ALIKE = 0.75
+"""The part of the R rows that a contrast effectively uses, (Σu)² / RΣu² with each row's part u of its variance, above
+which it uses all rows about alike. It is 1 if all parts are the same, and a little less if a few runs of a screening
+are missing."""
+
 SMALLEST = 1e-6
 """The smallest variance of a row, as a part of the common one. Few results may be equal by chance."""
 
@@ -72,8 +77,9 @@ class Geometry:
 
     @cached_property
     def is_balanced(self) -> npt.NDArray[np.bool_]:
-        """Whether each contrast uses all rows alike: (K,)."""
-        found: npt.NDArray[np.bool_] = np.ptp(self.uses, axis=1) < 1e-6 * self.uses.max(1)
+        """Whether each contrast uses all rows about alike: (K,)."""
+        squares = (self.uses**2).sum(1) * self.uses.shape[1]
+        found: npt.NDArray[np.bool_] = self.uses.sum(1) ** 2 > ALIKE * squares
         return found
 
     @cached_property
@@ -156,8 +162,8 @@ class Fit:
 
         Unless the variances are uneven, it is never narrower than with equal ones. So intervals hold as often as they
         say if the variances are equal. A contrast that uses all rows alike needs only their mean variance, whose
-        estimate is unbiased however uneven they are. So its interval is never narrower than with that estimate and its
-        effective degrees of freedom.
+        estimate is unbiased however uneven they are, and nearly so if a few runs are missing. So its interval is never
+        narrower than with that estimate and its effective degrees of freedom.
         """
         if self.variance is None:
             return np.full(len(self.contrasts), np.nan)
