@@ -51,8 +51,8 @@ COLUMNS = (
 WORDS = (0, 5)
 """Indices of the columns that contain words. The others contain numbers."""
 
-KEPT = ("label", "mean", "interval", "single", "own", "images", "seeds", "verdict", "aliases", "runs")
-"""What is in JSON about an effect next to a trick that is kept."""
+OF_ALL = ("statements", "inflation", "added")
+"""What is in JSON about an effect in all runs, but not about one next to a trick that is kept."""
 
 
 @attrs.frozen
@@ -255,7 +255,10 @@ class Screening(Table):
                 "trick": self.kept.label,
                 "is_on": self.kept.on,
                 "freedom": self.kept.found.analysis.freedom,
-                "effects": [{name: _effect(each)[name] for name in KEPT} for each in self.kept.found.all],
+                "effects": [
+                    {name: value for name, value in _effect(each).items() if name not in OF_ALL}
+                    for each in self.kept.found.all
+                ],
             },
             "confirmation": self.confirmation and self.confirmation.to_dict(),
         }
