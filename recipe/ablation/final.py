@@ -118,8 +118,12 @@ def tested(table: Table, tasks: Iterable[Task], folder: Path, problem: str) -> T
     """
     wanted = _wanted(table, tasks := [*tasks])
     if wanted is None:
-        has_test = not _is_complete(table) and any(task.test is not None for task in tasks)
-        told = ["The test images are used once no run is missing."] if has_test else []
+        told = []
+        if any(task.test is not None for task in tasks):
+            if not _is_complete(table):
+                told = ["The test images are used once no run is missing."]
+            elif isinstance(table, Screening) and table.confirmation is not None:
+                told = ["The test images were not used, because no run of the best combination has finished."]
         return attrs.evolve(table, about=(*told, *table.about))
     kept = kept_results(folder)
     if kept is None or not wanted.is_in(kept):

@@ -16,6 +16,8 @@ from recipe.base.errors import RecipeError, fail
 ROOT = Path("ablations")
 """The parent of the folders that are not named. Their ablations share their cells."""
 
+MOST_SEEDS, MOST_RUNS = 1_000, 100_000
+
 LEAST_SHARE, MOST_SHARE = 0.01, 0.5
 
 
@@ -70,8 +72,10 @@ class Request:
 
     def _check_amount(self) -> None:
         """Check what chooses the number of runs."""
-        if self.seeds is not None and self.seeds < 1:
-            raise fail("E124", f"an ablation needs at least one seed, not {self.seeds}")
+        if self.seeds is not None and not 1 <= self.seeds <= MOST_SEEDS:
+            raise fail("E124", f"an ablation has 1 to {MOST_SEEDS:,} seeds, not {self.seeds:,}")
+        if self.runs is not None and self.runs > MOST_RUNS:
+            raise fail("E124", f"an ablation has at most {MOST_RUNS:,} runs, not {self.runs:,}")
         if self.resolution is not None:
             self._check_mode("--resolution")
         if self.runs is not None and not self.is_screening and self.until is None:

@@ -122,7 +122,7 @@ def test_runs_are_planned_in_parallel_if_each_has_a_device(
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"), [({"jobs": 0}, "`jobs` must be at least 1"), ({"seeds": 0}, "at least one seed")]
+    ("wrong", "said"), [({"jobs": 0}, "`jobs` must be at least 1"), ({"seeds": 0}, "1 to 1,000 seeds, not 0")]
 )
 def test_counts_below_one_are_rejected(wrong: dict[str, int], said: str, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=said):

@@ -249,6 +249,15 @@ def test_nothing_is_evaluated_before_the_confirmation(tmp_path: Path, evaluated:
     assert evaluated == []
 
 
+def test_a_combination_without_results_is_not_evaluated(tmp_path: Path, evaluated: list[str]) -> None:
+    found = run(tmp_path / "other", confirm=True, test=False).confirmation
+    assert found is not None
+    lost = {cell.name: (3, "diverged") for cell in found.lines[1].cells}
+    table = run(tmp_path / "out", Known(lost), confirm=True)
+    assert "The test images were not used, because no run of the best combination has finished." in table.notes()
+    assert (table.report, evaluated) == (None, [])
+
+
 def test_the_confirmation_is_in_the_files(tmp_path: Path) -> None:
     table = run(tmp_path / "out", confirm=True)
     data = json.loads((tmp_path / "out" / "table.json").read_text())["confirmation"]

@@ -13,7 +13,9 @@ from recipe.base.caller import commanding
 from recipe.base.errors import RecipeError
 
 WRONG: list[tuple[dict[str, Any], str, str]] = [
-    ({"mode": "add", "seeds": 0}, "an ablation needs at least one seed, not 0", ""),
+    ({"mode": "add", "seeds": 0}, "an ablation has 1 to 1,000 seeds, not 0", ""),
+    ({"mode": "add", "seeds": 10**7}, "an ablation has 1 to 1,000 seeds, not 10,000,000", ""),
+    ({"mode": "screen", "runs": 10**7}, "an ablation has at most 100,000 runs, not 10,000,000", ""),
     ({"mode": "add", "resolution": 3}, "`--resolution` is for the mode `screen`, not `add`", "leave it out"),
     (
         {"mode": "stack", "runs": 20},
