@@ -293,7 +293,9 @@ def test_jobs_on_this_machine_share_its_cores(
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     if user:
         monkeypatch.setenv("OMP_NUM_THREADS", user)
-    attrs.evolve(made(tmp_path / "x", seeds=1), workers=Workers(jobs=jobs)).run(launcher=launcher)
+    study = made(tmp_path / "x", seeds=1)
+    request = attrs.evolve(study.request, workers=Workers(jobs=jobs))
+    attrs.evolve(study, request=request).run(launcher=launcher)
     assert {environment.get("OMP_NUM_THREADS") for environment in launcher.environments} == {threads}
 
 
