@@ -152,6 +152,17 @@ def test_the_whole_screening_predicts_if_the_noisy_runs_do_not() -> None:
     assert shown.best is shown.found.best
 
 
+def test_halves_under_other_seeds_are_not_compared() -> None:
+    calm = calmed({1: 0.1, 0: 0.01})
+    shown = table(lambda on, row, seed: None if seed == 3 and not on[1] else calm(on, row, seed) + 0.1 * seed, seeds=4)
+    assert shown.kept is not None
+    assert shown.kept.best is None
+    assert shown.best is shown.found.best
+    assert "Best predicted combination: " in shown.to_text()
+    assert "by the runs with" not in shown.to_text()
+    assert "are from the runs with" not in shown.to_html()
+
+
 def test_a_trick_that_fades_next_to_the_kept_one_is_named() -> None:
     def of(on: list[bool], row: int, seed: int) -> float:
         noise = np.random.default_rng([row, seed, 7]).normal() * (0.0005 if on[1] else 0.01)

@@ -79,10 +79,10 @@ class Kept:
     def best(self) -> Best | None:
         """The best combination that keeps the trick, by the effects next to it.
 
-        It is None if the other runs don't predict the top-1 with none of the tricks.
+        It is None if the other runs don't predict the top-1 with none of the tricks under the same seeds.
         """
         best, none = self.found.best, (False,) * len(self.found.units)
-        if best is None or not _is_known(self.rest):
+        if best is None or not _is_known(self.rest) or _seeds(self.found) != _seeds(self.rest):
             return None
         gain = best.gain
         if self.on:
@@ -103,7 +103,7 @@ class Kept:
 def kept(found: Effects) -> Kept | None:
     """Return what follows if a trick is kept on because it helps, or off because it hurts, and runs are less noisy so.
 
-    Of several such tricks, it is that with the largest effect. Returns None if there is none, if its runs don't
+    Of several such tricks, it is that with the largest effect. Returns None without such a trick, if its runs don't
     determine the effects of the others or show no noise, or if there is only one other trick, which is no screening.
     """
     if len(found.units) < 3:
@@ -137,6 +137,11 @@ def _is_known(found: Effects) -> bool:
     """Whether all effects have intervals."""
     known: list[Effect] = [effect for effect in found.all if effect.estimate and effect.estimate.interval]
     return len(known) == len(found.units)
+
+
+def _seeds(found: Effects) -> set[int]:
+    """Return the seeds under which some row has a result."""
+    return {cell.seed for line in found.lines for cell in line.cells if cell.top1 is not None}
 
 
 def _difference(one: Estimate, other: Estimate) -> Estimate:

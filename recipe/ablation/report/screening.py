@@ -100,16 +100,16 @@ class Screening(Table):
 
         Next to a trick that is kept, it is predicted by the runs that are like that.
         """
-        return self.kept.best if self._predicts and self.kept else self.found.best
+        return (self._predictor or self.found).best
 
     def predicted(self, levels: Levels) -> Array:
         """Return the predicted top-1 of some combinations of K tricks, from 0 to 1: (N, K) to (N,)."""
-        return self.kept.predicted(levels) if self._predicts and self.kept else self.found.predicted(levels)
+        return (self._predictor or self.found).predicted(levels)
 
     @property
-    def _predicts(self) -> bool:
-        """Whether the runs with a trick that is kept, and those without it, predict combinations."""
-        return self.kept is not None and self.kept.best is not None
+    def _predictor(self) -> Kept | None:
+        """The effects next to a trick that is kept, if they predict combinations."""
+        return self.kept if self.kept and self.kept.best else None
 
     @property
     def analysis(self) -> Analysis:
@@ -136,7 +136,7 @@ class Screening(Table):
             self._about_effects(),
             *self._about_looks(),
             *(f"Interaction: {each.said}" for each in self.interactions if each.stands_out),
-            *about_best(self.found, self.best, self.kept),
+            *about_best(self.found, self.best, self._predictor),
             *self._confirmed,
             *self._about_intervals("trick", "effect"),
             *(each.said for each in self.found.noise),
@@ -188,7 +188,7 @@ class Screening(Table):
                     ["; ".join(self._said(line)) for line in self.lines],
                     about_design(self.found, self.replaced),
                     self.kept,
-                    self.best,
+                    self._predictor,
                 ),
                 "confirmation": self.confirmation,
                 "confirmed": self._confirmed,

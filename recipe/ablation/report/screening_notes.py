@@ -16,6 +16,7 @@ from recipe.ablation.statistics.results import CONFIDENCE, Line
 from recipe.base.wording import plural
 
 NOISE = "within noise"
+"""The verdict of an effect that can't be told from noise."""
 
 WORTH_SAYING = 1.05
 """How much wider than in the full design an interval is before a note reports it."""
@@ -58,7 +59,13 @@ def about_kept(kept: Kept) -> str:
 
 
 def about_best(found: Effects, best: Best | None, kept: Kept | None) -> list[str]:
-    """Return what the best combination is, and how to get it."""
+    """Return what the best combination is, and how to get it.
+
+    Args:
+        found: The effects in all runs.
+        best: The combination.
+        kept: The effects next to a trick that is kept, if they predict it.
+    """
     if best is None:
         return []
     tried = "not tried" if best.row is None else f"tried as `{found.lines[best.row].label}`"
@@ -70,7 +77,7 @@ def about_best(found: Effects, best: Best | None, kept: Kept | None) -> list[str
     gain = f"{signed(best.gain.mean)} points"
     if best.gain.single is not None:
         gain += f" ({ends(best.gain.single)})"
-    by = f" by the runs {kept.where}" if kept and kept.best is best else ""
+    by = f" by the runs {kept.where}" if kept else ""
     lines = [
         f"Best predicted combination{by}: {', '.join(best.labels)}. Predicted {top1}, {gain} from none of the tricks; "
         f"{tried}."

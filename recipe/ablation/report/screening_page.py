@@ -50,7 +50,7 @@ def parts(
     about_rows: Sequence[str],
     about_design: Sequence[str],
     kept: Kept | None = None,
-    best: Best | None = None,
+    predictor: Kept | None = None,
 ) -> dict[str, Any]:
     """Return what the template of a screening needs.
 
@@ -60,9 +60,10 @@ def parts(
         about_rows: What is unusual about each row.
         about_design: Sentences about the design.
         kept: What the runs with a trick say about the others.
-        best: The best combination, if it is known.
+        predictor: The same, if it predicts the best combination.
     """
-    listed = {each.label: each for each in (*found.by_size, *(kept.found.by_size if kept else ()))}
+    best = (predictor or found).best
+    listed = {each.label: each for each in (*found.by_size, *(predictor.found.by_size if predictor else ()))}
     others = [attrs.evolve(each, seconds=None, macs=None) for each in entries(kept.found, {})] if kept else []
     others_bars, others_zero = drawn([entry.estimate for entry in others])
     interactions = sorted(found.interactions, key=lambda each: not each.stands_out)
@@ -83,6 +84,7 @@ def parts(
         "lost": [(label_of(found.units, each.on), each.why) for each in replaced if each.row is None],
         "about_design": about_design,
         "kept": kept,
+        "predictor": predictor,
         "kept_surer": [(half, kept.runs_for(half)) for half in SURER] if kept else [],
         "others": list(zip(others, others_bars, strict=True)),
         "others_zero": others_zero,
